@@ -1,0 +1,1 @@
+"""Reports and alerts by mail, from what the tracker recorded."""

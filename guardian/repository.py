@@ -1,0 +1,92 @@
+"""What Guardian needs of a store of events, whichever database is under it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+from guardian.summary import Summary
+from tracker.event import Event
+
+
+@dataclass(frozen=True, slots=True)
+class RecorderHealth:
+    """What one writing process of the host app last said of itself; accepted = stored + dropped + queued."""
+
+    id: str
+    started_at: datetime
+    seen_at: datetime
+    accepted: int
+    stored: int
+    dropped: int
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class StorageStats:
+    """How much is stored. `oldest` and `newest` are times of events, None where there is none."""
+
+    events: int
+    users: int
+    oldest: datetime | None
+    newest: datetime | None
+    size_bytes: int
+
+
+class UsageRepository(Protocol):
+    """Events in, events and summaries out. Windows are half-open `[start, end)`, aware, any zone.
+
+    Methods raise `StorageError` with one sentence where the store cannot answer; they never answer with zeros instead.
+    """
+
+    async def write(self, events: Sequence[Event]) -> int:
+        """Store a batch in one transaction; how many were stored (a poison event costs only itself)."""
+        ...
+
+    def events(self, start: datetime, end: datetime, *, failed_only: bool = False) -> AsyncIterator[list[Event]]:
+        """The events of the window in the order of time, in chunks of bounded length."""
+        ...
+
+    async def summary(self, start: datetime, end: datetime) -> Summary:
+        """The exact totals of the window: sealed summaries and, at the edges, raw events."""
+        ...
+
+    async def seal(self, now: datetime) -> int:
+        """Summarise each closed bucket that is not sealed yet or was made stale; how many were written."""
+        ...
+
+    async def recent_failures(
+        self, start: datetime, end: datetime, *, per_user: int, users: Sequence[str] | None = None
+    ) -> dict[str, list[Event]]:
+        """The newest failed events of each user, at most `per_user`, oldest first; `users` None means everyone."""
+        ...
+
+    async def export_user(self, email: str) -> dict[str, Any] | None:
+        """Everything stored about one person, as the published tables' rows; None for someone never seen."""
+        ...
+
+    async def erase_user(self, email: str) -> bool:
+        """Remove the person; totals stay true, nothing leads back. False for someone never seen."""
+        ...
+
+    async def purge(self, *, events_before: datetime, summaries_before: datetime) -> int:
+        """Delete what is older, in small steps that never stall the host's writer; how many events went."""
+        ...
+
+    async def stats(self) -> StorageStats:
+        """How much is stored."""
+        ...
+
+    async def recorders(self) -> list[RecorderHealth]:
+        """The writing processes of the last 7 days, the latest heartbeat first."""
+        ...
+
+    async def close(self) -> None:
+        """Release the connections; safe to call twice."""
+        ...
+
+
+class StorageError(Exception):
+    """The store cannot answer; the message is one sentence for the person who runs Guardian."""

@@ -1,0 +1,156 @@
+"""What Guardian remembers between steps, whichever database is under it: who leads, what was mailed, what is due.
+
+A state change and the mail that it causes are committed together; delivery is a separate, retried step
+(at least once: a mail is sent first and marked after).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A rendered message to be delivered.
+
+    `key` is unique for ever: `report/{schedule}/{period_start}/{recipient}` or `incident/{id}/{transition}/{recipient}`;
+    a second one with the same key is not stored. `recipient` is one address, or a channel's name. `body` is the
+    whole RFC 5322 message for channel "mail", else what the channel takes. `kind` is report, alert, digest or test.
+    """
+
+    key: str
+    recipient: str
+    body: bytes
+    kind: str = "report"
+    channel: str = "mail"
+    severity: str = "info"
+    subject: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxItem:
+    """An `Outgoing` with its fate: status is pending, sent, dead or dropped.
+
+    `attempts` counts tries so far; `next_attempt_at` says when the next may start; `transport` names the one that
+    answered "unknown" last time and must be the one to retry, None where any may.
+    """
+
+    id: int
+    message: Outgoing
+    status: str
+    attempts: int
+    created_at: datetime
+    next_attempt_at: datetime
+    sent_at: datetime | None = None
+    transport: str | None = None
+    last_error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SavedReport:
+    """A report as it was generated, for the API's list and for `guardian preview`."""
+
+    id: int
+    schedule: str
+    period_start: datetime
+    period_end: datetime
+    created_at: datetime
+    report: Mapping[str, Any] = field(default_factory=dict)
+
+
+class LeaseLost(Exception):
+    """Another daemon leads now; whoever meets this must stop changing state at once."""
+
+
+class StateStore(Protocol):
+    """State that survives restarts. Every method that takes `token` raises LeaseLost for an outdated one."""
+
+    async def acquire_lease(self, name: str, holder: str, now: datetime, ttl: timedelta) -> int | None:
+        """Take or renew the lease; its fencing token (grows with each new holder), None while another holds it."""
+        ...
+
+    async def release_lease(self, name: str, holder: str) -> None:
+        """Give the lease up, so that a stand-by takes over without waiting for its end."""
+        ...
+
+    async def last_period_end(self, schedule: str) -> datetime | None:
+        """The end of the newest period of this schedule that is in the ledger; None for a schedule never run."""
+        ...
+
+    async def claim_period(
+        self,
+        schedule: str,
+        period_start: datetime,
+        period_end: datetime,
+        *,
+        report: Mapping[str, Any] | None,
+        mails: Sequence[Outgoing],
+        now: datetime,
+        token: int | None = None,
+    ) -> bool:
+        """Write ledger, report and mails in one transaction; False (and nothing written) if the period is there."""
+        ...
+
+    async def enqueue(self, mails: Sequence[Outgoing], *, now: datetime, token: int | None = None) -> int:
+        """Put mails into the outbox; how many were new."""
+        ...
+
+    async def claim_due(self, now: datetime, *, holder: str, lease: timedelta, limit: int) -> list[OutboxItem]:
+        """Lease pending items that are due, first in first out per recipient (never two of one recipient at once)."""
+        ...
+
+    async def mark_sent(self, item: OutboxItem, *, holder: str, now: datetime, transport: str) -> None:
+        """Delivered. A late mark of an expired lease counts too: the mail is out."""
+        ...
+
+    async def mark_failed(
+        self,
+        item: OutboxItem,
+        *,
+        holder: str,
+        now: datetime,
+        error: str,
+        retry_at: datetime | None,
+        transport: str | None,
+    ) -> None:
+        """Not delivered: tried again at `retry_at` (through `transport`, if not None), or dead where None."""
+        ...
+
+    async def outbox(self, *, status: str | None = None, limit: int = 100) -> list[OutboxItem]:
+        """The newest items, of one status or of all."""
+        ...
+
+    async def outbox_item(self, item_id: int) -> OutboxItem | None:
+        """One item, or None."""
+        ...
+
+    async def retry(self, item_id: int, now: datetime) -> bool:
+        """Make a dead, dropped or waiting item due now; False where there is none to retry."""
+        ...
+
+    async def drop(self, item_id: int, now: datetime) -> bool:
+        """Never send a waiting item; False where there is none."""
+        ...
+
+    async def outbox_counts(self) -> dict[str, int]:
+        """How many items have each status."""
+        ...
+
+    async def reports(self, *, limit: int = 50) -> list[SavedReport]:
+        """The newest reports, without their bodies."""
+        ...
+
+    async def report(self, report_id: int) -> SavedReport | None:
+        """One report with its body, or None."""
+        ...
+
+    async def purge_state(self, before: datetime) -> int:
+        """Forget sent and dead mails and reports older than `before` (the ledger stays); how many rows went."""
+        ...
+
+    async def close(self) -> None:
+        """Release the connection; safe to call twice."""
+        ...

@@ -1,0 +1,8 @@
+#!/bin/sh
+# Writes requirements.lock and bench/requirements.lock anew: every package with its hashes, no registry named.
+# Needs uv (pip install uv).
+set -eu
+cd "$(dirname "$0")/.."
+compile() { uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate "$@"; }
+compile pyproject.toml --all-extras --group test --output-file requirements.lock
+compile pyproject.toml --group bench --output-file bench/requirements.lock

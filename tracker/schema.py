@@ -1,0 +1,150 @@
+"""The SQLite layout: compact rows of our own under the published tables, as named, recorded migrations.
+
+The published names (`user_sessions`, `feature_usage`, `user_errors`) are views and answer SELECT with fixed columns.
+Everything under them starts with `guardian_`, so the tables can live in an app's own database file.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+SEQUENCE_BITS = 10
+"""An event's id is its time in Unix microseconds, shifted by this many bits, plus a sequence number."""
+
+Migration = tuple[str, str]
+
+
+class NewerDatabase(Exception):
+    """The database was written by a newer version of Guardian, whose layout this version does not know."""
+
+
+_ISO = "strftime('%Y-%m-%dT%H:%M:%S', {us} / 1000000, 'unixepoch') || printf('.%06d+00:00', {us} % 1000000)"
+_EVENT_TIME = _ISO.format(us="(e.id >> 10)")
+
+TRACKER_MIGRATIONS: Sequence[Migration] = (
+    (
+        "tracker/0001_compact_events",
+        f"""
+        CREATE TABLE guardian_meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
+
+        -- Dictionaries: an e-mail, a route, an error text is stored once. Erasing a person is one row here.
+        CREATE TABLE guardian_user (id INTEGER PRIMARY KEY AUTOINCREMENT, email TEXT NOT NULL UNIQUE);
+        CREATE TABLE guardian_route (id INTEGER PRIMARY KEY, endpoint TEXT NOT NULL, method TEXT NOT NULL,
+                                     feature TEXT NOT NULL, UNIQUE (endpoint, method, feature));
+        CREATE TABLE guardian_failure (id INTEGER PRIMARY KEY, kind TEXT NOT NULL, message TEXT NOT NULL,
+                                       location TEXT NOT NULL, UNIQUE (kind, message, location));
+
+        -- id = microseconds << 10 | sequence: rows lie in the order of time, and the key is the time.
+        CREATE TABLE guardian_event (id INTEGER PRIMARY KEY, user INTEGER NOT NULL, route INTEGER NOT NULL,
+                                     status INTEGER NOT NULL, duration_us INTEGER NOT NULL, failure INTEGER);
+        CREATE INDEX guardian_event_failed ON guardian_event (id, user) WHERE failure IS NOT NULL;
+
+        CREATE TABLE guardian_session (id INTEGER PRIMARY KEY, user INTEGER NOT NULL, start_us INTEGER NOT NULL,
+                                       end_us INTEGER NOT NULL);
+        CREATE INDEX guardian_session_user ON guardian_session (user, end_us);
+        CREATE INDEX guardian_session_end ON guardian_session (end_us);
+
+        -- One row a writing process: its heartbeat and its part of accepted = stored + dropped + queued.
+        CREATE TABLE guardian_recorder (id TEXT PRIMARY KEY, started_us INTEGER NOT NULL, seen_us INTEGER NOT NULL,
+                                        accepted INTEGER NOT NULL, stored INTEGER NOT NULL, dropped INTEGER NOT NULL,
+                                        version TEXT NOT NULL) WITHOUT ROWID;
+
+        -- Sealed summaries, and the 5-minute buckets (start, microseconds) that a late event has made stale.
+        CREATE TABLE guardian_summary (span_us INTEGER NOT NULL, start_us INTEGER NOT NULL, body BLOB NOT NULL,
+                                       PRIMARY KEY (span_us, start_us)) WITHOUT ROWID;
+        CREATE TABLE guardian_dirty (start_us INTEGER PRIMARY KEY) WITHOUT ROWID;
+
+        CREATE VIEW feature_usage AS
+        SELECT CAST(e.id AS TEXT) AS id, u.email AS user_email, r.feature AS feature_name, r.endpoint AS endpoint,
+               r.method AS method, {_EVENT_TIME} AS timestamp, e.status < 400 AS success,
+               f.message AS error_message, CAST(round(e.duration_us / 1000.0) AS INTEGER) AS duration_ms,
+               e.status AS status_code, {_EVENT_TIME} AS created_at
+        FROM guardian_event e JOIN guardian_user u ON u.id = e.user JOIN guardian_route r ON r.id = e.route
+        LEFT JOIN guardian_failure f ON f.id = e.failure;
+
+        CREATE VIEW user_errors AS
+        SELECT CAST(e.id AS TEXT) AS id, u.email AS user_email, r.endpoint AS endpoint, r.method AS method,
+               f.kind AS error_type, e.status AS error_code, f.message AS error_message,
+               NULLIF(f.location, '') AS stack_trace, {_EVENT_TIME} AS timestamp, {_EVENT_TIME} AS created_at
+        FROM guardian_event e JOIN guardian_user u ON u.id = e.user JOIN guardian_route r ON r.id = e.route
+        JOIN guardian_failure f ON f.id = e.failure
+        WHERE e.failure IS NOT NULL;
+
+        CREATE VIEW user_sessions AS
+        SELECT CAST(s.id AS TEXT) AS id, u.email AS user_email,
+               {_ISO.format(us="s.start_us")} AS session_start, {_ISO.format(us="s.end_us")} AS session_end,
+               (s.end_us - s.start_us) / 1000000 AS duration_seconds,
+               CAST(NULL AS TEXT) AS ip_address, CAST(NULL AS TEXT) AS user_agent,
+               {_ISO.format(us="s.start_us")} AS created_at
+        FROM guardian_session s JOIN guardian_user u ON u.id = s.user;
+        """,
+    ),
+)
+
+
+def connect(path: str, *, synchronous: str = "NORMAL", timeout: float = 5.0) -> sqlite3.Connection:
+    """An autocommit connection to the database file at `path`, made if it is missing, in WAL mode.
+
+    `synchronous` is SQLite's pragma: NORMAL survives a killed process, FULL a power cut as well. `timeout` is how
+    many seconds a lock is waited for. Begin every write with BEGIN IMMEDIATE: a read transaction that turns into a
+    write fails at once when another process writes, whatever the timeout.
+    Raises sqlite3.DatabaseError where the file is not a database, sqlite3.OperationalError where it cannot be opened.
+    """
+    db = sqlite3.connect(path, timeout=timeout, isolation_level=None, check_same_thread=False)
+    try:
+        # Only takes effect before the first table is made; later it is a no-op.
+        db.execute("PRAGMA auto_vacuum = INCREMENTAL")
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute(f"PRAGMA synchronous = {synchronous}")
+        db.execute("PRAGMA secure_delete = ON")
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def migrate(db: sqlite3.Connection, migrations: Sequence[Migration], *, owner: str) -> list[str]:
+    """Apply what is missing of `migrations`, in order, in one transaction; the names that were applied.
+
+    `owner` is the part of a migration's name before the slash. Raises NewerDatabase when the database has a
+    migration of this owner that is not in the list; nothing is changed then.
+    """
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        db.execute("CREATE TABLE IF NOT EXISTS guardian_migration (name TEXT PRIMARY KEY, applied_at TEXT NOT NULL)")
+        done = {name for (name,) in db.execute("SELECT name FROM guardian_migration")}
+        known = {name for name, _ in migrations}
+        newer = sorted(name for name in done - known if name.startswith(f"{owner}/"))
+        if newer:
+            raise NewerDatabase(
+                f"the database has the migration {newer[0]!r}, which this version of Guardian does not know: "
+                "upgrade usage-guardian, or point it at another database file"
+            )
+        applied = []
+        for name, sql in migrations:
+            if name in done:
+                continue
+            for statement in _statements(sql):
+                db.execute(statement)
+            stamp = datetime.now(UTC).isoformat(timespec="seconds")
+            db.execute("INSERT INTO guardian_migration VALUES (?, ?)", (name, stamp))
+            applied.append(name)
+        db.execute("COMMIT")
+    except BaseException:
+        db.execute("ROLLBACK")
+        raise
+    return applied
+
+
+def _statements(sql: str) -> list[str]:
+    """The single statements of a script: executescript would commit the transaction that they must share."""
+    statements, current = [], ""
+    for piece in sql.split(";"):
+        current += piece + ";"
+        if sqlite3.complete_statement(current):
+            if current.strip(" \n;"):
+                statements.append(current)
+            current = ""
+    return statements
