@@ -1,0 +1,110 @@
+"""One minute of alerting as one pure function: the daemon calls it with the present, the backtest with the past."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
+from pydantic import TypeAdapter
+
+from guardian.alerting.history import Snapshot
+from guardian.alerting.incidents import SECOND, Incident, Memory, Transition, step
+from guardian.alerting.notify import Budget, Held, Notice, plan
+from guardian.alerting.rules import Rule
+from guardian.alerting.verdicts import judge
+
+ALIVE_WITHIN = 600
+"""Seconds without any event after which nothing is known of subjects that have no verdict of their own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Maintenance:
+    """A span [start, end), aware, in which nothing opens."""
+
+    start: datetime
+    end: datetime
+
+    def covers(self, now: datetime) -> bool:
+        """Whether `now` lies in it."""
+        return self.start <= now < self.end
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What stays the same from minute to minute: rules, the zone of quiet hours, maintenance, budget, how many admins."""
+
+    rules: tuple[Rule, ...]
+    zone: ZoneInfo
+    maintenance: tuple[Maintenance, ...] = ()
+    per_hour: int = 60
+    reserve: int = 10
+    admins: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class AlertState:
+    """All that one minute hands to the next: `minute` is the last one judged (minutes since 1970, None: none was),
+    `spent` the messages of the last hour as (µs, how many)."""
+
+    minute: int | None = None
+    memories: Mapping[str, Memory] = field(default_factory=dict)
+    held: tuple[Held, ...] = ()
+    spent: tuple[tuple[int, int], ...] = ()
+
+    def incidents(self) -> list[Incident]:
+        """Those that are not over, and those that ended less than an hour ago."""
+        return [incident for memory in self.memories.values() for incident in memory.latest.values()]
+
+    def changed(self, incident: Incident) -> AlertState:
+        """This state with one incident in a new version."""
+        memory = self.memories[incident.rule]
+        memory = replace(memory, latest={**memory.latest, incident.subject: incident})
+        return replace(self, memories={**self.memories, incident.rule: memory})
+
+
+STATE_JSON: TypeAdapter[AlertState] = TypeAdapter(AlertState)
+"""Turns a state into JSON and back."""
+
+
+def advance(
+    state: AlertState, snapshot: Snapshot, around: Surroundings
+) -> tuple[AlertState, list[Transition], Sequence[Notice]]:
+    """Judge every rule on one snapshot: the state after it, what changed, what is to be sent."""
+    now_us = snapshot.now_us
+    muted = any(span.covers(datetime.fromtimestamp(now_us / SECOND, UTC)) for span in around.maintenance)
+    alive = snapshot.counts(ALIVE_WITHIN).requests > 0
+    memories: dict[str, Memory] = {}
+    transitions: list[Transition] = []
+    for rule in around.rules:
+        memory = state.memories.get(rule.name, Memory())
+        verdicts = judge(rule, snapshot, memory.fixed_us)
+        memories[rule.name], changes = step(rule, verdicts, memory, now_us, alive=alive, muted=muted)
+        transitions += changes
+    spent = tuple((at, number) for at, number in state.spent if at > now_us - 3600 * SECOND)
+    if not transitions and not any(h.until_us <= now_us for h in state.held):
+        return AlertState(snapshot.minute, memories, state.held, spent), [], ()
+    now_known = {incident.id: incident for memory in memories.values() for incident in memory.latest.values()}
+    held = [
+        replace(
+            h, transition=replace(h.transition, incident=now_known.get(h.transition.incident.id, h.transition.incident))
+        )
+        for h in state.held
+    ]
+    planned = plan(
+        transitions,
+        held,
+        {rule.name: rule for rule in around.rules},
+        now_us=now_us,
+        zone=around.zone,
+        budget=Budget(around.per_hour, around.reserve, sum(number for _, number in spent)),
+        admins=around.admins,
+    )
+    if planned.messages:
+        spent = (*spent, (now_us, planned.messages))
+    after = AlertState(snapshot.minute, memories, planned.held, spent)
+    for incident_id, thread in planned.told.items():
+        if incident_id in now_known:
+            after = after.changed(replace(now_known[incident_id], told_us=now_us, thread=thread))
+    return after, transitions, planned.notices

@@ -1,0 +1,200 @@
+"""Recent events in the shape that rules ask for: counts by the minute for weeks, columns of single events for hours.
+
+The daemon and the backtest judge the same `Snapshot`s of a `History`, so that they come to the same verdicts.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from functools import cached_property
+
+import numpy as np
+
+from guardian.alerting.columns import MINUTE_US, Columns, Counts, MinuteCounts
+from tracker.event import ANONYMOUS, Event
+
+
+@dataclass(frozen=True)
+class History:
+    """Everything that rules may look at. `first_seen` says when each (kind, place) of error first came (µs),
+    `alive_us` are the heartbeats of the host in ascending order, None where they were not recorded; `probes` holds
+    each rule's answers in ascending order of time, as (µs, good)."""
+
+    counts: MinuteCounts
+    columns: Columns
+    first_seen: Mapping[tuple[str, str], int]
+    first_event_us: int | None
+    alive_us: list[int] | None = None
+    probes: Mapping[str, list[tuple[int, bool]]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, events: Iterable[Event], start_us: int, end_us: int) -> History:
+        """A history made of nothing but events, all of them inside [start, end) (rounded out to minutes)."""
+        columns = Columns.of(events)
+        first, last = start_us // MINUTE_US, -(-end_us // MINUTE_US)
+        return cls.of_columns(columns, MinuteCounts.of(columns, first, last))
+
+    @classmethod
+    def of_columns(cls, columns: Columns, counts: MinuteCounts) -> History:
+        """A history whose first sightings are those of its own columns."""
+        first_seen: dict[tuple[str, str], int] = {}
+        failed = np.flatnonzero(columns.failure >= 0)
+        codes, first = np.unique(columns.failure[failed], return_index=True)
+        for code, index in zip(codes, first, strict=True):
+            first_seen[columns.failures[code]] = int(columns.at_us[failed[index]])
+        return cls(counts, columns, first_seen, int(columns.at_us[0]) if len(columns) else None)
+
+    def at(self, minute: int) -> Snapshot:
+        """What was known at the beginning of this minute: events before it, none after."""
+        return Snapshot(self, minute)
+
+    @cached_property
+    def sums(self) -> dict[str | None, list[Counts]]:
+        """Running totals by the minute, per feature; the key None is everything."""
+        everything = np.zeros((self.counts.minutes, 3), dtype=np.int64)
+        sums: dict[str | None, list[Counts]] = {}
+        for name, rows in self.counts.features.items():
+            everything += rows
+            sums[name] = _running(rows)
+        sums[None] = _running(everything)
+        return sums
+
+    @cached_property
+    def _rows_of_feature(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        rows = {}
+        for code, name in enumerate(self.columns.features):
+            index = np.flatnonzero(self.columns.feature == code)
+            rows[name] = (index, self.columns.at_us[index])
+        return rows
+
+    def rows(self, start_us: int, end_us: int, feature: str | None = None) -> np.ndarray | slice:
+        """Which rows of `columns` lie in [start, end), of one feature or of all."""
+        if feature is None:
+            return slice(*np.searchsorted(self.columns.at_us, (start_us, end_us)))
+        if feature not in self._rows_of_feature:
+            return slice(0, 0)
+        index, at = self._rows_of_feature[feature]
+        first, last = np.searchsorted(at, (start_us, end_us))
+        return index[first:last]
+
+    @cached_property
+    def bursts(self) -> dict[tuple[int, int], tuple[list[int], list[tuple[str, int]]]]:
+        """A cache for `Snapshot.bursts`, by (errors, window)."""
+        return {}
+
+    @cached_property
+    def sightings(self) -> tuple[list[int], list[tuple[str, str]]]:
+        """First sightings in the order of time: when, and what."""
+        pairs = sorted((at, what) for what, at in self.first_seen.items())
+        return [at for at, _ in pairs], [what for _, what in pairs]
+
+
+def _running(rows: np.ndarray) -> list[Counts]:
+    total = np.zeros((len(rows) + 1, 3), dtype=np.int64)
+    np.cumsum(rows, axis=0, out=total[1:])
+    return [Counts(*row) for row in total.tolist()]
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A history as it was at the beginning of `minute`. Windows end there, and start `window` seconds before or at
+    `since_us` (rounded up to the minute), whichever is later: so "marked as fixed" forgets what came before."""
+
+    history: History
+    minute: int
+
+    @property
+    def now_us(self) -> int:
+        """The moment of the snapshot."""
+        return self.minute * MINUTE_US
+
+    def counts(self, window: int, feature: str | None = None, *, since_us: int = 0, back: int = 0) -> Counts:
+        """Totals of a window that ended `back` seconds ago; whole minutes."""
+        sums = self.history.sums.get(feature)
+        if sums is None:
+            return Counts(0, 0, 0)
+        last = self.minute - back // 60 - self.history.counts.start
+        first = max(last - window // 60, -(-since_us // MINUTE_US) - self.history.counts.start, 0)
+        size = len(sums) - 1
+        last = min(max(last, 0), size)
+        if first >= last:
+            return Counts(0, 0, 0)
+        a, b = sums[first], sums[last]
+        return Counts(b[0] - a[0], b[1] - a[1], b[2] - a[2])
+
+    def covers(self, seconds: int) -> bool:
+        """Whether the recorded history reaches back this far."""
+        first = self.history.first_event_us
+        return first is not None and first <= self.now_us - seconds * 1_000_000
+
+    def features(self, patterns: Iterable[str]) -> list[str]:
+        """The features that match one of the patterns (`chat_*`), sorted; a plain name need not have been seen."""
+        wanted = set()
+        for pattern in patterns:
+            if any(mark in pattern for mark in "*?["):
+                wanted |= {name for name in self.history.counts.features if fnmatchcase(name, pattern)}
+            else:
+                wanted.add(pattern)
+        return sorted(wanted)
+
+    def _rows(self, window: int, feature: str | None, since_us: int) -> np.ndarray | slice:
+        return self.history.rows(max(self.now_us - window * 1_000_000, since_us), self.now_us, feature)
+
+    def users(self, window: int, feature: str | None = None, *, since_us: int = 0, failed: bool = False) -> set[str]:
+        """The verified users of the window; with `failed`, those who met an error."""
+        rows = self._rows(window, feature, since_us)
+        columns = self.history.columns
+        codes = columns.user[rows]
+        if failed:
+            codes = codes[columns.status[rows] >= 400]
+        return {columns.users[code] for code in np.unique(codes)} - {ANONYMOUS}
+
+    def durations_ms(self, window: int, feature: str | None = None, *, since_us: int = 0) -> np.ndarray:
+        """The durations of the window's good requests; WebSockets (status 101) don't count, they last by design."""
+        rows = self._rows(window, feature, since_us)
+        status = self.history.columns.status[rows]
+        return self.history.columns.duration_us[rows][(status < 400) & (status != 101)] / 1000
+
+    def bursts(self, errors: int, window: int, lookback: int) -> dict[str, tuple[int, int]]:
+        """The users for whom `errors` errors within `window` seconds (both ends inclusive) were complete in the last
+        `lookback` seconds: the times (µs) of the first and the last error of the newest such burst."""
+        key = (errors, window)
+        if key not in self.history.bursts:
+            self.history.bursts[key] = _find_bursts(self.history.columns, errors, window)
+        at, who = self.history.bursts[key]
+        first = bisect_left(at, self.now_us - lookback * 1_000_000)
+        last = bisect_left(at, self.now_us)
+        return {user: (began, ended) for ended, (user, began) in zip(at[first:last], who[first:last], strict=True)}
+
+    def new_failures(self, window: int) -> list[tuple[str, str]]:
+        """What failed for the first time ever in the window: (kind, place)."""
+        at, what = self.history.sightings
+        return what[bisect_left(at, self.now_us - window * 1_000_000) : bisect_left(at, self.now_us)]
+
+    def failure_counts(self, window: int, what: tuple[str, str]) -> Counts:
+        """How often this (kind, place) came in the window."""
+        columns = self.history.columns
+        rows = self._rows(window, None, 0)
+        try:
+            mine = columns.failure[rows] == columns.failures.index(what)
+        except ValueError:
+            return Counts(0, 0, 0)
+        number = int(mine.sum())
+        return Counts(number, number, int((columns.status[rows][mine] >= 500).sum()))
+
+
+def _find_bursts(columns: Columns, errors: int, window: int) -> tuple[list[int], list[tuple[str, int]]]:
+    """Each error that completes a burst, in the order of time: when, and (whose, when the burst began)."""
+    failed = np.flatnonzero(columns.failure >= 0)
+    order = np.lexsort((columns.at_us[failed], columns.user[failed]))
+    user, at = columns.user[failed][order], columns.at_us[failed][order]
+    if len(at) < errors:
+        return [], []
+    last, first = slice(errors - 1, None), slice(None, len(at) - errors + 1)
+    hits = np.flatnonzero((user[last] == user[first]) & (at[last] - at[first] <= window * 1_000_000))
+    found = sorted((int(at[i + errors - 1]), columns.users[user[i]], int(at[i])) for i in hits)
+    found = [hit for hit in found if hit[1] != ANONYMOUS]
+    return [ended for ended, _, _ in found], [(name, began) for _, name, began in found]

@@ -1,0 +1,197 @@
+"""The life of a firing rule: pending → open → (acknowledged) → resolved, as a pure step from verdicts to transitions.
+
+Times are Unix microseconds. Nothing here knows of mails: `notify` decides who hears of which transition, and when.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from hashlib import blake2b
+from typing import Any, Literal
+
+from guardian.alerting.rules import Rule, Severity
+from guardian.alerting.verdicts import Verdict
+
+SECOND = 1_000_000
+REOPEN_WITHIN = 3600
+"""An incident that fires again within this many seconds of its end goes on: same thread, no new incident."""
+FLAP_SPAN, FLAP_OPENINGS = 2 * 3600, 3
+"""Flapping is this many openings within this many seconds; it is said once."""
+FLAP_CALM = 1800
+"""A flapping incident must be well for this many seconds before it counts as resolved."""
+FIX_LASTS = 3 * 86400
+"""How many seconds "marked as fixed" cuts windows short: as long as the longest window of any rule."""
+
+Status = Literal["pending", "open", "acknowledged", "resolved"]
+Change = Literal["opened", "reopened", "flapping", "reminder", "resolved"]
+
+
+@dataclass(frozen=True, slots=True)
+class Incident:
+    """One firing rule for one subject.
+
+    `since_us` is the first firing verdict, `opened_us` when it had held for the rule's `for`; `last_good_us` the last
+    ok verdict before it (None: none was seen). `well_since_us` is the first ok verdict since it last fired, None while
+    it fires. `openings` are the latest times it opened or opened again. `earlier` counts the incidents of the same rule
+    and subject before this one. `told_us` is when a message last spoke of it, None for never; `thread` and
+    `thread_subject` tell to which mail thread it belongs. `value` and `facts` are those of the latest firing verdict,
+    `peak` is the worst value so far.
+    """
+
+    id: str
+    rule: str
+    subject: str
+    severity: Severity
+    status: Status
+    since_us: int
+    last_good_us: int | None = None
+    opened_us: int | None = None
+    fired_us: int = 0
+    well_since_us: int | None = None
+    resolved_us: int | None = None
+    acknowledged_by: str | None = None
+    silenced_until_us: int | None = None
+    fixed_us: int | None = None
+    thread: str | None = None
+    thread_subject: str | None = None
+    openings: tuple[int, ...] = ()
+    flapping: bool = False
+    earlier: int = 0
+    told_us: int | None = None
+    value: float | None = None
+    peak: float | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What tells it from others that are open at the same time."""
+        return self.rule, self.subject
+
+    def silenced(self, now_us: int) -> bool:
+        """Whether nobody wants to hear of it now."""
+        return self.silenced_until_us is not None and now_us < self.silenced_until_us
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """Something about an incident that may be worth a mail."""
+
+    incident: Incident
+    change: Change
+    at_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What a rule's step needs from before, per subject: the latest incident (ended ones for `REOPEN_WITHIN` seconds),
+    how many there were, the last ok verdict, and since when it is judged afresh ("marked as fixed")."""
+
+    latest: Mapping[str, Incident] = field(default_factory=dict)
+    number: Mapping[str, int] = field(default_factory=dict)
+    last_good_us: Mapping[str, int] = field(default_factory=dict)
+    fixed_us: Mapping[str, int] = field(default_factory=dict)
+
+
+def step(
+    rule: Rule, verdicts: Sequence[Verdict], memory: Memory, now_us: int, *, alive: bool, muted: bool = False
+) -> tuple[Memory, list[Transition]]:
+    """What the verdicts of one minute make of a rule's incidents, and what is to be told.
+
+    `alive` says whether any event came lately: a subject without a verdict is then well, otherwise unknown, and the
+    unknown never resolves anything. With `muted` (a maintenance window) nothing opens.
+    """
+    old_end = now_us - REOPEN_WITHIN * SECOND
+    latest = {s: i for s, i in memory.latest.items() if i.resolved_us is None or i.resolved_us >= old_end}
+    number, last_good = dict(memory.number), dict(memory.last_good_us)
+    fixed = {s: at for s, at in memory.fixed_us.items() if at >= now_us - FIX_LASTS * SECOND}
+    said = {verdict.subject: verdict for verdict in verdicts}
+    transitions: list[Transition] = []
+    for subject in [*said, *(s for s, i in latest.items() if s not in said and i.status != "resolved")]:
+        verdict = said.get(subject) or Verdict(rule.name, subject, "ok" if alive else "no_data")
+        old = latest.get(subject)
+        new, change = _advance(rule, old, verdict, now_us, muted)
+        if old is None and new is not None:
+            new = replace(new, earlier=number.get(subject, 0), last_good_us=last_good.get(subject))
+        if verdict.state == "ok" and subject in _watched(rule, said):
+            last_good[subject] = now_us
+        if new is None:
+            if old is not None:
+                del latest[subject]
+            continue
+        if new.status != "pending" and (old is None or old.status == "pending"):
+            number[subject] = number.get(subject, 0) + 1
+        latest[subject] = new
+        if change:
+            transitions.append(Transition(new, change, now_us))
+    return Memory(latest, number, last_good, fixed), transitions
+
+
+def _watched(rule: Rule, said: Mapping[str, Verdict]) -> Iterable[str]:
+    """The subjects whose last good moment is worth keeping: not every user who ever met no error."""
+    return () if rule.kind in ("user_burst", "new_error") else said
+
+
+def _advance(
+    rule: Rule, old: Incident | None, verdict: Verdict, now_us: int, muted: bool
+) -> tuple[Incident | None, Change | None]:
+    """The incident after one verdict (None: there is none), and what changed."""
+    if verdict.state == "firing":
+        return _fire(rule, old, verdict, now_us, muted)
+    if old is None or old.status == "resolved":
+        return old, None
+    if verdict.state == "no_data":
+        return old, _reminder(rule, old, now_us)
+    if old.status == "pending":
+        return None, None
+    well_since = now_us if old.well_since_us is None else old.well_since_us
+    wait = max(rule.resolve_after, FLAP_CALM if old.flapping else 0)
+    if now_us - well_since >= wait * SECOND:
+        done = replace(old, status="resolved", well_since_us=well_since, resolved_us=now_us)
+        if old.flapping:
+            done = replace(done, flapping=False, openings=())
+        return done, "resolved"
+    return replace(old, well_since_us=well_since), None
+
+
+def _fire(
+    rule: Rule, old: Incident | None, verdict: Verdict, now_us: int, muted: bool
+) -> tuple[Incident | None, Change | None]:
+    seen: dict[str, Any] = {"fired_us": now_us, "well_since_us": None, "value": verdict.value, "facts": verdict.facts}
+    if old is None:
+        if muted:
+            return None, None
+        incident_id = blake2b(f"{rule.name}\n{verdict.subject}\n{now_us}".encode(), digest_size=8).hexdigest()
+        old = Incident(incident_id, rule.name, verdict.subject, rule.severity, "pending", since_us=now_us)
+    peak = _worse(rule, old.peak, verdict.value)
+    if old.status == "pending":
+        new = replace(old, **seen, peak=peak)
+        if muted or now_us - new.since_us < rule.for_ * SECOND:
+            return new, None
+        return replace(new, status="open", opened_us=now_us, openings=(now_us,)), "opened"
+    if old.status == "resolved":
+        if muted:
+            return old, None
+        openings = (*(at for at in old.openings if now_us - at <= FLAP_SPAN * SECOND), now_us)
+        new = replace(old, **seen, peak=peak, status="open", resolved_us=None, openings=openings)
+        if len(openings) >= FLAP_OPENINGS:
+            return replace(new, flapping=True), "flapping"
+        return new, "reopened"
+    new = replace(old, **seen, peak=peak)
+    return new, _reminder(rule, new, now_us)
+
+
+def _worse(rule: Rule, peak: float | None, value: float | None) -> float | None:
+    if peak is None or value is None:
+        return value if peak is None else peak
+    return min(peak, value) if rule.kind == "traffic_drop" else max(peak, value)
+
+
+def _reminder(rule: Rule, incident: Incident, now_us: int) -> Change | None:
+    """A repeat is due for an open incident that nobody has taken on, counted from the last mail about it."""
+    if incident.status != "open" or incident.flapping or not rule.repeat or incident.told_us is None:
+        return None
+    if incident.silenced(now_us):
+        return None
+    silence_is_over = incident.silenced_until_us is not None and incident.told_us < incident.silenced_until_us
+    return "reminder" if silence_is_over or now_us - incident.told_us >= rule.repeat * SECOND else None

@@ -1,0 +1,218 @@
+"""The rules as they stand in the file: one pydantic model a kind, each key checked at load."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter, model_validator
+
+from guardian.config import Section
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+_DURATION = re.compile(r"(\d+)\s*(s|m|h|d|w)")
+
+
+def parse_duration(value: Any) -> int:
+    """Seconds from "90s", "10m", "1h30m", "3d" or a whole number of seconds. Raises ValueError with one sentence."""
+    if isinstance(value, bool):
+        raise ValueError(f"{value!r} is not a duration: write a number with a unit, such as 10m, 1h or 3d")
+    if isinstance(value, int) and value >= 0:
+        return value
+    text = str(value).replace(" ", "")
+    if text == "0":
+        return 0
+    parts = _DURATION.findall(text)
+    if not parts or "".join(a + b for a, b in parts) != text:
+        raise ValueError(f"{value!r} is not a duration: write a number with a unit, such as 10m, 1h or 3d")
+    return sum(int(number) * _UNITS[unit] for number, unit in parts)
+
+
+def parse_share(value: Any) -> float:
+    """A share of 1 from "10%", "0.5 %" or 0.1. Raises ValueError with one sentence."""
+    text = str(value).strip()
+    try:
+        share = float(text[:-1]) / 100 if text.endswith("%") else float(text)
+    except ValueError:
+        share = -1.0
+    if isinstance(value, bool) or not 0 <= share <= 1:
+        raise ValueError(f"{value!r} is not a share: write a percentage such as 10%, or a number from 0 to 1")
+    return share
+
+
+def parse_clock_range(value: Any) -> tuple[int, int]:
+    """Minutes since midnight (start, end) from "22:00-07:00"; the end may lie before the start."""
+    if isinstance(value, tuple | list) and len(value) == 2:
+        return int(value[0]), int(value[1])
+    match = re.fullmatch(r"\s*([01]?\d|2[0-3]):([0-5]\d)\s*[-–]\s*([01]?\d|2[0-3]):([0-5]\d)\s*", str(value))
+    if not match:
+        raise ValueError(f"{value!r} is not a range of the clock: write it as 22:00-07:00")
+    a, b, c, d = map(int, match.groups())
+    return a * 60 + b, c * 60 + d
+
+
+Duration = Annotated[int, BeforeValidator(parse_duration)]
+"""Whole seconds, written as "10m"."""
+Share = Annotated[float, BeforeValidator(parse_share)]
+"""0 to 1, written as "10%"."""
+ClockRange = Annotated[tuple[int, int], BeforeValidator(parse_clock_range)]
+"""Minutes since local midnight, written as "22:00-07:00"."""
+Severity = Literal["info", "warning", "critical"]
+
+
+class RuleBase(Section):
+    """What every rule has. `for` is how long it must hold before anybody hears of it; `resolve_after` how long it
+    must be well again; `repeat` how often an open, unacknowledged incident is said again (0: never)."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+    name: str = ""
+    enabled: bool = True
+    for_: Duration = Field(default=0, alias="for")
+    resolve_after: Duration = 300
+    repeat: Duration = 4 * 3600
+    severity: Severity = "warning"
+    min_requests: int = Field(default=20, ge=0)
+    min_users: int = Field(default=0, ge=0)
+    quiet_hours: ClockRange | None = None
+    channels: tuple[str, ...] = ("mail",)
+    recipients: tuple[str, ...] = ()
+
+
+class ErrorRate(RuleBase):
+    """Share of failed requests over a window above `threshold`; `feature` judges one, or each of a pattern."""
+
+    kind: Literal["error_rate"] = "error_rate"
+    threshold: Share = 0.10
+    window: Duration = Field(default=3600, ge=60)
+    count: Literal["all", "server"] = "all"
+    feature: str | None = None
+
+
+class Probe(Section):
+    """An active check: GET `url` every minute must answer `status` in `timeout`; `failures` in a row are an outage."""
+
+    url: str = Field(pattern=r"^https?://")
+    status: int = Field(default=200, ge=100, le=599)
+    timeout: Duration = Field(default=10, ge=1, le=60)
+    failures: int = Field(default=3, ge=1)
+
+
+class FeatureDown(RuleBase):
+    """Every request to a critical feature failed; or its probe failed; or it is silent where it is normally busy.
+
+    `features` empty means the setting `critical_features`. `silence` is how long the feature must have been silent
+    where each of at least two earlier weeks had `silence_requests` or more in the same span (0: never judged).
+    """
+
+    kind: Literal["feature_down"] = "feature_down"
+    features: tuple[str, ...] = ()
+    window: Duration = Field(default=600, ge=60)
+    min_requests: int = Field(default=5, ge=1)
+    min_users: int = Field(default=2, ge=0)
+    count: Literal["all", "server"] = "all"
+    silence: Duration = 3600
+    silence_requests: int = Field(default=20, ge=1)
+    probe: Probe | None = None
+    severity: Severity = "critical"
+
+
+class UserBurst(RuleBase):
+    """One user met `errors` or more errors within `window` (sliding, both ends inclusive)."""
+
+    kind: Literal["user_burst"] = "user_burst"
+    errors: int = Field(default=5, ge=2)
+    window: Duration = Field(default=600, ge=1)
+
+
+class Latency(RuleBase):
+    """A quantile of the durations of a feature's good requests above `threshold_ms`."""
+
+    kind: Literal["latency"] = "latency"
+    feature: str = "*"
+    quantile: float = Field(default=0.95, gt=0, lt=1)
+    threshold_ms: float = Field(default=2000, gt=0)
+    window: Duration = Field(default=900, ge=60)
+
+
+class Traffic(RuleBase):
+    """Requests of the last hour against the median of the same hour of the four weeks before."""
+
+    window: Duration = Field(default=3600, ge=60)
+    weeks: int = Field(default=4, ge=2, le=8)
+    min_weeks: int = Field(default=2, ge=1)
+    feature: str | None = None
+
+
+class TrafficDrop(Traffic):
+    """Fewer requests than `below` × the usual number, where at least `min_requests` are usual."""
+
+    kind: Literal["traffic_drop"] = "traffic_drop"
+    below: Share = 0.3
+
+
+class TrafficSpike(Traffic):
+    """More requests than `above` × the usual number, and at least `min_requests`."""
+
+    kind: Literal["traffic_spike"] = "traffic_spike"
+    above: float = Field(default=3.0, gt=1)
+
+
+class NewError(RuleBase):
+    """A kind of error at a place of the code never seen before, once `warmup` of history is there to compare with."""
+
+    kind: Literal["new_error"] = "new_error"
+    window: Duration = Field(default=600, ge=60)
+    warmup: Duration = 86400
+    min_requests: int = Field(default=1, ge=1)
+    count: Literal["all", "server"] = "server"
+
+
+class TrackerSilent(RuleBase):
+    """Neither an event nor a heartbeat came from the host app for `window`."""
+
+    kind: Literal["tracker_silent"] = "tracker_silent"
+    window: Duration = Field(default=600, ge=60)
+    severity: Severity = "critical"
+
+
+class BurnRate(RuleBase):
+    """The error budget of `objective` burns too fast, in a long and a short window at once.
+
+    The three pairs (1 h and 5 min at 14.4, 6 h and 30 min at 6, 3 d and 6 h at 1) are those of Google's SRE workbook,
+    chapter 5, "Multiwindow, multi-burn-rate alerts", for a budget of 30 days.
+    """
+
+    kind: Literal["burn_rate"] = "burn_rate"
+    objective: Share = 0.999
+    feature: str | None = None
+    count: Literal["all", "server"] = "server"
+    severity: Severity = "critical"
+
+    @model_validator(mode="after")
+    def _has_a_budget(self) -> BurnRate:
+        if self.objective >= 1:
+            raise ValueError("objective = 100% leaves no error budget to burn: write 99.9% or less")
+        return self
+
+
+Rule = ErrorRate | FeatureDown | UserBurst | Latency | TrafficDrop | TrafficSpike | NewError | TrackerSilent | BurnRate
+KINDS: dict[str, type[RuleBase]] = {model.model_fields["kind"].default: model for model in get_args(Rule)}
+"""Each kind of rule and its model."""
+_ADAPTER: TypeAdapter[Rule] = TypeAdapter(Annotated[Rule, Field(discriminator="kind")])
+
+DEFAULT_RULES: dict[str, dict[str, Any]] = {"error_rate": {}, "feature_down": {}, "user_burst": {}}
+"""What is judged when the file has no `[rules]`."""
+
+
+def parse_rule(name: str, table: dict[str, Any], *, critical_features: tuple[str, ...] = ()) -> Rule:
+    """One rule from its `[rules.NAME]` table; `kind` may be left out where the name is a kind.
+
+    `critical_features` is what a `feature_down` that names no features watches.
+    Raises pydantic.ValidationError, or ValueError for an unknown kind.
+    """
+    kind = table.get("kind", name)
+    if kind not in KINDS:
+        raise ValueError(f"rules.{name}.kind = {kind!r} is not a rule: it is one of {', '.join(KINDS)}")
+    given = {"features": critical_features} if kind == "feature_down" and not table.get("features") else {}
+    return _ADAPTER.validate_python({**table, **given, "kind": kind, "name": name})

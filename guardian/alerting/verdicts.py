@@ -1,0 +1,260 @@
+"""Judging: one pure function a kind of rule, from a rule and a snapshot to verdicts.
+
+Adding a kind is one function here, one model in `rules`, one sentence in `wording`, and one table in the tests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from math import sqrt
+from statistics import median
+from typing import Any, Literal
+
+import numpy as np
+
+from guardian.alerting.columns import NOTHING, Counts
+from guardian.alerting.history import Snapshot
+from guardian.alerting.rules import (
+    BurnRate,
+    ErrorRate,
+    FeatureDown,
+    Latency,
+    NewError,
+    Rule,
+    TrackerSilent,
+    Traffic,
+    TrafficDrop,
+    TrafficSpike,
+    UserBurst,
+)
+
+WEEK = 7 * 86400
+State = Literal["firing", "ok", "no_data"]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a rule says of one subject: a feature, a user, an error, or "" for everything.
+
+    `value` is what was measured, in the unit of the rule's threshold; None where nothing could be. `counts` are the
+    totals of the rule's window. `facts` holds what the words of the mail need beyond that.
+    """
+
+    rule: str
+    subject: str
+    state: State
+    value: float | None = None
+    counts: Counts = NOTHING
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+Since = Mapping[str, int]
+"""Per subject, the moment (µs) it was marked as fixed: what lies before does not count."""
+
+
+def judge(rule: Rule, snapshot: Snapshot, since: Since | None = None) -> list[Verdict]:
+    """The verdicts of one rule. A subject that is not among them is ok if there is any traffic, else without data."""
+    return JUDGES[rule.kind](rule, snapshot, since or {})
+
+
+def wilson_lower(bad: int, total: int, z: float = 1.96) -> float:
+    """The lower end of Wilson's score interval for a share (95 % for z = 1.96); 0 without data.
+
+    Wilson, "Probable inference, the law of succession, and statistical inference", JASA 22 (1927).
+    """
+    if total == 0:
+        return 0.0
+    share = bad / total
+    centre = share + z * z / (2 * total)
+    spread = z * sqrt(share * (1 - share) / total + z * z / (4 * total * total))
+    return (centre - spread) / (1 + z * z / total)
+
+
+def _subjects(feature: str | None, snapshot: Snapshot) -> list[str]:
+    return [""] if feature is None else snapshot.features([feature])
+
+
+def _error_rate(rule: ErrorRate, snapshot: Snapshot, since: Since) -> list[Verdict]:
+    """Fires above the threshold, not at it; and only when half of it is beyond doubt (Wilson's lower bound), so that a
+    handful of failures among few requests stays quiet."""
+    verdicts = []
+    for subject in _subjects(rule.feature, snapshot):
+        start = since.get(subject, 0)
+        counts = snapshot.counts(rule.window, subject or None, since_us=start)
+        bad = counts.bad(rule.count)
+        if counts.requests < max(rule.min_requests, 1):
+            verdicts.append(Verdict(rule.name, subject, "no_data", None, counts))
+            continue
+        rate = bad / counts.requests
+        # Compared as integers, so that exactly 10 % is not 10.000000000000002 %.
+        above = bad * 1_000_000 > round(rule.threshold * 1_000_000) * counts.requests
+        firing = above and wilson_lower(bad, counts.requests) > rule.threshold / 2
+        if firing and rule.min_users:
+            hit = snapshot.users(rule.window, subject or None, since_us=start, failed=True)
+            firing = len(hit) >= rule.min_users
+        verdicts.append(Verdict(rule.name, subject, "firing" if firing else "ok", rate, counts))
+    return verdicts
+
+
+def _feature_down(rule: FeatureDown, snapshot: Snapshot, since: Since) -> list[Verdict]:
+    verdicts = []
+    for subject in snapshot.features(rule.features):
+        start = since.get(subject, 0)
+        counts = snapshot.counts(rule.window, subject, since_us=start)
+        bad = counts.bad(rule.count)
+        facts: dict[str, Any] = {"why": "failing"}
+        if counts.requests and bad < counts.requests:
+            state: State = "ok"
+        elif counts.requests >= rule.min_requests:
+            users = snapshot.users(rule.window, subject, since_us=start)
+            state = "firing" if len(users) >= rule.min_users else "no_data"
+        elif not counts.requests and _silent(rule, snapshot, subject, start, facts):
+            state = "firing"
+        else:
+            state = "no_data"
+        rate = bad / counts.requests if counts.requests else None
+        verdicts.append(Verdict(rule.name, subject, state, rate, counts, facts))
+    if rule.probe:
+        verdicts.append(_probed(rule, snapshot, since.get("probe", 0)))
+    return verdicts
+
+
+def _silent(rule: FeatureDown, snapshot: Snapshot, subject: str, since_us: int, facts: dict[str, Any]) -> bool:
+    """No request for `silence`, where each of at least two earlier weeks was busy in the same span."""
+    if not rule.silence or since_us > snapshot.now_us - rule.silence * 1_000_000:
+        return False
+    if snapshot.counts(rule.silence, subject).requests:
+        return False
+    weeks = [week for week in range(1, 5) if snapshot.covers(week * WEEK + rule.silence)]
+    usual = [snapshot.counts(rule.silence, subject, back=week * WEEK).requests for week in weeks]
+    facts.update(why="silent", usual=round(median(usual)) if usual else 0)
+    return len(usual) >= 2 and min(usual) >= rule.silence_requests
+
+
+def _probed(rule: FeatureDown, snapshot: Snapshot, since_us: int) -> Verdict:
+    assert rule.probe is not None
+    answers = [good for at, good in snapshot.history.probes.get(rule.name, []) if since_us <= at < snapshot.now_us]
+    last = answers[-rule.probe.failures :]
+    if not last:
+        state: State = "no_data"
+    elif last[-1]:
+        state = "ok"
+    else:
+        state = "firing" if len(last) == rule.probe.failures and not any(last) else "no_data"
+    return Verdict(rule.name, "probe", state, None, facts={"why": "probe", "url": rule.probe.url})
+
+
+def _user_burst(rule: UserBurst, snapshot: Snapshot, since: Since) -> list[Verdict]:
+    verdicts = []
+    for user, (began_us, ended_us) in snapshot.bursts(rule.errors, rule.window, rule.window).items():
+        if began_us >= since.get(user, 0):
+            facts = {"began_us": began_us, "ended_us": ended_us}
+            verdicts.append(Verdict(rule.name, user, "firing", float(rule.errors), facts=facts))
+    return verdicts
+
+
+def _latency(rule: Latency, snapshot: Snapshot, since: Since) -> list[Verdict]:
+    verdicts = []
+    for subject in snapshot.features([rule.feature]):
+        durations = snapshot.durations_ms(rule.window, subject, since_us=since.get(subject, 0))
+        counts = Counts(len(durations), 0, 0)
+        if len(durations) < max(rule.min_requests, 1):
+            verdicts.append(Verdict(rule.name, subject, "no_data", None, counts))
+            continue
+        value = float(np.quantile(durations, rule.quantile))
+        verdicts.append(Verdict(rule.name, subject, "firing" if value > rule.threshold_ms else "ok", value, counts))
+    return verdicts
+
+
+def _usual(rule: Traffic, snapshot: Snapshot, subject: str) -> float | None:
+    """The median of the same window in earlier weeks; None where too few weeks were recorded."""
+    weeks = [week for week in range(1, rule.weeks + 1) if snapshot.covers(week * WEEK + rule.window)]
+    if len(weeks) < rule.min_weeks:
+        return None
+    return median(snapshot.counts(rule.window, subject or None, back=week * WEEK).requests for week in weeks)
+
+
+def _traffic(rule: TrafficDrop | TrafficSpike, snapshot: Snapshot, since: Since) -> list[Verdict]:
+    verdicts = []
+    for subject in _subjects(rule.feature, snapshot):
+        counts = snapshot.counts(rule.window, subject or None)
+        usual = _usual(rule, snapshot, subject)
+        # A window that was cut short by "marked as fixed" cannot be compared with a whole one.
+        if usual is None or since.get(subject, 0) > snapshot.now_us - rule.window * 1_000_000:
+            verdicts.append(Verdict(rule.name, subject, "no_data", None, counts))
+            continue
+        if isinstance(rule, TrafficDrop):
+            firing = usual >= rule.min_requests and counts.requests < usual * rule.below
+        else:
+            firing = counts.requests >= rule.min_requests and counts.requests > usual * rule.above
+        state: State = "firing" if firing else "ok"
+        verdicts.append(Verdict(rule.name, subject, state, float(counts.requests), counts, {"usual": usual}))
+    return verdicts
+
+
+def _new_error(rule: NewError, snapshot: Snapshot, since: Since) -> list[Verdict]:
+    if not snapshot.covers(rule.warmup):
+        return []
+    verdicts = []
+    for kind, place in snapshot.new_failures(rule.window):
+        subject = f"{kind} at {place}"
+        counts = snapshot.failure_counts(rule.window, (kind, place))
+        if counts.bad(rule.count) < rule.min_requests or since.get(subject, 0):
+            continue
+        facts = {"kind": kind, "place": place}
+        verdicts.append(Verdict(rule.name, subject, "firing", float(counts.requests), counts, facts))
+    return verdicts
+
+
+def _tracker_silent(rule: TrackerSilent, snapshot: Snapshot, since: Since) -> list[Verdict]:
+    history = snapshot.history
+    if history.alive_us is None or history.first_event_us is None:
+        return [Verdict(rule.name, "", "no_data")]
+    counts = snapshot.counts(rule.window)
+    start = snapshot.now_us - rule.window * 1_000_000
+    alive = counts.requests > 0 or any(start <= at < snapshot.now_us for at in reversed(history.alive_us))
+    waited = max(history.first_event_us, since.get("", 0)) <= start
+    state: State = "ok" if alive else "firing" if waited else "no_data"
+    return [Verdict(rule.name, "", state, None, counts)]
+
+
+BURN_WINDOWS = ((3600, 300, 14.4), (6 * 3600, 1800, 6.0), (3 * 86400, 6 * 3600, 1.0))
+"""(long window, short window, burn rate): Google, The Site Reliability Workbook, chapter 5, table 5-8."""
+
+
+def _burn_rate(rule: BurnRate, snapshot: Snapshot, since: Since) -> list[Verdict]:
+    verdicts = []
+    for subject in _subjects(rule.feature, snapshot):
+        start = since.get(subject, 0)
+        worst: tuple[float, Counts, int, float] | None = None
+        enough = False
+        for long, short, factor in BURN_WINDOWS:
+            counts = snapshot.counts(long, subject or None, since_us=start)
+            recent = snapshot.counts(short, subject or None, since_us=start)
+            if counts.requests < max(rule.min_requests, 1) or not recent.requests:
+                continue
+            enough = True
+            burns = [c.bad(rule.count) / c.requests / (1 - rule.objective) for c in (counts, recent)]
+            if min(burns) > factor and worst is None:
+                worst = (burns[0], counts, long, factor)
+        if worst:
+            facts = {"window": worst[2], "factor": worst[3]}
+            verdicts.append(Verdict(rule.name, subject, "firing", worst[0], worst[1], facts))
+        else:
+            verdicts.append(Verdict(rule.name, subject, "ok" if enough else "no_data"))
+    return verdicts
+
+
+JUDGES: Mapping[str, Callable[[Any, Snapshot, Since], list[Verdict]]] = {
+    "error_rate": _error_rate,
+    "feature_down": _feature_down,
+    "user_burst": _user_burst,
+    "latency": _latency,
+    "traffic_drop": _traffic,
+    "traffic_spike": _traffic,
+    "new_error": _new_error,
+    "tracker_silent": _tracker_silent,
+    "burn_rate": _burn_rate,
+}
+"""Which function judges which kind."""
