@@ -1,0 +1,134 @@
+"""The life of an incident, minute by minute, as tables of verdicts in and changes out."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from guardian.alerting.incidents import REOPEN_WITHIN, SECOND, Memory, step
+from guardian.alerting.rules import parse_rule
+from guardian.alerting.verdicts import Verdict
+
+MINUTE = 60 * SECOND
+STATES = {"F": "firing", ".": "ok", "?": "no_data"}
+
+
+def live(
+    verdicts: str, *, rule=None, memory=None, start=0, tell=True, muted="", subject=""
+) -> tuple[Memory, list[str]]:
+    """Feed one verdict a minute ("F" fires, "." is well, "?" unknown); what changed, as "minute change".
+
+    With `tell`, each change is told at once, as `notify` does outside quiet hours.
+    """
+    rule = rule or parse_rule("error_rate", {})
+    memory = memory or Memory()
+    changes = []
+    for minute, letter in enumerate(verdicts, start):
+        now = minute * MINUTE
+        verdict = Verdict(rule.name, subject, STATES[letter], 0.5 if letter == "F" else 0.0)
+        quiet = bool(muted) and muted[minute - start] == "m"
+        memory, transitions = step(rule, [verdict], memory, now, alive=True, muted=quiet)
+        for transition in transitions:
+            changes.append(f"{minute} {transition.change}")
+            if tell:
+                told = replace(transition.incident, told_us=now)
+                memory = replace(memory, latest={**memory.latest, subject: told})
+    return memory, changes
+
+
+@pytest.mark.parametrize(
+    ("keys", "verdicts", "changes"),
+    [
+        ({}, "....", []),
+        ({}, ".FFF", ["1 opened"]),
+        ({}, "FFF.....", ["0 opened"]),
+        ({}, "FFF......", ["0 opened", "8 resolved"]),  # well since minute 3, for 5 minutes
+        ({}, "FFF...F......", ["0 opened", "12 resolved"]),  # fired again before it was over
+        ({}, "FFF????????????", ["0 opened"]),  # no data never resolves
+        ({}, "FFF.????.", ["0 opened", "8 resolved"]),
+        ({"for": "2m"}, "FF.FFF", ["5 opened"]),  # it must hold without a break
+        ({"for": "2m"}, "F?F", ["2 opened"]),  # the unknown is no break
+        ({"resolve_after": 0}, "F.", ["0 opened", "1 resolved"]),
+        ({"repeat": "3m"}, "FFFFFFFF", ["0 opened", "3 reminder", "6 reminder"]),
+        ({"repeat": "3m"}, "F???", ["0 opened", "3 reminder"]),
+        ({"repeat": 0}, "F" * 500, ["0 opened"]),
+    ],
+)
+def test_an_incident_opens_repeats_and_resolves(keys, verdicts, changes):
+    assert live(verdicts, rule=parse_rule("error_rate", keys))[1] == changes
+
+
+def test_what_fires_again_within_the_hour_goes_on_in_the_same_incident():
+    rule = parse_rule("error_rate", {"resolve_after": "1m"})
+    memory, changes = live("F..F", rule=rule)
+    assert changes == ["0 opened", "2 resolved", "3 reopened"]
+    assert memory.number[""] == 1
+    memory, changes = live("F.." + "." * (REOPEN_WITHIN // 60) + "F", rule=rule)
+    assert changes == ["0 opened", "2 resolved", f"{3 + REOPEN_WITHIN // 60} opened"]
+    assert memory.number[""] == 2
+    assert memory.latest[""].earlier == 1
+
+
+def test_flapping_is_said_once_and_ends_with_one_word_after_half_an_hour_of_calm():
+    rule = parse_rule("error_rate", {"resolve_after": "1m", "repeat": "10m"})
+    memory, changes = live("F..F..F..F..F..", rule=rule)
+    assert changes == ["0 opened", "2 resolved", "3 reopened", "5 resolved", "6 flapping"]
+    memory, changes = live("." * 29, rule=rule, memory=memory, start=15)
+    assert changes == ["43 resolved"], "30 minutes after it was last seen well, at minute 13"
+    assert live("F", rule=rule, memory=memory, start=44)[1] == ["44 reopened"], "what comes after the calm is news"
+
+
+def test_maintenance_opens_nothing_and_what_lasts_beyond_it_opens_then():
+    assert live("FFFF", muted="mmm ")[1] == ["3 opened"]
+    assert live("FF..", muted="mm  ")[1] == []
+
+
+def test_an_acknowledged_incident_is_not_repeated_but_its_end_is_told():
+    rule = parse_rule("error_rate", {"repeat": "2m"})
+    memory, _ = live("F", rule=rule)
+    memory = replace(memory, latest={"": replace(memory.latest[""], status="acknowledged", acknowledged_by="ann")})
+    assert live("FFFFFF......", rule=rule, memory=memory, start=1)[1] == ["12 resolved"]
+
+
+def test_after_a_silence_what_still_fires_is_said_at_once():
+    memory, _ = live("F")
+    memory = replace(memory, latest={"": replace(memory.latest[""], silenced_until_us=10 * MINUTE)})
+    assert live("F" * 12, memory=memory, start=1)[1] == ["10 reminder"]
+
+
+def test_a_subject_without_a_verdict_is_well_only_while_there_is_traffic():
+    rule = parse_rule("user_burst", {})
+    fired = Verdict("user_burst", "ann@example.com", "firing", 5)
+    for alive, end in ((True, "resolved"), (False, "open")):
+        memory, _ = step(rule, [fired], Memory(), 0, alive=True)
+        for minute in range(1, 20):
+            memory, _ = step(rule, [], memory, minute * MINUTE, alive=alive)
+        assert memory.latest["ann@example.com"].status == end
+
+
+def test_an_incident_knows_the_last_good_moment_and_its_worst_value():
+    memory, _ = live("..?F")
+    assert memory.latest[""].last_good_us == 1 * MINUTE
+    rule = parse_rule("error_rate", {})
+    for now, value in ((4, 0.9), (5, 0.3)):
+        memory, _ = step(rule, [Verdict(rule.name, "", "firing", value)], memory, now * MINUTE, alive=True)
+    assert (memory.latest[""].peak, memory.latest[""].value) == (0.9, 0.3)
+
+
+@given(st.text(alphabet="F.?", max_size=80), st.integers(0, 80))
+def test_a_restart_between_any_two_minutes_changes_nothing(verdicts, cut):
+    rule = parse_rule("error_rate", {"for": "1m", "resolve_after": "2m", "repeat": "5m"})
+    whole, changes = live(verdicts, rule=rule)
+    first, before = live(verdicts[:cut], rule=rule)
+    second, after = live(verdicts[cut:], rule=rule, memory=first, start=len(verdicts[:cut]))
+    assert (second, before + after) == (whole, changes)
+
+
+@given(st.text(alphabet="F.?", max_size=200))
+def test_openings_and_ends_alternate_and_repeats_lie_between_them(verdicts):
+    rule = parse_rule("error_rate", {"resolve_after": "1m", "repeat": "3m"})
+    open_now = False
+    for change in (c.split()[1] for c in live(verdicts, rule=rule)[1]):
+        assert open_now == (change in ("resolved", "reminder"))
+        open_now = change != "resolved"

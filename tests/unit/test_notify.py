@@ -1,0 +1,131 @@
+"""Who hears of what, and when: bundling, quiet hours, silence, the budget."""
+
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from guardian.alerting.incidents import SECOND, Incident, Transition
+from guardian.alerting.notify import Budget, plan, quiet_until
+from guardian.alerting.rules import parse_rule
+
+ZURICH = ZoneInfo("Europe/Zurich")
+RULES = {
+    "error_rate": parse_rule("error_rate", {}),
+    "feature_down": parse_rule("feature_down", {"recipients": ["oncall@example.com"]}),
+    "quiet": parse_rule("quiet", {"kind": "error_rate", "quiet_hours": "22:00-07:00"}),
+}
+
+
+def at(text: str) -> int:
+    """A local moment in Zurich as Unix microseconds."""
+    return int(datetime.fromisoformat(f"2026-{text}").replace(tzinfo=ZURICH).timestamp()) * SECOND
+
+
+def transition(change="opened", *, name="a", rule="error_rate", now="03-16T12:00", severity="warning", **more):
+    incident = Incident(name, rule, "", severity, "resolved" if change == "resolved" else "open", since_us=0, **more)
+    return Transition(incident, change, at(now))
+
+
+def planned(transitions, held=(), now="03-16T12:00", budget=None, admins=1):
+    return plan(transitions, held, RULES, now_us=at(now), zone=ZURICH, budget=budget or Budget(), admins=admins)
+
+
+def spoken(result) -> list[tuple[str, list[str]]]:
+    return [(n.form, [f"{t.incident.id} {t.change}" for t in n.transitions]) for n in result.notices]
+
+
+def test_one_opening_is_one_notice_that_begins_a_thread():
+    result = planned([transition()])
+    assert spoken(result) == [("single", ["a opened"])]
+    assert (result.notices[0].thread, result.notices[0].first, result.told) == ("a", True, {"a": "a"})
+
+
+def test_openings_of_one_minute_come_in_one_notice_and_end_in_its_thread():
+    result = planned([transition(name="a"), transition(name="b")])
+    assert spoken(result) == [("bundle", ["a opened", "b opened"])]
+    assert result.told == {"a": "a", "b": "a"}
+    end = planned([transition("resolved", name="b", thread="a", told_us=1)])
+    assert (spoken(end), end.notices[0].thread, end.notices[0].first) == ([("single", ["b resolved"])], "a", False)
+    both = planned([transition("resolved", name=n, thread="a", told_us=1) for n in "ab"])
+    assert spoken(both) == [("bundle", ["a resolved", "b resolved"])]
+
+
+def test_rules_with_recipients_of_their_own_are_not_bundled_with_others():
+    result = planned([transition(name="a"), transition(name="b", rule="feature_down")])
+    assert [n.audience.recipients for n in result.notices] == [(), ("oncall@example.com",)]
+
+
+def test_what_opened_and_ended_unheard_while_nobody_looked_is_one_notice():
+    assert spoken(planned([transition(), transition("resolved")])) == [("single", ["a resolved"])]
+    assert spoken(planned([transition("resolved")])) == [], "the end of what nobody heard of is not told"
+
+
+def test_a_silenced_incident_is_not_told():
+    assert planned([transition("reminder", silenced_until_us=at("03-16T12:01"), told_us=1)]).notices == ()
+    assert planned([transition("reminder", silenced_until_us=at("03-16T12:00"), told_us=1)]).notices != ()
+
+
+def test_quiet_hours_hold_everything_back_for_one_digest_in_the_morning():
+    night = planned([transition(rule="quiet", name="a"), transition(rule="quiet", name="b")], now="03-16T23:30")
+    assert (spoken(night), {h.until_us for h in night.held}) == ([], {at("03-17T07:00")})
+    later = planned([transition("resolved", rule="quiet", name="b")], night.held, now="03-17T02:00")
+    assert spoken(later) == []
+    assert spoken(planned([], later.held, now="03-17T06:59")) == []
+    morning = planned([], later.held, now="03-17T07:00")
+    assert spoken(morning) == [("digest", ["a opened", "b resolved"])]
+    assert morning.held == ()
+    assert set(morning.told) == {"a", "b"}
+
+
+@pytest.mark.parametrize(
+    ("now", "until"),
+    [
+        ("03-16T21:59", None),
+        ("03-16T22:00", "03-17T07:00"),
+        ("03-17T06:59", "03-17T07:00"),
+        ("03-17T07:00", None),
+        ("03-28T23:00", "03-29T07:00"),  # the night in which clocks go forward
+        ("10-24T23:00", "10-25T07:00"),  # and back
+    ],
+)
+def test_quiet_hours_end_on_the_local_clock(now, until):
+    assert quiet_until((22 * 60, 7 * 60), at(now), ZURICH) == (until and at(until))
+
+
+def test_quiet_hours_may_lie_within_a_day():
+    assert quiet_until((12 * 60, 13 * 60), at("03-16T12:30"), ZURICH) == at("03-16T13:00")
+    assert quiet_until((12 * 60, 13 * 60), at("03-16T13:00"), ZURICH) is None
+    assert quiet_until(None, at("03-16T13:00"), ZURICH) is None
+
+
+def test_the_last_ten_messages_of_the_hour_are_kept_for_critical_ones():
+    spent = Budget(spent=50)
+    assert spoken(planned([transition()], budget=spent)) == []
+    assert spoken(planned([transition(severity="critical")], budget=spent)) == [("single", ["a opened"])]
+    assert spoken(planned([transition(severity="critical")], budget=Budget(spent=60))) == []
+
+
+def test_every_recipient_counts_towards_the_budget():
+    assert spoken(planned([transition()], budget=Budget(spent=48), admins=2)) != []
+    assert spoken(planned([transition()], budget=Budget(spent=49), admins=2)) == []
+
+
+def test_overflow_becomes_one_digest_an_hour_after_it_began():
+    first = planned([transition(name="a")], budget=Budget(spent=60))
+    assert {h.until_us for h in first.held} == {at("03-16T13:00")}
+    second = planned([transition(name="b", now="03-16T12:40")], first.held, "03-16T12:40", Budget(spent=60))
+    assert {h.until_us for h in second.held} == {at("03-16T13:00")}
+    end = planned([transition("resolved", name="a", now="03-16T12:50")], second.held, "03-16T12:50", Budget(spent=5))
+    assert spoken(end) == [], "it joins what waits already"
+    assert spoken(planned([], end.held, "03-16T13:00")) == [("overflow", ["a resolved", "b opened"])]
+
+
+def test_nothing_is_lost_between_notices_and_what_waits():
+    many = [transition(name=f"{i:03}", rule="feature_down" if i % 2 else "error_rate") for i in range(70)]
+    result = planned(many, budget=Budget(per_hour=1, reserve=0))
+    told = {t.incident.id for n in result.notices for t in n.transitions}
+    held = {h.transition.incident.id for h in result.held}
+    assert told | held == {t.incident.id for t in many}
+    assert not told & held
+    assert datetime.fromtimestamp(min(h.until_us for h in result.held) / SECOND, UTC).minute == 0
