@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from guardian.summary import Summary
 from tracker.event import Event
+
+if TYPE_CHECKING:
+    from guardian.summary import Summary
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,9 +16,10 @@ from typing import Any, Protocol
 class Outgoing:
     """A rendered message to be delivered.
 
-    `key` is unique for ever: `report/{schedule}/{period_start}/{recipient}` or `incident/{id}/{transition}/{recipient}`;
-    a second one with the same key is not stored. `recipient` is one address, or a channel's name. `body` is the
-    whole RFC 5322 message for channel "mail", else what the channel takes. `kind` is report, alert, digest or test.
+    `key` is unique: `report/{schedule}/{period_start}/{period_end}/{recipient}` or
+    `incident/{id}/{transition}/{recipient}`; a second one with the same key is not stored. `recipient` is one address,
+    or a channel's name. `body` is the whole RFC 5322 message for channel "mail", else what the channel takes. `kind`
+    is report, alert, digest or test.
     """
 
     key: str
@@ -90,8 +91,13 @@ class StateStore(Protocol):
         mails: Sequence[Outgoing],
         now: datetime,
         token: int | None = None,
+        earlier: Sequence[tuple[datetime, datetime]] = (),
     ) -> bool:
-        """Write ledger, report and mails in one transaction; False (and nothing written) if the period is there."""
+        """Write ledger, report and mails in one transaction; False (and nothing written) if the period is there.
+
+        `earlier` are older periods (start, end) that the same mails cover after a long downtime; they only go into
+        the ledger.
+        """
         ...
 
     async def enqueue(self, mails: Sequence[Outgoing], *, now: datetime, token: int | None = None) -> int:
@@ -149,6 +155,11 @@ class StateStore(Protocol):
 
     async def purge_state(self, before: datetime) -> int:
         """Forget sent and dead mails and reports older than `before` (the ledger stays); how many rows went."""
+        ...
+
+    async def forget(self, email: str) -> int:
+        """Take a person out of what is kept: mails to them or naming them go, sent or not; saved reports keep their
+        totals and lose the name. How many rows went or changed."""
         ...
 
     async def close(self) -> None:

@@ -1,0 +1,98 @@
+"""The tables of `SqliteStateStore`, as named, recorded migrations, and how their rows are read and written.
+
+Times are Unix microseconds.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import zlib
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from guardian.state import OutboxItem, Outgoing
+from tracker.schema import Migration
+
+STATE_MIGRATIONS: Sequence[Migration] = (
+    (
+        "guardian/0001_state",
+        """
+        CREATE TABLE guardian_lease (name TEXT PRIMARY KEY, holder TEXT NOT NULL, token INTEGER NOT NULL,
+                                     expires_us INTEGER NOT NULL) WITHOUT ROWID;
+
+        CREATE TABLE guardian_report (id INTEGER PRIMARY KEY AUTOINCREMENT, schedule TEXT NOT NULL,
+                                      start_us INTEGER NOT NULL, end_us INTEGER NOT NULL,
+                                      created_us INTEGER NOT NULL, body BLOB NOT NULL);
+
+        -- The ledger: which periods of a schedule are done. It is never purged, or a report would go out again.
+        CREATE TABLE guardian_period (schedule TEXT NOT NULL, end_us INTEGER NOT NULL, start_us INTEGER NOT NULL,
+                                      claimed_us INTEGER NOT NULL, PRIMARY KEY (schedule, end_us, start_us))
+                                      WITHOUT ROWID;
+
+        CREATE TABLE guardian_outbox (id INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL UNIQUE,
+                                      recipient TEXT NOT NULL, channel TEXT NOT NULL, kind TEXT NOT NULL,
+                                      severity TEXT NOT NULL, subject TEXT NOT NULL, body BLOB NOT NULL,
+                                      status TEXT NOT NULL DEFAULT 'pending'
+                                          CHECK (status IN ('pending', 'sent', 'dead', 'dropped')),
+                                      attempts INTEGER NOT NULL DEFAULT 0, created_us INTEGER NOT NULL,
+                                      next_us INTEGER NOT NULL, sent_us INTEGER, transport TEXT, last_error TEXT,
+                                      holder TEXT, lease_us INTEGER);
+        CREATE INDEX guardian_outbox_pending ON guardian_outbox (channel, recipient, id) WHERE status = 'pending';
+        """,
+    ),
+)
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+ITEM_COLUMNS = (
+    "id, key, recipient, body, kind, channel, severity, subject, status, attempts, created_us, next_us, sent_us, "
+    "transport, last_error"
+)
+"""What `to_item` reads, in order."""
+
+
+def micros(moment: datetime) -> int:
+    """Unix time in microseconds, exactly."""
+    return (moment - _EPOCH) // _MICROSECOND
+
+
+def moment(us: int) -> datetime:
+    """The aware UTC datetime of a Unix time in microseconds."""
+    return _EPOCH + us * _MICROSECOND
+
+
+def to_item(row: Sequence[Any]) -> OutboxItem:
+    """The item of a row of `ITEM_COLUMNS`."""
+    return OutboxItem(
+        id=row[0],
+        message=Outgoing(*row[1:8]),
+        status=row[8],
+        attempts=row[9],
+        created_at=moment(row[10]),
+        next_attempt_at=moment(row[11]),
+        sent_at=None if row[12] is None else moment(row[12]),
+        transport=row[13],
+        last_error=row[14],
+    )
+
+
+def put_mails(db: sqlite3.Connection, mails: Sequence[Outgoing], at_us: int) -> int:
+    """Add mails to the outbox inside the caller's transaction; how many had a new key."""
+    return db.executemany(
+        "INSERT OR IGNORE INTO guardian_outbox (key, recipient, body, kind, channel, severity, subject, created_us, "
+        "next_us) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        [(m.key, m.recipient, m.body, m.kind, m.channel, m.severity, m.subject, at_us, at_us) for m in mails],
+    ).rowcount
+
+
+def pack(report: Mapping[str, Any]) -> bytes:
+    """A report as it is stored: compressed JSON."""
+    return zlib.compress(json.dumps(report, ensure_ascii=False).encode("utf-8", "surrogatepass"))
+
+
+def unpack(body: bytes) -> dict[str, Any]:
+    """The report that `pack` was given."""
+    return json.loads(zlib.decompress(body).decode("utf-8", "surrogatepass"))

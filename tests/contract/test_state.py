@@ -1,0 +1,328 @@
+"""What every state store must do. Each test runs on each store in STORES."""
+
+import sqlite3
+from datetime import UTC, datetime, timedelta
+from email.message import EmailMessage
+
+import pytest
+
+from guardian.repository import StorageError
+from guardian.state import LeaseLost, Outgoing
+from guardian.statestore import SqliteStateStore
+
+NOW = datetime(2026, 3, 2, 12, 0, 0, 123456, tzinfo=UTC)
+TTL = timedelta(seconds=30)
+MINUTE = timedelta(minutes=1)
+HOUR = timedelta(hours=1)
+
+
+async def sqlite(tmp_path):
+    return await SqliteStateStore.open(tmp_path / "state.db")
+
+
+STORES = {"sqlite": sqlite}
+
+
+@pytest.fixture(params=STORES)
+async def open_store(request, tmp_path):
+    """Opens the same database again and again: as many connections as one likes."""
+    opened = []
+
+    async def another():
+        opened.append(await STORES[request.param](tmp_path))
+        return opened[-1]
+
+    yield another
+    for store in opened:
+        await store.close()
+
+
+@pytest.fixture
+async def state(open_store):
+    return await open_store()
+
+
+def mail(key, recipient="a@example.com", **values):
+    return Outgoing(key=key, recipient=recipient, body=b"Subject: x\r\n\r\nhello\r\n", **values)
+
+
+async def claim(state, now=NOW, *, holder="one", limit=10):
+    return await state.claim_due(now, holder=holder, lease=MINUTE, limit=limit)
+
+
+def keys(items):
+    return [item.message.key for item in items]
+
+
+# Lease
+
+
+async def test_one_holder_leads_and_renews_with_the_same_token(state):
+    token = await state.acquire_lease("daemon", "one", NOW, TTL)
+    assert token is not None
+    assert await state.acquire_lease("daemon", "two", NOW + TTL / 2, TTL) is None
+    assert await state.acquire_lease("daemon", "one", NOW + TTL / 2, TTL) == token
+
+
+async def test_an_expired_lease_goes_to_the_next_holder_with_a_greater_token(state):
+    first = await state.acquire_lease("daemon", "one", NOW, TTL)
+    second = await state.acquire_lease("daemon", "two", NOW + TTL, TTL)
+    assert second > first
+    assert await state.acquire_lease("daemon", "one", NOW + TTL, TTL) is None
+
+
+async def test_a_released_lease_is_free_at_once_and_its_token_is_spent(state):
+    first = await state.acquire_lease("daemon", "one", NOW, TTL)
+    await state.release_lease("daemon", "one")
+    with pytest.raises(LeaseLost):
+        await state.enqueue([mail("a")], now=NOW, token=first)
+    assert await state.acquire_lease("daemon", "two", NOW, TTL) > first
+
+
+async def test_only_the_holder_can_release(state):
+    token = await state.acquire_lease("daemon", "one", NOW, TTL)
+    await state.release_lease("daemon", "two")
+    assert await state.enqueue([mail("a")], now=NOW, token=token) == 1
+
+
+async def test_a_lease_that_ends_in_a_far_future_was_taken_by_a_wrong_clock_and_is_free(state):
+    await state.acquire_lease("daemon", "one", NOW + timedelta(days=1), TTL)
+    assert await state.acquire_lease("daemon", "two", NOW, TTL) is not None
+
+
+async def test_whoever_lost_the_lease_changes_nothing(state):
+    old = await state.acquire_lease("daemon", "one", NOW, TTL)
+    await state.acquire_lease("daemon", "two", NOW + TTL, TTL)
+    with pytest.raises(LeaseLost):
+        await state.enqueue([mail("a")], now=NOW, token=old)
+    with pytest.raises(LeaseLost):
+        await state.claim_period("daily", NOW - HOUR, NOW, report={}, mails=[mail("b")], now=NOW, token=old)
+    assert await state.outbox() == []
+    assert await state.last_period_end("daily") is None
+
+
+# Ledger and reports
+
+
+async def test_a_period_is_claimed_once_with_its_report_and_mails(state):
+    report = {"users": [{"email": "zoë@example.com"}], "total_requests": 3}
+    assert await state.last_period_end("daily") is None
+    for expected in (True, False):
+        mails = [mail(f"{expected}/a"), mail(f"{expected}/b", "b@example.com")]
+        got = await state.claim_period("daily", NOW - HOUR, NOW, report=report, mails=mails, now=NOW)
+        assert got is expected
+    assert await state.last_period_end("daily") == NOW
+    assert await state.last_period_end("weekly") is None
+    assert sorted(keys(await state.outbox())) == ["True/a", "True/b"]
+    [saved] = await state.reports()
+    assert (saved.schedule, saved.period_start, saved.period_end, saved.created_at) == ("daily", NOW - HOUR, NOW, NOW)
+    assert saved.report == {}
+    assert (await state.report(saved.id)).report == report
+    assert await state.report(saved.id + 1) is None
+
+
+async def test_the_beginning_of_a_ledger_does_not_stand_for_a_period(state):
+    await state.claim_period("daily", NOW, NOW, report=None, mails=[], now=NOW)
+    assert await state.last_period_end("daily") == NOW
+    assert await state.claim_period("daily", NOW - HOUR, NOW, report={}, mails=[], now=NOW)
+    assert await state.claim_period("daily", NOW, NOW + HOUR, report={}, mails=[], now=NOW)
+
+
+async def test_a_bundle_puts_each_period_into_the_ledger_and_saves_one_report(state):
+    hours = [(NOW - n * HOUR, NOW - (n - 1) * HOUR) for n in (4, 3, 2)]
+    assert await state.claim_period("2h", NOW - HOUR, NOW, report={"n": 1}, mails=[mail("a")], now=NOW, earlier=hours)
+    for start, end in hours:
+        assert not await state.claim_period("2h", start, end, report={}, mails=[mail("b")], now=NOW)
+    [saved] = await state.reports()
+    assert (saved.period_start, saved.period_end) == (NOW - 4 * HOUR, NOW)
+    assert keys(await state.outbox()) == ["a"]
+
+
+async def test_two_daemons_claim_a_period_once(open_store):
+    one, two = await open_store(), await open_store()
+    got = [
+        await store.claim_period("daily", NOW - HOUR, NOW, report={}, mails=[mail("a")], now=NOW)
+        for store in (one, two)
+    ]
+    assert sorted(got) == [False, True]
+    assert len(await two.outbox()) == 1
+
+
+# Outbox
+
+
+async def test_a_key_is_stored_once(state):
+    assert await state.enqueue([mail("a"), mail("a"), mail("b")], now=NOW) == 2
+    assert await state.enqueue([mail("a")], now=NOW) == 0
+    assert await state.enqueue([], now=NOW) == 0
+
+
+async def test_a_mail_keeps_every_byte_and_word(state):
+    message = Outgoing("k", "ü@example.com", bytes(range(256)), "alert", "slack", "critical", "Sùbject")
+    await state.enqueue([message], now=NOW)
+    [item] = await claim(state)
+    assert item.message == message
+    assert (item.status, item.attempts, item.created_at, item.next_attempt_at) == ("pending", 0, NOW, NOW)
+    assert (item.sent_at, item.transport, item.last_error) == (None, None, None)
+
+
+async def test_a_recipient_gets_one_mail_at_a_time_in_the_order_they_were_written(state):
+    await state.enqueue([mail("a1"), mail("a2"), mail("b1", "b@example.com"), mail("a3")], now=NOW)
+    first = await claim(state)
+    assert keys(first) == ["a1", "b1"]
+    assert await claim(state) == []
+    await state.mark_sent(first[0], holder="one", now=NOW, transport="smtp")
+    assert keys(await claim(state)) == ["a2"]
+
+
+async def test_a_mail_that_waits_for_its_next_try_holds_back_only_its_own_recipient(state):
+    await state.enqueue([mail("a1"), mail("a2"), mail("b1", "b@example.com")], now=NOW)
+    [a1, b1] = await claim(state)
+    await state.mark_failed(a1, holder="one", now=NOW, error="451 later", retry_at=NOW + HOUR, transport=None)
+    await state.mark_sent(b1, holder="one", now=NOW, transport="smtp")
+    assert await claim(state, NOW + HOUR - MINUTE) == []
+    [again] = await claim(state, NOW + HOUR)
+    assert (again.message.key, again.attempts, again.last_error) == ("a1", 1, "451 later")
+
+
+async def test_the_limit_is_kept(state):
+    await state.enqueue([mail(str(n), f"{n}@example.com") for n in range(5)], now=NOW)
+    assert keys(await claim(state, limit=2)) == ["0", "1"]
+    assert keys(await claim(state, limit=2)) == ["2", "3"]
+
+
+async def test_an_expired_claim_is_claimed_again(open_store):
+    one, two = await open_store(), await open_store()
+    await one.enqueue([mail("a")], now=NOW)
+    assert keys(await claim(one)) == ["a"]
+    assert await claim(two, NOW + MINUTE / 2, holder="two") == []
+    assert keys(await claim(two, NOW + MINUTE, holder="two")) == ["a"]
+
+
+async def test_a_late_word_of_success_counts_and_a_late_word_of_failure_does_not(state):
+    await state.enqueue([mail("a"), mail("b", "b@example.com")], now=NOW)
+    [a, b] = await claim(state)
+    await claim(state, NOW + MINUTE, holder="two")
+    await state.mark_failed(b, holder="one", now=NOW, error="late", retry_at=None, transport=None)
+    await state.mark_sent(a, holder="one", now=NOW, transport="smtp")
+    assert await state.outbox_counts() == {"pending": 1, "sent": 1, "dead": 0, "dropped": 0}
+    assert (await state.outbox_item(b.id)).last_error is None
+
+
+async def test_an_unknown_outcome_names_the_transport_to_retry(state):
+    await state.enqueue([mail("a")], now=NOW)
+    [item] = await claim(state)
+    await state.mark_failed(item, holder="one", now=NOW, error="cut", retry_at=NOW, transport="gmail")
+    assert (await claim(state))[0].transport == "gmail"
+
+
+async def test_a_dead_mail_frees_its_recipient_and_can_be_retried(state):
+    await state.enqueue([mail("a1"), mail("a2")], now=NOW)
+    [item] = await claim(state)
+    await state.mark_failed(item, holder="one", now=NOW, error="550 no such user", retry_at=None, transport=None)
+    assert [i.last_error for i in await state.outbox(status="dead")] == ["550 no such user"]
+    [second] = await claim(state)
+    await state.mark_sent(second, holder="one", now=NOW, transport="smtp")
+    assert await state.retry(item.id, NOW + HOUR)
+    assert keys(await claim(state, NOW + HOUR)) == ["a1"]
+    assert not await state.retry(second.id, NOW)
+    assert not await state.retry(999, NOW)
+
+
+async def test_a_dropped_mail_is_never_sent(state):
+    await state.enqueue([mail("a")], now=NOW)
+    [item] = await state.outbox()
+    assert await state.drop(item.id, NOW)
+    assert not await state.drop(item.id, NOW)
+    assert await claim(state) == []
+    assert (await state.outbox_item(item.id)).status == "dropped"
+
+
+# Forgetting
+
+
+async def test_a_purge_takes_what_is_done_and_old_and_leaves_what_waits_and_the_ledger(state):
+    await state.claim_period(
+        "daily", NOW - HOUR, NOW, report={}, mails=[mail("a"), mail("b", "b@example.com")], now=NOW
+    )
+    [a, _] = await claim(state)
+    await state.mark_sent(a, holder="one", now=NOW, transport="smtp")
+    assert await state.purge_state(NOW) == 0
+    assert await state.purge_state(NOW + MINUTE) == 2
+    assert keys(await state.outbox()) == ["b"]
+    assert await state.reports() == []
+    assert await state.last_period_end("daily") == NOW
+
+
+def letter(text, **headers):
+    message = EmailMessage()
+    message["Subject"] = headers.get("subject", "Report")
+    message.set_content(text, cte="base64")
+    message.add_alternative(f"<p>{text}</p>", subtype="html", cte="quoted-printable")
+    return message.as_bytes()
+
+
+@pytest.mark.parametrize(
+    ("text", "gone"),
+    [
+        ("Bob@Example.com met 3 errors", True),
+        ("in the end bob@example.com.", True),
+        ("jbob@example.com met 3 errors", False),
+        ("bob@example.com.au met 3 errors", False),
+        ("x" * 75 + " bob@example.com", True),
+    ],
+)
+async def test_mails_that_name_an_erased_person_go_and_others_stay(state, text, gone):
+    await state.enqueue([Outgoing("k", "a@example.com", letter(text))], now=NOW)
+    assert await state.forget("bob@example.com") == gone
+    assert len(await state.outbox()) == (not gone)
+
+
+async def test_mails_to_an_erased_person_go(state):
+    await state.enqueue([mail("k", "Bob@example.com")], now=NOW)
+    assert await state.forget("bob@example.com") == 1
+
+
+async def test_a_saved_report_keeps_its_totals_and_loses_the_name(state):
+    report = {"total_requests": 9, "users": [{"email": "bob@example.com"}, {"email": "eve@example.com"}]}
+    await state.claim_period("daily", NOW - HOUR, NOW, report=report, mails=[], now=NOW)
+    assert await state.forget("bob@example.com") == 1
+    assert await state.forget("bob@example.com") == 0
+    [saved] = await state.reports()
+    expected = {"total_requests": 9, "users": [{"email": "(erased)"}, {"email": "eve@example.com"}]}
+    assert (await state.report(saved.id)).report == expected
+
+
+# The file
+
+
+async def test_nothing_of_an_erased_person_is_left_in_the_file(state, tmp_path):
+    await state.enqueue([Outgoing("k", "a@example.com", b"Subject: x\r\n\r\nbob@example.com\r\n")], now=NOW)
+    await state.forget("bob@example.com")
+    assert all(b"bob@" not in path.read_bytes() for path in tmp_path.iterdir())
+
+
+async def test_state_survives_being_closed_and_closing_twice_is_safe(open_store):
+    one = await open_store()
+    await one.enqueue([mail("a")], now=NOW)
+    await one.close()
+    await one.close()
+    assert keys(await (await open_store()).outbox()) == ["a"]
+    with pytest.raises(StorageError, match="is closed"):
+        await one.outbox()
+
+
+async def test_a_file_that_is_no_database_is_refused_in_a_sentence(tmp_path):
+    (tmp_path / "broken.db").write_bytes(b"not a database, certainly not" * 100)
+    with pytest.raises(StorageError, match=r"broken\.db cannot be opened: file is not a database"):
+        await SqliteStateStore.open(tmp_path / "broken.db")
+
+
+async def test_a_newer_database_is_refused_in_a_sentence(tmp_path):
+    await (await SqliteStateStore.open(tmp_path / "new.db")).close()
+    db = sqlite3.connect(tmp_path / "new.db")
+    with db:
+        db.execute("INSERT INTO guardian_migration VALUES ('guardian/9999_later', '')")
+    db.close()
+    with pytest.raises(StorageError, match="'guardian/9999_later', which this version of Guardian does not know"):
+        await SqliteStateStore.open(tmp_path / "new.db")
