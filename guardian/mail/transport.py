@@ -9,6 +9,10 @@ class DeliveryError(Exception):
     """The message was surely not delivered, and may be tried again, here or by another transport."""
 
 
+class Unreachable(DeliveryError):
+    """The server itself could not be used (no connection, no TLS, login refused): no other message would fare better."""
+
+
 class PermanentError(DeliveryError):
     """The message was refused for good (5xx, unknown recipient): trying again would not help."""
 
