@@ -10,7 +10,7 @@ class DeliveryError(Exception):
 
 
 class Unreachable(DeliveryError):
-    """The server itself could not be used (no connection, no TLS, login refused): no other message would fare better."""
+    """The server itself could not be used (no connection, no TLS, login refused): nothing else would get through."""
 
 
 class PermanentError(DeliveryError):
