@@ -1,0 +1,122 @@
+"""The composition root: opens what the settings name, and is the one place that asks the clock for the time."""
+
+from __future__ import annotations
+
+import os
+import socket
+import uuid
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from guardian.config import Settings
+from guardian.delivery import Circuits
+from guardian.mail.service import EmailService
+from guardian.mail.transport import Transport
+from guardian.mail.transports import build_transports
+from guardian.repository import UsageRepository
+from guardian.schedule import Schedule, parse_schedule
+from guardian.sqlite import SqliteRepository
+from guardian.state import StateStore
+from guardian.statestore import SqliteStateStore
+from guardian.usage import UsageGuardian
+
+Clock = Callable[[], datetime]
+
+
+def utc_now() -> datetime:
+    """The time, aware, in UTC."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class NamedSchedule:
+    """A schedule of the settings. `name` is its key in the ledger; `recipients` are the admins where it names none."""
+
+    name: str
+    schedule: Schedule
+    recipients: tuple[str, ...]
+    skip_empty: bool
+
+
+@dataclass(slots=True)
+class StepHealth:
+    """How the last run of a step went: when it ended, and why it failed (None where it did not)."""
+
+    ended_at: datetime
+    error: str | None
+
+
+@dataclass(slots=True, kw_only=True)
+class Application:
+    """Everything that a step, an endpoint or a command works with.
+
+    `holder` names this process in leases. `token` is the fencing token while it leads, None while it stands by;
+    `stopping` is set when it is about to end. `health` has an entry for each step that has run.
+    """
+
+    settings: Settings
+    repository: UsageRepository
+    state: StateStore
+    usage: UsageGuardian
+    email: EmailService
+    transports: Sequence[Transport]
+    clock: Clock = utc_now
+    schedules: tuple[NamedSchedule, ...] = ()
+    holder: str = field(default_factory=lambda: f"{socket.gethostname()}/{os.getpid()}/{uuid.uuid4().hex[:8]}")
+    circuits: Circuits = field(default_factory=Circuits)
+    token: int | None = None
+    stopping: bool = False
+    health: dict[str, StepHealth] = field(default_factory=dict)
+
+
+def name_schedules(settings: Settings) -> tuple[NamedSchedule, ...]:
+    """The schedules of the settings; one without a name is called by its text, a repeated name gets a number.
+
+    Raises ValueError with one sentence for a text that is no schedule.
+    """
+    seen: Counter[str] = Counter()
+    named = []
+    for entry in settings.schedules:
+        schedule = parse_schedule(entry.when, settings.timezone)
+        name = entry.name or str(schedule)
+        seen[name] += 1
+        unique = name if seen[name] == 1 else f"{name} ({seen[name]})"
+        named.append(NamedSchedule(unique, schedule, entry.recipients or settings.admins, entry.skip_empty))
+    return tuple(named)
+
+
+@asynccontextmanager
+async def open_application(settings: Settings, *, clock: Clock = utc_now) -> AsyncIterator[Application]:
+    """The application of these settings; everything it opened is closed at the end.
+
+    Raises StorageError where the database cannot be used, ValueError where the settings cannot.
+    """
+    schedules = name_schedules(settings)
+    async with AsyncExitStack() as opened:
+        repository = await SqliteRepository.open(settings.database)
+        opened.push_async_callback(repository.close)
+        state = await SqliteStateStore.open(settings.database)
+        opened.push_async_callback(state.close)
+        transports = build_transports(settings)
+        for transport in transports:
+            opened.push_async_callback(transport.close)
+        reports_dir = settings.reports_dir
+        yield Application(
+            settings=settings,
+            repository=repository,
+            state=state,
+            usage=UsageGuardian(repository, reports_dir=reports_dir, clock=clock, timezone=settings.timezone),
+            email=EmailService(
+                transports,
+                sender=settings.mail.sender,
+                reply_to=settings.mail.reply_to,
+                reports_dir=reports_dir,
+                clock=clock,
+            ),
+            transports=transports,
+            clock=clock,
+            schedules=schedules,
+        )

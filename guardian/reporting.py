@@ -1,0 +1,185 @@
+"""Reports that go out: what is due by the schedules, or now because somebody asked."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from guardian.application import Application, NamedSchedule
+from guardian.companions import load_companions
+from guardian.delivery import DeliveryCounts, deliver_due
+from guardian.schedule import Period
+from guardian.state import LeaseLost, Outgoing
+
+log = logging.getLogger("guardian.reporting")
+
+SETTLE = timedelta(seconds=5)
+"""The wait after a period's end, in which the host's recorders write the last events (they flush each second)."""
+
+BUNDLE_ABOVE = 3
+"""More missed reports than this go out as one that covers them all."""
+
+
+@dataclass(frozen=True, slots=True)
+class SendResult:
+    """The report of an on-demand mail and the fate of each recipient's copy: "sent", "pending" (tried again) or "dead".
+
+    `errors` says why, for each recipient whose copy is not sent.
+    """
+
+    report: dict[str, Any]
+    fates: dict[str, str]
+    errors: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduledResult:
+    """What became of one period: `claimed` is False where it had been reported before, and nothing was sent then.
+
+    `recipients` are those whose mail was put into the outbox now; `covers` spans older periods too in a bundle.
+    """
+
+    schedule: str
+    covers: Period
+    claimed: bool
+    recipients: tuple[str, ...] = ()
+
+
+async def send_report_now(
+    app: Application,
+    *,
+    hours: int | None = None,
+    start: datetime | None = None,
+    end: datetime | None = None,
+    recipients: Sequence[str] | None = None,
+) -> SendResult:
+    """Report on the window, save `usage_report.json`, and mail it at once; what cannot be sent now waits in the outbox.
+
+    `recipients` None means the admins. Raises ValueError for a bad window or where nobody would get the mail,
+    StorageError where the database does not answer.
+    """
+    to = tuple(dict.fromkeys(app.settings.admins if recipients is None else recipients))
+    if not to:
+        raise ValueError("nobody would get the report: set admins in the configuration, or name a recipient")
+    report, _ = await app.usage.generate_and_save_report(hours, start_time=start, end_time=end)
+    mails = await _compose(app, report, f"report/on-demand/{uuid.uuid4().hex}", to, None)
+    await app.state.enqueue(mails, now=app.clock())
+    own = {mail.key for mail in mails}
+    while True:
+        counts = await deliver_now(app)
+        items = [item for item in await app.state.outbox(limit=len(own) + 100) if item.message.key in own]
+        if not counts.tried or all(item.status != "pending" for item in items):
+            break
+    fates = {item.message.recipient: item.status for item in items}
+    errors = {i.message.recipient: i.last_error or "waits" for i in items if i.status != "sent"}
+    return SendResult(report, fates, errors)
+
+
+async def deliver_now(app: Application) -> DeliveryCounts:
+    """Try the one mail of the outbox that is due first, if there is one."""
+    return await deliver_due(
+        app.state, app.transports, now=app.clock(), holder=app.holder, limit=1, circuits=app.circuits
+    )
+
+
+async def send_due_reports(app: Application, *, now: datetime, token: int | None = None) -> list[ScheduledResult]:
+    """Put every report that is due into the outbox, with its ledger entry, in one transaction each.
+
+    A schedule seen for the first time only begins its ledger. After downtime each missed period is reported once,
+    oldest first; more than BUNDLE_ABOVE of them in one report that covers the whole span. A schedule that fails
+    does not stop the others: its error is raised when they are done. Raises LeaseLost at once.
+    """
+    results, errors = [], []
+    for named in app.schedules:
+        try:
+            results += await _send_due(app, named, now, token)
+        except LeaseLost:
+            raise
+        except Exception as error:  # one scheduled step
+            errors.append(error)
+    if errors:
+        raise errors[0]
+    return results
+
+
+async def _send_due(app: Application, named: NamedSchedule, now: datetime, token: int | None) -> list[ScheduledResult]:
+    done = await app.state.last_period_end(named.name)
+    if done is None:
+        begin = named.schedule.last_due(now).end
+        await app.state.claim_period(named.name, begin, begin, report=None, mails=(), now=now, token=token)
+        return []
+    due = named.schedule.due_after(done, now - SETTLE)
+    if len(due) > BUNDLE_ABOVE:
+        log.info("%d reports of %r were missed: one covers them all", len(due), named.name)
+        return [await _send_period(app, named, due[-1], due[:-1], now, token)]
+    return [await _send_period(app, named, period, (), now, token) for period in due]
+
+
+async def send_scheduled_report(app: Application, *, now: datetime, schedule: str | None = None) -> ScheduledResult:
+    """Report on the newest complete period, for a scheduler outside; the same period twice is sent once.
+
+    `schedule` is a name or a text of the settings; None means the first one. Raises ValueError where there is none.
+    """
+    named = _named(app, schedule)
+    period = named.schedule.last_complete(now)
+    # Bells ring on the second: the last events of the period may still be in the host's buffer.
+    await asyncio.sleep(max(0.0, (period.end + SETTLE - now).total_seconds()))
+    result = await _send_period(app, named, period, (), now, None)
+    while result.claimed and (await deliver_now(app)).tried:
+        pass
+    return result
+
+
+def _named(app: Application, wanted: str | None) -> NamedSchedule:
+    for named in app.schedules:
+        if wanted in (None, named.name, str(named.schedule)):
+            return named
+    known = ", ".join(repr(named.name) for named in app.schedules)
+    if not known:
+        raise ValueError("no schedule is configured: add one to schedules, such as 'daily at 08:00'")
+    raise ValueError(f"there is no schedule {wanted!r}: the configuration has {known}")
+
+
+async def _send_period(
+    app: Application,
+    named: NamedSchedule,
+    period: Period,
+    earlier: Sequence[Period],
+    now: datetime,
+    token: int | None,
+) -> ScheduledResult:
+    """Report on `earlier` and `period` together, and claim them all; the mails have the key of `period`."""
+    covers = Period(earlier[0].start if earlier else period.start, period.end)
+    report, _ = await app.usage.generate_and_save_report(start_time=covers.start, end_time=covers.end)
+    recipients = tuple(dict.fromkeys(named.recipients))
+    if named.skip_empty and not report["total_requests"]:
+        recipients = ()
+    key = f"report/{named.name}/{period.start.isoformat()}/{period.end.isoformat()}"
+    mails = await _compose(app, report, key, recipients, named.schedule.upcoming(now))
+    claimed = await app.state.claim_period(
+        named.name, period.start, period.end, report=report, mails=mails, now=now, token=token, earlier=earlier
+    )
+    return ScheduledResult(named.name, covers, claimed, recipients if claimed else ())
+
+
+async def _compose(
+    app: Application,
+    report: dict[str, Any],
+    key: str,
+    recipients: Sequence[str],
+    upcoming: tuple[datetime, Period] | None,
+) -> list[Outgoing]:
+    """One mail for each recipient, rendered off the event loop; its key is `key/recipient`."""
+
+    def compose() -> list[Outgoing]:
+        reports = {**load_companions(app.settings.reports_dir), "usage_stats": report}
+        return [
+            app.email.compose_guardian_report(to, reports, key=f"{key}/{to}", next_report=upcoming) for to in recipients
+        ]
+
+    return await asyncio.to_thread(compose)
