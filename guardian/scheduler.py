@@ -18,8 +18,8 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 
 from guardian.application import Application, StepHealth
-from guardian.repository import StorageError
 from guardian.reporting import deliver_now, send_due_reports
+from guardian.repository import StorageError
 from guardian.state import LeaseLost
 
 log = logging.getLogger("guardian.scheduler")
@@ -32,7 +32,7 @@ PULSE_SECONDS = 5.0
 CLOCK_STEP = timedelta(seconds=10)
 """A wall clock that gains or loses more than this between two pulses has been set."""
 
-STOP_SECONDS = 3.0
+STOP_SECONDS = 2.5
 """How long steps that run may take to end when Guardian stops; then they are cancelled."""
 
 

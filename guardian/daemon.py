@@ -1,0 +1,155 @@
+"""The process of `guardian run`: the steps and the API in one event loop, ended by SIGTERM, watched by systemd."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+
+import uvicorn
+
+from guardian.application import Application, open_application
+from guardian.config import ApiSettings, Settings
+from guardian.repository import StorageError
+from guardian.scheduler import running
+
+log = logging.getLogger("guardian.daemon")
+
+REBIND_SECONDS = 5.0
+"""How often a process that stands by asks whether the port of the API has become free."""
+
+
+class StartError(Exception):
+    """The daemon cannot run; the message is one sentence for the person who runs it."""
+
+
+def run_daemon(settings: Settings) -> int:
+    """Run until SIGTERM or SIGINT, then stop within 5 seconds; the exit code.
+
+    0 after a stop that was asked for; 1, with one line on stderr, where the database or the port cannot be used.
+    """
+    if not logging.getLogger().handlers:
+        logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    for noisy in ("apscheduler", "httpx2", "uvicorn"):
+        logging.getLogger(noisy).setLevel(logging.ERROR)
+    try:
+        asyncio.run(_run(settings))
+    except (StartError, StorageError, ValueError) as error:
+        sys.stderr.write(f"guardian: {error}\n")
+        return 1
+    return 0
+
+
+async def _run(settings: Settings) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with AsyncExitStack() as stack:
+        app = await stack.enter_async_context(open_application(settings))
+        await stack.enter_async_context(running(app))
+        if settings.api.enabled:
+            await stack.enter_async_context(_serving(app, stop))
+        for named in app.schedules:
+            at, covers = named.schedule.upcoming(app.clock())
+            log.info("%s: next report goes out %s, covering %s to %s", named.name, at, *covers)
+        if not app.schedules:
+            log.warning("No schedule is configured: no report goes out by itself")
+        notify("READY=1\nSTATUS=" + ("leads" if app.token is not None else "stands by for another process that leads"))
+        await _until(stop)
+        notify("STOPPING=1")
+        log.info("Stopping")
+
+
+async def _until(stop: asyncio.Event) -> None:
+    """Wait for the stop, telling systemd's watchdog twice in each of its intervals that the event loop turns."""
+    microseconds = os.environ.get("WATCHDOG_USEC", "")
+    interval = int(microseconds) / 2e6 if microseconds.isdigit() and int(microseconds) else None
+    while not stop.is_set():
+        try:
+            await asyncio.wait_for(stop.wait(), interval)
+        except TimeoutError:
+            notify("WATCHDOG=1")
+
+
+def notify(message: str) -> None:
+    """Tell systemd, if it listens (sd_notify(3): one datagram to the socket that NOTIFY_SOCKET names)."""
+    address = os.environ.get("NOTIFY_SOCKET", "")
+    if not address:
+        return
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as channel:
+            channel.connect("\0" + address[1:] if address.startswith("@") else address)
+            channel.sendall(message.encode())
+    except OSError as error:
+        log.warning("systemd cannot be told %s: %s", message.split("\n")[0], error)
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its signal handlers: the daemon has its own."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave the signals alone."""
+        yield
+
+
+@asynccontextmanager
+async def _serving(app: Application, stop: asyncio.Event) -> AsyncIterator[None]:
+    """Serve the API while the context is open.
+
+    Raises StartError where the port is taken, unless another process leads: then it is likely that one's port, and
+    this process waits for it.
+    """
+    from guardian.web import create_app
+
+    try:
+        listener = _listen(app.settings.api)
+    except OSError as error:
+        if app.token is not None:
+            raise StartError(_refusal(app.settings.api, error)) from error
+        log.info("Another process leads and has the port of the API: this one waits for both")
+        listener = None
+    config = uvicorn.Config(
+        create_app(app), lifespan="off", access_log=False, log_config=None, server_header=False,
+        timeout_graceful_shutdown=1,
+    )  # fmt: skip
+    server = _Server(config)
+    task = asyncio.create_task(_serve(app, server, listener, stop), name="guardian-api")
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        if listener is None and not server.started:
+            task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def _serve(app: Application, server: _Server, listener: socket.socket | None, stop: asyncio.Event) -> None:
+    while listener is None:
+        await asyncio.sleep(REBIND_SECONDS)
+        try:
+            listener = _listen(app.settings.api)
+        except OSError as error:
+            if app.token is not None:
+                log.error(_refusal(app.settings.api, error))
+    host, port = listener.getsockname()[:2]
+    log.info("The API listens on http://%s:%d", f"[{host}]" if ":" in host else host, port)
+    with listener:
+        await server.serve(sockets=[listener])
+    stop.set()  # a server that ends by itself must not leave a daemon that looks alive
+
+
+def _listen(api: ApiSettings) -> socket.socket:
+    family = socket.AF_INET6 if ":" in api.host else socket.AF_INET
+    return socket.create_server((api.host, api.port), family=family, backlog=128)
+
+
+def _refusal(api: ApiSettings, error: OSError) -> str:
+    return (
+        f"the API cannot listen on {api.host}:{api.port} ({error.strerror}): stop what uses the port, or set api.port"
+    )
