@@ -1,0 +1,205 @@
+"""Delivery: what happens to a mail for each answer of a transport, and how an outage is sat out."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from guardian.delivery import GIVE_UP, LEASE, Circuits, backoff, deliver_due
+from guardian.mail.transport import DeliveryError, PermanentError, UnknownOutcome, Unreachable
+from guardian.state import Outgoing
+from guardian.statestore import SqliteStateStore
+
+NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
+MINUTE = timedelta(minutes=1)
+
+
+class Script:
+    """A transport that answers as told: an exception to raise, or None to accept. The last answer is repeated."""
+
+    def __init__(self, name, *answers):
+        self.name, self.answers, self.accepted, self.tries = name, list(answers) or [None], [], 0
+
+    async def send(self, message, *, sender, recipient):
+        self.tries += 1
+        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        if answer is not None:
+            raise answer
+        self.accepted.append((sender, recipient, message))
+
+    async def close(self):
+        pass
+
+
+@pytest.fixture
+async def state(tmp_path):
+    store = await SqliteStateStore.open(tmp_path / "state.db")
+    yield store
+    await store.close()
+
+
+def mail(key, recipient="a@example.com"):
+    body = f"From: Guardian <guardian@example.com>\r\nSubject: {key}\r\n\r\n{key}\r\n".encode()
+    return Outgoing(key=key, recipient=recipient, body=body)
+
+
+async def deliver(state, *transports, now=NOW, circuits=None, limit=20):
+    return await deliver_due(
+        state, transports, now=now, holder="me", limit=limit, circuits=circuits, random=lambda: 0.0
+    )
+
+
+async def only(state):
+    [item] = await state.outbox()
+    return item
+
+
+async def test_a_mail_is_sent_with_its_own_sender_and_marked(state):
+    smtp = Script("smtp")
+    await state.enqueue([mail("a")], now=NOW)
+    counts = await deliver(state, smtp)
+    assert (counts.sent, counts.retried, counts.dead, counts.tried) == (1, 0, 0, 1)
+    assert smtp.accepted == [("guardian@example.com", "a@example.com", mail("a").body)]
+    item = await only(state)
+    assert (item.status, item.transport, item.attempts, item.last_error) == ("sent", "smtp", 1, None)
+    assert (await deliver(state, smtp)).tried == 0
+
+
+@pytest.mark.parametrize(
+    ("failure", "falls_over"),
+    [
+        (DeliveryError("451 try later"), True),
+        (Unreachable("connection refused"), True),
+        (PermanentError("550 no such user"), False),
+        (UnknownOutcome("cut after DATA"), False),
+        (RuntimeError("a bug"), False),
+    ],
+)
+async def test_the_next_transport_is_tried_only_when_the_first_has_surely_not_sent(state, failure, falls_over):
+    second = Script("second")
+    await state.enqueue([mail("a")], now=NOW)
+    await deliver(state, Script("first", failure), second)
+    assert bool(second.accepted) == falls_over
+
+
+async def test_an_unknown_outcome_is_retried_by_the_same_transport_only(state):
+    first, second = Script("first", UnknownOutcome("cut"), DeliveryError("451"), None), Script("second")
+    await state.enqueue([mail("a")], now=NOW)
+    for minutes in (0, 1, 3):
+        await deliver(state, first, second, now=NOW + minutes * MINUTE)
+    assert (first.tries, len(first.accepted), second.tries) == (3, 1, 0)
+
+
+async def test_a_second_copy_beats_no_mail_when_the_transport_of_unknown_outcome_never_recovers(state):
+    first, second, now = Script("first", UnknownOutcome("cut"), DeliveryError("login refused")), Script("second"), NOW
+    await state.enqueue([mail("a")], now=NOW)
+    for _ in range(8):
+        await deliver(state, first, second, now=now)
+        now += timedelta(minutes=30)
+    assert (len(second.accepted), (await only(state)).status) == (1, "sent")
+
+
+async def test_a_refusal_for_good_is_dead_and_does_not_hold_back_the_next_mail(state):
+    smtp = Script("smtp", PermanentError("550 no such user"), None)
+    await state.enqueue([mail("a"), mail("b")], now=NOW)
+    counts = await deliver(state, smtp)
+    assert (counts.dead, counts.sent) == (1, 1)
+    [dead] = await state.outbox(status="dead")
+    assert (dead.message.key, dead.last_error) == ("a", "smtp: 550 no such user")
+
+
+async def test_a_recipient_that_is_put_off_does_not_hold_back_another(state):
+    smtp = Script("smtp", DeliveryError("451 greylisted"), None)
+    await state.enqueue([mail("a1"), mail("a2"), mail("b1", "b@example.com")], now=NOW)
+    counts = await deliver(state, smtp)
+    assert (counts.retried, counts.sent) == (1, 1)
+    assert [recipient for _, recipient, _ in smtp.accepted] == ["b@example.com"]
+    await deliver(state, smtp, now=NOW + 2 * MINUTE)
+    assert [body for _, _, body in smtp.accepted[1:]] == [mail("a1").body, mail("a2").body]
+
+
+async def test_a_fault_in_a_transport_is_noted_without_its_text(state):
+    await state.enqueue([mail("a"), mail("b", "b@example.com")], now=NOW)
+    counts = await deliver(state, Script("smtp", RuntimeError("secret"), None))
+    assert (counts.retried, counts.sent) == (1, 1)
+    [item] = await state.outbox(status="pending")
+    assert item.last_error == "smtp: failed with RuntimeError, so it may have been sent"
+
+
+async def test_a_mail_is_given_up_after_five_days(state):
+    await state.enqueue([mail("a")], now=NOW)
+    await deliver(state, Script("smtp", DeliveryError("451 later")), now=NOW + GIVE_UP)
+    item = await only(state)
+    assert (item.status, item.last_error) == ("dead", "given up after 5 days; smtp: 451 later")
+
+
+async def test_a_process_that_dies_between_sending_and_marking_sends_the_same_bytes_again(state):
+    class Dying(Script):
+        async def send(self, message, *, sender, recipient):
+            await super().send(message, sender=sender, recipient=recipient)
+            raise KeyboardInterrupt
+
+    dying, next_one = Dying("smtp"), Script("smtp")
+    await state.enqueue([mail("a")], now=NOW)
+    with pytest.raises(KeyboardInterrupt):
+        await deliver(state, dying)
+    assert (await deliver(state, next_one, now=NOW + LEASE - MINUTE)).tried == 0
+    assert (await deliver(state, next_one, now=NOW + LEASE + MINUTE)).sent == 1
+    assert dying.accepted == next_one.accepted
+
+
+async def test_without_any_transport_mails_wait(state):
+    await state.enqueue([mail("a")], now=NOW)
+    assert (await deliver(state)).tried == 0
+    assert (await only(state)).attempts == 0
+
+
+class Outage(Script):
+    """A server that cannot be reached until a given time, by the clock of the test."""
+
+    def __init__(self, until):
+        super().__init__("smtp")
+        self.until, self.now, self.tried_at, self.accepted_at = until, NOW, [], []
+
+    async def send(self, message, *, sender, recipient):
+        self.tried_at.append(self.now)
+        if self.now < self.until:
+            raise Unreachable("connection refused")
+        await super().send(message, sender=sender, recipient=recipient)
+        self.accepted_at.append(self.now)
+
+
+@pytest.mark.parametrize("recipients", [1, 20])
+async def test_six_hours_without_a_server_cost_few_tries_and_everything_is_sent_in_order_soon_after(state, recipients):
+    back = NOW + timedelta(hours=6)
+    server, circuits = Outage(back), Circuits()
+    names = [f"{n}@example.com" for n in range(recipients)]
+    for now in (NOW + n * timedelta(seconds=10) for n in range(6 * 360 + 60)):
+        if now.minute == 30 and now.second == 0 and now < back:
+            await state.enqueue([mail(f"{now.hour}/{name}", name) for name in names], now=now)
+        server.now = now
+        while (await deliver(state, server, now=now, circuits=circuits, limit=1)).tried:
+            pass
+    for hour in range(6):
+        begin = NOW + timedelta(hours=hour)
+        assert sum(begin <= at < begin + timedelta(hours=1) for at in server.tried_at) <= 30
+    assert (await state.outbox_counts())["sent"] == 6 * recipients
+    assert max(server.accepted_at) <= back + 10 * MINUTE
+    for name in names:
+        got = [body for _, recipient, body in server.accepted if recipient == name]
+        assert got == [mail(f"{hour}/{name}").body for hour in range(12, 18)]
+
+
+@given(st.integers(0, 10_000), st.floats(0, 1, exclude_max=True))
+def test_the_wait_between_tries_grows_from_about_a_minute_to_half_an_hour(attempts, chance):
+    wait = backoff(attempts, lambda: chance)
+    assert timedelta(seconds=45) <= wait <= timedelta(minutes=30)
+    assert backoff(attempts + 1, lambda: chance) >= wait
+
+
+async def test_an_unreachable_server_is_left_alone_and_the_other_is_used_meanwhile(state):
+    first, second, circuits = Script("first", Unreachable("refused")), Script("second"), Circuits()
+    await state.enqueue([mail(str(n), f"{n}@example.com") for n in range(5)], now=NOW)
+    await deliver(state, first, second, circuits=circuits)
+    assert (first.tries, len(second.accepted)) == (1, 5)
