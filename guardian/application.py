@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 import uuid
@@ -53,8 +54,9 @@ class StepHealth:
 class Application:
     """Everything that a step, an endpoint or a command works with.
 
-    `holder` names this process in leases. `token` is the fencing token while it leads, None while it stands by;
-    `stopping` is set when it is about to end. `health` has an entry for each step that has run.
+    `holder` names this process in leases; `delivering` is held by whoever uses the transports. `token` is the fencing
+    token while this process leads, None while it stands by; `stopping` is set when it is about to end. `health` has
+    an entry for each step that has run.
     """
 
     settings: Settings
@@ -67,6 +69,7 @@ class Application:
     schedules: tuple[NamedSchedule, ...] = ()
     holder: str = field(default_factory=lambda: f"{socket.gethostname()}/{os.getpid()}/{uuid.uuid4().hex[:8]}")
     circuits: Circuits = field(default_factory=Circuits)
+    delivering: asyncio.Lock = field(default_factory=asyncio.Lock)
     token: int | None = None
     stopping: bool = False
     health: dict[str, StepHealth] = field(default_factory=dict)

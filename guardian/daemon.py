@@ -150,6 +150,5 @@ def _listen(api: ApiSettings) -> socket.socket:
 
 
 def _refusal(api: ApiSettings, error: OSError) -> str:
-    return (
-        f"the API cannot listen on {api.host}:{api.port} ({error.strerror}): stop what uses the port, or set api.port"
-    )
+    reason = os.strerror(error.errno or 0)
+    return f"the API cannot listen on {api.host}:{api.port} ({reason}): stop what uses the port, or set api.port"

@@ -82,9 +82,10 @@ async def send_report_now(
 
 async def deliver_now(app: Application) -> DeliveryCounts:
     """Try the one mail of the outbox that is due first, if there is one."""
-    return await deliver_due(
-        app.state, app.transports, now=app.clock(), holder=app.holder, limit=1, circuits=app.circuits
-    )
+    async with app.delivering:
+        return await deliver_due(
+            app.state, app.transports, now=app.clock(), holder=app.holder, limit=1, circuits=app.circuits
+        )
 
 
 async def send_due_reports(app: Application, *, now: datetime, token: int | None = None) -> list[ScheduledResult]:

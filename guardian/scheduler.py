@@ -46,7 +46,7 @@ class Step:
 
 
 async def report_step(app: Application, now: datetime, token: int) -> None:
-    """Put the reports that are due into the outbox."""
+    """Put the reports that are due into the outbox, and send them."""
     for result in await send_due_reports(app, now=now, token=token):
         if result.claimed:
             log.info(
@@ -54,6 +54,7 @@ async def report_step(app: Application, now: datetime, token: int) -> None:
                 *(result.schedule, *(edge.isoformat(timespec="minutes") for edge in result.covers)),
                 len(result.recipients),
             )
+    await deliver_step(app, now, token)
 
 
 async def deliver_step(app: Application, now: datetime, token: int) -> None:
@@ -136,8 +137,8 @@ class ClockWatch:
 
 
 @asynccontextmanager
-async def running(app: Application, steps: Sequence[Step] = STEPS) -> AsyncIterator[None]:
-    """Run the steps in this event loop while the context is open, as long as this process holds the lease.
+async def running(app: Application, steps: Sequence[Step] | None = None) -> AsyncIterator[None]:
+    """Run the steps (None: STEPS) in this event loop while the context is open, as long as this process leads.
 
     One process at a time leads; others stand by and take over within LEASE_TTL. At the end steps that run get
     STOP_SECONDS, and the lease is given up.
@@ -151,7 +152,7 @@ async def running(app: Application, steps: Sequence[Step] = STEPS) -> AsyncItera
         task.add_done_callback(under_way.discard)
         await asyncio.shield(task)
 
-    for step in steps:
+    for step in STEPS if steps is None else steps:
         scheduler.add_job(fire, IntervalTrigger(seconds=step.seconds, timezone=UTC), [step], id=step.name)
     await renew_lead(app)
     scheduler.start()

@@ -1,0 +1,105 @@
+"""The clockwork of the daemon: steps keep running whatever happens to the wall clock."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+import apscheduler.schedulers.base
+import pytest
+
+import guardian.scheduler
+from guardian.application import open_application
+from guardian.config import Settings
+from guardian.scheduler import ClockWatch, Step, running
+
+NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("wall_seconds", "monotonic_seconds", "step"),
+    [(5, 5, 0), (5, 14, 0), (-3595, 5, -3600), (3605, 5, 3600), (60, 60, 0), (65, 5, 60)],
+)
+def test_a_clock_that_was_set_is_noticed(wall_seconds, monotonic_seconds, step):
+    watch = ClockWatch(NOW, 100.0)
+    moved = watch.stepped(NOW + timedelta(seconds=wall_seconds), 100.0 + monotonic_seconds)
+    assert moved.total_seconds() == pytest.approx(step)
+    later = NOW + timedelta(seconds=wall_seconds + 5)
+    assert watch.stepped(later, 105.0 + monotonic_seconds) == timedelta(0)
+
+
+async def eventually(condition, seconds=10.0):
+    async with asyncio.timeout(seconds):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+@pytest.fixture
+async def app(tmp_path):
+    settings = Settings(database=tmp_path / "guardian.db", reports_dir=tmp_path / "reports")
+    async with open_application(settings) as opened:
+        yield opened
+
+
+async def test_steps_go_on_after_the_clock_was_set_back_an_hour(app, monkeypatch):
+    """Both what Guardian and what APScheduler take for the time goes back; a scheduler left alone stalls an hour."""
+    back, runs = timedelta(0), []
+
+    class Shifted(datetime):
+        @classmethod
+        def now(cls, tz=None):
+            return datetime.now(tz) - back
+
+    async def count(app, now, token):
+        runs.append(now)
+
+    monkeypatch.setattr(apscheduler.schedulers.base, "datetime", Shifted)
+    monkeypatch.setattr(guardian.scheduler, "datetime", Shifted)
+    monkeypatch.setattr(guardian.scheduler, "PULSE_SECONDS", 0.05)
+    app.clock = lambda: Shifted.now(UTC)
+    async with running(app, [Step("count", 1, count)]):
+        await eventually(lambda: len(runs) >= 2)
+        back = timedelta(hours=1)
+        begin = len(runs)
+        await eventually(lambda: len(runs) >= begin + 3)
+
+
+async def test_a_step_that_fails_runs_again_and_stops_no_other(app, monkeypatch):
+    runs = []
+
+    async def failing(app, now, token):
+        runs.append("failing")
+        raise RuntimeError("broken")
+
+    async def fine(app, now, token):
+        runs.append("fine")
+
+    async with running(app, [Step("failing", 1, failing), Step("fine", 1, fine)]):
+        await eventually(lambda: runs.count("failing") >= 2 and runs.count("fine") >= 2)
+    assert app.health["failing"].error == "RuntimeError: see the log"
+    assert app.health["fine"].error is None
+
+
+async def test_a_step_under_way_may_end_before_the_process_does(app):
+    began, ended = asyncio.Event(), []
+
+    async def slow(app, now, token):
+        began.set()
+        await asyncio.sleep(0.3)
+        ended.append(True)
+
+    async with running(app, [Step("slow", 60, slow)]):
+        await began.wait()
+    assert ended == [True]
+    assert app.token is None
+
+
+async def test_a_step_that_hangs_does_not_hold_the_process_up(app, monkeypatch):
+    monkeypatch.setattr(guardian.scheduler, "STOP_SECONDS", 0.1)
+    began = asyncio.Event()
+
+    async def hangs(app, now, token):
+        began.set()
+        await asyncio.Event().wait()
+
+    async with asyncio.timeout(5):
+        async with running(app, [Step("hangs", 60, hangs)]):
+            await began.wait()

@@ -1,0 +1,292 @@
+"""Reports that go out by their schedules or on demand, on a real database and through a real mail server."""
+
+import socket
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from email import message_from_bytes, policy
+
+import pytest
+from aiosmtpd.controller import Controller
+
+from guardian.application import name_schedules, open_application
+from guardian.config import MailSettings, ScheduleSettings, Settings, SmtpSettings
+from guardian.reporting import send_due_reports, send_report_now, send_scheduled_report
+from guardian.scheduler import LEASE_TTL, Step, deliver_step, purge_step, renew_lead, report_step, run_step
+from guardian.state import LeaseLost
+from guardian.status import application_status
+from tracker.event import Event, Failure
+
+NOW = datetime(2026, 3, 2, 12, 30, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+DAY = timedelta(days=1)
+
+
+class Inbox:
+    """Keeps what an SMTP server accepts, as (recipient, message)."""
+
+    def __init__(self):
+        self.mails, self.refuse = [], {}
+
+    async def handle_RCPT(self, server, session, envelope, address, options):
+        if address in self.refuse:
+            return self.refuse[address]
+        envelope.rcpt_tos.append(address)
+        return "250 OK"
+
+    async def handle_DATA(self, server, session, envelope):
+        message = message_from_bytes(envelope.content, policy=policy.default)
+        self.mails += [(to, message) for to in envelope.rcpt_tos]
+        return "250 OK"
+
+    def texts(self, recipient="admin@example.com"):
+        return [m.get_body(("plain",)).get_content() for to, m in self.mails if to == recipient]
+
+
+@pytest.fixture
+def inbox():
+    handler = Inbox()
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        handler.port = free.getsockname()[1]
+    controller = Controller(handler, hostname="127.0.0.1", port=handler.port)
+    controller.start()
+    yield handler
+    controller.stop()
+
+
+@pytest.fixture
+def application(tmp_path, inbox):
+    """Opens the application on one database, at a time that the test sets."""
+
+    @asynccontextmanager
+    async def opened(*schedules, now=NOW, admins=("admin@example.com",), smtp=True):
+        server = SmtpSettings(host="127.0.0.1", port=inbox.port, security="none") if smtp else None
+        settings = Settings(
+            database=tmp_path / "guardian.db",
+            reports_dir=tmp_path / "reports",
+            admins=admins,
+            schedules=tuple(s if isinstance(s, ScheduleSettings) else ScheduleSettings(when=s) for s in schedules),
+            mail=MailSettings(sender="Guardian <guardian@example.com>", smtp=server),
+        )
+        async with open_application(settings, clock=lambda: opened.now) as app:
+            yield app
+
+    opened.now = NOW
+    return opened
+
+
+def event(at, user="ada@example.com", status=200):
+    failure = Failure("HTTP 500", "Internal Server Error") if status >= 400 else None
+    return Event(int(at.timestamp() * 1e6), user, "/api/chat/message", "POST", "chat_message", status, 20_000, failure)
+
+
+async def due(app, now=NOW, **values):
+    return [result for result in await send_due_reports(app, now=now, **values) if result.claimed]
+
+
+async def test_the_first_start_owes_nothing_and_the_first_time_that_comes_brings_the_first_report(application):
+    async with application("every 2h") as app:
+        assert await due(app) == []
+        assert await due(app, NOW + HOUR) == []
+        [result] = await due(app, NOW + 2 * HOUR)
+        assert result.covers == (NOW.replace(minute=0), NOW.replace(minute=0) + 2 * HOUR)
+        assert await due(app, NOW + 2 * HOUR) == []
+
+
+async def test_a_restart_forgets_nothing_and_doubles_nothing(application):
+    async with application("every 2h") as app:
+        await due(app)
+    async with application("every 2h") as app:
+        assert len(await due(app, NOW + 2 * HOUR)) == 1
+    async with application("every 2h") as app:
+        assert await due(app, NOW + 2 * HOUR) == []
+        assert len(await app.state.outbox()) == 1
+
+
+async def test_up_to_three_missed_reports_each_go_out_oldest_first(application, inbox):
+    async with application("every 2h") as app:
+        await app.repository.write([event(NOW + 2 * HOUR, user) for user in ("ada@example.com", "bob@example.com")])
+        await due(app)
+        results = await due(app, NOW + 6 * HOUR)
+        assert [result.covers.start.hour for result in results] == [12, 14, 16]
+        application.now, app.token = NOW + 6 * HOUR, 1
+        await deliver_step(app, application.now, 1)
+        assert ["ada@example.com" in text for text in inbox.texts()] == [False, True, False]
+
+
+async def test_more_missed_reports_go_out_as_one_that_covers_them_all(application):
+    async with application("every 2h", admins=("a@example.com", "b@example.com")) as app:
+        await due(app)
+        [result] = await due(app, NOW + 3 * DAY)
+        assert result.covers == (NOW.replace(minute=0), NOW.replace(minute=0) + 3 * DAY)
+        items = await app.state.outbox()
+        assert {item.message.recipient for item in items} == {"a@example.com", "b@example.com"}
+        assert all("2026-03-05T10:00:00+00:00/2026-03-05T12:00:00+00:00" in item.message.key for item in items)
+        assert await due(app, NOW + 3 * DAY) == []
+
+
+async def test_an_empty_report_is_not_sent_where_the_schedule_says_so_and_is_done_all_the_same(application):
+    async with application(ScheduleSettings(when="every 2h", skip_empty=True)) as app:
+        await due(app)
+        await due(app, NOW + 2 * HOUR)
+        assert await app.state.outbox() == []
+        await app.repository.write([event(NOW + 2 * HOUR)])
+        await due(app, NOW + 4 * HOUR)
+        assert len(await app.state.outbox()) == 1
+
+
+async def test_a_schedule_has_recipients_of_its_own(application):
+    async with application(ScheduleSettings(when="every 2h", recipients=("boss@example.com",))) as app:
+        await due(app)
+        [result] = await due(app, NOW + 2 * HOUR)
+        assert result.recipients == ("boss@example.com",)
+
+
+async def test_one_schedule_that_fails_does_not_stop_the_next(application, monkeypatch):
+    async with application("every 2h", "every 1h") as app:
+        await due(app)
+        last_period_end = app.state.last_period_end
+
+        async def failing(schedule):
+            if schedule.startswith("every 2h"):
+                raise OSError("no more file handles")
+            return await last_period_end(schedule)
+
+        monkeypatch.setattr(app.state, "last_period_end", failing)
+        with pytest.raises(OSError, match="file handles"):
+            await send_due_reports(app, now=NOW + 2 * HOUR)
+        assert {item.message.key.split("/")[1] for item in await app.state.outbox()} == {"every 1h UTC"}
+
+
+async def test_a_process_that_lost_the_lead_puts_nothing_into_the_outbox(application):
+    async with application("every 2h") as app:
+        await due(app)
+        await renew_lead(app)
+        old = app.token
+        await app.state.acquire_lease("daemon", "another", NOW + HOUR, HOUR)
+        with pytest.raises(LeaseLost):
+            await send_due_reports(app, now=NOW + 2 * HOUR, token=old)
+        assert await app.state.outbox() == []
+
+
+async def test_the_ledger_and_the_saved_report_say_what_the_mail_said(application, tmp_path):
+    async with application("every 2h") as app:
+        await app.repository.write([event(NOW + HOUR / 2), event(NOW + HOUR / 2, status=500)])
+        await due(app)
+        await due(app, NOW + 2 * HOUR)
+        [saved] = await app.state.reports()
+        report = (await app.state.report(saved.id)).report
+        assert (report["total_requests"], report["total_errors"], report["active_users"]) == (2, 1, 1)
+        assert (tmp_path / "reports" / "usage_report.json").exists()
+
+
+async def test_a_report_on_demand_is_sent_at_once_and_says_to_whom(application, inbox):
+    inbox.refuse = {"gone@example.com": "550 no such user", "busy@example.com": "451 try later"}
+    async with application() as app:
+        await app.repository.write([event(NOW - HOUR)])
+        to = ("admin@example.com", "gone@example.com", "busy@example.com")
+        result = await send_report_now(app, hours=2, recipients=to)
+        assert result.fates == dict(zip(to, ("sent", "dead", "pending"), strict=True))
+        assert set(result.errors) == {"gone@example.com", "busy@example.com"}
+        assert result.report["total_requests"] == 1
+        assert len(inbox.mails) == 1
+        await send_report_now(app, hours=2)
+        assert len(inbox.texts()) == 2
+
+
+async def test_a_report_on_demand_without_anybody_to_get_it_is_refused(application):
+    async with application(admins=()) as app:
+        with pytest.raises(ValueError, match="set admins in the configuration, or name a recipient"):
+            await send_report_now(app, hours=2)
+
+
+async def test_a_bell_from_outside_sends_the_last_complete_period_once(application, inbox):
+    async with application("daily at 08:00") as app:
+        first = await send_scheduled_report(app, now=NOW)
+        again = await send_scheduled_report(app, now=NOW + HOUR, schedule="daily at 08:00 UTC")
+        assert (first.claimed, first.covers) == (
+            True,
+            (datetime(2026, 3, 1, tzinfo=UTC), datetime(2026, 3, 2, tzinfo=UTC)),
+        )
+        assert (again.claimed, again.recipients) == (False, ())
+        assert len(inbox.texts()) == 1
+
+
+async def test_a_bell_after_the_first_start_of_a_daemon_still_sends(application, inbox):
+    async with application("daily at 08:00") as app:
+        await due(app)
+        assert (await send_scheduled_report(app, now=NOW)).claimed
+        assert await due(app) == []
+        assert len(inbox.texts()) == 1
+
+
+async def test_a_bell_for_an_unknown_schedule_is_refused_with_the_known_ones(application):
+    async with application("every 2h") as app:
+        with pytest.raises(ValueError, match=r"there is no schedule 'hourly': the configuration has 'every 2h UTC'"):
+            await send_scheduled_report(app, now=NOW, schedule="hourly")
+    async with application() as app:
+        with pytest.raises(ValueError, match="no schedule is configured"):
+            await send_scheduled_report(app, now=NOW)
+
+
+def test_schedules_of_the_same_text_have_ledgers_of_their_own():
+    settings = Settings(
+        admins=("a@example.com",),
+        schedules=(ScheduleSettings(when="2h"), ScheduleSettings(when="every 2h", recipients=("b@example.com",))),
+    )
+    assert [(s.name, s.recipients) for s in name_schedules(settings)] == [
+        ("every 2h UTC", ("a@example.com",)),
+        ("every 2h UTC (2)", ("b@example.com",)),
+    ]
+
+
+async def test_a_step_runs_only_in_the_process_that_leads_and_its_failure_is_noted(application, caplog):
+    runs = []
+
+    async def failing(app, now, token):
+        runs.append(token)
+        raise RuntimeError("broken")
+
+    async with application() as app:
+        step = Step("sample", 30, failing)
+        await run_step(app, step)
+        assert (runs, app.health) == ([], {})
+        assert await renew_lead(app)
+        await run_step(app, step)
+        await run_step(app, step)
+        assert runs == [app.token] * 2
+        assert app.health["sample"].error == "RuntimeError: see the log"
+        assert sum("'sample' failed and is tried again in 30 s" in message for message in caplog.messages) == 1
+
+
+async def test_a_step_that_meets_a_new_leader_steps_back(application):
+    async with application("every 2h") as app:
+        await renew_lead(app)
+        await run_step(app, Step("reports", 30, report_step))
+        application.now = NOW + 2 * HOUR
+        await app.state.acquire_lease("daemon", "another", application.now, LEASE_TTL)
+        await run_step(app, Step("reports", 30, report_step))
+        assert app.token is None
+        assert not await renew_lead(app)
+
+
+async def test_old_mails_and_reports_are_purged(application):
+    async with application("every 2h") as app:
+        await due(app)
+        await due(app, NOW + 2 * HOUR)
+        application.now, app.token = NOW + 2 * HOUR, 1
+        await deliver_step(app, application.now, 1)
+        await purge_step(app, NOW + 31 * DAY, 1)
+        assert await app.state.outbox() == []
+        assert await app.state.reports() == []
+
+
+async def test_the_status_says_when_the_next_report_goes_out_and_what_it_covers(application):
+    async with application("daily at 08:00 Europe/Zurich") as app:
+        status = await application_status(app)
+        [schedule] = status["schedules"]
+        assert schedule["sentence"] == (
+            "next report goes out 2026-03-03 08:00, covering 2026-03-02 00:00 to 2026-03-03 00:00 (Europe/Zurich)"
+        )
+        assert status["leading"] is False
+        assert status["outbox"] == {"pending": 0, "sent": 0, "dead": 0, "dropped": 0}
+        assert status["storage"]["events"] == 0
