@@ -23,6 +23,9 @@ LEASE = timedelta(minutes=2)
 SEND_SECONDS = 100.0
 """After this many seconds a send is given up, with an unknown outcome."""
 
+LONGEST_PAUSE = timedelta(minutes=4)
+"""An unreachable server is tried again after this at the latest."""
+
 GIVE_UP = timedelta(days=5)
 """A mail that could not be delivered for this long is dead (RFC 5321, 4.5.4.1: at least 4 to 5 days)."""
 
@@ -64,12 +67,13 @@ class Circuits:
 
     def allow(self, transport: str, now: datetime) -> bool:
         """Whether this transport may be tried."""
-        return transport not in self.closed_until or self.closed_until[transport] <= now
+        until = self.closed_until.get(transport, now)
+        return until <= now or until - now > LONGEST_PAUSE  # the latter after the clock was set back
 
     def failed(self, transport: str, now: datetime, random: RandomFloat) -> None:
         """The server could not be reached."""
         count = self.failures[transport] = self.failures.get(transport, 0) + 1
-        wait = min(timedelta(minutes=4), timedelta(minutes=2 ** min(count - 1, 2)))
+        wait = min(LONGEST_PAUSE, timedelta(minutes=2 ** min(count - 1, 2)))
         self.closed_until[transport] = now + wait * (1 - random() / 4)
 
     def answered(self, transport: str) -> None:

@@ -1,12 +1,15 @@
-"""Finding one person in what was saved or mailed, so that erasing them leaves nothing behind. Pure."""
+"""Finding one person in what was saved or mailed, so that erasing them leaves nothing behind."""
 
 from __future__ import annotations
 
 import html
 import re
+import sqlite3
 from collections.abc import Iterable
 from email import message_from_bytes, policy
 from typing import Any
+
+from guardian.state_schema import pack, unpack
 
 ERASED = "(erased)"
 """What stands in a saved report where a person's address stood."""
@@ -40,3 +43,21 @@ def names_person(texts: Iterable[str], body: bytes, email: str) -> bool:
     parts = [part.get_payload(decode=True) or b"" for part in message.walk() if part.get_content_maintype() == "text"]
     found = [*texts, *map(str, message.values()), *(part.decode("utf-8", "replace") for part in parts)]
     return any(pattern.search(text) or pattern.search(html.unescape(text)) for text in found)
+
+
+def erase(db: sqlite3.Connection, email: str) -> int:
+    """Delete the mails that name the person and take the name out of saved reports, inside the caller's transaction.
+
+    How many rows went or changed.
+    """
+    mails = db.execute("SELECT id, recipient, subject, body FROM guardian_outbox")
+    gone = [(number,) for number, *texts, body in mails if names_person(texts, body, email)]
+    db.executemany("DELETE FROM guardian_outbox WHERE id = ?", gone)
+    changed = []
+    for number, body in db.execute("SELECT id, body FROM guardian_report"):
+        before = unpack(body)
+        after = without_person(before, email)
+        if after != before:
+            changed.append((pack(after), number))
+    db.executemany("UPDATE guardian_report SET body = ? WHERE id = ?", changed)
+    return len(gone) + len(changed)

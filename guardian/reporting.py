@@ -109,7 +109,7 @@ async def send_due_reports(app: Application, *, now: datetime, token: int | None
 
 
 async def _send_due(app: Application, named: NamedSchedule, now: datetime, token: int | None) -> list[ScheduledResult]:
-    done = await app.state.last_period_end(named.name)
+    done = await app.state.last_period_end(named.name, now=now)
     if done is None:
         begin = named.schedule.last_due(now).end
         await app.state.claim_period(named.name, begin, begin, report=None, mails=(), now=now, token=token)

@@ -77,8 +77,12 @@ class StateStore(Protocol):
         """Give the lease up, so that a stand-by takes over without waiting for its end."""
         ...
 
-    async def last_period_end(self, schedule: str) -> datetime | None:
-        """The end of the newest period of this schedule that is in the ledger; None for a schedule never run."""
+    async def last_period_end(self, schedule: str, *, now: datetime | None = None) -> datetime | None:
+        """The end of the newest period of this schedule that is in the ledger; None for a schedule never run.
+
+        With `now`, entries made more than a day after it do not count: a clock that was wrong made them, and would
+        else keep reports from going out until that day. `claim_period` takes such an entry over.
+        """
         ...
 
     async def claim_period(

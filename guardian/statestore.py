@@ -6,17 +6,20 @@ import asyncio
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
-from guardian.forgetting import names_person, without_person
+from guardian.forgetting import erase
 from guardian.repository import StorageError
 from guardian.state import LeaseLost, OutboxItem, Outgoing, SavedReport
 from guardian.state_schema import ITEM_COLUMNS, STATE_MIGRATIONS, micros, moment, pack, put_mails, to_item, unpack
 from tracker.schema import NewerDatabase, connect, migrate
 
 T = TypeVar("T")
+
+CLOCK_DOUBT = timedelta(days=1)
+"""What is noted for later than this from now was noted by a clock that has been set back since, and does not count."""
 
 
 class SqliteStateStore:
@@ -113,9 +116,11 @@ class SqliteStateStore:
 
         await self.transact(work)
 
-    async def last_period_end(self, schedule: str) -> datetime | None:
+    async def last_period_end(self, schedule: str, *, now: datetime | None = None) -> datetime | None:
         """See StateStore."""
-        [(end,)] = await self._read("SELECT max(end_us) FROM guardian_period WHERE schedule = ?", (schedule,))
+        latest = micros(datetime.max.replace(tzinfo=UTC) if now is None else now + CLOCK_DOUBT)
+        sql = "SELECT max(end_us) FROM guardian_period WHERE schedule = ? AND claimed_us <= ?"
+        [(end,)] = await self._read(sql, (schedule, latest))
         return None if end is None else moment(end)
 
     async def claim_period(
@@ -136,7 +141,10 @@ class SqliteStateStore:
         body = None if report is None else pack(report)
 
         def work(db: sqlite3.Connection) -> bool:
-            put = "INSERT OR IGNORE INTO guardian_period VALUES (?, ?, ?, ?)"
+            put = (
+                "INSERT INTO guardian_period VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE "
+                f"SET claimed_us = excluded.claimed_us WHERE claimed_us > {micros(now + CLOCK_DOUBT)}"
+            )
             if not db.execute(put, rows[0]).rowcount:
                 return False
             db.executemany(put, rows[1:])
@@ -155,17 +163,21 @@ class SqliteStateStore:
         return await self.transact(lambda db: put_mails(db, mails, micros(now)), token=token)
 
     async def claim_due(self, now: datetime, *, holder: str, lease: timedelta, limit: int) -> list[OutboxItem]:
-        """See StateStore. The oldest waiting item of a recipient comes first, even while it waits for its next try."""
-        at = micros(now)
+        """See StateStore. The oldest waiting item of a recipient comes first, even while it waits for its next try.
+
+        A mail that was never tried is due whatever its time says, and a wait or lease of days is none: clocks are set.
+        """
+        at, doubt = micros(now), micros(now + CLOCK_DOUBT)
 
         def work(db: sqlite3.Connection) -> list[OutboxItem]:
             rows = db.execute(
                 f"""
                 SELECT {ITEM_COLUMNS} FROM guardian_outbox
                 WHERE id IN (SELECT min(id) FROM guardian_outbox WHERE status = 'pending' GROUP BY channel, recipient)
-                AND next_us <= ? AND (lease_us IS NULL OR lease_us <= ?) ORDER BY id LIMIT ?
+                AND (attempts = 0 OR next_us <= ? OR next_us > ?)
+                AND (lease_us IS NULL OR lease_us <= ? OR lease_us > ?) ORDER BY id LIMIT ?
                 """,
-                (at, at, limit),
+                (at, doubt, at, doubt, limit),
             ).fetchall()
             db.executemany(
                 "UPDATE guardian_outbox SET holder = ?, lease_us = ? WHERE id = ?",
@@ -258,25 +270,8 @@ class SqliteStateStore:
         return await self.transact(work)
 
     async def forget(self, email: str) -> int:
-        """See StateStore. Names are compared without regard to case; what was erased is overwritten in the file."""
-
-        def work(db: sqlite3.Connection) -> int:
-            gone = [
-                (number,)
-                for number, *texts, body in db.execute("SELECT id, recipient, subject, body FROM guardian_outbox")
-                if names_person(texts, body, email)
-            ]
-            db.executemany("DELETE FROM guardian_outbox WHERE id = ?", gone)
-            changed = 0
-            for report_id, body in db.execute("SELECT id, body FROM guardian_report").fetchall():
-                before = unpack(body)
-                after = without_person(before, email)
-                if after != before:
-                    db.execute("UPDATE guardian_report SET body = ? WHERE id = ?", (pack(after), report_id))
-                    changed += 1
-            return len(gone) + changed
-
-        count = await self.transact(work)
+        """See StateStore. What was erased is overwritten in the file."""
+        count = await self.transact(lambda db: erase(db, email))
         await self._read("PRAGMA wal_checkpoint(TRUNCATE)")
         return count
 

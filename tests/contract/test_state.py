@@ -229,6 +229,14 @@ async def test_a_dead_mail_frees_its_recipient_and_can_be_retried(state):
     assert not await state.retry(999, NOW)
 
 
+async def test_mails_go_out_although_the_clock_was_set_back(state):
+    later = NOW + 2 * timedelta(days=365)
+    await state.enqueue([mail("new"), mail("tried", "b@example.com"), mail("claimed", "c@example.com")], now=later)
+    [_, tried, _] = await claim(state, later)
+    await state.mark_failed(tried, holder="one", now=later, error="451", retry_at=later + MINUTE, transport=None)
+    assert keys(await claim(state)) == ["new", "tried", "claimed"]
+
+
 async def test_a_dropped_mail_is_never_sent(state):
     await state.enqueue([mail("a")], now=NOW)
     [item] = await state.outbox()

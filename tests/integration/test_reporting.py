@@ -124,6 +124,16 @@ async def test_more_missed_reports_go_out_as_one_that_covers_them_all(applicatio
         assert await due(app, NOW + 3 * DAY) == []
 
 
+async def test_a_clock_that_was_a_year_ahead_for_a_while_does_not_silence_reports_for_a_year(application):
+    async with application("daily at 08:00") as app:
+        await due(app)
+        await due(app, NOW + 365 * DAY)
+        for day in (1, 2):
+            [result] = await due(app, NOW + day * DAY)
+            assert result.covers.end == NOW.replace(hour=0, minute=0) + day * DAY
+        assert len(await app.state.outbox()) == 3
+
+
 async def test_an_empty_report_is_not_sent_where_the_schedule_says_so_and_is_done_all_the_same(application):
     async with application(ScheduleSettings(when="every 2h", skip_empty=True)) as app:
         await due(app)
@@ -146,10 +156,10 @@ async def test_one_schedule_that_fails_does_not_stop_the_next(application, monke
         await due(app)
         last_period_end = app.state.last_period_end
 
-        async def failing(schedule):
+        async def failing(schedule, **values):
             if schedule.startswith("every 2h"):
                 raise OSError("no more file handles")
-            return await last_period_end(schedule)
+            return await last_period_end(schedule, **values)
 
         monkeypatch.setattr(app.state, "last_period_end", failing)
         with pytest.raises(OSError, match="file handles"):
