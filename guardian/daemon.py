@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import sys
+import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 
@@ -24,6 +25,10 @@ REBIND_SECONDS = 5.0
 """How often a process that stands by asks whether the port of the API has become free."""
 
 
+STOP_SECONDS = 4.0
+"""A stop that takes longer, because a thread is deep in a long query, is cut short: the database undoes what it did."""
+
+
 class StartError(Exception):
     """The daemon cannot run; the message is one sentence for the person who runs it."""
 
@@ -31,7 +36,8 @@ class StartError(Exception):
 def run_daemon(settings: Settings) -> int:
     """Run until SIGTERM or SIGINT, then stop within 5 seconds; the exit code.
 
-    0 after a stop that was asked for; 1, with one line on stderr, where the database or the port cannot be used.
+    0 after a stop that was asked for; 1, with one line on stderr, where the settings, the database or the port cannot
+    be used, or where the stop had to be cut short.
     """
     if not logging.getLogger().handlers:
         logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
@@ -39,7 +45,7 @@ def run_daemon(settings: Settings) -> int:
         logging.getLogger(noisy).setLevel(logging.ERROR)
     try:
         asyncio.run(_run(settings))
-    except (StartError, StorageError, ValueError) as error:
+    except (StartError, StorageError) as error:
         sys.stderr.write(f"guardian: {error}\n")
         return 1
     return 0
@@ -50,7 +56,10 @@ async def _run(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with AsyncExitStack() as stack:
-        app = await stack.enter_async_context(open_application(settings))
+        try:
+            app = await stack.enter_async_context(open_application(settings))
+        except ValueError as error:
+            raise StartError(str(error)) from error
         await stack.enter_async_context(running(app))
         if settings.api.enabled:
             await stack.enter_async_context(_serving(app, stop))
@@ -59,10 +68,23 @@ async def _run(settings: Settings) -> None:
             log.info("%s: next report goes out %s, covering %s to %s", named.name, at, *covers)
         if not app.schedules:
             log.warning("No schedule is configured: no report goes out by itself")
-        notify("READY=1\nSTATUS=" + ("leads" if app.token is not None else "stands by for another process that leads"))
+        role = "leads" if app.token is not None else "stands by for another process that leads"
+        log.info("Ready: this process %s", role)
+        notify(f"READY=1\nSTATUS={role}")
         await _until(stop)
         notify("STOPPING=1")
         log.info("Stopping")
+        _cut_short_after(STOP_SECONDS)
+
+
+def _cut_short_after(seconds: float) -> None:
+    def cut() -> None:
+        log.warning("Stopped after %.1f s although something was still under way", seconds)
+        os._exit(1)
+
+    timer = threading.Timer(seconds, cut)
+    timer.daemon = True
+    timer.start()
 
 
 async def _until(stop: asyncio.Event) -> None:

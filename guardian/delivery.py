@@ -94,7 +94,8 @@ async def deliver_due(
 ) -> DeliveryCounts:
     """Try at most `limit` mails that are due, one after the other, each recipient's in order.
 
-    The next transport is tried only when the one before has surely not sent. `circuits` carries what is known of
+    A transport carries mail, or the channel that its attribute `channel` names. The next one is tried only when the
+    one before has surely not sent. `circuits` carries what is known of
     unreachable servers from pass to pass. Raises StorageError where the outbox cannot be read or marked.
     """
     circuits = Circuits() if circuits is None else circuits
@@ -120,9 +121,12 @@ async def _deliver(
     random: RandomFloat,
 ) -> str:
     """Send one claimed mail and mark it: "sent", "retried" or "dead"."""
-    allowed = [transport for transport in transports if circuits.allow(transport.name, now)]
+    carriers = [each for each in transports if getattr(each, "channel", "mail") == item.message.channel]
+    if not carriers:
+        return await _bury(item, state, now, holder, None, f"nothing is configured that carries {item.message.channel}")
+    allowed = [transport for transport in carriers if circuits.allow(transport.name, now)]
     pinned = item.transport if item.attempts < FAITHFUL_TRIES else None
-    if pinned in [transport.name for transport in transports]:
+    if pinned in [transport.name for transport in carriers]:
         allowed = [transport for transport in allowed if transport.name == pinned]
     error, wait = item.last_error or "no transport can be reached", timedelta(minutes=1)
     for transport in allowed:

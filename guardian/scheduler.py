@@ -89,7 +89,7 @@ async def run_step(app: Application, step: Step) -> None:
     """Run a step if this process leads, and note in `app.health` how it went; its failure goes no further."""
     if app.token is None or app.stopping:
         return
-    error = None
+    error, unexpected = None, None
     try:
         await step.run(app, app.clock(), app.token)
     except LeaseLost as lost:
@@ -98,15 +98,16 @@ async def run_step(app: Application, step: Step) -> None:
     except StorageError as failure:
         error = str(failure)
     except Exception as failure:  # one scheduled step: the others must go on
-        error = f"{type(failure).__name__}: see the log"
-        log.exception("The step %r failed", step.name)
+        error, unexpected = f"{type(failure).__name__}: see the log", failure
     before = app.health.get(step.name)
     app.health[step.name] = StepHealth(app.clock(), error)
-    if error != (before.error if before else None):
-        if error is None:
-            log.info("The step %r works again", step.name)
-        else:
-            log.error("The step %r failed and is tried again in %d s: %s", step.name, step.seconds, error)
+    if error == (before.error if before else None):
+        return
+    if error is None:
+        log.info("The step %r works again", step.name)
+    else:
+        text = "The step %r failed and is tried again in %d s: %s"
+        log.error(text, step.name, step.seconds, error, exc_info=unexpected)
 
 
 async def renew_lead(app: Application) -> bool:

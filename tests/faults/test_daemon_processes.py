@@ -91,11 +91,11 @@ class Listener:
 def start(tmp_path):
     children, listeners = [], []
 
-    def begin(settings, quick=QUICK, ready=True, **environment):
+    def begin(settings, *more, quick=QUICK, ready=True, **environment):
         listener = Listener(tmp_path / f"notify{len(children)}")
         listeners.append(listener)
         child = subprocess.Popen(
-            [sys.executable, CHILD, json.dumps(settings), *([quick] if quick else [])],
+            [sys.executable, CHILD, json.dumps(settings), *([quick] if quick else []), *more],
             env=os.environ | {"NOTIFY_SOCKET": str(listener.path), "PYTHONPATH": str(CHILD.parents[2])} | environment,
             stderr=subprocess.PIPE,
             text=True,
@@ -170,6 +170,13 @@ async def test_a_daemon_catches_up_serves_and_stops_within_five_seconds(settings
     assert seconds < 5
     assert column(settings, "SELECT holder FROM guardian_lease") == [""]
     assert Counter(to for to, _, _ in inbox.mails) == {"a@example.com": 2, "b@example.com": 2}
+
+
+async def test_a_stop_takes_less_than_five_seconds_even_while_a_thread_hangs(settings, start):
+    child = start(settings, "hang")
+    code, seconds = stop(child)
+    assert code == 1
+    assert seconds < 5
 
 
 async def test_systemd_hears_when_the_daemon_is_ready_alive_and_stopping(settings, start):

@@ -127,6 +127,17 @@ async def test_a_fault_in_a_transport_is_noted_without_its_text(state):
     assert item.last_error == "smtp: failed with RuntimeError, so it may have been sent"
 
 
+async def test_a_message_goes_only_through_what_carries_its_channel(state):
+    smtp, slack = Script("smtp"), Script("slack")
+    slack.channel = "slack"
+    messages = [Outgoing(channel, f"to-{channel}", b"text", channel=channel) for channel in ("mail", "slack", "fax")]
+    await state.enqueue(messages, now=NOW)
+    await deliver(state, smtp, slack)
+    assert [[to for _, to, _ in each.accepted] for each in (smtp, slack)] == [["to-mail"], ["to-slack"]]
+    [dead] = await state.outbox(status="dead")
+    assert dead.last_error == "nothing is configured that carries fax"
+
+
 async def test_a_mail_is_given_up_after_five_days(state):
     await state.enqueue([mail("a")], now=NOW)
     await deliver(state, Script("smtp", DeliveryError("451 later")), now=NOW + GIVE_UP)
