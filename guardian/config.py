@@ -2,48 +2,110 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
+from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from guardian.setting_values import (
+    Address,
+    Addresses,
+    HttpUrl,
+    LocalPath,
+    LongSecret,
+    LongSecretFile,
+    Mailbox,
+    Names,
+    ScheduleText,
+    SecretFile,
+    ZoneName,
+    listed_schedules,
+    local_path,
+    read_secret,
+    smtp_table,
+)  # fmt: skip
 
 
 class Section(BaseModel):
-    """A table of the file: unknown keys are refused, values never change after loading."""
+    """A table of the file: unknown keys are refused, values never change after loading.
 
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+    A secret that is given as `NAME_file` can be read as `NAME`.
+    """
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, populate_by_name=True, validate_default=True, hide_input_in_errors=True
+    )
+
+    @model_validator(mode="after")
+    def _secrets_of_files(self) -> Section:
+        for name in type(self).model_fields:
+            stem, path = name.removesuffix("_file"), getattr(self, name)
+            if stem == name or path is None:
+                continue
+            if getattr(self, stem) is not None:
+                raise ValueError(f"both {stem} and {name} are set: keep one of them")
+            self.__dict__[stem] = read_secret(path)
+        return self
 
 
 class SmtpSettings(Section):
-    """Where and how to hand mail to a server: `[mail.smtp]`."""
+    """Where and how to hand mail to a server: `[mail.smtp]`, or an URL (see `smtp_table`)."""
 
-    host: str
+    host: str = Field(min_length=1)
     port: int = Field(default=587, ge=1, le=65535)
     security: Literal["starttls", "tls", "none"] = "starttls"
     username: str | None = None
     password: SecretStr | None = None
-    password_file: Path | None = None
+    password_file: SecretFile | None = None
     timeout_seconds: float = Field(default=30, gt=0, le=300)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_url(cls, value: Any) -> Any:
+        return smtp_table(value) if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _whole_login(self) -> SmtpSettings:
+        if self.password is None and self.username is not None and self.password_file is None:
+            raise ValueError("username is set but password is not: set password, password_file or neither")
+        if self.username is None and (self.password or self.password_file) is not None:
+            raise ValueError("password is set but username is not: set both or neither")
+        return self
 
 
 class MailSettings(Section):
-    """Who mail is from and what carries it, in order of preference: `[mail]`."""
+    """Who mail is from and what carries it: `[mail]`."""
 
-    sender: str = "Guardian <guardian@localhost>"
-    reply_to: str | None = None
+    sender: Mailbox = "Guardian <guardian@localhost>"
+    reply_to: Address | None = None
     smtp: SmtpSettings | None = None
-    directory: Path | None = None
+    directory: LocalPath | None = None
     """Where .eml files go when no transport is configured; None means `mail/` inside `reports_dir`."""
 
 
 class ScheduleSettings(Section):
-    """One report: when it goes out, to whom: `[[schedules]]`. `recipients` empty means the admins."""
+    """One report: when it goes out, to whom: `[[schedules]]`. `recipients` empty means the admins.
 
-    when: str
+    A text alone means its `when`; `every = "2h"` means `when = "every 2h"`.
+    """
+
+    when: ScheduleText
     name: str | None = None
-    recipients: tuple[str, ...] = ()
+    recipients: Addresses = ()
     skip_empty: bool = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_text(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return {"when": value}
+        if isinstance(value, dict) and "every" in value and "when" not in value:
+            rest = {key: part for key, part in value.items() if key != "every"}
+            return {"when": f"every {value['every']}", **rest}
+        return value
 
 
 class ApiSettings(Section):
@@ -52,16 +114,31 @@ class ApiSettings(Section):
     enabled: bool = True
     host: str = "127.0.0.1"
     port: int = Field(default=8765, ge=0, le=65535)
-    jwt_key: SecretStr | None = None
-    jwt_key_file: Path | None = None
+    jwt_key: LongSecret | None = None
+    jwt_key_file: LongSecretFile | None = None
     jwks: str | None = None
-    jwt_algorithms: tuple[str, ...] | None = None
+    jwt_algorithms: Names | None = None
     jwt_audience: str | None = None
     jwt_issuer: str | None = None
     admin_claim: str = "role"
     admin_value: str = "admin"
-    scheduler_token: SecretStr | None = None
-    scheduler_token_file: Path | None = None
+    scheduler_token: LongSecret | None = None
+    scheduler_token_file: LongSecretFile | None = None
+
+    @model_validator(mode="after")
+    def _one_family(self) -> ApiSettings:
+        keyed = self.jwt_key is not None or self.jwt_key_file is not None
+        if keyed and self.jwks:
+            raise ValueError("both jwt_key and jwks are set: tokens are checked with one of them")
+        for name in self.jwt_algorithms or ():
+            fits = re.fullmatch(r"HS(256|384|512)" if keyed else r"(RS|PS|ES)(256|384|512)|EdDSA", name)
+            if (keyed or self.jwks) and not fits:
+                raise ValueError(
+                    f"jwt_algorithms has {name!r}: jwt_key goes with HS256, HS384 or HS512, jwks with RS256 or ES256"
+                )
+        if self.jwks and "://" not in self.jwks:
+            self.__dict__["jwks"] = str(local_path(Path(self.jwks)))
+        return self
 
 
 class RetentionSettings(Section):
@@ -73,17 +150,40 @@ class RetentionSettings(Section):
 
 
 class Settings(BaseSettings):
-    """Everything that can be configured. Relative paths are relative to the file's folder."""
+    """Everything that can be configured. `guardian.settings_file.load_settings` reads it from a file."""
 
-    model_config = SettingsConfigDict(extra="forbid", frozen=True, env_prefix="GUARDIAN_", env_nested_delimiter="__")
+    model_config = SettingsConfigDict(
+        extra="forbid", frozen=True, validate_default=True, hide_input_in_errors=True,
+        env_prefix="GUARDIAN_", env_nested_delimiter="__", enable_decoding=False,
+    )  # fmt: skip
 
-    database: Path = Path("guardian.db")
-    reports_dir: Path = Path("reports")
-    admins: tuple[str, ...] = ()
-    timezone: str = "UTC"
-    public_url: str = "http://127.0.0.1:8765"
-    critical_features: tuple[str, ...] = ("chat_*",)
-    schedules: tuple[ScheduleSettings, ...] = ()
+    database: LocalPath = Path("guardian.db")
+    reports_dir: LocalPath = Path("reports")
+    admins: Addresses = ()
+    timezone: ZoneName = "UTC"
+    public_url: HttpUrl = "http://127.0.0.1:8765"
+    critical_features: Names = ("chat_*",)
+    schedules: Annotated[tuple[ScheduleSettings, ...], BeforeValidator(listed_schedules)] = ()
     mail: MailSettings = MailSettings()
     api: ApiSettings = ApiSettings()
     retention: RetentionSettings = RetentionSettings()
+
+
+def section_models(annotation: Any) -> list[type[BaseModel]]:
+    """The tables that a field of this annotation holds: those inside unions and tuples too."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for part in get_args(annotation) for model in section_models(part)]
+
+
+def setting_fields(model: type[BaseModel] = Settings, prefix: str = "") -> dict[str, FieldInfo]:
+    """Every key that can be set, by its dotted name: `mail.smtp.host`. Tables themselves are not in it."""
+    found: dict[str, FieldInfo] = {}
+    for name, field in model.model_fields.items():
+        key = prefix + (field.alias or name)
+        inner = section_models(field.annotation)
+        for table in inner:
+            found |= setting_fields(table, f"{key}.")
+        if not inner:
+            found[key] = field
+    return found

@@ -1,0 +1,163 @@
+"""The kinds of value that settings have: addresses, zones, files, secrets, lists. Each refuses in one sentence."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from email.utils import parseaddr
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import parse_qsl, unquote, urlsplit
+from zoneinfo import ZoneInfo
+
+from pydantic import AfterValidator, BeforeValidator, SecretStr
+
+SECRET_LENGTH = 32
+"""The fewest bytes of a signing key or token: RFC 7518, section 3.2, wants as many as HS256's hash has."""
+
+_ADDRESS = re.compile(r"[^\s@<>()\[\],;:\"\\]{1,64}@[A-Za-z0-9]([A-Za-z0-9.-]{0,252}[A-Za-z0-9])?")
+_folder: ContextVar[Path] = ContextVar("folder", default=Path())
+
+
+@contextmanager
+def relative_to(folder: Path) -> Iterator[None]:
+    """Settings that are made while the context is open take relative paths from this folder, not the current one."""
+    token = _folder.set(folder)
+    try:
+        yield
+    finally:
+        _folder.reset(token)
+
+
+def _address(value: str) -> str:
+    if not _ADDRESS.fullmatch(value) or ".." in value:
+        raise ValueError(f"{json.dumps(value)} is not a mail address: write it as you@example.com")
+    return value
+
+
+def _mailbox(value: str) -> str:
+    name, address = parseaddr(value)
+    if not _ADDRESS.fullmatch(address) or re.search(r"[\x00-\x1f\x7f]", value) or not (name or value == address):
+        raise ValueError(f"{json.dumps(value)} is not a sender: write it as Guardian <guardian@example.com>")
+    return value
+
+
+def _zone(value: str) -> str:
+    try:
+        ZoneInfo(value)
+    except (KeyError, ValueError, OSError):  # ZoneInfoNotFoundError is a KeyError; a folder's name an OSError
+        raise ValueError(f"{json.dumps(value)} is not a time zone: write it as Europe/Zurich or UTC") from None
+    return value
+
+
+def _when(value: str) -> str:
+    from guardian.schedule import parse_schedule
+
+    parse_schedule(value, "UTC")
+    return value
+
+
+def _http_url(value: str) -> str:
+    if not re.fullmatch(r"https?://[^\s/?#@]+(/[^\s?#@]*)?", value):
+        raise ValueError(
+            f"{json.dumps(value)} is not a web address: write it as https://guardian.example.com, without ? and #"
+        )
+    return value.rstrip("/")
+
+
+def _listed(value: Any) -> Any:
+    """A list as an environment variable says it: JSON, or separated by commas."""
+    if not isinstance(value, str):
+        return value
+    if value.lstrip().startswith("["):
+        try:
+            return json.loads(value)
+        except ValueError:
+            raise ValueError("this is neither a JSON list nor separated by commas: check its quotes") from None
+    return [part.strip() for part in value.split(",") if part.strip()]
+
+
+def listed_schedules(value: Any) -> Any:
+    """As `_listed`, but a text without brackets is one schedule: a crontab expression may have commas."""
+    return [value] if isinstance(value, str) and not value.lstrip().startswith("[") else _listed(value)
+
+
+def _long_enough(value: SecretStr) -> SecretStr:
+    length = len(value.get_secret_value().encode("utf-8", "replace"))
+    if length < SECRET_LENGTH:
+        raise ValueError(
+            f"this secret has {length} bytes and needs at least {SECRET_LENGTH}: make one with 'openssl rand -hex 32'"
+        )
+    return value
+
+
+def local_path(path: Path) -> Path:
+    """The path, seen from the folder of `relative_to`; ~ is the home directory."""
+    return _folder.get() / path.expanduser()
+
+
+def read_secret(path: Path) -> SecretStr:
+    """What the file holds, without white space around it. Raises ValueError where others may read it too."""
+    try:
+        text = path.read_text(encoding="utf-8").strip()
+        mode = path.stat().st_mode
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not text"
+        raise ValueError(f"{path} cannot be read: {reason}") from None
+    # systemd hands credentials over in a folder that only the service may enter (systemd.exec(5), CREDENTIALS).
+    guarded = os.environ.get("CREDENTIALS_DIRECTORY")
+    if mode & 0o077 and not (guarded and path.is_relative_to(guarded)):
+        raise ValueError(f"others than its owner may read {path}, which holds a secret: run 'chmod 600 {path}'")
+    if not text:
+        raise ValueError(f"{path} is empty: write the secret into it")
+    return SecretStr(text)
+
+
+def _secret_file(path: Path) -> Path:
+    read_secret(path)
+    return path
+
+
+def _long_secret_file(path: Path) -> Path:
+    _long_enough(read_secret(path))
+    return path
+
+
+Address = Annotated[str, AfterValidator(_address)]
+Mailbox = Annotated[str, AfterValidator(_mailbox)]
+ZoneName = Annotated[str, AfterValidator(_zone)]
+ScheduleText = Annotated[str, AfterValidator(_when)]
+HttpUrl = Annotated[str, AfterValidator(_http_url)]
+Addresses = Annotated[tuple[Address, ...], BeforeValidator(_listed)]
+Names = Annotated[tuple[str, ...], BeforeValidator(_listed)]
+LocalPath = Annotated[Path, AfterValidator(local_path)]
+LongSecret = Annotated[SecretStr, AfterValidator(_long_enough)]
+SecretFile = Annotated[Path, AfterValidator(local_path), AfterValidator(_secret_file)]
+LongSecretFile = Annotated[Path, AfterValidator(local_path), AfterValidator(_long_secret_file)]
+
+
+def smtp_table(url: str) -> dict[str, Any]:
+    """The `[mail.smtp]` table that smtp://user:password@host:587 means; smtps:// is TLS from the first byte.
+
+    `?security=none` turns encryption off. Raises ValueError with one sentence, without the URL: it has a password.
+    """
+    wrong = "this is not a mail server: write it as smtp://user:password@smtp.example.com:587"
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        raise ValueError(f"{wrong}, with %40 for an @ and %2F for a / in the password") from None
+    if parts.scheme not in ("smtp", "smtps") or not parts.hostname or parts.path.strip("/") or parts.fragment:
+        raise ValueError(f"{wrong}, with %40 for an @ and %2F for a / in the password")
+    implicit = parts.scheme == "smtps"
+    table: dict[str, Any] = {"host": parts.hostname, "port": port or (465 if implicit else 587)}
+    table["security"] = "tls" if implicit else "starttls"
+    if parts.username:
+        table["username"] = unquote(parts.username)
+    if parts.password:
+        table["password"] = unquote(parts.password)
+    return table | dict(parse_qsl(parts.query))

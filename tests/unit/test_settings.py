@@ -1,0 +1,338 @@
+"""The settings file: five lines are enough, the environment comes first, and all that is wrong is said at once."""
+
+import os
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel, SecretStr
+
+from guardian.config import Settings, setting_fields
+from guardian.setting_values import smtp_table
+from guardian.settings_file import SettingsError, load_settings, write_example
+
+EXAMPLE = Path(__file__).parents[2] / "config" / "guardian.example.toml"
+FIVE_LINES = """\
+admins = ["you@example.com"]
+schedules = ["daily at 08:00 Europe/Zurich"]
+[mail]
+sender = "Guardian <guardian@example.com>"
+smtp = "smtp://user:p%40ss@smtp.example.com:587"
+"""
+KEY = "0123456789abcdef0123456789abcdef"
+
+
+@pytest.fixture(autouse=True)
+def no_variables(monkeypatch, tmp_path):
+    for name in [name for name in os.environ if name.startswith("GUARDIAN_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def load(tmp_path):
+    """Loads a file of this text."""
+
+    def loaded(text, mode=0o600):
+        path = tmp_path / "guardian.toml"
+        path.write_text(text)
+        path.chmod(mode)
+        return load_settings(path)
+
+    return loaded
+
+
+@pytest.fixture
+def problems(load, tmp_path):
+    """What is wrong with a file of this text; the file's own path is taken out."""
+
+    def said(text, mode=0o600):
+        with pytest.raises(SettingsError) as caught:
+            load(text, mode)
+        return [problem.replace(f"{tmp_path}/", "") for problem in caught.value.problems]
+
+    return said
+
+
+def test_five_lines_are_a_configuration(load, tmp_path):
+    settings = load(FIVE_LINES)
+    assert settings.admins == ("you@example.com",)
+    assert settings.schedules[0].when == "daily at 08:00 Europe/Zurich"
+    smtp = settings.mail.smtp
+    assert (smtp.host, smtp.port, smtp.security, smtp.username) == ("smtp.example.com", 587, "starttls", "user")
+    assert smtp.password.get_secret_value() == "p@ss"
+    assert settings.database == tmp_path / "guardian.db"
+    assert settings.reports_dir == tmp_path / "reports"
+
+
+def test_a_file_is_found_in_the_current_folder(load):
+    load(FIVE_LINES)
+    assert load_settings().admins == ("you@example.com",)
+
+
+def test_without_a_file_the_environment_is_enough(monkeypatch):
+    monkeypatch.setenv("GUARDIAN_ADMINS", "a@example.com, b@example.com")
+    assert load_settings().admins == ("a@example.com", "b@example.com")
+
+
+def test_without_a_file_and_without_a_variable_the_cure_is_named():
+    with pytest.raises(SettingsError, match=r"there is no guardian\.toml here: run 'guardian init'"):
+        load_settings()
+
+
+def test_schedules_are_texts_or_tables(load):
+    settings = load(
+        'schedules = ["2h", {every = "30m"}, {when = "weekly Mon 09:00", recipients = ["a@example.com"], '
+        'skip_empty = true}, "cron 0 9 * * 1,3"]'
+    )
+    assert [each.when for each in settings.schedules] == ["2h", "every 30m", "weekly Mon 09:00", "cron 0 9 * * 1,3"]
+    assert settings.schedules[2].recipients == ("a@example.com",)
+    assert settings.schedules[2].skip_empty
+
+
+@pytest.mark.parametrize(
+    "url, expected",
+    [
+        ("smtp://h", {"host": "h", "port": 587, "security": "starttls"}),
+        ("smtps://h", {"host": "h", "port": 465, "security": "tls"}),
+        ("smtp://127.0.0.1:25?security=none", {"host": "127.0.0.1", "port": 25, "security": "none"}),
+        (
+            "smtps://me%40example.com:a%2Fb%3Ac@h:4650",
+            {"host": "h", "port": 4650, "security": "tls", "username": "me@example.com", "password": "a/b:c"},
+        ),
+        ("smtp://[::1]:2525", {"host": "::1", "port": 2525, "security": "starttls"}),
+    ],
+)
+def test_a_mail_server_can_be_written_as_an_url(url, expected):
+    assert smtp_table(url) == expected
+
+
+@pytest.mark.parametrize("url", ["smtp.example.com", "http://h", "smtp:///x", "smtp://h:99999", "smtp://u:a/b@h"])
+def test_an_url_of_no_mail_server_is_refused_without_being_repeated(problems, url):
+    [problem] = problems(f'[mail]\nsmtp = "{url}"')
+    assert problem.startswith("guardian.toml line 2: mail.smtp: this is not a mail server: write it as smtp://")
+    assert url not in problem.replace("smtp://user:password@smtp.example.com:587", "")
+
+
+def test_a_variable_comes_before_the_file_and_can_change_a_part_of_a_table(load, monkeypatch):
+    monkeypatch.setenv("GUARDIAN_MAIL__SMTP__PASSWORD", "from the environment")
+    monkeypatch.setenv("GUARDIAN_TIMEZONE", "Europe/Paris")
+    monkeypatch.setenv("GUARDIAN_SCHEDULES", '["2h", {"when": "daily at 09:00", "recipients": ["a@example.com"]}]')
+    settings = load(FIVE_LINES)
+    assert settings.mail.smtp.password.get_secret_value() == "from the environment"
+    assert settings.mail.smtp.username == "user"
+    assert settings.timezone == "Europe/Paris"
+    assert [each.when for each in settings.schedules] == ["2h", "daily at 09:00"]
+
+
+def test_a_wrong_variable_is_named(load, problems, monkeypatch):
+    monkeypatch.setenv("GUARDIAN_API__PORT", "http")
+    assert problems(FIVE_LINES) == ['GUARDIAN_API__PORT: api.port = "http" is not a whole number']
+
+
+def test_everything_that_is_wrong_is_said_at_once_with_line_value_and_cure(problems):
+    text = f"""\
+admins = ["you@example.com", "nobody"]
+timezone = "Europe/Zurch"
+schedules = ["dayly at 8"]
+databse = "x.db"
+critical_features = 3
+
+[mail]
+sender = "Guardian"
+sneder = "x"
+
+[mail.smtp]
+port = 70000
+security = "ssl"
+
+[api]
+enabled = "perhaps"
+port = "abc"
+jwt_key = "short"
+scheduler_token = "{KEY[:31]}"
+
+[retention]
+events_days = 0
+"""
+    assert sorted(problems(text)) == sorted(
+        [
+            'guardian.toml line 1: admins[1]: "nobody" is not a mail address: write it as you@example.com',
+            'guardian.toml line 2: timezone: "Europe/Zurch" is not a time zone: write it as Europe/Zurich or UTC',
+            "guardian.toml line 3: schedules[0].when: 'dayly at 8' is not a schedule: write for example 'every 2h', "
+            "'daily at 08:00 Europe/Zurich', 'weekly Monday 09:00', 'monthly 1 09:00', 'cron 0 9 * * 1-5'",
+            "guardian.toml line 4: databse is not a setting: did you mean database?",
+            'guardian.toml line 5: critical_features = 3 is not a list: write it in brackets, as ["…"]',
+            'guardian.toml line 8: mail.sender: "Guardian" is not a sender: write it as '
+            "Guardian <guardian@example.com>",
+            "guardian.toml line 9: mail.sneder is not a setting: did you mean mail.sender?",
+            "guardian.toml line 11: mail.smtp.host is missing: add host = …",
+            "guardian.toml line 12: mail.smtp.port = 70000 must be at most 65535",
+            "guardian.toml line 13: mail.smtp.security = \"ssl\" is none of 'starttls', 'tls' or 'none'",
+            'guardian.toml line 16: api.enabled = "perhaps" is not true or false',
+            'guardian.toml line 17: api.port = "abc" is not a whole number',
+            "guardian.toml line 18: api.jwt_key: this secret has 5 bytes and needs at least 32: "
+            "make one with 'openssl rand -hex 32'",
+            "guardian.toml line 19: api.scheduler_token: this secret has 31 bytes and needs at least 32: "
+            "make one with 'openssl rand -hex 32'",
+            "guardian.toml line 22: retention.events_days = 0 must be at least 1",
+        ]
+    )
+
+
+@pytest.mark.parametrize(
+    "text, expected",
+    [
+        ("schedules = [1]", "guardian.toml line 1: schedules[0] is not a table"),
+        ('mail = "smtp://u:hunter2@h"', "guardian.toml line 1: mail is not a table: write its keys under [mail]"),
+        ('smtp = "smtp://h"', "guardian.toml line 1: smtp is not a setting: did you mean mail.smtp?"),
+        ('schedule = ["2h"]', "guardian.toml line 1: schedule is not a setting: did you mean schedules?"),
+        (
+            "[[schedules]]\nwhen = '2h'\n[[schedules]]\nwhen = 'x'",
+            "guardian.toml line 4: schedules[1].when: 'x' is not",
+        ),
+        ("[[schedules]]\nname = 'a'", "guardian.toml line 1: schedules[0].when is missing: add when = …"),
+        ("admins = 'a@example.com\n", "guardian.toml is not TOML: "),
+        ('public_url = "ftp://h"', 'guardian.toml line 1: public_url: "ftp://h" is not a web address'),
+        (
+            "[mail.smtp]\nhost = 'h'\nusername = 'u'",
+            "guardian.toml line 1: mail.smtp: username is set but password is not: set password, password_file or",
+        ),
+        ("[mail.smtp]\nhost = 'h'\npassword = 'p'", "guardian.toml line 1: mail.smtp: password is set but username is"),
+        (f"[api]\njwt_key = '{KEY}'\njwks = 'k.json'", "guardian.toml line 1: api: both jwt_key and jwks are set"),
+        (
+            f"[api]\njwt_key = '{KEY}'\njwt_algorithms = ['HS256', 'RS256']",
+            "guardian.toml line 1: api: jwt_algorithms has 'RS256': jwt_key goes with HS256",
+        ),
+        ("[api]\njwt_key_file = 'none'", "guardian.toml line 2: api.jwt_key_file: none cannot be read: No such file"),
+        ("[nonsense]\nx = 1", "guardian.toml line 1: nonsense is not a setting: the settings here are admins, api"),
+    ],
+)
+def test_a_wrong_setting_is_explained(problems, text, expected):
+    [problem] = problems(text)
+    assert problem.startswith(expected)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'mail = "smtp://u:hunter2@h"',
+        'admins = ["smtp://u:hunter2@h"]',
+        'public_url = "https://u:hunter2@h"',
+        '[mail]\nsmtp = "smtp://u:hunter2/@h:x"',
+        '[mail.smtp]\nhost = "h"\nusername = "u"\npasword = "hunter2"',
+        '[mail.smtp]\nusername = "u"\npassword = "hunter2"',
+        '[mail.smtp]\nhost = "h"\nusername = "u"\npassword = ["hunter2"]',
+        '[api]\njwt_key = "hunter2"\nport = "x"',
+    ],
+)
+def test_no_message_repeats_a_secret(problems, text):
+    assert "hunter2" not in " ".join(problems(text))
+
+
+def test_a_file_with_a_secret_that_others_can_read_is_refused_with_the_other_problems(problems, load):
+    assert problems("timzone = 1\n" + FIVE_LINES, 0o644) == [
+        "others than its owner may read guardian.toml, which holds a secret: run 'chmod 600 guardian.toml'",
+        "guardian.toml line 1: timzone is not a setting: did you mean timezone?",
+    ]
+    assert load(FIVE_LINES.replace("user:p%40ss@", ""), 0o644).mail.smtp.host == "smtp.example.com"
+
+
+def test_secrets_can_lie_in_files_of_their_own_which_only_the_owner_reads(load, problems, tmp_path, monkeypatch):
+    secret = tmp_path / "key"
+    secret.write_text(KEY + "\n")
+    secret.chmod(0o640)
+    text = '[api]\njwt_key_file = "key"\nscheduler_token_file = "key"\n[mail.smtp]\nhost="h"\nusername="u"\n'
+    text += 'password_file = "key"'
+    why = "others than its owner may read key, which holds a secret: run 'chmod 600 key'"
+    assert problems(text) == [
+        f"guardian.toml line 7: mail.smtp.password_file: {why}",
+        f"guardian.toml line 2: api.jwt_key_file: {why}",
+        f"guardian.toml line 3: api.scheduler_token_file: {why}",
+    ]
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    assert load(text).api.jwt_key == SecretStr(KEY)
+    monkeypatch.delenv("CREDENTIALS_DIRECTORY")
+    secret.chmod(0o600)
+    settings = load(text)
+    assert settings.api.jwt_key == settings.api.scheduler_token == settings.mail.smtp.password == SecretStr(KEY)
+    secret.write_text("short")
+    assert problems('[api]\njwt_key_file = "key"') == [
+        "guardian.toml line 2: api.jwt_key_file: this secret has 5 bytes and needs at least 32: "
+        "make one with 'openssl rand -hex 32'"
+    ]
+    secret.write_text(KEY)
+    both = f"[api]\njwt_key_file = 'key'\njwt_key = '{KEY}'"
+    assert problems(both) == ["guardian.toml line 1: api: both jwt_key and jwt_key_file are set: keep one of them"]
+
+
+def test_paths_are_seen_from_the_folder_of_the_file(tmp_path, monkeypatch):
+    folder = tmp_path / "etc"
+    folder.mkdir()
+    (folder / "guardian.toml").write_text('database = "a.db"\nreports_dir = "/var/r"\n[api]\njwks = "keys.json"')
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    settings = load_settings(Path("../etc/guardian.toml"))
+    assert settings.database.resolve() == folder / "a.db"
+    assert settings.reports_dir == Path("/var/r")
+    assert Path(settings.api.jwks).resolve() == folder / "keys.json"
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe\x00", b"\x00", b"a" * 100])
+def test_a_file_that_is_no_text_is_refused(tmp_path, content):
+    (tmp_path / "guardian.toml").write_bytes(content)
+    with pytest.raises(SettingsError, match=r"guardian\.toml is not"):
+        load_settings(tmp_path / "guardian.toml")
+
+
+def test_a_missing_or_unreadable_file_is_named(tmp_path):
+    with pytest.raises(SettingsError, match=r"none\.toml cannot be read \(No such file or directory\): run 'guardian"):
+        load_settings(tmp_path / "none.toml")
+    with pytest.raises(SettingsError, match=r"cannot be read \(Is a directory\)"):
+        load_settings(tmp_path)
+
+
+def test_the_first_file_is_private_valid_and_never_overwritten_by_accident(tmp_path):
+    path = tmp_path / "new" / "guardian.toml"
+    write_example(path)
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert load_settings(path).admins == ("you@example.com",)
+    path.write_text("admins = []")
+    with pytest.raises(FileExistsError, match="exists: edit it, or run 'guardian init --force'"):
+        write_example(path)
+    assert path.read_text() == "admins = []"
+    write_example(path, force=True)
+    assert path.read_text() == EXAMPLE.read_text()
+
+
+def test_the_example_has_every_setting_with_its_default():
+    text = re.sub(r"^(schedules|smtp) = .*\n", "", EXAMPLE.read_text(), flags=re.MULTILINE)
+    shown = tomllib.loads(re.sub(r"^#(?! )|^#(?=    \{|\])", "", text, flags=re.MULTILINE))
+    filled_in = {"admins", "mail.sender", "schedules.when", "schedules.recipients", "schedules.name"}
+    for key, field in setting_fields().items():
+        value = shown
+        for part in key.split("."):
+            value = value[0] if isinstance(value, list) else value
+            assert part in value, f"{key} is missing in config/guardian.example.toml"
+            value = value[part]
+        default = field.get_default(call_default_factory=True)
+        if key not in filled_in and not field.is_required() and default is not None:
+            plain = (
+                list(default) if isinstance(default, tuple) else str(default) if isinstance(default, Path) else default
+            )
+            assert value == plain, f"{key} has another default in config/guardian.example.toml"
+
+
+def test_settings_never_change_after_loading(load):
+    settings = load(FIVE_LINES)
+    for section in (settings, settings.mail, settings.api):
+        assert isinstance(section, BaseModel)
+        with pytest.raises(Exception, match="frozen"):
+            section.timezone = "x"
+
+
+def test_settings_can_be_made_in_code():
+    settings = Settings(admins=("a@example.com",), mail={"smtp": "smtp://h:25"}, schedules=["2h"])
+    assert settings.mail.smtp.port == 25
+    assert settings.database == Path("guardian.db")
