@@ -42,6 +42,22 @@ STATE_MIGRATIONS: Sequence[Migration] = (
         CREATE INDEX guardian_outbox_pending ON guardian_outbox (channel, recipient, id) WHERE status = 'pending';
         """,
     ),
+    (
+        "guardian/0002_alerts",
+        """
+        -- What one minute of alerting hands to the next, as JSON in one row.
+        CREATE TABLE guardian_alert_state (id INTEGER PRIMARY KEY CHECK (id = 1), body TEXT NOT NULL);
+
+        -- Every incident that opened, for lists and reports; body is the whole of it as JSON.
+        CREATE TABLE guardian_incident (id TEXT PRIMARY KEY, rule TEXT NOT NULL, subject TEXT NOT NULL,
+                                        status TEXT NOT NULL, opened_us INTEGER NOT NULL, resolved_us INTEGER,
+                                        body TEXT NOT NULL) WITHOUT ROWID;
+        CREATE INDEX guardian_incident_opened ON guardian_incident (opened_us);
+
+        -- Links of mails that have been used: each acts once.
+        CREATE TABLE guardian_used_link (nonce TEXT PRIMARY KEY, used_us INTEGER NOT NULL) WITHOUT ROWID;
+        """,
+    ),
 )
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -33,7 +33,7 @@ class Maintenance:
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What stays the same from minute to minute: rules, the zone of quiet hours, maintenance, budget, how many admins."""
+    """What stays the same from minute to minute: rules, zone of the quiet hours, maintenance, budget, admins."""
 
     rules: tuple[Rule, ...]
     zone: ZoneInfo
@@ -72,6 +72,13 @@ def advance(
     state: AlertState, snapshot: Snapshot, around: Surroundings
 ) -> tuple[AlertState, list[Transition], Sequence[Notice]]:
     """Judge every rule on one snapshot: the state after it, what changed, what is to be sent."""
+    judged, transitions = judge_minute(state, snapshot, around)
+    after, notices = tell(judged, transitions, snapshot.now_us, around)
+    return after, transitions, notices
+
+
+def judge_minute(state: AlertState, snapshot: Snapshot, around: Surroundings) -> tuple[AlertState, list[Transition]]:
+    """The state after judging every rule on one snapshot, and what changed; nothing is said of it yet."""
     now_us = snapshot.now_us
     muted = any(span.covers(datetime.fromtimestamp(now_us / SECOND, UTC)) for span in around.maintenance)
     alive = snapshot.counts(ALIVE_WITHIN).requests > 0
@@ -82,29 +89,32 @@ def advance(
         verdicts = judge(rule, snapshot, memory.fixed_us)
         memories[rule.name], changes = step(rule, verdicts, memory, now_us, alive=alive, muted=muted)
         transitions += changes
+    return replace(state, minute=snapshot.minute, memories=memories), transitions
+
+
+def tell(
+    state: AlertState, transitions: Sequence[Transition], now_us: int, around: Surroundings
+) -> tuple[AlertState, Sequence[Notice]]:
+    """What is to be sent of these transitions (of one minute, or of several that nobody watched) and of what was held
+    back until now; and the state after that."""
     spent = tuple((at, number) for at, number in state.spent if at > now_us - 3600 * SECOND)
     if not transitions and not any(h.until_us <= now_us for h in state.held):
-        return AlertState(snapshot.minute, memories, state.held, spent), [], ()
-    now_known = {incident.id: incident for memory in memories.values() for incident in memory.latest.values()}
+        return replace(state, spent=spent), ()
+    known = {incident.id: incident for incident in state.incidents()}
+    rules = {rule.name: rule for rule in around.rules}
     held = [
         replace(
-            h, transition=replace(h.transition, incident=now_known.get(h.transition.incident.id, h.transition.incident))
+            h, transition=replace(h.transition, incident=known.get(h.transition.incident.id, h.transition.incident))
         )
         for h in state.held
+        if h.transition.incident.rule in rules
     ]
-    planned = plan(
-        transitions,
-        held,
-        {rule.name: rule for rule in around.rules},
-        now_us=now_us,
-        zone=around.zone,
-        budget=Budget(around.per_hour, around.reserve, sum(number for _, number in spent)),
-        admins=around.admins,
-    )
+    budget = Budget(around.per_hour, around.reserve, sum(number for _, number in spent))
+    planned = plan(transitions, held, rules, now_us=now_us, zone=around.zone, budget=budget, admins=around.admins)
     if planned.messages:
         spent = (*spent, (now_us, planned.messages))
-    after = AlertState(snapshot.minute, memories, planned.held, spent)
+    state = replace(state, held=planned.held, spent=spent)
     for incident_id, thread in planned.told.items():
-        if incident_id in now_known:
-            after = after.changed(replace(now_known[incident_id], told_us=now_us, thread=thread))
-    return after, transitions, planned.notices
+        if incident_id in known:
+            state = state.changed(replace(known[incident_id], told_us=now_us, thread=thread))
+    return state, planned.notices

@@ -51,16 +51,24 @@ class History:
         """What was known at the beginning of this minute: events before it, none after."""
         return Snapshot(self, minute)
 
+    def sums(self, feature: str | None) -> np.ndarray | None:
+        """Running totals by the minute, of shape (minutes + 1, 3); `feature` None is everything, unknown gives None."""
+        if feature not in self._sums:
+            counts = self.counts
+            if feature is None:
+                rows = sum(counts.features.values(), start=np.zeros((counts.minutes, 3), dtype=np.int64))
+            elif feature in counts.features:
+                rows = counts.features[feature]
+            else:
+                return None
+            total = np.zeros((counts.minutes + 1, 3), dtype=np.int64)
+            np.cumsum(rows, axis=0, out=total[1:])
+            self._sums[feature] = total
+        return self._sums[feature]
+
     @cached_property
-    def sums(self) -> dict[str | None, list[Counts]]:
-        """Running totals by the minute, per feature; the key None is everything."""
-        everything = np.zeros((self.counts.minutes, 3), dtype=np.int64)
-        sums: dict[str | None, list[Counts]] = {}
-        for name, rows in self.counts.features.items():
-            everything += rows
-            sums[name] = _running(rows)
-        sums[None] = _running(everything)
-        return sums
+    def _sums(self) -> dict[str | None, np.ndarray]:
+        return {}
 
     @cached_property
     def _rows_of_feature(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
@@ -92,12 +100,6 @@ class History:
         return [at for at, _ in pairs], [what for _, what in pairs]
 
 
-def _running(rows: np.ndarray) -> list[Counts]:
-    total = np.zeros((len(rows) + 1, 3), dtype=np.int64)
-    np.cumsum(rows, axis=0, out=total[1:])
-    return [Counts(*row) for row in total.tolist()]
-
-
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     """A history as it was at the beginning of `minute`. Windows end there, and start `window` seconds before or at
@@ -113,7 +115,7 @@ class Snapshot:
 
     def counts(self, window: int, feature: str | None = None, *, since_us: int = 0, back: int = 0) -> Counts:
         """Totals of a window that ended `back` seconds ago; whole minutes."""
-        sums = self.history.sums.get(feature)
+        sums = self.history.sums(feature)
         if sums is None:
             return Counts(0, 0, 0)
         last = self.minute - back // 60 - self.history.counts.start
@@ -122,8 +124,7 @@ class Snapshot:
         last = min(max(last, 0), size)
         if first >= last:
             return Counts(0, 0, 0)
-        a, b = sums[first], sums[last]
-        return Counts(b[0] - a[0], b[1] - a[1], b[2] - a[2])
+        return Counts(*(sums[last] - sums[first]).tolist())
 
     def covers(self, seconds: int) -> bool:
         """Whether the recorded history reaches back this far."""

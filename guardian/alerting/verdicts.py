@@ -213,7 +213,7 @@ def _tracker_silent(rule: TrackerSilent, snapshot: Snapshot, since: Since) -> li
         return [Verdict(rule.name, "", "no_data")]
     counts = snapshot.counts(rule.window)
     start = snapshot.now_us - rule.window * 1_000_000
-    alive = counts.requests > 0 or any(start <= at < snapshot.now_us for at in reversed(history.alive_us))
+    alive = counts.requests > 0 or any(at >= start for at in history.alive_us)
     waited = max(history.first_event_us, since.get("", 0)) <= start
     state: State = "ok" if alive else "firing" if waited else "no_data"
     return [Verdict(rule.name, "", state, None, counts)]

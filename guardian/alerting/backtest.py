@@ -1,0 +1,183 @@
+"""What these rules would have mailed over the recorded past: the daemon's own functions, minute by minute."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from guardian.alerting.engine import AlertState, Surroundings, judge_minute, tell
+from guardian.alerting.history import History
+from guardian.alerting.incidents import SECOND, Incident
+from guardian.alerting.notify import Notice
+
+STRIP = 60
+"""How many cells a strip chart has."""
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """What happened: the incidents that opened, in order, in their last state, and the notices that would have gone.
+
+    `first` and `last` are the minutes (since 1970) between which was judged, both included.
+    """
+
+    first: int
+    last: int
+    incidents: tuple[Incident, ...]
+    notices: tuple[Notice, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RuleReplay:
+    """One rule's part of a replay: how many incidents and messages, for how long (seconds) in all, and where.
+
+    `strip` has a cell for each part of the span, from 0 (never firing there) to 1 (always). `unseen` says why a rule
+    could not be judged from events alone, None where it could.
+    """
+
+    rule: str
+    incidents: int
+    messages: int
+    open_seconds: float
+    longest: float
+    strip: tuple[float, ...]
+    unseen: str | None = None
+
+
+def replay(history: History, around: Surroundings, first: int, last: int, state: AlertState | None = None) -> Replay:
+    """Judge the minutes first … last as the daemon would have, had it run without a break from `state` on."""
+    state = state or AlertState()
+    incidents: dict[str, Incident] = {i.id: i for i in state.incidents() if i.opened_us is not None}
+    notices: list[Notice] = []
+    for minute in range(first, last + 1):
+        snapshot = history.at(minute)
+        state, transitions = judge_minute(state, snapshot, around)
+        state, sent = tell(state, transitions, snapshot.now_us, around)
+        notices += sent
+        for transition in transitions:
+            incidents[transition.incident.id] = transition.incident
+    for incident in state.incidents():
+        if incident.opened_us is not None:
+            incidents[incident.id] = incident
+    ordered = sorted(incidents.values(), key=lambda incident: (incident.opened_us or 0, incident.id))
+    return Replay(first, last, tuple(ordered), tuple(notices))
+
+
+def by_rule(result: Replay, around: Surroundings, admins: int = 1) -> list[RuleReplay]:
+    """The replay, rule by rule in the order of the configuration."""
+    parts = []
+    for rule in around.rules:
+        mine = [incident for incident in result.incidents if incident.rule == rule.name]
+        spans = [_span(incident, result.last) for incident in mine]
+        messages = sum(
+            _messages(notice, admins)
+            for notice in result.notices
+            if any(t.incident.rule == rule.name for t in notice.transitions)
+        )
+        lengths = [(end - start) / SECOND for start, end in spans]
+        parts.append(
+            RuleReplay(
+                rule=rule.name,
+                incidents=len(mine),
+                messages=messages,
+                open_seconds=sum(lengths),
+                longest=max(lengths, default=0.0),
+                strip=_strip(spans, result.first, result.last),
+                unseen=_unseen(rule),
+            )
+        )
+    return parts
+
+
+def _unseen(rule: Any) -> str | None:
+    if rule.kind == "tracker_silent":
+        return "heartbeats of the past are not recorded"
+    if rule.kind == "feature_down" and rule.probe:
+        return "answers of past probes are not recorded"
+    return None
+
+
+def _messages(notice: Notice, admins: int) -> int:
+    mails = (len(notice.audience.recipients) or admins) if "mail" in notice.audience.channels else 0
+    return mails + sum(channel != "mail" for channel in notice.audience.channels)
+
+
+def _span(incident: Incident, last: int) -> tuple[int, int]:
+    """From opening to end (or to the end of the replay), µs."""
+    start = incident.opened_us or incident.since_us
+    return start, max(start, incident.resolved_us or (last + 1) * 60 * SECOND)
+
+
+def _strip(spans: Sequence[tuple[int, int]], first: int, last: int) -> tuple[float, ...]:
+    start, size = first * 60 * SECOND, max(1, (last + 1 - first) * 60 * SECOND / STRIP)
+    cells = [0.0] * STRIP
+    for opened, ended in spans:
+        for cell in range(STRIP):
+            low, high = start + cell * size, start + (cell + 1) * size
+            overlap = min(ended, high) - max(opened, low)
+            if overlap > 0 or low <= opened < high:
+                # An incident of a few minutes within a day still shows.
+                cells[cell] = min(1.0, max(cells[cell] + max(overlap, 0) / size, 0.15))
+    return tuple(cells)
+
+
+def overridden(tables: Mapping[str, Mapping[str, Any]], settings: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """The `[rules]` tables with `rule.key=value` settings applied, for `--set error_rate.threshold=5%`.
+
+    A rule that is not there yet is added. Raises ValueError with one sentence for a text of another form.
+    """
+    changed = copy.deepcopy({name: dict(table) for name, table in tables.items()})
+    for text in settings:
+        path, equals, value = text.partition("=")
+        name, dot, key = path.strip().partition(".")
+        if not (equals and dot and name and key and value.strip()):
+            raise ValueError(f"--set {text!r} is not of the form rule.key=value, such as error_rate.threshold=5%")
+        changed.setdefault(name, {})[key] = _value(value.strip())
+    return changed
+
+
+def _value(text: str) -> Any:
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return {"true": True, "false": False}.get(text, text)
+
+
+@dataclass(frozen=True, slots=True)
+class Review:
+    """How a rule did over some time: how many incidents, how many of them somebody acted on, and the threshold that
+    would have kept those and dropped others (None: there is none)."""
+
+    rule: str
+    incidents: int
+    acted_on: int
+    better_threshold: float | None
+
+
+def review(incidents: Sequence[Incident], thresholds: Mapping[str, float], since: datetime) -> list[Review]:
+    """The rules by noise: most incidents that nobody acted on first. `thresholds` holds those that can be raised."""
+    since_us = int(since.timestamp()) * SECOND
+    by_name: dict[str, list[Incident]] = {}
+    for incident in incidents:
+        if (incident.opened_us or 0) >= since_us:
+            by_name.setdefault(incident.rule, []).append(incident)
+    reviews = []
+    for name, mine in by_name.items():
+        useful = [i for i in mine if i.acknowledged_by]
+        reviews.append(Review(name, len(mine), len(useful), _better(thresholds.get(name), mine, useful)))
+    return sorted(reviews, key=lambda r: (r.acted_on - r.incidents, r.rule))
+
+
+def _better(threshold: float | None, all_of_them: Sequence[Incident], useful: Sequence[Incident]) -> float | None:
+    """Just under the weakest useful incident's peak, if that would have kept at least one useless one quiet."""
+    peaks = [incident.peak for incident in useful if incident.peak is not None]
+    if threshold is None or not peaks:
+        return None
+    candidate = int(min(peaks) * 100 - 1e-9) / 100
+    dropped = [i for i in all_of_them if not i.acknowledged_by and i.peak is not None and i.peak <= candidate]
+    return candidate if candidate > threshold and dropped else None

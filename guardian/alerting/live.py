@@ -1,0 +1,119 @@
+"""Alerting in the daemon: keeps the recent history in memory, judges every minute that passed, commits what follows."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+
+from guardian.alerting.columns import MINUTE_US
+from guardian.alerting.engine import AlertState, Surroundings, judge_minute, tell
+from guardian.alerting.history import History, Snapshot
+from guardian.alerting.incidents import Transition
+from guardian.alerting.loading import read_history, refreshed
+from guardian.alerting.notify import Notice
+from guardian.alerting.rules import Rule
+from guardian.alerting.store import AlertStore
+from guardian.alerting.verdicts import BURN_WINDOWS, WEEK
+from guardian.repository import StorageError
+from guardian.state import Outgoing
+from guardian.state_schema import micros
+from tracker.schema import connect
+
+SETTLE_US = 5_000_000
+"""A minute is judged this long after its end: the tracker's last batch of it is in the database by then."""
+CATCH_UP = 24 * 60
+"""After a downtime, at most this many minutes are judged one by one."""
+
+Compose = Callable[[Notice, Snapshot], Sequence[Outgoing]]
+"""Writes the messages of a notice, one a recipient and channel, from the snapshot of the minute that ended last."""
+
+
+def lookback(rules: Sequence[Rule]) -> tuple[int, int]:
+    """How far back these rules look: (minutes of counts, seconds of single events)."""
+    counts, single = 6 * 3600, 3600
+    for rule in rules:
+        window = getattr(rule, "window", 3600)
+        single = max(single, 2 * window)
+        counts = max(counts, 2 * window)
+        if rule.kind == "burn_rate":
+            counts = max(counts, BURN_WINDOWS[-1][0])
+        if rule.kind == "feature_down" and rule.silence:
+            counts = max(counts, 4 * WEEK + rule.silence)
+        if rule.kind in ("traffic_drop", "traffic_spike"):
+            counts = max(counts, rule.weeks * WEEK + window)
+    return counts // 60 + 1, single
+
+
+class LiveHistory:
+    """The history of the database at `path` as far as the rules look back, read anew only where it grew."""
+
+    def __init__(self, path: Path, rules: Sequence[Rule]) -> None:
+        self._path = path
+        self._minutes, self._single = lookback(rules)
+        self._history: History | None = None
+        self.probes: dict[str, list[tuple[int, bool]]] = {}
+
+    async def until(self, first: int, end: int) -> History:
+        """The history with everything that snapshots of the minutes [first, end] look at.
+
+        Raises StorageError where the database cannot be read.
+        """
+        return await asyncio.to_thread(self._read, first, end)
+
+    def _read(self, first: int, end: int) -> History:
+        more = end - first
+        minutes, single = self._minutes + more, self._single + more * 60
+        try:
+            db = connect(str(self._path))
+            try:
+                if self._history is None or more > 15:
+                    history = read_history(db, end - minutes, end, single_events=single)
+                else:
+                    history = refreshed(self._history, db, end, keep=minutes, single_events=single)
+            finally:
+                db.close()
+        except sqlite3.Error as error:
+            raise StorageError(f"the events in {self._path} cannot be read: {error}") from error
+        self._history = replace(history, probes=self.probes)
+        return self._history
+
+
+async def judge_passed_minutes(
+    store: AlertStore, live: LiveHistory, around: Surroundings, compose: Compose, *, now: datetime, token: int | None
+) -> list[Transition]:
+    """Judge every minute that ended since the last one judged; what changed.
+
+    Nothing happens twice: state, incidents and mails of these minutes are committed together, and a restart goes on
+    where the last commit stands.
+
+    The mails are those of the situation at the end: of an incident that opened and ended meanwhile there is one.
+    Raises StorageError or LeaseLost; nothing is changed then.
+    """
+    end = (micros(now) - SETTLE_US) // MINUTE_US
+    before = await store.load()
+    first = end if before.minute is None else max(before.minute + 1, end - CATCH_UP)
+    if first > end:
+        return []
+    history = await live.until(first, end)
+    after, transitions, notices = await asyncio.to_thread(_judge, before, history, first, end, around)
+    snapshot = history.at(end)
+    mails: list[Outgoing] = []
+    for notice in notices:
+        mails += compose(notice, snapshot)
+    await store.commit(before, after, mails, now=now, token=token)
+    return transitions
+
+
+def _judge(
+    state: AlertState, history: History, first: int, end: int, around: Surroundings
+) -> tuple[AlertState, list[Transition], Sequence[Notice]]:
+    transitions: list[Transition] = []
+    for minute in range(first, end + 1):
+        state, changes = judge_minute(state, history.at(minute), around)
+        transitions += changes
+    state, notices = tell(state, transitions, end * MINUTE_US, around)
+    return state, transitions, notices

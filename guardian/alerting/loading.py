@@ -1,0 +1,137 @@
+"""The history that rules are judged on, read from SQLite straight into numpy: a million events in a second or two."""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import replace
+
+import numpy as np
+
+from guardian.alerting.columns import MINUTE_US, Columns, MinuteCounts
+from guardian.alerting.history import History
+from tracker.schema import SEQUENCE_BITS
+
+_ROW = np.dtype(
+    [("at", "i8"), ("user", "i8"), ("route", "i8"), ("status", "i8"), ("duration", "i8"), ("failure", "i8")]
+)
+_DAY_US = 86400 * 1_000_000
+
+
+def read_columns(db: sqlite3.Connection, start_us: int, end_us: int) -> Columns:
+    """The single events of [start, end), in the order of time."""
+    rows = np.fromiter(
+        db.execute(
+            "SELECT id >> 10, user, route, status, duration_us, coalesce(failure, 0) FROM guardian_event "
+            "WHERE id >= ? AND id < ? ORDER BY id",
+            (start_us << SEQUENCE_BITS, end_us << SEQUENCE_BITS),
+        ),
+        dtype=_ROW,
+    )
+    user_ids, users = np.unique(rows["user"], return_inverse=True)
+    route_ids, routes = np.unique(rows["route"], return_inverse=True)
+    feature_of = dict(db.execute("SELECT id, feature FROM guardian_route"))
+    names = sorted({feature_of[int(i)] for i in route_ids})
+    feature_code = np.array([names.index(feature_of[int(i)]) for i in route_ids], dtype=np.int64)
+    features = feature_code[routes] if len(rows) else routes
+    pairs, failed = np.full(len(rows), -1), np.flatnonzero(rows["failure"])
+    places = _places(db)
+    codes: dict[tuple[str, str], int] = {}
+    for i in failed:
+        kind, location = places[int(rows["failure"][i])]
+        pairs[i] = codes.setdefault((kind, location or names[features[i]]), len(codes))
+    emails = dict(db.execute("SELECT id, email FROM guardian_user"))
+    return Columns(
+        rows["at"],
+        users,
+        features,
+        rows["status"],
+        rows["duration"],
+        pairs,
+        [emails[int(i)] for i in user_ids],
+        names,
+        list(codes),
+    )
+
+
+def _places(db: sqlite3.Connection) -> dict[int, tuple[str, str]]:
+    """Per failure its kind and the innermost line of its location, "" where no exception was seen."""
+    found = db.execute("SELECT id, kind, location FROM guardian_failure")
+    return {number: (kind, location.rsplit("\n", 1)[-1]) for number, kind, location in found}
+
+
+def read_minute_counts(db: sqlite3.Connection, start: int, end: int) -> MinuteCounts:
+    """Counts of the minutes [start, end), read a day at a time so that no read lasts long enough to hold up the WAL."""
+    feature_of = dict(db.execute("SELECT id, feature FROM guardian_route"))
+    counts: dict[str, np.ndarray] = {}
+    for first_us in range(start * MINUTE_US, end * MINUTE_US, _DAY_US):
+        last_us = min(first_us + _DAY_US, end * MINUTE_US)
+        rows = db.execute(
+            "SELECT route, (id >> 10) / 60000000 AS minute, count(*), sum(status >= 400), sum(status >= 500) "
+            "FROM guardian_event WHERE id >= ? AND id < ? GROUP BY route, minute",
+            (first_us << SEQUENCE_BITS, last_us << SEQUENCE_BITS),
+        ).fetchall()
+        for route, minute, *numbers in rows:
+            feature = feature_of.get(route)
+            if feature is None:  # A route that was first seen after the dictionary was read; the next refresh has it.
+                continue
+            if feature not in counts:
+                counts[feature] = np.zeros((end - start, 3), dtype=np.int64)
+            counts[feature][minute - start] += numbers
+    return MinuteCounts(start, end - start, counts)
+
+
+def read_first_sightings(db: sqlite3.Connection) -> dict[tuple[str, str], int]:
+    """When each (kind, place) of error was first recorded, µs."""
+    places, feature_of = _places(db), dict(db.execute("SELECT id, feature FROM guardian_route"))
+    seen: dict[tuple[str, str], int] = {}
+    for failure, route, event in db.execute(
+        "SELECT failure, route, min(id) FROM guardian_event WHERE failure IS NOT NULL GROUP BY failure, route"
+    ):
+        if failure not in places or route not in feature_of:
+            continue
+        kind, location = places[failure]
+        what = (kind, location or feature_of[route])
+        seen[what] = min(seen.get(what, event >> SEQUENCE_BITS), event >> SEQUENCE_BITS)
+    return seen
+
+
+def read_first_event(db: sqlite3.Connection) -> int | None:
+    """When the oldest stored event ended, µs; None for an empty database."""
+    (oldest,) = db.execute("SELECT min(id) FROM guardian_event").fetchone()
+    return None if oldest is None else oldest >> SEQUENCE_BITS
+
+
+def read_heartbeats(db: sqlite3.Connection) -> list[int]:
+    """The latest sign of life of each recorder, ascending, µs."""
+    return sorted(seen for (seen,) in db.execute("SELECT seen_us FROM guardian_recorder"))
+
+
+def read_history(db: sqlite3.Connection, start: int, end: int, *, single_events: int) -> History:
+    """The minutes [start, end): counts of all of them, single events of the last `single_events` seconds."""
+    counts = read_minute_counts(db, start, end)
+    columns = read_columns(db, max(start * MINUTE_US, end * MINUTE_US - single_events * 1_000_000), end * MINUTE_US)
+    return History(counts, columns, read_first_sightings(db), read_first_event(db), read_heartbeats(db))
+
+
+def refreshed(
+    history: History, db: sqlite3.Connection, end: int, *, keep: int, single_events: int, again: int = 15
+) -> History:
+    """The same history up to minute `end`; the last `again` minutes are read anew, since events come late sometimes.
+
+    `keep` is how many minutes of counts stay.
+    """
+    known = history.counts.start + history.counts.minutes
+    start = max(history.counts.start, known - again)
+    if end - start > keep:
+        return read_history(db, end - keep, end, single_events=single_events)
+    counts = history.counts.joined(read_minute_counts(db, start, end), keep)
+    columns = read_columns(db, end * MINUTE_US - single_events * 1_000_000, end * MINUTE_US)
+    seen = dict(history.first_seen)
+    newer = History.of_columns(columns, counts).first_seen
+    for what, at in newer.items():
+        seen.setdefault(what, at)
+    first = history.first_event_us if history.first_event_us is not None else read_first_event(db)
+    return replace(
+        History(counts, columns, seen, first, read_heartbeats(db)),
+        probes=history.probes,
+    )

@@ -1,0 +1,143 @@
+"""Where alerting keeps its memory: a row of state and every incident, committed together with the mails they cause."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from pydantic import TypeAdapter
+
+from guardian.alerting.engine import STATE_JSON, AlertState
+from guardian.alerting.incidents import Incident
+from guardian.state import Outgoing
+from guardian.state_schema import micros, put_mails
+from guardian.statestore import SqliteStateStore
+
+_INCIDENT = TypeAdapter(Incident)
+_Edit = Callable[[AlertState, Incident], AlertState]
+
+
+class AlertStore:
+    """Alert state and incidents in the database of the outbox; methods raise StorageError where it cannot answer."""
+
+    def __init__(self, state: SqliteStateStore) -> None:
+        self._state = state
+
+    async def load(self) -> AlertState:
+        """The state after the last committed minute; an empty one before the first."""
+        return await self._state.transact(_load)
+
+    async def commit(
+        self,
+        before: AlertState,
+        after: AlertState,
+        mails: Sequence[Outgoing],
+        *,
+        now: datetime,
+        token: int | None = None,
+    ) -> AlertState:
+        """Write the state, its incidents and the mails they cause in one transaction; the state as it was written.
+
+        What somebody did meanwhile (acknowledged, silenced, marked as fixed) since `before` was loaded is kept.
+        """
+
+        def work(db: sqlite3.Connection) -> AlertState:
+            merged = _merge(before, _load(db), after)
+            _save(db, merged)
+            put_mails(db, mails, micros(now))
+            return merged
+
+        return await self._state.transact(work, token=token)
+
+    async def change(self, incident_id: str, edit: _Edit) -> Incident | None:
+        """Change one incident that is not over by `edit` (pure); the new one, or None where there is none such."""
+
+        def work(db: sqlite3.Connection) -> Incident | None:
+            state = _load(db)
+            old = next((i for i in state.incidents() if i.id == incident_id and i.status != "resolved"), None)
+            if old is None:
+                return None
+            state = edit(state, old)
+            _save(db, state)
+            return next(i for i in state.incidents() if i.id == incident_id)
+
+        return await self._state.transact(work)
+
+    async def incidents(
+        self, *, open_only: bool = False, since: datetime | None = None, limit: int = 100
+    ) -> list[Incident]:
+        """Incidents that opened, the newest first; `since` also keeps those that were open then."""
+        where, values = "1", []
+        if open_only:
+            where += " AND status != 'resolved'"
+        if since is not None:
+            where += " AND (resolved_us IS NULL OR resolved_us >= ?)"
+            values.append(micros(since))
+
+        def work(db: sqlite3.Connection) -> list[Incident]:
+            sql = f"SELECT body FROM guardian_incident WHERE {where} ORDER BY opened_us DESC, id LIMIT ?"
+            return [_INCIDENT.validate_json(body) for (body,) in db.execute(sql, (*values, limit))]
+
+        return await self._state.transact(work)
+
+    async def incident(self, incident_id: str) -> Incident | None:
+        """One incident by its id, or None."""
+
+        def work(db: sqlite3.Connection) -> Incident | None:
+            row = db.execute("SELECT body FROM guardian_incident WHERE id = ?", (incident_id,)).fetchone()
+            return _INCIDENT.validate_json(row[0]) if row else None
+
+        return await self._state.transact(work)
+
+    async def use_link(self, nonce: str, now: datetime) -> bool:
+        """Remember that a link was used; False if it had been."""
+
+        def work(db: sqlite3.Connection) -> bool:
+            row = (nonce, micros(now))
+            return db.execute("INSERT OR IGNORE INTO guardian_used_link VALUES (?, ?)", row).rowcount > 0
+
+        return await self._state.transact(work)
+
+
+def _load(db: sqlite3.Connection) -> AlertState:
+    row = db.execute("SELECT body FROM guardian_alert_state").fetchone()
+    return STATE_JSON.validate_json(row[0]) if row else AlertState()
+
+
+def _save(db: sqlite3.Connection, state: AlertState) -> None:
+    db.execute("REPLACE INTO guardian_alert_state VALUES (1, ?)", (STATE_JSON.dump_json(state).decode(),))
+    db.executemany(
+        "REPLACE INTO guardian_incident VALUES (?, ?, ?, ?, ?, ?, ?)",
+        [
+            (i.id, i.rule, i.subject, i.status, i.opened_us, i.resolved_us, _INCIDENT.dump_json(i).decode())
+            for i in state.incidents()
+            if i.opened_us is not None
+        ],
+    )
+
+
+def _merge(before: AlertState, stored: AlertState, after: AlertState) -> AlertState:
+    """`after`, with what people did between `before` and `stored`: that is all that can differ between those two."""
+    then = {incident.id: incident for incident in before.incidents()}
+    for theirs in stored.incidents():
+        mine = next((i for i in after.incidents() if i.id == theirs.id), None)
+        if mine is None or theirs == then.get(theirs.id):
+            continue
+        touched = replace(
+            mine,
+            acknowledged_by=theirs.acknowledged_by,
+            silenced_until_us=theirs.silenced_until_us,
+            fixed_us=theirs.fixed_us,
+        )
+        if theirs.status in ("acknowledged", "resolved") and mine.status != "resolved":
+            touched = replace(touched, status=theirs.status, resolved_us=theirs.resolved_us)
+        after = after.changed(touched)
+    memories = {
+        name: replace(memory, fixed_us={**memory.fixed_us, **stored.memories[name].fixed_us})
+        if name in stored.memories
+        else memory
+        for name, memory in after.memories.items()
+    }
+    return replace(after, memories=memories)

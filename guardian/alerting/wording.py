@@ -1,0 +1,221 @@
+"""What alert mails say: a title that stays the same for the whole thread, one sentence a change, the rule in words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from guardian.alerting.columns import Counts
+from guardian.alerting.incidents import Incident
+from guardian.alerting.rules import (
+    BurnRate,
+    ErrorRate,
+    FeatureDown,
+    Latency,
+    NewError,
+    Rule,
+    TrafficDrop,
+    TrafficSpike,
+    UserBurst,
+)
+from guardian.language import Language
+
+
+def title(rule: Rule, subject: str, lang: Language) -> str:
+    """The steady subject of the thread, without values that change."""
+    return _TITLES[rule.kind](rule, subject, lang)
+
+
+def sentence(rule: Rule, incident: Incident, counts: Counts, lang: Language) -> str:
+    """What was measured when it last fired, as one sentence with figures."""
+    return _SENTENCES[rule.kind](rule, incident, counts, lang)
+
+
+def rule_in_words(rule: Rule, lang: Language) -> str:
+    """The rule as a sentence that says exactly when it fires."""
+    words = _RULES[rule.kind](rule, lang)
+    if rule.for_:
+        words += " " + lang("It must hold for %(time)s.", time=lang.duration(rule.for_))
+    return words
+
+
+def _errors(count: str, lang: Language) -> str:
+    return lang("server errors") if count == "server" else lang("errors")
+
+
+def _of(feature: str | None, lang: Language) -> str:
+    return lang("of %(feature)s", feature=feature) if feature else lang("of all requests")
+
+
+def _title_error_rate(rule: ErrorRate, subject: str, lang: Language) -> str:
+    share = lang.percent(rule.threshold)
+    if subject:
+        return lang("Error rate of %(feature)s above %(share)s", feature=subject, share=share)
+    return lang("Error rate above %(share)s", share=share)
+
+
+def _title_feature_down(rule: FeatureDown, subject: str, lang: Language) -> str:
+    if subject == "probe":
+        return lang("The probe %(rule)s fails", rule=rule.name)
+    return lang("%(feature)s is down", feature=subject)
+
+
+def _title_burn_rate(rule: BurnRate, subject: str, lang: Language) -> str:
+    what = subject or lang("everything")
+    share = lang.percent(rule.objective)
+    return lang("The error budget of %(what)s burns too fast (objective %(share)s)", what=what, share=share)
+
+
+_TITLES: Mapping[str, Callable[[Any, str, Language], str]] = {
+    "error_rate": _title_error_rate,
+    "feature_down": _title_feature_down,
+    "user_burst": lambda rule, subject, lang: lang("%(user)s keeps meeting errors", user=subject),
+    "latency": lambda rule, subject, lang: lang("%(feature)s is slow", feature=subject),
+    "traffic_drop": lambda rule, subject, lang: lang("Unusually little traffic %(of)s", of=_of(subject, lang)),
+    "traffic_spike": lambda rule, subject, lang: lang("Unusually much traffic %(of)s", of=_of(subject, lang)),
+    "new_error": lambda rule, subject, lang: lang("New error: %(error)s", error=subject),
+    "tracker_silent": lambda rule, subject, lang: lang("The app has fallen silent"),
+    "burn_rate": _title_burn_rate,
+}
+
+
+def _say_error_rate(rule: ErrorRate, incident: Incident, counts: Counts, lang: Language) -> str:
+    return lang(
+        "%(share)s of the requests failed: %(bad)s of %(all)s in the last %(time)s.",
+        share=lang.percent(incident.value or 0),
+        bad=lang.number(counts.bad(rule.count)),
+        all=lang.number(counts.requests),
+        time=lang.duration(rule.window),
+    )
+
+
+def _say_feature_down(rule: FeatureDown, incident: Incident, counts: Counts, lang: Language) -> str:
+    why, time = incident.facts.get("why"), lang.duration(rule.window)
+    if why == "probe":
+        return lang("%(url)s did not answer as it should %(n)s times in a row.", url=incident.facts.get("url"),
+                    n=rule.probe.failures if rule.probe else 0)  # fmt: skip
+    if why == "silent":
+        return lang("Nobody has used it for %(time)s; about %(usual)s requests are usual at this hour of the week.",
+                    time=lang.duration(rule.silence), usual=lang.number(incident.facts.get("usual", 0)))  # fmt: skip
+    return lang("All %(n)s requests of the last %(time)s failed.", n=lang.number(counts.requests), time=time)
+
+
+def _say_user_burst(rule: UserBurst, incident: Incident, counts: Counts, lang: Language) -> str:
+    return lang("They met %(n)s or more errors within %(time)s.", n=rule.errors, time=lang.duration(rule.window))
+
+
+def _say_latency(rule: Latency, incident: Incident, counts: Counts, lang: Language) -> str:
+    return lang(
+        "%(share)s of the requests took less than %(value)s, one in %(one)s longer; the limit is %(limit)s.",
+        share=lang.percent(rule.quantile),
+        value=lang.milliseconds(incident.value or 0),
+        one=lang.number(1 / (1 - rule.quantile)),
+        limit=lang.milliseconds(rule.threshold_ms),
+    )
+
+
+def _say_traffic(rule: TrafficDrop | TrafficSpike, incident: Incident, counts: Counts, lang: Language) -> str:
+    return lang(
+        "%(now)s requests in the last %(time)s; %(usual)s are usual at this hour of the week.",
+        now=lang.number(incident.value or 0),
+        time=lang.duration(rule.window),
+        usual=lang.number(incident.facts.get("usual", 0)),
+    )
+
+
+def _say_new_error(rule: NewError, incident: Incident, counts: Counts, lang: Language) -> str:
+    return lang.plural(
+        "It came once, and had never been seen before.",
+        "It came %(n)s times, and had never been seen before.",
+        counts.requests,
+    )
+
+
+def _say_burn_rate(rule: BurnRate, incident: Incident, counts: Counts, lang: Language) -> str:
+    return lang(
+        "At the pace of the last %(time)s, the budget of 30 days is gone in %(left)s.",
+        time=lang.duration(incident.facts.get("window", 3600)),
+        left=lang.duration(30 * 86400 / max(incident.value or 1, 0.01)),
+    )
+
+
+_SENTENCES: Mapping[str, Callable[[Any, Incident, Counts, Language], str]] = {
+    "error_rate": _say_error_rate,
+    "feature_down": _say_feature_down,
+    "user_burst": _say_user_burst,
+    "latency": _say_latency,
+    "traffic_drop": _say_traffic,
+    "traffic_spike": _say_traffic,
+    "new_error": _say_new_error,
+    "tracker_silent": lambda rule, incident, counts, lang: lang(
+        "Neither a request nor a sign of life for %(time)s: the app is down, or tracks into another database.",
+        time=lang.duration(rule.window),
+    ),
+    "burn_rate": _say_burn_rate,
+}
+
+
+def _rule_error_rate(rule: ErrorRate, lang: Language) -> str:
+    return lang(
+        "More than %(share)s %(errors)s among at least %(n)s requests %(of)s in %(time)s.",
+        share=lang.percent(rule.threshold),
+        errors=_errors(rule.count, lang),
+        n=lang.number(rule.min_requests),
+        of=_of(rule.feature, lang),
+        time=lang.duration(rule.window),
+    )
+
+
+def _rule_feature_down(rule: FeatureDown, lang: Language) -> str:
+    words = lang(
+        "Every request of %(features)s failed in %(time)s: at least %(n)s, of at least %(users)s users.",
+        features=", ".join(rule.features) or "–",
+        time=lang.duration(rule.window),
+        n=rule.min_requests,
+        users=rule.min_users,
+    )
+    if rule.silence:
+        words += " " + lang(
+            "Or none came for %(time)s, where each earlier week had %(n)s or more.",
+            time=lang.duration(rule.silence),
+            n=rule.silence_requests,
+        )
+    if rule.probe:
+        words += " " + lang("Or %(url)s failed %(n)s times in a row.", url=rule.probe.url, n=rule.probe.failures)
+    return words
+
+
+_RULES: Mapping[str, Callable[[Any, Language], str]] = {
+    "error_rate": _rule_error_rate,
+    "feature_down": _rule_feature_down,
+    "user_burst": lambda rule, lang: lang(
+        "One user meets %(n)s or more errors within %(time)s.", n=rule.errors, time=lang.duration(rule.window)
+    ),
+    "latency": lambda rule, lang: lang(
+        "%(share)s of the good requests of %(feature)s no longer end within %(limit)s (last %(time)s, at least %(n)s).",
+        share=lang.percent(rule.quantile),
+        feature=rule.feature,
+        limit=lang.milliseconds(rule.threshold_ms),
+        time=lang.duration(rule.window),
+        n=rule.min_requests,
+    ),
+    "traffic_drop": lambda rule, lang: lang(
+        "Fewer than %(share)s of the requests usual at this hour of the week (median of %(n)s weeks).",
+        share=lang.percent(rule.below),
+        n=rule.weeks,
+    ),
+    "traffic_spike": lambda rule, lang: lang(
+        "More than %(times)s times the requests usual at this hour of the week (median of %(n)s weeks).",
+        times=lang.number(rule.above, 1),
+        n=rule.weeks,
+    ),
+    "new_error": lambda rule, lang: lang("A kind of error at a place in the code that was never seen before."),
+    "tracker_silent": lambda rule, lang: lang(
+        "Neither a request nor a sign of life of the app for %(time)s.", time=lang.duration(rule.window)
+    ),
+    "burn_rate": lambda rule, lang: lang(
+        "The error budget of an objective of %(share)s burns 14.4 times too fast for 1 h, 6 times for 6 h, or too fast "
+        "for 3 d, and still does.",
+        share=lang.percent(rule.objective),
+    ),
+}

@@ -1,0 +1,175 @@
+"""The daemon's alerting on a real database: nothing twice, nothing lost, and the same as the backtest says."""
+
+import random
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from guardian.alerting.actions import edit_for
+from guardian.alerting.backtest import replay
+from guardian.alerting.columns import MINUTE_US
+from guardian.alerting.engine import Surroundings
+from guardian.alerting.history import History
+from guardian.alerting.live import LiveHistory, judge_passed_minutes
+from guardian.alerting.loading import read_history
+from guardian.alerting.rules import parse_rule
+from guardian.alerting.store import AlertStore
+from guardian.state import LeaseLost, Outgoing
+from guardian.state_schema import micros
+from guardian.statestore import SqliteStateStore
+from tracker.event import Event, Failure
+from tracker.writer import Writer
+
+START = datetime(2026, 3, 16, 9, 0, tzinfo=UTC)
+RULES = tuple(
+    parse_rule(name, table, critical_features=("chat",))
+    for name, table in {
+        "error_rate": {"window": "30m"},
+        "feature_down": {},
+        "user_burst": {"resolve_after": "2m"},
+        "slow": {"kind": "latency", "feature": "*", "threshold_ms": 900},
+        "new_error": {"warmup": "1m"},
+        "burn_rate": {"objective": "95%", "count": "all"},
+    }.items()
+)
+AROUND = Surroundings(RULES, ZoneInfo("Europe/Zurich"))
+
+
+def traffic(minutes: int, seed: int = 7, rate: int = 12) -> list[Event]:
+    """A few requests a minute; from time to time a bad quarter of an hour, a slow one, an unlucky user."""
+    chance = random.Random(seed)
+    events = []
+    for minute in range(minutes):
+        bad = 0.7 if (minute // 15) % 4 == 2 else 0.02
+        slow = 20 if (minute // 20) % 5 == 3 else 1
+        for _ in range(chance.randrange(rate)):
+            at_us = micros(START) + (minute * 60_000 + chance.randrange(60_000)) * 1000
+            feature = chance.choice(("chat", "docs", "upload"))
+            failed = chance.random() < (1 if feature == "chat" and bad > 0.5 else bad)
+            failure = Failure("Boom", "Internal Server Error", f"app.py:{chance.randrange(3)} f") if failed else None
+            user = f"u{chance.randrange(6)}@example.com"
+            status = 500 if failed else 200
+            took = chance.randrange(1000, 100_000) * slow
+            events.append(Event(at_us, user, f"/api/{feature}", "POST", feature, status, took, failure))
+    return sorted(events)
+
+
+def a_mail(notice, snapshot) -> list[Outgoing]:
+    changes = "+".join(f"{t.incident.id}:{t.change}" for t in notice.transitions)
+    return [Outgoing(f"incident/{notice.thread}/{changes}-{notice.at_us}/a@x.org", "a@x.org", b"", "alert")]
+
+
+@pytest.fixture
+async def state(tmp_path):
+    store = await SqliteStateStore.open(tmp_path / "guardian.db")
+    yield store
+    await store.close()
+
+
+async def run(state, path, events, minutes, *, restart=lambda minute: False, skip=lambda minute: False, token=None):
+    """Live through the minutes with the clock at their ends; the ids and changes in order."""
+    writer, store, live = Writer(str(path)), AlertStore(state), LiveHistory(path, RULES)
+    changes, written = [], 0
+    for minute in range(1, minutes + 1):
+        now = START + timedelta(minutes=minute)
+        until = next((i for i in range(written, len(events)) if events[i].at_us >= micros(now)), len(events))
+        if until > written:
+            writer.write(events[written:until])
+        written = until
+        if skip(minute):
+            continue
+        if restart(minute):
+            live = LiveHistory(path, RULES)
+        for _ in range(2):  # asked twice a minute, as the daemon does and more
+            found = await judge_passed_minutes(store, live, AROUND, a_mail, now=now + timedelta(seconds=6), token=token)
+            changes += [(t.at_us, t.incident.id, t.change) for t in found]
+    writer.close()
+    return changes
+
+
+def final(incidents):
+    """Incidents without what depends on when mails went out."""
+    return sorted(
+        (i.id, i.rule, i.subject, i.status, i.opened_us, i.resolved_us, i.peak, i.flapping) for i in incidents
+    )
+
+
+async def test_the_backtest_says_what_the_daemon_did(state, tmp_path):
+    events = traffic(240)
+    path = tmp_path / "guardian.db"
+    changes = await run(state, path, events, 240, restart=lambda minute: minute % 17 == 0)
+    first = micros(START) // MINUTE_US + 1
+    writer = Writer(str(path))
+    history = read_history(writer.db, first - 60, first + 239, single_events=400 * 60)
+    writer.close()
+    result = replay(history, AROUND, first, first + 239)
+    stored = await AlertStore(state).incidents(limit=1000)
+    assert final(result.incidents) == final(stored)
+    assert {i.rule for i in stored} == {rule.name for rule in RULES}, "the traffic makes every rule fire"
+    mails = await state.outbox(limit=1000)
+    assert len(mails) == len(result.notices) > 10
+    assert len(changes) == len(set(changes))
+
+
+async def test_a_history_read_piece_by_piece_is_the_history_read_at_once(tmp_path):
+    path, events = tmp_path / "guardian.db", traffic(180, seed=3)
+    writer, live = Writer(str(path)), LiveHistory(path, RULES)
+    start, written = micros(START) // MINUTE_US, 0
+    for minute in range(1, 181, 7):
+        until = next((i for i, e in enumerate(events) if e.at_us >= (start + minute) * MINUTE_US), len(events))
+        writer.write(events[written:until])
+        written = until
+        piece = await live.until(start + minute, start + minute)
+    whole = History.of(events[:written], start * MINUTE_US, (start + minute) * MINUTE_US)
+    for window in (60, 600, 3600):
+        for feature in (None, "chat", "docs", "upload"):
+            mine, theirs = piece.at(start + minute), whole.at(start + minute)
+            assert mine.counts(window, feature) == theirs.counts(window, feature)
+            assert mine.users(window, feature, failed=True) == theirs.users(window, feature, failed=True)
+            assert sorted(mine.durations_ms(window, feature)) == sorted(theirs.durations_ms(window, feature))
+    assert piece.first_seen == whole.first_seen
+    assert piece.first_event_us == whole.first_event_us
+    writer.close()
+
+
+async def test_after_a_downtime_every_missed_minute_is_judged_and_each_incident_told_once(state, tmp_path):
+    path, events = tmp_path / "guardian.db", traffic(120)
+    await run(state, path, events, 120, skip=lambda minute: 20 < minute < 110)
+    missed = [i for i in await AlertStore(state).incidents(limit=1000) if i.rule == "user_burst"]
+    assert [i for i in missed if i.opened_us < micros(START + timedelta(minutes=100))], "a burst nobody watched"
+    late = [m for m in await state.outbox(limit=1000) if m.created_at == START + timedelta(minutes=110, seconds=6)]
+    told = [part.split(":")[0] for m in late for part in m.message.key.split("/")[2].rsplit("-", 1)[0].split("+")]
+    assert len(told) == len(set(told))
+
+
+async def test_what_somebody_does_while_a_minute_is_judged_is_kept(state, tmp_path):
+    path = tmp_path / "guardian.db"
+    events = [
+        Event(micros(START) + i * 1_000_000, f"u{i}@x.org", "/c", "GET", "chat", 500, 1000, Failure("B", "m", "a:1 f"))
+        for i in range(58)
+    ]
+    await run(state, path, events, 1)
+    store = AlertStore(state)
+    before = await store.load()
+    down = next(i for i in before.incidents() if i.rule == "feature_down")
+    now = START + timedelta(minutes=2)
+    await store.change(down.id, edit_for("acknowledge", by="ann@example.com", now=now, zone=AROUND.zone))
+    await store.change(down.id, edit_for("fixed", by="ann@example.com", now=now, zone=AROUND.zone))
+    after = await store.commit(before, replace(before, minute=(before.minute or 0) + 1), [], now=now)
+    kept = next(i for i in after.incidents() if i.id == down.id)
+    assert (kept.status, kept.acknowledged_by, kept.fixed_us) == ("acknowledged", "ann@example.com", micros(now))
+    assert after.memories["feature_down"].fixed_us == {"chat": micros(now)}
+    assert await store.load() == after
+
+
+async def test_a_daemon_that_lost_its_lease_changes_nothing(state, tmp_path):
+    token = await state.acquire_lease("daemon", "a", START, timedelta(seconds=30))
+    path, events = tmp_path / "guardian.db", traffic(60)
+    await run(state, path, events, 50, token=token)
+    before = await AlertStore(state).load()
+    await state.acquire_lease("daemon", "b", START + timedelta(minutes=5), timedelta(seconds=30))
+    with pytest.raises(LeaseLost):
+        await run(state, path, events, 55, token=token)
+    assert await AlertStore(state).load() == before
