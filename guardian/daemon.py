@@ -127,7 +127,7 @@ async def _serving(app: Application, stop: asyncio.Event) -> AsyncIterator[None]
     Raises StartError where the port is taken, unless another process leads: then it is likely that one's port, and
     this process waits for it.
     """
-    from guardian.web import create_app
+    from guardian.web import create_app  # only where it is served: a daemon without an API does not load it
 
     try:
         listener = _listen(app.settings.api)

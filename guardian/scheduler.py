@@ -21,6 +21,7 @@ from guardian.application import Application, StepHealth
 from guardian.reporting import deliver_now, send_due_reports
 from guardian.repository import StorageError
 from guardian.state import LeaseLost
+from guardian.upkeep import clean_up
 
 log = logging.getLogger("guardian.scheduler")
 
@@ -70,11 +71,7 @@ async def seal_step(app: Application, now: datetime, token: int) -> None:
 
 async def purge_step(app: Application, now: datetime, token: int) -> None:
     """Delete what is older than the retention allows."""
-    keep = app.settings.retention
-    await app.repository.purge(
-        events_before=now - timedelta(days=keep.events_days), summaries_before=now - timedelta(days=keep.summaries_days)
-    )
-    await app.state.purge_state(now - timedelta(days=keep.mails_days))
+    await clean_up(app, now)
 
 
 STEPS: tuple[Step, ...] = (
