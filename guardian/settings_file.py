@@ -93,6 +93,12 @@ def _variables() -> list[str]:
     return sorted(name for name in os.environ if any(name.upper() == key for key in keys))
 
 
+def unknown_variables() -> list[str]:
+    """The environment variables that look like settings but name none; GUARDIAN_CONFIG is the command line's."""
+    known = {*_variables(), "GUARDIAN_CONFIG"}
+    return sorted(name for name in os.environ if name.startswith(_PREFIX) and name not in known)
+
+
 def _is_secret(key: str) -> bool:
     field = setting_fields().get(key)
     return key == "mail.smtp" or (field is not None and "SecretStr" in str(field.annotation))

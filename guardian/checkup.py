@@ -1,0 +1,225 @@
+"""`guardian check`: what is wrong with the settings and with what they name, in plain words, all at once."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import ssl
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from email.utils import parseaddr
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Literal
+from zoneinfo import ZoneInfo
+
+import aiosmtplib
+
+from guardian.application import Application, Clock, open_application, utc_now
+from guardian.config import ApiSettings, Settings, SmtpSettings
+from guardian.mail.transport import DeliveryError, UnknownOutcome
+from guardian.repository import StorageError
+from guardian.settings_file import SettingsError, load_settings, unknown_variables
+
+SILENT_AFTER = timedelta(minutes=10)
+"""A recorder says that it lives every few seconds while its app runs; longer silence is worth a warning."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at: `ok`, a `warning` (works, but know it) or an `error` (will not work)."""
+
+    subject: str
+    level: Literal["ok", "warning", "error"]
+    text: str
+
+
+async def check_up(path: Path | None, *, send_test: bool = False, clock: Clock = utc_now) -> list[Finding]:
+    """Look at everything that the settings of this file name. Sends nothing, unless `send_test` asks for it.
+
+    A database that is not there is not made.
+    """
+    try:
+        settings = load_settings(path)
+    except SettingsError as error:
+        return [Finding("settings", "error", problem) for problem in error.problems]
+    found = [Finding("settings", "ok", "every key is known and valid")]
+    found += [Finding("settings", "warning", f"{name} is set but is no setting") for name in unknown_variables()]
+    found += _people(settings)
+    found += [_clock(settings, clock()), _reports_dir(settings.reports_dir), *_api(settings.api)]
+    smtp = settings.mail.smtp
+    found.append(await check_smtp(smtp, parseaddr(settings.mail.sender)[1]) if smtp else _no_smtp(settings))
+    if not settings.database.exists():
+        found.append(_no_database(settings.database))
+        return found + ([Finding("test mail", "error", "needs the database")] if send_test else [])
+    try:
+        async with open_application(settings, clock=clock) as app:
+            found += await _database(app)
+            found += [Finding("schedule", "ok", _upcoming(app, index)) for index in range(len(app.schedules))]
+            if send_test:
+                found += await send_tests(app, settings.admins)
+    except (StorageError, ValueError) as error:
+        found.append(Finding("database", "error", str(error)))
+    return found
+
+
+async def send_tests(app: Application, recipients: Sequence[str]) -> list[Finding]:
+    """Send a test mail through each transport to each recipient, at once and past the outbox."""
+    found = []
+    for recipient in recipients:
+        mail = app.email.compose_test(recipient, key=f"test/{uuid.uuid4().hex}/{recipient}")
+        for transport in app.transports:
+            if getattr(transport, "channel", "mail") != "mail":
+                continue
+            try:
+                sender = parseaddr(app.settings.mail.sender)[1]
+                await transport.send(mail.body, sender=sender, recipient=recipient)
+            except (DeliveryError, UnknownOutcome) as error:
+                found.append(Finding("test mail", "error", f"{transport.name}, to {recipient}: {error}"))
+            else:
+                found.append(Finding("test mail", "ok", f"{transport.name} accepted the mail to {recipient}"))
+    return found or [Finding("test mail", "error", "admins is empty: nobody would get it")]
+
+
+def _people(settings: Settings) -> list[Finding]:
+    if settings.admins:
+        admins = Finding("admins", "ok", ", ".join(settings.admins))
+    else:
+        admins = Finding("admins", "error", 'nobody gets mail: set admins = ["you@example.com"]')
+    if settings.schedules:
+        return [admins]
+    nothing = 'no report goes out by itself: set schedules = ["daily at 08:00"]'
+    return [admins, Finding("schedule", "warning", nothing)]
+
+
+def _clock(settings: Settings, now: datetime) -> Finding:
+    here = f"{now.astimezone(ZoneInfo(settings.timezone)):%A %d %B %Y, %H:%M} in {settings.timezone}"
+    if now.year < 2026:
+        return Finding("clock", "error", f"this machine says that it is {here}: set its clock, best by NTP")
+    return Finding("clock", "ok", here)
+
+
+def _reports_dir(folder: Path) -> Finding:
+    there = next(each for each in (folder.absolute(), *folder.absolute().parents) if each.exists())
+    if there.is_dir() and os.access(there, os.W_OK | os.X_OK):
+        return Finding("reports", "ok", f"go to {folder}")
+    cure = "set reports_dir, or let this user write there"
+    return Finding("reports", "error", f"{folder} cannot be written: {cure}")
+
+
+def _api(api: ApiSettings) -> list[Finding]:
+    if not api.enabled:
+        return [Finding("api", "ok", "off")]
+    where = f"listens on {api.host}:{api.port}"
+    found = []
+    if not (api.jwt_key or api.jwks):
+        cure = "set api.jwt_key_file or api.jwks"
+        found.append(Finding("api", "warning", f"admins cannot call it, because no key is configured: {cure}"))
+    if api.scheduler_token is None:
+        found.append(Finding("api", "ok", "no scheduler outside may call it, since api.scheduler_token is not set"))
+    if not _is_loopback(api.host):
+        text = f"{where}, without encryption: let only a proxy that speaks HTTPS reach it"
+        found.append(Finding("api", "warning", text))
+    return found or [Finding("api", "ok", where)]
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _no_smtp(settings: Settings) -> Finding:
+    folder = settings.mail.directory or settings.reports_dir / "mail"
+    return Finding("mail", "warning", f"no mail leaves this machine: mails become files in {folder} until smtp is set")
+
+
+def _no_database(path: Path) -> Finding:
+    return Finding(
+        "database", "warning",
+        f"{path} does not exist yet: it appears when the app with "
+        f"UsageTrackingMiddleware(database={str(path)!r}) or 'guardian run' starts",
+    )  # fmt: skip
+
+
+async def check_smtp(smtp: SmtpSettings, sender: str) -> Finding:
+    """Connect, encrypt, log in, and ask whether the server takes mail from `sender`. No mail is sent."""
+    where = f"{smtp.host}:{smtp.port}"
+    client = aiosmtplib.SMTP(
+        hostname=smtp.host, port=smtp.port, timeout=min(smtp.timeout_seconds, 15),
+        use_tls=smtp.security == "tls", start_tls=smtp.security == "starttls",
+        username=smtp.username, password=smtp.password.get_secret_value() if smtp.password else None,
+    )  # fmt: skip
+    try:
+        await client.connect()
+        await client.mail(sender)
+        await client.rset()
+    except (TimeoutError, aiosmtplib.SMTPException, OSError, ssl.SSLError) as error:
+        return Finding("mail", "error", f"{where} {_why(error, smtp, sender)}")
+    finally:
+        client.close()
+    how = {"tls": "TLS", "starttls": "STARTTLS", "none": "no encryption"}[smtp.security]
+    login = f"logged in as {smtp.username}" if smtp.username else "without a login"
+    level: Literal["ok", "warning"] = "ok" if smtp.security != "none" or _is_loopback(smtp.host) else "warning"
+    return Finding("mail", level, f"{where} takes mail from {sender}: {how}, {login}")
+
+
+def _why(error: BaseException, smtp: SmtpSettings, sender: str) -> str:
+    """What went wrong, and the cure; nothing of what the server said but its code, since servers repeat names."""
+    cause = error.__cause__ or error
+    if isinstance(error, aiosmtplib.SMTPAuthenticationError):
+        return f"refuses the login ({error.code}): check username and password of mail.smtp"
+    if isinstance(error, aiosmtplib.SMTPSenderRefused):
+        return f"takes no mail from {sender} ({error.code}): set mail.sender to an address it may send for"
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return f"has a certificate that is not valid for {smtp.host} ({cause.verify_message}): check mail.smtp.host"
+    if isinstance(cause, ssl.SSLError):
+        return "does not speak TLS from the first byte: use smtp:// (STARTTLS) instead of smtps://"
+    if isinstance(error, aiosmtplib.SMTPTimeoutError | asyncio.TimeoutError):
+        return "does not answer: check host and port of mail.smtp, security, and the firewall"
+    if isinstance(error, aiosmtplib.SMTPResponseException):
+        return f"refuses the connection ({error.code}): check mail.smtp.security, or ask who runs the server"
+    if "STARTTLS" in str(error).upper():
+        return "does not offer STARTTLS: use smtps://, or ?security=none for a server on this machine"
+    reason = getattr(cause, "strerror", None) or type(cause).__name__
+    return f"cannot be reached ({reason}): check host and port of mail.smtp, and the firewall"
+
+
+async def _database(app: Application) -> list[Finding]:
+    """What the database says: that it can be read, that the tracker lives, that mails get out."""
+    now = app.clock()
+    stats, recorders, mails = await asyncio.gather(
+        app.repository.stats(), app.repository.recorders(), app.state.outbox_counts()
+    )
+    size = f"{stats.events:,} requests of {stats.users:,} users, {stats.size_bytes / 1e6:,.1f} MB"
+    found = [Finding("database", "ok", f"{app.settings.database}: {size}")]
+    signs = [each.seen_at for each in recorders] + ([stats.newest] if stats.newest else [])
+    latest = max(signs, default=None)
+    if latest is None:
+        cure = "add UsageTrackingMiddleware to the app, with this database"
+        found.append(Finding("tracker", "warning", f"nothing was ever recorded: {cure}"))
+    elif latest - now > timedelta(minutes=1):
+        ahead = f"the newest sign of life, {latest:%Y-%m-%d %H:%M} UTC, lies in the future"
+        found.append(Finding("clock", "error", f"{ahead}: set the clocks of both machines, best by NTP"))
+    elif now - latest > SILENT_AFTER:
+        text = f"silent since {latest:%Y-%m-%d %H:%M} UTC: is the app running, and on this database?"
+        found.append(Finding("tracker", "warning", text))
+    else:
+        found.append(Finding("tracker", "ok", f"last sign of life {max(0, (now - latest).seconds)} s ago"))
+    if dropped := sum(each.dropped for each in recorders):
+        found.append(Finding("tracker", "warning", f"{dropped:,} requests of the last 7 days could not be stored"))
+    if dead := mails.get("dead", 0):
+        cure = "see 'guardian outbox list --status dead'"
+        found.append(Finding("mail", "warning", f"{dead:,} mails could not be delivered: {cure}"))
+    return found
+
+
+def _upcoming(app: Application, index: int) -> str:
+    named = app.schedules[index]
+    at, covers = named.schedule.upcoming(app.clock())
+    zone = named.schedule.zone
+    fire, start, end = (f"{edge.astimezone(zone):%Y-%m-%d %H:%M}" for edge in (at, *covers))
+    return f"{named.name}: next report goes out {fire}, covering {start} to {end}, to {len(named.recipients)} people"

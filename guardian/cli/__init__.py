@@ -1,0 +1,71 @@
+"""The command `guardian`. Commands call functions of the other modules, which are imported when one runs."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Sequence
+
+import typer
+
+from guardian.cli import data, mails, reports, running, setup
+
+app = typer.Typer(
+    name="guardian",
+    help="Tells the admins of a web app, by mail, who uses it, what breaks for whom, and when to act.",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["--help", "-h"]},
+)
+START, LOOK, MAIL, DATA = "Start", "Look", "Mail", "Data"
+app.command("demo", rich_help_panel=START)(running.demo)
+app.command("init", rich_help_panel=START)(setup.init)
+app.command("check", rich_help_panel=START)(setup.check)
+app.command("run", rich_help_panel=START)(running.run)
+app.command("report", rich_help_panel=LOOK)(reports.report)
+app.command("preview", rich_help_panel=LOOK)(reports.preview)
+app.command("send-test", rich_help_panel=MAIL)(setup.send_test)
+app.add_typer(mails.outbox, rich_help_panel=MAIL)
+app.command("cleanup", rich_help_panel=DATA)(data.cleanup)
+app.add_typer(data.users, rich_help_panel=DATA)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run a command and exit: 0 done, 1 it could not be done, 2 it was not understood, 130 interrupted.
+
+    `arguments` None means those of the process; without any, the help is shown. What goes wrong is one line on stderr.
+    """
+    sys.exit(_exit_code(list(sys.argv[1:] if arguments is None else arguments) or ["--help"]))
+
+
+def _exit_code(arguments: list[str]) -> int:
+    from guardian.mail.transport import DeliveryError, UnknownOutcome
+    from guardian.repository import StorageError
+
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    command = typer.main.get_command(app)
+    try:
+        code = command.main(args=arguments, prog_name="guardian", standalone_mode=False)
+    except typer.TyperException as error:
+        context = getattr(error, "ctx", None)
+        path = context.command_path if context else "guardian"
+        message = error.format_message().replace("Value error, ", "").rstrip(".")
+        return _refuse(f"{message}: see '{path} --help'", error.exit_code)
+    except (typer.Abort, KeyboardInterrupt):
+        return 130
+    except BrokenPipeError:
+        sys.stdout = None  # type: ignore[assignment]  # `guardian report | head`: nobody reads the rest
+        return 1
+    except (StorageError, DeliveryError, UnknownOutcome, ValueError, OSError) as error:
+        return _refuse(str(error))
+    return code if isinstance(code, int) else 0
+
+
+def _refuse(message: str, code: int = 1) -> int:
+    lines = message.splitlines() or ["no reason is known"]
+    if len(lines) == 1:
+        sys.stderr.write(f"guardian: {lines[0]}\n")
+    else:
+        sys.stderr.write(f"guardian: {len(lines)} things are wrong\n" + "".join(f"  - {line}\n" for line in lines))
+    return code

@@ -1,0 +1,87 @@
+"""What the commands share: the options that all have, opening the application, and saying things."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from guardian.application import Application
+    from guardian.config import Settings
+
+T = TypeVar("T")
+
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--config", "-c", envvar="GUARDIAN_CONFIG", show_default="./guardian.toml", help="The file with the settings."
+    ),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+HoursOption = Annotated[int, typer.Option("--hours", min=1, max=720, help="How many hours up to now.")]
+
+
+def settings_of(config: Path | None) -> Settings:
+    """The settings of the file. Raises SettingsError."""
+    from guardian.settings_file import load_settings
+
+    return load_settings(config)
+
+
+def with_application(config: Path | None, work: Callable[[Application], Awaitable[T]]) -> T:
+    """What `work` gives for the application of these settings.
+
+    Raises StorageError where there is no database yet: a command that reads must not make an empty one.
+    """
+    settings = settings_of(config)
+
+    from guardian.application import open_application
+    from guardian.repository import StorageError
+
+    if not settings.database.exists():
+        raise StorageError(
+            f"there is no database {settings.database} yet: the tracked app makes it, and so does 'guardian run'; "
+            "or set database"
+        )
+
+    async def opened() -> T:
+        async with open_application(settings) as app:
+            return await work(app)
+
+    return asyncio.run(opened())
+
+
+def say_json(value: Any) -> None:
+    """Print a value as JSON; times are ISO 8601, a dataclass gives up its fields before."""
+    typer.echo(json.dumps(value, indent=2, ensure_ascii=False, default=_plain))
+
+
+def _plain(value: Any) -> Any:
+    return value.isoformat() if isinstance(value, datetime) else str(value)
+
+
+def out() -> Console:
+    """The console for people, on stdout: colours only on a terminal, as wide as it is."""
+    from rich.console import Console
+
+    return Console(highlight=False, soft_wrap=False)
+
+
+def printable(text: str) -> str:
+    """The text without control characters: an address or an error text must not steer the terminal."""
+    return "".join(each if each.isprintable() or each in "\n\t" else "�" for each in text)
+
+
+def local(moment: datetime | None, zone: str) -> str:
+    """A time for people, in their zone: 2026-03-02 13:30; a dash for None."""
+    from zoneinfo import ZoneInfo
+
+    return "–" if moment is None else f"{moment.astimezone(ZoneInfo(zone)):%Y-%m-%d %H:%M}"

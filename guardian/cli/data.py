@@ -1,0 +1,65 @@
+"""`guardian cleanup` and `guardian users`: what is stored, and for how long."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from guardian.cli.console import ConfigOption, JsonOption, say_json, with_application
+
+users = typer.Typer(name="users", help="What is stored about one person.")
+EmailArgument = Annotated[str, typer.Argument(metavar="EMAIL", help="The user's address.")]
+
+
+def cleanup(config: ConfigOption = None, as_json: JsonOption = False) -> None:
+    """Delete now what is older than the retention settings allow. The daemon does it each day."""
+
+    from guardian.upkeep import clean_up
+
+    gone = with_application(config, lambda app: clean_up(app, app.clock()))
+    if as_json:
+        say_json(asdict(gone))
+        return
+    typer.echo(f"Deleted {gone.events:,} events, and {gone.rows:,} mails and reports.")
+
+
+@users.command("export")
+def export(
+    email: EmailArgument,
+    file: Annotated[Path | None, typer.Option("--out", dir_okay=False, help="Write to this file.")] = None,
+    config: ConfigOption = None,
+) -> None:
+    """Print everything that is stored about one person, as JSON."""
+    rows = with_application(config, lambda app: app.repository.export_user(email))
+    if rows is None:
+        raise ValueError(f"nothing is stored about {email}")
+    if file is None:
+        say_json(rows)
+        return
+    import json
+    import os
+
+    with open(file, "w", encoding="utf-8", opener=lambda path, flags: os.open(path, flags, 0o600)) as written:
+        json.dump(rows, written, indent=2, ensure_ascii=False, default=str)
+    typer.echo(f"Wrote {file}.")
+
+
+@users.command("erase")
+def erase(
+    email: EmailArgument,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    config: ConfigOption = None,
+) -> None:
+    """Erase one person from the database, the saved reports and the mails kept. Totals stay true."""
+    if not yes:
+        typer.confirm(f"Erase {email} for good?", abort=True)
+
+    from guardian.upkeep import erase_person
+
+    changed = with_application(config, lambda app: erase_person(app, email))
+    if changed is None:
+        raise ValueError(f"nothing is stored about {email}")
+    typer.echo(f"Erased {email}, and what named them in {changed:,} mails and reports. Totals are as before.")

@@ -1,0 +1,154 @@
+"""A report as people read it in a terminal. Pure: needs only the fixed keys of the report, shows more where it is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from http import HTTPStatus
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from guardian.cli.console import printable
+
+_COLOURS = {"OK": "green", "WARNING": "yellow", "CRITICAL": "red"}
+_BAR = 24
+_USERS = 10
+_EIGHTHS = " ▏▎▍▌▋▊▉"
+
+
+def report_view(report: Mapping[str, Any], zone: str) -> RenderableType:
+    """What `rich` prints: status, key figures with their change, users, features, errors; times in `zone`."""
+    parts: list[RenderableType] = [_title(report, zone), Text()]
+    parts.append(_figures(report))
+    if report["total_requests"]:
+        parts += [*_users(report, zone), *_features(report), *_errors(report)]
+    return Padding(Group(*parts), (1, 2))
+
+
+def _title(report: Mapping[str, Any], zone: str) -> RenderableType:
+    start, end = (_local(report[key], zone) for key in ("period_start", "period_end"))
+    until = end[11:] if start[:10] == end[:10] else end
+    status = report.get("status", "OK")
+    line = Text.assemble(
+        (f" {status} ", f"bold reverse {_COLOURS.get(status, 'white')}"), f"  {start} – {until} {zone}"
+    )
+    reason = report.get("status_reason")
+    return Group(line, Text(printable(str(reason)))) if reason else line
+
+
+def _figures(report: Mapping[str, Any]) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 4, 0, 0), header_style="dim")
+    before = report.get("previous") or {}
+    requests, errors = report["total_requests"], report["total_errors"]
+    columns = [
+        ("active users", f"{report['active_users']:,}", _change(report["active_users"], before.get("active_users"))),
+        ("requests", f"{requests:,}", _change(requests, before.get("total_requests"))),
+        ("errors", f"{errors:,}", _change(errors, before.get("total_errors"))),
+        ("failed", _share(errors, requests), ""),
+    ]
+    p95 = (report.get("latency_ms") or {}).get("p95")
+    if p95 is not None:
+        columns.append(("95 % within", f"{p95:,.0f} ms", ""))
+    for name, _, _ in columns:
+        table.add_column(name)
+    table.add_row(*(f"[bold]{value}[/]" for _, value, _ in columns))
+    table.add_row(*(f"[dim]{change}[/]" for _, _, change in columns))
+    return table
+
+
+def _change(now: int, before: int | None) -> str:
+    """+12 % against the period before; "" where that is not known."""
+    if before is None:
+        return ""
+    if now == before:
+        return "as before"
+    if before == 0:
+        return "0 before"
+    return f"{(now - before) / before:+.0%}".replace("%", " %").replace("-", "−")
+
+
+def _share(part: int, whole: int) -> str:
+    return f"{part / whole:.1%}".replace("%", " %") if whole else "–"
+
+
+def _users(report: Mapping[str, Any], zone: str) -> list[RenderableType]:
+    users = report["users"]
+    if not users:
+        return []
+    table = _table("user", "requests>", "errors>", "minutes>", "newest error", "features")
+    for user in users[:_USERS]:
+        newest = user["errors"][-1] if user["errors"] else None
+        told = f"{_local(newest['timestamp'], zone)[11:]} {newest['code']} {newest['error']}" if newest else ""
+        table.add_row(
+            _cut(user["email"]),
+            f"{user['requests_count']:,}",
+            Text(f"{user['errors_count']:,}", style="red" if user["errors_count"] else "dim"),
+            f"{user['total_time_minutes']:,}",
+            _cut(told),
+            _cut(", ".join(user["features_used"]), style="dim"),
+        )
+    more = len(users) - _USERS
+    return [*_headed("Users", table), *([Text(f"and {more:,} more: see --json", style="dim")] if more > 0 else [])]
+
+
+def _features(report: Mapping[str, Any]) -> list[RenderableType]:
+    features = report["top_features"]
+    if not features:
+        return []
+    table = _table("", "", ">")
+    most = max(feature["count"] for feature in features)
+    for feature in features:
+        bar = Text(_bar(feature["count"] / most), style="cyan", no_wrap=True)
+        table.add_row(_cut(feature["name"]), bar, f"{feature['count']:,}")
+    table.show_header = False
+    return _headed("Features", table)
+
+
+def _errors(report: Mapping[str, Any]) -> list[RenderableType]:
+    breakdown = report["error_breakdown"]
+    if not breakdown:
+        return []
+    table = _table("", ">")
+    for code, count in sorted(breakdown.items(), key=lambda item: (-item[1], item[0])):
+        table.add_row(_cut(f"{code} {_phrase(code)}"), f"{count:,}")
+    table.show_header = False
+    return _headed("Errors", table)
+
+
+def _phrase(code: str) -> str:
+    try:
+        return HTTPStatus(int(code)).phrase
+    except ValueError:
+        return ""
+
+
+def _table(*columns: str) -> Table:
+    """A quiet table; a name that ends with > is of numbers."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    for name in columns:
+        number = name.endswith(">")
+        table.add_column(name.rstrip(">"), justify="right" if number else "left", no_wrap=number)
+    return table
+
+
+def _cut(text: str, style: str = "") -> Text:
+    """One line of text, cut where the terminal is too narrow; its column gives way before those of numbers."""
+    return Text(printable(text).replace("\n", " "), style=style, no_wrap=True, overflow="ellipsis")
+
+
+def _headed(title: str, table: Table) -> list[RenderableType]:
+    return [Text(), Text(title, style="bold"), table]
+
+
+def _bar(share: float) -> str:
+    eighths = max(1, round(share * _BAR * 8))
+    return "█" * (eighths // 8) + _EIGHTHS[eighths % 8].strip()
+
+
+def _local(iso: str, zone: str) -> str:
+    return f"{datetime.fromisoformat(iso).astimezone(ZoneInfo(zone)):%Y-%m-%d %H:%M}"
