@@ -1,0 +1,46 @@
+"""Everything that can be set or typed is documented; nothing that is documented is made up."""
+
+import re
+from pathlib import Path
+
+import typer
+
+from guardian.cli import app
+from guardian.config import setting_fields
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+def commands(command=None, path="guardian"):
+    """Every command with its path, as "guardian outbox list"."""
+    command = command or typer.main.get_command(app)
+    children = getattr(command, "commands", None)
+    if not children:
+        return {path: command}
+    return {key: value for name, child in children.items() for key, value in commands(child, f"{path} {name}").items()}
+
+
+def test_every_setting_is_documented_and_no_other():
+    documented = re.findall(r"^\| `([a-z_.]+)` \|", (DOCS / "configuration.md").read_text(), flags=re.MULTILINE)
+    assert sorted(documented) == sorted(setting_fields())
+
+
+def test_every_command_is_documented_and_no_other():
+    documented = re.findall(r"^## `(guardian [a-z -]+)`", (DOCS / "cli.md").read_text(), flags=re.MULTILINE)
+    assert sorted(documented) == sorted(commands())
+
+
+def test_every_option_is_documented_with_its_command():
+    text = (DOCS / "cli.md").read_text()
+    for path, command in commands().items():
+        section = re.search(rf"^## `{re.escape(path)}`\n(.*?)(?=^## |\Z)", text, flags=re.MULTILINE | re.DOTALL)[1]
+        for option in (name for param in command.params for name in param.opts if name.startswith("--")):
+            everywhere = option in ("--config", "--help")
+            assert everywhere or f"`{option}" in section, f"{option} of {path} is missing in docs/cli.md"
+
+
+def test_every_command_explains_itself_and_takes_the_settings_file():
+    for path, command in commands().items():
+        options = {name for param in command.params for name in param.opts}
+        assert command.help, f"{path} says nothing about itself"
+        assert "--config" in options or path == "guardian demo", f"{path} takes no --config"
