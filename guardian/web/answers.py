@@ -1,0 +1,212 @@
+"""What the endpoints answer. Times are ISO 8601 in UTC; None means never, or nothing there."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+
+class FailedRequest(BaseModel):
+    """A failed request of a user; `error` is what the app's author wrote."""
+
+    endpoint: str
+    error: str
+    timestamp: datetime
+    code: int
+
+
+class User(BaseModel):
+    """One user in a report; the newest errors, oldest first."""
+
+    email: str
+    total_time_minutes: int
+    features_used: list[str]
+    requests_count: int
+    errors_count: int
+    errors: list[FailedRequest]
+
+
+class FeatureCount(BaseModel):
+    """How often a feature was used."""
+
+    name: str
+    count: int
+
+
+class Report(BaseModel):
+    """A report: the totals of the window [period_start, period_end). Other keys stand beside these."""
+
+    model_config = ConfigDict(extra="allow")
+
+    period_start: datetime
+    period_end: datetime
+    active_users: int
+    total_requests: int
+    total_errors: int
+    users: list[User]
+    top_features: list[FeatureCount]
+    error_breakdown: dict[str, int]
+
+
+class GeneratedReport(BaseModel):
+    """A report and the name of the file in the reports directory that now holds it."""
+
+    saved_as: str
+    report: Report
+
+
+class RecorderTotals(BaseModel):
+    """The sums of the host's writing processes of the last 7 days; accepted = stored + dropped + queued."""
+
+    processes: int
+    accepted: int
+    stored: int
+    dropped: int
+    queued: int
+
+
+class Health(BaseModel):
+    """Whether all is well; `reasons` say why not. Ages are seconds, None where there was no event or heartbeat."""
+
+    status: Literal["ok", "degraded"]
+    reasons: list[str]
+    recorder: RecorderTotals
+    last_event_age_seconds: int | None
+    last_heartbeat_age_seconds: int | None
+
+
+class CleanedUp(BaseModel):
+    """What a cleanup deleted: events, and rows of mails and reports; older than the retention of the settings."""
+
+    events_deleted: int
+    rows_deleted: int
+    events_before: datetime
+    summaries_before: datetime
+    mails_before: datetime
+
+
+class UserExport(BaseModel):
+    """Everything stored about one person, as rows of the published tables."""
+
+    model_config = ConfigDict(extra="allow")
+
+
+class Erased(BaseModel):
+    """What the erasure of one person changed; `rows_changed` counts mails and saved reports that named them."""
+
+    erased: Literal[True]
+    rows_changed: int
+
+
+class SentReport(BaseModel):
+    """An on-demand report: each recipient's copy is sent, pending (tried again) or dead; `errors` say why."""
+
+    period_start: datetime
+    period_end: datetime
+    recipients: dict[str, str]
+    errors: dict[str, str]
+
+
+class ScheduledReport(BaseModel):
+    """`sent` is False where this period had been reported before, and nothing was sent now."""
+
+    schedule: str
+    period_start: datetime
+    period_end: datetime
+    sent: bool
+    recipients: int
+    message: str
+
+
+class Covers(BaseModel):
+    """A window [start, end)."""
+
+    start: datetime
+    end: datetime
+
+
+class ScheduleStatus(BaseModel):
+    """A schedule: what it last covered, and when the next report goes out."""
+
+    name: str
+    when: str
+    recipients: int
+    last_period_end: datetime | None
+    next_at: datetime
+    next_covers: Covers
+    sentence: str
+
+
+class TransportStatus(BaseModel):
+    """A transport; while `closed_until` lies ahead it is left alone, because its server could not be reached."""
+
+    name: str
+    closed_until: datetime | None
+
+
+class StepStatus(BaseModel):
+    """How the last run of a step went; `error` None means well."""
+
+    ended_at: datetime
+    error: str | None
+
+
+class RecorderStatus(BaseModel):
+    """One writing process of the host app."""
+
+    id: str
+    started_at: datetime
+    seen_at: datetime
+    accepted: int
+    stored: int
+    dropped: int
+    version: str
+
+
+class StorageStatus(BaseModel):
+    """How much is stored."""
+
+    events: int
+    users: int
+    oldest: datetime | None
+    newest: datetime | None
+    size_bytes: int
+
+
+class Status(BaseModel):
+    """The state of everything; `leading` is False in a process that stands by. Other keys may stand beside these."""
+
+    model_config = ConfigDict(extra="allow")
+
+    leading: bool
+    now: datetime
+    schedules: list[ScheduleStatus]
+    outbox: dict[str, int]
+    transports: list[TransportStatus]
+    steps: dict[str, StepStatus]
+    recorders: list[RecorderStatus]
+    storage: StorageStatus
+
+
+class ReportHead(BaseModel):
+    """A saved report without its body."""
+
+    id: int
+    schedule: str
+    period_start: datetime
+    period_end: datetime
+    created_at: datetime
+
+
+class ReportList(BaseModel):
+    """Saved reports, the newest first."""
+
+    reports: list[ReportHead]
+
+
+class SavedReportAnswer(ReportHead):
+    """A saved report."""
+
+    report: Report

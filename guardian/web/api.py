@@ -1,0 +1,124 @@
+"""The ASGI app of the API, made from the table of endpoints."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from http import HTTPStatus
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.datastructures import MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from guardian.application import Application
+from guardian.repository import StorageError
+from guardian.web import reports, usage
+from guardian.web.auth import SCHEDULER_HEADER, admin_verifier, require_admin_claims, require_scheduler_token
+from guardian.web.endpoint import HEADERS, Call, Endpoint, Refusal, answer, read_asked, read_body, refuse
+from guardian.web.openapi import Document, describe
+
+log = logging.getLogger("guardian.web")
+
+
+async def openapi(call: Call) -> dict[str, Any]:
+    """This description of the API (OpenAPI 3.1)."""
+    return describe(ENDPOINTS, call.root_path)
+
+
+ENDPOINTS: tuple[Endpoint, ...] = (
+    *usage.ENDPOINTS,
+    *reports.ENDPOINTS,
+    Endpoint(method="GET", path="/openapi.json", run=openapi, answer=Document, access="public"),
+)
+
+
+def create_app(application: Application, endpoints: Sequence[Endpoint] = ENDPOINTS) -> Starlette:
+    """The API over an open application, which whoever opened it closes. Can be mounted under any path.
+
+    Raises ValueError with one sentence for a key that tokens cannot be checked with.
+    """
+    verifier = admin_verifier(application.settings.api)
+    api = application.settings.api
+
+    def checked(endpoint: Endpoint) -> Callable[[Request], Awaitable[Response]]:
+        async def respond(request: Request) -> Response:
+            claims: dict[str, Any] = {}
+            if endpoint.access == "admin":
+                claims = require_admin_claims(request.headers.get("authorization"), verifier, api)
+            elif endpoint.access == "scheduler":
+                require_scheduler_token(request.headers.get(SCHEDULER_HEADER), api)
+            asked = read_asked(endpoint, request.path_params, request.query_params.multi_items())
+            body = None if endpoint.method == "GET" else await read_body(request, endpoint.body)
+            call = Call(application, asked, body, claims, request.scope.get("root_path", ""))
+            try:
+                return answer(await endpoint.run(call))
+            except StorageError as error:
+                log.error("%s %s cannot be answered: %s", endpoint.method, endpoint.path, error)
+                public = endpoint.access == "public"
+                raise Refusal(
+                    503, "the database does not answer: see Guardian's log" if public else str(error)
+                ) from None
+
+        return respond
+
+    starlette = Starlette(
+        routes=[Route(each.path, checked(each), methods=[each.method]) for each in endpoints],
+        middleware=[Middleware(DefaultHeaders)],
+        exception_handlers={
+            Refusal: _refused,
+            HTTPException: _unrouted,
+            ClientDisconnect: _cut_off,
+            Exception: _failed,
+        },
+    )
+    # A redirect would be built from the Host header, and /x/ is not a name of /x here.
+    starlette.router.redirect_slashes = False
+    return starlette
+
+
+# Handlers are coroutines because Starlette runs plain functions in a thread.
+
+
+async def _refused(request: Request, refusal: Refusal) -> Response:
+    return refuse(refusal)
+
+
+async def _cut_off(request: Request, error: ClientDisconnect) -> Response:
+    return refuse(Refusal(400, "the body did not arrive whole: send it again"))
+
+
+async def _failed(request: Request, error: Exception) -> Response:
+    return refuse(Refusal(500, "Guardian failed at this: its log says why"))
+
+
+async def _unrouted(request: Request, error: HTTPException) -> Response:
+    sentence = {
+        404: "there is nothing at this path: /openapi.json lists what there is",
+        405: "this path does not take this method: the Allow header names those that it does",
+    }.get(error.status_code, HTTPStatus(error.status_code).phrase)
+    return refuse(Refusal(error.status_code, sentence, error.headers))
+
+
+class DefaultHeaders:
+    """Puts HEADERS on what does not set them itself (pure ASGI)."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in HEADERS.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        await self.app(scope, receive, send_with_headers)

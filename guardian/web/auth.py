@@ -1,0 +1,75 @@
+"""Who may call: admins by a signed token, a scheduler outside by a shared one. Without a key nobody may."""
+
+from __future__ import annotations
+
+import hmac
+from typing import Any
+
+from guardian.config import ApiSettings
+from guardian.web.endpoint import Refusal
+from tracker.tokens import InvalidToken, TokenVerifier
+
+SCHEDULER_HEADER = "X-Guardian-Scheduler-Token"
+
+
+def admin_verifier(api: ApiSettings) -> TokenVerifier | None:
+    """What checks the tokens of admins; None where no key is configured. Raises ValueError for a key that is none."""
+    if api.jwt_key is None and api.jwks is None:
+        return None
+    return TokenVerifier(
+        key=api.jwt_key.get_secret_value() if api.jwt_key else None,
+        jwks=api.jwks,
+        algorithms=api.jwt_algorithms,
+        audience=api.jwt_audience,
+        issuer=api.jwt_issuer,
+    )
+
+
+def require_admin_claims(authorization: str | None, verifier: TokenVerifier | None, api: ApiSettings) -> dict[str, Any]:
+    """The verified claims of the bearer token (RFC 6750) in this Authorization header.
+
+    Raises Refusal: 503 where no key is configured, 401 without a valid token, 403 where the claim `api.admin_claim`
+    neither is `api.admin_value` nor a list with it.
+    """
+    if verifier is None:
+        raise Refusal(503, "no key is configured: set api.jwt_key_file or api.jwks")
+    scheme, _, token = (authorization or "").strip().partition(" ")
+    if scheme.lower() != "bearer" or not token.strip():
+        raise Refusal(
+            401,
+            "no token was sent: send the header Authorization: Bearer <token>",
+            {"WWW-Authenticate": 'Bearer realm="guardian"'},
+        )
+    try:
+        claims = verifier.claims(token.strip())
+    except InvalidToken as error:
+        raise Refusal(
+            401,
+            f"the token is not accepted: {error}",
+            {"WWW-Authenticate": 'Bearer realm="guardian", error="invalid_token"'},
+        ) from None
+    held = claims.get(api.admin_claim)
+    if held != api.admin_value and not (isinstance(held, list) and api.admin_value in held):
+        raise Refusal(
+            403,
+            f"the token's claim {api.admin_claim} is not {api.admin_value}: ask for a token that says so",
+            {"WWW-Authenticate": 'Bearer realm="guardian", error="insufficient_scope"'},
+        )
+    return claims
+
+
+def require_scheduler_token(given: str | None, api: ApiSettings) -> None:
+    """Nothing, where the header holds the configured token; compared in constant time.
+
+    Raises Refusal: 503 where none is configured, 401 for another or none.
+    """
+    if api.scheduler_token is None:
+        raise Refusal(503, "no scheduler token is configured: set api.scheduler_token_file")
+    expected = api.scheduler_token.get_secret_value().encode()
+    # Header values arrive as Latin-1 text; a token of other letters was sent as UTF-8.
+    if not hmac.compare_digest((given or "").encode("latin-1", "replace"), expected):
+        raise Refusal(
+            401,
+            f"the scheduler token is missing or wrong: send it in the header {SCHEDULER_HEADER}",
+            {"WWW-Authenticate": 'GuardianScheduler realm="guardian"'},
+        )

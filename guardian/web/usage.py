@@ -1,0 +1,138 @@
+"""The endpoints under /api/usage: reports on the spot, health, retention, and the rights of one person."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from pydantic import BaseModel, Field
+
+from guardian.application import Application
+from guardian.repository import RecorderHealth
+from guardian.upkeep import clean_up, erase_person
+from guardian.web.answers import CleanedUp, Erased, GeneratedReport, Health, RecorderTotals, Report, UserExport
+from guardian.web.endpoint import Asked, Call, Endpoint, Refusal
+
+HEARTBEAT_SECONDS = 120
+"""A host app whose recorder was silent for longer is said to be degraded."""
+
+DROPPED_SHARE = 0.001
+"""A recorder that drops a larger part of its events is said to be degraded."""
+
+
+class Window(Asked):
+    """The last `hours` hours."""
+
+    hours: int = Field(2, ge=1, le=720, description="a whole number of hours from 1 to 720")
+
+
+class Person(Asked):
+    """One person, by the name that the tracker recorded."""
+
+    email: str = Field(min_length=1, max_length=320, description="the person's mail address")
+
+
+async def usage_summary(call: Call) -> dict[str, Any]:
+    """The report on the last hours."""
+    return await call.app.usage.generate_report(call.asked.hours)
+
+
+async def generate_report(call: Call) -> dict[str, Any]:
+    """The report on the last hours, saved as usage_report.json in the reports directory."""
+    report, path = await call.app.usage.generate_and_save_report(call.asked.hours)
+    return {"saved_as": path.name, "report": report}
+
+
+async def usage_health(call: Call) -> BaseModel:
+    """Whether events arrive and Guardian's steps work. Names nobody and nothing."""
+    recorders = await call.app.repository.recorders()
+    newest = (await call.app.repository.stats()).newest
+    return judge_health(call.app, recorders, newest, call.app.clock())
+
+
+def judge_health(app: Application, recorders: list[RecorderHealth], newest: datetime | None, now: datetime) -> Health:
+    """Health from what the recorders and steps last said; `newest` is the time of the newest event."""
+    seen = max((each.seen_at for each in recorders), default=None)
+    heartbeat = _age(seen, now)
+    reasons = [f"the step {name} failed" for name, health in sorted(app.health.items()) if health.error is not None]
+    if heartbeat is not None and heartbeat > HEARTBEAT_SECONDS:
+        reasons.append(f"the host app's recorder has been silent for {heartbeat} s")
+    live = [each for each in recorders if (now - each.seen_at).total_seconds() <= HEARTBEAT_SECONDS]
+    if sum(each.dropped for each in live) > DROPPED_SHARE * sum(each.accepted for each in live):
+        reasons.append("the host app's recorder drops events")
+    accepted, stored, dropped = (
+        sum(getattr(each, count) for each in recorders) for count in ("accepted", "stored", "dropped")
+    )
+    return Health(
+        status="degraded" if reasons else "ok",
+        reasons=reasons,
+        recorder=RecorderTotals(
+            processes=len(live),
+            accepted=accepted,
+            stored=stored,
+            dropped=dropped,
+            queued=accepted - stored - dropped,
+        ),
+        last_event_age_seconds=_age(newest, now),
+        last_heartbeat_age_seconds=heartbeat,
+    )
+
+
+def _age(moment: datetime | None, now: datetime) -> int | None:
+    return None if moment is None else max(0, int((now - moment).total_seconds()))
+
+
+async def cleanup(call: Call) -> dict[str, Any]:
+    """Delete now what is older than the retention of the settings, as happens by itself once a day."""
+    done = await clean_up(call.app, call.app.clock())
+    return {
+        "events_deleted": done.events,
+        "rows_deleted": done.rows,
+        "events_before": done.events_before.isoformat(),
+        "summaries_before": done.summaries_before.isoformat(),
+        "mails_before": done.mails_before.isoformat(),
+    }
+
+
+async def export_user(call: Call) -> dict[str, Any]:
+    """Everything stored about one person."""
+    found = await call.app.repository.export_user(call.asked.email)
+    if found is None:
+        raise _unknown(call.asked.email)
+    return found
+
+
+async def erase_user(call: Call) -> dict[str, Any]:
+    """Erase one person: from events, sessions and errors, from mails that name them and from saved reports.
+
+    Totals stay true. The address cannot be found again; new requests of the same person are recorded anew.
+    """
+    erased = await erase_person(call.app, call.asked.email)
+    if erased is None:
+        raise _unknown(call.asked.email)
+    return {"erased": True, "rows_changed": erased}
+
+
+def _unknown(email: str) -> Refusal:
+    return Refusal(404, f'email is "{email[:80]}": nobody of this name was seen, check the spelling')
+
+
+_NOBODY = {404: "Nobody of this name was seen"}
+
+ENDPOINTS: tuple[Endpoint, ...] = (
+    Endpoint(method="GET", path="/api/usage/summary", run=usage_summary, asked=Window, answer=Report),
+    Endpoint(
+        method="POST", path="/api/usage/generate-report", run=generate_report, asked=Window, answer=GeneratedReport
+    ),
+    Endpoint(method="GET", path="/api/usage/health", run=usage_health, answer=Health, access="public"),
+    Endpoint(method="POST", path="/api/usage/cleanup", run=cleanup, answer=CleanedUp),
+    # A name may have slashes, such as the subject of a token: hence `path`.
+    Endpoint(
+        method="GET", path="/api/usage/users/{email:path}/export", run=export_user, asked=Person, answer=UserExport,
+        refusals=_NOBODY,
+    ),
+    Endpoint(
+        method="DELETE", path="/api/usage/users/{email:path}", run=erase_user, asked=Person, answer=Erased,
+        refusals=_NOBODY,
+    ),
+)  # fmt: skip
