@@ -20,3 +20,8 @@ def templates_dir() -> Path:
 def config_dir() -> Path:
     """The folder with guardian.example.toml and the systemd unit."""
     return _folder("config")
+
+
+def locales_dir() -> Path:
+    """The folder with the translations, one .po file a language."""
+    return templates_dir() / "locales"

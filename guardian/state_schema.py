@@ -54,6 +54,9 @@ STATE_MIGRATIONS: Sequence[Migration] = (
                                         body TEXT NOT NULL) WITHOUT ROWID;
         CREATE INDEX guardian_incident_opened ON guardian_incident (opened_us);
 
+        -- Keys that Guardian made for itself.
+        CREATE TABLE guardian_secret (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+
         -- Links of mails that have been used: each acts once.
         CREATE TABLE guardian_used_link (nonce TEXT PRIMARY KEY, used_us INTEGER NOT NULL) WITHOUT ROWID;
         """,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -88,6 +89,15 @@ class AlertStore:
         def work(db: sqlite3.Connection) -> Incident | None:
             row = db.execute("SELECT body FROM guardian_incident WHERE id = ?", (incident_id,)).fetchone()
             return _INCIDENT.validate_json(row[0]) if row else None
+
+        return await self._state.transact(work)
+
+    async def link_key(self) -> str:
+        """The secret that signs the links of mails; made at the first call, and the same from then on."""
+
+        def work(db: sqlite3.Connection) -> str:
+            db.execute("INSERT OR IGNORE INTO guardian_secret VALUES ('links', ?)", (secrets.token_urlsafe(32),))
+            return db.execute("SELECT value FROM guardian_secret WHERE name = 'links'").fetchone()[0]
 
         return await self._state.transact(work)
 
