@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import ssl
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,10 +14,9 @@ from pathlib import Path
 from typing import Literal
 from zoneinfo import ZoneInfo
 
-import aiosmtplib
-
 from guardian.application import Application, Clock, open_application, utc_now
 from guardian.config import ApiSettings, Settings, SmtpSettings
+from guardian.mail.probe import probe_smtp
 from guardian.mail.transport import DeliveryError, UnknownOutcome
 from guardian.repository import StorageError
 from guardian.settings_file import SettingsError, load_settings, unknown_variables
@@ -50,7 +48,7 @@ async def check_up(path: Path | None, *, send_test: bool = False, clock: Clock =
     found += _people(settings)
     found += [_clock(settings, clock()), _reports_dir(settings.reports_dir), *_api(settings.api)]
     smtp = settings.mail.smtp
-    found.append(await check_smtp(smtp, parseaddr(settings.mail.sender)[1]) if smtp else _no_smtp(settings))
+    found.append(await _mail_server(smtp, settings.mail.sender) if smtp else _no_smtp(settings))
     if not settings.database.exists():
         found.append(_no_database(settings.database))
         return found + ([Finding("test mail", "error", "needs the database")] if send_test else [])
@@ -137,55 +135,20 @@ def _no_smtp(settings: Settings) -> Finding:
     return Finding("mail", "warning", f"no mail leaves this machine: mails become files in {folder} until smtp is set")
 
 
+async def _mail_server(smtp: SmtpSettings, sender: str) -> Finding:
+    try:
+        text = await probe_smtp(smtp, parseaddr(sender)[1])
+    except DeliveryError as error:
+        return Finding("mail", "error", str(error))
+    return Finding("mail", "ok" if smtp.security != "none" or _is_loopback(smtp.host) else "warning", text)
+
+
 def _no_database(path: Path) -> Finding:
     return Finding(
         "database", "warning",
         f"{path} does not exist yet: it appears when the app with "
         f"UsageTrackingMiddleware(database={str(path)!r}) or 'guardian run' starts",
     )  # fmt: skip
-
-
-async def check_smtp(smtp: SmtpSettings, sender: str) -> Finding:
-    """Connect, encrypt, log in, and ask whether the server takes mail from `sender`. No mail is sent."""
-    where = f"{smtp.host}:{smtp.port}"
-    client = aiosmtplib.SMTP(
-        hostname=smtp.host, port=smtp.port, timeout=min(smtp.timeout_seconds, 15),
-        use_tls=smtp.security == "tls", start_tls=smtp.security == "starttls",
-        username=smtp.username, password=smtp.password.get_secret_value() if smtp.password else None,
-    )  # fmt: skip
-    try:
-        await client.connect()
-        await client.mail(sender)
-        await client.rset()
-    except (TimeoutError, aiosmtplib.SMTPException, OSError, ssl.SSLError) as error:
-        return Finding("mail", "error", f"{where} {_why(error, smtp, sender)}")
-    finally:
-        client.close()
-    how = {"tls": "TLS", "starttls": "STARTTLS", "none": "no encryption"}[smtp.security]
-    login = f"logged in as {smtp.username}" if smtp.username else "without a login"
-    level: Literal["ok", "warning"] = "ok" if smtp.security != "none" or _is_loopback(smtp.host) else "warning"
-    return Finding("mail", level, f"{where} takes mail from {sender}: {how}, {login}")
-
-
-def _why(error: BaseException, smtp: SmtpSettings, sender: str) -> str:
-    """What went wrong, and the cure; nothing of what the server said but its code, since servers repeat names."""
-    cause = error.__cause__ or error
-    if isinstance(error, aiosmtplib.SMTPAuthenticationError):
-        return f"refuses the login ({error.code}): check username and password of mail.smtp"
-    if isinstance(error, aiosmtplib.SMTPSenderRefused):
-        return f"takes no mail from {sender} ({error.code}): set mail.sender to an address it may send for"
-    if isinstance(cause, ssl.SSLCertVerificationError):
-        return f"has a certificate that is not valid for {smtp.host} ({cause.verify_message}): check mail.smtp.host"
-    if isinstance(cause, ssl.SSLError):
-        return "does not speak TLS from the first byte: use smtp:// (STARTTLS) instead of smtps://"
-    if isinstance(error, aiosmtplib.SMTPTimeoutError | asyncio.TimeoutError):
-        return "does not answer: check host and port of mail.smtp, security, and the firewall"
-    if isinstance(error, aiosmtplib.SMTPResponseException):
-        return f"refuses the connection ({error.code}): check mail.smtp.security, or ask who runs the server"
-    if "STARTTLS" in str(error).upper():
-        return "does not offer STARTTLS: use smtps://, or ?security=none for a server on this machine"
-    reason = getattr(cause, "strerror", None) or type(cause).__name__
-    return f"cannot be reached ({reason}): check host and port of mail.smtp, and the firewall"
 
 
 async def _database(app: Application) -> list[Finding]:

@@ -12,9 +12,11 @@ from guardian.cli.console import ConfigOption, settings_of
 
 def run(config: ConfigOption = None) -> int:
     """Run the daemon: reports by schedule, mail, and the API, until SIGTERM or Ctrl-C."""
+    settings = settings_of(config)
+
     from guardian.daemon import run_daemon
 
-    return run_daemon(settings_of(config))
+    return run_daemon(settings)
 
 
 def demo(

@@ -1,0 +1,108 @@
+"""The command as a process: one clear line for bad input, quick help, no import that is not needed."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from guardian.settings_file import load_settings
+
+ROOT = Path(__file__).parents[2]
+
+
+def guardian(*arguments, cwd, **variables):
+    """Runs the command; its exit code, stdout and stderr."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("GUARDIAN_")}
+    run = subprocess.run(
+        [sys.executable, "-m", "guardian", *arguments],
+        cwd=cwd,
+        env={**kept, "PYTHONPATH": str(ROOT), "COLUMNS": "100", **variables},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    return run.returncode, run.stdout, run.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments, code, line",
+    [
+        (["frob"], 2, "No such command 'frob': see 'guardian --help'"),
+        (["report", "--hours", "0"], 2, "Invalid value for '--hours': Input should be greater than or equal to 1: see"),
+        (
+            ["report", "--hours", "721"],
+            2,
+            "Invalid value for '--hours': Input should be less than or equal to 720: see",
+        ),
+        (["report", "--hours", "abc"], 2, "Invalid value for '--hours': Input should be a valid integer"),
+        (["report", "--frob"], 2, "No such option: --frob"),
+        (["outbox"], 2, "Missing command: see 'guardian outbox --help'"),
+        (
+            ["outbox", "list", "--status", "bad"],
+            2,
+            "Invalid value for '--status': 'bad' is not one of 'pending', 'sent'",
+        ),
+        (["outbox", "retry", "x"], 2, "Invalid value for 'ID': Input should be a valid integer"),
+        (["users", "export"], 2, "Missing argument 'EMAIL': see 'guardian users export --help'"),
+        (["report"], 1, "there is no guardian.toml here: run 'guardian init', or name a file with --config"),
+        (["run"], 1, "there is no guardian.toml here: run 'guardian init', or name a file with --config"),
+        (["report", "--config", "none.toml"], 1, "none.toml cannot be read (No such file or directory): run 'guardian"),
+    ],
+)
+def test_bad_input_is_one_clear_line(tmp_path, arguments, code, line):
+    got, out, err = guardian(*arguments, cwd=tmp_path)
+    assert (got, out) == (code, "")
+    assert err.startswith(f"guardian: {line}")
+    assert err.count("\n") == 1
+
+
+def test_all_that_is_wrong_with_the_settings_is_said_at_once(tmp_path):
+    (tmp_path / "guardian.toml").write_text('admin = []\ntimezone = "Mars/Base"\n')
+    assert guardian("report", cwd=tmp_path) == (
+        1,
+        "",
+        "guardian: 2 things are wrong\n"
+        '  - guardian.toml line 2: timezone: "Mars/Base" is not a time zone: write it as Europe/Zurich or UTC\n'
+        "  - guardian.toml line 1: admin is not a setting: did you mean admins?\n",
+    )
+
+
+def test_init_writes_a_private_valid_file_once(tmp_path):
+    code, out, _ = guardian("init", cwd=tmp_path)
+    assert code == 0
+    assert out == (
+        "Wrote guardian.toml, which only you can read. Fill in admins, sender and smtp, then run: guardian check\n"
+    )
+    path = tmp_path / "guardian.toml"
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert load_settings(path).admins == ("you@example.com",)
+    code, _, err = guardian("init", cwd=tmp_path)
+    assert (code, err) == (
+        1,
+        "guardian: guardian.toml exists: edit it, or run 'guardian init --force' to write it anew\n",
+    )
+    assert guardian("init", "--force", cwd=tmp_path)[0] == 0
+
+
+def test_without_arguments_the_help_is_shown(tmp_path):
+    code, out, err = guardian(cwd=tmp_path)
+    assert (code, err) == (0, "")
+    assert "Usage: guardian [OPTIONS] COMMAND" in out
+    for name in ("demo", "init", "check", "run", "report", "preview", "send-test", "outbox", "cleanup", "users"):
+        assert f" {name} " in out
+
+
+def test_help_imports_nothing_that_it_does_not_need(tmp_path):
+    heavy = ["pydantic_settings", "apscheduler", "jinja2", "numpy", "babel", "starlette", "uvicorn", "aiosqlite"]
+    script = (
+        "import sys\nfrom guardian.cli import main\n"
+        "try:\n    main(['--help'])\nexcept SystemExit:\n    pass\n"
+        f"sys.exit(','.join(name for name in {heavy} if name in sys.modules) or None)"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", script], cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True
+    )
+    assert (run.returncode, run.stderr) == (0, b"")

@@ -1,0 +1,110 @@
+"""`guardian report` for people: the fixed keys are enough, and nothing in them can steer the terminal."""
+
+from rich.console import Console
+
+from guardian.cli.report_view import report_view
+
+FIXED = {
+    "period_start": "2026-03-02T06:30:00+00:00",
+    "period_end": "2026-03-02T08:30:00+00:00",
+    "active_users": 2,
+    "total_requests": 1204,
+    "total_errors": 89,
+    "users": [
+        {
+            "email": "ann@example.com",
+            "total_time_minutes": 61,
+            "features_used": ["chat_message", "document_upload"],
+            "requests_count": 1204,
+            "errors_count": 89,
+            "errors": [
+                {"endpoint": "/a", "error": "Bad", "timestamp": "2026-03-02T08:00:00+00:00", "code": 400},
+                {"endpoint": "/b", "error": "File too large", "timestamp": "2026-03-02T08:12:00+00:00", "code": 413},
+            ],
+        }
+    ],
+    "top_features": [{"name": "chat_message", "count": 512}, {"name": "document_upload", "count": 128}],
+    "error_breakdown": {"413": 31, "500": 58},
+}
+
+
+def shown(report, width=110, zone="Europe/Zurich"):
+    console = Console(width=width, color_system=None, highlight=False)
+    with console.capture() as captured:
+        console.print(report_view(report, zone))
+    return [line.rstrip() for line in captured.get().splitlines()]
+
+
+def test_a_report_of_only_the_fixed_keys_is_shown_whole():
+    assert shown(FIXED) == [
+        "",
+        "   OK   2026-03-02 07:30 – 09:30 Europe/Zurich",
+        "",
+        "  active users    requests    errors    failed",
+        "  2               1,204       89        7.4 %",
+        "",
+        "",
+        "  Users",
+        "  user             requests  errors  minutes  newest error              features",
+        "  ann@example.com     1,204      89       61  09:12 413 File too large  chat_message, document_upload",
+        "",
+        "  Features",
+        "  chat_message     ████████████████████████  512",
+        "  document_upload  ██████                    128",
+        "",
+        "  Errors",
+        "  500 Internal Server Error     58",
+        "  413 Request Entity Too Large  31",
+        "",
+    ]
+
+
+def test_more_keys_are_shown_where_they_are():
+    more = {
+        "status": "WARNING",
+        "status_reason": "7.4 % of the requests failed.",
+        "previous": {"active_users": 2, "total_requests": 1400, "total_errors": 0},
+        "latency_ms": {"p50": 12.0, "p95": 1312.4, "p99": 2000.0},
+    }
+    lines = shown({**FIXED, **more})
+    assert lines[1:7] == [
+        "   WARNING   2026-03-02 07:30 – 09:30 Europe/Zurich",
+        "  7.4 % of the requests failed.",
+        "",
+        "  active users    requests    errors      failed    95 % within",
+        "  2               1,204       89          7.4 %     1,312 ms",
+        "  as before       −14 %       0 before",
+    ]
+
+
+def test_a_window_without_a_request_is_short():
+    empty = {"active_users": 0, "total_requests": 0, "total_errors": 0, "users": [], "top_features": []}
+    assert shown({**FIXED, **empty, "error_breakdown": {}}) == [
+        "",
+        "   OK   2026-03-02 07:30 – 09:30 Europe/Zurich",
+        "",
+        "  active users    requests    errors    failed",
+        "  0               0           0         –",
+        "",
+        "",
+    ]
+
+
+def test_a_narrow_terminal_keeps_the_numbers():
+    lines = shown(FIXED, width=60)
+    assert max(map(len, lines)) <= 60
+    assert any("1,204" in line and "89" in line and "61" in line for line in lines if "ann" in line)
+
+
+def test_only_ten_users_are_shown():
+    lines = shown({**FIXED, "users": FIXED["users"] * 12})
+    assert sum("ann@example.com" in line for line in lines) == 10
+    assert "  and 2 more: see --json" in lines
+
+
+def test_hostile_text_neither_steers_the_terminal_nor_is_markup():
+    hostile = "[red]\x1b[2J\x1b]0;owned\x07\nx@example.com"
+    user = {**FIXED["users"][0], "email": hostile}
+    lines = shown({**FIXED, "users": [user], "top_features": [{"name": hostile, "count": 1}]})
+    assert not any("\x1b" in line or "\x07" in line for line in lines)
+    assert any("[red]�[2J�]0;owned�" in line for line in lines)
