@@ -1,0 +1,155 @@
+"""`guardian check`: what it says of settings, real databases and a real mail server."""
+
+import os
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from aiosmtpd.controller import Controller
+from guardian.sqlite import SqliteRepository
+
+from guardian.checkup import check_up
+from guardian.repository import StorageError
+from tracker.event import Event
+
+NOW = datetime(2026, 3, 2, 12, 30, tzinfo=UTC)
+
+
+class Server:
+    """Keeps whom mail was for."""
+
+    def __init__(self):
+        self.mails = []
+
+    async def handle_DATA(self, server, session, envelope):
+        self.mails += envelope.rcpt_tos
+        return "250 OK"
+
+
+class AnyPort(Controller):
+    """A controller on a port of the system's choice, which its own trial connection must know."""
+
+    def _trigger_server(self):
+        self.port = self.server.sockets[0].getsockname()[1]
+        super()._trigger_server()
+
+
+@pytest.fixture
+def server():
+    handler = Server()
+    controller = AnyPort(handler, hostname="127.0.0.1", port=0)
+    controller.start()
+    handler.port = controller.port
+    yield handler
+    controller.stop()
+
+
+@pytest.fixture(autouse=True)
+def no_variables(monkeypatch):
+    for name in [name for name in os.environ if name.startswith("GUARDIAN_")]:
+        monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def look(tmp_path):
+    """What `check_up` finds for settings of this text: {subject: [(level, text)]}."""
+
+    async def looked(text, **more):
+        path = tmp_path / "guardian.toml"
+        path.write_text(text)
+        path.chmod(0o600)
+        found = {}
+        for each in await check_up(path, clock=lambda: NOW, **more):
+            found.setdefault(each.subject, []).append((each.level, each.text.replace(f"{tmp_path}/", "")))
+        return found
+
+    return looked
+
+
+async def test_settings_that_are_wrong_are_all_named_and_nothing_else_is_tried(look):
+    assert await look("admin = 1\ntimezone = 2") == {
+        "settings": [
+            ("error", "guardian.toml line 2: timezone = 2 is not a text in quotes"),
+            ("error", "guardian.toml line 1: admin is not a setting: did you mean admins?"),
+        ]
+    }
+
+
+async def test_a_fresh_start_says_what_is_still_to_do(look, tmp_path):
+    found = await look('timezone = "Europe/Zurich"')
+    assert found == {
+        "settings": [("ok", "every key is known and valid")],
+        "admins": [("error", 'nobody gets mail: set admins = ["you@example.com"]')],
+        "schedule": [("warning", 'no report goes out by itself: set schedules = ["daily at 08:00"]')],
+        "clock": [("ok", "Monday 02 March 2026, 13:30 in Europe/Zurich")],
+        "reports": [("ok", "go to reports")],
+        "api": [
+            ("warning", "admins cannot call it, because no key is configured: set api.jwt_key_file or api.jwks"),
+            ("ok", "no scheduler outside may call it, since api.scheduler_token is not set"),
+        ],
+        "mail": [("warning", "no mail leaves this machine: mails become files in reports/mail until smtp is set")],
+        "database": [
+            (
+                "warning",
+                f"guardian.db does not exist yet: it appears when the app with UsageTrackingMiddleware(database="
+                f"'{tmp_path}/guardian.db') or 'guardian run' starts".replace(f"{tmp_path}/", ""),
+            )
+        ],
+    }
+    assert not (tmp_path / "guardian.db").exists()
+
+
+async def test_a_running_app_and_a_next_report_are_said(look, tmp_path):
+    repository = await SqliteRepository.open(tmp_path / "guardian.db")
+    await repository.write([event(NOW - timedelta(seconds=42))])
+    await repository.close()
+    found = await look('admins = ["a@example.com"]\nschedules = ["daily at 08:00 Europe/Zurich"]')
+    assert found["database"][0][0] == "ok"
+    assert found["database"][0][1].startswith("guardian.db: 1 requests of 1 users, ")
+    assert found["tracker"] == [("ok", "last sign of life 42 s ago")]
+    assert found["schedule"] == [
+        (
+            "ok",
+            "daily at 08:00 Europe/Zurich: next report goes out 2026-03-03 08:00, "
+            "covering 2026-03-02 00:00 to 2026-03-03 00:00, to 1 people",
+        )
+    ]
+
+
+@pytest.mark.parametrize(
+    "age, subject, expected",
+    [
+        (timedelta(hours=2), "tracker", ("warning", "silent since 2026-03-02 10:30 UTC: is the app running, and on")),
+        (timedelta(hours=-2), "clock", ("error", "the newest sign of life, 2026-03-02 14:30 UTC, lies in the future")),
+    ],
+)
+async def test_a_silent_tracker_and_a_wrong_clock_are_seen(look, tmp_path, age, subject, expected):
+    repository = await SqliteRepository.open(tmp_path / "guardian.db")
+    await repository.write([event(NOW - age)])
+    await repository.close()
+    level, text = (await look("admins = ['a@example.com']"))[subject][-1]
+    assert (level, text[: len(expected[1])]) == expected
+
+
+async def test_a_file_that_is_no_database_is_one_sentence(look, tmp_path):
+    (tmp_path / "guardian.db").write_bytes(b"this is not a database" * 100)
+    found = await look("admins = ['a@example.com']")
+    [(level, text)] = found["database"]
+    assert level == "error"
+    assert "\n" not in text
+    with pytest.raises(StorageError):
+        await SqliteRepository.open(tmp_path / "guardian.db")
+
+
+async def test_a_test_mail_reaches_each_admin(look, server, tmp_path):
+    await (await SqliteRepository.open(tmp_path / "guardian.db")).close()
+    found = await look(
+        f'admins = ["a@example.com", "b@example.com"]\n[mail]\nsmtp = "smtp://127.0.0.1:{server.port}?security=none"',
+        send_test=True,
+    )
+    assert [level for level, _ in found["test mail"]] == ["ok", "ok"]
+    assert sorted(server.mails) == ["a@example.com", "b@example.com"]
+
+
+def event(at):
+    micros = int(at.timestamp() * 1_000_000)
+    return Event(micros, "ann@example.com", "/chat", "POST", "chat", 200, 1000)

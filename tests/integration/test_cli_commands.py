@@ -1,0 +1,187 @@
+"""The commands on a real database: what they print for people and for programs, and what they leave behind."""
+
+import asyncio
+import json
+import os
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from guardian.application import open_application
+from guardian.cli import main
+from guardian.settings_file import load_settings
+from tracker.event import Event, Failure
+
+
+@pytest.fixture(autouse=True)
+def no_variables(monkeypatch):
+    for name in [name for name in os.environ if name.startswith("GUARDIAN_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("COLUMNS", "120")
+
+
+@pytest.fixture
+def config(tmp_path):
+    path = tmp_path / "guardian.toml"
+    path.write_text('admins = ["admin@example.com"]\nschedules = ["daily at 08:00"]\n')
+    return path
+
+
+@pytest.fixture
+def within(config):
+    """Runs `work(app)` on the database, outside the command."""
+
+    def done(work):
+        async def opened():
+            async with open_application(load_settings(config)) as app:
+                return await work(app)
+
+        return asyncio.run(opened())
+
+    return done
+
+
+@pytest.fixture
+def database(within):
+    """Two users of the last hour: ann with two requests, bob with one that failed."""
+    now = datetime.now(UTC)
+
+    def event(minutes, user, failure=None):
+        at = int((now - timedelta(minutes=minutes)).timestamp() * 1_000_000)
+        return Event(at, user, "/api/chat", "POST", "chat_message", 413 if failure else 200, 20_000, failure)
+
+    failure = Failure("HTTP 413", "File too large")
+    events = [event(30, "ann@example.com"), event(20, "bob@example.com", failure), event(10, "ann@example.com")]
+    within(lambda app: app.repository.write(events))
+
+
+@pytest.fixture
+def guardian(config, capsys):
+    """Runs a command with these settings: its exit code, stdout and stderr."""
+
+    def run(*arguments):
+        with pytest.raises(SystemExit) as ended:
+            main([*arguments, "--config", str(config)])
+        told = capsys.readouterr()
+        return ended.value.code, told.out, told.err
+
+    return run
+
+
+def test_commands_that_read_never_make_an_empty_database(guardian, tmp_path):
+    for arguments in (
+        ["report"],
+        ["preview", "--no-open"],
+        ["outbox", "list"],
+        ["cleanup"],
+        ["users", "export", "a@b.c"],
+    ):
+        code, out, err = guardian(*arguments)
+        assert (code, out) == (1, "")
+        assert err.startswith(f"guardian: there is no database {tmp_path}/guardian.db yet: the tracked app makes it")
+        assert err.count("\n") == 1
+    assert not (tmp_path / "guardian.db").exists()
+
+
+def test_report_is_a_table_for_people_and_json_for_programs(guardian, database, tmp_path):
+    code, out, err = guardian("report", "--hours", "1")
+    assert (code, err) == (0, "")
+    assert "ann@example.com" in out
+    assert "413 File too large" in out
+    code, out, _ = guardian("report", "--hours", "1", "--json")
+    report = json.loads(out)
+    assert (code, report["active_users"], report["total_requests"], report["total_errors"]) == (0, 2, 3, 1)
+    assert not (tmp_path / "reports").exists()
+
+
+def test_report_can_be_saved(guardian, database, tmp_path):
+    code, out, err = guardian("report", "--json", "--save")
+    path = tmp_path / "reports" / "usage_report.json"
+    assert (code, err) == (0, f"Wrote {path}.\n")
+    assert json.loads(out) == json.loads(path.read_text())
+
+
+def test_preview_writes_the_mail_that_would_go_out(guardian, database, tmp_path):
+    code, out, err = guardian("preview", "--no-open", "--out", str(tmp_path / "mail"))
+    assert (code, err) == (0, "")
+    assert out.startswith("Subject: ")
+    assert "bob@example.com" in (tmp_path / "mail" / "report.html").read_text()
+    assert "bob@example.com" in (tmp_path / "mail" / "report.txt").read_text()
+    assert (tmp_path / "mail" / "report.eml").read_bytes().startswith(b"From:") or b"\nFrom:" in (
+        tmp_path / "mail" / "report.eml"
+    ).read_bytes()
+    assert guardian("outbox", "list") == (0, "No mails.\n", "")
+
+
+def test_the_outbox_is_listed_shown_retried_and_dropped(guardian, within):
+    async def enqueue(app):
+        mail = app.email.compose_test("admin@example.com", key="test/1")
+        await app.state.enqueue([mail], now=app.clock())
+
+    within(enqueue)
+    [item] = json.loads(guardian("outbox", "list", "--json")[1])
+    assert (item["status"], item["kind"], item["recipient"]) == ("pending", "test", "admin@example.com")
+    number = str(item["id"])
+    assert "admin@example.com" in guardian("outbox", "list")[1]
+    assert guardian("outbox", "list", "--status", "dead") == (0, "No mails are dead.\n", "")
+    shown = guardian("outbox", "show", number)[1]
+    assert "status: pending" in shown
+    assert "To: admin@example.com" in shown
+    assert json.loads(guardian("outbox", "show", number, "--json")[1])["headers"]["To"] == "admin@example.com"
+    assert guardian("outbox", "drop", number) == (0, f"Mail {number} will not be sent.\n", "")
+    assert guardian("outbox", "drop", number)[0] == 1
+    assert json.loads(guardian("outbox", "list", "--status", "dropped", "--json")[1])[0]["id"] == item["id"]
+    assert guardian("outbox", "retry", number) == (0, f"Mail {number} is due now.\n", "")
+
+
+def test_a_mail_that_is_not_there_is_one_line(guardian, database):
+    assert guardian("outbox", "show", "7") == (
+        1, "", "guardian: there is no mail 7: 'guardian outbox list' shows those there are\n"
+    )  # fmt: skip
+    assert guardian("outbox", "retry", "7")[0] == 1
+
+
+def test_a_person_is_exported_and_erased(guardian, database, tmp_path):
+    code, out, _ = guardian("users", "export", "bob@example.com")
+    assert (code, "File too large" in out, "ann@example.com" in out) == (0, True, False)
+    file = tmp_path / "bob.json"
+    assert guardian("users", "export", "bob@example.com", "--out", str(file)) == (0, f"Wrote {file}.\n", "")
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert guardian("users", "erase", "bob@example.com", "--yes")[0] == 0
+    for command in (["export", "bob@example.com"], ["erase", "bob@example.com", "--yes"]):
+        assert guardian("users", *command) == (1, "", "guardian: nothing is stored about bob@example.com\n")
+    report = json.loads(guardian("report", "--hours", "1", "--json")[1])
+    assert report["total_requests"] == 3
+
+
+def test_cleanup_says_what_went(guardian, database):
+    code, out, err = guardian("cleanup")
+    assert (code, out, err) == (0, "Deleted 0 events, and 0 mails and reports.\n", "")
+    assert json.loads(guardian("cleanup", "--json")[1])["events"] == 0
+
+
+def test_check_exits_with_1_only_for_errors(guardian, database, config):
+    code, out, _ = guardian("check", "--json")
+    findings = json.loads(out)
+    assert (code, findings["ok"]) == (0, True)
+    assert {each["level"] for each in findings["findings"]} == {"ok", "warning"}
+    config.write_text("admin = 1")
+    code, out, _ = guardian("check")
+    assert code == 1
+    assert "admin is not a setting: did you mean admins?" in " ".join(out.split())
+    assert out.endswith("\n1 to fix.\n")
+
+
+def test_send_test_delivers_at_once(guardian, database, tmp_path):
+    code, out, err = guardian("send-test", "someone@example.com")
+    assert code == 0, err
+    assert "accepted the mail to someone@example.com" in out
+    [mail] = (tmp_path / "reports" / "mail").glob("**/*.eml")
+    assert b"someone@example.com" in mail.read_bytes()
+
+
+def test_a_database_that_is_none_is_one_line(guardian, tmp_path):
+    (tmp_path / "guardian.db").write_bytes(b"this is not a database" * 100)
+    code, out, err = guardian("report")
+    assert (code, out, err.count("\n")) == (1, "", 1)
+    assert err.startswith("guardian: ")
