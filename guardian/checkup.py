@@ -6,6 +6,7 @@ import asyncio
 import os
 import uuid
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from email.utils import parseaddr
@@ -14,12 +15,15 @@ from pathlib import Path
 from typing import Literal
 from zoneinfo import ZoneInfo
 
-from guardian.application import Application, Clock, open_application, utc_now
+from guardian.application import Application, Clock, NamedSchedule, open_application, utc_now
 from guardian.config import ApiSettings, Settings, SmtpSettings
 from guardian.mail.probe import probe_smtp
-from guardian.mail.transport import DeliveryError, UnknownOutcome
+from guardian.mail.service import EmailService
+from guardian.mail.transport import DeliveryError, Transport, UnknownOutcome
+from guardian.mail.transports import build_transports
 from guardian.repository import StorageError
 from guardian.settings_file import SettingsError, load_settings, unknown_variables
+from guardian.state import Outgoing
 
 SILENT_AFTER = timedelta(minutes=10)
 """A recorder says that it lives every few seconds while its app runs; longer silence is worth a warning."""
@@ -49,36 +53,44 @@ async def check_up(path: Path | None, *, send_test: bool = False, clock: Clock =
     found += [_clock(settings, clock()), _reports_dir(settings.reports_dir), *_api(settings.api)]
     smtp = settings.mail.smtp
     found.append(await _mail_server(smtp, settings.mail.sender) if smtp else _no_smtp(settings))
+    if smtp and settings.mail.directory:
+        found.append(
+            Finding("mail", "warning", "mail.directory is not used, because mail.smtp is set: keep one of them")
+        )
+    if send_test:
+        found += await send_tests(settings, settings.admins, clock=clock)
     if not settings.database.exists():
-        found.append(_no_database(settings.database))
-        return found + ([Finding("test mail", "error", "needs the database")] if send_test else [])
+        return [*found, _no_database(settings.database)]
     try:
         async with open_application(settings, clock=clock) as app:
             found += await _database(app)
-            found += [Finding("schedule", "ok", _upcoming(app, index)) for index in range(len(app.schedules))]
-            if send_test:
-                found += await send_tests(app, settings.admins)
+            found += [Finding("schedule", "ok", _upcoming(app, named)) for named in app.schedules]
     except (StorageError, ValueError) as error:
         found.append(Finding("database", "error", str(error)))
     return found
 
 
-async def send_tests(app: Application, recipients: Sequence[str]) -> list[Finding]:
-    """Send a test mail through each transport to each recipient, at once and past the outbox."""
+async def send_tests(settings: Settings, recipients: Sequence[str], *, clock: Clock = utc_now) -> list[Finding]:
+    """Send a test mail through each transport to each recipient, at once: past the outbox, without a database."""
     found = []
-    for recipient in recipients:
-        mail = app.email.compose_test(recipient, key=f"test/{uuid.uuid4().hex}/{recipient}")
-        for transport in app.transports:
-            if getattr(transport, "channel", "mail") != "mail":
-                continue
-            try:
-                sender = parseaddr(app.settings.mail.sender)[1]
-                await transport.send(mail.body, sender=sender, recipient=recipient)
-            except (DeliveryError, UnknownOutcome) as error:
-                found.append(Finding("test mail", "error", f"{transport.name}, to {recipient}: {error}"))
-            else:
-                found.append(Finding("test mail", "ok", f"{transport.name} accepted the mail to {recipient}"))
+    async with AsyncExitStack() as opened:
+        transports = [each for each in build_transports(settings) if getattr(each, "channel", "mail") == "mail"]
+        for transport in transports:
+            opened.push_async_callback(transport.close)
+        email = EmailService(transports, sender=settings.mail.sender, reply_to=settings.mail.reply_to, clock=clock)
+        for recipient in recipients:
+            mail = email.compose_test(recipient, key=f"test/{uuid.uuid4().hex}/{recipient}")
+            for transport in transports:
+                found.append(await _sent(transport, mail, parseaddr(settings.mail.sender)[1]))
     return found or [Finding("test mail", "error", "admins is empty: nobody would get it")]
+
+
+async def _sent(transport: Transport, mail: Outgoing, sender: str) -> Finding:
+    try:
+        await transport.send(mail.body, sender=sender, recipient=mail.recipient)
+    except (DeliveryError, UnknownOutcome) as error:
+        return Finding("test mail", "error", f"{transport.name}, to {mail.recipient}: {error}")
+    return Finding("test mail", "ok", f"{transport.name} accepted the mail to {mail.recipient}")
 
 
 def _people(settings: Settings) -> list[Finding]:
@@ -157,7 +169,7 @@ async def _database(app: Application) -> list[Finding]:
     stats, recorders, mails = await asyncio.gather(
         app.repository.stats(), app.repository.recorders(), app.state.outbox_counts()
     )
-    size = f"{stats.events:,} requests of {stats.users:,} users, {stats.size_bytes / 1e6:,.1f} MB"
+    size = f"{_count(stats.events, 'request')} of {_count(stats.users, 'user')}, {stats.size_bytes / 1e6:,.1f} MB"
     found = [Finding("database", "ok", f"{app.settings.database}: {size}")]
     signs = [each.seen_at for each in recorders] + ([stats.newest] if stats.newest else [])
     latest = max(signs, default=None)
@@ -180,9 +192,13 @@ async def _database(app: Application) -> list[Finding]:
     return found
 
 
-def _upcoming(app: Application, index: int) -> str:
-    named = app.schedules[index]
+def _upcoming(app: Application, named: NamedSchedule) -> str:
     at, covers = named.schedule.upcoming(app.clock())
     zone = named.schedule.zone
     fire, start, end = (f"{edge.astimezone(zone):%Y-%m-%d %H:%M}" for edge in (at, *covers))
-    return f"{named.name}: next report goes out {fire}, covering {start} to {end}, to {len(named.recipients)} people"
+    to = _count(len(named.recipients), "recipient")
+    return f"{named.name}: next report goes out {fire}, covering {start} to {end}, to {to}"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from guardian.cli.console import ConfigOption, JsonOption, out, say_json, with_application
+from guardian.cli.console import ConfigOption, JsonOption, out, say_json, settings_of
 
 if TYPE_CHECKING:
     from guardian.checkup import Finding
@@ -46,9 +46,11 @@ def send_test(
     as_json: JsonOption = False,
 ) -> int:
     """Send a test mail now, and say what the mail server answered."""
+    settings = settings_of(config)
+
     from guardian.checkup import send_tests
 
-    return _show(with_application(config, lambda app: send_tests(app, recipients or app.settings.admins)), as_json)
+    return _show(asyncio.run(send_tests(settings, recipients or settings.admins)), as_json)
 
 
 def _show(findings: Sequence[Finding], as_json: bool) -> int:

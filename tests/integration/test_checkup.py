@@ -104,13 +104,13 @@ async def test_a_running_app_and_a_next_report_are_said(look, tmp_path):
     await repository.close()
     found = await look('admins = ["a@example.com"]\nschedules = ["daily at 08:00 Europe/Zurich"]')
     assert found["database"][0][0] == "ok"
-    assert found["database"][0][1].startswith("guardian.db: 1 requests of 1 users, ")
+    assert found["database"][0][1].startswith("guardian.db: 1 request of 1 user, ")
     assert found["tracker"] == [("ok", "last sign of life 42 s ago")]
     assert found["schedule"] == [
         (
             "ok",
             "daily at 08:00 Europe/Zurich: next report goes out 2026-03-03 08:00, "
-            "covering 2026-03-02 00:00 to 2026-03-03 00:00, to 1 people",
+            "covering 2026-03-02 00:00 to 2026-03-03 00:00, to 1 recipient",
         )
     ]
 
@@ -140,8 +140,7 @@ async def test_a_file_that_is_no_database_is_one_sentence(look, tmp_path):
         await SqliteRepository.open(tmp_path / "guardian.db")
 
 
-async def test_a_test_mail_reaches_each_admin(look, server, tmp_path):
-    await (await SqliteRepository.open(tmp_path / "guardian.db")).close()
+async def test_a_test_mail_reaches_each_admin_before_there_is_a_database(look, server):
     found = await look(
         f'admins = ["a@example.com", "b@example.com"]\n[mail]\nsmtp = "smtp://127.0.0.1:{server.port}?security=none"',
         send_test=True,

@@ -172,7 +172,7 @@ def test_check_exits_with_1_only_for_errors(guardian, database, config):
     assert out.endswith("\n1 to fix.\n")
 
 
-def test_send_test_delivers_at_once(guardian, database, tmp_path):
+def test_send_test_delivers_at_once(guardian, tmp_path):
     code, out, err = guardian("send-test", "someone@example.com")
     assert code == 0, err
     assert "accepted the mail to someone@example.com" in out
