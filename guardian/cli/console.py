@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from datetime import datetime
@@ -42,6 +41,8 @@ def with_application(config: Path | None, work: Callable[[Application], Awaitabl
     Raises StorageError where there is no database yet: a command that reads must not make an empty one.
     """
     settings = settings_of(config)
+
+    import asyncio
 
     from guardian.application import open_application
     from guardian.repository import StorageError

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
@@ -35,6 +34,8 @@ def check(
     as_json: JsonOption = False,
 ) -> int:
     """Say what is wrong with the settings and around them, all at once. Exits 1 when there is an error."""
+    import asyncio
+
     from guardian.checkup import check_up
 
     return _show(asyncio.run(check_up(config, send_test=send_test)), as_json)
@@ -47,6 +48,8 @@ def send_test(
 ) -> int:
     """Send a test mail now, and say what the mail server answered."""
     settings = settings_of(config)
+
+    import asyncio
 
     from guardian.checkup import send_tests
 

@@ -5,10 +5,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from aiosmtpd.controller import Controller
-from guardian.sqlite import SqliteRepository
 
 from guardian.checkup import check_up
 from guardian.repository import StorageError
+from guardian.sqlite import SqliteRepository
 from tracker.event import Event
 
 NOW = datetime(2026, 3, 2, 12, 30, tzinfo=UTC)
@@ -96,6 +96,15 @@ async def test_a_fresh_start_says_what_is_still_to_do(look, tmp_path):
         ],
     }
     assert not (tmp_path / "guardian.db").exists()
+
+
+async def test_a_key_set_that_cannot_be_read_and_an_open_port_are_named(look):
+    found = await look('[api]\njwks = "keys.json"\nhost = "0.0.0.0"')
+    assert found["api"][0] == ("error", "the key set keys.json cannot be read: check api.jwks")
+    assert found["api"][-1] == (
+        "warning",
+        "listens on 0.0.0.0:8765, without encryption: let only a proxy that speaks HTTPS reach it",
+    )
 
 
 async def test_a_running_app_and_a_next_report_are_said(look, tmp_path):

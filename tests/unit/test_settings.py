@@ -1,11 +1,14 @@
 """The settings file: five lines are enough, the environment comes first, and all that is wrong is said at once."""
 
+import json
 import os
 import re
 import tomllib
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from pydantic import BaseModel, SecretStr
 
 from guardian.config import Settings, setting_fields
@@ -322,6 +325,29 @@ def test_the_example_has_every_setting_with_its_default():
                 list(default) if isinstance(default, tuple) else str(default) if isinstance(default, Path) else default
             )
             assert value == plain, f"{key} has another default in config/guardian.example.toml"
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from([*setting_fields(), "mail", "api", "schedules", "mail.smtp"]) | st.text("abc.", min_size=1),
+            st.recursive(
+                st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+                lambda inner: st.lists(inner, max_size=3),
+                max_leaves=5,
+            ),
+        ),
+        max_size=4,
+    )
+)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+def test_whatever_stands_in_the_file_it_loads_or_is_refused_in_single_lines(load, pairs):
+    text = "\n".join(f"{key} = {json.dumps(value)}" for key, value in pairs)
+    try:
+        load(text)
+    except SettingsError as error:
+        assert error.problems
+        assert all("\n" not in problem for problem in error.problems)
 
 
 def test_settings_never_change_after_loading(load):
