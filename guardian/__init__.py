@@ -1,1 +1,31 @@
-"""Reports and alerts by mail, from what the tracker recorded."""
+"""Reports and alerts by mail, from what the tracker recorded.
+
+    from guardian import UsageGuardian, UsageRepository, EmailService
+    import guardian; app.mount("/guardian", guardian.app())
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from guardian.mail.service import EmailService
+    from guardian.repository import UsageRepository
+    from guardian.usage import UsageGuardian
+    from guardian.web.mounted import app
+
+__all__ = ["EmailService", "UsageGuardian", "UsageRepository", "app"]
+_HOMES = {
+    "EmailService": "guardian.mail.service",
+    "UsageGuardian": "guardian.usage",
+    "UsageRepository": "guardian.repository",
+    "app": "guardian.web.mounted",
+}
+
+
+def __getattr__(name: str) -> Any:
+    # Late, so that `guardian --help` does not load what it does not need.
+    if name not in _HOMES:
+        raise AttributeError(f"module 'guardian' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

@@ -1,0 +1,221 @@
+"""The report: from two summaries to the JSON that the file, the API and the mail share. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from fnmatch import fnmatchcase
+from http import HTTPStatus
+from typing import Any
+
+from guardian.repository import RecorderHealth, StorageStats
+from guardian.summary import RouteTotals, Summary, active_minutes, quantile_ms
+from tracker.event import ANONYMOUS, Event
+
+ERRORS_PER_USER = 20
+"""The newest errors of each user that a report tells one by one; `errors_count` counts them all."""
+TOP = 10
+"""How many features `top_features` names."""
+
+MIN_REQUESTS = 20
+"""With fewer requests than this, a rate says nothing of the whole."""
+CRITICAL_SERVER_RATE, WARNING_RATE = 0.10, 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class TimelineBucket:
+    """One bar of the timeline: from `start` on, `requests`, `errors` and how many verified users were active."""
+
+    start: datetime
+    requests: int
+    errors: int
+    active_users: int
+
+
+def build_report(
+    current: Summary,
+    previous: Summary,
+    *,
+    start: datetime,
+    end: datetime,
+    now: datetime,
+    failures: Mapping[str, Sequence[Event]],
+    timeline: Iterable[TimelineBucket] = (),
+    critical_features: Sequence[str] = (),
+    stats: StorageStats | None = None,
+    recorders: Sequence[RecorderHealth] = (),
+) -> dict[str, Any]:
+    """The report on `[start, end)` beside the window of the same length before it.
+
+    The fixed keys are those of docs/architecture.md; `previous`, `anonymous`, `latency_ms`, `features`, `status`,
+    `status_reason`, `timeline`, `privacy` and `generated_at` stand beside them. `failures` holds the newest failed
+    events of each user, oldest first. Users are sorted by errors, then requests, then name. JSON values only.
+    """
+    start_us = int(start.timestamp() * 1_000_000)
+    status, reason = judge(current, critical_features)
+    anonymous = current.users.get(ANONYMOUS)
+    return {
+        "period_start": _iso(start),
+        "period_end": _iso(end),
+        **_totals(current),
+        "users": _users(current, failures, start_us),
+        "top_features": _top_features(current),
+        "error_breakdown": _errors_by_status(current),
+        "status": status,
+        "status_reason": reason,
+        "previous": {
+            "period_start": _iso(start - (end - start)),
+            "period_end": _iso(start),
+            **_totals(previous),
+            "error_breakdown": _errors_by_status(previous),
+            "top_features": _top_features(previous),
+        },
+        "anonymous": {
+            "requests_count": anonymous.requests if anonymous else 0,
+            "errors_count": anonymous.errors if anonymous else 0,
+        },
+        "latency_ms": latency(current.routes.values()),
+        "features": features(current),
+        "timeline": [
+            {"start": _iso(b.start), "requests": b.requests, "errors": b.errors, "active_users": b.active_users}
+            for b in timeline
+        ],
+        "privacy": _receipt(stats, recorders, now),
+        "generated_at": _iso(now),
+    }
+
+
+def judge(summary: Summary, critical_features: Sequence[str]) -> tuple[str, str]:
+    """OK, WARNING or CRITICAL, and why in one sentence.
+
+    CRITICAL: every request of a critical feature failed (at least 5, of at least 2 users), or 10 % or more of at
+    least 20 requests were server errors. WARNING: more than 5 % of at least 20 requests failed, or there was any
+    server error. Else OK.
+    """
+    requests, errors = summary.requests, summary.errors
+    server = sum(user.server_errors for user in summary.users.values())
+    for feature in features(summary):
+        name, number = feature["name"], feature["requests"]
+        critical = any(fnmatchcase(name, pattern) for pattern in critical_features)
+        users = sum(1 for email, user in summary.users.items() if name in user.features and email != ANONYMOUS)
+        if critical and number >= 5 and feature["errors"] == number and users >= 2:
+            return "CRITICAL", f"All {number} requests of {name} failed."
+    if not requests:
+        return "OK", "Nobody used the app."
+    if requests >= MIN_REQUESTS and server / requests >= CRITICAL_SERVER_RATE:
+        return "CRITICAL", f"{server / requests:.1%} of the requests met a server error ({server} of {requests})."
+    if requests >= MIN_REQUESTS and errors / requests > WARNING_RATE:
+        return "WARNING", f"{errors / requests:.1%} of the requests failed ({errors} of {requests})."
+    if server:
+        return "WARNING", f"{server} of {requests} requests met a server error."
+    if errors:
+        return "OK", f"{errors} of {requests} requests failed, none by a fault of the server."
+    return "OK", f"All {requests} requests went well."
+
+
+def features(summary: Summary) -> list[dict[str, Any]]:
+    """Per feature, most requests first: name, requests, errors, server_errors, error_rate, latency_ms."""
+    grouped: dict[str, list[RouteTotals]] = {}
+    for route, totals in summary.routes.items():
+        grouped.setdefault(route.feature, []).append(totals)
+    rows = []
+    for name, routes in grouped.items():
+        statuses = [pair for totals in routes for pair in totals.statuses.items()]
+        requests = sum(number for _, number in statuses)
+        errors = sum(number for status, number in statuses if status >= 400)
+        rows.append(
+            {
+                "name": name,
+                "requests": requests,
+                "errors": errors,
+                "server_errors": sum(number for status, number in statuses if status >= 500),
+                "error_rate": round(errors / requests, 4),
+                "latency_ms": latency(routes),
+            }
+        )
+    return sorted(rows, key=lambda row: (-row["requests"], row["name"]))
+
+
+def latency(routes: Iterable[RouteTotals]) -> dict[str, float | None]:
+    """The quantiles p50, p95 and p99 of the durations in milliseconds, within 1 %; None without any."""
+    bins: dict[int, int] = {}
+    for totals in routes:
+        for slot, number in totals.durations.items():
+            bins[slot] = bins.get(slot, 0) + number
+    values = {name: quantile_ms(bins, q) for name, q in (("p50", 0.5), ("p95", 0.95), ("p99", 0.99))}
+    return {name: None if value is None else round(value, 2) for name, value in values.items()}
+
+
+def reason_phrase(status: int) -> str:
+    """What HTTP calls a status (RFC 9110, 15), for people."""
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return "Server error" if status >= 500 else "Client error"
+
+
+def _totals(summary: Summary) -> dict[str, int]:
+    return {
+        "active_users": sum(email != ANONYMOUS for email in summary.users),
+        "total_requests": summary.requests,
+        "total_errors": summary.errors,
+    }
+
+
+def _users(summary: Summary, failures: Mapping[str, Sequence[Event]], start_us: int) -> list[dict[str, Any]]:
+    rows = []
+    for email, user in summary.users.items():
+        if email == ANONYMOUS:
+            continue
+        used = sorted(user.features, key=lambda name: (-user.features[name], name))
+        rows.append(
+            {
+                "email": email,
+                "total_time_minutes": active_minutes(user, start_us),
+                "features_used": used,
+                "requests_count": user.requests,
+                "errors_count": user.errors,
+                "errors": [_error(event) for event in failures.get(email, ())],
+            }
+        )
+    return sorted(rows, key=lambda row: (-row["errors_count"], -row["requests_count"], row["email"]))
+
+
+def _error(event: Event) -> dict[str, Any]:
+    failure = event.failure
+    text = reason_phrase(event.status) if failure is None else failure.message
+    if failure is not None and failure.location:
+        text = f"{failure.kind}: {text}"
+    at = datetime.fromtimestamp(event.at_us / 1_000_000, UTC)
+    return {"endpoint": event.endpoint, "error": text, "timestamp": _iso(at), "code": event.status}
+
+
+def _top_features(summary: Summary) -> list[dict[str, Any]]:
+    counts: dict[str, int] = {}
+    for route, totals in summary.routes.items():
+        counts[route.feature] = counts.get(route.feature, 0) + totals.requests
+    ranked = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
+    return [{"name": name, "count": count} for name, count in ranked[:TOP]]
+
+
+def _errors_by_status(summary: Summary) -> dict[str, int]:
+    return {str(status): number for status, number in sorted(summary.statuses().items()) if status >= 400}
+
+
+def _receipt(stats: StorageStats | None, recorders: Sequence[RecorderHealth], now: datetime) -> dict[str, Any]:
+    """What is stored, and whether the tracker lives: the privacy receipt."""
+    week = [recorder for recorder in recorders if recorder.seen_at >= now - timedelta(days=7)]
+    return {
+        "stored": ["route template", "method", "status", "duration", "time", "verified user", "error type and place"],
+        "events": stats.events if stats else None,
+        "users": stats.users if stats else None,
+        "oldest": _iso(stats.oldest) if stats and stats.oldest else None,
+        "size_bytes": stats.size_bytes if stats else None,
+        "dropped_events": sum(recorder.dropped for recorder in week),
+        "last_heartbeat": _iso(max(recorder.seen_at for recorder in week)) if week else None,
+    }
+
+
+def _iso(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat()

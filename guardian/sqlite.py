@@ -1,0 +1,254 @@
+"""`UsageRepository` on SQLite: reads beside the host app's writer, and never holds it up."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import closing
+from datetime import datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+import aiosqlite
+
+from guardian.repository import RecorderHealth, StorageError, StorageStats
+from guardian.sealing import DAY, Purged, read_summary, seal_next
+from guardian.state_schema import micros, moment
+from guardian.summary import Summary
+from tracker.event import Event, Failure
+from tracker.schema import SEQUENCE_BITS, TRACKER_MIGRATIONS, NewerDatabase, connect, migrate
+from tracker.writer import write_events
+
+T = TypeVar("T")
+
+CHUNK = 5_000
+"""How many rows a read fetches before it lets go of the database."""
+PURGE_ROWS = 2_000
+"""How many rows one step of a purge deletes: it stalls the host's writer for milliseconds."""
+PURGE_PAGES = 2_000
+_RECENT_RECORDERS = "SELECT * FROM guardian_recorder WHERE seen_us >= ? ORDER BY seen_us DESC"
+_WEEK_US = 7 * 86400 * 1_000_000
+_EVENTS = """
+    SELECT e.id, u.email, r.endpoint, r.method, r.feature, e.status, e.duration_us, f.kind, f.message, f.location
+    FROM guardian_event e JOIN guardian_user u ON u.id = e.user JOIN guardian_route r ON r.id = e.route
+    LEFT JOIN guardian_failure f ON f.id = e.failure
+"""
+
+
+class SqliteRepository:
+    """The store of events in one SQLite file. Every method raises StorageError where the database cannot answer."""
+
+    def __init__(self, reader: aiosqlite.Connection, path: str) -> None:
+        self._reader: aiosqlite.Connection | None = reader
+        self._path = path
+
+    @classmethod
+    async def open(cls, path: str | os.PathLike[str]) -> SqliteRepository:
+        """Open the file and bring its tables up to date; a missing one is made.
+
+        Raises StorageError for a file that is no database, cannot be opened, or was written by a newer version.
+        """
+        name = os.fspath(path)
+
+        def prepare() -> None:
+            with closing(connect(name)) as db:
+                migrate(db, TRACKER_MIGRATIONS, owner="tracker")
+
+        try:
+            await asyncio.to_thread(prepare)
+            reader = await aiosqlite.connect(_read_only(name), uri=True, isolation_level=None)
+        except NewerDatabase as error:
+            raise StorageError(f"{name}: {error}") from error
+        except sqlite3.Error as error:
+            raise StorageError(f"the database {name} cannot be opened: {error}") from error
+        return cls(reader, name)
+
+    async def write(self, events: Sequence[Event]) -> int:
+        """See UsageRepository."""
+        return await self._with_connection(lambda db: write_events(db, events))
+
+    async def events(self, start: datetime, end: datetime, *, failed_only: bool = False) -> AsyncIterator[list[Event]]:
+        """See UsageRepository. Each chunk is a read of its own, so no read holds the write-ahead log for long."""
+        failed = "AND e.failure IS NOT NULL" if failed_only else ""
+        sql = f"{_EVENTS} WHERE e.id >= ? AND e.id < ? {failed} ORDER BY e.id LIMIT {CHUNK}"
+        first, last = micros(start) << SEQUENCE_BITS, micros(end) << SEQUENCE_BITS
+        while rows := await self._read(sql, (first, last)):
+            yield [_event(row) for row in rows]
+            first = rows[-1][0] + 1
+
+    async def summary(self, start: datetime, end: datetime) -> Summary:
+        """See UsageRepository."""
+
+        def read(db: sqlite3.Connection) -> Summary:
+            db.execute("BEGIN")  # One state of the database for seals and single events.
+            try:
+                found = read_summary(db, micros(start), micros(end))
+                emails = dict(db.execute("SELECT id, email FROM guardian_user"))
+            finally:
+                db.execute("ROLLBACK")
+            return Summary({emails[number]: user for number, user in found.users.items()}, found.routes)  # type: ignore[index]
+
+        try:
+            return await self._with_connection(read)
+        except Purged:
+            raise StorageError(
+                "the single events at the edge of this window have been deleted (see retention.events_days): "
+                "let it begin and end at a full 5 minutes"
+            ) from None
+
+    async def seal(self, now: datetime) -> int:
+        """See UsageRepository."""
+
+        def seal(db: sqlite3.Connection) -> int:
+            total = 0
+            while (written := seal_next(db, micros(now))) is not None:
+                total += written
+            return total
+
+        return await self._with_connection(seal)
+
+    async def recent_failures(
+        self, start: datetime, end: datetime, *, per_user: int, users: Sequence[str] | None = None
+    ) -> dict[str, list[Event]]:
+        """See UsageRepository."""
+        only = "" if users is None else f"AND user IN (SELECT id FROM guardian_user WHERE email IN ({_marks(users)}))"
+        sql = f"""
+            {_EVENTS} WHERE e.id IN (
+                SELECT id FROM (
+                    SELECT id, row_number() OVER (PARTITION BY user ORDER BY id DESC) AS place FROM guardian_event
+                    WHERE id >= ? AND id < ? AND failure IS NOT NULL {only}
+                ) WHERE place <= ?
+            ) ORDER BY e.id
+        """
+        window = (micros(start) << SEQUENCE_BITS, micros(end) << SEQUENCE_BITS)
+        found: dict[str, list[Event]] = {}
+        for row in await self._read(sql, (*window, *(users or ()), per_user)):
+            found.setdefault(row[1], []).append(_event(row))
+        return found
+
+    async def export_user(self, email: str) -> dict[str, Any] | None:
+        """See UsageRepository. Keys are the published tables, each a list of rows as objects."""
+        if not await self._read("SELECT 1 FROM guardian_user WHERE email = ?", (email,)):
+            return None
+        return {table: await self._table(table, email) for table in ("user_sessions", "feature_usage", "user_errors")}
+
+    async def _table(self, table: str, email: str) -> list[dict[str, Any]]:
+        names = [row[1] for row in await self._read(f"PRAGMA table_info({table})")]
+        rows = await self._read(f"SELECT * FROM {table} WHERE user_email = ? ORDER BY CAST(id AS INTEGER)", (email,))
+        return [dict(zip(names, row, strict=True)) for row in rows]
+
+    async def erase_user(self, email: str) -> bool:
+        """See UsageRepository. The address makes way for an unlinkable name; sessions go."""
+
+        def erase(db: sqlite3.Connection) -> bool:
+            db.execute("BEGIN IMMEDIATE")
+            try:
+                row = db.execute("SELECT id FROM guardian_user WHERE email = ?", (email,)).fetchone()
+                if row:
+                    gone = f"erased-{secrets.token_hex(8)}"
+                    db.execute("UPDATE guardian_user SET email = ? WHERE id = ?", (gone, row[0]))
+                    db.execute("DELETE FROM guardian_session WHERE user = ?", row)
+                    # Writers that know the old number must ask again, or the person's next visit would be nobody's.
+                    epoch = secrets.token_hex(8)
+                    db.execute("REPLACE INTO guardian_meta VALUES ('dictionary_epoch', ?)", (epoch,))
+                db.execute("COMMIT")
+            except BaseException:
+                db.execute("ROLLBACK")
+                raise
+            db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            return row is not None
+
+        return await self._with_connection(erase)
+
+    async def purge(self, *, events_before: datetime, summaries_before: datetime) -> int:
+        """See UsageRepository. Whole days go, and only such whose summaries are sealed."""
+
+        def purge(db: sqlite3.Connection) -> int:
+            (sealed,) = db.execute(
+                "SELECT coalesce(max(value), 0) FROM guardian_meta WHERE key = 'sealed_until_us'"
+            ).fetchone()
+            before = min(micros(events_before), sealed) // DAY * DAY
+            if before > 0:
+                db.execute("REPLACE INTO guardian_meta VALUES ('purged_until_us', ?)", (before,))
+            gone = _delete_chunks(db, "guardian_event", "id < ?", before << SEQUENCE_BITS)
+            _delete_chunks(db, "guardian_session", "end_us < ?", before)
+            db.execute("DELETE FROM guardian_summary WHERE start_us + span_us <= ?", (micros(summaries_before),))
+            db.execute("DELETE FROM guardian_recorder WHERE seen_us < ?", (before,))
+            while db.execute("PRAGMA freelist_count").fetchone()[0] > PURGE_PAGES:
+                db.execute(f"PRAGMA incremental_vacuum({PURGE_PAGES})").fetchall()
+            db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            return gone
+
+        return await self._with_connection(purge)
+
+    async def stats(self) -> StorageStats:
+        """See UsageRepository."""
+        [(events, oldest, newest)] = await self._read("SELECT count(*), min(id), max(id) FROM guardian_event")
+        [(users,)] = await self._read("SELECT count(*) FROM guardian_user WHERE email != 'anonymous'")
+        [(pages,)] = await self._read("PRAGMA page_count")
+        [(page_size,)] = await self._read("PRAGMA page_size")
+        times = (None if number is None else moment(number >> SEQUENCE_BITS) for number in (oldest, newest))
+        return StorageStats(events, users, *times, pages * page_size)
+
+    async def recorders(self) -> list[RecorderHealth]:
+        """See UsageRepository."""
+        [(newest,)] = await self._read("SELECT coalesce(max(seen_us), 0) FROM guardian_recorder")
+        rows = await self._read(_RECENT_RECORDERS, (newest - _WEEK_US,))
+        return [RecorderHealth(row[0], moment(row[1]), moment(row[2]), *row[3:]) for row in rows]
+
+    async def _read(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
+        if self._reader is None:
+            raise StorageError(f"the database {self._path} is closed")
+        try:
+            async with self._reader.execute(sql, values) as cursor:
+                return list(await cursor.fetchall())
+        except sqlite3.Error as error:
+            raise StorageError(f"the database {self._path} does not answer: {error}") from error
+
+    async def _with_connection(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Run work that takes long, or writes, in a thread with a connection of its own."""
+
+        def run() -> T:
+            try:
+                with closing(connect(self._path, timeout=10.0)) as db:
+                    return work(db)
+            except sqlite3.Error as error:
+                raise StorageError(f"the database {self._path} does not answer: {error}") from error
+
+        if self._reader is None:
+            raise StorageError(f"the database {self._path} is closed")
+        return await asyncio.to_thread(run)
+
+    async def close(self) -> None:
+        """See UsageRepository."""
+        if self._reader is not None:
+            reader, self._reader = self._reader, None
+            await reader.close()
+
+
+def _read_only(name: str) -> str:
+    """The URI of a file that is opened for reading (SQLite, "URI Filenames")."""
+    return f"{Path(os.path.abspath(name)).as_uri()}?mode=ro"
+
+
+def _event(row: Sequence[Any]) -> Event:
+    failure = None if row[7] is None else Failure(*row[7:10])
+    return Event(row[0] >> SEQUENCE_BITS, *row[1:7], failure)
+
+
+def _marks(values: Sequence[Any]) -> str:
+    return ", ".join("?" * len(values))
+
+
+def _delete_chunks(db: sqlite3.Connection, table: str, where: str, bound: int) -> int:
+    gone = 0
+    while True:
+        cursor = db.execute(
+            f"DELETE FROM {table} WHERE id IN (SELECT id FROM {table} WHERE {where} LIMIT {PURGE_ROWS})", (bound,)
+        )
+        gone += cursor.rowcount
+        if cursor.rowcount < PURGE_ROWS:
+            return gone

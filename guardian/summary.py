@@ -1,0 +1,177 @@
+"""Mergeable totals of a window of time: a month is the sum of its days."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from math import ceil, exp, floor, log
+from typing import NamedTuple
+
+from tracker.event import SESSION_GAP_US, Event
+
+RATIO = 1.02
+"""Two durations in one bin of the histogram differ by less than 2 %, so a bin's middle is within 1 % of either."""
+_LOG_RATIO = log(RATIO)
+
+
+class Route(NamedTuple):
+    """What requests are grouped by."""
+
+    feature: str
+    endpoint: str
+    method: str
+
+
+@dataclass(slots=True)
+class UserTotals:
+    """One user's part of a window.
+
+    `first_start_us` is when the first request to finish had begun, `last_us` when the last one finished, `active_us`
+    the length of the user's sessions (see `active_after`); `features` counts requests by feature.
+    """
+
+    requests: int = 0
+    errors: int = 0
+    server_errors: int = 0
+    first_start_us: int = 0
+    last_us: int = 0
+    active_us: int = 0
+    features: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class RouteTotals:
+    """One route's part: requests by status, and how many durations fell into each bin (see `bin_of`)."""
+
+    statuses: dict[int, int] = field(default_factory=dict)
+    durations: dict[int, int] = field(default_factory=dict)
+
+    @property
+    def requests(self) -> int:
+        """How many there were."""
+        return sum(self.statuses.values())
+
+
+@dataclass(slots=True)
+class Summary:
+    """Totals per user and per route. Made by `of`, joined by `merge`; never changed after that."""
+
+    users: dict[str, UserTotals] = field(default_factory=dict)
+    routes: dict[Route, RouteTotals] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, events: Iterable[Event]) -> Summary:
+        """The summary of events in the order of time."""
+        users: dict[str, UserTotals] = {}
+        routes: dict[Route, RouteTotals] = {}
+        for at_us, email, endpoint, method, feature, status, duration_us, _ in events:
+            user = users.get(email)
+            if user is None:
+                user = users[email] = UserTotals(first_start_us=at_us - duration_us, last_us=at_us)
+                user.active_us = duration_us
+            else:
+                user.active_us += active_after(user.last_us, at_us - duration_us, at_us)
+                user.last_us = at_us
+            user.requests += 1
+            user.errors += status >= 400
+            user.server_errors += status >= 500
+            user.features[feature] = user.features.get(feature, 0) + 1
+            key = Route(feature, endpoint, method)
+            route = routes.get(key)
+            if route is None:
+                route = routes[key] = RouteTotals()
+            route.statuses[status] = route.statuses.get(status, 0) + 1
+            slot = bin_of(duration_us)
+            route.durations[slot] = route.durations.get(slot, 0) + 1
+        return cls(users, routes)
+
+    def statuses(self) -> dict[int, int]:
+        """Requests by status, over all routes."""
+        return _added(route.statuses for route in self.routes.values())
+
+    @property
+    def requests(self) -> int:
+        """All requests, the anonymous ones too."""
+        return sum(user.requests for user in self.users.values())
+
+    @property
+    def errors(self) -> int:
+        """All requests with status ≥ 400."""
+        return sum(user.errors for user in self.users.values())
+
+
+def active_after(last_us: int, start_us: int, at_us: int) -> int:
+    """What a request that ran from `start_us` to `at_us` adds to its user's active time, after one that ended at
+    `last_us`: the time since then, or where 30 minutes passed without anything, its own duration."""
+    return at_us - start_us if start_us - last_us >= SESSION_GAP_US else at_us - last_us
+
+
+def merge(earlier: Summary, later: Summary) -> Summary:
+    """The summary of two windows, `later` following `earlier`; associative, with `Summary()` neutral."""
+    users = {email: _copied(user) for email, user in earlier.users.items()}
+    for email, b in later.users.items():
+        a = users.get(email)
+        if a is None:
+            users[email] = _copied(b)
+            continue
+        a.requests += b.requests
+        a.errors += b.errors
+        a.server_errors += b.server_errors
+        # In b alone its first request opened a session; here it may go on one of a.
+        gap = b.first_start_us - a.last_us
+        a.active_us += b.active_us + (gap if gap < SESSION_GAP_US else 0)
+        a.last_us = b.last_us
+        a.features = _added((a.features, b.features))
+    routes = dict(earlier.routes)
+    for key, theirs in later.routes.items():
+        mine = routes.get(key)
+        routes[key] = theirs if mine is None else RouteTotals(
+            _added((mine.statuses, theirs.statuses)), _added((mine.durations, theirs.durations))
+        )  # fmt: skip
+    return Summary(users, routes)
+
+
+def merge_all(summaries: Iterable[Summary]) -> Summary:
+    """The summary of adjacent windows, in the order of time."""
+    total = Summary()
+    for summary in summaries:
+        total = merge(total, summary)
+    return total
+
+
+def _copied(user: UserTotals) -> UserTotals:
+    return UserTotals(
+        user.requests, user.errors, user.server_errors, user.first_start_us, user.last_us, user.active_us, user.features
+    )
+
+
+def _added(counts: Iterable[Mapping]) -> dict:
+    total: dict = {}
+    for part in counts:
+        for key, number in part.items():
+            total[key] = total.get(key, 0) + number
+    return total
+
+
+def active_minutes(user: UserTotals, window_start_us: int) -> int:
+    """The user's active time in whole minutes, half rounded up; what a first request did before the window is cut."""
+    active = user.active_us - max(0, window_start_us - user.first_start_us)
+    return (active + 30_000_000) // 60_000_000
+
+
+def bin_of(duration_us: int) -> int:
+    """The bin of a duration: bins grow by 2 %; 0 µs has one of its own."""
+    return -1 if duration_us <= 0 else floor(log(duration_us) / _LOG_RATIO)
+
+
+def quantile_ms(durations: Mapping[int, int], q: float) -> float | None:
+    """The q-quantile (nearest rank) of binned durations, in milliseconds, within 1 %; None without any."""
+    total = sum(durations.values())
+    if not total:
+        return None
+    rank, seen = max(1, ceil(q * total)), 0
+    for slot in sorted(durations):
+        seen += durations[slot]
+        if seen >= rank:
+            return 0.0 if slot < 0 else exp((slot + 0.5) * _LOG_RATIO) / 1000
+    raise AssertionError("the ranks add up")

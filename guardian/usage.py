@@ -1,0 +1,143 @@
+"""`UsageGuardian`: reads the summaries of a window and of the one before it, and makes the report."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import tempfile
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from guardian.report import ERRORS_PER_USER, TimelineBucket, build_report
+from guardian.repository import UsageRepository
+from guardian.summary import Summary, merge_all
+from tracker.event import ANONYMOUS
+
+REPORT_NAME = "usage_report.json"
+"""The file in the reports folder that holds the newest report."""
+MAX_HOURS = 720
+_SPANS = (300, 900, 3600, 3 * 3600, 6 * 3600, 86400)
+_MOST_BARS = 48
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class UsageGuardian:
+    """Makes reports out of a repository. `clock` gives the present, aware; `timezone` is where days begin."""
+
+    def __init__(
+        self,
+        repository: UsageRepository,
+        *,
+        reports_dir: str | os.PathLike[str] = "reports",
+        clock: Callable[[], datetime] = _utc_now,
+        timezone: str = "UTC",
+        critical_features: Sequence[str] = ("chat_*",),
+    ) -> None:
+        self._repository = repository
+        self._reports_dir = Path(reports_dir)
+        self._clock = clock
+        self._critical = tuple(critical_features)
+
+    async def generate_report(
+        self, hours: int | None = None, *, start_time: datetime | None = None, end_time: datetime | None = None
+    ) -> dict[str, Any]:
+        """The report on the last `hours` hours (1 to 720), or on `[start_time, end_time)`; JSON values only.
+
+        Raises ValueError with one sentence for a bad window, StorageError where the store does not answer: a report
+        never shows zeros in place of a failure.
+        """
+        now = self._clock()
+        start, end = window(now, hours, start_time, end_time)
+        parts = []
+        timeline = []
+        for first, last in _bars(start, end):
+            part = await self._repository.summary(first, last)
+            parts.append(part)
+            timeline.append(_bar(first, part))
+        current = merge_all(parts)
+        previous = await self._repository.summary(start - (end - start), start)
+        failures = await self._repository.recent_failures(start, end, per_user=ERRORS_PER_USER)
+        stats, recorders = await self._repository.stats(), await self._repository.recorders()
+        return build_report(
+            current,
+            previous,
+            start=start,
+            end=end,
+            now=now,
+            failures=failures,
+            timeline=timeline,
+            critical_features=self._critical,
+            stats=stats,
+            recorders=recorders,
+        )
+
+    async def generate_and_save_report(
+        self, hours: int | None = None, *, start_time: datetime | None = None, end_time: datetime | None = None
+    ) -> tuple[dict[str, Any], Path]:
+        """As `generate_report`, written to `reports_dir/usage_report.json` as well; the report and the file's path.
+
+        The file is replaced as a whole: a reader sees the old report or the new one. Raises OSError where the folder
+        cannot be written.
+        """
+        report = await self.generate_report(hours, start_time=start_time, end_time=end_time)
+        path = self._reports_dir / REPORT_NAME
+        await asyncio.to_thread(_write_whole, path, json.dumps(report, ensure_ascii=False, indent=2))
+        return report, path
+
+
+def window(now: datetime, hours: int | None, start: datetime | None, end: datetime | None) -> tuple[datetime, datetime]:
+    """The half-open window that was asked for, in UTC. Raises ValueError with one sentence."""
+    if hours is not None and (start is not None or end is not None):
+        raise ValueError("give hours, or start_time and end_time, not both")
+    if hours is not None:
+        if isinstance(hours, bool) or not isinstance(hours, int) or not 1 <= hours <= MAX_HOURS:
+            raise ValueError(f"hours = {hours!r} must be a whole number from 1 to {MAX_HOURS}")
+        return now.astimezone(UTC) - timedelta(hours=hours), now.astimezone(UTC)
+    if start is None or end is None:
+        raise ValueError("give hours, or both start_time and end_time")
+    for name, value in (("start_time", start), ("end_time", end)):
+        if value.tzinfo is None:
+            raise ValueError(f"{name} = {value.isoformat()} has no time zone: add one, such as +00:00")
+    if not start < end:
+        raise ValueError(f"start_time = {start.isoformat()} must lie before end_time = {end.isoformat()}")
+    return start.astimezone(UTC), end.astimezone(UTC)
+
+
+def _bars(start: datetime, end: datetime) -> list[tuple[datetime, datetime]]:
+    """The window cut at full 5 minutes, hours or days, into at most 50 pieces; the first and last may be ragged."""
+    length = (end - start).total_seconds()
+    span = next((s for s in _SPANS if length / s <= _MOST_BARS), _SPANS[-1])
+    step = timedelta(seconds=span)
+    first = datetime.fromtimestamp(start.timestamp() // span * span, UTC)
+    edges = [start]
+    while (first := first + step) < end:
+        if first > start:
+            edges.append(first)
+    return list(zip(edges, [*edges[1:], end], strict=True))
+
+
+def _bar(start: datetime, part: Summary) -> TimelineBucket:
+    return TimelineBucket(start, part.requests, part.errors, sum(email != ANONYMOUS for email in part.users))
+
+
+def _write_whole(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # mkstemp makes it 0600: a report names people.
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+    try:
+        with open(handle, "w", encoding="utf-8", errors="backslashreplace") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(name, path)
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(name)
+        raise
