@@ -81,7 +81,8 @@ def _validated(raw: dict[str, Any], text: str, folder: Path, file: str, exposed:
         with relative_to(folder):
             settings = _Layered(**raw)
     except ValidationError as error:
-        problems += [_sentence(each, text, file) for each in error.errors(include_url=False)]
+        found = sorted(error.errors(include_url=False), key=lambda each: _line(each["loc"], text) or 0)
+        problems += [_sentence(each, text, file) for each in found]
     if problems:
         raise SettingsError(problems)
     return settings

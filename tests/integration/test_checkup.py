@@ -68,8 +68,8 @@ def look(tmp_path):
 async def test_settings_that_are_wrong_are_all_named_and_nothing_else_is_tried(look):
     assert await look("admin = 1\ntimezone = 2") == {
         "settings": [
-            ("error", "guardian.toml line 2: timezone = 2 is not a text in quotes"),
             ("error", "guardian.toml line 1: admin is not a setting: did you mean admins?"),
+            ("error", "guardian.toml line 2: timezone = 2 is not a text in quotes"),
         ]
     }
 

@@ -65,8 +65,8 @@ def test_all_that_is_wrong_with_the_settings_is_said_at_once(tmp_path):
         1,
         "",
         "guardian: 2 things are wrong\n"
-        '  - guardian.toml line 2: timezone: "Mars/Base" is not a time zone: write it as Europe/Zurich or UTC\n'
-        "  - guardian.toml line 1: admin is not a setting: did you mean admins?\n",
+        "  - guardian.toml line 1: admin is not a setting: did you mean admins?\n"
+        '  - guardian.toml line 2: timezone: "Mars/Base" is not a time zone: write it as Europe/Zurich or UTC\n',
     )
 
 
