@@ -18,6 +18,8 @@ from guardian.cli.console import printable
 _COLOURS = {"OK": "green", "WARNING": "yellow", "CRITICAL": "red"}
 _BAR = 24
 _USERS = 10
+_RENAMED = {"413": "Content Too Large", "414": "URI Too Long", "416": "Range Not Satisfiable",
+            "422": "Unprocessable Content"}  # fmt: skip
 _EIGHTHS = " ▏▎▍▌▋▊▉"
 
 
@@ -121,6 +123,9 @@ def _errors(report: Mapping[str, Any]) -> list[RenderableType]:
 
 
 def _phrase(code: str) -> str:
+    """What the status is called: in RFC 9110's words, which Python has from 3.13 on."""
+    if code in _RENAMED:
+        return _RENAMED[code]
     try:
         return HTTPStatus(int(code)).phrase
     except ValueError:

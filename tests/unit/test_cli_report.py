@@ -53,8 +53,8 @@ def test_a_report_of_only_the_fixed_keys_is_shown_whole():
         "  document_upload  ██████                    128",
         "",
         "  Errors",
-        "  500 Internal Server Error     58",
-        "  413 Request Entity Too Large  31",
+        "  500 Internal Server Error  58",
+        "  413 Content Too Large      31",
         "",
     ]
 
