@@ -53,7 +53,7 @@ def _exit_code(arguments: list[str]) -> int:
         message = error.format_message().replace("Value error, ", "").rstrip(".")
         return _refuse(f"{message}: see '{path} --help'", error.exit_code)
     except (typer.Abort, KeyboardInterrupt):
-        return 130
+        return _refuse("stopped", 130)
     except BrokenPipeError:
         sys.stdout = None  # type: ignore[assignment]  # `guardian report | head`: nobody reads the rest
         return 1

@@ -70,6 +70,12 @@ def test_all_that_is_wrong_with_the_settings_is_said_at_once(tmp_path):
     )
 
 
+def test_a_question_that_nobody_answers_stops_the_command(tmp_path):
+    (tmp_path / "guardian.toml").write_text("")
+    code, _, err = guardian("users", "erase", "ann@example.com", cwd=tmp_path)
+    assert (code, err.splitlines()[-1]) == (130, "guardian: stopped")
+
+
 def test_init_writes_a_private_valid_file_once(tmp_path):
     code, out, _ = guardian("init", cwd=tmp_path)
     assert code == 0
