@@ -1,0 +1,49 @@
+"""Mail into a folder, for those who have not configured any other way yet."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import tempfile
+from datetime import UTC, datetime
+from hashlib import blake2b
+from pathlib import Path
+
+from guardian.mail.transport import DeliveryError
+
+log = logging.getLogger("guardian.mail")
+
+
+class FileTransport:
+    """Writes each message as an .eml file, whole or not at all, readable by its owner only."""
+
+    name = "files"
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._said = False
+
+    async def send(self, message: bytes, *, sender: str, recipient: str) -> None:
+        """See Transport. The file's name begins with the time; the same message has the same ending."""
+        try:
+            await asyncio.to_thread(self._write, message, recipient)
+        except OSError as error:
+            raise DeliveryError(f"{self._directory} cannot be written: {error.strerror}") from None
+        if not self._said:
+            self._said = True
+            log.warning("No mail server is configured: mail is written to %s (see [mail] smtp)", self._directory)
+
+    def _write(self, message: bytes, recipient: str) -> None:
+        self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        digest = blake2b(message + recipient.encode(), digest_size=4).hexdigest()
+        name = f"{datetime.now(UTC):%Y%m%dT%H%M%S.%f}-{digest}.eml"
+        handle, temporary = tempfile.mkstemp(dir=self._directory, prefix=".new-")
+        with open(handle, "wb") as file:
+            file.write(message)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, self._directory / name)
+
+    async def close(self) -> None:
+        """See Transport: nothing is held open."""

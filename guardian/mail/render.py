@@ -1,0 +1,44 @@
+"""Templates into text: Jinja with escaping wherever HTML is written, styles inlined for mail programs."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from typing import Any
+
+import css_inline
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from guardian.language import Language
+from guardian.resources import templates_dir
+
+
+@cache
+def environment() -> Environment:
+    """The templates of mails. Everything but .txt is escaped; a name that is not given is an error."""
+    return Environment(
+        loader=FileSystemLoader(templates_dir() / "mail"),
+        autoescape=lambda name: name is None or not name.endswith(".txt"),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )
+
+
+def render(name: str, lang: Language, **values: Any) -> tuple[str, str]:
+    """The mail `name` as (HTML, plain text), from `name`.html and `name`.txt; in templates `_` translates."""
+    given = {"lang": lang, "_": lang, **values}
+    # Macros are imported without the caller's values, so what they all need is global.
+    html = environment().get_template(f"{name}.html").render(given)
+    text = environment().get_template(f"{name}.txt").render(given)
+    return inlined(html), re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
+
+
+def inlined(html: str) -> str:
+    """The same page with its styles on the elements (mail programs drop style sheets), media queries kept."""
+    page = _INLINER.inline(html)
+    return re.sub(r"\n\s*\n+", "\n", page)
+
+
+_INLINER = css_inline.CSSInliner(load_remote_stylesheets=False, keep_style_tags=False, keep_at_rules=True)

@@ -1,0 +1,113 @@
+"""`EmailService`: writes the mails of the product, and can send one at once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from email.utils import parseaddr
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from guardian.companions import Companion, Malformed, read_companion
+from guardian.language import language
+from guardian.mail.message import build_message
+from guardian.mail.render import render
+from guardian.mail.transport import DeliveryError, Transport
+from guardian.mail.view import report_view
+from guardian.state import Outgoing
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class EmailService:
+    """Composes mails for the outbox (`compose_…`), or composes and sends one at once (`send_…`).
+
+    `sender` is what From says; `timezone` is the zone that times are shown in, `code` the language.
+    """
+
+    def __init__(
+        self,
+        transports: Sequence[Transport],
+        *,
+        sender: str,
+        reply_to: str | None = None,
+        reports_dir: str | os.PathLike[str] | None = None,
+        clock: Callable[[], datetime] = _utc_now,
+        timezone: str = "UTC",
+        code: str = "en",
+    ) -> None:
+        self._transports = transports
+        self.sender = sender
+        self._reply_to = reply_to
+        self._reports_dir = None if reports_dir is None else Path(reports_dir)
+        self._clock = clock
+        self.zone = ZoneInfo(timezone)
+        self.language = language(code)
+
+    async def send_guardian_report(self, to_email: str, reports: Mapping[str, Any]) -> None:
+        """Write the report mail and hand it over now, through the first transport that surely takes it.
+
+        `reports` has the usage report under "usage_stats", and companion reports under their file names. Raises
+        ValueError for an address that is none, DeliveryError where no transport took it, UnknownOutcome where one may
+        have.
+        """
+        key = f"report/direct/{self._clock().isoformat()}"
+        await self._send(self.compose_guardian_report(to_email, reports, key=f"{key}/{to_email}"))
+
+    def compose_guardian_report(
+        self,
+        to_email: str,
+        reports: Mapping[str, Any],
+        *,
+        key: str,
+        next_report: tuple[datetime, Any] | None = None,
+    ) -> Outgoing:
+        """The report mail for one recipient. `next_report` is (when it goes out, (start, end) of what it covers)."""
+        usage = reports.get("usage_stats")
+        companions = [_companion(name, value) for name, value in reports.items() if name != "usage_stats"]
+        view = report_view(usage, companions, lang=self.language, zone=self.zone, next_report=next_report)
+        html, text = render("guardian_report_email", self.language, view=view, usage_stats=usage)
+        return self._outgoing(to_email, view["subject"], html, text, key=key, kind="report", severity=view["grave"])
+
+    def compose_test(self, to_email: str, *, key: str) -> Outgoing:
+        """A mail that says that mail arrives."""
+        lang = self.language
+        view = {
+            "subject": lang("Guardian can reach you"),
+            "headline": lang("Mail from Guardian arrives."),
+            "text": lang("This is a test. Reports and alerts will come from the same sender, to this address."),
+        }
+        html, text = render("test_email", lang, view=view)
+        return self._outgoing(to_email, view["subject"], html, text, key=key, kind="test", severity="info")
+
+    def _outgoing(
+        self, to_email: str, subject: str, html: str, text: str, *, key: str, kind: str, severity: str
+    ) -> Outgoing:
+        body = build_message(
+            sender=self.sender,
+            recipient=to_email,
+            subject=subject,
+            text=text,
+            html=html,
+            key=key,
+            now=self._clock(),
+            reply_to=self._reply_to,
+        )
+        return Outgoing(key, to_email, body, kind, "mail", severity.lower(), subject)
+
+    async def _send(self, mail: Outgoing) -> None:
+        sender, failure = parseaddr(self.sender)[1], DeliveryError("no transport is configured")
+        for transport in self._transports:
+            try:
+                return await transport.send(mail.body, sender=sender, recipient=mail.recipient)
+            except DeliveryError as error:
+                failure = error
+        raise failure
+
+
+def _companion(name: str, value: Any) -> Companion | Malformed:
+    return value if isinstance(value, Companion | Malformed) else read_companion(name, value)

@@ -1,0 +1,126 @@
+"""SMTP through aiosmtplib: what became of a message, told apart as far as the server lets one know."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+
+import aiosmtplib
+
+from guardian.config import SmtpSettings
+from guardian.mail.transport import DeliveryError, PermanentError, UnknownOutcome, Unreachable
+
+KEEP_SECONDS = 20.0
+"""A connection is used again when the next message comes within this time."""
+
+
+class SmtpTransport:
+    """Delivers through one server, over one connection at a time that is kept for a while.
+
+    Certificates are checked; with `security = "starttls"` a server that does not offer TLS gets no mail.
+    """
+
+    name = "smtp"
+
+    def __init__(self, settings: SmtpSettings, *, tls_context: ssl.SSLContext | None = None) -> None:
+        self._settings = settings
+        self._tls_context = tls_context
+        self._client: aiosmtplib.SMTP | None = None
+        self._used = 0.0
+        self._lock = asyncio.Lock()
+
+    async def send(self, message: bytes, *, sender: str, recipient: str) -> None:
+        """See Transport."""
+        async with self._lock:
+            client = await self._connected()
+            await self._envelope(client, sender, recipient)
+            try:
+                await client.data(message)
+            except aiosmtplib.SMTPDataError as error:
+                await self._reset(client)
+                raise _refusal(error, "the message") from None
+            except (aiosmtplib.SMTPException, OSError) as error:
+                await self.close()
+                raise UnknownOutcome(f"the connection broke while the message was sent ({_kind(error)})") from None
+            self._used = asyncio.get_running_loop().time()
+
+    async def _envelope(self, client: aiosmtplib.SMTP, sender: str, recipient: str) -> None:
+        try:
+            await client.mail(sender)
+            await client.rcpt(recipient)
+        except (aiosmtplib.SMTPSenderRefused, aiosmtplib.SMTPRecipientRefused) as error:
+            await self._reset(client)
+            what = "the sender" if isinstance(error, aiosmtplib.SMTPSenderRefused) else "the recipient"
+            raise _refusal(error, what) from None
+        except (aiosmtplib.SMTPException, OSError) as error:
+            await self.close()
+            raise DeliveryError(f"the connection broke before the message was sent ({_kind(error)})") from None
+
+    async def _connected(self) -> aiosmtplib.SMTP:
+        """The open connection if it still answers, else a new one. Raises Unreachable."""
+        if self._client is not None:
+            fresh = asyncio.get_running_loop().time() - self._used < KEEP_SECONDS
+            try:
+                if fresh and self._client.is_connected:
+                    await self._client.noop()
+                    return self._client
+            except (aiosmtplib.SMTPException, OSError):
+                pass
+            await self.close()
+        s = self._settings
+        client = aiosmtplib.SMTP(
+            hostname=s.host,
+            port=s.port,
+            timeout=s.timeout_seconds,
+            use_tls=s.security == "tls",
+            start_tls=s.security == "starttls",
+            tls_context=self._tls_context,
+            username=s.username,
+            password=s.password.get_secret_value() if s.password else None,
+        )
+        try:
+            await client.connect()
+        except aiosmtplib.SMTPAuthenticationError as error:
+            client.close()
+            raise Unreachable(f"{s.host} refuses the login ({error.code}): check mail.smtp") from None
+        except (aiosmtplib.SMTPException, OSError) as error:
+            client.close()
+            raise Unreachable(f"{s.host}:{s.port} cannot be used ({_kind(error)})") from None
+        self._client = client
+        return client
+
+    async def _reset(self, client: aiosmtplib.SMTP) -> None:
+        try:
+            await client.rset()
+        except (aiosmtplib.SMTPException, OSError):
+            await self.close()
+
+    async def close(self) -> None:
+        """See Transport."""
+        client, self._client = self._client, None
+        if client is not None:
+            try:
+                async with asyncio.timeout(2):
+                    await client.quit()
+            except (aiosmtplib.SMTPException, OSError):  # TimeoutError is an OSError
+                client.close()
+
+
+def _refusal(error: aiosmtplib.SMTPResponseException, what: str) -> DeliveryError:
+    """4xx may go well later, 5xx never will (RFC 5321, 4.2.1). The server's own words stay out: they repeat names."""
+    if error.code >= 500:
+        return PermanentError(f"the server refuses {what} for good ({error.code})")
+    return DeliveryError(f"the server does not take {what} now ({error.code})")
+
+
+def _kind(error: BaseException) -> str:
+    cause = error.__cause__ if isinstance(error.__cause__, OSError) else error
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return f"its certificate does not check out: {cause.verify_message}"
+    if isinstance(error, aiosmtplib.SMTPTimeoutError | TimeoutError):
+        return "no answer in time"
+    if isinstance(error, aiosmtplib.SMTPResponseException):
+        return f"it answers {error.code}"
+    if "STARTTLS" in str(error).upper():
+        return "it does not offer STARTTLS"
+    return getattr(cause, "strerror", None) or type(cause).__name__

@@ -1,0 +1,15 @@
+"""Which transports the settings name, in their order of preference."""
+
+from __future__ import annotations
+
+from guardian.config import Settings
+from guardian.mail.files import FileTransport
+from guardian.mail.smtp import SmtpTransport
+from guardian.mail.transport import Transport
+
+
+def build_transports(settings: Settings) -> list[Transport]:
+    """The mail transports of the settings; without any, one that writes files into `reports_dir/mail`."""
+    if settings.mail.smtp is not None:
+        return [SmtpTransport(settings.mail.smtp)]
+    return [FileTransport(settings.mail.directory or settings.reports_dir / "mail")]
