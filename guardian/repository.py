@@ -55,6 +55,13 @@ class UsageRepository(Protocol):
         """The exact totals of the window: sealed summaries and, at the edges, raw events."""
         ...
 
+    async def summaries(self, edges: Sequence[datetime]) -> list[Summary]:
+        """The summaries between each two neighbouring edges, all of one state of the store.
+
+        Raises WindowGone where retention has deleted what an edge needs.
+        """
+        ...
+
     async def seal(self, now: datetime) -> int:
         """Summarise each closed bucket that is not sealed yet or was made stale; how many were written."""
         ...
@@ -92,3 +99,7 @@ class UsageRepository(Protocol):
 
 class StorageError(Exception):
     """The store cannot answer; the message is one sentence for the person who runs Guardian."""
+
+
+class WindowGone(StorageError):
+    """The window reaches back to what retention has deleted."""

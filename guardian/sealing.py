@@ -1,7 +1,9 @@
 """Sealed summaries in SQLite: each closed bucket of 5 minutes, an hour, a day is summarised once and stored as one row.
 
 Rows speak of people by the number of their dictionary row, never by address: erasing a person is one row there.
-A bucket without events has no row. Times are Unix microseconds.
+A bucket without events has no row. Times are Unix microseconds. Four facts of guardian_meta and a table steer it:
+`sealed_until_us` (every 5 minutes before it are summarised), `purged_until_us` (single events before it are deleted),
+`forgotten_until_us` (summaries too), and guardian_dirty (5 minutes that a late event has made stale).
 """
 
 from __future__ import annotations
@@ -9,9 +11,10 @@ from __future__ import annotations
 import json
 import sqlite3
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
+from guardian.repository import WindowGone
 from guardian.summary import Route, RouteTotals, Summary, UserTotals, merge_all
 from tracker.schema import SEQUENCE_BITS
 
@@ -20,10 +23,13 @@ SPANS = (DAY, HOUR, MINUTES5)
 """The lengths of buckets, longest first; each is a multiple of the next."""
 GRACE_US = 60_000_000
 """A bucket is sealed this long after its end: what the recorders still held is in by then."""
-
-
-class Purged(Exception):
-    """The window begins or ends within a bucket whose single events have been deleted."""
+_INNER = ((HOUR, MINUTES5), (DAY, HOUR))
+_BODIES = "SELECT body FROM guardian_summary WHERE span_us = ? AND start_us >= ? AND start_us < ? ORDER BY start_us"
+_EXTENT = f"""
+    SELECT (SELECT min(id) >> 10 FROM guardian_event), (SELECT max(id) >> 10 FROM guardian_event),
+           (SELECT min(start_us) FROM guardian_summary WHERE span_us = {MINUTES5}),
+           (SELECT max(start_us) FROM guardian_summary WHERE span_us = {MINUTES5})
+"""
 
 
 def read_raw(db: sqlite3.Connection, start_us: int, end_us: int) -> Summary:
@@ -31,7 +37,7 @@ def read_raw(db: sqlite3.Connection, start_us: int, end_us: int) -> Summary:
     routes = {row[0]: row[1:] for row in db.execute("SELECT id, endpoint, method, feature FROM guardian_route")}
     cursor = db.execute(
         "SELECT id >> 10, user, route, status, duration_us FROM guardian_event WHERE id >= ? AND id < ? ORDER BY id",
-        (start_us << SEQUENCE_BITS, end_us << SEQUENCE_BITS),
+        ids(start_us, end_us),
     )
 
     def events() -> Iterator[tuple[Any, ...]]:
@@ -44,58 +50,120 @@ def read_raw(db: sqlite3.Connection, start_us: int, end_us: int) -> Summary:
 def read_summary(db: sqlite3.Connection, start_us: int, end_us: int) -> Summary:
     """The exact summary of [start, end): the longest sealed buckets inside it, single events where none fits.
 
-    Users are dictionary numbers. Raises Purged where an edge needs single events that are gone.
+    Users are dictionary numbers. To be called inside a transaction: seals and events must be of one state. Raises
+    WindowGone where an edge needs what retention has deleted.
     """
-    meta = dict(db.execute("SELECT key, value FROM guardian_meta"))
-    sealed, purged = int(meta.get("sealed_until_us") or 0), int(meta.get("purged_until_us") or 0)
-    dirty = [at for (at,) in db.execute("SELECT start_us FROM guardian_dirty ORDER BY start_us")]
-    stale = {(span, at // span * span) for at in dirty for span in SPANS}
-    rows = db.execute(
-        "SELECT span_us, start_us FROM guardian_summary WHERE start_us >= ? AND start_us + span_us <= ?",
-        (start_us, end_us),
-    )
-    known = {key for key in rows if key not in stale}
+    sealed, purged, forgotten = (meta(db, f"{name}_until_us") for name in ("sealed", "purged", "forgotten"))
+    if forgotten and start_us < forgotten:
+        raise WindowGone("this window reaches back further than summaries are kept (see retention.summaries_days)")
+    extent = [at for at in db.execute(_EXTENT).fetchone() if at is not None]
+    if not extent:
+        return Summary()
+    # However long the window: only the days are walked through of which something is known.
+    start_us, end_us = max(start_us, min(extent) // DAY * DAY), min(end_us, max(extent) // DAY * DAY + DAY)
+    dirty = db.execute("SELECT start_us FROM guardian_dirty WHERE start_us >= ?", (purged,))
+    stale = {(span, at // span * span) for (at,) in dirty for span in SPANS}
+    rows = "SELECT span_us, start_us FROM guardian_summary WHERE span_us = ? AND start_us > ? AND start_us < ?"
+    known = {key for span in SPANS for key in db.execute(rows, (span, start_us - MINUTES5, end_us))} - stale
     parts: list[Summary] = []
     at = raw_from = start_us
 
     def raw(until: int) -> None:
-        if raw_from < until:
-            if raw_from < purged and (raw_from % MINUTES5 or until % MINUTES5):
-                raise Purged
-            parts.append(read_raw(db, raw_from, until))
+        """Count the single events between the last seal and this one."""
+        if raw_from >= until:
+            return
+        for edge in (raw_from, until):
+            # An edge inside a bucket that is purged; where nothing happened in it, nothing is missing.
+            if edge % MINUTES5 and edge < purged and (MINUTES5, edge - edge % MINUTES5) in known:
+                raise WindowGone(
+                    "the single events at the edge of this window have been deleted (see retention.events_days): "
+                    "let it begin and end at full 5 minutes"
+                )
+        parts.append(read_raw(db, raw_from, until))
 
     while at < end_us:
-        bucket = next((s for s in SPANS if at % s == 0 and at + s <= end_us and (s, at) in known), None)
-        if (
-            bucket is None
-            and at % MINUTES5 == 0
-            and at + MINUTES5 <= min(end_us, sealed)
-            and (MINUTES5, at) not in stale
-        ):
+        fits = (span for span in SPANS if at % span == 0 and at + span <= end_us)
+        bucket = next((span for span in fits if (span, at) in known), None)
+        following = min(end_us, at - at % MINUTES5 + MINUTES5)
+        if bucket:
             raw(at)
-            at = raw_from = at + MINUTES5  # sealed and without a row: nothing happened
-            continue
-        if bucket is None:
-            at = min(end_us, at - at % MINUTES5 + MINUTES5)
-            continue
-        raw(at)
-        (body,) = db.execute(
-            "SELECT body FROM guardian_summary WHERE span_us = ? AND start_us = ?", (bucket, at)
-        ).fetchone()
-        parts.append(unpack(body))
-        at = raw_from = at + bucket
+            (body,) = db.execute(
+                "SELECT body FROM guardian_summary WHERE span_us = ? AND start_us = ?", (bucket, at)
+            ).fetchone()
+            parts.append(unpack(body))
+            at = raw_from = at + bucket
+        elif at % MINUTES5 == 0 and at + MINUTES5 <= min(end_us, sealed) and (MINUTES5, at) not in stale:
+            raw(at)
+            at = raw_from = following  # sealed and without a row: nothing happened
+        else:
+            at = following
     raw(end_us)
     return merge_all(parts)
 
 
-def seal_next(db: sqlite3.Connection, now_us: int) -> int | None:
-    """Seal one bucket that is stale, or else the next closed one, in one short transaction.
+def seal(db: sqlite3.Connection, now_us: int) -> int:
+    """Summarise what is stale, then what has closed, then the hours and days that are complete; how many rows were
+    written. What takes long is read before the transaction, so none lasts longer than storing a row."""
+    written, low = 0, meta(db, "sealed_until_us") - 2 * DAY
+    for (start,) in db.execute("SELECT start_us FROM guardian_dirty ORDER BY start_us").fetchall():
+        written += _seal(db, start, closing=False) or 0
+        low = min(low, start)
+    first = meta(db, "sealed_until_us") or db.execute("SELECT min(id) >> 10 FROM guardian_event").fetchone()[0]
+    if first is None:
+        return written
+    low, end = min(low, first), (now_us - GRACE_US) // MINUTES5 * MINUTES5
+    while (start := _next_closed(db, first, end)) is not None:
+        made = _seal(db, start, closing=True)
+        if made is not None:
+            written, first = written + made, start + MINUTES5
+    if first < end:
+        _advance(db, end)  # over a stretch without events in one go
+    for span, inner in _INNER:
+        written += sum(_join(db, span, inner, start) for start in _missing(db, span, inner, low))
+    return written
 
-    How many rows were written; None where nothing is left to do.
-    """
+
+def _next_closed(db: sqlite3.Connection, first: int, end: int) -> int | None:
+    """The first 5 minutes in [first, end) with events."""
+    (at,) = db.execute("SELECT min(id) >> 10 FROM guardian_event WHERE id >= ? AND id < ?", ids(first, end)).fetchone()
+    return None if at is None else at // MINUTES5 * MINUTES5
+
+
+def _advance(db: sqlite3.Connection, end: int) -> None:
+    """Move the seal over a stretch that has no events, unless one has come meanwhile: the next run counts that."""
     db.execute("BEGIN IMMEDIATE")
     try:
-        written = _seal_next(db, now_us)
+        if _next_closed(db, meta(db, "sealed_until_us"), end) is None:
+            set_meta(db, "sealed_until_us", end)
+        db.execute("COMMIT")
+    except BaseException:
+        db.execute("ROLLBACK")
+        raise
+
+
+def _seal(db: sqlite3.Connection, start: int, *, closing: bool) -> int | None:
+    """Summarise the 5 minutes from `start`; the hour and the day around them go, to be joined again from their parts.
+
+    How many rows were written; None, and nothing done, where an event came in between.
+    """
+    summary = read_raw(db, start, start + MINUTES5)
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        first = meta(db, "sealed_until_us") if closing else start
+        counted = "SELECT count(*) FROM guardian_event WHERE id >= ? AND id < ?"
+        (number,) = db.execute(counted, ids(first, start + MINUTES5)).fetchone()
+        current = number == summary.requests  # events are only ever added: as many are the same
+        written = None
+        if current:
+            written = 0
+            db.execute("DELETE FROM guardian_dirty WHERE start_us = ?", (start,))
+            # What comes later than retention reaches is not counted: the other events of its bucket are gone.
+            if start >= meta(db, "purged_until_us"):
+                for span, _ in _INNER:
+                    _put(db, span, start // span * span, Summary())
+                written = _put(db, MINUTES5, start, summary)
+            if closing:
+                set_meta(db, "sealed_until_us", start + MINUTES5)
         db.execute("COMMIT")
     except BaseException:
         db.execute("ROLLBACK")
@@ -103,74 +171,46 @@ def seal_next(db: sqlite3.Connection, now_us: int) -> int | None:
     return written
 
 
-def _seal_next(db: sqlite3.Connection, now_us: int) -> int | None:
-    meta = dict(db.execute("SELECT key, value FROM guardian_meta"))
-    sealed, purged = int(meta.get("sealed_until_us") or 0), int(meta.get("purged_until_us") or 0)
-    stale = db.execute("SELECT start_us FROM guardian_dirty ORDER BY start_us LIMIT 1").fetchone()
-    if stale:
-        db.execute("DELETE FROM guardian_dirty WHERE start_us = ?", stale)
-        # A bucket whose events are purged cannot be made anew: what came that late only counts in the tables.
-        return _seal(db, stale[0]) if stale[0] >= purged else 0
-    if not sealed:
-        first = db.execute("SELECT min(id) >> 10 FROM guardian_event").fetchone()[0]
-        if first is None:
-            return None
-        sealed = first // DAY * DAY
-    end = (now_us - GRACE_US) // MINUTES5 * MINUTES5
-    if sealed >= end:
-        return None
-    following = db.execute(
-        "SELECT min(id) >> 10 FROM guardian_event WHERE id >= ?", (sealed << SEQUENCE_BITS,)
-    ).fetchone()[0]
-    # Over a stretch without events the seal moves in one go.
-    target = end if following is None else min(end, following // MINUTES5 * MINUTES5)
-    written = 0
-    if target == sealed:
-        written, target = _seal(db, sealed, closing=True), sealed + MINUTES5
-    else:
-        written = _close(db, sealed, target)
-    db.execute("REPLACE INTO guardian_meta VALUES ('sealed_until_us', ?)", (target,))
-    return written
-
-
-def _seal(db: sqlite3.Connection, start: int, closing: bool = False) -> int:
-    """Write the 5 minutes from `start`; then the hour and the day around it, if they are there or close with it."""
-    written = _put(db, MINUTES5, start, read_raw(db, start, start + MINUTES5))
-    if closing:
-        return written + _close(db, start, start + MINUTES5)
-    for span, inner in ((HOUR, MINUTES5), (DAY, HOUR)):
-        outer = start // span * span
-        sealed = db.execute("SELECT value FROM guardian_meta WHERE key = 'sealed_until_us'").fetchone()
-        if sealed and outer + span <= sealed[0]:
-            written += _join(db, span, inner, outer)
-    return written
-
-
-def _close(db: sqlite3.Connection, start: int, end: int) -> int:
-    """Join the hours and days that the seal leaves behind as it moves from `start` to `end`."""
-    written = 0
-    for span, inner in ((HOUR, MINUTES5), (DAY, HOUR)):
-        first = start // span * span
-        # Only the bucket that `start` lies in can hold anything: the rest of the stretch had no events.
-        if first + span <= end:
-            written += _join(db, span, inner, first)
-    return written
+def _missing(db: sqlite3.Connection, span: int, inner: int, low: int) -> list[int]:
+    """The buckets of `span` from the day of `low` on that are complete and not joined yet."""
+    rows = db.execute(
+        "SELECT DISTINCT start_us / ?1 * ?1 FROM guardian_summary WHERE span_us = ?2 AND start_us >= ?3 "
+        "AND start_us < ?4 EXCEPT SELECT start_us FROM guardian_summary WHERE span_us = ?1",
+        (span, inner, low // DAY * DAY, meta(db, "sealed_until_us") // span * span),
+    )
+    return sorted(start for (start,) in rows)
 
 
 def _join(db: sqlite3.Connection, span: int, inner: int, start: int) -> int:
-    bodies = db.execute(
-        "SELECT body FROM guardian_summary WHERE span_us = ? AND start_us >= ? AND start_us < ? ORDER BY start_us",
-        (inner, start, start + span),
-    )
-    return _put(db, span, start, merge_all(unpack(body) for (body,) in bodies))
+    bodies = db.execute(_BODIES, (inner, start, start + span)).fetchall()
+    summary = merge_all(unpack(body) for (body,) in bodies)
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        # Where a part was made anew meanwhile, the next run joins; until then the parts themselves are read.
+        current = bodies == db.execute(_BODIES, (inner, start, start + span)).fetchall()
+        written = _put(db, span, start, summary) if current else 0
+        db.execute("COMMIT")
+    except BaseException:
+        db.execute("ROLLBACK")
+        raise
+    return written
 
 
 def _put(db: sqlite3.Connection, span: int, start: int, summary: Summary) -> int:
     if not summary.users:
-        db.execute("DELETE FROM guardian_summary WHERE span_us = ? AND start_us = ?", (span, start))
-        return 0
-    db.execute("REPLACE INTO guardian_summary VALUES (?, ?, ?)", (span, start, pack(summary)))
-    return 1
+        return db.execute("DELETE FROM guardian_summary WHERE span_us = ? AND start_us = ?", (span, start)).rowcount
+    return db.execute("REPLACE INTO guardian_summary VALUES (?, ?, ?)", (span, start, pack(summary))).rowcount
+
+
+def meta(db: sqlite3.Connection, key: str) -> int:
+    """A moment of guardian_meta; 0 where it is not set."""
+    row = db.execute("SELECT value FROM guardian_meta WHERE key = ?", (key,)).fetchone()
+    return int(row[0]) if row else 0
+
+
+def set_meta(db: sqlite3.Connection, key: str, us: int) -> None:
+    """Move a moment of guardian_meta forward; it never goes back."""
+    db.execute("REPLACE INTO guardian_meta VALUES (?, ?)", (key, max(us, meta(db, key))))
 
 
 def pack(summary: Summary) -> bytes:
@@ -179,7 +219,7 @@ def pack(summary: Summary) -> bytes:
         [key, u.requests, u.errors, u.server_errors, u.first_start_us, u.last_us, u.active_us, u.features]
         for key, u in summary.users.items()
     ]
-    routes = [[*key, _pairs(r.statuses), _pairs(r.durations)] for key, r in summary.routes.items()]
+    routes = [[*key, list(r.statuses.items()), list(r.durations.items())] for key, r in summary.routes.items()]
     return zlib.compress(json.dumps([users, routes], separators=(",", ":")).encode(), 3)
 
 
@@ -192,5 +232,7 @@ def unpack(body: bytes) -> Summary:
     )
 
 
-def _pairs(counts: dict[int, int]) -> Iterable[tuple[int, int]]:
-    return list(counts.items())
+def ids(start_us: int, end_us: int) -> tuple[int, int]:
+    """The keys of guardian_event between two moments: [first, end), cut to what SQLite's integers hold."""
+    first, end = (min(max(at, 0) << SEQUENCE_BITS, 2**63 - 1) for at in (start_us, end_us))
+    return first, end

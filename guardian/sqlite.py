@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import os
-import secrets
 import sqlite3
+import zlib
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import closing
 from datetime import datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeVar
 
 import aiosqlite
 
 from guardian.repository import RecorderHealth, StorageError, StorageStats
-from guardian.sealing import DAY, Purged, read_summary, seal_next
+from guardian.retention import erase, purge
+from guardian.sealing import ids, read_summary, seal
 from guardian.state_schema import micros, moment
 from guardian.summary import Summary
 from tracker.event import Event, Failure
@@ -26,9 +28,6 @@ T = TypeVar("T")
 
 CHUNK = 5_000
 """How many rows a read fetches before it lets go of the database."""
-PURGE_ROWS = 2_000
-"""How many rows one step of a purge deletes: it stalls the host's writer for milliseconds."""
-PURGE_PAGES = 2_000
 _RECENT_RECORDERS = "SELECT * FROM guardian_recorder WHERE seen_us >= ? ORDER BY seen_us DESC"
 _WEEK_US = 7 * 86400 * 1_000_000
 _EVENTS = """
@@ -74,41 +73,33 @@ class SqliteRepository:
         """See UsageRepository. Each chunk is a read of its own, so no read holds the write-ahead log for long."""
         failed = "AND e.failure IS NOT NULL" if failed_only else ""
         sql = f"{_EVENTS} WHERE e.id >= ? AND e.id < ? {failed} ORDER BY e.id LIMIT {CHUNK}"
-        first, last = micros(start) << SEQUENCE_BITS, micros(end) << SEQUENCE_BITS
+        first, last = ids(micros(start), micros(end))
         while rows := await self._read(sql, (first, last)):
             yield [_event(row) for row in rows]
             first = rows[-1][0] + 1
 
     async def summary(self, start: datetime, end: datetime) -> Summary:
         """See UsageRepository."""
+        (found,) = await self.summaries([start, end])
+        return found
 
-        def read(db: sqlite3.Connection) -> Summary:
-            db.execute("BEGIN")  # One state of the database for seals and single events.
+    async def summaries(self, edges: Sequence[datetime]) -> list[Summary]:
+        """See UsageRepository."""
+
+        def read(db: sqlite3.Connection) -> list[Summary]:
+            db.execute("BEGIN")  # one state of the database for seals, single events and names
             try:
-                found = read_summary(db, micros(start), micros(end))
+                parts = [read_summary(db, micros(start), micros(end)) for start, end in pairwise(edges)]
                 emails = dict(db.execute("SELECT id, email FROM guardian_user"))
             finally:
                 db.execute("ROLLBACK")
-            return Summary({emails[number]: user for number, user in found.users.items()}, found.routes)  # type: ignore[index]
+            return [Summary({emails[number]: user for number, user in p.users.items()}, p.routes) for p in parts]  # type: ignore[index]
 
-        try:
-            return await self._with_connection(read)
-        except Purged:
-            raise StorageError(
-                "the single events at the edge of this window have been deleted (see retention.events_days): "
-                "let it begin and end at a full 5 minutes"
-            ) from None
+        return await self._with_connection(read)
 
     async def seal(self, now: datetime) -> int:
         """See UsageRepository."""
-
-        def seal(db: sqlite3.Connection) -> int:
-            total = 0
-            while (written := seal_next(db, micros(now))) is not None:
-                total += written
-            return total
-
-        return await self._with_connection(seal)
+        return await self._with_connection(lambda db: seal(db, micros(now)))
 
     async def recent_failures(
         self, start: datetime, end: datetime, *, per_user: int, users: Sequence[str] | None = None
@@ -123,7 +114,7 @@ class SqliteRepository:
                 ) WHERE place <= ?
             ) ORDER BY e.id
         """
-        window = (micros(start) << SEQUENCE_BITS, micros(end) << SEQUENCE_BITS)
+        window = ids(micros(start), micros(end))
         found: dict[str, list[Event]] = {}
         for row in await self._read(sql, (*window, *(users or ()), per_user)):
             found.setdefault(row[1], []).append(_event(row))
@@ -142,47 +133,11 @@ class SqliteRepository:
 
     async def erase_user(self, email: str) -> bool:
         """See UsageRepository. The address makes way for an unlinkable name; sessions go."""
-
-        def erase(db: sqlite3.Connection) -> bool:
-            db.execute("BEGIN IMMEDIATE")
-            try:
-                row = db.execute("SELECT id FROM guardian_user WHERE email = ?", (email,)).fetchone()
-                if row:
-                    gone = f"erased-{secrets.token_hex(8)}"
-                    db.execute("UPDATE guardian_user SET email = ? WHERE id = ?", (gone, row[0]))
-                    db.execute("DELETE FROM guardian_session WHERE user = ?", row)
-                    # Writers that know the old number must ask again, or the person's next visit would be nobody's.
-                    epoch = secrets.token_hex(8)
-                    db.execute("REPLACE INTO guardian_meta VALUES ('dictionary_epoch', ?)", (epoch,))
-                db.execute("COMMIT")
-            except BaseException:
-                db.execute("ROLLBACK")
-                raise
-            db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-            return row is not None
-
-        return await self._with_connection(erase)
+        return await self._with_connection(lambda db: erase(db, email))
 
     async def purge(self, *, events_before: datetime, summaries_before: datetime) -> int:
-        """See UsageRepository. Whole days go, and only such whose summaries are sealed."""
-
-        def purge(db: sqlite3.Connection) -> int:
-            (sealed,) = db.execute(
-                "SELECT coalesce(max(value), 0) FROM guardian_meta WHERE key = 'sealed_until_us'"
-            ).fetchone()
-            before = min(micros(events_before), sealed) // DAY * DAY
-            if before > 0:
-                db.execute("REPLACE INTO guardian_meta VALUES ('purged_until_us', ?)", (before,))
-            gone = _delete_chunks(db, "guardian_event", "id < ?", before << SEQUENCE_BITS)
-            _delete_chunks(db, "guardian_session", "end_us < ?", before)
-            db.execute("DELETE FROM guardian_summary WHERE start_us + span_us <= ?", (micros(summaries_before),))
-            db.execute("DELETE FROM guardian_recorder WHERE seen_us < ?", (before,))
-            while db.execute("PRAGMA freelist_count").fetchone()[0] > PURGE_PAGES:
-                db.execute(f"PRAGMA incremental_vacuum({PURGE_PAGES})").fetchall()
-            db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-            return gone
-
-        return await self._with_connection(purge)
+        """See UsageRepository. Whole 5 minutes of events go, once they are summarised, and whole days of summaries."""
+        return await self._with_connection(lambda db: purge(db, micros(events_before), micros(summaries_before)))
 
     async def stats(self) -> StorageStats:
         """See UsageRepository."""
@@ -212,10 +167,12 @@ class SqliteRepository:
         """Run work that takes long, or writes, in a thread with a connection of its own."""
 
         def run() -> T:
+            if not os.path.exists(self._path):
+                raise StorageError(f"the database {self._path} is gone")
             try:
                 with closing(connect(self._path, timeout=10.0)) as db:
                     return work(db)
-            except sqlite3.Error as error:
+            except (sqlite3.Error, zlib.error) as error:
                 raise StorageError(f"the database {self._path} does not answer: {error}") from error
 
         if self._reader is None:
@@ -241,14 +198,3 @@ def _event(row: Sequence[Any]) -> Event:
 
 def _marks(values: Sequence[Any]) -> str:
     return ", ".join("?" * len(values))
-
-
-def _delete_chunks(db: sqlite3.Connection, table: str, where: str, bound: int) -> int:
-    gone = 0
-    while True:
-        cursor = db.execute(
-            f"DELETE FROM {table} WHERE id IN (SELECT id FROM {table} WHERE {where} LIMIT {PURGE_ROWS})", (bound,)
-        )
-        gone += cursor.rowcount
-        if cursor.rowcount < PURGE_ROWS:
-            return gone

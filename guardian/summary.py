@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import ceil, exp, floor, log
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from tracker.event import SESSION_GAP_US, Event
 
 RATIO = 1.02
 """Two durations in one bin of the histogram differ by less than 2 %, so a bin's middle is within 1 % of either."""
 _LOG_RATIO = log(RATIO)
+
+Key = TypeVar("Key")
 
 
 class Route(NamedTuple):
@@ -54,7 +56,10 @@ class RouteTotals:
 
 @dataclass(slots=True)
 class Summary:
-    """Totals per user and per route. Made by `of`, joined by `merge`; never changed after that."""
+    """Totals per user and per route. Made by `of`, joined by `merge_all`; never changed after that.
+
+    A user is an e-mail address, or in a store the number that stands for one.
+    """
 
     users: dict[str, UserTotals] = field(default_factory=dict)
     routes: dict[Route, RouteTotals] = field(default_factory=dict)
@@ -87,7 +92,10 @@ class Summary:
 
     def statuses(self) -> dict[int, int]:
         """Requests by status, over all routes."""
-        return _added(route.statuses for route in self.routes.values())
+        total: dict[int, int] = {}
+        for route in self.routes.values():
+            _add(total, route.statuses)
+        return total
 
     @property
     def requests(self) -> int:
@@ -108,49 +116,44 @@ def active_after(last_us: int, start_us: int, at_us: int) -> int:
 
 def merge(earlier: Summary, later: Summary) -> Summary:
     """The summary of two windows, `later` following `earlier`; associative, with `Summary()` neutral."""
-    users = {email: _copied(user) for email, user in earlier.users.items()}
-    for email, b in later.users.items():
-        a = users.get(email)
-        if a is None:
-            users[email] = _copied(b)
-            continue
-        a.requests += b.requests
-        a.errors += b.errors
-        a.server_errors += b.server_errors
-        # In b alone its first request opened a session; here it may go on one of a.
-        gap = b.first_start_us - a.last_us
-        a.active_us += b.active_us + (gap if gap < SESSION_GAP_US else 0)
-        a.last_us = b.last_us
-        a.features = _added((a.features, b.features))
-    routes = dict(earlier.routes)
-    for key, theirs in later.routes.items():
-        mine = routes.get(key)
-        routes[key] = theirs if mine is None else RouteTotals(
-            _added((mine.statuses, theirs.statuses)), _added((mine.durations, theirs.durations))
-        )  # fmt: skip
-    return Summary(users, routes)
+    return merge_all((earlier, later))
 
 
 def merge_all(summaries: Iterable[Summary]) -> Summary:
-    """The summary of adjacent windows, in the order of time."""
+    """The summary of adjacent windows, in the order of time; the given ones stay as they are."""
     total = Summary()
     for summary in summaries:
-        total = merge(total, summary)
+        for email, user in summary.users.items():
+            known = total.users.get(email)
+            if known is None:
+                total.users[email] = replace(user, features=dict(user.features))
+            else:
+                _follow(known, user)
+        for key, route in summary.routes.items():
+            mine = total.routes.get(key)
+            if mine is None:
+                total.routes[key] = RouteTotals(dict(route.statuses), dict(route.durations))
+            else:
+                _add(mine.statuses, route.statuses)
+                _add(mine.durations, route.durations)
     return total
 
 
-def _copied(user: UserTotals) -> UserTotals:
-    return UserTotals(
-        user.requests, user.errors, user.server_errors, user.first_start_us, user.last_us, user.active_us, user.features
-    )
+def _follow(a: UserTotals, b: UserTotals) -> None:
+    """Count into `a` what the same user did in the next window."""
+    a.requests += b.requests
+    a.errors += b.errors
+    a.server_errors += b.server_errors
+    # In b alone its first request opened a session; here it may go on one of a.
+    gap = b.first_start_us - a.last_us
+    a.active_us += b.active_us + (gap if gap < SESSION_GAP_US else 0)
+    a.last_us = b.last_us
+    _add(a.features, b.features)
 
 
-def _added(counts: Iterable[Mapping]) -> dict:
-    total: dict = {}
-    for part in counts:
-        for key, number in part.items():
-            total[key] = total.get(key, 0) + number
-    return total
+def _add(total: dict[Key, int], counts: Mapping[Key, int]) -> None:
+    for key, number in counts.items():
+        total[key] = total.get(key, 0) + number
 
 
 def active_minutes(user: UserTotals, window_start_us: int) -> int:

@@ -1,0 +1,363 @@
+"""What every store of events must do; for SQLite, its totals are those of plain SQL over the published tables."""
+
+import asyncio
+import os
+import sqlite3
+from collections import Counter
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from guardian.repository import StorageError, WindowGone
+from guardian.sqlite import SqliteRepository
+from guardian.summary import Summary
+from tracker.event import Event, Failure
+
+DAY = datetime(2026, 3, 2, tzinfo=UTC)
+NOW = DAY + timedelta(days=2)
+
+
+def moment(minutes):
+    return DAY + timedelta(minutes=minutes)
+
+
+def event(minutes, user="ada@example.com", status=200, feature="chat", duration_ms=120):
+    failure = None if status < 400 else Failure(f"HTTP {status}", "No such thing")
+    at_us = int(moment(minutes).timestamp()) * 1_000_000
+    return Event(at_us, user, f"/{feature}", "GET", feature, status, duration_ms * 1000, failure)
+
+
+@pytest.fixture
+async def repository(tmp_path):
+    found = await SqliteRepository.open(tmp_path / "guardian.db")
+    yield found
+    await found.close()
+
+
+@pytest.fixture
+def sql(tmp_path):
+    """Plain SQL over the published tables, beside the repository."""
+    with closing(sqlite3.connect(tmp_path / "guardian.db", isolation_level=None)) as db:
+        yield lambda text, *values: db.execute(text, values).fetchall()
+
+
+async def whole(repository, start=DAY - timedelta(days=30), end=DAY + timedelta(days=30)):
+    return Summary.of([e async for chunk in repository.events(start, end) for e in chunk])
+
+
+async def test_events_come_back_as_they_were_in_the_order_of_time(repository):
+    found = [event(3), event(1, status=404), event(2, "bob@example.com", 500)]
+    assert await repository.write(found) == 3
+    chunks = [chunk async for chunk in repository.events(DAY, NOW)]
+    assert chunks == [sorted(found, key=lambda e: e.at_us)]
+    failed = [chunk async for chunk in repository.events(DAY, NOW, failed_only=True)]
+    assert failed == [[found[1], found[2]]]
+
+
+async def test_windows_are_half_open(repository):
+    await repository.write([event(1), event(2)])
+    assert (await repository.summary(moment(1), moment(2))).requests == 1
+    assert [len(chunk) async for chunk in repository.events(moment(1), moment(2))] == [1]
+
+
+async def test_a_poison_event_costs_only_itself(repository):
+    assert await repository.write([event(1), event(2, "\ud800"), event(3)]) == 2
+
+
+async def test_nothing_stored_is_nothing_and_no_error(repository):
+    assert await repository.seal(NOW) == 0
+    assert await repository.summary(DAY, NOW) == Summary()
+    assert await repository.summaries([DAY, NOW, NOW + timedelta(days=1)]) == [Summary(), Summary()]
+    stats = await repository.stats()
+    assert (stats.events, stats.users, stats.oldest, stats.newest) == (0, 0, None, None)
+    assert await repository.export_user("ada@example.com") is None
+    assert await repository.erase_user("ada@example.com") is False
+    assert await repository.purge(events_before=NOW, summaries_before=NOW) == 0
+    assert await repository.recorders() == []
+
+
+async def test_sealing_writes_each_closed_bucket_once(repository, sql):
+    await repository.write([event(1), event(61), event(60 * 25)])
+    assert await repository.seal(moment(5)) == 0  # within the grace of 60 s
+    assert await repository.seal(moment(6)) == 1
+    assert await repository.seal(NOW) == 2 + 3 + 1  # 5 minutes, hours, one whole day
+    assert await repository.seal(NOW) == 0
+    assert Counter(span for (span,) in sql("SELECT span_us / 60000000 FROM guardian_summary")) == {5: 3, 60: 3, 1440: 1}
+
+
+async def test_seals_hold_no_address(repository, sql):
+    await repository.write([event(1)])
+    await repository.seal(NOW)
+    await repository.erase_user("ada@example.com")
+    assert len((await repository.summary(DAY, NOW)).users) == 1
+    assert "ada@example.com" not in (await repository.summary(DAY, NOW)).users
+
+
+async def test_an_event_that_comes_late_counts_before_and_after_it_is_sealed_again(repository, sql):
+    await repository.write([event(1), event(200)])
+    await repository.seal(NOW)
+    await repository.write([event(2, "bob@example.com"), event(-600)])
+    window = (DAY - timedelta(days=1), NOW)
+    assert (await repository.summary(*window)).requests == 4
+    assert await repository.seal(NOW) == 2 + 2 + 2  # two of 5 minutes, their hours, their days
+    assert sql("SELECT * FROM guardian_dirty") == []
+    assert await repository.summary(*window) == await whole(repository)
+
+
+minutes = st.one_of(st.integers(-200, 3000), st.integers(0, 20))
+batches = st.lists(
+    st.lists(
+        st.builds(
+            event,
+            minutes,
+            st.sampled_from(["ada@example.com", "bob@example.com", "anonymous"]),
+            st.sampled_from([200, 404, 500]),
+            st.sampled_from(["chat", "documents"]),
+            st.integers(0, 3_000_000),
+        ),
+        min_size=1,
+        max_size=8,
+    ),
+    max_size=5,
+)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    batches, st.lists(st.integers(-200, 3100), max_size=5), st.lists(st.integers(-300, 3100), min_size=2, max_size=4)
+)
+def test_seals_late_events_erasure_and_restarts_change_no_total(tmp_path_factory, batches, seals, edges):
+    asyncio.run(_seals_change_nothing(tmp_path_factory.mktemp("law"), batches, seals, sorted(edges)))
+
+
+async def _seals_change_nothing(folder, batches, seals, edges):
+    repository = await SqliteRepository.open(folder / "guardian.db")
+    for place in range(max(len(batches), len(seals))):
+        if place < len(batches):
+            await repository.write(batches[place])
+        if place < len(seals):
+            await repository.seal(moment(seals[place]))
+        if place == 2:
+            await repository.erase_user("bob@example.com")
+            await repository.close()
+            repository = await SqliteRepository.open(folder / "guardian.db")
+    ends = [moment(minute) for minute in edges]
+    expected = [await whole(repository, a, b) for a, b in pairwise(ends)]
+    assert await repository.summaries(ends) == expected
+    await repository.seal(moment(4000))
+    assert await repository.summaries(ends) == expected
+    await repository.close()
+
+
+async def test_totals_are_those_of_plain_sql_over_the_published_tables(repository, sql):
+    found = [event(n * 7 % 2900, f"u{n % 5}@example.com", [200, 200, 404, 500][n % 4], f"f{n % 3}") for n in range(600)]
+    await repository.write(found)
+    await repository.seal(moment(2000))
+    start, end = moment(33), moment(2777)
+    summary = await repository.summary(start, end)
+    window = (start.isoformat(timespec="microseconds"), end.isoformat(timespec="microseconds"))
+    where = "FROM feature_usage WHERE timestamp >= ? AND timestamp < ?"
+    by_user = sql(f"SELECT user_email, count(*), sum(NOT success), sum(status_code >= 500) {where} GROUP BY 1", *window)
+    assert {e: (u.requests, u.errors, u.server_errors) for e, u in summary.users.items()} == {
+        row[0]: row[1:] for row in by_user
+    }
+    by_route = sql(f"SELECT feature_name, endpoint, method, status_code, count(*) {where} GROUP BY 1, 2, 3, 4", *window)
+    assert {(*r, s, n) for r, t in summary.routes.items() for s, n in t.statuses.items()} == set(by_route)
+    errors = sql("SELECT count(*) FROM user_errors WHERE timestamp >= ? AND timestamp < ?", *window)
+    assert errors == [(summary.errors,)]
+
+
+async def test_active_time_is_that_of_the_published_sessions(repository, sql):
+    await repository.write([event(m) for m in (0, 10, 35, 80, 100, 200)])
+    await repository.seal(moment(90))
+    (seconds,) = sql("SELECT sum(duration_seconds) FROM user_sessions")[0]
+    summary = await repository.summary(DAY - timedelta(hours=1), NOW)
+    assert seconds == 35 * 60 + 20 * 60
+    assert summary.users["ada@example.com"].active_us // 1_000_000 == seconds
+
+
+async def test_the_newest_failures_of_each_user_oldest_first(repository):
+    await repository.write([event(n, status=404) for n in range(5)] + [event(9, "bob@example.com", 500), event(10)])
+    found = await repository.recent_failures(DAY, NOW, per_user=2)
+    assert found == {
+        "ada@example.com": [event(3, status=404), event(4, status=404)],
+        "bob@example.com": [event(9, "bob@example.com", 500)],
+    }
+    assert set(await repository.recent_failures(DAY, NOW, per_user=2, users=["bob@example.com"])) == {"bob@example.com"}
+    assert await repository.recent_failures(DAY, NOW, per_user=2, users=[]) == {}
+
+
+async def test_everything_about_a_person_is_exported(repository):
+    await repository.write([event(1), event(2, status=404), event(3, "bob@example.com")])
+    found = await repository.export_user("ada@example.com")
+    assert {name: len(rows) for name, rows in found.items()} == {
+        "user_sessions": 1, "feature_usage": 2, "user_errors": 1,
+    }  # fmt: skip
+    assert found["user_errors"][0]["error_message"] == "No such thing"
+    assert {row["user_email"] for rows in found.values() for row in rows} == {"ada@example.com"}
+
+
+async def test_erasing_leaves_totals_and_no_trace_in_the_files(repository, tmp_path, sql):
+    await repository.write([event(1), event(40), event(2, "bob@example.com")])
+    await repository.seal(NOW)
+    assert await repository.erase_user("ada@example.com") is True
+    assert await repository.erase_user("ada@example.com") is False
+    assert (await repository.summary(DAY, NOW)).requests == 3
+    assert await repository.export_user("ada@example.com") is None
+    assert sql("SELECT DISTINCT user_email FROM user_sessions") == [("bob@example.com",)]
+    sql("PRAGMA wal_checkpoint(TRUNCATE)")
+    for name in os.listdir(tmp_path):
+        assert b"ada@example.com" not in (tmp_path / name).read_bytes()
+
+
+async def test_a_person_who_comes_back_after_erasure_begins_anew(repository):
+    await repository.write([event(1)])
+    await repository.erase_user("ada@example.com")
+    await repository.write([event(2)])
+    found = await repository.export_user("ada@example.com")
+    assert len(found["feature_usage"]) == 1
+
+
+async def test_those_who_did_not_sign_in_are_no_person_to_erase(repository):
+    await repository.write([event(1, "anonymous")])
+    assert await repository.erase_user("anonymous") is False
+
+
+async def test_purged_events_live_on_in_summaries(repository):
+    await repository.write([event(n, f"u{n % 3}@example.com") for n in range(2880)])
+    before = await repository.summaries([DAY, moment(1435), NOW])
+    assert await repository.purge(events_before=moment(1436), summaries_before=DAY) == 1435
+    assert (await repository.stats()).oldest == moment(1435)
+    assert await repository.summaries([DAY, moment(1435), NOW]) == before
+
+
+async def test_a_window_that_begins_within_purged_minutes_is_refused_and_not_zero(repository):
+    await repository.write([event(1), event(100)])
+    await repository.purge(events_before=moment(60), summaries_before=DAY)
+    with pytest.raises(WindowGone) as refused:
+        await repository.summary(moment(2), NOW)
+    assert str(refused.value) == (
+        "the single events at the edge of this window have been deleted (see retention.events_days): "
+        "let it begin and end at full 5 minutes"
+    )
+    assert (await repository.summary(moment(22), NOW)).requests == 1  # nothing had happened there
+
+
+async def test_an_event_that_comes_after_its_bucket_was_purged_does_not_undo_the_summary(repository):
+    await repository.write([event(1), event(2), event(100)])
+    await repository.purge(events_before=moment(60), summaries_before=DAY)
+    await repository.write([event(3)])
+    assert (await repository.summary(DAY, NOW)).requests == 3
+    await repository.seal(NOW)
+    assert (await repository.summary(DAY, NOW)).requests == 3
+
+
+async def test_old_summaries_go_by_whole_days_and_with_them_names_that_nothing_else_speaks_of(repository, sql):
+    await repository.write([event(1, "old@example.com"), event(2), event(1441), event(1442, "anonymous")])
+    await repository.purge(events_before=NOW, summaries_before=DAY + timedelta(hours=30))
+    names = [name for (name,) in sql("SELECT email FROM guardian_user ORDER BY id")]
+    assert [name for name in names if not name.startswith("erased-")] == ["ada@example.com", "anonymous"]
+    assert (await repository.summary(DAY + timedelta(days=1), NOW)).requests == 2
+    with pytest.raises(WindowGone, match="further than summaries are kept"):
+        await repository.summary(DAY, NOW)
+
+
+async def test_summaries_never_go_before_their_events(repository):
+    await repository.write([event(1), event(1441)])
+    await repository.purge(events_before=DAY, summaries_before=NOW)
+    assert (await repository.summary(DAY, NOW)).requests == 2
+
+
+async def test_a_purge_before_the_year_1970_or_of_nothing_old_deletes_nothing(repository):
+    await repository.write([event(1)])
+    begin = datetime.min.replace(tzinfo=UTC)
+    assert await repository.purge(events_before=begin, summaries_before=begin) == 0
+    assert (await repository.stats()).events == 1
+
+
+async def test_a_purge_ends_where_the_file_cannot_shrink(tmp_path):
+    with closing(sqlite3.connect(tmp_path / "host.db")) as db:
+        db.execute("CREATE TABLE of_the_host (x)")  # made without auto_vacuum: pages are never given back
+    repository = await SqliteRepository.open(tmp_path / "host.db")
+    await repository.write([event(n, feature=f"f{n}") for n in range(2000)])
+    assert await repository.purge(events_before=NOW, summaries_before=NOW) == 2000
+    await repository.close()
+
+
+async def test_the_file_shrinks_after_a_purge(repository, tmp_path):
+    await repository.write([event(n % 1440, f"u{n % 3}@example.com") for n in range(60_000)])
+    full = (await repository.stats()).size_bytes
+    assert await repository.purge(events_before=NOW, summaries_before=NOW) == 60_000
+    assert (tmp_path / "guardian.db").stat().st_size < full / 3
+
+
+async def test_the_widest_window_there_is_has_an_answer(repository):
+    await repository.write([event(1)])
+    edges = (datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC))
+    assert (await repository.summary(*edges)).requests == 1
+    assert [len(chunk) async for chunk in repository.events(*edges)] == [1]
+
+
+async def test_the_heartbeats_of_recorders_the_latest_first(repository, sql):
+    for name, seen in (("a", 1), ("b", 2)):
+        sql("INSERT INTO guardian_recorder VALUES (?, 0, ?, 5, 4, 1, '0.1.0')", name, seen * 1_000_000)
+    assert [(r.id, r.accepted, r.stored, r.dropped) for r in await repository.recorders()] == [
+        ("b", 5, 4, 1),
+        ("a", 5, 4, 1),
+    ]
+
+
+async def test_a_file_that_is_no_database_is_refused_in_one_sentence(tmp_path):
+    path = tmp_path / "guardian.db"
+    path.write_bytes(b"not a database at all" * 100)
+    with pytest.raises(StorageError) as refused:
+        await SqliteRepository.open(path)
+    assert str(refused.value) == f"the database {path} cannot be opened: file is not a database"
+
+
+async def test_a_folder_that_is_missing_is_refused_in_one_sentence(tmp_path):
+    with pytest.raises(StorageError, match="cannot be opened: unable to open database file"):
+        await SqliteRepository.open(tmp_path / "no" / "guardian.db")
+
+
+async def test_the_database_of_a_newer_version_is_refused(repository, sql, tmp_path):
+    sql("INSERT INTO guardian_migration VALUES ('tracker/0099_future', '')")
+    with pytest.raises(StorageError, match=r"tracker/0099_future.*upgrade usage-guardian"):
+        await SqliteRepository.open(tmp_path / "guardian.db")
+
+
+async def test_a_database_that_was_deleted_is_an_error_and_not_made_anew(repository, tmp_path):
+    os.unlink(tmp_path / "guardian.db")
+    with pytest.raises(StorageError, match="is gone"):
+        await repository.summary(DAY, NOW)
+    assert not (tmp_path / "guardian.db").exists()
+
+
+async def test_a_damaged_summary_is_an_error_and_not_zeros(repository, sql):
+    await repository.write([event(1)])
+    await repository.seal(NOW)
+    sql("UPDATE guardian_summary SET body = x'00'")
+    with pytest.raises(StorageError, match="does not answer"):
+        await repository.summary(DAY, NOW)
+
+
+async def test_a_closed_repository_says_so_and_closes_twice(repository):
+    await repository.close()
+    await repository.close()
+    with pytest.raises(StorageError, match="is closed"):
+        await repository.stats()
+    with pytest.raises(StorageError, match="is closed"):
+        await repository.summary(DAY, NOW)
+
+
+async def test_a_reader_never_makes_the_writer_wait(repository):
+    await repository.write([event(n) for n in range(200)])
+    async for _ in repository.events(DAY, NOW):
+        await repository.write([event(300)])
+        with closing(sqlite3.connect(repository._path, timeout=0)) as db:
+            assert db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] == 0  # nothing holds the log
+        break
