@@ -10,6 +10,7 @@ from http import HTTPStatus
 from typing import Any
 
 from guardian.repository import RecorderHealth, StorageStats
+from guardian.state_schema import micros, moment
 from guardian.summary import RouteTotals, Summary, active_minutes, quantile_ms
 from tracker.event import ANONYMOUS, Event
 
@@ -35,8 +36,9 @@ class TimelineBucket:
 
 def build_report(
     current: Summary,
-    previous: Summary,
+    previous: Summary | None,
     *,
+    previous_start: datetime,
     start: datetime,
     end: datetime,
     now: datetime,
@@ -46,13 +48,14 @@ def build_report(
     stats: StorageStats | None = None,
     recorders: Sequence[RecorderHealth] = (),
 ) -> dict[str, Any]:
-    """The report on `[start, end)` beside the window of the same length before it.
+    """The report on `[start, end)` beside the window before it, from `previous_start` on (None: no longer stored).
 
     The fixed keys are those of docs/architecture.md; `previous`, `anonymous`, `latency_ms`, `features`, `status`,
-    `status_reason`, `timeline`, `privacy` and `generated_at` stand beside them. `failures` holds the newest failed
-    events of each user, oldest first. Users are sorted by errors, then requests, then name. JSON values only.
+    `status_reason`, `timeline`, `privacy`, `recorders` and `generated_at` stand beside them. `failures` holds the
+    newest failed events of each user, oldest first. Users are sorted by errors, then requests, then name. JSON values
+    only.
     """
-    start_us = int(start.timestamp() * 1_000_000)
+    start_us = micros(start)
     status, reason = judge(current, critical_features)
     anonymous = current.users.get(ANONYMOUS)
     return {
@@ -64,8 +67,10 @@ def build_report(
         "error_breakdown": _errors_by_status(current),
         "status": status,
         "status_reason": reason,
-        "previous": {
-            "period_start": _iso(start - (end - start)),
+        "previous": None
+        if previous is None
+        else {
+            "period_start": _iso(previous_start),
             "period_end": _iso(start),
             **_totals(previous),
             "error_breakdown": _errors_by_status(previous),
@@ -82,6 +87,16 @@ def build_report(
             for b in timeline
         ],
         "privacy": _receipt(stats, recorders, now),
+        "recorders": [
+            {
+                "id": each.id,
+                "seen_at": _iso(each.seen_at),
+                "accepted": each.accepted,
+                "stored": each.stored,
+                "dropped": each.dropped,
+            }
+            for each in recorders
+        ],
         "generated_at": _iso(now),
     }
 
@@ -187,7 +202,7 @@ def _error(event: Event) -> dict[str, Any]:
     text = reason_phrase(event.status) if failure is None else failure.message
     if failure is not None and failure.location:
         text = f"{failure.kind}: {text}"
-    at = datetime.fromtimestamp(event.at_us / 1_000_000, UTC)
+    at = moment(event.at_us)
     return {"endpoint": event.endpoint, "error": text, "timestamp": _iso(at), "code": event.status}
 
 

@@ -8,20 +8,23 @@ import os
 import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
+from math import ceil
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from guardian.report import ERRORS_PER_USER, TimelineBucket, build_report
-from guardian.repository import UsageRepository
+from guardian.repository import UsageRepository, WindowGone
 from guardian.summary import Summary, merge_all
 from tracker.event import ANONYMOUS
 
 REPORT_NAME = "usage_report.json"
 """The file in the reports folder that holds the newest report."""
 MAX_HOURS = 720
-_SPANS = (300, 900, 3600, 3 * 3600, 6 * 3600, 86400)
+_SPANS = (300, 900, 1800, 3600, 3 * 3600, 6 * 3600)
 _MOST_BARS = 48
+_YEARS = (1990, 2199)
 
 
 def _utc_now() -> datetime:
@@ -29,7 +32,11 @@ def _utc_now() -> datetime:
 
 
 class UsageGuardian:
-    """Makes reports out of a repository. `clock` gives the present, aware; `timezone` is where days begin."""
+    """Makes reports out of a repository.
+
+    `clock` gives the present, aware. In `timezone` (an IANA name) the bars of the timeline begin. A report is
+    CRITICAL where a feature whose name fits a pattern of `critical_features` fails for everyone.
+    """
 
     def __init__(
         self,
@@ -43,6 +50,7 @@ class UsageGuardian:
         self._repository = repository
         self._reports_dir = Path(reports_dir)
         self._clock = clock
+        self._zone = ZoneInfo(timezone)
         self._critical = tuple(critical_features)
 
     async def generate_report(
@@ -55,28 +63,45 @@ class UsageGuardian:
         """
         now = self._clock()
         start, end = window(now, hours, start_time, end_time)
-        parts = []
-        timeline = []
-        for first, last in _bars(start, end):
-            part = await self._repository.summary(first, last)
-            parts.append(part)
-            timeline.append(_bar(first, part))
+        await self._repository.seal(now)  # so that what is read next is short, whoever runs beside
+        before = start - (end - start)
+        try:
+            previous, bars, parts = await self._read(before, start, end)
+        except WindowGone:
+            if hours is None:
+                raise
+            # Single events do not reach back to the window's first, begun 5 minutes any more: all of them count.
+            start = start - (start - datetime.min.replace(tzinfo=UTC)) % timedelta(minutes=5)
+            before = start - timedelta(hours=hours)
+            previous, bars, parts = await self._read(before, start, end)
         current = merge_all(parts)
-        previous = await self._repository.summary(start - (end - start), start)
         failures = await self._repository.recent_failures(start, end, per_user=ERRORS_PER_USER)
         stats, recorders = await self._repository.stats(), await self._repository.recorders()
         return build_report(
             current,
             previous,
+            previous_start=before,
             start=start,
             end=end,
             now=now,
             failures=failures,
-            timeline=timeline,
+            timeline=[_bar(first, part) for first, part in zip(bars, parts, strict=True)],
             critical_features=self._critical,
             stats=stats,
             recorders=recorders,
         )
+
+    async def _read(
+        self, before: datetime, start: datetime, end: datetime
+    ) -> tuple[Summary | None, list[datetime], list[Summary]]:
+        """The summary of [before, start), None where it is no longer stored; the starts of the bars of [start, end)
+        and their summaries."""
+        edges = bar_edges(start, end, self._zone)
+        try:
+            previous, *parts = await self._repository.summaries([before, *edges])
+        except WindowGone:
+            previous, parts = None, await self._repository.summaries(edges)
+        return previous, edges[:-1], parts
 
     async def generate_and_save_report(
         self, hours: int | None = None, *, start_time: datetime | None = None, end_time: datetime | None = None
@@ -105,22 +130,35 @@ def window(now: datetime, hours: int | None, start: datetime | None, end: dateti
     for name, value in (("start_time", start), ("end_time", end)):
         if value.tzinfo is None:
             raise ValueError(f"{name} = {value.isoformat()} has no time zone: add one, such as +00:00")
+        if not _YEARS[0] <= value.year <= _YEARS[1]:
+            raise ValueError(f"{name} = {value.isoformat()} must lie in the years {_YEARS[0]} to {_YEARS[1]}")
     if not start < end:
         raise ValueError(f"start_time = {start.isoformat()} must lie before end_time = {end.isoformat()}")
     return start.astimezone(UTC), end.astimezone(UTC)
 
 
-def _bars(start: datetime, end: datetime) -> list[tuple[datetime, datetime]]:
-    """The window cut at full 5 minutes, hours or days, into at most 50 pieces; the first and last may be ragged."""
+def bar_edges(start: datetime, end: datetime, zone: ZoneInfo) -> list[datetime]:
+    """Where the bars of the timeline begin, then `end`: about 50, all of one length but for the first and the last.
+
+    They begin at full 5 minutes, hours or days of the zone's clock; a day on which the clock changes begins anew.
+    """
     length = (end - start).total_seconds()
-    span = next((s for s in _SPANS if length / s <= _MOST_BARS), _SPANS[-1])
-    step = timedelta(seconds=span)
-    first = datetime.fromtimestamp(start.timestamp() // span * span, UTC)
-    edges = [start]
-    while (first := first + step) < end:
-        if first > start:
-            edges.append(first)
-    return list(zip(edges, [*edges[1:], end], strict=True))
+    span = next((timedelta(seconds=s) for s in _SPANS if length / s <= _MOST_BARS), None)
+    days = 1 if span else ceil(length / 86400 / _MOST_BARS)
+    day, edges = start.astimezone(zone).date(), [start]
+    while (midnight := _midnight(day, zone)) < end:
+        following = _midnight(day + timedelta(days=days), zone)
+        at = midnight
+        while at < min(following, end):
+            if at > start:
+                edges.append(at)
+            at = at + span if span else following
+        day += timedelta(days=days)
+    return [*edges, end]
+
+
+def _midnight(day: date, zone: ZoneInfo) -> datetime:
+    return datetime.combine(day, time(), zone).astimezone(UTC)
 
 
 def _bar(start: datetime, part: Summary) -> TimelineBucket:

@@ -1,0 +1,155 @@
+import json
+import os
+import sqlite3
+import stat
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from guardian import UsageGuardian
+from guardian.repository import StorageError
+from guardian.sqlite import SqliteRepository
+from tracker.event import Event, Failure
+
+NOW = datetime(2026, 3, 31, 12, 3, 7, 250_000, tzinfo=UTC)
+
+
+def event(ago, user="ada@example.com", status=200, feature="chat_message"):
+    at_us = (NOW - ago - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
+    failure = None if status < 400 else Failure(f"HTTP {status}", "File too large")
+    return Event(at_us, user, f"/api/{feature}", "POST", feature, status, 250_000, failure)
+
+
+@pytest.fixture
+async def repository(tmp_path):
+    found = await SqliteRepository.open(tmp_path / "guardian.db")
+    yield found
+    await found.close()
+
+
+@pytest.fixture
+def guardian(repository, tmp_path):
+    return UsageGuardian(repository, reports_dir=tmp_path / "reports", clock=lambda: NOW)
+
+
+def some_weeks():
+    return [
+        event(timedelta(seconds=n * 1733), f"u{n % 7}@example.com" if n % 9 else "anonymous",
+              [200, 201, 200, 413, 200, 500][n % 6], f"f{n % 12}")
+        for n in range(4000)
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("hours", [1, 2, 24, 167, 720])
+async def test_a_report_says_what_plain_sql_over_the_published_tables_says(guardian, repository, tmp_path, hours):
+    await repository.write(some_weeks())
+    report = await guardian.generate_report(hours=hours)
+    with closing(sqlite3.connect(tmp_path / "guardian.db")) as db:
+
+        def sql(text, start, end):
+            window = [t.isoformat(timespec="microseconds") for t in (start, end)]
+            return db.execute(text.replace("WINDOW", "timestamp >= ? AND timestamp < ?"), window).fetchall()
+
+        start = NOW - timedelta(hours=hours)
+        totals = (
+            "SELECT count(DISTINCT CASE WHEN user_email != 'anonymous' THEN user_email END), count(*), "
+            "coalesce(sum(NOT success), 0) FROM feature_usage WHERE WINDOW"
+        )
+        for part, window in ((report, (start, NOW)), (report["previous"], (start - (NOW - start), start))):
+            assert (part["active_users"], part["total_requests"], part["total_errors"]) == sql(totals, *window)[0]
+        users = (
+            "SELECT user_email, count(*), sum(NOT success) FROM feature_usage "
+            "WHERE WINDOW AND user_email != 'anonymous' GROUP BY 1 ORDER BY 3 DESC, 2 DESC, 1"
+        )
+        assert [(u["email"], u["requests_count"], u["errors_count"]) for u in report["users"]] == sql(users, start, NOW)
+        features = (
+            "SELECT feature_name, count(*) FROM feature_usage WHERE WINDOW GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 10"
+        )
+        assert [(f["name"], f["count"]) for f in report["top_features"]] == sql(features, start, NOW)
+        codes = "SELECT CAST(status_code AS TEXT), count(*) FROM feature_usage WHERE WINDOW AND NOT success GROUP BY 1"
+        assert report["error_breakdown"] == dict(sql(codes, start, NOW))
+        newest = (
+            "SELECT endpoint, error_message, timestamp, error_code FROM user_errors WHERE WINDOW AND user_email = '{}' "
+            "ORDER BY timestamp DESC LIMIT 20"
+        )
+        for user in report["users"]:
+            rows = [
+                (e["endpoint"], e["error"], datetime.fromisoformat(e["timestamp"]), e["code"]) for e in user["errors"]
+            ]
+            expected = sql(newest.format(user["email"]), start, NOW)
+            assert rows == [(a, b, datetime.fromisoformat(c), d) for a, b, c, d in reversed(expected)]
+    assert sum(bar["requests"] for bar in report["timeline"]) == report["total_requests"]
+    assert len(report["timeline"]) <= 50
+    assert report["privacy"]["events"] == 4000
+
+
+async def test_the_report_is_saved_whole_and_for_its_owner_only(guardian, repository, tmp_path):
+    await repository.write([event(timedelta(minutes=5))])
+    report, path = await guardian.generate_and_save_report(hours=6)
+    assert path == tmp_path / "reports" / "usage_report.json"
+    assert json.loads(path.read_text()) == report
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert os.listdir(path.parent) == ["usage_report.json"]
+
+
+async def test_a_report_that_cannot_be_saved_leaves_the_old_one(guardian, repository, monkeypatch):
+    await guardian.generate_and_save_report(hours=1)
+    _, path = await guardian.generate_and_save_report(hours=2)
+    old = path.read_text()
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError):
+        await guardian.generate_and_save_report(hours=3)
+    assert path.read_text() == old
+    assert os.listdir(path.parent) == ["usage_report.json"]
+
+
+async def test_a_window_of_ones_own_in_any_zone(guardian, repository):
+    await repository.write([event(timedelta(hours=1)), event(timedelta(hours=3))])
+    east = datetime.fromisoformat("2026-03-31T12:00:00+02:00")
+    report = await guardian.generate_report(start_time=east, end_time=east + timedelta(hours=2))
+    assert report["total_requests"] == 1
+    assert report["period_start"] == "2026-03-31T10:00:00+00:00"
+
+
+async def test_a_failing_store_is_an_error_and_never_a_report_of_zeros(guardian, repository, tmp_path):
+    await repository.write([event(timedelta(hours=1))])
+    with closing(sqlite3.connect(tmp_path / "guardian.db")) as db:
+        db.execute("ALTER TABLE guardian_event RENAME TO elsewhere")
+    with pytest.raises(StorageError, match="does not answer"):
+        await guardian.generate_and_save_report(hours=2)
+    assert not (tmp_path / "reports").exists()
+
+
+async def test_reports_that_reach_back_behind_retention_stay_true(guardian, repository):
+    await repository.write([*some_weeks(), event(timedelta(hours=720, minutes=2))])
+    before = await guardian.generate_report(hours=720)
+    await repository.purge(events_before=NOW - timedelta(days=7), summaries_before=NOW - timedelta(days=700))
+    report = await guardian.generate_report(hours=720)
+    # The window now begins at full 5 minutes, and says so; the one before it is as long.
+    assert report["period_start"] == "2026-03-01T12:00:00+00:00"
+    assert report["previous"]["period_start"] == "2026-01-30T12:00:00+00:00"
+    assert report["total_requests"] - before["total_requests"] == 1
+    short = await guardian.generate_report(hours=2)
+    assert short["period_start"] == "2026-03-31T10:03:07.250000+00:00"
+
+
+async def test_a_window_before_that_is_no_longer_stored_is_none(guardian, repository):
+    await repository.write(some_weeks())
+    await repository.purge(events_before=NOW - timedelta(days=7), summaries_before=NOW - timedelta(days=31))
+    report = await guardian.generate_report(hours=720)
+    assert report["previous"] is None
+    assert report["total_requests"] > 1000
+
+
+async def test_an_erased_person_is_in_no_new_report(guardian, repository):
+    await repository.write([event(timedelta(minutes=5), status=413), event(timedelta(days=2))])
+    await guardian.generate_report(hours=720)
+    await repository.erase_user("ada@example.com")
+    report = await guardian.generate_report(hours=720)
+    assert "ada@example.com" not in json.dumps(report)
+    assert (report["active_users"], report["total_requests"]) == (1, 2)

@@ -1,0 +1,238 @@
+import json
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from guardian.report import TimelineBucket, build_report, judge
+from guardian.repository import RecorderHealth, StorageStats
+from guardian.summary import Summary
+from guardian.usage import bar_edges, window
+from tracker.event import Event, Failure
+
+START = datetime(2026, 3, 2, 8, tzinfo=UTC)
+END = START + timedelta(hours=2)
+
+
+def at(minutes, user="ada@example.com", status=200, feature="chat_message", failure=None, duration_ms=100):
+    us = int((START + timedelta(minutes=minutes)).timestamp()) * 1_000_000
+    return Event(us, user, f"/api/{feature}", "POST", feature, status, duration_ms * 1000, failure)
+
+
+def report(events, previous=(), **more):
+    failed = {}
+    for event in events:
+        if event.failure and event.user != "anonymous":
+            failed.setdefault(event.user, []).append(event)
+    return build_report(
+        Summary.of(events), None if previous is None else Summary.of(previous),
+        previous_start=START - (END - START), start=START, end=END, now=END, failures=failed, **more,
+    )  # fmt: skip
+
+
+def test_the_whole_report_in_the_published_format():
+    found = report(
+        [
+            at(1),
+            at(11),
+            at(20, "bob@example.com", 413, "documents", Failure("HTTP 413", "File too large")),
+            at(21, "anonymous", 404, "(unmatched)", Failure("HTTP 404", "Not Found")),
+            at(31, status=500, failure=Failure("KeyError", "Internal Server Error", "app.py:7 chat")),
+        ],
+        [at(-60)],
+        timeline=[TimelineBucket(START, 5, 3, 2)],
+        stats=StorageStats(6, 2, START, END, 4096),
+        recorders=[RecorderHealth("r1", START, END, 10, 9, 1, "0.1.0")],
+    )
+    assert json.loads(json.dumps(found)) == {
+        "period_start": "2026-03-02T08:00:00+00:00",
+        "period_end": "2026-03-02T10:00:00+00:00",
+        "active_users": 2,
+        "total_requests": 5,
+        "total_errors": 3,
+        "users": [
+            {
+                "email": "ada@example.com",
+                "total_time_minutes": 30,
+                "features_used": ["chat_message"],
+                "requests_count": 3,
+                "errors_count": 1,
+                "errors": [
+                    {
+                        "endpoint": "/api/chat_message",
+                        "error": "KeyError: Internal Server Error",
+                        "timestamp": "2026-03-02T08:31:00+00:00",
+                        "code": 500,
+                    }
+                ],
+            },
+            {
+                "email": "bob@example.com",
+                "total_time_minutes": 0,
+                "features_used": ["documents"],
+                "requests_count": 1,
+                "errors_count": 1,
+                "errors": [
+                    {
+                        "endpoint": "/api/documents",
+                        "error": "File too large",
+                        "timestamp": "2026-03-02T08:20:00+00:00",
+                        "code": 413,
+                    }
+                ],
+            },
+        ],
+        "top_features": [
+            {"name": "chat_message", "count": 3},
+            {"name": "(unmatched)", "count": 1},
+            {"name": "documents", "count": 1},
+        ],
+        "error_breakdown": {"404": 1, "413": 1, "500": 1},
+        "status": "WARNING",
+        "status_reason": "1 of 5 requests met a server error.",
+        "previous": {
+            "period_start": "2026-03-02T06:00:00+00:00",
+            "period_end": "2026-03-02T08:00:00+00:00",
+            "active_users": 1,
+            "total_requests": 1,
+            "total_errors": 0,
+            "error_breakdown": {},
+            "top_features": [{"name": "chat_message", "count": 1}],
+        },
+        "anonymous": {"requests_count": 1, "errors_count": 1},
+        "latency_ms": {"p50": 100.23, "p95": 100.23, "p99": 100.23},
+        "features": [
+            {
+                "name": name,
+                "requests": requests,
+                "errors": 1,
+                "server_errors": server,
+                "error_rate": rate,
+                "latency_ms": {"p50": 100.23, "p95": 100.23, "p99": 100.23},
+            }
+            for name, requests, server, rate in [
+                ("chat_message", 3, 1, 0.3333),
+                ("(unmatched)", 1, 0, 1.0),
+                ("documents", 1, 0, 1.0),
+            ]
+        ],
+        "timeline": [{"start": "2026-03-02T08:00:00+00:00", "requests": 5, "errors": 3, "active_users": 2}],
+        "privacy": {
+            "stored": [
+                "route template", "method", "status", "duration", "time", "verified user", "error type and place",
+            ],
+            "events": 6,
+            "users": 2,
+            "oldest": "2026-03-02T08:00:00+00:00",
+            "size_bytes": 4096,
+            "dropped_events": 1,
+            "last_heartbeat": "2026-03-02T10:00:00+00:00",
+        },
+        "recorders": [
+            {"id": "r1", "seen_at": "2026-03-02T10:00:00+00:00", "accepted": 10, "stored": 9, "dropped": 1}
+        ],
+        "generated_at": "2026-03-02T10:00:00+00:00",
+    }  # fmt: skip
+
+
+def test_a_window_before_that_is_no_longer_stored_is_none_and_not_zeros():
+    assert report([], previous=None)["previous"] is None
+
+
+def test_a_window_without_anything_has_every_key():
+    found = report([])
+    assert (found["active_users"], found["users"], found["top_features"], found["error_breakdown"]) == (0, [], [], {})
+    assert found["latency_ms"] == {"p50": None, "p95": None, "p99": None}
+    assert found["status_reason"] == "Nobody used the app."
+
+
+def test_top_features_are_the_ten_with_the_most_requests():
+    found = report([at(n, feature=f"f{n:02}") for n in range(12)] + [at(20, feature="f11")])
+    assert found["top_features"][0] == {"name": "f11", "count": 2}
+    assert [row["name"] for row in found["top_features"][1:]] == [f"f{n:02}" for n in range(9)]
+
+
+def many(good, *, server=0, client=0):
+    return [at(1)] * good + [at(2, status=500)] * server + [at(2, status=404)] * client
+
+
+@pytest.mark.parametrize(
+    ("events", "critical", "status", "reason"),
+    [
+        ([], (), "OK", "Nobody used the app."),
+        (many(20), (), "OK", "All 20 requests went well."),
+        (many(18, server=2), (), "CRITICAL", "10.0% of the requests met a server error (2 of 20)."),
+        (many(17, server=2), (), "WARNING", "2 of 19 requests met a server error."),
+        (many(99, client=1), (), "OK", "1 of 100 requests failed, none by a fault of the server."),
+        (many(95, client=5), (), "OK", "5 of 100 requests failed, none by a fault of the server."),
+        (many(94, client=6), (), "WARNING", "6.0% of the requests failed (6 of 100)."),
+        (many(999, server=1), (), "WARNING", "1 of 1000 requests met a server error."),
+        (
+            [at(n, f"u{n % 2}", 500) for n in range(5)],
+            ("chat_*",),
+            "CRITICAL",
+            "All 5 requests of chat_message failed.",
+        ),
+        ([at(n, "u0", 500) for n in range(5)], ("chat_*",), "WARNING", "5 of 5 requests met a server error."),
+        ([at(n, f"u{n % 2}", 500) for n in range(5)], ("pay",), "WARNING", "5 of 5 requests met a server error."),
+    ],
+)
+def test_the_status_and_why(events, critical, status, reason):
+    assert judge(Summary.of(events), critical) == (status, reason)
+
+
+@pytest.mark.parametrize(
+    ("asked", "sentence"),
+    [
+        ({"hours": 0}, "hours = 0 must be a whole number from 1 to 720"),
+        ({"hours": 721}, "hours = 721 must be a whole number from 1 to 720"),
+        ({"hours": True}, "hours = True must be a whole number from 1 to 720"),
+        ({"hours": 1.5}, "hours = 1.5 must be a whole number from 1 to 720"),
+        ({"hours": 2, "start": START}, "give hours, or start_time and end_time, not both"),
+        ({}, "give hours, or both start_time and end_time"),
+        ({"start": START}, "give hours, or both start_time and end_time"),
+        (
+            {"start": datetime(2026, 1, 1), "end": END},
+            "start_time = 2026-01-01T00:00:00 has no time zone: add one, such as +00:00",
+        ),
+        (
+            {"start": END, "end": END},
+            "start_time = 2026-03-02T10:00:00+00:00 must lie before end_time = 2026-03-02T10:00:00+00:00",
+        ),
+        (
+            {"start": START, "end": datetime.max.replace(tzinfo=UTC)},
+            "end_time = 9999-12-31T23:59:59.999999+00:00 must lie in the years 1990 to 2199",
+        ),
+    ],
+)
+def test_a_window_that_makes_no_sense_is_refused_in_one_sentence(asked, sentence):
+    with pytest.raises(ValueError) as refused:
+        window(END, asked.get("hours"), asked.get("start"), asked.get("end"))
+    assert str(refused.value) == sentence
+
+
+def test_the_last_hours_end_now():
+    assert window(END, 2, None, None) == (START, END)
+
+
+MARCH = datetime(2026, 2, 28, 23, tzinfo=UTC)
+SUMMER_TIME = datetime(2026, 3, 28, 23, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("zone", "start", "length", "number", "second"),
+    [
+        ("UTC", START, timedelta(hours=2), 24, START + timedelta(minutes=5)),
+        ("UTC", START + timedelta(minutes=7), timedelta(hours=2), 25, START + timedelta(minutes=10)),
+        ("UTC", START, timedelta(days=1), 48, START + timedelta(minutes=30)),
+        ("UTC", START, timedelta(days=7), 29, datetime(2026, 3, 2, 12, tzinfo=UTC)),
+        # 30 times 24 hours end at 01:00 of summer time, in a 31st day.
+        ("Europe/Zurich", MARCH, timedelta(days=30), 31, datetime(2026, 3, 1, 23, tzinfo=UTC)),
+        ("Europe/Zurich", SUMMER_TIME, timedelta(days=49), 25, datetime(2026, 3, 30, 22, tzinfo=UTC)),
+        ("UTC", datetime(1990, 1, 1, tzinfo=UTC), timedelta(days=76_000), 48, datetime(1994, 5, 4, tzinfo=UTC)),
+    ],
+)
+def test_the_bars_of_the_timeline(zone, start, length, number, second):
+    edges = bar_edges(start, start + length, ZoneInfo(zone))
+    assert (len(edges) - 1, edges[0], edges[1], edges[-1]) == (number, start, second, start + length)
+    assert edges == sorted(set(edges))
