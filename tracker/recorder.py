@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import itertools
 import logging
 import os
 import socket
@@ -13,10 +14,10 @@ import weakref
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from itertools import islice
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from tracker.event import Event
+from tracker.error_text import AuthoredTexts, reason_phrase
+from tracker.event import Event, Failure
 from tracker.schema import NewerDatabase
 from tracker.writer import Writer
 
@@ -25,6 +26,8 @@ log = logging.getLogger("tracker")
 HEARTBEAT_SECONDS = 30.0
 """An idle process says that it lives this often."""
 _BACKOFF = (0.05, 0.1, 0.25, 0.5, 1.0, 2.0)
+_LOCK_SECONDS = 2.0  # one attempt's wait for another process' lock; the buffer holds meanwhile
+_serial = itertools.count(1)
 
 
 class Stats(NamedTuple):
@@ -36,17 +39,30 @@ class Stats(NamedTuple):
     queued: int
 
 
-Finish = Callable[[Event], Event]
-"""A last step on each event before it is stored, run in the writer thread."""
+class Unverified(NamedTuple):
+    """A failure whose text has yet to be compared with the literals of the app's code, in the writer thread.
+
+    `candidate` may be what a client sent: it stays out of `repr`, is compared, and forgotten. `endpoint` is the
+    function that answered, or None; it tells which package is the app's own.
+    """
+
+    kind: str
+    candidate: str | None
+    endpoint: Any
+    location: str = ""
+
+    def __repr__(self) -> str:
+        return f"Unverified({self.kind!r})"
 
 
 class Recorder:
     """Takes events from requests and stores them in `database`, in batches, from a thread of its own.
 
     `add` never blocks and never raises; when `buffer_size` events wait, the newest is dropped and counted. A batch
-    goes out when `batch_size` events wait or the oldest has waited `flush_interval` seconds. An event leaves the
-    buffer only when its batch has been committed. A database that cannot be used at all (corrupt, of a newer version)
-    is said once in the log; from then on events are dropped and counted, and the host goes on serving.
+    goes out when `batch_size` events wait, or after `flush_interval` seconds. An event leaves the buffer only when its
+    batch has been committed; a database that is locked or full is tried again. One that cannot be used at all
+    (corrupt, of a newer version) is said once in the log; from then on events are dropped and counted, and the host
+    goes on serving. What waits is stored when the process ends, unless it is killed. A forked child starts anew.
     """
 
     def __init__(
@@ -56,16 +72,19 @@ class Recorder:
         buffer_size: int = 10_000,
         flush_interval: float = 1.0,
         batch_size: int = 500,
-        finish: Finish | None = None,
+        texts: AuthoredTexts | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        if buffer_size < 1 or batch_size < 1 or flush_interval <= 0:
-            raise ValueError("buffer_size and batch_size must be at least 1, and flush_interval above 0 seconds")
+        for name, value in (("buffer_size", buffer_size), ("batch_size", batch_size)):
+            if value < 1:
+                raise ValueError(f"{name} = {value!r} must be at least 1 event")
+        if not 0 < flush_interval <= 3600:
+            raise ValueError(f"flush_interval = {flush_interval!r} must be above 0 and at most 3600 seconds")
         self._database = os.fspath(database)
         self._size = buffer_size
         self._interval = flush_interval
-        self._batch = batch_size
-        self._finish = finish
+        self._batch = min(batch_size, buffer_size)
+        self._texts = texts or AuthoredTexts()
         self._clock = clock
         self._reset()
         _recorders.add(self)
@@ -74,27 +93,35 @@ class Recorder:
         """A fresh start: in a forked child the parent's events, lock and thread are not ours."""
         self._buffer: deque[Event] = deque()
         self._lock = threading.Lock()
+        self._gone = threading.Condition(self._lock)  # notified when events have left the buffer
         self._wake = threading.Event()
-        self._idle = threading.Condition(self._lock)
         self._thread: threading.Thread | None = None
-        self._closing = False
         self._broken = False
         self._accepted = self._stored = self._dropped = 0
-        self._started_us = int(self._clock() * 1_000_000)
-        self.id = f"{socket.gethostname()}:{os.getpid()}:{self._started_us}"
+        self._left = self._goal = 0  # events that have left the buffer, and how many of them somebody waits for
+        self._deadline: float | None = None  # set by close()
+        self._started_us = self._now_us()
+        self.id = f"{socket.gethostname()}:{os.getpid()}:{self._started_us}:{next(_serial)}"
 
     def add(self, event: Event) -> None:
         """Take one event; called from the event loop or from any thread."""
         with self._lock:
             self._accepted += 1
-            if len(self._buffer) >= self._size or self._broken:
+            waiting = len(self._buffer) + 1
+            if waiting > self._size or self._broken:
                 self._dropped += 1
                 return
             self._buffer.append(event)
+            if waiting == self._batch:
+                self._wake.set()
             if self._thread is None:
                 self._start()
-            if len(self._buffer) == self._batch:
-                self._wake.set()
+
+    def add_lost(self) -> None:
+        """Count an event that could not even be made."""
+        with self._lock:
+            self._accepted += 1
+            self._dropped += 1
 
     def stats(self) -> Stats:
         """The four numbers, taken at one moment."""
@@ -102,113 +129,120 @@ class Recorder:
             return Stats(self._accepted, self._stored, self._dropped, len(self._buffer))
 
     def flush(self, timeout: float = 5.0) -> bool:
-        """Wait until everything accepted so far has been stored or dropped; False if that took over `timeout` s."""
+        """Wait until what is queued now has been stored or dropped; False if `timeout` seconds were not enough."""
         with self._lock:
-            if not self._buffer:
-                return True
-            goal = self._accepted
-            if self._thread is None:
+            goal = self._left + len(self._buffer)
+            if self._buffer and self._thread is None:
                 self._start()
+            self._goal = max(self._goal, goal)
             self._wake.set()
-            return self._idle.wait_for(
-                lambda: self._stored + self._dropped >= goal or not self._buffer or self._thread is None, timeout
-            ) and (self._stored + self._dropped >= goal or not self._buffer)
+            return self._gone.wait_for(lambda: self._left >= goal, timeout)
 
     def close(self, timeout: float = 5.0) -> bool:
-        """Store what waits and end the thread; False if that took over `timeout` s. Later events start it again."""
+        """Store what waits and end the thread; False if `timeout` seconds were not enough, and events still wait.
+
+        An event that is added later starts the thread again.
+        """
         with self._lock:
+            if self._buffer and self._thread is None:
+                self._start()
             thread = self._thread
-            if thread is None:
-                return True
-            self._closing = True
+            self._deadline = time.monotonic() + timeout
             self._wake.set()
-        thread.join(timeout)
-        return not thread.is_alive()
+        if thread is not None:
+            thread.join(timeout)
+        with self._lock:
+            return not self._buffer
 
     def _start(self) -> None:
-        self._closing = False
-        self._wake.clear()
+        """Start the writer; the lock is held."""
+        self._deadline = None
         # A daemon thread: a database that hangs must not keep the host from ending. close() drains, at exit too.
-        self._thread = threading.Thread(target=self._run, name="usage-tracker", daemon=True)
-        self._thread.start()
+        thread = threading.Thread(target=self._run, name="usage-tracker", daemon=True)
+        with suppress(RuntimeError):  # no new threads in an interpreter that is ending
+            thread.start()
+            self._thread = thread
 
     def _run(self) -> None:
         writer: Writer | None = None
-        try:
-            failures, last_beat = 0, 0.0
-            while True:
-                wait = _BACKOFF[min(failures, len(_BACKOFF)) - 1] if failures else self._interval
-                self._wake.wait(wait)
-                with self._lock:
-                    self._wake.clear()
-                    closing = self._closing
-                    batch = list(islice(self._buffer, self._batch))
-                    if closing and (not batch or failures > len(_BACKOFF)):
-                        return
-                now = self._clock()
-                if not batch and now - last_beat < HEARTBEAT_SECONDS:
-                    continue
-                try:
-                    if writer is None:
-                        writer = Writer(self._database)
-                    self._write(writer, batch)
-                    failures, last_beat = 0, now
-                except (NewerDatabase, sqlite3.DatabaseError) as error:
-                    if not _usable(error):
-                        self._give_up(error)
-                        return
-                    failures += 1
-                    if failures == len(_BACKOFF):
-                        log.warning("The tracker cannot write to %s and tries again: %s", self._database, error)
-        finally:
-            if writer is not None:
-                with suppress(sqlite3.Error):
-                    writer.close()
+        failures, beat = 0, float("-inf")
+        while True:
+            self._wake.wait(_BACKOFF[min(failures, len(_BACKOFF)) - 1] if failures else self._interval)
             with self._lock:
-                self._thread = None
-                if self._buffer and not self._closing and not self._broken:
-                    self._start()
-                self._idle.notify_all()
+                self._wake.clear()
+                batch = list(itertools.islice(self._buffer, self._batch))
+                if self._deadline is not None and (not batch or time.monotonic() > self._deadline):
+                    # Under the lock, so that the next event finds no thread and starts one.
+                    self._thread = None
+                    break
+            if not batch and 0 <= self._clock() - beat < HEARTBEAT_SECONDS:
+                continue
+            try:
+                if writer is None:
+                    writer = Writer(self._database, timeout=_LOCK_SECONDS)
+                self._store(writer, batch)
+            except (NewerDatabase, sqlite3.Error) as error:
+                if not _may_recover(error):
+                    self._give_up(error)
+                    break
+                failures += 1
+                if failures == len(_BACKOFF):
+                    log.warning("The tracker cannot write to %s and tries on: %s", self._database, error)
+            else:
+                if failures >= len(_BACKOFF):
+                    log.warning("The tracker writes to %s again", self._database)
+                failures, beat = 0, self._clock()
+        if writer is not None:
+            with suppress(sqlite3.Error):
+                writer.close()
 
-    def _write(self, writer: Writer, batch: list[Event]) -> None:
+    def _store(self, writer: Writer, batch: list[Event]) -> None:
         """Commit a batch and take it off the buffer."""
-        finished = batch if self._finish is None else [self._finished(event) for event in batch]
-        with self._lock:
-            counts = (self._accepted, self._stored + len(batch), self._dropped)
-        now_us = int(self._clock() * 1_000_000)
-        stored = writer.write(finished, heartbeat=(self.id, self._started_us, now_us, *counts, VERSION))
+        stored = writer.write([self._verified(event) for event in batch], heartbeat=self._heartbeat)
         with self._lock:
             for _ in batch:
                 self._buffer.popleft()
             self._stored += stored
             self._dropped += len(batch) - stored
-            if self._closing or len(self._buffer) >= self._batch:
+            self._left += len(batch)
+            if len(self._buffer) >= self._batch or self._left < self._goal or self._deadline is not None:
                 self._wake.set()
-            self._idle.notify_all()
+            self._gone.notify_all()
 
-    def _finished(self, event: Event) -> Event:
+    def _heartbeat(self, stored: int, poison: int) -> tuple[Any, ...]:
+        """The row of guardian_recorder, as it is true once a batch of so many events is committed."""
+        with self._lock:
+            counts = (self._accepted, self._stored + stored, self._dropped + poison)
+        return (self.id, self._started_us, self._now_us(), *counts, _version())
+
+    def _verified(self, event: Event) -> Event:
+        """The event with the app author's words in place of a text that nobody has vouched for."""
+        failure: Any = event.failure
+        if type(failure) is not Unverified:
+            return event
         try:
-            assert self._finish is not None
-            return self._finish(event)
-        except Exception:
-            # The text of one error is not worth the event.
-            return event if event.failure is None else event._replace(failure=event.failure._replace(message=""))
+            message = self._texts.message(failure.candidate, event.status, failure.endpoint)
+        except Exception:  # reading an app's code may go wrong in its own ways; the event is worth more than its text
+            message = reason_phrase(event.status)
+        return event._replace(failure=Failure(failure.kind, message, failure.location))
 
     def _give_up(self, error: Exception) -> None:
         log.error("The tracker stops recording into %s: %s. The app goes on.", self._database, error)
         with self._lock:
-            self._broken = True
+            self._broken, self._thread = True, None
             self._dropped += len(self._buffer)
+            self._left += len(self._buffer)
             self._buffer.clear()
+            self._gone.notify_all()
 
+    def _now_us(self) -> int:
+        return int(self._clock() * 1_000_000)
 
-VERSION = "0.1.0"
-"""What the heartbeat says of the program that wrote it."""
 
 _recorders: weakref.WeakSet[Recorder] = weakref.WeakSet()
 
 
-def _usable(error: Exception) -> bool:
+def _may_recover(error: Exception) -> bool:
     """Whether trying again may help: a locked or full database, not a corrupt file or a newer layout.
 
     sqlite3 raises DatabaseError itself, not one of its subclasses, for SQLITE_CORRUPT and SQLITE_NOTADB.
@@ -216,9 +250,19 @@ def _usable(error: Exception) -> bool:
     return not isinstance(error, NewerDatabase) and type(error) is not sqlite3.DatabaseError
 
 
+def _version() -> str:
+    """The version of the program that wrote a heartbeat; "unknown" where it is not installed as a package."""
+    from importlib.metadata import PackageNotFoundError, version  # heavy, and only the writer thread needs it
+
+    try:
+        return version("usage-guardian")
+    except PackageNotFoundError:
+        return "unknown"
+
+
 def _drain_all() -> None:
     for recorder in list(_recorders):
-        recorder.close(timeout=5.0)
+        recorder.close()
 
 
 def _reset_all() -> None:

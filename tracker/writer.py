@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from operator import index
 from typing import Any, TypeVar
 
 from tracker.event import ANONYMOUS, SESSION_GAP_US, Event, Failure
@@ -13,41 +15,46 @@ BUCKET_US = 5 * 60 * 1_000_000
 """The smallest sealed summary covers five minutes; a late event makes the one that it falls into stale."""
 ROUTE_CAP = 5_000
 """At most so many (endpoint, method, feature) triples are told apart; what comes later is `(other)`."""
+FAILURE_CAP = 20_000
+"""At most so many failures are told apart; what comes later is `(other)`."""
 OTHER = "(other)"
 _CACHE_CAP = 50_000
-_MAX_INT = 2**63 - 1
-_MAX_US = _MAX_INT >> SEQUENCE_BITS
+_MAX_US = 2**63 - 1 >> SEQUENCE_BITS
+_MAX_STATUS = 999
 
 Key = TypeVar("Key")
-
-
-class Poison(ValueError):
-    """An event that SQLite cannot hold: a lone surrogate, an integer over 64 bits, a value of a wrong type."""
+Row = tuple[int, int, int, int, int, int | None]
+"""at_us, user, route, status, duration_us, failure."""
+_POISON = (ValueError, TypeError, OverflowError, sqlite3.DataError, sqlite3.InterfaceError, sqlite3.ProgrammingError)
+"""What an event raises that SQLite cannot hold: a lone surrogate, an integer over 64 bits, a value of a wrong type."""
 
 
 class Writer:
-    """One process' way into the database file. Not thread-safe: it belongs to one thread at a time.
+    """One process' way into the database. Not thread-safe: it belongs to one thread at a time.
 
+    `database` is a file's path, whose tables are made where they are missing, or a connection whose tables are there.
+    `timeout` is how many seconds another process' lock on the file is waited for.
     Raises NewerDatabase or sqlite3.Error when it is opened on a file that it cannot use.
     """
 
-    def __init__(self, path: str, *, timeout: float = 5.0) -> None:
-        self.db = connect(path, timeout=timeout)
-        try:
-            migrate(self.db, TRACKER_MIGRATIONS, owner="tracker")
-        except BaseException:
-            self.db.close()
-            raise
-        self._users: dict[str, int] = {}
-        self._routes: dict[tuple[str, str, str], int] = {}
-        self._failures: dict[Failure, int] = {}
+    def __init__(self, database: str | sqlite3.Connection, *, timeout: float = 5.0) -> None:
+        if isinstance(database, sqlite3.Connection):
+            self.db = database
+        else:
+            self.db = connect(database, timeout=timeout)
+            try:
+                migrate(self.db, TRACKER_MIGRATIONS, owner="tracker")
+            except BaseException:
+                self.db.close()
+                raise
         self._epoch: Any = None
+        self._forget()
 
-    def write(self, events: Sequence[Event], *, heartbeat: tuple[Any, ...] | None = None) -> int:
+    def write(self, events: Iterable[Event], *, heartbeat: Callable[[int, int], tuple[Any, ...]] | None = None) -> int:
         """Store a batch in one transaction; how many of it were stored (a poison event costs only itself).
 
-        `heartbeat` is a row of guardian_recorder that is written along. Raises sqlite3.Error where the database does
-        not take the batch; nothing of it is stored then.
+        `heartbeat` is told how many are stored and how many were poison, and returns the row of guardian_recorder that
+        is written along. Raises sqlite3.Error where the database does not take the batch; nothing is stored then.
         """
         db = self.db
         db.execute("BEGIN IMMEDIATE")
@@ -57,13 +64,13 @@ class Writer:
                 # Another process has erased somebody: numbers that were known may stand for nobody now.
                 self._forget()
                 self._epoch = meta.get("dictionary_epoch")
-            rows = self._rows(events)
+            rows, poison = self._rows(events)
             if rows:
                 self._sessions(rows)
-                _insert(db, rows)
-                _mark_late(db, rows, int(meta.get("sealed_until_us") or 0))
+                _mark_late(db, _insert(db, rows), int(meta.get("sealed_until_us") or 0))
             if heartbeat is not None:
-                db.execute("REPLACE INTO guardian_recorder VALUES (?, ?, ?, ?, ?, ?, ?)", heartbeat)
+                row = heartbeat(len(rows), poison)
+                db.execute("REPLACE INTO guardian_recorder VALUES (?, ?, ?, ?, ?, ?, ?)", row)
             db.execute("COMMIT")
         except BaseException:
             self._forget()
@@ -73,126 +80,162 @@ class Writer:
         return len(rows)
 
     def _forget(self) -> None:
-        self._users.clear()
-        self._routes.clear()
-        self._failures.clear()
+        self._users: dict[str, int] = {}
+        self._routes: dict[tuple[str, str, str], int] = {}
+        self._failures: dict[Failure, int] = {}
+        self._anonymous: int | None = None
 
-    def _rows(self, events: Iterable[Event]) -> list[list[Any]]:
-        """The rows of guardian_event, in the order of time, without ids yet but with times; poison left out."""
-        rows = []
+    def _rows(self, events: Iterable[Event]) -> tuple[list[Row], int]:
+        """The rows of guardian_event in the order of time, with times in place of ids; and how many were poison."""
+        rows: list[Row] = []
+        poison = 0
         for event in events:
             try:
                 rows.append(self._row(event))
-            except (Poison, UnicodeEncodeError, OverflowError, sqlite3.InterfaceError, sqlite3.ProgrammingError):
-                continue
+            except _POISON:
+                poison += 1
         rows.sort(key=lambda row: row[0])
-        return rows
+        return rows, poison
 
-    def _row(self, event: Event) -> list[Any]:
-        numbers = (event.at_us, event.status, event.duration_us)
-        if not all(type(n) is int and 0 <= n <= _MAX_INT for n in numbers) or event.at_us > _MAX_US:
-            raise Poison("a number is not a whole number that fits")
-        user = self._users.get(event.user)
-        if user is None:
-            user = self._number(self._users, event.user, "guardian_user (email)", (event.user,))
-        triple = event[2:5]
-        route = self._routes.get(triple)
-        if route is None:
-            route = self._route(triple)
-        failure = None
-        if event.failure is not None:
-            failure = self._failures.get(event.failure)
-            if failure is None:
-                columns = "guardian_failure (kind, message, location)"
-                failure = self._number(self._failures, event.failure, columns, tuple(event.failure))
-        return [event.at_us, user, route, event.status, event.duration_us, failure]
+    def _row(self, event: Event) -> Row:
+        at, user, endpoint, method, feature, status, duration, failure = event
+        if not 0 <= index(duration) <= index(at) <= _MAX_US or not 0 <= index(status) <= _MAX_STATUS:
+            raise ValueError("a number that no request has")
+        user_id = self._users.get(user)
+        if user_id is None:
+            user_id = self._number(self._users, user, "guardian_user", ("email",), (user,))
+            if user == ANONYMOUS:
+                self._anonymous = user_id
+        triple = (endpoint, method, feature)
+        route_id = self._routes.get(triple)
+        if route_id is None:
+            names = ("endpoint", "method", "feature")
+            route_id = self._number(self._routes, triple, "guardian_route", names, triple, ROUTE_CAP)
+        failure_id = None
+        if failure is not None:
+            failure_id = self._failures.get(failure)
+            if failure_id is None:
+                names, values = ("kind", "message", "location"), tuple(failure)
+                failure_id = self._number(self._failures, failure, "guardian_failure", names, values, FAILURE_CAP)
+        return index(at), user_id, route_id, index(status), index(duration), failure_id
 
-    def _route(self, triple: tuple[str, str, str]) -> int:
-        known = "SELECT 1 FROM guardian_route WHERE endpoint = ? AND method = ? AND feature = ?"
-        if not self.db.execute(known, triple).fetchone():
-            (number,) = self.db.execute("SELECT count(*) FROM guardian_route").fetchone()
-            if number >= ROUTE_CAP:
-                return self._number(
-                    self._routes, triple, "guardian_route (endpoint, method, feature)", (OTHER, OTHER, OTHER)
-                )
-        return self._number(self._routes, triple, "guardian_route (endpoint, method, feature)", triple)
-
-    def _number(self, cache: dict[Key, int], key: Key, columns: str, values: tuple[str, ...]) -> int:
-        """The id of a dictionary row, made if it is missing."""
+    def _number(
+        self,
+        cache: dict[Key, int],
+        key: Key,
+        table: str,
+        names: tuple[str, ...],
+        values: tuple[str, ...],
+        cap: int | None = None,
+    ) -> int:
+        """The id of a dictionary row, made if it is missing; that of `(other)` where the table has `cap` rows."""
         if not all(type(value) is str for value in values):
-            raise Poison("a name is not a text")
-        table, names = columns.split(" ", 1)
-        marks = ", ".join("?" * len(values))
-        where = " AND ".join(f"{name} = ?" for name in names.strip("()").split(", "))
-        self.db.execute(f"INSERT OR IGNORE INTO {table} {names} VALUES ({marks})", values)
-        (number,) = self.db.execute(f"SELECT id FROM {table} WHERE {where}", values).fetchone()
+            raise TypeError("a name is not a text")
+        where = " AND ".join(f"{name} = ?" for name in names)
+        known = f"SELECT id FROM {table} WHERE {where}"
+        row = self.db.execute(known, values).fetchone()
+        if row is None:
+            if cap is not None and self.db.execute(f"SELECT count(*) FROM {table}").fetchone()[0] >= cap:
+                values = (OTHER,) * len(values)
+            marks = ", ".join("?" * len(values))
+            self.db.execute(f"INSERT OR IGNORE INTO {table} ({', '.join(names)}) VALUES ({marks})", values)
+            row = self.db.execute(known, values).fetchone()
         if len(cache) >= _CACHE_CAP:
             cache.clear()
-        cache[key] = number
-        return number
+        cache[key] = row[0]
+        return row[0]
 
-    def _sessions(self, rows: Sequence[Sequence[Any]]) -> None:
-        """Extend each user's latest session, or open one where the gap was 30 minutes or more."""
-        anonymous = self._users.get(ANONYMOUS)
-        spans: dict[int, list[tuple[int, int]]] = {}
-        for at_us, user, _, _, duration_us, _ in rows:
-            if user == anonymous:
+    def _sessions(self, rows: Sequence[Row]) -> None:
+        """Extend the sessions that the rows touch, open new ones, and join those that a late event makes one."""
+        spans: dict[int, list[tuple[int, int, int | None]]] = {}
+        first = last = rows[-1][0]
+        for at, user, _, _, duration, _ in rows:
+            if user == self._anonymous:
                 continue
+            start = at - duration
+            first = min(first, start)
             mine = spans.setdefault(user, [])
-            if mine and at_us - duration_us - mine[-1][1] < SESSION_GAP_US:
-                mine[-1] = (mine[-1][0], at_us)
-            else:
-                mine.append((at_us - duration_us, at_us))
-        for user, sessions in spans.items():
-            for start, end in sessions:
-                self._session(user, start, end)
-
-    def _session(self, user: int, start: int, end: int) -> None:
-        near = self.db.execute(
-            "SELECT id, start_us, end_us FROM guardian_session "
-            "WHERE user = ? AND end_us > ? AND start_us < ? ORDER BY end_us",
-            (user, start - SESSION_GAP_US, end + SESSION_GAP_US),
-        ).fetchall()
-        if not near:
-            self.db.execute(
-                "INSERT INTO guardian_session (user, start_us, end_us) VALUES (?, ?, ?)", (user, start, end)
-            )
-            return
-        # What came late may close the gap between two sessions: they were one.
-        first = near[0][0]
-        self.db.executemany("DELETE FROM guardian_session WHERE id = ?", [(row[0],) for row in near[1:]])
-        bounds = (min(start, near[0][1]), max(end, *(row[2] for row in near)))
-        self.db.execute("UPDATE guardian_session SET start_us = ?, end_us = ? WHERE id = ?", (*bounds, first))
+            while mine and start - mine[-1][1] < SESSION_GAP_US:
+                start = min(start, mine.pop()[0])
+            mine.append((start, at, None))
+        stored = self.db.execute(
+            "SELECT s.user, s.start_us, s.end_us, s.id FROM json_each(?) j CROSS JOIN guardian_session s "
+            "ON s.user = j.value WHERE s.end_us > ? AND s.start_us < ?",
+            (json.dumps(list(spans)), first - SESSION_GAP_US, last + SESSION_GAP_US),
+        )
+        for user, start, end, number in stored.fetchall():
+            spans[user].append((start, end, number))
+        opened, extended, joined = [], [], []
+        for user, mine in spans.items():
+            if len(mine) > 1:
+                mine.sort(key=lambda span: span[0])
+            for start, end, ids in _join(mine):
+                known = [span for span in ids if span is not None]
+                if not known:
+                    opened.append((user, start, end))
+                elif len(ids) > 1:
+                    extended.append((start, end, known[0]))
+                    joined += [(number,) for number in known[1:]]
+        self.db.executemany("INSERT INTO guardian_session (user, start_us, end_us) VALUES (?, ?, ?)", opened)
+        self.db.executemany("UPDATE guardian_session SET start_us = ?, end_us = ? WHERE id = ?", extended)
+        self.db.executemany("DELETE FROM guardian_session WHERE id = ?", joined)
 
     def close(self) -> None:
         """Close the connection; safe to call twice."""
         self.db.close()
 
 
-def write_events(db: sqlite3.Connection, events: Sequence[Event]) -> int:
+def write_events(db: sqlite3.Connection, events: Iterable[Event]) -> int:
     """Store a batch through a connection of the caller's, whose tables are there; how many were stored."""
-    writer = Writer.__new__(Writer)
-    writer.db, writer._users, writer._routes, writer._failures, writer._epoch = db, {}, {}, {}, None
-    return writer.write(events)
+    return Writer(db).write(events)
 
 
-def _insert(db: sqlite3.Connection, rows: Sequence[list[Any]]) -> None:
-    """Give each row an id of its own, its time and a sequence number, and insert it."""
-    # Another process may have taken numbers in this span; more than 1,024 in one microsecond run on into the next.
-    low, high = rows[0][0] << SEQUENCE_BITS, (rows[-1][0] + 10_000) << SEQUENCE_BITS
-    taken = {number for (number,) in db.execute("SELECT id FROM guardian_event WHERE id >= ? AND id < ?", (low, high))}
-    last = low - 1
+def _join(spans: Iterable[tuple[int, int, int | None]]) -> list[tuple[int, int, list[int | None]]]:
+    """Sessions out of spans in the order of their starts: (start, end, the ids of the spans in it)."""
+    sessions: list[tuple[int, int, list[int | None]]] = []
+    for start, end, number in spans:
+        if sessions and start - sessions[-1][1] < SESSION_GAP_US:
+            begin, until, ids = sessions[-1]
+            sessions[-1] = (begin, max(until, end), [*ids, number])
+        else:
+            sessions.append((start, end, [number]))
+    return sessions
+
+
+def _insert(db: sqlite3.Connection, rows: Sequence[Row]) -> list[int]:
+    """Insert the rows, each with an id of its own made of its time and a sequence number; the ids."""
+    ids, last = [], -1
     for row in rows:
-        number = max(row[0] << SEQUENCE_BITS, last + 1)
-        while number in taken:
-            number += 1
-        row[0] = last = number
-    db.executemany("INSERT INTO guardian_event VALUES (?, ?, ?, ?, ?, ?)", rows)
+        last = max(row[0] << SEQUENCE_BITS, last + 1)
+        ids.append(last)
+    sql = "INSERT INTO guardian_event VALUES (?, ?, ?, ?, ?, ?)"
+    db.execute("SAVEPOINT batch")
+    try:
+        db.executemany(sql, [(number, *row[1:]) for number, row in zip(ids, rows, strict=True)])
+    except sqlite3.IntegrityError:
+        # Another process has had an event in the same microsecond: find free numbers one by one.
+        db.execute("ROLLBACK TO batch")
+        last = -1
+        for place, row in enumerate(rows):
+            last = _free(db, max(row[0] << SEQUENCE_BITS, last + 1))
+            db.execute(sql, (last, *row[1:]))
+            ids[place] = last
+    db.execute("RELEASE batch")
+    return ids
 
 
-def _mark_late(db: sqlite3.Connection, rows: Sequence[Sequence[Any]], sealed_until_us: int) -> None:
-    if rows[0][0] >> SEQUENCE_BITS >= sealed_until_us:
+def _free(db: sqlite3.Connection, number: int) -> int:
+    """The first id from `number` on that no event has."""
+    for (taken,) in db.execute("SELECT id FROM guardian_event WHERE id >= ? ORDER BY id", (number,)):
+        if taken != number:
+            break
+        number += 1
+    return number
+
+
+def _mark_late(db: sqlite3.Connection, ids: Sequence[int], sealed_until_us: int) -> None:
+    """Note the sealed buckets that the ids, which are in order, fall into."""
+    if ids[0] >> SEQUENCE_BITS >= sealed_until_us:
         return
-    times = [row[0] >> SEQUENCE_BITS for row in rows]
-    late = {at // BUCKET_US * BUCKET_US for at in times if at < sealed_until_us}
+    late = {at // BUCKET_US * BUCKET_US for number in ids if (at := number >> SEQUENCE_BITS) < sealed_until_us}
     db.executemany("INSERT OR IGNORE INTO guardian_dirty VALUES (?)", [(start,) for start in late])
