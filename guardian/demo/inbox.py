@@ -1,0 +1,118 @@
+"""The demo's inbox: a real SMTP server on loopback that keeps each message as a file, and a page to read them."""
+
+from __future__ import annotations
+
+import email
+import socket
+from dataclasses import dataclass
+from datetime import datetime
+from email import policy
+from email.message import EmailMessage
+from pathlib import Path
+from typing import Any
+
+from aiosmtpd.smtp import SMTP, Envelope, Session
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import Route
+
+from guardian.resources import templates_dir
+
+
+class Mailbox:
+    """An aiosmtpd handler that writes each message it accepts into `folder`, in the order they came."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder
+
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
+        """Keep the message."""
+        number = len(list(self.folder.glob("*.eml"))) + 1
+        content = envelope.original_content or b""
+        (self.folder / f"{number:04}.eml").write_bytes(content)
+        return "250 OK"
+
+
+@dataclass(frozen=True, slots=True)
+class Mail:
+    """One message as the page shows it; `thread` is the Message-ID of the first of its thread."""
+
+    name: str
+    subject: str
+    sender: str
+    to: str
+    date: datetime | None
+    text: str
+    thread: str
+    reply: bool
+
+
+def read_mail(path: Path) -> tuple[Mail, EmailMessage]:
+    """A kept message, parsed."""
+    message = email.message_from_bytes(path.read_bytes(), policy=policy.default)
+    text = message.get_body(("plain",))
+    parent = str(message["References"] or message["Message-ID"] or path.name).split()[0]
+    date = message["Date"].datetime if message["Date"] else None
+    mail = Mail(
+        path.stem,
+        str(message["Subject"]),
+        str(message["From"]),
+        str(message["To"]),
+        date,
+        text.get_content() if text else "",
+        parent,
+        message["In-Reply-To"] is not None,
+    )
+    return mail, message  # type: ignore[return-value]
+
+
+def create_inbox(folder: Path) -> Starlette:
+    """The page: `/` lists, `/mail/{name}` shows one, `/mail/{name}/html` is its HTML part for the frame."""
+    env = Environment(
+        loader=FileSystemLoader(templates_dir() / "web"), autoescape=True, undefined=StrictUndefined, auto_reload=False
+    )
+
+    def mails() -> list[Mail]:
+        return [read_mail(path)[0] for path in sorted(folder.glob("*.eml"), reverse=True)]
+
+    def find(request: Request) -> tuple[Mail, EmailMessage]:
+        path = folder / f"{request.path_params['name']}.eml"
+        if not request.path_params["name"].isdigit() or not path.exists():
+            raise HTTPException(404, "There is no such mail.")
+        return read_mail(path)
+
+    def page(**values: Any) -> Response:
+        return HTMLResponse(env.get_template("inbox.html").render(mails=mails(), **values))
+
+    async def index(request: Request) -> Response:
+        return page(mail=None, headers=())
+
+    async def show(request: Request) -> Response:
+        mail, message = find(request)
+        return page(mail=mail, headers=[(name, str(value)) for name, value in message.items()])
+
+    async def html(request: Request) -> Response:
+        _, message = find(request)
+        part = message.get_body(("html",))
+        body = part.get_content() if part else "<p>This mail has no HTML part.</p>"
+        for image in message.walk():
+            cid = str(image["Content-ID"] or "").strip("<>")
+            if cid:
+                body = body.replace(f"cid:{cid}", f"{image.get_filename() or cid}?cid={cid}")
+        policy_ = "default-src 'none'; style-src 'unsafe-inline'; img-src 'self'; sandbox allow-popups"
+        return HTMLResponse(body, headers={"Content-Security-Policy": policy_})
+
+    return Starlette(
+        routes=[Route("/", index), Route("/mail/{name}", show), Route("/mail/{name}/html", html)],
+    )
+
+
+def free_port() -> int:
+    """A port of the loopback address that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]

@@ -1,0 +1,15 @@
+#!/bin/sh
+# Installs what the tests drive and pip cannot bring: Chromium (pages, mails), Postfix (delivery), systemd-analyze.
+# Without root it only says what is missing; the tests that need it are then reported as skipped.
+set -eu
+missing=
+command -v chromium >/dev/null 2>&1 || missing="$missing chromium"
+command -v systemd-analyze >/dev/null 2>&1 || missing="$missing systemd"
+[ -n "$missing" ] || exit 0
+if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
+    echo "Installing$missing for the tests …"
+    apt-get update -qq
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null
+else
+    echo "Not installed:$missing. Tests that need it are skipped; 'sudo apt-get install$missing' lets them run." >&2
+fi
