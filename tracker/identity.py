@@ -68,18 +68,13 @@ class Identity:
         if self._tokens is not None:
             for header, value in scope["headers"]:
                 if header == b"authorization":
-                    return self._bearer(value)
+                    known = self._known.get(value)
+                    return known[0] if known is not None and known[1] > self._clock() else self._verify(value)
         if self._gateway is not None:
             for header, value in scope["headers"]:
                 if header == self._gateway:
                     return clean_name(value.decode("utf-8", "replace")) or ANONYMOUS
         return ANONYMOUS
-
-    def _bearer(self, value: bytes) -> str:
-        known = self._known.get(value)
-        if known is not None and known[1] > self._clock():
-            return known[0]
-        return self._verify(value)
 
     def _verify(self, value: bytes) -> str:
         from tracker.tokens import InvalidToken

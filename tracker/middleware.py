@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
-from time import perf_counter_ns, time_ns
+from time import perf_counter_ns
 from typing import Any
 
-from tracker.error_text import NOTE, candidate_text, failure_of_exception
-from tracker.event import Event, Failure
+from tracker.bookkeeping import Bookkeeper, answer_text, answer_type
+from tracker.event import Failure
 from tracker.identity import Identity
 from tracker.lifespan import drain_at_shutdown
-from tracker.recorder import Recorder, Unverified
-from tracker.routes import DEFAULT_SKIP, FeatureNames, PathFilter, method_name, route_template
+from tracker.recorder import Recorder
+from tracker.routes import DEFAULT_SKIP, FeatureNames, PathFilter
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
-
-log = logging.getLogger("tracker")
 
 ABORTED = "response aborted after it had begun"
 """What is recorded of a response that broke off while the client was still there."""
@@ -35,9 +32,6 @@ Any other code is a good end, 101: 1000 and 1001 by their meaning, 3000 to 4999 
 _LEFT = Failure("HTTP 499", "the client left before an answer")
 _BROKEN_OFF = Failure("Aborted", ABORTED)
 _UNANSWERED = Failure("Aborted", "Internal Server Error")
-_ERROR_PEEK = 4096
-_ROUTE_CACHE = 4096
-_event = tuple.__new__  # Event(…) without the call to Python that a NamedTuple makes
 
 
 class UsageTrackingMiddleware:
@@ -85,14 +79,15 @@ class UsageTrackingMiddleware:
         self.app = app
         self.recorder = recorder or Recorder(database, buffer_size=buffer_size, flush_interval=flush_interval)
         self._owns_recorder = recorder is None
-        self._user = Identity(identify=identify, tokens=tokens, gateway_header=gateway_header).user
-        self._feature = FeatureNames(features).name
+        identity = Identity(identify=identify, tokens=tokens, gateway_header=gateway_header)
+        self._books = Bookkeeper(self.recorder, identity, FeatureNames(features))
+        self._record = self._books.record
         self._skips = PathFilter(skip)
-        self._known: dict[tuple[int, str], tuple[str, str, str, Any]] = {}
-        self._complained = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass one connection on to the app."""
+        if self._books.root is None:
+            self._books.root = scope.get("app") or self.app
         kind = scope["type"]
         if kind != "http":
             if kind == "websocket" and not self._skips(scope["path"]):
@@ -105,13 +100,10 @@ class UsageTrackingMiddleware:
         if self._skips(scope["path"]) or (scope["method"] == "OPTIONS" and _is_preflight(scope)):
             await self.app(scope, receive, send)
             return
-
         began = perf_counter_ns()
-        root = scope.get("app") or self.app  # mounts put their own app there
-        status = took = 0
-        peek: bytes | None = None  # the content type of an error answer whose first chunk has not come yet
-        candidate: str | None = None
-        done = gone = False
+        status, took = 0, -1  # took: nanoseconds to the last byte, once it has been sent
+        text: Any = None  # of an error answer: the content type until the first chunk comes, then what that may say
+        gone = False
 
         async def watched_receive() -> Message:
             nonlocal gone
@@ -121,7 +113,7 @@ class UsageTrackingMiddleware:
             return message
 
         async def watched_send(message: Message) -> None:
-            nonlocal status, took, peek, candidate, done, gone
+            nonlocal status, took, text, gone
             try:
                 await send(message)
             except OSError:
@@ -131,43 +123,39 @@ class UsageTrackingMiddleware:
             if kind == "http.response.start":
                 status = message["status"]
                 if status >= 400:
-                    peek = _plain_content_type(message)
+                    text = answer_type(message)
                 return
-            if peek is not None:
-                candidate, peek = _peek(peek, message), None
-            if done or kind not in _BODY or message.get("more_body", False):
-                return
-            done = True
-            took = perf_counter_ns() - began
-            if status < 500:
-                # Not later: a background task may run for minutes before the app returns.
-                self._record(scope, root, status, took, candidate)
+            if type(text) is bytes:
+                text = answer_text(text, message)
+            if kind in _BODY and not message.get("more_body", False) and took < 0:
+                took = perf_counter_ns() - began
+                if status < 500:
+                    # Not later: a background task may run for minutes before the app returns.
+                    self._record(scope, status, took, text)
 
         try:
             await self.app(scope, watched_receive, watched_send)
         except BaseException as error:
-            if not done:
-                took = perf_counter_ns() - began
-                if gone or _is_cancelled(error):
-                    self._record(scope, root, status or CLIENT_GONE, took, None, _LEFT)
-                else:
-                    self._record(scope, root, 500, took, None, error, ABORTED if status else None)
-            elif status >= 500:
-                # The app's outermost handler has answered already; what it raises again says more than its answer.
-                self._record(scope, root, status, took, None, error)
+            if took >= 0:
+                if status >= 500:
+                    # The app's outermost handler has answered; what it then raises again says more than its answer.
+                    self._record(scope, status, took, error)
+            elif gone or _is_cancelled(error):
+                self._record(scope, status or CLIENT_GONE, perf_counter_ns() - began, _LEFT)
+            else:
+                self._record(scope, 500, perf_counter_ns() - began, error, ABORTED if status else None)
             raise
-        if not done:
+        if took < 0:
             took = perf_counter_ns() - began
             if gone:
-                self._record(scope, root, status or CLIENT_GONE, took, None, _LEFT)
+                self._record(scope, status or CLIENT_GONE, took, _LEFT)
             else:
-                self._record(scope, root, 500, took, None, _BROKEN_OFF if status else _UNANSWERED)
+                self._record(scope, 500, took, _BROKEN_OFF if status else _UNANSWERED)
         elif status >= 500:
-            self._record(scope, root, status, took, candidate)
+            self._record(scope, status, took, text)
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         began = perf_counter_ns()
-        root = scope.get("app") or self.app
         status, closed, gone = 0, False, False
         failure: Failure | None = None
 
@@ -203,73 +191,15 @@ class UsageTrackingMiddleware:
         except BaseException as error:
             took = perf_counter_ns() - began
             if gone or _is_cancelled(error):
-                self._record(scope, root, status or CLIENT_GONE, took, None, failure or _LEFT)
+                self._record(scope, status or CLIENT_GONE, took, failure or _LEFT)
             else:
-                self._record(scope, root, 500, took, None, error)
+                self._record(scope, 500, took, error)
             raise
         took = perf_counter_ns() - began
         if status:
-            self._record(scope, root, status, took, None, failure)
+            self._record(scope, status, took, failure)
         else:
-            self._record(scope, root, CLIENT_GONE if gone else 500, took, None, _LEFT if gone else _UNANSWERED)
-
-    def _record(
-        self,
-        scope: Scope,
-        root: Any,
-        status: int,
-        took: int,
-        candidate: str | None,
-        why: Failure | BaseException | None = None,
-        message: str | None = None,
-    ) -> None:
-        """Hand the event of a finished request to the recorder; never raises.
-
-        `took` is in nanoseconds. `why` counts for a status of 400 or more only; without it, the answer's own text is
-        asked, which is `candidate`.
-        """
-        try:
-            now = time_ns() // 1000
-            route = scope.get("route")
-            if "fastapi" in scope:
-                route = scope["fastapi"].get("effective_route_context") or route
-            # A route object stays the same over requests; what a mount stands for depends on the path as well.
-            key = (id(route), scope.get("method", ""))
-            known = self._known.get(key) if "app_root_path" not in scope else None
-            endpoint, method, feature, _ = known or self._place(scope, root, route, key)
-            failure = self._failure(scope, status, candidate, why, message) if status >= 400 else None
-            self.recorder.add(
-                _event(Event, (now, self._user(scope), endpoint, method, feature, status, took // 1000, failure))
-            )
-        except Exception as error:
-            self.recorder.add_lost()
-            if not self._complained:
-                self._complained = True
-                where = failure_of_exception(error).kind
-                log.error("The tracker could not record a request (%s); the app is not affected. Said once.", where)
-
-    def _place(self, scope: Scope, root: Any, route: Any, key: tuple[int, str]) -> tuple[str, str, str, Any]:
-        """Endpoint, method and feature of a request, and the route, which keeps its id from being given again."""
-        endpoint, method = route_template(scope, root), method_name(scope)
-        place = (endpoint, method, self._feature(method, endpoint), route)
-        if "app_root_path" not in scope:
-            if len(self._known) >= _ROUTE_CACHE:
-                self._known.clear()
-            self._known[key] = place
-        return place
-
-    def _failure(
-        self, scope: Scope, status: int, candidate: str | None, why: Failure | BaseException | None, message: str | None
-    ) -> Failure | Unverified:
-        if isinstance(why, Failure):
-            return why
-        note = scope.get(NOTE)
-        if why is None:
-            return Unverified(f"HTTP {status:d}", note or candidate, scope.get("endpoint"))
-        seen = failure_of_exception(why)
-        if message is not None:
-            return seen._replace(message=message)
-        return Unverified(seen.kind, note, scope.get("endpoint"), seen.location) if note else seen
+            self._record(scope, CLIENT_GONE if gone else 500, took, _LEFT if gone else _UNANSWERED)
 
 
 _BODY = frozenset(("http.response.body", "http.response.pathsend", "http.response.zerocopysend"))
@@ -279,20 +209,9 @@ def _is_cancelled(error: BaseException) -> bool:
     """Whether the server gave the request up, as it does when the client leaves."""
     if isinstance(error, Exception):
         return False
-    import asyncio
+    from asyncio import CancelledError  # costs more than all of `import tracker`; a host that comes here has it
 
-    return isinstance(error, asyncio.CancelledError | GeneratorExit)
-
-
-def _peek(content_type: bytes, message: Message) -> str | None:
-    body = message.get("body", b"")
-    return candidate_text(content_type, bytes(body)) if len(body) <= _ERROR_PEEK else None
-
-
-def _plain_content_type(message: Message) -> bytes | None:
-    """The content type of an answer; None where it names none or is compressed."""
-    headers = {bytes(name).lower(): bytes(value) for name, value in message.get("headers", ())}
-    return None if b"content-encoding" in headers else headers.get(b"content-type")
+    return isinstance(error, CancelledError | GeneratorExit)
 
 
 def _is_preflight(scope: Scope) -> bool:

@@ -81,7 +81,7 @@ class Recorder:
         if not 0 < flush_interval <= 3600:
             raise ValueError(f"flush_interval = {flush_interval!r} must be above 0 and at most 3600 seconds")
         self._database = os.fspath(database)
-        self._size = buffer_size
+        self._size = self._room = buffer_size
         self._interval = flush_interval
         self._batch = min(batch_size, buffer_size)
         self._texts = texts or AuthoredTexts()
@@ -96,8 +96,8 @@ class Recorder:
         self._gone = threading.Condition(self._lock)  # notified when events have left the buffer
         self._wake = threading.Event()
         self._thread: threading.Thread | None = None
-        self._broken = False
-        self._accepted = self._stored = self._dropped = 0
+        self._room = self._size  # none is left once the database has turned out to be unusable
+        self._stored = self._dropped = 0
         self._left = self._goal = 0  # events that have left the buffer, and how many of them somebody waits for
         self._deadline: float | None = None  # set by close()
         self._started_us = self._now_us()
@@ -105,34 +105,37 @@ class Recorder:
 
     def add(self, event: Event) -> None:
         """Take one event; called from the event loop or from any thread."""
-        with self._lock:
-            self._accepted += 1
-            waiting = len(self._buffer) + 1
-            if waiting > self._size or self._broken:
-                self._dropped += 1
-                return
-            self._buffer.append(event)
-            if waiting == self._batch:
-                self._wake.set()
-            if self._thread is None:
+        # Without the lock: appending is atomic, and every other change of the buffer is the writer's.
+        waiting = len(self._buffer)
+        if waiting >= self._room:
+            self.add_lost()
+            return
+        self._buffer.append(event)
+        if self._thread is None:
+            with self._lock:
                 self._start()
+        elif waiting == self._batch - 1:
+            self._wake.set()
 
     def add_lost(self) -> None:
         """Count an event that could not even be made."""
         with self._lock:
-            self._accepted += 1
             self._dropped += 1
 
     def stats(self) -> Stats:
         """The four numbers, taken at one moment."""
         with self._lock:
-            return Stats(self._accepted, self._stored, self._dropped, len(self._buffer))
+            return self._counts()
+
+    def _counts(self) -> Stats:
+        queued = len(self._buffer)
+        return Stats(self._stored + self._dropped + queued, self._stored, self._dropped, queued)
 
     def flush(self, timeout: float = 5.0) -> bool:
         """Wait until what is queued now has been stored or dropped; False if `timeout` seconds were not enough."""
         with self._lock:
             goal = self._left + len(self._buffer)
-            if self._buffer and self._thread is None:
+            if self._buffer:
                 self._start()
             self._goal = max(self._goal, goal)
             self._wake.set()
@@ -144,7 +147,7 @@ class Recorder:
         An event that is added later starts the thread again.
         """
         with self._lock:
-            if self._buffer and self._thread is None:
+            if self._buffer:
                 self._start()
             thread = self._thread
             self._deadline = time.monotonic() + timeout
@@ -155,7 +158,9 @@ class Recorder:
             return not self._buffer
 
     def _start(self) -> None:
-        """Start the writer; the lock is held."""
+        """Start the writer unless it runs; the lock is held."""
+        if self._thread is not None:
+            return
         self._deadline = None
         # A daemon thread: a database that hangs must not keep the host from ending. close() drains, at exit too.
         thread = threading.Thread(target=self._run, name="usage-tracker", daemon=True)
@@ -170,11 +175,16 @@ class Recorder:
             self._wake.wait(_BACKOFF[min(failures, len(_BACKOFF)) - 1] if failures else self._interval)
             with self._lock:
                 self._wake.clear()
-                batch = list(itertools.islice(self._buffer, self._batch))
-                if self._deadline is not None and (not batch or time.monotonic() > self._deadline):
-                    # Under the lock, so that the next event finds no thread and starts one.
+                # By number: an iteration would fail on what is added meanwhile.
+                batch = [self._buffer[i] for i in range(min(len(self._buffer), self._batch))]
+                if self._deadline is not None and not (batch and time.monotonic() < self._deadline):
                     self._thread = None
-                    break
+                    # An event that came before this line found a thread, one that comes now starts another.
+                    if batch or not self._buffer:
+                        break
+                    self._thread = threading.current_thread()
+                    self._wake.set()
+                    continue
             if not batch and 0 <= self._clock() - beat < HEARTBEAT_SECONDS:
                 continue
             try:
@@ -188,6 +198,9 @@ class Recorder:
                 failures += 1
                 if failures == len(_BACKOFF):
                     log.warning("The tracker cannot write to %s and tries on: %s", self._database, error)
+            except Exception as error:  # a fault of ours: it costs this batch, not the thread and all that comes after
+                log.error("The tracker could not store %d events (%s).", len(batch), type(error).__name__)
+                self._taken(len(batch), 0)
             else:
                 if failures >= len(_BACKOFF):
                     log.warning("The tracker writes to %s again", self._database)
@@ -199,12 +212,16 @@ class Recorder:
     def _store(self, writer: Writer, batch: list[Event]) -> None:
         """Commit a batch and take it off the buffer."""
         stored = writer.write([self._verified(event) for event in batch], heartbeat=self._heartbeat)
+        self._taken(len(batch), stored)
+
+    def _taken(self, number: int, stored: int) -> None:
+        """Take so many events off the buffer: some are stored now, the rest is lost."""
         with self._lock:
-            for _ in batch:
+            for _ in range(number):
                 self._buffer.popleft()
             self._stored += stored
-            self._dropped += len(batch) - stored
-            self._left += len(batch)
+            self._dropped += number - stored
+            self._left += number
             if len(self._buffer) >= self._batch or self._left < self._goal or self._deadline is not None:
                 self._wake.set()
             self._gone.notify_all()
@@ -212,7 +229,8 @@ class Recorder:
     def _heartbeat(self, stored: int, poison: int) -> tuple[Any, ...]:
         """The row of guardian_recorder, as it is true once a batch of so many events is committed."""
         with self._lock:
-            counts = (self._accepted, self._stored + stored, self._dropped + poison)
+            accepted, before, dropped, _ = self._counts()
+        counts = (accepted, before + stored, dropped + poison)
         return (self.id, self._started_us, self._now_us(), *counts, _version())
 
     def _verified(self, event: Event) -> Event:
@@ -229,11 +247,8 @@ class Recorder:
     def _give_up(self, error: Exception) -> None:
         log.error("The tracker stops recording into %s: %s. The app goes on.", self._database, error)
         with self._lock:
-            self._broken, self._thread = True, None
-            self._dropped += len(self._buffer)
-            self._left += len(self._buffer)
-            self._buffer.clear()
-            self._gone.notify_all()
+            self._room, self._thread = 0, None
+        self._taken(len(self._buffer), 0)
 
     def _now_us(self) -> int:
         return int(self._clock() * 1_000_000)

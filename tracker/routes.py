@@ -42,10 +42,13 @@ class PathFilter:
                 raise ValueError(f"skip = {prefix!r} must start with a slash, as in '/health'")
         self._exact = frozenset(prefix.rstrip("/") or "/" for prefix in prefixes)
         self._below = tuple(prefix.rstrip("/") + "/" for prefix in prefixes if prefix != "/")
+        # One look-up of its first characters settles nearly every path that is recorded.
+        self._length = min((len(prefix) for prefix in self._below), default=1)
+        self._heads = frozenset(prefix[: self._length] for prefix in (*self._exact, *self._below))
 
     def __call__(self, path: str) -> bool:
         """True for a path that is not to be recorded."""
-        return path in self._exact or path.startswith(self._below)
+        return path[: self._length] in self._heads and (path in self._exact or path.startswith(self._below))
 
 
 def route_template(scope: Scope, root: Any = None) -> str:
