@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
 from http import HTTPStatus
@@ -11,7 +10,7 @@ from typing import Any
 
 from guardian.repository import RecorderHealth, StorageStats
 from guardian.state_schema import micros, moment
-from guardian.summary import RouteTotals, Summary, active_minutes, quantile_ms
+from guardian.summary import RouteTotals, Summary, TimelineBar, active_minutes, quantile_ms
 from tracker.event import ANONYMOUS, Event
 
 ERRORS_PER_USER = 20
@@ -24,16 +23,6 @@ MIN_REQUESTS = 20
 CRITICAL_SERVER_RATE, WARNING_RATE = 0.10, 0.05
 
 
-@dataclass(frozen=True, slots=True)
-class TimelineBucket:
-    """One bar of the timeline: from `start` on, `requests`, `errors` and how many verified users were active."""
-
-    start: datetime
-    requests: int
-    errors: int
-    active_users: int
-
-
 def build_report(
     current: Summary,
     previous: Summary | None,
@@ -43,7 +32,7 @@ def build_report(
     end: datetime,
     now: datetime,
     failures: Mapping[str, Sequence[Event]],
-    timeline: Iterable[TimelineBucket] = (),
+    timeline: Iterable[TimelineBar] = (),
     critical_features: Sequence[str] = (),
     stats: StorageStats | None = None,
     recorders: Sequence[RecorderHealth] = (),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from tracker.event import Event
 
 if TYPE_CHECKING:
-    from guardian.summary import Summary
+    from guardian.summary import Summary, TimelineBar
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,14 +52,14 @@ class UsageRepository(Protocol):
         ...
 
     async def summary(self, start: datetime, end: datetime) -> Summary:
-        """The exact totals of the window: sealed summaries and, at the edges, raw events."""
+        """The exact totals of the window: sealed summaries and, at the edges, raw events.
+
+        This and `timeline` raise WindowGone where retention has deleted what an edge needs.
+        """
         ...
 
-    async def summaries(self, edges: Sequence[datetime]) -> list[Summary]:
-        """The summaries between each two neighbouring edges, all of one state of the store.
-
-        Raises WindowGone where retention has deleted what an edge needs.
-        """
+    async def timeline(self, edges: Sequence[datetime]) -> tuple[Summary, list[TimelineBar]]:
+        """The summary from the first edge to the last, and a bar for each two neighbours: of one state of the store."""
         ...
 
     async def seal(self, now: datetime) -> int:

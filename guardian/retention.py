@@ -6,7 +6,8 @@ import secrets
 import sqlite3
 from collections.abc import Iterable
 
-from guardian.sealing import DAY, GRACE_US, MINUTES5, meta, seal, set_meta, unpack
+from guardian.sealing import DAY, GRACE_US, MINUTES5, meta, seal, set_meta
+from guardian.totals import Totals
 from tracker.event import ANONYMOUS
 from tracker.schema import SEQUENCE_BITS
 
@@ -63,14 +64,14 @@ def _unlink(db: sqlite3.Connection, users: Iterable[int]) -> None:
 def _forget_summaries(db: sqlite3.Connection, before: int) -> None:
     """Delete the summaries before a midnight, and the names of people whom nothing that is left speaks of."""
     days = db.execute("SELECT body FROM guardian_summary WHERE span_us = ? AND start_us < ?", (DAY, before))
-    leaving = {number for (body,) in days for number in unpack(body).users}
+    leaving = {number for (body,) in days for number in Totals.unpack(body).users[:, 0].tolist()}
     if not leaving:
         return
     set_meta(db, "forgotten_until_us", before)
     db.execute("DELETE FROM guardian_summary WHERE start_us < ?", (before,))
     newest_first = "SELECT body FROM guardian_summary ORDER BY start_us DESC"
     for (body,) in db.execute(newest_first):
-        leaving -= unpack(body).users.keys()
+        leaving -= set(Totals.unpack(body).users[:, 0].tolist())
         if not leaving:
             return
     leaving -= {user for (user,) in db.execute("SELECT DISTINCT user FROM guardian_event")}

@@ -8,14 +8,10 @@ A bucket without events has no row. Times are Unix microseconds. Four facts of g
 
 from __future__ import annotations
 
-import json
 import sqlite3
-import zlib
-from collections.abc import Iterator
-from typing import Any
 
 from guardian.repository import WindowGone
-from guardian.summary import Route, RouteTotals, Summary, UserTotals, merge_all
+from guardian.totals import Totals
 from tracker.schema import SEQUENCE_BITS
 
 MINUTES5, HOUR, DAY = (seconds * 1_000_000 for seconds in (300, 3600, 86400))
@@ -23,6 +19,7 @@ SPANS = (DAY, HOUR, MINUTES5)
 """The lengths of buckets, longest first; each is a multiple of the next."""
 GRACE_US = 60_000_000
 """A bucket is sealed this long after its end: what the recorders still held is in by then."""
+CHUNK = 50_000
 _INNER = ((HOUR, MINUTES5), (DAY, HOUR))
 _BODIES = "SELECT body FROM guardian_summary WHERE span_us = ? AND start_us >= ? AND start_us < ? ORDER BY start_us"
 _EXTENT = f"""
@@ -32,25 +29,20 @@ _EXTENT = f"""
 """
 
 
-def read_raw(db: sqlite3.Connection, start_us: int, end_us: int) -> Summary:
-    """The summary of [start, end) from single events; users are dictionary numbers."""
-    routes = {row[0]: row[1:] for row in db.execute("SELECT id, endpoint, method, feature FROM guardian_route")}
-    cursor = db.execute(
-        "SELECT id >> 10, user, route, status, duration_us FROM guardian_event WHERE id >= ? AND id < ? ORDER BY id",
-        ids(start_us, end_us),
-    )
-
-    def events() -> Iterator[tuple[Any, ...]]:
-        for at_us, user, route, status, duration_us in cursor:
-            yield at_us, user, *routes[route], status, duration_us, None
-
-    return Summary.of(events())  # type: ignore[arg-type]
+def read_raw(db: sqlite3.Connection, start_us: int, end_us: int) -> Totals:
+    """The totals of [start, end) from single events."""
+    rows = "SELECT id >> 10, user, route, status, duration_us FROM guardian_event WHERE id >= ? AND id < ? ORDER BY id"
+    cursor = db.execute(rows, ids(start_us, end_us))
+    parts = []
+    while chunk := cursor.fetchmany(CHUNK):
+        parts.append(Totals.of(chunk))
+    return Totals.merge(parts)
 
 
-def read_summary(db: sqlite3.Connection, start_us: int, end_us: int) -> Summary:
-    """The exact summary of [start, end): the longest sealed buckets inside it, single events where none fits.
+def read_totals(db: sqlite3.Connection, start_us: int, end_us: int) -> Totals:
+    """The exact totals of [start, end): the longest sealed buckets inside it, single events where none fits.
 
-    Users are dictionary numbers. To be called inside a transaction: seals and events must be of one state. Raises
+    To be called inside a transaction: seals and events must be of one state. Raises
     WindowGone where an edge needs what retention has deleted.
     """
     sealed, purged, forgotten = (meta(db, f"{name}_until_us") for name in ("sealed", "purged", "forgotten"))
@@ -58,14 +50,14 @@ def read_summary(db: sqlite3.Connection, start_us: int, end_us: int) -> Summary:
         raise WindowGone("this window reaches back further than summaries are kept (see retention.summaries_days)")
     extent = [at for at in db.execute(_EXTENT).fetchone() if at is not None]
     if not extent:
-        return Summary()
+        return Totals.of([])
     # However long the window: only the days are walked through of which something is known.
     start_us, end_us = max(start_us, min(extent) // DAY * DAY), min(end_us, max(extent) // DAY * DAY + DAY)
     dirty = db.execute("SELECT start_us FROM guardian_dirty WHERE start_us >= ?", (purged,))
     stale = {(span, at // span * span) for (at,) in dirty for span in SPANS}
     rows = "SELECT span_us, start_us FROM guardian_summary WHERE span_us = ? AND start_us > ? AND start_us < ?"
     known = {key for span in SPANS for key in db.execute(rows, (span, start_us - MINUTES5, end_us))} - stale
-    parts: list[Summary] = []
+    parts: list[Totals] = []
     at = raw_from = start_us
 
     def raw(until: int) -> None:
@@ -90,7 +82,7 @@ def read_summary(db: sqlite3.Connection, start_us: int, end_us: int) -> Summary:
             (body,) = db.execute(
                 "SELECT body FROM guardian_summary WHERE span_us = ? AND start_us = ?", (bucket, at)
             ).fetchone()
-            parts.append(unpack(body))
+            parts.append(Totals.unpack(body))
             at = raw_from = at + bucket
         elif at % MINUTES5 == 0 and at + MINUTES5 <= min(end_us, sealed) and (MINUTES5, at) not in stale:
             raw(at)
@@ -98,7 +90,7 @@ def read_summary(db: sqlite3.Connection, start_us: int, end_us: int) -> Summary:
         else:
             at = following
     raw(end_us)
-    return merge_all(parts)
+    return Totals.merge(parts)
 
 
 def seal(db: sqlite3.Connection, now_us: int) -> int:
@@ -146,13 +138,13 @@ def _seal(db: sqlite3.Connection, start: int, *, closing: bool) -> int | None:
 
     How many rows were written; None, and nothing done, where an event came in between.
     """
-    summary = read_raw(db, start, start + MINUTES5)
+    totals = read_raw(db, start, start + MINUTES5)
     db.execute("BEGIN IMMEDIATE")
     try:
         first = meta(db, "sealed_until_us") if closing else start
         counted = "SELECT count(*) FROM guardian_event WHERE id >= ? AND id < ?"
         (number,) = db.execute(counted, ids(first, start + MINUTES5)).fetchone()
-        current = number == summary.requests  # events are only ever added: as many are the same
+        current = number == int(totals.users[:, 1].sum())  # events are only ever added: as many are the same
         written = None
         if current:
             written = 0
@@ -160,8 +152,8 @@ def _seal(db: sqlite3.Connection, start: int, *, closing: bool) -> int | None:
             # What comes later than retention reaches is not counted: the other events of its bucket are gone.
             if start >= meta(db, "purged_until_us"):
                 for span, _ in _INNER:
-                    _put(db, span, start // span * span, Summary())
-                written = _put(db, MINUTES5, start, summary)
+                    _put(db, span, start // span * span, Totals.of([]))
+                written = _put(db, MINUTES5, start, totals)
             if closing:
                 set_meta(db, "sealed_until_us", start + MINUTES5)
         db.execute("COMMIT")
@@ -183,12 +175,12 @@ def _missing(db: sqlite3.Connection, span: int, inner: int, low: int) -> list[in
 
 def _join(db: sqlite3.Connection, span: int, inner: int, start: int) -> int:
     bodies = db.execute(_BODIES, (inner, start, start + span)).fetchall()
-    summary = merge_all(unpack(body) for (body,) in bodies)
+    totals = Totals.merge([Totals.unpack(body) for (body,) in bodies])
     db.execute("BEGIN IMMEDIATE")
     try:
         # Where a part was made anew meanwhile, the next run joins; until then the parts themselves are read.
         current = bodies == db.execute(_BODIES, (inner, start, start + span)).fetchall()
-        written = _put(db, span, start, summary) if current else 0
+        written = _put(db, span, start, totals) if current else 0
         db.execute("COMMIT")
     except BaseException:
         db.execute("ROLLBACK")
@@ -196,10 +188,10 @@ def _join(db: sqlite3.Connection, span: int, inner: int, start: int) -> int:
     return written
 
 
-def _put(db: sqlite3.Connection, span: int, start: int, summary: Summary) -> int:
-    if not summary.users:
+def _put(db: sqlite3.Connection, span: int, start: int, totals: Totals) -> int:
+    if not len(totals.users):
         return db.execute("DELETE FROM guardian_summary WHERE span_us = ? AND start_us = ?", (span, start)).rowcount
-    return db.execute("REPLACE INTO guardian_summary VALUES (?, ?, ?)", (span, start, pack(summary))).rowcount
+    return db.execute("REPLACE INTO guardian_summary VALUES (?, ?, ?)", (span, start, totals.pack())).rowcount
 
 
 def meta(db: sqlite3.Connection, key: str) -> int:
@@ -211,25 +203,6 @@ def meta(db: sqlite3.Connection, key: str) -> int:
 def set_meta(db: sqlite3.Connection, key: str, us: int) -> None:
     """Move a moment of guardian_meta forward; it never goes back."""
     db.execute("REPLACE INTO guardian_meta VALUES (?, ?)", (key, max(us, meta(db, key))))
-
-
-def pack(summary: Summary) -> bytes:
-    """A summary as it is stored: compressed JSON, people as numbers."""
-    users = [
-        [key, u.requests, u.errors, u.server_errors, u.first_start_us, u.last_us, u.active_us, u.features]
-        for key, u in summary.users.items()
-    ]
-    routes = [[*key, list(r.statuses.items()), list(r.durations.items())] for key, r in summary.routes.items()]
-    return zlib.compress(json.dumps([users, routes], separators=(",", ":")).encode(), 3)
-
-
-def unpack(body: bytes) -> Summary:
-    """The summary that `pack` was given."""
-    users, routes = json.loads(zlib.decompress(body))
-    return Summary(
-        {row[0]: UserTotals(*row[1:]) for row in users},
-        {Route(*row[:3]): RouteTotals(dict(row[3]), dict(row[4])) for row in routes},
-    )
 
 
 def ids(start_us: int, end_us: int) -> tuple[int, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import sqlite3
 import zlib
@@ -17,10 +18,11 @@ import aiosqlite
 
 from guardian.repository import RecorderHealth, StorageError, StorageStats
 from guardian.retention import erase, purge
-from guardian.sealing import ids, read_summary, seal
+from guardian.sealing import ids, read_totals, seal
 from guardian.state_schema import micros, moment
-from guardian.summary import Summary
-from tracker.event import Event, Failure
+from guardian.summary import Route, Summary, TimelineBar
+from guardian.totals import Totals
+from tracker.event import ANONYMOUS, Event, Failure
 from tracker.schema import SEQUENCE_BITS, TRACKER_MIGRATIONS, NewerDatabase, connect, migrate
 from tracker.writer import write_events
 
@@ -35,6 +37,8 @@ _EVENTS = """
     FROM guardian_event e JOIN guardian_user u ON u.id = e.user JOIN guardian_route r ON r.id = e.route
     LEFT JOIN guardian_failure f ON f.id = e.failure
 """
+_EMAILS = "SELECT id, email FROM guardian_user WHERE id IN (SELECT value FROM json_each(?))"
+_ROUTES = "SELECT id, feature, endpoint, method FROM guardian_route"
 
 
 class SqliteRepository:
@@ -80,20 +84,25 @@ class SqliteRepository:
 
     async def summary(self, start: datetime, end: datetime) -> Summary:
         """See UsageRepository."""
-        (found,) = await self.summaries([start, end])
-        return found
+        summary, _ = await self.timeline([start, end])
+        return summary
 
-    async def summaries(self, edges: Sequence[datetime]) -> list[Summary]:
+    async def timeline(self, edges: Sequence[datetime]) -> tuple[Summary, list[TimelineBar]]:
         """See UsageRepository."""
 
-        def read(db: sqlite3.Connection) -> list[Summary]:
+        def read(db: sqlite3.Connection) -> tuple[Summary, list[TimelineBar]]:
             db.execute("BEGIN")  # one state of the database for seals, single events and names
             try:
-                parts = [read_summary(db, micros(start), micros(end)) for start, end in pairwise(edges)]
-                emails = dict(db.execute("SELECT id, email FROM guardian_user"))
+                parts = [read_totals(db, micros(start), micros(end)) for start, end in pairwise(edges)]
+                whole = Totals.merge(parts)
+                numbers = json.dumps(whole.users[:, 0].tolist())
+                emails = dict(db.execute(_EMAILS, (numbers,)))
+                routes = {row[0]: Route(*row[1:]) for row in db.execute(_ROUTES)}
             finally:
                 db.execute("ROLLBACK")
-            return [Summary({emails[number]: user for number, user in p.users.items()}, p.routes) for p in parts]  # type: ignore[index]
+            nobody = next((number for number, email in emails.items() if email == ANONYMOUS), None)
+            bars = [_bar(start, part, nobody) for start, part in zip(edges[:-1], parts, strict=True)]
+            return whole.summary(emails, routes), bars
 
         return await self._with_connection(read)
 
@@ -141,7 +150,10 @@ class SqliteRepository:
 
     async def stats(self) -> StorageStats:
         """See UsageRepository."""
-        [(events, oldest, newest)] = await self._read("SELECT count(*), min(id), max(id) FROM guardian_event")
+        # Each alone is a look at the ends of the tree or at its pages; together they would visit every row.
+        [(events,)] = await self._read("SELECT count(*) FROM guardian_event")
+        [(oldest,)] = await self._read("SELECT min(id) FROM guardian_event")
+        [(newest,)] = await self._read("SELECT max(id) FROM guardian_event")
         [(users,)] = await self._read("SELECT count(*) FROM guardian_user WHERE email != 'anonymous'")
         [(pages,)] = await self._read("PRAGMA page_count")
         [(page_size,)] = await self._read("PRAGMA page_size")
@@ -194,6 +206,11 @@ def _read_only(name: str) -> str:
 def _event(row: Sequence[Any]) -> Event:
     failure = None if row[7] is None else Failure(*row[7:10])
     return Event(row[0] >> SEQUENCE_BITS, *row[1:7], failure)
+
+
+def _bar(start: datetime, part: Totals, nobody: int | None) -> TimelineBar:
+    users, requests, errors = part.users.T[:3]
+    return TimelineBar(start, int(requests.sum()), int(errors.sum()), int((users != nobody).sum()))
 
 
 def _marks(values: Sequence[Any]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from math import ceil, exp, floor, log
 from typing import NamedTuple, TypeVar
 
@@ -52,6 +53,16 @@ class RouteTotals:
     def requests(self) -> int:
         """How many there were."""
         return sum(self.statuses.values())
+
+
+@dataclass(frozen=True, slots=True)
+class TimelineBar:
+    """One bar of a timeline: from `start` on, `requests`, `errors` and how many verified users were active."""
+
+    start: datetime
+    requests: int
+    errors: int
+    active_users: int
 
 
 @dataclass(slots=True)

@@ -14,10 +14,9 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from guardian.report import ERRORS_PER_USER, TimelineBucket, build_report
+from guardian.report import ERRORS_PER_USER, build_report
 from guardian.repository import UsageRepository, WindowGone
-from guardian.summary import Summary, merge_all
-from tracker.event import ANONYMOUS
+from guardian.summary import Summary, TimelineBar
 
 REPORT_NAME = "usage_report.json"
 """The file in the reports folder that holds the newest report."""
@@ -66,15 +65,14 @@ class UsageGuardian:
         await self._repository.seal(now)  # so that what is read next is short, whoever runs beside
         before = start - (end - start)
         try:
-            previous, bars, parts = await self._read(before, start, end)
+            previous, current, bars = await self._read(before, start, end)
         except WindowGone:
             if hours is None:
                 raise
             # Single events do not reach back to the window's first, begun 5 minutes any more: all of them count.
             start = start - (start - datetime.min.replace(tzinfo=UTC)) % timedelta(minutes=5)
             before = start - timedelta(hours=hours)
-            previous, bars, parts = await self._read(before, start, end)
-        current = merge_all(parts)
+            previous, current, bars = await self._read(before, start, end)
         failures = await self._repository.recent_failures(start, end, per_user=ERRORS_PER_USER)
         stats, recorders = await self._repository.stats(), await self._repository.recorders()
         return build_report(
@@ -85,7 +83,7 @@ class UsageGuardian:
             end=end,
             now=now,
             failures=failures,
-            timeline=[_bar(first, part) for first, part in zip(bars, parts, strict=True)],
+            timeline=bars,
             critical_features=self._critical,
             stats=stats,
             recorders=recorders,
@@ -93,15 +91,14 @@ class UsageGuardian:
 
     async def _read(
         self, before: datetime, start: datetime, end: datetime
-    ) -> tuple[Summary | None, list[datetime], list[Summary]]:
-        """The summary of [before, start), None where it is no longer stored; the starts of the bars of [start, end)
-        and their summaries."""
-        edges = bar_edges(start, end, self._zone)
+    ) -> tuple[Summary | None, Summary, list[TimelineBar]]:
+        """The summary of [before, start), None where it is no longer stored; that of [start, end), and its bars."""
+        current, bars = await self._repository.timeline(bar_edges(start, end, self._zone))
         try:
-            previous, *parts = await self._repository.summaries([before, *edges])
+            previous = await self._repository.summary(before, start)
         except WindowGone:
-            previous, parts = None, await self._repository.summaries(edges)
-        return previous, edges[:-1], parts
+            previous = None
+        return previous, current, bars
 
     async def generate_and_save_report(
         self, hours: int | None = None, *, start_time: datetime | None = None, end_time: datetime | None = None
@@ -159,10 +156,6 @@ def bar_edges(start: datetime, end: datetime, zone: ZoneInfo) -> list[datetime]:
 
 def _midnight(day: date, zone: ZoneInfo) -> datetime:
     return datetime.combine(day, time(), zone).astimezone(UTC)
-
-
-def _bar(start: datetime, part: Summary) -> TimelineBucket:
-    return TimelineBucket(start, part.requests, part.errors, sum(email != ANONYMOUS for email in part.users))
 
 
 def _write_whole(path: Path, text: str) -> None:

@@ -12,10 +12,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from guardian import sealing
 from guardian.repository import StorageError, WindowGone
 from guardian.sqlite import SqliteRepository
-from guardian.summary import Summary
+from guardian.summary import Summary, TimelineBar
 from tracker.event import Event, Failure
+from tracker.schema import connect
+from tracker.writer import write_events
 
 DAY = datetime(2026, 3, 2, tzinfo=UTC)
 NOW = DAY + timedelta(days=2)
@@ -71,7 +74,7 @@ async def test_a_poison_event_costs_only_itself(repository):
 async def test_nothing_stored_is_nothing_and_no_error(repository):
     assert await repository.seal(NOW) == 0
     assert await repository.summary(DAY, NOW) == Summary()
-    assert await repository.summaries([DAY, NOW, NOW + timedelta(days=1)]) == [Summary(), Summary()]
+    assert await repository.timeline([DAY, NOW]) == (Summary(), [TimelineBar(DAY, 0, 0, 0)])
     stats = await repository.stats()
     assert (stats.events, stats.users, stats.oldest, stats.newest) == (0, 0, None, None)
     assert await repository.export_user("ada@example.com") is None
@@ -106,6 +109,32 @@ async def test_an_event_that_comes_late_counts_before_and_after_it_is_sealed_aga
     assert await repository.seal(NOW) == 2 + 2 + 2  # two of 5 minutes, their hours, their days
     assert sql("SELECT * FROM guardian_dirty") == []
     assert await repository.summary(*window) == await whole(repository)
+
+
+@pytest.mark.parametrize(
+    ("earlier", "late"),
+    [([], 61), ([], 121), ([event(2)], 1)],
+    ids=["before the bucket that closes", "into it", "into a stale one"],
+)
+async def test_an_event_that_comes_while_a_bucket_is_sealed_is_not_lost(repository, monkeypatch, earlier, late):
+    await repository.write([event(0), event(120)])
+    await repository.seal(moment(6))
+    await repository.write(earlier)
+    read = sealing.read_raw
+
+    def read_and_write(db, start, end):
+        found = read(db, start, end)
+        monkeypatch.setattr(sealing, "read_raw", read)
+        with closing(connect(repository._path)) as other:
+            write_events(other, [event(late)])
+        return found
+
+    monkeypatch.setattr(sealing, "read_raw", read_and_write)
+    await repository.seal(NOW)
+    monkeypatch.setattr(sealing, "read_raw", read)
+    assert await repository.summary(DAY, NOW) == await whole(repository)
+    await repository.seal(NOW)
+    assert await repository.summary(DAY, NOW) == await whole(repository)
 
 
 minutes = st.one_of(st.integers(-200, 3000), st.integers(0, 20))
@@ -146,10 +175,15 @@ async def _seals_change_nothing(folder, batches, seals, edges):
             await repository.close()
             repository = await SqliteRepository.open(folder / "guardian.db")
     ends = [moment(minute) for minute in edges]
-    expected = [await whole(repository, a, b) for a, b in pairwise(ends)]
-    assert await repository.summaries(ends) == expected
+    parts = [await whole(repository, a, b) for a, b in pairwise(ends)]
+    bars = [
+        TimelineBar(start, part.requests, part.errors, len(part.users.keys() - {"anonymous"}))
+        for start, part in zip(ends, parts, strict=False)
+    ]
+    expected = (await whole(repository, ends[0], ends[-1]), bars)
+    assert await repository.timeline(ends) == expected
     await repository.seal(moment(4000))
-    assert await repository.summaries(ends) == expected
+    assert await repository.timeline(ends) == expected
     await repository.close()
 
 
@@ -229,10 +263,10 @@ async def test_those_who_did_not_sign_in_are_no_person_to_erase(repository):
 
 async def test_purged_events_live_on_in_summaries(repository):
     await repository.write([event(n, f"u{n % 3}@example.com") for n in range(2880)])
-    before = await repository.summaries([DAY, moment(1435), NOW])
+    before = await repository.timeline([DAY, moment(1435), NOW])
     assert await repository.purge(events_before=moment(1436), summaries_before=DAY) == 1435
     assert (await repository.stats()).oldest == moment(1435)
-    assert await repository.summaries([DAY, moment(1435), NOW]) == before
+    assert await repository.timeline([DAY, moment(1435), NOW]) == before
 
 
 async def test_a_window_that_begins_within_purged_minutes_is_refused_and_not_zero(repository):

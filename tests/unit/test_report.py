@@ -4,9 +4,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from guardian.report import TimelineBucket, build_report, judge
+from guardian.report import build_report, judge
 from guardian.repository import RecorderHealth, StorageStats
-from guardian.summary import Summary
+from guardian.summary import Summary, TimelineBar
 from guardian.usage import bar_edges, window
 from tracker.event import Event, Failure
 
@@ -40,7 +40,7 @@ def test_the_whole_report_in_the_published_format():
             at(31, status=500, failure=Failure("KeyError", "Internal Server Error", "app.py:7 chat")),
         ],
         [at(-60)],
-        timeline=[TimelineBucket(START, 5, 3, 2)],
+        timeline=[TimelineBar(START, 5, 3, 2)],
         stats=StorageStats(6, 2, START, END, 4096),
         recorders=[RecorderHealth("r1", START, END, 10, 9, 1, "0.1.0")],
     )

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from guardian.sealing import pack, unpack
 from guardian.summary import Route, Summary, active_minutes, bin_of, merge, merge_all, quantile_ms
+from guardian.totals import Totals
 from tracker.event import Event
 
 MINUTE = 60_000_000
@@ -16,14 +16,16 @@ def event(at_us, user="ada@example.com", status=200, duration_us=1_000, feature=
     return Event(at_us, user, f"/{feature}", "GET", feature, status, duration_us)
 
 
+USERS = ["ada@example.com", "bob@example.com", "anonymous"]
+FEATURES = ["chat", "documents"]
 events = st.lists(
     st.builds(
         event,
         st.integers(0, 6 * 60).map(lambda minute: 10**15 + minute * MINUTE),
-        st.sampled_from(["ada@example.com", "bob@example.com", "anonymous"]),
+        st.sampled_from(USERS),
         st.sampled_from([200, 404, 413, 500]),
         st.integers(0, 40 * MINUTE),
-        st.sampled_from(["chat", "documents"]),
+        st.sampled_from(FEATURES),
     )
 ).map(lambda found: sorted(found, key=lambda e: e.at_us))
 
@@ -51,10 +53,21 @@ def test_merging_leaves_its_parts_as_they_were(found, cut):
     assert (a, b) == (Summary.of(found[:cut]), Summary.of(found[cut:]))
 
 
-@given(events)
-def test_a_summary_is_stored_and_read_back_as_it_was(found):
-    whole = Summary.of(found)
-    assert unpack(pack(whole)) == whole
+def totals(found):
+    return Totals.of([(e.at_us, USERS.index(e.user), FEATURES.index(e.feature), *e[5:7]) for e in found])
+
+
+def named(totals):
+    routes = {number: Route(name, f"/{name}", "GET") for number, name in enumerate(FEATURES)}
+    return totals.summary(dict(enumerate(USERS)), routes)
+
+
+@given(events, st.data())
+def test_arrays_hold_and_merge_to_the_same_totals_before_and_after_they_were_stored(found, data):
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(found)), max_size=4)))
+    parts = [totals(found[a:b]) for a, b in pairwise([0, *cuts, len(found)])]
+    assert named(Totals.merge(parts)) == named(totals(found)) == Summary.of(found)
+    assert named(Totals.merge([Totals.unpack(part.pack()) for part in parts])) == Summary.of(found)
 
 
 @given(st.lists(st.integers(1, 10**12), min_size=1), st.floats(0, 1))
