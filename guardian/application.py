@@ -111,7 +111,13 @@ async def open_application(settings: Settings, *, clock: Clock = utc_now) -> Asy
             settings=settings,
             repository=repository,
             state=state,
-            usage=UsageGuardian(repository, reports_dir=reports_dir, clock=clock, timezone=settings.timezone),
+            usage=UsageGuardian(
+                repository,
+                reports_dir=reports_dir,
+                clock=clock,
+                timezone=settings.timezone,
+                critical_features=settings.critical_features,
+            ),
             email=EmailService(
                 transports,
                 sender=settings.mail.sender,
