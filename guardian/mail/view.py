@@ -203,18 +203,31 @@ def _help(report: Mapping[str, Any], lang: Language, zone: ZoneInfo) -> list[dic
         if errors < 3 and not (errors and errors * 2 >= requests):
             continue
         summary = lang("%(bad)s of %(all)s requests failed", bad=lang.number(errors), all=lang.number(requests))
-        newest = [
-            {
-                "time": lang.clock(_time(error["timestamp"]), zone),
-                "endpoint": _short(error["endpoint"]),
-                "code": error["code"],
-                "text": _short(error["error"]),
-            }
-            for error in user["errors"][-HELP_ERRORS:]
-        ]
+        newest = _grouped(user["errors"], lang, zone)
         rows.append((errors, {"email": _short(user["email"]), "summary": summary, "errors": newest}))
     rows.sort(key=lambda row: (-row[0], row[1]["email"]))
     return [row for _, row in rows[:TOP_HELP]]
+
+
+def _grouped(errors: Sequence[Mapping[str, Any]], lang: Language, zone: ZoneInfo) -> list[dict[str, Any]]:
+    """The newest kinds of error of a user, each told once with its count and the last time, the newest last."""
+    kinds: dict[tuple[Any, ...], int] = {}
+    last: dict[tuple[Any, ...], str] = {}
+    for error in errors:
+        key = (error["endpoint"], error["code"], error["error"])
+        kinds[key] = kinds.get(key, 0) + 1
+        last[key] = error["timestamp"]
+    newest = sorted(kinds, key=lambda key: last[key])[-HELP_ERRORS:]
+    return [
+        {
+            "time": lang.clock(_time(last[key]), zone),
+            "endpoint": _short(key[0]),
+            "code": key[1],
+            "text": _short(key[2].removesuffix(": Internal Server Error"))
+            + (f" ({kinds[key]}×)" if kinds[key] > 1 else ""),
+        }
+        for key in newest
+    ]
 
 
 def _features(report: Mapping[str, Any], lang: Language) -> list[dict[str, Any]]:
@@ -246,7 +259,7 @@ def _user(user: Mapping[str, Any], lang: Language) -> dict[str, Any]:
         "requests": lang.number(user["requests_count"]),
         "errors": lang.number(user["errors_count"]),
         "any_error": user["errors_count"] > 0,
-        "time": lang.duration(user["total_time_minutes"] * 60) if user["total_time_minutes"] else "–",
+        "time": lang.duration(user["total_time_minutes"] * 60) if user["total_time_minutes"] else "< 1 min",
     }
 
 

@@ -1,0 +1,231 @@
+"""The SMTP transport against real servers that behave badly: what became of the message is told truly."""
+
+import asyncio
+import ssl
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+
+import pytest
+from aiosmtpd.smtp import SMTP, AuthResult
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+from pydantic import SecretStr
+
+from guardian.config import SmtpSettings
+from guardian.mail.files import FileTransport
+from guardian.mail.smtp import SmtpTransport
+from guardian.mail.transport import DeliveryError, PermanentError, UnknownOutcome, Unreachable
+
+MESSAGE = b"From: g@example.com\r\nTo: a@example.org\r\nSubject: Hi\r\n\r\nHello\r\n.\r\nline after a dot\r\n"
+
+
+class Server:
+    """A handler whose answers are set by the test; it keeps what it accepted."""
+
+    def __init__(self, *, rcpt=None, data=None, mail=None):
+        self.kept, self.connections = [], 0
+        self.rcpt, self.data, self.mail = rcpt or {}, data, mail
+
+    async def handle_EHLO(self, server, session, envelope, hostname, responses):
+        self.connections += 1
+        session.host_name = hostname
+        return responses
+
+    async def handle_MAIL(self, server, session, envelope, address, options):
+        if self.mail:
+            return self.mail
+        envelope.mail_from = address
+        return "250 OK"
+
+    async def handle_RCPT(self, server, session, envelope, address, options):
+        if address in self.rcpt:
+            return self.rcpt[address]
+        envelope.rcpt_tos.append(address)
+        return "250 OK"
+
+    async def handle_DATA(self, server, session, envelope):
+        if callable(self.data):
+            return await self.data(server)
+        if self.data:
+            return self.data
+        self.kept.append((envelope.mail_from, envelope.rcpt_tos, envelope.original_content))
+        return "250 OK"
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory):
+    """A certificate for 127.0.0.1 and its key, in one file."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    begin = datetime.now(UTC) - timedelta(days=1)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(begin)
+        .not_valid_after(begin + timedelta(days=30))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    path = tmp_path_factory.mktemp("tls") / "server.pem"
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    path.write_bytes(private + made.public_bytes(serialization.Encoding.PEM))
+    return path
+
+
+@pytest.fixture
+async def serve(certificate):
+    """Start a server; the transport to it."""
+    running, transports = [], []
+
+    async def start(handler, *, security="none", trust=True, tls=None, timeout=5, **options):
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate)
+        offered = tls or security
+        if offered == "starttls":
+            options["tls_context"] = context
+        server = await asyncio.get_running_loop().create_server(
+            lambda: SMTP(handler, hostname="localhost", **options),
+            "127.0.0.1", 0, ssl=context if offered == "tls" else None,
+        )  # fmt: skip
+        running.append(server)
+        login = {"username": "ann", "password": SecretStr("right")} if options.get("authenticator") else {}
+        port = server.sockets[0].getsockname()[1]
+        settings = SmtpSettings(host="127.0.0.1", port=port, security=security, timeout_seconds=timeout, **login)
+        trusted = ssl.create_default_context(cafile=str(certificate)) if trust else None
+        transports.append(SmtpTransport(settings, tls_context=trusted))
+        return transports[-1]
+
+    yield start
+    for transport in transports:
+        await transport.close()
+    for server in running:
+        server.close()
+
+
+def send(transport, recipient="a@example.org"):
+    return transport.send(MESSAGE, sender="g@example.com", recipient=recipient)
+
+
+@pytest.mark.parametrize("security", ["none", "starttls", "tls"])
+async def test_a_message_arrives_byte_for_byte(serve, security):
+    handler = Server()
+    await send(await serve(handler, security=security))
+    assert handler.kept == [("g@example.com", ["a@example.org"], MESSAGE)]
+
+
+async def test_one_connection_carries_several_messages(serve):
+    handler = Server(rcpt={"gone@example.org": "550 no such user"})
+    transport = await serve(handler)
+    await send(transport)
+    with pytest.raises(PermanentError, match=r"^the server refuses the recipient for good \(550\)$"):
+        await send(transport, "gone@example.org")
+    await send(transport, "b@example.org")
+    assert [rcpt for _, rcpt, _ in handler.kept] == [["a@example.org"], ["b@example.org"]]
+    assert handler.connections == 1
+
+
+@pytest.mark.parametrize(
+    ("handler", "error", "words"),
+    [
+        (Server(rcpt={"a@example.org": "451 greylisted, come back"}), DeliveryError, "does not take the recipient now"),
+        (Server(rcpt={"a@example.org": "552 over quota"}), PermanentError, "refuses the recipient for good"),
+        (Server(mail="550 not you"), PermanentError, "refuses the sender for good"),
+        (Server(data="554 looks like spam"), PermanentError, "refuses the message for good"),
+        (Server(data="452 disk full"), DeliveryError, "does not take the message now"),
+    ],
+)
+async def test_a_refusal_is_for_good_or_for_now(serve, handler, error, words):
+    with pytest.raises(DeliveryError, match=words) as caught:
+        await send(await serve(handler))
+    assert type(caught.value) is error
+    assert handler.kept == []
+
+
+async def test_a_connection_that_breaks_after_the_data_leaves_it_open_whether_it_was_sent(serve):
+    async def cut(server):
+        server.transport.abort()
+        return "250 OK"
+
+    transport = await serve(Server(data=cut))
+    with pytest.raises(UnknownOutcome, match="the connection broke while the message was sent"):
+        await send(transport)
+
+
+async def test_a_server_that_never_answers_after_the_data_leaves_it_open_too(serve):
+    async def hang(server):
+        await asyncio.sleep(60)
+
+    transport = await serve(Server(data=hang), timeout=0.3)
+    with pytest.raises(UnknownOutcome):
+        await send(transport)
+
+
+async def test_after_a_broken_connection_the_next_message_takes_a_new_one(serve):
+    broken = []
+
+    async def cut_once(server):
+        if not broken:
+            broken.append(1)
+            server.transport.abort()
+        return "250 OK"
+
+    transport = await serve(Server(data=cut_once))
+    with pytest.raises(UnknownOutcome):
+        await send(transport)
+    await send(transport)
+
+
+async def test_a_server_without_starttls_gets_no_mail(serve):
+    handler = Server()
+    transport = await serve(handler, security="starttls", tls="none")
+    with pytest.raises(Unreachable, match="it does not offer STARTTLS"):
+        await send(transport)
+    assert handler.kept == []
+
+
+@pytest.mark.parametrize("security", ["starttls", "tls"])
+async def test_a_certificate_that_nobody_vouches_for_gets_no_mail(serve, security):
+    handler = Server()
+    transport = await serve(handler, security=security, trust=False)
+    with pytest.raises(Unreachable, match="certificate"):
+        await send(transport)
+    assert handler.kept == []
+
+
+@pytest.mark.parametrize(("password", "reaches"), [(b"right", True), (b"other", False)])
+async def test_a_login_that_is_refused_says_so_without_the_password(serve, password, reaches):
+    handler = Server()
+
+    def check(server, session, envelope, mechanism, data):
+        return AuthResult(success=data.password == password, handled=False)
+
+    transport = await serve(handler, security="starttls", authenticator=check, auth_required=True)
+    if reaches:
+        return await send(transport)
+    with pytest.raises(Unreachable, match=r"^127.0.0.1 refuses the login \(535\): check mail.smtp$"):
+        await send(transport)
+
+
+async def test_a_server_that_is_not_there_is_unreachable():
+    transport = SmtpTransport(SmtpSettings(host="127.0.0.1", port=1, security="none"))
+    with pytest.raises(Unreachable, match=r"^127.0.0.1:1 cannot be used"):
+        await send(transport)
+
+
+async def test_mail_without_a_server_goes_into_files_that_only_the_owner_reads(tmp_path, caplog):
+    transport = FileTransport(tmp_path / "mail")
+    await send(transport)
+    await send(transport, "b@example.org")
+    files = sorted((tmp_path / "mail").iterdir())
+    assert [path.read_bytes() for path in files] == [MESSAGE, MESSAGE]
+    assert {path.suffix for path in files} == {".eml"}
+    assert {path.stat().st_mode & 0o777 for path in files} == {0o600}
+    assert caplog.text.count("No mail server is configured") == 1

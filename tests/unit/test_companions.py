@@ -1,0 +1,83 @@
+"""Reports of other tools: what is shown of them, and that a broken one is named and no more."""
+
+import json
+
+import pytest
+
+from guardian.companions import Companion, Malformed, Recommendation, load_companions, read_companion
+
+
+def test_every_json_file_but_our_own_is_a_companion(tmp_path):
+    for name in ("prod_report.json", "docs_report.json", "anything.json", "usage_report.json", ".half-written.json"):
+        (tmp_path / name).write_text('{"status": "ok"}')
+    (tmp_path / "notes.txt").write_text("no")
+    assert list(load_companions(tmp_path)) == ["anything.json", "docs_report.json", "prod_report.json"]
+    assert load_companions(tmp_path / "missing") == {}
+
+
+def test_a_whole_companion():
+    found = read_companion(
+        "integrity_report.json",
+        {
+            "status": "degraded",
+            "timestamp": "2026-03-16T06:00:00Z",
+            "summary": {"rows_checked": 1234567, "share": 0.25, "ok": True, "note": None, "parts": [1, 2]},
+            "recommendations": [{"priority": "HIGH", "action": "Do it", "details": "Soon"}, "Rest"],
+            "errors_detailed": [{"code": 7, "where": "a"}, "plain"],
+            "error_patterns": {"timeouts": 3},
+            "log_samples": ["line"],
+        },
+    )
+    assert found == Companion(
+        name="integrity_report.json",
+        title="Integrity report",
+        status="DEGRADED",
+        grave="WARNING",
+        timestamp="2026-03-16T06:00:00Z",
+        summary=(("rows checked", "1,234,567"), ("share", "0.25"), ("ok", "yes"), ("note", "–"), ("parts", "1, 2")),
+        recommendations=(Recommendation("HIGH", "Do it", "Soon"), Recommendation("", "Rest", "")),
+        errors=("code: 7 · where: a", "plain"),
+        patterns=("timeouts: 3",),
+        logs=("line",),
+    )
+
+
+@pytest.mark.parametrize(
+    ("status", "grave"),
+    [("ok", "OK"), ("Degraded", "WARNING"), ("WARNING", "WARNING"), ("critical", "CRITICAL"), ("FAILED", "CRITICAL")],
+)
+def test_a_status_counts_in_any_case(status, grave):
+    assert read_companion("x.json", {"status": status}).grave == grave
+
+
+def test_without_a_status_it_is_unknown():
+    assert read_companion("x.json", {}).grave == "UNKNOWN"
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ("[1]", "it is not a JSON object"),
+        ("", "it is not JSON (line 1)"),
+        ('{"status":\n oops}', "it is not JSON (line 2)"),
+        ('{"status": "fine"}', "its status 'FINE' is none of OK, DEGRADED, WARNING, CRITICAL, FAILED, UNKNOWN"),
+        ('{"a": "' + "x" * 1_000_001 + '"}', "it is larger than 1,000,000 bytes"),
+        ("[" * 100_000, "it is not JSON"),
+    ],
+)
+def test_a_malformed_one_is_named_with_the_reason(tmp_path, content, reason):
+    (tmp_path / "bad.json").write_text(content)
+    (tmp_path / "good.json").write_text('{"status": "OK"}')
+    found = load_companions(tmp_path)
+    assert found["bad.json"] == Malformed("bad.json", reason)
+    assert found["good.json"].grave == "OK"
+
+
+def test_bytes_that_are_no_text_are_malformed(tmp_path):
+    (tmp_path / "bad.json").write_bytes(b"\xff\xfe\x00")
+    assert load_companions(tmp_path)["bad.json"] == Malformed("bad.json", "it is not JSON")
+
+
+def test_what_is_too_much_is_cut_and_counted():
+    found = read_companion("x.json", {"log_samples": ["y" * 10_000] * 50, "summary": json.loads('{"a": 1e400}')})
+    assert (len(found.logs), len(found.logs[0]), found.more) == (20, 500, 30)

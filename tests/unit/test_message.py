@@ -1,0 +1,133 @@
+"""Nothing that somebody else chose can add a header to a mail, or send it elsewhere."""
+
+import email
+from datetime import UTC, datetime
+from email import policy
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from guardian.mail.message import Attachment, Thread, build_message, check_address, clean_line, message_id
+
+NOW = datetime(2026, 3, 16, 12, 0, tzinfo=UTC)
+
+
+def build(**more):
+    given = {
+        "sender": "Guardian <guardian@example.com>",
+        "recipient": "ann@example.org",
+        "subject": "All is well",
+        "text": "Hello\n",
+        "html": "<p>Hello</p>",
+        "key": "report/daily/2026-03-16",
+        "now": NOW,
+    }
+    return build_message(**{**given, **more})
+
+
+def parsed(data: bytes):
+    return email.message_from_bytes(data, policy=policy.default)
+
+
+def test_the_message_as_it_goes_over_the_wire():
+    data = build()
+    message = parsed(data)
+    assert [(name, value) for name, value in message.items() if name not in ("Content-Type", "MIME-Version")] == [
+        ("From", "Guardian <guardian@example.com>"),
+        ("To", "ann@example.org"),
+        ("Subject", "All is well"),
+        ("Date", "Mon, 16 Mar 2026 12:00:00 +0000"),
+        ("Message-ID", message["Message-ID"]),
+        ("Auto-Submitted", "auto-generated"),
+        ("X-Auto-Response-Suppress", "All"),
+        ("X-Guardian-Id", message["X-Guardian-Id"]),
+    ]
+    assert message["Message-ID"] == f"<{message['X-Guardian-Id']}@example.com>"
+    assert message.get_content_type() == "multipart/alternative"
+    assert [part.get_content_type() for part in message.iter_parts()] == ["text/plain", "text/html"]
+    assert b"\n" not in data.replace(b"\r\n", b"")
+
+
+def test_the_same_mail_made_again_is_the_same_mail_and_another_recipients_is_not():
+    assert parsed(build())["Message-ID"] == parsed(build())["Message-ID"]
+    assert parsed(build())["Message-ID"] != parsed(build(recipient="bob@example.org"))["Message-ID"]
+
+
+ATTACKS = [
+    "=?utf-8?q?a=0ABcc:_evil@x=0A?=",
+    "=?utf-8?q?a=0D=0ABcc:_evil@x=0D=0A?= =?utf-8?b?QmNjOiBldmlsQHg=?=",
+    "hello\r\nBcc: evil@example.net",
+    "hello\nBcc: evil@example.net\n\nbody",
+    "hello\x0bBcc: evil@example.net",
+    "\ud800\udfff lone",
+    "hello\u2028Bcc: evil@example.net",
+    "x" * 5000,
+    "",
+]
+
+
+@pytest.mark.parametrize("text", ATTACKS)
+def test_no_subject_adds_a_header(text):
+    message = parsed(build(subject=text))
+    assert message["Bcc"] is None
+    assert len(message.keys()) == len(parsed(build()).keys())
+    assert "\n" not in str(message["Subject"])
+
+
+@given(st.text(max_size=300))
+def test_any_subject_reads_back_as_one_clean_line(text):
+    assert str(parsed(build(subject=text))["Subject"]).split() == clean_line(text)[:200].split()
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "ann@example.org\r\nBcc: evil@example.net",
+        "ann@example.org, evil@example.net",
+        "=?utf-8?q?ann?= <evil@example.net>",
+        "Ann <ann@example.org>",
+        "ann",
+        "ann@",
+        "@example.org",
+        "an n@example.org",
+        "ann@exam_ple.org",
+        "x" * 260 + "@example.org",
+        "",
+    ],
+)
+def test_only_one_plain_address_is_a_recipient(address):
+    with pytest.raises(ValueError, match="is not an e-mail address"):
+        build(recipient=address)
+
+
+def test_the_senders_name_cannot_add_a_header_either():
+    message = parsed(build(sender='"Guardian =?utf-8?q?=0ABcc:_x@y?=" <guardian@example.com>'))
+    assert message["Bcc"] is None
+    assert message["From"].addresses[0].addr_spec == "guardian@example.com"
+
+
+def test_names_and_texts_in_any_script_arrive():
+    message = parsed(build(sender="Wächter Größe <guardian@example.com>", subject="Grüße – 日本語", text="Größe ✓\n"))
+    assert message["From"].addresses[0].display_name == "Wächter Größe"
+    assert message["Subject"] == "Grüße – 日本語"
+    assert message.get_body(("plain",)).get_content().splitlines() == ["Größe ✓"]
+
+
+def test_a_thread_begins_with_its_root_and_goes_on_in_reply_to_it():
+    root = message_id("incident-7", "guardian@example.com")
+    first = parsed(build(thread=Thread(root, first=True)))
+    later = parsed(build(thread=Thread(root, first=False), key="later"))
+    assert (first["Message-ID"], first["References"]) == (root, None)
+    assert (later["In-Reply-To"], later["References"]) == (root, root)
+    assert later["Message-ID"] not in (root, first["Message-ID"])
+
+
+def test_an_attachment_comes_beside_the_two_parts():
+    message = parsed(build(attachments=[Attachment("users.csv", "text/csv", b"a,b\r\n")]))
+    assert [part.get_filename() for part in message.iter_attachments()] == ["users.csv"]
+    assert message.get_body(("html",)).get_content().startswith("<p>Hello</p>")
+
+
+def test_check_address_gives_the_address_back():
+    assert check_address("o'brien+x@mail.example.co.uk") == "o'brien+x@mail.example.co.uk"
