@@ -1,0 +1,441 @@
+"""What an exchange of ASGI messages is recorded as: direct calls, so that every order of messages can be had."""
+
+import asyncio
+
+import pytest
+from starlette.requests import ClientDisconnect
+
+from tracker import UsageTrackingMiddleware, note_error
+from tracker.event import ANONYMOUS, UNMATCHED, Event, Failure
+
+
+class Kept:
+    """Stands in the recorder's place and keeps what it is given, as it is given."""
+
+    def __init__(self):
+        self.events, self.lost = [], 0
+
+    def add(self, event):
+        self.events.append(event)
+
+    def add_lost(self):
+        self.lost += 1
+
+
+START = {"type": "http.response.start", "status": 200, "headers": []}
+CHUNK = {"type": "http.response.body", "body": b"a", "more_body": True}
+LAST = {"type": "http.response.body", "body": b"b"}
+DISCONNECT = {"type": "http.disconnect"}
+
+
+def answer(status, body=b"", content_type=b"application/json", *extra):
+    return (
+        {"type": "http.response.start", "status": status, "headers": [(b"Content-Type", content_type), *extra]},
+        {"type": "http.response.body", "body": body},
+    )
+
+
+def http(path="/chat", method="GET", headers=(), **more):
+    return {"type": "http", "method": method, "path": path, "headers": list(headers), "state": {}, **more}
+
+
+def websocket(path="/live"):
+    return {"type": "websocket", "path": path, "headers": []}
+
+
+def play(*steps):
+    """An app that sends messages, raises exceptions and, at "receive", waits for what the server says."""
+
+    async def app(scope, receive, send):
+        for step in steps:
+            if step == "receive":
+                await receive()
+            elif isinstance(step, dict):
+                await send(step)
+            else:
+                raise step
+
+    return app
+
+
+async def run(app, scope, *, incoming=(), broken_after=None, **settings):
+    """What was recorded, what was sent, and what was raised. Sending fails from message `broken_after` on."""
+    kept, sent, messages = Kept(), [], list(incoming)
+
+    async def receive():
+        return messages.pop(0)
+
+    async def send(message):
+        if broken_after is not None and len(sent) >= broken_after:
+            raise OSError("the connection is gone")
+        sent.append(message)
+
+    raised = None
+    try:
+        await UsageTrackingMiddleware(app, recorder=kept, **settings)(scope, receive, send)
+    except BaseException as error:
+        raised = error
+    return kept, sent, raised
+
+
+ABORTED = "response aborted after it had begun"
+BOOM = KeyError("boom of ada@example.com")
+
+
+@pytest.mark.parametrize(
+    ("steps", "incoming", "broken_after", "status", "kind", "message"),
+    [
+        ([START, LAST], [], None, 200, None, None),
+        ([START, CHUNK, CHUNK, LAST], [], None, 200, None, None),
+        ([START, {"type": "http.response.pathsend", "path": "/x"}], [], None, 200, None, None),
+        # An exception before, amid and after the answer.
+        ([BOOM], [], None, 500, "KeyError", "Internal Server Error"),
+        ([START, BOOM], [], None, 500, "KeyError", ABORTED),
+        ([START, CHUNK, BOOM], [], None, 500, "KeyError", ABORTED),
+        ([START, LAST, BOOM], [], None, 200, None, None),
+        # The app's outermost error handler answers, then raises again.
+        ([*answer(500, b"Internal Server Error", b"text/plain"), BOOM], [], None, 500, "KeyError", None),
+        # The app returns without having finished.
+        ([START, CHUNK], [], None, 500, "Aborted", ABORTED),
+        ([], [], None, 500, "Aborted", "Internal Server Error"),
+        # The client leaves: seen in receive, seen in send, or the server cancels.
+        (["receive"], [DISCONNECT], None, 499, "HTTP 499", "the client left before an answer"),
+        (["receive", ClientDisconnect()], [DISCONNECT], None, 499, "HTTP 499", "the client left before an answer"),
+        ([START, CHUNK, "receive"], [DISCONNECT], None, 200, None, None),
+        ([START, CHUNK, CHUNK], [], 2, 200, None, None),
+        ([START, CHUNK, asyncio.CancelledError()], [], None, 200, None, None),
+        ([asyncio.CancelledError()], [], None, 499, "HTTP 499", "the client left before an answer"),
+        # An OSError of the app's own is not the client's.
+        ([FileNotFoundError("/home/ada/x")], [], None, 500, "FileNotFoundError", "Internal Server Error"),
+    ],
+)
+async def test_the_status_of_an_http_exchange_is_the_truth(steps, incoming, broken_after, status, kind, message):
+    kept, _, _ = await run(play(*steps), http(), incoming=incoming, broken_after=broken_after)
+    [event] = kept.events
+    assert event.status == status
+    assert (event.failure is None) == (kind is None)
+    if kind is not None:
+        assert event.failure.kind == kind
+    if message is not None:
+        assert event.failure.message == message
+
+
+@pytest.mark.parametrize("error", [BOOM, asyncio.CancelledError(), KeyboardInterrupt(), SystemExit(3)])
+@pytest.mark.parametrize("before", [[], [START], [START, LAST]])
+async def test_what_the_app_raises_goes_on_unchanged(error, before):
+    _, sent, raised = await run(play(*before, error), http())
+    assert raised is error
+    assert sent == before
+
+
+async def test_messages_pass_as_they_are():
+    steps = [START, CHUNK, {"type": "http.response.debug", "info": {}}, LAST]
+    _, sent, _ = await run(play(*steps), http())
+    assert all(mine is theirs for mine, theirs in zip(sent, steps, strict=True))
+
+
+async def test_an_exception_is_stored_by_class_and_place_never_by_message():
+    async def app(scope, receive, send):
+        raise ValueError("token of ada@example.com")
+
+    kept, _, _ = await run(app, http())
+    [event] = kept.events
+    assert "ada" not in repr(event)
+    assert event.failure.location.endswith(" app")
+    assert "test_tracker_middleware.py:" in event.failure.location
+
+
+async def test_an_event_is_handed_on_at_the_last_byte_and_waits_for_no_background_task():
+    kept = Kept()
+
+    async def app(scope, receive, send):
+        await send(START)
+        await send(LAST)
+        assert len(kept.events) == 1
+
+    async def nothing(*args):
+        pass
+
+    await UsageTrackingMiddleware(app, recorder=kept)(http(), nothing, nothing)
+    assert len(kept.events) == 1
+
+
+@pytest.mark.parametrize("status", [200, 503])
+async def test_the_duration_reaches_from_arrival_to_the_last_byte(monkeypatch, status):
+    now = 1_000_000_000
+    monkeypatch.setattr("tracker.middleware.perf_counter_ns", lambda: now)
+
+    def later(ms):
+        nonlocal now
+        now += ms * 1_000_000
+
+    async def app(scope, receive, send):
+        later(3)
+        await send({**START, "status": status})
+        later(20)
+        await send(CHUNK)
+        later(100)
+        await send(LAST)
+        later(60_000)  # a background task
+
+    kept, _, _ = await run(app, http())
+    assert kept.events[0].duration_us == 123_000
+
+
+ACCEPT = {"type": "websocket.accept"}
+TEXT = {"type": "websocket.send", "text": "hello"}
+GONE = {"type": "websocket.disconnect", "code": 1001}
+
+
+def close(code):
+    return {"type": "websocket.close", "code": code}
+
+
+@pytest.mark.parametrize(
+    ("steps", "incoming", "status", "kind"),
+    [
+        ([ACCEPT, TEXT, close(1000)], [], 101, None),
+        ([ACCEPT, TEXT], [], 101, None),
+        ([ACCEPT, close(1001)], [], 101, None),
+        ([ACCEPT, close(4001)], [], 101, None),
+        ([ACCEPT, {"type": "websocket.close"}], [], 101, None),
+        ([ACCEPT, "receive"], [GONE], 101, None),
+        ([ACCEPT, "receive", RuntimeError("client is gone")], [GONE], 101, None),
+        ([ACCEPT, asyncio.CancelledError()], [], 101, None),
+        ([ACCEPT, close(1011)], [], 500, "WebSocket 1011"),
+        ([ACCEPT, close(1013)], [], 503, "WebSocket 1013"),
+        ([ACCEPT, close(1008)], [], 403, "WebSocket 1008"),
+        ([ACCEPT, close(1009)], [], 413, "WebSocket 1009"),
+        ([ACCEPT, BOOM], [], 500, "KeyError"),
+        ([BOOM], [], 500, "KeyError"),
+        ([close(1000)], [], 403, "HTTP 403"),
+        ([], [], 500, "Aborted"),
+        (["receive"], [GONE], 499, "HTTP 499"),
+        ([{"type": "websocket.http.response.start", "status": 401, "headers": []}], [], 401, "HTTP 401"),
+    ],
+)
+async def test_the_status_of_a_websocket_is_the_truth(steps, incoming, status, kind):
+    kept, _, _ = await run(play(*steps), websocket(), incoming=incoming)
+    [event] = kept.events
+    assert (event.status, event.failure and event.failure.kind) == (status, kind)
+    assert event.method == "WEBSOCKET"
+
+
+async def test_a_websocket_whose_connection_breaks_in_send_ended_well():
+    kept, _, raised = await run(play(ACCEPT, TEXT), websocket(), broken_after=1)
+    assert kept.events[0].status == 101
+    assert isinstance(raised, OSError)
+
+
+async def test_unknown_kinds_of_scope_pass_untouched():
+    seen = []
+
+    async def app(scope, receive, send):
+        seen.append((scope, receive, send))
+
+    async def receive(): ...
+    async def send(message): ...
+
+    scope = {"type": "telegraph"}
+    await UsageTrackingMiddleware(app, recorder=Kept())(scope, receive, send)
+    assert seen == [(scope, receive, send)]
+
+
+@pytest.mark.parametrize("path", ["/health", "/metrics", "/static/app.js", "/docs"])
+async def test_paths_to_skip_are_not_recorded(path):
+    kept, sent, _ = await run(play(START, LAST), http(path))
+    assert (kept.events, sent) == ([], [START, LAST])
+
+
+async def test_a_cors_preflight_is_not_recorded_but_other_options_are():
+    preflight = http(method="OPTIONS", headers=[(b"access-control-request-method", b"POST")])
+    assert (await run(play(START, LAST), preflight))[0].events == []
+    assert len((await run(play(START, LAST), http(method="OPTIONS")))[0].events) == 1
+
+
+async def test_the_user_is_read_after_the_app_has_run():
+    async def app(scope, receive, send):
+        scope["state"]["claims"] = {"email": "Ada@Example.com"}
+        await send(START)
+        await send(LAST)
+
+    kept, _, _ = await run(app, http())
+    assert kept.events[0].user == "ada@example.com"
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type", "extra", "candidate"),
+    [
+        (b'{"detail": "File too large"}', b"application/json", (), "File too large"),
+        (b"File too large", b"text/plain; charset=utf-8", (), "File too large"),
+        (b'{"detail": "File too large"}', b"application/json", ((b"content-encoding", b"gzip"),), None),
+        (b'{"detail": "' + b"x" * 5000 + b'"}', b"application/json", (), None),
+        (b"<h1>no</h1>", b"text/html", (), None),
+        (b"{", b"application/json", (), None),
+    ],
+)
+async def test_of_an_error_answer_one_small_text_is_kept_to_be_compared(body, content_type, extra, candidate):
+    kept, _, _ = await run(play(*answer(413, body, content_type, *extra)), http())
+    [event] = kept.events
+    assert event.failure.candidate == candidate
+    assert "large" not in repr(event)
+
+
+async def test_only_the_first_chunk_of_an_error_answer_is_looked_at():
+    start, last = answer(400, b'{"detail": "second"}')
+    first = {**last, "body": b"first ", "more_body": True}
+    kept, _, _ = await run(play(start, first, last), http())
+    assert kept.events[0].failure.candidate is None
+
+
+async def test_nothing_of_a_good_answer_is_looked_at():
+    kept, _, _ = await run(play(*answer(200, b'{"detail": "secret"}')), http())
+    assert kept.events[0].failure is None
+
+
+async def test_an_app_can_say_more_of_an_error_and_of_an_exception():
+    async def answers(scope, receive, send):
+        note_error(scope, "the quota is used up")
+        for message in answer(429, b'{"detail": "no"}'):
+            await send(message)
+
+    async def raises(scope, receive, send):
+        note_error(scope, "the quota is used up")
+        raise BOOM
+
+    for app, kind in ((answers, "HTTP 429"), (raises, "KeyError")):
+        kept, _, _ = await run(app, http())
+        assert (kept.events[0].failure.kind, kept.events[0].failure.candidate) == (kind, "the quota is used up")
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [[("content-type", "application/json")], [(b"a", b"b", b"c")], [None], None, 7, [(b"content-type", object())]],
+)
+async def test_strange_headers_of_an_answer_are_the_servers_business(headers):
+    messages = ({"type": "http.response.start", "status": 404, "headers": headers}, LAST)
+    kept, sent, raised = await run(play(*messages), http())
+    assert (len(kept.events), len(sent), raised) == (1, 2, None)
+
+
+async def test_a_fault_of_the_tracker_never_reaches_the_app_and_is_counted_and_said_once(caplog):
+    class Broken(Kept):
+        def add(self, event):
+            raise RuntimeError("secret of ada@example.com")
+
+    kept = Broken()
+    middleware = UsageTrackingMiddleware(play(START, LAST), recorder=kept)
+    sent = []
+
+    async def send(message):
+        sent.append(message)
+
+    for _ in range(3):
+        await middleware(http(), None, send)
+    assert (kept.lost, len(sent)) == (3, 6)
+    assert [record.message for record in caplog.records] == [
+        "The tracker could not record a request (RuntimeError); the app is not affected. Said once."
+    ]
+
+
+async def test_a_failing_identify_makes_an_anonymous_user():
+    def identify(scope):
+        raise RuntimeError("no directory")
+
+    kept, _, raised = await run(play(START, LAST), http(), identify=identify)
+    assert (kept.events[0].user, raised) == (ANONYMOUS, None)
+
+
+LONG = b"x" * 100_000
+HOSTILE_HEADERS = [
+    (b"authorization", b""),
+    (b"authorization", b"Bearer"),
+    (b"authorization", b"Bearer " + LONG),
+    (b"authorization", b"Bearer a.b.c"),
+    (b"authorization", b"Bearer \xff\xfe\x00"),
+    (b"authorization", b"Bearer eyJhbGciOiJub25lIn0.eyJlbWFpbCI6ImFkYUBleGFtcGxlLmNvbSJ9."),
+    (b"authorization", b"Basic YWRhOmFkYQ=="),
+    (b"x-user-email", b"root@example.com"),
+    (b"cookie", LONG),
+]
+
+
+@pytest.mark.parametrize("header", HOSTILE_HEADERS, ids=lambda header: header[1][:20])
+async def test_hostile_headers_are_recorded_as_anonymous(header, caplog):
+    kept, _, raised = await run(play(START, LAST), http(headers=[header]), jwt_key="k" * 32)
+    assert [event.user for event in kept.events] == [ANONYMOUS]
+    assert (raised, kept.lost, caplog.records) == (None, 0, [])
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("BREW", "/x"),
+        ("GET" * 1000, "/x"),
+        ("get", "/x"),
+        ("", "/x"),
+        ("GET", "/\udcff\udc80"),
+        ("GET", "/\x00"),
+        ("GET", ""),
+    ],
+)
+async def test_hostile_methods_and_paths_leave_nothing_of_themselves(method, path):
+    kept, _, raised = await run(play(START, LAST), http(path, method))
+    [event] = kept.events
+    assert (event.endpoint, event.feature, raised) == (UNMATCHED, UNMATCHED, None)
+    assert event.method == ("GET" if method == "GET" else "OTHER")
+
+
+async def test_an_event_has_the_documented_shape():
+    kept, _, _ = await run(play(START, LAST), http())
+    [event] = kept.events
+    assert type(event) is Event
+    assert event[1:6] == (ANONYMOUS, UNMATCHED, "GET", UNMATCHED, 200)
+    assert event.at_us > 1_700_000_000_000_000
+    assert event.failure is None
+
+
+async def test_a_websocket_closed_with_an_error_says_so_in_its_failure():
+    kept, _, _ = await run(play(ACCEPT, close(1011)), websocket())
+    assert kept.events[0].failure == Failure("WebSocket 1011", "closed by the app with an error code")
+
+
+async def lifespan(app, *incoming, recorder=None):
+    messages = [{"type": kind} for kind in incoming]
+    sent = []
+
+    async def receive():
+        return messages.pop(0)
+
+    async def send(message):
+        sent.append(message["type"])
+
+    raised = None
+    try:
+        middleware = UsageTrackingMiddleware(app, "never-made.db")
+        middleware.recorder.close = lambda: sent.append("stored")
+        await middleware({"type": "lifespan"}, receive, send)
+    except BaseException as error:
+        raised = error
+    return sent, raised
+
+
+STARTUP, SHUTDOWN = "lifespan.startup", "lifespan.shutdown"
+
+
+async def test_what_waits_is_stored_before_the_server_hears_of_the_shutdown():
+    app = play("receive", {"type": f"{STARTUP}.complete"}, "receive", {"type": f"{SHUTDOWN}.complete"})
+    sent, raised = await lifespan(app, STARTUP, SHUTDOWN)
+    assert (sent, raised) == ([f"{STARTUP}.complete", "stored", f"{SHUTDOWN}.complete"], None)
+
+
+@pytest.mark.parametrize("app", [play(AssertionError("http only")), play()], ids=["raises", "returns"])
+async def test_an_app_without_lifespan_is_drained_all_the_same(app):
+    sent, raised = await lifespan(app, STARTUP, SHUTDOWN)
+    assert (sent, raised) == ([f"{STARTUP}.complete", "stored", f"{SHUTDOWN}.complete"], None)
+
+
+async def test_a_startup_that_fails_goes_on_unchanged():
+    error = RuntimeError("no database")
+    sent, raised = await lifespan(play("receive", {"type": f"{STARTUP}.failed"}, error), STARTUP)
+    assert (sent, raised) == ([f"{STARTUP}.failed"], error)
