@@ -1,0 +1,253 @@
+"""Events into SQLite: numbers, sessions, late events, and what an event may not do to its batch."""
+
+import sqlite3
+from enum import IntEnum
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tracker import writer as writing
+from tracker.event import ANONYMOUS, SESSION_GAP_US, Event, Failure
+from tracker.schema import SEQUENCE_BITS, TRACKER_MIGRATIONS, NewerDatabase, connect, migrate
+from tracker.writer import BUCKET_US, OTHER, Writer, write_events
+
+T = 1_700_000_100_000_000
+MINUTE = 60_000_000
+NOT_FOUND = Failure("HTTP 404", "Not Found")
+
+
+def event(at_us=T, user="ada@example.com", endpoint="/chat", status=200, duration_us=1_000, failure=None, method="GET"):
+    return Event(at_us, user, endpoint, method, "chat", status, duration_us, failure)
+
+
+@pytest.fixture
+def writer(tmp_path):
+    writer = Writer(str(tmp_path / "guardian.db"))
+    yield writer
+    writer.close()
+
+
+def rows(db, sql):
+    return db.execute(sql).fetchall()
+
+
+def test_an_event_answers_from_the_published_tables(writer):
+    failure = Failure("ValueError", "Internal Server Error", "app/chat.py:7 send")
+    writer.write([event(status=500, duration_us=1_600, failure=failure)])
+    assert rows(
+        writer.db, "SELECT user_email, feature_name, endpoint, method, timestamp, success FROM feature_usage"
+    ) == [("ada@example.com", "chat", "/chat", "GET", "2023-11-14T22:15:00.000000+00:00", 0)]
+    assert rows(writer.db, "SELECT error_message, duration_ms, status_code FROM feature_usage") == [
+        ("Internal Server Error", 2, 500)
+    ]
+    assert rows(writer.db, "SELECT user_email, error_type, error_code, stack_trace FROM user_errors") == [
+        ("ada@example.com", "ValueError", 500, "app/chat.py:7 send")
+    ]
+    assert rows(writer.db, "SELECT user_email, session_start, session_end, duration_seconds FROM user_sessions") == [
+        ("ada@example.com", "2023-11-14T22:14:59.998400+00:00", "2023-11-14T22:15:00.000000+00:00", 0)
+    ]
+
+
+class Status(IntEnum):
+    TEAPOT = 418
+
+
+@pytest.mark.parametrize(
+    "poison",
+    [
+        event(user="\ud800"),
+        event(endpoint="/\udcff"),
+        event(failure=Failure("X", "\ud800")),
+        event(user=None),
+        event(user=7),
+        event(user=b"ada@example.com"),
+        event(endpoint=None),
+        event(method=["GET"]),
+        event(at_us=10**30),
+        event(at_us=2**63 - 1),
+        event(at_us=-1),
+        event(at_us=float(T)),
+        event(duration_us=-1),
+        event(duration_us=10**30),
+        event(status=10**30),
+        event(status=-1),
+        event(status="200"),
+        event(status=None),
+        event(failure=7),
+        event(failure=("one",)),
+        (1, 2),
+        None,
+    ],
+    ids=repr,
+)
+def test_a_poison_event_costs_itself_and_not_its_batch(writer, poison):
+    assert writer.write([event(T), poison, event(T + 1)]) == 2
+    assert rows(writer.db, "SELECT count(*) FROM guardian_event") == [(2,)]
+
+
+def test_a_status_of_an_enumeration_is_a_number(writer):
+    assert writer.write([event(status=Status.TEAPOT, failure=NOT_FOUND)]) == 1
+    assert rows(writer.db, "SELECT status, typeof(status) FROM guardian_event") == [(418, "integer")]
+
+
+def test_ids_are_the_time_and_unique_within_a_microsecond(writer):
+    writer.write([event(T) for _ in range(3)] + [event(T - 5)])
+    ids = [number for (number,) in rows(writer.db, "SELECT id FROM guardian_event ORDER BY id")]
+    assert ids == [T - 5 << 10, T << 10, (T << 10) + 1, (T << 10) + 2]
+
+
+def test_more_events_than_a_microsecond_has_numbers_run_on_into_the_next(writer):
+    assert writer.write([event(T) for _ in range(3_000)]) == 3_000
+    assert rows(writer.db, "SELECT count(DISTINCT id), max(id) >> 10 FROM guardian_event") == [(3_000, T + 2)]
+
+
+def test_two_processes_never_take_the_same_id(tmp_path):
+    first, second = (Writer(str(tmp_path / "guardian.db")) for _ in range(2))
+    for writer in (first, second, first):
+        assert writer.write([event(T), event(T), event(T + 1)]) == 3
+    assert rows(first.db, "SELECT count(*) FROM guardian_event") == [(9,)]
+    assert rows(first.db, "SELECT count(*) FROM guardian_event WHERE id >> 10 = ?".replace("?", str(T + 1))) == [(3,)]
+
+
+def sessions(db):
+    return rows(db, "SELECT user_email, start_us, end_us FROM guardian_session s JOIN "
+                    "(SELECT id, email AS user_email FROM guardian_user) u ON u.id = s.user ORDER BY 1, 2")  # fmt: skip
+
+
+@pytest.mark.parametrize(("gap", "count"), [(SESSION_GAP_US - 1, 1), (SESSION_GAP_US, 2)])
+@pytest.mark.parametrize("batches", [1, 2])
+def test_a_session_ends_where_nothing_happened_for_thirty_minutes(writer, gap, count, batches):
+    first, second = event(T, duration_us=0), event(T + gap, duration_us=0)
+    for batch in [[first, second]] if batches == 1 else [[first], [second]]:
+        writer.write(batch)
+    assert len(sessions(writer.db)) == count
+
+
+def test_a_long_request_is_activity_from_its_start(writer):
+    writer.write([event(T, duration_us=0)])
+    writer.write([event(T + 5 * SESSION_GAP_US, duration_us=5 * SESSION_GAP_US)])
+    assert sessions(writer.db) == [("ada@example.com", T, T + 5 * SESSION_GAP_US)]
+
+
+def test_a_late_event_makes_one_session_of_two(writer):
+    late = T + 29 * MINUTE
+    writer.write([event(T, duration_us=0)])
+    writer.write([event(T + 58 * MINUTE, duration_us=0)])
+    assert len(sessions(writer.db)) == 2
+    writer.write([event(late, duration_us=0)])
+    assert sessions(writer.db) == [("ada@example.com", T, T + 58 * MINUTE)]
+
+
+def test_nobody_in_particular_has_no_sessions(writer, monkeypatch):
+    monkeypatch.setattr(writing, "_CACHE_CAP", 1)
+    writer.write([event(user=ANONYMOUS), event(user="ada@example.com"), event(user="bob@example.com")])
+    assert [user for user, _, _ in sessions(writer.db)] == ["ada@example.com", "bob@example.com"]
+
+
+visits = st.lists(
+    st.tuples(
+        st.integers(0, 600).map(lambda minute: T + minute * MINUTE),
+        st.sampled_from(["ada@example.com", "bob@example.com", ANONYMOUS]),
+        st.integers(0, 90).map(lambda minutes: minutes * MINUTE),
+    ),
+    max_size=30,
+)
+
+
+def expected_sessions(found):
+    whole = []
+    for user in sorted({user for _, user, _ in found} - {ANONYMOUS}):
+        mine = []
+        for start, end in sorted((at - took, at) for at, name, took in found if name == user):
+            if mine and start - mine[-1][2] < SESSION_GAP_US:
+                mine[-1] = (user, mine[-1][1], max(mine[-1][2], end))
+            else:
+                mine.append((user, start, end))
+        whole += mine
+    return whole
+
+
+@settings(deadline=None, max_examples=60)
+@given(visits, st.data())
+def test_sessions_do_not_depend_on_the_order_nor_the_batches_nor_the_process(found, data):
+    db = connect(":memory:")
+    migrate(db, TRACKER_MIGRATIONS, owner="tracker")
+    writers = [Writer(db), Writer(db)]
+    left = data.draw(st.permutations(found))
+    while left:
+        size = data.draw(st.integers(1, len(left)))
+        batch, left = left[:size], left[size:]
+        data.draw(st.sampled_from(writers)).write([event(at, user, duration_us=took) for at, user, took in batch])
+    assert sessions(db) == expected_sessions(found)
+    db.close()
+
+
+def test_an_event_older_than_the_seal_marks_its_bucket(writer):
+    bucket = T // BUCKET_US * BUCKET_US
+    writer.db.execute("INSERT INTO guardian_meta VALUES ('sealed_until_us', ?)", (bucket + BUCKET_US,))
+    writer.write([event(bucket), event(bucket + 1), event(bucket - 1), event(bucket + BUCKET_US)])
+    assert rows(writer.db, "SELECT start_us FROM guardian_dirty ORDER BY 1") == [(bucket - BUCKET_US,), (bucket,)]
+
+
+def test_an_event_in_time_marks_nothing(writer):
+    writer.db.execute("INSERT INTO guardian_meta VALUES ('sealed_until_us', ?)", (T // BUCKET_US * BUCKET_US,))
+    writer.write([event(T)])
+    assert rows(writer.db, "SELECT * FROM guardian_dirty") == []
+
+
+def test_someone_erased_by_another_process_is_a_new_user_afterwards(tmp_path):
+    writer, other = (Writer(str(tmp_path / "guardian.db")) for _ in range(2))
+    writer.write([event()])
+    other.db.execute("UPDATE guardian_user SET email = 'erased-1'")
+    other.db.execute("INSERT INTO guardian_meta VALUES ('dictionary_epoch', 'x')")
+    writer.write([event(T + 1)])
+    assert rows(writer.db, "SELECT user_email FROM feature_usage ORDER BY id") == [("erased-1",), ("ada@example.com",)]
+
+
+def test_routes_and_failures_beyond_the_cap_share_one_name(writer, monkeypatch):
+    monkeypatch.setattr(writing, "ROUTE_CAP", 3)
+    monkeypatch.setattr(writing, "FAILURE_CAP", 2)
+    for number in range(10):
+        writer.write([event(T + number, endpoint=f"/{number}", failure=Failure(f"Error{number}", "m"))])
+    assert [name for (name,) in rows(writer.db, "SELECT endpoint FROM guardian_route")] == ["/0", "/1", "/2", OTHER]
+    assert [name for (name,) in rows(writer.db, "SELECT kind FROM guardian_failure")] == ["Error0", "Error1", OTHER]
+    assert rows(writer.db, "SELECT count(*) FROM guardian_event") == [(10,)]
+
+
+def test_a_batch_that_fails_leaves_nothing_and_can_be_tried_again(writer):
+    writer.db.execute("CREATE TRIGGER full BEFORE INSERT ON guardian_event BEGIN SELECT RAISE(FAIL, 'disk full'); END")
+    with pytest.raises(sqlite3.Error):
+        writer.write([event(), event(T + 1, user="bob@example.com")])
+    assert rows(writer.db, "SELECT count(*) FROM guardian_user") == [(0,)]
+    writer.db.execute("DROP TRIGGER full")
+    assert writer.write([event(), event(T + 1, user="bob@example.com")]) == 2
+
+
+def test_a_heartbeat_is_written_with_the_batch_and_alone(writer):
+    def heartbeat(stored, poison):
+        return ("host:1", T, T, 10, stored, poison, "0.1.0")
+
+    writer.write([event(), event(user=None)], heartbeat=heartbeat)
+    assert rows(writer.db, "SELECT stored, dropped FROM guardian_recorder") == [(1, 1)]
+    writer.write([], heartbeat=heartbeat)
+    assert rows(writer.db, "SELECT stored, dropped FROM guardian_recorder") == [(0, 0)]
+
+
+def test_events_can_be_written_through_a_connection_of_the_callers(tmp_path):
+    db = connect(str(tmp_path / "guardian.db"))
+    migrate(db, TRACKER_MIGRATIONS, owner="tracker")
+    assert write_events(db, []) == 0
+    assert write_events(db, iter([event(T + 5), event(T)])) == 2
+    assert [number >> SEQUENCE_BITS for (number,) in rows(db, "SELECT id FROM guardian_event")] == [T, T + 5]
+    db.close()
+
+
+def test_a_newer_database_is_refused_and_left_alone(tmp_path):
+    path = str(tmp_path / "guardian.db")
+    Writer(path).close()
+    db = connect(path)
+    db.execute("INSERT INTO guardian_migration VALUES ('tracker/9999_future', '2030-01-01')")
+    db.close()
+    with pytest.raises(NewerDatabase, match="upgrade usage-guardian"):
+        Writer(path)
