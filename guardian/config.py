@@ -6,10 +6,12 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, Field, SecretStr, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from guardian.alerting.rules import DEFAULT_RULES, AnyRule, named_tables
+from guardian.section import Section
 from guardian.setting_values import (
     Address,
     Addresses,
@@ -24,31 +26,8 @@ from guardian.setting_values import (
     ZoneName,
     listed_schedules,
     local_path,
-    read_secret,
     smtp_table,
 )  # fmt: skip
-
-
-class Section(BaseModel):
-    """A table of the file: unknown keys are refused, values never change after loading.
-
-    A secret that is given as `NAME_file` can be read as `NAME`.
-    """
-
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, populate_by_name=True, validate_default=True, hide_input_in_errors=True
-    )
-
-    @model_validator(mode="after")
-    def _secrets_of_files(self) -> Section:
-        for name in type(self).model_fields:
-            stem, path = name.removesuffix("_file"), getattr(self, name)
-            if stem == name or path is None:
-                continue
-            if getattr(self, stem) is not None:
-                raise ValueError(f"both {stem} and {name} are set: keep one of them")
-            self.__dict__[stem] = read_secret(path)
-        return self
 
 
 class SmtpSettings(Section):
@@ -149,6 +128,35 @@ class RetentionSettings(Section):
     mails_days: int = Field(default=30, ge=1)
 
 
+class MaintenanceSettings(Section):
+    """A span [start, end) in which no alert opens: `[[alerts.maintenance]]`."""
+
+    start: AwareDatetime
+    end: AwareDatetime
+
+    @model_validator(mode="after")
+    def _forward(self) -> MaintenanceSettings:
+        if self.end <= self.start:
+            raise ValueError("end lies before start: give a later one")
+        return self
+
+
+class AlertSettings(Section):
+    """What holds for all alert rules: `[alerts]`. The rules themselves are `[rules.NAME]`."""
+
+    enabled: bool = True
+    budget_per_hour: int = Field(default=60, ge=1)
+    reserve: int = Field(default=10, ge=0)
+    support_email: Address | None = None
+    maintenance: tuple[MaintenanceSettings, ...] = ()
+
+    @model_validator(mode="after")
+    def _reserve_fits(self) -> AlertSettings:
+        if self.reserve >= self.budget_per_hour:
+            raise ValueError("reserve leaves nothing of budget_per_hour: make it smaller")
+        return self
+
+
 class Settings(BaseSettings):
     """Everything that can be configured. `guardian.settings_file.load_settings` reads it from a file."""
 
@@ -167,6 +175,8 @@ class Settings(BaseSettings):
     mail: MailSettings = MailSettings()
     api: ApiSettings = ApiSettings()
     retention: RetentionSettings = RetentionSettings()
+    alerts: AlertSettings = AlertSettings()
+    rules: Annotated[dict[str, AnyRule], BeforeValidator(named_tables)] = DEFAULT_RULES  # type: ignore[assignment]
 
 
 def section_models(annotation: Any) -> list[type[BaseModel]]:
@@ -177,11 +187,14 @@ def section_models(annotation: Any) -> list[type[BaseModel]]:
 
 
 def setting_fields(model: type[BaseModel] = Settings, prefix: str = "") -> dict[str, FieldInfo]:
-    """Every key that can be set, by its dotted name: `mail.smtp.host`. Tables themselves are not in it."""
+    """Every key that can be set, by its dotted name: `mail.smtp.host`. Tables themselves are not in it.
+
+    Those of a rule depend on its kind: see `guardian.alerting.rules.KINDS`.
+    """
     found: dict[str, FieldInfo] = {}
     for name, field in model.model_fields.items():
         key = prefix + (field.alias or name)
-        inner = section_models(field.annotation)
+        inner = [] if key == "rules" else section_models(field.annotation)
         for table in inner:
             found |= setting_fields(table, f"{key}.")
         if not inner:

@@ -17,6 +17,7 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_settings import PydanticBaseSettingsSource
 
+from guardian.alerting.rules import KINDS, RuleBase
 from guardian.config import Settings, setting_fields
 from guardian.setting_values import relative_to, smtp_table
 
@@ -121,11 +122,17 @@ def _has_secret(raw: dict[str, Any]) -> bool:
 def _sentence(error: Any, text: str, file: str) -> str:
     """Key, value and cure of one of pydantic's errors (see "Validation Errors" in its documentation)."""
     loc, kind = tuple(error["loc"]), error["type"]
+    rule = None
+    if loc[0] == "rules" and len(loc) > 2:
+        rule, loc = KINDS.get(str(loc[2])), loc[:2] + loc[3:]  # pydantic puts the rule's kind into the path
     key = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in loc).lstrip(".")
     plain = ".".join(part for part in loc if isinstance(part, str))
+    if kind == "union_tag_invalid":
+        place = _place((*loc, "kind"), text, file)
+        return f"{place}{key}.kind = {error['ctx']['tag']} is not a kind of rule: it is one of {', '.join(KINDS)}"
     place = _place(loc, text, file)
     if kind == "extra_forbidden":
-        return f"{place}{key} is not a setting{_suggestion(plain)}"
+        return f"{place}{key} is not a setting{_rule_suggestion(rule, loc[-1]) if rule else _suggestion(plain)}"
     if kind == "missing":
         return f"{place}{key} is missing: add {loc[-1]} = …"
     if kind == "value_error":
@@ -172,6 +179,12 @@ def _suggestion(key: str) -> str:
     if found:
         return f": did you mean {found[0]}?"
     return ": the settings here are " + ", ".join(sorted({name.rpartition(".")[2] for name in beside or known}))
+
+
+def _rule_suggestion(rule: type[RuleBase], wrong: str | int) -> str:
+    known = [field.alias or name for name, field in rule.model_fields.items() if name != "name"]
+    found = difflib.get_close_matches(str(wrong), known, n=1, cutoff=0.6)
+    return f": did you mean {found[0]}?" if found else f": a rule of this kind has {', '.join(known)}"
 
 
 def _place(loc: tuple[str | int, ...], text: str, file: str) -> str:

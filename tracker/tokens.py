@@ -17,6 +17,7 @@ MAX_TOKEN = 8_192
 MIN_HMAC_KEY = 32
 """Bytes: RFC 7518, 3.2 asks for a key at least as long as the hash of HS256."""
 _MAX_JWKS = 1_000_000
+_YEAR_10000 = 253_402_300_800
 _REFRESH_SECONDS = 60.0
 FAMILIES = {
     "HMAC": ("HS256", "HS384", "HS512"),
@@ -85,7 +86,7 @@ class TokenVerifier:
             if header.get("alg") not in self._algorithms:
                 raise InvalidToken(f"the token is not signed with {' or '.join(self._algorithms)}")
             key = self._key if self._keys is None else self._keys.find(header.get("kid"))
-            return self._jwt.decode(
+            claims = self._jwt.decode(
                 token,
                 key,
                 algorithms=self._algorithms,
@@ -93,6 +94,9 @@ class TokenVerifier:
                 issuer=self._issuer,
                 options={"require": self._require, "verify_aud": self._audience is not None},
             )
+            if not float(claims.get("exp", 0)) < _YEAR_10000:
+                raise InvalidToken("the token's expiry is not a time")
+            return claims
         except InvalidToken:
             raise
         except self._jwt.ExpiredSignatureError:

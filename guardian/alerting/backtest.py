@@ -3,15 +3,30 @@
 from __future__ import annotations
 
 import copy
+import sqlite3
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from contextlib import closing
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from time import perf_counter
 from typing import Any
 
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from guardian.alerting.columns import MINUTE_US
 from guardian.alerting.engine import AlertState, Surroundings, judge_minute, tell
 from guardian.alerting.history import History
 from guardian.alerting.incidents import SECOND, Incident
+from guardian.alerting.live import lookback, surroundings
+from guardian.alerting.loading import read_first_event, read_history
 from guardian.alerting.notify import Notice
+from guardian.alerting.rules import Rule, parse_rule
+from guardian.config import Settings
+from guardian.language import language
+from guardian.repository import StorageError
+from guardian.resources import templates_dir
+from tracker.schema import connect
 
 STRIP = 60
 """How many cells a strip chart has."""
@@ -45,6 +60,78 @@ class RuleReplay:
     longest: float
     strip: tuple[float, ...]
     unseen: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Backtest:
+    """One set of rules over the past: `title` says which, `start` and `end` are aware, `seconds` how long it took."""
+
+    title: str
+    start: datetime
+    end: datetime
+    events: int
+    replay: Replay
+    rules: tuple[RuleReplay, ...]
+    seconds: float
+
+    def spans(self) -> list[tuple[Incident, datetime, datetime | None]]:
+        """Each incident with when it opened and ended; None where it was open to the last."""
+        return [
+            (i, _moment(i.opened_us or i.since_us), None if i.resolved_us is None else _moment(i.resolved_us))
+            for i in self.replay.incidents
+        ]
+
+
+def run_backtests(
+    settings: Settings, *, days: int, changes: Sequence[str] = (), now: datetime | None = None
+) -> list[Backtest]:
+    """The rules of the settings over the last `days` days, and then once more with `changes` (`rule.key=value`).
+
+    Raises StorageError where there is nothing recorded or the database cannot be read, ValueError for a change that
+    fits no rule.
+    """
+    variants: list[tuple[str, tuple[Rule, ...]]] = [("Your rules", surroundings(settings).rules)]
+    if changes:
+        tables = {n: r.model_dump(by_alias=True, exclude_unset=True) for n, r in settings.rules.items()}
+        changed = overridden(tables, changes)
+        rules = tuple(parse_rule(n, t, critical_features=settings.critical_features) for n, t in changed.items())
+        variants.append((f"With {', '.join(changes)}", rules))
+    began = perf_counter()
+    end = int((now or datetime.now(UTC)).timestamp()) // 60
+    minutes = max(lookback(rules)[0] for _, rules in variants)
+    if not settings.database.exists():
+        raise StorageError(f"there is no database {settings.database} yet: nothing is recorded to replay")
+    try:
+        with closing(connect(str(settings.database))) as db:
+            oldest = read_first_event(db)
+            if oldest is None:
+                raise StorageError(f"the database {settings.database} holds no events yet: nothing can be replayed")
+            first = max(end - days * 1440, oldest // MINUTE_US + 1)
+            # Counts for as far as rules look back, single events for what is judged.
+            history = read_history(db, first - minutes, end, single_events=(end - first + 120) * 60)
+    except sqlite3.Error as error:
+        raise StorageError(f"the database {settings.database} does not answer: {error}") from error
+    results = []
+    for title, rules in variants:
+        around = replace(surroundings(settings), rules=tuple(rule for rule in rules if rule.enabled))
+        result = replay(history, around, first, end)
+        parts = tuple(by_rule(result, around, around.admins))
+        start = _moment(first * MINUTE_US)
+        stop = start + timedelta(minutes=end - first)
+        results.append(Backtest(title, start, stop, len(history.columns), result, parts, perf_counter() - began))
+        began = perf_counter()
+    return results
+
+
+def write_page(path: Path, results: Sequence[Backtest]) -> None:
+    """The backtests as an HTML page of its own, without scripts."""
+    env = Environment(loader=FileSystemLoader(templates_dir() / "web"), autoescape=True, undefined=StrictUndefined)
+    page = env.get_template("backtest.html").render(results=results, lang=language(), strip=STRIP)
+    path.write_text(page, encoding="utf-8")
+
+
+def _moment(us: int) -> datetime:
+    return datetime.fromtimestamp(us / SECOND, UTC)
 
 
 def replay(history: History, around: Surroundings, first: int, last: int, state: AlertState | None = None) -> Replay:

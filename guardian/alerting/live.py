@@ -8,16 +8,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 from guardian.alerting.columns import MINUTE_US
-from guardian.alerting.engine import AlertState, Surroundings, judge_minute, tell
+from guardian.alerting.engine import AlertState, Maintenance, Surroundings, judge_minute, tell
 from guardian.alerting.history import History, Snapshot
 from guardian.alerting.incidents import Transition
 from guardian.alerting.loading import read_history, refreshed
 from guardian.alerting.notify import Notice
-from guardian.alerting.rules import Rule
+from guardian.alerting.rules import Rule, watching
 from guardian.alerting.store import AlertStore
 from guardian.alerting.verdicts import BURN_WINDOWS, WEEK
+from guardian.config import Settings
 from guardian.repository import StorageError
 from guardian.state import Outgoing
 from guardian.state_schema import micros
@@ -46,6 +48,19 @@ def lookback(rules: Sequence[Rule]) -> tuple[int, int]:
         if rule.kind in ("traffic_drop", "traffic_spike"):
             counts = max(counts, rule.weeks * WEEK + window)
     return counts // 60 + 1, single
+
+
+def surroundings(settings: Settings) -> Surroundings:
+    """What the settings say of alerting, for `engine.advance`."""
+    alerts = settings.alerts
+    return Surroundings(
+        rules=tuple(watching(r, settings.critical_features) for r in settings.rules.values() if r.enabled),
+        zone=ZoneInfo(settings.timezone),
+        maintenance=tuple(Maintenance(span.start, span.end) for span in alerts.maintenance),
+        per_hour=alerts.budget_per_hour,
+        reserve=alerts.reserve,
+        admins=len(settings.admins),
+    )
 
 
 class LiveHistory:

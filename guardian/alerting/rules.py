@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter, model_validator
 
-from guardian.config import Section
+from guardian.section import Section
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _DURATION = re.compile(r"(\d+)\s*(s|m|h|d|w)")
@@ -199,20 +199,34 @@ class BurnRate(RuleBase):
 Rule = ErrorRate | FeatureDown | UserBurst | Latency | TrafficDrop | TrafficSpike | NewError | TrackerSilent | BurnRate
 KINDS: dict[str, type[RuleBase]] = {model.model_fields["kind"].default: model for model in get_args(Rule)}
 """Each kind of rule and its model."""
-_ADAPTER: TypeAdapter[Rule] = TypeAdapter(Annotated[Rule, Field(discriminator="kind")])
+AnyRule = Annotated[Rule, Field(discriminator="kind")]
+"""A rule of whichever kind."""
+_ADAPTER: TypeAdapter[Rule] = TypeAdapter(AnyRule)
 
 DEFAULT_RULES: dict[str, dict[str, Any]] = {"error_rate": {}, "feature_down": {}, "user_burst": {}}
 """What is judged when the file has no `[rules]`."""
 
 
-def parse_rule(name: str, table: dict[str, Any], *, critical_features: tuple[str, ...] = ()) -> Rule:
-    """One rule from its `[rules.NAME]` table; `kind` may be left out where the name is a kind.
+def named_tables(tables: Any) -> Any:
+    """The `[rules.NAME]` tables with `name` and `kind` filled in; the kind may be left out where the name is one."""
+    if not isinstance(tables, dict):
+        return tables
+    return {
+        name: {"kind": name, **table, "name": name} if isinstance(table, dict) else table
+        for name, table in tables.items()
+    }
 
-    `critical_features` is what a `feature_down` that names no features watches.
-    Raises pydantic.ValidationError, or ValueError for an unknown kind.
+
+def parse_rule(name: str, table: dict[str, Any], *, critical_features: tuple[str, ...] = ()) -> Rule:
+    """One rule from its table; `critical_features` is what a `feature_down` that names no features watches.
+
+    Raises pydantic.ValidationError, a ValueError.
     """
-    kind = table.get("kind", name)
-    if kind not in KINDS:
-        raise ValueError(f"rules.{name}.kind = {kind!r} is not a rule: it is one of {', '.join(KINDS)}")
-    given = {"features": critical_features} if kind == "feature_down" and not table.get("features") else {}
-    return _ADAPTER.validate_python({**table, **given, "kind": kind, "name": name})
+    return watching(_ADAPTER.validate_python(named_tables({name: table})[name]), critical_features)
+
+
+def watching(rule: Rule, critical_features: tuple[str, ...]) -> Rule:
+    """The rule, with the critical features where it is a `feature_down` that names none."""
+    if isinstance(rule, FeatureDown) and not rule.features:
+        return rule.model_copy(update={"features": critical_features})
+    return rule

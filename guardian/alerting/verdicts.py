@@ -68,7 +68,7 @@ def wilson_lower(bad: int, total: int, z: float = 1.96) -> float:
     share = bad / total
     centre = share + z * z / (2 * total)
     spread = z * sqrt(share * (1 - share) / total + z * z / (4 * total * total))
-    return (centre - spread) / (1 + z * z / total)
+    return max(0.0, (centre - spread) / (1 + z * z / total))
 
 
 def _subjects(feature: str | None, snapshot: Snapshot) -> list[str]:

@@ -206,7 +206,7 @@ events_days = 0
             "guardian.toml line 1: api: jwt_algorithms has 'RS256': jwt_key goes with HS256",
         ),
         ("[api]\njwt_key_file = 'none'", "guardian.toml line 2: api.jwt_key_file: none cannot be read: No such file"),
-        ("[nonsense]\nx = 1", "guardian.toml line 1: nonsense is not a setting: the settings here are admins, api"),
+        ("[nonsense]\nx = 1", "guardian.toml line 1: nonsense is not a setting: the settings here are admins, alerts, api"),
     ],
 )
 def test_a_wrong_setting_is_explained(problems, text, expected):

@@ -1,0 +1,81 @@
+"""`guardian backtest`: what the rules would have mailed over the recorded past."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from guardian.cli.console import ConfigOption, JsonOption, out, say_json, settings_of
+
+if TYPE_CHECKING:
+    from guardian.alerting.backtest import Backtest
+
+_BLOCKS = " ▁▂▃▄▅▆▇█"
+
+
+def backtest(
+    days: Annotated[int, typer.Option("--days", min=1, max=400, help="How many days up to now.")] = 30,
+    sets: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="RULE.KEY=VALUE", help="Try another value beside it, as error_rate.threshold=5%."
+        ),
+    ] = None,
+    page: Annotated[Path | None, typer.Option("--html", dir_okay=False, help="Write a page with the charts.")] = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Replay the alert rules over the recorded history: how many incidents and mails, when, and for how long."""
+    settings = settings_of(config)
+
+    from guardian.alerting.backtest import run_backtests, write_page
+
+    results = run_backtests(settings, days=days, changes=sets or ())
+    if page is not None:
+        write_page(page, results)
+    if as_json:
+        say_json([_fields(result) for result in results])
+        return
+    for result in results:
+        _print(result)
+    if page is not None:
+        typer.echo(f"The page is {page}.")
+
+
+def _fields(result: Backtest) -> dict[str, Any]:
+    return {
+        "title": result.title,
+        "start": result.start,
+        "end": result.end,
+        "seconds": round(result.seconds, 2),
+        "rules": [asdict(rule) for rule in result.rules],
+        "incidents": [
+            {"rule": i.rule, "subject": i.subject, "start": start, "end": end, "peak": i.peak}
+            for i, start, end in result.spans()
+        ],
+    }
+
+
+def _print(result: Backtest) -> None:
+    from rich.markup import escape
+    from rich.table import Table
+
+    from guardian.language import language
+
+    lang = language()
+    title = f"{result.title} · {result.start:%Y-%m-%d} to {result.end:%Y-%m-%d} · {lang.number(result.events)} requests"
+    table = Table(title=escape(title), title_justify="left", box=None, header_style="dim", pad_edge=False)
+    for name in ("rule", "incidents", "messages", "open for", "longest", "when"):
+        table.add_column(name, justify="left" if name in ("rule", "when") else "right", overflow="fold")
+    for rule in result.rules:
+        strip = "".join(_BLOCKS[round(share * 8)] if share else "·" for share in rule.strip)
+        length, longest = (lang.duration(s) if s else "–" for s in (rule.open_seconds, rule.longest))
+        table.add_row(escape(rule.rule), str(rule.incidents), str(rule.messages), length, longest, strip)
+    out().print(table)
+    for rule in result.rules:
+        if rule.unseen:
+            typer.echo(f"{rule.rule}: {rule.unseen}, so not all of it could be replayed.")
+    typer.echo("")
