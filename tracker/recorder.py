@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import itertools
 import logging
 import os
@@ -10,7 +9,6 @@ import socket
 import sqlite3
 import threading
 import time
-import weakref
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
@@ -18,6 +16,7 @@ from typing import Any, NamedTuple
 
 from tracker.error_text import AuthoredTexts, reason_phrase
 from tracker.event import Event, Failure
+from tracker.process import watch
 from tracker.schema import NewerDatabase
 from tracker.writer import Writer
 
@@ -86,14 +85,15 @@ class Recorder:
         self._batch = min(batch_size, buffer_size)
         self._texts = texts or AuthoredTexts()
         self._clock = clock
-        self._reset()
-        _recorders.add(self)
+        self.reset()
+        watch(self)
 
-    def _reset(self) -> None:
-        """A fresh start: in a forked child the parent's events, lock and thread are not ours."""
+    def reset(self) -> None:
+        """Start with nothing: in a forked child the parent's events, locks and thread are not ours."""
         self._buffer: deque[Event] = deque()
         self._lock = threading.Lock()
         self._gone = threading.Condition(self._lock)  # notified when events have left the buffer
+        self._inside = threading.Lock()  # held while the thread is inside SQLite
         self._wake = threading.Event()
         self._thread: threading.Thread | None = None
         self._room = self._size  # none is left once the database has turned out to be unusable
@@ -157,6 +157,14 @@ class Recorder:
         with self._lock:
             return not self._buffer
 
+    def pause(self, timeout: float) -> bool:
+        """Keep the writer out of SQLite until `resume`; False if `timeout` seconds were not enough."""
+        return self._inside.acquire(timeout=timeout)
+
+    def resume(self) -> None:
+        """Let the writer go on after `pause`."""
+        self._inside.release()
+
     def _start(self) -> None:
         """Start the writer unless it runs; the lock is held."""
         if self._thread is not None:
@@ -187,27 +195,29 @@ class Recorder:
                     continue
             if not batch and 0 <= self._clock() - beat < HEARTBEAT_SECONDS:
                 continue
-            try:
-                if writer is None:
-                    writer = Writer(self._database, timeout=_LOCK_SECONDS)
-                self._store(writer, batch)
-            except (NewerDatabase, sqlite3.Error) as error:
-                if not _may_recover(error):
-                    self._give_up(error)
-                    break
-                failures += 1
-                if failures == len(_BACKOFF):
-                    log.warning("The tracker cannot write to %s and tries on: %s", self._database, error)
-            except Exception as error:  # a fault of ours: it costs this batch, not the thread and all that comes after
-                log.error("The tracker could not store %d events (%s).", len(batch), type(error).__name__)
-                self._taken(len(batch), 0)
-            else:
-                if failures >= len(_BACKOFF):
-                    log.warning("The tracker writes to %s again", self._database)
-                failures, beat = 0, self._clock()
-        if writer is not None:
-            with suppress(sqlite3.Error):
-                writer.close()
+            with self._inside:
+                try:
+                    writer = writer or Writer(self._database, timeout=_LOCK_SECONDS)
+                    self._store(writer, batch)
+                except sqlite3.OperationalError as error:
+                    # Locked, full, not there yet: the buffer holds, and the next attempt opens the file anew.
+                    failures += 1
+                    if failures == len(_BACKOFF):
+                        log.warning("The tracker cannot write to %s and tries on: %s", self._database, error)
+                    writer = _close(writer)
+                except Exception as error:
+                    if _is_hopeless(error):
+                        self._give_up(error)
+                        break
+                    # A fault of ours costs this batch, not the thread and all that comes after.
+                    log.error("The tracker could not store %d events (%s).", len(batch), type(error).__name__)
+                    self._taken(len(batch), 0)
+                else:
+                    if failures >= len(_BACKOFF):
+                        log.warning("The tracker writes to %s again", self._database)
+                    failures, beat = 0, self._clock()
+        with self._inside:
+            _close(writer)
 
     def _store(self, writer: Writer, batch: list[Event]) -> None:
         """Commit a batch and take it off the buffer."""
@@ -254,15 +264,18 @@ class Recorder:
         return int(self._clock() * 1_000_000)
 
 
-_recorders: weakref.WeakSet[Recorder] = weakref.WeakSet()
-
-
-def _may_recover(error: Exception) -> bool:
-    """Whether trying again may help: a locked or full database, not a corrupt file or a newer layout.
+def _is_hopeless(error: Exception) -> bool:
+    """Whether the file is not a database, is corrupt, or is of a newer version.
 
     sqlite3 raises DatabaseError itself, not one of its subclasses, for SQLITE_CORRUPT and SQLITE_NOTADB.
     """
-    return not isinstance(error, NewerDatabase) and type(error) is not sqlite3.DatabaseError
+    return isinstance(error, NewerDatabase) or type(error) is sqlite3.DatabaseError
+
+
+def _close(writer: Writer | None) -> None:
+    if writer is not None:
+        with suppress(sqlite3.Error):
+            writer.close()
 
 
 def _version() -> str:
@@ -273,18 +286,3 @@ def _version() -> str:
         return version("usage-guardian")
     except PackageNotFoundError:
         return "unknown"
-
-
-def _drain_all() -> None:
-    for recorder in list(_recorders):
-        recorder.close()
-
-
-def _reset_all() -> None:
-    for recorder in list(_recorders):
-        recorder._reset()
-
-
-atexit.register(_drain_all)
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_reset_all)

@@ -1,0 +1,238 @@
+"""A recorder whose database fails it: the host goes on, and what can be saved is saved."""
+
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+from tracker import Event, Recorder
+from tracker.writer import Writer
+
+T = 1_700_000_000_000_000
+
+
+def event(number=0):
+    return Event(T + number, "ada@example.com", "/chat", "GET", "chat", 200, 1_000)
+
+
+def count(path):
+    db = sqlite3.connect(path)
+    try:
+        return db.execute("SELECT count(*) FROM guardian_event").fetchone()[0]
+    finally:
+        db.close()
+
+
+def newer(path):
+    writer = Writer(str(path))
+    writer.db.execute("INSERT INTO guardian_migration VALUES ('tracker/9999_future', '2030-01-01')")
+    writer.close()
+
+
+def not_a_database(path):
+    path.write_bytes(b"this is a shopping list, not a database\n" * 100)
+
+
+def corrupt(path):
+    writer = Writer(str(path))
+    writer.write([event(number) for number in range(2_000)])
+    writer.close()
+    size = path.stat().st_size
+    with path.open("r+b") as file:
+        file.seek(4096)
+        file.write(os.urandom(size - 4096))
+
+
+@pytest.mark.parametrize("spoil", [newer, not_a_database, corrupt])
+def test_a_database_that_cannot_be_used_is_said_in_one_line_and_drops_are_counted(tmp_path, caplog, spoil):
+    path = tmp_path / "guardian.db"
+    spoil(path)
+    recorder = Recorder(path, flush_interval=0.01)
+    recorder.add(event())
+    assert recorder.flush()
+    for number in range(5):
+        recorder.add(event(number))
+    assert recorder.close()
+    assert recorder.stats() == (6, 0, 6, 0)
+    [record] = caplog.records
+    assert record.message.startswith(f"The tracker stops recording into {path}: ")
+    assert record.message.endswith(" The app goes on.")
+    assert "\n" not in record.message
+
+
+def test_a_folder_that_is_missing_is_tried_again_until_it_is_there(tmp_path, caplog):
+    path = tmp_path / "later" / "guardian.db"
+    recorder = Recorder(path, flush_interval=0.01)
+    recorder.add(event())
+    assert not recorder.flush(timeout=0.3)
+    path.parent.mkdir()
+    assert recorder.flush(timeout=10)
+    assert recorder.close()
+    assert recorder.stats() == (1, 1, 0, 0)
+
+
+def test_a_database_that_stays_locked_is_said_once(tmp_path, caplog, monkeypatch):
+    monkeypatch.setattr("tracker.recorder._BACKOFF", (0.001, 0.001, 0.001))
+    monkeypatch.setattr("tracker.recorder._LOCK_SECONDS", 0.01)
+    path = tmp_path / "guardian.db"
+    Writer(str(path)).close()
+    lock = sqlite3.connect(path, isolation_level=None)
+    lock.execute("BEGIN IMMEDIATE")
+    recorder = Recorder(path, flush_interval=0.001)
+    recorder.add(event())
+    assert not recorder.flush(timeout=0.5)
+    lock.execute("ROLLBACK")
+    lock.close()
+    assert recorder.flush()
+    recorder.close()
+    assert [record.message.split(str(path))[0] for record in caplog.records] == [
+        "The tracker cannot write to ",
+        "The tracker writes to ",
+    ]
+
+
+def run(code, *arguments, **options):
+    """Run code in a Python of its own; what it printed as JSON."""
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code), *map(str, arguments)],
+        capture_output=True, text=True, timeout=60, **options,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+PRELUDE = """
+    import json, os, resource, sys
+    from tracker import Event, Recorder
+    def event(number=0):
+        return Event(1_700_000_000_000_000 + number, "ada@example.com", "/chat", "GET", "chat", 200, 1_000)
+    path = sys.argv[1]
+"""
+
+
+def test_a_full_disk_costs_nothing_that_the_buffer_can_hold(tmp_path):
+    found = run(
+        PRELUDE
+        + """
+    recorder = Recorder(path, flush_interval=0.01, buffer_size=20_000)
+    recorder.add(event())
+    assert recorder.flush()
+    # The kernel refuses to let the file grow (EFBIG): for SQLite, the disk is full.
+    resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, resource.RLIM_INFINITY))
+    for number in range(1, 20_000):
+        recorder.add(event(number))
+    full = recorder.flush(timeout=1)
+    between = recorder.stats()
+    resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    again = recorder.flush(timeout=30)
+    print(json.dumps([full, between, again, recorder.stats()]))
+    """,
+        tmp_path / "guardian.db",
+    )
+    full, between, again, after = found
+    assert (full, again) == (False, True)
+    assert between[3] > 0 and between[2] == 0, "the disk was full, and the buffer held"
+    assert after == [20_000, 20_000, 0, 0]
+    assert count(tmp_path / "guardian.db") == 20_000
+
+
+def test_a_forked_child_starts_empty_and_writes_for_itself(tmp_path):
+    found = run(
+        PRELUDE
+        + """
+    recorder = Recorder(path, flush_interval=3600)
+    for number in range(10):
+        recorder.add(event(number))   # still in the parent's buffer when it forks
+    parent = recorder.id
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        before = recorder.stats()
+        for number in range(7):
+            recorder.add(event(number))
+        stored = recorder.flush()
+        os.write(writing, json.dumps([before, stored, recorder.stats(), recorder.id != parent]).encode())
+        os._exit(0)
+    _, status = os.waitpid(child, 0)
+    theirs = json.loads(os.read(reading, 65536))
+    recorder.close()
+    print(json.dumps([status, theirs, recorder.stats()]))
+    """,
+        tmp_path / "guardian.db",
+    )
+    assert found == [0, [[0, 0, 0, 0], True, [7, 7, 0, 0], True], [10, 10, 0, 0]]
+    assert count(tmp_path / "guardian.db") == 17
+
+
+def test_a_child_forked_while_the_writer_is_at_work_harms_neither_side(tmp_path):
+    found = run(
+        PRELUDE
+        + """
+    recorder = Recorder(path, flush_interval=0.001, batch_size=20)
+    children, number = [], 0
+    for _ in range(15):
+        for _ in range(100):
+            recorder.add(event(number)); number += 1
+        child = os.fork()
+        if child == 0:
+            for extra in range(10):
+                recorder.add(event(number + extra))
+            os._exit(0 if recorder.close() and recorder.stats() == (10, 10, 0, 0) else 1)
+        children.append(child)
+    statuses = {os.waitpid(child, 0)[1] for child in children}
+    recorder.close()
+    print(json.dumps([sorted(statuses), recorder.stats()]))
+    """,
+        tmp_path / "guardian.db",
+    )
+    assert found == [[0], [1_500, 1_500, 0, 0]]
+    assert count(tmp_path / "guardian.db") == 1_650
+    db = sqlite3.connect(tmp_path / "guardian.db")
+    assert db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+    db.close()
+
+
+@pytest.mark.parametrize("ending", ["", "sys.exit(3)", "raise RuntimeError"])
+def test_a_process_that_ends_by_itself_stores_what_waits(tmp_path, ending):
+    code = (
+        PRELUDE
+        + f"""
+    recorder = Recorder(path, flush_interval=3600)
+    for number in range(1_234):
+        recorder.add(event(number))
+    {ending}
+    """
+    )
+    subprocess.run([sys.executable, "-c", textwrap.dedent(code), str(tmp_path / "guardian.db")], capture_output=True)
+    assert count(tmp_path / "guardian.db") == 1_234
+
+
+def test_kill_9_loses_nothing_that_had_been_stored_and_leaves_a_sound_database(tmp_path):
+    path = tmp_path / "guardian.db"
+    code = (
+        PRELUDE
+        + """
+    import time
+    recorder = Recorder(path, flush_interval=0.01)
+    for number in range(1_000_000):
+        recorder.add(event(number))
+        if number % 10 == 0:
+            print(recorder.stats().stored, flush=True)
+        time.sleep(0.0002)
+    """
+    )
+    child = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(code), str(path)], stdout=subprocess.PIPE, text=True
+    )
+    with child.stdout as output:
+        stored = next(number for number in map(int, output) if number >= 700)
+        child.kill()
+        child.wait()
+    assert count(path) >= stored
+    db = sqlite3.connect(path)
+    assert db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+    db.close()

@@ -1,0 +1,62 @@
+"""What the end of a process, and its fork, mean for the recorders in it."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import weakref
+from typing import Protocol
+
+FORK_WAIT = 1.0
+"""Seconds that a fork waits at most for each writer to come out of SQLite."""
+
+
+class Forkable(Protocol):
+    """What is asked of a recorder."""
+
+    def close(self) -> bool:
+        """Store what waits."""
+
+    def pause(self, timeout: float) -> bool:
+        """Keep the writer out of SQLite; whether that could be had."""
+
+    def resume(self) -> None:
+        """Let it in again."""
+
+    def reset(self) -> None:
+        """Start with nothing, as a forked child does."""
+
+
+_watched: weakref.WeakSet[Forkable] = weakref.WeakSet()
+_paused: list[Forkable] = []
+
+
+def watch(recorder: Forkable) -> None:
+    """Drain this recorder when the process ends, and start it anew in a forked child."""
+    _watched.add(recorder)
+
+
+def _drain() -> None:
+    for recorder in list(_watched):
+        recorder.close()
+
+
+def _before_fork() -> None:
+    # A child forked while a thread is inside SQLite inherits SQLite's global mutexes locked, for ever.
+    _paused.extend(recorder for recorder in list(_watched) if recorder.pause(FORK_WAIT))
+
+
+def _after_fork_in_parent() -> None:
+    while _paused:
+        _paused.pop().resume()
+
+
+def _after_fork_in_child() -> None:
+    _paused.clear()
+    for recorder in list(_watched):
+        recorder.reset()
+
+
+atexit.register(_drain)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)
