@@ -1,0 +1,214 @@
+"""Real apps on real uvicorn processes: what is recorded of real requests, and what is left after each kind of end."""
+
+import os
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from http import HTTPStatus
+from pathlib import Path
+
+import httpx2
+import jwt
+import pytest
+
+from tests.integration.tracked_app import KEY
+
+HERE = Path(__file__).parent
+
+
+def until(condition, seconds=20.0):
+    """Poll until the condition holds, and give back what it gave; fail after so many seconds."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if found := condition():
+            return found
+        time.sleep(0.01)
+    raise AssertionError("it did not come about in time")
+
+
+class Server:
+    def __init__(self, path, app, *options):
+        self.path = path
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self.port = free.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "uvicorn", f"tests.integration.tracked_app:{app}", "--log-level", "warning",
+             "--port", str(self.port), *options],
+            cwd=HERE.parent.parent, env={**os.environ, "TRACKED_DATABASE": str(path)},
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        )  # fmt: skip
+        until(self.listens)
+
+    def listens(self):
+        try:
+            socket.create_connection(("127.0.0.1", self.port)).close()
+        except OSError:
+            assert self.process.poll() is None, self.process.stdout.read()
+            return False
+        return True
+
+    def end(self, how=signal.SIGTERM):
+        self.process.send_signal(how)
+        self.output = self.process.communicate(timeout=20)[0]
+
+    def rows(self, sql):
+        if not self.path.exists():
+            return []
+        db = sqlite3.connect(self.path)
+        try:
+            return db.execute(sql).fetchall()
+        except sqlite3.OperationalError:
+            return []  # not made yet
+        finally:
+            db.close()
+
+
+@pytest.fixture
+def serve(tmp_path):
+    servers = []
+
+    def start(app, *options):
+        servers.append(Server(tmp_path / "guardian.db", app, *options))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        if server.process.poll() is None:
+            server.process.kill()
+            server.process.communicate()
+
+
+def token(email="ada@example.com", key=KEY):
+    return {"authorization": "Bearer " + jwt.encode({"email": email, "exp": time.time() + 600}, key, "HS256")}
+
+
+def leave_early(port, path):
+    """Read the beginning of an answer and hang up."""
+    with socket.create_connection(("127.0.0.1", port)) as connection:
+        connection.sendall(f"GET {path} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
+        assert b"200 OK" in connection.recv(4096)
+
+
+def test_what_a_fastapi_app_does_for_its_users_is_recorded_with_the_truth(serve):
+    server = serve("api")
+
+    def ask(method, path, headers=None, **body):
+        # A connection each: uvicorn hangs up after an exception.
+        return httpx2.request(method, server.url + path, headers=headers or token(), **body)
+
+    ask("GET", "/api/threads/17?q=secret-query")
+    ask("GET", "/api/threads/secret-word")
+    ask("POST", "/api/upload", content=b"secret-body" * 100)
+    ask("POST", "/api/parse", content=b"secret-body")
+    ask("GET", "/api/quota")
+    ask("GET", "/api/boom/secret-path")
+    ask("GET", "/api/stream/ends")
+    ask("GET", "/org/secret-org/notes/secret-note")
+    ask("GET", "/secret/place")
+    ask("PUT", "/api/upload")
+    ask("GET", "/api/threads/1", token("eve@example.com", "another key, which is not the app's own"))
+    ask("GET", "/api/threads/1", {"x-user-email": "eve@example.com"})
+    ask("BREW", "/api/threads/1")
+    with pytest.raises(httpx2.RemoteProtocolError):
+        ask("GET", "/api/stream/breaks")
+    leave_early(server.port, "/api/stream/lasts")
+    until(
+        lambda: server.rows("SELECT 1 FROM feature_usage WHERE endpoint LIKE '%stream%' AND user_email = 'anonymous'")
+    )
+    server.end()
+    found = server.rows(
+        "SELECT user_email, method, endpoint, feature_name, status_code, error_message FROM feature_usage"
+    )
+    ada, eve = "ada@example.com", "anonymous"
+    thread = ("/api/threads/{thread_id}", "threads")
+    assert Counter(found) == Counter(
+        [
+            (ada, "GET", *thread, 200, None),
+            (ada, "GET", *thread, 422, HTTPStatus(422).phrase),
+            (ada, "POST", "/api/upload", "document_upload", 413, "File too large"),
+            (ada, "POST", "/api/parse", "parse", 400, "Bad Request"),
+            (ada, "GET", "/api/quota", "quota", 429, "the quota of the day is used up"),
+            (ada, "GET", "/api/boom/{secret}", "boom", 500, "Internal Server Error"),
+            (ada, "GET", "/api/stream/{how}", "stream", 200, None),
+            (ada, "GET", "/org/{org_id}/notes/{note_id}", "org_notes", 200, None),
+            (ada, "GET", "(unmatched)", "(unmatched)", 404, "Not Found"),
+            (ada, "PUT", "/api/upload", "upload", 405, "Method Not Allowed"),
+            (eve, "GET", *thread, 200, None),
+            (eve, "GET", *thread, 200, None),
+            (ada, "OTHER", *thread, 405, "Method Not Allowed"),
+            (ada, "GET", "/api/stream/{how}", "stream", 500, "response aborted after it had begun"),
+            (eve, "GET", "/api/stream/{how}", "stream", 200, None),
+        ]
+    )
+    kinds = dict(server.rows("SELECT error_type, stack_trace FROM user_errors WHERE error_code = 500"))
+    assert list(kinds) == ["LookupError", "ConnectionAbortedError"]
+    assert kinds["LookupError"].endswith(" boom")
+    stored = b"".join(file.read_bytes() for file in server.path.parent.iterdir())
+    assert b"secret-" not in stored
+    assert b"eve@" not in stored
+
+
+def hit(server, path, times):
+    with httpx2.Client(base_url=server.url, headers=token()) as client:
+        return sum(client.get(path).status_code == 200 for _ in range(times))
+
+
+@pytest.mark.parametrize(("app", "path"), [("api", "/api/threads/1"), ("starlette", "/notes/1"), ("bare", "/x")])
+def test_a_server_that_is_asked_to_stop_loses_nothing(serve, app, path):
+    server = serve(app)
+    assert hit(server, path, 150) == 150
+    server.end(signal.SIGTERM)
+    assert server.rows("SELECT count(*), count(DISTINCT id) FROM feature_usage") == [(150, 150)]
+    assert server.rows("SELECT accepted, stored, dropped FROM guardian_recorder") == [(150, 150, 0)]
+
+
+def test_a_server_stopped_from_the_keyboard_loses_nothing_even_without_lifespan(serve):
+    server = serve("bare", "--lifespan", "off")
+    assert hit(server, "/x", 150) == 150
+    server.end(signal.SIGINT)
+    assert server.rows("SELECT count(*) FROM feature_usage") == [(150,)]
+
+
+def test_a_killed_server_keeps_what_it_had_stored_and_the_next_one_goes_on(serve):
+    server = serve("starlette")
+    assert hit(server, "/notes/1", 100) == 100
+    until(lambda: server.rows("SELECT count(*) FROM feature_usage") == [(100,)])
+    assert hit(server, "/notes/1", 50) == 50
+    server.end(signal.SIGKILL)
+    [(kept,)] = server.rows("SELECT count(*) FROM feature_usage")
+    assert 100 <= kept <= 150
+    assert server.rows("PRAGMA integrity_check") == [("ok",)]
+    server = serve("starlette")
+    assert hit(server, "/notes/1", 10) == 10
+    server.end()
+    assert server.rows("SELECT count(*) FROM feature_usage") == [(kept + 10,)]
+
+
+def test_two_workers_lose_nothing_and_take_no_number_twice(serve):
+    server = serve("starlette", "--workers", "2")
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(lambda _: hit(server, "/notes/1", 50), range(16))) == 800
+    server.end()
+    assert server.rows("SELECT count(*), count(DISTINCT id) FROM feature_usage") == [(800, 800)]
+    assert server.rows("SELECT sum(accepted), sum(stored), sum(dropped) FROM guardian_recorder") == [(800, 800, 0)]
+    assert server.rows("SELECT count(*) FROM user_sessions") == [(1,)]
+
+
+@pytest.mark.parametrize("trouble", ["a shopping list, not a database", None])
+def test_a_host_whose_database_cannot_be_used_goes_on_serving(serve, tmp_path, trouble):
+    path = tmp_path / "guardian.db"
+    if trouble:
+        path.write_text(trouble * 100)
+    else:
+        path.mkdir()
+    server = serve("starlette")
+    assert hit(server, "/notes/1", 50) == 50
+    server.end()
+    assert server.output.count("The tracker") <= 1
+    assert "Traceback" not in server.output

@@ -1,0 +1,79 @@
+"""Apps that uvicorn serves in tests: FastAPI with all that may happen, Starlette, and one without any framework."""
+
+import asyncio
+import os
+
+from fastapi import FastAPI, HTTPException, Request
+from fastapi.responses import StreamingResponse
+from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse
+from starlette.routing import Mount, Route
+
+from tracker import UsageTrackingMiddleware, note_error
+
+KEY = "a key for tests, of more than thirty-two bytes"
+SETTINGS = {"database": os.environ.get("TRACKED_DATABASE", "unused.db"), "jwt_key": KEY, "flush_interval": 0.2}
+
+api = FastAPI()
+
+
+@api.get("/api/threads/{thread_id}")
+async def thread(thread_id: int):
+    return {"id": thread_id}
+
+
+@api.post("/api/upload")
+async def upload(request: Request):
+    raise HTTPException(413, "File too large")
+
+
+@api.post("/api/parse")
+async def parse(request: Request):
+    raise HTTPException(400, f"cannot parse {(await request.body()).decode()}")
+
+
+@api.get("/api/quota")
+async def quota(request: Request):
+    note_error(request, "the quota of the day is used up")
+    raise HTTPException(429)
+
+
+@api.get("/api/boom/{secret}")
+async def boom(secret: str):
+    raise LookupError(secret)
+
+
+@api.get("/api/stream/{how}")
+async def stream(how: str):
+    async def words():
+        yield "data: one\n\n"
+        await asyncio.sleep(0)
+        if how == "breaks":
+            raise ConnectionAbortedError("the model went away")
+        while how == "lasts":
+            yield "data: again\n\n"
+            await asyncio.sleep(0.01)
+        yield "data: two\n\n"
+
+    return StreamingResponse(words(), media_type="text/event-stream")
+
+
+async def note(request):
+    return PlainTextResponse("a note")
+
+
+mounted = Starlette(routes=[Route("/notes/{note_id}", note)])
+api.mount("/org/{org_id}", mounted)
+api.add_middleware(UsageTrackingMiddleware, features={"POST /api/upload": "document_upload"}, **SETTINGS)
+
+starlette = Starlette(routes=[Route("/notes/{note_id}", note), Mount("/org/{org_id}", mounted)])
+starlette.add_middleware(UsageTrackingMiddleware, **SETTINGS)
+
+
+async def plain(scope, receive, send):
+    assert scope["type"] == "http"
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
+    await send({"type": "http.response.body", "body": b"ok"})
+
+
+bare = UsageTrackingMiddleware(plain, **SETTINGS)
