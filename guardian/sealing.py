@@ -100,32 +100,30 @@ def seal(db: sqlite3.Connection, now_us: int) -> int:
     for (start,) in db.execute("SELECT start_us FROM guardian_dirty ORDER BY start_us").fetchall():
         written += _seal(db, start, closing=False) or 0
         low = min(low, start)
-    first = meta(db, "sealed_until_us") or db.execute("SELECT min(id) >> 10 FROM guardian_event").fetchone()[0]
-    if first is None:
-        return written
-    low, end = min(low, first), (now_us - GRACE_US) // MINUTES5 * MINUTES5
-    while (start := _next_closed(db, first, end)) is not None:
-        made = _seal(db, start, closing=True)
-        if made is not None:
-            written, first = written + made, start + MINUTES5
-    if first < end:
-        _advance(db, end)  # over a stretch without events in one go
+    end = (now_us - GRACE_US) // MINUTES5 * MINUTES5
+    while (at := _next_closed(db, end)) is not None:
+        written += _seal(db, at, closing=True) or 0
+        low = min(low, at)
+    _advance(db, end)  # over a stretch without events in one go
     for span, inner in _INNER:
         written += sum(_join(db, span, inner, start) for start in _missing(db, span, inner, low))
     return written
 
 
-def _next_closed(db: sqlite3.Connection, first: int, end: int) -> int | None:
-    """The first 5 minutes in [first, end) with events."""
-    (at,) = db.execute("SELECT min(id) >> 10 FROM guardian_event WHERE id >= ? AND id < ?", ids(first, end)).fetchone()
+def _next_closed(db: sqlite3.Connection, end: int) -> int | None:
+    """The first 5 minutes with events between the seal, wherever others have moved it meanwhile, and `end`."""
+    window = ids(meta(db, "sealed_until_us"), end)
+    (at,) = db.execute("SELECT min(id) >> 10 FROM guardian_event WHERE id >= ? AND id < ?", window).fetchone()
     return None if at is None else at // MINUTES5 * MINUTES5
 
 
 def _advance(db: sqlite3.Connection, end: int) -> None:
     """Move the seal over a stretch that has no events, unless one has come meanwhile: the next run counts that."""
+    if meta(db, "sealed_until_us") >= end or db.execute("SELECT 1 FROM guardian_event LIMIT 1").fetchone() is None:
+        return
     db.execute("BEGIN IMMEDIATE")
     try:
-        if _next_closed(db, meta(db, "sealed_until_us"), end) is None:
+        if _next_closed(db, end) is None:
             set_meta(db, "sealed_until_us", end)
         db.execute("COMMIT")
     except BaseException:

@@ -137,6 +137,22 @@ async def test_an_event_that_comes_while_a_bucket_is_sealed_is_not_lost(reposito
     assert await repository.summary(DAY, NOW) == await whole(repository)
 
 
+async def test_two_that_seal_at_once_both_come_to_an_end(repository, monkeypatch, sql):
+    await repository.write([event(n * 10) for n in range(20)])
+    read = sealing.read_raw
+
+    def overtaken(db, start, end):
+        monkeypatch.setattr(sealing, "read_raw", read)
+        with closing(connect(repository._path)) as other:
+            sealing.seal(other, int(moment(100).timestamp()) * 1_000_000)
+        return read(db, start, end)
+
+    monkeypatch.setattr(sealing, "read_raw", overtaken)
+    await asyncio.wait_for(repository.seal(NOW), timeout=20)
+    assert sql("SELECT count(*) FROM guardian_summary WHERE span_us = 300000000") == [(20,)]
+    assert await repository.summary(DAY, NOW) == await whole(repository)
+
+
 minutes = st.one_of(st.integers(-200, 3000), st.integers(0, 20))
 batches = st.lists(
     st.lists(
