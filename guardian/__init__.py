@@ -1,7 +1,7 @@
 """Reports and alerts by mail, from what the tracker recorded.
 
-    from guardian import UsageGuardian, UsageRepository, EmailService
-    import guardian; app.mount("/guardian", guardian.app())
+Import `UsageGuardian`, `UsageRepository` and `EmailService` from here; `app.mount("/guardian", guardian.app())` puts
+the API into a host app.
 """
 
 from __future__ import annotations

@@ -53,6 +53,7 @@ EVENTS = [
 
 @asynccontextmanager
 async def opened(folder, *, now=NOW, events=EVENTS, **keys):
+    folder.mkdir(exist_ok=True)
     async with open_application(make_settings(folder, **keys), clock=lambda: now) as application:
         await application.repository.write(events)
         yield application
