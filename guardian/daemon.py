@@ -111,8 +111,8 @@ def notify(message: str) -> None:
         log.warning("systemd cannot be told %s: %s", message.split("\n")[0], error)
 
 
-class _Server(uvicorn.Server):
-    """uvicorn without its signal handlers: the daemon has its own."""
+class Server(uvicorn.Server):
+    """uvicorn without its signal handlers: the process has its own."""
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -140,7 +140,7 @@ async def _serving(app: Application, stop: asyncio.Event) -> AsyncIterator[None]
         create_app(app), lifespan="off", access_log=False, log_config=None, server_header=False,
         timeout_graceful_shutdown=1,
     )  # fmt: skip
-    server = _Server(config)
+    server = Server(config)
     task = asyncio.create_task(_serve(app, server, listener, stop), name="guardian-api")
     try:
         yield
@@ -151,7 +151,7 @@ async def _serving(app: Application, stop: asyncio.Event) -> AsyncIterator[None]
         await asyncio.gather(task, return_exceptions=True)
 
 
-async def _serve(app: Application, server: _Server, listener: socket.socket | None, stop: asyncio.Event) -> None:
+async def _serve(app: Application, server: Server, listener: socket.socket | None, stop: asyncio.Event) -> None:
     while listener is None:
         await asyncio.sleep(REBIND_SECONDS)
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import email
 import socket
 from dataclasses import dataclass
@@ -20,6 +21,11 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from guardian.resources import templates_dir
+
+POLICY = (
+    "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox allow-popups allow-popups-to-escape-sandbox"
+)
+"""What the HTML of a mail may do in the frame."""
 
 
 class Mailbox:
@@ -71,40 +77,52 @@ def read_mail(path: Path) -> tuple[Mail, EmailMessage]:
 
 
 def create_inbox(folder: Path) -> Starlette:
-    """The page: `/` lists, `/mail/{name}` shows one, `/mail/{name}/html` is its HTML part for the frame."""
+    """The page: `/` lists all and shows the newest, `/mail/{name}` one, `/mail/{name}/html` its HTML for the frame."""
     env = Environment(
         loader=FileSystemLoader(templates_dir() / "web"), autoescape=True, undefined=StrictUndefined, auto_reload=False
     )
 
     def mails() -> list[Mail]:
-        return [read_mail(path)[0] for path in sorted(folder.glob("*.eml"), reverse=True)]
+        """All of them, thread by thread: the one that got a mail last comes first, and begins with its oldest."""
+        threads: dict[str, list[Mail]] = {}
+        for path in sorted(folder.glob("*.eml")):
+            mail = read_mail(path)[0]
+            threads[mail.thread] = [*threads.pop(mail.thread, ()), mail]
+        return [mail for thread in reversed(threads.values()) for mail in thread]
 
-    def find(request: Request) -> tuple[Mail, EmailMessage]:
+    def find(request: Request) -> Path:
         path = folder / f"{request.path_params['name']}.eml"
         if not request.path_params["name"].isdigit() or not path.exists():
             raise HTTPException(404, "There is no such mail.")
-        return read_mail(path)
+        return path
 
     def page(**values: Any) -> Response:
         return HTMLResponse(env.get_template("inbox.html").render(mails=mails(), **values))
 
-    async def index(request: Request) -> Response:
-        return page(mail=None, headers=())
-
-    async def show(request: Request) -> Response:
-        mail, message = find(request)
+    def show_file(path: Path) -> Response:
+        mail, message = read_mail(path)
         return page(mail=mail, headers=[(name, str(value)) for name, value in message.items()])
 
+    async def index(request: Request) -> Response:
+        newest = max(folder.glob("*.eml"), default=None)
+        return page(mail=None, headers=()) if newest is None else show_file(newest)
+
+    async def show(request: Request) -> Response:
+        return show_file(find(request))
+
     async def html(request: Request) -> Response:
-        _, message = find(request)
+        _, message = read_mail(find(request))
         part = message.get_body(("html",))
         body = part.get_content() if part else "<p>This mail has no HTML part.</p>"
         for image in message.walk():
-            cid = str(image["Content-ID"] or "").strip("<>")
-            if cid:
-                body = body.replace(f"cid:{cid}", f"{image.get_filename() or cid}?cid={cid}")
-        policy_ = "default-src 'none'; style-src 'unsafe-inline'; img-src 'self'; sandbox allow-popups"
-        return HTMLResponse(body, headers={"Content-Security-Policy": policy_})
+            if image["Content-ID"]:
+                data = base64.b64encode(image.get_payload(decode=True)).decode()  # type: ignore[arg-type]
+                body = body.replace(
+                    f"cid:{image['Content-ID'].strip('<>')}", f"data:{image.get_content_type()};base64,{data}"
+                )
+        # Links open beside the inbox, as a mail program does it; nothing in a mail runs, or is fetched.
+        body = body.replace("<head>", '<head><base target="_blank">', 1)
+        return HTMLResponse(body, headers={"Content-Security-Policy": POLICY})
 
     return Starlette(
         routes=[Route("/", index), Route("/mail/{name}", show), Route("/mail/{name}/html", html)],

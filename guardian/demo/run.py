@@ -7,12 +7,13 @@ import json
 import os
 import secrets
 import signal
+import socket
 import sys
 import webbrowser
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import uvicorn
@@ -22,10 +23,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 
 from guardian.application import Application, open_application
 from guardian.config import Settings
+from guardian.daemon import Server
 from guardian.demo.inbox import Mailbox, create_inbox, free_port
-from guardian.demo.traffic import history, visit
+from guardian.demo.traffic import USERS, Crowd, crowd, history
 from guardian.reporting import send_report_now
 from guardian.repository import StorageError
+from guardian.scheduler import running
+from guardian.web import create_app
 
 REQUESTS = 900
 """How many requests the demo sends before its first report."""
@@ -46,25 +50,39 @@ COMPANION = {
 """A companion report, as another tool would leave it in the reports folder."""
 
 
+RULES = {
+    "error_rate": {"window": "5m", "resolve_after": "1m"},
+    "feature_down": {"features": ["chat_message"], "window": "1m", "silence": 0, "resolve_after": "1m"},
+    "user_burst": {"errors": 6, "window": "3m", "resolve_after": "1m"},
+}
+"""Nobody waits an hour at a demo: the default rules, with shorter windows."""
+OUTAGE_EVERY, OUTAGE, REPORT_EVERY = 480, 140, 120
+"""Seconds: the chat breaks this often, for this long; and a report goes out this often."""
+
+
 def run_demo(directory: Path, *, once: bool) -> int:
-    """Run the demo in `directory`; the exit code.
+    """Run the demo in `directory`; the exit code: 0, or 1 with one line on stderr where it could not go on.
 
     It leaves guardian.db, reports/usage_report.json and mail/*.eml there. With `once` it ends then, else it stays up,
-    with the inbox in the browser and some traffic, until Ctrl-C. Raises ValueError for a folder that holds anything
-    else than an earlier demo.
+    with the inbox in the browser and some traffic, until Ctrl-C or SIGTERM. Raises ValueError for a folder that holds
+    anything else than an earlier demo, KeyboardInterrupt where it was stopped before its report.
     """
     folder = directory.absolute()
     _prepare(folder)
-    console = Console(stderr=False)
+    told = asyncio.Event()
     try:
-        asyncio.run(_run(folder, console, once))
+        asyncio.run(_run(folder, Console(), once, told))
     except (StorageError, OSError) as error:
         sys.stderr.write(f"guardian: the demo cannot go on: {error}\n")
         return 1
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        if not told.is_set():
+            raise KeyboardInterrupt from None
     return 0
 
 
 def _prepare(folder: Path) -> None:
+    """Make the folder ready; raises ValueError where it belongs to somebody else."""
     folder.mkdir(parents=True, exist_ok=True)
     if any(folder.iterdir()) and not (folder / MARK).exists():
         raise ValueError(f"--dir {folder} holds other files: name an empty folder, or one of an earlier demo")
@@ -74,89 +92,120 @@ def _prepare(folder: Path) -> None:
             path.unlink()
 
 
-async def _run(folder: Path, console: Console, once: bool) -> None:
-    stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    key = secrets.token_urlsafe(32)
-    database, broken = folder / "guardian.db", folder / "broken"
+async def _run(folder: Path, console: Console, once: bool, told: asyncio.Event) -> None:
+    """The whole demo; `told` is set when the report has been sent. Ends by being cancelled, unless `once`."""
+    task = asyncio.current_task()
+    assert task is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)  # SIGINT does so by itself
+    key, broken = secrets.token_urlsafe(32), folder / "broken"
     async with AsyncExitStack() as stack:
         smtp_port = await stack.enter_async_context(_smtp_server(folder / "mail"))
-        settings = _settings(folder, smtp_port)
-        app = await stack.enter_async_context(open_application(settings))
-        now = datetime.now(UTC)
-        events = history(now)
-        with console.status(f"Inventing a week of history: {len(events):,} requests …"):
-            for first in range(0, len(events), 2_000):
-                await app.repository.write(events[first : first + 2_000])
-            await app.repository.seal(now)
-        environment = {"DEMO_DATABASE": str(database), "DEMO_KEY": key, "DEMO_BROKEN": str(broken)}
+        page = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+        address = f"http://127.0.0.1:{page.getsockname()[1]}"
+        app = await stack.enter_async_context(open_application(_settings(folder, smtp_port, address)))
+        await _write_history(app, console)
+        environment = {"DEMO_DATABASE": str(app.settings.database), "DEMO_KEY": key, "DEMO_BROKEN": str(broken)}
         url = await stack.enter_async_context(_example_app(environment))
-        console.print(f"The example app runs on {url}, tracked by one line of middleware.")
-        await _send_traffic(console, url, key, broken)
-        await _until_stored(app, REQUESTS // 2)
+        _say(console, f"Example app  {url}  (tracked by one line of middleware)")
+        users = await stack.enter_async_context(crowd(url, key))
+        await _send_traffic(console, users, broken)
+        await _until_stored(app, users.answered)
+        _say(console, f"Traffic      {users.answered:,} requests answered; for a while the chat's model was down")
         with console.status("Writing and delivering the report …"):
-            reports = settings.reports_dir
-            reports.mkdir(exist_ok=True)
-            (reports / "prod_report.json").write_text(json.dumps(COMPANION, indent=2), encoding="utf-8")
+            app.settings.reports_dir.mkdir(exist_ok=True)
+            companion = json.dumps(COMPANION, indent=2)
+            (app.settings.reports_dir / "prod_report.json").write_text(companion, encoding="utf-8")
             result = await send_report_now(app, hours=2)
-        _say(console, folder, result.fates)
+        sent = ", ".join(f"{to} ({fate})" for to, fate in result.fates.items())
+        _say(console, f"Report mail  over SMTP to {sent}")
+        _say(console, f"Report       {app.settings.reports_dir / 'usage_report.json'}")
+        _say(console, f"Mails        {folder / 'mail'}")
+        _say(console, f"Database     {app.settings.database}")
+        if set(result.fates.values()) != {"sent"}:
+            raise OSError(f"the report mail was not delivered: {result.errors}")
+        told.set()
         if once:
             return
-        inbox = await stack.enter_async_context(_inbox(folder / "mail"))
-        console.print(f"Inbox       [bold]{inbox}[/]   (Ctrl-C ends the demo)")
-        if os.environ.get("DISPLAY") or sys.platform == "darwin":
+        await stack.enter_async_context(_inbox(folder / "mail", app, page))
+        _say(console, f"Inbox        [bold]{address}/[/]  (alerts and reports go on arriving; Ctrl-C ends the demo)")
+        if os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY") or sys.platform in ("darwin", "win32"):
             with suppress(webbrowser.Error):
-                webbrowser.open(inbox)
-        await _live(app, url, key, broken, stop)
+                webbrowser.open(address)
+        await stack.enter_async_context(running(app))
+        await _live(app, users, broken)
 
 
-def _settings(folder: Path, smtp_port: int) -> Settings:
-    return Settings(
-        database=folder / "guardian.db",
-        reports_dir=folder / "reports",
-        admins=("admin@example.com",),
-        mail={"sender": "Guardian <guardian@example.com>",  # type: ignore[arg-type]
-              "smtp": {"host": "127.0.0.1", "port": smtp_port, "security": "none"}},
-    )  # fmt: skip
+def _say(console: Console, text: str) -> None:
+    console.print(text, soft_wrap=True, highlight=False)
 
 
-async def _send_traffic(console: Console, url: str, key: str, broken: Path) -> None:
+def _settings(folder: Path, smtp_port: int, address: str) -> Settings:
+    """What a guardian.toml would say; the links of the mails lead to `address`, where `_inbox` answers them."""
+    mail = {
+        "sender": "Guardian <guardian@example.com>",
+        "smtp": {"host": "127.0.0.1", "port": smtp_port, "security": "none"},
+    }
+    values: dict[str, Any] = {"mail": mail, "rules": RULES, "admins": ["admin@example.com"], "public_url": address}
+    return Settings(database=folder / "guardian.db", reports_dir=folder / "reports", **values)
+
+
+async def _write_history(app: Application, console: Console) -> None:
+    now = app.clock()
+    with console.status("Inventing a week of history …"):
+        events = history(now)
+        for first in range(0, len(events), 2_000):
+            await app.repository.write(events[first : first + 2_000])
+        await app.repository.seal(now)
+    _say(console, f"History      {len(events):,} requests of the last 8 days, invented to compare with")
+
+
+async def _send_traffic(console: Console, users: Crowd, broken: Path) -> None:
+    """The first wave: real requests, bad luck, and a chat that is down for a sixth of them."""
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task("40 people use the app", total=REQUESTS)
-        done = await visit(url, key, broken, requests=REQUESTS, progress=lambda: progress.advance(task))
-    console.print(f"{done:,} requests were answered; for a while the chat's model was down.")
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task(f"{len(USERS)} people use the app", total=REQUESTS)
+
+        def advance() -> None:
+            progress.advance(task)
+
+        await users.come(REQUESTS * 2 // 3, advance)
+        await users.have_bad_luck()
+        broken.touch()
+        await users.come(REQUESTS // 6, advance)
+        broken.unlink()
+        await users.come(REQUESTS // 6, advance)
 
 
-async def _until_stored(app: Application, at_least: int) -> None:
-    """Wait until the tracker has written what it accepted: it says so in its heartbeat row."""
+async def _until_stored(app: Application, number: int) -> None:
+    """Wait until the tracker has stored so many events: each of its batches says so in the database."""
     for _ in range(100):
-        recorders = await app.repository.recorders()
-        if recorders and recorders[0].stored >= at_least and recorders[0].accepted == recorders[0].stored:
+        if sum(recorder.stored for recorder in await app.repository.recorders()) >= number:
             return
         await asyncio.sleep(0.1)
+    raise OSError(f"the tracker has not stored the {number} requests of the example app")
 
 
-def _say(console: Console, folder: Path, fates: dict[str, str]) -> None:
-    sent = ", ".join(f"{to} ({fate})" for to, fate in fates.items())
-    console.print(f"The report mail went over SMTP to {sent}.\n")
-    console.print(f"Report      {folder / 'reports' / 'usage_report.json'}", soft_wrap=True, highlight=False)
-    console.print(f"Mails       {folder / 'mail'}", soft_wrap=True, highlight=False)
-    console.print(f"Database    {folder / 'guardian.db'}", soft_wrap=True, highlight=False)
-
-
-async def _live(app: Application, url: str, key: str, broken: Path, stop: asyncio.Event) -> None:
-    """A little traffic all the time, and a new report every minute, until `stop`."""
-    seed = 10
-    while not stop.is_set():
-        with suppress(httpx2.HTTPError):
-            await visit(url, key, broken, requests=60, seed=seed)
-        with suppress(TimeoutError):
-            await asyncio.wait_for(stop.wait(), 60)
-        if not stop.is_set():
-            await send_report_now(app, hours=2)
-        seed += 1
+async def _live(app: Application, users: Crowd, broken: Path) -> None:
+    """A little traffic all the time, now and then a chat that is down, and reports; for ever."""
+    begin = asyncio.get_running_loop().time()
+    reported = begin
+    broken_at = begin + 20
+    try:
+        while True:
+            now = asyncio.get_running_loop().time()
+            if now >= broken_at + OUTAGE:
+                broken.unlink(missing_ok=True)
+                broken_at += OUTAGE_EVERY
+            elif now >= broken_at and not broken.exists():
+                broken.touch()
+                await users.have_bad_luck()
+            await users.come(1)
+            if now >= reported + REPORT_EVERY:
+                reported = now
+                await send_report_now(app, hours=2)
+            await asyncio.sleep(1)
+    finally:
+        broken.unlink(missing_ok=True)
 
 
 @asynccontextmanager
@@ -176,7 +225,7 @@ async def _example_app(environment: dict[str, str]) -> AsyncIterator[str]:
     port = free_port()
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "uvicorn", "guardian.demo.app:create", "--factory", "--host", "127.0.0.1",
-        "--port", str(port), "--log-level", "critical",
+        "--port", str(port), "--log-level", "critical", "--timeout-graceful-shutdown", "1",
         env={**os.environ, **environment}, start_new_session=True,
     )  # fmt: skip
     url = f"http://127.0.0.1:{port}"
@@ -203,16 +252,14 @@ async def _answers(ask: Callable, process: asyncio.subprocess.Process) -> None:
 
 
 @asynccontextmanager
-async def _inbox(folder: Path) -> AsyncIterator[str]:
-    """The inbox page; its URL."""
-    config = uvicorn.Config(create_inbox(folder), port=free_port(), log_level="critical", lifespan="off")
-    server = uvicorn.Server(config)
-    server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
-    task = asyncio.create_task(server.serve())
-    while not server.started:
-        await asyncio.sleep(0.02)
+async def _inbox(folder: Path, app: Application, listener: socket.socket) -> AsyncIterator[None]:
+    """The inbox page, and beside it Guardian's own pages, which the buttons of the mails lead to."""
+    starlette = create_inbox(folder)
+    starlette.mount("/", create_app(app))
+    server = Server(uvicorn.Config(starlette, log_level="critical", lifespan="off", timeout_graceful_shutdown=1))
+    task = asyncio.create_task(server.serve(sockets=[listener]))
     try:
-        yield f"http://127.0.0.1:{config.port}/"
+        yield
     finally:
         server.should_exit = True
         await task

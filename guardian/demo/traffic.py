@@ -4,38 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from pathlib import Path
 from time import time
+from typing import Any
 
 import httpx2
 import jwt
 
+from tracker.error_text import reason_phrase
 from tracker.event import ANONYMOUS, Event, Failure
 
-NAMES = (
-    *(
-        "ada",
-        "alan",
-        "alice",
-        "amir",
-        "anna",
-        "ben",
-        "carla",
-        "chen",
-        "clara",
-        "david",
-        "dora",
-        "elena",
-        "emma",
-        "erik",
-    ),
-    *("eva", "felix", "finn", "grace", "hana", "hugo", "ida", "ines", "ivan", "jana", "jonas", "julia", "kai", "lara"),
-    *("leo", "lena", "maria", "marco", "mia", "nina", "noah", "olga", "oscar", "paula", "rosa", "sami"),
+_NAMES = (
+    "ada alan alice amir anna ben carla chen clara david dora elena emma erik eva felix finn grace hana hugo "
+    "ida ines ivan jana jonas julia kai lara leo lena maria marco mia nina noah olga oscar paula rosa sami"
 )
-USERS = tuple(f"{name}@example.com" for name in NAMES)
+USERS = tuple(f"{name}@example.com" for name in _NAMES.split())
 UNLUCKY = "rosa@example.com"
 """This one sends files that are too large, again and again."""
 
@@ -45,89 +31,89 @@ def token(email: str, key: str) -> str:
     return jwt.encode({"email": email, "sub": email, "exp": int(time()) + 3600}, key, algorithm="HS256")
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Visitor:
-    """One user's browser, so to say."""
+    """One user's browser, so to say. Each method gives the status back, or 0 for an answer that broke off."""
 
     client: httpx2.AsyncClient
     headers: dict[str, str]
     random: random.Random
 
-    async def post(self, path: str, **more: object) -> int:
-        """Send a POST; the status."""
-        return (await self.client.post(path, headers=self.headers, **more)).status_code  # type: ignore[arg-type]
-
-    async def get(self, path: str) -> int:
-        """Send a GET and read the whole answer; the status, or 0 for an answer that broke off."""
+    async def send(self, method: str, path: str, **more: Any) -> int:
+        """Send a request and read the whole answer."""
         try:
-            return (await self.client.get(path, headers=self.headers)).status_code
+            return (await self.client.request(method, path, headers=self.headers, **more)).status_code
         except httpx2.TransportError:
+            # A stream that broke; or uvicorn, which closes the connection of a request that ended in an exception
+            # just when the next one is on its way.
             return 0
 
+    async def upload(self, size: int) -> int:
+        """Send a document of so many bytes."""
+        return await self.send("POST", "/api/documents", files={"file": ("notes.txt", b"x" * size)})
+
     async def do_something(self) -> int:
-        """One thing that people of a chat service do; the status."""
+        """One thing that people of a chat service do."""
         chance = self.random.random()
         if chance < 0.45:
-            return await self.post("/api/chat/message", json={"text": "Hello there"})
+            return await self.send("POST", "/api/chat/message", json={"text": "Hello there"})
         if chance < 0.60:
-            return await self.get(f"/api/threads/{self.random.randrange(1, 940)}")
+            return await self.send("GET", f"/api/threads/{self.random.randrange(1, 940)}")
         if chance < 0.70:
-            return await self.get("/api/threads")
+            return await self.send("GET", "/api/threads")
         if chance < 0.78:
             title = "x" * self.random.choice((10, 10, 10, 150))  # too long a title is a 422
-            return await self.post("/api/threads", json={"title": title})
+            return await self.send("POST", "/api/threads", json={"title": title})
         if chance < 0.86:
-            return await self.get(f"/api/documents/{self.random.randrange(1, 500)}")
+            return await self.send("GET", f"/api/documents/{self.random.randrange(1, 500)}")
         if chance < 0.92:
-            return await self.get("/api/search?q=budget")
+            return await self.send("GET", "/api/search?q=budget")
         if chance < 0.97:
-            return await self.get(f"/api/chat/stream/{self.random.randrange(1, 40)}")
+            return await self.send("GET", f"/api/chat/stream/{self.random.randrange(14, 40)}")
         return await self.upload(2_000)
 
-    async def upload(self, size: int) -> int:
-        """Send a document of so many bytes; the status."""
-        return await self.post("/api/documents", files={"file": ("notes.txt", b"x" * size)})
 
+class Crowd:
+    """All users of the example app at `url`, and somebody who is not signed in. `answered` counts what was answered."""
 
-async def visit(
-    url: str, key: str, broken: Path, *, requests: int, seed: int = 1, progress: Callable[[], None] = lambda: None
-) -> int:
-    """Send about `requests` requests of all users, with failures among them; how many were answered.
+    def __init__(self, client: httpx2.AsyncClient, key: str, seed: int) -> None:
+        self.random = random.Random(seed)
+        self.answered = 0
+        self.visitors = {
+            email: Visitor(client, {"Authorization": f"Bearer {token(email, key)}"}, self.random) for email in USERS
+        }
+        self.stranger = Visitor(client, {"X-User-Email": "root@example.com"}, self.random)
 
-    In the last third the chat's model is down (the file `broken` exists meanwhile), Rosa sends files that are too
-    large, and somebody who is not signed in tries addresses.
-    """
-    chance = random.Random(seed)
-    limits = httpx2.Limits(max_connections=16)
-    async with httpx2.AsyncClient(base_url=url, limits=limits, timeout=30) as client:
-        visitors = {email: Visitor(client, {"Authorization": f"Bearer {token(email, key)}"}, chance) for email in USERS}
-        stranger = Visitor(client, {"X-User-Email": "root@example.com"}, chance)
+    async def come(self, requests: int, progress: Callable[[], None] = lambda: None) -> None:
+        """Send so many requests of anybody, 12 at a time."""
         gate = asyncio.Semaphore(12)
-        done = 0
 
         async def one(visitor: Visitor) -> None:
-            nonlocal done
             async with gate:
-                await visitor.do_something()
-                done += 1
+                self.count(await visitor.do_something())
                 progress()
 
-        async def crowd(number: int, who: Sequence[str] = USERS) -> None:
-            await asyncio.gather(*(one(visitors[chance.choice(who)]) for _ in range(number)))
+        await asyncio.gather(*(one(self.visitors[self.random.choice(USERS)]) for _ in range(requests)))
 
-        await crowd(requests * 2 // 3)
+    async def have_bad_luck(self) -> None:
+        """Rosa sends files that are too large, a stream of Leo's breaks off, and the stranger tries addresses."""
         for _ in range(7):
-            await visitors[UNLUCKY].upload(25_000)
+            self.count(await self.visitors[UNLUCKY].upload(25_000))
+        self.count(await self.visitors["leo@example.com"].send("GET", "/api/chat/stream/13"))
         for path in ("/wp-login.php", "/.env", "/api/threads/../secret", "/phpmyadmin"):
-            await stranger.get(path)
-        await visitors["leo@example.com"].get("/api/chat/stream/13")
-        broken.touch()
-        try:
-            await crowd(requests // 6)
-        finally:
-            broken.unlink(missing_ok=True)
-        await crowd(requests // 6)
-    return done
+            self.count(await self.stranger.send("GET", path))
+
+    def count(self, status: int) -> None:
+        """Count an answer that came whole."""
+        self.answered += status > 0
+
+
+@asynccontextmanager
+async def crowd(url: str, key: str, seed: int = 1) -> AsyncIterator[Crowd]:
+    """The users, who share 16 connections; they do the same again for the same seed."""
+    limits = httpx2.Limits(max_connections=16)
+    async with httpx2.AsyncClient(base_url=url, limits=limits, timeout=30) as client:
+        yield Crowd(client, key, seed)
 
 
 def history(now: datetime, days: int = 8, seed: int = 2) -> list[Event]:
@@ -149,13 +135,13 @@ def history(now: datetime, days: int = 8, seed: int = 2) -> list[Event]:
     for minute in range(days * 1440 - 60):
         at = start + timedelta(minutes=minute)
         busy = max(0.05, 1 - abs(at.hour + at.minute / 60 - 13) / 9)
-        for _ in range(chance.choices((0, 1, 2, 3), weights=(4 - 3 * busy, busy, busy, busy / 2))[0]):
+        for _ in range(chance.choices((0, 1, 3, 8), weights=(4 - 3 * busy, busy, busy, busy / 2))[0]):
             feature, endpoint, method, bad = chance.choices(features, weights=(9, 4, 1, 2, 1, 1))[0]
             user = ANONYMOUS if chance.random() < 0.02 else chance.choice(USERS)
             status, failure = 200, None
             if chance.random() < bad:
                 status = 413 if feature == "document_upload" else 422 if method == "POST" else 404
-                text = {413: "File too large", 422: "Unprocessable Content", 404: "Not Found"}[status]
+                text = "File too large" if status == 413 else reason_phrase(status)
                 failure = Failure(f"HTTP {status}", text)
             at_us = int(at.timestamp()) * 1_000_000 + chance.randrange(60_000_000)
             duration = int(chance.lognormvariate(10.2, 0.6))

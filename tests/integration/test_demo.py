@@ -1,0 +1,160 @@
+"""The demo as a newcomer runs it: real processes, real HTTP, real SMTP, nothing but loopback."""
+
+import asyncio
+import email
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from email import policy
+from pathlib import Path
+from time import monotonic
+
+import httpx2
+import pytest
+
+GUARDIAN = [sys.executable, "-m", "guardian"]
+
+
+def environment(**more):
+    root = str(Path(__file__).resolve().parents[2])
+    return {name: value for name, value in os.environ.items() if not name.startswith("GUARDIAN_")} | {
+        "PYTHONPATH": root,
+        "COLUMNS": "100",
+        **more,
+    }
+
+
+def demo(folder, *options, cwd):
+    command = [*GUARDIAN, "demo", "--dir", str(folder), *options]
+    return subprocess.run(command, cwd=cwd, env=environment(), capture_output=True, text=True, timeout=120)
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory):
+    """A folder in which the demo ran twice, one after the other, and what the second run said."""
+    folder = tmp_path_factory.mktemp("demo") / "there"
+    assert demo(folder, "--once", cwd=folder.parent).returncode == 0
+    return folder, demo(folder, "--once", cwd=folder.parent)
+
+
+@pytest.fixture
+def database(done):
+    with closing(sqlite3.connect(done[0] / "guardian.db")) as db:
+        yield db
+
+
+@pytest.fixture
+def mail(done):
+    (path,) = (done[0] / "mail").glob("*.eml")
+    return email.message_from_bytes(path.read_bytes(), policy=policy.default)
+
+
+def test_it_says_where_to_look_and_leaves_the_files_there(done):
+    folder, run = done
+    assert (run.returncode, run.stderr) == (0, "")
+    for path in (folder / "reports" / "usage_report.json", folder / "guardian.db", folder / "mail"):
+        assert path.exists()
+        assert str(path) in run.stdout
+    assert "over SMTP to admin@example.com (sent)" in run.stdout
+    # One file is the whole database: what the last connection leaves behind would be missing from a copy.
+    assert not list(folder.glob("guardian.db-*"))
+
+
+def test_the_report_holds_what_the_users_really_did(done):
+    report = json.loads((done[0] / "reports" / "usage_report.json").read_text())
+    assert report["active_users"] == 40
+    assert report["total_requests"] >= 850
+    assert report["error_breakdown"]["413"] >= 7
+    assert {"404", "422", "500"} <= set(report["error_breakdown"])
+    features = {feature["name"] for feature in report["top_features"]}
+    assert {"chat_message", "thread_create", "document_upload", "chat_stream", "search"} <= features
+    rosa = next(user for user in report["users"] if user["email"] == "rosa@example.com")
+    assert ("/api/documents", "File too large", 413) in {(e["endpoint"], e["error"], e["code"]) for e in rosa["errors"]}
+    assert report["previous"]["total_requests"] > 0
+
+
+def test_a_chat_that_breaks_is_recorded_as_its_exception_and_a_stream_that_breaks_as_aborted(database):
+    kinds = set(database.execute("SELECT endpoint, error_type FROM user_errors"))
+    assert ("/api/chat/message", "ModelUnavailable") in kinds
+    (error_code,) = database.execute(
+        "SELECT DISTINCT error_code FROM user_errors WHERE endpoint = '/api/chat/stream/{thread_id}'"
+    ).fetchone()
+    assert error_code >= 499
+
+
+def test_somebody_who_is_not_signed_in_is_anonymous_whatever_a_header_claims(database):
+    unmatched = database.execute("SELECT DISTINCT user_email, endpoint FROM feature_usage WHERE endpoint LIKE '(%'")
+    assert unmatched.fetchall() == [("anonymous", "(unmatched)")]
+    assert not database.execute("SELECT 1 FROM feature_usage WHERE user_email LIKE 'root%'").fetchall()
+
+
+def test_nothing_that_a_client_sent_is_in_any_file(done):
+    secrets = (b"Hello there", b"Bearer ", b"eyJhbGci", b"wp-login", b".env", b"budget", b"notes.txt", b"root@example")
+    for path in done[0].rglob("*"):
+        if path.is_file():
+            content = path.read_bytes()
+            assert not [secret for secret in secrets if secret in content], path.name
+
+
+def test_the_mail_came_over_smtp_with_html_and_text(mail):
+    assert mail["To"] == "admin@example.com"
+    assert mail["Message-ID"]
+    assert [part.get_content_type() for part in mail.iter_parts()][:2] == ["text/plain", "text/html"]
+    for kind in ("plain", "html"):
+        body = mail.get_body((kind,)).get_content()
+        assert "rosa@example.com" in body
+        assert "File too large" in body
+        assert "Add an index on threads.owner" in body, "the companion report is missing"
+
+
+def test_a_folder_with_other_files_is_left_alone(tmp_path):
+    (tmp_path / "thesis.txt").write_text("mine")
+    run = demo(tmp_path, "--once", cwd=tmp_path)
+    assert run.returncode == 1
+    assert run.stderr == (
+        f"guardian: --dir {tmp_path} holds other files: name an empty folder, or one of an earlier demo\n"
+    )
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+async def line_that_begins(stream, word, deadline=60):
+    end = monotonic() + deadline
+    while True:
+        line = (await asyncio.wait_for(stream.readline(), end - monotonic())).decode()
+        assert line, f"the demo ended before it said {word!r}"
+        if line.startswith(word):
+            return line
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_it_stays_up_with_its_inbox_until_it_is_stopped_and_leaves_no_process(tmp_path, number):
+    process = await asyncio.create_subprocess_exec(
+        *GUARDIAN, "demo", "--dir", str(tmp_path / "d"), cwd=tmp_path, env=environment(),
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    try:
+        app = (await line_that_begins(process.stdout, "Example app")).split()[2]
+        inbox = (await line_that_begins(process.stdout, "Inbox")).split()[1]
+        async with httpx2.AsyncClient() as client:
+            page = (await client.get(inbox)).text
+            assert "1 mail" in page
+            assert "of the requests failed" in page
+            frame = await client.get(f"{inbox}mail/0001/html")
+            assert "rosa@example.com" in frame.text
+            assert "sandbox" in frame.headers["content-security-policy"]
+            assert (await client.get(f"{inbox}mail/9999")).status_code == 404
+            assert (await client.get(f"{inbox}api/usage/health")).status_code == 200
+            assert (await client.get(f"{app}/api/threads")).status_code == 200
+            process.send_signal(number)
+            _, said = await asyncio.wait_for(process.communicate(), 20)
+            assert (process.returncode, said.decode()) == (0, "")
+            with pytest.raises(httpx2.ConnectError):
+                await client.get(f"{app}/api/threads")
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
