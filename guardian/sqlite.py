@@ -62,7 +62,9 @@ class SqliteRepository:
 
         try:
             await asyncio.to_thread(prepare)
-            reader = await aiosqlite.connect(_read_only(name), uri=True, isolation_level=None)
+            reader = await aiosqlite.connect(_existing(name), uri=True, isolation_level=None)
+            # Not mode=ro: where that one closes last, the write-ahead log stays beside the file.
+            await reader.execute("PRAGMA query_only = ON")
         except NewerDatabase as error:
             raise StorageError(f"{name}: {error}") from error
         except sqlite3.Error as error:
@@ -198,9 +200,9 @@ class SqliteRepository:
             await reader.close()
 
 
-def _read_only(name: str) -> str:
-    """The URI of a file that is opened for reading (SQLite, "URI Filenames")."""
-    return f"{Path(os.path.abspath(name)).as_uri()}?mode=ro"
+def _existing(name: str) -> str:
+    """The URI of a file that is not made where it is missing (SQLite, "URI Filenames")."""
+    return f"{Path(os.path.abspath(name)).as_uri()}?mode=rw"
 
 
 def _event(row: Sequence[Any]) -> Event:
