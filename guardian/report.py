@@ -104,7 +104,7 @@ def judge(summary: Summary, critical_features: Sequence[str]) -> tuple[str, str]
         critical = any(fnmatchcase(name, pattern) for pattern in critical_features)
         users = sum(1 for email, user in summary.users.items() if name in user.features and email != ANONYMOUS)
         if critical and number >= 5 and feature["errors"] == number and users >= 2:
-            return "CRITICAL", f"All {number} requests of {name} failed."
+            return "CRITICAL", all_failed(feature)
     if not requests:
         return "OK", "Nobody used the app."
     if requests >= MIN_REQUESTS and server / requests >= CRITICAL_SERVER_RATE:
@@ -116,6 +116,11 @@ def judge(summary: Summary, critical_features: Sequence[str]) -> tuple[str, str]
     if errors:
         return "OK", f"{errors} of {requests} requests failed, none by a fault of the server."
     return "OK", f"All {requests} requests went well."
+
+
+def all_failed(feature: Mapping[str, Any]) -> str:
+    """The reason for CRITICAL where every request of this feature failed; `feature` is an entry of the report's."""
+    return f"All {feature['requests']} requests of {feature['name']} failed."
 
 
 def features(summary: Summary) -> list[dict[str, Any]]:

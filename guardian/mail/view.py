@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from guardian.companions import Companion, Malformed
 from guardian.language import Language
-from guardian.report import reason_phrase
+from guardian.report import all_failed, reason_phrase
 
 TOP_USERS, TOP_HELP, TOP_FEATURES, TOP_ERRORS = 10, 5, 8, 8
 HELP_ERRORS = 3
@@ -94,7 +94,7 @@ def headline(report: Mapping[str, Any], status: str, lang: Language) -> str:
     if not requests:
         return lang("Nobody used the app.")
     users = lang.plural("%(n)s person used the app", "%(n)s people used the app", report["active_users"])
-    down = [f for f in report.get("features", ()) if f["requests"] >= 5 and f["errors"] == f["requests"]]
+    down = [f for f in report.get("features", ()) if report.get("status_reason") == all_failed(f)]
     if status == "CRITICAL" and down:
         return lang("%(feature)s failed for everyone.", feature=_short(down[0]["name"]))
     if not errors:

@@ -4,6 +4,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from guardian.language import language
+from guardian.mail.view import headline
 from guardian.report import build_report, judge
 from guardian.repository import RecorderHealth, StorageStats
 from guardian.summary import Summary, TimelineBar
@@ -236,3 +238,21 @@ def test_the_bars_of_the_timeline(zone, start, length, number, second):
     edges = bar_edges(start, start + length, ZoneInfo(zone))
     assert (len(edges) - 1, edges[0], edges[1], edges[-1]) == (number, start, second, start + length)
     assert edges == sorted(set(edges))
+
+
+@pytest.mark.parametrize(
+    ("events", "said"),
+    [
+        ([at(n, f"u{n % 2}", 500) for n in range(5)], "chat_message failed for everyone."),
+        # Somebody who tries addresses is not an outage, though there may be one beside.
+        (
+            [at(n, "anonymous", 404, "(unmatched)") for n in range(8)] + many(20, server=12),
+            "50 % of the requests failed.",
+        ),
+        ([at(n, "u0", 422, "thread_create") for n in range(8)] + many(20, server=12), "50 % of the requests failed."),
+    ],
+)
+def test_the_headline_of_the_mail_gives_the_cause_that_the_status_has(events, said):
+    found = report(events, critical_features=("chat_*",))
+    assert found["status"] == "CRITICAL"
+    assert headline(found, "CRITICAL", language()).replace("\xa0", " ").replace("\u202f", " ") == said
