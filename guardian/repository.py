@@ -88,6 +88,10 @@ class UsageRepository(Protocol):
         """How much is stored."""
         ...
 
+    async def newest_event(self) -> datetime | None:
+        """The time of the newest event, at once however many there are; None where there is none."""
+        ...
+
     async def recorders(self) -> list[RecorderHealth]:
         """The writing processes of the last 7 days, the latest heartbeat first."""
         ...

@@ -162,6 +162,11 @@ class SqliteRepository:
         times = (None if number is None else moment(number >> SEQUENCE_BITS) for number in (oldest, newest))
         return StorageStats(events, users, *times, pages * page_size)
 
+    async def newest_event(self) -> datetime | None:
+        """See UsageRepository."""
+        [(newest,)] = await self._read("SELECT max(id) FROM guardian_event")
+        return None if newest is None else moment(newest >> SEQUENCE_BITS)
+
     async def recorders(self) -> list[RecorderHealth]:
         """See UsageRepository."""
         [(newest,)] = await self._read("SELECT coalesce(max(seen_us), 0) FROM guardian_recorder")

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from guardian.application import Application
 from guardian.forgetting import without_person
+from tracker.event import ANONYMOUS
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,8 @@ async def erase_person(app: Application, email: str) -> int | None:
     How many mails and reports went or changed; None for someone never seen. Safe to repeat after a failure half-way.
     Raises StorageError.
     """
+    if email.strip().lower() == ANONYMOUS:
+        return None  # not a person: under a new name they would count as one
     seen = await app.repository.erase_user(email)
     changed = await app.state.forget(email)
     changed += await asyncio.to_thread(_erase_from_file, app.settings.reports_dir / "usage_report.json", email)

@@ -65,6 +65,7 @@ async def test_windows_are_half_open(repository):
     await repository.write([event(1), event(2)])
     assert (await repository.summary(moment(1), moment(2))).requests == 1
     assert [len(chunk) async for chunk in repository.events(moment(1), moment(2))] == [1]
+    assert await repository.newest_event() == moment(2)
 
 
 async def test_a_poison_event_costs_only_itself(repository):
@@ -77,6 +78,7 @@ async def test_nothing_stored_is_nothing_and_no_error(repository):
     assert await repository.timeline([DAY, NOW]) == (Summary(), [TimelineBar(DAY, 0, 0, 0)])
     stats = await repository.stats()
     assert (stats.events, stats.users, stats.oldest, stats.newest) == (0, 0, None, None)
+    assert await repository.newest_event() is None
     assert await repository.export_user("ada@example.com") is None
     assert await repository.erase_user("ada@example.com") is False
     assert await repository.purge(events_before=NOW, summaries_before=NOW) == 0

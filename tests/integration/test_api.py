@@ -205,7 +205,7 @@ async def test_a_database_that_does_not_answer_is_503(app, admin, monkeypatch):
         raise StorageError("/somewhere/guardian.db cannot be read: free the disk")
 
     monkeypatch.setattr(type(app.repository), "summary", broken)
-    monkeypatch.setattr(type(app.repository), "stats", broken)
+    monkeypatch.setattr(type(app.repository), "newest_event", broken)
     assert sentence(await admin.get("/api/usage/summary"), 503).startswith("/somewhere/guardian.db cannot be read")
     # The health is public: no path in it.
     assert sentence(await admin.get("/api/usage/health"), 503) == "the database does not answer: see Guardian's log"
@@ -223,7 +223,7 @@ async def test_a_fault_of_ours_is_500_without_internals(app, admin, monkeypatch)
 
 async def test_a_person_can_be_exported_and_erased(app, admin, tmp_path):
     await admin.post("/api/usage/generate-report")
-    exported = await admin.get(f"{USERS}/export")
+    exported = await admin.get("/api/usage/users/ADA@Example.com/export")
     assert exported.status_code == 200
     assert exported.text.count("chat_message") == 2
     before = (await admin.get("/api/usage/summary")).json()
@@ -245,6 +245,12 @@ async def test_a_name_with_a_slash_can_be_erased(app, admin):
     assert (await admin.get("/api/usage/users/auth0%2F7/export")).status_code == 200
     assert (await admin.delete("/api/usage/users/auth0/7")).status_code == 200
     assert (await admin.get("/api/usage/users/auth0/7/export")).status_code == 404
+
+
+async def test_those_who_did_not_sign_in_are_nobody_to_erase(app, admin):
+    await app.repository.write([event(NOW - timedelta(minutes=1), user="anonymous")])
+    assert sentence(await admin.delete("/api/usage/users/anonymous"), 404)
+    assert (await admin.get("/api/usage/summary")).json()["active_users"] == 2
 
 
 async def test_cleanup_deletes_what_is_older_than_the_retention(app, admin):
