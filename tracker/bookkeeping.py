@@ -11,7 +11,7 @@ from tracker.error_text import NOTE, candidate_text, failure_of_exception
 from tracker.event import Event, Failure
 from tracker.identity import Identity
 from tracker.recorder import Recorder, Unverified
-from tracker.routes import FeatureNames, method_name, route_template
+from tracker.routes import FeatureNames, chosen_route, method_name, route_template
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -34,7 +34,7 @@ class Bookkeeper:
         self._recorder = recorder
         self._user = identity.user
         self._feature = features.name
-        self._known: dict[tuple[int, str | None], tuple[str, str, str, Any]] = {}
+        self._known: dict[tuple[int, str | None, str | None], tuple[str, str, str, Any]] = {}
         self._complained = False
 
     def record(
@@ -52,12 +52,10 @@ class Bookkeeper:
         """
         try:
             now = time_ns() // 1000
-            route = scope.get("route")
-            if "fastapi" in scope:
-                route = scope["fastapi"].get("effective_route_context") or route
-            # A route object stays the same over requests; what a mount stands for depends on the path as well.
-            key = (id(route), scope.get("method"))
-            known = self._known.get(key) if "app_root_path" not in scope else None
+            route = chosen_route(scope)
+            # A route object stays the same over requests; root_path tells by which mount it was reached.
+            key = (id(route), scope.get("method"), scope.get("root_path"))
+            known = self._known.get(key) if route is not None else None
             endpoint, method, feature, _ = known or self._place(scope, route, key)
             failure = None if status < 400 else self._failure(scope, status, why, message)
             self._recorder.add(
@@ -70,11 +68,11 @@ class Bookkeeper:
                 kind = type(error).__name__  # never its message, which may hold what a client sent
                 log.error("The tracker could not record a request (%s); the app is not affected. Said once.", kind)
 
-    def _place(self, scope: Scope, route: Any, key: tuple[int, str | None]) -> tuple[str, str, str, Any]:
+    def _place(self, scope: Scope, route: Any, key: tuple[int, str | None, str | None]) -> tuple[str, str, str, Any]:
         """Endpoint, method and feature of a request, and the route, which keeps its id from being given again."""
         endpoint, method = route_template(scope, self.root), method_name(scope)
         place = (endpoint, method, self._feature(method, endpoint), route)
-        if "app_root_path" not in scope:
+        if route is not None:
             if len(self._known) >= _ROUTE_CACHE:
                 self._known.clear()
             self._known[key] = place

@@ -20,7 +20,11 @@ DEFAULT_SKIP = (
 METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE", "QUERY"))
 """The methods that are recorded by name; any other is OTHER, since a client makes it up."""
 
+MOUNTED = "/(mounted)"
+"""Stands for the prefix of a mount whose template could not be found: the path itself may hold values."""
+
 _CACHE_CAP = 10_000
+_MAX_WRAPPERS = 32
 
 
 def method_name(scope: Scope) -> str:
@@ -35,13 +39,16 @@ class PathFilter:
     """Tells the paths that are not to be recorded: those equal to a prefix, or below it."""
 
     def __init__(self, skip: Iterable[str]) -> None:
-        """Raises ValueError for a prefix that does not start with a slash."""
+        """Raises ValueError for a prefix that does not start with a slash, and for a text in place of a list."""
+        if isinstance(skip, str):
+            raise ValueError(f"skip = {skip!r} must be a list of paths, as in ['/health']")
         prefixes = tuple(skip)
         for prefix in prefixes:
-            if not prefix.startswith("/"):
+            if not isinstance(prefix, str) or not prefix.startswith("/"):
                 raise ValueError(f"skip = {prefix!r} must start with a slash, as in '/health'")
-        self._exact = frozenset(prefix.rstrip("/") or "/" for prefix in prefixes)
-        self._below = tuple(prefix.rstrip("/") + "/" for prefix in prefixes if prefix != "/")
+        plain = [prefix.rstrip("/") for prefix in prefixes]
+        self._exact = frozenset(prefix or "/" for prefix in plain)
+        self._below = tuple(prefix + "/" for prefix in plain if prefix)
         # One look-up of its first characters settles nearly every path that is recorded.
         self._length = min((len(prefix) for prefix in self._below), default=1)
         self._heads = frozenset(prefix[: self._length] for prefix in (*self._exact, *self._below))
@@ -51,60 +58,95 @@ class PathFilter:
         return path[: self._length] in self._heads and (path in self._exact or path.startswith(self._below))
 
 
+def chosen_route(scope: Scope) -> Any:
+    """The route that answered, as the last router left it in `scope`; None where that is a mount, or nothing at all.
+
+    Starlette sets `scope["route"]`. FastAPI since 0.138 sets it to the route as its router knows it; the whole path is
+    in the context beside it. Neither is taken back when an inner router takes over, so it counts only where
+    `scope["endpoint"]`, which every router sets, is the route's own.
+    """
+    route = scope.get("route")
+    if "fastapi" in scope:
+        context = scope["fastapi"].get("effective_route_context")
+        if context is not None and context.original_route is route:
+            route = context
+    return route if getattr(route, "endpoint", None) is scope.get("endpoint") else None
+
+
 def route_template(scope: Scope, root: Any = None) -> str:
     """The template of the route that the app chose, read after it has run: `/api/threads/{id}`, mounts included.
 
-    `root` is the outermost app, whose routes tell the templates of mounts. `(unmatched)` where no route was chosen,
-    and for apps without routes unless they set `scope["route"]` to an object with a `path`. A mounted app without
-    routes of its own, such as StaticFiles, is its mount's template and `/*`.
+    `root` is the outermost app, whose routes tell the templates of mounts. A mounted app without routes of its own,
+    such as StaticFiles, is its mount's template and `/*`. `(unmatched)` where no route was chosen. An ASGI app
+    without a router is `(unmatched)` too, unless it sets `scope["route"]` to a template, or to an object whose `path`
+    is one: nothing else tells which parts of a path are values.
     """
-    route = scope.get("route")
-    context = scope.get("fastapi")
-    if context:
-        # FastAPI since 0.138: `route` knows its path within its router only, this one the whole of it.
-        route = context.get("effective_route_context") or route
-    path = getattr(route, "path_format", None) or getattr(route, "path", None)
-    if not isinstance(path, str):
-        return UNMATCHED
-    mounted = scope.get("root_path", "")[len(scope.get("app_root_path", "")) :] if "app_root_path" in scope else ""
-    if not mounted:
-        return _plain(path)
-    prefix = mount_template(getattr(root, "routes", None) or (), scope["path"][len(scope["app_root_path"]) :], mounted)
-    if hasattr(route, "app") and not hasattr(route, "methods"):
-        # The mount itself is all that matched: fine where it has no routes, a 404 where it has.
-        return UNMATCHED if getattr(route, "routes", None) else (prefix or MOUNTED) + "/*"
-    return _plain((prefix if prefix is not None else MOUNTED) + path)
+    route = chosen_route(scope)
+    leaf = route if isinstance(route, str) else getattr(route, "path", None)
+    leaf = _plain(leaf) if isinstance(leaf, str) and leaf else None
+    if leaf is not None and "app_root_path" not in scope:
+        return leaf
+    frontend = scope["fastapi"].get("frontend_path") if "fastapi" in scope else None
+    mounted = scope.get("root_path", "")
+    path = _below(scope["path"], scope.get("app_root_path", mounted))
+    endpoint = scope.get("endpoint")
+    if endpoint is None:
+        # A folder that FastAPI serves: it is matched letter by letter, so the part before the file is the author's.
+        return UNMATCHED if frontend is None else path[: len(path) - len(frontend)].rstrip("/") + "/*"
+    routes = _routes(root)
+    for _ in range(mounted.count("/") + 1):
+        found = _find(routes, path, endpoint, leaf, frontend is not None)
+        if found is not None:
+            return found
+        # The tracked app may itself be mounted in another, whose prefix its own routes don't know.
+        path = "/" + path[1:].partition("/")[2]
+    return UNMATCHED if leaf is None else MOUNTED + leaf
 
 
-MOUNTED = "/(mounted)"
-"""Stands for the prefix of a mount whose template could not be found: the path itself may hold values."""
+def _find(routes: Iterable[Any], path: str, endpoint: Any, leaf: str | None, served: bool) -> str | None:
+    """The template by which `path` leads to `endpoint`, the way a router goes; None where it does not.
 
-
-def mount_template(routes: Iterable[Any], path: str, mounted: str) -> str | None:
-    """The template of the mounts that took `mounted` off the front of `path`; None where they cannot be found."""
-    if not mounted:
-        return ""
+    `leaf` is the template's end where an app inside tells it, `served` whether its folder answered.
+    """
     for route in routes:
-        inner = getattr(route, "routes", None)
-        regex = getattr(route, "path_regex", None)
-        if regex is None or getattr(route, "app", None) is None:
-            if inner and hasattr(route, "host_regex"):
-                found = mount_template(inner, path, mounted)
-                if found is not None:
-                    return found
+        if hasattr(route, "effective_route_contexts"):  # FastAPI's include_router
+            included = (context.starlette_route or context for context in route.effective_route_contexts())
+            found = _find(included, path, endpoint, leaf, served)
+        elif getattr(route, "endpoint", None) is not None:
+            found = _plain(route.path) if route.endpoint is endpoint and route.path_regex.match(path) else None
+        elif hasattr(route, "path_regex") and hasattr(route, "app"):  # Mount
+            match = route.path_regex.match(path)
+            if match is None:
+                continue
+            prefix, inner = _plain(route.path), _routes(route.app)
+            if route.app is endpoint:
+                # The mount itself is all that matched: fine where it has no routes, a 404 where it has.
+                return UNMATCHED if inner and not served else prefix + "/*"
+            below = _find(inner, "/" + match["path"], endpoint, leaf, served)
+            if below is None and not inner:
+                below = leaf
+            found = UNMATCHED if below == UNMATCHED else None if below is None else prefix + below
+        elif hasattr(route, "host_regex"):
+            found = _find(_routes(route.app), path, endpoint, leaf, served)
+        else:
             continue
-        match = regex.match(path)
-        if not match:
-            continue
-        rest = match.groupdict().get("path", "")
-        taken = path[: len(path) - len(rest)].rstrip("/")
-        if mounted == taken:
-            return route.path
-        if mounted.startswith(taken + "/"):
-            found = mount_template(inner or (), "/" + rest.lstrip("/"), mounted[len(taken) :])
-            if found is not None:
-                return route.path + found
+        if found is not None:
+            return found
     return None
+
+
+def _routes(app: Any) -> Iterable[Any]:
+    """The routes of an app, also where middleware lies around it; none where it has no router."""
+    for _ in range(_MAX_WRAPPERS):
+        if hasattr(app, "routes"):
+            return app.routes or ()
+        app = getattr(app, "app", None)
+    return ()
+
+
+def _below(path: str, root_path: str) -> str:
+    """The path as routers see it; ASGI's path has the server's root_path in front."""
+    return path[len(root_path) :] if root_path and path.startswith(root_path.rstrip("/") + "/") else path
 
 
 _CONVERTOR = re.compile(r":\w+}")
@@ -120,25 +162,26 @@ class FeatureNames:
     """Names what a route is for. `/api/chat/message` is `chat_message`; a configured name wins.
 
     `configured` maps `"POST /api/threads"`, `"/api/threads"` or a prefix `"/api/admin/*"` to a name; the most exact
-    entry counts. Raises ValueError for another form of key.
+    entry counts. Raises ValueError for another form of key, and for a name that is none.
     """
 
     def __init__(self, configured: Mapping[str, str] | None = None) -> None:
         self._exact: dict[tuple[str | None, str], str] = {}
         self._prefixes: list[tuple[str | None, str, str]] = []
         for key, name in (configured or {}).items():
-            method, _, path = key.strip().rpartition(" ")
+            method, _, path = str(key).strip().rpartition(" ")
             method = method.strip().upper()
             if not path.startswith("/") or (method and method not in METHODS | {"WEBSOCKET", "OTHER"}):
                 raise ValueError(
-                    f"features[{key!r}] must be a path with or without a method, as in 'POST /api/threads'"
+                    f"features[{key!r}] = {name!r}: the key must be a path with or without a method, "
+                    "as in 'POST /api/threads'"
                 )
             if not isinstance(name, str) or not name.strip():
                 raise ValueError(f"features[{key!r}] = {name!r} must be a name, as in 'thread_create'")
             if path.endswith("*"):
-                self._prefixes.append((method or None, path[:-1], name.strip()))
+                self._prefixes.append((method or None, _plain(path[:-1]), name.strip()))
             else:
-                self._exact[method or None, path] = name.strip()
+                self._exact[method or None, _plain(path)] = name.strip()
         self._prefixes.sort(key=lambda entry: (-len(entry[1]), entry[0] is None))
         self._known: dict[tuple[str, str], str] = {}
 
@@ -158,17 +201,21 @@ class FeatureNames:
             if key in self._exact:
                 return self._exact[key]
         for wanted, prefix, name in self._prefixes:
-            if endpoint.startswith(prefix) and wanted in (None, method):
+            if wanted in (None, method) and (endpoint + "/").startswith(prefix):
                 return name
         return default_name(endpoint)
 
 
+_VERSION = re.compile(r"v\d+", re.IGNORECASE)
+
+
 def default_name(endpoint: str) -> str:
-    """A name made of the template's fixed parts, without `api`, versions and parameters; `home` where none is left."""
+    """A name made of the template's fixed parts, without `api`, versions and parameters; `home` for `/`.
+
+    Where nothing else is left, the name is made of those: `/{slug}` is `slug`.
+    """
     if endpoint == UNMATCHED:
         return UNMATCHED
-    parts = [part for part in endpoint.split("/") if part and "{" not in part and part != "*"]
-    while parts and (parts[0] == "api" or (parts[0][0] == "v" and parts[0][1:].isdigit())):
-        parts.pop(0)
-    name = "_".join(parts).replace("-", "_").replace(".", "_").lower()
-    return name or "home"
+    parts = [part for part in endpoint.split("/") if part not in ("", "*")]
+    fixed = [part for part in parts if "{" not in part and part != "api" and not _VERSION.fullmatch(part)]
+    return re.sub(r"(?:[^\w()]|_)+", "_", "_".join(fixed or parts)).strip("_").lower() or "home"
