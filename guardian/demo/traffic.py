@@ -97,7 +97,7 @@ class Crowd:
 
     async def have_bad_luck(self) -> None:
         """Rosa sends files that are too large, a stream of Leo's breaks off, and the stranger tries addresses."""
-        for _ in range(7):
+        for _ in range(9):
             self.count(await self.visitors[UNLUCKY].upload(25_000))
         self.count(await self.visitors["leo@example.com"].send("GET", "/api/chat/stream/13"))
         for path in ("/wp-login.php", "/.env", "/api/threads/../secret", "/phpmyadmin"):

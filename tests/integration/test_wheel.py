@@ -62,7 +62,8 @@ def test_it_holds_the_two_packages_and_their_data_and_nothing_else(wheel):
 
 
 def test_importing_it_finds_the_installed_copy_and_its_data(installed, tmp_path):
-    code = "import guardian, tracker, guardian.resources as r; print(guardian.__file__, tracker.__file__, r.config_dir())"
+    code = "import guardian, tracker; from guardian.resources import config_dir, templates_dir as t; "
+    code += "print(guardian.__file__, tracker.__file__, config_dir(), t())"
     for path in run(installed / "python", "-c", code, cwd=tmp_path).split():
         assert path.startswith(str(installed.parent)), path
 
