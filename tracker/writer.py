@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
+from itertools import chain
 from operator import index
 from typing import Any, TypeVar
 
@@ -18,6 +20,8 @@ ROUTE_CAP = 5_000
 FAILURE_CAP = 20_000
 """At most so many failures are told apart; what comes later is `(other)`."""
 OTHER = "(other)"
+_ROWS = 128
+_EXTEND = "ON CONFLICT (id) DO UPDATE SET start_us = excluded.start_us, end_us = excluded.end_us"
 _CACHE_CAP = 50_000
 _MAX_US = 2**63 - 1 >> SEQUENCE_BITS
 _MAX_STATUS = 999
@@ -158,26 +162,24 @@ class Writer:
             while mine and start - mine[-1][1] < SESSION_GAP_US:
                 start = min(start, mine.pop()[0])
             mine.append((start, at, None))
-        stored = self.db.execute(
-            "SELECT s.user, s.start_us, s.end_us, s.id FROM json_each(?) j CROSS JOIN guardian_session s "
-            "ON s.user = j.value WHERE s.end_us > ? AND s.start_us < ?",
+        # One row of JSON: see _insert_rows.
+        (stored,) = self.db.execute(
+            "SELECT json_group_array(json_array(s.user, s.start_us, s.end_us, s.id)) FROM json_each(?) j "
+            "CROSS JOIN guardian_session s ON s.user = j.value WHERE s.end_us > ? AND s.start_us < ?",
             (json.dumps(list(spans)), first - SESSION_GAP_US, last + SESSION_GAP_US),
-        )
-        for user, start, end, number in stored.fetchall():
+        ).fetchone()
+        for user, start, end, number in json.loads(stored):
             spans[user].append((start, end, number))
-        opened, extended, joined = [], [], []
+        changed, joined = [], []
         for user, mine in spans.items():
             if len(mine) > 1:
                 mine.sort(key=lambda span: span[0])
             for start, end, ids in _join(mine):
-                known = [span for span in ids if span is not None]
-                if not known:
-                    opened.append((user, start, end))
-                elif len(ids) > 1:
-                    extended.append((start, end, known[0]))
+                known = [number for number in ids if number is not None]
+                if len(known) < len(ids):
+                    changed.append((known[0] if known else None, user, start, end))
                     joined += [(number,) for number in known[1:]]
-        self.db.executemany("INSERT INTO guardian_session (user, start_us, end_us) VALUES (?, ?, ?)", opened)
-        self.db.executemany("UPDATE guardian_session SET start_us = ?, end_us = ? WHERE id = ?", extended)
+        _insert_rows(self.db, "guardian_session", changed, _EXTEND)
         self.db.executemany("DELETE FROM guardian_session WHERE id = ?", joined)
 
     def close(self) -> None:
@@ -208,20 +210,41 @@ def _insert(db: sqlite3.Connection, rows: Sequence[Row]) -> list[int]:
     for row in rows:
         last = max(row[0] << SEQUENCE_BITS, last + 1)
         ids.append(last)
-    sql = "INSERT INTO guardian_event VALUES (?, ?, ?, ?, ?, ?)"
     db.execute("SAVEPOINT batch")
     try:
-        db.executemany(sql, [(number, *row[1:]) for number, row in zip(ids, rows, strict=True)])
+        _insert_rows(db, "guardian_event", [(number, *row[1:]) for number, row in zip(ids, rows, strict=True)])
     except sqlite3.IntegrityError:
         # Another process has had an event in the same microsecond: find free numbers one by one.
         db.execute("ROLLBACK TO batch")
         last = -1
         for place, row in enumerate(rows):
             last = _free(db, max(row[0] << SEQUENCE_BITS, last + 1))
-            db.execute(sql, (last, *row[1:]))
+            _insert_rows(db, "guardian_event", [(last, *row[1:])])
             ids[place] = last
     db.execute("RELEASE batch")
     return ids
+
+
+def _insert_rows(db: sqlite3.Connection, table: str, rows: Sequence[tuple[Any, ...]], conflict: str = "") -> None:
+    """Insert rows, many with one statement.
+
+    sqlite3 lets go of the interpreter's lock at each step of a statement: a statement a row would hand it to and fro
+    with the host's event loop hundreds of times a batch, and slow its requests down.
+    """
+    done = 0
+    while done < len(rows):
+        number = min(
+            _ROWS, 1 << (len(rows) - done).bit_length() - 1
+        )  # few lengths, so that SQLite knows the statements
+        values = list(chain.from_iterable(rows[done : done + number]))
+        db.execute(_insert_statement(table, len(rows[0]), number, conflict), values)
+        done += number
+
+
+@lru_cache
+def _insert_statement(table: str, columns: int, rows: int, conflict: str) -> str:
+    row = f"({', '.join('?' * columns)})"
+    return f"INSERT INTO {table} VALUES {', '.join([row] * rows)} {conflict}"
 
 
 def _free(db: sqlite3.Connection, number: int) -> int:
