@@ -82,7 +82,7 @@ class UsageTrackingMiddleware:
         identity = Identity(identify=identify, tokens=tokens, gateway_header=gateway_header)
         self._books = Bookkeeper(self.recorder, identity, FeatureNames(features))
         self._record = self._books.record
-        self._skips = PathFilter(skip)
+        self._skips = PathFilter(skip).skips
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass one connection on to the app."""
@@ -90,14 +90,14 @@ class UsageTrackingMiddleware:
             self._books.root = scope.get("app") or self.app
         kind = scope["type"]
         if kind != "http":
-            if kind == "websocket" and not self._skips(scope["path"]):
+            if kind == "websocket" and not self._skips(scope):
                 await self._websocket(scope, receive, send)
             elif kind == "lifespan" and self._owns_recorder:
                 await drain_at_shutdown(self.app, scope, receive, send, self.recorder.close)
             else:
                 await self.app(scope, receive, send)
             return
-        if self._skips(scope["path"]) or (scope["method"] == "OPTIONS" and _is_preflight(scope)):
+        if self._skips(scope) or (scope["method"] == "OPTIONS" and _is_preflight(scope)):
             await self.app(scope, receive, send)
             return
         began = perf_counter_ns()

@@ -57,6 +57,11 @@ class PathFilter:
         """True for a path that is not to be recorded."""
         return path[: self._length] in self._heads and (path in self._exact or path.startswith(self._below))
 
+    def skips(self, scope: Scope) -> bool:
+        """True for a request that is not to be recorded. What lies in front of the app (`root_path`) does not count."""
+        root_path = scope.get("root_path")
+        return self(_below(scope["path"], root_path) if root_path else scope["path"])
+
 
 def chosen_route(scope: Scope) -> Any:
     """The route that answered, as the last router left it in `scope`; None where that is a mount, or nothing at all.

@@ -135,6 +135,23 @@ def test_only_whole_segments_are_skipped_by_default(path, skipped):
 
 
 @pytest.mark.parametrize(
+    ("path", "root_path", "skipped"),
+    [
+        ("/api/health", "/api", True),
+        ("/api/health", "/api/", True),
+        ("/health", "/api", True),
+        ("/apiary/health", "/api", False),
+        ("/api/chat", "/api", False),
+        ("/health", "", True),
+        ("/health", None, True),
+    ],
+)
+def test_what_lies_in_front_of_the_app_does_not_count(path, root_path, skipped):
+    scope = {"path": path} if root_path is None else {"path": path, "root_path": root_path}
+    assert PathFilter(DEFAULT_SKIP).skips(scope) is skipped
+
+
+@pytest.mark.parametrize(
     ("skip", "path", "skipped"),
     [
         ([], "/health", False),
