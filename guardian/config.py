@@ -6,11 +6,23 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, Field, SecretStr, model_validator
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic.fields import FieldInfo
+from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from guardian.alerting.rules import DEFAULT_RULES, AnyRule, named_tables
+from guardian.channels.settings import ChannelSettings, named_channels, unknown_channels
 from guardian.section import Section
 from guardian.setting_values import (
     Address,
@@ -176,7 +188,16 @@ class Settings(BaseSettings):
     api: ApiSettings = ApiSettings()
     retention: RetentionSettings = RetentionSettings()
     alerts: AlertSettings = AlertSettings()
+    channels: Annotated[dict[str, ChannelSettings], AfterValidator(named_channels)] = {}  # noqa: RUF012
     rules: Annotated[dict[str, AnyRule], BeforeValidator(named_tables)] = DEFAULT_RULES  # type: ignore[assignment]
+
+    @field_validator("rules")
+    @classmethod
+    def _known_channels(cls, rules: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+        wrong = list(unknown_channels(rules, info.data["channels"])) if "channels" in info.data else []
+        if wrong:  # `found` has them one by one, for those who know the lines of the file
+            raise PydanticCustomError("unknown_channels", "{said}", {"said": wrong[0][1], "found": wrong})
+        return rules
 
 
 def section_models(annotation: Any) -> list[type[BaseModel]]:

@@ -17,12 +17,15 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_settings import PydanticBaseSettingsSource
 
-from guardian.alerting.rules import KINDS, RuleBase
+from guardian.alerting.rules import KINDS
+from guardian.channels.settings import ChannelSettings
 from guardian.config import Settings, setting_fields
+from guardian.section import Section
 from guardian.setting_values import relative_to, smtp_table
 
 DEFAULT_PATH = Path("guardian.toml")
 _PREFIX = "GUARDIAN_"
+_CHANNEL = "GUARDIAN_CHANNELS__"
 _EXAMPLES = {"bool": "true or false", "int": "a whole number", "float": "a number", "string": "a text in quotes"}
 
 
@@ -83,7 +86,7 @@ def _validated(raw: dict[str, Any], text: str, folder: Path, file: str, exposed:
             settings = _Layered(**raw)
     except ValidationError as error:
         found = sorted(error.errors(include_url=False), key=lambda each: _line(each["loc"], text) or 0)
-        problems += [_sentence(each, text, file) for each in found]
+        problems += [sentence for each in found for sentence in _sentences(each, text, file)]
     if problems:
         raise SettingsError(problems)
     return settings
@@ -92,7 +95,7 @@ def _validated(raw: dict[str, Any], text: str, folder: Path, file: str, exposed:
 def _variables() -> list[str]:
     """The environment variables that name a setting, or a table of settings."""
     keys = [_PREFIX + key.replace(".", "__").upper() for key in setting_fields()]
-    return sorted(name for name in os.environ if any(name.upper() == key for key in keys))
+    return sorted(name for name in os.environ if name.upper() in keys or name.upper().startswith(_CHANNEL))
 
 
 def unknown_variables() -> list[str]:
@@ -102,6 +105,8 @@ def unknown_variables() -> list[str]:
 
 
 def _is_secret(key: str) -> bool:
+    if key.startswith("channels."):  # then comes a name of the owner's choice
+        return not key.endswith((".url_file", ".allow_private"))
     field = setting_fields().get(key)
     return key == "mail.smtp" or (field is not None and "SecretStr" in str(field.annotation))
 
@@ -119,12 +124,19 @@ def _has_secret(raw: dict[str, Any]) -> bool:
     return walk(raw, "")
 
 
+def _sentences(error: Any, text: str, file: str) -> list[str]:
+    """One sentence a problem: all channels that rules name and that are not there are one error."""
+    if error["type"] != "unknown_channels":
+        return [_sentence(error, text, file)]
+    return [_place(("rules", rule, "channels"), text, file) + said for rule, said in error["ctx"]["found"]]
+
+
 def _sentence(error: Any, text: str, file: str) -> str:
     """Key, value and cure of one of pydantic's errors (see "Validation Errors" in its documentation)."""
     loc, kind = tuple(error["loc"]), error["type"]
-    rule = None
+    model: type[Section] | None = ChannelSettings if loc[0] == "channels" else None
     if loc[0] == "rules" and len(loc) > 2:
-        rule, loc = KINDS.get(str(loc[2])), loc[:2] + loc[3:]  # pydantic puts the rule's kind into the path
+        model, loc = KINDS.get(str(loc[2])), loc[:2] + loc[3:]  # pydantic puts the rule's kind into the path
     key = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in loc).lstrip(".")
     plain = ".".join(part for part in loc if isinstance(part, str))
     if kind == "union_tag_invalid":
@@ -132,7 +144,7 @@ def _sentence(error: Any, text: str, file: str) -> str:
         return f"{place}{key}.kind = {error['ctx']['tag']} is not a kind of rule: it is one of {', '.join(KINDS)}"
     place = _place(loc, text, file)
     if kind == "extra_forbidden":
-        return f"{place}{key} is not a setting{_rule_suggestion(rule, loc[-1]) if rule else _suggestion(plain)}"
+        return f"{place}{key} is not a setting{_suggestion_in(model, loc) if model else _suggestion(plain)}"
     if kind == "missing":
         return f"{place}{key} is missing: add {loc[-1]} = …"
     if kind == "value_error":
@@ -181,10 +193,11 @@ def _suggestion(key: str) -> str:
     return ": the settings here are " + ", ".join(sorted({name.rpartition(".")[2] for name in beside or known}))
 
 
-def _rule_suggestion(rule: type[RuleBase], wrong: str | int) -> str:
-    known = [field.alias or name for name, field in rule.model_fields.items() if name != "name"]
-    found = difflib.get_close_matches(str(wrong), known, n=1, cutoff=0.6)
-    return f": did you mean {found[0]}?" if found else f": a rule of this kind has {', '.join(known)}"
+def _suggestion_in(model: type[Section], loc: tuple[str | int, ...]) -> str:
+    known = [field.alias or name for name, field in model.model_fields.items() if name != "name"]
+    found = difflib.get_close_matches(str(loc[-1]), known, n=1, cutoff=0.6)
+    what = "a channel" if loc[0] == "channels" else "a rule of this kind"
+    return f": did you mean {found[0]}?" if found else f": {what} has {', '.join(known)}"
 
 
 def _place(loc: tuple[str | int, ...], text: str, file: str) -> str:

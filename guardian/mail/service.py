@@ -40,7 +40,7 @@ class EmailService:
         timezone: str = "UTC",
         code: str = "en",
     ) -> None:
-        self._transports = transports
+        self._transports = [each for each in transports if getattr(each, "channel", "mail") == "mail"]
         self.sender = sender
         self._reply_to = reply_to
         self._reports_dir = None if reports_dir is None else Path(reports_dir)

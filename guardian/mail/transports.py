@@ -1,7 +1,8 @@
-"""Which transports the settings name, in their order of preference."""
+"""Which transports the settings name, in their order of preference, and one for each channel."""
 
 from __future__ import annotations
 
+from guardian.channels.transport import ChannelTransport
 from guardian.config import Settings
 from guardian.mail.files import FileTransport
 from guardian.mail.smtp import SmtpTransport
@@ -9,7 +10,8 @@ from guardian.mail.transport import Transport
 
 
 def build_transports(settings: Settings) -> list[Transport]:
-    """The mail transports of the settings; without any, one that writes files into `reports_dir/mail`."""
+    """The mail transports of the settings (without any, one that writes files into `reports_dir/mail`), and channels."""
+    channels = [ChannelTransport(name, channel) for name, channel in settings.channels.items()]
     if settings.mail.smtp is not None:
-        return [SmtpTransport(settings.mail.smtp)]
-    return [FileTransport(settings.mail.directory or settings.reports_dir / "mail")]
+        return [SmtpTransport(settings.mail.smtp), *channels]
+    return [FileTransport(settings.mail.directory or settings.reports_dir / "mail"), *channels]

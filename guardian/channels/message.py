@@ -1,0 +1,81 @@
+"""A channel's message: what the outbox keeps of it, and its text made harmless for each service."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+Markup = Literal["plain", "slack", "discord", "teams"]
+"""How a service reads text: as it stands, or with pings and marks that have to be taken out of it."""
+
+_NO_SPACE = "\u200b"
+"""ZERO WIDTH SPACE: is not seen, and ends a word."""
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+# As discord.py's escape_mentions does: Discord looks for mentions past any backslash.
+_MENTION = re.compile(r"@(?=everyone|here|channel|[!&]?\d)", re.IGNORECASE)
+_SHORTCODE = re.compile(r":(?=[\w+'-]+:)")
+# CommonMark (2.4): a backslash before punctuation makes it literal.
+_PUNCTUATION = re.compile(r"[\\`*_~|<>\[\](){}#+\-.!&:]")
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelMessage:
+    """What one message says. `severity` is info, warning or critical; `url` is where to look, "" for nowhere.
+
+    `thread` names what it is about: messages with the same one belong together, and one with `resolved` ends it.
+    """
+
+    title: str
+    text: str
+    severity: str = "info"
+    url: str = ""
+    thread: str = ""
+    resolved: bool = False
+
+
+def compose_channel(
+    title: str, text: str, *, severity: str, url: str, thread: str = "", resolved: bool = False
+) -> bytes:
+    """The body of an outbox row for a channel: a JSON object with the fields of `ChannelMessage`, as plain text."""
+    message = ChannelMessage(_line(title), _CONTROL.sub("", text).strip(), severity, url, thread, resolved)
+    return json.dumps(asdict(message), ensure_ascii=False).encode()
+
+
+def read_message(body: bytes) -> ChannelMessage:
+    """The message of such a body. Raises ValueError with one sentence where it is none."""
+    try:
+        return ChannelMessage(**json.loads(body))
+    except (ValueError, TypeError):
+        raise ValueError("this is not a channel's message") from None
+
+
+def _line(text: str) -> str:
+    return " ".join(_CONTROL.sub(" ", text).split())
+
+
+def harmless(text: str, markup: Markup) -> str:
+    """The text so that it shows as it stands: nobody is pinged, nothing is formatted, no name becomes a picture.
+
+    Slack's &, < and > are not touched: Apprise writes them as entities.
+    """
+    if markup == "plain":
+        return text
+    text = _MENTION.sub("@" + _NO_SPACE, text)
+    if markup == "slack":
+        return _SHORTCODE.sub(":" + _NO_SPACE, text)  # Slack has no escape for :name:
+    text = _PUNCTUATION.sub(r"\\\g<0>", text)
+    return text.replace("\n", "\n\n") if markup == "teams" else text
+
+
+def shortened(text: str, room: int, written: Callable[[str], str]) -> str:
+    """The text, or its beginning and "…", so that `written` makes at most `room` characters of it."""
+    if len(written(text)) <= room:
+        return text
+    low, high = 0, len(text)  # the beginning's length is found by halving: `written` never makes more of less
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if len(written(text[:middle])) < room else (low, middle - 1)
+    return text[:low].rstrip() + "…"
