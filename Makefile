@@ -17,8 +17,12 @@ lint: setup
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 
+# The peers that are measured beside Guardian live in an environment of their own.
 bench: setup
-	sh bench/run.sh
+	test -x .venv-bench/bin/python || $(or $(PYTHON),python3) -m venv .venv-bench
+	.venv-bench/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r bench/requirements.lock
+	.venv-bench/bin/python bench/middleware.py
+	.venv/bin/python bench/report.py
 
 screenshots: setup tools
 	.venv/bin/python scripts/screenshots.py

@@ -72,6 +72,7 @@ async def test_mails_are_listed_by_thread_the_liveliest_first_and_the_newest_is_
         await tab.get_by_role("link", name="A report").click()
         await tab.wait_for_url(f"{address}mail/0002")
         assert await tab.locator("[aria-current=page] .subject").text_content() == "A report"
+        await tab.frame_locator("iframe").get_by_text("Hello").wait_for()
         await tab.get_by_text("The text part").click()
         await tab.get_by_text("Text of A report").wait_for()
         await tab.get_by_text("Headers").click()
