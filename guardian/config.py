@@ -188,7 +188,7 @@ class Settings(BaseSettings):
     api: ApiSettings = ApiSettings()
     retention: RetentionSettings = RetentionSettings()
     alerts: AlertSettings = AlertSettings()
-    channels: Annotated[dict[str, ChannelSettings], AfterValidator(named_channels)] = {}  # noqa: RUF012
+    channels: Annotated[dict[str, ChannelSettings], AfterValidator(named_channels)] = {}
     rules: Annotated[dict[str, AnyRule], BeforeValidator(named_tables)] = DEFAULT_RULES  # type: ignore[assignment]
 
     @field_validator("rules")

@@ -9,7 +9,8 @@ import logging
 import socket
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, TypeVar
 
@@ -18,7 +19,7 @@ from apprise import NotifyBase
 from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
-from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
+from urllib3.exceptions import ConnectTimeoutError, HTTPError, NameResolutionError, NewConnectionError
 from urllib3.util.connection import create_connection
 
 from guardian.channels.addresses import public_addresses
@@ -29,6 +30,7 @@ LARGEST_ANSWER = 65536
 
 _T = TypeVar("_T")
 _current: ContextVar[Exchange | None] = ContextVar("exchange", default=None)
+_quiet: ContextVar[bool] = ContextVar("quiet", default=False)
 
 
 class Abandoned(Exception):
@@ -56,10 +58,10 @@ class Exchange:
         module = sys.modules[type(plugin).__module__]
         if not isinstance(module.__dict__["requests"], _Requests):
             module.__dict__["requests"] = _Requests()
-        _keep_quiet()
         token = _current.set(self)
         try:
-            return call()
+            with quiet():
+                return call()
         finally:
             _current.reset(token)
 
@@ -91,7 +93,11 @@ class Exchange:
             except requests.exceptions.SSLError:
                 self.trouble = "its TLS certificate is not trusted, or it does not speak TLS"
                 raise
-            response._content = response.raw.read(LARGEST_ANSWER, decode_content=True)  # so that it reads no more
+            try:
+                content = response.raw.read(LARGEST_ANSWER, decode_content=True)
+            except (HTTPError, OSError):
+                content = b""  # the status is known, and says enough
+            response._content = content  # what requests would else read without a bound
         self.response = response
         return response
 
@@ -198,11 +204,20 @@ def _exchange() -> Exchange:
     return exchange
 
 
-def _silent(record: logging.LogRecord) -> bool:
-    return _current.get() is None
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Apprise and urllib3 log nothing of what runs inside: they log addresses, which are secrets.
 
-
-def _keep_quiet() -> None:
-    """Apprise and urllib3 log addresses, and these are secrets; what went wrong is told by our own errors."""
+    What goes wrong is told by our own errors. Whatever else uses them in the same process still logs.
+    """
     for name in ("apprise", "urllib3.connectionpool"):
-        logging.getLogger(name).addFilter(_silent)  # a second time is nothing
+        logging.getLogger(name).addFilter(_heard)  # a second time is nothing
+    token = _quiet.set(True)
+    try:
+        yield
+    finally:
+        _quiet.reset(token)
+
+
+def _heard(record: logging.LogRecord) -> bool:
+    return not _quiet.get()

@@ -8,6 +8,7 @@ from urllib.parse import parse_qsl, urlsplit
 from apprise import Apprise, AppriseAsset, NotifyBase
 
 from guardian.channels.addresses import is_private_host
+from guardian.channels.exchange import quiet
 from guardian.channels.message import ChannelMessage, Markup, harmless, shortened
 
 LONGEST_TEXT, LONGEST_TITLE = 3000, 190
@@ -62,7 +63,8 @@ def make_plugin(url: str) -> NotifyBase:
         app_id="Guardian", app_desc="Guardian", image_url_mask="", image_url_logo="",
         async_mode=False, http_redirects=False, storage_mode="memory",
     )  # fmt: skip
-    plugin = Apprise.instantiate(url, asset=asset)
+    with quiet():
+        plugin = Apprise.instantiate(url, asset=asset)
     if plugin is None or type(plugin).__name__ not in _SERVICES:
         own = "; a webhook of your own is written as jsons://host/path" if scheme == "https" else ""
         raise ValueError(f"this is not a complete {scheme}:// address: see docs/channels.md{own}")

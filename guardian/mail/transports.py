@@ -10,7 +10,7 @@ from guardian.mail.transport import Transport
 
 
 def build_transports(settings: Settings) -> list[Transport]:
-    """The mail transports of the settings (without any, one that writes files into `reports_dir/mail`), and channels."""
+    """The mail transports of the settings (without any, one that writes files to `reports_dir/mail`), and channels."""
     channels = [ChannelTransport(name, channel) for name, channel in settings.channels.items()]
     if settings.mail.smtp is not None:
         return [SmtpTransport(settings.mail.smtp), *channels]

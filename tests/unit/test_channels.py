@@ -1,7 +1,6 @@
 """Channels: which addresses are refused, what a text becomes for each service, and what the settings say."""
 
 import json
-import logging
 
 import pytest
 from hypothesis import given
@@ -141,7 +140,7 @@ def test_another_body_is_no_message(body):
 def test_a_channel_is_a_text_or_a_table_and_its_address_a_secret(load, tmp_path, caplog):
     (tmp_path / "url").write_text("jsons://user:hunter22@hooks.example.com/x\n")
     (tmp_path / "url").chmod(0o600)
-    with caplog.at_level(logging.DEBUG):
+    with caplog.at_level(1):
         settings = load(f'[channels]\nops = "{SLACK}"\n[channels.web]\nurl_file = "url"\n[rules.error_rate]\n'
                         'channels = ["mail", "ops"]\n')  # fmt: skip
     assert settings.channels["ops"].address == SLACK

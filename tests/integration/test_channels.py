@@ -1,0 +1,442 @@
+"""Channels over real HTTP: what goes out for each service, and what each failure is taken for."""
+
+import asyncio
+import json
+import logging
+import socket
+import ssl
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import apprise.plugins.discord
+import apprise.plugins.pagerduty
+import apprise.plugins.slack
+import pytest
+import requests
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from guardian.channels import compose_channel
+from guardian.channels.settings import ChannelSettings
+from guardian.channels.transport import ChannelTransport
+from guardian.config import Settings
+from guardian.delivery import deliver_due
+from guardian.mail.transport import DeliveryError, PermanentError, UnknownOutcome, Unreachable
+from guardian.mail.transports import build_transports
+from guardian.state import Outgoing
+from guardian.statestore import SqliteStateStore
+
+NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
+NASTY = "<!channel> @everyone @here <@123> <@&55> <at>Bob</at> **b** `c` [l](http://x.test) <b>h</b> :fire: {{DATE(x)}}"
+TOKEN = "TIiajkdnlazkcOXrIdevi7FQ"
+SLACK = f"slack://T1JJ3T3L2/A1BRTD4JD/{TOKEN}"
+
+
+class Server:
+    """A web server on loopback: answers each request with the next of `answers` (the last is repeated), keeps all."""
+
+    def __init__(self, tls=None):
+        self.answers, self.requests, self.release = [(200, {}, b"ok")], [], threading.Event()
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self):
+                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                outer.requests.append((self.path, dict(self.headers), body))
+                answer = outer.answers.pop(0) if len(outer.answers) > 1 else outer.answers[0]
+                if answer == "hang":
+                    outer.release.wait(30)
+                    return
+                if answer == "break":
+                    self.connection.shutdown(socket.SHUT_RDWR)
+                    return
+                status, headers, content = answer
+                self.send_response(status)
+                for name, value in {"Content-Length": str(len(content)), **headers}.items():
+                    self.send_header(name, value)
+                self.end_headers()
+                self.wfile.write(content)
+
+            do_GET = do_POST
+
+            def log_message(self, *args):
+                pass
+
+        self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.http.daemon_threads = True
+        if tls:
+            self.http.socket = tls.wrap_socket(self.http.socket, server_side=True)
+        self.port = self.http.server_address[1]
+        self.thread = threading.Thread(target=self.http.serve_forever, kwargs={"poll_interval": 0.01})
+        self.thread.start()
+
+    @property
+    def sent(self):
+        """The JSON of the only request."""
+        [(_, _, body)] = self.requests
+        return json.loads(body)
+
+    def close(self):
+        self.release.set()
+        self.http.shutdown()
+        self.thread.join()
+        self.http.server_close()
+
+
+@contextmanager
+def serving(tls=None):
+    server = Server(tls)
+    try:
+        yield server
+    finally:
+        server.close()
+
+
+@pytest.fixture
+def server():
+    with serving() as found:
+        yield found
+
+
+@pytest.fixture
+def tls(tmp_path):
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    today = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+        .serial_number(1).not_valid_before(today - timedelta(days=1)).not_valid_after(today + timedelta(days=1))
+        .sign(key, hashes.SHA256())
+    )  # fmt: skip
+    path = tmp_path / "server.pem"
+    form = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    path.write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, *form) + certificate.public_bytes(serialization.Encoding.PEM)
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(path)
+    return context
+
+
+def transport(url, allow_private=True, **options):
+    return ChannelTransport("ops", ChannelSettings(url=url, allow_private=allow_private), **options)
+
+
+def webhook(server, **options):
+    return transport(f"json://user:hunter22@127.0.0.1:{server.port}/hook", **options)
+
+
+def message(title="Error rate above 10%", text="12% failed.", **options):
+    return compose_channel(title, text, **{"severity": "critical", "url": "https://g.example.com"} | options)
+
+
+async def send(carrier, body=None):
+    await carrier.send(body or message(), sender="", recipient="ops")
+
+
+# What goes out.
+
+
+async def test_slack_pings_and_formats_nothing(server, monkeypatch):
+    monkeypatch.setattr(apprise.plugins.slack.NotifySlack, "webhook_url", f"http://127.0.0.1:{server.port}/services")
+    await send(transport(SLACK), message(f"Down: {NASTY}", NASTY))
+    assert server.requests[0][0] == f"/services/T1JJ3T3L2/A1BRTD4JD/{TOKEN}"
+    harmless = (
+        "&lt;!channel&gt; @\u200beveryone @\u200bhere &lt;@\u200b123&gt; &lt;@\u200b&amp;55&gt; &lt;at&gt;"
+        "Bob&lt;/at&gt; **b** `c` [l](http://x.test) &lt;b&gt;h&lt;/b&gt; :\u200bfire: {{DATE(x)}}"
+    )
+    [attachment] = server.sent["attachments"]
+    assert server.sent["mrkdwn"] is False and "mrkdwn_in" not in attachment
+    assert attachment["title"] == f"Down: {harmless}"
+    assert attachment["text"] == f"{harmless}\n\nhttps://g.example.com"
+    assert "icon_url" not in server.sent
+
+
+async def test_discord_pings_and_formats_nothing(server, monkeypatch):
+    monkeypatch.setattr(apprise.plugins.discord.NotifyDiscord, "notify_url", f"http://127.0.0.1:{server.port}/api")
+    server.answers = [(204, {}, b"")]
+    await send(transport("discord://4174216298/JHMHI8qBe7bk2ZwO5U711o3dV_js"), message("Down", NASTY))
+    assert server.sent["content"] == (
+        "Down\r\n"
+        "\\<\\!channel\\> @\u200beveryone @\u200bhere \\<@\u200b123\\> \\<@\u200b\\&55\\> \\<at\\>Bob\\</at\\> "
+        "\\*\\*b\\*\\* \\`c\\` \\[l\\]\\(http\\://x\\.test\\) \\<b\\>h\\</b\\> \\:fire\\: \\{\\{DATE\\(x\\)\\}\\}"
+        "\n\nhttps://g.example.com"
+    )
+    assert "embeds" not in server.sent and "avatar_url" not in server.sent
+
+
+async def test_teams_pings_and_formats_nothing(tls):
+    with serving(tls) as server:
+        server.answers = [(202, {}, b"")]
+        carrier = transport(f"workflows://127.0.0.1:{server.port}/aaaa/bbbb?verify=no")
+        await send(carrier, message(f"Down: {NASTY}", f"{NASTY}\nsecond"))
+        content = server.sent["attachments"][0]["content"]
+    harmless = (
+        "\\<\\!channel\\> @\u200beveryone @\u200bhere \\<@\u200b123\\> \\<@\u200b\\&55\\> \\<at\\>Bob\\</at\\> "
+        "\\*\\*b\\*\\* \\`c\\` \\[l\\]\\(http\\://x\\.test\\) \\<b\\>h\\</b\\> \\:fire\\: \\{\\{DATE\\(x\\)\\}\\}"
+    )
+    title, text = content["body"]
+    assert title["text"] == f"Down\\: {harmless}"
+    assert text["text"] == f"{harmless}\n\nsecond\n\nhttps://g.example.com"
+    assert content["msteams"] == {"width": "full"}
+
+
+async def test_ntfy_gets_plain_text_and_a_link(server):
+    await send(transport(f"ntfy://127.0.0.1:{server.port}/topic"), message("Down", NASTY))
+    [(_, headers, _)] = server.requests
+    assert server.sent == {"topic": "topic", "title": "Down", "message": NASTY}
+    assert headers["X-Click"] == "https://g.example.com"
+    assert "X-Markdown" not in headers and "X-Icon" not in headers
+
+
+async def test_ntfy_gets_a_long_message_as_a_message_not_as_a_file(server):
+    await send(transport(f"ntfy://127.0.0.1:{server.port}/topic"), message("Down", "Ж" * 5000))
+    assert len(server.sent["message"]) == 1000 and server.sent["message"].endswith("Ж…")
+
+
+async def test_pagerduty_gets_one_incident_a_thread_and_its_end(server, monkeypatch):
+    url = f"http://127.0.0.1:{server.port}/v2/enqueue"
+    monkeypatch.setattr(apprise.plugins.pagerduty, "PAGERDUTY_API_LOOKUP", {"us": url, "eu": url})
+    server.answers = [(202, {}, b"{}")]
+    carrier = transport("pagerduty://A1BRTD4JDTIiajkdnlazk@b1234567890")
+    await send(carrier, message("Down", NASTY, thread="i-1"))
+    await send(carrier, message("Down", "Well again.", thread="i-1", resolved=True))
+    opened, resolved = (json.loads(body) for _, _, body in server.requests)
+    assert opened["event_action"] == "trigger" and opened["dedup_key"] == "i-1"
+    assert opened["payload"]["severity"] == "critical"
+    assert opened["payload"]["summary"].split("\n")[-1] == NASTY
+    assert opened["links"] == [{"href": "https://g.example.com"}] and "images" not in opened
+    assert resolved["event_action"] == "resolve" and resolved["dedup_key"] == "i-1"
+
+
+async def test_a_webhook_gets_the_facts_as_json(server):
+    server.answers = [(204, {}, b"")]
+    await send(webhook(server), message("Down", NASTY, thread="i-1", severity="warning"))
+    assert server.sent == {
+        "version": "1.0", "title": "Down", "message": NASTY, "attachments": [], "type": "warning",
+        "severity": "warning", "url": "https://g.example.com", "thread": "i-1", "resolved": False,
+    }  # fmt: skip
+    assert server.requests[0][1]["Authorization"].startswith("Basic ")
+
+
+# What becomes of it.
+
+
+@pytest.mark.parametrize(
+    ("answer", "error", "said"),
+    [
+        ((500, {}, b""), DeliveryError, "the webhook answered 500 Internal Server Error"),
+        ((503, {}, b""), DeliveryError, "the webhook answered 503 Service Unavailable"),
+        ((429, {}, b""), DeliveryError, "the webhook answered 429 Too Many Requests"),
+        ((504, {}, b""), UnknownOutcome, "the webhook answered 504 Gateway Timeout, so it may have been sent"),
+        ((404, {}, b""), PermanentError, "the webhook answered 404 Not Found"),
+        ((401, {}, b""), PermanentError, "the webhook answered 401 Unauthorized"),
+        ("break", UnknownOutcome, "the connection to the webhook broke before its answer, so it may have been sent"),
+        ((200, {"Content-Length": "500"}, b"short"), None, ""),
+    ],
+)
+async def test_each_answer_has_its_meaning(server, answer, error, said):
+    server.answers = [answer]
+    if error is None:
+        await send(webhook(server))
+        return
+    with pytest.raises((DeliveryError, UnknownOutcome)) as caught:
+        await send(webhook(server))
+    assert (caught.type, str(caught.value)) == (error, said)
+    assert len(server.requests) == 1
+
+
+async def test_a_server_that_hangs_is_given_up_and_its_thread_ends(server):
+    server.answers = ["hang"]
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
+    with pytest.raises(UnknownOutcome, match=r"did not answer within 0 s, so it may have been sent"):
+        await send(webhook(server, seconds=0.4))
+    assert len(server.requests) == 1
+    async with asyncio.timeout(5):  # the only thread is free again, long before the answer's own time limit
+        await asyncio.to_thread(lambda: None)
+
+
+async def test_a_closed_port_is_unreachable():
+    with socket.socket() as taken:  # bound and not listening: connections are refused
+        taken.bind(("127.0.0.1", 0))
+        with pytest.raises(Unreachable, match=r"the webhook cannot be reached: no connection \(Connection refused\)"):
+            await send(transport(f"json://127.0.0.1:{taken.getsockname()[1]}/x"))
+
+
+async def test_a_name_that_is_not_there_is_unreachable(monkeypatch):
+    def nowhere(*args, **options):
+        raise socket.gaierror(socket.EAI_NONAME, "unknown")
+
+    monkeypatch.setattr(socket, "getaddrinfo", nowhere)
+    with pytest.raises(Unreachable, match="the webhook cannot be reached: its name does not resolve"):
+        await send(transport("jsons://hooks.example.com/x"))
+
+
+async def test_a_certificate_that_is_not_trusted_stops_before_anything_is_sent(tls):
+    with serving(tls) as server:
+        with pytest.raises(Unreachable, match="its TLS certificate is not trusted"):
+            await send(transport(f"jsons://127.0.0.1:{server.port}/x"))
+        assert server.requests == []
+
+
+async def test_a_redirect_is_not_followed(server):
+    with serving() as inner:
+        server.answers = [(302, {"Location": f"http://127.0.0.1:{inner.port}/latest/meta-data"}, b"")]
+        with pytest.raises(PermanentError, match="answered 302 Found: redirects are not followed"):
+            await send(webhook(server))
+        assert inner.requests == []
+
+
+async def test_a_name_that_turns_private_is_refused_before_a_connection(server):
+    carrier = transport(f"json://localtest.example.com:{server.port}/x", allow_private=False)
+    real = socket.getaddrinfo
+
+    def rebound(host, port, *args, **options):
+        return real("127.0.0.1" if host == "localtest.example.com" else host, port, *args, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket, "getaddrinfo", rebound)
+        with pytest.raises(PermanentError, match="its host has a private address, which is refused unless"):
+            await send(carrier)
+    assert server.requests == []
+
+
+async def test_the_connection_goes_to_the_address_that_was_looked_at(server, monkeypatch):
+    carrier = transport(f"json://rebind.example.com:{server.port}/x", allow_private=False)
+    asked, tried = [], []
+    real = socket.getaddrinfo
+
+    def rebinding(host, port, *args, **options):
+        if host == "rebind.example.com":
+            asked.append(host)
+            return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("8.8.8.8" if len(asked) == 1 else "127.0.0.1", port))]
+        return real(host, port, *args, **options)
+
+    def refused(address, *args, **options):
+        tried.append(address)
+        raise ConnectionRefusedError(111, "Connection refused")
+
+    monkeypatch.setattr(socket, "getaddrinfo", rebinding)
+    monkeypatch.setattr("guardian.channels.exchange.create_connection", refused)
+    with pytest.raises(Unreachable):
+        await send(carrier)
+    assert (asked, tried) == (["rebind.example.com"], [("8.8.8.8", server.port)])
+
+
+async def test_a_proxy_of_the_environment_is_not_used(server, monkeypatch):
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    await send(webhook(server))
+    assert len(server.requests) == 1
+
+
+async def test_retry_after_keeps_the_whole_channel_still(server):
+    server.answers = [(429, {"Retry-After": "90"}, b""), (200, {}, b"")]
+    now = 1000.0
+    carrier = webhook(server, monotonic=lambda: now)
+    with pytest.raises(DeliveryError, match="429"):
+        await send(carrier)
+    now += 80
+    with pytest.raises(DeliveryError, match="the webhook asked to wait, 10 s more"):
+        await send(carrier)
+    assert len(server.requests) == 1
+    now += 10
+    await send(carrier)
+    assert len(server.requests) == 2
+
+
+async def test_discord_is_asked_once_even_when_it_is_too_often(server, monkeypatch):
+    monkeypatch.setattr(apprise.plugins.discord.NotifyDiscord, "notify_url", f"http://127.0.0.1:{server.port}/api")
+    reset = str(int(datetime.now(UTC).timestamp()) + 3600)
+    limits = {"Retry-After": "3", "X-RateLimit-Remaining": "1", "X-RateLimit-Reset": reset}
+    server.answers = [(429, limits, b"")]
+    with pytest.raises(DeliveryError, match="Discord answered 429 Too Many Requests"):
+        await send(transport("discord://4174216298/JHMHI8qBe7bk2ZwO5U711o3dV_js"))
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "error", "said"),
+    [
+        (b'{"ok": false, "error": "channel_not_found"}', PermanentError, "Slack answered with channel_not_found"),
+        (b'{"ok": false, "error": "ratelimited"}', DeliveryError, "Slack answered with ratelimited"),
+        (b"<html>", DeliveryError, "Slack answered with an answer that is not its ok"),
+    ],
+)
+async def test_slack_says_no_with_a_success(server, monkeypatch, content, error, said):
+    monkeypatch.setattr(apprise.plugins.slack.NotifySlack, "api_url", f"http://127.0.0.1:{server.port}/{{}}")
+    server.answers = [(200, {}, content)]
+    with pytest.raises(DeliveryError) as caught:
+        await send(transport("slack://xoxb-1234-1234-4ddbc191d40ee098cbaae6f3523ada2d/#general"))
+    assert (caught.type, str(caught.value)) == (error, said)
+
+
+async def test_no_log_line_and_no_error_has_the_address(server, monkeypatch, caplog):
+    monkeypatch.setattr(apprise.plugins.slack.NotifySlack, "webhook_url", f"http://127.0.0.1:{server.port}/services")
+    server.answers = [(200, {}, b"ok"), (500, {}, TOKEN.encode()), "break"]
+    said = []
+    with caplog.at_level(1):
+        carrier = transport(SLACK)
+        for _ in range(3):
+            try:
+                await send(carrier)
+            except (DeliveryError, UnknownOutcome) as error:
+                said.append(
+                    f"{error!r}{error.__cause__!r}{error.__context__ if not error.__suppress_context__ else ''}"
+                )
+    assert len(said) == 2 and TOKEN not in "".join(said) + caplog.text
+
+
+async def test_apprise_still_serves_others_in_the_same_process(server, caplog):
+    await send(webhook(server))
+    server.answers = [(302, {"Location": "/other"}, b""), (200, {}, b"")]
+    plugin = apprise.Apprise.instantiate(f"json://127.0.0.1:{server.port}/theirs")
+    with caplog.at_level(logging.DEBUG):
+        assert plugin.notify("text")
+    assert [path for path, _, _ in server.requests] == ["/hook", "/theirs", "/other"]
+    assert "JSON POST URL" in caplog.text
+    assert apprise.plugins.slack.requests.codes is requests.codes
+
+
+# Through the outbox.
+
+
+@pytest.fixture
+async def state(tmp_path):
+    store = await SqliteStateStore.open(tmp_path / "state.db")
+    yield store
+    await store.close()
+
+
+async def test_the_outbox_delivers_to_mail_and_channel_alike(server, state, tmp_path):
+    settings = Settings(
+        reports_dir=tmp_path / "reports",
+        channels={"ops": {"url": f"json://127.0.0.1:{server.port}/hook", "allow_private": True}},
+    )
+    carriers = build_transports(settings)
+    assert [(each.name, getattr(each, "channel", "mail")) for each in carriers] == [
+        ("files", "mail"), ("channel ops", "ops"),
+    ]  # fmt: skip
+    mail = b"From: guardian@example.com\r\nSubject: s\r\n\r\ntext\r\n"
+    await state.enqueue(
+        [Outgoing("m", "a@example.com", mail), Outgoing("c", "ops", message(), "alert", "ops")], now=NOW
+    )
+    server.answers = [(500, {}, b""), (200, {}, b"")]
+    counts = await deliver_due(state, carriers, now=NOW, holder="me", random=lambda: 0.0)
+    assert (counts.sent, counts.retried, counts.dead) == (1, 1, 0)
+    [waiting] = await state.outbox(status="pending")
+    assert waiting.last_error == "channel ops: the webhook answered 500 Internal Server Error"
+    counts = await deliver_due(state, carriers, now=waiting.next_attempt_at, holder="me")
+    assert (counts.sent, len(server.requests)) == (1, 2)
+
+
+async def test_a_channel_that_was_taken_out_is_dead_with_its_reason(state):
+    await state.enqueue([Outgoing("c", "ops", message(), "alert", "ops")], now=NOW)
+    assert (await deliver_due(state, build_transports(Settings()), now=NOW, holder="me")).dead == 1
+    [dead] = await state.outbox(status="dead")
+    assert dead.last_error == "nothing is configured that carries ops"
