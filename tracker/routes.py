@@ -151,7 +151,8 @@ def _routes(app: Any) -> Iterable[Any]:
 
 def _below(path: str, root_path: str) -> str:
     """The path as routers see it; ASGI's path has the server's root_path in front."""
-    return path[len(root_path) :] if root_path and path.startswith(root_path.rstrip("/") + "/") else path
+    front = root_path.rstrip("/")
+    return path[len(front) :] if path.startswith(front + "/") else path
 
 
 _CONVERTOR = re.compile(r":\w+}")

@@ -1,0 +1,146 @@
+"""The public keys of an issuer, from a file or a URL (JSON Web Key Set, RFC 7517)."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import logging
+import os
+import threading
+import time
+import urllib.request
+from typing import Any
+from urllib.parse import urlsplit
+
+import jwt
+
+log = logging.getLogger("tracker")
+
+MAX_BYTES = 1_000_000
+"""A larger set is refused."""
+UNKNOWN_SECONDS = 60.0
+"""How often at most a URL is asked because a token names a key that is not known: anybody may send one."""
+EMPTY_SECONDS = 10.0
+"""The same, as long as no keys have come at all."""
+KEPT_SECONDS = 3_600.0
+"""How long keys from a URL count before they are asked for again, so that a withdrawn one ends."""
+_TIMEOUT = 10.0
+_LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+
+class KeySet:
+    """The keys of `source`, by their `kid`. Raises ValueError for a file that holds none and for a URL without TLS.
+
+    Keys of a URL are fetched in a thread: there are none until it has answered.
+    """
+
+    def __init__(self, source: str) -> None:
+        parts = urlsplit(source)
+        self._source, self._host = source, parts.hostname
+        self._remote = parts.scheme in ("http", "https")
+        self._keys: dict[str | None, Any] = {}
+        self._stamp: Any = None
+        self._asked = -KEPT_SECONDS
+        if not self._remote:
+            self._stamp = self._stat()
+            self._keys = self._read()
+            return
+        if parts.scheme == "http" and parts.hostname not in _LOOPBACK:
+            raise ValueError(f"jwks = {source!r} would be fetched without TLS: use https")
+        proxies = [urllib.request.ProxyHandler({})] if parts.hostname in _LOOPBACK else []
+        self._opener = urllib.request.build_opener(_NoRedirect, *proxies)
+        self._refresh(UNKNOWN_SECONDS)
+
+    def find(self, kid: str | None) -> Any:
+        """The key with this id, or the only key where the token names none; else None. Never waits for a URL."""
+        if self._remote:
+            self._refresh(KEPT_SECONDS)
+        else:
+            self._reread()
+        if kid is None and len(self._keys) == 1:
+            return next(iter(self._keys.values()))
+        found = self._keys.get(kid)
+        if found is None and self._remote:
+            self._refresh(UNKNOWN_SECONDS if self._keys else EMPTY_SECONDS)
+        return found
+
+    def _stat(self) -> tuple[int, int, int]:
+        try:
+            info = os.stat(self._source)
+        except (OSError, ValueError) as error:
+            raise ValueError(f"jwks = {self._source!r} cannot be read: {_why(error)}") from None
+        return info.st_mtime_ns, info.st_size, info.st_ino
+
+    def _read(self) -> dict[str | None, Any]:
+        try:
+            with open(self._source, "rb") as file:
+                return parse(file.read(MAX_BYTES + 1))
+        except OSError as error:
+            raise ValueError(f"jwks = {self._source!r} cannot be read: {_why(error)}") from None
+        except ValueError as error:
+            raise ValueError(f"jwks = {self._source!r} {error}") from None
+
+    def _reread(self) -> None:
+        try:
+            stamp = self._stat()
+            if stamp != self._stamp:
+                self._stamp = stamp  # First, so that a bad file is complained of once.
+                self._keys = self._read()
+        except ValueError as error:
+            log.warning("%s; the keys read before are kept.", error)
+
+    def _refresh(self, after: float) -> None:
+        """Fetch the set in a thread, unless that was done within so many seconds."""
+        now = time.monotonic()
+        if now - self._asked >= after:
+            self._asked = now
+            threading.Thread(target=self._fetch, name="usage-tracker-jwks", daemon=True).start()
+
+    def _fetch(self) -> None:
+        try:
+            with self._opener.open(self._source, timeout=_TIMEOUT) as answer:
+                self._keys = parse(answer.read(MAX_BYTES + 1))
+        except (OSError, ValueError, http.client.HTTPException) as error:
+            log.warning(
+                "The keys at %s could not be fetched (%s): tokens signed with a key that is not known are refused.",
+                self._host,
+                _why(error),
+            )
+
+
+def parse(text: bytes) -> dict[str | None, Any]:
+    """The keys that may check a signature, by their id: bound to their `alg` where they name one.
+
+    Raises ValueError where there is none. Secrets (`oct`) do not count: a set is public. A key that PyJWT does not know
+    is left out, as are those for encryption.
+    """
+    if len(text) > MAX_BYTES:
+        raise ValueError(f"has more than {MAX_BYTES} bytes")
+    try:
+        entries = json.loads(text)["keys"]
+    except (ValueError, TypeError, KeyError, RecursionError):
+        raise ValueError("is not a set of keys (RFC 7517)") from None
+    keys: dict[str | None, Any] = {}
+    for entry in entries if isinstance(entries, list) else ():
+        if not isinstance(entry, dict) or entry.get("kty") == "oct" or entry.get("use", "sig") != "sig":
+            continue
+        kid = entry.get("kid")
+        try:
+            key = jwt.PyJWK(entry)
+        except (jwt.PyJWTError, ValueError, TypeError, AttributeError):
+            continue
+        if kid is None or isinstance(kid, str):
+            keys[kid] = key if entry.get("alg") else key.key
+    if not keys:
+        raise ValueError("holds no public key that can check a signature")
+    return keys
+
+
+def _why(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(getattr(error, "reason", None) or error) or type(error).__name__
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, *args: Any, **kwargs: Any) -> None:
+        """Follow nothing: keys come from where the settings say."""
+        return None
