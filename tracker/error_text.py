@@ -6,7 +6,9 @@ import json
 import os
 import sys
 import sysconfig
+from collections import deque
 from collections.abc import Iterator, MutableMapping
+from functools import lru_cache
 from http import HTTPStatus
 from types import CodeType, ModuleType
 from typing import Any
@@ -16,45 +18,66 @@ from tracker.event import Failure
 NOTE = "guardian.note"
 """The key of `scope` under which an app's own note on an error travels."""
 MAX_TEXT = 200
+"""Characters: a longer text is not kept."""
 MAX_FRAMES = 20
 _KEYS = ("detail", "error", "message")
-_LIBRARY = tuple(
-    {os.path.realpath(sysconfig.get_path(name)) + os.sep for name in ("stdlib", "platstdlib", "purelib", "platlib")}
+_FRAMEWORKS = frozenset(("starlette", "fastapi", "tracker"))
+_INSTALLED = ("site-packages", "dist-packages")
+_PLACES = tuple(
+    {os.path.realpath(sysconfig.get_path(name)) + os.sep for name in ("stdlib", "platstdlib")}
+    | {os.path.dirname(os.path.realpath(__file__)) + os.sep}
 )
 
 
 def note_error(request: Any, text: str) -> None:
     """Say more of an error than its status does: `note_error(request, "quota used up")`.
 
-    `request` is a Starlette request or the ASGI scope. The rule for error texts holds here too: only a text that is a
-    literal in the app's own code is stored, so a text with a value in it is not.
+    `request` is a Starlette request or WebSocket, or the ASGI scope. The rule for error texts holds here too: only a
+    text that is a literal in the app's own code is stored, so a text with a value in it is not.
     """
     scope: MutableMapping[str, Any] = request if isinstance(request, MutableMapping) else request.scope
-    scope[NOTE] = text
+    if isinstance(text, str):
+        scope[NOTE] = text
 
 
-def candidate_text(content_type: bytes, chunk: bytes) -> str | None:
+def candidate_text(content_type: bytes | None, chunk: bytes) -> str | None:
     """What a small error answer says: the `detail`, `error` or `message` of its JSON, or its plain text; else None.
 
-    Nobody has vouched for it yet: see `AuthoredTexts`.
+    A key may hold an object with such a key in its turn, as in `{"error": {"message": …}}`. Nobody has vouched for the
+    text yet: see `AuthoredTexts`. Never raises.
     """
     try:
-        if b"json" in content_type:
-            body = json.loads(chunk)
-            found = next((body[key] for key in _KEYS if isinstance(body.get(key), str)), None)
-        elif content_type.startswith(b"text/plain"):
+        kind = (content_type or b"").partition(b";")[0].strip().lower()
+        if kind.endswith(b"json"):
+            found = _said(json.loads(chunk))
+        elif kind == b"text/plain":
             found = chunk.decode("utf-8")
         else:
             return None
-    except (ValueError, AttributeError, RecursionError):
+    except (ValueError, TypeError, AttributeError, RecursionError):
         return None
     return found if found is not None and 0 < len(found) <= MAX_TEXT else None
 
 
+def _said(body: Any) -> str | None:
+    for _ in range(len(_KEYS)):
+        if isinstance(body, str):
+            return body
+        if not isinstance(body, dict):
+            return None
+        body = next((body[key] for key in _KEYS if isinstance(body.get(key), str | dict)), None)
+    return body if isinstance(body, str) else None
+
+
+_RENAMED = {
+    413: "Content Too Large", 414: "URI Too Long", 416: "Range Not Satisfiable", 422: "Unprocessable Content",
+}  # fmt: skip
+
+
 def reason_phrase(status: int) -> str:
-    """The words of a status code (RFC 9110, 15), or of its class where the code has none."""
+    """The words of a status code (RFC 9110, 15; Python has them all from 3.13 on), or those of its class."""
     try:
-        return HTTPStatus(status).phrase
+        return _RENAMED.get(status) or HTTPStatus(status).phrase
     except ValueError:
         return "Server Error" if status >= 500 else "Client Error"
 
@@ -62,73 +85,83 @@ def reason_phrase(status: int) -> str:
 def failure_of_exception(error: BaseException) -> Failure:
     """The exception's class and where it was raised: a line `file:line function` a frame, the innermost last.
 
-    Never its message, which may hold what a client sent. Paths are relative to the folder their module is imported
-    from.
+    Never its message, which may hold what a client sent. The frames are those of the app's own code, 20 at most; the
+    innermost of all where the app has none. A file is named by its module, `app/chat.py`, wherever it lies. A group
+    that holds one exception only, as task groups raise it, stands for that one.
     """
-    lines: list[str] = []
-    trace = error.__traceback__
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    own: deque[Any] = deque(maxlen=MAX_FRAMES)
+    trace = last = error.__traceback__
     while trace is not None:
-        code = trace.tb_frame.f_code
-        if not _is_library(code.co_filename):
-            lines.append(f"{_short(code.co_filename, trace.tb_frame.f_globals)}:{trace.tb_lineno} {code.co_name}")
-        trace = trace.tb_next
-    return Failure(type(error).__name__[:MAX_TEXT], reason_phrase(500), "\n".join(lines[-MAX_FRAMES:]))
+        if not _is_library(trace.tb_frame.f_code.co_filename):
+            own.append(trace)
+        trace, last = trace.tb_next, trace
+    lines = [_line(trace) for trace in own or ([last] if last else [])]
+    return Failure(type(error).__name__[:MAX_TEXT], reason_phrase(500), "\n".join(lines))
 
 
-def _short(filename: str, names: dict[str, Any]) -> str:
-    """app/chat.py for the module app.chat, wherever it lies."""
-    module = names.get("__name__", "")
-    depth = module.count(".") + (2 if os.path.basename(filename) == "__init__.py" else 1)
-    return "/".join(filename.replace(os.sep, "/").split("/")[-depth:])
+def _line(trace: Any) -> str:
+    code = trace.tb_frame.f_code
+    path = code.co_filename.replace(os.sep, "/")
+    stem = str(trace.tb_frame.f_globals.get("__name__", "")).replace(".", "/")
+    names = (name for name in (f"{stem}.py", f"{stem}/__init__.py") if path.endswith("/" + name))
+    return f"{next(names, path.rpartition('/')[2])}:{trace.tb_lineno} {code.co_name}"
 
 
+@lru_cache(maxsize=4096)
 def _is_library(filename: str) -> bool:
-    return filename.startswith("<") or os.path.realpath(filename).startswith(_LIBRARY)
-
-
-_LIBRARY += (os.path.dirname(os.path.realpath(__file__)) + os.sep,)
+    """Whether a file is not the app's own: of the standard library, installed, of the tracker, or no file at all."""
+    path = os.path.realpath(filename)
+    return (
+        filename.startswith("<") or path.startswith(_PLACES) or any(part in path.split(os.sep) for part in _INSTALLED)
+    )
 
 
 class AuthoredTexts:
     """The string literals of the app's own code: modules outside the standard library and site-packages, `__main__`,
     and modules of the package that the endpoint comes from. Read from compiled code, never from variables, whose
-    values may come from a client. For the writer thread: the first call may take a while."""
+    values may come from a client. For the writer thread: the first call may take a while, as does one after the app
+    has imported more."""
 
     def __init__(self) -> None:
         self._texts: set[str] = set()
         self._read: set[str] = set()
-        self._loaded = 0
+        self._packages: set[str] = set()
+        self._seen: tuple[int, int] = (0, 0)
 
     def message(self, candidate: str | None, status: int, endpoint: Any = None) -> str:
         """The candidate if it is a literal of the app's code, else the status' reason phrase."""
-        if candidate is not None and self._is_literal(candidate, endpoint):
+        if isinstance(candidate, str) and 0 < len(candidate) <= MAX_TEXT and self._is_literal(candidate, endpoint):
             return candidate
         return reason_phrase(status)
 
     def _is_literal(self, text: str, endpoint: Any) -> bool:
-        if text in self._texts:
-            return True
-        package = str(getattr(endpoint, "__module__", "") or "").partition(".")[0]
-        if len(sys.modules) == self._loaded and package in self._read:
-            return False
-        self._loaded = len(sys.modules)
-        for name, module in list(sys.modules.items()):
-            if name not in self._read and module is not None and _is_own(name, module, package):
-                self._read.add(name)
-                self._texts.update(_literals(name, module))
-        self._read.add(package)
+        if text not in self._texts:
+            package = str(getattr(endpoint, "__module__", "") or "").partition(".")[0]
+            if package not in sys.stdlib_module_names and package not in _FRAMEWORKS:
+                self._packages.add(package)
+            self._read_more()
         return text in self._texts
 
+    def _read_more(self) -> None:
+        """Read the modules that were not there the last time."""
+        now = (len(sys.modules), len(self._packages))
+        if now == self._seen:
+            return
+        for name, module in list(sys.modules.items()):
+            if name not in self._read and self._is_own(name, module):
+                self._read.add(name)
+                self._texts.update(_literals(module))
+        self._seen = now
 
-def _is_own(name: str, module: ModuleType, package: str) -> bool:
-    top = name.partition(".")[0]
-    if top == "tracker":
-        return False
-    path = getattr(module, "__file__", None)
-    return bool(path) and (top == package or not _is_library(path))
+    def _is_own(self, name: str, module: Any) -> bool:
+        top, path = name.partition(".")[0], getattr(module, "__file__", None)
+        return isinstance(path, str) and top != "tracker" and (top in self._packages or not _is_library(path))
 
 
-def _literals(name: str, module: ModuleType) -> Iterator[str]:
+def _literals(module: ModuleType) -> Iterator[str]:
+    """The texts in a module's code; none where it has only machine code, or cannot be read."""
     try:
         spec = getattr(module, "__spec__", None)
         if spec is not None and hasattr(spec.loader, "get_code"):
@@ -139,15 +172,15 @@ def _literals(name: str, module: ModuleType) -> Iterator[str]:
     except (OSError, ImportError, SyntaxError, ValueError):
         return
     if code is not None:
-        yield from _strings(code)
+        yield from _strings(code.co_consts)
 
 
-def _strings(code: CodeType) -> Iterator[str]:
-    for constant in code.co_consts:
+def _strings(constants: Any) -> Iterator[str]:
+    for constant in constants:
         if isinstance(constant, str):
             if 0 < len(constant) <= MAX_TEXT:
                 yield constant
         elif isinstance(constant, CodeType):
-            yield from _strings(constant)
+            yield from _strings(constant.co_consts)
         elif isinstance(constant, tuple | frozenset):
-            yield from (item for item in constant if isinstance(item, str) and 0 < len(item) <= MAX_TEXT)
+            yield from _strings(constant)
