@@ -267,7 +267,7 @@ def literal_of(module):
     code = compile(Path(module.__file__).read_text(), module.__file__, "exec")
     functions = [constant for constant in code.co_consts if isinstance(constant, types.CodeType)]
     texts = [text for function in functions for text in function.co_consts if isinstance(text, str)]
-    return next(text for text in texts if 15 < len(text) <= MAX_TEXT)
+    return next(text for text in texts if 15 < len(text) <= MAX_TEXT and " " in text)
 
 
 @pytest.mark.parametrize("its_own_endpoint", [False, True])
