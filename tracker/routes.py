@@ -59,8 +59,11 @@ class PathFilter:
 
     def skips(self, scope: Scope) -> bool:
         """True for a request that is not to be recorded. What lies in front of the app (`root_path`) does not count."""
-        root_path = scope.get("root_path")
-        return self(_below(scope["path"], root_path) if root_path else scope["path"])
+        path, root_path = scope["path"], scope.get("root_path")
+        if root_path:
+            path = _below(path, root_path)
+        # As above, once more: a call costs as much as the look.
+        return path[: self._length] in self._heads and (path in self._exact or path.startswith(self._below))
 
 
 def chosen_route(scope: Scope) -> Any:

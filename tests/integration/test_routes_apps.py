@@ -12,6 +12,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Host, Mount, Route, Router, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 
+from tracker import UsageTrackingMiddleware
 from tracker.routes import chosen_route, route_template
 
 
@@ -292,3 +293,28 @@ async def test_a_route_is_told_as_the_same_object_each_time(folder):
     assert routes[0] is routes[1] is not None
     assert routes[2] is routes[3] is not None
     assert routes[4:] == [None, None]
+
+
+class Kept:
+    """Keeps what a recorder would be given."""
+
+    def __init__(self):
+        self.events = []
+
+    def add(self, event):
+        self.events.append(event)
+
+    def add_lost(self):
+        raise AssertionError("an event was lost")
+
+
+async def test_each_request_is_recorded_by_its_own_template_however_often_others_came(folder):
+    kept = Kept()
+    app = fastapi_app(folder)
+    app.add_middleware(UsageTrackingMiddleware, recorder=kept, skip=[])
+    asked = [(method, path, template) for method, path, _, template in FASTAPI]
+    for method, path, _ in asked + asked[::-1]:
+        await ask(app, path, method)
+    expected = [template for _, _, template in asked]
+    assert [event.endpoint for event in kept.events] == expected + expected[::-1]
+    assert not any("secret" in str(event) for event in kept.events)
