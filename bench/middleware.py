@@ -1,10 +1,10 @@
 """What a request costs more under each middleware: in process, and on uvicorn under wrk's load.
 
-    .venv-bench/bin/python bench/middleware.py [--rounds 25] [--seconds 2] [--server-rounds 3] [--only NAMES]
+    .venv-bench/bin/python bench/middleware.py [--rounds 10] [--seconds 1] [--server-rounds 3] [--only NAMES]
 
 Every candidate lives in a process of its own, since some patch Starlette for all; the rounds take turns, so that a busy
 moment of the machine hits all alike, and the median counts. Times of `usage-guardian` include the identity, verified
-from a token that is known already. What it does after the answer, in its thread, is in the column "CPU in all".
+from a token that is known already. What it does after the answer, in its thread, is in the column "CPU".
 """
 
 from __future__ import annotations
@@ -33,7 +33,10 @@ from bench.candidates import CANDIDATES, PATH, bearer, build  # noqa: E402
 REQUESTS = 400
 """Requests of one timed stretch: below the recorder's batch, which is written right after."""
 WARM_UP = 300
+LAUNCHES = 4
+"""Two processes of the same program differ by up to a microsecond a request, by where their memory happens to lie."""
 CONNECTIONS = 8
+PAUSE = Path(__file__).with_name("pause.lua")
 
 
 def scope(headers: list[tuple[bytes, bytes]]) -> dict[str, Any]:
@@ -73,29 +76,34 @@ async def worker(name: str, database: str) -> None:
         print(json.dumps(await stretch(REQUESTS)), flush=True)
 
 
-def in_process(folder: Path, rounds: int) -> dict[str, tuple[float, float]]:
-    """Median wall and CPU nanoseconds of a request, per candidate that is installed."""
-    workers = {}
-    for number, name in enumerate(CANDIDATES):
-        process = subprocess.Popen(
-            [sys.executable, __file__, "--worker", name, str(folder / f"{number}.db")],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=ROOT,
-            env={**os.environ, "BENCH_FLUSH_INTERVAL": "3600"},
-        )  # fmt: skip
-        if process.stdout.readline().strip() == "ready":
-            workers[name] = process
-        else:
-            print(f"{name}: missing, or it does not start; see bench/README.md")
-    times: dict[str, list[tuple[float, float]]] = {name: [] for name in workers}
-    for _ in range(rounds):
-        for name, process in workers.items():
-            process.stdin.write("go\n")
-            process.stdin.flush()
-            times[name].append(tuple(json.loads(process.stdout.readline())))
-    for process in workers.values():
-        process.kill()
-        process.communicate()
-    return {name: tuple(map(statistics.median, zip(*found, strict=True))) for name, found in times.items()}
+def in_process(folder: Path, rounds: int) -> dict[str, tuple[float, float, float]]:
+    """Nanoseconds of a request, per candidate that is installed: the median, the best stretch, and CPU's median."""
+    times: dict[str, list[tuple[float, float]]] = {}
+    for launch in range(LAUNCHES):
+        workers = {}
+        for number, name in enumerate(CANDIDATES):
+            process = subprocess.Popen(
+                [sys.executable, __file__, "--worker", name, str(folder / f"{launch}-{number}.db")],
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=ROOT,
+                env={**os.environ, "BENCH_FLUSH_INTERVAL": "3600", "PYTHONHASHSEED": str(launch)},
+            )  # fmt: skip
+            if process.stdout.readline().strip() == "ready":
+                workers[name] = process
+            elif not launch:
+                print(f"{name}: missing, or it does not start; see bench/README.md")
+        for _ in range(rounds):
+            for name, process in workers.items():
+                process.stdin.write("go\n")
+                process.stdin.flush()
+                times.setdefault(name, []).append(tuple(json.loads(process.stdout.readline())))
+        for process in workers.values():
+            process.kill()
+            process.communicate()
+    return {
+        name: (statistics.median(wall), min(wall), statistics.median(cpu))
+        for name, found in times.items()
+        for wall, cpu in [tuple(zip(*found, strict=True))]
+    }
 
 
 def serve(name: str, database: Path) -> tuple[subprocess.Popen[bytes], int]:
@@ -119,10 +127,10 @@ def serve(name: str, database: Path) -> tuple[subprocess.Popen[bytes], int]:
     raise RuntimeError(f"{name} does not listen")
 
 
-def load(port: int, seconds: int) -> tuple[float, float]:
+def load(port: int, seconds: int, *options: str) -> tuple[float, float]:
     """Requests a second, and the 99th percentile in milliseconds, as wrk reports them."""
-    command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--latency", "-H", f"Authorization: {bearer()}",
-               f"http://127.0.0.1:{port}{PATH}"]  # fmt: skip
+    command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--latency", *options]
+    command += ["-H", f"Authorization: {bearer()}", f"http://127.0.0.1:{port}{PATH}"]
     text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert "Non-2xx" not in text, text
     number, unit = re.search(r"99%\s+([\d.]+)(us|ms|s)", text).groups()
@@ -130,11 +138,11 @@ def load(port: int, seconds: int) -> tuple[float, float]:
     return rate, float(number) * {"us": 0.001, "ms": 1, "s": 1000}[unit]
 
 
-def on_server(folder: Path, names: list[str], rounds: int, seconds: int) -> dict[str, tuple[float, float]]:
-    """Median requests a second and 99th percentile, per candidate."""
+def on_server(folder: Path, names: list[str], rounds: int, seconds: int) -> dict[str, tuple[float, ...]]:
+    """Medians per candidate: requests a second and 99th percentile as fast as it can, then both with pauses."""
     servers = {name: serve(name, folder / f"served-{number}.db") for number, name in enumerate(names)}
     try:
-        found: dict[str, list[tuple[float, float]]] = {name: [] for name in names}
+        found: dict[str, list[tuple[float, ...]]] = {name: [] for name in names}
         for name in names:
             load(servers[name][1], 1)
         for number in range(rounds):
@@ -143,7 +151,8 @@ def on_server(folder: Path, names: list[str], rounds: int, seconds: int) -> dict
                 for _, (process, _) in servers.items():
                     process.send_signal(signal.SIGSTOP)
                 servers[name][0].send_signal(signal.SIGCONT)
-                found[name].append(load(servers[name][1], seconds))
+                port = servers[name][1]
+                found[name].append((*load(port, seconds, "-s", str(PAUSE)), *load(port, seconds)))
     finally:
         for process, _ in servers.values():
             process.kill()
@@ -163,8 +172,8 @@ def import_milliseconds() -> float:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=25, help="stretches of 400 requests in process")
-    parser.add_argument("--seconds", type=int, default=2, help="of load in a round on a server")
+    parser.add_argument("--rounds", type=int, default=10, help="stretches of 400 requests in each of 4 processes")
+    parser.add_argument("--seconds", type=int, default=1, help="of load in a round on a server")
     parser.add_argument("--server-rounds", type=int, default=3, help="rounds of load for each candidate")
     parser.add_argument("--no-server", action="store_true", help="leave uvicorn and wrk out")
     parser.add_argument("--only", help="comma-separated beginnings of names; the bare app and the no-op always run")
@@ -180,22 +189,29 @@ def main() -> None:
     print(f"import tracker: {import_milliseconds():.0f} ms\n")
     with tempfile.TemporaryDirectory() as folder:
         found = in_process(Path(folder), options.rounds)
-        wall, cpu = found["no-op middleware"]
-        own = found.get("usage-guardian", (0, 0))[0] - wall
-        print(f"{'in process, µs a request':36}{'in all':>9}{'added':>9}{'ratio':>8}{'CPU in all, added':>20}")
-        for name, (mine, all_cpu) in found.items():
-            ratio = f"{(mine - wall) / own:.1f}×" if own > 0 and mine > wall else ""
-            added = (mine - wall) / 1000, (all_cpu - cpu) / 1000
-            print(f"{name:36}{mine / 1000:9.1f}{added[0]:9.2f}{ratio:>8}{added[1]:20.2f}")
-        print("added: to the no-op middleware; ratio: to what usage-guardian adds\n")
+        base = found["no-op middleware"]
+        own = found["usage-guardian"][0] - base[0] if "usage-guardian" in found else 0
+        print(
+            f"{'in process, µs a request':36}{'in all':>8}{'added':>9}{'ratio':>8}{'best, added':>14}{'CPU, added':>12}"
+        )
+        for name, times in found.items():
+            median, best, cpu = ((mine - theirs) / 1000 for mine, theirs in zip(times, base, strict=True))
+            ratio = f"{median * 1000 / own:.1f}×" if own > 0 and median > 0 else ""
+            print(f"{name:36}{times[0] / 1000:8.1f}{median:9.2f}{ratio:>8}{best:14.2f}{cpu:12.2f}")
+        print("added: to the no-op middleware, medians, and of the best stretch; ratio: to what usage-guardian adds;")
+        print("CPU: of the process, what it does after the answer and in its threads included\n")
         if options.no_server or shutil.which("wrk") is None:
             print("on uvicorn: left out" + ("" if options.no_server else ", wrk is not installed"))
             return
         served = on_server(Path(folder), list(found), options.server_rounds, options.seconds)
-        rate, p99 = served["bare app"]
-        print(f"{f'on uvicorn, {CONNECTIONS} connections':36}{'req/s':>9}{'of bare':>9}{'p99 ms':>9}{'of bare':>9}")
-        for name, (mine, slow) in served.items():
-            print(f"{name:36}{mine:9.0f}{mine / rate:9.0%}{slow:9.2f}{slow / p99:9.0%}")
+        calm, calm_p99, rate, p99 = served["bare app"]
+        print(f"{f'on uvicorn, {CONNECTIONS} connections':36}{'calm p99':>10}{'of bare':>9}", end="")
+        print(f"{'full req/s':>12}{'of bare':>9}{'p99':>8}{'of bare':>9}")
+        for name, (_, mine, full, slow) in served.items():
+            print(
+                f"{name:36}{mine:10.2f}{mine / calm_p99:9.0%}{full:12.0f}{full / rate:9.0%}{slow:8.2f}{slow / p99:9.0%}"
+            )
+        print(f"p99 in ms; calm: about {calm:.0f} req/s, full: as many as it takes, on all cores of this machine")
 
 
 if __name__ == "__main__":

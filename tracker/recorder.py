@@ -10,7 +10,7 @@ import sqlite3
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, NamedTuple
 
@@ -26,7 +26,6 @@ HEARTBEAT_SECONDS = 30.0
 """An idle process says that it lives this often."""
 _BACKOFF = (0.05, 0.1, 0.25, 0.5, 1.0, 2.0)
 _LOCK_SECONDS = 2.0  # one attempt's wait for another process' lock; the buffer holds meanwhile
-_SLICE, _REST_SECONDS = 25, 0.00005
 _serial = itertools.count(1)
 
 
@@ -222,16 +221,8 @@ class Recorder:
 
     def _store(self, writer: Writer, batch: list[Event]) -> None:
         """Commit a batch and take it off the buffer."""
-        stored = writer.write(self._finished(batch), heartbeat=self._heartbeat)
+        stored = writer.write([self._verified(event) for event in batch], heartbeat=self._heartbeat)
         self._taken(len(batch), stored)
-
-    def _finished(self, batch: list[Event]) -> Iterator[Event]:
-        """The events as they are stored."""
-        for number, event in enumerate(batch, 1):
-            yield self._verified(event)
-            if number % _SLICE == 0:
-                # Python switches threads every 5 ms only: without a rest, a batch would be felt by the host's requests.
-                time.sleep(_REST_SECONDS)
 
     def _taken(self, number: int, stored: int) -> None:
         """Take so many events off the buffer: some are stored now, the rest is lost."""
