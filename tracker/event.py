@@ -17,7 +17,8 @@ SESSION_GAP_US = 30 * 60 * 1_000_000
 class Failure(NamedTuple):
     """Why an event failed, in words that the app's author wrote: nothing in it came from a client.
 
-    `kind` is an exception's class name, or `HTTP 413` where the app answered with a status of its own.
+    `kind` is an exception's class name, `HTTP 413` where the app answered with a status of its own, `WebSocket 1011`
+    where it closed with a code that means an error, or `Aborted` where it ended without having finished its answer.
     `message` is a literal of the app's code or the status' reason phrase. `location` is one `file:line function`
     a line, innermost last, or the empty string where no exception was seen.
     """
