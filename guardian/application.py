@@ -12,6 +12,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from guardian.alerting.live import LiveHistory
 from guardian.config import Settings
 from guardian.delivery import Circuits
 from guardian.mail.service import EmailService
@@ -56,7 +57,7 @@ class Application:
 
     `holder` names this process in leases; `delivering` is held by whoever uses the transports. `token` is the fencing
     token while this process leads, None while it stands by; `stopping` is set when it is about to end. `health` has
-    an entry for each step that has run.
+    an entry for each step that has run; `live` is the history that alert rules are judged on, once it was read.
     """
 
     settings: Settings
@@ -73,6 +74,7 @@ class Application:
     token: int | None = None
     stopping: bool = False
     health: dict[str, StepHealth] = field(default_factory=dict)
+    live: LiveHistory | None = None
 
 
 def name_schedules(settings: Settings) -> tuple[NamedSchedule, ...]:

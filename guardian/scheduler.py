@@ -17,6 +17,7 @@ from datetime import UTC, datetime, timedelta
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 
+from guardian.alerting.steps import alert_step, probe_step
 from guardian.application import Application, StepHealth
 from guardian.reporting import deliver_now, send_due_reports
 from guardian.repository import StorageError
@@ -76,6 +77,8 @@ async def purge_step(app: Application, now: datetime, token: int) -> None:
 
 STEPS: tuple[Step, ...] = (
     Step("reports", 30, report_step),
+    Step("probes", 60, probe_step),
+    Step("alerts", 15, alert_step),
     Step("deliver", 10, deliver_step),
     Step("seal", 60, seal_step),
     Step("purge", 86_400, purge_step),

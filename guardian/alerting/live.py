@@ -30,8 +30,9 @@ SETTLE_US = 5_000_000
 CATCH_UP = 24 * 60
 """After a downtime, at most this many minutes are judged one by one."""
 
-Compose = Callable[[Notice, Snapshot], Sequence[Outgoing]]
-"""Writes the messages of a notice, one a recipient and channel, from the snapshot of the minute that ended last."""
+Compose = Callable[[Notice, Snapshot], tuple[Sequence[Outgoing], str]]
+"""Writes the messages of a notice, one a recipient and channel, from the snapshot of the minute that ended last; and
+says what the subject of its thread is."""
 
 
 def lookback(rules: Sequence[Rule]) -> tuple[int, int]:
@@ -118,9 +119,20 @@ async def judge_passed_minutes(
     snapshot = history.at(end)
     mails: list[Outgoing] = []
     for notice in notices:
-        mails += compose(notice, snapshot)
+        written, subject = compose(notice, snapshot)
+        mails += written
+        after = _named(after, notice, subject)
     await store.commit(before, after, mails, now=now, token=token)
     return transitions
+
+
+def _named(state: AlertState, notice: Notice, subject: str) -> AlertState:
+    """The state in which the incidents of a thread that begins know its subject, so that it stays the same."""
+    told = {transition.incident.id for transition in notice.transitions}
+    for incident in state.incidents():
+        if incident.id in told and incident.thread == notice.thread and incident.thread_subject is None:
+            state = state.changed(replace(incident, thread_subject=subject))
+    return state
 
 
 def _judge(

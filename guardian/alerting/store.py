@@ -47,6 +47,7 @@ class AlertStore:
         def work(db: sqlite3.Connection) -> AlertState:
             merged = _merge(before, _load(db), after)
             _save(db, merged)
+            _close_orphans(db, merged, micros(now))
             put_mails(db, mails, micros(now))
             return merged
 
@@ -126,6 +127,18 @@ def _save(db: sqlite3.Connection, state: AlertState) -> None:
             if i.opened_us is not None
         ],
     )
+
+
+def _close_orphans(db: sqlite3.Connection, state: AlertState, now_us: int) -> None:
+    """End the incidents of rules that the settings no longer have: nobody will ever judge them again."""
+    known = {incident.id for incident in state.incidents()}
+    for number, body in db.execute("SELECT id, body FROM guardian_incident WHERE status != 'resolved'").fetchall():
+        if number not in known:
+            ended = replace(_INCIDENT.validate_json(body), status="resolved", resolved_us=now_us)
+            db.execute(
+                "UPDATE guardian_incident SET status = 'resolved', resolved_us = ?, body = ? WHERE id = ?",
+                (now_us, _INCIDENT.dump_json(ended).decode(), number),
+            )
 
 
 def _merge(before: AlertState, stored: AlertState, after: AlertState) -> AlertState:

@@ -21,6 +21,7 @@ from guardian.repository import StorageError
 from guardian.web import reports, usage
 from guardian.web.auth import SCHEDULER_HEADER, admin_verifier, require_admin_claims, require_scheduler_token
 from guardian.web.endpoint import HEADERS, Call, Endpoint, Refusal, answer, read_asked, read_body, refuse
+from guardian.web.links import action_routes
 from guardian.web.openapi import Document, describe
 
 log = logging.getLogger("guardian.web")
@@ -68,7 +69,10 @@ def create_app(application: Application, endpoints: Sequence[Endpoint] = ENDPOIN
         return respond
 
     starlette = Starlette(
-        routes=[Route(each.path, checked(each), methods=[each.method]) for each in endpoints],
+        routes=[
+            *(Route(each.path, checked(each), methods=[each.method]) for each in endpoints),
+            *action_routes(application),
+        ],
         middleware=[Middleware(DefaultHeaders)],
         exception_handlers={
             Refusal: _refused,

@@ -1,41 +1,25 @@
-"""Acting from a mail: signed, expiring links whose page shows one button. Opening one changes nothing.
+"""Acting from a mail: the page of a link shows one button. Opening it changes nothing.
 
 Mail scanners fetch every link, some of them with a browser; so only the POST of the button acts, and once.
 """
 
 from __future__ import annotations
 
-import secrets
-from dataclasses import dataclass
-from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from itsdangerous import BadData, URLSafeSerializer
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
-from guardian.alerting.actions import Action, edit_for, parse_action
+from guardian.alerting.actions import Action, edit_for
 from guardian.alerting.incidents import Incident
+from guardian.alerting.links import WORDS, BadLink, Link, read_link
 from guardian.alerting.store import AlertStore
 from guardian.application import Application
 from guardian.resources import templates_dir
 from guardian.web.endpoint import HEADERS
-
-LIFETIME = timedelta(days=7)
-"""How long a link of a mail works."""
-
-WORDS: dict[Action, str] = {
-    "acknowledge": "Acknowledge",
-    "silence-1h": "Silence for 1 hour",
-    "silence-8h": "Silence for 8 hours",
-    "silence-morning": "Silence until morning",
-    "fixed": "Mark as fixed",
-    "resolve": "Resolve",
-}
-"""What the buttons say."""
 
 _MEANING: dict[Action, str] = {
     "acknowledge": "No more reminders; you will hear when it is over.",
@@ -47,46 +31,9 @@ _MEANING: dict[Action, str] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Link:
-    """What a link means: an action on an incident by the person whom the mail was sent to."""
-
-    incident: str
-    action: Action
-    by: str
-    expires: int
-    nonce: str
-
-
-class BadLink(ValueError):
-    """The link cannot be used; the message is one sentence for the person who followed it."""
-
-
-def make_link(public_url: str, key: str, incident: str, action: Action, by: str, now: datetime) -> str:
-    """The address of an action, for one mail; works once, until `LIFETIME` from now."""
-    expires = int((now + LIFETIME).timestamp())
-    token = _serializer(key).dumps([incident, action, by, expires, secrets.token_urlsafe(9)])
-    return f"{public_url.rstrip('/')}/a/{token}"
-
-
-def read_link(key: str, token: str, now: datetime) -> Link:
-    """What the token of a link means. Raises BadLink where it was changed, or is too old."""
-    try:
-        incident, action, by, expires, nonce = _serializer(key).loads(token)
-        link = Link(str(incident), parse_action(action), str(by), int(expires), str(nonce))
-    except (BadData, ValueError, TypeError):
-        raise BadLink("This link is not one of ours, or was cut short: open it again from the mail.") from None
-    if link.expires < now.timestamp():
-        raise BadLink("This link is more than a week old: use the one of a newer mail, or 'guardian alerts'.")
-    return link
-
-
-def _serializer(key: str) -> URLSafeSerializer:
-    return URLSafeSerializer(key, salt="guardian.alert-action")
-
-
-def action_routes(app: Application, store: AlertStore) -> list[Route]:
+def action_routes(app: Application) -> list[Route]:
     """GET /a/{token}, a page that changes nothing, and its POST, which acts once."""
+    store = AlertStore(app.state)
     env = Environment(
         loader=FileSystemLoader(templates_dir() / "web"), autoescape=True, undefined=StrictUndefined, auto_reload=False
     )

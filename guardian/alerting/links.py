@@ -1,0 +1,62 @@
+"""Links of mails that act on an incident: signed, expiring, each with a number of its own so that it acts once."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from itsdangerous import BadData, URLSafeSerializer
+
+from guardian.alerting.actions import Action, parse_action
+
+LIFETIME = timedelta(days=7)
+"""How long a link of a mail works."""
+
+WORDS: dict[Action, str] = {
+    "acknowledge": "Acknowledge",
+    "silence-1h": "Silence for 1 hour",
+    "silence-8h": "Silence for 8 hours",
+    "silence-morning": "Silence until morning",
+    "fixed": "Mark as fixed",
+    "resolve": "Resolve",
+}
+"""What the buttons say."""
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """What a link means: an action on an incident by the person whom the mail was sent to."""
+
+    incident: str
+    action: Action
+    by: str
+    expires: int
+    nonce: str
+
+
+class BadLink(ValueError):
+    """The link cannot be used; the message is one sentence for the person who followed it."""
+
+
+def make_link(public_url: str, key: str, incident: str, action: Action, by: str, now: datetime) -> str:
+    """The address of an action, for one mail; works once, until `LIFETIME` from now."""
+    expires = int((now + LIFETIME).timestamp())
+    token = _serializer(key).dumps([incident, action, by, expires, secrets.token_urlsafe(9)])
+    return f"{public_url.rstrip('/')}/a/{token}"
+
+
+def read_link(key: str, token: str, now: datetime) -> Link:
+    """What the token of a link means. Raises BadLink where it was changed, or is too old."""
+    try:
+        incident, action, by, expires, nonce = _serializer(key).loads(token)
+        link = Link(str(incident), parse_action(action), str(by), int(expires), str(nonce))
+    except (BadData, ValueError, TypeError):
+        raise BadLink("This link is not one of ours, or was cut short: open it again from the mail.") from None
+    if link.expires < now.timestamp():
+        raise BadLink("This link is more than a week old: use the one of a newer mail, or 'guardian alerts'.")
+    return link
+
+
+def _serializer(key: str) -> URLSafeSerializer:
+    return URLSafeSerializer(key, salt="guardian.alert-action")
