@@ -10,7 +10,6 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from email.utils import parseaddr
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Literal
 from zoneinfo import ZoneInfo
@@ -22,6 +21,7 @@ from guardian.mail.service import EmailService
 from guardian.mail.transport import DeliveryError, Transport, UnknownOutcome
 from guardian.mail.transports import build_transports
 from guardian.repository import StorageError
+from guardian.setting_values import is_loopback
 from guardian.settings_file import SettingsError, load_settings, unknown_variables
 from guardian.state import Outgoing
 
@@ -131,17 +131,10 @@ def _api(api: ApiSettings) -> list[Finding]:
         found.append(Finding("api", "error", f"the key set {api.jwks} cannot be read: check api.jwks"))
     if api.scheduler_token is None:
         found.append(Finding("api", "ok", "no scheduler outside may call it, since api.scheduler_token is not set"))
-    if not _is_loopback(api.host):
+    if not is_loopback(api.host):
         text = f"{where}, without encryption: let only a proxy that speaks HTTPS reach it"
         found.append(Finding("api", "warning", text))
     return found or [Finding("api", "ok", where)]
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _no_smtp(settings: Settings) -> Finding:
@@ -154,7 +147,7 @@ async def _mail_server(smtp: SmtpSettings, sender: str) -> Finding:
         text = await probe_smtp(smtp, parseaddr(sender)[1])
     except DeliveryError as error:
         return Finding("mail", "error", str(error))
-    return Finding("mail", "ok" if smtp.security != "none" or _is_loopback(smtp.host) else "warning", text)
+    return Finding("mail", "ok" if smtp.security != "none" or is_loopback(smtp.host) else "warning", text)
 
 
 def _no_database(path: Path) -> Finding:

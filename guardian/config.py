@@ -36,6 +36,7 @@ from guardian.setting_values import (
     ScheduleText,
     SecretFile,
     ZoneName,
+    is_loopback,
     listed_schedules,
     local_path,
     smtp_table,
@@ -51,12 +52,23 @@ class SmtpSettings(Section):
     username: str | None = None
     password: SecretStr | None = None
     password_file: SecretFile | None = None
+    allow_plaintext: bool = False
+    """Whether `security = "none"` is meant for another machine too, such as a relay inside a private network."""
     timeout_seconds: float = Field(default=30, gt=0, le=300)
 
     @model_validator(mode="before")
     @classmethod
     def _of_url(cls, value: Any) -> Any:
         return smtp_table(value) if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _private(self) -> SmtpSettings:
+        if self.security == "none" and not self.allow_plaintext and not is_loopback(self.host):
+            raise ValueError(
+                f"security = 'none' would send mail unencrypted to {self.host!r}, another machine: "
+                "use 'starttls' or 'tls', or set allow_plaintext = true"
+            )
+        return self
 
     @model_validator(mode="after")
     def _whole_login(self) -> SmtpSettings:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from email.utils import parseaddr
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -138,6 +139,14 @@ LocalPath = Annotated[Path, AfterValidator(local_path)]
 LongSecret = Annotated[SecretStr, AfterValidator(_long_enough)]
 SecretFile = Annotated[Path, AfterValidator(local_path), AfterValidator(_secret_file)]
 LongSecretFile = Annotated[Path, AfterValidator(local_path), AfterValidator(_long_secret_file)]
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine by its very name: `localhost` (RFC 6761) or a loopback address."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host.lower().rstrip(".") == "localhost"
 
 
 def smtp_table(url: str) -> dict[str, Any]:

@@ -118,6 +118,21 @@ def test_an_url_of_no_mail_server_is_refused_without_being_repeated(problems, ur
     assert url not in problem.replace("smtp://user:password@smtp.example.com:587", "")
 
 
+@pytest.mark.parametrize("host", ["relay.example.com", "10.0.0.7", "localhost.example.com"])
+def test_mail_goes_unencrypted_to_another_machine_only_where_that_is_meant(load, problems, host):
+    server = f'[mail]\nsmtp = {{host = "{host}", security = "none"'
+    assert problems(f"{server}}}") == [
+        f"guardian.toml line 2: mail.smtp: security = 'none' would send mail unencrypted to '{host}', another machine: "
+        "use 'starttls' or 'tls', or set allow_plaintext = true"
+    ]
+    assert load(f"{server}, allow_plaintext = true}}").mail.smtp.allow_plaintext
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.8.0.1", "::1"])
+def test_mail_may_go_unencrypted_to_this_machine(load, host):
+    assert load(f'[mail]\nsmtp = {{host = "{host}", security = "none"}}').mail.smtp.host == host
+
+
 def test_a_variable_comes_before_the_file_and_can_change_a_part_of_a_table(load, monkeypatch):
     monkeypatch.setenv("GUARDIAN_MAIL__SMTP__PASSWORD", "from the environment")
     monkeypatch.setenv("GUARDIAN_TIMEZONE", "Europe/Paris")
