@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
-from http import HTTPStatus
 from typing import Any
 
 from guardian.repository import RecorderHealth, StorageStats
 from guardian.state_schema import micros, moment
 from guardian.summary import RouteTotals, Summary, TimelineBar, active_minutes, quantile_ms
+from tracker.error_text import reason_phrase
 from tracker.event import ANONYMOUS, Event
 
 ERRORS_PER_USER = 20
@@ -154,14 +154,6 @@ def latency(routes: Iterable[RouteTotals]) -> dict[str, float | None]:
             bins[slot] = bins.get(slot, 0) + number
     values = {name: quantile_ms(bins, q) for name, q in (("p50", 0.5), ("p95", 0.95), ("p99", 0.99))}
     return {name: None if value is None else round(value, 2) for name, value in values.items()}
-
-
-def reason_phrase(status: int) -> str:
-    """What HTTP calls a status (RFC 9110, 15), for people."""
-    try:
-        return HTTPStatus(status).phrase
-    except ValueError:
-        return "Server error" if status >= 500 else "Client error"
 
 
 def _totals(summary: Summary) -> dict[str, int]:

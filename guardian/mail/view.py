@@ -9,7 +9,8 @@ from zoneinfo import ZoneInfo
 
 from guardian.companions import Companion, Malformed
 from guardian.language import Language
-from guardian.report import all_failed, reason_phrase
+from guardian.report import all_failed
+from tracker.error_text import reason_phrase
 
 TOP_USERS, TOP_HELP, TOP_FEATURES, TOP_ERRORS = 10, 5, 8, 8
 HELP_ERRORS = 3
