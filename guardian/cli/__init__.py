@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import typer
 
-from guardian.cli import data, mails, reports, running, setup
+from guardian.cli import alerts, backtest, data, mails, reports, running, setup
 
 app = typer.Typer(
     name="guardian",
@@ -25,6 +25,8 @@ app.command("check", rich_help_panel=START)(setup.check)
 app.command("run", rich_help_panel=START)(running.run)
 app.command("report", rich_help_panel=LOOK)(reports.report)
 app.command("preview", rich_help_panel=LOOK)(reports.preview)
+app.add_typer(alerts.alerts, rich_help_panel=LOOK)
+app.command("backtest", rich_help_panel=LOOK)(backtest.backtest)
 app.command("send-test", rich_help_panel=MAIL)(setup.send_test)
 app.add_typer(mails.outbox, rich_help_panel=MAIL)
 app.command("cleanup", rich_help_panel=DATA)(data.cleanup)

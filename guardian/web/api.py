@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from guardian.application import Application
 from guardian.repository import StorageError
-from guardian.web import reports, usage
+from guardian.web import alerts, reports, usage
 from guardian.web.auth import SCHEDULER_HEADER, admin_verifier, require_admin_claims, require_scheduler_token
 from guardian.web.endpoint import HEADERS, Call, Endpoint, Refusal, answer, read_asked, read_body, refuse
 from guardian.web.links import action_routes
@@ -35,6 +35,7 @@ async def openapi(call: Call) -> dict[str, Any]:
 ENDPOINTS: tuple[Endpoint, ...] = (
     *usage.ENDPOINTS,
     *reports.ENDPOINTS,
+    *alerts.ENDPOINTS,
     Endpoint(method="GET", path="/openapi.json", run=openapi, answer=Document, access="public"),
 )
 

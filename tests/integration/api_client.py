@@ -8,6 +8,9 @@ from email import message_from_bytes, policy
 import httpx2
 import jwt
 
+from guardian.alerting.engine import AlertState
+from guardian.alerting.incidents import Incident, Memory
+from guardian.alerting.store import AlertStore
 from guardian.application import open_application
 from guardian.config import Settings
 from guardian.web import create_app
@@ -68,3 +71,13 @@ async def calling(application, headers=None):
 
 def mails(folder):
     return [message_from_bytes(path.read_bytes(), policy=policy.default) for path in sorted(folder.rglob("*.eml"))]
+
+
+async def open_incident(app, name="chat", **more):
+    """An incident of feature_down that fires, as the daemon would have left it."""
+    at_us = int(NOW.timestamp()) * 1_000_000
+    known = {"opened_us": at_us, "fired_us": at_us, "told_us": at_us, "thread": name, "thread_subject": "chat is down"}
+    incident = Incident(name, "feature_down", name, "critical", "open", since_us=at_us, **{**known, **more})
+    state = AlertState(at_us // 60_000_000, {"feature_down": Memory({name: incident})})
+    await AlertStore(app.state).commit(AlertState(), state, [], now=NOW)
+    return incident

@@ -18,7 +18,7 @@ from starlette.routing import Mount, Route
 from guardian.web import create_app
 from guardian.web.api import ENDPOINTS
 from guardian.web.openapi import describe
-from tests.integration.api_client import SCHEDULER, bearer, calling, opened
+from tests.integration.api_client import SCHEDULER, bearer, calling, open_incident, opened
 
 CALLS = [
     ("GET", "/api/usage/summary"),
@@ -29,6 +29,11 @@ CALLS = [
     ("GET", "/api/guardian/status"),
     ("GET", "/api/guardian/reports"),
     ("GET", "/api/guardian/reports/1"),
+    ("GET", "/api/guardian/alerts?open=true"),
+    ("POST", "/api/guardian/alerts/chat/acknowledge"),
+    ("POST", "/api/guardian/alerts/chat/silence"),
+    ("POST", "/api/guardian/alerts/chat/fixed"),
+    ("POST", "/api/guardian/alerts/chat/resolve"),
     ("GET", "/api/usage/users/bob@example.com/export"),
     ("DELETE", "/api/usage/users/bob@example.com"),
     ("POST", "/api/usage/cleanup"),
@@ -54,6 +59,7 @@ def template_of(document, method, path):
 @pytest.fixture
 async def client(tmp_path):
     async with opened(tmp_path) as app, calling(app, {**bearer(), **SCHEDULER}) as client:
+        await open_incident(app)
         yield client
 
 

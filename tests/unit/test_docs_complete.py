@@ -5,6 +5,7 @@ from pathlib import Path
 
 import typer
 
+from guardian.alerting.rules import KINDS, RuleBase
 from guardian.cli import app
 from guardian.config import setting_fields
 
@@ -23,6 +24,19 @@ def commands(command=None, path="guardian"):
 def test_every_setting_is_documented_and_no_other():
     documented = re.findall(r"^\| `([a-z_.]+)` \|", (DOCS / "configuration.md").read_text(), flags=re.MULTILINE)
     assert sorted(documented) == sorted(setting_fields())
+
+
+def test_every_kind_of_rule_is_documented_with_every_key_and_no_other():
+    text = (DOCS / "alerts.md").read_text()
+    common = set(RuleBase.model_fields) - {"name"}
+    common = {RuleBase.model_fields[name].alias or name for name in common}
+    shared = re.search(r"^## What every rule has\n(.*?)(?=^## )", text, flags=re.MULTILINE | re.DOTALL)[1]
+    assert set(re.findall(r"^\| `([a-z_]+)` \|", shared, flags=re.MULTILINE)) == common
+    assert re.findall(r"^### `([a-z_]+)`", text, flags=re.MULTILINE) == list(KINDS)
+    for kind, model in KINDS.items():
+        section = re.search(rf"^### `{kind}`\n(.*?)(?=^###? |\Z)", text, flags=re.MULTILINE | re.DOTALL)[1]
+        keys = set(re.findall(r"^\| `([a-z_]+)` \|", section, flags=re.MULTILINE))
+        assert keys == set(model.model_fields) - set(RuleBase.model_fields) - {"kind"}, kind
 
 
 def test_every_command_is_documented_and_no_other():

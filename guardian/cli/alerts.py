@@ -1,0 +1,135 @@
+"""`guardian alerts`: what fires, what fired, and what is done about it."""
+
+from __future__ import annotations
+
+import getpass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from guardian.cli.console import ConfigOption, JsonOption, local, out, printable, say_json, with_application
+
+if TYPE_CHECKING:
+    from guardian.alerting.actions import Action
+    from guardian.application import Application
+
+alerts = typer.Typer(name="alerts", help="Incidents: what fires, what fired, and what is done about it.")
+IncidentArgument = Annotated[str, typer.Argument(metavar="ID", help="The id that 'guardian alerts list' shows.")]
+_COLOURS = {"open": "red", "acknowledged": "yellow", "resolved": "green"}
+
+
+class Until(StrEnum):
+    """How long a silence lasts."""
+
+    one_hour = "1h"
+    eight_hours = "8h"
+    morning = "morning"
+
+
+@alerts.command("list")
+def list_(
+    open_only: Annotated[bool, typer.Option("--open", help="Only those that are not over.")] = False,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=10_000, help="At most so many, the newest.")] = 50,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List the newest incidents."""
+
+    async def read(app: Application) -> tuple[list[dict[str, Any]], str]:
+        from guardian.alerting.acting import told
+        from guardian.alerting.store import AlertStore
+
+        found = await AlertStore(app.state).incidents(open_only=open_only, limit=limit)
+        return [told(app, incident) for incident in found], app.settings.timezone
+
+    rows, zone = with_application(config, read)
+    if as_json:
+        say_json(rows)
+        return
+    from rich.markup import escape
+    from rich.table import Table
+
+    if not rows:
+        typer.echo("Nothing fires." if open_only else "No rule has fired.")
+        return
+    table = Table(box=None, header_style="dim", pad_edge=False)
+    for name in ("ID", "status", "what", "opened", "ended", "by"):
+        table.add_column(name, overflow="fold")
+    for row in rows:
+        opened, ended = (_moment(row[name], zone) for name in ("opened_at", "resolved_at"))
+        what, by = escape(printable(row["title"])), escape(printable(row["acknowledged_by"] or ""))
+        table.add_row(row["id"], f"[{_COLOURS[row['status']]}]{row['status']}[/]", what, opened, ended, by)
+    out().print(table)
+
+
+@alerts.command("show")
+def show(incident: IncidentArgument, config: ConfigOption = None, as_json: JsonOption = False) -> None:
+    """Show everything about one incident."""
+
+    async def read(app: Application) -> dict[str, Any]:
+        from guardian.alerting.acting import told
+        from guardian.alerting.store import AlertStore
+
+        found = await AlertStore(app.state).incident(incident)
+        if found is None:
+            raise ValueError(f"there is no incident {incident!r}: 'guardian alerts list' shows those there are")
+        return told(app, found)
+
+    row = with_application(config, read)
+    if as_json:
+        say_json(row)
+        return
+    for name, value in row.items():
+        if value not in (None, ""):
+            typer.echo(printable(f"{name}: {value}"))
+
+
+@alerts.command("ack")
+def ack(incident: IncidentArgument, config: ConfigOption = None) -> None:
+    """Take an incident on: no more reminders, but its end is told."""
+    _act("acknowledge", incident, config, "is acknowledged")
+
+
+@alerts.command("silence")
+def silence(
+    incident: IncidentArgument,
+    until: Annotated[Until, typer.Option("--until", help="For an hour, for eight, or until 08:00.")] = Until.one_hour,
+    config: ConfigOption = None,
+) -> None:
+    """Hear nothing more of an incident for a while; what still fires then is said at once."""
+    _act("silence-morning" if until is Until.morning else f"silence-{until.value}", incident, config, "is silenced")  # type: ignore[arg-type]
+
+
+@alerts.command("fixed")
+def fixed(
+    incident: Annotated[str | None, typer.Argument(metavar="[ID]", help="Without one: every open incident.")] = None,
+    config: ConfigOption = None,
+) -> None:
+    """Mark as fixed: from now on only new requests count. Call it after a deploy."""
+    _act("fixed", incident, config, "is judged by new requests only")
+
+
+@alerts.command("resolve")
+def resolve(incident: IncidentArgument, config: ConfigOption = None) -> None:
+    """End an incident, whatever its rule says; it opens again when the rule fires on new requests."""
+    _act("resolve", incident, config, "is over")
+
+
+def _act(action: Action, incident: str | None, config: Any, words: str) -> None:
+    async def do(app: Application) -> list[dict[str, Any]]:
+        from guardian.alerting.acting import act, told
+
+        return [told(app, each) for each in await act(app, action, incident, by=getpass.getuser())]
+
+    changed = with_application(config, do)
+    for row in changed:
+        typer.echo(printable(f"{row['id']} ({row['title']}) {words}."))
+    if not changed:
+        typer.echo("Nothing fires.")
+
+
+def _moment(iso: str | None, zone: str) -> str:
+    from datetime import datetime
+
+    return local(datetime.fromisoformat(iso) if iso else None, zone)

@@ -1,0 +1,115 @@
+"""The endpoints under /api/guardian/alerts: what fires, and what is done about it."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field
+
+from guardian.alerting.acting import act, told
+from guardian.alerting.actions import Action
+from guardian.alerting.store import AlertStore
+from guardian.web.endpoint import Asked, Call, Endpoint, Refusal
+
+
+class Which(Asked):
+    """Which incidents are listed."""
+
+    open: bool = Field(False, description="true for those only that are not over, or false")
+    limit: int = Field(100, ge=1, le=1000, description="a whole number from 1 to 1000")
+
+
+class One(Asked):
+    """One incident."""
+
+    id: str = Field(min_length=1, max_length=64, description="the id of an incident")
+
+
+class Silence(Asked):
+    """How long nothing is to be heard of an incident."""
+
+    until: Literal["1h", "8h", "morning"] = Field("1h", description='"1h", "8h" or "morning"')
+
+
+class Alert(BaseModel):
+    """An incident; times are ISO 8601 in UTC, null where there is none."""
+
+    id: str
+    title: str
+    rule: str
+    subject: str
+    severity: Literal["info", "warning", "critical"]
+    status: Literal["pending", "open", "acknowledged", "resolved"]
+    flapping: bool
+    acknowledged_by: str | None
+    value: float | None
+    peak: float | None
+    since: str
+    opened_at: str | None
+    last_good_at: str | None
+    resolved_at: str | None
+    silenced_until: str | None
+    fixed_at: str | None
+    told_at: str | None
+
+
+class Alerts(BaseModel):
+    """Incidents, the newest first."""
+
+    alerts: list[Alert]
+
+
+async def list_alerts(call: Call) -> dict[str, Any]:
+    """The incidents that opened, the newest first."""
+    found = await AlertStore(call.app.state).incidents(open_only=call.asked.open, limit=call.asked.limit)
+    return {"alerts": [told(call.app, incident) for incident in found]}
+
+
+async def acknowledge(call: Call) -> dict[str, Any]:
+    """Take an incident on: no more reminders, but its end is told."""
+    return await _done(call, "acknowledge")
+
+
+async def silence(call: Call) -> dict[str, Any]:
+    """Hear nothing more of an incident for a while; what still fires then is said at once."""
+    actions: dict[str, Action] = {"1h": "silence-1h", "8h": "silence-8h", "morning": "silence-morning"}
+    return await _done(call, actions[call.body.until])
+
+
+async def fixed(call: Call) -> dict[str, Any]:
+    """Mark as fixed: the rule counts only requests from now on."""
+    return await _done(call, "fixed")
+
+
+async def resolve(call: Call) -> dict[str, Any]:
+    """End an incident, whatever its rule says; it opens again when the rule fires on new requests."""
+    return await _done(call, "resolve")
+
+
+async def _done(call: Call, action: Action) -> dict[str, Any]:
+    if await AlertStore(call.app.state).incident(call.asked.id) is None:
+        raise Refusal(404, f"there is no incident {call.asked.id!r}: GET /api/guardian/alerts lists them")
+    by = str(call.claims.get("email") or call.claims.get("sub") or "an admin")[:320]
+    try:
+        [incident] = await act(call.app, action, call.asked.id, by=by)
+    except ValueError as error:
+        raise Refusal(409, str(error)) from None
+    return told(call.app, incident)
+
+
+_REFUSALS = {404: "There is no such incident.", 409: "It is over."}
+ENDPOINTS: tuple[Endpoint, ...] = (
+    Endpoint(method="GET", path="/api/guardian/alerts", run=list_alerts, answer=Alerts, asked=Which),
+    *(
+        Endpoint(
+            method="POST",
+            path=f"/api/guardian/alerts/{{id}}/{name}",
+            run=run,
+            answer=Alert,
+            asked=One,
+            body=Silence if name == "silence" else None,
+            refusals=_REFUSALS,
+        )
+        for name, run in (("acknowledge", acknowledge), ("silence", silence), ("fixed", fixed), ("resolve", resolve))
+    ),
+)

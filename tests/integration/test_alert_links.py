@@ -1,0 +1,114 @@
+"""Acting from a mail: opening a link changes nothing, its button acts once; and the same through the API."""
+
+import re
+from datetime import timedelta
+
+import pytest
+
+from guardian.alerting.actions import ACTIONS
+from guardian.alerting.links import LIFETIME, make_link
+from guardian.alerting.store import AlertStore
+from tests.integration.api_client import NOW, bearer, calling, open_incident, opened
+
+
+@pytest.fixture
+async def app(tmp_path):
+    async with opened(tmp_path) as app:
+        await open_incident(app)
+        yield app
+
+
+async def link(app, action="acknowledge", incident="chat", at=NOW):
+    url = make_link("http://guardian", await AlertStore(app.state).link_key(), incident, action, "ann@example.com", at)
+    return url.removeprefix("http://guardian")
+
+
+async def status(app):
+    incident = await AlertStore(app.state).incident("chat")
+    return incident.status, incident.acknowledged_by, incident.silenced_until_us, incident.fixed_us
+
+
+async def test_a_scanner_that_opens_every_link_changes_nothing(app):
+    before = await status(app)
+    async with calling(app) as scanner:
+        for action in ACTIONS:
+            path = await link(app, action)
+            for _ in range(3):
+                page = await scanner.get(path)
+                assert page.status_code == 200
+                assert page.text.count('<form method="post">') == 1
+            await scanner.head(path)
+            for target in re.findall(r'(?:href|src|action)="([^"]+)"', page.text):
+                await scanner.get(target)
+    assert await status(app) == before
+
+
+async def test_the_button_acts_once(app):
+    path = await link(app)
+    async with calling(app) as reader:
+        done = await reader.post(path)
+        assert (done.status_code, "<h1>Done</h1>" in done.text) == (200, True)
+        assert (await status(app))[:2] == ("acknowledged", "ann@example.com")
+        again = await reader.post(path)
+        assert again.status_code == 410
+        assert "This link has been used" in again.text
+
+
+@pytest.mark.parametrize(
+    ("action", "hours"), [("silence-1h", 1), ("silence-8h", 8), ("silence-morning", 19.5)]
+)  # 12:30 UTC
+async def test_a_silence_lasts_as_long_as_it_says(app, action, hours):
+    async with calling(app) as reader:
+        await reader.post(await link(app, action))
+    until = (NOW + timedelta(hours=hours)).timestamp() * 1_000_000
+    assert (await status(app))[2] == until
+
+
+async def test_marked_as_fixed_and_resolved(app):
+    async with calling(app) as reader:
+        await reader.post(await link(app, "fixed"))
+        assert (await status(app))[3] == NOW.timestamp() * 1_000_000
+        await reader.post(await link(app, "resolve"))
+        assert (await status(app))[0] == "resolved"
+        late = await reader.get(await link(app, "acknowledge"))
+        assert "It is over already" in late.text
+        assert "<form" not in late.text
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_a_link_that_was_changed_is_too_old_or_means_nothing_does_not_work(app, method):
+    good = await link(app)
+    old = await link(app, at=NOW - LIFETIME - timedelta(seconds=1))
+    async with calling(app) as reader:
+        for path in (good[:-3] + "AAA", old, "/a/nonsense", await link(app, incident="gone"), "/a/" + "x" * 5000):
+            answer = await reader.request(method, path)
+            assert answer.status_code == 410
+            assert "This link does not work" in answer.text
+    assert (await status(app))[0] == "open"
+
+
+async def test_pages_are_not_cached_framed_or_indexed(app):
+    async with calling(app) as reader:
+        headers = (await reader.get(await link(app))).headers
+    assert headers["cache-control"] == "no-store"
+    assert headers["referrer-policy"] == "no-referrer"
+    assert headers["x-robots-tag"] == "noindex"
+    assert "frame-ancestors 'none'" in headers["content-security-policy"]
+
+
+async def test_an_incident_is_listed_and_acted_on_through_the_api(app):
+    async with calling(app, bearer(email="bob@example.com")) as admin:
+        [listed] = (await admin.get("/api/guardian/alerts?open=true")).json()["alerts"]
+        assert (listed["id"], listed["title"], listed["status"]) == ("chat", "chat is down", "open")
+        assert (await admin.post("/api/guardian/alerts/chat/silence", json={"until": "soon"})).status_code == 422
+        silenced = (await admin.post("/api/guardian/alerts/chat/silence", json={"until": "8h"})).json()
+        assert silenced["silenced_until"] == "2026-03-02T20:30:00+00:00"
+        assert silenced["acknowledged_by"] == "bob@example.com"
+        assert (await admin.post("/api/guardian/alerts/chat/resolve")).json()["status"] == "resolved"
+        over = await admin.post("/api/guardian/alerts/chat/fixed")
+        assert (over.status_code, over.json()) == (
+            409,
+            {"error": "the incident 'chat' is over: there is nothing to do"},
+        )
+        assert (await admin.post("/api/guardian/alerts/none/fixed")).status_code == 404
+        assert (await admin.get("/api/guardian/alerts?open=true")).json() == {"alerts": []}
