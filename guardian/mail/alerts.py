@@ -104,7 +104,10 @@ class AlertWriter:
         lines = [f"{self._changed(b)}: {b.title}. {b.sentence}" for b in briefings]
         key = f"incident/{notice.thread}/{notice.form}-{notice.at_us}/{channel}"
         worst = _worst(briefings)
-        body = compose_channel(subject, "\n".join(lines), severity=worst, url=self.public_url)
+        over = all(b.ended is not None for b in briefings)
+        body = compose_channel(
+            subject, "\n".join(lines), severity=worst, url=self.public_url, thread=notice.thread, resolved=over
+        )
         return Outgoing(key, channel, body, "alert", channel, worst, subject)
 
     def _reply_to(self, briefings: Sequence[Briefing]) -> str | None:
@@ -209,7 +212,8 @@ class AlertWriter:
         )
         start, end = b.chart[0].start, b.chart[-1].start
         return {
-            "bars": bars if requests else [],
+            # Of one user's errors the app's traffic says nothing.
+            "bars": bars if requests and b.rule.kind != "user_burst" else [],
             "line": line,
             "alt": alt,
             "start": self.lang.clock(start, self.zone),

@@ -1,0 +1,157 @@
+"""What alert mails say: the whole text of one, the threads, the buttons, and hostile names."""
+
+import email
+from datetime import UTC, datetime, timedelta
+from email import policy
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from guardian.alerting.columns import MINUTE_US
+from guardian.alerting.engine import AlertState, Surroundings, advance
+from guardian.alerting.history import History
+from guardian.alerting.rules import parse_rule
+from guardian.language import language
+from guardian.mail.alerts import AlertWriter
+from tracker.event import Event, Failure
+
+START = datetime(2026, 3, 16, 9, 0, tzinfo=UTC)
+START_US = int(START.timestamp()) * 1_000_000
+ZURICH = ZoneInfo("Europe/Zurich")
+
+
+def events(*rows, feature="chat", user="ann{i}@example.com"):
+    """Events from (minute, number, status)."""
+    found = []
+    for minute, number, status in rows:
+        for i in range(number):
+            at_us = START_US + minute * MINUTE_US + (i + 1) * 1_000_000
+            failure = Failure("Boom", "Internal Server Error", "app.py:7 f") if status >= 400 else None
+            who = user.format(i=i % 3)
+            found.append(Event(at_us, who, f"/api/{feature}", "POST", feature, status, 9000, failure))
+    return found
+
+
+def mails(happened, minutes, *rules, link_key="k" * 32, admins=("admin@example.org",), **more):
+    """Every alert mail of so many minutes, parsed, with the thread subject kept as the daemon keeps it."""
+    around = Surroundings(tuple(rules), ZURICH, admins=len(admins))
+    writer = AlertWriter(
+        around=around, admins=admins, sender="Guardian <guardian@example.com>", lang=language(), zone=ZURICH,
+        public_url="https://guardian.example.com", link_key=link_key, **more,
+    )  # fmt: skip
+    history = History.of(happened, START_US, START_US + minutes * MINUTE_US)
+    state, found = AlertState(), []
+    for minute in range(1, minutes + 1):
+        snapshot = history.at(START_US // MINUTE_US + minute)
+        state, _, notices = advance(state, snapshot, around)
+        for notice in notices:
+            written = writer.compose(notice, snapshot, START + timedelta(minutes=minute, seconds=6))
+            found += [email.message_from_bytes(m.body, policy=policy.default) for m in written.messages]
+    return found
+
+
+def text(message):
+    return message.get_body(("plain",)).get_content().replace("\r\n", "\n")
+
+
+def html(message):
+    return message.get_body(("html",)).get_content()
+
+
+DOWN = parse_rule("feature_down", {"resolve_after": "2m", "window": "5m"}, critical_features=("chat",))
+OUTAGE = events((0, 5, 200), (8, 6, 503), *((m, 4, 200) for m in range(9, 16)))
+
+
+def test_the_mail_that_an_outage_opens_with():
+    opened, _ = mails(OUTAGE, 14, DOWN, link_key=None)
+    assert opened["Subject"] == "● chat is down – Guardian"
+    assert (
+        text(opened)
+        == """\
+chat is down
+============
+Opened. All 6 requests of the last 5 min failed.
+
+Since        Mon 16 Mar, 10:09
+Last good    Mon 16 Mar, 10:05
+Affected     3 users: ann0@example.com, ann1@example.com, ann2@example.com
+Happened     for the first time
+Where        chat (6 of 6)
+The rule     Every request of chat failed in 5 min: at least 5, of at least 2
+             users. Or none came for 1 h, where each earlier week had 20 or
+             more.
+
+Failed       ···································▇
+             04:09 – 09:59 · 6 of 11 requests failed in the last 6 hours
+
+--
+You get this because you are named in Guardian's configuration.
+"""
+    )
+
+
+def test_the_end_comes_in_the_same_thread_with_the_duration_and_without_buttons():
+    opened, resolved = mails(OUTAGE, 14, DOWN)
+    assert resolved["Subject"] == "Re: ● chat is down – Guardian"
+    assert resolved["In-Reply-To"] == resolved["References"] == opened["Message-ID"]
+    assert resolved["Message-ID"] != opened["Message-ID"]
+    assert "Resolved after 1 min" in text(resolved)
+    assert "guardian.example.com/a/" in text(opened)
+    assert "guardian.example.com/a/" not in text(resolved) + html(resolved)
+
+
+def test_each_recipient_has_buttons_of_their_own():
+    both = mails(OUTAGE, 9, DOWN, admins=("a@example.org", "b@example.org"))
+    assert [m["To"] for m in both] == ["a@example.org", "b@example.org"]
+    links = [{word for word in text(m).split() if "/a/" in word} for m in both]
+    assert [len(each) for each in links] == [5, 5]
+    assert not links[0] & links[1]
+
+
+def test_two_that_open_together_come_in_one_mail():
+    rate = parse_rule("error_rate", {"min_requests": 5})
+    [both] = mails(OUTAGE, 9, DOWN, rate)
+    assert both["Subject"] == "● 2 alerts: chat is down, … – Guardian"
+    assert "chat is down\n------------\n" in text(both)
+    assert "Error rate above 10 %" in text(both)
+
+
+def test_an_alert_about_one_user_lists_their_steps_and_can_be_answered():
+    burst = parse_rule("user_burst", {})
+    steps = events((0, 2, 200), user="rosa@example.com") + events(
+        (1, 5, 413), feature="upload", user="rosa@example.com"
+    )
+    [mail] = mails(steps, 3, burst)
+    assert mail["Subject"] == "⚠ rosa@example.com keeps meeting errors – Guardian"
+    assert mail["Reply-To"] == "rosa@example.com"
+    assert "WHAT THEY WERE DOING\n10:00  200  chat\n10:00  200  chat\n10:01  413  upload\n" in text(mail)
+    assert "upload (5 of 5)" in text(mail)
+    [mail] = mails(steps, 3, burst, support_email="support@example.com")
+    assert mail["Reply-To"] == "support@example.com"
+
+
+@pytest.mark.parametrize(
+    "name", ["<script>alert(1)</script>", "=?utf-8?q?a=0ABcc:_x@y?=", "a\r\nBcc: x@y", "x" * 200, "%(n)s {{ 7*7 }}"]
+)
+def test_a_hostile_feature_is_only_text(name):
+    rule = parse_rule("feature_down", {"features": [name], "min_users": 1})
+    [mail] = mails(events((0, 6, 500), feature=name), 2, rule)
+    assert mail["Bcc"] is None
+    assert "<script>" not in html(mail)
+    assert "49" not in str(mail["Subject"])
+    assert "\n" not in str(mail["Subject"])
+
+
+def test_every_kind_of_rule_can_be_said():
+    from guardian.alerting.incidents import Incident
+    from guardian.alerting.rules import KINDS
+    from guardian.alerting.wording import rule_in_words, sentence, title
+
+    for kind in KINDS:
+        rule = parse_rule(kind, {}, critical_features=("chat",))
+        incident = Incident("i", kind, "chat", "warning", "open", since_us=START_US, value=0.5)
+        counts = History.of([], START_US, START_US + MINUTE_US).at(START_US // MINUTE_US).counts(60)
+        said = [title(rule, "chat", language()), sentence(rule, incident, counts, language())]
+        said.append(rule_in_words(rule, language()))
+        assert all(said), kind
+        assert not [words for words in said if "%(" in words], kind
