@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+from guardian.mail.message import one_line
 
 MAX_BYTES = 1_000_000
 MAX_ITEMS = 20
@@ -52,6 +54,13 @@ class Companion:
     logs: tuple[str, ...]
     more: int = 0
 
+    def shortened(self, most: int) -> Companion:
+        """The same with at most so many items of each kind."""
+        kinds = ("recommendations", "errors", "patterns", "logs")
+        cut = {kind: getattr(self, kind)[:most] for kind in kinds}
+        left_out = sum(len(getattr(self, kind)) - len(cut[kind]) for kind in kinds)
+        return replace(self, **cut, summary=self.summary[:most], more=self.more + left_out)
+
 
 @dataclass(frozen=True, slots=True)
 class Malformed:
@@ -96,7 +105,7 @@ def read_companion(name: str, data: Any) -> Companion | Malformed:
     shown = (recommendations, errors, patterns, logs)
     return Companion(
         name=name,
-        title=name.removesuffix(".json").replace("_", " ").strip().capitalize(),
+        title=one_line(name.removesuffix(".json").replace("_", " ")).capitalize(),
         status=status,
         grave=STATUSES[status],
         timestamp=_text(data.get("timestamp", "")),
@@ -150,4 +159,5 @@ def _text(value: Any) -> str:
 
 
 def _clip(text: str) -> str:
+    text = one_line(text[: 4 * MAX_TEXT])
     return text if len(text) <= MAX_TEXT else text[: MAX_TEXT - 1] + "…"

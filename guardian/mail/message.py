@@ -97,14 +97,18 @@ def check_address(text: str) -> str:
     return text
 
 
+def one_line(text: str) -> str:
+    """The text on one line, without control characters, marks that turn text round, and lone surrogates."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
+
+
 def clean_line(text: str) -> str:
-    """The text on one line, without control characters and lone surrogates.
+    """The text on one line, fit for a header.
 
     `=?` is pulled apart: Python 3.11.7 decodes an encoded word in a value that it is given, line breaks and all
     (CVE-2024-6923), and writes what follows them as headers.
     """
-    line = "".join(c if c.isprintable() else " " for c in text).replace("=?", "= ?")
-    return " ".join(line.split())
+    return " ".join(one_line(text).replace("=?", "= ?").split())
 
 
 def _mailbox(text: str) -> tuple[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from functools import cache
+from textwrap import fill
 from typing import Any
 
 import css_inline
@@ -16,7 +17,7 @@ from guardian.resources import templates_dir
 @cache
 def environment() -> Environment:
     """The templates of mails. Everything but .txt is escaped; a name that is not given is an error."""
-    return Environment(
+    found = Environment(
         loader=FileSystemLoader(templates_dir() / "mail"),
         autoescape=lambda name: name is None or not name.endswith(".txt"),
         undefined=StrictUndefined,
@@ -24,6 +25,18 @@ def environment() -> Environment:
         lstrip_blocks=True,
         auto_reload=False,
     )
+    found.filters.update(cut=cut, flow=flow)
+    return found
+
+
+def cut(text: str, width: int) -> str:
+    """The text in at most so many characters, for a column of plain text."""
+    return text if len(text) <= width else text[: width - 1] + "…"
+
+
+def flow(text: str, hang: int = 0) -> str:
+    """The text in lines of at most 78 characters; all but the first begin with `hang` blanks."""
+    return fill(text, 78, subsequent_indent=" " * hang, break_on_hyphens=False)
 
 
 def render(name: str, lang: Language, **values: Any) -> tuple[str, str]:
@@ -32,7 +45,7 @@ def render(name: str, lang: Language, **values: Any) -> tuple[str, str]:
     # Macros are imported without the caller's values, so what they all need is global.
     html = environment().get_template(f"{name}.html").render(given)
     text = environment().get_template(f"{name}.txt").render(given)
-    return inlined(html), re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
+    return inlined(html), re.sub(r"\n{3,}", "\n\n", re.sub(r" +\n", "\n", text)).strip() + "\n"
 
 
 def inlined(html: str) -> str:

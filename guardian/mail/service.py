@@ -18,6 +18,11 @@ from guardian.mail.transport import DeliveryError, Transport
 from guardian.mail.view import report_view
 from guardian.state import Outgoing
 
+MAX_BYTES = 100_000
+"""Gmail shows no more than the first 102 kB of a mail's HTML."""
+ITEMS = (20, 10, 5, 3, 1, 0)
+"""How many items of each kind a companion report shows: the first number with which the mail is small enough."""
+
 
 def _utc_now() -> datetime:
     return datetime.now(UTC)
@@ -69,8 +74,12 @@ class EmailService:
         """The report mail for one recipient. `next_report` is (when it goes out, (start, end) of what it covers)."""
         usage = reports.get("usage_stats")
         companions = [_companion(name, value) for name, value in reports.items() if name != "usage_stats"]
-        view = report_view(usage, companions, lang=self.language, zone=self.zone, next_report=next_report)
-        html, text = render("guardian_report_email", self.language, view=view, usage_stats=usage)
+        for most in ITEMS:
+            shown = [each.shortened(most) if isinstance(each, Companion) else each for each in companions]
+            view = report_view(usage, shown, lang=self.language, zone=self.zone, next_report=next_report)
+            html, text = render("guardian_report_email", self.language, view=view, usage_stats=usage)
+            if len(html.encode(errors="replace")) < MAX_BYTES:
+                break
         return self._outgoing(to_email, view["subject"], html, text, key=key, kind="report", severity=view["grave"])
 
     def compose_test(self, to_email: str, *, key: str) -> Outgoing:

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from guardian.companions import Companion, Malformed
 from guardian.language import Language
+from guardian.mail.changes import figures, moved, short
 from guardian.report import all_failed
 from tracker.error_text import reason_phrase
 
 TOP_USERS, TOP_HELP, TOP_FEATURES, TOP_ERRORS = 10, 5, 8, 8
 HELP_ERRORS = 3
 """Who needs help is shown with so many of the newest errors."""
-MAX_NAME = 120
-_GRAVITY = {"OK": 0, "UNKNOWN": 1, "WARNING": 2, "CRITICAL": 3}
+MAX_COMPANIONS = 12
+_GRAVITY = {"OK": 0, "WARNING": 1, "CRITICAL": 2}
 
 
 def report_view(
@@ -27,32 +29,34 @@ def report_view(
     zone: ZoneInfo,
     next_report: tuple[datetime, Any] | None = None,
 ) -> dict[str, Any]:
-    """Everything that the templates print. `report` None means a mail of companion reports only."""
-    good = [each for each in companions if isinstance(each, Companion)]
-    broken = [each for each in companions if isinstance(each, Malformed)]
+    """Everything that the templates print. `report` None means a mail of companion reports only.
+
+    The status of the whole, OK, WARNING or CRITICAL, is the worst of all parts. A companion that is UNKNOWN or that
+    cannot be read counts as WARNING: nobody can say that it is well.
+    """
     usage = report_part(report, lang, zone) if report is not None else None
-    grave = max([usage["grave"] if usage else "OK", *(each.grave for each in good)], key=lambda g: _GRAVITY[g])
-    worst = next((each for each in good if each.grave == grave), None)
-    if usage and (usage["grave"] == grave or worst is None):
+    others = sorted(
+        (_summarised(each, lang) for each in companions), key=lambda o: (-_GRAVITY[o["counts"]], o["title"])
+    )
+    grave = max([usage["grave"] if usage else "OK", *(o["counts"] for o in others)], key=lambda g: _GRAVITY[g])
+    if usage and (usage["grave"] == grave or not others):
         headline = usage["headline"]
-    elif worst is not None and grave != "OK":
-        headline = lang("%(name)s reports %(status)s.", name=worst.title, status=worst.status)
+    elif grave != "OK":
+        headline = others[0]["sentence"]
     else:
         headline = lang("All is well.")
+    good = [each for each in companions if isinstance(each, Companion)]
+    good.sort(key=lambda each: (-_GRAVITY[_counts(each)], each.title))
     view: dict[str, Any] = {
-        **(usage or dict.fromkeys(_USAGE_KEYS, ())),
+        **(usage or {"period": "", "day": "", "figures": (), "privacy": ""}),
         "grave": grave,
         "headline": headline,
-        "companions": good,
-        "malformed": broken,
-        "chart": None,
-        "quiet": (),
-        "incidents": (),
-        "unsubscribe": None,
-        "next_report": None,
+        "others": others[:MAX_COMPANIONS],
+        "more_others": max(0, len(others) - MAX_COMPANIONS),
+        "companions": [replace(c, timestamp=_moment(c.timestamp, lang, zone)) for c in good[:MAX_COMPANIONS]],
+        "malformed": [each for each in companions if isinstance(each, Malformed)][:MAX_COMPANIONS],
+        "next_report": "",
     }
-    if usage is None:
-        view.update(period="", day="", privacy="")
     if next_report is not None:
         at, covers = next_report
         view["next_report"] = lang(
@@ -60,13 +64,37 @@ def report_view(
             at=lang.moment(at, zone),
             span=lang.span(covers[0], covers[1], zone),
         )
-    mark = {"OK": "", "WARNING": "⚠ ", "CRITICAL": "● ", "UNKNOWN": ""}[grave]
+    mark = {"OK": "", "WARNING": "⚠ ", "CRITICAL": "● "}[grave]
     view["subject"] = f"{mark}{headline.rstrip('.')} – Guardian"
     view["preheader"] = " · ".join(f"{f['label']} {f['value']}" for f in view["figures"][:3]) or headline
     return view
 
 
-_USAGE_KEYS = ("figures", "moved", "errors", "help", "features", "users", "more_users")
+def _counts(companion: Companion) -> str:
+    return "WARNING" if companion.grave == "UNKNOWN" else companion.grave
+
+
+def _summarised(each: Companion | Malformed, lang: Language) -> dict[str, str]:
+    """One companion as the executive summary shows it; `counts` is what it adds to the status of the whole."""
+    if isinstance(each, Malformed):
+        name = short(each.name)
+        sentence = lang("%(name)s could not be shown: %(why)s.", name=name, why=each.reason)
+        return {
+            "title": name,
+            "status": lang("unreadable"),
+            "grave": "UNKNOWN",
+            "counts": "WARNING",
+            "sentence": sentence,
+        }
+    sentence = lang("%(name)s reports %(status)s.", name=short(each.title), status=each.status)
+    counts = _counts(each)
+    return {
+        "title": short(each.title),
+        "status": each.status,
+        "grave": each.grave,
+        "counts": counts,
+        "sentence": sentence,
+    }
 
 
 def report_part(report: Mapping[str, Any], lang: Language, zone: ZoneInfo) -> dict[str, Any]:
@@ -76,15 +104,16 @@ def report_part(report: Mapping[str, Any], lang: Language, zone: ZoneInfo) -> di
     return {
         "grave": status,
         "headline": headline(report, status, lang),
-        "period": lang.span(start, end, zone),
+        "period": f"{lang.span(start, end, zone)} ({zone.key})",
         "day": lang.day(end, zone),
-        "figures": _figures(report, lang),
+        "figures": figures(report, lang),
         "moved": moved(report, lang),
         "errors": _errors(report, lang),
         "help": _help(report, lang, zone),
         "features": _features(report, lang),
         "users": [_user(user, lang) for user in _by_requests(report["users"])[:TOP_USERS]],
         "more_users": _more(len(report["users"]) - TOP_USERS, lang),
+        "anonymous": _anonymous(report.get("anonymous"), lang),
         "privacy": _privacy(report.get("privacy"), lang, zone),
     }
 
@@ -97,94 +126,13 @@ def headline(report: Mapping[str, Any], status: str, lang: Language) -> str:
     users = lang.plural("%(n)s person used the app", "%(n)s people used the app", report["active_users"])
     down = [f for f in report.get("features", ()) if report.get("status_reason") == all_failed(f)]
     if status == "CRITICAL" and down:
-        return lang("%(feature)s failed for everyone.", feature=_short(down[0]["name"]))
+        return lang("%(feature)s failed for everyone.", feature=short(down[0]["name"]))
     if not errors:
         return lang("%(users)s, and nothing failed.", users=users)
     share = lang.percent(errors / requests)
     if status == "OK":
         return lang("%(users)s; %(share)s of the requests failed.", users=users, share=share)
     return lang("%(share)s of the requests failed.", share=share)
-
-
-def _figures(report: Mapping[str, Any], lang: Language) -> list[dict[str, str]]:
-    before = report.get("previous") or {}
-    requests, errors = report["total_requests"], report["total_errors"]
-    rate = errors / requests if requests else 0.0
-    old_requests = before.get("total_requests", 0)
-    old_rate = before.get("total_errors", 0) / old_requests if old_requests else None
-    latency = (report.get("latency_ms") or {}).get("p95")
-    figures = [
-        _figure(lang("Active users"), report["active_users"], before.get("active_users"), lang),
-        _figure(lang("Requests"), requests, before.get("total_requests"), lang),
-        {
-            "label": lang("Failed"),
-            "value": lang.percent(rate),
-            "change": "" if old_rate is None else lang("before: %(share)s", share=lang.percent(old_rate)),
-            "tone": "" if old_rate is None else _tone(rate - old_rate, 0.01),
-        },
-    ]
-    if latency is not None:
-        value = lang.milliseconds(latency)
-        figures.append({"label": lang("95 % within"), "value": value, "change": "", "tone": ""})
-    return figures
-
-
-def _figure(label: str, now: int, before: int | None, lang: Language) -> dict[str, str]:
-    change = "" if before is None else lang("before: %(n)s", n=lang.number(before))
-    return {"label": label, "value": lang.number(now), "change": change, "tone": ""}
-
-
-def _tone(difference: float, least: float) -> str:
-    return "worse" if difference > least else "better" if difference < -least else ""
-
-
-def moved(report: Mapping[str, Any], lang: Language) -> list[str]:
-    """What changed against the period before, in sentences, the gravest first; at most four."""
-    before = report.get("previous")
-    if not before or not before.get("total_requests") or not report["total_requests"]:
-        return []
-    found: list[tuple[float, str]] = []
-    old_errors = before.get("error_breakdown", {})
-    for code, count in report["error_breakdown"].items():
-        old = old_errors.get(code, 0)
-        rise = (count / report["total_requests"]) / (max(old, 0.5) / before["total_requests"])
-        name = f"{code} {reason_phrase(int(code))}"
-        if count >= 5 and old == 0:
-            text = lang.plural("%(what)s is new: once.", "%(what)s is new: %(n)s times.", count, what=name)
-            found.append((10 + count, text))
-        elif count >= 5 and rise >= 2:
-            text = lang(
-                "%(what)s came %(times)s× as often as before: %(now)s against %(old)s.",
-                what=name, times=lang.number(rise, 1), now=lang.number(count), old=lang.number(old),
-            )  # fmt: skip
-            found.append((rise, text))
-    found += _moved_features(report, before, lang)
-    return [text for _, text in sorted(found, key=lambda pair: (-pair[0], pair[1]))[:4]]
-
-
-def _moved_features(
-    report: Mapping[str, Any], before: Mapping[str, Any], lang: Language
-) -> Iterable[tuple[float, str]]:
-    old = {feature["name"]: feature["count"] for feature in before.get("top_features", ())}
-    for feature in report.get("features", ()):
-        name, count, failed = feature["name"], feature["requests"], feature["errors"]
-        if count >= 10 and failed / count >= 0.25 and name != "(unmatched)":
-            text = lang(
-                "%(feature)s fails often: %(bad)s of %(all)s requests.",
-                feature=_short(name), bad=lang.number(failed), all=lang.number(count),
-            )  # fmt: skip
-            yield 20 * failed / count, text
-        if old.get(name, 0) >= 20 and count >= 2 * old[name]:
-            times = lang.number(count / old[name], 1)
-            yield 1, lang("%(feature)s was used %(times)s× as much as before.", feature=_short(name), times=times)
-    now = {feature["name"]: feature["requests"] for feature in report.get("features", ())}
-    for name, count in old.items():
-        if count >= 20 and now.get(name, 0) <= count / 3 and report.get("features"):
-            text = lang(
-                "%(feature)s was used less: %(now)s requests against %(old)s.",
-                feature=_short(name), now=lang.number(now.get(name, 0)), old=lang.number(count),
-            )  # fmt: skip
-            yield 1.5, text
 
 
 def _errors(report: Mapping[str, Any], lang: Language) -> list[dict[str, Any]]:
@@ -198,16 +146,23 @@ def _errors(report: Mapping[str, Any], lang: Language) -> list[dict[str, Any]]:
 
 def _help(report: Mapping[str, Any], lang: Language, zone: ZoneInfo) -> list[dict[str, Any]]:
     """The users with most errors: those with 3 or more, or for whom half of the requests failed."""
-    rows = []
-    for user in report["users"]:
-        errors, requests = user["errors_count"], user["requests_count"]
-        if errors < 3 and not (errors and errors * 2 >= requests):
-            continue
-        summary = lang("%(bad)s of %(all)s requests failed", bad=lang.number(errors), all=lang.number(requests))
-        newest = _grouped(user["errors"], lang, zone)
-        rows.append((errors, {"email": _short(user["email"]), "summary": summary, "errors": newest}))
-    rows.sort(key=lambda row: (-row[0], row[1]["email"]))
-    return [row for _, row in rows[:TOP_HELP]]
+    needy = [
+        user
+        for user in report["users"]
+        if user["errors_count"] >= 3 or (user["errors_count"] and user["errors_count"] * 2 >= user["requests_count"])
+    ]
+    needy.sort(key=lambda user: (-user["errors_count"], user["email"]))
+    return [
+        {
+            "email": short(user["email"]),
+            "summary": lang(
+                "%(bad)s of %(all)s requests failed",
+                bad=lang.number(user["errors_count"]), all=lang.number(user["requests_count"]),
+            ),
+            "errors": _grouped(user["errors"], lang, zone),
+        }
+        for user in needy[:TOP_HELP]
+    ]  # fmt: skip
 
 
 def _grouped(errors: Sequence[Mapping[str, Any]], lang: Language, zone: ZoneInfo) -> list[dict[str, Any]]:
@@ -222,9 +177,9 @@ def _grouped(errors: Sequence[Mapping[str, Any]], lang: Language, zone: ZoneInfo
     return [
         {
             "time": lang.clock(_time(last[key]), zone),
-            "endpoint": _short(key[0]),
+            "endpoint": short(key[0]),
             "code": key[1],
-            "text": _short(key[2].removesuffix(": Internal Server Error"))
+            "text": short(key[2].removesuffix(": Internal Server Error"))
             + (f" ({kinds[key]}×)" if kinds[key] > 1 else ""),
         }
         for key in newest
@@ -232,17 +187,19 @@ def _grouped(errors: Sequence[Mapping[str, Any]], lang: Language, zone: ZoneInfo
 
 
 def _features(report: Mapping[str, Any], lang: Language) -> list[dict[str, Any]]:
-    failed = {feature["name"]: feature["errors"] for feature in report.get("features", ())}
+    known = {feature["name"]: feature for feature in report.get("features", ())}
     most = max((feature["count"] for feature in report["top_features"]), default=1)
     rows = []
     for feature in report["top_features"][:TOP_FEATURES]:
-        bad = failed.get(feature["name"], 0)
+        more = known.get(feature["name"], {"errors": 0, "latency_ms": {"p95": None}})
+        bad, p95 = more["errors"], more["latency_ms"]["p95"]
         rows.append(
             {
-                "name": _short(feature["name"]),
+                "name": short(feature["name"]),
                 "count": lang.number(feature["count"]),
                 "share": feature["count"] / most,
                 "failed": lang.plural("%(n)s failed", "%(n)s failed", bad) if bad else "",
+                "speed": "" if p95 is None else lang("95 %% within %(time)s", time=lang.milliseconds(p95)),
             }
         )
     return rows
@@ -255,8 +212,8 @@ def _by_requests(users: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
 def _user(user: Mapping[str, Any], lang: Language) -> dict[str, Any]:
     used = user["features_used"]
     return {
-        "email": _short(user["email"]),
-        "features": _short(", ".join(used[:4])) + (f" +{len(used) - 4}" if len(used) > 4 else ""),
+        "email": short(user["email"]),
+        "features": short(", ".join(used[:4])) + (f" +{len(used) - 4}" if len(used) > 4 else ""),
         "requests": lang.number(user["requests_count"]),
         "errors": lang.number(user["errors_count"]),
         "any_error": user["errors_count"] > 0,
@@ -272,6 +229,15 @@ def _more(number: int, lang: Language) -> str:
         "and %(n)s more people; the whole list is in usage_report.json.",
         number,
     )
+
+
+def _anonymous(totals: Mapping[str, int] | None, lang: Language) -> str:
+    if not totals or not totals["requests_count"]:
+        return ""
+    return lang(
+        "Not signed in: %(n)s requests, of which %(bad)s failed.",
+        n=lang.number(totals["requests_count"]), bad=lang.number(totals["errors_count"]),
+    )  # fmt: skip
 
 
 def _privacy(receipt: Mapping[str, Any] | None, lang: Language, zone: ZoneInfo) -> str:
@@ -292,9 +258,13 @@ def _privacy(receipt: Mapping[str, Any] | None, lang: Language, zone: ZoneInfo) 
     return text
 
 
-def _short(text: str) -> str:
-    """At most 120 characters: a name may be as long as a client or an author likes."""
-    return text if len(text) <= MAX_NAME else text[: MAX_NAME - 1] + "…"
+def _moment(text: str, lang: Language, zone: ZoneInfo) -> str:
+    """A companion's time in the reader's zone, where it is an ISO time with an offset; else as it is written."""
+    try:
+        when = _time(text)
+    except ValueError:
+        return text
+    return text if when.tzinfo is None else lang.moment(when, zone)
 
 
 def _time(iso: str) -> datetime:

@@ -1,0 +1,106 @@
+"""Key figures beside those of the period before, and what moved between the two, in sentences. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from guardian.language import Language
+from guardian.mail.message import one_line
+from tracker.error_text import reason_phrase
+
+MAX_NAME = 120
+
+
+def figures(report: Mapping[str, Any], lang: Language) -> list[dict[str, str]]:
+    """The key figures: `label`, `value`, `change` (empty without a period before), `tone` (worse, better or empty)."""
+    before = report.get("previous") or {}
+    requests, errors = report["total_requests"], report["total_errors"]
+    rate = errors / requests if requests else 0.0
+    old_requests = before.get("total_requests", 0)
+    old_rate = before.get("total_errors", 0) / old_requests if old_requests else None
+    latency = (report.get("latency_ms") or {}).get("p95")
+    found = [
+        _figure(lang("Active users"), report["active_users"], before.get("active_users"), lang),
+        _figure(lang("Requests"), requests, before.get("total_requests"), lang),
+        {
+            "label": lang("Failed"),
+            "value": lang.percent(rate),
+            "change": "" if old_rate is None else _change(rate, old_rate, lang.percent(old_rate), lang),
+            "tone": "" if old_rate is None else _tone(rate - old_rate, 0.01),
+        },
+    ]
+    if latency is not None:
+        value = lang.milliseconds(latency)
+        found.append({"label": lang("95 % within"), "value": value, "change": "", "tone": ""})
+    return found
+
+
+def _figure(label: str, now: int, before: int | None, lang: Language) -> dict[str, str]:
+    change = "" if before is None else _change(now, before, lang.number(before), lang)
+    return {"label": label, "value": lang.number(now), "change": change, "tone": ""}
+
+
+def _change(now: float, before: float, shown: str, lang: Language) -> str:
+    if now == before:
+        return lang("as before")
+    return lang("↑ from %(before)s", before=shown) if now > before else lang("↓ from %(before)s", before=shown)
+
+
+def _tone(difference: float, least: float) -> str:
+    return "worse" if difference > least else "better" if difference < -least else ""
+
+
+def moved(report: Mapping[str, Any], lang: Language) -> list[str]:
+    """What changed against the period before, in sentences, the gravest first; at most four."""
+    before = report.get("previous")
+    if not before or not before.get("total_requests") or not report["total_requests"]:
+        return []
+    found: list[tuple[float, str]] = []
+    old_errors = before.get("error_breakdown", {})
+    for code, count in report["error_breakdown"].items():
+        old = old_errors.get(code, 0)
+        rise = (count / report["total_requests"]) / (max(old, 0.5) / before["total_requests"])
+        name = f"{code} {reason_phrase(int(code))}"
+        if count >= 5 and old == 0:
+            text = lang.plural("%(what)s is new: once.", "%(what)s is new: %(n)s times.", count, what=name)
+            found.append((10 + count, text))
+        elif count >= 5 and rise >= 2:
+            text = lang(
+                "%(what)s came %(times)s× as often as before: %(now)s against %(old)s.",
+                what=name, times=lang.number(rise, 1), now=lang.number(count), old=lang.number(old),
+            )  # fmt: skip
+            found.append((rise, text))
+    found += _moved_features(report, before, lang)
+    return [text for _, text in sorted(found, key=lambda pair: (-pair[0], pair[1]))[:4]]
+
+
+def _moved_features(
+    report: Mapping[str, Any], before: Mapping[str, Any], lang: Language
+) -> Iterable[tuple[float, str]]:
+    old = {feature["name"]: feature["count"] for feature in before.get("top_features", ())}
+    for feature in report.get("features", ()):
+        name, count, failed = feature["name"], feature["requests"], feature["errors"]
+        if count >= 10 and failed / count >= 0.25 and name != "(unmatched)":
+            text = lang(
+                "%(feature)s fails often: %(bad)s of %(all)s requests.",
+                feature=short(name), bad=lang.number(failed), all=lang.number(count),
+            )  # fmt: skip
+            yield 20 * failed / count, text
+        if old.get(name, 0) >= 20 and count >= 2 * old[name]:
+            times = lang.number(count / old[name], 1)
+            yield 1, lang("%(feature)s was used %(times)s× as much as before.", feature=short(name), times=times)
+    now = {feature["name"]: feature["requests"] for feature in report.get("features", ())}
+    for name, count in old.items():
+        if count >= 20 and now.get(name, 0) <= count / 3 and report.get("features"):
+            text = lang(
+                "%(feature)s was used less: %(now)s requests against %(old)s.",
+                feature=short(name), now=lang.number(now.get(name, 0)), old=lang.number(count),
+            )  # fmt: skip
+            yield 1.5, text
+
+
+def short(text: str) -> str:
+    """A name on one line, of at most 120 characters: a client or an author may have made it as long as they liked."""
+    line = one_line(text[: 4 * MAX_NAME])
+    return line if len(line) <= MAX_NAME else line[: MAX_NAME - 1] + "…"

@@ -1,0 +1,95 @@
+"""The report mail in a real Chromium: on a phone and on a desk, by day and by night."""
+
+import email
+import shutil
+from datetime import timedelta
+from email import policy
+from itertools import product
+
+import pytest
+from playwright.async_api import async_playwright
+
+from guardian.mail.service import EmailService
+from tests.unit import report_samples as samples
+
+pytestmark = pytest.mark.needs_chromium
+COMPANIONS = {"prod_report.json": samples.COMPANION, "docs_report.json": {"status": "OK"}, "integrity_report.json": []}
+REPORTS = {
+    "ordinary": lambda: {"usage_stats": samples.ordinary(), **COMPANIONS},
+    "empty": lambda: {"usage_stats": samples.empty()},
+    "crowded": lambda: {"usage_stats": samples.crowded()},
+    "hostile": lambda: {"usage_stats": samples.hostile(), "<b>x.json": samples.hostile_companion()},
+    "long": lambda: {"usage_stats": samples.hostile(samples.LONG), "l.json": samples.hostile_companion(samples.LONG)},
+    "javascript": lambda: {"usage_stats": samples.hostile('"><a href="javascript:alert(1)">x</a>')},
+}
+
+
+def page(reports):
+    """The HTML part as it goes over the wire."""
+    service = EmailService([], sender="guardian@example.com", timezone="Europe/Zurich", clock=lambda: samples.END)
+    upcoming = (samples.END + timedelta(hours=2), (samples.END, samples.END + timedelta(hours=2)))
+    mail = service.compose_guardian_report("admin@example.org", reports, key="k", next_report=upcoming)
+    return email.message_from_bytes(mail.body, policy=policy.default).get_body(("html",)).get_content()
+
+
+@pytest.fixture
+async def browser():
+    async with async_playwright() as playwright:
+        found = await playwright.chromium.launch(
+            executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-background-networking"]
+        )
+        yield found
+        await found.close()
+
+
+@pytest.mark.parametrize("name", REPORTS)
+async def test_it_fits_and_reads_well_on_phone_and_desk_by_day_and_by_night(browser, name):
+    html = page(REPORTS[name]())
+    tab = await browser.new_page()
+    asked = []
+    tab.on("request", lambda request: asked.append(request.url))
+    tab.on("dialog", lambda dialog: asked.append(dialog.message))
+    for width, scheme in product((360, 700), ("light", "dark")):
+        await tab.set_viewport_size({"width": width, "height": 900})
+        await tab.emulate_media(color_scheme=scheme)
+        await tab.set_content(html)
+        assert await tab.evaluate("document.documentElement.scrollWidth") <= width, scheme
+        # WCAG 2.2, 1.4.3: text needs a contrast of 4.5 to 1.
+        assert await tab.evaluate(PALE) == [], (width, scheme)
+        assert await tab.evaluate("Math.min(...[...document.querySelectorAll('td')].filter(e => e.innerText.trim())"
+                                  ".map(e => parseFloat(getComputedStyle(e).fontSize)))") >= 12  # fmt: skip
+    # The test's own set_content asks for nothing; neither may the mail.
+    assert asked == []
+    assert await tab.locator("a[href], script, img, form, iframe").count() == 0
+
+
+async def test_by_night_the_page_is_dark(browser):
+    tab = await browser.new_page(color_scheme="dark")
+    await tab.set_content(page(REPORTS["ordinary"]()))
+    shade = await tab.locator(".card").evaluate("card => getComputedStyle(card).backgroundColor")
+    assert max(map(int, shade.removeprefix("rgb(").rstrip(")").split(","))) < 64
+
+
+async def test_a_phone_shows_two_figures_side_by_side(browser):
+    tab = await browser.new_page(viewport={"width": 360, "height": 900})
+    await tab.set_content(page(REPORTS["ordinary"]()))
+    boxes = [await figure.bounding_box() for figure in await tab.locator(".figure").all()]
+    assert len(boxes) == 4
+    assert boxes[0]["y"] == boxes[1]["y"] < boxes[2]["y"] == boxes[3]["y"]
+
+
+PALE = """() => {
+  const light = c => { const [r, g, b] = c.match(/[0-9.]+/g).map(v => v / 255)
+    .map(v => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4); return 0.2126 * r + 0.7152 * g + 0.0722 * b }
+  const ground = e => { for (; e; e = e.parentElement) { const c = getComputedStyle(e).backgroundColor
+    if (!/, 0\\)$/.test(c)) return c } return 'rgb(255, 255, 255)' }
+  const found = []
+  const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT)
+  while (walk.nextNode()) {
+    const e = walk.currentNode.parentElement
+    if (!walk.currentNode.data.trim() || !e.getClientRects().length) continue
+    const [a, b] = [light(getComputedStyle(e).color), light(ground(e))]
+    const contrast = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05)
+    if (contrast < 4.5) found.push([walk.currentNode.data.slice(0, 30), e.className, contrast])
+  }
+  return found }"""

@@ -1,0 +1,98 @@
+"""Reports and companions for the tests of the mail, made by the very functions that make the real ones."""
+
+from datetime import UTC, datetime, timedelta
+
+from guardian.companions import read_companion
+from guardian.report import build_report
+from guardian.repository import RecorderHealth, StorageStats
+from guardian.summary import Summary, TimelineBar
+from tracker.event import Event, Failure
+
+START = datetime(2026, 3, 2, 8, tzinfo=UTC)
+END = START + timedelta(hours=2)
+HOSTILE = '<script>alert("x")</script><img src=x onerror=alert(1)>{{ 7*7 }}'
+LONG = "w" * 200
+COMPANION = {
+    "status": "degraded",
+    "timestamp": "2026-03-02T06:00:00Z",
+    "summary": {"checks_passed": 41, "checks_failed": 2},
+    "recommendations": [{"priority": "HIGH", "action": "Add an index on threads.owner", "details": "It takes 1.2 s."}],
+    "errors_detailed": [{"check": "search", "error": "timeout"}],
+    "error_patterns": {"timeout": 2},
+    "log_samples": ["06:00 WARN pool exhausted"],
+}
+
+
+def event(minutes, user="ada@example.com", status=200, feature="chat_message", text=None, kind=None, duration_ms=100):
+    """One request, so many minutes into the period; `kind` makes its failure an exception's."""
+    failure = None
+    if status >= 400:
+        failure = Failure(kind or f"HTTP {status}", text or "Bad Request", "app.py:7 chat" if kind else None)
+    at_us = round((START + timedelta(minutes=minutes)).timestamp() * 1_000_000)
+    return Event(at_us, user, f"/api/{feature}", "POST", feature, status, duration_ms * 1000, failure)
+
+
+def report(events, previous=(), **more):
+    """The real report on two hours from 2 March 2026, 08:00 UTC, on."""
+    failed = {}
+    for each in events:
+        if each.failure and each.user != "anonymous":
+            failed.setdefault(each.user, []).append(each)
+    return build_report(
+        Summary.of(events), Summary.of(previous), previous_start=START - (END - START), start=START, end=END, now=END,
+        failures={user: sorted(found, key=lambda e: e.at_us)[-20:] for user, found in failed.items()},
+        timeline=[TimelineBar(START, len(events), len(failed), 2)],
+        stats=StorageStats(12_345, 40, START - timedelta(days=30), END, 4096),
+        recorders=[RecorderHealth("r1", START, END, 12_346, 12_345, 1, "0.1.0")], **more,
+    )  # fmt: skip
+
+
+def ordinary():
+    """Some users, some failures of several kinds, more than in the period before."""
+    names = ["ada", "ben", "cleo", "dan", "eva", "finn", "gina", "hugo", "ines", "jan", "kim", "lea"]
+    users = [f"{name}@example.com" for name in names]
+    features = ["chat_message", "threads", "documents", "search"]
+    events = [
+        event(n % 119, users[n * n % 12], feature=features[n % 7 % 4], duration_ms=40 + n % 60) for n in range(400)
+    ]
+    events += [event(30 + n, users[n % 5], 413, "document_upload", "File too large") for n in range(14)]
+    events += [event(60 + n, "ada@example.com", 500, text="Internal Server Error", kind="KeyError") for n in range(6)]
+    events += [event(70 + n, "anonymous", 404, "(unmatched)", "Not Found") for n in range(3)]
+    before = [event(n % 119 - 120, users[n % 9], feature=features[n % 4]) for n in range(300)]
+    return report(sorted(events, key=lambda e: e.at_us), before)
+
+
+def empty():
+    """Nobody was there, and it is the first period."""
+    return report([])
+
+
+def crowded():
+    """5,000 users, each with failures and many features."""
+    events = []
+    for n in range(5_000):
+        user = f"someone.with.a.long.name.{n:04}@department.example.com"
+        events += [event(n % 119 + k / 10, user, feature=f"feature_{(n + k) % 90}") for k in range(4)]
+        events += [event(n % 119 + k / 7, user, 500, "chat_message", "x" * 90, "RuntimeError") for k in range(3)]
+    return report(sorted(events, key=lambda e: e.at_us))
+
+
+def hostile(text=HOSTILE):
+    """Every name and text that somebody else may choose says `text`."""
+    events = [event(n, text, feature=text) for n in range(20)]
+    events += [event(30 + n, text, 500, text, text, text) for n in range(12)]
+    return report(events, [event(n - 100, text, feature=text) for n in range(60)])
+
+
+def hostile_companion(text=HOSTILE):
+    """A companion in which every text says `text`."""
+    return {
+        "status": "CRITICAL", "timestamp": text, "summary": {text: text},
+        "recommendations": [{"priority": text, "action": text, "details": text}],
+        "errors_detailed": [text, {text: text}], "error_patterns": [text], "log_samples": [text],
+    }  # fmt: skip
+
+
+def companion(name="prod_report.json", **more):
+    """A companion report as the mail takes it."""
+    return read_companion(name, {**COMPANION, **more})
