@@ -1,0 +1,118 @@
+"""The backtest as an admin uses it: what was mailed, what another threshold would have mailed, which rule is noise."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from guardian.alerting.backtest import STRIP, overridden, review, run_backtests, write_page
+from guardian.alerting.incidents import Incident
+from guardian.config import Settings
+from guardian.repository import StorageError
+from tracker.event import Event, Failure
+from tracker.writer import Writer
+
+NOW = datetime(2026, 3, 16, 12, 0, tzinfo=UTC)
+
+
+def settings(folder, **more):
+    return Settings(database=folder / "guardian.db", admins=("a@example.com", "b@example.com"), **more)
+
+
+def record(folder, *, days=5):
+    """Thirty requests an hour; on the second day at noon, for an hour, eight of a hundred fail, and later all chat."""
+    writer, events = Writer(str(folder / "guardian.db")), []
+    start = NOW - timedelta(days=days)
+    for hour in range(days * 24):
+        at = start + timedelta(hours=hour)
+        bad = 8 if hour == 36 else 40 if hour == 60 else 0
+        number = 100 if bad else 30
+        for i in range(number):
+            failure = (
+                Failure("Boom", "Internal Server Error", "app.py:7 f")
+                if i * bad // number != (i - 1) * bad // number
+                else None
+            )
+            at_us = int((at + timedelta(seconds=3500 * i / number)).timestamp() * 1_000_000)
+            user = f"u{i % 7}@example.com"
+            status = 500 if failure else 200
+            events.append(Event(at_us, user, "/api/docs", "GET", "docs", status, 9000, failure))
+    writer.write(sorted(events))
+    writer.close()
+    return len(events)
+
+
+def test_it_says_how_many_incidents_and_mails_each_rule_would_have_made(tmp_path):
+    number = record(tmp_path)
+    [result] = run_backtests(settings(tmp_path), days=30, now=NOW)
+    assert result.events == number
+    rules = {rule.rule: rule for rule in result.rules}
+    assert list(rules) == ["error_rate", "feature_down", "user_burst"]
+    assert (rules["error_rate"].incidents, rules["error_rate"].messages) == (1, 4), "opened and resolved, two admins"
+    assert 0 < rules["error_rate"].longest == rules["error_rate"].open_seconds < 3 * 3600
+    assert len(rules["error_rate"].strip) == STRIP
+    assert [round(cell, 2) > 0 for cell in rules["error_rate"].strip].index(True) == 60 * STRIP // 120
+    [(incident, opened, ended)] = [span for span in result.spans() if span[0].rule == "error_rate"]
+    assert incident.peak == pytest.approx(0.5, abs=0.5)
+    assert NOW - timedelta(days=5) + timedelta(hours=60) < opened < ended < NOW
+
+
+def test_another_threshold_is_tried_beside_it(tmp_path):
+    record(tmp_path)
+    mine, other = run_backtests(settings(tmp_path), days=30, changes=["error_rate.threshold=5%"], now=NOW)
+    assert (mine.title, other.title) == ("Your rules", "With error_rate.threshold=5%")
+    assert [r.incidents for r in (mine.rules[0], other.rules[0])] == [1, 2]
+
+
+def test_a_change_that_fits_no_rule_is_refused(tmp_path):
+    record(tmp_path, days=1)
+    for change in ("error_rate", "error_rate.threshold", "=5", "error_rate.threshold="):
+        with pytest.raises(ValueError, match=r"is not of the form rule\.key=value"):
+            run_backtests(settings(tmp_path), days=1, changes=[change], now=NOW)
+    with pytest.raises(ValueError, match="thresold"):
+        run_backtests(settings(tmp_path), days=1, changes=["error_rate.thresold=5%"], now=NOW)
+
+
+def test_without_a_recorded_past_it_says_so(tmp_path):
+    with pytest.raises(StorageError, match="there is no database"):
+        run_backtests(settings(tmp_path), days=1, now=NOW)
+    Writer(str(tmp_path / "guardian.db")).close()
+    with pytest.raises(StorageError, match="holds no events yet"):
+        run_backtests(settings(tmp_path), days=1, now=NOW)
+
+
+def test_the_page_shows_the_strips_and_escapes_names(tmp_path):
+    record(tmp_path)
+    rules = {"<b>bold</b>": {"kind": "error_rate"}}
+    results = run_backtests(settings(tmp_path, rules=rules), days=30, now=NOW)
+    write_page(tmp_path / "page.html", results)
+    page = (tmp_path / "page.html").read_text()
+    assert "&lt;b&gt;bold&lt;/b&gt;" in page
+    assert "<b>" not in page
+    assert page.count('class="cell"') == STRIP
+
+
+def test_overrides_add_to_tables_and_keep_the_others():
+    tables = {"error_rate": {"window": "1h"}, "user_burst": {}}
+    assert overridden(tables, ["error_rate.threshold=5%", "user_burst.errors=7", "new_error.enabled=true"]) == {
+        "error_rate": {"window": "1h", "threshold": "5%"},
+        "user_burst": {"errors": 7},
+        "new_error": {"enabled": True},
+    }
+    assert tables == {"error_rate": {"window": "1h"}, "user_burst": {}}
+
+
+def test_the_review_names_the_noisiest_rule_and_the_threshold_that_keeps_the_useful_ones():
+    at_us = int(NOW.timestamp()) * 1_000_000
+
+    def incident(rule, peak, by=None, n=[0]):
+        n[0] += 1
+        return Incident(
+            f"{n[0]}", rule, "", "warning", "resolved", at_us, opened_us=at_us, peak=peak, acknowledged_by=by
+        )
+
+    found = [incident("error_rate", 0.11) for _ in range(5)] + [incident("error_rate", 0.31, "ann")]
+    found += [incident("user_burst", 5.0, "ann"), replace(incident("old", 1.0), opened_us=0)]
+    noisy, useful = review(found, {"error_rate": 0.10}, NOW - timedelta(days=7))
+    assert (noisy.rule, noisy.incidents, noisy.acted_on, noisy.better_threshold) == ("error_rate", 6, 1, 0.3)
+    assert (useful.rule, useful.incidents, useful.acted_on, useful.better_threshold) == ("user_burst", 1, 1, None)
