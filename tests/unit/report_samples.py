@@ -1,6 +1,7 @@
 """Reports and companions for the tests of the mail, made by the very functions that make the real ones."""
 
 from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 from guardian.companions import read_companion
 from guardian.report import build_report
@@ -10,6 +11,7 @@ from tracker.event import Event, Failure
 
 START = datetime(2026, 3, 2, 8, tzinfo=UTC)
 END = START + timedelta(hours=2)
+ZONE = ZoneInfo("Europe/Zurich")
 HOSTILE = '<script>alert("x")</script><img src=x onerror=alert(1)>{{ 7*7 }}'
 LONG = "w" * 200
 COMPANION = {
