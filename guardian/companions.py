@@ -81,9 +81,13 @@ def load_companions(reports_dir: Path) -> dict[str, Companion | Malformed]:
 
 def _load(path: Path) -> Companion | Malformed:
     try:
-        if path.stat().st_size > MAX_BYTES:
+        if not path.is_file():  # Opening a pipe would wait for whoever writes into it.
+            return Malformed(path.name, "it is not a file" if path.exists() else "it leads nowhere")
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+        if len(content) > MAX_BYTES:
             return Malformed(path.name, f"it is larger than {MAX_BYTES:,} bytes")
-        return read_companion(path.name, json.loads(path.read_bytes().decode("utf-8-sig")))
+        return read_companion(path.name, json.loads(content.decode("utf-8-sig")))
     except OSError as error:
         return Malformed(path.name, f"it cannot be read ({error.strerror})")
     except (ValueError, RecursionError) as error:
@@ -95,6 +99,13 @@ def read_companion(name: str, data: Any) -> Companion | Malformed:
     """A companion from parsed JSON. Unknown keys are passed over; a value of an odd type is shown as text."""
     if not isinstance(data, Mapping):
         return Malformed(name, "it is not a JSON object")
+    try:
+        return _read(name, data)
+    except RecursionError:
+        return Malformed(name, "it is nested too deeply")
+
+
+def _read(name: str, data: Mapping[str, Any]) -> Companion | Malformed:
     status = str(data.get("status", "UNKNOWN")).strip().upper()
     if status not in STATUSES:
         return Malformed(name, f"its status {status[:40]!r} is none of {', '.join(STATUSES)}")

@@ -1,6 +1,7 @@
 """Reports of other tools: what is shown of them, and that a broken one is named and no more."""
 
 import json
+import os
 
 import pytest
 
@@ -76,6 +77,29 @@ def test_a_malformed_one_is_named_with_the_reason(tmp_path, content, reason):
 def test_bytes_that_are_no_text_are_malformed(tmp_path):
     (tmp_path / "bad.json").write_bytes(b"\xff\xfe\x00")
     assert load_companions(tmp_path)["bad.json"] == Malformed("bad.json", "it is not JSON")
+
+
+def test_what_is_no_file_is_malformed_and_nothing_waits_for_it(tmp_path):
+    os.mkfifo(tmp_path / "pipe.json")
+    (tmp_path / "folder.json").mkdir()
+    (tmp_path / "gone.json").symlink_to(tmp_path / "nowhere")
+    assert load_companions(tmp_path) == {
+        "folder.json": Malformed("folder.json", "it is not a file"),
+        "gone.json": Malformed("gone.json", "it leads nowhere"),
+        "pipe.json": Malformed("pipe.json", "it is not a file"),
+    }
+
+
+def test_what_is_nested_too_deeply_is_malformed():
+    nested = {}
+    for _ in range(100_000):
+        nested = {"a": nested}
+    assert read_companion("deep.json", {"summary": nested}) == Malformed("deep.json", "it is nested too deeply")
+
+
+def test_texts_stand_on_one_line_whatever_they_hold():
+    found = read_companion("x.json", {"log_samples": ["a\n\nAll is well.\x1b[2J\u202e"], "timestamp": "\ud800now"})
+    assert (found.logs, found.timestamp) == (("a All is well. [2J",), "now")
 
 
 def test_what_is_too_much_is_cut_and_counted():
