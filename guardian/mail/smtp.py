@@ -32,16 +32,16 @@ class SmtpTransport:
     async def send(self, message: bytes, *, sender: str, recipient: str) -> None:
         """See Transport."""
         async with self._lock:
-            client = await self._connected()
-            await self._envelope(client, sender, recipient)
             try:
-                await client.data(message)
-            except aiosmtplib.SMTPDataError as error:
-                await self._reset(client)
-                raise _refusal(error, "the message") from None
-            except (aiosmtplib.SMTPException, OSError) as error:
-                await self.close()
-                raise UnknownOutcome(f"the connection broke while the message was sent ({_kind(error)})") from None
+                client = await self._connected()
+                await self._envelope(client, sender, recipient)
+                await self._data(client, message)
+            except asyncio.CancelledError:
+                # An answer that nobody waited for would be taken for that of the next command.
+                if self._client is not None:
+                    self._client.close()
+                    self._client = None
+                raise
             self._used = asyncio.get_running_loop().time()
 
     async def _envelope(self, client: aiosmtplib.SMTP, sender: str, recipient: str) -> None:
@@ -55,6 +55,16 @@ class SmtpTransport:
         except (aiosmtplib.SMTPException, OSError) as error:
             await self.close()
             raise DeliveryError(f"the connection broke before the message was sent ({_kind(error)})") from None
+
+    async def _data(self, client: aiosmtplib.SMTP, message: bytes) -> None:
+        try:
+            await client.data(message)
+        except aiosmtplib.SMTPDataError as error:
+            await self._reset(client)
+            raise _refusal(error, "the message") from None
+        except (aiosmtplib.SMTPException, OSError) as error:
+            await self.close()
+            raise UnknownOutcome(f"the connection broke while the message was sent ({_kind(error)})") from None
 
     async def _connected(self) -> aiosmtplib.SMTP:
         """The open connection if it still answers, else a new one. Raises Unreachable."""

@@ -183,6 +183,28 @@ async def test_after_a_broken_connection_the_next_message_takes_a_new_one(serve)
     await send(transport)
 
 
+async def test_after_a_send_that_was_stopped_no_answer_is_taken_for_that_of_the_next_message(serve):
+    reached, answer, calls = asyncio.Event(), asyncio.Event(), []
+
+    async def slow_then_refusing(server):
+        calls.append(1)
+        if len(calls) == 2:
+            reached.set()
+            await answer.wait()
+        return "554 looks like spam" if len(calls) == 3 else "250 OK"
+
+    transport = await serve(Server(data=slow_then_refusing))
+    await send(transport)
+    stopped = asyncio.create_task(send(transport))
+    await asyncio.wait_for(reached.wait(), 10)
+    stopped.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await stopped
+    answer.set()
+    with pytest.raises(PermanentError, match="refuses the message for good"):
+        await send(transport)
+
+
 async def test_a_server_without_starttls_gets_no_mail(serve):
     handler = Server()
     transport = await serve(handler, security="starttls", tls="none")
