@@ -10,9 +10,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from guardian.alerting.links import make_unsubscribe_link
+from guardian.alerting.store import AlertStore
 from guardian.application import Application, NamedSchedule
 from guardian.companions import load_companions
 from guardian.delivery import DeliveryCounts, deliver_due
+from guardian.mail.incidents import incident_lines
 from guardian.schedule import Period
 from guardian.state import LeaseLost, Outgoing
 
@@ -157,11 +160,12 @@ async def _send_period(
     """Report on `earlier` and `period` together, and claim them all; the mails have the key of `period`."""
     covers = Period(earlier[0].start if earlier else period.start, period.end)
     report, _ = await app.usage.generate_and_save_report(start_time=covers.start, end_time=covers.end)
-    recipients = tuple(dict.fromkeys(named.recipients))
+    gone = await app.state.unsubscribed(named.name)
+    recipients = tuple(to for to in dict.fromkeys(named.recipients) if to not in gone)
     if named.skip_empty and not report["total_requests"]:
         recipients = ()
     key = f"report/{named.name}/{period.start.isoformat()}/{period.end.isoformat()}"
-    mails = await _compose(app, report, key, recipients, named.schedule.upcoming(now))
+    mails = await _compose(app, report, key, recipients, named.schedule.upcoming(now), schedule=named.name)
     claimed = await app.state.claim_period(
         named.name, period.start, period.end, report=report, mails=mails, now=now, token=token, earlier=earlier
     )
@@ -174,13 +178,42 @@ async def _compose(
     key: str,
     recipients: Sequence[str],
     upcoming: tuple[datetime, Period] | None,
+    *,
+    schedule: str | None = None,
 ) -> list[Outgoing]:
-    """One mail for each recipient, rendered off the event loop; its key is `key/recipient`."""
+    """One mail for each recipient, rendered off the event loop; its key is `key/recipient`.
+
+    The mails of a `schedule` can be unsubscribed from, where the API that answers the link is served.
+    """
+    store = AlertStore(app.state)
+    start, end = (datetime.fromisoformat(report[edge]) for edge in ("period_start", "period_end"))
+    lines = incident_lines(
+        await store.incidents(since=start, limit=1000),
+        app.settings.rules,
+        start,
+        end,
+        lang=app.email.language,
+        zone=app.email.zone,
+    )
+    link_key = await store.link_key() if schedule is not None and app.settings.api.enabled else None
+
+    def unsubscribe(to: str) -> str | None:
+        if link_key is None or schedule is None:
+            return None
+        return make_unsubscribe_link(app.settings.public_url, link_key, schedule, to)
 
     def compose() -> list[Outgoing]:
         reports = {**load_companions(app.settings.reports_dir), "usage_stats": report}
         return [
-            app.email.compose_guardian_report(to, reports, key=f"{key}/{to}", next_report=upcoming) for to in recipients
+            app.email.compose_guardian_report(
+                to,
+                reports,
+                key=f"{key}/{to}",
+                next_report=upcoming,
+                incidents=lines,
+                unsubscribe=unsubscribe(to),
+            )
+            for to in recipients
         ]
 
     return await asyncio.to_thread(compose)

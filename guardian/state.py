@@ -157,6 +157,14 @@ class StateStore(Protocol):
         """One report with its body, or None."""
         ...
 
+    async def unsubscribe(self, schedule: str, recipient: str, *, wanted: bool, now: datetime) -> None:
+        """Remember that this recipient no longer wants the schedule's reports, or (`wanted`) wants them again."""
+        ...
+
+    async def unsubscribed(self, schedule: str) -> set[str]:
+        """Who no longer wants the schedule's reports."""
+        ...
+
     async def purge_state(self, before: datetime) -> int:
         """Forget sent and dead mails and reports older than `before` (the ledger stays); how many rows went."""
         ...

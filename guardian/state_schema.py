@@ -61,6 +61,14 @@ STATE_MIGRATIONS: Sequence[Migration] = (
         CREATE TABLE guardian_used_link (nonce TEXT PRIMARY KEY, used_us INTEGER NOT NULL) WITHOUT ROWID;
         """,
     ),
+    (
+        "guardian/0003_unsubscribed",
+        """
+        -- Who no longer wants the reports of a schedule.
+        CREATE TABLE guardian_unsubscribed (schedule TEXT NOT NULL, recipient TEXT NOT NULL, at_us INTEGER NOT NULL,
+                                            PRIMARY KEY (schedule, recipient)) WITHOUT ROWID;
+        """,
+    ),
 )
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -259,6 +259,23 @@ class SqliteStateStore:
         )
         return SavedReport(rows[0][0], rows[0][1], *map(moment, rows[0][2:5]), unpack(rows[0][5])) if rows else None
 
+    async def unsubscribe(self, schedule: str, recipient: str, *, wanted: bool, now: datetime) -> None:
+        """See StateStore."""
+        if wanted:
+            sql, values = (
+                "DELETE FROM guardian_unsubscribed WHERE schedule = ? AND recipient = ?",
+                (schedule, recipient),
+            )
+        else:
+            sql = "INSERT OR IGNORE INTO guardian_unsubscribed VALUES (?, ?, ?)"
+            values = (schedule, recipient, micros(now))
+        await self._update(sql, values)
+
+    async def unsubscribed(self, schedule: str) -> set[str]:
+        """See StateStore."""
+        rows = await self._read("SELECT recipient FROM guardian_unsubscribed WHERE schedule = ?", (schedule,))
+        return {recipient for (recipient,) in rows}
+
     async def purge_state(self, before: datetime) -> int:
         """See StateStore."""
         at = micros(before)

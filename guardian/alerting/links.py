@@ -60,3 +60,21 @@ def read_link(key: str, token: str, now: datetime) -> Link:
 
 def _serializer(key: str) -> URLSafeSerializer:
     return URLSafeSerializer(key, salt="guardian.alert-action")
+
+
+def make_unsubscribe_link(public_url: str, key: str, schedule: str, recipient: str) -> str:
+    """The address that ends the reports of a schedule for one recipient; works for ever, as often as it is used."""
+    return f"{public_url.rstrip('/')}/u/{_unsubscribing(key).dumps([schedule, recipient])}"
+
+
+def read_unsubscribe_link(key: str, token: str) -> tuple[str, str]:
+    """(schedule, recipient) of a token. Raises BadLink."""
+    try:
+        schedule, recipient = _unsubscribing(key).loads(token)
+    except (BadData, ValueError, TypeError):
+        raise BadLink("This link is not one of ours, or was cut short: open it again from the mail.") from None
+    return str(schedule), str(recipient)
+
+
+def _unsubscribing(key: str) -> URLSafeSerializer:
+    return URLSafeSerializer(key, salt="guardian.unsubscribe")

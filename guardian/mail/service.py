@@ -70,17 +70,31 @@ class EmailService:
         *,
         key: str,
         next_report: tuple[datetime, Any] | None = None,
+        incidents: Sequence[str] = (),
+        unsubscribe: str | None = None,
     ) -> Outgoing:
-        """The report mail for one recipient. `next_report` is (when it goes out, (start, end) of what it covers)."""
+        """The report mail for one recipient. `next_report` is (when it goes out, (start, end) of what it covers).
+
+        `incidents` are lines about the period's incidents; `unsubscribe` is the address that ends these mails, for the
+        reader and for their mail program (RFC 8058).
+        """
         usage = reports.get("usage_stats")
         companions = [_companion(name, value) for name, value in reports.items() if name != "usage_stats"]
         for most in ITEMS:
             shown = [each.shortened(most) if isinstance(each, Companion) else each for each in companions]
             view = report_view(usage, shown, lang=self.language, zone=self.zone, next_report=next_report)
+            view.update(incidents=incidents, unsubscribe=unsubscribe)
             html, text = render("guardian_report_email", self.language, view=view, usage_stats=usage)
             if len(html.encode(errors="replace")) < MAX_BYTES:
                 break
-        return self._outgoing(to_email, view["subject"], html, text, key=key, kind="report", severity=view["grave"])
+        headers = {}
+        if unsubscribe:
+            headers = {
+                "List-Unsubscribe": f"<{unsubscribe}>",
+                "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
+            }
+        subject, grave = view["subject"], view["grave"]
+        return self._outgoing(to_email, subject, html, text, key=key, kind="report", severity=grave, headers=headers)
 
     def compose_test(self, to_email: str, *, key: str) -> Outgoing:
         """A mail that says that mail arrives."""
@@ -94,7 +108,16 @@ class EmailService:
         return self._outgoing(to_email, view["subject"], html, text, key=key, kind="test", severity="info")
 
     def _outgoing(
-        self, to_email: str, subject: str, html: str, text: str, *, key: str, kind: str, severity: str
+        self,
+        to_email: str,
+        subject: str,
+        html: str,
+        text: str,
+        *,
+        key: str,
+        kind: str,
+        severity: str,
+        headers: Mapping[str, str] | None = None,
     ) -> Outgoing:
         body = build_message(
             sender=self.sender,
@@ -105,6 +128,7 @@ class EmailService:
             key=key,
             now=self._clock(),
             reply_to=self._reply_to,
+            headers=headers,
         )
         return Outgoing(key, to_email, body, kind, "mail", severity.lower(), subject)
 

@@ -56,6 +56,8 @@ def report_view(
         "companions": [replace(c, timestamp=_moment(c.timestamp, lang, zone)) for c in good[:MAX_COMPANIONS]],
         "malformed": [each for each in companions if isinstance(each, Malformed)][:MAX_COMPANIONS],
         "next_report": "",
+        "incidents": (),
+        "unsubscribe": None,
     }
     if next_report is not None:
         at, covers = next_report

@@ -21,7 +21,7 @@ from guardian.repository import StorageError
 from guardian.web import alerts, reports, usage
 from guardian.web.auth import SCHEDULER_HEADER, admin_verifier, require_admin_claims, require_scheduler_token
 from guardian.web.endpoint import HEADERS, Call, Endpoint, Refusal, answer, read_asked, read_body, refuse
-from guardian.web.links import action_routes
+from guardian.web.links import action_routes, unsubscribe_routes
 from guardian.web.openapi import Document, describe
 
 log = logging.getLogger("guardian.web")
@@ -73,6 +73,7 @@ def create_app(application: Application, endpoints: Sequence[Endpoint] = ENDPOIN
         routes=[
             *(Route(each.path, checked(each), methods=[each.method]) for each in endpoints),
             *action_routes(application),
+            *unsubscribe_routes(application),
         ],
         middleware=[Middleware(DefaultHeaders)],
         exception_handlers={

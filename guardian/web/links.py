@@ -5,6 +5,7 @@ Mail scanners fetch every link, some of them with a browser; so only the POST of
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -15,7 +16,7 @@ from starlette.routing import Route
 
 from guardian.alerting.actions import Action, edit_for
 from guardian.alerting.incidents import Incident
-from guardian.alerting.links import WORDS, BadLink, Link, read_link
+from guardian.alerting.links import WORDS, BadLink, Link, read_link, read_unsubscribe_link
 from guardian.alerting.store import AlertStore
 from guardian.application import Application
 from guardian.resources import templates_dir
@@ -31,20 +32,25 @@ _MEANING: dict[Action, str] = {
 }
 
 
+def page(status: int, **values: Any) -> Response:
+    """The page with a title, a note, and perhaps a button that posts `field`; it is not cached, framed or indexed."""
+    values = {"title": "Guardian", "button": "", "field": "", "note": "", "subject": "", **values}
+    headers = {**HEADERS, "X-Robots-Tag": "noindex"}
+    headers["Content-Security-Policy"] = (
+        "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'"
+    )
+    return HTMLResponse(_pages().get_template("action.html").render(values), status, headers)
+
+
+@cache
+def _pages() -> Environment:
+    loader = FileSystemLoader(templates_dir() / "web")
+    return Environment(loader=loader, autoescape=True, undefined=StrictUndefined, auto_reload=False)
+
+
 def action_routes(app: Application) -> list[Route]:
     """GET /a/{token}, a page that changes nothing, and its POST, which acts once."""
     store = AlertStore(app.state)
-    env = Environment(
-        loader=FileSystemLoader(templates_dir() / "web"), autoescape=True, undefined=StrictUndefined, auto_reload=False
-    )
-
-    def page(status: int, **values: Any) -> Response:
-        values = {"title": "Guardian", "button": "", "note": "", "subject": "", "done": False, **values}
-        headers = {**HEADERS, "X-Robots-Tag": "noindex"}
-        headers["Content-Security-Policy"] = (
-            "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'"
-        )
-        return HTMLResponse(env.get_template("action.html").render(values), status, headers)
 
     async def read(request: Request) -> tuple[Link, Incident]:
         link = read_link(await store.link_key(), request.path_params["token"], app.clock())
@@ -80,6 +86,46 @@ def action_routes(app: Application) -> list[Route]:
         changed = await store.change(incident.id, edit_for(link.action, by=link.by, now=now, zone=zone))
         if changed is None:
             return page(200, title="It is over already", note="There is nothing to do.", subject=described(incident))
-        return page(200, title="Done", note=_MEANING[link.action], subject=described(changed), done=True)
+        return page(200, title="Done", note=_MEANING[link.action], subject=described(changed))
 
     return [Route("/a/{token}", show, methods=["GET"]), Route("/a/{token}", act, methods=["POST"])]
+
+
+ONE_CLICK = "List-Unsubscribe"
+"""The field that mail programs post (RFC 8058, 3.1), and the button too."""
+
+
+def unsubscribe_routes(app: Application) -> list[Route]:
+    """GET /u/{token}, a page with one button, and its POST, which ends a schedule's reports for one recipient.
+
+    Mail programs post to it without a page (RFC 8058). Posting `wanted` subscribes again.
+    """
+    store = AlertStore(app.state)
+
+    async def answer(request: Request, form: bytes | None) -> Response:
+        try:
+            schedule, recipient = read_unsubscribe_link(await store.link_key(), request.path_params["token"])
+        except BadLink as error:
+            return page(410, title="This link does not work", note=str(error))
+        subject = f"Reports {schedule} to {recipient}"
+        if form is None:
+            return page(200, title="Unsubscribe", button="Unsubscribe", field=ONE_CLICK, subject=subject)
+        wanted = form.startswith(b"wanted=")
+        await app.state.unsubscribe(schedule, recipient, wanted=wanted, now=app.clock())
+        if wanted:
+            return page(200, title="Subscribed again", note="The next report comes as before.", subject=subject)
+        note = "No more of these reports are sent to you. Alerts still are."
+        return page(200, title="Done", note=note, subject=subject, button="Subscribe again", field="wanted")
+
+    async def show(request: Request) -> Response:
+        return await answer(request, None)
+
+    async def act(request: Request) -> Response:
+        form = b""
+        async for chunk in request.stream():
+            form += chunk[:100]
+            if len(form) > 100:
+                break
+        return await answer(request, form)
+
+    return [Route("/u/{token}", show, methods=["GET"]), Route("/u/{token}", act, methods=["POST"])]

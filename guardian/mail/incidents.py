@@ -1,0 +1,83 @@
+"""What a report says of the period's incidents, and of rules that nobody acts on. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from guardian.alerting.backtest import review
+from guardian.alerting.briefing import moment
+from guardian.alerting.incidents import Incident
+from guardian.alerting.rules import ErrorRate, Latency, Rule
+from guardian.alerting.wording import title
+from guardian.language import Language
+
+MOST = 8
+NOISY = 3
+"""A rule with fewer incidents than this is not noise."""
+
+
+def incident_lines(
+    incidents: Sequence[Incident],
+    rules: Mapping[str, Rule],
+    start: datetime,
+    end: datetime,
+    *,
+    lang: Language,
+    zone: ZoneInfo,
+) -> list[str]:
+    """A sentence an incident that was open within [start, end), the open ones first; and, for a week or more, one on
+    the noisiest rule and on those that nobody ever acted on."""
+    during = [i for i in incidents if _within(i, start, end)]
+    during.sort(key=lambda i: (i.status == "resolved", -(i.opened_us or 0)))
+    lines = [_line(incident, rules.get(incident.rule), lang, zone) for incident in during[:MOST]]
+    if len(during) > MOST:
+        lines.append(lang("and %(n)s more", n=len(during) - MOST))
+    if end - start >= timedelta(days=6):
+        lines += _noise(during, rules, start, lang)
+    return lines
+
+
+def _within(incident: Incident, start: datetime, end: datetime) -> bool:
+    if incident.opened_us is None or moment(incident.opened_us) >= end:
+        return False
+    return incident.resolved_us is None or moment(incident.resolved_us) >= start
+
+
+def _line(incident: Incident, rule: Rule | None, lang: Language, zone: ZoneInfo) -> str:
+    name = title(rule, incident.subject, lang) if rule else incident.rule
+    opened = moment(incident.opened_us or incident.since_us)
+    if incident.resolved_us is None:
+        text = lang("%(what)s: open since %(time)s", what=name, time=lang.moment(opened, zone))
+    else:
+        lasted = (incident.resolved_us - (incident.opened_us or 0)) / 1_000_000
+        text = lang(
+            "%(what)s: %(time)s, over after %(lasted)s",
+            what=name, time=lang.moment(opened, zone), lasted=lang.duration(lasted),
+        )  # fmt: skip
+    return text + (", " + lang("taken on by %(who)s", who=incident.acknowledged_by) if incident.acknowledged_by else "")
+
+
+def _noise(incidents: Sequence[Incident], rules: Mapping[str, Rule], start: datetime, lang: Language) -> list[str]:
+    thresholds = {name: rule.threshold for name, rule in rules.items() if isinstance(rule, ErrorRate)}
+    thresholds |= {name: rule.threshold_ms for name, rule in rules.items() if isinstance(rule, Latency)}
+    lines = []
+    for place, found in enumerate(review(incidents, thresholds, start)):
+        if found.incidents < NOISY or found.acted_on == found.incidents:
+            continue
+        if not found.acted_on:
+            text = lang("Rule %(rule)s fired %(n)s times, and nobody acted on it.", rule=found.rule, n=found.incidents)
+        elif place == 0:
+            text = lang(
+                "Rule %(rule)s is the noisiest: it fired %(n)s times, and somebody acted on %(acted)s of them.",
+                rule=found.rule, n=found.incidents, acted=found.acted_on,
+            )  # fmt: skip
+        else:
+            continue
+        if found.better_threshold is not None:
+            share = isinstance(rules[found.rule], ErrorRate)
+            value = lang.percent(found.better_threshold) if share else lang.milliseconds(found.better_threshold)
+            text += " " + lang("A threshold of %(value)s would have kept those alone.", value=value)
+        lines.append(text)
+    return lines

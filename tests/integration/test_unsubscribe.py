@@ -1,0 +1,47 @@
+"""Ending the reports from the mail: one click for mail programs, a page with one button for people."""
+
+from datetime import datetime, timedelta
+from email import message_from_bytes, policy
+
+from guardian.reporting import send_due_reports
+from tests.integration.api_client import NOW, calling, opened
+
+PAIR = {"admins": ("ann@example.com", "bob@example.com"), "schedules": ["every 2h"]}
+
+
+async def due(app, at: datetime):
+    await send_due_reports(app, now=at)
+    return {item.message.recipient: item for item in await app.state.outbox() if item.created_at == at}
+
+
+def link(item) -> str:
+    message = message_from_bytes(item.message.body, policy=policy.default)
+    assert message["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
+    url = message["List-Unsubscribe"].strip("<>")
+    assert url in message.get_body(("plain",)).get_content()
+    return url.removeprefix("http://127.0.0.1:8765")
+
+
+async def test_one_click_ends_the_reports_for_one_recipient_and_no_other(tmp_path):
+    async with opened(tmp_path, **PAIR) as app, calling(app) as program:
+        await due(app, NOW - timedelta(hours=2))
+        mails = await due(app, NOW)
+        assert sorted(mails) == ["ann@example.com", "bob@example.com"]
+        path = link(mails["ann@example.com"])
+        for _ in range(2):
+            await program.get(path)
+        assert sorted(await due(app, NOW + timedelta(hours=2))) == ["ann@example.com", "bob@example.com"]
+        assert (await program.post(path, data={"List-Unsubscribe": "One-Click"})).status_code == 200
+        assert sorted(await due(app, NOW + timedelta(hours=4))) == ["bob@example.com"]
+        again = await program.post(path, data={"wanted": "One-Click"})
+        assert "Subscribed again" in again.text
+        assert sorted(await due(app, NOW + timedelta(hours=6))) == ["ann@example.com", "bob@example.com"]
+
+
+async def test_a_link_that_was_changed_ends_nothing(tmp_path):
+    async with opened(tmp_path, **PAIR) as app, calling(app) as program:
+        await due(app, NOW - timedelta(hours=2))
+        path = link((await due(app, NOW))["ann@example.com"])
+        for bad in (path[:-2] + "AA", "/u/none"):
+            assert (await program.post(bad)).status_code == 410
+        assert sorted(await due(app, NOW + timedelta(hours=2))) == ["ann@example.com", "bob@example.com"]
