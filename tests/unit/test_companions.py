@@ -2,6 +2,9 @@
 
 import json
 import os
+import re
+from dataclasses import fields
+from pathlib import Path
 
 import pytest
 
@@ -77,6 +80,13 @@ def test_a_malformed_one_is_named_with_the_reason(tmp_path, content, reason):
 def test_bytes_that_are_no_text_are_malformed(tmp_path):
     (tmp_path / "bad.json").write_bytes(b"\xff\xfe\x00")
     assert load_companions(tmp_path)["bad.json"] == Malformed("bad.json", "it is not JSON")
+
+
+def test_the_example_of_the_docs_is_shown_whole():
+    page = (Path(__file__).parents[2] / "docs" / "companion-reports.md").read_text()
+    found = read_companion("prod_report.json", json.loads(re.search(r"```json\n(.*?)```", page, re.DOTALL)[1]))
+    assert isinstance(found, Companion)
+    assert all(getattr(found, field.name) for field in fields(found) if field.name != "more")
 
 
 def test_what_is_no_file_is_malformed_and_nothing_waits_for_it(tmp_path):
