@@ -67,8 +67,9 @@ def moved(report: Mapping[str, Any], lang: Language) -> list[str]:
             found.append((10 + count, text))
         elif count >= 5 and rise >= 2:
             text = lang(
-                "%(what)s came %(times)s× as often as before: %(now)s against %(old)s.",
-                what=name, times=lang.number(rise, 1), now=lang.number(count), old=lang.number(old),
+                "%(what)s came %(times)s× as often as before: %(now)s of the requests, not %(old)s.",
+                what=name, times=lang.number(rise, 1), now=lang.percent(count / report["total_requests"]),
+                old=lang.percent(old / before["total_requests"]),
             )  # fmt: skip
             found.append((rise, text))
     found += _moved_features(report, before, lang)

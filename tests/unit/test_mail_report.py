@@ -10,6 +10,7 @@ from jinja2 import meta
 
 from guardian.companions import read_companion
 from guardian.language import language
+from guardian.mail.changes import moved
 from guardian.mail.render import environment
 from guardian.mail.service import EmailService
 from guardian.mail.transport import DeliveryError, PermanentError, UnknownOutcome
@@ -187,6 +188,23 @@ Failed                      0 %
 
 --
 """)
+
+
+@pytest.mark.parametrize(
+    "before, now, expected",
+    [
+        (1, 4, []),
+        (0, 5, ["500 Internal Server Error is new: 5 times."]),
+        (3, 5, []),
+        (1, 5, ["500 Internal Server Error came 5× as often as before: 5 % of the requests, not 1 %."]),
+        (2, 8, ["500 Internal Server Error came 4× as often as before: 8 % of the requests, not 2 %."]),
+    ],
+)
+def test_a_kind_of_error_moved_where_its_share_of_the_requests_at_least_doubled(before, now, expected):
+    def events(failed, start):
+        return [samples.event(start + n, status=500 if n < failed else 200) for n in range(100)]
+
+    assert moved(samples.report(events(now, 0), events(before, -120)), language()) == expected
 
 
 @pytest.mark.parametrize(
