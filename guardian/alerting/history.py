@@ -70,6 +70,22 @@ class History:
     def _sums(self) -> dict[str | None, np.ndarray]:
         return {}
 
+    def matching(self, patterns: tuple[str, ...]) -> list[str]:
+        """See `Snapshot.features`."""
+        if patterns not in self._matching:
+            wanted = set()
+            for pattern in patterns:
+                if any(mark in pattern for mark in "*?["):
+                    wanted |= {name for name in self.counts.features if fnmatchcase(name, pattern)}
+                else:
+                    wanted.add(pattern)
+            self._matching[patterns] = sorted(wanted)
+        return self._matching[patterns]
+
+    @cached_property
+    def _matching(self) -> dict[tuple[str, ...], list[str]]:
+        return {}
+
     @cached_property
     def _rows_of_feature(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
         rows = {}
@@ -133,13 +149,7 @@ class Snapshot:
 
     def features(self, patterns: Iterable[str]) -> list[str]:
         """The features that match one of the patterns (`chat_*`), sorted; a plain name need not have been seen."""
-        wanted = set()
-        for pattern in patterns:
-            if any(mark in pattern for mark in "*?["):
-                wanted |= {name for name in self.history.counts.features if fnmatchcase(name, pattern)}
-            else:
-                wanted.add(pattern)
-        return sorted(wanted)
+        return self.history.matching(tuple(patterns))
 
     def _rows(self, window: int, feature: str | None, since_us: int) -> np.ndarray | slice:
         return self.history.rows(max(self.now_us - window * 1_000_000, since_us), self.now_us, feature)

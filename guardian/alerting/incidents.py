@@ -101,6 +101,10 @@ def step(
     `alive` says whether any event came lately: a subject without a verdict is then well, otherwise unknown, and the
     unknown never resolves anything. With `muted` (a maintenance window) nothing opens.
     """
+    if not memory.latest and not memory.fixed_us and all(verdict.state != "firing" for verdict in verdicts):
+        # The common minute, in which nothing fires and nothing fired lately.
+        well = {v.subject: now_us for v in verdicts if v.state == "ok"}
+        return (replace(memory, last_good_us={**memory.last_good_us, **well}) if well else memory), []
     old_end = now_us - REOPEN_WITHIN * SECOND
     latest = {s: i for s, i in memory.latest.items() if i.resolved_us is None or i.resolved_us >= old_end}
     number, last_good = dict(memory.number), dict(memory.last_good_us)

@@ -108,8 +108,9 @@ def read_heartbeats(db: sqlite3.Connection) -> list[int]:
 
 def read_history(db: sqlite3.Connection, start: int, end: int, *, single_events: int) -> History:
     """The minutes [start, end): counts of all of them, single events of the last `single_events` seconds."""
-    counts = read_minute_counts(db, start, end)
-    columns = read_columns(db, max(start * MINUTE_US, end * MINUTE_US - single_events * 1_000_000), end * MINUTE_US)
+    first = max(start, end - -(-single_events // 60))
+    columns = read_columns(db, first * MINUTE_US, end * MINUTE_US)
+    counts = read_minute_counts(db, start, first).joined(MinuteCounts.of(columns, first, end), end - start)
     return History(counts, columns, read_first_sightings(db), read_first_event(db), read_heartbeats(db))
 
 

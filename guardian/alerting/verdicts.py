@@ -157,9 +157,12 @@ def _user_burst(rule: UserBurst, snapshot: Snapshot, since: Since) -> list[Verdi
 def _latency(rule: Latency, snapshot: Snapshot, since: Since) -> list[Verdict]:
     verdicts = []
     for subject in snapshot.features([rule.feature]):
-        durations = snapshot.durations_ms(rule.window, subject, since_us=since.get(subject, 0))
-        counts = Counts(len(durations), 0, 0)
-        if len(durations) < max(rule.min_requests, 1):
+        start, enough = since.get(subject, 0), max(rule.min_requests, 1)
+        # Counting is cheap, and most features are quiet most of the time.
+        counts = snapshot.counts(rule.window, subject, since_us=start)
+        many = counts.requests - counts.failed >= enough
+        durations = snapshot.durations_ms(rule.window, subject, since_us=start) if many else np.array([])
+        if len(durations) < enough:
             verdicts.append(Verdict(rule.name, subject, "no_data", None, counts))
             continue
         value = float(np.quantile(durations, rule.quantile))
