@@ -86,7 +86,7 @@ async def test_the_next_transport_is_tried_only_when_the_first_has_surely_not_se
 async def test_an_unknown_outcome_is_retried_by_the_same_transport_only(state):
     first, second = Script("first", UnknownOutcome("cut"), DeliveryError("451"), None), Script("second")
     await state.enqueue([mail("a")], now=NOW)
-    for minutes in (0, 1, 3):
+    for minutes in (0, 2, 5):
         await deliver(state, first, second, now=NOW + minutes * MINUTE)
     assert (first.tries, len(first.accepted), second.tries) == (3, 1, 0)
 
