@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,6 +19,8 @@ from guardian.language import Language
 from guardian.mail.message import Thread, build_message, check_address, clean_line, message_id
 from guardian.mail.render import render
 from guardian.state import Outgoing
+
+log = logging.getLogger("guardian.alerting")
 
 BUTTONS: tuple[Action, ...] = ("acknowledge", "silence-1h", "silence-8h", "silence-morning", "fixed")
 """What an alert mail offers to do, in this order; the first stands out."""
@@ -49,17 +52,20 @@ class AlertWriter:
     support_email: str | None = None
 
     def compose(self, notice: Notice, snapshot: Snapshot, now: datetime) -> Composed:
-        """The messages of one notice. Raises ValueError for an address that is none."""
+        """The messages of one notice; one that cannot be written is logged and left out."""
         rules = {rule.name: rule for rule in self.around.rules}
         briefings = [brief(t, rules[t.incident.rule], snapshot, self.lang) for t in notice.transitions]
         subject = self._subject(notice, briefings)
         messages = []
         for channel in dict.fromkeys(notice.audience.channels):
-            if channel == "mail":
-                to = dict.fromkeys(notice.audience.recipients or self.admins)
-                messages += [self._mail(notice, briefings, subject, recipient, now) for recipient in to]
-            else:
+            if channel != "mail":
                 messages.append(self._channel(notice, briefings, subject, channel))
+                continue
+            for recipient in dict.fromkeys(notice.audience.recipients or self.admins):
+                try:
+                    messages.append(self._mail(notice, briefings, subject, recipient, now))
+                except Exception as error:  # one delivery: a recipient for whom it cannot be written blocks no other
+                    log.error("The alert %r cannot be written for one recipient: %s", subject, error)
         return Composed(tuple(messages), subject)
 
     def _subject(self, notice: Notice, briefings: Sequence[Briefing]) -> str:

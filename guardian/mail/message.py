@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from email.header import Header
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.parser import BytesParser
@@ -74,15 +75,32 @@ def build_message(
     if thread and not thread.first:
         meant["In-Reply-To"] = meant["References"] = thread.root
     message = EmailMessage(policy=SMTP)
-    for header, value in meant.items():
-        message[header] = Address(name, addr_spec=address) if header == "From" else value
+    message["From"] = Address(name, addr_spec=address)
+    for header in ("To", "Reply-To", "Date"):
+        if header in meant:
+            message[header] = meant[header]
     message.set_content(_printable(text), cte="quoted-printable")
     if html is not None:
         message.add_alternative(_printable(html), subtype="html", cte="quoted-printable")
     for each in attachments:
         main, _, sub = each.kind.partition("/")
         message.add_attachment(each.content, maintype=main, subtype=sub, filename=each.name)
-    return _verified(message.as_bytes(), meant)
+    lines = [f"{header}: {_wire(header, value)}\r\n" for header, value in meant.items() if header not in _STRUCTURED]
+    return _verified("".join(lines).encode("ascii") + message.as_bytes(), meant)
+
+
+_STRUCTURED = {"From", "To", "Reply-To", "Date"}
+
+
+def _wire(header: str, value: str) -> str:
+    """The value of an unstructured header as it goes over the wire.
+
+    Python 3.11.7's policies would make an encoded word of a long address (List-Unsubscribe), which no mail program
+    reads, and lose a space where a long subject is folded. `Header` is the older way (RFC 2047), and keeps it.
+    """
+    if header == "Subject" and not (value.isascii() and len(value) <= 66):
+        return Header(value, "utf-8", header_name=header).encode(linesep="\r\n")
+    return value
 
 
 def message_id(name: str, sender: str) -> str:

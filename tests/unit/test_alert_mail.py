@@ -108,6 +108,12 @@ def test_each_recipient_has_buttons_of_their_own():
     assert not links[0] & links[1]
 
 
+def test_a_recipient_whose_mail_cannot_be_written_blocks_no_other(caplog):
+    both = mails(OUTAGE, 9, DOWN, admins=("a@example.org\r\nBcc: x@y", "b@example.org"))
+    assert [m["To"] for m in both] == ["b@example.org"]
+    assert "cannot be written for one recipient" in caplog.text
+
+
 def test_two_that_open_together_come_in_one_mail():
     rate = parse_rule("error_rate", {"min_requests": 5})
     [both] = mails(OUTAGE, 9, DOWN, rate)

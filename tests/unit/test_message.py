@@ -33,16 +33,18 @@ def parsed(data: bytes):
 def test_the_message_as_it_goes_over_the_wire():
     data = build()
     message = parsed(data)
-    assert [(name, value) for name, value in message.items() if name not in ("Content-Type", "MIME-Version")] == [
-        ("From", "Guardian <guardian@example.com>"),
-        ("To", "ann@example.org"),
-        ("Subject", "All is well"),
-        ("Date", "Mon, 16 Mar 2026 12:00:00 +0000"),
-        ("Message-ID", message["Message-ID"]),
-        ("Auto-Submitted", "auto-generated"),
-        ("X-Auto-Response-Suppress", "All"),
-        ("X-Guardian-Id", message["X-Guardian-Id"]),
-    ]
+    assert sorted((name, value) for name, value in message.items() if name[:7] not in ("Content", "MIME-Ve")) == sorted(
+        [
+            ("From", "Guardian <guardian@example.com>"),
+            ("To", "ann@example.org"),
+            ("Subject", "All is well"),
+            ("Date", "Mon, 16 Mar 2026 12:00:00 +0000"),
+            ("Message-ID", message["Message-ID"]),
+            ("Auto-Submitted", "auto-generated"),
+            ("X-Auto-Response-Suppress", "All"),
+            ("X-Guardian-Id", message["X-Guardian-Id"]),
+        ]
+    )
     assert message["Message-ID"] == f"<{message['X-Guardian-Id']}@example.com>"
     assert message.get_content_type() == "multipart/alternative"
     assert [part.get_content_type() for part in message.iter_parts()] == ["text/plain", "text/html"]
@@ -78,6 +80,27 @@ def test_no_subject_adds_a_header(text):
 @given(st.text(max_size=300))
 def test_any_subject_reads_back_as_one_clean_line(text):
     assert str(parsed(build(subject=text))["Subject"]).split() == clean_line(text)[:200].split()
+
+
+@pytest.mark.parametrize(
+    "subject",
+    [
+        f"{prefix}{mark}{count}{title}, … – Guardian"
+        for prefix in ("", "Re: ")
+        for mark in ("● ", "⚠ ", "")
+        for count in ("", "2 alerts: ", "12 alerts: ")
+        for title in ("Error rate of chat above 10 %", "rosa@example.com keeps meeting errors", "chat_message is down")
+    ],
+)
+def test_no_space_is_lost_where_a_long_subject_is_folded(subject):
+    # email.policy in Python 3.11.7 loses one between an encoded word and the next on another line.
+    assert str(parsed(build(subject=subject))["Subject"]) == subject
+
+
+@given(st.lists(st.text(alphabet="aé–● xyz%:", min_size=1, max_size=12), max_size=20))
+def test_a_long_subject_keeps_its_words(words):
+    subject = clean_line(" ".join(words))[:200].strip()
+    assert str(parsed(build(subject=subject))["Subject"]) == subject
 
 
 @pytest.mark.parametrize(
@@ -121,6 +144,13 @@ def test_a_thread_begins_with_its_root_and_goes_on_in_reply_to_it():
     assert (first["Message-ID"], first["References"]) == (root, None)
     assert (later["In-Reply-To"], later["References"]) == (root, root)
     assert later["Message-ID"] not in (root, first["Message-ID"])
+
+
+def test_a_long_address_in_a_header_stays_as_it_is_on_the_wire():
+    address = "<https://guardian.example.com/u/" + "x" * 300 + ">"
+    assert f"List-Unsubscribe: {address}\r\n".encode() in build(headers={"List-Unsubscribe": address})
+    with pytest.raises(ValueError, match="headers that nobody meant"):
+        build(headers={"List-Unsubscribe": "<x>\r\nBcc: evil@example.net"})
 
 
 def test_an_attachment_comes_beside_the_two_parts():
