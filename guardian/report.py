@@ -17,6 +17,7 @@ ERRORS_PER_USER = 20
 """The newest errors of each user that a report tells one by one; `errors_count` counts them all."""
 TOP = 10
 """How many features `top_features` names."""
+TOP_HELP = 5
 
 MIN_REQUESTS = 20
 """With fewer requests than this, a rate says nothing of the whole."""
@@ -32,6 +33,8 @@ def build_report(
     end: datetime,
     now: datetime,
     failures: Mapping[str, Sequence[Event]],
+    steps: Mapping[str, Sequence[Event]] | None = None,
+    quiet: Sequence[Mapping[str, Any]] = (),
     timeline: Iterable[TimelineBar] = (),
     critical_features: Sequence[str] = (),
     stats: StorageStats | None = None,
@@ -40,9 +43,9 @@ def build_report(
     """The report on `[start, end)` beside the window before it, from `previous_start` on (None: no longer stored).
 
     The fixed keys are those of docs/architecture.md; `previous`, `anonymous`, `latency_ms`, `features`, `status`,
-    `status_reason`, `timeline`, `privacy`, `recorders` and `generated_at` stand beside them. `failures` holds the
-    newest failed events of each user, oldest first. Users are sorted by errors, then requests, then name. JSON values
-    only.
+    `status_reason`, `help`, `gone_quiet`, `timeline`, `privacy`, `recorders` and `generated_at` stand beside them.
+    `failures` holds the newest failed events of each user, oldest first; `steps` what those who need help did last,
+    `quiet` what `guardian.quiet` found. Users are sorted by errors, then requests, then name. JSON values only.
     """
     start_us = micros(start)
     status, reason = judge(current, critical_features)
@@ -71,6 +74,16 @@ def build_report(
         },
         "latency_ms": latency(current.routes.values()),
         "features": features(current),
+        "help": [{"email": email, "steps": [_step(event) for event in did]} for email, did in (steps or {}).items()],
+        "gone_quiet": [
+            {
+                "email": each["email"],
+                "last_seen": _iso(moment(each["last_us"])),
+                "requests_count": each["requests_count"],
+                "error": _error(each["error"]),
+            }
+            for each in quiet
+        ],
         "timeline": [
             {"start": _iso(b.start), "requests": b.requests, "errors": b.errors, "active_users": b.active_users}
             for b in timeline
@@ -88,6 +101,16 @@ def build_report(
         ],
         "generated_at": _iso(now),
     }
+
+
+def needs_help(summary: Summary) -> list[str]:
+    """Who met most errors, at most five: of those with 3 or more, or for whom half of the requests failed."""
+    needy = [
+        email
+        for email, user in summary.users.items()
+        if email != ANONYMOUS and (user.errors >= 3 or (user.errors and user.errors * 2 >= user.requests))
+    ]
+    return sorted(needy, key=lambda email: (-summary.users[email].errors, email))[:TOP_HELP]
 
 
 def judge(summary: Summary, critical_features: Sequence[str]) -> tuple[str, str]:
@@ -183,6 +206,10 @@ def _users(summary: Summary, failures: Mapping[str, Sequence[Event]], start_us: 
     return sorted(rows, key=lambda row: (-row["errors_count"], -row["requests_count"], row["email"]))
 
 
+def _step(event: Event) -> dict[str, Any]:
+    return {"feature": event.feature, "code": event.status, "timestamp": _iso(moment(event.at_us))}
+
+
 def _error(event: Event) -> dict[str, Any]:
     failure = event.failure
     text = reason_phrase(event.status) if failure is None else failure.message
@@ -213,6 +240,7 @@ def _receipt(stats: StorageStats | None, recorders: Sequence[RecorderHealth], no
         "users": stats.users if stats else None,
         "oldest": _iso(stats.oldest) if stats and stats.oldest else None,
         "size_bytes": stats.size_bytes if stats else None,
+        "purged_events": stats.purged if stats else None,
         "dropped_events": sum(recorder.dropped for recorder in week),
         "last_heartbeat": _iso(max(recorder.seen_at for recorder in week)) if week else None,
     }

@@ -28,13 +28,17 @@ class RecorderHealth:
 
 @dataclass(frozen=True, slots=True)
 class StorageStats:
-    """How much is stored. `oldest` and `newest` are times of events, None where there is none."""
+    """How much is stored. `oldest` and `newest` are times of events, None where there is none.
+
+    `purged` counts the events that retention has deleted since the store was made.
+    """
 
     events: int
     users: int
     oldest: datetime | None
     newest: datetime | None
     size_bytes: int
+    purged: int = 0
 
 
 class UsageRepository(Protocol):
@@ -70,6 +74,10 @@ class UsageRepository(Protocol):
         self, start: datetime, end: datetime, *, per_user: int, users: Sequence[str] | None = None
     ) -> dict[str, list[Event]]:
         """The newest failed events of each user, at most `per_user`, oldest first; `users` None means everyone."""
+        ...
+
+    async def steps(self, email: str, start: datetime, end: datetime, *, most: int) -> list[Event]:
+        """The newest `most` events of one user in the window, oldest first."""
         ...
 
     async def export_user(self, email: str) -> dict[str, Any] | None:

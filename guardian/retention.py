@@ -26,6 +26,7 @@ def purge(db: sqlite3.Connection, events_before_us: int, summaries_before_us: in
     if db.execute("SELECT 1 FROM guardian_event WHERE id < ?", (before << SEQUENCE_BITS,)).fetchone():
         set_meta(db, "purged_until_us", before)
         gone = _delete(db, "guardian_event", "id < ?", before << SEQUENCE_BITS)
+        set_meta(db, "purged_events", meta(db, "purged_events") + gone)
     _delete(db, "guardian_session", "end_us < ?", before)
     db.execute("DELETE FROM guardian_recorder WHERE seen_us < ?", (before,))
     _forget_summaries(db, min(summaries_before_us, before) // DAY * DAY)

@@ -193,14 +193,14 @@ def _put(db: sqlite3.Connection, span: int, start: int, totals: Totals) -> int:
 
 
 def meta(db: sqlite3.Connection, key: str) -> int:
-    """A moment of guardian_meta; 0 where it is not set."""
+    """A moment or a count of guardian_meta; 0 where it is not set."""
     row = db.execute("SELECT value FROM guardian_meta WHERE key = ?", (key,)).fetchone()
     return int(row[0]) if row else 0
 
 
-def set_meta(db: sqlite3.Connection, key: str, us: int) -> None:
-    """Move a moment of guardian_meta forward; it never goes back."""
-    db.execute("REPLACE INTO guardian_meta VALUES (?, ?)", (key, max(us, meta(db, key))))
+def set_meta(db: sqlite3.Connection, key: str, value: int) -> None:
+    """Move a moment or a count of guardian_meta forward; it never goes back."""
+    db.execute("REPLACE INTO guardian_meta VALUES (?, ?)", (key, max(value, meta(db, key))))
 
 
 def ids(start_us: int, end_us: int) -> tuple[int, int]:

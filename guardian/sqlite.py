@@ -131,6 +131,12 @@ class SqliteRepository:
             found.setdefault(row[1], []).append(_event(row))
         return found
 
+    async def steps(self, email: str, start: datetime, end: datetime, *, most: int) -> list[Event]:
+        """See UsageRepository. Reads the window from its end backwards, so keep it short for somebody who was idle."""
+        sql = f"{_EVENTS} WHERE e.id >= ? AND e.id < ? AND u.email = ? ORDER BY e.id DESC LIMIT ?"
+        rows = await self._read(sql, (*ids(micros(start), micros(end)), email, most))
+        return [_event(row) for row in reversed(rows)]
+
     async def export_user(self, email: str) -> dict[str, Any] | None:
         """See UsageRepository. Keys are the published tables, each a list of rows as objects."""
         if not await self._read("SELECT 1 FROM guardian_user WHERE email = ?", (email,)):
@@ -159,8 +165,9 @@ class SqliteRepository:
         [(users,)] = await self._read("SELECT count(*) FROM guardian_user WHERE email != 'anonymous'")
         [(pages,)] = await self._read("PRAGMA page_count")
         [(page_size,)] = await self._read("PRAGMA page_size")
+        purged = await self._read("SELECT value FROM guardian_meta WHERE key = 'purged_events'")
         times = (None if number is None else moment(number >> SEQUENCE_BITS) for number in (oldest, newest))
-        return StorageStats(events, users, *times, pages * page_size)
+        return StorageStats(events, users, *times, pages * page_size, int(purged[0][0]) if purged else 0)
 
     async def newest_event(self) -> datetime | None:
         """See UsageRepository."""

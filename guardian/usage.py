@@ -6,7 +6,7 @@ import asyncio
 import json
 import os
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, date, datetime, time, timedelta
 from math import ceil
@@ -14,13 +14,20 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from guardian.report import ERRORS_PER_USER, build_report
+from guardian.quiet import LAST_THING, gone_quiet, quiet_window, went_quiet
+from guardian.report import ERRORS_PER_USER, build_report, needs_help
 from guardian.repository import UsageRepository, WindowGone
+from guardian.state_schema import moment
 from guardian.summary import Summary, TimelineBar
+from tracker.event import Event
 
 REPORT_NAME = "usage_report.json"
 """The file in the reports folder that holds the newest report."""
 MAX_HOURS = 720
+STEPS, STEPS_WITHIN = 6, timedelta(minutes=30)
+"""Who needs help is shown with so many steps, of so long before their newest error."""
+MOST_NAMES = 500
+"""More people than this are not named one by one in a query."""
 _SPANS = (300, 900, 1800, 3600, 3 * 3600, 6 * 3600)
 _MOST_BARS = 48
 _YEARS = (1990, 2199)
@@ -83,6 +90,8 @@ class UsageGuardian:
             end=end,
             now=now,
             failures=failures,
+            steps=await self._steps(needs_help(current), failures),
+            quiet=await self._quiet(start, end),
             timeline=bars,
             critical_features=self._critical,
             stats=stats,
@@ -99,6 +108,29 @@ class UsageGuardian:
         except WindowGone:
             previous = None
         return previous, current, bars
+
+    async def _steps(self, users: Sequence[str], failures: Mapping[str, Sequence[Event]]) -> dict[str, list[Event]]:
+        """What each of these users did last, up to their newest error."""
+        found = {}
+        for email in users:
+            if failed := failures.get(email):
+                until = moment(failed[-1].at_us) + timedelta(microseconds=1)
+                found[email] = await self._repository.steps(email, until - STEPS_WITHIN, until, most=STEPS)
+        return found
+
+    async def _quiet(self, start: datetime, end: datetime) -> list[dict[str, Any]]:
+        """Who went quiet after an error; nobody where retention has deleted what would tell."""
+        begin, since, until = quiet_window(start, end)
+        try:
+            base = await self._repository.summary(begin, end)
+        except WindowGone:
+            return []
+        names = went_quiet(base, since, until)
+        if not names:
+            return []
+        only = names if len(names) <= MOST_NAMES else None
+        failed = await self._repository.recent_failures(since - LAST_THING, until, per_user=1, users=only)
+        return gone_quiet(base, names, failed)
 
     async def generate_and_save_report(
         self, hours: int | None = None, *, start_time: datetime | None = None, end_time: datetime | None = None

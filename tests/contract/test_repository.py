@@ -243,6 +243,13 @@ async def test_the_newest_failures_of_each_user_oldest_first(repository):
     assert await repository.recent_failures(DAY, NOW, per_user=2, users=[]) == {}
 
 
+async def test_the_newest_steps_of_one_user_oldest_first(repository):
+    await repository.write([event(n, status=404 if n == 3 else 200) for n in range(5)] + [event(4, "bob@example.com")])
+    steps = await repository.steps("ada@example.com", DAY, moment(4), most=2)
+    assert steps == [event(2), event(3, status=404)]
+    assert await repository.steps("nobody@example.com", DAY, NOW, most=2) == []
+
+
 async def test_everything_about_a_person_is_exported(repository):
     await repository.write([event(1), event(2, status=404), event(3, "bob@example.com")])
     found = await repository.export_user("ada@example.com")
@@ -283,6 +290,7 @@ async def test_purged_events_live_on_in_summaries(repository):
     await repository.write([event(n, f"u{n % 3}@example.com") for n in range(2880)])
     before = await repository.timeline([DAY, moment(1435), NOW])
     assert await repository.purge(events_before=moment(1436), summaries_before=DAY) == 1435
+    assert (await repository.stats()).purged == 1435
     assert (await repository.stats()).oldest == moment(1435)
     assert await repository.timeline([DAY, moment(1435), NOW]) == before
 

@@ -153,3 +153,51 @@ async def test_an_erased_person_is_in_no_new_report(guardian, repository):
     report = await guardian.generate_report(hours=720)
     assert "ada@example.com" not in json.dumps(report)
     assert (report["active_users"], report["total_requests"]) == (1, 2)
+
+
+async def test_who_needs_help_is_shown_with_their_last_steps_up_to_the_newest_error(guardian, repository):
+    hour = timedelta(hours=1)
+    minute = timedelta(minutes=1)
+    await repository.write(
+        [
+            event(hour + 40 * minute, feature="too_long_ago"),
+            *(event(hour + n * minute, feature=f"step_{n}", status=413 if n < 4 else 200) for n in range(9, 0, -1)),
+            event(hour - minute, feature="after"),
+            event(hour, "bob@example.com", 200),
+        ]
+    )
+    report = await guardian.generate_report(hours=2)
+    assert [each["email"] for each in report["help"]] == ["ada@example.com"]
+    steps = report["help"][0]["steps"]
+    assert [(step["feature"], step["code"]) for step in steps] == [
+        ("step_6", 200), ("step_5", 200), ("step_4", 200), ("step_3", 413), ("step_2", 413), ("step_1", 413),
+    ]  # fmt: skip
+    assert steps[-1]["timestamp"] == "2026-03-31T11:02:07.250000+00:00"
+
+
+async def test_who_stopped_after_an_error_is_named_in_the_report_of_that_day(guardian, repository):
+    day, hour = timedelta(days=1), timedelta(hours=1)
+    for user, status in (("ada@example.com", 500), ("bob@example.com", 200)):
+        await repository.write([event(3 * day + hour + n * hour * 9, user) for n in range(12, 0, -1)])
+        await repository.write([event(3 * day + hour, user, status)])
+    report = await guardian.generate_report(hours=2)
+    assert report["gone_quiet"] == [
+        {
+            "email": "ada@example.com",
+            "last_seen": "2026-03-28T11:03:07.250000+00:00",
+            "requests_count": 13,
+            "error": {
+                "endpoint": "/api/chat_message", "error": "File too large",
+                "timestamp": "2026-03-28T11:03:07.250000+00:00", "code": 500,
+            },
+        }
+    ]  # fmt: skip
+    later = UsageGuardian(repository, clock=lambda: NOW + 2 * hour)
+    assert (await later.generate_report(hours=2))["gone_quiet"] == []
+
+
+async def test_nobody_is_said_to_be_quiet_where_retention_has_deleted_what_would_tell(guardian, repository):
+    await repository.write([event(timedelta(days=3, hours=1 + 9 * n)) for n in range(12, 0, -1)])
+    await repository.write([event(timedelta(days=3, hours=1), status=500)])
+    await repository.purge(events_before=NOW - timedelta(days=1), summaries_before=NOW - timedelta(days=5))
+    assert (await guardian.generate_report(hours=2))["gone_quiet"] == []

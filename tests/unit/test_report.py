@@ -6,7 +6,7 @@ import pytest
 
 from guardian.language import language
 from guardian.mail.view import headline
-from guardian.report import build_report, judge
+from guardian.report import build_report, judge, needs_help
 from guardian.repository import RecorderHealth, StorageStats
 from guardian.summary import Summary, TimelineBar
 from guardian.usage import bar_edges, window
@@ -30,6 +30,17 @@ def report(events, previous=(), **more):
         Summary.of(events), None if previous is None else Summary.of(previous),
         previous_start=START - (END - START), start=START, end=END, now=END, failures=failed, **more,
     )  # fmt: skip
+
+
+def test_who_needs_help_met_three_errors_or_failed_half_of_the_time():
+    bad = Failure("HTTP 413", "File too large")
+    events = [at(n, "three@example.com", 413 if n < 3 else 200, failure=bad if n < 3 else None) for n in range(9)]
+    events += [at(n, "half@example.com", 413 if n else 200, failure=bad if n else None) for n in range(2)]
+    events += [at(n, "few@example.com", 413 if n < 2 else 200, failure=bad if n < 2 else None) for n in range(9)]
+    events += [at(n, "anonymous", 413, failure=bad) for n in range(5)]
+    assert needs_help(Summary.of(events)) == ["three@example.com", "half@example.com"]
+    many = [at(n, f"u{u}@example.com", 413, failure=bad) for u in range(9) for n in range(u + 1)]
+    assert needs_help(Summary.of(many)) == [f"u{u}@example.com" for u in (8, 7, 6, 5, 4)]
 
 
 def test_the_whole_report_in_the_published_format():
@@ -118,6 +129,8 @@ def test_the_whole_report_in_the_published_format():
                 ("documents", 1, 0, 1.0),
             ]
         ],
+        "help": [],
+        "gone_quiet": [],
         "timeline": [{"start": "2026-03-02T08:00:00+00:00", "requests": 5, "errors": 3, "active_users": 2}],
         "privacy": {
             "stored": [
@@ -127,6 +140,7 @@ def test_the_whole_report_in_the_published_format():
             "users": 2,
             "oldest": "2026-03-02T08:00:00+00:00",
             "size_bytes": 4096,
+            "purged_events": 0,
             "dropped_events": 1,
             "last_heartbeat": "2026-03-02T10:00:00+00:00",
         },
