@@ -91,6 +91,10 @@ class Language:
         """A day with its year, in the zone: Monday 16 March 2026."""
         return format_date(when.astimezone(zone).date(), "EEEE d MMMM y", locale=self.locale)
 
+    def short_day(self, when: datetime, zone: ZoneInfo) -> str:
+        """A day without its year, in the zone: 16 Mar."""
+        return format_date(when.astimezone(zone).date(), "d MMM", locale=self.locale)
+
     def clock(self, when: datetime, zone: ZoneInfo) -> str:
         """A time of the day, in the zone: 12:05."""
         return format_time(when.astimezone(zone), "HH:mm", locale=self.locale)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from email import message_from_bytes, policy
+from email.message import EmailMessage
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -59,15 +60,18 @@ def preview(
         upcoming = min((named.schedule.upcoming(app.clock()) for named in app.schedules), default=None)
         return app.email.compose_guardian_report(to, reports, key="preview", next_report=upcoming).body
 
+    from guardian.mail.message import html_page
+
     body = with_application(config, compose)
     folder = directory or Path(tempfile.mkdtemp(prefix="guardian-preview-"))
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "report.eml").write_bytes(body)
-    message = message_from_bytes(body, policy=policy.default)
-    for suffix, kind in (("txt", "plain"), ("html", "html")):
-        part = message.get_body((kind,))
-        if part is not None:
-            (folder / f"report.{suffix}").write_text(part.get_content(), encoding="utf-8")
+    message: EmailMessage = message_from_bytes(body, policy=policy.default)  # type: ignore[assignment]
+    text = message.get_body(("plain",))
+    parts = {"txt": text.get_content() if text else None, "html": html_page(message)}
+    for suffix, content in parts.items():
+        if content is not None:
+            (folder / f"report.{suffix}").write_text(content, encoding="utf-8")
     typer.echo(f"Subject: {message['Subject']}\nWrote {folder / 'report.html'}, report.txt and report.eml.")
     if not no_open:
         import webbrowser

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import email
 import socket
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
+from guardian.mail.message import html_page
 from guardian.resources import templates_dir
 
 POLICY = (
@@ -112,14 +112,7 @@ def create_inbox(folder: Path) -> Starlette:
 
     async def html(request: Request) -> Response:
         _, message = read_mail(find(request))
-        part = message.get_body(("html",))
-        body = part.get_content() if part else "<p>This mail has no HTML part.</p>"
-        for image in message.walk():
-            if image["Content-ID"]:
-                data = base64.b64encode(image.get_payload(decode=True)).decode()  # type: ignore[arg-type]
-                body = body.replace(
-                    f"cid:{image['Content-ID'].strip('<>')}", f"data:{image.get_content_type()};base64,{data}"
-                )
+        body = html_page(message) or "<p>This mail has no HTML part.</p>"
         # Links open beside the inbox, as a mail program does it; nothing in a mail runs, or is fetched.
         body = body.replace("<head>", '<head><base target="_blank">', 1)
         return HTMLResponse(body, headers={"Content-Security-Policy": POLICY})

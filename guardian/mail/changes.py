@@ -13,8 +13,13 @@ MAX_NAME = 120
 
 
 def figures(report: Mapping[str, Any], lang: Language) -> list[dict[str, str]]:
-    """The key figures: `label`, `value`, `change` (empty without a period before), `tone` (worse, better or empty)."""
+    """The key figures: `label`, `value`, `change` (empty without a period before), `tone` (worse, better or empty).
+
+    None of them where nobody came, neither now nor before: there is nothing to say.
+    """
     before = report.get("previous") or {}
+    if not report["total_requests"] and not before.get("total_requests"):
+        return []
     requests, errors = report["total_requests"], report["total_errors"]
     rate = errors / requests if requests else 0.0
     old_requests = before.get("total_requests", 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -29,6 +30,14 @@ class Attachment:
 
 
 @dataclass(frozen=True, slots=True)
+class Inline:
+    """A PNG picture that the HTML shows as `cid:` and this id (RFC 2392)."""
+
+    cid: str
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Thread:
     """Where a mail belongs: `root` is the Message-ID that its thread begins with, `first` whether it is this one."""
 
@@ -48,6 +57,7 @@ def build_message(
     reply_to: str | None = None,
     thread: Thread | None = None,
     headers: Mapping[str, str] | None = None,
+    inline: Sequence[Inline] = (),
     attachments: Sequence[Attachment] = (),
 ) -> bytes:
     """The RFC 5322 message, lines ended by CRLF, with a text part and an HTML part (multipart/alternative).
@@ -82,6 +92,9 @@ def build_message(
     message.set_content(_printable(text), cte="quoted-printable")
     if html is not None:
         message.add_alternative(_printable(html), subtype="html", cte="quoted-printable")
+        page = message.get_payload()[-1]
+        for image in inline:
+            page.add_related(image.content, "image", "png", cid=f"<{image.cid}>", disposition="inline")
     for each in attachments:
         main, _, sub = each.kind.partition("/")
         message.add_attachment(each.content, maintype=main, subtype=sub, filename=each.name)
@@ -101,6 +114,21 @@ def _wire(header: str, value: str) -> str:
     if header == "Subject" and not (value.isascii() and len(value) <= 66):
         return Header(value, "utf-8", header_name=header).encode(linesep="\r\n")
     return value
+
+
+def html_page(message: EmailMessage) -> str | None:
+    """The HTML of a message with its pictures inside it (data: URLs), for a browser; None where it has no HTML."""
+    part = message.get_body(("html",))
+    if part is None:
+        return None
+    page = part.get_content()
+    for image in message.walk():
+        if image["Content-ID"]:
+            data = b64encode(image.get_payload(decode=True)).decode()
+            page = page.replace(
+                f"cid:{image['Content-ID'].strip('<>')}", f"data:{image.get_content_type()};base64,{data}"
+            )
+    return page
 
 
 def message_id(name: str, sender: str) -> str:

@@ -12,9 +12,11 @@ from zoneinfo import ZoneInfo
 
 from guardian.companions import Companion, Malformed, read_companion
 from guardian.language import language
-from guardian.mail.message import build_message
+from guardian.mail.chart import CID, draw
+from guardian.mail.message import Attachment, Inline, build_message
 from guardian.mail.render import render
 from guardian.mail.transport import DeliveryError, Transport
+from guardian.mail.userlist import users_csv
 from guardian.mail.view import report_view
 from guardian.state import Outgoing
 
@@ -93,8 +95,17 @@ class EmailService:
                 "List-Unsubscribe": f"<{unsubscribe}>",
                 "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
             }
-        subject, grave = view["subject"], view["grave"]
-        return self._outgoing(to_email, subject, html, text, key=key, kind="report", severity=grave, headers=headers)
+        chart = view.get("chart")
+        return self._outgoing(
+            to_email, view["subject"], html, text,
+            key=key,
+            kind="report",
+            severity=view["grave"],
+            headers=headers,
+            inline=[Inline(CID, draw(chart))] if chart else [],
+            attachments=[Attachment("users.csv", "text/csv", users_csv(usage["users"], self.language))]
+            if usage and view["more_users"] else [],
+        )  # fmt: skip
 
     def compose_test(self, to_email: str, *, key: str) -> Outgoing:
         """A mail that says that mail arrives."""
@@ -118,6 +129,8 @@ class EmailService:
         kind: str,
         severity: str,
         headers: Mapping[str, str] | None = None,
+        inline: Sequence[Inline] = (),
+        attachments: Sequence[Attachment] = (),
     ) -> Outgoing:
         body = build_message(
             sender=self.sender,
@@ -129,6 +142,8 @@ class EmailService:
             now=self._clock(),
             reply_to=self._reply_to,
             headers=headers,
+            inline=inline,
+            attachments=attachments,
         )
         return Outgoing(key, to_email, body, kind, "mail", severity.lower(), subject)
 

@@ -11,12 +11,12 @@ from zoneinfo import ZoneInfo
 from guardian.companions import Companion, Malformed
 from guardian.language import Language
 from guardian.mail.changes import figures, moved, short
+from guardian.mail.chart import chart_of
+from guardian.mail.people import busiest, more_people, who_needs_help, who_went_quiet
 from guardian.report import all_failed
 from tracker.error_text import reason_phrase
 
-TOP_USERS, TOP_HELP, TOP_FEATURES, TOP_ERRORS = 10, 5, 8, 8
-HELP_ERRORS = 3
-"""Who needs help is shown with so many of the newest errors."""
+TOP_FEATURES, TOP_ERRORS = 8, 8
 MAX_COMPANIONS = 12
 _GRAVITY = {"OK": 0, "WARNING": 1, "CRITICAL": 2}
 
@@ -48,7 +48,7 @@ def report_view(
     good = [each for each in companions if isinstance(each, Companion)]
     good.sort(key=lambda each: (-_GRAVITY[_counts(each)], each.title))
     view: dict[str, Any] = {
-        **(usage or {"period": "", "day": "", "figures": (), "privacy": ""}),
+        **(usage or {"period": "", "day": "", "figures": (), "chart": None, "more_users": "", "privacy": ""}),
         "grave": grave,
         "headline": headline,
         "others": others[:MAX_COMPANIONS],
@@ -111,10 +111,12 @@ def report_part(report: Mapping[str, Any], lang: Language, zone: ZoneInfo) -> di
         "figures": figures(report, lang),
         "moved": moved(report, lang),
         "errors": _errors(report, lang),
-        "help": _help(report, lang, zone),
+        "chart": chart_of(report, lang, zone),
+        "help": who_needs_help(report, lang, zone),
+        "gone_quiet": who_went_quiet(report, lang, zone),
         "features": _features(report, lang),
-        "users": [_user(user, lang) for user in _by_requests(report["users"])[:TOP_USERS]],
-        "more_users": _more(len(report["users"]) - TOP_USERS, lang),
+        "users": busiest(report, lang),
+        "more_users": more_people(report, lang),
         "anonymous": _anonymous(report.get("anonymous"), lang),
         "privacy": _privacy(report.get("privacy"), lang, zone),
     }
@@ -146,48 +148,6 @@ def _errors(report: Mapping[str, Any], lang: Language) -> list[dict[str, Any]]:
     ]
 
 
-def _help(report: Mapping[str, Any], lang: Language, zone: ZoneInfo) -> list[dict[str, Any]]:
-    """The users with most errors: those with 3 or more, or for whom half of the requests failed."""
-    needy = [
-        user
-        for user in report["users"]
-        if user["errors_count"] >= 3 or (user["errors_count"] and user["errors_count"] * 2 >= user["requests_count"])
-    ]
-    needy.sort(key=lambda user: (-user["errors_count"], user["email"]))
-    return [
-        {
-            "email": short(user["email"]),
-            "summary": lang(
-                "%(bad)s of %(all)s requests failed",
-                bad=lang.number(user["errors_count"]), all=lang.number(user["requests_count"]),
-            ),
-            "errors": _grouped(user["errors"], lang, zone),
-        }
-        for user in needy[:TOP_HELP]
-    ]  # fmt: skip
-
-
-def _grouped(errors: Sequence[Mapping[str, Any]], lang: Language, zone: ZoneInfo) -> list[dict[str, Any]]:
-    """The newest kinds of error of a user, each told once with its count and the last time, the newest last."""
-    kinds: dict[tuple[Any, ...], int] = {}
-    last: dict[tuple[Any, ...], str] = {}
-    for error in errors:
-        key = (error["endpoint"], error["code"], error["error"])
-        kinds[key] = kinds.get(key, 0) + 1
-        last[key] = error["timestamp"]
-    newest = sorted(kinds, key=lambda key: last[key])[-HELP_ERRORS:]
-    return [
-        {
-            "time": lang.clock(_time(last[key]), zone),
-            "endpoint": short(key[0]),
-            "code": key[1],
-            "text": short(key[2].removesuffix(": Internal Server Error"))
-            + (f" ({kinds[key]}×)" if kinds[key] > 1 else ""),
-        }
-        for key in newest
-    ]
-
-
 def _features(report: Mapping[str, Any], lang: Language) -> list[dict[str, Any]]:
     known = {feature["name"]: feature for feature in report.get("features", ())}
     most = max((feature["count"] for feature in report["top_features"]), default=1)
@@ -205,32 +165,6 @@ def _features(report: Mapping[str, Any], lang: Language) -> list[dict[str, Any]]
             }
         )
     return rows
-
-
-def _by_requests(users: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    return sorted(users, key=lambda user: (-user["requests_count"], user["email"]))
-
-
-def _user(user: Mapping[str, Any], lang: Language) -> dict[str, Any]:
-    used = user["features_used"]
-    return {
-        "email": short(user["email"]),
-        "features": short(", ".join(used[:4])) + (f" +{len(used) - 4}" if len(used) > 4 else ""),
-        "requests": lang.number(user["requests_count"]),
-        "errors": lang.number(user["errors_count"]),
-        "any_error": user["errors_count"] > 0,
-        "time": lang.duration(user["total_time_minutes"] * 60) if user["total_time_minutes"] else "< 1 min",
-    }
-
-
-def _more(number: int, lang: Language) -> str:
-    if number <= 0:
-        return ""
-    return lang.plural(
-        "and %(n)s more person; the whole list is in usage_report.json.",
-        "and %(n)s more people; the whole list is in usage_report.json.",
-        number,
-    )
 
 
 def _anonymous(totals: Mapping[str, int] | None, lang: Language) -> str:
@@ -251,6 +185,10 @@ def _privacy(receipt: Mapping[str, Any] | None, lang: Language, zone: ZoneInfo) 
     )
     if receipt.get("oldest"):
         text += " " + lang("The oldest is of %(day)s.", day=lang.day(_time(receipt["oldest"]), zone))
+    if receipt.get("purged_events"):
+        text += " " + lang.plural(
+            "%(n)s older one has been deleted.", "%(n)s older ones have been deleted.", receipt["purged_events"]
+        )
     if receipt.get("dropped_events"):
         text += " " + lang.plural(
             "%(n)s event was lost this week, because the tracker's buffer was full.",

@@ -4,13 +4,14 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from guardian.companions import read_companion
-from guardian.report import build_report
+from guardian.report import build_report, needs_help
 from guardian.repository import RecorderHealth, StorageStats
 from guardian.summary import Summary, TimelineBar
 from tracker.event import Event, Failure
 
 START = datetime(2026, 3, 2, 8, tzinfo=UTC)
 END = START + timedelta(hours=2)
+START_US = int(START.timestamp()) * 1_000_000
 ZONE = ZoneInfo("Europe/Zurich")
 HOSTILE = '<script>alert("x")</script><img src=x onerror=alert(1)>{{ 7*7 }}'
 LONG = "w" * 200
@@ -34,6 +35,25 @@ def event(minutes, user="ada@example.com", status=200, feature="chat_message", t
     return Event(at_us, user, f"/api/{feature}", "POST", feature, status, duration_ms * 1000, failure)
 
 
+def bars(events):
+    """The report's timeline in bars of 5 minutes."""
+    found = []
+    for n in range(24):
+        start = START + timedelta(minutes=5 * n)
+        first, last = (int(at.timestamp() * 1e6) for at in (start, start + timedelta(minutes=5)))
+        own = [e for e in events if first <= e.at_us < last]
+        users = {e.user for e in own} - {"anonymous"}
+        found.append(TimelineBar(start, len(own), sum(e.status >= 400 for e in own), len(users)))
+    return found
+
+
+def last_steps(events, user):
+    """What the user did up to the newest error."""
+    own = [e for e in events if e.user == user]
+    last = max(n for n, e in enumerate(own) if e.failure)
+    return own[max(0, last - 3) : last + 1]
+
+
 def report(events, previous=(), **more):
     """The real report on two hours from 2 March 2026, 08:00 UTC, on."""
     failed = {}
@@ -43,8 +63,9 @@ def report(events, previous=(), **more):
     return build_report(
         Summary.of(events), Summary.of(previous), previous_start=START - (END - START), start=START, end=END, now=END,
         failures={user: sorted(found, key=lambda e: e.at_us)[-20:] for user, found in failed.items()},
-        timeline=[TimelineBar(START, len(events), len(failed), 2)],
-        stats=StorageStats(12_345, 40, START - timedelta(days=30), END, 4096),
+        steps={user: last_steps(events, user) for user in needs_help(Summary.of(events))},
+        timeline=bars(events),
+        stats=StorageStats(12_345, 40, START - timedelta(days=30), END, 4096, 678),
         recorders=[RecorderHealth("r1", START, END, 12_346, 12_345, 1, "0.1.0")], **more,
     )  # fmt: skip
 
@@ -61,7 +82,9 @@ def ordinary():
     events += [event(60 + n, "ada@example.com", 500, text="Internal Server Error", kind="KeyError") for n in range(6)]
     events += [event(70 + n, "anonymous", 404, "(unmatched)", "Not Found") for n in range(3)]
     before = [event(n % 119 - 120, users[n % 9], feature=features[n % 4]) for n in range(300)]
-    return report(sorted(events, key=lambda e: e.at_us), before)
+    quiet = {"email": "olga@example.com", "last_us": event(-4400).at_us, "requests_count": 31}
+    quiet["error"] = event(-4401, "olga@example.com", 500, "search", "Internal Server Error", "KeyError")
+    return report(sorted(events, key=lambda e: e.at_us), before, quiet=[quiet])
 
 
 def empty():
@@ -83,7 +106,8 @@ def hostile(text=HOSTILE):
     """Every name and text that somebody else may choose says `text`."""
     events = [event(n, text, feature=text) for n in range(20)]
     events += [event(30 + n, text, 500, text, text, text) for n in range(12)]
-    return report(events, [event(n - 100, text, feature=text) for n in range(60)])
+    quiet = {"email": text, "last_us": START_US, "requests_count": 31, "error": events[-1]}
+    return report(events, [event(n - 100, text, feature=text) for n in range(60)], quiet=[quiet])
 
 
 def hostile_companion(text=HOSTILE):

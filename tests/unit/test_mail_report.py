@@ -1,19 +1,24 @@
 """What the report mail says, from the real report object; and what nobody can make it say."""
 
+import csv
 import email
 from datetime import timedelta
 from email import policy
 from html.parser import HTMLParser
+from io import BytesIO, StringIO
 
 import pytest
 from jinja2 import meta
+from PIL import Image
 
 from guardian.companions import read_companion
 from guardian.language import language
 from guardian.mail.changes import moved
+from guardian.mail.chart import chart_of, draw, nice_ceiling
 from guardian.mail.render import environment
 from guardian.mail.service import EmailService
 from guardian.mail.transport import DeliveryError, PermanentError, UnknownOutcome
+from guardian.mail.userlist import plain_cell, users_csv
 from guardian.mail.view import report_view
 from tests.unit import report_samples as samples
 
@@ -67,6 +72,10 @@ WHAT MOVED
 * document_upload fails often: 14 of 14 requests.
 * 500 Internal Server Error is new: 6 times.
 
+ACTIVE USERS
+09:00 ▆▆▆▆▆▆███▆▆▆▆▆▆▆▆▆▆▆▆▆▆▆ 11:00
+Active users through the period: at most 6, around 09:30.
+
 WHAT FAILED
       14   413 Content Too Large
        6   500 Internal Server Error
@@ -76,12 +85,22 @@ USERS WHO NEED HELP
 ada@example.com · 9 of 76 requests failed
     09:40  413 File too large (3×)  /api/document_upload
     10:05  500 KeyError (6×)  /api/chat_message
+    Last steps: chat_message 500 (4×)
 ben@example.com · 3 of 136 requests failed
     09:41  413 File too large (3×)  /api/document_upload
+    Last steps: chat_message → threads → documents → document_upload 413
 cleo@example.com · 3 of 3 requests failed
     09:42  413 File too large (3×)  /api/document_upload
+    Last steps: document_upload 413 (3×)
 dan@example.com · 3 of 3 requests failed
     09:43  413 File too large (3×)  /api/document_upload
+    Last steps: document_upload 413 (3×)
+
+GONE QUIET
+They used the app regularly, met an error, and have not come back for three
+days.
+* olga@example.com: not seen since Fri 27 Feb, 07:40; the last thing: 500
+  KeyError, /api/search
 
 WHAT THEY USED
      121   chat_message               95 % within 98 ms    6 failed
@@ -121,8 +140,9 @@ integrity_report.json could not be shown: it is not a JSON object.
 The next report goes out on Mon 2 Mar, 13:00 and covers Mon 2 Mar, 11:00 –
 13:00.
 Stored: 12,345 events: who used which feature when, and what failed; never
-what anybody wrote. The oldest is of Saturday 31 January 2026. 1 event was
-lost this week, because the tracker's buffer was full.
+what anybody wrote. The oldest is of Saturday 31 January 2026. 678 older ones
+have been deleted. 1 event was lost this week, because the tracker's buffer
+was full.
 You get this because you are named in Guardian's configuration.
 """
 
@@ -143,10 +163,15 @@ def exact(value):
 
 def test_every_key_that_the_mail_uses_is_in_the_real_report():
     view = report_view(exact(samples.ordinary()), [], lang=language(), zone=samples.ZONE)
-    assert all(view[part] for part in ("figures", "moved", "errors", "help", "features", "users", "privacy"))
+    assert all(
+        view[part]
+        for part in ("figures", "moved", "chart", "errors", "help", "gone_quiet", "features", "users", "privacy")
+    )
 
 
-@pytest.mark.parametrize("key", ["users", "previous", "latency_ms", "features", "anonymous", "privacy", "status"])
+@pytest.mark.parametrize("key", [
+    "users", "previous", "latency_ms", "features", "anonymous", "privacy", "status", "timeline", "help", "gone_quiet",
+])  # fmt: skip
 def test_a_key_that_the_report_no_longer_has_is_noticed(key):
     report = exact(samples.ordinary())
     del report[key]
@@ -182,12 +207,13 @@ Nobody used the app.
 ====================
 OK · Mon 2 Mar, 09:00 – 11:00 (Europe/Zurich)
 
-Active users                  0   as before
-Requests                      0   as before
-Failed                      0 %
-
 --
 """)
+
+
+def test_that_nobody_came_any_more_is_worth_its_figures():
+    text = parts({"usage_stats": samples.report([], [samples.event(-60)])})[1]
+    assert "Active users                  0   ↓ from 1" in text
 
 
 @pytest.mark.parametrize(
@@ -229,7 +255,89 @@ def test_the_status_is_that_of_the_worst_part(statuses, expected, headline):
 def test_5000_users_make_a_mail_that_gmail_shows_whole():
     _, text, html = parts({"usage_stats": samples.crowded()})
     assert len(html.encode()) < 100_000
-    assert "and 4,990 more people; the whole list is in usage_report.json." in text
+    assert "and 4,990 more people; everybody is in the attached users.csv." in text
+
+
+def test_more_users_than_the_mail_shows_come_in_an_attached_table():
+    message = email.message_from_bytes(compose({"usage_stats": samples.crowded()}).body, policy=policy.default)
+    [table] = message.iter_attachments()
+    assert (table.get_filename(), table.get_content_type()) == ("users.csv", "text/csv")
+    rows = list(csv.reader(StringIO(table.get_payload(decode=True).decode("utf-8-sig"))))
+    assert rows[0] == ["User", "Requests", "Errors", "Minutes", "Features"]
+    assert len(rows) == 5_001
+    message = email.message_from_bytes(compose({"usage_stats": samples.ordinary()}).body, policy=policy.default)
+    assert list(message.iter_attachments()) == []
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1+1", " =1+1", "\r=1", "\n=1"])
+def test_no_cell_of_the_table_is_a_formula(text):
+    assert plain_cell(text) == f"'{text}"
+    table = users_csv(samples.hostile(text)["users"], language()).decode("utf-8-sig")
+    assert all(not cell.startswith(text) for row in csv.reader(StringIO(table, newline="")) for cell in row)
+
+
+@pytest.mark.parametrize("text", ["ada@example.com", "", "a=b", "1-2"])
+def test_other_cells_stay_as_they_are(text):
+    assert plain_cell(text) == text
+
+
+def test_a_table_is_written_whatever_somebody_is_called():
+    table = users_csv(samples.hostile('x"\n\ud800,')["users"], language()).decode("utf-8-sig")
+    assert list(csv.reader(StringIO(table, newline="")))[1][0] == 'x"\n?,'
+
+
+def test_the_chart_goes_along_as_a_picture_with_words_for_who_sees_none():
+    message = email.message_from_bytes(compose({"usage_stats": samples.ordinary()}).body, policy=policy.default)
+    [image] = [part for part in message.walk() if part.get_content_type() == "image/png"]
+    html = message.get_body(("html",)).get_content()
+    assert f'src="cid:{image["Content-ID"].strip("<>")}"' in html
+    assert 'alt="Active users through the period: at most 6, around 09:30."' in html
+    picture = Image.open(BytesIO(image.get_payload(decode=True)))
+    assert picture.size == (1072, 300)
+    assert "transparency" not in picture.info and picture.convert("RGBA").getextrema()[3] == (255, 255)
+
+
+def bar(start, *, requests=10, errors=0, active_users=0):
+    return {"start": start.isoformat(), "requests": requests, "errors": errors, "active_users": active_users}
+
+
+def test_a_chart_has_a_red_bar_where_more_than_a_tenth_failed():
+    bars = [
+        {
+            "start": (samples.START + timedelta(minutes=5 * n)).isoformat(),
+            "requests": 10,
+            "errors": n,
+            "active_users": 4 * n,
+        }
+        for n in range(3)
+    ]
+    report = {"timeline": bars, "period_end": samples.END.isoformat()}
+    chart = chart_of(report, language(), samples.ZONE)
+    assert (chart.users, chart.bad, chart.line) == ((0, 4, 8), (False, False, True), " ▄█")
+    colours = [
+        Image.open(BytesIO(draw(chart))).convert("RGB").getpixel((72 + round(984 / 3 * (n + 0.5)), 235))
+        for n in range(3)
+    ]
+    assert colours == [(255, 255, 255), (58, 102, 214), (207, 53, 43)]
+
+
+@pytest.mark.parametrize(
+    "timeline", [[], [{"start": samples.START.isoformat(), "errors": 0, "requests": 0, "active_users": 0}] * 9]
+)
+def test_without_users_there_is_no_chart(timeline):
+    assert chart_of({"timeline": timeline, "period_end": samples.END.isoformat()}, language(), samples.ZONE) is None
+
+
+def test_a_chart_of_weeks_is_labelled_with_days_of_the_readers_zone():
+    starts = [samples.START - timedelta(hours=9) + timedelta(days=n) for n in range(14)]
+    bars = [bar(at, active_users=3) for at in starts]
+    chart = chart_of({"timeline": bars, "period_end": starts[-1].isoformat()}, language(), samples.ZONE)
+    assert chart.labels == ((0, "2 Mar"), (3, "5 Mar"), (6, "8 Mar"), (9, "11 Mar"), (12, "14 Mar"))
+
+
+@pytest.mark.parametrize("most, ceiling", [(1, 2), (2, 2), (3, 4), (5, 6), (9, 10), (11, 20), (41, 60), (4_321, 6_000)])
+def test_the_axis_of_a_chart_ends_at_a_round_number(most, ceiling):
+    assert nice_ceiling(most) == ceiling
 
 
 def test_companions_that_would_make_it_too_large_are_cut_and_the_rest_is_counted():

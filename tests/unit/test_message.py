@@ -8,7 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from guardian.mail.message import Attachment, Thread, build_message, check_address, clean_line, message_id
+from guardian.mail.message import (
+    Attachment,
+    Inline,
+    Thread,
+    build_message,
+    check_address,
+    clean_line,
+    html_page,
+    message_id,
+)
 
 NOW = datetime(2026, 3, 16, 12, 0, tzinfo=UTC)
 
@@ -151,6 +160,16 @@ def test_a_long_address_in_a_header_stays_as_it_is_on_the_wire():
     assert f"List-Unsubscribe: {address}\r\n".encode() in build(headers={"List-Unsubscribe": address})
     with pytest.raises(ValueError, match="headers that nobody meant"):
         build(headers={"List-Unsubscribe": "<x>\r\nBcc: evil@example.net"})
+
+
+def test_a_picture_of_the_page_comes_with_the_page_and_not_as_an_attachment():
+    page = '<img src="cid:chart@guardian" alt="">'
+    message = parsed(build(html=page, inline=[Inline("chart@guardian", b"png")]))
+    assert message.get_content_type() == "multipart/alternative"
+    assert [part.get_content_type() for part in message.iter_parts()] == ["text/plain", "multipart/related"]
+    assert [part.get_filename() for part in message.walk() if part.get_filename()] == []
+    assert html_page(message).strip() == '<img src="data:image/png;base64,cG5n" alt="">'
+    assert html_page(parsed(build(html=None))) is None
 
 
 def test_an_attachment_comes_beside_the_two_parts():

@@ -1,0 +1,115 @@
+"""Active users through the period: a picture for the mail, its words for who sees none, and a line of blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from io import BytesIO
+from itertools import count
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from PIL import Image, ImageDraw, ImageFont
+
+from guardian.language import Language
+
+WIDTH, HEIGHT = 536, 150
+"""Of the picture in a mail, in CSS pixels; it holds twice as many, for sharp screens."""
+FONT = 14
+"""The height of its letters: a phone shows them at little more than half of it."""
+CID = "active-users@guardian"
+BLOCKS = "▁▂▃▄▅▆▇█"
+BAD_SHARE = 0.10
+"""A bar is red where more than this share of its requests failed."""
+_GROUND, _INK, _LINE, _GOOD, _BAD = "#ffffff", "#566070", "#e1e5eb", "#3a66d6", "#cf352b"
+_LEFT, _RIGHT, _TOP, _BOTTOM, _SCALE = 36, 8, 12, 28, 2
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """`users` per bar and whether the bar is `bad`; `labels` are (index of a bar, words under it).
+
+    `peak` says in a sentence when most were there, `red` what red means, where any bar is; `line` shows the chart with
+    block characters, between `start` and `end`.
+    """
+
+    users: tuple[int, ...]
+    bad: tuple[bool, ...]
+    labels: tuple[tuple[int, str], ...]
+    peak: str
+    red: str
+    line: str
+    start: str
+    end: str
+
+
+def chart_of(report: Mapping[str, Any], lang: Language, zone: ZoneInfo) -> Chart | None:
+    """The chart of a report's timeline; None where there is nothing to draw: no user, or fewer than three bars."""
+    bars = report.get("timeline") or ()
+    users = tuple(bar["active_users"] for bar in bars)
+    if len(bars) < 3 or not any(users):
+        return None
+    starts = [datetime.fromisoformat(bar["start"]) for bar in bars]
+    end = datetime.fromisoformat(report["period_end"])
+    by_day = end - starts[0] > timedelta(hours=36)
+    most = max(users)
+    at = starts[users.index(most)]
+    bad = tuple(bar["errors"] > BAD_SHARE * bar["requests"] for bar in bars)
+    say = lang.moment if by_day else lang.clock
+    peak = lang("Active users through the period: at most %(n)s, around %(at)s.", n=lang.number(most), at=say(at, zone))
+    return Chart(
+        users=users,
+        bad=bad,
+        labels=_labels(starts, lang, zone, by_day),
+        peak=peak,
+        red=lang("Red: more than one request in ten failed.") if any(bad) else "",
+        line="".join(BLOCKS[max(0, -(-number * 8 // most) - 1)] if number else " " for number in users),
+        start=say(starts[0], zone),
+        end=say(end, zone),
+    )
+
+
+def _labels(starts: Sequence[datetime], lang: Language, zone: ZoneInfo, by_day: bool) -> tuple[tuple[int, str], ...]:
+    """At most six, under bars that begin a day or an hour."""
+    local = [start.astimezone(zone) for start in starts]
+    whole = [i for i, at in enumerate(local) if at.minute == 0 and (not by_day or at.hour == 0)] or [0]
+    step = -(-len(whole) // 6)
+    return tuple((i, lang.short_day(starts[i], zone) if by_day else lang.clock(starts[i], zone)) for i in whole[::step])
+
+
+def draw(chart: Chart) -> bytes:
+    """The chart as an opaque PNG of 1072 × 300 pixels: mail programs in the dark don't invert a picture."""
+    width, height = WIDTH * _SCALE, HEIGHT * _SCALE
+    image = Image.new("RGB", (width, height), _GROUND)
+    pen = ImageDraw.Draw(image)
+    font = ImageFont.load_default(FONT * _SCALE)
+    left, right, top, bottom = _LEFT * _SCALE, width - _RIGHT * _SCALE, _TOP * _SCALE, height - _BOTTOM * _SCALE
+    ceiling = nice_ceiling(max(chart.users))
+    for share in (0, 0.5, 1):
+        value, y = ceiling * share, bottom - round((bottom - top) * share)
+        pen.line((left, y, right, y), fill=_LINE, width=_SCALE)
+        if value == int(value):
+            pen.text((left - 8 * _SCALE, y), f"{value:.0f}", fill=_INK, font=font, anchor="rm")
+    slot = (right - left) / len(chart.users)
+    gap = min(slot * 0.25, 4 * _SCALE)
+    for i, (number, bad) in enumerate(zip(chart.users, chart.bad, strict=True)):
+        if number:
+            x, y = left + i * slot, bottom - max(_SCALE, round((bottom - top) * number / ceiling))
+            pen.rectangle(
+                (round(x + gap / 2), y, round(x + slot - gap / 2) - 1, bottom - 1), fill=_BAD if bad else _GOOD
+            )
+    free = left
+    for i, text in chart.labels:
+        x, wide = left + i * slot, pen.textlength(text, font=font)
+        if x >= free and x + wide <= right:
+            pen.text((x, bottom + 6 * _SCALE), text, fill=_INK, font=font, anchor="la")
+            free = x + wide + 12 * _SCALE
+    found = BytesIO()
+    image.quantize(64).save(found, "PNG", optimize=True)
+    return found.getvalue()
+
+
+def nice_ceiling(most: int) -> int:
+    """The lowest of 2, 4, 6, 8, 10, 20, 40, 60, … that is not below `most`: its half is a whole number."""
+    return next(m * 10**power for power in count() for m in (2, 4, 6, 8, 10) if m * 10**power >= most)

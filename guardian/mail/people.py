@@ -1,0 +1,126 @@
+"""What the report mail says of people: who needs help, who went quiet, who used the app most. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+from itertools import groupby
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from guardian.language import Language
+from guardian.mail.changes import short
+
+TOP_USERS, TOP_HELP, TOP_QUIET = 10, 5, 5
+HELP_ERRORS = 3
+"""Who needs help is shown with so many of the newest errors."""
+
+
+def who_needs_help(report: Mapping[str, Any], lang: Language, zone: ZoneInfo) -> list[dict[str, Any]]:
+    """The users with most errors: those with 3 or more, or for whom half of the requests failed; with their newest
+    errors, and their last steps where the report has them."""
+    needy = [
+        user
+        for user in report["users"]
+        if user["errors_count"] >= 3 or (user["errors_count"] and user["errors_count"] * 2 >= user["requests_count"])
+    ]
+    needy.sort(key=lambda user: (-user["errors_count"], user["email"]))
+    steps = {each["email"]: each["steps"] for each in report.get("help", ())}
+    say = _moments(report, lang, zone)
+    return [
+        {
+            "email": short(user["email"]),
+            "summary": lang(
+                "%(bad)s of %(all)s requests failed",
+                bad=lang.number(user["errors_count"]), all=lang.number(user["requests_count"]),
+            ),
+            "errors": _grouped(user["errors"], say),
+            "steps": _steps(steps.get(user["email"], ()), lang),
+        }
+        for user in needy[:TOP_HELP]
+    ]  # fmt: skip
+
+
+def _moments(report: Mapping[str, Any], lang: Language, zone: ZoneInfo) -> Callable[[str], str]:
+    """How to say a time of the report: without the day, where all lies within one."""
+    length = _time(report["period_end"]) - _time(report["period_start"])
+    say = lang.clock if length <= timedelta(hours=25) else lang.moment
+    return lambda iso: say(_time(iso), zone)
+
+
+def _grouped(errors: Sequence[Mapping[str, Any]], say: Callable[[str], str]) -> list[dict[str, Any]]:
+    """The newest kinds of error of a user, each told once with its count and the last time, the newest last."""
+    kinds: dict[tuple[Any, ...], int] = {}
+    last: dict[tuple[Any, ...], str] = {}
+    for error in errors:
+        key = (error["endpoint"], error["code"], error["error"])
+        kinds[key] = kinds.get(key, 0) + 1
+        last[key] = error["timestamp"]
+    newest = sorted(kinds, key=lambda key: last[key])[-HELP_ERRORS:]
+    return [
+        {"time": say(last[key]), "endpoint": short(key[0]), "code": key[1], "text": _said(key[2], kinds[key])}
+        for key in newest
+    ]
+
+
+def _said(text: str, times: int = 1) -> str:
+    """An error in words; that an exception is an Internal Server Error goes without saying."""
+    return short(text.removesuffix(": Internal Server Error")) + (f" ({times}×)" if times > 1 else "")
+
+
+def _steps(steps: Sequence[Mapping[str, Any]], lang: Language) -> str:
+    """What somebody did, as features in their order, those that failed with their status."""
+    words = []
+    for (feature, code), run in groupby(steps, key=lambda step: (step["feature"], step["code"])):
+        times = len(list(run))
+        words.append(short(feature) + (f" {code}" if code >= 400 else "") + (f" ({times}×)" if times > 1 else ""))
+    return lang("Last steps: %(steps)s", steps=" → ".join(words)) if words else ""
+
+
+def who_went_quiet(report: Mapping[str, Any], lang: Language, zone: ZoneInfo) -> list[dict[str, str]]:
+    """Regular users who met an error and have not come back: `email` and a sentence."""
+    return [
+        {
+            "email": short(each["email"]),
+            "sentence": lang(
+                "not seen since %(at)s; the last thing: %(code)s %(error)s, %(endpoint)s",
+                at=lang.moment(_time(each["last_seen"]), zone), code=each["error"]["code"],
+                error=_said(each["error"]["error"]), endpoint=short(each["error"]["endpoint"]),
+            ),
+        }
+        for each in report.get("gone_quiet", ())[:TOP_QUIET]
+    ]  # fmt: skip
+
+
+def busiest(report: Mapping[str, Any], lang: Language) -> list[dict[str, Any]]:
+    """The users with most requests, as rows of a table."""
+    users = sorted(report["users"], key=lambda user: (-user["requests_count"], user["email"]))
+    return [_user(user, lang) for user in users[:TOP_USERS]]
+
+
+def _user(user: Mapping[str, Any], lang: Language) -> dict[str, Any]:
+    used = user["features_used"]
+    return {
+        "email": short(user["email"]),
+        "features": short(", ".join(used[:4])) + (f" +{len(used) - 4}" if len(used) > 4 else ""),
+        "requests": lang.number(user["requests_count"]),
+        "errors": lang.number(user["errors_count"]),
+        "any_error": user["errors_count"] > 0,
+        "time": lang.duration(user["total_time_minutes"] * 60) if user["total_time_minutes"] else "< 1 min",
+    }
+
+
+def more_people(report: Mapping[str, Any], lang: Language) -> str:
+    """How many more users there are than `busiest` shows, and where; empty for none."""
+    number = len(report["users"]) - TOP_USERS
+    if number <= 0:
+        return ""
+    return lang.plural(
+        "and %(n)s more person; everybody is in the attached users.csv.",
+        "and %(n)s more people; everybody is in the attached users.csv.",
+        number,
+    )
+
+
+def _time(iso: str) -> datetime:
+    return datetime.fromisoformat(iso)
