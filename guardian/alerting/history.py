@@ -13,7 +13,7 @@ from functools import cached_property
 
 import numpy as np
 
-from guardian.alerting.columns import MINUTE_US, Columns, Counts, MinuteCounts
+from guardian.alerting.columns import MINUTE_US, NOTHING, Columns, Counts, MinuteCounts
 from tracker.event import ANONYMOUS, Event
 
 
@@ -51,8 +51,9 @@ class History:
         """What was known at the beginning of this minute: events before it, none after."""
         return Snapshot(self, minute)
 
-    def sums(self, feature: str | None) -> np.ndarray | None:
-        """Running totals by the minute, of shape (minutes + 1, 3); `feature` None is everything, unknown gives None."""
+    def sums(self, feature: str | None) -> tuple[memoryview, memoryview, memoryview] | None:
+        """Running totals of `Counts` by the minute, minutes + 1 numbers each (read one by one, a memoryview is several
+        times faster than an array); `feature` None is everything, unknown gives None."""
         if feature not in self._sums:
             counts = self.counts
             if feature is None:
@@ -63,11 +64,11 @@ class History:
                 return None
             total = np.zeros((counts.minutes + 1, 3), dtype=np.int64)
             np.cumsum(rows, axis=0, out=total[1:])
-            self._sums[feature] = total
+            self._sums[feature] = tuple(memoryview(np.ascontiguousarray(column)) for column in total.T)
         return self._sums[feature]
 
     @cached_property
-    def _sums(self) -> dict[str | None, np.ndarray]:
+    def _sums(self) -> dict[str | None, tuple[memoryview, memoryview, memoryview]]:
         return {}
 
     def matching(self, patterns: tuple[str, ...]) -> list[str]:
@@ -133,14 +134,15 @@ class Snapshot:
         """Totals of a window that ended `back` seconds ago; whole minutes."""
         sums = self.history.sums(feature)
         if sums is None:
-            return Counts(0, 0, 0)
-        last = self.minute - back // 60 - self.history.counts.start
-        first = max(last - window // 60, -(-since_us // MINUTE_US) - self.history.counts.start, 0)
-        size = len(sums) - 1
-        last = min(max(last, 0), size)
+            return NOTHING
+        start = self.history.counts.start
+        last = self.minute - back // 60 - start
+        first = max(last - window // 60, -(-since_us // MINUTE_US) - start, 0)
+        requests, failed, server = sums
+        last = min(last, len(requests) - 1)
         if first >= last:
-            return Counts(0, 0, 0)
-        return Counts(*(sums[last] - sums[first]).tolist())
+            return NOTHING
+        return Counts(requests[last] - requests[first], failed[last] - failed[first], server[last] - server[first])
 
     def covers(self, seconds: int) -> bool:
         """Whether the recorded history reaches back this far."""
@@ -192,7 +194,7 @@ class Snapshot:
         try:
             mine = columns.failure[rows] == columns.failures.index(what)
         except ValueError:
-            return Counts(0, 0, 0)
+            return NOTHING
         number = int(mine.sum())
         return Counts(number, number, int((columns.status[rows][mine] >= 500).sum()))
 

@@ -104,7 +104,7 @@ def step(
     if not memory.latest and not memory.fixed_us and all(verdict.state != "firing" for verdict in verdicts):
         # The common minute, in which nothing fires and nothing fired lately.
         well = {v.subject: now_us for v in verdicts if v.state == "ok"}
-        return (replace(memory, last_good_us={**memory.last_good_us, **well}) if well else memory), []
+        return (Memory({}, memory.number, {**memory.last_good_us, **well}, {}) if well else memory), []
     old_end = now_us - REOPEN_WITHIN * SECOND
     latest = {s: i for s, i in memory.latest.items() if i.resolved_us is None or i.resolved_us >= old_end}
     number, last_good = dict(memory.number), dict(memory.last_good_us)

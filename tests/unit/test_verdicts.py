@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from guardian.alerting.columns import MINUTE_US, Columns, MinuteCounts
 from guardian.alerting.history import History, Snapshot
 from guardian.alerting.rules import KINDS, parse_rule
-from guardian.alerting.verdicts import JUDGES, judge, wilson_lower
+from guardian.alerting.verdicts import JUDGES, judge, quantile, wilson_lower
 from tracker.event import Event, Failure
 
 SECOND = 1_000_000
@@ -232,3 +232,8 @@ def test_burn_rate_wants_the_long_and_the_short_window_over_at_once(bad_in_the_h
 def test_the_lower_bound_lies_between_nothing_and_the_measured_share(bad, good):
     total = bad + good
     assert 0 <= wilson_lower(bad, total) <= (bad / total if total else 0) + 1e-12
+
+
+@given(st.lists(st.floats(0, 1e6), min_size=1, max_size=50), st.sampled_from([0.5, 0.9, 0.95, 0.99, 1.0]))
+def test_a_quantile_is_numpys(values, q):
+    assert quantile(np.array(values), q) == pytest.approx(float(np.quantile(values, q)))
