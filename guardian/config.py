@@ -21,12 +21,13 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from guardian.alerting.rules import DEFAULT_RULES, AnyRule, named_tables
+from guardian.alerting.rules import DEFAULT_RULES, AnyRule, Duration, named_tables
 from guardian.channels.settings import ChannelSettings, named_channels, unknown_channels
 from guardian.section import Section
 from guardian.setting_values import (
     Address,
     Addresses,
+    CronText,
     HttpUrl,
     LocalPath,
     LongSecret,
@@ -153,14 +154,20 @@ class RetentionSettings(Section):
 
 
 class MaintenanceSettings(Section):
-    """A span [start, end) in which no alert opens: `[[alerts.maintenance]]`."""
+    """When no alert opens: `[[alerts.maintenance]]`. Either once, [start, end), or `duration` long from each match of a
+    crontab expression on, by the clock of `timezone`."""
 
-    start: AwareDatetime
-    end: AwareDatetime
+    start: AwareDatetime | None = None
+    end: AwareDatetime | None = None
+    cron: CronText | None = None
+    duration: Duration | None = Field(default=None, ge=60, le=7 * 86400)
 
     @model_validator(mode="after")
-    def _forward(self) -> MaintenanceSettings:
-        if self.end <= self.start:
+    def _whole(self) -> MaintenanceSettings:
+        given = {name for name in ("start", "end", "cron", "duration") if getattr(self, name) is not None}
+        if given not in ({"start", "end"}, {"cron", "duration"}):
+            raise ValueError("a maintenance window needs start and end, or cron and duration, and nothing else")
+        if self.start is not None and self.end is not None and self.end <= self.start:
             raise ValueError("end lies before start: give a later one")
         return self
 

@@ -162,6 +162,11 @@ def _monthly(day: str, at: time, text: str) -> Monthly:
     return Monthly(int(day), at)
 
 
+def check_cron(expression: str) -> str:
+    """The same crontab expression. Raises ValueError with one sentence for what is none, or never matches."""
+    return _cron(expression, expression).expression
+
+
 def _cron(expression: str, text: str) -> Cron:
     try:
         next(CronSim(expression, datetime(2024, 1, 1, tzinfo=UTC)))

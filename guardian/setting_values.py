@@ -128,10 +128,17 @@ def _long_secret_file(path: Path) -> Path:
     return path
 
 
+def _cron(text: str) -> str:
+    from guardian.schedule import check_cron
+
+    return check_cron(text)
+
+
 Address = Annotated[str, AfterValidator(_address)]
 Mailbox = Annotated[str, AfterValidator(_mailbox)]
 ZoneName = Annotated[str, AfterValidator(_zone)]
 ScheduleText = Annotated[str, AfterValidator(_when)]
+CronText = Annotated[str, AfterValidator(_cron)]
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
 Addresses = Annotated[tuple[Address, ...], BeforeValidator(_listed)]
 Names = Annotated[tuple[str, ...], BeforeValidator(_listed)]

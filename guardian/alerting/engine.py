@@ -11,24 +11,13 @@ from pydantic import TypeAdapter
 
 from guardian.alerting.history import Snapshot
 from guardian.alerting.incidents import SECOND, Incident, Memory, Transition, step
+from guardian.alerting.maintenance import Maintenance
 from guardian.alerting.notify import Budget, Held, Notice, plan
 from guardian.alerting.rules import Rule
 from guardian.alerting.verdicts import judge
 
 ALIVE_WITHIN = 600
 """Seconds without any event after which nothing is known of subjects that have no verdict of their own."""
-
-
-@dataclass(frozen=True, slots=True)
-class Maintenance:
-    """A span [start, end), aware, in which nothing opens."""
-
-    start: datetime
-    end: datetime
-
-    def covers(self, now: datetime) -> bool:
-        """Whether `now` lies in it."""
-        return self.start <= now < self.end
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,20 +6,22 @@ import asyncio
 import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from guardian.alerting.columns import MINUTE_US
-from guardian.alerting.engine import AlertState, Maintenance, Surroundings, judge_minute, tell
+from guardian.alerting.engine import AlertState, Surroundings, judge_minute, tell
 from guardian.alerting.history import History, Snapshot
 from guardian.alerting.incidents import Transition
 from guardian.alerting.loading import read_history, refreshed
+from guardian.alerting.maintenance import Maintenance, Once, Recurring
 from guardian.alerting.notify import Notice
 from guardian.alerting.rules import Rule, watching
 from guardian.alerting.store import AlertStore
 from guardian.alerting.verdicts import BURN_WINDOWS, WEEK
-from guardian.config import Settings
+from guardian.cadence import Cron
+from guardian.config import MaintenanceSettings, Settings
 from guardian.repository import StorageError
 from guardian.state import Outgoing
 from guardian.state_schema import micros
@@ -57,11 +59,18 @@ def surroundings(settings: Settings) -> Surroundings:
     return Surroundings(
         rules=tuple(watching(r, settings.critical_features) for r in settings.rules.values() if r.enabled),
         zone=ZoneInfo(settings.timezone),
-        maintenance=tuple(Maintenance(span.start, span.end) for span in alerts.maintenance),
+        maintenance=tuple(_maintenance(span, ZoneInfo(settings.timezone)) for span in alerts.maintenance),
         per_hour=alerts.budget_per_hour,
         reserve=alerts.reserve,
         admins=len(settings.admins),
     )
+
+
+def _maintenance(span: MaintenanceSettings, zone: ZoneInfo) -> Maintenance:
+    if span.cron is not None and span.duration is not None:
+        return Recurring(Cron(span.cron), timedelta(seconds=span.duration), zone)
+    assert span.start is not None and span.end is not None
+    return Once(span.start, span.end)
 
 
 class LiveHistory:

@@ -332,7 +332,8 @@ def test_the_example_has_every_setting_with_its_default():
     for key, field in setting_fields().items():
         value = shown
         for part in key.split("."):
-            value = value[0] if isinstance(value, list) else value
+            if isinstance(value, list):  # the keys of all its tables together
+                value = {name: item for table in value for name, item in table.items()}
             assert part in value, f"{key} is missing in config/guardian.example.toml"
             value = value[part]
         default = field.get_default(call_default_factory=True)
