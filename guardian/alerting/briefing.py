@@ -11,7 +11,7 @@ from guardian.alerting.columns import MINUTE_US, NOTHING, Counts
 from guardian.alerting.history import Snapshot
 from guardian.alerting.incidents import SECOND, Incident, Transition
 from guardian.alerting.rules import Rule
-from guardian.alerting.wording import rule_in_words, sentence, title
+from guardian.alerting.wording import at_worst, rule_in_words, sentence, title
 from guardian.language import Language
 
 CHART_BUCKETS, CHART_BUCKET_MINUTES = 36, 10
@@ -81,13 +81,14 @@ def brief(transition: Transition, rule: Rule, snapshot: Snapshot, lang: Language
     counts = snapshot.counts(getattr(rule, "window", 3600), feature)
     if rule.kind == "new_error":
         counts = snapshot.failure_counts(window, (incident.facts.get("kind", ""), incident.facts.get("place", "")))
+    fires = incident.fired_us == snapshot.now_us and incident.status != "resolved"
     ended = incident.well_since_us if incident.status == "resolved" else None
     return Briefing(
         incident=incident,
         change=transition.change,
         rule=rule,
         title=title(rule, incident.subject, lang),
-        sentence=sentence(rule, incident, counts, lang),
+        sentence=sentence(rule, incident, counts, lang) if fires else at_worst(rule, incident, lang),
         rule_in_words=rule_in_words(rule, lang),
         users=len(hit),
         names=tuple(sorted(hit)[:5]),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from guardian.alerting.columns import Counts
+from guardian.alerting.columns import NOTHING, Counts
 from guardian.alerting.incidents import Incident
 from guardian.alerting.rules import (
     BurnRate,
@@ -27,8 +27,14 @@ def title(rule: Rule, subject: str, lang: Language) -> str:
 
 
 def sentence(rule: Rule, incident: Incident, counts: Counts, lang: Language) -> str:
-    """What was measured when it last fired, as one sentence with figures."""
+    """What is measured in the very minute in which it fires, as one sentence with the figures of the rule's window."""
     return _SENTENCES[rule.kind](rule, incident, counts, lang)
+
+
+def at_worst(rule: Rule, incident: Incident, lang: Language) -> str:
+    """What was measured when it was worst, as one sentence: of an incident that does not fire in this minute, because
+    it is over, nothing is known, or the mail was held back."""
+    return _AT_WORST[rule.kind](rule, incident, incident.peak or incident.value or 0.0, lang)
 
 
 def rule_in_words(rule: Rule, lang: Language) -> str:
@@ -152,6 +158,52 @@ _SENTENCES: Mapping[str, Callable[[Any, Incident, Counts, Language], str]] = {
         time=lang.duration(rule.window),
     ),
     "burn_rate": _say_burn_rate,
+}
+
+
+def _worst_feature_down(rule: FeatureDown, incident: Incident, peak: float, lang: Language) -> str:
+    why = incident.facts.get("why")
+    if why == "probe":
+        return lang("%(url)s did not answer as it should.", url=incident.facts.get("url"))
+    if why == "silent":
+        usual = lang.number(incident.facts.get("usual", 0))
+        return lang("Nobody used it, where about %(usual)s requests are usual.", usual=usual)
+    return lang("Every request failed.")
+
+
+def _worst_latency(rule: Latency, incident: Incident, peak: float, lang: Language) -> str:
+    return lang(
+        "At worst, one request in %(one)s took longer than %(value)s; the limit is %(limit)s.",
+        one=lang.number(1 / (1 - rule.quantile)),
+        value=lang.milliseconds(peak),
+        limit=lang.milliseconds(rule.threshold_ms),
+    )
+
+
+def _worst_traffic(rule: TrafficDrop | TrafficSpike, incident: Incident, peak: float, lang: Language) -> str:
+    return lang(
+        "It was %(n)s requests in %(time)s, where %(usual)s are usual.",
+        n=lang.number(peak), time=lang.duration(rule.window), usual=lang.number(incident.facts.get("usual", 0)),
+    )  # fmt: skip
+
+
+_AT_WORST: Mapping[str, Callable[[Any, Incident, float, Language], str]] = {
+    "error_rate": lambda rule, incident, peak, lang: lang(
+        "At worst, %(share)s of the requests failed in %(time)s.",
+        share=lang.percent(peak),
+        time=lang.duration(rule.window),
+    ),
+    "feature_down": _worst_feature_down,
+    "user_burst": lambda rule, incident, peak, lang: _say_user_burst(rule, incident, NOTHING, lang),
+    "latency": _worst_latency,
+    "traffic_drop": _worst_traffic,
+    "traffic_spike": _worst_traffic,
+    "new_error": lambda rule, incident, peak, lang: lang("It had never been seen before."),
+    "tracker_silent": lambda rule, incident, peak, lang: lang("Neither a request nor a sign of life came."),
+    "burn_rate": lambda rule, incident, peak, lang: lang(
+        "At worst, the budget of 30 days would have been gone in %(left)s.",
+        left=lang.duration(30 * 86400 / max(peak, 0.01)),
+    ),
 }
 
 

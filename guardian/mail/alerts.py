@@ -28,6 +28,9 @@ CHART_HEIGHT = 56
 _GRAVE = {"critical": "CRITICAL", "warning": "WARNING", "info": "UNKNOWN"}
 _MARKS = {"critical": "● ", "warning": "⚠ ", "info": ""}
 _BLOCKS = "▁▂▃▄▅▆▇█"
+FULL, LINES = 6, 40
+"""Of the incidents in one mail, so many are told in full, and so many more by a line each: an outage that hundreds of
+users meet still makes a mail that Gmail shows whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +58,7 @@ class AlertWriter:
         """The messages of one notice; one that cannot be written is logged and left out."""
         rules = {rule.name: rule for rule in self.around.rules}
         briefings = [brief(t, rules[t.incident.rule], snapshot, self.lang) for t in notice.transitions]
+        briefings.sort(key=_rank)
         subject = self._subject(notice, briefings)
         messages = []
         for channel in dict.fromkeys(notice.audience.channels):
@@ -107,7 +111,8 @@ class AlertWriter:
     def _channel(self, notice: Notice, briefings: Sequence[Briefing], subject: str, channel: str) -> Outgoing:
         from guardian.channels import compose_channel
 
-        lines = [f"{self._changed(b)}: {b.title}. {b.sentence}" for b in briefings]
+        lines = [f"{self._changed(b)}: {b.title}. {b.sentence}" for b in briefings[:FULL]]
+        lines += self._others(briefings[FULL:])
         key = f"incident/{notice.thread}/{notice.form}-{notice.at_us}/{channel}"
         worst = _worst(briefings)
         over = all(b.ended is not None for b in briefings)
@@ -137,8 +142,15 @@ class AlertWriter:
             "grave": "OK" if over else _GRAVE[_worst(briefings)],
             "preheader": " · ".join(f"{self._changed(b)}: {b.sentence}" for b in briefings[:3]),
             "day": self.lang.moment(now, self.zone),
-            "blocks": [self._block(b, len(briefings) > 1, recipient, now) for b in briefings],
+            "blocks": [self._block(b, len(briefings) > 1, recipient, now) for b in briefings[:FULL]],
+            "others": self._others(briefings[FULL:]),
         }
+
+    def _others(self, briefings: Sequence[Briefing]) -> list[str]:
+        """A line for each that has no room in full, and how many more there are."""
+        lines = [f"{self._changed(b)}: {b.title}" for b in briefings[:LINES]]
+        more = len(briefings) - LINES
+        return [*lines, self.lang("and %(n)s more", n=self.lang.number(more))] if more > 0 else lines
 
     def _block(self, b: Briefing, titled: bool, recipient: str, now: datetime) -> dict[str, Any]:
         lang = self.lang
@@ -247,3 +259,9 @@ def _height(number: int, most: int) -> int:
 def _worst(briefings: Sequence[Briefing]) -> str:
     order = ("info", "warning", "critical")
     return max((b.incident.severity for b in briefings), key=order.index)
+
+
+def _rank(b: Briefing) -> tuple[bool, int, bool, int, str]:
+    """What goes on before what is over, the gravest first, what concerns the app before what concerns one user."""
+    graves = ("critical", "warning", "info")
+    return b.ended is not None, graves.index(b.incident.severity), b.rule.kind == "user_burst", -b.users, b.title

@@ -10,7 +10,9 @@ import pytest
 from guardian.alerting.columns import MINUTE_US
 from guardian.alerting.engine import AlertState, Surroundings, advance
 from guardian.alerting.history import History
-from guardian.alerting.rules import parse_rule
+from guardian.alerting.incidents import Incident
+from guardian.alerting.rules import KINDS, parse_rule
+from guardian.alerting.wording import at_worst, rule_in_words, sentence, title
 from guardian.language import language
 from guardian.mail.alerts import AlertWriter
 from tracker.event import Event, Failure
@@ -122,6 +124,20 @@ def test_two_that_open_together_come_in_one_mail():
     assert "Error rate above 10 %" in text(both)
 
 
+def test_an_outage_that_hundreds_of_users_meet_makes_one_mail_that_gmail_shows_whole_the_gravest_first():
+    met = [e for n in range(400) for e in events((1, 6, 500), user=f"user{n}@example.com")]
+    rules = [parse_rule(kind, {}) for kind in ("user_burst", "error_rate")]
+    [mail] = mails(sorted(met), 9, *rules, DOWN)
+    assert mail["Subject"] == "● 402 alerts: chat is down, … – Guardian"
+    assert len(html(mail).encode()) < 100_000
+    titles = [
+        line for line in text(mail).splitlines() if line.endswith("meeting errors") or line.startswith(("*", "Err"))
+    ]
+    assert titles[0] == "Error rate above 10 %"
+    assert len([line for line in titles if line.startswith("* Opened: user")]) == 40
+    assert titles[-1] == "* and 356 more"
+
+
 def test_an_alert_about_one_user_lists_their_steps_and_can_be_answered():
     burst = parse_rule("user_burst", {})
     steps = events((0, 2, 200), user="rosa@example.com") + events(
@@ -149,15 +165,36 @@ def test_a_hostile_feature_is_only_text(name):
 
 
 def test_every_kind_of_rule_can_be_said():
-    from guardian.alerting.incidents import Incident
-    from guardian.alerting.rules import KINDS
-    from guardian.alerting.wording import rule_in_words, sentence, title
-
     for kind in KINDS:
         rule = parse_rule(kind, {}, critical_features=("chat",))
         incident = Incident("i", kind, "chat", "warning", "open", since_us=START_US, value=0.5)
         counts = History.of([], START_US, START_US + MINUTE_US).at(START_US // MINUTE_US).counts(60)
         said = [title(rule, "chat", language()), sentence(rule, incident, counts, language())]
-        said.append(rule_in_words(rule, language()))
+        said += [rule_in_words(rule, language()), at_worst(rule, incident, language())]
         assert all(said), kind
         assert not [words for words in said if "%(" in words], kind
+
+
+@pytest.mark.parametrize(
+    "kind, facts, peak, words",
+    [
+        ("error_rate", {}, 0.167, "At worst, 16.7 % of the requests failed in 1 h."),
+        ("feature_down", {"why": "failing"}, 1.0, "Every request failed."),
+        ("feature_down", {"why": "silent", "usual": 40}, None, "Nobody used it, where about 40 requests are usual."),
+        (
+            "feature_down",
+            {"why": "probe", "url": "https://x.org/"},
+            None,
+            "https://x.org/ did not answer as it should.",
+        ),
+        ("user_burst", {}, 5.0, "They met 5 or more errors within 10 min."),
+        ("latency", {}, 4321.0, "At worst, one request in 20 took longer than 4.3 s; the limit is 2 s."),
+        ("traffic_drop", {"usual": 90}, 12.0, "It was 12 requests in 1 h, where 90 are usual."),
+        ("new_error", {}, 3.0, "It had never been seen before."),
+        ("burn_rate", {}, 14.5, "At worst, the budget of 30 days would have been gone in 2 d 1 h."),
+    ],
+)
+def test_the_end_says_how_bad_it_was_and_nothing_of_the_present(kind, facts, peak, words):
+    rule = parse_rule(kind, {}, critical_features=("chat",))
+    incident = Incident("i", kind, "chat", "warning", "resolved", since_us=START_US, peak=peak, facts=facts)
+    assert at_worst(rule, incident, language()) == words
