@@ -7,15 +7,16 @@ import os
 import uuid
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from email.utils import parseaddr
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from guardian.application import Application, Clock, NamedSchedule, open_application, utc_now
 from guardian.config import ApiSettings, Settings, SmtpSettings
+from guardian.finding import Finding
+from guardian.mail.dns import sender_findings
 from guardian.mail.probe import probe_smtp
 from guardian.mail.service import EmailService
 from guardian.mail.transport import DeliveryError, Transport, UnknownOutcome
@@ -25,23 +26,19 @@ from guardian.setting_values import is_loopback
 from guardian.settings_file import SettingsError, load_settings, unknown_variables
 from guardian.state import Outgoing
 
+if TYPE_CHECKING:
+    from dns.asyncresolver import Resolver
+
 SILENT_AFTER = timedelta(minutes=10)
 """A recorder says that it lives every few seconds while its app runs; longer silence is worth a warning."""
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that was looked at: `ok`, a `warning` (works, but know it) or an `error` (will not work)."""
-
-    subject: str
-    level: Literal["ok", "warning", "error"]
-    text: str
-
-
-async def check_up(path: Path | None, *, send_test: bool = False, clock: Clock = utc_now) -> list[Finding]:
+async def check_up(
+    path: Path | None, *, send_test: bool = False, clock: Clock = utc_now, resolver: Resolver | None = None
+) -> list[Finding]:
     """Look at everything that the settings of this file name. Sends nothing, unless `send_test` asks for it.
 
-    A database that is not there is not made.
+    A database that is not there is not made. `resolver` asks DNS; None: as this machine is set up.
     """
     try:
         settings = load_settings(path)
@@ -52,7 +49,7 @@ async def check_up(path: Path | None, *, send_test: bool = False, clock: Clock =
     found += _people(settings)
     found += [_clock(settings, clock()), _reports_dir(settings.reports_dir), *_api(settings.api)]
     smtp = settings.mail.smtp
-    found.append(await _mail_server(smtp, settings.mail.sender) if smtp else _no_smtp(settings))
+    found += await _mail(settings, smtp, resolver) if smtp else [_no_smtp(settings)]
     if smtp and settings.mail.directory:
         found.append(
             Finding("mail", "warning", "mail.directory is not used, because mail.smtp is set: keep one of them")
@@ -140,6 +137,15 @@ def _api(api: ApiSettings) -> list[Finding]:
 def _no_smtp(settings: Settings) -> Finding:
     folder = settings.mail.directory or settings.reports_dir / "mail"
     return Finding("mail", "warning", f"no mail leaves this machine: mails become files in {folder} until smtp is set")
+
+
+async def _mail(settings: Settings, smtp: SmtpSettings, resolver: Resolver | None) -> list[Finding]:
+    mail = settings.mail
+    domain = parseaddr(mail.sender)[1].rpartition("@")[2]
+    server, sender = await asyncio.gather(
+        _mail_server(smtp, mail.sender), sender_findings(domain, mail.dkim_selectors, resolver=resolver)
+    )
+    return [server, *sender]
 
 
 async def _mail_server(smtp: SmtpSettings, sender: str) -> Finding:

@@ -36,6 +36,7 @@ from guardian.setting_values import (
     Names,
     ScheduleText,
     SecretFile,
+    Selectors,
     ZoneName,
     is_loopback,
     listed_schedules,
@@ -85,6 +86,8 @@ class MailSettings(Section):
 
     sender: Mailbox = "Guardian <guardian@localhost>"
     reply_to: Address | None = None
+    dkim_selectors: Selectors = ()
+    """Under which names the sender's domain publishes DKIM keys; `guardian check` looks them up."""
     smtp: SmtpSettings | None = None
     directory: LocalPath | None = None
     """Where .eml files go when no transport is configured; None means `mail/` inside `reports_dir`."""

@@ -47,6 +47,14 @@ def _mailbox(value: str) -> str:
     return value
 
 
+def _selector(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*", value):
+        raise ValueError(
+            f"{json.dumps(value)} is no DKIM selector: write the name before ._domainkey, such as mail2026"
+        )
+    return value
+
+
 def _zone(value: str) -> str:
     try:
         ZoneInfo(value)
@@ -142,6 +150,7 @@ CronText = Annotated[str, AfterValidator(_cron)]
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
 Addresses = Annotated[tuple[Address, ...], BeforeValidator(_listed)]
 Names = Annotated[tuple[str, ...], BeforeValidator(_listed)]
+Selectors = Annotated[tuple[Annotated[str, AfterValidator(_selector)], ...], BeforeValidator(_listed)]
 LocalPath = Annotated[Path, AfterValidator(local_path)]
 LongSecret = Annotated[SecretStr, AfterValidator(_long_enough)]
 SecretFile = Annotated[Path, AfterValidator(local_path), AfterValidator(_secret_file)]

@@ -1,0 +1,15 @@
+"""One line of what `guardian check` says."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at: `ok`, a `warning` (works, but know it) or an `error` (will not work)."""
+
+    subject: str
+    level: Literal["ok", "warning", "error"]
+    text: str
