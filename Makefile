@@ -1,5 +1,5 @@
 # The two commands: `make run` shows what Guardian does, `make test` checks it. Both install what they need.
-.PHONY: run test lint bench screenshots clean setup tools
+.PHONY: run test lint bench catalogues screenshots clean setup tools
 
 run: setup
 	.venv/bin/guardian demo
@@ -23,6 +23,9 @@ bench: setup
 	.venv-bench/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r bench/requirements.lock
 	.venv-bench/bin/python bench/middleware.py
 	.venv/bin/python bench/report.py
+
+catalogues: setup
+	.venv/bin/python scripts/catalogues.py
 
 screenshots: setup tools
 	.venv/bin/python scripts/screenshots.py

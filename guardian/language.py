@@ -22,6 +22,11 @@ LANGUAGES = ("en", "fr")
 """What mails can be written in. English is the language of the code; the others are catalogues in `locales/`."""
 
 
+def marked(text: str) -> str:
+    """The same text: marks one for the catalogues where it is written, when it is translated only where it is said."""
+    return text
+
+
 @cache
 def language(code: str = "en") -> Language:
     """The language of this code. Raises ValueError with one sentence for one that has no catalogue."""

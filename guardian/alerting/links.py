@@ -9,17 +9,18 @@ from datetime import datetime, timedelta
 from itsdangerous import BadData, URLSafeSerializer
 
 from guardian.alerting.actions import Action, parse_action
+from guardian.language import marked
 
 LIFETIME = timedelta(days=7)
 """How long a link of a mail works."""
 
 WORDS: dict[Action, str] = {
-    "acknowledge": "Acknowledge",
-    "silence-1h": "Silence for 1 hour",
-    "silence-8h": "Silence for 8 hours",
-    "silence-morning": "Silence until morning",
-    "fixed": "Mark as fixed",
-    "resolve": "Resolve",
+    "acknowledge": marked("Acknowledge"),
+    "silence-1h": marked("Silence for 1 hour"),
+    "silence-8h": marked("Silence for 8 hours"),
+    "silence-morning": marked("Silence until morning"),
+    "fixed": marked("Mark as fixed"),
+    "resolve": marked("Resolve"),
 }
 """What the buttons say."""
 

@@ -106,7 +106,7 @@ def _user(user: Mapping[str, Any], lang: Language) -> dict[str, Any]:
         "requests": lang.number(user["requests_count"]),
         "errors": lang.number(user["errors_count"]),
         "any_error": user["errors_count"] > 0,
-        "time": lang.duration(user["total_time_minutes"] * 60) if user["total_time_minutes"] else "< 1 min",
+        "time": lang.duration(user["total_time_minutes"] * 60) if user["total_time_minutes"] else lang("< 1 min"),
     }
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from guardian.companions import Companion, Malformed
-from guardian.language import Language
+from guardian.language import Language, marked
 from guardian.mail.changes import figures, moved, short
 from guardian.mail.chart import chart_of
 from guardian.mail.people import busiest, more_people, who_needs_help, who_went_quiet
@@ -18,7 +18,7 @@ from tracker.error_text import reason_phrase
 
 TOP_FEATURES, TOP_ERRORS = 8, 8
 MAX_COMPANIONS = 12
-_GRAVITY = {"OK": 0, "WARNING": 1, "CRITICAL": 2}
+_GRAVITY = {marked("OK"): 0, marked("WARNING"): 1, marked("CRITICAL"): 2}
 
 
 def report_view(

@@ -1,0 +1,101 @@
+"""Mails in other languages: every text has its translation, and the figures look as readers expect."""
+
+import email
+import re
+import runpy
+from datetime import UTC, datetime
+from email import policy
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+from babel.messages.pofile import read_po
+
+from guardian.language import LANGUAGES, language
+from guardian.mail.service import EmailService
+from guardian.resources import locales_dir
+from tests.unit import report_samples as samples
+
+ROOT = Path(__file__).parents[2]
+ZURICH = ZoneInfo("Europe/Zurich")
+
+
+def texts():
+    return [message for message in runpy.run_path(str(ROOT / "scripts/catalogues.py"))["texts"]() if message.id]
+
+
+def catalogue(code):
+    with (locales_dir() / f"{code}.po").open("rb") as file:
+        return read_po(file, locale=code)
+
+
+def placeholders(text):
+    return sorted(re.findall(r"%\(\w+\)s|%%", text))
+
+
+def forms(value):
+    return list(value) if isinstance(value, tuple | list) else [value]
+
+
+@pytest.mark.parametrize("code", [code for code in LANGUAGES if code != "en"])
+def test_every_text_of_a_mail_has_its_translation_and_no_other_is_kept(code):
+    known, said = catalogue(code), texts()
+    assert len(said) > 140
+    missing = [each.id for each in said if known.get(each.id) is None or not all(forms(known.get(each.id).string))]
+    assert missing == [], "run 'make catalogues' and translate these"
+    assert [each.id for each in known if each.id and not any(each.id == one.id for one in said)] == []
+
+
+@pytest.mark.parametrize("code", [code for code in LANGUAGES if code != "en"])
+def test_a_translation_fills_in_what_the_text_fills_in(code):
+    for message in catalogue(code):
+        for original, translated in zip(forms(message.id)[-1:], forms(message.string)[-1:], strict=True):
+            assert placeholders(original) == placeholders(translated), original
+
+
+def test_a_report_in_french():
+    service = EmailService([], sender="g@example.com", timezone="Europe/Zurich", clock=lambda: samples.END, code="fr")
+    reports = {"usage_stats": samples.ordinary()}
+    mail = email.message_from_bytes(
+        service.compose_guardian_report("admin@example.org", reports, key="k").body, policy=policy.default
+    )
+    assert mail["Subject"] == "⚠ 5,4 % des requêtes ont échoué – Guardian"
+    text = mail.get_body(("plain",)).get_content().replace("\r\n", "\n")
+    assert text.startswith("""\
+5,4 % des requêtes ont échoué.
+==============================
+ATTENTION · lun. 2 mars, 09:00 – 11:00 (Europe/Zurich)
+
+Utilisateurs actifs           6   ↓ contre 9
+Requêtes                    423   ↑ contre 300
+""")
+    html = mail.get_body(("html",)).get_content()
+    assert '<html lang="fr"' in html
+    for english in ("What moved", "Users who need help", "Who used it", "Gone quiet", "Last steps", "Stored"):
+        assert english not in html
+        assert english.upper() not in text
+
+
+@pytest.mark.parametrize(
+    "code, number, percent, moment, many",
+    [
+        ("en", "12,345.6", "5.4 %", "Mon 2 Mar, 11:05", "2 users"),
+        ("fr", "12\u202f345,6", "5,4 %", "lun. 2 mars, 11:05", "2 utilisateurs"),
+    ],
+)
+def test_figures_look_as_readers_of_the_language_expect(code, number, percent, moment, many):
+    lang = language(code)
+    assert lang.number(12_345.6, 1) == number
+    assert lang.percent(0.054).replace("\u00a0", " ").replace("\u202f", " ") == percent
+    assert lang.moment(datetime(2026, 3, 2, 10, 5, tzinfo=UTC), ZURICH) == moment
+    assert lang.plural("%(n)s user", "%(n)s users", 2) == many
+
+
+def test_zero_is_singular_in_french_and_plural_in_english():
+    said = {code: language(code).plural("%(n)s user", "%(n)s users", 0) for code in LANGUAGES}
+    assert said == {"en": "0 users", "fr": "0 utilisateur"}
+
+
+def test_an_unknown_language_is_refused():
+    with pytest.raises(ValueError, match="language = 'xx' is not known: it is one of en, fr"):
+        language("xx")
