@@ -14,6 +14,8 @@ from pathlib import Path
 import httpx2
 import jwt
 import pytest
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.sync.client import connect
 
 from tests.integration.tracked_app import KEY
 
@@ -211,3 +213,41 @@ def test_a_host_whose_database_cannot_be_used_goes_on_serving(serve, tmp_path, t
     server.end()
     assert server.output.count("The tracker") <= 1
     assert "Traceback" not in server.output
+
+
+def test_real_websockets_are_recorded_with_how_they_ended_and_how_long_they_lasted(serve):
+    server = serve("api", "--ws", "websockets-sansio")
+    url = f"ws://127.0.0.1:{server.port}/api/live"
+
+    def talk(room, *words, hang_up=False):
+        with connect(f"{url}/{room}?token=secret-query", additional_headers=token()) as socket:
+            for word in words:
+                socket.send(word)
+                if word == "secret-word":
+                    assert socket.recv() == word
+            if hang_up:
+                socket.socket.shutdown(2)  # without a word of farewell, as a laptop that falls asleep
+            elif words and words[-1] in ("bye", "break"):
+                with pytest.raises(ConnectionClosed):
+                    socket.recv()
+
+    talk("leaves", "secret-word")
+    talk("is-sent-away", "secret-word", "bye")
+    talk("breaks", "secret-word", "break")
+    talk("vanishes", "secret-word", hang_up=True)
+    with pytest.raises(InvalidStatus):
+        talk("closed")
+    rows = until(lambda: len(found := server.rows(WEBSOCKETS)) == 5 and found)
+    assert Counter(rows) == {
+        ("/api/live/{room}", "WEBSOCKET", 101, 1, "ada@example.com", None): 3,
+        ("/api/live/{room}", "WEBSOCKET", 500, 0, "ada@example.com", "LookupError"): 1,
+        ("/api/live/{room}", "WEBSOCKET", 403, 0, "ada@example.com", "HTTP 403"): 1,
+    }
+    server.end()
+    assert b"secret" not in server.path.read_bytes()
+
+
+WEBSOCKETS = """
+    SELECT u.endpoint, u.method, u.status_code, u.success, u.user_email, e.error_type
+    FROM feature_usage u LEFT JOIN user_errors e ON e.id = u.id
+"""

@@ -3,7 +3,7 @@
 import asyncio
 import os
 
-from fastapi import FastAPI, HTTPException, Request
+from fastapi import FastAPI, HTTPException, Request, WebSocket
 from fastapi.responses import StreamingResponse
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
@@ -56,6 +56,21 @@ async def stream(how: str):
         yield "data: two\n\n"
 
     return StreamingResponse(words(), media_type="text/event-stream")
+
+
+@api.websocket("/api/live/{room}")
+async def live(websocket: WebSocket, room: str):
+    if room == "closed":
+        await websocket.close(1008)
+        return
+    await websocket.accept()
+    async for text in websocket.iter_text():
+        if text == "break":
+            raise LookupError(room)
+        if text == "bye":
+            await websocket.close()
+            return
+        await websocket.send_text(text)
 
 
 async def note(request):
