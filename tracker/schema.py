@@ -6,8 +6,10 @@ Everything under them starts with `guardian_`, so the tables can live in an app'
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 
 SEQUENCE_BITS = 10
@@ -87,11 +89,16 @@ TRACKER_MIGRATIONS: Sequence[Migration] = (
 def connect(path: str, *, synchronous: str = "NORMAL", timeout: float = 5.0) -> sqlite3.Connection:
     """An autocommit connection to the database file at `path`, made if it is missing, in WAL mode.
 
+    A file that is made here is closed to others (0660 less the umask, and SQLite gives the files beside it the same),
+    since it names people. One that is there keeps its mode.
     `synchronous` is SQLite's pragma: NORMAL survives a killed process, FULL a power cut as well. `timeout` is how
     many seconds a lock is waited for. Begin every write with BEGIN IMMEDIATE: a read transaction that turns into a
     write fails at once when another process writes, whatever the timeout.
     Raises sqlite3.DatabaseError where the file is not a database, sqlite3.OperationalError where it cannot be opened.
     """
+    if path != ":memory:":
+        with suppress(OSError):  # it is there, or SQLite says better why it cannot be made
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o660))
     db = sqlite3.connect(path, timeout=timeout, isolation_level=None, check_same_thread=False)
     try:
         # Only takes effect before the first table is made; later it is a no-op.

@@ -1,5 +1,6 @@
 """Events into SQLite: numbers, sessions, late events, and what an event may not do to its batch."""
 
+import os
 import sqlite3
 from enum import IntEnum
 
@@ -241,6 +242,23 @@ def test_events_can_be_written_through_a_connection_of_the_callers(tmp_path):
     assert write_events(db, iter([event(T + 5), event(T)])) == 2
     assert [number >> SEQUENCE_BITS for (number,) in rows(db, "SELECT id FROM guardian_event")] == [T, T + 5]
     db.close()
+
+
+@pytest.mark.parametrize("umask, mode", [(0o022, 0o640), (0o007, 0o660), (0o077, 0o600), (0, 0o660)])
+def test_a_database_that_is_made_is_closed_to_others_and_one_that_is_there_keeps_its_mode(tmp_path, umask, mode):
+    made, shared = tmp_path / "made.db", tmp_path / "shared.db"
+    shared.touch()
+    shared.chmod(0o664)
+    before = os.umask(umask)
+    try:
+        for path, expected in ((made, mode), (shared, 0o664)):
+            writer = Writer(str(path))
+            writer.write([event()])
+            files = [path, path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")]
+            assert [file.stat().st_mode & 0o777 for file in files] == [expected] * 3
+            writer.close()
+    finally:
+        os.umask(before)
 
 
 def test_a_newer_database_is_refused_and_left_alone(tmp_path):
