@@ -14,10 +14,9 @@ from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from guardian.application import Application, Clock, NamedSchedule, open_application, utc_now
-from guardian.config import ApiSettings, Settings, SmtpSettings
+from guardian.config import ApiSettings, Settings
 from guardian.finding import Finding
-from guardian.mail.dns import sender_findings
-from guardian.mail.probe import probe_smtp
+from guardian.mail.check import mail_findings
 from guardian.mail.service import EmailService
 from guardian.mail.transport import DeliveryError, Transport, UnknownOutcome
 from guardian.mail.transports import build_transports
@@ -48,12 +47,7 @@ async def check_up(
     found += [Finding("settings", "warning", f"{name} is set but is no setting") for name in unknown_variables()]
     found += _people(settings)
     found += [_clock(settings, clock()), _reports_dir(settings.reports_dir), *_api(settings.api)]
-    smtp = settings.mail.smtp
-    found += await _mail(settings, smtp, resolver) if smtp else [_no_smtp(settings)]
-    if smtp and settings.mail.directory:
-        found.append(
-            Finding("mail", "warning", "mail.directory is not used, because mail.smtp is set: keep one of them")
-        )
+    found += await mail_findings(settings, clock(), resolver)
     if send_test:
         found += await send_tests(settings, settings.admins, clock=clock)
     if not settings.database.exists():
@@ -132,28 +126,6 @@ def _api(api: ApiSettings) -> list[Finding]:
         text = f"{where}, without encryption: let only a proxy that speaks HTTPS reach it"
         found.append(Finding("api", "warning", text))
     return found or [Finding("api", "ok", where)]
-
-
-def _no_smtp(settings: Settings) -> Finding:
-    folder = settings.mail.directory or settings.reports_dir / "mail"
-    return Finding("mail", "warning", f"no mail leaves this machine: mails become files in {folder} until smtp is set")
-
-
-async def _mail(settings: Settings, smtp: SmtpSettings, resolver: Resolver | None) -> list[Finding]:
-    mail = settings.mail
-    domain = parseaddr(mail.sender)[1].rpartition("@")[2]
-    server, sender = await asyncio.gather(
-        _mail_server(smtp, mail.sender), sender_findings(domain, mail.dkim_selectors, resolver=resolver)
-    )
-    return [server, *sender]
-
-
-async def _mail_server(smtp: SmtpSettings, sender: str) -> Finding:
-    try:
-        text = await probe_smtp(smtp, parseaddr(sender)[1])
-    except DeliveryError as error:
-        return Finding("mail", "error", str(error))
-    return Finding("mail", "ok" if smtp.security != "none" or is_loopback(smtp.host) else "warning", text)
 
 
 def _no_database(path: Path) -> Finding:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, get_args
 
 from pydantic import (
     AfterValidator,
@@ -12,7 +12,6 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     Field,
-    SecretStr,
     ValidationInfo,
     field_validator,
     model_validator,
@@ -23,6 +22,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from guardian.alerting.rules import DEFAULT_RULES, AnyRule, Duration, named_tables
 from guardian.channels.settings import ChannelSettings, named_channels, unknown_channels
+from guardian.mail.settings import MailSettings
+from guardian.mail.settings import SmtpSettings as SmtpSettings
 from guardian.section import Section
 from guardian.setting_values import (
     Address,
@@ -32,65 +33,12 @@ from guardian.setting_values import (
     LocalPath,
     LongSecret,
     LongSecretFile,
-    Mailbox,
     Names,
     ScheduleText,
-    SecretFile,
-    Selectors,
     ZoneName,
-    is_loopback,
     listed_schedules,
     local_path,
-    smtp_table,
 )  # fmt: skip
-
-
-class SmtpSettings(Section):
-    """Where and how to hand mail to a server: `[mail.smtp]`, or an URL (see `smtp_table`)."""
-
-    host: str = Field(min_length=1)
-    port: int = Field(default=587, ge=1, le=65535)
-    security: Literal["starttls", "tls", "none"] = "starttls"
-    username: str | None = None
-    password: SecretStr | None = None
-    password_file: SecretFile | None = None
-    allow_plaintext: bool = False
-    """Whether `security = "none"` is meant for another machine too, such as a relay inside a private network."""
-    timeout_seconds: float = Field(default=30, gt=0, le=300)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _of_url(cls, value: Any) -> Any:
-        return smtp_table(value) if isinstance(value, str) else value
-
-    @model_validator(mode="after")
-    def _private(self) -> SmtpSettings:
-        if self.security == "none" and not self.allow_plaintext and not is_loopback(self.host):
-            raise ValueError(
-                f"security = 'none' would send mail unencrypted to {self.host!r}, another machine: "
-                "use 'starttls' or 'tls', or set allow_plaintext = true"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _whole_login(self) -> SmtpSettings:
-        if self.password is None and self.username is not None and self.password_file is None:
-            raise ValueError("username is set but password is not: set password, password_file or neither")
-        if self.username is None and (self.password or self.password_file) is not None:
-            raise ValueError("password is set but username is not: set both or neither")
-        return self
-
-
-class MailSettings(Section):
-    """Who mail is from and what carries it: `[mail]`."""
-
-    sender: Mailbox = "Guardian <guardian@localhost>"
-    reply_to: Address | None = None
-    dkim_selectors: Selectors = ()
-    """Under which names the sender's domain publishes DKIM keys; `guardian check` looks them up."""
-    smtp: SmtpSettings | None = None
-    directory: LocalPath | None = None
-    """Where .eml files go when no transport is configured; None means `mail/` inside `reports_dir`."""
 
 
 class ScheduleSettings(Section):

@@ -26,6 +26,9 @@ SEND_SECONDS = 100.0
 LONGEST_PAUSE = timedelta(minutes=4)
 """An unreachable server is tried again after this at the latest."""
 
+LONGEST_OBEYED = timedelta(hours=1)
+"""A server that asks for a longer wait is asked again after this all the same."""
+
 GIVE_UP = timedelta(days=5)
 """A mail that could not be delivered for this long is dead (RFC 5321, 4.5.4.1: at least 4 to 5 days)."""
 
@@ -75,6 +78,10 @@ class Circuits:
         count = self.failures[transport] = self.failures.get(transport, 0) + 1
         wait = min(LONGEST_PAUSE, timedelta(minutes=2 ** min(count - 1, 2)))
         self.closed_until[transport] = now + wait * (1 - random() / 4)
+
+    def rest(self, transport: str, now: datetime, wait: timedelta) -> None:
+        """The server takes nothing for a while; it is asked again after LONGEST_PAUSE at the latest."""
+        self.closed_until[transport] = now + min(wait, LONGEST_PAUSE)
 
     def answered(self, transport: str) -> None:
         """The server is there, whatever it said."""
@@ -129,6 +136,7 @@ async def _deliver(
     if pinned in [transport.name for transport in carriers]:
         allowed = [transport for transport in allowed if transport.name == pinned]
     error, wait = item.last_error or "no transport can be reached", timedelta(minutes=1)
+    waits: list[timedelta] = []
     for transport in allowed:
         try:
             async with asyncio.timeout(SEND_SECONDS):
@@ -139,10 +147,16 @@ async def _deliver(
         except Unreachable as failure:
             # The circuit spaces the tries, so the mail itself is due at once when the server is back.
             circuits.failed(transport.name, now, random)
-            error, wait = f"{transport.name}: {failure}", timedelta(0)
+            error = f"{transport.name}: {failure}"
+            wait = min(waits, default=timedelta(0))
         except DeliveryError as failure:
             circuits.answered(transport.name)
-            error, wait = f"{transport.name}: {failure}", backoff(item.attempts, random)
+            pause = backoff(item.attempts, random)
+            if failure.retry_after is not None:
+                pause = min(failure.retry_after, LONGEST_OBEYED) * (1 + random() / 4)
+                circuits.rest(transport.name, now, pause)
+            waits.append(pause)
+            error, wait = f"{transport.name}: {failure}", min(waits)
         except (UnknownOutcome, TimeoutError) as failure:
             reason = str(failure) or f"no answer within {SEND_SECONDS:.0f} s, so it may have been sent"
             error, wait, pinned = f"{transport.name}: {reason}", backoff(item.attempts, random), transport.name

@@ -21,7 +21,7 @@ class Section(BaseModel):
     def _secrets_of_files(self) -> Section:
         for name in type(self).model_fields:
             stem, path = name.removesuffix("_file"), getattr(self, name)
-            if stem == name or path is None:
+            if stem == name or stem not in type(self).model_fields or path is None:
                 continue
             if getattr(self, stem) is not None:
                 raise ValueError(f"both {stem} and {name} are set: keep one of them")

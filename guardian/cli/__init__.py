@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import typer
 
-from guardian.cli import alerts, backtest, data, mails, reports, running, setup
+from guardian.cli import alerts, backtest, data, gmail, mails, reports, running, setup
 
 app = typer.Typer(
     name="guardian",
@@ -29,6 +29,7 @@ app.add_typer(alerts.alerts, rich_help_panel=LOOK)
 app.command("backtest", rich_help_panel=LOOK)(backtest.backtest)
 app.command("send-test", rich_help_panel=MAIL)(setup.send_test)
 app.add_typer(mails.outbox, rich_help_panel=MAIL)
+app.add_typer(gmail.gmail, rich_help_panel=MAIL)
 app.command("cleanup", rich_help_panel=DATA)(data.cleanup)
 app.add_typer(data.users, rich_help_panel=DATA)
 

@@ -7,7 +7,8 @@ import ssl
 
 import aiosmtplib
 
-from guardian.config import SmtpSettings
+from guardian.mail.settings import SmtpSettings
+from guardian.mail.smtp import google_login, make_client
 from guardian.mail.transport import DeliveryError
 
 PATIENCE_SECONDS = 15.0
@@ -20,15 +21,7 @@ async def probe_smtp(smtp: SmtpSettings, sender: str) -> str:
     Raises DeliveryError with one sentence that names the cause and the cure.
     """
     where = f"{smtp.host}:{smtp.port}"
-    client = aiosmtplib.SMTP(
-        hostname=smtp.host,
-        port=smtp.port,
-        timeout=min(smtp.timeout_seconds, PATIENCE_SECONDS),
-        use_tls=smtp.security == "tls",
-        start_tls=smtp.security == "starttls",
-        username=smtp.username,
-        password=smtp.password.get_secret_value() if smtp.password else None,
-    )
+    client = make_client(smtp, google_login(smtp), timeout=min(smtp.timeout_seconds, PATIENCE_SECONDS))
     try:
         await client.connect()
         await client.mail(sender)
@@ -46,7 +39,8 @@ def _why(error: BaseException, smtp: SmtpSettings, sender: str) -> str:
     """What went wrong, and the cure; nothing of what the server said but its code, since servers repeat names."""
     cause = error.__cause__ or error
     if isinstance(error, aiosmtplib.SMTPAuthenticationError):
-        return f"refuses the login ({error.code}): check username and password of mail.smtp"
+        what = "username and password" if smtp.auth == "password" else "username, and whose token it is,"
+        return f"refuses the login ({error.code}): check {what} of mail.smtp"
     if isinstance(error, aiosmtplib.SMTPSenderRefused):
         return f"takes no mail from {sender} ({error.code}): set mail.sender to an address it may send for"
     if isinstance(cause, ssl.SSLCertVerificationError):
@@ -59,6 +53,8 @@ def _why(error: BaseException, smtp: SmtpSettings, sender: str) -> str:
         return f"refuses the connection ({error.code}): check mail.smtp.security, or ask who runs the server"
     if "STARTTLS" in str(error).upper():
         return "does not offer STARTTLS: use smtps://, or ?security=none for a server on this machine"
+    if "XOAUTH2" in str(error).upper():
+        return "does not offer XOAUTH2: set mail.smtp.auth = 'password', or check mail.smtp.host"
     number = getattr(cause, "errno", None) or 0
     reason = os.strerror(number) if number > 0 else getattr(cause, "strerror", None) or type(cause).__name__
     return f"cannot be reached ({reason}): check host and port of mail.smtp, and the firewall"

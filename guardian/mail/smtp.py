@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from functools import partial
+from typing import Any
 
 import aiosmtplib
 
-from guardian.config import SmtpSettings
-from guardian.mail.transport import DeliveryError, PermanentError, UnknownOutcome, Unreachable
+from guardian.mail.google import SMTP_SCOPE, GoogleLogin
+from guardian.mail.settings import SmtpSettings
+from guardian.mail.transport import DeliveryError, LoginRefused, PermanentError, UnknownOutcome, Unreachable
 
 KEEP_SECONDS = 20.0
 """A connection is used again when the next message comes within this time."""
@@ -28,6 +31,7 @@ class SmtpTransport:
         self._client: aiosmtplib.SMTP | None = None
         self._used = 0.0
         self._lock = asyncio.Lock()
+        self.login = google_login(settings)
 
     async def send(self, message: bytes, *, sender: str, recipient: str) -> None:
         """See Transport."""
@@ -78,21 +82,20 @@ class SmtpTransport:
                 pass
             await self.close()
         s = self._settings
-        client = aiosmtplib.SMTP(
-            hostname=s.host,
-            port=s.port,
-            timeout=s.timeout_seconds,
-            use_tls=s.security == "tls",
-            start_tls=s.security == "starttls",
-            tls_context=self._tls_context,
-            username=s.username,
-            password=s.password.get_secret_value() if s.password else None,
-        )
+        client = make_client(s, self.login, timeout=s.timeout_seconds, tls_context=self._tls_context)
         try:
             await client.connect()
+        except DeliveryError:  # no access token
+            client.close()
+            raise
         except aiosmtplib.SMTPAuthenticationError as error:
             client.close()
-            raise Unreachable(f"{s.host} refuses the login ({error.code}): check mail.smtp") from None
+            if self.login is not None:
+                self.login.forget_token()
+            # RFC 4954, 6: 454 is a refusal for now, 5xx one that a person must end.
+            kind = LoginRefused if error.code >= 500 else Unreachable
+            cure = "check mail.smtp" if self.login is None else self.login.cure
+            raise kind(f"{s.host} refuses the login ({error.code}): {cure}") from None
         except (aiosmtplib.SMTPException, OSError) as error:
             client.close()
             raise Unreachable(f"{s.host}:{s.port} cannot be used ({_kind(error)})") from None
@@ -116,6 +119,37 @@ class SmtpTransport:
                 client.close()
 
 
+def google_login(settings: SmtpSettings) -> GoogleLogin | None:
+    """Where access tokens come from with `auth = "xoauth2"`; None with a password or without a login."""
+    if settings.auth != "xoauth2":
+        return None
+    files = {"token_file": settings.token_file, "service_account_file": settings.service_account_file}
+    return GoogleLogin(**files, scope=SMTP_SCOPE, timeout=settings.timeout_seconds)
+
+
+def make_client(
+    settings: SmtpSettings, login: GoogleLogin | None, *, timeout: float, tls_context: ssl.SSLContext | None = None
+) -> aiosmtplib.SMTP:
+    """A client that is not connected yet; connecting encrypts and logs in as the settings say.
+
+    Its `connect` raises LoginRefused or Unreachable where there is no access token.
+    """
+    secret: dict[str, Any] = {"password": settings.password.get_secret_value() if settings.password else None}
+    if login is not None:
+        # Off the event loop: fetching a token blocks.
+        secret = {"oauth_token_generator": partial(asyncio.to_thread, login.access_token, settings.username or "")}
+    return aiosmtplib.SMTP(
+        hostname=settings.host,
+        port=settings.port,
+        timeout=timeout,
+        use_tls=settings.security == "tls",
+        start_tls=settings.security == "starttls",
+        tls_context=tls_context,
+        username=settings.username,
+        **secret,
+    )
+
+
 def _refusal(error: aiosmtplib.SMTPResponseException, what: str) -> DeliveryError:
     """4xx may go well later, 5xx never will (RFC 5321, 4.2.1). The server's own words stay out: they repeat names."""
     if error.code >= 500:
@@ -133,4 +167,6 @@ def _kind(error: BaseException) -> str:
         return f"it answers {error.code}"
     if "STARTTLS" in str(error).upper():
         return "it does not offer STARTTLS"
+    if "XOAUTH2" in str(error).upper():
+        return "it does not offer XOAUTH2"
     return getattr(cause, "strerror", None) or type(cause).__name__

@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Protocol
 
 
 class DeliveryError(Exception):
-    """The message was surely not delivered, and may be tried again, here or by another transport."""
+    """The message was surely not delivered, and may be tried again, here or by another transport.
+
+    `retry_after` is how long this transport wants to be left alone; None where it has not said.
+    """
+
+    def __init__(self, *args: object, retry_after: timedelta | None = None) -> None:
+        super().__init__(*args)
+        self.retry_after = retry_after
 
 
 class Unreachable(DeliveryError):
     """The server itself could not be used (no connection, no TLS, login refused): nothing else would get through."""
+
+
+class LoginRefused(Unreachable):
+    """The account may not send until a person does something, which the sentence names."""
 
 
 class PermanentError(DeliveryError):

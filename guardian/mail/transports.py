@@ -5,6 +5,7 @@ from __future__ import annotations
 from guardian.channels.transport import ChannelTransport
 from guardian.config import Settings
 from guardian.mail.files import FileTransport
+from guardian.mail.gmail import GmailTransport
 from guardian.mail.smtp import SmtpTransport
 from guardian.mail.transport import Transport
 
@@ -12,6 +13,10 @@ from guardian.mail.transport import Transport
 def build_transports(settings: Settings) -> list[Transport]:
     """The mail transports of the settings (without any, one that writes files to `reports_dir/mail`), and channels."""
     channels = [ChannelTransport(name, channel) for name, channel in settings.channels.items()]
-    if settings.mail.smtp is not None:
-        return [SmtpTransport(settings.mail.smtp), *channels]
-    return [FileTransport(settings.mail.directory or settings.reports_dir / "mail"), *channels]
+    mail: list[Transport] = []
+    for name in settings.mail.order:
+        if name == "gmail" and settings.mail.gmail is not None:
+            mail.append(GmailTransport(settings.mail.gmail))
+        if name == "smtp" and settings.mail.smtp is not None:
+            mail.append(SmtpTransport(settings.mail.smtp))
+    return [*(mail or [FileTransport(settings.mail.directory or settings.reports_dir / "mail")]), *channels]

@@ -86,7 +86,9 @@ async def test_a_fresh_start_says_what_is_still_to_do(look, tmp_path):
             ("warning", "admins cannot call it, because no key is configured: set api.jwt_key_file or api.jwks"),
             ("ok", "no scheduler outside may call it, since api.scheduler_token is not set"),
         ],
-        "mail": [("warning", "no mail leaves this machine: mails become files in reports/mail until smtp is set")],
+        "mail": [
+            ("warning", "no mail leaves this machine: mails become files in reports/mail until gmail or smtp is set")
+        ],
         "database": [
             (
                 "warning",

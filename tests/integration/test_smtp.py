@@ -1,6 +1,7 @@
 """The SMTP transport against real servers that behave badly: what became of the message is told truly."""
 
 import asyncio
+import base64
 import ssl
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
@@ -16,7 +17,8 @@ from pydantic import SecretStr
 from guardian.config import SmtpSettings
 from guardian.mail.files import FileTransport
 from guardian.mail.smtp import SmtpTransport
-from guardian.mail.transport import DeliveryError, PermanentError, UnknownOutcome, Unreachable
+from guardian.mail.transport import DeliveryError, LoginRefused, PermanentError, UnknownOutcome, Unreachable
+from tests.integration.google_server import Google
 
 MESSAGE = b"From: g@example.com\r\nTo: a@example.org\r\nSubject: Hi\r\n\r\nHello\r\n.\r\nline after a dot\r\n"
 
@@ -85,7 +87,7 @@ async def serve(certificate):
     """Start a server; the transport to it."""
     running, transports = [], []
 
-    async def start(handler, *, security="none", trust=True, tls=None, timeout=5, **options):
+    async def start(handler, *, security="none", trust=True, tls=None, timeout=5, login=None, **options):
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(certificate)
         offered = tls or security
@@ -96,7 +98,8 @@ async def serve(certificate):
             "127.0.0.1", 0, ssl=context if offered == "tls" else None,
         )  # fmt: skip
         running.append(server)
-        login = {"username": "ann", "password": SecretStr("right")} if options.get("authenticator") else {}
+        if login is None:
+            login = {"username": "ann", "password": SecretStr("right")} if options.get("authenticator") else {}
         port = server.sockets[0].getsockname()[1]
         settings = SmtpSettings(host="127.0.0.1", port=port, security=security, timeout_seconds=timeout, **login)
         trusted = ssl.create_default_context(cafile=str(certificate)) if trust else None
@@ -233,6 +236,55 @@ async def test_a_login_that_is_refused_says_so_without_the_password(serve, passw
     if reaches:
         return await send(transport)
     with pytest.raises(Unreachable, match=r"^127.0.0.1 refuses the login \(535\): check mail.smtp$"):
+        await send(transport)
+
+
+class Xoauth2(Server):
+    """Takes one access token of one user, by AUTH XOAUTH2, as Google's server does."""
+
+    async def auth_XOAUTH2(self, server, args):
+        given = base64.b64decode(args[1])
+        if given == b"user=ann@example.com\x01auth=Bearer token-1\x01\x01":
+            return AuthResult(success=True, auth_data=given)
+        await server.challenge_auth(b'{"status": "400"}')
+        return AuthResult(success=False, handled=False)
+
+
+@pytest.fixture
+def google():
+    server = Google()
+    yield server
+    server.close()
+
+
+@pytest.mark.parametrize(("user", "reaches"), [("ann@example.com", True), ("bob@example.com", False)])
+async def test_an_access_token_logs_in_instead_of_a_password(serve, google, tmp_path, user, reaches):
+    path = google.token_file(tmp_path / "token.json", scopes=["https://mail.google.com/"])
+    handler = Xoauth2()
+    login = {"auth": "xoauth2", "username": user, "token_file": path}
+    transport = await serve(handler, security="starttls", login=login, auth_required=True)
+    if reaches:
+        await send(transport)
+        assert len(handler.kept) == 1
+        return
+    with pytest.raises(LoginRefused, match=r"^127.0.0.1 refuses the login \(535\): run 'guardian gmail login --smtp'$"):
+        await send(transport)
+
+
+async def test_without_an_access_token_the_server_is_not_troubled_with_a_login(serve, google, tmp_path):
+    google.token_answers = [(400, {"error": "invalid_grant"}, {})]
+    path = google.token_file(tmp_path / "token.json", scopes=["https://mail.google.com/"])
+    login = {"auth": "xoauth2", "username": "ann@example.com", "token_file": path}
+    transport = await serve(Xoauth2(), security="starttls", login=login, auth_required=True)
+    with pytest.raises(LoginRefused, match=r"^Google refuses the login \(invalid_grant\)"):
+        await send(transport)
+
+
+async def test_a_server_that_knows_no_access_tokens_is_told_apart(serve, google, tmp_path):
+    path = google.token_file(tmp_path / "token.json", scopes=["https://mail.google.com/"])
+    login = {"auth": "xoauth2", "username": "ann@example.com", "token_file": path}
+    transport = await serve(Server(), security="starttls", login=login)
+    with pytest.raises(Unreachable, match="it does not offer XOAUTH2"):
         await send(transport)
 
 

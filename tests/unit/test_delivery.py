@@ -83,6 +83,34 @@ async def test_the_next_transport_is_tried_only_when_the_first_has_surely_not_se
     assert bool(second.accepted) == falls_over
 
 
+@pytest.mark.parametrize(
+    ("asked", "waited"), [(90, 90), (5, 5), (3600 * 24, 3600)], ids=["obeyed", "short", "at most an hour"]
+)
+async def test_a_server_that_says_when_to_come_back_is_obeyed(state, asked, waited):
+    gmail = Script("gmail", DeliveryError("429", retry_after=timedelta(seconds=asked)), None)
+    await state.enqueue([mail("a")], now=NOW)
+    await deliver(state, gmail)
+    assert abs((await only(state)).next_attempt_at - NOW - timedelta(seconds=waited)) < timedelta(seconds=1)
+    assert (await deliver(state, gmail, now=NOW + timedelta(seconds=waited - 2))).tried == 0
+    assert (await deliver(state, gmail, now=NOW + timedelta(seconds=waited + 2))).sent == 1
+
+
+async def test_a_server_that_wants_a_rest_is_not_asked_by_the_next_mails(state):
+    gmail, circuits = Script("gmail", DeliveryError("429", retry_after=timedelta(seconds=90)), None), Circuits()
+    await state.enqueue([mail(str(n), f"{n}@example.com") for n in range(5)], now=NOW)
+    await deliver(state, gmail, circuits=circuits)
+    await deliver(state, gmail, now=NOW + MINUTE, circuits=circuits)
+    assert gmail.tries == 1
+    assert (await deliver(state, gmail, now=NOW + 2 * MINUTE, circuits=circuits)).sent == 5
+
+
+async def test_a_mail_that_one_server_puts_off_waits_even_when_the_other_is_unreachable(state):
+    first, second = Script("first", DeliveryError("451")), Script("second", Unreachable("refused"))
+    await state.enqueue([mail("a")], now=NOW)
+    await deliver(state, first, second)
+    assert (first.tries, second.tries) == (1, 1)
+
+
 async def test_an_unknown_outcome_is_retried_by_the_same_transport_only(state):
     first, second = Script("first", UnknownOutcome("cut"), DeliveryError("451"), None), Script("second")
     await state.enqueue([mail("a")], now=NOW)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, SecretStr
 
 from guardian.config import Settings, setting_fields
+from guardian.mail.transports import build_transports
 from guardian.setting_values import smtp_table
 from guardian.settings_file import SettingsError, load_settings, write_example
 
@@ -109,6 +110,62 @@ def test_schedules_are_texts_or_tables(load):
 )
 def test_a_mail_server_can_be_written_as_an_url(url, expected):
     assert smtp_table(url) == expected
+
+
+GMAIL = '[mail.gmail]\ntoken_file = "t.json"\n'
+SMTP = '[mail.smtp]\nhost = "h"\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "order"),
+    [
+        ("", ()),
+        (SMTP, ("smtp",)),
+        (SMTP + GMAIL, ("gmail", "smtp")),
+        ('mail.transports = ["smtp", "gmail"]\n' + SMTP + GMAIL, ("smtp", "gmail")),
+        ('mail.transports = ["smtp"]\n' + SMTP + GMAIL, ("smtp",)),
+    ],
+)
+def test_transports_are_tried_in_the_order_of_the_settings_gmail_first_by_default(load, text, order):
+    settings = load(text)
+    assert settings.mail.order == order
+    assert [each.name for each in build_transports(settings)] == list(order or ["files"])
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('mail.transports = ["gmial"]', "mail.transports: 'gmial' is no transport: name gmail, smtp or both"),
+        (
+            'mail.transports = ["gmail"]',
+            "mail.transports: 'gmail' is not configured: add [mail.gmail], or take it out of the list",
+        ),
+        ("mail.transports = []", "mail.transports: the list is empty: name gmail, smtp or both, or take it away"),
+        (
+            'mail.transports = ["smtp", "smtp"]\n' + SMTP,
+            "mail.transports: a transport is named twice: name each once",
+        ),
+        (
+            "[mail.gmail]",
+            "mail.gmail: set one of token_file (see 'guardian gmail login') and service_account_file",
+        ),
+        (
+            GMAIL + 'subject = "a@example.com"',
+            "mail.gmail: subject goes with service_account_file: a token is of one user already, take it away",
+        ),
+        (
+            SMTP + 'auth = "xoauth2"\ntoken_file = "t.json"',
+            "mail.smtp: auth = 'xoauth2' needs username, the address to log in as, and no password",
+        ),
+        (
+            SMTP + 'token_file = "t.json"',
+            "mail.smtp: token_file and service_account_file go with auth = 'xoauth2': set it, or take them away",
+        ),
+    ],
+)
+def test_a_way_of_sending_that_cannot_work_is_refused_with_the_cure(problems, text, said):
+    [problem] = problems(text)
+    assert problem.split(": ", 1)[1] == said
 
 
 @pytest.mark.parametrize("url", ["smtp.example.com", "http://h", "smtp:///x", "smtp://h:99999", "smtp://u:a/b@h"])
