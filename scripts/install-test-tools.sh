@@ -1,5 +1,6 @@
 #!/bin/sh
-# Installs what the tests drive and pip cannot bring: Chromium (pages, mails), Postfix (delivery), systemd-analyze.
+# Installs what the tests drive and pip cannot bring: Chromium (pages, mails), Postfix (delivery), systemd-analyze, and
+# Node with what caniemail.com knows of mail programs.
 # Without root it only says what is missing; the tests that need it are then reported as skipped.
 set -eu
 missing=
@@ -12,8 +13,10 @@ if ! command -v postfix >/dev/null 2>&1; then
         missing="$missing postfix"
     fi
 fi
-[ -n "$missing" ] || exit 0
-if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
+command -v npm >/dev/null 2>&1 || missing="$missing nodejs npm"
+if [ -z "$missing" ]; then
+    :
+elif [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
     echo "Installing$missing for the tests …"
     apt-get update -qq
     # Without /etc/postfix/main.cf no Postfix of this machine starts: the tests run one of their own.
@@ -23,4 +26,9 @@ if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
     DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null
 else
     echo "Not installed:$missing. Tests that need it are skipped; 'sudo apt-get install$missing' lets them run." >&2
+fi
+cd "$(dirname "$0")/../tests/node"
+if command -v npm >/dev/null 2>&1 && ! cmp -s package-lock.json node_modules/.installed; then
+    npm ci --silent --no-audit --no-fund && cp package-lock.json node_modules/.installed ||
+        echo "npm could not install tests/node: its test is skipped." >&2
 fi

@@ -5,7 +5,12 @@ import shutil
 
 import pytest
 
-NEEDS = {"needs_chromium": "chromium", "needs_postfix": "postfix", "needs_systemd": "systemd-analyze"}
+NEEDS = {
+    "needs_chromium": "chromium",
+    "needs_node": "node",
+    "needs_postfix": "postfix",
+    "needs_systemd": "systemd-analyze",
+}
 
 
 def pytest_collection_modifyitems(items):

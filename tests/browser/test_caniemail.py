@@ -1,0 +1,74 @@
+"""What Gmail, Outlook and Apple Mail don't understand of the mails, by the data of caniemail.com: only what may go."""
+
+import json
+import subprocess
+from datetime import timedelta
+from email import message_from_bytes, policy
+from pathlib import Path
+
+import pytest
+
+from guardian.mail.service import EmailService
+from tests.unit import report_samples as samples
+from tests.unit import test_alert_mail as alerts
+
+pytestmark = pytest.mark.needs_node
+NODE = Path(__file__).parents[1] / "node"
+
+MAY_GO = {
+    "@media": "phones and darkness: without it the mail is the light one of the desk, which fits and reads well",
+    "<style> element": "holds those media queries and nothing else: all other styles stand on the elements",
+    "<body> element": "its background and font stand on the outer table as well",
+    "border-radius": "corners are square there",
+    "display:none": "the preheader is also too small to be seen, in the colour of its ground",
+    "overflow": "the preheader is also too small to be seen, in the colour of its ground",
+    "overflow-wrap": "word-break does the same there",
+    "word-break": "overflow-wrap does the same there, or a long name makes its column wider",
+    "table-layout": "the cells have widths of their own",
+    "white-space": "a figure may break onto a second line",
+    "role attribute": "tables are then read out as tables",
+}
+"""What a mail program may ignore, and why nothing is lost."""
+
+
+def report():
+    service = EmailService([], sender="g@example.com", timezone="Europe/Zurich", clock=lambda: samples.END)
+    reports = {"usage_stats": samples.ordinary(), "prod_report.json": samples.COMPANION, "broken.json": []}
+    upcoming = (samples.END + timedelta(hours=2), (samples.END, samples.END + timedelta(hours=2)))
+    more = {"next_report": upcoming, "incidents": ["chat is down: open"], "unsubscribe": "https://g.example.com/u/x"}
+    body = service.compose_guardian_report("a@example.org", reports, key="k", **more).body
+    return message_from_bytes(body, policy=policy.default)
+
+
+def alert():
+    return alerts.mails(alerts.OUTAGE, 9, alerts.DOWN)[0]
+
+
+def unsupported(message):
+    html = message.get_body(("html",)).get_content()
+    done = subprocess.run(
+        ["node", "caniemail.mjs"], input=html, cwd=NODE, capture_output=True, text=True, check=True, timeout=60
+    )
+    return json.loads(done.stdout)
+
+
+@pytest.fixture(scope="module")
+def found():
+    if not (NODE / "node_modules").exists():
+        pytest.skip("tests/node is not installed: run 'make tools'")
+    return {make.__name__: unsupported(make()) for make in (report, alert)}
+
+
+def test_no_mail_needs_what_gmail_outlook_or_apple_mail_lack(found):
+    assert {name: set(each) - set(MAY_GO) for name, each in found.items()} == {"report": set(), "alert": set()}
+
+
+def test_nothing_is_excused_that_no_mail_uses(found):
+    assert set(MAY_GO) == set().union(*found.values())
+
+
+def test_a_mail_that_needs_more_would_be_noticed(found):
+    message = message_from_bytes(
+        b"Content-Type: text/html\n\n<p style='display:grid;position:fixed'>x</p>", policy=policy.default
+    )
+    assert {"display:grid", "position"} <= set(unsupported(message))
