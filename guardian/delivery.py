@@ -12,8 +12,8 @@ from datetime import datetime, timedelta
 from email.parser import BytesHeaderParser
 from email.utils import parseaddr
 
-from guardian.mail.transport import DeliveryError, PermanentError, Transport, UnknownOutcome, Unreachable
-from guardian.state import OutboxItem, StateStore
+from guardian.mail.transport import DeliveryError, LoginRefused, PermanentError, Transport, UnknownOutcome, Unreachable
+from guardian.state import OutboxItem, Outgoing, StateStore
 
 log = logging.getLogger("guardian.delivery")
 
@@ -36,6 +36,8 @@ FAITHFUL_TRIES = 6
 """So often is a mail of unknown fate tried by the same transport only; after that a second copy beats no mail."""
 
 RandomFloat = Callable[[], float]
+Warnings = Callable[[str, str, datetime], Sequence[Outgoing]]
+"""The mails that say that a transport's login is refused, and why. Their keys keep them from being many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,12 +100,14 @@ async def deliver_due(
     limit: int = 20,
     circuits: Circuits | None = None,
     random: RandomFloat = _random.random,
+    warnings: Warnings | None = None,
 ) -> DeliveryCounts:
     """Try at most `limit` mails that are due, one after the other, each recipient's in order.
 
     A transport carries mail, or the channel that its attribute `channel` names. The next one is tried only when the
     one before has surely not sent. `circuits` carries what is known of
-    unreachable servers from pass to pass. Raises StorageError where the outbox cannot be read or marked.
+    unreachable servers from pass to pass. `warnings` are put into the outbox when a login is refused and another
+    transport is there to carry them. Raises StorageError where the outbox cannot be read or marked.
     """
     circuits = Circuits() if circuits is None else circuits
     began, fates = time.monotonic(), []
@@ -114,7 +118,7 @@ async def deliver_due(
         items = await state.claim_due(at, holder=holder, lease=LEASE, limit=1)
         if not items:
             break
-        fates.append(await _deliver(items[0], state, transports, at, holder, circuits, random))
+        fates.append(await _deliver(items[0], state, transports, at, holder, circuits, random, warnings))
     return DeliveryCounts(sent=fates.count("sent"), retried=fates.count("retried"), dead=fates.count("dead"))
 
 
@@ -126,6 +130,7 @@ async def _deliver(
     holder: str,
     circuits: Circuits,
     random: RandomFloat,
+    warnings: Warnings | None,
 ) -> str:
     """Send one claimed mail and mark it: "sent", "retried" or "dead"."""
     carriers = [each for each in transports if getattr(each, "channel", "mail") == item.message.channel]
@@ -149,6 +154,8 @@ async def _deliver(
             circuits.failed(transport.name, now, random)
             error = f"{transport.name}: {failure}"
             wait = min(waits, default=timedelta(0))
+            if warnings is not None and isinstance(failure, LoginRefused) and len(carriers) > 1:
+                await state.enqueue(warnings(transport.name, str(failure), now), now=now)
         except DeliveryError as failure:
             circuits.answered(transport.name)
             pause = backoff(item.attempts, random)

@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from guardian.alerting.links import make_unsubscribe_link
@@ -15,6 +16,7 @@ from guardian.alerting.store import AlertStore
 from guardian.application import Application, NamedSchedule
 from guardian.companions import load_companions
 from guardian.delivery import DeliveryCounts, deliver_due
+from guardian.logins import refused
 from guardian.mail.incidents import incident_lines
 from guardian.schedule import Period
 from guardian.state import LeaseLost, Outgoing
@@ -87,8 +89,9 @@ async def deliver_now(app: Application) -> DeliveryCounts:
     """Try the one mail of the outbox that is due first, if there is one."""
     async with app.delivering:
         return await deliver_due(
-            app.state, app.transports, now=app.clock(), holder=app.holder, limit=1, circuits=app.circuits
-        )
+            app.state, app.transports, now=app.clock(), holder=app.holder, limit=1, circuits=app.circuits,
+            warnings=partial(refused, app),
+        )  # fmt: skip
 
 
 async def send_due_reports(app: Application, *, now: datetime, token: int | None = None) -> list[ScheduledResult]:

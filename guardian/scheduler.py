@@ -19,6 +19,7 @@ from apscheduler.triggers.interval import IntervalTrigger
 
 from guardian.alerting.steps import alert_step, probe_step
 from guardian.application import Application, StepHealth
+from guardian.logins import login_step
 from guardian.reporting import deliver_now, send_due_reports
 from guardian.repository import StorageError
 from guardian.state import LeaseLost
@@ -81,6 +82,7 @@ STEPS: tuple[Step, ...] = (
     Step("alerts", 15, alert_step),
     Step("deliver", 10, deliver_step),
     Step("seal", 60, seal_step),
+    Step("logins", 3_600, login_step),
     Step("purge", 86_400, purge_step),
 )
 

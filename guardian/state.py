@@ -19,7 +19,7 @@ class Outgoing:
     `key` is unique: `report/{schedule}/{period_start}/{period_end}/{recipient}` or
     `incident/{id}/{transition}/{recipient}`; a second one with the same key is not stored. `recipient` is one address,
     or a channel's name. `body` is the whole RFC 5322 message for channel "mail", else what the channel takes. `kind`
-    is report, alert, digest or test.
+    is report, alert, digest, test or warning (about Guardian itself).
     """
 
     key: str

@@ -118,6 +118,12 @@ class EmailService:
         html, text = render("test_email", lang, view=view)
         return self._outgoing(to_email, view["subject"], html, text, key=key, kind="test", severity="info")
 
+    def compose_warning(self, to_email: str, subject: str, text: str, *, key: str) -> Outgoing:
+        """A mail about Guardian itself: something that only a person can put right."""
+        view = {"subject": subject, "headline": subject, "text": text, "grave": "warning"}
+        html, plain = render("test_email", self.language, view=view)
+        return self._outgoing(to_email, subject, html, plain, key=key, kind="warning", severity="warning")
+
     def _outgoing(
         self,
         to_email: str,
