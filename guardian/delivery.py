@@ -105,9 +105,8 @@ async def deliver_due(
     """Try at most `limit` mails that are due, one after the other, each recipient's in order.
 
     A transport carries mail, or the channel that its attribute `channel` names. The next one is tried only when the
-    one before has surely not sent. `circuits` carries what is known of
-    unreachable servers from pass to pass. `warnings` are put into the outbox when a login is refused and another
-    transport is there to carry them. Raises StorageError where the outbox cannot be read or marked.
+    one before has surely not sent. `circuits` carries what is known of unreachable servers from pass to pass.
+    `warnings` are put into the outbox when a login is refused and another transport is there to carry them. Raises StorageError where the outbox cannot be read or marked.
     """
     circuits = Circuits() if circuits is None else circuits
     began, fates = time.monotonic(), []

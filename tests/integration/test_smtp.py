@@ -16,6 +16,7 @@ from pydantic import SecretStr
 
 from guardian.config import SmtpSettings
 from guardian.mail.files import FileTransport
+from guardian.mail.probe import probe_smtp
 from guardian.mail.smtp import SmtpTransport
 from guardian.mail.transport import DeliveryError, LoginRefused, PermanentError, UnknownOutcome, Unreachable
 from tests.integration.google_server import Google
@@ -269,6 +270,37 @@ async def test_an_access_token_logs_in_instead_of_a_password(serve, google, tmp_
         return
     with pytest.raises(LoginRefused, match=r"^127.0.0.1 refuses the login \(535\): run 'guardian gmail login --smtp'$"):
         await send(transport)
+
+
+async def test_a_login_that_is_refused_for_now_is_no_matter_for_a_person(serve):
+    def check(server, session, envelope, mechanism, data):
+        return AuthResult(success=False, handled=False, message="454 temporary failure")
+
+    transport = await serve(Server(), security="starttls", authenticator=check, auth_required=True)
+    with pytest.raises(Unreachable, match=r"refuses the login \(454\)") as caught:
+        await send(transport)
+    assert not isinstance(caught.value, LoginRefused)
+
+
+@pytest.mark.parametrize(
+    ("user", "said"),
+    [
+        ("ann@example.com", "takes mail from g@example.com: STARTTLS, logged in as ann@example.com"),
+        ("bob@example.com", "refuses the login (535): check username, and whose token it is, of mail.smtp"),
+    ],
+)
+async def test_check_logs_in_with_an_access_token_too(serve, google, tmp_path, certificate, monkeypatch, user, said):
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    path = google.token_file(tmp_path / "token.json", scopes=["https://mail.google.com/"])
+    login = {"auth": "xoauth2", "username": user, "token_file": path}
+    handler = Xoauth2()
+    transport = await serve(handler, security="starttls", login=login, auth_required=True)
+    try:
+        found = await probe_smtp(transport._settings, "g@example.com")
+    except DeliveryError as error:
+        found = str(error)
+    assert found.partition(" ")[2] == said
+    assert handler.kept == []
 
 
 async def test_without_an_access_token_the_server_is_not_troubled_with_a_login(serve, google, tmp_path):
