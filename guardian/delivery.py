@@ -104,9 +104,10 @@ async def deliver_due(
 ) -> DeliveryCounts:
     """Try at most `limit` mails that are due, one after the other, each recipient's in order.
 
-    A transport carries mail, or the channel that its attribute `channel` names. The next one is tried only when the
-    one before has surely not sent. `circuits` carries what is known of unreachable servers from pass to pass.
-    `warnings` are put into the outbox when a login is refused and another transport is there to carry them. Raises StorageError where the outbox cannot be read or marked.
+    A transport carries mail, or the channel that its attribute `channel` names. The next one is tried only when the one
+    before has surely not sent. `circuits` carries what is known of unreachable servers from pass to pass. `warnings`
+    are put into the outbox when a login is refused and another transport is there to carry them. Raises StorageError
+    where the outbox cannot be read or marked.
     """
     circuits = Circuits() if circuits is None else circuits
     began, fates = time.monotonic(), []
