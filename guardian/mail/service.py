@@ -113,6 +113,7 @@ class EmailService:
         view = {
             "subject": lang("Guardian can reach you"),
             "headline": lang("Mail from Guardian arrives."),
+            "grave": "ok",
             "text": lang("This is a test. Reports and alerts will come from the same sender, to this address."),
         }
         html, text = render("test_email", lang, view=view)
