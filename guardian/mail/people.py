@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 from guardian.language import Language
 from guardian.mail.changes import short
+from guardian.mail.userlist import MOST_ROWS
 
 TOP_USERS, TOP_HELP, TOP_QUIET = 10, 5, 5
 HELP_ERRORS = 3
@@ -115,6 +116,11 @@ def more_people(report: Mapping[str, Any], lang: Language) -> str:
     number = len(report["users"]) - TOP_USERS
     if number <= 0:
         return ""
+    if len(report["users"]) > MOST_ROWS:
+        return lang(
+            "and %(n)s more people; the %(most)s busiest are in the attached users.csv.",
+            n=lang.number(number), most=lang.number(MOST_ROWS),
+        )  # fmt: skip
     return lang.plural(
         "and %(n)s more person; everybody is in the attached users.csv.",
         "and %(n)s more people; everybody is in the attached users.csv.",

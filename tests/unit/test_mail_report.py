@@ -15,6 +15,7 @@ from guardian.companions import read_companion
 from guardian.language import language
 from guardian.mail.changes import moved
 from guardian.mail.chart import chart_of, draw, nice_ceiling
+from guardian.mail.people import more_people
 from guardian.mail.render import environment
 from guardian.mail.service import EmailService
 from guardian.mail.transport import DeliveryError, PermanentError, UnknownOutcome
@@ -267,6 +268,16 @@ def test_more_users_than_the_mail_shows_come_in_an_attached_table():
     assert len(rows) == 5_001
     message = email.message_from_bytes(compose({"usage_stats": samples.ordinary()}).body, policy=policy.default)
     assert list(message.iter_attachments()) == []
+
+
+def test_a_table_of_very_many_users_has_the_busiest_and_says_so():
+    user = {"email": "a", "requests_count": 1, "errors_count": 0, "total_time_minutes": 0, "features_used": []}
+    users = [{**user, "email": f"u{n}", "requests_count": n} for n in range(20_001)]
+    rows = users_csv(users, language()).decode("utf-8-sig").splitlines()
+    assert (len(rows), rows[1], rows[-1]) == (20_001, "u20000,20000,0,0,", "u1,1,0,0,")
+    assert more_people({"users": users}, language()) == (
+        "and 19,991 more people; the 20,000 busiest are in the attached users.csv."
+    )
 
 
 @pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1+1", " =1+1", "\r=1", "\n=1"])

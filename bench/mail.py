@@ -1,0 +1,75 @@
+"""How long the mail of a report on 5,000 users takes: HTML, text, chart, table and message.
+
+    PYTHONPATH=. python bench/mail.py [--users 5000]
+
+The goal is under 300 ms.
+"""
+
+import argparse
+import statistics
+import time
+from datetime import UTC, datetime, timedelta
+
+from guardian.language import language
+from guardian.mail.chart import chart_of, draw
+from guardian.mail.service import EmailService
+from guardian.mail.userlist import users_csv
+from guardian.report import build_report
+from guardian.summary import Summary, TimelineBar
+from tracker.event import Event, Failure
+
+START = datetime(2026, 3, 2, 8, tzinfo=UTC)
+END = START + timedelta(hours=24)
+
+
+def report(users: int) -> dict:
+    """A report on a day of so many users, each with 20 requests, of which every tenth user has failing ones."""
+    boom = Failure("KeyError", "Internal Server Error", "app.py:7 chat")
+    begin, events = int(START.timestamp()) * 1_000_000, []
+    for n in range(users):
+        email = f"someone.with.a.long.name.{n:05}@department.example.com"
+        for k in range(20):
+            bad = n % 10 == 0 and k % 4 == 0
+            feature = f"feature_{(n + k) % 40}"
+            at_us = begin + (n * 17 + k * 4_000) % 86_400 * 1_000_000
+            status, failure = (500, boom) if bad else (200, None)
+            events.append(Event(at_us, email, f"/api/{feature}", "POST", feature, status, 90_000, failure))
+    events.sort()
+    failures: dict[str, list[Event]] = {}
+    for event in events:
+        if event.failure:
+            failures.setdefault(event.user, []).append(event)
+    bars = [TimelineBar(START + timedelta(minutes=30 * n), 2_000, 10 * (n % 9), users // 9 + 40 * n) for n in range(48)]
+    summary = Summary.of(events)
+    return build_report(
+        summary, summary, previous_start=START - (END - START), start=START, end=END, now=END,
+        failures=failures, timeline=bars,
+    )  # fmt: skip
+
+
+def median_ms(work, rounds: int = 15) -> float:
+    times = []
+    for _ in range(rounds):
+        began = time.perf_counter()
+        work()
+        times.append((time.perf_counter() - began) * 1000)
+    return statistics.median(times)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--users", type=int, default=5_000)
+    users = parser.parse_args().users
+    made, english = report(users), language()
+    service = EmailService([], sender="guardian@example.com", clock=lambda: END)
+    chart = chart_of(made, english, service.zone)
+    mail = service.compose_guardian_report("a@example.org", {"usage_stats": made}, key="bench")
+    whole = median_ms(lambda: service.compose_guardian_report("a@example.org", {"usage_stats": made}, key="bench"))
+    print(f"the mail of {users:,} users: {whole:.0f} ms, {len(mail.body) / 1000:,.0f} kB "
+          f"(goal 300 ms: {'met' if whole < 300 else 'missed'})")  # fmt: skip
+    print(f"    of that the chart {median_ms(lambda: draw(chart)):.0f} ms, "
+          f"the table {median_ms(lambda: users_csv(made['users'], english)):.0f} ms")  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()
