@@ -20,6 +20,7 @@ from guardian.mail.transport import Transport
 from guardian.mail.transports import build_transports
 from guardian.repository import UsageRepository
 from guardian.schedule import Schedule, parse_schedule
+from guardian.schedule_settings import ScheduleSettings
 from guardian.sqlite import SqliteRepository
 from guardian.state import StateStore
 from guardian.statestore import SqliteStateStore
@@ -35,12 +36,15 @@ def utc_now() -> datetime:
 
 @dataclass(frozen=True, slots=True)
 class NamedSchedule:
-    """A schedule of the settings. `name` is its key in the ledger; `recipients` are the admins where it names none."""
+    """A schedule of the settings. `name` is its key in the ledger; `recipients` are the admins where it names none.
+
+    `settings` is its table: `sections`, `features`, `format` and so on.
+    """
 
     name: str
     schedule: Schedule
     recipients: tuple[str, ...]
-    skip_empty: bool
+    settings: ScheduleSettings
 
 
 @dataclass(slots=True)
@@ -85,11 +89,11 @@ def name_schedules(settings: Settings) -> tuple[NamedSchedule, ...]:
     seen: Counter[str] = Counter()
     named = []
     for entry in settings.schedules:
-        schedule = parse_schedule(entry.when, settings.timezone)
+        schedule = parse_schedule(entry.when, entry.timezone or settings.timezone)
         name = entry.name or str(schedule)
         seen[name] += 1
         unique = name if seen[name] == 1 else f"{name} ({seen[name]})"
-        named.append(NamedSchedule(unique, schedule, entry.recipients or settings.admins, entry.skip_empty))
+        named.append(NamedSchedule(unique, schedule, entry.recipients or settings.admins, entry))
     return tuple(named)
 
 
@@ -126,6 +130,9 @@ async def open_application(settings: Settings, *, clock: Clock = utc_now) -> Asy
                 reply_to=settings.mail.reply_to,
                 reports_dir=reports_dir,
                 clock=clock,
+                timezone=settings.timezone,
+                code=settings.mail.language,
+                languages=settings.mail.languages,
             ),
             transports=transports,
             clock=clock,

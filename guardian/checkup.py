@@ -68,7 +68,14 @@ async def send_tests(settings: Settings, recipients: Sequence[str], *, clock: Cl
         transports = [each for each in build_transports(settings) if getattr(each, "channel", "mail") == "mail"]
         for transport in transports:
             opened.push_async_callback(transport.close)
-        email = EmailService(transports, sender=settings.mail.sender, reply_to=settings.mail.reply_to, clock=clock)
+        email = EmailService(
+            transports,
+            sender=settings.mail.sender,
+            reply_to=settings.mail.reply_to,
+            clock=clock,
+            code=settings.mail.language,
+            languages=settings.mail.languages,
+        )
         for recipient in recipients:
             mail = email.compose_test(recipient, key=f"test/{uuid.uuid4().hex}/{recipient}")
             for transport in transports:
@@ -170,7 +177,12 @@ def _upcoming(app: Application, named: NamedSchedule) -> str:
     zone = named.schedule.zone
     fire, start, end = (f"{edge.astimezone(zone):%Y-%m-%d %H:%M}" for edge in (at, *covers))
     to = _count(len(named.recipients), "recipient")
-    return f"{named.name}: next report goes out {fire}, covering {start} to {end}, to {to}"
+    text = f"{named.name}: next report goes out {fire}, covering {start} to {end}, to {to}"
+    table = named.settings
+    text += f", only the features {', '.join(table.features)}" if table.features else ""
+    text += f", with {', '.join(table.sections)}" if table.sections else ""
+    text += ", as plain text" if table.format == "text" else ""
+    return text + (f", in {table.language!r}" if table.language else "")
 
 
 def _count(number: int, noun: str) -> str:

@@ -24,6 +24,7 @@ from guardian.alerting.rules import DEFAULT_RULES, AnyRule, Duration, named_tabl
 from guardian.channels.settings import ChannelSettings, named_channels, unknown_channels
 from guardian.mail.settings import MailSettings
 from guardian.mail.settings import SmtpSettings as SmtpSettings
+from guardian.schedule_settings import ScheduleSettings
 from guardian.section import Section
 from guardian.setting_values import (
     Address,
@@ -34,33 +35,10 @@ from guardian.setting_values import (
     LongSecret,
     LongSecretFile,
     Names,
-    ScheduleText,
     ZoneName,
     listed_schedules,
     local_path,
 )  # fmt: skip
-
-
-class ScheduleSettings(Section):
-    """One report: when it goes out, to whom: `[[schedules]]`. `recipients` empty means the admins.
-
-    A text alone means its `when`; `every = "2h"` means `when = "every 2h"`.
-    """
-
-    when: ScheduleText
-    name: str | None = None
-    recipients: Addresses = ()
-    skip_empty: bool = False
-
-    @model_validator(mode="before")
-    @classmethod
-    def _of_text(cls, value: Any) -> Any:
-        if isinstance(value, str):
-            return {"when": value}
-        if isinstance(value, dict) and "every" in value and "when" not in value:
-            rest = {key: part for key, part in value.items() if key != "every"}
-            return {"when": f"every {value['every']}", **rest}
-        return value
 
 
 class ApiSettings(Section):

@@ -16,6 +16,7 @@ from guardian.alerting.store import AlertStore
 from guardian.application import Application, NamedSchedule
 from guardian.companions import load_companions
 from guardian.delivery import DeliveryCounts, deliver_due
+from guardian.language import Language
 from guardian.logins import refused
 from guardian.mail.incidents import incident_lines
 from guardian.schedule import Period
@@ -162,17 +163,28 @@ async def _send_period(
 ) -> ScheduledResult:
     """Report on `earlier` and `period` together, and claim them all; the mails have the key of `period`."""
     covers = Period(earlier[0].start if earlier else period.start, period.end)
-    report, _ = await app.usage.generate_and_save_report(start_time=covers.start, end_time=covers.end)
+    report = await _generate(app, named, covers)
     gone = await app.state.unsubscribed(named.name)
     recipients = tuple(to for to in dict.fromkeys(named.recipients) if to not in gone)
-    if named.skip_empty and not report["total_requests"]:
+    if named.settings.skip_empty and not report["total_requests"]:
         recipients = ()
     key = f"report/{named.name}/{period.start.isoformat()}/{period.end.isoformat()}"
-    mails = await _compose(app, report, key, recipients, named.schedule.upcoming(now), schedule=named.name)
+    mails = await _compose(app, report, key, recipients, named.schedule.upcoming(now), named=named)
     claimed = await app.state.claim_period(
         named.name, period.start, period.end, report=report, mails=mails, now=now, token=token, earlier=earlier
     )
     return ScheduledResult(named.name, covers, claimed, recipients if claimed else ())
+
+
+async def _generate(app: Application, named: NamedSchedule, covers: Period) -> dict[str, Any]:
+    """The report of a schedule; one that counts the whole app becomes `usage_report.json` too."""
+    zone, features = named.schedule.zone, named.settings.features
+    if features:
+        return await app.usage.generate_report(
+            start_time=covers.start, end_time=covers.end, zone=zone, features=features
+        )
+    report, _ = await app.usage.generate_and_save_report(start_time=covers.start, end_time=covers.end, zone=zone)
+    return report
 
 
 async def _compose(
@@ -182,28 +194,29 @@ async def _compose(
     recipients: Sequence[str],
     upcoming: tuple[datetime, Period] | None,
     *,
-    schedule: str | None = None,
+    named: NamedSchedule | None = None,
 ) -> list[Outgoing]:
-    """One mail for each recipient, rendered off the event loop; its key is `key/recipient`.
+    """One mail for each recipient, in their language, rendered off the event loop; its key is `key/recipient`.
 
-    The mails of a `schedule` can be unsubscribed from, where the API that answers the link is served.
+    The mails of a schedule, `named`, can be unsubscribed from, where the API that answers the link is served.
     """
     store = AlertStore(app.state)
     start, end = (datetime.fromisoformat(report[edge]) for edge in ("period_start", "period_end"))
-    lines = incident_lines(
-        await store.incidents(since=start, limit=1000),
-        app.settings.rules,
-        start,
-        end,
-        lang=app.email.language,
-        zone=app.email.zone,
-    )
-    link_key = await store.link_key() if schedule is not None and app.settings.api.enabled else None
+    incidents = await store.incidents(since=start, limit=1000)
+    link_key = await store.link_key() if named is not None and app.settings.api.enabled else None
+    zone = named.schedule.zone if named else app.email.zone
+    look: dict[str, Any] = {"zone": zone}
+    if named:
+        table = named.settings
+        look |= {"code": table.language, "sections": table.sections, "text_only": table.format == "text"}
+
+    def lines(lang: Language) -> list[str]:
+        return incident_lines(incidents, app.settings.rules, start, end, lang=lang, zone=zone)
 
     def unsubscribe(to: str) -> str | None:
-        if link_key is None or schedule is None:
+        if link_key is None or named is None:
             return None
-        return make_unsubscribe_link(app.settings.public_url, link_key, schedule, to)
+        return make_unsubscribe_link(app.settings.public_url, link_key, named.name, to)
 
     def compose() -> list[Outgoing]:
         reports = {**load_companions(app.settings.reports_dir), "usage_stats": report}
@@ -213,8 +226,9 @@ async def _compose(
                 reports,
                 key=f"{key}/{to}",
                 next_report=upcoming,
-                incidents=lines,
+                incidents=lines(app.email.language_of(to, look.get("code"))),
                 unsubscribe=unsubscribe(to),
+                **look,
             )
             for to in recipients
         ]

@@ -55,14 +55,17 @@ class UsageRepository(Protocol):
         """The events of the window in the order of time, in chunks of bounded length."""
         ...
 
-    async def summary(self, start: datetime, end: datetime) -> Summary:
+    async def summary(self, start: datetime, end: datetime, *, features: Sequence[str] = ()) -> Summary:
         """The exact totals of the window: sealed summaries and, at the edges, raw events.
 
-        This and `timeline` raise WindowGone where retention has deleted what an edge needs.
+        With `features`, names in which * stands for any letters, only requests of those count, from raw events alone.
+        This and `timeline` raise WindowGone where retention has deleted what they need.
         """
         ...
 
-    async def timeline(self, edges: Sequence[datetime]) -> tuple[Summary, list[TimelineBar]]:
+    async def timeline(
+        self, edges: Sequence[datetime], *, features: Sequence[str] = ()
+    ) -> tuple[Summary, list[TimelineBar]]:
         """The summary from the first edge to the last, and a bar for each two neighbours: of one state of the store."""
         ...
 
@@ -71,12 +74,23 @@ class UsageRepository(Protocol):
         ...
 
     async def recent_failures(
-        self, start: datetime, end: datetime, *, per_user: int, users: Sequence[str] | None = None
+        self,
+        start: datetime,
+        end: datetime,
+        *,
+        per_user: int,
+        users: Sequence[str] | None = None,
+        features: Sequence[str] = (),
     ) -> dict[str, list[Event]]:
-        """The newest failed events of each user, at most `per_user`, oldest first; `users` None means everyone."""
+        """The newest failed events of each user, at most `per_user`, oldest first; `users` None means everyone.
+
+        `features` as in `summary`, here and in `steps`.
+        """
         ...
 
-    async def steps(self, email: str, start: datetime, end: datetime, *, most: int) -> list[Event]:
+    async def steps(
+        self, email: str, start: datetime, end: datetime, *, most: int, features: Sequence[str] = ()
+    ) -> list[Event]:
         """The newest `most` events of one user in the window, oldest first."""
         ...
 

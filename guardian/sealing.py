@@ -8,7 +8,9 @@ A bucket without events has no row. Times are Unix microseconds. Four facts of g
 
 from __future__ import annotations
 
+import json
 import sqlite3
+from collections.abc import Sequence
 
 from guardian.repository import WindowGone
 from guardian.totals import Totals
@@ -29,10 +31,12 @@ _EXTENT = f"""
 """
 
 
-def read_raw(db: sqlite3.Connection, start_us: int, end_us: int) -> Totals:
-    """The totals of [start, end) from single events."""
-    rows = "SELECT id >> 10, user, route, status, duration_us FROM guardian_event WHERE id >= ? AND id < ? ORDER BY id"
-    cursor = db.execute(rows, ids(start_us, end_us))
+def read_raw(db: sqlite3.Connection, start_us: int, end_us: int, routes: Sequence[int] | None = None) -> Totals:
+    """The totals of [start, end) from single events; with `routes`, numbers of the dictionary, of those alone."""
+    only = "" if routes is None else "AND route IN (SELECT value FROM json_each(?))"
+    rows = f"SELECT id >> 10, user, route, status, duration_us FROM guardian_event WHERE id >= ? AND id < ? {only}"
+    values = ids(start_us, end_us) if routes is None else (*ids(start_us, end_us), json.dumps(list(routes)))
+    cursor = db.execute(f"{rows} ORDER BY id", values)
     parts = []
     while chunk := cursor.fetchmany(CHUNK):
         parts.append(Totals.of(chunk))
@@ -91,6 +95,23 @@ def read_totals(db: sqlite3.Connection, start_us: int, end_us: int) -> Totals:
             at = following
     raw(end_us)
     return Totals.merge(parts)
+
+
+def read_routes(db: sqlite3.Connection, start_us: int, end_us: int, routes: Sequence[int]) -> Totals:
+    """The exact totals of these routes in [start, end), from single events: a summary does not know which of a user's
+    errors, and how much of their time, belong to a route.
+
+    To be called inside a transaction. Raises WindowGone where retention has deleted events of the window.
+    """
+    purged, forgotten = meta(db, "purged_until_us"), meta(db, "forgotten_until_us")
+    known = "SELECT 1 FROM guardian_summary WHERE span_us = ? AND start_us > ? AND start_us < ? LIMIT 1"
+    gone = db.execute(known, (MINUTES5, start_us - MINUTES5, min(end_us, purged))).fetchone()
+    if gone or start_us < forgotten:
+        raise WindowGone(
+            "the single events of this window have been deleted (see retention.events_days), and a report of some "
+            "features alone counts them: let retention.events_days be longer than its period"
+        )
+    return read_raw(db, start_us, end_us, routes)
 
 
 def seal(db: sqlite3.Connection, now_us: int) -> int:

@@ -70,6 +70,12 @@ def _when(value: str) -> str:
     return value
 
 
+def _language(value: str) -> str:
+    from guardian.language import language
+
+    return language(value).code
+
+
 def _http_url(value: str) -> str:
     if not re.fullmatch(r"https?://[^\s/?#@]+(/[^\s?#@]*)?", value):
         raise ValueError(
@@ -78,7 +84,7 @@ def _http_url(value: str) -> str:
     return value.rstrip("/")
 
 
-def _listed(value: Any) -> Any:
+def listed(value: Any) -> Any:
     """A list as an environment variable says it: JSON, or separated by commas."""
     if not isinstance(value, str):
         return value
@@ -91,8 +97,8 @@ def _listed(value: Any) -> Any:
 
 
 def listed_schedules(value: Any) -> Any:
-    """As `_listed`, but a text without brackets is one schedule: a crontab expression may have commas."""
-    return [value] if isinstance(value, str) and not value.lstrip().startswith("[") else _listed(value)
+    """As `listed`, but a text without brackets is one schedule: a crontab expression may have commas."""
+    return [value] if isinstance(value, str) and not value.lstrip().startswith("[") else listed(value)
 
 
 def _long_enough(value: SecretStr) -> SecretStr:
@@ -148,9 +154,10 @@ ZoneName = Annotated[str, AfterValidator(_zone)]
 ScheduleText = Annotated[str, AfterValidator(_when)]
 CronText = Annotated[str, AfterValidator(_cron)]
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
-Addresses = Annotated[tuple[Address, ...], BeforeValidator(_listed)]
-Names = Annotated[tuple[str, ...], BeforeValidator(_listed)]
-Selectors = Annotated[tuple[Annotated[str, AfterValidator(_selector)], ...], BeforeValidator(_listed)]
+Addresses = Annotated[tuple[Address, ...], BeforeValidator(listed)]
+Names = Annotated[tuple[str, ...], BeforeValidator(listed)]
+Selectors = Annotated[tuple[Annotated[str, AfterValidator(_selector)], ...], BeforeValidator(listed)]
+LanguageCode = Annotated[str, AfterValidator(_language)]
 LocalPath = Annotated[Path, AfterValidator(local_path)]
 LongSecret = Annotated[SecretStr, AfterValidator(_long_enough)]
 SecretFile = Annotated[Path, AfterValidator(local_path), AfterValidator(_secret_file)]

@@ -7,7 +7,7 @@ import json
 import os
 import sqlite3
 import zlib
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import closing
 from datetime import datetime
 from itertools import pairwise
@@ -18,9 +18,9 @@ import aiosqlite
 
 from guardian.repository import RecorderHealth, StorageError, StorageStats
 from guardian.retention import erase, purge
-from guardian.sealing import ids, read_totals, seal
+from guardian.sealing import ids, read_routes, read_totals, seal
 from guardian.state_schema import micros, moment
-from guardian.summary import Route, Summary, TimelineBar
+from guardian.summary import Route, Summary, TimelineBar, fits
 from guardian.totals import Totals
 from tracker.event import ANONYMOUS, Event, Failure
 from tracker.schema import SEQUENCE_BITS, TRACKER_MIGRATIONS, NewerDatabase, connect, migrate
@@ -84,22 +84,29 @@ class SqliteRepository:
             yield [_event(row) for row in rows]
             first = rows[-1][0] + 1
 
-    async def summary(self, start: datetime, end: datetime) -> Summary:
+    async def summary(self, start: datetime, end: datetime, *, features: Sequence[str] = ()) -> Summary:
         """See UsageRepository."""
-        summary, _ = await self.timeline([start, end])
+        summary, _ = await self.timeline([start, end], features=features)
         return summary
 
-    async def timeline(self, edges: Sequence[datetime]) -> tuple[Summary, list[TimelineBar]]:
+    async def timeline(
+        self, edges: Sequence[datetime], *, features: Sequence[str] = ()
+    ) -> tuple[Summary, list[TimelineBar]]:
         """See UsageRepository."""
 
         def read(db: sqlite3.Connection) -> tuple[Summary, list[TimelineBar]]:
             db.execute("BEGIN")  # one state of the database for seals, single events and names
             try:
-                parts = [read_totals(db, micros(start), micros(end)) for start, end in pairwise(edges)]
+                routes = {row[0]: Route(*row[1:]) for row in db.execute(_ROUTES)}
+                windows = [(micros(start), micros(end)) for start, end in pairwise(edges)]
+                if features:
+                    own = _routes_of(routes, features)
+                    parts = [read_routes(db, start, end, own) for start, end in windows]
+                else:
+                    parts = [read_totals(db, start, end) for start, end in windows]
                 whole = Totals.merge(parts)
                 numbers = json.dumps(whole.users[:, 0].tolist())
                 emails = dict(db.execute(_EMAILS, (numbers,)))
-                routes = {row[0]: Route(*row[1:]) for row in db.execute(_ROUTES)}
             finally:
                 db.execute("ROLLBACK")
             nobody = next((number for number, email in emails.items() if email == ANONYMOUS), None)
@@ -113,10 +120,17 @@ class SqliteRepository:
         return await self._with_connection(lambda db: seal(db, micros(now)))
 
     async def recent_failures(
-        self, start: datetime, end: datetime, *, per_user: int, users: Sequence[str] | None = None
+        self,
+        start: datetime,
+        end: datetime,
+        *,
+        per_user: int,
+        users: Sequence[str] | None = None,
+        features: Sequence[str] = (),
     ) -> dict[str, list[Event]]:
         """See UsageRepository."""
         only = "" if users is None else f"AND user IN (SELECT id FROM guardian_user WHERE email IN ({_marks(users)}))"
+        only += await self._only(features, "route")
         sql = f"""
             {_EVENTS} WHERE e.id IN (
                 SELECT id FROM (
@@ -131,9 +145,19 @@ class SqliteRepository:
             found.setdefault(row[1], []).append(_event(row))
         return found
 
-    async def steps(self, email: str, start: datetime, end: datetime, *, most: int) -> list[Event]:
+    async def _only(self, features: Sequence[str], column: str) -> str:
+        """The condition that an event's route is of these features; nothing where there are none."""
+        if not features:
+            return ""
+        routes = {row[0]: Route(*row[1:]) for row in await self._read(_ROUTES)}
+        return f" AND {column} IN ({', '.join(map(str, _routes_of(routes, features)))})"
+
+    async def steps(
+        self, email: str, start: datetime, end: datetime, *, most: int, features: Sequence[str] = ()
+    ) -> list[Event]:
         """See UsageRepository. Reads the window from its end backwards, so keep it short for somebody who was idle."""
-        sql = f"{_EVENTS} WHERE e.id >= ? AND e.id < ? AND u.email = ? ORDER BY e.id DESC LIMIT ?"
+        only = await self._only(features, "e.route")
+        sql = f"{_EVENTS} WHERE e.id >= ? AND e.id < ? AND u.email = ? {only} ORDER BY e.id DESC LIMIT ?"
         rows = await self._read(sql, (*ids(micros(start), micros(end)), email, most))
         return [_event(row) for row in reversed(rows)]
 
@@ -220,6 +244,11 @@ def _existing(name: str) -> str:
 def _event(row: Sequence[Any]) -> Event:
     failure = None if row[7] is None else Failure(*row[7:10])
     return Event(row[0] >> SEQUENCE_BITS, *row[1:7], failure)
+
+
+def _routes_of(routes: Mapping[int, Route], features: Sequence[str]) -> list[int]:
+    """The numbers of the routes whose feature fits one of the patterns."""
+    return [number for number, route in routes.items() if fits(route.feature, features)]
 
 
 def _bar(start: datetime, part: Totals, nobody: int | None) -> TimelineBar:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from fnmatch import fnmatchcase
 from math import ceil, exp, floor, log
 from typing import NamedTuple, TypeVar
 
@@ -23,6 +24,11 @@ class Route(NamedTuple):
     feature: str
     endpoint: str
     method: str
+
+
+def fits(feature: str, patterns: Iterable[str]) -> bool:
+    """Whether the name of a feature fits one of the patterns, in which * stands for any letters."""
+    return any(fnmatchcase(feature, pattern) for pattern in patterns)
 
 
 @dataclass(slots=True)

@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, date, datetime, time, timedelta
+from functools import partial
 from math import ceil
 from pathlib import Path
 from typing import Any
@@ -60,10 +61,19 @@ class UsageGuardian:
         self._critical = tuple(critical_features)
 
     async def generate_report(
-        self, hours: int | None = None, *, start_time: datetime | None = None, end_time: datetime | None = None
+        self,
+        hours: int | None = None,
+        *,
+        start_time: datetime | None = None,
+        end_time: datetime | None = None,
+        zone: ZoneInfo | None = None,
+        features: Sequence[str] = (),
     ) -> dict[str, Any]:
         """The report on the last `hours` hours (1 to 720), or on `[start_time, end_time)`; JSON values only.
 
+        `zone` is where the bars of the timeline begin (None: the one of all reports). With `features`, names in which
+        * stands for any letters, only their requests count, now and before; `only_features` then has them, and nobody
+        is said to have gone quiet. Such a report reads single events, so it reaches back as far as those are kept.
         Raises ValueError with one sentence for a bad window, StorageError where the store does not answer: a report
         never shows zeros in place of a failure.
         """
@@ -71,18 +81,19 @@ class UsageGuardian:
         start, end = window(now, hours, start_time, end_time)
         await self._repository.seal(now)  # so that what is read next is short, whoever runs beside
         before = start - (end - start)
+        read = partial(self._read, zone=zone or self._zone, features=features)
         try:
-            previous, current, bars = await self._read(before, start, end)
+            previous, current, bars = await read(before, start, end)
         except WindowGone:
             if hours is None:
                 raise
             # Single events do not reach back to the window's first, begun 5 minutes any more: all of them count.
             start = start - (start - datetime.min.replace(tzinfo=UTC)) % timedelta(minutes=5)
             before = start - timedelta(hours=hours)
-            previous, current, bars = await self._read(before, start, end)
-        failures = await self._repository.recent_failures(start, end, per_user=ERRORS_PER_USER)
+            previous, current, bars = await read(before, start, end)
+        failures = await self._repository.recent_failures(start, end, per_user=ERRORS_PER_USER, features=features)
         stats, recorders = await self._repository.stats(), await self._repository.recorders()
-        return build_report(
+        report = build_report(
             current,
             previous,
             previous_start=before,
@@ -90,32 +101,36 @@ class UsageGuardian:
             end=end,
             now=now,
             failures=failures,
-            steps=await self._steps(needs_help(current), failures),
-            quiet=await self._quiet(start, end),
+            steps=await self._steps(needs_help(current), failures, features),
+            quiet=[] if features else await self._quiet(start, end),
             timeline=bars,
             critical_features=self._critical,
             stats=stats,
             recorders=recorders,
         )
+        return {**report, "only_features": list(features)} if features else report
 
     async def _read(
-        self, before: datetime, start: datetime, end: datetime
+        self, before: datetime, start: datetime, end: datetime, *, zone: ZoneInfo, features: Sequence[str]
     ) -> tuple[Summary | None, Summary, list[TimelineBar]]:
         """The summary of [before, start), None where it is no longer stored; that of [start, end), and its bars."""
-        current, bars = await self._repository.timeline(bar_edges(start, end, self._zone))
+        current, bars = await self._repository.timeline(bar_edges(start, end, zone), features=features)
         try:
-            previous = await self._repository.summary(before, start)
+            previous = await self._repository.summary(before, start, features=features)
         except WindowGone:
             previous = None
         return previous, current, bars
 
-    async def _steps(self, users: Sequence[str], failures: Mapping[str, Sequence[Event]]) -> dict[str, list[Event]]:
+    async def _steps(
+        self, users: Sequence[str], failures: Mapping[str, Sequence[Event]], features: Sequence[str]
+    ) -> dict[str, list[Event]]:
         """What each of these users did last, up to their newest error."""
         found = {}
         for email in users:
             if failed := failures.get(email):
                 until = moment(failed[-1].at_us) + timedelta(microseconds=1)
-                found[email] = await self._repository.steps(email, until - STEPS_WITHIN, until, most=STEPS)
+                since = until - STEPS_WITHIN
+                found[email] = await self._repository.steps(email, since, until, most=STEPS, features=features)
         return found
 
     async def _quiet(self, start: datetime, end: datetime) -> list[dict[str, Any]]:
@@ -133,14 +148,19 @@ class UsageGuardian:
         return gone_quiet(base, names, failed)
 
     async def generate_and_save_report(
-        self, hours: int | None = None, *, start_time: datetime | None = None, end_time: datetime | None = None
+        self,
+        hours: int | None = None,
+        *,
+        start_time: datetime | None = None,
+        end_time: datetime | None = None,
+        zone: ZoneInfo | None = None,
     ) -> tuple[dict[str, Any], Path]:
         """As `generate_report`, written to `reports_dir/usage_report.json` as well; the report and the file's path.
 
         The file is replaced as a whole: a reader sees the old report or the new one. Raises OSError where the folder
         cannot be written.
         """
-        report = await self.generate_report(hours, start_time=start_time, end_time=end_time)
+        report = await self.generate_report(hours, start_time=start_time, end_time=end_time, zone=zone)
         path = self._reports_dir / REPORT_NAME
         await asyncio.to_thread(_write_whole, path, json.dumps(report, ensure_ascii=False, indent=2))
         return report, path

@@ -43,6 +43,7 @@ async def alert_step(app: Application, now: datetime, token: int | None) -> None
         public_url=app.settings.public_url,
         link_key=await store.link_key() if app.settings.api.enabled else None,
         support_email=app.settings.alerts.support_email,
+        language_of=app.email.language_of,
     )
 
     def compose(notice: Notice, snapshot: Snapshot) -> tuple[Sequence[Outgoing], str]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -43,7 +43,10 @@ class Composed:
 
 @dataclass(frozen=True, slots=True)
 class AlertWriter:
-    """Writes alert mails. `link_key` signs the links of the buttons; None leaves the buttons out."""
+    """Writes alert mails. `link_key` signs the links of the buttons; None leaves the buttons out.
+
+    `lang` is the language of channels, and of recipients for whom `language_of` (None: of nobody) gives no other.
+    """
 
     around: Surroundings
     admins: tuple[str, ...]
@@ -53,13 +56,11 @@ class AlertWriter:
     public_url: str
     link_key: str | None
     support_email: str | None = None
+    language_of: Callable[[str], Language] | None = None
 
     def compose(self, notice: Notice, snapshot: Snapshot, now: datetime) -> Composed:
         """The messages of one notice; one that cannot be written is logged and left out."""
-        rules = {rule.name: rule for rule in self.around.rules}
-        briefings = [brief(t, rules[t.incident.rule], snapshot, self.lang) for t in notice.transitions]
-        briefings.sort(key=_rank)
-        subject = self._subject(notice, briefings)
+        briefings, subject = self._told(notice, snapshot)
         messages = []
         for channel in dict.fromkeys(notice.audience.channels):
             if channel != "mail":
@@ -67,10 +68,35 @@ class AlertWriter:
                 continue
             for recipient in dict.fromkeys(notice.audience.recipients or self.admins):
                 try:
-                    messages.append(self._mail(notice, briefings, subject, recipient, now))
+                    writer = self._writer_for(recipient)
+                    told = (briefings, subject) if writer is self else writer._told(notice, snapshot, self)
+                    messages.append(writer._mail(notice, *told, recipient, now))
                 except Exception as error:  # one delivery: a recipient for whom it cannot be written blocks no other
                     log.error("The alert %r cannot be written for one recipient: %s", subject, error)
         return Composed(tuple(messages), subject)
+
+    def _writer_for(self, recipient: str) -> AlertWriter:
+        lang = self.language_of(recipient) if self.language_of else self.lang
+        return self if lang.code == self.lang.code else replace(self, lang=lang)
+
+    def _told(
+        self, notice: Notice, snapshot: Snapshot, common: AlertWriter | None = None
+    ) -> tuple[list[Briefing], str]:
+        """What happened, in this writer's language, and the subject.
+
+        A thread remembers its subject in the language of `common`. Where that one is what `common` would still begin
+        it with, so is ours; else, as for one alert of several that opened together, the remembered one has to do.
+        """
+        rules = {rule.name: rule for rule in self.around.rules}
+        briefings = [brief(t, rules[t.incident.rule], snapshot, self.lang) for t in notice.transitions]
+        briefings.sort(key=_rank)
+        if common is not None and not notice.first:
+            afresh = replace(notice, first=True)
+            theirs = [brief(t, rules[t.incident.rule], snapshot, common.lang) for t in notice.transitions]
+            theirs.sort(key=_rank)
+            if common._subject(afresh, theirs) == common._subject(notice, theirs):
+                return briefings, self._subject(afresh, briefings)
+        return briefings, self._subject(notice, briefings)
 
     def _subject(self, notice: Notice, briefings: Sequence[Briefing]) -> str:
         known = notice.transitions[0].incident.thread_subject

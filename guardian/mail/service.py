@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from email.utils import parseaddr
 from pathlib import Path
@@ -11,10 +11,11 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from guardian.companions import Companion, Malformed, read_companion
-from guardian.language import language
+from guardian.language import Language, language
 from guardian.mail.chart import CID, draw
 from guardian.mail.message import Attachment, Inline, build_message
 from guardian.mail.render import render
+from guardian.mail.sections import only_sections
 from guardian.mail.transport import DeliveryError, Transport
 from guardian.mail.userlist import users_csv
 from guardian.mail.view import report_view
@@ -33,7 +34,8 @@ def _utc_now() -> datetime:
 class EmailService:
     """Composes mails for the outbox (`compose_…`), or composes and sends one at once (`send_…`).
 
-    `sender` is what From says; `timezone` is the zone that times are shown in, `code` the language.
+    `sender` is what From says; `timezone` is the zone that times are shown in, `code` the language, `languages` the
+    code of each address that reads another one.
     """
 
     def __init__(
@@ -46,6 +48,7 @@ class EmailService:
         clock: Callable[[], datetime] = _utc_now,
         timezone: str = "UTC",
         code: str = "en",
+        languages: Mapping[str, str] | None = None,
     ) -> None:
         self._transports = [each for each in transports if getattr(each, "channel", "mail") == "mail"]
         self.sender = sender
@@ -54,6 +57,12 @@ class EmailService:
         self._clock = clock
         self.zone = ZoneInfo(timezone)
         self.language = language(code)
+        self._languages = {address.lower(): code for address, code in (languages or {}).items()}
+
+    def language_of(self, address: str, code: str | None = None) -> Language:
+        """The language that mails to this address are in: its own, else that of `code`, else the one for all."""
+        own = self._languages.get(address.lower(), code)
+        return self.language if own is None else language(own)
 
     async def send_guardian_report(self, to_email: str, reports: Mapping[str, Any]) -> None:
         """Write the report mail and hand it over now, through the first transport that surely takes it.
@@ -74,19 +83,30 @@ class EmailService:
         next_report: tuple[datetime, Any] | None = None,
         incidents: Sequence[str] = (),
         unsubscribe: str | None = None,
+        code: str | None = None,
+        zone: ZoneInfo | None = None,
+        sections: Collection[str] = (),
+        text_only: bool = False,
     ) -> Outgoing:
         """The report mail for one recipient. `next_report` is (when it goes out, (start, end) of what it covers).
 
         `incidents` are lines about the period's incidents; `unsubscribe` is the address that ends these mails, for the
-        reader and for their mail program (RFC 8058).
+        reader and for their mail program (RFC 8058). `code` is the language of a recipient who has none of their own,
+        `zone` that of times (None: the service's), `sections` what is shown (see `guardian.mail.sections`).
         """
         usage = reports.get("usage_stats")
+        lang, zone = self.language_of(to_email, code), zone or self.zone
         companions = [_companion(name, value) for name, value in reports.items() if name != "usage_stats"]
+        if sections and "companions" not in sections:
+            companions = []
         for most in ITEMS:
             shown = [each.shortened(most) if isinstance(each, Companion) else each for each in companions]
-            view = report_view(usage, shown, lang=self.language, zone=self.zone, next_report=next_report)
+            view = report_view(usage, shown, lang=lang, zone=zone, next_report=next_report)
             view.update(incidents=incidents, unsubscribe=unsubscribe)
-            html, text = render("guardian_report_email", self.language, view=view, usage_stats=usage)
+            view = only_sections(view, sections)
+            if usage and usage.get("only_features"):
+                view["period"] += " · " + lang("only %(features)s", features=", ".join(usage["only_features"]))
+            html, text = render("guardian_report_email", lang, view=view, usage_stats=usage)
             if len(html.encode(errors="replace")) < MAX_BYTES:
                 break
         headers = {}
@@ -97,19 +117,19 @@ class EmailService:
             }
         chart = view.get("chart")
         return self._outgoing(
-            to_email, view["subject"], html, text,
+            to_email, view["subject"], None if text_only else html, text,
             key=key,
             kind="report",
             severity=view["grave"],
             headers=headers,
-            inline=[Inline(CID, draw(chart))] if chart else [],
-            attachments=[Attachment("users.csv", "text/csv", users_csv(usage["users"], self.language))]
+            inline=[Inline(CID, draw(chart))] if chart and not text_only else [],
+            attachments=[Attachment("users.csv", "text/csv", users_csv(usage["users"], lang))]
             if usage and view["more_users"] else [],
         )  # fmt: skip
 
     def compose_test(self, to_email: str, *, key: str) -> Outgoing:
         """A mail that says that mail arrives."""
-        lang = self.language
+        lang = self.language_of(to_email)
         view = {
             "subject": lang("Guardian can reach you"),
             "headline": lang("Mail from Guardian arrives."),
@@ -129,7 +149,7 @@ class EmailService:
         self,
         to_email: str,
         subject: str,
-        html: str,
+        html: str | None,
         text: str,
         *,
         key: str,

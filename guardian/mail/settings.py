@@ -7,7 +7,17 @@ from typing import Any, Literal
 from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
 
 from guardian.section import Section
-from guardian.setting_values import Address, LocalPath, Mailbox, Names, SecretFile, Selectors, is_loopback, smtp_table
+from guardian.setting_values import (
+    Address,
+    LanguageCode,
+    LocalPath,
+    Mailbox,
+    Names,
+    SecretFile,
+    Selectors,
+    is_loopback,
+    smtp_table,
+)
 
 
 class SmtpSettings(Section):
@@ -94,6 +104,9 @@ class MailSettings(Section):
     """The order in which `gmail` and `smtp` are tried; None means each that is configured, gmail first."""
     directory: LocalPath | None = None
     """Where .eml files go when no transport is configured; None means `mail/` inside `reports_dir`."""
+    language: LanguageCode = "en"
+    languages: dict[Address, LanguageCode] = Field(default_factory=dict)
+    """The language of each address that wants another one than `language`, in reports and alerts alike."""
 
     @field_validator("transports")
     @classmethod

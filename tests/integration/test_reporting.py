@@ -1,5 +1,6 @@
 """Reports that go out by their schedules or on demand, on a real database and through a real mail server."""
 
+import json
 import socket
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -11,6 +12,7 @@ from aiosmtpd.controller import Controller
 from guardian.application import name_schedules, open_application
 from guardian.config import MailSettings, ScheduleSettings, Settings, SmtpSettings
 from guardian.reporting import send_due_reports, send_report_now, send_scheduled_report
+from guardian.repository import WindowGone
 from guardian.scheduler import LEASE_TTL, Step, deliver_step, purge_step, renew_lead, report_step, run_step
 from guardian.state import LeaseLost
 from guardian.status import application_status
@@ -58,14 +60,15 @@ def application(tmp_path, inbox):
     """Opens the application on one database, at a time that the test sets."""
 
     @asynccontextmanager
-    async def opened(*schedules, now=NOW, admins=("admin@example.com",), smtp=True):
+    async def opened(*schedules, now=NOW, admins=("admin@example.com",), smtp=True, mail=None, **more):
         server = SmtpSettings(host="127.0.0.1", port=inbox.port, security="none") if smtp else None
         settings = Settings(
             database=tmp_path / "guardian.db",
             reports_dir=tmp_path / "reports",
             admins=admins,
             schedules=tuple(s if isinstance(s, ScheduleSettings) else ScheduleSettings(when=s) for s in schedules),
-            mail=MailSettings(sender="Guardian <guardian@example.com>", smtp=server),
+            mail=MailSettings(sender="Guardian <guardian@example.com>", smtp=server, **(mail or {})),
+            **more,
         )
         async with open_application(settings, clock=lambda: opened.now) as app:
             yield app
@@ -74,9 +77,19 @@ def application(tmp_path, inbox):
     return opened
 
 
-def event(at, user="ada@example.com", status=200):
+def event(at, user="ada@example.com", status=200, feature="chat_message"):
     failure = Failure("HTTP 500", "Internal Server Error") if status >= 400 else None
-    return Event(int(at.timestamp() * 1e6), user, "/api/chat/message", "POST", "chat_message", status, 20_000, failure)
+    return Event(int(at.timestamp() * 1e6), user, f"/api/{feature}", "POST", feature, status, 20_000, failure)
+
+
+async def mails_of(app):
+    """The mails in the outbox, by recipient."""
+    items = await app.state.outbox()
+    return {i.message.recipient: message_from_bytes(i.message.body, policy=policy.default) for i in items}
+
+
+def text_of(mail):
+    return mail.get_body(("plain",)).get_content()
 
 
 async def due(app, now=NOW, **values):
@@ -300,3 +313,89 @@ async def test_the_status_says_when_the_next_report_goes_out_and_what_it_covers(
         assert status["leading"] is False
         assert status["outbox"] == {"pending": 0, "sent": 0, "dead": 0, "dropped": 0}
         assert status["storage"]["events"] == 0
+
+
+async def test_a_schedule_of_some_features_counts_them_alone_and_leaves_the_report_file_alone(application, tmp_path):
+    chat = ScheduleSettings(when="every 2h", name="chat", features=("chat_*",))
+    async with application(chat, "every 2h") as app:
+        before, at = NOW - HOUR, NOW + HOUR / 2
+        await app.repository.write(
+            [
+                event(before, "bob@example.com"),
+                event(before, "bob@example.com", feature="search"),
+                event(at),
+                event(at + HOUR / 4, status=500),
+                event(at + HOUR / 3, status=500, feature="search"),
+                event(at, "eve@example.com", feature="search"),
+            ]
+        )
+        await due(app)
+        await due(app, NOW + 2 * HOUR)
+        saved = {each.schedule: (await app.state.report(each.id)).report for each in await app.state.reports()}
+        found = saved["chat"]
+        assert (found["total_requests"], found["total_errors"], found["active_users"]) == (2, 1, 1)
+        [ada] = found["users"]
+        assert (ada["requests_count"], ada["errors_count"], ada["features_used"]) == (2, 1, ["chat_message"])
+        assert [error["endpoint"] for error in ada["errors"]] == ["/api/chat_message"]
+        assert ada["total_time_minutes"] == 15
+        assert found["top_features"] == [{"name": "chat_message", "count": 2}]
+        assert found["previous"]["total_requests"] == 1
+        assert sum(bar["requests"] for bar in found["timeline"]) == 2
+        assert found["only_features"] == ["chat_*"]
+        assert saved["every 2h UTC"]["total_requests"] == 4
+        file = json.loads((tmp_path / "reports" / "usage_report.json").read_text())
+        assert file["total_requests"] == 4
+        texts = {i.message.key.split("/")[1]: text_of(message_from_bytes(i.message.body, policy=policy.default))
+                 for i in await app.state.outbox()}  # fmt: skip
+        assert "· only chat_*" in texts["chat"]
+        assert "only" not in texts["every 2h UTC"].split("\n\n")[0]
+
+
+async def test_a_period_whose_single_requests_are_gone_is_refused_for_some_features_and_told_for_all(application):
+    async with application() as app:
+        await app.repository.write([event(NOW - 3 * DAY)])
+        await app.repository.seal(NOW)
+        await app.repository.purge(events_before=NOW - DAY, summaries_before=NOW - 9 * DAY)
+        window = {"start_time": NOW - 4 * DAY, "end_time": NOW - 2 * DAY}
+        window = {edge: at.replace(minute=0) for edge, at in window.items()}
+        assert (await app.usage.generate_report(**window))["total_requests"] == 1
+        with pytest.raises(WindowGone, match=r"let retention\.events_days be longer than its period"):
+            await app.usage.generate_report(**window, features=("chat_*",))
+        assert (await app.usage.generate_report(hours=2, features=("chat_*",)))["total_requests"] == 0
+
+
+async def test_a_schedule_chooses_the_sections_and_the_format_of_its_mails(application):
+    some = ScheduleSettings(when="every 2h", sections=("summary", "users"), format="text")
+    async with application(some, ScheduleSettings(when="2h", recipients=("all@example.com",))) as app:
+        await app.repository.write([event(NOW + HOUR / 2), event(NOW + HOUR / 2, status=500)])
+        await due(app)
+        await due(app, NOW + 2 * HOUR)
+        mails = await mails_of(app)
+        short, whole = mails["admin@example.com"], mails["all@example.com"]
+        assert "WHO USED IT" in text_of(short) and "Requests" in text_of(short)
+        assert "WHAT FAILED" not in text_of(short) and "Stored:" not in text_of(short)
+        assert [part.get_content_type() for part in short.walk()] == ["text/plain"]
+        assert "WHAT FAILED" in text_of(whole) and "Stored:" in text_of(whole)
+        assert whole.get_body(("html",)) is not None
+
+
+async def test_each_recipient_reads_the_report_in_their_language_and_in_the_zone_of_the_schedule(application):
+    to = ("ada@example.com", "zoe@example.com", "kim@example.com")
+    paris = ScheduleSettings(when="every 2h", timezone="Asia/Tokyo", recipients=to, language="fr")
+    mail = {"languages": {"Ada@example.com": "en"}}
+    async with application(paris, mail=mail) as app:
+        await app.repository.write([event(NOW + HOUR / 2, status=500)])
+        await due(app)
+        await due(app, NOW + 2 * HOUR)
+        texts = {to: text_of(mail) for to, mail in (await mails_of(app)).items()}
+        assert "Mon 2 Mar, 20:00 – 22:00 (Asia/Tokyo)" in texts["ada@example.com"]
+        assert "lun. 2 mars" in texts["zoe@example.com"] and "lun. 2 mars" in texts["kim@example.com"]
+
+
+def test_a_wrong_section_or_a_second_time_zone_is_refused_with_the_cure():
+    with pytest.raises(ValueError, match=r'"user" is no section of the report mail: did you mean users\? They are sum'):
+        ScheduleSettings(when="2h", sections=("user",))
+    with pytest.raises(ValueError, match=r"when \(Asia/Tokyo\) and in timezone \(UTC\): keep one"):
+        ScheduleSettings(when="2h Asia/Tokyo", timezone="UTC")
+    with pytest.raises(ValueError, match="'de' is not known: it is one of en, fr"):
+        ScheduleSettings(when="2h", language="de")

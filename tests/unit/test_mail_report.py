@@ -17,6 +17,7 @@ from guardian.mail.changes import moved
 from guardian.mail.chart import chart_of, draw, nice_ceiling
 from guardian.mail.people import more_people
 from guardian.mail.render import environment
+from guardian.mail.sections import SECTIONS, only_sections
 from guardian.mail.service import EmailService
 from guardian.mail.transport import DeliveryError, PermanentError, UnknownOutcome
 from guardian.mail.userlist import plain_cell, users_csv
@@ -439,3 +440,11 @@ async def test_without_a_transport_nothing_is_said_to_be_sent():
     with pytest.raises(DeliveryError, match="no transport is configured"):
         service = EmailService([], sender="guardian@example.com")
         await service.send_guardian_report("admin@example.org", {"usage_stats": samples.empty()})
+
+
+def test_each_section_can_be_left_out_alone_and_is_all_that_goes():
+    names = {name for blank in SECTIONS.values() for name in blank}
+    view = dict.fromkeys([*names, "headline"], "shown")
+    assert only_sections(view, ()) == view
+    for name, blank in SECTIONS.items():
+        assert only_sections(view, set(SECTIONS) - {name}) == view | dict(blank)
