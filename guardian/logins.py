@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from guardian.application import Application
+from guardian.mail.service import EmailService
 from guardian.state import Outgoing
 
 AHEAD = timedelta(days=2)
@@ -12,15 +14,31 @@ AHEAD = timedelta(days=2)
 _NAMES = {"gmail": "Gmail", "smtp": "SMTP"}
 
 
-def refused(app: Application, transport: str, why: str, now: datetime) -> list[Outgoing]:
+def login_refused(
+    email: EmailService, admins: Sequence[str], transport: str, why: str, now: datetime
+) -> list[Outgoing]:
     """A mail to each admin that this transport's login is refused. Their keys allow one a day."""
-    lang, name = app.email.language, _NAMES.get(transport, transport)
+    lang, name = email.language, _NAMES.get(transport, transport)
     subject = lang("Guardian can no longer send through %(name)s", name=name)
     text = lang("%(name)s: %(why)s. Until that is done, mail goes out by the next transport.", name=name, why=why)
     day = now.astimezone(UTC).date()
     return [
-        app.email.compose_warning(to, subject, text, key=f"transport-warning/{transport}/{day}/{to}")
-        for to in dict.fromkeys(app.settings.admins)
+        email.compose_warning(to, subject, text, key=f"transport-warning/{transport}/{day}/{to}")
+        for to in dict.fromkeys(admins)
+    ]
+
+
+def login_ends(
+    email: EmailService, admins: Sequence[str], transport: str, expiry: datetime, cure: str
+) -> list[Outgoing]:
+    """A mail to each admin that this transport's login ends at `expiry`. Their keys allow one for each end."""
+    lang, name = email.language, _NAMES.get(transport, transport)
+    subject = lang("Guardian's login for %(name)s ends soon", name=name)
+    when = lang.moment(expiry, email.zone)
+    text = lang("It ends on %(when)s. To go on sending through %(name)s: %(cure)s.", name=name, when=when, cure=cure)
+    return [
+        email.compose_warning(to, subject, text, key=f"transport-expiry/{transport}/{expiry}/{to}")
+        for to in dict.fromkeys(admins)
     ]
 
 
@@ -29,17 +47,6 @@ async def login_step(app: Application, now: datetime, token: int) -> None:
     for transport in app.transports:
         login = getattr(transport, "login", None)
         expiry = login.expires_at() if login is not None else None
-        if expiry is None or not now < expiry <= now + AHEAD:
-            continue
-        lang, name = app.email.language, _NAMES.get(transport.name, transport.name)
-        when = lang.moment(expiry, app.email.zone)
-        subject = lang("Guardian's login for %(name)s ends soon", name=name)
-        text = lang("It ends on %(when)s. To go on sending through %(name)s: %(cure)s.", name=name, when=when,
-                    cure=login.cure)  # fmt: skip
-        await app.state.enqueue(
-            [
-                app.email.compose_warning(to, subject, text, key=f"transport-expiry/{transport.name}/{expiry}/{to}")
-                for to in dict.fromkeys(app.settings.admins)
-            ],
-            now=now, token=token,
-        )  # fmt: skip
+        if expiry is not None and now < expiry <= now + AHEAD:
+            mails = login_ends(app.email, app.settings.admins, transport.name, expiry, login.cure)
+            await app.state.enqueue(mails, now=now, token=token)

@@ -17,7 +17,7 @@ from guardian.application import Application, NamedSchedule
 from guardian.companions import load_companions
 from guardian.delivery import DeliveryCounts, deliver_due
 from guardian.language import Language
-from guardian.logins import refused
+from guardian.logins import login_refused
 from guardian.mail.incidents import incident_lines
 from guardian.schedule import Period
 from guardian.state import LeaseLost, Outgoing
@@ -91,7 +91,7 @@ async def deliver_now(app: Application) -> DeliveryCounts:
     async with app.delivering:
         return await deliver_due(
             app.state, app.transports, now=app.clock(), holder=app.holder, limit=1, circuits=app.circuits,
-            warnings=partial(refused, app),
+            warnings=partial(login_refused, app.email, app.settings.admins),
         )  # fmt: skip
 
 

@@ -1,4 +1,5 @@
-"""Makes the pictures of the README from a demo run: the report on a desk and on a phone at night, and the inbox.
+"""Makes the pictures of the README from a demo run: the report on a desk and on a phone at night, and the inbox; and
+those of docs/mail.md from the samples of `guardian preview --all`.
 
     .venv/bin/python scripts/screenshots.py [FOLDER]        # docs/images without one
 
@@ -13,7 +14,11 @@ import sys
 import tempfile
 from pathlib import Path
 
+from PIL import Image
 from playwright.async_api import Browser, async_playwright
+
+from guardian.preview.folder import all_samples, write_mail
+from guardian.preview.pictures import SCREENS, find_chromium, take_picture
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -32,6 +37,31 @@ async def shoot(browser: Browser, url: str, to: Path, *, width: int, height: int
     await page.screenshot(path=to)
     await page.close()
     print(to)
+
+
+DESKTOP, PHONE_DARK = "desktop-light", "phone-dark"
+SHOWN = {"report": (DESKTOP, PHONE_DARK), "alert-feature-down": (DESKTOP, PHONE_DARK)}
+"""Which pictures of a sample docs/mail.md shows; of the others the first alone."""
+
+
+def shoot_samples(images: Path) -> None:
+    """The sample mails, cut to 1,400 pixels: what follows is in the files of `guardian preview --all`."""
+    chromium = find_chromium()
+    if chromium is None:
+        raise SystemExit("there is no Chromium: run scripts/install-test-tools.sh")
+    images.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for sample in asyncio.run(all_samples()):
+            write_mail(sample.mail.body, folder, sample.name)
+            for screen in SCREENS:
+                if screen.name in SHOWN.get(sample.name, (DESKTOP,)):
+                    picture = images / f"{sample.name}-{screen.name}.png"
+                    take_picture(chromium, folder / f"{sample.name}.html", picture, screen)
+                    with Image.open(picture) as image:
+                        cut = image.crop((0, 0, image.width, min(image.height, 1_400 * screen.scale)))
+                        cut.save(picture, optimize=True)
+                    print(picture)
 
 
 async def main(images: Path) -> None:
@@ -69,3 +99,4 @@ if __name__ == "__main__":
     target = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "docs" / "images"
     target.mkdir(parents=True, exist_ok=True)
     asyncio.run(main(target))
+    shoot_samples(target / "mail")

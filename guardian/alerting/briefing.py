@@ -42,10 +42,10 @@ class Bucket:
 class Briefing:
     """Everything that one incident's part of a mail says.
 
-    `users` counts the verified users who met an error in the rule's window (the rule's subject itself for a user's
-    burst), `names` are the first few. `earlier` counts the incidents of the same rule and subject before this one.
-    `features` are (name, failed, requests), worst first. `last_good` is None where none was seen; `ended` and
-    `duration` (seconds) are None while it goes on. `steps` are a user's last ones, oldest first.
+    `users` counts the verified users who met an error in the rule's window (of a slow feature, all its users; of a
+    user's burst, that user), `names` are the first few. `earlier` counts the incidents of the same rule and subject
+    before this one. `features` are (name, failed, requests), worst first. `last_good` is None where none was seen;
+    `ended` and `duration` (seconds) are None while it goes on. `steps` are a user's last ones, oldest first.
     """
 
     incident: Incident
@@ -77,7 +77,7 @@ def brief(transition: Transition, rule: Rule, snapshot: Snapshot, lang: Language
     window = max(getattr(rule, "window", 3600), (snapshot.now_us - incident.since_us) // SECOND)
     feature = incident.subject if _is_feature(rule, incident) else None
     user = incident.subject if rule.kind == "user_burst" else None
-    hit = {user} if user else snapshot.users(window, feature, failed=True)
+    hit = {user} if user else snapshot.users(window, feature, failed=rule.kind != "latency")
     counts = snapshot.counts(getattr(rule, "window", 3600), feature)
     if rule.kind == "new_error":
         counts = snapshot.failure_counts(window, (incident.facts.get("kind", ""), incident.facts.get("place", "")))

@@ -168,7 +168,7 @@ def _worst_feature_down(rule: FeatureDown, incident: Incident, peak: float, lang
     if why == "silent":
         usual = lang.number(incident.facts.get("usual", 0))
         return lang("Nobody used it, where about %(usual)s requests are usual.", usual=usual)
-    return lang("Every request failed.")
+    return lang("At worst, every request failed.")
 
 
 def _worst_latency(rule: Latency, incident: Incident, peak: float, lang: Language) -> str:

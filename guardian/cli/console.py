@@ -69,6 +69,13 @@ def _plain(value: Any) -> Any:
     return value.isoformat() if isinstance(value, datetime) else str(value)
 
 
+def err() -> Console:
+    """The console for what is not a result, such as progress, on stderr."""
+    from rich.console import Console
+
+    return Console(stderr=True, highlight=False)
+
+
 def out() -> Console:
     """The console for people, on stdout: colours only on a terminal, as wide as it is."""
     from rich.console import Console

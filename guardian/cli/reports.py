@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import tempfile
-from email import message_from_bytes, policy
-from email.message import EmailMessage
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from guardian.cli.console import ConfigOption, HoursOption, JsonOption, out, say_json, with_application
+from guardian.cli.console import ConfigOption, HoursOption, JsonOption, err, out, say_json, with_application
 
 if TYPE_CHECKING:
     from guardian.application import Application
@@ -44,12 +42,23 @@ def report(
 def preview(
     hours: HoursOption = 24,
     directory: Annotated[
-        Path | None, typer.Option("--out", file_okay=False, help="Write report.html, .txt and .eml into this folder.")
+        Path | None, typer.Option("--out", file_okay=False, help="Write the files into this folder.")
     ] = None,
+    every: Annotated[
+        bool,
+        typer.Option("--all", help="Every mail that Guardian can send, from sample data, with pictures."),
+    ] = False,
     no_open: Annotated[bool, typer.Option("--no-open", help="Do not open the browser.")] = False,
     config: ConfigOption = None,
 ) -> None:
-    """Show the report mail as it would go out now, in the browser. Nothing is sent."""
+    """Show the report mail as it would go out now, in the browser; or, with --all, a sample of every mail.
+
+    Nothing is sent.
+    """
+    folder = directory or Path(tempfile.mkdtemp(prefix="guardian-preview-"))
+    if every:
+        _preview_all(folder)
+        return
 
     async def compose(app: Application) -> bytes:
         from guardian.companions import load_companions
@@ -60,20 +69,34 @@ def preview(
         upcoming = min((named.schedule.upcoming(app.clock()) for named in app.schedules), default=None)
         return app.email.compose_guardian_report(to, reports, key="preview", next_report=upcoming).body
 
-    from guardian.mail.message import html_page
+    from guardian.preview.folder import write_mail
 
-    body = with_application(config, compose)
-    folder = directory or Path(tempfile.mkdtemp(prefix="guardian-preview-"))
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "report.eml").write_bytes(body)
-    message: EmailMessage = message_from_bytes(body, policy=policy.default)  # type: ignore[assignment]
-    text = message.get_body(("plain",))
-    parts = {"txt": text.get_content() if text else None, "html": html_page(message)}
-    for suffix, content in parts.items():
-        if content is not None:
-            (folder / f"report.{suffix}").write_text(content, encoding="utf-8")
-    typer.echo(f"Subject: {message['Subject']}\nWrote {folder / 'report.html'}, report.txt and report.eml.")
+    subject = write_mail(with_application(config, compose), folder, "report")
+    typer.echo(f"Subject: {subject}\nWrote {folder / 'report.html'}, report.txt and report.eml.")
     if not no_open:
         import webbrowser
 
         webbrowser.open((folder / "report.html").absolute().as_uri())
+
+
+def _preview_all(folder: Path) -> None:
+    import asyncio
+
+    from rich.progress import track
+
+    from guardian.preview.folder import all_samples, take_pictures, write_mail
+    from guardian.preview.pictures import SCREENS, find_chromium
+
+    samples = asyncio.run(all_samples())
+    for sample in samples:
+        subject = write_mail(sample.mail.body, folder, sample.name)
+        typer.echo(f"{sample.name:22} {subject}")
+    chromium = find_chromium()
+    if chromium is None:
+        typer.echo("No pictures: install Chromium or Chrome for them.", err=True)
+    else:
+        names = [sample.name for sample in samples]
+        total = len(names) * len(SCREENS)
+        for _ in track(take_pictures(chromium, folder, names), "Taking pictures …", total, console=err()):
+            pass
+    typer.echo(f"Wrote {len(samples)} mails into {folder}.")

@@ -214,7 +214,7 @@ class AlertWriter:
             facts.append((lang("Until"), lang.moment(b.ended, zone)))
         elif b.last_good:
             facts.append((lang("Last good"), lang.moment(b.last_good, zone)))
-        if b.rule.kind != "user_burst":
+        if b.rule.kind not in ("user_burst", "traffic_drop", "traffic_spike", "tracker_silent"):
             facts.append((lang("Affected"), self._affected(b)))
         again = lang("for the first time") if not b.earlier else lang("%(n)s times before", n=b.earlier)
         facts.append((lang("Happened"), again))

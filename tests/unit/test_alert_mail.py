@@ -179,7 +179,7 @@ def test_every_kind_of_rule_can_be_said():
     "kind, facts, peak, words",
     [
         ("error_rate", {}, 0.167, "At worst, 16.7 % of the requests failed in 1 h."),
-        ("feature_down", {"why": "failing"}, 1.0, "Every request failed."),
+        ("feature_down", {"why": "failing"}, 1.0, "At worst, every request failed."),
         ("feature_down", {"why": "silent", "usual": 40}, None, "Nobody used it, where about 40 requests are usual."),
         (
             "feature_down",

@@ -1,0 +1,123 @@
+"""Sample report mails, made as the daemon makes them: from events in a database of their own."""
+
+from __future__ import annotations
+
+import random
+import tempfile
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from guardian.demo.traffic import USERS, history
+from guardian.mail.service import EmailService
+from guardian.preview.sample import ADMIN, NOW, URL, ZONE, Sample
+from guardian.sqlite import SqliteRepository
+from guardian.state import Outgoing
+from guardian.state_schema import micros
+from guardian.usage import UsageGuardian
+from tracker.event import Event, Failure
+
+DAY = timedelta(days=1)
+MIDNIGHT = NOW - timedelta(hours=9)
+NEXT = (NOW + DAY, (MIDNIGHT, MIDNIGHT + DAY))
+COMPANIONS = {
+    "prod_report.json": {
+        "status": "DEGRADED",
+        "timestamp": "2026-03-17T05:00:00Z",
+        "summary": {"checks_passed": 41, "checks_failed": 2, "slowest_check_seconds": 1.2},
+        "recommendations": [
+            {"priority": "HIGH", "action": "Add an index on threads.owner", "details": "Listing takes 1.2 s."}
+        ],
+        "errors_detailed": [{"check": "search", "error": "timeout after 5 s"}],
+    },
+    "docs_report.json": {"status": "OK", "timestamp": "2026-03-17T04:00:00Z", "summary": {"pages": 212}},
+    "integrity_report.json": ["not", "an", "object"],
+}
+INCIDENTS = (
+    "chat_message is down: open since Tue 17 Mar, 08:40",
+    "Error rate above 10 %: Mon 16 Mar, 14:05, over after 38 min, taken on by you@example.com",
+)
+
+
+async def report_samples(email: EmailService) -> list[Sample]:
+    """The report mail of a bad day, of a quiet one, of 5,000 users, and of a day without anybody."""
+    more: dict[str, Any] = {"next_report": NEXT, "unsubscribe": f"{URL}/u/sample"}
+    bad, quiet, crowd, nobody = [await _report(events) for events in (bad_day(), quiet_day(), crowded_day(), [])]
+    return [
+        Sample(
+            "report",
+            "By schedule, here daily: a day on which the chat broke, with the reports of other tools beside it.",
+            _mail(email, {"usage_stats": bad, **COMPANIONS}, "report", incidents=INCIDENTS, **more),
+        ),
+        Sample("report-quiet", "The same of a good day.", _mail(email, {"usage_stats": quiet}, "quiet", **more)),
+        Sample("report-5000-users", "The same with 5,000 users: the busiest in the mail, all in the attached table.",
+               _mail(email, {"usage_stats": crowd}, "crowd", **more)),
+        Sample("report-empty", "Nobody came: one line, or nothing at all with `skip_empty`.",
+               _mail(email, {"usage_stats": nobody}, "nobody", **more)),
+    ]  # fmt: skip
+
+
+def _mail(email: EmailService, reports: Mapping[str, Any], key: str, **more: Any) -> Outgoing:
+    return email.compose_guardian_report(ADMIN, reports, key=f"sample/{key}", **more)
+
+
+async def _report(events: Sequence[Event]) -> dict[str, Any]:
+    """The real report on the day before `NOW`."""
+    with tempfile.TemporaryDirectory() as folder:
+        repository = await SqliteRepository.open(Path(folder) / "sample.db")
+        try:
+            for first in range(0, len(events), 5_000):
+                await repository.write(events[first : first + 5_000])
+            usage = UsageGuardian(repository, reports_dir=folder, clock=lambda: NOW, timezone=ZONE.key)
+            return await usage.generate_report(hours=24)
+        finally:
+            await repository.close()
+
+
+def event(at: datetime, user: str, feature: str, status: int = 200, failure: Failure | None = None) -> Event:
+    """One request."""
+    duration_us = 40_000 + hash_of(user, feature) % 90_000
+    return Event(micros(at), user, f"/api/{feature.replace('_', '/')}", "POST", feature, status, duration_us, failure)
+
+
+def hash_of(*words: str) -> int:
+    """A number that is the same in every run."""
+    return random.Random("/".join(words)).randrange(1_000_000)
+
+
+def bad_day() -> list[Event]:
+    """Eight usual days; at the end of the last the chat breaks, one user keeps failing, and one stopped days ago."""
+    events = [each for each in history(NOW, days=8) if each.user != "olga@example.com"]
+    crash = Failure("KeyError", "Internal Server Error", "app.py:118 answer")
+    large = Failure("HTTP 413", "File too large")
+    broken = NOW - timedelta(hours=20)
+    for n in range(160):
+        at = broken + timedelta(seconds=11 * n)
+        events.append(event(at, USERS[n * n % len(USERS)], "chat_message", 500, crash))
+    for n in range(14):
+        at = NOW - timedelta(hours=18, minutes=2 * n)
+        events.append(event(at - timedelta(seconds=30), "rosa@example.com", "threads"))
+        events.append(event(at, "rosa@example.com", "document_upload", 413, large))
+    gone = NOW - timedelta(days=3, hours=15)
+    events += [event(gone - timedelta(hours=5 * n), "olga@example.com", "search") for n in range(20, 0, -1)]
+    events.append(event(gone, "olga@example.com", "search", 500, crash))
+    return sorted(events, key=lambda each: each.at_us)
+
+
+def quiet_day() -> list[Event]:
+    """Two days on which nothing failed."""
+    return [each for each in history(NOW, days=2) if each.failure is None]
+
+
+def crowded_day() -> list[Event]:
+    """A day of 5,000 users, of whom every fiftieth meets errors; and the day before, of fewer."""
+    timeout = Failure("TimeoutError", "Internal Server Error", "search.py:52 ask")
+    events = []
+    for n in range(5_000):
+        user = f"firstname.lastname.{n:04}@department.example.com"
+        for k in range(8 if n % 9 else 14):
+            at = NOW - timedelta(seconds=(n * 16 + k * 9_000) % (86_000 if n % 9 else 170_000) + 300)
+            bad = n % 50 == 0 and k > 4
+            events.append(event(at, user, f"feature_{(n + k) % 30}", 500 if bad else 200, timeout if bad else None))
+    return sorted(events, key=lambda each: each.at_us)

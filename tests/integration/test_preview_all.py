@@ -1,0 +1,108 @@
+"""Every mail that Guardian can send, from sample data: complete, correct, and seen."""
+
+import re
+import subprocess
+import sys
+from email import message_from_bytes, policy
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from guardian.alerting.rules import KINDS
+from guardian.preview.folder import all_samples, take_pictures, write_mail
+from guardian.preview.pictures import SCREENS, find_chromium, trim
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+@pytest.fixture(scope="module")
+def samples():
+    import asyncio
+
+    return asyncio.run(all_samples())
+
+
+def parsed(sample):
+    return message_from_bytes(sample.mail.body, policy=policy.default)
+
+
+def test_there_is_one_of_each_kind_of_alert_and_of_all_that_becomes_of_it(samples):
+    names = {sample.name for sample in samples}
+    assert names >= {f"alert-{kind.replace('_', '-')}" for kind in KINDS}
+    assert names >= {"report", "report-quiet", "report-5000-users", "report-empty"}
+    assert names >= {"test", "login-refused", "login-ends"}
+    assert names >= {f"alert-{what}" for what in ("reminder", "resolved", "bundle", "flapping")}
+    assert names >= {"alert-quiet-hours", "alert-overflow"}
+    assert len(names) == len(samples)
+
+
+@pytest.mark.parametrize(
+    "name, subject, words",
+    [
+        ("report", "● 14.1 % of the requests failed – Guardian", "500 Internal Server Error is new: 160 times."),
+        ("report-quiet", "40 people used the app, and nothing failed – Guardian", "WHO USED IT"),
+        ("report-5000-users", "⚠ 0.7 % of the requests failed – Guardian", "and 4,990 more people"),
+        ("report-empty", "Nobody used the app – Guardian", "Nobody used the app."),
+        ("alert-bundle", "● 2 alerts: chat_message is down, … – Guardian", "Error rate above 10 %"),
+        ("alert-reminder", "Re: ⚠ Error rate above 10 % – Guardian", "Still firing."),
+        ("alert-resolved", "Re: ● chat_message is down – Guardian", "At worst, every request failed."),
+        ("alert-flapping", "Re: ● chat_message is down – Guardian", "Comes and goes"),
+        ("alert-quiet-hours", "● 2 alerts in the quiet hours – Guardian", "Resolved after"),
+        ("alert-overflow", "⚠ 2 more alerts – Guardian", "chat_message"),
+    ],
+)
+def test_each_says_what_it_is_for(samples, name, subject, words):
+    message = parsed(next(sample for sample in samples if sample.name == name))
+    assert message["Subject"] == subject
+    assert words in message.get_body(("plain",)).get_content()
+
+
+def test_each_has_two_parts_of_which_gmail_shows_the_whole(samples):
+    for message in map(parsed, samples):
+        html, text = (message.get_body((kind,)).get_content() for kind in ("html", "plain"))
+        assert len(html.encode()) < 100_000, message["Subject"]
+        assert '<html lang="en"' in html
+        assert "{{" not in html + text and "%(" not in html + text
+
+
+def test_each_is_described_in_the_documentation(samples):
+    text = (DOCS / "mail.md").read_text()
+    assert [sample.name for sample in samples if f"`{sample.name}`" not in text] == []
+    for picture in set(re.findall(r"\]\((images/[^)]+)\)", text)):
+        assert (DOCS / picture).exists(), picture
+
+
+def test_the_command_writes_every_mail_and_says_so_where_no_chromium_is_found(tmp_path, samples):
+    done = subprocess.run(
+        [sys.executable, "-m", "guardian", "preview", "--all", "--out", str(tmp_path / "out")],
+        capture_output=True, text=True, timeout=100, env={"PATH": str(tmp_path), "PYTHONPATH": str(Path.cwd())},
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "No pictures: install Chromium or Chrome for them.\n")
+    assert done.stdout.endswith(f"Wrote {len(samples)} mails into {tmp_path / 'out'}.\n")
+    written = {path.name for path in (tmp_path / "out").iterdir()}
+    assert written == {f"{sample.name}.{kind}" for sample in samples for kind in ("html", "txt", "eml")}
+    assert 'src="data:image/png;base64,' in (tmp_path / "out" / "report.html").read_text()
+
+
+@pytest.mark.needs_chromium
+def test_pictures_are_taken_by_day_and_by_night_on_a_phone_and_on_a_desk(tmp_path, samples):
+    sample = next(each for each in samples if each.name == "report-empty")
+    write_mail(sample.mail.body, tmp_path, sample.name)
+    pictures = list(take_pictures(find_chromium(), tmp_path, [sample.name]))
+    assert [path.name for path in pictures] == [f"report-empty-{screen.name}.png" for screen in SCREENS]
+    for path, screen in zip(pictures, SCREENS, strict=True):
+        image = Image.open(path).convert("L")
+        assert image.width == screen.width * screen.scale
+        assert image.height < 2_000
+        assert (image.getpixel((image.width // 2, image.height - 60)) < 60) is screen.dark
+
+
+@pytest.mark.parametrize("drawn, height, whole", [(0, 24, True), (30, 55, True), (99, 100, False)])
+def test_a_picture_ends_where_nothing_follows(tmp_path, drawn, height, whole):
+    image = Image.new("RGB", (10, 100), "white")
+    if drawn:
+        image.putpixel((3, drawn), (0, 0, 0))
+    image.save(tmp_path / "x.png")
+    assert trim(tmp_path / "x.png") is whole
+    assert Image.open(tmp_path / "x.png").height == height
