@@ -61,7 +61,8 @@ class Application:
 
     `holder` names this process in leases; `delivering` is held by whoever uses the transports. `token` is the fencing
     token while this process leads, None while it stands by; `stopping` is set when it is about to end. `health` has
-    an entry for each step that has run; `live` is the history that alert rules are judged on, once it was read.
+    an entry for each step that has run; `live` is the history that alert rules are judged on, once it was read. The
+    watchdog has been running since `watching_since`, None before its first run.
     """
 
     settings: Settings
@@ -79,6 +80,7 @@ class Application:
     stopping: bool = False
     health: dict[str, StepHealth] = field(default_factory=dict)
     live: LiveHistory | None = None
+    watching_since: datetime | None = None
 
 
 def name_schedules(settings: Settings) -> tuple[NamedSchedule, ...]:

@@ -24,7 +24,7 @@ from guardian.alerting.rules import DEFAULT_RULES, AnyRule, Duration, named_tabl
 from guardian.channels.settings import ChannelSettings, named_channels, unknown_channels
 from guardian.mail.settings import MailSettings
 from guardian.mail.settings import SmtpSettings as SmtpSettings
-from guardian.schedule_settings import ScheduleSettings
+from guardian.schedule_settings import ScheduleSettings, WatchdogSettings
 from guardian.section import Section
 from guardian.setting_values import (
     Address,
@@ -137,7 +137,17 @@ class Settings(BaseSettings):
     retention: RetentionSettings = RetentionSettings()
     alerts: AlertSettings = AlertSettings()
     channels: Annotated[dict[str, ChannelSettings], AfterValidator(named_channels)] = {}
+    watchdog: WatchdogSettings = WatchdogSettings()
     rules: Annotated[dict[str, AnyRule], BeforeValidator(named_tables)] = DEFAULT_RULES  # type: ignore[assignment]
+
+    @field_validator("watchdog")
+    @classmethod
+    def _known_watchers(cls, watchdog: WatchdogSettings, info: ValidationInfo) -> WatchdogSettings:
+        for name in watchdog.channels or ():
+            if "channels" in info.data and name not in info.data["channels"]:
+                known = ", ".join(info.data["channels"]) or "none is configured"
+                raise ValueError(f"channels has {name!r}, which is no channel (known: {known}): add [channels.{name}]")
+        return watchdog
 
     @field_validator("rules")
     @classmethod

@@ -19,8 +19,10 @@ from guardian.delivery import DeliveryCounts, deliver_due
 from guardian.language import Language
 from guardian.logins import login_refused
 from guardian.mail.incidents import incident_lines
+from guardian.repository import WindowGone
 from guardian.schedule import Period
 from guardian.state import LeaseLost, Outgoing
+from guardian.watching import report_key
 
 log = logging.getLogger("guardian.reporting")
 
@@ -163,12 +165,21 @@ async def _send_period(
 ) -> ScheduledResult:
     """Report on `earlier` and `period` together, and claim them all; the mails have the key of `period`."""
     covers = Period(earlier[0].start if earlier else period.start, period.end)
-    report = await _generate(app, named, covers)
+    try:
+        report = await _generate(app, named, covers)
+    except WindowGone as gone_by:  # it can never be made any more, and must not stop those that come after it
+        claimed = await app.state.claim_period(
+            named.name, *period, report=None, mails=(), now=now, token=token, earlier=earlier
+        )
+        if claimed:
+            span = " to ".join(edge.isoformat(timespec="minutes") for edge in covers)
+            log.error("Report %r for %s is left out: %s", named.name, span, gone_by)
+        return ScheduledResult(named.name, covers, claimed)
     gone = await app.state.unsubscribed(named.name)
     recipients = tuple(to for to in dict.fromkeys(named.recipients) if to not in gone)
     if named.settings.skip_empty and not report["total_requests"]:
         recipients = ()
-    key = f"report/{named.name}/{period.start.isoformat()}/{period.end.isoformat()}"
+    key = report_key(named.name, period)
     mails = await _compose(app, report, key, recipients, named.schedule.upcoming(now), named=named)
     claimed = await app.state.claim_period(
         named.name, period.start, period.end, report=report, mails=mails, now=now, token=token, earlier=earlier

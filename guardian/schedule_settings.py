@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from guardian.mail.sections import known_sections
 from guardian.schedule import parse_schedule
 from guardian.section import Section
-from guardian.setting_values import Addresses, LanguageCode, Names, ScheduleText, ZoneName, listed
+from guardian.setting_values import Addresses, LanguageCode, Names, PingUrl, ScheduleText, ZoneName, listed
 
 SectionNames = Annotated[tuple[str, ...], BeforeValidator(listed), AfterValidator(known_sections)]
 
@@ -30,6 +30,7 @@ class ScheduleSettings(Section):
     features: Names = ()
     format: Literal["html", "text"] = "html"
     language: LanguageCode | None = None
+    ping_url: PingUrl | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -47,3 +48,14 @@ class ScheduleSettings(Section):
         if self.timezone is not None and named == parse_schedule(self.when, "Etc/GMT+1").zone:
             raise ValueError(f"the time zone stands in when ({named.key}) and in timezone ({self.timezone}): keep one")
         return self
+
+
+class WatchdogSettings(Section):
+    """Who hears that a report has not gone out, and when: `[watchdog]`. `channels` None means all of them.
+
+    `ping_url` is asked for when a report has gone out, unless its schedule has an address of its own.
+    """
+
+    overdue_minutes: int = Field(default=30, ge=1, le=10080)
+    channels: Names | None = None
+    ping_url: PingUrl | None = None

@@ -24,6 +24,7 @@ from guardian.reporting import deliver_now, send_due_reports
 from guardian.repository import StorageError
 from guardian.state import LeaseLost
 from guardian.upkeep import clean_up
+from guardian.watchdog import watch_step
 
 log = logging.getLogger("guardian.scheduler")
 
@@ -81,6 +82,7 @@ STEPS: tuple[Step, ...] = (
     Step("probes", 60, probe_step),
     Step("alerts", 15, alert_step),
     Step("deliver", 10, deliver_step),
+    Step("watchdog", 60, watch_step),
     Step("seal", 60, seal_step),
     Step("logins", 3_600, login_step),
     Step("purge", 86_400, purge_step),

@@ -70,6 +70,12 @@ def _when(value: str) -> str:
     return value
 
 
+def _ping_url(value: str) -> str:
+    if not re.fullmatch(r"https?://[^\s/?#@]+([/?][^\s#]*)?", value):
+        raise ValueError("this is not a web address: write it as https://hc-ping.com/your-code")  # it may hold a secret
+    return value
+
+
 def _language(value: str) -> str:
     from guardian.language import language
 
@@ -153,6 +159,7 @@ Mailbox = Annotated[str, AfterValidator(_mailbox)]
 ZoneName = Annotated[str, AfterValidator(_zone)]
 ScheduleText = Annotated[str, AfterValidator(_when)]
 CronText = Annotated[str, AfterValidator(_cron)]
+PingUrl = Annotated[str, AfterValidator(_ping_url)]
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
 Addresses = Annotated[tuple[Address, ...], BeforeValidator(listed)]
 Names = Annotated[tuple[str, ...], BeforeValidator(listed)]

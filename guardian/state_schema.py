@@ -69,6 +69,17 @@ STATE_MIGRATIONS: Sequence[Migration] = (
                                             PRIMARY KEY (schedule, recipient)) WITHOUT ROWID;
         """,
     ),
+    (
+        "guardian/0004_watch",
+        """
+        -- Reports that are late or on their way: told_us is when somebody was told of it, claimed_us when its mails
+        -- went into the outbox (NULL: it is not made yet), tries and next_us are about the ping that follows.
+        CREATE TABLE guardian_watch (schedule TEXT NOT NULL, start_us INTEGER NOT NULL, end_us INTEGER NOT NULL,
+                                     claimed_us INTEGER, mails INTEGER NOT NULL DEFAULT 0, told_us INTEGER,
+                                     tries INTEGER NOT NULL DEFAULT 0, next_us INTEGER NOT NULL DEFAULT 0,
+                                     PRIMARY KEY (schedule, start_us, end_us)) WITHOUT ROWID;
+        """,
+    ),
 )
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -148,7 +148,17 @@ class SqliteStateStore:
             if not db.execute(put, rows[0]).rowcount:
                 return False
             db.executemany(put, rows[1:])
+            watched = [(row[0], row[2], row[1]) for row in rows]
+            db.executemany(
+                "DELETE FROM guardian_watch WHERE schedule = ? AND start_us = ? AND end_us = ?",
+                watched if body is None else watched[1:],
+            )
             if body is not None:
+                db.execute(
+                    "INSERT INTO guardian_watch (schedule, start_us, end_us, claimed_us, mails) VALUES (?, ?, ?, ?, ?) "
+                    "ON CONFLICT DO UPDATE SET claimed_us = excluded.claimed_us, mails = excluded.mails",
+                    (*watched[0], at, len(mails)),
+                )
                 db.execute(
                     "INSERT INTO guardian_report (schedule, start_us, end_us, created_us, body) VALUES (?, ?, ?, ?, ?)",
                     (schedule, min(row[2] for row in rows), rows[0][1], at, body),
@@ -282,6 +292,7 @@ class SqliteStateStore:
 
         def work(db: sqlite3.Connection) -> int:
             mails = db.execute("DELETE FROM guardian_outbox WHERE status != 'pending' AND created_us < ?", (at,))
+            db.execute("DELETE FROM guardian_watch WHERE max(ifnull(claimed_us, 0), ifnull(told_us, 0)) < ?", (at,))
             return mails.rowcount + db.execute("DELETE FROM guardian_report WHERE created_us < ?", (at,)).rowcount
 
         return await self.transact(work)

@@ -142,7 +142,7 @@ class EmailService:
     def compose_warning(self, to_email: str, subject: str, text: str, *, key: str) -> Outgoing:
         """A mail about Guardian itself: something that only a person can put right."""
         view = {"subject": subject, "headline": subject, "text": text, "grave": "warning"}
-        html, plain = render("test_email", self.language, view=view)
+        html, plain = render("test_email", self.language_of(to_email), view=view)
         return self._outgoing(to_email, subject, html, plain, key=key, kind="warning", severity="warning")
 
     def _outgoing(

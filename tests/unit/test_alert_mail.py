@@ -198,3 +198,16 @@ def test_the_end_says_how_bad_it_was_and_nothing_of_the_present(kind, facts, pea
     rule = parse_rule(kind, {}, critical_features=("chat",))
     incident = Incident("i", kind, "chat", "warning", "resolved", since_us=START_US, peak=peak, facts=facts)
     assert at_worst(rule, incident, language()) == words
+
+
+def test_each_admin_reads_alerts_and_their_threads_in_their_own_language():
+    admins = ("ann@example.org", "zoe@example.org")
+    spoken = {"zoe@example.org": language("fr")}
+    found = mails(OUTAGE, 14, DOWN, admins=admins, language_of=lambda to: spoken.get(to, language()))
+    english, french = ([mail for mail in found if mail["To"] == to] for to in admins)
+    assert [mail["Subject"] for mail in english] == ["● chat is down – Guardian", "Re: ● chat is down – Guardian"]
+    first, last = (mail["Subject"] for mail in french)
+    assert first.startswith("● chat ") and first != english[0]["Subject"]
+    assert last == f"Re: {first}"
+    assert "Opened" in text(english[0]) and "Opened" not in text(french[0])
+    assert french[1]["References"] == english[1]["References"]
