@@ -55,6 +55,29 @@ class Every:
 
 
 @dataclass(frozen=True, slots=True)
+class Elapsed:
+    """Windows of `minutes` that do not divide a day: all of that very length, counted from Monday 1 January 2001."""
+
+    minutes: int
+
+    def ends_on(self, day: date, zone: ZoneInfo) -> Iterable[datetime]:
+        """The instants of the day at which a whole number of windows has passed since that Monday's midnight."""
+        origin, span = _instant(date(2001, 1, 1), time(), zone), timedelta(minutes=self.minutes)
+        start, end = _instant(day, time(), zone), _instant(day + _DAY, time(), zone)
+        at = origin - (origin - start) // span * span
+        while at < end:
+            yield at
+            at += span
+
+    def fire(self, end: datetime, zone: ZoneInfo) -> datetime:
+        """At once."""
+        return end
+
+    def __str__(self) -> str:
+        return str(Every(self.minutes))
+
+
+@dataclass(frozen=True, slots=True)
 class Daily:
     """Local days, sent at `at` of the day after."""
 

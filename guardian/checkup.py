@@ -10,7 +10,7 @@ from contextlib import AsyncExitStack
 from datetime import datetime, timedelta
 from email.utils import parseaddr
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 from zoneinfo import ZoneInfo
 
 from guardian.application import Application, Clock, NamedSchedule, open_application, utc_now
@@ -55,7 +55,7 @@ async def check_up(
     try:
         async with open_application(settings, clock=clock) as app:
             found += await _database(app)
-            found += [Finding("schedule", "ok", _upcoming(app, named)) for named in app.schedules]
+            found += [Finding("schedule", *_upcoming(app, named)) for named in app.schedules]
     except (StorageError, ValueError) as error:
         found.append(Finding("database", "error", str(error)))
     return found
@@ -172,7 +172,7 @@ async def _database(app: Application) -> list[Finding]:
     return found
 
 
-def _upcoming(app: Application, named: NamedSchedule) -> str:
+def _upcoming(app: Application, named: NamedSchedule) -> tuple[Literal["ok", "error"], str]:
     at, covers = named.schedule.upcoming(app.clock())
     zone = named.schedule.zone
     fire, start, end = (f"{edge.astimezone(zone):%Y-%m-%d %H:%M}" for edge in (at, *covers))
@@ -182,7 +182,12 @@ def _upcoming(app: Application, named: NamedSchedule) -> str:
     text += f", only the features {', '.join(table.features)}" if table.features else ""
     text += f", with {', '.join(table.sections)}" if table.sections else ""
     text += ", as plain text" if table.format == "text" else ""
-    return text + (f", in {table.language!r}" if table.language else "")
+    text += f", in {table.language!r}" if table.language else ""
+    keep = timedelta(days=app.settings.retention.events_days)
+    if table.features and at - covers.start >= keep:
+        cure = f"set retention.events_days above {(at - covers.start).days + 1}, or leave features out"
+        return "error", f"{text}: by then single requests of the period are deleted, which features counts: {cure}"
+    return "ok", text
 
 
 def _count(number: int, noun: str) -> str:

@@ -5,6 +5,7 @@ A schedule cuts time into periods that follow each other without a gap, and each
 | text | a period | goes out |
 | --- | --- | --- |
 | `every 2h`, `2h`, `every 30m` | from one multiple of 2 h on the local clock to the next | when it has ended |
+| `every 5h`, which divides no day | 5 h, counted from Monday 1 January 2001 on | when it has ended |
 | `daily at 08:00` | a local day, 23 to 25 hours long | at 08:00 of the next day |
 | `weekly Monday 09:00` | Monday to Monday | on that weekday of the next week |
 | `monthly 1 09:00` | a calendar month | on that day (1 to 28) of the next month |
@@ -26,7 +27,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from cronsim import CronSim, CronSimError
 
-from guardian.cadence import WEEKDAYS, Cadence, Cron, Daily, Every, Monthly, Weekly
+from guardian.cadence import WEEKDAYS, Cadence, Cron, Daily, Elapsed, Every, Monthly, Weekly
 
 _TICK = timedelta(microseconds=1)
 _DAY = timedelta(days=1)
@@ -146,12 +147,12 @@ def _cadence(kind: str, rest: list[str], text: str) -> Cadence:
     return _cron(" ".join(rest), text)
 
 
-def _every(span: str, text: str) -> Every:
+def _every(span: str, text: str) -> Every | Elapsed:
     found = re.fullmatch(r"(\d{1,4})(h|m)", span, re.ASCII)
     minutes = int(found[1]) * (60 if found[2] == "h" else 1) if found else 0
-    if not minutes or 1440 % minutes:
-        raise ValueError(f"{text!r} does not divide a day: write 1h, 2h, 3h, 4h, 6h, 8h, 12h, or minutes such as 30m")
-    return Every(minutes)
+    if not minutes:
+        raise ValueError(f"{text!r} names no length of time: write hours or minutes, as every 2h or every 30m")
+    return Elapsed(minutes) if 1440 % minutes else Every(minutes)
 
 
 def _monthly(day: str, at: time, text: str) -> Monthly:

@@ -163,3 +163,18 @@ async def test_a_test_mail_reaches_each_admin_before_there_is_a_database(look, s
 def event(at):
     micros = int(at.timestamp() * 1_000_000)
     return Event(micros, "ann@example.com", "/chat", "POST", "chat", 200, 1000)
+
+
+async def test_a_schedule_says_what_is_special_about_it_and_that_its_requests_are_deleted_too_soon(look, tmp_path):
+    await (await SqliteRepository.open(tmp_path / "guardian.db")).close()
+    found = await look(
+        'admins = ["a@example.com"]\n'
+        'schedules = [{when = "2h", name = "chat", features = ["chat_*"], sections = ["summary", "users"], '
+        'format = "text", language = "fr"}, {when = "monthly 1 09:00", name = "month", features = ["chat_*"]}]\n'
+        "[retention]\nevents_days = 7"
+    )
+    (level, chat), (worse, month) = found["schedule"]
+    assert level == "ok"
+    assert chat.endswith("to 1 recipient, only the features chat_*, with summary, users, as plain text, in 'fr'")
+    assert worse == "error"
+    assert month.endswith("set retention.events_days above 32, or leave features out")

@@ -22,6 +22,8 @@ def local(text, zone="Europe/Zurich"):
         ("2h", "every 2h UTC"),
         ("every 30m Asia/Kolkata", "every 30m Asia/Kolkata"),
         ("every 120m", "every 2h UTC"),
+        ("every 36h Europe/Zurich", "every 36h Europe/Zurich"),
+        ("every 7m", "every 7m UTC"),
         ("daily at 08:00 Europe/Zurich", "daily at 08:00 Europe/Zurich"),
         ("Daily 8:00", "daily at 08:00 UTC"),
         ("weekly Monday 09:00", "weekly Monday 09:00 UTC"),
@@ -46,10 +48,9 @@ def test_a_text_means_one_schedule_and_its_canonical_text_means_the_same(text, c
         ("hourly", "'hourly' is not a schedule"),
         ("daily", "'daily' is not a schedule"),
         ("cron 0 9 * *", "is not a schedule"),
-        ("every 5h", "'every 5h' does not divide a day: write 1h, 2h, 3h, 4h, 6h, 8h, 12h, or minutes such as 30m"),
-        ("every 0h", "does not divide a day"),
-        ("every ²h", "does not divide a day"),
-        ("every 99999999999999999h", "does not divide a day"),
+        ("every 0h", "'every 0h' names no length of time: write hours or minutes, as every 2h or every 30m"),
+        ("every ²h", "names no length of time"),
+        ("every 99999999999999999h", "names no length of time"),
         ("daily 25:00", "has no time of day where '25:00' stands: write it as 08:00"),
         ("weekly Blursday 09:00", "has no weekday where 'Blursday' stands: write it as Monday or Mon"),
         ("monthly 31 09:00", "names no day that each month has: write a day from 1 to 28, or 'last'"),
@@ -100,6 +101,34 @@ def hours(period):
 def test_a_local_day_has_as_many_hours_as_its_clock_says(day, length):
     next_noon = local(day + " 12:00") + timedelta(days=1)
     assert hours(parse_schedule("daily 08:00", "Europe/Zurich").last_complete(next_noon)) == length
+
+
+@pytest.mark.parametrize(
+    ("text", "begin", "lengths"),
+    [
+        ("every 2h", "2026-03-29 00:00", [3, 2, 2, 2]),  # 02:00 is skipped, so this window goes on to 04:00
+        ("every 2h", "2026-10-25 00:00", [2, 1, 2, 2]),  # the hour that comes twice begins a window each time
+        ("every 6h", "2026-03-29 00:00", [5, 6, 6, 6]),
+        ("every 6h", "2026-10-25 00:00", [7, 6, 6, 6]),
+        ("every 12h", "2026-10-24 12:00", [12, 13, 12]),
+        ("every 5h", "2026-03-28 23:00", [5, 5, 5]),
+        ("daily 08:00", "2026-03-28 00:00", [24, 23, 24]),
+        ("daily 08:00", "2026-10-24 00:00", [24, 25, 24]),
+        ("daily 08:00", "2024-02-28 00:00", [24, 24, 24]),
+        ("weekly Monday 08:00", "2026-03-23 00:00", [167, 168]),
+        ("weekly Monday 08:00", "2026-10-19 00:00", [169, 168]),
+        ("monthly 1 08:00", "2024-01-01 00:00", [744, 696, 743, 720]),
+        ("monthly 1 08:00", "2025-01-01 00:00", [744, 672, 743, 720]),
+        ("monthly 1 08:00", "2026-10-01 00:00", [745, 720, 744]),
+        ("cron 0 9 * * *", "2026-03-28 09:00", [23, 24]),
+        ("cron 0 9 * * *", "2026-10-24 09:00", [25, 24]),
+    ],
+)
+def test_periods_have_the_length_that_the_local_calendar_gives_them(text, begin, lengths):
+    schedule = parse_schedule(text, "Europe/Zurich")
+    start = local(begin) if not text.startswith("every 5h") else schedule.last_complete(local(begin)).end
+    due = schedule.due_after(start, start + timedelta(days=160))
+    assert [hours(period) for period in due[: len(lengths)]] == lengths
 
 
 def fires(text, zone, start, count):
@@ -167,7 +196,9 @@ ZONES = st.sampled_from(
 )  # fmt: skip
 CLOCKS = st.builds("{:02}:{:02}".format, st.integers(0, 23), st.integers(0, 59))
 TEXTS = st.one_of(
-    st.sampled_from(["every 1h", "every 2h", "every 30m", "every 8h", "every 24h"]),
+    st.sampled_from(
+        ["every 1h", "every 2h", "every 30m", "every 8h", "every 24h", "every 5h", "every 36h", "every 7m"]
+    ),
     st.builds("daily at {}".format, CLOCKS),
     st.builds("weekly {} {}".format, st.sampled_from(["Monday", "Friday", "Sunday"]), CLOCKS),
     st.builds("monthly {} {}".format, st.sampled_from([1, 15, 28, "last"]), CLOCKS),
