@@ -15,7 +15,7 @@ import httpx2
 
 from guardian.application import Application, NamedSchedule
 from guardian.language import Language
-from guardian.schedule import Period
+from guardian.schedule import Period, Schedule
 from guardian.state import Outgoing
 from guardian.watching import Watched, WatchStore, report_key
 
@@ -114,23 +114,26 @@ def _compose(
     if channels:
         from guardian.channels import compose_channel
 
-        title, text = _words(named, periods, app.email.language)
+        title, text = words(named.name, named.schedule, periods, app.email.language)
         body = compose_channel(title, text, severity="warning", url=settings.public_url, thread=key)
         return [Outgoing(f"{key}/{name}", name, body, "alert", name, "warning", title) for name in channels]
     admins = [to for to in dict.fromkeys(settings.admins) if to not in stuck]
     return [
-        app.email.compose_warning(to, *_words(named, periods, app.email.language_of(to)), key=f"{key}/{to}")
+        app.email.compose_warning(
+            to, *words(named.name, named.schedule, periods, app.email.language_of(to)), key=f"{key}/{to}"
+        )
         for to in admins
     ]
 
 
-def _words(named: NamedSchedule, periods: Sequence[Period], lang: Language) -> tuple[str, str]:
-    zone = named.schedule.zone
-    title = lang("The report %(name)s has not gone out", name=named.name)
+def words(name: str, schedule: Schedule, periods: Sequence[Period], lang: Language) -> tuple[str, str]:
+    """What is said of these periods of a schedule: (title, text)."""
+    zone = schedule.zone
+    title = lang("The report %(name)s has not gone out", name=name)
     text = lang(
         "It covers %(span)s and was due on %(at)s. 'guardian outbox list' shows mails that wait or cannot be "
         "delivered, the log and 'guardian check' what else is wrong.",
-        span=lang.span(periods[0].start, periods[-1].end, zone), at=lang.moment(named.schedule.fire(periods[0]), zone),
+        span=lang.span(periods[0].start, periods[-1].end, zone), at=lang.moment(schedule.fire(periods[0]), zone),
     )  # fmt: skip
     return title, text
 

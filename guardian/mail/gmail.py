@@ -143,9 +143,13 @@ def reasons(content: bytes) -> frozenset[str]:
         return frozenset()
 
 
-def refusal(status: int, why: Iterable[str], retry_after: str | None, *, cure: str, now: datetime) -> DeliveryError:
+def refusal(
+    status: int, why: Iterable[str], retry_after: str | None, *, cure: str, now: datetime
+) -> DeliveryError | UnknownOutcome:
     """What an answer other than "accepted" means. `retry_after` is the header of that name, if any."""
     why = set(why)
+    if status in (502, 504):  # a gateway's: the server behind it may have taken the message (RFC 9110, 15.6)
+        return UnknownOutcome(f"Gmail's gateway does not say whether the message was taken ({status})")
     if status == 429 or status >= 500 or (status == 403 and why & _TEMPORARY):
         return DeliveryError(f"Gmail does not take mail now ({status})", retry_after=_wait(retry_after, now))
     if status == 401:

@@ -16,6 +16,8 @@ from guardian.preview.alerts import alert_samples
 from guardian.preview.pictures import SCREENS, Screen, take_picture
 from guardian.preview.reports import report_samples
 from guardian.preview.sample import ADMIN, NOW, SENDER, ZONE, Sample
+from guardian.schedule import parse_schedule
+from guardian.watchdog import words
 
 
 async def all_samples(code: str = "en") -> list[Sample]:
@@ -33,10 +35,14 @@ async def all_samples(code: str = "en") -> list[Sample]:
 def _warnings(email: EmailService) -> list[Sample]:
     refused = login_refused(email, [ADMIN], "gmail", "Google refuses the login: run 'guardian gmail login'", NOW)
     ending = login_ends(email, [ADMIN], "gmail", NOW + timedelta(days=2), "run 'guardian gmail login'")
+    schedule = parse_schedule("daily at 08:00", ZONE.key)
+    late = words("daily", schedule, [schedule.last_due(NOW)], email.language)
     return [
+        Sample("report-late", "A report that was due has not gone out; on another channel, where there is one.",
+               email.compose_warning(ADMIN, *late, key="sample/late")),
         Sample("login-refused", "An account can no longer send; this goes out by the next transport.", refused[0]),
         Sample("login-ends", "Two days before a login ends, where that is known.", ending[0]),
-    ]
+    ]  # fmt: skip
 
 
 def write_mail(body: bytes, folder: Path, name: str) -> str:

@@ -50,6 +50,8 @@ async def report_samples(email: EmailService) -> list[Sample]:
             "By schedule, here daily: a day on which the chat broke, with the reports of other tools beside it.",
             _mail(email, {"usage_stats": bad, **COMPANIONS}, "report", incidents=INCIDENTS, **more),
         ),
+        Sample("report-french", "The same in French, for those whose `language` it is.",
+               _mail(email, {"usage_stats": bad}, "french", code="fr", **more)),
         Sample("report-quiet", "The same of a good day.", _mail(email, {"usage_stats": quiet}, "quiet", **more)),
         Sample("report-5000-users", "The same with 5,000 users: the busiest in the mail, all in the attached table.",
                _mail(email, {"usage_stats": crowd}, "crowd", **more)),

@@ -31,7 +31,7 @@ def test_there_is_one_of_each_kind_of_alert_and_of_all_that_becomes_of_it(sample
     names = {sample.name for sample in samples}
     assert names >= {f"alert-{kind.replace('_', '-')}" for kind in KINDS}
     assert names >= {"report", "report-quiet", "report-5000-users", "report-empty"}
-    assert names >= {"test", "login-refused", "login-ends"}
+    assert names >= {"test", "login-refused", "login-ends", "report-late"}
     assert names >= {f"alert-{what}" for what in ("reminder", "resolved", "bundle", "flapping")}
     assert names >= {"alert-quiet-hours", "alert-overflow"}
     assert len(names) == len(samples)
@@ -62,7 +62,7 @@ def test_each_has_two_parts_of_which_gmail_shows_the_whole(samples):
     for message in map(parsed, samples):
         html, text = (message.get_body((kind,)).get_content() for kind in ("html", "plain"))
         assert len(html.encode()) < 100_000, message["Subject"]
-        assert '<html lang="en"' in html
+        assert f'<html lang="{"fr" if "échoué" in text else "en"}"' in html
         assert "{{" not in html + text and "%(" not in html + text
 
 
