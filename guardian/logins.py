@@ -18,28 +18,29 @@ def login_refused(
     email: EmailService, admins: Sequence[str], transport: str, why: str, now: datetime
 ) -> list[Outgoing]:
     """A mail to each admin that this transport's login is refused. Their keys allow one a day."""
-    lang, name = email.language, _NAMES.get(transport, transport)
-    subject = lang("Guardian can no longer send through %(name)s", name=name)
-    text = lang("%(name)s: %(why)s. Until that is done, mail goes out by the next transport.", name=name, why=why)
-    day = now.astimezone(UTC).date()
-    return [
-        email.compose_warning(to, subject, text, key=f"transport-warning/{transport}/{day}/{to}")
-        for to in dict.fromkeys(admins)
-    ]
+    day, name = now.astimezone(UTC).date(), _NAMES.get(transport, transport)
+    mails = []
+    for to in dict.fromkeys(admins):
+        lang = email.language_of(to)
+        subject = lang("Guardian can no longer send through %(name)s", name=name)
+        text = lang("%(name)s: %(why)s. Until that is done, mail goes out by the next transport.", name=name, why=why)
+        mails.append(email.compose_warning(to, subject, text, key=f"transport-warning/{transport}/{day}/{to}"))
+    return mails
 
 
 def login_ends(
     email: EmailService, admins: Sequence[str], transport: str, expiry: datetime, cure: str
 ) -> list[Outgoing]:
     """A mail to each admin that this transport's login ends at `expiry`. Their keys allow one for each end."""
-    lang, name = email.language, _NAMES.get(transport, transport)
-    subject = lang("Guardian's login for %(name)s ends soon", name=name)
-    when = lang.moment(expiry, email.zone)
-    text = lang("It ends on %(when)s. To go on sending through %(name)s: %(cure)s.", name=name, when=when, cure=cure)
-    return [
-        email.compose_warning(to, subject, text, key=f"transport-expiry/{transport}/{expiry}/{to}")
-        for to in dict.fromkeys(admins)
-    ]
+    name, mails = _NAMES.get(transport, transport), []
+    for to in dict.fromkeys(admins):
+        lang = email.language_of(to)
+        when = lang.moment(expiry, email.zone)
+        subject = lang("Guardian's login for %(name)s ends soon", name=name)
+        text = lang("It ends on %(when)s. To go on sending through %(name)s: %(cure)s.", name=name, when=when,
+                    cure=cure)  # fmt: skip
+        mails.append(email.compose_warning(to, subject, text, key=f"transport-expiry/{transport}/{expiry}/{to}"))
+    return mails
 
 
 async def login_step(app: Application, now: datetime, token: int) -> None:

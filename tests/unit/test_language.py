@@ -12,6 +12,7 @@ import pytest
 from babel.messages.pofile import read_po
 
 from guardian.language import LANGUAGES, language
+from guardian.logins import login_refused
 from guardian.mail.service import EmailService
 from guardian.resources import locales_dir
 from tests.unit import report_samples as samples
@@ -99,3 +100,11 @@ def test_zero_is_singular_in_french_and_plural_in_english():
 def test_an_unknown_language_is_refused():
     with pytest.raises(ValueError, match="language = 'xx' is not known: it is one of en, fr"):
         language("xx")
+
+
+def test_each_admin_is_warned_in_their_own_language():
+    service = EmailService([], sender="g@example.com", clock=lambda: samples.END, languages={"zoe@example.org": "fr"})
+    mails = login_refused(service, ["ann@example.org", "zoe@example.org"], "gmail", "do this", samples.END)
+    assert [mail.subject for mail in mails] == [
+        "Guardian can no longer send through Gmail", "Guardian ne peut plus envoyer par Gmail",
+    ]  # fmt: skip
