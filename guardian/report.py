@@ -67,13 +67,14 @@ def build_report(
             **_totals(previous),
             "error_breakdown": _errors_by_status(previous),
             "top_features": _top_features(previous),
+            "features": [{key: row[key] for key in ("name", "requests", "errors")} for row in features(previous)],
         },
         "anonymous": {
             "requests_count": anonymous.requests if anonymous else 0,
             "errors_count": anonymous.errors if anonymous else 0,
         },
         "latency_ms": latency(current.routes.values()),
-        "features": features(current),
+        "features": features(current, failures),
         "help": [{"email": email, "steps": [_step(event) for event in did]} for email, did in (steps or {}).items()],
         "gone_quiet": [
             {
@@ -146,27 +147,50 @@ def all_failed(feature: Mapping[str, Any]) -> str:
     return f"All {feature['requests']} requests of {feature['name']} failed."
 
 
-def features(summary: Summary) -> list[dict[str, Any]]:
-    """Per feature, most requests first: name, requests, errors, server_errors, error_rate, latency_ms."""
+def features(summary: Summary, failures: Mapping[str, Sequence[Event]] | None = None) -> list[dict[str, Any]]:
+    """Per feature, most requests first: name, requests, errors, server_errors, error_rate, statuses (of the errors),
+    failed_users (see `_failed_users`), latency_ms."""
     grouped: dict[str, list[RouteTotals]] = {}
     for route, totals in summary.routes.items():
         grouped.setdefault(route.feature, []).append(totals)
+    failed_users = _failed_users(summary, failures or {})
     rows = []
     for name, routes in grouped.items():
-        statuses = [pair for totals in routes for pair in totals.statuses.items()]
-        requests = sum(number for _, number in statuses)
-        errors = sum(number for status, number in statuses if status >= 400)
+        statuses: dict[int, int] = {}
+        for totals in routes:
+            for status, number in totals.statuses.items():
+                statuses[status] = statuses.get(status, 0) + number
+        requests = sum(statuses.values())
+        bad = {status: number for status, number in sorted(statuses.items()) if status >= 400}
         rows.append(
             {
                 "name": name,
                 "requests": requests,
-                "errors": errors,
-                "server_errors": sum(number for status, number in statuses if status >= 500),
-                "error_rate": round(errors / requests, 4),
+                "errors": sum(bad.values()),
+                "server_errors": sum(number for status, number in bad.items() if status >= 500),
+                "error_rate": round(sum(bad.values()) / requests, 4),
+                "statuses": {str(status): number for status, number in bad.items()},
+                "failed_users": failed_users.get(name, 0),
                 "latency_ms": latency(routes),
             }
         )
     return sorted(rows, key=lambda row: (-row["requests"], row["name"]))
+
+
+def _failed_users(summary: Summary, failures: Mapping[str, Sequence[Event]]) -> dict[str, int | None]:
+    """How many verified users met an error in each feature; None where that is not known, because `failures` holds only
+    the newest of somebody's errors."""
+    met: dict[str, int] = {}
+    unsure: set[str] = set()
+    for email, user in summary.users.items():
+        if email != ANONYMOUS and user.errors:
+            known = failures.get(email, ())
+            found = {event.feature for event in known}
+            for name in found:
+                met[name] = met.get(name, 0) + 1
+            if len(known) < user.errors:
+                unsure |= user.features.keys() - found
+    return {name: None if name in unsure else met.get(name, 0) for name in met.keys() | unsure}
 
 
 def latency(routes: Iterable[RouteTotals]) -> dict[str, float | None]:

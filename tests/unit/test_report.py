@@ -111,6 +111,7 @@ def test_the_whole_report_in_the_published_format():
             "total_errors": 0,
             "error_breakdown": {},
             "top_features": [{"name": "chat_message", "count": 1}],
+            "features": [{"name": "chat_message", "requests": 1, "errors": 0}],
         },
         "anonymous": {"requests_count": 1, "errors_count": 1},
         "latency_ms": {"p50": 100.23, "p95": 100.23, "p99": 100.23},
@@ -121,12 +122,14 @@ def test_the_whole_report_in_the_published_format():
                 "errors": 1,
                 "server_errors": server,
                 "error_rate": rate,
+                "statuses": {status: 1},
+                "failed_users": users,
                 "latency_ms": {"p50": 100.23, "p95": 100.23, "p99": 100.23},
             }
-            for name, requests, server, rate in [
-                ("chat_message", 3, 1, 0.3333),
-                ("(unmatched)", 1, 0, 1.0),
-                ("documents", 1, 0, 1.0),
+            for name, requests, server, rate, status, users in [
+                ("chat_message", 3, 1, 0.3333, "500", 1),
+                ("(unmatched)", 1, 0, 1.0, "404", 0),
+                ("documents", 1, 0, 1.0, "413", 1),
             ]
         ],
         "help": [],
