@@ -15,10 +15,10 @@ from email import message_from_bytes, policy
 from pathlib import Path
 
 import pytest
-from aiosmtpd.controller import Controller
 
 from guardian.state import Outgoing
 from guardian.statestore import SqliteStateStore
+from tests.mail_servers import serving
 
 CHILD = Path(__file__).with_name("daemon_child.py")
 LEASE = 1.0
@@ -47,13 +47,8 @@ class Inbox:
 
 @pytest.fixture
 def inbox():
-    handler = Inbox()
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        handler.port = free.getsockname()[1]
-    controller = Controller(handler, hostname="127.0.0.1", port=handler.port)
-    controller.start()
-    yield handler
-    controller.stop()
+    with serving(Inbox()) as handler:
+        yield handler
 
 
 @pytest.fixture

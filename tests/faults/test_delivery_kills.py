@@ -11,24 +11,15 @@ from email import message_from_bytes
 from pathlib import Path
 from queue import Queue
 
-from aiosmtpd.controller import Controller
-
 from guardian.mail.message import build_message
 from guardian.state import Outgoing
 from guardian.statestore import SqliteStateStore
+from tests.mail_servers import AnyPort
 
 KILLS = 200
 NOW = datetime(2026, 3, 16, tzinfo=UTC)
 STAGES = ("EHLO", "MAIL", "RCPT", "DATA", "accepted")
 """Where the server kills its client: before it answers the command, or once the mail is kept and before the OK."""
-
-
-class AnyPort(Controller):
-    """A controller on a port of the system's choice."""
-
-    def _trigger_server(self):
-        self.port = self.server.sockets[0].getsockname()[1]
-        super()._trigger_server()
 
 
 class Server:
@@ -83,7 +74,7 @@ async def test_two_hundred_kills_lose_no_mail_and_double_at_most_one_each(tmp_pa
     await state.enqueue(mails, now=NOW)
     await state.close()
     chance, server = random.Random(4), Server()
-    controller = AnyPort(server, hostname="127.0.0.1", port=0)
+    controller = AnyPort(server)
     controller.start()
     child = subprocess.Popen(
         [sys.executable, Path(__file__).with_name("delivery_child.py")],

@@ -2,7 +2,6 @@
 
 import asyncio
 import signal
-import socket
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -12,7 +11,6 @@ from pathlib import Path
 
 import httpx2
 import pytest
-from aiosmtpd.controller import Controller
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.routing import Mount, Route
@@ -23,6 +21,7 @@ from guardian.settings_file import SettingsError
 from guardian.statestore import SqliteStateStore
 from guardian.web import app as guardian_app
 from tests.integration.api_client import KEY, SCHEDULER, TOKEN, bearer, make_settings
+from tests.mail_servers import free_port, serving
 
 HOST = """
 import guardian
@@ -53,19 +52,10 @@ class Inbox:
         return "250 OK"
 
 
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        return free.getsockname()[1]
-
-
 @pytest.fixture
 def inbox():
-    handler = Inbox()
-    handler.port = free_port()
-    controller = Controller(handler, hostname="127.0.0.1", port=handler.port)
-    controller.start()
-    yield handler
-    controller.stop()
+    with serving(Inbox()) as handler:
+        yield handler
 
 
 @contextmanager

@@ -4,11 +4,11 @@ import os
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from aiosmtpd.controller import Controller
 
 from guardian.checkup import check_up
 from guardian.repository import StorageError
 from guardian.sqlite import SqliteRepository
+from tests.mail_servers import serving
 from tracker.event import Event
 
 NOW = datetime(2026, 3, 2, 12, 30, tzinfo=UTC)
@@ -25,22 +25,10 @@ class Server:
         return "250 OK"
 
 
-class AnyPort(Controller):
-    """A controller on a port of the system's choice, which its own trial connection must know."""
-
-    def _trigger_server(self):
-        self.port = self.server.sockets[0].getsockname()[1]
-        super()._trigger_server()
-
-
 @pytest.fixture
 def server():
-    handler = Server()
-    controller = AnyPort(handler, hostname="127.0.0.1", port=0)
-    controller.start()
-    handler.port = controller.port
-    yield handler
-    controller.stop()
+    with serving(Server()) as handler:
+        yield handler
 
 
 @pytest.fixture(autouse=True)

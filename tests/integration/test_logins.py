@@ -1,12 +1,10 @@
 """What the admins hear when an account can no longer send, or soon cannot: by the other transport, once."""
 
-import socket
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from email import message_from_bytes, policy
 
 import pytest
-from aiosmtpd.controller import Controller
 
 from guardian.application import open_application
 from guardian.config import MailSettings, Settings, SmtpSettings
@@ -14,6 +12,7 @@ from guardian.logins import login_step
 from guardian.mail.settings import GmailSettings
 from guardian.reporting import deliver_now, send_report_now
 from tests.integration.google_server import Google
+from tests.mail_servers import serving
 
 NOW = datetime(2026, 3, 16, 12, 30, tzinfo=UTC)
 LOST = "Guardian can no longer send through Gmail"
@@ -35,13 +34,8 @@ class Inbox:
 
 @pytest.fixture
 def inbox():
-    handler = Inbox()
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        handler.port = free.getsockname()[1]
-    controller = Controller(handler, hostname="127.0.0.1", port=handler.port)
-    controller.start()
-    yield handler
-    controller.stop()
+    with serving(Inbox()) as handler:
+        yield handler
 
 
 @pytest.fixture

@@ -10,19 +10,15 @@ import tempfile
 import time
 from datetime import UTC, datetime, timedelta
 from email import message_from_bytes, policy
-from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from guardian.config import SmtpSettings
 from guardian.mail.service import EmailService
 from guardian.mail.smtp import SmtpTransport
 from guardian.mail.transport import PermanentError, Unreachable
+from tests.mail_servers import make_certificate
 
 pytestmark = [
     pytest.mark.needs_postfix,
@@ -78,28 +74,6 @@ anvil unix - - n - 1 anvil
 virtual unix - n n - - virtual
 postlog unix-dgram n - n - 1 postlogd
 """
-
-
-def make_certificate(path):
-    """A certificate for 127.0.0.1 that vouches for itself, and its key, in one file."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
-    begin = datetime.now(UTC) - timedelta(days=1)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(begin)
-        .not_valid_after(begin + timedelta(days=30))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    pem, form = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
-    path.write_bytes(key.private_bytes(pem, form, serialization.NoEncryption()) + made.public_bytes(pem))
-    path.chmod(0o600)
 
 
 class Postfix:

@@ -1,13 +1,11 @@
 """Reports that go out by their schedules or on demand, on a real database and through a real mail server."""
 
 import json
-import socket
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from email import message_from_bytes, policy
 
 import pytest
-from aiosmtpd.controller import Controller
 
 from guardian.application import name_schedules, open_application
 from guardian.config import MailSettings, ScheduleSettings, Settings, SmtpSettings
@@ -16,6 +14,7 @@ from guardian.repository import WindowGone
 from guardian.scheduler import LEASE_TTL, Step, deliver_step, purge_step, renew_lead, report_step, run_step
 from guardian.state import LeaseLost
 from guardian.status import application_status
+from tests.mail_servers import serving
 from tracker.event import Event, Failure
 
 NOW = datetime(2026, 3, 2, 12, 30, tzinfo=UTC)
@@ -46,13 +45,8 @@ class Inbox:
 
 @pytest.fixture
 def inbox():
-    handler = Inbox()
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        handler.port = free.getsockname()[1]
-    controller = Controller(handler, hostname="127.0.0.1", port=handler.port)
-    controller.start()
-    yield handler
-    controller.stop()
+    with serving(Inbox()) as handler:
+        yield handler
 
 
 @pytest.fixture

@@ -1,20 +1,14 @@
 """Trying a mail server: what is said of real ones, and that nothing is sent."""
 
 import ssl
-from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address
 
 import pytest
-from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from guardian.config import SmtpSettings
 from guardian.mail.probe import probe_smtp
 from guardian.mail.transport import DeliveryError
+from tests.mail_servers import AnyPort, make_certificate
 
 
 class Server:
@@ -34,37 +28,10 @@ class Server:
         return "250 OK"
 
 
-class AnyPort(Controller):
-    """A controller on a port of the system's choice, which its own trial connection must know."""
-
-    def _trigger_server(self):
-        self.port = self.server.sockets[0].getsockname()[1]
-        super()._trigger_server()
-
-
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory):
-    """A certificate for 127.0.0.1 with its key in one file."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
-    begin = datetime.now(UTC) - timedelta(days=1)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(begin)
-        .not_valid_after(begin + timedelta(days=30))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    path = tmp_path_factory.mktemp("tls") / "server.pem"
-    pem, form = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
-    secret = key.private_bytes(pem, form, serialization.NoEncryption())
-    path.write_bytes(secret + made.public_bytes(pem))
-    return path
+    """A certificate for 127.0.0.1 and its key, in one file."""
+    return make_certificate(tmp_path_factory.mktemp("tls") / "server.pem")
 
 
 @pytest.fixture
@@ -81,8 +48,6 @@ def serve(certificate):
         context.load_cert_chain(certificate)
         controller = AnyPort(
             handler or Server(),
-            hostname="127.0.0.1",
-            port=0,
             ssl_context=context if tls else None,
             tls_context=context if starttls else None,
             authenticator=login if auth else None,
