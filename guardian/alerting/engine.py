@@ -12,7 +12,7 @@ from pydantic import TypeAdapter
 from guardian.alerting.history import Snapshot
 from guardian.alerting.incidents import SECOND, Incident, Memory, Transition, step
 from guardian.alerting.maintenance import Maintenance
-from guardian.alerting.notify import Budget, Held, Notice, plan
+from guardian.alerting.notify import Budget, Held, Notice, phase, plan
 from guardian.alerting.rules import Rule
 from guardian.alerting.verdicts import judge
 
@@ -35,12 +35,13 @@ class Surroundings:
 @dataclass(frozen=True, slots=True)
 class AlertState:
     """All that one minute hands to the next: `minute` is the last one judged (minutes since 1970, None: none was),
-    `spent` the messages of the last hour as (µs, how many)."""
+    `spent` the messages of the last hour as (µs, how many), `last_told` when (µs) which phase of a rule was."""
 
     minute: int | None = None
     memories: Mapping[str, Memory] = field(default_factory=dict)
     held: tuple[Held, ...] = ()
     spent: tuple[tuple[int, int], ...] = ()
+    last_told: Mapping[str, int] = field(default_factory=dict)
 
     def incidents(self) -> list[Incident]:
         """Those that are not over, and those that ended less than an hour ago."""
@@ -99,10 +100,14 @@ def tell(
         if h.transition.incident.rule in rules
     ]
     budget = Budget(around.per_hour, around.reserve, sum(number for _, number in spent))
-    planned = plan(transitions, held, rules, now_us=now_us, zone=around.zone, budget=budget, admins=around.admins)
+    planned = plan(
+        transitions, held, rules,
+        now_us=now_us, zone=around.zone, budget=budget, admins=around.admins, last_told=state.last_told,
+    )  # fmt: skip
     if planned.messages:
         spent = (*spent, (now_us, planned.messages))
-    state = replace(state, held=planned.held, spent=spent)
+    phases = {name: now_us for n in planned.notices for t in n.transitions if (name := phase(t))}
+    state = replace(state, held=planned.held, spent=spent, last_told={**state.last_told, **phases})
     for incident_id, thread in planned.told.items():
         if incident_id in known:
             state = state.changed(replace(known[incident_id], told_us=now_us, thread=thread))

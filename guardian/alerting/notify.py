@@ -11,8 +11,10 @@ from zoneinfo import ZoneInfo
 from guardian.alerting.incidents import SECOND, Transition
 from guardian.alerting.rules import Rule
 
-Reason = Literal["quiet", "budget"]
+Reason = Literal["quiet", "budget", "group"]
 Form = Literal["single", "bundle", "digest", "overflow"]
+PHASES = {"opened": "opening", "reopened": "opening", "resolved": "end"}
+"""The changes that are told together with others of their rule."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +27,7 @@ class Audience:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A transition that waits: for the end of quiet hours, or for room in the budget."""
+    """A transition that waits: for the end of quiet hours, for room in the budget, or for others of its rule."""
 
     transition: Transition
     audience: Audience
@@ -100,23 +102,37 @@ def plan(
     zone: ZoneInfo,
     budget: Budget,
     admins: int = 1,
+    last_told: Mapping[str, int] | None = None,
 ) -> Plan:
     """What to say of this minute's transitions and of what was held back until now.
 
-    `admins` is how many mails an audience without recipients of its own means.
+    `admins` is how many mails an audience without recipients of its own means; `last_told` says when (µs) an opening
+    or an end of a rule was last told, by `phase`.
     """
     waiting = [h for h in held if h.until_us > now_us]
     ready = [h for h in held if h.until_us <= now_us]
     fresh: dict[Audience, list[Transition]] = {}
-    for transition in _worth_telling(transitions, waiting, now_us):
+    worth = _worth_telling(transitions, waiting, now_us)
+    for h in _gathered(ready, {transition.incident.id for transition in worth}, now_us):
+        until = quiet_until(rules[h.transition.incident.rule].quiet_hours, now_us, zone)
+        if until is None:
+            fresh.setdefault(h.audience, []).append(h.transition)
+        else:
+            waiting.append(replace(h, until_us=until, why="quiet"))
+    ready = [h for h in ready if h.why != "group"]
+    for transition in worth:
         rule = rules[transition.incident.rule]
         audience = Audience(rule.channels, rule.recipients)
         until = quiet_until(rule.quiet_hours, now_us, zone)
+        name = phase(transition)
+        together = (last_told or {}).get(name, -now_us) + rule.group_interval * SECOND if name else 0
         if until is not None:
             waiting.append(Held(transition, audience, until, "quiet"))
         elif any(w.transition.incident.id == transition.incident.id for w in waiting):
             why = next(w for w in waiting if w.transition.incident.id == transition.incident.id)
             waiting.append(replace(why, transition=transition))
+        elif together > now_us:
+            waiting.append(Held(transition, audience, together, "group"))
         else:
             fresh.setdefault(audience, []).append(transition)
     notices: list[Notice] = []
@@ -131,6 +147,25 @@ def plan(
         waiting += [Held(t, notice.audience, until, "budget") for t in notice.transitions]
     told = {t.incident.id: t.incident.thread or n.thread for n in notices for t in n.transitions}
     return Plan(tuple(notices), tuple(waiting), told, budget.spent - spent_before)
+
+
+def phase(transition: Transition) -> str | None:
+    """What this transition is told together with: "error_rate opening", "error_rate end"; None for what never waits."""
+    which = PHASES.get(transition.change)
+    return f"{transition.incident.rule} {which}" if which else None
+
+
+def _gathered(ready: Sequence[Held], besides: set[str], now_us: int) -> list[Held]:
+    """What waited for others of its rule, each incident once; without those that are over before anybody heard, that
+    somebody silenced, or that are among `besides`: of them something newer is told."""
+    newest = {h.transition.incident.id: h for h in ready if h.why == "group"}
+    return [
+        h
+        for incident_id, h in newest.items()
+        if incident_id not in besides
+        and not (h.transition.incident.status == "resolved" and h.transition.incident.told_us is None)
+        and not h.transition.incident.silenced(now_us)
+    ]
 
 
 def _worth_telling(transitions: Iterable[Transition], waiting: Sequence[Held], now_us: int) -> list[Transition]:

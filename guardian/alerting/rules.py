@@ -62,7 +62,8 @@ Severity = Literal["info", "warning", "critical"]
 
 class RuleBase(Section):
     """What every rule has. `for` is how long it must hold before anybody hears of it; `resolve_after` how long it
-    must be well again; `repeat` how often an open, unacknowledged incident is said again (0: never)."""
+    must be well again; `repeat` how often an open, unacknowledged incident is said again (0: never). What opens within
+    `group_interval` of the rule's last opening that was told waits for the end of it, and comes in one message."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
@@ -71,6 +72,7 @@ class RuleBase(Section):
     for_: Duration = Field(default=0, alias="for")
     resolve_after: Duration = 300
     repeat: Duration = 4 * 3600
+    group_interval: Duration = Field(default=0, le=86400)
     severity: Severity = "warning"
     min_requests: int = Field(default=20, ge=0)
     min_users: int = Field(default=0, ge=0)
@@ -121,6 +123,7 @@ class UserBurst(RuleBase):
     """One user met `errors` or more errors within `window` (sliding, both ends inclusive)."""
 
     kind: Literal["user_burst"] = "user_burst"
+    group_interval: Duration = Field(default=600, le=86400)
     errors: int = Field(default=5, ge=2)
     window: Duration = Field(default=600, ge=1)
 
@@ -129,6 +132,7 @@ class Latency(RuleBase):
     """A quantile of the durations of a feature's good requests above `threshold_ms`."""
 
     kind: Literal["latency"] = "latency"
+    group_interval: Duration = Field(default=600, le=86400)
     feature: str = "*"
     quantile: float = Field(default=0.95, gt=0, lt=1)
     threshold_ms: float = Field(default=2000, gt=0)
@@ -162,6 +166,7 @@ class NewError(RuleBase):
     """A kind of error at a place of the code never seen before, once `warmup` of history is there to compare with."""
 
     kind: Literal["new_error"] = "new_error"
+    group_interval: Duration = Field(default=600, le=86400)
     window: Duration = Field(default=600, ge=60)
     warmup: Duration = 86400
     min_requests: int = Field(default=1, ge=1)

@@ -53,7 +53,7 @@ COMPANION = {
 RULES = {
     "error_rate": {"window": "5m", "resolve_after": "1m"},
     "feature_down": {"features": ["chat_message"], "window": "1m", "silence": 0, "resolve_after": "1m"},
-    "user_burst": {"errors": 8, "window": "3m", "resolve_after": "1m"},
+    "user_burst": {"errors": 8, "window": "3m", "resolve_after": "1m", "group_interval": "2m"},
 }
 """Nobody waits an hour at a demo: the default rules, with shorter windows."""
 OUTAGE_EVERY, OUTAGE, REPORT_EVERY = 480, 140, 120

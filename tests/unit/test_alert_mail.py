@@ -211,3 +211,14 @@ def test_each_admin_reads_alerts_and_their_threads_in_their_own_language():
     assert last == f"Re: {first}"
     assert "Opened" in text(english[0]) and "Opened" not in text(french[0])
     assert french[1]["References"] == english[1]["References"]
+
+
+def test_an_hour_in_which_one_user_after_the_other_meets_errors_makes_a_handful_of_mails():
+    met = [e for minute in range(60) for n in range(4) for e in events((minute, 6, 500), user=f"u{minute}-{n}@x.org")]
+    found = mails(sorted(met), 60, parse_rule("user_burst", {}), DOWN)
+    subjects = [str(mail["Subject"]) for mail in found]
+    assert subjects[0] == "● 5 alerts: chat is down, … – Guardian"
+    minutes = [mail["Date"].datetime.minute for mail in found]
+    openings = [m for m, subject in zip(minutes, subjects, strict=True) if not subject.startswith("Re: ")]
+    ends = [m for m, subject in zip(minutes, subjects, strict=True) if subject.startswith("Re: ")]
+    assert (openings, ends) == ([1, 11, 21, 31, 41, 51], [16, 26, 36, 46, 56])

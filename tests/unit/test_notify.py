@@ -1,5 +1,6 @@
 """Who hears of what, and when: bundling, quiet hours, silence, the budget."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
@@ -13,6 +14,8 @@ ZURICH = ZoneInfo("Europe/Zurich")
 RULES = {
     "error_rate": parse_rule("error_rate", {}),
     "feature_down": parse_rule("feature_down", {"recipients": ["oncall@example.com"]}),
+    "user_burst": parse_rule("user_burst", {}),
+    "night": parse_rule("night", {"kind": "user_burst", "quiet_hours": "22:00-07:00"}),
     "quiet": parse_rule("quiet", {"kind": "error_rate", "quiet_hours": "22:00-07:00"}),
 }
 
@@ -27,8 +30,9 @@ def transition(change="opened", *, name="a", rule="error_rate", now="03-16T12:00
     return Transition(incident, change, at(now))
 
 
-def planned(transitions, held=(), now="03-16T12:00", budget=None, admins=1):
-    return plan(transitions, held, RULES, now_us=at(now), zone=ZURICH, budget=budget or Budget(), admins=admins)
+def planned(transitions, held=(), now="03-16T12:00", budget=None, admins=1, **more):
+    budget = budget or Budget()
+    return plan(transitions, held, RULES, now_us=at(now), zone=ZURICH, budget=budget, admins=admins, **more)
 
 
 def spoken(result) -> list[tuple[str, list[str]]]:
@@ -129,3 +133,69 @@ def test_nothing_is_lost_between_notices_and_what_waits():
     assert told | held == {t.incident.id for t in many}
     assert not told & held
     assert datetime.fromtimestamp(min(h.until_us for h in result.held) / SECOND, UTC).minute == 0
+
+
+def burst(change="opened", **more):
+    return transition(change, rule=more.pop("rule", "user_burst"), **more)
+
+
+def test_what_opens_soon_after_the_last_opening_of_its_rule_waits_for_others():
+    first = planned([burst(name="a")], last_told={})
+    assert spoken(first) == [("single", ["a opened"])]
+    told = {"user_burst opening": at("03-16T12:00")}
+    second = planned([burst(name="b")], now="03-16T12:03", last_told=told)
+    third = planned([burst(name="c")], held=second.held, now="03-16T12:08", last_told=told)
+    assert (second.notices, third.notices, [h.why for h in third.held]) == ((), (), ["group", "group"])
+    assert planned([], held=third.held, now="03-16T12:09", last_told=told).notices == ()
+    both = planned([], held=third.held, now="03-16T12:10", last_told=told)
+    assert spoken(both) == [("bundle", ["b opened", "c opened"])]
+    assert (both.notices[0].first, both.held, both.told) == (True, (), {"b": "b", "c": "b"})
+
+
+def test_other_rules_and_rules_without_an_interval_do_not_wait():
+    told = {"user_burst opening": at("03-16T12:00"), "error_rate opening": at("03-16T12:00")}
+    assert spoken(planned([transition()], now="03-16T12:01", last_told=told)) == [("single", ["a opened"])]
+    assert spoken(planned([burst()], now="03-16T12:01", last_told={"error_rate opening": at("03-16T12:00")})) != []
+
+
+def test_what_is_over_or_silenced_before_anybody_heard_is_not_told():
+    told = {"user_burst opening": at("03-16T12:00")}
+    waiting = planned([burst(name="a"), burst(name="b")], now="03-16T12:03", last_told=told)
+    later = planned([burst("resolved", name="a")], held=waiting.held, now="03-16T12:05", last_told=told)
+    assert later.notices == ()
+    assert spoken(planned([], held=later.held, now="03-16T12:10", last_told=told)) == [("single", ["b opened"])]
+    silenced = burst(name="a", silenced_until_us=at("03-16T13:00"))
+    held = planned([burst(name="a")], now="03-16T12:03", last_told=told).held
+    held = tuple(replace(h, transition=silenced) for h in held)
+    assert planned([], held=held, now="03-16T12:10", last_told=told).notices == ()
+
+
+def test_the_newest_of_what_waited_is_told_once():
+    told = {"user_burst opening": at("03-16T12:00")}
+    waiting = planned([burst(name="a")], now="03-16T12:03", last_told=told)
+    result = planned([burst("flapping", name="a")], held=waiting.held, now="03-16T12:10", last_told=told)
+    assert spoken(result) == [("single", ["a flapping"])]
+
+
+def test_what_waited_into_the_quiet_hours_waits_for_the_morning():
+    told = {"night opening": at("03-16T21:55")}
+    waiting = planned([burst(name="a", rule="night")], now="03-16T21:58", last_told=told)
+    night = planned([], held=waiting.held, now="03-16T22:05", last_told=told)
+    assert (night.notices, [h.why for h in night.held]) == ((), ["quiet"])
+    assert spoken(planned([], held=night.held, now="03-17T07:00", last_told=told)) == [("digest", ["a opened"])]
+
+
+def test_ends_of_a_rule_are_told_together_too_each_in_its_thread():
+    told = {"user_burst end": at("03-16T12:00")}
+    ends = [burst("resolved", name=name, thread=thread, told_us=1) for name, thread in ("aT", "bT", "cU")]
+    waiting = planned(ends, now="03-16T12:03", last_told=told)
+    assert (waiting.notices, len(waiting.held)) == ((), 3)
+    result = planned([], held=waiting.held, now="03-16T12:10", last_told=told)
+    assert [(n.thread, n.first, len(n.transitions)) for n in result.notices] == [("T", False, 2), ("U", False, 1)]
+    assert spoken(planned(ends[:1], now="03-16T12:10", last_told=told)) == [("single", ["a resolved"])]
+
+
+def test_an_opening_does_not_wait_for_an_end_nor_an_end_for_an_opening():
+    for told, change in (("end", "opened"), ("opening", "resolved")):
+        last = {f"user_burst {told}": at("03-16T12:00")}
+        assert planned([burst(change, told_us=1)], now="03-16T12:01", last_told=last).notices != ()
