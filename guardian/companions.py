@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from guardian.language import marked
 from guardian.mail.message import one_line
 
 MAX_BYTES = 1_000_000
@@ -82,7 +83,7 @@ def load_companions(reports_dir: Path) -> dict[str, Companion | Malformed]:
 def _load(path: Path) -> Companion | Malformed:
     try:
         if not path.is_file():  # Opening a pipe would wait for whoever writes into it.
-            return Malformed(path.name, "it is not a file" if path.exists() else "it leads nowhere")
+            return Malformed(path.name, marked("it is not a file") if path.exists() else marked("it leads nowhere"))
         with path.open("rb") as file:
             content = file.read(MAX_BYTES + 1)
         if len(content) > MAX_BYTES:
@@ -92,17 +93,17 @@ def _load(path: Path) -> Companion | Malformed:
         return Malformed(path.name, f"it cannot be read ({error.strerror})")
     except (ValueError, RecursionError) as error:
         line = f" (line {error.lineno})" if isinstance(error, json.JSONDecodeError) else ""
-        return Malformed(path.name, f"it is not JSON{line}")
+        return Malformed(path.name, f"it is not JSON{line}" if line else marked("it is not JSON"))
 
 
 def read_companion(name: str, data: Any) -> Companion | Malformed:
     """A companion from parsed JSON. Unknown keys are passed over; a value of an odd type is shown as text."""
     if not isinstance(data, Mapping):
-        return Malformed(name, "it is not a JSON object")
+        return Malformed(name, marked("it is not a JSON object"))
     try:
         return _read(name, data)
     except RecursionError:
-        return Malformed(name, "it is nested too deeply")
+        return Malformed(name, marked("it is nested too deeply"))
 
 
 def _read(name: str, data: Mapping[str, Any]) -> Companion | Malformed:

@@ -80,7 +80,7 @@ def _summarised(each: Companion | Malformed, lang: Language) -> dict[str, str]:
     """One companion as the executive summary shows it; `counts` is what it adds to the status of the whole."""
     if isinstance(each, Malformed):
         name = short(each.name)
-        sentence = lang("%(name)s could not be shown: %(why)s.", name=name, why=each.reason)
+        sentence = lang("%(name)s could not be shown: %(why)s.", name=name, why=lang(each.reason))
         return {
             "title": name,
             "status": lang("unreadable"),
