@@ -53,9 +53,9 @@ def read_link(key: str, token: str, now: datetime) -> Link:
         incident, action, by, expires, nonce = _serializer(key).loads(token)
         link = Link(str(incident), parse_action(action), str(by), int(expires), str(nonce))
     except (BadData, ValueError, TypeError):
-        raise BadLink("This link is not one of ours, or was cut short: open it again from the mail.") from None
+        raise BadLink(marked("This link is not one of ours, or was cut short: open it again from the mail.")) from None
     if link.expires < now.timestamp():
-        raise BadLink("This link is more than a week old: use the one of a newer mail, or 'guardian alerts'.")
+        raise BadLink(marked("This link is more than a week old: use the one of a newer mail, or 'guardian alerts'."))
     return link
 
 
@@ -73,7 +73,7 @@ def read_unsubscribe_link(key: str, token: str) -> tuple[str, str]:
     try:
         schedule, recipient = _unsubscribing(key).loads(token)
     except (BadData, ValueError, TypeError):
-        raise BadLink("This link is not one of ours, or was cut short: open it again from the mail.") from None
+        raise BadLink(marked("This link is not one of ours, or was cut short: open it again from the mail.")) from None
     return str(schedule), str(recipient)
 
 

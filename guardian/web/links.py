@@ -6,7 +6,6 @@ Mail scanners fetch every link, some of them with a browser; so only the POST of
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
 from zoneinfo import ZoneInfo
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -19,22 +18,29 @@ from guardian.alerting.incidents import Incident
 from guardian.alerting.links import WORDS, BadLink, Link, read_link, read_unsubscribe_link
 from guardian.alerting.store import AlertStore
 from guardian.application import Application
+from guardian.language import Language, marked
 from guardian.resources import templates_dir
 from guardian.web.endpoint import HEADERS
 
 _MEANING: dict[Action, str] = {
-    "acknowledge": "No more reminders; you will hear when it is over.",
-    "silence-1h": "Nothing more is sent about it for an hour. If it still fires then, you will hear at once.",
-    "silence-8h": "Nothing more is sent about it for eight hours. If it still fires then, you will hear at once.",
-    "silence-morning": "Nothing more is sent about it until 08:00. If it still fires then, you will hear at once.",
-    "fixed": "From now on only new requests count, so that errors of before the fix do not keep it open.",
-    "resolve": "It is over, whatever the rule says. It opens again when the rule fires on new requests.",
+    "acknowledge": marked("No more reminders; you will hear when it is over."),
+    "silence-1h": marked("Nothing more is sent about it for an hour; what still fires then is told at once."),
+    "silence-8h": marked("Nothing more is sent about it for eight hours; what still fires then is told at once."),
+    "silence-morning": marked("Nothing more is sent about it until 08:00; what still fires then is told at once."),
+    "fixed": marked("From now on only new requests count, so that errors of before the fix do not keep it open."),
+    "resolve": marked("It is over, whatever the rule says. It opens again when the rule fires on new requests."),
 }
+DONE, OVER, NOTHING = marked("Done"), marked("It is over already"), marked("There is nothing to do.")
+USELESS = marked("This link does not work")
 
 
-def page(status: int, **values: Any) -> Response:
-    """The page with a title, a note, and perhaps a button that posts `field`; it is not cached, framed or indexed."""
-    values = {"title": "Guardian", "button": "", "field": "", "note": "", "subject": "", **values}
+def page(
+    status: int, lang: Language, title: str, *, note: str, button: str = "", field: str = "", subject: str = ""
+) -> Response:
+    """The page with a title, a note, and perhaps a button that posts `field`, all three in the reader's language; it is
+    not cached, framed or indexed."""
+    said = {name: lang(text) if text else "" for name, text in (("title", title), ("note", note), ("button", button))}
+    values = {**said, "code": lang.code, "field": field, "subject": subject}
     headers = {**HEADERS, "X-Robots-Tag": "noindex"}
     headers["Content-Security-Policy"] = (
         "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'"
@@ -56,7 +62,7 @@ def action_routes(app: Application) -> list[Route]:
         link = read_link(await store.link_key(), request.path_params["token"], app.clock())
         incident = await store.incident(link.incident)
         if incident is None:
-            raise BadLink("This incident is no longer known: it is older than the retention.")
+            raise BadLink(marked("This incident is no longer known: it is older than the retention."))
         return link, incident
 
     def described(incident: Incident) -> str:
@@ -66,27 +72,27 @@ def action_routes(app: Application) -> list[Route]:
         try:
             link, incident = await read(request)
         except BadLink as error:
-            return page(410, title="This link does not work", note=str(error))
+            return page(410, app.email.language, USELESS, note=str(error))
+        lang, about = app.email.language_of(link.by), described(incident)
         if incident.status == "resolved":
-            return page(200, title="It is over already", note="There is nothing to do.", subject=described(incident))
-        return page(
-            200, title=WORDS[link.action], note=_MEANING[link.action], button=WORDS[link.action],
-            subject=described(incident),
-        )  # fmt: skip
+            return page(200, lang, OVER, note=NOTHING, subject=about)
+        word = WORDS[link.action]
+        return page(200, lang, word, note=_MEANING[link.action], button=word, subject=about)
 
     async def act(request: Request) -> Response:
         now = app.clock()
         try:
             link, incident = await read(request)
             if not await store.use_link(link.nonce, now):
-                raise BadLink("This link has been used: what it does is done.")
+                raise BadLink(marked("This link has been used: what it does is done."))
         except BadLink as error:
-            return page(410, title="This link does not work", note=str(error))
+            return page(410, app.email.language, USELESS, note=str(error))
         zone = ZoneInfo(app.settings.timezone)
         changed = await store.change(incident.id, edit_for(link.action, by=link.by, now=now, zone=zone))
+        lang = app.email.language_of(link.by)
         if changed is None:
-            return page(200, title="It is over already", note="There is nothing to do.", subject=described(incident))
-        return page(200, title="Done", note=_MEANING[link.action], subject=described(changed))
+            return page(200, lang, OVER, note=NOTHING, subject=described(incident))
+        return page(200, lang, DONE, note=_MEANING[link.action], subject=described(changed))
 
     return [Route("/a/{token}", show, methods=["GET"]), Route("/a/{token}", act, methods=["POST"])]
 
@@ -106,16 +112,19 @@ def unsubscribe_routes(app: Application) -> list[Route]:
         try:
             schedule, recipient = read_unsubscribe_link(await store.link_key(), request.path_params["token"])
         except BadLink as error:
-            return page(410, title="This link does not work", note=str(error))
-        subject = f"Reports {schedule} to {recipient}"
+            return page(410, app.email.language, USELESS, note=str(error))
+        lang = app.email.language_of(recipient)
+        subject = lang("Reports %(schedule)s to %(who)s", schedule=schedule, who=recipient)
         if form is None:
-            return page(200, title="Unsubscribe", button="Unsubscribe", field=ONE_CLICK, subject=subject)
+            word = marked("Unsubscribe")
+            return page(200, lang, word, note="", button=word, field=ONE_CLICK, subject=subject)
         wanted = form.startswith(b"wanted=")
         await app.state.unsubscribe(schedule, recipient, wanted=wanted, now=app.clock())
         if wanted:
-            return page(200, title="Subscribed again", note="The next report comes as before.", subject=subject)
-        note = "No more of these reports are sent to you. Alerts still are."
-        return page(200, title="Done", note=note, subject=subject, button="Subscribe again", field="wanted")
+            note = marked("The next report comes as before.")
+            return page(200, lang, marked("Subscribed again"), note=note, subject=subject)
+        note = marked("No more of these reports are sent to you. Alerts still are.")
+        return page(200, lang, DONE, note=note, button=marked("Subscribe again"), field="wanted", subject=subject)
 
     async def show(request: Request) -> Response:
         return await answer(request, None)

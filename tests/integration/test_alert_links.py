@@ -112,3 +112,15 @@ async def test_an_incident_is_listed_and_acted_on_through_the_api(app):
         )
         assert (await admin.post("/api/guardian/alerts/none/fixed")).status_code == 404
         assert (await admin.get("/api/guardian/alerts?open=true")).json() == {"alerts": []}
+
+
+async def test_the_page_speaks_the_language_of_whom_the_mail_was_for(tmp_path):
+    async with opened(tmp_path, mail={"languages": {"ann@example.com": "fr"}}) as app:
+        await open_incident(app)
+        async with calling(app) as reader:
+            page = (await reader.get(await link(app))).text
+            assert '<html lang="fr">' in page
+            assert "<h1>Prendre en charge</h1>" in page
+            assert '<button type="submit">Prendre en charge</button>' in page
+            assert "<h1>C&#39;est fait</h1>" in (await reader.post(await link(app))).text
+            assert "<h1>This link does not work</h1>" in (await reader.get("/a/nonsense")).text
