@@ -13,6 +13,9 @@ from guardian.state_schema import ITEM_COLUMNS, micros, put_mails, to_item
 CLOCK_DOUBT = timedelta(days=1)
 """What is noted for later than this from now was noted by a clock that has been set back since, and does not count."""
 
+PATIENCE = 6
+"""After so many tries in vain a mail lets those behind it pass."""
+
 
 class SqliteOutbox(StateDatabase):
     """The part of `StateStore` that keeps mails and messages."""
@@ -24,7 +27,9 @@ class SqliteOutbox(StateDatabase):
     async def claim_due(self, now: datetime, *, holder: str, lease: timedelta, limit: int) -> list[OutboxItem]:
         """See StateStore. The oldest waiting item of a recipient comes first, even while it waits for its next try.
 
-        A mail that was never tried is due whatever its time says, and a wait or lease of days is none: clocks are set.
+        One that has been put off `PATIENCE` times, for more than half an hour, no longer holds up the next: a server
+        may refuse that one mail only. A mail that was never tried is due whatever its time says, and a wait or lease
+        of days is none: clocks are set.
         """
         at, doubt = micros(now), micros(now + CLOCK_DOUBT)
 
@@ -32,7 +37,10 @@ class SqliteOutbox(StateDatabase):
             rows = db.execute(
                 f"""
                 SELECT {ITEM_COLUMNS} FROM guardian_outbox
-                WHERE id IN (SELECT min(id) FROM guardian_outbox WHERE status = 'pending' GROUP BY channel, recipient)
+                WHERE id IN (
+                    SELECT min(id) FROM guardian_outbox WHERE status = 'pending'
+                    GROUP BY channel, recipient, attempts >= {PATIENCE}
+                )
                 AND (attempts = 0 OR next_us <= ? OR next_us > ?)
                 AND (lease_us IS NULL OR lease_us <= ? OR lease_us > ?) ORDER BY id LIMIT ?
                 """,

@@ -109,7 +109,8 @@ class StateStore(Protocol):
         ...
 
     async def claim_due(self, now: datetime, *, holder: str, lease: timedelta, limit: int) -> list[OutboxItem]:
-        """Lease pending items that are due, first in first out per recipient (never two of one recipient at once)."""
+        """Lease pending items that are due, first in first out per recipient: the next one comes when the one before
+        has been delivered, given up, or put off so often that it lets others pass."""
         ...
 
     async def mark_sent(self, item: OutboxItem, *, holder: str, now: datetime, transport: str) -> None:

@@ -166,6 +166,20 @@ async def test_a_mail_keeps_every_byte_and_word(state):
     assert (item.sent_at, item.transport, item.last_error) == (None, None, None)
 
 
+async def test_a_mail_that_is_put_off_again_and_again_lets_those_behind_it_pass(state):
+    await state.enqueue([mail("report"), mail("alert"), mail("another alert")], now=NOW)
+    now = NOW
+    for _ in range(6):
+        [item] = await claim(state, now, limit=9)
+        assert item.message.key == "report"
+        now += 30 * MINUTE
+        await state.mark_failed(item, holder="one", now=now, error="no", retry_at=now, transport="smtp")
+    assert keys(await claim(state, now)) == ["report", "alert"]
+    [_, alert] = await state.outbox(limit=2)
+    await state.mark_sent(alert, holder="one", now=now, transport="smtp")
+    assert keys(await claim(state, now + HOUR)) == ["report", "another alert"]
+
+
 async def test_a_recipient_gets_one_mail_at_a_time_in_the_order_they_were_written(state):
     await state.enqueue([mail("a1"), mail("a2"), mail("b1", "b@example.com"), mail("a3")], now=NOW)
     first = await claim(state)
