@@ -49,10 +49,6 @@ def _errors(count: str, lang: Language) -> str:
     return lang("server errors") if count == "server" else lang("errors")
 
 
-def _of(feature: str | None, lang: Language) -> str:
-    return lang("of %(feature)s", feature=feature) if feature else lang("of all requests")
-
-
 def _title_error_rate(rule: ErrorRate, subject: str, lang: Language) -> str:
     share = lang.percent(rule.threshold)
     if subject:
@@ -72,13 +68,23 @@ def _title_burn_rate(rule: BurnRate, subject: str, lang: Language) -> str:
     return lang("The error budget of %(what)s burns too fast (objective %(share)s)", what=what, share=share)
 
 
+def _title_traffic_drop(rule: TrafficDrop, subject: str, lang: Language) -> str:
+    return lang("Unusually few requests to %(feature)s", feature=subject) if subject else lang("Unusually few requests")
+
+
+def _title_traffic_spike(rule: TrafficSpike, subject: str, lang: Language) -> str:
+    if subject:
+        return lang("Unusually many requests to %(feature)s", feature=subject)
+    return lang("Unusually many requests")
+
+
 _TITLES: Mapping[str, Callable[[Any, str, Language], str]] = {
     "error_rate": _title_error_rate,
     "feature_down": _title_feature_down,
     "user_burst": lambda rule, subject, lang: lang("%(user)s keeps meeting errors", user=subject),
     "latency": lambda rule, subject, lang: lang("%(feature)s is slow", feature=subject),
-    "traffic_drop": lambda rule, subject, lang: lang("Unusually little traffic %(of)s", of=_of(subject, lang)),
-    "traffic_spike": lambda rule, subject, lang: lang("Unusually much traffic %(of)s", of=_of(subject, lang)),
+    "traffic_drop": _title_traffic_drop,
+    "traffic_spike": _title_traffic_spike,
     "new_error": lambda rule, subject, lang: lang("New error: %(error)s", error=subject),
     "tracker_silent": lambda rule, subject, lang: lang("The app has fallen silent"),
     "burn_rate": _title_burn_rate,
@@ -208,14 +214,18 @@ _AT_WORST: Mapping[str, Callable[[Any, Incident, float, Language], str]] = {
 
 
 def _rule_error_rate(rule: ErrorRate, lang: Language) -> str:
-    return lang(
-        "More than %(share)s %(errors)s among at least %(n)s requests %(of)s in %(time)s.",
-        share=lang.percent(rule.threshold),
-        errors=_errors(rule.count, lang),
-        n=lang.number(rule.min_requests),
-        of=_of(rule.feature, lang),
-        time=lang.duration(rule.window),
-    )
+    words = {
+        "share": lang.percent(rule.threshold),
+        "errors": _errors(rule.count, lang),
+        "time": lang.duration(rule.window),
+        "n": lang.number(rule.min_requests),
+    }
+    if rule.feature:
+        return lang(
+            "More than %(share)s %(errors)s in %(time)s, among at least %(n)s requests to %(feature)s.",
+            feature=rule.feature, **words,
+        )  # fmt: skip
+    return lang("More than %(share)s %(errors)s in %(time)s, among at least %(n)s requests.", **words)
 
 
 def _rule_feature_down(rule: FeatureDown, lang: Language) -> str:

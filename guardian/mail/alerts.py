@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from guardian.alerting.actions import Action
-from guardian.alerting.briefing import Briefing, brief
+from guardian.alerting.briefing import CHART_BUCKET_MINUTES, Briefing, brief
 from guardian.alerting.engine import Surroundings
 from guardian.alerting.history import Snapshot
 from guardian.alerting.links import WORDS, make_link
@@ -111,7 +111,8 @@ class AlertWriter:
             text = lang("%(n)s alerts: %(first)s, …", n=len(briefings), first=briefings[0].title)
         else:
             text = briefings[0].title
-        return clean_line(f"{_MARKS[worst]}{text} – Guardian")
+        over = notice.form == "digest" and all(b.ended is not None for b in briefings)
+        return clean_line(f"{'' if over else _MARKS[worst]}{text} – Guardian")
 
     def _mail(
         self, notice: Notice, briefings: Sequence[Briefing], subject: str, recipient: str, now: datetime
@@ -245,19 +246,22 @@ class AlertWriter:
             }
             for bucket in b.chart
         ]
-        line = "".join(
-            _BLOCKS[min(7, bucket.failed * 8 // (failed + 1))] if bucket.failed else "·" for bucket in b.chart
-        )
-        requests = sum(bucket.requests for bucket in b.chart)
-        alt = self.lang(
-            "%(bad)s of %(all)s requests failed in the last 6 hours",
-            bad=self.lang.number(sum(bucket.failed for bucket in b.chart)),
-            all=self.lang.number(requests),
-        )
-        start, end = b.chart[0].start, b.chart[-1].start
+        lang, requests = self.lang, sum(bucket.requests for bucket in b.chart)
+        many = lang.number(requests)
+        if failed:
+            name, numbers = lang("Failed"), [bucket.failed for bucket in b.chart]
+            alt = lang(
+                "%(bad)s of %(all)s requests failed in the last 6 hours", bad=lang.number(sum(numbers)), all=many
+            )
+        else:
+            name, numbers = lang("Requests"), [bucket.requests for bucket in b.chart]
+            alt = lang("%(all)s requests in the last 6 hours, none failed", all=many)
+        line = "".join(_BLOCKS[min(7, n * 8 // (max(numbers) + 1))] if n else "·" for n in numbers)
+        start, end = b.chart[0].start, b.chart[-1].start + timedelta(minutes=CHART_BUCKET_MINUTES)
         return {
             # Of one user's errors the app's traffic says nothing.
             "bars": bars if requests and b.rule.kind != "user_burst" else [],
+            "name": name,
             "line": line,
             "alt": alt,
             "start": self.lang.clock(start, self.zone),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -84,8 +85,9 @@ def draw(chart: Chart) -> bytes:
     image = Image.new("RGB", (width, height), _GROUND)
     pen = ImageDraw.Draw(image)
     font = ImageFont.load_default(FONT * _SCALE)
-    left, right, top, bottom = _LEFT * _SCALE, width - _RIGHT * _SCALE, _TOP * _SCALE, height - _BOTTOM * _SCALE
+    right, top, bottom = width - _RIGHT * _SCALE, _TOP * _SCALE, height - _BOTTOM * _SCALE
     ceiling = nice_ceiling(max(chart.users))
+    left = max(_LEFT * _SCALE, math.ceil(pen.textlength(str(ceiling), font=font)) + 12 * _SCALE)
     for share in (0, 0.5, 1):
         value, y = ceiling * share, bottom - round((bottom - top) * share)
         pen.line((left, y, right, y), fill=_LINE, width=_SCALE)

@@ -9,6 +9,7 @@ from typing import Any
 
 import css_inline
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
 
 from guardian.language import Language
 from guardian.resources import templates_dir
@@ -25,13 +26,18 @@ def environment() -> Environment:
         lstrip_blocks=True,
         auto_reload=False,
     )
-    found.filters.update(cut=cut, flow=flow)
+    found.filters.update(cut=cut, flow=flow, breakable=breakable)
     return found
 
 
 def cut(text: str, width: int) -> str:
     """The text in at most so many characters, for a column of plain text."""
     return text if len(text) <= width else text[: width - 1] + "…"
+
+
+def breakable(text: str) -> Markup:
+    """The text as HTML that may break after each of `@ . / _ -`, rather than anywhere, where its column is narrow."""
+    return Markup(re.sub(r"([@./_-])(?=\w)", r"\1<wbr>", str(escape(text))))
 
 
 def flow(text: str, hang: int = 0) -> str:

@@ -11,6 +11,7 @@ from guardian.alerting.columns import MINUTE_US
 from guardian.alerting.engine import AlertState, Surroundings, advance
 from guardian.alerting.history import History
 from guardian.alerting.rules import parse_rule
+from guardian.demo.traffic import USERS
 from guardian.language import Language
 from guardian.mail.alerts import AlertWriter
 from guardian.preview.sample import ADMIN, NOW, SENDER, URL, ZONE, Sample
@@ -31,7 +32,7 @@ class Scene:
 
     rules: dict[str, dict[str, Any]]
     happens: Callable[[int], Requests]
-    minutes: int = 20
+    minutes: int = 30
     start: int = -360
     user: str | None = None
     slow_from: int | None = None
@@ -78,17 +79,22 @@ SCENES: dict[str, tuple[str, int, Scene]] = {
     "alert-tracker-silent": ("The app gives no sign of life.", 0, Scene(
         {"tracker_silent": {}}, lambda m: usual() if m < 2 else [], 20, silent_from=2)),
     "alert-burn-rate": ("The error budget of an objective is used up too fast.", 0, Scene(
-        {"burn_rate": {"objective": "99%"}}, failing("chat_message", 6, 3, 90), 70)),
+        {"burn_rate": {"objective": "99%"}}, failing("chat_message", 6, 3, 90), 70, -3 * 1440)),
     "alert-bundle": ("What opens in the same minute comes in one mail.", 0, Scene(
         {"error_rate": {"window": "10m"}, "feature_down": {"features": ["chat_message"], "window": "6m"}},
         failing("chat_message", 3, 1, 60), 20)),
+    "alert-many-users": ("What one user after the other meets within `group_interval` comes in one mail.", -1, Scene(
+        {"user_burst": {}}, failing("chat_message", 24, 3, 60), 16)),
     "alert-reminder": ("It still fires after `repeat`, and nobody has taken it on.", 1, Scene(
         {"error_rate": {"repeat": "1h"}}, failing("chat_message", 8, 5, 200), 110)),
     "alert-resolved": ("It is over: how long it lasted, and how bad it was.", 1, Scene(
         {"feature_down": {"features": ["chat_message"]}}, failing("chat_message", 3, 5, 40), 60)),
+    "alert-reopened": ("It fires again within an hour of its end: the same thread goes on.", 2, Scene(
+        {"feature_down": {"features": ["chat_message"], "window": "2m"}},
+        lambda m: [("threads", 12, 200), ("chat_message", 3, 500 if 3 <= m < 9 or m >= 25 else 200)])),
     "alert-flapping": ("It comes and goes: said once.", -1, Scene(
         {"feature_down": {"features": ["chat_message"], "window": "1m", "min_requests": 2, "resolve_after": "1m"}},
-        lambda m: [("threads", 12, 200), ("chat_message", 3, 500 if m % 6 < 2 else 200)], 16)),
+        lambda m: [("threads", 12, 200), ("chat_message", 3, 500 if m > 0 and m % 6 < 2 else 200)], 16)),
     "alert-quiet-hours": ("In the morning, what fired in the quiet hours and whether it is over.", 0, Scene(
         {"feature_down": {"features": ["chat_message"], "quiet_hours": "22:00-09:30"},
          "error_rate": {"window": "10m", "quiet_hours": "22:00-09:30"}},
@@ -130,8 +136,7 @@ def _events(scene: Scene) -> list[Event]:
         for feature, number, status in scene.happens(minute):
             for n in range(number):
                 at_us = first + minute * MINUTE_US + (n + 1) * MINUTE_US // (number + 2)
-                # Each request of a minute is of another user, and no user comes often enough to meet a burst of errors.
-                user = scene.user or f"user{(minute * 7 + n) % 97}@example.com"
+                user = scene.user or USERS[(minute * 7 + n) % len(USERS)]  # each request of a minute is of another
                 failure = BOOM if status >= 400 else None
                 slow = scene.slow_from is not None and minute >= scene.slow_from
                 duration = (3_400_000 if slow else 80_000) + n * 7_000

@@ -9,7 +9,11 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from guardian.alerting.incidents import Incident
+from guardian.alerting.rules import parse_rule
 from guardian.demo.traffic import USERS, history
+from guardian.language import LANGUAGES, language
+from guardian.mail.incidents import incident_lines
 from guardian.mail.service import EmailService
 from guardian.preview.sample import ADMIN, NOW, URL, ZONE, Sample
 from guardian.sqlite import SqliteRepository
@@ -20,6 +24,7 @@ from tracker.event import Event, Failure
 
 DAY = timedelta(days=1)
 MIDNIGHT = NOW - timedelta(hours=9)
+DAY_BEFORE = (MIDNIGHT - DAY, MIDNIGHT)
 NEXT = (NOW + DAY, (MIDNIGHT, MIDNIGHT + DAY))
 COMPANIONS = {
     "prod_report.json": {
@@ -34,24 +39,25 @@ COMPANIONS = {
     "docs_report.json": {"status": "OK", "timestamp": "2026-03-17T04:00:00Z", "summary": {"pages": 212}},
     "integrity_report.json": ["not", "an", "object"],
 }
-INCIDENTS = (
-    "chat_message is down: open since Tue 17 Mar, 08:40",
-    "Error rate above 10 %: Mon 16 Mar, 14:05, over after 38 min, taken on by you@example.com",
-)
+RULES = {
+    "feature_down": parse_rule("feature_down", {"features": ["chat_message"]}),
+    "error_rate": parse_rule("error_rate", {}),
+}
 
 
 async def report_samples(email: EmailService) -> list[Sample]:
     """The report mail of a bad day, of a quiet one, of 5,000 users, and of a day without anybody."""
     more: dict[str, Any] = {"next_report": NEXT, "unsubscribe": f"{URL}/u/sample"}
+    told = {code: incident_lines(incidents(), RULES, *DAY_BEFORE, lang=language(code), zone=ZONE) for code in LANGUAGES}
     bad, quiet, crowd, nobody = [await _report(events) for events in (bad_day(), quiet_day(), crowded_day(), [])]
     return [
         Sample(
             "report",
             "By schedule, here daily: a day on which the chat broke, with the reports of other tools beside it.",
-            _mail(email, {"usage_stats": bad, **COMPANIONS}, "report", incidents=INCIDENTS, **more),
+            _mail(email, {"usage_stats": bad, **COMPANIONS}, "report", incidents=told[email.language.code], **more),
         ),
         Sample("report-french", "The same in French, for those whose `language` it is.",
-               _mail(email, {"usage_stats": bad}, "french", code="fr", **more)),
+               _mail(email, {"usage_stats": bad}, "french", code="fr", incidents=told["fr"], **more)),
         Sample("report-quiet", "The same of a good day.", _mail(email, {"usage_stats": quiet}, "quiet", **more)),
         Sample("report-5000-users", "The same with 5,000 users: the busiest in the mail, all in the attached table.",
                _mail(email, {"usage_stats": crowd}, "crowd", **more)),
@@ -65,16 +71,28 @@ def _mail(email: EmailService, reports: Mapping[str, Any], key: str, **more: Any
 
 
 async def _report(events: Sequence[Event]) -> dict[str, Any]:
-    """The real report on the day before `NOW`."""
+    """The real report on the day before, as `daily at 09:00` covers it."""
     with tempfile.TemporaryDirectory() as folder:
         repository = await SqliteRepository.open(Path(folder) / "sample.db")
         try:
             for first in range(0, len(events), 5_000):
                 await repository.write(events[first : first + 5_000])
             usage = UsageGuardian(repository, reports_dir=folder, clock=lambda: NOW, timezone=ZONE.key)
-            return await usage.generate_report(hours=24)
+            return await usage.generate_report(start_time=DAY_BEFORE[0], end_time=DAY_BEFORE[1])
         finally:
             await repository.close()
+
+
+def incidents() -> list[Incident]:
+    """What opened that day: one is over, the other is not."""
+    chat, rate = MIDNIGHT - timedelta(hours=2), MIDNIGHT - timedelta(hours=9, minutes=55)
+    return [
+        Incident("a1", "feature_down", "chat_message", "critical", "open", micros(chat), opened_us=micros(chat)),
+        Incident(
+            "a2", "error_rate", "", "warning", "resolved", micros(rate), opened_us=micros(rate),
+            resolved_us=micros(rate + timedelta(minutes=38)), acknowledged_by=ADMIN,
+        ),
+    ]  # fmt: skip
 
 
 def event(at: datetime, user: str, feature: str, status: int = 200, failure: Failure | None = None) -> Event:
@@ -98,7 +116,7 @@ def bad_day() -> list[Event]:
         at = broken + timedelta(seconds=11 * n)
         events.append(event(at, USERS[n * n % len(USERS)], "chat_message", 500, crash))
     for n in range(14):
-        at = NOW - timedelta(hours=18, minutes=2 * n)
+        at = NOW - timedelta(hours=15, minutes=2 * n)
         events.append(event(at - timedelta(seconds=30), "rosa@example.com", "threads"))
         events.append(event(at, "rosa@example.com", "document_upload", 413, large))
     gone = NOW - timedelta(days=3, hours=15)
@@ -108,8 +126,8 @@ def bad_day() -> list[Event]:
 
 
 def quiet_day() -> list[Event]:
-    """Two days on which nothing failed."""
-    return [each for each in history(NOW, days=2) if each.failure is None]
+    """Some days on which nothing failed."""
+    return [each for each in history(NOW, days=3) if each.failure is None]
 
 
 def crowded_day() -> list[Event]:
@@ -119,7 +137,7 @@ def crowded_day() -> list[Event]:
     for n in range(5_000):
         user = f"firstname.lastname.{n:04}@department.example.com"
         for k in range(8 if n % 9 else 14):
-            at = NOW - timedelta(seconds=(n * 16 + k * 9_000) % (86_000 if n % 9 else 170_000) + 300)
+            at = MIDNIGHT - timedelta(seconds=(n * 16 + k * 9_000) % (86_000 if n % 9 else 170_000) + 300)
             bad = n % 50 == 0 and k > 4
             events.append(event(at, user, f"feature_{(n + k) % 30}", 500 if bad else 200, timeout if bad else None))
     return sorted(events, key=lambda each: each.at_us)

@@ -65,6 +65,22 @@ async def test_so_does_every_mail_that_guardian_sends(browser, every_sample):
         await reads_well(browser, html, links=True)
 
 
+async def test_every_mail_names_its_language_and_says_the_same_with_pictures_blocked(browser, every_sample):
+    context = await browser.new_context(viewport={"width": 700, "height": 900})
+    tab = await context.new_page()
+    for name, html in every_sample.items():
+        await tab.set_content(html)
+        assert await tab.evaluate("document.documentElement.lang") == ("fr" if name == "report-french" else "en")
+        shown = await tab.evaluate("document.body.innerText")
+        # As Gmail and Outlook do until the reader allows pictures: the address is gone, the words stay.
+        await tab.set_content(html.replace('src="data:', 'src="blocked:'))
+        assert await tab.evaluate("document.body.innerText") == shown
+        assert await tab.evaluate("document.documentElement.scrollWidth") <= 700
+        for image in await tab.locator("img").all():
+            assert len(await image.get_attribute("alt")) > 20, name
+    await context.close()
+
+
 async def reads_well(browser, html, *, links):
     """Fails where a page is too wide, too pale or too small, fetches anything, or shows a picture without words."""
     tab = await browser.new_page()

@@ -32,7 +32,9 @@ def test_there_is_one_of_each_kind_of_alert_and_of_all_that_becomes_of_it(sample
     assert names >= {f"alert-{kind.replace('_', '-')}" for kind in KINDS}
     assert names >= {"report", "report-quiet", "report-5000-users", "report-empty"}
     assert names >= {"test", "login-refused", "login-ends", "report-late"}
-    assert names >= {f"alert-{what}" for what in ("reminder", "resolved", "bundle", "flapping")}
+    assert names >= {
+        f"alert-{what}" for what in ("reminder", "resolved", "reopened", "bundle", "many-users", "flapping")
+    }
     assert names >= {"alert-quiet-hours", "alert-overflow"}
     assert len(names) == len(samples)
 
@@ -42,8 +44,8 @@ def test_there_is_one_of_each_kind_of_alert_and_of_all_that_becomes_of_it(sample
     [
         (
             "report",
-            "● 14.1 % of the requests failed – Guardian",
-            "* chat_message fails 9.1× as often as before: 167 of 738 requests",
+            "● 13.9 % of the requests failed – Guardian",
+            "* chat_message fails 11× as often as before: 169 of 763 requests",
         ),
         ("report-quiet", "40 people used the app, and nothing failed – Guardian", "WHO USED IT"),
         ("report-5000-users", "⚠ 0.7 % of the requests failed – Guardian", "and 4,990 more people"),
@@ -51,8 +53,10 @@ def test_there_is_one_of_each_kind_of_alert_and_of_all_that_becomes_of_it(sample
         ("alert-bundle", "● 2 alerts: chat_message is down, … – Guardian", "Error rate above 10 %"),
         ("alert-reminder", "Re: ⚠ Error rate above 10 % – Guardian", "Still firing."),
         ("alert-resolved", "Re: ● chat_message is down – Guardian", "At worst, every request failed."),
+        ("alert-reopened", "Re: ● chat_message is down – Guardian", "Fires again."),
+        ("alert-many-users", "⚠ 16 alerts: alice@example.com keeps meeting errors, … – Guardian", "AND ALSO"),
         ("alert-flapping", "Re: ● chat_message is down – Guardian", "Comes and goes"),
-        ("alert-quiet-hours", "● 2 alerts in the quiet hours – Guardian", "Resolved after"),
+        ("alert-quiet-hours", "2 alerts in the quiet hours – Guardian", "Resolved after"),
         ("alert-overflow", "⚠ 2 more alerts – Guardian", "chat_message"),
     ],
 )

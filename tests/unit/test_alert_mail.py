@@ -84,7 +84,7 @@ The rule     Every request of chat failed in 5 min: at least 5, of at least 2
              more.
 
 Failed       ···································▇
-             04:09 – 09:59 · 6 of 11 requests failed in the last 6 hours
+             04:09 – 10:09 · 6 of 11 requests failed in the last 6 hours
 
 --
 You get this because you are named in Guardian's configuration.
@@ -100,6 +100,14 @@ def test_the_end_comes_in_the_same_thread_with_the_duration_and_without_buttons(
     assert "Resolved after 1 min" in text(resolved)
     assert "guardian.example.com/a/" in text(opened)
     assert "guardian.example.com/a/" not in text(resolved) + html(resolved)
+
+
+def test_where_nothing_failed_the_chart_shows_the_requests():
+    slow = parse_rule("latency", {"feature": "chat", "threshold_ms": 5, "min_requests": 5})
+    [mail] = mails(events((0, 15, 200)), 4, slow)
+    assert "Requests     ···································█\n" in text(mail)
+    assert "04:01 – 10:01 · 15 requests in the last 6 hours, none failed\n" in text(mail)
+    assert "15 requests in the last 6 hours, none failed" in html(mail)
 
 
 def test_each_recipient_has_buttons_of_their_own():

@@ -16,7 +16,7 @@ from guardian.language import language
 from guardian.mail.changes import moved
 from guardian.mail.chart import chart_of, draw, nice_ceiling
 from guardian.mail.people import more_people
-from guardian.mail.render import environment
+from guardian.mail.render import breakable, environment
 from guardian.mail.sections import SECTIONS, only_sections
 from guardian.mail.service import EmailService
 from guardian.mail.transport import DeliveryError, PermanentError, UnknownOutcome
@@ -369,6 +369,16 @@ def test_a_chart_has_a_red_bar_where_more_than_a_tenth_failed():
     assert colours == [(255, 255, 255), (58, 102, 214), (207, 53, 43)]
 
 
+@pytest.mark.parametrize("users", [7, 1_000, 2_000_000])
+def test_the_numbers_beside_a_chart_stand_within_the_picture(users):
+    bars = [bar(samples.START + timedelta(hours=n), active_users=users) for n in range(3)]
+    chart = chart_of({"timeline": bars, "period_end": samples.END.isoformat()}, language(), samples.ZONE)
+    picture = Image.open(BytesIO(draw(chart))).convert("L")
+    edge, label = picture.crop((0, 0, 2, 240)), picture.crop((2, 0, 60, 60))
+    assert edge.getextrema() == (255, 255)
+    assert label.getextrema()[0] < 150
+
+
 @pytest.mark.parametrize(
     "timeline", [[], [{"start": samples.START.isoformat(), "errors": 0, "requests": 0, "active_users": 0}] * 9]
 )
@@ -386,6 +396,20 @@ def test_a_chart_of_weeks_is_labelled_with_days_of_the_readers_zone():
 @pytest.mark.parametrize("most, ceiling", [(1, 2), (2, 2), (3, 4), (5, 6), (9, 10), (11, 20), (41, 60), (4_321, 6_000)])
 def test_the_axis_of_a_chart_ends_at_a_round_number(most, ceiling):
     assert nice_ceiling(most) == ceiling
+
+
+@pytest.mark.parametrize(
+    "text, html",
+    [
+        ("ada@mail.example.com", "ada@<wbr>mail.<wbr>example.<wbr>com"),
+        ("chat_message", "chat_<wbr>message"),
+        ("<b>&'.x", "&lt;b&gt;&amp;&#39;.<wbr>x"),
+        ("end.", "end."),
+        ("", ""),
+    ],
+)
+def test_a_name_may_break_after_its_parts_and_stays_escaped(text, html):
+    assert str(breakable(text)) == html
 
 
 def test_companions_that_would_make_it_too_large_are_cut_and_the_rest_is_counted():
