@@ -1,9 +1,13 @@
-"""What all tests share: how a missing server is reported."""
+"""What all tests share: how a missing server is reported, and one of each mail that Guardian can send."""
 
+import asyncio
 import os
 import shutil
+from functools import cache
 
 import pytest
+
+from guardian.preview.folder import all_samples
 
 NEEDS = {
     "needs_chromium": "chromium",
@@ -11,6 +15,12 @@ NEEDS = {
     "needs_postfix": "postfix",
     "needs_systemd": "systemd-analyze",
 }
+
+
+@pytest.fixture(scope="session")
+def samples_in():
+    """The sample mails in the language of a code, made once: `samples_in("fr")`."""
+    return cache(lambda code: asyncio.run(all_samples(code)))
 
 
 def pytest_collection_modifyitems(items):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -40,10 +41,23 @@ class BadLink(ValueError):
     """The link cannot be used; the message is one sentence for the person who followed it."""
 
 
-def make_link(public_url: str, key: str, incident: str, action: Action, by: str, now: datetime) -> str:
-    """The address of an action, for one mail; works once, until `LIFETIME` from now."""
+def fresh_nonce() -> str:
+    """A number for one link, never given before."""
+    return secrets.token_urlsafe(9)
+
+
+def make_link(
+    public_url: str,
+    key: str,
+    incident: str,
+    action: Action,
+    by: str,
+    now: datetime,
+    nonce: Callable[[], str] = fresh_nonce,
+) -> str:
+    """The address of an action, for one mail; works once, until `LIFETIME` from now. `nonce` tells links apart."""
     expires = int((now + LIFETIME).timestamp())
-    token = _serializer(key).dumps([incident, action, by, expires, secrets.token_urlsafe(9)])
+    token = _serializer(key).dumps([incident, action, by, expires, nonce()])
     return f"{public_url.rstrip('/')}/a/{token}"
 
 

@@ -13,7 +13,7 @@ from guardian.alerting.actions import Action
 from guardian.alerting.briefing import CHART_BUCKET_MINUTES, Briefing, brief
 from guardian.alerting.engine import Surroundings
 from guardian.alerting.history import Snapshot
-from guardian.alerting.links import WORDS, make_link
+from guardian.alerting.links import WORDS, fresh_nonce, make_link
 from guardian.alerting.notify import Notice
 from guardian.language import Language
 from guardian.mail.message import Thread, build_message, check_address, clean_line, message_id
@@ -46,6 +46,7 @@ class AlertWriter:
     """Writes alert mails. `link_key` signs the links of the buttons; None leaves the buttons out.
 
     `lang` is the language of channels, and of recipients for whom `language_of` (None: of nobody) gives no other.
+    `nonce` gives the number that tells a link apart from all others.
     """
 
     around: Surroundings
@@ -57,6 +58,7 @@ class AlertWriter:
     link_key: str | None
     support_email: str | None = None
     language_of: Callable[[str], Language] | None = None
+    nonce: Callable[[], str] = fresh_nonce
 
     def compose(self, notice: Notice, snapshot: Snapshot, now: datetime) -> Composed:
         """The messages of one notice; one that cannot be written is logged and left out."""
@@ -276,7 +278,7 @@ class AlertWriter:
         return [
             {
                 "label": self.lang(WORDS[action]),
-                "url": make_link(self.public_url, self.link_key, incident, action, recipient, now),
+                "url": make_link(self.public_url, self.link_key, incident, action, recipient, now, self.nonce),
             }
             for action in BUTTONS
         ]

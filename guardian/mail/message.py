@@ -62,7 +62,7 @@ def build_message(
 ) -> bytes:
     """The RFC 5322 message, lines ended by CRLF, with a text part and an HTML part (multipart/alternative).
 
-    Its Message-ID follows from `key`, so that the same mail made again is the same mail; X-Guardian-Id repeats it,
+    Its Message-ID follows from `key`, so that the same mail made again is the same bytes; X-Guardian-Id repeats it,
     since some services replace Message-IDs. It says that it was made by a machine (Auto-Submitted, RFC 3834), so that
     nobody's holiday notice answers. Raises ValueError with one sentence for an address that is none, or where the
     finished bytes do not read back as what was meant.
@@ -98,6 +98,9 @@ def build_message(
     for each in attachments:
         main, _, sub = each.kind.partition("/")
         message.add_attachment(each.content, maintype=main, subtype=sub, filename=each.name)
+    for n, part in enumerate(part for part in message.walk() if part.is_multipart()):
+        # "=_" occurs in no quoted-printable text (RFC 2045, 6.7), and the same mail made again is the same bytes.
+        part.set_boundary(f"=_{own}.{n}")
     lines = [f"{header}: {_wire(header, value)}\r\n" for header, value in meant.items() if header not in _STRUCTURED]
     return _verified("".join(lines).encode("ascii") + message.as_bytes(), meant)
 

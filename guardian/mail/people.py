@@ -35,7 +35,7 @@ def who_needs_help(report: Mapping[str, Any], lang: Language, zone: ZoneInfo) ->
                 "%(bad)s of %(all)s requests failed",
                 bad=lang.number(user["errors_count"]), all=lang.number(user["requests_count"]),
             ),
-            "errors": _grouped(user["errors"], say),
+            "errors": _grouped(user["errors"], say, whole=len(user["errors"]) == user["errors_count"]),
             "steps": _steps(steps.get(user["email"], ()), lang),
         }
         for user in needy[:TOP_HELP]
@@ -49,8 +49,11 @@ def _moments(report: Mapping[str, Any], lang: Language, zone: ZoneInfo) -> Calla
     return lambda iso: say(_time(iso), zone)
 
 
-def _grouped(errors: Sequence[Mapping[str, Any]], say: Callable[[str], str]) -> list[dict[str, Any]]:
-    """The newest kinds of error of a user, each told once with its count and the last time, the newest last."""
+def _grouped(errors: Sequence[Mapping[str, Any]], say: Callable[[str], str], *, whole: bool) -> list[dict[str, Any]]:
+    """The newest kinds of error of a user, each told once with its count and the last time, the newest last.
+
+    A report lists only the newest errors of a user; where that is not the `whole`, there were at least so many.
+    """
     kinds: dict[tuple[Any, ...], int] = {}
     last: dict[tuple[Any, ...], str] = {}
     for error in errors:
@@ -59,14 +62,20 @@ def _grouped(errors: Sequence[Mapping[str, Any]], say: Callable[[str], str]) -> 
         last[key] = error["timestamp"]
     newest = sorted(kinds, key=lambda key: last[key])[-HELP_ERRORS:]
     return [
-        {"time": say(last[key]), "endpoint": short(key[0]), "code": key[1], "text": _said(key[2], kinds[key])}
+        {
+            "time": say(last[key]),
+            "endpoint": short(key[0]),
+            "code": key[1],
+            "text": _said(key[2], kinds[key], whole=whole),
+        }
         for key in newest
     ]
 
 
-def _said(text: str, times: int = 1) -> str:
+def _said(text: str, times: int = 1, *, whole: bool = True) -> str:
     """An error in words; that an exception is an Internal Server Error goes without saying."""
-    return short(text.removesuffix(": Internal Server Error")) + (f" ({times}×)" if times > 1 else "")
+    often = f" ({'' if whole else '≥ '}{times}×)" if times > 1 else ""
+    return short(text.removesuffix(": Internal Server Error")) + often
 
 
 def _steps(steps: Sequence[Mapping[str, Any]], lang: Language) -> str:

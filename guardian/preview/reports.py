@@ -25,7 +25,9 @@ from tracker.event import Event, Failure
 DAY = timedelta(days=1)
 MIDNIGHT = NOW - timedelta(hours=9)
 DAY_BEFORE = (MIDNIGHT - DAY, MIDNIGHT)
+WEEK = (MIDNIGHT - 7 * DAY, MIDNIGHT)
 NEXT = (NOW + DAY, (MIDNIGHT, MIDNIGHT + DAY))
+NEXT_WEEK = (NOW + 7 * DAY, (MIDNIGHT, MIDNIGHT + 7 * DAY))
 COMPANIONS = {
     "prod_report.json": {
         "status": "DEGRADED",
@@ -46,10 +48,12 @@ RULES = {
 
 
 async def report_samples(email: EmailService) -> list[Sample]:
-    """The report mail of a bad day, of a quiet one, of 5,000 users, and of a day without anybody."""
+    """The report mail of a bad day, of its week, of a quiet one, of 5,000 users, and of a day without anybody."""
     more: dict[str, Any] = {"next_report": NEXT, "unsubscribe": f"{URL}/u/sample"}
     told = {code: incident_lines(incidents(), RULES, *DAY_BEFORE, lang=language(code), zone=ZONE) for code in LANGUAGES}
     bad, quiet, crowd, nobody = [await _report(events) for events in (bad_day(), quiet_day(), crowded_day(), [])]
+    week = await _report(bad_day(days=16), *WEEK)
+    noise = incident_lines(noisy_week(), RULES, *WEEK, lang=email.language, zone=ZONE)
     return [
         Sample(
             "report",
@@ -58,6 +62,8 @@ async def report_samples(email: EmailService) -> list[Sample]:
         ),
         Sample("report-french", "The same in French, for those whose `language` it is.",
                _mail(email, {"usage_stats": bad}, "french", code="fr", incidents=told["fr"], **more)),
+        Sample("report-weekly", "Weekly: the same of seven days, and which rule is the noisiest.",
+               _mail(email, {"usage_stats": week}, "week", incidents=noise, **more | {"next_report": NEXT_WEEK})),
         Sample("report-quiet", "The same of a good day.", _mail(email, {"usage_stats": quiet}, "quiet", **more)),
         Sample("report-5000-users", "The same with 5,000 users: the busiest in the mail, all in the attached table.",
                _mail(email, {"usage_stats": crowd}, "crowd", **more)),
@@ -70,15 +76,17 @@ def _mail(email: EmailService, reports: Mapping[str, Any], key: str, **more: Any
     return email.compose_guardian_report(ADMIN, reports, key=f"sample/{key}", **more)
 
 
-async def _report(events: Sequence[Event]) -> dict[str, Any]:
-    """The real report on the day before, as `daily at 09:00` covers it."""
+async def _report(
+    events: Sequence[Event], start: datetime = DAY_BEFORE[0], end: datetime = DAY_BEFORE[1]
+) -> dict[str, Any]:
+    """The real report on [start, end), without them on the day before, as `daily at 09:00` covers it."""
     with tempfile.TemporaryDirectory() as folder:
         repository = await SqliteRepository.open(Path(folder) / "sample.db")
         try:
             for first in range(0, len(events), 5_000):
                 await repository.write(events[first : first + 5_000])
             usage = UsageGuardian(repository, reports_dir=folder, clock=lambda: NOW, timezone=ZONE.key)
-            return await usage.generate_report(start_time=DAY_BEFORE[0], end_time=DAY_BEFORE[1])
+            return await usage.generate_report(start_time=start, end_time=end)
         finally:
             await repository.close()
 
@@ -95,6 +103,17 @@ def incidents() -> list[Incident]:
     ]  # fmt: skip
 
 
+def noisy_week() -> list[Incident]:
+    """Those, and short ones of the same rule every noon, on which nobody acted."""
+    noons = [micros(MIDNIGHT - n * DAY - timedelta(hours=12)) for n in range(1, 6)]
+    short = [
+        Incident(f"b{at}", "error_rate", "", "warning", "resolved", at, opened_us=at, resolved_us=at + 9 * 60_000_000,
+                 peak=0.11)
+        for at in noons
+    ]  # fmt: skip
+    return [*short, *incidents()]
+
+
 def event(at: datetime, user: str, feature: str, status: int = 200, failure: Failure | None = None) -> Event:
     """One request."""
     duration_us = 40_000 + hash_of(user, feature) % 90_000
@@ -106,9 +125,9 @@ def hash_of(*words: str) -> int:
     return random.Random("/".join(words)).randrange(1_000_000)
 
 
-def bad_day() -> list[Event]:
-    """Eight usual days; at the end of the last the chat breaks, one user keeps failing, and one stopped days ago."""
-    events = [each for each in history(NOW, days=8) if each.user != "olga@example.com"]
+def bad_day(days: int = 8) -> list[Event]:
+    """So many usual days; at the end of the last the chat breaks, one user keeps failing, and one stopped days ago."""
+    events = [each for each in history(NOW, days=days) if each.user != "olga@example.com"]
     crash = Failure("KeyError", "Internal Server Error", "app.py:118 answer")
     large = Failure("HTTP 413", "File too large")
     broken = NOW - timedelta(hours=20)

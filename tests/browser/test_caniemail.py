@@ -1,6 +1,5 @@
 """What Gmail, Outlook and Apple Mail don't understand of the mails, by the data of caniemail.com: only what may go."""
 
-import asyncio
 import json
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
@@ -8,8 +7,6 @@ from email import message_from_bytes, policy
 from pathlib import Path
 
 import pytest
-
-from guardian.preview.folder import all_samples
 
 pytestmark = pytest.mark.needs_node
 NODE = Path(__file__).parents[1] / "node"
@@ -40,10 +37,10 @@ def unsupported(message):
 
 
 @pytest.fixture(scope="module")
-def found():
+def found(samples_in):
     if not (NODE / "node_modules").exists():
         pytest.skip("tests/node is not installed: run 'make tools'")
-    samples = asyncio.run(all_samples())
+    samples = samples_in("en")
     messages = [message_from_bytes(sample.mail.body, policy=policy.default) for sample in samples]
     with ThreadPoolExecutor(2) as pool:
         return dict(zip((sample.name for sample in samples), pool.map(unsupported, messages), strict=True))

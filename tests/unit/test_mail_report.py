@@ -334,6 +334,15 @@ def test_a_table_is_written_whatever_somebody_is_called():
     assert list(csv.reader(StringIO(table, newline="")))[1][0] == 'x"\n?,'
 
 
+@pytest.mark.parametrize("failures, said", [(20, "(20×)"), (33, "(≥ 20×)")])
+def test_of_a_user_with_more_errors_than_are_listed_the_mail_says_at_least_how_many(failures, said):
+    made = samples.report([samples.event(n, status=500, kind="KeyError") for n in range(failures)])
+    _, text, html = parts({"usage_stats": made})
+    assert f"ada@example.com · {failures} of {failures} requests failed" in text
+    assert f"500 KeyError: Bad Request {said}  /api/chat_message" in text
+    assert said in html
+
+
 def test_the_chart_goes_along_as_a_picture_with_words_for_who_sees_none():
     message = email.message_from_bytes(compose({"usage_stats": samples.ordinary()}).body, policy=policy.default)
     [image] = [part for part in message.walk() if part.get_content_type() == "image/png"]

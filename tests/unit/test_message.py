@@ -39,6 +39,19 @@ def parsed(data: bytes):
     return email.message_from_bytes(data, policy=policy.default)
 
 
+def test_the_same_mail_made_again_is_the_same_bytes_and_no_text_ends_a_part_early():
+    own = parsed(build())["X-Guardian-Id"]
+    hostile = f"x\n--=_{own}.0\n--=_{own}.0--\n--=_{own}.1\nx\n"
+    more = {"text": hostile, "html": hostile, "inline": [Inline("c@x", b"png")],
+            "attachments": [Attachment("a.csv", "text/csv", hostile.encode())]}  # fmt: skip
+    data = build(**more)
+    assert build(**more) == data
+    kinds = [part.get_content_type() for part in parsed(data).walk()]
+    assert kinds == ["multipart/mixed", "multipart/alternative", "text/plain", "multipart/related", "text/html",
+                     "image/png", "text/csv"]  # fmt: skip
+    assert parsed(data).get_body(("plain",)).get_content().replace("\r\n", "\n") == hostile
+
+
 def test_the_message_as_it_goes_over_the_wire():
     data = build()
     message = parsed(data)
