@@ -169,7 +169,8 @@ async def test_a_report_mail_is_in_the_mailbox_as_it_was_composed(postfix):
     assert [part.get_content_type() for part in got.walk()] == ["multipart/alternative", "text/plain", "text/html"]
     for kind in ("plain", "html"):
         assert got.get_body((kind,)).get_content() == sent.get_body((kind,)).get_content()
-    assert "zoë@example.com" in got.get_body(("html",)).get_content()
+    # An address may be broken after its "@" and its dots on a narrow screen.
+    assert "zoë@<wbr>example.<wbr>com" in got.get_body(("html",)).get_content()
     assert data.split(b"\n\n", 1)[1] == composed.split(b"\n\n", 1)[1]
 
 
