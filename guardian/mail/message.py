@@ -7,6 +7,7 @@ from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from email.charset import SHORTEST, Charset
 from email.header import Header
 from email.headerregistry import Address
 from email.message import EmailMessage
@@ -115,8 +116,15 @@ def _wire(header: str, value: str) -> str:
     reads, and lose a space where a long subject is folded. `Header` is the older way (RFC 2047), and keeps it.
     """
     if header == "Subject" and not (value.isascii() and len(value) <= 66):
-        return Header(value, "utf-8", header_name=header).encode(linesep="\r\n")
+        return Header(value, _utf8(), header_name=header).encode(linesep="\r\n")
     return value
+
+
+def _utf8() -> Charset:
+    """UTF-8 in the encoding that is shorter, whatever the process has made of Python's default (Apprise changes it)."""
+    charset = Charset("utf-8")
+    charset.header_encoding = SHORTEST
+    return charset
 
 
 def html_page(message: EmailMessage) -> str | None:

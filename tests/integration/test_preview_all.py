@@ -27,7 +27,9 @@ def parsed(sample):
 
 
 def test_they_are_the_same_in_every_run(samples):
-    assert [sample.mail.body for sample in asyncio.run(all_samples())] == [sample.mail.body for sample in samples]
+    again = {sample.name: sample.mail.body for sample in asyncio.run(all_samples())}
+    # By name: pytest would take hours to show how megabytes differ.
+    assert [sample.name for sample in samples if again[sample.name] != sample.mail.body] == []
 
 
 def test_there_is_one_of_each_kind_of_alert_and_of_all_that_becomes_of_it(samples):

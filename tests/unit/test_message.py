@@ -2,7 +2,7 @@
 
 import email
 from datetime import UTC, datetime
-from email import policy
+from email import charset, policy
 
 import pytest
 from hypothesis import given
@@ -50,6 +50,13 @@ def test_the_same_mail_made_again_is_the_same_bytes_and_no_text_ends_a_part_earl
     assert kinds == ["multipart/mixed", "multipart/alternative", "text/plain", "multipart/related", "text/html",
                      "image/png", "text/csv"]  # fmt: skip
     assert parsed(data).get_body(("plain",)).get_content().replace("\r\n", "\n") == hostile
+
+
+def test_a_library_that_changes_how_python_encodes_changes_no_mail(monkeypatch):
+    subject = "⚠ 16 alerts: alice@example.com keeps meeting errors, … – Guardian"
+    data = build(subject=subject)
+    monkeypatch.setitem(charset.CHARSETS, "utf-8", (charset.QP, charset.QP, "utf-8"))  # as Apprise does on import
+    assert build(subject=subject) == data
 
 
 def test_the_message_as_it_goes_over_the_wire():
