@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence, Set
 from functools import lru_cache
 from itertools import chain
 from operator import index
@@ -20,7 +20,7 @@ ROUTE_CAP = 5_000
 FAILURE_CAP = 20_000
 """At most so many failures are told apart; what comes later is `(other)`."""
 OTHER = "(other)"
-_ROWS = 128
+_ROWS = 500  # a full batch of the recorder goes in with one statement
 _EXTEND = "ON CONFLICT (id) DO UPDATE SET start_us = excluded.start_us, end_us = excluded.end_us"
 _CACHE_CAP = 50_000
 _MAX_US = 2**63 - 1 >> SEQUENCE_BITS
@@ -206,23 +206,37 @@ def _join(spans: Iterable[tuple[int, int, int | None]]) -> list[tuple[int, int, 
 
 def _insert(db: sqlite3.Connection, rows: Sequence[Row]) -> list[int]:
     """Insert the rows, each with an id of its own made of its time and a sequence number; the ids."""
-    ids, last = [], -1
-    for row in rows:
-        last = max(row[0] << SEQUENCE_BITS, last + 1)
-        ids.append(last)
+    ids = _ids(rows)
     db.execute("SAVEPOINT batch")
     try:
         _insert_rows(db, "guardian_event", [(number, *row[1:]) for number, row in zip(ids, rows, strict=True)])
     except sqlite3.IntegrityError:
-        # Another process has had an event in the same microsecond: find free numbers one by one.
+        # Another process has had an event in the same microsecond. Nobody else writes until this batch is committed.
         db.execute("ROLLBACK TO batch")
-        last = -1
-        for place, row in enumerate(rows):
-            last = _free(db, max(row[0] << SEQUENCE_BITS, last + 1))
-            _insert_rows(db, "guardian_event", [(last, *row[1:])])
-            ids[place] = last
+        taken: set[int] = set()
+        while more := _taken(db, ids):
+            taken |= more
+            ids = _ids(rows, taken)
+        _insert_rows(db, "guardian_event", [(number, *row[1:]) for number, row in zip(ids, rows, strict=True)])
     db.execute("RELEASE batch")
     return ids
+
+
+def _ids(rows: Sequence[Row], taken: Set[int] = frozenset()) -> list[int]:
+    """A number for each row, in their order: the first from its time on that neither another row nor `taken` has."""
+    ids, last = [], -1
+    for row in rows:
+        last = max(row[0] << SEQUENCE_BITS, last + 1)
+        while last in taken:
+            last += 1
+        ids.append(last)
+    return ids
+
+
+def _taken(db: sqlite3.Connection, ids: Sequence[int]) -> set[int]:
+    """Those of the ids that events have already."""
+    found = db.execute("SELECT e.id FROM json_each(?) j CROSS JOIN guardian_event e ON e.id = j.value", [str(ids)])
+    return {number for (number,) in found}
 
 
 def _insert_rows(db: sqlite3.Connection, table: str, rows: Sequence[tuple[Any, ...]], conflict: str = "") -> None:
@@ -233,9 +247,8 @@ def _insert_rows(db: sqlite3.Connection, table: str, rows: Sequence[tuple[Any, .
     """
     done = 0
     while done < len(rows):
-        number = min(
-            _ROWS, 1 << (len(rows) - done).bit_length() - 1
-        )  # few lengths, so that SQLite knows the statements
+        left = len(rows) - done
+        number = _ROWS if left >= _ROWS else 1 << left.bit_length() - 1  # few lengths: SQLite keeps the statements
         values = list(chain.from_iterable(rows[done : done + number]))
         db.execute(_insert_statement(table, len(rows[0]), number, conflict), values)
         done += number
@@ -245,15 +258,6 @@ def _insert_rows(db: sqlite3.Connection, table: str, rows: Sequence[tuple[Any, .
 def _insert_statement(table: str, columns: int, rows: int, conflict: str) -> str:
     row = f"({', '.join('?' * columns)})"
     return f"INSERT INTO {table} VALUES {', '.join([row] * rows)} {conflict}"
-
-
-def _free(db: sqlite3.Connection, number: int) -> int:
-    """The first id from `number` on that no event has."""
-    for (taken,) in db.execute("SELECT id FROM guardian_event WHERE id >= ? ORDER BY id", (number,)):
-        if taken != number:
-            break
-        number += 1
-    return number
 
 
 def _mark_late(db: sqlite3.Connection, ids: Sequence[int], sealed_until_us: int) -> None:

@@ -111,6 +111,19 @@ def test_two_processes_never_take_the_same_id(tmp_path):
     assert rows(first.db, "SELECT count(*) FROM guardian_event WHERE id >> 10 = ?".replace("?", str(T + 1))) == [(3,)]
 
 
+def test_meeting_another_process_in_a_microsecond_costs_a_batch_a_few_statements(tmp_path):
+    first, second = (Writer(str(tmp_path / "guardian.db")) for _ in range(2))
+    batch = [event(T + number) for number in range(400)]
+    first.write(batch)
+    statements = []
+    second.db.set_trace_callback(statements.append)
+    assert second.write(batch) == 400
+    assert len(statements) < 30  # each hands the interpreter's lock to and fro with the host's event loop
+    assert rows(first.db, "SELECT min(n), max(n) FROM (SELECT count(*) n FROM guardian_event GROUP BY id >> 10)") == [
+        (2, 2)
+    ]
+
+
 def sessions(db):
     return rows(db, "SELECT user_email, start_us, end_us FROM guardian_session s JOIN "
                     "(SELECT id, email AS user_email FROM guardian_user) u ON u.id = s.user ORDER BY 1, 2")  # fmt: skip
