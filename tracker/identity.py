@@ -55,42 +55,35 @@ class Identity:
     def user(self, scope: Scope) -> str:
         """The verified user in lower case, or `anonymous`; never raises."""
         try:
-            return self._user(scope)
+            if self._identify is not None:
+                given = self._identify(scope)
+                if given is not None:
+                    return self._identified(given)
+            if "user" in scope:
+                name = _authenticated(scope["user"])
+                if name is not None:
+                    return name
+            state = scope.get("state")
+            if state:
+                for key in ("claims", "user"):
+                    name = _claimed(state.get(key))
+                    if name is not None:
+                        return name
+            if self._tokens is not None:
+                for header, value in scope["headers"]:
+                    if header == b"authorization":
+                        known = self._known.get(value)
+                        name = known[0] if known is not None and known[1] > self._clock() else self._verify(value)
+                        if name != ANONYMOUS:
+                            return name
+                        break
+            if self._gateway is not None:
+                values = [value for header, value in scope["headers"] if header == self._gateway]
+                if len(values) == 1:
+                    return _text_name(values[0]) or ANONYMOUS
         except Exception as error:
             # Never with its message or traceback, which may hold what a client sent.
             self._complain(f"{type(error).__name__} was raised")
-            return ANONYMOUS
-
-    def _user(self, scope: Scope) -> str:
-        if self._identify is not None:
-            given = self._identify(scope)
-            if given is not None:
-                return self._identified(given)
-        if "user" in scope:
-            name = _authenticated(scope["user"])
-            if name is not None:
-                return name
-        state = scope.get("state")
-        if state:
-            for key in ("claims", "user"):
-                name = _claimed(state.get(key))
-                if name is not None:
-                    return name
-        if self._tokens is not None:
-            for header, value in scope["headers"]:
-                if header == b"authorization":
-                    known = self._known.get(value)
-                    name = known[0] if known is not None and known[1] > self._clock() else self._verify(value)
-                    if name != ANONYMOUS:
-                        return name
-                    break
-        if self._gateway is not None:
-            values = [value for header, value in scope["headers"] if header == self._gateway]
-            if len(values) == 1:
-                try:
-                    return clean_name(values[0].decode()) or ANONYMOUS
-                except UnicodeDecodeError:
-                    pass
         return ANONYMOUS
 
     def _identified(self, given: Any) -> str:
@@ -133,6 +126,13 @@ def _make_room(cache: dict[bytes, Any]) -> None:
     if len(cache) >= _CACHE_CAP:
         for old in list(cache)[: _CACHE_CAP // 2]:
             cache.pop(old, None)
+
+
+def _text_name(value: bytes) -> str | None:
+    try:
+        return clean_name(value.decode())
+    except UnicodeDecodeError:
+        return None
 
 
 def clean_name(name: Any) -> str | None:
