@@ -129,7 +129,7 @@ def _compose(
 def words(name: str, schedule: Schedule, periods: Sequence[Period], lang: Language) -> tuple[str, str]:
     """What is said of these periods of a schedule: (title, text)."""
     zone = schedule.zone
-    title = lang("The report %(name)s has not gone out", name=name)
+    title = lang("The report “%(name)s” has not gone out", name=name)
     text = lang(
         "It covers %(span)s and was due on %(at)s. 'guardian outbox list' shows mails that wait or cannot be "
         "delivered, the log and 'guardian check' what else is wrong.",

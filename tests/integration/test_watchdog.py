@@ -166,7 +166,7 @@ async def test_a_report_that_cannot_be_made_is_told_of_once_on_the_channel_and_i
         "and has not gone out: the report could not be made (see the log)"
     )
     [message] = said(server)
-    assert message["title"] == "The report hourly has not gone out"
+    assert message["title"] == "The report “hourly” has not gone out"
     assert "It covers Mon 2 Mar, 12:00 – 13:00 and was due on Mon 2 Mar, 13:00." in message["message"]
     assert pings(server) == []
 
@@ -223,7 +223,7 @@ async def test_a_mail_that_is_dead_is_told_to_the_other_admins_and_not_pinged_un
             await watch_step(app, DUE + minute * MINUTE, None)
         warnings = [i.message for i in await app.state.outbox() if i.message.kind == "warning"]
         assert [(m.recipient, m.subject) for m in warnings] == [
-            ("admin@example.com", "The report hourly has not gone out")
+            ("admin@example.com", "The report “hourly” has not gone out")
         ]
         assert pings(server) == []
         [dead] = await app.state.outbox(status="dead")
