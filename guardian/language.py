@@ -64,7 +64,12 @@ class Language:
         return format_decimal(round(value, digits), locale=self.locale, format="#,##0." + "#" * digits)
 
     def percent(self, share: float) -> str:
-        """A share of 1 as a percentage: one decimal under 10 % and where it would hide the difference."""
+        """A share of 1 as a percentage with one decimal, two below 0.1 %. What is not nothing is never 0 %, and what is
+        not all never 100 %: these are < 0.01 % and > 99.9 %."""
+        if 0 < share < 0.0001:
+            return "< " + self.percent(0.0001)
+        if 0.9995 <= share < 1:
+            return "> " + self.percent(0.999)
         digits = 2 if 0 < share < 0.001 else 1
         return format_percent(share, format="#,##0." + "#" * digits + " %", locale=self.locale)
 
@@ -88,17 +93,22 @@ class Language:
         """85 ms, 1.4 s."""
         return f"{self.number(value)} ms" if value < 1000 else f"{self.number(value / 1000, 1)} s"
 
+    def _dated(self, pattern: str, when: datetime, zone: ZoneInfo) -> str:
+        """The pattern, with the first of a month as French writes it: 1er mars."""
+        first = self.code == "fr" and when.astimezone(zone).day == 1
+        return pattern.replace("d", "d'er'") if first else pattern
+
     def moment(self, when: datetime, zone: ZoneInfo) -> str:
         """A day and a time, in the zone: Mon 16 Mar, 12:05."""
-        return format_datetime(when.astimezone(zone), "EEE d MMM, HH:mm", locale=self.locale)
+        return format_datetime(when.astimezone(zone), self._dated("EEE d MMM, HH:mm", when, zone), locale=self.locale)
 
     def day(self, when: datetime, zone: ZoneInfo) -> str:
         """A day with its year, in the zone: Monday 16 March 2026."""
-        return format_date(when.astimezone(zone).date(), "EEEE d MMMM y", locale=self.locale)
+        return format_date(when.astimezone(zone).date(), self._dated("EEEE d MMMM y", when, zone), locale=self.locale)
 
     def short_day(self, when: datetime, zone: ZoneInfo) -> str:
         """A day without its year, in the zone: 16 Mar."""
-        return format_date(when.astimezone(zone).date(), "d MMM", locale=self.locale)
+        return format_date(when.astimezone(zone).date(), self._dated("d MMM", when, zone), locale=self.locale)
 
     def clock(self, when: datetime, zone: ZoneInfo) -> str:
         """A time of the day, in the zone: 12:05."""

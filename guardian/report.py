@@ -48,7 +48,7 @@ def build_report(
     `quiet` what `guardian.quiet` found. Users are sorted by errors, then requests, then name. JSON values only.
     """
     start_us = micros(start)
-    status, reason = judge(current, critical_features)
+    status, reason = judge(current, critical_features, previous if end - start >= timedelta(days=1) else None)
     anonymous = current.users.get(ANONYMOUS)
     return {
         "period_start": _iso(start),
@@ -114,12 +114,13 @@ def needs_help(summary: Summary) -> list[str]:
     return sorted(needy, key=lambda email: (-summary.users[email].errors, email))[:TOP_HELP]
 
 
-def judge(summary: Summary, critical_features: Sequence[str]) -> tuple[str, str]:
+def judge(summary: Summary, critical_features: Sequence[str], previous: Summary | None = None) -> tuple[str, str]:
     """OK, WARNING or CRITICAL, and why in one sentence.
 
     CRITICAL: every request of a critical feature failed (at least 5, of at least 2 users), or 10 % or more of at
     least 20 requests were server errors. WARNING: more than 5 % of at least 20 requests failed, or there was any
-    server error. Else OK.
+    server error, or nobody came after a `previous` period of at least 20 requests (None: nobody need come, as in two
+    hours of a night). Else OK.
     """
     requests, errors = summary.requests, summary.errors
     server = sum(user.server_errors for user in summary.users.values())
@@ -129,6 +130,8 @@ def judge(summary: Summary, critical_features: Sequence[str]) -> tuple[str, str]
         users = sum(1 for email, user in summary.users.items() if name in user.features and email != ANONYMOUS)
         if critical and number >= 5 and feature["errors"] == number and users >= 2:
             return "CRITICAL", all_failed(feature)
+    if not requests and previous is not None and previous.requests >= MIN_REQUESTS:
+        return "WARNING", f"Nobody used the app, after {previous.requests} requests in the period before."
     if not requests:
         return "OK", "Nobody used the app."
     if requests >= MIN_REQUESTS and server / requests >= CRITICAL_SERVER_RATE:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -14,11 +14,11 @@ from typing import Any
 from guardian.alerting.links import make_unsubscribe_link
 from guardian.alerting.store import AlertStore
 from guardian.application import Application, NamedSchedule
-from guardian.companions import load_companions
+from guardian.companions import Companion, load_companions
 from guardian.delivery import DeliveryCounts, deliver_due
 from guardian.language import Language
 from guardian.logins import login_refused
-from guardian.mail.incidents import incident_lines
+from guardian.mail.incidents import incident_lines, was_open
 from guardian.repository import WindowGone
 from guardian.schedule import Period
 from guardian.state import LeaseLost, Outgoing
@@ -177,7 +177,7 @@ async def _send_period(
         return ScheduledResult(named.name, covers, claimed)
     gone = await app.state.unsubscribed(named.name)
     recipients = tuple(to for to in dict.fromkeys(named.recipients) if to not in gone)
-    if named.settings.skip_empty and not report["total_requests"]:
+    if named.settings.skip_empty and await _says_nothing(app, report):
         recipients = ()
     key = report_key(named.name, period)
     mails = await _compose(app, report, key, recipients, named.schedule.upcoming(now), named=named)
@@ -185,6 +185,18 @@ async def _send_period(
         named.name, period.start, period.end, report=report, mails=mails, now=now, token=token, earlier=earlier
     )
     return ScheduledResult(named.name, covers, claimed, recipients if claimed else ())
+
+
+async def _says_nothing(app: Application, report: Mapping[str, Any]) -> bool:
+    """Whether nobody came, as is usual, no companion report tells of trouble, and no incident touches the period."""
+    if report["total_requests"] or report["status"] != "OK":
+        return False
+    start, end = (datetime.fromisoformat(report[edge]) for edge in ("period_start", "period_end"))
+    incidents = await AlertStore(app.state).incidents(since=start, limit=1000)
+    if any(was_open(incident, start, end) for incident in incidents):
+        return False
+    companions = await asyncio.to_thread(load_companions, app.settings.reports_dir)
+    return all(isinstance(each, Companion) and each.grave == "OK" for each in companions.values())
 
 
 async def _generate(app: Application, named: NamedSchedule, covers: Period) -> dict[str, Any]:

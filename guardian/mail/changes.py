@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from guardian.language import Language
@@ -23,7 +23,7 @@ def figures(report: Mapping[str, Any], lang: Language) -> list[dict[str, str]]:
     if not report["total_requests"] and not before.get("total_requests"):
         return []
     requests, errors = report["total_requests"], report["total_errors"]
-    rate = errors / requests if requests else 0.0
+    rate = errors / requests if requests else None
     old_requests = before.get("total_requests", 0)
     old_rate = before.get("total_errors", 0) / old_requests if old_requests else None
     latency = (report.get("latency_ms") or {}).get("p95")
@@ -32,9 +32,9 @@ def figures(report: Mapping[str, Any], lang: Language) -> list[dict[str, str]]:
         _figure(lang("Requests"), requests, before.get("total_requests"), lang),
         {
             "label": lang("Failed"),
-            "value": lang.percent(rate),
-            "change": "" if old_rate is None else _change(rate, old_rate, lang.percent(old_rate), lang),
-            "tone": "" if old_rate is None else _tone(rate - old_rate, 0.01),
+            "value": "–" if rate is None else lang.percent(rate),
+            "change": "" if None in (rate, old_rate) else _change(rate, old_rate, lang.percent, lang),
+            "tone": "" if rate is None or old_rate is None else _tone(rate - old_rate, 0.01),
         },
     ]
     if latency is not None:
@@ -44,12 +44,14 @@ def figures(report: Mapping[str, Any], lang: Language) -> list[dict[str, str]]:
 
 
 def _figure(label: str, now: int, before: int | None, lang: Language) -> dict[str, str]:
-    change = "" if before is None else _change(now, before, lang.number(before), lang)
+    change = "" if before is None else _change(now, before, lang.number, lang)
     return {"label": label, "value": lang.number(now), "change": change, "tone": ""}
 
 
-def _change(now: float, before: float, shown: str, lang: Language) -> str:
-    if now == before:
+def _change(now: float, before: float, say: Callable[[float], str], lang: Language) -> str:
+    """The change as it can be seen: two values that are shown alike are as before."""
+    shown = say(before)
+    if say(now) == shown:
         return lang("as before")
     return lang("↑ from %(before)s", before=shown) if now > before else lang("↓ from %(before)s", before=shown)
 
@@ -139,9 +141,10 @@ def _moved_features(
     now = {feature["name"]: feature["requests"] for feature in report.get("features", ())}
     for name, count in old.items():
         if count >= 20 and now.get(name, 0) <= count / 3 and report.get("features"):
-            text = lang(
-                "%(feature)s was used less: %(now)s requests against %(old)s.",
-                feature=short(name), now=lang.number(now.get(name, 0)), old=lang.number(count),
+            text = lang.plural(
+                "%(feature)s was used less: %(n)s request against %(old)s.",
+                "%(feature)s was used less: %(n)s requests against %(old)s.",
+                now.get(name, 0), feature=short(name), old=lang.number(count),
             )  # fmt: skip
             yield 1.5, text
 

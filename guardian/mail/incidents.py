@@ -29,7 +29,7 @@ def incident_lines(
 ) -> list[str]:
     """A sentence an incident that was open within [start, end), the open ones first; and, for a week or more, one on
     the noisiest rule and on those that nobody ever acted on."""
-    during = [i for i in incidents if _within(i, start, end)]
+    during = [i for i in incidents if was_open(i, start, end)]
     during.sort(key=lambda i: (i.status == "resolved", -(i.opened_us or 0)))
     lines = [_line(incident, rules.get(incident.rule), lang, zone) for incident in during[:MOST]]
     if len(during) > MOST:
@@ -39,7 +39,8 @@ def incident_lines(
     return lines
 
 
-def _within(incident: Incident, start: datetime, end: datetime) -> bool:
+def was_open(incident: Incident, start: datetime, end: datetime) -> bool:
+    """Whether the incident was open at any time within [start, end)."""
     if incident.opened_us is None or moment(incident.opened_us) >= end:
         return False
     return incident.resolved_us is None or moment(incident.resolved_us) >= start

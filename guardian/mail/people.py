@@ -31,9 +31,9 @@ def who_needs_help(report: Mapping[str, Any], lang: Language, zone: ZoneInfo) ->
     return [
         {
             "email": short(user["email"]),
-            "summary": lang(
-                "%(bad)s of %(all)s requests failed",
-                bad=lang.number(user["errors_count"]), all=lang.number(user["requests_count"]),
+            "summary": lang.plural(
+                "%(bad)s of %(n)s request failed", "%(bad)s of %(n)s requests failed",
+                user["requests_count"], bad=lang.number(user["errors_count"]),
             ),
             "errors": _grouped(user["errors"], say, whole=len(user["errors"]) == user["errors_count"]),
             "steps": _steps(steps.get(user["email"], ()), lang),

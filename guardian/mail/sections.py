@@ -19,7 +19,7 @@ SECTIONS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
         "features": {"features": ()},
         "users": {"users": (), "more_users": "", "anonymous": ""},
         "incidents": {"incidents": ()},
-        "companions": {"others": (), "more_others": 0, "companions": (), "malformed": ()},
+        "companions": {"others": (), "more_others": "", "companions": (), "malformed": ()},
         "privacy": {"privacy": ""},
     }
 )

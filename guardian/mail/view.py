@@ -52,7 +52,9 @@ def report_view(
         "grave": grave,
         "headline": headline,
         "others": others[:MAX_COMPANIONS],
-        "more_others": max(0, len(others) - MAX_COMPANIONS),
+        "more_others": lang.plural("and %(n)s more report", "and %(n)s more reports", len(others) - MAX_COMPANIONS)
+        if len(others) > MAX_COMPANIONS
+        else "",
         "companions": [replace(c, timestamp=_moment(c.timestamp, lang, zone)) for c in good[:MAX_COMPANIONS]],
         "malformed": [each for each in companions if isinstance(each, Malformed)][:MAX_COMPANIONS],
         "next_report": "",
@@ -125,6 +127,15 @@ def report_part(report: Mapping[str, Any], lang: Language, zone: ZoneInfo) -> di
 def headline(report: Mapping[str, Any], status: str, lang: Language) -> str:
     """The state of things in one sentence."""
     requests, errors = report["total_requests"], report["total_errors"]
+    before = (report.get("previous") or {}).get("total_requests")
+    if not requests and report.get("only_features"):
+        return lang("Nobody used %(features)s.", features=short(", ".join(report["only_features"])))
+    if not requests and before:
+        return lang.plural(
+            "Nobody used the app, after %(n)s request in the period before.",
+            "Nobody used the app, after %(n)s requests in the period before.",
+            before,
+        )
     if not requests:
         return lang("Nobody used the app.")
     users = lang.plural("%(n)s person used the app", "%(n)s people used the app", report["active_users"])
@@ -170,18 +181,20 @@ def _features(report: Mapping[str, Any], lang: Language) -> list[dict[str, Any]]
 def _anonymous(totals: Mapping[str, int] | None, lang: Language) -> str:
     if not totals or not totals["requests_count"]:
         return ""
-    return lang(
-        "Not signed in: %(n)s requests, of which %(bad)s failed.",
-        n=lang.number(totals["requests_count"]), bad=lang.number(totals["errors_count"]),
+    return lang.plural(
+        "Not signed in: %(n)s request, %(bad)s failed.",
+        "Not signed in: %(n)s requests, %(bad)s failed.",
+        totals["requests_count"], bad=lang.number(totals["errors_count"]),
     )  # fmt: skip
 
 
 def _privacy(receipt: Mapping[str, Any] | None, lang: Language, zone: ZoneInfo) -> str:
     if not receipt or receipt.get("events") is None:
         return ""
-    text = lang(
+    text = lang.plural(
+        "Stored: %(n)s event: who used which feature when, and what failed; never what anybody wrote.",
         "Stored: %(n)s events: who used which feature when, and what failed; never what anybody wrote.",
-        n=lang.number(receipt["events"]),
+        receipt["events"],
     )
     if receipt.get("oldest"):
         text += " " + lang("The oldest is of %(day)s.", day=lang.day(_time(receipt["oldest"]), zone))

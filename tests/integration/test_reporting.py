@@ -151,6 +151,27 @@ async def test_an_empty_report_is_not_sent_where_the_schedule_says_so_and_is_don
         assert len(await app.state.outbox()) == 1
 
 
+@pytest.mark.parametrize("status", ["CRITICAL", "nonsense"])
+async def test_a_report_without_requests_goes_out_where_a_companion_report_tells_of_trouble(application, status):
+    async with application(ScheduleSettings(when="every 2h", skip_empty=True)) as app:
+        await due(app)
+        app.settings.reports_dir.mkdir(exist_ok=True)
+        (app.settings.reports_dir / "prod_report.json").write_text(json.dumps({"status": status}))
+        await due(app, NOW + 2 * HOUR)
+        assert len(await app.state.outbox()) == 1
+
+
+async def test_a_day_without_anybody_after_a_busy_one_is_a_warning_that_goes_out(application):
+    async with application(ScheduleSettings(when="daily at 08:00", skip_empty=True)) as app:
+        await app.repository.write([event(NOW + n * timedelta(minutes=1)) for n in range(20)])
+        await due(app, NOW + DAY)
+        await due(app, NOW + 2 * DAY)
+        [mail] = (await mails_of(app)).values()
+        assert mail["Subject"] == "⚠ Nobody used the app, after 20 requests in the period before – Guardian"
+        await due(app, NOW + 3 * DAY)
+        assert len(await app.state.outbox()) == 1
+
+
 async def test_a_schedule_has_recipients_of_its_own(application):
     async with application(ScheduleSettings(when="every 2h", recipients=("boss@example.com",))) as app:
         await due(app)

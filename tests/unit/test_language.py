@@ -3,7 +3,7 @@
 import email
 import re
 import runpy
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from email import policy
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -52,6 +52,23 @@ def test_a_translation_fills_in_what_the_text_fills_in(code):
     for message in catalogue(code):
         for original, translated in zip(forms(message.id)[-1:], forms(message.string)[-1:], strict=True):
             assert placeholders(original) == placeholders(translated), original
+
+
+@pytest.mark.parametrize(
+    ("share", "said"),
+    [(0, "0 %"), (0.00002, "< 0.01 %"), (0.0001, "0.01 %"), (0.0994, "9.9 %"), (0.9994, "99.9 %"),
+     (0.99999, "> 99.9 %"), (1, "100 %")],
+)  # fmt: skip
+def test_what_is_not_nothing_is_never_said_to_be_none_and_what_is_not_all_never_all(share, said):
+    assert language("en").percent(share) == said
+
+
+def test_the_first_of_a_month_in_french():
+    first = datetime(2026, 3, 1, 12, tzinfo=UTC)
+    lang = language("fr")
+    assert lang.day(first, ZURICH) == "dimanche 1er mars 2026"
+    assert (lang.moment(first, ZURICH), lang.short_day(first, ZURICH)) == ("dim. 1er mars, 13:00", "1er mars")
+    assert lang.short_day(first + timedelta(days=10), ZURICH) == "11 mars"
 
 
 def test_a_report_in_french():

@@ -119,7 +119,7 @@ Requests  Errors         Time   User
       67       0   1 h 58 min   jan@example.com
        3       3       10 min   cleo@example.com
        3       3       10 min   dan@example.com
-Not signed in: 3 requests, of which 3 failed.
+Not signed in: 3 requests, 3 failed.
 
 PROD REPORT · DEGRADED
 Mon 2 Mar, 07:00

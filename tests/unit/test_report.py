@@ -201,6 +201,18 @@ def test_the_status_and_why(events, critical, status, reason):
 
 
 @pytest.mark.parametrize(
+    ("now", "before", "status", "reason"),
+    [
+        ([], many(20), "WARNING", "Nobody used the app, after 20 requests in the period before."),
+        ([], many(19), "OK", "Nobody used the app."),
+        (many(1), many(20), "OK", "All 1 requests went well."),
+    ],
+)
+def test_a_period_without_anybody_after_a_busy_one_is_a_warning(now, before, status, reason):
+    assert judge(Summary.of(now), (), Summary.of(before)) == (status, reason)
+
+
+@pytest.mark.parametrize(
     ("asked", "sentence"),
     [
         ({"hours": 0}, "hours = 0 must be a whole number from 1 to 720"),
