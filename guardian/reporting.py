@@ -133,13 +133,21 @@ async def _send_due(app: Application, named: NamedSchedule, now: datetime, token
 async def send_scheduled_report(app: Application, *, now: datetime, schedule: str | None = None) -> ScheduledResult:
     """Report on the newest complete period, for a scheduler outside; the same period twice is sent once.
 
+    Periods that it missed since the last report are caught up first, as the daemon does; the result is of the newest.
     `schedule` is a name or a text of the settings; None means the first one. Raises ValueError where there is none.
     """
     named = _named(app, schedule)
     period = named.schedule.last_complete(now)
     # Bells ring on the second: the last events of the period may still be in the host's buffer.
     await asyncio.sleep(max(0.0, (period.end + SETTLE - now).total_seconds()))
-    result = await _send_period(app, named, period, (), now, None)
+    done = await app.state.last_period_end(named.name, now=now)
+    missed = [each for each in named.schedule.due_after(done, now) if each.end < period.end] if done else []
+    if len(missed) >= BUNDLE_ABOVE:
+        result = await _send_period(app, named, period, missed, now, None)
+    else:
+        for each in missed:
+            await _send_period(app, named, each, (), now, None)
+        result = await _send_period(app, named, period, (), now, None)
     while result.claimed and (await deliver_now(app)).tried:
         pass
     return result
@@ -163,18 +171,26 @@ async def _send_period(
     now: datetime,
     token: int | None,
 ) -> ScheduledResult:
-    """Report on `earlier` and `period` together, and claim them all; the mails have the key of `period`."""
-    covers = Period(earlier[0].start if earlier else period.start, period.end)
-    try:
-        report = await _generate(app, named, covers)
-    except WindowGone as gone_by:  # it can never be made any more, and must not stop those that come after it
-        claimed = await app.state.claim_period(
-            named.name, *period, report=None, mails=(), now=now, token=token, earlier=earlier
-        )
-        if claimed:
-            span = " to ".join(edge.isoformat(timespec="minutes") for edge in covers)
-            log.error("Report %r for %s is left out: %s", named.name, span, gone_by)
-        return ScheduledResult(named.name, covers, claimed)
+    """Report on `earlier` and `period` together, and claim them all; the mails have the key of `period`.
+
+    What retention has deleted meanwhile, oldest first, is claimed without a report, and said in the log.
+    """
+    earlier, gone_by = list(earlier), []
+    while True:
+        covers = Period(earlier[0].start if earlier else period.start, period.end)
+        try:
+            report = await _generate(app, named, covers)
+            break
+        except WindowGone as gone:  # it can never be made any more, and must not stop those that come after it
+            oldest = earlier.pop(0) if earlier else period
+            if await app.state.claim_period(named.name, *oldest, report=None, mails=(), now=now, token=token):
+                gone_by.append(oldest)
+            if oldest is period:
+                _say_left_out(named, gone_by, gone)
+                return ScheduledResult(named.name, covers, period in gone_by)
+            reason = gone
+    if gone_by:
+        _say_left_out(named, gone_by, reason)
     gone = await app.state.unsubscribed(named.name)
     recipients = tuple(to for to in dict.fromkeys(named.recipients) if to not in gone)
     if named.settings.skip_empty and await _says_nothing(app, report):
@@ -185,6 +201,12 @@ async def _send_period(
         named.name, period.start, period.end, report=report, mails=mails, now=now, token=token, earlier=earlier
     )
     return ScheduledResult(named.name, covers, claimed, recipients if claimed else ())
+
+
+def _say_left_out(named: NamedSchedule, periods: Sequence[Period], why: WindowGone) -> None:
+    if periods:
+        span = " to ".join(edge.isoformat(timespec="minutes") for edge in (periods[0].start, periods[-1].end))
+        log.error("Report %r for %s is left out: %s", named.name, span, why)
 
 
 async def _says_nothing(app: Application, report: Mapping[str, Any]) -> bool:

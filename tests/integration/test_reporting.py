@@ -237,6 +237,17 @@ async def test_a_report_on_demand_without_anybody_to_get_it_is_refused(applicati
             await send_report_now(app, hours=2)
 
 
+@pytest.mark.parametrize(("days", "mails"), [(1, 1), (3, 3), (9, 1)])
+async def test_a_bell_from_outside_that_was_missed_is_made_up_for(application, days, mails):
+    async with application("daily at 08:00") as app:
+        await send_scheduled_report(app, now=NOW)
+        before = len(await app.state.outbox())
+        result = await send_scheduled_report(app, now=NOW + days * DAY)
+        assert len(await app.state.outbox()) == before + mails
+        assert (result.covers.end, result.claimed) == (NOW.replace(hour=0, minute=0) + days * DAY, True)
+        assert await due(app, NOW + days * DAY) == []
+
+
 async def test_a_bell_from_outside_sends_the_last_complete_period_once(application, inbox):
     async with application("daily at 08:00") as app:
         first = await send_scheduled_report(app, now=NOW)
@@ -377,6 +388,23 @@ async def test_a_period_whose_single_requests_are_gone_is_refused_for_some_featu
         with pytest.raises(WindowGone, match=r"let retention\.events_days be longer than its period"):
             await app.usage.generate_report(**window, features=("chat_*",))
         assert (await app.usage.generate_report(hours=2, features=("chat_*",)))["total_requests"] == 0
+
+
+async def test_of_missed_reports_those_that_can_still_be_made_go_out(application, caplog):
+    some = ScheduleSettings(when="daily at 08:00", features=("chat_*",), name="chat")
+    async with application(some) as app:
+        await due(app)
+        days = [NOW + n * DAY for n in range(1, 10)]
+        await app.repository.write([event(day) for day in days])
+        await app.repository.seal(NOW + 10 * DAY)
+        await app.repository.purge(events_before=NOW + 5 * DAY, summaries_before=NOW - 9 * DAY)
+        [result] = await due(app, NOW + 10 * DAY)
+        midnight = NOW.replace(hour=0, minute=0)
+        assert result.covers == (midnight + 5 * DAY, midnight + 10 * DAY)
+        assert len(await app.state.outbox()) == 1
+        assert await due(app, NOW + 10 * DAY) == []
+    [said] = [record.getMessage() for record in caplog.records if "left out" in record.getMessage()]
+    assert said.startswith("Report 'chat' for 2026-03-02T00:00+00:00 to 2026-03-07T00:00+00:00 is left out: ")
 
 
 async def test_a_schedule_chooses_the_sections_and_the_format_of_its_mails(application):
