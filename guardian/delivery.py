@@ -29,6 +29,9 @@ LONGEST_PAUSE = timedelta(minutes=4)
 LONGEST_OBEYED = timedelta(hours=1)
 """A server that asks for a longer wait is asked again after this all the same."""
 
+CLOCK_DOUBT = timedelta(minutes=1)
+"""A clock that goes back by less is not thought to have been set."""
+
 GIVE_UP = timedelta(days=5)
 """A mail that could not be delivered for this long is dead (RFC 5321, 4.5.4.1: at least 4 to 5 days)."""
 
@@ -68,27 +71,32 @@ class Circuits:
     """
 
     failures: dict[str, int] = field(default_factory=dict)
+    closed_at: dict[str, datetime] = field(default_factory=dict)
     closed_until: dict[str, datetime] = field(default_factory=dict)
 
     def allow(self, transport: str, now: datetime) -> bool:
         """Whether this transport may be tried."""
-        until = self.closed_until.get(transport, now)
-        return until <= now or until - now > LONGEST_PAUSE  # the latter after the clock was set back
+        if now < self.closed_at.get(transport, now) - CLOCK_DOUBT:
+            return True  # the clock was set back: until when it was to be left alone means nothing now
+        return self.closed_until.get(transport, now) <= now
 
     def failed(self, transport: str, now: datetime, random: RandomFloat) -> None:
         """The server could not be reached."""
         count = self.failures[transport] = self.failures.get(transport, 0) + 1
         wait = min(LONGEST_PAUSE, timedelta(minutes=2 ** min(count - 1, 2)))
-        self.closed_until[transport] = now + wait * (1 - random() / 4)
+        self._close(transport, now, wait * (1 - random() / 4))
 
     def rest(self, transport: str, now: datetime, wait: timedelta) -> None:
-        """The server takes nothing for a while; it is asked again after LONGEST_PAUSE at the latest."""
-        self.closed_until[transport] = now + min(wait, LONGEST_PAUSE)
+        """The server has asked to be left alone for so long."""
+        self._close(transport, now, wait)
+
+    def _close(self, transport: str, now: datetime, wait: timedelta) -> None:
+        self.closed_at[transport], self.closed_until[transport] = now, now + wait
 
     def answered(self, transport: str) -> None:
         """The server is there, whatever it said."""
-        self.failures.pop(transport, None)
-        self.closed_until.pop(transport, None)
+        for known in (self.failures, self.closed_at, self.closed_until):
+            known.pop(transport, None)
 
 
 async def deliver_due(

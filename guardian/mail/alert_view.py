@@ -32,8 +32,8 @@ class AlertView:
     zone: ZoneInfo
     buttons: Callable[[Briefing], list[dict[str, str]]] = _no_buttons
 
-    def of(self, briefings: Sequence[Briefing], subject: str, now: datetime) -> dict[str, Any]:
-        """The values of one mail, made at `now`."""
+    def of(self, briefings: Sequence[Briefing], subject: str, now: datetime, full: int = FULL) -> dict[str, Any]:
+        """The values of one mail, made at `now`, with at most so many incidents in full."""
         over = all(b.ended is not None for b in briefings)
         headline = briefings[0].title if len(briefings) == 1 else subject.removesuffix(" – Guardian").lstrip("●⚠ ")
         return {
@@ -42,8 +42,8 @@ class AlertView:
             "grave": "OK" if over else _GRAVE[worst(briefings)],
             "preheader": " · ".join(f"{self._changed(b)}: {b.sentence}" for b in briefings[:3]),
             "day": self.lang.moment(now, self.zone),
-            "blocks": [self._block(b, len(briefings) > 1) for b in briefings[:FULL]],
-            "others": self._others(briefings[FULL:]),
+            "blocks": [self._block(b, len(briefings) > 1) for b in briefings[:full]],
+            "others": self._others(briefings[full:]),
         }
 
     def lines(self, briefings: Sequence[Briefing]) -> list[str]:

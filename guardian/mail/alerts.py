@@ -15,9 +15,9 @@ from guardian.alerting.history import Snapshot
 from guardian.alerting.links import WORDS, fresh_nonce, make_link
 from guardian.alerting.notify import Notice
 from guardian.language import Language
-from guardian.mail.alert_view import AlertView, worst
+from guardian.mail.alert_view import FULL, AlertView, worst
 from guardian.mail.message import Thread, build_message, check_address, clean_line, message_id
-from guardian.mail.render import render
+from guardian.mail.render import MAX_BYTES, render
 from guardian.state import Outgoing
 
 log = logging.getLogger("guardian.alerting")
@@ -114,8 +114,11 @@ class AlertWriter:
         self, notice: Notice, briefings: Sequence[Briefing], subject: str, recipient: str, now: datetime
     ) -> Outgoing:
         key = f"incident/{notice.thread}/{notice.form}-{notice.at_us}/{recipient}"
-        view = AlertView(self.lang, self.zone, lambda b: self._buttons(b, recipient, now)).of(briefings, subject, now)
-        html, text = render("alert", self.lang, view=view)
+        view = AlertView(self.lang, self.zone, lambda b: self._buttons(b, recipient, now))
+        for full in range(FULL, 0, -1):
+            html, text = render("alert", self.lang, view=view.of(briefings, subject, now, full))
+            if len(html.encode(errors="replace")) < MAX_BYTES:
+                break
         root = message_id(f"incident-{notice.thread}", self.sender)
         body = build_message(
             sender=self.sender,

@@ -14,6 +14,9 @@ from markupsafe import Markup, escape
 from guardian.language import Language
 from guardian.resources import templates_dir
 
+MAX_BYTES = 100_000
+"""Gmail shows no more than the first 102 kB of a mail's HTML."""
+
 
 @cache
 def environment() -> Environment:

@@ -14,15 +14,13 @@ from guardian.companions import Companion, Malformed, read_companion
 from guardian.language import Language, language
 from guardian.mail.chart import CID, draw
 from guardian.mail.message import Attachment, Inline, build_message
-from guardian.mail.render import render
+from guardian.mail.render import MAX_BYTES, render
 from guardian.mail.sections import only_sections
 from guardian.mail.transport import DeliveryError, Transport
 from guardian.mail.userlist import users_csv
 from guardian.mail.view import report_view
 from guardian.state import Outgoing
 
-MAX_BYTES = 100_000
-"""Gmail shows no more than the first 102 kB of a mail's HTML."""
 ITEMS = (20, 10, 5, 3, 1, 0)
 """How many items of each kind a companion report shows: the first number with which the mail is small enough."""
 

@@ -146,6 +146,15 @@ def test_an_outage_that_hundreds_of_users_meet_makes_one_mail_that_gmail_shows_w
     assert titles[-1] == "* and 356 more"
 
 
+def test_long_names_leave_fewer_alerts_in_full_so_that_gmail_shows_the_mail_whole():
+    long = "organisations/{organisation_id}/" * 6
+    met = [e for n in range(60) for e in events((1, 12, 500), user=f"u{n}@{'x' * 60}.example.com", feature=long)]
+    burst = parse_rule("user_burst", {})
+    [mail] = mails(sorted(met), 9, burst, admins=("a" * 64 + "@" + "b" * 63 + ".example.org",))
+    assert len(html(mail).encode()) < 100_000
+    assert html(mail).count("/a/") >= 5
+
+
 def test_an_alert_about_one_user_lists_their_steps_and_can_be_answered():
     burst = parse_rule("user_burst", {})
     steps = events((0, 2, 200), user="rosa@example.com") + events(

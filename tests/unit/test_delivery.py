@@ -15,6 +15,9 @@ NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
 
 
+BUSY = DeliveryError("429", retry_after=timedelta(hours=1))
+
+
 class Script:
     """A transport that answers as told: an exception to raise, or None to accept. The last answer is repeated."""
 
@@ -102,6 +105,18 @@ async def test_a_server_that_wants_a_rest_is_not_asked_by_the_next_mails(state):
     await deliver(state, gmail, now=NOW + MINUTE, circuits=circuits)
     assert gmail.tries == 1
     assert (await deliver(state, gmail, now=NOW + 2 * MINUTE, circuits=circuits)).sent == 5
+
+
+async def test_a_server_that_wants_a_long_rest_gets_it_while_mail_comes_in_and_the_other_carries_it(state):
+    gmail, smtp, circuits = Script("gmail", *[BUSY] * 30), Script("smtp"), Circuits()
+    for minute in range(60):
+        await state.enqueue([mail(str(minute), f"{minute}@example.com")], now=NOW + minute * MINUTE)
+        await deliver(state, gmail, smtp, now=NOW + minute * MINUTE, circuits=circuits)
+    assert (gmail.tries, len(smtp.accepted)) == (1, 60)
+    # A clock that is set back means no rest of years.
+    await state.enqueue([mail("later", "later@example.com")], now=NOW - timedelta(days=1))
+    await deliver(state, gmail, now=NOW - timedelta(days=1), circuits=circuits)
+    assert gmail.tries == 2
 
 
 async def test_a_mail_that_one_server_puts_off_waits_even_when_the_other_is_unreachable(state):
