@@ -11,9 +11,10 @@ from datetime import datetime, timedelta
 from email.utils import parseaddr
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
-from guardian.application import Application, Clock, NamedSchedule, open_application, utc_now
+from guardian.application import Application, Clock, NamedSchedule, name_schedules, open_application, utc_now
 from guardian.config import ApiSettings, Settings
 from guardian.finding import Finding
 from guardian.mail.check import mail_findings
@@ -46,7 +47,8 @@ async def check_up(
     found = [Finding("settings", "ok", "every key is known and valid")]
     found += [Finding("settings", "warning", f"{name} is set but is no setting") for name in unknown_variables()]
     found += _people(settings)
-    found += [_clock(settings, clock()), _reports_dir(settings.reports_dir), *_api(settings.api)]
+    found += _upcoming(settings, clock())
+    found += [_clock(settings, clock()), _reports_dir(settings.reports_dir), *_api(settings.api), *_links(settings)]
     found += await mail_findings(settings, clock(), resolver)
     if send_test:
         found += await send_tests(settings, settings.admins, clock=clock)
@@ -55,7 +57,6 @@ async def check_up(
     try:
         async with open_application(settings, clock=clock) as app:
             found += await _database(app)
-            found += [Finding("schedule", *_upcoming(app, named)) for named in app.schedules]
     except (StorageError, ValueError) as error:
         found.append(Finding("database", "error", str(error)))
     return found
@@ -135,6 +136,20 @@ def _api(api: ApiSettings) -> list[Finding]:
     return found or [Finding("api", "ok", where)]
 
 
+def _links(settings: Settings) -> list[Finding]:
+    """Whether the links of the mails, to act on an alert and to unsubscribe, lead anywhere."""
+    if not settings.api.enabled:
+        return []
+    url = urlsplit(settings.public_url)
+    if is_loopback(url.hostname or ""):
+        where = f"the buttons and links of mails lead to {settings.public_url}, which only this machine can open"
+    elif url.scheme != "https":
+        where = f"the buttons and links of mails lead to {settings.public_url}, without encryption"
+    else:
+        return [Finding("links", "ok", f"of mails lead to {settings.public_url}")]
+    return [Finding("links", "warning", f"{where}: set public_url to where people reach Guardian over HTTPS")]
+
+
 def _no_database(path: Path) -> Finding:
     return Finding(
         "database", "warning",
@@ -172,8 +187,16 @@ async def _database(app: Application) -> list[Finding]:
     return found
 
 
-def _upcoming(app: Application, named: NamedSchedule) -> tuple[Literal["ok", "error"], str]:
-    at, covers = named.schedule.upcoming(app.clock())
+def _upcoming(settings: Settings, now: datetime) -> list[Finding]:
+    """For each schedule, when the next report goes out, covering what, to how many."""
+    try:
+        return [Finding("schedule", *_next_report(settings, named, now)) for named in name_schedules(settings)]
+    except ValueError as error:
+        return [Finding("schedule", "error", str(error))]
+
+
+def _next_report(settings: Settings, named: NamedSchedule, now: datetime) -> tuple[Literal["ok", "error"], str]:
+    at, covers = named.schedule.upcoming(now)
     zone = named.schedule.zone
     fire, start, end = (f"{edge.astimezone(zone):%Y-%m-%d %H:%M}" for edge in (at, *covers))
     to = _count(len(named.recipients), "recipient")
@@ -183,7 +206,7 @@ def _upcoming(app: Application, named: NamedSchedule) -> tuple[Literal["ok", "er
     text += f", with {', '.join(table.sections)}" if table.sections else ""
     text += ", as plain text" if table.format == "text" else ""
     text += f", in {table.language!r}" if table.language else ""
-    keep = timedelta(days=app.settings.retention.events_days)
+    keep = timedelta(days=settings.retention.events_days)
     if table.features and at - covers.start >= keep:
         cure = f"set retention.events_days above {(at - covers.start).days + 1}, or leave features out"
         return "error", f"{text}: by then single requests of the period are deleted, which features counts: {cure}"

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from email.utils import parseaddr
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from guardian.companions import Companion, Malformed, read_companion
@@ -19,6 +20,7 @@ from guardian.mail.sections import only_sections
 from guardian.mail.transport import DeliveryError, Transport
 from guardian.mail.userlist import users_csv
 from guardian.mail.view import report_view
+from guardian.setting_values import is_loopback
 from guardian.state import Outgoing
 
 ITEMS = (20, 10, 5, 3, 1, 0)
@@ -108,11 +110,11 @@ class EmailService:
             if len(html.encode(errors="replace")) < MAX_BYTES:
                 break
         headers = {}
-        if unsubscribe:
-            headers = {
-                "List-Unsubscribe": f"<{unsubscribe}>",
-                "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
-            }
+        # A mail service that is to follow the link (RFC 8058) needs HTTPS, and another machine's loopback is its own.
+        if unsubscribe and not is_loopback(urlsplit(unsubscribe).hostname or ""):
+            headers["List-Unsubscribe"] = f"<{unsubscribe}>"
+            if unsubscribe.startswith("https:"):
+                headers["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
         chart = view.get("chart")
         return self._outgoing(
             to_email, view["subject"], None if text_only else html, text,

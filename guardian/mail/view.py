@@ -56,7 +56,9 @@ def report_view(
         if len(others) > MAX_COMPANIONS
         else "",
         "companions": [replace(c, timestamp=_moment(c.timestamp, lang, zone)) for c in good[:MAX_COMPANIONS]],
-        "malformed": [each for each in companions if isinstance(each, Malformed)][:MAX_COMPANIONS],
+        "malformed": sorted(
+            (each for each in companions if isinstance(each, Malformed)), key=lambda each: short(each.name)
+        )[:MAX_COMPANIONS],
         "next_report": "",
         "incidents": (),
         "unsubscribe": None,

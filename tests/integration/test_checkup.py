@@ -77,6 +77,13 @@ async def test_a_fresh_start_says_what_is_still_to_do(look, tmp_path):
         "mail": [
             ("warning", "no mail leaves this machine: mails become files in reports/mail until gmail or smtp is set")
         ],
+        "links": [
+            (
+                "warning",
+                "the buttons and links of mails lead to http://127.0.0.1:8765, which only this machine can open: "
+                "set public_url to where people reach Guardian over HTTPS",
+            )
+        ],
         "database": [
             (
                 "warning",
@@ -86,6 +93,29 @@ async def test_a_fresh_start_says_what_is_still_to_do(look, tmp_path):
         ],
     }
     assert not (tmp_path / "guardian.db").exists()
+
+
+@pytest.mark.parametrize(
+    ("table", "found"),
+    [
+        ('public_url = "http://guardian.example.com"', [(
+            "warning",
+            "the buttons and links of mails lead to http://guardian.example.com, without encryption: "
+            "set public_url to where people reach Guardian over HTTPS",
+        )]),
+        ('public_url = "https://guardian.example.com"',
+         [("ok", "of mails lead to https://guardian.example.com")]),
+        ("[api]\nenabled = false", None),
+    ],
+)  # fmt: skip
+async def test_links_of_mails_that_lead_nowhere_are_named(look, table, found):
+    assert (await look(table)).get("links") == found
+
+
+async def test_the_next_reports_are_said_before_there_is_a_database(look):
+    found = await look('admins = ["a@example.com"]\nschedules = ["daily at 08:00 Europe/Zurich"]')
+    assert found["database"][0][0] == "warning"
+    assert found["schedule"][0][1].startswith("daily at 08:00 Europe/Zurich: next report goes out 2026-03-03 08:00, ")
 
 
 async def test_a_key_set_that_cannot_be_read_and_an_open_port_are_named(look):

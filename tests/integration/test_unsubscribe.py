@@ -3,10 +3,13 @@
 from datetime import datetime, timedelta
 from email import message_from_bytes, policy
 
+import pytest
+
 from guardian.reporting import send_due_reports
 from tests.integration.api_client import NOW, calling, opened
 
-PAIR = {"admins": ("ann@example.com", "bob@example.com"), "schedules": ["every 2h"]}
+URL = "https://guardian.example.com"
+PAIR = {"admins": ("ann@example.com", "bob@example.com"), "schedules": ["every 2h"], "public_url": URL}
 
 
 async def due(app, at: datetime):
@@ -19,7 +22,7 @@ def link(item) -> str:
     assert message["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
     url = message["List-Unsubscribe"].strip("<>")
     assert url in message.get_body(("plain",)).get_content()
-    return url.removeprefix("http://127.0.0.1:8765")
+    return url.removeprefix(URL)
 
 
 async def test_one_click_ends_the_reports_for_one_recipient_and_no_other(tmp_path):
@@ -36,6 +39,18 @@ async def test_one_click_ends_the_reports_for_one_recipient_and_no_other(tmp_pat
         again = await program.post(path, data={"wanted": "One-Click"})
         assert "Subscribed again" in again.text
         assert sorted(await due(app, NOW + timedelta(hours=6))) == ["ann@example.com", "bob@example.com"]
+
+
+@pytest.mark.parametrize(
+    ("url", "names"), [("http://127.0.0.1:8765", []), ("http://guardian.example.com", ["List-Unsubscribe"])]
+)
+async def test_a_mail_service_is_told_of_no_link_that_it_cannot_follow(tmp_path, url, names):
+    async with opened(tmp_path, **{**PAIR, "public_url": url}) as app:
+        await due(app, NOW - timedelta(hours=2))
+        item = (await due(app, NOW))["ann@example.com"]
+        message = message_from_bytes(item.message.body, policy=policy.default)
+        assert [name for name in message if name.startswith("List-")] == names
+        assert f"Unsubscribe: {url}/u/" in message.get_body(("plain",)).get_content()
 
 
 async def test_a_link_that_was_changed_ends_nothing(tmp_path):

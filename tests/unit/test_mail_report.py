@@ -311,13 +311,15 @@ def test_a_table_of_very_many_users_has_the_busiest_and_says_so():
     user = {"email": "a", "requests_count": 1, "errors_count": 0, "total_time_minutes": 0, "features_used": []}
     users = [{**user, "email": f"u{n}", "requests_count": n} for n in range(20_001)]
     rows = users_csv(users, language()).decode("utf-8-sig").splitlines()
-    assert (len(rows), rows[1], rows[-1]) == (20_001, "u20000,20000,0,0,", "u1,1,0,0,")
+    assert (len(rows), rows[1], rows[-1]) == (20_001, '"u20000",20000,0,0,""', '"u1",1,0,0,""')
     assert more_people({"users": users}, language()) == (
         "and 19,991 more people; the 20,000 busiest are in the attached users.csv."
     )
 
 
-@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1+1", " =1+1", "\r=1", "\n=1"])
+@pytest.mark.parametrize(
+    "text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1+1", " =1+1", "\r=1", "\n=1", "＝1+1", "＠x", "\u200b=1", "\ufeff-1"]
+)
 def test_no_cell_of_the_table_is_a_formula(text):
     assert plain_cell(text) == f"'{text}"
     table = users_csv(samples.hostile(text)["users"], language()).decode("utf-8-sig")
