@@ -268,6 +268,7 @@ def _receipt(stats: StorageStats | None, recorders: Sequence[RecorderHealth], no
         "oldest": _iso(stats.oldest) if stats and stats.oldest else None,
         "size_bytes": stats.size_bytes if stats else None,
         "purged_events": stats.purged if stats else None,
+        "totals_since": _iso(stats.totals_since) if stats and stats.totals_since else None,
         "dropped_events": sum(recorder.dropped for recorder in week),
         "last_heartbeat": _iso(max(recorder.seen_at for recorder in week)) if week else None,
     }

@@ -30,7 +30,8 @@ class RecorderHealth:
 class StorageStats:
     """How much is stored. `oldest` and `newest` are times of events, None where there is none.
 
-    `purged` counts the events that retention has deleted since the store was made.
+    `purged` counts the events that retention has deleted since the store was made; `totals_since` is the start of the
+    oldest summary, with the totals of each user, None where there is none.
     """
 
     events: int
@@ -39,6 +40,7 @@ class StorageStats:
     newest: datetime | None
     size_bytes: int
     purged: int = 0
+    totals_since: datetime | None = None
 
 
 class UsageRepository(Protocol):

@@ -18,7 +18,7 @@ import aiosqlite
 
 from guardian.repository import RecorderHealth, StorageError, StorageStats
 from guardian.retention import erase, purge
-from guardian.sealing import ids, read_routes, read_totals, seal
+from guardian.sealing import MINUTES5, ids, read_routes, read_totals, seal
 from guardian.state_schema import micros, moment
 from guardian.summary import Route, Summary, TimelineBar, fits
 from guardian.totals import Totals
@@ -190,8 +190,16 @@ class SqliteRepository:
         [(pages,)] = await self._read("PRAGMA page_count")
         [(page_size,)] = await self._read("PRAGMA page_size")
         purged = await self._read("SELECT value FROM guardian_meta WHERE key = 'purged_events'")
+        [(totals,)] = await self._read("SELECT min(start_us) FROM guardian_summary WHERE span_us = ?", (MINUTES5,))
         times = (None if number is None else moment(number >> SEQUENCE_BITS) for number in (oldest, newest))
-        return StorageStats(events, users, *times, pages * page_size, int(purged[0][0]) if purged else 0)
+        return StorageStats(
+            events,
+            users,
+            *times,
+            size_bytes=pages * page_size,
+            purged=int(purged[0][0]) if purged else 0,
+            totals_since=None if totals is None else moment(totals),
+        )
 
     async def newest_event(self) -> datetime | None:
         """See UsageRepository."""

@@ -204,6 +204,9 @@ def _privacy(receipt: Mapping[str, Any] | None, lang: Language, zone: ZoneInfo) 
         text += " " + lang.plural(
             "%(n)s older one has been deleted.", "%(n)s older ones have been deleted.", receipt["purged_events"]
         )
+        if receipt.get("totals_since"):
+            day = lang.day(_time(receipt["totals_since"]), zone)
+            text += " " + lang("The totals of each user since %(day)s are kept.", day=day)
     if receipt.get("dropped_events"):
         text += " " + lang.plural(
             "%(n)s event was lost this week, because the tracker's buffer was full.",

@@ -291,6 +291,7 @@ async def test_purged_events_live_on_in_summaries(repository):
     before = await repository.timeline([DAY, moment(1435), NOW])
     assert await repository.purge(events_before=moment(1436), summaries_before=DAY) == 1435
     assert (await repository.stats()).purged == 1435
+    assert (await repository.stats()).totals_since == moment(0)
     assert (await repository.stats()).oldest == moment(1435)
     assert await repository.timeline([DAY, moment(1435), NOW]) == before
 

@@ -65,7 +65,7 @@ def report(events, previous=(), **more):
         failures={user: sorted(found, key=lambda e: e.at_us)[-20:] for user, found in failed.items()},
         steps={user: last_steps(events, user) for user in needs_help(Summary.of(events))},
         timeline=bars(events),
-        stats=StorageStats(12_345, 40, START - timedelta(days=30), END, 4096, 678),
+        stats=StorageStats(12_345, 40, START - timedelta(days=30), END, 4096, 678, START - timedelta(days=90)),
         recorders=[RecorderHealth("r1", START, END, 12_346, 12_345, 1, "0.1.0")], **more,
     )  # fmt: skip
 

@@ -142,8 +142,8 @@ The next report goes out on Mon 2 Mar, 13:00 and covers Mon 2 Mar, 11:00 –
 13:00.
 Stored: 12,345 events: who used which feature when, and what failed; never
 what anybody wrote. The oldest is of Saturday 31 January 2026. 678 older ones
-have been deleted. 1 event was lost this week, because the tracker's buffer
-was full.
+have been deleted. The totals of each user since Tuesday 2 December 2025 are
+kept. 1 event was lost this week, because the tracker's buffer was full.
 You get this because you are named in Guardian's configuration.
 """
 

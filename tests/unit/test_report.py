@@ -144,6 +144,7 @@ def test_the_whole_report_in_the_published_format():
             "oldest": "2026-03-02T08:00:00+00:00",
             "size_bytes": 4096,
             "purged_events": 0,
+            "totals_since": None,
             "dropped_events": 1,
             "last_heartbeat": "2026-03-02T10:00:00+00:00",
         },
