@@ -34,8 +34,12 @@ def environment() -> Environment:
 
 
 def cut(text: str, width: int) -> str:
-    """The text in at most so many characters, for a column of plain text."""
-    return text if len(text) <= width else text[: width - 1] + "…"
+    """The text in at most so many characters, for a column of plain text; its middle goes, since routes and addresses
+    that begin alike differ at their ends."""
+    if len(text) <= width:
+        return text
+    tail = (width - 1) // 2
+    return text[: width - 1 - tail] + "…" + text[-tail:]
 
 
 def breakable(text: str) -> Markup:

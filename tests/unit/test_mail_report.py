@@ -16,7 +16,7 @@ from guardian.language import language
 from guardian.mail.changes import moved
 from guardian.mail.chart import chart_of, draw, nice_ceiling
 from guardian.mail.people import more_people
-from guardian.mail.render import breakable, environment
+from guardian.mail.render import breakable, cut, environment
 from guardian.mail.sections import SECTIONS, only_sections
 from guardian.mail.service import EmailService
 from guardian.mail.transport import DeliveryError, PermanentError, UnknownOutcome
@@ -334,6 +334,12 @@ def test_other_cells_stay_as_they_are(text):
 def test_a_table_is_written_whatever_somebody_is_called():
     table = users_csv(samples.hostile('x"\n\ud800,')["users"], language()).decode("utf-8-sig")
     assert list(csv.reader(StringIO(table, newline="")))[1][0] == 'x"\n?,'
+
+
+def test_names_that_begin_alike_can_be_told_apart_in_the_text_part():
+    found = [cut(f"organisations/{{organisation_id}}/{what}", 24) for what in ("members", "invoices")]
+    assert found == ["organisation…id}/members", "organisation…d}/invoices"]
+    assert cut("chat_message", 24) == "chat_message"
 
 
 @pytest.mark.parametrize("failures, said", [(20, "(20×)"), (33, "(≥ 20×)")])
