@@ -38,7 +38,7 @@ def login_ends(
         when = lang.moment(expiry, email.zone)
         subject = lang("Guardian's login for %(name)s ends soon", name=name)
         text = lang("It ends on %(when)s. To go on sending through %(name)s: %(cure)s.", name=name, when=when,
-                    cure=cure)  # fmt: skip
+                    cure=lang(cure))  # fmt: skip
         mails.append(email.compose_warning(to, subject, text, key=f"transport-expiry/{transport}/{expiry}/{to}"))
     return mails
 

@@ -12,6 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from guardian.language import marked
 from guardian.mail.transport import LoginRefused, Unreachable
 from guardian.setting_values import read_secret
 
@@ -53,8 +54,10 @@ class GoogleLogin:
     def cure(self) -> str:
         """What a person does when the account is refused."""
         if self._token_file is None:
-            return "check the key and the domain-wide delegation of the service account (docs/gmail.md)"
-        return "run 'guardian gmail login --smtp'" if self._scope == SMTP_SCOPE else "run 'guardian gmail login'"
+            return marked("check the key and the domain-wide delegation of the service account (docs/gmail.md)")
+        if self._scope == SMTP_SCOPE:
+            return marked("run 'guardian gmail login --smtp'")
+        return marked("run 'guardian gmail login'")
 
     def access_token(self, subject: str) -> str:
         """A token that is valid now; blocks while one is fetched. `subject` is whom a service account acts for.

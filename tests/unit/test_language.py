@@ -12,7 +12,7 @@ import pytest
 from babel.messages.pofile import read_po
 
 from guardian.language import LANGUAGES, language
-from guardian.logins import login_refused
+from guardian.logins import login_ends, login_refused
 from guardian.mail.service import EmailService
 from guardian.resources import locales_dir
 from tests.unit import report_samples as samples
@@ -125,3 +125,10 @@ def test_each_admin_is_warned_in_their_own_language():
     assert [mail.subject for mail in mails] == [
         "Guardian can no longer send through Gmail", "Guardian ne peut plus envoyer par Gmail",
     ]  # fmt: skip
+
+
+def test_what_is_to_be_done_about_a_login_is_said_in_the_readers_language():
+    service = EmailService([], sender="g@example.com", clock=lambda: samples.END, languages={"zoe@example.org": "fr"})
+    [mail] = login_ends(service, ["zoe@example.org"], "gmail", samples.END, "run 'guardian gmail login'")
+    text = email.message_from_bytes(mail.body, policy=policy.default).get_body(("plain",)).get_content()
+    assert "exécutez « guardian gmail login »" in " ".join(text.split(" "))
