@@ -20,7 +20,7 @@ from guardian.language import Language
 from guardian.logins import login_refused
 from guardian.mail.incidents import incident_lines, was_open
 from guardian.repository import WindowGone
-from guardian.schedule import Period
+from guardian.schedule import Period, parse_schedule
 from guardian.state import LeaseLost, Outgoing
 from guardian.watching import report_key
 
@@ -120,7 +120,7 @@ async def send_due_reports(app: Application, *, now: datetime, token: int | None
 async def _send_due(app: Application, named: NamedSchedule, now: datetime, token: int | None) -> list[ScheduledResult]:
     done = await app.state.last_period_end(named.name, now=now)
     if done is None:
-        begin = named.schedule.last_due(now).end
+        begin = await _begin(app, named, now)
         await app.state.claim_period(named.name, begin, begin, report=None, mails=(), now=now, token=token)
         return []
     due = named.schedule.due_after(done, now - SETTLE)
@@ -128,6 +128,25 @@ async def _send_due(app: Application, named: NamedSchedule, now: datetime, token
         log.info("%d reports of %r were missed: one covers them all", len(due), named.name)
         return [await _send_period(app, named, due[-1], due[:-1], now, token)]
     return [await _send_period(app, named, period, (), now, token) for period in due]
+
+
+async def _begin(app: Application, named: NamedSchedule, now: datetime) -> datetime:
+    """Where the ledger of a schedule begins that is seen for the first time: at what was due last.
+
+    Or where that of one stands which the settings no longer have, and whose text differed by the time of the day only:
+    an edited time neither doubles a report nor leaves one out.
+    """
+    last, begin = named.schedule.last_due(now), None
+    if named.settings.name is None:
+        for name in set(await app.state.ledger_names()) - {each.name for each in app.schedules}:
+            try:
+                gone = parse_schedule(name, named.schedule.zone.key)
+            except ValueError:  # a name that somebody gave
+                continue
+            end = await app.state.last_period_end(name, now=now)
+            if gone.same_periods(named.schedule) and end is not None and end >= last.start:
+                begin = end if begin is None else max(begin, end)
+    return begin or last.end
 
 
 async def send_scheduled_report(app: Application, *, now: datetime, schedule: str | None = None) -> ScheduledResult:

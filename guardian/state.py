@@ -85,6 +85,10 @@ class StateStore(Protocol):
         """
         ...
 
+    async def ledger_names(self) -> list[str]:
+        """The schedules that the ledger has periods of, in the order of their names."""
+        ...
+
     async def claim_period(
         self,
         schedule: str,

@@ -48,6 +48,10 @@ class SqliteStateStore(SqliteOutbox):
         [(end,)] = await self.read(sql, (schedule, latest))
         return None if end is None else moment(end)
 
+    async def ledger_names(self) -> list[str]:
+        """See StateStore."""
+        return [name for (name,) in await self.read("SELECT DISTINCT schedule FROM guardian_period ORDER BY 1")]
+
     async def claim_period(
         self,
         schedule: str,

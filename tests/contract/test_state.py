@@ -113,6 +113,7 @@ async def test_a_period_is_claimed_once_with_its_report_and_mails(state):
         assert got is expected
     assert await state.last_period_end("daily") == NOW
     assert await state.last_period_end("weekly") is None
+    assert await state.ledger_names() == ["daily"]
     assert sorted(keys(await state.outbox())) == ["True/a", "True/b"]
     [saved] = await state.reports()
     assert (saved.schedule, saved.period_start, saved.period_end, saved.created_at) == ("daily", NOW - HOUR, NOW, NOW)

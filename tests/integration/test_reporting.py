@@ -109,6 +109,22 @@ async def test_a_restart_forgets_nothing_and_doubles_nothing(application):
         assert len(await app.state.outbox()) == 1
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "edited"), [("08:00", "10:00", 8.5), ("10:00", "08:00", 9), ("08:00", "10:00", 7)]
+)
+async def test_an_edited_time_of_the_day_doubles_no_report_and_leaves_none_out(application, before, after, edited):
+    midnight = NOW.replace(hour=0, minute=0)
+    ends = []
+    async with application(f"daily at {before}") as app:
+        await due(app)
+        for hours in (24 + 12, 48 + edited):
+            ends += [result.covers.end for result in await due(app, midnight + hours * HOUR)]
+    async with application(f"daily at {after}") as app:
+        for hours in (48 + edited, 48 + edited + 0.1, 48 + 12, 72 + 12):
+            ends += [result.covers.end for result in await due(app, midnight + hours * HOUR)]
+    assert ends == [midnight + day * DAY for day in (1, 2, 3)]
+
+
 async def test_up_to_three_missed_reports_each_go_out_oldest_first(application, inbox):
     async with application("every 2h") as app:
         await app.repository.write([event(NOW + 2 * HOUR, user) for user in ("ada@example.com", "bob@example.com")])
