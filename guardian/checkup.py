@@ -47,7 +47,7 @@ async def check_up(
     found = [Finding("settings", "ok", "every key is known and valid")]
     found += [Finding("settings", "warning", f"{name} is set but is no setting") for name in unknown_variables()]
     found += _people(settings)
-    found += _upcoming(settings, clock())
+    found += [Finding("schedule", *_upcoming(settings, named, clock())) for named in name_schedules(settings)]
     found += [_clock(settings, clock()), _reports_dir(settings.reports_dir), *_api(settings.api), *_links(settings)]
     found += await mail_findings(settings, clock(), resolver)
     if send_test:
@@ -187,15 +187,7 @@ async def _database(app: Application) -> list[Finding]:
     return found
 
 
-def _upcoming(settings: Settings, now: datetime) -> list[Finding]:
-    """For each schedule, when the next report goes out, covering what, to how many."""
-    try:
-        return [Finding("schedule", *_next_report(settings, named, now)) for named in name_schedules(settings)]
-    except ValueError as error:
-        return [Finding("schedule", "error", str(error))]
-
-
-def _next_report(settings: Settings, named: NamedSchedule, now: datetime) -> tuple[Literal["ok", "error"], str]:
+def _upcoming(settings: Settings, named: NamedSchedule, now: datetime) -> tuple[Literal["ok", "error"], str]:
     at, covers = named.schedule.upcoming(now)
     zone = named.schedule.zone
     fire, start, end = (f"{edge.astimezone(zone):%Y-%m-%d %H:%M}" for edge in (at, *covers))
