@@ -133,10 +133,10 @@ async def _send_due(app: Application, named: NamedSchedule, now: datetime, token
 async def _begin(app: Application, named: NamedSchedule, now: datetime) -> datetime:
     """Where the ledger of a schedule begins that is seen for the first time: at what was due last.
 
-    Or where that of one stands which the settings no longer have, and whose text differed by the time of the day only:
-    an edited time neither doubles a report nor leaves one out.
+    Or where that of one stands which the settings no longer have, and whose text meant the same periods: an edited time
+    neither doubles a report nor leaves one out.
     """
-    last, begin = named.schedule.last_due(now), None
+    last, ends = named.schedule.last_due(now), []
     if named.settings.name is None:
         for name in set(await app.state.ledger_names()) - {each.name for each in app.schedules}:
             try:
@@ -144,9 +144,9 @@ async def _begin(app: Application, named: NamedSchedule, now: datetime) -> datet
             except ValueError:  # a name that somebody gave
                 continue
             end = await app.state.last_period_end(name, now=now)
-            if gone.same_periods(named.schedule) and end is not None and end >= last.start:
-                begin = end if begin is None else max(begin, end)
-    return begin or last.end
+            if end is not None and end >= last.start and gone.same_periods(named.schedule, now):
+                ends.append(end)
+    return max(ends, default=last.end)
 
 
 async def send_scheduled_report(app: Application, *, now: datetime, schedule: str | None = None) -> ScheduledResult:

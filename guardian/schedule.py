@@ -19,7 +19,7 @@ the clock jumped; one that happens twice counts the first time.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from typing import NamedTuple
@@ -57,11 +57,13 @@ class Schedule:
     def __str__(self) -> str:
         return f"{self.cadence} {self.zone.key}"
 
-    def same_periods(self, other: Schedule) -> bool:
-        """Whether both cover the same periods, though at other times of the day."""
-        if self.zone != other.zone or not (hasattr(self.cadence, "at") and hasattr(other.cadence, "at")):
-            return self == other
-        return replace(self.cadence, at=time()) == replace(other.cadence, at=time())
+    def same_periods(self, other: Schedule, now: datetime) -> bool:
+        """Whether both cut the year before `now` into the same periods, whenever each is reported."""
+        today = now.astimezone(self.zone).date()
+        days = (today - timedelta(days=n) for n in range(366))
+        return self.zone == other.zone and all(
+            _ends(self.cadence, self.zone, day) == _ends(other.cadence, other.zone, day) for day in days
+        )
 
     def last_complete(self, now: datetime) -> Period:
         """The newest period that has ended by `now`, whether or not its report is to go out yet."""

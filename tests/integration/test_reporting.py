@@ -125,6 +125,18 @@ async def test_an_edited_time_of_the_day_doubles_no_report_and_leaves_none_out(a
     assert ends == [midnight + day * DAY for day in (1, 2, 3)]
 
 
+async def test_an_edited_weekday_doubles_no_week(application):
+    monday = NOW.replace(hour=0, minute=0)
+    async with application("weekly Monday 09:00") as app:
+        await due(app)
+        [result] = await due(app, monday + 7 * DAY + 10 * HOUR)
+    async with application("weekly Wednesday 09:00") as app:
+        for days in (8, 10, 13):
+            assert await due(app, monday + days * DAY) == []
+        [again] = await due(app, monday + 16 * DAY + 10 * HOUR)
+    assert (result.covers.end, again.covers.end) == (monday + 7 * DAY, monday + 14 * DAY)
+
+
 async def test_up_to_three_missed_reports_each_go_out_oldest_first(application, inbox):
     async with application("every 2h") as app:
         await app.repository.write([event(NOW + 2 * HOUR, user) for user in ("ada@example.com", "bob@example.com")])
