@@ -123,7 +123,13 @@ async def _send_due(app: Application, named: NamedSchedule, now: datetime, token
         begin = await _begin(app, named, now)
         await app.state.claim_period(named.name, begin, begin, report=None, mails=(), now=now, token=token)
         return []
-    due = named.schedule.due_after(done, now - SETTLE)
+    return await _send_periods(app, named, named.schedule.due_after(done, now - SETTLE), now, token)
+
+
+async def _send_periods(
+    app: Application, named: NamedSchedule, due: Sequence[Period], now: datetime, token: int | None
+) -> list[ScheduledResult]:
+    """Report on each period, oldest first; on more than BUNDLE_ABOVE of them in one report that covers all."""
     if len(due) > BUNDLE_ABOVE:
         log.info("%d reports of %r were missed: one covers them all", len(due), named.name)
         return [await _send_period(app, named, due[-1], due[:-1], now, token)]
@@ -160,13 +166,8 @@ async def send_scheduled_report(app: Application, *, now: datetime, schedule: st
     # Bells ring on the second: the last events of the period may still be in the host's buffer.
     await asyncio.sleep(max(0.0, (period.end + SETTLE - now).total_seconds()))
     done = await app.state.last_period_end(named.name, now=now)
-    missed = [each for each in named.schedule.due_after(done, now) if each.end < period.end] if done else []
-    if len(missed) >= BUNDLE_ABOVE:
-        result = await _send_period(app, named, period, missed, now, None)
-    else:
-        for each in missed:
-            await _send_period(app, named, each, (), now, None)
-        result = await _send_period(app, named, period, (), now, None)
+    missed = [each for each in named.schedule.due_after(done, now) if each.end < period.end]
+    *_, result = await _send_periods(app, named, [*missed, period], now, None)
     while result.claimed and (await deliver_now(app)).tried:
         pass
     return result
@@ -194,22 +195,21 @@ async def _send_period(
 
     What retention has deleted meanwhile, oldest first, is claimed without a report, and said in the log.
     """
-    earlier, gone_by = list(earlier), []
-    while True:
-        covers = Period(earlier[0].start if earlier else period.start, period.end)
+    wanted, left_out = [*earlier, period], []
+    while wanted:
+        covers = Period(wanted[0].start, period.end)
         try:
             report = await _generate(app, named, covers)
             break
-        except WindowGone as gone:  # it can never be made any more, and must not stop those that come after it
-            oldest = earlier.pop(0) if earlier else period
+        except WindowGone as gone_by:  # it can never be made any more, and must not stop those that come after it
+            oldest, why = wanted.pop(0), gone_by
             if await app.state.claim_period(named.name, *oldest, report=None, mails=(), now=now, token=token):
-                gone_by.append(oldest)
-            if oldest is period:
-                _say_left_out(named, gone_by, gone)
-                return ScheduledResult(named.name, covers, period in gone_by)
-            reason = gone
-    if gone_by:
-        _say_left_out(named, gone_by, reason)
+                left_out.append(oldest)
+    if left_out:
+        span = " to ".join(edge.isoformat(timespec="minutes") for edge in (left_out[0].start, left_out[-1].end))
+        log.error("Report %r for %s is left out: %s", named.name, span, why)
+    if not wanted:
+        return ScheduledResult(named.name, covers, period in left_out)
     gone = await app.state.unsubscribed(named.name)
     recipients = tuple(to for to in dict.fromkeys(named.recipients) if to not in gone)
     if named.settings.skip_empty and await _says_nothing(app, report):
@@ -217,15 +217,9 @@ async def _send_period(
     key = report_key(named.name, period)
     mails = await _compose(app, report, key, recipients, named.schedule.upcoming(now), named=named)
     claimed = await app.state.claim_period(
-        named.name, period.start, period.end, report=report, mails=mails, now=now, token=token, earlier=earlier
+        named.name, period.start, period.end, report=report, mails=mails, now=now, token=token, earlier=wanted[:-1]
     )
     return ScheduledResult(named.name, covers, claimed, recipients if claimed else ())
-
-
-def _say_left_out(named: NamedSchedule, periods: Sequence[Period], why: WindowGone) -> None:
-    if periods:
-        span = " to ".join(edge.isoformat(timespec="minutes") for edge in (periods[0].start, periods[-1].end))
-        log.error("Report %r for %s is left out: %s", named.name, span, why)
 
 
 async def _says_nothing(app: Application, report: Mapping[str, Any]) -> bool:
