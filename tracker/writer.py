@@ -206,23 +206,25 @@ def _join(spans: Iterable[tuple[int, int, int | None]]) -> list[tuple[int, int, 
 
 def _insert(db: sqlite3.Connection, rows: Sequence[Row]) -> list[int]:
     """Insert the rows, each with an id of its own made of its time and a sequence number; the ids."""
-    ids = _ids(rows)
+    taken: set[int] = set()
     db.execute("SAVEPOINT batch")
-    try:
-        _insert_rows(db, "guardian_event", [(number, *row[1:]) for number, row in zip(ids, rows, strict=True)])
-    except sqlite3.IntegrityError:
-        # Another process has had an event in the same microsecond. Nobody else writes until this batch is committed.
-        db.execute("ROLLBACK TO batch")
-        taken: set[int] = set()
-        while more := _taken(db, ids):
-            taken |= more
-            ids = _ids(rows, taken)
-        _insert_rows(db, "guardian_event", [(number, *row[1:]) for number, row in zip(ids, rows, strict=True)])
+    while True:
+        ids = _ids(rows, taken)
+        try:
+            _insert_rows(db, "guardian_event", [(number, *row[1:]) for number, row in zip(ids, rows, strict=True)])
+            break
+        except sqlite3.IntegrityError:
+            # Another process has had an event in the same microsecond. Nobody else writes until this is committed.
+            db.execute("ROLLBACK TO batch")
+            found = _taken(db, ids)
+            if not found:
+                raise
+            taken |= found
     db.execute("RELEASE batch")
     return ids
 
 
-def _ids(rows: Sequence[Row], taken: Set[int] = frozenset()) -> list[int]:
+def _ids(rows: Sequence[Row], taken: Set[int]) -> list[int]:
     """A number for each row, in their order: the first from its time on that neither another row nor `taken` has."""
     ids, last = [], -1
     for row in rows:
