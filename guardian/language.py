@@ -10,7 +10,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from babel import Locale
-from babel.dates import format_date, format_datetime, format_time
+from babel.dates import format_datetime, format_time
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from babel.numbers import format_decimal, format_percent
@@ -93,22 +93,23 @@ class Language:
         """85 ms, 1.4 s."""
         return f"{self.number(value)} ms" if value < 1000 else f"{self.number(value / 1000, 1)} s"
 
-    def _dated(self, pattern: str, when: datetime, zone: ZoneInfo) -> str:
-        """The pattern, with the first of a month as French writes it: 1er mars."""
-        first = self.code == "fr" and when.astimezone(zone).day == 1
-        return pattern.replace("d", "d'er'") if first else pattern
-
     def moment(self, when: datetime, zone: ZoneInfo) -> str:
         """A day and a time, in the zone: Mon 16 Mar, 12:05."""
-        return format_datetime(when.astimezone(zone), self._dated("EEE d MMM, HH:mm", when, zone), locale=self.locale)
+        return self._date("EEE d MMM, HH:mm", when, zone)
 
     def day(self, when: datetime, zone: ZoneInfo) -> str:
         """A day with its year, in the zone: Monday 16 March 2026."""
-        return format_date(when.astimezone(zone).date(), self._dated("EEEE d MMMM y", when, zone), locale=self.locale)
+        return self._date("EEEE d MMMM y", when, zone)
 
     def short_day(self, when: datetime, zone: ZoneInfo) -> str:
         """A day without its year, in the zone: 16 Mar."""
-        return format_date(when.astimezone(zone).date(), self._dated("d MMM", when, zone), locale=self.locale)
+        return self._date("d MMM", when, zone)
+
+    def _date(self, pattern: str, when: datetime, zone: ZoneInfo) -> str:
+        local = when.astimezone(zone)
+        if self.code == "fr" and local.day == 1:
+            pattern = pattern.replace("d", "d'er'")  # 1er mars
+        return format_datetime(local, pattern, locale=self.locale)
 
     def clock(self, when: datetime, zone: ZoneInfo) -> str:
         """A time of the day, in the zone: 12:05."""
