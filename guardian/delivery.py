@@ -29,7 +29,7 @@ LONGEST_PAUSE = timedelta(minutes=4)
 LONGEST_OBEYED = timedelta(hours=1)
 """A server that asks for a longer wait is asked again after this all the same."""
 
-CLOCK_DOUBT = timedelta(minutes=1)
+CLOCK_JITTER = timedelta(minutes=1)
 """A clock that goes back by less is not thought to have been set."""
 
 GIVE_UP = timedelta(days=5)
@@ -76,7 +76,7 @@ class Circuits:
 
     def allow(self, transport: str, now: datetime) -> bool:
         """Whether this transport may be tried."""
-        if now < self.closed_at.get(transport, now) - CLOCK_DOUBT:
+        if now < self.closed_at.get(transport, now) - CLOCK_JITTER:
             return True  # the clock was set back: until when it was to be left alone means nothing now
         return self.closed_until.get(transport, now) <= now
 
