@@ -17,7 +17,7 @@ from guardian.alerting.notify import Notice
 from guardian.language import Language
 from guardian.mail.alert_view import FULL, AlertView, worst
 from guardian.mail.message import Thread, build_message, check_address, clean_line, message_id
-from guardian.mail.render import MAX_BYTES, render
+from guardian.mail.render import is_whole, render
 from guardian.state import Outgoing
 
 log = logging.getLogger("guardian.alerting")
@@ -115,9 +115,9 @@ class AlertWriter:
     ) -> Outgoing:
         key = f"incident/{notice.thread}/{notice.form}-{notice.at_us}/{recipient}"
         view = AlertView(self.lang, self.zone, lambda b: self._buttons(b, recipient, now))
-        for full in range(FULL, 0, -1):
+        for full in range(min(FULL, len(briefings)), 0, -1):
             html, text = render("alert", self.lang, view=view.of(briefings, subject, now, full))
-            if len(html.encode(errors="replace")) < MAX_BYTES:
+            if is_whole(html):
                 break
         root = message_id(f"incident-{notice.thread}", self.sender)
         body = build_message(

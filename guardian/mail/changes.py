@@ -27,15 +27,14 @@ def figures(report: Mapping[str, Any], lang: Language) -> list[dict[str, str]]:
     old_requests = before.get("total_requests", 0)
     old_rate = before.get("total_errors", 0) / old_requests if old_requests else None
     latency = (report.get("latency_ms") or {}).get("p95")
+    change = tone = ""
+    if rate is not None and old_rate is not None:
+        change, tone = _change(rate, old_rate, lang.percent, lang), _tone(rate - old_rate, 0.01)
+    failed = "–" if rate is None else lang.percent(rate)
     found = [
         _figure(lang("Active users"), report["active_users"], before.get("active_users"), lang),
         _figure(lang("Requests"), requests, before.get("total_requests"), lang),
-        {
-            "label": lang("Failed"),
-            "value": "–" if rate is None else lang.percent(rate),
-            "change": "" if None in (rate, old_rate) else _change(rate, old_rate, lang.percent, lang),
-            "tone": "" if rate is None or old_rate is None else _tone(rate - old_rate, 0.01),
-        },
+        {"label": lang("Failed"), "value": failed, "change": change, "tone": tone},
     ]
     if latency is not None:
         value = lang.milliseconds(latency)

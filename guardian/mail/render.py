@@ -14,9 +14,6 @@ from markupsafe import Markup, escape
 from guardian.language import Language
 from guardian.resources import templates_dir
 
-MAX_BYTES = 100_000
-"""Gmail shows no more than the first 102 kB of a mail's HTML."""
-
 
 @cache
 def environment() -> Environment:
@@ -59,6 +56,11 @@ def render(name: str, lang: Language, **values: Any) -> tuple[str, str]:
     html = environment().get_template(f"{name}.html").render(given)
     text = environment().get_template(f"{name}.txt").render(given)
     return inlined(html), re.sub(r"\n{3,}", "\n\n", re.sub(r" +\n", "\n", text)).strip() + "\n"
+
+
+def is_whole(html: str) -> bool:
+    """Whether Gmail shows all of a mail: no more than the first 102 kB of its HTML."""
+    return len(html.encode(errors="replace")) < 100_000
 
 
 def inlined(html: str) -> str:

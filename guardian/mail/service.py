@@ -15,7 +15,7 @@ from guardian.companions import Companion, Malformed, read_companion
 from guardian.language import Language, language
 from guardian.mail.chart import CID, draw
 from guardian.mail.message import Attachment, Inline, build_message
-from guardian.mail.render import MAX_BYTES, render
+from guardian.mail.render import is_whole, render
 from guardian.mail.sections import only_sections
 from guardian.mail.transport import DeliveryError, Transport
 from guardian.mail.userlist import users_csv
@@ -107,7 +107,7 @@ class EmailService:
             if usage and usage.get("only_features"):
                 view["period"] += " · " + lang("only %(features)s", features=", ".join(usage["only_features"]))
             html, text = render("guardian_report_email", lang, view=view, usage_stats=usage)
-            if len(html.encode(errors="replace")) < MAX_BYTES:
+            if is_whole(html):
                 break
         headers = {}
         # A mail service that is to follow the link (RFC 8058) needs HTTPS, and another machine's loopback is its own.

@@ -47,18 +47,16 @@ def report_view(
         headline = lang("All is well.")
     good = [each for each in companions if isinstance(each, Companion)]
     good.sort(key=lambda each: (-_GRAVITY[_counts(each)], each.title))
+    broken = sorted((each for each in companions if isinstance(each, Malformed)), key=lambda each: short(each.name))
+    more = len(others) - MAX_COMPANIONS
     view: dict[str, Any] = {
         **(usage or {"period": "", "day": "", "figures": (), "chart": None, "more_users": "", "privacy": ""}),
         "grave": grave,
         "headline": headline,
         "others": others[:MAX_COMPANIONS],
-        "more_others": lang.plural("and %(n)s more report", "and %(n)s more reports", len(others) - MAX_COMPANIONS)
-        if len(others) > MAX_COMPANIONS
-        else "",
+        "more_others": lang.plural("and %(n)s more report", "and %(n)s more reports", more) if more > 0 else "",
         "companions": [replace(c, timestamp=_moment(c.timestamp, lang, zone)) for c in good[:MAX_COMPANIONS]],
-        "malformed": sorted(
-            (each for each in companions if isinstance(each, Malformed)), key=lambda each: short(each.name)
-        )[:MAX_COMPANIONS],
+        "malformed": broken[:MAX_COMPANIONS],
         "next_report": "",
         "incidents": (),
         "unsubscribe": None,
@@ -129,17 +127,8 @@ def report_part(report: Mapping[str, Any], lang: Language, zone: ZoneInfo) -> di
 def headline(report: Mapping[str, Any], status: str, lang: Language) -> str:
     """The state of things in one sentence."""
     requests, errors = report["total_requests"], report["total_errors"]
-    before = (report.get("previous") or {}).get("total_requests")
-    if not requests and report.get("only_features"):
-        return lang("Nobody used %(features)s.", features=short(", ".join(report["only_features"])))
-    if not requests and before:
-        return lang.plural(
-            "Nobody used the app, after %(n)s request in the period before.",
-            "Nobody used the app, after %(n)s requests in the period before.",
-            before,
-        )
     if not requests:
-        return lang("Nobody used the app.")
+        return _nobody(report, lang)
     users = lang.plural("%(n)s person used the app", "%(n)s people used the app", report["active_users"])
     down = [f for f in report.get("features", ()) if report.get("status_reason") == all_failed(f)]
     if status == "CRITICAL" and down:
@@ -150,6 +139,19 @@ def headline(report: Mapping[str, Any], status: str, lang: Language) -> str:
     if status == "OK":
         return lang("%(users)s; %(share)s of the requests failed.", users=users, share=share)
     return lang("%(share)s of the requests failed.", share=share)
+
+
+def _nobody(report: Mapping[str, Any], lang: Language) -> str:
+    if report.get("only_features"):
+        return lang("Nobody used %(features)s.", features=short(", ".join(report["only_features"])))
+    before = (report.get("previous") or {}).get("total_requests")
+    if before:
+        return lang.plural(
+            "Nobody used the app, after %(n)s request in the period before.",
+            "Nobody used the app, after %(n)s requests in the period before.",
+            before,
+        )
+    return lang("Nobody used the app.")
 
 
 def _errors(report: Mapping[str, Any], lang: Language) -> list[dict[str, Any]]:
