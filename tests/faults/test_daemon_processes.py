@@ -19,20 +19,11 @@ import pytest
 from guardian.state import Outgoing
 from guardian.statestore import SqliteStateStore
 from tests.mail_servers import serving
+from tests.waiting import until
 
 CHILD = Path(__file__).with_name("daemon_child.py")
 LEASE = 1.0
 QUICK = f"{LEASE},0.2,1.5"
-
-
-def until(condition, seconds=20.0):
-    """Poll until the condition holds, and give back what it gave; fail after so many seconds."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if found := condition():
-            return found
-        time.sleep(0.02)
-    raise AssertionError("it did not come about in time")
 
 
 class Inbox:

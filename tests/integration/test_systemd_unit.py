@@ -1,14 +1,12 @@
 """The systemd unit: accepted by systemd itself, and hardened."""
 
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
 UNIT = Path(__file__).parents[2] / "config" / "guardian.service"
-needs_systemd = pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd-analyze is not installed")
 
 
 @pytest.fixture
@@ -20,14 +18,14 @@ def installed_unit(tmp_path):
     return unit
 
 
-@needs_systemd
+@pytest.mark.needs_systemd
 def test_systemd_accepts_the_unit_without_a_word(installed_unit):
     run = subprocess.run(["systemd-analyze", "verify", "--man=no", installed_unit], capture_output=True, text=True)
     said = [line for line in (run.stdout + run.stderr).splitlines() if "guardian.service" in line]
     assert (run.returncode, said) == (0, [])
 
 
-@needs_systemd
+@pytest.mark.needs_systemd
 def test_systemd_finds_little_exposed(installed_unit):
     run = subprocess.run(
         ["systemd-analyze", "security", "--offline=true", "--threshold=20", installed_unit],

@@ -18,18 +18,9 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
 from tests.integration.tracked_app import KEY
+from tests.waiting import until
 
 HERE = Path(__file__).parent
-
-
-def until(condition, seconds=20.0):
-    """Poll until the condition holds, and give back what it gave; fail after so many seconds."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if found := condition():
-            return found
-        time.sleep(0.01)
-    raise AssertionError("it did not come about in time")
 
 
 class Server:

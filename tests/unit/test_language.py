@@ -131,4 +131,4 @@ def test_what_is_to_be_done_about_a_login_is_said_in_the_readers_language():
     service = EmailService([], sender="g@example.com", clock=lambda: samples.END, languages={"zoe@example.org": "fr"})
     [mail] = login_ends(service, ["zoe@example.org"], "gmail", samples.END, "run 'guardian gmail login'")
     text = email.message_from_bytes(mail.body, policy=policy.default).get_body(("plain",)).get_content()
-    assert "exécutez « guardian gmail login »" in " ".join(text.split(" "))
+    assert "exécutez « guardian gmail login »" in " ".join(text.split())
