@@ -93,6 +93,11 @@ class MinuteCounts:
     minutes: int
     features: Mapping[str, np.ndarray]
 
+    @property
+    def end(self) -> int:
+        """The minute after the last one."""
+        return self.start + self.minutes
+
     @classmethod
     def of(cls, columns: Columns, start: int, end: int) -> MinuteCounts:
         """Counts of the minutes [start, end) from single events."""
@@ -111,7 +116,7 @@ class MinuteCounts:
 
     def joined(self, later: MinuteCounts, keep: int) -> MinuteCounts:
         """These and what follows: `later` replaces every minute from its start on; at most `keep` minutes stay."""
-        end = later.start + later.minutes
+        end = later.end
         start = max(min(self.start, later.start), end - keep)
         features = {}
         for name in {*self.features, *later.features}:
@@ -120,7 +125,7 @@ class MinuteCounts:
                 values = part.features.get(name)
                 if values is None:
                     continue
-                first, last = max(start, part.start), min(stop, part.start + part.minutes)
+                first, last = max(start, part.start), min(stop, part.end)
                 if first < last:
                     rows[first - start : last - start] = values[first - part.start : last - part.start]
             if rows.any():

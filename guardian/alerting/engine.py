@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 from pydantic import TypeAdapter
 
+from guardian.alerting.columns import MINUTE_US
 from guardian.alerting.history import Snapshot
 from guardian.alerting.incidents import SECOND, Incident, Memory, Transition, step
 from guardian.alerting.maintenance import Maintenance
@@ -80,6 +81,49 @@ def judge_minute(state: AlertState, snapshot: Snapshot, around: Surroundings) ->
         memories[rule.name], changes = step(rule, verdicts, memory, now_us, alive=alive, muted=muted)
         transitions += changes
     return replace(state, minute=snapshot.minute, memories=memories), transitions
+
+
+def set_back(state: AlertState, minute: int) -> AlertState:
+    """The state for a clock that was ahead and is right now: as if the last minute judged were `minute`.
+
+    What was noted for a time that is still to come happened now at the latest; what was to last longer than the clock
+    was ahead lasts as long as it would have.
+    """
+    now_us, ahead_us = minute * MINUTE_US, (state.minute or minute) * MINUTE_US
+
+    def moved(at: int) -> int:
+        return at if at <= now_us else now_us + max(0, at - ahead_us)
+
+    def happened(incident: Incident) -> Incident:
+        times = {name: moved(at) for name in _TIMES if (at := getattr(incident, name)) is not None}
+        return replace(incident, **times, openings=tuple(map(moved, incident.openings)))  # type: ignore[arg-type]
+
+    memories = {
+        name: Memory(
+            {subject: happened(incident) for subject, incident in memory.latest.items()},
+            memory.number,
+            {subject: moved(at) for subject, at in memory.last_good_us.items()},
+            {subject: moved(at) for subject, at in memory.fixed_us.items()},
+        )
+        for name, memory in state.memories.items()
+    }
+
+    def waiting(h: Held) -> Held:
+        told = replace(h.transition, incident=happened(h.transition.incident), at_us=moved(h.transition.at_us))
+        return replace(h, until_us=moved(h.until_us), transition=told)
+
+    return replace(
+        state,
+        minute=minute,
+        memories=memories,
+        held=tuple(map(waiting, state.held)),
+        spent=tuple((moved(at), number) for at, number in state.spent),
+        last_told={name: moved(at) for name, at in state.last_told.items()},
+    )
+
+
+_TIMES = tuple(f.name for f in fields(Incident) if f.name.endswith("_us"))
+"""The fields of an incident that are moments."""
 
 
 def tell(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -11,7 +12,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from guardian.alerting.columns import MINUTE_US
-from guardian.alerting.engine import AlertState, Surroundings, judge_minute, tell
+from guardian.alerting.engine import AlertState, Surroundings, judge_minute, set_back, tell
 from guardian.alerting.history import History, Snapshot
 from guardian.alerting.incidents import Transition
 from guardian.alerting.loading import read_history, refreshed
@@ -27,10 +28,14 @@ from guardian.state import Outgoing
 from guardian.state_schema import micros
 from tracker.schema import connect
 
+log = logging.getLogger("guardian.alerting")
+
 SETTLE_US = 5_000_000
 """A minute is judged this long after its end: the tracker's last batch of it is in the database by then."""
 CATCH_UP = 24 * 60
 """After a downtime, at most this many minutes are judged one by one."""
+CLOCK_TOLERANCE = 2
+"""A clock that was set back by more minutes than this was wrong before: what was judged then is judged again."""
 
 Compose = Callable[[Notice, Snapshot], tuple[Sequence[Outgoing], str]]
 """Writes the messages of a notice, one a recipient and channel, from the snapshot of the minute that ended last; and
@@ -95,7 +100,7 @@ class LiveHistory:
         try:
             db = connect(str(self._path))
             try:
-                if self._history is None or more > 15:
+                if self._history is None or more > 15 or self._history.counts.end > end:
                     history = read_history(db, end - minutes, end, single_events=single)
                 else:
                     history = refreshed(self._history, db, end, keep=minutes, single_events=single)
@@ -119,12 +124,15 @@ async def judge_passed_minutes(
     Raises StorageError or LeaseLost; nothing is changed then.
     """
     end = (micros(now) - SETTLE_US) // MINUTE_US
-    before = await store.load()
-    first = end if before.minute is None else max(before.minute + 1, end - CATCH_UP)
+    before = state = await store.load()
+    if state.minute is not None and state.minute > end + CLOCK_TOLERANCE:
+        log.warning("The clock was ahead: alerts go on from %s", now.isoformat(timespec="minutes"))
+        state = set_back(state, end - 1)
+    first = end if state.minute is None else max(state.minute + 1, end - CATCH_UP)
     if first > end:
         return []
     history = await live.until(first, end)
-    after, transitions, notices = await asyncio.to_thread(_judge, before, history, first, end, around)
+    after, transitions, notices = await asyncio.to_thread(_judge, state, history, first, end, around)
     snapshot = history.at(end)
     mails: list[Outgoing] = []
     for notice in notices:

@@ -11,7 +11,7 @@ from datetime import datetime
 from pydantic import TypeAdapter
 
 from guardian.alerting.engine import STATE_JSON, AlertState
-from guardian.alerting.incidents import Incident
+from guardian.alerting.incidents import Incident, Memory
 from guardian.state import Outgoing
 from guardian.state_schema import micros, put_mails
 from guardian.statestore import SqliteStateStore
@@ -158,9 +158,13 @@ def _merge(before: AlertState, stored: AlertState, after: AlertState) -> AlertSt
             touched = replace(touched, status=theirs.status, resolved_us=theirs.resolved_us)
         after = after.changed(touched)
     memories = {
-        name: replace(memory, fixed_us={**memory.fixed_us, **stored.memories[name].fixed_us})
-        if name in stored.memories
-        else memory
+        name: replace(memory, fixed_us={**memory.fixed_us, **_marked(name, before, stored)})
         for name, memory in after.memories.items()
     }
     return replace(after, memories=memories)
+
+
+def _marked(rule: str, before: AlertState, stored: AlertState) -> dict[str, int]:
+    """What was marked as fixed between those two."""
+    then, now = (state.memories.get(rule, Memory()).fixed_us for state in (before, stored))
+    return {subject: at for subject, at in now.items() if then.get(subject) != at}

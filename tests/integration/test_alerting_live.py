@@ -173,3 +173,38 @@ async def test_a_daemon_that_lost_its_lease_changes_nothing(state, tmp_path):
     with pytest.raises(LeaseLost):
         await run(state, path, events, 55, token=token)
     assert await AlertStore(state).load() == before
+
+
+async def test_a_clock_that_was_days_ahead_once_stops_no_alert(state, tmp_path):
+    path = tmp_path / "guardian.db"
+    failing = [
+        Event(
+            micros(START) + i * 1_000_000, f"u{i % 9}@x.org", "/c", "GET", "chat", 500, 1000, Failure("B", "m", "a:1 f")
+        )
+        for i in range(120)
+    ]
+    live, store = LiveHistory(path, RULES), AlertStore(state)
+    writer = Writer(str(path))
+    writer.write(failing)
+
+    async def judge(now):
+        found = await judge_passed_minutes(store, live, AROUND, a_mail, now=now, token=None)
+        return {(t.incident.rule, t.change) for t in found}
+
+    assert ("feature_down", "opened") in await judge(START + timedelta(minutes=2, seconds=6))
+    await judge(START + timedelta(days=3))
+    ahead = next(i for i in (await store.load()).incidents() if i.rule == "feature_down")
+    assert ahead.status == "open", "no data never resolves"
+    assert await judge(START + timedelta(minutes=3, seconds=6)) == set()
+    at_us = micros(START + timedelta(minutes=3))
+    writer.write(
+        [Event(at_us + i * 900_000, f"u{i % 9}@x.org", "/c", "GET", "chat", 200, 1000, None) for i in range(600)]
+    )
+    ended = set()
+    for minute in range(4, 12):
+        ended |= await judge(START + timedelta(minutes=minute, seconds=6))
+    assert ("feature_down", "resolved") in ended
+    writer.close()
+    down = await store.incident(ahead.id)
+    now_us = micros(START + timedelta(minutes=11))
+    assert down is not None and max(down.told_us, down.fired_us, down.resolved_us) <= now_us
