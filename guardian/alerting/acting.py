@@ -22,8 +22,7 @@ async def act(app: Application, action: Action, incident_id: str | None, *, by: 
     store, zone, now = AlertStore(app.state), ZoneInfo(app.settings.timezone), app.clock()
     edit = edit_for(action, by=by, now=now, zone=zone)
     if incident_id is None:
-        changed = [await store.change(each.id, edit) for each in await store.incidents(open_only=True, limit=1000)]
-        return [incident for incident in changed if incident is not None]
+        return await store.change_all(edit)
     incident = await store.change(incident_id, edit)
     if incident is not None:
         return [incident]

@@ -41,13 +41,18 @@ def edit_for(action: Action, *, by: str, now: datetime, zone: ZoneInfo) -> Edit:
         state = state.changed(replace(incident, fixed_us=at_us, acknowledged_by=by))
         memory = state.memories[incident.rule]
         memory = replace(memory, fixed_us={**memory.fixed_us, incident.subject: at_us})
+        if incident.status == "pending":  # What it began with lies before the fix.
+            memory = replace(memory, latest={s: i for s, i in memory.latest.items() if s != incident.subject})
         return replace(state, memories={**state.memories, incident.rule: memory})
 
     def resolve(state: AlertState, incident: Incident) -> AlertState:
         state = fixed(state, incident)
+        if incident.status == "pending":
+            return state
         ended = replace(
-            incident, status="resolved", resolved_us=at_us, well_since_us=at_us, fixed_us=at_us, acknowledged_by=by
-        )
+            incident,
+            status="resolved", resolved_us=at_us, well_since_us=at_us, fixed_us=at_us, acknowledged_by=by, closing=True,
+        )  # fmt: skip
         return state.changed(ended)
 
     edits: Mapping[str, Edit] = {"acknowledge": acknowledge, "fixed": fixed, "resolve": resolve}

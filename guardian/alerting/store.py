@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import secrets
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
 from pydantic import TypeAdapter
 
+from guardian.alerting.actions import Edit
 from guardian.alerting.engine import STATE_JSON, AlertState
 from guardian.alerting.incidents import Incident, Memory
 from guardian.state import Outgoing
@@ -17,7 +18,10 @@ from guardian.state_schema import micros, put_mails
 from guardian.statestore import SqliteStateStore
 
 _INCIDENT = TypeAdapter(Incident)
-_Edit = Callable[[AlertState, Incident], AlertState]
+
+
+class LinkUsed(ValueError):
+    """The link of a mail had been used before."""
 
 
 class AlertStore:
@@ -53,19 +57,29 @@ class AlertStore:
 
         return await self._state.transact(work, token=token)
 
-    async def change(self, incident_id: str, edit: _Edit) -> Incident | None:
+    async def change(self, incident_id: str, edit: Edit) -> Incident | None:
         """Change one incident that is not over by `edit` (pure); the new one, or None where there is none such."""
+        changed = await self._state.transact(lambda db: _edited(db, edit, incident_id))
+        return changed[0] if changed else None
+
+    async def change_by_link(self, nonce: str, incident_id: str, edit: Edit, now: datetime) -> Incident | None:
+        """The same, once for each link: it is used up in the transaction that changes the incident.
+
+        Raises LinkUsed where it had been used; nothing is changed then.
+        """
 
         def work(db: sqlite3.Connection) -> Incident | None:
-            state = _load(db)
-            old = next((i for i in state.incidents() if i.id == incident_id and i.status != "resolved"), None)
-            if old is None:
-                return None
-            state = edit(state, old)
-            _save(db, state)
-            return next(i for i in state.incidents() if i.id == incident_id)
+            row = (nonce, micros(now))
+            if not db.execute("INSERT OR IGNORE INTO guardian_used_link VALUES (?, ?)", row).rowcount:
+                raise LinkUsed
+            changed = _edited(db, edit, incident_id)
+            return changed[0] if changed else None
 
         return await self._state.transact(work)
+
+    async def change_all(self, edit: Edit) -> list[Incident]:
+        """Change every incident that is not over, those too that are pending; what became of them."""
+        return await self._state.transact(lambda db: _edited(db, edit))
 
     async def incidents(
         self, *, open_only: bool = False, since: datetime | None = None, limit: int = 100
@@ -102,14 +116,16 @@ class AlertStore:
 
         return await self._state.transact(work)
 
-    async def use_link(self, nonce: str, now: datetime) -> bool:
-        """Remember that a link was used; False if it had been."""
 
-        def work(db: sqlite3.Connection) -> bool:
-            row = (nonce, micros(now))
-            return db.execute("INSERT OR IGNORE INTO guardian_used_link VALUES (?, ?)", row).rowcount > 0
-
-        return await self._state.transact(work)
+def _edited(db: sqlite3.Connection, edit: Edit, incident_id: str | None = None) -> list[Incident]:
+    """What became of the incident (None: of each) that was not over; without those that an edit took away."""
+    state = _load(db)
+    ids = [i.id for i in state.incidents() if i.status != "resolved" and incident_id in (None, i.id)]
+    for each in ids:
+        state = edit(state, next(i for i in state.incidents() if i.id == each))
+    if ids:
+        _save(db, state)
+    return [incident for incident in state.incidents() if incident.id in ids]
 
 
 def _load(db: sqlite3.Connection) -> AlertState:
@@ -155,7 +171,7 @@ def _merge(before: AlertState, stored: AlertState, after: AlertState) -> AlertSt
             fixed_us=theirs.fixed_us,
         )
         if theirs.status in ("acknowledged", "resolved") and mine.status != "resolved":
-            touched = replace(touched, status=theirs.status, resolved_us=theirs.resolved_us)
+            touched = replace(touched, status=theirs.status, resolved_us=theirs.resolved_us, closing=theirs.closing)
         after = after.changed(touched)
     memories = {
         name: replace(memory, fixed_us={**memory.fixed_us, **_marked(name, before, stored)})

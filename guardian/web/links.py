@@ -16,9 +16,10 @@ from starlette.routing import Route
 from guardian.alerting.actions import Action, edit_for
 from guardian.alerting.incidents import Incident
 from guardian.alerting.links import WORDS, BadLink, Link, read_link, read_unsubscribe_link
-from guardian.alerting.store import AlertStore
+from guardian.alerting.store import AlertStore, LinkUsed
 from guardian.application import Application
 from guardian.language import Language, marked
+from guardian.repository import StorageError
 from guardian.resources import templates_dir
 from guardian.web.endpoint import HEADERS
 
@@ -31,6 +32,8 @@ _MEANING: dict[Action, str] = {
     "resolve": marked("It is over, whatever the rule says. It opens again when the rule fires on new requests."),
 }
 DONE, OVER, NOTHING = marked("Done"), marked("It is over already"), marked("There is nothing to do.")
+USED = marked("This link has been used: what it does is done.")
+NOT_NOW, AGAIN = marked("Nothing was changed"), marked("The database does not answer just now: try again in a minute.")
 USELESS = marked("This link does not work")
 
 
@@ -83,12 +86,14 @@ def action_routes(app: Application) -> list[Route]:
         now = app.clock()
         try:
             link, incident = await read(request)
-            if not await store.use_link(link.nonce, now):
-                raise BadLink(marked("This link has been used: what it does is done."))
+            edit = edit_for(link.action, by=link.by, now=now, zone=ZoneInfo(app.settings.timezone))
+            changed = await store.change_by_link(link.nonce, incident.id, edit, now)
         except BadLink as error:
             return page(410, app.email.language, USELESS, note=str(error))
-        zone = ZoneInfo(app.settings.timezone)
-        changed = await store.change(incident.id, edit_for(link.action, by=link.by, now=now, zone=zone))
+        except LinkUsed:
+            return page(410, app.email.language, USELESS, note=USED)
+        except StorageError:
+            return page(503, app.email.language, NOT_NOW, note=AGAIN, button=WORDS[link.action])
         lang = app.email.language_of(link.by)
         if changed is None:
             return page(200, lang, OVER, note=NOTHING, subject=described(incident))

@@ -54,6 +54,19 @@ async def test_the_button_acts_once(app):
         assert "This link has been used" in again.text
 
 
+async def test_a_link_by_which_nothing_could_be_done_is_not_used_up(app):
+    path = await link(app)
+    full = "CREATE TRIGGER full BEFORE INSERT ON guardian_alert_state BEGIN SELECT RAISE(ABORT, 'disk is full'); END"
+    async with calling(app) as reader:
+        await app.state.transact(lambda db: db.execute(full))
+        failed = await reader.post(path)
+        assert (failed.status_code, "<h1>Nothing was changed</h1>" in failed.text) == (503, True)
+        assert failed.text.count('<form method="post">') == 1
+        await app.state.transact(lambda db: db.execute("DROP TRIGGER full"))
+        assert (await reader.post(path)).status_code == 200
+    assert (await status(app))[0] == "acknowledged"
+
+
 @pytest.mark.parametrize(
     ("action", "hours"), [("silence-1h", 1), ("silence-8h", 8), ("silence-morning", 19.5)]
 )  # 12:30 UTC
