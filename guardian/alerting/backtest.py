@@ -20,7 +20,7 @@ from guardian.alerting.history import History
 from guardian.alerting.incidents import SECOND, Incident
 from guardian.alerting.live import lookback, surroundings
 from guardian.alerting.loading import read_first_event, read_history
-from guardian.alerting.notify import Notice
+from guardian.alerting.notify import Notice, messages_of
 from guardian.alerting.rules import Rule, parse_rule
 from guardian.config import Settings
 from guardian.language import language
@@ -160,7 +160,7 @@ def by_rule(result: Replay, around: Surroundings, admins: int = 1) -> list[RuleR
         mine = [incident for incident in result.incidents if incident.rule == rule.name]
         spans = [_span(incident, result.last) for incident in mine]
         messages = sum(
-            _messages(notice, admins)
+            messages_of(notice.audience, admins)
             for notice in result.notices
             if any(t.incident.rule == rule.name for t in notice.transitions)
         )
@@ -185,11 +185,6 @@ def _unseen(rule: Any) -> str | None:
     if rule.kind == "feature_down" and rule.probe:
         return "answers of past probes are not recorded"
     return None
-
-
-def _messages(notice: Notice, admins: int) -> int:
-    mails = (len(notice.audience.recipients) or admins) if "mail" in notice.audience.channels else 0
-    return mails + sum(channel != "mail" for channel in notice.audience.channels)
 
 
 def _span(incident: Incident, last: int) -> tuple[int, int]:

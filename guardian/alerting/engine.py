@@ -14,7 +14,7 @@ from guardian.alerting.history import Snapshot
 from guardian.alerting.incidents import SECOND, Incident, Memory, Transition, step
 from guardian.alerting.maintenance import Maintenance
 from guardian.alerting.notify import Budget, Held, Notice, phase, plan
-from guardian.alerting.rules import Rule
+from guardian.alerting.rules import AnyRule, Rule
 from guardian.alerting.verdicts import judge
 
 ALIVE_WITHIN = 600
@@ -36,13 +36,21 @@ class Surroundings:
 @dataclass(frozen=True, slots=True)
 class AlertState:
     """All that one minute hands to the next: `minute` is the last one judged (minutes since 1970, None: none was),
-    `spent` the messages of the last hour as (µs, how many), `last_told` when (µs) which phase of a rule was."""
+    `spent` the messages of the last hour as (µs, how many), `last_told` when (µs) which phase of a rule was.
+
+    `maintained_us` is when a maintenance window was seen last (0: never). `rules` are those of the incidents of which
+    something may have to be told even when the settings no longer have them. `probes` holds each rule's latest answers
+    in ascending order of time, as (µs, good).
+    """
 
     minute: int | None = None
     memories: Mapping[str, Memory] = field(default_factory=dict)
     held: tuple[Held, ...] = ()
     spent: tuple[tuple[int, int], ...] = ()
     last_told: Mapping[str, int] = field(default_factory=dict)
+    maintained_us: int = 0
+    rules: Mapping[str, AnyRule] = field(default_factory=dict)
+    probes: Mapping[str, tuple[tuple[int, bool], ...]] = field(default_factory=dict)
 
     def incidents(self) -> list[Incident]:
         """Those that are not over, and those that ended less than an hour ago."""
@@ -71,16 +79,43 @@ def advance(
 def judge_minute(state: AlertState, snapshot: Snapshot, around: Surroundings) -> tuple[AlertState, list[Transition]]:
     """The state after judging every rule on one snapshot, and what changed; nothing is said of it yet."""
     now_us = snapshot.now_us
-    muted = any(span.covers(datetime.fromtimestamp(now_us / SECOND, UTC)) for span in around.maintenance)
+    # The minute that ended may belong to a window that ends with it.
+    moments = [datetime.fromtimestamp(us / SECOND, UTC) for us in (now_us, now_us - MINUTE_US)]
+    muted = any(span.covers(moment) for span in around.maintenance for moment in moments)
+    maintained_us = now_us if muted else state.maintained_us
     alive = snapshot.counts(ALIVE_WITHIN).requests > 0
     memories: dict[str, Memory] = {}
     transitions: list[Transition] = []
     for rule in around.rules:
         memory = state.memories.get(rule.name, Memory())
-        verdicts = judge(rule, snapshot, memory.fixed_us)
-        memories[rule.name], changes = step(rule, verdicts, memory, now_us, alive=alive, muted=muted)
+        since = memory.fixed_us if muted or not maintained_us else _Since(memory.fixed_us, maintained_us)
+        memories[rule.name], changes = step(
+            rule, judge(rule, snapshot, since), memory, now_us, alive=alive, muted=muted
+        )
         transitions += changes
-    return replace(state, minute=snapshot.minute, memories=memories), transitions
+    for name in state.rules.keys() - memories.keys():
+        transitions += _removed(state.memories.get(name, Memory()), now_us)
+    return replace(state, minute=snapshot.minute, memories=memories, maintained_us=maintained_us), transitions
+
+
+class _Since(dict[str, int]):
+    """From when on each subject is judged afresh, the end of a maintenance window at the earliest."""
+
+    def __init__(self, fixed_us: Mapping[str, int], maintained_us: int) -> None:
+        super().__init__(fixed_us)
+        self._at_least = maintained_us
+
+    def get(self, subject: str, default: int = 0) -> int:  # type: ignore[override]
+        return max(super().get(subject, default), self._at_least)
+
+
+def _removed(memory: Memory, now_us: int) -> list[Transition]:
+    """The end of what was open under a rule that the settings no longer have."""
+    return [
+        Transition(replace(incident, status="resolved", resolved_us=now_us, well_since_us=now_us), "removed", now_us)
+        for incident in memory.latest.values()
+        if incident.status in ("open", "acknowledged")
+    ]
 
 
 def set_back(state: AlertState, minute: int) -> AlertState:
@@ -135,13 +170,12 @@ def tell(
     if not transitions and not any(h.until_us <= now_us for h in state.held):
         return replace(state, spent=spent), ()
     known = {incident.id: incident for incident in state.incidents()}
-    rules = {rule.name: rule for rule in around.rules}
+    rules = {**state.rules, **{rule.name: rule for rule in around.rules}}
     held = [
         replace(
             h, transition=replace(h.transition, incident=known.get(h.transition.incident.id, h.transition.incident))
         )
         for h in state.held
-        if h.transition.incident.rule in rules
     ]
     budget = Budget(around.per_hour, around.reserve, sum(number for _, number in spent))
     planned = plan(
@@ -155,4 +189,8 @@ def tell(
     for incident_id, thread in planned.told.items():
         if incident_id in known:
             state = state.changed(replace(known[incident_id], told_us=now_us, thread=thread))
-    return state, planned.notices
+    going_on = [incident for incident in state.incidents() if incident.status != "resolved"]
+    concerned = {i.rule for i in going_on} | {h.transition.incident.rule for h in state.held}
+    threads = {incident.thread for incident in going_on}
+    notices = [replace(notice, over=notice.thread not in threads) for notice in planned.notices]
+    return replace(state, rules={name: rules[name] for name in sorted(concerned)}), notices

@@ -6,7 +6,7 @@ The daemon and the backtest judge the same `Snapshot`s of a `History`, so that t
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import cached_property
@@ -28,7 +28,7 @@ class History:
     first_seen: Mapping[tuple[str, str], int]
     first_event_us: int | None
     alive_us: list[int] | None = None
-    probes: Mapping[str, list[tuple[int, bool]]] = field(default_factory=dict)
+    probes: Mapping[str, Sequence[tuple[int, bool]]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, events: Iterable[Event], start_us: int, end_us: int) -> History:

@@ -5,7 +5,7 @@ Times are Unix microseconds. Nothing here knows of mails: `notify` decides who h
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from typing import Any, Literal
@@ -24,7 +24,11 @@ FIX_LASTS = 3 * 86400
 """How many seconds "marked as fixed" cuts windows short: as long as the longest window of any rule."""
 
 Status = Literal["pending", "open", "acknowledged", "resolved"]
-Change = Literal["opened", "reopened", "flapping", "reminder", "resolved"]
+Change = Literal["opened", "reopened", "flapping", "reminder", "unsilenced", "resolved", "closed", "removed"]
+"""What is told of an incident: `unsilenced` is that it still fires after a silence, `closed` that a person ended it,
+`removed` that its rule was taken out of the settings."""
+ENDS: Collection[Change] = ("resolved", "closed", "removed")
+"""The changes by which an incident is over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +37,10 @@ class Incident:
 
     `since_us` is the first firing verdict, `opened_us` when it had held for the rule's `for`; `last_good_us` the last
     ok verdict before it (None: none was seen). `well_since_us` is the first ok verdict since it last fired, None while
-    it fires. `openings` are the latest times it opened or opened again. `earlier` counts the incidents of the same rule
-    and subject before this one. `told_us` is when a message last spoke of it, None for never; `thread` and
-    `thread_subject` tell to which mail thread it belongs. `value` and `facts` are those of the latest firing verdict,
-    `peak` is the worst value so far.
+    it fires. `openings` are the latest times it opened or opened again. `closing` says that a person ended it, of which
+    the others have yet to hear. `earlier` counts the incidents of the same rule and subject before this one. `told_us`
+    is when a message last spoke of it, None for never; `thread` and `thread_subject` tell to which mail thread it
+    belongs. `value` and `facts` are those of the latest firing verdict, `peak` is the worst value so far.
     """
 
     id: str
@@ -57,6 +61,7 @@ class Incident:
     thread_subject: str | None = None
     openings: tuple[int, ...] = ()
     flapping: bool = False
+    closing: bool = False
     earlier: int = 0
     told_us: int | None = None
     value: float | None = None
@@ -111,9 +116,13 @@ def step(
     fixed = {s: at for s, at in memory.fixed_us.items() if at >= now_us - FIX_LASTS * SECOND}
     said = {verdict.subject: verdict for verdict in verdicts}
     transitions: list[Transition] = []
-    for subject in [*said, *(s for s, i in latest.items() if s not in said and i.status != "resolved")]:
+    unsaid = (s for s, i in latest.items() if s not in said and (i.status != "resolved" or i.closing))
+    for subject in [*said, *unsaid]:
         verdict = said.get(subject) or Verdict(rule.name, subject, "ok" if alive else "no_data")
         old = latest.get(subject)
+        if old is not None and old.closing:
+            old = latest[subject] = replace(old, closing=False)
+            transitions.append(Transition(old, "closed", now_us))
         new, change = _advance(rule, old, verdict, now_us, muted)
         if old is None and new is not None:
             new = replace(new, earlier=number.get(subject, 0), last_good_us=last_good.get(subject))
@@ -145,7 +154,7 @@ def _advance(
     if old is None or old.status == "resolved":
         return old, None
     if verdict.state == "no_data":
-        return old, _reminder(rule, old, now_us)
+        return old, None
     if old.status == "pending":
         return None, None
     well_since = now_us if old.well_since_us is None else old.well_since_us
@@ -192,10 +201,10 @@ def _worse(rule: Rule, peak: float | None, value: float | None) -> float | None:
 
 
 def _reminder(rule: Rule, incident: Incident, now_us: int) -> Change | None:
-    """A repeat is due for an open incident that nobody has taken on, counted from the last mail about it."""
-    if incident.status != "open" or incident.flapping or not rule.repeat or incident.told_us is None:
+    """A repeat is due for an incident that fires and that nobody has taken on, counted from the last mail about it."""
+    if incident.status != "open" or incident.silenced(now_us):
         return None
-    if incident.silenced(now_us):
-        return None
-    silence_is_over = incident.silenced_until_us is not None and incident.told_us < incident.silenced_until_us
-    return "reminder" if silence_is_over or now_us - incident.told_us >= rule.repeat * SECOND else None
+    told_us, silent_us = incident.told_us, incident.silenced_until_us
+    if silent_us is not None and (told_us is None or told_us < silent_us):
+        return "unsilenced"
+    return "reminder" if told_us is not None and 0 < rule.repeat * SECOND <= now_us - told_us else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -36,6 +36,9 @@ CATCH_UP = 24 * 60
 """After a downtime, at most this many minutes are judged one by one."""
 CLOCK_TOLERANCE = 2
 """A clock that was set back by more minutes than this was wrong before: what was judged then is judged again."""
+
+KEEP_ANSWERS = 100
+"""How many answers of a probe are remembered."""
 
 Compose = Callable[[Notice, Snapshot], tuple[Sequence[Outgoing], str]]
 """Writes the messages of a notice, one a recipient and channel, from the snapshot of the minute that ended last; and
@@ -85,7 +88,17 @@ class LiveHistory:
         self._path = path
         self._minutes, self._single = lookback(rules)
         self._history: History | None = None
-        self.probes: dict[str, list[tuple[int, bool]]] = {}
+        self.probes: dict[str, tuple[tuple[int, bool], ...]] = {}
+
+    def answered(self, rule: str, at_us: int, good: bool) -> None:
+        """Note an answer of a rule's probe."""
+        self.probes[rule] = (*self.probes.get(rule, ()), (at_us, good))
+
+    def remember(self, probes: Mapping[str, Iterable[tuple[int, bool]]], now_us: int) -> None:
+        """Join earlier answers to those noted, without any of a time that is still to come."""
+        for rule in {*probes, *self.probes}:
+            answers = {*probes.get(rule, ()), *self.probes.get(rule, ())}
+            self.probes[rule] = tuple(sorted(answer for answer in answers if answer[0] <= now_us))[-KEEP_ANSWERS:]
 
     async def until(self, first: int, end: int) -> History:
         """The history with everything that snapshots of the minutes [first, end] look at.
@@ -131,6 +144,7 @@ async def judge_passed_minutes(
     first = end if state.minute is None else max(state.minute + 1, end - CATCH_UP)
     if first > end:
         return []
+    live.remember(state.probes, micros(now))
     history = await live.until(first, end)
     after, transitions, notices = await asyncio.to_thread(_judge, state, history, first, end, around)
     snapshot = history.at(end)
@@ -139,6 +153,9 @@ async def judge_passed_minutes(
         written, subject = compose(notice, snapshot)
         mails += written
         after = _named(after, notice, subject)
+    after = replace(
+        after, probes={rule.name: live.probes[rule.name] for rule in around.rules if rule.name in live.probes}
+    )
     await store.commit(before, after, mails, now=now, token=token)
     return transitions
 

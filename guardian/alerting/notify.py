@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from hashlib import blake2b
 from typing import Literal
 from zoneinfo import ZoneInfo
 
-from guardian.alerting.incidents import SECOND, Transition
+from guardian.alerting.incidents import ENDS, SECOND, Change, Transition
 from guardian.alerting.rules import Rule
 
-Reason = Literal["quiet", "budget", "group"]
+Reason = Literal["new", "quiet", "budget", "group", "silence"]
 Form = Literal["single", "bundle", "digest", "overflow"]
 PHASES = {"opened": "opening", "reopened": "opening", "resolved": "end"}
 """The changes that are told together with others of their rule."""
+OPENINGS: Collection[Change] = ("opened", "reopened", "flapping")
+REMINDERS: Collection[Change] = ("reminder", "unsilenced")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +30,8 @@ class Audience:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A transition that waits: for the end of quiet hours, for room in the budget, or for others of its rule."""
+    """A transition that waits: for the end of quiet hours or of a silence, for room in the budget, or for others of its
+    rule; "new" is one that has not waited yet."""
 
     transition: Transition
     audience: Audience
@@ -39,7 +43,8 @@ class Held:
 class Notice:
     """One message to be written: about one incident, several that opened together, or what was held back.
 
-    `thread` is the name of the thread, `first` says whether this message begins it.
+    `thread` is the name of the thread, `first` says whether this message begins it, `over` whether by now everything
+    of the thread has ended. `rules` are those of its incidents.
     """
 
     form: Form
@@ -48,6 +53,14 @@ class Notice:
     thread: str
     first: bool
     at_us: int
+    over: bool = False
+    rules: Mapping[str, Rule] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """What tells it from every other notice of its thread."""
+        what = "\n".join(f"{t.incident.id} {t.change}" for t in self.transitions)
+        return f"{self.form}-{self.at_us}-{blake2b(what.encode(), digest_size=6).hexdigest()}"
 
     @property
     def critical(self) -> bool:
@@ -67,7 +80,10 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """At most `per_hour` messages an hour, the last `reserve` of them for critical ones; `spent` in the last hour."""
+    """At most `per_hour` messages an hour, the last `reserve` of them for critical ones; `spent` in the last hour.
+
+    Where one notice to everybody means more messages than that, one fits in all the same, and a critical one after it.
+    """
 
     per_hour: int = 60
     reserve: int = 10
@@ -75,7 +91,9 @@ class Budget:
 
     def allows(self, messages: int, critical: bool) -> bool:
         """Whether so many more may go out now."""
-        return self.spent + messages <= self.per_hour - (0 if critical else self.reserve)
+        reserve = max(self.reserve, messages) if self.reserve else 0
+        per_hour = max(self.per_hour, messages + reserve)
+        return self.spent + messages <= per_hour - (0 if critical else reserve)
 
 
 def quiet_until(quiet: tuple[int, int] | None, now_us: int, zone: ZoneInfo) -> int | None:
@@ -90,7 +108,9 @@ def quiet_until(quiet: tuple[int, int] | None, now_us: int, zone: ZoneInfo) -> i
         return None
     day = local.date() + timedelta(days=1 if minute >= end else 0)
     until = datetime(day.year, day.month, day.day, end // 60, end % 60, tzinfo=zone)
-    return int(until.timestamp()) * SECOND
+    # In the hour that comes twice, the first end may be over.
+    ends = (int(until.replace(fold=fold).timestamp()) * SECOND for fold in (0, 1))
+    return next((end_us for end_us in ends if end_us > now_us), None)
 
 
 def plan(
@@ -104,44 +124,37 @@ def plan(
     admins: int = 1,
     last_told: Mapping[str, int] | None = None,
 ) -> Plan:
-    """What to say of this minute's transitions and of what was held back until now.
+    """What to say of this minute's transitions and of what was held back until now, of each incident one thing.
 
     `admins` is how many mails an audience without recipients of its own means; `last_told` says when (µs) an opening
     or an end of a rule was last told, by `phase`.
     """
-    waiting = [h for h in held if h.until_us > now_us]
-    ready = [h for h in held if h.until_us <= now_us]
-    fresh: dict[Audience, list[Transition]] = {}
-    worth = _worth_telling(transitions, waiting, now_us)
-    for h in _gathered(ready, {transition.incident.id for transition in worth}, now_us):
-        until = quiet_until(rules[h.transition.incident.rule].quiet_hours, now_us, zone)
-        if until is None:
-            fresh.setdefault(h.audience, []).append(h.transition)
-        else:
-            waiting.append(replace(h, until_us=until, why="quiet"))
-    ready = [h for h in ready if h.why != "group"]
-    for transition in worth:
-        rule = rules[transition.incident.rule]
-        audience = Audience(rule.channels, rule.recipients)
-        until = quiet_until(rule.quiet_hours, now_us, zone)
-        name = phase(transition)
+    waiting: list[Held] = []
+    due: list[Held] = []
+    for h in _newest(transitions, held, rules, now_us):
+        incident = h.transition.incident
+        rule = rules[incident.rule]
+        quiet = quiet_until(rule.quiet_hours, now_us, zone)
+        name = phase(h.transition)
         together = (last_told or {}).get(name, -now_us) + rule.group_interval * SECOND if name else 0
-        if until is not None:
-            waiting.append(Held(transition, audience, until, "quiet"))
-        elif any(w.transition.incident.id == transition.incident.id for w in waiting):
-            why = next(w for w in waiting if w.transition.incident.id == transition.incident.id)
-            waiting.append(replace(why, transition=transition))
-        elif together > now_us:
-            waiting.append(Held(transition, audience, together, "group"))
+        if incident.silenced(now_us):
+            if incident.status == "resolved" and incident.silenced_until_us:
+                waiting.append(replace(h, until_us=incident.silenced_until_us, why="silence"))
+        elif h.until_us > now_us:
+            waiting.append(h)
+        elif quiet is not None:
+            waiting.append(replace(h, until_us=quiet, why="quiet"))
+        elif h.why == "new" and together > now_us:
+            waiting.append(replace(h, until_us=together, why="group"))
         else:
-            fresh.setdefault(audience, []).append(transition)
+            due.append(h)
     notices: list[Notice] = []
     spent_before = budget.spent
-    for notice in [*_released(ready, now_us), *_grouped(fresh, now_us)]:
-        messages = _messages(notice.audience, admins)
+    for notice in _written(due, now_us):
+        messages = messages_of(notice.audience, admins)
         if budget.allows(messages, notice.critical):
             budget = replace(budget, spent=budget.spent + messages)
-            notices.append(notice)
+            notices.append(replace(notice, rules={t.incident.rule: rules[t.incident.rule] for t in notice.transitions}))
             continue
         until = min((w.until_us for w in waiting if w.why == "budget"), default=now_us + 3600 * SECOND)
         waiting += [Held(t, notice.audience, until, "budget") for t in notice.transitions]
@@ -155,66 +168,55 @@ def phase(transition: Transition) -> str | None:
     return f"{transition.incident.rule} {which}" if which else None
 
 
-def _gathered(ready: Sequence[Held], besides: set[str], now_us: int) -> list[Held]:
-    """What waited for others of its rule, each incident once; without those that are over before anybody heard, that
-    somebody silenced, or that are among `besides`: of them something newer is told."""
-    newest = {h.transition.incident.id: h for h in ready if h.why == "group"}
+def _newest(
+    transitions: Iterable[Transition], held: Iterable[Held], rules: Mapping[str, Rule], now_us: int
+) -> list[Held]:
+    """Of each incident the newest of what waits and what just came, without the end of what nobody heard of."""
+    entries = {h.transition.incident.id: h for h in held}
+    opened = {incident_id for incident_id, h in entries.items() if h.why != "group"}
+    for transition in transitions:
+        incident = transition.incident
+        if transition.change in OPENINGS:
+            opened.add(incident.id)
+        old = entries.get(incident.id)
+        if old is None:
+            rule = rules[incident.rule]
+            entries[incident.id] = Held(transition, Audience(rule.channels, rule.recipients), now_us, "new")
+        elif transition.change in REMINDERS:  # What waits says more, and was not heard yet.
+            entries[incident.id] = replace(old, transition=replace(old.transition, incident=incident))
+        else:
+            entries[incident.id] = replace(old, transition=transition)
     return [
         h
-        for incident_id, h in newest.items()
-        if incident_id not in besides
-        and not (h.transition.incident.status == "resolved" and h.transition.incident.told_us is None)
-        and not h.transition.incident.silenced(now_us)
+        for incident_id, h in entries.items()
+        if (h.transition.incident.status == "resolved") == (h.transition.change in ENDS)
+        and not (h.transition.change in ENDS and h.transition.incident.told_us is None and incident_id not in opened)
     ]
 
 
-def _worth_telling(transitions: Iterable[Transition], waiting: Sequence[Held], now_us: int) -> list[Transition]:
-    """Without what is silenced, and without the end of what nobody heard of; several about one incident are one."""
-    newest: dict[str, Transition] = {}
-    opened = {w.transition.incident.id for w in waiting}
-    for transition in transitions:
-        incident = transition.incident
-        if transition.change in ("opened", "reopened", "flapping"):
-            opened.add(incident.id)
-        if incident.silenced(now_us):
-            continue
-        if transition.change == "resolved" and incident.told_us is None and incident.id not in opened:
-            continue
-        newest[incident.id] = transition
-    return list(newest.values())
-
-
-def _grouped(fresh: Mapping[Audience, Sequence[Transition]], now_us: int) -> list[Notice]:
-    """One notice for all that opened together; one each for the rest, or one for those that share a thread."""
+def _written(due: Iterable[Held], now_us: int) -> list[Notice]:
+    """A digest for an audience of what quiet hours or the budget held back; one notice for all that opened together;
+    one each for the rest, or one for those that share a thread."""
+    groups: dict[tuple[Audience, Form, str], list[Transition]] = {}
+    for h in due:
+        incident = h.transition.incident
+        form: Form = {"quiet": "digest", "budget": "overflow"}.get(h.why, "single")  # type: ignore[assignment]
+        thread = ""
+        if incident.thread:
+            form, thread = "single", f"{incident.thread}/{h.transition.change}"
+        groups.setdefault((h.audience, form, thread), []).append(h.transition)
     notices = []
-    for audience, transitions in fresh.items():
-        groups: dict[str, list[Transition]] = {}
-        for transition in transitions:
-            incident = transition.incident
-            groups.setdefault(f"{incident.thread}/{transition.change}" if incident.thread else "", []).append(
-                transition
-            )
-        for name, group in groups.items():
-            first = not name
-            thread = group[0].incident.id if first else group[0].incident.thread or ""
-            form: Form = "single" if len(group) == 1 else "bundle"
-            notices.append(Notice(form, tuple(group), audience, thread, first, now_us))
+    for (audience, form, name), group in sorted(groups.items(), key=lambda item: item[0][1] == "single"):
+        first = group[0].incident
+        if form != "single":
+            thread = f"{form}-{min(t.incident.id for t in group)}-{now_us // SECOND}"
+        else:
+            thread, form = first.thread or first.id, "single" if len(group) == 1 else "bundle"
+        notices.append(Notice(form, tuple(group), audience, thread, not name, now_us))
     return notices
 
 
-def _released(ready: Sequence[Held], now_us: int) -> list[Notice]:
-    """One digest an audience of what was held back; of each incident only its latest state."""
-    groups: dict[tuple[Audience, Reason], dict[str, Transition]] = {}
-    for h in ready:
-        groups.setdefault((h.audience, h.why), {})[h.transition.incident.id] = h.transition
-    notices = []
-    for (audience, why), newest in groups.items():
-        form: Form = "digest" if why == "quiet" else "overflow"
-        thread = f"{form}-{min(newest)}-{now_us // SECOND}"
-        notices.append(Notice(form, tuple(newest.values()), audience, thread, True, now_us))
-    return notices
-
-
-def _messages(audience: Audience, admins: int) -> int:
+def messages_of(audience: Audience, admins: int) -> int:
+    """How many messages one notice to it means."""
     mails = (len(audience.recipients) or admins) if "mail" in audience.channels else 0
     return mails + sum(channel != "mail" for channel in audience.channels)

@@ -22,9 +22,6 @@ from guardian.state_schema import micros
 
 log = logging.getLogger("guardian.alerting")
 
-KEEP_ANSWERS = 100
-"""How many answers of a probe are remembered."""
-
 
 async def alert_step(app: Application, now: datetime, token: int | None) -> None:
     """Judge every minute that ended since the last time, and put what follows into the outbox.
@@ -35,7 +32,6 @@ async def alert_step(app: Application, now: datetime, token: int | None) -> None
         return
     around, store = surroundings(app.settings), AlertStore(app.state)
     writer = AlertWriter(
-        around=around,
         admins=app.settings.admins,
         sender=app.email.sender,
         lang=app.email.language,
@@ -64,11 +60,10 @@ async def probe_step(app: Application, now: datetime, token: int | None) -> None
     }
     if not probes or not app.settings.alerts.enabled:
         return
-    answers = live_history(app).probes
     async with httpx2.AsyncClient(follow_redirects=False) as client:
         found = await asyncio.gather(*(answers_well(client, probe) for probe in probes.values()))
     for name, good in zip(probes, found, strict=True):
-        answers[name] = [*answers.get(name, [])[-KEEP_ANSWERS:], (micros(app.clock()), good)]
+        live_history(app).answered(name, micros(app.clock()), good)
 
 
 async def answers_well(client: httpx2.AsyncClient, probe: Probe) -> bool:
@@ -76,7 +71,7 @@ async def answers_well(client: httpx2.AsyncClient, probe: Probe) -> bool:
     try:
         async with asyncio.timeout(probe.timeout), client.stream("GET", probe.url, timeout=probe.timeout) as answer:
             return answer.status_code == probe.status
-    except (httpx2.HTTPError, TimeoutError, OSError):
+    except (httpx2.HTTPError, httpx2.InvalidURL, TimeoutError, OSError, ValueError):
         return False
 
 

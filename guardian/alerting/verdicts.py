@@ -55,7 +55,7 @@ Since = Mapping[str, int]
 
 def judge(rule: Rule, snapshot: Snapshot, since: Since | None = None) -> list[Verdict]:
     """The verdicts of one rule. A subject that is not among them is ok if there is any traffic, else without data."""
-    return JUDGES[rule.kind](rule, snapshot, since or {})
+    return JUDGES[rule.kind](rule, snapshot, {} if since is None else since)
 
 
 def wilson_lower(bad: int, total: int, z: float = 1.96) -> float:

@@ -10,7 +10,6 @@ from zoneinfo import ZoneInfo
 
 from guardian.alerting.actions import Action
 from guardian.alerting.briefing import Briefing, brief
-from guardian.alerting.engine import Surroundings
 from guardian.alerting.history import Snapshot
 from guardian.alerting.links import WORDS, fresh_nonce, make_link
 from guardian.alerting.notify import Notice
@@ -43,7 +42,6 @@ class AlertWriter:
     `nonce` gives the number that tells a link apart from all others.
     """
 
-    around: Surroundings
     admins: tuple[str, ...]
     sender: str
     lang: Language
@@ -83,12 +81,11 @@ class AlertWriter:
         A thread remembers its subject in the language of `common`. Where that one is what `common` would still begin
         it with, so is ours; else, as for one alert of several that opened together, the remembered one has to do.
         """
-        rules = {rule.name: rule for rule in self.around.rules}
-        briefings = [brief(t, rules[t.incident.rule], snapshot, self.lang) for t in notice.transitions]
+        briefings = [brief(t, notice.rules[t.incident.rule], snapshot, self.lang) for t in notice.transitions]
         briefings.sort(key=_rank)
         if common is not None and not notice.first:
             afresh = replace(notice, first=True)
-            theirs = [brief(t, rules[t.incident.rule], snapshot, common.lang) for t in notice.transitions]
+            theirs = [brief(t, notice.rules[t.incident.rule], snapshot, common.lang) for t in notice.transitions]
             theirs.sort(key=_rank)
             if common._subject(afresh, theirs) == common._subject(notice, theirs):
                 return briefings, self._subject(afresh, briefings)
@@ -113,7 +110,7 @@ class AlertWriter:
     def _mail(
         self, notice: Notice, briefings: Sequence[Briefing], subject: str, recipient: str, now: datetime
     ) -> Outgoing:
-        key = f"incident/{notice.thread}/{notice.form}-{notice.at_us}/{recipient}"
+        key = f"incident/{notice.thread}/{notice.name}/{recipient}"
         view = AlertView(self.lang, self.zone, lambda b: self._buttons(b, recipient, now))
         for full in range(min(FULL, len(briefings)), 0, -1):
             html, text = render("alert", self.lang, view=view.of(briefings, subject, now, full))
@@ -138,11 +135,10 @@ class AlertWriter:
         from guardian.channels import compose_channel
 
         lines = AlertView(self.lang, self.zone).lines(briefings)
-        key = f"incident/{notice.thread}/{notice.form}-{notice.at_us}/{channel}"
+        key = f"incident/{notice.thread}/{notice.name}/{channel}"
         grave = worst(briefings)
-        over = all(b.ended is not None for b in briefings)
         body = compose_channel(
-            subject, "\n".join(lines), severity=grave, url=self.public_url, thread=notice.thread, resolved=over
+            subject, "\n".join(lines), severity=grave, url=self.public_url, thread=notice.thread, resolved=notice.over
         )
         return Outgoing(key, channel, body, "alert", channel, grave, subject)
 

@@ -116,7 +116,7 @@ def _lived(scene: Scene, lang: Language) -> Sequence[Outgoing]:
     """Every mail of the scene, in order."""
     rules = tuple(parse_rule(name, table) for name, table in scene.rules.items())
     around = replace(Surroundings(rules, ZONE), **dict(scene.around))
-    writer = AlertWriter(around, (ADMIN,), SENDER, lang, ZONE, URL, "sample " * 6, nonce=lambda: "sample")
+    writer = AlertWriter((ADMIN,), SENDER, lang, ZONE, URL, "sample " * 6, nonce=lambda: "sample")
     first = micros(NOW)
     history = History.of(_events(scene), first + scene.start * MINUTE_US, first + scene.minutes * MINUTE_US)
     if scene.silent_from is not None:

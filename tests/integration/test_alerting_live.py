@@ -208,3 +208,39 @@ async def test_a_clock_that_was_days_ahead_once_stops_no_alert(state, tmp_path):
     down = await store.incident(ahead.id)
     now_us = micros(START + timedelta(minutes=11))
     assert down is not None and max(down.told_us, down.fired_us, down.resolved_us) <= now_us
+
+
+async def test_failed_answers_of_a_probe_are_counted_across_a_restart(state, tmp_path):
+    probed = parse_rule("feature_down", {"probe": {"url": "http://localhost/health", "failures": 3}})
+    around, path = replace(AROUND, rules=(probed,)), tmp_path / "guardian.db"
+    Writer(str(path)).close()
+    opened = []
+    for minute in range(1, 4):
+        now = START + timedelta(minutes=minute)
+        live = LiveHistory(path, around.rules)  # a new process each minute
+        live.answered("feature_down", micros(now) - 1, False)
+        found = await judge_passed_minutes(
+            AlertStore(state), live, around, a_mail, now=now + timedelta(seconds=6), token=None
+        )
+        opened += [(minute, t.incident.subject, t.change) for t in found]
+    assert opened == [(3, "probe", "opened")]
+
+
+async def test_fixed_takes_back_what_has_not_held_long_enough_to_be_told(state, tmp_path):
+    slow_to_tell = parse_rule("error_rate", {"for": "3m", "window": "30m"})
+    around, path, store = replace(AROUND, rules=(slow_to_tell,)), tmp_path / "guardian.db", AlertStore(state)
+    writer, failure = Writer(str(path)), Failure("B", "m", "a:1 f")
+    bad = [Event(micros(START) + i, f"u{i}@x.org", "/c", "GET", "chat", 500, 1000, failure) for i in range(50)]
+    good = [Event(micros(START) + 120_000_000 + i, "v@x.org", "/c", "GET", "chat", 200, 1000, None) for i in range(50)]
+    writer.write(bad + good)
+    writer.close()
+    for minute in range(1, 9):
+        now = START + timedelta(minutes=minute, seconds=6)
+        if minute == 2:
+            assert [i.status for i in (await store.load()).incidents()] == ["pending"]
+            fixed = edit_for("fixed", by="ann", now=START + timedelta(minutes=2), zone=AROUND.zone)
+            assert await store.change_all(fixed) == []
+        assert (
+            await judge_passed_minutes(store, LiveHistory(path, around.rules), around, a_mail, now=now, token=None)
+            == []
+        )

@@ -38,17 +38,19 @@ def mails(happened, minutes, *rules, link_key="k" * 32, admins=("admin@example.o
     """Every alert mail of so many minutes, parsed, with the thread subject kept as the daemon keeps it."""
     around = Surroundings(tuple(rules), ZURICH, admins=len(admins))
     writer = AlertWriter(
-        around=around, admins=admins, sender="Guardian <guardian@example.com>", lang=language(), zone=ZURICH,
+        admins=admins, sender="Guardian <guardian@example.com>", lang=language(), zone=ZURICH,
         public_url="https://guardian.example.com", link_key=link_key, **more,
     )  # fmt: skip
     history = History.of(happened, START_US, START_US + minutes * MINUTE_US)
-    state, found = AlertState(), []
+    state, found, keys = AlertState(), [], set()
     for minute in range(1, minutes + 1):
         snapshot = history.at(START_US // MINUTE_US + minute)
         state, _, notices = advance(state, snapshot, around)
         for notice in notices:
             written = writer.compose(notice, snapshot, START + timedelta(minutes=minute, seconds=6))
             found += [email.message_from_bytes(m.body, policy=policy.default) for m in written.messages]
+            assert keys.isdisjoint(m.key for m in written.messages), "the outbox keeps one mail a key"
+            keys |= {m.key for m in written.messages}
     return found
 
 

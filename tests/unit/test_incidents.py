@@ -51,7 +51,7 @@ def live(
         ({"for": "2m"}, "F?F", ["2 opened"]),  # the unknown is no break
         ({"resolve_after": 0}, "F.", ["0 opened", "1 resolved"]),
         ({"repeat": "3m"}, "FFFFFFFF", ["0 opened", "3 reminder", "6 reminder"]),
-        ({"repeat": "3m"}, "F???", ["0 opened", "3 reminder"]),
+        ({"repeat": "3m"}, "F????F", ["0 opened", "5 reminder"]),  # nobody says "still firing" of what is not known
         ({"repeat": 0}, "F" * 500, ["0 opened"]),
     ],
 )
@@ -79,6 +79,30 @@ def test_flapping_is_said_once_and_ends_with_one_word_after_half_an_hour_of_calm
     assert live("F", rule=rule, memory=memory, start=44)[1] == ["44 reopened"], "what comes after the calm is news"
 
 
+def test_a_flapping_incident_that_goes_on_is_repeated_and_spoken_of_after_a_silence():
+    rule = parse_rule("error_rate", {"resolve_after": "1m", "repeat": "10m"})
+    memory, changes = live("F..F..F" + "F" * 10, rule=rule)
+    assert changes[-2:] == ["6 flapping", "16 reminder"]
+    memory = replace(memory, latest={"": replace(memory.latest[""], silenced_until_us=20 * MINUTE)})
+    assert live("F" * 5, rule=rule, memory=memory, start=17)[1] == ["20 unsilenced"]
+
+
+def test_what_was_silenced_before_anybody_heard_of_it_is_told_when_the_silence_is_over():
+    memory, _ = live("F", tell=False)
+    memory = replace(memory, latest={"": replace(memory.latest[""], silenced_until_us=3 * MINUTE)})
+    assert live("FFF", memory=memory, start=1)[1] == ["3 unsilenced"]
+
+
+def test_what_a_person_ended_is_told_once():
+    memory, _ = live("F")
+    closed = replace(memory.latest[""], status="resolved", resolved_us=30 * SECOND, closing=True)
+    memory = replace(memory, latest={"": closed})
+    memory, changes = live("..", memory=memory, start=1)
+    assert changes == ["1 closed"]
+    assert not memory.latest[""].closing
+    assert live("F", memory=replace(memory, latest={"": closed}), start=1)[1] == ["1 closed", "1 reopened"]
+
+
 def test_maintenance_opens_nothing_and_what_lasts_beyond_it_opens_then():
     assert live("FFFF", muted="mmm ")[1] == ["3 opened"]
     assert live("FF..", muted="mm  ")[1] == []
@@ -94,7 +118,7 @@ def test_an_acknowledged_incident_is_not_repeated_but_its_end_is_told():
 def test_after_a_silence_what_still_fires_is_said_at_once():
     memory, _ = live("F")
     memory = replace(memory, latest={"": replace(memory.latest[""], silenced_until_us=10 * MINUTE)})
-    assert live("F" * 12, memory=memory, start=1)[1] == ["10 reminder"]
+    assert live("F" * 12, memory=memory, start=1)[1] == ["10 unsilenced"]
 
 
 def test_a_subject_without_a_verdict_is_well_only_while_there_is_traffic():

@@ -115,6 +115,33 @@ def test_every_recipient_counts_towards_the_budget():
     assert spoken(planned([transition()], budget=Budget(spent=49), admins=2)) == []
 
 
+@pytest.mark.parametrize(("budget", "admins"), [(Budget(), 55), (Budget(per_hour=5, reserve=0), 6)])
+def test_one_notice_to_everybody_fits_however_many_they_are(budget, admins):
+    first = planned([transition()], budget=budget, admins=admins)
+    assert (spoken(first), first.messages) == ([("single", ["a opened"])], admins)
+    spent = replace(budget, spent=admins)
+    assert spoken(planned([transition(name="b")], budget=spent, admins=admins)) == []
+    critical = planned([transition(name="c", severity="critical")], budget=spent, admins=admins)
+    assert bool(critical.notices) == bool(budget.reserve), "the reserve holds one for everybody too"
+
+
+def test_the_reserve_holds_at_least_one_critical_notice_to_everybody():
+    for spent, fits in ((38, True), (39, False)):
+        assert bool(planned([transition()], budget=Budget(spent=spent), admins=11).notices) == fits
+    assert planned([transition(severity="critical")], budget=Budget(spent=49), admins=11).notices
+
+
+def test_notices_of_one_thread_in_one_minute_have_names_of_their_own():
+    changes = [
+        transition("resolved", name="a", thread="T", told_us=1),
+        transition("reopened", name="b", thread="T", told_us=1),
+    ]
+    names = {(n.thread, n.name) for n in planned(changes).notices}
+    assert len(names) == 2
+    elsewhere = planned([transition("resolved", name="c", thread="T", rule="feature_down", told_us=1)]).notices
+    assert (elsewhere[0].thread, elsewhere[0].name) not in names
+
+
 def test_overflow_becomes_one_digest_an_hour_after_it_began():
     first = planned([transition(name="a")], budget=Budget(spent=60))
     assert {h.until_us for h in first.held} == {at("03-16T13:00")}
@@ -199,3 +226,56 @@ def test_an_opening_does_not_wait_for_an_end_nor_an_end_for_an_opening():
     for told, change in (("end", "opened"), ("opening", "resolved")):
         last = {f"user_burst {told}": at("03-16T12:00")}
         assert planned([burst(change, told_us=1)], now="03-16T12:01", last_told=last).notices != ()
+
+
+def test_the_end_of_a_silenced_incident_is_told_when_the_silence_is_over():
+    until = at("03-16T13:00")
+    silenced = {"told_us": 1, "thread": "a", "silenced_until_us": until}
+    held = planned([transition("resolved", **silenced)]).held
+    assert [(h.why, h.until_us) for h in held] == [("silence", until)]
+    result = planned([], held=held, now="03-16T13:00")
+    assert (spoken(result), result.notices[0].thread) == ([("single", ["a resolved"])], "a")
+    again = planned([transition("reopened", **silenced)], held=held, now="03-16T12:30")
+    assert (again.notices, again.held) == ((), ()), "that it still fires is said when the silence is over"
+
+
+def test_what_the_budget_held_back_is_not_told_in_quiet_hours():
+    held = planned([transition(rule="quiet", now="03-16T21:30")], now="03-16T21:30", budget=Budget(spent=60)).held
+    night = planned([], held=held, now="03-16T22:30")
+    assert (night.notices, [(h.why, h.until_us) for h in night.held]) == ((), [("quiet", at("03-17T07:00"))])
+
+
+def test_the_end_of_the_quiet_hours_tells_an_incident_once_and_in_its_own_thread():
+    night = planned([transition(rule="quiet", name="a")], now="03-16T23:30")
+    both = planned([transition("resolved", rule="quiet", name="a", now="03-17T07:00")], night.held, now="03-17T07:00")
+    assert spoken(both) == [("digest", ["a resolved"])]
+    ended = transition("resolved", rule="quiet", name="b", thread="b", told_us=1)
+    night = planned([ended, transition(rule="quiet", name="c")], now="03-16T23:30")
+    morning = planned([], night.held, now="03-17T07:00")
+    assert [(n.form, n.thread, n.first) for n in morning.notices][1:] == [("single", "b", False)]
+    assert spoken(morning)[0] == ("digest", ["c opened"])
+
+
+def test_reminders_do_not_pile_up_in_quiet_hours():
+    night = planned([transition("reminder", rule="quiet", told_us=1, thread="a")], now="03-16T23:30")
+    for minute in range(31, 60):
+        again = transition("reminder", rule="quiet", told_us=1, thread="a")
+        night = planned([again], night.held, now=f"03-16T23:{minute}")
+    assert len(night.held) == 1
+    assert spoken(planned([], night.held, now="03-17T07:00")) == [("single", ["a reminder"])]
+
+
+def test_quiet_hours_that_end_in_the_hour_that_comes_twice_never_end_in_the_past():
+    second = datetime(2026, 10, 25, 2, 30, tzinfo=ZURICH, fold=1)
+    now_us = int(second.timestamp()) * SECOND
+    until = quiet_until((22 * 60, 2 * 60 + 45), now_us, ZURICH)
+    assert until == int(second.replace(minute=45).timestamp()) * SECOND
+
+
+def test_what_a_person_ended_is_told_at_once_to_those_who_heard_of_it():
+    closed = transition("resolved", rule="user_burst", told_us=1, thread="a", now="03-16T12:01")
+    closed = replace(closed, change="closed")
+    told = {"user_burst end": at("03-16T12:00")}
+    assert spoken(planned([closed], now="03-16T12:01", last_told=told)) == [("single", ["a closed"])]
+    unheard = replace(closed, incident=replace(closed.incident, told_us=None, thread=None))
+    assert planned([unheard], now="03-16T12:01", last_told=told).notices == ()

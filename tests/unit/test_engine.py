@@ -1,0 +1,94 @@
+"""One minute of alerting after the other: maintenance windows, rules that are taken away, threads that are over."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from guardian.alerting.columns import MINUTE_US
+from guardian.alerting.engine import STATE_JSON, AlertState, Surroundings, advance
+from guardian.alerting.history import History
+from guardian.alerting.maintenance import Once
+from guardian.alerting.rules import parse_rule
+from tracker.event import Event, Failure
+
+START = datetime(2026, 3, 16, 9, 0, tzinfo=UTC)
+START_US = int(START.timestamp()) * 1_000_000
+ERRORS = parse_rule("error_rate", {"resolve_after": "1m"})
+BURST = parse_rule("user_burst", {"resolve_after": "1m"})
+AROUND = Surroundings((ERRORS, BURST), ZoneInfo("Europe/Zurich"))
+
+
+def requests(*rows):
+    """Events from (minute, number, status); no user of a minute meets more than one error of it."""
+    failure = Failure("Boom", "Internal Server Error", "app.py:7 f")
+    return [
+        Event(START_US + minute * MINUTE_US + i * 1000, f"u{minute}-{i}@example.org", "/c", "GET", "chat", status, 9000,
+              failure if status >= 400 else None)
+        for minute, number, status in rows
+        for i in range(number)
+    ]  # fmt: skip
+
+
+def live(events, minutes, around=AROUND, state=None, start=0):
+    """The state after so many minutes, and the notices as (minute, changes); every state goes through its JSON."""
+    history = History.of(events, START_US, START_US + 600 * MINUTE_US)
+    state, told = state or AlertState(), []
+    for minute in range(start + 1, start + minutes + 1):
+        surrounding = around(minute) if callable(around) else around
+        state, _, notices = advance(state, history.at(START_US // MINUTE_US + minute), surrounding)
+        told += [(minute, [t.change for t in n.transitions], n) for n in notices]
+        state = STATE_JSON.validate_json(STATE_JSON.dump_json(state))
+    return state, told
+
+
+def changes(told):
+    return [(minute, found) for minute, found, _ in told]
+
+
+def test_the_errors_of_a_maintenance_window_raise_no_alert_after_it():
+    window = Once(START + timedelta(minutes=5), START + timedelta(minutes=15))
+    around = replace(AROUND, maintenance=(window,))
+    events = requests((1, 100, 200), *((m, 30, 503) for m in range(5, 15)), *((m, 30, 200) for m in range(15, 60)))
+    assert changes(live(events, 60)[1]) != [], "without the window it fires"
+    assert changes(live(events, 60, around)[1]) == []
+    still = requests((1, 100, 200), *((m, 30, 503) for m in range(5, 60)))
+    assert changes(live(still, 60, around)[1])[0] == (16, ["opened"]), "what still fails afterwards is news"
+
+
+def test_an_incident_whose_rule_is_taken_away_ends_in_a_mail():
+    events = requests((1, 40, 503), (2, 40, 503))
+    state, told = live(events, 3)
+    assert changes(told) == [(2, ["opened"])]
+    without = replace(AROUND, rules=(BURST,))
+    after, told = live(events, 2, without, state, start=3)
+    assert changes(told) == [(4, ["removed"])]
+    notice = told[0][2]
+    assert (notice.rules["error_rate"], notice.thread, notice.over) == (
+        ERRORS,
+        told[0][2].transitions[0].incident.id,
+        True,
+    )
+    assert dict(after.rules) == {}
+
+
+def test_what_waits_for_the_morning_is_told_though_its_rule_is_gone():
+    quiet = parse_rule("error_rate", {"quiet_hours": "09:00-10:30"})  # 08:00 to 09:30 UTC
+    events = requests((1, 40, 503), (2, 40, 503))
+    state, told = live(events, 5, replace(AROUND, rules=(quiet,)))
+    assert (told, len(state.held)) == ([], 1)
+    state, told = live(events, 30, replace(AROUND, rules=(BURST,)), state, start=5)
+    assert changes(told) == [(30, ["removed"])]
+    assert (state.held, dict(state.rules)) == ((), {})
+
+
+def test_a_thread_is_over_when_everything_of_it_has_ended():
+    whole = parse_rule("error_rate", {"resolve_after": "1m", "window": "2m"})
+    chat = parse_rule("chat", {"kind": "error_rate", "feature": "chat", "window": "20m", "resolve_after": "1m"})
+    around = replace(AROUND, rules=(whole, chat))
+    events = requests((1, 40, 503), *((m, 40, 200) for m in range(2, 60)))
+    _, told = live(events, 60, around)
+    assert [(found, notice.over) for _, found, notice in told] == [
+        (["opened", "opened"], False),
+        (["resolved"], False),
+        (["resolved"], True),
+    ]
