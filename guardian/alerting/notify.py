@@ -131,7 +131,7 @@ def plan(
     """
     waiting: list[Held] = []
     due: list[Held] = []
-    for h in _newest(transitions, held, rules, now_us):
+    for h in _newest(transitions, held, rules):
         incident = h.transition.incident
         rule = rules[incident.rule]
         quiet = quiet_until(rule.quiet_hours, now_us, zone)
@@ -168,9 +168,7 @@ def phase(transition: Transition) -> str | None:
     return f"{transition.incident.rule} {which}" if which else None
 
 
-def _newest(
-    transitions: Iterable[Transition], held: Iterable[Held], rules: Mapping[str, Rule], now_us: int
-) -> list[Held]:
+def _newest(transitions: Iterable[Transition], held: Iterable[Held], rules: Mapping[str, Rule]) -> list[Held]:
     """Of each incident the newest of what waits and what just came, without the end of what nobody heard of."""
     entries = {h.transition.incident.id: h for h in held}
     opened = {incident_id for incident_id, h in entries.items() if h.why != "group"}
@@ -181,7 +179,8 @@ def _newest(
         old = entries.get(incident.id)
         if old is None:
             rule = rules[incident.rule]
-            entries[incident.id] = Held(transition, Audience(rule.channels, rule.recipients), now_us, "new")
+            audience = Audience(rule.channels, rule.recipients)
+            entries[incident.id] = Held(transition, audience, transition.at_us, "new")
         elif transition.change in REMINDERS:  # What waits says more, and was not heard yet.
             entries[incident.id] = replace(old, transition=replace(old.transition, incident=incident))
         else:
