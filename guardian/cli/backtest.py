@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,9 +12,30 @@ import typer
 from guardian.cli.console import ConfigOption, JsonOption, out, say_json, settings_of
 
 if TYPE_CHECKING:
+    from rich.console import Console, ConsoleOptions
+    from rich.measure import Measurement
+
     from guardian.alerting.backtest import Backtest
 
 _BLOCKS = " ▁▂▃▄▅▆▇█"
+_NARROW = 6
+
+
+class _Strip:
+    """A strip chart for rich, on one line: with as many cells as there is room for, each the highest of its part."""
+
+    def __init__(self, cells: Sequence[float]) -> None:
+        self._cells = cells
+
+    def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
+        from rich.measure import Measurement
+
+        return Measurement(min(_NARROW, len(self._cells)), len(self._cells))
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[str]:
+        width, number = min(len(self._cells), options.max_width), len(self._cells)
+        parts = [self._cells[i * number // width : (i + 1) * number // width] for i in range(width)]
+        yield "".join(_BLOCKS[round(max(part) * 8)] if any(part) else "·" for part in parts)
 
 
 def backtest(
@@ -68,12 +90,14 @@ def _print(result: Backtest) -> None:
     lang = language()
     title = f"{result.title} · {result.start:%Y-%m-%d} to {result.end:%Y-%m-%d} · {lang.number(result.events)} requests"
     table = Table(title=escape(title), title_justify="left", box=None, header_style="dim", pad_edge=False)
-    for name in ("rule", "incidents", "messages", "open for", "longest", "when"):
-        table.add_column(name, justify="left" if name in ("rule", "when") else "right", overflow="fold")
+    longest_name = max((len(rule.rule) for rule in result.rules), default=0)
+    table.add_column("rule", overflow="fold", min_width=min(longest_name, 24))
+    for name in ("incidents", "messages", "open for", "longest"):
+        table.add_column(name, justify="right", overflow="fold")
+    table.add_column("when")
     for rule in result.rules:
-        strip = "".join(_BLOCKS[round(share * 8)] if share else "·" for share in rule.strip)
         length, longest = (lang.duration(s) if s else "–" for s in (rule.open_seconds, rule.longest))
-        table.add_row(escape(rule.rule), str(rule.incidents), str(rule.messages), length, longest, strip)
+        table.add_row(escape(rule.rule), str(rule.incidents), str(rule.messages), length, longest, _Strip(rule.strip))
     out().print(table)
     for rule in result.rules:
         if rule.unseen:

@@ -184,3 +184,13 @@ def test_a_database_that_is_none_is_one_line(guardian, tmp_path):
     code, out, err = guardian("report")
     assert (code, out, err.count("\n")) == (1, "", 1)
     assert err.startswith("guardian: ")
+
+
+@pytest.mark.parametrize(("columns", "cells"), [(60, 6), (80, 26), (120, 60)])
+def test_the_chart_of_a_backtest_stays_on_one_line_of_the_terminal(guardian, database, monkeypatch, columns, cells):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    _, told, _ = guardian("backtest", "--days", "1")
+    lines = told.splitlines()
+    charts = [line for line in lines if line.startswith(("error_rate", "feature_down", "user_burst"))]
+    assert [len(re.search("·+$", line.rstrip())[0]) for line in charts] == [cells] * 3
+    assert all(len(line) <= columns for line in lines[1:])
