@@ -9,7 +9,7 @@ import re
 import tempfile
 import tomllib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_settings import PydanticBaseSettingsSource
 
-from guardian.alerting.rules import KINDS
+from guardian.alerting.rules import KINDS, Rule, parse_rule
 from guardian.channels.settings import ChannelSettings
 from guardian.config import Settings, setting_fields
 from guardian.section import Section
@@ -122,6 +122,21 @@ def _has_secret(raw: dict[str, Any]) -> bool:
         return _is_secret(key)
 
     return walk(raw, "")
+
+
+def parse_rules(tables: Mapping[str, dict[str, Any]], critical_features: tuple[str, ...]) -> tuple[Rule, ...]:
+    """The rules of these `[rules.NAME]` tables, in their order. Raises SettingsError with everything that is wrong."""
+    rules: list[Rule] = []
+    problems: list[str] = []
+    for name, table in tables.items():
+        try:
+            rules.append(parse_rule(name, table, critical_features=critical_features))
+        except ValidationError as error:
+            for each in error.errors(include_url=False):
+                problems += _sentences({**each, "loc": ("rules", name, *each["loc"])}, "", "")
+    if problems:
+        raise SettingsError(problems)
+    return tuple(rules)
 
 
 def _sentences(error: Any, text: str, file: str) -> list[str]:

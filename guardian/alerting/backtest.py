@@ -21,11 +21,12 @@ from guardian.alerting.incidents import SECOND, Incident
 from guardian.alerting.live import lookback, surroundings
 from guardian.alerting.loading import read_first_event, read_history
 from guardian.alerting.notify import Notice, messages_of
-from guardian.alerting.rules import Rule, parse_rule
+from guardian.alerting.rules import KINDS, Rule
 from guardian.config import Settings
 from guardian.language import language
 from guardian.repository import StorageError
 from guardian.resources import templates_dir
+from guardian.settings_file import parse_rules
 from tracker.schema import connect
 
 STRIP = 60
@@ -87,14 +88,13 @@ def run_backtests(
 ) -> list[Backtest]:
     """The rules of the settings over the last `days` days, and then once more with `changes` (`rule.key=value`).
 
-    Raises StorageError where there is nothing recorded or the database cannot be read, ValueError for a change that
-    fits no rule.
+    Raises StorageError where there is nothing recorded or the database cannot be read, ValueError with a sentence for
+    each change that fits no rule.
     """
     variants: list[tuple[str, tuple[Rule, ...]]] = [("Your rules", surroundings(settings).rules)]
     if changes:
         tables = {n: r.model_dump(by_alias=True, exclude_unset=True) for n, r in settings.rules.items()}
-        changed = overridden(tables, changes)
-        rules = tuple(parse_rule(n, t, critical_features=settings.critical_features) for n, t in changed.items())
+        rules = parse_rules(overridden(tables, changes), settings.critical_features)
         variants.append((f"With {', '.join(changes)}", rules))
     began = perf_counter()
     end = int((now or datetime.now(UTC)).timestamp()) // 60
@@ -207,18 +207,30 @@ def _strip(spans: Sequence[tuple[int, int]], first: int, last: int) -> tuple[flo
 
 
 def overridden(tables: Mapping[str, Mapping[str, Any]], settings: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """The `[rules]` tables with `rule.key=value` settings applied, for `--set error_rate.threshold=5%`.
+    """The `[rules]` tables with `rule.key=value` settings applied: `error_rate.threshold=5%`, lists as
+    `feature_down.features=chat_*,login`, and keys of tables as `feature_down.probe.failures=2`.
 
     A rule that is not there yet is added. Raises ValueError with one sentence for a text of another form.
     """
     changed = copy.deepcopy({name: dict(table) for name, table in tables.items()})
     for text in settings:
         path, equals, value = text.partition("=")
-        name, dot, key = path.strip().partition(".")
-        if not (equals and dot and name and key and value.strip()):
+        name, *keys = path.strip().split(".")
+        if not (equals and name and keys and all(keys) and value.strip()):
             raise ValueError(f"--set {text!r} is not of the form rule.key=value, such as error_rate.threshold=5%")
-        changed.setdefault(name, {})[key] = _value(value.strip())
+        table = changed.setdefault(name, {})
+        for key in keys[:-1]:
+            inner = table.get(key)
+            table[key] = table = dict(inner) if isinstance(inner, dict) else {}
+        listed = keys[-1] in LISTS
+        table[keys[-1]] = [part.strip() for part in value.split(",")] if listed else _value(value.strip())
     return changed
+
+
+LISTS = {
+    key for model in KINDS.values() for key, field in model.model_fields.items() if field.annotation == tuple[str, ...]
+}
+"""The keys of rules that hold a list."""
 
 
 def _value(text: str) -> Any:

@@ -9,6 +9,7 @@ from guardian.alerting.backtest import STRIP, overridden, review, run_backtests,
 from guardian.alerting.incidents import Incident
 from guardian.config import Settings
 from guardian.repository import StorageError
+from guardian.settings_file import SettingsError
 from tracker.event import Event, Failure
 from tracker.writer import Writer
 
@@ -69,8 +70,24 @@ def test_a_change_that_fits_no_rule_is_refused(tmp_path):
     for change in ("error_rate", "error_rate.threshold", "=5", "error_rate.threshold="):
         with pytest.raises(ValueError, match=r"is not of the form rule\.key=value"):
             run_backtests(settings(tmp_path), days=1, changes=[change], now=NOW)
-    with pytest.raises(ValueError, match="thresold"):
-        run_backtests(settings(tmp_path), days=1, changes=["error_rate.thresold=5%"], now=NOW)
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ("error_rate.thresold=5%", "rules.error_rate.thresold is not a setting: did you mean threshold?"),
+        ("error_rate.threshold=lots", "'lots' is not a share: write a percentage such as 10%, or a number from 0 to 1"),
+        ("user_burst.errors=1", "rules.user_burst.errors = 1 must be at least 2"),
+        ("slow.threshold_ms=300", "rules.slow.kind = slow is not a kind of rule: it is one of error_rate, "),
+        ("feature_down.probe.failures=0", "rules.feature_down.probe.url is missing: add url = …"),
+    ],
+)
+def test_a_change_to_what_a_rule_cannot_have_is_one_sentence(tmp_path, change, sentence):
+    record(tmp_path, days=1)
+    with pytest.raises(SettingsError) as error:
+        run_backtests(settings(tmp_path), days=1, changes=[change], now=NOW)
+    assert sentence in error.value.problems[0]
+    assert "pydantic" not in str(error.value)
 
 
 def test_without_a_recorded_past_it_says_so(tmp_path):
@@ -100,6 +117,14 @@ def test_overrides_add_to_tables_and_keep_the_others():
         "new_error": {"enabled": True},
     }
     assert tables == {"error_rate": {"window": "1h"}, "user_burst": {}}
+
+
+def test_overrides_reach_lists_and_keys_of_tables():
+    tables = {"feature_down": {"probe": {"url": "http://x/", "failures": 3}}}
+    assert overridden(tables, ["feature_down.probe.failures=2", "feature_down.features=chat_*, login"]) == {
+        "feature_down": {"probe": {"url": "http://x/", "failures": 2}, "features": ["chat_*", "login"]}
+    }
+    assert tables == {"feature_down": {"probe": {"url": "http://x/", "failures": 3}}}
 
 
 def test_the_review_names_the_noisiest_rule_and_the_threshold_that_keeps_the_useful_ones():
