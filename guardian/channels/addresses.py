@@ -7,6 +7,7 @@ import socket
 from collections.abc import Iterator
 
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
+_LOCAL_NAT64 = ipaddress.ip_network("64:ff9b:1::/48")
 _COMPATIBLE = ipaddress.ip_network("::/96")
 
 
@@ -21,6 +22,8 @@ def is_private(address: str) -> bool:
     IPv4 address (mapped, NAT64, 6to4, Teredo). 169.254.169.254, where clouds hand out credentials, is link-local.
     """
     ip = ipaddress.ip_address(address.partition("%")[0])
+    if ip in _LOCAL_NAT64:  # RFC 8215: a translator of the own network, which may lead anywhere inside it
+        return True
     site_local = isinstance(ip, ipaddress.IPv6Address) and ip.is_site_local  # deprecated by RFC 3879, and still routed
     return site_local or any(not each.is_global or each.is_multicast for each in (ip, *_carried(ip)))
 
