@@ -20,7 +20,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from guardian.alerting.rules import DEFAULT_RULES, AnyRule, Duration, named_tables
+from guardian.alerting.rules import DEFAULT_RULES, AnyRule, named_tables
 from guardian.channels.settings import ChannelSettings, named_channels, unknown_channels
 from guardian.mail.settings import MailSettings
 from guardian.mail.settings import SmtpSettings as SmtpSettings
@@ -30,6 +30,7 @@ from guardian.setting_values import (
     Address,
     Addresses,
     CronText,
+    Duration,
     HttpUrl,
     LocalPath,
     LongSecret,

@@ -2,61 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter, model_validator
+from pydantic import ConfigDict, Field, TypeAdapter, model_validator
 
 from guardian.section import Section
+from guardian.setting_values import ClockRange, Duration, Share
 
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
-_DURATION = re.compile(r"(\d+)\s*(s|m|h|d|w)")
-
-
-def parse_duration(value: Any) -> int:
-    """Seconds from "90s", "10m", "1h30m", "3d" or a whole number of seconds. Raises ValueError with one sentence."""
-    if isinstance(value, bool):
-        raise ValueError(f"{value!r} is not a duration: write a number with a unit, such as 10m, 1h or 3d")
-    if isinstance(value, int) and value >= 0:
-        return value
-    text = str(value).replace(" ", "")
-    if text == "0":
-        return 0
-    parts = _DURATION.findall(text)
-    if not parts or "".join(a + b for a, b in parts) != text:
-        raise ValueError(f"{value!r} is not a duration: write a number with a unit, such as 10m, 1h or 3d")
-    return sum(int(number) * _UNITS[unit] for number, unit in parts)
-
-
-def parse_share(value: Any) -> float:
-    """A share of 1 from "10%", "0.5 %" or 0.1. Raises ValueError with one sentence."""
-    text = str(value).strip()
-    try:
-        share = float(text[:-1]) / 100 if text.endswith("%") else float(text)
-    except ValueError:
-        share = -1.0
-    if isinstance(value, bool) or not 0 <= share <= 1:
-        raise ValueError(f"{value!r} is not a share: write a percentage such as 10%, or a number from 0 to 1")
-    return share
-
-
-def parse_clock_range(value: Any) -> tuple[int, int]:
-    """Minutes since midnight (start, end) from "22:00-07:00"; the end may lie before the start."""
-    if isinstance(value, tuple | list) and len(value) == 2:
-        return int(value[0]), int(value[1])
-    match = re.fullmatch(r"\s*([01]?\d|2[0-3]):([0-5]\d)\s*[-–]\s*([01]?\d|2[0-3]):([0-5]\d)\s*", str(value))
-    if not match:
-        raise ValueError(f"{value!r} is not a range of the clock: write it as 22:00-07:00")
-    a, b, c, d = map(int, match.groups())
-    return a * 60 + b, c * 60 + d
-
-
-Duration = Annotated[int, BeforeValidator(parse_duration)]
-"""Whole seconds, written as "10m"."""
-Share = Annotated[float, BeforeValidator(parse_share)]
-"""0 to 1, written as "10%"."""
-ClockRange = Annotated[tuple[int, int], BeforeValidator(parse_clock_range)]
-"""Minutes since local midnight, written as "22:00-07:00"."""
 Severity = Literal["info", "warning", "critical"]
 
 
