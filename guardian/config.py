@@ -37,6 +37,7 @@ from guardian.setting_values import (
     LongSecretFile,
     Names,
     ZoneName,
+    between,
     listed_schedules,
     local_path,
 )  # fmt: skip
@@ -90,7 +91,7 @@ class MaintenanceSettings(Section):
     start: AwareDatetime | None = None
     end: AwareDatetime | None = None
     cron: CronText | None = None
-    duration: Duration | None = Field(default=None, ge=60, le=7 * 86400)
+    duration: Annotated[Duration, between("1m", "7d")] | None = None
 
     @model_validator(mode="after")
     def _whole(self) -> MaintenanceSettings:

@@ -171,6 +171,30 @@ def parse_duration(value: Any) -> int:
     return sum(int(number) * _UNITS[unit] for number, unit in parts)
 
 
+def between(shortest: str, longest: str, whole_minutes: bool = False) -> AfterValidator:
+    """Refuses a duration outside [shortest, longest], and with `whole_minutes` one of other seconds."""
+    low, high = parse_duration(shortest), parse_duration(longest)
+
+    def check(seconds: int) -> int:
+        if seconds < low:
+            raise ValueError(f"{written(seconds)} is too short: write {shortest} or more")
+        if seconds > high:
+            raise ValueError(f"{written(seconds)} is too long: write {longest} or less")
+        if whole_minutes and seconds % 60:
+            before = seconds // 60 * 60
+            near = f"{written(before)} or {written(before + 60)}"
+            raise ValueError(f"{written(seconds)} is not whole minutes: write {near}")
+        return seconds
+
+    return AfterValidator(check)
+
+
+def written(seconds: int) -> str:
+    """A duration as the settings say it, in the largest unit up to days that leaves no rest: "90s", "10m", "7d"."""
+    unit = next(name for name in "dhms" if seconds % _UNITS[name] == 0)
+    return f"{seconds // _UNITS[unit]}{unit}" if seconds else "0"
+
+
 def parse_share(value: Any) -> float:
     """A share of 1 from "10%", "0.5 %" or 0.1. Raises ValueError with one sentence."""
     text = str(value).strip()
@@ -211,6 +235,8 @@ SecretFile = Annotated[Path, AfterValidator(local_path), AfterValidator(_secret_
 LongSecretFile = Annotated[Path, AfterValidator(local_path), AfterValidator(_long_secret_file)]
 Duration = Annotated[int, BeforeValidator(parse_duration)]
 """Whole seconds, written as "10m"."""
+Window = Annotated[Duration, between("1m", "7d", whole_minutes=True)]
+"""How far a rule looks back, seconds: whole minutes, since requests are counted by the minute."""
 Share = Annotated[float, BeforeValidator(parse_share)]
 """0 to 1, written as "10%"."""
 ClockRange = Annotated[tuple[int, int], BeforeValidator(parse_clock_range)]

@@ -7,9 +7,11 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import ConfigDict, Field, TypeAdapter, model_validator
 
 from guardian.section import Section
-from guardian.setting_values import ClockRange, Duration, Share
+from guardian.setting_values import ClockRange, Duration, Share, Window, between
 
 Severity = Literal["info", "warning", "critical"]
+Lasting = Annotated[Duration, between("0", "31d")]
+GroupInterval = Annotated[Duration, between("0", "1d")]
 
 
 class RuleBase(Section):
@@ -21,10 +23,10 @@ class RuleBase(Section):
 
     name: str = ""
     enabled: bool = True
-    for_: Duration = Field(default=0, alias="for")
-    resolve_after: Duration = 300
-    repeat: Duration = 4 * 3600
-    group_interval: Duration = Field(default=0, le=86400)
+    for_: Lasting = Field(default=0, alias="for")
+    resolve_after: Lasting = 300
+    repeat: Lasting = 4 * 3600
+    group_interval: GroupInterval = 0
     severity: Severity = "warning"
     min_requests: int = Field(default=20, ge=0)
     min_users: int = Field(default=0, ge=0)
@@ -38,7 +40,7 @@ class ErrorRate(RuleBase):
 
     kind: Literal["error_rate"] = "error_rate"
     threshold: Share = 0.10
-    window: Duration = Field(default=3600, ge=60)
+    window: Window = 3600
     count: Literal["all", "server"] = "all"
     feature: str | None = None
 
@@ -48,7 +50,7 @@ class Probe(Section):
 
     url: str = Field(pattern=r"^https?://")
     status: int = Field(default=200, ge=100, le=599)
-    timeout: Duration = Field(default=10, ge=1, le=60)
+    timeout: Annotated[Duration, between("1s", "1m")] = 10
     failures: int = Field(default=3, ge=1)
 
 
@@ -61,11 +63,11 @@ class FeatureDown(RuleBase):
 
     kind: Literal["feature_down"] = "feature_down"
     features: tuple[str, ...] = ()
-    window: Duration = Field(default=600, ge=60)
+    window: Window = 600
     min_requests: int = Field(default=5, ge=1)
     min_users: int = Field(default=2, ge=0)
     count: Literal["all", "server"] = "all"
-    silence: Duration = 3600
+    silence: Annotated[Duration, between("0", "7d", whole_minutes=True)] = 3600
     silence_requests: int = Field(default=20, ge=1)
     probe: Probe | None = None
     severity: Severity = "critical"
@@ -75,26 +77,26 @@ class UserBurst(RuleBase):
     """One user met `errors` or more errors within `window` (sliding, both ends inclusive)."""
 
     kind: Literal["user_burst"] = "user_burst"
-    group_interval: Duration = Field(default=600, le=86400)
+    group_interval: GroupInterval = 600
     errors: int = Field(default=5, ge=2)
-    window: Duration = Field(default=600, ge=1)
+    window: Annotated[Duration, between("1s", "7d")] = 600
 
 
 class Latency(RuleBase):
     """A quantile of the durations of a feature's good requests above `threshold_ms`."""
 
     kind: Literal["latency"] = "latency"
-    group_interval: Duration = Field(default=600, le=86400)
+    group_interval: GroupInterval = 600
     feature: str = "*"
     quantile: float = Field(default=0.95, gt=0, lt=1)
     threshold_ms: float = Field(default=2000, gt=0)
-    window: Duration = Field(default=900, ge=60)
+    window: Window = 900
 
 
 class Traffic(RuleBase):
     """Requests of the last hour against the median of the same hour of the four weeks before."""
 
-    window: Duration = Field(default=3600, ge=60)
+    window: Window = 3600
     weeks: int = Field(default=4, ge=2, le=8)
     min_weeks: int = Field(default=2, ge=1)
     feature: str | None = None
@@ -118,9 +120,9 @@ class NewError(RuleBase):
     """A kind of error at a place of the code never seen before, once `warmup` of history is there to compare with."""
 
     kind: Literal["new_error"] = "new_error"
-    group_interval: Duration = Field(default=600, le=86400)
-    window: Duration = Field(default=600, ge=60)
-    warmup: Duration = 86400
+    group_interval: GroupInterval = 600
+    window: Window = 600
+    warmup: Annotated[Duration, between("0", "90d")] = 86400
     min_requests: int = Field(default=1, ge=1)
     count: Literal["all", "server"] = "server"
 
@@ -129,7 +131,7 @@ class TrackerSilent(RuleBase):
     """Neither an event nor a heartbeat came from the host app for `window`."""
 
     kind: Literal["tracker_silent"] = "tracker_silent"
-    window: Duration = Field(default=600, ge=60)
+    window: Window = 600
     severity: Severity = "critical"
 
 

@@ -1,7 +1,6 @@
 """The settings file: five lines are enough, the environment comes first, and all that is wrong is said at once."""
 
 import json
-import os
 import re
 import tomllib
 from pathlib import Path
@@ -27,36 +26,7 @@ smtp = "smtp://user:p%40ss@smtp.example.com:587"
 KEY = "0123456789abcdef0123456789abcdef"
 
 
-@pytest.fixture(autouse=True)
-def no_variables(monkeypatch, tmp_path):
-    for name in [name for name in os.environ if name.startswith("GUARDIAN_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.chdir(tmp_path)
-
-
-@pytest.fixture
-def load(tmp_path):
-    """Loads a file of this text."""
-
-    def loaded(text, mode=0o600):
-        path = tmp_path / "guardian.toml"
-        path.write_text(text)
-        path.chmod(mode)
-        return load_settings(path)
-
-    return loaded
-
-
-@pytest.fixture
-def problems(load, tmp_path):
-    """What is wrong with a file of this text; the file's own path is taken out."""
-
-    def said(text, mode=0o600):
-        with pytest.raises(SettingsError) as caught:
-            load(text, mode)
-        return [problem.replace(f"{tmp_path}/", "") for problem in caught.value.problems]
-
-    return said
+pytestmark = pytest.mark.usefixtures("no_variables")
 
 
 def test_five_lines_are_a_configuration(load, tmp_path):

@@ -1,0 +1,40 @@
+"""Settings files for the tests that load them."""
+
+import os
+
+import pytest
+
+from guardian.settings_file import SettingsError, load_settings
+
+
+@pytest.fixture
+def no_variables(monkeypatch, tmp_path):
+    """An empty folder as the current one, and no settings in the environment."""
+    for name in [name for name in os.environ if name.startswith("GUARDIAN_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def load(tmp_path, no_variables):
+    """Loads a file of this text."""
+
+    def loaded(text, mode=0o600):
+        path = tmp_path / "guardian.toml"
+        path.write_text(text)
+        path.chmod(mode)
+        return load_settings(path)
+
+    return loaded
+
+
+@pytest.fixture
+def problems(load, tmp_path):
+    """What is wrong with a file of this text; the file's own path is taken out."""
+
+    def said(text, mode=0o600):
+        with pytest.raises(SettingsError) as caught:
+            load(text, mode)
+        return [problem.replace(f"{tmp_path}/", "") for problem in caught.value.problems]
+
+    return said
