@@ -84,6 +84,19 @@ def _language(value: str) -> str:
     return language(value).code
 
 
+def _asked_url(value: str) -> str:
+    from httpx2 import URL, InvalidURL
+
+    try:
+        url = URL(value)
+        fits = url.scheme in ("http", "https") and url.host and (url.port or 0) < 65536 and not re.search(r"\s", value)
+    except InvalidURL:
+        fits = False
+    if not fits:
+        raise ValueError(f"{json.dumps(value)} is not a web address: write it as https://app.example.com/health")
+    return value
+
+
 def _http_url(value: str) -> str:
     if not re.fullmatch(r"https?://[^\s/?#@]+(/[^\s?#@]*)?", value):
         raise ValueError(
@@ -181,9 +194,8 @@ def between(shortest: str, longest: str, whole_minutes: bool = False) -> AfterVa
         if seconds > high:
             raise ValueError(f"{written(seconds)} is too long: write {longest} or less")
         if whole_minutes and seconds % 60:
-            before = seconds // 60 * 60
-            near = f"{written(before)} or {written(before + 60)}"
-            raise ValueError(f"{written(seconds)} is not whole minutes: write {near}")
+            before, after = (written(seconds // 60 * 60 + more) for more in (0, 60))
+            raise ValueError(f"{written(seconds)} is not whole minutes: write {before} or {after}")
         return seconds
 
     return AfterValidator(check)
@@ -209,12 +221,14 @@ def parse_share(value: Any) -> float:
 
 def parse_clock_range(value: Any) -> tuple[int, int]:
     """Minutes since midnight (start, end) from "22:00-07:00"; the end may lie before the start."""
-    if isinstance(value, tuple | list) and len(value) == 2:
+    if isinstance(value, tuple | list) and len(value) == 2 and all(at in range(1440) for at in value):
         return int(value[0]), int(value[1])
     match = re.fullmatch(r"\s*([01]?\d|2[0-3]):([0-5]\d)\s*[-–]\s*([01]?\d|2[0-3]):([0-5]\d)\s*", str(value))
     if not match:
         raise ValueError(f"{value!r} is not a range of the clock: write it as 22:00-07:00")
     a, b, c, d = map(int, match.groups())
+    if (a, b) == (c, d):
+        raise ValueError(f"{value} is no time at all: write an end that is not the start")
     return a * 60 + b, c * 60 + d
 
 
@@ -224,6 +238,8 @@ ZoneName = Annotated[str, AfterValidator(_zone)]
 ScheduleText = Annotated[str, AfterValidator(_when)]
 CronText = Annotated[str, AfterValidator(_cron)]
 PingUrl = Annotated[str, AfterValidator(_ping_url)]
+AskedUrl = Annotated[str, AfterValidator(_asked_url)]
+"""An address that httpx2 can ask."""
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
 Addresses = Annotated[tuple[Address, ...], BeforeValidator(listed)]
 Names = Annotated[tuple[str, ...], BeforeValidator(listed)]

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, get_args
+import json
+from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import ConfigDict, Field, TypeAdapter, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, field_validator, model_validator
 
 from guardian.section import Section
-from guardian.setting_values import ClockRange, Duration, Share, Window, between
+from guardian.setting_values import Addresses, AskedUrl, ClockRange, Duration, Share, Window, between
 
 Severity = Literal["info", "warning", "critical"]
 Lasting = Annotated[Duration, between("0", "31d")]
 GroupInterval = Annotated[Duration, between("0", "1d")]
+
+
+def _each_once(names: tuple[str, ...]) -> tuple[str, ...]:
+    lower = [name.lower() for name in names]
+    for place, name in enumerate(names):
+        if lower.index(name.lower()) < place:
+            raise ValueError(f"{json.dumps(name)} is there twice: write it once")
+    return names
 
 
 class RuleBase(Section):
@@ -19,7 +28,7 @@ class RuleBase(Section):
     must be well again; `repeat` how often an open, unacknowledged incident is said again (0: never). What opens within
     `group_interval` of the rule's last opening that was told waits for the end of it, and comes in one message."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, allow_inf_nan=False)
 
     name: str = ""
     enabled: bool = True
@@ -31,8 +40,23 @@ class RuleBase(Section):
     min_requests: int = Field(default=20, ge=0)
     min_users: int = Field(default=0, ge=0)
     quiet_hours: ClockRange | None = None
-    channels: tuple[str, ...] = ("mail",)
-    recipients: tuple[str, ...] = ()
+    channels: Annotated[tuple[str, ...], AfterValidator(_each_once)] = ("mail",)
+    recipients: Annotated[Addresses, AfterValidator(_each_once)] = ()
+
+    @field_validator("channels")
+    @classmethod
+    def _heard(cls, channels: tuple[str, ...]) -> tuple[str, ...]:
+        if not channels:
+            raise ValueError("the list is empty and nobody would hear: name mail or another channel, "
+                             "or set enabled = false")  # fmt: skip
+        return channels
+
+    @model_validator(mode="after")
+    def _recipients_hear(self) -> Self:
+        if self.recipients and "mail" not in self.channels:
+            raise ValueError("recipients get mail, which channels leaves out: add mail to channels, "
+                             "or take recipients away")  # fmt: skip
+        return self
 
 
 class ErrorRate(RuleBase):
@@ -44,14 +68,21 @@ class ErrorRate(RuleBase):
     count: Literal["all", "server"] = "all"
     feature: str | None = None
 
+    @field_validator("threshold")
+    @classmethod
+    def _can_be_exceeded(cls, threshold: float) -> float:
+        if threshold >= 1:
+            raise ValueError("more than 100% is never reached: write a smaller share, such as 10%")
+        return threshold
+
 
 class Probe(Section):
     """An active check: GET `url` every minute must answer `status` in `timeout`; `failures` in a row are an outage."""
 
-    url: str = Field(pattern=r"^https?://")
+    url: AskedUrl
     status: int = Field(default=200, ge=100, le=599)
     timeout: Annotated[Duration, between("1s", "1m")] = 10
-    failures: int = Field(default=3, ge=1)
+    failures: int = Field(default=3, ge=1, le=100)
 
 
 class FeatureDown(RuleBase):
@@ -101,12 +132,26 @@ class Traffic(RuleBase):
     min_weeks: int = Field(default=2, ge=1)
     feature: str | None = None
 
+    @model_validator(mode="after")
+    def _enough_weeks(self) -> Self:
+        if self.min_weeks > self.weeks:
+            fit = f"make it {self.weeks} or less"
+            raise ValueError(f"min_weeks = {self.min_weeks} is more than weeks = {self.weeks}: {fit}")
+        return self
+
 
 class TrafficDrop(Traffic):
     """Fewer requests than `below` × the usual number, where at least `min_requests` are usual."""
 
     kind: Literal["traffic_drop"] = "traffic_drop"
     below: Share = 0.3
+
+    @field_validator("below")
+    @classmethod
+    def _can_be_missed(cls, below: float) -> float:
+        if not below:
+            raise ValueError("fewer than 0% is never reached: write a larger share, such as 30%")
+        return below
 
 
 class TrafficSpike(Traffic):
@@ -148,11 +193,14 @@ class BurnRate(RuleBase):
     count: Literal["all", "server"] = "server"
     severity: Severity = "critical"
 
-    @model_validator(mode="after")
-    def _has_a_budget(self) -> BurnRate:
-        if self.objective >= 1:
-            raise ValueError("objective = 100% leaves no error budget to burn: write 99.9% or less")
-        return self
+    @field_validator("objective")
+    @classmethod
+    def _has_a_budget(cls, objective: float) -> float:
+        if objective >= 1:
+            raise ValueError("100% leaves no error budget to burn: write a smaller share, such as 99.9%")
+        if not objective:
+            raise ValueError("0% is always met: write a larger share, such as 99.9%")
+        return objective
 
 
 Rule = ErrorRate | FeatureDown | UserBurst | Latency | TrafficDrop | TrafficSpike | NewError | TrackerSilent | BurnRate

@@ -31,3 +31,63 @@ def test_the_longest_and_the_shortest_spans_of_a_rule_are_taken(load):
     text += '[rules.new_error]\nwindow = "1m"\nwarmup = "90d"\n[rules.user_burst]\nwindow = "45s"'
     down, new, burst = load(text).rules.values()
     assert (down.window, down.silence, down.for_, new.window, burst.window) == (604800, 0, 31 * 86400, 60, 45)
+
+
+@pytest.mark.parametrize(
+    ("kind", "line", "said"),
+    [
+        ("error_rate", 'recipients = ["nonsense"]',
+         'recipients[0]: "nonsense" is not a mail address: write it as you@example.com'),
+        ("error_rate", 'recipients = ["a@x.org", "A@x.org"]', 'recipients: "A@x.org" is there twice: write it once'),
+        ("error_rate", 'channels = ["mail", "mail"]', 'channels: "mail" is there twice: write it once'),
+        ("error_rate", "channels = []",
+         "channels: the list is empty and nobody would hear: name mail or another channel, or set enabled = false"),
+        ("error_rate", 'quiet_hours = "22:00-22:00"',
+         "quiet_hours: 22:00-22:00 is no time at all: write an end that is not the start"),
+        ("error_rate", "quiet_hours = [1320, 9999]",
+         "quiet_hours: [1320, 9999] is not a range of the clock: write it as 22:00-07:00"),
+        ("error_rate", 'threshold = "100%"',
+         "threshold: more than 100% is never reached: write a smaller share, such as 10%"),
+        ("traffic_drop", "below = 0", "below: fewer than 0% is never reached: write a larger share, such as 30%"),
+        ("traffic_spike", "above = inf", "above = Infinity: Input should be a finite number"),
+        ("latency", "threshold_ms = inf", "threshold_ms = Infinity: Input should be a finite number"),
+        ("burn_rate", "objective = 0", "objective: 0% is always met: write a larger share, such as 99.9%"),
+        ("burn_rate", 'objective = "100%"',
+         "objective: 100% leaves no error budget to burn: write a smaller share, such as 99.9%"),
+        ("feature_down", 'probe = {url = "http://h", failures = 101}', "probe.failures = 101 must be at most 100"),
+    ],
+)  # fmt: skip
+def test_a_rule_that_could_never_work_is_refused(problems, kind, line, said):
+    assert problems(f"[rules.{kind}]\n{line}") == [f"guardian.toml line 2: rules.{kind}.{said}"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "lines", "said"),
+    [
+        ("traffic_drop", "weeks = 3\nmin_weeks = 4", "min_weeks = 4 is more than weeks = 3: make it 3 or less"),
+        ("error_rate", 'recipients = ["a@x.org"]\nchannels = ["ops"]',
+         "recipients get mail, which channels leaves out: add mail to channels, or take recipients away"),
+    ],
+)  # fmt: skip
+def test_keys_that_do_not_fit_each_other_are_refused(problems, kind, lines, said):
+    text = f'[channels.ops]\nurl = "slack://T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ"\n[rules.{kind}]\n{lines}'
+    assert problems(text) == [f"guardian.toml line 3: rules.{kind}: {said}"]
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://[::1/", "http://localhost:0x/", "http:///health", "http://", "ftp://h/", "http://h:99999/", "/health",
+     "http://h\\n/", "http://exa mple.com/"],
+)  # fmt: skip
+def test_a_probe_of_no_web_address_is_refused(problems, url):
+    [problem] = problems(f'[rules.feature_down]\nprobe = {{url = "{url}"}}')
+    shown = url.replace("\\n", "\\n")
+    assert problem == (
+        f'guardian.toml line 2: rules.feature_down.probe.url: "{shown}" is not a web address: '
+        "write it as https://app.example.com/health"
+    )
+
+
+@pytest.mark.parametrize("url", ["http://localhost:8000/health?full=1", "https://[::1]/", "http://app", "HTTP://app/"])
+def test_a_probe_may_be_of_any_web_address(load, url):
+    assert load(f'[rules.feature_down]\nprobe = {{url = "{url}"}}').rules["feature_down"].probe.url == url
