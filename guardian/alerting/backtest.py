@@ -139,6 +139,7 @@ def replay(history: History, around: Surroundings, first: int, last: int, state:
     state = state or AlertState()
     incidents: dict[str, Incident] = {i.id: i for i in state.incidents() if i.opened_us is not None}
     notices: list[Notice] = []
+    history = replace(history, zone=around.zone)
     for minute in range(first, last + 1):
         snapshot = history.at(minute)
         state, transitions = judge_minute(state, snapshot, around)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta, tzinfo
 from fnmatch import fnmatchcase
 from functools import cached_property
 
@@ -21,7 +22,7 @@ from tracker.event import ANONYMOUS, Event
 class History:
     """Everything that rules may look at. `first_seen` says when each (kind, place) of error first came (µs),
     `alive_us` are the heartbeats of the host in ascending order, None where they were not recorded; `probes` holds
-    each rule's answers in ascending order of time, as (µs, good)."""
+    each rule's answers in ascending order of time, as (µs, good). `zone` is whose clock people live by."""
 
     counts: MinuteCounts
     columns: Columns
@@ -29,6 +30,7 @@ class History:
     first_event_us: int | None
     alive_us: list[int] | None = None
     probes: Mapping[str, Sequence[tuple[int, bool]]] = field(default_factory=dict)
+    zone: tzinfo = UTC
 
     @classmethod
     def of(cls, events: Iterable[Event], start_us: int, end_us: int) -> History:
@@ -143,6 +145,13 @@ class Snapshot:
         if first >= last:
             return NOTHING
         return Counts(requests[last] - requests[first], failed[last] - failed[first], server[last] - server[first])
+
+    def weeks_ago(self, weeks: int) -> int:
+        """How many seconds ago it was this time of the week by the clock of the history's zone, so many weeks back: an
+        hour more or less than whole weeks where the clocks have changed since."""
+        now = self.minute * 60
+        then = datetime.fromtimestamp(now, self.history.zone) - timedelta(weeks=weeks)
+        return now - int(then.timestamp())
 
     def covers(self, seconds: int) -> bool:
         """Whether the recorded history reaches back this far."""

@@ -20,7 +20,7 @@ from guardian.alerting.maintenance import Maintenance, Once, Recurring
 from guardian.alerting.notify import Notice
 from guardian.alerting.rules import Rule, watching
 from guardian.alerting.store import AlertStore
-from guardian.alerting.verdicts import BURN_WINDOWS, WEEK
+from guardian.alerting.verdicts import BURN_WINDOWS, SILENCE_WEEKS, WEEK
 from guardian.cadence import Cron
 from guardian.config import MaintenanceSettings, Settings
 from guardian.repository import StorageError
@@ -32,6 +32,8 @@ log = logging.getLogger("guardian.alerting")
 
 SETTLE_US = 5_000_000
 """A minute is judged this long after its end: the tracker's last batch of it is in the database by then."""
+HOUR = 3600
+"""The same time of an earlier week lies so much further back where the clocks were put back since."""
 CATCH_UP = 24 * 60
 """After a downtime, at most this many minutes are judged one by one."""
 CLOCK_TOLERANCE = 2
@@ -55,9 +57,9 @@ def lookback(rules: Sequence[Rule]) -> tuple[int, int]:
         if rule.kind == "burn_rate":
             counts = max(counts, BURN_WINDOWS[-1][0])
         if rule.kind == "feature_down" and rule.silence:
-            counts = max(counts, 4 * WEEK + rule.silence)
+            counts = max(counts, SILENCE_WEEKS * WEEK + HOUR + rule.silence)
         if rule.kind in ("traffic_drop", "traffic_spike"):
-            counts = max(counts, rule.weeks * WEEK + window)
+            counts = max(counts, rule.weeks * WEEK + HOUR + window)
     return counts // 60 + 1, single
 
 
@@ -145,7 +147,7 @@ async def judge_passed_minutes(
     if first > end:
         return []
     live.remember(state.probes, micros(now))
-    history = await live.until(first, end)
+    history = replace(await live.until(first, end), zone=around.zone)
     after, transitions, notices = await asyncio.to_thread(_judge, state, history, first, end, around)
     snapshot = history.at(end)
     mails: list[Outgoing] = []

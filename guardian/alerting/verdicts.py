@@ -23,13 +23,14 @@ from guardian.alerting.rules import (
     NewError,
     Rule,
     TrackerSilent,
-    Traffic,
     TrafficDrop,
     TrafficSpike,
     UserBurst,
 )
 
 WEEK = 7 * 86400
+SILENCE_WEEKS = 4
+"""With how many earlier weeks a silence is compared."""
 State = Literal["firing", "ok", "no_data"]
 
 
@@ -126,10 +127,16 @@ def _silent(rule: FeatureDown, snapshot: Snapshot, subject: str, since_us: int, 
         return False
     if snapshot.counts(rule.silence, subject).requests:
         return False
-    weeks = [week for week in range(1, 5) if snapshot.covers(week * WEEK + rule.silence)]
-    usual = [snapshot.counts(rule.silence, subject, back=week * WEEK).requests for week in weeks]
+    usual = _earlier(snapshot, SILENCE_WEEKS, rule.silence, subject)
     facts.update(why="silent", usual=round(median(usual)) if usual else 0)
     return len(usual) >= 2 and min(usual) >= rule.silence_requests
+
+
+def _earlier(snapshot: Snapshot, weeks: int, window: int, subject: str) -> list[int]:
+    """The requests of the same window, by the clock on the wall, of each of so many weeks that was recorded."""
+    backs = [snapshot.weeks_ago(week) for week in range(1, weeks + 1)]
+    covered = [back for back in backs if snapshot.covers(back + window)]
+    return [snapshot.counts(window, subject or None, back=back).requests for back in covered]
 
 
 def _probed(rule: FeatureDown, snapshot: Snapshot, since_us: int) -> Verdict:
@@ -180,19 +187,12 @@ def quantile(values: np.ndarray, q: float) -> float:
     return float(below + (above - below) * (place - low))
 
 
-def _usual(rule: Traffic, snapshot: Snapshot, subject: str) -> float | None:
-    """The median of the same window in earlier weeks; None where too few weeks were recorded."""
-    weeks = [week for week in range(1, rule.weeks + 1) if snapshot.covers(week * WEEK + rule.window)]
-    if len(weeks) < rule.min_weeks:
-        return None
-    return median(snapshot.counts(rule.window, subject or None, back=week * WEEK).requests for week in weeks)
-
-
 def _traffic(rule: TrafficDrop | TrafficSpike, snapshot: Snapshot, since: Since) -> list[Verdict]:
     verdicts = []
     for subject in _subjects(rule.feature, snapshot):
         counts = snapshot.counts(rule.window, subject or None)
-        usual = _usual(rule, snapshot, subject)
+        earlier = _earlier(snapshot, rule.weeks, rule.window, subject)
+        usual = median(earlier) if len(earlier) >= rule.min_weeks else None
         # A window that was cut short by "marked as fixed" cannot be compared with a whole one.
         if usual is None or since.get(subject, 0) > snapshot.now_us - rule.window * 1_000_000:
             verdicts.append(Verdict(rule.name, subject, "no_data", None, counts))

@@ -144,6 +144,27 @@ async def test_after_a_downtime_every_missed_minute_is_judged_and_each_incident_
     assert len(told) == len(set(told))
 
 
+@pytest.mark.parametrize(("hour", "down"), [(9, False), (19, True)])
+async def test_silence_is_judged_by_the_clock_on_the_wall(state, tmp_path, hour, down):
+    zone, path = AROUND.zone, tmp_path / "guardian.db"
+    now = datetime(2026, 10, 26, hour, tzinfo=zone)  # a Monday; the clocks were put back the day before
+    office = [now.replace(hour=h) - timedelta(weeks=week) for week in range(1, 6) for h in range(9, 19)]
+    writer = Writer(str(path))
+    writer.write(
+        Event(micros(start.astimezone(UTC)) + i * MINUTE_US, "ann@x.org", "/c", "GET", "chat", 200, 1000, None)
+        for start in office for i in range(30)
+    )  # fmt: skip
+    around = replace(AROUND, rules=(parse_rule("feature_down", {}, critical_features=("chat",)),))
+    live = LiveHistory(path, around.rules)
+    moment = now.astimezone(UTC) + timedelta(seconds=6)
+    found = await judge_passed_minutes(AlertStore(state), live, around, a_mail, now=moment, token=None)
+    assert [(t.incident.subject, t.change) for t in found] == ([("chat", "opened")] if down else [])
+    minute = micros(now.astimezone(UTC)) // MINUTE_US
+    history = read_history(writer.db, minute - 60 * 24 * 40, minute, single_events=3600)
+    writer.close()
+    assert len(replay(history, around, minute, minute).incidents) == down
+
+
 async def test_what_somebody_does_while_a_minute_is_judged_is_kept(state, tmp_path):
     path = tmp_path / "guardian.db"
     events = [

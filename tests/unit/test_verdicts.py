@@ -1,6 +1,8 @@
 """Each kind of rule at its edges, as tables of events in and verdicts out."""
 
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
@@ -181,6 +183,31 @@ def test_traffic_is_compared_with_the_same_hour_of_earlier_weeks(kind, now, usua
     oldest = [event(len(usual) * WEEK + 2 * HOUR)]
     events = oldest + many(now) + [e for week, n in enumerate(usual, 1) for e in many(n, start=week * WEEK + 1)]
     assert states(rule(kind), events) == {"": state}
+
+
+OFFICE = range(9, 19)  # the hours of a Monday, by the clock on the wall, in which people work
+
+
+@pytest.mark.parametrize(
+    ("monday", "hour", "down"),
+    [
+        ("2026-03-30", 10, True),  # the clocks went forward the day before
+        ("2026-03-30", 20, False),  # in UTC it is the hour in which everybody was busy last week
+        ("2026-10-26", 19, True),  # the clocks went back the day before
+        ("2026-10-26", 9, False),
+        ("2026-11-02", 9, False),
+    ],
+)
+def test_the_same_hour_of_earlier_weeks_is_that_of_the_clock_on_the_wall(monday, hour, down):
+    zone = ZoneInfo("Europe/Zurich")
+    now = datetime.fromisoformat(monday).replace(hour=hour, tzinfo=zone)
+    starts = [now.replace(hour=at) - timedelta(weeks=week) for week in range(1, 6) for at in OFFICE]
+    ages = [NOW_US / SECOND - start.timestamp() - i * 60 for start in starts for i in range(30)]
+    minute = int(now.timestamp()) // 60
+    shot = replace(History.of([event(age) for age in ages], (minute - 60 * 24 * 40) * MINUTE_US, minute * MINUTE_US),
+                   zone=zone).at(minute)  # fmt: skip
+    assert [v.state for v in judge(rule("feature_down"), shot)] == ["firing" if down else "no_data"]
+    assert [v.state for v in judge(rule("traffic_drop"), shot)] == ["firing" if down else "ok"]
 
 
 def test_new_error_names_a_kind_and_place_never_seen_before():
