@@ -154,7 +154,8 @@ def _probed(rule: FeatureDown, snapshot: Snapshot, since_us: int) -> Verdict:
 
 def _user_burst(rule: UserBurst, snapshot: Snapshot, since: Since) -> list[Verdict]:
     verdicts = []
-    for user, (began_us, ended_us) in snapshot.bursts(rule.errors, rule.window, rule.window).items():
+    seen = max(rule.window, 60)  # a minute is judged once: what was complete at its beginning too
+    for user, (began_us, ended_us) in snapshot.bursts(rule.errors, rule.window, seen).items():
         if began_us >= since.get(user, 0):
             facts = {"began_us": began_us, "ended_us": ended_us}
             verdicts.append(Verdict(rule.name, user, "firing", float(rule.errors), facts=facts))

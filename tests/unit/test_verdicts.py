@@ -152,6 +152,12 @@ def test_user_burst_slides_and_both_ends_count(seconds, fires):
     assert seen == expected
 
 
+def test_user_burst_sees_what_was_complete_early_in_the_minute_whatever_its_window():
+    events = [event(50 + i, status=422) for i in range(5)]
+    assert states(rule("user_burst", window="10s"), events) == {"ann@example.com": "firing"}
+    assert states(rule("user_burst", window="3s"), events) == {}
+
+
 def test_user_burst_counts_each_user_alone_and_never_the_anonymous():
     events = [event(i, status=500, user=f"u{i}@example.com") for i in range(1, 9)]
     events += [event(i, status=500, user="anonymous") for i in range(1, 9)]
