@@ -20,8 +20,8 @@ FLAP_SPAN, FLAP_OPENINGS = 2 * 3600, 3
 """Flapping is this many openings within this many seconds; it is said once."""
 FLAP_CALM = 1800
 """A flapping incident must be well for this many seconds before it counts as resolved."""
-FIX_LASTS = 3 * 86400
-"""How many seconds "marked as fixed" cuts windows short: as long as the longest window of any rule."""
+FIX_LASTS = 7 * 86400
+"""How many seconds "marked as fixed" cuts windows short: as long as the longest window that a rule may have."""
 
 Status = Literal["pending", "open", "acknowledged", "resolved"]
 Change = Literal["opened", "reopened", "flapping", "reminder", "unsilenced", "resolved", "closed", "removed"]

@@ -93,6 +93,16 @@ def test_what_was_silenced_before_anybody_heard_of_it_is_told_when_the_silence_i
     assert live("FFF", memory=memory, start=1)[1] == ["3 unsilenced"]
 
 
+def test_marked_as_fixed_is_remembered_as_long_as_the_longest_window():
+    week = parse_rule("error_rate", {"window": "7d"})
+    memory = Memory(fixed_us={"": 0})
+    firing = Verdict(week.name, "", "firing", 0.5)
+    assert step(week, [firing], memory, week.window * SECOND, alive=True)[0].fixed_us == {"": 0}
+    assert step(week, [firing], memory, (week.window + 60) * SECOND, alive=True)[0].fixed_us == {}
+    with pytest.raises(ValueError, match="7d"):
+        parse_rule("error_rate", {"window": "8d"})
+
+
 def test_what_a_person_ended_is_told_once():
     memory, _ = live("F")
     closed = replace(memory.latest[""], status="resolved", resolved_us=30 * SECOND, closing=True)
