@@ -112,12 +112,6 @@ class History:
         """A cache for `Snapshot.bursts`, by (errors, window)."""
         return {}
 
-    @cached_property
-    def sightings(self) -> tuple[list[int], list[tuple[str, str]]]:
-        """First sightings in the order of time: when, and what."""
-        pairs = sorted((at, what) for what, at in self.first_seen.items())
-        return [at for at, _ in pairs], [what for _, what in pairs]
-
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
@@ -191,15 +185,17 @@ class Snapshot:
         last = bisect_left(at, self.now_us)
         return {user: (began, ended) for ended, (user, began) in zip(at[first:last], who[first:last], strict=True)}
 
-    def new_failures(self, window: int) -> list[tuple[str, str]]:
-        """What failed for the first time ever in the window: (kind, place)."""
-        at, what = self.history.sightings
-        return what[bisect_left(at, self.now_us - window * 1_000_000) : bisect_left(at, self.now_us)]
+    def failures(self, window: int) -> list[tuple[str, str]]:
+        """What failed in the window, (kind, place), in the order in which it first came ever."""
+        columns, first_seen = self.history.columns, self.history.first_seen
+        codes = columns.failure[self._rows(window, None, 0)]
+        what = [columns.failures[code] for code in np.unique(codes[codes >= 0])]
+        return sorted(what, key=lambda each: (first_seen.get(each, 0), each))
 
-    def failure_counts(self, window: int, what: tuple[str, str]) -> Counts:
+    def failure_counts(self, window: int, what: tuple[str, str], *, since_us: int = 0) -> Counts:
         """How often this (kind, place) came in the window."""
         columns = self.history.columns
-        rows = self._rows(window, None, 0)
+        rows = self._rows(window, None, since_us)
         try:
             mine = columns.failure[rows] == columns.failures.index(what)
         except ValueError:

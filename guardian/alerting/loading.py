@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -127,12 +128,20 @@ def refreshed(
         return read_history(db, end - keep, end, single_events=single_events)
     counts = history.counts.joined(read_minute_counts(db, start, end), keep)
     columns = read_columns(db, end * MINUTE_US - single_events * 1_000_000, end * MINUTE_US)
-    seen = dict(history.first_seen)
-    newer = History.of_columns(columns, counts).first_seen
-    for what, at in newer.items():
-        seen.setdefault(what, at)
-    first = history.first_event_us if history.first_event_us is not None else read_first_event(db)
+    first = read_first_event(db)
     return replace(
-        History(counts, columns, seen, first, read_heartbeats(db)),
+        History(counts, columns, _first_sightings(history, columns, db, first), first, read_heartbeats(db)),
         probes=history.probes,
     )
+
+
+def _first_sightings(
+    history: History, columns: Columns, db: sqlite3.Connection, first: int | None
+) -> Mapping[tuple[str, str], int]:
+    """Those that were known and what is new among the columns; all anew where retention has deleted events of some."""
+    if first is None or min(history.first_seen.values(), default=first) < first:
+        return read_first_sightings(db)
+    seen = dict(history.first_seen)
+    for what, at in History.of_columns(columns, history.counts).first_seen.items():
+        seen[what] = min(at, seen.get(what, at))
+    return seen

@@ -31,6 +31,8 @@ from guardian.alerting.rules import (
 WEEK = 7 * 86400
 SILENCE_WEEKS = 4
 """With how many earlier weeks a silence is compared."""
+NEW_FOR = 86400
+"""An error counts as new for so many seconds after its first sighting."""
 State = Literal["firing", "ok", "no_data"]
 
 
@@ -208,16 +210,23 @@ def _traffic(rule: TrafficDrop | TrafficSpike, snapshot: Snapshot, since: Since)
 
 
 def _new_error(rule: NewError, snapshot: Snapshot, since: Since) -> list[Verdict]:
+    """An error that is no longer new opens nothing; but while it keeps coming, nobody may say that it is over."""
     if not snapshot.covers(rule.warmup):
         return []
-    verdicts = []
-    for kind, place in snapshot.new_failures(rule.window):
+    first_seen, verdicts = snapshot.history.first_seen, []
+    warm_us = (snapshot.history.first_event_us or 0) + rule.warmup * 1_000_000
+    new_us = max(warm_us, snapshot.now_us - max(NEW_FOR, rule.window) * 1_000_000)
+    for kind, place in snapshot.failures(rule.window):
         subject = f"{kind} at {place}"
-        counts = snapshot.failure_counts(rule.window, (kind, place))
-        if counts.bad(rule.count) < rule.min_requests or since.get(subject, 0):
+        counts = snapshot.failure_counts(rule.window, (kind, place), since_us=since.get(subject, 0))
+        bad = counts.bad(rule.count)
+        if not bad:
             continue
+        new = first_seen.get((kind, place), 0) >= new_us and bad >= rule.min_requests
         facts = {"kind": kind, "place": place}
-        verdicts.append(Verdict(rule.name, subject, "firing", float(counts.requests), counts, facts))
+        verdicts.append(
+            Verdict(rule.name, subject, "firing" if new else "no_data", float(counts.requests), counts, facts)
+        )
     return verdicts
 
 

@@ -134,6 +134,23 @@ async def test_a_history_read_piece_by_piece_is_the_history_read_at_once(tmp_pat
     writer.close()
 
 
+async def test_an_error_whose_events_are_deleted_is_forgotten_with_and_without_a_restart(tmp_path):
+    path, day = tmp_path / "guardian.db", 1440
+    start, boom = micros(START) // MINUTE_US, Failure("Boom", "m", "app.py:7 f")
+    writer, live = Writer(str(path)), LiveHistory(path, RULES)
+    writer.write(
+        Event((start + minute) * MINUTE_US, "ann@x.org", "/c", "GET", "chat", 500, 9, boom) for minute in (0, 90 * day)
+    )
+    await live.until(start + 1, start + 1)
+    await live.until(start + 90 * day + 1, start + 90 * day + 1)
+    writer.db.execute("DELETE FROM guardian_event WHERE id >> 10 < ?", ((start + day) * MINUTE_US,))
+    end = start + 90 * day + 2
+    running, restarted = await live.until(end, end), await LiveHistory(path, RULES).until(end, end)
+    writer.close()
+    assert running.first_seen == restarted.first_seen == {("Boom", "app.py:7 f"): (start + 90 * day) * MINUTE_US}
+    assert running.first_event_us == restarted.first_event_us == (start + 90 * day) * MINUTE_US
+
+
 async def test_after_a_downtime_every_missed_minute_is_judged_and_each_incident_told_once(state, tmp_path):
     path, events = tmp_path / "guardian.db", traffic(120)
     await run(state, path, events, 120, skip=lambda minute: 20 < minute < 110)

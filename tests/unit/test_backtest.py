@@ -65,6 +65,23 @@ def test_another_threshold_is_tried_beside_it(tmp_path):
     assert [r.incidents for r in (mine.rules[0], other.rules[0])] == [1, 2]
 
 
+def test_a_new_error_is_over_when_it_no_longer_comes_and_not_before(tmp_path):
+    start_us = int(NOW.timestamp()) * 1_000_000 - 40 * 3600 * 1_000_000
+    boom = Failure("Boom", "Internal Server Error", "app.py:7 f")
+    good = [Event(start_us + m * 60_000_000, "ann@x.org", "/d", "GET", "docs", 200, 9, None) for m in range(40 * 60)]
+    bad = [Event(start_us + m * 60_000_000 + 1, "ann@x.org", "/d", "GET", "docs", 500, 9, boom)
+           for m in range(120, 32 * 60, 5)]  # fmt: skip
+    writer = Writer(str(tmp_path / "guardian.db"))
+    writer.write(good + bad)
+    writer.close()
+    rules = {"new_error": {"warmup": "1h"}}
+    [result] = run_backtests(settings(tmp_path, rules=rules), days=2, now=NOW)
+    [incident] = result.replay.incidents
+    last = bad[-1].at_us
+    assert incident.opened_us == start_us + 121 * 60_000_000
+    assert 0 < incident.resolved_us - last - (600 + 300) * 1_000_000 <= 120_000_000, "a window and resolve_after later"
+
+
 def test_a_change_that_fits_no_rule_is_refused(tmp_path):
     record(tmp_path, days=1)
     for change in ("error_rate", "error_rate.threshold", "=5", "error_rate.threshold="):

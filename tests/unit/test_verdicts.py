@@ -216,14 +216,41 @@ def test_the_same_hour_of_earlier_weeks_is_that_of_the_clock_on_the_wall(monday,
     assert [v.state for v in judge(rule("traffic_drop"), shot)] == ["firing" if down else "ok"]
 
 
-def test_new_error_names_a_kind_and_place_never_seen_before():
-    old = [event(3 * DAY), event(2 * DAY, status=500, location="app.py:7 f")]
-    assert states(rule("new_error"), [*old, event(60, status=500, location="app.py:7 f")]) == {}
-    assert states(rule("new_error"), [*old, event(60, status=500, location="app.py:9 g")]) == {
-        "Boom at app.py:9 g": "firing"
-    }
-    assert states(rule("new_error"), [*old, event(60, status=404, kind="HTTP 404", location="")]) == {}
+def new_error(*ages: float, **more) -> list:
+    """A history of three days, and an error at a place of its own so many seconds ago."""
+    return [event(3 * DAY), *(event(age, **{"status": 500, "location": "app.py:9 g", **more}) for age in ages)]
+
+
+@pytest.mark.parametrize(
+    ("ages", "said"),
+    [
+        ((60,), ["firing"]),
+        ((3 * HOUR, 60), ["firing"]),  # it keeps coming
+        ((23 * HOUR, 60), ["firing"]),  # it comes again the same day
+        ((3 * HOUR,), []),  # it did not come in the window
+        ((25 * HOUR, 60), ["no_data"]),  # no longer new: opens nothing, and ends nothing as long as it comes
+        ((2 * DAY, 60), ["no_data"]),  # known since the warm-up
+    ],
+)
+def test_an_error_is_new_for_a_day_after_its_first_sighting_and_fires_while_it_comes(ages, said):
+    assert list(states(rule("new_error"), new_error(*ages)).values()) == said
+
+
+def test_new_error_names_a_kind_and_place_and_needs_a_history_to_compare_with():
+    assert states(rule("new_error"), new_error(60)) == {"Boom at app.py:9 g": "firing"}
+    assert states(rule("new_error"), new_error(60, status=404)) == {}
+    assert states(rule("new_error", count="all"), new_error(60, status=404)) == {"Boom at app.py:9 g": "firing"}
     assert states(rule("new_error"), [event(60, status=500)]) == {}, "the first day has nothing to compare with"
+    first_day = [event(26 * HOUR), *new_error(3 * HOUR, 60)[1:]]
+    assert states(rule("new_error", warmup="24h"), first_day) == {"Boom at app.py:9 g": "no_data"}, (
+        "seen in the warm-up"
+    )
+
+
+def test_a_new_error_fires_again_when_it_comes_after_it_was_marked_as_fixed():
+    fixed = {"Boom at app.py:9 g": NOW_US - 300 * SECOND}
+    assert states(rule("new_error"), new_error(500, 400), fixed) == {}
+    assert states(rule("new_error"), new_error(500, 200), fixed) == {"Boom at app.py:9 g": "firing"}
 
 
 @pytest.mark.parametrize(
