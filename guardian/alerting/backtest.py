@@ -98,7 +98,7 @@ def run_backtests(
         variants.append((f"With {', '.join(changes)}", rules))
     began = perf_counter()
     end = int((now or datetime.now(UTC)).timestamp()) // 60
-    minutes = max(lookback(rules)[0] for _, rules in variants)
+    minutes, single = (max(numbers) for numbers in zip(*(lookback(rules) for _, rules in variants), strict=True))
     if not settings.database.exists():
         raise StorageError(f"there is no database {settings.database} yet: nothing is recorded to replay")
     try:
@@ -108,7 +108,7 @@ def run_backtests(
                 raise StorageError(f"the database {settings.database} holds no events yet: nothing can be replayed")
             first = max(end - days * 1440, oldest // MINUTE_US + 1)
             # Counts for as far as rules look back, single events for what is judged.
-            history = read_history(db, first - minutes, end, single_events=(end - first + 120) * 60)
+            history = read_history(db, first - minutes, end, single_events=(end - first) * 60 + single)
     except sqlite3.Error as error:
         raise StorageError(f"the database {settings.database} does not answer: {error}") from error
     results = []

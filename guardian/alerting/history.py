@@ -156,17 +156,44 @@ class Snapshot:
         """The features that match one of the patterns (`chat_*`), sorted; a plain name need not have been seen."""
         return self.history.matching(tuple(patterns))
 
-    def _rows(self, window: int, feature: str | None, since_us: int) -> np.ndarray | slice:
-        return self.history.rows(max(self.now_us - window * 1_000_000, since_us), self.now_us, feature)
+    def _rows(self, window: int, feature: str | None, since_us: int, back: int = 0) -> np.ndarray | slice:
+        end_us = self.now_us - back * 1_000_000
+        return self.history.rows(max(end_us - window * 1_000_000, since_us), end_us, feature)
 
-    def users(self, window: int, feature: str | None = None, *, since_us: int = 0, failed: bool = False) -> set[str]:
-        """The verified users of the window; with `failed`, those who met an error."""
-        rows = self._rows(window, feature, since_us)
+    def users(
+        self,
+        window: int,
+        feature: str | None = None,
+        *,
+        since_us: int = 0,
+        back: int = 0,
+        failed: bool = False,
+        count: str = "all",
+        failure: tuple[str, str] | None = None,
+    ) -> set[str]:
+        """The verified users of a window that ended `back` seconds ago; with `failed` those who met an error, with
+        `count` "server" a server error, with `failure` an error of this (kind, place)."""
+        rows = self._rows(window, feature, since_us, back)
         columns = self.history.columns
         codes = columns.user[rows]
         if failed:
-            codes = codes[columns.status[rows] >= 400]
+            met = columns.status[rows] >= (500 if count == "server" else 400)
+            if failure is not None:
+                met &= self._of_failure(rows, failure)
+            codes = codes[met]
         return {columns.users[code] for code in np.unique(codes)} - {ANONYMOUS}
+
+    def _of_failure(self, rows: np.ndarray | slice, what: tuple[str, str]) -> np.ndarray:
+        columns = self.history.columns
+        code = columns.failures.index(what) if what in columns.failures else len(columns.failures)
+        return columns.failure[rows] == code
+
+    def requests_of(self, user: str, window: int) -> int:
+        """How many requests of the window are this user's."""
+        columns = self.history.columns
+        if user not in columns.users:
+            return 0
+        return int((columns.user[self._rows(window, None, 0)] == columns.users.index(user)).sum())
 
     def durations_ms(self, window: int, feature: str | None = None, *, since_us: int = 0) -> np.ndarray:
         """The durations of the window's good requests; WebSockets (status 101) don't count, they last by design."""
@@ -194,14 +221,9 @@ class Snapshot:
 
     def failure_counts(self, window: int, what: tuple[str, str], *, since_us: int = 0) -> Counts:
         """How often this (kind, place) came in the window."""
-        columns = self.history.columns
         rows = self._rows(window, None, since_us)
-        try:
-            mine = columns.failure[rows] == columns.failures.index(what)
-        except ValueError:
-            return NOTHING
-        number = int(mine.sum())
-        return Counts(number, number, int((columns.status[rows][mine] >= 500).sum()))
+        status = self.history.columns.status[rows][self._of_failure(rows, what)]
+        return Counts(len(status), len(status), int((status >= 500).sum()))
 
 
 def _find_bursts(columns: Columns, errors: int, window: int) -> tuple[list[int], list[tuple[str, int]]]:

@@ -20,7 +20,7 @@ from guardian.alerting.maintenance import Maintenance, Once, Recurring
 from guardian.alerting.notify import Notice
 from guardian.alerting.rules import Rule, watching
 from guardian.alerting.store import AlertStore
-from guardian.alerting.verdicts import BURN_WINDOWS, SILENCE_WEEKS, WEEK
+from guardian.alerting.verdicts import BURN_WINDOWS, DAY, SILENCE_WEEKS, WEEK
 from guardian.cadence import Cron
 from guardian.config import MaintenanceSettings, Settings
 from guardian.repository import StorageError
@@ -52,15 +52,26 @@ def lookback(rules: Sequence[Rule]) -> tuple[int, int]:
     counts, single = 6 * 3600, 3600
     for rule in rules:
         window = getattr(rule, "window", 3600)
-        single = max(single, 2 * window)
+        single = max(single, 2 * window, _users_from(rule, window))
         counts = max(counts, 2 * window)
         if rule.kind == "burn_rate":
             counts = max(counts, BURN_WINDOWS[-1][0])
         if rule.kind == "feature_down" and rule.silence:
             counts = max(counts, SILENCE_WEEKS * WEEK + HOUR + rule.silence)
+        if rule.kind == "tracker_silent":
+            counts = max(counts, DAY + window)
         if rule.kind in ("traffic_drop", "traffic_spike"):
             counts = max(counts, rule.weeks * WEEK + HOUR + window)
     return counts // 60 + 1, single
+
+
+def _users_from(rule: Rule, window: int) -> int:
+    """How many seconds back the oldest event lies whose user `min_users` counts, where that is not in the window."""
+    if rule.min_users and rule.kind == "burn_rate":
+        return BURN_WINDOWS[-1][0]
+    if rule.min_users and rule.kind == "traffic_drop":
+        return WEEK + HOUR + window
+    return DAY + window if rule.min_users and rule.kind == "tracker_silent" else 0
 
 
 def surroundings(settings: Settings) -> Surroundings:

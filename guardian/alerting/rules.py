@@ -108,6 +108,7 @@ class UserBurst(RuleBase):
     """One user met `errors` or more errors within `window` (sliding, both ends inclusive)."""
 
     kind: Literal["user_burst"] = "user_burst"
+    min_requests: int = Field(default=0, ge=0)
     group_interval: GroupInterval = 600
     errors: int = Field(default=5, ge=2)
     window: Annotated[Duration, between("1s", "7d")] = 600
@@ -177,6 +178,7 @@ class TrackerSilent(RuleBase):
 
     kind: Literal["tracker_silent"] = "tracker_silent"
     window: Window = 600
+    min_requests: int = Field(default=0, ge=0)
     severity: Severity = "critical"
 
 

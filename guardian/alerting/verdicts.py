@@ -28,10 +28,10 @@ from guardian.alerting.rules import (
     UserBurst,
 )
 
-WEEK = 7 * 86400
+DAY, WEEK = 86400, 7 * 86400
 SILENCE_WEEKS = 4
 """With how many earlier weeks a silence is compared."""
-NEW_FOR = 86400
+NEW_FOR = DAY
 """An error counts as new for so many seconds after its first sighting."""
 State = Literal["firing", "ok", "no_data"]
 
@@ -74,6 +74,15 @@ def wilson_lower(bad: int, total: int, z: float = 1.96) -> float:
     return max(0.0, (centre - spread) / (1 + z * z / total))
 
 
+def _enough(rule: Rule, requests: int) -> bool:
+    return requests >= max(rule.min_requests, 1)
+
+
+def _enough_users(rule: Rule, snapshot: Snapshot, window: int, subject: str, **which: Any) -> bool:
+    """Whether `min_users` are concerned; `which` says whom `Snapshot.users` counts."""
+    return not rule.min_users or len(snapshot.users(window, subject or None, **which)) >= rule.min_users
+
+
 def _subjects(feature: str | None, snapshot: Snapshot) -> list[str]:
     return [""] if feature is None else snapshot.features([feature])
 
@@ -86,16 +95,15 @@ def _error_rate(rule: ErrorRate, snapshot: Snapshot, since: Since) -> list[Verdi
         start = since.get(subject, 0)
         counts = snapshot.counts(rule.window, subject or None, since_us=start)
         bad = counts.bad(rule.count)
-        if counts.requests < max(rule.min_requests, 1):
+        if not _enough(rule, counts.requests):
             verdicts.append(Verdict(rule.name, subject, "no_data", None, counts))
             continue
         rate = bad / counts.requests
         # Compared as integers, so that exactly 10 % is not 10.000000000000002 %.
         above = bad * 1_000_000 > round(rule.threshold * 1_000_000) * counts.requests
         firing = above and wilson_lower(bad, counts.requests) > rule.threshold / 2
-        if firing and rule.min_users:
-            hit = snapshot.users(rule.window, subject or None, since_us=start, failed=True)
-            firing = len(hit) >= rule.min_users
+        met = {"since_us": start, "failed": True, "count": rule.count}
+        firing = firing and _enough_users(rule, snapshot, rule.window, subject, **met)
         verdicts.append(Verdict(rule.name, subject, "firing" if firing else "ok", rate, counts))
     return verdicts
 
@@ -110,8 +118,7 @@ def _feature_down(rule: FeatureDown, snapshot: Snapshot, since: Since) -> list[V
         if counts.requests and bad < counts.requests:
             state: State = "ok"
         elif counts.requests >= rule.min_requests:
-            users = snapshot.users(rule.window, subject, since_us=start)
-            state = "firing" if len(users) >= rule.min_users else "no_data"
+            state = "firing" if _enough_users(rule, snapshot, rule.window, subject, since_us=start) else "no_data"
         elif not counts.requests and _silent(rule, snapshot, subject, start, facts):
             state = "firing"
         else:
@@ -155,28 +162,34 @@ def _probed(rule: FeatureDown, snapshot: Snapshot, since_us: int) -> Verdict:
 
 
 def _user_burst(rule: UserBurst, snapshot: Snapshot, since: Since) -> list[Verdict]:
-    verdicts = []
     seen = max(rule.window, 60)  # a minute is judged once: what was complete at its beginning too
-    for user, (began_us, ended_us) in snapshot.bursts(rule.errors, rule.window, seen).items():
-        if began_us >= since.get(user, 0):
-            facts = {"began_us": began_us, "ended_us": ended_us}
-            verdicts.append(Verdict(rule.name, user, "firing", float(rule.errors), facts=facts))
+    found = snapshot.bursts(rule.errors, rule.window, seen)
+    found = {user: span for user, span in found.items() if span[0] >= since.get(user, 0)}
+    active = {user for user in found if not rule.min_requests or snapshot.requests_of(user, seen) >= rule.min_requests}
+    state: State = "firing" if len(active) >= rule.min_users else "ok"
+    verdicts = []
+    for user, (began_us, ended_us) in found.items():
+        facts = {"began_us": began_us, "ended_us": ended_us}
+        said = state if user in active else "no_data"
+        verdicts.append(Verdict(rule.name, user, said, float(rule.errors), facts=facts))
     return verdicts
 
 
 def _latency(rule: Latency, snapshot: Snapshot, since: Since) -> list[Verdict]:
     verdicts = []
     for subject in snapshot.features([rule.feature]):
-        start, enough = since.get(subject, 0), max(rule.min_requests, 1)
+        start = since.get(subject, 0)
         # Counting is cheap, and most features are quiet most of the time.
         counts = snapshot.counts(rule.window, subject, since_us=start)
-        many = counts.requests - counts.failed >= enough
+        many = _enough(rule, counts.requests - counts.failed)
         durations = snapshot.durations_ms(rule.window, subject, since_us=start) if many else np.array([])
-        if len(durations) < enough:
+        if not _enough(rule, len(durations)):
             verdicts.append(Verdict(rule.name, subject, "no_data", None, counts))
             continue
         value = quantile(durations, rule.quantile)
-        verdicts.append(Verdict(rule.name, subject, "firing" if value > rule.threshold_ms else "ok", value, counts))
+        slow = value > rule.threshold_ms
+        firing = slow and _enough_users(rule, snapshot, rule.window, subject, since_us=start)
+        verdicts.append(Verdict(rule.name, subject, "firing" if firing else "ok", value, counts))
     return verdicts
 
 
@@ -201,9 +214,11 @@ def _traffic(rule: TrafficDrop | TrafficSpike, snapshot: Snapshot, since: Since)
             verdicts.append(Verdict(rule.name, subject, "no_data", None, counts))
             continue
         if isinstance(rule, TrafficDrop):
-            firing = usual >= rule.min_requests and counts.requests < usual * rule.below
+            # The users who stay away cannot be counted, those of a week ago can.
+            back, firing = snapshot.weeks_ago(1), usual >= rule.min_requests and counts.requests < usual * rule.below
         else:
-            firing = counts.requests >= rule.min_requests and counts.requests > usual * rule.above
+            back, firing = 0, counts.requests >= rule.min_requests and counts.requests > usual * rule.above
+        firing = firing and _enough_users(rule, snapshot, rule.window, subject, back=back)
         state: State = "firing" if firing else "ok"
         verdicts.append(Verdict(rule.name, subject, state, float(counts.requests), counts, {"usual": usual}))
     return verdicts
@@ -222,11 +237,12 @@ def _new_error(rule: NewError, snapshot: Snapshot, since: Since) -> list[Verdict
         bad = counts.bad(rule.count)
         if not bad:
             continue
-        new = first_seen.get((kind, place), 0) >= new_us and bad >= rule.min_requests
+        state: State = "no_data"
+        if first_seen.get((kind, place), 0) >= new_us and bad >= rule.min_requests:
+            met = {"since_us": since.get(subject, 0), "failed": True, "count": rule.count, "failure": (kind, place)}
+            state = "firing" if _enough_users(rule, snapshot, rule.window, "", **met) else "ok"
         facts = {"kind": kind, "place": place}
-        verdicts.append(
-            Verdict(rule.name, subject, "firing" if new else "no_data", float(counts.requests), counts, facts)
-        )
+        verdicts.append(Verdict(rule.name, subject, state, float(counts.requests), counts, facts))
     return verdicts
 
 
@@ -238,11 +254,13 @@ def _tracker_silent(rule: TrackerSilent, snapshot: Snapshot, since: Since) -> li
     start = snapshot.now_us - rule.window * 1_000_000
     alive = counts.requests > 0 or any(at >= start for at in history.alive_us)
     waited = max(history.first_event_us, since.get("", 0)) <= start
-    state: State = "ok" if alive else "firing" if waited else "no_data"
+    used = snapshot.counts(DAY, back=rule.window).requests >= rule.min_requests
+    used = used and _enough_users(rule, snapshot, DAY, "", back=rule.window)
+    state: State = "ok" if alive else "firing" if waited and used else "no_data"
     return [Verdict(rule.name, "", state, None, counts)]
 
 
-BURN_WINDOWS = ((3600, 300, 14.4), (6 * 3600, 1800, 6.0), (3 * 86400, 6 * 3600, 1.0))
+BURN_WINDOWS = ((3600, 300, 14.4), (6 * 3600, 1800, 6.0), (3 * DAY, 6 * 3600, 1.0))
 """(long window, short window, burn rate): Google, The Site Reliability Workbook, chapter 5, table 5-8."""
 
 
@@ -255,11 +273,12 @@ def _burn_rate(rule: BurnRate, snapshot: Snapshot, since: Since) -> list[Verdict
         for long, short, factor in BURN_WINDOWS:
             counts = snapshot.counts(long, subject or None, since_us=start)
             recent = snapshot.counts(short, subject or None, since_us=start)
-            if counts.requests < max(rule.min_requests, 1) or not recent.requests:
+            if not _enough(rule, counts.requests) or not recent.requests:
                 continue
             enough = True
             burns = [c.bad(rule.count) / c.requests / (1 - rule.objective) for c in (counts, recent)]
-            if min(burns) > factor and worst is None:
+            met = {"since_us": start, "failed": True, "count": rule.count}
+            if min(burns) > factor and not worst and _enough_users(rule, snapshot, long, subject, **met):
                 worst = (burns[0], counts, long, factor)
         if worst:
             facts = {"window": worst[2], "factor": worst[3]}
