@@ -152,6 +152,10 @@ class Snapshot:
         first = self.history.first_event_us
         return first is not None and first <= self.now_us - seconds * 1_000_000
 
+    def begins_inside(self, window: int, since_us: int) -> bool:
+        """Whether `since_us` cuts the window short."""
+        return since_us > self.now_us - window * 1_000_000
+
     def features(self, patterns: Iterable[str]) -> list[str]:
         """The features that match one of the patterns (`chat_*`), sorted; a plain name need not have been seen."""
         return self.history.matching(tuple(patterns))

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from math import sqrt
 from statistics import median
 from typing import Any, Literal
 
@@ -27,10 +26,13 @@ from guardian.alerting.rules import (
     TrafficSpike,
     UserBurst,
 )
+from guardian.alerting.statistics import quantile, wilson_lower
 
 DAY, WEEK = 86400, 7 * 86400
 SILENCE_WEEKS = 4
 """With how many earlier weeks a silence is compared."""
+AFTER_FIX = 5
+"""So many requests after "marked as fixed", all of them good, are enough to call it well."""
 NEW_FOR = DAY
 """An error counts as new for so many seconds after its first sighting."""
 State = Literal["firing", "ok", "no_data"]
@@ -61,21 +63,10 @@ def judge(rule: Rule, snapshot: Snapshot, since: Since | None = None) -> list[Ve
     return JUDGES[rule.kind](rule, snapshot, {} if since is None else since)
 
 
-def wilson_lower(bad: int, total: int, z: float = 1.96) -> float:
-    """The lower end of Wilson's score interval for a share (95 % for z = 1.96); 0 without data.
-
-    Wilson, "Probable inference, the law of succession, and statistical inference", JASA 22 (1927).
-    """
-    if total == 0:
-        return 0.0
-    share = bad / total
-    centre = share + z * z / (2 * total)
-    spread = z * sqrt(share * (1 - share) / total + z * z / (4 * total * total))
-    return max(0.0, (centre - spread) / (1 + z * z / total))
-
-
-def _enough(rule: Rule, requests: int) -> bool:
-    return requests >= max(rule.min_requests, 1)
+def _enough(rule: Rule, requests: int, *, well: bool = False) -> bool:
+    """Whether so many requests can be judged by; `well` says that all since a fix, which cut the window, went well."""
+    least = max(rule.min_requests, 1)
+    return requests >= (min(least, AFTER_FIX) if well else least)
 
 
 def _enough_users(rule: Rule, snapshot: Snapshot, window: int, subject: str, **which: Any) -> bool:
@@ -95,7 +86,7 @@ def _error_rate(rule: ErrorRate, snapshot: Snapshot, since: Since) -> list[Verdi
         start = since.get(subject, 0)
         counts = snapshot.counts(rule.window, subject or None, since_us=start)
         bad = counts.bad(rule.count)
-        if not _enough(rule, counts.requests):
+        if not _enough(rule, counts.requests, well=not bad and snapshot.begins_inside(rule.window, start)):
             verdicts.append(Verdict(rule.name, subject, "no_data", None, counts))
             continue
         rate = bad / counts.requests
@@ -132,7 +123,7 @@ def _feature_down(rule: FeatureDown, snapshot: Snapshot, since: Since) -> list[V
 
 def _silent(rule: FeatureDown, snapshot: Snapshot, subject: str, since_us: int, facts: dict[str, Any]) -> bool:
     """No request for `silence`, where each of at least two earlier weeks was busy in the same span."""
-    if not rule.silence or since_us > snapshot.now_us - rule.silence * 1_000_000:
+    if not rule.silence or snapshot.begins_inside(rule.silence, since_us):
         return False
     if snapshot.counts(rule.silence, subject).requests:
         return False
@@ -181,26 +172,17 @@ def _latency(rule: Latency, snapshot: Snapshot, since: Since) -> list[Verdict]:
         start = since.get(subject, 0)
         # Counting is cheap, and most features are quiet most of the time.
         counts = snapshot.counts(rule.window, subject, since_us=start)
-        many = _enough(rule, counts.requests - counts.failed)
+        fixed = snapshot.begins_inside(rule.window, start)
+        many = _enough(rule, counts.requests - counts.failed, well=fixed)
         durations = snapshot.durations_ms(rule.window, subject, since_us=start) if many else np.array([])
-        if not _enough(rule, len(durations)):
+        value = quantile(durations, rule.quantile) if len(durations) else 0.0
+        slow = value > rule.threshold_ms
+        if not _enough(rule, len(durations), well=fixed and not slow):
             verdicts.append(Verdict(rule.name, subject, "no_data", None, counts))
             continue
-        value = quantile(durations, rule.quantile)
-        slow = value > rule.threshold_ms
         firing = slow and _enough_users(rule, snapshot, rule.window, subject, since_us=start)
         verdicts.append(Verdict(rule.name, subject, "firing" if firing else "ok", value, counts))
     return verdicts
-
-
-def quantile(values: np.ndarray, q: float) -> float:
-    """The quantile with linear interpolation between neighbours, as numpy's by default; for few values ten times as
-    fast. `values` is not empty, and is sorted in place."""
-    values.sort()
-    place = (len(values) - 1) * q
-    low = int(place)
-    below, above = values[low], values[min(low + 1, len(values) - 1)]
-    return float(below + (above - below) * (place - low))
 
 
 def _traffic(rule: TrafficDrop | TrafficSpike, snapshot: Snapshot, since: Since) -> list[Verdict]:
@@ -210,7 +192,7 @@ def _traffic(rule: TrafficDrop | TrafficSpike, snapshot: Snapshot, since: Since)
         earlier = _earlier(snapshot, rule.weeks, rule.window, subject)
         usual = median(earlier) if len(earlier) >= rule.min_weeks else None
         # A window that was cut short by "marked as fixed" cannot be compared with a whole one.
-        if usual is None or since.get(subject, 0) > snapshot.now_us - rule.window * 1_000_000:
+        if usual is None or snapshot.begins_inside(rule.window, since.get(subject, 0)):
             verdicts.append(Verdict(rule.name, subject, "no_data", None, counts))
             continue
         if isinstance(rule, TrafficDrop):
@@ -273,10 +255,11 @@ def _burn_rate(rule: BurnRate, snapshot: Snapshot, since: Since) -> list[Verdict
         for long, short, factor in BURN_WINDOWS:
             counts = snapshot.counts(long, subject or None, since_us=start)
             recent = snapshot.counts(short, subject or None, since_us=start)
-            if not _enough(rule, counts.requests) or not recent.requests:
+            well = not counts.bad(rule.count) and snapshot.begins_inside(long, start)
+            if not _enough(rule, counts.requests, well=well) or not (well or recent.requests):
                 continue
             enough = True
-            burns = [c.bad(rule.count) / c.requests / (1 - rule.objective) for c in (counts, recent)]
+            burns = [c.bad(rule.count) / max(c.requests, 1) / (1 - rule.objective) for c in (counts, recent)]
             met = {"since_us": start, "failed": True, "count": rule.count}
             if min(burns) > factor and not worst and _enough_users(rule, snapshot, long, subject, **met):
                 worst = (burns[0], counts, long, factor)

@@ -37,6 +37,12 @@ def live(
     return memory, changes
 
 
+def test_a_fix_is_remembered_as_long_as_the_longest_window_reaches_back():
+    days = 24 * 60
+    for start, left in ((7 * days, {"": 0}), (7 * days + 1, {})):
+        assert live("F", memory=Memory(fixed_us={"": 0}), start=start)[0].fixed_us == left
+
+
 @pytest.mark.parametrize(
     ("keys", "verdicts", "changes"),
     [

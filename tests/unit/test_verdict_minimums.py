@@ -69,6 +69,37 @@ def test_so_many_requests_must_be_there_to_judge_by(kind, keys, events, number):
 
 
 @pytest.mark.parametrize(
+    ("keys", "good", "bad", "state"),
+    [
+        ({}, 5, 0, "ok"),
+        ({}, 4, 0, "no_data"),
+        ({}, 5, 1, "no_data"),
+        ({}, 0, 19, "no_data"),
+        ({}, 0, 20, "firing"),
+        ({"min_requests": 3}, 3, 0, "ok"),
+        ({"min_requests": 3}, 2, 0, "no_data"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("kind", "failing"),
+    [("error_rate", {"status": 500}), ("latency", {"ms": 5000}), ("burn_rate", {"status": 500})],
+)
+def test_after_a_fix_a_few_requests_that_all_went_well_are_enough(kind, failing, keys, good, bad, state):
+    before = many(50, start=700, within=200, **failing)
+    after = many(good, within=200, start=1) + many(bad, within=200, start=2, **failing)
+    subject = "chat" if kind == "latency" else ""
+    fixed = {subject: NOW_US - 600 * SECOND}
+    assert states(rule(kind, **keys), before + after, fixed) == {subject: state}
+
+
+@pytest.mark.parametrize("kind", ["error_rate", "latency", "burn_rate"])
+def test_without_a_fix_in_the_window_a_few_good_requests_say_nothing(kind):
+    subject = "chat" if kind == "latency" else ""
+    assert states(rule(kind), many(5)) == {subject: "no_data"}
+    assert states(rule(kind), many(5), {subject: NOW_US - 4 * DAY * SECOND}) == {subject: "no_data"}
+
+
+@pytest.mark.parametrize(
     ("kind", "keys", "seconds"),
     [
         ("error_rate", {"min_users": 1}, 2 * HOUR),

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from guardian.alerting.columns import MINUTE_US, Columns, MinuteCounts
 from guardian.alerting.history import History, Snapshot
 from guardian.alerting.rules import KINDS
-from guardian.alerting.verdicts import JUDGES, judge, quantile, wilson_lower
+from guardian.alerting.statistics import quantile, wilson_lower
+from guardian.alerting.verdicts import JUDGES, judge
 from tests.unit.verdict_samples import DAY, HOUR, NOW_US, SECOND, WEEK, event, many, rule, snapshot, states
 
 
@@ -61,7 +62,7 @@ def test_marked_as_fixed_judges_only_what_came_since():
     events = many(50, 500, start=1200, within=2000) + many(40, 200, start=1, within=500)
     assert states(rule("error_rate"), events) == {"": "firing"}
     assert states(rule("error_rate"), events, {"": NOW_US - 600 * SECOND}) == {"": "ok"}
-    assert states(rule("error_rate"), events, {"": NOW_US - 60 * SECOND}) == {"": "no_data"}
+    assert states(rule("error_rate"), events, {"": NOW_US - 30 * SECOND}) == {"": "no_data"}
 
 
 @pytest.mark.parametrize(
