@@ -89,6 +89,15 @@ class Language:
         text = self("%(n)s d", n=days)
         return text + " " + self("%(n)s h", n=rest) if rest else text
 
+    def lately(self, seconds: float) -> str:
+        """The time up to now, to be put after "in": the last hour, the last 10 min."""
+        match seconds:
+            case 60:
+                return self("the last minute")
+            case 3600:
+                return self("the last hour")
+        return self("the last %(time)s", time=self.duration(seconds))
+
     def milliseconds(self, value: float) -> str:
         """85 ms, 1.4 s."""
         return f"{self.number(value)} ms" if value < 1000 else f"{self.number(value / 1000, 1)} s"

@@ -31,14 +31,14 @@ def edit_for(action: Action, *, by: str, now: datetime, zone: ZoneInfo) -> Edit:
 
     def acknowledge(state: AlertState, incident: Incident) -> AlertState:
         status = "acknowledged" if incident.status == "open" else incident.status
-        return state.changed(replace(incident, status=status, acknowledged_by=by))
+        return state.changed(replace(incident, status=status, acknowledged_by=by, acted=True))
 
     def silence(state: AlertState, incident: Incident) -> AlertState:
         until = micros(silent_until(action, now, zone))
-        return state.changed(replace(incident, silenced_until_us=until, acknowledged_by=by))
+        return state.changed(replace(incident, silenced_until_us=until, acknowledged_by=by, acted=True))
 
     def fixed(state: AlertState, incident: Incident) -> AlertState:
-        state = state.changed(replace(incident, fixed_us=at_us, acknowledged_by=by))
+        state = state.changed(replace(incident, fixed_us=at_us, acknowledged_by=by, acted=True))
         memory = state.memories[incident.rule]
         memory = replace(memory, fixed_us={**memory.fixed_us, incident.subject: at_us})
         if incident.status == "pending":  # What it began with lies before the fix.
@@ -51,7 +51,8 @@ def edit_for(action: Action, *, by: str, now: datetime, zone: ZoneInfo) -> Edit:
             return state
         ended = replace(
             incident,
-            status="resolved", resolved_us=at_us, well_since_us=at_us, fixed_us=at_us, acknowledged_by=by, closing=True,
+            status="resolved", resolved_us=at_us, well_since_us=at_us, fixed_us=at_us,
+            acknowledged_by=by, acted=True, closing=True,
         )  # fmt: skip
         return state.changed(ended)
 

@@ -263,7 +263,7 @@ def review(incidents: Sequence[Incident], thresholds: Mapping[str, float], since
             by_name.setdefault(incident.rule, []).append(incident)
     reviews = []
     for name, mine in by_name.items():
-        useful = [i for i in mine if i.acknowledged_by]
+        useful = [i for i in mine if i.acted]
         reviews.append(Review(name, len(mine), len(useful), _better(thresholds.get(name), mine, useful)))
     return sorted(reviews, key=lambda r: (r.acted_on - r.incidents, r.rule))
 
@@ -274,5 +274,5 @@ def _better(threshold: float | None, all_of_them: Sequence[Incident], useful: Se
     if threshold is None or not peaks:
         return None
     candidate = int(min(peaks) * 100 - 1e-9) / 100
-    dropped = [i for i in all_of_them if not i.acknowledged_by and i.peak is not None and i.peak <= candidate]
+    dropped = [i for i in all_of_them if not i.acted and i.peak is not None and i.peak <= candidate]
     return candidate if candidate > threshold and dropped else None

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-import numpy as np
-
-from guardian.alerting.columns import MINUTE_US, NOTHING, Counts
+from guardian.alerting.columns import MINUTE_US
+from guardian.alerting.concerned import Failing, counted, feature_of, features, looked_at, rows_of
 from guardian.alerting.history import Snapshot
 from guardian.alerting.incidents import SECOND, Incident, Transition
+from guardian.alerting.rule_words import rule_in_words
 from guardian.alerting.rules import Rule
-from guardian.alerting.wording import at_worst, rule_in_words, sentence, title
+from guardian.alerting.wording import at_worst, sentence, title
 from guardian.language import Language
 
 CHART_BUCKETS, CHART_BUCKET_MINUTES = 36, 10
@@ -42,10 +42,12 @@ class Bucket:
 class Briefing:
     """Everything that one incident's part of a mail says.
 
-    `users` counts the verified users who met an error in the rule's window (of a slow feature, all its users; of a
-    user's burst, that user), `names` are the first few. `earlier` counts the incidents of the same rule and subject
-    before this one. `features` are (name, failed, requests), worst first. `last_good` is None where none was seen;
-    `ended` and `duration` (seconds) are None while it goes on. `steps` are a user's last ones, oldest first.
+    `users` counts the verified users whom it concerns as far as is known, `names` are the first few; `more_users` says
+    that events of before are no longer at hand. `earlier` counts the incidents of the same rule and subject before this
+    one. `features` are (name, failed, requests), worst first. `again` is when it last fired again, None where it never
+    ended. `last_good` is None where none was seen; `ended` and `duration` (seconds, without the time in between in
+    which it was over) are None while it goes on. `silenced_until` is None unless it is silenced now. `steps` are a
+    user's last ones, oldest first.
     """
 
     incident: Incident
@@ -56,10 +58,13 @@ class Briefing:
     rule_in_words: str
     users: int
     names: tuple[str, ...]
+    more_users: bool
     earlier: int
-    features: tuple[tuple[str, int, int], ...]
+    features: tuple[Failing, ...]
     since: datetime
+    again: datetime | None
     last_good: datetime | None
+    silenced_until: datetime | None
     ended: datetime | None
     duration: float | None
     chart: tuple[Bucket, ...]
@@ -73,16 +78,15 @@ def moment(us: int) -> datetime:
 
 def brief(transition: Transition, rule: Rule, snapshot: Snapshot, lang: Language) -> Briefing:
     """The briefing for one transition, from the snapshot in which it came."""
-    incident = transition.incident
-    window = max(getattr(rule, "window", 3600), (snapshot.now_us - incident.since_us) // SECOND)
-    feature = incident.subject if _is_feature(rule, incident) else None
-    user = incident.subject if rule.kind == "user_burst" else None
-    hit = {user} if user else snapshot.users(window, feature, failed=rule.kind != "latency")
+    incident, now_us = transition.incident, snapshot.now_us
+    feature = feature_of(rule, incident)
     counts = snapshot.counts(getattr(rule, "window", 3600), feature)
     if rule.kind == "new_error":
-        counts = snapshot.failure_counts(window, (incident.facts.get("kind", ""), incident.facts.get("place", "")))
-    fires = incident.fired_us == snapshot.now_us and incident.status != "resolved"
-    ended = incident.well_since_us if incident.status == "resolved" else None
+        what = (incident.facts.get("kind", ""), incident.facts.get("place", ""))
+        counts = snapshot.failure_counts(looked_at(rule, incident, snapshot), what)
+    fires = incident.fired_us == now_us and incident.status != "resolved"
+    over = incident.status == "resolved"
+    lasted_us = incident.fired_for_us
     return Briefing(
         incident=incident,
         change=transition.change,
@@ -90,67 +94,41 @@ def brief(transition: Transition, rule: Rule, snapshot: Snapshot, lang: Language
         title=title(rule, incident.subject, lang),
         sentence=sentence(rule, incident, counts, lang) if fires else at_worst(rule, incident, lang),
         rule_in_words=rule_in_words(rule, lang),
-        users=len(hit),
-        names=tuple(sorted(hit)[:5]),
+        users=incident.users,
+        names=incident.names,
+        more_users=not snapshot.holds(looked_at(rule, incident, snapshot)),
         earlier=incident.earlier,
-        features=_features(snapshot, window, feature, user),
-        since=moment(incident.since_us),
-        last_good=None if incident.last_good_us is None else moment(incident.last_good_us),
-        ended=None if ended is None else moment(ended),
-        duration=None if ended is None else (ended - incident.since_us) / SECOND,
-        chart=_chart(snapshot, feature),
-        steps=_steps(snapshot, user),
+        features=features(rule, incident, snapshot),
+        since=moment(incident.began_us or incident.since_us),
+        again=_moment(incident.again_us),
+        last_good=_moment(incident.last_good_us),
+        silenced_until=_moment(incident.silenced_until_us) if incident.silenced(now_us) and not over else None,
+        ended=_moment(incident.well_since_us) if over else None,
+        duration=None if lasted_us is None else lasted_us / SECOND,
+        chart=_chart(snapshot, feature, counted(rule)),
+        steps=_steps(snapshot, incident.subject if rule.kind == "user_burst" else None),
     )
 
 
-def _is_feature(rule: Rule, incident: Incident) -> bool:
-    return rule.kind not in ("user_burst", "new_error", "tracker_silent") and incident.subject not in ("", "probe")
-
-
-def _features(
-    snapshot: Snapshot, window: int, feature: str | None, user: str | None
-) -> tuple[tuple[str, int, int], ...]:
-    """Where it failed: (feature, failed, requests), worst first, at most six."""
-    if user is not None:
-        columns = snapshot.history.columns
-        rows = _rows_of(snapshot, user, window)
-        found: dict[str, Counts] = {}
-        for code, status in zip(columns.feature[rows], columns.status[rows], strict=True):
-            name, bad = columns.features[code], int(status >= 400)
-            old = found.get(name, NOTHING)
-            found[name] = Counts(old.requests + 1, old.failed + bad, 0)
-    else:
-        names = [feature] if feature else snapshot.history.counts.features
-        found = {name: snapshot.counts(window, name) for name in names}
-    failing = [(name, counts.failed, counts.requests) for name, counts in found.items() if counts.failed]
-    return tuple(sorted(failing, key=lambda row: (-row[1], row[0]))[:6])
-
-
-def _rows_of(snapshot: Snapshot, user: str, window: int) -> np.ndarray:
-    columns = snapshot.history.columns
-    if user not in columns.users:
-        return np.array([], dtype=np.int64)
-    mine = columns.user == columns.users.index(user)
-    return np.flatnonzero(
-        mine & (columns.at_us < snapshot.now_us) & (columns.at_us >= snapshot.now_us - window * SECOND)
-    )
+def _moment(us: int | None) -> datetime | None:
+    return None if us is None else moment(us)
 
 
 def _steps(snapshot: Snapshot, user: str | None) -> tuple[Step, ...]:
     if user is None:
         return ()
     columns = snapshot.history.columns
-    rows = _rows_of(snapshot, user, 3600)[-STEPS:]
+    rows = rows_of(snapshot, user, 3600)[-STEPS:]
     return tuple(
         Step(moment(int(columns.at_us[i])), columns.features[columns.feature[i]], int(columns.status[i])) for i in rows
     )
 
 
-def _chart(snapshot: Snapshot, feature: str | None) -> tuple[Bucket, ...]:
+def _chart(snapshot: Snapshot, feature: str | None, count: str) -> tuple[Bucket, ...]:
     buckets = []
     for i in range(CHART_BUCKETS, 0, -1):
         back = (i - 1) * CHART_BUCKET_MINUTES * 60
         counts = snapshot.counts(CHART_BUCKET_MINUTES * 60, feature, back=back)
         start = (snapshot.minute - i * CHART_BUCKET_MINUTES) * MINUTE_US
-        buckets.append(Bucket(moment(start), counts.requests, counts.failed))
+        buckets.append(Bucket(moment(start), counts.requests, counts.bad(count)))
     return tuple(buckets)

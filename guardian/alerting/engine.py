@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 from pydantic import TypeAdapter
 
 from guardian.alerting.columns import MINUTE_US
+from guardian.alerting.concerned import noted
 from guardian.alerting.history import Snapshot
 from guardian.alerting.incidents import SECOND, Incident, Memory, Transition, step
 from guardian.alerting.maintenance import Maintenance
@@ -89,9 +90,11 @@ def judge_minute(state: AlertState, snapshot: Snapshot, around: Surroundings) ->
     for rule in around.rules:
         memory = state.memories.get(rule.name, Memory())
         since = memory.fixed_us if muted or not maintained_us else _Since(memory.fixed_us, maintained_us)
-        memories[rule.name], changes = step(
-            rule, judge(rule, snapshot, since), memory, now_us, alive=alive, muted=muted
-        )
+        verdicts = judge(rule, snapshot, since)
+        memory, changes = step(rule, verdicts, memory, now_us, alive=alive, muted=muted)
+        changes = [replace(change, incident=noted(rule, change.incident, snapshot)) for change in changes]
+        latest = {change.incident.subject: change.incident for change in changes}
+        memories[rule.name] = replace(memory, latest={**memory.latest, **latest}) if latest else memory
         transitions += changes
     for name in state.rules.keys() - memories.keys():
         transitions += _removed(state.memories.get(name, Memory()), now_us)

@@ -22,7 +22,8 @@ from tracker.event import ANONYMOUS, Event
 class History:
     """Everything that rules may look at. `first_seen` says when each (kind, place) of error first came (µs),
     `alive_us` are the heartbeats of the host in ascending order, None where they were not recorded; `probes` holds
-    each rule's answers in ascending order of time, as (µs, good). `zone` is whose clock people live by."""
+    each rule's answers in ascending order of time, as (µs, good). `zone` is whose clock people live by;
+    `columns` holds every event from `singles_us` on."""
 
     counts: MinuteCounts
     columns: Columns
@@ -31,6 +32,7 @@ class History:
     alive_us: list[int] | None = None
     probes: Mapping[str, Sequence[tuple[int, bool]]] = field(default_factory=dict)
     zone: tzinfo = UTC
+    singles_us: int = 0
 
     @classmethod
     def of(cls, events: Iterable[Event], start_us: int, end_us: int) -> History:
@@ -151,6 +153,10 @@ class Snapshot:
         """Whether the recorded history reaches back this far."""
         first = self.history.first_event_us
         return first is not None and first <= self.now_us - seconds * 1_000_000
+
+    def holds(self, window: int) -> bool:
+        """Whether the single events of the whole window are at hand."""
+        return self.history.singles_us <= self.now_us - window * 1_000_000
 
     def begins_inside(self, window: int, since_us: int) -> bool:
         """Whether `since_us` cuts the window short."""

@@ -35,12 +35,16 @@ ENDS: Collection[Change] = ("resolved", "closed", "removed")
 class Incident:
     """One firing rule for one subject.
 
-    `since_us` is the first firing verdict, `opened_us` when it had held for the rule's `for`; `last_good_us` the last
-    ok verdict before it (None: none was seen). `well_since_us` is the first ok verdict since it last fired, None while
-    it fires. `openings` are the latest times it opened or opened again. `closing` says that a person ended it, of which
-    the others have yet to hear. `earlier` counts the incidents of the same rule and subject before this one. `told_us`
-    is when a message last spoke of it, None for never; `thread` and `thread_subject` tell to which mail thread it
-    belongs. `value` and `facts` are those of the latest firing verdict, `peak` is the worst value so far.
+    `since_us` is the first firing verdict, `opened_us` when it had held for the rule's `for`; `began_us` the first
+    request that failed, where the single events tell (None: they do not); `last_good_us` the last that was good, or the
+    last ok verdict (None: none was seen). `well_since_us` is the first ok verdict since it last fired, None while it
+    fires. `again_us` is when it last opened again after an end, `calm_us` how long (µs) it was over in all until then.
+    `openings` are the latest times it opened or opened again. `closing` says that a person ended it, of which the
+    others have yet to hear; `acted` that somebody ever did anything about it, `acknowledged_by` who did since it last
+    opened. `earlier` counts the incidents of the same rule and subject before this one. `users` is the most verified
+    users that it was seen to concern, `names` the first few. `told_us` is when a message last spoke of it, None for
+    never; `thread` and `thread_subject` tell to which mail thread it belongs. `value` and `facts` are those of the
+    latest firing verdict, `peak` is the worst value so far.
     """
 
     id: str
@@ -51,10 +55,14 @@ class Incident:
     since_us: int
     last_good_us: int | None = None
     opened_us: int | None = None
+    began_us: int | None = None
     fired_us: int = 0
     well_since_us: int | None = None
     resolved_us: int | None = None
+    again_us: int | None = None
+    calm_us: int = 0
     acknowledged_by: str | None = None
+    acted: bool = False
     silenced_until_us: int | None = None
     fixed_us: int | None = None
     thread: str | None = None
@@ -63,6 +71,8 @@ class Incident:
     flapping: bool = False
     closing: bool = False
     earlier: int = 0
+    users: int = 0
+    names: tuple[str, ...] = ()
     told_us: int | None = None
     value: float | None = None
     peak: float | None = None
@@ -72,6 +82,13 @@ class Incident:
     def key(self) -> tuple[str, str]:
         """What tells it from others that are open at the same time."""
         return self.rule, self.subject
+
+    @property
+    def fired_for_us(self) -> int | None:
+        """How long it went on in all, without the time between an end and the next beginning; None while it does."""
+        if self.status != "resolved" or self.well_since_us is None:
+            return None
+        return max(0, self.well_since_us - (self.began_us or self.since_us) - self.calm_us)
 
     def silenced(self, now_us: int) -> bool:
         """Whether nobody wants to hear of it now."""
@@ -126,6 +143,8 @@ def step(
         new, change = _advance(rule, old, verdict, now_us, muted)
         if old is None and new is not None:
             new = replace(new, earlier=number.get(subject, 0), last_good_us=last_good.get(subject))
+        elif new is not None and change in ("reopened", "flapping"):
+            new = replace(new, last_good_us=last_good.get(subject, new.last_good_us))
         if verdict.state == "ok" and subject in _watched(rule, said):
             last_good[subject] = now_us
         if new is None:
@@ -186,7 +205,11 @@ def _fire(
         if muted:
             return old, None
         openings = (*(at for at in old.openings if now_us - at <= FLAP_SPAN * SECOND), now_us)
+        calm_us = old.calm_us + now_us - (old.well_since_us or now_us)
         new = replace(old, **seen, peak=peak, status="open", resolved_us=None, openings=openings)
+        new = replace(new, again_us=now_us, calm_us=calm_us)
+        if not new.silenced(now_us):
+            new = replace(new, acknowledged_by=None)
         if len(openings) >= FLAP_OPENINGS:
             return replace(new, flapping=True), "flapping"
         return new, "reopened"

@@ -112,7 +112,8 @@ def read_history(db: sqlite3.Connection, start: int, end: int, *, single_events:
     first = max(start, end - -(-single_events // 60))
     columns = read_columns(db, first * MINUTE_US, end * MINUTE_US)
     counts = read_minute_counts(db, start, first).joined(MinuteCounts.of(columns, first, end), end - start)
-    return History(counts, columns, read_first_sightings(db), read_first_event(db), read_heartbeats(db))
+    seen, oldest = read_first_sightings(db), read_first_event(db)
+    return History(counts, columns, seen, oldest, read_heartbeats(db), singles_us=first * MINUTE_US)
 
 
 def refreshed(
@@ -127,11 +128,13 @@ def refreshed(
     if end - start > keep:
         return read_history(db, end - keep, end, single_events=single_events)
     counts = history.counts.joined(read_minute_counts(db, start, end), keep)
-    columns = read_columns(db, end * MINUTE_US - single_events * 1_000_000, end * MINUTE_US)
+    singles_us = end * MINUTE_US - single_events * 1_000_000
+    columns = read_columns(db, singles_us, end * MINUTE_US)
     first = read_first_event(db)
     return replace(
         History(counts, columns, _first_sightings(history, columns, db, first), first, read_heartbeats(db)),
         probes=history.probes,
+        singles_us=singles_us,
     )
 
 

@@ -167,6 +167,7 @@ def _merge(before: AlertState, stored: AlertState, after: AlertState) -> AlertSt
         touched = replace(
             mine,
             acknowledged_by=theirs.acknowledged_by,
+            acted=theirs.acted,
             silenced_until_us=theirs.silenced_until_us,
             fixed_us=theirs.fixed_us,
         )

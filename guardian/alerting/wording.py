@@ -34,19 +34,8 @@ def sentence(rule: Rule, incident: Incident, counts: Counts, lang: Language) -> 
 def at_worst(rule: Rule, incident: Incident, lang: Language) -> str:
     """What was measured when it was worst, as one sentence: of an incident that does not fire in this minute, because
     it is over, nothing is known, or the mail was held back."""
-    return _AT_WORST[rule.kind](rule, incident, incident.peak or incident.value or 0.0, lang)
-
-
-def rule_in_words(rule: Rule, lang: Language) -> str:
-    """The rule as a sentence that says exactly when it fires."""
-    words = _RULES[rule.kind](rule, lang)
-    if rule.for_:
-        words += " " + lang("It must hold for %(time)s.", time=lang.duration(rule.for_))
-    return words
-
-
-def _errors(count: str, lang: Language) -> str:
-    return lang("server errors") if count == "server" else lang("errors")
+    peak = incident.value if incident.peak is None else incident.peak
+    return _AT_WORST[rule.kind](rule, incident, peak or 0.0, lang)
 
 
 def _title_error_rate(rule: ErrorRate, subject: str, lang: Language) -> str:
@@ -93,23 +82,30 @@ _TITLES: Mapping[str, Callable[[Any, str, Language], str]] = {
 
 def _say_error_rate(rule: ErrorRate, incident: Incident, counts: Counts, lang: Language) -> str:
     return lang(
-        "%(share)s of the requests failed: %(bad)s of %(all)s in the last %(time)s.",
+        "%(share)s of the requests failed: %(bad)s of %(all)s in %(span)s.",
         share=lang.percent(incident.value or 0),
         bad=lang.number(counts.bad(rule.count)),
         all=lang.number(counts.requests),
-        time=lang.duration(rule.window),
+        span=lang.lately(rule.window),
     )
 
 
 def _say_feature_down(rule: FeatureDown, incident: Incident, counts: Counts, lang: Language) -> str:
-    why, time = incident.facts.get("why"), lang.duration(rule.window)
+    why = incident.facts.get("why")
     if why == "probe":
-        return lang("%(url)s did not answer as it should %(n)s times in a row.", url=incident.facts.get("url"),
-                    n=rule.probe.failures if rule.probe else 0)  # fmt: skip
+        return lang.plural(
+            "%(url)s did not answer as it should.",
+            "%(url)s did not answer as it should %(n)s times in a row.",
+            rule.probe.failures if rule.probe else 0, url=incident.facts.get("url"),
+        )  # fmt: skip
     if why == "silent":
         return lang("Nobody has used it for %(time)s; about %(usual)s requests are usual at this hour of the week.",
                     time=lang.duration(rule.silence), usual=lang.number(incident.facts.get("usual", 0)))  # fmt: skip
-    return lang("All %(n)s requests of the last %(time)s failed.", n=lang.number(counts.requests), time=time)
+    return lang.plural(
+        "The only request in %(span)s failed.",
+        "All %(n)s requests in %(span)s failed.",
+        counts.requests, span=lang.lately(rule.window),
+    )  # fmt: skip
 
 
 def _say_user_burst(rule: UserBurst, incident: Incident, counts: Counts, lang: Language) -> str:
@@ -118,19 +114,18 @@ def _say_user_burst(rule: UserBurst, incident: Incident, counts: Counts, lang: L
 
 def _say_latency(rule: Latency, incident: Incident, counts: Counts, lang: Language) -> str:
     return lang(
-        "%(share)s of the requests took less than %(value)s, one in %(one)s longer; the limit is %(limit)s.",
+        "%(share)s of the requests took up to %(value)s; the limit is %(limit)s.",
         share=lang.percent(rule.quantile),
         value=lang.milliseconds(incident.value or 0),
-        one=lang.number(1 / (1 - rule.quantile)),
         limit=lang.milliseconds(rule.threshold_ms),
     )
 
 
 def _say_traffic(rule: TrafficDrop | TrafficSpike, incident: Incident, counts: Counts, lang: Language) -> str:
     return lang(
-        "%(now)s requests in the last %(time)s; %(usual)s are usual at this hour of the week.",
+        "%(now)s requests in %(span)s; %(usual)s are usual at this hour of the week.",
         now=lang.number(incident.value or 0),
-        time=lang.duration(rule.window),
+        span=lang.lately(rule.window),
         usual=lang.number(incident.facts.get("usual", 0)),
     )
 
@@ -145,8 +140,8 @@ def _say_new_error(rule: NewError, incident: Incident, counts: Counts, lang: Lan
 
 def _say_burn_rate(rule: BurnRate, incident: Incident, counts: Counts, lang: Language) -> str:
     return lang(
-        "At the pace of the last %(time)s, the budget of 30 days is gone in %(left)s.",
-        time=lang.duration(incident.facts.get("window", 3600)),
+        "At the pace of %(span)s, the budget of 30 days is gone in %(left)s.",
+        span=lang.lately(incident.facts.get("window", 3600)),
         left=lang.duration(30 * 86400 / max(incident.value or 1, 0.01)),
     )
 
@@ -179,8 +174,8 @@ def _worst_feature_down(rule: FeatureDown, incident: Incident, peak: float, lang
 
 def _worst_latency(rule: Latency, incident: Incident, peak: float, lang: Language) -> str:
     return lang(
-        "At worst, one request in %(one)s took longer than %(value)s; the limit is %(limit)s.",
-        one=lang.number(1 / (1 - rule.quantile)),
+        "At worst, %(share)s of the requests took up to %(value)s; the limit is %(limit)s.",
+        share=lang.percent(rule.quantile),
         value=lang.milliseconds(peak),
         limit=lang.milliseconds(rule.threshold_ms),
     )
@@ -209,75 +204,5 @@ _AT_WORST: Mapping[str, Callable[[Any, Incident, float, Language], str]] = {
     "burn_rate": lambda rule, incident, peak, lang: lang(
         "At worst, the budget of 30 days would have been gone in %(left)s.",
         left=lang.duration(30 * 86400 / max(peak, 0.01)),
-    ),
-}
-
-
-def _rule_error_rate(rule: ErrorRate, lang: Language) -> str:
-    words = {
-        "share": lang.percent(rule.threshold),
-        "errors": _errors(rule.count, lang),
-        "time": lang.duration(rule.window),
-        "n": lang.number(rule.min_requests),
-    }
-    if rule.feature:
-        return lang(
-            "More than %(share)s %(errors)s in %(time)s, among at least %(n)s requests to %(feature)s.",
-            feature=rule.feature, **words,
-        )  # fmt: skip
-    return lang("More than %(share)s %(errors)s in %(time)s, among at least %(n)s requests.", **words)
-
-
-def _rule_feature_down(rule: FeatureDown, lang: Language) -> str:
-    words = lang(
-        "Every request of %(features)s failed in %(time)s: at least %(n)s, of at least %(users)s users.",
-        features=", ".join(rule.features) or "–",
-        time=lang.duration(rule.window),
-        n=rule.min_requests,
-        users=rule.min_users,
-    )
-    if rule.silence:
-        words += " " + lang(
-            "Or none came for %(time)s, where each earlier week had %(n)s or more.",
-            time=lang.duration(rule.silence),
-            n=rule.silence_requests,
-        )
-    if rule.probe:
-        words += " " + lang("Or %(url)s failed %(n)s times in a row.", url=rule.probe.url, n=rule.probe.failures)
-    return words
-
-
-_RULES: Mapping[str, Callable[[Any, Language], str]] = {
-    "error_rate": _rule_error_rate,
-    "feature_down": _rule_feature_down,
-    "user_burst": lambda rule, lang: lang(
-        "One user meets %(n)s or more errors within %(time)s.", n=rule.errors, time=lang.duration(rule.window)
-    ),
-    "latency": lambda rule, lang: lang(
-        "%(share)s of the good requests of %(feature)s no longer end within %(limit)s (last %(time)s, at least %(n)s).",
-        share=lang.percent(rule.quantile),
-        feature=rule.feature,
-        limit=lang.milliseconds(rule.threshold_ms),
-        time=lang.duration(rule.window),
-        n=rule.min_requests,
-    ),
-    "traffic_drop": lambda rule, lang: lang(
-        "Fewer than %(share)s of the requests usual at this hour of the week (median of %(n)s weeks).",
-        share=lang.percent(rule.below),
-        n=rule.weeks,
-    ),
-    "traffic_spike": lambda rule, lang: lang(
-        "More than %(times)s times the requests usual at this hour of the week (median of %(n)s weeks).",
-        times=lang.number(rule.above, 1),
-        n=rule.weeks,
-    ),
-    "new_error": lambda rule, lang: lang("A kind of error at a place in the code that was never seen before."),
-    "tracker_silent": lambda rule, lang: lang(
-        "Neither a request nor a sign of life of the app for %(time)s.", time=lang.duration(rule.window)
-    ),
-    "burn_rate": lambda rule, lang: lang(
-        "The error budget of an objective of %(share)s burns 14.4 times too fast for 1 h, 6 times for 6 h, or too fast "
-        "for 3 d, and still does.",
-        share=lang.percent(rule.objective),
     ),
 }

@@ -47,9 +47,13 @@ class AlertView:
         }
 
     def lines(self, briefings: Sequence[Briefing]) -> list[str]:
-        """The same for a channel, a line each."""
-        full = [f"{self._changed(b)}: {b.title}. {b.sentence}" for b in briefings[:FULL]]
-        return full + self._others(briefings[FULL:])
+        """The same for a channel, a few lines each. It names no user but the one that an incident is about: a room of a
+        chat has other readers than the inboxes of the admins."""
+        lines = []
+        for b in briefings[:FULL]:
+            lines.append(f"{self._changed(b)}: {b.title}. {b.sentence}")
+            lines += [f"{label}: {value}" for label, value in self._facts(b, names=False)]
+        return lines + self._others(briefings[FULL:])
 
     def _others(self, briefings: Sequence[Briefing]) -> list[str]:
         """A line for each that has no room in full, and how many more there are."""
@@ -78,41 +82,60 @@ class AlertView:
         match b.change:
             case "resolved":
                 return lang("Resolved after %(time)s", time=lang.duration(b.duration or 0))
+            case "closed":
+                return lang("Resolved by %(who)s", who=b.incident.acknowledged_by or "–")
+            case "removed":
+                return lang("Over: its rule was removed or switched off")
             case "reminder":
                 return lang("Still firing")
+            case "unsilenced":
+                return lang("Still firing, and the silence is over")
             case "reopened":
                 return lang("Fires again")
             case "flapping":
                 return lang("Comes and goes; you will hear when it has been calm for 30 min")
         return lang("Opened")
 
-    def _facts(self, b: Briefing) -> list[tuple[str, str]]:
+    def _facts(self, b: Briefing, names: bool = True) -> list[tuple[str, str]]:
+        """Label and value; with `names` False, of the users there is only how many."""
         lang, zone = self.lang, self.zone
         facts = [(lang("Since"), lang.moment(b.since, zone))]
+        if b.again:
+            facts.append((lang("Again since"), lang.moment(b.again, zone)))
         if b.ended:
             facts.append((lang("Until"), lang.moment(b.ended, zone)))
         elif b.last_good:
             facts.append((lang("Last good"), lang.moment(b.last_good, zone)))
         if b.rule.kind not in ("user_burst", "traffic_drop", "traffic_spike", "tracker_silent"):
-            facts.append((lang("Affected"), self._affected(b)))
-        again = lang("for the first time") if not b.earlier else lang("%(n)s times before", n=b.earlier)
-        facts.append((lang("Happened"), again))
+            facts.append((lang("Affected"), self._affected(b, names)))
+        before = lang.plural("once before", "%(n)s times before", b.earlier)
+        facts.append((lang("Happened"), before if b.earlier else lang("for the first time")))
         if b.features:
             where = [
                 lang("%(feature)s (%(bad)s of %(all)s)", feature=name, bad=lang.number(bad), all=lang.number(number))
                 for name, bad, number in b.features
             ]
             facts.append((lang("Where"), ", ".join(where)))
-        if b.incident.acknowledged_by:
+        if b.silenced_until:
+            until = lang.moment(b.silenced_until, zone)
+            facts.append(
+                (lang("Silenced"), lang("until %(time)s by %(who)s", time=until, who=b.incident.acknowledged_by or "–"))
+            )
+        elif b.incident.acknowledged_by and b.change != "closed":
             facts.append((lang("Taken on by"), b.incident.acknowledged_by))
         facts.append((lang("The rule"), b.rule_in_words))
         return facts
 
-    def _affected(self, b: Briefing) -> str:
+    def _affected(self, b: Briefing, names: bool) -> str:
+        lang = self.lang
         if not b.users:
-            return self.lang("nobody who is signed in")
-        text = self.lang.plural("%(n)s user", "%(n)s users", b.users) + ": " + ", ".join(b.names)
-        return text + (", …" if b.users > len(b.names) else "")
+            return lang("nobody who is known by name") if b.more_users else lang("nobody who is signed in")
+        many = lang.plural("%(n)s user", "%(n)s users", b.users)
+        if b.more_users:
+            many = lang.plural("at least %(n)s user", "at least %(n)s users", b.users)
+        if not names:
+            return many
+        return many + ": " + ", ".join(b.names) + (", …" if b.users > len(b.names) else "")
 
     def _chart(self, b: Briefing) -> dict[str, Any]:
         most = max((bucket.requests for bucket in b.chart), default=0)

@@ -98,7 +98,7 @@ def incidents() -> list[Incident]:
         Incident("a1", "feature_down", "chat_message", "critical", "open", micros(chat), opened_us=micros(chat)),
         Incident(
             "a2", "error_rate", "", "warning", "resolved", micros(rate), opened_us=micros(rate),
-            resolved_us=micros(rate + timedelta(minutes=38)), acknowledged_by=ADMIN,
+            resolved_us=micros(rate + timedelta(minutes=38)), acknowledged_by=ADMIN, acted=True,
         ),
     ]  # fmt: skip
 

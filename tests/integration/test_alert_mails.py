@@ -103,9 +103,9 @@ async def test_a_feature_that_is_down_is_told_reminded_of_and_told_well_in_one_t
     assert len({first["Message-ID"], reminder["Message-ID"], end["Message-ID"]}) == 3
     said = [mail.get_body(("plain",)).get_content().splitlines()[2] for mail in (first, reminder, end)]
     assert said == [
-        "Opened. All 60 requests of the last 10 min failed.",
-        "Still firing. All 60 requests of the last 10 min failed.",
-        "Resolved after 4 h 31 min. At worst, every request failed.",
+        "Opened. All 60 requests in the last 10 min failed.",
+        "Still firing. All 60 requests in the last 10 min failed.",
+        "Resolved after 4 h 41 min. At worst, every request failed.",
     ]
 
 

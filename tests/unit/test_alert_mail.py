@@ -1,19 +1,25 @@
 """What alert mails say: the whole text of one, the threads, the buttons, and hostile names."""
 
 import email
+import json
+import re
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email import policy
 from zoneinfo import ZoneInfo
 
 import pytest
 
+from guardian.alerting.briefing import brief
 from guardian.alerting.columns import MINUTE_US
 from guardian.alerting.engine import AlertState, Surroundings, advance
 from guardian.alerting.history import History
-from guardian.alerting.incidents import Incident
+from guardian.alerting.incidents import Incident, Transition
+from guardian.alerting.rule_words import rule_in_words
 from guardian.alerting.rules import KINDS, parse_rule
-from guardian.alerting.wording import at_worst, rule_in_words, sentence, title
+from guardian.alerting.wording import at_worst, sentence, title
 from guardian.language import language
+from guardian.mail.alert_view import AlertView
 from guardian.mail.alerts import AlertWriter
 from tracker.event import Event, Failure
 
@@ -74,16 +80,16 @@ def test_the_mail_that_an_outage_opens_with():
         == """\
 chat is down
 ============
-Opened. All 6 requests of the last 5 min failed.
+Opened. All 6 requests in the last 5 min failed.
 
-Since        Mon 16 Mar, 10:09
-Last good    Mon 16 Mar, 10:05
+Since        Mon 16 Mar, 10:08
+Last good    Mon 16 Mar, 10:00
 Affected     3 users: ann0@example.com, ann1@example.com, ann2@example.com
 Happened     for the first time
 Where        chat (6 of 6)
-The rule     Every request of chat failed in 5 min: at least 5, of at least 2
-             users. Or none came for 1 h, where each earlier week had 20 or
-             more.
+The rule     Every request of chat failed in 5 min. Or none came for 1 h,
+             where each earlier week had 20 or more. With at least 5
+             requests. With at least 2 users concerned.
 
 Failed       ···································▇
              04:09 – 10:09 · 6 of 11 requests failed in the last 6 hours
@@ -102,6 +108,110 @@ def test_the_end_comes_in_the_same_thread_with_the_duration_and_without_buttons(
     assert "Resolved after 1 min" in text(resolved)
     assert "guardian.example.com/a/" in text(opened)
     assert "guardian.example.com/a/" not in text(resolved) + html(resolved)
+
+
+def facts(message):
+    """Label and value of a mail about one incident, from its text."""
+    return dict(re.findall(r"^([A-Z][a-z]+(?: [a-z]+)*) {2,}(\S.*)$", text(message), re.MULTILINE))
+
+
+def test_what_fires_again_says_since_when_how_long_it_lasted_in_all_and_nothing_of_who_took_the_first_on():
+    calm = [(m, 4, 200) for m in range(9, 60)]
+    rule = parse_rule(
+        "feature_down", {"resolve_after": "1m", "window": "1m", "silence": 0}, critical_features=("chat",)
+    )
+    found = mails(events((0, 5, 200), (8, 6, 503), *calm[:20], (29, 6, 503), *calm[21:]), 40, rule)
+    _, resolved, again, over = found
+    assert "Resolved after 1 min" in text(resolved)
+    assert (facts(again)["Since"], facts(again)["Again since"]) == ("Mon 16 Mar, 10:08", "Mon 16 Mar, 10:30")
+    assert facts(again)["Last good"] == "Mon 16 Mar, 10:28"
+    assert "Resolved after 2 min" in text(over), "the twenty calm minutes are not counted"
+    assert "Taken on by" not in facts(again)
+
+
+def test_the_end_tells_how_many_users_it_concerned_though_their_events_are_long_gone():
+    rule = parse_rule("error_rate", {"window": "5m", "min_requests": 5, "resolve_after": "1m"})
+    rows = [(8, 6, 503), *((m, 5, 503) for m in range(9, 200)), *((m, 40, 200) for m in range(200, 220))]
+    found = events(*rows)
+    history = History.of(found, START_US, START_US + 220 * MINUTE_US)
+    opened, resolved = mails(found, 220, parse_rule("error_rate", {**rule.model_dump(by_alias=True), "repeat": 0}))
+    assert facts(opened)["Affected"].startswith("3 users: ann0@example.com")
+    assert facts(resolved)["Affected"] == facts(opened)["Affected"]
+    late = replace(history, singles_us=START_US + 100 * MINUTE_US).at(START_US // MINUTE_US + 205)
+    incident = Incident(
+        "i", rule.name, "", "warning", "open", since_us=START_US + 9 * MINUTE_US, users=22, names=("a@x",)
+    )
+    told = brief(Transition(incident, "reminder", late.now_us), rule, late, language())
+    assert AlertView(language(), ZURICH)._affected(told, names=False) == "at least 22 users"
+    unknown = replace(told, users=0)
+    assert AlertView(language(), ZURICH)._affected(unknown, names=False) == "nobody who is known by name"
+
+
+def test_a_rule_that_counts_server_errors_tells_of_no_others():
+    rule = parse_rule("error_rate", {"count": "server", "min_requests": 5})
+    wrong = events((1, 9, 422), user="typo{i}@example.com", feature="form")
+    [mail] = mails(sorted(wrong + events((1, 6, 503))), 2, rule)
+    assert facts(mail)["Affected"] == "3 users: ann0@example.com, ann1@example.com, ann2@example.com"
+    assert facts(mail)["Where"] == "chat (6 of 6)"
+    assert "6 of 15 requests failed in the last 6 hours" in text(mail)
+    assert facts(mail)["The rule"].startswith("More than 10 % server errors in 1 h, ")
+
+
+def test_a_slow_feature_tells_nothing_of_failures():
+    slow = parse_rule("latency", {"feature": "chat", "threshold_ms": 5, "min_requests": 5})
+    [mail] = mails(events((0, 15, 200), (0, 2, 500)), 4, slow)
+    assert "Where" not in facts(mail)
+    assert text(mail).splitlines()[2] == "Opened. 95 % of the requests took up to 9 ms; the limit is 5 ms."
+
+
+def test_a_channel_hears_what_the_mail_says_but_no_names_of_users():
+    rule = parse_rule("feature_down", {"window": "5m", "channels": ["ops"]}, critical_features=("chat",))
+    around = Surroundings((rule,), ZURICH)
+    history = History.of(OUTAGE, START_US, START_US + 9 * MINUTE_US)
+    _, _, [notice] = advance(AlertState(), history.at(START_US // MINUTE_US + 9), around)
+    writer = AlertWriter(
+        admins=("a@x.org",), sender="g@example.com", lang=language(), zone=ZURICH, public_url="", link_key=None
+    )
+    [message] = writer.compose(notice, history.at(START_US // MINUTE_US + 9), START).messages
+    assert json.loads(message.body)["text"].splitlines() == [
+        "Opened: chat is down. All 6 requests in the last 5 min failed.",
+        "Since: Mon 16 Mar, 10:08",
+        "Last good: Mon 16 Mar, 10:00",
+        "Affected: 3 users",
+        "Happened: for the first time",
+        "Where: chat (6 of 6)",
+        "The rule: Every request of chat failed in 5 min. Or none came for 1 h, where each earlier week had 20 or more."
+        " With at least 5 requests. With at least 2 users concerned.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("change", "more", "pill", "facts"),
+    [
+        ("closed", {"status": "resolved", "well_since_us": START_US}, "Resolved by ann@x.org", {}),
+        ("removed", {"status": "resolved", "well_since_us": START_US}, "Over: its rule was removed or switched off",
+         {"Taken on by": "ann@x.org"}),
+        ("unsilenced", {}, "Still firing, and the silence is over", {"Taken on by": "ann@x.org"}),
+        ("reminder", {"silenced_until_us": START_US + 120 * MINUTE_US}, "Still firing",
+         {"Silenced": "until Mon 16 Mar, 12:00 by ann@x.org"}),
+        ("reminder", {"earlier": 1}, "Still firing", {"Happened": "once before"}),
+        ("reminder", {"earlier": 2}, "Still firing", {"Happened": "2 times before"}),
+    ],
+)  # fmt: skip
+def test_every_change_and_state_is_said(change, more, pill, facts):
+    rule = parse_rule("error_rate", {})
+    snapshot = History.of(OUTAGE, START_US, START_US + 9 * MINUTE_US).at(START_US // MINUTE_US + 9)
+    known = {"status": "open", "acknowledged_by": "ann@x.org", "since_us": START_US, **more}
+    told = brief(
+        Transition(Incident("i", rule.name, "", "warning", **known), change, snapshot.now_us),
+        rule,
+        snapshot,
+        language(),
+    )
+    block = AlertView(language(), ZURICH).of([told], "subject", START)["blocks"][0]
+    assert block["change"] == pill
+    assert facts.items() <= dict(block["facts"]).items()
+    assert ("Taken on by" in dict(block["facts"])) == ("Taken on by" in facts or "Happened" in facts)
 
 
 def test_where_nothing_failed_the_chart_shows_the_requests():
@@ -207,15 +317,17 @@ def test_every_kind_of_rule_can_be_said():
             "https://x.org/ did not answer as it should.",
         ),
         ("user_burst", {}, 5.0, "They met 5 or more errors within 10 min."),
-        ("latency", {}, 4321.0, "At worst, one request in 20 took longer than 4.3 s; the limit is 2 s."),
+        ("latency", {}, 4321.0, "At worst, 95 % of the requests took up to 4.3 s; the limit is 2 s."),
         ("traffic_drop", {"usual": 90}, 12.0, "It was 12 requests in 1 h, where 90 are usual."),
+        ("traffic_drop", {"usual": 90}, 0.0, "It was 0 requests in 1 h, where 90 are usual."),
         ("new_error", {}, 3.0, "It had never been seen before."),
         ("burn_rate", {}, 14.5, "At worst, the budget of 30 days would have been gone in 2 d 1 h."),
     ],
 )
 def test_the_end_says_how_bad_it_was_and_nothing_of_the_present(kind, facts, peak, words):
     rule = parse_rule(kind, {}, critical_features=("chat",))
-    incident = Incident("i", kind, "chat", "warning", "resolved", since_us=START_US, peak=peak, facts=facts)
+    ended = {"since_us": START_US, "value": 77.0}
+    incident = Incident("i", kind, "chat", "warning", "resolved", peak=peak, facts=facts, **ended)
     assert at_worst(rule, incident, language()) == words
 
 

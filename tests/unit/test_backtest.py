@@ -149,9 +149,7 @@ def test_the_review_names_the_noisiest_rule_and_the_threshold_that_keeps_the_use
 
     def incident(rule, peak, by=None, n=[0]):
         n[0] += 1
-        return Incident(
-            f"{n[0]}", rule, "", "warning", "resolved", at_us, opened_us=at_us, peak=peak, acknowledged_by=by
-        )
+        return Incident(f"{n[0]}", rule, "", "warning", "resolved", at_us, opened_us=at_us, peak=peak, acted=bool(by))
 
     found = [incident("error_rate", 0.11) for _ in range(5)] + [incident("error_rate", 0.31, "ann")]
     found += [incident("user_burst", 5.0, "ann"), replace(incident("old", 1.0), opened_us=0)]

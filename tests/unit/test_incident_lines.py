@@ -16,7 +16,7 @@ def incident(hours_ago, lasted_minutes=None, *, rule="feature_down", subject="ch
     opened = int((END - timedelta(hours=hours_ago)).timestamp()) * 1_000_000
     ended = None if lasted_minutes is None else opened + lasted_minutes * 60_000_000
     status = "open" if ended is None else "resolved"
-    known = {"opened_us": opened, "resolved_us": ended, "peak": peak, "acknowledged_by": by}
+    known = {"opened_us": opened, "resolved_us": ended, "peak": peak, "acknowledged_by": by, "acted": bool(by)}
     return Incident(f"{hours_ago}", rule, subject, "critical", status, opened, **known)
 
 
