@@ -12,6 +12,7 @@ from guardian.alerting.store import AlertStore
 from guardian.alerting.wording import title
 from guardian.application import Application
 from guardian.language import language
+from guardian.state_schema import micros
 
 
 async def act(app: Application, action: Action, incident_id: str | None, *, by: str) -> list[Incident]:
@@ -36,7 +37,8 @@ def told(app: Application, incident: Incident) -> dict[str, Any]:
     """An incident as JSON values; times are ISO 8601 in UTC, None where there is none."""
     rule = app.settings.rules.get(incident.rule)
     times = {
-        "since": incident.since_us,
+        "since": incident.began_us or incident.since_us,
+        "again_at": incident.again_us,
         "opened_at": incident.opened_us,
         "last_good_at": incident.last_good_us,
         "resolved_at": incident.resolved_us,
@@ -52,8 +54,10 @@ def told(app: Application, incident: Incident) -> dict[str, Any]:
         "severity": incident.severity,
         "status": incident.status,
         "flapping": incident.flapping,
+        "silenced": incident.status != "resolved" and incident.silenced(micros(app.clock())),
         "acknowledged_by": incident.acknowledged_by,
         "value": incident.value,
         "peak": incident.peak,
+        "users": incident.users,
         **{name: None if us is None else moment(us).isoformat() for name, us in times.items()},
     }

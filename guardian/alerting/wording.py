@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from guardian.alerting.columns import NOTHING, Counts
-from guardian.alerting.incidents import Incident
+from guardian.alerting.incidents import SECOND, Incident
 from guardian.alerting.rules import (
     BurnRate,
     ErrorRate,
@@ -36,6 +38,22 @@ def at_worst(rule: Rule, incident: Incident, lang: Language) -> str:
     it is over, nothing is known, or the mail was held back."""
     peak = incident.value if incident.peak is None else incident.peak
     return _AT_WORST[rule.kind](rule, incident, peak or 0.0, lang)
+
+
+def standing(incident: Incident, now_us: int, lang: Language, zone: ZoneInfo) -> str:
+    """How it stands: fires since when, taken on or silenced by whom, or over since when."""
+
+    def at(us: int) -> str:
+        return lang.moment(datetime.fromtimestamp(us / SECOND, UTC), zone)
+
+    if incident.status == "resolved":
+        return lang("over since %(time)s", time=at(incident.resolved_us or incident.since_us))
+    who = incident.acknowledged_by or "–"
+    if incident.silenced(now_us):
+        return lang("silenced until %(time)s by %(who)s", time=at(incident.silenced_until_us or now_us), who=who)
+    if incident.status == "acknowledged":
+        return lang("taken on by %(who)s", who=who)
+    return lang("fires since %(time)s", time=at(incident.again_us or incident.began_us or incident.since_us))
 
 
 def _title_error_rate(rule: ErrorRate, subject: str, lang: Language) -> str:

@@ -59,7 +59,10 @@ def list_(
     for row in rows:
         opened, ended = (_moment(row[name], zone) for name in ("opened_at", "resolved_at"))
         what, by = escape(printable(row["title"])), escape(printable(row["acknowledged_by"] or ""))
-        table.add_row(row["id"], f"[{_COLOURS[row['status']]}]{row['status']}[/]", what, opened, ended, by)
+        status = f"[{_COLOURS[row['status']]}]{row['status']}[/]"
+        if row["silenced"]:
+            status += f", silenced until {_moment(row['silenced_until'], zone)}"
+        table.add_row(row["id"], status, what, opened, ended, by)
     out().print(table)
 
 

@@ -41,10 +41,13 @@ class Alert(BaseModel):
     severity: Literal["info", "warning", "critical"]
     status: Literal["pending", "open", "acknowledged", "resolved"]
     flapping: bool
+    silenced: bool
     acknowledged_by: str | None
     value: float | None
     peak: float | None
+    users: int
     since: str
+    again_at: str | None
     opened_at: str | None
     last_good_at: str | None
     resolved_at: str | None

@@ -17,10 +17,12 @@ from guardian.alerting.actions import Action, edit_for
 from guardian.alerting.incidents import Incident
 from guardian.alerting.links import WORDS, BadLink, Link, read_link, read_unsubscribe_link
 from guardian.alerting.store import AlertStore, LinkUsed
+from guardian.alerting.wording import standing, title
 from guardian.application import Application
 from guardian.language import Language, marked
 from guardian.repository import StorageError
 from guardian.resources import templates_dir
+from guardian.state_schema import micros
 from guardian.web.endpoint import HEADERS
 
 _MEANING: dict[Action, str] = {
@@ -38,11 +40,12 @@ USELESS = marked("This link does not work")
 
 
 def page(
-    status: int, lang: Language, title: str, *, note: str, button: str = "", field: str = "", subject: str = ""
+    status: int, lang: Language, heading: str, *, note: str, button: str = "", field: str = "", subject: str = ""
 ) -> Response:
-    """The page with a title, a note, and perhaps a button that posts `field`, all three in the reader's language; it is
-    not cached, framed or indexed."""
-    said = {name: lang(text) if text else "" for name, text in (("title", title), ("note", note), ("button", button))}
+    """The page with a heading, a note, and perhaps a button that posts `field`, all three in the reader's language; it
+    is not cached, framed or indexed."""
+    texts = {"title": heading, "note": note, "button": button}
+    said = {name: lang(text) if text else "" for name, text in texts.items()}
     values = {**said, "code": lang.code, "field": field, "subject": subject}
     headers = {**HEADERS, "X-Robots-Tag": "noindex"}
     headers["Content-Security-Policy"] = (
@@ -68,15 +71,18 @@ def action_routes(app: Application) -> list[Route]:
             raise BadLink(marked("This incident is no longer known: it is older than the retention."))
         return link, incident
 
-    def described(incident: Incident) -> str:
-        return f"{incident.thread_subject or incident.rule}" + (f" · {incident.status}" if incident.status else "")
+    def described(incident: Incident, lang: Language) -> str:
+        rule = app.settings.rules.get(incident.rule)
+        name = title(rule, incident.subject, lang) if rule else incident.thread_subject or incident.rule
+        return f"{name} · {standing(incident, micros(app.clock()), lang, ZoneInfo(app.settings.timezone))}"
 
     async def show(request: Request) -> Response:
         try:
             link, incident = await read(request)
         except BadLink as error:
             return page(410, app.email.language, USELESS, note=str(error))
-        lang, about = app.email.language_of(link.by), described(incident)
+        lang = app.email.language_of(link.by)
+        about = described(incident, lang)
         if incident.status == "resolved":
             return page(200, lang, OVER, note=NOTHING, subject=about)
         word = WORDS[link.action]
@@ -96,8 +102,8 @@ def action_routes(app: Application) -> list[Route]:
             return page(503, app.email.language, NOT_NOW, note=AGAIN, button=WORDS[link.action])
         lang = app.email.language_of(link.by)
         if changed is None:
-            return page(200, lang, OVER, note=NOTHING, subject=described(incident))
-        return page(200, lang, DONE, note=_MEANING[link.action], subject=described(changed))
+            return page(200, lang, OVER, note=NOTHING, subject=described(incident, lang))
+        return page(200, lang, DONE, note=_MEANING[link.action], subject=described(changed, lang))
 
     return [Route("/a/{token}", show, methods=["GET"]), Route("/a/{token}", act, methods=["POST"])]
 

@@ -1,5 +1,6 @@
 """Acting from a mail: opening a link changes nothing, its button acts once; and the same through the API."""
 
+import html
 import re
 from datetime import timedelta
 
@@ -77,6 +78,19 @@ async def test_a_silence_lasts_as_long_as_it_says(app, action, hours):
     assert (await status(app))[2] == until
 
 
+async def test_the_page_says_which_incident_it_is_and_how_it_stands(app, tmp_path):
+    def said(answer):
+        return html.unescape(re.search('<p class="subject">(.*?)</p>', answer.text)[1])
+
+    async with calling(app) as reader:
+        await open_incident(app, thread_subject="● 3 alerts: docs is down, …")
+        assert said(await reader.get(await link(app))) == "chat is down · fires since Mon 2 Mar, 12:30"
+        assert said(await reader.post(await link(app))) == "chat is down · taken on by ann@example.com"
+        silenced = "chat is down · silenced until Mon 2 Mar, 20:30 by ann@example.com"
+        assert said(await reader.post(await link(app, "silence-8h"))) == silenced
+        assert said(await reader.post(await link(app, "resolve"))) == "chat is down · over since Mon 2 Mar, 12:30"
+
+
 async def test_marked_as_fixed_and_resolved(app):
     async with calling(app) as reader:
         await reader.post(await link(app, "fixed"))
@@ -115,7 +129,7 @@ async def test_an_incident_is_listed_and_acted_on_through_the_api(app):
         assert (listed["id"], listed["title"], listed["status"]) == ("chat", "chat is down", "open")
         assert (await admin.post("/api/guardian/alerts/chat/silence", json={"until": "soon"})).status_code == 422
         silenced = (await admin.post("/api/guardian/alerts/chat/silence", json={"until": "8h"})).json()
-        assert silenced["silenced_until"] == "2026-03-02T20:30:00+00:00"
+        assert (silenced["silenced"], silenced["silenced_until"]) == (True, "2026-03-02T20:30:00+00:00")
         assert silenced["acknowledged_by"] == "bob@example.com"
         assert (await admin.post("/api/guardian/alerts/chat/resolve")).json()["status"] == "resolved"
         over = await admin.post("/api/guardian/alerts/chat/fixed")

@@ -8,9 +8,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from guardian.alerting.engine import AlertState
+from guardian.alerting.incidents import Incident, Memory
+from guardian.alerting.store import AlertStore
 from guardian.application import open_application
 from guardian.cli import main
 from guardian.settings_file import load_settings
+from guardian.state_schema import micros
 from tracker.event import Event, Failure
 
 
@@ -194,3 +198,32 @@ def test_the_chart_of_a_backtest_stays_on_one_line_of_the_terminal(guardian, dat
     charts = [line for line in lines if line.startswith(("error_rate", "feature_down", "user_burst"))]
     assert [len(re.search("·+$", line.rstrip())[0]) for line in charts] == [cells] * 3
     assert all(len(line) <= columns for line in lines[1:])
+
+
+def test_incidents_are_listed_silenced_marked_as_fixed_and_ended(guardian, within):
+    async def open_one(app):
+        now_us = micros(app.clock())
+        times = {"since_us": now_us, "opened_us": now_us, "told_us": now_us}
+        chat = Incident("c1", "feature_down", "chat", "critical", "open", **times)
+        state = AlertState(now_us // 60_000_000, {"feature_down": Memory({"chat": chat})})
+        await AlertStore(app.state).commit(AlertState(), state, [], now=app.clock())
+
+    within(lambda app: AlertStore(app.state).load())
+    assert guardian("alerts", "list")[1] == "No rule has fired.\n"
+    within(open_one)
+    assert re.search(r"^c1\s+open\s+chat is down\s+\d{4}-", guardian("alerts", "list")[1], re.MULTILINE)
+    assert guardian("alerts", "silence", "c1", "--until", "8h")[1] == "c1 (chat is down) is silenced.\n"
+    listed = " ".join(guardian("alerts", "list", "--open")[1].split())
+    assert "c1 open, silenced until" in listed
+    assert json.loads(guardian("alerts", "list", "--json")[1])[0]["silenced"] is True
+    assert guardian("alerts", "fixed")[1] == "c1 (chat is down) is judged by new requests only.\n"
+    assert guardian("alerts", "ack", "c1")[1] == "c1 (chat is down) is acknowledged.\n"
+    assert "status: acknowledged" in guardian("alerts", "show", "c1")[1]
+    assert guardian("alerts", "resolve", "c1")[1] == "c1 (chat is down) is over.\n"
+    assert guardian("alerts", "list", "--open")[1] == "Nothing fires.\n"
+    for command, sentence in (
+        (("resolve", "c1"), "the incident 'c1' is over: there is nothing to do"),
+        (("show", "c2"), "there is no incident 'c2': 'guardian alerts list' shows those there are"),
+    ):
+        code, _, told = guardian("alerts", *command)
+        assert (code != 0, sentence in told) == (True, True)
