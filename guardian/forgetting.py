@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import json
 import re
 import sqlite3
 from collections.abc import Iterable
@@ -46,10 +47,12 @@ def names_person(texts: Iterable[str], body: bytes, email: str) -> bool:
 
 
 def erase(db: sqlite3.Connection, email: str) -> int:
-    """Delete the mails that name the person and take the name out of saved reports, inside the caller's transaction.
+    """Delete the mails that name the person and the incidents about them, and take the name out of saved reports and of
+    other incidents, inside the caller's transaction.
 
     How many rows went or changed.
     """
+    incidents = _erase_from_incidents(db, email)
     mails = db.execute("SELECT id, recipient, subject, body FROM guardian_outbox")
     gone = [(number,) for number, *texts, body in mails if names_person(texts, body, email)]
     db.executemany("DELETE FROM guardian_outbox WHERE id = ?", gone)
@@ -60,4 +63,35 @@ def erase(db: sqlite3.Connection, email: str) -> int:
         if after != before:
             changed.append((pack(after), number))
     db.executemany("UPDATE guardian_report SET body = ? WHERE id = ?", changed)
+    return len(gone) + len(changed) + incidents
+
+
+def _erase_from_incidents(db: sqlite3.Connection, email: str) -> int:
+    """Incidents as they are listed, and what alerting remembers from minute to minute; both are JSON."""
+    gone, changed = [], []
+    for number, subject, body in db.execute("SELECT id, subject, body FROM guardian_incident"):
+        before = json.loads(body)
+        after = _unnamed(without_person(before, email))
+        if without_person(subject, email) == ERASED:
+            gone.append((number,))
+        elif after != before:
+            changed.append((json.dumps(after, ensure_ascii=False), number))
+    db.executemany("DELETE FROM guardian_incident WHERE id = ?", gone)
+    db.executemany("UPDATE guardian_incident SET body = ? WHERE id = ?", changed)
+    for (body,) in db.execute("SELECT body FROM guardian_alert_state").fetchall():
+        remembered = _unnamed(without_person(json.loads(body), email))
+        remembered["held"] = [
+            held for held in remembered.get("held", ()) if held["transition"]["incident"]["subject"] != ERASED
+        ]
+        db.execute("UPDATE guardian_alert_state SET body = ?", (json.dumps(remembered, ensure_ascii=False),))
     return len(gone) + len(changed)
+
+
+def _unnamed(value: Any) -> Any:
+    """The JSON value without what is said under the key of an erased person, and without them in lists of names."""
+    match value:
+        case dict():
+            return {key: _unnamed(item) for key, item in value.items() if key != ERASED}
+        case list():
+            return [_unnamed(item) for item in value if item != ERASED]
+    return value

@@ -170,13 +170,14 @@ class StateStore(Protocol):
         """Who no longer wants the schedule's reports."""
         ...
 
-    async def purge_state(self, before: datetime) -> int:
-        """Forget sent and dead mails and reports older than `before` (the ledger stays); how many rows went."""
+    async def purge_state(self, before: datetime, *, incidents_before: datetime) -> int:
+        """Forget sent and dead mails and reports older than `before` (the ledger stays), and incidents that ended
+        before `incidents_before`; how many rows went."""
         ...
 
     async def forget(self, email: str) -> int:
-        """Take a person out of what is kept: mails to them or naming them go, sent or not; saved reports keep their
-        totals and lose the name. How many rows went or changed."""
+        """Take a person out of what is kept: mails to them or naming them go, sent or not, and incidents about them;
+        saved reports keep their totals and lose the name, as other incidents do. How many rows went or changed."""
         ...
 
     async def close(self) -> None:

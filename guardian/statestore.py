@@ -128,14 +128,17 @@ class SqliteStateStore(SqliteOutbox):
         rows = await self.read("SELECT recipient FROM guardian_unsubscribed WHERE schedule = ?", (schedule,))
         return {recipient for (recipient,) in rows}
 
-    async def purge_state(self, before: datetime) -> int:
+    async def purge_state(self, before: datetime, *, incidents_before: datetime) -> int:
         """See StateStore."""
-        at = micros(before)
+        at, ended = micros(before), micros(incidents_before)
 
         def work(db: sqlite3.Connection) -> int:
             mails = db.execute("DELETE FROM guardian_outbox WHERE status != 'pending' AND created_us < ?", (at,))
             db.execute("DELETE FROM guardian_watch WHERE max(ifnull(claimed_us, 0), ifnull(told_us, 0)) < ?", (at,))
-            return mails.rowcount + db.execute("DELETE FROM guardian_report WHERE created_us < ?", (at,)).rowcount
+            db.execute("DELETE FROM guardian_used_link WHERE used_us < ?", (ended,))
+            reports = db.execute("DELETE FROM guardian_report WHERE created_us < ?", (at,))
+            incidents = db.execute("DELETE FROM guardian_incident WHERE resolved_us < ?", (ended,))
+            return mails.rowcount + reports.rowcount + incidents.rowcount
 
         return await self.transact(work)
 

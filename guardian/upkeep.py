@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from guardian.alerting.links import LIFETIME
 from guardian.application import Application
 from guardian.forgetting import without_person
 from tracker.event import ANONYMOUS
@@ -36,7 +37,7 @@ async def clean_up(app: Application, now: datetime) -> CleanedUp:
         now - timedelta(days=count) if timedelta(days=count) < now - begin else begin for count in days
     )
     events = await app.repository.purge(events_before=events_before, summaries_before=summaries_before)
-    rows = await app.state.purge_state(mails_before)
+    rows = await app.state.purge_state(mails_before, incidents_before=min(events_before, now - LIFETIME))
     return CleanedUp(events, rows, events_before, summaries_before, mails_before)
 
 

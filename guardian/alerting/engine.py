@@ -174,12 +174,7 @@ def tell(
         return replace(state, spent=spent), ()
     known = {incident.id: incident for incident in state.incidents()}
     rules = {**state.rules, **{rule.name: rule for rule in around.rules}}
-    held = [
-        replace(
-            h, transition=replace(h.transition, incident=known.get(h.transition.incident.id, h.transition.incident))
-        )
-        for h in state.held
-    ]
+    held = [h.refreshed(known.values()) for h in state.held]
     budget = Budget(around.per_hour, around.reserve, sum(number for _, number in spent))
     planned = plan(
         transitions, held, rules,

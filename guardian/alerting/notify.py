@@ -9,7 +9,7 @@ from hashlib import blake2b
 from typing import Literal
 from zoneinfo import ZoneInfo
 
-from guardian.alerting.incidents import ENDS, SECOND, Change, Transition
+from guardian.alerting.incidents import ENDS, SECOND, Change, Incident, Transition
 from guardian.alerting.rules import Rule
 
 Reason = Literal["new", "quiet", "budget", "group", "silence"]
@@ -37,6 +37,11 @@ class Held:
     audience: Audience
     until_us: int
     why: Reason
+
+    def refreshed(self, incidents: Iterable[Incident]) -> Held:
+        """The same, with its incident as it is among these, if it is."""
+        now = next((i for i in incidents if i.id == self.transition.incident.id), self.transition.incident)
+        return replace(self, transition=replace(self.transition, incident=now))
 
 
 @dataclass(frozen=True, slots=True)

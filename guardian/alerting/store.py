@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import secrets
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from typing import TypeVar
 
 from pydantic import TypeAdapter
 
@@ -18,6 +19,7 @@ from guardian.state_schema import micros, put_mails
 from guardian.statestore import SqliteStateStore
 
 _INCIDENT = TypeAdapter(Incident)
+T = TypeVar("T")
 
 
 class LinkUsed(ValueError):
@@ -170,18 +172,29 @@ def _merge(before: AlertState, stored: AlertState, after: AlertState) -> AlertSt
             acted=theirs.acted,
             silenced_until_us=theirs.silenced_until_us,
             fixed_us=theirs.fixed_us,
+            names=theirs.names,
         )
         if theirs.status in ("acknowledged", "resolved") and mine.status != "resolved":
             touched = replace(touched, status=theirs.status, resolved_us=theirs.resolved_us, closing=theirs.closing)
         after = after.changed(touched)
-    memories = {
-        name: replace(memory, fixed_us={**memory.fixed_us, **_marked(name, before, stored)})
-        for name, memory in after.memories.items()
-    }
-    return replace(after, memories=memories)
+    memories = {name: _merged(name, before, stored, memory) for name, memory in after.memories.items()}
+    waited, waits = ({h.transition.incident.id for h in state.held} for state in (before, stored))
+    held = [h for h in after.held if h.transition.incident.id not in waited - waits]
+    after = replace(after, memories=memories)
+    return replace(after, held=tuple(h.refreshed(after.incidents()) for h in held))
 
 
-def _marked(rule: str, before: AlertState, stored: AlertState) -> dict[str, int]:
-    """What was marked as fixed between those two."""
-    then, now = (state.memories.get(rule, Memory()).fixed_us for state in (before, stored))
-    return {subject: at for subject, at in now.items() if then.get(subject) != at}
+def _merged(rule: str, before: AlertState, stored: AlertState, after: Memory) -> Memory:
+    """A rule's memory, with what was marked as fixed between those two, and without what was erased between them."""
+    then, now = (state.memories.get(rule, Memory()) for state in (before, stored))
+    marked = {subject: at for subject, at in now.fixed_us.items() if then.fixed_us.get(subject) != at}
+
+    def kept(mine: Mapping[str, T], old: Mapping[str, T], new: Mapping[str, T]) -> dict[str, T]:
+        return {subject: value for subject, value in mine.items() if subject in new or subject not in old}
+
+    return Memory(
+        kept(after.latest, then.latest, now.latest),
+        kept(after.number, then.number, now.number),
+        kept(after.last_good_us, then.last_good_us, now.last_good_us),
+        {**kept(after.fixed_us, then.fixed_us, now.fixed_us), **marked},
+    )

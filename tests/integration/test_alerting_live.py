@@ -10,8 +10,9 @@ import pytest
 from guardian.alerting.actions import edit_for
 from guardian.alerting.backtest import replay
 from guardian.alerting.columns import MINUTE_US
-from guardian.alerting.engine import Surroundings
+from guardian.alerting.engine import STATE_JSON, AlertState, Surroundings
 from guardian.alerting.history import History
+from guardian.alerting.incidents import Incident, Memory
 from guardian.alerting.live import LiveHistory, judge_passed_minutes
 from guardian.alerting.loading import read_history
 from guardian.alerting.rules import parse_rule
@@ -282,3 +283,43 @@ async def test_fixed_takes_back_what_has_not_held_long_enough_to_be_told(state, 
             await judge_passed_minutes(store, LiveHistory(path, around.rules), around, a_mail, now=now, token=None)
             == []
         )
+
+
+async def test_nothing_of_an_erased_person_is_left_in_incidents(state, tmp_path):
+    path, store = tmp_path / "guardian.db", AlertStore(state)
+    rules = (parse_rule("user_burst", {}), parse_rule("error_rate", {"quiet_hours": "00:00-23:59"}))
+    around, failure = replace(AROUND, rules=rules), Failure("B", "m", "a:1 f")
+    events = [
+        Event(micros(START) + i * 1000, user, "/c", "GET", "chat", 500, 1000, failure)
+        for i in range(12)
+        for user in ("bob@example.com", "eve@example.com")
+    ]
+    writer = Writer(str(path))
+    writer.write(sorted(events))
+    writer.close()
+    now = START + timedelta(minutes=1, seconds=6)
+    await judge_passed_minutes(store, LiveHistory(path, rules), around, a_mail, now=now, token=None)
+    before = await store.load()
+    assert "bob@" in STATE_JSON.dump_json(before).decode()
+    assert len(before.held) == 1
+    assert await state.forget("Bob@example.com") == 2, "the incident about them, and the name in the other"
+    assert {(i.subject, i.names) for i in await store.incidents()} == {
+        ("eve@example.com", ("eve@example.com",)),
+        ("", ("eve@example.com",)),
+    }
+    assert "bob@" not in STATE_JSON.dump_json(await store.load()).decode()
+    later = replace(before, minute=(before.minute or 0) + 1)
+    await store.commit(before, later, [], now=now)  # a minute that was judged while they were erased
+    assert "bob@" not in STATE_JSON.dump_json(await store.load()).decode()
+    assert "bob@" not in repr(await store.incidents())
+
+
+async def test_incidents_that_ended_before_the_retention_are_forgotten(state, tmp_path):
+    old = Incident("old", "error_rate", "", "warning", "resolved", since_us=1, opened_us=1, resolved_us=micros(START))
+    still = Incident("still", "error_rate", "chat", "warning", "open", since_us=1, opened_us=1)
+    store = AlertStore(state)
+    after = AlertState(1, {"error_rate": Memory({"": old, "chat": still})})
+    await store.commit(AlertState(), after, [], now=START)
+    assert await state.purge_state(START, incidents_before=START) == 0
+    assert await state.purge_state(START, incidents_before=START + timedelta(seconds=1)) == 1
+    assert [i.id for i in await store.incidents()] == ["still"]
