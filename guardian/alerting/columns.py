@@ -114,6 +114,11 @@ class MinuteCounts:
                 counted[name] = np.stack([np.bincount(kind, minlength=size) for kind in kinds], axis=1)
         return cls(start, size, counted)
 
+    def requests(self, start: int, end: int) -> int:
+        """How many requests the minutes [start, end) have."""
+        first, last = max(start - self.start, 0), max(end - self.start, 0)
+        return sum(int(rows[first:last, 0].sum()) for rows in self.features.values())
+
     def joined(self, later: MinuteCounts, keep: int) -> MinuteCounts:
         """These and what follows: `later` replaces every minute from its start on; at most `keep` minutes stay."""
         end = later.end

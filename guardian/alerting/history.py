@@ -23,7 +23,8 @@ class History:
     """Everything that rules may look at. `first_seen` says when each (kind, place) of error first came (µs),
     `alive_us` are the heartbeats of the host in ascending order, None where they were not recorded; `probes` holds
     each rule's answers in ascending order of time, as (µs, good). `zone` is whose clock people live by;
-    `columns` holds every event from `singles_us` on."""
+    `columns` holds every event from `singles_us` on. `stored` says how many events each recorder had stored in all, and
+    `ahead` how many of those in the database are later than the counts: from both follows whether any came late."""
 
     counts: MinuteCounts
     columns: Columns
@@ -33,6 +34,8 @@ class History:
     probes: Mapping[str, Sequence[tuple[int, bool]]] = field(default_factory=dict)
     zone: tzinfo = UTC
     singles_us: int = 0
+    stored: Mapping[str, int] = field(default_factory=dict)
+    ahead: int = 0
 
     @classmethod
     def of(cls, events: Iterable[Event], start_us: int, end_us: int) -> History:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 import numpy as np
 
@@ -109,11 +109,15 @@ def read_heartbeats(db: sqlite3.Connection) -> list[int]:
 
 def read_history(db: sqlite3.Connection, start: int, end: int, *, single_events: int) -> History:
     """The minutes [start, end): counts of all of them, single events of the last `single_events` seconds."""
+    with _one_state(db):
+        stored, ahead = _stored(db, end)  # first: what is written meanwhile is then looked for once more, never lost
     first = max(start, end - -(-single_events // 60))
     columns = read_columns(db, first * MINUTE_US, end * MINUTE_US)
     counts = read_minute_counts(db, start, first).joined(MinuteCounts.of(columns, first, end), end - start)
     seen, oldest = read_first_sightings(db), read_first_event(db)
-    return History(counts, columns, seen, oldest, read_heartbeats(db), singles_us=first * MINUTE_US)
+    return History(
+        counts, columns, seen, oldest, read_heartbeats(db), singles_us=first * MINUTE_US, stored=stored, ahead=ahead
+    )
 
 
 def refreshed(
@@ -121,21 +125,58 @@ def refreshed(
 ) -> History:
     """The same history up to minute `end`; the last `again` minutes are read anew, since events come late sometimes.
 
-    `keep` is how many minutes of counts stay.
+    What came later than that is noticed by the numbers of the recorders, and read too. `keep` is how many minutes of
+    counts stay.
     """
     known = history.counts.start + history.counts.minutes
-    start = max(history.counts.start, known - again)
-    if end - start > keep:
+    if end - max(history.counts.start, known - again) > keep:
         return read_history(db, end - keep, end, single_events=single_events)
-    counts = history.counts.joined(read_minute_counts(db, start, end), keep)
+    with _one_state(db):
+        stored, ahead = _stored(db, end)
+        more = sum(number - history.stored.get(name, 0) for name, number in stored.items()) + history.ahead - ahead
+        piece = _grown(history.counts, db, end, more=more, again=again)
+    if piece is None:
+        return read_history(db, end - keep, end, single_events=single_events)
+    counts = history.counts.joined(piece, keep)
     singles_us = end * MINUTE_US - single_events * 1_000_000
     columns = read_columns(db, singles_us, end * MINUTE_US)
     first = read_first_event(db)
-    return replace(
-        History(counts, columns, _first_sightings(history, columns, db, first), first, read_heartbeats(db)),
-        probes=history.probes,
-        singles_us=singles_us,
-    )
+    late = piece.start < known - again
+    seen = read_first_sightings(db) if late else _first_sightings(history, columns, db, first)
+    return History(
+        counts, columns, seen, first, read_heartbeats(db),
+        probes=history.probes, singles_us=singles_us, stored=stored, ahead=ahead,
+    )  # fmt: skip
+
+
+@contextmanager
+def _one_state(db: sqlite3.Connection) -> Iterator[None]:
+    """What is read inside is of one moment."""
+    db.execute("BEGIN")
+    try:
+        yield
+    finally:
+        db.execute("ROLLBACK")
+
+
+def _stored(db: sqlite3.Connection, end: int) -> tuple[dict[str, int], int]:
+    """How many events each recorder has stored since it began, and how many events lie behind minute `end`."""
+    (ahead,) = db.execute(
+        "SELECT count(*) FROM guardian_event WHERE id >= ?", (end * MINUTE_US << SEQUENCE_BITS,)
+    ).fetchone()
+    return dict(db.execute("SELECT id, stored FROM guardian_recorder")), ahead
+
+
+def _grown(counts: MinuteCounts, db: sqlite3.Connection, end: int, *, more: int, again: int) -> MinuteCounts | None:
+    """The last `again` minutes read anew, or the last day, whichever has `more` events more than were counted; None
+    where some are older still."""
+    known = counts.start + counts.minutes
+    for minutes in (again, 1440):
+        start = max(counts.start, known - minutes)
+        piece = read_minute_counts(db, start, end)
+        if piece.requests(start, end) - counts.requests(start, known) >= more:
+            return piece
+    return None
 
 
 def _first_sightings(

@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from guardian.alerting import loading
 from guardian.alerting.actions import edit_for
 from guardian.alerting.backtest import replay
 from guardian.alerting.columns import MINUTE_US
@@ -133,6 +134,56 @@ async def test_a_history_read_piece_by_piece_is_the_history_read_at_once(tmp_pat
     assert piece.first_seen == whole.first_seen
     assert piece.first_event_us == whole.first_event_us
     writer.close()
+
+
+class Host:
+    """A host app's way into the database, with its heartbeats."""
+
+    def __init__(self, path, name="one"):
+        self.writer, self.name, self.stored = Writer(str(path)), name, 0
+
+    def write(self, *events):
+        def row(stored, poison):
+            self.stored += stored
+            return self.name, 0, events[-1].at_us, self.stored, self.stored, 0, "1"
+
+        self.writer.write(events, heartbeat=row)
+
+
+def boom(minute):
+    return Event(minute * MINUTE_US, "ann@x.org", "/c", "GET", "chat", 500, 9, Failure("Boom", "m", "app.py:7 f"))
+
+
+def good(minute, seconds=0):
+    return Event(minute * MINUTE_US + seconds * 1_000_000, "ann@x.org", "/c", "GET", "chat", 200, 9, None)
+
+
+@pytest.mark.parametrize("minutes_late", [20, 180, 3 * 1440])
+async def test_events_that_come_late_are_counted_without_a_restart(tmp_path, minutes_late):
+    path, now = tmp_path / "guardian.db", micros(START) // MINUTE_US
+    host, other, live = Host(path), Host(path, "two"), LiveHistory(path, RULES)
+    host.write(good(now - 10 * 1440), good(now - 1), good(now, 3))
+    await live.until(now, now)
+    other.write(good(now, 30), good(now + 1, 2))
+    host.write(*(boom(now - minutes_late) for _ in range(7)), good(now, 40))
+    running, restarted = await live.until(now + 1, now + 1), await LiveHistory(path, RULES).until(now + 1, now + 1)
+    week = 7 * 86400
+    assert running.at(now + 1).counts(week) == restarted.at(now + 1).counts(week) == (11, 7, 7)
+    assert running.first_seen == restarted.first_seen == {("Boom", "app.py:7 f"): (now - minutes_late) * MINUTE_US}
+
+
+async def test_while_nothing_comes_late_only_the_last_minutes_are_read_anew(tmp_path, monkeypatch):
+    path, now = tmp_path / "guardian.db", micros(START) // MINUTE_US
+    host, live, reads = Host(path), LiveHistory(path, RULES), []
+    host.write(good(now - 10 * 1440), good(now - 1), good(now, 3))
+    await live.until(now, now)
+    read = loading.read_minute_counts
+    monkeypatch.setattr(loading, "read_minute_counts", lambda db, a, b: reads.append(b - a) or read(db, a, b))
+    for minute in range(now + 1, now + 5):
+        host.write(good(minute - 12), good(minute - 1, 5), good(minute, 1), good(minute, 4))
+        history = await live.until(minute, minute)
+    assert reads == [16] * 4
+    assert history.at(now + 4).counts(7 * 86400).requests == 2 + 4 * 4 - 2
 
 
 async def test_an_error_whose_events_are_deleted_is_forgotten_with_and_without_a_restart(tmp_path):
