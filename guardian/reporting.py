@@ -12,13 +12,14 @@ from functools import partial
 from typing import Any
 
 from guardian.alerting.links import make_unsubscribe_link
+from guardian.alerting.review import find_better
 from guardian.alerting.store import AlertStore
 from guardian.application import Application, NamedSchedule
 from guardian.companions import Companion, load_companions
 from guardian.delivery import DeliveryCounts, deliver_due
 from guardian.language import Language
 from guardian.logins import login_refused
-from guardian.mail.incidents import incident_lines, was_open
+from guardian.mail.incidents import incident_lines, is_long, was_open
 from guardian.repository import WindowGone
 from guardian.schedule import Period, parse_schedule
 from guardian.state import LeaseLost, Outgoing
@@ -268,8 +269,10 @@ async def _compose(
         table = named.settings
         look |= {"code": table.language, "sections": table.sections, "text_only": table.format == "text"}
 
+    better = await asyncio.to_thread(find_better, app.settings, incidents, start, end) if is_long(start, end) else None
+
     def lines(lang: Language) -> list[str]:
-        return incident_lines(incidents, app.settings.rules, start, end, lang=lang, zone=zone)
+        return incident_lines(incidents, app.settings.rules, start, end, lang=lang, zone=zone, better=better)
 
     def unsubscribe(to: str) -> str | None:
         if link_key is None or named is None:

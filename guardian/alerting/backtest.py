@@ -241,38 +241,3 @@ def _value(text: str) -> Any:
         except ValueError:
             continue
     return {"true": True, "false": False}.get(text, text)
-
-
-@dataclass(frozen=True, slots=True)
-class Review:
-    """How a rule did over some time: how many incidents, how many of them somebody acted on, and the threshold that
-    would have kept those and dropped others (None: there is none)."""
-
-    rule: str
-    incidents: int
-    acted_on: int
-    better_threshold: float | None
-
-
-def review(incidents: Sequence[Incident], thresholds: Mapping[str, float], since: datetime) -> list[Review]:
-    """The rules by noise: most incidents that nobody acted on first. `thresholds` holds those that can be raised."""
-    since_us = int(since.timestamp()) * SECOND
-    by_name: dict[str, list[Incident]] = {}
-    for incident in incidents:
-        if (incident.opened_us or 0) >= since_us:
-            by_name.setdefault(incident.rule, []).append(incident)
-    reviews = []
-    for name, mine in by_name.items():
-        useful = [i for i in mine if i.acted]
-        reviews.append(Review(name, len(mine), len(useful), _better(thresholds.get(name), mine, useful)))
-    return sorted(reviews, key=lambda r: (r.acted_on - r.incidents, r.rule))
-
-
-def _better(threshold: float | None, all_of_them: Sequence[Incident], useful: Sequence[Incident]) -> float | None:
-    """Just under the weakest useful incident's peak, if that would have kept at least one useless one quiet."""
-    peaks = [incident.peak for incident in useful if incident.peak is not None]
-    if threshold is None or not peaks:
-        return None
-    candidate = int(min(peaks) * 100 - 1e-9) / 100
-    dropped = [i for i in all_of_them if not i.acted and i.peak is not None and i.peak <= candidate]
-    return candidate if candidate > threshold and dropped else None

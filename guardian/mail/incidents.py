@@ -6,16 +6,14 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from guardian.alerting.backtest import review
 from guardian.alerting.briefing import moment
 from guardian.alerting.incidents import Incident
-from guardian.alerting.rules import ErrorRate, Latency, Rule
+from guardian.alerting.review import NOISY, Better, noisiest, review
+from guardian.alerting.rules import ErrorRate, Rule
 from guardian.alerting.wording import title
 from guardian.language import Language
 
 MOST = 8
-NOISY = 3
-"""A rule with fewer incidents than this is not noise."""
 
 
 def incident_lines(
@@ -26,17 +24,23 @@ def incident_lines(
     *,
     lang: Language,
     zone: ZoneInfo,
+    better: Better | None = None,
 ) -> list[str]:
     """A sentence an incident that was open within [start, end), the open ones first; and, for a week or more, one on
-    the noisiest rule and on those that nobody ever acted on."""
+    the noisiest rule, with a `better` threshold for it, and on those that nobody ever acted on."""
     during = [i for i in incidents if was_open(i, start, end)]
     during.sort(key=lambda i: (i.status == "resolved", -(i.opened_us or 0)))
     lines = [_line(incident, rules.get(incident.rule), lang, zone) for incident in during[:MOST]]
     if len(during) > MOST:
         lines.append(lang("and %(n)s more", n=len(during) - MOST))
-    if end - start >= timedelta(days=6):
-        lines += _noise(during, rules, start, lang)
+    if is_long(start, end):
+        lines += _noise(during, better, start, lang)
     return lines
+
+
+def is_long(start: datetime, end: datetime) -> bool:
+    """Whether the period is a week (one with an hour less counts) or more: rules are judged by no less."""
+    return end - start >= timedelta(days=6)
 
 
 def was_open(incident: Incident, start: datetime, end: datetime) -> bool:
@@ -60,25 +64,25 @@ def _line(incident: Incident, rule: Rule | None, lang: Language, zone: ZoneInfo)
     return text + (", " + lang("taken on by %(who)s", who=incident.acknowledged_by) if incident.acknowledged_by else "")
 
 
-def _noise(incidents: Sequence[Incident], rules: Mapping[str, Rule], start: datetime, lang: Language) -> list[str]:
-    thresholds = {name: rule.threshold for name, rule in rules.items() if isinstance(rule, ErrorRate)}
-    thresholds |= {name: rule.threshold_ms for name, rule in rules.items() if isinstance(rule, Latency)}
+def _noise(incidents: Sequence[Incident], better: Better | None, start: datetime, lang: Language) -> list[str]:
     lines = []
-    for place, found in enumerate(review(incidents, thresholds, start)):
-        if found.incidents < NOISY or found.acted_on == found.incidents:
-            continue
-        if not found.acted_on:
-            text = lang("Rule %(rule)s fired %(n)s times, and nobody acted on it.", rule=found.rule, n=found.incidents)
-        elif place == 0:
-            text = lang(
-                "Rule %(rule)s is the noisiest: it fired %(n)s times, and somebody acted on %(acted)s of them.",
-                rule=found.rule, n=found.incidents, acted=found.acted_on,
+    noise = noisiest(incidents, start)
+    if noise and noise.acted_on:
+        text = lang(
+            "Rule %(rule)s is the noisiest: it fired %(n)s times, and somebody acted on %(acted)s of them.",
+            rule=noise.rule, n=noise.incidents, acted=noise.acted_on,
+        )  # fmt: skip
+        if better and better.rule.name == noise.rule:
+            share = isinstance(better.rule, ErrorRate)
+            value = lang.percent(better.threshold) if share else lang.milliseconds(better.threshold)
+            text += " " + lang.plural(
+                "A threshold of %(value)s would have kept those and spared you %(n)s other.",
+                "A threshold of %(value)s would have kept those and spared you %(n)s others.",
+                better.spared, value=value,
             )  # fmt: skip
-        else:
-            continue
-        if found.better_threshold is not None:
-            share = isinstance(rules[found.rule], ErrorRate)
-            value = lang.percent(found.better_threshold) if share else lang.milliseconds(found.better_threshold)
-            text += " " + lang("A threshold of %(value)s would have kept those alone.", value=value)
         lines.append(text)
-    return lines
+    return lines + [
+        lang("Rule %(rule)s fired %(n)s times, and nobody acted on it.", rule=each.rule, n=each.incidents)
+        for each in review(incidents, start)
+        if each.incidents >= NOISY and not each.acted_on
+    ]

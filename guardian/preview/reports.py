@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from guardian.alerting.incidents import Incident
+from guardian.alerting.review import Better
 from guardian.alerting.rules import parse_rule
 from guardian.demo.traffic import USERS, history
 from guardian.language import LANGUAGES, language
@@ -53,7 +54,8 @@ async def report_samples(email: EmailService) -> list[Sample]:
     told = {code: incident_lines(incidents(), RULES, *DAY_BEFORE, lang=language(code), zone=ZONE) for code in LANGUAGES}
     bad, quiet, crowd, nobody = [await _report(events) for events in (bad_day(), quiet_day(), crowded_day(), [])]
     week = await _report(bad_day(days=16), *WEEK)
-    noise = incident_lines(noisy_week(), RULES, *WEEK, lang=email.language, zone=ZONE)
+    better = Better(RULES["error_rate"], 0.13, 5)
+    noise = incident_lines(noisy_week(), RULES, *WEEK, lang=email.language, zone=ZONE, better=better)
     return [
         Sample(
             "report",

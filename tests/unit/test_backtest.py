@@ -1,12 +1,10 @@
 """The backtest as an admin uses it: what was mailed, what another threshold would have mailed, which rule is noise."""
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from guardian.alerting.backtest import STRIP, overridden, review, run_backtests, write_page
-from guardian.alerting.incidents import Incident
+from guardian.alerting.backtest import STRIP, overridden, run_backtests, write_page
 from guardian.config import Settings
 from guardian.repository import StorageError
 from guardian.settings_file import SettingsError
@@ -142,17 +140,3 @@ def test_overrides_reach_lists_and_keys_of_tables():
         "feature_down": {"probe": {"url": "http://x/", "failures": 2}, "features": ["chat_*", "login"]}
     }
     assert tables == {"feature_down": {"probe": {"url": "http://x/", "failures": 3}}}
-
-
-def test_the_review_names_the_noisiest_rule_and_the_threshold_that_keeps_the_useful_ones():
-    at_us = int(NOW.timestamp()) * 1_000_000
-
-    def incident(rule, peak, by=None, n=[0]):
-        n[0] += 1
-        return Incident(f"{n[0]}", rule, "", "warning", "resolved", at_us, opened_us=at_us, peak=peak, acted=bool(by))
-
-    found = [incident("error_rate", 0.11) for _ in range(5)] + [incident("error_rate", 0.31, "ann")]
-    found += [incident("user_burst", 5.0, "ann"), replace(incident("old", 1.0), opened_us=0)]
-    noisy, useful = review(found, {"error_rate": 0.10}, NOW - timedelta(days=7))
-    assert (noisy.rule, noisy.incidents, noisy.acted_on, noisy.better_threshold) == ("error_rate", 6, 1, 0.3)
-    assert (useful.rule, useful.incidents, useful.acted_on, useful.better_threshold) == ("user_burst", 1, 1, None)

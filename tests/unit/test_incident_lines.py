@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from guardian.alerting.incidents import Incident
+from guardian.alerting.review import Better
 from guardian.alerting.rules import parse_rule
 from guardian.language import language
 from guardian.mail.incidents import incident_lines
@@ -20,9 +21,9 @@ def incident(hours_ago, lasted_minutes=None, *, rule="feature_down", subject="ch
     return Incident(f"{hours_ago}", rule, subject, "critical", status, opened, **known)
 
 
-def lines(incidents, days=1):
+def lines(incidents, days=1, better=None):
     start = END - timedelta(days=days)
-    return incident_lines(incidents, RULES, start, END, lang=language(), zone=ZoneInfo("Europe/Zurich"))
+    return incident_lines(incidents, RULES, start, END, lang=language(), zone=ZoneInfo("Europe/Zurich"), better=better)
 
 
 def test_open_ones_come_first_and_those_outside_the_period_not_at_all():
@@ -42,9 +43,12 @@ def test_a_week_names_the_noisiest_rule_and_what_nobody_acts_on():
     noisy = [incident(20 + i, 5, rule="error_rate", subject="", peak=0.12) for i in range(5)]
     noisy += [incident(40, 5, rule="error_rate", subject="", peak=0.42, by="ann@example.com")]
     ignored = [incident(60 + i, 5) for i in range(3)]
-    assert lines(noisy + ignored, days=7)[-2:] == [
+    better = Better(RULES["error_rate"], 0.41, 5)
+    assert lines(noisy + ignored, days=7, better=better)[-2:] == [
         "Rule error_rate is the noisiest: it fired 6 times, and somebody acted on 1 of them. "
-        "A threshold of 41 % would have kept those alone.",
+        "A threshold of 41 % would have kept those and spared you 5 others.",
         "Rule feature_down fired 3 times, and nobody acted on it.",
     ]
+    alone = "Rule error_rate is the noisiest: it fired 6 times, and somebody acted on 1 of them."
+    assert lines(noisy + ignored, days=7)[-2] == alone
     assert not [line for line in lines(noisy + ignored, days=1) if line.startswith("Rule")]
