@@ -157,10 +157,11 @@ def set_back(state: AlertState, minute: int) -> AlertState:
         held=tuple(map(waiting, state.held)),
         spent=tuple((moved(at), number) for at, number in state.spent),
         last_told={name: moved(at) for name, at in state.last_told.items()},
+        maintained_us=moved(state.maintained_us),
     )
 
 
-_TIMES = tuple(f.name for f in fields(Incident) if f.name.endswith("_us"))
+_TIMES = tuple(f.name for f in fields(Incident) if f.name.endswith("_us") and f.name != "calm_us")
 """The fields of an incident that are moments."""
 
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from guardian.alerting.columns import MINUTE_US
-from guardian.alerting.engine import STATE_JSON, AlertState, Surroundings, advance
+from guardian.alerting.engine import STATE_JSON, AlertState, Surroundings, advance, set_back
 from guardian.alerting.history import History
 from guardian.alerting.maintenance import Once
 from guardian.alerting.rules import parse_rule
@@ -53,6 +53,14 @@ def test_the_errors_of_a_maintenance_window_raise_no_alert_after_it():
     assert changes(live(events, 60, around)[1]) == []
     still = requests((1, 100, 200), *((m, 30, 503) for m in range(5, 60)))
     assert changes(live(still, 60, around)[1])[0] == (16, ["opened"]), "what still fails afterwards is news"
+
+
+def test_a_window_that_was_seen_by_a_clock_that_was_ahead_hides_nothing_of_the_present():
+    events = requests((1, 40, 503), (2, 40, 503), (3, 40, 503))
+    ahead = AlertState(START_US // MINUTE_US + 5000, maintained_us=START_US + 5000 * MINUTE_US)
+    state, told = live(events, 3, state=set_back(ahead, START_US // MINUTE_US))
+    assert changes(told) == [(2, ["opened"])]
+    assert state.maintained_us == START_US
 
 
 def test_an_incident_whose_rule_is_taken_away_ends_in_a_mail():
