@@ -6,13 +6,12 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from guardian.alerting.actions import Action, edit_for
-from guardian.alerting.briefing import moment
 from guardian.alerting.incidents import Incident
 from guardian.alerting.store import AlertStore
 from guardian.alerting.wording import title
 from guardian.application import Application
 from guardian.language import language
-from guardian.state_schema import micros
+from guardian.state_schema import micros, moment
 
 
 async def act(app: Application, action: Action, incident_id: str | None, *, by: str) -> list[Incident]:
@@ -37,7 +36,7 @@ def told(app: Application, incident: Incident) -> dict[str, Any]:
     """An incident as JSON values; times are ISO 8601 in UTC, None where there is none."""
     rule = app.settings.rules.get(incident.rule)
     times = {
-        "since": incident.began_us or incident.since_us,
+        "since": incident.first_us,
         "again_at": incident.again_us,
         "opened_at": incident.opened_us,
         "last_good_at": incident.last_good_us,

@@ -27,6 +27,7 @@ from guardian.language import language
 from guardian.repository import StorageError
 from guardian.resources import templates_dir
 from guardian.settings_file import parse_rules
+from guardian.state_schema import moment
 from tracker.schema import connect
 
 STRIP = 60
@@ -78,7 +79,7 @@ class Backtest:
     def spans(self) -> list[tuple[Incident, datetime, datetime | None]]:
         """Each incident with when it opened and ended; None where it was open to the last."""
         return [
-            (i, _moment(i.opened_us or i.since_us), None if i.resolved_us is None else _moment(i.resolved_us))
+            (i, moment(i.opened_us or i.since_us), None if i.resolved_us is None else moment(i.resolved_us))
             for i in self.replay.incidents
         ]
 
@@ -116,7 +117,7 @@ def run_backtests(
         around = replace(surroundings(settings), rules=tuple(rule for rule in rules if rule.enabled))
         result = replay(history, around, first, end)
         parts = tuple(by_rule(result, around, around.admins))
-        start = _moment(first * MINUTE_US)
+        start = moment(first * MINUTE_US)
         stop = start + timedelta(minutes=end - first)
         results.append(Backtest(title, start, stop, len(history.columns), result, parts, perf_counter() - began))
         began = perf_counter()
@@ -128,10 +129,6 @@ def write_page(path: Path, results: Sequence[Backtest]) -> None:
     env = Environment(loader=FileSystemLoader(templates_dir() / "web"), autoescape=True, undefined=StrictUndefined)
     page = env.get_template("backtest.html").render(results=results, lang=language(), strip=STRIP)
     path.write_text(page, encoding="utf-8")
-
-
-def _moment(us: int) -> datetime:
-    return datetime.fromtimestamp(us / SECOND, UTC)
 
 
 def replay(history: History, around: Surroundings, first: int, last: int, state: AlertState | None = None) -> Replay:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 from guardian.alerting.columns import MINUTE_US
 from guardian.alerting.concerned import Failing, counted, feature_of, features, looked_at, rows_of
@@ -13,6 +13,7 @@ from guardian.alerting.rule_words import rule_in_words
 from guardian.alerting.rules import Rule
 from guardian.alerting.wording import at_worst, sentence, title
 from guardian.language import Language
+from guardian.state_schema import moment
 
 CHART_BUCKETS, CHART_BUCKET_MINUTES = 36, 10
 """The chart of an alert: the last six hours in buckets of ten minutes."""
@@ -71,11 +72,6 @@ class Briefing:
     steps: tuple[Step, ...]
 
 
-def moment(us: int) -> datetime:
-    """Unix microseconds as an aware UTC datetime."""
-    return datetime.fromtimestamp(us / SECOND, UTC)
-
-
 def brief(transition: Transition, rule: Rule, snapshot: Snapshot, lang: Language) -> Briefing:
     """The briefing for one transition, from the snapshot in which it came."""
     incident, now_us = transition.incident, snapshot.now_us
@@ -99,7 +95,7 @@ def brief(transition: Transition, rule: Rule, snapshot: Snapshot, lang: Language
         more_users=not snapshot.holds(looked_at(rule, incident, snapshot)),
         earlier=incident.earlier,
         features=features(rule, incident, snapshot),
-        since=moment(incident.began_us or incident.since_us),
+        since=moment(incident.first_us),
         again=_moment(incident.again_us),
         last_good=_moment(incident.last_good_us),
         silenced_until=_moment(incident.silenced_until_us) if incident.silenced(now_us) and not over else None,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 from pydantic import TypeAdapter
@@ -17,6 +16,7 @@ from guardian.alerting.maintenance import Maintenance
 from guardian.alerting.notify import Budget, Held, Notice, phase, plan
 from guardian.alerting.rules import AnyRule, Rule
 from guardian.alerting.verdicts import judge
+from guardian.state_schema import moment
 
 ALIVE_WITHIN = 600
 """Seconds without any event after which nothing is known of subjects that have no verdict of their own."""
@@ -81,8 +81,8 @@ def judge_minute(state: AlertState, snapshot: Snapshot, around: Surroundings) ->
     """The state after judging every rule on one snapshot, and what changed; nothing is said of it yet."""
     now_us = snapshot.now_us
     # The minute that ended may belong to a window that ends with it.
-    moments = [datetime.fromtimestamp(us / SECOND, UTC) for us in (now_us, now_us - MINUTE_US)]
-    muted = any(span.covers(moment) for span in around.maintenance for moment in moments)
+    edges = (now_us, now_us - MINUTE_US)
+    muted = any(span.covers(moment(us)) for span in around.maintenance for us in edges)
     maintained_us = now_us if muted else state.maintained_us
     alive = snapshot.counts(ALIVE_WITHIN).requests > 0
     memories: dict[str, Memory] = {}

@@ -79,16 +79,16 @@ class Incident:
     facts: Mapping[str, Any] = field(default_factory=dict)
 
     @property
-    def key(self) -> tuple[str, str]:
-        """What tells it from others that are open at the same time."""
-        return self.rule, self.subject
+    def first_us(self) -> int:
+        """When it began, as far as is known: with the first request that failed, or with the first firing verdict."""
+        return self.since_us if self.began_us is None else self.began_us
 
     @property
     def fired_for_us(self) -> int | None:
         """How long it went on in all, without the time between an end and the next beginning; None while it does."""
         if self.status != "resolved" or self.well_since_us is None:
             return None
-        return max(0, self.well_since_us - (self.began_us or self.since_us) - self.calm_us)
+        return max(0, self.well_since_us - self.first_us - self.calm_us)
 
     def silenced(self, now_us: int) -> bool:
         """Whether nobody wants to hear of it now."""

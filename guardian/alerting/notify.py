@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from hashlib import blake2b
 from typing import Literal
 from zoneinfo import ZoneInfo
 
 from guardian.alerting.incidents import ENDS, SECOND, Change, Incident, Transition
 from guardian.alerting.rules import Rule
+from guardian.state_schema import moment
 
 Reason = Literal["new", "quiet", "budget", "group", "silence"]
 Form = Literal["single", "bundle", "digest", "overflow"]
@@ -105,7 +106,7 @@ def quiet_until(quiet: tuple[int, int] | None, now_us: int, zone: ZoneInfo) -> i
     """The end (µs) of the quiet hours that now lies in, None outside them; `quiet` is minutes since local midnight."""
     if quiet is None or quiet[0] == quiet[1]:
         return None
-    local = datetime.fromtimestamp(now_us / SECOND, UTC).astimezone(zone)
+    local = moment(now_us).astimezone(zone)
     minute = local.hour * 60 + local.minute
     start, end = quiet
     inside = start <= minute < end if start < end else minute >= start or minute < end

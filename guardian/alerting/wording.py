@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from guardian.alerting.columns import NOTHING, Counts
-from guardian.alerting.incidents import SECOND, Incident
+from guardian.alerting.incidents import Incident
 from guardian.alerting.rules import (
     BurnRate,
     ErrorRate,
@@ -21,6 +20,7 @@ from guardian.alerting.rules import (
     UserBurst,
 )
 from guardian.language import Language
+from guardian.state_schema import moment
 
 
 def title(rule: Rule, subject: str, lang: Language) -> str:
@@ -44,7 +44,7 @@ def standing(incident: Incident, now_us: int, lang: Language, zone: ZoneInfo) ->
     """How it stands: fires since when, taken on or silenced by whom, or over since when."""
 
     def at(us: int) -> str:
-        return lang.moment(datetime.fromtimestamp(us / SECOND, UTC), zone)
+        return lang.moment(moment(us), zone)
 
     if incident.status == "resolved":
         return lang("over since %(time)s", time=at(incident.resolved_us or incident.since_us))
@@ -53,7 +53,7 @@ def standing(incident: Incident, now_us: int, lang: Language, zone: ZoneInfo) ->
         return lang("silenced until %(time)s by %(who)s", time=at(incident.silenced_until_us or now_us), who=who)
     if incident.status == "acknowledged":
         return lang("taken on by %(who)s", who=who)
-    return lang("fires since %(time)s", time=at(incident.again_us or incident.began_us or incident.since_us))
+    return lang("fires since %(time)s", time=at(incident.again_us or incident.first_us))
 
 
 def _title_error_rate(rule: ErrorRate, subject: str, lang: Language) -> str:

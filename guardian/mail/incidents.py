@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from guardian.alerting.briefing import moment
 from guardian.alerting.incidents import Incident
 from guardian.alerting.review import NOISY, Better, noisiest, review
 from guardian.alerting.rules import ErrorRate, Rule
 from guardian.alerting.wording import title
 from guardian.language import Language
+from guardian.state_schema import moment
 
 MOST = 8
 
