@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from guardian.alerting.columns import MINUTE_US
-from guardian.alerting.concerned import Failing, counted, feature_of, features, looked_at, rows_of
+from guardian.alerting.concerned import Failing, counted, feature_of, features, looked_at
 from guardian.alerting.history import Snapshot
 from guardian.alerting.incidents import SECOND, Incident, Transition
 from guardian.alerting.rule_words import rule_in_words
@@ -114,7 +114,7 @@ def _steps(snapshot: Snapshot, user: str | None) -> tuple[Step, ...]:
     if user is None:
         return ()
     columns = snapshot.history.columns
-    rows = rows_of(snapshot, user, 3600)[-STEPS:]
+    rows = snapshot.rows_of(user, 3600)[-STEPS:]
     return tuple(
         Step(moment(int(columns.at_us[i])), columns.features[columns.feature[i]], int(columns.status[i])) for i in rows
     )

@@ -25,6 +25,11 @@ class Counts(NamedTuple):
         return self.server if count == "server" else self.failed
 
 
+def lowest_bad(count: str) -> int:
+    """The lowest status that a rule with `count = "server"` or `"all"` counts as an error."""
+    return 500 if count == "server" else 400
+
+
 NOTHING = Counts(0, 0, 0)
 """The counts of an empty window."""
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from guardian.alerting.columns import NOTHING, Counts
+from guardian.alerting.columns import NOTHING, Counts, lowest_bad
 from guardian.alerting.history import Snapshot
 from guardian.alerting.incidents import SECOND, Incident
 from guardian.alerting.rules import FeatureDown, Rule
@@ -63,7 +63,7 @@ def users(rule: Rule, incident: Incident, snapshot: Snapshot) -> set[str]:
 def _since_the_last_good(rule: FeatureDown, incident: Incident, snapshot: Snapshot) -> Incident:
     columns = snapshot.history.columns
     rows = np.arange(len(columns))[snapshot.history.rows(0, snapshot.now_us, incident.subject)]
-    good = np.flatnonzero(columns.status[rows] < (500 if rule.count == "server" else 400))
+    good = np.flatnonzero(columns.status[rows] < lowest_bad(rule.count))
     if not len(good):
         return incident
     last, failed = rows[good[-1]], rows[good[-1] + 1 :]
@@ -91,19 +91,8 @@ def features(rule: Rule, incident: Incident, snapshot: Snapshot) -> tuple[Failin
 
 def _features_of_user(snapshot: Snapshot, user: str, window: int) -> dict[str, Counts]:
     columns, found = snapshot.history.columns, dict[str, Counts]()
-    rows = rows_of(snapshot, user, window)
+    rows = snapshot.rows_of(user, window)
     for code, status in zip(columns.feature[rows], columns.status[rows], strict=True):
         name, old = columns.features[code], found.get(columns.features[code], NOTHING)
         found[name] = Counts(old.requests + 1, old.failed + int(status >= 400), old.server + int(status >= 500))
     return found
-
-
-def rows_of(snapshot: Snapshot, user: str, window: int) -> np.ndarray:
-    """The rows of the user's events in the window, in the order of time."""
-    columns = snapshot.history.columns
-    if user not in columns.users:
-        return np.array([], dtype=np.int64)
-    mine = columns.user == columns.users.index(user)
-    return np.flatnonzero(
-        mine & (columns.at_us < snapshot.now_us) & (columns.at_us >= snapshot.now_us - window * SECOND)
-    )

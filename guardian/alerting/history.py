@@ -14,7 +14,7 @@ from functools import cached_property
 
 import numpy as np
 
-from guardian.alerting.columns import MINUTE_US, NOTHING, Columns, Counts, MinuteCounts
+from guardian.alerting.columns import MINUTE_US, NOTHING, Columns, Counts, MinuteCounts, lowest_bad
 from tracker.event import ANONYMOUS, Event
 
 
@@ -190,7 +190,7 @@ class Snapshot:
         columns = self.history.columns
         codes = columns.user[rows]
         if failed:
-            met = columns.status[rows] >= (500 if count == "server" else 400)
+            met = columns.status[rows] >= lowest_bad(count)
             if failure is not None:
                 met &= self._of_failure(rows, failure)
             codes = codes[met]
@@ -201,12 +201,14 @@ class Snapshot:
         code = columns.failures.index(what) if what in columns.failures else len(columns.failures)
         return columns.failure[rows] == code
 
-    def requests_of(self, user: str, window: int) -> int:
-        """How many requests of the window are this user's."""
+    def rows_of(self, user: str, window: int) -> np.ndarray:
+        """Which rows of the history's columns are this user's in the window, in the order of time."""
         columns = self.history.columns
         if user not in columns.users:
-            return 0
-        return int((columns.user[self._rows(window, None, 0)] == columns.users.index(user)).sum())
+            return np.array([], dtype=np.int64)
+        start_us = self.now_us - window * 1_000_000
+        first, last = np.searchsorted(columns.at_us, (start_us, self.now_us))
+        return first + np.flatnonzero(columns.user[first:last] == columns.users.index(user))
 
     def durations_ms(self, window: int, feature: str | None = None, *, since_us: int = 0) -> np.ndarray:
         """The durations of the window's good requests; WebSockets (status 101) don't count, they last by design."""

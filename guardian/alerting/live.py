@@ -32,7 +32,7 @@ log = logging.getLogger("guardian.alerting")
 
 SETTLE_US = 5_000_000
 """A minute is judged this long after its end: the tracker's last batch of it is in the database by then."""
-HOUR = 3600
+CLOCK_CHANGE = 3600
 """The same time of an earlier week lies so much further back where the clocks were put back since."""
 CATCH_UP = 24 * 60
 """After a downtime, at most this many minutes are judged one by one."""
@@ -57,11 +57,11 @@ def lookback(rules: Sequence[Rule]) -> tuple[int, int]:
         if rule.kind == "burn_rate":
             counts = max(counts, BURN_WINDOWS[-1][0])
         if rule.kind == "feature_down" and rule.silence:
-            counts = max(counts, SILENCE_WEEKS * WEEK + HOUR + rule.silence)
+            counts = max(counts, SILENCE_WEEKS * WEEK + CLOCK_CHANGE + rule.silence)
         if rule.kind == "tracker_silent":
             counts = max(counts, DAY + window)
         if rule.kind in ("traffic_drop", "traffic_spike"):
-            counts = max(counts, rule.weeks * WEEK + HOUR + window)
+            counts = max(counts, rule.weeks * WEEK + CLOCK_CHANGE + window)
     return counts // 60 + 1, single
 
 
@@ -70,7 +70,7 @@ def _users_from(rule: Rule, window: int) -> int:
     if rule.min_users and rule.kind == "burn_rate":
         return BURN_WINDOWS[-1][0]
     if rule.min_users and rule.kind == "traffic_drop":
-        return WEEK + HOUR + window
+        return WEEK + CLOCK_CHANGE + window
     return DAY + window if rule.min_users and rule.kind == "tracker_silent" else 0
 
 

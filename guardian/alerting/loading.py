@@ -128,7 +128,7 @@ def refreshed(
     What came later than that is noticed by the numbers of the recorders, and read too. `keep` is how many minutes of
     counts stay.
     """
-    known = history.counts.start + history.counts.minutes
+    known = history.counts.end
     if end - max(history.counts.start, known - again) > keep:
         return read_history(db, end - keep, end, single_events=single_events)
     with _one_state(db):
@@ -143,10 +143,7 @@ def refreshed(
     first = read_first_event(db)
     late = piece.start < known - again
     seen = read_first_sightings(db) if late else _first_sightings(history, columns, db, first)
-    return History(
-        counts, columns, seen, first, read_heartbeats(db),
-        probes=history.probes, singles_us=singles_us, stored=stored, ahead=ahead,
-    )  # fmt: skip
+    return History(counts, columns, seen, first, read_heartbeats(db), singles_us=singles_us, stored=stored, ahead=ahead)
 
 
 @contextmanager
@@ -170,11 +167,10 @@ def _stored(db: sqlite3.Connection, end: int) -> tuple[dict[str, int], int]:
 def _grown(counts: MinuteCounts, db: sqlite3.Connection, end: int, *, more: int, again: int) -> MinuteCounts | None:
     """The last `again` minutes read anew, or the last day, whichever has `more` events more than were counted; None
     where some are older still."""
-    known = counts.start + counts.minutes
     for minutes in (again, 1440):
-        start = max(counts.start, known - minutes)
+        start = max(counts.start, counts.end - minutes)
         piece = read_minute_counts(db, start, end)
-        if piece.requests(start, end) - counts.requests(start, known) >= more:
+        if piece.requests(start, end) - counts.requests(start, counts.end) >= more:
             return piece
     return None
 

@@ -156,7 +156,7 @@ def _user_burst(rule: UserBurst, snapshot: Snapshot, since: Since) -> list[Verdi
     seen = max(rule.window, 60)  # a minute is judged once: what was complete at its beginning too
     found = snapshot.bursts(rule.errors, rule.window, seen)
     found = {user: span for user, span in found.items() if span[0] >= since.get(user, 0)}
-    active = {user for user in found if not rule.min_requests or snapshot.requests_of(user, seen) >= rule.min_requests}
+    active = {user for user in found if not rule.min_requests or len(snapshot.rows_of(user, seen)) >= rule.min_requests}
     state: State = "firing" if len(active) >= rule.min_users else "ok"
     verdicts = []
     for user, (began_us, ended_us) in found.items():
