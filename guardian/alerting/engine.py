@@ -57,6 +57,10 @@ class AlertState:
         """Those that are not over, and those that ended less than an hour ago."""
         return [incident for memory in self.memories.values() for incident in memory.latest.values()]
 
+    def by_id(self) -> dict[str, Incident]:
+        """The same by their ids."""
+        return {incident.id: incident for incident in self.incidents()}
+
     def changed(self, incident: Incident) -> AlertState:
         """This state with one incident in a new version."""
         memory = self.memories[incident.rule]
@@ -173,9 +177,9 @@ def tell(
     spent = tuple((at, number) for at, number in state.spent if at > now_us - 3600 * SECOND)
     if not transitions and not any(h.until_us <= now_us for h in state.held):
         return replace(state, spent=spent), ()
-    known = {incident.id: incident for incident in state.incidents()}
+    known = state.by_id()
     rules = {**state.rules, **{rule.name: rule for rule in around.rules}}
-    held = [h.refreshed(known.values()) for h in state.held]
+    held = [h.refreshed(known) for h in state.held]
     budget = Budget(around.per_hour, around.reserve, sum(number for _, number in spent))
     planned = plan(
         transitions, held, rules,

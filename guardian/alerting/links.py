@@ -41,6 +41,13 @@ class BadLink(ValueError):
     """The link cannot be used; the message is one sentence for the person who followed it."""
 
 
+class LinkUsed(BadLink):
+    """The link had been used before."""
+
+    def __init__(self) -> None:
+        super().__init__(marked("This link has been used: what it does is done."))
+
+
 def fresh_nonce() -> str:
     """A number for one link, never given before."""
     return secrets.token_urlsafe(9)

@@ -39,10 +39,10 @@ class Held:
     until_us: int
     why: Reason
 
-    def refreshed(self, incidents: Iterable[Incident]) -> Held:
-        """The same, with its incident as it is among these, if it is."""
-        now = next((i for i in incidents if i.id == self.transition.incident.id), self.transition.incident)
-        return replace(self, transition=replace(self.transition, incident=now))
+    def refreshed(self, incidents: Mapping[str, Incident]) -> Held:
+        """The same, with its incident as it is among these (by id), if it is."""
+        old = self.transition.incident
+        return replace(self, transition=replace(self.transition, incident=incidents.get(old.id, old)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,16 +14,13 @@ from pydantic import TypeAdapter
 from guardian.alerting.actions import Edit
 from guardian.alerting.engine import STATE_JSON, AlertState
 from guardian.alerting.incidents import Incident, Memory
+from guardian.alerting.links import LinkUsed
 from guardian.state import Outgoing
 from guardian.state_schema import micros, put_mails
 from guardian.statestore import SqliteStateStore
 
 _INCIDENT = TypeAdapter(Incident)
 T = TypeVar("T")
-
-
-class LinkUsed(ValueError):
-    """The link of a mail had been used before."""
 
 
 class AlertStore:
@@ -124,7 +121,7 @@ def _edited(db: sqlite3.Connection, edit: Edit, incident_id: str | None = None) 
     state = _load(db)
     ids = [i.id for i in state.incidents() if i.status != "resolved" and incident_id in (None, i.id)]
     for each in ids:
-        state = edit(state, next(i for i in state.incidents() if i.id == each))
+        state = edit(state, state.by_id()[each])
     if ids:
         _save(db, state)
     return [incident for incident in state.incidents() if incident.id in ids]
@@ -149,7 +146,7 @@ def _save(db: sqlite3.Connection, state: AlertState) -> None:
 
 def _close_orphans(db: sqlite3.Connection, state: AlertState, now_us: int) -> None:
     """End the incidents of rules that the settings no longer have: nobody will ever judge them again."""
-    known = {incident.id for incident in state.incidents()}
+    known = state.by_id()
     for number, body in db.execute("SELECT id, body FROM guardian_incident WHERE status != 'resolved'").fetchall():
         if number not in known:
             ended = replace(_INCIDENT.validate_json(body), status="resolved", resolved_us=now_us)
@@ -161,9 +158,9 @@ def _close_orphans(db: sqlite3.Connection, state: AlertState, now_us: int) -> No
 
 def _merge(before: AlertState, stored: AlertState, after: AlertState) -> AlertState:
     """`after`, with what people did between `before` and `stored`: that is all that can differ between those two."""
-    then = {incident.id: incident for incident in before.incidents()}
+    then, ours = before.by_id(), after.by_id()
     for theirs in stored.incidents():
-        mine = next((i for i in after.incidents() if i.id == theirs.id), None)
+        mine = ours.get(theirs.id)
         if mine is None or theirs == then.get(theirs.id):
             continue
         touched = replace(
@@ -181,7 +178,8 @@ def _merge(before: AlertState, stored: AlertState, after: AlertState) -> AlertSt
     waited, waits = ({h.transition.incident.id for h in state.held} for state in (before, stored))
     held = [h for h in after.held if h.transition.incident.id not in waited - waits]
     after = replace(after, memories=memories)
-    return replace(after, held=tuple(h.refreshed(after.incidents()) for h in held))
+    known = after.by_id()
+    return replace(after, held=tuple(h.refreshed(known) for h in held))
 
 
 def _merged(rule: str, before: AlertState, stored: AlertState, after: Memory) -> Memory:

@@ -16,7 +16,7 @@ from starlette.routing import Route
 from guardian.alerting.actions import Action, edit_for
 from guardian.alerting.incidents import Incident
 from guardian.alerting.links import WORDS, BadLink, Link, read_link, read_unsubscribe_link
-from guardian.alerting.store import AlertStore, LinkUsed
+from guardian.alerting.store import AlertStore
 from guardian.alerting.wording import standing, title
 from guardian.application import Application
 from guardian.language import Language, marked
@@ -34,7 +34,6 @@ _MEANING: dict[Action, str] = {
     "resolve": marked("It is over, whatever the rule says. It opens again when the rule fires on new requests."),
 }
 DONE, OVER, NOTHING = marked("Done"), marked("It is over already"), marked("There is nothing to do.")
-USED = marked("This link has been used: what it does is done.")
 NOT_NOW, AGAIN = marked("Nothing was changed"), marked("The database does not answer just now: try again in a minute.")
 USELESS = marked("This link does not work")
 
@@ -96,8 +95,6 @@ def action_routes(app: Application) -> list[Route]:
             changed = await store.change_by_link(link.nonce, incident.id, edit, now)
         except BadLink as error:
             return page(410, app.email.language, USELESS, note=str(error))
-        except LinkUsed:
-            return page(410, app.email.language, USELESS, note=USED)
         except StorageError:
             return page(503, app.email.language, NOT_NOW, note=AGAIN, button=WORDS[link.action])
         lang = app.email.language_of(link.by)
