@@ -1,4 +1,5 @@
-"""What all tests share: how a missing server is reported, and one of each mail that Guardian can send."""
+"""What all tests share: how a missing server is reported, an environment without settings, and one of each mail that
+Guardian can send."""
 
 import asyncio
 import os
@@ -21,6 +22,13 @@ NEEDS = {
 def samples_in():
     """The sample mails in the language of a code, made once: `samples_in("fr")`."""
     return cache(lambda code: asyncio.run(all_samples(code)))
+
+
+@pytest.fixture
+def no_variables(monkeypatch):
+    """No settings in the environment."""
+    for name in [name for name in os.environ if name.startswith("GUARDIAN_")]:
+        monkeypatch.delenv(name)
 
 
 def pytest_collection_modifyitems(items):

@@ -1,6 +1,5 @@
 """`guardian check`: what it says of settings, real databases and a real mail server."""
 
-import os
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -31,10 +30,7 @@ def server():
         yield handler
 
 
-@pytest.fixture(autouse=True)
-def no_variables(monkeypatch):
-    for name in [name for name in os.environ if name.startswith("GUARDIAN_")]:
-        monkeypatch.delenv(name)
+pytestmark = pytest.mark.usefixtures("no_variables")
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import re
 from datetime import UTC, datetime, timedelta
 
@@ -19,9 +18,7 @@ from tracker.event import Event, Failure
 
 
 @pytest.fixture(autouse=True)
-def no_variables(monkeypatch):
-    for name in [name for name in os.environ if name.startswith("GUARDIAN_")]:
-        monkeypatch.delenv(name)
+def wide_terminal(monkeypatch, no_variables):
     monkeypatch.setenv("COLUMNS", "120")
 
 

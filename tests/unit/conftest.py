@@ -1,22 +1,18 @@
 """Settings files for the tests that load them."""
 
-import os
-
 import pytest
 
 from guardian.settings_file import SettingsError, load_settings
 
 
 @pytest.fixture
-def no_variables(monkeypatch, tmp_path):
+def empty_folder(monkeypatch, tmp_path, no_variables):
     """An empty folder as the current one, and no settings in the environment."""
-    for name in [name for name in os.environ if name.startswith("GUARDIAN_")]:
-        monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
 
 
 @pytest.fixture
-def load(tmp_path, no_variables):
+def load(tmp_path, empty_folder):
     """Loads a file of this text."""
 
     def loaded(text, mode=0o600):

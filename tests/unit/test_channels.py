@@ -10,33 +10,9 @@ from guardian.channels import compose_channel
 from guardian.channels.addresses import PrivateAddress, is_private, is_private_host, public_addresses
 from guardian.channels.message import harmless, read_message, shortened
 from guardian.channels.settings import NOT_INSTALLED
-from guardian.settings_file import SettingsError, load_settings
 
 SLACK = "slack://T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ"
 SECRET = "TIiajkdnlazkcOXrIdevi7FQ"
-
-
-@pytest.fixture
-def load(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-
-    def loaded(text, mode=0o600):
-        path = tmp_path / "guardian.toml"
-        path.write_text(text)
-        path.chmod(mode)
-        return load_settings(path)
-
-    return loaded
-
-
-@pytest.fixture
-def problems(load, tmp_path):
-    def said(text, mode=0o600):
-        with pytest.raises(SettingsError) as caught:
-            load(text, mode)
-        return [problem.replace(f"{tmp_path}/", "") for problem in caught.value.problems]
-
-    return said
 
 
 @pytest.mark.parametrize(

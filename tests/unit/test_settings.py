@@ -26,7 +26,7 @@ smtp = "smtp://user:p%40ss@smtp.example.com:587"
 KEY = "0123456789abcdef0123456789abcdef"
 
 
-pytestmark = pytest.mark.usefixtures("no_variables")
+pytestmark = pytest.mark.usefixtures("empty_folder")
 
 
 def test_five_lines_are_a_configuration(load, tmp_path):
