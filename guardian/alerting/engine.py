@@ -96,10 +96,12 @@ def judge_minute(state: AlertState, snapshot: Snapshot, around: Surroundings) ->
         since = memory.fixed_us if muted or not maintained_us else _Since(memory.fixed_us, maintained_us)
         verdicts = judge(rule, snapshot, since)
         memory, changes = step(rule, verdicts, memory, now_us, alive=alive, muted=muted)
-        changes = [replace(change, incident=noted(rule, change.incident, snapshot)) for change in changes]
-        latest = {change.incident.subject: change.incident for change in changes}
-        memories[rule.name] = replace(memory, latest={**memory.latest, **latest}) if latest else memory
-        transitions += changes
+        if changes:
+            changes = [replace(change, incident=noted(rule, change.incident, snapshot)) for change in changes]
+            latest = {change.incident.subject: change.incident for change in changes}
+            memory = replace(memory, latest={**memory.latest, **latest})
+            transitions += changes
+        memories[rule.name] = memory
     for name in state.rules.keys() - memories.keys():
         transitions += _removed(state.memories.get(name, Memory()), now_us)
     return replace(state, minute=snapshot.minute, memories=memories, maintained_us=maintained_us), transitions
@@ -176,7 +178,7 @@ def tell(
     back until now; and the state after that."""
     spent = tuple((at, number) for at, number in state.spent if at > now_us - 3600 * SECOND)
     if not transitions and not any(h.until_us <= now_us for h in state.held):
-        return replace(state, spent=spent), ()
+        return (state if spent == state.spent else replace(state, spent=spent)), ()
     known = state.by_id()
     rules = {**state.rules, **{rule.name: rule for rule in around.rules}}
     held = [h.refreshed(known) for h in state.held]

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, tzinfo
 from fnmatch import fnmatchcase
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 
@@ -148,9 +148,7 @@ class Snapshot:
     def weeks_ago(self, weeks: int) -> int:
         """How many seconds ago it was this time of the week by the clock of the history's zone, so many weeks back: an
         hour more or less than whole weeks where the clocks have changed since."""
-        now = self.minute * 60
-        then = datetime.fromtimestamp(now, self.history.zone) - timedelta(weeks=weeks)
-        return now - int(then.timestamp())
+        return _weeks_ago(self.minute // 15, weeks, self.history.zone)
 
     def covers(self, seconds: int) -> bool:
         """Whether the recorded history reaches back this far."""
@@ -239,6 +237,14 @@ class Snapshot:
         rows = self._rows(window, None, since_us)
         status = self.history.columns.status[rows][self._of_failure(rows, what)]
         return Counts(len(status), len(status), int((status >= 500).sum()))
+
+
+@lru_cache(maxsize=64)
+def _weeks_ago(quarter: int, weeks: int, zone: tzinfo) -> int:
+    """The same for every minute of a quarter of an hour: clocks are changed at whole quarters (tz database)."""
+    now = quarter * 900
+    then = datetime.fromtimestamp(now, zone) - timedelta(weeks=weeks)
+    return now - int(then.timestamp())
 
 
 def _find_bursts(columns: Columns, errors: int, window: int) -> tuple[list[int], list[tuple[str, int]]]:

@@ -10,8 +10,6 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Any, Literal
 
-import numpy as np
-
 from guardian.alerting.columns import NOTHING, Counts
 from guardian.alerting.history import Snapshot
 from guardian.alerting.rules import (
@@ -63,10 +61,10 @@ def judge(rule: Rule, snapshot: Snapshot, since: Since | None = None) -> list[Ve
     return JUDGES[rule.kind](rule, snapshot, {} if since is None else since)
 
 
-def _enough(rule: Rule, requests: int, *, well: bool = False) -> bool:
-    """Whether so many requests can be judged by; `well` says that all since a fix, which cut the window, went well."""
+def _least(rule: Rule, *, well: bool = False) -> int:
+    """How many requests can be judged by; `well` says that all since a fix, which cut the window, went well."""
     least = max(rule.min_requests, 1)
-    return requests >= (min(least, AFTER_FIX) if well else least)
+    return min(least, AFTER_FIX) if well else least
 
 
 def _enough_users(rule: Rule, snapshot: Snapshot, window: int, subject: str, **which: Any) -> bool:
@@ -86,7 +84,7 @@ def _error_rate(rule: ErrorRate, snapshot: Snapshot, since: Since) -> list[Verdi
         start = since.get(subject, 0)
         counts = snapshot.counts(rule.window, subject or None, since_us=start)
         bad = counts.bad(rule.count)
-        if not _enough(rule, counts.requests, well=not bad and snapshot.begins_inside(rule.window, start)):
+        if counts.requests < _least(rule, well=not bad and snapshot.begins_inside(rule.window, start)):
             verdicts.append(Verdict(rule.name, subject, "no_data", None, counts))
             continue
         rate = bad / counts.requests
@@ -168,16 +166,17 @@ def _user_burst(rule: UserBurst, snapshot: Snapshot, since: Since) -> list[Verdi
 
 def _latency(rule: Latency, snapshot: Snapshot, since: Since) -> list[Verdict]:
     verdicts = []
+    least, fewest = _least(rule), _least(rule, well=True)
     for subject in snapshot.features([rule.feature]):
         start = since.get(subject, 0)
         # Counting is cheap, and most features are quiet most of the time.
         counts = snapshot.counts(rule.window, subject, since_us=start)
-        fixed = snapshot.begins_inside(rule.window, start)
-        many = _enough(rule, counts.requests - counts.failed, well=fixed)
-        durations = snapshot.durations_ms(rule.window, subject, since_us=start) if many else np.array([])
+        fixed = start > 0 and snapshot.begins_inside(rule.window, start)
+        many = counts.requests - counts.failed >= (fewest if fixed else least)
+        durations = snapshot.durations_ms(rule.window, subject, since_us=start) if many else ()
         value = quantile(durations, rule.quantile) if len(durations) else 0.0
         slow = value > rule.threshold_ms
-        if not _enough(rule, len(durations), well=fixed and not slow):
+        if len(durations) < (fewest if fixed and not slow else least):
             verdicts.append(Verdict(rule.name, subject, "no_data", None, counts))
             continue
         firing = slow and _enough_users(rule, snapshot, rule.window, subject, since_us=start)
@@ -256,7 +255,7 @@ def _burn_rate(rule: BurnRate, snapshot: Snapshot, since: Since) -> list[Verdict
             counts = snapshot.counts(long, subject or None, since_us=start)
             recent = snapshot.counts(short, subject or None, since_us=start)
             well = not counts.bad(rule.count) and snapshot.begins_inside(long, start)
-            if not _enough(rule, counts.requests, well=well) or not (well or recent.requests):
+            if counts.requests < _least(rule, well=well) or not (well or recent.requests):
                 continue
             enough = True
             burns = [c.bad(rule.count) / max(c.requests, 1) / (1 - rule.objective) for c in (counts, recent)]
