@@ -56,8 +56,9 @@ RULES = {
     "user_burst": {"errors": 8, "window": "3m", "resolve_after": "1m", "group_interval": "2m"},
 }
 """Nobody waits an hour at a demo: the default rules, with shorter windows."""
-OUTAGE_EVERY, OUTAGE, REPORT_EVERY = 480, 140, 120
-"""Seconds: the chat breaks this often, for this long; and a report goes out this often."""
+OUTAGE_EVERY, OUTAGE, REPORT_EVERY = 660, 140, 120
+"""Seconds: the chat breaks this often, so that every alert about it can end first, for this long; and a report goes
+out this often."""
 
 
 def run_demo(directory: Path, *, once: bool) -> int:

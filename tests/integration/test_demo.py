@@ -16,6 +16,9 @@ from time import monotonic
 import httpx2
 import pytest
 
+from guardian.alerting.rules import parse_rule
+from guardian.demo.run import OUTAGE, OUTAGE_EVERY, RULES
+
 GUARDIAN = [sys.executable, "-m", "guardian"]
 
 
@@ -160,3 +163,10 @@ async def test_it_stays_up_with_its_inbox_until_it_is_stopped_and_leaves_no_proc
         if process.returncode is None:
             process.kill()
             await process.wait()
+
+
+def test_every_alert_of_an_outage_can_end_before_the_next_one_begins():
+    for name, table in RULES.items():
+        rule = parse_rule(name, table)
+        # Minutes are judged whole, and the first well one begins the wait.
+        assert OUTAGE + rule.window + rule.resolve_after + 2 * 60 <= OUTAGE_EVERY, name
