@@ -33,7 +33,7 @@ PLAIN = """
     FROM feature_usage WHERE timestamp >= ? AND timestamp < ? GROUP BY 1, 2, 3, 4, 5
 """
 KEYED = """
-    SELECT user, route, status, count(*), sum(status >= 400), max(id) FROM guardian_event WHERE id >= ? AND id < ?
+    SELECT user, route, status, count(*), sum(status >= 400), max(id) FROM guardian_request WHERE id >= ? AND id < ?
     GROUP BY 1, 2, 3
 """
 

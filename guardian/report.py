@@ -11,7 +11,7 @@ from guardian.repository import RecorderHealth, StorageStats
 from guardian.state_schema import micros, moment
 from guardian.summary import RouteTotals, Summary, TimelineBar, active_minutes, quantile_ms
 from tracker.error_text import reason_phrase
-from tracker.event import ANONYMOUS, Event
+from tracker.event import ANONYMOUS, NOTED, Event
 
 ERRORS_PER_USER = 20
 """The newest errors of each user that a report tells one by one; `errors_count` counts them all."""
@@ -159,20 +159,20 @@ def features(summary: Summary, failures: Mapping[str, Sequence[Event]] | None = 
     failed_users = _failed_users(summary, failures or {})
     rows = []
     for name, routes in grouped.items():
-        statuses: dict[int, int] = {}
+        outcomes: dict[int, int] = {}
         for totals in routes:
-            for status, number in totals.statuses.items():
-                statuses[status] = statuses.get(status, 0) + number
-        requests = sum(statuses.values())
-        bad = {status: number for status, number in sorted(statuses.items()) if status >= 400}
+            for outcome, number in totals.statuses.items():
+                outcomes[outcome] = outcomes.get(outcome, 0) + number
+        requests = sum(outcomes.values())
+        bad = {outcome: number for outcome, number in outcomes.items() if outcome >= 400}
         rows.append(
             {
                 "name": name,
                 "requests": requests,
                 "errors": sum(bad.values()),
-                "server_errors": sum(number for status, number in bad.items() if status >= 500),
+                "server_errors": sum(number for outcome, number in bad.items() if outcome >= 500),
                 "error_rate": round(sum(bad.values()) / requests, 4),
-                "statuses": {str(status): number for status, number in bad.items()},
+                "statuses": _by_status(bad),
                 "failed_users": failed_users.get(name, 0),
                 "latency_ms": latency(routes),
             }
@@ -255,7 +255,12 @@ def _top_features(summary: Summary) -> list[dict[str, Any]]:
 
 
 def _errors_by_status(summary: Summary) -> dict[str, int]:
-    return {str(status): number for status, number in sorted(summary.statuses().items()) if status >= 400}
+    return _by_status({outcome: number for outcome, number in summary.statuses().items() if outcome >= 400})
+
+
+def _by_status(outcomes: Mapping[int, int]) -> dict[str, int]:
+    """Failed requests by the status that the client met, in order; "200" are those that the app noted as failed."""
+    return {str(outcome % NOTED): number for outcome, number in sorted(outcomes.items(), key=lambda o: o[0] % NOTED)}
 
 
 def _receipt(stats: StorageStats | None, recorders: Sequence[RecorderHealth], now: datetime) -> dict[str, Any]:

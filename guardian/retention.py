@@ -23,9 +23,9 @@ def purge(db: sqlite3.Connection, events_before_us: int, summaries_before_us: in
     seal(db, events_before_us + MINUTES5 + GRACE_US)
     before = max(0, min(events_before_us, meta(db, "sealed_until_us"))) // MINUTES5 * MINUTES5
     gone = 0
-    if db.execute("SELECT 1 FROM guardian_event WHERE id < ?", (before << SEQUENCE_BITS,)).fetchone():
+    if db.execute("SELECT 1 FROM guardian_request WHERE id < ?", (before << SEQUENCE_BITS,)).fetchone():
         set_meta(db, "purged_until_us", before)
-        gone = _delete(db, "guardian_event", "id < ?", before << SEQUENCE_BITS)
+        gone = _delete(db, "guardian_request", "id < ?", before << SEQUENCE_BITS)
         set_meta(db, "purged_events", meta(db, "purged_events") + gone)
     _delete(db, "guardian_session", "end_us < ?", before)
     db.execute("DELETE FROM guardian_recorder WHERE seen_us < ?", (before,))
@@ -75,7 +75,7 @@ def _forget_summaries(db: sqlite3.Connection, before: int) -> None:
         leaving -= set(Totals.unpack(body).users[:, 0].tolist())
         if not leaving:
             return
-    leaving -= {user for (user,) in db.execute("SELECT DISTINCT user FROM guardian_event")}
+    leaving -= {user for (user,) in db.execute("SELECT DISTINCT user FROM guardian_request")}
     anonymous = db.execute("SELECT id FROM guardian_user WHERE email = ?", (ANONYMOUS,)).fetchone()
     _unlink(db, leaving - set(anonymous or ()))
 

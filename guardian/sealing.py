@@ -25,7 +25,7 @@ CHUNK = 50_000
 _INNER = ((HOUR, MINUTES5), (DAY, HOUR))
 _BODIES = "SELECT body FROM guardian_summary WHERE span_us = ? AND start_us >= ? AND start_us < ? ORDER BY start_us"
 _EXTENT = f"""
-    SELECT (SELECT min(id) >> 10 FROM guardian_event), (SELECT max(id) >> 10 FROM guardian_event),
+    SELECT (SELECT min(id) >> 10 FROM guardian_request), (SELECT max(id) >> 10 FROM guardian_request),
            (SELECT min(start_us) FROM guardian_summary WHERE span_us = {MINUTES5}),
            (SELECT max(start_us) FROM guardian_summary WHERE span_us = {MINUTES5})
 """
@@ -34,7 +34,8 @@ _EXTENT = f"""
 def read_raw(db: sqlite3.Connection, start_us: int, end_us: int, routes: Sequence[int] | None = None) -> Totals:
     """The totals of [start, end) from single events; with `routes`, numbers of the dictionary, of those alone."""
     only = "" if routes is None else "AND route IN (SELECT value FROM json_each(?))"
-    rows = f"SELECT id >> 10, user, route, status, duration_us FROM guardian_event WHERE id >= ? AND id < ? {only}"
+    columns = "id >> 10, user, route, status, duration_us, coalesce(latency_us, duration_us)"
+    rows = f"SELECT {columns} FROM guardian_request WHERE id >= ? AND id < ? {only}"
     values = ids(start_us, end_us) if routes is None else (*ids(start_us, end_us), json.dumps(list(routes)))
     cursor = db.execute(f"{rows} ORDER BY id", values)
     parts = []
@@ -134,13 +135,13 @@ def seal(db: sqlite3.Connection, now_us: int) -> int:
 def _next_closed(db: sqlite3.Connection, end: int) -> int | None:
     """The first 5 minutes with events between the seal, wherever others have moved it meanwhile, and `end`."""
     window = ids(meta(db, "sealed_until_us"), end)
-    (at,) = db.execute("SELECT min(id) >> 10 FROM guardian_event WHERE id >= ? AND id < ?", window).fetchone()
+    (at,) = db.execute("SELECT min(id) >> 10 FROM guardian_request WHERE id >= ? AND id < ?", window).fetchone()
     return None if at is None else at // MINUTES5 * MINUTES5
 
 
 def _advance(db: sqlite3.Connection, end: int) -> None:
     """Move the seal over a stretch that has no events, unless one has come meanwhile: the next run counts that."""
-    if meta(db, "sealed_until_us") >= end or db.execute("SELECT 1 FROM guardian_event LIMIT 1").fetchone() is None:
+    if meta(db, "sealed_until_us") >= end or db.execute("SELECT 1 FROM guardian_request LIMIT 1").fetchone() is None:
         return
     db.execute("BEGIN IMMEDIATE")
     try:
@@ -161,7 +162,7 @@ def _seal(db: sqlite3.Connection, start: int, *, closing: bool) -> int | None:
     db.execute("BEGIN IMMEDIATE")
     try:
         first = meta(db, "sealed_until_us") if closing else start
-        counted = "SELECT count(*) FROM guardian_event WHERE id >= ? AND id < ?"
+        counted = "SELECT count(*) FROM guardian_request WHERE id >= ? AND id < ?"
         (number,) = db.execute(counted, ids(first, start + MINUTES5)).fetchone()
         current = number == int(totals.users[:, 1].sum())  # events are only ever added: as many are the same
         written = None
@@ -225,6 +226,6 @@ def set_meta(db: sqlite3.Connection, key: str, value: int) -> None:
 
 
 def ids(start_us: int, end_us: int) -> tuple[int, int]:
-    """The keys of guardian_event between two moments: [first, end), cut to what SQLite's integers hold."""
+    """The keys of guardian_request between two moments: [first, end), cut to what SQLite's integers hold."""
     first, end = (min(max(at, 0) << SEQUENCE_BITS, 2**63 - 1) for at in (start_us, end_us))
     return first, end

@@ -23,7 +23,8 @@ from guardian.state_schema import micros, moment
 from guardian.summary import Route, Summary, TimelineBar, fits
 from guardian.totals import Totals
 from tracker.event import ANONYMOUS, Event, Failure
-from tracker.schema import SEQUENCE_BITS, TRACKER_MIGRATIONS, NewerDatabase, connect, migrate
+from tracker.schema import SEQUENCE_BITS, NewerDatabase, connect
+from tracker.schema import prepare as prepare_tables
 from tracker.writer import write_events
 
 T = TypeVar("T")
@@ -33,8 +34,9 @@ CHUNK = 5_000
 _RECENT_RECORDERS = "SELECT * FROM guardian_recorder WHERE seen_us >= ? ORDER BY seen_us DESC"
 _WEEK_US = 7 * 86400 * 1_000_000
 _EVENTS = """
-    SELECT e.id, u.email, r.endpoint, r.method, r.feature, e.status, e.duration_us, f.kind, f.message, f.location
-    FROM guardian_event e JOIN guardian_user u ON u.id = e.user JOIN guardian_route r ON r.id = e.route
+    SELECT e.id, u.email, r.endpoint, r.method, r.feature, e.status % 1000, e.duration_us, f.kind, f.message,
+           f.location, e.latency_us
+    FROM guardian_request e JOIN guardian_user u ON u.id = e.user JOIN guardian_route r ON r.id = e.route
     LEFT JOIN guardian_failure f ON f.id = e.failure
 """
 _EMAILS = "SELECT id, email FROM guardian_user WHERE id IN (SELECT value FROM json_each(?))"
@@ -58,7 +60,7 @@ class SqliteRepository:
 
         def prepare() -> None:
             with closing(connect(name)) as db:
-                migrate(db, TRACKER_MIGRATIONS, owner="tracker")
+                prepare_tables(db)
 
         try:
             await asyncio.to_thread(prepare)
@@ -134,7 +136,7 @@ class SqliteRepository:
         sql = f"""
             {_EVENTS} WHERE e.id IN (
                 SELECT id FROM (
-                    SELECT id, row_number() OVER (PARTITION BY user ORDER BY id DESC) AS place FROM guardian_event
+                    SELECT id, row_number() OVER (PARTITION BY user ORDER BY id DESC) AS place FROM guardian_request
                     WHERE id >= ? AND id < ? AND failure IS NOT NULL {only}
                 ) WHERE place <= ?
             ) ORDER BY e.id
@@ -183,9 +185,9 @@ class SqliteRepository:
     async def stats(self) -> StorageStats:
         """See UsageRepository."""
         # Each alone is a look at the ends of the tree or at its pages; together they would visit every row.
-        [(events,)] = await self._read("SELECT count(*) FROM guardian_event")
-        [(oldest,)] = await self._read("SELECT min(id) FROM guardian_event")
-        [(newest,)] = await self._read("SELECT max(id) FROM guardian_event")
+        [(events,)] = await self._read("SELECT count(*) FROM guardian_request")
+        [(oldest,)] = await self._read("SELECT min(id) FROM guardian_request")
+        [(newest,)] = await self._read("SELECT max(id) FROM guardian_request")
         [(users,)] = await self._read("SELECT count(*) FROM guardian_user WHERE email != 'anonymous'")
         [(pages,)] = await self._read("PRAGMA page_count")
         [(page_size,)] = await self._read("PRAGMA page_size")
@@ -203,7 +205,7 @@ class SqliteRepository:
 
     async def newest_event(self) -> datetime | None:
         """See UsageRepository."""
-        [(newest,)] = await self._read("SELECT max(id) FROM guardian_event")
+        [(newest,)] = await self._read("SELECT max(id) FROM guardian_request")
         return None if newest is None else moment(newest >> SEQUENCE_BITS)
 
     async def recorders(self) -> list[RecorderHealth]:
@@ -251,7 +253,7 @@ def _existing(name: str) -> str:
 
 def _event(row: Sequence[Any]) -> Event:
     failure = None if row[7] is None else Failure(*row[7:10])
-    return Event(row[0] >> SEQUENCE_BITS, *row[1:7], failure)
+    return Event(row[0] >> SEQUENCE_BITS, *row[1:7], failure, row[10])
 
 
 def _routes_of(routes: Mapping[int, Route], features: Sequence[str]) -> list[int]:

@@ -50,7 +50,7 @@ class UserTotals:
 
 @dataclass(slots=True)
 class RouteTotals:
-    """One route's part: requests by status, and how many durations fell into each bin (see `bin_of`)."""
+    """One route's part: requests by outcome (`Event.outcome`), and how many latencies fell into each bin (`bin_of`)."""
 
     statuses: dict[int, int] = field(default_factory=dict)
     durations: dict[int, int] = field(default_factory=dict)
@@ -86,7 +86,9 @@ class Summary:
         """The summary of events in the order of time."""
         users: dict[str, UserTotals] = {}
         routes: dict[Route, RouteTotals] = {}
-        for at_us, email, endpoint, method, feature, status, duration_us, _ in events:
+        for event in events:
+            at_us, email, endpoint, method, feature, _, duration_us, _, latency_us = event
+            status = event.outcome
             user = users.get(email)
             if user is None:
                 user = users[email] = UserTotals(first_start_us=at_us - duration_us, last_us=at_us)
@@ -103,12 +105,12 @@ class Summary:
             if route is None:
                 route = routes[key] = RouteTotals()
             route.statuses[status] = route.statuses.get(status, 0) + 1
-            slot = bin_of(duration_us)
+            slot = bin_of(duration_us if latency_us is None else latency_us)
             route.durations[slot] = route.durations.get(slot, 0) + 1
         return cls(users, routes)
 
     def statuses(self) -> dict[int, int]:
-        """Requests by status, over all routes."""
+        """Requests by outcome, over all routes."""
         total: dict[int, int] = {}
         for route in self.routes.values():
             _add(total, route.statuses)
@@ -121,7 +123,7 @@ class Summary:
 
     @property
     def errors(self) -> int:
-        """All requests with status ≥ 400."""
+        """All requests that failed."""
         return sum(user.errors for user in self.users.values())
 
 

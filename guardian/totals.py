@@ -24,7 +24,8 @@ class Totals:
     """Four tables of int64, each sorted by its key.
 
     `users`: number, requests, errors, server errors, and first_start_us, last_us, active_us as in `UserTotals`.
-    `used`: user, route, requests. `statuses`: route, status, requests. `durations`: route, bin (`bin_of`), requests.
+    `used`: user, route, requests. `statuses`: route, outcome (`Event.outcome`), requests. `durations`: route, bin of
+    the latency (`bin_of`), requests.
     """
 
     users: np.ndarray
@@ -33,9 +34,9 @@ class Totals:
     durations: np.ndarray
 
     @classmethod
-    def of(cls, rows: Sequence[tuple[int, int, int, int, int]]) -> Totals:
-        """The totals of events in the order of time, each (at_us, user, route, status, duration_us)."""
-        at, user, route, status, duration = np.array(rows, np.int64).reshape(-1, 5).T
+    def of(cls, rows: Sequence[tuple[int, int, int, int, int, int]]) -> Totals:
+        """The totals of events in the order of time, each (at_us, user, route, outcome, duration_us, latency_us)."""
+        at, user, route, status, duration, latency = np.array(rows, np.int64).reshape(-1, 6).T
         order = np.argsort(user, kind="stable")
         mine, end, length, code = user[order], at[order], duration[order], status[order]
         new = np.diff(mine, prepend=-1) != 0
@@ -45,13 +46,13 @@ class Totals:
         sums = [np.ones_like(mine), code >= 400, code >= 500, np.where(fresh, length, end - before)]
         requests, errors, server, active = (_sums(column.astype(np.int64), first) for column in sums)
         users = (mine[first], requests, errors, server, (end - length)[first], end[_ends(first, len(mine))], active)
-        slots = np.floor(np.log(np.maximum(duration, 1)) / _LOG_RATIO).astype(np.int64)
+        slots = np.floor(np.log(np.maximum(latency, 1)) / _LOG_RATIO).astype(np.int64)
         one = np.ones_like(user)
         return cls(
             np.stack(users, axis=1),
             _grouped(np.stack((user, route, one), axis=1)),
             _grouped(np.stack((route, status, one), axis=1)),
-            _grouped(np.stack((route, np.where(duration <= 0, -1, slots), one), axis=1)),
+            _grouped(np.stack((route, np.where(latency <= 0, -1, slots), one), axis=1)),
         )
 
     @classmethod

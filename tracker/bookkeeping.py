@@ -59,7 +59,7 @@ class Bookkeeper:
             endpoint, method, feature, _ = known or self._place(scope, route, key)
             failure = None if status < 400 else self._failure(scope, status, why, message)
             self._recorder.add(
-                _event(Event, (now, self._user(scope), endpoint, method, feature, status, took // 1000, failure))
+                _event(Event, (now, self._user(scope), endpoint, method, feature, status, took // 1000, failure, None))
             )
         except Exception as error:
             self._recorder.add_lost()

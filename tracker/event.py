@@ -10,6 +10,9 @@ ANONYMOUS = "anonymous"
 UNMATCHED = "(unmatched)"
 """The endpoint of requests that no route of the app matched, whatever their path was."""
 
+NOTED = 1000
+"""Added to the status of an answer that the app noted as failed, wherever outcomes are counted; see `Event.outcome`."""
+
 SESSION_GAP_US = 30 * 60 * 1_000_000
 """A user's session ends where nothing happened for this many microseconds or more."""
 
@@ -34,7 +37,9 @@ class Event(NamedTuple):
     `at_us` is the moment of the last byte, in microseconds of Unix time (UTC); `duration_us` reaches back from there
     to the request's arrival. `endpoint` is the route template, `status` the code that the client met: 500 for an
     exception or an aborted stream, 101 for a WebSocket that went well, 499 when the client left before any answer.
-    `failure` is None exactly when `status` is under 400.
+    `failure` is None for an event that went well; one with a status under 400 was noted as failed by the app.
+    `latency_us` is the time to the first byte of an answer that streams and to the acceptance of a WebSocket; None
+    where it is the duration.
     """
 
     at_us: int
@@ -45,3 +50,12 @@ class Event(NamedTuple):
     status: int
     duration_us: int
     failure: Failure | None = None
+    latency_us: int | None = None
+
+    @property
+    def outcome(self) -> int:
+        """The number by which requests are counted: the status, or 1200 for an answer of 200 that was noted as failed.
+
+        From 400 on it is an error, from 500 on a server error; the status is `outcome % NOTED`.
+        """
+        return self.status if self.failure is None or self.status >= 400 else self.status + NOTED

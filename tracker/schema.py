@@ -2,18 +2,24 @@
 
 The published names (`user_sessions`, `feature_usage`, `user_errors`) are views and answer SELECT with fixed columns.
 Everything under them starts with `guardian_`, so the tables can live in an app's own database file.
+
+App and daemon are upgraded apart, so older programs meet newer tables. Changes add; inserts name their columns; a
+migration that an older program could not live with sets `least_format` in guardian_meta above that program's FORMAT.
 """
 
 from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from contextlib import suppress
 from datetime import UTC, datetime
 
 SEQUENCE_BITS = 10
 """An event's id is its time in Unix microseconds, shifted by this many bits, plus a sequence number."""
+
+FORMAT = 2
+"""The newest shape of these tables that this version knows; see `least_format` above."""
 
 Migration = tuple[str, str]
 
@@ -83,6 +89,59 @@ TRACKER_MIGRATIONS: Sequence[Migration] = (
         FROM guardian_session s JOIN guardian_user u ON u.id = s.user;
         """,
     ),
+    # Not `tracker/…`: version 0.1 stops at a migration of that name that it does not know.
+    (
+        "events/0002_requests",
+        f"""
+        DROP VIEW feature_usage;
+        DROP VIEW user_errors;
+        ALTER TABLE guardian_event RENAME TO guardian_request;
+        -- status is the event's outcome: 1200 is an answer of 200 that the app noted as failed.
+        -- What latency means for an answer that streams: microseconds to its first byte. NULL: as long as it took.
+        ALTER TABLE guardian_request ADD COLUMN latency_us INTEGER;
+        -- Which release and instance answered: a row of guardian_source.
+        ALTER TABLE guardian_request ADD COLUMN source INTEGER;
+        CREATE TABLE guardian_source (id INTEGER PRIMARY KEY, release TEXT NOT NULL, instance TEXT NOT NULL,
+                                      UNIQUE (release, instance));
+
+        -- What version 0.1 writes to and reads: its inserts name no columns, so the old shape stays.
+        CREATE VIEW guardian_event AS SELECT id, user, route, status, duration_us, failure FROM guardian_request;
+        CREATE TRIGGER guardian_event_insert INSTEAD OF INSERT ON guardian_event BEGIN
+            INSERT INTO guardian_request (id, user, route, status, duration_us, failure)
+            VALUES (new.id, new.user, new.route, new.status, new.duration_us, new.failure);
+        END;
+        CREATE TRIGGER guardian_event_delete INSTEAD OF DELETE ON guardian_event BEGIN
+            DELETE FROM guardian_request WHERE id = old.id;
+        END;
+
+        -- What a writing process could not make out, by reason: refused tokens, dropped events, a replaced file.
+        CREATE TABLE guardian_recorder_note (recorder TEXT NOT NULL, kind TEXT NOT NULL, detail TEXT NOT NULL,
+                                             count INTEGER NOT NULL, seen_us INTEGER NOT NULL,
+                                             PRIMARY KEY (recorder, kind, detail)) WITHOUT ROWID;
+
+        -- Names without an @ were stored in lower case once. spelling is the one that such a row stands for: NULL until
+        -- one has come, the empty text once there were two.
+        CREATE TABLE guardian_spelling (user INTEGER PRIMARY KEY, spelling TEXT);
+        INSERT INTO guardian_spelling SELECT id, NULL FROM guardian_user
+        WHERE instr(email, '@') = 0 AND email NOT IN ('anonymous') AND email NOT LIKE 'erased-%';
+
+        CREATE VIEW feature_usage AS
+        SELECT CAST(e.id AS TEXT) AS id, u.email AS user_email, r.feature AS feature_name, r.endpoint AS endpoint,
+               r.method AS method, {_EVENT_TIME} AS timestamp, e.status < 400 AS success,
+               f.message AS error_message, CAST(round(e.duration_us / 1000.0) AS INTEGER) AS duration_ms,
+               e.status % 1000 AS status_code, {_EVENT_TIME} AS created_at
+        FROM guardian_request e JOIN guardian_user u ON u.id = e.user JOIN guardian_route r ON r.id = e.route
+        LEFT JOIN guardian_failure f ON f.id = e.failure;
+
+        CREATE VIEW user_errors AS
+        SELECT CAST(e.id AS TEXT) AS id, u.email AS user_email, r.endpoint AS endpoint, r.method AS method,
+               f.kind AS error_type, e.status % 1000 AS error_code, f.message AS error_message,
+               NULLIF(f.location, '') AS stack_trace, {_EVENT_TIME} AS timestamp, {_EVENT_TIME} AS created_at
+        FROM guardian_request e JOIN guardian_user u ON u.id = e.user JOIN guardian_route r ON r.id = e.route
+        JOIN guardian_failure f ON f.id = e.failure
+        WHERE e.failure IS NOT NULL;
+        """,
+    ),
 )
 
 
@@ -115,34 +174,60 @@ def connect(path: str, *, synchronous: str = "NORMAL", timeout: float = 5.0) -> 
 def migrate(db: sqlite3.Connection, migrations: Sequence[Migration], *, owner: str) -> list[str]:
     """Apply what is missing of `migrations`, in order, in one transaction; the names that were applied.
 
-    `owner` is the part of a migration's name before the slash. Raises NewerDatabase when the database has a
-    migration of this owner that is not in the list; nothing is changed then.
+    `owner` is the part of a migration's name before the slash. Raises NewerDatabase when the database has a migration
+    of this owner that is not in the list; nothing is changed then. See `prepare` for the tables of this module.
     """
     db.execute("BEGIN IMMEDIATE")
     try:
-        db.execute("CREATE TABLE IF NOT EXISTS guardian_migration (name TEXT PRIMARY KEY, applied_at TEXT NOT NULL)")
-        done = {name for (name,) in db.execute("SELECT name FROM guardian_migration")}
-        known = {name for name, _ in migrations}
-        newer = sorted(name for name in done - known if name.startswith(f"{owner}/"))
+        done = _done(db)
+        newer = sorted(name for name in done - {name for name, _ in migrations} if name.startswith(f"{owner}/"))
         if newer:
-            raise NewerDatabase(
-                f"the database has the migration {newer[0]!r}, which this version of Guardian does not know: "
-                "upgrade usage-guardian, or point it at another database file"
-            )
-        applied = []
-        for name, sql in migrations:
-            if name in done:
-                continue
-            for statement in _statements(sql):
-                db.execute(statement)
-            stamp = datetime.now(UTC).isoformat(timespec="seconds")
-            db.execute("INSERT INTO guardian_migration VALUES (?, ?)", (name, stamp))
-            applied.append(name)
+            raise _newer(f"the migration {newer[0]!r}")
+        applied = _apply(db, migrations, done)
         db.execute("COMMIT")
     except BaseException:
         db.execute("ROLLBACK")
         raise
     return applied
+
+
+def prepare(db: sqlite3.Connection) -> None:
+    """Make the tables of this module, or bring them up to date. What a newer version has added is left alone.
+
+    Raises NewerDatabase where a newer version has changed them so that this one cannot use them.
+    """
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        _apply(db, TRACKER_MIGRATIONS, _done(db))
+        least = db.execute("SELECT value FROM guardian_meta WHERE key = 'least_format'").fetchone()
+        if least is not None and int(least[0]) > FORMAT:
+            raise _newer(f"the format {int(least[0])}")
+        db.execute("COMMIT")
+    except BaseException:
+        db.execute("ROLLBACK")
+        raise
+
+
+def _newer(what: str) -> NewerDatabase:
+    return NewerDatabase(
+        f"the database has {what}, which this version of Guardian does not know: "
+        "upgrade usage-guardian, or point it at another database file"
+    )
+
+
+def _done(db: sqlite3.Connection) -> set[str]:
+    db.execute("CREATE TABLE IF NOT EXISTS guardian_migration (name TEXT PRIMARY KEY, applied_at TEXT NOT NULL)")
+    return {name for (name,) in db.execute("SELECT name FROM guardian_migration")}
+
+
+def _apply(db: sqlite3.Connection, migrations: Sequence[Migration], done: Set[str]) -> list[str]:
+    missing = [(name, sql) for name, sql in migrations if name not in done]
+    for name, sql in missing:
+        for statement in _statements(sql):
+            db.execute(statement)
+        stamp = datetime.now(UTC).isoformat(timespec="seconds")
+        db.execute("INSERT INTO guardian_migration VALUES (?, ?)", (name, stamp))
+    return [name for name, _ in missing]
 
 
 def _statements(sql: str) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence, Set
 from functools import lru_cache
@@ -11,7 +12,7 @@ from operator import index
 from typing import Any, TypeVar
 
 from tracker.event import ANONYMOUS, SESSION_GAP_US, Event, Failure
-from tracker.schema import SEQUENCE_BITS, TRACKER_MIGRATIONS, connect, migrate
+from tracker.schema import SEQUENCE_BITS, connect, prepare
 
 BUCKET_US = 5 * 60 * 1_000_000
 """The smallest sealed summary covers five minutes; a late event makes the one that it falls into stale."""
@@ -27,8 +28,11 @@ _MAX_US = 2**63 - 1 >> SEQUENCE_BITS
 _MAX_STATUS = 999
 
 Key = TypeVar("Key")
-Row = tuple[int, int, int, int, int, int | None]
-"""at_us, user, route, status, duration_us, failure."""
+Row = tuple[int, int, int, int, int, int | None, int | None]
+"""at_us, user, route, outcome, duration_us, failure, latency_us."""
+_REQUEST = "guardian_request (id, user, route, status, duration_us, failure, latency_us)"
+_SESSION = "guardian_session (id, user, start_us, end_us)"
+_RECORDER = "guardian_recorder (id, started_us, seen_us, accepted, stored, dropped, version)"
 _POISON = (ValueError, TypeError, OverflowError, sqlite3.DataError, sqlite3.InterfaceError, sqlite3.ProgrammingError)
 """What an event raises that SQLite cannot hold: a lone surrogate, an integer over 64 bits, a value of a wrong type."""
 
@@ -47,7 +51,7 @@ class Writer:
         else:
             self.db = connect(database, timeout=timeout)
             try:
-                migrate(self.db, TRACKER_MIGRATIONS, owner="tracker")
+                prepare(self.db)
             except BaseException:
                 self.db.close()
                 raise
@@ -74,7 +78,7 @@ class Writer:
                 _mark_late(db, _insert(db, rows), int(meta.get("sealed_until_us") or 0))
             if heartbeat is not None:
                 row = heartbeat(len(rows), poison)
-                db.execute("REPLACE INTO guardian_recorder VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+                db.execute(f"REPLACE INTO {_RECORDER} VALUES (?, ?, ?, ?, ?, ?, ?)", row)
             db.execute("COMMIT")
         except BaseException:
             self._forget()
@@ -90,7 +94,7 @@ class Writer:
         self._anonymous: int | None = None
 
     def _rows(self, events: Iterable[Event]) -> tuple[list[Row], int]:
-        """The rows of guardian_event in the order of time, with times in place of ids; and how many were poison."""
+        """The rows of guardian_request in the order of time, with times in place of ids; and how many were poison."""
         rows: list[Row] = []
         poison = 0
         for event in events:
@@ -102,12 +106,14 @@ class Writer:
         return rows, poison
 
     def _row(self, event: Event) -> Row:
-        at, user, endpoint, method, feature, status, duration, failure = event
+        at, user, endpoint, method, feature, status, duration, failure, latency = event
         if not 0 <= index(duration) <= index(at) <= _MAX_US or not 0 <= index(status) <= _MAX_STATUS:
             raise ValueError("a number that no request has")
+        if latency is not None and not 0 <= index(latency) <= duration:
+            raise ValueError("a latency that no request has")
         user_id = self._users.get(user)
         if user_id is None:
-            user_id = self._number(self._users, user, "guardian_user", ("email",), (user,))
+            user_id = self._person(user)
             if user == ANONYMOUS:
                 self._anonymous = user_id
         triple = (endpoint, method, feature)
@@ -121,7 +127,32 @@ class Writer:
             if failure_id is None:
                 names, values = ("kind", "message", "location"), tuple(failure)
                 failure_id = self._number(self._failures, failure, "guardian_failure", names, values, FAILURE_CAP)
-        return index(at), user_id, route_id, index(status), index(duration), failure_id
+        outcome = index(status) if failure is None else event.outcome
+        return index(at), user_id, route_id, outcome, index(duration), failure_id, latency
+
+    def _person(self, name: str) -> int:
+        """The number of a user, made if they are new.
+
+        Version 0.1 stored every name in lower case. A name without an @ goes on under such a row as long as it is the
+        only spelling that comes; with the second one each has a row of its own, and the old one keeps what it has.
+        """
+        if type(name) is str and name != name.lower():
+            lowered = (
+                "SELECT u.id, s.spelling FROM guardian_spelling s JOIN guardian_user u ON u.id = s.user "
+                "WHERE u.email = ?"
+            )
+            row = self.db.execute(lowered, (name.lower(),)).fetchone()
+            if row is not None:
+                spelling = name if row[1] in (None, name) else ""
+                self.db.execute("UPDATE guardian_spelling SET spelling = ? WHERE user = ?", (spelling, row[0]))
+                if spelling:
+                    self._users[name] = row[0]
+                    return row[0]
+                self._users.clear()
+                # Other processes may know the old row by its first spelling.
+                epoch = os.urandom(8).hex()
+                self.db.execute("REPLACE INTO guardian_meta (key, value) VALUES ('dictionary_epoch', ?)", (epoch,))
+        return self._number(self._users, name, "guardian_user", ("email",), (name,))
 
     def _number(
         self,
@@ -153,7 +184,7 @@ class Writer:
         """Extend the sessions that the rows touch, open new ones, and join those that a late event makes one."""
         spans: dict[int, list[tuple[int, int, int | None]]] = {}
         first = last = rows[-1][0]
-        for at, user, _, _, duration, _ in rows:
+        for at, user, _, _, duration, _, _ in rows:
             if user == self._anonymous:
                 continue
             start = at - duration
@@ -179,7 +210,7 @@ class Writer:
                 if len(known) < len(ids):
                     changed.append((known[0] if known else None, user, start, end))
                     joined += [(number,) for number in known[1:]]
-        _insert_rows(self.db, "guardian_session", changed, _EXTEND)
+        _insert_rows(self.db, _SESSION, changed, _EXTEND)
         self.db.executemany("DELETE FROM guardian_session WHERE id = ?", joined)
 
     def close(self) -> None:
@@ -211,7 +242,7 @@ def _insert(db: sqlite3.Connection, rows: Sequence[Row]) -> list[int]:
     while True:
         ids = _ids(rows, taken)
         try:
-            _insert_rows(db, "guardian_event", [(number, *row[1:]) for number, row in zip(ids, rows, strict=True)])
+            _insert_rows(db, _REQUEST, [(number, *row[1:]) for number, row in zip(ids, rows, strict=True)])
             break
         except sqlite3.IntegrityError:
             # Another process has had an event in the same microsecond. Nobody else writes until this is committed.
@@ -237,7 +268,7 @@ def _ids(rows: Sequence[Row], taken: Set[int]) -> list[int]:
 
 def _taken(db: sqlite3.Connection, ids: Sequence[int]) -> set[int]:
     """Those of the ids that events have already."""
-    found = db.execute("SELECT e.id FROM json_each(?) j CROSS JOIN guardian_event e ON e.id = j.value", [str(ids)])
+    found = db.execute("SELECT e.id FROM json_each(?) j CROSS JOIN guardian_request e ON e.id = j.value", [str(ids)])
     return {number for (number,) in found}
 
 

@@ -14,7 +14,7 @@ MINUTE_US = 60_000_000
 
 
 class Counts(NamedTuple):
-    """Totals of a window: `failed` are those with status ≥ 400, `server` those with status ≥ 500."""
+    """Totals of a window: `failed` have an outcome (`Event.outcome`) of 400 or more, `server` of 500 or more."""
 
     requests: int
     failed: int
@@ -26,7 +26,7 @@ class Counts(NamedTuple):
 
 
 def lowest_bad(count: str) -> int:
-    """The lowest status that a rule with `count = "server"` or `"all"` counts as an error."""
+    """The lowest outcome that a rule with `count = "server"` or `"all"` counts as an error."""
     return 500 if count == "server" else 400
 
 
@@ -37,7 +37,7 @@ NOTHING = Counts(0, 0, 0)
 @dataclass(frozen=True, slots=True)
 class Columns:
     """Single events in the order of time, a numpy array a column; `user`, `feature` and `failure` index the name lists.
-
+    `status` holds outcomes (`Event.outcome`), `duration_us` latencies: to the first byte where an answer streams.
     `failure` is -1 for a good event, else it points to a (kind, place) pair: place is where in the code an exception
     was raised, or else the feature.
     """
@@ -61,8 +61,8 @@ class Columns:
                 event.at_us,
                 users[event.user],
                 features[event.feature],
-                event.status,
-                event.duration_us,
+                event.outcome,
+                event.duration_us if event.latency_us is None else event.latency_us,
                 -1 if event.failure is None else failures[place_of(event)],
             )
             for event in sorted(events, key=lambda event: event.at_us)

@@ -22,8 +22,8 @@ def read_columns(db: sqlite3.Connection, start_us: int, end_us: int) -> Columns:
     """The single events of [start, end), in the order of time."""
     rows = np.fromiter(
         db.execute(
-            "SELECT id >> 10, user, route, status, duration_us, coalesce(failure, 0) FROM guardian_event "
-            "WHERE id >= ? AND id < ? ORDER BY id",
+            "SELECT id >> 10, user, route, status, coalesce(latency_us, duration_us), coalesce(failure, 0) "
+            "FROM guardian_request WHERE id >= ? AND id < ? ORDER BY id",
             (start_us << SEQUENCE_BITS, end_us << SEQUENCE_BITS),
         ),
         dtype=_ROW,
@@ -68,7 +68,7 @@ def read_minute_counts(db: sqlite3.Connection, start: int, end: int) -> MinuteCo
         last_us = min(first_us + _DAY_US, end * MINUTE_US)
         rows = db.execute(
             "SELECT route, (id >> 10) / 60000000 AS minute, count(*), sum(status >= 400), sum(status >= 500) "
-            "FROM guardian_event WHERE id >= ? AND id < ? GROUP BY route, minute",
+            "FROM guardian_request WHERE id >= ? AND id < ? GROUP BY route, minute",
             (first_us << SEQUENCE_BITS, last_us << SEQUENCE_BITS),
         ).fetchall()
         for route, minute, *numbers in rows:
@@ -86,7 +86,7 @@ def read_first_sightings(db: sqlite3.Connection) -> dict[tuple[str, str], int]:
     places, feature_of = _places(db), dict(db.execute("SELECT id, feature FROM guardian_route"))
     seen: dict[tuple[str, str], int] = {}
     for failure, route, event in db.execute(
-        "SELECT failure, route, min(id) FROM guardian_event WHERE failure IS NOT NULL GROUP BY failure, route"
+        "SELECT failure, route, min(id) FROM guardian_request WHERE failure IS NOT NULL GROUP BY failure, route"
     ):
         if failure not in places or route not in feature_of:
             continue
@@ -98,7 +98,7 @@ def read_first_sightings(db: sqlite3.Connection) -> dict[tuple[str, str], int]:
 
 def read_first_event(db: sqlite3.Connection) -> int | None:
     """When the oldest stored event ended, µs; None for an empty database."""
-    (oldest,) = db.execute("SELECT min(id) FROM guardian_event").fetchone()
+    (oldest,) = db.execute("SELECT min(id) FROM guardian_request").fetchone()
     return None if oldest is None else oldest >> SEQUENCE_BITS
 
 
@@ -159,7 +159,7 @@ def _one_state(db: sqlite3.Connection) -> Iterator[None]:
 def _stored(db: sqlite3.Connection, end: int) -> tuple[dict[str, int], int]:
     """How many events each recorder has stored since it began, and how many events lie behind minute `end`."""
     (ahead,) = db.execute(
-        "SELECT count(*) FROM guardian_event WHERE id >= ?", (end * MINUTE_US << SEQUENCE_BITS,)
+        "SELECT count(*) FROM guardian_request WHERE id >= ?", (end * MINUTE_US << SEQUENCE_BITS,)
     ).fetchone()
     return dict(db.execute("SELECT id, stored FROM guardian_recorder")), ahead
 

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 from guardian.alerting.briefing import CHART_BUCKET_MINUTES, Briefing
 from guardian.language import Language
 from guardian.mail.chart import BLOCKS
+from tracker.event import NOTED
 
 CHART_HEIGHT = 56
 """Of the highest column, in CSS pixels."""
@@ -71,7 +72,12 @@ class AlertView:
             "facts": self._facts(b),
             "chart": self._chart(b),
             "steps": [
-                {"time": lang.clock(s.at, self.zone), "feature": s.feature, "status": s.status, "bad": s.status >= 400}
+                {
+                    "time": lang.clock(s.at, self.zone),
+                    "feature": s.feature,
+                    "status": s.status % NOTED,
+                    "bad": s.status >= 400,
+                }
                 for s in b.steps
             ],
             "buttons": self.buttons(b),

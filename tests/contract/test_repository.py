@@ -53,12 +53,13 @@ async def whole(repository, start=DAY - timedelta(days=30), end=DAY + timedelta(
 
 
 async def test_events_come_back_as_they_were_in_the_order_of_time(repository):
-    found = [event(3), event(1, status=404), event(2, "bob@example.com", 500)]
-    assert await repository.write(found) == 3
+    noted = event(5)._replace(failure=Failure("Noted", "tool error"), latency_us=40_000)
+    found = [event(3), event(1, status=404), event(2, "bob@example.com", 500), noted]
+    assert await repository.write(found) == 4
     chunks = [chunk async for chunk in repository.events(DAY, NOW)]
     assert chunks == [sorted(found, key=lambda e: e.at_us)]
     failed = [chunk async for chunk in repository.events(DAY, NOW, failed_only=True)]
-    assert failed == [[found[1], found[2]]]
+    assert failed == [[found[1], found[2], noted]]
 
 
 async def test_windows_are_half_open(repository):
@@ -386,8 +387,8 @@ async def test_a_folder_that_is_missing_is_refused_in_one_sentence(tmp_path):
 
 
 async def test_the_database_of_a_newer_version_is_refused(repository, sql, tmp_path):
-    sql("INSERT INTO guardian_migration VALUES ('tracker/0099_future', '')")
-    with pytest.raises(StorageError, match=r"tracker/0099_future.*upgrade usage-guardian"):
+    sql("INSERT INTO guardian_meta VALUES ('least_format', 99)")
+    with pytest.raises(StorageError, match=r"the format 99.*upgrade usage-guardian"):
         await SqliteRepository.open(tmp_path / "guardian.db")
 
 

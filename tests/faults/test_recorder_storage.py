@@ -22,14 +22,14 @@ def event(number=0):
 def count(path):
     db = sqlite3.connect(path)
     try:
-        return db.execute("SELECT count(*) FROM guardian_event").fetchone()[0]
+        return db.execute("SELECT count(*) FROM guardian_request").fetchone()[0]
     finally:
         db.close()
 
 
 def newer(path):
     writer = Writer(str(path))
-    writer.db.execute("INSERT INTO guardian_migration VALUES ('tracker/9999_future', '2030-01-01')")
+    writer.db.execute("INSERT INTO guardian_meta VALUES ('least_format', 99)")
     writer.close()
 
 

@@ -195,7 +195,7 @@ async def test_an_error_whose_events_are_deleted_is_forgotten_with_and_without_a
     )
     await live.until(start + 1, start + 1)
     await live.until(start + 90 * day + 1, start + 90 * day + 1)
-    writer.db.execute("DELETE FROM guardian_event WHERE id >> 10 < ?", ((start + day) * MINUTE_US,))
+    writer.db.execute("DELETE FROM guardian_request WHERE id >> 10 < ?", ((start + day) * MINUTE_US,))
     end = start + 90 * day + 2
     running, restarted = await live.until(end, end), await LiveHistory(path, RULES).until(end, end)
     writer.close()

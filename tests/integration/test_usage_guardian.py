@@ -119,7 +119,7 @@ async def test_a_window_of_ones_own_in_any_zone(guardian, repository):
 async def test_a_failing_store_is_an_error_and_never_a_report_of_zeros(guardian, repository, tmp_path):
     await repository.write([event(timedelta(hours=1))])
     with closing(sqlite3.connect(tmp_path / "guardian.db")) as db:
-        db.execute("ALTER TABLE guardian_event RENAME TO elsewhere")
+        db.execute("ALTER TABLE guardian_request RENAME TO elsewhere")
     with pytest.raises(StorageError, match="does not answer"):
         await guardian.generate_and_save_report(hours=2)
     assert not (tmp_path / "reports").exists()

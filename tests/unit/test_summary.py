@@ -7,13 +7,16 @@ from hypothesis import strategies as st
 
 from guardian.summary import Route, Summary, active_minutes, bin_of, merge, merge_all, quantile_ms
 from guardian.totals import Totals
-from tracker.event import Event
+from tracker.event import Event, Failure
 
 MINUTE = 60_000_000
 
 
-def event(at_us, user="ada@example.com", status=200, duration_us=1_000, feature="chat"):
-    return Event(at_us, user, f"/{feature}", "GET", feature, status, duration_us)
+NOTED = Failure("Noted", "tool error")
+
+
+def event(at_us, user="ada@example.com", status=200, duration_us=1_000, feature="chat", failure=None, latency_us=None):
+    return Event(at_us, user, f"/{feature}", "GET", feature, status, duration_us, failure, latency_us)
 
 
 USERS = ["ada@example.com", "bob@example.com", "anonymous"]
@@ -26,6 +29,8 @@ events = st.lists(
         st.sampled_from([200, 404, 413, 500]),
         st.integers(0, 40 * MINUTE),
         st.sampled_from(FEATURES),
+        st.sampled_from([None, None, NOTED]),
+        st.sampled_from([None, 0, 700]),
     )
 ).map(lambda found: sorted(found, key=lambda e: e.at_us))
 
@@ -54,7 +59,9 @@ def test_merging_leaves_its_parts_as_they_were(found, cut):
 
 
 def totals(found):
-    return Totals.of([(e.at_us, USERS.index(e.user), FEATURES.index(e.feature), *e[5:7]) for e in found])
+    numbers = [(e.at_us, USERS.index(e.user), FEATURES.index(e.feature), e.outcome, e.duration_us) for e in found]
+    latencies = [e.duration_us if e.latency_us is None else e.latency_us for e in found]
+    return Totals.of([(*row, latency) for row, latency in zip(numbers, latencies, strict=True)])
 
 
 def named(totals):
@@ -123,3 +130,16 @@ def test_totals_are_kept_by_user_and_by_route():
     ada = whole.users["ada@example.com"]
     assert (ada.requests, ada.errors, ada.server_errors, ada.features) == (2, 1, 0, {"chat": 2})
     assert whole.routes[Route("documents", "/documents", "GET")].statuses == {500: 1}
+
+
+def test_an_answer_of_200_that_was_noted_as_failed_counts_as_a_server_error():
+    summary = Summary.of([event(10**15, failure=NOTED), event(10**15 + MINUTE)])
+    assert (summary.requests, summary.errors, summary.users["ada@example.com"].server_errors) == (2, 1, 1)
+    assert summary.statuses() == {1200: 1, 200: 1}
+
+
+def test_the_latency_of_an_answer_that_streams_is_the_time_to_its_first_byte():
+    summary = Summary.of([event(10**15, duration_us=15 * MINUTE, latency_us=40_000)])
+    (route,) = summary.routes.values()
+    assert 39.6 < quantile_ms(route.durations, 0.95) < 40.4
+    assert summary.users["ada@example.com"].active_us == 15 * MINUTE

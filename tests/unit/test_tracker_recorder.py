@@ -56,7 +56,7 @@ def test_what_is_added_is_stored(recorder, path):
         recorder.add(event(number))
     assert recorder.flush()
     assert recorder.stats() == (1_200, 1_200, 0, 0)
-    assert read(path, "SELECT count(*), min(id) >> 10, max(id) >> 10 FROM guardian_event") == [(1_200, T, T + 1_199)]
+    assert read(path, "SELECT count(*), min(id) >> 10, max(id) >> 10 FROM guardian_request") == [(1_200, T, T + 1_199)]
 
 
 def test_a_full_buffer_drops_the_newest_and_counts_it(path):
@@ -67,7 +67,7 @@ def test_a_full_buffer_drops_the_newest_and_counts_it(path):
         assert recorder.stats() == (25, 0, 15, 10)
     assert recorder.flush()
     assert recorder.stats() == (25, 10, 15, 0)
-    assert read(path, "SELECT max(id) >> 10 FROM guardian_event") == [(T + 9,)]
+    assert read(path, "SELECT max(id) >> 10 FROM guardian_request") == [(T + 9,)]
     recorder.close()
 
 
@@ -79,7 +79,7 @@ def test_events_leave_the_buffer_only_when_they_are_in_the_database(path):
         assert recorder.stats() == (1, 0, 0, 1)
     assert recorder.flush()
     assert recorder.close()
-    assert read(path, "SELECT count(*) FROM guardian_event") == [(1,)]
+    assert read(path, "SELECT count(*) FROM guardian_request") == [(1,)]
 
 
 def test_the_sum_holds_at_every_moment_while_threads_add_and_the_writer_writes(path):
@@ -109,7 +109,7 @@ def test_the_sum_holds_at_every_moment_while_threads_add_and_the_writer_writes(p
     recorder.close()
     accepted, stored, _, queued = recorder.stats()
     assert (accepted, queued, wrong) == (3 * each, 0, [])
-    assert read(path, "SELECT count(*) FROM guardian_event") == [(stored,)]
+    assert read(path, "SELECT count(*) FROM guardian_request") == [(stored,)]
 
 
 def test_a_poison_event_costs_one_event(recorder, path):

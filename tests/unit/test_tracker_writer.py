@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tracker import writer as writing
 from tracker.event import ANONYMOUS, SESSION_GAP_US, Event, Failure
-from tracker.schema import SEQUENCE_BITS, TRACKER_MIGRATIONS, NewerDatabase, connect, migrate
+from tracker.schema import SEQUENCE_BITS, NewerDatabase, connect, prepare
 from tracker.writer import BUCKET_US, OTHER, Writer, write_events
 
 T = 1_700_000_100_000_000
@@ -84,31 +84,31 @@ class Status(IntEnum):
 )
 def test_a_poison_event_costs_itself_and_not_its_batch(writer, poison):
     assert writer.write([event(T), poison, event(T + 1)]) == 2
-    assert rows(writer.db, "SELECT count(*) FROM guardian_event") == [(2,)]
+    assert rows(writer.db, "SELECT count(*) FROM guardian_request") == [(2,)]
 
 
 def test_a_status_of_an_enumeration_is_a_number(writer):
     assert writer.write([event(status=Status.TEAPOT, failure=NOT_FOUND)]) == 1
-    assert rows(writer.db, "SELECT status, typeof(status) FROM guardian_event") == [(418, "integer")]
+    assert rows(writer.db, "SELECT status, typeof(status) FROM guardian_request") == [(418, "integer")]
 
 
 def test_ids_are_the_time_and_unique_within_a_microsecond(writer):
     writer.write([event(T) for _ in range(3)] + [event(T - 5)])
-    ids = [number for (number,) in rows(writer.db, "SELECT id FROM guardian_event ORDER BY id")]
+    ids = [number for (number,) in rows(writer.db, "SELECT id FROM guardian_request ORDER BY id")]
     assert ids == [T - 5 << 10, T << 10, (T << 10) + 1, (T << 10) + 2]
 
 
 def test_more_events_than_a_microsecond_has_numbers_run_on_into_the_next(writer):
     assert writer.write([event(T) for _ in range(3_000)]) == 3_000
-    assert rows(writer.db, "SELECT count(DISTINCT id), max(id) >> 10 FROM guardian_event") == [(3_000, T + 2)]
+    assert rows(writer.db, "SELECT count(DISTINCT id), max(id) >> 10 FROM guardian_request") == [(3_000, T + 2)]
 
 
 def test_two_processes_never_take_the_same_id(tmp_path):
     first, second = (Writer(str(tmp_path / "guardian.db")) for _ in range(2))
     for writer in (first, second, first):
         assert writer.write([event(T), event(T), event(T + 1)]) == 3
-    assert rows(first.db, "SELECT count(*) FROM guardian_event") == [(9,)]
-    assert rows(first.db, "SELECT count(*) FROM guardian_event WHERE id >> 10 = ?".replace("?", str(T + 1))) == [(3,)]
+    assert rows(first.db, "SELECT count(*) FROM guardian_request") == [(9,)]
+    assert rows(first.db, "SELECT count(*) FROM guardian_request WHERE id >> 10 = ?".replace("?", str(T + 1))) == [(3,)]
 
 
 def test_meeting_another_process_in_a_microsecond_costs_a_batch_a_few_statements(tmp_path):
@@ -119,7 +119,7 @@ def test_meeting_another_process_in_a_microsecond_costs_a_batch_a_few_statements
     second.db.set_trace_callback(statements.append)
     assert second.write(batch) == 400
     assert len(statements) < 30  # each hands the interpreter's lock to and fro with the host's event loop
-    assert rows(first.db, "SELECT min(n), max(n) FROM (SELECT count(*) n FROM guardian_event GROUP BY id >> 10)") == [
+    assert rows(first.db, "SELECT min(n), max(n) FROM (SELECT count(*) n FROM guardian_request GROUP BY id >> 10)") == [
         (2, 2)
     ]
 
@@ -186,7 +186,7 @@ def expected_sessions(found):
 @given(visits, st.data())
 def test_sessions_do_not_depend_on_the_order_nor_the_batches_nor_the_process(found, data):
     db = connect(":memory:")
-    migrate(db, TRACKER_MIGRATIONS, owner="tracker")
+    prepare(db)
     writers = [Writer(db), Writer(db)]
     left = data.draw(st.permutations(found))
     while left:
@@ -226,11 +226,13 @@ def test_routes_and_failures_beyond_the_cap_share_one_name(writer, monkeypatch):
         writer.write([event(T + number, endpoint=f"/{number}", failure=Failure(f"Error{number}", "m"))])
     assert [name for (name,) in rows(writer.db, "SELECT endpoint FROM guardian_route")] == ["/0", "/1", "/2", OTHER]
     assert [name for (name,) in rows(writer.db, "SELECT kind FROM guardian_failure")] == ["Error0", "Error1", OTHER]
-    assert rows(writer.db, "SELECT count(*) FROM guardian_event") == [(10,)]
+    assert rows(writer.db, "SELECT count(*) FROM guardian_request") == [(10,)]
 
 
 def test_a_batch_that_fails_leaves_nothing_and_can_be_tried_again(writer):
-    writer.db.execute("CREATE TRIGGER full BEFORE INSERT ON guardian_event BEGIN SELECT RAISE(FAIL, 'disk full'); END")
+    writer.db.execute(
+        "CREATE TRIGGER full BEFORE INSERT ON guardian_request BEGIN SELECT RAISE(FAIL, 'disk full'); END"
+    )
     with pytest.raises(sqlite3.Error):
         writer.write([event(), event(T + 1, user="bob@example.com")])
     assert rows(writer.db, "SELECT count(*) FROM guardian_user") == [(0,)]
@@ -250,10 +252,10 @@ def test_a_heartbeat_is_written_with_the_batch_and_alone(writer):
 
 def test_events_can_be_written_through_a_connection_of_the_callers(tmp_path):
     db = connect(str(tmp_path / "guardian.db"))
-    migrate(db, TRACKER_MIGRATIONS, owner="tracker")
+    prepare(db)
     assert write_events(db, []) == 0
     assert write_events(db, iter([event(T + 5), event(T)])) == 2
-    assert [number >> SEQUENCE_BITS for (number,) in rows(db, "SELECT id FROM guardian_event")] == [T, T + 5]
+    assert [number >> SEQUENCE_BITS for (number,) in rows(db, "SELECT id FROM guardian_request")] == [T, T + 5]
     db.close()
 
 
@@ -278,7 +280,38 @@ def test_a_newer_database_is_refused_and_left_alone(tmp_path):
     path = str(tmp_path / "guardian.db")
     Writer(path).close()
     db = connect(path)
-    db.execute("INSERT INTO guardian_migration VALUES ('tracker/9999_future', '2030-01-01')")
+    db.execute("INSERT INTO guardian_meta VALUES ('least_format', 99)")
     db.close()
     with pytest.raises(NewerDatabase, match="upgrade usage-guardian"):
         Writer(path)
+
+
+def test_what_a_newer_version_has_only_added_does_not_stop_an_older_one(tmp_path):
+    path = str(tmp_path / "guardian.db")
+    Writer(path).close()
+    db = connect(path)
+    db.execute("INSERT INTO guardian_migration VALUES ('events/9999_future', '2030-01-01')")
+    db.execute("ALTER TABLE guardian_request ADD COLUMN later TEXT")
+    db.execute("ALTER TABLE guardian_recorder ADD COLUMN later TEXT")
+    db.close()
+    writer = Writer(path)
+    assert writer.write([event()], heartbeat=lambda stored, poison: ("host:1", 0, 0, 1, 1, 0, "0.2")) == 1
+    writer.close()
+
+
+def test_a_name_in_lower_case_goes_on_until_a_second_spelling_comes(tmp_path):
+    path = str(tmp_path / "guardian.db")
+    writer = Writer(path)
+    writer.write([event(user="alice")])
+    # As version 0.1 left it, which stored every name in lower case.
+    writer.db.execute("INSERT INTO guardian_spelling SELECT id, NULL FROM guardian_user WHERE email = 'alice'")
+    writer.close()
+    writer = Writer(path)
+    writer.write([event(user="Alice")])
+    assert rows(writer.db, "SELECT email FROM guardian_user") == [("alice",)]
+    writer.write([event(user="ALICE"), event(user="Alice")])
+    writer.close()
+    writer = Writer(path)
+    writer.write([event(user="Alice")])
+    named = "SELECT u.email, count(*) FROM guardian_request e JOIN guardian_user u ON u.id = e.user GROUP BY 1"
+    assert rows(writer.db, named) == [("ALICE", 1), ("Alice", 2), ("alice", 2)]
