@@ -1,0 +1,133 @@
+"""Where the database is: what is understood becomes an absolute path, all else is refused in one sentence."""
+
+import os
+import socket
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tracker.address import database_path
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    """An empty folder as the current one, with a home in it."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "home").mkdir()
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("value", "path"),
+    [
+        ("x.db", "HERE/x.db"),
+        ("./a/../x.db", "HERE/x.db"),
+        ("/srv/x.db", "/srv/x.db"),
+        (Path("x.db"), "HERE/x.db"),
+        (b"x.db", "HERE/x.db"),
+        ("a file?.db", "HERE/a file?.db"),
+        ("~/x.db", "HERE/home/x.db"),
+        ("~backup.db", "HERE/~backup.db"),
+        ("sqlite:///x.db", "HERE/x.db"),
+        ("sqlite:///./x.db", "HERE/x.db"),
+        ("sqlite:////srv/x.db", "/srv/x.db"),
+        ("sqlite:///~/x.db", "HERE/home/x.db"),
+        ("SQLite:///x.db", "HERE/x.db"),
+        ("sqlite+aiosqlite:///x.db", "HERE/x.db"),
+        ("sqlite+pysqlite:////srv/x.db", "/srv/x.db"),
+        ("sqlite3:///x.db", "HERE/x.db"),
+        ("file:x.db", "HERE/x.db"),
+        ("file:///srv/a%20b.db", "/srv/a b.db"),
+        ("file://localhost/srv/x.db", "/srv/x.db"),
+        ("C:/x.db", "HERE/C:/x.db"),
+    ],
+)
+def test_a_path_and_an_url_of_sqlite_are_understood(here, value, path):
+    assert database_path(value) == path.replace("HERE", str(here))
+
+
+def test_a_relative_path_is_seen_from_the_folder_that_is_given(here):
+    assert database_path("x.db", "etc") == f"{here}/etc/x.db"
+    assert database_path("sqlite:///x.db", "/etc") == "/etc/x.db"
+    assert database_path("/srv/x.db", "/etc") == "/srv/x.db"
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ("", "database = '' names no file: write a path, such as 'guardian.db'"),
+        (" \t", "names no file"),
+        (None, "database is of the type NoneType: write a path, such as 'guardian.db'"),
+        (7, "database is of the type int"),
+        ("a\0b", "database has a control character in it"),
+        ("x.db\n", "database has a control character in it"),
+        (":memory:", "is kept in memory, where app and daemon could not share it: name a file"),
+        ("sqlite://", "is kept in memory"),
+        ("sqlite:///", "is kept in memory"),
+        ("sqlite:///:memory:", "is kept in memory"),
+        ("sqlite+aiosqlite:///:memory:?cache=shared", "is kept in memory"),
+        ("file::memory:?cache=shared", "is kept in memory"),
+        ("file:x?mode=memory", "is kept in memory"),
+        ("file:x.db?mode=ro", "database has parameters after a question mark, which are not understood"),
+        ("sqlite:///x.db?timeout=5", "database has parameters"),
+        ("sqlite:///file:x.db?mode=ro&uri=true", "database has parameters"),
+        ("sqlite://x.db", "write three slashes before a relative path and four before an absolute one"),
+        ("sqlite+pysqlcipher://:secret@/x.db", "an encrypted file"),
+        ("file://server/x.db", "database is a file on the host server"),
+        ("postgresql://ann:secret@db/x", "database is an address of postgresql://, and only an SQLite file will do"),
+        ("postgresql+asyncpg://ann:secret@db/x", "postgresql://"),
+        ("mysql://ann:secret@db/x", "mysql://"),
+        ("firestore://project", "firestore://"),
+        ("home", "database = 'home' is a folder: name a file in it, such as home/guardian.db"),
+        ("~", "is a folder"),
+        ("sqlite:///home", "is a folder"),
+        ("new/", "is a folder"),
+        (".", "is a folder"),
+        ("~nobody-of-this-name/x.db", "there is no user 'nobody-of-this-name' with a home: write the whole path"),
+        ("/dev/null", "is a device, a pipe or a socket: name an ordinary file"),
+    ],
+)
+def test_what_cannot_be_one_shared_file_is_refused_in_one_sentence(value, said):
+    with pytest.raises(ValueError) as caught:
+        database_path(value)
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert "secret" not in str(caught.value)
+
+
+def test_a_link_stays_a_link_and_a_socket_is_no_database(here):
+    (here / "there.db").touch()
+    (here / "link.db").symlink_to("there.db")
+    assert database_path("link.db") == f"{here}/link.db"
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind("socket")
+        with pytest.raises(ValueError, match="a socket"):
+            database_path("socket")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the current folder cannot be deleted")
+def test_a_current_folder_that_was_deleted_is_named(here, monkeypatch):
+    gone = here / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    with pytest.raises(ValueError, match="relative to the current folder, which was deleted"):
+        database_path("x.db")
+    assert database_path("/srv/x.db") == "/srv/x.db"
+
+
+@given(st.text() | st.sampled_from(("sqlite:", "file:", "~", "://", "?", ":memory:", "/")).flatmap(
+    lambda part: st.text("ab/:~?.%").map(lambda text: part + text)))  # fmt: skip
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+def test_whatever_is_written_it_is_an_absolute_path_or_one_sentence(value):
+    try:
+        path = database_path(value)
+    except ValueError as error:
+        assert "\n" not in str(error)
+    else:
+        assert os.path.isabs(path)
+        assert not os.path.isdir(path)

@@ -1,0 +1,113 @@
+"""Where the database is: one file, written as a path or as SQLAlchemy writes an SQLite database."""
+
+from __future__ import annotations
+
+import os
+import re
+
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9.-]+)(?:\+([A-Za-z0-9_.-]+))?://(.*)", re.DOTALL)
+_MEMORY = "is kept in memory, where app and daemon could not share it: name a file, such as guardian.db"
+
+
+def database_path(value: str | os.PathLike[str], folder: str | os.PathLike[str] = "") -> str:
+    """The absolute path of the database file that `value` means; nothing is made, symbolic links stay.
+
+    Understood are a path, `~/guardian.db`, and `sqlite:///relative.db` or `sqlite:////absolute.db` as SQLAlchemy has
+    them ("Database URLs" in its documentation), with any driver but an encrypting one. A relative path is seen from
+    `folder`, itself from the current one. Raises ValueError with one sentence, which repeats no password, for another
+    kind of database, a database in memory, an URI with parameters, an empty text, a folder, and for what is no file.
+    """
+    text = _text(value)
+    place = _within_url(text)
+    if place.startswith("file:"):
+        place = _within_uri(place)
+    if place.partition("?")[0] == ":memory:":
+        raise ValueError(f"database = {place!r} {_MEMORY}")
+    try:
+        path = os.path.abspath(os.path.join(folder, _home(place)))
+    except FileNotFoundError:
+        raise ValueError(
+            f"database = {place!r} is relative to the current folder, which was deleted: write the whole path"
+        ) from None
+    if place.endswith(("/", os.sep)) or os.path.isdir(path):
+        inside = os.path.join(place, "guardian.db")
+        raise ValueError(f"database = {place!r} is a folder: name a file in it, such as {inside}")
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise ValueError(f"database = {place!r} is a device, a pipe or a socket: name an ordinary file")
+    return path
+
+
+def _text(value: str | os.PathLike[str]) -> str:
+    try:
+        text = os.fsdecode(value)
+    except TypeError:
+        raise ValueError(
+            f"database is of the type {type(value).__name__}: write a path, such as 'guardian.db'"
+        ) from None
+    if not text.strip():
+        raise ValueError(f"database = {text!r} names no file: write a path, such as 'guardian.db'")
+    if re.search(r"[\x00-\x1f\x7f]", text):
+        raise ValueError("database has a control character in it: write a path, such as 'guardian.db'")
+    return text
+
+
+def _within_url(text: str) -> str:
+    """The path in an URL; a text that is none, as it is."""
+    match = _SCHEME.fullmatch(text)
+    if match is None:
+        return text
+    scheme, driver, rest = match[1].lower(), (match[2] or "").lower(), match[3]
+    if scheme == "file":
+        return f"file://{rest}"
+    if scheme not in ("sqlite", "sqlite3"):
+        raise ValueError(f"database is an address of {scheme}://, and only an SQLite file will do: write its path")
+    if "cipher" in driver:
+        raise ValueError(
+            f"database is an address of sqlite+{driver}://, an encrypted file: write the path of a plain one"
+        )
+    if rest in ("", "/"):
+        raise ValueError(f"database = {text!r} {_MEMORY}")
+    if not rest.startswith("/"):
+        raise ValueError(
+            f"database is an address of {scheme}:// with a host in it: write three slashes before a relative path "
+            "and four before an absolute one, as in sqlite:///guardian.db"
+        )
+    place, _, parameters = rest[1:].partition("?")
+    if parameters and place != ":memory:":
+        raise _parameters()
+    return place
+
+
+def _within_uri(text: str) -> str:
+    """The path in an URI of SQLite (sqlite.org/uri.html)."""
+    from urllib.parse import unquote
+
+    place, _, parameters = text[len("file:") :].partition("?")
+    if place.startswith("//"):
+        host, _, place = place[2:].partition("/")
+        if host not in ("", "localhost"):
+            raise ValueError(f"database is a file on the host {host}: write the path of a file on this machine")
+        place = f"/{place}"
+    place = unquote(place.partition("#")[0])
+    if place in ("", ":memory:") or "mode=memory" in parameters:
+        raise ValueError(f"database = {text!r} {_MEMORY}")
+    if parameters:
+        raise _parameters()
+    return place
+
+
+def _parameters() -> ValueError:
+    return ValueError("database has parameters after a question mark, which are not understood: leave them out")
+
+
+def _home(place: str) -> str:
+    """The path with ~ as a home directory; a file whose own name starts with ~ stays."""
+    whole = os.path.expanduser(place)
+    first = place.split("/", 1)[0]
+    if whole != place or not first.startswith("~") or os.path.isdir(first):
+        return whole
+    if first == "~":
+        raise ValueError(f"database = {place!r}: the home directory of this user is not known: write the whole path")
+    if first != place:
+        raise ValueError(f"database = {place!r}: there is no user {first[1:]!r} with a home: write the whole path")
+    return place
