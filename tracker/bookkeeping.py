@@ -1,107 +1,88 @@
-"""The event of a finished request, made of its scope and its outcome."""
+"""The event of a finished request, made of plain values: nothing in here knows of ASGI."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import MutableMapping
-from time import time_ns
 from typing import Any
 
-from tracker.error_text import NOTE, candidate_text, failure_of_exception
+from tracker.error_text import NOTED_TEXT, candidate_text, failure_of_exception
 from tracker.event import Event, Failure
-from tracker.identity import Identity
 from tracker.recorder import Recorder, Unverified
-from tracker.routes import FeatureNames, chosen_route, method_name, route_template
 
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
 log = logging.getLogger("tracker")
 
-_PEEK = 4096
-_ROUTE_CACHE = 4096
+NOTED_KIND = "Noted"
+"""The kind of a failure that the app noted beside a good status."""
 _event = tuple.__new__  # Event(…) without the call to Python that a NamedTuple makes
 
+Why = Failure | BaseException | str | None
 
-class Bookkeeper:
-    """Tells `recorder` who used what, how it went and how long it took.
 
-    `root` is the outermost app, whose routes tell what mounts stand for: while a request is under way, the scope holds
-    a mounted app in its place.
-    """
+class Books:
+    """Tells `recorder` who used what, how it went and how long it took."""
 
-    def __init__(self, recorder: Recorder, identity: Identity, features: FeatureNames) -> None:
-        self.root: Any = None
+    def __init__(self, recorder: Recorder) -> None:
+        self._add = recorder.add
         self._recorder = recorder
-        self._user = identity.user
-        self._feature = features.name
-        self._known: dict[tuple[int, str | None, str | None], tuple[str, str, str, Any]] = {}
         self._complained = False
 
-    def record(
+    def enter(
         self,
-        scope: Scope,
+        at_us: int,
+        user: str,
+        endpoint: str,
+        method: str,
+        feature: str,
         status: int,
-        took: int,
-        why: Failure | BaseException | str | None = None,
-        message: str | None = None,
+        duration_us: int,
+        failure: Failure | Unverified | None = None,
+        latency_us: int | None = None,
     ) -> None:
-        """Hand the event of a finished request to the recorder; never raises.
+        """Hand the event of a finished request to the recorder; see `Event` for what each value is."""
+        values = (at_us, user, endpoint, method, feature, status, duration_us, failure, latency_us)
+        self._add(_event(Event, values))
 
-        `took` is in nanoseconds. `why` counts for a status of 400 or more only: a failure as it is, an exception, or
-        what the answer may say; `message` takes the place of an exception's reason phrase.
-        """
-        try:
-            now = time_ns() // 1000
-            route = chosen_route(scope)
-            # A route object stays the same over requests; root_path tells by which mount it was reached.
-            key = (id(route), scope.get("method"), scope.get("root_path"))
-            known = self._known.get(key) if route is not None else None
-            endpoint, method, feature, _ = known or self._place(scope, route, key)
-            failure = None if status < 400 else self._failure(scope, status, why, message)
-            self._recorder.add(
-                _event(Event, (now, self._user(scope), endpoint, method, feature, status, took // 1000, failure, None))
-            )
-        except Exception as error:
-            self._recorder.add_lost()
-            if not self._complained:
-                self._complained = True
-                kind = type(error).__name__  # never its message, which may hold what a client sent
-                log.error("The tracker could not record a request (%s); the app is not affected. Said once.", kind)
-
-    def _place(self, scope: Scope, route: Any, key: tuple[int, str | None, str | None]) -> tuple[str, str, str, Any]:
-        """Endpoint, method and feature of a request, and the route, which keeps its id from being given again."""
-        endpoint, method = route_template(scope, self.root), method_name(scope)
-        place = (endpoint, method, self._feature(method, endpoint), route)
-        if route is not None:
-            if len(self._known) >= _ROUTE_CACHE:
-                self._known.clear()
-            self._known[key] = place
-        return place
-
-    def _failure(
-        self, scope: Scope, status: int, why: Failure | BaseException | str | None, message: str | None
-    ) -> Failure | Unverified:
-        if isinstance(why, Failure):
-            return why
-        note = scope.get(NOTE)
-        if not isinstance(why, BaseException):
-            return Unverified(f"HTTP {status:d}", note or why, scope.get("endpoint"))
-        seen = failure_of_exception(why)
-        if message is not None:
-            return seen._replace(message=message)
-        return Unverified(seen.kind, note, scope.get("endpoint"), seen.location) if note else seen
+    def fault(self, error: BaseException) -> None:
+        """Count a request that could not be recorded, and say so once; never with what a client sent."""
+        kind = type(error).__name__  # never its message
+        self._recorder.add_lost(kind)
+        if not self._complained:
+            self._complained = True
+            log.error("The tracker could not record a request (%s); the app is not affected. Said once.", kind)
 
 
-def answer_type(message: Message) -> bytes | None:
-    """The content type of an answer; None where it names none or is compressed."""
-    try:
-        headers = {bytes(name).lower(): bytes(value) for name, value in message["headers"]}
-    except (KeyError, TypeError, ValueError):
+def failure_of(
+    status: int, why: Why, *, note: str | None = None, noted: bool = False, origin: Any = None
+) -> Failure | Unverified | None:
+    """Why a request failed; None where it did not.
+
+    `why` counts for a status of 400 or more: a failure as it is, an exception, or what the answer may say. `note` is
+    the app's own text, `noted` whether it called the request failed, `origin` the function that answered.
+    """
+    if status < 400:
+        if not noted:
+            return None
+        return Unverified(NOTED_KIND, note, origin) if note else Failure(NOTED_KIND, NOTED_TEXT)
+    if isinstance(why, Failure):
+        return why
+    if not isinstance(why, BaseException):
+        return Unverified(f"HTTP {status:d}", note or why, origin)
+    seen = failure_of_exception(why)
+    return Unverified(seen.kind, note, origin, seen.location) if note else seen
+
+
+def answer_text(headers: Any, body: Any, most: int = 4_096) -> str | None:
+    """What the first chunk of a small error answer says, for now (see AuthoredTexts); None where it says nothing that
+    can be read: a compressed one, a large one, strange headers."""
+    if not isinstance(body, bytes) or not 0 < len(body) <= most:
         return None
-    return None if b"content-encoding" in headers else headers.get(b"content-type")
+    known = header_values(headers)
+    return None if b"content-encoding" in known else candidate_text(known.get(b"content-type"), body)
 
 
-def answer_text(content_type: bytes, message: Message) -> str | None:
-    """What the first chunk of a small error answer says, for now; see AuthoredTexts."""
-    body = message.get("body", b"")
-    return candidate_text(content_type, body) if isinstance(body, bytes) and len(body) <= _PEEK else None
+def header_values(headers: Any) -> dict[bytes, bytes]:
+    """The headers of an answer by their names in lower case; none where they are not what ASGI says they are."""
+    try:
+        return {bytes(name).lower(): bytes(value) for name, value in headers}
+    except (TypeError, ValueError):
+        return {}

@@ -7,16 +7,16 @@ import os
 import sys
 import sysconfig
 from collections import deque
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from http import HTTPStatus
-from types import CodeType, ModuleType
+from types import CodeType
 from typing import Any
 
 from tracker.event import Failure
 
-NOTE = "guardian.note"
-"""The key of `scope` under which an app's own note on an error travels."""
+NOTED_TEXT = "noted as failed"
+"""What is kept of a request that the app noted as failed, where it gave no text that may be kept."""
 MAX_TEXT = 200
 """Characters: a longer text is not kept."""
 MAX_FRAMES = 20
@@ -27,17 +27,6 @@ _PLACES = tuple(
     {os.path.realpath(sysconfig.get_path(name)) + os.sep for name in ("stdlib", "platstdlib")}
     | {os.path.dirname(os.path.realpath(__file__)) + os.sep}
 )
-
-
-def note_error(request: Any, text: str) -> None:
-    """Say more of an error than its status does: `note_error(request, "quota used up")`.
-
-    `request` is a Starlette request or WebSocket, or the ASGI scope. The rule for error texts holds here too: only a
-    text that is a literal in the app's own code is stored, so a text with a value in it is not.
-    """
-    scope: MutableMapping[str, Any] = request if isinstance(request, MutableMapping) else request.scope
-    if isinstance(text, str):
-        scope[NOTE] = text
 
 
 def candidate_text(content_type: bytes | None, chunk: bytes) -> str | None:
@@ -75,7 +64,12 @@ _RENAMED = {
 
 
 def reason_phrase(status: int) -> str:
-    """The words of a status code (RFC 9110, 15; Python has them all from 3.13 on), or those of its class."""
+    """The words of a status code (RFC 9110, 15; Python has them all from 3.13 on), or those of its class.
+
+    Where the status is a good one, the app noted a failure beside it.
+    """
+    if status < 400:
+        return NOTED_TEXT
     try:
         return _RENAMED.get(status) or HTTPStatus(status).phrase
     except ValueError:
@@ -150,25 +144,31 @@ class AuthoredTexts:
         if now == self._seen:
             return
         for name, module in list(sys.modules.items()):
-            if name not in self._read and self._is_own(name, module):
+            # A host loads some modules only when they are used (importlib.util.LazyLoader, a module's `__getattr__`):
+            # whatever they would run stays theirs, and what goes wrong with one costs that one.
+            try:
+                inside = object.__getattribute__(module, "__dict__")
+                if name not in self._read and self._is_own(name, inside):
+                    self._read.add(name)
+                    self._texts.update(_literals(inside))
+            except Exception:
                 self._read.add(name)
-                self._texts.update(_literals(module))
         self._seen = now
 
-    def _is_own(self, name: str, module: Any) -> bool:
-        top, path = name.partition(".")[0], getattr(module, "__file__", None)
+    def _is_own(self, name: str, inside: Mapping[str, Any]) -> bool:
+        top, path = name.partition(".")[0], inside.get("__file__")
         return isinstance(path, str) and top != "tracker" and (top in self._packages or not _is_library(path))
 
 
-def _literals(module: ModuleType) -> Iterator[str]:
+def _literals(inside: Mapping[str, Any]) -> Iterator[str]:
     """The texts in a module's code; none where it has only machine code, or cannot be read."""
     try:
-        spec = getattr(module, "__spec__", None)
+        spec = inside.get("__spec__")
         if spec is not None and hasattr(spec.loader, "get_code"):
             code = spec.loader.get_code(spec.name)
         else:  # __main__, run as a script
-            with open(str(module.__file__), "rb") as file:
-                code = compile(file.read(), str(module.__file__), "exec", dont_inherit=True)
+            with open(inside["__file__"], "rb") as file:
+                code = compile(file.read(), inside["__file__"], "exec", dont_inherit=True)
     except (OSError, ImportError, SyntaxError, ValueError):
         return
     if code is not None:

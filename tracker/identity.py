@@ -3,168 +3,180 @@
 from __future__ import annotations
 
 import logging
-import math
-import time
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import TYPE_CHECKING, Any
 
 from tracker.event import ANONYMOUS
+from tracker.names import MAX_NAME, NOBODY, PLACEHOLDERS, Names, clean_name, names_of, peek
 
 if TYPE_CHECKING:
-    from tracker.tokens import TokenVerifier
+    from tracker.bearer import Bearer
+    from tracker.notes import Notes
 
 Scope = MutableMapping[str, Any]
+Identify = Callable[[Scope], "str | Awaitable[str | None] | None"]
 log = logging.getLogger("tracker")
 
-MAX_NAME = 320
-"""RFC 5321, 4.5.3.1: 64 octets, the @, 255 octets."""
-_CACHE_CAP = 2_048
-_MAX_HEADER = 8_192 + len("bearer ")
-_REFUSED_SECONDS = 10.0
-_ACCEPTED_SECONDS = 300.0
+_STATE = ("claims", "user", "current_user", "email")
+"""Where apps put their user in `request.state`, in this order."""
 _CO_COROUTINE = 0x80  # inspect.CO_COROUTINE; inspect itself would double the time that `import tracker` takes
+_MISSING = object()
 
 
 class Identity:
-    """Names the user of a request, in this order: `identify(scope)`; `scope["user"]` where it is authenticated; claims
-    that the app put into `scope["state"]` (`claims` or `user`); a bearer token that `tokens` accepts; `gateway_header`
-    where one is set; else `anonymous`.
+    """Names the user of a request. In order: what `identify` returns, unless it is None; what the app said by
+    `note_user`; an address in `scope["user"]`, in `scope["state"]`, in the session under `session_key`, in a token that
+    `tokens` accepts; then a name that is no address, in the same order; `gateway_header` where one is set; else
+    `anonymous`.
 
-    What `identify` returns is final unless it is None. The header must only be named where a trusted gateway
-    overwrites it; one that comes twice counts for nothing. Raises ValueError for an async `identify`.
+    The header must only be named where a trusted gateway overwrites it; one that comes twice counts for nothing. An
+    answer of 401 has only the users that `identify`, `note_user` and tokens name; 403 also those whom the app itself
+    calls authenticated. `tell` is told what could not be used, as a kind and a sentence.
     """
 
     def __init__(
         self,
         *,
-        identify: Callable[[Scope], str | None] | None = None,
-        tokens: TokenVerifier | None = None,
+        identify: Identify | None = None,
+        tokens: Bearer | None = None,
+        session_key: str | None = None,
         gateway_header: str | None = None,
-        clock: Callable[[], float] = time.time,
+        tell: Callable[[str, str], None] = lambda kind, sentence: None,
     ) -> None:
-        if getattr(getattr(identify, "__code__", None), "co_flags", 0) & _CO_COROUTINE:
-            raise ValueError(f"identify = {identify!r} must be a plain function, not async: it is not awaited")
         self._identify = identify
         self._tokens = tokens
+        self._session = session_key.split(".") if session_key else None
         self._gateway = gateway_header.lower().encode("latin-1") if gateway_header else None
-        self._clock = clock
-        self._known: dict[bytes, tuple[str, float]] = {}
-        self._refused: dict[bytes, float] = {}
+        self._tell = tell
         self._complained = False
+        self.waits = _is_async(identify)
+        """Whether `identify` has to be awaited: then its answer comes by `ask`, and is handed to `user`."""
+        self.knows = identify is not None or tokens is not None or session_key is not None or gateway_header is not None
+        """Whether anything was configured."""
 
-    def user(self, scope: Scope) -> str:
-        """The verified user in lower case, or `anonymous`; never raises."""
+    async def ask(self, scope: Scope, seconds: float) -> Any:
+        """What an async `identify` answers within so many seconds; None where it raises or takes longer."""
+        from tracker.loops import limited
+
+        assert self._identify is not None
+        try:
+            given: Any = self._identify(scope)
+            return await limited(given, seconds) if hasattr(given, "__await__") else given
+        except Exception as error:
+            took_long = isinstance(error, TimeoutError)
+            self._complain(f"identify took longer than {seconds:g} seconds" if took_long else _raised(error))
+            return None
+
+    def user(self, scope: Scope, notes: Notes | None = None, status: int = 200, given: Any = _MISSING) -> str:
+        """The verified user, or `anonymous`; never raises. `given` is what an async `identify` has answered."""
         try:
             if self._identify is not None:
-                given = self._identify(scope)
+                if given is _MISSING:
+                    given = self._identify(scope)
                 if given is not None:
                     return self._identified(given)
-            if "user" in scope:
-                name = _authenticated(scope["user"])
-                if name is not None:
-                    return name
-            state = scope.get("state")
-            if state:
-                for key in ("claims", "user"):
-                    name = _claimed(state.get(key))
-                    if name is not None:
-                        return name
+            if notes is not None and notes.user is not None:
+                return notes.user or self._refused()
+            found = NOBODY
+            if status != 401:
+                if "user" in scope:
+                    found = _first(found, _in_scope(scope["user"], status))
+                if scope.get("state"):
+                    found = self._from_state(found, scope["state"])
+                if self._session is not None and found.address is None:
+                    found = _first(found, _at(scope.get("session"), self._session))
+                if found.address is not None:
+                    return found.address
             if self._tokens is not None:
-                for header, value in scope["headers"]:
-                    if header == b"authorization":
-                        known = self._known.get(value)
-                        name = known[0] if known is not None and known[1] > self._clock() else self._verify(value)
-                        if name != ANONYMOUS:
-                            return name
-                        break
+                found = _first(found, self._tokens.names(scope))
+            if found.best is not None:
+                return found.best
             if self._gateway is not None:
                 values = [value for header, value in scope["headers"] if header == self._gateway]
                 if len(values) == 1:
-                    return _text_name(values[0]) or ANONYMOUS
+                    return _decoded(values[0]) or (self._refused() if values[0] else ANONYMOUS)
+            if found.refused:
+                return self._refused()
         except Exception as error:
             # Never with its message or traceback, which may hold what a client sent.
-            self._complain(f"{type(error).__name__} was raised")
+            self._complain(_raised(error))
         return ANONYMOUS
 
+    def _from_state(self, found: Names, state: Any) -> Names:
+        for key in _STATE:
+            if found.address is None:
+                value = state.get(key) if isinstance(state, Mapping) else peek(state, key)
+                if value is not None:
+                    found = _first(found, _without_placeholder(names_of(value)))
+        return found
+
     def _identified(self, given: Any) -> str:
+        if hasattr(given, "__await__"):
+            # A plain function that returns an awaitable: from the next request on it is awaited.
+            self.waits = True
+            if hasattr(given, "close"):
+                given.close()
+            return ANONYMOUS
         name = clean_name(given)
         if name is None and given != ANONYMOUS:
             self._complain(f"identify returned {type(given).__name__}, which is no name of 1 to {MAX_NAME} characters")
-            if hasattr(given, "close"):
-                given.close()  # a coroutine, which would complain of its own
         return name or ANONYMOUS
 
-    def _verify(self, value: bytes) -> str:
-        """The user of an Authorization header that is not known, or no longer."""
-        from tracker.tokens import InvalidToken
-
-        assert self._tokens is not None
-        now = self._clock()
-        if value[:7].lower() != b"bearer " or len(value) > _MAX_HEADER or self._refused.get(value, -math.inf) > now:
-            return ANONYMOUS
-        try:
-            claims = self._tokens.claims(value[7:].decode("ascii"))
-        except (InvalidToken, UnicodeDecodeError):
-            # Apart from the accepted ones, or else a flood of made-up tokens would push those out.
-            _make_room(self._refused)
-            self._refused[value] = now + _REFUSED_SECONDS
-            return ANONYMOUS
-        name = _claimed(claims) or ANONYMOUS
-        _make_room(self._known)
-        # Not for as long as the token itself may last: its key may be withdrawn.
-        self._known[value] = (name, min(claims.get("exp", math.inf), now + _ACCEPTED_SECONDS))
-        return name
+    def _refused(self) -> str:
+        self._tell("name_refused", f"a user's name is not 1 to {MAX_NAME} printable characters of one plain form")
+        return ANONYMOUS
 
     def _complain(self, what: str) -> None:
+        self._tell("identify_failed", what)
         if not self._complained:
             self._complained = True
             log.error("The tracker could not tell who a user is (%s): it counts as anonymous. This is said once.", what)
 
 
-def _make_room(cache: dict[bytes, Any]) -> None:
-    """Forget the older half of a full cache."""
-    if len(cache) >= _CACHE_CAP:
-        for old in list(cache)[: _CACHE_CAP // 2]:
-            cache.pop(old, None)
+def _raised(error: Exception) -> str:
+    return f"{type(error).__name__} was raised"
 
 
-def _text_name(value: bytes) -> str | None:
+def _is_async(identify: Any) -> bool:
+    """Whether a function, a method or an object that can be called is async, also behind `functools.partial`."""
+    while hasattr(identify, "func"):
+        identify = identify.func
+    for each in (identify, getattr(type(identify), "__call__", None)):  # noqa: B004
+        if getattr(getattr(each, "__code__", None), "co_flags", 0) & _CO_COROUTINE:
+            return True
+    return False
+
+
+def _first(found: Names, more: Names) -> Names:
+    """What two sources know together: the first address, the first name."""
+    return Names(found.address or more.address, found.name or more.name, found.refused or more.refused)
+
+
+def _without_placeholder(names: Names) -> Names:
+    return names._replace(name=None) if names.name is not None and names.name.lower() in PLACEHOLDERS else names
+
+
+def _in_scope(user: Any, status: int) -> Names:
+    """The user whom an authentication middleware set. One that says so is asked whether it is authenticated."""
+    authenticated = peek(user, "is_authenticated", trusted=True)
+    if authenticated is True or (
+        authenticated is None and status != 403 and not hasattr(type(user), "is_authenticated")
+    ):
+        return _without_placeholder(names_of(user))
+    return NOBODY
+
+
+def _at(session: Any, path: list[str]) -> Names:
+    """Whom a session names under a key, `user` or `user.email`."""
+    for key in path:
+        if not isinstance(session, Mapping):
+            return NOBODY
+        session = session.get(key)
+    return NOBODY if session is None else _without_placeholder(names_of(session))
+
+
+def _decoded(value: bytes) -> str | None:
     try:
         return clean_name(value.decode())
     except UnicodeDecodeError:
         return None
-
-
-def clean_name(name: Any) -> str | None:
-    """The name as it is stored: stripped, in lower case, 1 to 320 characters that a text file can hold; else None."""
-    if not isinstance(name, str):
-        return None
-    name = str.strip(name).lower()
-    if not 1 <= len(name) <= MAX_NAME or not name.isprintable() or name == ANONYMOUS:
-        return None
-    return name
-
-
-def _authenticated(user: Any) -> str | None:
-    """The name of a Starlette user (starlette.authentication), or of any object alike."""
-    if getattr(user, "is_authenticated", False) is not True:  # elsewhere it is a method, which would always be truthy
-        return None
-    for attribute in ("email", "identity", "username", "display_name"):
-        try:
-            name = clean_name(getattr(user, attribute, None))
-        except NotImplementedError:  # Starlette's BaseUser.identity
-            continue
-        if name is not None:
-            return name
-    return None
-
-
-def _claimed(claims: Any) -> str | None:
-    """The address in claims, or in an object with an `email`; the subject where the address is not there or not proved.
-
-    `email_verified` false (OpenID Connect Core, 5.1) means that anybody could have given that address as theirs.
-    """
-    if isinstance(claims, Mapping):
-        proved = claims.get("email_verified") not in (False, "false")
-        return (clean_name(claims.get("email")) if proved else None) or clean_name(claims.get("sub"))
-    return clean_name(getattr(claims, "email", None))

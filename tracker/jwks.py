@@ -9,7 +9,7 @@ import os
 import threading
 import time
 import urllib.request
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import jwt
@@ -28,6 +28,13 @@ _TIMEOUT = 10.0
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
+class Key(NamedTuple):
+    """A public key as cryptography has it, and the one algorithm that it is for; None where the set names none."""
+
+    key: Any
+    bound: str | None
+
+
 class KeySet:
     """The keys of `source`, by their `kid`. Raises ValueError for a file that holds none and for a URL without TLS.
 
@@ -38,7 +45,7 @@ class KeySet:
         parts = urlsplit(source)
         self._source, self._host = source, parts.hostname
         self._remote = parts.scheme in ("http", "https")
-        self._keys: dict[str | None, Any] = {}
+        self._keys: dict[str | None, Key] = {}
         self._stamp: Any = None
         self._asked = -KEPT_SECONDS
         if not self._remote:
@@ -51,8 +58,15 @@ class KeySet:
         self._opener = urllib.request.build_opener(_NoRedirect, *proxies)
         self._refresh(UNKNOWN_SECONDS)
 
-    def find(self, kid: str | None) -> Any:
-        """The key with this id, or the only key where the token names none; else None. Never waits for a URL."""
+    def find(self, kid: str | None, algorithm: str) -> Any:
+        """The key with this id, or the only key where the token names none, if it goes with the algorithm; else None.
+
+        Never waits for a URL.
+        """
+        key = self._find(kid)
+        return None if key is None or key.bound not in (None, algorithm) else key.key
+
+    def _find(self, kid: str | None) -> Key | None:
         if self._remote:
             self._refresh(KEPT_SECONDS)
         else:
@@ -71,7 +85,7 @@ class KeySet:
             raise ValueError(f"jwks = {self._source!r} cannot be read: {_why(error)}") from None
         return info.st_mtime_ns, info.st_size, info.st_ino
 
-    def _read(self) -> dict[str | None, Any]:
+    def _read(self) -> dict[str | None, Key]:
         try:
             with open(self._source, "rb") as file:
                 return parse(file.read(MAX_BYTES + 1))
@@ -108,8 +122,8 @@ class KeySet:
             )
 
 
-def parse(text: bytes) -> dict[str | None, Any]:
-    """The keys that may check a signature, by their id: bound to their `alg` where they name one.
+def parse(text: bytes) -> dict[str | None, Key]:
+    """The keys that may check a signature, by their id.
 
     Raises ValueError where there is none. Secrets (`oct`) do not count: a set is public. A key that PyJWT does not know
     is left out, as are those for encryption.
@@ -120,7 +134,7 @@ def parse(text: bytes) -> dict[str | None, Any]:
         entries = json.loads(text)["keys"]
     except (ValueError, TypeError, KeyError, RecursionError):
         raise ValueError("is not a set of keys (RFC 7517)") from None
-    keys: dict[str | None, Any] = {}
+    keys: dict[str | None, Key] = {}
     for entry in entries if isinstance(entries, list) else ():
         if not isinstance(entry, dict) or entry.get("kty") == "oct" or entry.get("use", "sig") != "sig":
             continue
@@ -130,7 +144,7 @@ def parse(text: bytes) -> dict[str | None, Any]:
         except (jwt.PyJWTError, ValueError, TypeError, AttributeError):
             continue
         if kid is None or isinstance(kid, str):
-            keys[kid] = key if entry.get("alg") else key.key
+            keys[kid] = Key(key.key, entry.get("alg"))
     if not keys:
         raise ValueError("holds no public key that can check a signature")
     return keys

@@ -3,25 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
+from typing import Any, Protocol
+
+from tracker.loops import in_a_thread
 
 Message = MutableMapping[str, Any]
 
+STOP_SECONDS = 4.0
+"""A shutdown waits at most this long for what is to be stored: hosts are killed ten seconds after they are told to end
+(Docker, Kubernetes 30)."""
 
-async def drain_at_shutdown(
+
+class Drained(Protocol):
+    """What is asked of a recorder."""
+
+    def open(self) -> None:
+        """An app starts that will say when it ends."""
+
+    def close(self, timeout: float = STOP_SECONDS) -> bool:
+        """Store what waits; whether that could be done."""
+
+
+async def watch_lifespan(
     app: Callable[..., Awaitable[None]],
     scope: MutableMapping[str, Any],
     receive: Callable[[], Awaitable[Message]],
     send: Callable[[Message], Awaitable[None]],
-    drain: Callable[[], object],
+    recorder: Drained,
 ) -> None:
-    """Run the app's lifespan; call `drain`, in a thread, before the server hears that the shutdown is complete.
+    """Run the app's lifespan; what waits is stored before the server hears that the shutdown is complete.
 
     An app that turns lifespan away without a look is answered for: uvicorn ends itself with the signal that stopped
     it, so no code runs after its shutdown. What an app raises once it has looked goes on unchanged.
     """
-    import asyncio  # costs more than all of `import tracker`, and a host that comes to this point has it
-
     asked = False
 
     async def watched_receive() -> Message:
@@ -32,8 +46,11 @@ async def drain_at_shutdown(
     async def watched_send(message: Message) -> None:
         nonlocal asked
         asked = True
-        if message["type"].startswith("lifespan.shutdown."):
-            await asyncio.to_thread(drain)
+        kind = message.get("type")
+        if kind == "lifespan.startup.complete":
+            recorder.open()
+        elif isinstance(kind, str) and kind.startswith("lifespan.shutdown."):
+            await in_a_thread(lambda: recorder.close(), STOP_SECONDS)
         await send(message)
 
     try:
@@ -44,7 +61,16 @@ async def drain_at_shutdown(
     while not asked:
         message = await receive()
         if message["type"] == "lifespan.startup":
+            recorder.open()
             await send({"type": "lifespan.startup.complete"})
         elif message["type"] == "lifespan.shutdown":
             asked = True
             await watched_send({"type": "lifespan.shutdown.complete"})
+
+
+async def refuse_to_start(
+    receive: Callable[[], Awaitable[Message]], send: Callable[[Message], Awaitable[None]], why: str
+) -> None:
+    """Let the start of the app fail with one sentence (ASGI, lifespan.startup.failed)."""
+    await receive()
+    await send({"type": "lifespan.startup.failed", "message": f"UsageTrackingMiddleware: {why}"})

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import atexit
 import os
+import time
 import weakref
 from typing import Protocol
 
-FORK_WAIT = 1.0
+FORK_WAIT = 0.2
 """Seconds that a fork waits at most for each writer to come out of SQLite."""
+EXIT_SECONDS = 3.0
+"""Seconds that the end of a process waits at most for all its recorders."""
 
 
 class Forkable(Protocol):
     """What is asked of a recorder."""
 
-    def close(self) -> bool:
+    def close(self, timeout: float = EXIT_SECONDS) -> bool:
         """Store what waits."""
 
     def pause(self, timeout: float) -> bool:
@@ -37,8 +40,9 @@ def watch(recorder: Forkable) -> None:
 
 
 def _drain() -> None:
+    end = time.monotonic() + EXIT_SECONDS
     for recorder in list(_watched):
-        recorder.close()
+        recorder.close(max(0.05, end - time.monotonic()))
 
 
 def _before_fork() -> None:

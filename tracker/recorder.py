@@ -12,6 +12,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from tracker.error_text import AuthoredTexts, reason_phrase
@@ -24,9 +25,20 @@ log = logging.getLogger("tracker")
 
 HEARTBEAT_SECONDS = 30.0
 """An idle process says that it lives this often."""
-_BACKOFF = (0.05, 0.1, 0.25, 0.5, 1.0, 2.0)
-_LOCK_SECONDS = 2.0  # one attempt's wait for another process' lock; the buffer holds meanwhile
+CLOSE_SECONDS = 4.0
+"""`close` waits at most this long, all its calls together."""
+QUIET_SECONDS = 0.05
+"""What waits is stored once nothing more has come for this long."""
+_BACKOFF = (0.02, 0.05, 0.1, 0.25, 0.5, 1.0)
+_CLOSING_BACKOFF = 0.05
+_LOCK_SECONDS = 0.05  # one attempt's wait for another process' lock: a fork waits for it, too
+_LATE_SECONDS = 0.25  # how long an event that comes after the end waits to be stored
+_MOST_NOTES = 100
 _serial = itertools.count(1)
+_SAID = {
+    "token_refused": "A token counted for nothing: %s. Each reason is said once; the report counts them.",
+    "name_refused": "A user could not be named: %s. Said once; the report counts them.",
+}
 
 
 class Stats(NamedTuple):
@@ -38,17 +50,22 @@ class Stats(NamedTuple):
     queued: int
 
 
-class Unverified(NamedTuple):
+class Unverified:
     """A failure whose text has yet to be compared with the literals of the app's code, in the writer thread.
 
     `candidate` may be what a client sent: it stays out of `repr`, is compared, and forgotten. `endpoint` is the
     function that answered, or None; it tells which package is the app's own.
     """
 
-    kind: str
-    candidate: str | None
-    endpoint: Any
-    location: str = ""
+    __slots__ = ("candidate", "endpoint", "kind", "location")
+
+    def __init__(self, kind: str, candidate: str | None, endpoint: Any, location: str = "") -> None:
+        self.kind, self.candidate, self.endpoint, self.location = kind, candidate, endpoint, location
+
+    def learn(self, other: Failure | Unverified | None) -> None:
+        """Take over kind and place of an exception that came to light after the answer, if nobody has looked yet."""
+        if other is not None:
+            self.kind, self.location = other.kind, other.location
 
     def __repr__(self) -> str:
         return f"Unverified({self.kind!r})"
@@ -57,11 +74,13 @@ class Unverified(NamedTuple):
 class Recorder:
     """Takes events from requests and stores them in `database`, in batches, from a thread of its own.
 
-    `add` never blocks and never raises; when `buffer_size` events wait, the newest is dropped and counted. A batch
-    goes out when `batch_size` events wait, or after `flush_interval` seconds. An event leaves the buffer only when its
-    batch has been committed; a database that is locked or full is tried again. One that cannot be used at all
-    (corrupt, of a newer version) is said once in the log; from then on events are dropped and counted, and the host
-    goes on serving. What waits is stored when the process ends, unless it is killed. A forked child starts anew.
+    `add` never raises; when `buffer_size` events wait, the newest is dropped and counted. What waits is stored when
+    nothing more has come for 50 ms, when `batch_size` events wait, or after `flush_interval` seconds. An event leaves
+    the buffer only when its batch has been committed to the file that is there; a database that is locked or full is
+    tried again, and one that was removed or replaced under the process is opened anew, and said. One that cannot be
+    used at all (corrupt, of a newer version) is said once in the log; from then on events are dropped and counted, and
+    the host goes on serving. What waits is stored when the process ends, unless it is killed. An event that comes after
+    `close` is stored before `add` comes back, as long as that takes no time. A forked child starts anew.
     """
 
     def __init__(
@@ -100,6 +119,12 @@ class Recorder:
         self._stored = self._dropped = 0
         self._left = self._goal = 0  # events that have left the buffer, and how many of them somebody waits for
         self._deadline: float | None = None  # set by close()
+        self._ended = False  # by close(), until open()
+        self._late = 4 * _LATE_SECONDS  # how long late events may wait, all together
+        self._patience = CLOSE_SECONDS  # how long close() may wait yet
+        self._notes: dict[tuple[str, str], int] = {}
+        self._new_notes: set[tuple[str, str]] = set()
+        self._announced = False
         self._started_us = self._now_us()
         self.id = f"{socket.gethostname()}:{os.getpid()}:{self._started_us}:{next(_serial)}"
 
@@ -108,19 +133,43 @@ class Recorder:
         # Without the lock: appending is atomic, and every other change of the buffer is the writer's.
         waiting = len(self._buffer)
         if waiting >= self._room:
-            self.add_lost()
+            with self._lock:
+                self._dropped += 1
+            self.note("dropped", "the buffer was full" if self._room else "the database cannot be used")
             return
         self._buffer.append(event)
-        if self._thread is None:
+        if self._thread is None or self._ended:
             with self._lock:
                 self._start()
-        elif waiting == self._batch - 1:
+            if self._ended:
+                self._store_late()
+        elif not waiting or waiting == self._batch - 1:
             self._wake.set()
 
-    def add_lost(self) -> None:
-        """Count an event that could not even be made."""
+    def _store_late(self) -> None:
+        """Wait a moment for what comes after the end: a request that was cancelled may be the process' last act."""
+        if self._late > 0:
+            began = time.monotonic()
+            self.flush(min(self._late, _LATE_SECONDS))
+            self._late -= time.monotonic() - began
+
+    def add_lost(self, why: str) -> None:
+        """Count an event that could not even be made; `why` is a word of ours."""
         with self._lock:
             self._dropped += 1
+        self.note("unrecorded", why)
+
+    def note(self, kind: str, detail: str) -> None:
+        """Count something that could not be made out; it is kept with the heartbeat, and said in the log once."""
+        with self._lock:
+            key = (kind, detail)
+            if key not in self._notes and len(self._notes) >= _MOST_NOTES:
+                key = (kind, "(other)")
+            first = key not in self._notes
+            self._notes[key] = self._notes.get(key, 0) + 1
+            self._new_notes.add(key)
+        if first and kind in _SAID:
+            log.warning(_SAID[kind], detail)
 
     def stats(self) -> Stats:
         """The four numbers, taken at one moment."""
@@ -141,21 +190,52 @@ class Recorder:
             self._wake.set()
             return self._gone.wait_for(lambda: self._left >= goal, timeout)
 
-    def close(self, timeout: float = 5.0) -> bool:
+    def open(self) -> None:
+        """Say that an app has started which will close this when it ends."""
+        with self._lock:
+            self._ended, self._patience, self._late = False, CLOSE_SECONDS, 4 * _LATE_SECONDS
+        self._announce()
+
+    def _announce(self) -> None:
+        if not self._announced:
+            self._announced = True
+            log.info("The tracker records into %s", self._database)
+
+    def close(self, timeout: float = CLOSE_SECONDS) -> bool:
         """Store what waits and end the thread; False if `timeout` seconds were not enough, and events still wait.
 
         An event that is added later starts the thread again.
         """
+        began = time.monotonic()
         with self._lock:
+            self._ended = True
             if self._buffer:
                 self._start()
             thread = self._thread
-            self._deadline = time.monotonic() + timeout
+            # However often it is called, by the lifespan and at the end of the process: hosts have only seconds.
+            timeout = max(0.05, min(timeout, self._patience))
+            self._deadline = began + timeout
             self._wake.set()
-        if thread is not None:
+        if thread is not None and thread is not threading.current_thread():
             thread.join(timeout)
         with self._lock:
-            return not self._buffer
+            self._patience -= time.monotonic() - began
+            waiting = len(self._buffer)
+        if waiting:
+            log.error(
+                "%d events could not be stored into %s within %.1f seconds: they are lost if the process ends now.",
+                waiting,
+                self._database,
+                timeout,
+            )
+        return not waiting
+
+    def release(self) -> None:
+        """Store what waits and end the thread, without waiting for it."""
+        with self._lock:
+            if self._thread is not None:
+                self._deadline = time.monotonic() + CLOSE_SECONDS
+                self._wake.set()
 
     def pause(self, timeout: float) -> bool:
         """Keep the writer out of SQLite until `resume`; False if `timeout` seconds were not enough."""
@@ -177,10 +257,11 @@ class Recorder:
             self._thread = thread
 
     def _run(self) -> None:
+        self._announce()
         writer: Writer | None = None
         failures, beat = 0, float("-inf")
         while True:
-            self._wake.wait(_BACKOFF[min(failures, len(_BACKOFF)) - 1] if failures else self._interval)
+            self._rest(failures)
             with self._lock:
                 self._wake.clear()
                 # By number: an iteration would fail on what is added meanwhile.
@@ -197,6 +278,8 @@ class Recorder:
                 continue
             with self._inside:
                 try:
+                    if writer is not None and writer.moved():
+                        writer = self._replaced(writer)
                     writer = writer or Writer(self._database, timeout=_LOCK_SECONDS)
                     self._store(writer, batch)
                 except sqlite3.OperationalError as error:
@@ -219,10 +302,46 @@ class Recorder:
         with self._inside:
             _close(writer)
 
+    def _rest(self, failures: int) -> None:
+        """Wait until there is something to store, and then until nothing more comes, a batch is full or time is up."""
+        if failures:
+            backoff = _BACKOFF[min(failures, len(_BACKOFF)) - 1]
+            self._wake.wait(backoff if self._deadline is None else min(backoff, _CLOSING_BACKOFF))
+            return
+        if not self._buffer:
+            self._wake.wait(self._interval)
+        end = time.monotonic() + self._interval
+        while waiting := len(self._buffer):
+            self._wake.clear()
+            # After the clearing: whoever sets the event changes one of these before.
+            if self._ended or self._deadline is not None or self._left < self._goal or waiting >= self._batch:
+                return
+            left = end - time.monotonic()
+            if left <= 0 or self._wake.wait(min(QUIET_SECONDS, left)) or len(self._buffer) == waiting:
+                return
+
+    def _replaced(self, writer: Writer) -> None:
+        """Let go of a database file that is no longer where it was."""
+        log.warning("The file %s was removed or replaced: the tracker goes on in a new one.", self._database)
+        self.note("file", "the database file was removed or replaced while the app was running")
+        _close(writer)
+
     def _store(self, writer: Writer, batch: list[Event]) -> None:
-        """Commit a batch and take it off the buffer."""
-        stored = writer.write([self._verified(event) for event in batch], heartbeat=self._heartbeat)
-        self._taken(len(batch), stored)
+        """Commit a batch and take it off the buffer. What went into a file that is gone meanwhile stays in it."""
+        with self._lock:
+            notes = [(*key, self._notes[key]) for key in self._new_notes]
+            self._new_notes.clear()
+        try:
+            stored = writer.write([self._verified(event) for event in batch], heartbeat=self._heartbeat, notes=notes)
+        except BaseException:
+            with self._lock:
+                self._new_notes.update((kind, detail) for kind, detail, _ in notes)
+            raise
+        if not writer.moved():
+            self._taken(len(batch), stored)
+        else:
+            with self._lock:
+                self._new_notes.update(self._notes)
 
     def _taken(self, number: int, stored: int) -> None:
         """Take so many events off the buffer: some are stored now, the rest is lost."""
@@ -258,7 +377,10 @@ class Recorder:
         log.error("The tracker stops recording into %s: %s. The app goes on.", self._database, error)
         with self._lock:
             self._room, self._thread = 0, None
-        self._taken(len(self._buffer), 0)
+            lost = len(self._buffer)
+        self._taken(lost, 0)
+        for _ in range(lost):
+            self.note("dropped", "the database cannot be used")
 
     def _now_us(self) -> int:
         return int(self._clock() * 1_000_000)
@@ -278,11 +400,12 @@ def _close(writer: Writer | None) -> None:
             writer.close()
 
 
+@lru_cache(maxsize=1)
 def _version() -> str:
     """The version of the program that wrote a heartbeat; "unknown" where it is not installed as a package."""
     from importlib.metadata import PackageNotFoundError, version  # heavy, and only the writer thread needs it
 
-    try:
-        return version("usage-guardian")
-    except PackageNotFoundError:
-        return "unknown"
+    for name in ("usage-guardian-tracker", "usage-guardian"):
+        with suppress(PackageNotFoundError):
+            return version(name)
+    return "unknown"

@@ -1,21 +1,16 @@
-"""Where a request went, without the values in its path: the route's template, a feature's name, the method."""
+"""Where a request went, without the values in its path: the template of the route that answered, and its methods."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, MutableMapping
+from collections.abc import Collection, Iterable, MutableMapping
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from tracker.event import UNMATCHED
+from tracker.skipping import below
 
 Scope = MutableMapping[str, Any]
-
-DEFAULT_SKIP = (
-    "/health", "/healthz", "/livez", "/readyz", "/ready", "/ping", "/metrics", "/docs", "/redoc", "/openapi.json",
-    "/static", "/assets", "/favicon.ico", "/robots.txt",
-)  # fmt: skip
-"""Path prefixes, whole segments each, that are not recorded unless the app says otherwise."""
 
 METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE", "QUERY"))
 """The methods that are recorded by name; any other is OTHER, since a client makes it up."""
@@ -23,8 +18,21 @@ METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS",
 MOUNTED = "/(mounted)"
 """Stands for the prefix of a mount whose template could not be found: the path itself may hold values."""
 
+MAX_TEMPLATE = 500
+"""Characters: no author writes a longer template, so a longer one is a path."""
 _CACHE_CAP = 10_000
 _MAX_WRAPPERS = 32
+_MAX_PREFIXES = 8
+
+
+class Place(NamedTuple):
+    """The template of a route, and the methods that it has; None where it does not say."""
+
+    template: str
+    methods: Collection[str] | None = None
+
+
+NOWHERE = Place(UNMATCHED)
 
 
 def method_name(scope: Scope) -> str:
@@ -35,107 +43,92 @@ def method_name(scope: Scope) -> str:
     return method if method in METHODS else "OTHER"
 
 
-class PathFilter:
-    """Tells the paths that are not to be recorded: those equal to a prefix, or below it."""
-
-    def __init__(self, skip: Iterable[str]) -> None:
-        """Raises ValueError for a prefix that does not start with a slash, and for a text in place of a list."""
-        if isinstance(skip, str):
-            raise ValueError(f"skip = {skip!r} must be a list of paths, as in ['/health']")
-        prefixes = tuple(skip)
-        for prefix in prefixes:
-            if not isinstance(prefix, str) or not prefix.startswith("/"):
-                raise ValueError(f"skip = {prefix!r} must start with a slash, as in '/health'")
-        plain = [prefix.rstrip("/") for prefix in prefixes]
-        self._exact = frozenset(prefix or "/" for prefix in plain)
-        self._below = tuple(prefix + "/" for prefix in plain if prefix)
-        # One look-up of its first characters settles nearly every path that is recorded.
-        self._length = min((len(prefix) for prefix in self._below), default=1)
-        self._heads = frozenset(prefix[: self._length] for prefix in (*self._exact, *self._below))
-
-    def __call__(self, path: str) -> bool:
-        """True for a path that is not to be recorded."""
-        return path[: self._length] in self._heads and (path in self._exact or path.startswith(self._below))
-
-    def skips(self, scope: Scope) -> bool:
-        """True for a request that is not to be recorded. What lies in front of the app (`root_path`) does not count."""
-        path, root_path = scope["path"], scope.get("root_path")
-        if root_path:
-            path = _below(path, root_path)
-        # As above, once more: a call costs as much as the look.
-        return path[: self._length] in self._heads and (path in self._exact or path.startswith(self._below))
-
-
 def chosen_route(scope: Scope) -> Any:
     """The route that answered, as the last router left it in `scope`; None where that is a mount, or nothing at all.
 
     Starlette sets `scope["route"]`. FastAPI since 0.138 sets it to the route as its router knows it; the whole path is
     in the context beside it. Neither is taken back when an inner router takes over, so it counts only where
-    `scope["endpoint"]`, which every router sets, is the route's own.
+    `scope["endpoint"]`, which every router sets, is the route's own. Litestar sets `scope["path_template"]`, as do
+    `tracker.django` and `tracker.quart`.
     """
     route = scope.get("route")
     if "fastapi" in scope:
         context = scope["fastapi"].get("effective_route_context")
         if context is not None and context.original_route is route:
             route = context
-    return route if getattr(route, "endpoint", None) is scope.get("endpoint") else None
+    if getattr(route, "endpoint", None) is scope.get("endpoint"):
+        return route if route is not None else scope.get("path_template") or None
+    return None
 
 
-def route_template(scope: Scope, root: Any = None) -> str:
-    """The template of the route that the app chose, read after it has run: `/api/threads/{id}`, mounts included.
+def place_of(scope: Scope, root: Any, path: str, root_path: str) -> Place:
+    """The route that the app chose, read after it has run: `/api/threads/{id}`, mounts included.
 
-    `root` is the outermost app, whose routes tell the templates of mounts. A mounted app without routes of its own,
-    such as StaticFiles, is its mount's template and `/*`. `(unmatched)` where no route was chosen. An ASGI app
-    without a router is `(unmatched)` too, unless it sets `scope["route"]` to a template, or to an object whose `path`
-    is one: nothing else tells which parts of a path are values.
+    `root` is the outermost app, whose routes tell the templates of mounts. `path` and `root_path` are those with which
+    the request came: an app may change them in place. A mounted app without routes of its own, such as StaticFiles, is
+    its mount's template and `/*`. Where nothing was routed, because something in front of the router answered or
+    failed, it is the route that the router would have chosen. NOWHERE where there is none. An ASGI app without a router
+    is NOWHERE too, unless it sets `scope["route"]` or `scope["path_template"]` to a template, or the former to an
+    object whose `path` is one: nothing else tells which parts of a path are values.
     """
     route = chosen_route(scope)
     leaf = route if isinstance(route, str) else getattr(route, "path", None)
-    leaf = _plain(leaf) if isinstance(leaf, str) and leaf else None
+    leaf = plain(leaf) if isinstance(leaf, str) and 0 < len(leaf) <= MAX_TEMPLATE else None
+    methods = getattr(route, "methods", None)
     if leaf is not None and "app_root_path" not in scope:
-        return leaf
+        return Place(leaf, methods)
     frontend = scope["fastapi"].get("frontend_path") if "fastapi" in scope else None
-    mounted = scope.get("root_path", "")
-    path = _below(scope["path"], scope.get("app_root_path", mounted))
-    endpoint = scope.get("endpoint")
-    if endpoint is None:
+    inside = below(path, root_path)
+    endpoint, wanted = scope.get("endpoint"), method_name(scope)
+    if endpoint is None and frontend is not None:
         # A folder that FastAPI serves: it is matched letter by letter, so the part before the file is the author's.
-        return UNMATCHED if frontend is None else path[: len(path) - len(frontend)].rstrip("/") + "/*"
+        return Place(inside[: len(inside) - len(frontend)].rstrip("/") + "/*")
+    if endpoint is None and "router" in scope:
+        return NOWHERE  # Starlette's router has looked, and found nothing
     routes = _routes(root)
-    for _ in range(mounted.count("/") + 1):
-        found = _find(routes, path, endpoint, leaf, frontend is not None)
+    for _ in range(min(scope.get("root_path", "").count("/"), _MAX_PREFIXES) + 1):
+        found = (
+            _match(routes, inside, wanted)
+            if endpoint is None
+            else _find(routes, inside, wanted, endpoint, leaf, frontend is not None)
+        )
         if found is not None:
-            return found
+            return found if found.methods is not None else Place(found.template, methods)
         # The tracked app may itself be mounted in another, whose prefix its own routes don't know.
-        path = "/" + path[1:].partition("/")[2]
-    return UNMATCHED if leaf is None else MOUNTED + leaf
+        inside = "/" + inside[1:].partition("/")[2]
+    return NOWHERE if leaf is None else Place(MOUNTED + leaf, methods)
 
 
-def _find(routes: Iterable[Any], path: str, endpoint: Any, leaf: str | None, served: bool) -> str | None:
-    """The template by which `path` leads to `endpoint`, the way a router goes; None where it does not.
+def is_below(endpoint: Any) -> bool:
+    """Whether an endpoint is a mounted app with routes of its own."""
+    return endpoint is not None and not hasattr(endpoint, "__code__") and bool(_routes(endpoint))
+
+
+def _find(routes: Iterable[Any], path: str, method: str, endpoint: Any, leaf: str | None, served: bool) -> Place | None:
+    """The route by which `path` leads to `endpoint`, the way a router goes; None where it does not.
 
     `leaf` is the template's end where an app inside tells it, `served` whether its folder answered.
     """
-    for route in routes:
-        if hasattr(route, "effective_route_contexts"):  # FastAPI's include_router
-            included = (context.starlette_route or context for context in route.effective_route_contexts())
-            found = _find(included, path, endpoint, leaf, served)
-        elif getattr(route, "endpoint", None) is not None:
-            found = _plain(route.path) if route.endpoint is endpoint and route.path_regex.match(path) else None
+    for route in _flat(routes):
+        if getattr(route, "endpoint", None) is not None:
+            found = _place(route) if route.endpoint is endpoint and route.path_regex.match(path) else None
         elif hasattr(route, "path_regex") and hasattr(route, "app"):  # Mount
             match = route.path_regex.match(path)
             if match is None:
                 continue
-            prefix, inner = _plain(route.path), _routes(route.app)
+            prefix, inner = plain(route.path), _routes(route.app)
             if route.app is endpoint:
-                # The mount itself is all that matched: fine where it has no routes, a 404 where it has.
-                return UNMATCHED if inner and not served else prefix + "/*"
-            below = _find(inner, "/" + match["path"], endpoint, leaf, served)
-            if below is None and not inner:
-                below = leaf
-            found = UNMATCHED if below == UNMATCHED else None if below is None else prefix + below
+                # The mount itself is all that matched: fine where it has no routes. Where it has, nothing inside was
+                # reached, or nothing fits.
+                if not inner or served:
+                    return Place(prefix + "/*")
+                return _under(prefix, _match(inner, "/" + match["path"], method)) or NOWHERE
+            found = _find(inner, "/" + match["path"], method, endpoint, leaf, served)
+            if found is None and not inner and leaf is not None:
+                found = Place(leaf)
+            found = _under(prefix, found)
         elif hasattr(route, "host_regex"):
-            found = _find(_routes(route.app), path, endpoint, leaf, served)
+            found = _find(_routes(route.app), path, method, endpoint, leaf, served)
         else:
             continue
         if found is not None:
@@ -143,7 +136,65 @@ def _find(routes: Iterable[Any], path: str, endpoint: Any, leaf: str | None, ser
     return None
 
 
-def _routes(app: Any) -> Iterable[Any]:
+def _match(routes: Iterable[Any], path: str, method: str) -> Place | None:
+    """The route that a router would choose for a path; where none has the method, the first that has the path."""
+    partial: Place | None = None
+    for route in _flat(routes):
+        if getattr(route, "endpoint", None) is not None:
+            is_socket = not hasattr(route, "methods")
+            if is_socket != (method == "WEBSOCKET") or not route.path_regex.match(path):
+                continue
+            found = _place(route)
+            if is_socket or not found.methods or method in found.methods:
+                return found
+            partial = partial or found
+        elif hasattr(route, "path_regex") and hasattr(route, "app"):  # Mount
+            match = route.path_regex.match(path)
+            if match is not None:
+                prefix, inner = plain(route.path), _routes(route.app)
+                return _under(prefix, _match(inner, "/" + match["path"], method)) if inner else Place(prefix + "/*")
+        elif hasattr(route, "host_regex"):
+            found_there = _match(_routes(route.app), path, method)
+            if found_there is not None:
+                return found_there
+    return partial
+
+
+def every_place(app: Any) -> Iterable[tuple[Place, Any]]:
+    """Each route of an app with the object that is its route, in the order in which a router tries them, mounts
+    included. A mounted app without routes is one: `/static/*`."""
+    for route in _flat(_routes(app)):
+        if getattr(route, "endpoint", None) is not None:
+            yield _place(route), route
+        elif hasattr(route, "app"):
+            prefix = plain(getattr(route, "path", "")) if hasattr(route, "path_regex") else ""
+            inner = list(every_place(route.app))
+            for place, each in inner:
+                yield Place(prefix + place.template, place.methods), each
+            if not inner:
+                yield Place(prefix + "/*"), route
+
+
+def _flat(routes: Iterable[Any]) -> Iterable[Any]:
+    """The routes, those of FastAPI's include_router among them (since 0.138)."""
+    for route in routes:
+        if hasattr(route, "effective_route_contexts"):
+            yield from _flat(context.starlette_route or context for context in route.effective_route_contexts())
+        else:
+            yield route
+
+
+def _place(route: Any) -> Place:
+    return Place(plain(route.path), getattr(route, "methods", None))
+
+
+def _under(prefix: str, found: Place | None) -> Place | None:
+    if found is None or found.template == UNMATCHED:
+        return found
+    return Place(prefix + found.template, found.methods)
+
+
+def _routes(app: Any) -> Any:
     """The routes of an app, also where middleware lies around it; none where it has no router."""
     for _ in range(_MAX_WRAPPERS):
         if hasattr(app, "routes"):
@@ -152,79 +203,36 @@ def _routes(app: Any) -> Iterable[Any]:
     return ()
 
 
-def _below(path: str, root_path: str) -> str:
-    """The path as routers see it; ASGI's path has the server's root_path in front."""
-    front = root_path.rstrip("/")
-    return path[len(front) :] if path.startswith(front + "/") else path
+class Templates:
+    """The routes of an app without a router, as its author names them: `["/{db}/{table}"]`; the first that fits counts.
+
+    `{name}` stands for one segment, `{name:path}` for any number of them. Raises ValueError for what is no template.
+    """
+
+    def __init__(self, templates: Iterable[str]) -> None:
+        if isinstance(templates, str):
+            raise ValueError(f"routes = {templates!r} must be a list of templates, as in ['/threads/{{id}}']")
+        self._places: list[tuple[re.Pattern[str], Place]] = []
+        for template in templates:
+            if not isinstance(template, str) or not template.startswith("/") or len(template) > MAX_TEMPLATE:
+                raise ValueError(f"routes = {template!r} must start with a slash, as in '/threads/{{id}}'")
+            parts = re.split(r"(\{\w+(?::\w+)?\})", template)
+            pattern = "".join(_pattern(part) if index % 2 else re.escape(part) for index, part in enumerate(parts))
+            self._places.append((re.compile(pattern + "/?"), Place(plain(template))))
+
+    def find(self, path: str) -> Place:
+        """The template that fits a path; NOWHERE where none does."""
+        return next((place for pattern, place in self._places if pattern.fullmatch(path)), NOWHERE)
+
+
+def _pattern(part: str) -> str:
+    return ".*" if part.endswith(":path}") else "[^/]+"
 
 
 _CONVERTOR = re.compile(r":\w+}")
 
 
 @lru_cache(maxsize=_CACHE_CAP)
-def _plain(path: str) -> str:
+def plain(path: str) -> str:
     """A template without convertors: {id:int} is {id}."""
     return _CONVERTOR.sub("}", path)
-
-
-class FeatureNames:
-    """Names what a route is for. `/api/chat/message` is `chat_message`; a configured name wins.
-
-    `configured` maps `"POST /api/threads"`, `"/api/threads"` or a prefix `"/api/admin/*"` to a name; the most exact
-    entry counts. Raises ValueError for another form of key, and for a name that is none.
-    """
-
-    def __init__(self, configured: Mapping[str, str] | None = None) -> None:
-        self._exact: dict[tuple[str | None, str], str] = {}
-        self._prefixes: list[tuple[str | None, str, str]] = []
-        for key, name in (configured or {}).items():
-            method, _, path = str(key).strip().rpartition(" ")
-            method = method.strip().upper()
-            if not path.startswith("/") or (method and method not in METHODS | {"WEBSOCKET", "OTHER"}):
-                raise ValueError(
-                    f"features[{key!r}] = {name!r}: the key must be a path with or without a method, "
-                    "as in 'POST /api/threads'"
-                )
-            if not isinstance(name, str) or not name.strip():
-                raise ValueError(f"features[{key!r}] = {name!r} must be a name, as in 'thread_create'")
-            if path.endswith("*"):
-                self._prefixes.append((method or None, _plain(path[:-1]), name.strip()))
-            else:
-                self._exact[method or None, _plain(path)] = name.strip()
-        self._prefixes.sort(key=lambda entry: (-len(entry[1]), entry[0] is None))
-        self._known: dict[tuple[str, str], str] = {}
-
-    def name(self, method: str, endpoint: str) -> str:
-        """The feature of a route."""
-        key = (method, endpoint)
-        known = self._known.get(key)
-        if known is None:
-            known = self._find(method, endpoint)
-            if len(self._known) >= _CACHE_CAP:
-                self._known.clear()
-            self._known[key] = known
-        return known
-
-    def _find(self, method: str, endpoint: str) -> str:
-        for key in ((method, endpoint), (None, endpoint)):
-            if key in self._exact:
-                return self._exact[key]
-        for wanted, prefix, name in self._prefixes:
-            if wanted in (None, method) and (endpoint + "/").startswith(prefix):
-                return name
-        return default_name(endpoint)
-
-
-_VERSION = re.compile(r"v\d+", re.IGNORECASE)
-
-
-def default_name(endpoint: str) -> str:
-    """A name made of the template's fixed parts, without `api`, versions and parameters; `home` for `/`.
-
-    Where nothing else is left, the name is made of those: `/{slug}` is `slug`.
-    """
-    if endpoint == UNMATCHED:
-        return UNMATCHED
-    parts = [part for part in endpoint.split("/") if part not in ("", "*")]
-    fixed = [part for part in parts if "{" not in part and part != "api" and not _VERSION.fullmatch(part)]
-    return re.sub(r"(?:[^\w()]|_)+", "_", "_".join(fixed or parts)).strip("_").lower() or "home"

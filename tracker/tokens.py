@@ -29,9 +29,11 @@ class TokenVerifier:
 
     `algorithms` default to HS256 for a secret, else to RS256, ES256 and EdDSA; those of one family only, since a public
     key taken for an HMAC secret would let anybody sign. Without `audience`, a token that names one is refused (RFC
-    7519, 4.1.3). `require` names claims that must be there. A key set's URL is fetched in a thread of its own, never
-    while a token is checked; a file is read again when it changes. Raises ValueError with one sentence for settings
-    that cannot be.
+    7519, 4.1.3); `audience` may be several. `require` names claims that must be there. `leeway` is how many seconds a
+    token's `iat` and `nbf` may lie ahead of this machine's clock. A token with critical header fields (`crit`, RFC
+    7515, 4.1.11) is refused: PyJWT before 2.12 would pass over them (CVE-2026-32597). A key set's
+    URL is fetched in a thread of its own, never while a token is checked; a file is read again when it changes. Raises
+    ValueError with one sentence for settings that cannot be.
     """
 
     def __init__(
@@ -40,9 +42,10 @@ class TokenVerifier:
         *,
         jwks: str | os.PathLike[str] | None = None,
         algorithms: Iterable[str] | None = None,
-        audience: str | None = None,
+        audience: str | Iterable[str] | None = None,
         issuer: str | None = None,
         require: Iterable[str] = ("exp",),
+        leeway: float = 60.0,
         clock: Callable[[], float] = time.time,
     ) -> None:
         import jwt  # PyJWT and its cryptography are heavy: loaded where tokens are checked at all
@@ -61,13 +64,14 @@ class TokenVerifier:
         self._decode, self._header = jwt.decode, jwt.get_unverified_header
         self._keys = None if jwks is None else KeySet(os.fspath(jwks))
         self._key = None if secret is None else _public(secret) if kind == "a public key" else _secret(secret)
-        self._audience, self._issuer, self._clock = audience, issuer, clock
-        self._require = list(require)
-        self._missing = jwt.MissingRequiredClaimError
+        self._audience = audience if audience is None or isinstance(audience, str) else list(audience)
+        self._issuer, self._leeway, self._clock = issuer, leeway, clock
+        # A number as subject or id is no string (RFC 7519, 4.1.2), but common; PyJWT checks that since 2.10.
+        self._options = {"require": list(require), "verify_exp": False, "verify_sub": False, "verify_jti": False}
+        self._missing, self._foreign = jwt.MissingRequiredClaimError, jwt.InvalidAudienceError
         self._sentences = (
             (jwt.ExpiredSignatureError, "the token has expired"),
             (jwt.ImmatureSignatureError, "the token is not valid yet"),
-            (jwt.InvalidAudienceError, "the token is for another audience"),
             (jwt.InvalidIssuerError, "the token is from another issuer"),
             (jwt.InvalidSignatureError, "the token is not signed with the key that is known"),
         )
@@ -85,7 +89,9 @@ class TokenVerifier:
             header = self._header(token)
             if header.get("alg") not in self._algorithms:
                 raise InvalidToken(f"the token is not signed with {' or '.join(self._algorithms)}")
-            key = self._key if self._keys is None else self._keys.find(header.get("kid"))
+            if "crit" in header:
+                raise InvalidToken("the token has critical header fields, which are not understood")
+            key = self._key if self._keys is None else self._keys.find(header.get("kid"), header["alg"])
             if key is None:
                 raise InvalidToken("the token is signed with a key that is not known")
             claims: dict[str, Any] = self._decode(
@@ -94,7 +100,8 @@ class TokenVerifier:
                 algorithms=self._algorithms,
                 audience=self._audience,
                 issuer=self._issuer,
-                options={"require": self._require, "verify_exp": False},  # checked below, by the clock that was given
+                leeway=self._leeway,
+                options=self._options,  # exp is checked below, by the clock that was given
             )
             if "exp" in claims and not claims["exp"] < _YEAR_10000:
                 raise InvalidToken("the token's expiry is not a time")
@@ -102,7 +109,16 @@ class TokenVerifier:
                 raise InvalidToken("the token has expired")
             return claims
         except self._errors as error:
-            raise InvalidToken(self._sentence(error)) from None
+            # Its signature has been checked before its audience: what it says is the issuer's word.
+            foreign = isinstance(error, self._foreign)
+            raise InvalidToken(self._audiences(token) if foreign else self._sentence(error)) from None
+
+    def _audiences(self, token: str) -> str:
+        claims = self._decode(token, options={"verify_signature": False, "verify_aud": False, "verify_exp": False})
+        named = claims.get("aud")
+        known = [each for each in (named if isinstance(named, list) else [named]) if isinstance(each, str)]
+        shown = [repr(each[:100]) for each in known[:3] if each.isprintable()]
+        return f"the token is for the audience {' or '.join(shown)}" if shown else "the token is for another audience"
 
     def _sentence(self, error: BaseException) -> str:
         if isinstance(error, self._missing):

@@ -22,8 +22,13 @@ FAILURE_CAP = 20_000
 """At most so many failures are told apart; what comes later is `(other)`."""
 OTHER = "(other)"
 _ROWS = 500  # a full batch of the recorder goes in with one statement
+_NOTE = """
+    INSERT INTO guardian_recorder_note (recorder, kind, detail, count, seen_us) VALUES (?, ?, ?, ?, ?)
+    ON CONFLICT (recorder, kind, detail) DO UPDATE SET count = excluded.count, seen_us = excluded.seen_us
+"""
 _EXTEND = "ON CONFLICT (id) DO UPDATE SET start_us = excluded.start_us, end_us = excluded.end_us"
 _CACHE_CAP = 50_000
+_CACHED_CHARACTERS = 4_000_000
 _MAX_US = 2**63 - 1 >> SEQUENCE_BITS
 _MAX_STATUS = 999
 
@@ -46,23 +51,37 @@ class Writer:
     """
 
     def __init__(self, database: str | sqlite3.Connection, *, timeout: float = 5.0) -> None:
+        self._path, self._file = "", None
         if isinstance(database, sqlite3.Connection):
             self.db = database
         else:
+            self._path = database
             self.db = connect(database, timeout=timeout)
             try:
                 prepare(self.db)
             except BaseException:
                 self.db.close()
                 raise
+            self._file = _identity(database)
         self._epoch: Any = None
         self._forget()
 
-    def write(self, events: Iterable[Event], *, heartbeat: Callable[[int, int], tuple[Any, ...]] | None = None) -> int:
+    def moved(self) -> bool:
+        """Whether the file that was opened is no longer the one at its path: it was removed, or another put there."""
+        return self._file is not None and _identity(self._path) != self._file
+
+    def write(
+        self,
+        events: Iterable[Event],
+        *,
+        heartbeat: Callable[[int, int], tuple[Any, ...]] | None = None,
+        notes: Iterable[tuple[str, str, int]] = (),
+    ) -> int:
         """Store a batch in one transaction; how many of it were stored (a poison event costs only itself).
 
         `heartbeat` is told how many are stored and how many were poison, and returns the row of guardian_recorder that
-        is written along. Raises sqlite3.Error where the database does not take the batch; nothing is stored then.
+        is written along, with the recorder's `notes`: kind, detail, count. Raises sqlite3.Error where the
+        database does not take the batch; nothing is stored then.
         """
         db = self.db
         db.execute("BEGIN IMMEDIATE")
@@ -79,6 +98,7 @@ class Writer:
             if heartbeat is not None:
                 row = heartbeat(len(rows), poison)
                 db.execute(f"REPLACE INTO {_RECORDER} VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+                db.executemany(_NOTE, [(row[0], *note, row[2]) for note in notes])
             db.execute("COMMIT")
         except BaseException:
             self._forget()
@@ -92,6 +112,7 @@ class Writer:
         self._routes: dict[tuple[str, str, str], int] = {}
         self._failures: dict[Failure, int] = {}
         self._anonymous: int | None = None
+        self._cached = 0
 
     def _rows(self, events: Iterable[Event]) -> tuple[list[Row], int]:
         """The rows of guardian_request in the order of time, with times in place of ids; and how many were poison."""
@@ -175,8 +196,12 @@ class Writer:
             marks = ", ".join("?" * len(values))
             self.db.execute(f"INSERT OR IGNORE INTO {table} ({', '.join(names)}) VALUES ({marks})", values)
             row = self.db.execute(known, values).fetchone()
-        if len(cache) >= _CACHE_CAP:
-            cache.clear()
+        # Bounded in bytes too: a name may have hundreds of characters, the places of a failure thousands.
+        self._cached += sum(map(len, values))
+        if len(cache) >= _CACHE_CAP or self._cached >= _CACHED_CHARACTERS:
+            for each in (self._users, self._routes, self._failures):
+                each.clear()
+            self._cached = 0
         cache[key] = row[0]
         return row[0]
 
@@ -216,6 +241,15 @@ class Writer:
     def close(self) -> None:
         """Close the connection; safe to call twice."""
         self.db.close()
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    """Which file lies at a path: device and inode; None where there is none."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def write_events(db: sqlite3.Connection, events: Iterable[Event]) -> int:

@@ -13,7 +13,7 @@ from starlette.routing import Host, Mount, Route, Router, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 
 from tracker import UsageTrackingMiddleware
-from tracker.routes import chosen_route, route_template
+from tracker.routes import chosen_route, place_of
 
 
 class Capture:
@@ -23,11 +23,11 @@ class Capture:
         self.app, self.seen = app, seen
 
     async def __call__(self, scope, receive, send):
-        root = scope.get("app") or self.app
+        root, path, root_path = scope.get("app") or self.app, scope["path"], scope.get("root_path") or ""
         try:
             await self.app(scope, receive, send)
         finally:
-            self.seen.append((route_template(scope, root), chosen_route(scope)))
+            self.seen.append((place_of(scope, root, path, root_path).template, chosen_route(scope)))
 
 
 async def ask(app, path, method="GET", *, root_path="", kind="http", host="example.org", extra=None):
@@ -311,7 +311,7 @@ class Kept:
 async def test_each_request_is_recorded_by_its_own_template_however_often_others_came(folder):
     kept = Kept()
     app = fastapi_app(folder)
-    app.add_middleware(UsageTrackingMiddleware, recorder=kept, skip=[])
+    app.add_middleware(UsageTrackingMiddleware, recorder=kept, skip_defaults=False)
     asked = [(method, path, template) for method, path, _, template in FASTAPI]
     for method, path, _ in asked + asked[::-1]:
         await ask(app, path, method)

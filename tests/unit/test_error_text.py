@@ -20,14 +20,8 @@ from starlette.requests import Request
 from starlette.websockets import WebSocket
 
 import tracker.tokens
-from tracker.error_text import (
-    MAX_TEXT,
-    AuthoredTexts,
-    candidate_text,
-    failure_of_exception,
-    note_error,
-    reason_phrase,
-)
+from tracker import note_error
+from tracker.error_text import MAX_TEXT, AuthoredTexts, candidate_text, failure_of_exception, reason_phrase
 from tracker.event import Failure
 
 
@@ -112,9 +106,9 @@ def test_a_note_is_kept_in_the_scope_of_what_it_is_said_of():
     note_error(scope, "one")
     note_error(Request(request, receive), "two")
     note_error(WebSocket(socket, receive, receive), "three")
-    assert [kept["guardian.note"] for kept in (scope, request, socket)] == ["one", "two", "three"]
+    assert [kept["guardian.notes"].text for kept in (scope, request, socket)] == ["one", "two", "three"]
     note_error(scope, None)
-    assert scope["guardian.note"] == "one"
+    assert scope["guardian.notes"].text == "one"
 
 
 # Where an exception was raised

@@ -1,10 +1,14 @@
 """Who a request's user is: each source, the order among them, and what does not count."""
 
 import asyncio
+import dataclasses
 import enum
+import functools
 import logging
 import time
 import types
+import typing
+import uuid
 
 import jwt
 import pytest
@@ -16,8 +20,12 @@ from starlette.middleware.authentication import AuthenticationMiddleware
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
+from tracker import note_user
+from tracker.bearer import Bearer
 from tracker.event import ANONYMOUS
-from tracker.identity import MAX_NAME, Identity, clean_name
+from tracker.identity import Identity
+from tracker.names import MAX_NAME, clean_name
+from tracker.notes import Notes
 from tracker.tokens import TokenVerifier
 
 KEY = "a secret for tests, of more than thirty-two bytes"
@@ -65,12 +73,22 @@ class Mail(enum.StrEnum):
     [
         ("ada@example.com", "ada@example.com"),
         ("  Ada@Example.COM \n", "ada@example.com"),
-        ("auth0|12345", "auth0|12345"),
-        ("Zoë Müller", "zoë müller"),
+        ("auth0|5F7c", "auth0|5F7c"),
+        ("Zoë Müller", "Zoë Müller"),
+        # One form: a letter with its accent apart is that letter.
+        ("Zoe\u0308@example.com", "zoë@example.com"),
+        # Signs that Unicode has only as another way to write one: a Kelvin sign, an Ångström, a Greek question mark.
+        ("\u212aarl@example.com", None),
+        ("\u212bke@example.com", None),
+        ("a\u037eb@example.com", None),
+        # Those that merely look alike are others.
+        ("ａda@example.com", "ａda@example.com"),
+        ("аda@example.com", "аda@example.com"),
+        ("ſam@example.com", "ſam@example.com"),
         (Mail.ADA, "ada@example.com"),
         ("x" * 320, "x" * 320),
         ("x" * 321, None),
-        ("İ" * 200, None),
+        ("İ" * 200 + "@", None),
         ("", None),
         ("   ", None),
         ("a\nb", None),
@@ -102,7 +120,7 @@ def test_every_name_that_is_kept_can_be_stored(text):
     if name is not None:
         assert 1 <= len(name) <= MAX_NAME
         assert name.encode()
-        assert clean_name(name) == name or name.lower() != name  # some letters have no one lower case
+        assert clean_name(name) == name or name.lower() != name or name.isascii() is False
 
 
 # Each source
@@ -115,7 +133,7 @@ def test_a_request_that_proves_nothing_is_anonymous():
         (b"authorization", b"Bearer x"),
     ]
     assert Identity().user({"type": "http", "headers": headers, "state": {}}) == ANONYMOUS
-    assert Identity(tokens=TokenVerifier(KEY)).user({"type": "http", "headers": headers}) == ANONYMOUS
+    assert Identity(tokens=Bearer(TokenVerifier(KEY), print)).user({"type": "http", "headers": headers}) == ANONYMOUS
 
 
 @pytest.mark.parametrize(
@@ -159,14 +177,46 @@ async def identify_later(scope):
     return "ada@example.com"
 
 
-def test_an_async_identify_is_refused():
-    with pytest.raises(ValueError, match=r"must be a plain function, not async: it is not awaited$"):
-        Identity(identify=identify_later)
+class Later:
+    async def __call__(self, scope):
+        return "ada@example.com"
+
+    async def method(self, scope):
+        return "ada@example.com"
+
+
+@pytest.mark.parametrize("identify", [identify_later, functools.partial(identify_later), Later(), Later().method])
+async def test_an_async_identify_is_known_and_asked(identify):
+    identity = Identity(identify=identify)
+    assert identity.waits
+    given = await identity.ask(scope(), 1)
+    assert identity.user(scope(), given=given) == "ada@example.com"
+
+
+async def test_an_async_identify_that_takes_too_long_or_raises_counts_as_none(caplog):
+    async def never(scope):
+        await asyncio.Event().wait()
+
+    async def raises(scope):
+        raise LookupError("the client's secret")
+
+    state = {"user": {"email": "state@example.com"}}
+    for identify in (never, raises):
+        identity = Identity(identify=identify)
+        given = await identity.ask(scope(), 0.01)
+        assert identity.user(scope(state=state), given=given) == "state@example.com"
+    assert [record.getMessage().partition("(")[2].partition(")")[0] for record in caplog.records] == [
+        "identify took longer than 0.01 seconds",
+        "LookupError was raised",
+    ]
 
 
 @pytest.mark.filterwarnings("error")
-def test_an_awaitable_that_identify_returns_is_closed():
-    assert Identity(identify=lambda scope: identify_later(scope)).user(scope()) == ANONYMOUS
+def test_a_plain_identify_that_returns_an_awaitable_is_awaited_from_then_on():
+    identity = Identity(identify=lambda scope: identify_later(scope))
+    assert not identity.waits
+    assert identity.user(scope()) == ANONYMOUS
+    assert identity.waits
 
 
 class Nameless(BaseUser):
@@ -185,19 +235,24 @@ class Named(Nameless):
         (SimpleUser("Ada@Example.com"), "ada@example.com"),
         (UnauthenticatedUser(), ANONYMOUS),
         (Nameless(), ANONYMOUS),
-        (Named(), "ada"),
+        (Named(), "Ada"),
         (signed_in(email="mail@example.com", identity="7", username="u", display_name="d"), "mail@example.com"),
         (signed_in(identity="7", username="u", display_name="d"), "7"),
         (signed_in(username="u", display_name="d"), "u"),
-        (signed_in(email=None, identity=7, display_name="d"), "d"),
+        (signed_in(email=None, identity=7, display_name="d"), "7"),
+        (signed_in(username="x", upn="ada@example.com"), "ada@example.com"),
         (signed_in(email="\ud800"), ANONYMOUS),
         (signed_in(), ANONYMOUS),
-        (Person(email="eve@example.com"), ANONYMOUS),
+        (Person(email="ada@example.com"), "ada@example.com"),
+        ({"sub": "auth0|7"}, "auth0|7"),
+        (uuid.UUID(int=7), "00000000-0000-0000-0000-000000000007"),
+        (signed_in(username="user"), ANONYMOUS),  # marimo's placeholder
+        (SimpleUser("user"), ANONYMOUS),
         (Person(email="eve@example.com", is_authenticated=False), ANONYMOUS),
         (Person(email="eve@example.com", is_authenticated=lambda: False), ANONYMOUS),
         (Person(email="eve@example.com", is_authenticated="no"), ANONYMOUS),
         (None, ANONYMOUS),
-        ("eve@example.com", ANONYMOUS),
+        ("Ada@example.com", "ada@example.com"),
     ],
 )
 def test_the_user_in_the_scope_counts_where_it_is_authenticated(user, name):
@@ -212,13 +267,24 @@ def test_the_user_in_the_scope_counts_where_it_is_authenticated(user, name):
         ({"claims": {"email": "eve@example.com", "email_verified": False, "sub": "auth0|7"}}, "auth0|7"),
         ({"claims": {"email": "eve@example.com", "email_verified": "false"}}, ANONYMOUS),
         ({"claims": {"email": "ada@example.com", "email_verified": True}}, "ada@example.com"),
-        ({"claims": {"email": 10**30, "sub": "\ud800"}}, ANONYMOUS),
+        ({"claims": {"email": True, "sub": "\ud800"}}, ANONYMOUS),
         ({"claims": {}, "user": {"email": "ada@example.com"}}, "ada@example.com"),
         ({"user": Person(email="Ada@example.com")}, "ada@example.com"),
         ({"user": types.MappingProxyType({"email": "ada@example.com"})}, "ada@example.com"),
-        ({"user": "eve@example.com"}, ANONYMOUS),
+        ({"user": "ada@example.com"}, "ada@example.com"),
+        ({"user": 42}, "42"),
         ({"user": None, "claims": None}, ANONYMOUS),
-        ({"email": "eve@example.com"}, ANONYMOUS),
+        ({"email": "ada@example.com"}, "ada@example.com"),
+        ({"current_user": Person(id=7, username="ada")}, "ada"),
+        ({"user": {"id": 7}, "email": "ada@example.com"}, "ada@example.com"),
+        ({"claims": {"email": "eve@example.com", "email_verified": "False", "sub": "7"}}, "7"),
+        ({"claims": {"email": "eve@example.com", "email_verified": "0"}}, ANONYMOUS),
+        ({"claims": {"email": "eve@example.com", "email_verified": " No "}}, ANONYMOUS),
+        ({"claims": {"email": "ada@example.com", "email_verified": "yes"}}, "ada@example.com"),
+        ({"claims": {"preferred_username": "eve@example.com", "email_verified": False, "sub": "7"}}, "7"),
+        ({"claims": {"preferred_username": "ada@example.com", "oid": "7", "sub": "8"}}, "ada@example.com"),
+        ({"claims": {"upn": "ada@example.com", "sub": "8"}}, "ada@example.com"),
+        ({"claims": {"sub": 7}}, "7"),
         ({}, ANONYMOUS),
         (None, ANONYMOUS),
         (3, ANONYMOUS),
@@ -228,7 +294,13 @@ def test_claims_count_that_the_app_itself_put_into_the_state(state, name):
     assert Identity().user(scope(state=state)) == name
 
 
-TOKENS = TokenVerifier(KEY)
+TOKENS = Bearer(TokenVerifier(KEY), lambda why: None)
+
+
+def bearers(verifier, **settings):
+    """An identity by tokens alone, and the list of why they were refused."""
+    why = []
+    return Identity(tokens=Bearer(verifier, why.append, **settings)), why
 
 
 @pytest.mark.parametrize(
@@ -240,7 +312,7 @@ TOKENS = TokenVerifier(KEY)
         (bearer(email=None, sub="7"), "7"),
         (bearer(email=None), ANONYMOUS),
         (bearer(email="\ud800"), ANONYMOUS),
-        (bearer(email=10**30), ANONYMOUS),
+        (bearer(email=[1]), ANONYMOUS),
         (bearer(email="eve@example.com", email_verified=False), ANONYMOUS),
         (bearer(exp=int(NOW) - 1), ANONYMOUS),
         (bearer(exp=10**30), ANONYMOUS),
@@ -315,7 +387,7 @@ def test_a_gateway_is_asked_where_a_token_does_not_check_out():
 
 def test_a_token_is_verified_once_and_again_after_five_minutes():
     now, tokens = [NOW], Counted(KEY)
-    identity = Identity(tokens=tokens, clock=lambda: now[0])
+    identity, _ = bearers(tokens, clock=lambda: now[0])
     request = scope(bearer())
     assert {identity.user(request) for _ in range(10)} == {"token@example.com"}
     assert tokens.asked == 1
@@ -330,7 +402,7 @@ def test_a_token_is_verified_once_and_again_after_five_minutes():
 def test_a_known_token_ends_with_its_expiry():
     now = [NOW]
     tokens = Counted(KEY, clock=lambda: now[0])
-    identity = Identity(tokens=tokens, clock=lambda: now[0])
+    identity, _ = bearers(tokens, clock=lambda: now[0])
     request = scope(bearer(exp=int(NOW) + 60))
     assert identity.user(request) == "token@example.com"
     now[0] = int(NOW) + 59.9
@@ -342,35 +414,235 @@ def test_a_known_token_ends_with_its_expiry():
 
 def test_a_refused_token_is_asked_for_again_after_ten_seconds():
     now, tokens = [NOW], Counted(KEY)
-    identity = Identity(tokens=tokens, clock=lambda: now[0])
+    identity, why = bearers(tokens, clock=lambda: now[0])
     for _ in range(10):
         assert identity.user(scope(b"Bearer made-up")) == ANONYMOUS
     assert tokens.asked == 1
     now[0] += 10
     identity.user(scope(b"Bearer made-up"))
     assert tokens.asked == 2
+    assert why == ["the token is not valid"] * 11
 
 
 def test_a_flood_of_made_up_tokens_neither_grows_the_memory_nor_pushes_known_ones_out():
     tokens = Counted(KEY)
-    identity = Identity(tokens=tokens)
+    found = Bearer(tokens, lambda why: None)
+    identity = Identity(tokens=found)
     good = scope(bearer())
     identity.user(good)
     for number in range(5_000):
-        identity.user(scope(b"Bearer %d" % number))
+        identity.user(scope(b"Bearer %d" % number + b"x" * 4_000))
     identity.user(scope(b"Bearer " + b"x" * 60_000))
-    assert len(identity._refused) <= 2_048
-    assert max(map(len, identity._refused)) <= 8_199
+    assert sum(map(len, found._refused.entries)) <= 2_010_000
+    assert max(map(len, found._refused.entries)) <= 8_199
     asked = tokens.asked
     assert identity.user(good) == "token@example.com"
     assert tokens.asked == asked
 
 
 def test_known_tokens_are_bounded():
-    identity = Identity(tokens=TOKENS)
+    found = Bearer(TokenVerifier(KEY), print)
+    identity = Identity(tokens=found)
     for number in range(2_200):
-        assert identity.user(scope(bearer(email=f"u{number}@example.com"))) == f"u{number}@example.com"
-    assert len(identity._known) <= 2_048
+        claims = {"email": f"u{number}@example.com", "more": "x" * 2_000}
+        assert identity.user(scope(bearer(**claims))) == f"u{number}@example.com"
+    assert sum(map(len, found._known.entries)) <= 2_010_000
+
+
+# Where tokens are found, and whom they name
+
+
+COOKIE = bearer()[7:]
+
+
+@pytest.mark.parametrize(
+    ("settings", "more", "name"),
+    [
+        ({"cookie": "access_token"}, {"headers": [(b"cookie", b"a=b; access_token=" + COOKIE)]}, "token@example.com"),
+        # As FastAPI's tutorials set it.
+        ({"cookie": "t"}, {"headers": [(b"cookie", b't="Bearer ' + COOKIE + b'"')]}, "token@example.com"),
+        ({"cookie": "t"}, {"headers": [(b"cookie", b"xt=" + COOKIE)]}, ANONYMOUS),
+        ({}, {"headers": [(b"cookie", b"t=" + COOKIE)]}, ANONYMOUS),
+        ({"cookie": "t"}, {"headers": [(b"authorization", b"Basic YTpi"), (b"cookie", b"t=" + COOKIE)]},
+         "token@example.com"),
+        ({"query": "token"}, {"type": "websocket", "query_string": b"a=1&token=" + COOKIE}, "token@example.com"),
+        ({"query": "token"}, {"type": "http", "query_string": b"token=" + COOKIE}, ANONYMOUS),
+        ({}, {"type": "websocket", "query_string": b"token=" + COOKIE}, ANONYMOUS),
+        ({"subprotocol": True}, {"type": "websocket", "subprotocols": ["bearer", COOKIE.decode()]},
+         "token@example.com"),
+        ({"subprotocol": True}, {"type": "websocket", "subprotocols": ["base64url.bearer." + COOKIE.decode()]},
+         "token@example.com"),
+        ({}, {"type": "websocket", "subprotocols": [COOKIE.decode()]}, ANONYMOUS),
+    ],
+)  # fmt: skip
+def test_a_token_is_found_where_the_app_says_that_it_is(settings, more, name):
+    identity, _ = bearers(TokenVerifier(KEY), **settings)
+    assert identity.user(scope() | more) == name
+
+
+@pytest.mark.parametrize(
+    ("claims", "order", "name"),
+    [
+        ({"email": None, "preferred_username": "Ada@Example.com", "sub": "Zk3"}, None, "ada@example.com"),
+        ({"email": None, "upn": "ada@example.com", "sub": "Zk3"}, None, "ada@example.com"),
+        ({"email": None, "sub": "Zk3", "user_id": "7"}, None, "Zk3"),
+        ({"email": None, "user_id": 7}, None, "7"),
+        ({"sub": "Zk3"}, "sub", "Zk3"),
+        ({"https://app/mail": "ada@example.com"}, ["https://app/mail", "sub"], "ada@example.com"),
+        ({"sub": "Zk3"}, ["nothing"], ANONYMOUS),
+    ],
+)
+def test_the_claims_that_name_the_user_have_an_order_that_can_be_set(claims, order, name):
+    order = (order,) if isinstance(order, str) else order
+    identity, _ = bearers(TokenVerifier(KEY), claims=order)
+    assert identity.user(scope(bearer(**claims))) == name
+
+
+def test_why_a_token_counts_for_nothing_is_told_each_time():
+    identity, why = bearers(TokenVerifier(KEY), claims=["email"])
+    sent = [
+        bearer(aud="account"), bearer(aud=["a", "b"]), bearer(exp=1), bearer(key="x" * 40), bearer(email=None),
+        b"Bearer x",
+    ]  # fmt: skip
+    assert [identity.user(scope(each)) for each in sent] == [ANONYMOUS] * 6
+    assert why == [
+        "the token is for the audience 'account'",
+        "the token is for the audience 'a' or 'b'",
+        "the token has expired",
+        "the token is not signed with the key that is known",
+        "the token names nobody in email",
+        "the token is not valid",
+    ]
+
+
+# The order among sources
+
+
+def test_an_address_of_a_token_beats_a_name_that_is_none():
+    two = [scope(bearer(email=f"{who}@example.com"), user=SimpleUser("claude-desktop")) for who in ("ada", "bob")]
+    assert [Identity(tokens=TOKENS).user(each) for each in two] == ["ada@example.com", "bob@example.com"]
+
+
+def test_what_the_app_noted_counts_before_all_but_identify():
+    request = scope(bearer(), user=signed_in(email="user@example.com"))
+    note_user(request, Person(username="ada", email="Ada@Example.com"))
+    notes = request["guardian.notes"]
+    assert Identity(tokens=TOKENS).user(request, notes) == "ada@example.com"
+    assert Identity(identify=lambda scope: "x@example.com").user(request, notes) == "x@example.com"
+    note_user(request, None)
+    assert Identity(tokens=TOKENS).user(request, notes) == "user@example.com"
+
+
+class Property:
+    def __init__(self, name):
+        self._name = name
+
+    @property
+    def email(self):
+        return self._name
+
+
+@pytest.mark.parametrize(
+    ("user", "name"),
+    [
+        ("Ada@Example.com", "ada@example.com"),
+        (7, "7"),
+        (Property("ada@example.com"), "ada@example.com"),
+        ({"id": 3, "mail": "x"}, "3"),
+        (uuid.UUID(int=7), "00000000-0000-0000-0000-000000000007"),
+        ("a\u202eb", ANONYMOUS),
+        (object(), ANONYMOUS),
+    ],
+)
+def test_what_may_be_noted_as_a_user(user, name):
+    request = scope()
+    note_user(request, user)
+    told = []
+    assert Identity(tell=lambda *what: told.append(what)).user(request, request["guardian.notes"]) == name
+    assert [kind for kind, _ in told] == (["name_refused"] if name == ANONYMOUS else [])
+
+
+@pytest.mark.parametrize(
+    ("session", "key", "name"),
+    [
+        ({"user_id": 7}, "user_id", "7"),
+        ({"user": {"email": "ada@example.com"}}, "user", "ada@example.com"),
+        ({"user": {"email": "ada@example.com"}}, "user.email", "ada@example.com"),
+        ({"user": "x"}, "user.email", ANONYMOUS),
+        ({"user_id": 7}, None, ANONYMOUS),
+        (None, "user_id", ANONYMOUS),
+    ],
+)
+def test_a_session_counts_under_the_key_that_is_named(session, key, name):
+    assert Identity(session_key=key).user(scope(session=session)) == name
+
+
+@pytest.mark.parametrize(
+    ("status", "more", "name"),
+    [
+        (401, {"user": signed_in(email="ada@example.com")}, ANONYMOUS),
+        (401, {"state": {"user": "ada@example.com"}}, ANONYMOUS),
+        (401, {"headers": [(b"authorization", bearer())]}, "token@example.com"),
+        (403, {"user": signed_in(email="ada@example.com")}, "ada@example.com"),
+        (403, {"user": Person(email="ada@example.com")}, ANONYMOUS),
+        (200, {"user": Person(email="ada@example.com")}, "ada@example.com"),
+    ],
+)
+def test_an_unauthenticated_answer_has_no_user(status, more, name):
+    assert Identity(tokens=TOKENS).user(scope() | more, Notes(), status) == name
+
+
+# Reading costs nothing
+
+
+class Lazy:
+    """As an object of a database: what is not loaded is asked for when it is read."""
+
+    asked = 0
+
+    def __init__(self, **loaded):
+        self.__dict__.update(loaded, _sa_instance_state=object())
+
+    def __getattr__(self, name):
+        Lazy.asked += 1
+        raise AssertionError(name)
+
+    @property
+    def email(self):
+        Lazy.asked += 1
+        raise AssertionError("a SELECT")
+
+
+@dataclasses.dataclass(slots=True)
+class Slotted:
+    email: str
+    id: int = 7
+
+
+class Pair(typing.NamedTuple):
+    email: str
+
+
+class Loud:
+    @property
+    def email(self):
+        raise AssertionError("code of the app's own")
+
+
+@pytest.mark.parametrize(
+    ("make", "name"),
+    [
+        (lambda: Lazy(id=7), "7"),
+        (Lazy, ANONYMOUS),
+        (lambda: Slotted("ada@example.com"), "ada@example.com"),
+        (lambda: Pair("ada@example.com"), "ada@example.com"),
+        (Loud, ANONYMOUS),
+    ],
+)
+def test_nothing_is_computed_to_name_a_user(make, name):
+    user, Lazy.asked = make(), 0
+    assert Identity().user(scope(state={"user": user})) == name
+    assert Lazy.asked == 0
 
 
 # Nothing raises

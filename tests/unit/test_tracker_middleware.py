@@ -13,13 +13,16 @@ class Kept:
     """Stands in the recorder's place and keeps what it is given, as it is given."""
 
     def __init__(self):
-        self.events, self.lost = [], 0
+        self.events, self.lost, self.notes = [], 0, []
 
     def add(self, event):
         self.events.append(event)
 
-    def add_lost(self):
+    def add_lost(self, why):
         self.lost += 1
+
+    def note(self, kind, detail):
+        self.notes.append((kind, detail))
 
 
 START = {"type": "http.response.start", "status": 200, "headers": []}
@@ -104,7 +107,10 @@ BOOM = KeyError("boom of ada@example.com")
         ([START, CHUNK, "receive"], [DISCONNECT], None, 200, None, None),
         ([START, CHUNK, CHUNK], [], 2, 200, None, None),
         ([START, CHUNK, asyncio.CancelledError()], [], None, 200, None, None),
-        ([asyncio.CancelledError()], [], None, 499, "HTTP 499", "the client left before an answer"),
+        # Nothing but a server that stops cancels while the client waits: it answers with 500.
+        ([asyncio.CancelledError()], [], None, 500, "Cancelled", "the server stopped before an answer"),
+        ([asyncio.CancelledError()], [DISCONNECT], None, 499, "HTTP 499", "the client left before an answer"),
+        ([BaseExceptionGroup("", [asyncio.CancelledError()])], [], None, 500, "Cancelled", None),
         # An OSError of the app's own is not the client's.
         ([FileNotFoundError("/home/ada/x")], [], None, 500, "FileNotFoundError", "Internal Server Error"),
     ],
@@ -163,7 +169,7 @@ async def test_an_event_is_handed_on_at_the_last_byte_and_waits_for_no_backgroun
 @pytest.mark.parametrize("status", [200, 503])
 async def test_the_duration_reaches_from_arrival_to_the_last_byte(monkeypatch, status):
     now = 1_000_000_000
-    monkeypatch.setattr("tracker.middleware.perf_counter_ns", lambda: now)
+    monkeypatch.setattr("tracker.exchange.perf_counter_ns", lambda: now)
 
     def later(ms):
         nonlocal now
@@ -400,7 +406,7 @@ async def test_a_websocket_closed_with_an_error_says_so_in_its_failure():
     assert kept.events[0].failure == Failure("WebSocket 1011", "closed by the app with an error code")
 
 
-async def lifespan(app, *incoming, recorder=None):
+async def lifespan(app, *incoming, **settings):
     messages = [{"type": kind} for kind in incoming]
     sent = []
 
@@ -409,11 +415,12 @@ async def lifespan(app, *incoming, recorder=None):
 
     async def send(message):
         sent.append(message["type"])
+        sent.extend([message["message"]] if "message" in message else [])
 
     raised = None
     try:
-        middleware = UsageTrackingMiddleware(app, "never-made.db")
-        middleware.recorder.close = lambda: sent.append("stored")
+        middleware = UsageTrackingMiddleware(app, "never-made.db", **settings)
+        middleware.recorder.close = lambda *_: sent.append("stored")
         await middleware({"type": "lifespan"}, receive, send)
     except BaseException as error:
         raised = error

@@ -121,7 +121,7 @@ def test_a_poison_event_costs_one_event(recorder, path):
 
 
 def test_an_event_that_could_not_be_made_counts_as_dropped(recorder):
-    recorder.add_lost()
+    recorder.add_lost("KeyError")
     assert recorder.stats() == (1, 0, 1, 0)
 
 

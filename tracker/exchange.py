@@ -1,0 +1,252 @@
+"""One exchange of ASGI messages, watched as it passes: how it ended, when, and why. It changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from time import perf_counter_ns, time_ns
+from typing import Any, Protocol
+
+from tracker.bookkeeping import Why, answer_text, header_values
+from tracker.event import Failure
+from tracker.loops import is_cancelled, waiting_message
+from tracker.notes import KEY, Notes
+from tracker.recorder import Unverified
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+ABORTED = "response aborted after it had begun"
+"""What is recorded of a response that broke off while the client was still there."""
+CLIENT_GONE = 499
+"""The status of a request whose client left before any answer (nginx's number; no standard has one)."""
+CLOSE_STATUS = {1002: 400, 1003: 400, 1007: 400, 1008: 403, 1009: 413, 1010: 400, 1011: 500, 1013: 503, 1014: 502}
+"""The status of a WebSocket that the app closed with one of these codes (RFC 6455, 7.4.1, and IANA's registry).
+
+Any other code is a good end, 101: 1000 and 1001 by their meaning, 3000 to 4999 because they are the app's own words.
+"""
+STREAMS_NS = 1_000_000_000
+"""An answer whose last byte comes this long after its first is a stream, whatever its content type."""
+STREAM_TYPES = (b"text/event-stream", b"application/x-ndjson", b"application/jsonl", b"application/stream+json",
+                b"multipart/x-mixed-replace")  # fmt: skip
+_BODY = frozenset(("http.response.body", "http.response.pathsend", "http.response.zerocopysend"))
+_LEFT = Failure("HTTP 499", "the client left before an answer")
+_BROKEN_OFF = Failure("Aborted", ABORTED)
+_UNANSWERED = Failure("Aborted", "Internal Server Error")
+_STOPPED = Failure("Cancelled", "the server stopped before an answer")
+
+
+class Keeper(Protocol):
+    """Where an exchange reports."""
+
+    def finished(self, exchange: Exchange, status: int, took: int, why: Why, message: str | None) -> Any:
+        """Record the exchange: `took` is in ns, the rest as for `failure_of`. What was handed on as its failure."""
+
+    def fault(self, error: BaseException) -> None:
+        """Count an exchange that could not be recorded."""
+
+
+class Exchange:
+    """What an HTTP request and a WebSocket have in common. `path` and `root_path` are those it came with."""
+
+    __slots__ = (
+        "_app_receive", "_app_send", "_keeper", "_over", "at_us", "began", "first", "gone", "latency_ns", "notes",
+        "path", "pending", "root_path", "scope", "status", "text", "took",
+    )  # fmt: skip
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send, keeper: Keeper, notes: Notes) -> None:
+        self._app_receive, self._app_send, self._keeper = receive, send, keeper
+        self.notes = notes
+        self.scope = scope
+        self.path: str = scope["path"]
+        self.root_path: str = scope.get("root_path") or ""
+        self.status = 0
+        self.first = 0  # ns to the first byte, where more than one message came; to the acceptance of a WebSocket
+        self.took = -1  # ns to the last byte, once it has been sent
+        self.text: Any = None
+        self.gone = False
+        self.pending: Any = None  # what waits for an async identify
+        self.at_us = 0
+        self.latency_ns: int | None = None
+        self._over = False
+        scope[KEY] = notes
+        self.began = perf_counter_ns()
+
+    async def receive(self) -> Message:
+        """A message for the app."""
+        message = await self._app_receive()
+        if _is_disconnect(message):
+            self.gone = True
+        return message
+
+    def raised(self, error: BaseException) -> None:
+        """The app has raised this."""
+        try:
+            if not self._over:
+                self._ended_by(error)
+            elif isinstance(self.text, Unverified) and not is_cancelled(error):
+                # An error handler outside has answered before it raised again: the exception says more than its
+                # answer, and the writer has not read that yet.
+                self._keeper.finished(self, self.status, self.took, error, None)
+        except Exception as fault:
+            self._fault(fault)
+
+    def returned(self) -> None:
+        """The app has returned."""
+        try:
+            if not self._over:
+                self._ended_silently()
+        except Exception as fault:
+            self._fault(fault)
+
+    def _ended_by(self, error: BaseException) -> None:
+        raise NotImplementedError
+
+    def _ended_silently(self) -> None:
+        raise NotImplementedError
+
+    def _left(self) -> bool:
+        """Whether the client of a request that was cancelled has left: some servers cancel then, all do at a stop."""
+        if not self.gone:
+            self.gone = _is_disconnect(waiting_message(self._app_receive))
+        return self.gone
+
+    def _finish(self, status: int, took: int, why: Why = None, message: str | None = None) -> None:
+        self._over = True
+        try:
+            self.at_us = time_ns() // 1000
+            self.text = self._keeper.finished(self, status, took, why, message)
+        except Exception as error:
+            self._keeper.fault(error)
+
+    def _fault(self, error: BaseException) -> None:
+        if not self._over:
+            self._over = True
+            self._keeper.fault(error)
+
+
+def _is_disconnect(message: Any) -> bool:
+    return isinstance(message, dict) and message.get("type") in ("http.disconnect", "websocket.disconnect")
+
+
+class HttpExchange(Exchange):
+    """An HTTP request and its answer."""
+
+    __slots__ = ("_headers",)
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send, keeper: Keeper, notes: Notes) -> None:
+        self._headers: Any = None
+        super().__init__(scope, receive, send, keeper, notes)
+
+    async def send(self, message: Message) -> None:
+        """A message of the app."""
+        try:
+            await self._app_send(message)
+        except OSError:
+            self.gone = True
+            raise
+        try:
+            kind = message["type"]
+            if kind == "http.response.start":
+                self.status = message["status"]
+                self._headers = message.get("headers")
+            elif kind in _BODY and self.took < 0:
+                took = perf_counter_ns() - self.began
+                if self.status >= 400 and self.text is None:
+                    self.text = answer_text(self._headers, message.get("body", b"")) or ""
+                if message.get("more_body", False):
+                    self.first = self.first or took
+                else:
+                    self.took = took
+                    # Not later: a background task may run for minutes before the app returns.
+                    if self.first:
+                        self._weigh()
+                    self._finish(self.status, took, self.text or None)
+        except Exception as error:
+            self._fault(error)
+
+    def _weigh(self) -> None:
+        """Note the time to the first byte as the latency of an answer that streams."""
+        if self.took - self.first >= STREAMS_NS or self._is_stream():
+            self.latency_ns = self.first
+
+    def _is_stream(self) -> bool:
+        kind = header_values(self._headers).get(b"content-type", b"")
+        return kind.partition(b";")[0].strip().lower() in STREAM_TYPES
+
+    def _ended_by(self, error: BaseException) -> None:
+        took = self._so_far()
+        cancelled = is_cancelled(error)
+        if self.gone or (cancelled and self._left()):
+            self._finish(self.status or CLIENT_GONE, took, _LEFT)
+        elif cancelled:
+            # The server stops: what has begun to stream ends with it, whatever has not is answered with 500.
+            self._finish(self.status or 500, took, _STOPPED)
+        else:
+            self._finish(500, took, error, ABORTED if self.status else None)
+
+    def _ended_silently(self) -> None:
+        took = self._so_far()
+        if self.gone:
+            self._finish(self.status or CLIENT_GONE, took, _LEFT)
+        else:
+            self._finish(500, took, _BROKEN_OFF if self.status else _UNANSWERED)
+
+    def _so_far(self) -> int:
+        self.took = perf_counter_ns() - self.began
+        if self.first:
+            self._weigh()
+        return self.took
+
+
+class SocketExchange(Exchange):
+    """A WebSocket, from its handshake to its end."""
+
+    __slots__ = ("_closed", "_why")
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send, keeper: Keeper, notes: Notes) -> None:
+        self._closed = False
+        self._why: Failure | None = None
+        super().__init__(scope, receive, send, keeper, notes)
+
+    async def send(self, message: Message) -> None:
+        """A message of the app."""
+        try:
+            await self._app_send(message)
+        except OSError:
+            self.gone = True
+            raise
+        try:
+            kind = message["type"]
+            if kind == "websocket.accept":
+                self.status = 101
+                self.latency_ns = perf_counter_ns() - self.began
+            elif kind == "websocket.http.response.start":
+                self.status, self._closed = message["status"], True
+            elif kind == "websocket.close" and not (self.gone or self._closed):
+                self._closed = True
+                if not self.status:
+                    self.status = 403  # closed before it was accepted: the handshake is refused (ASGI, WebSocket close)
+                elif (code := message.get("code", 1000)) in CLOSE_STATUS:
+                    self.status = CLOSE_STATUS[code]
+                    self._why = Failure(f"WebSocket {code}", "closed by the app with an error code")
+        except Exception as error:
+            self._fault(error)
+
+    def _ended_by(self, error: BaseException) -> None:
+        took = perf_counter_ns() - self.began
+        cancelled = is_cancelled(error)
+        if self.gone or (cancelled and self._left()):
+            self._finish(self.status or CLIENT_GONE, took, self._why or _LEFT)
+        elif cancelled:
+            self._finish(self.status or 500, took, self._why or _STOPPED)
+        else:
+            self._finish(500, took, error)
+
+    def _ended_silently(self) -> None:
+        took = perf_counter_ns() - self.began
+        if self.status:
+            self._finish(self.status, took, self._why)
+        else:
+            self._finish(CLIENT_GONE if self.gone else 500, took, _LEFT if self.gone else _UNANSWERED)

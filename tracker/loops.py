@@ -1,0 +1,97 @@
+"""Waiting under whichever event loop runs: asyncio, or trio, which is never imported here."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+_POLL = 0.005  # seconds
+
+
+def _trio() -> Any:
+    """The trio module where trio runs this task; else None."""
+    trio = sys.modules.get("trio")
+    if trio is not None:
+        try:
+            trio.lowlevel.current_task()
+        except RuntimeError:
+            return None
+    return trio
+
+
+def _asyncio() -> Any:
+    """The asyncio module where asyncio runs this task; else None."""
+    asyncio = sys.modules.get("asyncio")
+    return asyncio if asyncio is not None and asyncio._get_running_loop() is not None else None
+
+
+async def in_a_thread(work: Callable[[], object], seconds: float) -> None:
+    """Run `work` in a thread of its own and come back when it is done, or after so many seconds.
+
+    Not in the loop's pool, whose threads the host may have filled, or closed. Where no known loop runs, it waits in
+    place.
+    """
+    done = threading.Event()
+
+    def run() -> None:
+        try:
+            work()
+        finally:
+            done.set()
+
+    threading.Thread(target=run, name="usage-tracker-drain", daemon=True).start()
+    end = time.monotonic() + seconds
+    sleep = getattr(_trio() or _asyncio(), "sleep", None)
+    if sleep is None:
+        done.wait(seconds)
+        return
+    while not done.is_set() and time.monotonic() < end:
+        await sleep(_POLL)
+
+
+async def limited(waiting: Awaitable[T], seconds: float) -> T:
+    """What an awaitable gives. Raises TimeoutError after so many seconds; under an unknown loop there is no limit."""
+    if trio := _trio():
+        with trio.move_on_after(seconds):
+            return await waiting
+        raise TimeoutError
+    if asyncio := _asyncio():
+        found: T = await asyncio.wait_for(waiting, seconds)
+        return found
+    return await waiting
+
+
+def is_cancelled(error: BaseException) -> bool:
+    """Whether a request was given up from outside: by its server, or with its task."""
+    if isinstance(error, BaseExceptionGroup):
+        return not isinstance(error, ExceptionGroup) and all(is_cancelled(each) for each in error.exceptions)
+    if isinstance(error, Exception):
+        return False
+    kinds = [GeneratorExit]
+    for module, name in (("asyncio", "CancelledError"), ("trio", "Cancelled")):
+        if module in sys.modules:
+            kinds.append(getattr(sys.modules[module], name))
+    return isinstance(error, tuple(kinds))
+
+
+def waiting_message(receive: Callable[[], Awaitable[Any]]) -> Any:
+    """The message that the server has ready for an app that was cancelled; None where it would have to be waited for.
+
+    Under asyncio only: there a coroutine that has to wait can be closed again.
+    """
+    if _asyncio() is None or _trio() is not None:
+        return None
+    coroutine: Any = receive()
+    try:
+        coroutine.send(None)
+    except StopIteration as ready:
+        return ready.value
+    except (AttributeError, Exception):
+        return None
+    coroutine.close()
+    return None

@@ -1,0 +1,154 @@
+"""What somebody is called: from the text, mapping or object by which an app knows its users, to one stored name."""
+
+from __future__ import annotations
+
+import sys
+import unicodedata
+from collections.abc import Iterable, Mapping
+from types import MemberDescriptorType
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from tracker.event import ANONYMOUS
+
+MAX_NAME = 320
+"""RFC 5321, 4.5.3.1: 64 octets, the @, 255 octets."""
+ORDER = (
+    "email", "preferred_username", "upn", "identity", "username", "display_name", "id", "sub", "user_id",
+)  # fmt: skip
+"""The keys and attributes that name somebody: an address in one of them counts first, then any name, in this order."""
+PLACEHOLDERS = frozenset(
+    ("user", "anonymous", "anonymoususer", "guest", "nobody", "none", "null", "undefined", "unknown", "default")
+)
+"""What frameworks call somebody whom they do not know, in lower case."""
+_DENIED = frozenset(("false", "0", "no", "n", "f", "off"))
+_TUPLE_FIELD = type(NamedTuple("_", [("a", int)]).__dict__["a"])
+
+
+class Names(NamedTuple):
+    """What was found: an address, the first name of any kind, and whether something was there that is no name."""
+
+    address: str | None = None
+    name: str | None = None
+    refused: bool = False
+
+    @property
+    def best(self) -> str | None:
+        """The address, else the name, else None."""
+        return self.address or self.name
+
+
+NOBODY = Names()
+
+
+def clean_name(name: Any) -> str | None:
+    """The name as it is stored: 1 to 320 printable characters without space around them; else None.
+
+    Only what contains an @ is put in lower case: OpenID Connect Core, 2 has subjects compare by case. Text is in NFC
+    (Unicode, UAX 15). A sign that another form makes equal to a different one, such as the Kelvin sign for a K, would
+    let one person be taken for another: such a name is refused.
+    """
+    if not isinstance(name, str):
+        return None
+    text = str.strip(name)
+    if not text.isascii():
+        if any(_masks(sign) for sign in text if sign > "\x7f"):
+            return None
+        text = unicodedata.normalize("NFC", text)
+    if "@" in text:
+        text = text.lower()
+        if not text.isascii():
+            text = unicodedata.normalize("NFC", text)
+    if not 1 <= len(text) <= MAX_NAME or not text.isprintable() or text.lower() == ANONYMOUS:
+        return None
+    return text
+
+
+def _masks(sign: str) -> bool:
+    """Whether Unicode has the sign only as another way to write a single different one."""
+    return len(unicodedata.normalize("NFC", sign)) == 1 and unicodedata.normalize("NFC", sign) != sign
+
+
+def names_of(who: Any, order: Iterable[str] = ORDER, *, trusted: bool = False) -> Names:
+    """What a text, a mapping or an object is called. Reading it runs no code of the app's unless it is `trusted`.
+
+    `trusted` is what the app hands over itself: its properties may be read. `email_verified` that says no (OpenID
+    Connect Core, 5.1) means that anybody could have given an address as theirs: none of theirs counts then.
+    """
+    if isinstance(who, str | int | UUID):
+        given = [who]
+        proved = True
+    elif isinstance(who, Mapping):
+        given = [who.get(key) for key in order]
+        proved = not denied(who.get("email_verified"))
+    else:
+        given = [peek(who, key, trusted) for key in order]
+        proved = not denied(peek(who, "email_verified", trusted))
+    name, refused = None, False
+    for value in given:
+        text = _text(value)
+        cleaned = clean_name(text)
+        if cleaned is None:
+            refused = refused or (isinstance(text, str) and bool(text.strip()) and text.strip().lower() != ANONYMOUS)
+        elif "@" not in cleaned:
+            name = name or cleaned
+        elif proved:
+            return Names(cleaned, name)
+    return Names(None, name, refused and name is None)
+
+
+def denied(value: Any) -> bool:
+    """Whether a claim says no, in one of the ways in which providers write it."""
+    return (
+        value is False
+        or (type(value) is int and value == 0)
+        or (isinstance(value, str) and str.strip(value).lower() in _DENIED)
+    )
+
+
+def _text(value: Any) -> Any:
+    """A number or a UUID as text; what is neither stays."""
+    return str(value) if isinstance(value, UUID) or type(value) is int else value
+
+
+def peek(thing: Any, name: str, trusted: bool = False) -> Any:
+    """An attribute that lies ready in the object: in its dictionary or slots, or a constant of its class; else None.
+
+    Nothing is computed, so no lazy attribute of a database's object is loaded. Properties are read of Starlette's users
+    (`starlette.authentication.BaseUser`), which are made of them, and of what is `trusted`.
+    """
+    own = _dictionary(thing)
+    if own is not None and name in own:
+        return own[name]
+    for kind in type(thing).__mro__:
+        found = kind.__dict__.get(name)
+        if found is None:
+            continue
+        if isinstance(found, MemberDescriptorType | _TUPLE_FIELD):
+            return getattr(thing, name, None)
+        if isinstance(found, property) and not _is_mapped(own) and (trusted or _is_starlette_user(thing)):
+            try:
+                return getattr(thing, name, None)
+            except Exception:  # NotImplementedError of Starlette's BaseUser.identity, and whatever an app's code says
+                return None
+        return None if hasattr(type(found), "__get__") else found
+    return None
+
+
+def _dictionary(thing: Any) -> dict[str, Any] | None:
+    """The object's own dictionary, past any `__getattr__` and `__getattribute__` of its class."""
+    try:
+        found = object.__getattribute__(thing, "__dict__")
+    except AttributeError:
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _is_mapped(own: dict[str, Any] | None) -> bool:
+    """Whether a database stands behind the object: SQLAlchemy's and Django's instances carry their state along."""
+    return own is not None and ("_sa_instance_state" in own or "_state" in own)
+
+
+def _is_starlette_user(thing: Any) -> bool:
+    module = sys.modules.get("starlette.authentication")
+    return module is not None and isinstance(thing, module.BaseUser)

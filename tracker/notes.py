@@ -1,0 +1,75 @@
+"""What only the app knows of a request: who sent it, what it was for, and that it failed though the answer says 200."""
+
+from __future__ import annotations
+
+from collections.abc import MutableMapping
+from typing import Any
+
+KEY = "guardian.notes"
+"""The key of the scope under which a request's notes travel: one object, so that a copy of the scope has it too."""
+MAX_FEATURE = 100
+"""Characters: a longer name of a feature is not taken."""
+
+
+class Notes:
+    """What an app has said of one request. `measured` is True while a middleware of ours records it."""
+
+    __slots__ = ("failed", "feature", "inner", "left_out", "measured", "text", "user")
+
+    def __init__(self) -> None:
+        self.user: Any = None
+        self.feature: str | None = None
+        self.text: str | None = None
+        self.failed = False
+        self.left_out = False
+        self.measured = False
+        self.inner: Any = None
+
+
+def notes_of(request: Any) -> Notes:
+    """The notes of a request, made where there are none yet; `request` is an ASGI scope, or anything that has one."""
+    scope: Any = request if isinstance(request, MutableMapping) else request.scope
+    notes = scope.get(KEY)
+    if type(notes) is not Notes:
+        notes = scope[KEY] = Notes()
+    return notes
+
+
+def note_user(request: Any, user: Any) -> None:
+    """Say who sent a request: `note_user(request, user)`, in the dependency, endpoint or middleware that knows it.
+
+    `user` is a text, or a mapping or an object with one of the usual names (see docs/tracker.md); what it is called is
+    read at once. It counts before all but `identify`. None takes it back. Only pass on whom the app has verified.
+    `request` is a request or WebSocket of Starlette, FastAPI, Litestar, Quart or Django, or the ASGI scope.
+    """
+    from tracker.names import names_of
+
+    notes_of(request).user = None if user is None else names_of(user, trusted=True).best or ""
+
+
+def note_error(request: Any, text: str | None = None, *, failed: bool = False) -> None:
+    """Say more of an error than its status does: `note_error(request, "quota used up")`.
+
+    With `failed` the request counts as a server error though its answer is good, as GraphQL, JSON-RPC, MCP and streams
+    answer: the status stays what it is, and `success` is 0. Only a text that is a literal in the app's own code is
+    stored, so a text with a value in it is not.
+    """
+    notes = notes_of(request)
+    if isinstance(text, str):
+        notes.text = text
+    if failed:
+        notes.failed = True
+
+
+def name_feature(request: Any, name: str) -> None:
+    """Say which feature a request used, where its route does not tell: `name_feature(request, "chat")`.
+
+    A name of 1 to 100 printable characters; anything else is not taken. Names should be few: they are kept for good.
+    """
+    if isinstance(name, str) and 1 <= len(name.strip()) <= MAX_FEATURE and name.isprintable():
+        notes_of(request).feature = name.strip()
+
+
+def leave_out(request: Any) -> None:
+    """Let a request not be recorded at all: Guardian's own pages, mounted in an app, are nobody's use of that app."""
+    notes_of(request).left_out = True

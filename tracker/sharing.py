@@ -1,0 +1,38 @@
+"""The recorders of a process: one a file, for as long as a middleware needs it."""
+
+from __future__ import annotations
+
+import os
+import threading
+import weakref
+
+from tracker.recorder import Recorder
+
+
+class Hold:
+    """A share in the recorder of a file. When the last middleware that has one is gone, the recorder ends."""
+
+    __slots__ = ("__weakref__", "recorder")
+
+    def __init__(self, recorder: Recorder) -> None:
+        self.recorder = recorder
+        weakref.finalize(self, recorder.release).atexit = False
+
+
+_shared: weakref.WeakValueDictionary[tuple[int, str], Hold] = weakref.WeakValueDictionary()
+_sharing = threading.Lock()
+
+
+def shared_recorder(database: str, buffer_size: int, flush_interval: float) -> Hold:
+    """The one recorder that this process has for a file, by its absolute path; the first who asks decides on its size.
+
+    Frameworks that make a middleware for each route, and a parent app beside a mounted one, share it. Raises ValueError
+    for a size or an interval that cannot be.
+    """
+    with _sharing:
+        key = (os.getpid(), os.path.realpath(database))
+        hold = _shared.get(key)
+        if hold is None:
+            hold = Hold(Recorder(database, buffer_size=buffer_size, flush_interval=flush_interval))
+            _shared[key] = hold
+        return hold
