@@ -25,9 +25,9 @@ _MISSING = object()
 
 class Identity:
     """Names the user of a request. In order: what `identify` returns, unless it is None; what the app said by
-    `note_user`; an address in `scope["user"]`, in `scope["state"]`, in the session under `session_key`, in a token that
-    `tokens` accepts; then a name that is no address, in the same order; `gateway_header` where one is set; else
-    `anonymous`.
+    `note_user`; an address of the user whom a framework's shim found, in `scope["user"]`, in `scope["state"]`, in the
+    session under `session_key`, in a token that `tokens` accepts; then a name that is no address, in the same order;
+    `gateway_header` where one is set; else `anonymous`.
 
     The header must only be named where a trusted gateway overwrites it; one that comes twice counts for nothing. An
     answer of 401 has only the users that `identify`, `note_user` and tokens name; 403 also those whom the app itself
@@ -79,6 +79,8 @@ class Identity:
                 return notes.user or self._refused()
             found = NOBODY
             if status != 401:
+                if notes is not None and notes.host_user is not None:
+                    found = _without_placeholder(names_of(notes.host_user))
                 if "user" in scope:
                     found = _first(found, _in_scope(scope["user"], status))
                 if scope.get("state"):

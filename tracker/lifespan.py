@@ -33,8 +33,9 @@ async def watch_lifespan(
 ) -> None:
     """Run the app's lifespan; what waits is stored before the server hears that the shutdown is complete.
 
-    An app that turns lifespan away without a look is answered for: uvicorn ends itself with the signal that stopped
-    it, so no code runs after its shutdown. What an app raises once it has looked goes on unchanged.
+    An app that turns lifespan away without a look is answered for, as Django does with a ValueError, and many with an
+    assertion: uvicorn ends itself with the signal that stopped it, so no code runs after its shutdown. Anything else
+    that an app raises goes on unchanged.
     """
     asked = False
 
@@ -55,7 +56,7 @@ async def watch_lifespan(
 
     try:
         await app(scope, watched_receive, watched_send)
-    except Exception:
+    except (AssertionError, NotImplementedError, ValueError):
         if asked:
             raise
     while not asked:

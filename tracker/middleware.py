@@ -156,10 +156,14 @@ class UsageTrackingMiddleware:
             return None
         if notes.left_out or self._books is None:
             return None
-        whole = self._places.whole(scope, notes)
-        endpoint, method, feature = self._places.find(whole, exchange.path, exchange.root_path, status)
+        whole = scope if notes.host_route is not None else self._places.whole(scope, notes)
+        endpoint, method, feature = self._places.find(
+            whole, exchange.path, exchange.root_path, status, notes.host_route
+        )
         failure = None
         if status >= 400 or notes.failed:
+            if notes.host_error is not None and status >= 500 and not isinstance(why, BaseException):
+                why = notes.host_error
             failure = failure_of(status, why, note=notes.text, noted=notes.failed, origin=whole.get("endpoint"))
             if message is not None and failure is not None:
                 failure = failure._replace(message=message) if isinstance(failure, tuple) else failure

@@ -12,15 +12,23 @@ MAX_FEATURE = 100
 
 
 class Notes:
-    """What an app has said of one request. `measured` is True while a middleware of ours records it."""
+    """What an app has said of one request, and under `host_…` what the shim of its framework has found out.
 
-    __slots__ = ("failed", "feature", "inner", "left_out", "measured", "text", "user")
+    `measured` is True while a middleware of ours records it, `inner` the identity of one inside that left it alone.
+    """
+
+    __slots__ = (
+        "failed", "feature", "host_error", "host_route", "host_user", "inner", "left_out", "measured", "text", "user",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self.user: Any = None
         self.feature: str | None = None
         self.text: str | None = None
         self.failed = False
+        self.host_error: BaseException | None = None
+        self.host_route: str | None = None
+        self.host_user: Any = None
         self.left_out = False
         self.measured = False
         self.inner: Any = None
@@ -68,6 +76,21 @@ def name_feature(request: Any, name: str) -> None:
     """
     if isinstance(name, str) and 1 <= len(name.strip()) <= MAX_FEATURE and name.isprintable():
         notes_of(request).feature = name.strip()
+
+
+def note_host(request: Any, *, route: str | None = None, user: Any = None, error: BaseException | None = None) -> None:
+    """Say what a framework knows that leaves nothing in the scope; for `tracker.django` and `tracker.quart`.
+
+    `route` is a finished template, `/threads/{id}/`. `user` is one whom the framework has verified: it counts like the
+    scope's user, after what the app itself noted. `error` is an exception that the framework answers by itself.
+    """
+    notes = notes_of(request)
+    if route is not None:
+        notes.host_route = route
+    if user is not None:
+        notes.host_user = user
+    if error is not None:
+        notes.host_error = error
 
 
 def leave_out(request: Any) -> None:

@@ -37,12 +37,18 @@ class Places:
         self._known: dict[tuple[int, str, str], tuple[str, str, str, Any]] = {}
         self._vain = 0
 
-    def find(self, scope: Scope, path: str, root_path: str, status: int) -> tuple[str, str, str]:
+    def find(
+        self, scope: Scope, path: str, root_path: str, status: int, host_route: str | None = None
+    ) -> tuple[str, str, str]:
         """Endpoint, method and feature of a request that came with `path` and was answered with `status`.
+
+        `host_route` is the template that the shim of the app's framework has found.
 
         The method is OTHER where the route does not have it: a client makes it up, and names are kept for good.
         """
         route, method = chosen_route(scope), method_name(scope)
+        if host_route is not None:
+            return self._by_host(host_route, method, status)
         mounted = scope.get("root_path", "")
         key = (id(route), method, mounted)
         if route is not None:
@@ -64,6 +70,10 @@ class Places:
         if status == 405 and not place.methods and endpoint != UNMATCHED:
             return endpoint, *self._named(endpoint, "OTHER")
         return found
+
+    def _by_host(self, route: str, method: str, status: int) -> tuple[str, str, str]:
+        endpoint = route if len(route) <= MAX_TEMPLATE else UNMATCHED
+        return endpoint, *self._named(endpoint, "OTHER" if status == 405 else method)
 
     def _named(self, endpoint: str, method: str) -> tuple[str, str]:
         return method, self._features.name(method, endpoint)

@@ -94,8 +94,12 @@ class Setup:
         from tracker.tokens import TokenVerifier
 
         order = None if claims is None else (claims,) if isinstance(claims, str) else tuple(claims)
+        try:
+            verifier = TokenVerifier(key=key, jwks=jwks, **checks)
+        except ValueError as error:
+            raise ValueError(f"jwt_key: {error}" if jwks is None else str(error)) from None
         return Bearer(
-            TokenVerifier(key=key, jwks=jwks, **checks),
+            verifier,
             lambda sentence: tell("token_refused", sentence),
             claims=order,
             cookie=cookie,

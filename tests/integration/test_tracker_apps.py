@@ -1,24 +1,28 @@
 """The middleware inside real Starlette and FastAPI apps, in this process; and what importing it costs."""
 
+import gc
 import json
+import os
 import sqlite3
 import subprocess
 import sys
+import threading
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from fastapi import FastAPI, WebSocketException
+from fastapi import APIRouter, FastAPI, WebSocketException
 from starlette.applications import Starlette
 from starlette.authentication import AuthCredentials, AuthenticationBackend, SimpleUser
 from starlette.middleware.authentication import AuthenticationMiddleware
 from starlette.middleware.base import BaseHTTPMiddleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.responses import JSONResponse, PlainTextResponse
-from starlette.routing import Route, WebSocketRoute
+from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from tests.waiting import until
 from tracker import Recorder, UsageTrackingMiddleware
 
 ROOT = Path(__file__).parents[2]
@@ -169,3 +173,157 @@ def test_importing_the_tracker_loads_nothing_heavy():
     code = f"import sys, json, tracker; print(json.dumps([name for name in {heavy} if name in sys.modules]))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
     assert json.loads(done.stdout) == []
+
+
+# What no router has seen
+
+
+class Turnstile:
+    """A middleware in front of the router that answers some requests by itself."""
+
+    def __init__(self, app, status):
+        self.app, self.status = app, status
+
+    async def __call__(self, scope, receive, send):
+        if isinstance(self.status, Exception):
+            raise self.status
+        if self.status:
+            await PlainTextResponse("no", self.status)(scope, receive, send)
+        else:
+            await self.app(scope, receive, send)
+
+
+def chat_app(fast, *middleware):
+    async def chat(request):
+        return PlainTextResponse("hello")
+
+    if fast:
+        app, router = FastAPI(), APIRouter(prefix="/api")
+        router.add_api_route("/chat/{room}", lambda room: "hello", methods=["GET", "POST"])
+        app.include_router(router)
+        app.mount("/org/{org}", Starlette(routes=[Route("/notes/{note}", chat)]))
+    else:
+        inner = Starlette(routes=[Route("/notes/{note}", chat)])
+        app = Starlette(routes=[Route("/api/chat/{room}", chat, methods=["GET", "POST"]), Mount("/org/{org}", inner)])
+    for kind, settings in middleware:
+        app.add_middleware(kind, **settings)
+    return app
+
+
+@pytest.mark.parametrize("fast", [True, False], ids=["FastAPI", "Starlette"])
+@pytest.mark.parametrize("status", [401, 429, 503, RuntimeError("maintenance")])
+def test_what_a_middleware_answers_or_raises_belongs_to_the_route_that_was_meant(recorder, fast, status):
+    app = chat_app(fast, (Turnstile, {"status": status}))
+    client = TestClient(UsageTrackingMiddleware(app, recorder=recorder), raise_server_exceptions=False)
+    for path in ("/api/chat/7", "/org/3/notes/4", "/wp-login.php", "/org/3/x", "/api/chat/7/8"):
+        client.get(path)
+    client.put("/api/chat/7")
+    code = status if isinstance(status, int) else 500
+    assert stored(recorder) == [
+        ("/api/chat/{room}", "GET", code),
+        ("/org/{org}/notes/{note}", "GET", code),
+        ("(unmatched)", "GET", code),
+        ("(unmatched)", "GET", code),
+        ("(unmatched)", "GET", code),
+        ("/api/chat/{room}", "OTHER", code),
+    ]
+
+
+@pytest.mark.parametrize("fast", [True, False], ids=["FastAPI", "Starlette"])
+def test_a_method_that_a_route_does_not_have_is_other(recorder, fast):
+    client = TestClient(UsageTrackingMiddleware(chat_app(fast), recorder=recorder))
+    for method in ("GET", "PUT", "DELETE", "BREW", "OPTIONS", "GET"):
+        client.request(method, "/api/chat/7")
+    assert [row[:2] for row in stored(recorder)] == [
+        ("/api/chat/{room}", method) for method in ("GET", "OTHER", "OTHER", "OTHER", "OTHER", "GET")
+    ]
+
+
+class CopiesScope:
+    """As the ASGI specification recommends it ("Middleware")."""
+
+    def __init__(self, app):
+        self.app = app
+
+    async def __call__(self, scope, receive, send):
+        await self.app(dict(scope), receive, send)
+
+
+class LetIn(AuthenticationBackend):
+    async def authenticate(self, conn):
+        return AuthCredentials(["authenticated"]), SimpleUser("ada@example.com")
+
+
+@pytest.mark.parametrize("fast", [True, False], ids=["FastAPI", "Starlette"])
+@pytest.mark.parametrize("copies", [1, 3])
+def test_route_and_user_are_found_behind_middleware_that_hands_on_a_copy(recorder, fast, copies):
+    behind = [(AuthenticationMiddleware, {"backend": LetIn()}), *[(CopiesScope, {})] * copies]
+    client = TestClient(UsageTrackingMiddleware(chat_app(fast, *behind), recorder=recorder))
+    for path in ("/api/chat/7", "/org/3/notes/4", "/nowhere"):
+        client.get(path)
+    assert stored(recorder, "endpoint, user_email") == [
+        ("/api/chat/{room}", "ada@example.com"),
+        ("/org/{org}/notes/{note}", "ada@example.com"),
+        ("(unmatched)", "ada@example.com"),
+    ]
+
+
+def test_a_path_that_is_changed_in_place_is_matched_as_it_came(recorder):
+    class Rewrites:
+        async def __call__(self, scope, receive, send):
+            scope["path"] = "/rewritten"
+            await PlainTextResponse("ok", 503)(scope, receive, send)
+
+    app = Starlette(routes=[Route("/chat/{room}", Rewrites()), Mount("/", Rewrites())])
+    client = TestClient(UsageTrackingMiddleware(app, recorder=recorder))
+    client.get("/chat/7")
+    client.get("/else/secret")
+    assert [row[0] for row in stored(recorder)] == ["/chat/{room}", "/*"]
+
+
+def test_the_routes_of_a_bare_app_are_those_that_are_named(recorder):
+    app = UsageTrackingMiddleware(PlainTextResponse("ok"), recorder=recorder, routes=["/{db}/{table}", "/{db}"])
+    client = TestClient(app)
+    for path in ("/main", "/main/people", "/a/b/c"):
+        client.get(path)
+    assert [row[0] for row in stored(recorder)] == ["/{db}", "/{db}/{table}", "(unmatched)"]
+
+
+def test_the_method_can_be_part_of_the_name_where_several_share_a_template(recorder):
+    app = chat_app(False, (UsageTrackingMiddleware, {"recorder": recorder, "feature_names": "method"}))
+    client = TestClient(app)
+    client.get("/api/chat/7")
+    client.post("/api/chat/7")
+    client.get("/org/3/notes/4")
+    assert stored(recorder, "feature_name") == [("chat_get",), ("chat_post",), ("org_notes",)]
+
+
+# One recorder a file
+
+
+def test_middlewares_that_name_the_same_file_share_a_recorder_that_ends_with_the_last_of_them(tmp_path):
+    before = threading.active_count()
+    apps = [UsageTrackingMiddleware(PlainTextResponse("ok"), tmp_path / "guardian.db") for _ in range(200)]
+    assert len({id(app.recorder) for app in apps}) == 1
+    TestClient(apps[0]).get("/")
+    recorder = apps[0].recorder
+    assert recorder.flush()
+    thread = recorder._thread
+    assert threading.active_count() == before + 1
+    del apps
+    gc.collect()
+    thread.join(5)
+    assert not thread.is_alive()
+
+
+def test_apps_that_are_made_and_dropped_leave_neither_threads_nor_descriptors(tmp_path):
+    def descriptors():
+        return len(os.listdir("/proc/self/fd"))
+
+    threads, open_files = threading.active_count(), descriptors()
+    for number in range(60):
+        client = TestClient(UsageTrackingMiddleware(PlainTextResponse("ok"), tmp_path / f"{number}.db"))
+        client.get("/")
+        del client
+    gc.collect()
+    until(lambda: threading.active_count() <= threads and descriptors() <= open_files)

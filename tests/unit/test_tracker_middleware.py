@@ -5,8 +5,9 @@ import asyncio
 import pytest
 from starlette.requests import ClientDisconnect
 
-from tracker import UsageTrackingMiddleware, note_error
+from tracker import UsageTrackingMiddleware, name_feature, note_error, note_user
 from tracker.event import ANONYMOUS, UNMATCHED, Event, Failure
+from tracker.notes import leave_out
 
 
 class Kept:
@@ -352,6 +353,172 @@ async def test_a_failing_identify_makes_an_anonymous_user():
     assert (kept.events[0].user, raised) == (ANONYMOUS, None)
 
 
+# What the app says of a request
+
+
+def saying(*words):
+    """An app that says something of its request, and answers with 200."""
+
+    async def app(scope, receive, send):
+        for word in words:
+            word(scope)
+        await send(START)
+        await send(LAST)
+
+    return app
+
+
+async def test_an_answer_of_200_that_the_app_calls_failed_is_a_failure():
+    kept, _, _ = await run(saying(lambda scope: note_error(scope, "tool error", failed=True)), http())
+    [event] = kept.events
+    assert (event.status, event.outcome, event.failure.kind, event.failure.candidate) == (
+        200, 1200, "Noted", "tool error",
+    )  # fmt: skip
+    kept, _, _ = await run(saying(lambda scope: note_error(scope, failed=True)), http())
+    assert kept.events[0].failure == Failure("Noted", "noted as failed")
+
+
+async def test_a_text_alone_makes_no_failure_of_a_good_answer():
+    kept, _, _ = await run(saying(lambda scope: note_error(scope, "slow")), http())
+    assert kept.events[0].failure is None
+
+
+async def test_an_app_names_user_and_feature_of_a_request():
+    kept, _, _ = await run(
+        saying(
+            lambda scope: note_user(scope, {"id": 7, "email": "Ada@Example.com"}), lambda s: name_feature(s, "chat")
+        ),
+        http(),
+    )
+    assert (kept.events[0].user, kept.events[0].feature) == ("ada@example.com", "chat")
+
+
+@pytest.mark.parametrize("name", ["", "  ", "x" * 101, "a\nb", None, 7])
+async def test_a_feature_name_that_is_none_is_not_taken(name):
+    kept, _, _ = await run(saying(lambda scope: name_feature(scope, name)), http())
+    assert kept.events[0].feature == UNMATCHED
+
+
+async def test_what_an_app_says_on_a_copy_of_the_scope_counts():
+    async def copies(scope, receive, send):
+        await saying(lambda inner: note_user(inner, "ada@example.com"))(dict(scope), receive, send)
+
+    kept, _, _ = await run(copies, http())
+    assert kept.events[0].user == "ada@example.com"
+
+
+async def test_what_is_left_out_is_not_recorded():
+    kept, sent, _ = await run(saying(leave_out), http())
+    assert (kept.events, sent, kept.lost) == ([], [START, LAST], 0)
+
+
+async def test_an_async_identify_is_asked_after_the_last_byte():
+    order = []
+
+    async def identify(scope):
+        order.append("identify")
+        return "ada@example.com"
+
+    async def app(scope, receive, send):
+        await send(START)
+        await send(LAST)
+        order.append("a background task")
+
+    kept, _, _ = await run(app, http(), identify=identify)
+    assert order == ["a background task", "identify"]
+    assert kept.events[0].user == "ada@example.com"
+
+
+async def test_an_app_inside_that_is_tracked_too_makes_no_second_row_and_lends_its_identity():
+    kept, inner = Kept(), Kept()
+
+    async def nothing(*_): ...
+
+    inside = UsageTrackingMiddleware(play(START, LAST), recorder=inner, identify=lambda scope: "ada@example.com")
+    await UsageTrackingMiddleware(inside, recorder=kept)(http(), nothing, nothing)
+    assert [event.user for event in kept.events] == ["ada@example.com"]
+    assert inner.events == []
+
+
+# Streams: what latency means for them
+
+
+@pytest.mark.parametrize(
+    ("content_type", "waits_ms", "latency_ms"),
+    [
+        (b"text/event-stream; charset=utf-8", 10, 40),
+        (b"application/x-ndjson", 10, 40),
+        (b"text/html", 10, None),
+        (b"text/html", 1_000, 40),
+        (None, 15 * 60_000, 40),
+    ],
+)
+async def test_a_stream_is_known_by_its_type_or_by_a_first_byte_long_before_the_last(
+    monkeypatch, content_type, waits_ms, latency_ms
+):
+    now = 1_000_000_000
+    monkeypatch.setattr("tracker.exchange.perf_counter_ns", lambda: now)
+
+    async def app(scope, receive, send):
+        nonlocal now
+        await send({**START, "headers": [] if content_type is None else [(b"content-type", content_type)]})
+        now += 40_000_000
+        await send(CHUNK)
+        now += waits_ms * 1_000_000
+        await send(LAST)
+
+    kept, _, _ = await run(app, http())
+    [event] = kept.events
+    assert event.duration_us == (40 + waits_ms) * 1_000
+    assert event.latency_us == (None if latency_ms is None else latency_ms * 1_000)
+
+
+async def test_the_latency_of_a_websocket_is_the_time_to_its_acceptance(monkeypatch):
+    now = 1_000_000_000
+    monkeypatch.setattr("tracker.exchange.perf_counter_ns", lambda: now)
+
+    async def app(scope, receive, send):
+        nonlocal now
+        now += 5_000_000
+        await send({"type": "websocket.accept"})
+        now += 900_000_000_000
+
+    kept, _, _ = await run(app, websocket())
+    assert (kept.events[0].latency_us, kept.events[0].duration_us) == (5_000, 900_005_000)
+
+
+@pytest.mark.parametrize("strange", [None, {}, [], {"type": None}, 7])
+async def test_strange_messages_of_a_server_reach_the_app_and_nothing_else(strange):
+    async def app(scope, receive, send):
+        assert await receive() is strange
+        await send(START)
+        await send(LAST)
+
+    kept, _, raised = await run(app, http(), incoming=[strange])
+    assert (len(kept.events), raised) == (1, None)
+
+
+@pytest.mark.parametrize("headers", [None, 7, [None], [(b"a",)]])
+async def test_strange_headers_of_a_request_reach_the_app_and_nothing_else(headers):
+    scope = {"type": "http", "method": "OPTIONS", "path": "/x", "headers": headers}
+    _, sent, raised = await run(play(START, LAST), scope, jwt_key="k" * 32)
+    assert (sent, raised) == ([START, LAST], None)
+
+
+async def test_an_error_answer_with_a_background_task_is_recorded_when_it_was_sent():
+    kept = Kept()
+
+    async def app(scope, receive, send):
+        for message in answer(503, b"later", b"text/plain"):
+            await send(message)
+        assert len(kept.events) == 1
+
+    async def nothing(*_): ...
+
+    await UsageTrackingMiddleware(app, recorder=kept)(http(), nothing, nothing)
+    assert len(kept.events) == 1
+
+
 LONG = b"x" * 100_000
 HOSTILE_HEADERS = [
     (b"authorization", b""),
@@ -436,10 +603,56 @@ async def test_what_waits_is_stored_before_the_server_hears_of_the_shutdown():
     assert (sent, raised) == ([f"{STARTUP}.complete", "stored", f"{SHUTDOWN}.complete"], None)
 
 
-@pytest.mark.parametrize("app", [play(AssertionError("http only")), play()], ids=["raises", "returns"])
+@pytest.mark.parametrize(
+    "app",
+    [play(AssertionError("http only")), play(ValueError("Django can only handle ASGI/HTTP")), play()],
+    ids=["asserts", "as Django", "returns"],
+)
 async def test_an_app_without_lifespan_is_drained_all_the_same(app):
     sent, raised = await lifespan(app, STARTUP, SHUTDOWN)
     assert (sent, raised) == ([f"{STARTUP}.complete", "stored", f"{SHUTDOWN}.complete"], None)
+
+
+async def test_what_an_app_raises_that_cannot_even_be_made_goes_on_unchanged():
+    error = RuntimeError("a setting is missing")
+    assert await lifespan(play(error), STARTUP) == ([], error)
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"jwt_key": "short"}, "jwt_key: the key has 5 bytes: a secret needs at least 32"),
+        ({"jwks": "http://example.com/k"}, "jwks = 'http://example.com/k' would be fetched without TLS: use https"),
+        ({"databse": "x.db"}, "databse is no argument of UsageTrackingMiddleware: did you mean database?"),
+        ({"features": {"threads": "x"}}, "features['threads'] = 'x': the key must be a path with or without a method, "
+                                         "as in 'POST /api/threads'"),
+        ({"skip": "/x"}, "skip = '/x' must be a list of paths, as in ['/health']"),
+        ({"jwt_audience": "a"}, "jwt_audience is set, but no jwt_key or jwks to check tokens with"),
+        ({"jwt_key": "k" * 32, "jwks": "x"}, "both jwt_key and jwks are set: tokens are checked with one of them"),
+        ({"identify": "me"}, "identify = 'me' must be a function that takes the scope"),
+        ({"routes": "/x"}, "routes = '/x' must be a list of templates, as in ['/threads/{id}']"),
+        ({"feature_names": "path"}, "feature_names = 'path' must be \"method\", or left out"),
+        ({"session_user_key": 7}, "session_user_key = 7 must be a name, as in 'user_id'"),
+    ],
+)  # fmt: skip
+async def test_a_wrong_setting_stops_the_start_with_one_sentence_and_is_no_error_of_any_request(
+    settings, sentence, caplog
+):
+    sent, raised = await lifespan(play(AssertionError("never asked")), STARTUP, **settings)
+    assert (sent, raised) == (["lifespan.startup.failed", f"UsageTrackingMiddleware: {sentence}"], None)
+    # Where there is no lifespan: the app serves, everybody is anonymous, and the log says so once.
+    kept = Kept()
+    middleware = UsageTrackingMiddleware(play(START, LAST), recorder=kept, **settings)
+
+    async def nothing(*_): ...
+
+    for _ in range(3):
+        await middleware(http(), nothing, nothing)
+    assert [event.user for event in kept.events] == [ANONYMOUS] * 3
+    assert [record.message for record in caplog.records] == [
+        f"The tracker is not set up as it should be, and goes on without that: {sentence}"
+    ]
+    assert kept.notes == [("setting", sentence)]
 
 
 async def test_a_startup_that_fails_goes_on_unchanged():
