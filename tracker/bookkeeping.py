@@ -1,4 +1,4 @@
-"""The event of a finished request, made of plain values: nothing in here knows of ASGI."""
+"""Why a finished request failed, told by plain values: nothing in here knows of ASGI."""
 
 from __future__ import annotations
 
@@ -6,43 +6,25 @@ import logging
 from typing import Any
 
 from tracker.error_text import NOTED_TEXT, candidate_text, failure_of_exception
-from tracker.event import Event, Failure
+from tracker.event import Failure
 from tracker.recorder import Recorder, Unverified
 
 log = logging.getLogger("tracker")
 
 NOTED_KIND = "Noted"
 """The kind of a failure that the app noted beside a good status."""
-_event = tuple.__new__  # Event(…) without the call to Python that a NamedTuple makes
 
 Why = Failure | BaseException | str | None
 
 
-class Books:
-    """Tells `recorder` who used what, how it went and how long it took."""
+class Faults:
+    """What went wrong in the bookkeeping itself: it is counted with the recorder, and never reaches the host."""
 
     def __init__(self, recorder: Recorder) -> None:
-        self._add = recorder.add
         self._recorder = recorder
         self._complained = False
 
-    def enter(
-        self,
-        at_us: int,
-        user: str,
-        endpoint: str,
-        method: str,
-        feature: str,
-        status: int,
-        duration_us: int,
-        failure: Failure | Unverified | None = None,
-        latency_us: int | None = None,
-    ) -> None:
-        """Hand the event of a finished request to the recorder; see `Event` for what each value is."""
-        values = (at_us, user, endpoint, method, feature, status, duration_us, failure, latency_us)
-        self._add(_event(Event, values))
-
-    def fault(self, error: BaseException) -> None:
+    def count(self, error: BaseException) -> None:
         """Count a request that could not be recorded, and say so once; never with what a client sent."""
         kind = type(error).__name__  # never its message
         self._recorder.add_lost(kind)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, MutableMapping
-from time import perf_counter_ns, time_ns
+from time import perf_counter_ns
 from typing import Any, Protocol
 
 from tracker.bookkeeping import Why, answer_text, header_values
@@ -43,34 +43,35 @@ class Keeper(Protocol):
     def finished(self, exchange: Exchange, status: int, took: int, why: Why, message: str | None) -> Any:
         """Record the exchange: `took` is in ns, the rest as for `failure_of`. What was handed on as its failure."""
 
+    def completed(self, exchange: Exchange, error: BaseException) -> None:
+        """Add an exception that has come after the answer to the failure that was recorded."""
+
     def fault(self, error: BaseException) -> None:
         """Count an exchange that could not be recorded."""
 
 
-class Exchange:
-    """What an HTTP request and a WebSocket have in common. `path` and `root_path` are those it came with."""
+class Exchange(Notes):
+    """What an HTTP request and a WebSocket have in common, and what the app says of it meanwhile: the object is in its
+    scope, under KEY. `path` and `root_path` are those it came with. `scope` is None once all is over."""
 
-    __slots__ = (
-        "_app_receive", "_app_send", "_keeper", "_over", "at_us", "began", "first", "gone", "latency_ns", "notes",
-        "path", "pending", "root_path", "scope", "status", "text", "took",
-    )  # fmt: skip
+    # Defaults of the class: a request pays only for what it sets.
+    status = 0
+    first = 0  # ns to the first byte, where more than one message came
+    took = -1  # ns to the last byte, once it has been sent
+    said: Any = None  # of an error answer: what it may say, then the failure that was recorded
+    gone = False
+    pending: Any = None  # what waits for an async identify
+    latency_ns: int | None = None  # where it is not the duration
+    _over = False
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send, keeper: Keeper, notes: Notes) -> None:
+    def __init__(self, scope: Scope, receive: Receive, send: Send, keeper: Keeper) -> None:
         self._app_receive, self._app_send, self._keeper = receive, send, keeper
-        self.notes = notes
         self.scope = scope
         self.path: str = scope["path"]
         self.root_path: str = scope.get("root_path") or ""
-        self.status = 0
-        self.first = 0  # ns to the first byte, where more than one message came; to the acceptance of a WebSocket
-        self.took = -1  # ns to the last byte, once it has been sent
-        self.text: Any = None
-        self.gone = False
-        self.pending: Any = None  # what waits for an async identify
-        self.at_us = 0
-        self.latency_ns: int | None = None
-        self._over = False
-        scope[KEY] = notes
+        if KEY in scope:
+            self.__dict__.update(scope[KEY].__dict__)  # said of it before it came to us
+        scope[KEY] = self
         self.began = perf_counter_ns()
 
     async def receive(self) -> Message:
@@ -85,10 +86,10 @@ class Exchange:
         try:
             if not self._over:
                 self._ended_by(error)
-            elif isinstance(self.text, Unverified) and not is_cancelled(error):
-                # An error handler outside has answered before it raised again: the exception says more than its
-                # answer, and the writer has not read that yet.
-                self._keeper.finished(self, self.status, self.took, error, None)
+            elif self.status >= 500 and isinstance(self.said, Unverified) and not is_cancelled(error):
+                # An error handler has answered before it raised again: the exception says more than its answer, which
+                # the writer has not read yet.
+                self._keeper.completed(self, error)
         except Exception as fault:
             self._fault(fault)
 
@@ -115,15 +116,13 @@ class Exchange:
     def _finish(self, status: int, took: int, why: Why = None, message: str | None = None) -> None:
         self._over = True
         try:
-            self.at_us = time_ns() // 1000
-            self.text = self._keeper.finished(self, status, took, why, message)
+            self.said = self._keeper.finished(self, status, took, why, message)
         except Exception as error:
             self._keeper.fault(error)
 
     def _fault(self, error: BaseException) -> None:
-        if not self._over:
-            self._over = True
-            self._keeper.fault(error)
+        self._over = True
+        self._keeper.fault(error)
 
 
 def _is_disconnect(message: Any) -> bool:
@@ -133,36 +132,41 @@ def _is_disconnect(message: Any) -> bool:
 class HttpExchange(Exchange):
     """An HTTP request and its answer."""
 
-    __slots__ = ("_headers",)
+    _start: Message = {}  # noqa: RUF012  # never changed
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send, keeper: Keeper, notes: Notes) -> None:
-        self._headers: Any = None
-        super().__init__(scope, receive, send, keeper, notes)
+    def send(self, message: Message) -> Awaitable[None]:
+        """A message of the app: what is to be awaited. Not a coroutine of its own where nothing is done after it."""
+        try:
+            if message["type"] == "http.response.start":
+                self._start = message
+                self.status = message["status"]
+                return self._app_send(message)
+        except Exception as error:
+            self._fault(error)
+            return self._app_send(message)
+        return self._send_on(message)
 
-    async def send(self, message: Message) -> None:
-        """A message of the app."""
+    async def _send_on(self, message: Message) -> None:
         try:
             await self._app_send(message)
         except OSError:
             self.gone = True
             raise
         try:
-            kind = message["type"]
-            if kind == "http.response.start":
-                self.status = message["status"]
-                self._headers = message.get("headers")
-            elif kind in _BODY and self.took < 0:
+            if self.took < 0 and message["type"] in _BODY:
                 took = perf_counter_ns() - self.began
-                if self.status >= 400 and self.text is None:
-                    self.text = answer_text(self._headers, message.get("body", b"")) or ""
+                status = self.status
+                if status >= 400 and self.said is None:
+                    self.said = answer_text(self._start.get("headers"), message.get("body", b"")) or ""
                 if message.get("more_body", False):
                     self.first = self.first or took
                 else:
                     self.took = took
-                    # Not later: a background task may run for minutes before the app returns.
+                    self._over = True
                     if self.first:
                         self._weigh()
-                    self._finish(self.status, took, self.text or None)
+                    # Not later: a background task may run for minutes before the app returns.
+                    self.said = self._keeper.finished(self, status, took, self.said or None, None)
         except Exception as error:
             self._fault(error)
 
@@ -172,13 +176,13 @@ class HttpExchange(Exchange):
             self.latency_ns = self.first
 
     def _is_stream(self) -> bool:
-        kind = header_values(self._headers).get(b"content-type", b"")
+        kind = header_values(self._start.get("headers")).get(b"content-type", b"")
         return kind.partition(b";")[0].strip().lower() in STREAM_TYPES
 
     def _ended_by(self, error: BaseException) -> None:
         took = self._so_far()
         cancelled = is_cancelled(error)
-        if self.gone or (cancelled and self._left()):
+        if self.gone or ((cancelled or isinstance(error, OSError)) and self._left()):
             self._finish(self.status or CLIENT_GONE, took, _LEFT)
         elif cancelled:
             # The server stops: what has begun to stream ends with it, whatever has not is answered with 500.
@@ -203,12 +207,8 @@ class HttpExchange(Exchange):
 class SocketExchange(Exchange):
     """A WebSocket, from its handshake to its end."""
 
-    __slots__ = ("_closed", "_why")
-
-    def __init__(self, scope: Scope, receive: Receive, send: Send, keeper: Keeper, notes: Notes) -> None:
-        self._closed = False
-        self._why: Failure | None = None
-        super().__init__(scope, receive, send, keeper, notes)
+    _closed = False
+    _why: Failure | None = None
 
     async def send(self, message: Message) -> None:
         """A message of the app."""

@@ -77,7 +77,7 @@ class Identity:
                     return self._identified(given)
             if notes is not None and notes.user is not None:
                 return notes.user or self._refused()
-            found = NOBODY
+            found = NOBODY  # and as long as it is, no more is made of it: this runs for each request
             if status != 401:
                 if notes is not None and notes.host_user is not None:
                     found = _without_placeholder(names_of(notes.host_user))
@@ -87,12 +87,15 @@ class Identity:
                     found = self._from_state(found, scope["state"])
                 if self._session is not None and found.address is None:
                     found = _first(found, _at(scope.get("session"), self._session))
-                if found.address is not None:
+                if found is not NOBODY and found.address is not None:
                     return found.address
             if self._tokens is not None:
-                found = _first(found, self._tokens.names(scope))
-            if found.best is not None:
-                return found.best
+                more = self._tokens.names(scope)
+                found = more if found is NOBODY else _first(found, more)
+            if found is not NOBODY:
+                name = found.address or found.name
+                if name is not None:
+                    return name
             if self._gateway is not None:
                 values = [value for header, value in scope["headers"] if header == self._gateway]
                 if len(values) == 1:

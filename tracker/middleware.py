@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+from time import time_ns
 from typing import Any, Never
 
-from tracker.bookkeeping import Books, Why, failure_of
-from tracker.event import ANONYMOUS
+from tracker.bookkeeping import Faults, Why, failure_of
+from tracker.event import ANONYMOUS, Event, Failure
 from tracker.exchange import Exchange, HttpExchange, Receive, Scope, Send, SocketExchange
 from tracker.identity import Identify
 from tracker.lifespan import refuse_to_start, watch_lifespan
-from tracker.notes import KEY, Notes
-from tracker.recorder import Recorder, Unverified
+from tracker.notes import KEY
+from tracker.recorder import Recorder
 from tracker.setup import Setup
 
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 log = logging.getLogger("tracker")
 
+_event = tuple.__new__  # Event(…) without the call to Python that a NamedTuple makes
 IDENTIFY_SECONDS = 2.0
 """How long an async `identify` may take."""
 
@@ -89,26 +91,26 @@ class UsageTrackingMiddleware:
             gateway_header=gateway_header,
             tell=self._tell,
         )
-        self._books = None if self.recorder is None else Books(self.recorder)
+        self._faults = None if self.recorder is None else Faults(self.recorder)
+        self._add = None if self.recorder is None else self.recorder.add
         self.problem = setup.problem
-        self._warned = self.problem is None
+        self._ready = False
+        self._known = self._places.seen
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass one connection on to the app."""
-        kind = scope.get("type")
-        exchange: HttpExchange | SocketExchange | None = None
-        if kind == "http" or kind == "websocket":
-            exchange = self._begun(scope, receive, send)
-        elif kind == "lifespan":
-            if self.problem is not None:
-                await refuse_to_start(receive, send, self.problem)
-            elif self._hold is not None:
-                await watch_lifespan(self.app, scope, receive, send, self._hold.recorder)
-            else:
-                await self.app(scope, receive, send)
-            return
+        exchange: Exchange | None = None
+        try:
+            kind = scope["type"]
+            if (kind == "http" or kind == "websocket") and not self._skips(scope):
+                if KEY in scope or not self._ready or scope.get("method") == "OPTIONS":
+                    exchange = self._looked_at(scope, receive, send)
+                else:
+                    exchange = (HttpExchange if kind == "http" else SocketExchange)(scope, receive, send, self)
+        except Exception as error:
+            self.fault(error)
         if exchange is None:
-            await self.app(scope, receive, send)
+            await self._passed(scope, receive, send)
             return
         try:
             await self.app(scope, exchange.receive, exchange.send)
@@ -120,70 +122,89 @@ class UsageTrackingMiddleware:
         finally:
             if exchange.pending is not None:
                 await self._identify(exchange)
+            exchange.scope = None  # it holds the exchange: nothing is left to the garbage collector
 
-    def _begun(self, scope: Scope, receive: Receive, send: Send) -> HttpExchange | SocketExchange | None:
-        """The exchange to watch; None for one that is not recorded."""
-        try:
-            if not self._warned:
-                self._warn()
-            if self._books is None or self._skips(scope):
+    async def _passed(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a connection on that is not recorded."""
+        kind = scope.get("type") if isinstance(scope, MutableMapping) else None
+        if kind == "lifespan" and self.problem is not None:
+            await refuse_to_start(receive, send, self.problem)
+        elif kind == "lifespan" and self._hold is not None:
+            await watch_lifespan(self.app, scope, receive, send, self._hold.recorder)
+        else:
+            await self.app(scope, receive, send)
+
+    def _looked_at(self, scope: Scope, receive: Receive, send: Send) -> Exchange | None:
+        """The exchange to watch where something is to be asked first; None for one that is not recorded."""
+        if not self._ready:
+            if self._add is None:
                 return None
-            if self._places.root is None:
-                self._places.root = scope.get("app") or self.app
-            notes = scope.get(KEY)
-            if type(notes) is not Notes:
-                notes = Notes()
-            elif notes.measured:
-                # An app around this one is tracked too: a request is one row.
-                if notes.inner is None and self.identity.knows:
-                    notes.inner = self.identity
-                return None
-            notes.measured = True
-            if scope["type"] == "websocket":
-                return SocketExchange(scope, receive, send, self, notes)
-            if scope["method"] == "OPTIONS" and _is_preflight(scope):
-                return None
-            return HttpExchange(scope, receive, send, self, notes)
-        except Exception as error:
-            self.fault(error)
+            self._ready = True
+            self._places.root = scope.get("app") or self.app
+            if self.problem is not None:
+                log.error("The tracker is not set up as it should be, and goes on without that: %s", self.problem)
+                self._tell("setting", self.problem)
+        outer = scope.get(KEY)
+        if isinstance(outer, Exchange):
+            # An app around this one is tracked too: a request is one row.
+            if outer.inner is None and self.identity.knows:
+                outer.inner = self.identity
             return None
+        if scope["type"] == "websocket":
+            return SocketExchange(scope, receive, send, self)
+        if scope["method"] == "OPTIONS" and _is_preflight(scope):
+            return None
+        return HttpExchange(scope, receive, send, self)
 
     def finished(self, exchange: Exchange, status: int, took: int, why: Why, message: str | None) -> Any:
         """Record an exchange. The failure that was handed to the recorder; an exception that follows completes it."""
-        notes, scope = exchange.notes, exchange.scope
-        if isinstance(exchange.text, Unverified):
-            exchange.text.learn(failure_of(status, why))
-            return None
-        if notes.left_out or self._books is None:
-            return None
-        whole = scope if notes.host_route is not None else self._places.whole(scope, notes)
-        endpoint, method, feature = self._places.find(
-            whole, exchange.path, exchange.root_path, status, notes.host_route
-        )
+        scope = exchange.scope
+        route = scope.get("route")
+        if route is None or "fastapi" in scope or getattr(route, "endpoint", None) is not scope.get("endpoint"):
+            place = self._places.known(scope)
+        else:  # as in Places.known, once more: a call costs as much as the look
+            place = self._known.get((
+                route if type(route) is str else id(route),
+                scope["method"] if scope["type"] == "http" else "WEBSOCKET",
+                scope.get("root_path", ""),
+            ))  # fmt: skip
+        if place is None or status == 405:
+            if exchange.host_route is None:
+                scope = self._places.whole(scope, exchange, why if isinstance(why, BaseException) else None)
+            place = self._places.find(scope, exchange.path, exchange.root_path, status, exchange.host_route)
+        endpoint, method, feature, _ = place
         failure = None
-        if status >= 400 or notes.failed:
-            if notes.host_error is not None and status >= 500 and not isinstance(why, BaseException):
-                why = notes.host_error
-            failure = failure_of(status, why, note=notes.text, noted=notes.failed, origin=whole.get("endpoint"))
-            if message is not None and failure is not None:
-                failure = failure._replace(message=message) if isinstance(failure, tuple) else failure
-        latency = None if exchange.latency_ns is None else exchange.latency_ns // 1000
-        entry = (endpoint, method, notes.feature or feature, status, took // 1000, failure, latency)
-        if self.identity.waits:
-            exchange.pending = (whole, entry)
-            return failure
-        user = self.identity.user(whole, notes, status)
-        if self.identity.waits:  # it turns out only now that identify has to be awaited
-            exchange.pending = (whole, entry)
-            return failure
-        if user is ANONYMOUS and notes.inner is not None:
-            user = notes.inner.user(whole, notes, status)
-        self._books.enter(exchange.at_us, user, *entry)
+        if status >= 400 or exchange.failed:
+            failure = self._failure(scope, exchange, status, why, message)
+        if exchange.left_out:
+            return None
+        latency = exchange.latency_ns
+        user = ANONYMOUS if self.identity.waits else self.identity.user(scope, exchange, status)
+        if user is ANONYMOUS and exchange.inner is not None:
+            user = exchange.inner.user(scope, exchange, status)
+        event = _event(Event, (
+            time_ns() // 1000, user, endpoint, method, exchange.feature or feature, status, took // 1000, failure,
+            None if latency is None else latency // 1000,
+        ))  # fmt: skip
+        if self.identity.waits:  # which may turn out only now
+            exchange.pending = (scope, event)
+        else:
+            self._add(event)
         return failure
+
+    def _failure(self, scope: Scope, notes: Exchange, status: int, why: Why, message: str | None) -> Any:
+        if notes.host_error is not None and status >= 500 and not isinstance(why, BaseException):
+            why = notes.host_error
+        failure = failure_of(status, why, note=notes.text, noted=notes.failed, origin=scope.get("endpoint"))
+        return failure._replace(message=message) if message is not None and isinstance(failure, Failure) else failure
+
+    def completed(self, exchange: Exchange, error: BaseException) -> None:
+        """Add an exception that has come after the answer to the failure that was recorded."""
+        exchange.said.learn(failure_of(500, error))
 
     async def _identify(self, exchange: Exchange) -> None:
         """Record an exchange whose user is to be asked for: after its last byte, at the end of our own call."""
-        (scope, entry), exchange.pending = exchange.pending, None
+        (scope, event), exchange.pending = exchange.pending, None
         try:
             given = await self.identity.ask(scope, IDENTIFY_SECONDS)
         except BaseException:
@@ -191,25 +212,19 @@ class UsageTrackingMiddleware:
             raise
         finally:
             try:
-                user = self.identity.user(scope, exchange.notes, entry[3], given)
-                if self._books is not None:
-                    self._books.enter(exchange.at_us, user, *entry)
+                user = self.identity.user(scope, exchange, event.status, given)
+                self._add(event._replace(user=user))
             except Exception as error:
                 self.fault(error)
 
     def fault(self, error: BaseException) -> None:
         """Count a request that could not be recorded."""
-        if self._books is not None:
-            self._books.fault(error)
+        if self._faults is not None:
+            self._faults.count(error)
 
     def _tell(self, kind: str, sentence: str) -> None:
         if self.recorder is not None:
             self.recorder.note(kind, sentence)
-
-    def _warn(self) -> None:
-        self._warned = True
-        log.error("The tracker is not set up as it should be, and goes on without that: %s", self.problem)
-        self._tell("setting", str(self.problem))
 
 
 def _is_preflight(scope: Scope) -> bool:

@@ -14,31 +14,25 @@ MAX_FEATURE = 100
 class Notes:
     """What an app has said of one request, and under `host_…` what the shim of its framework has found out.
 
-    `measured` is True while a middleware of ours records it, `inner` the identity of one inside that left it alone.
+    `inner` is the identity of a middleware of ours further inside, which has left the request to the outer one.
     """
 
-    __slots__ = (
-        "failed", "feature", "host_error", "host_route", "host_user", "inner", "left_out", "measured", "text", "user",
-    )  # fmt: skip
-
-    def __init__(self) -> None:
-        self.user: Any = None
-        self.feature: str | None = None
-        self.text: str | None = None
-        self.failed = False
-        self.host_error: BaseException | None = None
-        self.host_route: str | None = None
-        self.host_user: Any = None
-        self.left_out = False
-        self.measured = False
-        self.inner: Any = None
+    user: Any = None
+    feature: str | None = None
+    text: str | None = None
+    failed = False
+    host_error: BaseException | None = None
+    host_route: str | None = None
+    host_user: Any = None
+    left_out = False
+    inner: Any = None
 
 
 def notes_of(request: Any) -> Notes:
     """The notes of a request, made where there are none yet; `request` is an ASGI scope, or anything that has one."""
     scope: Any = request if isinstance(request, MutableMapping) else request.scope
     notes = scope.get(KEY)
-    if type(notes) is not Notes:
+    if not isinstance(notes, Notes):
         notes = scope[KEY] = Notes()
     return notes
 

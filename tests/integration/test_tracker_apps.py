@@ -164,7 +164,7 @@ async def test_ten_thousand_paths_and_methods_of_a_scanner_are_one_name(recorder
     assert recorder.stats() == (10_000, 10_000, 0, 0)
     middleware = app.middleware_stack.app
     memory = middleware.identity._tokens._refused.entries
-    assert sum(map(len, memory)) + len(json.dumps([str(key) for key in middleware._places._known])) < 2_000_000
+    assert sum(map(len, memory)) + len(json.dumps([str(key) for key in middleware._places.seen])) < 2_000_000
 
 
 def test_importing_the_tracker_loads_nothing_heavy():
