@@ -127,7 +127,9 @@ class UsageTrackingMiddleware:
     async def _passed(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a connection on that is not recorded."""
         kind = scope.get("type") if isinstance(scope, MutableMapping) else None
-        if kind == "lifespan" and self.problem is not None:
+        if type(kind) is not str:
+            await self.app(scope, receive, send)
+        elif kind == "lifespan" and self.problem is not None:
             await refuse_to_start(receive, send, self.problem)
         elif kind == "lifespan" and self._hold is not None:
             await watch_lifespan(self.app, scope, receive, send, self._hold.recorder)
