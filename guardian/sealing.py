@@ -13,6 +13,7 @@ import sqlite3
 from collections.abc import Sequence
 
 from guardian.repository import WindowGone
+from guardian.summary import WEBSOCKET
 from guardian.totals import Totals
 from tracker.schema import SEQUENCE_BITS
 
@@ -34,7 +35,8 @@ _EXTENT = f"""
 def read_raw(db: sqlite3.Connection, start_us: int, end_us: int, routes: Sequence[int] | None = None) -> Totals:
     """The totals of [start, end) from single events; with `routes`, numbers of the dictionary, of those alone."""
     only = "" if routes is None else "AND route IN (SELECT value FROM json_each(?))"
-    columns = "id >> 10, user, route, status, duration_us, coalesce(latency_us, duration_us)"
+    latency = f"coalesce(latency_us, CASE WHEN status % 1000 = {WEBSOCKET} THEN -1 ELSE duration_us END)"
+    columns = f"id >> 10, user, route, status, duration_us, {latency}"
     rows = f"SELECT {columns} FROM guardian_request WHERE id >= ? AND id < ? {only}"
     values = ids(start_us, end_us) if routes is None else (*ids(start_us, end_us), json.dumps(list(routes)))
     cursor = db.execute(f"{rows} ORDER BY id", values)

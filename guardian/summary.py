@@ -13,6 +13,8 @@ from tracker.event import SESSION_GAP_US, Event
 
 RATIO = 1.02
 """Two durations in one bin of the histogram differ by less than 2 %, so a bin's middle is within 1 % of either."""
+WEBSOCKET = 101
+"""The status of a WebSocket that went well. It lasts by design: without a latency, as of version 0.1, it has no bin."""
 _LOG_RATIO = log(RATIO)
 
 Key = TypeVar("Key")
@@ -105,6 +107,8 @@ class Summary:
             if route is None:
                 route = routes[key] = RouteTotals()
             route.statuses[status] = route.statuses.get(status, 0) + 1
+            if latency_us is None and event.status == WEBSOCKET:
+                continue
             slot = bin_of(duration_us if latency_us is None else latency_us)
             route.durations[slot] = route.durations.get(slot, 0) + 1
         return cls(users, routes)

@@ -35,7 +35,10 @@ class Totals:
 
     @classmethod
     def of(cls, rows: Sequence[tuple[int, int, int, int, int, int]]) -> Totals:
-        """The totals of events in the order of time, each (at_us, user, route, outcome, duration_us, latency_us)."""
+        """The totals of events in the order of time, each (at_us, user, route, outcome, duration_us, latency_us).
+
+        A latency of -1 is not known, and has no bin.
+        """
         at, user, route, status, duration, latency = np.array(rows, np.int64).reshape(-1, 6).T
         order = np.argsort(user, kind="stable")
         mine, end, length, code = user[order], at[order], duration[order], status[order]
@@ -47,12 +50,12 @@ class Totals:
         requests, errors, server, active = (_sums(column.astype(np.int64), first) for column in sums)
         users = (mine[first], requests, errors, server, (end - length)[first], end[_ends(first, len(mine))], active)
         slots = np.floor(np.log(np.maximum(latency, 1)) / _LOG_RATIO).astype(np.int64)
-        one = np.ones_like(user)
+        one, timed = np.ones_like(user), latency >= 0
         return cls(
             np.stack(users, axis=1),
             _grouped(np.stack((user, route, one), axis=1)),
             _grouped(np.stack((route, status, one), axis=1)),
-            _grouped(np.stack((route, np.where(latency <= 0, -1, slots), one), axis=1)),
+            _grouped(np.stack((route, np.where(latency <= 0, -1, slots), one), axis=1)[timed]),
         )
 
     @classmethod

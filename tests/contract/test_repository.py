@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from guardian import sealing
+from guardian.report import latency
 from guardian.repository import StorageError, WindowGone
 from guardian.sqlite import SqliteRepository
 from guardian.summary import Summary, TimelineBar
@@ -371,6 +372,19 @@ async def test_the_heartbeats_of_recorders_the_latest_first(repository, sql):
         ("b", 5, 4, 1),
         ("a", 5, 4, 1),
     ]
+
+
+async def test_a_connection_that_lasts_by_design_does_not_count_as_slow(repository):
+    """Time to the first byte is what latency means for it; version 0.1 recorded none."""
+    chats = [event(n / 10, duration_ms=40) for n in range(180)]
+    lasting = [event(60 + n, status=101, feature="live", duration_ms=900_000) for n in range(20)]
+    for sockets in (lasting, [each._replace(latency_us=3_000) for each in lasting]):
+        await repository.write(chats + sockets)
+        assert 39 < latency((await repository.summary(DAY, NOW)).routes.values())["p95"] < 41
+    await repository.seal(NOW)
+    summary = await repository.summary(DAY, NOW)
+    assert 39 < latency(summary.routes.values())["p95"] < 41
+    assert summary == await whole(repository)
 
 
 async def test_a_file_that_is_no_database_is_refused_in_one_sentence(tmp_path):

@@ -209,6 +209,16 @@ def test_an_error_is_new_for_a_day_after_its_first_sighting_and_fires_while_it_c
     assert list(states(rule("new_error"), new_error(*ages)).values()) == said
 
 
+def test_the_latency_of_what_lasts_by_design_is_the_time_to_its_first_byte():
+    chats, lasting = many(180, ms=40, within=600), many(20, ms=900_000, within=600)
+    streams = [each._replace(latency_us=30_000) for each in lasting]
+    sockets = [each._replace(status=101) for each in lasting]
+    for long in (streams, sockets):
+        [verdict] = judge(rule("latency", feature="chat"), snapshot(chats + long))
+        assert (verdict.state, verdict.value) == ("ok", 40)
+    assert states(rule("latency", feature="chat"), chats + lasting) == {"chat": "firing"}
+
+
 def test_new_error_names_a_kind_and_place_and_needs_a_history_to_compare_with():
     assert states(rule("new_error"), new_error(60)) == {"Boom at app.py:9 g": "firing"}
     assert states(rule("new_error"), new_error(60, status=404)) == {}
