@@ -11,10 +11,13 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
 
 from guardian.alerting.live import LiveHistory
 from guardian.config import Settings
 from guardian.delivery import Circuits
+from guardian.elsewhere import records_elsewhere
 from guardian.mail.service import EmailService
 from guardian.mail.transport import Transport
 from guardian.mail.transports import build_transports
@@ -99,6 +102,11 @@ def name_schedules(settings: Settings) -> tuple[NamedSchedule, ...]:
     return tuple(named)
 
 
+def find_elsewhere(settings: Settings, now: datetime) -> list[Path]:
+    """Other files that the app may record into: around the database, in the current folder, and held open by it."""
+    return records_elsewhere(settings.database, [Path.cwd()], now=now)
+
+
 @asynccontextmanager
 async def open_application(settings: Settings, *, clock: Clock = utc_now) -> AsyncIterator[Application]:
     """The application of these settings; everything it opened is closed at the end.
@@ -125,6 +133,7 @@ async def open_application(settings: Settings, *, clock: Clock = utc_now) -> Asy
                 clock=clock,
                 timezone=settings.timezone,
                 critical_features=settings.critical_features,
+                elsewhere=partial(find_elsewhere, settings),
             ),
             email=EmailService(
                 transports,

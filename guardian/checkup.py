@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from datetime import datetime, timedelta
 from email.utils import parseaddr
@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo
 from guardian.application import Application, Clock, NamedSchedule, name_schedules, open_application, utc_now
 from guardian.config import ApiSettings, Settings
 from guardian.finding import Finding
+from guardian.findings import conservation, note_findings, noted_elsewhere
 from guardian.mail.check import mail_findings
 from guardian.mail.service import EmailService
 from guardian.mail.transport import DeliveryError, Transport, UnknownOutcome
@@ -53,10 +54,11 @@ async def check_up(
     if send_test:
         found += await send_tests(settings, settings.admins, clock=clock)
     if not settings.database.exists():
-        return [*found, _no_database(settings.database)]
+        return [*found, _no_database(settings.database), *await noted_elsewhere(settings, path, clock())]
     try:
         async with open_application(settings, clock=clock) as app:
             found += await _database(app)
+            found += await note_findings(app, path)
     except (StorageError, ValueError) as error:
         found.append(Finding("database", "error", str(error)))
     return found
@@ -169,9 +171,8 @@ async def _database(app: Application) -> list[Finding]:
     signs = [each.seen_at for each in recorders] + ([stats.newest] if stats.newest else [])
     latest = max(signs, default=None)
     if latest is None:
-        cure = "add UsageTrackingMiddleware to the app, with this database"
-        found.append(Finding("tracker", "warning", f"nothing was ever recorded: {cure}"))
-    elif latest - now > timedelta(minutes=1):
+        return found + _dead(mails)  # a note says that nothing was ever recorded
+    if latest - now > timedelta(minutes=1):
         ahead = f"the newest sign of life, {latest:%Y-%m-%d %H:%M} UTC, lies in the future"
         found.append(Finding("clock", "error", f"{ahead}: set the clocks of both machines, best by NTP"))
     elif now - latest > SILENT_AFTER:
@@ -179,12 +180,14 @@ async def _database(app: Application) -> list[Finding]:
         found.append(Finding("tracker", "warning", text))
     else:
         found.append(Finding("tracker", "ok", f"last sign of life {max(0, (now - latest).seconds)} s ago"))
-    if dropped := sum(each.dropped for each in recorders):
-        found.append(Finding("tracker", "warning", f"{dropped:,} requests of the last 7 days could not be stored"))
-    if dead := mails.get("dead", 0):
-        cure = "see 'guardian outbox list --status dead'"
-        found.append(Finding("mail", "warning", f"{dead:,} mails could not be delivered: {cure}"))
-    return found
+    found += conservation(recorders, now)
+    return found + _dead(mails)
+
+
+def _dead(mails: Mapping[str, int]) -> list[Finding]:
+    dead = mails.get("dead", 0)
+    cure = "see 'guardian outbox list --status dead'"
+    return [Finding("mail", "warning", f"{dead:,} mails could not be delivered: {cure}")] if dead else []
 
 
 def _upcoming(settings: Settings, named: NamedSchedule, now: datetime) -> tuple[Literal["ok", "error"], str]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
 from typing import Any
 
+from guardian.notes import Note, as_json, in_order, never_recorded, traffic_notes
 from guardian.repository import RecorderHealth, StorageStats
 from guardian.state_schema import micros, moment
 from guardian.summary import RouteTotals, Summary, TimelineBar, active_minutes, quantile_ms
@@ -39,16 +40,26 @@ def build_report(
     critical_features: Sequence[str] = (),
     stats: StorageStats | None = None,
     recorders: Sequence[RecorderHealth] = (),
+    notes: Sequence[Note] = (),
+    known_features: Collection[str] | None = None,
+    whole: bool = True,
 ) -> dict[str, Any]:
     """The report on `[start, end)` beside the window before it, from `previous_start` on (None: no longer stored).
 
     The fixed keys are those of docs/architecture.md; `previous`, `anonymous`, `latency_ms`, `features`, `status`,
-    `status_reason`, `help`, `gone_quiet`, `timeline`, `privacy`, `recorders` and `generated_at` stand beside them.
+    `status_reason`, `notes`, `help`, `gone_quiet`, `timeline`, `privacy`, `recorders` and `generated_at` stand beside
+    them. `notes` given are those that others found, in the report are those of the traffic too; these need to know
+    `known_features`, all that were ever recorded (None: not known), and that the report is on the `whole` app.
     `failures` holds the newest failed events of each user, oldest first; `steps` what those who need help did last,
     `quiet` what `guardian.quiet` found. Users are sorted by errors, then requests, then name. JSON values only.
     """
     start_us = micros(start)
-    status, reason = judge(current, critical_features, previous if end - start >= timedelta(days=1) else None)
+    status, reason = judge(
+        current, critical_features, previous if end - start >= timedelta(days=1) else None, stats=stats
+    )
+    if whole or (stats is not None and never_recorded(stats)):
+        known = {"known_features": known_features, "critical_features": critical_features}
+        notes = [*notes, *traffic_notes(current, stats=stats, **known)]
     anonymous = current.users.get(ANONYMOUS)
     return {
         "period_start": _iso(start),
@@ -59,6 +70,7 @@ def build_report(
         "error_breakdown": _errors_by_status(current),
         "status": status,
         "status_reason": reason,
+        "notes": [as_json(note) for note in in_order(notes)],
         "previous": None
         if previous is None
         else {
@@ -97,6 +109,7 @@ def build_report(
                 "accepted": each.accepted,
                 "stored": each.stored,
                 "dropped": each.dropped,
+                "queued": each.queued,
             }
             for each in recorders
         ],
@@ -114,13 +127,19 @@ def needs_help(summary: Summary) -> list[str]:
     return sorted(needy, key=lambda email: (-summary.users[email].errors, email))[:TOP_HELP]
 
 
-def judge(summary: Summary, critical_features: Sequence[str], previous: Summary | None = None) -> tuple[str, str]:
+def judge(
+    summary: Summary,
+    critical_features: Sequence[str],
+    previous: Summary | None = None,
+    *,
+    stats: StorageStats | None = None,
+) -> tuple[str, str]:
     """OK, WARNING or CRITICAL, and why in one sentence.
 
     CRITICAL: every request of a critical feature failed (at least 5, of at least 2 users), or 10 % or more of at
     least 20 requests were server errors. WARNING: more than 5 % of at least 20 requests failed, or there was any
     server error, or nobody came after a `previous` period of at least 20 requests (None: nobody need come, as in two
-    hours of a night). Else OK.
+    hours of a night), or `stats` say that no request was ever recorded. Else OK.
     """
     requests, errors = summary.requests, summary.errors
     server = sum(user.server_errors for user in summary.users.values())
@@ -132,6 +151,8 @@ def judge(summary: Summary, critical_features: Sequence[str], previous: Summary 
             return "CRITICAL", all_failed(feature)
     if not requests and previous is not None and previous.requests >= MIN_REQUESTS:
         return "WARNING", f"Nobody used the app, after {previous.requests} requests in the period before."
+    if not requests and stats is not None and never_recorded(stats):
+        return "WARNING", as_json(Note("never", 0, stats.place))["text"]
     if not requests:
         return "OK", "Nobody used the app."
     if requests >= MIN_REQUESTS and server / requests >= CRITICAL_SERVER_RATE:
@@ -197,7 +218,10 @@ def _failed_users(summary: Summary, failures: Mapping[str, Sequence[Event]]) -> 
 
 
 def latency(routes: Iterable[RouteTotals]) -> dict[str, float | None]:
-    """The quantiles p50, p95 and p99 of the durations in milliseconds, within 1 %; None without any."""
+    """The quantiles p50, p95 and p99 of the latencies in milliseconds, within 1 %; None without any.
+
+    The latency is the duration, and for an answer that streams and a WebSocket the time to the first byte.
+    """
     bins: dict[int, int] = {}
     for totals in routes:
         for slot, number in totals.durations.items():
@@ -234,7 +258,12 @@ def _users(summary: Summary, failures: Mapping[str, Sequence[Event]], start_us: 
 
 
 def _step(event: Event) -> dict[str, Any]:
-    return {"feature": event.feature, "code": event.status, "timestamp": _iso(moment(event.at_us))}
+    return {"feature": event.feature, **_code(event), "timestamp": _iso(moment(event.at_us))}
+
+
+def _code(event: Event) -> dict[str, Any]:
+    """The status that the client met; with `failed` where it does not show that the app noted the request as failed."""
+    return {"code": event.status, "failed": True} if event.outcome > NOTED else {"code": event.status}
 
 
 def _error(event: Event) -> dict[str, Any]:
@@ -243,7 +272,7 @@ def _error(event: Event) -> dict[str, Any]:
     if failure is not None and failure.location:
         text = f"{failure.kind}: {text}"
     at = moment(event.at_us)
-    return {"endpoint": event.endpoint, "error": text, "timestamp": _iso(at), "code": event.status}
+    return {"endpoint": event.endpoint, "error": text, "timestamp": _iso(at), **_code(event)}
 
 
 def _top_features(summary: Summary) -> list[dict[str, Any]]:

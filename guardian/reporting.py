@@ -225,9 +225,11 @@ async def _send_period(
 
 async def _says_nothing(app: Application, report: Mapping[str, Any]) -> bool:
     """Whether nobody came, as is usual, no companion report tells of trouble, and no incident touches the period."""
-    if report["total_requests"] or report["status"] != "OK":
-        return False
     start, end = (datetime.fromisoformat(report[edge]) for edge in ("period_start", "period_end"))
+    # That an app which is being set up has recorded nothing in these hours is no trouble yet; in a whole day it is.
+    fresh = end - start < timedelta(days=1) and any(note["kind"] == "never" for note in report["notes"])
+    if report["total_requests"] or (report["status"] != "OK" and not fresh):
+        return False
     incidents = await AlertStore(app.state).incidents(since=start, limit=1000)
     if any(was_open(incident, start, end) for incident in incidents):
         return False

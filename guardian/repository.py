@@ -25,13 +25,34 @@ class RecorderHealth:
     dropped: int
     version: str
 
+    @property
+    def queued(self) -> int:
+        """Events that wait to be stored; in a process that has ended, that are lost."""
+        return self.accepted - self.stored - self.dropped
+
+
+@dataclass(frozen=True, slots=True)
+class RecorderNote:
+    """Something that one writing process of the host app could not make out, or lost.
+
+    `kind` is one of those of `guardian.note_words.KINDS` or, of a newer tracker, another; `detail` the reason in one
+    sentence; `count` how often it was so since the process started, `seen_at` when it last was.
+    """
+
+    recorder: str
+    kind: str
+    detail: str
+    count: int
+    seen_at: datetime
+
 
 @dataclass(frozen=True, slots=True)
 class StorageStats:
     """How much is stored. `oldest` and `newest` are times of events, None where there is none.
 
     `purged` counts the events that retention has deleted since the store was made; `totals_since` is the start of the
-    oldest summary, with the totals of each user, None where there is none.
+    oldest summary, with the totals of each user, None where there is none. `place` is what people know the store by, as
+    the path of its file; "" where that is not known.
     """
 
     events: int
@@ -41,6 +62,7 @@ class StorageStats:
     size_bytes: int
     purged: int = 0
     totals_since: datetime | None = None
+    place: str = ""
 
 
 class UsageRepository(Protocol):
@@ -118,6 +140,14 @@ class UsageRepository(Protocol):
 
     async def recorders(self) -> list[RecorderHealth]:
         """The writing processes of the last 7 days, the latest heartbeat first."""
+        ...
+
+    async def recorder_notes(self, since: datetime) -> list[RecorderNote]:
+        """What the writing processes said of themselves since then, the latest first."""
+        ...
+
+    async def feature_names(self) -> set[str]:
+        """The names of all features that were ever recorded."""
         ...
 
     async def close(self) -> None:

@@ -29,6 +29,7 @@ def purge(db: sqlite3.Connection, events_before_us: int, summaries_before_us: in
         set_meta(db, "purged_events", meta(db, "purged_events") + gone)
     _delete(db, "guardian_session", "end_us < ?", before)
     db.execute("DELETE FROM guardian_recorder WHERE seen_us < ?", (before,))
+    db.execute("DELETE FROM guardian_recorder_note WHERE seen_us < ?", (before,))
     _forget_summaries(db, min(summaries_before_us, before) // DAY * DAY)
     _give_back(db)
     return gone

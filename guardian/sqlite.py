@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 import aiosqlite
 
-from guardian.repository import RecorderHealth, StorageError, StorageStats
+from guardian.repository import RecorderHealth, RecorderNote, StorageError, StorageStats
 from guardian.retention import erase, purge
 from guardian.sealing import MINUTES5, ids, read_routes, read_totals, seal
 from guardian.state_schema import micros, moment
@@ -32,6 +32,7 @@ T = TypeVar("T")
 CHUNK = 5_000
 """How many rows a read fetches before it lets go of the database."""
 _RECENT_RECORDERS = "SELECT * FROM guardian_recorder WHERE seen_us >= ? ORDER BY seen_us DESC"
+_NOTES = "SELECT recorder, kind, detail, count, seen_us FROM guardian_recorder_note WHERE seen_us >= ?"
 _WEEK_US = 7 * 86400 * 1_000_000
 _EVENTS = """
     SELECT e.id, u.email, r.endpoint, r.method, r.feature, e.status % 1000, e.duration_us, f.kind, f.message,
@@ -201,6 +202,7 @@ class SqliteRepository:
             size_bytes=pages * page_size,
             purged=int(purged[0][0]) if purged else 0,
             totals_since=None if totals is None else moment(totals),
+            place=_absolute(self._path),
         )
 
     async def newest_event(self) -> datetime | None:
@@ -212,7 +214,16 @@ class SqliteRepository:
         """See UsageRepository."""
         [(newest,)] = await self._read("SELECT coalesce(max(seen_us), 0) FROM guardian_recorder")
         rows = await self._read(_RECENT_RECORDERS, (newest - _WEEK_US,))
-        return [RecorderHealth(row[0], moment(row[1]), moment(row[2]), *row[3:]) for row in rows]
+        return [RecorderHealth(row[0], moment(row[1]), moment(row[2]), *row[3:7]) for row in rows]
+
+    async def recorder_notes(self, since: datetime) -> list[RecorderNote]:
+        """See UsageRepository."""
+        rows = await self._read(f"{_NOTES} ORDER BY seen_us DESC", (micros(since),))
+        return [RecorderNote(*row[:4], moment(row[4])) for row in rows]
+
+    async def feature_names(self) -> set[str]:
+        """See UsageRepository."""
+        return {name for (name,) in await self._read("SELECT DISTINCT feature FROM guardian_route")}
 
     async def _read(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
         if self._reader is None:
@@ -248,7 +259,11 @@ class SqliteRepository:
 
 def _existing(name: str) -> str:
     """The URI of a file that is not made where it is missing (SQLite, "URI Filenames")."""
-    return f"{Path(os.path.abspath(name)).as_uri()}?mode=rw"
+    return f"{Path(_absolute(name)).as_uri()}?mode=rw"
+
+
+def _absolute(name: str) -> str:
+    return os.path.abspath(name)
 
 
 def _event(row: Sequence[Any]) -> Event:

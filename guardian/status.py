@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import partial
 from typing import Any
 
-from guardian.application import Application, NamedSchedule
+from guardian.application import Application, NamedSchedule, find_elsewhere
+from guardian.notes import Note, as_json
+from guardian.noticing import noticed_lately
 
 
 async def application_status(app: Application) -> dict[str, Any]:
@@ -13,7 +16,8 @@ async def application_status(app: Application) -> dict[str, Any]:
 
     Keys: `leading`, `now`, `schedules` (each with `name`, `when`, `last_period_end`, `next_at`, `next_covers`,
     `sentence`), `outbox` (items by status), `transports` (each with `name`, `closed_until`), `steps` (by name:
-    `ended_at`, `error`), `recorders`, `storage`. Raises StorageError where the database does not answer.
+    `ended_at`, `error`), `recorders`, `notes` (of the last day, see `guardian.notes`), `storage`. Raises StorageError
+    where the database does not answer.
     """
     now = app.clock()
     stats = await app.repository.stats()
@@ -38,10 +42,12 @@ async def application_status(app: Application) -> dict[str, Any]:
                 "accepted": recorder.accepted,
                 "stored": recorder.stored,
                 "dropped": recorder.dropped,
+                "queued": recorder.queued,
                 "version": recorder.version,
             }
             for recorder in await app.repository.recorders()
         ],
+        "notes": [as_json(note) for note in await _notes(app, now)],
         "storage": {
             "events": stats.events,
             "users": stats.users,
@@ -50,6 +56,11 @@ async def application_status(app: Application) -> dict[str, Any]:
             "size_bytes": stats.size_bytes,
         },
     }
+
+
+async def _notes(app: Application, now: datetime) -> list[Note]:
+    critical, elsewhere = app.settings.critical_features, partial(find_elsewhere, app.settings)
+    return await noticed_lately(app.repository, now, critical_features=critical, elsewhere=elsewhere)
 
 
 async def _schedule(app: Application, named: NamedSchedule, now: datetime) -> dict[str, Any]:

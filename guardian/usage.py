@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from guardian.noticing import Elsewhere, noticed
 from guardian.quiet import LAST_THING, gone_quiet, quiet_window, went_quiet
 from guardian.report import ERRORS_PER_USER, build_report, needs_help
 from guardian.repository import UsageRepository, WindowGone
@@ -38,11 +39,16 @@ def _utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+def _nowhere(now: datetime) -> Sequence[Path]:
+    return ()
+
+
 class UsageGuardian:
     """Makes reports out of a repository.
 
     `clock` gives the present, aware. In `timezone` (an IANA name) the bars of the timeline begin. A report is
-    CRITICAL where a feature whose name fits a pattern of `critical_features` fails for everyone.
+    CRITICAL where a feature whose name fits a pattern of `critical_features` fails for everyone. `elsewhere` finds the
+    other files that the app may record into, at that time; it is asked, in a thread, where no recorder is alive.
     """
 
     def __init__(
@@ -53,12 +59,14 @@ class UsageGuardian:
         clock: Callable[[], datetime] = _utc_now,
         timezone: str = "UTC",
         critical_features: Sequence[str] = ("chat_*",),
+        elsewhere: Elsewhere = _nowhere,
     ) -> None:
         self._repository = repository
         self._reports_dir = Path(reports_dir)
         self._clock = clock
         self._zone = ZoneInfo(timezone)
         self._critical = tuple(critical_features)
+        self._elsewhere = elsewhere
 
     async def generate_report(
         self,
@@ -93,6 +101,7 @@ class UsageGuardian:
             previous, current, bars = await read(before, start, end)
         failures = await self._repository.recent_failures(start, end, per_user=ERRORS_PER_USER, features=features)
         stats, recorders = await self._repository.stats(), await self._repository.recorders()
+        noted = await noticed(self._repository, recorders, start=start, end=end, now=now, elsewhere=self._elsewhere)
         report = build_report(
             current,
             previous,
@@ -107,6 +116,9 @@ class UsageGuardian:
             critical_features=self._critical,
             stats=stats,
             recorders=recorders,
+            notes=noted,
+            known_features=await self._repository.feature_names(),
+            whole=not features,
         )
         return {**report, "only_features": list(features)} if features else report
 

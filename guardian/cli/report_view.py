@@ -27,6 +27,7 @@ def report_view(report: Mapping[str, Any], zone: str) -> RenderableType:
     """What `rich` prints: status, key figures with their change, users, features, errors; times in `zone`."""
     parts: list[RenderableType] = [_title(report, zone), Text()]
     parts.append(_figures(report))
+    parts += _notes(report)
     if report["total_requests"]:
         parts += [*_users(report, zone), *_features(report), *_errors(report)]
     return Padding(Group(*parts), (1, 2))
@@ -41,6 +42,15 @@ def _title(report: Mapping[str, Any], zone: str) -> RenderableType:
     )
     reason = report.get("status_reason")
     return Group(line, Text(printable(str(reason)))) if reason else line
+
+
+def _notes(report: Mapping[str, Any]) -> list[RenderableType]:
+    """What the tracker could not make out, each with its cure."""
+    told = []
+    for note in report.get("notes", ()):
+        words = note["cure"] if note["text"] == report.get("status_reason") else f"{note['text']} {note['cure']}"
+        told.append(Text(printable(f"! {words}"), style="yellow"))
+    return [Text(), *told] if told else []
 
 
 def _figures(report: Mapping[str, Any]) -> Table:
@@ -85,7 +95,7 @@ def _users(report: Mapping[str, Any], zone: str) -> list[RenderableType]:
     table = _table("user", "requests>", "errors>", "minutes>", "newest error", "features")
     for user in users[:_USERS]:
         newest = user["errors"][-1] if user["errors"] else None
-        told = f"{_local(newest['timestamp'], zone)[11:]} {newest['code']} {newest['error']}" if newest else ""
+        told = f"{_local(newest['timestamp'], zone)[11:]} {_code(newest)} {newest['error']}" if newest else ""
         table.add_row(
             _cut(user["email"]),
             f"{user['requests_count']:,}",
@@ -122,12 +132,17 @@ def _errors(report: Mapping[str, Any]) -> list[RenderableType]:
     return _headed("Errors", table)
 
 
+def _code(error: Mapping[str, Any]) -> str:
+    """The status; where it does not show that the app noted the request as failed, with that."""
+    return f"{error['code']} (failed)" if error.get("failed") else str(error["code"])
+
+
 def _phrase(code: str) -> str:
     """What the status is called: in RFC 9110's words, which Python has from 3.13 on."""
     if code in _RENAMED:
         return _RENAMED[code]
     try:
-        return HTTPStatus(int(code)).phrase
+        return HTTPStatus(int(code)).phrase if int(code) >= 400 else "noted as failed"
     except ValueError:
         return ""
 

@@ -75,7 +75,7 @@ class AlertView:
                 {
                     "time": lang.clock(s.at, self.zone),
                     "feature": s.feature,
-                    "status": s.status % NOTED,
+                    "status": lang("%(code)s (failed)", code=s.status % NOTED) if s.status > NOTED else s.status,
                     "bad": s.status >= 400,
                 }
                 for s in b.steps

@@ -80,7 +80,7 @@ def _moved_errors(report: Mapping[str, Any], before: Mapping[str, Any], lang: La
     for code, count in report["error_breakdown"].items():
         old = old_errors.get(code, 0)
         rise = (count / report["total_requests"]) / (max(old, 0.5) / before["total_requests"])
-        name = f"{code} {reason_phrase(int(code))}"
+        name = f"{code} {error_phrase(code, lang)}"
         if count < 5 or code in told:
             continue
         if old == 0:
@@ -146,6 +146,11 @@ def _moved_features(
                 now.get(name, 0), feature=short(name), old=lang.number(count),
             )  # fmt: skip
             yield 1.5, text
+
+
+def error_phrase(code: str, lang: Language) -> str:
+    """What a status of `error_breakdown` is called: in RFC 9110's words, or that the app noted it as failed."""
+    return reason_phrase(int(code)) if int(code) >= 400 else lang("noted as failed")
 
 
 def short(text: str) -> str:

@@ -35,7 +35,7 @@ def who_needs_help(report: Mapping[str, Any], lang: Language, zone: ZoneInfo) ->
                 "%(bad)s of %(n)s request failed", "%(bad)s of %(n)s requests failed",
                 user["requests_count"], bad=lang.number(user["errors_count"]),
             ),
-            "errors": _grouped(user["errors"], say, whole=len(user["errors"]) == user["errors_count"]),
+            "errors": _grouped(user["errors"], say, lang, whole=len(user["errors"]) == user["errors_count"]),
             "steps": _steps(steps.get(user["email"], ()), lang),
         }
         for user in needy[:TOP_HELP]
@@ -49,7 +49,14 @@ def _moments(report: Mapping[str, Any], lang: Language, zone: ZoneInfo) -> Calla
     return lambda iso: say(_time(iso), zone)
 
 
-def _grouped(errors: Sequence[Mapping[str, Any]], say: Callable[[str], str], *, whole: bool) -> list[dict[str, Any]]:
+def code_of(error: Mapping[str, Any], lang: Language) -> str:
+    """The status of an error or a step; where it does not show that it failed, with that."""
+    return lang("%(code)s (failed)", code=error["code"]) if "failed" in error else str(error["code"])
+
+
+def _grouped(
+    errors: Sequence[Mapping[str, Any]], say: Callable[[str], str], lang: Language, *, whole: bool
+) -> list[dict[str, Any]]:
     """The newest kinds of error of a user, each told once with its count and the last time, the newest last.
 
     A report lists only the newest errors of a user; where that is not the `whole`, there were at least so many.
@@ -57,7 +64,7 @@ def _grouped(errors: Sequence[Mapping[str, Any]], say: Callable[[str], str], *, 
     kinds: dict[tuple[Any, ...], int] = {}
     last: dict[tuple[Any, ...], str] = {}
     for error in errors:
-        key = (error["endpoint"], error["code"], error["error"])
+        key = (error["endpoint"], code_of(error, lang), error["error"])
         kinds[key] = kinds.get(key, 0) + 1
         last[key] = error["timestamp"]
     newest = sorted(kinds, key=lambda key: last[key])[-HELP_ERRORS:]
@@ -81,10 +88,14 @@ def _said(text: str, times: int = 1, *, whole: bool = True) -> str:
 def _steps(steps: Sequence[Mapping[str, Any]], lang: Language) -> str:
     """What somebody did, as features in their order, those that failed with their status."""
     words = []
-    for (feature, code), run in groupby(steps, key=lambda step: (step["feature"], step["code"])):
+    for (feature, code), run in groupby(steps, key=lambda step: (step["feature"], _bad_code(step, lang))):
         times = len(list(run))
-        words.append(short(feature) + (f" {code}" if code >= 400 else "") + (f" ({times}×)" if times > 1 else ""))
+        words.append(short(feature) + (f" {code}" if code else "") + (f" ({times}×)" if times > 1 else ""))
     return lang("Last steps: %(steps)s", steps=" → ".join(words)) if words else ""
+
+
+def _bad_code(step: Mapping[str, Any], lang: Language) -> str:
+    return code_of(step, lang) if step["code"] >= 400 or "failed" in step else ""
 
 
 def who_went_quiet(report: Mapping[str, Any], lang: Language, zone: ZoneInfo) -> list[dict[str, str]]:
@@ -94,7 +105,7 @@ def who_went_quiet(report: Mapping[str, Any], lang: Language, zone: ZoneInfo) ->
             "email": short(each["email"]),
             "sentence": lang(
                 "not seen since %(at)s; the last thing: %(code)s %(error)s, %(endpoint)s",
-                at=lang.moment(_time(each["last_seen"]), zone), code=each["error"]["code"],
+                at=lang.moment(_time(each["last_seen"]), zone), code=code_of(each["error"], lang),
                 error=_said(each["error"]["error"]), endpoint=short(each["error"]["endpoint"]),
             ),
         }

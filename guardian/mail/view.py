@@ -10,11 +10,11 @@ from zoneinfo import ZoneInfo
 
 from guardian.companions import Companion, Malformed
 from guardian.language import Language, marked
-from guardian.mail.changes import figures, moved, short
+from guardian.mail.changes import error_phrase, figures, moved, short
 from guardian.mail.chart import chart_of
+from guardian.mail.notes import noted, said
 from guardian.mail.people import busiest, more_people, who_needs_help, who_went_quiet
 from guardian.report import all_failed
-from tracker.error_text import reason_phrase
 
 TOP_FEATURES, TOP_ERRORS = 8, 8
 MAX_COMPANIONS = 12
@@ -50,7 +50,19 @@ def report_view(
     broken = sorted((each for each in companions if isinstance(each, Malformed)), key=lambda each: short(each.name))
     more = len(others) - MAX_COMPANIONS
     view: dict[str, Any] = {
-        **(usage or {"period": "", "day": "", "figures": (), "chart": None, "more_users": "", "privacy": ""}),
+        **(
+            usage
+            or {
+                "period": "",
+                "day": "",
+                "figures": (),
+                "chart": None,
+                "more_users": "",
+                "privacy": "",
+                "notes": (),
+                "more_notes": "",
+            }
+        ),
         "grave": grave,
         "headline": headline,
         "others": others[:MAX_COMPANIONS],
@@ -105,9 +117,11 @@ def report_part(report: Mapping[str, Any], lang: Language, zone: ZoneInfo) -> di
     """The part that comes from the usage report; only its fixed keys are needed."""
     start, end = _time(report["period_start"]), _time(report["period_end"])
     status = report.get("status") or ("WARNING" if report["total_errors"] else "OK")
+    said_first = headline(report, status, lang)
     return {
         "grave": status,
-        "headline": headline(report, status, lang),
+        "headline": said_first,
+        **noted(report, said_first, lang),
         "period": f"{lang.span(start, end, zone)} ({zone.key})",
         "day": lang.day(end, zone),
         "figures": figures(report, lang),
@@ -120,7 +134,7 @@ def report_part(report: Mapping[str, Any], lang: Language, zone: ZoneInfo) -> di
         "users": busiest(report, lang),
         "more_users": more_people(report, lang),
         "anonymous": _anonymous(report.get("anonymous"), lang),
-        "privacy": _privacy(report.get("privacy"), lang, zone),
+        "privacy": _privacy(report, lang, zone),
     }
 
 
@@ -130,6 +144,7 @@ def headline(report: Mapping[str, Any], status: str, lang: Language) -> str:
     if not requests:
         return _nobody(report, lang)
     users = lang.plural("%(n)s person used the app", "%(n)s people used the app", report["active_users"])
+    users = said(report, "anonymous", lang).rstrip(".") or users
     down = [f for f in report.get("features", ()) if report.get("status_reason") == all_failed(f)]
     if status == "CRITICAL" and down:
         return lang("%(feature)s failed for everyone.", feature=short(down[0]["name"]))
@@ -142,6 +157,8 @@ def headline(report: Mapping[str, Any], status: str, lang: Language) -> str:
 
 
 def _nobody(report: Mapping[str, Any], lang: Language) -> str:
+    if never := said(report, "never", lang):
+        return never
     if report.get("only_features"):
         return lang("Nobody used %(features)s.", features=short(", ".join(report["only_features"])))
     before = (report.get("previous") or {}).get("total_requests")
@@ -158,7 +175,7 @@ def _errors(report: Mapping[str, Any], lang: Language) -> list[dict[str, Any]]:
     counts = sorted(report["error_breakdown"].items(), key=lambda pair: (-pair[1], pair[0]))
     most = max((count for _, count in counts), default=1)
     return [
-        {"code": code, "phrase": reason_phrase(int(code)), "count": lang.number(count), "share": count / most}
+        {"code": code, "phrase": error_phrase(code, lang), "count": lang.number(count), "share": count / most}
         for code, count in counts[:TOP_ERRORS]
     ]
 
@@ -192,7 +209,8 @@ def _anonymous(totals: Mapping[str, int] | None, lang: Language) -> str:
     )  # fmt: skip
 
 
-def _privacy(receipt: Mapping[str, Any] | None, lang: Language, zone: ZoneInfo) -> str:
+def _privacy(report: Mapping[str, Any], lang: Language, zone: ZoneInfo) -> str:
+    receipt = report.get("privacy")
     if not receipt or receipt.get("events") is None:
         return ""
     text = lang.plural(
@@ -209,7 +227,7 @@ def _privacy(receipt: Mapping[str, Any] | None, lang: Language, zone: ZoneInfo) 
         if receipt.get("totals_since"):
             day = lang.day(_time(receipt["totals_since"]), zone)
             text += " " + lang("The totals of each user since %(day)s are kept.", day=day)
-    if receipt.get("dropped_events"):
+    if receipt.get("dropped_events") and not said(report, "dropped", lang):
         text += " " + lang.plural(
             "%(n)s event was lost this week, because the tracker's buffer was full.",
             "%(n)s events were lost this week, because the tracker's buffer was full.",

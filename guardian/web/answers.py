@@ -9,12 +9,16 @@ from pydantic import BaseModel, ConfigDict
 
 
 class FailedRequest(BaseModel):
-    """A failed request of a user; `error` is what the app's author wrote."""
+    """A failed request of a user; `error` is what the app's author wrote.
+
+    `failed` is there, and true, where `code` does not show it: the app noted the request as failed.
+    """
 
     endpoint: str
     error: str
     timestamp: datetime
     code: int
+    failed: bool | None = None
 
 
 class User(BaseModel):
@@ -67,12 +71,28 @@ class RecorderTotals(BaseModel):
     queued: int
 
 
+class ProcessTotals(BaseModel):
+    """One writing process of the last day, without its name; accepted = stored + dropped + queued. What a process that
+    is silent has queued is lost."""
+
+    accepted: int
+    stored: int
+    dropped: int
+    queued: int
+    last_heartbeat_age_seconds: int
+
+
 class Health(BaseModel):
-    """Whether all is well; `reasons` say why not. Ages are seconds, None where there was no event or heartbeat."""
+    """Whether all is well; `reasons` say why not. Ages are seconds, None where there was no event or heartbeat.
+
+    `notes` count, by kind, what the processes could not make out, such as refused tokens; the status says more.
+    """
 
     status: Literal["ok", "degraded"]
     reasons: list[str]
     recorder: RecorderTotals
+    processes: list[ProcessTotals]
+    notes: dict[str, int]
     last_event_age_seconds: int | None
     last_heartbeat_age_seconds: int | None
 
@@ -162,7 +182,18 @@ class RecorderStatus(BaseModel):
     accepted: int
     stored: int
     dropped: int
+    queued: int
     version: str
+
+
+class Note(BaseModel):
+    """Something to know of the recording, in a sentence with its cure. `count` is how often; `detail` may be empty."""
+
+    kind: str
+    count: int
+    detail: str
+    text: str
+    cure: str
 
 
 class StorageStatus(BaseModel):
@@ -187,6 +218,7 @@ class Status(BaseModel):
     transports: list[TransportStatus]
     steps: dict[str, StepStatus]
     recorders: list[RecorderStatus]
+    notes: list[Note]
     storage: StorageStatus
 
 

@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated, Any
 
 from pydantic import BaseModel, Field, StringConstraints
 
 from guardian.application import Application
-from guardian.repository import RecorderHealth
+from guardian.note_words import KINDS
+from guardian.notes import gone_silent
+from guardian.noticing import LATELY
+from guardian.repository import RecorderHealth, RecorderNote
 from guardian.upkeep import clean_up, erase_person
-from guardian.web.answers import CleanedUp, Erased, GeneratedReport, Health, RecorderTotals, Report, UserExport
+from guardian.web.answers import (
+    CleanedUp,
+    Erased,
+    GeneratedReport,
+    Health,
+    ProcessTotals,
+    RecorderTotals,
+    Report,
+    UserExport,
+)
 from guardian.web.endpoint import Asked, Call, Endpoint, Refusal
 
 HEARTBEAT_SECONDS = 120
@@ -18,6 +30,9 @@ HEARTBEAT_SECONDS = 120
 
 DROPPED_SHARE = 0.001
 """A recorder that drops a larger part of its events is said to be degraded."""
+
+LOST_FOR = timedelta(hours=1)
+"""For so long a process that went silent with events queued is said to have lost them."""
 
 
 class Window(Asked):
@@ -49,10 +64,18 @@ async def usage_health(call: Call) -> BaseModel:
     """Whether events arrive and Guardian's steps work. Names nobody and nothing."""
     recorders = await call.app.repository.recorders()
     newest = await call.app.repository.newest_event()  # anybody may ask, often: nothing here may count rows
-    return judge_health(call.app, recorders, newest, call.app.clock())
+    now = call.app.clock()
+    said = await call.app.repository.recorder_notes(now - LATELY)
+    return judge_health(call.app, recorders, newest, now, said)
 
 
-def judge_health(app: Application, recorders: list[RecorderHealth], newest: datetime | None, now: datetime) -> Health:
+def judge_health(
+    app: Application,
+    recorders: list[RecorderHealth],
+    newest: datetime | None,
+    now: datetime,
+    said: list[RecorderNote],
+) -> Health:
     """Health from what the recorders and steps last said; `newest` is the time of the newest event."""
     seen = max((each.seen_at for each in recorders), default=None)
     heartbeat = _age(seen, now)
@@ -61,7 +84,14 @@ def judge_health(app: Application, recorders: list[RecorderHealth], newest: date
         reasons.append(f"the host app's recorder has been silent for {heartbeat} s")
     live = [each for each in recorders if (now - each.seen_at).total_seconds() <= HEARTBEAT_SECONDS]
     if sum(each.dropped for each in live) > DROPPED_SHARE * sum(each.accepted for each in live):
-        reasons.append("the host app's recorder drops events")
+        reasons.append("the host app's recorder drops events: see its log, and 'guardian check'")
+    lost = sum(each.queued for each in gone_silent(recorders, now) if now - each.seen_at <= LOST_FOR)
+    if lost:
+        reasons.append(f"the host app's recorder went silent with {lost} events queued: stop the app by SIGTERM")
+    kinds: dict[str, int] = {}
+    for each in said:
+        if each.kind in KINDS:  # public: no text of the database is
+            kinds[each.kind] = kinds.get(each.kind, 0) + each.count
     accepted, stored, dropped = (
         sum(getattr(each, count) for each in recorders) for count in ("accepted", "stored", "dropped")
     )
@@ -75,6 +105,18 @@ def judge_health(app: Application, recorders: list[RecorderHealth], newest: date
             dropped=dropped,
             queued=accepted - stored - dropped,
         ),
+        processes=[
+            ProcessTotals(
+                accepted=each.accepted,
+                stored=each.stored,
+                dropped=each.dropped,
+                queued=each.queued,
+                last_heartbeat_age_seconds=int(max(timedelta(), now - each.seen_at).total_seconds()),
+            )
+            for each in recorders
+            if now - each.seen_at <= LATELY
+        ],
+        notes=dict(sorted(kinds.items())),
         last_event_age_seconds=_age(newest, now),
         last_heartbeat_age_seconds=heartbeat,
     )

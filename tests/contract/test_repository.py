@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from guardian import sealing
 from guardian.report import latency
-from guardian.repository import StorageError, WindowGone
+from guardian.repository import RecorderNote, StorageError, WindowGone
 from guardian.sqlite import SqliteRepository
 from guardian.summary import Summary, TimelineBar
 from tracker.event import Event, Failure
@@ -372,6 +372,37 @@ async def test_the_heartbeats_of_recorders_the_latest_first(repository, sql):
         ("b", 5, 4, 1),
         ("a", 5, 4, 1),
     ]
+
+
+async def test_what_the_recorders_could_not_make_out_since_a_moment_the_latest_first(repository, sql):
+    assert await repository.recorder_notes(DAY) == []
+    for name, minutes in (("a", -1), ("b", 0), ("c", 5)):
+        at = int(moment(minutes).timestamp()) * 1_000_000
+        sql("INSERT INTO guardian_recorder_note VALUES (?, 'token_refused', 'expired', 7, ?)", name, at)
+    assert await repository.recorder_notes(DAY) == [
+        RecorderNote("c", "token_refused", "expired", 7, moment(5)),
+        RecorderNote("b", "token_refused", "expired", 7, DAY),
+    ]
+    await repository.purge(events_before=NOW, summaries_before=DAY)
+    assert await repository.recorder_notes(DAY - timedelta(days=9)) != []  # nothing was recorded, nothing is old
+    await repository.write([event(1), event(60 * 49)])
+    await repository.purge(events_before=NOW, summaries_before=DAY)
+    assert await repository.recorder_notes(DAY - timedelta(days=9)) == []
+
+
+async def test_every_feature_that_was_ever_recorded_and_where(repository, tmp_path):
+    assert await repository.feature_names() == set()
+    await repository.write([event(1), event(2, feature="search"), event(3)])
+    assert await repository.feature_names() == {"chat", "search"}
+    assert (await repository.stats()).place == str(tmp_path / "guardian.db")
+
+
+async def test_an_answer_of_200_that_the_app_noted_as_failed_is_an_error_in_the_published_tables(repository, sql):
+    await repository.write([event(1)._replace(failure=Failure("Noted", "tool error")), event(2)])
+    assert sql("SELECT success, status_code FROM feature_usage ORDER BY id") == [(0, 200), (1, 200)]
+    assert sql("SELECT error_code, error_message FROM user_errors") == [(200, "tool error")]
+    summary = await repository.summary(DAY, NOW)
+    assert (summary.requests, summary.errors, summary.users["ada@example.com"].server_errors) == (2, 1, 1)
 
 
 async def test_a_connection_that_lasts_by_design_does_not_count_as_slow(repository):

@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import sqlite3
+from contextlib import closing
 from datetime import timedelta
 
 import pytest
@@ -163,6 +165,8 @@ async def test_health_of_a_fresh_installation_is_ok(tmp_path):
             "status": "ok",
             "reasons": [],
             "recorder": {"processes": 0, "accepted": 0, "stored": 0, "dropped": 0, "queued": 0},
+            "processes": [],
+            "notes": {},
             "last_event_age_seconds": None,
             "last_heartbeat_age_seconds": None,
         }
@@ -183,6 +187,10 @@ async def test_health_says_what_is_wrong_and_names_nobody(app, anyone, monkeypat
         "status": "ok",
         "reasons": [],
         "recorder": {"processes": 1, "accepted": 1000, "stored": 990, "dropped": 1, "queued": 9},
+        "processes": [
+            {"accepted": 1000, "stored": 990, "dropped": 1, "queued": 9, "last_heartbeat_age_seconds": 3},
+        ],
+        "notes": {},
         "last_event_age_seconds": 4200,
         "last_heartbeat_age_seconds": 3,
     }
@@ -191,13 +199,49 @@ async def test_health_says_what_is_wrong_and_names_nobody(app, anyone, monkeypat
     answered = await anyone.get("/api/usage/health")
     assert (answered.json()["status"], answered.json()["reasons"]) == (
         "degraded",
-        ["the step deliver failed", "the host app's recorder drops events"],
+        ["the step deliver failed", "the host app's recorder drops events: see its log, and 'guardian check'"],
     )
     assert "@" not in answered.text
     said = [recorder(121, 5, 5, 0)]
     app.health.clear()
     answered = await anyone.get("/api/usage/health")
     assert answered.json()["reasons"] == ["the host app's recorder has been silent for 121 s"]
+    said = [recorder(3, 9, 9, 0), recorder(125, 10, 6, 1)]
+    assert (await anyone.get("/api/usage/health")).json()["reasons"] == [
+        "the host app's recorder went silent with 3 events queued: stop the app by SIGTERM"
+    ]
+    said = [recorder(3, 9, 9, 0), recorder(3700, 10, 6, 1)]
+    assert (await anyone.get("/api/usage/health")).json()["status"] == "ok"
+
+
+def write_notes(folder, *rows):
+    """What recorders say of themselves: (process, kind, detail, count)."""
+    with closing(sqlite3.connect(folder / "guardian.db", isolation_level=None)) as db:
+        seen = int(NOW.timestamp() * 1e6)
+        db.executemany("INSERT INTO guardian_recorder_note VALUES (?, ?, ?, ?, ?)", [(*row, seen) for row in rows])
+
+
+async def test_what_the_tracker_refused_is_counted_in_public_and_said_to_admins(tmp_path):
+    folder = tmp_path / "here"
+    async with opened(folder) as app, calling(app) as anyone, calling(app, bearer()) as admin:
+        audience = "the token is for the audience 'account'"
+        write_notes(
+            folder,
+            ("p1", "token_refused", audience, 200),
+            ("p2", "token_refused", audience, 12),
+            ("p1", "x@example.com", "x@example.com", 1),
+        )
+        health = await anyone.get("/api/usage/health")
+        assert health.json()["notes"] == {"token_refused": 212}
+        assert "account" not in health.text and "@" not in health.text
+        notes = (await admin.get("/api/guardian/status")).json()["notes"]
+        assert notes[0] == {
+            "kind": "token_refused", "count": 212, "detail": audience,
+            "text": "212 bearer tokens were refused: they are for the audience `account`.",
+            "cure": "Set jwt_audience, if it is your app's.",
+        }  # fmt: skip
+        report = (await admin.get("/api/usage/summary")).json()
+        assert report["notes"][0] == notes[0]
 
 
 async def test_a_database_that_does_not_answer_is_503(app, admin, monkeypatch):

@@ -1,5 +1,7 @@
 """`guardian check`: what it says of settings, real databases and a real mail server."""
 
+import sqlite3
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -9,6 +11,7 @@ from guardian.repository import StorageError
 from guardian.sqlite import SqliteRepository
 from tests.mail_servers import serving
 from tracker.event import Event
+from tracker.writer import Writer
 
 NOW = datetime(2026, 3, 2, 12, 30, tzinfo=UTC)
 
@@ -131,6 +134,7 @@ async def test_a_running_app_and_a_next_report_are_said(look, tmp_path):
     assert found["database"][0][0] == "ok"
     assert found["database"][0][1].startswith("guardian.db: 1 request of 1 user, ")
     assert found["tracker"] == [("ok", "last sign of life 42 s ago")]
+    assert found["critical_features"][0][1].startswith("critical_features match nothing: 'chat_*' is no feature ")
     assert found["schedule"] == [
         (
             "ok",
@@ -153,6 +157,80 @@ async def test_a_silent_tracker_and_a_wrong_clock_are_seen(look, tmp_path, age, 
     await repository.close()
     level, text = (await look("admins = ['a@example.com']"))[subject][-1]
     assert (level, text[: len(expected[1])]) == expected
+
+
+def recorders(path, *rows):
+    """What recorders last said: (process, seconds ago, accepted, stored, dropped)."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        for name, ago, *numbers in rows:
+            seen = int((NOW - timedelta(seconds=ago)).timestamp() * 1e6)
+            names = "id, started_us, seen_us, accepted, stored, dropped, version"
+            values = (name, seen, seen, *numbers, "0.2.0")
+            db.execute(f"INSERT INTO guardian_recorder ({names}) VALUES (?, ?, ?, ?, ?, ?, ?)", values)
+
+
+async def test_where_the_events_of_each_process_are_is_said_with_the_cure(look, tmp_path):
+    repository = await SqliteRepository.open(tmp_path / "guardian.db")
+    await repository.write([event(NOW - timedelta(seconds=42))])
+    await repository.close()
+    rows = [("good", 3, 7, 6, 0), ("lossy", 4, 1204, 1200, 4), ("killed", 500, 9, 6, 0), ("old", 90_000, 5, 5, 0)]
+    recorders(tmp_path / "guardian.db", *rows)
+    found = await look("admins = ['a@example.com']")
+    assert found["tracker"] == [
+        ("ok", "last sign of life 3 s ago"),
+        (
+            "warning",
+            "the process lossy: 1,204 accepted = 1,200 stored + 4 dropped + 0 queued; 4 requests were lost, since the "
+            "buffer was full or the database could not be written to: see its log",
+        ),
+        (
+            "warning",
+            "the process killed: 9 accepted = 6 stored + 0 dropped + 3 queued; silent since 2026-03-02 12:21 UTC, so "
+            "what it had queued is lost: stop the app by SIGTERM, not by kill -9",
+        ),
+        ("ok", "the process good: 7 accepted = 6 stored + 0 dropped + 1 queued"),
+    ]
+
+
+async def test_a_database_in_which_nothing_was_ever_recorded_is_named_and_where_the_app_records(look, tmp_path):
+    await (await SqliteRepository.open(tmp_path / "guardian.db")).close()
+    writer = Writer(str(tmp_path / "other.db"))
+    try:
+        recorders(tmp_path / "other.db", ("p1", 3, 0, 0, 0))
+        there = await look("admins = ['a@example.com']")
+        elsewhere = (
+            "warning",
+            "The app records into another file: other.db. "
+            "Name the same file in the app and in Guardian's settings (database).",
+        )
+        assert there["tracker"] == [
+            (
+                "warning",
+                "No request was ever recorded in guardian.db. "
+                "Add UsageTrackingMiddleware to the app, with this database, and use the app once.",
+            ),
+            elsewhere,
+        ]
+        missing = await look("admins = ['a@example.com']\ndatabase = 'none.db'")
+        assert missing["tracker"][0] == elsewhere
+    finally:
+        writer.close()
+
+
+async def test_anonymous_requests_and_refused_tokens_are_said(look, tmp_path):
+    repository = await SqliteRepository.open(tmp_path / "guardian.db")
+    await repository.write([event(NOW - timedelta(seconds=n))._replace(user="anonymous") for n in range(1204)])
+    await repository.close()
+    with closing(sqlite3.connect(tmp_path / "guardian.db", isolation_level=None)) as db:
+        seen, reason = int(NOW.timestamp() * 1e6), "the token is for the audience 'account'"
+        db.execute("INSERT INTO guardian_recorder_note VALUES ('p1', 'token_refused', ?, 212, ?)", (reason, seen))
+    found = await look("admins = ['a@example.com']\ncritical_features = ['chat']")
+    assert "critical_features" not in found
+    assert [text for level, text in found["tracker"] if level == "warning"] == [
+        "All of 1,204 requests are anonymous. "
+        "Say who the user is: note_user(request, user) in the app, or jwt_key and its like; see docs/tracker.md.",
+        "212 bearer tokens were refused: they are for the audience `account`. Set jwt_audience, if it is your app's.",
+    ]
 
 
 async def test_a_file_that_is_no_database_is_one_sentence(look, tmp_path):

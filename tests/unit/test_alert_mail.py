@@ -277,6 +277,12 @@ def test_an_alert_about_one_user_lists_their_steps_and_can_be_answered():
     assert mail["Reply-To"] == "rosa@example.com"
     assert "WHAT THEY WERE DOING\n10:00  200  chat\n10:00  200  chat\n10:01  413  upload\n" in text(mail)
     assert "upload (5 of 5)" in text(mail)
+    met = [
+        each._replace(status=200, failure=Failure("Noted", "tool error")) if each.failure else each for each in steps
+    ]
+    [mail] = mails(met, 3, burst)
+    assert "WHAT THEY WERE DOING\n10:00  200  chat\n10:00  200  chat\n10:01  200 (failed)  upload\n" in text(mail)
+    assert 'class="num worse" width="20%">200 (failed)' in html(mail) or "200 (failed)</td>" in html(mail)
     [mail] = mails(steps, 3, burst, support_email="support@example.com")
     assert mail["Reply-To"] == "support@example.com"
 

@@ -35,6 +35,18 @@ def shown(report, width=110, zone="Europe/Zurich"):
     return [line.rstrip() for line in captured.get().splitlines()]
 
 
+def test_what_the_app_noted_as_failed_and_what_the_tracker_could_not_make_out_are_said():
+    error = {"endpoint": "/a", "error": "tool error", "timestamp": "2026-03-02T08:00:00+00:00", "code": 200}
+    user = {**FIXED["users"][0], "errors": [{**error, "failed": True}]}
+    note = {"kind": "token_refused", "count": 2, "text": "2 bearer tokens were refused.", "cure": "Set jwt_audience."}
+    never = {"kind": "never", "count": 0, "text": "Nothing came.", "cure": "Add it."}
+    report = {**FIXED, "users": [user], "error_breakdown": {"200": 3}, "notes": [note, never]}
+    lines = shown({**report, "status_reason": "Nothing came."})
+    assert "09:00 200 (failed) tool error" in "\n".join(lines)
+    assert "  200 noted as failed  3" in lines
+    assert lines[8:10] == ["  ! 2 bearer tokens were refused. Set jwt_audience.", "  ! Add it."]
+
+
 def test_a_report_of_only_the_fixed_keys_is_shown_whole():
     assert shown(FIXED) == [
         "",

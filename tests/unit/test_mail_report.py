@@ -22,7 +22,9 @@ from guardian.mail.service import EmailService
 from guardian.mail.transport import DeliveryError, PermanentError, UnknownOutcome
 from guardian.mail.userlist import plain_cell, users_csv
 from guardian.mail.view import report_view
+from guardian.notes import Note
 from tests.unit import report_samples as samples
+from tracker.event import Failure
 
 FIXED = {
     "period_start", "period_end", "active_users", "total_requests", "total_errors", "users", "top_features",
@@ -146,6 +148,29 @@ have been deleted. The totals of each user since Tuesday 2 December 2025 are
 kept. 1 event was lost this week, because the tracker's buffer was full.
 You get this because you are named in Guardian's configuration.
 """
+
+
+def noted(minutes, feature="chat_message"):
+    return samples.event(minutes, feature=feature)._replace(failure=Failure("Noted", "tool error"))
+
+
+def test_an_answer_of_200_that_the_app_noted_as_failed_is_shown_as_failed():
+    events = [samples.event(1), noted(2), noted(3), noted(4)]
+    quiet = {"email": "olga@example.com", "last_us": noted(-4400).at_us, "requests_count": 31, "error": noted(-4401)}
+    _, text, html = parts({"usage_stats": samples.report(events, quiet=[quiet])})
+    for shown in (text, html):
+        assert "noted as failed" in shown
+        assert "200 (failed) tool error" in " ".join(shown.split())
+        assert "Last steps: chat_message → chat_message 200 (failed) (3×)" in " ".join(shown.split())
+    assert "the last thing: 200 (failed) tool error" in " ".join(text.split())
+
+
+def test_notes_stand_on_top_and_a_name_that_somebody_else_chose_stays_text():
+    detail = f"the token is for the audience '{samples.HOSTILE}'"
+    report = samples.report([samples.event(1)], notes=[Note("token_refused", 212, detail)])
+    _, text, html = parts({"usage_stats": report})
+    assert text.index("212 bearer tokens were refused") < text.index("Active users")
+    assert "212 bearer tokens were refused" in html and "<script>alert" not in html
 
 
 class Exact(dict):

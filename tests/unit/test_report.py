@@ -103,6 +103,7 @@ def test_the_whole_report_in_the_published_format():
         "error_breakdown": {"404": 1, "413": 1, "500": 1},
         "status": "WARNING",
         "status_reason": "1 of 5 requests met a server error.",
+        "notes": [],
         "previous": {
             "period_start": "2026-03-02T06:00:00+00:00",
             "period_end": "2026-03-02T08:00:00+00:00",
@@ -149,7 +150,8 @@ def test_the_whole_report_in_the_published_format():
             "last_heartbeat": "2026-03-02T10:00:00+00:00",
         },
         "recorders": [
-            {"id": "r1", "seen_at": "2026-03-02T10:00:00+00:00", "accepted": 10, "stored": 9, "dropped": 1}
+            {"id": "r1", "seen_at": "2026-03-02T10:00:00+00:00", "accepted": 10, "stored": 9, "dropped": 1,
+             "queued": 0}
         ],
         "generated_at": "2026-03-02T10:00:00+00:00",
     }  # fmt: skip
@@ -164,6 +166,21 @@ def test_a_window_without_anything_has_every_key():
     assert (found["active_users"], found["users"], found["top_features"], found["error_breakdown"]) == (0, [], [], {})
     assert found["latency_ms"] == {"p50": None, "p95": None, "p99": None}
     assert found["status_reason"] == "Nobody used the app."
+
+
+def noted(minutes, user="ada@example.com"):
+    return at(minutes, user, failure=Failure("Noted", "tool error"))
+
+
+def test_an_answer_of_200_that_the_app_noted_as_failed_is_shown_as_failed():
+    found = report([at(1), noted(2), noted(3), noted(4)], steps={"ada@example.com": [at(1), noted(2)]})
+    assert (found["total_errors"], found["error_breakdown"]) == (3, {"200": 3})
+    assert (found["status"], found["status_reason"]) == ("WARNING", "3 of 4 requests met a server error.")
+    [user] = found["users"]
+    assert [(e["code"], e["failed"], e["error"]) for e in user["errors"]] == [(200, True, "tool error")] * 3
+    steps = found["help"][0]["steps"]
+    assert [(step["code"], step.get("failed")) for step in steps] == [(200, None), (200, True)]
+    assert [row["server_errors"] for row in found["features"]] == [3]
 
 
 def test_top_features_are_the_ten_with_the_most_requests():

@@ -15,6 +15,7 @@ from guardian.alerting.rules import KINDS
 from guardian.alerting.statistics import quantile, wilson_lower
 from guardian.alerting.verdicts import JUDGES, judge
 from tests.unit.verdict_samples import DAY, HOUR, NOW_US, SECOND, WEEK, event, many, rule, snapshot, states
+from tracker.event import Failure
 
 
 def test_every_kind_has_a_judge():
@@ -207,6 +208,26 @@ def new_error(*ages: float, **more) -> list:
 )
 def test_an_error_is_new_for_a_day_after_its_first_sighting_and_fires_while_it_comes(ages, said):
     assert list(states(rule("new_error"), new_error(*ages)).values()) == said
+
+
+def noted(each):
+    """The same as an answer of 200 that the app noted as failed."""
+    return each._replace(status=200, failure=Failure("Noted", "tool error"))
+
+
+@pytest.mark.parametrize(
+    ("kind", "events", "subject"),
+    [
+        ("error_rate", [noted(e) for e in many(20)] + many(20, start=2), ""),
+        ("feature_down", [noted(event(i, user=f"u{i % 2}@example.com")) for i in range(1, 11)], "chat"),
+        ("user_burst", [noted(event(50 + i)) for i in range(5)], "ann@example.com"),
+        ("new_error", [event(8 * DAY), noted(event(60))], "Noted at chat"),
+    ],
+)
+def test_an_answer_of_200_that_the_app_noted_as_failed_is_a_server_error_to_every_rule(kind, events, subject):
+    assert states(rule(kind), events) == {subject: "firing"}
+    if kind in ("error_rate", "feature_down"):
+        assert states(rule(kind, count="server"), events) == {subject: "firing"}
 
 
 def test_the_latency_of_what_lasts_by_design_is_the_time_to_its_first_byte():
