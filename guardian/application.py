@@ -104,7 +104,7 @@ def name_schedules(settings: Settings) -> tuple[NamedSchedule, ...]:
 
 def find_elsewhere(settings: Settings, now: datetime) -> list[Path]:
     """Other files that the app may record into: around the database, in the current folder, and held open by it."""
-    return records_elsewhere(settings.database, [Path.cwd()], now=now)
+    return records_elsewhere(settings.database, [Path()], now=now)
 
 
 @asynccontextmanager

@@ -14,8 +14,8 @@ from guardian.state_schema import micros
 
 ALIVE = timedelta(minutes=10)
 """An app that has said within this time that it lives counts as running; it says so every few seconds."""
-MOST_FILES, MOST_PROCESSES = 200, 2_000
-"""So many files and processes are looked at, so that the look stays cheap."""
+MOST_FILES, MOST_ENTRIES, MOST_PROCESSES = 200, 5_000, 2_000
+"""So many databases, entries of a folder and processes are looked at, so that the look stays cheap."""
 _MAGIC = b"SQLite format 3\0"  # SQLite, "Database File Format"
 
 
@@ -44,15 +44,15 @@ def _alive(paths: Iterable[Path], database: Path, now: datetime) -> list[Path]:
 
 
 def _beside(database: Path, folders: Iterable[Path]) -> Iterator[Path]:
-    for folder in dict.fromkeys(each.absolute() for each in (*folders, database.parent)):
-        with suppress(OSError):
-            yield from sorted(folder.glob("*.db"))[:MOST_FILES]
+    for folder in dict.fromkeys((*folders, database.parent)):
+        with suppress(OSError), os.scandir(folder) as entries:
+            yield from [Path(each.path) for each in islice(entries, MOST_ENTRIES) if each.name.endswith(".db")]
 
 
 def _held_open(proc: Path) -> Iterator[Path]:
     """The databases with a write-ahead log that processes of this user have open."""
     with suppress(OSError):
-        for process in [each for each in proc.iterdir() if each.name.isdecimal()][:MOST_PROCESSES]:
+        for process in islice((each for each in proc.iterdir() if each.name.isdecimal()), MOST_PROCESSES):
             with suppress(OSError):
                 if process.stat().st_uid != os.geteuid():
                     continue

@@ -42,7 +42,7 @@ async def noted_elsewhere(settings: Settings, path: Path | None, now: datetime) 
 
 
 def _folders(path: Path | None) -> list[Path]:
-    return [Path.cwd(), *([path.absolute().parent] if path else [])]
+    return [Path(), *([path.parent] if path else [])]
 
 
 def _finding(note: Note) -> Finding:

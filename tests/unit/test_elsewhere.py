@@ -4,6 +4,7 @@ import os
 import sqlite3
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -58,6 +59,16 @@ def test_the_configured_file_itself_is_not_another_one_under_any_name(tmp_path, 
     recording(tmp_path / "settings/guardian.db")
     (tmp_path / "current/link.db").symlink_to(tmp_path / "settings/guardian.db")
     assert found() == []
+
+
+def test_a_current_folder_that_was_deleted_is_no_hindrance(tmp_path, recording, monkeypatch):
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    path = recording(tmp_path / "app.db")
+    looked = records_elsewhere(tmp_path / "guardian.db", [Path(), tmp_path / "none"], now=NOW, proc=tmp_path)
+    assert looked == [path]
+    assert records_elsewhere(Path("guardian.db"), [Path()], now=NOW, proc=tmp_path) == []
 
 
 def test_other_files_are_left_alone_as_they_were(tmp_path, found):
