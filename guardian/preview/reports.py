@@ -52,7 +52,8 @@ async def report_samples(email: EmailService) -> list[Sample]:
     """The report mail of a bad day, of its week, of a quiet one, of 5,000 users, and of a day without anybody."""
     more: dict[str, Any] = {"next_report": NEXT, "unsubscribe": f"{URL}/u/sample"}
     told = {code: incident_lines(incidents(), RULES, *DAY_BEFORE, lang=language(code), zone=ZONE) for code in LANGUAGES}
-    bad, quiet, crowd, nobody = [await _report(events) for events in (bad_day(), quiet_day(), crowded_day(), [])]
+    long_ago = [event(MIDNIGHT - 9 * DAY, USERS[0], "chat_message")]  # an app that was never used is another matter
+    bad, quiet, crowd, nobody = [await _report(events) for events in (bad_day(), quiet_day(), crowded_day(), long_ago)]
     week = await _report(bad_day(days=16), *WEEK)
     better = Better(RULES["error_rate"], 0.13, 5)
     noise = incident_lines(noisy_week(), RULES, *WEEK, lang=email.language, zone=ZONE, better=better)

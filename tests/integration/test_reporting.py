@@ -179,6 +179,16 @@ async def test_an_empty_report_is_not_sent_where_the_schedule_says_so_and_is_don
         assert len(await app.state.outbox()) == 1
 
 
+async def test_that_nothing_was_ever_recorded_in_a_whole_day_goes_out_as_a_warning(application, tmp_path):
+    async with application(ScheduleSettings(when="daily at 08:00", skip_empty=True)) as app:
+        await due(app)
+        await due(app, NOW + DAY)
+        [mail] = (await mails_of(app)).values()
+        text = mail.get_body(("plain",)).get_content()
+        assert "No request was ever recorded in" in text and "Nobody used" not in text
+        assert "* Add UsageTrackingMiddleware to the app, with this database, and use the" in text
+
+
 @pytest.mark.parametrize("status", ["CRITICAL", "nonsense"])
 async def test_a_report_without_requests_goes_out_where_a_companion_report_tells_of_trouble(application, status):
     async with application(ScheduleSettings(when="every 2h", skip_empty=True)) as app:
