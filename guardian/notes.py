@@ -14,10 +14,8 @@ from guardian.language import language
 from guardian.note_words import KINDS, note_words
 from guardian.repository import RecorderHealth, RecorderNote, StorageStats
 from guardian.summary import Summary, fits
-from tracker.event import ANONYMOUS, NOTED
+from tracker.event import ANONYMOUS, NOTED, UNMATCHED
 
-UNMATCHED = "(unmatched)"
-"""The feature of requests that match no route and that the app did not name, as the tracker records it."""
 ENOUGH = 20
 """With fewer requests than this, that all of them are anonymous may be chance, once somebody was recognised."""
 SILENT = timedelta(minutes=2)
@@ -84,7 +82,9 @@ def traffic_notes(
     recognised = any(email != ANONYMOUS for email in summary.users)
     if total and not recognised and (total >= ENOUGH or (stats is not None and not stats.users)):
         found.append(Note("anonymous", total))
-    found += _unmatched(summary, known=known_features is None or bool(features - {UNMATCHED}))
+    found += _unmatched(
+        summary, known=known_features is None or not all(name.startswith(UNMATCHED) for name in features)
+    )
     if features:
         found += [Note("critical_features", 0, each) for each in critical_features if not _used(each, features)]
     return found
@@ -102,10 +102,11 @@ def _used(pattern: str, features: Collection[str]) -> bool:
 def _unmatched(summary: Summary, *, known: bool) -> list[Note]:
     """Whether routes are not recognised; `known` says that some were, at some time.
 
+    Their feature is `(unmatched)`, unless the app named it; a method may follow (`feature_names = "method"`).
     That paths which nobody serves match no route, as scanners ask for, shows nothing: these are answered with 404.
     """
     total = summary.requests
-    mine = [totals for route, totals in summary.routes.items() if route.feature == UNMATCHED]
+    mine = [totals for route, totals in summary.routes.items() if route.feature.startswith(UNMATCHED)]
     number = sum(totals.requests for totals in mine)
     telling = number - sum(count for t in mine for code, count in t.statuses.items() if code % NOTED == 404)
     if total and number == total and (telling >= ENOUGH or not known):

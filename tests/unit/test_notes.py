@@ -46,6 +46,7 @@ def known(number, feature="chat_message"):
         (nobody(20), USED, {"chat_message"}, [Note("anonymous", 20)]),
         (nobody(1000) + known(1), USED, {"chat_message"}, []),
         (known(3, "(unmatched)"), USED, {"(unmatched)"}, [Note("unmatched", 3)]),
+        (known(3, "(unmatched) GET"), USED, {"(unmatched) GET"}, [Note("unmatched", 3)]),
         (known(19, "(unmatched)"), USED, {"chat_message", "(unmatched)"}, []),
         (known(20, "(unmatched)"), USED, {"chat_message", "(unmatched)"}, [Note("unmatched", 20)]),
         # A scanner asks for paths that nobody serves.
