@@ -10,14 +10,15 @@ from guardian.language import Language, marked
 Words = tuple[str, str]
 """A sentence, and the cure: a sentence or two, or "" where there is nothing to do."""
 
-_AUDIENCE = re.compile(r"\baudience\b[^'\"`]*['\"`](?P<name>.*)['\"`]$")
+_AUDIENCE = re.compile(r"\baudience (?P<names>['\"].*)")
+_QUOTED = re.compile(r"'((?:[^'\\]|\\.)*)'|\"((?:[^\"\\]|\\.)*)\"")
 _OF_TOKENS = (
     ("audience", marked("Set jwt_audience to the audience of your app's tokens.")),
     ("issuer", marked("Set jwt_issuer to the issuer of your app's tokens.")),
     ("expired", marked("If users are signed in all the same, set the clocks of the machines, best by NTP.")),
-    ("algorithm", marked("Set jwt_algorithms to what your app's tokens are signed with.")),
-    ("signature", marked("Set jwt_key or jwks to the key that your app checks its tokens with.")),
+    ("not valid yet", marked("If users are signed in all the same, set the clocks of the machines, best by NTP.")),
     ("key", marked("Set jwt_key or jwks to the key that your app checks its tokens with.")),
+    ("not signed with", marked("Set jwt_algorithms to what your app's tokens are signed with.")),
 )
 _SEE_TRACKER = marked("See docs/tracker.md for what the tracker takes.")
 _OF_DROPPED = (
@@ -27,9 +28,14 @@ _OF_DROPPED = (
 _REASONS = (
     marked("the buffer was full"),
     marked("the database could not be written to"),
+    marked("the database cannot be used"),
     marked("the token has expired"),
     marked("the token is for another audience"),
     marked("the token is from another issuer"),
+    marked("the token is not valid"),
+    marked("the token is not valid yet"),
+    marked("the token is signed with a key that is not known"),
+    marked("the token is not signed with the key that is known"),
 )
 """Reasons that the tracker gives, for the catalogues; others are said in its words."""
 
@@ -65,8 +71,7 @@ def _setting(lang: Language, count: int, detail: str) -> Words:
 
 
 def _file(lang: Language, count: int, detail: str) -> Words:
-    why = _why(detail, lang)
-    text = lang("The database file was removed or replaced under the app: %(why)s.", why=why)
+    text = lang("The database file was removed or replaced while the app was running.")
     return text, lang("Stop the app and Guardian before you move or restore the file.")
 
 
@@ -105,11 +110,12 @@ def _critical(lang: Language, count: int, detail: str) -> Words:
 def _token(lang: Language, count: int, detail: str) -> Words:
     why = _why(detail, lang)
     audience = _AUDIENCE.search(detail)
-    if audience:
+    names = ["".join(pair) for pair in _QUOTED.findall(audience["names"])] if audience else []
+    if names:
         text = lang.plural(
             "%(n)s bearer token was refused: it is for the audience `%(name)s`.",
             "%(n)s bearer tokens were refused: they are for the audience `%(name)s`.",
-            count, name=audience["name"],
+            count, name="`, `".join(names),
         )  # fmt: skip
         return text, lang("Set jwt_audience, if it is your app's.")
     text = lang.plural(

@@ -121,6 +121,26 @@ def test_what_the_processes_said_is_added_up_by_reason(notes, recorders, expecte
             "Set jwt_audience, if it is your app's.",
         ),
         (
+            Note("token_refused", 3, """the token is for the audience 'api://a' or "b's" or 'c'"""),
+            "3 bearer tokens were refused: they are for the audience `api://a`, `b's`, `c`.",
+            "Set jwt_audience, if it is your app's.",
+        ),
+        (
+            Note("token_refused", 2, "the token is not signed with RS256 or ES256"),
+            "2 bearer tokens were refused: the token is not signed with RS256 or ES256.",
+            "Set jwt_algorithms to what your app's tokens are signed with.",
+        ),
+        (
+            Note("token_refused", 2, "the token is signed with a key that is not known"),
+            "2 bearer tokens were refused: the token is signed with a key that is not known.",
+            "Set jwt_key or jwks to the key that your app checks its tokens with.",
+        ),
+        (
+            Note("file", 1, "the database file was removed or replaced while the app was running"),
+            "The database file was removed or replaced while the app was running.",
+            "Stop the app and Guardian before you move or restore the file.",
+        ),
+        (
             Note("token_refused", 2, "the token has expired"),
             "2 bearer tokens were refused: the token has expired.",
             "If users are signed in all the same, set the clocks of the machines, best by NTP.",
