@@ -39,6 +39,16 @@ def every_route(app: Any) -> list[AppRoute]:
     return list(dict.fromkeys(_routes_of(app, "", 0)))
 
 
+def mounted_apps(app: Any) -> Iterator[tuple[str, Any]]:
+    """The apps that the router of an app mounts or has hosts for, each with the prefix of its templates."""
+    for layer in layers(app):
+        for route in _own_routes(layer) or ():
+            contexts = route.effective_route_contexts() if hasattr(route, "effective_route_contexts") else ()
+            for each in (route, *(context.starlette_route for context in contexts)):
+                if getattr(each, "endpoint", None) is None and hasattr(each, "app"):
+                    yield _plain(getattr(each, "path", "")), each.app
+
+
 def layers(app: Any) -> Iterator[Any]:
     """An app and what it wraps, from the outside in, as far as that can be seen without running anything.
 

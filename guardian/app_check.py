@@ -1,0 +1,195 @@
+"""`guardian check --app`: which route of an app will be which feature, and what its tracker was told.
+
+The app is imported and its routers are read; no handler is called, no request is sent, no lifespan begins.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import tracker
+from guardian.app_import import AppError, load_app, noting
+from guardian.app_routes import AppRoute, every_route, layers
+from guardian.app_tracking import RouteLine, Tracked, declared_middleware, route_lines, tracked_parts
+from guardian.config import Settings
+from guardian.finding import Finding
+from guardian.summary import fits
+from tracker.address import database_path
+from tracker.routes import FeatureNames
+
+_IDENTITY = {
+    "identify": "the app's own function (identify)",
+    "jwt_key": "bearer tokens checked with jwt_key",
+    "jwks": "bearer tokens checked with jwks",
+    "jwt_cookie": "tokens in a cookie (jwt_cookie)",
+    "jwt_query": "tokens in the query of a WebSocket (jwt_query)",
+    "jwt_subprotocol": "tokens in the subprotocol of a WebSocket (jwt_subprotocol)",
+    "session_user_key": "the session (session_user_key)",
+    "gateway_header": "the header of a trusted gateway (gateway_header)",
+}
+"""What each argument of the middleware says about where the names of users come from."""
+
+
+def look_at_app(
+    target: str, settings: Settings | None, *, factory: bool = False
+) -> tuple[list[Finding], list[RouteLine]]:
+    """What is said of the app `module:app`, and its routes; `factory` calls what is named.
+
+    `settings` are the daemon's; None leaves out what is compared with them.
+    """
+    with noting() as noted:
+        try:
+            app = load_app(target, factory=factory)
+        except AppError as error:
+            return [Finding("app", "error", str(error))], []
+        parts = list(tracked_parts(app, noted))
+    if not parts:
+        return [_no_middleware(target, app, settings)], _sorted(route_lines(Tracked(app, "", {}), "not tracked"))
+    lines = _sorted(line for part in parts for line in route_lines(part))
+    found = [*_overview(target, parts, lines)]
+    for part in parts:
+        found += [*_told(part), *_database(part, settings)]
+        found += [] if part.problem else _identity(part, app)  # what is configured wrongly knows nobody
+    names = {line.feature for line in lines if not line.skipped}
+    if names and settings is not None:
+        found += _matching_nothing(settings, names)
+    return found, lines
+
+
+def _sorted(lines: Iterable[RouteLine]) -> list[RouteLine]:
+    return sorted(lines, key=lambda line: line.route)
+
+
+def _no_middleware(target: str, app: Any, settings: Settings | None) -> Finding:
+    name = target.partition(":")[2].partition("(")[0] or "app"
+    file = str(settings.database.absolute()) if settings else "guardian.db"
+    if any(hasattr(layer, "add_middleware") for layer in layers(app)):
+        line = f'{name}.add_middleware(UsageTrackingMiddleware, database="{file}")'
+    else:
+        line = f'{name} = UsageTrackingMiddleware({name}, database="{file}")'
+    what = f"{target} has no UsageTrackingMiddleware that can be seen, so nothing of it is recorded"
+    return Finding("app", "error", f"{what}: add from tracker import UsageTrackingMiddleware and {line}")
+
+
+def _overview(target: str, parts: Sequence[Tracked], lines: Sequence[RouteLine]) -> Iterator[Finding]:
+    recorded = len({line.route for line in lines if not line.skipped})
+    if not lines:
+        cure = 'set routes=["/the/{template}", …] where it has no router, else call name_feature(request, "name")'
+        text = f"{target} is tracked, but has no routes that can be read, so nothing is known of its features: {cure}"
+        yield Finding("app", "warning", text)
+    elif not recorded:
+        yield Finding("app", "warning", f"{target} is tracked, but skip leaves out each of its routes: check skip")
+    else:
+        skipped = len({line.route for line in lines}) - recorded
+        more = f", {skipped:,} skipped" if skipped else ""
+        yield Finding("app", "ok", f"{target} is tracked: {recorded:,} route{'s' * (recorded != 1)} recorded{more}")
+    if all(part.prefix for part in parts):
+        only = ", ".join(sorted(part.prefix for part in parts))
+        cure = f"add the middleware to {target} itself, or leave it so if that is meant"
+        yield Finding(
+            "app", "warning", f"only what is mounted under {only} is recorded, and without that prefix: {cure}"
+        )
+
+
+def _told(part: Tracked) -> Iterator[Finding]:
+    """What is wrong with the arguments of a middleware."""
+    if part.problem:
+        yield Finding("app", "error", f"UsageTrackingMiddleware: {part.problem}")
+    features = part.arguments.get("features")
+    routes = every_route(part.app)
+    for key in features if isinstance(features, Mapping) and routes else ():
+        if not _leads(str(key), routes):
+            known = [f"{m} {route.template}".strip() for route in routes for m in ("", *route.methods)]
+            near = difflib.get_close_matches(str(key), known, n=1, cutoff=0.5)
+            cure = f"did you mean {near[0]!r}?" if near else "write a route's template, as the list shows it"
+            yield Finding("features", "warning", f"features has {key!r}, which is no route of the app: {cure}")
+
+
+def _leads(key: str, routes: Iterable[AppRoute]) -> bool:
+    """Whether a key of `features` names one of the routes; True for one that is malformed, which is said elsewhere."""
+    try:
+        names = FeatureNames({key: "(found)"})
+    except ValueError:
+        return True
+    asked = ((method, route.template) for route in routes for method in route.methods or ("",))
+    return any(names.name(*each) == "(found)" for each in asked)
+
+
+def _database(part: Tracked, settings: Settings | None) -> Iterator[Finding]:
+    """Whether the app records into the file that the daemon reads."""
+    given = part.arguments.get("database", "guardian.db")
+    if part.arguments.get("recorder") is not None:
+        yield Finding("app", "ok", "records through a recorder of its own, whose file is not looked at")
+        return
+    try:
+        file = database_path(given)
+    except ValueError as error:
+        if not part.problem:
+            yield Finding("app", "error", f"UsageTrackingMiddleware: {error}")
+        return
+    if settings is None:
+        yield Finding("app", "ok", f"records into {file}")
+    elif _same(file, str(settings.database.absolute())):
+        yield Finding("app", "ok", f"records into {file}, which Guardian reads")
+    else:
+        cure = f'set database="{settings.database.absolute()}" there, or database in guardian.toml'
+        seen = "" if os.path.isabs(os.fspath(given)) else ", seen from this folder"
+        yield Finding("app", "warning", f"the app records into another file: {file}{seen}: {cure}")
+
+
+def _same(one: str, other: str) -> bool:
+    try:
+        return os.path.samefile(one, other)
+    except OSError:  # one of them is not there yet
+        return os.path.realpath(one) == os.path.realpath(other)
+
+
+def _identity(part: Tracked, app: Any) -> Iterator[Finding]:
+    """Where the names of users will come from."""
+    told = [text for name, text in _IDENTITY.items() if part.arguments.get(name)]
+    classes = {cls.__name__ for layer in layers(part.app) for cls, _, _ in declared_middleware(layer)}
+    classes |= {type(layer).__name__ for layer in layers(app)}
+    if "AuthenticationMiddleware" in classes:
+        told.append("request.user, which AuthenticationMiddleware sets")
+    if _imported("note_user"):
+        told.append("note_user, which the app imports")
+    if told:
+        yield Finding("identity", "ok", "users are known by " + ", ".join(told))
+        return
+    cure = "call note_user(request, user) where the app knows its user, or set identify, jwt_key or jwks"
+    text = "everybody will be anonymous, unless the app itself sets request.state.user or scope['user']"
+    yield Finding("identity", "warning", f"{text}: {cure}")
+
+
+def _imported(name: str) -> bool:
+    """Whether a module other than Guardian's has imported this function of the tracker."""
+    function = getattr(tracker, name, None)
+    ours = ("tracker", "guardian")
+    modules = [module for key, module in list(sys.modules.items()) if key.partition(".")[0] not in ours]
+    # Not getattr: asking a module for a name may load what it loads lazily.
+    held = (list(getattr(module, "__dict__", {}).values()) for module in modules)
+    return function is not None and any(value is function for values in held for value in values)
+
+
+def _matching_nothing(settings: Settings, names: set[str]) -> Iterator[Finding]:
+    """Which features that the settings name are none of the app's."""
+    unset = "critical_features" not in settings.model_fields_set
+    places = [("critical_features" + " (by default)" * unset, settings.critical_features)]
+    for name, rule in settings.rules.items():
+        feature = getattr(rule, "feature", None)
+        places.append((f"rules.{name}.features", getattr(rule, "features", ())))
+        places.append((f"rules.{name}.feature", (feature,) if feature else ()))
+    places += [(f"schedules[{number}].features", each.features) for number, each in enumerate(settings.schedules)]
+    some = ", ".join(sorted(names)[:3])
+    unless = ", unless the app gives that name by name_feature" if _imported("name_feature") else ""
+    for place, patterns in places:
+        for pattern in patterns:
+            if not any(fits(name, (pattern,)) for name in names):
+                near = difflib.get_close_matches(pattern.strip("*_"), names, n=1, cutoff=0.6)
+                cure = f"did you mean {near[0]!r}?" if near else f"name a feature of the list, such as {some}"
+                text = f"{place} has {pattern!r}, which matches no route of the app{unless}"
+                yield Finding("features", "warning", f"{text}: {cure}")
