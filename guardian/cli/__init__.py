@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import platform
 import sys
 from collections.abc import Sequence
+from typing import Annotated
 
 import typer
 
@@ -18,6 +20,33 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["--help", "-h"]},
 )
+
+
+def _tell_versions(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import PackageNotFoundError, version
+
+        known = {}
+        for package in ("usage-guardian", "usage-guardian-tracker"):
+            try:
+                known[package] = version(package)
+            except PackageNotFoundError:  # a checkout, or the one distribution that has both
+                known[package] = known.get("usage-guardian", "not installed")
+        ours, tracker = known.values()
+        typer.echo(f"guardian {ours} (tracker {tracker}, Python {platform.python_version()})")
+        raise typer.Exit
+
+
+@app.callback(help=app.info.help)
+def guardian(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_tell_versions, is_eager=True, help="Say which versions these are."),
+    ] = False,
+) -> None:
+    """What stands before a command: `version` says the versions, and nothing else is done."""
+
+
 START, LOOK, MAIL, DATA = "Start", "Look", "Mail", "Data"
 app.command("demo", rich_help_panel=START)(running.demo)
 app.command("init", rich_help_panel=START)(setup.init)

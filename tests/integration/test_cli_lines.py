@@ -1,6 +1,7 @@
 """The command as a process: one clear line for bad input, quick help, no import that is not needed."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -112,3 +113,10 @@ def test_help_imports_nothing_that_it_does_not_need(tmp_path):
         [sys.executable, "-c", script], cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True
     )
     assert (run.returncode, run.stderr) == (0, b"")
+
+
+def test_the_versions_are_one_line(tmp_path):
+    code, out, err = guardian("--version", cwd=tmp_path)
+    assert (code, err) == (0, "")
+    number = r"(\d[\w.+]*|not installed)"
+    assert re.fullmatch(rf"guardian {number} \(tracker {number}, Python 3\.\d+\.\d+\S*\)\n", out)
