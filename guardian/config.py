@@ -38,6 +38,7 @@ from guardian.setting_values import (
     Names,
     ZoneName,
     between,
+    listed,
     listed_schedules,
     local_path,
 )  # fmt: skip
@@ -110,7 +111,7 @@ class AlertSettings(Section):
     budget_per_hour: int = Field(default=60, ge=1)
     reserve: int = Field(default=10, ge=0)
     support_email: Address | None = None
-    maintenance: tuple[MaintenanceSettings, ...] = ()
+    maintenance: Annotated[tuple[MaintenanceSettings, ...], BeforeValidator(listed)] = ()
 
     @model_validator(mode="after")
     def _reserve_fits(self) -> AlertSettings:

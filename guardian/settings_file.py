@@ -25,7 +25,8 @@ from guardian.setting_values import relative_to, smtp_table
 
 DEFAULT_PATH = Path("guardian.toml")
 _PREFIX = "GUARDIAN_"
-_CHANNEL = "GUARDIAN_CHANNELS__"
+_NAMED = ("GUARDIAN_CHANNELS__", "GUARDIAN_RULES__")
+"""What begins the variables of tables whose names the owner chooses."""
 _EXAMPLES = {"bool": "true or false", "int": "a whole number", "float": "a number", "string": "a text in quotes"}
 
 
@@ -94,8 +95,13 @@ def _validated(raw: dict[str, Any], text: str, folder: Path, file: str, exposed:
 
 def _variables() -> list[str]:
     """The environment variables that name a setting, or a table of settings."""
-    keys = [_PREFIX + key.replace(".", "__").upper() for key in setting_fields()]
-    return sorted(name for name in os.environ if name.upper() in keys or name.upper().startswith(_CHANNEL))
+    keys = {_PREFIX + key.replace(".", "__").upper() for key in (*setting_fields(), *_tables())}
+    return sorted(name for name in os.environ if name.upper() in keys or name.upper().startswith(_NAMED))
+
+
+def _tables() -> set[str]:
+    """Every table, and every list of tables, by its dotted name: `mail`, `mail.smtp`."""
+    return {".".join(key.split(".")[:depth]) for key in setting_fields() for depth in range(1, key.count(".") + 1)}
 
 
 def unknown_variables() -> list[str]:
@@ -197,7 +203,7 @@ def _redacted(text: str) -> str:
 
 def _suggestion(key: str) -> str:
     known = list(setting_fields())
-    tables = {".".join(name.split(".")[:depth]) for name in known for depth in range(1, name.count(".") + 1)}
+    tables = _tables()
     folder, _, last = key.rpartition(".")
     beside = [name for name in {*known, *tables} if name.rpartition(".")[0] == folder]
     found = difflib.get_close_matches(key, beside, n=1, cutoff=0.7)

@@ -13,7 +13,7 @@ from pydantic import BaseModel, SecretStr
 from guardian.config import Settings, setting_fields
 from guardian.mail.transports import build_transports
 from guardian.setting_values import smtp_table
-from guardian.settings_file import SettingsError, load_settings, write_example
+from guardian.settings_file import SettingsError, load_settings, unknown_variables, write_example
 
 EXAMPLE = Path(__file__).parents[2] / "config" / "guardian.example.toml"
 FIVE_LINES = """\
@@ -169,6 +169,30 @@ def test_a_variable_comes_before_the_file_and_can_change_a_part_of_a_table(load,
     assert settings.mail.smtp.username == "user"
     assert settings.timezone == "Europe/Paris"
     assert [each.when for each in settings.schedules] == ["2h", "daily at 09:00"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("SCHEDULES", "2h"),
+        ("ALERTS__MAINTENANCE", '[{"cron": "0 2 * * 6", "duration": "2h"}]'),
+        ("MAIL__SMTP", "smtp://mail.example.com"),
+        ("RULES__ERROR_RATE__THRESHOLD", "5%"),
+        ("RULES__SLOW__KIND", "latency"),
+        ("CHANNELS__OPS__URL", "ntfy://ntfy.sh/topic"),
+        ("api__port", "8000"),
+    ],
+)
+def test_a_variable_of_a_table_is_used_alone_and_is_a_setting(monkeypatch, name, value):
+    monkeypatch.setenv(f"GUARDIAN_{name}", value)
+    assert load_settings() != Settings()
+    assert unknown_variables() == []
+
+
+@pytest.mark.parametrize("name", ["GUARDIAN_SCHEDULE", "GUARDIAN_MAIL__SMTPS", "GUARDIAN_DATABASE__X"])
+def test_a_variable_that_names_no_setting_is_said(monkeypatch, name):
+    monkeypatch.setenv(name, "x")
+    assert unknown_variables() == [name]
 
 
 def test_a_wrong_variable_is_named(load, problems, monkeypatch):
