@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any, Self, get_args
 
 from pydantic import (
     AfterValidator,
@@ -142,6 +142,13 @@ class Settings(BaseSettings):
     channels: Annotated[dict[str, ChannelSettings], AfterValidator(named_channels)] = {}
     watchdog: WatchdogSettings = WatchdogSettings()
     rules: Annotated[dict[str, AnyRule], BeforeValidator(named_tables)] = DEFAULT_RULES  # type: ignore[assignment]
+
+    @model_validator(mode="after")
+    def _links_follow_the_api(self) -> Self:
+        if "public_url" not in self.model_fields_set and self.api.port:  # 0: any port, which nobody knows yet
+            host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.api.host, self.api.host)
+            self.__dict__["public_url"] = f"http://{f'[{host}]' if ':' in host else host}:{self.api.port}"
+        return self
 
     @field_validator("watchdog")
     @classmethod

@@ -418,6 +418,30 @@ def test_whatever_stands_in_the_file_it_loads_or_is_refused_in_single_lines(load
         assert all("\n" not in problem for problem in error.problems)
 
 
+@pytest.mark.parametrize(
+    ("text", "url"),
+    [
+        ("", "http://127.0.0.1:8765"),
+        ("[api]\nport = 9000", "http://127.0.0.1:9000"),
+        ('[api]\nhost = "localhost"\nport = 80', "http://localhost:80"),
+        ('[api]\nhost = "0.0.0.0"\nport = 9000', "http://127.0.0.1:9000"),
+        ('[api]\nhost = "::"\nport = 9000', "http://[::1]:9000"),
+        ('[api]\nhost = "10.0.0.5"', "http://10.0.0.5:8765"),
+        ('[api]\nhost = "fd00::5"', "http://[fd00::5]:8765"),
+        ("[api]\nport = 0", "http://127.0.0.1:8765"),
+        ('public_url = "https://g.example.com"\n[api]\nport = 9000', "https://g.example.com"),
+        ('public_url = "http://127.0.0.1:8765"\n[api]\nport = 9000', "http://127.0.0.1:8765"),
+    ],
+)
+def test_links_lead_to_where_the_api_listens_unless_they_are_said_to_lead_elsewhere(load, text, url):
+    assert load(text).public_url == url
+
+
+def test_links_follow_a_port_from_the_environment(load, monkeypatch):
+    monkeypatch.setenv("GUARDIAN_API__PORT", "9000")
+    assert load(FIVE_LINES).public_url == "http://127.0.0.1:9000"
+
+
 def test_settings_never_change_after_loading(load):
     settings = load(FIVE_LINES)
     for section in (settings, settings.mail, settings.api):
