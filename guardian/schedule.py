@@ -137,6 +137,12 @@ def parse_schedule(text: str, default_zone: str) -> Schedule:
     if kind == "monthly" and rest and not (len(rest) > 1 and ":" in rest[1]):
         rest.insert(1, "08:00")
     zone = rest.pop() if len(rest) == _WORDS.get(kind, 0) + 1 else default_zone
+    spaced = " ".join(rest[_WORDS[kind] :]) if len(rest) > _WORDS.get(kind, len(rest)) else ""
+    if spaced:
+        from guardian.zones import nearest_zone
+
+        if nearest_zone(spaced):  # a name in several words, as New York
+            _zone(spaced, text)
     if len(rest) != _WORDS.get(kind):
         raise ValueError(f"{text!r} is not a schedule: write for example {_EXAMPLES}")
     return Schedule(_cadence(kind, rest, text), _zone(zone, text))
@@ -202,6 +208,8 @@ def _zone(name: str, text: str) -> ZoneInfo:
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise ValueError(
-            f"{text!r} is in the time zone {name!r}, which does not exist: write it as Europe/Zurich"
-        ) from None
+        from guardian.zones import nearest_zone
+
+        near = nearest_zone(name)
+        cure = f"did you mean {near}?" if near else "write it as Europe/Zurich"
+        raise ValueError(f"{text!r} is in the time zone {name!r}, which does not exist: {cure}") from None

@@ -61,7 +61,11 @@ def _zone(value: str) -> str:
     try:
         ZoneInfo(value)
     except (KeyError, ValueError, OSError):  # ZoneInfoNotFoundError is a KeyError; a folder's name an OSError
-        raise ValueError(f"{json.dumps(value)} is not a time zone: write it as Europe/Zurich or UTC") from None
+        from guardian.zones import nearest_zone
+
+        near = nearest_zone(value)
+        cure = f"did you mean {near}?" if near else "write it as Europe/Zurich or UTC"
+        raise ValueError(f"{json.dumps(value, ensure_ascii=False)} is not a time zone: {cure}") from None
     return value
 
 

@@ -227,7 +227,7 @@ events_days = 0
 """
     assert problems(text) == [
         'guardian.toml line 1: admins[1]: "nobody" is not a mail address: write it as you@example.com',
-        'guardian.toml line 2: timezone: "Europe/Zurch" is not a time zone: write it as Europe/Zurich or UTC',
+        'guardian.toml line 2: timezone: "Europe/Zurch" is not a time zone: did you mean Europe/Zurich?',
         "guardian.toml line 3: schedules[0].when: 'dayly at 8' is not a schedule: write for example 'every 2h', "
         "'daily at 08:00 Europe/Zurich', 'weekly Monday 09:00', 'monthly 1 09:00', 'cron 0 9 * * 1-5'",
         "guardian.toml line 4: databse is not a setting: did you mean database?",
