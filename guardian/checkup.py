@@ -26,6 +26,7 @@ from guardian.repository import StorageError
 from guardian.setting_values import is_loopback
 from guardian.settings_file import SettingsError, load_settings, unknown_variables
 from guardian.state import Outgoing
+from tracker.address import why_not_opened
 
 if TYPE_CHECKING:
     from dns.asyncresolver import Resolver
@@ -53,8 +54,8 @@ async def check_up(
     found += await mail_findings(settings, clock(), resolver)
     if send_test:
         found += await send_tests(settings, settings.admins, clock=clock)
-    if not settings.database.exists():
-        return [*found, _no_database(settings.database), *await noted_elsewhere(settings, path, clock())]
+    if not _is_there(settings.database):
+        return [*found, _no_database(settings.database.absolute()), *await noted_elsewhere(settings, path, clock())]
     try:
         async with open_application(settings, clock=clock) as app:
             found += await _database(app)
@@ -152,7 +153,13 @@ def _links(settings: Settings) -> list[Finding]:
     return [Finding("links", "warning", f"{where}: set public_url to where people reach Guardian over HTTPS")]
 
 
+def _is_there(path: Path) -> bool:
+    return os.path.exists(path)  # Path.exists raises where a folder may not be entered
+
+
 def _no_database(path: Path) -> Finding:
+    if why := why_not_opened(str(path)):
+        return Finding("database", "error", f"{path} does not exist and cannot be made: {why}")
     return Finding(
         "database", "warning",
         f"{path} does not exist yet: it appears when the app with "
@@ -167,7 +174,7 @@ async def _database(app: Application) -> list[Finding]:
         app.repository.stats(), app.repository.recorders(), app.state.outbox_counts()
     )
     size = f"{_count(stats.events, 'request')} of {_count(stats.users, 'user')}, {stats.size_bytes / 1e6:,.1f} MB"
-    found = [Finding("database", "ok", f"{app.settings.database}: {size}")]
+    found = [Finding("database", "ok", f"{app.settings.database.absolute()}: {size}")]
     signs = [each.seen_at for each in recorders] + ([stats.newest] if stats.newest else [])
     latest = max(signs, default=None)
     if latest is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sqlite3
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +13,7 @@ from typing import Any, Self, TypeVar
 from guardian.repository import StorageError
 from guardian.state import LeaseLost
 from guardian.state_schema import STATE_MIGRATIONS
+from tracker.address import why_not_opened
 from tracker.schema import NewerDatabase, connect, migrate
 
 T = TypeVar("T")
@@ -50,7 +52,7 @@ class StateDatabase:
         except NewerDatabase as error:
             raise StorageError(f"{path}: {error}") from error
         except sqlite3.Error as error:
-            raise StorageError(f"the database {path} cannot be opened: {error}") from error
+            raise StorageError(cannot_open(path, error)) from error
 
     async def transact(self, work: Callable[[sqlite3.Connection], T], *, token: int | None = None) -> T:
         """Run `work` in one write transaction and give back its result; an exception of it undoes everything.
@@ -97,6 +99,12 @@ class StateDatabase:
             db, self._db = self._db, None
             await asyncio.get_running_loop().run_in_executor(self._thread, db.close)
             self._thread.shutdown()
+
+
+def cannot_open(path: str | os.PathLike[str], error: sqlite3.Error) -> str:
+    """That a database cannot be opened, in one sentence, with what keeps it from that and the cure where it is seen."""
+    why = why_not_opened(os.path.abspath(path)) if isinstance(error, sqlite3.OperationalError) else None
+    return f"the database {os.fspath(path)} cannot be opened: {error}" + (f", since {why}" if why else "")
 
 
 def _check(db: sqlite3.Connection, token: int | None) -> None:

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 import aiosqlite
 
+from guardian.database import cannot_open
 from guardian.repository import RecorderHealth, RecorderNote, StorageError, StorageStats
 from guardian.retention import erase, purge
 from guardian.sealing import MINUTES5, ids, read_routes, read_totals, seal
@@ -71,7 +72,7 @@ class SqliteRepository:
         except NewerDatabase as error:
             raise StorageError(f"{name}: {error}") from error
         except sqlite3.Error as error:
-            raise StorageError(f"the database {name} cannot be opened: {error}") from error
+            raise StorageError(cannot_open(name, error)) from error
         return cls(reader, name)
 
     async def write(self, events: Sequence[Event]) -> int:

@@ -37,6 +37,70 @@ def database_path(value: str | os.PathLike[str], folder: str | os.PathLike[str] 
     return path
 
 
+def why_not_opened(path: str) -> str | None:
+    """What keeps this user from writing the database at an absolute `path`, and the cure; None where nothing is seen.
+
+    SQLite only says "unable to open database file". It writes files beside the database too (sqlite.org/wal.html), so
+    the folder counts as well. Nothing is opened or made.
+    """
+    folder = os.path.dirname(path)
+    if os.path.isdir(path):
+        return f"{path} is a folder: name a file in it"
+    for part in _down_to(folder):
+        if not os.path.lexists(part):
+            return f"the folder {part} does not exist: make it, or name another file"
+        if not os.path.isdir(part):
+            return f"{part} is no folder: name a file in a folder"
+        if not _may(part, os.X_OK):
+            return f"{_me()} may not enter the folder {part}, which belongs to {_owner(part)}: {_CURE}"
+    if os.path.islink(path) and not os.path.exists(path):
+        target = os.path.realpath(path)
+        return None if os.path.dirname(target) == folder else why_not_opened(target)
+    for part in (path, folder):
+        if os.path.exists(part) and hasattr(os, "statvfs") and os.statvfs(part).f_flag & os.ST_RDONLY:
+            return f"the file system of {part} is read-only: name a file on another one"
+    if os.path.exists(path) and not _may(path, os.R_OK | os.W_OK):
+        return f"{_me()} may not write the file {path}, which belongs to {_owner(path)}: {_CURE}"
+    if not _may(folder, os.W_OK):
+        return f"{_me()} may not write in the folder {folder}, which belongs to {_owner(folder)}: {_CURE}"
+    return None
+
+
+_CURE = "run as that user, or let a group of both write there"
+
+
+def _down_to(folder: str) -> list[str]:
+    """The folder and those above it, from the root on."""
+    parts = [folder]
+    while os.path.dirname(parts[-1]) != parts[-1]:
+        parts.append(os.path.dirname(parts[-1]))
+    return parts[::-1]
+
+
+def _may(path: str, mode: int) -> bool:
+    return os.access(path, mode, effective_ids=os.access in os.supports_effective_ids)
+
+
+def _me() -> str:
+    return f"the user {_name(os.geteuid())}" if hasattr(os, "geteuid") else "this user"
+
+
+def _owner(path: str) -> str:
+    try:
+        return _name(os.stat(path).st_uid)
+    except OSError:
+        return "another user"
+
+
+def _name(number: int) -> str:
+    try:
+        import pwd  # not on Windows
+
+        return pwd.getpwuid(number).pw_name
+    except (ImportError, KeyError):
+        return f"with the number {number}"
+
+
 def _text(value: str | os.PathLike[str]) -> str:
     try:
         text = os.fsdecode(value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from pathlib import Path
@@ -47,7 +48,7 @@ def with_application(config: Path | None, work: Callable[[Application], Awaitabl
     from guardian.application import open_application
     from guardian.repository import StorageError
 
-    if not settings.database.exists():
+    if not os.path.exists(settings.database):  # Path.exists raises where a folder may not be entered
         raise StorageError(
             f"there is no database {settings.database} yet: the tracked app makes it, and so does 'guardian run'; "
             "or set database"

@@ -427,8 +427,12 @@ async def test_a_file_that_is_no_database_is_refused_in_one_sentence(tmp_path):
 
 
 async def test_a_folder_that_is_missing_is_refused_in_one_sentence(tmp_path):
-    with pytest.raises(StorageError, match="cannot be opened: unable to open database file"):
+    with pytest.raises(StorageError) as refused:
         await SqliteRepository.open(tmp_path / "no" / "guardian.db")
+    assert str(refused.value) == (
+        f"the database {tmp_path}/no/guardian.db cannot be opened: unable to open database file, since the folder "
+        f"{tmp_path}/no does not exist: make it, or name another file"
+    )
 
 
 async def test_the_database_of_a_newer_version_is_refused(repository, sql, tmp_path):

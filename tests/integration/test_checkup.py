@@ -243,6 +243,15 @@ async def test_a_file_that_is_no_database_is_one_sentence(look, tmp_path):
         await SqliteRepository.open(tmp_path / "guardian.db")
 
 
+async def test_a_database_that_can_never_be_made_is_an_error_with_the_cure(look):
+    found = await look('database = "no/such/guardian.db"')
+    assert found["database"] == [(
+        "error",
+        "no/such/guardian.db does not exist and cannot be made: the folder no does not exist: make it, or name another "
+        "file",
+    )]  # fmt: skip
+
+
 async def test_a_test_mail_reaches_each_admin_before_there_is_a_database(look, server):
     found = await look(
         f'admins = ["a@example.com", "b@example.com"]\n[mail]\nsmtp = "smtp://127.0.0.1:{server.port}?security=none"',

@@ -1,15 +1,19 @@
 """Where the database is: what is understood becomes an absolute path, all else is refused in one sentence."""
 
 import os
+import pwd
+import shutil
 import socket
 import sys
+import tempfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tracker.address import database_path
+from tracker.address import database_path, why_not_opened
 
 
 @pytest.fixture(autouse=True)
@@ -118,6 +122,63 @@ def test_a_current_folder_that_was_deleted_is_named(here, monkeypatch):
     with pytest.raises(ValueError, match="relative to the current folder, which was deleted"):
         database_path("x.db")
     assert database_path("/srv/x.db") == "/srv/x.db"
+
+
+@pytest.fixture
+def as_nobody():
+    """A folder that everybody may enter, and another user than its owner from now on."""
+    if os.geteuid() != 0:
+        yield None
+        return
+    folder = tempfile.mkdtemp()
+    os.chmod(folder, 0o755)
+    yield Path(folder)
+    os.seteuid(0)
+    shutil.rmtree(folder)
+
+
+def test_a_file_that_can_be_written_or_made_has_nothing_against_it(here):
+    assert why_not_opened(f"{here}/x.db") is None
+    (here / "x.db").touch()
+    assert why_not_opened(f"{here}/x.db") is None
+    (here / "new.db").symlink_to("x2.db")
+    assert why_not_opened(f"{here}/new.db") is None
+
+
+def test_what_keeps_a_database_from_being_opened_is_named_with_the_cure(here):
+    (here / "file").touch()
+    (here / "dangling.db").symlink_to(here / "away" / "x.db")
+    made = "make it, or name another file"
+    assert why_not_opened(f"{here}/a/b/x.db") == f"the folder {here}/a does not exist: {made}"
+    assert why_not_opened(f"{here}/file/x.db") == f"{here}/file is no folder: name a file in a folder"
+    assert why_not_opened(f"{here}/home") == f"{here}/home is a folder: name a file in it"
+    assert why_not_opened(f"{here}/dangling.db") == f"the folder {here}/away does not exist: {made}"
+
+
+def test_a_read_only_file_system_is_named(here, monkeypatch):
+    # The flags are made up: mounting one takes more rights than a test has.
+    monkeypatch.setattr(os, "statvfs", lambda path: SimpleNamespace(f_flag=os.ST_RDONLY))
+    assert why_not_opened(f"{here}/x.db") == f"the file system of {here} is read-only: name a file on another one"
+
+
+def test_a_file_of_another_user_is_named_with_both_users(as_nobody):
+    if as_nobody is None:
+        return  # only root can become another user
+    mine, inner = as_nobody / "mine.db", as_nobody / "inner"
+    mine.touch(0o644)
+    inner.mkdir(0o700)
+    nobody = pwd.getpwnam("nobody")
+    os.seteuid(nobody.pw_uid)
+    cure = "run as that user, or let a group of both write there"
+    assert why_not_opened(str(mine)) == (
+        f"the user nobody may not write the file {mine}, which belongs to root: {cure}"
+    )
+    assert why_not_opened(f"{as_nobody}/new.db") == (
+        f"the user nobody may not write in the folder {as_nobody}, which belongs to root: {cure}"
+    )
+    assert why_not_opened(f"{inner}/x.db") == (
+        f"the user nobody may not enter the folder {inner}, which belongs to root: {cure}"
+    )
 
 
 @given(st.text() | st.sampled_from(("sqlite:", "file:", "~", "://", "?", ":memory:", "/")).flatmap(
