@@ -30,6 +30,7 @@ from guardian.setting_values import (
     Address,
     Addresses,
     CronText,
+    DatabasePath,
     Duration,
     HttpUrl,
     LocalPath,
@@ -128,7 +129,7 @@ class Settings(BaseSettings):
         env_prefix="GUARDIAN_", env_nested_delimiter="__", enable_decoding=False,
     )  # fmt: skip
 
-    database: LocalPath = Path("guardian.db")
+    database: DatabasePath = Path("guardian.db")
     reports_dir: LocalPath = Path("reports")
     admins: Addresses = ()
     timezone: ZoneName = "UTC"

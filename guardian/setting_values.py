@@ -17,6 +17,8 @@ from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BeforeValidator, SecretStr
 
+from tracker.address import database_path
+
 SECRET_LENGTH = 32
 """The fewest bytes of a signing key or token: RFC 7518, section 3.2, wants as many as HS256's hash has."""
 
@@ -140,6 +142,10 @@ def local_path(path: Path) -> Path:
     return _folder.get() / path.expanduser()
 
 
+def _database(value: Any) -> Any:
+    return Path(database_path(value, _folder.get())) if isinstance(value, str | os.PathLike) else value
+
+
 def read_secret(path: Path) -> SecretStr:
     """What the file holds, without white space around it. Raises ValueError where others may read it too."""
     try:
@@ -250,6 +256,8 @@ Names = Annotated[tuple[str, ...], BeforeValidator(listed)]
 Selectors = Annotated[tuple[Annotated[str, AfterValidator(_selector)], ...], BeforeValidator(listed)]
 LanguageCode = Annotated[str, AfterValidator(_language)]
 LocalPath = Annotated[Path, AfterValidator(local_path)]
+DatabasePath = Annotated[Path, BeforeValidator(_database)]
+"""An absolute path, written as a path or as sqlite:///guardian.db."""
 LongSecret = Annotated[SecretStr, AfterValidator(_long_enough)]
 SecretFile = Annotated[Path, AfterValidator(local_path), AfterValidator(_secret_file)]
 LongSecretFile = Annotated[Path, AfterValidator(local_path), AfterValidator(_long_secret_file)]

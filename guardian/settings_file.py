@@ -169,7 +169,8 @@ def _sentence(error: Any, text: str, file: str) -> str:
     if kind == "missing":
         return f"{place}{key} is missing: add {loc[-1]} = …"
     if kind == "value_error":
-        return f"{place}{key}: {_redacted(str(error['ctx']['error']))}"
+        said = _redacted(str(error["ctx"]["error"]))
+        return place + (said if said.startswith(f"{key} ") else f"{key}: {said}")
     shown = key if _is_secret(plain) or isinstance(error["input"], dict) else f"{key} = {_shown(error['input'])}"
     limits = {
         "greater_than_equal": "must be at least {ge}",

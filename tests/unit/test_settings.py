@@ -348,6 +348,46 @@ def test_paths_are_seen_from_the_folder_of_the_file(tmp_path, monkeypatch):
     assert Path(settings.api.jwks).resolve() == folder / "keys.json"
 
 
+@pytest.mark.parametrize(
+    ("written", "path"),
+    [
+        ("x.db", "FOLDER/x.db"),
+        ("./data/x.db", "FOLDER/data/x.db"),
+        ("~/x.db", "HOME/x.db"),
+        ("/srv/x.db", "/srv/x.db"),
+        ("sqlite:///x.db", "FOLDER/x.db"),
+        ("sqlite:////srv/x.db", "/srv/x.db"),
+        ("sqlite+aiosqlite:///~/x.db", "HOME/x.db"),
+    ],
+)
+def test_a_database_is_one_absolute_path_however_it_is_written(load, tmp_path, monkeypatch, written, path):
+    monkeypatch.setenv("HOME", "/home/ann")
+    settings = load(f'database = "{written}"')
+    assert str(settings.database) == path.replace("FOLDER", str(tmp_path)).replace("HOME", "/home/ann")
+
+
+def test_without_a_file_a_database_is_seen_from_the_current_folder(monkeypatch, tmp_path):
+    monkeypatch.setenv("GUARDIAN_DATABASE", "sqlite:///x.db")
+    assert load_settings().database == tmp_path / "x.db"
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ("postgresql://ann:hunter2@db/x", "database is an address of postgresql://, and only an SQLite file will do"),
+        ("firestore://project", "database is an address of firestore://, and only"),
+        (":memory:", "database = ':memory:' is kept in memory"),
+        ("", "database = '' names no file"),
+        ("sub", "database = 'sub' is a folder: name a file in it, such as sub/guardian.db"),
+    ],
+)
+def test_a_database_that_can_never_work_is_refused_at_load(problems, tmp_path, written, said):
+    (tmp_path / "sub").mkdir()
+    [problem] = problems(f'database = "{written}"')
+    assert problem.startswith(f"guardian.toml line 1: {said}")
+    assert "hunter2" not in problem
+
+
 @pytest.mark.parametrize("content", [b"\xff\xfe\x00", b"\x00", b"a" * 100])
 def test_a_file_that_is_no_text_is_refused(tmp_path, content):
     (tmp_path / "guardian.toml").write_bytes(content)
@@ -453,4 +493,4 @@ def test_settings_never_change_after_loading(load):
 def test_settings_can_be_made_in_code():
     settings = Settings(admins=("a@example.com",), mail={"smtp": "smtp://h:25"}, schedules=["2h"])
     assert settings.mail.smtp.port == 25
-    assert settings.database == Path("guardian.db")
+    assert settings.database == Path("guardian.db").absolute()
