@@ -8,7 +8,7 @@ import ssl
 import aiosmtplib
 
 from guardian.mail.settings import SmtpSettings
-from guardian.mail.smtp import google_login, make_client
+from guardian.mail.smtp import first_wanted, google_login, lacks, make_client
 from guardian.mail.transport import DeliveryError
 
 PATIENCE_SECONDS = 15.0
@@ -38,6 +38,8 @@ async def probe_smtp(smtp: SmtpSettings, sender: str) -> str:
 def _why(error: BaseException, smtp: SmtpSettings, sender: str) -> str:
     """What went wrong, and the cure; nothing of what the server said but its code, since servers repeat names."""
     cause = error.__cause__ or error
+    if isinstance(error, aiosmtplib.SMTPResponseException) and (wanted := first_wanted(error, smtp)):
+        return wanted
     if isinstance(error, aiosmtplib.SMTPAuthenticationError):
         what = "username and password" if smtp.auth == "password" else "username, and whose token it is,"
         return f"refuses the login ({error.code}): check {what} of mail.smtp"
@@ -51,9 +53,14 @@ def _why(error: BaseException, smtp: SmtpSettings, sender: str) -> str:
         return "does not answer: check host and port of mail.smtp, security, and the firewall"
     if isinstance(error, aiosmtplib.SMTPResponseException):
         return f"refuses the connection ({error.code}): check mail.smtp.security, or ask who runs the server"
-    if "STARTTLS" in str(error).upper():
+    missing = lacks(error)
+    if missing == "AUTH" and smtp.security == "none":
+        return "does not offer AUTH, a login, without encryption: set security = 'starttls' or 'tls' in mail.smtp"
+    if missing == "AUTH":
+        return "does not offer AUTH, a login: take username and password away, or check host and port of mail.smtp"
+    if missing == "STARTTLS":
         return "does not offer STARTTLS: use smtps://, or ?security=none for a server on this machine"
-    if "XOAUTH2" in str(error).upper():
+    if missing == "XOAUTH2":
         return "does not offer XOAUTH2: set mail.smtp.auth = 'password', or check mail.smtp.host"
     number = getattr(cause, "errno", None) or 0
     reason = os.strerror(number) if number > 0 else getattr(cause, "strerror", None) or type(cause).__name__

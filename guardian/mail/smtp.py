@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import ssl
 from functools import partial
 from typing import Any
@@ -54,6 +55,7 @@ class SmtpTransport:
             await client.rcpt(recipient)
         except (aiosmtplib.SMTPSenderRefused, aiosmtplib.SMTPRecipientRefused) as error:
             await self._reset(client)
+            self._refuse_without_login(error)
             what = "the sender" if isinstance(error, aiosmtplib.SMTPSenderRefused) else "the recipient"
             raise _refusal(error, what) from None
         except (aiosmtplib.SMTPException, OSError) as error:
@@ -65,10 +67,16 @@ class SmtpTransport:
             await client.data(message)
         except aiosmtplib.SMTPDataError as error:
             await self._reset(client)
+            self._refuse_without_login(error)
             raise _refusal(error, "the message") from None
         except (aiosmtplib.SMTPException, OSError) as error:
             await self.close()
             raise UnknownOutcome(f"the connection broke while the message was sent ({_kind(error)})") from None
+
+    def _refuse_without_login(self, error: aiosmtplib.SMTPResponseException) -> None:
+        """Raises LoginRefused where the server answers no command before a login: the message itself is not refused."""
+        if error.code in _BEFORE_ALL:
+            raise LoginRefused(f"{self._settings.host} {first_wanted(error, self._settings)}") from None
 
     async def _connected(self) -> aiosmtplib.SMTP:
         """The open connection if it still answers, else a new one. Raises Unreachable."""
@@ -95,7 +103,8 @@ class SmtpTransport:
             # RFC 4954, 6: 454 is a refusal for now, 5xx one that a person must end.
             kind = LoginRefused if error.code >= 500 else Unreachable
             cure = "check mail.smtp" if self.login is None else self.login.cure
-            raise kind(f"{s.host} refuses the login ({error.code}): {cure}") from None
+            wanted = first_wanted(error, s) if error.code in _BEFORE_ALL else None
+            raise kind(f"{s.host} " + (wanted or f"refuses the login ({error.code}): {cure}")) from None
         except (aiosmtplib.SMTPException, OSError) as error:
             client.close()
             raise Unreachable(f"{s.host}:{s.port} cannot be used ({_kind(error)})") from None
@@ -150,6 +159,43 @@ def make_client(
     )
 
 
+_BEFORE_ALL = (530, 538)
+"""A login is wanted first, or encryption (RFC 3207, section 4; RFC 4954, section 6)."""
+_ENCRYPTION = re.compile(r"\b(START)?TLS\b|\bSSL\b|encrypt", re.IGNORECASE)
+_LOGIN = re.compile(
+    r"auth\w* (is )?(required|needed)|not auth\w*|(must|need to|please|need) (be )?(auth|log ?in)|log ?in required",
+    re.IGNORECASE,
+)
+
+
+def first_wanted(error: aiosmtplib.SMTPResponseException, settings: SmtpSettings) -> str | None:
+    """What a server wants before it takes mail, and the cure, to follow its name; None where it wants neither.
+
+    The server's words only tell encryption from a login; nothing of them is repeated.
+    """
+    said = f"({error.code})"
+    if error.code < 500 or not (error.code in _BEFORE_ALL or _LOGIN.search(error.message)):
+        return None
+    if error.code == 538 or _ENCRYPTION.search(error.message):
+        return f"wants an encrypted connection {said}: set security = 'starttls' or 'tls' in mail.smtp"
+    if settings.username:
+        return f"wants another login {said}: check username and password of mail.smtp"
+    return f"wants a login {said}: set username and password of mail.smtp"
+
+
+def lacks(error: BaseException) -> str | None:
+    """Which extension a server does not offer, by what aiosmtplib says of it; None for another error."""
+    text = str(error).upper()
+    if isinstance(error, aiosmtplib.SMTPResponseException):
+        return None
+    if "XOAUTH2" in text:
+        return "XOAUTH2"
+    # Before STARTTLS, which aiosmtplib advises where there is no AUTH.
+    if "AUTH EXTENSION" in text or "AUTHENTICATION METHOD" in text:
+        return "AUTH"
+    return "STARTTLS" if "STARTTLS" in text else None
+
+
 def _refusal(error: aiosmtplib.SMTPResponseException, what: str) -> DeliveryError:
     """4xx may go well later, 5xx never will (RFC 5321, 4.2.1). The server's own words stay out: they repeat names."""
     if error.code >= 500:
@@ -165,8 +211,6 @@ def _kind(error: BaseException) -> str:
         return "no answer in time"
     if isinstance(error, aiosmtplib.SMTPResponseException):
         return f"it answers {error.code}"
-    if "STARTTLS" in str(error).upper():
-        return "it does not offer STARTTLS"
-    if "XOAUTH2" in str(error).upper():
-        return "it does not offer XOAUTH2"
+    if missing := lacks(error):
+        return f"it does not offer {missing}" + (", a login" if missing == "AUTH" else "")
     return getattr(cause, "strerror", None) or type(cause).__name__

@@ -215,6 +215,27 @@ async def test_a_login_that_is_refused_says_so_without_the_password(serve, passw
         await send(transport)
 
 
+@pytest.mark.parametrize(
+    ("handler", "said"),
+    [
+        (Server(mail="530 5.7.0 Authentication required"), "wants a login (530): set username and"),
+        (Server(rcpt={"a@example.org": "530 log in"}), "wants a login (530): set username and password of mail.smtp"),
+        (Server(data="530 5.7.0 Must issue a STARTTLS command first"), "wants an encrypted connection (530)"),
+    ],
+)  # fmt: skip
+async def test_a_login_that_is_wanted_first_is_no_refusal_of_the_message(serve, handler, said):
+    transport = await serve(handler)
+    with pytest.raises(LoginRefused) as caught:
+        await send(transport)
+    assert str(caught.value).startswith(f"127.0.0.1 {said}")
+
+
+async def test_a_server_without_a_login_is_not_said_to_lack_starttls(serve):
+    transport = await serve(Server(), login={"username": "u", "password": SecretStr("p")})
+    with pytest.raises(Unreachable, match=r"cannot be used \(it does not offer AUTH, a login\)"):
+        await send(transport)
+
+
 class Xoauth2(Server):
     """Takes one access token of one user, by AUTH XOAUTH2, as Google's server does."""
 

@@ -97,6 +97,68 @@ async def test_a_refused_login_is_named_without_the_password(serve, trusted):
     )
 
 
+LOGIN = {"username": "user", "password": "right"}
+
+
+class WithoutLogin(Server):
+    """Offers no AUTH."""
+
+    async def handle_EHLO(self, server, session, envelope, hostname, responses):
+        session.host_name = hostname
+        return [line for line in responses if "AUTH" not in line]
+
+
+@pytest.mark.parametrize(
+    ("server", "settings", "said"),
+    [
+        ({}, {"security": "none"}, "does not offer AUTH, a login, without encryption: set security = 'starttls' or"),
+        ({"starttls": True}, {}, "does not offer AUTH, a login: take username and password away, or"),
+        ({"tls": True}, {"security": "tls"}, "does not offer AUTH, a login: take username and password away, or"),
+    ],
+)  # fmt: skip
+async def test_a_server_that_offers_no_login_is_told_from_one_without_starttls(serve, trusted, server, settings, said):
+    level, text = await verdict(serve(**server, handler=WithoutLogin()), **LOGIN, **settings)
+    assert level == "error"
+    assert text.startswith(said)
+
+
+class Refusing(Server):
+    """Answers MAIL with this."""
+
+    def __init__(self, answer):
+        super().__init__()
+        self.answer = answer
+
+    async def handle_MAIL(self, server, session, envelope, address, options):
+        return self.answer
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        ("530 5.7.0 Authentication required", "wants a login (530): set username and password of mail.smtp"),
+        ("530 Access denied", "wants a login (530): set username and password of mail.smtp"),
+        ("550 5.7.1 You must authenticate first", "wants a login (550): set username and password of mail.smtp"),
+        ("530 5.7.0 Must issue a STARTTLS command first",
+         "wants an encrypted connection (530): set security = 'starttls' or 'tls' in mail.smtp"),
+        ("538 5.7.11 no", "wants an encrypted connection (538): set security = 'starttls' or 'tls' in mail.smtp"),
+        ("550 5.7.1 not yours", "takes no mail from guardian@example.com (550): set mail.sender to an address it"),
+        ("451 4.7.1 Authentication required later", "takes no mail from guardian@example.com (451): set mail.sender"),
+    ],
+)  # fmt: skip
+async def test_a_server_that_wants_a_login_or_encryption_first_says_so(serve, answer, said):
+    level, text = await verdict(serve(handler=Refusing(answer)), security="none")
+    assert (level, text[: len(said)]) == ("error", said)
+
+
+async def test_a_server_that_wants_another_login_says_so(serve, trusted):
+    port = serve(starttls=True, auth=True, handler=Refusing("530 5.7.0 Authentication required"))
+    assert await verdict(port, **LOGIN) == (
+        "error",
+        "wants another login (530): check username and password of mail.smtp",
+    )
+
+
 async def test_a_certificate_that_nobody_vouches_for_is_refused(serve):
     level, text = await verdict(serve(starttls=True))
     assert level == "error"
