@@ -98,7 +98,7 @@ def _print(result: Backtest) -> None:
     for rule in result.rules:
         length, longest = (lang.duration(s) if s else "–" for s in (rule.open_seconds, rule.longest))
         table.add_row(escape(rule.rule), str(rule.incidents), str(rule.messages), length, longest, _Strip(rule.strip))
-    out().print(table)
+    out(fitted=True).print(table)
     for rule in result.rules:
         if rule.unseen:
             typer.echo(f"{rule.rule}: {rule.unseen}, so not all of it could be replayed.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from pathlib import Path
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from guardian.config import Settings
 
 T = TypeVar("T")
+_UNLIMITED = 1_000_000
 
 ConfigOption = Annotated[
     Path | None,
@@ -77,11 +79,16 @@ def err() -> Console:
     return Console(stderr=True, highlight=False)
 
 
-def out() -> Console:
-    """The console for people, on stdout: colours only on a terminal, as wide as it is."""
+def out(*, fitted: bool = False) -> Console:
+    """The console for people, on stdout: colours only on a terminal, as wide as it is.
+
+    Where stdout is no terminal, nothing is cut: lines are as long as they have to be. `fitted` is for what scales
+    itself: it is as wide as COLUMNS there, or 80.
+    """
     from rich.console import Console
 
-    return Console(highlight=False, soft_wrap=False)
+    wide = not (fitted or sys.stdout.isatty())
+    return Console(highlight=False, soft_wrap=False, width=_UNLIMITED if wide else None)
 
 
 def printable(text: str) -> str:

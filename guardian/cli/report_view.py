@@ -30,7 +30,7 @@ def report_view(report: Mapping[str, Any], zone: str) -> RenderableType:
     parts += _notes(report)
     if report["total_requests"]:
         parts += [*_users(report, zone), *_features(report), *_errors(report)]
-    return Padding(Group(*parts), (1, 2))
+    return Padding(Group(*parts), (1, 2), expand=False)
 
 
 def _title(report: Mapping[str, Any], zone: str) -> RenderableType:

@@ -96,6 +96,23 @@ def test_report_is_a_table_for_people_and_json_for_programs(guardian, database, 
     assert not (tmp_path / "reports").exists()
 
 
+def test_a_report_that_goes_into_a_pipe_is_cut_nowhere(guardian, within, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "40")
+    user, now = f"{'long.name.' * 12}ann@example.com", datetime.now(UTC)
+    events = [
+        Event(
+            int((now - timedelta(minutes=n + 1)).timestamp() * 1e6), user, f"/f{n}", "GET", f"a_feature_{n}", 200, 1000
+        )
+        for n in range(20)
+    ]
+    within(lambda app: app.repository.write(events))
+    _, out, _ = guardian("report", "--hours", "1")
+    [line] = [line for line in out.splitlines() if user in line]
+    assert all(f"a_feature_{n}" in line for n in range(20))
+    assert "…" not in out
+    assert max(map(len, out.splitlines())) < 1000
+
+
 def test_report_can_be_saved(guardian, database, tmp_path):
     code, out, err = guardian("report", "--json", "--save")
     path = tmp_path / "reports" / "usage_report.json"
