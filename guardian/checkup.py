@@ -23,7 +23,7 @@ from guardian.mail.service import EmailService
 from guardian.mail.transport import DeliveryError, Transport, UnknownOutcome
 from guardian.mail.transports import build_transports
 from guardian.repository import StorageError
-from guardian.setting_values import is_loopback
+from guardian.setting_values import is_loopback, is_placeholder
 from guardian.settings_file import SettingsError, load_settings, unknown_variables
 from guardian.state import Outgoing
 from tracker.address import why_not_opened
@@ -96,14 +96,24 @@ async def _sent(transport: Transport, mail: Outgoing, sender: str) -> Finding:
 
 
 def _people(settings: Settings) -> list[Finding]:
-    if settings.admins:
-        admins = Finding("admins", "ok", ", ".join(settings.admins))
-    else:
-        admins = Finding("admins", "error", 'nobody gets mail: set admins = ["you@example.com"]')
-    if settings.schedules:
-        return [admins]
-    nothing = 'no report goes out by itself: set schedules = ["daily at 08:00"]'
-    return [admins, Finding("schedule", "warning", nothing)]
+    real = [address for address in settings.admins if not is_placeholder(address)]
+    found = [Finding("admins", "ok", ", ".join(real))] if real else []
+    if not settings.admins:
+        found.append(Finding("admins", "error", 'nobody gets mail: set admins = ["you@example.com"]'))
+    addresses = [("admins", "admins", each) for each in settings.admins]
+    addresses += [
+        ("schedule", f"schedules[{n}]", to) for n, each in enumerate(settings.schedules) for to in each.recipients
+    ]
+    addresses += [("mail", "mail.sender", parseaddr(settings.mail.sender)[1])] if settings.mail.order else []
+    addresses += [("alerts", "alerts.support_email", settings.alerts.support_email or "")]
+    for subject, key, address in addresses:
+        if is_placeholder(address):
+            text = f"{address} is a placeholder, where no mail arrives: write the real address into {key}"
+            found.append(Finding(subject, "warning", text))
+    if not settings.schedules:
+        nothing = 'no report goes out by itself: set schedules = ["daily at 08:00"]'
+        found.append(Finding("schedule", "warning", nothing))
+    return found
 
 
 def _clock(settings: Settings, now: datetime) -> Finding:

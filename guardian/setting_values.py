@@ -279,6 +279,14 @@ def is_loopback(host: str) -> bool:
         return host.lower().rstrip(".") == "localhost"
 
 
+def is_placeholder(address: str) -> bool:
+    """Whether a mail address is of a domain that is kept for examples and tests (RFC 2606, RFC 6761)."""
+    labels = address.rpartition("@")[2].lower().rstrip(".").split(".")
+    return labels[-1] in ("example", "test", "invalid") or (
+        labels[-2:-1] == ["example"] and labels[-1] in ("com", "org", "net")
+    )
+
+
 def smtp_table(url: str) -> dict[str, Any]:
     """The `[mail.smtp]` table that smtp://user:password@host:587 means; smtps:// is TLS from the first byte.
 

@@ -243,6 +243,30 @@ async def test_a_file_that_is_no_database_is_one_sentence(look, tmp_path):
         await SqliteRepository.open(tmp_path / "guardian.db")
 
 
+@pytest.mark.parametrize(
+    "address", ["you@example.com", "me@Example.ORG", "a@mail.example.net", "a@b.test", "a@x.invalid", "a@corp.example"]
+)
+async def test_a_placeholder_among_the_admins_is_named_and_the_others_are_fine(look, address):
+    text = f"{address} is a placeholder, where no mail arrives: write the real address into admins"
+    assert (await look(f'admins = ["{address}"]'))["admins"] == [("warning", text)]
+    found = await look(f'admins = ["{address}", "ann@corp.ch", "bob@myexample.com"]')
+    assert found["admins"] == [("ok", "ann@corp.ch, bob@myexample.com"), ("warning", text)]
+
+
+async def test_a_placeholder_is_named_wherever_it_stands(look):
+    found = await look(
+        'admins = ["ann@corp.ch"]\nschedules = [{when = "2h", recipients = ["x@example.com"]}]\n'
+        '[alerts]\nsupport_email = "help@corp.test"\n[mail]\nsender = "Guardian <guardian@example.com>"\n'
+        'smtp = "smtp://127.0.0.1:1?security=none"'
+    )
+    said = [text.partition(": ")[2] for texts in found.values() for _, text in texts if "placeholder" in text]
+    assert sorted(said) == [
+        "write the real address into alerts.support_email",
+        "write the real address into mail.sender",
+        "write the real address into schedules[0]",
+    ]
+
+
 async def test_a_database_that_can_never_be_made_is_an_error_with_the_cure(look):
     found = await look('database = "no/such/guardian.db"')
     assert found["database"] == [(
