@@ -33,6 +33,9 @@ _IDENTITY = {
 }
 """What each argument of the middleware says about where the names of users come from."""
 
+_FOLDERS = ("StaticFiles", "frontend")
+"""Mounted apps below which there are only files."""
+
 
 def look_at_app(
     target: str, settings: Settings | None, *, factory: bool = False
@@ -52,7 +55,7 @@ def look_at_app(
     lines = _sorted(line for part in parts for line in route_lines(part))
     found = [*_overview(target, parts, lines)]
     for part in parts:
-        found += [*_told(part), *_database(part, settings)]
+        found += [*_told(part), *_unknown(part), *_database(part, settings)]
         found += [] if part.problem else _identity(part, app)  # what is configured wrongly knows nobody
     names = {line.feature for line in lines if not line.skipped}
     if names and settings is not None:
@@ -107,6 +110,16 @@ def _told(part: Tracked) -> Iterator[Finding]:
             near = difflib.get_close_matches(str(key), known, n=1, cutoff=0.5)
             cure = f"did you mean {near[0]!r}?" if near else "write a route's template, as the list shows it"
             yield Finding("features", "warning", f"features has {key!r}, which is no route of the app: {cure}")
+
+
+def _unknown(part: Tracked) -> Iterator[Finding]:
+    """What is mounted and has no router that can be read: all of it is one feature."""
+    for route in every_route(part.app):
+        if route.opaque and route.opaque not in _FOLDERS and not route.guardians_own:
+            text = (
+                f"the routes under {route.template} are not known, since {route.opaque} has no router that can be read"
+            )
+            yield Finding("app", "warning", f"{text}: all of it is one feature, unless the app calls name_feature")
 
 
 def _leads(key: str, routes: Iterable[AppRoute]) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import functools
 import importlib
 import inspect
 import os
@@ -44,6 +45,7 @@ def noting() -> Iterator[Noted]:
     noted, init = Noted(), UsageTrackingMiddleware.__init__
     signature = inspect.signature(init)
 
+    @functools.wraps(init)
     def noting_init(self: UsageTrackingMiddleware, *args: Any, **kwargs: Any) -> None:
         init(self, *args, **kwargs)
         bound = signature.bind(self, *args, **kwargs).arguments

@@ -49,6 +49,11 @@ async def bare(scope, receive, send):
     raise SystemExit("the app was called")
 
 tracked_bare = UsageTrackingMiddleware(bare, "bare.db")
+import guardian
+mixed = FastAPI(openapi_url=None)
+mixed.add_middleware(UsageTrackingMiddleware, database="guardian.db")
+mixed.mount("/legacy/{x}", bare)
+mixed.mount("/guardian", guardian.app("guardian.toml"))
 outer = FastAPI(openapi_url=None)
 outer.mount("/in/{tenant}", app)
 """
@@ -146,6 +151,15 @@ def test_of_an_app_without_a_router_it_says_what_cannot_be_known(look):
         'routes=["/the/{template}", …] where it has no router, else call name_feature(request, "name")',
     )
     assert found["app"][1][1].startswith("the app records into another file: bare.db, seen from this folder: set")
+
+
+def test_what_is_mounted_without_a_router_is_one_feature_and_guardians_own_pages_are_none(look):
+    _, found, routes = look("shop:mixed")
+    assert rows(routes) == [("", "/guardian/*", "guardian", "Guardian's own"), ("", "/legacy/{x}/*", "legacy", "")]
+    assert [text for level, text in found["app"] if level == "warning"] == [
+        "the routes under /legacy/{x}/* are not known, since bare has no router that can be read: all of it is one "
+        "feature, unless the app calls name_feature"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -260,6 +274,7 @@ def test_an_app_that_cannot_be_had_is_one_sentence_with_the_cure(look, tmp_path,
 def test_people_get_a_table_and_factory_wants_an_app(tmp_path, monkeypatch, capsys, no_variables):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "120")
+    Path("guardian.toml").write_text("")
     Path("tables.py").write_text(APP.replace("TRACKER", ADDED.replace("MORE", "")))
     with pytest.raises(SystemExit):
         main(["check", "--app", "tables:app"])
