@@ -14,12 +14,12 @@ from typing import Any
 import tracker
 from guardian.app_import import AppError, load_app, noting
 from guardian.app_routes import AppRoute, every_route, layers
-from guardian.app_tracking import RouteLine, Tracked, declared_middleware, route_lines, tracked_parts
+from guardian.app_tracking import RouteLine, Tracked, declared_middleware, known_routes, route_lines, tracked_parts
 from guardian.config import Settings
 from guardian.finding import Finding
 from guardian.summary import fits
 from tracker.address import database_path
-from tracker.routes import FeatureNames
+from tracker.features import FeatureNames
 
 _IDENTITY = {
     "identify": "the app's own function (identify)",
@@ -103,7 +103,7 @@ def _told(part: Tracked) -> Iterator[Finding]:
     if part.problem:
         yield Finding("app", "error", f"UsageTrackingMiddleware: {part.problem}")
     features = part.arguments.get("features")
-    routes = every_route(part.app)
+    routes = known_routes(part)
     for key in features if isinstance(features, Mapping) and routes else ():
         if not _leads(str(key), routes):
             known = [f"{m} {route.template}".strip() for route in routes for m in ("", *route.methods)]

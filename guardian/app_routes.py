@@ -1,19 +1,19 @@
 """The routes of an app as its routers hold them: read, never asked. No handler runs and no request is made.
 
-Templates are those that the tracker records (`tracker.routes.route_template`): mounts included, without convertors.
+Templates are those that the tracker records (`tracker.routes.place_of`): mounts included, without convertors.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from tracker.routes import plain
+
 _MAX_DEPTH = 32
 _WRAPPED = ("app", "asgi_app", "application", "other_asgi_app", "_app")
 """Where middleware of the well-known packages keeps the app that it wraps."""
-_CONVERTOR = re.compile(r":\w+}")
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def mounted_apps(app: Any) -> Iterator[tuple[str, Any]]:
             contexts = route.effective_route_contexts() if hasattr(route, "effective_route_contexts") else ()
             for each in (route, *(context.starlette_route for context in contexts)):
                 if getattr(each, "endpoint", None) is None and hasattr(each, "app"):
-                    yield _plain(getattr(each, "path", "")), each.app
+                    yield plain(getattr(each, "path", "")), each.app
 
 
 def layers(app: Any) -> Iterator[Any]:
@@ -120,7 +120,7 @@ def _expanded(route: Any, prefix: str, depth: int) -> Iterator[AppRoute]:
     elif hasattr(route, "scope_type"):
         yield _of_litestar(route, prefix)
     elif getattr(route, "endpoint", None) is not None:
-        yield AppRoute(prefix + _plain(route.path), _methods(route))
+        yield AppRoute(prefix + plain(route.path), _methods(route))
     elif hasattr(route, "path_regex") and hasattr(route, "app"):
         yield from _mounted(route, prefix, depth)
     elif hasattr(route, "host_regex"):
@@ -131,7 +131,7 @@ def _expanded(route: Any, prefix: str, depth: int) -> Iterator[AppRoute]:
 
 
 def _mounted(mount: Any, prefix: str, depth: int) -> Iterator[AppRoute]:
-    below = prefix + _plain(mount.path)
+    below = prefix + plain(mount.path)
     inner = list(_routes_of(mount.app, below, depth + 1))
     if inner:
         yield from inner
@@ -148,7 +148,7 @@ def _folder(path: str, kind: str) -> AppRoute:
 
 
 def _of_litestar(route: Any, prefix: str) -> AppRoute:
-    path, kind = prefix + _plain(route.path_format), str(route.scope_type.value)
+    path, kind = prefix + plain(route.path_format), str(route.scope_type.value)
     if kind == "websocket":
         return AppRoute(path, ("WEBSOCKET",))
     if kind == "asgi":
@@ -170,7 +170,3 @@ def _methods(route: Any) -> tuple[str, ...]:
 def _sorted(methods: Iterable[str]) -> tuple[str, ...]:
     named = {str(method).upper() for method in methods}
     return tuple(sorted(named - {"HEAD"} if "GET" in named else named))
-
-
-def _plain(path: str) -> str:
-    return _CONVERTOR.sub("}", path)

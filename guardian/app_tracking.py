@@ -9,7 +9,9 @@ from typing import Any
 from guardian.app_import import Noted
 from guardian.app_routes import AppRoute, every_route, layers, mounted_apps
 from tracker import UsageTrackingMiddleware
-from tracker.routes import DEFAULT_SKIP, FeatureNames, PathFilter
+from tracker.features import FeatureNames
+from tracker.routes import plain
+from tracker.skipping import PathFilter
 
 _MAX_DEPTH = 8
 
@@ -86,42 +88,46 @@ async def _never_called(scope: Any, receive: Any, send: Any) -> None:
     raise AssertionError("an app that is only looked at is never called")
 
 
+def known_routes(tracked: Tracked) -> list[AppRoute]:
+    """The routes that a middleware sees, and those of its argument `routes`, for what has no router."""
+    told = tracked.arguments.get("routes") or ()
+    templates = [] if isinstance(told, str) else [plain(str(each)) for each in told]
+    return list(dict.fromkeys([*every_route(tracked.app), *(AppRoute(each, ()) for each in templates)]))
+
+
 def route_lines(tracked: Tracked, why_not: str = "") -> list[RouteLine]:
     """The routes that a middleware sees, each with its feature; a route has a line for each name that it has.
 
-    Where the app has no router, they are those of the argument `routes`. `why_not` says why none of them is recorded.
+    `why_not` says why none of them is recorded.
     """
-    skips, names = _filter(tracked.arguments), _names(tracked.arguments)
-    routes = every_route(tracked.app) or [AppRoute(str(each), ()) for each in tracked.arguments.get("routes") or ()]
-    shared = {each.template for each in routes if sum(other.template == each.template for other in routes) > 1}
-    by_method = tracked.arguments.get("feature_names") == "method"
+    routes = known_routes(tracked)
+    skips, names = _filter(tracked.arguments), _names(tracked.arguments, routes)
     lines: dict[RouteLine, None] = {}
     for route in routes:
         skipped = why_not or ("Guardian's own" if route.guardians_own else "skip" if skips(route.template) else "")
         by_name: dict[str, list[str]] = {}
         for method in route.methods or ("",):
-            name = names.name(method, route.template)
-            if by_method and method and (route.template in shared or len(route.methods) > 1):
-                name = f"{name}_{method.lower()}"
-            by_name.setdefault(name, []).append(method)
+            by_name.setdefault(names.name(method, route.template), []).append(method)
         for name, methods in by_name.items():
-            line = RouteLine(tuple(filter(None, methods)), route.template, name, skipped)
-            lines[line] = None
+            lines[RouteLine(tuple(filter(None, methods)), route.template, name, skipped)] = None
     return list(lines)
 
 
 def _filter(arguments: Mapping[str, Any]) -> Callable[[str], bool]:
-    given = arguments.get("skip")
-    usual = DEFAULT_SKIP if arguments.get("skip_defaults", True) else ()
+    defaults = arguments.get("skip_defaults", True)
     try:
-        skips = PathFilter(dict.fromkeys((*usual, *(given or ())))).skips
+        skips = PathFilter(arguments.get("skip", ()), defaults=defaults)
     except (ValueError, TypeError):  # the middleware's `problem` says it
-        skips = PathFilter(usual).skips
-    return lambda template: skips({"type": "http", "path": template.replace("*", "file"), "root_path": ""})
+        skips = PathFilter(defaults=defaults)
+    return lambda template: skips(template.replace("*", "file"))
 
 
-def _names(arguments: Mapping[str, Any]) -> FeatureNames:
+def _names(arguments: Mapping[str, Any], routes: Sequence[AppRoute]) -> FeatureNames:
+    methods: dict[str, set[str]] = {}
+    for route in routes:
+        methods.setdefault(route.template, set()).update(route.methods)
+    shared = {template for template, each in methods.items() if len(each) > 1}
     try:
-        return FeatureNames(arguments.get("features"))
+        return FeatureNames(arguments.get("features"), style=arguments.get("feature_names"), shared=lambda: shared)
     except (ValueError, TypeError, AttributeError):  # the middleware's `problem` says it
         return FeatureNames()

@@ -121,6 +121,24 @@ def test_names_that_are_configured_are_those_that_are_said(look):
     ]
 
 
+def test_methods_that_share_a_template_have_names_of_their_own_where_that_is_set(look):
+    more = ', feature_names="method", features={"GET /api/items": "list"})\napp.get("/api/items")(lambda: 1'
+    _, _, routes = look(more=more)
+    assert [row[:3] for row in rows(routes)][:3] == [
+        ("GET", "/api/items", "list"),
+        ("POST", "/api/items", "items_post"),
+        ("GET", "/api/items/{item_id}", "items"),
+    ]
+
+
+def test_the_templates_that_an_app_without_a_router_names_are_its_routes(look):
+    added = ADDED + "\nasync def db(scope, receive, send): ...\n"
+    added += 'db = UsageTrackingMiddleware(db, "guardian.db", routes=["/{db}/{table:path}", "/-/query"])'
+    _, found, routes = look("shop:db", added=added, settings='critical_features = ["query"]')
+    assert rows(routes) == [("", "/-/query", "query", ""), ("", "/{db}/{table}", "db_table", "")]
+    assert found["app"][0] == ("ok", "shop:db is tracked: 2 routes recorded")
+
+
 def test_nothing_is_left_behind(look, tmp_path):
     before = threading.enumerate()
     look()
@@ -183,6 +201,7 @@ def test_another_database_than_the_daemons_is_seen(look, tmp_path, given, said):
     [
         ("", "warning", "everybody will be anonymous, unless the app itself sets request.state.user or scope['user']"),
         (", identify=print", "ok", "users are known by the app's own function (identify)"),
+        (")\nfrom tracker import note_user\nstr(1", "ok", "users are known by note_user, which the app imports"),
         (', gateway_header="X-User"', "ok", "users are known by the header of a trusted gateway (gateway_header)"),
         (
             ")\nfrom starlette.middleware.authentication import AuthenticationMiddleware as A\n"
@@ -203,7 +222,8 @@ def test_what_is_configured_of_the_identity_is_said(look, arguments, level, said
         (', jwt_key="short"', "32"),
         (', skip="/health"', "skip"),
         (', features={"items": "x"}', "features['items']"),
-        (', jwt_kee="x"', "jwt_kee"),
+        (', jwt_kee="x"', "jwt_kee is no argument of UsageTrackingMiddleware: did you mean jwt_key?"),
+        (', jwks="http://login.corp.ch/keys"', "jwks"),
     ],
 )
 def test_a_setting_of_the_middleware_that_is_wrong_is_said(look, more, said):
@@ -227,6 +247,8 @@ def test_a_name_that_leads_nowhere_is_said_with_the_nearest(look):
         "rules.latency.feature has 'lvie', which matches no route of the app: did you mean 'live'?",
         "schedules[0].features has 'itms', which matches no route of the app: did you mean 'items'?",
     ]
+    _, found, _ = look(more=")\nfrom tracker import name_feature\nstr(1", settings="")
+    assert "matches no route of the app, unless the app gives that name by name_feature: " in found["features"][0][1]
     _, found, _ = look(settings="")
     assert found["features"][0][1].startswith("critical_features (by default) has 'chat_*', which matches no route")
 

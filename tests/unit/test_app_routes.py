@@ -16,7 +16,7 @@ from starlette.routing import Host, Mount, Route, Router, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 
 from guardian.app_routes import AppRoute, every_route
-from tracker.routes import route_template
+from tracker.routes import place_of
 
 
 async def answer(request):
@@ -140,7 +140,7 @@ async def recorded(app, path, method):
     scope = {"type": kind, "method": method, "path": path, "root_path": "", "query_string": b"", "scheme": "http",
              "headers": [(b"host", host)], "server": ("127.0.0.1", 80), "subprotocols": []}  # fmt: skip
     await app(scope, receive, send)
-    return route_template(scope, app)
+    return place_of(scope, app, path, "").template
 
 
 def test_folders_that_fastapi_serves_are_routes(tmp_path):
