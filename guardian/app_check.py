@@ -172,6 +172,14 @@ def _identity(part: Tracked, app: Any) -> Iterator[Finding]:
         told.append("note_user, which the app imports")
     if told:
         yield Finding("identity", "ok", "users are known by " + ", ".join(told))
+        if part.arguments.get("jwks") and not part.arguments.get("jwt_audience"):
+            text = "jwt_audience is not set, so tokens that name an audience are refused, as most providers' do"
+            yield Finding("identity", "warning", f"{text}: set it to the audience of this app's tokens")
+        return
+    if "SessionMiddleware" in classes:
+        text = "everybody will be anonymous, though the app has sessions"
+        cure = "set session_user_key to the key that holds the user, or call note_user(request, user)"
+        yield Finding("identity", "warning", f"{text}: {cure}")
         return
     cure = "call note_user(request, user) where the app knows its user, or set identify, jwt_key or jwks"
     text = "everybody will be anonymous, unless the app itself sets request.state.user or scope['user']"

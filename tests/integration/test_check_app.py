@@ -98,7 +98,7 @@ ROUTES = [
     "call", [["shop:app"], ["shop:create_app()"], ["shop:create_app", "--factory"], ["shop:outer"]]
 )
 def test_each_route_is_said_with_its_feature(look, call):
-    code, found, routes = look(*call, more=', jwks="https://login.corp.ch/keys"')
+    code, found, routes = look(*call, more=', jwks="https://login.corp.ch/keys", jwt_audience="shop"')
     assert code == 0
     assert rows(routes) == ROUTES
     assert found["app"][0] == ("ok", f"{call[0]} is tracked: 3 routes recorded, 1 skipped")
@@ -202,6 +202,11 @@ def test_another_database_than_the_daemons_is_seen(look, tmp_path, given, said):
         ("", "warning", "everybody will be anonymous, unless the app itself sets request.state.user or scope['user']"),
         (", identify=print", "ok", "users are known by the app's own function (identify)"),
         (")\nfrom tracker import note_user\nstr(1", "ok", "users are known by note_user, which the app imports"),
+        (
+            ")\nfrom starlette.middleware.sessions import SessionMiddleware as S\napp.add_middleware(S, secret_key='x'",
+            "warning",
+            "everybody will be anonymous, though the app has sessions: set session_user_key to the key that holds",
+        ),
         (', gateway_header="X-User"', "ok", "users are known by the header of a trusted gateway (gateway_header)"),
         (
             ")\nfrom starlette.middleware.authentication import AuthenticationMiddleware as A\n"
@@ -214,6 +219,15 @@ def test_another_database_than_the_daemons_is_seen(look, tmp_path, given, said):
 def test_what_is_configured_of_the_identity_is_said(look, arguments, level, said):
     _, found, _ = look(more=arguments)
     assert [(each, text[: len(said)]) for each, text in found["identity"]] == [(level, said)]
+
+
+def test_keys_of_a_provider_without_an_audience_are_warned_of(look):
+    _, found, _ = look(more=', jwks="https://login.corp.ch/keys"')
+    assert found["identity"][1] == (
+        "warning",
+        "jwt_audience is not set, so tokens that name an audience are refused, as most providers' do: set it to the "
+        "audience of this app's tokens",
+    )
 
 
 @pytest.mark.parametrize(
