@@ -16,6 +16,7 @@ import uvicorn
 
 from guardian.application import Application, open_application
 from guardian.config import ApiSettings, Settings
+from guardian.connections import Scarcity, configuration, listen
 from guardian.repository import StorageError
 from guardian.scheduler import running
 
@@ -53,8 +54,10 @@ def run_daemon(settings: Settings) -> int:
 
 async def _run(settings: Settings) -> None:
     stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(Scarcity())
     for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        loop.add_signal_handler(number, stop.set)
     async with AsyncExitStack() as stack:
         try:
             app = await stack.enter_async_context(open_application(settings))
@@ -130,17 +133,13 @@ async def _serving(app: Application, stop: asyncio.Event) -> AsyncIterator[None]
     from guardian.web import create_app  # only where it is served: a daemon without an API does not load it
 
     try:
-        listener = _listen(app.settings.api)
+        listener = listen(app.settings.api.host, app.settings.api.port)
     except OSError as error:
         if app.token is not None:
             raise StartError(_refusal(app.settings.api, error)) from error
         log.info("Another process leads and has the port of the API: this one waits for both")
         listener = None
-    config = uvicorn.Config(
-        create_app(app), lifespan="off", access_log=False, log_config=None, server_header=False,
-        timeout_graceful_shutdown=1,
-    )  # fmt: skip
-    server = Server(config)
+    server = Server(configuration(create_app(app)))
     task = asyncio.create_task(_serve(app, server, listener, stop), name="guardian-api")
     try:
         yield
@@ -155,7 +154,7 @@ async def _serve(app: Application, server: Server, listener: socket.socket | Non
     while listener is None:
         await asyncio.sleep(REBIND_SECONDS)
         try:
-            listener = _listen(app.settings.api)
+            listener = listen(app.settings.api.host, app.settings.api.port)
         except OSError as error:
             if app.token is not None:
                 log.error(_refusal(app.settings.api, error))
@@ -164,11 +163,6 @@ async def _serve(app: Application, server: Server, listener: socket.socket | Non
     with listener:
         await server.serve(sockets=[listener])
     stop.set()  # a server that ends by itself must not leave a daemon that looks alive
-
-
-def _listen(api: ApiSettings) -> socket.socket:
-    family = socket.AF_INET6 if ":" in api.host else socket.AF_INET
-    return socket.create_server((api.host, api.port), family=family, backlog=128)
 
 
 def _refusal(api: ApiSettings, error: OSError) -> str:

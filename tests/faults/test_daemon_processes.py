@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import resource
 import signal
 import socket
 import sqlite3
@@ -10,8 +11,10 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from contextlib import suppress
 from datetime import UTC, datetime
 from email import message_from_bytes, policy
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -77,7 +80,7 @@ class Listener:
 def start(tmp_path):
     children, listeners = [], []
 
-    def begin(settings, *more, quick=QUICK, ready=True, **environment):
+    def begin(settings, *more, quick=QUICK, ready=True, descriptors=None, **environment):
         listener = Listener(tmp_path / f"notify{len(children)}")
         listeners.append(listener)
         child = subprocess.Popen(
@@ -85,6 +88,7 @@ def start(tmp_path):
             env=os.environ | {"NOTIFY_SOCKET": str(listener.path), "PYTHONPATH": str(CHILD.parents[2])} | environment,
             stderr=subprocess.PIPE,
             text=True,
+            preexec_fn=descriptors and partial(resource.setrlimit, resource.RLIMIT_NOFILE, (descriptors, descriptors)),
         )
         child.listener = listener
         children.append(child)
@@ -312,3 +316,26 @@ async def test_the_daemon_serves_the_api_and_a_stand_by_takes_its_port_over(sett
     code, seconds = stop(second)
     assert code == 0
     assert seconds < 5
+
+
+async def test_three_hundred_half_sent_requests_stop_neither_the_api_nor_the_steps(settings, start, inbox, tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    settings["api"] = {"host": "127.0.0.1", "port": port}
+    child = start(settings, descriptors=256)
+    held = [socket.create_connection(("127.0.0.1", port), timeout=5) for _ in range(300)]
+    for each in held:
+        with suppress(OSError):
+            each.sendall(b"GET /api/usage/health HT")
+    with socket.create_connection(("127.0.0.1", port), timeout=5) as call:
+        call.sendall(b"GET /api/usage/health HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
+        assert call.recv(4096).startswith(b"HTTP/1.1 200")
+    await fill(settings, 4)
+    until(lambda: len(inbox.mails) == 4)
+    assert stop(child)[0] == 0
+    said = child.stderr.read()
+    assert "failed" not in said
+    assert "accept" not in said
+    assert len(said) < 5000
+    for each in held:
+        each.close()
