@@ -10,6 +10,7 @@ from typing import Any
 
 from guardian.language import marked
 from guardian.mail.message import one_line
+from guardian.off_loop import json_value
 
 MAX_BYTES = 1_000_000
 MAX_ITEMS = 20
@@ -88,7 +89,7 @@ def _load(path: Path) -> Companion | Malformed:
             content = file.read(MAX_BYTES + 1)
         if len(content) > MAX_BYTES:
             return Malformed(path.name, f"it is larger than {MAX_BYTES:,} bytes")
-        return read_companion(path.name, json.loads(content.decode("utf-8-sig")))
+        return read_companion(path.name, json_value(content.decode("utf-8-sig")))
     except OSError as error:
         return Malformed(path.name, f"it cannot be read ({error.strerror})")
     except (ValueError, RecursionError) as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random as _random
+import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from email.parser import BytesHeaderParser
 from email.utils import parseaddr
 
 from guardian.mail.transport import DeliveryError, LoginRefused, PermanentError, Transport, UnknownOutcome, Unreachable
+from guardian.off_loop import off_loop
 from guardian.state import OutboxItem, Outgoing, StateStore
 
 log = logging.getLogger("guardian.delivery")
@@ -163,7 +165,7 @@ async def _deliver(
             error = f"{transport.name}: {failure}"
             wait = min(waits, default=timedelta(0))
             if warnings is not None and isinstance(failure, LoginRefused) and len(carriers) > 1:
-                await state.enqueue(warnings(transport.name, str(failure), now), now=now)
+                await state.enqueue(await off_loop(warnings, transport.name, str(failure), now), now=now)
         except DeliveryError as failure:
             circuits.answered(transport.name)
             pause = backoff(item.attempts, random)
@@ -203,4 +205,5 @@ async def _bury(
 
 def _sender(item: OutboxItem) -> str:
     """The envelope sender: the address of the From header."""
-    return parseaddr(str(BytesHeaderParser().parsebytes(item.message.body)["From"] or ""))[1]
+    head = re.split(rb"\r?\n\r?\n", item.message.body, maxsplit=1)[0]  # the parser would decode the megabytes behind it
+    return parseaddr(str(BytesHeaderParser().parsebytes(head)["From"] or ""))[1]

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from guardian.application import Application
 from guardian.mail.service import EmailService
+from guardian.off_loop import off_loop
 from guardian.state import Outgoing
 
 AHEAD = timedelta(days=2)
@@ -49,5 +50,5 @@ async def login_step(app: Application, now: datetime, token: int) -> None:
         login = getattr(transport, "login", None)
         expiry = login.expires_at() if login is not None else None
         if expiry is not None and now < expiry <= now + AHEAD:
-            mails = login_ends(app.email, app.settings.admins, transport.name, expiry, login.cure)
+            mails = await off_loop(login_ends, app.email, app.settings.admins, transport.name, expiry, login.cure)
             await app.state.enqueue(mails, now=now, token=token)

@@ -20,6 +20,7 @@ from guardian.delivery import DeliveryCounts, deliver_due
 from guardian.language import Language
 from guardian.logins import login_refused
 from guardian.mail.incidents import incident_lines, is_long, was_open
+from guardian.off_loop import off_loop
 from guardian.repository import WindowGone
 from guardian.schedule import Period, parse_schedule
 from guardian.state import LeaseLost, Outgoing
@@ -233,7 +234,7 @@ async def _says_nothing(app: Application, report: Mapping[str, Any]) -> bool:
     incidents = await AlertStore(app.state).incidents(since=start, limit=1000)
     if any(was_open(incident, start, end) for incident in incidents):
         return False
-    companions = await asyncio.to_thread(load_companions, app.settings.reports_dir)
+    companions = await off_loop(load_companions, app.settings.reports_dir)
     return all(isinstance(each, Companion) and each.grave == "OK" for each in companions.values())
 
 
@@ -296,4 +297,4 @@ async def _compose(
             for to in recipients
         ]
 
-    return await asyncio.to_thread(compose)
+    return await off_loop(compose)

@@ -84,9 +84,16 @@ class SqliteRepository:
         failed = "AND e.failure IS NOT NULL" if failed_only else ""
         sql = f"{_EVENTS} WHERE e.id >= ? AND e.id < ? {failed} ORDER BY e.id LIMIT {CHUNK}"
         first, last = ids(micros(start), micros(end))
-        while rows := await self._read(sql, (first, last)):
-            yield [_event(row) for row in rows]
-            first = rows[-1][0] + 1
+
+        def read(db: sqlite3.Connection) -> tuple[list[Event], int]:
+            rows = db.execute(sql, (first, last)).fetchall()
+            return [_event(row) for row in rows], rows[-1][0] + 1 if rows else first
+
+        while True:
+            found, first = await self._with_connection(read)
+            if not found:
+                return
+            yield found
 
     async def summary(self, start: datetime, end: datetime, *, features: Sequence[str] = ()) -> Summary:
         """See UsageRepository."""
@@ -144,10 +151,14 @@ class SqliteRepository:
             ) ORDER BY e.id
         """
         window = ids(micros(start), micros(end))
-        found: dict[str, list[Event]] = {}
-        for row in await self._read(sql, (*window, *(users or ()), per_user)):
-            found.setdefault(row[1], []).append(_event(row))
-        return found
+
+        def read(db: sqlite3.Connection) -> dict[str, list[Event]]:
+            found: dict[str, list[Event]] = {}
+            for row in db.execute(sql, (*window, *(users or ()), per_user)).fetchall():
+                found.setdefault(row[1], []).append(_event(row))
+            return found
+
+        return await self._with_connection(read)
 
     async def _only(self, features: Sequence[str], column: str) -> str:
         """The condition that an event's route is of these features; nothing where there are none."""
@@ -172,9 +183,12 @@ class SqliteRepository:
         return {table: await self._table(table, email) for table in ("user_sessions", "feature_usage", "user_errors")}
 
     async def _table(self, table: str, email: str) -> list[dict[str, Any]]:
-        names = [row[1] for row in await self._read(f"PRAGMA table_info({table})")]
-        rows = await self._read(f"SELECT * FROM {table} WHERE user_email = ? ORDER BY CAST(id AS INTEGER)", (email,))
-        return [dict(zip(names, row, strict=True)) for row in rows]
+        def read(db: sqlite3.Connection) -> list[dict[str, Any]]:
+            rows = db.execute(f"SELECT * FROM {table} WHERE user_email = ? ORDER BY CAST(id AS INTEGER)", (email,))
+            names = [column[0] for column in rows.description]
+            return [dict(zip(names, row, strict=True)) for row in rows.fetchall()]
+
+        return await self._with_connection(read)
 
     async def erase_user(self, email: str) -> bool:
         """See UsageRepository. The address makes way for an unlinkable name; sessions go."""

@@ -5,13 +5,13 @@ Times are Unix microseconds.
 
 from __future__ import annotations
 
-import json
 import sqlite3
 import zlib
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from guardian.off_loop import json_text, json_value
 from guardian.state import OutboxItem, Outgoing
 from tracker.schema import Migration
 
@@ -128,9 +128,9 @@ def put_mails(db: sqlite3.Connection, mails: Sequence[Outgoing], at_us: int) -> 
 
 def pack(report: Mapping[str, Any]) -> bytes:
     """A report as it is stored: compressed JSON."""
-    return zlib.compress(json.dumps(report, ensure_ascii=False).encode("utf-8", "surrogatepass"))
+    return zlib.compress(json_text(report, ensure_ascii=False).encode("utf-8", "surrogatepass"))
 
 
 def unpack(body: bytes) -> dict[str, Any]:
     """The report that `pack` was given."""
-    return json.loads(zlib.decompress(body).decode("utf-8", "surrogatepass"))
+    return json_value(zlib.decompress(body).decode("utf-8", "surrogatepass"))

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from guardian.forgetting import erase
+from guardian.off_loop import off_loop
 from guardian.outbox import CLOCK_DOUBT, SqliteOutbox
 from guardian.state import Outgoing, SavedReport
 from guardian.state_schema import micros, moment, pack, put_mails, unpack
@@ -67,7 +68,7 @@ class SqliteStateStore(SqliteOutbox):
         """See StateStore."""
         at = micros(now)
         rows = [(schedule, micros(end), micros(start), at) for start, end in [(period_start, period_end), *earlier]]
-        body = None if report is None else pack(report)
+        body = None if report is None else await off_loop(pack, report)
 
         def work(db: sqlite3.Connection) -> bool:
             put = (
@@ -109,7 +110,10 @@ class SqliteStateStore(SqliteOutbox):
         rows = await self.read(
             "SELECT id, schedule, start_us, end_us, created_us, body FROM guardian_report WHERE id = ?", (report_id,)
         )
-        return SavedReport(rows[0][0], rows[0][1], *map(moment, rows[0][2:5]), unpack(rows[0][5])) if rows else None
+        if not rows:
+            return None
+        [(number, schedule, *times, body)] = rows
+        return SavedReport(number, schedule, *map(moment, times), await off_loop(unpack, body))
 
     async def unsubscribe(self, schedule: str, recipient: str, *, wanted: bool, now: datetime) -> None:
         """See StateStore."""

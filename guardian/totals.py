@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from guardian.off_loop import pieces
 from guardian.summary import RATIO, Route, RouteTotals, Summary, UserTotals
 from tracker.event import SESSION_GAP_US
 
@@ -82,14 +83,14 @@ class Totals:
 
     def summary(self, emails: Mapping[int, str], routes: Mapping[int, Route]) -> Summary:
         """The same with names in the place of numbers."""
-        users = {row[0]: UserTotals(*row[1:]) for row in self.users.tolist()}
-        for number, route, count in self.used.tolist():
+        users = {row[0]: UserTotals(*row[1:]) for row in pieces(self.users)}
+        for number, route, count in pieces(self.used):
             features, name = users[number].features, routes[route].feature
             features[name] = features.get(name, 0) + count
         by_route = {route: RouteTotals() for route in np.unique(self.statuses[:, 0]).tolist()}
-        for route, status, count in self.statuses.tolist():
+        for route, status, count in pieces(self.statuses):
             by_route[route].statuses[status] = count
-        for route, slot, count in self.durations.tolist():
+        for route, slot, count in pieces(self.durations):
             by_route[route].durations[slot] = count
         return Summary(
             {emails[number]: user for number, user in users.items()},

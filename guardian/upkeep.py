@@ -13,6 +13,7 @@ from pathlib import Path
 from guardian.alerting.links import LIFETIME
 from guardian.application import Application
 from guardian.forgetting import without_person
+from guardian.off_loop import json_value
 from tracker.event import ANONYMOUS
 
 
@@ -57,7 +58,7 @@ async def erase_person(app: Application, email: str) -> int | None:
 
 def _erase_from_file(path: Path, email: str) -> bool:
     try:
-        report = json.loads(path.read_bytes())
+        report = json_value(path.read_bytes().decode("utf-8", "surrogatepass"))
     except (OSError, ValueError):
         return False  # there is none, or it is none of ours
     cleaned = without_person(report, email)

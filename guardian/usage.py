@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import tempfile
@@ -16,6 +15,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from guardian.noticing import Elsewhere, noticed
+from guardian.off_loop import off_loop
 from guardian.quiet import LAST_THING, gone_quiet, quiet_window, went_quiet
 from guardian.report import ERRORS_PER_USER, build_report, needs_help
 from guardian.repository import UsageRepository, WindowGone
@@ -102,7 +102,8 @@ class UsageGuardian:
         failures = await self._repository.recent_failures(start, end, per_user=ERRORS_PER_USER, features=features)
         stats, recorders = await self._repository.stats(), await self._repository.recorders()
         noted = await noticed(self._repository, recorders, start=start, end=end, now=now, elsewhere=self._elsewhere)
-        report = build_report(
+        report = await off_loop(
+            build_report,
             current,
             previous,
             previous_start=before,
@@ -110,7 +111,7 @@ class UsageGuardian:
             end=end,
             now=now,
             failures=failures,
-            steps=await self._steps(needs_help(current), failures, features),
+            steps=await self._steps(await off_loop(needs_help, current), failures, features),
             quiet=[] if features else await self._quiet(start, end),
             timeline=bars,
             critical_features=self._critical,
@@ -152,12 +153,12 @@ class UsageGuardian:
             base = await self._repository.summary(begin, end)
         except WindowGone:
             return []
-        names = went_quiet(base, since, until)
+        names = await off_loop(went_quiet, base, since, until)
         if not names:
             return []
         only = names if len(names) <= MOST_NAMES else None
         failed = await self._repository.recent_failures(since - LAST_THING, until, per_user=1, users=only)
-        return gone_quiet(base, names, failed)
+        return await off_loop(gone_quiet, base, names, failed)
 
     async def generate_and_save_report(
         self,
@@ -174,7 +175,7 @@ class UsageGuardian:
         """
         report = await self.generate_report(hours, start_time=start_time, end_time=end_time, zone=zone)
         path = self._reports_dir / REPORT_NAME
-        await asyncio.to_thread(_write_whole, path, json.dumps(report, ensure_ascii=False, indent=2))
+        await off_loop(lambda: _write_whole(path, json.dumps(report, ensure_ascii=False, indent=2)))
         return report, path
 
 

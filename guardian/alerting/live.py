@@ -23,6 +23,7 @@ from guardian.alerting.store import AlertStore
 from guardian.alerting.verdicts import BURN_WINDOWS, DAY, SILENCE_WEEKS, WEEK
 from guardian.cadence import Cron
 from guardian.config import MaintenanceSettings, Settings
+from guardian.off_loop import off_loop
 from guardian.repository import StorageError
 from guardian.state import Outgoing
 from guardian.state_schema import micros
@@ -159,11 +160,11 @@ async def judge_passed_minutes(
         return []
     live.remember(state.probes, micros(now))
     history = replace(await live.until(first, end), zone=around.zone)
-    after, transitions, notices = await asyncio.to_thread(_judge, state, history, first, end, around)
+    after, transitions, notices = await off_loop(_judge, state, history, first, end, around)
     snapshot = history.at(end)
     mails: list[Outgoing] = []
     for notice in notices:
-        written, subject = compose(notice, snapshot)
+        written, subject = await off_loop(compose, notice, snapshot)
         mails += written
         after = _named(after, notice, subject)
     after = replace(

@@ -20,6 +20,7 @@ from guardian.mail.sections import only_sections
 from guardian.mail.transport import DeliveryError, Transport
 from guardian.mail.userlist import users_csv
 from guardian.mail.view import report_view
+from guardian.off_loop import off_loop
 from guardian.setting_values import is_loopback
 from guardian.state import Outgoing
 
@@ -72,7 +73,7 @@ class EmailService:
         have.
         """
         key = f"report/direct/{self._clock().isoformat()}"
-        await self._send(self.compose_guardian_report(to_email, reports, key=f"{key}/{to_email}"))
+        await self._send(await off_loop(self.compose_guardian_report, to_email, reports, key=f"{key}/{to_email}"))
 
     def compose_guardian_report(
         self,

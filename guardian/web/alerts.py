@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field
 from guardian.alerting.acting import act, told
 from guardian.alerting.actions import Action
 from guardian.alerting.store import AlertStore
+from guardian.off_loop import off_loop
 from guardian.web.endpoint import Asked, Call, Endpoint, Refusal
 
 
@@ -65,7 +66,7 @@ class Alerts(BaseModel):
 async def list_alerts(call: Call) -> dict[str, Any]:
     """The incidents that opened, the newest first."""
     found = await AlertStore(call.app.state).incidents(open_only=call.asked.open, limit=call.asked.limit)
-    return {"alerts": [told(call.app, incident) for incident in found]}
+    return {"alerts": await off_loop(lambda: [told(call.app, incident) for incident in found])}
 
 
 async def acknowledge(call: Call) -> dict[str, Any]:
@@ -102,7 +103,7 @@ async def _done(call: Call, action: Action) -> dict[str, Any]:
 
 _REFUSALS = {404: "There is no such incident.", 409: "It is over."}
 ENDPOINTS: tuple[Endpoint, ...] = (
-    Endpoint(method="GET", path="/api/guardian/alerts", run=list_alerts, answer=Alerts, asked=Which),
+    Endpoint(method="GET", path="/api/guardian/alerts", run=list_alerts, answer=Alerts, asked=Which, large=True),
     *(
         Endpoint(
             method="POST",

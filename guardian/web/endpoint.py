@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from guardian.application import Application
+from guardian.off_loop import json_text
 
 BODY_LIMIT = 65_536
 """The most bytes that a request's body may have."""
@@ -63,7 +64,8 @@ class Call:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
     """One row of the table. `path` is a Starlette template; `run` gives the answer, and its docstring is the text of
-    the documentation. `refusals` are the statuses of its own, beside those that follow from access and validation.
+    the documentation. A `large` answer, which grows with what is stored, is written off the event loop.
+    `refusals` are the statuses of its own, beside those that follow from access and validation.
     """
 
     method: Literal["GET", "POST", "DELETE"]
@@ -73,6 +75,7 @@ class Endpoint:
     access: Literal["public", "admin", "scheduler"] = "admin"
     asked: type[Asked] = Asked
     body: type[Asked] | None = None
+    large: bool = False
     refusals: Mapping[int, str] = field(default_factory=dict)
 
 
@@ -81,7 +84,7 @@ def answer(
 ) -> Response:
     """JSON in ASCII: a lone surrogate in a name is escaped, where UTF-8 would fail."""
     data = content.model_dump(mode="json") if isinstance(content, BaseModel) else content
-    text = json.dumps(data, allow_nan=False, separators=(",", ":"))
+    text = json_text(data, allow_nan=False, separators=(",", ":"))
     return Response(text, status, {**HEADERS, **(headers or {})}, media_type="application/json")
 
 

@@ -29,8 +29,8 @@ class Document(BaseModel):
     openapi: str
 
 
-def describe(endpoints: Sequence[Endpoint], root_path: str = "") -> dict[str, Any]:
-    """The document; `root_path` is where the API is mounted."""
+def describe(endpoints: Sequence[Endpoint]) -> dict[str, Any]:
+    """The document; the server it names is the root of the host that answers."""
     answers = {each.answer: "serialization" for each in endpoints} | {Error: "serialization"}
     bodies = {each.body: "validation" for each in endpoints if each.body}
     _, schemas = models_json_schema([*answers.items(), *bodies.items()], ref_template="#/components/schemas/{model}")
@@ -44,7 +44,7 @@ def describe(endpoints: Sequence[Endpoint], root_path: str = "") -> dict[str, An
             "version": _version(),
             "description": "Who uses the app, and what breaks for whom.",
         },
-        "servers": [{"url": root_path or "/"}],
+        "servers": [{"url": "/"}],
         "paths": paths,
         "components": {
             "schemas": schemas["$defs"],

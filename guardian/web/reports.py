@@ -142,6 +142,6 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(method="GET", path="/api/guardian/reports", run=list_reports, asked=Newest, answer=ReportList),
     Endpoint(
         method="GET", path="/api/guardian/reports/{id}", run=read_report, asked=ReportId, answer=SavedReportAnswer,
-        refusals={404: "There is no such report"},
+        large=True, refusals={404: "There is no such report"},
     ),
 )  # fmt: skip

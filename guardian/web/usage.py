@@ -164,16 +164,18 @@ def _unknown(email: str) -> Refusal:
 _NOBODY = {404: "Nobody of this name was seen"}
 
 ENDPOINTS: tuple[Endpoint, ...] = (
-    Endpoint(method="GET", path="/api/usage/summary", run=usage_summary, asked=Window, answer=Report),
+    Endpoint(method="GET", path="/api/usage/summary", run=usage_summary, asked=Window, answer=Report,
+             large=True),
     Endpoint(
-        method="POST", path="/api/usage/generate-report", run=generate_report, asked=Window, answer=GeneratedReport
+        method="POST", path="/api/usage/generate-report", run=generate_report, asked=Window, answer=GeneratedReport,
+        large=True
     ),
     Endpoint(method="GET", path="/api/usage/health", run=usage_health, answer=Health, access="public"),
     Endpoint(method="POST", path="/api/usage/cleanup", run=cleanup, answer=CleanedUp),
     # A name may have slashes, such as the subject of a token: hence `path`.
     Endpoint(
         method="GET", path="/api/usage/users/{email:path}/export", run=export_user, asked=Person, answer=UserExport,
-        refusals=_NOBODY,
+        large=True, refusals=_NOBODY,
     ),
     Endpoint(
         method="DELETE", path="/api/usage/users/{email:path}", run=erase_user, asked=Person, answer=Erased,

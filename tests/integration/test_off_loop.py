@@ -1,0 +1,116 @@
+"""Work off the event loop: in a thread of Guardian's own, and JSON that is the same as json.dumps makes."""
+
+import json
+import os
+import threading
+from datetime import UTC, datetime
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import guardian.mail.service
+import guardian.off_loop
+import guardian.statestore
+import guardian.usage
+import guardian.web.api
+from guardian.off_loop import json_text, json_value, off_loop, pieces
+from guardian.reporting import send_report_now
+from tests.integration.api_client import bearer, calling, opened
+
+LOOP = threading.main_thread()
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=40) | st.dictionaries(st.text(), inner, max_size=5),
+    max_leaves=60,
+)
+
+
+@given(VALUES, st.booleans())
+def test_json_is_written_and_read_as_the_library_does(value, ascii_only):
+    text = json_text(value, ensure_ascii=ascii_only, separators=(",", ":"))
+    assert text == json.dumps(value, ensure_ascii=ascii_only, separators=(",", ":"))
+    assert json_value(text) == json.loads(text)
+
+
+@pytest.mark.parametrize("value", [{1: 2}, {None: [1] * 30}, {"a": {True: 1}}, [{"a": [1] * 30}] * 30])
+def test_odd_keys_are_written_as_the_library_does(value):
+    assert json_text(value) == json.dumps(value)
+
+
+@pytest.mark.parametrize("rows", [0, 1, 1999, 2000, 2001, 5000])
+def test_the_pieces_of_an_array_are_all_of_its_rows(rows):
+    table = np.arange(rows * 3).reshape(rows, 3)
+    assert list(pieces(table)) == table.tolist()
+
+
+async def test_work_is_done_in_a_thread_of_guardians_own_and_its_error_is_raised():
+    assert (await off_loop(threading.current_thread)).name.startswith("guardian-work")
+    with pytest.raises(ZeroDivisionError):
+        await off_loop(lambda: 1 / 0)
+
+
+async def test_a_forked_process_has_a_thread_of_its_own():
+    await off_loop(int)
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if not guardian.off_loop._threads else 1)
+    assert os.waitpid(child, 0)[1] == 0
+
+
+@pytest.fixture
+def threads(monkeypatch):
+    """The threads in which what takes long was done, by its name."""
+    seen = {}
+
+    def watch(module, name):
+        real = getattr(module, name)
+
+        def noted(*args, **kwargs):
+            seen.setdefault(name, set()).add(threading.current_thread())
+            return real(*args, **kwargs)
+
+        monkeypatch.setattr(module, name, noted)
+
+    for module, name in (
+        (guardian.usage, "build_report"), (guardian.usage, "needs_help"), (guardian.usage, "_write_whole"),
+        (guardian.mail.service, "render"), (guardian.mail.service, "build_message"),
+        (guardian.statestore, "pack"), (guardian.statestore, "unpack"),
+    ):  # fmt: skip
+        watch(module, name)
+    return seen
+
+
+async def test_a_report_is_made_written_and_rendered_off_the_loop(tmp_path, threads):
+    async with opened(tmp_path) as app:
+        await send_report_now(app, hours=6)
+        at = datetime(2026, 3, 2, tzinfo=UTC)
+        await app.state.claim_period("s", at, at, report={"users": []}, mails=(), now=at)
+        assert (await app.state.report(1)).report == {"users": []}
+    assert set(threads) == {
+        "build_report", "needs_help", "_write_whole", "render", "build_message", "pack", "unpack",
+    }  # fmt: skip
+    assert all(LOOP not in found for found in threads.values())
+
+
+async def test_the_description_of_the_api_is_built_once_and_off_the_loop(tmp_path, monkeypatch):
+    guardian.web.api.described.cache_clear()
+    built, real = [], guardian.web.api.describe
+    monkeypatch.setattr(
+        guardian.web.api, "describe", lambda all_: built.append(threading.current_thread()) or real(all_)
+    )
+    async with opened(tmp_path) as app, calling(app) as client:
+        first, second = [(await client.get("/openapi.json")).json() for _ in range(2)]
+    assert first == second
+    assert len(built) == 1
+    assert LOOP not in built
+
+
+async def test_a_large_answer_is_written_off_the_loop(tmp_path, monkeypatch):
+    seen, real = [], guardian.web.api.answer
+    monkeypatch.setattr(guardian.web.api, "answer", lambda it: seen.append(threading.current_thread()) or real(it))
+    async with opened(tmp_path) as app, calling(app) as client:
+        assert (await client.get("/api/usage/summary?hours=6", headers=bearer())).status_code == 200
+    assert LOOP not in seen
+    assert seen
