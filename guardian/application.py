@@ -31,6 +31,14 @@ from guardian.usage import UsageGuardian
 
 Clock = Callable[[], datetime]
 
+LEASE = "daemon"
+"""The lease of the process that leads."""
+
+
+def new_holder() -> str:
+    """A name for this process in leases that no other process has had."""
+    return f"{socket.gethostname()}/{os.getpid()}/{uuid.uuid4().hex[:8]}"
+
 
 def utc_now() -> datetime:
     """The time, aware, in UTC."""
@@ -64,8 +72,9 @@ class Application:
 
     `holder` names this process in leases; `delivering` is held by whoever uses the transports. `token` is the fencing
     token while this process leads, None while it stands by; `stopping` is set when it is about to end. `health` has
-    an entry for each step that has run; `live` is the history that alert rules are judged on, once it was read. The
-    watchdog has been running since `watching_since`, None before its first run.
+    an entry for each step that has run; `trouble` says why nothing is done while the database is not there. `live` is
+    the history that alert rules are judged on, once it was read. The watchdog has been running since `watching_since`,
+    None before its first run.
     """
 
     settings: Settings
@@ -76,14 +85,28 @@ class Application:
     transports: Sequence[Transport]
     clock: Clock = utc_now
     schedules: tuple[NamedSchedule, ...] = ()
-    holder: str = field(default_factory=lambda: f"{socket.gethostname()}/{os.getpid()}/{uuid.uuid4().hex[:8]}")
+    holder: str = field(default_factory=new_holder)
     circuits: Circuits = field(default_factory=Circuits)
     delivering: asyncio.Lock = field(default_factory=asyncio.Lock)
     token: int | None = None
     stopping: bool = False
     health: dict[str, StepHealth] = field(default_factory=dict)
+    trouble: str | None = None
     live: LiveHistory | None = None
     watching_since: datetime | None = None
+
+    async def begin_anew(self) -> None:
+        """Go on with the database that is there now, as a process that has just started: it was deleted or replaced.
+
+        What was known of the one before is forgotten, and the lead is taken under a new name: a backup may hold the
+        lease of this process, which others must not meet again. Raises StorageError where it cannot be used.
+        """
+        await self.state.reopen()
+        await self.repository.reopen()
+        self.token, self.live, self.watching_since = None, None, None
+        self.circuits = Circuits()
+        before, self.holder = self.holder, new_holder()
+        await self.state.release_lease(LEASE, before)
 
 
 def name_schedules(settings: Settings) -> tuple[NamedSchedule, ...]:

@@ -14,6 +14,7 @@ from guardian.repository import StorageError
 from guardian.state import LeaseLost
 from guardian.state_schema import STATE_MIGRATIONS
 from tracker.address import why_not_opened
+from tracker.database_file import FileChanged, OpenedFile
 from tracker.schema import NewerDatabase, connect, migrate
 
 T = TypeVar("T")
@@ -26,9 +27,10 @@ class StateDatabase:
     `synchronous=FULL`: what a method has committed survives a power cut.
     """
 
-    def __init__(self, db: sqlite3.Connection, path: str) -> None:
+    def __init__(self, db: sqlite3.Connection, file: OpenedFile) -> None:
         self._db: sqlite3.Connection | None = db
-        self._path = path
+        self._file = file
+        self._path = file.path
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="guardian-state")
 
     @classmethod
@@ -37,22 +39,30 @@ class StateDatabase:
 
         Raises StorageError for a file that is no database, cannot be opened, or was written by a newer version.
         """
+        file = OpenedFile(str(path))
+        return cls(await asyncio.to_thread(_opened, file, create=True), file)
 
-        def prepare() -> sqlite3.Connection:
-            db = connect(str(path), synchronous="FULL", timeout=10.0)
-            try:
-                migrate(db, STATE_MIGRATIONS, owner="guardian")
-            except BaseException:
-                db.close()
-                raise
-            return db
-
+    def check_file(self) -> None:
+        """See StateStore."""
         try:
-            return cls(await asyncio.to_thread(prepare), str(path))
-        except NewerDatabase as error:
-            raise StorageError(f"{path}: {error}") from error
-        except sqlite3.Error as error:
-            raise StorageError(cannot_open(path, error)) from error
+            self._file.check()
+        except FileChanged as error:
+            raise StorageError(str(error)) from error
+
+    async def reopen(self) -> None:
+        """See StateStore. What waits for the thread meanwhile is done on the new file, or fails."""
+
+        def run() -> None:
+            if self._db is None:
+                raise StorageError(f"the database {self._path} is closed")
+            try:
+                self._file.leave(self._db)
+            except FileChanged as error:
+                raise StorageError(str(error)) from error
+            old, self._db = self._db, _opened(self._file, create=False)
+            old.close()
+
+        await asyncio.get_running_loop().run_in_executor(self._thread, run)
 
     async def transact(self, work: Callable[[sqlite3.Connection], T], *, token: int | None = None) -> T:
         """Run `work` in one write transaction and give back its result; an exception of it undoes everything.
@@ -65,6 +75,7 @@ class StateDatabase:
             try:
                 _check(db, token)
                 result = work(db)
+                self._file.check()
                 db.execute("COMMIT")
             except BaseException:
                 if db.in_transaction:
@@ -79,15 +90,20 @@ class StateDatabase:
         return await self._run(lambda db: db.execute(sql, values).fetchall())
 
     async def _run(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        def guarded(db: sqlite3.Connection) -> T:
+        def guarded() -> T:
             try:
-                return work(db)
+                self._file.check()
+                if self._db is None:
+                    raise sqlite3.ProgrammingError("it is closed")
+                return work(self._db)
+            except FileChanged as error:
+                raise StorageError(str(error)) from error
             except sqlite3.Error as error:
                 raise StorageError(f"the database {self._path} does not answer: {error}") from error
 
         if self._db is None:
             raise StorageError(f"the database {self._path} is closed")
-        return await asyncio.get_running_loop().run_in_executor(self._thread, guarded, self._db)
+        return await asyncio.get_running_loop().run_in_executor(self._thread, guarded)
 
     async def update(self, sql: str, values: Sequence[Any]) -> bool:
         """Whether a statement, in a transaction of its own, changed a row."""
@@ -105,6 +121,22 @@ def cannot_open(path: str | os.PathLike[str], error: sqlite3.Error) -> str:
     """That a database cannot be opened, in one sentence, with what keeps it from that and the cure where it is seen."""
     why = why_not_opened(os.path.abspath(path)) if isinstance(error, sqlite3.OperationalError) else None
     return f"the database {os.fspath(path)} cannot be opened: {error}" + (f", since {why}" if why else "")
+
+
+def _opened(file: OpenedFile, *, create: bool) -> sqlite3.Connection:
+    try:
+        db = connect(file.path, synchronous="FULL", timeout=10.0, create=create)
+        try:
+            migrate(db, STATE_MIGRATIONS, owner="guardian")
+        except BaseException:
+            db.close()
+            raise
+    except NewerDatabase as error:
+        raise StorageError(f"{file.path}: {error}") from error
+    except sqlite3.Error as error:
+        raise StorageError(cannot_open(file.path, error)) from error
+    file.note()
+    return db
 
 
 def _check(db: sqlite3.Connection, token: int | None) -> None:

@@ -150,6 +150,10 @@ class UsageRepository(Protocol):
         """The names of all features that were ever recorded."""
         ...
 
+    async def reopen(self) -> None:
+        """Begin on what is there now, as `StateStore.reopen`."""
+        ...
+
     async def close(self) -> None:
         """Release the connections; safe to call twice."""
         ...

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -18,7 +18,7 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 
 from guardian.alerting.steps import alert_step, probe_step
-from guardian.application import Application, StepHealth
+from guardian.application import LEASE, Application, StepHealth
 from guardian.logins import login_step
 from guardian.reporting import deliver_now, send_due_reports
 from guardian.repository import StorageError
@@ -28,7 +28,6 @@ from guardian.watchdog import watch_step
 
 log = logging.getLogger("guardian.scheduler")
 
-LEASE = "daemon"
 LEASE_TTL = timedelta(seconds=30)
 PULSE_SECONDS = 5.0
 """How often the lease is renewed and the clock is looked at; measured by the monotonic clock."""
@@ -91,7 +90,7 @@ STEPS: tuple[Step, ...] = (
 
 async def run_step(app: Application, step: Step) -> None:
     """Run a step if this process leads, and note in `app.health` how it went; its failure goes no further."""
-    if app.token is None or app.stopping:
+    if app.token is None or app.stopping or not _file_is_there(app):
         return
     error, unexpected = None, None
     try:
@@ -114,8 +113,45 @@ async def run_step(app: Application, step: Step) -> None:
         log.error(text, step.name, step.seconds, error, exc_info=unexpected)
 
 
-async def renew_lead(app: Application) -> bool:
-    """Take, keep or lose the lead; True where this process has just taken it."""
+def _file_is_there(app: Application) -> bool:
+    """Whether the database is still the one that was opened; where it is not, this process no longer leads."""
+    try:
+        app.state.check_file()
+    except StorageError as changed:
+        app.token = None
+        _note_trouble(app, str(changed))
+        return False
+    return True
+
+
+def _note_trouble(app: Application, why: str) -> None:
+    if app.trouble != why:
+        log.error("This process does nothing until its database is back: %s", why)
+        app.trouble = why
+
+
+async def follow_file(app: Application) -> bool:
+    """Whether the database can be worked with: the one that was opened, or the one that now lies in its place."""
+    if app.trouble is None and _file_is_there(app):
+        return True
+    try:
+        await app.begin_anew()
+    except StorageError as error:
+        _note_trouble(app, str(error))
+        return False
+    app.trouble = None
+    log.warning("This process begins on the database file that is there now")
+    return True
+
+
+async def renew_lead(app: Application, *, busy: bool = False) -> bool:
+    """Take, keep or lose the lead; True where this process has just taken it.
+
+    A replaced database is begun on when no step is under way any more (`busy`): what such a step has read is of the
+    old one.
+    """
+    if not (_file_is_there(app) if busy else await follow_file(app)):
+        return False
     led = app.token is not None
     try:
         app.token = await app.state.acquire_lease(LEASE, app.holder, app.clock(), LEASE_TTL)
@@ -162,7 +198,7 @@ async def running(app: Application, steps: Sequence[Step] | None = None) -> Asyn
     await renew_lead(app)
     scheduler.start()
     run_all_now(scheduler)
-    pulse = asyncio.create_task(_pulse(app, scheduler), name="guardian-pulse")
+    pulse = asyncio.create_task(_pulse(app, scheduler, under_way), name="guardian-pulse")
     try:
         yield
     finally:
@@ -182,14 +218,14 @@ async def running(app: Application, steps: Sequence[Step] | None = None) -> Asyn
             log.warning("The lease was not given up and ends by itself: %s", failure)
 
 
-async def _pulse(app: Application, scheduler: AsyncIOScheduler) -> None:
+async def _pulse(app: Application, scheduler: AsyncIOScheduler, under_way: Collection[object]) -> None:
     watch = ClockWatch(app.clock(), time.monotonic())
     while True:
         await asyncio.sleep(PULSE_SECONDS)
         step = watch.stepped(app.clock(), time.monotonic())
         if step:
             log.warning("The clock was set by %+.0f s: all steps run now", step.total_seconds())
-        if await renew_lead(app) or step:
+        if await renew_lead(app, busy=bool(under_way)) or step:
             run_all_now(scheduler)
 
 

@@ -23,6 +23,7 @@ from guardian.sealing import MINUTES5, ids, read_routes, read_totals, seal
 from guardian.state_schema import micros, moment
 from guardian.summary import Route, Summary, TimelineBar, fits
 from guardian.totals import Totals
+from tracker.database_file import FileChanged, OpenedFile
 from tracker.event import ANONYMOUS, Event, Failure
 from tracker.schema import SEQUENCE_BITS, NewerDatabase, connect
 from tracker.schema import prepare as prepare_tables
@@ -48,9 +49,10 @@ _ROUTES = "SELECT id, feature, endpoint, method FROM guardian_route"
 class SqliteRepository:
     """The store of events in one SQLite file. Every method raises StorageError where the database cannot answer."""
 
-    def __init__(self, reader: aiosqlite.Connection, path: str) -> None:
+    def __init__(self, reader: aiosqlite.Connection, file: OpenedFile) -> None:
         self._reader: aiosqlite.Connection | None = reader
-        self._path = path
+        self._file = file
+        self._path = file.path
 
     @classmethod
     async def open(cls, path: str | os.PathLike[str]) -> SqliteRepository:
@@ -58,22 +60,15 @@ class SqliteRepository:
 
         Raises StorageError for a file that is no database, cannot be opened, or was written by a newer version.
         """
-        name = os.fspath(path)
+        file = OpenedFile(os.fspath(path))
+        return cls(await _opened(file, create=True), file)
 
-        def prepare() -> None:
-            with closing(connect(name)) as db:
-                prepare_tables(db)
-
-        try:
-            await asyncio.to_thread(prepare)
-            reader = await aiosqlite.connect(_existing(name), uri=True, isolation_level=None)
-            # Not mode=ro: where that one closes last, the write-ahead log stays beside the file.
-            await reader.execute("PRAGMA query_only = ON")
-        except NewerDatabase as error:
-            raise StorageError(f"{name}: {error}") from error
-        except sqlite3.Error as error:
-            raise StorageError(cannot_open(name, error)) from error
-        return cls(reader, name)
+    async def reopen(self) -> None:
+        """See UsageRepository."""
+        reader = await _opened(self._file, create=False)
+        old, self._reader = self._reader, reader
+        if old is not None:
+            await old.close()
 
     async def write(self, events: Sequence[Event]) -> int:
         """See UsageRepository."""
@@ -244,8 +239,11 @@ class SqliteRepository:
         if self._reader is None:
             raise StorageError(f"the database {self._path} is closed")
         try:
+            self._file.check()
             async with self._reader.execute(sql, values) as cursor:
                 return list(await cursor.fetchall())
+        except FileChanged as error:
+            raise StorageError(str(error)) from error
         except sqlite3.Error as error:
             raise StorageError(f"the database {self._path} does not answer: {error}") from error
 
@@ -253,11 +251,12 @@ class SqliteRepository:
         """Run work that takes long, or writes, in a thread with a connection of its own."""
 
         def run() -> T:
-            if not os.path.exists(self._path):
-                raise StorageError(f"the database {self._path} is gone")
             try:
-                with closing(connect(self._path, timeout=10.0)) as db:
+                self._file.check()
+                with closing(connect(self._path, timeout=10.0, create=False)) as db:
                     return work(db)
+            except FileChanged as error:
+                raise StorageError(str(error)) from error
             except (sqlite3.Error, zlib.error) as error:
                 raise StorageError(f"the database {self._path} does not answer: {error}") from error
 
@@ -270,6 +269,26 @@ class SqliteRepository:
         if self._reader is not None:
             reader, self._reader = self._reader, None
             await reader.close()
+
+
+async def _opened(file: OpenedFile, *, create: bool) -> aiosqlite.Connection:
+    def prepare() -> None:
+        with closing(connect(file.path, create=create)) as db:
+            prepare_tables(db)
+
+    try:
+        await asyncio.to_thread(prepare)
+        reader = await aiosqlite.connect(_existing(file.path), uri=True, isolation_level=None)
+        # Not mode=ro: where that one closes last, the write-ahead log stays beside the file.
+        await reader.execute("PRAGMA query_only = ON")
+        # A read opens the file: from here on its number is not given to another one.
+        async with reader.execute("SELECT count(*) FROM sqlite_schema"):
+            file.note()
+    except NewerDatabase as error:
+        raise StorageError(f"{file.path}: {error}") from error
+    except sqlite3.Error as error:
+        raise StorageError(cannot_open(file.path, error)) from error
+    return reader
 
 
 def _existing(name: str) -> str:

@@ -180,6 +180,16 @@ class StateStore(Protocol):
         saved reports keep their totals and lose the name, as other incidents do. How many rows went or changed."""
         ...
 
+    def check_file(self) -> None:
+        """Raises StorageError where what was opened is gone, or was replaced by something else; until `reopen` every
+        method does so too."""
+        ...
+
+    async def reopen(self) -> None:
+        """Begin on what is there now, brought up to date; nothing is made where there is nothing. Raises StorageError
+        where it cannot be used."""
+        ...
+
     async def close(self) -> None:
         """Release the connection; safe to call twice."""
         ...

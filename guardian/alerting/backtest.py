@@ -103,7 +103,7 @@ def run_backtests(
     if not settings.database.exists():
         raise StorageError(f"there is no database {settings.database} yet: nothing is recorded to replay")
     try:
-        with closing(connect(str(settings.database))) as db:
+        with closing(connect(str(settings.database), create=False)) as db:
             oldest = read_first_event(db)
             if oldest is None:
                 raise StorageError(f"the database {settings.database} holds no events yet: nothing can be replayed")

@@ -27,6 +27,7 @@ from guardian.off_loop import off_loop
 from guardian.repository import StorageError
 from guardian.state import Outgoing
 from guardian.state_schema import micros
+from tracker.database_file import FileChanged, OpenedFile
 from tracker.schema import connect
 
 log = logging.getLogger("guardian.alerting")
@@ -100,6 +101,7 @@ class LiveHistory:
 
     def __init__(self, path: Path, rules: Sequence[Rule]) -> None:
         self._path = path
+        self._file = OpenedFile(str(path))
         self._minutes, self._single = lookback(rules)
         self._history: History | None = None
         self.probes: dict[str, tuple[tuple[int, bool], ...]] = {}
@@ -125,7 +127,10 @@ class LiveHistory:
         more = end - first
         minutes, single = self._minutes + more, self._single + more * 60
         try:
-            db = connect(str(self._path))
+            if self._history is None:
+                self._file.note()
+            self._file.check()
+            db = connect(str(self._path), create=False)
             try:
                 if self._history is None or more > 15 or self._history.counts.end > end:
                     history = read_history(db, end - minutes, end, single_events=single)
@@ -133,6 +138,8 @@ class LiveHistory:
                     history = refreshed(self._history, db, end, keep=minutes, single_events=single)
             finally:
                 db.close()
+        except FileChanged as error:
+            raise StorageError(str(error)) from error
         except sqlite3.Error as error:
             raise StorageError(f"the events in {self._path} cannot be read: {error}") from error
         self._history = replace(history, probes=self.probes)

@@ -77,7 +77,7 @@ def find_better(settings: Settings, incidents: Sequence[Incident], start: dateti
     first, last = (int(at.timestamp()) // 60 for at in (start, end))
     minutes, single = lookback([rule])
     try:
-        with closing(connect(str(settings.database))) as db:
+        with closing(connect(str(settings.database), create=False)) as db:
             history = read_history(db, first - minutes, last, single_events=(last - first) * 60 + single)
     except sqlite3.Error as error:
         log.warning("No threshold can be tried out, since the events cannot be read: %s", error)

@@ -13,7 +13,6 @@ import aiosmtplib
 from guardian.mail.google import SMTP_SCOPE, GoogleLogin
 from guardian.mail.settings import SmtpSettings
 from guardian.mail.transport import DeliveryError, LoginRefused, PermanentError, UnknownOutcome, Unreachable
-from guardian.off_loop import off_loop
 
 KEEP_SECONDS = 20.0
 """A connection is used again when the next message comes within this time."""
@@ -91,11 +90,7 @@ class SmtpTransport:
                 pass
             await self.close()
         s = self._settings
-        context = self._tls_context
-        if context is None and s.security != "none":
-            # What the client would do itself, on the event loop: reading the machine's certificates takes 70 ms.
-            context = await off_loop(ssl.create_default_context)
-        client = make_client(s, self.login, timeout=s.timeout_seconds, tls_context=context)
+        client = make_client(s, self.login, timeout=s.timeout_seconds, tls_context=self._tls_context)
         try:
             await client.connect()
         except DeliveryError:  # no access token

@@ -11,7 +11,7 @@ from guardian.application import Application
 from guardian.note_words import KINDS
 from guardian.notes import gone_silent
 from guardian.noticing import LATELY
-from guardian.repository import RecorderHealth, RecorderNote
+from guardian.repository import RecorderHealth, RecorderNote, StorageError
 from guardian.upkeep import clean_up, erase_person
 from guardian.web.answers import (
     CleanedUp,
@@ -62,11 +62,28 @@ async def generate_report(call: Call) -> dict[str, Any]:
 
 async def usage_health(call: Call) -> BaseModel:
     """Whether events arrive and Guardian's steps work. Names nobody and nothing."""
+    if call.app.trouble is not None:
+        return LOST
+    try:
+        call.app.state.check_file()
+    except StorageError:
+        return LOST
     recorders = await call.app.repository.recorders()
     newest = await call.app.repository.newest_event()  # anybody may ask, often: nothing here may count rows
     now = call.app.clock()
     said = await call.app.repository.recorder_notes(now - LATELY)
     return judge_health(call.app, recorders, newest, now, said)
+
+
+LOST = Health(
+    status="degraded",
+    reasons=["the database file is gone or was replaced by another one: see Guardian's log"],
+    recorder=RecorderTotals(processes=0, accepted=0, stored=0, dropped=0, queued=0),
+    processes=[],
+    notes={},
+    last_event_age_seconds=None,
+    last_heartbeat_age_seconds=None,
+)
 
 
 def judge_health(
