@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 import aiosqlite
 
 from guardian.database import cannot_open
+from guardian.off_loop import no_collection
 from guardian.repository import RecorderHealth, RecorderNote, StorageError, StorageStats
 from guardian.retention import erase, purge
 from guardian.sealing import MINUTES5, ids, read_routes, read_totals, seal
@@ -253,7 +254,7 @@ class SqliteRepository:
         def run() -> T:
             try:
                 self._file.check()
-                with closing(connect(self._path, timeout=10.0, create=False)) as db:
+                with no_collection(), closing(connect(self._path, timeout=10.0, create=False)) as db:
                     return work(db)
             except FileChanged as error:
                 raise StorageError(str(error)) from error

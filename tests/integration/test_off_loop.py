@@ -1,5 +1,6 @@
 """Work off the event loop: in a thread of Guardian's own, and JSON that is the same as json.dumps makes."""
 
+import gc
 import json
 import os
 import threading
@@ -15,7 +16,7 @@ import guardian.off_loop
 import guardian.statestore
 import guardian.usage
 import guardian.web.api
-from guardian.off_loop import json_text, json_value, off_loop, pieces
+from guardian.off_loop import json_text, json_value, no_collection, off_loop, pieces
 from guardian.reporting import send_report_now
 from tests.integration.api_client import bearer, calling, opened
 
@@ -49,6 +50,21 @@ async def test_work_is_done_in_a_thread_of_guardians_own_and_its_error_is_raised
     assert (await off_loop(threading.current_thread)).name.startswith("guardian-work")
     with pytest.raises(ZeroDivisionError):
         await off_loop(lambda: 1 / 0)
+
+
+@pytest.mark.parametrize("on", [True, False])
+async def test_the_collector_rests_meanwhile_and_is_then_as_the_host_app_had_it(on):
+    (gc.enable if on else gc.disable)()
+    try:
+        with no_collection():
+            assert not await off_loop(gc.isenabled)
+            assert not gc.isenabled()
+        assert gc.isenabled() is on
+        with pytest.raises(ZeroDivisionError):
+            await off_loop(lambda: 1 / 0)
+        assert gc.isenabled() is on
+    finally:
+        gc.enable()
 
 
 async def test_a_forked_process_has_a_thread_of_its_own():
