@@ -21,6 +21,7 @@ from guardian.elsewhere import records_elsewhere
 from guardian.mail.service import EmailService
 from guardian.mail.transport import Transport
 from guardian.mail.transports import build_transports
+from guardian.people.book import NO_BOOK, AliasBook
 from guardian.repository import UsageRepository
 from guardian.schedule import Schedule, parse_schedule
 from guardian.schedule_settings import ScheduleSettings
@@ -72,9 +73,9 @@ class Application:
 
     `holder` names this process in leases; `delivering` is held by whoever uses the transports. `token` is the fencing
     token while this process leads, None while it stands by; `stopping` is set when it is about to end. `health` has
-    an entry for each step that has run; `trouble` says why nothing is done while the database is not there. `live` is
-    the history that alert rules are judged on, once it was read. The watchdog has been running since `watching_since`,
-    None before its first run.
+    an entry for each step that has run; `trouble` says why nothing is done while the database is not there. `book`
+    knows the people behind ids; `live` is the history that alert rules are judged on, once it was read. The watchdog
+    has been running since `watching_since`, None before its first run.
     """
 
     settings: Settings
@@ -84,6 +85,7 @@ class Application:
     email: EmailService
     transports: Sequence[Transport]
     clock: Clock = utc_now
+    book: AliasBook = NO_BOOK
     schedules: tuple[NamedSchedule, ...] = ()
     holder: str = field(default_factory=new_holder)
     circuits: Circuits = field(default_factory=Circuits)
@@ -138,7 +140,8 @@ async def open_application(settings: Settings, *, clock: Clock = utc_now) -> Asy
     """
     schedules = name_schedules(settings)
     async with AsyncExitStack() as opened:
-        repository = await SqliteRepository.open(settings.database)
+        book = AliasBook.of(settings.alias, settings.database)
+        repository = await SqliteRepository.open(settings.database, book=book)
         opened.push_async_callback(repository.close)
         state = await SqliteStateStore.open(settings.database)
         opened.push_async_callback(state.close)
@@ -157,6 +160,7 @@ async def open_application(settings: Settings, *, clock: Clock = utc_now) -> Asy
                 timezone=settings.timezone,
                 critical_features=settings.critical_features,
                 elsewhere=partial(find_elsewhere, settings),
+                book=book,
             ),
             email=EmailService(
                 transports,
@@ -170,5 +174,6 @@ async def open_application(settings: Settings, *, clock: Clock = utc_now) -> Asy
             ),
             transports=transports,
             clock=clock,
+            book=book,
             schedules=schedules,
         )

@@ -22,6 +22,8 @@ from guardian.mail.check import mail_findings
 from guardian.mail.service import EmailService
 from guardian.mail.transport import DeliveryError, Transport, UnknownOutcome
 from guardian.mail.transports import build_transports
+from guardian.people.book import AliasBook
+from guardian.people.check import alias_findings
 from guardian.repository import StorageError
 from guardian.setting_values import is_loopback, is_placeholder
 from guardian.settings_file import SettingsError, load_settings, unknown_variables
@@ -55,9 +57,11 @@ async def check_up(
     if send_test:
         found += await send_tests(settings, settings.admins, clock=clock)
     if not _is_there(settings.database):
+        found += await asyncio.to_thread(alias_findings, AliasBook.of(settings.alias, settings.database), ())
         return [*found, _no_database(settings.database.absolute()), *await noted_elsewhere(settings, path, clock())]
     try:
         async with open_application(settings, clock=clock) as app:
+            found += await asyncio.to_thread(alias_findings, app.book, await app.repository.names())
             found += await _database(app)
             found += await note_findings(app, path)
     except (StorageError, ValueError) as error:

@@ -24,6 +24,7 @@ from guardian.alerting.rules import DEFAULT_RULES, AnyRule, named_tables
 from guardian.channels.settings import ChannelSettings, named_channels, unknown_channels
 from guardian.mail.settings import MailSettings
 from guardian.mail.settings import SmtpSettings as SmtpSettings
+from guardian.people.settings import AliasSettings
 from guardian.schedule_settings import ScheduleSettings, WatchdogSettings
 from guardian.section import Section
 from guardian.setting_values import (
@@ -139,6 +140,7 @@ class Settings(BaseSettings):
     mail: MailSettings = MailSettings()
     api: ApiSettings = ApiSettings()
     retention: RetentionSettings = RetentionSettings()
+    alias: AliasSettings = AliasSettings()
     alerts: AlertSettings = AlertSettings()
     channels: Annotated[dict[str, ChannelSettings], AfterValidator(named_channels)] = {}
     watchdog: WatchdogSettings = WatchdogSettings()

@@ -68,6 +68,9 @@ class StorageStats:
 class UsageRepository(Protocol):
     """Events in, events and summaries out. Windows are half-open `[start, end)`, aware, any zone.
 
+    Whatever is read names people: all ids that the aliases give one name are one person, in every count. Where a method
+    takes somebody's name, each of their ids does as well.
+
     Methods raise `StorageError` with one sentence where the store cannot answer; they never answer with zeros instead.
     """
 
@@ -119,11 +122,18 @@ class UsageRepository(Protocol):
         ...
 
     async def export_user(self, email: str) -> dict[str, Any] | None:
-        """Everything stored about one person, as the published tables' rows; None for someone never seen."""
+        """Everything stored about one person, as the published tables' rows, with the ids; None for someone never seen.
+
+        This and `erase_user` raise StorageError where the aliases cannot be read: an id could be left out.
+        """
+        ...
+
+    async def names(self) -> list[tuple[str, str]]:
+        """Every id or address that was ever recorded, with the name of the person behind it; none of erased people."""
         ...
 
     async def erase_user(self, email: str) -> bool:
-        """Remove the person; totals stay true, nothing leads back. False for someone never seen."""
+        """Remove the person with all their ids; totals stay true, nothing leads back. False for someone never seen."""
         ...
 
     async def purge(self, *, events_before: datetime, summaries_before: datetime) -> int:

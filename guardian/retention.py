@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import secrets
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
+from guardian.people.joining import erased_name
 from guardian.sealing import DAY, GRACE_US, MINUTES5, meta, seal, set_meta
 from guardian.totals import Totals
 from tracker.event import ANONYMOUS
@@ -35,26 +36,28 @@ def purge(db: sqlite3.Connection, events_before_us: int, summaries_before_us: in
     return gone
 
 
-def erase(db: sqlite3.Connection, email: str) -> bool:
-    """Put an unlinkable name in the place of the address, delete the sessions; False for someone never seen.
+def erase(db: sqlite3.Connection, users: Sequence[int]) -> bool:
+    """Put an unlinkable name in the place of those of a person's numbers, delete the sessions; False for no numbers.
 
     `anonymous` is no person: their requests would count as one under a new name.
     """
-    row = db.execute("SELECT id FROM guardian_user WHERE email = ? AND email != ?", (email, ANONYMOUS)).fetchone()
-    if row:
-        _unlink(db, row)
+    anonymous = db.execute("SELECT id FROM guardian_user WHERE email = ?", (ANONYMOUS,)).fetchone()
+    users = [user for user in users if (user,) != anonymous]
+    if users:
+        _unlink(db, [users])
         # The text itself is overwritten in the file (secure_delete); this empties the log before it as well.
         db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    return row is not None
+    return bool(users)
 
 
-def _unlink(db: sqlite3.Connection, users: Iterable[int]) -> None:
+def _unlink(db: sqlite3.Connection, persons: Iterable[Sequence[int]]) -> None:
     db.execute("BEGIN IMMEDIATE")
     try:
-        for user in users:
+        for users in persons:
             gone = f"erased-{secrets.token_hex(8)}"
-            db.execute("UPDATE guardian_user SET email = ? WHERE id = ?", (gone, user))
-            db.execute("DELETE FROM guardian_session WHERE user = ?", (user,))
+            for place, user in enumerate(users):
+                db.execute("UPDATE guardian_user SET email = ? WHERE id = ?", (erased_name(gone, place), user))
+                db.execute("DELETE FROM guardian_session WHERE user = ?", (user,))
         # Writers that know the old number must ask again, or the person's next visit would be nobody's.
         db.execute("REPLACE INTO guardian_meta VALUES ('dictionary_epoch', ?)", (secrets.token_hex(8),))
         db.execute("COMMIT")
@@ -78,7 +81,7 @@ def _forget_summaries(db: sqlite3.Connection, before: int) -> None:
             return
     leaving -= {user for (user,) in db.execute("SELECT DISTINCT user FROM guardian_request")}
     anonymous = db.execute("SELECT id FROM guardian_user WHERE email = ?", (ANONYMOUS,)).fetchone()
-    _unlink(db, leaving - set(anonymous or ()))
+    _unlink(db, [[user] for user in leaving - set(anonymous or ())])
 
 
 def _delete(db: sqlite3.Connection, table: str, where: str, bound: int) -> int:

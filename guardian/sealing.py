@@ -11,11 +11,17 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from guardian.repository import WindowGone
 from guardian.summary import WEBSOCKET
 from guardian.totals import Totals
 from tracker.schema import SEQUENCE_BITS
+
+if TYPE_CHECKING:
+    from guardian.people.joining import People
 
 MINUTES5, HOUR, DAY = (seconds * 1_000_000 for seconds in (300, 3600, 86400))
 SPANS = (DAY, HOUR, MINUTES5)
@@ -32,8 +38,17 @@ _EXTENT = f"""
 """
 
 
-def read_raw(db: sqlite3.Connection, start_us: int, end_us: int, routes: Sequence[int] | None = None) -> Totals:
-    """The totals of [start, end) from single events; with `routes`, numbers of the dictionary, of those alone."""
+def read_raw(
+    db: sqlite3.Connection,
+    start_us: int,
+    end_us: int,
+    routes: Sequence[int] | None = None,
+    people: People | None = None,
+) -> Totals:
+    """The totals of [start, end) from single events; with `routes`, numbers of the dictionary, of those alone.
+
+    With `people`, here and below, all ids of a person count as one.
+    """
     only = "" if routes is None else "AND route IN (SELECT value FROM json_each(?))"
     latency = f"coalesce(latency_us, CASE WHEN status % 1000 = {WEBSOCKET} THEN -1 ELSE duration_us END)"
     columns = f"id >> 10, user, route, status, duration_us, {latency}"
@@ -42,11 +57,14 @@ def read_raw(db: sqlite3.Connection, start_us: int, end_us: int, routes: Sequenc
     cursor = db.execute(f"{rows} ORDER BY id", values)
     parts = []
     while chunk := cursor.fetchmany(CHUNK):
-        parts.append(Totals.of(chunk))
+        table = np.array(chunk, np.int64)
+        if people is not None:
+            table[:, 1] = people.persons(table[:, 1])
+        parts.append(Totals.of(table))
     return Totals.merge(parts)
 
 
-def read_totals(db: sqlite3.Connection, start_us: int, end_us: int) -> Totals:
+def read_totals(db: sqlite3.Connection, start_us: int, end_us: int, people: People | None = None) -> Totals:
     """The exact totals of [start, end): the longest sealed buckets inside it, single events where none fits.
 
     To be called inside a transaction: seals and events must be of one state. Raises
@@ -78,7 +96,7 @@ def read_totals(db: sqlite3.Connection, start_us: int, end_us: int) -> Totals:
                     "the single events at the edge of this window have been deleted (see retention.events_days): "
                     "let it begin and end at full 5 minutes"
                 )
-        parts.append(read_raw(db, raw_from, until))
+        parts.append(read_raw(db, raw_from, until, people=people))
 
     while at < end_us:
         fits = (span for span in SPANS if at % span == 0 and at + span <= end_us)
@@ -89,7 +107,8 @@ def read_totals(db: sqlite3.Connection, start_us: int, end_us: int) -> Totals:
             (body,) = db.execute(
                 "SELECT body FROM guardian_summary WHERE span_us = ? AND start_us = ?", (bucket, at)
             ).fetchone()
-            parts.append(Totals.unpack(body))
+            part = Totals.unpack(body)
+            parts.append(part if people is None else people.joined(db, part, at, bucket))
             at = raw_from = at + bucket
         elif at % MINUTES5 == 0 and at + MINUTES5 <= min(end_us, sealed) and (MINUTES5, at) not in stale:
             raw(at)
@@ -100,7 +119,9 @@ def read_totals(db: sqlite3.Connection, start_us: int, end_us: int) -> Totals:
     return Totals.merge(parts)
 
 
-def read_routes(db: sqlite3.Connection, start_us: int, end_us: int, routes: Sequence[int]) -> Totals:
+def read_routes(
+    db: sqlite3.Connection, start_us: int, end_us: int, routes: Sequence[int], people: People | None = None
+) -> Totals:
     """The exact totals of these routes in [start, end), from single events: a summary does not know which of a user's
     errors, and how much of their time, belong to a route.
 
@@ -114,7 +135,7 @@ def read_routes(db: sqlite3.Connection, start_us: int, end_us: int, routes: Sequ
             "the single events of this window have been deleted (see retention.events_days), and a report of some "
             "features alone counts them: let retention.events_days be longer than its period"
         )
-    return read_raw(db, start_us, end_us, routes)
+    return read_raw(db, start_us, end_us, routes, people)
 
 
 def seal(db: sqlite3.Connection, now_us: int) -> int:

@@ -123,6 +123,8 @@ def _has_secret(raw: dict[str, Any]) -> bool:
     def walk(value: Any, key: str) -> bool:
         if isinstance(value, dict):
             return any(walk(part, f"{key}.{name}".lstrip(".")) for name, part in value.items())
+        if key == "alias.database_url":
+            return not str(value).startswith("sqlite")  # that of a file has no password
         if key == "mail.smtp":
             return re.search(r"://[^/]*:[^/]*@", str(value)) is not None
         return _is_secret(key)

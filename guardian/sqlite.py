@@ -18,6 +18,9 @@ import aiosqlite
 
 from guardian.database import cannot_open
 from guardian.off_loop import no_collection
+from guardian.people.aliases import Aliases
+from guardian.people.book import NO_BOOK, AliasBook
+from guardian.people.joining import People, read_people
 from guardian.repository import RecorderHealth, RecorderNote, StorageError, StorageStats
 from guardian.retention import erase, purge
 from guardian.sealing import MINUTES5, ids, read_routes, read_totals, seal
@@ -39,7 +42,7 @@ _NOTES = "SELECT recorder, kind, detail, count, seen_us FROM guardian_recorder_n
 _WEEK_US = 7 * 86400 * 1_000_000
 _EVENTS = """
     SELECT e.id, u.email, r.endpoint, r.method, r.feature, e.status % 1000, e.duration_us, f.kind, f.message,
-           f.location, e.latency_us
+           f.location, e.latency_us, e.user
     FROM guardian_request e JOIN guardian_user u ON u.id = e.user JOIN guardian_route r ON r.id = e.route
     LEFT JOIN guardian_failure f ON f.id = e.failure
 """
@@ -48,21 +51,25 @@ _ROUTES = "SELECT id, feature, endpoint, method FROM guardian_route"
 
 
 class SqliteRepository:
-    """The store of events in one SQLite file. Every method raises StorageError where the database cannot answer."""
+    """The store of events in one SQLite file. Every method raises StorageError where the database cannot answer.
 
-    def __init__(self, reader: aiosqlite.Connection, file: OpenedFile) -> None:
+    `book` has the aliases: whatever is read speaks of people, and the tables keep the ids.
+    """
+
+    def __init__(self, reader: aiosqlite.Connection, file: OpenedFile, book: AliasBook) -> None:
         self._reader: aiosqlite.Connection | None = reader
         self._file = file
         self._path = file.path
+        self._book = book
 
     @classmethod
-    async def open(cls, path: str | os.PathLike[str]) -> SqliteRepository:
+    async def open(cls, path: str | os.PathLike[str], *, book: AliasBook = NO_BOOK) -> SqliteRepository:
         """Open the file and bring its tables up to date; a missing one is made.
 
         Raises StorageError for a file that is no database, cannot be opened, or was written by a newer version.
         """
         file = OpenedFile(os.fspath(path))
-        return cls(await _opened(file, create=True), file)
+        return cls(await _opened(file, create=True), file, book)
 
     async def reopen(self) -> None:
         """See UsageRepository."""
@@ -80,10 +87,11 @@ class SqliteRepository:
         failed = "AND e.failure IS NOT NULL" if failed_only else ""
         sql = f"{_EVENTS} WHERE e.id >= ? AND e.id < ? {failed} ORDER BY e.id LIMIT {CHUNK}"
         first, last = ids(micros(start), micros(end))
+        people = await self._with_people(lambda db, people: people)
 
         def read(db: sqlite3.Connection) -> tuple[list[Event], int]:
             rows = db.execute(sql, (first, last)).fetchall()
-            return [_event(row) for row in rows], rows[-1][0] + 1 if rows else first
+            return [_event(row, people) for row in rows], rows[-1][0] + 1 if rows else first
 
         while True:
             found, first = await self._with_connection(read)
@@ -101,26 +109,28 @@ class SqliteRepository:
     ) -> tuple[Summary, list[TimelineBar]]:
         """See UsageRepository."""
 
-        def read(db: sqlite3.Connection) -> tuple[Summary, list[TimelineBar]]:
+        def read(db: sqlite3.Connection, aliases: Aliases) -> tuple[Summary, list[TimelineBar]]:
             db.execute("BEGIN")  # one state of the database for seals, single events and names
             try:
+                people = read_people(db, aliases)
                 routes = {row[0]: Route(*row[1:]) for row in db.execute(_ROUTES)}
                 windows = [(micros(start), micros(end)) for start, end in pairwise(edges)]
                 if features:
                     own = _routes_of(routes, features)
-                    parts = [read_routes(db, start, end, own) for start, end in windows]
+                    parts = [read_routes(db, start, end, own, people) for start, end in windows]
                 else:
-                    parts = [read_totals(db, start, end) for start, end in windows]
+                    parts = [read_totals(db, start, end, people) for start, end in windows]
                 whole = Totals.merge(parts)
                 numbers = json.dumps(whole.users[:, 0].tolist())
-                emails = dict(db.execute(_EMAILS, (numbers,)))
+                names = {number: people.name(number, email) for number, email in db.execute(_EMAILS, (numbers,))}
             finally:
                 db.execute("ROLLBACK")
-            nobody = next((number for number, email in emails.items() if email == ANONYMOUS), None)
+            nobody = next((number for number, name in names.items() if name == ANONYMOUS), None)
             bars = [_bar(start, part, nobody) for start, part in zip(edges[:-1], parts, strict=True)]
-            return whole.summary(emails, routes), bars
+            return whole.summary(names, routes), bars
 
-        return await self._with_connection(read)
+        aliases = await asyncio.to_thread(self._book.current)
+        return await self._with_connection(lambda db: read(db, aliases))
 
     async def seal(self, now: datetime) -> int:
         """See UsageRepository."""
@@ -136,7 +146,8 @@ class SqliteRepository:
         features: Sequence[str] = (),
     ) -> dict[str, list[Event]]:
         """See UsageRepository."""
-        only = "" if users is None else f"AND user IN (SELECT id FROM guardian_user WHERE email IN ({_marks(users)}))"
+        people, numbers = await self._with_people(lambda db, people: (people, people.numbers(db, users or ())))
+        only = "" if users is None else f"AND user IN ({', '.join(map(str, numbers))})"
         only += await self._only(features, "route")
         sql = f"""
             {_EVENTS} WHERE e.id IN (
@@ -150,9 +161,9 @@ class SqliteRepository:
 
         def read(db: sqlite3.Connection) -> dict[str, list[Event]]:
             found: dict[str, list[Event]] = {}
-            for row in db.execute(sql, (*window, *(users or ()), per_user)).fetchall():
-                found.setdefault(row[1], []).append(_event(row))
-            return found
+            for row in db.execute(sql, (*window, per_user)).fetchall():
+                found.setdefault(people.name(row[11], row[1]), []).append(_event(row, people))
+            return {name: failed[-per_user:] for name, failed in found.items()}  # each id gave so many
 
         return await self._with_connection(read)
 
@@ -168,27 +179,41 @@ class SqliteRepository:
     ) -> list[Event]:
         """See UsageRepository. Reads the window from its end backwards, so keep it short for somebody who was idle."""
         only = await self._only(features, "e.route")
-        sql = f"{_EVENTS} WHERE e.id >= ? AND e.id < ? AND u.email = ? {only} ORDER BY e.id DESC LIMIT ?"
-        rows = await self._read(sql, (*ids(micros(start), micros(end)), email, most))
-        return [_event(row) for row in reversed(rows)]
+        people, numbers = await self._with_people(lambda db, people: (people, people.numbers(db, [email])))
+        only += f" AND e.user IN ({', '.join(map(str, numbers))})"
+        sql = f"{_EVENTS} WHERE e.id >= ? AND e.id < ? {only} ORDER BY e.id DESC LIMIT ?"
+        rows = await self._read(sql, (*ids(micros(start), micros(end)), most))
+        return [_event(row, people) for row in reversed(rows)]
 
     async def export_user(self, email: str) -> dict[str, Any] | None:
         """See UsageRepository. Keys are the published tables, each a list of rows as objects."""
-        if not await self._read("SELECT 1 FROM guardian_user WHERE email = ?", (email,)):
+        names = await self._with_people(lambda db, people: _names(db, people.numbers(db, [email])), complete=True)
+        if not names:
             return None
-        return {table: await self._table(table, email) for table in ("user_sessions", "feature_usage", "user_errors")}
+        return {table: await self._table(table, names) for table in ("user_sessions", "feature_usage", "user_errors")}
 
-    async def _table(self, table: str, email: str) -> list[dict[str, Any]]:
+    async def _table(self, table: str, users: Sequence[str]) -> list[dict[str, Any]]:
+        sql = f"SELECT * FROM {table} WHERE user_email IN ({_marks(users)}) ORDER BY CAST(id AS INTEGER)"
+
         def read(db: sqlite3.Connection) -> list[dict[str, Any]]:
-            rows = db.execute(f"SELECT * FROM {table} WHERE user_email = ? ORDER BY CAST(id AS INTEGER)", (email,))
+            rows = db.execute(sql, users)
             names = [column[0] for column in rows.description]
             return [dict(zip(names, row, strict=True)) for row in rows.fetchall()]
 
         return await self._with_connection(read)
 
+    async def names(self) -> list[tuple[str, str]]:
+        """See UsageRepository."""
+
+        def read(db: sqlite3.Connection, people: People) -> list[tuple[str, str]]:
+            rows = db.execute("SELECT id, email FROM guardian_user WHERE email != ? ORDER BY id", (ANONYMOUS,))
+            return [(email, people.name(number, email)) for number, email in rows if not email.startswith("erased-")]
+
+        return await self._with_people(read)
+
     async def erase_user(self, email: str) -> bool:
-        """See UsageRepository. The address makes way for an unlinkable name; sessions go."""
-        return await self._with_connection(lambda db: erase(db, email))
+        """See UsageRepository. Each name makes way for an unlinkable one; sessions go."""
+        return await self._with_people(lambda db, people: erase(db, people.numbers(db, [email])), complete=True)
 
     async def purge(self, *, events_before: datetime, summaries_before: datetime) -> int:
         """See UsageRepository. Whole 5 minutes of events go, once they are summarised, and whole days of summaries."""
@@ -200,7 +225,7 @@ class SqliteRepository:
         [(events,)] = await self._read("SELECT count(*) FROM guardian_request")
         [(oldest,)] = await self._read("SELECT min(id) FROM guardian_request")
         [(newest,)] = await self._read("SELECT max(id) FROM guardian_request")
-        [(users,)] = await self._read("SELECT count(*) FROM guardian_user WHERE email != 'anonymous'")
+        users = await self._with_people(_count_people)
         [(pages,)] = await self._read("PRAGMA page_count")
         [(page_size,)] = await self._read("PRAGMA page_size")
         purged = await self._read("SELECT value FROM guardian_meta WHERE key = 'purged_events'")
@@ -247,6 +272,16 @@ class SqliteRepository:
             raise StorageError(str(error)) from error
         except sqlite3.Error as error:
             raise StorageError(f"the database {self._path} does not answer: {error}") from error
+
+    async def _with_people(self, work: Callable[[sqlite3.Connection, People], T], *, complete: bool = False) -> T:
+        """Run work as `_with_connection` does, with the people of now.
+
+        With `complete` raises StorageError where some ids of a person may not be known.
+        """
+        aliases = await asyncio.to_thread(self._book.current)
+        if complete and self._book.trouble:
+            raise StorageError(f"not all ids of a person are known, since {self._book.trouble}; then try again")
+        return await self._with_connection(lambda db: work(db, read_people(db, aliases)))
 
     async def _with_connection(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Run work that takes long, or writes, in a thread with a connection of its own."""
@@ -301,9 +336,20 @@ def _absolute(name: str) -> str:
     return os.path.abspath(name)
 
 
-def _event(row: Sequence[Any]) -> Event:
+def _event(row: Sequence[Any], people: People) -> Event:
     failure = None if row[7] is None else Failure(*row[7:10])
-    return Event(row[0] >> SEQUENCE_BITS, *row[1:7], failure, row[10])
+    return Event(row[0] >> SEQUENCE_BITS, people.name(row[11], row[1]), *row[2:7], failure, row[10])
+
+
+def _count_people(db: sqlite3.Connection, people: People) -> int:
+    """How many people were ever seen; those who were erased are among them."""
+    [(users,)] = db.execute("SELECT count(*) FROM guardian_user WHERE email != ?", (ANONYMOUS,))
+    return users - len(people.same)
+
+
+def _names(db: sqlite3.Connection, numbers: Sequence[int]) -> list[str]:
+    """What the users of these numbers are called in the tables."""
+    return [email for _, email in db.execute(_EMAILS, (json.dumps(numbers),))]
 
 
 def _routes_of(routes: Mapping[int, Route], features: Sequence[str]) -> list[int]:

@@ -35,7 +35,7 @@ class Totals:
     durations: np.ndarray
 
     @classmethod
-    def of(cls, rows: Sequence[tuple[int, int, int, int, int, int]]) -> Totals:
+    def of(cls, rows: np.ndarray | Sequence[tuple[int, int, int, int, int, int]]) -> Totals:
         """The totals of events in the order of time, each (at_us, user, route, outcome, duration_us, latency_us).
 
         A latency of -1 is not known, and has no bin.
@@ -54,9 +54,9 @@ class Totals:
         one, timed = np.ones_like(user), latency >= 0
         return cls(
             np.stack(users, axis=1),
-            _grouped(np.stack((user, route, one), axis=1)),
-            _grouped(np.stack((route, status, one), axis=1)),
-            _grouped(np.stack((route, np.where(latency <= 0, -1, slots), one), axis=1)[timed]),
+            grouped(np.stack((user, route, one), axis=1)),
+            grouped(np.stack((route, status, one), axis=1)),
+            grouped(np.stack((route, np.where(latency <= 0, -1, slots), one), axis=1)[timed]),
         )
 
     @classmethod
@@ -66,20 +66,11 @@ class Totals:
         if len(parts) <= 1:
             return parts[0] if parts else cls.of([])
         rows = np.concatenate([part.users for part in parts])
-        rows = rows[np.argsort(rows[:, 0], kind="stable")]
-        new = np.diff(rows[:, 0], prepend=-1) != 0
-        # A part's first request opened a session there; here it may go on one of the part before.
-        gap = rows[:, 4] - np.concatenate((rows[:1, 5], rows[:-1, 5]))
-        rows[:, 6] += np.where(~new & (gap < SESSION_GAP_US), gap, 0)
-        first = np.flatnonzero(new)
-        users = rows[first]
-        users[:, 5] = rows[_ends(first, len(rows)), 5]
-        for column in (1, 2, 3, 6):
-            users[:, column] = _sums(rows[:, column], first)
+        users = followed(rows[np.argsort(rows[:, 0], kind="stable")])
         counts = (
             np.concatenate(tables) for tables in zip(*((p.used, p.statuses, p.durations) for p in parts), strict=True)
         )
-        return cls(users, *(_grouped(table) for table in counts))
+        return cls(users, *(grouped(table) for table in counts))
 
     def summary(self, emails: Mapping[int, str], routes: Mapping[int, Route]) -> Summary:
         """The same with names in the place of numbers."""
@@ -116,7 +107,22 @@ class Totals:
         return cls(*tables)
 
 
-def _grouped(rows: np.ndarray) -> np.ndarray:
+def followed(rows: np.ndarray) -> np.ndarray:
+    """Rows of `Totals.users`, sorted by number and each number's in the order of time, joined to one a number."""
+    rows = rows.copy()
+    new = np.diff(rows[:, 0], prepend=-1) != 0
+    # A part's first request opened a session there; here it may go on one of the part before.
+    gap = rows[:, 4] - np.concatenate((rows[:1, 5], rows[:-1, 5]))
+    rows[:, 6] += np.where(~new & (gap < SESSION_GAP_US), gap, 0)
+    first = np.flatnonzero(new)
+    users = rows[first]
+    users[:, 5] = rows[_ends(first, len(rows)), 5]
+    for column in (1, 2, 3, 6):
+        users[:, column] = _sums(rows[:, column], first)
+    return users
+
+
+def grouped(rows: np.ndarray) -> np.ndarray:
     """Rows of (key, key, count) with the counts of equal keys added up."""
     rows = rows[np.lexsort((rows[:, 1], rows[:, 0]))]
     first = np.flatnonzero((np.diff(rows[:, :2], axis=0, prepend=-2) != 0).any(axis=1))

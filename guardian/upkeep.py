@@ -15,6 +15,7 @@ from guardian.application import Application
 from guardian.forgetting import without_person
 from guardian.off_loop import json_value
 from tracker.event import ANONYMOUS
+from tracker.identity import clean_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,14 +46,19 @@ async def clean_up(app: Application, now: datetime) -> CleanedUp:
 async def erase_person(app: Application, email: str) -> int | None:
     """Take the person out of the events, of kept mails and reports, and of the report file; totals stay true.
 
-    How many mails and reports went or changed; None for someone never seen. Safe to repeat after a failure half-way.
-    Raises StorageError.
+    All their ids go with them, whichever of their names is given. How many mails and reports went or changed; None for
+    someone never seen. Safe to repeat after a failure half-way. Raises StorageError, also where the aliases cannot be
+    read: an id could be left behind.
     """
     if email.strip().lower() == ANONYMOUS:
         return None  # not a person: under a new name they would count as one
+    email = clean_name(email) or email
+    aliases = await asyncio.to_thread(app.book.current)
     seen = await app.repository.erase_user(email)
-    changed = await app.state.forget(email)
-    changed += await asyncio.to_thread(_erase_from_file, app.settings.reports_dir / "usage_report.json", email)
+    changed = 0
+    for name in dict.fromkeys((email, *aliases.names_of(email))):  # a mail may name an id: sent before it had an alias
+        changed += await app.state.forget(name)
+        changed += await asyncio.to_thread(_erase_from_file, app.settings.reports_dir / "usage_report.json", name)
     return changed if seen or changed else None
 
 

@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 
 from guardian.noticing import Elsewhere, noticed
 from guardian.off_loop import off_loop
+from guardian.people.book import NO_BOOK, AliasBook, alias_note
 from guardian.quiet import LAST_THING, gone_quiet, quiet_window, went_quiet
 from guardian.report import ERRORS_PER_USER, build_report, needs_help
 from guardian.repository import UsageRepository, WindowGone
@@ -48,7 +49,8 @@ class UsageGuardian:
 
     `clock` gives the present, aware. In `timezone` (an IANA name) the bars of the timeline begin. A report is
     CRITICAL where a feature whose name fits a pattern of `critical_features` fails for everyone. `elsewhere` finds the
-    other files that the app may record into, at that time; it is asked, in a thread, where no recorder is alive.
+    other files that the app may record into, at that time; it is asked, in a thread, where no recorder is alive. `book`
+    is the one that the repository has: a report made while it is in trouble says so in `notes`.
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class UsageGuardian:
         timezone: str = "UTC",
         critical_features: Sequence[str] = ("chat_*",),
         elsewhere: Elsewhere = _nowhere,
+        book: AliasBook = NO_BOOK,
     ) -> None:
         self._repository = repository
         self._reports_dir = Path(reports_dir)
@@ -67,6 +70,7 @@ class UsageGuardian:
         self._zone = ZoneInfo(timezone)
         self._critical = tuple(critical_features)
         self._elsewhere = elsewhere
+        self._book = book
 
     async def generate_report(
         self,
@@ -121,6 +125,8 @@ class UsageGuardian:
             known_features=await self._repository.feature_names(),
             whole=not features,
         )
+        if note := alias_note(self._book):
+            report = {**report, "notes": [*report.get("notes", ()), note]}
         return {**report, "only_features": list(features)} if features else report
 
     async def _read(

@@ -24,6 +24,7 @@ from guardian.alerting.notify import Notice, messages_of
 from guardian.alerting.rules import KINDS, Rule
 from guardian.config import Settings
 from guardian.language import language
+from guardian.people.book import AliasBook
 from guardian.repository import StorageError
 from guardian.resources import templates_dir
 from guardian.settings_file import parse_rules
@@ -102,6 +103,7 @@ def run_backtests(
     minutes, single = (max(numbers) for numbers in zip(*(lookback(rules) for _, rules in variants), strict=True))
     if not settings.database.exists():
         raise StorageError(f"there is no database {settings.database} yet: nothing is recorded to replay")
+    aliases = AliasBook.of(settings.alias, settings.database).current()
     try:
         with closing(connect(str(settings.database), create=False)) as db:
             oldest = read_first_event(db)
@@ -109,7 +111,7 @@ def run_backtests(
                 raise StorageError(f"the database {settings.database} holds no events yet: nothing can be replayed")
             first = max(end - days * 1440, oldest // MINUTE_US + 1)
             # Counts for as far as rules look back, single events for what is judged.
-            history = read_history(db, first - minutes, end, single_events=(end - first) * 60 + single)
+            history = read_history(db, first - minutes, end, single_events=(end - first) * 60 + single, aliases=aliases)
     except sqlite3.Error as error:
         raise StorageError(f"the database {settings.database} does not answer: {error}") from error
     results = []

@@ -24,6 +24,7 @@ from guardian.alerting.verdicts import BURN_WINDOWS, DAY, SILENCE_WEEKS, WEEK
 from guardian.cadence import Cron
 from guardian.config import MaintenanceSettings, Settings
 from guardian.off_loop import off_loop
+from guardian.people.book import NO_BOOK, AliasBook
 from guardian.repository import StorageError
 from guardian.state import Outgoing
 from guardian.state_schema import micros
@@ -97,11 +98,13 @@ def _maintenance(span: MaintenanceSettings, zone: ZoneInfo) -> Maintenance:
 
 
 class LiveHistory:
-    """The history of the database at `path` as far as the rules look back, read anew only where it grew."""
+    """The history of the database at `path` as far as the rules look back, read anew only where it grew. Its users are
+    people by the aliases of `book`."""
 
-    def __init__(self, path: Path, rules: Sequence[Rule]) -> None:
+    def __init__(self, path: Path, rules: Sequence[Rule], book: AliasBook = NO_BOOK) -> None:
         self._path = path
         self._file = OpenedFile(str(path))
+        self._book = book
         self._minutes, self._single = lookback(rules)
         self._history: History | None = None
         self.probes: dict[str, tuple[tuple[int, bool], ...]] = {}
@@ -126,6 +129,7 @@ class LiveHistory:
     def _read(self, first: int, end: int) -> History:
         more = end - first
         minutes, single = self._minutes + more, self._single + more * 60
+        aliases = self._book.current()
         try:
             if self._history is None:
                 self._file.note()
@@ -133,9 +137,9 @@ class LiveHistory:
             db = connect(str(self._path), create=False)
             try:
                 if self._history is None or more > 15 or self._history.counts.end > end:
-                    history = read_history(db, end - minutes, end, single_events=single)
+                    history = read_history(db, end - minutes, end, single_events=single, aliases=aliases)
                 else:
-                    history = refreshed(self._history, db, end, keep=minutes, single_events=single)
+                    history = refreshed(self._history, db, end, keep=minutes, single_events=single, aliases=aliases)
             finally:
                 db.close()
         except FileChanged as error:

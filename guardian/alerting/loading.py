@@ -10,6 +10,8 @@ import numpy as np
 
 from guardian.alerting.columns import MINUTE_US, Columns, MinuteCounts
 from guardian.alerting.history import History
+from guardian.people.aliases import NO_ALIASES, Aliases
+from guardian.people.joining import read_people
 from tracker.schema import SEQUENCE_BITS
 
 _ROW = np.dtype(
@@ -18,8 +20,8 @@ _ROW = np.dtype(
 _DAY_US = 86400 * 1_000_000
 
 
-def read_columns(db: sqlite3.Connection, start_us: int, end_us: int) -> Columns:
-    """The single events of [start, end), in the order of time."""
+def read_columns(db: sqlite3.Connection, start_us: int, end_us: int, aliases: Aliases = NO_ALIASES) -> Columns:
+    """The single events of [start, end), in the order of time; all ids of a person are one user."""
     rows = np.fromiter(
         db.execute(
             "SELECT id >> 10, user, route, status, coalesce(latency_us, duration_us), coalesce(failure, 0) "
@@ -28,7 +30,9 @@ def read_columns(db: sqlite3.Connection, start_us: int, end_us: int) -> Columns:
         ),
         dtype=_ROW,
     )
-    user_ids, users = np.unique(rows["user"], return_inverse=True)
+    people = read_people(db, aliases)
+    emails = dict(db.execute("SELECT id, email FROM guardian_user"))
+    user_ids, users = np.unique(people.persons(rows["user"]), return_inverse=True)
     route_ids, routes = np.unique(rows["route"], return_inverse=True)
     feature_of = dict(db.execute("SELECT id, feature FROM guardian_route"))
     names = sorted({feature_of[int(i)] for i in route_ids})
@@ -40,7 +44,6 @@ def read_columns(db: sqlite3.Connection, start_us: int, end_us: int) -> Columns:
     for i in failed:
         kind, location = places[int(rows["failure"][i])]
         pairs[i] = codes.setdefault((kind, location or names[features[i]]), len(codes))
-    emails = dict(db.execute("SELECT id, email FROM guardian_user"))
     return Columns(
         rows["at"],
         users,
@@ -48,7 +51,7 @@ def read_columns(db: sqlite3.Connection, start_us: int, end_us: int) -> Columns:
         rows["status"],
         rows["duration"],
         pairs,
-        [emails[int(i)] for i in user_ids],
+        [people.name(int(i), emails[int(i)]) for i in user_ids],
         names,
         list(codes),
     )
@@ -107,12 +110,14 @@ def read_heartbeats(db: sqlite3.Connection) -> list[int]:
     return sorted(seen for (seen,) in db.execute("SELECT seen_us FROM guardian_recorder"))
 
 
-def read_history(db: sqlite3.Connection, start: int, end: int, *, single_events: int) -> History:
+def read_history(
+    db: sqlite3.Connection, start: int, end: int, *, single_events: int, aliases: Aliases = NO_ALIASES
+) -> History:
     """The minutes [start, end): counts of all of them, single events of the last `single_events` seconds."""
     with _one_state(db):
         stored, ahead = _stored(db, end)  # first: what is written meanwhile is then looked for once more, never lost
     first = max(start, end - -(-single_events // 60))
-    columns = read_columns(db, first * MINUTE_US, end * MINUTE_US)
+    columns = read_columns(db, first * MINUTE_US, end * MINUTE_US, aliases)
     counts = read_minute_counts(db, start, first).joined(MinuteCounts.of(columns, first, end), end - start)
     seen, oldest = read_first_sightings(db), read_first_event(db)
     return History(
@@ -121,7 +126,14 @@ def read_history(db: sqlite3.Connection, start: int, end: int, *, single_events:
 
 
 def refreshed(
-    history: History, db: sqlite3.Connection, end: int, *, keep: int, single_events: int, again: int = 15
+    history: History,
+    db: sqlite3.Connection,
+    end: int,
+    *,
+    keep: int,
+    single_events: int,
+    again: int = 15,
+    aliases: Aliases = NO_ALIASES,
 ) -> History:
     """The same history up to minute `end`; the last `again` minutes are read anew, since events come late sometimes.
 
@@ -130,16 +142,16 @@ def refreshed(
     """
     known = history.counts.end
     if end - max(history.counts.start, known - again) > keep:
-        return read_history(db, end - keep, end, single_events=single_events)
+        return read_history(db, end - keep, end, single_events=single_events, aliases=aliases)
     with _one_state(db):
         stored, ahead = _stored(db, end)
         more = sum(number - history.stored.get(name, 0) for name, number in stored.items()) + history.ahead - ahead
         piece = _grown(history.counts, db, end, more=more, again=again)
     if piece is None:
-        return read_history(db, end - keep, end, single_events=single_events)
+        return read_history(db, end - keep, end, single_events=single_events, aliases=aliases)
     counts = history.counts.joined(piece, keep)
     singles_us = end * MINUTE_US - single_events * 1_000_000
-    columns = read_columns(db, singles_us, end * MINUTE_US)
+    columns = read_columns(db, singles_us, end * MINUTE_US, aliases)
     first = read_first_event(db)
     late = piece.start < known - again
     seen = read_first_sightings(db) if late else _first_sightings(history, columns, db, first)

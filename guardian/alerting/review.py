@@ -19,6 +19,7 @@ from guardian.alerting.live import lookback, surroundings
 from guardian.alerting.loading import read_history
 from guardian.alerting.rules import ErrorRate, Latency
 from guardian.config import Settings
+from guardian.people.book import AliasBook
 from tracker.schema import connect
 
 log = logging.getLogger("guardian.alerting")
@@ -76,9 +77,12 @@ def find_better(settings: Settings, incidents: Sequence[Incident], start: dateti
         return None
     first, last = (int(at.timestamp()) // 60 for at in (start, end))
     minutes, single = lookback([rule])
+    aliases = AliasBook.of(settings.alias, settings.database).current()
     try:
         with closing(connect(str(settings.database), create=False)) as db:
-            history = read_history(db, first - minutes, last, single_events=(last - first) * 60 + single)
+            history = read_history(
+                db, first - minutes, last, single_events=(last - first) * 60 + single, aliases=aliases
+            )
     except sqlite3.Error as error:
         log.warning("No threshold can be tried out, since the events cannot be read: %s", error)
         return None

@@ -80,5 +80,5 @@ async def answers_well(client: httpx2.AsyncClient, probe: Probe) -> bool:
 def live_history(app: Application) -> LiveHistory:
     """The history that the application keeps in memory, made at the first call."""
     if app.live is None:
-        app.live = LiveHistory(app.settings.database, surroundings(app.settings).rules)
+        app.live = LiveHistory(app.settings.database, surroundings(app.settings).rules, app.book)
     return app.live

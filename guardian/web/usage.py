@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Annotated, Any
 
-from pydantic import BaseModel, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, Field, StringConstraints
 
 from guardian.application import Application
 from guardian.note_words import KINDS
@@ -24,6 +24,7 @@ from guardian.web.answers import (
     UserExport,
 )
 from guardian.web.endpoint import Asked, Call, Endpoint, Refusal
+from tracker.identity import clean_name
 
 HEARTBEAT_SECONDS = 120
 """A host app whose recorder was silent for longer is said to be degraded."""
@@ -35,6 +36,10 @@ LOST_FOR = timedelta(hours=1)
 """For so long a process that went silent with events queued is said to have lost them."""
 
 
+def _as_recorded(name: str) -> str:
+    return clean_name(name) or name
+
+
 class Window(Asked):
     """The last `hours` hours."""
 
@@ -42,10 +47,10 @@ class Window(Asked):
 
 
 class Person(Asked):
-    """One person, by the name that the tracker recorded: in small letters."""
+    """One person, by their address or by an id that the tracker recorded."""
 
-    email: Annotated[str, StringConstraints(strip_whitespace=True, to_lower=True)] = Field(
-        min_length=1, max_length=320, description="the person's mail address"
+    email: Annotated[str, StringConstraints(strip_whitespace=True), AfterValidator(_as_recorded)] = Field(
+        min_length=1, max_length=320, description="the person's mail address, or an id of theirs"
     )
 
 

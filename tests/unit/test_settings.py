@@ -274,7 +274,7 @@ events_days = 0
         ("[api]\njwt_key_file = 'none'", "guardian.toml line 2: api.jwt_key_file: none cannot be read: No such file"),
         (
             "[nonsense]\nx = 1",
-            "guardian.toml line 1: nonsense is not a setting: the settings here are admins, alerts, api",
+            "guardian.toml line 1: nonsense is not a setting: the settings here are admins, alerts, alias, api",
         ),
     ],
 )

@@ -1,0 +1,1 @@
+"""One person, one name: ids that the tracker recorded become addresses whenever something is read."""

@@ -1,0 +1,231 @@
+"""One person, one name: what is read equals the plain computation over events whose ids were replaced by addresses."""
+
+import asyncio
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from guardian.alerting.columns import MINUTE_US
+from guardian.alerting.history import History
+from guardian.alerting.loading import read_history
+from guardian.people.aliases import Aliases
+from guardian.people.book import AliasBook
+from guardian.repository import StorageError
+from guardian.sqlite import SqliteRepository
+from guardian.summary import Summary, TimelineBar
+from tracker.event import Event, Failure
+from tracker.schema import connect
+
+DAY = datetime(2026, 3, 2, tzinfo=UTC)
+ADA, BOB = "ada@example.com", "bob@example.com"
+IDS = {"auth0|5f7c": ADA, "8c1f-2": ADA, "google|77": BOB}
+
+
+class Given:
+    """A source that gives these rows, or raises."""
+
+    name = "people.csv"
+
+    def __init__(self, rows):
+        self.rows = rows
+
+    def version(self):
+        return id(self.rows)
+
+    def read(self):
+        if isinstance(self.rows, Exception):
+            raise self.rows
+        return list(self.rows.items())
+
+
+def moment(minutes):
+    return DAY + timedelta(minutes=minutes)
+
+
+def event(minutes, user=ADA, status=200, feature="chat", duration_ms=120, us=0):
+    failure = None if status < 400 else Failure(f"HTTP {status}", "No such thing")
+    at_us = int(moment(minutes).timestamp()) * 1_000_000 + us
+    return Event(at_us, user, f"/{feature}", "GET", feature, status, duration_ms * 1000, failure)
+
+
+def named(events, ids=IDS):
+    return [e._replace(user=ids.get(e.user, e.user)) for e in events]
+
+
+@pytest.fixture
+async def repository(tmp_path):
+    found = await SqliteRepository.open(tmp_path / "guardian.db", book=AliasBook(Given(IDS)))
+    yield found
+    await found.close()
+
+
+async def tables_of(repository):
+    """The published names, whatever the aliases say."""
+    return {name for name, _ in await repository.names()}
+
+
+USERS = [ADA, BOB, *IDS, "stranger", "anonymous"]
+batches = st.lists(
+    st.lists(
+        st.builds(
+            event,
+            st.one_of(st.integers(-200, 3000), st.integers(0, 20)),
+            st.sampled_from(USERS),
+            st.sampled_from([200, 404, 500]),
+            st.sampled_from(["chat", "documents"]),
+            st.one_of(st.integers(0, 3_000_000), st.integers(0, 300)),
+            st.integers(0, 59_999_999),
+        ),
+        min_size=1,
+        max_size=15,
+    ),
+    max_size=5,
+)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    batches,
+    st.lists(st.integers(-200, 3100), max_size=5),
+    st.lists(st.integers(-300, 3100), min_size=2, max_size=4),
+    st.dictionaries(st.sampled_from([ADA, *IDS, "stranger"]), st.sampled_from([BOB, "cy@example.com", ADA])),
+)
+def test_reports_equal_the_plain_computation_over_addresses(tmp_path_factory, batches, seals, edges, ids):
+    asyncio.run(_equals_the_plain(tmp_path_factory.mktemp("law"), batches, seals, sorted(edges), ids))
+
+
+async def _equals_the_plain(folder, batches, seals, edges, ids):
+    ids = dict(Aliases.of(ids.items()).addresses)
+    repository = await SqliteRepository.open(folder / "guardian.db", book=AliasBook(Given(ids)))
+    for place in range(max(len(batches), len(seals))):
+        if place < len(batches):
+            await repository.write(batches[place])
+        if place < len(seals):
+            await repository.seal(moment(seals[place]))
+    bare = await SqliteRepository.open(folder / "guardian.db")
+    ends = [moment(minute) for minute in edges]
+    raw = [named([e async for chunk in bare.events(a, b) for e in chunk], ids) for a, b in pairwise(ends)]
+    bars = [
+        TimelineBar(start, len(part), sum(e.outcome >= 400 for e in part), len({e.user for e in part} - {"anonymous"}))
+        for start, part in zip(ends, raw, strict=False)
+    ]
+    everything = [e for part in raw for e in part]
+    expected = (Summary.of(everything), bars)
+    assert await repository.timeline(ends) == expected
+    assert [e async for chunk in repository.events(ends[0], ends[-1]) for e in chunk] == everything
+    chat = await repository.summary(ends[0], ends[-1], features=["chat"])
+    assert chat == Summary.of([e for e in everything if e.feature == "chat"])
+    failures = {}
+    for e in everything:
+        if e.failure is not None:
+            failures.setdefault(e.user, []).append(e)
+    newest = {user: failed[-2:] for user, failed in failures.items()}
+    assert await repository.recent_failures(ends[0], ends[-1], per_user=2) == newest
+    one = await repository.recent_failures(ends[0], ends[-1], per_user=2, users=[BOB])
+    assert one == {user: failed for user, failed in newest.items() if user == BOB}
+    mine = [e for e in everything if e.user == ids.get(ADA, ADA)]
+    assert await repository.steps(ADA, ends[0], ends[-1], most=3) == mine[-3:]
+    await repository.seal(moment(4000))
+    assert await repository.timeline(ends) == expected
+    with closing(connect(str(folder / "guardian.db"))) as db:
+        first, last = (int(end.timestamp()) // 60 for end in (ends[0], ends[-1]))
+        read = read_history(db, first, last, single_events=10**6, aliases=Aliases(ids))
+    plain = History.of(everything, first * MINUTE_US, last * MINUTE_US)
+    if everything:
+        for window in (600, 86400 * 4):
+            at = read.at(last), plain.at(last)
+            assert at[0].users(window) == at[1].users(window)
+            assert at[0].bursts(2, window, window) == at[1].bursts(2, window, window)
+    await repository.close()
+    await bare.close()
+
+
+async def test_the_tables_keep_the_ids(repository):
+    await repository.write([event(1, "auth0|5f7c"), event(2)])
+    assert await tables_of(repository) == {"auth0|5f7c", ADA}
+    rows = await repository.export_user(ADA)
+    assert [row["user_email"] for row in rows["feature_usage"]] == ["auth0|5f7c", ADA]
+
+
+@pytest.mark.parametrize("asked", [ADA, "auth0|5f7c", "8c1f-2"])
+async def test_an_export_has_the_rows_of_all_ids_whichever_is_asked_for(repository, asked):
+    await repository.write([event(1, "auth0|5f7c"), event(2), event(3, "8c1f-2", 404), event(4, BOB)])
+    rows = await repository.export_user(asked)
+    assert {name: len(found) for name, found in rows.items()} == {
+        "user_sessions": 3, "feature_usage": 3, "user_errors": 1,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("asked", [ADA, "auth0|5f7c", "8c1f-2"])
+async def test_erasing_one_name_erases_all_and_the_totals_stay_those_of_one_person(repository, asked, tmp_path):
+    await repository.write([event(1, "auth0|5f7c"), event(2), event(3, "8c1f-2", 404), event(4, BOB)])
+    await repository.seal(moment(3000))
+    before, bars = await repository.timeline([moment(-60), moment(60)])
+    assert await repository.erase_user(asked) is True
+    assert await tables_of(repository) == {BOB}
+    assert await repository.erase_user(asked) is False
+    for book in (AliasBook(Given(IDS)), AliasBook()):  # also where nobody has aliases any more
+        other = await SqliteRepository.open(tmp_path / "guardian.db", book=book)
+        after, same = await other.timeline([moment(-60), moment(60)])
+        assert same == bars
+        [gone] = after.users.keys() - {BOB}
+        assert gone.startswith("erased-")
+        assert after.users[gone] == before.users[ADA]
+        assert (await other.stats()).users == 2
+        failed = await other.recent_failures(moment(-60), moment(60), per_user=1, users=[gone])
+        assert [e.at_us for e in failed[gone]] == [event(3).at_us]
+        await other.close()
+
+
+async def test_an_erasure_or_export_that_could_miss_an_id_is_refused(repository):
+    repository._book._source.rows = RuntimeError()
+    await repository.write([event(1, "auth0|5f7c")])
+    assert set((await repository.summary(moment(0), moment(9))).users) == {"auth0|5f7c"}  # a report goes out
+    for refused in (repository.erase_user(ADA), repository.export_user(ADA)):
+        with pytest.raises(StorageError, match=r"not all ids of a person are known, since people\.csv cannot be read"):
+            await refused
+
+
+async def test_people_whose_single_events_are_gone_are_exact_but_for_the_length_of_a_first_request(repository):
+    """Within 5 minutes one id's first request began before the other's, and ended after it."""
+    events = [event(1, "auth0|5f7c", duration_ms=1000), event(1, duration_ms=50_000, us=1_000_000), event(2, BOB)]
+    events += [event(n, [ADA, "8c1f-2"][n % 2], [200, 404][n % 3 == 0]) for n in range(100, 140)]
+    await repository.write(events)
+    expected = Summary.of(sorted(named(events), key=lambda e: e.at_us))
+    window = (moment(0), moment(200))
+    await repository.seal(moment(3000))
+    assert await repository.summary(*window) == expected
+    await repository.purge(events_before=moment(1440), summaries_before=DAY)
+    found = await repository.summary(*window)
+    assert found.users[ADA].active_us - expected.users[ADA].active_us == 48_000_000
+    found.users[ADA].active_us = expected.users[ADA].active_us
+    found.users[ADA].first_start_us = expected.users[ADA].first_start_us
+    assert found == expected
+
+
+@pytest.mark.parametrize(
+    ("spelling", "name"),
+    [(None, ADA), ("auth0|5F7C", ADA), ("auth0|5f7C", "auth0|5f7c"), ("", "auth0|5f7c")],
+    ids=["never seen since", "the same", "another", "several"],
+)
+async def test_an_id_that_was_stored_in_lower_case_once_is_known_where_only_one_can_be_meant(tmp_path, spelling, name):
+    book = AliasBook(Given({}))
+    book._aliases = Aliases({"auth0|5F7C": ADA})
+    book._asked, book._version = book._clock(), book._source.version()
+    repository = await SqliteRepository.open(tmp_path / "guardian.db", book=book)
+    await repository.write([event(1, "auth0|5f7c"), event(2)])
+    with closing(connect(str(tmp_path / "guardian.db"))) as db:
+        db.execute("INSERT INTO guardian_spelling SELECT id, ? FROM guardian_user WHERE id = 1", (spelling,))
+    assert set((await repository.summary(moment(0), moment(9))).users) == {ADA, name}
+    await repository.close()
+
+
+async def test_a_recorded_name_that_looks_like_an_erased_one_gets_no_alias(tmp_path):
+    repository = await SqliteRepository.open(tmp_path / "g.db", book=AliasBook(Given({"erased-1": ADA})))
+    await repository.write([event(1, "erased-1")])
+    assert set((await repository.summary(moment(0), moment(9))).users) == {"erased-1"}
+    await repository.close()
