@@ -494,3 +494,50 @@ def test_settings_can_be_made_in_code():
     settings = Settings(admins=("a@example.com",), mail={"smtp": "smtp://h:25"}, schedules=["2h"])
     assert settings.mail.smtp.port == 25
     assert settings.database == Path("guardian.db").absolute()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('csv = "a.csv"\ncall = "m:f"', "csv and call are set: people are read from one place, keep one of them"),
+        ('call = "m.f"', "'m.f' is not a function: write it as module:function, such as myapp.people:alias"),
+        ('query = "SELECT 1"', "query has no database: add database_url or database_url_file"),
+        ('query = "DROP TABLE users"', "this is not a query: write it as SELECT id, email FROM users"),
+        (
+            'database_url = "postgresql://u:secret@h/d"',
+            'database_url is set without a query: add query = "SELECT id, email FROM users"',
+        ),
+        (
+            'query = "SELECT 1"\ndatabase_url = "postgresql+asyncpg://u:secret@h/d"',
+            "the driver asyncpg works only inside an event loop: write postgresql+psycopg://, and install it",
+        ),
+        (
+            'query = "SELECT 1"\ndatabase_url = "u:secret@h/d"',
+            "this is not the URL of a database: write it as postgresql://user:password@host/name",
+        ),
+    ],
+)
+def test_a_wrong_source_of_names_is_explained_without_a_password(problems, text, said):
+    [problem] = problems(f"[alias]\n{text}\n")
+    assert problem.endswith(said)
+    assert "secret" not in problem
+
+
+def test_the_url_of_the_apps_database_is_a_secret(load, problems, tmp_path):
+    text = '[alias]\nquery = "SELECT id, email FROM users"\ndatabase_url = "postgres://u:secret@h/d"\n'
+    assert "secret" not in repr(load(text))
+    assert load(text).alias.database_url.get_secret_value() == "postgresql://u:secret@h/d"
+    assert problems(text, mode=0o644) == [
+        "others than its owner may read guardian.toml, which holds a secret: run 'chmod 600 guardian.toml'"
+    ]
+    plain = text.replace("postgres://u:secret@h/d", "sqlite:///app.db")
+    assert load(plain, mode=0o644).alias.database_url.get_secret_value() == f"sqlite:///{tmp_path}/app.db"
+    (tmp_path / "url").write_text("postgresql://u:secret@h/d\n")
+    (tmp_path / "url").chmod(0o600)
+    text = '[alias]\nquery = "SELECT id, email FROM users"\ndatabase_url_file = "url"\n'
+    assert load(text, mode=0o644).alias.database_url.get_secret_value() == "postgresql://u:secret@h/d"
+
+
+def test_the_source_of_names_can_come_from_a_variable(load, monkeypatch, tmp_path):
+    monkeypatch.setenv("GUARDIAN_ALIAS__CSV", "people.csv")
+    assert load("").alias.csv == tmp_path / "people.csv"
