@@ -234,8 +234,8 @@ class Query:
             ) from None
 
     def _reason(self, error: Exception) -> str:
-        """What the driver says, in one line, without the URL or a password in it."""
-        cause = getattr(error, "orig", None)
+        """What the driver says, in one line, without the URL or a password in it; of a bad value in a row only that."""
+        cause = None if type(error).__name__ in ("DataError", "IntegrityError") else getattr(error, "orig", None)
         lines = str(cause if cause is not None else type(error).__name__).strip().splitlines()
         text = lines[0] if lines else type(error).__name__
         parts = urlsplit(self.url)
