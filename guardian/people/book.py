@@ -11,7 +11,8 @@ from typing import Any
 
 from guardian.people.aliases import NO_ALIASES, Aliases
 from guardian.people.settings import AliasSettings
-from guardian.people.sources import Source, SourceError, open_source
+from guardian.people.source import Source, SourceError
+from guardian.people.sources import open_source
 
 log = logging.getLogger("guardian.people")
 

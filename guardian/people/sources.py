@@ -1,4 +1,4 @@
-"""Where ids and addresses are read: a CSV file, a function of the app, a query on its database. Each may block."""
+"""Where ids and addresses are read: a CSV file, a function of the app, or a query (see `query`). Each may block."""
 
 from __future__ import annotations
 
@@ -7,39 +7,21 @@ import csv
 import importlib
 import inspect
 import sys
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Any, Protocol
-from urllib.parse import unquote, urlsplit
+from typing import Any
 
+from guardian.people.query import Query
 from guardian.people.settings import AliasSettings
+from guardian.people.source import Source, SourceError
 from tracker.schema import connect
 
 IDS = ("id", "user_id", "userid", "uid", "uuid", "sub", "subject", "user", "username")
 ADDRESSES = ("email", "e-mail", "email_address", "mail", "address", "user_email")
 """How the columns of a CSV file may be called, in any case; without such a head the first two are id and address."""
-CONNECT_SECONDS = 10
-
-
-class SourceError(Exception):
-    """The source cannot be read; the message is one sentence with the cure, without a secret or anybody's name."""
-
-
-class Source(Protocol):
-    """Where (id, address) pairs come from. `name` is how it is called in sentences."""
-
-    name: str
-
-    def read(self) -> Iterable[Any]:
-        """All pairs, anew. Raises SourceError, also while they are iterated."""
-        ...
-
-    def version(self) -> Hashable:
-        """Something that is another when the source has surely changed; always the same where nothing tells."""
-        ...
 
 
 def open_source(settings: AliasSettings, database: Path) -> Source | None:
@@ -191,67 +173,3 @@ def seen_names(database: Path) -> list[str]:
             return []
         rows = db.execute("SELECT email FROM guardian_user WHERE email != 'anonymous' AND email NOT LIKE 'erased-%'")
         return [name for (name,) in rows]
-
-
-@dataclass(frozen=True, repr=False)
-class Query:
-    """A query that gives two columns, on a database that SQLAlchemy can reach. Nothing is ever committed."""
-
-    query: str
-    url: str
-    name: str = "alias.query"
-
-    def version(self) -> Hashable:
-        """See Source."""
-        return None
-
-    def read(self) -> Iterable[Sequence[Any]]:
-        """See Source."""
-        try:
-            import sqlalchemy
-            from sqlalchemy.pool import NullPool
-        except ImportError:
-            raise SourceError("alias.query needs SQLAlchemy: run pip install 'usage-guardian[alias]'") from None
-        scheme, _, path = self.url.partition(":///")
-        if scheme == "sqlite" and not Path(path.partition("?")[0]).is_file():
-            raise SourceError("the file of alias.database_url is not there: correct alias.database_url")
-        try:
-            engine = sqlalchemy.create_engine(self.url, poolclass=NullPool, connect_args=_limits(self.url))
-            with engine.connect().execution_options(no_parameters=True, stream_results=True) as connection:
-                rows = connection.exec_driver_sql(self.query)
-                if len(rows.keys()) != 2:
-                    raise SourceError("alias.query gives not two columns: write it as SELECT id, email FROM users")
-                while chunk := rows.fetchmany(10_000):
-                    yield from map(tuple, chunk)
-        except ImportError as error:
-            driver = error.name or "the database's driver"
-            raise SourceError(
-                f"alias.query needs {driver}, which is not installed: install it beside Guardian"
-            ) from None
-        except sqlalchemy.exc.SQLAlchemyError as error:
-            raise SourceError(
-                f"alias.query failed ({self._reason(error)}): check alias.database_url and alias.query"
-            ) from None
-
-    def _reason(self, error: Exception) -> str:
-        """What the driver says, in one line, without the URL or a password in it; of a bad value in a row only that."""
-        cause = None if type(error).__name__ in ("DataError", "IntegrityError") else getattr(error, "orig", None)
-        lines = str(cause if cause is not None else type(error).__name__).strip().splitlines()
-        text = lines[0] if lines else type(error).__name__
-        parts = urlsplit(self.url)
-        secrets = [self.url, parts.netloc, parts.query]
-        try:
-            secrets += [parts.password or "", unquote(parts.password or "")]
-        except ValueError:
-            return type(error).__name__
-        for secret in filter(None, secrets):
-            text = text.replace(secret, "…")
-        return text[:200]
-
-
-def _limits(url: str) -> dict[str, Any]:
-    """How the drivers that are best known are told to give up connecting; others have limits of their own."""
-    kind = url.partition("://")[0]
-    if kind in ("postgresql", "postgresql+psycopg2", "postgresql+psycopg", "mysql+pymysql", "mysql", "mysql+mysqldb"):
-        return {"connect_timeout": CONNECT_SECONDS}
-    return {}

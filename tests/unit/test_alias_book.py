@@ -7,7 +7,7 @@ import pytest
 
 from guardian.people.aliases import Aliases
 from guardian.people.book import AliasBook, alias_note
-from guardian.people.sources import SourceError
+from guardian.people.source import SourceError
 
 ADA = {"a": "ada@example.com"}
 BOB = {"a": "bob@example.com"}

@@ -9,7 +9,8 @@ import pytest
 
 from guardian.people.aliases import Aliases
 from guardian.people.settings import AliasSettings
-from guardian.people.sources import SourceError, open_source
+from guardian.people.source import SourceError
+from guardian.people.sources import open_source
 from guardian.setting_values import relative_to
 from guardian.sqlite import SqliteRepository
 from tracker.event import Event
