@@ -6,7 +6,7 @@ python=${PYTHON:-python3}
 "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || {
     echo "Guardian needs Python 3.11 or newer as '$python'; set PYTHON=/path/to/python3.11 and try again." >&2; exit 1; }
 stamp=.venv/.installed
-wanted=$(cat requirements.lock pyproject.toml scripts/setup.sh | sha256sum)
+wanted=$(cat requirements.lock pyproject.toml tracker/pyproject.toml scripts/setup.sh | sha256sum)
 [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$wanted" ] && exit 0
 echo "Setting up .venv (once, about a minute) …"
 if ! "$python" -m venv --clear .venv >/dev/null 2>&1; then
@@ -19,5 +19,5 @@ if ! "$python" -m venv --clear .venv >/dev/null 2>&1; then
     fi
 fi
 .venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.lock
-.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable ./tracker --editable .
 printf '%s' "$wanted" > "$stamp"

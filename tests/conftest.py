@@ -8,8 +8,6 @@ from functools import cache
 
 import pytest
 
-from guardian.preview.folder import all_samples
-
 NEEDS = {
     "needs_chromium": "chromium",
     "needs_node": "node",
@@ -21,6 +19,8 @@ NEEDS = {
 @pytest.fixture(scope="session")
 def samples_in():
     """The sample mails in the language of a code, made once: `samples_in("fr")`."""
+    from guardian.preview.folder import all_samples  # here: `make test-matrix` has only the tracker
+
     return cache(lambda code: asyncio.run(all_samples(code)))
 
 

@@ -27,7 +27,7 @@ def demo(
 ) -> int:
     """Track a small real app under real traffic, and read its report mail in the browser. Needs no settings."""
     try:
-        from guardian.demo import run_demo
+        from guardian.demo.run import run_demo
     except ModuleNotFoundError as error:
         raise ValueError(f"the demo needs {error.name}: install it with pip install 'usage-guardian[demo]'") from None
     return run_demo(directory, once=once)

@@ -1,54 +1,113 @@
-"""The built wheel, installed in an environment that has nothing else of this checkout."""
+"""The two built wheels, installed in environments that have nothing else of this checkout."""
 
 import json
 import os
 import subprocess
 import sys
 import sysconfig
+import tomllib
 import venv
 import zipfile
+from importlib.metadata import distribution
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parents[2]
+PROJECTS = {"usage-guardian": ROOT, "usage-guardian-tracker": ROOT / "tracker"}
 
 
-def run(*command, cwd, **environment):
+def run(*command, cwd, code=0, **environment):
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "GUARDIAN_"))}
     done = subprocess.run(
         list(map(str, command)), cwd=cwd, env=clean | environment, capture_output=True, text=True, timeout=180
     )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+    assert done.returncode == code, done.stdout + done.stderr
+    return done.stdout + done.stderr * bool(code)
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory):
+def wheels(tmp_path_factory):
+    """The path of each distribution's wheel, by its name."""
     folder = tmp_path_factory.mktemp("dist")
-    run(sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", folder, ROOT, cwd=folder)
-    (built,) = folder.glob("*.whl")
-    return built
+    found = {}
+    for name, project in PROJECTS.items():
+        out = folder / name
+        run(sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", out, project, cwd=folder)
+        [found[name]] = out.glob("*.whl")
+    return found
 
 
-@pytest.fixture(scope="module")
-def installed(wheel, tmp_path_factory):
-    """The bin folder of an environment with the wheel; the libraries it needs are those of this one."""
-    folder = tmp_path_factory.mktemp("installed") / "env"
+def environment(folder, *wheels, libraries=None):
+    """The bin folder of an environment with these wheels, and the libraries of a folder."""
     venv.create(folder, symlinks=True, with_pip=False)
     python = folder / "bin" / "python"
     offline = ("--no-index", "--no-deps", "--disable-pip-version-check", "--no-compile", "--quiet")
-    run(sys.executable, "-m", "pip", "--python", python, "install", *offline, wheel, cwd=folder)
-    # Only a path: .pth files in there, such as that of this checkout, are not read.
-    (site,) = folder.glob("lib/python*/site-packages")
-    (site / "libraries.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    run(sys.executable, "-m", "pip", "--python", python, "install", *offline, *wheels, cwd=folder)
+    if libraries is not None:
+        # Only a path: .pth files in there, such as that of this checkout, are not read.
+        (site,) = folder.glob("lib/python*/site-packages")
+        (site / "libraries.pth").write_text(f"{libraries}\n")
     return python.parent
 
 
-def test_it_holds_the_two_packages_and_their_data_and_nothing_else(wheel):
-    names = [name for name in zipfile.ZipFile(wheel).namelist() if not name.endswith("/")]
-    tops = {name.split("/")[0] for name in names}
-    assert {top for top in tops if not top.endswith(".dist-info")} == {"guardian", "tracker"}
+@pytest.fixture(scope="module")
+def installed(wheels, tmp_path_factory):
+    """Both wheels, with all libraries of this environment."""
+    folder = tmp_path_factory.mktemp("installed") / "env"
+    return environment(folder, *wheels.values(), libraries=sysconfig.get_path("purelib"))
+
+
+@pytest.fixture(scope="module")
+def bare(wheels, tmp_path_factory):
+    """Both wheels, with only the libraries that `pip install usage-guardian` brings: no extra's."""
+    folder = tmp_path_factory.mktemp("bare")
+    libraries = folder / "libraries"
+    libraries.mkdir()
+    wanted = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    waiting, seen = [Requirement(text) for text in wanted], set()
+    while waiting:
+        one = waiting.pop()
+        if one.name == "usage-guardian-tracker":
+            jwt = tomllib.loads((ROOT / "tracker" / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+            waiting += [Requirement(text) for text in jwt["jwt"]]
+            continue
+        key = (one.name.lower(), frozenset(one.extras))
+        if key in seen:
+            continue
+        seen.add(key)
+        found = distribution(one.name)
+        for extra in one.extras or [""]:
+            needs = [Requirement(text) for text in found.requires or ()]
+            waiting += [each for each in needs if each.marker is None or each.marker.evaluate({"extra": extra})]
+        for top in {file.parts[0] for file in found.files if file.parts[0] not in ("..", "__pycache__")}:
+            link = libraries / top
+            if not link.exists():
+                link.symlink_to(found.locate_file(top))
+    return environment(folder / "env", *wheels.values(), libraries=libraries)
+
+
+def names_in(wheel):
+    return [name for name in zipfile.ZipFile(wheel).namelist() if not name.endswith("/")]
+
+
+def test_each_holds_its_own_package_and_none_of_the_others(wheels):
+    tops = {
+        name: {file.split("/")[0] for file in names_in(wheel) if ".dist-info/" not in file}
+        for name, wheel in wheels.items()
+    }
+    assert tops == {"usage-guardian": {"guardian"}, "usage-guardian-tracker": {"tracker"}}
+
+
+def test_the_trackers_holds_its_modules_and_its_types_and_nothing_else(wheels):
+    names = {file for file in names_in(wheels["usage-guardian-tracker"]) if ".dist-info/" not in file}
+    modules = {str(path.relative_to(ROOT)) for path in (ROOT / "tracker").rglob("*.py")}
+    assert names == {*modules, "tracker/py.typed"}
+
+
+def test_the_daemons_holds_its_data_and_nothing_that_was_left_over(wheels):
+    names = names_in(wheels["usage-guardian"])
     data = {name.removeprefix("guardian/data/") for name in names if name.startswith("guardian/data/")}
     wanted = {
         str(path.relative_to(ROOT))
@@ -61,14 +120,54 @@ def test_it_holds_the_two_packages_and_their_data_and_nothing_else(wheel):
     assert not [name for name in names if name.endswith((".pyc", ".db", ".eml"))]
 
 
-def test_importing_it_finds_the_installed_copy_and_its_data(installed, tmp_path):
+def test_both_are_of_one_version_and_the_daemon_asks_for_exactly_its_tracker():
+    daemon, tracker = (tomllib.loads((path / "pyproject.toml").read_text())["project"] for path in PROJECTS.values())
+    assert daemon["version"] == tracker["version"]
+    assert f"usage-guardian-tracker[jwt]=={tracker['version']}" in daemon["dependencies"]
+    assert tracker["dependencies"] == []
+    assert (ROOT / "tracker" / "LICENSE").read_text() == (ROOT / "LICENSE").read_text()
+
+
+def test_the_tracker_records_where_nothing_else_is_installed(wheels, tmp_path):
+    alone = environment(tmp_path / "env", wheels["usage-guardian-tracker"])
+    code = """
+import asyncio, importlib.metadata, importlib.util, sqlite3
+from tracker import UsageTrackingMiddleware
+async def app(scope, receive, send):
+    if scope["type"] == "http":
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"x"})
+        return
+    while (await receive())["type"] != "lifespan.shutdown":
+        await send({"type": "lifespan.startup.complete"})
+    await send({"type": "lifespan.shutdown.complete"})
+async def main():
+    tracked, said = UsageTrackingMiddleware(app, database="guardian.db"), asyncio.Queue()
+    async def send(message): said.put_nowait(message["type"])
+    asked = asyncio.Queue()
+    life = asyncio.create_task(tracked({"type": "lifespan"}, asked.get, send))
+    await asked.put({"type": "lifespan.startup"})
+    assert await said.get() == "lifespan.startup.complete"
+    scope = {"type": "http", "method": "GET", "path": "/", "root_path": "", "headers": [], "query_string": b""}
+    await tracked(scope, None, send)
+    await asked.put({"type": "lifespan.shutdown"})
+    await life
+asyncio.run(main())
+print(sqlite3.connect("guardian.db").execute("SELECT status_code FROM feature_usage").fetchall())
+print(sorted(each.name for each in importlib.metadata.distributions()), importlib.util.find_spec("guardian"))
+"""
+    said = run(alone / "python", "-I", "-c", code, cwd=tmp_path)
+    assert said == "[(200,)]\n['usage-guardian-tracker'] None\n"
+
+
+def test_importing_them_finds_the_installed_copy_and_its_data(installed, tmp_path):
     code = "import guardian, tracker; from guardian.resources import config_dir, templates_dir as t; "
     code += "print(guardian.__file__, tracker.__file__, config_dir(), t())"
     for path in run(installed / "python", "-c", code, cwd=tmp_path).split():
         assert path.startswith(str(installed.parent)), path
 
 
-def test_the_main_job_runs_from_it(installed, tmp_path):
+def test_the_main_job_runs_from_them(installed, tmp_path):
     said = run(installed / "guardian", "demo", "--once", "--dir", "there", cwd=tmp_path)
     assert "over SMTP to admin@example.com (sent)" in said
     report = json.loads((tmp_path / "there" / "reports" / "usage_report.json").read_text())
@@ -80,3 +179,38 @@ def test_the_main_job_runs_from_it(installed, tmp_path):
 def test_init_writes_the_settings_file_from_it(installed, tmp_path):
     run(installed / "guardian", "init", cwd=tmp_path)
     assert (tmp_path / "guardian.toml").read_text().strip()
+
+
+@pytest.mark.parametrize(
+    "command, said",
+    [
+        ("demo --once", "the demo needs aiosmtpd: install it with pip install 'usage-guardian[demo]'"),
+        ("gmail login", "Google's libraries are not installed: run pip install 'usage-guardian[gmail]'"),
+        ("check", "channels need Apprise, which is not installed: pip install 'usage-guardian[channels]'"),
+        ("run", "channels need Apprise, which is not installed: pip install 'usage-guardian[channels]'"),
+    ],
+)
+def test_a_command_that_misses_an_extra_says_which(bare, tmp_path, command, said):
+    if command in ("check", "run"):
+        (tmp_path / "guardian.toml").write_text('[channels]\nops = "json://example.com/hook"\n')
+        (tmp_path / "guardian.toml").chmod(0o600)
+    found = run(bare / "guardian", *command.split(), cwd=tmp_path, code=1, COLUMNS="300")
+    assert said in found
+    assert "Traceback" not in found
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "report", "report --json", "preview --no-open --out mail", "preview --all --out mails", "alerts list",
+        "backtest", "outbox list", "cleanup", "users export ada@example.com",
+    ],
+)  # fmt: skip
+def test_every_other_command_needs_no_extra(bare, tmp_path, command):
+    (tmp_path / "guardian.toml").write_text('admins = ["ada@example.com"]\n')
+    made = (
+        "from tracker.writer import Writer; from tracker.event import Event; import time; w = Writer('guardian.db'); "
+    )
+    made += "w.write([Event(int(time.time() * 1e6) - 1000, 'ada@example.com', '/chat', 'GET', 'chat', 200, 900)])"
+    run(bare / "python", "-c", made, cwd=tmp_path)
+    run(bare / "guardian", *command.split(), cwd=tmp_path, PATH=str(bare))

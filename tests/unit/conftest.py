@@ -2,8 +2,6 @@
 
 import pytest
 
-from guardian.settings_file import SettingsError, load_settings
-
 
 @pytest.fixture
 def empty_folder(monkeypatch, tmp_path, no_variables):
@@ -14,6 +12,8 @@ def empty_folder(monkeypatch, tmp_path, no_variables):
 @pytest.fixture
 def load(tmp_path, empty_folder):
     """Loads a file of this text."""
+
+    from guardian.settings_file import load_settings  # here: `make test-matrix` has only the tracker
 
     def loaded(text, mode=0o600):
         path = tmp_path / "guardian.toml"
@@ -27,6 +27,8 @@ def load(tmp_path, empty_folder):
 @pytest.fixture
 def problems(load, tmp_path):
     """What is wrong with a file of this text; the file's own path is taken out."""
+
+    from guardian.settings_file import SettingsError
 
     def said(text, mode=0o600):
         with pytest.raises(SettingsError) as caught:
