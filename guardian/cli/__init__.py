@@ -20,6 +20,8 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["--help", "-h"]},
 )
+# UsageError: at home in another module with each few releases of typer
+_MISUNDERSTOOD = typer.BadParameter.__bases__[0]
 
 
 def _tell_versions(asked: bool) -> None:
@@ -79,7 +81,7 @@ def _exit_code(arguments: list[str]) -> int:
     command = typer.main.get_command(app)
     try:
         code = command.main(args=arguments, prog_name="guardian", standalone_mode=False)
-    except typer.TyperException as error:
+    except _MISUNDERSTOOD as error:
         context = getattr(error, "ctx", None)
         path = context.command_path if context else "guardian"
         message = error.format_message().replace("Value error, ", "").rstrip(".")
