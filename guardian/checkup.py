@@ -24,6 +24,7 @@ from guardian.mail.transport import DeliveryError, Transport, UnknownOutcome
 from guardian.mail.transports import build_transports
 from guardian.people.book import AliasBook
 from guardian.people.check import alias_findings
+from guardian.neighbours import clashes
 from guardian.repository import StorageError
 from guardian.setting_values import is_loopback, is_placeholder
 from guardian.settings_file import SettingsError, load_settings, unknown_variables
@@ -47,8 +48,8 @@ async def check_up(
     try:
         settings = load_settings(path)
     except SettingsError as error:
-        return [Finding("settings", "error", problem) for problem in error.problems]
-    found = [Finding("settings", "ok", "every key is known and valid")]
+        return clashes() + [Finding("settings", "error", problem) for problem in error.problems]
+    found = [*clashes(), Finding("settings", "ok", "every key is known and valid")]
     found += [Finding("settings", "warning", f"{name} is set but is no setting") for name in unknown_variables()]
     found += _people(settings)
     found += [Finding("schedule", *_upcoming(settings, named, clock())) for named in name_schedules(settings)]
