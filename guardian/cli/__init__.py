@@ -15,7 +15,6 @@ from guardian.cli import alerts, backtest, data, gmail, mails, reports, running,
 app = typer.Typer(
     name="guardian",
     help="Tells the admins of a web app, by mail, who uses it, what breaks for whom, and when to act.",
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["--help", "-h"]},

@@ -116,3 +116,8 @@ def test_the_versions_are_one_line(tmp_path):
     assert (code, err) == (0, "")
     number = r"(\d[\w.+]*|not installed)"
     assert re.fullmatch(rf"guardian {number} \(tracker {number}, Python 3\.\d+\.\d+\S*\)\n", out)
+
+
+def test_a_shell_can_complete_commands(tmp_path):
+    asked = {"_GUARDIAN_COMPLETE": "complete_bash", "COMP_WORDS": "guardian out", "COMP_CWORD": "1"}
+    assert guardian(cwd=tmp_path, **asked) == (0, "outbox\n", "")
