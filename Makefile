@@ -1,11 +1,15 @@
 # The two commands: `make run` shows what Guardian does, `make test` checks it. Both install what they need.
-.PHONY: run test lint bench catalogues screenshots clean setup tools
+.PHONY: run test test-matrix lint bench catalogues screenshots clean setup tools
 
 run: setup
 	.venv/bin/guardian demo
 
 test: setup tools
 	.venv/bin/python -m pytest -q
+
+# The tracker's tests with the oldest and the newest libraries, on the oldest and the newest Python that is here.
+test-matrix:
+	$(or $(PYTHON),python3) scripts/test_matrix.py
 
 setup:
 	@sh scripts/setup.sh
@@ -31,4 +35,4 @@ screenshots: setup tools
 	.venv/bin/python scripts/screenshots.py
 
 clean:
-	rm -rf .venv .venv-bench demo build dist .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-bench .venv-matrix demo build dist .pytest_cache .ruff_cache .hypothesis
