@@ -1,5 +1,6 @@
 """Everything that can be set or typed is documented; nothing that is documented is made up."""
 
+import inspect
 import re
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import typer
 from guardian.alerting.rules import KINDS, RuleBase
 from guardian.cli import app
 from guardian.config import setting_fields
+from tracker import UsageTrackingMiddleware
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -58,3 +60,18 @@ def test_every_command_explains_itself_and_takes_the_settings_file():
         options = {name for param in command.params for name in param.opts}
         assert command.help, f"{path} says nothing about itself"
         assert "--config" in options or path == "guardian demo", f"{path} takes no --config"
+
+
+def test_every_argument_of_the_tracker_is_documented_with_its_default_and_no_other():
+    text = (DOCS / "tracker.md").read_text()
+    section = re.search(r"^## Arguments\n(.*?)(?=^## )", text, flags=re.MULTILINE | re.DOTALL)[1]
+    documented = dict(re.findall(r"^\| `([a-z_]+)` \| ([^|]+) \|", section, flags=re.MULTILINE))
+    arguments = {
+        name: given.default
+        for name, given in inspect.signature(UsageTrackingMiddleware).parameters.items()
+        if name != "app" and given.kind is not given.VAR_KEYWORD
+    }
+    assert list(documented) == list(arguments)
+    for name, default in arguments.items():
+        said = documented[name].strip("`").replace('"', "'")
+        assert default is None or said == repr(default) or float(said) == default, name
