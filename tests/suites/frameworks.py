@@ -25,10 +25,12 @@ from typing import Any, NamedTuple
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
-NOT_NEEDED = ("mypy", "ty", "ruff", "twine", "pytest-codspeed", "pytest-xdist", "pytest-cov", "pytest-sugar")
+NOT_NEEDED = ("mypy", "ty", "ruff", "twine", "pytest-codspeed", "pytest-cov", "pytest-sugar")
 """What the suites' groups ask for and no test needs."""
 RATIO = 1.2
 """A suite may take so many times as long behind the tracker."""
+SHOWN = 10
+"""So many tests are named of those that fail for one reason."""
 LIMIT = 1800
 """Seconds that one run of a suite may take."""
 
@@ -156,10 +158,20 @@ def compare(folder: Path, name: str, source: Path, python: Path, options: argpar
                   f"{'' if max(wall, cpu) <= RATIO else f', above {RATIO}'}; {holds(one)}")  # fmt: skip
             for text, times in one.report["logged"].items():
                 print(f"    logged {times} times: {text}")
-            for test in worse:
-                print(f"    {'FAILS' if test in again else 'flaky'} {test}")
-                print("      " + one.report["reasons"].get(test, "?").strip().splitlines()[-1][:200])
+            for reason, tests in by_reason(one, worse).items():
+                firm = [test for test in tests if test in again]
+                print(f"    {len(firm)} FAIL, {len(tests) - len(firm)} flaky: {reason}")
+                print("".join(f"      {test}\n" for test in (firm or tests)[:SHOWN]), end="")
     return broken
+
+
+def by_reason(one: Run, tests: list[str]) -> dict[str, list[str]]:
+    """The tests by the last line of why they failed."""
+    found: dict[str, list[str]] = {}
+    for test in tests:
+        reason = one.report["reasons"].get(test, "not run").strip().splitlines()[-1][:200]
+        found.setdefault(reason, []).append(test)
+    return found
 
 
 def only_behind(bare: Run, tracked: Run) -> list[str]:
