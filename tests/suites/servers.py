@@ -44,6 +44,7 @@ LIMIT = 20.0
 
 UVICORN = "-m uvicorn served:{app} --port {port} --log-level warning --timeout-graceful-shutdown 1"
 GUNICORN = "-m gunicorn served:{app} -b 127.0.0.1:{port} --graceful-timeout 1 --log-level warning"
+GRANIAN = "-m granian served:{app} --port {port} --log-level warning --workers-kill-timeout 2"
 SERVERS = {
     "uvicorn": f"{UVICORN} --lifespan on",
     "uvicorn, no lifespan": f"{UVICORN} --lifespan off",
@@ -51,8 +52,8 @@ SERVERS = {
     "uvicorn, 2 workers, no lifespan": f"{UVICORN} --workers 2 --lifespan off",
     "hypercorn": "-m hypercorn served:{app} -b 127.0.0.1:{port} --graceful-timeout 1",
     "hypercorn, trio": "-m hypercorn served:{app} -b 127.0.0.1:{port} --graceful-timeout 1 -k trio",
-    "granian": "-m granian served:{app} --port {port} --interface asgi --log-level warning",
-    "granian, no lifespan": "-m granian served:{app} --port {port} --interface asginl --log-level warning",
+    "granian": f"{GRANIAN} --interface asgi",
+    "granian, no lifespan": f"{GRANIAN} --interface asginl",
     "daphne, no lifespan": "-m daphne served:{app} -p {port} -v 0",
     "gunicorn, uvicorn.workers": f"{GUNICORN} -k uvicorn.workers.UvicornWorker",
     "gunicorn, uvicorn_worker": f"{GUNICORN} -k uvicorn_worker.UvicornWorker",
