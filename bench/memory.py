@@ -94,7 +94,7 @@ def main() -> None:
         print(json.dumps(measured))
         return
     print(f"{'':20}{'requests':>10}{'MB grown':>10}{'threads':>9}{'descriptors':>13}{'accepted':>10}{'dropped':>9}")
-    for case in options.only.split(",") if options.only else [*CASES, "apps, a file each", "apps, one file"]:
+    for case in options.only.split(",") if options.only else [*CASES, "apps with a file each", "apps with one file"]:
         with tempfile.TemporaryDirectory() as folder:
             words = [sys.executable, __file__, "--case", case, "--requests", str(options.requests),
                      "--tracker", options.tracker]  # fmt: skip
@@ -184,7 +184,7 @@ def apps(case: str) -> dict[str, Any]:
     from tracker import UsageTrackingMiddleware
 
     def one(number: int) -> None:
-        database = {"database": f"{number}.db"} if case == "apps, a file each" else {}
+        database = {"database": f"{number}.db"} if case == "apps with a file each" else {}
         assert TestClient(UsageTrackingMiddleware(host(), **database)).get("/notes/1").status_code == 200
 
     one(-1)
