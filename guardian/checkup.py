@@ -22,9 +22,9 @@ from guardian.mail.check import mail_findings
 from guardian.mail.service import EmailService
 from guardian.mail.transport import DeliveryError, Transport, UnknownOutcome
 from guardian.mail.transports import build_transports
+from guardian.neighbours import clashes
 from guardian.people.book import AliasBook
 from guardian.people.check import alias_findings
-from guardian.neighbours import clashes
 from guardian.repository import StorageError
 from guardian.setting_values import is_loopback, is_placeholder
 from guardian.settings_file import SettingsError, load_settings, unknown_variables
