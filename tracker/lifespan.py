@@ -20,7 +20,14 @@ class Drained(Protocol):
     def open(self) -> None:
         """An app starts that will say when it ends."""
 
-    def close(self, timeout: float = STOP_SECONDS) -> bool:
+    def release(self) -> None:
+        """The app has ended: what comes now is stored at once."""
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing waits to be stored."""
+
+    def drain(self) -> bool:
         """Store what waits; whether that could be done."""
 
 
@@ -51,7 +58,9 @@ async def watch_lifespan(
         if kind == "lifespan.startup.complete":
             recorder.open()
         elif isinstance(kind, str) and kind.startswith("lifespan.shutdown."):
-            await in_a_thread(lambda: recorder.close(), STOP_SECONDS)
+            if not recorder.idle:
+                await in_a_thread(recorder.drain, STOP_SECONDS)
+            recorder.release()
         await send(message)
 
     try:

@@ -8,8 +8,8 @@ import time
 import weakref
 from typing import Protocol
 
-FORK_WAIT = 0.2
-"""Seconds that a fork waits at most for each writer to come out of SQLite."""
+FORK_WAIT = 1.0
+"""Seconds that a fork waits at most for each writer to come out of SQLite, where it stays for milliseconds."""
 EXIT_SECONDS = 3.0
 """Seconds that the end of a process waits at most for all its recorders."""
 

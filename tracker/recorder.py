@@ -25,12 +25,12 @@ log = logging.getLogger("tracker")
 
 HEARTBEAT_SECONDS = 30.0
 """An idle process says that it lives this often."""
-CLOSE_SECONDS = 4.0
+CLOSE_SECONDS = 3.5
 """`close` waits at most this long, all its calls together."""
 QUIET_SECONDS = 0.05
 """What waits is stored once nothing more has come for this long."""
 _BACKOFF = (0.02, 0.05, 0.1, 0.25, 0.5, 1.0)
-_CLOSING_BACKOFF = 0.05
+_CLOSING_BACKOFF = 0.01
 _LOCK_SECONDS = 0.05  # one attempt's wait for another process' lock: a fork waits for it, too
 _LATE_SECONDS = 0.25  # how long an event that comes after the end waits to be stored
 _MOST_NOTES = 100
@@ -201,24 +201,45 @@ class Recorder:
             self._announced = True
             log.info("The tracker records into %s", self._database)
 
+    @property
+    def idle(self) -> bool:
+        """Whether nothing waits to be stored."""
+        return not self._buffer
+
+    def drain(self, timeout: float = CLOSE_SECONDS) -> bool:
+        """Store what waits, as the end is near; False if `timeout` seconds were not enough, and events still wait.
+
+        The thread ends by itself.
+        """
+        return self._end(timeout, lambda thread, seconds: self._gone.wait_for(lambda: not self._buffer, seconds))
+
     def close(self, timeout: float = CLOSE_SECONDS) -> bool:
         """Store what waits and end the thread; False if `timeout` seconds were not enough, and events still wait.
 
         An event that is added later starts the thread again.
         """
+
+        def join(thread: threading.Thread, seconds: float) -> None:
+            self._lock.release()
+            try:
+                thread.join(seconds)
+            finally:
+                self._lock.acquire()
+
+        return self._end(timeout, join)
+
+    def _end(self, timeout: float, wait: Callable[[threading.Thread, float], object]) -> bool:
         began = time.monotonic()
         with self._lock:
             self._ended = True
             if self._buffer:
                 self._start()
-            thread = self._thread
             # However often it is called, by the lifespan and at the end of the process: hosts have only seconds.
             timeout = max(0.05, min(timeout, self._patience))
             self._deadline = began + timeout
             self._wake.set()
-        if thread is not None and thread is not threading.current_thread():
-            thread.join(timeout)
-        with self._lock:
+            if self._thread is not None and self._thread is not threading.current_thread():
+                wait(self._thread, timeout)
             self._patience -= time.monotonic() - began
             waiting = len(self._buffer)
         if waiting:
@@ -231,8 +252,9 @@ class Recorder:
         return not waiting
 
     def release(self) -> None:
-        """Store what waits and end the thread, without waiting for it."""
+        """Store what waits and end the thread, without waiting for it; what comes later is stored at once."""
         with self._lock:
+            self._ended = True
             if self._thread is not None:
                 self._deadline = time.monotonic() + CLOSE_SECONDS
                 self._wake.set()
@@ -283,11 +305,12 @@ class Recorder:
                     writer = writer or Writer(self._database, timeout=_LOCK_SECONDS)
                     self._store(writer, batch)
                 except sqlite3.OperationalError as error:
-                    # Locked, full, not there yet: the buffer holds, and the next attempt opens the file anew.
+                    # Locked, full, not there yet: the buffer holds. Unless it is only locked, it is opened anew.
                     failures += 1
                     if failures == len(_BACKOFF):
                         log.warning("The tracker cannot write to %s and tries on: %s", self._database, error)
-                    writer = _close(writer)
+                    if not _is_busy(error):
+                        writer = _close(writer)
                 except Exception as error:
                     if _is_hopeless(error):
                         self._give_up(error)
@@ -324,7 +347,8 @@ class Recorder:
         """Let go of a database file that is no longer where it was."""
         log.warning("The file %s was removed or replaced: the tracker goes on in a new one.", self._database)
         self.note("file", "the database file was removed or replaced while the app was running")
-        _close(writer)
+        with suppress(sqlite3.Error):
+            writer.leave()
 
     def _store(self, writer: Writer, batch: list[Event]) -> None:
         """Commit a batch and take it off the buffer. What went into a file that is gone meanwhile stays in it."""
@@ -392,6 +416,11 @@ def _is_hopeless(error: Exception) -> bool:
     sqlite3 raises DatabaseError itself, not one of its subclasses, for SQLITE_CORRUPT and SQLITE_NOTADB.
     """
     return isinstance(error, NewerDatabase) or type(error) is sqlite3.DatabaseError
+
+
+def _is_busy(error: sqlite3.Error) -> bool:
+    """Whether another process has the lock that was wanted; a Python error of sqlite3's own has no code."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 
 def _close(writer: Writer | None) -> None:

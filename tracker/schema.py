@@ -197,18 +197,35 @@ def migrate(db: sqlite3.Connection, migrations: Sequence[Migration], *, owner: s
 def prepare(db: sqlite3.Connection) -> None:
     """Make the tables of this module, or bring them up to date. What a newer version has added is left alone.
 
-    Raises NewerDatabase where a newer version has changed them so that this one cannot use them.
+    Raises NewerDatabase where a newer version has changed them so that this one cannot use them. Where nothing is
+    missing, nobody's lock is waited for.
     """
+    if _is_prepared(db):
+        return
     db.execute("BEGIN IMMEDIATE")
     try:
         _apply(db, TRACKER_MIGRATIONS, _done(db))
-        least = db.execute("SELECT value FROM guardian_meta WHERE key = 'least_format'").fetchone()
-        if least is not None and int(least[0]) > FORMAT:
-            raise _newer(f"the format {int(least[0])}")
+        _check_format(db)
         db.execute("COMMIT")
     except BaseException:
         db.execute("ROLLBACK")
         raise
+
+
+def _is_prepared(db: sqlite3.Connection) -> bool:
+    if not db.execute("SELECT 1 FROM sqlite_schema WHERE name = 'guardian_migration'").fetchone():
+        return False
+    done = {name for (name,) in db.execute("SELECT name FROM guardian_migration")}
+    if not done.issuperset(name for name, _ in TRACKER_MIGRATIONS):
+        return False
+    _check_format(db)
+    return True
+
+
+def _check_format(db: sqlite3.Connection) -> None:
+    least = db.execute("SELECT value FROM guardian_meta WHERE key = 'least_format'").fetchone()
+    if least is not None and int(least[0]) > FORMAT:
+        raise _newer(f"the format {int(least[0])}")
 
 
 def _newer(what: str) -> NewerDatabase:

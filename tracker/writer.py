@@ -6,11 +6,13 @@ import json
 import os
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence, Set
+from contextlib import suppress
 from functools import lru_cache
 from itertools import chain
 from operator import index
 from typing import Any, TypeVar
 
+from tracker.database_file import FileChanged, OpenedFile
 from tracker.event import ANONYMOUS, SESSION_GAP_US, Event, Failure
 from tracker.schema import SEQUENCE_BITS, connect, prepare
 
@@ -51,24 +53,36 @@ class Writer:
     """
 
     def __init__(self, database: str | sqlite3.Connection, *, timeout: float = 5.0) -> None:
-        self._path, self._file = "", None
+        self._file: OpenedFile | None = None
         if isinstance(database, sqlite3.Connection):
             self.db = database
         else:
-            self._path = database
             self.db = connect(database, timeout=timeout)
             try:
                 prepare(self.db)
             except BaseException:
                 self.db.close()
                 raise
-            self._file = _identity(database)
+            self._file = OpenedFile(database)
+            self._file.note()
         self._epoch: Any = None
         self._forget()
 
     def moved(self) -> bool:
         """Whether the file that was opened is no longer the one at its path: it was removed, or another put there."""
-        return self._file is not None and _identity(self._path) != self._file
+        try:
+            if self._file is not None:
+                self._file.check()
+        except FileChanged:
+            return True
+        return False
+
+    def leave(self) -> None:
+        """Close the connection to a file that has moved, so that a new one can be opened at its path."""
+        if self._file is not None:
+            with suppress(FileChanged):  # there is none now
+                self._file.leave(self.db)
+        self.close()
 
     def write(
         self,
@@ -241,15 +255,6 @@ class Writer:
     def close(self) -> None:
         """Close the connection; safe to call twice."""
         self.db.close()
-
-
-def _identity(path: str) -> tuple[int, int] | None:
-    """Which file lies at a path: device and inode; None where there is none."""
-    try:
-        found = os.stat(path)
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
 
 
 def write_events(db: sqlite3.Connection, events: Iterable[Event]) -> int:

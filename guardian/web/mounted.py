@@ -21,6 +21,7 @@ from guardian.scheduler import running
 from guardian.settings_file import load_settings
 from guardian.web.api import create_app
 from guardian.web.endpoint import Refusal, refuse
+from tracker.notes import leave_out
 
 log = logging.getLogger("guardian.web")
 
@@ -46,10 +47,11 @@ class MountedGuardian:
         self._failed_at = -RETRY_SECONDS
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request or connection."""
+        """Answer one request or connection. A tracker around the host app does not record it as use of that app."""
         if scope["type"] == "lifespan":
             await self._serve_lifespan(receive, send)
             return
+        leave_out(scope)
         api = await self._start()
         if api is not None:
             await api(scope, receive, send)

@@ -6,6 +6,7 @@ import sqlite3
 import subprocess
 import sys
 import textwrap
+from contextlib import closing
 
 import pytest
 
@@ -236,3 +237,133 @@ def test_kill_9_loses_nothing_that_had_been_stored_and_leaves_a_sound_database(t
     db = sqlite3.connect(path)
     assert db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
     db.close()
+
+
+# A file that is not where it was
+
+
+def remove(path):
+    for each in path.parent.glob("guardian.db*"):
+        each.unlink()
+
+
+def put_backup(path):
+    backup = path.with_name("backup.db")
+    Writer(str(backup)).close()
+    os.replace(backup, path)
+
+
+def put_backup_and_leave_no_log(path):
+    remove(path)
+    put_backup(path)
+
+
+@pytest.mark.parametrize("replace", [remove, put_backup, put_backup_and_leave_no_log])
+def test_a_file_that_is_removed_or_replaced_is_noticed_counted_and_said(tmp_path, caplog, replace):
+    path = tmp_path / "guardian.db"
+    recorder = Recorder(path, flush_interval=0.01)
+    for number in range(50):
+        recorder.add(event(number))
+    assert recorder.flush()
+    replace(path)
+    for number in range(50, 150):
+        recorder.add(event(number))
+    assert recorder.flush()
+    assert count(path) == 100
+    assert recorder.close()
+    with closing(sqlite3.connect(path)) as db:
+        assert db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        assert db.execute("SELECT kind, count FROM guardian_recorder_note").fetchall() == [("file", 1)]
+    assert [record.message for record in caplog.records] == [
+        f"The file {path} was removed or replaced: the tracker goes on in a new one."
+    ]
+
+
+def test_what_went_into_a_file_that_was_removed_meanwhile_is_stored_again(tmp_path, monkeypatch):
+    path = tmp_path / "guardian.db"
+    recorder = Recorder(path, flush_interval=0.01)
+    recorder.add(event())
+    assert recorder.flush()
+    write = Writer.write
+
+    def removed_meanwhile(self, *arguments, **more):
+        stored = write(self, *arguments, **more)
+        monkeypatch.setattr(Writer, "write", write)
+        remove(path)
+        return stored
+
+    monkeypatch.setattr(Writer, "write", removed_meanwhile)
+    recorder.add(event(1))
+    assert recorder.flush()
+    assert recorder.close()
+    assert count(path) == 1
+    assert recorder.stats() == (2, 2, 0, 0)
+
+
+# The end of a process
+
+
+def test_an_event_that_comes_after_the_end_is_stored_before_add_comes_back(tmp_path):
+    path = tmp_path / "guardian.db"
+    recorder = Recorder(path)
+    recorder.add(event())
+    assert recorder.close()
+    recorder.add(event(1))
+    assert count(path) == 2
+
+
+def test_events_after_the_end_wait_for_a_locked_database_only_for_a_moment(tmp_path):
+    path = tmp_path / "guardian.db"
+    Writer(str(path)).close()
+    recorder = Recorder(path)
+    recorder.close()
+    recorder._late = 0.02
+    with closing(sqlite3.connect(path, isolation_level=None)) as lock:
+        lock.execute("BEGIN EXCLUSIVE")
+        for number in range(100):
+            recorder.add(event(number))
+        assert recorder._late <= 0  # spent: from here on nobody waits
+        lock.execute("ROLLBACK")
+    assert recorder.flush()
+    assert count(path) == 100
+    recorder.close()
+
+
+def test_an_end_in_vain_says_what_is_lost_and_a_second_one_takes_no_more_time(tmp_path, caplog):
+    path = tmp_path / "guardian.db"
+    Writer(str(path)).close()
+    recorder = Recorder(path)
+    recorder._patience = 0.2
+    with closing(sqlite3.connect(path, isolation_level=None)) as lock:
+        lock.execute("BEGIN EXCLUSIVE")
+        recorder.add(event())
+        assert not recorder.close()
+        assert recorder._patience <= 0.05
+        assert not recorder.close()
+        lock.execute("ROLLBACK")
+    lost = f"1 events could not be stored into {path} within"
+    assert [record.message[: len(lost)] for record in caplog.records if record.levelname == "ERROR"] == [lost, lost]
+    recorder._patience = 5
+    assert recorder.flush() and recorder.close()
+
+
+def test_what_could_not_be_made_out_is_kept_by_reason_with_the_heartbeat(tmp_path, caplog):
+    path = tmp_path / "guardian.db"
+    recorder = Recorder(path, flush_interval=0.01)
+    for _ in range(3):
+        recorder.note("token_refused", "the token has expired")
+    recorder.add_lost("KeyError")
+    recorder.add(event())
+    assert recorder.flush()
+    for number in range(300):
+        recorder.note("token_refused", f"reason {number}")
+    recorder.add(event(1))
+    assert recorder.flush()
+    recorder.close()
+    with closing(sqlite3.connect(path)) as db:
+        rows = dict(db.execute("SELECT kind || ' ' || detail, count FROM guardian_recorder_note"))
+    assert rows["token_refused the token has expired"] == 3
+    assert rows["unrecorded KeyError"] == 1
+    assert len(rows) == 101
+    assert rows["token_refused (other)"] == 202
+    assert len(caplog.records) <= 101

@@ -22,6 +22,7 @@ from guardian.statestore import SqliteStateStore
 from guardian.web import app as guardian_app
 from tests.integration.api_client import KEY, SCHEDULER, TOKEN, bearer, make_settings
 from tests.mail_servers import free_port, serving
+from tracker import UsageTrackingMiddleware
 
 HOST = """
 import guardian
@@ -147,6 +148,17 @@ async def test_without_a_lifespan_guardian_starts_with_its_first_request(tmp_pat
         assert [each.json()["leading"] for each in many] == [True] * 5
     async with mounted.lifespan():
         pass
+
+
+async def test_guardians_own_pages_are_no_use_of_the_app_around_them(tmp_path):
+    mounted = guardian_app(make_settings(tmp_path))
+    tracked = UsageTrackingMiddleware(host(mounted), tmp_path / "guardian.db")
+    async with mounted.lifespan(), client_of(tracked) as client:
+        assert (await client.get("/")).text == "host"
+        assert (await client.get("/guardian/api/guardian/status", headers=bearer())).status_code == 200
+        assert tracked.recorder.flush()
+    assert tracked.recorder.stats() == (1, 1, 0, 0)
+    tracked.recorder.close()
 
 
 async def test_in_the_hosts_lifespan_guardian_runs_without_any_request_and_gives_the_lead_up(tmp_path):
