@@ -210,7 +210,9 @@ def test_the_chart_of_a_backtest_stays_on_one_line_of_the_terminal(guardian, dat
     _, told, _ = guardian("backtest", "--days", "1")
     lines = told.splitlines()
     charts = [line for line in lines if line.startswith(("error_rate", "feature_down", "user_burst"))]
-    assert [len(re.search("·+$", line.rstrip())[0]) for line in charts] == [cells] * 3
+    [shown] = {len(re.search("·+$", line.rstrip())[0]) for line in charts}
+    assert shown in (cells, cells - 1)  # rich before 14.3 makes tables one column narrower
+    assert len(charts) == 3
     assert all(len(line) <= columns for line in lines[1:])
 
 

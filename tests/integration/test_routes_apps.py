@@ -213,6 +213,9 @@ FASTAPI = [
     ("GET", "/assets/2/secret-name.txt", 200, "/assets/{v}/*"),
     ("GET", "/secret", 404, "(unmatched)"),
 ]
+RECENT = hasattr(FastAPI, "frontend")
+if not RECENT:  # include_router leaves out what is mounted in the router
+    FASTAPI = [line for line in FASTAPI if not line[1].startswith("/api/mnt/") or line[2] == 404]
 
 
 @pytest.mark.parametrize("root_path", ["", "/behind"])
@@ -233,6 +236,7 @@ async def test_a_websocket_of_an_included_router(folder):
     assert seen[0][0] == "/api/v1/sub/{s}/ws/{k}"
 
 
+@pytest.mark.skipif(not RECENT, reason="this FastAPI serves no folders")
 async def test_a_folder_that_fastapi_serves_tells_no_file_names(folder):
     seen = []
     app, router = FastAPI(), APIRouter(prefix="/g")
