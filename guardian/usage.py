@@ -181,7 +181,7 @@ class UsageGuardian:
         """
         report = await self.generate_report(hours, start_time=start_time, end_time=end_time, zone=zone)
         path = self._reports_dir / REPORT_NAME
-        await off_loop(lambda: _write_whole(path, json.dumps(report, ensure_ascii=False, indent=2)))
+        await off_loop(_write_whole, path, report)
         return report, path
 
 
@@ -229,13 +229,14 @@ def _midnight(day: date, zone: ZoneInfo) -> datetime:
     return datetime.combine(day, time(), zone).astimezone(UTC)
 
 
-def _write_whole(path: Path, text: str) -> None:
+def _write_whole(path: Path, report: Mapping[str, Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     # mkstemp makes it 0600: a report names people.
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
     try:
         with open(handle, "w", encoding="utf-8", errors="backslashreplace") as file:
-            file.write(text)
+            # Piece by piece: joining a million of them into one text would be one long call.
+            json.dump(report, file, ensure_ascii=False, indent=2)
             file.flush()
             os.fsync(file.fileno())
         os.replace(name, path)
