@@ -42,6 +42,8 @@ class OpenedFile:
         goes into the old file first, wherever that is now. A log of the new file's own stays, and where the same file
         is back, its own. Raises FileChanged where there is no file.
         """
+        import fcntl  # not on every system that a host app runs on
+
         found = identity(self.path)
         if found is None:
             raise self._gone()
@@ -50,10 +52,17 @@ class OpenedFile:
         with suppress(sqlite3.Error):
             db.execute("PRAGMA busy_timeout = 1000")
             db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        if self._log is not None and identity(f"{self.path}-wal") == self._log:
-            for name in (f"{self.path}-wal", f"{self.path}-shm"):
-                with suppress(FileNotFoundError):
-                    os.unlink(name)
+        # Two processes that leave at once: the second must not remove what the first has made since. The lock is on the
+        # folder, because closing the database file itself would end the locks that SQLite has on it.
+        folder = os.open(os.path.dirname(os.path.abspath(self.path)), os.O_RDONLY)
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX)
+            if self._log is not None and identity(f"{self.path}-wal") == self._log:
+                for name in (f"{self.path}-wal", f"{self.path}-shm"):
+                    with suppress(FileNotFoundError):
+                        os.unlink(name)
+        finally:
+            os.close(folder)
         self._log = None
 
     def _gone(self) -> FileChanged:
