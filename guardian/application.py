@@ -104,6 +104,7 @@ class Application:
         lease of this process, which others must not meet again. Raises StorageError where it cannot be used.
         """
         await self.state.reopen()
+        self.state.check_file()  # it may be replaced again meanwhile
         await self.repository.reopen()
         self.token, self.live, self.watching_since = None, None, None
         self.circuits = Circuits()

@@ -7,7 +7,7 @@ import shutil
 import sqlite3
 import urllib.error
 import urllib.request
-from contextlib import AsyncExitStack, closing
+from contextlib import AsyncExitStack, closing, suppress
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -28,7 +28,6 @@ from tests.faults.test_daemon_processes import (  # noqa: F401
 from tests.integration.api_client import bearer, calling, event, make_settings
 from tests.mail_servers import free_port
 from tests.waiting import until
-from tracker.database_file import identity
 
 NOW = datetime(2026, 3, 2, 12, 30, tzinfo=UTC)
 AT = NOW - timedelta(hours=1)
@@ -202,6 +201,17 @@ async def test_a_replaced_file_is_begun_on_only_when_no_step_is_under_way(two):
     assert await renew_lead(first)
 
 
+def holds(child, path):
+    """Whether the process has the file that lies at the path open, with its log, and no deleted one."""
+    links = []
+    for each in os.listdir(f"/proc/{child.pid}/fd"):
+        with suppress(FileNotFoundError):
+            links.append(os.readlink(f"/proc/{child.pid}/fd/{each}"))
+    return {path, f"{path}-wal"} <= set(links) and not any(
+        link.startswith(path) and "deleted" in link for link in links
+    )
+
+
 async def test_two_daemons_go_on_with_the_backup_and_double_nothing(settings, start, inbox, tmp_path):  # noqa: F811
     settings["api"] = {"host": "127.0.0.1", "port": free_port()}
     daemons = [start(settings), start(settings)]
@@ -219,10 +229,9 @@ async def test_two_daemons_go_on_with_the_backup_and_double_nothing(settings, st
     assert not list(tmp_path.glob("guardian.db*"))
     shutil.copy(backup, tmp_path / "copy.db")
     os.replace(tmp_path / "copy.db", settings["database"])
-    until(lambda: health() == "ok")
-    log = identity(f"{settings['database']}-wal")
+    until(lambda: all(holds(each, settings["database"]) for each in daemons))
     os.replace(backup, settings["database"])
-    until(lambda: identity(f"{settings['database']}-wal") not in (None, log))  # that of the new file
+    until(lambda: all(holds(each, settings["database"]) for each in daemons))
     until(lambda: health() == "ok")
     await fill(settings, 20)
     until(lambda: pending(settings) == 0)
