@@ -5,7 +5,7 @@
 For each application, one after the other: an environment of its own under a folder of the temp directory, which is kept
 for the next time, with the application and the tracker of this checkout; the application without the tracker, twice, to
 learn which bodies change by themselves; the application with it; the same requests to all. Each server listens on
-loopback, gets 120 seconds to start and 100 to answer, and is stopped in any case. Not among the tests: it installs a lot.
+loopback, gets 120 seconds to start and 100 to answer, and is stopped in any case. No test: it installs a lot.
 """
 
 from __future__ import annotations
