@@ -118,7 +118,7 @@ class Watch:
 
         class Count(logging.Handler):
             def emit(self, record: logging.LogRecord) -> None:
-                counted[record.getMessage().replace(str(Path.cwd()), "")] += 1
+                counted[record.getMessage()] += 1
 
         logging.getLogger("tracker").addHandler(Count())
 
