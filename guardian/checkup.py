@@ -22,7 +22,7 @@ from guardian.mail.check import mail_findings
 from guardian.mail.service import EmailService
 from guardian.mail.transport import DeliveryError, Transport, UnknownOutcome
 from guardian.mail.transports import build_transports
-from guardian.neighbours import clashes
+from guardian.neighbours import clashes, old_libraries
 from guardian.people.book import AliasBook
 from guardian.people.check import alias_findings
 from guardian.repository import StorageError
@@ -49,7 +49,7 @@ async def check_up(
         settings = load_settings(path)
     except SettingsError as error:
         return clashes() + [Finding("settings", "error", problem) for problem in error.problems]
-    found = [*clashes(), Finding("settings", "ok", "every key is known and valid")]
+    found = [*clashes(), *old_libraries(), Finding("settings", "ok", "every key is known and valid")]
     found += [Finding("settings", "warning", f"{name} is set but is no setting") for name in unknown_variables()]
     found += _people(settings)
     found += [Finding("schedule", *_upcoming(settings, named, clock())) for named in name_schedules(settings)]

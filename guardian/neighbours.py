@@ -1,4 +1,4 @@
-"""Other distributions beside Guardian whose files lie over its own: `guardian check` says so."""
+"""Other distributions in Guardian's environment of which `guardian check` warns."""
 
 from __future__ import annotations
 
@@ -21,6 +21,21 @@ def clashes() -> list[Finding]:
         )
         for name, package in _CLASHES.items()
         if (version := _version(name)) is not None
+    ]  # fmt: skip
+
+
+def old_libraries() -> list[Finding]:
+    """A warning where the PyJWT of this environment passes over critical header fields (CVE-2026-32597), which the
+    tracker refuses by itself; else nothing."""
+    found = _version("PyJWT")
+    if found is None or tuple(int(part) for part in found.split(".")[:2]) >= (2, 12):
+        return []
+    return [
+        Finding(
+            "installation", "warning",
+            f"PyJWT {found} passes over critical header fields of tokens (CVE-2026-32597): Guardian and the tracker "
+            "refuse such tokens by themselves, other code here does not; upgrade it to 2.12",
+        )
     ]  # fmt: skip
 
 

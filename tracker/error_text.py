@@ -6,8 +6,9 @@ import json
 import os
 import sys
 import sysconfig
+import time
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from http import HTTPStatus
 from types import CodeType
@@ -20,6 +21,8 @@ NOTED_TEXT = "noted as failed"
 MAX_TEXT = 200
 """Characters: a longer text is not kept."""
 MAX_FRAMES = 20
+READ_SECONDS, REST_SECONDS = 1.0, 2.0
+"""Reading an app's modules goes on for so long at a time, and begins again after so long at the earliest."""
 _KEYS = ("detail", "error", "message")
 _FRAMEWORKS = frozenset(("starlette", "fastapi", "tracker"))
 _INSTALLED = ("site-packages", "dist-packages")
@@ -118,9 +121,12 @@ class AuthoredTexts:
     values may come from a client. For the writer thread: the first call may take a while, as does one after the app
     has imported more."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._resting_until = 0.0
         self._texts: set[str] = set()
         self._read: set[str] = set()
+        self._foreign: set[str] = set()
         self._packages: set[str] = set()
         self._seen: tuple[int, int] = (0, 0)
 
@@ -134,25 +140,37 @@ class AuthoredTexts:
         if text not in self._texts:
             package = str(getattr(endpoint, "__module__", "") or "").partition(".")[0]
             if package not in sys.stdlib_module_names and package not in _FRAMEWORKS:
-                self._packages.add(package)
+                if package not in self._packages:
+                    self._packages.add(package)
+                    self._read -= self._foreign  # some may be the app's own after all
+                    self._foreign.clear()
             self._read_more()
         return text in self._texts
 
     def _read_more(self) -> None:
-        """Read the modules that were not there the last time."""
+        """Read the modules that were not there the last time, for a moment: an app may have thousands, and what waits
+        to be stored waits meanwhile. What is left is read next time; till then a text is not known."""
         now = (len(sys.modules), len(self._packages))
-        if now == self._seen:
+        began = self._clock()
+        if now == self._seen or began < self._resting_until:
             return
         for name, module in list(sys.modules.items()):
+            if name in self._read:
+                continue
+            if self._clock() - began > READ_SECONDS:
+                self._resting_until = self._clock() + REST_SECONDS
+                return
             # A host loads some modules only when they are used (importlib.util.LazyLoader, a module's `__getattr__`):
             # whatever they would run stays theirs, and what goes wrong with one costs that one.
             try:
                 inside = object.__getattribute__(module, "__dict__")
-                if name not in self._read and self._is_own(name, inside):
-                    self._read.add(name)
+                if self._is_own(name, inside):
                     self._texts.update(_literals(inside))
+                else:
+                    self._foreign.add(name)
             except Exception:
-                self._read.add(name)
+                self._foreign.add(name)
+            self._read.add(name)
         self._seen = now
 
     def _is_own(self, name: str, inside: Mapping[str, Any]) -> bool:

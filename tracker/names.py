@@ -14,7 +14,7 @@ from tracker.event import ANONYMOUS
 MAX_NAME = 320
 """RFC 5321, 4.5.3.1: 64 octets, the @, 255 octets."""
 ORDER = (
-    "email", "preferred_username", "upn", "identity", "username", "display_name", "id", "sub", "user_id",
+    "email", "preferred_username", "upn", "username", "identity", "display_name", "id", "sub", "user_id",
 )  # fmt: skip
 """The keys and attributes that name somebody: an address in one of them counts first, then any name, in this order."""
 PLACEHOLDERS = frozenset(

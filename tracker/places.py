@@ -73,7 +73,9 @@ class Places:
         """
         method = method_name(scope)
         if host_route is not None:
-            return self._named(Place(host_route), method, status, None)
+            # Where the framework's app is mounted, its template begins below the mount's.
+            mount = place_of(scope, self.root, path, root_path).template if "app_root_path" in scope else ""
+            return self._named(Place(mount.removesuffix("/*") + host_route), method, status, None)
         place = place_of(scope, self.root, path, root_path)
         if place is NOWHERE and self._templates is not None:
             place = self._templates.find(path)

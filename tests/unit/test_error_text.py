@@ -1,6 +1,7 @@
 """Which words of an error are kept: the author's, and never a client's."""
 
 import importlib
+import importlib.util
 import json
 import os
 import statistics
@@ -214,7 +215,7 @@ def endpoint():
 
 @pytest.fixture(scope="module")
 def texts():
-    return AuthoredTexts()
+    return AuthoredTexts(clock=lambda: 0.0)
 
 
 def unwritten(*words):
@@ -272,7 +273,7 @@ def test_a_literal_of_a_library_is_not_the_authors(texts, module, its_own_endpoi
 
 
 def test_a_package_that_an_endpoint_comes_from_is_the_app_even_where_it_is_installed():
-    texts, text = AuthoredTexts(), literal_of(hypothesis.core)
+    texts, text = AuthoredTexts(clock=lambda: 0.0), literal_of(hypothesis.core)
     assert texts.message(text, 400, endpoint) == "Bad Request"
     assert texts.message(text, 400, hypothesis.find) == text
 
@@ -296,7 +297,7 @@ def test_only_what_is_a_literal_is_ever_kept(texts, text):
 def test_modules_that_are_imported_later_are_read(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     (tmp_path / "late_words.py").write_text("FULL = 'spoken ' 'late'\n")
-    texts, late = AuthoredTexts(), unwritten("spoken", "late")
+    texts, late = AuthoredTexts(clock=lambda: 0.0), unwritten("spoken", "late")
     assert texts.message(late, 400) == "Bad Request"
     importlib.import_module("late_words")
     try:
@@ -324,7 +325,7 @@ def test_a_module_that_cannot_be_read_does_no_harm(monkeypatch, attributes):
     vars(module).update(attributes)
     monkeypatch.setitem(sys.modules, "bad_module", module)
     monkeypatch.setitem(sys.modules, "not_a_module", None)
-    assert AuthoredTexts().message(unwritten("in", "a", "set"), 400, endpoint) == "in a set"
+    assert AuthoredTexts(clock=lambda: 0.0).message(unwritten("in", "a", "set"), 400, endpoint) == "in a set"
 
 
 def test_a_program_is_the_apps_own_code_whether_run_as_a_script_or_as_a_module(tmp_path):
@@ -353,3 +354,46 @@ def test_a_program_is_the_apps_own_code_whether_run_as_a_script_or_as_a_module(t
             text=True,
         )
         assert ran.stdout.splitlines() == [*said[:2], "Bad Request"], ran.stderr
+
+
+def test_reading_an_apps_modules_takes_a_moment_at_a_time(monkeypatch):
+    now = [0.0]
+
+    def clock():
+        now[0] += 0.4
+        return now[0]
+
+    texts = AuthoredTexts(clock)
+    late = unwritten("read", "bit", "by", "bit")
+    seen = []
+    for _ in range(5_000):
+        seen.append(texts.message(late, 400, endpoint))
+        if texts._seen != (0, 0):
+            break
+        now[0] += 10
+    assert texts._seen != (0, 0), "all was read in the end"
+    assert len(seen) > 1
+    assert texts.message("in a set", 400, endpoint) == "in a set"
+
+
+class Lazy(types.ModuleType):
+    """As importlib.util.LazyLoader leaves a module that nobody has used yet."""
+
+    def __getattribute__(self, name):
+        raise AssertionError(f"{name} was asked for: the module would have been executed")
+
+
+def test_a_module_that_its_host_loads_lazily_is_not_executed(monkeypatch):
+    monkeypatch.setitem(sys.modules, "lazy_module", Lazy("lazy_module"))
+    assert AuthoredTexts(clock=lambda: 0.0).message(unwritten("in", "a", "set"), 400, endpoint) == "in a set"
+
+
+def test_a_module_of_importlibs_lazy_loader_is_not_executed(tmp_path, monkeypatch):
+    (tmp_path / "heavy.py").write_text("WORDS = 'the words of a lazy module'\nraise SystemExit(WORDS)\n")
+    spec = importlib.util.spec_from_file_location("heavy", tmp_path / "heavy.py")
+    spec.loader = importlib.util.LazyLoader(spec.loader)
+    module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, "heavy", module)
+    spec.loader.exec_module(module)
+    said = " ".join(["the words", "of a lazy module"])
+    assert AuthoredTexts(clock=lambda: 0.0).message(said, 400) == said
