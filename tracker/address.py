@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9.-]+)(?:\+([A-Za-z0-9_.-]+))?://(.*)", re.DOTALL)
+try:
+    _STARTED_IN = os.getcwd()
+except OSError:
+    _STARTED_IN = ""
 _MEMORY = "is kept in memory, where app and daemon could not share it: name a file, such as guardian.db"
 
 
@@ -24,17 +29,43 @@ def database_path(value: str | os.PathLike[str], folder: str | os.PathLike[str] 
     if place.partition("?")[0] == ":memory:":
         raise ValueError(f"database = {place!r} {_MEMORY}")
     try:
-        path = os.path.abspath(os.path.join(folder, _home(place)))
+        path = _absolute(os.path.join(folder, _home(place)))
     except FileNotFoundError:
         raise ValueError(
             f"database = {place!r} is relative to the current folder, which was deleted: write the whole path"
         ) from None
-    if place.endswith(("/", os.sep)) or os.path.isdir(path):
+    mode = _mode(path)
+    if place.endswith(("/", os.sep)) or stat.S_ISDIR(mode):
         inside = os.path.join(place, "guardian.db")
         raise ValueError(f"database = {place!r} is a folder: name a file in it, such as {inside}")
-    if os.path.exists(path) and not os.path.isfile(path):
+    if mode and not stat.S_ISREG(mode):
         raise ValueError(f"database = {place!r} is a device, a pipe or a socket: name an ordinary file")
     return path
+
+
+def _absolute(path: str) -> str:
+    return os.path.normpath(path if os.path.isabs(path) else os.path.join(_current_folder(), path))
+
+
+def _current_folder() -> str:
+    """The current folder, or where it may not be asked for, that of the start: Starlette makes its middleware inside
+    the event loop, and hosts' tests may forbid any call there that could block. Raises FileNotFoundError."""
+    try:
+        return os.getcwd()
+    except FileNotFoundError:
+        raise
+    except Exception:
+        if not _STARTED_IN:
+            raise FileNotFoundError from None
+        return _STARTED_IN
+
+
+def _mode(path: str) -> int:
+    """What lies at a path, as `st_mode`; 0 where there is nothing, or it may not be asked."""
+    try:
+        return os.stat(path).st_mode
+    except Exception:
+        return 0
 
 
 def why_not_opened(path: str) -> str | None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import logging
+from contextlib import suppress
+from logging import ERROR
 from typing import Any
 
-from tracker.error_text import NOTED_TEXT, candidate_text, failure_of_exception
+from tracker.error_text import NOTED_TEXT, candidate_text, frames_of, kind_of, reason_phrase
 from tracker.event import Failure
 from tracker.recorder import Recorder, Unverified
-
-log = logging.getLogger("tracker")
+from tracker.saying import say
 
 NOTED_KIND = "Noted"
 """The kind of a failure that the app noted beside a good status."""
@@ -27,19 +27,27 @@ class Faults:
     def count(self, error: BaseException) -> None:
         """Count a request that could not be recorded, and say so once; never with what a client sent."""
         kind = type(error).__name__  # never its message
-        self._recorder.add_lost(kind)
+        with suppress(Exception):
+            self._recorder.add_lost(kind)
         if not self._complained:
             self._complained = True
-            log.error("The tracker could not record a request (%s); the app is not affected. Said once.", kind)
+            say(ERROR, "The tracker could not record a request (%s); the app is not affected. Said once.", kind)
 
 
 def failure_of(
-    status: int, why: Why, *, note: str | None = None, noted: bool = False, origin: Any = None
+    status: int,
+    why: Why,
+    *,
+    note: str | None = None,
+    noted: bool = False,
+    origin: Any = None,
+    message: str | None = None,
 ) -> Failure | Unverified | None:
     """Why a request failed; None where it did not.
 
     `why` counts for a status of 400 or more: a failure as it is, an exception, or what the answer may say. `note` is
-    the app's own text, `noted` whether it called the request failed, `origin` the function that answered.
+    the app's own text, `noted` whether it called the request failed, `origin` the function that answered. `message` are
+    words of ours that take the place of an exception's.
     """
     if status < 400:
         if not noted:
@@ -49,8 +57,8 @@ def failure_of(
         return why
     if not isinstance(why, BaseException):
         return Unverified(f"HTTP {status:d}", note or why, origin)
-    seen = failure_of_exception(why)
-    return Unverified(seen.kind, note, origin, seen.location) if note else seen
+    words = message or (None if note else reason_phrase(500))
+    return Unverified(kind_of(why), note, origin, frames_of(why), words)
 
 
 def answer_text(headers: Any, body: Any, most: int = 4_096) -> str | None:

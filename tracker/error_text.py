@@ -8,11 +8,11 @@ import sys
 import sysconfig
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from http import HTTPStatus
 from types import CodeType
-from typing import Any
+from typing import Any, NamedTuple
 
 from tracker.event import Failure
 
@@ -21,6 +21,7 @@ NOTED_TEXT = "noted as failed"
 MAX_TEXT = 200
 """Characters: a longer text is not kept."""
 MAX_FRAMES = 20
+_DEEP = 1_000
 READ_SECONDS, REST_SECONDS = 1.0, 2.0
 """Reading an app's modules goes on for so long at a time, and begins again after so long at the earliest."""
 _KEYS = ("detail", "error", "message")
@@ -46,7 +47,7 @@ def candidate_text(content_type: bytes | None, chunk: bytes) -> str | None:
             found = chunk.decode("utf-8")
         else:
             return None
-    except (ValueError, TypeError, AttributeError, RecursionError):
+    except Exception:  # whatever an answer holds, and whatever a host has put in json's place, costs the text alone
         return None
     return found if found is not None and 0 < len(found) <= MAX_TEXT else None
 
@@ -79,31 +80,58 @@ def reason_phrase(status: int) -> str:
         return "Server Error" if status >= 500 else "Client Error"
 
 
-def failure_of_exception(error: BaseException) -> Failure:
-    """The exception's class and where it was raised: a line `file:line function` a frame, the innermost last.
+class Frame(NamedTuple):
+    """One line of a traceback, as it lies in memory: nothing is looked up to make it."""
 
-    Never its message, which may hold what a client sent. The frames are those of the app's own code, 20 at most; the
-    innermost of all where the app has none. A file is named by its module, `app/chat.py`, wherever it lies. A group
-    that holds one exception only, as task groups raise it, stands for that one.
+    file: str
+    module: str
+    line: int
+    function: str
+
+
+def kind_of(error: BaseException) -> str:
+    """The name of an exception's class. A group of one exception only, as task groups raise it, stands for that one."""
+    return type(_alone(error)).__name__[:MAX_TEXT]
+
+
+def frames_of(error: BaseException) -> tuple[Frame, ...]:
+    """Where an exception was raised, the innermost frame last; of a deep one the 1,000 innermost. Quick, for the host's
+    event loop: see `location_of`."""
+    frames: deque[Frame] = deque(maxlen=_DEEP)
+    trace = _alone(error).__traceback__
+    while trace is not None:
+        code = trace.tb_frame.f_code
+        module = trace.tb_frame.f_globals.get("__name__")
+        frames.append(Frame(code.co_filename, module if type(module) is str else "", trace.tb_lineno, code.co_name))
+        trace = trace.tb_next
+    return tuple(frames)
+
+
+def location_of(frames: Sequence[Frame]) -> str:
+    """A line `file:line function` a frame, the innermost last: those of the app's own code, 20 at most; the innermost
+    of all where the app has none. A file is named by its module, `app/chat.py`, wherever it lies. Asks the file system
+    what lies where, so it is for the writer thread.
     """
+    own = [frame for frame in frames if not _is_library(frame.file)][-MAX_FRAMES:]
+    return "\n".join(_line(frame) for frame in own or frames[-1:])
+
+
+def failure_of_exception(error: BaseException) -> Failure:
+    """The exception's class and where it was raised; never its message, which may hold what a client sent."""
+    return Failure(kind_of(error), reason_phrase(500), location_of(frames_of(error)))
+
+
+def _alone(error: BaseException) -> BaseException:
     while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
         error = error.exceptions[0]
-    own: deque[Any] = deque(maxlen=MAX_FRAMES)
-    trace = last = error.__traceback__
-    while trace is not None:
-        if not _is_library(trace.tb_frame.f_code.co_filename):
-            own.append(trace)
-        trace, last = trace.tb_next, trace
-    lines = [_line(trace) for trace in own or ([last] if last else [])]
-    return Failure(type(error).__name__[:MAX_TEXT], reason_phrase(500), "\n".join(lines))
+    return error
 
 
-def _line(trace: Any) -> str:
-    code = trace.tb_frame.f_code
-    path = code.co_filename.replace(os.sep, "/")
-    stem = str(trace.tb_frame.f_globals.get("__name__", "")).replace(".", "/")
+def _line(frame: Frame) -> str:
+    path = frame.file.replace(os.sep, "/")
+    stem = frame.module.replace(".", "/")
     names = (name for name in (f"{stem}.py", f"{stem}/__init__.py") if path.endswith("/" + name))
-    return f"{next(names, path.rpartition('/')[2])}:{trace.tb_lineno} {code.co_name}"
+    return f"{next(names, path.rpartition('/')[2])}:{frame.line} {frame.function}"
 
 
 @lru_cache(maxsize=4096)
@@ -139,11 +167,10 @@ class AuthoredTexts:
     def _is_literal(self, text: str, endpoint: Any) -> bool:
         if text not in self._texts:
             package = str(getattr(endpoint, "__module__", "") or "").partition(".")[0]
-            if package not in sys.stdlib_module_names and package not in _FRAMEWORKS:
-                if package not in self._packages:
-                    self._packages.add(package)
-                    self._read -= self._foreign  # some may be the app's own after all
-                    self._foreign.clear()
+            if package not in sys.stdlib_module_names and package not in _FRAMEWORKS | self._packages:
+                self._packages.add(package)
+                self._read -= self._foreign  # some may be the app's own after all
+                self._foreign.clear()
             self._read_more()
         return text in self._texts
 

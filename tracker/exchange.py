@@ -46,6 +46,9 @@ class Keeper(Protocol):
     def completed(self, exchange: Exchange, error: BaseException) -> None:
         """Add an exception that has come after the answer to the failure that was recorded."""
 
+    def cancelled(self) -> None:
+        """The exchange that was just recorded was given up from outside."""
+
     def fault(self, error: BaseException) -> None:
         """Count an exchange that could not be recorded."""
 
@@ -86,6 +89,8 @@ class Exchange(Notes):
         try:
             if not self._over:
                 self._ended_by(error)
+                if is_cancelled(error):
+                    self._keeper.cancelled()
             elif self.status >= 500 and isinstance(self.said, Unverified) and not is_cancelled(error):
                 # An error handler has answered before it raised again: the exception says more than its answer, which
                 # the writer has not read yet.

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from logging import ERROR
 from typing import TYPE_CHECKING, Any
 
 from tracker.event import ANONYMOUS
 from tracker.names import MAX_NAME, NOBODY, PLACEHOLDERS, Names, clean_name, names_of, peek
+from tracker.saying import say
 
 if TYPE_CHECKING:
     from tracker.bearer import Bearer
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
 
 Scope = MutableMapping[str, Any]
 Identify = Callable[[Scope], "str | Awaitable[str | None] | None"]
-log = logging.getLogger("tracker")
 
 _STATE = ("claims", "user", "current_user", "email")
 """Where apps put their user in `request.state`, in this order."""
@@ -135,7 +135,9 @@ class Identity:
         self._tell("identify_failed", what)
         if not self._complained:
             self._complained = True
-            log.error("The tracker could not tell who a user is (%s): it counts as anonymous. This is said once.", what)
+            say(
+                ERROR, "The tracker could not tell who a user is (%s): it counts as anonymous. This is said once.", what
+            )
 
 
 def _raised(error: Exception) -> str:

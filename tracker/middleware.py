@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+from logging import ERROR
 from time import time_ns
 from typing import Any, Never
 
 from tracker.bookkeeping import Faults, Why, failure_of
-from tracker.event import ANONYMOUS, Event, Failure
+from tracker.error_text import frames_of, kind_of
+from tracker.event import ANONYMOUS, Event
 from tracker.exchange import Exchange, HttpExchange, Receive, Scope, Send, SocketExchange
 from tracker.identity import Identify
 from tracker.lifespan import refuse_to_start, watch_lifespan
 from tracker.notes import KEY
 from tracker.recorder import Recorder
+from tracker.saying import say
 from tracker.setup import Setup
 
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
-log = logging.getLogger("tracker")
 
 _event = tuple.__new__  # Event(…) without the call to Python that a NamedTuple makes
 IDENTIFY_SECONDS = 2.0
@@ -144,7 +145,7 @@ class UsageTrackingMiddleware:
             self._ready = True
             self._places.root = scope.get("app") or self.app
             if self.problem is not None:
-                log.error("The tracker is not set up as it should be, and goes on without that: %s", self.problem)
+                say(ERROR, "The tracker is not set up as it should be, and goes on without that: %s", self.problem)
                 self._tell("setting", self.problem)
         outer = scope.get(KEY)
         if isinstance(outer, Exchange):
@@ -197,12 +198,18 @@ class UsageTrackingMiddleware:
     def _failure(self, scope: Scope, notes: Exchange, status: int, why: Why, message: str | None) -> Any:
         if notes.host_error is not None and status >= 500 and not isinstance(why, BaseException):
             why = notes.host_error
-        failure = failure_of(status, why, note=notes.text, noted=notes.failed, origin=scope.get("endpoint"))
-        return failure._replace(message=message) if message is not None and isinstance(failure, Failure) else failure
+        return failure_of(
+            status, why, note=notes.text, noted=notes.failed, origin=scope.get("endpoint"), message=message
+        )
 
     def completed(self, exchange: Exchange, error: BaseException) -> None:
         """Add an exception that has come after the answer to the failure that was recorded."""
-        exchange.said.learn(failure_of(500, error))
+        exchange.said.learn(kind_of(error), frames_of(error))
+
+    def cancelled(self) -> None:
+        """A request was given up, maybe because the server stops: what is known of it must not wait."""
+        if self.recorder is not None:
+            self.recorder.hurry()
 
     async def _identify(self, exchange: Exchange) -> None:
         """Record an exchange whose user is to be asked for: after its last byte, at the end of our own call."""

@@ -10,14 +10,15 @@ import sqlite3
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from tracker.error_text import AuthoredTexts, reason_phrase
+from tracker.error_text import AuthoredTexts, Frame, location_of, reason_phrase
 from tracker.event import Event, Failure
 from tracker.process import watch
+from tracker.saying import say
 from tracker.schema import NewerDatabase
 from tracker.writer import Writer
 
@@ -32,7 +33,8 @@ QUIET_SECONDS = 0.05
 _BACKOFF = (0.02, 0.05, 0.1, 0.25, 0.5, 1.0)
 _CLOSING_BACKOFF = 0.01
 _LOCK_SECONDS = 0.05  # one attempt's wait for another process' lock: a fork waits for it, too
-_LATE_SECONDS = 0.25  # how long an event that comes after the end waits to be stored
+_LATE_SECONDS = 0.25  # how long a request that comes after the end waits for its event to be stored
+_ENDING_SECONDS = 5.0
 _MOST_NOTES = 100
 _serial = itertools.count(1)
 _SAID = {
@@ -51,21 +53,30 @@ class Stats(NamedTuple):
 
 
 class Unverified:
-    """A failure whose text has yet to be compared with the literals of the app's code, in the writer thread.
+    """A failure whose text has yet to be compared with the literals of the app's code, and whose place has yet to be
+    found among its frames: both in the writer thread.
 
     `candidate` may be what a client sent: it stays out of `repr`, is compared, and forgotten. `endpoint` is the
-    function that answered, or None; it tells which package is the app's own.
+    function that answered, or None; it tells which package is the app's own. `message` are words of ours that are kept
+    as they are.
     """
 
-    __slots__ = ("candidate", "endpoint", "kind", "location")
+    __slots__ = ("candidate", "endpoint", "frames", "kind", "message")
 
-    def __init__(self, kind: str, candidate: str | None, endpoint: Any, location: str = "") -> None:
-        self.kind, self.candidate, self.endpoint, self.location = kind, candidate, endpoint, location
+    def __init__(
+        self,
+        kind: str,
+        candidate: str | None,
+        endpoint: Any,
+        frames: Sequence[Frame] = (),
+        message: str | None = None,
+    ) -> None:
+        self.kind, self.candidate, self.endpoint = kind, candidate, endpoint
+        self.frames, self.message = frames, message
 
-    def learn(self, other: Failure | Unverified | None) -> None:
-        """Take over kind and place of an exception that came to light after the answer, if nobody has looked yet."""
-        if other is not None:
-            self.kind, self.location = other.kind, other.location
+    def learn(self, kind: str, frames: Sequence[Frame]) -> None:
+        """Take over an exception that came to light after the answer, if nobody has looked yet."""
+        self.kind, self.frames = kind, frames
 
     def __repr__(self) -> str:
         return f"Unverified({self.kind!r})"
@@ -80,7 +91,7 @@ class Recorder:
     tried again, and one that was removed or replaced under the process is opened anew, and said. One that cannot be
     used at all (corrupt, of a newer version) is said once in the log; from then on events are dropped and counted, and
     the host goes on serving. What waits is stored when the process ends, unless it is killed. An event that comes after
-    `close` is stored before `add` comes back, as long as that takes no time. A forked child starts anew.
+    `close` is stored at once. A forked child starts anew.
     """
 
     def __init__(
@@ -119,7 +130,8 @@ class Recorder:
         self._stored = self._dropped = 0
         self._left = self._goal = 0  # events that have left the buffer, and how many of them somebody waits for
         self._deadline: float | None = None  # set by close()
-        self._ended = False  # by close(), until open()
+        self._ended, self._ended_at = False, 0.0  # by close(), until open()
+        self._apps = 0  # that have started and will say when they end
         self._late = 4 * _LATE_SECONDS  # how long late events may wait, all together
         self._patience = CLOSE_SECONDS  # how long close() may wait yet
         self._notes: dict[tuple[str, str], int] = {}
@@ -138,17 +150,15 @@ class Recorder:
             self.note("dropped", "the buffer was full" if self._room else "the database cannot be used")
             return
         self._buffer.append(event)
-        if self._thread is None or self._ended:
+        if self._thread is None:
             with self._lock:
                 self._start()
-            if self._ended:
-                self._store_late()
         elif not waiting or waiting == self._batch - 1:
             self._wake.set()
 
-    def _store_late(self) -> None:
-        """Wait a moment for what comes after the end: a request that was cancelled may be the process' last act."""
-        if self._late > 0:
+    def hurry(self) -> None:
+        """After `close`, wait a moment for what waits: a request that was cancelled may be the process' last act."""
+        if self._ended and self._late > 0:
             began = time.monotonic()
             self.flush(min(self._late, _LATE_SECONDS))
             self._late -= time.monotonic() - began
@@ -169,7 +179,7 @@ class Recorder:
             self._notes[key] = self._notes.get(key, 0) + 1
             self._new_notes.add(key)
         if first and kind in _SAID:
-            log.warning(_SAID[kind], detail)
+            say(logging.WARNING, _SAID[kind], detail)
 
     def stats(self) -> Stats:
         """The four numbers, taken at one moment."""
@@ -193,6 +203,7 @@ class Recorder:
     def open(self) -> None:
         """Say that an app has started which will close this when it ends."""
         with self._lock:
+            self._apps += 1
             self._ended, self._patience, self._late = False, CLOSE_SECONDS, 4 * _LATE_SECONDS
         self._announce()
 
@@ -231,7 +242,7 @@ class Recorder:
     def _end(self, timeout: float, wait: Callable[[threading.Thread, float], object]) -> bool:
         began = time.monotonic()
         with self._lock:
-            self._ended = True
+            self._ended, self._ended_at = True, began
             if self._buffer:
                 self._start()
             # However often it is called, by the lifespan and at the end of the process: hosts have only seconds.
@@ -252,9 +263,16 @@ class Recorder:
         return not waiting
 
     def release(self) -> None:
-        """Store what waits and end the thread, without waiting for it; what comes later is stored at once."""
+        """Store what waits and end the thread, without waiting for it; what comes later is stored at once.
+
+        As long as another app of this process has started and not ended, nothing is done.
+        """
         with self._lock:
-            self._ended = True
+            self._apps = max(0, self._apps - 1)
+            if self._apps:
+                self._ended = False
+                return
+            self._ended, self._ended_at = True, time.monotonic()
             if self._thread is not None:
                 self._deadline = time.monotonic() + CLOSE_SECONDS
                 self._wake.set()
@@ -337,11 +355,15 @@ class Recorder:
         while waiting := len(self._buffer):
             self._wake.clear()
             # After the clearing: whoever sets the event changes one of these before.
-            if self._ended or self._deadline is not None or self._left < self._goal or waiting >= self._batch:
+            if self._hurried() or self._deadline is not None or self._left < self._goal or waiting >= self._batch:
                 return
             left = end - time.monotonic()
             if left <= 0 or self._wake.wait(min(QUIET_SECONDS, left)) or len(self._buffer) == waiting:
                 return
+
+    def _hurried(self) -> bool:
+        """Whether the end was a moment ago, so that the process may be gone in the next one."""
+        return self._ended and time.monotonic() - self._ended_at < _ENDING_SECONDS
 
     def _replaced(self, writer: Writer) -> None:
         """Let go of a database file that is no longer where it was."""
@@ -391,11 +413,13 @@ class Recorder:
         failure: Any = event.failure
         if type(failure) is not Unverified:
             return event
+        location = ""
         try:
-            message = self._texts.message(failure.candidate, event.status, failure.endpoint)
+            location = location_of(failure.frames)
+            message = failure.message or self._texts.message(failure.candidate, event.status, failure.endpoint)
         except Exception:  # reading an app's code may go wrong in its own ways; the event is worth more than its text
             message = reason_phrase(event.status)
-        return event._replace(failure=Failure(failure.kind, message, failure.location))
+        return event._replace(failure=Failure(failure.kind, message, location))
 
     def _give_up(self, error: Exception) -> None:
         log.error("The tracker stops recording into %s: %s. The app goes on.", self._database, error)

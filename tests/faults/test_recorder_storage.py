@@ -303,16 +303,34 @@ def test_what_went_into_a_file_that_was_removed_meanwhile_is_stored_again(tmp_pa
 # The end of a process
 
 
-def test_an_event_that_comes_after_the_end_is_stored_before_add_comes_back(tmp_path):
+def test_a_request_that_is_given_up_after_the_end_waits_until_it_is_stored(tmp_path):
     path = tmp_path / "guardian.db"
     recorder = Recorder(path)
     recorder.add(event())
     assert recorder.close()
     recorder.add(event(1))
+    recorder.hurry()
     assert count(path) == 2
+    assert recorder.close()
 
 
-def test_events_after_the_end_wait_for_a_locked_database_only_for_a_moment(tmp_path):
+def test_while_another_app_of_the_process_runs_the_end_of_one_is_no_end(tmp_path):
+    recorder = Recorder(tmp_path / "guardian.db")
+    recorder.open()
+    recorder.open()
+    recorder.add(event())
+    assert recorder.drain()
+    recorder.release()
+    recorder.add(event(1))
+    assert not recorder._ended and recorder._thread is not None
+    assert recorder.drain()
+    recorder.release()
+    assert recorder._ended
+    assert recorder.close()
+    assert count(tmp_path / "guardian.db") == 2
+
+
+def test_requests_after_the_end_wait_for_a_locked_database_only_for_a_moment(tmp_path):
     path = tmp_path / "guardian.db"
     Writer(str(path)).close()
     recorder = Recorder(path)
@@ -322,6 +340,7 @@ def test_events_after_the_end_wait_for_a_locked_database_only_for_a_moment(tmp_p
         lock.execute("BEGIN EXCLUSIVE")
         for number in range(100):
             recorder.add(event(number))
+            recorder.hurry()
         assert recorder._late <= 0  # spent: from here on nobody waits
         lock.execute("ROLLBACK")
     assert recorder.flush()

@@ -1,11 +1,13 @@
 """What an exchange of ASGI messages is recorded as: direct calls, so that every order of messages can be had."""
 
 import asyncio
+import logging
 
 import pytest
 from starlette.requests import ClientDisconnect
 
 from tracker import UsageTrackingMiddleware, name_feature, note_error, note_user
+from tracker.error_text import location_of
 from tracker.event import ANONYMOUS, UNMATCHED, Event, Failure
 from tracker.notes import leave_out
 
@@ -148,8 +150,9 @@ async def test_an_exception_is_stored_by_class_and_place_never_by_message():
     kept, _, _ = await run(app, http())
     [event] = kept.events
     assert "ada" not in repr(event)
-    assert event.failure.location.endswith(" app")
-    assert "test_tracker_middleware.py:" in event.failure.location
+    location = location_of(event.failure.frames)
+    assert location.endswith(" app")
+    assert "test_tracker_middleware.py:" in location
 
 
 async def test_an_event_is_handed_on_at_the_last_byte_and_waits_for_no_background_task():
@@ -661,3 +664,29 @@ async def test_a_startup_that_fails_goes_on_unchanged():
     error = RuntimeError("no database")
     sent, raised = await lifespan(play("receive", {"type": f"{STARTUP}.failed"}, error), STARTUP)
     assert (sent, raised) == ([f"{STARTUP}.failed"], error)
+
+
+async def test_a_log_that_raises_harms_nobody(monkeypatch):
+    class Broken(Kept):
+        def add(self, event):
+            raise RuntimeError
+
+    def raising(record):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(logging.getLogger("tracker"), "filters", [raising])
+    _, sent, raised = await run(play(START, LAST), http(), identify=lambda scope: 1 / 0)
+    assert (sent, raised) == ([START, LAST], None)
+
+    async def nothing(*_): ...
+
+    await UsageTrackingMiddleware(play(START, LAST), recorder=Broken())(http(), nothing, nothing)
+
+
+async def test_an_error_answer_that_cannot_be_read_costs_its_text_and_not_the_event(monkeypatch):
+    def broken(*_, **__):
+        raise Exception("json was patched")
+
+    monkeypatch.setattr("json.loads", broken)
+    kept, _, _ = await run(play(*answer(400, b'{"detail": "no"}')), http())
+    assert (kept.events[0].failure.kind, kept.events[0].failure.candidate, kept.lost) == ("HTTP 400", None, 0)

@@ -6,6 +6,7 @@ import threading
 import pytest
 
 from tracker import Event, Failure, Recorder
+from tracker.error_text import Frame
 from tracker.recorder import HEARTBEAT_SECONDS, Unverified
 from tracker.writer import Writer
 
@@ -164,7 +165,8 @@ class Texts:
 def test_a_text_is_compared_in_the_writer_thread_and_only_the_answer_is_stored(path):
     texts = Texts("Not Found")
     recorder = Recorder(path, texts=texts)
-    recorder.add(event(status=404, failure=Unverified("HTTP 404", "no ada@example.com", len, "a.py:1 f")))
+    frames = (Frame("/app/a.py", "a", 1, "f"),)
+    recorder.add(event(status=404, failure=Unverified("HTTP 404", "no ada@example.com", len, frames)))
     assert recorder.close()
     assert (texts.asked, texts.thread) == ([("no ada@example.com", 404, len)], "usage-tracker")
     assert read(path, "SELECT kind, message, location FROM guardian_failure") == [("HTTP 404", "Not Found", "a.py:1 f")]
