@@ -327,3 +327,27 @@ def test_apps_that_are_made_and_dropped_leave_neither_threads_nor_descriptors(tm
         del client
     gc.collect()
     until(lambda: threading.active_count() <= threads and descriptors() <= open_files)
+
+
+async def too_many(request, error):
+    return PlainTextResponse("slow down", 429)
+
+
+async def fails(request):
+    raise LookupError("no")
+
+
+def test_wrapping_the_app_sees_what_its_outermost_handler_answers(recorder):
+    app = Starlette(routes=[Route("/chat/{room}", fails)], exception_handlers={Exception: too_many})
+    client = TestClient(UsageTrackingMiddleware(app, recorder=recorder), raise_server_exceptions=False)
+    assert client.get("/chat/7").status_code == 429
+    assert stored(recorder) == [("/chat/{room}", "GET", 429)]
+
+
+def test_inside_the_app_an_exception_that_its_outermost_handler_answers_is_a_500(recorder):
+    app = Starlette(routes=[Route("/chat/{room}", fails)], exception_handlers={Exception: too_many})
+    app.add_middleware(UsageTrackingMiddleware, recorder=recorder)
+    client = TestClient(app, raise_server_exceptions=False)
+    assert client.get("/chat/7").status_code == 429
+    assert stored(recorder) == [("/chat/{room}", "GET", 500)]
+    assert stored(recorder, "error_type", "user_errors") == [("LookupError",)]
