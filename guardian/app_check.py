@@ -7,11 +7,9 @@ from __future__ import annotations
 
 import difflib
 import os
-import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-import tracker
 from guardian.app_import import AppError, load_app, noting
 from guardian.app_routes import AppRoute, every_route, layers
 from guardian.app_tracking import RouteLine, Tracked, declared_middleware, known_routes, route_lines, tracked_parts
@@ -56,10 +54,11 @@ def look_at_app(
     found = [*_overview(target, parts, lines)]
     for part in parts:
         found += [*_told(part), *_unknown(part), *_database(part, settings)]
-        found += [] if part.problem else _identity(part, app)  # what is configured wrongly knows nobody
+        if not part.problem:  # what is configured wrongly knows nobody
+            found += _identity(part, app, noted.imported)
     names = {line.feature for line in lines if not line.skipped}
     if names and settings is not None:
-        found += _matching_nothing(settings, names)
+        found += _matching_nothing(settings, names, noted.imported)
     return found, lines
 
 
@@ -161,14 +160,14 @@ def _same(one: str, other: str) -> bool:
         return os.path.realpath(one) == os.path.realpath(other)
 
 
-def _identity(part: Tracked, app: Any) -> Iterator[Finding]:
+def _identity(part: Tracked, app: Any, imported: Callable[[str], bool]) -> Iterator[Finding]:
     """Where the names of users will come from."""
     told = [text for name, text in _IDENTITY.items() if part.arguments.get(name)]
     classes = {cls.__name__ for layer in layers(part.app) for cls, _, _ in declared_middleware(layer)}
     classes |= {type(layer).__name__ for layer in layers(app)}
     if "AuthenticationMiddleware" in classes:
         told.append("request.user, which AuthenticationMiddleware sets")
-    if _imported("note_user"):
+    if imported("note_user"):
         told.append("note_user, which the app imports")
     if told:
         yield Finding("identity", "ok", "users are known by " + ", ".join(told))
@@ -186,17 +185,7 @@ def _identity(part: Tracked, app: Any) -> Iterator[Finding]:
     yield Finding("identity", "warning", f"{text}: {cure}")
 
 
-def _imported(name: str) -> bool:
-    """Whether a module other than Guardian's has imported this function of the tracker."""
-    function = getattr(tracker, name, None)
-    ours = ("tracker", "guardian")
-    modules = [module for key, module in list(sys.modules.items()) if key.partition(".")[0] not in ours]
-    # Not getattr: asking a module for a name may load what it loads lazily.
-    held = (list(getattr(module, "__dict__", {}).values()) for module in modules)
-    return function is not None and any(value is function for values in held for value in values)
-
-
-def _matching_nothing(settings: Settings, names: set[str]) -> Iterator[Finding]:
+def _matching_nothing(settings: Settings, names: set[str], imported: Callable[[str], bool]) -> Iterator[Finding]:
     """Which features that the settings name are none of the app's."""
     unset = "critical_features" not in settings.model_fields_set
     places = [("critical_features" + " (by default)" * unset, settings.critical_features)]
@@ -206,7 +195,7 @@ def _matching_nothing(settings: Settings, names: set[str]) -> Iterator[Finding]:
         places.append((f"rules.{name}.feature", (feature,) if feature else ()))
     places += [(f"schedules[{number}].features", each.features) for number, each in enumerate(settings.schedules)]
     some = ", ".join(sorted(names)[:3])
-    unless = ", unless the app gives that name by name_feature" if _imported("name_feature") else ""
+    unless = ", unless the app gives that name by name_feature" if imported("name_feature") else ""
     for place, patterns in places:
         for pattern in patterns:
             if not any(fits(name, (pattern,)) for name in names):

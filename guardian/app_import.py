@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import tracker
 from tracker import UsageTrackingMiddleware
 
 _TARGET = re.compile(r"(?P<module>[^\W\d]\w*(\.[^\W\d]\w*)*):(?P<path>[^\W\d]\w*(\.[^\W\d]\w*)*)(?P<call>\(\))?")
@@ -30,10 +31,19 @@ class Noted:
     """The middleware that was made while `noting` was open, each with the arguments that it was given."""
 
     made: list[tuple[UsageTrackingMiddleware, dict[str, Any]]] = field(default_factory=list)
+    before: frozenset[str] = field(default_factory=lambda: frozenset(sys.modules))
 
     def arguments(self, middleware: UsageTrackingMiddleware) -> Mapping[str, Any] | None:
         """What this one was given; None for one that was made before."""
         return next((arguments for each, arguments in self.made if each is middleware), None)
+
+    def imported(self, name: str) -> bool:
+        """Whether a module that was not there before, so one of the app's, has this function of the tracker."""
+        function = getattr(tracker, name, None)
+        new = [module for key, module in list(sys.modules.items()) if key not in self.before]
+        # Not getattr: asking a module for a name may load what it loads lazily.
+        held = (list(getattr(module, "__dict__", {}).values()) for module in new)
+        return function is not None and any(value is function for values in held for value in values)
 
 
 @contextlib.contextmanager

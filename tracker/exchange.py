@@ -65,7 +65,7 @@ class Exchange(Notes):
     gone = False
     pending: Any = None  # what waits for an async identify
     latency_ns: int | None = None  # where it is not the duration
-    _over = False
+    over = False
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, keeper: Keeper) -> None:
         self._app_receive, self._app_send, self._keeper = receive, send, keeper
@@ -87,7 +87,7 @@ class Exchange(Notes):
     def raised(self, error: BaseException) -> None:
         """The app has raised this."""
         try:
-            if not self._over:
+            if not self.over:
                 self._ended_by(error)
                 if is_cancelled(error):
                     self._keeper.cancelled()
@@ -101,7 +101,7 @@ class Exchange(Notes):
     def returned(self) -> None:
         """The app has returned."""
         try:
-            if not self._over:
+            if not self.over:
                 self._ended_silently()
         except Exception as fault:
             self._fault(fault)
@@ -119,14 +119,14 @@ class Exchange(Notes):
         return self.gone
 
     def _finish(self, status: int, took: int, why: Why = None, message: str | None = None) -> None:
-        self._over = True
+        self.over = True
         try:
             self.said = self._keeper.finished(self, status, took, why, message)
         except Exception as error:
             self._keeper.fault(error)
 
     def _fault(self, error: BaseException) -> None:
-        self._over = True
+        self.over = True
         self._keeper.fault(error)
 
 
@@ -167,7 +167,7 @@ class HttpExchange(Exchange):
                     self.first = self.first or took
                 else:
                     self.took = took
-                    self._over = True
+                    self.over = True
                     if self.first:
                         self._weigh()
                     # Not later: a background task may run for minutes before the app returns.

@@ -78,7 +78,8 @@ class UsageTrackingMiddleware:
         setup = Setup(unknown)
         self._hold = None if recorder is not None else setup.recorder(database, buffer_size, flush_interval)
         self.recorder = recorder or (self._hold.recorder if self._hold is not None else None)
-        self._skips = setup.skips(skip, skip_defaults)
+        paths = setup.paths(skip, skip_defaults)
+        self._skips, self._paths = paths.skips, paths.known
         self._places = setup.places(features, feature_names, routes)
         tokens = setup.tokens(
             self._tell,
@@ -103,11 +104,16 @@ class UsageTrackingMiddleware:
         exchange: Exchange | None = None
         try:
             kind = scope["type"]
-            if (kind == "http" or kind == "websocket") and not self._skips(scope):
-                if KEY in scope or not self._ready or scope.get("method") == "OPTIONS":
-                    exchange = self._looked_at(scope, receive, send)
-                else:
-                    exchange = (HttpExchange if kind == "http" else SocketExchange)(scope, receive, send, self)
+            if kind == "http" or kind == "websocket":
+                # A path that was seen before is looked up here: a call costs as much as the look.
+                skipped = None if scope.get("root_path") else self._paths.get(scope["path"])
+                if skipped is None:
+                    skipped = self._skips(scope)
+                if not skipped:
+                    if kind != "http" or not self._ready or KEY in scope or scope["method"] == "OPTIONS":
+                        exchange = self._looked_at(scope, receive, send)
+                    else:
+                        exchange = HttpExchange(scope, receive, send, self)
         except Exception as error:
             self.fault(error)
         if exchange is None:
@@ -119,7 +125,8 @@ class UsageTrackingMiddleware:
             exchange.raised(error)
             raise
         else:
-            exchange.returned()
+            if not exchange.over:
+                exchange.returned()
         finally:
             if exchange.pending is not None:
                 await self._identify(exchange)

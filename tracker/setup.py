@@ -44,10 +44,10 @@ class Setup:
         """The process' recorder of a file; None where nothing can be recorded."""
         return self._made(lambda: shared_recorder(database_path(database), size, interval), lambda: None)
 
-    def skips(self, skip: Iterable[str], defaults: bool) -> Callable[[Any], bool]:
+    def paths(self, skip: Iterable[str], defaults: bool) -> PathFilter:
         """Tells which requests are not recorded."""
         return self._made(
-            lambda: PathFilter(skip, defaults=defaults).skips, lambda: PathFilter(defaults=defaults is not False).skips
+            lambda: PathFilter(skip, defaults=defaults), lambda: PathFilter(defaults=defaults is not False)
         )
 
     def places(self, features: Any, style: Any, routes: Iterable[str] | None) -> Places:

@@ -50,17 +50,17 @@ class PathFilter:
         plain = [prefix.rstrip("/") for prefix in prefixes]
         self._exact = frozenset(prefix or "/" for prefix in plain)
         self._below = tuple(prefix + "/" for prefix in plain if prefix)
-        self._known: dict[str, bool] = {}
+        self.known: dict[str, bool] = {}
 
     def __call__(self, path: str) -> bool:
         """True for a path that is not to be recorded."""
-        known = self._known.get(path)
+        known = self.known.get(path)
         if known is None:
             known = path in self._exact or path.startswith(self._below) or (self._defaults and _is_usual(path))
             if len(path) <= _REMEMBERED:
-                if len(self._known) >= _CACHE_CAP:
-                    self._known.clear()
-                self._known[path] = known
+                if len(self.known) >= _CACHE_CAP:
+                    self.known.clear()
+                self.known[path] = known
         return known
 
     def skips(self, scope: Scope) -> bool:
@@ -68,7 +68,7 @@ class PathFilter:
         path, root_path = scope["path"], scope.get("root_path")
         if root_path:
             path = below(path, root_path)
-        known = self._known.get(path)  # as above, once more: a call costs as much as the look
+        known = self.known.get(path)  # as above, once more: a call costs as much as the look
         return self(path) if known is None else known
 
 

@@ -65,12 +65,16 @@ async def test_five_errors_over_two_ids_are_one_persons_burst(app):
     assert told == [ADA]
 
 
+def alias_notes(report):
+    return [note for note in report["notes"] if note["kind"] == "alias"]
+
+
 async def test_a_report_names_a_person_once_and_a_changed_file_counts_at_once(app, config):
     await app.repository.write([event(60, "auth0|5f7c"), event(90, "8c1f-2", FAILED), event(120, ADA), event(9, "x")])
     report = await app.usage.generate_report(2)
     assert report["active_users"] == 2
     assert {u["email"]: (u["requests_count"], u["errors_count"]) for u in report["users"]} == {ADA: (3, 1), "x": (1, 0)}
-    assert "notes" not in report
+    assert alias_notes(report) == []
     (config.parent / "people.csv").write_text(f"auth0|5f7c,{ADA}\nx,{BOB}\n")
     report = await app.usage.generate_report(2)
     assert {user["email"] for user in report["users"]} == {ADA, "8c1f-2", BOB}
@@ -82,7 +86,7 @@ async def test_a_report_whose_names_cannot_be_read_goes_out_with_the_last_ones_a
     (config.parent / "people.csv").unlink()
     report = await app.usage.generate_report(2)
     assert [user["email"] for user in report["users"]] == [ADA]
-    assert report["notes"] == [
+    assert alias_notes(report) == [
         {
             "kind": "alias",
             "count": 1,

@@ -144,5 +144,5 @@ def test_the_paths_that_are_remembered_are_bounded():
     paths = PathFilter(defaults=True)
     for number in range(10_000):
         paths(f"/made-up/{number}" + "x" * (number % 400))
-    assert len(paths._known) <= 4_096
-    assert max(map(len, paths._known)) <= 200
+    assert len(paths.known) <= 4_096
+    assert max(map(len, paths.known)) <= 200
