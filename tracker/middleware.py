@@ -97,6 +97,7 @@ class UsageTrackingMiddleware:
         self._add = None if self.recorder is None else self.recorder.add
         self.problem = setup.problem
         self._ready = False
+        self._plain = identify is None
         self._known = self._places.seen
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -158,7 +159,7 @@ class UsageTrackingMiddleware:
         if isinstance(outer, Exchange):
             # An app around this one is tracked too: a request is one row.
             if outer.inner is None and self.identity.knows:
-                outer.inner = self.identity
+                outer.inner, outer.touched = self.identity, True
             return None
         if scope["type"] == "websocket":
             return SocketExchange(scope, receive, send, self)
@@ -178,6 +179,16 @@ class UsageTrackingMiddleware:
                 scope["method"] if scope["type"] == "http" else "WEBSOCKET",
                 scope.get("root_path", ""),
             ))  # fmt: skip
+        if place is None or status >= 400 or not self._plain or exchange.touched or exchange.latency_ns is not None:
+            return self._finished(exchange, status, took, why, message, place)
+        # What nearly every request is: a known route, a good answer, and nothing that the app has said of it.
+        user = self.identity.user(scope, None, status)
+        endpoint, method, feature, _ = place
+        self._add(_event(Event, (time_ns() // 1000, user, endpoint, method, feature, status, took // 1000, None, None)))
+        return None
+
+    def _finished(self, exchange: Exchange, status: int, took: int, why: Why, message: str | None, place: Any) -> Any:
+        scope = exchange.scope
         if place is None or status == 405:
             if exchange.host_route is None:
                 scope = self._places.whole(scope, exchange, why if isinstance(why, BaseException) else None)
@@ -188,10 +199,10 @@ class UsageTrackingMiddleware:
             failure = self._failure(scope, exchange, status, why, message)
         if exchange.left_out:
             return None
-        latency = exchange.latency_ns
         user = ANONYMOUS if self.identity.waits else self.identity.user(scope, exchange, status)
         if user is ANONYMOUS and exchange.inner is not None:
             user = exchange.inner.user(scope, exchange, status)
+        latency = exchange.latency_ns
         event = _event(Event, (
             time_ns() // 1000, user, endpoint, method, exchange.feature or feature, status, took // 1000, failure,
             None if latency is None else latency // 1000,

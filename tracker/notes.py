@@ -14,9 +14,11 @@ MAX_FEATURE = 100
 class Notes:
     """What an app has said of one request, and under `host_…` what the shim of its framework has found out.
 
-    `inner` is the identity of a middleware of ours further inside, which has left the request to the outer one.
+    `touched` is True once something was said. `inner` is the identity of a middleware of ours further inside, which has
+    left the request to the outer one.
     """
 
+    touched = False
     user: Any = None
     feature: str | None = None
     text: str | None = None
@@ -34,6 +36,7 @@ def notes_of(request: Any) -> Notes:
     notes = scope.get(KEY)
     if not isinstance(notes, Notes):
         notes = scope[KEY] = Notes()
+    notes.touched = True
     return notes
 
 

@@ -35,6 +35,7 @@ _CLOSING_BACKOFF = 0.01
 _LOCK_SECONDS = 0.05  # one attempt's wait for another process' lock: a fork waits for it, too
 _LATE_SECONDS = 0.25  # how long a request that comes after the end waits for its event to be stored
 _ENDING_SECONDS = 5.0
+_AWAKE_SECONDS = 10.0  # how long after the last event the thread looks for the next one by itself
 _MOST_NOTES = 100
 _serial = itertools.count(1)
 _SAID = {
@@ -126,6 +127,8 @@ class Recorder:
         self._inside = threading.Lock()  # held while the thread is inside SQLite
         self._wake = threading.Event()
         self._thread: threading.Thread | None = None
+        self._asleep = True  # the thread has to be woken, or started, for an event to be stored
+        self._busy_at = 0.0
         self._room = self._size  # none is left once the database has turned out to be unusable
         self._stored = self._dropped = 0
         self._left = self._goal = 0  # events that have left the buffer, and how many of them somebody waits for
@@ -150,10 +153,11 @@ class Recorder:
             self.note("dropped", "the buffer was full" if self._room else "the database cannot be used")
             return
         self._buffer.append(event)
-        if self._thread is None:
+        if self._asleep:
             with self._lock:
                 self._start()
-        elif not waiting or waiting == self._batch - 1:
+                self._wake.set()
+        elif waiting == self._batch - 1:
             self._wake.set()
 
     def hurry(self) -> None:
@@ -294,7 +298,7 @@ class Recorder:
         thread = threading.Thread(target=self._run, name="usage-tracker", daemon=True)
         with suppress(RuntimeError):  # no new threads in an interpreter that is ending
             thread.start()
-            self._thread = thread
+            self._thread, self._asleep = thread, False
 
     def _run(self) -> None:
         self._announce()
@@ -307,11 +311,11 @@ class Recorder:
                 # By number: an iteration would fail on what is added meanwhile.
                 batch = [self._buffer[i] for i in range(min(len(self._buffer), self._batch))]
                 if self._deadline is not None and not (batch and time.monotonic() < self._deadline):
-                    self._thread = None
+                    self._thread, self._asleep = None, True
                     # An event that came before this line found a thread, one that comes now starts another.
                     if batch or not self._buffer:
                         break
-                    self._thread = threading.current_thread()
+                    self._thread, self._asleep = threading.current_thread(), False
                     self._wake.set()
                     continue
             if not batch and 0 <= self._clock() - beat < HEARTBEAT_SECONDS:
@@ -350,7 +354,14 @@ class Recorder:
             self._wake.wait(backoff if self._deadline is None else min(backoff, _CLOSING_BACKOFF))
             return
         if not self._buffer:
-            self._wake.wait(self._interval)
+            if time.monotonic() - self._busy_at < _AWAKE_SECONDS:
+                # To be woken costs a request more than a look now and then costs the process.
+                self._wake.wait(min(QUIET_SECONDS, self._interval))
+            else:
+                self._asleep = True
+                if not self._buffer:  # whoever adds from here on wakes us
+                    self._wake.wait(self._interval)
+                self._asleep = False
         end = time.monotonic() + self._interval
         while waiting := len(self._buffer):
             self._wake.clear()
@@ -392,6 +403,7 @@ class Recorder:
     def _taken(self, number: int, stored: int) -> None:
         """Take so many events off the buffer: some are stored now, the rest is lost."""
         with self._lock:
+            self._busy_at = time.monotonic()
             for _ in range(number):
                 self._buffer.popleft()
             self._stored += stored
@@ -424,7 +436,7 @@ class Recorder:
     def _give_up(self, error: Exception) -> None:
         log.error("The tracker stops recording into %s: %s. The app goes on.", self._database, error)
         with self._lock:
-            self._room, self._thread = 0, None
+            self._room, self._thread, self._asleep = 0, None, True
             lost = len(self._buffer)
         self._taken(lost, 0)
         for _ in range(lost):
