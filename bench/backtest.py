@@ -13,8 +13,8 @@ import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from guardian.alerting.backtest import run_backtests
-from guardian.config import Settings
+from guardian.application.judging.backtest import run_backtests
+from guardian.settings.schema import Settings
 from tracker.event import Event, Failure
 from tracker.writer import Writer
 

@@ -25,10 +25,10 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 
 import guardian
-from guardian.application import Application, open_application
-from guardian.config import Settings
-from guardian.reporting import send_report_now
-from guardian.scheduler import STEPS
+from guardian.application.reporting import send_report_now
+from guardian.application.root import Application, open_application
+from guardian.application.scheduler import STEPS
+from guardian.settings.schema import Settings
 from tracker.event import Event, Failure
 from tracker.writer import Writer
 

@@ -11,15 +11,15 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 
-from guardian.language import Language, language
+from guardian.core.language import Language, language
+from guardian.core.report import build_report
+from guardian.core.summary import Summary, TimelineBar
 from guardian.mail.chart import CID, chart_of, draw
 from guardian.mail.message import Attachment, Inline, build_message
 from guardian.mail.render import environment, inlined, render
+from guardian.mail.report.userlist import users_csv
+from guardian.mail.report.view import report_view
 from guardian.mail.service import EmailService
-from guardian.mail.userlist import users_csv
-from guardian.mail.view import report_view
-from guardian.report import build_report
-from guardian.summary import Summary, TimelineBar
 from tracker.event import Event, Failure
 
 START = datetime(2026, 3, 2, 8, tzinfo=UTC)

@@ -20,8 +20,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from time import perf_counter
 
-from guardian.sqlite import SqliteRepository
-from guardian.usage import UsageGuardian
+from guardian.application.usage import UsageGuardian
+from guardian.stores.sqlite.events import SqliteRepository
 from tracker.event import Event, Failure
 from tracker.schema import connect
 from tracker.writer import Writer

@@ -10,16 +10,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from guardian.application.usage import UsageGuardian
     from guardian.mail.service import EmailService
-    from guardian.repository import UsageRepository
-    from guardian.usage import UsageGuardian
+    from guardian.stores.events import UsageRepository
     from guardian.web.mounted import app
 
 __all__ = ["EmailService", "UsageGuardian", "UsageRepository", "app"]
 _HOMES = {
     "EmailService": "guardian.mail.service",
-    "UsageGuardian": "guardian.usage",
-    "UsageRepository": "guardian.repository",
+    "UsageGuardian": "guardian.application.usage",
+    "UsageRepository": "guardian.stores.events",
     "app": "guardian.web.mounted",
 }
 

@@ -17,8 +17,8 @@ from pathlib import Path
 from PIL import Image
 from playwright.async_api import Browser, async_playwright
 
-from guardian.preview.folder import all_samples, write_mail
-from guardian.preview.pictures import SCREENS, find_chromium, take_picture
+from guardian.application.preview.folder import all_samples, write_mail
+from guardian.application.preview.pictures import SCREENS, find_chromium, take_picture
 
 ROOT = Path(__file__).resolve().parent.parent
 

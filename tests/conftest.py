@@ -19,7 +19,7 @@ NEEDS = {
 @pytest.fixture(scope="session")
 def samples_in():
     """The sample mails in the language of a code, made once: `samples_in("fr")`."""
-    from guardian.preview.folder import all_samples  # here: `make test-matrix` has only the tracker
+    from guardian.application.preview.folder import all_samples  # here: `make test-matrix` has only the tracker
 
     return cache(lambda code: asyncio.run(all_samples(code)))
 

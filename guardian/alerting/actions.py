@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from guardian.alerting.engine import AlertState
 from guardian.alerting.incidents import Incident
-from guardian.state_schema import micros
+from guardian.core.time import micros
 
 Action = Literal["acknowledge", "silence-1h", "silence-8h", "silence-morning", "fixed", "resolve"]
 ACTIONS: tuple[Action, ...] = get_args(Action)

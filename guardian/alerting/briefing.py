@@ -10,10 +10,10 @@ from guardian.alerting.concerned import Failing, counted, feature_of, features, 
 from guardian.alerting.history import Snapshot
 from guardian.alerting.incidents import SECOND, Incident, Transition
 from guardian.alerting.rule_words import rule_in_words
-from guardian.alerting.rules import Rule
 from guardian.alerting.wording import at_worst, sentence, title
-from guardian.language import Language
-from guardian.state_schema import moment
+from guardian.core.language import Language
+from guardian.core.time import moment
+from guardian.settings.rules import Rule
 
 CHART_BUCKETS, CHART_BUCKET_MINUTES = 36, 10
 """The chart of an alert: the last six hours in buckets of ten minutes."""

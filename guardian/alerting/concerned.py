@@ -9,7 +9,7 @@ import numpy as np
 from guardian.alerting.columns import NOTHING, Counts, lowest_bad
 from guardian.alerting.history import Snapshot
 from guardian.alerting.incidents import SECOND, Incident
-from guardian.alerting.rules import FeatureDown, Rule
+from guardian.settings.rules import FeatureDown, Rule
 
 NAMES, FEATURES = 5, 6
 """How many users are named, and how many features."""

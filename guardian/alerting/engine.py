@@ -14,9 +14,9 @@ from guardian.alerting.history import Snapshot
 from guardian.alerting.incidents import SECOND, Incident, Memory, Transition, step
 from guardian.alerting.maintenance import Maintenance
 from guardian.alerting.notify import Budget, Held, Notice, phase, plan
-from guardian.alerting.rules import AnyRule, Rule
 from guardian.alerting.verdicts import judge
-from guardian.state_schema import moment
+from guardian.core.time import moment
+from guardian.settings.rules import AnyRule, Rule
 
 ALIVE_WITHIN = 600
 """Seconds without any event after which nothing is known of subjects that have no verdict of their own."""

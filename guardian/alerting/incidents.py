@@ -10,8 +10,8 @@ from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from typing import Any, Literal
 
-from guardian.alerting.rules import Rule, Severity
 from guardian.alerting.verdicts import Verdict
+from guardian.settings.rules import Rule, Severity
 
 SECOND = 1_000_000
 REOPEN_WITHIN = 3600

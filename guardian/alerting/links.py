@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from itsdangerous import BadData, URLSafeSerializer
 
 from guardian.alerting.actions import Action, parse_action
-from guardian.language import marked
+from guardian.core.language import marked
 
 LIFETIME = timedelta(days=7)
 """How long a link of a mail works."""

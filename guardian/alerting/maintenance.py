@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import Protocol
 from zoneinfo import ZoneInfo
 
-from guardian.cadence import Cron
+from guardian.core.cadence import Cron
 
 
 class Maintenance(Protocol):

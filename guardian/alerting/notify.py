@@ -10,8 +10,8 @@ from typing import Literal
 from zoneinfo import ZoneInfo
 
 from guardian.alerting.incidents import ENDS, SECOND, Change, Incident, Transition
-from guardian.alerting.rules import Rule
-from guardian.state_schema import moment
+from guardian.core.time import moment
+from guardian.settings.rules import Rule
 
 Reason = Literal["new", "quiet", "budget", "group", "silence"]
 Form = Literal["single", "bundle", "digest", "overflow"]

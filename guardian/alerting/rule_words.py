@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from guardian.alerting.rules import ErrorRate, FeatureDown, Rule
-from guardian.language import Language
+from guardian.core.language import Language
+from guardian.settings.rules import ErrorRate, FeatureDown, Rule
 
 
 def rule_in_words(rule: Rule, lang: Language) -> str:

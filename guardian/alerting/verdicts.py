@@ -12,7 +12,8 @@ from typing import Any, Literal
 
 from guardian.alerting.columns import NOTHING, Counts
 from guardian.alerting.history import Snapshot
-from guardian.alerting.rules import (
+from guardian.alerting.statistics import quantile, wilson_lower
+from guardian.settings.rules import (
     BurnRate,
     ErrorRate,
     FeatureDown,
@@ -24,7 +25,6 @@ from guardian.alerting.rules import (
     TrafficSpike,
     UserBurst,
 )
-from guardian.alerting.statistics import quantile, wilson_lower
 
 DAY, WEEK = 86400, 7 * 86400
 SILENCE_WEEKS = 4

@@ -8,7 +8,9 @@ from zoneinfo import ZoneInfo
 
 from guardian.alerting.columns import NOTHING, Counts
 from guardian.alerting.incidents import Incident
-from guardian.alerting.rules import (
+from guardian.core.language import Language
+from guardian.core.time import moment
+from guardian.settings.rules import (
     BurnRate,
     ErrorRate,
     FeatureDown,
@@ -19,8 +21,6 @@ from guardian.alerting.rules import (
     TrafficSpike,
     UserBurst,
 )
-from guardian.language import Language
-from guardian.state_schema import moment
 
 
 def title(rule: Rule, subject: str, lang: Language) -> str:

@@ -73,8 +73,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _exit_code(arguments: list[str]) -> int:
+    from guardian.core.storage import StorageError
     from guardian.mail.transport import DeliveryError, UnknownOutcome
-    from guardian.repository import StorageError
 
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     command = typer.main.get_command(app)

@@ -12,7 +12,7 @@ from guardian.cli.console import ConfigOption, JsonOption, local, out, printable
 
 if TYPE_CHECKING:
     from guardian.alerting.actions import Action
-    from guardian.application import Application
+    from guardian.application.root import Application
 
 alerts = typer.Typer(name="alerts", help="Incidents: what fires, what fired, and what is done about it.")
 IncidentArgument = Annotated[str, typer.Argument(metavar="ID", help="The id that 'guardian alerts list' shows.")]
@@ -37,8 +37,8 @@ def list_(
     """List the newest incidents."""
 
     async def read(app: Application) -> tuple[list[dict[str, Any]], str]:
-        from guardian.alerting.acting import told
-        from guardian.alerting.store import AlertStore
+        from guardian.application.judging.acting import told
+        from guardian.stores.sqlite.alerts import AlertStore
 
         found = await AlertStore(app.state).incidents(open_only=open_only, limit=limit)
         return [told(app, incident) for incident in found], app.settings.timezone
@@ -71,8 +71,8 @@ def show(incident: IncidentArgument, config: ConfigOption = None, as_json: JsonO
     """Show everything about one incident."""
 
     async def read(app: Application) -> dict[str, Any]:
-        from guardian.alerting.acting import told
-        from guardian.alerting.store import AlertStore
+        from guardian.application.judging.acting import told
+        from guardian.stores.sqlite.alerts import AlertStore
 
         found = await AlertStore(app.state).incident(incident)
         if found is None:
@@ -121,7 +121,7 @@ def resolve(incident: IncidentArgument, config: ConfigOption = None) -> None:
 
 def _act(action: Action, incident: str | None, config: Any, words: str) -> None:
     async def do(app: Application) -> list[dict[str, Any]]:
-        from guardian.alerting.acting import act, told
+        from guardian.application.judging.acting import act, told
 
         return [told(app, each) for each in await act(app, action, incident, by=getpass.getuser())]
 

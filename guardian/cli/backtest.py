@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions
     from rich.measure import Measurement
 
-    from guardian.alerting.backtest import Backtest
+    from guardian.application.judging.backtest import Backtest
 
 _BLOCKS = " ▁▂▃▄▅▆▇█"
 _NARROW = 6
@@ -53,7 +53,7 @@ def backtest(
     """Replay the alert rules over the recorded history: how many incidents and mails, when, and for how long."""
     settings = settings_of(config)
 
-    from guardian.alerting.backtest import run_backtests, write_page
+    from guardian.application.judging.backtest import run_backtests, write_page
 
     results = run_backtests(settings, days=days, changes=sets or ())
     if page is not None:
@@ -85,7 +85,7 @@ def _print(result: Backtest) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    from guardian.language import language
+    from guardian.core.language import language
 
     lang = language()
     title = f"{result.title} · {result.start:%Y-%m-%d} to {result.end:%Y-%m-%d} · {lang.number(result.events)} requests"

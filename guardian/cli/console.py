@@ -15,8 +15,8 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from guardian.application import Application
-    from guardian.config import Settings
+    from guardian.application.root import Application
+    from guardian.settings.schema import Settings
 
 T = TypeVar("T")
 _UNLIMITED = 1_000_000
@@ -33,7 +33,7 @@ HoursOption = Annotated[int, typer.Option("--hours", min=1, max=720, help="How m
 
 def settings_of(config: Path | None) -> Settings:
     """The settings of the file. Raises SettingsError."""
-    from guardian.settings_file import load_settings
+    from guardian.settings.loading import load_settings
 
     return load_settings(config)
 
@@ -47,8 +47,8 @@ def with_application(config: Path | None, work: Callable[[Application], Awaitabl
 
     import asyncio
 
-    from guardian.application import open_application
-    from guardian.repository import StorageError
+    from guardian.application.root import open_application
+    from guardian.core.storage import StorageError
 
     if not os.path.exists(settings.database):  # Path.exists raises where a folder may not be entered
         raise StorageError(

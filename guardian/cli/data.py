@@ -17,7 +17,7 @@ EmailArgument = Annotated[str, typer.Argument(metavar="EMAIL", help="The user's 
 def cleanup(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """Delete now what is older than the retention settings allow. The daemon does it each day."""
 
-    from guardian.upkeep import clean_up
+    from guardian.application.upkeep import clean_up
 
     gone = with_application(config, lambda app: clean_up(app, app.clock()))
     if as_json:
@@ -57,7 +57,7 @@ def erase(
     if not yes:
         typer.confirm(f"Erase {email} for good?", abort=True)
 
-    from guardian.upkeep import erase_person
+    from guardian.application.upkeep import erase_person
 
     changed = with_application(config, lambda app: erase_person(app, email))
     if changed is None:

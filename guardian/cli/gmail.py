@@ -30,15 +30,15 @@ def login(
     config: ConfigOption = None,
 ) -> None:
     """Log in to Google in a browser, and write the token file that Guardian sends with."""
-    from guardian.mail.google import MISSING_LIBRARIES, SEND_SCOPE, SMTP_SCOPE
+    from guardian.mail.transports.google import MISSING_LIBRARIES, SEND_SCOPE, SMTP_SCOPE
 
     path = token_file or _configured(config, smtp) or Path("gmail-smtp-token.json" if smtp else "gmail-token.json")
     try:
-        from guardian.mail.google_consent import ask
+        from guardian.mail.transports.google_consent import ask
     except ImportError:
         raise ValueError(MISSING_LIBRARIES) from None
 
-    from guardian.application import utc_now
+    from guardian.application.root import utc_now
 
     expiry = ask(client_secrets, path, scope=SMTP_SCOPE if smtp else SEND_SCOPE, browser=not no_browser, now=utc_now())
     typer.echo(f"Wrote {path}, which only you can read. The settings need these lines:")
@@ -51,7 +51,7 @@ def login(
 
 def _configured(config: Path | None, smtp: bool) -> Path | None:
     """The token file that the settings name; None without settings, or where they name none. Raises SettingsError."""
-    from guardian.settings_file import DEFAULT_PATH
+    from guardian.settings.loading import DEFAULT_PATH
 
     if config is None and not DEFAULT_PATH.exists():
         return None

@@ -11,8 +11,8 @@ import typer
 from guardian.cli.console import ConfigOption, JsonOption, local, out, printable, say_json, with_application
 
 if TYPE_CHECKING:
-    from guardian.application import Application
-    from guardian.state import OutboxItem
+    from guardian.application.root import Application
+    from guardian.core.outgoing import OutboxItem
 
 outbox = typer.Typer(name="outbox", help="Mails that wait, were sent, or could not be delivered.")
 ItemArgument = Annotated[int, typer.Argument(metavar="ID", help="The number that 'guardian outbox list' shows.")]

@@ -11,7 +11,7 @@ import typer
 from guardian.cli.console import ConfigOption, HoursOption, JsonOption, err, out, say_json, with_application
 
 if TYPE_CHECKING:
-    from guardian.application import Application
+    from guardian.application.root import Application
 
 
 def report(
@@ -61,7 +61,7 @@ def preview(
         return
 
     async def compose(app: Application) -> bytes:
-        from guardian.companions import load_companions
+        from guardian.mail.companions import load_companions
 
         made = await app.usage.generate_report(hours)
         reports = {**load_companions(app.settings.reports_dir), "usage_stats": made}
@@ -69,7 +69,7 @@ def preview(
         upcoming = min((named.schedule.upcoming(app.clock()) for named in app.schedules), default=None)
         return app.email.compose_guardian_report(to, reports, key="preview", next_report=upcoming).body
 
-    from guardian.preview.folder import write_mail
+    from guardian.application.preview.folder import write_mail
 
     subject = write_mail(with_application(config, compose), folder, "report")
     typer.echo(f"Subject: {subject}\nWrote {folder / 'report.html'}, report.txt and report.eml.")
@@ -84,8 +84,8 @@ def _preview_all(folder: Path) -> None:
 
     from rich.progress import track
 
-    from guardian.preview.folder import all_samples, take_pictures, write_mail
-    from guardian.preview.pictures import SCREENS, find_chromium
+    from guardian.application.preview.folder import all_samples, take_pictures, write_mail
+    from guardian.application.preview.pictures import SCREENS, find_chromium
 
     samples = asyncio.run(all_samples())
     for sample in samples:

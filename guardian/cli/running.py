@@ -14,7 +14,7 @@ def run(config: ConfigOption = None) -> int:
     """Run the daemon: reports by schedule, mail, and the API, until SIGTERM or Ctrl-C."""
     settings = settings_of(config)
 
-    from guardian.daemon import run_daemon
+    from guardian.web.daemon import run_daemon
 
     return run_daemon(settings)
 

@@ -14,9 +14,9 @@ from guardian.cli.console import ConfigOption, JsonOption, out, printable, say_j
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from guardian.app_tracking import RouteLine
-    from guardian.checkup import Finding
-    from guardian.config import Settings
+    from guardian.application.check.app_tracking import RouteLine
+    from guardian.application.check.checkup import Finding
+    from guardian.settings.schema import Settings
 
 _MARKS = {"ok": "[green]✓[/]", "warning": "[yellow]![/]", "error": "[red]✗[/]"}
 
@@ -26,7 +26,7 @@ def init(
     force: Annotated[bool, typer.Option("--force", help="Overwrite a file that is there.")] = False,
 ) -> None:
     """Write a settings file with every key explained. Five lines are to be filled in."""
-    from guardian.settings_file import DEFAULT_PATH, write_example
+    from guardian.settings.loading import DEFAULT_PATH, write_example
 
     path = config or DEFAULT_PATH
     write_example(path, force=force)
@@ -51,13 +51,13 @@ def check(
 
     import asyncio
 
-    from guardian.checkup import check_up
+    from guardian.application.check.checkup import check_up
 
     findings = asyncio.run(check_up(config, send_test=send_test))
     if app is None:
         return _show(findings, as_json)
 
-    from guardian.app_check import look_at_app
+    from guardian.application.check.app import look_at_app
 
     # Not inside the event loop: a module may run one of its own when it is imported.
     more, routes = look_at_app(app, _settings_or_none(config), factory=factory)
@@ -66,7 +66,7 @@ def check(
 
 def _settings_or_none(config: Path | None) -> Settings | None:
     """The settings; None where something is wrong with them, which is among the findings then."""
-    from guardian.settings_file import SettingsError
+    from guardian.settings.loading import SettingsError
 
     try:
         return settings_of(config)
@@ -84,7 +84,7 @@ def send_test(
 
     import asyncio
 
-    from guardian.checkup import send_tests
+    from guardian.application.check.checkup import send_tests
 
     return _show(asyncio.run(send_tests(settings, recipients or settings.admins)), as_json)
 

@@ -21,15 +21,15 @@ from aiosmtpd.smtp import SMTP
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
 
-from guardian.application import Application, open_application
-from guardian.config import Settings
-from guardian.daemon import Server
+from guardian.application.preview.traffic import USERS, Crowd, crowd, history
+from guardian.application.reporting import send_report_now
+from guardian.application.root import Application, open_application
+from guardian.application.scheduler import running
+from guardian.core.storage import StorageError
 from guardian.demo.inbox import Mailbox, create_inbox, free_port
-from guardian.demo.traffic import USERS, Crowd, crowd, history
-from guardian.reporting import send_report_now
-from guardian.repository import StorageError
-from guardian.scheduler import running
+from guardian.settings.schema import Settings
 from guardian.web import create_app
+from guardian.web.daemon import Server
 
 REQUESTS = 900
 """How many requests the demo sends before its first report."""

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 from PIL import Image, ImageDraw, ImageFont
 
-from guardian.language import Language
+from guardian.core.language import Language
 
 WIDTH, HEIGHT = 536, 150
 """Of the picture in a mail, in CSS pixels; it holds twice as many, for sharp screens."""

@@ -11,8 +11,8 @@ import css_inline
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from guardian.language import Language
-from guardian.resources import templates_dir
+from guardian.core.language import Language
+from guardian.core.resources import templates_dir
 
 
 @cache

@@ -11,18 +11,18 @@ from typing import Any
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
-from guardian.companions import Companion, Malformed, read_companion
-from guardian.language import Language, language
+from guardian.core.language import Language, language
+from guardian.core.off_loop import off_loop
+from guardian.core.outgoing import Outgoing
+from guardian.core.sections import only_sections
 from guardian.mail.chart import CID, draw
+from guardian.mail.companions import Companion, Malformed, read_companion
 from guardian.mail.message import Attachment, Inline, build_message
 from guardian.mail.render import is_whole, render
-from guardian.mail.sections import only_sections
+from guardian.mail.report.userlist import users_csv
+from guardian.mail.report.view import report_view
 from guardian.mail.transport import DeliveryError, Transport
-from guardian.mail.userlist import users_csv
-from guardian.mail.view import report_view
-from guardian.off_loop import off_loop
-from guardian.setting_values import is_loopback
-from guardian.state import Outgoing
+from guardian.settings.values import is_loopback
 
 ITEMS = (20, 10, 5, 3, 1, 0)
 """How many items of each kind a companion report shows: the first number with which the mail is small enough."""
@@ -93,7 +93,7 @@ class EmailService:
 
         `incidents` are lines about the period's incidents; `unsubscribe` is the address that ends these mails, for the
         reader and for their mail program (RFC 8058). `code` is the language of a recipient who has none of their own,
-        `zone` that of times (None: the service's), `sections` what is shown (see `guardian.mail.sections`).
+        `zone` that of times (None: the service's), `sections` what is shown (see `guardian.core.sections`).
         """
         usage = reports.get("usage_stats")
         lang, zone = self.language_of(to_email, code), zone or self.zone

@@ -6,10 +6,10 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
-from guardian.alerting.acting import act, told
 from guardian.alerting.actions import Action
-from guardian.alerting.store import AlertStore
-from guardian.off_loop import off_loop
+from guardian.application.judging.acting import act, told
+from guardian.core.off_loop import off_loop
+from guardian.stores.sqlite.alerts import AlertStore
 from guardian.web.endpoint import Asked, Call, Endpoint, Refusal
 
 

@@ -17,9 +17,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from guardian.application import Application
-from guardian.off_loop import off_loop
-from guardian.repository import StorageError
+from guardian.application.root import Application
+from guardian.core.off_loop import off_loop
+from guardian.core.storage import StorageError
 from guardian.web import alerts, reports, usage
 from guardian.web.auth import SCHEDULER_HEADER, admin_verifier, require_admin_claims, require_scheduler_token
 from guardian.web.endpoint import HEADERS, Call, Endpoint, Refusal, answer, read_asked, read_body, refuse

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hmac
 from typing import Any
 
-from guardian.config import ApiSettings
+from guardian.settings.schema import ApiSettings
 from guardian.web.endpoint import Refusal
 from tracker.tokens import InvalidToken, TokenVerifier
 

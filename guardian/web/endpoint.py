@@ -11,8 +11,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from starlette.requests import Request
 from starlette.responses import Response
 
-from guardian.application import Application
-from guardian.off_loop import json_text
+from guardian.application.root import Application
+from guardian.core.off_loop import json_text
 
 BODY_LIMIT = 65_536
 """The most bytes that a request's body may have."""

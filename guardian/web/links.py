@@ -16,13 +16,13 @@ from starlette.routing import Route
 from guardian.alerting.actions import Action, edit_for
 from guardian.alerting.incidents import Incident
 from guardian.alerting.links import WORDS, BadLink, Link, read_link, read_unsubscribe_link
-from guardian.alerting.store import AlertStore
 from guardian.alerting.wording import standing, title
-from guardian.application import Application
-from guardian.language import Language, marked
-from guardian.repository import StorageError
-from guardian.resources import templates_dir
-from guardian.state_schema import micros
+from guardian.application.root import Application
+from guardian.core.language import Language, marked
+from guardian.core.resources import templates_dir
+from guardian.core.storage import StorageError
+from guardian.core.time import micros
+from guardian.stores.sqlite.alerts import AlertStore
 from guardian.web.endpoint import HEADERS
 
 _MEANING: dict[Action, str] = {

@@ -14,11 +14,11 @@ from typing import Any
 from starlette.applications import Starlette
 from starlette.types import Receive, Scope, Send
 
-from guardian.application import open_application
-from guardian.config import Settings
-from guardian.repository import StorageError
-from guardian.scheduler import running
-from guardian.settings_file import load_settings
+from guardian.application.root import open_application
+from guardian.application.scheduler import running
+from guardian.core.storage import StorageError
+from guardian.settings.loading import load_settings
+from guardian.settings.schema import Settings
 from guardian.web.api import create_app
 from guardian.web.endpoint import Refusal, refuse
 from tracker.notes import leave_out

@@ -8,10 +8,10 @@ from typing import Any
 
 from pydantic import Field
 
-from guardian.application import Application
-from guardian.reporting import send_report_now, send_scheduled_report
-from guardian.state import SavedReport
-from guardian.status import application_status
+from guardian.application.reporting import send_report_now, send_scheduled_report
+from guardian.application.root import Application
+from guardian.application.status import application_status
+from guardian.stores.state import SavedReport
 from guardian.web.answers import ReportList, SavedReportAnswer, ScheduledReport, SentReport, Status
 from guardian.web.endpoint import Asked, Call, Endpoint, Refusal
 from guardian.web.usage import Window

@@ -7,12 +7,12 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, Field, StringConstraints
 
-from guardian.application import Application
-from guardian.note_words import KINDS
-from guardian.notes import gone_silent
-from guardian.noticing import LATELY
-from guardian.repository import RecorderHealth, RecorderNote, StorageError
-from guardian.upkeep import clean_up, erase_person
+from guardian.application.noticing import LATELY
+from guardian.application.root import Application
+from guardian.application.upkeep import clean_up, erase_person
+from guardian.core.note_words import KINDS
+from guardian.core.notes import gone_silent
+from guardian.core.storage import RecorderHealth, RecorderNote, StorageError
 from guardian.web.answers import (
     CleanedUp,
     Erased,

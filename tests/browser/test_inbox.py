@@ -12,8 +12,8 @@ import pytest
 import uvicorn
 from playwright.async_api import async_playwright
 
-from guardian.daemon import Server
 from guardian.demo.inbox import create_inbox
+from guardian.web.daemon import Server
 
 pytestmark = pytest.mark.needs_chromium
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)

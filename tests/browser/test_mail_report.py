@@ -9,7 +9,7 @@ from itertools import product
 import pytest
 from playwright.async_api import async_playwright
 
-from guardian.language import LANGUAGES
+from guardian.core.language import LANGUAGES
 from guardian.mail.message import html_page
 from guardian.mail.service import EmailService
 from tests.unit import report_samples as samples

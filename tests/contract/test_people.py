@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 
 from guardian.alerting.columns import MINUTE_US
 from guardian.alerting.history import History
-from guardian.alerting.loading import read_history
-from guardian.people.aliases import Aliases
-from guardian.people.book import AliasBook
-from guardian.repository import StorageError
-from guardian.sqlite import SqliteRepository
-from guardian.summary import Summary, TimelineBar
+from guardian.core.storage import StorageError
+from guardian.core.summary import Summary, TimelineBar
+from guardian.stores.people.aliases import Aliases
+from guardian.stores.people.book import AliasBook
+from guardian.stores.sqlite.events import SqliteRepository
+from guardian.stores.sqlite.history import read_history
 from tracker.event import Event, Failure
 from tracker.schema import connect
 

@@ -12,11 +12,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from guardian import sealing
-from guardian.report import latency
-from guardian.repository import RecorderNote, StorageError, WindowGone
-from guardian.sqlite import SqliteRepository
-from guardian.summary import Summary, TimelineBar
+from guardian.core.report import latency
+from guardian.core.storage import RecorderNote, StorageError, WindowGone
+from guardian.core.summary import Summary, TimelineBar
+from guardian.stores.sqlite import sealing
+from guardian.stores.sqlite.events import SqliteRepository
 from tracker.event import Event, Failure
 from tracker.schema import connect
 from tracker.writer import write_events

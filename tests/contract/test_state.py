@@ -6,9 +6,10 @@ from email.message import EmailMessage
 
 import pytest
 
-from guardian.repository import StorageError
-from guardian.state import LeaseLost, Outgoing
-from guardian.statestore import SqliteStateStore
+from guardian.core.outgoing import Outgoing
+from guardian.core.storage import StorageError
+from guardian.stores.sqlite.state import SqliteStateStore
+from guardian.stores.state import LeaseLost
 
 NOW = datetime(2026, 3, 2, 12, 0, 0, 123456, tzinfo=UTC)
 TTL = timedelta(seconds=30)

@@ -7,23 +7,23 @@ import sys
 import time
 from datetime import timedelta
 
-import guardian.delivery
-import guardian.scheduler
-from guardian.config import Settings
-from guardian.daemon import run_daemon
+import guardian.application.scheduler
+import guardian.mail.delivery
+from guardian.settings.schema import Settings
+from guardian.web.daemon import run_daemon
 
 if len(sys.argv) > 3:
-    guardian.scheduler.STEPS += (
-        guardian.scheduler.Step("hang", 60, lambda app, now, token: asyncio.to_thread(time.sleep, 60)),
+    guardian.application.scheduler.STEPS += (
+        guardian.application.scheduler.Step("hang", 60, lambda app, now, token: asyncio.to_thread(time.sleep, 60)),
     )
 if len(sys.argv) > 2:
     lease, pulse, claim = map(float, sys.argv[2].split(","))
-    guardian.scheduler.LEASE_TTL = timedelta(seconds=lease)
-    guardian.scheduler.PULSE_SECONDS = pulse
-    guardian.delivery.LEASE = timedelta(seconds=claim)
+    guardian.application.scheduler.LEASE_TTL = timedelta(seconds=lease)
+    guardian.application.scheduler.PULSE_SECONDS = pulse
+    guardian.mail.delivery.LEASE = timedelta(seconds=claim)
     steps = {"reports": 1, "deliver": 1}
-    guardian.scheduler.STEPS = tuple(
-        guardian.scheduler.Step(step.name, steps.get(step.name, step.seconds), step.run)
-        for step in guardian.scheduler.STEPS
+    guardian.application.scheduler.STEPS = tuple(
+        guardian.application.scheduler.Step(step.name, steps.get(step.name, step.seconds), step.run)
+        for step in guardian.application.scheduler.STEPS
     )
 sys.exit(run_daemon(Settings(**json.loads(sys.argv[1]))))

@@ -19,8 +19,8 @@ from pathlib import Path
 
 import pytest
 
-from guardian.state import Outgoing
-from guardian.statestore import SqliteStateStore
+from guardian.core.outgoing import Outgoing
+from guardian.stores.sqlite.state import SqliteStateStore
 from tests.mail_servers import serving
 from tests.waiting import until
 

@@ -11,9 +11,9 @@ from email import message_from_bytes
 from pathlib import Path
 from queue import Queue
 
+from guardian.core.outgoing import Outgoing
 from guardian.mail.message import build_message
-from guardian.state import Outgoing
-from guardian.statestore import SqliteStateStore
+from guardian.stores.sqlite.state import SqliteStateStore
 from tests.mail_servers import AnyPort
 
 KILLS = 200

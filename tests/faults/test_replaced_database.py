@@ -12,11 +12,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from guardian.alerting.live import LiveHistory
-from guardian.application import open_application
-from guardian.repository import StorageError
-from guardian.scheduler import STEPS, renew_lead, run_step
-from guardian.state import LeaseLost, Outgoing
+from guardian.application.judging.live import LiveHistory
+from guardian.application.root import open_application
+from guardian.application.scheduler import STEPS, renew_lead, run_step
+from guardian.core.outgoing import Outgoing
+from guardian.core.storage import StorageError
+from guardian.stores.state import LeaseLost
 from tests.faults.test_daemon_processes import (  # noqa: F401
     fill,
     inbox,

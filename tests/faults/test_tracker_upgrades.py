@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from guardian.sqlite import SqliteRepository
+from guardian.stores.sqlite.events import SqliteRepository
 from tracker.event import Event, Failure
 from tracker.schema import connect
 from tracker.writer import Writer

@@ -10,9 +10,9 @@ import jwt
 
 from guardian.alerting.engine import AlertState
 from guardian.alerting.incidents import Incident, Memory
-from guardian.alerting.store import AlertStore
-from guardian.application import open_application
-from guardian.config import Settings
+from guardian.application.root import open_application
+from guardian.settings.schema import Settings
+from guardian.stores.sqlite.alerts import AlertStore
 from guardian.web import create_app
 from tracker.event import Event, Failure
 

@@ -8,11 +8,11 @@ from email import policy
 import pytest
 from aiosmtpd.smtp import SMTP
 
-from guardian.alerting.steps import alert_step
-from guardian.application import open_application
-from guardian.config import Settings
-from guardian.delivery import deliver_due
-from guardian.state_schema import micros
+from guardian.application.judging.steps import alert_step
+from guardian.application.root import open_application
+from guardian.core.time import micros
+from guardian.mail.delivery import deliver_due
+from guardian.settings.schema import Settings
 from tracker.event import Event, Failure
 
 START = datetime(2026, 3, 16, 9, 0, tzinfo=UTC)

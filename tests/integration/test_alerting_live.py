@@ -7,20 +7,21 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from guardian.alerting import loading
 from guardian.alerting.actions import edit_for
-from guardian.alerting.backtest import replay
 from guardian.alerting.columns import MINUTE_US
 from guardian.alerting.engine import STATE_JSON, AlertState, Surroundings
 from guardian.alerting.history import History
 from guardian.alerting.incidents import Incident, Memory
-from guardian.alerting.live import LiveHistory, judge_passed_minutes
-from guardian.alerting.loading import read_history
-from guardian.alerting.rules import parse_rule
-from guardian.alerting.store import AlertStore
-from guardian.state import LeaseLost, Outgoing
-from guardian.state_schema import micros
-from guardian.statestore import SqliteStateStore
+from guardian.application.judging.backtest import replay
+from guardian.application.judging.live import LiveHistory, judge_passed_minutes
+from guardian.core.outgoing import Outgoing
+from guardian.core.time import micros
+from guardian.settings.rules import parse_rule
+from guardian.stores.sqlite import history as loading
+from guardian.stores.sqlite.alerts import AlertStore
+from guardian.stores.sqlite.history import read_history
+from guardian.stores.sqlite.state import SqliteStateStore
+from guardian.stores.state import LeaseLost
 from tracker.event import Event, Failure
 from tracker.writer import Writer
 

@@ -8,8 +8,8 @@ from datetime import timedelta
 
 import pytest
 
-from guardian.application import StepHealth
-from guardian.repository import RecorderHealth, StorageError
+from guardian.application.root import StepHealth
+from guardian.core.storage import RecorderHealth, StorageError
 from guardian.web.api import ENDPOINTS
 from tests.integration.api_client import EVENTS, NOW, SCHEDULER, bearer, calling, event, mails, opened
 

@@ -16,9 +16,9 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Mount, Route
 
 import guardian.web.mounted
-from guardian.schedule import parse_schedule
-from guardian.settings_file import SettingsError
-from guardian.statestore import SqliteStateStore
+from guardian.core.schedule import parse_schedule
+from guardian.settings.loading import SettingsError
+from guardian.stores.sqlite.state import SqliteStateStore
 from guardian.web import app as guardian_app
 from tests.integration.api_client import KEY, SCHEDULER, TOKEN, bearer, make_settings
 from tests.mail_servers import free_port, serving

@@ -21,15 +21,15 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from guardian.channels import compose_channel
-from guardian.channels.settings import ChannelSettings
-from guardian.channels.transport import ChannelTransport
-from guardian.config import Settings
-from guardian.delivery import deliver_due
+from guardian.core.outgoing import Outgoing
+from guardian.mail.channels import compose_channel
+from guardian.mail.channels.transport import ChannelTransport
+from guardian.mail.delivery import deliver_due
 from guardian.mail.transport import DeliveryError, PermanentError, UnknownOutcome, Unreachable
 from guardian.mail.transports import build_transports
-from guardian.state import Outgoing
-from guardian.statestore import SqliteStateStore
+from guardian.settings.channels import ChannelSettings
+from guardian.settings.schema import Settings
+from guardian.stores.sqlite.state import SqliteStateStore
 
 NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 NASTY = "<!channel> @everyone @here <@123> <@&55> <at>Bob</at> **b** `c` [l](http://x.test) <b>h</b> :fire: {{DATE(x)}}"
@@ -322,7 +322,7 @@ async def test_the_connection_goes_to_the_address_that_was_looked_at(server, mon
         raise ConnectionRefusedError(111, "Connection refused")
 
     monkeypatch.setattr(socket, "getaddrinfo", rebinding)
-    monkeypatch.setattr("guardian.channels.exchange.create_connection", refused)
+    monkeypatch.setattr("guardian.mail.channels.exchange.create_connection", refused)
     with pytest.raises(Unreachable):
         await send(carrier)
     assert (asked, tried) == (["rebind.example.com"], [("8.8.8.8", server.port)])

@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from guardian.checkup import check_up
-from guardian.repository import StorageError
-from guardian.sqlite import SqliteRepository
+from guardian.application.check.checkup import check_up
+from guardian.core.storage import StorageError
+from guardian.stores.sqlite.events import SqliteRepository
 from tests.mail_servers import serving
 from tracker.event import Event
 from tracker.writer import Writer

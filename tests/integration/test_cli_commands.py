@@ -9,11 +9,11 @@ import pytest
 
 from guardian.alerting.engine import AlertState
 from guardian.alerting.incidents import Incident, Memory
-from guardian.alerting.store import AlertStore
-from guardian.application import open_application
+from guardian.application.root import open_application
 from guardian.cli import main
-from guardian.settings_file import load_settings
-from guardian.state_schema import micros
+from guardian.core.time import micros
+from guardian.settings.loading import load_settings
+from guardian.stores.sqlite.alerts import AlertStore
 from tracker.event import Event, Failure
 
 

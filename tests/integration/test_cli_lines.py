@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from guardian.settings_file import load_settings
+from guardian.settings.loading import load_settings
 
 ROOT = Path(__file__).parents[2]
 

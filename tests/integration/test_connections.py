@@ -14,9 +14,9 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
-import guardian.connections
-from guardian.connections import Scarcity, configuration, listen, room
-from guardian.daemon import Server
+import guardian.web.connections
+from guardian.web.connections import Scarcity, configuration, listen, room
+from guardian.web.daemon import Server
 
 WHOLE = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 
@@ -67,7 +67,7 @@ HALF_SENT = {
 
 @pytest.mark.parametrize("sent", HALF_SENT.values(), ids=HALF_SENT)
 async def test_a_request_that_never_arrives_whole_is_given_up(monkeypatch, sent):
-    monkeypatch.setattr(guardian.connections, "ARRIVE_SECONDS", 0.05)
+    monkeypatch.setattr(guardian.web.connections, "ARRIVE_SECONDS", 0.05)
     async with serving() as (port, server):
         reader, writer = await connect(port, sent)
         await end(reader)
@@ -77,7 +77,7 @@ async def test_a_request_that_never_arrives_whole_is_given_up(monkeypatch, sent)
 
 
 async def test_a_second_request_on_a_kept_connection_must_arrive_whole_too(monkeypatch):
-    monkeypatch.setattr(guardian.connections, "ARRIVE_SECONDS", 0.05)
+    monkeypatch.setattr(guardian.web.connections, "ARRIVE_SECONDS", 0.05)
     async with serving() as (port, _):
         reader, writer = await connect(port, WHOLE)
         await reader.readuntil(b"\r\n\r\n0")
@@ -87,7 +87,7 @@ async def test_a_second_request_on_a_kept_connection_must_arrive_whole_too(monke
 
 
 async def test_a_request_that_trickles_in_is_given_up_too(monkeypatch):
-    monkeypatch.setattr(guardian.connections, "ARRIVE_SECONDS", 0.2)
+    monkeypatch.setattr(guardian.web.connections, "ARRIVE_SECONDS", 0.2)
     async with serving() as (port, _):
         reader, writer = await connect(port)
         gone = asyncio.create_task(end(reader))
@@ -99,7 +99,7 @@ async def test_a_request_that_trickles_in_is_given_up_too(monkeypatch):
 
 
 async def test_an_answer_may_take_longer_than_its_request(monkeypatch):
-    monkeypatch.setattr(guardian.connections, "ARRIVE_SECONDS", 0.02)
+    monkeypatch.setattr(guardian.web.connections, "ARRIVE_SECONDS", 0.02)
 
     async def slow(request):
         await asyncio.sleep(0.1)
@@ -112,7 +112,7 @@ async def test_an_answer_may_take_longer_than_its_request(monkeypatch):
 
 
 async def test_half_sent_requests_do_not_keep_a_whole_one_out(monkeypatch):
-    monkeypatch.setattr(guardian.connections, "MOST", 5)
+    monkeypatch.setattr(guardian.web.connections, "MOST", 5)
     async with serving() as (port, server):
         waiting = [await connect(port, b"GET / HT") for _ in range(20)]
         reader, writer = await connect(port, WHOLE.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
@@ -123,7 +123,7 @@ async def test_half_sent_requests_do_not_keep_a_whole_one_out(monkeypatch):
 
 
 async def test_requests_that_are_being_answered_are_not_cut_for_new_ones(monkeypatch):
-    monkeypatch.setattr(guardian.connections, "MOST", 2)
+    monkeypatch.setattr(guardian.web.connections, "MOST", 2)
     begun, go = [], asyncio.Event()
 
     async def held(request):
@@ -180,7 +180,7 @@ def scarce(number=errno.EMFILE):
 
 async def test_a_want_of_descriptors_is_said_once_a_minute(monkeypatch, caplog):
     now, handler, loop = [0.0], Scarcity(), asyncio.get_running_loop()
-    monkeypatch.setattr(guardian.connections.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(guardian.web.connections.time, "monotonic", lambda: now[0])
     for _ in range(1000):
         handler(loop, scarce())
         now[0] += 0.1

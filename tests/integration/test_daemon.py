@@ -6,10 +6,10 @@ from datetime import UTC, datetime, timedelta
 import apscheduler.schedulers.base
 import pytest
 
-import guardian.scheduler
-from guardian.application import open_application
-from guardian.config import Settings
-from guardian.scheduler import ClockWatch, Step, running
+import guardian.application.scheduler
+from guardian.application.root import open_application
+from guardian.application.scheduler import ClockWatch, Step, running
+from guardian.settings.schema import Settings
 
 NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 
@@ -52,8 +52,8 @@ async def test_steps_go_on_after_the_clock_was_set_back_an_hour(app, monkeypatch
         runs.append(now)
 
     monkeypatch.setattr(apscheduler.schedulers.base, "datetime", Shifted)
-    monkeypatch.setattr(guardian.scheduler, "datetime", Shifted)
-    monkeypatch.setattr(guardian.scheduler, "PULSE_SECONDS", 0.05)
+    monkeypatch.setattr(guardian.application.scheduler, "datetime", Shifted)
+    monkeypatch.setattr(guardian.application.scheduler, "PULSE_SECONDS", 0.05)
     app.clock = lambda: Shifted.now(UTC)
     async with running(app, [Step("count", 1, count)]):
         await eventually(lambda: len(runs) >= 2)
@@ -93,7 +93,7 @@ async def test_a_step_under_way_may_end_before_the_process_does(app):
 
 
 async def test_a_step_that_hangs_does_not_hold_the_process_up(app, monkeypatch):
-    monkeypatch.setattr(guardian.scheduler, "STOP_SECONDS", 0.1)
+    monkeypatch.setattr(guardian.application.scheduler, "STOP_SECONDS", 0.1)
     began = asyncio.Event()
 
     async def hangs(app, now, token):

@@ -16,8 +16,8 @@ from time import monotonic
 import httpx2
 import pytest
 
-from guardian.alerting.rules import parse_rule
 from guardian.demo.run import OUTAGE, OUTAGE_EVERY, RULES
+from guardian.settings.rules import parse_rule
 
 GUARDIAN = [sys.executable, "-m", "guardian"]
 

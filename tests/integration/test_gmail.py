@@ -9,9 +9,9 @@ from datetime import UTC, datetime, timedelta
 import jwt
 import pytest
 
-from guardian.mail.gmail import GmailTransport, reasons, refusal
-from guardian.mail.settings import GmailSettings
 from guardian.mail.transport import DeliveryError, LoginRefused, PermanentError, UnknownOutcome, Unreachable
+from guardian.mail.transports.gmail import GmailTransport, reasons, refusal
+from guardian.settings.mail import GmailSettings
 from tests.integration.google_server import Google, refused
 
 MESSAGE = "From: g@example.com\r\nTo: a@example.org\r\nSubject: Hi\r\n\r\nHéllo ÿþ?~\r\n".encode()
@@ -201,7 +201,7 @@ def test_the_reasons_of_an_answer_are_read_whatever_it_is(content, expected):
 
 def test_googles_libraries_are_not_loaded_before_they_are_used():
     code = (
-        "import sys, guardian.cli, guardian.application, guardian.checkup;"
+        "import sys, guardian.cli, guardian.application.root, guardian.application.check.checkup;"
         "print([name for name in sys.modules if name.split('.')[0] in ('google', 'googleapiclient', 'httplib2')])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)

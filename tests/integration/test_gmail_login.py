@@ -9,9 +9,9 @@ from urllib.request import urlopen
 
 import pytest
 
-from guardian.checkup import check_up
-from guardian.mail.gmail import GmailTransport
-from guardian.mail.settings import GmailSettings
+from guardian.application.check.checkup import check_up
+from guardian.mail.transports.gmail import GmailTransport
+from guardian.settings.mail import GmailSettings
 from tests.integration.google_server import Google
 
 WEEK = 7 * 86400

@@ -6,11 +6,11 @@ from email import message_from_bytes, policy
 
 import pytest
 
-from guardian.application import open_application
-from guardian.config import MailSettings, Settings, SmtpSettings
-from guardian.logins import login_step
-from guardian.mail.settings import GmailSettings
-from guardian.reporting import deliver_now, send_report_now
+from guardian.application.logins import login_step
+from guardian.application.reporting import deliver_now, send_report_now
+from guardian.application.root import open_application
+from guardian.settings.mail import GmailSettings
+from guardian.settings.schema import MailSettings, Settings, SmtpSettings
 from tests.integration.google_server import Google
 from tests.mail_servers import serving
 

@@ -10,8 +10,8 @@ import dns.rcode
 import dns.rrset
 import pytest
 
-from guardian.checkup import check_up
-from guardian.mail.dns import sender_findings
+from guardian.application.check.checkup import check_up
+from guardian.application.check.dns import sender_findings
 
 GOOD = {
     "example.com.": ["v=spf1 include:_spf.example.net -all", "site-verification=abc"],

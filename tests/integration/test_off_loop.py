@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import guardian.application.usage
+import guardian.core.off_loop
 import guardian.mail.service
-import guardian.off_loop
-import guardian.statestore
-import guardian.usage
+import guardian.stores.sqlite.state
 import guardian.web.api
-from guardian.off_loop import json_text, json_value, no_collection, off_loop, pieces
-from guardian.reporting import send_report_now
+from guardian.application.reporting import send_report_now
+from guardian.core.off_loop import json_text, json_value, no_collection, off_loop, pieces
 from tests.integration.api_client import bearer, calling, opened
 
 LOOP = threading.main_thread()
@@ -71,7 +71,7 @@ async def test_a_forked_process_has_a_thread_of_its_own():
     await off_loop(int)
     child = os.fork()
     if child == 0:
-        os._exit(0 if not guardian.off_loop._threads else 1)
+        os._exit(0 if not guardian.core.off_loop._threads else 1)
     assert os.waitpid(child, 0)[1] == 0
 
 
@@ -90,9 +90,10 @@ def threads(monkeypatch):
         monkeypatch.setattr(module, name, noted)
 
     for module, name in (
-        (guardian.usage, "build_report"), (guardian.usage, "needs_help"), (guardian.usage, "_write_whole"),
+        (guardian.application.usage, "build_report"), (guardian.application.usage, "needs_help"),
+        (guardian.application.usage, "_write_whole"),
         (guardian.mail.service, "render"), (guardian.mail.service, "build_message"),
-        (guardian.statestore, "pack"), (guardian.statestore, "unpack"),
+        (guardian.stores.sqlite.state, "pack"), (guardian.stores.sqlite.state, "unpack"),
     ):  # fmt: skip
         watch(module, name)
     return seen

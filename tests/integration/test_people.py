@@ -6,15 +6,15 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from guardian.alerting.live import LiveHistory, judge_passed_minutes, surroundings
-from guardian.alerting.store import AlertStore
-from guardian.application import open_application
-from guardian.checkup import check_up
+from guardian.application.check.checkup import check_up
+from guardian.application.judging.live import LiveHistory, judge_passed_minutes, surroundings
+from guardian.application.root import open_application
+from guardian.application.upkeep import erase_person
 from guardian.cli import main
-from guardian.repository import StorageError
-from guardian.settings_file import load_settings
-from guardian.state import Outgoing
-from guardian.upkeep import erase_person
+from guardian.core.outgoing import Outgoing
+from guardian.core.storage import StorageError
+from guardian.settings.loading import load_settings
+from guardian.stores.sqlite.alerts import AlertStore
 from tracker.event import Event, Failure
 
 NOW = datetime(2026, 3, 2, 12, 0, 30, tzinfo=UTC)

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from guardian.config import SmtpSettings
 from guardian.mail.service import EmailService
-from guardian.mail.smtp import SmtpTransport
 from guardian.mail.transport import PermanentError, Unreachable
+from guardian.mail.transports.smtp import SmtpTransport
+from guardian.settings.schema import SmtpSettings
 from tests.mail_servers import make_certificate
 
 pytestmark = [

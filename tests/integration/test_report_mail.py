@@ -9,10 +9,10 @@ from email import policy
 from aiosmtpd.smtp import SMTP
 
 from guardian import EmailService, UsageGuardian
-from guardian.companions import load_companions
-from guardian.config import SmtpSettings
-from guardian.mail.smtp import SmtpTransport
-from guardian.sqlite import SqliteRepository
+from guardian.mail.companions import load_companions
+from guardian.mail.transports.smtp import SmtpTransport
+from guardian.settings.schema import SmtpSettings
+from guardian.stores.sqlite.events import SqliteRepository
 from tracker.event import Event, Failure
 
 NOW = datetime(2026, 3, 16, 12, tzinfo=UTC)

@@ -7,13 +7,13 @@ from email import message_from_bytes, policy
 
 import pytest
 
-from guardian.application import name_schedules, open_application
-from guardian.config import MailSettings, ScheduleSettings, Settings, SmtpSettings
-from guardian.reporting import send_due_reports, send_report_now, send_scheduled_report
-from guardian.repository import WindowGone
-from guardian.scheduler import LEASE_TTL, Step, deliver_step, purge_step, renew_lead, report_step, run_step
-from guardian.state import LeaseLost
-from guardian.status import application_status
+from guardian.application.reporting import send_due_reports, send_report_now, send_scheduled_report
+from guardian.application.root import name_schedules, open_application
+from guardian.application.scheduler import LEASE_TTL, Step, deliver_step, purge_step, renew_lead, report_step, run_step
+from guardian.application.status import application_status
+from guardian.core.storage import WindowGone
+from guardian.settings.schema import MailSettings, ScheduleSettings, Settings, SmtpSettings
+from guardian.stores.state import LeaseLost
 from tests.mail_servers import serving
 from tracker.event import Event, Failure
 

@@ -8,11 +8,11 @@ import pytest
 from aiosmtpd.smtp import SMTP, AuthResult
 from pydantic import SecretStr
 
-from guardian.config import SmtpSettings
-from guardian.mail.files import FileTransport
-from guardian.mail.probe import probe_smtp
-from guardian.mail.smtp import SmtpTransport
+from guardian.application.check.probe import probe_smtp
 from guardian.mail.transport import DeliveryError, LoginRefused, PermanentError, UnknownOutcome, Unreachable
+from guardian.mail.transports.files import FileTransport
+from guardian.mail.transports.smtp import SmtpTransport
+from guardian.settings.schema import SmtpSettings
 from tests.integration.google_server import Google
 from tests.mail_servers import make_certificate
 

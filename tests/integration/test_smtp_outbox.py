@@ -10,12 +10,12 @@ from aiosmtpd.smtp import SMTP
 from typer.testing import CliRunner
 
 from guardian.cli import app as guardian
-from guardian.config import SmtpSettings
-from guardian.delivery import Circuits, deliver_due
+from guardian.mail.delivery import Circuits, deliver_due
 from guardian.mail.service import EmailService
-from guardian.mail.smtp import SmtpTransport
 from guardian.mail.transport import Unreachable
-from guardian.statestore import SqliteStateStore
+from guardian.mail.transports.smtp import SmtpTransport
+from guardian.settings.schema import SmtpSettings
+from guardian.stores.sqlite.state import SqliteStateStore
 
 NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)

@@ -5,9 +5,9 @@ import ssl
 import pytest
 from aiosmtpd.smtp import AuthResult
 
-from guardian.config import SmtpSettings
-from guardian.mail.probe import probe_smtp
+from guardian.application.check.probe import probe_smtp
 from guardian.mail.transport import DeliveryError
+from guardian.settings.schema import SmtpSettings
 from tests.mail_servers import AnyPort, make_certificate
 
 

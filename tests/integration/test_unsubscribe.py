@@ -5,7 +5,7 @@ from email import message_from_bytes, policy
 
 import pytest
 
-from guardian.reporting import send_due_reports
+from guardian.application.reporting import send_due_reports
 from tests.integration.api_client import NOW, calling, opened
 
 URL = "https://guardian.example.com"

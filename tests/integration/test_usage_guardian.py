@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from guardian import UsageGuardian
-from guardian.repository import StorageError
-from guardian.sqlite import SqliteRepository
+from guardian.core.storage import StorageError
+from guardian.stores.sqlite.events import SqliteRepository
 from tracker.event import Event, Failure
 
 NOW = datetime(2026, 3, 31, 12, 3, 7, 250_000, tzinfo=UTC)

@@ -7,15 +7,15 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from guardian.application import StepHealth, open_application
-from guardian.channels.settings import ChannelSettings
-from guardian.config import MailSettings, ScheduleSettings, Settings
+from guardian.application.reporting import send_due_reports
+from guardian.application.root import StepHealth, open_application
+from guardian.application.scheduler import deliver_step
+from guardian.application.watchdog import PING_TRIES, watch_step
 from guardian.mail.transport import PermanentError
-from guardian.reporting import send_due_reports
-from guardian.schedule_settings import WatchdogSettings
-from guardian.scheduler import deliver_step
-from guardian.watchdog import PING_TRIES, watch_step
-from guardian.watching import WatchStore
+from guardian.settings.channels import ChannelSettings
+from guardian.settings.schedules import WatchdogSettings
+from guardian.settings.schema import MailSettings, ScheduleSettings, Settings
+from guardian.stores.sqlite.watching import WatchStore
 from tests.integration.test_channels import Server
 
 NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)

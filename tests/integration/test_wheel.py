@@ -161,7 +161,7 @@ print(sorted(each.name for each in importlib.metadata.distributions()), importli
 
 
 def test_importing_them_finds_the_installed_copy_and_its_data(installed, tmp_path):
-    code = "import guardian, tracker; from guardian.resources import config_dir, templates_dir as t; "
+    code = "import guardian, tracker; from guardian.core.resources import config_dir, templates_dir as t; "
     code += "print(guardian.__file__, tracker.__file__, config_dir(), t())"
     for path in run(installed / "python", "-c", code, cwd=tmp_path).split():
         assert path.startswith(str(installed.parent)), path

@@ -13,7 +13,7 @@ def empty_folder(monkeypatch, tmp_path, no_variables):
 def load(tmp_path, empty_folder):
     """Loads a file of this text."""
 
-    from guardian.settings_file import load_settings  # here: `make test-matrix` has only the tracker
+    from guardian.settings.loading import load_settings  # here: `make test-matrix` has only the tracker
 
     def loaded(text, mode=0o600):
         path = tmp_path / "guardian.toml"
@@ -28,7 +28,7 @@ def load(tmp_path, empty_folder):
 def problems(load, tmp_path):
     """What is wrong with a file of this text; the file's own path is taken out."""
 
-    from guardian.settings_file import SettingsError
+    from guardian.settings.loading import SettingsError
 
     def said(text, mode=0o600):
         with pytest.raises(SettingsError) as caught:

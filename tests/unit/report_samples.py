@@ -3,10 +3,10 @@
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from guardian.companions import read_companion
-from guardian.report import build_report, needs_help
-from guardian.repository import RecorderHealth, StorageStats
-from guardian.summary import Summary, TimelineBar
+from guardian.core.report import build_report, needs_help
+from guardian.core.storage import RecorderHealth, StorageStats
+from guardian.core.summary import Summary, TimelineBar
+from guardian.mail.companions import read_companion
 from tracker.event import Event, Failure
 
 START = datetime(2026, 3, 2, 8, tzinfo=UTC)

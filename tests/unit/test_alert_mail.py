@@ -16,11 +16,11 @@ from guardian.alerting.engine import AlertState, Surroundings, advance
 from guardian.alerting.history import History
 from guardian.alerting.incidents import Incident, Transition
 from guardian.alerting.rule_words import rule_in_words
-from guardian.alerting.rules import KINDS, parse_rule
 from guardian.alerting.wording import at_worst, sentence, title
-from guardian.language import language
-from guardian.mail.alert_view import AlertView
-from guardian.mail.alerts import AlertWriter
+from guardian.core.language import language
+from guardian.mail.alert.compose import AlertWriter
+from guardian.mail.alert.view import AlertView
+from guardian.settings.rules import KINDS, parse_rule
 from tracker.event import Event, Failure
 
 START = datetime(2026, 3, 16, 9, 0, tzinfo=UTC)

@@ -5,9 +5,9 @@ import threading
 
 import pytest
 
-from guardian.people.aliases import Aliases
-from guardian.people.book import AliasBook, alias_note
-from guardian.people.source import SourceError
+from guardian.stores.people.aliases import Aliases
+from guardian.stores.people.book import AliasBook, alias_note
+from guardian.stores.people.source import SourceError
 
 ADA = {"a": "ada@example.com"}
 BOB = {"a": "bob@example.com"}

@@ -7,12 +7,12 @@ from textwrap import dedent
 
 import pytest
 
-from guardian.people.aliases import Aliases
-from guardian.people.settings import AliasSettings
-from guardian.people.source import SourceError
-from guardian.people.sources import open_source
-from guardian.setting_values import relative_to
-from guardian.sqlite import SqliteRepository
+from guardian.settings.people import AliasSettings
+from guardian.settings.values import relative_to
+from guardian.stores.people.aliases import Aliases
+from guardian.stores.people.source import SourceError
+from guardian.stores.people.sources import open_source
+from guardian.stores.sqlite.events import SqliteRepository
 from tracker.event import Event
 
 ADA, BOB = "ada@example.com", "bob@example.com"

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from guardian.people.aliases import Aliases
+from guardian.stores.people.aliases import Aliases
 
 ADA = "ada@example.com"
 UUID1 = "5f7c0b1e-0000-4000-8000-000000000001"

@@ -15,7 +15,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Host, Mount, Route, Router, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 
-from guardian.app_routes import AppRoute, every_route
+from guardian.application.check.app_routes import AppRoute, every_route
 from tracker.routes import place_of
 
 

@@ -9,7 +9,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from pydantic import SecretStr
 
-from guardian.config import ApiSettings
+from guardian.settings.schema import ApiSettings
 from guardian.web.auth import admin_verifier, require_admin_claims, require_scheduler_token
 from guardian.web.endpoint import Refusal
 

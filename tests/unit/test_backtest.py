@@ -4,10 +4,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from guardian.alerting.backtest import STRIP, overridden, run_backtests, write_page
-from guardian.config import Settings
-from guardian.repository import StorageError
-from guardian.settings_file import SettingsError
+from guardian.application.judging.backtest import STRIP, overridden, run_backtests, write_page
+from guardian.core.storage import StorageError
+from guardian.settings.loading import SettingsError
+from guardian.settings.schema import Settings
 from tracker.event import Event, Failure
 from tracker.writer import Writer
 

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from guardian.channels import compose_channel
-from guardian.channels.addresses import PrivateAddress, is_private, is_private_host, public_addresses
-from guardian.channels.message import harmless, read_message, shortened
-from guardian.channels.settings import NOT_INSTALLED
+from guardian.mail.channels import compose_channel
+from guardian.mail.channels.addresses import PrivateAddress, is_private, is_private_host, public_addresses
+from guardian.mail.channels.message import harmless, read_message, shortened
+from guardian.settings.channels import NOT_INSTALLED
 
 SLACK = "slack://T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ"
 SECRET = "TIiajkdnlazkcOXrIdevi7FQ"
@@ -186,7 +186,7 @@ def test_each_unknown_channel_of_a_rule_is_said_with_its_line(problems):
 
 
 def test_without_apprise_the_cure_is_said(problems, monkeypatch):
-    monkeypatch.setattr("guardian.channels.settings.find_spec", lambda name: None)
+    monkeypatch.setattr("guardian.settings.channels.find_spec", lambda name: None)
     assert problems(f'[channels]\nops = "{SLACK}"\n') == [f"guardian.toml line 2: channels.ops: {NOT_INSTALLED}"]
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from guardian.companions import Companion, Malformed, Recommendation, load_companions, read_companion
+from guardian.mail.companions import Companion, Malformed, Recommendation, load_companions, read_companion
 
 
 def test_every_json_file_but_our_own_is_a_companion(tmp_path):

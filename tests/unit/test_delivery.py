@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from guardian.delivery import GIVE_UP, LEASE, Circuits, backoff, deliver_due
+from guardian.core.outgoing import Outgoing
+from guardian.mail.delivery import GIVE_UP, LEASE, Circuits, backoff, deliver_due
 from guardian.mail.transport import DeliveryError, PermanentError, UnknownOutcome, Unreachable
-from guardian.state import Outgoing
-from guardian.statestore import SqliteStateStore
+from guardian.stores.sqlite.state import SqliteStateStore
 
 NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)

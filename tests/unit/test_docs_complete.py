@@ -6,9 +6,9 @@ from pathlib import Path
 
 import typer
 
-from guardian.alerting.rules import KINDS, RuleBase
 from guardian.cli import app
-from guardian.config import setting_fields
+from guardian.settings.rules import KINDS, RuleBase
+from guardian.settings.schema import setting_fields
 from tracker import UsageTrackingMiddleware
 
 DOCS = Path(__file__).parents[2] / "docs"

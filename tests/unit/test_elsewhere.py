@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from guardian.elsewhere import records_elsewhere
-from guardian.state_schema import micros
+from guardian.application.elsewhere import records_elsewhere
+from guardian.core.time import micros
 from tracker.writer import Writer
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)

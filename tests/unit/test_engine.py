@@ -8,7 +8,7 @@ from guardian.alerting.columns import MINUTE_US
 from guardian.alerting.engine import STATE_JSON, AlertState, Surroundings, advance, set_back
 from guardian.alerting.history import History
 from guardian.alerting.maintenance import Once
-from guardian.alerting.rules import parse_rule
+from guardian.settings.rules import parse_rule
 from tracker.event import Event, Failure
 
 START = datetime(2026, 3, 16, 9, 0, tzinfo=UTC)

@@ -5,9 +5,9 @@ from zoneinfo import ZoneInfo
 
 from guardian.alerting.incidents import Incident
 from guardian.alerting.review import Better
-from guardian.alerting.rules import parse_rule
-from guardian.language import language
-from guardian.mail.incidents import incident_lines
+from guardian.core.language import language
+from guardian.mail.report.incidents import incident_lines
+from guardian.settings.rules import parse_rule
 
 END = datetime(2026, 3, 16, 12, 0, tzinfo=UTC)
 RULES = {"error_rate": parse_rule("error_rate", {}), "feature_down": parse_rule("feature_down", {})}

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from guardian.alerting.incidents import REOPEN_WITHIN, SECOND, Memory, step
-from guardian.alerting.rules import parse_rule
 from guardian.alerting.verdicts import Verdict
+from guardian.settings.rules import parse_rule
 
 MINUTE = 60 * SECOND
 STATES = {"F": "firing", ".": "ok", "?": "no_data"}

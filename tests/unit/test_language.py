@@ -11,10 +11,10 @@ from zoneinfo import ZoneInfo
 import pytest
 from babel.messages.pofile import read_po
 
-from guardian.language import LANGUAGES, language
-from guardian.logins import login_ends, login_refused
+from guardian.application.logins import login_ends, login_refused
+from guardian.core.language import LANGUAGES, language
+from guardian.core.resources import locales_dir
 from guardian.mail.service import EmailService
-from guardian.resources import locales_dir
 from tests.unit import report_samples as samples
 
 ROOT = Path(__file__).parents[2]

@@ -11,18 +11,18 @@ import pytest
 from jinja2 import meta
 from PIL import Image
 
-from guardian.companions import read_companion
-from guardian.language import language
-from guardian.mail.changes import moved
+from guardian.core.language import language
+from guardian.core.notes import Note
+from guardian.core.sections import SECTIONS, only_sections
 from guardian.mail.chart import chart_of, draw, nice_ceiling
-from guardian.mail.people import more_people
+from guardian.mail.companions import read_companion
 from guardian.mail.render import breakable, cut, environment
-from guardian.mail.sections import SECTIONS, only_sections
+from guardian.mail.report.changes import moved
+from guardian.mail.report.people import more_people
+from guardian.mail.report.userlist import plain_cell, users_csv
+from guardian.mail.report.view import report_view
 from guardian.mail.service import EmailService
 from guardian.mail.transport import DeliveryError, PermanentError, UnknownOutcome
-from guardian.mail.userlist import plain_cell, users_csv
-from guardian.mail.view import report_view
-from guardian.notes import Note
 from tests.unit import report_samples as samples
 from tracker.event import Failure
 

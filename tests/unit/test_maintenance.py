@@ -4,10 +4,10 @@ from zoneinfo import ZoneInfo
 import pytest
 from pydantic import ValidationError
 
-from guardian.alerting.live import surroundings
 from guardian.alerting.maintenance import Recurring
-from guardian.cadence import Cron
-from guardian.config import MaintenanceSettings, Settings
+from guardian.application.judging.live import surroundings
+from guardian.core.cadence import Cron
+from guardian.settings.schema import MaintenanceSettings, Settings
 
 ZURICH = ZoneInfo("Europe/Zurich")
 SUNDAYS = Recurring(Cron("0 2 * * sun"), timedelta(minutes=90), ZURICH)

@@ -2,8 +2,8 @@
 
 import pytest
 
-from guardian.checkup import check_up
-from guardian.neighbours import clashes, old_libraries
+from guardian.application.check.checkup import check_up
+from guardian.application.check.neighbours import clashes, old_libraries
 
 
 def install(folder, name, version):
@@ -36,7 +36,7 @@ async def test_django_guardian_in_the_same_environment_is_an_error_with_the_cure
     ("version", "warned"), [("2.8.0", True), ("2.11.1", True), ("2.12.0", False), ("3.0.0", False)]
 )
 def test_a_pyjwt_that_passes_over_critical_headers_is_a_warning(monkeypatch, version, warned):
-    monkeypatch.setattr("guardian.neighbours._version", {"PyJWT": version}.get)
+    monkeypatch.setattr("guardian.application.check.neighbours._version", {"PyJWT": version}.get)
     found = old_libraries()
     assert [each.level for each in found] == (["warning"] if warned else [])
     assert all("CVE-2026-32597" in each.text and version in each.text for each in found)

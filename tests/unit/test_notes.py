@@ -4,13 +4,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from guardian.language import LANGUAGES, language
-from guardian.mail.view import report_view
-from guardian.note_words import KINDS, note_words
-from guardian.notes import Note, as_json, in_order, tracker_notes, traffic_notes
-from guardian.report import judge
-from guardian.repository import RecorderHealth, RecorderNote, StorageStats
-from guardian.summary import Summary
+from guardian.core.language import LANGUAGES, language
+from guardian.core.note_words import KINDS, note_words
+from guardian.core.notes import Note, as_json, in_order, tracker_notes, traffic_notes
+from guardian.core.report import judge
+from guardian.core.storage import RecorderHealth, RecorderNote, StorageStats
+from guardian.core.summary import Summary
+from guardian.mail.report.view import report_view
 from tests.unit import report_samples as samples
 from tests.unit.report_samples import event
 

@@ -8,7 +8,7 @@ import pytest
 
 from guardian.alerting.incidents import SECOND, Incident, Transition
 from guardian.alerting.notify import Budget, plan, quiet_until
-from guardian.alerting.rules import parse_rule
+from guardian.settings.rules import parse_rule
 
 ZURICH = ZoneInfo("Europe/Zurich")
 RULES = {

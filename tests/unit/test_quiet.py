@@ -2,8 +2,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from guardian.quiet import BEFORE, QUIET, gone_quiet, quiet_window, went_quiet
-from guardian.summary import Summary
+from guardian.core.quiet import BEFORE, QUIET, gone_quiet, quiet_window, went_quiet
+from guardian.core.summary import Summary
 from tracker.event import Event, Failure
 
 DAY = timedelta(days=1)

@@ -4,12 +4,12 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from guardian.language import language
-from guardian.mail.view import headline
-from guardian.report import build_report, judge, needs_help
-from guardian.repository import RecorderHealth, StorageStats
-from guardian.summary import Summary, TimelineBar
-from guardian.usage import bar_edges, window
+from guardian.application.usage import bar_edges, window
+from guardian.core.language import language
+from guardian.core.report import build_report, judge, needs_help
+from guardian.core.storage import RecorderHealth, StorageStats
+from guardian.core.summary import Summary, TimelineBar
+from guardian.mail.report.view import headline
 from tracker.event import Event, Failure
 
 START = datetime(2026, 3, 2, 8, tzinfo=UTC)

@@ -6,12 +6,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from guardian.alerting.backtest import replay
 from guardian.alerting.incidents import Incident
-from guardian.alerting.live import surroundings
-from guardian.alerting.loading import read_history
-from guardian.alerting.review import find_better, noisiest, review
-from guardian.config import Settings
+from guardian.alerting.review import noisiest, review
+from guardian.application.judging.backtest import replay
+from guardian.application.judging.live import surroundings
+from guardian.application.judging.review import find_better
+from guardian.settings.schema import Settings
+from guardian.stores.sqlite.history import read_history
 from tracker.event import Event, Failure
 from tracker.schema import connect
 from tracker.writer import Writer

@@ -3,8 +3,8 @@
 import pytest
 
 from guardian.alerting.rule_words import rule_in_words
-from guardian.alerting.rules import parse_rule
-from guardian.language import language
+from guardian.core.language import language
+from guardian.settings.rules import parse_rule
 
 
 @pytest.mark.parametrize(

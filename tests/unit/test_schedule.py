@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from guardian.schedule import parse_schedule
+from guardian.core.schedule import parse_schedule
 
 
 def local(text, zone="Europe/Zurich"):

@@ -10,10 +10,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, SecretStr
 
-from guardian.config import Settings, setting_fields
 from guardian.mail.transports import build_transports
-from guardian.setting_values import smtp_table
-from guardian.settings_file import SettingsError, load_settings, unknown_variables, write_example
+from guardian.settings.loading import SettingsError, load_settings, unknown_variables, write_example
+from guardian.settings.schema import Settings, setting_fields
+from guardian.settings.values import smtp_table
 
 EXAMPLE = Path(__file__).parents[2] / "config" / "guardian.example.toml"
 FIVE_LINES = """\

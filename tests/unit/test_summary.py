@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from guardian.summary import Route, Summary, active_minutes, bin_of, merge, merge_all, quantile_ms
-from guardian.totals import Totals
+from guardian.core.summary import Route, Summary, active_minutes, bin_of, merge, merge_all, quantile_ms
+from guardian.core.totals import Totals
 from tracker.event import Event, Failure
 
 MINUTE = 60_000_000

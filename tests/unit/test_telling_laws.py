@@ -11,8 +11,8 @@ from guardian.alerting.actions import ACTIONS, edit_for
 from guardian.alerting.columns import MINUTE_US
 from guardian.alerting.engine import STATE_JSON, AlertState, Surroundings, tell
 from guardian.alerting.incidents import ENDS, Memory, step
-from guardian.alerting.rules import parse_rule
 from guardian.alerting.verdicts import Verdict
+from guardian.settings.rules import parse_rule
 
 ZONE = ZoneInfo("Europe/Zurich")
 START = int(datetime(2026, 3, 16, 4, 30, tzinfo=UTC).timestamp()) // 60  # half an hour before the quiet ones

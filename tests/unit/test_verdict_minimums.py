@@ -2,7 +2,7 @@
 
 import pytest
 
-from guardian.alerting.live import lookback
+from guardian.application.judging.live import lookback
 from tests.unit.verdict_samples import DAY, HOUR, NOW_US, SECOND, WEEK, event, many, rule, states
 
 BOB, NOBODY = "bob@example.com", "anonymous"

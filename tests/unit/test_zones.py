@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from guardian.zones import nearest_zone
+from guardian.core.zones import nearest_zone
 
 
 @pytest.mark.parametrize(

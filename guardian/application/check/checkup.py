@@ -1,0 +1,234 @@
+"""`guardian check`: what is wrong with the settings and with what they name, in plain words, all at once."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import uuid
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
+from datetime import datetime, timedelta
+from email.utils import parseaddr
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+from guardian.application.check.findings import conservation, note_findings, noted_elsewhere
+from guardian.application.check.mail import mail_findings
+from guardian.application.check.neighbours import clashes, old_libraries
+from guardian.application.check.people import alias_findings
+from guardian.application.root import Application, Clock, NamedSchedule, name_schedules, open_application, utc_now
+from guardian.core.finding import Finding
+from guardian.core.outgoing import Outgoing
+from guardian.core.storage import StorageError
+from guardian.mail.service import EmailService
+from guardian.mail.transport import DeliveryError, Transport, UnknownOutcome
+from guardian.mail.transports import build_transports
+from guardian.settings.loading import SettingsError, load_settings, unknown_variables
+from guardian.settings.schema import ApiSettings, Settings
+from guardian.settings.values import is_loopback, is_placeholder
+from guardian.stores.people.book import AliasBook
+from tracker.address import why_not_opened
+
+if TYPE_CHECKING:
+    from dns.asyncresolver import Resolver
+
+SILENT_AFTER = timedelta(minutes=10)
+"""A recorder says that it lives every few seconds while its app runs; longer silence is worth a warning."""
+
+
+async def check_up(
+    path: Path | None, *, send_test: bool = False, clock: Clock = utc_now, resolver: Resolver | None = None
+) -> list[Finding]:
+    """Look at everything that the settings of this file name. Sends nothing, unless `send_test` asks for it.
+
+    A database that is not there is not made. `resolver` asks DNS; None: as this machine is set up.
+    """
+    try:
+        settings = load_settings(path)
+    except SettingsError as error:
+        return clashes() + [Finding("settings", "error", problem) for problem in error.problems]
+    found = [*clashes(), *old_libraries(), Finding("settings", "ok", "every key is known and valid")]
+    found += [Finding("settings", "warning", f"{name} is set but is no setting") for name in unknown_variables()]
+    found += _people(settings)
+    found += [Finding("schedule", *_upcoming(settings, named, clock())) for named in name_schedules(settings)]
+    found += [_clock(settings, clock()), _reports_dir(settings.reports_dir), *_api(settings.api), *_links(settings)]
+    found += await mail_findings(settings, clock(), resolver)
+    if send_test:
+        found += await send_tests(settings, settings.admins, clock=clock)
+    if not _is_there(settings.database):
+        found += await asyncio.to_thread(alias_findings, AliasBook.of(settings.alias, settings.database), ())
+        return [*found, _no_database(settings.database.absolute()), *await noted_elsewhere(settings, path, clock())]
+    try:
+        async with open_application(settings, clock=clock) as app:
+            found += await asyncio.to_thread(alias_findings, app.book, await app.repository.names())
+            found += await _database(app)
+            found += await note_findings(app, path)
+    except (StorageError, ValueError) as error:
+        found.append(Finding("database", "error", str(error)))
+    return found
+
+
+async def send_tests(settings: Settings, recipients: Sequence[str], *, clock: Clock = utc_now) -> list[Finding]:
+    """Send a test mail through each transport to each recipient, at once: past the outbox, without a database."""
+    found = []
+    async with AsyncExitStack() as opened:
+        transports = [each for each in build_transports(settings) if getattr(each, "channel", "mail") == "mail"]
+        for transport in transports:
+            opened.push_async_callback(transport.close)
+        email = EmailService(
+            transports,
+            sender=settings.mail.sender,
+            reply_to=settings.mail.reply_to,
+            clock=clock,
+            code=settings.mail.language,
+            languages=settings.mail.languages,
+        )
+        for recipient in recipients:
+            mail = email.compose_test(recipient, key=f"test/{uuid.uuid4().hex}/{recipient}")
+            for transport in transports:
+                found.append(await _sent(transport, mail, parseaddr(settings.mail.sender)[1]))
+    return found or [Finding("test mail", "error", "admins is empty: nobody would get it")]
+
+
+async def _sent(transport: Transport, mail: Outgoing, sender: str) -> Finding:
+    try:
+        await transport.send(mail.body, sender=sender, recipient=mail.recipient)
+    except (DeliveryError, UnknownOutcome) as error:
+        return Finding("test mail", "error", f"{transport.name}, to {mail.recipient}: {error}")
+    return Finding("test mail", "ok", f"{transport.name} accepted the mail to {mail.recipient}")
+
+
+def _people(settings: Settings) -> list[Finding]:
+    real = [address for address in settings.admins if not is_placeholder(address)]
+    found = [Finding("admins", "ok", ", ".join(real))] if real else []
+    if not settings.admins:
+        found.append(Finding("admins", "error", 'nobody gets mail: set admins = ["you@example.com"]'))
+    addresses = [("admins", "admins", each) for each in settings.admins]
+    addresses += [
+        ("schedule", f"schedules[{n}]", to) for n, each in enumerate(settings.schedules) for to in each.recipients
+    ]
+    addresses += [("mail", "mail.sender", parseaddr(settings.mail.sender)[1])] if settings.mail.order else []
+    addresses += [("alerts", "alerts.support_email", settings.alerts.support_email or "")]
+    for subject, key, address in addresses:
+        if is_placeholder(address):
+            text = f"{address} is a placeholder, where no mail arrives: write the real address into {key}"
+            found.append(Finding(subject, "warning", text))
+    if not settings.schedules:
+        nothing = 'no report goes out by itself: set schedules = ["daily at 08:00"]'
+        found.append(Finding("schedule", "warning", nothing))
+    return found
+
+
+def _clock(settings: Settings, now: datetime) -> Finding:
+    here = f"{now.astimezone(ZoneInfo(settings.timezone)):%A %d %B %Y, %H:%M} in {settings.timezone}"
+    if now.year < 2026:
+        return Finding("clock", "error", f"this machine says that it is {here}: set its clock, best by NTP")
+    return Finding("clock", "ok", here)
+
+
+def _reports_dir(folder: Path) -> Finding:
+    there = next(each for each in (folder.absolute(), *folder.absolute().parents) if each.exists())
+    if there.is_dir() and os.access(there, os.W_OK | os.X_OK):
+        return Finding("reports", "ok", f"go to {folder}")
+    cure = "set reports_dir, or let this user write there"
+    return Finding("reports", "error", f"{folder} cannot be written: {cure}")
+
+
+def _api(api: ApiSettings) -> list[Finding]:
+    if not api.enabled:
+        return [Finding("api", "ok", "off")]
+    where = f"listens on {api.host}:{api.port}"
+    found = []
+    if not (api.jwt_key or api.jwks):
+        cure = "set api.jwt_key_file or api.jwks"
+        found.append(Finding("api", "warning", f"admins cannot call it, because no key is configured: {cure}"))
+    if api.jwks and "://" not in api.jwks and not os.access(api.jwks, os.R_OK):
+        found.append(Finding("api", "error", f"the key set {api.jwks} cannot be read: check api.jwks"))
+    if api.scheduler_token is None:
+        found.append(Finding("api", "ok", "no scheduler outside may call it, since api.scheduler_token is not set"))
+    if not is_loopback(api.host):
+        text = f"{where}, without encryption: let only a proxy that speaks HTTPS reach it"
+        found.append(Finding("api", "warning", text))
+    return found or [Finding("api", "ok", where)]
+
+
+def _links(settings: Settings) -> list[Finding]:
+    """Whether the links of the mails, to act on an alert and to unsubscribe, lead anywhere."""
+    if not settings.api.enabled:
+        return []
+    url = urlsplit(settings.public_url)
+    if is_loopback(url.hostname or ""):
+        where = f"the buttons and links of mails lead to {settings.public_url}, which only this machine can open"
+    elif url.scheme != "https":
+        where = f"the buttons and links of mails lead to {settings.public_url}, without encryption"
+    else:
+        return [Finding("links", "ok", f"of mails lead to {settings.public_url}")]
+    return [Finding("links", "warning", f"{where}: set public_url to where people reach Guardian over HTTPS")]
+
+
+def _is_there(path: Path) -> bool:
+    return os.path.exists(path)  # Path.exists raises where a folder may not be entered
+
+
+def _no_database(path: Path) -> Finding:
+    if why := why_not_opened(str(path)):
+        return Finding("database", "error", f"{path} does not exist and cannot be made: {why}")
+    return Finding(
+        "database", "warning",
+        f"{path} does not exist yet: it appears when the app with "
+        f"UsageTrackingMiddleware(database={str(path)!r}) or 'guardian run' starts",
+    )  # fmt: skip
+
+
+async def _database(app: Application) -> list[Finding]:
+    """What the database says: that it can be read, that the tracker lives, that mails get out."""
+    now = app.clock()
+    stats, recorders, mails = await asyncio.gather(
+        app.repository.stats(), app.repository.recorders(), app.state.outbox_counts()
+    )
+    size = f"{_count(stats.events, 'request')} of {_count(stats.users, 'user')}, {stats.size_bytes / 1e6:,.1f} MB"
+    found = [Finding("database", "ok", f"{app.settings.database.absolute()}: {size}")]
+    signs = [each.seen_at for each in recorders] + ([stats.newest] if stats.newest else [])
+    latest = max(signs, default=None)
+    if latest is None:
+        return found + _dead(mails)  # a note says that nothing was ever recorded
+    if latest - now > timedelta(minutes=1):
+        ahead = f"the newest sign of life, {latest:%Y-%m-%d %H:%M} UTC, lies in the future"
+        found.append(Finding("clock", "error", f"{ahead}: set the clocks of both machines, best by NTP"))
+    elif now - latest > SILENT_AFTER:
+        text = f"silent since {latest:%Y-%m-%d %H:%M} UTC: is the app running, and on this database?"
+        found.append(Finding("tracker", "warning", text))
+    else:
+        found.append(Finding("tracker", "ok", f"last sign of life {max(0, (now - latest).seconds)} s ago"))
+    found += conservation(recorders, now)
+    return found + _dead(mails)
+
+
+def _dead(mails: Mapping[str, int]) -> list[Finding]:
+    dead = mails.get("dead", 0)
+    cure = "see 'guardian outbox list --status dead'"
+    return [Finding("mail", "warning", f"{dead:,} mails could not be delivered: {cure}")] if dead else []
+
+
+def _upcoming(settings: Settings, named: NamedSchedule, now: datetime) -> tuple[Literal["ok", "error"], str]:
+    at, covers = named.schedule.upcoming(now)
+    zone = named.schedule.zone
+    fire, start, end = (f"{edge.astimezone(zone):%Y-%m-%d %H:%M}" for edge in (at, *covers))
+    to = _count(len(named.recipients), "recipient")
+    text = f"{named.name}: next report goes out {fire}, covering {start} to {end}, to {to}"
+    table = named.settings
+    text += f", only the features {', '.join(table.features)}" if table.features else ""
+    text += f", with {', '.join(table.sections)}" if table.sections else ""
+    text += ", as plain text" if table.format == "text" else ""
+    text += f", in {table.language!r}" if table.language else ""
+    keep = timedelta(days=settings.retention.events_days)
+    if table.features and at - covers.start >= keep:
+        cure = f"set retention.events_days above {(at - covers.start).days + 1}, or leave features out"
+        return "error", f"{text}: by then single requests of the period are deleted, which features counts: {cure}"
+    return "ok", text
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

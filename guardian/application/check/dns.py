@@ -1,0 +1,182 @@
+"""What the sender's domain says of its mail in DNS: SPF (RFC 7208), DKIM (RFC 6376) and DMARC (RFC 7489).
+
+Large receivers put mail without them into the spam folder, or refuse it (Google: "Email sender guidelines").
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Mapping, Sequence
+from ipaddress import ip_address
+from typing import TYPE_CHECKING
+
+from guardian.core.finding import Finding
+
+if TYPE_CHECKING:
+    from dns.asyncresolver import Resolver
+
+LIFETIME_SECONDS = 3.0
+"""All questions are asked at once, and given up after this."""
+
+USUAL_SELECTORS = ("google", "default", "selector1", "selector2", "mail", "s1", "k1")
+"""DKIM keys cannot be listed, only asked for by name: these are the names that large services use."""
+
+DEEPEST = 7
+"""Only so many last labels of a domain are looked through for a DMARC record of a domain above it."""
+
+Answers = Mapping[str, tuple[str, ...] | None]
+"""The TXT records of each name; empty where there are none, None where DNS gave no answer."""
+
+
+async def sender_findings(
+    domain: str, selectors: Sequence[str] = (), *, resolver: Resolver | None = None, lifetime: float = LIFETIME_SECONDS
+) -> list[Finding]:
+    """What DNS says of mail from this domain; `selectors` are the DKIM selectors known to be its own.
+
+    `resolver` asks (None: as /etc/resolv.conf says), and gives up after `lifetime` seconds. Raises nothing: where DNS
+    does not answer, that is a warning.
+    """
+    domain = domain.lower().rstrip(".")
+    if not _public(domain):
+        return [
+            Finding("sender", "ok", f"SPF, DKIM and DMARC were not looked up: {domain} is no domain of the Internet")
+        ]
+    above = _above(domain)
+    keys = [_key_name(selector, domain) for selector in (*selectors, *USUAL_SELECTORS)]
+    names = dict.fromkeys([domain, *(f"_dmarc.{each}" for each in (domain, *above)), *keys])
+    answers = await _ask_all(list(names), resolver, lifetime)
+    if all(answer is None for answer in answers.values()):
+        text = (
+            f"DNS does not answer, so SPF, DKIM and DMARC of {domain} are not known: try again, or ask another network"
+        )
+        return [Finding("sender", "warning", text)]
+    return [_spf(domain, answers), *_dkim(domain, selectors, answers), _dmarc(domain, above, answers)]
+
+
+def _public(domain: str) -> bool:
+    """Whether others can look it up: an address has no such records, nor do localhost (RFC 6761) or a bare name."""
+    try:
+        ip_address(domain)
+    except ValueError:
+        return "." in domain and not domain.endswith(".localhost")
+    return False
+
+
+def _above(domain: str) -> list[str]:
+    """The domains above this one that may speak for it, the nearest first; top-level domains are not among them."""
+    labels = domain.split(".")
+    return [".".join(labels[start:]) for start in range(1, len(labels) - 1) if len(labels) - start <= DEEPEST]
+
+
+def _key_name(selector: str, domain: str) -> str:
+    return f"{selector}._domainkey.{domain}"  # RFC 6376, 3.6.2.1
+
+
+async def _ask_all(names: Sequence[str], resolver: Resolver | None, lifetime: float) -> Answers:
+    from dns.asyncresolver import Resolver as SystemResolver
+    from dns.resolver import NoResolverConfiguration
+
+    try:
+        asked = resolver or SystemResolver()
+    except NoResolverConfiguration:
+        return dict.fromkeys(names)
+    found = await asyncio.gather(*(_texts(name, asked, lifetime) for name in names))
+    return dict(zip(names, found, strict=True))
+
+
+async def _texts(name: str, resolver: Resolver, lifetime: float) -> tuple[str, ...] | None:
+    from dns.exception import DNSException
+    from dns.name import LabelTooLong, NameTooLong
+    from dns.resolver import NXDOMAIN, NoAnswer
+
+    try:
+        answer = await resolver.resolve(f"{name}.", "TXT", lifetime=lifetime)
+    except (NXDOMAIN, NoAnswer, LabelTooLong, NameTooLong):
+        return ()
+    except (DNSException, OSError):
+        return None
+    # The parts of one record belong together, without anything between them (RFC 7208, 3.3; RFC 6376, 3.6.2.2).
+    return tuple(b"".join(record.strings).decode("utf-8", "replace") for record in answer)
+
+
+def _spf(domain: str, answers: Answers) -> Finding:
+    texts = answers[domain]
+    if texts is None:
+        return Finding("SPF", "warning", f"DNS does not answer for {domain}, so its SPF record is not known")
+    records = [text.lower().split() for text in texts if re.match(r"v=spf1( |$)", text, flags=re.IGNORECASE)]
+    if not records:
+        cure = "publish one (TXT, v=spf1 …) that lists the servers which send its mail"
+        return Finding("SPF", "warning", f"{domain} has no SPF record, so its mail is easily taken for spam: {cure}")
+    if len(records) > 1:
+        wrong = f"{domain} has {len(records)} SPF records, and receivers then accept none (RFC 7208, 3.2)"
+        return Finding("SPF", "error", f"{wrong}: make one of them")
+    if {"all", "+all"} & set(records[0]):
+        return Finding(
+            "SPF", "warning", f"the SPF record of {domain} lets everybody send for it: end it with -all or ~all"
+        )
+    return Finding("SPF", "ok", f"{domain} has an SPF record")
+
+
+def _dkim(domain: str, selectors: Sequence[str], answers: Answers) -> list[Finding]:
+    def has_key(selector: str) -> bool:
+        return any(map(_is_key, answers[_key_name(selector, domain)] or ()))
+
+    found = []
+    for selector in selectors:
+        where = _key_name(selector, domain)
+        if has_key(selector):
+            found.append(Finding("DKIM", "ok", f"{domain} has a key under the selector {selector}"))
+        elif answers[where] is None:
+            found.append(Finding("DKIM", "warning", f"DNS does not answer for {where}, so its key is not known"))
+        else:
+            cure = "publish it, or correct mail.dkim_selectors"
+            found.append(
+                Finding("DKIM", "warning", f"there is no key at {where}, so what it signs is not trusted: {cure}")
+            )
+    if selectors:
+        return found
+    usual = [selector for selector in USUAL_SELECTORS if has_key(selector)]
+    if usual:
+        return [Finding("DKIM", "ok", f"{domain} has a key under the selector {', '.join(usual)}")]
+    cure = "set mail.dkim_selectors to have yours looked up"
+    tried = ", ".join(USUAL_SELECTORS)
+    return [Finding("DKIM", "warning", f"not known: no key under the usual selectors of {domain}: {tried}; {cure}")]
+
+
+def _is_key(text: str) -> bool:
+    """Whether a record is a DKIM key that has not been revoked, which an empty p= says (RFC 6376, 3.6.1)."""
+    tags = _tags(text)
+    return tags.get("v", "DKIM1") == "DKIM1" and bool(tags.get("p"))
+
+
+def _dmarc(domain: str, above: Sequence[str], answers: Answers) -> Finding:
+    for place in (domain, *above):
+        texts = answers[f"_dmarc.{place}"]
+        if texts is None:
+            return Finding("DMARC", "warning", f"DNS does not answer for _dmarc.{place}, so its policy is not known")
+        records = [_tags(text) for text in texts if re.match(r"v\s*=\s*DMARC1\s*(;|$)", text)]
+        if len(records) > 1:
+            wrong = f"_dmarc.{place} has {len(records)} DMARC records, and receivers then heed none (RFC 7489, 6.6.3)"
+            return Finding("DMARC", "warning", f"{wrong}: make one of them")
+        if records:
+            return _policy(domain, place, records[0])
+    cure = f"publish one at _dmarc.{domain} (TXT, v=DMARC1; p=none to begin with)"
+    return Finding("DMARC", "warning", f"{domain} has no DMARC record, which large receivers ask for: {cure}")
+
+
+def _policy(domain: str, place: str, tags: Mapping[str, str]) -> Finding:
+    name = "sp" if place != domain and "sp" in tags else "p"  # what a domain wants for those below it: RFC 7489, 6.3
+    value = tags.get(name, "").lower()
+    if value not in ("none", "quarantine", "reject"):
+        return Finding("DMARC", "warning", f"_dmarc.{place} has no valid {name}=: write none, quarantine or reject")
+    return Finding("DMARC", "ok", f"_dmarc.{place} says {name}={value}")
+
+
+def _tags(text: str) -> dict[str, str]:
+    """The tags of `name=value; name=value` (RFC 6376, 3.2); the first of each name."""
+    tags: dict[str, str] = {}
+    for part in text.split(";"):
+        name, _, value = part.partition("=")
+        tags.setdefault(name.strip(), value.strip())
+    return tags

@@ -1,0 +1,79 @@
+"""What `guardian check` says of the recording: the notes of the last day, and where each process' events are."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+
+from guardian.application.elsewhere import records_elsewhere
+from guardian.application.noticing import LATELY, noticed_lately
+from guardian.application.root import Application
+from guardian.core.finding import Finding
+from guardian.core.language import language
+from guardian.core.note_words import note_words
+from guardian.core.notes import Note, gone_silent
+from guardian.core.storage import RecorderHealth
+from guardian.settings.schema import Settings
+
+MOST_PROCESSES = 10
+"""So many processes are told one by one, those that lost something first."""
+
+
+async def note_findings(app: Application, path: Path | None) -> list[Finding]:
+    """A warning for each note of the last day; `path` is the settings file, None for the one of the current folder.
+
+    Processes that went silent are told one by one, by `conservation`.
+    """
+    notes = await noticed_lately(
+        app.repository,
+        app.clock(),
+        critical_features=app.settings.critical_features,
+        elsewhere=lambda now: records_elsewhere(app.settings.database, _folders(path), now=now),
+    )
+    return [_finding(note) for note in notes if note.kind != "silent"]
+
+
+async def noted_elsewhere(settings: Settings, path: Path | None, now: datetime) -> list[Finding]:
+    """The same where there is no database yet: only whether the app records into another file."""
+    found = await asyncio.to_thread(records_elsewhere, settings.database, _folders(path), now=now)
+    return [_finding(Note("elsewhere", 0, str(each))) for each in found]
+
+
+def _folders(path: Path | None) -> list[Path]:
+    return [Path(), *([path.parent] if path else [])]
+
+
+def _finding(note: Note) -> Finding:
+    subject = "critical_features" if note.kind == "critical_features" else "tracker"
+    return Finding(subject, "warning", " ".join(note_words(*note, language())).strip())
+
+
+def conservation(recorders: Sequence[RecorderHealth], now: datetime) -> list[Finding]:
+    """Where the events of each process are: accepted = stored + dropped + queued.
+
+    Told are the processes of the last day, and of the last 7 days those that lost some.
+    """
+    silent = gone_silent(recorders, now)
+    lossy = [each for each in recorders if each.dropped or each in silent]
+    told = lossy + [each for each in recorders if each not in lossy and now - each.seen_at <= LATELY]
+    return [_balance(each, each in silent) for each in told[:MOST_PROCESSES]]
+
+
+def _balance(recorder: RecorderHealth, silent: bool) -> Finding:
+    numbers = (
+        f"{recorder.accepted:,} accepted = {recorder.stored:,} stored + {recorder.dropped:,} dropped "
+        f"+ {recorder.queued:,} queued"
+    )
+    cures = []
+    if recorder.dropped:
+        requests = "1 request was" if recorder.dropped == 1 else f"{recorder.dropped:,} requests were"
+        cures.append(f"{requests} lost, since the buffer was full or the database could not be written to: see its log")
+    if silent:
+        cures.append(
+            f"silent since {recorder.seen_at:%Y-%m-%d %H:%M} UTC, so what it had queued is lost: "
+            "stop the app by SIGTERM, not by kill -9"
+        )
+    text = f"the process {recorder.id}: {'; '.join([numbers, *cures])}"
+    return Finding("tracker", "warning" if cures else "ok", text)

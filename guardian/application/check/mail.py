@@ -1,0 +1,72 @@
+"""What `guardian check` says of the ways that mail may take."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime, timedelta
+from email.utils import parseaddr
+from typing import TYPE_CHECKING
+
+from guardian.application.check.dns import sender_findings
+from guardian.application.check.probe import probe_smtp
+from guardian.core.finding import Finding
+from guardian.mail.transport import DeliveryError
+from guardian.mail.transports.gmail import GmailTransport
+from guardian.settings.mail import GmailSettings, SmtpSettings
+from guardian.settings.schema import Settings
+from guardian.settings.values import is_loopback
+
+if TYPE_CHECKING:
+    from dns.asyncresolver import Resolver
+
+
+def _nothing(settings: Settings) -> Finding:
+    folder = settings.mail.directory or settings.reports_dir / "mail"
+    return Finding(
+        "mail", "warning", f"no mail leaves this machine: mails become files in {folder} until gmail or smtp is set"
+    )
+
+
+async def mail_findings(settings: Settings, now: datetime, resolver: Resolver | None) -> list[Finding]:
+    """What is said of each way that mail may take, in their order, and of the sender's domain. No mail is sent.
+
+    `resolver` asks DNS; None means that of this machine.
+    """
+    mail, tries = settings.mail, []
+    for name in mail.order:
+        if name == "gmail" and mail.gmail is not None:
+            tries.append(_gmail(mail.gmail, mail.sender, now))
+        elif mail.smtp is not None:
+            tries.append(_mail_server(mail.smtp, mail.sender))
+    if not tries:
+        return [_nothing(settings)]
+    domain = parseaddr(mail.sender)[1].rpartition("@")[2]
+    *found, sender = await asyncio.gather(*tries, sender_findings(domain, mail.dkim_selectors, resolver=resolver))
+    found += sender
+    if mail.directory:
+        text = f"mail.directory is not used, because mail.{mail.order[0]} is set: keep one of them"
+        found.append(Finding("mail", "warning", text))
+    return found
+
+
+async def _gmail(gmail: GmailSettings, sender: str, now: datetime) -> Finding:
+    login = GmailTransport(gmail).login
+    try:
+        await asyncio.to_thread(login.access_token, gmail.subject or parseaddr(sender)[1])
+    except DeliveryError as error:
+        return Finding("mail", "error", f"Gmail: {error}")
+    expiry = login.expires_at()
+    if expiry is None:
+        return Finding("mail", "ok", "Gmail: Google gives an access token")
+    text = f"Gmail: Google gives an access token; the login ends {expiry:%Y-%m-%d %H:%M} UTC"
+    if expiry - now < timedelta(days=2):
+        return Finding("mail", "warning", f"{text}: {login.cure}")
+    return Finding("mail", "ok", text)
+
+
+async def _mail_server(smtp: SmtpSettings, sender: str) -> Finding:
+    try:
+        text = await probe_smtp(smtp, parseaddr(sender)[1])
+    except DeliveryError as error:
+        return Finding("mail", "error", str(error))
+    return Finding("mail", "ok" if smtp.security != "none" or is_loopback(smtp.host) else "warning", text)

@@ -1,0 +1,1 @@
+"""Rules, judged each minute on the stored history, and in a replay."""

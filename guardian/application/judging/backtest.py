@@ -1,0 +1,242 @@
+"""What these rules would have mailed over the recorded past: the daemon's own functions, minute by minute."""
+
+from __future__ import annotations
+
+import copy
+import sqlite3
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from guardian.alerting.columns import MINUTE_US
+from guardian.alerting.engine import AlertState, Surroundings, judge_minute, tell
+from guardian.alerting.history import History
+from guardian.alerting.incidents import SECOND, Incident
+from guardian.alerting.notify import Notice, messages_of
+from guardian.application.judging.live import lookback, surroundings
+from guardian.core.language import language
+from guardian.core.resources import templates_dir
+from guardian.core.storage import StorageError
+from guardian.core.time import moment
+from guardian.settings.loading import parse_rules
+from guardian.settings.rules import KINDS, Rule
+from guardian.settings.schema import Settings
+from guardian.stores.people.book import AliasBook
+from guardian.stores.sqlite.history import read_first_event, read_history
+from tracker.schema import connect
+
+STRIP = 60
+"""How many cells a strip chart has."""
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """What happened: the incidents that opened, in order, in their last state, and the notices that would have gone.
+
+    `first` and `last` are the minutes (since 1970) between which was judged, both included.
+    """
+
+    first: int
+    last: int
+    incidents: tuple[Incident, ...]
+    notices: tuple[Notice, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RuleReplay:
+    """One rule's part of a replay: how many incidents and messages, for how long (seconds) in all, and where.
+
+    `strip` has a cell for each part of the span, from 0 (never firing there) to 1 (always). `unseen` says why a rule
+    could not be judged from events alone, None where it could.
+    """
+
+    rule: str
+    incidents: int
+    messages: int
+    open_seconds: float
+    longest: float
+    strip: tuple[float, ...]
+    unseen: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Backtest:
+    """One set of rules over the past: `title` says which, `start` and `end` are aware, `seconds` how long it took."""
+
+    title: str
+    start: datetime
+    end: datetime
+    events: int
+    replay: Replay
+    rules: tuple[RuleReplay, ...]
+    seconds: float
+
+    def spans(self) -> list[tuple[Incident, datetime, datetime | None]]:
+        """Each incident with when it opened and ended; None where it was open to the last."""
+        return [
+            (i, moment(i.opened_us or i.since_us), None if i.resolved_us is None else moment(i.resolved_us))
+            for i in self.replay.incidents
+        ]
+
+
+def run_backtests(
+    settings: Settings, *, days: int, changes: Sequence[str] = (), now: datetime | None = None
+) -> list[Backtest]:
+    """The rules of the settings over the last `days` days, and then once more with `changes` (`rule.key=value`).
+
+    Raises StorageError where there is nothing recorded or the database cannot be read, ValueError with a sentence for
+    each change that fits no rule.
+    """
+    variants: list[tuple[str, tuple[Rule, ...]]] = [("Your rules", surroundings(settings).rules)]
+    if changes:
+        tables = {n: r.model_dump(by_alias=True, exclude_unset=True) for n, r in settings.rules.items()}
+        rules = parse_rules(overridden(tables, changes), settings.critical_features)
+        variants.append((f"With {', '.join(changes)}", rules))
+    began = perf_counter()
+    end = int((now or datetime.now(UTC)).timestamp()) // 60
+    minutes, single = (max(numbers) for numbers in zip(*(lookback(rules) for _, rules in variants), strict=True))
+    if not settings.database.exists():
+        raise StorageError(f"there is no database {settings.database} yet: nothing is recorded to replay")
+    aliases = AliasBook.of(settings.alias, settings.database).current()
+    try:
+        with closing(connect(str(settings.database), create=False)) as db:
+            oldest = read_first_event(db)
+            if oldest is None:
+                raise StorageError(f"the database {settings.database} holds no events yet: nothing can be replayed")
+            first = max(end - days * 1440, oldest // MINUTE_US + 1)
+            # Counts for as far as rules look back, single events for what is judged.
+            history = read_history(db, first - minutes, end, single_events=(end - first) * 60 + single, aliases=aliases)
+    except sqlite3.Error as error:
+        raise StorageError(f"the database {settings.database} does not answer: {error}") from error
+    results = []
+    for title, rules in variants:
+        around = replace(surroundings(settings), rules=tuple(rule for rule in rules if rule.enabled))
+        result = replay(history, around, first, end)
+        parts = tuple(by_rule(result, around, around.admins))
+        start = moment(first * MINUTE_US)
+        stop = start + timedelta(minutes=end - first)
+        results.append(Backtest(title, start, stop, len(history.columns), result, parts, perf_counter() - began))
+        began = perf_counter()
+    return results
+
+
+def write_page(path: Path, results: Sequence[Backtest]) -> None:
+    """The backtests as an HTML page of its own, without scripts."""
+    env = Environment(loader=FileSystemLoader(templates_dir() / "web"), autoescape=True, undefined=StrictUndefined)
+    page = env.get_template("backtest.html").render(results=results, lang=language(), strip=STRIP)
+    path.write_text(page, encoding="utf-8")
+
+
+def replay(history: History, around: Surroundings, first: int, last: int, state: AlertState | None = None) -> Replay:
+    """Judge the minutes first … last as the daemon would have, had it run without a break from `state` on."""
+    state = state or AlertState()
+    incidents: dict[str, Incident] = {i.id: i for i in state.incidents() if i.opened_us is not None}
+    notices: list[Notice] = []
+    history = replace(history, zone=around.zone)
+    for minute in range(first, last + 1):
+        snapshot = history.at(minute)
+        state, transitions = judge_minute(state, snapshot, around)
+        state, sent = tell(state, transitions, snapshot.now_us, around)
+        notices += sent
+        for transition in transitions:
+            incidents[transition.incident.id] = transition.incident
+    for incident in state.incidents():
+        if incident.opened_us is not None:
+            incidents[incident.id] = incident
+    ordered = sorted(incidents.values(), key=lambda incident: (incident.opened_us or 0, incident.id))
+    return Replay(first, last, tuple(ordered), tuple(notices))
+
+
+def by_rule(result: Replay, around: Surroundings, admins: int = 1) -> list[RuleReplay]:
+    """The replay, rule by rule in the order of the configuration."""
+    parts = []
+    for rule in around.rules:
+        mine = [incident for incident in result.incidents if incident.rule == rule.name]
+        spans = [_span(incident, result.last) for incident in mine]
+        messages = sum(
+            messages_of(notice.audience, admins)
+            for notice in result.notices
+            if any(t.incident.rule == rule.name for t in notice.transitions)
+        )
+        lengths = [(end - start) / SECOND for start, end in spans]
+        parts.append(
+            RuleReplay(
+                rule=rule.name,
+                incidents=len(mine),
+                messages=messages,
+                open_seconds=sum(lengths),
+                longest=max(lengths, default=0.0),
+                strip=_strip(spans, result.first, result.last),
+                unseen=_unseen(rule),
+            )
+        )
+    return parts
+
+
+def _unseen(rule: Any) -> str | None:
+    if rule.kind == "tracker_silent":
+        return "heartbeats of the past are not recorded"
+    if rule.kind == "feature_down" and rule.probe:
+        return "answers of past probes are not recorded"
+    return None
+
+
+def _span(incident: Incident, last: int) -> tuple[int, int]:
+    """From opening to end (or to the end of the replay), µs."""
+    start = incident.opened_us or incident.since_us
+    return start, max(start, incident.resolved_us or (last + 1) * 60 * SECOND)
+
+
+def _strip(spans: Sequence[tuple[int, int]], first: int, last: int) -> tuple[float, ...]:
+    start, size = first * 60 * SECOND, max(1, (last + 1 - first) * 60 * SECOND / STRIP)
+    cells = [0.0] * STRIP
+    for opened, ended in spans:
+        for cell in range(STRIP):
+            low, high = start + cell * size, start + (cell + 1) * size
+            overlap = min(ended, high) - max(opened, low)
+            if overlap > 0 or low <= opened < high:
+                # An incident of a few minutes within a day still shows.
+                cells[cell] = min(1.0, max(cells[cell] + max(overlap, 0) / size, 0.15))
+    return tuple(cells)
+
+
+def overridden(tables: Mapping[str, Mapping[str, Any]], settings: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """The `[rules]` tables with `rule.key=value` settings applied: `error_rate.threshold=5%`, lists as
+    `feature_down.features=chat_*,login`, and keys of tables as `feature_down.probe.failures=2`.
+
+    A rule that is not there yet is added. Raises ValueError with one sentence for a text of another form.
+    """
+    changed = copy.deepcopy({name: dict(table) for name, table in tables.items()})
+    for text in settings:
+        path, equals, value = text.partition("=")
+        name, *keys = path.strip().split(".")
+        if not (equals and name and keys and all(keys) and value.strip()):
+            raise ValueError(f"--set {text!r} is not of the form rule.key=value, such as error_rate.threshold=5%")
+        table = changed.setdefault(name, {})
+        for key in keys[:-1]:
+            inner = table.get(key)
+            table[key] = table = dict(inner) if isinstance(inner, dict) else {}
+        listed = keys[-1] in LISTS
+        table[keys[-1]] = [part.strip() for part in value.split(",")] if listed else _value(value.strip())
+    return changed
+
+
+LISTS = {
+    key for model in KINDS.values() for key, field in model.model_fields.items() if field.annotation == tuple[str, ...]
+}
+"""The keys of rules that hold a list."""
+
+
+def _value(text: str) -> Any:
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return {"true": True, "false": False}.get(text, text)

@@ -1,0 +1,205 @@
+"""Alerting in the daemon: keeps the recent history in memory, judges every minute that passed, commits what follows."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sqlite3
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from guardian.alerting.columns import MINUTE_US
+from guardian.alerting.engine import AlertState, Surroundings, judge_minute, set_back, tell
+from guardian.alerting.history import History, Snapshot
+from guardian.alerting.incidents import Transition
+from guardian.alerting.maintenance import Maintenance, Once, Recurring
+from guardian.alerting.notify import Notice
+from guardian.alerting.verdicts import BURN_WINDOWS, DAY, SILENCE_WEEKS, WEEK
+from guardian.core.cadence import Cron
+from guardian.core.off_loop import off_loop
+from guardian.core.outgoing import Outgoing
+from guardian.core.storage import StorageError
+from guardian.core.time import micros
+from guardian.settings.rules import Rule, watching
+from guardian.settings.schema import MaintenanceSettings, Settings
+from guardian.stores.people.book import NO_BOOK, AliasBook
+from guardian.stores.sqlite.alerts import AlertStore
+from guardian.stores.sqlite.history import read_history, refreshed
+from tracker.database_file import FileChanged, OpenedFile
+from tracker.schema import connect
+
+log = logging.getLogger("guardian.alerting")
+
+SETTLE_US = 5_000_000
+"""A minute is judged this long after its end: the tracker's last batch of it is in the database by then."""
+CLOCK_CHANGE = 3600
+"""The same time of an earlier week lies so much further back where the clocks were put back since."""
+CATCH_UP = 24 * 60
+"""After a downtime, at most this many minutes are judged one by one."""
+CLOCK_TOLERANCE = 2
+"""A clock that was set back by more minutes than this was wrong before: what was judged then is judged again."""
+
+KEEP_ANSWERS = 100
+"""How many answers of a probe are remembered."""
+
+Compose = Callable[[Notice, Snapshot], tuple[Sequence[Outgoing], str]]
+"""Writes the messages of a notice, one a recipient and channel, from the snapshot of the minute that ended last; and
+says what the subject of its thread is."""
+
+
+def lookback(rules: Sequence[Rule]) -> tuple[int, int]:
+    """How far back these rules look: (minutes of counts, seconds of single events)."""
+    counts, single = 6 * 3600, 3600
+    for rule in rules:
+        window = getattr(rule, "window", 3600)
+        single = max(single, 2 * window, _users_from(rule, window))
+        counts = max(counts, 2 * window)
+        if rule.kind == "burn_rate":
+            counts = max(counts, BURN_WINDOWS[-1][0])
+        if rule.kind == "feature_down" and rule.silence:
+            counts = max(counts, SILENCE_WEEKS * WEEK + CLOCK_CHANGE + rule.silence)
+        if rule.kind == "tracker_silent":
+            counts = max(counts, DAY + window)
+        if rule.kind in ("traffic_drop", "traffic_spike"):
+            counts = max(counts, rule.weeks * WEEK + CLOCK_CHANGE + window)
+    return counts // 60 + 1, single
+
+
+def _users_from(rule: Rule, window: int) -> int:
+    """How many seconds back the oldest event lies whose user `min_users` counts, where that is not in the window."""
+    if rule.min_users and rule.kind == "burn_rate":
+        return BURN_WINDOWS[-1][0]
+    if rule.min_users and rule.kind == "traffic_drop":
+        return WEEK + CLOCK_CHANGE + window
+    return DAY + window if rule.min_users and rule.kind == "tracker_silent" else 0
+
+
+def surroundings(settings: Settings) -> Surroundings:
+    """What the settings say of alerting, for `engine.advance`."""
+    alerts = settings.alerts
+    return Surroundings(
+        rules=tuple(watching(r, settings.critical_features) for r in settings.rules.values() if r.enabled),
+        zone=ZoneInfo(settings.timezone),
+        maintenance=tuple(_maintenance(span, ZoneInfo(settings.timezone)) for span in alerts.maintenance),
+        per_hour=alerts.budget_per_hour,
+        reserve=alerts.reserve,
+        admins=len(settings.admins),
+    )
+
+
+def _maintenance(span: MaintenanceSettings, zone: ZoneInfo) -> Maintenance:
+    if span.cron is not None and span.duration is not None:
+        return Recurring(Cron(span.cron), timedelta(seconds=span.duration), zone)
+    assert span.start is not None and span.end is not None
+    return Once(span.start, span.end)
+
+
+class LiveHistory:
+    """The history of the database at `path` as far as the rules look back, read anew only where it grew. Its users are
+    people by the aliases of `book`."""
+
+    def __init__(self, path: Path, rules: Sequence[Rule], book: AliasBook = NO_BOOK) -> None:
+        self._path = path
+        self._file = OpenedFile(str(path))
+        self._book = book
+        self._minutes, self._single = lookback(rules)
+        self._history: History | None = None
+        self.probes: dict[str, tuple[tuple[int, bool], ...]] = {}
+
+    def answered(self, rule: str, at_us: int, good: bool) -> None:
+        """Note an answer of a rule's probe."""
+        self.probes[rule] = (*self.probes.get(rule, ()), (at_us, good))
+
+    def remember(self, probes: Mapping[str, Iterable[tuple[int, bool]]], now_us: int) -> None:
+        """Join earlier answers to those noted, without any of a time that is still to come."""
+        for rule in {*probes, *self.probes}:
+            answers = {*probes.get(rule, ()), *self.probes.get(rule, ())}
+            self.probes[rule] = tuple(sorted(answer for answer in answers if answer[0] <= now_us))[-KEEP_ANSWERS:]
+
+    async def until(self, first: int, end: int) -> History:
+        """The history with everything that snapshots of the minutes [first, end] look at.
+
+        Raises StorageError where the database cannot be read.
+        """
+        return await asyncio.to_thread(self._read, first, end)
+
+    def _read(self, first: int, end: int) -> History:
+        more = end - first
+        minutes, single = self._minutes + more, self._single + more * 60
+        aliases = self._book.current()
+        try:
+            if self._history is None:
+                self._file.note()
+            self._file.check()
+            db = connect(str(self._path), create=False)
+            try:
+                if self._history is None or more > 15 or self._history.counts.end > end:
+                    history = read_history(db, end - minutes, end, single_events=single, aliases=aliases)
+                else:
+                    history = refreshed(self._history, db, end, keep=minutes, single_events=single, aliases=aliases)
+            finally:
+                db.close()
+        except FileChanged as error:
+            raise StorageError(str(error)) from error
+        except sqlite3.Error as error:
+            raise StorageError(f"the events in {self._path} cannot be read: {error}") from error
+        self._history = replace(history, probes=self.probes)
+        return self._history
+
+
+async def judge_passed_minutes(
+    store: AlertStore, live: LiveHistory, around: Surroundings, compose: Compose, *, now: datetime, token: int | None
+) -> list[Transition]:
+    """Judge every minute that ended since the last one judged; what changed.
+
+    Nothing happens twice: state, incidents and mails of these minutes are committed together, and a restart goes on
+    where the last commit stands.
+
+    The mails are those of the situation at the end: of an incident that opened and ended meanwhile there is one.
+    Raises StorageError or LeaseLost; nothing is changed then.
+    """
+    end = (micros(now) - SETTLE_US) // MINUTE_US
+    before = state = await store.load()
+    if state.minute is not None and state.minute > end + CLOCK_TOLERANCE:
+        log.warning("The clock was ahead: alerts go on from %s", now.isoformat(timespec="minutes"))
+        state = set_back(state, end - 1)
+    first = end if state.minute is None else max(state.minute + 1, end - CATCH_UP)
+    if first > end:
+        return []
+    live.remember(state.probes, micros(now))
+    history = replace(await live.until(first, end), zone=around.zone)
+    after, transitions, notices = await off_loop(_judge, state, history, first, end, around)
+    snapshot = history.at(end)
+    mails: list[Outgoing] = []
+    for notice in notices:
+        written, subject = await off_loop(compose, notice, snapshot)
+        mails += written
+        after = _named(after, notice, subject)
+    after = replace(
+        after, probes={rule.name: live.probes[rule.name] for rule in around.rules if rule.name in live.probes}
+    )
+    await store.commit(before, after, mails, now=now, token=token)
+    return transitions
+
+
+def _named(state: AlertState, notice: Notice, subject: str) -> AlertState:
+    """The state in which the incidents of a thread that begins know its subject, so that it stays the same."""
+    told = {transition.incident.id for transition in notice.transitions}
+    for incident in state.incidents():
+        if incident.id in told and incident.thread == notice.thread and incident.thread_subject is None:
+            state = state.changed(replace(incident, thread_subject=subject))
+    return state
+
+
+def _judge(
+    state: AlertState, history: History, first: int, end: int, around: Surroundings
+) -> tuple[AlertState, list[Transition], Sequence[Notice]]:
+    transitions: list[Transition] = []
+    for minute in range(first, end + 1):
+        state, changes = judge_minute(state, history.at(minute), around)
+        transitions += changes
+    state, notices = tell(state, transitions, end * MINUTE_US, around)
+    return state, transitions, notices

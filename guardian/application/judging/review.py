@@ -1,0 +1,90 @@
+"""A better threshold for the noisiest rule, tried out on the recorded events before anybody is told of it."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import replace
+from datetime import datetime
+from itertools import pairwise
+
+from guardian.alerting.columns import MINUTE_US
+from guardian.alerting.engine import Surroundings
+from guardian.alerting.history import History
+from guardian.alerting.incidents import Incident
+from guardian.alerting.review import Better, noisiest
+from guardian.application.judging.backtest import replay
+from guardian.application.judging.live import lookback, surroundings
+from guardian.settings.rules import ErrorRate, Latency
+from guardian.settings.schema import Settings
+from guardian.stores.people.book import AliasBook
+from guardian.stores.sqlite.history import read_history
+from tracker.schema import connect
+
+log = logging.getLogger("guardian.alerting")
+
+TRIES = 5
+"""How many thresholds are tried between the present one and the worst that the useful incidents reached."""
+
+
+def find_better(settings: Settings, incidents: Sequence[Incident], start: datetime, end: datetime) -> Better | None:
+    """The threshold for the noisiest rule of [start, end), tried out on the recorded events; None where there is none,
+    as where nobody acted on any of its incidents, where its kind has no threshold, or where the events cannot be read.
+    """
+    noise = noisiest(incidents, start)
+    rule = settings.rules.get(noise.rule) if noise and noise.acted_on else None
+    if not isinstance(rule, ErrorRate | Latency):
+        return None
+    first, last = (int(at.timestamp()) // 60 for at in (start, end))
+    minutes, single = lookback([rule])
+    aliases = AliasBook.of(settings.alias, settings.database).current()
+    try:
+        with closing(connect(str(settings.database), create=False)) as db:
+            history = read_history(
+                db, first - minutes, last, single_events=(last - first) * 60 + single, aliases=aliases
+            )
+    except sqlite3.Error as error:
+        log.warning("No threshold can be tried out, since the events cannot be read: %s", error)
+        return None
+    useful = [i for i in incidents if i.rule == rule.name and i.acted and (i.opened_us or 0) >= first * MINUTE_US]
+    return better_threshold(rule, useful, history, surroundings(settings), first, last)
+
+
+def better_threshold(
+    rule: ErrorRate | Latency, useful: Sequence[Incident], history: History, around: Surroundings, first: int, last: int
+) -> Better | None:
+    """The highest of some thresholds with which a replay of the minutes first … last has an incident wherever one of
+    the useful ones was open, and fewer in all than with the present one; None where there is none."""
+
+    def opened(tried: ErrorRate | Latency) -> tuple[Incident, ...]:
+        return replay(history, replace(around, rules=(tried,)), first, last).incidents
+
+    present = len(opened(rule))
+    for threshold in _thresholds(rule, useful):
+        found = opened(_with(rule, threshold))
+        if len(found) < present and all(any(_overlap(each, one) for one in found) for each in useful):
+            return Better(rule, threshold, present - len(found))
+    return None
+
+
+def _thresholds(rule: ErrorRate | Latency, useful: Sequence[Incident]) -> Iterator[float]:
+    """From just under the weakest useful incident's worst value down to the present threshold, in round numbers."""
+    now = rule.threshold if isinstance(rule, ErrorRate) else rule.threshold_ms
+    unit = 0.01 if isinstance(rule, ErrorRate) else 10.0
+    peaks = [incident.peak for incident in useful if incident.peak is not None]
+    low, high = round(now / unit), int(min(peaks, default=0.0) / unit - 1e-9)
+    steps = [low + (high - low) * n // TRIES for n in range(TRIES, -1, -1)]
+    yield from (round(above * unit, 6) for above, below in pairwise(steps) if above > max(below, low))
+
+
+def _with(rule: ErrorRate | Latency, threshold: float) -> ErrorRate | Latency:
+    return rule.model_copy(update={"threshold" if isinstance(rule, ErrorRate) else "threshold_ms": threshold})
+
+
+def _overlap(one: Incident, other: Incident) -> bool:
+    """Whether both are about the same subject, and were open at the same time."""
+    return one.subject == other.subject and all(
+        (a.opened_us or 0) <= (b.resolved_us or b.fired_us) for a, b in ((one, other), (other, one))
+    )

@@ -1,0 +1,84 @@
+"""Alerting as steps of the daemon: judge the minutes that have passed, and ask the probes."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+import httpx2
+
+from guardian.alerting.history import Snapshot
+from guardian.alerting.notify import Notice
+from guardian.application.judging.live import LiveHistory, judge_passed_minutes, surroundings
+from guardian.application.root import Application
+from guardian.core.off_loop import off_loop
+from guardian.core.outgoing import Outgoing
+from guardian.core.time import micros
+from guardian.mail.alert.compose import AlertWriter
+from guardian.settings.rules import Probe
+from guardian.stores.sqlite.alerts import AlertStore
+
+log = logging.getLogger("guardian.alerting")
+
+
+async def alert_step(app: Application, now: datetime, token: int | None) -> None:
+    """Judge every minute that ended since the last time, and put what follows into the outbox.
+
+    Raises StorageError or LeaseLost; nothing is changed then.
+    """
+    if not app.settings.alerts.enabled:
+        return
+    around, store = surroundings(app.settings), AlertStore(app.state)
+    writer = AlertWriter(
+        admins=app.settings.admins,
+        sender=app.email.sender,
+        lang=app.email.language,
+        zone=ZoneInfo(app.settings.timezone),
+        public_url=app.settings.public_url,
+        link_key=await store.link_key() if app.settings.api.enabled else None,
+        support_email=app.settings.alerts.support_email,
+        language_of=app.email.language_of,
+    )
+
+    def compose(notice: Notice, snapshot: Snapshot) -> tuple[Sequence[Outgoing], str]:
+        written = writer.compose(notice, snapshot, now)
+        return written.messages, written.subject
+
+    for change in await judge_passed_minutes(store, live_history(app), around, compose, now=now, token=token):
+        subject = change.incident.subject
+        log.info("Rule %s%s: %s", change.incident.rule, f" ({subject})" if subject else "", change.change)
+
+
+async def probe_step(app: Application, now: datetime, token: int | None) -> None:
+    """Ask every probe once; the answers are judged with the next minute."""
+    probes = {
+        name: rule.probe
+        for name, rule in app.settings.rules.items()
+        if rule.kind == "feature_down" and rule.probe is not None and rule.enabled
+    }
+    if not probes or not app.settings.alerts.enabled:
+        return
+    # Reading the machine's certificates takes 70 ms.
+    async with await off_loop(httpx2.AsyncClient, follow_redirects=False) as client:
+        found = await asyncio.gather(*(answers_well(client, probe) for probe in probes.values()))
+    for name, good in zip(probes, found, strict=True):
+        live_history(app).answered(name, micros(app.clock()), good)
+
+
+async def answers_well(client: httpx2.AsyncClient, probe: Probe) -> bool:
+    """Whether the probe's address answered with the status it should, in time."""
+    try:
+        async with asyncio.timeout(probe.timeout), client.stream("GET", probe.url, timeout=probe.timeout) as answer:
+            return answer.status_code == probe.status
+    except (httpx2.HTTPError, httpx2.InvalidURL, TimeoutError, OSError, ValueError):
+        return False
+
+
+def live_history(app: Application) -> LiveHistory:
+    """The history that the application keeps in memory, made at the first call."""
+    if app.live is None:
+        app.live = LiveHistory(app.settings.database, surroundings(app.settings).rules, app.book)
+    return app.live

@@ -1,0 +1,72 @@
+"""A folder with every sample mail as files: .html, .txt, .eml, and pictures where there is a Chromium."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from email import message_from_bytes, policy
+from email.message import EmailMessage
+from pathlib import Path
+
+from guardian.application.logins import login_ends, login_refused
+from guardian.application.preview.alerts import alert_samples
+from guardian.application.preview.pictures import SCREENS, Screen, take_picture
+from guardian.application.preview.reports import report_samples
+from guardian.application.preview.sample import ADMIN, NOW, SENDER, ZONE, Sample
+from guardian.application.watchdog import words
+from guardian.core.schedule import parse_schedule
+from guardian.mail.message import html_page
+from guardian.mail.service import EmailService
+
+
+async def all_samples(code: str = "en") -> list[Sample]:
+    """One of each mail that Guardian can send, in the language of this code."""
+    email = EmailService([], sender=SENDER, timezone=ZONE.key, clock=lambda: NOW, code=code)
+    test = email.compose_test(ADMIN, key="sample/test")
+    return [
+        *await report_samples(email),
+        *alert_samples(email.language),
+        *_warnings(email),
+        Sample("test", "By `guardian send-test` and `guardian check --send-test`.", test),
+    ]
+
+
+def _warnings(email: EmailService) -> list[Sample]:
+    refused = login_refused(email, [ADMIN], "gmail", "Google refuses the login: run 'guardian gmail login'", NOW)
+    ending = login_ends(email, [ADMIN], "gmail", NOW + timedelta(days=2), "run 'guardian gmail login'")
+    schedule = parse_schedule("daily at 08:00", ZONE.key)
+    late = words("daily", schedule, [schedule.last_due(NOW)], email.language)
+    return [
+        Sample("report-late", "A report that was due has not gone out; on another channel, where there is one.",
+               email.compose_warning(ADMIN, *late, key="sample/late")),
+        Sample("login-refused", "An account can no longer send; this goes out by the next transport.", refused[0]),
+        Sample("login-ends", "Two days before a login ends, where that is known.", ending[0]),
+    ]  # fmt: skip
+
+
+def write_mail(body: bytes, folder: Path, name: str) -> str:
+    """Write NAME.eml, .txt and .html, the pictures of the mail inside the page; the subject."""
+    message: EmailMessage = message_from_bytes(body, policy=policy.default)  # type: ignore[assignment]
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{name}.eml").write_bytes(body)
+    text, html = message.get_body(("plain",)), html_page(message)
+    if text is not None:
+        (folder / f"{name}.txt").write_text(text.get_content(), encoding="utf-8")
+    if html is not None:
+        (folder / f"{name}.html").write_text(html, encoding="utf-8")
+    return str(message["Subject"])
+
+
+def take_pictures(chromium: str, folder: Path, names: list[str]) -> Iterator[Path]:
+    """Take NAME-phone-light.png and its three siblings of each; each as soon as it is there. Raises OSError."""
+
+    def one(name: str, screen: Screen) -> Path:
+        picture = folder / f"{name}-{screen.name}.png"
+        take_picture(chromium, folder / f"{name}.html", picture, screen)
+        return picture
+
+    with ThreadPoolExecutor(2) as pool:
+        jobs = [pool.submit(one, name, screen) for name in names for screen in SCREENS]
+        for job in jobs:
+            yield job.result()

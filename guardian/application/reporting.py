@@ -1,0 +1,301 @@
+"""Reports that go out: what is due by the schedules, or now because somebody asked."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any
+
+from guardian.alerting.links import make_unsubscribe_link
+from guardian.application.judging.review import find_better
+from guardian.application.logins import login_refused
+from guardian.application.root import Application, NamedSchedule
+from guardian.core.language import Language
+from guardian.core.off_loop import off_loop
+from guardian.core.outgoing import Outgoing
+from guardian.core.schedule import Period, parse_schedule
+from guardian.core.storage import WindowGone
+from guardian.mail.companions import Companion, load_companions
+from guardian.mail.delivery import DeliveryCounts, deliver_due
+from guardian.mail.report.incidents import incident_lines, is_long, was_open
+from guardian.stores.sqlite.alerts import AlertStore
+from guardian.stores.sqlite.watching import report_key
+from guardian.stores.state import LeaseLost
+
+log = logging.getLogger("guardian.reporting")
+
+SETTLE = timedelta(seconds=5)
+"""The wait after a period's end, in which the host's recorders write the last events (they flush each second)."""
+
+BUNDLE_ABOVE = 3
+"""More missed reports than this go out as one that covers them all."""
+
+
+@dataclass(frozen=True, slots=True)
+class SendResult:
+    """The report of an on-demand mail and the fate of each recipient's copy: "sent", "pending" (tried again) or "dead".
+
+    `errors` says why, for each recipient whose copy is not sent.
+    """
+
+    report: dict[str, Any]
+    fates: dict[str, str]
+    errors: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduledResult:
+    """What became of one period: `claimed` is False where it had been reported before, and nothing was sent then.
+
+    `recipients` are those whose mail was put into the outbox now; `covers` spans older periods too in a bundle.
+    """
+
+    schedule: str
+    covers: Period
+    claimed: bool
+    recipients: tuple[str, ...] = ()
+
+
+async def send_report_now(
+    app: Application,
+    *,
+    hours: int | None = None,
+    start: datetime | None = None,
+    end: datetime | None = None,
+    recipients: Sequence[str] | None = None,
+) -> SendResult:
+    """Report on the window, save `usage_report.json`, and mail it at once; what cannot be sent now waits in the outbox.
+
+    `recipients` None means the admins. Raises ValueError for a bad window or where nobody would get the mail,
+    StorageError where the database does not answer.
+    """
+    to = tuple(dict.fromkeys(app.settings.admins if recipients is None else recipients))
+    if not to:
+        raise ValueError("nobody would get the report: set admins in the configuration, or name a recipient")
+    report, _ = await app.usage.generate_and_save_report(hours, start_time=start, end_time=end)
+    mails = await _compose(app, report, f"report/on-demand/{uuid.uuid4().hex}", to, None)
+    await app.state.enqueue(mails, now=app.clock())
+    own = {mail.key for mail in mails}
+    while True:
+        counts = await deliver_now(app)
+        items = [item for item in await app.state.outbox(limit=len(own) + 100) if item.message.key in own]
+        if not counts.tried or all(item.status != "pending" for item in items):
+            break
+    fates = {item.message.recipient: item.status for item in items}
+    errors = {i.message.recipient: i.last_error or "waits" for i in items if i.status != "sent"}
+    return SendResult(report, fates, errors)
+
+
+async def deliver_now(app: Application) -> DeliveryCounts:
+    """Try the one mail of the outbox that is due first, if there is one."""
+    async with app.delivering:
+        return await deliver_due(
+            app.state, app.transports, now=app.clock(), holder=app.holder, limit=1, circuits=app.circuits,
+            warnings=partial(login_refused, app.email, app.settings.admins),
+        )  # fmt: skip
+
+
+async def send_due_reports(app: Application, *, now: datetime, token: int | None = None) -> list[ScheduledResult]:
+    """Put every report that is due into the outbox, with its ledger entry, in one transaction each.
+
+    A schedule seen for the first time only begins its ledger. After downtime each missed period is reported once,
+    oldest first; more than BUNDLE_ABOVE of them in one report that covers the whole span. A schedule that fails
+    does not stop the others: its error is raised when they are done. Raises LeaseLost at once.
+    """
+    results, errors = [], []
+    for named in app.schedules:
+        try:
+            results += await _send_due(app, named, now, token)
+        except LeaseLost:
+            raise
+        except Exception as error:  # one scheduled step
+            errors.append(error)
+    if errors:
+        raise errors[0]
+    return results
+
+
+async def _send_due(app: Application, named: NamedSchedule, now: datetime, token: int | None) -> list[ScheduledResult]:
+    done = await app.state.last_period_end(named.name, now=now)
+    if done is None:
+        begin = await _begin(app, named, now)
+        await app.state.claim_period(named.name, begin, begin, report=None, mails=(), now=now, token=token)
+        return []
+    return await _send_periods(app, named, named.schedule.due_after(done, now - SETTLE), now, token)
+
+
+async def _send_periods(
+    app: Application, named: NamedSchedule, due: Sequence[Period], now: datetime, token: int | None
+) -> list[ScheduledResult]:
+    """Report on each period, oldest first; on more than BUNDLE_ABOVE of them in one report that covers all."""
+    if len(due) > BUNDLE_ABOVE:
+        log.info("%d reports of %r were missed: one covers them all", len(due), named.name)
+        return [await _send_period(app, named, due[-1], due[:-1], now, token)]
+    return [await _send_period(app, named, period, (), now, token) for period in due]
+
+
+async def _begin(app: Application, named: NamedSchedule, now: datetime) -> datetime:
+    """Where the ledger of a schedule begins that is seen for the first time: at what was due last.
+
+    Or where that of one stands which the settings no longer have, and whose text meant the same periods: an edited time
+    neither doubles a report nor leaves one out.
+    """
+    last, ends = named.schedule.last_due(now), []
+    if named.settings.name is None:
+        for name in set(await app.state.ledger_names()) - {each.name for each in app.schedules}:
+            try:
+                gone = parse_schedule(name, named.schedule.zone.key)
+            except ValueError:  # a name that somebody gave
+                continue
+            end = await app.state.last_period_end(name, now=now)
+            if end is not None and end >= last.start and gone.same_periods(named.schedule, now):
+                ends.append(end)
+    return max(ends, default=last.end)
+
+
+async def send_scheduled_report(app: Application, *, now: datetime, schedule: str | None = None) -> ScheduledResult:
+    """Report on the newest complete period, for a scheduler outside; the same period twice is sent once.
+
+    Periods that it missed since the last report are caught up first, as the daemon does; the result is of the newest.
+    `schedule` is a name or a text of the settings; None means the first one. Raises ValueError where there is none.
+    """
+    named = _named(app, schedule)
+    period = named.schedule.last_complete(now)
+    # Bells ring on the second: the last events of the period may still be in the host's buffer.
+    await asyncio.sleep(max(0.0, (period.end + SETTLE - now).total_seconds()))
+    done = await app.state.last_period_end(named.name, now=now)
+    missed = [each for each in named.schedule.due_after(done, now) if each.end < period.end]
+    *_, result = await _send_periods(app, named, [*missed, period], now, None)
+    while result.claimed and (await deliver_now(app)).tried:
+        pass
+    return result
+
+
+def _named(app: Application, wanted: str | None) -> NamedSchedule:
+    for named in app.schedules:
+        if wanted in (None, named.name, str(named.schedule)):
+            return named
+    known = ", ".join(repr(named.name) for named in app.schedules)
+    if not known:
+        raise ValueError("no schedule is configured: add one to schedules, such as 'daily at 08:00'")
+    raise ValueError(f"there is no schedule {wanted!r}: the configuration has {known}")
+
+
+async def _send_period(
+    app: Application,
+    named: NamedSchedule,
+    period: Period,
+    earlier: Sequence[Period],
+    now: datetime,
+    token: int | None,
+) -> ScheduledResult:
+    """Report on `earlier` and `period` together, and claim them all; the mails have the key of `period`.
+
+    What retention has deleted meanwhile, oldest first, is claimed without a report, and said in the log.
+    """
+    wanted, left_out = [*earlier, period], []
+    while wanted:
+        covers = Period(wanted[0].start, period.end)
+        try:
+            report = await _generate(app, named, covers)
+            break
+        except WindowGone as gone_by:  # it can never be made any more, and must not stop those that come after it
+            oldest, why = wanted.pop(0), gone_by
+            if await app.state.claim_period(named.name, *oldest, report=None, mails=(), now=now, token=token):
+                left_out.append(oldest)
+    if left_out:
+        span = " to ".join(edge.isoformat(timespec="minutes") for edge in (left_out[0].start, left_out[-1].end))
+        log.error("Report %r for %s is left out: %s", named.name, span, why)
+    if not wanted:
+        return ScheduledResult(named.name, covers, period in left_out)
+    gone = await app.state.unsubscribed(named.name)
+    recipients = tuple(to for to in dict.fromkeys(named.recipients) if to not in gone)
+    if named.settings.skip_empty and await _says_nothing(app, report):
+        recipients = ()
+    key = report_key(named.name, period)
+    mails = await _compose(app, report, key, recipients, named.schedule.upcoming(now), named=named)
+    claimed = await app.state.claim_period(
+        named.name, period.start, period.end, report=report, mails=mails, now=now, token=token, earlier=wanted[:-1]
+    )
+    return ScheduledResult(named.name, covers, claimed, recipients if claimed else ())
+
+
+async def _says_nothing(app: Application, report: Mapping[str, Any]) -> bool:
+    """Whether nobody came, as is usual, no companion report tells of trouble, and no incident touches the period."""
+    start, end = (datetime.fromisoformat(report[edge]) for edge in ("period_start", "period_end"))
+    # That an app which is being set up has recorded nothing in these hours is no trouble yet; in a whole day it is.
+    fresh = end - start < timedelta(days=1) and any(note["kind"] == "never" for note in report["notes"])
+    if report["total_requests"] or (report["status"] != "OK" and not fresh):
+        return False
+    incidents = await AlertStore(app.state).incidents(since=start, limit=1000)
+    if any(was_open(incident, start, end) for incident in incidents):
+        return False
+    companions = await off_loop(load_companions, app.settings.reports_dir)
+    return all(isinstance(each, Companion) and each.grave == "OK" for each in companions.values())
+
+
+async def _generate(app: Application, named: NamedSchedule, covers: Period) -> dict[str, Any]:
+    """The report of a schedule; one that counts the whole app becomes `usage_report.json` too."""
+    zone, features = named.schedule.zone, named.settings.features
+    if features:
+        return await app.usage.generate_report(
+            start_time=covers.start, end_time=covers.end, zone=zone, features=features
+        )
+    report, _ = await app.usage.generate_and_save_report(start_time=covers.start, end_time=covers.end, zone=zone)
+    return report
+
+
+async def _compose(
+    app: Application,
+    report: dict[str, Any],
+    key: str,
+    recipients: Sequence[str],
+    upcoming: tuple[datetime, Period] | None,
+    *,
+    named: NamedSchedule | None = None,
+) -> list[Outgoing]:
+    """One mail for each recipient, in their language, rendered off the event loop; its key is `key/recipient`.
+
+    The mails of a schedule, `named`, can be unsubscribed from, where the API that answers the link is served.
+    """
+    store = AlertStore(app.state)
+    start, end = (datetime.fromisoformat(report[edge]) for edge in ("period_start", "period_end"))
+    incidents = await store.incidents(since=start, limit=1000)
+    link_key = await store.link_key() if named is not None and app.settings.api.enabled else None
+    zone = named.schedule.zone if named else app.email.zone
+    look: dict[str, Any] = {"zone": zone}
+    if named:
+        table = named.settings
+        look |= {"code": table.language, "sections": table.sections, "text_only": table.format == "text"}
+
+    better = await asyncio.to_thread(find_better, app.settings, incidents, start, end) if is_long(start, end) else None
+
+    def lines(lang: Language) -> list[str]:
+        return incident_lines(incidents, app.settings.rules, start, end, lang=lang, zone=zone, better=better)
+
+    def unsubscribe(to: str) -> str | None:
+        if link_key is None or named is None:
+            return None
+        return make_unsubscribe_link(app.settings.public_url, link_key, named.name, to)
+
+    def compose() -> list[Outgoing]:
+        reports = {**load_companions(app.settings.reports_dir), "usage_stats": report}
+        return [
+            app.email.compose_guardian_report(
+                to,
+                reports,
+                key=f"{key}/{to}",
+                next_report=upcoming,
+                incidents=lines(app.email.language_of(to, look.get("code"))),
+                unsubscribe=unsubscribe(to),
+                **look,
+            )
+            for to in recipients
+        ]
+
+    return await off_loop(compose)

@@ -1,0 +1,180 @@
+"""The composition root: opens what the settings name, and is the one place that asks the clock for the time."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import uuid
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+from guardian.application.elsewhere import records_elsewhere
+from guardian.application.judging.live import LiveHistory
+from guardian.application.usage import UsageGuardian
+from guardian.core.schedule import Schedule, parse_schedule
+from guardian.mail.delivery import Circuits
+from guardian.mail.service import EmailService
+from guardian.mail.transport import Transport
+from guardian.mail.transports import build_transports
+from guardian.settings.schedules import ScheduleSettings
+from guardian.settings.schema import Settings
+from guardian.stores.events import UsageRepository
+from guardian.stores.people.book import NO_BOOK, AliasBook
+from guardian.stores.sqlite.events import SqliteRepository
+from guardian.stores.sqlite.state import SqliteStateStore
+from guardian.stores.state import StateStore
+
+Clock = Callable[[], datetime]
+
+LEASE = "daemon"
+"""The lease of the process that leads."""
+
+
+def new_holder() -> str:
+    """A name for this process in leases that no other process has had."""
+    return f"{socket.gethostname()}/{os.getpid()}/{uuid.uuid4().hex[:8]}"
+
+
+def utc_now() -> datetime:
+    """The time, aware, in UTC."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class NamedSchedule:
+    """A schedule of the settings. `name` is its key in the ledger; `recipients` are the admins where it names none.
+
+    `settings` is its table: `sections`, `features`, `format` and so on.
+    """
+
+    name: str
+    schedule: Schedule
+    recipients: tuple[str, ...]
+    settings: ScheduleSettings
+
+
+@dataclass(slots=True)
+class StepHealth:
+    """How the last run of a step went: when it ended, and why it failed (None where it did not)."""
+
+    ended_at: datetime
+    error: str | None
+
+
+@dataclass(slots=True, kw_only=True)
+class Application:
+    """Everything that a step, an endpoint or a command works with.
+
+    `holder` names this process in leases; `delivering` is held by whoever uses the transports. `token` is the fencing
+    token while this process leads, None while it stands by; `stopping` is set when it is about to end. `health` has
+    an entry for each step that has run; `trouble` says why nothing is done while the database is not there. `book`
+    knows the people behind ids; `live` is the history that alert rules are judged on, once it was read. The watchdog
+    has been running since `watching_since`, None before its first run.
+    """
+
+    settings: Settings
+    repository: UsageRepository
+    state: StateStore
+    usage: UsageGuardian
+    email: EmailService
+    transports: Sequence[Transport]
+    clock: Clock = utc_now
+    book: AliasBook = NO_BOOK
+    schedules: tuple[NamedSchedule, ...] = ()
+    holder: str = field(default_factory=new_holder)
+    circuits: Circuits = field(default_factory=Circuits)
+    delivering: asyncio.Lock = field(default_factory=asyncio.Lock)
+    token: int | None = None
+    stopping: bool = False
+    health: dict[str, StepHealth] = field(default_factory=dict)
+    trouble: str | None = None
+    live: LiveHistory | None = None
+    watching_since: datetime | None = None
+
+    async def begin_anew(self) -> None:
+        """Go on with the database that is there now, as a process that has just started: it was deleted or replaced.
+
+        What was known of the one before is forgotten, and the lead is taken under a new name: a backup may hold the
+        lease of this process, which others must not meet again. Raises StorageError where it cannot be used.
+        """
+        await self.state.reopen()
+        self.state.check_file()  # it may be replaced again meanwhile
+        await self.repository.reopen()
+        self.token, self.live, self.watching_since = None, None, None
+        self.circuits = Circuits()
+        before, self.holder = self.holder, new_holder()
+        await self.state.release_lease(LEASE, before)
+
+
+def name_schedules(settings: Settings) -> tuple[NamedSchedule, ...]:
+    """The schedules of the settings; one without a name is called by its text, a repeated name gets a number.
+
+    Raises ValueError with one sentence for a text that is no schedule.
+    """
+    seen: Counter[str] = Counter()
+    named = []
+    for entry in settings.schedules:
+        schedule = parse_schedule(entry.when, entry.timezone or settings.timezone)
+        name = entry.name or str(schedule)
+        seen[name] += 1
+        unique = name if seen[name] == 1 else f"{name} ({seen[name]})"
+        named.append(NamedSchedule(unique, schedule, entry.recipients or settings.admins, entry))
+    return tuple(named)
+
+
+def find_elsewhere(settings: Settings, now: datetime) -> list[Path]:
+    """Other files that the app may record into: around the database, in the current folder, and held open by it."""
+    return records_elsewhere(settings.database, [Path()], now=now)
+
+
+@asynccontextmanager
+async def open_application(settings: Settings, *, clock: Clock = utc_now) -> AsyncIterator[Application]:
+    """The application of these settings; everything it opened is closed at the end.
+
+    Raises StorageError where the database cannot be used, ValueError where the settings cannot.
+    """
+    schedules = name_schedules(settings)
+    async with AsyncExitStack() as opened:
+        book = AliasBook.of(settings.alias, settings.database)
+        repository = await SqliteRepository.open(settings.database, book=book)
+        opened.push_async_callback(repository.close)
+        state = await SqliteStateStore.open(settings.database)
+        opened.push_async_callback(state.close)
+        transports = build_transports(settings)
+        for transport in transports:
+            opened.push_async_callback(transport.close)
+        reports_dir = settings.reports_dir
+        yield Application(
+            settings=settings,
+            repository=repository,
+            state=state,
+            usage=UsageGuardian(
+                repository,
+                reports_dir=reports_dir,
+                clock=clock,
+                timezone=settings.timezone,
+                critical_features=settings.critical_features,
+                elsewhere=partial(find_elsewhere, settings),
+                book=book,
+            ),
+            email=EmailService(
+                transports,
+                sender=settings.mail.sender,
+                reply_to=settings.mail.reply_to,
+                reports_dir=reports_dir,
+                clock=clock,
+                timezone=settings.timezone,
+                code=settings.mail.language,
+                languages=settings.mail.languages,
+            ),
+            transports=transports,
+            clock=clock,
+            book=book,
+            schedules=schedules,
+        )

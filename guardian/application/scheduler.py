@@ -1,0 +1,238 @@
+"""What Guardian does by itself, again and again, while it leads.
+
+APScheduler is the alarm clock only: what is due follows from the schedules and the ledger, so nothing is lost when a
+step runs late or the process dies. `STEPS` is the table; a new duty is one entry.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+from apscheduler.triggers.interval import IntervalTrigger
+
+from guardian.application.judging.steps import alert_step, probe_step
+from guardian.application.logins import login_step
+from guardian.application.reporting import deliver_now, send_due_reports
+from guardian.application.root import LEASE, Application, StepHealth
+from guardian.application.upkeep import clean_up
+from guardian.application.watchdog import watch_step
+from guardian.core.storage import StorageError
+from guardian.stores.state import LeaseLost
+
+log = logging.getLogger("guardian.scheduler")
+
+LEASE_TTL = timedelta(seconds=30)
+PULSE_SECONDS = 5.0
+"""How often the lease is renewed and the clock is looked at; measured by the monotonic clock."""
+
+CLOCK_STEP = timedelta(seconds=10)
+"""A wall clock that gains or loses more than this between two pulses has been set."""
+
+STOP_SECONDS = 2.5
+"""How long steps that run may take to end when Guardian stops; then they are cancelled."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One duty: `run(app, now, token)` every `seconds`, at once after taking the lead."""
+
+    name: str
+    seconds: int
+    run: Callable[[Application, datetime, int], Awaitable[None]]
+
+
+async def report_step(app: Application, now: datetime, token: int) -> None:
+    """Put the reports that are due into the outbox, and send them."""
+    for result in await send_due_reports(app, now=now, token=token):
+        if result.claimed:
+            log.info(
+                "Report %r for %s to %s is in the outbox for %d recipients",
+                *(result.schedule, *(edge.isoformat(timespec="minutes") for edge in result.covers)),
+                len(result.recipients),
+            )
+    await deliver_step(app, now, token)
+
+
+async def deliver_step(app: Application, now: datetime, token: int) -> None:
+    """Send what is due, one mail at a time, until nothing is or the process stops or loses the lead."""
+    while app.token is not None and not app.stopping and (await deliver_now(app)).tried:
+        pass
+
+
+async def seal_step(app: Application, now: datetime, token: int) -> None:
+    """Summarise the buckets of time that have closed."""
+    await app.repository.seal(now)
+
+
+async def purge_step(app: Application, now: datetime, token: int) -> None:
+    """Delete what is older than the retention allows."""
+    await clean_up(app, now)
+
+
+STEPS: tuple[Step, ...] = (
+    Step("reports", 30, report_step),
+    Step("probes", 60, probe_step),
+    Step("alerts", 15, alert_step),
+    Step("deliver", 10, deliver_step),
+    Step("watchdog", 60, watch_step),
+    Step("seal", 60, seal_step),
+    Step("logins", 3_600, login_step),
+    Step("purge", 86_400, purge_step),
+)
+
+
+async def run_step(app: Application, step: Step) -> None:
+    """Run a step if this process leads, and note in `app.health` how it went; its failure goes no further."""
+    if app.token is None or app.stopping or not _file_is_there(app):
+        return
+    error, unexpected = None, None
+    try:
+        await step.run(app, app.clock(), app.token)
+    except LeaseLost as lost:
+        app.token = None
+        error = str(lost)
+    except StorageError as failure:
+        error = str(failure)
+    except Exception as failure:  # one scheduled step: the others must go on
+        error, unexpected = f"{type(failure).__name__}: see the log", failure
+    before = app.health.get(step.name)
+    app.health[step.name] = StepHealth(app.clock(), error)
+    if error == (before.error if before else None):
+        return
+    if error is None:
+        log.info("The step %r works again", step.name)
+    else:
+        text = "The step %r failed and is tried again in %d s: %s"
+        log.error(text, step.name, step.seconds, error, exc_info=unexpected)
+
+
+def _file_is_there(app: Application) -> bool:
+    """Whether the database is still the one that was opened; where it is not, this process no longer leads."""
+    try:
+        app.state.check_file()
+    except StorageError as changed:
+        app.token = None
+        _note_trouble(app, str(changed))
+        return False
+    return True
+
+
+def _note_trouble(app: Application, why: str) -> None:
+    if app.trouble != why:
+        log.error("This process does nothing until its database is back: %s", why)
+        app.trouble = why
+
+
+async def follow_file(app: Application) -> bool:
+    """Whether the database can be worked with: the one that was opened, or the one that now lies in its place."""
+    if app.trouble is None and _file_is_there(app):
+        return True
+    try:
+        await app.begin_anew()
+    except StorageError as error:
+        _note_trouble(app, str(error))
+        return False
+    app.trouble = None
+    log.warning("This process begins on the database file that is there now")
+    return True
+
+
+async def renew_lead(app: Application, *, busy: bool = False) -> bool:
+    """Take, keep or lose the lead; True where this process has just taken it.
+
+    A replaced database is begun on when no step is under way any more (`busy`): what such a step has read is of the
+    old one.
+    """
+    if not (_file_is_there(app) if busy else await follow_file(app)):
+        return False
+    led = app.token is not None
+    try:
+        app.token = await app.state.acquire_lease(LEASE, app.holder, app.clock(), LEASE_TTL)
+    except StorageError as failure:
+        # Whoever cannot renew must not go on as if it led: another may by now.
+        app.token = None
+        log.error("The lease cannot be renewed: %s", failure)
+    if led != (app.token is not None):
+        log.info("This process stands by" if led else "This process leads")
+    return not led and app.token is not None
+
+
+class ClockWatch:
+    """Compares the wall clock with the monotonic one, which nobody can set."""
+
+    def __init__(self, wall: datetime, monotonic: float) -> None:
+        self._offset = wall.timestamp() - monotonic
+
+    def stepped(self, wall: datetime, monotonic: float) -> timedelta:
+        """By how much the wall clock was set since the last call: zero where it was not, or by at most CLOCK_STEP."""
+        offset = wall.timestamp() - monotonic
+        step, self._offset = timedelta(seconds=offset - self._offset), offset
+        return step if abs(step) > CLOCK_STEP else timedelta(0)
+
+
+@asynccontextmanager
+async def running(app: Application, steps: Sequence[Step] | None = None) -> AsyncIterator[None]:
+    """Run the steps (None: STEPS) in this event loop while the context is open, as long as this process leads.
+
+    One process at a time leads; others stand by and take over within LEASE_TTL. At the end steps that run get
+    STOP_SECONDS, and the lease is given up.
+    """
+    scheduler = AsyncIOScheduler(timezone=UTC, job_defaults={"coalesce": True, "misfire_grace_time": None})
+    under_way: set[asyncio.Task[None]] = set()
+
+    async def fire(step: Step) -> None:
+        task = asyncio.create_task(run_step(app, step), name=f"guardian-{step.name}")
+        under_way.add(task)
+        task.add_done_callback(under_way.discard)
+        await asyncio.shield(task)
+
+    for step in STEPS if steps is None else steps:
+        scheduler.add_job(fire, IntervalTrigger(seconds=step.seconds, timezone=UTC), [step], id=step.name)
+    await renew_lead(app)
+    scheduler.start()
+    run_all_now(scheduler)
+    pulse = asyncio.create_task(_pulse(app, scheduler, under_way), name="guardian-pulse")
+    try:
+        yield
+    finally:
+        app.stopping = True
+        scheduler.pause()
+        pulse.cancel()
+        if under_way:
+            _, late = await asyncio.wait(under_way, timeout=STOP_SECONDS)
+            for task in late:
+                task.cancel()
+        await asyncio.gather(pulse, *under_way, return_exceptions=True)
+        scheduler.shutdown(wait=False)
+        app.token = None
+        try:
+            await app.state.release_lease(LEASE, app.holder)
+        except StorageError as failure:
+            log.warning("The lease was not given up and ends by itself: %s", failure)
+
+
+async def _pulse(app: Application, scheduler: AsyncIOScheduler, under_way: Collection[object]) -> None:
+    watch = ClockWatch(app.clock(), time.monotonic())
+    while True:
+        await asyncio.sleep(PULSE_SECONDS)
+        step = watch.stepped(app.clock(), time.monotonic())
+        if step:
+            log.warning("The clock was set by %+.0f s: all steps run now", step.total_seconds())
+        if await renew_lead(app, busy=bool(under_way)) or step:
+            run_all_now(scheduler)
+
+
+def run_all_now(scheduler: AsyncIOScheduler) -> None:
+    """Make each job due now.
+
+    APScheduler 3 computes a run from the one before: after the clock went back an hour, nothing ran for an hour.
+    """
+    for job in scheduler.get_jobs():
+        job.modify(next_run_time=datetime.now(UTC))

@@ -1,0 +1,82 @@
+"""What the application says about itself: for the API, the dashboard and the command line."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+from guardian.application.noticing import noticed_lately
+from guardian.application.root import Application, NamedSchedule, find_elsewhere
+from guardian.core.notes import Note, as_json
+
+
+async def application_status(app: Application) -> dict[str, Any]:
+    """The state of everything, as JSON values; times are ISO 8601 in UTC.
+
+    Keys: `leading`, `now`, `schedules` (each with `name`, `when`, `last_period_end`, `next_at`, `next_covers`,
+    `sentence`), `outbox` (items by status), `transports` (each with `name`, `closed_until`), `steps` (by name:
+    `ended_at`, `error`), `recorders`, `notes` (of the last day, see `core.notes`), `storage`. Raises StorageError
+    where the database does not answer.
+    """
+    now = app.clock()
+    stats = await app.repository.stats()
+    return {
+        "leading": app.token is not None,
+        "now": now.isoformat(),
+        "schedules": [await _schedule(app, named, now) for named in app.schedules],
+        "outbox": await app.state.outbox_counts(),
+        "transports": [
+            {"name": each.name, "closed_until": _iso(app.circuits.closed_until.get(each.name))}
+            for each in app.transports
+        ],
+        "steps": {
+            name: {"ended_at": health.ended_at.isoformat(), "error": health.error}
+            for name, health in app.health.items()
+        },
+        "recorders": [
+            {
+                "id": recorder.id,
+                "started_at": recorder.started_at.isoformat(),
+                "seen_at": recorder.seen_at.isoformat(),
+                "accepted": recorder.accepted,
+                "stored": recorder.stored,
+                "dropped": recorder.dropped,
+                "queued": recorder.queued,
+                "version": recorder.version,
+            }
+            for recorder in await app.repository.recorders()
+        ],
+        "notes": [as_json(note) for note in await _notes(app, now)],
+        "storage": {
+            "events": stats.events,
+            "users": stats.users,
+            "oldest": _iso(stats.oldest),
+            "newest": _iso(stats.newest),
+            "size_bytes": stats.size_bytes,
+        },
+    }
+
+
+async def _notes(app: Application, now: datetime) -> list[Note]:
+    critical, elsewhere = app.settings.critical_features, partial(find_elsewhere, app.settings)
+    return await noticed_lately(app.repository, now, critical_features=critical, elsewhere=elsewhere)
+
+
+async def _schedule(app: Application, named: NamedSchedule, now: datetime) -> dict[str, Any]:
+    fire, covers = named.schedule.upcoming(now)
+    zone = named.schedule.zone
+    at, start, end = (edge.astimezone(zone).strftime("%Y-%m-%d %H:%M") for edge in (fire, *covers))
+    return {
+        "name": named.name,
+        "when": str(named.schedule),
+        "recipients": len(named.recipients),
+        "last_period_end": _iso(await app.state.last_period_end(named.name)),
+        "next_at": fire.isoformat(),
+        "next_covers": {"start": covers.start.isoformat(), "end": covers.end.isoformat()},
+        "sentence": f"next report goes out {at}, covering {start} to {end} ({zone.key})",
+    }
+
+
+def _iso(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.isoformat()

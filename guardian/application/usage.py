@@ -1,0 +1,247 @@
+"""`UsageGuardian`: reads the summaries of a window and of the one before it, and makes the report."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from datetime import UTC, date, datetime, time, timedelta
+from functools import partial
+from math import ceil
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from guardian.application.noticing import Elsewhere, noticed
+from guardian.core.off_loop import off_loop
+from guardian.core.quiet import LAST_THING, gone_quiet, quiet_window, went_quiet
+from guardian.core.report import ERRORS_PER_USER, build_report, needs_help
+from guardian.core.storage import WindowGone
+from guardian.core.summary import Summary, TimelineBar
+from guardian.core.time import moment
+from guardian.stores.events import UsageRepository
+from guardian.stores.people.book import NO_BOOK, AliasBook, alias_note
+from tracker.event import Event
+
+REPORT_NAME = "usage_report.json"
+"""The file in the reports folder that holds the newest report."""
+MAX_HOURS = 720
+STEPS, STEPS_WITHIN = 6, timedelta(minutes=30)
+"""Who needs help is shown with so many steps, of so long before their newest error."""
+MOST_NAMES = 500
+"""More people than this are not named one by one in a query."""
+_SPANS = (300, 900, 1800, 3600, 3 * 3600, 6 * 3600)
+_MOST_BARS = 48
+_YEARS = (1990, 2199)
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _nowhere(now: datetime) -> Sequence[Path]:
+    return ()
+
+
+class UsageGuardian:
+    """Makes reports out of a repository.
+
+    `clock` gives the present, aware. In `timezone` (an IANA name) the bars of the timeline begin. A report is
+    CRITICAL where a feature whose name fits a pattern of `critical_features` fails for everyone. `elsewhere` finds the
+    other files that the app may record into, at that time; it is asked, in a thread, where no recorder is alive. `book`
+    is the one that the repository has: a report made while it is in trouble says so in `notes`.
+    """
+
+    def __init__(
+        self,
+        repository: UsageRepository,
+        *,
+        reports_dir: str | os.PathLike[str] = "reports",
+        clock: Callable[[], datetime] = _utc_now,
+        timezone: str = "UTC",
+        critical_features: Sequence[str] = ("chat_*",),
+        elsewhere: Elsewhere = _nowhere,
+        book: AliasBook = NO_BOOK,
+    ) -> None:
+        self._repository = repository
+        self._reports_dir = Path(reports_dir)
+        self._clock = clock
+        self._zone = ZoneInfo(timezone)
+        self._critical = tuple(critical_features)
+        self._elsewhere = elsewhere
+        self._book = book
+
+    async def generate_report(
+        self,
+        hours: int | None = None,
+        *,
+        start_time: datetime | None = None,
+        end_time: datetime | None = None,
+        zone: ZoneInfo | None = None,
+        features: Sequence[str] = (),
+    ) -> dict[str, Any]:
+        """The report on the last `hours` hours (1 to 720), or on `[start_time, end_time)`; JSON values only.
+
+        `zone` is where the bars of the timeline begin (None: the one of all reports). With `features`, names in which
+        * stands for any letters, only their requests count, now and before; `only_features` then has them, and nobody
+        is said to have gone quiet. Such a report reads single events, so it reaches back as far as those are kept.
+        Raises ValueError with one sentence for a bad window, StorageError where the store does not answer: a report
+        never shows zeros in place of a failure.
+        """
+        now = self._clock()
+        start, end = window(now, hours, start_time, end_time)
+        await self._repository.seal(now)  # so that what is read next is short, whoever runs beside
+        before = start - (end - start)
+        read = partial(self._read, zone=zone or self._zone, features=features)
+        try:
+            previous, current, bars = await read(before, start, end)
+        except WindowGone:
+            if hours is None:
+                raise
+            # Single events do not reach back to the window's first, begun 5 minutes any more: all of them count.
+            start = start - (start - datetime.min.replace(tzinfo=UTC)) % timedelta(minutes=5)
+            before = start - timedelta(hours=hours)
+            previous, current, bars = await read(before, start, end)
+        failures = await self._repository.recent_failures(start, end, per_user=ERRORS_PER_USER, features=features)
+        stats, recorders = await self._repository.stats(), await self._repository.recorders()
+        noted = await noticed(self._repository, recorders, start=start, end=end, now=now, elsewhere=self._elsewhere)
+        report = await off_loop(
+            build_report,
+            current,
+            previous,
+            previous_start=before,
+            start=start,
+            end=end,
+            now=now,
+            failures=failures,
+            steps=await self._steps(await off_loop(needs_help, current), failures, features),
+            quiet=[] if features else await self._quiet(start, end),
+            timeline=bars,
+            critical_features=self._critical,
+            stats=stats,
+            recorders=recorders,
+            notes=noted,
+            known_features=await self._repository.feature_names(),
+            whole=not features,
+        )
+        if note := alias_note(self._book):
+            report = {**report, "notes": [*report.get("notes", ()), note]}
+        return {**report, "only_features": list(features)} if features else report
+
+    async def _read(
+        self, before: datetime, start: datetime, end: datetime, *, zone: ZoneInfo, features: Sequence[str]
+    ) -> tuple[Summary | None, Summary, list[TimelineBar]]:
+        """The summary of [before, start), None where it is no longer stored; that of [start, end), and its bars."""
+        current, bars = await self._repository.timeline(bar_edges(start, end, zone), features=features)
+        try:
+            previous = await self._repository.summary(before, start, features=features)
+        except WindowGone:
+            previous = None
+        return previous, current, bars
+
+    async def _steps(
+        self, users: Sequence[str], failures: Mapping[str, Sequence[Event]], features: Sequence[str]
+    ) -> dict[str, list[Event]]:
+        """What each of these users did last, up to their newest error."""
+        found = {}
+        for email in users:
+            if failed := failures.get(email):
+                until = moment(failed[-1].at_us) + timedelta(microseconds=1)
+                since = until - STEPS_WITHIN
+                found[email] = await self._repository.steps(email, since, until, most=STEPS, features=features)
+        return found
+
+    async def _quiet(self, start: datetime, end: datetime) -> list[dict[str, Any]]:
+        """Who went quiet after an error; nobody where retention has deleted what would tell."""
+        begin, since, until = quiet_window(start, end)
+        try:
+            base = await self._repository.summary(begin, end)
+        except WindowGone:
+            return []
+        names = await off_loop(went_quiet, base, since, until)
+        if not names:
+            return []
+        only = names if len(names) <= MOST_NAMES else None
+        failed = await self._repository.recent_failures(since - LAST_THING, until, per_user=1, users=only)
+        return await off_loop(gone_quiet, base, names, failed)
+
+    async def generate_and_save_report(
+        self,
+        hours: int | None = None,
+        *,
+        start_time: datetime | None = None,
+        end_time: datetime | None = None,
+        zone: ZoneInfo | None = None,
+    ) -> tuple[dict[str, Any], Path]:
+        """As `generate_report`, written to `reports_dir/usage_report.json` as well; the report and the file's path.
+
+        The file is replaced as a whole: a reader sees the old report or the new one. Raises OSError where the folder
+        cannot be written.
+        """
+        report = await self.generate_report(hours, start_time=start_time, end_time=end_time, zone=zone)
+        path = self._reports_dir / REPORT_NAME
+        await off_loop(_write_whole, path, report)
+        return report, path
+
+
+def window(now: datetime, hours: int | None, start: datetime | None, end: datetime | None) -> tuple[datetime, datetime]:
+    """The half-open window that was asked for, in UTC. Raises ValueError with one sentence."""
+    if hours is not None and (start is not None or end is not None):
+        raise ValueError("give hours, or start_time and end_time, not both")
+    if hours is not None:
+        if isinstance(hours, bool) or not isinstance(hours, int) or not 1 <= hours <= MAX_HOURS:
+            raise ValueError(f"hours = {hours!r} must be a whole number from 1 to {MAX_HOURS}")
+        return now.astimezone(UTC) - timedelta(hours=hours), now.astimezone(UTC)
+    if start is None or end is None:
+        raise ValueError("give hours, or both start_time and end_time")
+    for name, value in (("start_time", start), ("end_time", end)):
+        if value.tzinfo is None:
+            raise ValueError(f"{name} = {value.isoformat()} has no time zone: add one, such as +00:00")
+        if not _YEARS[0] <= value.year <= _YEARS[1]:
+            raise ValueError(f"{name} = {value.isoformat()} must lie in the years {_YEARS[0]} to {_YEARS[1]}")
+    if not start < end:
+        raise ValueError(f"start_time = {start.isoformat()} must lie before end_time = {end.isoformat()}")
+    return start.astimezone(UTC), end.astimezone(UTC)
+
+
+def bar_edges(start: datetime, end: datetime, zone: ZoneInfo) -> list[datetime]:
+    """Where the bars of the timeline begin, then `end`: about 50, all of one length but for the first and the last.
+
+    They begin at full 5 minutes, hours or days of the zone's clock; a day on which the clock changes begins anew.
+    """
+    length = (end - start).total_seconds()
+    span = next((timedelta(seconds=s) for s in _SPANS if length / s <= _MOST_BARS), None)
+    days = 1 if span else ceil(length / 86400 / _MOST_BARS)
+    day, edges = start.astimezone(zone).date(), [start]
+    while (midnight := _midnight(day, zone)) < end:
+        following = _midnight(day + timedelta(days=days), zone)
+        at = midnight
+        while at < min(following, end):
+            if at > start:
+                edges.append(at)
+            at = at + span if span else following
+        day += timedelta(days=days)
+    return [*edges, end]
+
+
+def _midnight(day: date, zone: ZoneInfo) -> datetime:
+    return datetime.combine(day, time(), zone).astimezone(UTC)
+
+
+def _write_whole(path: Path, report: Mapping[str, Any]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # mkstemp makes it 0600: a report names people.
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+    try:
+        with open(handle, "w", encoding="utf-8", errors="backslashreplace") as file:
+            # Piece by piece: joining a million of them into one text would be one long call.
+            json.dump(report, file, ensure_ascii=False, indent=2)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(name, path)
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(name)
+        raise

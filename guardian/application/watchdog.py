@@ -1,0 +1,179 @@
+"""The watchdog: says elsewhere that a report which was due has not gone out, and pings an address when it has.
+
+Everything follows from the ledger, the outbox and guardian_watch, so a restart between any two steps changes nothing;
+a ping is sent first and noted after, so a crash in between sends it again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+import httpx2
+
+from guardian.application.root import Application, NamedSchedule
+from guardian.core.language import Language
+from guardian.core.off_loop import off_loop
+from guardian.core.outgoing import Outgoing
+from guardian.core.schedule import Period, Schedule
+from guardian.stores.sqlite.watching import Watched, WatchStore, report_key
+
+log = logging.getLogger("guardian.watchdog")
+
+GRACE = timedelta(minutes=5)
+"""After a start, or once it is made, a report that is caught up gets so long to go out before it is called late."""
+PING_SECONDS = 10.0
+PING_TRIES = 5
+"""A ping that failed so often is given up; the waits between are 1, 2, 4 and 8 minutes."""
+
+
+async def watch_step(app: Application, now: datetime, token: int | None) -> None:
+    """Tell of every report that is late, once; settle and ping what has gone out. Raises StorageError or LeaseLost."""
+    store = WatchStore(app.state)
+    app.watching_since = app.watching_since or now
+    known = await store.watched()
+    by_name: dict[str, list[Watched]] = {}
+    for report in known:
+        by_name.setdefault(report.schedule, []).append(report)
+    for named in app.schedules:
+        reports = by_name.get(named.name, [])
+        await _tell_unmade(app, named, reports, store, now, token)
+        for report in reports:
+            if report.claimed_at is not None and report.pending + report.dead:
+                await _tell_stuck(app, named, report, store, now, token)
+    await _settle(app, known, store, now, token)
+
+
+async def _tell_unmade(
+    app: Application,
+    named: NamedSchedule,
+    reports: Sequence[Watched],
+    store: WatchStore,
+    now: datetime,
+    token: int | None,
+) -> None:
+    done = await app.state.last_period_end(named.name, now=now)
+    told = {report.period for report in reports if report.told}
+    late = [p for p in named.schedule.due_after(done, now - _overdue(app)) if p not in told]
+    if not late or not _was_tried(app, named.schedule.fire(late[0]) + _overdue(app), now):
+        return
+    why = "the report could not be made (see the log)"
+    await _tell(app, named, late, why, frozenset(), store, now, token)
+
+
+def _was_tried(app: Application, since: datetime, now: datetime) -> bool:
+    """Whether the step that makes reports has ended since it should have, or had the time to: after downtime reports
+    are caught up at once, and nothing is wrong with that."""
+    health = app.health.get("reports")
+    ended = health is not None and health.ended_at >= since
+    return ended or (app.watching_since is not None and now - app.watching_since >= GRACE)
+
+
+async def _tell_stuck(
+    app: Application, named: NamedSchedule, report: Watched, store: WatchStore, now: datetime, token: int | None
+) -> None:
+    assert report.claimed_at is not None
+    due = named.schedule.fire(report.period)
+    if report.told or now - due < _overdue(app) or now - report.claimed_at < GRACE:
+        return
+    why = f"of {report.mails} mails {report.pending} wait and {report.dead} cannot be delivered"
+    await _tell(app, named, [report.period], why, report.stuck, store, now, token)
+
+
+def _overdue(app: Application) -> timedelta:
+    return timedelta(minutes=app.settings.watchdog.overdue_minutes)
+
+
+async def _tell(
+    app: Application,
+    named: NamedSchedule,
+    periods: Sequence[Period],
+    why: str,
+    stuck: frozenset[str],
+    store: WatchStore,
+    now: datetime,
+    token: int | None,
+) -> None:
+    messages = await off_loop(_compose, app, named, periods, stuck)
+    if await store.tell(named.name, periods, messages, now=now, token=token):
+        start, end = periods[0].start, periods[-1].end
+        due = named.schedule.fire(periods[0]).isoformat(timespec="minutes")
+        log.error(
+            "Report %r for %s to %s was due at %s and has not gone out: %s",
+            *(named.name, start.isoformat(timespec="minutes"), end.isoformat(timespec="minutes"), due, why),
+        )
+
+
+def _compose(
+    app: Application, named: NamedSchedule, periods: Sequence[Period], stuck: frozenset[str]
+) -> list[Outgoing]:
+    """The messages to the channels, or without one to the admins whose own mail is not stuck."""
+    key, settings = report_key(named.name, periods[-1]).replace("report/", "watchdog/", 1), app.settings
+    channels = settings.channels if settings.watchdog.channels is None else settings.watchdog.channels
+    if channels:
+        from guardian.mail.channels import compose_channel
+
+        title, text = words(named.name, named.schedule, periods, app.email.language)
+        body = compose_channel(title, text, severity="warning", url=settings.public_url, thread=key)
+        return [Outgoing(f"{key}/{name}", name, body, "alert", name, "warning", title) for name in channels]
+    admins = [to for to in dict.fromkeys(settings.admins) if to not in stuck]
+    return [
+        app.email.compose_warning(
+            to, *words(named.name, named.schedule, periods, app.email.language_of(to)), key=f"{key}/{to}"
+        )
+        for to in admins
+    ]
+
+
+def words(name: str, schedule: Schedule, periods: Sequence[Period], lang: Language) -> tuple[str, str]:
+    """What is said of these periods of a schedule: (title, text)."""
+    zone = schedule.zone
+    title = lang("The report “%(name)s” has not gone out", name=name)
+    text = lang(
+        "It covers %(span)s and was due on %(at)s. 'guardian outbox list' shows mails that wait or cannot be "
+        "delivered, the log and 'guardian check' what else is wrong.",
+        span=lang.span(periods[0].start, periods[-1].end, zone), at=lang.moment(schedule.fire(periods[0]), zone),
+    )  # fmt: skip
+    return title, text
+
+
+async def _settle(
+    app: Application, reports: Sequence[Watched], store: WatchStore, now: datetime, token: int | None
+) -> None:
+    """Ping for what has gone out to everybody, and forget it; forget what will never go out."""
+    urls = {named.name: named.settings.ping_url or app.settings.watchdog.ping_url for named in app.schedules}
+    over = [r for r in reports if r.claimed_at is not None and not r.pending + r.dead]
+    due = [r for r in over if r.sent == r.mails and urls.get(r.schedule) and _may_ping(r, now)]
+    answers: list[str | None] = []
+    if due:
+        # Reading the machine's certificates takes 70 ms.
+        async with await off_loop(httpx2.AsyncClient, follow_redirects=False) as client:
+            answers = await asyncio.gather(*(_ping(client, urls[r.schedule] or "") for r in due))
+    for report, answer in zip(due, answers, strict=True):
+        if answer is None:
+            await store.settle(report, token=token)
+        elif report.tries + 1 >= PING_TRIES:
+            log.error("The ping for report %r is given up after %d tries: %s", report.schedule, PING_TRIES, answer)
+            await store.settle(report, token=token)
+        else:
+            log.warning("The ping for report %r failed and is tried again: %s", report.schedule, answer)
+            wait = timedelta(minutes=2**report.tries)
+            await store.ping_failed(report, next_at=now + wait, token=token)
+    for report in over:
+        if report.sent != report.mails or not urls.get(report.schedule):
+            await store.settle(report, token=token)
+
+
+def _may_ping(report: Watched, now: datetime) -> bool:
+    return report.next_at <= now or report.next_at - now > timedelta(hours=1)  # the latter after a clock was set back
+
+
+async def _ping(client: httpx2.AsyncClient, url: str) -> str | None:
+    """None for an answer of class 2xx, else what was wrong, without the address: it is a secret of its kind."""
+    try:
+        async with asyncio.timeout(PING_SECONDS), client.stream("GET", url, timeout=PING_SECONDS) as answer:
+            return None if answer.is_success else f"the answer was {answer.status_code}"
+    except (httpx2.HTTPError, httpx2.InvalidURL, TimeoutError, OSError) as error:
+        return f"no answer ({type(error).__name__})"

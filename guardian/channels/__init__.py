@@ -1,5 +1,0 @@
-"""Channels beside mail: Slack, Teams, Discord, ntfy, PagerDuty and webhooks, through Apprise."""
-
-from guardian.channels.message import compose_channel
-
-__all__ = ["compose_channel"]

@@ -1,0 +1,130 @@
+"""Words, numbers and times in a reader's language: gettext catalogues (.po) and Babel's locale data."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from functools import cache
+from gettext import NullTranslations
+from io import BytesIO
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from babel import Locale
+from babel.dates import format_datetime, format_time
+from babel.messages.mofile import write_mo
+from babel.messages.pofile import read_po
+from babel.numbers import format_decimal, format_percent
+from babel.support import Translations
+
+from guardian.core.resources import locales_dir
+
+LANGUAGES = ("en", "fr")
+"""What mails can be written in. English is the language of the code; the others are catalogues in `locales/`."""
+
+
+def marked(text: str) -> str:
+    """The same text: marks one for the catalogues where it is written, when it is translated only where it is said."""
+    return text
+
+
+@cache
+def language(code: str = "en") -> Language:
+    """The language of this code. Raises ValueError with one sentence for one that has no catalogue."""
+    if code not in LANGUAGES:
+        raise ValueError(f"language = {code!r} is not known: it is one of {', '.join(LANGUAGES)}")
+    return Language(code)
+
+
+class Language:
+    """Turns texts of the code into the reader's, and formats values as readers of that language expect."""
+
+    def __init__(self, code: str) -> None:
+        self.code = code
+        self.locale = Locale.parse(code)
+        self.translations: NullTranslations = NullTranslations()
+        path = locales_dir() / f"{code}.po"
+        if path.exists():
+            compiled = BytesIO()
+            with path.open("rb") as file:
+                write_mo(compiled, read_po(file, locale=code))
+            compiled.seek(0)
+            self.translations = Translations(compiled)
+
+    def __call__(self, text: str, /, **values: Any) -> str:
+        """The translation of `text`, with `%(name)s` filled in."""
+        translated = self.translations.gettext(text)
+        return translated % values if values else translated
+
+    def plural(self, one: str, many: str, number: int, /, **values: Any) -> str:
+        """`one` or `many`, whichever fits `number`, which fills `%(n)s`."""
+        return self.translations.ngettext(one, many, number) % {"n": self.number(number), **values}
+
+    def number(self, value: float, digits: int = 0) -> str:
+        """12,345 or 12.3, with at most `digits` decimals."""
+        return format_decimal(round(value, digits), locale=self.locale, format="#,##0." + "#" * digits)
+
+    def percent(self, share: float) -> str:
+        """A share of 1 as a percentage with one decimal, two below 0.1 %. What is not nothing is never 0 %, and what is
+        not all never 100 %: these are < 0.01 % and > 99.9 %."""
+        if 0 < share < 0.0001:
+            return "< " + self.percent(0.0001)
+        if 0.9995 <= share < 1:
+            return "> " + self.percent(0.999)
+        digits = 2 if 0 < share < 0.001 else 1
+        return format_percent(share, format="#,##0." + "#" * digits + " %", locale=self.locale)
+
+    def duration(self, seconds: float) -> str:
+        """45 s, 12 min, 3 h 20 min, 2 d 4 h: two units at most."""
+        seconds = max(0, round(seconds))
+        if seconds < 60:
+            return self("%(n)s s", n=seconds)
+        minutes = seconds // 60
+        if minutes < 60:
+            return self("%(n)s min", n=minutes)
+        if minutes < 48 * 60:
+            hours, rest = divmod(minutes, 60)
+            text = self("%(n)s h", n=hours)
+            return text + " " + self("%(n)s min", n=rest) if rest else text
+        days, rest = divmod(minutes // 60, 24)
+        text = self("%(n)s d", n=days)
+        return text + " " + self("%(n)s h", n=rest) if rest else text
+
+    def lately(self, seconds: float) -> str:
+        """The time up to now, to be put after "in": the last hour, the last 10 min."""
+        match seconds:
+            case 60:
+                return self("the last minute")
+            case 3600:
+                return self("the last hour")
+        return self("the last %(time)s", time=self.duration(seconds))
+
+    def milliseconds(self, value: float) -> str:
+        """85 ms, 1.4 s."""
+        return f"{self.number(value)} ms" if value < 1000 else f"{self.number(value / 1000, 1)} s"
+
+    def moment(self, when: datetime, zone: ZoneInfo) -> str:
+        """A day and a time, in the zone: Mon 16 Mar, 12:05."""
+        return self._date("EEE d MMM, HH:mm", when, zone)
+
+    def day(self, when: datetime, zone: ZoneInfo) -> str:
+        """A day with its year, in the zone: Monday 16 March 2026."""
+        return self._date("EEEE d MMMM y", when, zone)
+
+    def short_day(self, when: datetime, zone: ZoneInfo) -> str:
+        """A day without its year, in the zone: 16 Mar."""
+        return self._date("d MMM", when, zone)
+
+    def _date(self, pattern: str, when: datetime, zone: ZoneInfo) -> str:
+        local = when.astimezone(zone)
+        if self.code == "fr" and local.day == 1:
+            pattern = pattern.replace("d", "d'er'")  # 1er mars
+        return format_datetime(local, pattern, locale=self.locale)
+
+    def clock(self, when: datetime, zone: ZoneInfo) -> str:
+        """A time of the day, in the zone: 12:05."""
+        return format_time(when.astimezone(zone), "HH:mm", locale=self.locale)
+
+    def span(self, start: datetime, end: datetime, zone: ZoneInfo) -> str:
+        """A window: Mon 16 Mar, 12:00 – 14:00."""
+        same_day = start.astimezone(zone).date() == end.astimezone(zone).date()
+        return f"{self.moment(start, zone)} – {self.clock(end, zone) if same_day else self.moment(end, zone)}"

@@ -1,0 +1,116 @@
+"""What Guardian noticed of its own eyes: nobody is recognised, no route is known, tokens are refused. Pure.
+
+A report that says "0 active users, OK" is no news where the tracker cannot tell who its users are. Notes are what the
+report, `guardian check` and the API say of that, each with a number and a cure; `core.note_words` has the words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+from guardian.core.language import language
+from guardian.core.note_words import KINDS, note_words
+from guardian.core.storage import RecorderHealth, RecorderNote, StorageStats
+from guardian.core.summary import Summary, fits
+from tracker.event import ANONYMOUS, NOTED, UNMATCHED
+
+ENOUGH = 20
+"""With fewer requests than this, that all of them are anonymous may be chance, once somebody was recognised."""
+SILENT = timedelta(minutes=2)
+"""A process writes every few seconds while it lives; one that was silent for longer does not write any more."""
+
+
+class Note(NamedTuple):
+    """One thing to know. `kind` is a key of `note_words.KINDS`, or of a newer tracker another; `count` is how often,
+    `detail` a reason, a name or a file; "" for none."""
+
+    kind: str
+    count: int
+    detail: str = ""
+
+
+def as_json(note: Note) -> dict[str, Any]:
+    """`kind`, `count`, `detail`, and in English `text` and `cure` (one sentence each; `cure` "" for none)."""
+    text, cure = note_words(*note, language())
+    return {"kind": note.kind, "count": note.count, "detail": note.detail, "text": text, "cure": cure}
+
+
+def in_order(notes: Iterable[Note]) -> list[Note]:
+    """The worst kind first, the most frequent first of each."""
+    ranks = {kind: rank for rank, kind in enumerate(KINDS)}
+    return sorted(notes, key=lambda note: (ranks.get(note.kind, len(ranks)), -note.count, note.detail))
+
+
+def tracker_notes(
+    said: Sequence[RecorderNote], recorders: Sequence[RecorderHealth], *, start: datetime, end: datetime, now: datetime
+) -> list[Note]:
+    """What the writing processes said since `start`, with the counts of equal reasons added up.
+
+    A count is of all the time since its process started. What a process said that started at `end` or later does not
+    concern the window.
+    """
+    later = {each.id for each in recorders if each.started_at >= end}
+    counts: dict[tuple[str, str], int] = {}
+    for each in said:
+        if each.seen_at >= start and each.recorder not in later:
+            key = (each.kind, each.detail)
+            counts[key] = counts.get(key, 0) + each.count
+    found = [Note(kind, count, detail) for (kind, detail), count in counts.items() if count > 0]
+    lost = sum(each.queued for each in gone_silent(recorders, now) if each.seen_at >= start and each.id not in later)
+    return [*found, Note("silent", lost)] if lost else found
+
+
+def gone_silent(recorders: Iterable[RecorderHealth], now: datetime) -> list[RecorderHealth]:
+    """The processes that ended, or hang, with events that they had accepted and not stored."""
+    return [each for each in recorders if each.queued > 0 and now - each.seen_at > SILENT]
+
+
+def traffic_notes(
+    summary: Summary,
+    *,
+    stats: StorageStats | None,
+    known_features: Collection[str] | None,
+    critical_features: Sequence[str],
+) -> list[Note]:
+    """What the requests of a window show. `stats` and `known_features` are of the whole store; None: not known."""
+    if stats is not None and never_recorded(stats):
+        return [Note("never", 0, stats.place)]
+    found, total = [], summary.requests
+    features = {route.feature for route in summary.routes} | set(known_features or ())
+    recognised = any(email != ANONYMOUS for email in summary.users)
+    if total and not recognised and (total >= ENOUGH or (stats is not None and not stats.users)):
+        found.append(Note("anonymous", total))
+    found += _unmatched(
+        summary, known=known_features is None or not all(name.startswith(UNMATCHED) for name in features)
+    )
+    if features:
+        found += [Note("critical_features", 0, each) for each in critical_features if not _used(each, features)]
+    return found
+
+
+def never_recorded(stats: StorageStats) -> bool:
+    """Whether no request was ever recorded: there is none, and none was deleted."""
+    return not stats.events and not stats.purged and stats.totals_since is None
+
+
+def _used(pattern: str, features: Collection[str]) -> bool:
+    return any(fits(name, [pattern]) for name in features)
+
+
+def _unmatched(summary: Summary, *, known: bool) -> list[Note]:
+    """Whether routes are not recognised; `known` says that some were, at some time.
+
+    Their feature is `(unmatched)`, unless the app named it; a method may follow (`feature_names = "method"`).
+    That paths which nobody serves match no route, as scanners ask for, shows nothing: these are answered with 404.
+    """
+    total = summary.requests
+    mine = [totals for route, totals in summary.routes.items() if route.feature.startswith(UNMATCHED)]
+    number = sum(totals.requests for totals in mine)
+    telling = number - sum(count for t in mine for code, count in t.statuses.items() if code % NOTED == 404)
+    if total and number == total and (telling >= ENOUGH or not known):
+        return [Note("unmatched", total)]
+    if total >= ENOUGH and telling * 2 >= total:
+        return [Note("often_unmatched", number, str(total))]
+    return []

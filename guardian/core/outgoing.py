@@ -1,0 +1,44 @@
+"""A message on its way: rendered once, stored, and sent until it is settled."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A rendered message to be delivered.
+
+    `key` is unique: `report/{schedule}/{period_start}/{period_end}/{recipient}` or
+    `incident/{id}/{transition}/{recipient}`; a second one with the same key is not stored. `recipient` is one address,
+    or a channel's name. `body` is the whole RFC 5322 message for channel "mail", else what the channel takes. `kind`
+    is report, alert, digest, test or warning (about Guardian itself).
+    """
+
+    key: str
+    recipient: str
+    body: bytes
+    kind: str = "report"
+    channel: str = "mail"
+    severity: str = "info"
+    subject: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxItem:
+    """An `Outgoing` with its fate: status is pending, sent, dead or dropped.
+
+    `attempts` counts tries so far; `next_attempt_at` says when the next may start; `transport` names the one that
+    answered "unknown" last time and must be the one to retry, None where any may.
+    """
+
+    id: int
+    message: Outgoing
+    status: str
+    attempts: int
+    created_at: datetime
+    next_attempt_at: datetime
+    sent_at: datetime | None = None
+    transport: str | None = None
+    last_error: str | None = None

@@ -1,0 +1,59 @@
+"""Who went quiet: people who used the app regularly, met an error, and have not come back since. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from guardian.core.summary import Summary
+from guardian.core.time import micros
+from tracker.event import ANONYMOUS, Event
+
+QUIET = timedelta(days=3)
+"""Somebody who has not been seen for so long is quiet: a weekend alone is not enough from Friday noon on."""
+BEFORE = timedelta(days=14)
+"""How far back before that somebody's use is looked at."""
+REGULAR_REQUESTS, REGULAR_SPAN = 10, timedelta(days=2)
+"""Who sent so many requests, over at least so long, used the app regularly."""
+LAST_THING = timedelta(minutes=10)
+"""An error is the last thing somebody met when they were gone so soon after it."""
+MOST = 20
+
+
+def quiet_window(start: datetime, end: datetime) -> tuple[datetime, datetime, datetime]:
+    """What to read for a report on [start, end): (where the look back begins, and the [from, to) of last visits).
+
+    Reports whose windows follow each other name everybody once: on the day that their silence has lasted for `QUIET`.
+    """
+    midnight = (start - QUIET - BEFORE).replace(hour=0, minute=0, second=0, microsecond=0)
+    return midnight, start - QUIET, end - QUIET
+
+
+def went_quiet(base: Summary, start: datetime, end: datetime) -> list[str]:
+    """The regular users of `base` (from the look back to the report's end) whose last visit lies in [start, end)."""
+    first, last = micros(start), micros(end)
+    span = REGULAR_SPAN // timedelta(microseconds=1)
+    return [
+        email
+        for email, user in base.users.items()
+        if email != ANONYMOUS
+        and first <= user.last_us < last
+        and user.requests >= REGULAR_REQUESTS
+        and user.last_us - user.first_start_us >= span
+    ]
+
+
+def gone_quiet(base: Summary, names: Sequence[str], failures: Mapping[str, Sequence[Event]]) -> list[dict[str, Any]]:
+    """Those of `names` whose last thing was an error: `email`, `last_us`, `requests_count`, and the error's event.
+
+    `failures` has the newest failed event of each. The busiest first, at most 20.
+    """
+    found = []
+    for email in names:
+        user, failed = base.users[email], failures.get(email)
+        if failed and 0 <= user.last_us - failed[-1].at_us <= LAST_THING // timedelta(microseconds=1):
+            found.append(
+                {"email": email, "last_us": user.last_us, "requests_count": user.requests, "error": failed[-1]}
+            )
+    return sorted(found, key=lambda each: (-each["requests_count"], each["email"]))[:MOST]

@@ -1,0 +1,23 @@
+"""Moments as aware datetimes, and as the microseconds of Unix time in which stores and rules count."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+def utc_now() -> datetime:
+    """The present, aware."""
+    return datetime.now(UTC)
+
+
+def micros(moment: datetime) -> int:
+    """Unix time in microseconds, exactly."""
+    return (moment - _EPOCH) // _MICROSECOND
+
+
+def moment(us: int) -> datetime:
+    """The aware UTC datetime of a Unix time in microseconds."""
+    return _EPOCH + us * _MICROSECOND

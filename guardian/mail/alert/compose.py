@@ -1,0 +1,170 @@
+"""Alert mails: one notice becomes one message a recipient and channel, in the thread of its incident."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from guardian.alerting.actions import Action
+from guardian.alerting.briefing import Briefing, brief
+from guardian.alerting.history import Snapshot
+from guardian.alerting.links import WORDS, fresh_nonce, make_link
+from guardian.alerting.notify import Notice
+from guardian.core.language import Language
+from guardian.core.outgoing import Outgoing
+from guardian.mail.alert.view import FULL, AlertView, worst
+from guardian.mail.message import Thread, build_message, check_address, clean_line, message_id
+from guardian.mail.render import is_whole, render
+
+log = logging.getLogger("guardian.alerting")
+
+BUTTONS: tuple[Action, ...] = ("acknowledge", "silence-1h", "silence-8h", "silence-morning", "fixed")
+"""What an alert mail offers to do, in this order; the first stands out."""
+_MARKS = {"critical": "● ", "warning": "⚠ ", "info": ""}
+
+
+@dataclass(frozen=True, slots=True)
+class Composed:
+    """The messages of a notice, and the subject that its thread has from now on."""
+
+    messages: tuple[Outgoing, ...]
+    subject: str
+
+
+@dataclass(frozen=True, slots=True)
+class AlertWriter:
+    """Writes alert mails. `link_key` signs the links of the buttons; None leaves the buttons out.
+
+    `lang` is the language of channels, and of recipients for whom `language_of` (None: of nobody) gives no other.
+    `nonce` gives the number that tells a link apart from all others.
+    """
+
+    admins: tuple[str, ...]
+    sender: str
+    lang: Language
+    zone: ZoneInfo
+    public_url: str
+    link_key: str | None
+    support_email: str | None = None
+    language_of: Callable[[str], Language] | None = None
+    nonce: Callable[[], str] = fresh_nonce
+
+    def compose(self, notice: Notice, snapshot: Snapshot, now: datetime) -> Composed:
+        """The messages of one notice; one that cannot be written is logged and left out."""
+        briefings, subject = self._told(notice, snapshot)
+        messages = []
+        for channel in dict.fromkeys(notice.audience.channels):
+            if channel != "mail":
+                messages.append(self._channel(notice, briefings, subject, channel))
+                continue
+            for recipient in dict.fromkeys(notice.audience.recipients or self.admins):
+                try:
+                    writer = self._writer_for(recipient)
+                    told = (briefings, subject) if writer is self else writer._told(notice, snapshot, self)
+                    messages.append(writer._mail(notice, *told, recipient, now))
+                except Exception as error:  # one delivery: a recipient for whom it cannot be written blocks no other
+                    log.error("The alert %r cannot be written for one recipient: %s", subject, error)
+        return Composed(tuple(messages), subject)
+
+    def _writer_for(self, recipient: str) -> AlertWriter:
+        lang = self.language_of(recipient) if self.language_of else self.lang
+        return self if lang.code == self.lang.code else replace(self, lang=lang)
+
+    def _told(
+        self, notice: Notice, snapshot: Snapshot, common: AlertWriter | None = None
+    ) -> tuple[list[Briefing], str]:
+        """What happened, in this writer's language, and the subject.
+
+        A thread remembers its subject in the language of `common`. Where that one is what `common` would still begin
+        it with, so is ours; else, as for one alert of several that opened together, the remembered one has to do.
+        """
+        briefings = [brief(t, notice.rules[t.incident.rule], snapshot, self.lang) for t in notice.transitions]
+        briefings.sort(key=_rank)
+        if common is not None and not notice.first:
+            afresh = replace(notice, first=True)
+            theirs = [brief(t, notice.rules[t.incident.rule], snapshot, common.lang) for t in notice.transitions]
+            theirs.sort(key=_rank)
+            if common._subject(afresh, theirs) == common._subject(notice, theirs):
+                return briefings, self._subject(afresh, briefings)
+        return briefings, self._subject(notice, briefings)
+
+    def _subject(self, notice: Notice, briefings: Sequence[Briefing]) -> str:
+        known = notice.transitions[0].incident.thread_subject
+        if not notice.first and known:
+            return known
+        lang, grave = self.lang, worst(briefings)
+        if notice.form == "digest":
+            text = lang.plural("%(n)s alert in the quiet hours", "%(n)s alerts in the quiet hours", len(briefings))
+        elif notice.form == "overflow":
+            text = lang.plural("%(n)s more alert", "%(n)s more alerts", len(briefings))
+        elif len(briefings) > 1:
+            text = lang("%(n)s alerts: %(first)s, …", n=len(briefings), first=briefings[0].title)
+        else:
+            text = briefings[0].title
+        over = notice.form == "digest" and all(b.ended is not None for b in briefings)
+        return clean_line(f"{'' if over else _MARKS[grave]}{text} – Guardian")
+
+    def _mail(
+        self, notice: Notice, briefings: Sequence[Briefing], subject: str, recipient: str, now: datetime
+    ) -> Outgoing:
+        key = f"incident/{notice.thread}/{notice.name}/{recipient}"
+        view = AlertView(self.lang, self.zone, lambda b: self._buttons(b, recipient, now))
+        for full in range(min(FULL, len(briefings)), 0, -1):
+            html, text = render("alert", self.lang, view=view.of(briefings, subject, now, full))
+            if is_whole(html):
+                break
+        root = message_id(f"incident-{notice.thread}", self.sender)
+        body = build_message(
+            sender=self.sender,
+            recipient=recipient,
+            subject=subject if notice.first else f"Re: {subject}",
+            text=text,
+            html=html,
+            key=key,
+            now=now,
+            reply_to=self._reply_to(briefings),
+            thread=Thread(root, notice.first),
+        )
+        kind = "alert" if notice.form in ("single", "bundle") else "digest"
+        return Outgoing(key, recipient, body, kind, "mail", worst(briefings), subject)
+
+    def _channel(self, notice: Notice, briefings: Sequence[Briefing], subject: str, channel: str) -> Outgoing:
+        from guardian.mail.channels import compose_channel
+
+        lines = AlertView(self.lang, self.zone).lines(briefings)
+        key = f"incident/{notice.thread}/{notice.name}/{channel}"
+        grave = worst(briefings)
+        body = compose_channel(
+            subject, "\n".join(lines), severity=grave, url=self.public_url, thread=notice.thread, resolved=notice.over
+        )
+        return Outgoing(key, channel, body, "alert", channel, grave, subject)
+
+    def _reply_to(self, briefings: Sequence[Briefing]) -> str | None:
+        """An alert about one user can be answered: to support, or else to the user."""
+        if len(briefings) != 1 or briefings[0].rule.kind != "user_burst":
+            return self.support_email
+        try:
+            return self.support_email or check_address(briefings[0].incident.subject)
+        except ValueError:
+            return None
+
+    def _buttons(self, b: Briefing, recipient: str, now: datetime) -> list[dict[str, str]]:
+        if self.link_key is None or b.ended is not None:
+            return []
+        incident = b.incident.id
+        return [
+            {
+                "label": self.lang(WORDS[action]),
+                "url": make_link(self.public_url, self.link_key, incident, action, recipient, now, self.nonce),
+            }
+            for action in BUTTONS
+        ]
+
+
+def _rank(b: Briefing) -> tuple[bool, int, bool, int, str]:
+    """What goes on before what is over, the gravest first, what concerns the app before what concerns one user."""
+    graves = ("critical", "warning", "info")
+    return b.ended is not None, graves.index(b.incident.severity), b.rule.kind == "user_burst", -b.users, b.title

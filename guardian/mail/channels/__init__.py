@@ -1,0 +1,5 @@
+"""Channels beside mail: Slack, Teams, Discord, ntfy, PagerDuty and webhooks, through Apprise."""
+
+from guardian.mail.channels.message import compose_channel
+
+__all__ = ["compose_channel"]

@@ -1,0 +1,88 @@
+"""What a report says of the period's incidents, and of rules that nobody acts on. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from guardian.alerting.incidents import Incident
+from guardian.alerting.review import NOISY, Better, noisiest, review
+from guardian.alerting.wording import title
+from guardian.core.language import Language
+from guardian.core.time import moment
+from guardian.settings.rules import ErrorRate, Rule
+
+MOST = 8
+
+
+def incident_lines(
+    incidents: Sequence[Incident],
+    rules: Mapping[str, Rule],
+    start: datetime,
+    end: datetime,
+    *,
+    lang: Language,
+    zone: ZoneInfo,
+    better: Better | None = None,
+) -> list[str]:
+    """A sentence an incident that was open within [start, end), the open ones first; and, for a week or more, one on
+    the noisiest rule, with a `better` threshold for it, and on those that nobody ever acted on."""
+    during = [i for i in incidents if was_open(i, start, end)]
+    during.sort(key=lambda i: (i.status == "resolved", -(i.opened_us or 0)))
+    lines = [_line(incident, rules.get(incident.rule), lang, zone) for incident in during[:MOST]]
+    if len(during) > MOST:
+        lines.append(lang("and %(n)s more", n=len(during) - MOST))
+    if is_long(start, end):
+        lines += _noise(during, better, start, lang)
+    return lines
+
+
+def is_long(start: datetime, end: datetime) -> bool:
+    """Whether the period is a week (one with an hour less counts) or more: rules are judged by no less."""
+    return end - start >= timedelta(days=6)
+
+
+def was_open(incident: Incident, start: datetime, end: datetime) -> bool:
+    """Whether the incident was open at any time within [start, end)."""
+    if incident.opened_us is None or moment(incident.opened_us) >= end:
+        return False
+    return incident.resolved_us is None or moment(incident.resolved_us) >= start
+
+
+def _line(incident: Incident, rule: Rule | None, lang: Language, zone: ZoneInfo) -> str:
+    name = title(rule, incident.subject, lang) if rule else incident.rule
+    opened = moment(incident.opened_us or incident.since_us)
+    if incident.resolved_us is None:
+        text = lang("%(what)s: open since %(time)s", what=name, time=lang.moment(opened, zone))
+    else:
+        lasted = (incident.resolved_us - (incident.opened_us or 0)) / 1_000_000
+        text = lang(
+            "%(what)s: %(time)s, over after %(lasted)s",
+            what=name, time=lang.moment(opened, zone), lasted=lang.duration(lasted),
+        )  # fmt: skip
+    return text + (", " + lang("taken on by %(who)s", who=incident.acknowledged_by) if incident.acknowledged_by else "")
+
+
+def _noise(incidents: Sequence[Incident], better: Better | None, start: datetime, lang: Language) -> list[str]:
+    lines = []
+    noise = noisiest(incidents, start)
+    if noise and noise.acted_on:
+        text = lang(
+            "Rule %(rule)s is the noisiest: it fired %(n)s times, and somebody acted on %(acted)s of them.",
+            rule=noise.rule, n=noise.incidents, acted=noise.acted_on,
+        )  # fmt: skip
+        if better and better.rule.name == noise.rule:
+            share = isinstance(better.rule, ErrorRate)
+            value = lang.percent(better.threshold) if share else lang.milliseconds(better.threshold)
+            text += " " + lang.plural(
+                "A threshold of %(value)s would have kept those and spared you %(n)s other.",
+                "A threshold of %(value)s would have kept those and spared you %(n)s others.",
+                better.spared, value=value,
+            )  # fmt: skip
+        lines.append(text)
+    return lines + [
+        lang("Rule %(rule)s fired %(n)s times, and nobody acted on it.", rule=each.rule, n=each.incidents)
+        for each in review(incidents, start)
+        if each.incidents >= NOISY and not each.acted_on
+    ]

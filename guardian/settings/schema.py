@@ -1,0 +1,194 @@
+"""The settings: one TOML file, checked as a whole, each key overridable by an environment variable GUARDIAN_…."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, Any, Self, get_args
+
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticCustomError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from guardian.settings.channels import ChannelSettings, named_channels, unknown_channels
+from guardian.settings.mail import MailSettings
+from guardian.settings.mail import SmtpSettings as SmtpSettings
+from guardian.settings.people import AliasSettings
+from guardian.settings.rules import DEFAULT_RULES, AnyRule, named_tables
+from guardian.settings.schedules import ScheduleSettings, WatchdogSettings
+from guardian.settings.section import Section
+from guardian.settings.values import (
+    Address,
+    Addresses,
+    CronText,
+    DatabasePath,
+    Duration,
+    HttpUrl,
+    LocalPath,
+    LongSecret,
+    LongSecretFile,
+    Names,
+    ZoneName,
+    between,
+    listed,
+    listed_schedules,
+    local_path,
+)
+
+
+class ApiSettings(Section):
+    """The HTTP API of the daemon and who may call it: `[api]`."""
+
+    enabled: bool = True
+    host: str = "127.0.0.1"
+    port: int = Field(default=8765, ge=0, le=65535)
+    jwt_key: LongSecret | None = None
+    jwt_key_file: LongSecretFile | None = None
+    jwks: str | None = None
+    jwt_algorithms: Names | None = None
+    jwt_audience: str | None = None
+    jwt_issuer: str | None = None
+    admin_claim: str = "role"
+    admin_value: str = "admin"
+    scheduler_token: LongSecret | None = None
+    scheduler_token_file: LongSecretFile | None = None
+
+    @model_validator(mode="after")
+    def _one_family(self) -> ApiSettings:
+        keyed = self.jwt_key is not None or self.jwt_key_file is not None
+        if keyed and self.jwks:
+            raise ValueError("both jwt_key and jwks are set: tokens are checked with one of them")
+        for name in self.jwt_algorithms or ():
+            fits = re.fullmatch(r"HS(256|384|512)" if keyed else r"(RS|PS|ES)(256|384|512)|EdDSA", name)
+            if (keyed or self.jwks) and not fits:
+                raise ValueError(
+                    f"jwt_algorithms has {name!r}: jwt_key goes with HS256, HS384 or HS512, jwks with RS256 or ES256"
+                )
+        if self.jwks and "://" not in self.jwks:
+            self.__dict__["jwks"] = str(local_path(Path(self.jwks)))
+        return self
+
+
+class RetentionSettings(Section):
+    """How long things are kept, in days: `[retention]`."""
+
+    events_days: int = Field(default=90, ge=1)
+    summaries_days: int = Field(default=730, ge=1)
+    mails_days: int = Field(default=30, ge=1)
+
+
+class MaintenanceSettings(Section):
+    """When no alert opens: `[[alerts.maintenance]]`. Either once, [start, end), or `duration` long from each match of a
+    crontab expression on, by the clock of `timezone`."""
+
+    start: AwareDatetime | None = None
+    end: AwareDatetime | None = None
+    cron: CronText | None = None
+    duration: Annotated[Duration, between("1m", "7d")] | None = None
+
+    @model_validator(mode="after")
+    def _whole(self) -> MaintenanceSettings:
+        given = {name for name in ("start", "end", "cron", "duration") if getattr(self, name) is not None}
+        if given not in ({"start", "end"}, {"cron", "duration"}):
+            raise ValueError("a maintenance window needs start and end, or cron and duration, and nothing else")
+        if self.start is not None and self.end is not None and self.end <= self.start:
+            raise ValueError("end lies before start: give a later one")
+        return self
+
+
+class AlertSettings(Section):
+    """What holds for all alert rules: `[alerts]`. The rules themselves are `[rules.NAME]`."""
+
+    enabled: bool = True
+    budget_per_hour: int = Field(default=60, ge=1)
+    reserve: int = Field(default=10, ge=0)
+    support_email: Address | None = None
+    maintenance: Annotated[tuple[MaintenanceSettings, ...], BeforeValidator(listed)] = ()
+
+    @model_validator(mode="after")
+    def _reserve_fits(self) -> AlertSettings:
+        if self.reserve >= self.budget_per_hour:
+            raise ValueError("reserve leaves nothing of budget_per_hour: make it smaller")
+        return self
+
+
+class Settings(BaseSettings):
+    """Everything that can be configured. `guardian.settings.loading.load_settings` reads it from a file."""
+
+    model_config = SettingsConfigDict(
+        extra="forbid", frozen=True, validate_default=True, hide_input_in_errors=True,
+        env_prefix="GUARDIAN_", env_nested_delimiter="__", enable_decoding=False,
+    )  # fmt: skip
+
+    database: DatabasePath = Path("guardian.db")
+    reports_dir: LocalPath = Path("reports")
+    admins: Addresses = ()
+    timezone: ZoneName = "UTC"
+    public_url: HttpUrl = "http://127.0.0.1:8765"
+    critical_features: Names = ("chat_*",)
+    schedules: Annotated[tuple[ScheduleSettings, ...], BeforeValidator(listed_schedules)] = ()
+    mail: MailSettings = MailSettings()
+    api: ApiSettings = ApiSettings()
+    retention: RetentionSettings = RetentionSettings()
+    alias: AliasSettings = AliasSettings()
+    alerts: AlertSettings = AlertSettings()
+    channels: Annotated[dict[str, ChannelSettings], AfterValidator(named_channels)] = {}
+    watchdog: WatchdogSettings = WatchdogSettings()
+    rules: Annotated[dict[str, AnyRule], BeforeValidator(named_tables)] = DEFAULT_RULES  # type: ignore[assignment]
+
+    @model_validator(mode="after")
+    def _links_follow_the_api(self) -> Self:
+        if "public_url" not in self.model_fields_set and self.api.port:  # 0: any port, which nobody knows yet
+            host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.api.host, self.api.host)
+            self.__dict__["public_url"] = f"http://{f'[{host}]' if ':' in host else host}:{self.api.port}"
+        return self
+
+    @field_validator("watchdog")
+    @classmethod
+    def _known_watchers(cls, watchdog: WatchdogSettings, info: ValidationInfo) -> WatchdogSettings:
+        for name in watchdog.channels or ():
+            if "channels" in info.data and name not in info.data["channels"]:
+                known = ", ".join(info.data["channels"]) or "none is configured"
+                raise ValueError(f"channels has {name!r}, which is no channel (known: {known}): add [channels.{name}]")
+        return watchdog
+
+    @field_validator("rules")
+    @classmethod
+    def _known_channels(cls, rules: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+        wrong = list(unknown_channels(rules, info.data["channels"])) if "channels" in info.data else []
+        if wrong:  # `found` has them one by one, for those who know the lines of the file
+            raise PydanticCustomError("unknown_channels", "{said}", {"said": wrong[0][1], "found": wrong})
+        return rules
+
+
+def section_models(annotation: Any) -> list[type[BaseModel]]:
+    """The tables that a field of this annotation holds: those inside unions and tuples too."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for part in get_args(annotation) for model in section_models(part)]
+
+
+def setting_fields(model: type[BaseModel] = Settings, prefix: str = "") -> dict[str, FieldInfo]:
+    """Every key that can be set, by its dotted name: `mail.smtp.host`. Tables themselves are not in it.
+
+    Those of a rule depend on its kind: see `guardian.settings.rules.KINDS`.
+    """
+    found: dict[str, FieldInfo] = {}
+    for name, field in model.model_fields.items():
+        key = prefix + (field.alias or name)
+        inner = [] if key == "rules" else section_models(field.annotation)
+        for table in inner:
+            found |= setting_fields(table, f"{key}.")
+        if not inner:
+            found[key] = field
+    return found

@@ -1,0 +1,1 @@
+"""What is kept: the Protocols of events and of state, and the databases that implement them."""

@@ -1,0 +1,117 @@
+"""What Guardian needs of a store of events, whichever database is under it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Protocol
+
+from guardian.core.storage import RecorderHealth, RecorderNote, StorageStats
+from tracker.event import Event
+
+if TYPE_CHECKING:
+    from guardian.core.summary import Summary, TimelineBar
+
+
+class UsageRepository(Protocol):
+    """Events in, events and summaries out. Windows are half-open `[start, end)`, aware, any zone.
+
+    Whatever is read names people: all ids that the aliases give one name are one person, in every count. Where a method
+    takes somebody's name, each of their ids does as well.
+
+    Methods raise `StorageError` with one sentence where the store cannot answer; they never answer with zeros instead.
+    """
+
+    async def write(self, events: Sequence[Event]) -> int:
+        """Store a batch in one transaction; how many were stored (a poison event costs only itself)."""
+        ...
+
+    def events(self, start: datetime, end: datetime, *, failed_only: bool = False) -> AsyncIterator[list[Event]]:
+        """The events of the window in the order of time, in chunks of bounded length."""
+        ...
+
+    async def summary(self, start: datetime, end: datetime, *, features: Sequence[str] = ()) -> Summary:
+        """The exact totals of the window: sealed summaries and, at the edges, raw events.
+
+        With `features`, names in which * stands for any letters, only requests of those count, from raw events alone.
+        This and `timeline` raise WindowGone where retention has deleted what they need.
+        """
+        ...
+
+    async def timeline(
+        self, edges: Sequence[datetime], *, features: Sequence[str] = ()
+    ) -> tuple[Summary, list[TimelineBar]]:
+        """The summary from the first edge to the last, and a bar for each two neighbours: of one state of the store."""
+        ...
+
+    async def seal(self, now: datetime) -> int:
+        """Summarise each closed bucket that is not sealed yet or was made stale; how many were written."""
+        ...
+
+    async def recent_failures(
+        self,
+        start: datetime,
+        end: datetime,
+        *,
+        per_user: int,
+        users: Sequence[str] | None = None,
+        features: Sequence[str] = (),
+    ) -> dict[str, list[Event]]:
+        """The newest failed events of each user, at most `per_user`, oldest first; `users` None means everyone.
+
+        `features` as in `summary`, here and in `steps`.
+        """
+        ...
+
+    async def steps(
+        self, email: str, start: datetime, end: datetime, *, most: int, features: Sequence[str] = ()
+    ) -> list[Event]:
+        """The newest `most` events of one user in the window, oldest first."""
+        ...
+
+    async def export_user(self, email: str) -> dict[str, Any] | None:
+        """Everything stored about one person, as the published tables' rows, with the ids; None for someone never seen.
+
+        This and `erase_user` raise StorageError where the aliases cannot be read: an id could be left out.
+        """
+        ...
+
+    async def names(self) -> list[tuple[str, str]]:
+        """Every id or address that was ever recorded, with the name of the person behind it; none of erased people."""
+        ...
+
+    async def erase_user(self, email: str) -> bool:
+        """Remove the person with all their ids; totals stay true, nothing leads back. False for someone never seen."""
+        ...
+
+    async def purge(self, *, events_before: datetime, summaries_before: datetime) -> int:
+        """Delete what is older, in small steps that never stall the host's writer; how many events went."""
+        ...
+
+    async def stats(self) -> StorageStats:
+        """How much is stored."""
+        ...
+
+    async def newest_event(self) -> datetime | None:
+        """The time of the newest event, at once however many there are; None where there is none."""
+        ...
+
+    async def recorders(self) -> list[RecorderHealth]:
+        """The writing processes of the last 7 days, the latest heartbeat first."""
+        ...
+
+    async def recorder_notes(self, since: datetime) -> list[RecorderNote]:
+        """What the writing processes said of themselves since then, the latest first."""
+        ...
+
+    async def feature_names(self) -> set[str]:
+        """The names of all features that were ever recorded."""
+        ...
+
+    async def reopen(self) -> None:
+        """Begin on what is there now, as `StateStore.reopen`."""
+        ...
+
+    async def close(self) -> None:
+        """Release the connections; safe to call twice."""
+        ...

@@ -1,0 +1,125 @@
+"""`AliasBook`: the aliases as they were last read, and when they are read again."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Hashable
+from pathlib import Path
+from typing import Any
+
+from guardian.settings.people import AliasSettings
+from guardian.stores.people.aliases import NO_ALIASES, Aliases
+from guardian.stores.people.source import Source, SourceError
+from guardian.stores.people.sources import open_source
+
+log = logging.getLogger("guardian.people")
+
+FRESH_SECONDS = 300
+"""The source is asked again when so long has passed; a file that has changed, at once."""
+RETRY_SECONDS = 60
+"""After a failure it is asked again this soon."""
+WAIT_SECONDS = 10.0
+"""How long a report or a minute of alerting waits for a source at most; what comes later counts for the next one."""
+
+
+class AliasBook:
+    """Hands out aliases without ever raising: where the source fails, the last good ones stay.
+
+    `trouble` is one sentence on why they are old or missing, None while all is well. May be used from any thread; the
+    source is read in a thread of its own, one at a time, and never while `current` holds anything.
+    """
+
+    def __init__(
+        self,
+        source: Source | None = None,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        wait: float = WAIT_SECONDS,
+    ) -> None:
+        self._source = source
+        self._clock = clock
+        self._wait = wait
+        self._lock = threading.Lock()
+        self._aliases: Aliases | None = None
+        self._asked: float | None = None
+        self._version: Hashable = None
+        self._reading: threading.Thread | None = None
+        self.trouble: str | None = None
+
+    @classmethod
+    def of(cls, settings: AliasSettings, database: Path) -> AliasBook:
+        """The book of these settings; `database` is the file of the events."""
+        return cls(open_source(settings, database))
+
+    @property
+    def name(self) -> str | None:
+        """How the source is called; None where there is none."""
+        return self._source.name if self._source else None
+
+    def current(self) -> Aliases:
+        """The aliases that hold now; none where nothing was ever read.
+
+        May block for `wait` seconds: call it in a thread, and outside of transactions.
+        """
+        if self._source is None:
+            return NO_ALIASES
+        with self._lock:
+            started = self._is_due(self._source) and self._start(self._source)
+            reading, known = self._reading, self._aliases is not None
+        if reading is not None and (started or not known):
+            reading.join(self._wait)
+            late = f"{self._source.name} has not answered within {self._wait:g} s: look why it is slow"
+            self._failed(late, still=reading)
+        return self._aliases or NO_ALIASES
+
+    def _is_due(self, source: Source) -> bool:
+        if self._reading is not None:
+            return False
+        if self._asked is None or source.version() != self._version:
+            return True
+        return self._clock() - self._asked >= (RETRY_SECONDS if self.trouble else FRESH_SECONDS)
+
+    def _start(self, source: Source) -> bool:
+        self._asked, self._version = self._clock(), source.version()
+        self._reading = threading.Thread(target=self._read, args=(source,), name="guardian-alias", daemon=True)
+        self._reading.start()
+        return True
+
+    def _read(self, source: Source) -> None:
+        try:
+            found, trouble = Aliases.of(source.read()), None
+        except SourceError as error:
+            found, trouble = None, str(error)
+        except Exception as error:  # whatever a driver raises: a report goes out all the same
+            found, trouble = None, f"{source.name} cannot be read ({type(error).__name__}): look at it"
+        with self._lock:
+            self._reading = None
+            if found is not None:
+                if self.trouble:
+                    log.info("The names of people are read from %s again", source.name)
+                self._aliases, self.trouble = found, None
+        if trouble:
+            self._failed(trouble)
+
+    def _failed(self, trouble: str, *, still: threading.Thread | None = None) -> None:
+        """Note and log the trouble; with `still` only where that reading is not over."""
+        with self._lock:
+            if still is not None and self._reading is not still:
+                return
+            said, self.trouble = self.trouble == trouble, trouble
+            kept = "the last names stay" if self._aliases else "ids are shown in their place"
+        if not said:
+            log.warning("The names of people cannot be read, so %s: %s", kept, trouble)
+
+
+NO_BOOK = AliasBook()
+
+
+def alias_note(book: AliasBook) -> dict[str, Any] | None:
+    """What a report says in its `notes` where the names of people could not be read; None while all is well."""
+    if not book.trouble:
+        return None
+    what, _, cure = book.trouble.rpartition(": ")
+    return {"kind": "alias", "count": 1, "text": f"ids may stand in place of names, since {what}", "cure": cure}

@@ -1,0 +1,366 @@
+"""`UsageRepository` on SQLite: reads beside the host app's writer, and never holds it up."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sqlite3
+import zlib
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import closing
+from datetime import datetime
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, TypeVar
+
+import aiosqlite
+
+from guardian.core.off_loop import no_collection
+from guardian.core.storage import RecorderHealth, RecorderNote, StorageError, StorageStats
+from guardian.core.summary import Route, Summary, TimelineBar, fits
+from guardian.core.time import micros, moment
+from guardian.core.totals import Totals
+from guardian.stores.people.aliases import Aliases
+from guardian.stores.people.book import NO_BOOK, AliasBook
+from guardian.stores.sqlite.database import cannot_open
+from guardian.stores.sqlite.people import People, read_people
+from guardian.stores.sqlite.retention import erase, purge
+from guardian.stores.sqlite.sealing import MINUTES5, ids, read_routes, read_totals, seal
+from tracker.database_file import FileChanged, OpenedFile
+from tracker.event import ANONYMOUS, Event, Failure
+from tracker.schema import SEQUENCE_BITS, NewerDatabase, connect
+from tracker.schema import prepare as prepare_tables
+from tracker.writer import write_events
+
+T = TypeVar("T")
+
+CHUNK = 5_000
+"""How many rows a read fetches before it lets go of the database."""
+_RECENT_RECORDERS = "SELECT * FROM guardian_recorder WHERE seen_us >= ? ORDER BY seen_us DESC"
+_NOTES = "SELECT recorder, kind, detail, count, seen_us FROM guardian_recorder_note WHERE seen_us >= ?"
+_WEEK_US = 7 * 86400 * 1_000_000
+_EVENTS = """
+    SELECT e.id, u.email, r.endpoint, r.method, r.feature, e.status % 1000, e.duration_us, f.kind, f.message,
+           f.location, e.latency_us, e.user
+    FROM guardian_request e JOIN guardian_user u ON u.id = e.user JOIN guardian_route r ON r.id = e.route
+    LEFT JOIN guardian_failure f ON f.id = e.failure
+"""
+_EMAILS = "SELECT id, email FROM guardian_user WHERE id IN (SELECT value FROM json_each(?))"
+_ROUTES = "SELECT id, feature, endpoint, method FROM guardian_route"
+
+
+class SqliteRepository:
+    """The store of events in one SQLite file. Every method raises StorageError where the database cannot answer.
+
+    `book` has the aliases: whatever is read speaks of people, and the tables keep the ids.
+    """
+
+    def __init__(self, reader: aiosqlite.Connection, file: OpenedFile, book: AliasBook) -> None:
+        self._reader: aiosqlite.Connection | None = reader
+        self._file = file
+        self._path = file.path
+        self._book = book
+
+    @classmethod
+    async def open(cls, path: str | os.PathLike[str], *, book: AliasBook = NO_BOOK) -> SqliteRepository:
+        """Open the file and bring its tables up to date; a missing one is made.
+
+        Raises StorageError for a file that is no database, cannot be opened, or was written by a newer version.
+        """
+        file = OpenedFile(os.fspath(path))
+        return cls(await _opened(file, create=True), file, book)
+
+    async def reopen(self) -> None:
+        """See UsageRepository."""
+        reader = await _opened(self._file, create=False)
+        old, self._reader = self._reader, reader
+        if old is not None:
+            await old.close()
+
+    async def write(self, events: Sequence[Event]) -> int:
+        """See UsageRepository."""
+        return await self._with_connection(lambda db: write_events(db, events))
+
+    async def events(self, start: datetime, end: datetime, *, failed_only: bool = False) -> AsyncIterator[list[Event]]:
+        """See UsageRepository. Each chunk is a read of its own, so no read holds the write-ahead log for long."""
+        failed = "AND e.failure IS NOT NULL" if failed_only else ""
+        sql = f"{_EVENTS} WHERE e.id >= ? AND e.id < ? {failed} ORDER BY e.id LIMIT {CHUNK}"
+        first, last = ids(micros(start), micros(end))
+        people = await self._with_people(lambda db, people: people)
+
+        def read(db: sqlite3.Connection) -> tuple[list[Event], int]:
+            rows = db.execute(sql, (first, last)).fetchall()
+            return [_event(row, people) for row in rows], rows[-1][0] + 1 if rows else first
+
+        while True:
+            found, first = await self._with_connection(read)
+            if not found:
+                return
+            yield found
+
+    async def summary(self, start: datetime, end: datetime, *, features: Sequence[str] = ()) -> Summary:
+        """See UsageRepository."""
+        summary, _ = await self.timeline([start, end], features=features)
+        return summary
+
+    async def timeline(
+        self, edges: Sequence[datetime], *, features: Sequence[str] = ()
+    ) -> tuple[Summary, list[TimelineBar]]:
+        """See UsageRepository."""
+
+        def read(db: sqlite3.Connection, aliases: Aliases) -> tuple[Summary, list[TimelineBar]]:
+            db.execute("BEGIN")  # one state of the database for seals, single events and names
+            try:
+                people = read_people(db, aliases)
+                routes = {row[0]: Route(*row[1:]) for row in db.execute(_ROUTES)}
+                windows = [(micros(start), micros(end)) for start, end in pairwise(edges)]
+                if features:
+                    own = _routes_of(routes, features)
+                    parts = [read_routes(db, start, end, own, people) for start, end in windows]
+                else:
+                    parts = [read_totals(db, start, end, people) for start, end in windows]
+                whole = Totals.merge(parts)
+                numbers = json.dumps(whole.users[:, 0].tolist())
+                names = {number: people.name(number, email) for number, email in db.execute(_EMAILS, (numbers,))}
+            finally:
+                db.execute("ROLLBACK")
+            nobody = next((number for number, name in names.items() if name == ANONYMOUS), None)
+            bars = [_bar(start, part, nobody) for start, part in zip(edges[:-1], parts, strict=True)]
+            return whole.summary(names, routes), bars
+
+        aliases = await asyncio.to_thread(self._book.current)
+        return await self._with_connection(lambda db: read(db, aliases))
+
+    async def seal(self, now: datetime) -> int:
+        """See UsageRepository."""
+        return await self._with_connection(lambda db: seal(db, micros(now)))
+
+    async def recent_failures(
+        self,
+        start: datetime,
+        end: datetime,
+        *,
+        per_user: int,
+        users: Sequence[str] | None = None,
+        features: Sequence[str] = (),
+    ) -> dict[str, list[Event]]:
+        """See UsageRepository."""
+        people, numbers = await self._with_people(lambda db, people: (people, people.numbers(db, users or ())))
+        only = "" if users is None else f"AND user IN ({', '.join(map(str, numbers))})"
+        only += await self._only(features, "route")
+        sql = f"""
+            {_EVENTS} WHERE e.id IN (
+                SELECT id FROM (
+                    SELECT id, row_number() OVER (PARTITION BY user ORDER BY id DESC) AS place FROM guardian_request
+                    WHERE id >= ? AND id < ? AND failure IS NOT NULL {only}
+                ) WHERE place <= ?
+            ) ORDER BY e.id
+        """
+        window = ids(micros(start), micros(end))
+
+        def read(db: sqlite3.Connection) -> dict[str, list[Event]]:
+            found: dict[str, list[Event]] = {}
+            for row in db.execute(sql, (*window, per_user)).fetchall():
+                found.setdefault(people.name(row[11], row[1]), []).append(_event(row, people))
+            return {name: failed[-per_user:] for name, failed in found.items()}  # each id gave so many
+
+        return await self._with_connection(read)
+
+    async def _only(self, features: Sequence[str], column: str) -> str:
+        """The condition that an event's route is of these features; nothing where there are none."""
+        if not features:
+            return ""
+        routes = {row[0]: Route(*row[1:]) for row in await self._read(_ROUTES)}
+        return f" AND {column} IN ({', '.join(map(str, _routes_of(routes, features)))})"
+
+    async def steps(
+        self, email: str, start: datetime, end: datetime, *, most: int, features: Sequence[str] = ()
+    ) -> list[Event]:
+        """See UsageRepository. Reads the window from its end backwards, so keep it short for somebody who was idle."""
+        only = await self._only(features, "e.route")
+        people, numbers = await self._with_people(lambda db, people: (people, people.numbers(db, [email])))
+        only += f" AND e.user IN ({', '.join(map(str, numbers))})"
+        sql = f"{_EVENTS} WHERE e.id >= ? AND e.id < ? {only} ORDER BY e.id DESC LIMIT ?"
+        rows = await self._read(sql, (*ids(micros(start), micros(end)), most))
+        return [_event(row, people) for row in reversed(rows)]
+
+    async def export_user(self, email: str) -> dict[str, Any] | None:
+        """See UsageRepository. Keys are the published tables, each a list of rows as objects."""
+        names = await self._with_people(lambda db, people: _names(db, people.numbers(db, [email])), complete=True)
+        if not names:
+            return None
+        return {table: await self._table(table, names) for table in ("user_sessions", "feature_usage", "user_errors")}
+
+    async def _table(self, table: str, users: Sequence[str]) -> list[dict[str, Any]]:
+        sql = f"SELECT * FROM {table} WHERE user_email IN ({_marks(users)}) ORDER BY CAST(id AS INTEGER)"
+
+        def read(db: sqlite3.Connection) -> list[dict[str, Any]]:
+            rows = db.execute(sql, users)
+            names = [column[0] for column in rows.description]
+            return [dict(zip(names, row, strict=True)) for row in rows.fetchall()]
+
+        return await self._with_connection(read)
+
+    async def names(self) -> list[tuple[str, str]]:
+        """See UsageRepository."""
+
+        def read(db: sqlite3.Connection, people: People) -> list[tuple[str, str]]:
+            rows = db.execute("SELECT id, email FROM guardian_user WHERE email != ? ORDER BY id", (ANONYMOUS,))
+            return [(email, people.name(number, email)) for number, email in rows if not email.startswith("erased-")]
+
+        return await self._with_people(read)
+
+    async def erase_user(self, email: str) -> bool:
+        """See UsageRepository. Each name makes way for an unlinkable one; sessions go."""
+        return await self._with_people(lambda db, people: erase(db, people.numbers(db, [email])), complete=True)
+
+    async def purge(self, *, events_before: datetime, summaries_before: datetime) -> int:
+        """See UsageRepository. Whole 5 minutes of events go, once they are summarised, and whole days of summaries."""
+        return await self._with_connection(lambda db: purge(db, micros(events_before), micros(summaries_before)))
+
+    async def stats(self) -> StorageStats:
+        """See UsageRepository."""
+        # Each alone is a look at the ends of the tree or at its pages; together they would visit every row.
+        [(events,)] = await self._read("SELECT count(*) FROM guardian_request")
+        [(oldest,)] = await self._read("SELECT min(id) FROM guardian_request")
+        [(newest,)] = await self._read("SELECT max(id) FROM guardian_request")
+        users = await self._with_people(_count_people)
+        [(pages,)] = await self._read("PRAGMA page_count")
+        [(page_size,)] = await self._read("PRAGMA page_size")
+        purged = await self._read("SELECT value FROM guardian_meta WHERE key = 'purged_events'")
+        [(totals,)] = await self._read("SELECT min(start_us) FROM guardian_summary WHERE span_us = ?", (MINUTES5,))
+        times = (None if number is None else moment(number >> SEQUENCE_BITS) for number in (oldest, newest))
+        return StorageStats(
+            events,
+            users,
+            *times,
+            size_bytes=pages * page_size,
+            purged=int(purged[0][0]) if purged else 0,
+            totals_since=None if totals is None else moment(totals),
+            place=_absolute(self._path),
+        )
+
+    async def newest_event(self) -> datetime | None:
+        """See UsageRepository."""
+        [(newest,)] = await self._read("SELECT max(id) FROM guardian_request")
+        return None if newest is None else moment(newest >> SEQUENCE_BITS)
+
+    async def recorders(self) -> list[RecorderHealth]:
+        """See UsageRepository."""
+        [(newest,)] = await self._read("SELECT coalesce(max(seen_us), 0) FROM guardian_recorder")
+        rows = await self._read(_RECENT_RECORDERS, (newest - _WEEK_US,))
+        return [RecorderHealth(row[0], moment(row[1]), moment(row[2]), *row[3:7]) for row in rows]
+
+    async def recorder_notes(self, since: datetime) -> list[RecorderNote]:
+        """See UsageRepository."""
+        rows = await self._read(f"{_NOTES} ORDER BY seen_us DESC", (micros(since),))
+        return [RecorderNote(*row[:4], moment(row[4])) for row in rows]
+
+    async def feature_names(self) -> set[str]:
+        """See UsageRepository."""
+        return {name for (name,) in await self._read("SELECT DISTINCT feature FROM guardian_route")}
+
+    async def _read(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
+        if self._reader is None:
+            raise StorageError(f"the database {self._path} is closed")
+        try:
+            self._file.check()
+            async with self._reader.execute(sql, values) as cursor:
+                return list(await cursor.fetchall())
+        except FileChanged as error:
+            raise StorageError(str(error)) from error
+        except sqlite3.Error as error:
+            raise StorageError(f"the database {self._path} does not answer: {error}") from error
+
+    async def _with_people(self, work: Callable[[sqlite3.Connection, People], T], *, complete: bool = False) -> T:
+        """Run work as `_with_connection` does, with the people of now.
+
+        With `complete` raises StorageError where some ids of a person may not be known.
+        """
+        aliases = await asyncio.to_thread(self._book.current)
+        if complete and self._book.trouble:
+            raise StorageError(f"not all ids of a person are known, since {self._book.trouble}; then try again")
+        return await self._with_connection(lambda db: work(db, read_people(db, aliases)))
+
+    async def _with_connection(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Run work that takes long, or writes, in a thread with a connection of its own."""
+
+        def run() -> T:
+            try:
+                self._file.check()
+                with no_collection(), closing(connect(self._path, timeout=10.0, create=False)) as db:
+                    return work(db)
+            except FileChanged as error:
+                raise StorageError(str(error)) from error
+            except (sqlite3.Error, zlib.error) as error:
+                raise StorageError(f"the database {self._path} does not answer: {error}") from error
+
+        if self._reader is None:
+            raise StorageError(f"the database {self._path} is closed")
+        return await asyncio.to_thread(run)
+
+    async def close(self) -> None:
+        """See UsageRepository."""
+        if self._reader is not None:
+            reader, self._reader = self._reader, None
+            await reader.close()
+
+
+async def _opened(file: OpenedFile, *, create: bool) -> aiosqlite.Connection:
+    def prepare() -> None:
+        with closing(connect(file.path, create=create)) as db:
+            prepare_tables(db)
+
+    try:
+        await asyncio.to_thread(prepare)
+        reader = await aiosqlite.connect(_existing(file.path), uri=True, isolation_level=None)
+        # Not mode=ro: where that one closes last, the write-ahead log stays beside the file.
+        await reader.execute("PRAGMA query_only = ON")
+        # A read opens the file: from here on its number is not given to another one.
+        async with reader.execute("SELECT count(*) FROM sqlite_schema"):
+            file.note()
+    except NewerDatabase as error:
+        raise StorageError(f"{file.path}: {error}") from error
+    except sqlite3.Error as error:
+        raise StorageError(cannot_open(file.path, error)) from error
+    return reader
+
+
+def _existing(name: str) -> str:
+    """The URI of a file that is not made where it is missing (SQLite, "URI Filenames")."""
+    return f"{Path(_absolute(name)).as_uri()}?mode=rw"
+
+
+def _absolute(name: str) -> str:
+    return os.path.abspath(name)
+
+
+def _event(row: Sequence[Any], people: People) -> Event:
+    failure = None if row[7] is None else Failure(*row[7:10])
+    return Event(row[0] >> SEQUENCE_BITS, people.name(row[11], row[1]), *row[2:7], failure, row[10])
+
+
+def _count_people(db: sqlite3.Connection, people: People) -> int:
+    """How many people were ever seen; those who were erased are among them."""
+    [(users,)] = db.execute("SELECT count(*) FROM guardian_user WHERE email != ?", (ANONYMOUS,))
+    return users - len(people.same)
+
+
+def _names(db: sqlite3.Connection, numbers: Sequence[int]) -> list[str]:
+    """What the users of these numbers are called in the tables."""
+    return [email for _, email in db.execute(_EMAILS, (json.dumps(numbers),))]
+
+
+def _routes_of(routes: Mapping[int, Route], features: Sequence[str]) -> list[int]:
+    """The numbers of the routes whose feature fits one of the patterns."""
+    return [number for number, route in routes.items() if fits(route.feature, features)]
+
+
+def _bar(start: datetime, part: Totals, nobody: int | None) -> TimelineBar:
+    users, requests, errors = part.users.T[:3]
+    return TimelineBar(start, int(requests.sum()), int(errors.sum()), int((users != nobody).sum()))
+
+
+def _marks(values: Sequence[Any]) -> str:
+    return ", ".join("?" * len(values))

@@ -1,0 +1,199 @@
+"""The history that rules are judged on, read from SQLite straight into numpy: a million events in a second or two."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+import numpy as np
+
+from guardian.alerting.columns import MINUTE_US, Columns, MinuteCounts
+from guardian.alerting.history import History
+from guardian.stores.people.aliases import NO_ALIASES, Aliases
+from guardian.stores.sqlite.people import read_people
+from tracker.schema import SEQUENCE_BITS
+
+_ROW = np.dtype(
+    [("at", "i8"), ("user", "i8"), ("route", "i8"), ("status", "i8"), ("duration", "i8"), ("failure", "i8")]
+)
+_DAY_US = 86400 * 1_000_000
+
+
+def read_columns(db: sqlite3.Connection, start_us: int, end_us: int, aliases: Aliases = NO_ALIASES) -> Columns:
+    """The single events of [start, end), in the order of time; all ids of a person are one user."""
+    rows = np.fromiter(
+        db.execute(
+            "SELECT id >> 10, user, route, status, coalesce(latency_us, duration_us), coalesce(failure, 0) "
+            "FROM guardian_request WHERE id >= ? AND id < ? ORDER BY id",
+            (start_us << SEQUENCE_BITS, end_us << SEQUENCE_BITS),
+        ),
+        dtype=_ROW,
+    )
+    people = read_people(db, aliases)
+    emails = dict(db.execute("SELECT id, email FROM guardian_user"))
+    user_ids, users = np.unique(people.persons(rows["user"]), return_inverse=True)
+    route_ids, routes = np.unique(rows["route"], return_inverse=True)
+    feature_of = dict(db.execute("SELECT id, feature FROM guardian_route"))
+    names = sorted({feature_of[int(i)] for i in route_ids})
+    feature_code = np.array([names.index(feature_of[int(i)]) for i in route_ids], dtype=np.int64)
+    features = feature_code[routes] if len(rows) else routes
+    pairs, failed = np.full(len(rows), -1), np.flatnonzero(rows["failure"])
+    places = _places(db)
+    codes: dict[tuple[str, str], int] = {}
+    for i in failed:
+        kind, location = places[int(rows["failure"][i])]
+        pairs[i] = codes.setdefault((kind, location or names[features[i]]), len(codes))
+    return Columns(
+        rows["at"],
+        users,
+        features,
+        rows["status"],
+        rows["duration"],
+        pairs,
+        [people.name(int(i), emails[int(i)]) for i in user_ids],
+        names,
+        list(codes),
+    )
+
+
+def _places(db: sqlite3.Connection) -> dict[int, tuple[str, str]]:
+    """Per failure its kind and the innermost line of its location, "" where no exception was seen."""
+    found = db.execute("SELECT id, kind, location FROM guardian_failure")
+    return {number: (kind, location.rsplit("\n", 1)[-1]) for number, kind, location in found}
+
+
+def read_minute_counts(db: sqlite3.Connection, start: int, end: int) -> MinuteCounts:
+    """Counts of the minutes [start, end), read a day at a time so that no read lasts long enough to hold up the WAL."""
+    feature_of = dict(db.execute("SELECT id, feature FROM guardian_route"))
+    counts: dict[str, np.ndarray] = {}
+    for first_us in range(start * MINUTE_US, end * MINUTE_US, _DAY_US):
+        last_us = min(first_us + _DAY_US, end * MINUTE_US)
+        rows = db.execute(
+            "SELECT route, (id >> 10) / 60000000 AS minute, count(*), sum(status >= 400), sum(status >= 500) "
+            "FROM guardian_request WHERE id >= ? AND id < ? GROUP BY route, minute",
+            (first_us << SEQUENCE_BITS, last_us << SEQUENCE_BITS),
+        ).fetchall()
+        for route, minute, *numbers in rows:
+            feature = feature_of.get(route)
+            if feature is None:  # A route that was first seen after the dictionary was read; the next refresh has it.
+                continue
+            if feature not in counts:
+                counts[feature] = np.zeros((end - start, 3), dtype=np.int64)
+            counts[feature][minute - start] += numbers
+    return MinuteCounts(start, end - start, counts)
+
+
+def read_first_sightings(db: sqlite3.Connection) -> dict[tuple[str, str], int]:
+    """When each (kind, place) of error was first recorded, µs."""
+    places, feature_of = _places(db), dict(db.execute("SELECT id, feature FROM guardian_route"))
+    seen: dict[tuple[str, str], int] = {}
+    for failure, route, event in db.execute(
+        "SELECT failure, route, min(id) FROM guardian_request WHERE failure IS NOT NULL GROUP BY failure, route"
+    ):
+        if failure not in places or route not in feature_of:
+            continue
+        kind, location = places[failure]
+        what = (kind, location or feature_of[route])
+        seen[what] = min(seen.get(what, event >> SEQUENCE_BITS), event >> SEQUENCE_BITS)
+    return seen
+
+
+def read_first_event(db: sqlite3.Connection) -> int | None:
+    """When the oldest stored event ended, µs; None for an empty database."""
+    (oldest,) = db.execute("SELECT min(id) FROM guardian_request").fetchone()
+    return None if oldest is None else oldest >> SEQUENCE_BITS
+
+
+def read_heartbeats(db: sqlite3.Connection) -> list[int]:
+    """The latest sign of life of each recorder, ascending, µs."""
+    return sorted(seen for (seen,) in db.execute("SELECT seen_us FROM guardian_recorder"))
+
+
+def read_history(
+    db: sqlite3.Connection, start: int, end: int, *, single_events: int, aliases: Aliases = NO_ALIASES
+) -> History:
+    """The minutes [start, end): counts of all of them, single events of the last `single_events` seconds."""
+    with _one_state(db):
+        stored, ahead = _stored(db, end)  # first: what is written meanwhile is then looked for once more, never lost
+    first = max(start, end - -(-single_events // 60))
+    columns = read_columns(db, first * MINUTE_US, end * MINUTE_US, aliases)
+    counts = read_minute_counts(db, start, first).joined(MinuteCounts.of(columns, first, end), end - start)
+    seen, oldest = read_first_sightings(db), read_first_event(db)
+    return History(
+        counts, columns, seen, oldest, read_heartbeats(db), singles_us=first * MINUTE_US, stored=stored, ahead=ahead
+    )
+
+
+def refreshed(
+    history: History,
+    db: sqlite3.Connection,
+    end: int,
+    *,
+    keep: int,
+    single_events: int,
+    again: int = 15,
+    aliases: Aliases = NO_ALIASES,
+) -> History:
+    """The same history up to minute `end`; the last `again` minutes are read anew, since events come late sometimes.
+
+    What came later than that is noticed by the numbers of the recorders, and read too. `keep` is how many minutes of
+    counts stay.
+    """
+    known = history.counts.end
+    if end - max(history.counts.start, known - again) > keep:
+        return read_history(db, end - keep, end, single_events=single_events, aliases=aliases)
+    with _one_state(db):
+        stored, ahead = _stored(db, end)
+        more = sum(number - history.stored.get(name, 0) for name, number in stored.items()) + history.ahead - ahead
+        piece = _grown(history.counts, db, end, more=more, again=again)
+    if piece is None:
+        return read_history(db, end - keep, end, single_events=single_events, aliases=aliases)
+    counts = history.counts.joined(piece, keep)
+    singles_us = end * MINUTE_US - single_events * 1_000_000
+    columns = read_columns(db, singles_us, end * MINUTE_US, aliases)
+    first = read_first_event(db)
+    late = piece.start < known - again
+    seen = read_first_sightings(db) if late else _first_sightings(history, columns, db, first)
+    return History(counts, columns, seen, first, read_heartbeats(db), singles_us=singles_us, stored=stored, ahead=ahead)
+
+
+@contextmanager
+def _one_state(db: sqlite3.Connection) -> Iterator[None]:
+    """What is read inside is of one moment."""
+    db.execute("BEGIN")
+    try:
+        yield
+    finally:
+        db.execute("ROLLBACK")
+
+
+def _stored(db: sqlite3.Connection, end: int) -> tuple[dict[str, int], int]:
+    """How many events each recorder has stored since it began, and how many events lie behind minute `end`."""
+    (ahead,) = db.execute(
+        "SELECT count(*) FROM guardian_request WHERE id >= ?", (end * MINUTE_US << SEQUENCE_BITS,)
+    ).fetchone()
+    return dict(db.execute("SELECT id, stored FROM guardian_recorder")), ahead
+
+
+def _grown(counts: MinuteCounts, db: sqlite3.Connection, end: int, *, more: int, again: int) -> MinuteCounts | None:
+    """The last `again` minutes read anew, or the last day, whichever has `more` events more than were counted; None
+    where some are older still."""
+    for minutes in (again, 1440):
+        start = max(counts.start, counts.end - minutes)
+        piece = read_minute_counts(db, start, end)
+        if piece.requests(start, end) - counts.requests(start, counts.end) >= more:
+            return piece
+    return None
+
+
+def _first_sightings(
+    history: History, columns: Columns, db: sqlite3.Connection, first: int | None
+) -> Mapping[tuple[str, str], int]:
+    """Those that were known and what is new among the columns; all anew where retention has deleted events of some."""
+    if first is None or min(history.first_seen.values(), default=first) < first:
+        return read_first_sightings(db)
+    seen = dict(history.first_seen)
+    for what, at in History.of_columns(columns, history.counts).first_seen.items():
+        seen[what] = min(at, seen.get(what, at))
+    return seen

@@ -1,0 +1,114 @@
+"""The outbox in SQLite: what waits to be delivered, with its tries, and what became of it."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from guardian.core.outgoing import OutboxItem, Outgoing
+from guardian.core.time import micros
+from guardian.stores.sqlite.database import StateDatabase
+from guardian.stores.sqlite.schema import ITEM_COLUMNS, put_mails, to_item
+
+CLOCK_DOUBT = timedelta(days=1)
+"""What is noted for later than this from now was noted by a clock that has been set back since, and does not count."""
+
+PATIENCE = 6
+"""After so many tries in vain a mail lets those behind it pass."""
+
+
+class SqliteOutbox(StateDatabase):
+    """The part of `StateStore` that keeps mails and messages."""
+
+    async def enqueue(self, mails: Sequence[Outgoing], *, now: datetime, token: int | None = None) -> int:
+        """See StateStore."""
+        return await self.transact(lambda db: put_mails(db, mails, micros(now)), token=token)
+
+    async def claim_due(self, now: datetime, *, holder: str, lease: timedelta, limit: int) -> list[OutboxItem]:
+        """See StateStore. The oldest waiting item of a recipient comes first, even while it waits for its next try.
+
+        One that has been put off `PATIENCE` times, for more than half an hour, no longer holds up the next: a server
+        may refuse that one mail only. A mail that was never tried is due whatever its time says, and a wait or lease
+        of days is none: clocks are set.
+        """
+        at, doubt = micros(now), micros(now + CLOCK_DOUBT)
+
+        def work(db: sqlite3.Connection) -> list[OutboxItem]:
+            rows = db.execute(
+                f"""
+                SELECT {ITEM_COLUMNS} FROM guardian_outbox
+                WHERE id IN (
+                    SELECT min(id) FROM guardian_outbox WHERE status = 'pending'
+                    GROUP BY channel, recipient, attempts >= {PATIENCE}
+                )
+                AND (attempts = 0 OR next_us <= ? OR next_us > ?)
+                AND (lease_us IS NULL OR lease_us <= ? OR lease_us > ?) ORDER BY id LIMIT ?
+                """,
+                (at, doubt, at, doubt, limit),
+            ).fetchall()
+            db.executemany(
+                "UPDATE guardian_outbox SET holder = ?, lease_us = ? WHERE id = ?",
+                [(holder, micros(now + lease), row[0]) for row in rows],
+            )
+            return [to_item(row) for row in rows]
+
+        return await self.transact(work)
+
+    async def mark_sent(self, item: OutboxItem, *, holder: str, now: datetime, transport: str) -> None:
+        """See StateStore."""
+        await self.update(
+            "UPDATE guardian_outbox SET status = 'sent', sent_us = ?, transport = ?, attempts = attempts + 1, "
+            "last_error = NULL, holder = NULL, lease_us = NULL WHERE id = ? AND status != 'sent'",
+            (micros(now), transport, item.id),
+        )
+
+    async def mark_failed(
+        self,
+        item: OutboxItem,
+        *,
+        holder: str,
+        now: datetime,
+        error: str,
+        retry_at: datetime | None,
+        transport: str | None,
+    ) -> None:
+        """See StateStore. Nothing changes where another holder has the item by now, or it no longer waits."""
+        await self.update(
+            "UPDATE guardian_outbox SET status = ?, next_us = ?, transport = ?, attempts = attempts + 1, "
+            "last_error = ?, holder = NULL, lease_us = NULL WHERE id = ? AND status = 'pending' AND holder = ?",
+            ("dead" if retry_at is None else "pending", micros(retry_at or now), transport, error, item.id, holder),
+        )
+
+    async def outbox(self, *, status: str | None = None, limit: int = 100) -> list[OutboxItem]:
+        """See StateStore."""
+        where, values = ("", ()) if status is None else ("WHERE status = ?", (status,))
+        sql = f"SELECT {ITEM_COLUMNS} FROM guardian_outbox {where} ORDER BY id DESC LIMIT ?"
+        return [to_item(row) for row in await self.read(sql, (*values, limit))]
+
+    async def outbox_item(self, item_id: int) -> OutboxItem | None:
+        """See StateStore."""
+        rows = await self.read(f"SELECT {ITEM_COLUMNS} FROM guardian_outbox WHERE id = ?", (item_id,))
+        return to_item(rows[0]) if rows else None
+
+    async def retry(self, item_id: int, now: datetime) -> bool:
+        """See StateStore."""
+        return await self.update(
+            "UPDATE guardian_outbox SET status = 'pending', next_us = ?, attempts = 0, holder = NULL, lease_us = NULL "
+            "WHERE id = ? AND status != 'sent' AND (lease_us IS NULL OR lease_us <= ?)",
+            (micros(now), item_id, micros(now)),
+        )
+
+    async def drop(self, item_id: int, now: datetime) -> bool:
+        """See StateStore."""
+        return await self.update(
+            "UPDATE guardian_outbox SET status = 'dropped', holder = NULL, lease_us = NULL "
+            "WHERE id = ? AND status IN ('pending', 'dead')",
+            (item_id,),
+        )
+
+    async def outbox_counts(self) -> dict[str, int]:
+        """See StateStore."""
+        counts = dict.fromkeys(("pending", "sent", "dead", "dropped"), 0)
+        rows = await self.read("SELECT status, count(*) FROM guardian_outbox GROUP BY status")
+        return counts | {status: count for status, count in rows}

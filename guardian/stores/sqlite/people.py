@@ -1,0 +1,180 @@
+"""One person out of several users of the SQLite store: which numbers belong together, and their totals as one.
+
+Sealed summaries count by number, so they stay right whatever the aliases say. Rows of two numbers are joined where one
+follows the other. Where they overlap in time, the person's row is made anew from the shorter buckets inside, and within
+5 minutes from single events: exact, and only people with several ids cost anything.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+
+from guardian.core.totals import Totals, followed, grouped
+from guardian.stores.people.aliases import NO_ALIASES, Aliases
+from guardian.stores.sqlite.sealing import DAY, HOUR, MINUTES5, ids, meta
+from tracker.identity import clean_name
+
+_INSIDE = {DAY: HOUR, HOUR: MINUTES5}
+_BODIES = (
+    "SELECT start_us, body FROM guardian_summary WHERE span_us = ? AND start_us >= ? AND start_us < ? ORDER BY start_us"
+)
+_NUMBER = """
+    SELECT id FROM guardian_user WHERE email = :name UNION ALL
+    SELECT id FROM guardian_user JOIN guardian_spelling ON user = id
+    WHERE email = :old AND (spelling IS NULL OR spelling = :name) LIMIT 1
+"""
+_PART = "~"
+"""Between the name of an erased person and the count of their further ids."""
+
+
+def erased_name(stem: str, place: int) -> str:
+    """The name of the id at this place (from 0) of an erased person: they stay one person in all totals."""
+    return stem if place == 0 else f"{stem}{_PART}{place}"
+
+
+@dataclass(frozen=True)
+class People:
+    """The users of a database as persons. `same` leads from a number to the one that stands for the person, where that
+    is another one; `first` from a person's name to that number, None where no aliases hold: then names are users'."""
+
+    aliases: Aliases = NO_ALIASES
+    same: Mapping[int, int] = field(default_factory=dict)
+    spelled: Mapping[int, str] = field(default_factory=dict)
+    first: Mapping[str, int] | None = None
+
+    def name(self, number: int, email: str) -> str:
+        """The person's name, of a user of this number who was recorded as `email`."""
+        if email.startswith("erased-"):
+            return email.partition(_PART)[0]
+        return self.spelled.get(number) or self.aliases.person(email)
+
+    def numbers(self, db: sqlite3.Connection, names: Iterable[str]) -> list[int]:
+        """The numbers of the persons of these names, ids or addresses; an address in any case."""
+        found: set[int] = set()
+        for name in names:
+            known = clean_name(name) or name
+            person = self.first and self.first.get(self.aliases.person(known))
+            row = (person,) if person else db.execute(_NUMBER, {"name": known, "old": known.lower()}).fetchone()
+            found |= {self.same.get(row[0], row[0])} if row else set()
+        return sorted(found | {number for number, person in self.same.items() if person in found})
+
+    def persons(self, numbers: np.ndarray) -> np.ndarray:
+        """The numbers that stand for the persons of these numbers."""
+        known, persons = self._pairs
+        if not len(known):
+            return numbers
+        places = np.minimum(np.searchsorted(known, numbers), len(known) - 1)
+        return np.where(known[places] == numbers, persons[places], numbers)
+
+    @cached_property
+    def _pairs(self) -> tuple[np.ndarray, np.ndarray]:
+        pairs = np.array(sorted(self.same.items()), np.int64).reshape(-1, 2)
+        return pairs[:, 0], pairs[:, 1]
+
+    def joined(self, db: sqlite3.Connection, part: Totals, start_us: int, span_us: int) -> Totals:
+        """The totals of a sealed bucket with a row for each person; inside the transaction that read the bucket."""
+        persons = self.persons(part.users[:, 0])
+        if (persons == part.users[:, 0]).all():
+            return part
+        used = part.used.copy()
+        used[:, 0] = self.persons(used[:, 0])
+        return Totals(self._rows(db, part.users, start_us, span_us), grouped(used), part.statuses, part.durations)
+
+    def _rows(self, db: sqlite3.Connection, rows: np.ndarray, start_us: int, span_us: int) -> np.ndarray:
+        """One row of `Totals.users` for each person, from those of the numbers in the bucket."""
+        rows = rows.copy()
+        rows[:, 0] = self.persons(rows[:, 0])
+        rows = rows[np.lexsort((rows[:, 5], rows[:, 4], rows[:, 0]))]
+        same = rows[1:, 0] == rows[:-1, 0]
+        # `last` of all rows before, not of the neighbour alone: a long one may reach over several.
+        reached = _reached(rows)
+        overlapping = np.unique(rows[1:, 0][same & (rows[1:, 4] <= reached[:-1])])
+        if not len(overlapping):
+            return followed(rows)
+        if span_us == MINUTES5 and start_us < meta(db, "purged_until_us"):
+            return _spanned(rows)
+        if span_us == MINUTES5:
+            inner = self._single(db, overlapping, start_us)
+        else:
+            inner = self._inside(db, overlapping, start_us, span_us)
+        rows = np.concatenate((followed(rows[~np.isin(rows[:, 0], overlapping)]), inner))
+        return rows[np.argsort(rows[:, 0], kind="stable")]
+
+    def _inside(self, db: sqlite3.Connection, persons: np.ndarray, start_us: int, span_us: int) -> np.ndarray:
+        """The persons' rows from the shorter buckets of this one."""
+        inner = _INSIDE[span_us]
+        found = []
+        for at, body in db.execute(_BODIES, (inner, start_us, start_us + span_us)).fetchall():
+            users = Totals.unpack(body).users
+            found.append(self._rows(db, users[np.isin(self.persons(users[:, 0]), persons)], at, inner))
+        rows = np.concatenate(found)
+        return followed(rows[np.argsort(rows[:, 0], kind="stable")])
+
+    def _single(self, db: sqlite3.Connection, persons: np.ndarray, start_us: int) -> np.ndarray:
+        """The persons' rows from the single events of 5 minutes."""
+        window = ids(start_us, start_us + MINUTES5)
+        sql = "SELECT id >> 10, user, route, status, duration_us, duration_us FROM guardian_request"
+        table = np.array(
+            db.execute(f"{sql} WHERE id >= ? AND id < ? ORDER BY id", window).fetchall(), np.int64
+        ).reshape(-1, 6)
+        table[:, 1] = self.persons(table[:, 1])
+        return Totals.of(table[np.isin(table[:, 1], persons)]).users
+
+
+def _reached(rows: np.ndarray) -> np.ndarray:
+    """The latest `last_us` so far among the rows of each number; they are sorted by number."""
+    reached = rows[:, 5].copy()
+    for at in np.flatnonzero(rows[1:, 0] == rows[:-1, 0]) + 1:
+        reached[at] = max(reached[at], reached[at - 1])
+    return reached
+
+
+def _spanned(rows: np.ndarray) -> np.ndarray:
+    """One row a person of 5 minutes whose single events are gone.
+
+    Inside 5 minutes nobody begins a second session, so a person was active from their first request to their last one.
+    Which id's request was the first to end is not known any more: the one that began first is taken. So the active time
+    of a session can be wrong by the length of its first request, and nothing else can.
+    """
+    first = np.flatnonzero(np.diff(rows[:, 0], prepend=-1) != 0)
+    found = rows[first]
+    for column in (1, 2, 3):
+        found[:, column] = np.add.reduceat(rows[:, column], first)
+    found[:, 5] = np.maximum.reduceat(rows[:, 5], first)
+    found[:, 6] = found[:, 5] - found[:, 4]
+    return found
+
+
+def read_people(db: sqlite3.Connection, aliases: Aliases) -> People:
+    """The people of this database as it is now; without aliases only erased ones have several numbers."""
+    if not aliases.addresses:
+        rows = db.execute("SELECT id, email FROM guardian_user WHERE email >= 'erased-' AND email < 'erased.'")
+        return People(same=_same(People(), rows.fetchall())[0])
+    # A name without an @ was stored in lower case once (see tracker.schema); an empty spelling means that several fit.
+    old = db.execute(
+        "SELECT u.id, coalesce(s.spelling, u.email), s.spelling IS NULL FROM guardian_spelling s "
+        "JOIN guardian_user u ON u.id = s.user WHERE s.spelling IS NOT ''"
+    ).fetchall()
+    spelled = {
+        number: address
+        for number, name, unknown in old
+        if (address := aliases.addresses.get(name) or (aliases.of_lower(name) if unknown else None))
+    }
+    people = People(aliases, spelled=spelled)
+    same, first = _same(people, db.execute("SELECT id, email FROM guardian_user ORDER BY id").fetchall())
+    return People(aliases, same, spelled, first)
+
+
+def _same(people: People, rows: Iterable[tuple[int, str]]) -> tuple[dict[int, int], dict[str, int]]:
+    first: dict[str, int] = {}
+    same: dict[int, int] = {}
+    for number, email in sorted(rows):
+        person = first.setdefault(people.name(number, email), number)
+        if person != number:
+            same[number] = person
+    return same, first

@@ -1,0 +1,106 @@
+"""Deleting in SQLite: what is older than it may be, and a person; in small steps that never stall the host's writer."""
+
+from __future__ import annotations
+
+import secrets
+import sqlite3
+from collections.abc import Iterable, Sequence
+
+from guardian.core.totals import Totals
+from guardian.stores.sqlite.people import erased_name
+from guardian.stores.sqlite.sealing import DAY, GRACE_US, MINUTES5, meta, seal, set_meta
+from tracker.event import ANONYMOUS
+from tracker.schema import SEQUENCE_BITS
+
+ROWS = 2_000
+"""How many rows one step deletes: it takes milliseconds."""
+PAGES = 2_000
+"""How many free pages one step gives back to the file system."""
+
+
+def purge(db: sqlite3.Connection, events_before_us: int, summaries_before_us: int) -> int:
+    """Delete events of full 5 minutes before the first moment, and summaries of full days before the second; how many
+    events went. Events are summarised before they go, and summaries never go before their events."""
+    seal(db, events_before_us + MINUTES5 + GRACE_US)
+    before = max(0, min(events_before_us, meta(db, "sealed_until_us"))) // MINUTES5 * MINUTES5
+    gone = 0
+    if db.execute("SELECT 1 FROM guardian_request WHERE id < ?", (before << SEQUENCE_BITS,)).fetchone():
+        set_meta(db, "purged_until_us", before)
+        gone = _delete(db, "guardian_request", "id < ?", before << SEQUENCE_BITS)
+        set_meta(db, "purged_events", meta(db, "purged_events") + gone)
+    _delete(db, "guardian_session", "end_us < ?", before)
+    db.execute("DELETE FROM guardian_recorder WHERE seen_us < ?", (before,))
+    db.execute("DELETE FROM guardian_recorder_note WHERE seen_us < ?", (before,))
+    _forget_summaries(db, min(summaries_before_us, before) // DAY * DAY)
+    _give_back(db)
+    return gone
+
+
+def erase(db: sqlite3.Connection, users: Sequence[int]) -> bool:
+    """Put an unlinkable name in the place of those of a person's numbers, delete the sessions; False for no numbers.
+
+    `anonymous` is no person: their requests would count as one under a new name.
+    """
+    anonymous = db.execute("SELECT id FROM guardian_user WHERE email = ?", (ANONYMOUS,)).fetchone()
+    users = [user for user in users if (user,) != anonymous]
+    if users:
+        _unlink(db, [users])
+        # The text itself is overwritten in the file (secure_delete); this empties the log before it as well.
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    return bool(users)
+
+
+def _unlink(db: sqlite3.Connection, persons: Iterable[Sequence[int]]) -> None:
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        for users in persons:
+            gone = f"erased-{secrets.token_hex(8)}"
+            for place, user in enumerate(users):
+                db.execute("UPDATE guardian_user SET email = ? WHERE id = ?", (erased_name(gone, place), user))
+                db.execute("DELETE FROM guardian_session WHERE user = ?", (user,))
+        # Writers that know the old number must ask again, or the person's next visit would be nobody's.
+        db.execute("REPLACE INTO guardian_meta VALUES ('dictionary_epoch', ?)", (secrets.token_hex(8),))
+        db.execute("COMMIT")
+    except BaseException:
+        db.execute("ROLLBACK")
+        raise
+
+
+def _forget_summaries(db: sqlite3.Connection, before: int) -> None:
+    """Delete the summaries before a midnight, and the names of people whom nothing that is left speaks of."""
+    days = db.execute("SELECT body FROM guardian_summary WHERE span_us = ? AND start_us < ?", (DAY, before))
+    leaving = {number for (body,) in days for number in Totals.unpack(body).users[:, 0].tolist()}
+    if not leaving:
+        return
+    set_meta(db, "forgotten_until_us", before)
+    db.execute("DELETE FROM guardian_summary WHERE start_us < ?", (before,))
+    newest_first = "SELECT body FROM guardian_summary ORDER BY start_us DESC"
+    for (body,) in db.execute(newest_first):
+        leaving -= set(Totals.unpack(body).users[:, 0].tolist())
+        if not leaving:
+            return
+    leaving -= {user for (user,) in db.execute("SELECT DISTINCT user FROM guardian_request")}
+    anonymous = db.execute("SELECT id FROM guardian_user WHERE email = ?", (ANONYMOUS,)).fetchone()
+    _unlink(db, [[user] for user in leaving - set(anonymous or ())])
+
+
+def _delete(db: sqlite3.Connection, table: str, where: str, bound: int) -> int:
+    gone = 0
+    while True:
+        sql = f"DELETE FROM {table} WHERE id IN (SELECT id FROM {table} WHERE {where} LIMIT {ROWS})"
+        number = db.execute(sql, (bound,)).rowcount
+        gone += number
+        if number < ROWS:
+            return gone
+
+
+def _give_back(db: sqlite3.Connection) -> None:
+    """Shrink the file, where it was made so that it can shrink (auto_vacuum = INCREMENTAL), and the log."""
+    free = db.execute("PRAGMA freelist_count").fetchone()[0]
+    while free:
+        db.execute(f"PRAGMA incremental_vacuum({PAGES})").fetchall()
+        left = db.execute("PRAGMA freelist_count").fetchone()[0]
+        if left >= free:
+            break
+        free = left
+    db.execute("PRAGMA wal_checkpoint(TRUNCATE)")

@@ -1,0 +1,123 @@
+"""The tables of `SqliteStateStore`, as named, recorded migrations, and how their rows are read and written.
+
+Times are Unix microseconds.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import zlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from guardian.core.off_loop import json_text, json_value
+from guardian.core.outgoing import OutboxItem, Outgoing
+from guardian.core.time import moment
+from tracker.schema import Migration
+
+STATE_MIGRATIONS: Sequence[Migration] = (
+    (
+        "guardian/0001_state",
+        """
+        CREATE TABLE guardian_lease (name TEXT PRIMARY KEY, holder TEXT NOT NULL, token INTEGER NOT NULL,
+                                     expires_us INTEGER NOT NULL) WITHOUT ROWID;
+
+        CREATE TABLE guardian_report (id INTEGER PRIMARY KEY AUTOINCREMENT, schedule TEXT NOT NULL,
+                                      start_us INTEGER NOT NULL, end_us INTEGER NOT NULL,
+                                      created_us INTEGER NOT NULL, body BLOB NOT NULL);
+
+        -- The ledger: which periods of a schedule are done. It is never purged, or a report would go out again.
+        CREATE TABLE guardian_period (schedule TEXT NOT NULL, end_us INTEGER NOT NULL, start_us INTEGER NOT NULL,
+                                      claimed_us INTEGER NOT NULL, PRIMARY KEY (schedule, end_us, start_us))
+                                      WITHOUT ROWID;
+
+        CREATE TABLE guardian_outbox (id INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL UNIQUE,
+                                      recipient TEXT NOT NULL, channel TEXT NOT NULL, kind TEXT NOT NULL,
+                                      severity TEXT NOT NULL, subject TEXT NOT NULL, body BLOB NOT NULL,
+                                      status TEXT NOT NULL DEFAULT 'pending'
+                                          CHECK (status IN ('pending', 'sent', 'dead', 'dropped')),
+                                      attempts INTEGER NOT NULL DEFAULT 0, created_us INTEGER NOT NULL,
+                                      next_us INTEGER NOT NULL, sent_us INTEGER, transport TEXT, last_error TEXT,
+                                      holder TEXT, lease_us INTEGER);
+        CREATE INDEX guardian_outbox_pending ON guardian_outbox (channel, recipient, id) WHERE status = 'pending';
+        """,
+    ),
+    (
+        "guardian/0002_alerts",
+        """
+        -- What one minute of alerting hands to the next, as JSON in one row.
+        CREATE TABLE guardian_alert_state (id INTEGER PRIMARY KEY CHECK (id = 1), body TEXT NOT NULL);
+
+        -- Every incident that opened, for lists and reports; body is the whole of it as JSON.
+        CREATE TABLE guardian_incident (id TEXT PRIMARY KEY, rule TEXT NOT NULL, subject TEXT NOT NULL,
+                                        status TEXT NOT NULL, opened_us INTEGER NOT NULL, resolved_us INTEGER,
+                                        body TEXT NOT NULL) WITHOUT ROWID;
+        CREATE INDEX guardian_incident_opened ON guardian_incident (opened_us);
+
+        -- Keys that Guardian made for itself.
+        CREATE TABLE guardian_secret (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+
+        -- Links of mails that have been used: each acts once.
+        CREATE TABLE guardian_used_link (nonce TEXT PRIMARY KEY, used_us INTEGER NOT NULL) WITHOUT ROWID;
+        """,
+    ),
+    (
+        "guardian/0003_unsubscribed",
+        """
+        -- Who no longer wants the reports of a schedule.
+        CREATE TABLE guardian_unsubscribed (schedule TEXT NOT NULL, recipient TEXT NOT NULL, at_us INTEGER NOT NULL,
+                                            PRIMARY KEY (schedule, recipient)) WITHOUT ROWID;
+        """,
+    ),
+    (
+        "guardian/0004_watch",
+        """
+        -- Reports that are late or on their way: told_us is when somebody was told of it, claimed_us when its mails
+        -- went into the outbox (NULL: it is not made yet), tries and next_us are about the ping that follows.
+        CREATE TABLE guardian_watch (schedule TEXT NOT NULL, start_us INTEGER NOT NULL, end_us INTEGER NOT NULL,
+                                     claimed_us INTEGER, mails INTEGER NOT NULL DEFAULT 0, told_us INTEGER,
+                                     tries INTEGER NOT NULL DEFAULT 0, next_us INTEGER NOT NULL DEFAULT 0,
+                                     PRIMARY KEY (schedule, start_us, end_us)) WITHOUT ROWID;
+        """,
+    ),
+)
+
+ITEM_COLUMNS = (
+    "id, key, recipient, body, kind, channel, severity, subject, status, attempts, created_us, next_us, sent_us, "
+    "transport, last_error"
+)
+"""What `to_item` reads, in order."""
+
+
+def to_item(row: Sequence[Any]) -> OutboxItem:
+    """The item of a row of `ITEM_COLUMNS`."""
+    return OutboxItem(
+        id=row[0],
+        message=Outgoing(*row[1:8]),
+        status=row[8],
+        attempts=row[9],
+        created_at=moment(row[10]),
+        next_attempt_at=moment(row[11]),
+        sent_at=None if row[12] is None else moment(row[12]),
+        transport=row[13],
+        last_error=row[14],
+    )
+
+
+def put_mails(db: sqlite3.Connection, mails: Sequence[Outgoing], at_us: int) -> int:
+    """Add mails to the outbox inside the caller's transaction; how many had a new key."""
+    return db.executemany(
+        "INSERT OR IGNORE INTO guardian_outbox (key, recipient, body, kind, channel, severity, subject, created_us, "
+        "next_us) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        [(m.key, m.recipient, m.body, m.kind, m.channel, m.severity, m.subject, at_us, at_us) for m in mails],
+    ).rowcount
+
+
+def pack(report: Mapping[str, Any]) -> bytes:
+    """A report as it is stored: compressed JSON."""
+    return zlib.compress(json_text(report, ensure_ascii=False).encode("utf-8", "surrogatepass"))
+
+
+def unpack(body: bytes) -> dict[str, Any]:
+    """The report that `pack` was given."""
+    return json_value(zlib.decompress(body).decode("utf-8", "surrogatepass"))

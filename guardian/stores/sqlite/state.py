@@ -1,0 +1,159 @@
+"""The state store on SQLite: lease, ledger of periods, saved reports and outbox, in the database of the events."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from guardian.core.off_loop import off_loop
+from guardian.core.outgoing import Outgoing
+from guardian.core.time import micros, moment
+from guardian.stores.sqlite.forgetting import erase
+from guardian.stores.sqlite.outbox import CLOCK_DOUBT, SqliteOutbox
+from guardian.stores.sqlite.schema import pack, put_mails, unpack
+from guardian.stores.state import SavedReport
+
+
+class SqliteStateStore(SqliteOutbox):
+    """`StateStore` in one SQLite file, with the outbox."""
+
+    async def acquire_lease(self, name: str, holder: str, now: datetime, ttl: timedelta) -> int | None:
+        """See StateStore. An end further off than two `ttl` comes from a clock that has been set back: it is over."""
+        at, longest = micros(now), micros(now + 2 * ttl)
+
+        def work(db: sqlite3.Connection) -> int | None:
+            row = db.execute("SELECT holder, token, expires_us FROM guardian_lease WHERE name = ?", (name,)).fetchone()
+            if row and row[0] not in ("", holder) and at < row[2] <= longest:
+                return None
+            token = row[1] if row and row[0] == holder else _next_token(db)
+            db.execute("REPLACE INTO guardian_lease VALUES (?, ?, ?, ?)", (name, holder, token, micros(now + ttl)))
+            return token
+
+        return await self.transact(work)
+
+    async def release_lease(self, name: str, holder: str) -> None:
+        """See StateStore. The token is spent: it opens nothing any more."""
+
+        def work(db: sqlite3.Connection) -> None:
+            db.execute(
+                "UPDATE guardian_lease SET holder = '', expires_us = 0, token = ? WHERE name = ? AND holder = ?",
+                (_next_token(db), name, holder),
+            )
+
+        await self.transact(work)
+
+    async def last_period_end(self, schedule: str, *, now: datetime | None = None) -> datetime | None:
+        """See StateStore."""
+        latest = micros(datetime.max.replace(tzinfo=UTC) if now is None else now + CLOCK_DOUBT)
+        sql = "SELECT max(end_us) FROM guardian_period WHERE schedule = ? AND claimed_us <= ?"
+        [(end,)] = await self.read(sql, (schedule, latest))
+        return None if end is None else moment(end)
+
+    async def ledger_names(self) -> list[str]:
+        """See StateStore."""
+        return [name for (name,) in await self.read("SELECT DISTINCT schedule FROM guardian_period ORDER BY 1")]
+
+    async def claim_period(
+        self,
+        schedule: str,
+        period_start: datetime,
+        period_end: datetime,
+        *,
+        report: Mapping[str, Any] | None,
+        mails: Sequence[Outgoing],
+        now: datetime,
+        token: int | None = None,
+        earlier: Sequence[tuple[datetime, datetime]] = (),
+    ) -> bool:
+        """See StateStore."""
+        at = micros(now)
+        rows = [(schedule, micros(end), micros(start), at) for start, end in [(period_start, period_end), *earlier]]
+        body = None if report is None else await off_loop(pack, report)
+
+        def work(db: sqlite3.Connection) -> bool:
+            put = (
+                "INSERT INTO guardian_period VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE "
+                f"SET claimed_us = excluded.claimed_us WHERE claimed_us > {micros(now + CLOCK_DOUBT)}"
+            )
+            if not db.execute(put, rows[0]).rowcount:
+                return False
+            db.executemany(put, rows[1:])
+            watched = [(row[0], row[2], row[1]) for row in rows]
+            db.executemany(
+                "DELETE FROM guardian_watch WHERE schedule = ? AND start_us = ? AND end_us = ?",
+                watched if body is None else watched[1:],
+            )
+            if body is not None:
+                db.execute(
+                    "INSERT INTO guardian_watch (schedule, start_us, end_us, claimed_us, mails) VALUES (?, ?, ?, ?, ?) "
+                    "ON CONFLICT DO UPDATE SET claimed_us = excluded.claimed_us, mails = excluded.mails",
+                    (*watched[0], at, len(mails)),
+                )
+                db.execute(
+                    "INSERT INTO guardian_report (schedule, start_us, end_us, created_us, body) VALUES (?, ?, ?, ?, ?)",
+                    (schedule, min(row[2] for row in rows), rows[0][1], at, body),
+                )
+            put_mails(db, mails, at)
+            return True
+
+        return await self.transact(work, token=token)
+
+    async def reports(self, *, limit: int = 50) -> list[SavedReport]:
+        """See StateStore."""
+        rows = await self.read(
+            "SELECT id, schedule, start_us, end_us, created_us FROM guardian_report ORDER BY id DESC LIMIT ?", (limit,)
+        )
+        return [SavedReport(row[0], row[1], *map(moment, row[2:5])) for row in rows]
+
+    async def report(self, report_id: int) -> SavedReport | None:
+        """See StateStore."""
+        rows = await self.read(
+            "SELECT id, schedule, start_us, end_us, created_us, body FROM guardian_report WHERE id = ?", (report_id,)
+        )
+        if not rows:
+            return None
+        [(number, schedule, *times, body)] = rows
+        return SavedReport(number, schedule, *map(moment, times), await off_loop(unpack, body))
+
+    async def unsubscribe(self, schedule: str, recipient: str, *, wanted: bool, now: datetime) -> None:
+        """See StateStore."""
+        if wanted:
+            sql, values = (
+                "DELETE FROM guardian_unsubscribed WHERE schedule = ? AND recipient = ?",
+                (schedule, recipient),
+            )
+        else:
+            sql = "INSERT OR IGNORE INTO guardian_unsubscribed VALUES (?, ?, ?)"
+            values = (schedule, recipient, micros(now))
+        await self.update(sql, values)
+
+    async def unsubscribed(self, schedule: str) -> set[str]:
+        """See StateStore."""
+        rows = await self.read("SELECT recipient FROM guardian_unsubscribed WHERE schedule = ?", (schedule,))
+        return {recipient for (recipient,) in rows}
+
+    async def purge_state(self, before: datetime, *, incidents_before: datetime) -> int:
+        """See StateStore."""
+        at, ended = micros(before), micros(incidents_before)
+
+        def work(db: sqlite3.Connection) -> int:
+            mails = db.execute("DELETE FROM guardian_outbox WHERE status != 'pending' AND created_us < ?", (at,))
+            db.execute("DELETE FROM guardian_watch WHERE max(ifnull(claimed_us, 0), ifnull(told_us, 0)) < ?", (at,))
+            db.execute("DELETE FROM guardian_used_link WHERE used_us < ?", (ended,))
+            reports = db.execute("DELETE FROM guardian_report WHERE created_us < ?", (at,))
+            incidents = db.execute("DELETE FROM guardian_incident WHERE resolved_us < ?", (ended,))
+            return mails.rowcount + reports.rowcount + incidents.rowcount
+
+        return await self.transact(work)
+
+    async def forget(self, email: str) -> int:
+        """See StateStore. What was erased is overwritten in the file."""
+        count = await self.transact(lambda db: erase(db, email))
+        await self.read("PRAGMA wal_checkpoint(TRUNCATE)")
+        return count
+
+
+def _next_token(db: sqlite3.Connection) -> int:
+    return db.execute("SELECT coalesce(max(token), 0) + 1 FROM guardian_lease").fetchone()[0]

@@ -1,0 +1,159 @@
+"""What Guardian remembers between steps, whichever database is under it: who leads, what was mailed, what is due.
+
+A state change and the mail that it causes are committed together; delivery is a separate, retried step
+(at least once: a mail is sent first and marked after).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+
+from guardian.core.outgoing import OutboxItem, Outgoing
+
+
+@dataclass(frozen=True, slots=True)
+class SavedReport:
+    """A report as it was generated, for the API's list and for `guardian preview`."""
+
+    id: int
+    schedule: str
+    period_start: datetime
+    period_end: datetime
+    created_at: datetime
+    report: Mapping[str, Any] = field(default_factory=dict)
+
+
+class LeaseLost(Exception):
+    """Another daemon leads now; whoever meets this must stop changing state at once."""
+
+
+class StateStore(Protocol):
+    """State that survives restarts. Every method that takes `token` raises LeaseLost for an outdated one."""
+
+    async def acquire_lease(self, name: str, holder: str, now: datetime, ttl: timedelta) -> int | None:
+        """Take or renew the lease; its fencing token (grows with each new holder), None while another holds it."""
+        ...
+
+    async def release_lease(self, name: str, holder: str) -> None:
+        """Give the lease up, so that a stand-by takes over without waiting for its end."""
+        ...
+
+    async def last_period_end(self, schedule: str, *, now: datetime | None = None) -> datetime | None:
+        """The end of the newest period of this schedule that is in the ledger; None for a schedule never run.
+
+        With `now`, entries made more than a day after it do not count: a clock that was wrong made them, and would
+        else keep reports from going out until that day. `claim_period` takes such an entry over.
+        """
+        ...
+
+    async def ledger_names(self) -> list[str]:
+        """The schedules that the ledger has periods of, in the order of their names."""
+        ...
+
+    async def claim_period(
+        self,
+        schedule: str,
+        period_start: datetime,
+        period_end: datetime,
+        *,
+        report: Mapping[str, Any] | None,
+        mails: Sequence[Outgoing],
+        now: datetime,
+        token: int | None = None,
+        earlier: Sequence[tuple[datetime, datetime]] = (),
+    ) -> bool:
+        """Write ledger, report and mails in one transaction; False (and nothing written) if the period is there.
+
+        `earlier` are older periods (start, end) that the same mails cover after a long downtime; they only go into
+        the ledger.
+        """
+        ...
+
+    async def enqueue(self, mails: Sequence[Outgoing], *, now: datetime, token: int | None = None) -> int:
+        """Put mails into the outbox; how many were new."""
+        ...
+
+    async def claim_due(self, now: datetime, *, holder: str, lease: timedelta, limit: int) -> list[OutboxItem]:
+        """Lease pending items that are due, first in first out per recipient: the next one comes when the one before
+        has been delivered, given up, or put off so often that it lets others pass."""
+        ...
+
+    async def mark_sent(self, item: OutboxItem, *, holder: str, now: datetime, transport: str) -> None:
+        """Delivered. A late mark of an expired lease counts too: the mail is out."""
+        ...
+
+    async def mark_failed(
+        self,
+        item: OutboxItem,
+        *,
+        holder: str,
+        now: datetime,
+        error: str,
+        retry_at: datetime | None,
+        transport: str | None,
+    ) -> None:
+        """Not delivered: tried again at `retry_at` (through `transport`, if not None), or dead where None."""
+        ...
+
+    async def outbox(self, *, status: str | None = None, limit: int = 100) -> list[OutboxItem]:
+        """The newest items, of one status or of all."""
+        ...
+
+    async def outbox_item(self, item_id: int) -> OutboxItem | None:
+        """One item, or None."""
+        ...
+
+    async def retry(self, item_id: int, now: datetime) -> bool:
+        """Make a dead, dropped or waiting item due now; False where there is none to retry."""
+        ...
+
+    async def drop(self, item_id: int, now: datetime) -> bool:
+        """Never send a waiting item; False where there is none."""
+        ...
+
+    async def outbox_counts(self) -> dict[str, int]:
+        """How many items have each status."""
+        ...
+
+    async def reports(self, *, limit: int = 50) -> list[SavedReport]:
+        """The newest reports, without their bodies."""
+        ...
+
+    async def report(self, report_id: int) -> SavedReport | None:
+        """One report with its body, or None."""
+        ...
+
+    async def unsubscribe(self, schedule: str, recipient: str, *, wanted: bool, now: datetime) -> None:
+        """Remember that this recipient no longer wants the schedule's reports, or (`wanted`) wants them again."""
+        ...
+
+    async def unsubscribed(self, schedule: str) -> set[str]:
+        """Who no longer wants the schedule's reports."""
+        ...
+
+    async def purge_state(self, before: datetime, *, incidents_before: datetime) -> int:
+        """Forget sent and dead mails and reports older than `before` (the ledger stays), and incidents that ended
+        before `incidents_before`; how many rows went."""
+        ...
+
+    async def forget(self, email: str) -> int:
+        """Take a person out of what is kept: mails to them or naming them go, sent or not, and incidents about them;
+        saved reports keep their totals and lose the name, as other incidents do. How many rows went or changed."""
+        ...
+
+    def check_file(self) -> None:
+        """Raises StorageError where what was opened is gone, or was replaced by something else; until `reopen` every
+        method does so too."""
+        ...
+
+    async def reopen(self) -> None:
+        """Begin on what is there now, brought up to date; nothing is made where there is nothing. Raises StorageError
+        where it cannot be used."""
+        ...
+
+    async def close(self) -> None:
+        """Release the connection; safe to call twice."""
+        ...

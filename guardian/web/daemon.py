@@ -1,0 +1,170 @@
+"""The process of `guardian run`: the steps and the API in one event loop, ended by SIGTERM, watched by systemd."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+
+import uvicorn
+
+from guardian.application.root import Application, open_application
+from guardian.application.scheduler import running
+from guardian.core.storage import StorageError
+from guardian.settings.schema import ApiSettings, Settings
+from guardian.web.connections import Scarcity, configuration, listen
+
+log = logging.getLogger("guardian.daemon")
+
+REBIND_SECONDS = 5.0
+"""How often a process that stands by asks whether the port of the API has become free."""
+
+
+STOP_SECONDS = 4.0
+"""A stop that takes longer, because a thread is deep in a long query, is cut short: the database undoes what it did."""
+
+
+class StartError(Exception):
+    """The daemon cannot run; the message is one sentence for the person who runs it."""
+
+
+def run_daemon(settings: Settings) -> int:
+    """Run until SIGTERM or SIGINT, then stop within 5 seconds; the exit code.
+
+    0 after a stop that was asked for; 1, with one line on stderr, where the settings, the database or the port cannot
+    be used, or where the stop had to be cut short.
+    """
+    if not logging.getLogger().handlers:
+        logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    for noisy in ("apscheduler", "httpx2", "uvicorn"):
+        logging.getLogger(noisy).setLevel(logging.ERROR)
+    try:
+        asyncio.run(_run(settings))
+    except (StartError, StorageError) as error:
+        sys.stderr.write(f"guardian: {error}\n")
+        return 1
+    return 0
+
+
+async def _run(settings: Settings) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(Scarcity())
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with AsyncExitStack() as stack:
+        try:
+            app = await stack.enter_async_context(open_application(settings))
+        except ValueError as error:
+            raise StartError(str(error)) from error
+        await stack.enter_async_context(running(app))
+        if settings.api.enabled:
+            await stack.enter_async_context(_serving(app, stop))
+        for named in app.schedules:
+            at, covers = named.schedule.upcoming(app.clock())
+            log.info("%s: next report goes out %s, covering %s to %s", named.name, at, *covers)
+        if not app.schedules:
+            log.warning("No schedule is configured: no report goes out by itself")
+        role = "leads" if app.token is not None else "stands by for another process that leads"
+        log.info("Ready: this process %s", role)
+        notify(f"READY=1\nSTATUS={role}")
+        await _until(stop)
+        notify("STOPPING=1")
+        log.info("Stopping")
+        _cut_short_after(STOP_SECONDS)
+
+
+def _cut_short_after(seconds: float) -> None:
+    def cut() -> None:
+        log.warning("Stopped after %.1f s although something was still under way", seconds)
+        os._exit(1)
+
+    timer = threading.Timer(seconds, cut)
+    timer.daemon = True
+    timer.start()
+
+
+async def _until(stop: asyncio.Event) -> None:
+    """Wait for the stop, telling systemd's watchdog twice in each of its intervals that the event loop turns."""
+    microseconds = os.environ.get("WATCHDOG_USEC", "")
+    interval = int(microseconds) / 2e6 if microseconds.isdigit() and int(microseconds) else None
+    while not stop.is_set():
+        try:
+            await asyncio.wait_for(stop.wait(), interval)
+        except TimeoutError:
+            notify("WATCHDOG=1")
+
+
+def notify(message: str) -> None:
+    """Tell systemd, if it listens (sd_notify(3): one datagram to the socket that NOTIFY_SOCKET names)."""
+    address = os.environ.get("NOTIFY_SOCKET", "")
+    if not address:
+        return
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as channel:
+            channel.connect("\0" + address[1:] if address.startswith("@") else address)
+            channel.sendall(message.encode())
+    except OSError as error:
+        log.warning("systemd cannot be told %s: %s", message.split("\n")[0], error)
+
+
+class Server(uvicorn.Server):
+    """uvicorn without its signal handlers: the process has its own."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave the signals alone."""
+        yield
+
+
+@asynccontextmanager
+async def _serving(app: Application, stop: asyncio.Event) -> AsyncIterator[None]:
+    """Serve the API while the context is open.
+
+    Raises StartError where the port is taken, unless another process leads: then it is likely that one's port, and
+    this process waits for it.
+    """
+    from guardian.web import create_app  # only where it is served: a daemon without an API does not load it
+
+    try:
+        listener = listen(app.settings.api.host, app.settings.api.port)
+    except OSError as error:
+        if app.token is not None:
+            raise StartError(_refusal(app.settings.api, error)) from error
+        log.info("Another process leads and has the port of the API: this one waits for both")
+        listener = None
+    server = Server(configuration(create_app(app)))
+    task = asyncio.create_task(_serve(app, server, listener, stop), name="guardian-api")
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        if listener is None and not server.started:
+            task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def _serve(app: Application, server: Server, listener: socket.socket | None, stop: asyncio.Event) -> None:
+    while listener is None:
+        await asyncio.sleep(REBIND_SECONDS)
+        try:
+            listener = listen(app.settings.api.host, app.settings.api.port)
+        except OSError as error:
+            if app.token is not None:
+                log.error(_refusal(app.settings.api, error))
+    host, port = listener.getsockname()[:2]
+    log.info("The API listens on http://%s:%d", f"[{host}]" if ":" in host else host, port)
+    with listener:
+        await server.serve(sockets=[listener])
+    stop.set()  # a server that ends by itself must not leave a daemon that looks alive
+
+
+def _refusal(api: ApiSettings, error: OSError) -> str:
+    reason = os.strerror(error.errno or 0)
+    return f"the API cannot listen on {api.host}:{api.port} ({reason}): stop what uses the port, or set api.port"

@@ -1,0 +1,59 @@
+"""Where things lie, and which way imports go: who has seen the list of folders once knows where a change goes."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+ORDER = ("core", "settings", "alerting", "stores", "mail", "application", "web", "demo", "cli")
+"""Each may import those before it, and the tracker."""
+
+
+def imports(file):
+    """The packages of guardian that a file imports when it is loaded or when something in it runs."""
+    tree = ast.parse(file.read_text())
+    typing_only = {
+        id(inner)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)
+        for inner in ast.walk(node)
+    }
+    for node in ast.walk(tree):
+        if id(node) in typing_only:
+            continue
+        names = [node.module] if isinstance(node, ast.ImportFrom) else []
+        names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        for name in names:
+            if name and name.startswith("guardian."):
+                yield name.split(".")[1]
+
+
+def test_at_the_top_there_are_only_packages():
+    files = {path.name for path in (ROOT / "guardian").iterdir() if path.name != "__pycache__"}
+    assert files == {"__init__.py", "__main__.py", *ORDER}
+
+
+@pytest.mark.parametrize("package", ORDER)
+def test_imports_go_one_way(package):
+    allowed = ORDER[: ORDER.index(package) + 1]
+    wrong = {
+        f"{file.relative_to(ROOT)} imports guardian.{name}"
+        for file in (ROOT / "guardian" / package).rglob("*.py")
+        for name in imports(file)
+        if name not in allowed
+    }
+    assert wrong <= {"guardian/settings/channels.py imports guardian.mail"}
+
+
+def test_the_tracker_imports_nothing_of_guardian():
+    assert [file.name for file in (ROOT / "tracker").rglob("*.py") if list(imports(file))] == []
+
+
+@pytest.mark.parametrize("module", ["guardian.core.report", "guardian.core.summary"])
+def test_what_is_pure_loads_neither_a_database_nor_settings(module):
+    code = f"import sys, {module}; print([name for name in ('sqlite3', 'pydantic') if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert done.stdout.strip() == "[]"
