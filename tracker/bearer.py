@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import time
 from collections.abc import Callable, Iterable, Iterator, MutableMapping
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 Scope = MutableMapping[str, Any]
 
+_PREFIX = re.compile(rb"^bearer(?: |\+|%20)+", re.IGNORECASE)
 _MAX_TOKEN = 8_192
 _MAX_BYTES = 2_000_000
 """How many bytes of tokens are remembered at most, of the accepted and of the refused each."""
@@ -56,7 +58,7 @@ class Bearer:
                 known = self._known.entries.get(value)
                 if known is not None and known[1] > self._clock():
                     return known[0]
-                if value[:7].lower() == b"bearer " and (found := self._verify(value, value[7:])) is not None:
+                if value[:7].lower() == b"bearer " and (found := self._verify(value, value[7:].strip())) is not None:
                     return found
                 break
         if self._cookie is None and (scope["type"] != "websocket" or not (self._query or self._subprotocol)):
@@ -74,7 +76,7 @@ class Bearer:
                     for pair in value.split(b";"):
                         if (pair := pair.strip()).startswith(self._cookie):
                             token = pair[len(self._cookie) :].strip(b'"')
-                            yield token[7:] if token[:7].lower() in (b"bearer ", b"bearer+") else token
+                            yield _PREFIX.sub(b"", token)
         if scope["type"] != "websocket":
             return
         if self._query is not None:

@@ -21,12 +21,12 @@ NOTED_TEXT = "noted as failed"
 MAX_TEXT = 200
 """Characters: a longer text is not kept."""
 MAX_FRAMES = 20
-_DEEP = 1_000
 READ_SECONDS, REST_SECONDS = 1.0, 2.0
 """Reading an app's modules goes on for so long at a time, and begins again after so long at the earliest."""
 _KEYS = ("detail", "error", "message")
 _FRAMEWORKS = frozenset(("starlette", "fastapi", "tracker"))
 _INSTALLED = ("site-packages", "dist-packages")
+_ELSEWHERE = ("<", *{sysconfig.get_path(name) + os.sep for name in ("stdlib", "platstdlib")})
 _PLACES = tuple(
     {os.path.realpath(sysconfig.get_path(name)) + os.sep for name in ("stdlib", "platstdlib")}
     | {os.path.dirname(os.path.realpath(__file__)) + os.sep}
@@ -95,16 +95,18 @@ def kind_of(error: BaseException) -> str:
 
 
 def frames_of(error: BaseException) -> tuple[Frame, ...]:
-    """Where an exception was raised, the innermost frame last; of a deep one the 1,000 innermost. Quick, for the host's
-    event loop: see `location_of`."""
-    frames: deque[Frame] = deque(maxlen=_DEEP)
+    """Where an exception was raised, the innermost frame last: those that may be the app's own, 20 at most, and the
+    innermost of all. Quick, for the host's event loop, and small, for the buffer: see `location_of`."""
+    own: deque[Frame] = deque(maxlen=MAX_FRAMES + 1)
     trace = _alone(error).__traceback__
     while trace is not None:
         code = trace.tb_frame.f_code
-        module = trace.tb_frame.f_globals.get("__name__")
-        frames.append(Frame(code.co_filename, module if type(module) is str else "", trace.tb_lineno, code.co_name))
+        file = code.co_filename
+        if trace.tb_next is None or not (file.startswith(_ELSEWHERE) or any(part in file for part in _INSTALLED)):
+            module = trace.tb_frame.f_globals.get("__name__")
+            own.append(Frame(file, module if type(module) is str else "", trace.tb_lineno, code.co_name))
         trace = trace.tb_next
-    return tuple(frames)
+    return tuple(own)
 
 
 def location_of(frames: Sequence[Frame]) -> str:

@@ -137,6 +137,7 @@ def _is_disconnect(message: Any) -> bool:
 class HttpExchange(Exchange):
     """An HTTP request and its answer."""
 
+    _started = 0
     _start: Message = {}  # noqa: RUF012  # never changed
 
     def send(self, message: Message) -> Awaitable[None]:
@@ -145,6 +146,7 @@ class HttpExchange(Exchange):
             if message["type"] == "http.response.start":
                 self._start = message
                 self.status = message["status"]
+                self._started = perf_counter_ns()
                 return self._app_send(message)
         except Exception as error:
             self._fault(error)
@@ -164,7 +166,8 @@ class HttpExchange(Exchange):
                 if status >= 400 and self.said is None:
                     self.said = answer_text(self._start.get("headers"), message.get("body", b"")) or ""
                 if message.get("more_body", False):
-                    self.first = self.first or took
+                    if not self.first and message.get("body"):
+                        self.first = took
                 else:
                     self.took = took
                     self.over = True
@@ -176,8 +179,10 @@ class HttpExchange(Exchange):
             self._fault(error)
 
     def _weigh(self) -> None:
-        """Note the time to the first byte as the latency of an answer that streams."""
-        if self.took - self.first >= STREAMS_NS or self._is_stream():
+        """Note the time to the first byte as the latency of an answer that streams; to its start, where none came."""
+        if self._is_stream():
+            self.latency_ns = self.first or max(0, self._started - self.began)
+        elif self.first and self.took - self.first >= STREAMS_NS:
             self.latency_ns = self.first
 
     def _is_stream(self) -> bool:
@@ -204,7 +209,7 @@ class HttpExchange(Exchange):
 
     def _so_far(self) -> int:
         self.took = perf_counter_ns() - self.began
-        if self.first:
+        if self.status:
             self._weigh()
         return self.took
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Collection, Mapping
 
 from tracker.event import UNMATCHED
+from tracker.notes import MAX_FEATURE
 from tracker.routes import METHODS, plain
 
 _CACHE_CAP = 10_000
@@ -45,7 +46,7 @@ class FeatureNames:
                     f"features[{key!r}] = {name!r}: the key must be a path with or without a method, "
                     "as in 'POST /api/threads'"
                 )
-            if not isinstance(name, str) or not name.strip():
+            if not isinstance(name, str) or not name.strip() or len(name) > MAX_FEATURE or not name.isprintable():
                 raise ValueError(f"features[{key!r}] = {name!r} must be a name, as in 'thread_create'")
             if path.endswith("*"):
                 self._prefixes.append((method or None, plain(path[:-1]), name.strip()))

@@ -45,7 +45,7 @@ class Identity:
     ) -> None:
         self._identify = identify
         self._tokens = tokens
-        self._session = session_key.split(".") if session_key else None
+        self._session = session_key
         self._gateway = gateway_header.lower().encode("latin-1") if gateway_header else None
         self._tell = tell
         self._complained = False
@@ -72,11 +72,14 @@ class Identity:
         try:
             if self._identify is not None:
                 if given is _MISSING:
-                    given = self._identify(scope)
+                    given = self._asked(scope)
                 if given is not None:
                     return self._identified(given)
-            if notes is not None and notes.user is not None:
-                return notes.user or self._refused()
+            if notes is not None:
+                if notes.user is not None:
+                    return notes.user
+                if notes.nameless:
+                    self._tell("name_refused", "note_user was given somebody with none of the usual names")
             found = NOBODY  # and as long as it is, no more is made of it: this runs for each request
             if status != 401:
                 if notes is not None and notes.host_user is not None:
@@ -94,18 +97,27 @@ class Identity:
                 found = more if found is NOBODY else _first(found, more)
             if found is not NOBODY:
                 name = found.address or found.name
+                if found.refused:
+                    self._refused()
                 if name is not None:
                     return name
             if self._gateway is not None:
                 values = [value for header, value in scope["headers"] if header == self._gateway]
                 if len(values) == 1:
                     return _decoded(values[0]) or (self._refused() if values[0] else ANONYMOUS)
-            if found.refused:
-                return self._refused()
         except Exception as error:
             # Never with its message or traceback, which may hold what a client sent.
             self._complain(_raised(error))
         return ANONYMOUS
+
+    def _asked(self, scope: Scope) -> Any:
+        """What a plain `identify` answers; None where it raises, as where it does not know."""
+        assert self._identify is not None
+        try:
+            return self._identify(scope)
+        except Exception as error:
+            self._complain(_raised(error))
+            return None
 
     def _from_state(self, found: Names, state: Any) -> Names:
         for key in _STATE:
@@ -122,7 +134,7 @@ class Identity:
             if hasattr(given, "close"):
                 given.close()
             return ANONYMOUS
-        name = clean_name(given)
+        name = names_of(given, trusted=True).best
         if name is None and given != ANONYMOUS:
             self._complain(f"identify returned {type(given).__name__}, which is no name of 1 to {MAX_NAME} characters")
         return name or ANONYMOUS
@@ -165,7 +177,7 @@ def _without_placeholder(names: Names) -> Names:
 
 def _in_scope(user: Any, status: int) -> Names:
     """The user whom an authentication middleware set. One that says so is asked whether it is authenticated."""
-    authenticated = peek(user, "is_authenticated", trusted=True)
+    authenticated = peek(user, "is_authenticated")
     if authenticated is True or (
         authenticated is None and status != 403 and not hasattr(type(user), "is_authenticated")
     ):
@@ -173,13 +185,15 @@ def _in_scope(user: Any, status: int) -> Names:
     return NOBODY
 
 
-def _at(session: Any, path: list[str]) -> Names:
-    """Whom a session names under a key, `user` or `user.email`."""
-    for key in path:
-        if not isinstance(session, Mapping):
-            return NOBODY
-        session = session.get(key)
-    return NOBODY if session is None else _without_placeholder(names_of(session))
+def _at(session: Any, key: str) -> Names:
+    """Whom a session names under a key; where it has none of that name, `user.email` looks into `user`."""
+    if not isinstance(session, Mapping):
+        return NOBODY
+    value = session.get(key)
+    if value is None and "." in key:
+        first, _, rest = key.partition(".")
+        return _at(session.get(first), rest)
+    return NOBODY if value is None else _without_placeholder(names_of(value))
 
 
 def _decoded(value: bytes) -> str | None:

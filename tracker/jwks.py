@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import jwt
 
-log = logging.getLogger("tracker")
+from tracker.saying import say
 
 MAX_BYTES = 1_000_000
 """A larger set is refused."""
@@ -101,7 +101,7 @@ class KeySet:
                 self._stamp = stamp  # First, so that a bad file is complained of once.
                 self._keys = self._read()
         except ValueError as error:
-            log.warning("%s; the keys read before are kept.", error)
+            say(logging.WARNING, "%s; the keys read before are kept.", error)
 
     def _refresh(self, after: float) -> None:
         """Fetch the set in a thread, unless that was done within so many seconds."""
@@ -115,7 +115,8 @@ class KeySet:
             with self._opener.open(self._source, timeout=_TIMEOUT) as answer:
                 self._keys = parse(answer.read(MAX_BYTES + 1))
         except (OSError, ValueError, http.client.HTTPException) as error:
-            log.warning(
+            say(
+                logging.WARNING,
                 "The keys at %s could not be fetched (%s): tokens signed with a key that is not known are refused.",
                 self._host,
                 _why(error),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, MutableMapping
+from contextlib import suppress
 from typing import Any, Protocol
 
 from tracker.loops import in_a_thread
@@ -54,13 +55,14 @@ async def watch_lifespan(
     async def watched_send(message: Message) -> None:
         nonlocal asked
         asked = True
-        kind = message.get("type")
-        if kind == "lifespan.startup.complete":
-            recorder.open()
-        elif isinstance(kind, str) and kind.startswith("lifespan.shutdown."):
-            if not recorder.idle:
-                await in_a_thread(recorder.drain, STOP_SECONDS)
-            recorder.release()
+        with suppress(Exception):  # nothing of ours keeps the host from starting or ending
+            kind = message.get("type")
+            if kind == "lifespan.startup.complete":
+                recorder.open()
+            elif isinstance(kind, str) and kind.startswith("lifespan.shutdown."):
+                if not recorder.idle:
+                    await in_a_thread(recorder.drain, STOP_SECONDS)
+                recorder.release()
         await send(message)
 
     try:

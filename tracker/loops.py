@@ -13,21 +13,28 @@ T = TypeVar("T")
 _POLL = 0.005  # seconds
 
 
+def _of(module: str, name: str) -> Any:
+    """Something of a module that is loaded; None where it is not there. Never makes a lazy module load itself."""
+    try:
+        return object.__getattribute__(sys.modules[module], "__dict__").get(name)
+    except (KeyError, AttributeError):
+        return None
+
+
 def _trio() -> Any:
     """The trio module where trio runs this task; else None."""
-    trio = sys.modules.get("trio")
-    if trio is not None:
-        try:
-            trio.lowlevel.current_task()
-        except RuntimeError:
-            return None
-    return trio
+    lowlevel = _of("trio", "lowlevel")
+    try:
+        lowlevel.current_task()
+    except Exception:  # RuntimeError outside trio; anything where only something of that name is there
+        return None
+    return sys.modules["trio"]
 
 
 def _asyncio() -> Any:
     """The asyncio module where asyncio runs this task; else None."""
-    asyncio = sys.modules.get("asyncio")
-    return asyncio if asyncio is not None and asyncio._get_running_loop() is not None else None
+    running = _of("asyncio", "_get_running_loop")
+    return sys.modules["asyncio"] if running is not None and running() is not None else None
 
 
 async def in_a_thread(work: Callable[[], object], seconds: float) -> None:
@@ -44,7 +51,11 @@ async def in_a_thread(work: Callable[[], object], seconds: float) -> None:
         finally:
             done.set()
 
-    threading.Thread(target=run, name="usage-tracker-drain", daemon=True).start()
+    try:
+        threading.Thread(target=run, name="usage-tracker-drain", daemon=True).start()
+    except RuntimeError:  # no new threads, in a host at its limit or at its end
+        work()
+        return
     end = time.monotonic() + seconds
     sleep = getattr(_trio() or _asyncio(), "sleep", None)
     if sleep is None:
@@ -72,11 +83,8 @@ def is_cancelled(error: BaseException) -> bool:
         return not isinstance(error, ExceptionGroup) and all(is_cancelled(each) for each in error.exceptions)
     if isinstance(error, Exception):
         return False
-    kinds = [GeneratorExit]
-    for module, name in (("asyncio", "CancelledError"), ("trio", "Cancelled")):
-        if module in sys.modules:
-            kinds.append(getattr(sys.modules[module], name))
-    return isinstance(error, tuple(kinds))
+    kinds = (GeneratorExit, _of("asyncio", "CancelledError"), _of("trio", "Cancelled"))
+    return isinstance(error, tuple(kind for kind in kinds if isinstance(kind, type)))
 
 
 def waiting_message(receive: Callable[[], Awaitable[Any]]) -> Any:

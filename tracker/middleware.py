@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+from contextlib import suppress
 from logging import ERROR
 from time import time_ns
 from typing import Any, Never
@@ -12,7 +13,7 @@ from tracker.bookkeeping import Faults, Why, failure_of
 from tracker.error_text import frames_of, kind_of
 from tracker.event import ANONYMOUS, Event
 from tracker.exchange import Exchange, HttpExchange, Receive, Scope, Send, SocketExchange
-from tracker.identity import Identify
+from tracker.identity import Identify, Identity
 from tracker.lifespan import refuse_to_start, watch_lifespan
 from tracker.notes import KEY
 from tracker.recorder import Recorder
@@ -50,7 +51,7 @@ class UsageTrackingMiddleware:
         self,
         app: App,
         database: str | os.PathLike[str] = "guardian.db",
-        *,
+        *more: Never,
         features: Mapping[str, str] | None = None,
         feature_names: str | None = None,
         skip: Iterable[str] = (),
@@ -75,9 +76,10 @@ class UsageTrackingMiddleware:
         **unknown: Never,
     ) -> None:
         self.app = app
-        setup = Setup(unknown)
-        self._hold = None if recorder is not None else setup.recorder(database, buffer_size, flush_interval)
-        self.recorder = recorder or (self._hold.recorder if self._hold is not None else None)
+        setup = Setup(more, unknown)
+        given = setup.given_recorder(recorder)
+        self._hold = None if given is not None else setup.recorder(database, buffer_size, flush_interval)
+        self.recorder = given or (self._hold.recorder if self._hold is not None else None)
         paths = setup.paths(skip, skip_defaults)
         self._skips, self._paths = paths.skips, paths.known
         self._places = setup.places(features, feature_names, routes)
@@ -183,15 +185,18 @@ class UsageTrackingMiddleware:
             return self._finished(exchange, status, took, why, message, place)
         # What nearly every request is: a known route, a good answer, and nothing that the app has said of it.
         user = self.identity.user(scope, None, status)
+        if user is ANONYMOUS:
+            return self._finished(exchange, status, took, why, message, place)
         endpoint, method, feature, _ = place
         self._add(_event(Event, (time_ns() // 1000, user, endpoint, method, feature, status, took // 1000, None, None)))
         return None
 
     def _finished(self, exchange: Exchange, status: int, took: int, why: Why, message: str | None, place: Any) -> Any:
         scope = exchange.scope
+        error = why if isinstance(why, BaseException) else None
         if place is None or status == 405:
-            if exchange.host_route is None:
-                scope = self._places.whole(scope, exchange, why if isinstance(why, BaseException) else None)
+            if exchange.host_route is None and not self._places.is_settled(scope):
+                scope = self._places.whole(scope, exchange, status, error)
             place = self._places.find(scope, exchange.path, exchange.root_path, status, exchange.host_route)
         endpoint, method, feature, _ = place
         failure = None
@@ -199,19 +204,36 @@ class UsageTrackingMiddleware:
             failure = self._failure(scope, exchange, status, why, message)
         if exchange.left_out:
             return None
-        user = ANONYMOUS if self.identity.waits else self.identity.user(scope, exchange, status)
-        if user is ANONYMOUS and exchange.inner is not None:
-            user = exchange.inner.user(scope, exchange, status)
+        user, asks = self._user(exchange, scope, status, error)
         latency = exchange.latency_ns
         event = _event(Event, (
             time_ns() // 1000, user, endpoint, method, exchange.feature or feature, status, took // 1000, failure,
             None if latency is None else latency // 1000,
         ))  # fmt: skip
-        if self.identity.waits:  # which may turn out only now
-            exchange.pending = (scope, event)
+        if asks is not None:
+            exchange.pending = (scope, event, asks)
         else:
             self._add(event)
         return failure
+
+    def _user(
+        self, exchange: Exchange, scope: Scope, status: int, error: BaseException | None
+    ) -> tuple[str, Identity | None]:
+        """The user of an exchange, and the identity that has to be asked for them yet; None where none has."""
+        for identity in (self.identity, exchange.inner):
+            if identity is None:
+                continue
+            if not identity.waits:
+                user = identity.user(scope, exchange, status)
+                if user is ANONYMOUS and scope is exchange.scope and status != 401:
+                    # An authentication may lie behind a copy of the scope, also one that a route's middleware makes.
+                    whole = self._places.whole(scope, exchange, status, error)
+                    user = user if whole is scope else identity.user(whole, exchange, status)
+                if user is not ANONYMOUS:
+                    return user, None
+            if identity.waits:  # which may turn out only now
+                return ANONYMOUS, identity
+        return ANONYMOUS, None
 
     def _failure(self, scope: Scope, notes: Exchange, status: int, why: Why, message: str | None) -> Any:
         if notes.host_error is not None and status >= 500 and not isinstance(why, BaseException):
@@ -226,20 +248,20 @@ class UsageTrackingMiddleware:
 
     def cancelled(self) -> None:
         """A request was given up, maybe because the server stops: what is known of it must not wait."""
-        if self.recorder is not None:
+        with suppress(Exception):  # the event is recorded already
             self.recorder.hurry()
 
     async def _identify(self, exchange: Exchange) -> None:
         """Record an exchange whose user is to be asked for: after its last byte, at the end of our own call."""
-        (scope, event), exchange.pending = exchange.pending, None
+        (scope, event, identity), exchange.pending = exchange.pending, None
         try:
-            given = await self.identity.ask(scope, IDENTIFY_SECONDS)
+            given = await identity.ask(scope, IDENTIFY_SECONDS)
         except BaseException:
             given = None
             raise
         finally:
             try:
-                user = self.identity.user(scope, exchange, event.status, given)
+                user = identity.user(scope, exchange, event.status, given)
                 self._add(event._replace(user=user))
             except Exception as error:
                 self.fault(error)

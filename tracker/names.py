@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from types import MemberDescriptorType
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -69,32 +69,34 @@ def _masks(sign: str) -> bool:
     return len(unicodedata.normalize("NFC", sign)) == 1 and unicodedata.normalize("NFC", sign) != sign
 
 
-def names_of(who: Any, order: Iterable[str] = ORDER, *, trusted: bool = False) -> Names:
-    """What a text, a mapping or an object is called. Reading it runs no code of the app's unless it is `trusted`.
+def names_of(who: Any, order: Sequence[str] = ORDER, *, trusted: bool = False) -> Names:
+    """What a text, a number, a UUID, a mapping or an object is called. Reading it runs no code of the app's, unless the
+    app hands it over itself: then it is `trusted`, and lazy attributes, properties and proxies are read.
 
-    `trusted` is what the app hands over itself: its properties may be read. `email_verified` that says no (OpenID
-    Connect Core, 5.1) means that anybody could have given an address as theirs: none of theirs counts then.
+    `email_verified` that says no (OpenID Connect Core, 5.1) means that anybody could have given an address as theirs:
+    none of theirs counts then, in an `order` of one's own only not the `email`.
     """
-    if isinstance(who, str | int | UUID):
-        given = [who]
-        proved = True
-    elif isinstance(who, Mapping):
-        given = [who.get(key) for key in order]
-        proved = not denied(who.get("email_verified"))
+    kind = type(who)  # never isinstance: a proxy would load what it stands for, to say what it is
+    if issubclass(kind, str | int | UUID) or (trusted and isinstance(who, str)):
+        given, verified = [who], True
+    elif issubclass(kind, Mapping):
+        given, verified = [who.get(key) for key in order], not denied(who.get("email_verified"))
     else:
+        if not trusted and (row := _row_within(who)) is not None:
+            who = row
         given = [peek(who, key, trusted) for key in order]
-        proved = not denied(peek(who, "email_verified", trusted))
+        verified = not denied(peek(who, "email_verified", trusted))
     name, refused = None, False
-    for value in given:
+    for index, value in enumerate(given):
         text = _text(value)
         cleaned = clean_name(text)
         if cleaned is None:
             refused = refused or (isinstance(text, str) and bool(text.strip()) and text.strip().lower() != ANONYMOUS)
         elif "@" not in cleaned:
             name = name or cleaned
-        elif proved:
+        elif verified or (order is not ORDER and order[index] != "email"):
             return Names(cleaned, name)
-    return Names(None, name, refused and name is None)
+    return Names(None, name, refused)
 
 
 def denied(value: Any) -> bool:
@@ -115,40 +117,61 @@ def peek(thing: Any, name: str, trusted: bool = False) -> Any:
     """An attribute that lies ready in the object: in its dictionary or slots, or a constant of its class; else None.
 
     Nothing is computed, so no lazy attribute of a database's object is loaded. Properties are read of Starlette's users
-    (`starlette.authentication.BaseUser`), which are made of them, and of what is `trusted`.
+    (`starlette.authentication.BaseUser`), which are made of them. Of what is `trusted` everything is read.
     """
     own = _dictionary(thing)
     if own is not None and name in own:
         return own[name]
+    if trusted:
+        return _read(thing, name)
     for kind in type(thing).__mro__:
         found = kind.__dict__.get(name)
         if found is None:
             continue
         if isinstance(found, MemberDescriptorType | _TUPLE_FIELD):
             return getattr(thing, name, None)
-        if isinstance(found, property) and not _is_mapped(own) and (trusted or _is_starlette_user(thing)):
-            try:
-                return getattr(thing, name, None)
-            except Exception:  # NotImplementedError of Starlette's BaseUser.identity, and whatever an app's code says
-                return None
+        if isinstance(found, property) and (name == "is_authenticated" or not is_mapped(own)):
+            return _read(thing, name) if _is_starlette_user(thing) else None
         return None if hasattr(type(found), "__get__") else found
     return None
 
 
+def _read(thing: Any, name: str) -> Any:
+    """An attribute, or what a row of a database has under this name; None where the app's code says otherwise."""
+    try:
+        return getattr(thing, name)
+    except Exception:
+        try:
+            return thing[name]
+        except Exception:
+            return None
+
+
 def _dictionary(thing: Any) -> dict[str, Any] | None:
-    """The object's own dictionary, past any `__getattr__` and `__getattribute__` of its class."""
+    """The object's own dictionary, past any `__getattr__` of its class; None for a proxy, which pretends to be another
+    object and would load it."""
+    if any("__class__" in kind.__dict__ for kind in type(thing).__mro__[:-1]):
+        return None
     try:
         found = object.__getattribute__(thing, "__dict__")
-    except AttributeError:
+    except Exception:
         return None
-    return found if isinstance(found, dict) else None
+    return found if type(found) is dict else None
 
 
-def _is_mapped(own: dict[str, Any] | None) -> bool:
+def is_mapped(own: dict[str, Any] | None) -> bool:
     """Whether a database stands behind the object: SQLAlchemy's and Django's instances carry their state along."""
     return own is not None and ("_sa_instance_state" in own or "_state" in own)
 
 
+def _row_within(user: Any) -> Any:
+    """The row of a database that a Starlette user is made of, whose properties would load it; None for another."""
+    if not _is_starlette_user(user):
+        return None
+    return next((each for each in (_dictionary(user) or {}).values() if is_mapped(_dictionary(each))), None)
+
+
 def _is_starlette_user(thing: Any) -> bool:
     module = sys.modules.get("starlette.authentication")
-    return module is not None and isinstance(thing, module.BaseUser)
+    base = None if module is None else vars(module).get("BaseUser")
+    return base is not None and issubclass(type(thing), base)

@@ -19,7 +19,8 @@ class Notes:
     """
 
     touched = False
-    user: Any = None
+    user: str | None = None
+    nameless = False  # a user was noted who has no name
     feature: str | None = None
     text: str | None = None
     failed = False
@@ -31,8 +32,13 @@ class Notes:
 
 
 def notes_of(request: Any) -> Notes:
-    """The notes of a request, made where there are none yet; `request` is an ASGI scope, or anything that has one."""
-    scope: Any = request if isinstance(request, MutableMapping) else request.scope
+    """The notes of a request, made where there are none yet; `request` is an ASGI scope, or anything that has one.
+
+    What has none, as a request under WSGI, gets notes that nobody reads: a note never raises into the app.
+    """
+    scope: Any = request if isinstance(request, MutableMapping) else getattr(request, "scope", None)
+    if not isinstance(scope, MutableMapping):
+        return Notes()
     notes = scope.get(KEY)
     if not isinstance(notes, Notes):
         notes = scope[KEY] = Notes()
@@ -43,13 +49,19 @@ def notes_of(request: Any) -> Notes:
 def note_user(request: Any, user: Any) -> None:
     """Say who sent a request: `note_user(request, user)`, in the dependency, endpoint or middleware that knows it.
 
-    `user` is a text, or a mapping or an object with one of the usual names (see docs/tracker.md); what it is called is
-    read at once. It counts before all but `identify`. None takes it back. Only pass on whom the app has verified.
-    `request` is a request or WebSocket of Starlette, FastAPI, Litestar, Quart or Django, or the ASGI scope.
+    `user` is a text, a number, or a mapping, row, proxy or object with one of the usual names (see docs/tracker.md);
+    what it is called is read at once. It counts before all but `identify`. None takes it back; what has no name counts
+    for nothing, and is counted. Only pass on whom the app has verified. `request` is a request or WebSocket of
+    Starlette, FastAPI, Litestar, Quart or Django, or the ASGI scope.
     """
     from tracker.names import names_of
 
-    notes_of(request).user = None if user is None else names_of(user, trusted=True).best or ""
+    notes = notes_of(request)
+    try:
+        notes.user = None if user is None else names_of(user, trusted=True).best
+        notes.nameless = user is not None and notes.user is None
+    except Exception:
+        notes.user, notes.nameless = None, True
 
 
 def note_error(request: Any, text: str | None = None, *, failed: bool = False) -> None:

@@ -16,7 +16,6 @@ from tracker.routes import (
     Templates,
     chosen_route,
     every_place,
-    is_below,
     method_name,
     place_of,
 )
@@ -105,24 +104,19 @@ class Places:
             self._shared = {template for template, each in methods.items() if len(each - {"HEAD"}) > 1}
         return self._shared
 
-    def whole(self, scope: Scope, notes: Notes, error: BaseException | None = None) -> Scope:
+    def whole(self, scope: Scope, notes: Notes, status: int, error: BaseException | None = None) -> Scope:
         """The scope with what was set on copies of it: the ASGI specification tells middleware to hand on a copy, and
         then neither route nor user can be seen in the original.
 
-        The copies carry our notes. They are looked for where no router has touched the original, or one in a mount may
-        have a copy: in the frames that are sending, or have raised `error`, then among the newest objects.
+        The copies carry our notes. They are looked for in the frames that are sending, or have raised `error`, then
+        among the newest objects. Where good answers never have any, as in an app without a router, it is seldom tried.
         """
-        if "router" in scope or "path_template" in scope or scope.get("route") is not None:
-            if not is_below(scope.get("endpoint")):
-                return scope
-        elif scope.get("endpoint") is not None:
-            return scope
         if self._vain >= _IN_VAIN and self._vain % _AGAIN:
-            self._vain += 1  # an app without a router, or whose middleware often answers by itself
+            self._vain += status < 400
             return scope
         copies = copies_of(scope, KEY, notes, error)
         if not copies:
-            self._vain += 1
+            self._vain += status < 400  # an answer of a middleware in front tells nothing
             return scope
         self._vain = 0
         copies.sort(key=lambda copy: (copy.get("endpoint") is not None, len(copy)))
@@ -130,3 +124,9 @@ class Places:
         for copy in copies:
             merged.update(copy)
         return merged
+
+    def is_settled(self, scope: Scope) -> bool:
+        """Whether the scope itself says which route answered, or that the router found none."""
+        if chosen_route(scope) is not None:
+            return True
+        return scope.get("endpoint") is None and "router" in scope

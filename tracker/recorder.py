@@ -22,8 +22,6 @@ from tracker.saying import say
 from tracker.schema import NewerDatabase
 from tracker.writer import Writer
 
-log = logging.getLogger("tracker")
-
 HEARTBEAT_SECONDS = 30.0
 """An idle process says that it lives this often."""
 CLOSE_SECONDS = 3.5
@@ -35,6 +33,7 @@ _CLOSING_BACKOFF = 0.01
 _LOCK_SECONDS = 0.05  # one attempt's wait for another process' lock: a fork waits for it, too
 _LATE_SECONDS = 0.25  # how long a request that comes after the end waits for its event to be stored
 _ENDING_SECONDS = 5.0
+_LOOK_SECONDS = 1.0  # how often a thread at rest looks whether its recorder was abandoned
 _AWAKE_SECONDS = 10.0  # how long after the last event the thread looks for the next one by itself
 _MOST_NOTES = 100
 _serial = itertools.count(1)
@@ -134,6 +133,7 @@ class Recorder:
         self._left = self._goal = 0  # events that have left the buffer, and how many of them somebody waits for
         self._deadline: float | None = None  # set by close()
         self._ended, self._ended_at = False, 0.0  # by close(), until open()
+        self._abandoned = False
         self._apps = 0  # that have started and will say when they end
         self._late = 4 * _LATE_SECONDS  # how long late events may wait, all together
         self._patience = CLOSE_SECONDS  # how long close() may wait yet
@@ -214,7 +214,7 @@ class Recorder:
     def _announce(self) -> None:
         if not self._announced:
             self._announced = True
-            log.info("The tracker records into %s", self._database)
+            say(logging.INFO, "The tracker records into %s", self._database)
 
     @property
     def idle(self) -> bool:
@@ -258,13 +258,21 @@ class Recorder:
             self._patience -= time.monotonic() - began
             waiting = len(self._buffer)
         if waiting:
-            log.error(
+            say(
+                logging.ERROR,
                 "%d events could not be stored into %s within %.1f seconds: they are lost if the process ends now.",
                 waiting,
                 self._database,
                 timeout,
             )
         return not waiting
+
+    def abandon(self) -> None:
+        """Say that nobody holds this any more: the thread stores what waits, and ends within a second.
+
+        For a finalizer: the garbage collector may run it in any thread, also one that holds our lock, so none is taken.
+        """
+        self._abandoned = True
 
     def release(self) -> None:
         """Store what waits and end the thread, without waiting for it; what comes later is stored at once.
@@ -295,10 +303,19 @@ class Recorder:
             return
         self._deadline = None
         # A daemon thread: a database that hangs must not keep the host from ending. close() drains, at exit too.
-        thread = threading.Thread(target=self._run, name="usage-tracker", daemon=True)
+        thread = threading.Thread(target=self._live, name="usage-tracker", daemon=True)
         with suppress(RuntimeError):  # no new threads in an interpreter that is ending
             thread.start()
             self._thread, self._asleep = thread, False
+
+    def _live(self) -> None:
+        try:
+            self._run()
+        except BaseException as error:
+            # Whatever it was: the next event starts the thread anew.
+            with self._lock:
+                self._thread, self._asleep = None, True
+            self.note("unrecorded", f"the writer stopped: {type(error).__name__}")
 
     def _run(self) -> None:
         self._announce()
@@ -308,6 +325,8 @@ class Recorder:
             self._rest(failures)
             with self._lock:
                 self._wake.clear()
+                if self._abandoned and self._deadline is None:
+                    self._deadline = time.monotonic() + CLOSE_SECONDS
                 # By number: an iteration would fail on what is added meanwhile.
                 batch = [self._buffer[i] for i in range(min(len(self._buffer), self._batch))]
                 if self._deadline is not None and not (batch and time.monotonic() < self._deadline):
@@ -330,7 +349,7 @@ class Recorder:
                     # Locked, full, not there yet: the buffer holds. Unless it is only locked, it is opened anew.
                     failures += 1
                     if failures == len(_BACKOFF):
-                        log.warning("The tracker cannot write to %s and tries on: %s", self._database, error)
+                        say(logging.WARNING, "The tracker cannot write to %s and tries on: %s", self._database, error)
                     if not _is_busy(error):
                         writer = _close(writer)
                 except Exception as error:
@@ -338,11 +357,11 @@ class Recorder:
                         self._give_up(error)
                         break
                     # A fault of ours costs this batch, not the thread and all that comes after.
-                    log.error("The tracker could not store %d events (%s).", len(batch), type(error).__name__)
+                    say(logging.ERROR, "The tracker could not store %d events (%s).", len(batch), type(error).__name__)
                     self._taken(len(batch), 0)
                 else:
                     if failures >= len(_BACKOFF):
-                        log.warning("The tracker writes to %s again", self._database)
+                        say(logging.WARNING, "The tracker writes to %s again", self._database)
                     failures, beat = 0, self._clock()
         with self._inside:
             _close(writer)
@@ -360,7 +379,7 @@ class Recorder:
             else:
                 self._asleep = True
                 if not self._buffer:  # whoever adds from here on wakes us
-                    self._wake.wait(self._interval)
+                    self._wake.wait(min(self._interval, _LOOK_SECONDS))
                 self._asleep = False
         end = time.monotonic() + self._interval
         while waiting := len(self._buffer):
@@ -378,7 +397,7 @@ class Recorder:
 
     def _replaced(self, writer: Writer) -> None:
         """Let go of a database file that is no longer where it was."""
-        log.warning("The file %s was removed or replaced: the tracker goes on in a new one.", self._database)
+        say(logging.WARNING, "The file %s was removed or replaced: the tracker goes on in a new one.", self._database)
         self.note("file", "the database file was removed or replaced while the app was running")
         with suppress(sqlite3.Error):
             writer.leave()
@@ -434,7 +453,7 @@ class Recorder:
         return event._replace(failure=Failure(failure.kind, message, location))
 
     def _give_up(self, error: Exception) -> None:
-        log.error("The tracker stops recording into %s: %s. The app goes on.", self._database, error)
+        say(logging.ERROR, "The tracker stops recording into %s: %s. The app goes on.", self._database, error)
         with self._lock:
             self._room, self._thread, self._asleep = 0, None, True
             lost = len(self._buffer)

@@ -99,11 +99,6 @@ def place_of(scope: Scope, root: Any, path: str, root_path: str) -> Place:
     return NOWHERE if leaf is None else Place(MOUNTED + leaf, methods)
 
 
-def is_below(endpoint: Any) -> bool:
-    """Whether an endpoint is a mounted app with routes of its own."""
-    return endpoint is not None and not hasattr(endpoint, "__code__") and bool(_routes(endpoint))
-
-
 def _find(routes: Iterable[Any], path: str, method: str, endpoint: Any, leaf: str | None, served: bool) -> Place | None:
     """The route by which `path` leads to `endpoint`, the way a router goes; None where it does not.
 
@@ -153,11 +148,25 @@ def _match(routes: Iterable[Any], path: str, method: str) -> Place | None:
             if match is not None:
                 prefix, inner = plain(route.path), _routes(route.app)
                 return _under(prefix, _match(inner, "/" + match["path"], method)) if inner else Place(prefix + "/*")
+        elif (place := _bare_place(route, path)) is not None:
+            if not place.methods or method in place.methods:
+                return place
+            partial = partial or place
         elif hasattr(route, "host_regex"):
             found_there = _match(_routes(route.app), path, method)
             if found_there is not None:
                 return found_there
     return partial
+
+
+def _bare_place(route: Any, path: str) -> Place | None:
+    """The place of a route that has a template and no pattern, as Litestar's, if it leads there."""
+    template = getattr(route, "path", None)
+    if not isinstance(template, str) or not template.startswith("/") or hasattr(route, "path_regex"):
+        return None
+    if len(template) > MAX_TEMPLATE or not _compiled(template).fullmatch(path):
+        return None
+    return Place(plain(template), getattr(route, "methods", None))
 
 
 def every_place(app: Any) -> Iterable[tuple[Place, Any]]:
@@ -216,13 +225,23 @@ class Templates:
         for template in templates:
             if not isinstance(template, str) or not template.startswith("/") or len(template) > MAX_TEMPLATE:
                 raise ValueError(f"routes = {template!r} must start with a slash, as in '/threads/{{id}}'")
-            parts = re.split(r"(\{\w+(?::\w+)?\})", template)
-            pattern = "".join(_pattern(part) if index % 2 else re.escape(part) for index, part in enumerate(parts))
-            self._places.append((re.compile(pattern + "/?"), Place(plain(template))))
+            if re.search(r"[{}\[\]()^$]", re.sub(_PARAMETER, "", template)):
+                raise ValueError(f"routes = {template!r} must have its parameters in braces, as in '/threads/{{id}}'")
+            self._places.append((_compiled(template), Place(plain(template))))
 
     def find(self, path: str) -> Place:
         """The template that fits a path; NOWHERE where none does."""
         return next((place for pattern, place in self._places if pattern.fullmatch(path)), NOWHERE)
+
+
+_PARAMETER = re.compile(r"(\{\w+(?::\w+)?\})")
+
+
+@lru_cache(maxsize=1_000)
+def _compiled(template: str) -> re.Pattern[str]:
+    parts = _PARAMETER.split(template)
+    pattern = "".join(_pattern(part) if index % 2 else re.escape(part) for index, part in enumerate(parts))
+    return re.compile(pattern + "/?")
 
 
 def _pattern(part: str) -> str:

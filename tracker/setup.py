@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from tracker import checks
 from tracker.address import database_path
-from tracker.identity import Identify, Identity
+from tracker.identity import Identity
 from tracker.places import Places
 from tracker.routes import Templates
 from tracker.sharing import Hold, shared_recorder
@@ -22,11 +23,13 @@ T = TypeVar("T")
 class Setup:
     """Makes the parts of a middleware. `problem` says in a sentence each what could not be made; None for nothing.
 
-    `unknown` are arguments that there are not.
+    `more` and `unknown` are arguments that there are not.
     """
 
-    def __init__(self, unknown: Mapping[str, Any]) -> None:
+    def __init__(self, more: Sequence[Any], unknown: Mapping[str, Any]) -> None:
         self._problems = [_unknown(name) for name in unknown]
+        if more:
+            self._problems.append("only the app and database may be given without a name: name the other arguments")
 
     @property
     def problem(self) -> str | None:
@@ -36,76 +39,104 @@ class Setup:
     def _made(self, make: Callable[[], T], otherwise: Callable[[], T]) -> T:
         try:
             return make()
-        except (ValueError, TypeError, ImportError, OSError, AttributeError) as error:
+        except Exception as error:
             self._problems.append(str(error) or type(error).__name__)
             return otherwise()
 
+    def given_recorder(self, recorder: Any) -> Any:
+        """The recorder that was given, if it is one; else None."""
+        if recorder is None or callable(getattr(recorder, "add", None)):
+            return recorder
+        self._problems.append(f"recorder = {recorder!r} must be a tracker.Recorder: for a file, write database=")
+        return None
+
     def recorder(self, database: str | os.PathLike[str], size: int, interval: float) -> Hold | None:
         """The process' recorder of a file; None where nothing can be recorded."""
-        return self._made(lambda: shared_recorder(database_path(database), size, interval), lambda: None)
+
+        def make() -> Hold:
+            checks.whole_number("buffer_size", size, 1)
+            checks.seconds("flush_interval", interval, least=0.001, most=3600)
+            return shared_recorder(database_path(database), size, interval)
+
+        return self._made(make, lambda: None)
 
     def paths(self, skip: Iterable[str], defaults: bool) -> PathFilter:
         """Tells which requests are not recorded."""
-        return self._made(
-            lambda: PathFilter(skip, defaults=defaults), lambda: PathFilter(defaults=defaults is not False)
-        )
+
+        def make() -> PathFilter:
+            checks.yes_or_no("skip_defaults", defaults)
+            checks.several("skip", skip, "paths, as in ['/health']")
+            return PathFilter(skip, defaults=defaults)
+
+        return self._made(make, lambda: PathFilter(defaults=defaults is not False))
 
     def places(self, features: Any, style: Any, routes: Iterable[str] | None) -> Places:
         """Tells where requests went."""
-        templates = self._made(lambda: None if routes is None else Templates(routes), lambda: None)
-        return self._made(lambda: Places(features, style, templates), lambda: Places(templates=templates))
+
+        def templates() -> Templates | None:
+            if routes is None:
+                return None
+            checks.several("routes", routes, "templates, as in ['/threads/{id}']")
+            return Templates(routes)
+
+        found = self._made(templates, lambda: None)
+        return self._made(lambda: Places(features, style, found), lambda: Places(templates=found))
 
     def identity(self, **settings: Any) -> Identity:
         """Tells who sent requests."""
-        for name in ("session_key", "gateway_header"):
-            if settings[name] is not None and (not isinstance(settings[name], str) or not settings[name].isascii()):
-                shown = "session_user_key" if name == "session_key" else name
-                self._problems.append(f"{shown} = {settings[name]!r} must be a name, as in 'user_id'")
-                settings[name] = None
-        identify: Identify | None = settings["identify"]
-        if identify is not None and not callable(identify):
-            self._problems.append(f"identify = {identify!r} must be a function that takes the scope")
-            settings["identify"] = None
+        for name, shown in (("session_key", "session_user_key"), ("gateway_header", "gateway_header")):
+            settings[name] = self._made(lambda name=name, shown=shown: checks.name(shown, settings[name]), lambda: None)
+        settings["identify"] = self._made(lambda: checks.identify(settings["identify"]), lambda: None)
         return Identity(**settings)
 
     def tokens(self, tell: Callable[[str, str], None], **settings: Any) -> Bearer | None:
         """Tells whom tokens name; None where none are checked."""
-        return self._made(lambda: self._bearer(tell, **settings), lambda: None)
+        return self._made(lambda: _bearer(tell, **settings), lambda: None)
 
-    def _bearer(
-        self, tell: Callable[[str, str], None], *, key: Any, jwks: Any, claims: Any, cookie: Any, query: Any,
-        subprotocol: bool, **checks: Any,
-    ) -> Bearer | None:  # fmt: skip
-        if key is None and jwks is None:
-            given = {"jwt_cookie": cookie, "jwt_query": query, "jwt_subprotocol": subprotocol, "jwt_user_claim": claims,
-                     "jwt_audience": checks["audience"], "jwt_issuer": checks["issuer"],
-                     "jwt_algorithms": checks["algorithms"]}  # fmt: skip
-            alone = next((name for name, value in given.items() if value), None)
-            if alone is not None:
-                raise ValueError(f"{alone} is set, but no jwt_key or jwks to check tokens with")
-            return None
-        if key is not None and jwks is not None:
-            raise ValueError("both jwt_key and jwks are set: tokens are checked with one of them")
-        try:
-            import jwt  # noqa: F401  # heavy, and only needed where tokens are checked
-        except ImportError:
-            raise ValueError("jwt_key and jwks need PyJWT: pip install 'usage-guardian-tracker[jwt]'") from None
-        from tracker.bearer import Bearer
-        from tracker.tokens import TokenVerifier
 
-        order = None if claims is None else (claims,) if isinstance(claims, str) else tuple(claims)
-        try:
-            verifier = TokenVerifier(key=key, jwks=jwks, **checks)
-        except ValueError as error:
-            raise ValueError(f"jwt_key: {error}" if jwks is None else str(error)) from None
-        return Bearer(
-            verifier,
-            lambda sentence: tell("token_refused", sentence),
-            claims=order,
-            cookie=cookie,
-            query=query,
-            subprotocol=subprotocol,
-        )
+def _bearer(
+    tell: Callable[[str, str], None], *, key: Any, jwks: Any, claims: Any, cookie: Any, query: Any, subprotocol: Any,
+    **wanted: Any,
+) -> Bearer | None:  # fmt: skip
+    if key is None and jwks is None:
+        given = {"jwt_cookie": cookie, "jwt_query": query, "jwt_subprotocol": subprotocol, "jwt_user_claim": claims,
+                 "jwt_audience": wanted["audience"], "jwt_issuer": wanted["issuer"],
+                 "jwt_algorithms": wanted["algorithms"]}  # fmt: skip
+        alone = next((name for name, value in given.items() if value), None)
+        if alone is not None:
+            raise ValueError(f"{alone} is set, but no jwt_key or jwks to check tokens with")
+        return None
+    if key is not None and jwks is not None:
+        raise ValueError("both jwt_key and jwks are set: tokens are checked with one of them")
+    checks.key(key)
+    checks.jwks(jwks)
+    checks.name("jwt_cookie", cookie)
+    checks.name("jwt_query", query)
+    checks.yes_or_no("jwt_subprotocol", subprotocol)
+    checks.seconds("jwt_leeway", wanted["leeway"], least=0, most=86_400)
+    checks.text("jwt_issuer", wanted["issuer"])
+    order = checks.texts("jwt_user_claim", claims)
+    wanted["audience"] = checks.texts("jwt_audience", wanted["audience"])
+    wanted["algorithms"] = checks.texts("jwt_algorithms", wanted["algorithms"])
+    try:
+        import jwt  # noqa: F401  # heavy, and only needed where tokens are checked
+    except ImportError:
+        raise ValueError("jwt_key and jwks need PyJWT: pip install 'usage-guardian-tracker[jwt]'") from None
+    from tracker.bearer import Bearer
+    from tracker.tokens import TokenVerifier
+
+    try:
+        verifier = TokenVerifier(key=key, jwks=jwks, **wanted)
+    except ValueError as error:
+        raise ValueError(f"jwt_key: {error}" if jwks is None else str(error)) from None
+    return Bearer(
+        verifier,
+        lambda sentence: tell("token_refused", sentence),
+        claims=order,
+        cookie=cookie,
+        query=query,
+        subprotocol=subprotocol,
+    )
 
 
 ARGUMENTS = (
@@ -115,9 +146,16 @@ ARGUMENTS = (
 )  # fmt: skip
 
 
+_ALSO_CALLED = {
+    "jwt_secret": "jwt_key", "secret": "jwt_key", "secret_key": "jwt_key", "key": "jwt_key", "jwks_url": "jwks",
+    "audience": "jwt_audience", "issuer": "jwt_issuer", "path": "database", "db": "database", "exclude": "skip",
+    "get_user": "identify", "user": "identify",
+}  # fmt: skip
+
+
 def _unknown(name: str) -> str:
     from difflib import get_close_matches
 
-    near = get_close_matches(name, ARGUMENTS, 1)
-    cure = f"did you mean {near[0]}?" if near else "docs/tracker.md lists them"
+    near = _ALSO_CALLED.get(name) or next(iter(get_close_matches(name, ARGUMENTS, 1)), None)
+    cure = f"did you mean {near}?" if near else "docs/tracker.md lists them"
     return f"{name} is no argument of UsageTrackingMiddleware: {cure}"

@@ -16,7 +16,7 @@ class Hold:
 
     def __init__(self, recorder: Recorder) -> None:
         self.recorder = recorder
-        weakref.finalize(self, recorder.release).atexit = False
+        weakref.finalize(self, recorder.abandon).atexit = False
 
 
 _shared: weakref.WeakValueDictionary[tuple[int, str], Hold] = weakref.WeakValueDictionary()

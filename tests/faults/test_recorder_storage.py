@@ -1,6 +1,7 @@
 """A recorder whose database fails it: the host goes on, and what can be saved is saved."""
 
 import json
+import logging
 import os
 import sqlite3
 import subprocess
@@ -10,6 +11,7 @@ from contextlib import closing
 
 import pytest
 
+from tests.waiting import until
 from tracker import Event, Recorder
 from tracker.writer import Writer
 
@@ -386,3 +388,75 @@ def test_what_could_not_be_made_out_is_kept_by_reason_with_the_heartbeat(tmp_pat
     assert len(rows) == 101
     assert rows["token_refused (other)"] == 202
     assert len(caplog.records) <= 101
+
+
+# The host's own ways
+
+
+def test_a_log_handler_that_raises_costs_no_event(tmp_path, monkeypatch):
+    class Raises(logging.Handler):
+        def emit(self, record):
+            raise RuntimeError("no disk for logs")
+
+    log = logging.getLogger("tracker")
+    monkeypatch.setattr(log, "handlers", [Raises()])
+    monkeypatch.setattr(log, "level", logging.DEBUG)
+    recorder = Recorder(tmp_path / "guardian.db", flush_interval=0.01)
+    recorder.open()
+    recorder.add(event())
+    assert recorder.flush()
+    remove(tmp_path / "guardian.db")
+    recorder.add(event(1))
+    assert recorder.flush()
+    assert recorder.close()
+
+
+def test_a_writer_that_dies_is_started_anew_by_the_next_event(tmp_path, monkeypatch):
+    recorder = Recorder(tmp_path / "guardian.db", flush_interval=0.01)
+    rest, calls = Recorder._rest, []
+
+    def dies(self, failures):
+        calls.append(failures)
+        if len(calls) == 1:
+            raise MemoryError
+        rest(self, failures)
+
+    monkeypatch.setattr(Recorder, "_rest", dies)
+    recorder.add(event())
+    until(lambda: recorder._thread is None)
+    recorder.add(event(1))
+    assert recorder.flush()
+    assert recorder.close()
+    assert count(tmp_path / "guardian.db") == 2
+
+
+def test_a_recorder_that_nobody_holds_ends_without_a_lock_of_its_own(tmp_path):
+    recorder = Recorder(tmp_path / "guardian.db", flush_interval=0.01)
+    recorder.add(event())
+    assert recorder.flush()
+    thread = recorder._thread
+    with recorder._lock:  # as where the garbage collector runs in whoever holds it
+        recorder.abandon()
+    thread.join(5)
+    assert not thread.is_alive()
+
+
+def test_behind_a_link_the_log_of_a_replaced_file_does_not_reach_the_new_one(tmp_path):
+    real, link = tmp_path / "data" / "real.db", tmp_path / "guardian.db"
+    real.parent.mkdir()
+    link.symlink_to(real)
+    recorders = [Recorder(link, flush_interval=0.01) for _ in range(2)]
+    for recorder in recorders:
+        recorder.add(event())
+        assert recorder.flush()
+    backup = tmp_path / "backup.db"
+    Writer(str(backup)).close()
+    os.replace(backup, real)
+    for number in range(1, 201):
+        for recorder in recorders:
+            recorder.add(event(number))
+    assert all(recorder.flush() for recorder in recorders)
+    assert all(recorder.close() for recorder in recorders)
+    assert count(link) == 400
+    with closing(sqlite3.connect(link)) as db:
+        assert db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]

@@ -14,6 +14,7 @@ import pytest
 from fastapi import APIRouter, FastAPI, WebSocketException
 from starlette.applications import Starlette
 from starlette.authentication import AuthCredentials, AuthenticationBackend, SimpleUser
+from starlette.middleware import Middleware
 from starlette.middleware.authentication import AuthenticationMiddleware
 from starlette.middleware.base import BaseHTTPMiddleware
 from starlette.middleware.gzip import GZipMiddleware
@@ -351,3 +352,57 @@ def test_inside_the_app_an_exception_that_its_outermost_handler_answers_is_a_500
     assert client.get("/chat/7").status_code == 429
     assert stored(recorder) == [("/chat/{room}", "GET", 500)]
     assert stored(recorder, "error_type", "user_errors") == [("LookupError",)]
+
+
+class CopiesAndLetsIn:
+    def __init__(self, app):
+        self.app = app
+
+    async def __call__(self, scope, receive, send):
+        await self.app({**scope, "user": {"email": "ada@example.com"}}, receive, send)
+
+
+def test_a_user_is_found_on_a_copy_that_a_routes_own_middleware_makes(recorder):
+    async def ok(request):
+        return PlainTextResponse("ok")
+
+    def closure(app):
+        async def around(scope, receive, send):
+            await app({**scope, "user": {"email": "ada@example.com"}}, receive, send)
+
+        return around
+
+    inner = Starlette(routes=[Route("/notes/{id}", ok)])
+    app = Starlette(
+        routes=[
+            Route("/ok/{id}", ok, middleware=[Middleware(CopiesAndLetsIn)]),
+            Mount("/api", app=closure(inner)),
+        ]
+    )
+    client = TestClient(UsageTrackingMiddleware(app, recorder=recorder))
+    client.get("/ok/1")
+    client.get("/api/notes/1")
+    assert stored(recorder, "endpoint, user_email") == [
+        ("/ok/{id}", "ada@example.com"),
+        ("/api/notes/{id}", "ada@example.com"),
+    ]
+
+
+def test_answers_of_a_middleware_in_front_do_not_make_later_users_anonymous(recorder):
+    class Gate:
+        closed = True
+
+        def __init__(self, app):
+            self.app = app
+
+        async def __call__(self, scope, receive, send):
+            inner = PlainTextResponse("later", 503) if Gate.closed else CopiesAndLetsIn(self.app)
+            await inner(scope, receive, send)
+
+    client = TestClient(UsageTrackingMiddleware(chat_app(False, (Gate, {})), recorder=recorder))
+    for _ in range(100):
+        client.get("/api/chat/7")
+    Gate.closed = False
+    for _ in range(5):
+        client.get("/api/chat/7")
+    assert stored(recorder, "user_email")[-5:] == [("ada@example.com",)] * 5

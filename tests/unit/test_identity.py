@@ -5,6 +5,7 @@ import dataclasses
 import enum
 import functools
 import logging
+import sqlite3
 import time
 import types
 import typing
@@ -142,7 +143,9 @@ def test_a_request_that_proves_nothing_is_anonymous():
         ("Ada@Example.com", "ada@example.com"),
         ("anonymous", ANONYMOUS),
         ("", ANONYMOUS),
-        (42, ANONYMOUS),
+        (42, "42"),
+        ({"email": "Ada@example.com"}, "ada@example.com"),
+        (["ada@example.com"], ANONYMOUS),
         ("\ud800", ANONYMOUS),
         (None, "state@example.com"),
     ],
@@ -593,6 +596,87 @@ def test_an_unauthenticated_answer_has_no_user(status, more, name):
 
 
 # Reading costs nothing
+
+
+class Proxied:
+    """As werkzeug's LocalProxy and Django's SimpleLazyObject: it pretends to be what it loads."""
+
+    loads = 0
+
+    def __init__(self, target):
+        object.__setattr__(self, "_target", target)
+
+    @property
+    def __class__(self):
+        Proxied.loads += 1
+        return type(self._target)
+
+    def __getattr__(self, name):
+        Proxied.loads += 1
+        return getattr(object.__getattribute__(self, "_target"), name)
+
+
+class Cached:
+    @functools.cached_property
+    def email(self):
+        return "ada@example.com"
+
+
+def test_what_an_app_hands_over_itself_is_read_though_it_is_lazy():
+    rows = sqlite3.connect(":memory:")
+    rows.row_factory = sqlite3.Row
+    row = rows.execute("SELECT 7 AS id, 'ada@example.com' AS email").fetchone()
+    for user in (Cached(), Proxied(Person(email="ada@example.com")), row):
+        request = scope()
+        note_user(request, user)
+        assert Identity().user(request, request["guardian.notes"]) == "ada@example.com"
+
+
+def test_a_proxy_that_lies_in_the_scope_is_not_loaded():
+    Proxied.loads = 0
+    for more in ({"user": Proxied("ada@example.com")}, {"state": {"user": Proxied(Person(email="ada@example.com"))}}):
+        assert Identity().user(scope(**more)) == ANONYMOUS
+    assert Proxied.loads == 0
+
+
+class RowUser(BaseUser):
+    """The usual pattern of AuthenticationMiddleware: properties that ask a row of a database."""
+
+    is_authenticated = True
+
+    def __init__(self, row):
+        self.row = row
+
+    @property
+    def email(self):
+        raise AssertionError("a SELECT")
+
+
+def test_of_a_user_that_wraps_a_row_only_what_the_row_has_loaded_is_read():
+    assert Identity().user(scope(user=RowUser(Lazy(email="ada@example.com")))) == "ada@example.com"
+    assert Identity().user(scope(user=RowUser(Lazy()))) == ANONYMOUS
+
+
+def test_somebody_noted_without_a_name_counts_for_nothing_and_hides_nobody():
+    request, told = scope(user=signed_in(email="ada@example.com")), []
+    note_user(request, object())
+    identity = Identity(tell=lambda *what: told.append(what))
+    assert identity.user(request, request["guardian.notes"]) == "ada@example.com"
+    assert told == [("name_refused", "note_user was given somebody with none of the usual names")]
+
+
+def test_a_request_without_a_scope_takes_notes_that_nobody_reads():
+    note_user(types.SimpleNamespace(META={}), "ada@example.com")
+    note_user(None, "ada@example.com")
+
+
+def test_an_identify_that_raises_leaves_the_others_to_say_who_it_is():
+    def identify(scope):
+        raise LookupError
+
+    request = scope()
+    note_user(request, "bob@example.com")
+    assert Identity(identify=identify).user(request, request["guardian.notes"]) == "bob@example.com"
 
 
 class Lazy:

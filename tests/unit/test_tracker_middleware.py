@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+import sys
+import types
 
 import pytest
 from starlette.requests import ClientDisconnect
@@ -637,7 +639,19 @@ async def test_what_an_app_raises_that_cannot_even_be_made_goes_on_unchanged():
         ({"identify": "me"}, "identify = 'me' must be a function that takes the scope"),
         ({"routes": "/x"}, "routes = '/x' must be a list of templates, as in ['/threads/{id}']"),
         ({"feature_names": "path"}, "feature_names = 'path' must be \"method\", or left out"),
-        ({"session_user_key": 7}, "session_user_key = 7 must be a name, as in 'user_id'"),
+        ({"session_user_key": 7}, "session_user_key = 7 must be a name without spaces, as in 'user_id'"),
+        ({"jwt_key": "k" * 32, "jwt_leeway": "60"}, "jwt_leeway = '60' must be a number of seconds from 0 to 86400, "
+                                                    "without quotes"),
+        ({"jwt_key": "k" * 32, "jwt_audience": ""}, "jwt_audience = '' must be a text or a list of texts"),
+        ({"jwt_key": "k" * 32, "jwt_user_claim": []}, "jwt_user_claim = [] must be a text or a list of texts"),
+        ({"jwt_key": 5}, "jwt_key is a int and must be a text or bytes, such as key.get_secret_value()"),
+        ({"jwks": "https://"}, "jwks = 'https://' names no host, as in 'https://example.com/jwks.json'"),
+        ({"jwt_secret": "x"}, "jwt_secret is no argument of UsageTrackingMiddleware: did you mean jwt_key?"),
+        ({"skip_defaults": "no"}, "skip_defaults = 'no' must be True or False"),
+        ({"skip": None}, "skip = None must be a list of paths, as in ['/health']"),
+        ({"routes": ["/{a"]}, "routes = '/{a' must have its parameters in braces, as in '/threads/{id}'"),
+        ({"identify": "no scope"}, "identify = 'no scope' must be a function that takes the scope"),
+        ({"gateway_header": "x y"}, "gateway_header = 'x y' must be a name without spaces, as in 'user_id'"),
     ],
 )  # fmt: skip
 async def test_a_wrong_setting_stops_the_start_with_one_sentence_and_is_no_error_of_any_request(
@@ -690,3 +704,61 @@ async def test_an_error_answer_that_cannot_be_read_costs_its_text_and_not_the_ev
     monkeypatch.setattr("json.loads", broken)
     kept, _, _ = await run(play(*answer(400, b'{"detail": "no"}')), http())
     assert (kept.events[0].failure.kind, kept.events[0].failure.candidate, kept.lost) == ("HTTP 400", None, 0)
+
+
+async def test_what_is_no_recorder_is_refused_and_no_error_of_any_request(caplog):
+    middleware = UsageTrackingMiddleware(play(START, LAST), recorder="guardian.db")
+    assert middleware.problem == "recorder = 'guardian.db' must be a tracker.Recorder: for a file, write database="
+    sent = []
+
+    async def send(message):
+        sent.append(message)
+
+    await middleware(http(), None, send)
+    assert sent == [START, LAST]
+
+
+def test_an_argument_without_a_name_is_refused():
+    middleware = UsageTrackingMiddleware(play(), "guardian.db", {"/chat": "chat"})
+    assert middleware.problem.startswith("only the app and database may be given without a name")
+
+
+@pytest.mark.parametrize("interval", ["1", None, True, 0, 10_000, float("nan")])
+def test_an_interval_that_is_none_is_refused(interval):
+    problem = UsageTrackingMiddleware(play(), flush_interval=interval).problem
+    assert problem.startswith(f"flush_interval = {interval!r} must be a number of seconds from 0.001 to 3600")
+
+
+async def test_an_inner_app_with_an_async_identify_lends_it(caplog):
+    async def identify(scope):
+        return "ada@example.com"
+
+    async def nothing(*_): ...
+
+    kept = Kept()
+    inside = UsageTrackingMiddleware(play(START, LAST), recorder=Kept(), identify=identify)
+    await UsageTrackingMiddleware(inside, recorder=kept)(http(), nothing, nothing)
+    assert [event.user for event in kept.events] == ["ada@example.com"]
+
+
+async def test_a_stream_whose_client_left_before_any_byte_has_the_latency_of_its_start(monkeypatch):
+    now = 1_000_000_000
+    monkeypatch.setattr("tracker.exchange.perf_counter_ns", lambda: now)
+
+    async def app(scope, receive, send):
+        nonlocal now
+        now += 40_000_000
+        await send({**START, "headers": [(b"content-type", b"text/event-stream")]})
+        await send({**CHUNK, "body": b""})
+        now += 900_000_000_000
+        await receive()
+
+    kept, _, _ = await run(app, http(), incoming=[DISCONNECT])
+    assert (kept.events[0].status, kept.events[0].latency_us) == (200, 40_000)
+
+
+@pytest.mark.parametrize("trio", [None, types.ModuleType("trio")])
+async def test_something_of_trios_name_that_is_not_trio_does_no_harm(monkeypatch, trio):
+    monkeypatch.setitem(sys.modules, "trio", trio)
+    kept, _, raised = await run(play(asyncio.CancelledError()), http())
+    assert (kept.events[0].status, kept.lost, type(raised)) == (500, 0, asyncio.CancelledError)
