@@ -143,6 +143,12 @@ def _text(value: str | os.PathLike[str]) -> str:
         raise ValueError(f"database = {text!r} names no file: write a path, such as 'guardian.db'")
     if re.search(r"[\x00-\x1f\x7f]", text):
         raise ValueError("database has a control character in it: write a path, such as 'guardian.db'")
+    if text != text.strip() or text[0] in "'\"" or text[-1] in "'\"":
+        raise ValueError(f"database = {text!r} has spaces or quotes around it: write it without them")
+    if text.lower().startswith("sqlite:") and "//" not in text:
+        raise ValueError(f"database = {text!r} has too few slashes: write it as sqlite:///guardian.db")
+    if "$" in text:
+        raise ValueError(f"database = {text!r} has a variable in it, which is not looked up: write the path itself")
     return text
 
 

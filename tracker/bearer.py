@@ -82,7 +82,7 @@ class Bearer:
         if self._query is not None:
             for pair in scope.get("query_string", b"").split(b"&"):
                 if pair.startswith(self._query):
-                    yield pair[len(self._query) :]
+                    yield _PREFIX.sub(b"", pair[len(self._query) :])
         if self._subprotocol:
             for offered in scope.get("subprotocols") or ():
                 if offered.count(".") >= 2:  # three parts (RFC 7515, 3.1); some apps put a prefix in front of them

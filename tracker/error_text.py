@@ -21,7 +21,7 @@ NOTED_TEXT = "noted as failed"
 MAX_TEXT = 200
 """Characters: a longer text is not kept."""
 MAX_FRAMES = 20
-READ_SECONDS, REST_SECONDS = 1.0, 2.0
+READ_SECONDS, REST_SECONDS = 0.15, 0.5
 """Reading an app's modules goes on for so long at a time, and begins again after so long at the earliest."""
 _KEYS = ("detail", "error", "message")
 _FRAMEWORKS = frozenset(("starlette", "fastapi", "tracker"))
@@ -159,6 +159,11 @@ class AuthoredTexts:
         self._foreign: set[str] = set()
         self._packages: set[str] = set()
         self._seen: tuple[int, int] = (0, 0)
+
+    def read_on(self) -> None:
+        """Read some more of what was begun; for a thread that has nothing else to do."""
+        if self._packages or self._read:
+            self._read_more()
 
     def message(self, candidate: str | None, status: int, endpoint: Any = None) -> str:
         """The candidate if it is a literal of the app's code, else the status' reason phrase."""

@@ -34,7 +34,7 @@ _BODY = frozenset(("http.response.body", "http.response.pathsend", "http.respons
 _LEFT = Failure("HTTP 499", "the client left before an answer")
 _BROKEN_OFF = Failure("Aborted", ABORTED)
 _UNANSWERED = Failure("Aborted", "Internal Server Error")
-_STOPPED = Failure("Cancelled", "the server stopped before an answer")
+_STOPPED = Failure("Cancelled", "cancelled before an answer")
 
 
 class Keeper(Protocol):
@@ -66,6 +66,7 @@ class Exchange(Notes):
     pending: Any = None  # what waits for an async identify
     latency_ns: int | None = None  # where it is not the duration
     over = False
+    doubtful = False  # its path is one of the usual ones that are skipped, unless a route of the app's own answers
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, keeper: Keeper) -> None:
         self._app_receive, self._app_send, self._keeper = receive, send, keeper
@@ -138,6 +139,7 @@ class HttpExchange(Exchange):
     """An HTTP request and its answer."""
 
     _started = 0
+    _too_late = False
     _start: Message = {}  # noqa: RUF012  # never changed
 
     def send(self, message: Message) -> Awaitable[None]:
@@ -147,6 +149,7 @@ class HttpExchange(Exchange):
                 self._start = message
                 self.status = message["status"]
                 self._started = perf_counter_ns()
+                self._too_late = self.gone  # the client has left: nobody meets this answer
                 return self._app_send(message)
         except Exception as error:
             self._fault(error)
@@ -173,6 +176,8 @@ class HttpExchange(Exchange):
                     self.over = True
                     if self.first:
                         self._weigh()
+                    if self._too_late and status >= 500:
+                        self.status = status = CLIENT_GONE
                     # Not later: a background task may run for minutes before the app returns.
                     self.said = self._keeper.finished(self, status, took, self.said or None, None)
         except Exception as error:

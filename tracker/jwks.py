@@ -66,6 +66,11 @@ class KeySet:
         key = self._find(kid)
         return None if key is None or key.bound not in (None, algorithm) else key.key
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether no keys have come from the URL yet."""
+        return not self._keys
+
     def _find(self, kid: str | None) -> Key | None:
         if self._remote:
             self._refresh(KEPT_SECONDS)

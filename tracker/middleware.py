@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMappi
 from contextlib import suppress
 from logging import ERROR
 from time import time_ns
-from typing import Any, Never
+from typing import TYPE_CHECKING, Any
 
 from tracker.bookkeeping import Faults, Why, failure_of
 from tracker.error_text import frames_of, kind_of
@@ -17,8 +17,9 @@ from tracker.identity import Identify, Identity
 from tracker.lifespan import refuse_to_start, watch_lifespan
 from tracker.notes import KEY
 from tracker.recorder import Recorder
+from tracker.routes import OWN
 from tracker.saying import say
-from tracker.setup import Setup
+from tracker.setup import Setup, forgiving
 
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
@@ -51,7 +52,6 @@ class UsageTrackingMiddleware:
         self,
         app: App,
         database: str | os.PathLike[str] = "guardian.db",
-        *more: Never,
         features: Mapping[str, str] | None = None,
         feature_names: str | None = None,
         skip: Iterable[str] = (),
@@ -73,10 +73,9 @@ class UsageTrackingMiddleware:
         buffer_size: int = 10_000,
         flush_interval: float = 1.0,
         recorder: Recorder | None = None,
-        **unknown: Never,
     ) -> None:
         self.app = app
-        setup = Setup(more, unknown)
+        setup = Setup(*getattr(self, "_misplaced", ((), {})))
         given = setup.given_recorder(recorder)
         self._hold = None if given is not None else setup.recorder(database, buffer_size, flush_interval)
         self.recorder = given or (self._hold.recorder if self._hold is not None else None)
@@ -102,6 +101,9 @@ class UsageTrackingMiddleware:
         self._plain = identify is None
         self._known = self._places.seen
 
+    if not TYPE_CHECKING:  # a type checker tells of a misplaced argument by itself
+        __init__ = forgiving(__init__)
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass one connection on to the app."""
         exchange: Exchange | None = None
@@ -112,9 +114,11 @@ class UsageTrackingMiddleware:
                 skipped = None if scope.get("root_path") else self._paths.get(scope["path"])
                 if skipped is None:
                     skipped = self._skips(scope)
-                if not skipped:
-                    if kind != "http" or not self._ready or KEY in scope or scope["method"] == "OPTIONS":
+                if skipped is not True:
+                    if kind != "http" or skipped or not self._ready or KEY in scope or scope["method"] == "OPTIONS":
                         exchange = self._looked_at(scope, receive, send)
+                        if exchange is not None and skipped:
+                            exchange.touched = exchange.doubtful = True
                     else:
                         exchange = HttpExchange(scope, receive, send, self)
         except Exception as error:
@@ -202,8 +206,10 @@ class UsageTrackingMiddleware:
         failure = None
         if status >= 400 or exchange.failed:
             failure = self._failure(scope, exchange, status, why, message)
-        if exchange.left_out:
+        if exchange.left_out or endpoint == OWN or (exchange.doubtful and "{" not in endpoint):
             return None
+        if exchange.misnamed:
+            self._tell("name_refused", "name_feature was given something that is no name of 1 to 100 characters")
         user, asks = self._user(exchange, scope, status, error)
         latency = exchange.latency_ns
         event = _event(Event, (

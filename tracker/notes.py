@@ -22,6 +22,7 @@ class Notes:
     user: str | None = None
     nameless = False  # a user was noted who has no name
     feature: str | None = None
+    misnamed = False  # a feature was named by something that is no name
     text: str | None = None
     failed = False
     host_error: BaseException | None = None
@@ -81,10 +82,15 @@ def note_error(request: Any, text: str | None = None, *, failed: bool = False) -
 def name_feature(request: Any, name: str) -> None:
     """Say which feature a request used, where its route does not tell: `name_feature(request, "chat")`.
 
-    A name of 1 to 100 printable characters; anything else is not taken. Names should be few: they are kept for good.
+    A name of 1 to 100 printable characters that begins with no bracket; anything else is not taken, and counted. Names
+    should be few: they are kept for good.
     """
-    if isinstance(name, str) and 1 <= len(name.strip()) <= MAX_FEATURE and name.isprintable():
-        notes_of(request).feature = name.strip()
+    notes = notes_of(request)
+    text = name.strip() if isinstance(name, str) else ""
+    if 1 <= len(text) <= MAX_FEATURE and text.isprintable() and not text.startswith("("):
+        notes.feature = text
+    else:
+        notes.misnamed = True
 
 
 def note_host(request: Any, *, route: str | None = None, user: Any = None, error: BaseException | None = None) -> None:

@@ -18,11 +18,14 @@ from tracker.routes import (
     every_place,
     method_name,
     place_of,
+    slash_redirected,
 )
+from tracker.skipping import below
 
 Scope = MutableMapping[str, Any]
 
 _CACHE_CAP = 4_096
+_REDIRECTS = (301, 302, 307, 308)
 _LONGEST_KEY = 256  # characters of a template and a root_path that are remembered: the latter may hold values
 _IN_VAIN, _AGAIN = 64, 256
 
@@ -76,8 +79,10 @@ class Places:
             mount = place_of(scope, self.root, path, root_path).template if "app_root_path" in scope else ""
             return self._named(Place(mount.removesuffix("/*") + host_route), method, status, None)
         place = place_of(scope, self.root, path, root_path)
-        if place is NOWHERE and self._templates is not None:
+        if place == NOWHERE and self._templates is not None:
             place = self._templates.find(path)
+        if place == NOWHERE and status in _REDIRECTS:
+            place = slash_redirected(self.root, below(path, root_path), method)
         route = chosen_route(scope)
         found = self._named(place, method, status, route)
         mounted = scope.get("root_path", "")

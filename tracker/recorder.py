@@ -15,10 +15,11 @@ from contextlib import suppress
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+from tracker.address import why_not_opened
 from tracker.error_text import AuthoredTexts, Frame, location_of, reason_phrase
 from tracker.event import Event, Failure
 from tracker.process import watch
-from tracker.saying import say
+from tracker.saying import announce, say
 from tracker.schema import NewerDatabase
 from tracker.writer import Writer
 
@@ -33,6 +34,7 @@ _CLOSING_BACKOFF = 0.01
 _LOCK_SECONDS = 0.05  # one attempt's wait for another process' lock: a fork waits for it, too
 _LATE_SECONDS = 0.25  # how long a request that comes after the end waits for its event to be stored
 _ENDING_SECONDS = 5.0
+_HOPE_SECONDS = 10.0  # how long after a database turned out to be unusable it is tried again
 _LOOK_SECONDS = 1.0  # how often a thread at rest looks whether its recorder was abandoned
 _AWAKE_SECONDS = 10.0  # how long after the last event the thread looks for the next one by itself
 _MOST_NOTES = 100
@@ -89,9 +91,9 @@ class Recorder:
     nothing more has come for 50 ms, when `batch_size` events wait, or after `flush_interval` seconds. An event leaves
     the buffer only when its batch has been committed to the file that is there; a database that is locked or full is
     tried again, and one that was removed or replaced under the process is opened anew, and said. One that cannot be
-    used at all (corrupt, of a newer version) is said once in the log; from then on events are dropped and counted, and
-    the host goes on serving. What waits is stored when the process ends, unless it is killed. An event that comes after
-    `close` is stored at once. A forked child starts anew.
+    used at all (corrupt, of a newer version) is said once in the log, and tried again every ten seconds; meanwhile
+    events are dropped and counted, and the host goes on serving. What waits is stored when the process ends, unless it
+    is killed. An event that comes after `close` is stored at once. A forked child starts anew.
     """
 
     def __init__(
@@ -134,6 +136,7 @@ class Recorder:
         self._deadline: float | None = None  # set by close()
         self._ended, self._ended_at = False, 0.0  # by close(), until open()
         self._abandoned = False
+        self._hopeless_at = 0.0  # when the database turned out to be unusable
         self._apps = 0  # that have started and will say when they end
         self._late = 4 * _LATE_SECONDS  # how long late events may wait, all together
         self._patience = CLOSE_SECONDS  # how long close() may wait yet
@@ -147,6 +150,8 @@ class Recorder:
         """Take one event; called from the event loop or from any thread."""
         # Without the lock: appending is atomic, and every other change of the buffer is the writer's.
         waiting = len(self._buffer)
+        if not self._room and time.monotonic() - self._hopeless_at > _HOPE_SECONDS:
+            self._room = self._size  # the file may have been mended, or put back, since
         if waiting >= self._room:
             with self._lock:
                 self._dropped += 1
@@ -214,7 +219,7 @@ class Recorder:
     def _announce(self) -> None:
         if not self._announced:
             self._announced = True
-            say(logging.INFO, "The tracker records into %s", self._database)
+            announce("The tracker records into %s", self._database)
 
     @property
     def idle(self) -> bool:
@@ -338,6 +343,8 @@ class Recorder:
                     self._wake.set()
                     continue
             if not batch and 0 <= self._clock() - beat < HEARTBEAT_SECONDS:
+                with suppress(Exception):
+                    self._texts.read_on()
                 continue
             with self._inside:
                 try:
@@ -349,7 +356,13 @@ class Recorder:
                     # Locked, full, not there yet: the buffer holds. Unless it is only locked, it is opened anew.
                     failures += 1
                     if failures == len(_BACKOFF):
-                        say(logging.WARNING, "The tracker cannot write to %s and tries on: %s", self._database, error)
+                        why = why_not_opened(os.path.abspath(self._database))
+                        cure = f", since {why}" if why else ""
+                        say(
+                            logging.WARNING,
+                            "The tracker cannot write to %s and tries on: %s%s",
+                            self._database, error, cure,
+                        )  # fmt: skip
                     if not _is_busy(error):
                         writer = _close(writer)
                 except Exception as error:
@@ -362,7 +375,7 @@ class Recorder:
                 else:
                     if failures >= len(_BACKOFF):
                         say(logging.WARNING, "The tracker writes to %s again", self._database)
-                    failures, beat = 0, self._clock()
+                    failures, beat, self._hopeless_at = 0, self._clock(), 0.0
         with self._inside:
             _close(writer)
 
@@ -453,7 +466,9 @@ class Recorder:
         return event._replace(failure=Failure(failure.kind, message, location))
 
     def _give_up(self, error: Exception) -> None:
-        say(logging.ERROR, "The tracker stops recording into %s: %s. The app goes on.", self._database, error)
+        if not self._hopeless_at:
+            say(logging.ERROR, "The tracker stops recording into %s: %s. The app goes on.", self._database, error)
+        self._hopeless_at = time.monotonic()
         with self._lock:
             self._room, self._thread, self._asleep = 0, None, True
             lost = len(self._buffer)

@@ -18,6 +18,9 @@ METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS",
 MOUNTED = "/(mounted)"
 """Stands for the prefix of a mount whose template could not be found: the path itself may hold values."""
 
+OWN = "(guardian)"
+"""The place of Guardian's own pages, mounted in an app: nobody uses the app there."""
+
 MAX_TEMPLATE = 500
 """Characters: no author writes a longer template, so a longer one is a path."""
 _CACHE_CAP = 10_000
@@ -146,6 +149,8 @@ def _match(routes: Iterable[Any], path: str, method: str) -> Place | None:
         elif hasattr(route, "path_regex") and hasattr(route, "app"):  # Mount
             match = route.path_regex.match(path)
             if match is not None:
+                if getattr(route.app, "is_guardian", False):
+                    return Place(OWN)
                 prefix, inner = plain(route.path), _routes(route.app)
                 return _under(prefix, _match(inner, "/" + match["path"], method)) if inner else Place(prefix + "/*")
         elif (place := _bare_place(route, path)) is not None:
@@ -198,7 +203,7 @@ def _place(route: Any) -> Place:
 
 
 def _under(prefix: str, found: Place | None) -> Place | None:
-    if found is None or found.template == UNMATCHED:
+    if found is None or found.template in (UNMATCHED, OWN):
         return found
     return Place(prefix + found.template, found.methods)
 
@@ -210,6 +215,12 @@ def _routes(app: Any) -> Any:
             return app.routes or ()
         app = getattr(app, "app", None)
     return ()
+
+
+def slash_redirected(root: Any, path: str, method: str) -> Place:
+    """The route to which a router sends a request whose path has a slash at its end too few or too many."""
+    other = path.rstrip("/") if path.endswith("/") else path + "/"
+    return _match(_routes(root), other, method) or NOWHERE
 
 
 class Templates:

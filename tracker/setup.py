@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import wraps
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from tracker import checks
@@ -122,6 +123,13 @@ def _bearer(
         import jwt  # noqa: F401  # heavy, and only needed where tokens are checked
     except ImportError:
         raise ValueError("jwt_key and jwks need PyJWT: pip install 'usage-guardian-tracker[jwt]'") from None
+    if jwks is not None or (b"-----BEGIN" in (key.encode() if isinstance(key, str) else key)):
+        try:
+            import cryptography  # noqa: F401
+        except ImportError:
+            raise ValueError(
+                "public keys need the package cryptography: pip install 'usage-guardian-tracker[jwt]'"
+            ) from None
     from tracker.bearer import Bearer
     from tracker.tokens import TokenVerifier
 
@@ -137,6 +145,19 @@ def _bearer(
         query=query,
         subprotocol=subprotocol,
     )
+
+
+def forgiving(init: Callable[..., None]) -> Callable[..., None]:
+    """The same `__init__`, but arguments that there are not are noted in `_misplaced` (by position, by name) in place
+    of a TypeError: Starlette makes its middleware when the first request comes."""
+
+    @wraps(init)
+    def noting(self: Any, app: Any, *places: Any, **names: Any) -> None:
+        unknown = {name: names.pop(name) for name in [*names] if name not in ARGUMENTS}
+        self._misplaced = (places[1:], unknown)
+        init(self, app, *places[:1], **names)
+
+    return noting
 
 
 ARGUMENTS = (

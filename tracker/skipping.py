@@ -9,8 +9,8 @@ from typing import Any
 Scope = MutableMapping[str, Any]
 
 DEFAULT_SKIP = (
-    "/health", "/healthz", "/livez", "/readyz", "/ready", "/ping", "/metrics", "/docs", "/redoc", "/openapi.json",
-    "/static", "/assets", "/favicon.ico", "/robots.txt",
+    "/health", "/healthz", "/healthcheck", "/livez", "/readyz", "/ready", "/ping", "/metrics", "/docs", "/redoc",
+    "/openapi.json", "/static", "/assets", "/favicon.ico", "/robots.txt",
 )  # fmt: skip
 """Path prefixes, whole segments each, that are not recorded unless the app says otherwise."""
 
@@ -20,14 +20,16 @@ _PLAIN = (
     r"|frontend|gateway|monitoring|actuator|dist|build|_\w+))+"
 )
 _UNDER_PREFIX = re.compile(
-    rf"{_PLAIN}/(?:(?:health|healthcheck|health-check)(?:/[^/]+)?|ready|ping)/?"
-    rf"|{_ANY}/(?:healthz|livez|readyz)(?:/[^/]+)?/?"
+    rf"{_PLAIN}/(?:(?:health|healthcheck|health-check)(?:/(?:live|liveness|ready|readiness|startup|db))?|ready|ping)/?"
+    rf"|{_ANY}/(?:healthz|livez|readyz)/?"
     rf"|{_ANY}/static/.+|{_PLAIN}/static/?"
     rf"|{_ANY}/assets/(?:.*/)?[^/]+\.\w{{1,8}}|(?!/api/){_PLAIN}/assets(?:/.*)?"
     rf"|{_ANY}/(?:favicon\.ico|openapi\.json)"
 )
 """The same under a prefix: `/api/health`, `/ui/assets/app.js`. A word that an app may well use for a feature of its
 own, such as `ready` or `assets`, counts only behind words that name no feature, or in front of a file."""
+DOUBTFUL = "doubtful"
+"""What is said of such a path: it is skipped unless a route of the app's own, with parameters, answers it."""
 _LONGEST = 2_048  # characters
 _REMEMBERED, _CACHE_CAP = 200, 4_096
 
@@ -50,21 +52,24 @@ class PathFilter:
         plain = [prefix.rstrip("/") for prefix in prefixes]
         self._exact = frozenset(prefix or "/" for prefix in plain)
         self._below = tuple(prefix + "/" for prefix in plain if prefix)
-        self.known: dict[str, bool] = {}
+        self.known: dict[str, bool | str] = {}
 
-    def __call__(self, path: str) -> bool:
-        """True for a path that is not to be recorded."""
+    def __call__(self, path: str) -> bool | str:
+        """True for a path that is not to be recorded, or DOUBTFUL."""
         known = self.known.get(path)
         if known is None:
-            known = path in self._exact or path.startswith(self._below) or (self._defaults and _is_usual(path))
+            known = path in self._exact or path.startswith(self._below)
+            if not known and self._defaults and _is_usual(path):
+                known = DOUBTFUL
             if len(path) <= _REMEMBERED:
                 if len(self.known) >= _CACHE_CAP:
                     self.known.clear()
                 self.known[path] = known
         return known
 
-    def skips(self, scope: Scope) -> bool:
-        """True for a request that is not to be recorded. What lies in front of the app (`root_path`) does not count."""
+    def skips(self, scope: Scope) -> bool | str:
+        """True for a request that is not to be recorded, or DOUBTFUL; what lies in front of the app (`root_path`) does
+        not count."""
         path, root_path = scope["path"], scope.get("root_path")
         if root_path:
             path = below(path, root_path)

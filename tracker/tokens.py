@@ -93,6 +93,8 @@ class TokenVerifier:
                 raise InvalidToken("the token has critical header fields, which are not understood")
             key = self._key if self._keys is None else self._keys.find(header.get("kid"), header["alg"])
             if key is None:
+                if self._keys is not None and self._keys.is_empty:
+                    raise InvalidToken("the keys of jwks could not be fetched yet")
                 raise InvalidToken("the token is signed with a key that is not known")
             claims: dict[str, Any] = self._decode(
                 token,

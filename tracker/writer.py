@@ -30,7 +30,7 @@ _NOTE = """
 """
 _EXTEND = "ON CONFLICT (id) DO UPDATE SET start_us = excluded.start_us, end_us = excluded.end_us"
 _CACHE_CAP = 50_000
-_CACHED_CHARACTERS = 4_000_000
+_CACHED_BYTES = 4_000_000
 _MAX_US = 2**63 - 1 >> SEQUENCE_BITS
 _MAX_STATUS = 999
 
@@ -211,8 +211,8 @@ class Writer:
             self.db.execute(f"INSERT OR IGNORE INTO {table} ({', '.join(names)}) VALUES ({marks})", values)
             row = self.db.execute(known, values).fetchone()
         # Bounded in bytes too: a name may have hundreds of characters, the places of a failure thousands.
-        self._cached += sum(map(len, values))
-        if len(cache) >= _CACHE_CAP or self._cached >= _CACHED_CHARACTERS:
+        self._cached += sum(len(value) if value.isascii() else 4 * len(value) for value in values)
+        if len(cache) >= _CACHE_CAP or self._cached >= _CACHED_BYTES:
             for each in (self._users, self._routes, self._failures):
                 each.clear()
             self._cached = 0

@@ -17,6 +17,7 @@ _OF_TOKENS = (
     ("issuer", marked("Set jwt_issuer to the issuer of your app's tokens.")),
     ("expired", marked("If users are signed in all the same, set the clocks of the machines, best by NTP.")),
     ("not valid yet", marked("If users are signed in all the same, set the clocks of the machines, best by NTP.")),
+    ("fetched", marked("See that the app's machine reaches the address of jwks: the app's log says why it does not.")),
     ("key", marked("Set jwt_key or jwks to the key that your app checks its tokens with.")),
     ("not signed with", marked("Set jwt_algorithms to what your app's tokens are signed with.")),
 )
@@ -36,6 +37,9 @@ _REASONS = (
     marked("the token is not valid yet"),
     marked("the token is signed with a key that is not known"),
     marked("the token is not signed with the key that is known"),
+    marked("the keys of jwks could not be fetched yet"),
+    marked("note_user was given somebody with none of the usual names"),
+    marked("name_feature was given something that is no name of 1 to 100 characters"),
 )
 """Reasons that the tracker gives, for the catalogues; others are said in its words."""
 

@@ -39,6 +39,8 @@ class MountedGuardian:
     are answered with 503, and the log says why.
     """
 
+    is_guardian = True  # for a tracker around the host app: what happens here is no use of that app
+
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self._task: asyncio.Task[None] | None = None

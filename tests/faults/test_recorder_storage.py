@@ -460,3 +460,22 @@ def test_behind_a_link_the_log_of_a_replaced_file_does_not_reach_the_new_one(tmp
     assert count(link) == 400
     with closing(sqlite3.connect(link)) as db:
         assert db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+
+
+def test_a_file_that_was_seen_half_way_in_a_restore_is_used_when_it_is_whole(tmp_path, monkeypatch):
+    monkeypatch.setattr("tracker.recorder._HOPE_SECONDS", 0.05)
+    path = tmp_path / "guardian.db"
+    Writer(str(tmp_path / "backup.db")).close()
+    path.write_bytes((tmp_path / "backup.db").read_bytes()[:5000])
+    recorder = Recorder(path, flush_interval=0.01)
+    recorder.add(event())
+    until(lambda: recorder.stats().dropped == 1)
+    os.replace(tmp_path / "backup.db", path)
+
+    def stored():
+        recorder.add(event(1))
+        return recorder.flush() and recorder.stats().stored
+
+    until(stored)
+    assert recorder.close()
+    assert count(path) == recorder.stats().stored

@@ -406,3 +406,44 @@ def test_answers_of_a_middleware_in_front_do_not_make_later_users_anonymous(reco
     for _ in range(5):
         client.get("/api/chat/7")
     assert stored(recorder, "user_email")[-5:] == [("ada@example.com",)] * 5
+
+
+def test_a_slash_too_few_belongs_to_the_route_to_which_it_is_redirected(recorder):
+    async def items(request):
+        return PlainTextResponse("ok")
+
+    app = Starlette(routes=[Route("/items/", items), Mount("/org/{id}", routes=[Route("/x", items)])])
+    client = TestClient(UsageTrackingMiddleware(app, recorder=recorder), follow_redirects=False)
+    for path in ("/items", "/org/3/x/", "/nowhere/"):
+        client.get(path)
+    assert stored(recorder) == [("/items/", "GET", 307), ("/org/{id}/x", "GET", 307), ("(unmatched)", "GET", 404)]
+
+
+def test_a_route_of_the_apps_own_is_recorded_though_its_path_looks_like_a_static_file(recorder):
+    async def asset(request):
+        return PlainTextResponse("ok")
+
+    app = Starlette(routes=[Route("/projects/{id}/assets/{name}", asset), Mount("/ui/static", PlainTextResponse("x"))])
+    client = TestClient(UsageTrackingMiddleware(app, recorder=recorder))
+    for path in ("/projects/3/assets/logo.png", "/ui/static/app.css", "/x/assets/none.js", "/api/health"):
+        client.get(path)
+    assert [row[0] for row in stored(recorder)] == ["/projects/{id}/assets/{name}"]
+
+
+class Litestarlike:
+    """What Litestar's routes have: a template and methods, and no pattern."""
+
+    path, methods = "/chat/{room:int}", {"GET"}
+
+
+def test_a_failure_in_front_of_litestars_router_belongs_to_the_route_that_was_meant(recorder):
+    class App:
+        routes = (Litestarlike(),)
+
+        async def __call__(self, scope, receive, send):
+            await PlainTextResponse("later", 503)(scope, receive, send)
+
+    client = TestClient(UsageTrackingMiddleware(App(), recorder=recorder))
+    client.get("/chat/7")
+    client.post("/chat/7")
+    assert stored(recorder) == [("/chat/{room}", "GET", 503), ("/chat/{room}", "OTHER", 503)]

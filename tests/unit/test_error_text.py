@@ -360,7 +360,7 @@ def test_reading_an_apps_modules_takes_a_moment_at_a_time(monkeypatch):
     now = [0.0]
 
     def clock():
-        now[0] += 0.4
+        now[0] += 0.04
         return now[0]
 
     texts = AuthoredTexts(clock)

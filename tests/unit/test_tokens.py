@@ -400,7 +400,7 @@ def fetched():
 def test_a_url_is_fetched_in_the_background_and_never_while_a_token_is_checked(issuer, clock):
     issuer.gate.clear()
     verifier = TokenVerifier(jwks=issuer.url)
-    assert refusal(verifier, by(RSA, "one")) == "the token is signed with a key that is not known"
+    assert refusal(verifier, by(RSA, "one")) == "the keys of jwks could not be fetched yet"
     assert issuer.asked == []
     issuer.gate.set()
     fetched()

@@ -113,7 +113,7 @@ BOOM = KeyError("boom of ada@example.com")
         ([START, CHUNK, CHUNK], [], 2, 200, None, None),
         ([START, CHUNK, asyncio.CancelledError()], [], None, 200, None, None),
         # Nothing but a server that stops cancels while the client waits: it answers with 500.
-        ([asyncio.CancelledError()], [], None, 500, "Cancelled", "the server stopped before an answer"),
+        ([asyncio.CancelledError()], [], None, 500, "Cancelled", "cancelled before an answer"),
         ([asyncio.CancelledError()], [DISCONNECT], None, 499, "HTTP 499", "the client left before an answer"),
         ([BaseExceptionGroup("", [asyncio.CancelledError()])], [], None, 500, "Cancelled", None),
         # An OSError of the app's own is not the client's.
@@ -762,3 +762,15 @@ async def test_something_of_trios_name_that_is_not_trio_does_no_harm(monkeypatch
     monkeypatch.setitem(sys.modules, "trio", trio)
     kept, _, raised = await run(play(asyncio.CancelledError()), http())
     assert (kept.events[0].status, kept.lost, type(raised)) == (500, 0, asyncio.CancelledError)
+
+
+@pytest.mark.parametrize(("status", "recorded"), [(500, 499), (503, 499), (400, 400), (200, 200)])
+async def test_an_answer_that_begins_after_the_client_has_left_is_no_failure_of_the_server(status, recorded):
+    app = play("receive", *answer(status, b"x", b"text/plain"))
+    kept, _, _ = await run(app, http(method="POST"), incoming=[DISCONNECT])
+    assert kept.events[0].status == recorded
+
+
+async def test_a_name_of_a_feature_that_is_not_taken_is_counted():
+    kept, _, _ = await run(saying(lambda scope: name_feature(scope, "(unmatched)")), http())
+    assert kept.notes == [("name_refused", "name_feature was given something that is no name of 1 to 100 characters")]

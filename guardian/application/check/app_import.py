@@ -40,10 +40,11 @@ class Noted:
     def imported(self, name: str) -> bool:
         """Whether a module that was not there before, so one of the app's, has this function of the tracker."""
         function = getattr(tracker, name, None)
+        wanted = (function, tracker)  # `import tracker; tracker.note_user(…)` too
         new = [module for key, module in list(sys.modules.items()) if key not in self.before]
         # Not getattr: asking a module for a name may load what it loads lazily.
         held = (list(getattr(module, "__dict__", {}).values()) for module in new)
-        return function is not None and any(value is function for values in held for value in values)
+        return function is not None and any(value is each for values in held for value in values for each in wanted)
 
 
 @contextlib.contextmanager
@@ -58,14 +59,32 @@ def noting() -> Iterator[Noted]:
     @functools.wraps(init)
     def noting_init(self: UsageTrackingMiddleware, *args: Any, **kwargs: Any) -> None:
         init(self, *args, **kwargs)
-        bound = signature.bind(self, *args, **kwargs).arguments
+        known = {name: value for name, value in kwargs.items() if name in signature.parameters}
+        bound = signature.bind(self, *args[:2], **known).arguments
         noted.made.append((self, {name: value for name, value in bound.items() if name not in ("self", "app")}))
 
     UsageTrackingMiddleware.__init__ = noting_init  # type: ignore[method-assign]
     try:
-        yield noted
+        with _no_fetch():
+            yield noted
     finally:
         UsageTrackingMiddleware.__init__ = init  # type: ignore[method-assign]
+
+
+@contextlib.contextmanager
+def _no_fetch() -> Iterator[None]:
+    """Let no key set be fetched: an app is looked at without a request to anybody."""
+    try:
+        from tracker.jwks import KeySet
+    except ImportError:  # without PyJWT there are none
+        yield
+        return
+    refresh = KeySet._refresh
+    KeySet._refresh = lambda self, after: None  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        KeySet._refresh = refresh  # type: ignore[method-assign]
 
 
 def load_app(target: str, *, factory: bool = False) -> Any:

@@ -45,6 +45,9 @@ class Aliases:
                 bad += 1
             elif given.setdefault(name, address) != address:
                 torn.add(name)
+        for name, address in list(given.items()):
+            if (plain := _as_uuid(name)) is not None and given.setdefault(plain, address) != address:
+                torn.add(plain)
         found = {name: address for name, address in given.items() if name not in torn and name != address}
         ends = {name: _end(name, found) for name in found}
         circles = sum(end is None for end in ends.values())
@@ -106,3 +109,17 @@ def _end(name: str, found: Mapping[str, str]) -> str | None:
             return None
         seen.add(name)
     return name
+
+
+def _as_uuid(name: str) -> str | None:
+    """A UUID as the tracker writes it, with dashes and in small letters; None for what is none, or written so.
+
+    Databases without a type for them keep 32 letters, others give capitals (SQLAlchemy, "Uuid"; RFC 9562, 4).
+    """
+    if len(name) not in (32, 36, 38):
+        return None
+    try:
+        text = str(UUID(name))
+    except ValueError:
+        return None
+    return text if text != name else None

@@ -6,6 +6,7 @@ import asyncio
 import csv
 import importlib
 import inspect
+import re
 import sys
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from contextlib import closing
@@ -19,8 +20,9 @@ from guardian.stores.people.query import Query
 from guardian.stores.people.source import Source, SourceError
 from tracker.schema import connect
 
+_HEAD = re.compile(r"[\s_-]+")
 IDS = ("id", "user_id", "userid", "uid", "uuid", "sub", "subject", "user", "username")
-ADDRESSES = ("email", "e-mail", "email_address", "mail", "address", "user_email")
+ADDRESSES = ("email", "e_mail", "email_address", "e_mail_address", "mail", "address", "user_email")
 """How the columns of a CSV file may be called, in any case; without such a head the first two are id and address."""
 
 
@@ -74,7 +76,7 @@ class CsvFile:
 def _columns(rows: Iterator[list[str]]) -> Iterator[tuple[str, ...]]:
     """The ids and addresses of a table, without its head."""
     head = [row for _, row in zip(range(2), rows, strict=False)]
-    names = [cell.strip().lower() for cell in head[0]] if head else []
+    names = [_HEAD.sub("_", cell.strip().lower()) for cell in head[0]] if head else []
     number = next((names.index(each) for each in IDS if each in names), None)
     address = next((names.index(each) for each in ADDRESSES if each in names), None)
     if address is not None:
