@@ -6,15 +6,12 @@ import difflib
 import json
 import re
 from collections.abc import Collection, Iterable, Mapping
-from importlib.util import find_spec
 from typing import Any
 
 from pydantic import SecretStr, model_validator
 
 from guardian.settings.section import Section
 from guardian.settings.values import SecretFile
-
-NOT_INSTALLED = "channels need Apprise, which is not installed: pip install 'usage-guardian[channels]'"
 
 
 class ChannelSettings(Section):
@@ -41,11 +38,16 @@ class ChannelSettings(Section):
     def _usable(self) -> ChannelSettings:
         if self.url is None:
             raise ValueError("url is missing: give url or url_file")
-        if find_spec("apprise") is None:
-            raise ValueError(NOT_INSTALLED)
-        from guardian.mail.channels.services import is_private, make_plugin
+        from guardian.mail.channels.sender import Sender
+        from guardian.mail.channels.services import is_private, make_sender, scheme_of
 
-        if is_private(make_plugin(self.address)) and not self.allow_private:
+        sender = make_sender(self.address)
+        if is_private(sender) and not self.allow_private:
+            if not isinstance(sender, Sender):
+                raise ValueError(
+                    f"{scheme_of(self.address)}:// goes through Apprise, which may reach private hosts too: "
+                    "set allow_private = true if this is meant"
+                )
             raise ValueError("its host is private, which is refused: set allow_private = true if this is meant")
         return self
 

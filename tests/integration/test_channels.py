@@ -7,15 +7,15 @@ import socket
 import ssl
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import SimpleNamespace
 
-import apprise.plugins.discord
-import apprise.plugins.pagerduty
-import apprise.plugins.slack
+import apprise
+import httpx2
 import pytest
-import requests
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -23,6 +23,8 @@ from cryptography.x509.oid import NameOID
 
 from guardian.core.outgoing import Outgoing
 from guardian.mail.channels import compose_channel
+from guardian.mail.channels.client import LARGEST_ANSWER, Client
+from guardian.mail.channels.sender import Request
 from guardian.mail.channels.transport import ChannelTransport
 from guardian.mail.delivery import deliver_due
 from guardian.mail.transport import DeliveryError, PermanentError, UnknownOutcome, Unreachable
@@ -54,6 +56,12 @@ class Server:
                     return
                 if answer == "break":
                     self.connection.shutdown(socket.SHUT_RDWR)
+                    return
+                if answer == "endless":
+                    self.wfile.write(b"HTTP/1.0 200 OK\r\n\r\n")
+                    with suppress(OSError):
+                        while not outer.release.is_set():
+                            self.wfile.write(b"x" * 65536)
                     return
                 status, headers, content = answer
                 self.send_response(status)
@@ -106,10 +114,11 @@ def server():
 @pytest.fixture
 def tls(tmp_path):
     key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost.example.com")])
     today = datetime.now(UTC)
     certificate = (
         x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost.example.com")]), critical=False)
         .serial_number(1).not_valid_before(today - timedelta(days=1)).not_valid_after(today + timedelta(days=1))
         .sign(key, hashes.SHA256())
     )  # fmt: skip
@@ -120,11 +129,30 @@ def tls(tmp_path):
     )
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(path)
-    return context
+    return SimpleNamespace(context=context, certificate=certificate.public_bytes(serialization.Encoding.DER))
 
 
 def transport(url, allow_private=True, **options):
     return ChannelTransport("ops", ChannelSettings(url=url, allow_private=allow_private), **options)
+
+
+class Wire(httpx2.AsyncBaseTransport):
+    """The internet, as far as these tests go: whatever host is asked for, the server on loopback is, without TLS."""
+
+    def __init__(self, server):
+        self.server, self.real, self.urls = server, httpx2.AsyncHTTPTransport(trust_env=False), []
+
+    def __call__(self, verify):
+        return self
+
+    async def handle_async_request(self, request):
+        self.urls.append(str(request.url))
+        url = request.url.copy_with(scheme="http", host="127.0.0.1", port=self.server.port)
+        return await self.real.handle_async_request(
+            httpx2.Request(
+                request.method, url, headers=request.headers, stream=request.stream, extensions=request.extensions
+            )
+        )
 
 
 def webhook(server, **options):
@@ -142,9 +170,8 @@ async def send(carrier, body=None):
 # What goes out.
 
 
-async def test_slack_pings_and_formats_nothing(server, monkeypatch):
-    monkeypatch.setattr(apprise.plugins.slack.NotifySlack, "webhook_url", f"http://127.0.0.1:{server.port}/services")
-    await send(transport(SLACK), message(f"Down: {NASTY}", NASTY))
+async def test_slack_pings_and_formats_nothing(server):
+    await send(transport(SLACK, wire=Wire(server)), message(f"Down: {NASTY}", NASTY))
     assert server.requests[0][0] == f"/services/T1JJ3T3L2/A1BRTD4JD/{TOKEN}"
     harmless = (
         "&lt;!channel&gt; @\u200beveryone @\u200bhere &lt;@\u200b123&gt; &lt;@\u200b&amp;55&gt; &lt;at&gt;"
@@ -157,21 +184,22 @@ async def test_slack_pings_and_formats_nothing(server, monkeypatch):
     assert "icon_url" not in server.sent
 
 
-async def test_discord_pings_and_formats_nothing(server, monkeypatch):
-    monkeypatch.setattr(apprise.plugins.discord.NotifyDiscord, "notify_url", f"http://127.0.0.1:{server.port}/api")
+async def test_discord_pings_and_formats_nothing(server):
     server.answers = [(204, {}, b"")]
-    await send(transport("discord://4174216298/JHMHI8qBe7bk2ZwO5U711o3dV_js"), message("Down", NASTY))
+    address = "discord://4174216298/JHMHI8qBe7bk2ZwO5U711o3dV_js"
+    await send(transport(address, wire=Wire(server)), message("Down", NASTY))
     assert server.sent["content"] == (
         "Down\r\n"
         "\\<\\!channel\\> @\u200beveryone @\u200bhere \\<@\u200b123\\> \\<@\u200b\\&55\\> \\<at\\>Bob\\</at\\> "
         "\\*\\*b\\*\\* \\`c\\` \\[l\\]\\(http\\://x\\.test\\) \\<b\\>h\\</b\\> \\:fire\\: \\{\\{DATE\\(x\\)\\}\\}"
         "\n\nhttps://g.example.com"
     )
+    assert server.sent["allowed_mentions"] == {"parse": [], "users": [], "roles": []}
     assert "embeds" not in server.sent and "avatar_url" not in server.sent
 
 
 async def test_teams_pings_and_formats_nothing(tls):
-    with serving(tls) as server:
+    with serving(tls.context) as server:
         server.answers = [(202, {}, b"")]
         carrier = transport(f"workflows://127.0.0.1:{server.port}/aaaa/bbbb?verify=no")
         await send(carrier, message(f"Down: {NASTY}", f"{NASTY}\nsecond"))
@@ -199,11 +227,9 @@ async def test_ntfy_gets_a_long_message_as_a_message_not_as_a_file(server):
     assert len(server.sent["message"]) == 1000 and server.sent["message"].endswith("Ж…")
 
 
-async def test_pagerduty_gets_one_incident_a_thread_and_its_end(server, monkeypatch):
-    url = f"http://127.0.0.1:{server.port}/v2/enqueue"
-    monkeypatch.setattr(apprise.plugins.pagerduty, "PAGERDUTY_API_LOOKUP", {"us": url, "eu": url})
+async def test_pagerduty_gets_one_incident_a_thread_and_its_end(server):
     server.answers = [(202, {}, b"{}")]
-    carrier = transport("pagerduty://A1BRTD4JDTIiajkdnlazk@b1234567890")
+    carrier = transport("pagerduty://A1BRTD4JDTIiajkdnlazk@b1234567890", wire=Wire(server))
     await send(carrier, message("Down", NASTY, thread="i-1"))
     await send(carrier, message("Down", "Well again.", thread="i-1", resolved=True))
     opened, resolved = (json.loads(body) for _, _, body in server.requests)
@@ -278,7 +304,7 @@ async def test_a_name_that_is_not_there_is_unreachable(monkeypatch):
 
 
 async def test_a_certificate_that_is_not_trusted_stops_before_anything_is_sent(tls):
-    with serving(tls) as server:
+    with serving(tls.context) as server:
         with pytest.raises(Unreachable, match="its TLS certificate is not trusted"):
             await send(transport(f"jsons://127.0.0.1:{server.port}/x"))
         assert server.requests == []
@@ -307,7 +333,6 @@ async def test_a_name_that_turns_private_is_refused_before_a_connection(server):
 
 
 async def test_the_connection_goes_to_the_address_that_was_looked_at(server, monkeypatch):
-    carrier = transport(f"json://rebind.example.com:{server.port}/x", allow_private=False)
     asked, tried = [], []
     real = socket.getaddrinfo
 
@@ -317,13 +342,16 @@ async def test_the_connection_goes_to_the_address_that_was_looked_at(server, mon
             return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("8.8.8.8" if len(asked) == 1 else "127.0.0.1", port))]
         return real(host, port, *args, **options)
 
-    def refused(address, *args, **options):
-        tried.append(address)
-        raise ConnectionRefusedError(111, "Connection refused")
+    class Refused(httpx2.AsyncBaseTransport):
+        async def handle_async_request(self, request):
+            tried.append((request.url.host, request.url.port))
+            raise httpx2.ConnectError("refused") from ConnectionRefusedError(111, "Connection refused")
 
+    carrier = transport(
+        f"json://rebind.example.com:{server.port}/x", allow_private=False, wire=lambda verify: Refused()
+    )
     monkeypatch.setattr(socket, "getaddrinfo", rebinding)
-    monkeypatch.setattr("guardian.mail.channels.exchange.create_connection", refused)
-    with pytest.raises(Unreachable):
+    with pytest.raises(Unreachable, match=r"cannot be reached: no connection \(Connection refused\)"):
         await send(carrier)
     assert (asked, tried) == (["rebind.example.com"], [("8.8.8.8", server.port)])
 
@@ -350,13 +378,12 @@ async def test_retry_after_keeps_the_whole_channel_still(server):
     assert len(server.requests) == 2
 
 
-async def test_discord_is_asked_once_even_when_it_is_too_often(server, monkeypatch):
-    monkeypatch.setattr(apprise.plugins.discord.NotifyDiscord, "notify_url", f"http://127.0.0.1:{server.port}/api")
+async def test_discord_is_asked_once_even_when_it_is_too_often(server):
     reset = str(int(datetime.now(UTC).timestamp()) + 3600)
     limits = {"Retry-After": "3", "X-RateLimit-Remaining": "1", "X-RateLimit-Reset": reset}
     server.answers = [(429, limits, b"")]
     with pytest.raises(DeliveryError, match="Discord answered 429 Too Many Requests"):
-        await send(transport("discord://4174216298/JHMHI8qBe7bk2ZwO5U711o3dV_js"))
+        await send(transport("discord://4174216298/JHMHI8qBe7bk2ZwO5U711o3dV_js", wire=Wire(server)))
     assert len(server.requests) == 1
 
 
@@ -368,20 +395,18 @@ async def test_discord_is_asked_once_even_when_it_is_too_often(server, monkeypat
         (b"<html>", DeliveryError, "Slack answered with an answer that is not its ok"),
     ],
 )
-async def test_slack_says_no_with_a_success(server, monkeypatch, content, error, said):
-    monkeypatch.setattr(apprise.plugins.slack.NotifySlack, "api_url", f"http://127.0.0.1:{server.port}/{{}}")
+async def test_slack_says_no_with_a_success(server, content, error, said):
     server.answers = [(200, {}, content)]
     with pytest.raises(DeliveryError) as caught:
-        await send(transport("slack://xoxb-1234-1234-4ddbc191d40ee098cbaae6f3523ada2d/#general"))
+        await send(transport("slack://xoxb-1234-1234-4ddbc191d40ee098cbaae6f3523ada2d/#general", wire=Wire(server)))
     assert (caught.type, str(caught.value)) == (error, said)
 
 
-async def test_no_log_line_and_no_error_has_the_address(server, monkeypatch, caplog):
-    monkeypatch.setattr(apprise.plugins.slack.NotifySlack, "webhook_url", f"http://127.0.0.1:{server.port}/services")
+async def test_no_log_line_and_no_error_has_the_address(server, caplog):
     server.answers = [(200, {}, b"ok"), (500, {}, TOKEN.encode()), "break"]
     said = []
     with caplog.at_level(1):
-        carrier = transport(SLACK)
+        carrier = transport(SLACK, wire=Wire(server))
         for _ in range(3):
             try:
                 await send(carrier)
@@ -400,7 +425,54 @@ async def test_apprise_still_serves_others_in_the_same_process(server, caplog):
         assert plugin.notify("text")
     assert [path for path, _, _ in server.requests] == ["/hook", "/theirs", "/other"]
     assert "JSON POST URL" in caplog.text
-    assert apprise.plugins.slack.requests.codes is requests.codes
+
+
+async def test_the_server_is_asked_by_its_name_at_the_address_that_was_looked_at(tls, monkeypatch):
+    monkeypatch.setattr("guardian.mail.channels.client.public_addresses", lambda host, port: ["127.0.0.2", "127.0.0.1"])
+    named, trusting = [], ssl.create_default_context(cadata=tls.certificate)
+    tls.context.sni_callback = lambda connection, name, context: named.append(name)
+    with serving(tls.context) as server:
+        carrier = transport(
+            f"jsons://localhost.example.com:{server.port}/x",
+            wire=lambda verify: httpx2.AsyncHTTPTransport(verify=trusting),
+            allow_private=False,
+        )
+        await send(carrier)
+        [(_, headers, _)] = server.requests
+        assert headers["Host"] == f"localhost.example.com:{server.port}"
+    assert named == ["localhost.example.com"]  # and the certificate is one for this name
+
+
+async def test_no_more_of_an_answer_is_read_than_a_service_has_to_say(server):
+    server.answers = ["endless"]
+    async with asyncio.timeout(10):
+        answer = await Client(verify=True, allow_private=True).ask(Request(f"http://127.0.0.1:{server.port}/", {}))
+    assert (answer.status, len(answer.content)) == (200, LARGEST_ANSWER)
+
+
+async def test_another_service_goes_through_apprise_with_its_yes_or_no(server, caplog):
+    carrier = transport(f"gotify://127.0.0.1:{server.port}/{TOKEN}")
+    with caplog.at_level(1):
+        await send(carrier, message("Down", "12% failed for @everyone"))
+        assert server.sent["title"] == "Down" and "@\u200beveryone" in server.sent["message"]
+        server.answers = [(500, {}, TOKEN.encode())]
+        with pytest.raises(DeliveryError, match=r"^Apprise did not send it, and does not say why$"):
+            await send(carrier)
+    assert TOKEN not in caplog.text
+
+
+async def test_retry_after_may_be_a_date(server):
+    server.answers = [(503, {"Retry-After": format_datetime(datetime.now(UTC) + timedelta(minutes=30), True)}, b"")]
+    now = 1000.0
+    carrier = webhook(server, monotonic=lambda: now)
+    with pytest.raises(DeliveryError, match="503"):
+        await send(carrier)
+    now += 1700
+    with pytest.raises(DeliveryError, match=r"the webhook asked to wait, \d+ s more"):
+        await send(carrier)
+    now += 110
+    with pytest.raises(DeliveryError, match="503"):
+        await send(carrier)
 
 
 # Through the outbox.

@@ -186,13 +186,13 @@ def test_init_writes_the_settings_file_from_it(installed, tmp_path):
     [
         ("demo --once", "the demo needs aiosmtpd: install it with pip install 'usage-guardian[demo]'"),
         ("gmail login", "Google's libraries are not installed: run pip install 'usage-guardian[gmail]'"),
-        ("check", "channels need Apprise, which is not installed: pip install 'usage-guardian[channels]'"),
-        ("run", "channels need Apprise, which is not installed: pip install 'usage-guardian[channels]'"),
+        ("check", "tgram:// needs Apprise, which is not installed: pip install 'usage-guardian[channels]'"),
+        ("run", "tgram:// needs Apprise, which is not installed: pip install 'usage-guardian[channels]'"),
     ],
 )
 def test_a_command_that_misses_an_extra_says_which(bare, tmp_path, command, said):
     if command in ("check", "run"):
-        (tmp_path / "guardian.toml").write_text('[channels]\nops = "json://example.com/hook"\n')
+        (tmp_path / "guardian.toml").write_text('[channels]\nops = "tgram://123456789:abcdefg_hijklmnop/1/"\n')
         (tmp_path / "guardian.toml").chmod(0o600)
     found = run(bare / "guardian", *command.split(), cwd=tmp_path, code=1, COLUMNS="300")
     assert said in found
@@ -207,7 +207,9 @@ def test_a_command_that_misses_an_extra_says_which(bare, tmp_path, command, said
     ],
 )  # fmt: skip
 def test_every_other_command_needs_no_extra(bare, tmp_path, command):
-    (tmp_path / "guardian.toml").write_text('admins = ["ada@example.com"]\n')
+    channels = '[channels]\nops = "slack://T0000/B0000/token"\nweb = "jsons://example.com/hook"\n'
+    (tmp_path / "guardian.toml").write_text(f'admins = ["ada@example.com"]\n{channels}')
+    (tmp_path / "guardian.toml").chmod(0o600)
     made = (
         "from tracker.writer import Writer; from tracker.event import Event; import time; w = Writer('guardian.db'); "
     )

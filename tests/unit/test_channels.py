@@ -9,7 +9,10 @@ from hypothesis import strategies as st
 from guardian.mail.channels import compose_channel
 from guardian.mail.channels.addresses import PrivateAddress, is_private, is_private_host, public_addresses
 from guardian.mail.channels.message import harmless, read_message, shortened
-from guardian.settings.channels import NOT_INSTALLED
+from guardian.mail.channels.parts import read_address
+from guardian.mail.channels.sender import Answer, Sender
+from guardian.mail.channels.services import NOT_INSTALLED, make_sender
+from guardian.mail.transport import DeliveryError
 
 SLACK = "slack://T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ"
 SECRET = "TIiajkdnlazkcOXrIdevi7FQ"
@@ -152,6 +155,14 @@ def test_an_address_comes_from_the_environment_too(load, monkeypatch):
          "receivers: make each a channel of its own"),
         (f'ops = "{SLACK}?format=markdown"', "guardian.toml line 2: channels.ops: the address has format=, which "
          "Guardian sets itself: take it out"),
+        ('ops = "tgram://123456789:abcdefg_hijklmnop/12315544/"', "guardian.toml line 2: channels.ops: tgram:// goes "
+         "through Apprise, which may reach private hosts too: set allow_private = true if this is meant"),
+        ('ops = {url = "tgram://abc", allow_private = true}', "guardian.toml line 2: channels.ops: this is not a "
+         "complete tgram:// address: see Apprise's documentation"),
+        ('ops = "ntfys://ntfy.example.com"', "guardian.toml line 2: channels.ops: this is not a complete ntfys:// "
+         "address: see docs/channels.md"),
+        (f'ops = "{SLACK}/#a/#b"', "guardian.toml line 2: channels.ops: the address names several receivers: make each "
+         "a channel of its own"),
         ("ops = {}", "guardian.toml line 2: channels.ops: url is missing: give url or url_file"),
         ("ops = 5", "guardian.toml line 2: channels.ops is not a table: write its keys under [channels.ops]"),
         (f'ops = {{ulr = "{SLACK}"}}', "guardian.toml line 2: channels.ops.ulr is not a setting: did you mean url?"),
@@ -185,11 +196,133 @@ def test_each_unknown_channel_of_a_rule_is_said_with_its_line(problems):
     ]
 
 
-def test_without_apprise_the_cure_is_said(problems, monkeypatch):
-    monkeypatch.setattr("guardian.settings.channels.find_spec", lambda name: None)
-    assert problems(f'[channels]\nops = "{SLACK}"\n') == [f"guardian.toml line 2: channels.ops: {NOT_INSTALLED}"]
+def test_without_apprise_the_cure_is_said_for_other_services_only(problems, load, monkeypatch):
+    monkeypatch.setattr("guardian.mail.channels.services.find_spec", lambda name: None)
+    assert problems('[channels]\nops = "tgram://123456789:abcdefg_hijklmnop/12315544/"\n') == [
+        f"guardian.toml line 2: channels.ops: tgram:// {NOT_INSTALLED}; without it an address begins with one of "
+        "slack://, workflows://, workflow://, discord://, ntfys://, ntfy://, pagerduty://, jsons://, json://"
+    ]
+    assert load(f'[channels]\nops = "{SLACK}"\n').channels["ops"].address == SLACK
 
 
 def test_the_address_that_slack_shows_is_taken_as_it_is(load):
     settings = load(f'[channels]\nops = "https://hooks.slack.com/services/T1JJ3T3L2/A1BRTD4JD/{SECRET}"\n')
     assert SECRET in settings.channels["ops"].address
+
+
+SLACK_BOT = "xoxb-1234-1234-4ddbc191d40ee098cbaae6f3523ada2d"
+TEAMS = "triggers/manual/paths/invoke?api-version=2016-06-01&sp=%2Ftriggers%2Fmanual%2Frun&sv=1.0&sig=s-g"
+
+
+def requests_of(address, message=b"", answer=b'{"ok": true, "user": {"id": "U77"}}'):
+    """What the address's sender asks for, each request answered so."""
+    conversation = make_sender(address).say(read_message(message or compose_channel("t", "x", severity="info", url="")))
+    found = [next(conversation)]
+    try:
+        while True:
+            found.append(conversation.send(Answer(200, {}, answer)))
+    except StopIteration:
+        return found
+
+
+@pytest.mark.parametrize(
+    ("address", "url", "said"),
+    [
+        ("slack://T0/B0/tok", "https://hooks.slack.com/services/T0/B0/tok", {"mrkdwn": False}),
+        ("https://hooks.slack.com/services/T0/B0/tok", "https://hooks.slack.com/services/T0/B0/tok", {}),
+        ("https://hooks.slack-gov.com/services/T0/B0/tok", "https://hooks.slack-gov.com/services/T0/B0/tok", {}),
+        ("https://hooks.slack.com/triggers/T0/12/a1", "https://hooks.slack.com/triggers/T0/12/a1", {"text": "t: x"}),
+        ("slack://Bot%20Name@T0/B0/tok", "https://hooks.slack.com/services/T0/B0/tok", {"username": "Bot Name"}),
+        ("slack://T0/B0/tok/#general", "https://hooks.slack.com/services/T0/B0/tok", {"channel": "#general"}),
+        (f"slack://{SLACK_BOT}/#ops", "https://slack.com/api/chat.postMessage", {"channel": "#ops"}),
+        (f"slack://{SLACK_BOT}", "https://slack.com/api/chat.postMessage", {"channel": "#general"}),
+        (f"slack://{SLACK_BOT}/+C0123", "https://slack.com/api/chat.postMessage", {"channel": "C0123"}),
+        (f"slack://{SLACK_BOT}/#a:12.5", "https://slack.com/api/chat.postMessage", {"thread_ts": "12.5"}),
+        (f"slack://{SLACK_BOT}/bob@example.com", "https://slack.com/api/chat.postMessage", {"channel": "U77"}),
+        ("workflows://prod-1.logic.azure.com:443/w-f/s-g", f"https://prod-1.logic.azure.com:443/workflows/w-f/{TEAMS}",
+         {"type": "message"}),
+        (f"https://prod-1.logic.azure.com:443/workflows/w-f/{TEAMS}",
+         f"https://prod-1.logic.azure.com:443/workflows/w-f/{TEAMS}", {}),
+        ("https://a.api.powerplatform.com/powerautomate/automations/direct/cu/12/workflows/w/triggers/manual/paths/"
+         "invoke?api-version=1&sig=s", "https://a.api.powerplatform.com/powerautomate/automations/direct/cu/12/"
+         "workflows/w/triggers/manual/paths/invoke?api-version=1&sp=%2Ftriggers%2Fmanual%2Frun&sv=1.0&sig=s", {}),
+        ("discord://417/JH-M_", "https://discord.com/api/webhooks/417/JH-M_",
+         {"allowed_mentions": {"parse": [], "users": [], "roles": []}}),
+        ("https://discord.com/api/webhooks/417/JH-M_", "https://discord.com/api/webhooks/417/JH-M_", {}),
+        ("discord://417/JH-M_?thread=9&ping=@everyone,%265", "https://discord.com/api/webhooks/417/JH-M_?thread_id=9",
+         {"allowed_mentions": {"parse": ["everyone"], "users": [], "roles": ["5"]},
+          "content": "t\r\nx\n👉 @everyone <@&5>"}),
+        ("ntfy://Topic", "https://ntfy.sh/", {"topic": "Topic"}),
+        ("ntfys://ntfy.example.com/topic", "https://ntfy.example.com/", {"topic": "topic"}),
+        ("ntfy://ntfy.example.com:8080/topic", "http://ntfy.example.com:8080/", {"topic": "topic"}),
+        ("https://ntfy.sh/topic", "https://ntfy.sh/", {"topic": "topic"}),
+        ("pagerduty://key@api", "https://events.pagerduty.com/v2/enqueue", {"routing_key": "key"}),
+        ("pagerduty://key@api?region=eu", "https://events.eu.pagerduty.com/v2/enqueue", {"event_action": "trigger"}),
+        ("jsons://user:pw@Example.com/a/b", "https://Example.com/a/b", {"title": "t"}),
+        ("json://example.com:8080", "http://example.com:8080/", {}),
+        ("jsons://example.com/h?-key=a%26b&:room=7&:message=text", "https://example.com/h?key=a%26b",
+         {"room": "7", "text": "x"}),
+    ],
+)  # fmt: skip
+def test_each_form_of_address_leads_where_it_says(address, url, said):
+    last = requests_of(address)[-1]
+    assert last.url == url
+    assert said.items() <= last.body.items()
+
+
+@pytest.mark.parametrize(
+    ("address", "header", "value"),
+    [
+        ("jsons://user:p%40w@example.com/x", "Authorization", "Basic dXNlcjpwQHc="),
+        ("jsons://example.com/x?+X-Token=a+b", "X-Token", "a+b"),
+        ("ntfys://tk_abc@ntfy.example.com/topic", "Authorization", "Bearer tk_abc"),
+        ("ntfys://u:p@ntfy.example.com/topic", "Authorization", "Basic dTpw"),
+        ("ntfys://ntfy.example.com/topic?priority=high", "X-Priority", "high"),
+        ("pagerduty://key@api", "Authorization", "Token token=api"),
+        (f"slack://{SLACK_BOT}/#ops", "Authorization", f"Bearer {SLACK_BOT}"),
+    ],
+)
+def test_what_logs_in_goes_into_a_header(address, header, value):
+    assert requests_of(address)[-1].headers[header] == value
+
+
+@pytest.mark.parametrize("answer", [b"null", b"[]", b'{"ok": true}', b'{"ok": true, "user": null}', b"\xff", b"ok"])
+def test_an_answer_of_slack_that_makes_no_sense_is_no_crash(answer):
+    try:
+        requests_of(f"slack://{SLACK_BOT}/bob@example.com", answer=answer)
+    except DeliveryError as error:
+        assert str(error) == "Slack answered with an answer that is not its ok"
+
+
+def test_the_title_of_a_slack_workflow_pings_nobody_either():
+    said = compose_channel("<!channel> down", "x", severity="info", url="")
+    [request] = requests_of("https://hooks.slack.com/triggers/T0/12/a1", said)
+    assert request.body == {"text": "&lt;!channel&gt; down: x"}
+
+
+@pytest.mark.parametrize(
+    "address", ["jsons://example.com:99999/x", "jsons://exa mple.com", "jsons:///x", "discord://1", "pagerduty://key",
+                "slack://a-b/c/d", "workflows://host/wf", "ntfys://h.example.com/topic%0d%0aX-Evil:1",
+                "jsons://u%0d%0a:p@h.example.com/", "jsons://h.example.com/?+Sch\u00fcler=1",
+                "jsons://h.example.com/\udcff"],
+)  # fmt: skip
+def test_an_address_that_could_not_be_used_is_refused_at_once(address):
+    with pytest.raises(ValueError, match="not a complete"):
+        make_sender(address)
+
+
+@given(
+    st.sampled_from(["slack", "workflows", "discord", "ntfy", "ntfys", "pagerduty", "json", "jsons", "https"]),
+    st.text(max_size=80) | st.text(alphabet="abT0/:@?&=%#+-;[]._1", max_size=60),
+)
+def test_any_text_is_an_address_or_refused_with_one_sentence_that_does_not_repeat_it(scheme, rest):
+    try:
+        assert isinstance(make_sender(f"{scheme}://{rest}"), Sender)
+    except ValueError as error:
+        assert len(str(error)) < 160 and (len(rest) < 8 or rest not in str(error))
+
+
+@given(st.text(alphabet="ab/:@?&=%#+-;[]._1 \n", max_size=60))
+def test_an_address_is_read_or_is_none(text):
+    address = read_address(text)
+    assert address is None or "://" in text

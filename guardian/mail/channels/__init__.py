@@ -1,4 +1,4 @@
-"""Channels beside mail: Slack, Teams, Discord, ntfy, PagerDuty and webhooks, through Apprise."""
+"""Channels beside mail: Slack, Teams, Discord, ntfy, PagerDuty and webhooks; others through Apprise."""
 
 from guardian.mail.channels.message import compose_channel
 

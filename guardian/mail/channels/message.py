@@ -59,7 +59,7 @@ def _line(text: str) -> str:
 def harmless(text: str, markup: Markup) -> str:
     """The text so that it shows as it stands: nobody is pinged, nothing is formatted, no name becomes a picture.
 
-    Slack's &, < and > are not touched: Apprise writes them as entities.
+    Slack's &, < and > are not touched: its sender writes them as entities.
     """
     if markup == "plain":
         return text

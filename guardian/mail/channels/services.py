@@ -1,105 +1,90 @@
-"""The services that a channel may use, and what each needs said its own way. Imports Apprise: only where it is used."""
+"""The services that a channel may use: which sender an address belongs to."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from urllib.parse import parse_qsl, urlsplit
+from collections.abc import Callable
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
 
-from apprise import Apprise, AppriseAsset, NotifyBase
+from httpx2 import URL, InvalidURL
 
+from guardian.mail.channels import discord, ntfy, pagerduty, slack, teams, webhook
 from guardian.mail.channels.addresses import is_private_host
-from guardian.mail.channels.exchange import quiet
-from guardian.mail.channels.message import ChannelMessage, Markup, harmless, shortened
+from guardian.mail.channels.message import ChannelMessage
+from guardian.mail.channels.parts import Address, read_address
+from guardian.mail.channels.sender import Conversation, Sender
 
-LONGEST_TEXT, LONGEST_TITLE = 3000, 190
-"""Characters, where the service does not allow fewer: more is folded or cut by the readers' programs."""
+if TYPE_CHECKING:
+    from guardian.mail.channels.others import Other
 
+_Build = Callable[[Address], Callable[[ChannelMessage], Conversation] | None]
 
-@dataclass(frozen=True, slots=True)
-class Service:
-    """One service: how it reads text, how much of it, and whether its address names the server it is on."""
-
-    name: str
-    markup: Markup
-    longest: int = LONGEST_TEXT
-    hosted: bool = False
-    linked: bool = False
-    """Whether the message's `url` goes into a field of its own, instead of to the end of the text."""
-
-
-_SERVICES = {
-    "NotifySlack": Service("Slack", "slack"),
-    "NotifyWorkflows": Service("Teams", "teams", hosted=True),
-    "NotifyDiscord": Service("Discord", "discord"),
-    # Apprise sends what is over 7,800 bytes of JSON as a file; a character can be six of them.
-    "NotifyNtfy": Service("ntfy", "plain", longest=1000, hosted=True, linked=True),
-    "NotifyPagerDuty": Service("PagerDuty", "plain", linked=True),
-    "NotifyJSON": Service("the webhook", "plain", hosted=True, linked=True),
+_SERVICES: dict[str, tuple[str, _Build]] = {
+    "slack": ("Slack", slack.slack),
+    "workflows": ("Teams", teams.teams),
+    "workflow": ("Teams", teams.teams),
+    "discord": ("Discord", discord.discord),
+    "ntfys": ("ntfy", ntfy.ntfy),
+    "ntfy": ("ntfy", ntfy.ntfy),
+    "pagerduty": ("PagerDuty", pagerduty.pagerduty),
+    "jsons": ("the webhook", webhook.webhook),
+    "json": ("the webhook", webhook.webhook),
 }
-_SCHEMES = ("slack", "workflows", "workflow", "discord", "ntfys", "ntfy", "pagerduty", "jsons", "json", "https")
-_OWN = {"format", "template", "emojis", "overflow", "redirect", "retry", "wait", "rto", "cto", "store"}
+_SHOWN = (slack.shown, teams.shown, discord.shown, ntfy.shown)
+"""For each service whose own page shows an https address: what it is in our form."""
+_REFUSED = {"format", "template", "emojis", "overflow", "redirect", "retry", "wait", "rto", "cto", "store"}
 """What Apprise lets an address say, and would undo the escaping or the time limits."""
-_TYPES = {"info": "info", "warning": "warning", "critical": "failure"}
+NOT_INSTALLED = "needs Apprise, which is not installed: pip install 'usage-guardian[channels]'"
+_ANY = ChannelMessage("title", "text", url="https://guardian.example.com")
 
 
-def service_of(plugin: NotifyBase) -> Service:
-    """Which service it is. Raises KeyError for any but those above."""
-    return _SERVICES[type(plugin).__name__]
-
-
-def make_plugin(url: str) -> NotifyBase:
-    """Apprise's sender for this address. It keeps what it learns from answers, so each message wants a new one.
+def make_sender(url: str) -> Sender | Other:
+    """The sender for this address: one of ours, else Apprise's.
 
     Raises ValueError with one sentence, without the address: it is a secret.
     """
-    scheme = urlsplit(url).scheme
-    if scheme not in _SCHEMES:
-        known = ", ".join(f"{each}://" for each in _SCHEMES[:-1])
-        raise ValueError(f"this is not a channel's address: it begins with one of {known}")
-    for name, _ in parse_qsl(urlsplit(url).query, keep_blank_values=True):
-        if name.lower() in _OWN:
-            raise ValueError(f"the address has {name.lower()}=, which Guardian sets itself: take it out")
-    asset = AppriseAsset(
-        app_id="Guardian", app_desc="Guardian", image_url_mask="", image_url_logo="",
-        async_mode=False, http_redirects=False, storage_mode="memory",
-    )  # fmt: skip
-    with quiet():
-        plugin = Apprise.instantiate(url, asset=asset)
-    if plugin is None or type(plugin).__name__ not in _SERVICES:
-        own = "; a webhook of your own is written as jsons://host/path" if scheme == "https" else ""
-        raise ValueError(f"this is not a complete {scheme}:// address: see docs/channels.md{own}")
-    if len(plugin) != 1:
-        raise ValueError("the address names several receivers: make each a channel of its own")
-    return plugin
+    scheme = scheme_of(url)
+    if scheme not in _SERVICES and scheme != "https":
+        return _through_apprise(url, scheme)
+    address = read_address(url)
+    for name in sorted(_REFUSED & address.options.keys() if address else ()):
+        raise ValueError(f"the address has {name}=, which Guardian sets itself: take it out")
+    if address and scheme == "https":
+        address = next((found for shown in _SHOWN if (found := shown(address))), None)
+    if address is not None:
+        name, build = _SERVICES[address.scheme]
+        say = build(address)
+        if say is not None and _host(say):
+            return Sender(name, say, address.flag("verify", True))
+    own = "; a webhook of your own is written as jsons://host/path" if scheme == "https" else ""
+    raise ValueError(f"this is not a complete {scheme}:// address: see docs/channels.md{own}")
 
 
-def is_private(plugin: NotifyBase) -> bool:
-    """Whether the address names a private host, as it is written."""
-    hosted = service_of(plugin).hosted and getattr(plugin, "mode", None) != "cloud"
-    return hosted and is_private_host(plugin.host)
+def scheme_of(url: str) -> str:
+    """What stands before ://, in small letters; "" where nothing does."""
+    return url.partition("://")[0].strip().lower() if "://" in url else ""
 
 
-def notify(plugin: NotifyBase, message: ChannelMessage) -> bool:
-    """Send the message, made harmless for the service; whether Apprise holds it for accepted."""
-    service = service_of(plugin)
+def is_private(sender: Sender | Other) -> bool:
+    """Whether the address names a private host, as it is written; where Guardian cannot see that, it may."""
+    return not isinstance(sender, Sender) or is_private_host(_host(sender.say))
 
-    def written(text: str) -> str:
-        return harmless(text, service.markup)
 
-    title = written(shortened(message.title, LONGEST_TITLE, written))
-    tail = "" if service.linked or not message.url else f"\n\n{message.url}"
-    room = min(service.longest, plugin.body_maxlen - len(title) - 4) - len(tail)
-    body = written(shortened(message.text or message.title, room, written)) + tail
-    if service.name == "PagerDuty":
-        plugin.source = plugin.component = "Guardian"
-        plugin.click, plugin.dedup = plugin.click or message.url, plugin.dedup or message.thread
-        plugin.action = "resolve" if message.resolved and message.thread else plugin.action
-    elif service.name == "ntfy":
-        plugin.click = plugin.click or message.url
-    elif service.name == "the webhook":
-        facts = {"severity": message.severity, "url": message.url, "thread": message.thread}
-        plugin.payload_extras = {**facts, "resolved": message.resolved, **plugin.payload_extras}
-    kind = "success" if message.resolved else _TYPES.get(message.severity, "warning")
-    # Text that is escaped already goes to Teams as the markdown it is; the others take it as plain text.
-    form = "markdown" if service.markup == "teams" else "text"
-    return bool(plugin.notify(body=body, title=title, notify_type=kind, body_format=form))
+def _through_apprise(url: str, scheme: str) -> Other:
+    known = ", ".join(f"{each}://" for each in _SERVICES)
+    if scheme and find_spec("apprise") is None:
+        raise ValueError(f"{scheme}:// {NOT_INSTALLED}; without it an address begins with one of {known}")
+    if scheme:
+        from guardian.mail.channels.others import Other, knows
+
+        if knows(scheme):
+            return Other(url)
+    raise ValueError(f"this is not a channel's address: it begins with one of {known}")
+
+
+def _host(say: Callable[[ChannelMessage], Conversation]) -> str:
+    """The host that is asked first, "" where the URL is none."""
+    try:
+        return URL(next(say(_ANY)).url).raw_host.decode()
+    except InvalidURL:
+        return ""

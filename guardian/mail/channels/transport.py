@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import re
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,8 @@ from guardian.mail.transport import DeliveryError, PermanentError, UnknownOutcom
 from guardian.settings.channels import ChannelSettings
 
 if TYPE_CHECKING:
-    from guardian.mail.channels.exchange import Exchange
+    from guardian.mail.channels.client import Client, Wire
+    from guardian.mail.channels.sender import Answer, Sender
 
 SEND_SECONDS = 60.0
 """After this a send is given up; less than delivery waits for it."""
@@ -25,16 +27,14 @@ LONGEST_WAIT = 3600.0
 """So many seconds at most does a channel keep still because its service asked for it with Retry-After."""
 _LATER = {408, 425, 429}
 """The answers of class 4xx that mean "try again": RFC 9110 (15.5.9), 8470 (5.2) and 6585 (4)."""
-_SLACK_LATER = {"ratelimited", "rate_limited", "internal_error", "fatal_error", "service_unavailable"}
-"""Slack's web API says 200 to all; these of its errors pass (docs.slack.dev, chat.postMessage)."""
 
 
 class ChannelTransport:
     """Sends to the address of one channel; see Transport. `channel` is the channel's name.
 
     No error has the address in it. A private host is refused at each send, by the addresses its name has then, unless
-    the settings allow it. While a Retry-After runs, DeliveryError is raised at once. Raises ValueError where the
-    address is none.
+    the settings allow it. While a Retry-After runs, DeliveryError is raised at once. `wire` makes the connections,
+    None for direct ones. Raises ValueError where the address is none.
     """
 
     def __init__(
@@ -44,17 +44,20 @@ class ChannelTransport:
         *,
         seconds: float = SEND_SECONDS,
         monotonic: Callable[[], float] = time.monotonic,
+        wire: Wire | None = None,
     ) -> None:
-        from guardian.mail.channels.services import make_plugin, service_of
+        from guardian.mail.channels.services import make_sender
 
         self.channel, self.name = name, f"channel {name}"
-        self._settings, self._seconds, self._monotonic = settings, seconds, monotonic
-        self._service = service_of(make_plugin(settings.address)).name
+        self._settings, self._seconds, self._monotonic, self._wire = settings, seconds, monotonic, wire
+        self._sender = make_sender(settings.address)
+        self._service = self._sender.name
         self._not_before = 0.0
 
     async def send(self, message: bytes, *, sender: str, recipient: str) -> None:
         """Send the body of an outbox row: see `compose_channel`. Who sends and who gets it is in the address."""
-        from guardian.mail.channels.exchange import Exchange
+        from guardian.mail.channels.client import Client, Failed, direct
+        from guardian.mail.channels.sender import Sender
 
         try:
             said = read_message(message)
@@ -63,77 +66,75 @@ class ChannelTransport:
         wait = self._not_before - self._monotonic()
         if wait > 0:
             raise DeliveryError(f"{self._service} asked to wait, {wait:.0f} s more")
-        exchange = Exchange(allow_private=self._settings.allow_private)
+        if not isinstance(self._sender, Sender):
+            await self._through_apprise(said)
+            return
+        allowed, wire = self._settings.allow_private, self._wire or direct
+        client = Client(verify=self._sender.verify, allow_private=allowed, wire=wire)
         try:
             async with asyncio.timeout(self._seconds):
-                taken = await asyncio.to_thread(self._send, exchange, said)
+                await self._converse(self._sender, said, client)
         except TimeoutError:
-            exchange.abandon()
-            if exchange.begun:
-                raise UnknownOutcome(
-                    f"{self._service} did not answer within {self._seconds:.0f} s, so it may have been sent"
-                ) from None
+            if client.begun:
+                raise UnknownOutcome(self._late()) from None
             raise Unreachable(f"{self._service} could not be reached within {self._seconds:.0f} s") from None
         except PrivateAddress as error:
             raise PermanentError(f"{self._service}: {error}") from None
-        finally:
-            exchange.abandon()  # so that no thread goes on where this task was cancelled
-        self._judge(exchange, taken)
+        except Failed as error:
+            if error.begun:
+                raise UnknownOutcome(
+                    f"the connection to {self._service} broke before its answer, so it may have been sent"
+                ) from None
+            raise Unreachable(f"{self._service} cannot be reached: {error}") from None
 
-    def _send(self, exchange: Exchange, message: ChannelMessage) -> bool:
-        from guardian.mail.channels.services import make_plugin, notify
+    async def _converse(self, sender: Sender, message: ChannelMessage, client: Client) -> None:
+        conversation = sender.say(message)
+        request = next(conversation)
+        with suppress(StopIteration):
+            while True:
+                answer = await client.ask(request)
+                self._judge(answer)
+                request = conversation.send(answer)
 
-        plugin = make_plugin(self._settings.address)
+    async def _through_apprise(self, message: ChannelMessage) -> None:
         try:
-            return exchange.run(plugin, lambda: notify(plugin, message))
-        except PrivateAddress:
-            raise
-        except Exception:  # one delivery: whatever Apprise raises may have the address in its words
-            return False
+            async with asyncio.timeout(self._seconds):
+                taken = await asyncio.to_thread(self._sender.notify, message)  # type: ignore[union-attr]
+        except TimeoutError:
+            raise UnknownOutcome(self._late()) from None
+        if not taken:
+            raise DeliveryError("Apprise did not send it, and does not say why")
 
-    def _judge(self, exchange: Exchange, taken: bool) -> None:
-        """Returns for a message that was taken, and raises what else became of it."""
-        service, response = self._service, exchange.response
-        if taken:
-            return
-        if response is None:
-            if exchange.begun:
-                raise UnknownOutcome(f"the connection to {service} broke before its answer, so it may have been sent")
-            if exchange.trouble:
-                raise Unreachable(f"{service} cannot be reached: {exchange.trouble}")
-            raise DeliveryError(f"nothing was sent to {service}: Apprise refused the message")
-        status = response.status_code
-        answer = f"{service} answered {status} {_phrase(status)}".rstrip()
-        self._keep_still(response.headers.get("Retry-After"), status)
+    def _late(self) -> str:
+        return f"{self._service} did not answer within {self._seconds:.0f} s, so it may have been sent"
+
+    def _judge(self, answer: Answer) -> None:
+        """Returns for an answer of class 2xx, and raises what else became of the message."""
+        status = answer.status
+        said = f"{self._service} answered {status} {_phrase(status)}".rstrip()
+        if status in (429, 503):
+            self._keep_still(answer)
         if status // 100 == 2:
-            if service == "Slack":
-                self._judge_slack(response.content)
-            return  # Apprise wants some services to say 200, and not 201 or 204; but a success is one
+            return
         if status // 100 == 3:
-            raise PermanentError(f"{answer}: redirects are not followed, so give the address it should be")
+            raise PermanentError(f"{said}: redirects are not followed, so give the address it should be")
         if status == HTTPStatus.GATEWAY_TIMEOUT:
-            raise UnknownOutcome(f"{answer}, so it may have been sent")
+            raise UnknownOutcome(f"{said}, so it may have been sent")
         if status in _LATER or status >= 500:
-            raise DeliveryError(answer)
-        raise PermanentError(answer)
+            raise DeliveryError(said)
+        raise PermanentError(said)
 
-    def _judge_slack(self, content: bytes) -> None:
-        code = ""
-        with suppress(ValueError, TypeError, AttributeError):
-            code = str(json.loads(content).get("error", ""))
-        code = code if re.fullmatch(r"[a-z_]{1,60}", code) else "an answer that is not its ok"
-        if code in _SLACK_LATER or " " in code:
-            raise DeliveryError(f"Slack answered with {code}")
-        raise PermanentError(f"Slack answered with {code}")
-
-    def _keep_still(self, retry_after: str | None, status: int) -> None:
-        from urllib3.exceptions import InvalidHeader
-        from urllib3.util import Retry
-
-        if retry_after is not None and status in (429, 503):
-            with suppress(InvalidHeader, ValueError, OverflowError):
-                wait = Retry().parse_retry_after(retry_after)
-                self._not_before = self._monotonic() + min(wait, LONGEST_WAIT)
+    def _keep_still(self, answer: Answer) -> None:
+        """Retry-After is seconds, or a date (RFC 9110, 10.2.3): counted from the answer's own, if it has one."""
+        after = answer.headers.get("Retry-After", "").strip()
+        with suppress(ValueError, OverflowError, TypeError):
+            if re.fullmatch(r"[0-9]{1,9}", after):
+                wait = float(after)
+            else:
+                date = answer.headers.get("Date")
+                begin = parsedate_to_datetime(date) if date else datetime.now(UTC)
+                wait = (parsedate_to_datetime(after) - begin).total_seconds()
+            self._not_before = self._monotonic() + min(wait, LONGEST_WAIT)
 
     async def close(self) -> None:
         """See Transport: nothing is held open."""

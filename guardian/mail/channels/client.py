@@ -1,0 +1,163 @@
+"""The HTTP of channels: guarded, bounded, and watched for how far it got."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+import ssl
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
+from typing import Any
+
+import httpx2
+
+from guardian.core.off_loop import off_loop
+from guardian.mail.channels.addresses import PrivateAddress, public_addresses
+from guardian.mail.channels.sender import Answer, Request
+
+CONNECT_SECONDS, READ_SECONDS = 5.0, 20.0
+LARGEST_ANSWER = 65536
+"""So many bytes of an answer are read; services say what they have to say in less."""
+_LOGGERS = ("httpx2", "httpcore2.connection", "httpcore2.http11", "apprise", "urllib3.connectionpool")
+
+Wire = Callable[[bool], httpx2.AsyncBaseTransport]
+"""Makes what speaks HTTP with the address that it is told; asked whether certificates must be trusted."""
+
+_quiet: ContextVar[bool] = ContextVar("quiet", default=False)
+
+
+class Failed(Exception):
+    """There is no answer. `begun` says whether any byte of the request may have been sent, the message why not."""
+
+    def __init__(self, said: str, *, begun: bool) -> None:
+        super().__init__(said)
+        self.begun = begun
+
+
+def direct(verify: bool) -> httpx2.AsyncBaseTransport:
+    """Connections of our own: no proxy, no setting of the environment, none kept for later."""
+    return httpx2.AsyncHTTPTransport(
+        verify=verify, trust_env=False, limits=httpx2.Limits(max_keepalive_connections=0), retries=0
+    )
+
+
+class Client:
+    """Asks the servers of one message. `begun` says whether any byte of the latest request may have been sent."""
+
+    def __init__(self, *, verify: bool, allow_private: bool, wire: Wire = direct) -> None:
+        self.begun = False
+        self._verify, self._allow_private, self._wire = verify, allow_private, wire
+
+    async def ask(self, request: Request) -> Answer:
+        """The answer, whatever its status. No redirect, no proxy, no .netrc, time limits, a bounded body.
+
+        Raises Failed, and PrivateAddress before any connection.
+        """
+        self.begun = False
+        guarded = _Guarded(await off_loop(self._wire, self._verify), self._allow_private)
+        headers = httpx2.Headers(
+            {"User-Agent": "Guardian", "Content-Type": "application/json", "Accept-Encoding": "identity"}
+        )
+        for name, value in request.headers.items():
+            headers[name] = value  # in UTF-8, which a constructor would refuse
+        limits = httpx2.Timeout(READ_SECONDS, connect=CONNECT_SECONDS)
+        client = httpx2.AsyncClient(transport=guarded, trust_env=False, follow_redirects=False, timeout=limits)
+        asked = client.stream(
+            request.method,
+            request.url,
+            content=request.content(),
+            headers=headers,
+            extensions={"trace": self._watch},
+        )
+        try:
+            with quiet():
+                async with client, asked as response:
+                    return Answer(response.status_code, response.headers, await _beginning(response))
+        except PrivateAddress:
+            raise
+        except (httpx2.HTTPError, httpx2.InvalidURL, OSError, ValueError) as error:
+            raise Failed(_trouble(error), begun=self.begun) from None
+
+    async def _watch(self, event: str, info: dict[str, Any]) -> None:
+        if event == "http11.send_request_headers.started":
+            self.begun = True
+
+
+class _Guarded(httpx2.AsyncBaseTransport):
+    """Connects to the very addresses that were looked at, and still asks for the host by its name (SNI, Host)."""
+
+    def __init__(self, wire: httpx2.AsyncBaseTransport, allow_private: bool) -> None:
+        self._wire, self._allow_private = wire, allow_private
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        if self._allow_private:
+            return await self._wire.handle_async_request(request)
+        host, port = request.url.raw_host.decode(), request.url.port or (443 if request.url.scheme == "https" else 80)
+        failure: Exception = OSError("no address")
+        for address in await asyncio.to_thread(public_addresses, host, port):
+            pinned = httpx2.Request(
+                request.method,
+                request.url.copy_with(host=address),
+                headers=request.headers,
+                stream=request.stream,
+                extensions={**request.extensions, "sni_hostname": host},
+            )
+            try:
+                return await self._wire.handle_async_request(pinned)
+            except (httpx2.ConnectError, httpx2.ConnectTimeout) as error:  # nothing was sent
+                failure = error
+        raise failure
+
+    async def aclose(self) -> None:
+        await self._wire.aclose()
+
+
+async def _beginning(response: httpx2.Response) -> bytes:
+    found = bytearray()
+    with suppress(httpx2.HTTPError, TimeoutError):  # the status is known, and says enough
+        async with asyncio.timeout(READ_SECONDS):
+            async for part in response.aiter_raw():
+                found += part
+                if len(found) >= LARGEST_ANSWER:
+                    break
+    return bytes(found[:LARGEST_ANSWER])
+
+
+def _trouble(error: BaseException) -> str:
+    """What stood in the way, in words without the address: those of the errors beneath have it."""
+    chain = []
+    below: BaseException | None = error
+    while below is not None and below not in chain:
+        chain.append(below)
+        below = below.__cause__ or below.__context__
+    if isinstance(error, httpx2.ConnectTimeout):
+        return f"no connection within {CONNECT_SECONDS:.0f} s"
+    for each in chain:
+        if isinstance(each, (socket.gaierror, UnicodeError)):
+            return "its name does not resolve"
+        if isinstance(each, ssl.SSLError):
+            return "its TLS certificate is not trusted, or it does not speak TLS"
+    number = next((each.errno for each in chain if isinstance(each, OSError) and each.errno), None)
+    return f"no connection ({os.strerror(number) if number else type(error).__name__})"
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """The libraries log nothing of what runs inside: they log addresses, which are secrets.
+
+    What goes wrong is told by our own errors. Whatever else uses them in the same process still logs.
+    """
+    for name in _LOGGERS:
+        logging.getLogger(name).addFilter(_heard)  # a second time is nothing
+    token = _quiet.set(True)
+    try:
+        yield
+    finally:
+        _quiet.reset(token)
+
+
+def _heard(record: logging.LogRecord) -> bool:
+    return not _quiet.get()

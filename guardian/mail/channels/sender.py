@@ -1,0 +1,86 @@
+"""What a service's sender is: a conversation of requests and answers, which does no input or output itself."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from guardian.mail.channels.message import ChannelMessage, Markup, harmless, shortened
+
+LONGEST_TEXT, LONGEST_TITLE = 3000, 190
+"""Characters, where the service does not allow fewer: more is folded or cut by the readers' programs."""
+_TYPES = {"info": "info", "critical": "failure"}
+_COLORS = {"info": "#3AA3E3", "success": "#3AA337", "warning": "#CACF29", "failure": "#A32037"}
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One HTTP request: `body` goes out as JSON, None as nothing."""
+
+    url: str
+    body: Any = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    method: str = "POST"
+
+    def content(self) -> bytes:
+        """The bytes that are sent."""
+        return b"" if self.body is None else json.dumps(self.body).encode()
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back: `content` is the beginning of the answer's body, as it was sent."""
+
+    status: int
+    headers: Mapping[str, str]
+    content: bytes = b""
+
+
+Conversation = Generator[Request, Answer, None]
+"""Each request that a message needs, in turn; it is handed the answer of class 2xx to each, and raises DeliveryError
+or PermanentError where that is none in truth."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """A service at one address. `name` is what it is called; `verify` whether its TLS certificate must be trusted."""
+
+    name: str
+    say: Callable[[ChannelMessage], Conversation]
+    verify: bool = True
+
+
+def written(
+    message: ChannelMessage, markup: Markup, longest: int = LONGEST_TEXT, *, titled: bool = False, linked: bool = False
+) -> tuple[str, str]:
+    """Title and text, made harmless, in at most `longest` characters of text: with `titled`, of title and text.
+
+    With `linked` the message's URL goes elsewhere, and not to the end of the text.
+    """
+
+    def shown(text: str) -> str:
+        return harmless(text, markup)
+
+    title = shown(shortened(message.title, LONGEST_TITLE, shown))
+    tail = "" if linked or not message.url else f"\n\n{message.url}"
+    room = min(LONGEST_TEXT, longest - (len(title) + 4 if titled else 0)) - len(tail)
+    return title, shown(shortened(message.text or message.title, room, shown)) + tail
+
+
+def kind(message: ChannelMessage) -> str:
+    """What sort of news it is: info, success (resolved), warning or failure (critical)."""
+    return "success" if message.resolved else _TYPES.get(message.severity, "warning")
+
+
+def color(message: ChannelMessage) -> str:
+    """The color of its sort, as #RRGGBB."""
+    return _COLORS[kind(message)]
+
+
+def basic(user: str, password: str | None) -> dict[str, str]:
+    """The header that logs in with a password (RFC 7617), none without a user."""
+    login = base64.b64encode(f"{user}:{password or ''}".encode()).decode()
+    return {"Authorization": f"Basic {login}"} if user else {}
