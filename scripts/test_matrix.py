@@ -26,6 +26,12 @@ SETS = {
     "PyJWT 2.12": ["starlette", "fastapi", "pyjwt[crypto]==2.12.*"],
     "newest": ["starlette", "fastapi", "pyjwt[crypto]"],
 }
+RECIPES = [
+    "fastapi", "fastapi-users[sqlalchemy]", "aiosqlite", "django", "djangorestframework",
+    "djangorestframework-simplejwt", "litestar", "quart", "quart-auth", "fastmcp", "strawberry-graphql",
+    "python-socketio", "itsdangerous", "gradio", "nicegui", "pyjwt[crypto]",
+]  # fmt: skip
+"""The libraries of docs/tracker.md's recipes, whose tests are in tests/recipes."""
 SHOWN = ("starlette", "fastapi", "pyjwt", "uvicorn")
 
 
@@ -33,6 +39,8 @@ def tracker_tests() -> list[str]:
     """The test files that import the tracker and nothing of the daemon, as paths from the checkout's root."""
     found = []
     for path in sorted((ROOT / "tests").rglob("test_*.py")):
+        if path.parent.name in ("recipes", "suites"):
+            continue
         imported = _imports(path)
         packages = {name.split(".")[0] for name in imported}
         if "guardian" not in packages and ("tracker" in packages or "tests.integration.tracked_app" in imported):
@@ -96,16 +104,17 @@ def main() -> int:
     if len(there) == 1:
         print(f"Only Python {next(iter(there))} is on this machine: nothing newer is tested.")
     for version, place in there.items():
-        for name, libraries in SETS.items():
+        for name, libraries in {**SETS, "recipes": RECIPES}.items():
             title = f"{version} {name}"
             if chosen.only and chosen.only not in title:
                 continue
             python = environment(title.replace(" ", "-").lower(), place, TOOLS + libraries, chosen.again)
             log = HOME / f"{title.replace(' ', '-').lower()}.log"
             print(f"{title} …", flush=True)
+            own = ["--confcutdir=tests/recipes", "tests/recipes"]  # nothing of the daemon is there
             with log.open("w") as out:
                 done = subprocess.run(
-                    [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", *tests],
+                    [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", *(own if name == "recipes" else tests)],
                     cwd=ROOT, stdout=out, stderr=subprocess.STDOUT, env=os.environ | {"PYTHONPATH": str(ROOT)},
                 )  # fmt: skip
             verdict = log.read_text().strip().splitlines()[-1].strip("= ")

@@ -89,6 +89,11 @@ def place_of(scope: Scope, root: Any, path: str, root_path: str) -> Place:
     if endpoint is None and "router" in scope:
         return NOWHERE  # Starlette's router has looked, and found nothing
     routes = _routes(root)
+    if leaf is None and endpoint is not None and (app := scope.get("app")) is not None and app is not root:
+        # Starlette before 1.0 sets no route; its innermost app is in the scope, also where nothing else leads to it.
+        inner = _find(_routes(app), below(path, scope.get("root_path", "")), wanted, endpoint, None, False)
+        if inner is not None and inner != NOWHERE:
+            leaf, methods = inner
     for _ in range(min(scope.get("root_path", "").count("/"), _MAX_PREFIXES) + 1):
         found = (
             _match(routes, inside, wanted)

@@ -90,7 +90,7 @@ class TokenVerifier:
             if header.get("alg") not in self._algorithms:
                 raise InvalidToken(f"the token is not signed with {' or '.join(self._algorithms)}")
             if "crit" in header:
-                raise InvalidToken("the token has critical header fields, which are not understood")
+                raise InvalidToken("the token is not valid")  # as PyJWT says since 2.12
             key = self._key if self._keys is None else self._keys.find(header.get("kid"), header["alg"])
             if key is None:
                 if self._keys is not None and self._keys.is_empty:
@@ -131,12 +131,25 @@ class TokenVerifier:
 def _secret(secret: bytes) -> bytes:
     import jwt
 
+    if _is_der(secret):
+        raise ValueError("the key is a public key, but not in PEM: give it as PEM, or as jwks")
     if len(secret) < MIN_HMAC_KEY:
         raise ValueError(f"the key has {len(secret)} bytes: a secret needs at least {MIN_HMAC_KEY}")
     try:
         return jwt.get_algorithm_by_name("HS256").prepare_key(secret)
     except jwt.InvalidKeyError:
         raise ValueError("the key is a public key, but not in PEM: give it as PEM, or as jwks") from None
+
+
+def _is_der(secret: bytes) -> bool:
+    """Whether it is a public key in DER, which PyJWT before 2.13 takes for a secret: anybody could sign then."""
+    try:
+        from cryptography.hazmat.primitives.serialization import load_der_public_key
+
+        load_der_public_key(secret)
+    except Exception:  # no key, or no cryptography
+        return False
+    return True
 
 
 def _public(pem: bytes) -> Any:
