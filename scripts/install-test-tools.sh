@@ -3,6 +3,7 @@
 # Node with what caniemail.com knows of mail programs.
 # Without root it only says what is missing; the tests that need it are then reported as skipped.
 set -eu
+cd "$(dirname "$0")/.."
 missing=
 command -v chromium >/dev/null 2>&1 || missing="$missing chromium"
 command -v systemd-analyze >/dev/null 2>&1 || missing="$missing systemd"
@@ -14,6 +15,10 @@ if ! command -v postfix >/dev/null 2>&1; then
     fi
 fi
 command -v npm >/dev/null 2>&1 || missing="$missing nodejs npm"
+# Playwright, which steers Chromium, brings a Node of its own; on Linux that needs a library which a bare Debian lacks.
+if [ "$(uname)" = Linux ] && ! .venv/bin/python -c 'import ctypes; ctypes.CDLL("libatomic.so.1")' 2>/dev/null; then
+    missing="$missing libatomic1"
+fi
 if [ -z "$missing" ]; then
     :
 elif [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
@@ -27,7 +32,7 @@ elif [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
 else
     echo "Not installed:$missing. Tests that need it are skipped; 'sudo apt-get install$missing' lets them run." >&2
 fi
-cd "$(dirname "$0")/../tests/node"
+cd tests/node
 if command -v npm >/dev/null 2>&1 && ! cmp -s package-lock.json node_modules/.installed; then
     npm ci --silent --no-audit --no-fund && cp package-lock.json node_modules/.installed ||
         echo "npm could not install tests/node: its test is skipped." >&2
