@@ -48,8 +48,8 @@ async def alert_step(app: Application, now: datetime, token: int | None) -> None
         return written.messages, written.subject
 
     for change in await judge_passed_minutes(store, live_history(app), around, compose, now=now, token=token):
-        subject = change.incident.subject
-        log.info("Rule %s%s: %s", change.incident.rule, f" ({subject})" if subject else "", change.change)
+        # Not its subject, which may be a person: erasing somebody does not reach the log.
+        log.info("Rule %s: %s, incident %s", change.incident.rule, change.change, change.incident.id)
 
 
 async def probe_step(app: Application, now: datetime, token: int | None) -> None:
