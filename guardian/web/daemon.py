@@ -40,8 +40,10 @@ def run_daemon(settings: Settings) -> int:
     0 after a stop that was asked for; 1, with one line on stderr, where the settings, the database or the port cannot
     be used, or where the stop had to be cut short.
     """
-    if not logging.getLogger().handlers:
-        logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    # The command line has set logging up already, at WARNING, and then this line does nothing. What the daemon itself
+    # says at INFO is meant to be read, so its level is its own; libraries stay at their warnings.
+    logging.basicConfig(format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    logging.getLogger("guardian").setLevel(logging.INFO)
     for noisy in ("apscheduler", "httpx2", "uvicorn"):
         logging.getLogger(noisy).setLevel(logging.ERROR)
     try:

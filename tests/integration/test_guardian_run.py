@@ -1,0 +1,70 @@
+"""`guardian run` as a process of its own: what its log says, and how it is stopped."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.waiting import until
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def run(tmp_path):
+    """Start `guardian run`, behind lines of Python where some are given; (the process, what it has logged so far)."""
+    started, log = [], tmp_path / "log"
+    settings = tmp_path / "guardian.toml"
+    settings.write_text('admins = ["ada@example.com"]\nschedules = ["daily at 08:00"]\n[api]\nenabled = false\n')
+
+    def begin(before=""):
+        code = f"{before}\nfrom guardian.cli import main\nmain(['run', '--config', {str(settings)!r}])\n"
+        clean = {name: value for name, value in os.environ.items() if not name.startswith(("GUARDIAN_", "NOTIFY_"))}
+        with log.open("w") as stderr:
+            child = subprocess.Popen(
+                [sys.executable, "-c", code], cwd=tmp_path, env=clean | {"PYTHONPATH": str(ROOT)}, stderr=stderr
+            )
+        started.append(child)
+        return child, log.read_text
+
+    yield begin
+    for child in started:
+        child.kill()
+        child.wait()
+
+
+def ready(child, said):
+    """Wait until the log says so; a process that ended before fails with its log."""
+    until(lambda: "Ready: this process leads\n" in said() or child.poll() is not None)
+    assert child.poll() is None, said()
+
+
+def test_the_log_says_that_it_leads_when_the_next_report_goes_out_and_that_it_stops(run):
+    child, said = run()
+    ready(child, said)
+    child.send_signal(signal.SIGTERM)
+    assert child.wait(10) == 0
+    assert "INFO guardian.daemon: daily at 08:00" in said()
+    assert said().endswith("INFO guardian.daemon: Stopping\n")
+
+
+# A library that logs an event of no interest at the moment at which the daemon is ready.
+CHATTY = """
+import logging, guardian.daemon
+tell = guardian.daemon.notify
+def chat(message):
+    logging.getLogger("library").info("a request was sent")
+    logging.getLogger("library").warning("a request was odd")
+    tell(message)
+guardian.daemon.notify = chat
+"""
+
+
+def test_libraries_log_their_warnings_only(run):
+    child, said = run(CHATTY)
+    ready(child, said)
+    until(lambda: "WARNING library: a request was odd" in said())
+    assert "a request was sent" not in said()
