@@ -37,7 +37,8 @@ def _begin_as_child() -> None:
     _pauses.clear()
 
 
-os.register_at_fork(after_in_child=_begin_as_child)
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_begin_as_child)
 
 
 async def off_loop(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

@@ -97,7 +97,8 @@ async def _run(folder: Path, console: Console, once: bool, told: asyncio.Event) 
     """The whole demo; `told` is set when the report has been sent. Ends by being cancelled, unless `once`."""
     task = asyncio.current_task()
     assert task is not None
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)  # SIGINT does so by itself
+    with suppress(NotImplementedError):  # on Windows
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)  # SIGINT does so by itself
     key, broken = secrets.token_urlsafe(32), folder / "broken"
     async with AsyncExitStack() as stack:
         smtp_port = await stack.enter_async_context(_smtp_server(folder / "mail"))

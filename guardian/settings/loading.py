@@ -21,7 +21,7 @@ from guardian.settings.channels import ChannelSettings
 from guardian.settings.rules import KINDS, Rule, parse_rule
 from guardian.settings.schema import Settings, setting_fields
 from guardian.settings.section import Section
-from guardian.settings.values import relative_to, smtp_table
+from guardian.settings.values import others_may_read, relative_to, smtp_table
 
 DEFAULT_PATH = Path("guardian.toml")
 _PREFIX = "GUARDIAN_"
@@ -70,7 +70,7 @@ def load_settings(path: Path | None = None) -> Settings:
         raise SettingsError([f"{path} is not a UTF-8 text: save it as UTF-8"]) from None
     except tomllib.TOMLDecodeError as error:
         raise SettingsError([f"{path} is not TOML: {error}"]) from None
-    exposed = [] if not _has_secret(raw) or not path.stat().st_mode & 0o077 else [
+    exposed = [] if not _has_secret(raw) or not others_may_read(path) else [
         f"others than its owner may read {path}, which holds a secret: run 'chmod 600 {path}'"
     ]  # fmt: skip
     mail = raw.get("mail")

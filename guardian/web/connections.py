@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import errno
 import logging
-import resource
 import socket
 import time
 from typing import Any
@@ -30,7 +29,11 @@ SCARCE_SECONDS = 60.0
 
 
 def descriptor_limit() -> int:
-    """How many descriptors the process may have open (getrlimit(2), the soft limit)."""
+    """How many descriptors the process may have open (getrlimit(2), the soft limit); 65,536 where there is no limit."""
+    try:
+        import resource
+    except ModuleNotFoundError:  # Windows, where connections are no descriptors
+        return 65_536
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return 65_536 if soft == resource.RLIM_INFINITY else soft
 

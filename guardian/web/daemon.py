@@ -58,8 +58,7 @@ async def _run(settings: Settings) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(Scarcity())
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+    _stop_by_signal(loop, stop)
     async with AsyncExitStack() as stack:
         try:
             app = await stack.enter_async_context(open_application(settings))
@@ -80,6 +79,14 @@ async def _run(settings: Settings) -> None:
         notify("STOPPING=1")
         log.info("Stopping")
         _cut_short_after(STOP_SECONDS)
+
+
+def _stop_by_signal(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        try:
+            loop.add_signal_handler(number, stop.set)
+        except NotImplementedError:  # on Windows (asyncio, "Platform Support"), where Ctrl-C is what comes
+            signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop.set))
 
 
 def _cut_short_after(seconds: float) -> None:

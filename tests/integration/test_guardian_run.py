@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -18,7 +19,9 @@ def run(tmp_path):
     """Start `guardian run`, behind lines of Python where some are given; (the process, what it has logged so far)."""
     started, log = [], tmp_path / "log"
     settings = tmp_path / "guardian.toml"
-    settings.write_text('admins = ["ada@example.com"]\nschedules = ["daily at 08:00"]\n[api]\nenabled = false\n')
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    settings.write_text(f'admins = ["ada@example.com"]\nschedules = ["daily at 08:00"]\n[api]\nport = {port}\n')
 
     def begin(before=""):
         code = f"{before}\nfrom guardian.cli import main\nmain(['run', '--config', {str(settings)!r}])\n"
@@ -68,3 +71,45 @@ def test_libraries_log_their_warnings_only(run):
     ready(child, said)
     until(lambda: "WARNING library: a request was odd" in said())
     assert "a request was sent" not in said()
+
+
+# What Python has on Unix only, as far as anything of ours could touch it.
+AS_ON_WINDOWS = """
+import asyncio, os, sys
+for name in ("fcntl", "grp", "pwd", "resource"):
+    sys.modules[name] = None
+del os.fork, os.geteuid, os.getuid, os.register_at_fork, os.statvfs
+def add_signal_handler(loop, *_):
+    raise NotImplementedError
+asyncio.SelectorEventLoop.add_signal_handler = add_signal_handler
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_without_what_windows_lacks_it_runs_in_the_foreground_until_it_is_interrupted(run, number):
+    child, said = run(AS_ON_WINDOWS)
+    ready(child, said)
+    child.send_signal(number)
+    assert child.wait(10) == 0
+    assert said().endswith("INFO guardian.daemon: Stopping\n")
+
+
+def test_without_what_windows_lacks_an_app_is_tracked(tmp_path):
+    code = """
+import sqlite3
+from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+from starlette.testclient import TestClient
+from tracker import UsageTrackingMiddleware
+app = Starlette(routes=[Route("/chat", lambda request: PlainTextResponse("hello"))])
+app.add_middleware(UsageTrackingMiddleware, database="guardian.db")
+with TestClient(app) as client:
+    client.get("/chat")
+print(sqlite3.connect("guardian.db").execute("SELECT endpoint, status_code FROM feature_usage").fetchall())
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", AS_ON_WINDOWS + code],
+        cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=30,
+    )  # fmt: skip
+    assert done.stdout == "[('/chat', 200)]\n", done.stderr

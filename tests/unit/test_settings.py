@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 import tomllib
 from pathlib import Path
 
@@ -306,6 +307,12 @@ def test_a_file_with_a_secret_that_others_can_read_is_refused_with_the_other_pro
         "guardian.toml line 1: timzone is not a setting: did you mean timezone?",
     ]
     assert load(FIVE_LINES.replace("user:p%40ss@", ""), 0o644).mail.smtp.host == "smtp.example.com"
+
+
+def test_windows_has_no_modes_that_could_say_who_reads_a_secret(load, tmp_path, monkeypatch):
+    (tmp_path / "key").write_text(KEY)
+    monkeypatch.setattr(sys, "platform", "win32")
+    assert load(FIVE_LINES + '[api]\njwt_key_file = "key"\n', 0o666).api.jwt_key.get_secret_value() == KEY
 
 
 def test_secrets_can_lie_in_files_of_their_own_which_only_the_owner_reads(load, problems, tmp_path, monkeypatch):
