@@ -140,6 +140,8 @@ async def test_it_stays_up_with_its_inbox_until_it_is_stopped_and_leaves_no_proc
     process = await asyncio.create_subprocess_exec(
         *GUARDIAN, "demo", "--dir", str(tmp_path / "d"), cwd=tmp_path, env=environment(),
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        # A shell lets what it starts in the background ignore Ctrl-C, and that is inherited.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
     try:
         app = (await line_that_begins(process.stdout, "Example app")).split()[2]
