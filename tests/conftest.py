@@ -2,8 +2,10 @@
 Guardian can send."""
 
 import asyncio
+import ctypes
 import os
 import shutil
+import sys
 from functools import cache
 
 import pytest
@@ -31,11 +33,24 @@ def no_variables(monkeypatch):
         monkeypatch.delenv(name)
 
 
+@cache
+def missing(program):
+    """What is not installed of what a program needs; None where it can run."""
+    if shutil.which(program) is None:
+        return program
+    if program == "chromium" and sys.platform == "linux":
+        try:
+            ctypes.CDLL("libatomic.so.1")  # for Playwright's own Node, which steers it
+        except OSError:
+            return "libatomic1"
+    return None
+
+
 def pytest_collection_modifyitems(items):
     for item in items:
         for marker, program in NEEDS.items():
-            if item.get_closest_marker(marker) and shutil.which(program) is None:
-                item.add_marker(pytest.mark.skip(reason=f"{program} is not installed"))
+            if item.get_closest_marker(marker) and (lacking := missing(program)):
+                item.add_marker(pytest.mark.skip(reason=f"{lacking} is not installed"))
 
 
 @pytest.hookimpl(hookwrapper=True)
