@@ -29,8 +29,10 @@ elif [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
         *postfix*) echo "postfix postfix/main_mailer_type select No configuration" | debconf-set-selections ;;
     esac
     DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null
-else
+elif command -v apt-get >/dev/null 2>&1; then
     echo "Not installed:$missing. Tests that need it are skipped; 'sudo apt-get install$missing' lets them run." >&2
+else
+    echo "Not installed:$missing (as Debian calls them). Tests that need it are skipped." >&2
 fi
 cd tests/node
 if command -v npm >/dev/null 2>&1 && ! cmp -s package-lock.json node_modules/.installed; then

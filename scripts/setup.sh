@@ -6,7 +6,8 @@ python=${PYTHON:-python3}
 "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || {
     echo "Guardian needs Python 3.11 or newer as '$python'; set PYTHON=/path/to/python3.11 and try again." >&2; exit 1; }
 stamp=.venv/.installed
-wanted=$(cat requirements.lock pyproject.toml tracker/pyproject.toml scripts/setup.sh | sha256sum)
+sum() { if command -v sha256sum >/dev/null; then sha256sum; else shasum -a 256; fi; }  # the second on macOS
+wanted=$(cat requirements.lock pyproject.toml tracker/pyproject.toml scripts/setup.sh | sum)
 [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$wanted" ] && exit 0
 echo "Setting up .venv (once, about a minute) …"
 if ! "$python" -m venv --clear .venv >/dev/null 2>&1; then
