@@ -56,13 +56,13 @@ def test_the_log_says_that_it_leads_when_the_next_report_goes_out_and_that_it_st
 
 # A library that logs an event of no interest at the moment at which the daemon is ready.
 CHATTY = """
-import logging, guardian.daemon
-tell = guardian.daemon.notify
+import logging, guardian.web.daemon
+tell = guardian.web.daemon.notify
 def chat(message):
     logging.getLogger("library").info("a request was sent")
     logging.getLogger("library").warning("a request was odd")
     tell(message)
-guardian.daemon.notify = chat
+guardian.web.daemon.notify = chat
 """
 
 
