@@ -233,6 +233,18 @@ async def test_anonymous_requests_and_refused_tokens_are_said(look, tmp_path):
     ]
 
 
+async def test_names_of_features_that_were_never_used_are_named(look, tmp_path):
+    repository = await SqliteRepository.open(tmp_path / "guardian.db")
+    await repository.write([event(NOW)._replace(feature="chat_message")])
+    await repository.close()
+    rule = '[rules.down]\nkind = "feature_down"\nfeatures = ["chat_mesage", "chat_*"]\n'
+    found = await look(f"admins = ['a@example.com']\ncritical_features = []\n{rule}")
+    sentence = (
+        "rules.down.features has 'chat_mesage', which is no feature that was ever used: did you mean 'chat_message'?"
+    )
+    assert found["features"] == [("warning", sentence)]
+
+
 async def test_a_file_that_is_no_database_is_one_sentence(look, tmp_path):
     (tmp_path / "guardian.db").write_bytes(b"this is not a database" * 100)
     found = await look("admins = ['a@example.com']")

@@ -20,8 +20,8 @@ from guardian.application.check.app_tracking import (
     route_lines,
     tracked_parts,
 )
+from guardian.application.check.names import matching_nothing
 from guardian.core.finding import Finding
-from guardian.core.summary import fits
 from guardian.settings.schema import Settings
 from tracker.address import database_path
 from tracker.features import FeatureNames
@@ -65,7 +65,8 @@ def look_at_app(
             found += _identity(part, app, noted.imported)
     names = {line.feature for line in lines if not line.skipped}
     if names and settings is not None:
-        found += _matching_nothing(settings, names, noted.imported)
+        unless = ", unless the app gives that name by name_feature" if noted.imported("name_feature") else ""
+        found += matching_nothing(settings, names, f"matches no route of the app{unless}")
     return found, lines
 
 
@@ -190,23 +191,3 @@ def _identity(part: Tracked, app: Any, imported: Callable[[str], bool]) -> Itera
     cure = "call note_user(request, user) where the app knows its user, or set identify, jwt_key or jwks"
     text = "everybody will be anonymous, unless the app itself sets request.state.user or scope['user']"
     yield Finding("identity", "warning", f"{text}: {cure}")
-
-
-def _matching_nothing(settings: Settings, names: set[str], imported: Callable[[str], bool]) -> Iterator[Finding]:
-    """Which features that the settings name are none of the app's."""
-    unset = "critical_features" not in settings.model_fields_set
-    places = [("critical_features" + " (by default)" * unset, settings.critical_features)]
-    for name, rule in settings.rules.items():
-        feature = getattr(rule, "feature", None)
-        places.append((f"rules.{name}.features", getattr(rule, "features", ())))
-        places.append((f"rules.{name}.feature", (feature,) if feature else ()))
-    places += [(f"schedules[{number}].features", each.features) for number, each in enumerate(settings.schedules)]
-    some = ", ".join(sorted(names)[:3])
-    unless = ", unless the app gives that name by name_feature" if imported("name_feature") else ""
-    for place, patterns in places:
-        for pattern in patterns:
-            if not any(fits(name, (pattern,)) for name in names):
-                near = difflib.get_close_matches(pattern.strip("*_"), names, n=1, cutoff=0.6)
-                cure = f"did you mean {near[0]!r}?" if near else f"name a feature of the list, such as {some}"
-                text = f"{place} has {pattern!r}, which matches no route of the app{unless}"
-                yield Finding("features", "warning", f"{text}: {cure}")

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
+from guardian.application.check.names import matching_nothing
 from guardian.application.elsewhere import records_elsewhere
 from guardian.application.noticing import LATELY, noticed_lately
 from guardian.application.root import Application
@@ -32,7 +33,11 @@ async def note_findings(app: Application, path: Path | None) -> list[Finding]:
         critical_features=app.settings.critical_features,
         elsewhere=lambda now: records_elsewhere(app.settings.database, _folders(path), now=now),
     )
-    return [_finding(note) for note in notes if note.kind != "silent"]
+    found = [_finding(note) for note in notes if note.kind != "silent"]
+    names = await app.repository.feature_names()
+    if names:  # of critical features a note has told
+        found += matching_nothing(app.settings, names, "is no feature that was ever used", critical=False)
+    return found
 
 
 async def noted_elsewhere(settings: Settings, path: Path | None, now: datetime) -> list[Finding]:
