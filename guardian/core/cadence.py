@@ -17,6 +17,8 @@ _DAY = timedelta(days=1)
 class Cadence(Protocol):
     """The part of a schedule that knows its kind; all instants are UTC, hashable so that days can be cached."""
 
+    def __hash__(self) -> int: ...
+
     def ends_on(self, day: date, zone: ZoneInfo) -> Iterable[datetime]:
         """The instants of one local day at which a period ends, in any order."""
         ...

@@ -49,7 +49,7 @@ def gone_quiet(base: Summary, names: Sequence[str], failures: Mapping[str, Seque
 
     `failures` has the newest failed event of each. The busiest first, at most 20.
     """
-    found = []
+    found: list[dict[str, Any]] = []
     for email in names:
         user, failed = base.users[email], failures.get(email)
         if failed and 0 <= user.last_us - failed[-1].at_us <= LAST_THING // timedelta(microseconds=1):

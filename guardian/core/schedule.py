@@ -194,7 +194,8 @@ def _cron(expression: str, text: str) -> Cron:
 def _clock(word: str, text: str) -> time:
     if not re.fullmatch(r"([01]?\d|2[0-3]):[0-5]\d", word, re.ASCII):
         raise ValueError(f"{text!r} has no time of day where {word!r} stands: write it as 08:00")
-    return time(*map(int, word.split(":")))
+    hour, minute = word.split(":")
+    return time(int(hour), int(minute))
 
 
 def _weekday(word: str, text: str) -> int:
