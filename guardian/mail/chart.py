@@ -101,7 +101,7 @@ def draw(chart: Chart) -> bytes:
             pen.rectangle(
                 (round(x + gap / 2), y, round(x + slot - gap / 2) - 1, bottom - 1), fill=_BAD if bad else _GOOD
             )
-    free = left
+    free = float(left)
     for i, text in chart.labels:
         x, wide = left + i * slot, pen.textlength(text, font=font)
         if x >= free and x + wide <= right:
@@ -114,4 +114,5 @@ def draw(chart: Chart) -> bytes:
 
 def nice_ceiling(most: int) -> int:
     """The lowest of 2, 4, 6, 8, 10, 20, 40, 60, … that is not below `most`: its half is a whole number."""
-    return next(m * 10**power for power in count() for m in (2, 4, 6, 8, 10) if m * 10**power >= most)
+    powers = (int(10**power) for power in count())
+    return next(m * power for power in powers for m in (2, 4, 6, 8, 10) if m * power >= most)

@@ -93,7 +93,7 @@ def build_message(
     message.set_content(_printable(text), cte="quoted-printable")
     if html is not None:
         message.add_alternative(_printable(html), subtype="html", cte="quoted-printable")
-        page = message.get_payload()[-1]
+        page = list(message.iter_parts())[-1]
         for image in inline:
             page.add_related(image.content, "image", "png", cid=f"<{image.cid}>", disposition="inline")
     for each in attachments:
@@ -132,10 +132,11 @@ def html_page(message: EmailMessage) -> str | None:
     part = message.get_body(("html",))
     if part is None:
         return None
-    page = part.get_content()
+    page: str = part.get_content()
     for image in message.walk():
-        if image["Content-ID"]:
-            data = b64encode(image.get_payload(decode=True)).decode()
+        content = image.get_payload(decode=True)
+        if image["Content-ID"] and isinstance(content, bytes):
+            data = b64encode(content).decode()
             page = page.replace(
                 f"cid:{image['Content-ID'].strip('<>')}", f"data:{image.get_content_type()};base64,{data}"
             )
