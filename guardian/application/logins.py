@@ -47,8 +47,8 @@ def login_ends(
 async def login_step(app: Application, now: datetime, token: int) -> None:
     """Put a mail to each admin into the outbox about each login that ends soon, once for each end."""
     for transport in app.transports:
-        login = getattr(transport, "login", None)
-        expiry = login.expires_at() if login is not None else None
-        if expiry is not None and now < expiry <= now + AHEAD:
+        login = transport.login
+        expiry = None if login is None else login.expires_at()
+        if login is not None and expiry is not None and now < expiry <= now + AHEAD:
             mails = await off_loop(login_ends, app.email, app.settings.admins, transport.name, expiry, login.cure)
             await app.state.enqueue(mails, now=now, token=token)

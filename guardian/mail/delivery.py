@@ -144,7 +144,7 @@ async def _deliver(
     warnings: Warnings | None,
 ) -> str:
     """Send one claimed mail and mark it: "sent", "retried" or "dead"."""
-    carriers = [each for each in transports if getattr(each, "channel", "mail") == item.message.channel]
+    carriers = [each for each in transports if each.channel == item.message.channel]
     if not carriers:
         return await _bury(item, state, now, holder, None, f"nothing is configured that carries {item.message.channel}")
     allowed = [transport for transport in carriers if circuits.allow(transport.name, now)]

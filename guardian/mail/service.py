@@ -51,7 +51,7 @@ class EmailService:
         code: str = "en",
         languages: Mapping[str, str] | None = None,
     ) -> None:
-        self._transports = [each for each in transports if getattr(each, "channel", "mail") == "mail"]
+        self._transports = [each for each in transports if each.channel == "mail"]
         self.sender = sender
         self._reply_to = reply_to
         self._reports_dir = None if reports_dir is None else Path(reports_dir)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Protocol
 
 
@@ -33,10 +33,36 @@ class UnknownOutcome(Exception):
     """The message may have been delivered (the connection broke after DATA): only the same transport may retry."""
 
 
-class Transport(Protocol):
-    """One way to deliver mail."""
+class Login(Protocol):
+    """An account of another service that a transport sends through, and whose permission may end."""
 
-    name: str
+    @property
+    def cure(self) -> str:
+        """What a person does when the account is refused; to be translated."""
+        ...
+
+    def expires_at(self) -> datetime | None:
+        """When the permission ends, aware; None where that is not known or where it does not end."""
+        ...
+
+
+class Transport(Protocol):
+    """One way to deliver mail, or the messages of one channel."""
+
+    @property
+    def name(self) -> str:
+        """What it is called in the outbox, in errors and in the log."""
+        ...
+
+    @property
+    def channel(self) -> str:
+        """What it carries: `mail`, or the outbox rows that bear the name of this channel."""
+        ...
+
+    @property
+    def login(self) -> Login | None:
+        """The account that it sends through; None where there is none, or none whose permission may end."""
+        ...
 
     async def send(self, message: bytes, *, sender: str, recipient: str) -> None:
         """Hand one RFC 5322 message over for one envelope recipient; returning means that it was accepted.

@@ -26,7 +26,7 @@ DUE = NOW + HOUR
 class Post:
     """A transport that takes every mail, but for addresses that do not exist."""
 
-    name = "post"
+    name, channel, login = "post", "mail", None
 
     def __init__(self, *refused):
         self.refused, self.sent = set(refused), []

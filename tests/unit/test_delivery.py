@@ -21,6 +21,8 @@ BUSY = DeliveryError("429", retry_after=timedelta(hours=1))
 class Script:
     """A transport that answers as told: an exception to raise, or None to accept. The last answer is repeated."""
 
+    channel, login = "mail", None
+
     def __init__(self, name, *answers):
         self.name, self.answers, self.accepted, self.tries = name, list(answers) or [None], [], 0
 

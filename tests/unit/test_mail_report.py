@@ -510,7 +510,7 @@ def test_every_template_but_plain_text_is_escaped(suffix, escaped):
 class Recorded:
     """A transport that notes what it is given, and fails as it is told."""
 
-    name = "recorded"
+    name, channel, login = "recorded", "mail", None
 
     def __init__(self, error=None):
         self.error, self.sent = error, []

@@ -74,7 +74,7 @@ async def send_tests(settings: Settings, recipients: Sequence[str], *, clock: Cl
     """Send a test mail through each transport to each recipient, at once: past the outbox, without a database."""
     found = []
     async with AsyncExitStack() as opened:
-        transports = [each for each in build_transports(settings) if getattr(each, "channel", "mail") == "mail"]
+        transports = [each for each in build_transports(settings) if each.channel == "mail"]
         for transport in transports:
             opened.push_async_callback(transport.close)
         email = EmailService(

@@ -37,6 +37,8 @@ class ChannelTransport:
     None for direct ones. Raises ValueError where the address is none.
     """
 
+    login = None
+
     def __init__(
         self,
         name: str,

@@ -18,7 +18,7 @@ log = logging.getLogger("guardian.mail")
 class FileTransport:
     """Writes each message as an .eml file, whole or not at all, readable by its owner only."""
 
-    name = "files"
+    name, channel, login = "files", "mail", None
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory

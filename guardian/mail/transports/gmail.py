@@ -40,7 +40,7 @@ class GmailTransport:
     `api_url` is where the API is, None for Google's.
     """
 
-    name = "gmail"
+    name, channel = "gmail", "mail"
 
     def __init__(
         self,

@@ -24,7 +24,7 @@ class SmtpTransport:
     Certificates are checked; with `security = "starttls"` a server that does not offer TLS gets no mail.
     """
 
-    name = "smtp"
+    name, channel = "smtp", "mail"
 
     def __init__(self, settings: SmtpSettings, *, tls_context: ssl.SSLContext | None = None) -> None:
         self._settings = settings
