@@ -15,7 +15,7 @@ from guardian.application.root import Application
 from guardian.core.off_loop import json_value
 from guardian.stores.sqlite.forgetting import without_person
 from tracker.event import ANONYMOUS
-from tracker.identity import clean_name
+from tracker.names import clean_name
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import logging
 import platform
 import sys
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -20,7 +20,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["--help", "-h"]},
 )
 # UsageError: at home in another module with each few releases of typer
-_MISUNDERSTOOD = typer.BadParameter.__bases__[0]
+_MISUNDERSTOOD: Any = typer.BadParameter.__bases__[0]
 
 
 def _tell_versions(asked: bool) -> None:
@@ -88,7 +88,7 @@ def _exit_code(arguments: list[str]) -> int:
     except (typer.Abort, KeyboardInterrupt):
         return _refuse("stopped", 130)
     except BrokenPipeError:
-        sys.stdout = None  # type: ignore[assignment]  # `guardian report | head`: nobody reads the rest
+        sys.stdout = None  # `guardian report | head`: nobody reads the rest
         return 1
     except (StorageError, DeliveryError, UnknownOutcome, ValueError, OSError) as error:
         return _refuse(str(error))

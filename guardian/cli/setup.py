@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from guardian.application.check.app_tracking import RouteLine
-    from guardian.application.check.checkup import Finding
+    from guardian.core.finding import Finding
     from guardian.settings.schema import Settings
 
 _MARKS = {"ok": "[green]✓[/]", "warning": "[yellow]![/]", "error": "[red]✗[/]"}

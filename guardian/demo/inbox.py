@@ -73,7 +73,7 @@ def read_mail(path: Path) -> tuple[Mail, EmailMessage]:
         parent,
         message["In-Reply-To"] is not None,
     )
-    return mail, message  # type: ignore[return-value]
+    return mail, message
 
 
 def create_inbox(folder: Path) -> Starlette:
@@ -126,4 +126,5 @@ def free_port() -> int:
     """A port of the loopback address that nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+        port: int = probe.getsockname()[1]
+        return port

@@ -10,7 +10,7 @@ import signal
 import socket
 import sys
 import webbrowser
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -241,7 +241,7 @@ async def _example_app(environment: dict[str, str]) -> AsyncIterator[str]:
             await process.wait()
 
 
-async def _answers(ask: Callable, process: asyncio.subprocess.Process) -> None:
+async def _answers(ask: Callable[[], Awaitable[object]], process: asyncio.subprocess.Process) -> None:
     for _ in range(200):
         if process.returncode is not None:
             break

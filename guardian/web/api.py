@@ -86,12 +86,7 @@ def create_app(application: Application, endpoints: Sequence[Endpoint] = ENDPOIN
             *unsubscribe_routes(application),
         ],
         middleware=[Middleware(DefaultHeaders)],
-        exception_handlers={
-            Refusal: _refused,
-            HTTPException: _unrouted,
-            ClientDisconnect: _cut_off,
-            Exception: _failed,
-        },
+        exception_handlers=_HANDLERS,
     )
     # A redirect would be built from the Host header, and /x/ is not a name of /x here.
     starlette.router.redirect_slashes = False
@@ -119,6 +114,15 @@ async def _unrouted(request: Request, error: HTTPException) -> Response:
         405: "this path does not take this method: the Allow header names those that it does",
     }.get(error.status_code, HTTPStatus(error.status_code).phrase)
     return refuse(Refusal(error.status_code, sentence, error.headers))
+
+
+# Any, since Starlette's type has each handler take every exception; it calls one for its own kind alone.
+_HANDLERS: dict[Any, Any] = {
+    Refusal: _refused,
+    HTTPException: _unrouted,
+    ClientDisconnect: _cut_off,
+    Exception: _failed,
+}
 
 
 class DefaultHeaders:

@@ -150,10 +150,8 @@ class Scarcity:
     def __call__(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         """Handle what `loop.call_exception_handler` was given."""
         error = context.get("exception")
-        scarce = isinstance(error, OSError) and error.errno in (
-            errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM,
-        )  # fmt: skip
-        if not scarce or "accept" not in context.get("message", ""):
+        none_left = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+        if not isinstance(error, OSError) or error.errno not in none_left or "accept" not in context.get("message", ""):
             loop.default_exception_handler(context)
         elif time.monotonic() - self._said_at >= SCARCE_SECONDS:
             self._said_at = time.monotonic()

@@ -88,7 +88,8 @@ class MountedGuardian:
             # One task opens and closes: the request that happened to be first must not own the connections.
             self._task = loop.create_task(self._run(self._api, self._stop), name="guardian")
         assert self._api is not None
-        await asyncio.wait([self._api, self._task], return_when=asyncio.FIRST_COMPLETED)
+        either: list[asyncio.Future[Any]] = [self._api, self._task]
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         return self._api.result() if self._api.done() and not self._api.cancelled() else None
 
     async def _run(self, api: asyncio.Future[Starlette], stop: asyncio.Event) -> None:

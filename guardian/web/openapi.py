@@ -9,7 +9,7 @@ from inspect import getdoc
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
-from pydantic.json_schema import models_json_schema
+from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from guardian.web.auth import SCHEDULER_HEADER
 from guardian.web.endpoint import Endpoint, Error
@@ -31,9 +31,10 @@ class Document(BaseModel):
 
 def describe(endpoints: Sequence[Endpoint]) -> dict[str, Any]:
     """The document; the server it names is the root of the host that answers."""
-    answers = {each.answer: "serialization" for each in endpoints} | {Error: "serialization"}
-    bodies = {each.body: "validation" for each in endpoints if each.body}
-    _, schemas = models_json_schema([*answers.items(), *bodies.items()], ref_template="#/components/schemas/{model}")
+    models: list[tuple[type[BaseModel], JsonSchemaMode]] = [(each.answer, "serialization") for each in endpoints]
+    models.append((Error, "serialization"))
+    models += [(each.body, "validation") for each in endpoints if each.body]
+    _, schemas = models_json_schema(list(dict.fromkeys(models)), ref_template="#/components/schemas/{model}")
     paths: dict[str, dict[str, Any]] = {}
     for each in endpoints:
         paths.setdefault(_CONVERTOR.sub(r"{\1}", each.path), {})[each.method.lower()] = _operation(each)

@@ -24,7 +24,7 @@ from guardian.web.answers import (
     UserExport,
 )
 from guardian.web.endpoint import Asked, Call, Endpoint, Refusal
-from tracker.identity import clean_name
+from tracker.names import clean_name
 
 HEARTBEAT_SECONDS = 120
 """A host app whose recorder was silent for longer is said to be degraded."""

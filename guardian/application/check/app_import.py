@@ -156,7 +156,7 @@ def _failed(target: str, error: BaseException) -> str:
         frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename != __file__]
         frames = [f for f in frames if not f.filename.startswith("<") and f.filename != importlib.__file__]
         own = [f for f in frames if Path(f.filename).is_relative_to(os.getcwd()) and "site-packages" not in f.filename]
-        last = (own or frames or [None])[-1]
+        last = next(reversed(own or frames), None)
         file, line = (last.filename, last.lineno) if last else (None, None)
     place = (
         f" ({os.path.relpath(file) if Path(file).is_relative_to(os.getcwd()) else file} line {line})" if file else ""

@@ -113,7 +113,7 @@ def route_lines(tracked: Tracked, why_not: str = "") -> list[RouteLine]:
     return list(lines)
 
 
-def _filter(arguments: Mapping[str, Any]) -> Callable[[str], bool]:
+def _filter(arguments: Mapping[str, Any]) -> Callable[[str], bool | str]:
     defaults = arguments.get("skip_defaults", True)
     try:
         skips = PathFilter(arguments.get("skip", ()), defaults=defaults)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
 from datetime import datetime, timedelta
 from email.utils import parseaddr
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from guardian.application.check.dns import sender_findings
 from guardian.application.check.probe import probe_smtp
@@ -32,7 +33,7 @@ async def mail_findings(settings: Settings, now: datetime, resolver: Resolver | 
 
     `resolver` asks DNS; None means that of this machine.
     """
-    mail, tries = settings.mail, []
+    mail, tries = settings.mail, list[Coroutine[Any, Any, Finding]]()
     for name in mail.order:
         if name == "gmail" and mail.gmail is not None:
             tries.append(_gmail(mail.gmail, mail.sender, now))
@@ -41,7 +42,8 @@ async def mail_findings(settings: Settings, now: datetime, resolver: Resolver | 
     if not tries:
         return [_nothing(settings)]
     domain = parseaddr(mail.sender)[1].rpartition("@")[2]
-    *found, sender = await asyncio.gather(*tries, sender_findings(domain, mail.dkim_selectors, resolver=resolver))
+    of_sender = sender_findings(domain, mail.dkim_selectors, resolver=resolver)
+    found, sender = await asyncio.gather(asyncio.gather(*tries), of_sender)
     found += sender
     if mail.directory:
         text = f"mail.directory is not used, because mail.{mail.order[0]} is set: keep one of them"

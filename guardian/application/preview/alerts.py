@@ -121,7 +121,7 @@ def _lived(scene: Scene, lang: Language) -> Sequence[Outgoing]:
     history = History.of(_events(scene), first + scene.start * MINUTE_US, first + scene.minutes * MINUTE_US)
     if scene.silent_from is not None:
         history = replace(history, alive_us=[first + m * MINUTE_US for m in range(scene.silent_from)])
-    state, mails = AlertState(), []
+    state, mails = AlertState(), list[Outgoing]()
     for minute in range(1, scene.minutes + 1):
         snapshot = history.at(first // MINUTE_US + minute)
         state, _, notices = advance(state, snapshot, around)

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from email import message_from_bytes, policy
-from email.message import EmailMessage
 from pathlib import Path
 
 from guardian.application.logins import login_ends, login_refused
@@ -47,7 +46,7 @@ def _warnings(email: EmailService) -> list[Sample]:
 
 def write_mail(body: bytes, folder: Path, name: str) -> str:
     """Write NAME.eml, .txt and .html, the pictures of the mail inside the page; the subject."""
-    message: EmailMessage = message_from_bytes(body, policy=policy.default)  # type: ignore[assignment]
+    message = message_from_bytes(body, policy=policy.default)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{name}.eml").write_bytes(body)
     text, html = message.get_body(("plain",)), html_page(message)
