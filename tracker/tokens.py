@@ -67,7 +67,7 @@ class TokenVerifier:
         self._audience = audience if audience is None or isinstance(audience, str) else list(audience)
         self._issuer, self._leeway, self._clock = issuer, leeway, clock
         # A number as subject or id is no string (RFC 7519, 4.1.2), but common; PyJWT checks that since 2.10.
-        self._options = {"require": list(require), "verify_exp": False, "verify_sub": False, "verify_jti": False}
+        self._options: Any = {"require": list(require), "verify_exp": False, "verify_sub": False, "verify_jti": False}
         self._missing, self._foreign = jwt.MissingRequiredClaimError, jwt.InvalidAudienceError
         self._sentences = (
             (jwt.ExpiredSignatureError, "the token has expired"),
@@ -136,9 +136,10 @@ def _secret(secret: bytes) -> bytes:
     if len(secret) < MIN_HMAC_KEY:
         raise ValueError(f"the key has {len(secret)} bytes: a secret needs at least {MIN_HMAC_KEY}")
     try:
-        return jwt.get_algorithm_by_name("HS256").prepare_key(secret)
+        key: bytes = jwt.get_algorithm_by_name("HS256").prepare_key(secret)
     except jwt.InvalidKeyError:
         raise ValueError("the key is a public key, but not in PEM: give it as PEM, or as jwks") from None
+    return key
 
 
 def _is_der(secret: bytes) -> bool:

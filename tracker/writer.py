@@ -181,8 +181,9 @@ class Writer:
                 spelling = name if row[1] in (None, name) else ""
                 self.db.execute("UPDATE guardian_spelling SET spelling = ? WHERE user = ?", (spelling, row[0]))
                 if spelling:
-                    self._users[name] = row[0]
-                    return row[0]
+                    known: int = row[0]
+                    self._users[name] = known
+                    return known
                 self._users.clear()
                 # Other processes may know the old row by its first spelling.
                 epoch = os.urandom(8).hex()
@@ -216,8 +217,9 @@ class Writer:
             for each in (self._users, self._routes, self._failures):
                 each.clear()
             self._cached = 0
-        cache[key] = row[0]
-        return row[0]
+        number: int = row[0]
+        cache[key] = number
+        return number
 
     def _sessions(self, rows: Sequence[Row]) -> None:
         """Extend the sessions that the rows touch, open new ones, and join those that a late event makes one."""
