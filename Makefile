@@ -1,6 +1,6 @@
 # The two commands: `make run` shows what Guardian does, `make test` checks it. Both install what they need.
 # `make help` prints what stands behind two hashes.
-.PHONY: run test help test-matrix lint bench catalogues screenshots release clean setup tools
+.PHONY: run test help test-matrix lint types bench catalogues screenshots release clean setup tools
 
 run: setup ## Show what Guardian does: an app, its users, a report mail and its inbox (DEMO=--once: end after the mail)
 	.venv/bin/guardian demo $(DEMO)
@@ -20,9 +20,12 @@ setup: ## Make .venv with everything that requirements.lock pins
 tools: ## Install what the tests drive: Chromium, Postfix, Node (as root, on Debian)
 	@sh scripts/install-test-tools.sh
 
-lint: setup ## Check style and format
+lint: setup types ## Check style, format and types
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
+
+types: setup ## Check the types of both packages with mypy
+	.venv/bin/python -m mypy
 
 # The peers that are measured beside Guardian live in an environment of their own.
 bench: setup ## Measure the middleware beside its peers, and the report
@@ -41,4 +44,4 @@ release: setup ## Make a release ready (VERSION=0.2.0), or try the present one: 
 	.venv/bin/python scripts/release.py $(VERSION)
 
 clean: ## Remove what these have made
-	rm -rf .venv .venv-bench .venv-matrix demo build dist .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-bench .venv-matrix demo build dist .pytest_cache .ruff_cache .mypy_cache .hypothesis
