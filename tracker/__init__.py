@@ -32,10 +32,12 @@ _HOMES = {
 }
 
 
-def __getattr__(name: str) -> Any:
-    # Late, so that who only wants the words of an event (the daemon's pure parts) loads no database with them.
-    if name not in _HOMES:
-        raise AttributeError(f"module 'tracker' has no attribute {name!r}")
-    from importlib import import_module
+if not TYPE_CHECKING:  # or a checker would believe that there is every name
 
-    return getattr(import_module(_HOMES[name]), name)
+    def __getattr__(name: str) -> Any:
+        # Late, so that who only wants the words of an event (the daemon's pure parts) loads no database with them.
+        if name not in _HOMES:
+            raise AttributeError(f"module 'tracker' has no attribute {name!r}")
+        from importlib import import_module
+
+        return getattr(import_module(_HOMES[name]), name)

@@ -1,0 +1,93 @@
+"""What mypy says of an app that uses the tracker, in strict mode; the tracker is taken as its users have it."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+APP = """
+from fastapi import FastAPI
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+from starlette.types import ASGIApp, Scope
+from tracker import Recorder, Stats, UsageTrackingMiddleware, name_feature, note_error, note_user
+
+
+async def identify(scope: Scope) -> str | None:
+    return None
+
+
+async def chat(request: Request) -> PlainTextResponse:
+    note_user(request, "ada@example.com")
+    name_feature(request, "chat")
+    note_error(request, "quota used up", failed=True)
+    return PlainTextResponse("hello")
+
+
+app = Starlette(routes=[Route("/chat", chat)])
+"""
+ADDED = """
+app.add_middleware(UsageTrackingMiddleware, database="guardian.db", features={"GET /chat": "chat"}, identify=identify)
+declared = Starlette(middleware=[Middleware(UsageTrackingMiddleware, database="guardian.db", skip=["/health"])])
+fast = FastAPI()
+fast.add_middleware(UsageTrackingMiddleware, jwks="https://example.com/keys", jwt_audience="app")
+"""
+DIRECT = """
+wrapped: ASGIApp = UsageTrackingMiddleware(
+    app, database="guardian.db", features={"GET /chat": "chat"}, identify=identify, flush_interval=0.5
+)
+by_name: ASGIApp = UsageTrackingMiddleware(app=app)
+recorder = Recorder("guardian.db")
+stats: Stats = recorder.stats()
+"""
+
+
+@pytest.fixture(scope="module")
+def check(tmp_path_factory):
+    """A function: what mypy --strict says of a text that follows APP, line by line; nothing where all is well."""
+    pytest.importorskip("mypy")
+    folder = tmp_path_factory.mktemp("typed")
+
+    def checked(text):
+        file = folder / f"typed_app_{len(list(folder.glob('*.py')))}.py"  # mypy keeps what it found out, by name
+        file.write_text(APP + text)
+        # From a folder of its own: the tracker is found as an installed package is, by its py.typed.
+        done = subprocess.run(
+            [sys.executable, "-m", "mypy", "--strict", "--no-error-summary", file],
+            cwd=folder, capture_output=True, text=True, timeout=300,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))},
+        )  # fmt: skip
+        assert not done.stderr, done.stderr
+        return done.stdout.splitlines()
+
+    return checked
+
+
+def test_an_app_that_uses_the_tracker_passes_a_strict_check(check):
+    assert check(ADDED + DIRECT) == []
+
+
+MISTAKES = {
+    "UsageTrackingMiddleware(app, databse='guardian.db')": "databse",
+    "UsageTrackingMiddleware(app, flush_interval='soon')": '"flush_interval" to "UsageTrackingMiddleware"',
+    "app.add_middleware(UsageTrackingMiddleware, databse='guardian.db')": "databse",
+    "UsageTrackingMiddleware()": 'Missing positional argument "app"',
+    "UsageTrackingMiddleware(app, identify=3)": 'Argument "identify"',
+    "note_user()": 'Missing positional arguments "request", "user"',
+    "name_feature({}, 3)": 'Argument 2 to "name_feature"',
+    "from tracker import no_such_thing": 'has no attribute "no_such_thing"',
+}
+
+
+def test_a_mistake_is_found_by_the_check(check):
+    first = APP.count("\n") + 1
+    found = [line for line in check("\n".join(MISTAKES)) if ": error: " in line]  # some have a hint below
+    assert len(found) == len(MISTAKES), found
+    for number, (line, said) in enumerate(MISTAKES.items(), start=first):
+        assert any(f":{number}: error: " in each and said in each for each in found), (line, found)
