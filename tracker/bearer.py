@@ -6,7 +6,7 @@ import math
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator, MutableMapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from tracker.names import NOBODY, ORDER, Names, names_of
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from tracker.tokens import TokenVerifier
 
 Scope = MutableMapping[str, Any]
+T = TypeVar("T")
 
 _PREFIX = re.compile(rb"^bearer(?: |\+|%20)+", re.IGNORECASE)
 _MAX_TOKEN = 8_192
@@ -48,8 +49,8 @@ class Bearer:
         self._query = None if query is None else query.encode() + b"="
         self._subprotocol = subprotocol
         self._clock = clock
-        self._known = _Memory()
-        self._refused = _Memory()
+        self._known = _Memory[Names]()
+        self._refused = _Memory[str]()
 
     def names(self, scope: Scope) -> Names:
         """Whom the first token that checks out names; nobody where there is none."""
@@ -118,14 +119,14 @@ class Bearer:
         return found
 
 
-class _Memory:
+class _Memory(Generic[T]):
     """What was found out of a token, and until when that counts; bounded in bytes, the older half goes first."""
 
     def __init__(self) -> None:
-        self.entries: dict[bytes, tuple[Any, float]] = {}
+        self.entries: dict[bytes, tuple[T, float]] = {}
         self._bytes = 0
 
-    def put(self, key: bytes, value: Any, until: float) -> None:
+    def put(self, key: bytes, value: T, until: float) -> None:
         if len(key) > _MAX_TOKEN + 7:
             return
         if self._bytes >= _MAX_BYTES:

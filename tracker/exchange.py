@@ -70,13 +70,17 @@ class Exchange(Notes):
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, keeper: Keeper) -> None:
         self._app_receive, self._app_send, self._keeper = receive, send, keeper
-        self.scope = scope
+        self.scope: Any = scope
         self.path: str = scope["path"]
         self.root_path: str = scope.get("root_path") or ""
         if KEY in scope:
             self.__dict__.update(scope[KEY].__dict__)  # said of it before it came to us
         scope[KEY] = self
         self.began = perf_counter_ns()
+
+    def send(self, message: Message) -> Awaitable[None]:
+        """A message of the app: what is to be awaited."""
+        raise NotImplementedError
 
     async def receive(self) -> Message:
         """A message for the app."""

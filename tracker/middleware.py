@@ -78,7 +78,7 @@ class UsageTrackingMiddleware:
         setup = Setup(*getattr(self, "_misplaced", ((), {})))
         given = setup.given_recorder(recorder)
         self._hold = None if given is not None else setup.recorder(database, buffer_size, flush_interval)
-        self.recorder = given or (self._hold.recorder if self._hold is not None else None)
+        self.recorder: Recorder | None = given or (self._hold.recorder if self._hold is not None else None)
         paths = setup.paths(skip, skip_defaults)
         self._skips, self._paths = paths.skips, paths.known
         self._places = setup.places(features, feature_names, routes)
@@ -95,7 +95,8 @@ class UsageTrackingMiddleware:
             tell=self._tell,
         )
         self._faults = None if self.recorder is None else Faults(self.recorder)
-        self._add = None if self.recorder is None else self.recorder.add
+        # Without a recorder nothing is looked at, so nothing is added either.
+        self._add: Any = None if self.recorder is None else self.recorder.add
         self.problem = setup.problem
         self._ready = False
         self._plain = identify is None
@@ -254,8 +255,9 @@ class UsageTrackingMiddleware:
 
     def cancelled(self) -> None:
         """A request was given up, maybe because the server stops: what is known of it must not wait."""
-        with suppress(Exception):  # the event is recorded already
-            self.recorder.hurry()
+        if self.recorder is not None:
+            with suppress(Exception):  # the event is recorded already
+                self.recorder.hurry()
 
     async def _identify(self, exchange: Exchange) -> None:
         """Record an exchange whose user is to be asked for: after its last byte, at the end of our own call."""

@@ -349,7 +349,8 @@ class Recorder:
             with self._inside:
                 try:
                     if writer is not None and writer.moved():
-                        writer = self._replaced(writer)
+                        self._replaced(writer)
+                        writer = None
                     writer = writer or Writer(self._database, timeout=_LOCK_SECONDS)
                     self._store(writer, batch)
                 except sqlite3.OperationalError as error:
@@ -364,7 +365,8 @@ class Recorder:
                             self._database, error, cure,
                         )  # fmt: skip
                     if not _is_busy(error):
-                        writer = _close(writer)
+                        _close(writer)
+                        writer = None
                 except Exception as error:
                     if _is_hopeless(error):
                         self._give_up(error)

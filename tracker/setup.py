@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import wraps
+from functools import partial, wraps
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from tracker import checks
@@ -86,7 +86,7 @@ class Setup:
     def identity(self, **settings: Any) -> Identity:
         """Tells who sent requests."""
         for name, shown in (("session_key", "session_user_key"), ("gateway_header", "gateway_header")):
-            settings[name] = self._made(lambda name=name, shown=shown: checks.name(shown, settings[name]), lambda: None)
+            settings[name] = self._made(partial(checks.name, shown, settings[name]), lambda: None)
         settings["identify"] = self._made(lambda: checks.identify(settings["identify"]), lambda: None)
         return Identity(**settings)
 
