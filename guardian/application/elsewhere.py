@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import os
-import sqlite3
 from collections.abc import Iterable, Iterator
-from contextlib import closing, suppress
+from contextlib import suppress
 from datetime import datetime, timedelta
 from itertools import islice
 from pathlib import Path
 
-from guardian.core.time import micros
+from guardian.stores.opening import backend
 
 ALIVE = timedelta(minutes=10)
 """An app that has said within this time that it lives counts as running; it says so every few seconds."""
 MOST_FILES, MOST_ENTRIES, MOST_PROCESSES = 200, 5_000, 2_000
 """So many databases, entries of a folder and processes are looked at, so that the look stays cheap."""
-_MAGIC = b"SQLite format 3\0"  # SQLite, "Database File Format"
 
 
 def records_elsewhere(
@@ -38,7 +36,7 @@ def _alive(paths: Iterable[Path], database: Path, now: datetime) -> list[Path]:
         with suppress(OSError):
             real = path.resolve()
             own = database.exists() and real.samefile(database)
-            if real not in found and not own and (seen := _last_sign(real, micros(now))):
+            if real not in found and not own and (seen := backend(real).last_sign(now, ALIVE)):
                 found[real] = seen
     return sorted(found, key=lambda path: -found[path])
 
@@ -61,28 +59,3 @@ def _held_open(proc: Path) -> Iterator[Path]:
                         target = os.readlink(process / "fd" / handle)
                         if target.startswith("/") and target.endswith("-wal"):
                             yield Path(target.removesuffix("-wal"))
-
-
-def _last_sign(path: Path, now_us: int) -> int | None:
-    """When a recorder that is alive last wrote in this file, in µs; None where there is none, and for a file that
-    another Guardian reads: two apps of one user are no mistake.
-
-    A living writer has a write-ahead log and its index beside the file. Without them there is nobody to find, and
-    opening the file would make them.
-    """
-    if not path.is_file() or not all(os.path.exists(f"{path}{part}") for part in ("-wal", "-shm")):
-        return None
-    with path.open("rb") as file:
-        if file.read(len(_MAGIC)) != _MAGIC:
-            return None
-    lately = ALIVE // timedelta(microseconds=1)
-    try:
-        with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=0.2)) as db:
-            recorder = "SELECT max(seen_us) FROM guardian_recorder WHERE seen_us BETWEEN ? AND ?"
-            (seen,) = db.execute(recorder, (now_us - lately, now_us + lately)).fetchone()
-            own = db.execute("SELECT 1 FROM sqlite_master WHERE name = 'guardian_lease'").fetchone()
-            if own and db.execute("SELECT 1 FROM guardian_lease WHERE expires_us > ?", (now_us,)).fetchone():
-                return None
-    except sqlite3.Error:
-        return None
-    return seen if isinstance(seen, int) else None

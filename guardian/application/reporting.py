@@ -23,9 +23,8 @@ from guardian.core.storage import WindowGone
 from guardian.mail.companions import Companion, load_companions
 from guardian.mail.delivery import DeliveryCounts, deliver_due
 from guardian.mail.report.incidents import incident_lines, is_long, was_open
-from guardian.stores.sqlite.alerts import AlertStore
-from guardian.stores.sqlite.watching import report_key
 from guardian.stores.state import LeaseLost
+from guardian.stores.watching import report_key
 
 log = logging.getLogger("guardian.reporting")
 
@@ -232,7 +231,7 @@ async def _says_nothing(app: Application, report: Mapping[str, Any]) -> bool:
     fresh = end - start < timedelta(days=1) and any(note["kind"] == "never" for note in report["notes"])
     if report["total_requests"] or (report["status"] != "OK" and not fresh):
         return False
-    incidents = await AlertStore(app.state).incidents(since=start, limit=1000)
+    incidents = await app.stores.alerts.incidents(since=start, limit=1000)
     if any(was_open(incident, start, end) for incident in incidents):
         return False
     companions = await off_loop(load_companions, app.settings.reports_dir)
@@ -263,7 +262,7 @@ async def _compose(
 
     The mails of a schedule, `named`, can be unsubscribed from, where the API that answers the link is served.
     """
-    store = AlertStore(app.state)
+    store = app.stores.alerts
     start, end = (datetime.fromisoformat(report[edge]) for edge in ("period_start", "period_end"))
     incidents = await store.incidents(since=start, limit=1000)
     link_key = await store.link_key() if named is not None and app.settings.api.enabled else None

@@ -25,9 +25,8 @@ from guardian.mail.transports import build_transports
 from guardian.settings.schedules import ScheduleSettings
 from guardian.settings.schema import Settings
 from guardian.stores.events import UsageRepository
+from guardian.stores.opening import Stores, backend
 from guardian.stores.people.book import NO_BOOK, AliasBook
-from guardian.stores.sqlite.events import SqliteRepository
-from guardian.stores.sqlite.state import SqliteStateStore
 from guardian.stores.state import StateStore
 
 Clock = Callable[[], datetime]
@@ -79,8 +78,7 @@ class Application:
     """
 
     settings: Settings
-    repository: UsageRepository
-    state: StateStore
+    stores: Stores
     usage: UsageGuardian
     email: EmailService
     transports: Sequence[Transport]
@@ -97,15 +95,23 @@ class Application:
     live: LiveHistory | None = None
     watching_since: datetime | None = None
 
+    @property
+    def repository(self) -> UsageRepository:
+        """The store of events."""
+        return self.stores.events
+
+    @property
+    def state(self) -> StateStore:
+        """The store of lease, ledger, reports and outbox."""
+        return self.stores.state
+
     async def begin_anew(self) -> None:
         """Go on with the database that is there now, as a process that has just started: it was deleted or replaced.
 
         What was known of the one before is forgotten, and the lead is taken under a new name: a backup may hold the
         lease of this process, which others must not meet again. Raises StorageError where it cannot be used.
         """
-        await self.state.reopen()
-        self.state.check_file()  # it may be replaced again meanwhile
-        await self.repository.reopen()
+        await self.stores.reopen()
         self.token, self.live, self.watching_since = None, None, None
         self.circuits = Circuits()
         before, self.holder = self.holder, new_holder()
@@ -142,20 +148,17 @@ async def open_application(settings: Settings, *, clock: Clock = utc_now) -> Asy
     schedules = name_schedules(settings)
     async with AsyncExitStack() as opened:
         book = AliasBook.of(settings.alias, settings.database)
-        repository = await SqliteRepository.open(settings.database, book=book)
-        opened.push_async_callback(repository.close)
-        state = await SqliteStateStore.open(settings.database)
-        opened.push_async_callback(state.close)
+        stores = await backend(settings.database).open(book)
+        opened.push_async_callback(stores.close)
         transports = build_transports(settings)
         for transport in transports:
             opened.push_async_callback(transport.close)
         reports_dir = settings.reports_dir
         yield Application(
             settings=settings,
-            repository=repository,
-            state=state,
+            stores=stores,
             usage=UsageGuardian(
-                repository,
+                stores.events,
                 reports_dir=reports_dir,
                 clock=clock,
                 timezone=settings.timezone,

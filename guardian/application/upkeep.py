@@ -13,7 +13,7 @@ from pathlib import Path
 from guardian.alerting.links import LIFETIME
 from guardian.application.root import Application
 from guardian.core.off_loop import json_value
-from guardian.stores.sqlite.forgetting import without_person
+from guardian.stores.forgetting import without_person
 from tracker.event import ANONYMOUS
 from tracker.names import clean_name
 

@@ -18,7 +18,7 @@ from guardian.core.language import Language
 from guardian.core.off_loop import off_loop
 from guardian.core.outgoing import Outgoing
 from guardian.core.schedule import Period, Schedule
-from guardian.stores.sqlite.watching import Watched, WatchStore, report_key
+from guardian.stores.watching import Watched, WatchStore, report_key
 
 log = logging.getLogger("guardian.watchdog")
 
@@ -31,7 +31,7 @@ PING_TRIES = 5
 
 async def watch_step(app: Application, now: datetime, token: int | None) -> None:
     """Tell of every report that is late, once; settle and ping what has gone out. Raises StorageError or LeaseLost."""
-    store = WatchStore(app.state)
+    store = app.stores.watch
     app.watching_since = app.watching_since or now
     known = await store.watched()
     by_name: dict[str, list[Watched]] = {}

@@ -38,9 +38,8 @@ def list_(
 
     async def read(app: Application) -> tuple[list[dict[str, Any]], str]:
         from guardian.application.judging.acting import told
-        from guardian.stores.sqlite.alerts import AlertStore
 
-        found = await AlertStore(app.state).incidents(open_only=open_only, limit=limit)
+        found = await app.stores.alerts.incidents(open_only=open_only, limit=limit)
         return [told(app, incident) for incident in found], app.settings.timezone
 
     rows, zone = with_application(config, read)
@@ -72,9 +71,8 @@ def show(incident: IncidentArgument, config: ConfigOption = None, as_json: JsonO
 
     async def read(app: Application) -> dict[str, Any]:
         from guardian.application.judging.acting import told
-        from guardian.stores.sqlite.alerts import AlertStore
 
-        found = await AlertStore(app.state).incident(incident)
+        found = await app.stores.alerts.incident(incident)
         if found is None:
             raise ValueError(f"there is no incident {incident!r}: 'guardian alerts list' shows those there are")
         return told(app, found)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Awaitable, Callable
 from datetime import datetime
@@ -49,8 +48,9 @@ def with_application(config: Path | None, work: Callable[[Application], Awaitabl
 
     from guardian.application.root import open_application
     from guardian.core.storage import StorageError
+    from guardian.stores.opening import backend
 
-    if not os.path.exists(settings.database):  # Path.exists raises where a folder may not be entered
+    if not backend(settings.database).exists():
         raise StorageError(
             f"there is no database {settings.database} yet: the tracked app makes it, and so does 'guardian run'; "
             "or set database"

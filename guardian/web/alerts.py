@@ -9,7 +9,6 @@ from pydantic import BaseModel, Field
 from guardian.alerting.actions import Action
 from guardian.application.judging.acting import act, told
 from guardian.core.off_loop import off_loop
-from guardian.stores.sqlite.alerts import AlertStore
 from guardian.web.endpoint import Asked, Call, Endpoint, Refusal
 
 
@@ -65,7 +64,7 @@ class Alerts(BaseModel):
 
 async def list_alerts(call: Call) -> dict[str, Any]:
     """The incidents that opened, the newest first."""
-    found = await AlertStore(call.app.state).incidents(open_only=call.asked.open, limit=call.asked.limit)
+    found = await call.app.stores.alerts.incidents(open_only=call.asked.open, limit=call.asked.limit)
     return {"alerts": await off_loop(lambda: [told(call.app, incident) for incident in found])}
 
 
@@ -91,7 +90,7 @@ async def resolve(call: Call) -> dict[str, Any]:
 
 
 async def _done(call: Call, action: Action) -> dict[str, Any]:
-    if await AlertStore(call.app.state).incident(call.asked.id) is None:
+    if await call.app.stores.alerts.incident(call.asked.id) is None:
         raise Refusal(404, f"there is no incident {call.asked.id!r}: GET /api/guardian/alerts lists them")
     by = str(call.claims.get("email") or call.claims.get("sub") or "an admin")[:320]
     try:

@@ -22,7 +22,6 @@ from guardian.core.language import Language, marked
 from guardian.core.resources import templates_dir
 from guardian.core.storage import StorageError
 from guardian.core.time import micros
-from guardian.stores.sqlite.alerts import AlertStore
 from guardian.web.endpoint import HEADERS
 
 _MEANING: dict[Action, str] = {
@@ -61,7 +60,7 @@ def _pages() -> Environment:
 
 def action_routes(app: Application) -> list[Route]:
     """GET /a/{token}, a page that changes nothing, and its POST, which acts once."""
-    store = AlertStore(app.state)
+    store = app.stores.alerts
 
     async def read(request: Request) -> tuple[Link, Incident]:
         link = read_link(await store.link_key(), request.path_params["token"], app.clock())
@@ -114,7 +113,7 @@ def unsubscribe_routes(app: Application) -> list[Route]:
 
     Mail programs post to it without a page (RFC 8058). Posting `wanted` subscribes again.
     """
-    store = AlertStore(app.state)
+    store = app.stores.alerts
 
     async def answer(request: Request, form: bytes | None) -> Response:
         try:

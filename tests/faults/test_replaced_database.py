@@ -94,7 +94,7 @@ async def test_after_a_restore_one_process_leads_on_the_new_file(two):
 @pytest.mark.parametrize("how", [remove, replace], ids=["deleted", "replaced"])
 async def test_nothing_is_done_on_a_file_that_is_no_longer_there(two, tmp_path, how):
     first, _, backup = two
-    live = LiveHistory(first.settings.database, ())
+    live = LiveHistory(first.stores.history, ())
     minute = int(NOW.timestamp()) // 60
     await live.until(minute, minute)
     how(*((first,) if how is remove else (first, backup)))

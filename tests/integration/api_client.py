@@ -12,7 +12,6 @@ from guardian.alerting.engine import AlertState
 from guardian.alerting.incidents import Incident, Memory
 from guardian.application.root import open_application
 from guardian.settings.schema import Settings
-from guardian.stores.sqlite.alerts import AlertStore
 from guardian.web import create_app
 from tracker.event import Event, Failure
 
@@ -79,5 +78,5 @@ async def open_incident(app, name="chat", **more):
     known = {"opened_us": at_us, "fired_us": at_us, "told_us": at_us, "thread": name, "thread_subject": "chat is down"}
     incident = Incident(name, "feature_down", name, "critical", "open", since_us=at_us, **{**known, **more})
     state = AlertState(at_us // 60_000_000, {"feature_down": Memory({name: incident})})
-    await AlertStore(app.state).commit(AlertState(), state, [], now=NOW)
+    await app.stores.alerts.commit(AlertState(), state, [], now=NOW)
     return incident

@@ -8,7 +8,6 @@ import pytest
 
 from guardian.alerting.actions import ACTIONS
 from guardian.alerting.links import LIFETIME, make_link
-from guardian.stores.sqlite.alerts import AlertStore
 from tests.integration.api_client import NOW, bearer, calling, open_incident, opened
 
 
@@ -20,12 +19,12 @@ async def app(tmp_path):
 
 
 async def link(app, action="acknowledge", incident="chat", at=NOW):
-    url = make_link("http://guardian", await AlertStore(app.state).link_key(), incident, action, "ann@example.com", at)
+    url = make_link("http://guardian", await app.stores.alerts.link_key(), incident, action, "ann@example.com", at)
     return url.removeprefix("http://guardian")
 
 
 async def status(app):
-    incident = await AlertStore(app.state).incident("chat")
+    incident = await app.stores.alerts.incident("chat")
     return incident.status, incident.acknowledged_by, incident.silenced_until_us, incident.fixed_us
 
 

@@ -18,8 +18,8 @@ from guardian.core.outgoing import Outgoing
 from guardian.core.time import micros
 from guardian.settings.rules import parse_rule
 from guardian.stores.sqlite import history as loading
-from guardian.stores.sqlite.alerts import AlertStore
-from guardian.stores.sqlite.history import read_history
+from guardian.stores.sqlite.alerts import SqliteAlertStore
+from guardian.stores.sqlite.history import SqliteHistory, read_history
 from guardian.stores.sqlite.state import SqliteStateStore
 from guardian.stores.state import LeaseLost
 from tracker.event import Event, Failure
@@ -73,7 +73,7 @@ async def state(tmp_path):
 
 async def run(state, path, events, minutes, *, restart=lambda minute: False, skip=lambda minute: False, token=None):
     """Live through the minutes with the clock at their ends; the ids and changes in order."""
-    writer, store, live = Writer(str(path)), AlertStore(state), LiveHistory(path, RULES)
+    writer, store, live = Writer(str(path)), SqliteAlertStore(state), LiveHistory(SqliteHistory(path), RULES)
     changes, written = [], 0
     for minute in range(1, minutes + 1):
         now = START + timedelta(minutes=minute)
@@ -84,7 +84,7 @@ async def run(state, path, events, minutes, *, restart=lambda minute: False, ski
         if skip(minute):
             continue
         if restart(minute):
-            live = LiveHistory(path, RULES)
+            live = LiveHistory(SqliteHistory(path), RULES)
         for _ in range(2):  # asked twice a minute, as the daemon does and more
             found = await judge_passed_minutes(store, live, AROUND, a_mail, now=now + timedelta(seconds=6), token=token)
             changes += [(t.at_us, t.incident.id, t.change) for t in found]
@@ -108,7 +108,7 @@ async def test_the_backtest_says_what_the_daemon_did(state, tmp_path):
     history = read_history(writer.db, first - 60, first + 239, single_events=400 * 60)
     writer.close()
     result = replay(history, AROUND, first, first + 239)
-    stored = await AlertStore(state).incidents(limit=1000)
+    stored = await SqliteAlertStore(state).incidents(limit=1000)
     assert final(result.incidents) == final(stored)
     assert {i.rule for i in stored} == {rule.name for rule in RULES}, "the traffic makes every rule fire"
     mails = await state.outbox(limit=1000)
@@ -118,7 +118,7 @@ async def test_the_backtest_says_what_the_daemon_did(state, tmp_path):
 
 async def test_a_history_read_piece_by_piece_is_the_history_read_at_once(tmp_path):
     path, events = tmp_path / "guardian.db", traffic(180, seed=3)
-    writer, live = Writer(str(path)), LiveHistory(path, RULES)
+    writer, live = Writer(str(path)), LiveHistory(SqliteHistory(path), RULES)
     start, written = micros(START) // MINUTE_US, 0
     for minute in range(1, 181, 7):
         until = next((i for i, e in enumerate(events) if e.at_us >= (start + minute) * MINUTE_US), len(events))
@@ -162,12 +162,15 @@ def good(minute, seconds=0):
 @pytest.mark.parametrize("minutes_late", [20, 180, 3 * 1440])
 async def test_events_that_come_late_are_counted_without_a_restart(tmp_path, minutes_late):
     path, now = tmp_path / "guardian.db", micros(START) // MINUTE_US
-    host, other, live = Host(path), Host(path, "two"), LiveHistory(path, RULES)
+    host, other, live = Host(path), Host(path, "two"), LiveHistory(SqliteHistory(path), RULES)
     host.write(good(now - 10 * 1440), good(now - 1), good(now, 3))
     await live.until(now, now)
     other.write(good(now, 30), good(now + 1, 2))
     host.write(*(boom(now - minutes_late) for _ in range(7)), good(now, 40))
-    running, restarted = await live.until(now + 1, now + 1), await LiveHistory(path, RULES).until(now + 1, now + 1)
+    running, restarted = (
+        await live.until(now + 1, now + 1),
+        await LiveHistory(SqliteHistory(path), RULES).until(now + 1, now + 1),
+    )
     week = 7 * 86400
     assert running.at(now + 1).counts(week) == restarted.at(now + 1).counts(week) == (11, 7, 7)
     assert running.first_seen == restarted.first_seen == {("Boom", "app.py:7 f"): (now - minutes_late) * MINUTE_US}
@@ -175,7 +178,7 @@ async def test_events_that_come_late_are_counted_without_a_restart(tmp_path, min
 
 async def test_while_nothing_comes_late_only_the_last_minutes_are_read_anew(tmp_path, monkeypatch):
     path, now = tmp_path / "guardian.db", micros(START) // MINUTE_US
-    host, live, reads = Host(path), LiveHistory(path, RULES), []
+    host, live, reads = Host(path), LiveHistory(SqliteHistory(path), RULES), []
     host.write(good(now - 10 * 1440), good(now - 1), good(now, 3))
     await live.until(now, now)
     read = loading.read_minute_counts
@@ -190,7 +193,7 @@ async def test_while_nothing_comes_late_only_the_last_minutes_are_read_anew(tmp_
 async def test_an_error_whose_events_are_deleted_is_forgotten_with_and_without_a_restart(tmp_path):
     path, day = tmp_path / "guardian.db", 1440
     start, boom = micros(START) // MINUTE_US, Failure("Boom", "m", "app.py:7 f")
-    writer, live = Writer(str(path)), LiveHistory(path, RULES)
+    writer, live = Writer(str(path)), LiveHistory(SqliteHistory(path), RULES)
     writer.write(
         Event((start + minute) * MINUTE_US, "ann@x.org", "/c", "GET", "chat", 500, 9, boom) for minute in (0, 90 * day)
     )
@@ -198,7 +201,7 @@ async def test_an_error_whose_events_are_deleted_is_forgotten_with_and_without_a
     await live.until(start + 90 * day + 1, start + 90 * day + 1)
     writer.db.execute("DELETE FROM guardian_request WHERE id >> 10 < ?", ((start + day) * MINUTE_US,))
     end = start + 90 * day + 2
-    running, restarted = await live.until(end, end), await LiveHistory(path, RULES).until(end, end)
+    running, restarted = await live.until(end, end), await LiveHistory(SqliteHistory(path), RULES).until(end, end)
     writer.close()
     assert running.first_seen == restarted.first_seen == {("Boom", "app.py:7 f"): (start + 90 * day) * MINUTE_US}
     assert running.first_event_us == restarted.first_event_us == (start + 90 * day) * MINUTE_US
@@ -207,7 +210,7 @@ async def test_an_error_whose_events_are_deleted_is_forgotten_with_and_without_a
 async def test_after_a_downtime_every_missed_minute_is_judged_and_each_incident_told_once(state, tmp_path):
     path, events = tmp_path / "guardian.db", traffic(120)
     await run(state, path, events, 120, skip=lambda minute: 20 < minute < 110)
-    missed = [i for i in await AlertStore(state).incidents(limit=1000) if i.rule == "user_burst"]
+    missed = [i for i in await SqliteAlertStore(state).incidents(limit=1000) if i.rule == "user_burst"]
     assert [i for i in missed if i.opened_us < micros(START + timedelta(minutes=100))], "a burst nobody watched"
     late = [m for m in await state.outbox(limit=1000) if m.created_at == START + timedelta(minutes=110, seconds=6)]
     told = [part.split(":")[0] for m in late for part in m.message.key.split("/")[2].rsplit("-", 1)[0].split("+")]
@@ -225,9 +228,9 @@ async def test_silence_is_judged_by_the_clock_on_the_wall(state, tmp_path, hour,
         for start in office for i in range(30)
     )  # fmt: skip
     around = replace(AROUND, rules=(parse_rule("feature_down", {}, critical_features=("chat",)),))
-    live = LiveHistory(path, around.rules)
+    live = LiveHistory(SqliteHistory(path), around.rules)
     moment = now.astimezone(UTC) + timedelta(seconds=6)
-    found = await judge_passed_minutes(AlertStore(state), live, around, a_mail, now=moment, token=None)
+    found = await judge_passed_minutes(SqliteAlertStore(state), live, around, a_mail, now=moment, token=None)
     assert [(t.incident.subject, t.change) for t in found] == ([("chat", "opened")] if down else [])
     minute = micros(now.astimezone(UTC)) // MINUTE_US
     history = read_history(writer.db, minute - 60 * 24 * 40, minute, single_events=3600)
@@ -242,7 +245,7 @@ async def test_what_somebody_does_while_a_minute_is_judged_is_kept(state, tmp_pa
         for i in range(58)
     ]
     await run(state, path, events, 1)
-    store = AlertStore(state)
+    store = SqliteAlertStore(state)
     before = await store.load()
     down = next(i for i in before.incidents() if i.rule == "feature_down")
     now = START + timedelta(minutes=2)
@@ -259,11 +262,11 @@ async def test_a_daemon_that_lost_its_lease_changes_nothing(state, tmp_path):
     token = await state.acquire_lease("daemon", "a", START, timedelta(seconds=30))
     path, events = tmp_path / "guardian.db", traffic(60)
     await run(state, path, events, 50, token=token)
-    before = await AlertStore(state).load()
+    before = await SqliteAlertStore(state).load()
     await state.acquire_lease("daemon", "b", START + timedelta(minutes=5), timedelta(seconds=30))
     with pytest.raises(LeaseLost):
         await run(state, path, events, 55, token=token)
-    assert await AlertStore(state).load() == before
+    assert await SqliteAlertStore(state).load() == before
 
 
 async def test_a_clock_that_was_days_ahead_once_stops_no_alert(state, tmp_path):
@@ -274,7 +277,7 @@ async def test_a_clock_that_was_days_ahead_once_stops_no_alert(state, tmp_path):
         )
         for i in range(120)
     ]
-    live, store = LiveHistory(path, RULES), AlertStore(state)
+    live, store = LiveHistory(SqliteHistory(path), RULES), SqliteAlertStore(state)
     writer = Writer(str(path))
     writer.write(failing)
 
@@ -308,10 +311,10 @@ async def test_failed_answers_of_a_probe_are_counted_across_a_restart(state, tmp
     opened = []
     for minute in range(1, 4):
         now = START + timedelta(minutes=minute)
-        live = LiveHistory(path, around.rules)  # a new process each minute
+        live = LiveHistory(SqliteHistory(path), around.rules)  # a new process each minute
         live.answered("feature_down", micros(now) - 1, False)
         found = await judge_passed_minutes(
-            AlertStore(state), live, around, a_mail, now=now + timedelta(seconds=6), token=None
+            SqliteAlertStore(state), live, around, a_mail, now=now + timedelta(seconds=6), token=None
         )
         opened += [(minute, t.incident.subject, t.change) for t in found]
     assert opened == [(3, "probe", "opened")]
@@ -319,7 +322,7 @@ async def test_failed_answers_of_a_probe_are_counted_across_a_restart(state, tmp
 
 async def test_fixed_takes_back_what_has_not_held_long_enough_to_be_told(state, tmp_path):
     slow_to_tell = parse_rule("error_rate", {"for": "3m", "window": "30m"})
-    around, path, store = replace(AROUND, rules=(slow_to_tell,)), tmp_path / "guardian.db", AlertStore(state)
+    around, path, store = replace(AROUND, rules=(slow_to_tell,)), tmp_path / "guardian.db", SqliteAlertStore(state)
     writer, failure = Writer(str(path)), Failure("B", "m", "a:1 f")
     bad = [Event(micros(START) + i, f"u{i}@x.org", "/c", "GET", "chat", 500, 1000, failure) for i in range(50)]
     good = [Event(micros(START) + 120_000_000 + i, "v@x.org", "/c", "GET", "chat", 200, 1000, None) for i in range(50)]
@@ -332,13 +335,15 @@ async def test_fixed_takes_back_what_has_not_held_long_enough_to_be_told(state, 
             fixed = edit_for("fixed", by="ann", now=START + timedelta(minutes=2), zone=AROUND.zone)
             assert await store.change_all(fixed) == []
         assert (
-            await judge_passed_minutes(store, LiveHistory(path, around.rules), around, a_mail, now=now, token=None)
+            await judge_passed_minutes(
+                store, LiveHistory(SqliteHistory(path), around.rules), around, a_mail, now=now, token=None
+            )
             == []
         )
 
 
 async def test_nothing_of_an_erased_person_is_left_in_incidents(state, tmp_path):
-    path, store = tmp_path / "guardian.db", AlertStore(state)
+    path, store = tmp_path / "guardian.db", SqliteAlertStore(state)
     rules = (parse_rule("user_burst", {}), parse_rule("error_rate", {"quiet_hours": "00:00-23:59"}))
     around, failure = replace(AROUND, rules=rules), Failure("B", "m", "a:1 f")
     events = [
@@ -350,7 +355,7 @@ async def test_nothing_of_an_erased_person_is_left_in_incidents(state, tmp_path)
     writer.write(sorted(events))
     writer.close()
     now = START + timedelta(minutes=1, seconds=6)
-    await judge_passed_minutes(store, LiveHistory(path, rules), around, a_mail, now=now, token=None)
+    await judge_passed_minutes(store, LiveHistory(SqliteHistory(path), rules), around, a_mail, now=now, token=None)
     before = await store.load()
     assert "bob@" in STATE_JSON.dump_json(before).decode()
     assert len(before.held) == 1
@@ -369,7 +374,7 @@ async def test_nothing_of_an_erased_person_is_left_in_incidents(state, tmp_path)
 async def test_incidents_that_ended_before_the_retention_are_forgotten(state, tmp_path):
     old = Incident("old", "error_rate", "", "warning", "resolved", since_us=1, opened_us=1, resolved_us=micros(START))
     still = Incident("still", "error_rate", "chat", "warning", "open", since_us=1, opened_us=1)
-    store = AlertStore(state)
+    store = SqliteAlertStore(state)
     after = AlertState(1, {"error_rate": Memory({"": old, "chat": still})})
     await store.commit(AlertState(), after, [], now=START)
     assert await state.purge_state(START, incidents_before=START) == 0

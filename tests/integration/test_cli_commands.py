@@ -13,7 +13,6 @@ from guardian.application.root import open_application
 from guardian.cli import main
 from guardian.core.time import micros
 from guardian.settings.loading import load_settings
-from guardian.stores.sqlite.alerts import AlertStore
 from tracker.event import Event, Failure
 
 
@@ -222,9 +221,9 @@ def test_incidents_are_listed_silenced_marked_as_fixed_and_ended(guardian, withi
         times = {"since_us": now_us, "opened_us": now_us, "told_us": now_us}
         chat = Incident("c1", "feature_down", "chat", "critical", "open", **times)
         state = AlertState(now_us // 60_000_000, {"feature_down": Memory({"chat": chat})})
-        await AlertStore(app.state).commit(AlertState(), state, [], now=app.clock())
+        await app.stores.alerts.commit(AlertState(), state, [], now=app.clock())
 
-    within(lambda app: AlertStore(app.state).load())
+    within(lambda app: app.stores.alerts.load())
     assert guardian("alerts", "list")[1] == "No rule has fired.\n"
     within(open_one)
     assert re.search(r"^c1\s+open\s+chat is down\s+\d{4}-", guardian("alerts", "list")[1], re.MULTILINE)

@@ -14,7 +14,6 @@ from guardian.cli import main
 from guardian.core.outgoing import Outgoing
 from guardian.core.storage import StorageError
 from guardian.settings.loading import load_settings
-from guardian.stores.sqlite.alerts import AlertStore
 from tracker.event import Event, Failure
 
 NOW = datetime(2026, 3, 2, 12, 0, 30, tzinfo=UTC)
@@ -59,8 +58,8 @@ async def test_five_errors_over_two_ids_are_one_persons_burst(app):
         told.extend(snapshot.users(3600))
         return [Outgoing(f"incident/{notice.thread}/x/a@x.org", "a@x.org", b"", "alert")], "subject"
 
-    live = LiveHistory(app.settings.database, around.rules, app.book)
-    changes = await judge_passed_minutes(AlertStore(app.state), live, around, compose, now=NOW, token=None)
+    live = LiveHistory(app.stores.history, around.rules)
+    changes = await judge_passed_minutes(app.stores.alerts, live, around, compose, now=NOW, token=None)
     assert [(each.change, each.incident.subject) for each in changes] == [("opened", ADA)]
     assert told == [ADA]
 

@@ -15,7 +15,6 @@ from guardian.mail.transport import PermanentError
 from guardian.settings.channels import ChannelSettings
 from guardian.settings.schedules import WatchdogSettings
 from guardian.settings.schema import MailSettings, ScheduleSettings, Settings
-from guardian.stores.sqlite.watching import WatchStore
 from tests.integration.test_channels import Server
 
 NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
@@ -144,7 +143,7 @@ async def test_a_ping_that_fails_once_comes_through_with_the_next(daemon, server
     async with daemon() as app:
         for minute in (0, 1, 2, 3):
             await watch_step(app, daemon.now + minute * MINUTE, None)
-        assert await WatchStore(app.state).watched() == []
+        assert await app.stores.watch.watched() == []
     assert len(pings(server)) == 2
 
 
@@ -180,7 +179,7 @@ async def test_a_report_that_was_told_of_and_goes_out_at_last_is_pinged_and_not_
         await report(app, daemon.now)
         await watch_step(app, daemon.now + MINUTE, None)
         await deliver_step(app, daemon.now + MINUTE, 1)
-        assert await WatchStore(app.state).watched() == []
+        assert await app.stores.watch.watched() == []
     assert (len(said(server)), len(pings(server))) == (1, 1)
 
 
@@ -243,7 +242,7 @@ async def test_a_mail_that_an_admin_drops_is_forgotten_without_a_ping(daemon, se
         [dead] = await app.state.outbox()
         await app.state.drop(dead.id, daemon.now)
         await watch_step(app, DUE + HOUR, None)
-        assert await WatchStore(app.state).watched() == []
+        assert await app.stores.watch.watched() == []
     assert pings(server) == []
 
 

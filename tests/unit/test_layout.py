@@ -1,6 +1,7 @@
 """Where things lie, and which way imports go: who has seen the list of folders once knows where a change goes."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -57,3 +58,36 @@ def test_what_is_pure_loads_neither_a_database_nor_settings(module):
     code = f"import sys, {module}; print([name for name in ('sqlite3', 'pydantic') if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def modules_outside(*excluded):
+    """Every module of guardian outside of these folders."""
+    return [
+        file
+        for file in (ROOT / "guardian").rglob("*.py")
+        if not any(file.is_relative_to(ROOT / "guardian" / folder) for folder in excluded)
+    ]
+
+
+def test_sql_stands_in_the_folder_of_its_store_and_nowhere_else():
+    statement = re.compile(r"\s*(SELECT|INSERT|REPLACE|UPDATE|DELETE FROM|CREATE|ALTER|PRAGMA|BEGIN) ")
+    found = set()
+    for file in modules_outside("stores/sqlite"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            modules = [node.module] if isinstance(node, ast.ImportFrom) else []
+            modules += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if {"sqlite3", "aiosqlite", "tracker.schema", "tracker.writer", "tracker.database_file"} & set(modules):
+                found.add(f"{file.relative_to(ROOT)} imports {modules}")
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and statement.match(node.value):
+                found.add(f"{file.relative_to(ROOT)} has {node.value!r}")
+    assert found == set()
+
+
+def test_a_store_is_chosen_in_one_place():
+    named = {
+        str(file.relative_to(ROOT))
+        for file in modules_outside("stores/sqlite")
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("guardian.stores.sqlite")
+    }
+    assert named == {"guardian/stores/opening.py"}

@@ -28,6 +28,7 @@ from guardian.mail.transports import build_transports
 from guardian.settings.loading import SettingsError, load_settings, unknown_variables
 from guardian.settings.schema import ApiSettings, Settings
 from guardian.settings.values import is_loopback, is_placeholder
+from guardian.stores.opening import backend
 from guardian.stores.people.book import AliasBook
 from tracker.address import why_not_opened
 
@@ -57,7 +58,7 @@ async def check_up(
     found += await mail_findings(settings, clock(), resolver)
     if send_test:
         found += await send_tests(settings, settings.admins, clock=clock)
-    if not _is_there(settings.database):
+    if not backend(settings.database).exists():
         found += await asyncio.to_thread(alias_findings, AliasBook.of(settings.alias, settings.database), ())
         return [*found, _no_database(settings.database.absolute()), *await noted_elsewhere(settings, path, clock())]
     try:
@@ -166,10 +167,6 @@ def _links(settings: Settings) -> list[Finding]:
     else:
         return [Finding("links", "ok", f"of mails lead to {settings.public_url}")]
     return [Finding("links", "warning", f"{where}: set public_url to where people reach Guardian over HTTPS")]
-
-
-def _is_there(path: Path) -> bool:
-    return os.path.exists(path)  # Path.exists raises where a folder may not be entered
 
 
 def _no_database(path: Path) -> Finding:

@@ -11,7 +11,6 @@ from guardian.alerting.wording import title
 from guardian.application.root import Application
 from guardian.core.language import language
 from guardian.core.time import micros, moment
-from guardian.stores.sqlite.alerts import AlertStore
 
 
 async def act(app: Application, action: Action, incident_id: str | None, *, by: str) -> list[Incident]:
@@ -19,7 +18,7 @@ async def act(app: Application, action: Action, incident_id: str | None, *, by: 
 
     Raises ValueError with one sentence for an incident that is not known, or over. Raises StorageError.
     """
-    store, zone, now = AlertStore(app.state), ZoneInfo(app.settings.timezone), app.clock()
+    store, zone, now = app.stores.alerts, ZoneInfo(app.settings.timezone), app.clock()
     edit = edit_for(action, by=by, now=now, zone=zone)
     if incident_id is None:
         return await store.change_all(edit)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import copy
-import sqlite3
 from collections.abc import Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -27,9 +25,8 @@ from guardian.core.time import moment
 from guardian.settings.loading import parse_rules
 from guardian.settings.rules import KINDS, Rule
 from guardian.settings.schema import Settings
+from guardian.stores.opening import backend
 from guardian.stores.people.book import AliasBook
-from guardian.stores.sqlite.history import read_first_event, read_history
-from tracker.schema import connect
 
 STRIP = 60
 """How many cells a strip chart has."""
@@ -101,19 +98,16 @@ def run_backtests(
     began = perf_counter()
     end = int((now or datetime.now(UTC)).timestamp()) // 60
     minutes, single = (max(numbers) for numbers in zip(*(lookback(rules) for _, rules in variants), strict=True))
-    if not settings.database.exists():
+    store = backend(settings.database)
+    if not store.exists():
         raise StorageError(f"there is no database {settings.database} yet: nothing is recorded to replay")
-    aliases = AliasBook.of(settings.alias, settings.database).current()
-    try:
-        with closing(connect(str(settings.database), create=False)) as db:
-            oldest = read_first_event(db)
-            if oldest is None:
-                raise StorageError(f"the database {settings.database} holds no events yet: nothing can be replayed")
-            first = max(end - days * 1440, oldest // MINUTE_US + 1)
-            # Counts for as far as rules look back, single events for what is judged.
-            history = read_history(db, first - minutes, end, single_events=(end - first) * 60 + single, aliases=aliases)
-    except sqlite3.Error as error:
-        raise StorageError(f"the database {settings.database} does not answer: {error}") from error
+    past = store.history(AliasBook.of(settings.alias, settings.database))
+    oldest = past.first_event()
+    if oldest is None:
+        raise StorageError(f"the database {settings.database} holds no events yet: nothing can be replayed")
+    first = max(end - days * 1440, oldest // MINUTE_US + 1)
+    # Counts for as far as rules look back, single events for what is judged.
+    history = past.read(first - minutes, end, single_events=(end - first) * 60 + single)
     results = []
     for title, rules in variants:
         around = replace(surroundings(settings), rules=tuple(rule for rule in rules if rule.enabled))

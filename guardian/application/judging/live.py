@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from guardian.alerting.columns import MINUTE_US
@@ -21,15 +19,11 @@ from guardian.alerting.verdicts import BURN_WINDOWS, DAY, SILENCE_WEEKS, WEEK
 from guardian.core.cadence import Cron
 from guardian.core.off_loop import off_loop
 from guardian.core.outgoing import Outgoing
-from guardian.core.storage import StorageError
 from guardian.core.time import micros
 from guardian.settings.rules import Rule, watching
 from guardian.settings.schema import MaintenanceSettings, Settings
-from guardian.stores.people.book import NO_BOOK, AliasBook
-from guardian.stores.sqlite.alerts import AlertStore
-from guardian.stores.sqlite.history import read_history, refreshed
-from tracker.database_file import FileChanged, OpenedFile
-from tracker.schema import connect
+from guardian.stores.alerts import AlertStore
+from guardian.stores.history import HistoryStore
 
 log = logging.getLogger("guardian.alerting")
 
@@ -98,13 +92,10 @@ def _maintenance(span: MaintenanceSettings, zone: ZoneInfo) -> Maintenance:
 
 
 class LiveHistory:
-    """The history of the database at `path` as far as the rules look back, read anew only where it grew. Its users are
-    people by the aliases of `book`."""
+    """The history of a store as far as the rules look back, read anew only where it grew."""
 
-    def __init__(self, path: Path, rules: Sequence[Rule], book: AliasBook = NO_BOOK) -> None:
-        self._path = path
-        self._file = OpenedFile(str(path))
-        self._book = book
+    def __init__(self, store: HistoryStore, rules: Sequence[Rule]) -> None:
+        self._store = store
         self._minutes, self._single = lookback(rules)
         self._history: History | None = None
         self.probes: dict[str, tuple[tuple[int, bool], ...]] = {}
@@ -129,23 +120,10 @@ class LiveHistory:
     def _read(self, first: int, end: int) -> History:
         more = end - first
         minutes, single = self._minutes + more, self._single + more * 60
-        aliases = self._book.current()
-        try:
-            if self._history is None:
-                self._file.note()
-            self._file.check()
-            db = connect(str(self._path), create=False)
-            try:
-                if self._history is None or more > 15 or self._history.counts.end > end:
-                    history = read_history(db, end - minutes, end, single_events=single, aliases=aliases)
-                else:
-                    history = refreshed(self._history, db, end, keep=minutes, single_events=single, aliases=aliases)
-            finally:
-                db.close()
-        except FileChanged as error:
-            raise StorageError(str(error)) from error
-        except sqlite3.Error as error:
-            raise StorageError(f"the events in {self._path} cannot be read: {error}") from error
+        if self._history is None or more > 15 or self._history.counts.end > end:
+            history = self._store.read(end - minutes, end, single_events=single)
+        else:
+            history = self._store.grown(self._history, end, keep=minutes, single_events=single)
         self._history = replace(history, probes=self.probes)
         return self._history
 

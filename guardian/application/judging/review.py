@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import logging
-import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import closing
 from dataclasses import replace
 from datetime import datetime
 from itertools import pairwise
@@ -17,11 +15,11 @@ from guardian.alerting.incidents import Incident
 from guardian.alerting.review import Better, noisiest
 from guardian.application.judging.backtest import replay
 from guardian.application.judging.live import lookback, surroundings
+from guardian.core.storage import StorageError
 from guardian.settings.rules import ErrorRate, Latency
 from guardian.settings.schema import Settings
+from guardian.stores.opening import backend
 from guardian.stores.people.book import AliasBook
-from guardian.stores.sqlite.history import read_history
-from tracker.schema import connect
 
 log = logging.getLogger("guardian.alerting")
 
@@ -39,14 +37,11 @@ def find_better(settings: Settings, incidents: Sequence[Incident], start: dateti
         return None
     first, last = (int(at.timestamp()) // 60 for at in (start, end))
     minutes, single = lookback([rule])
-    aliases = AliasBook.of(settings.alias, settings.database).current()
+    past = backend(settings.database).history(AliasBook.of(settings.alias, settings.database))
     try:
-        with closing(connect(str(settings.database), create=False)) as db:
-            history = read_history(
-                db, first - minutes, last, single_events=(last - first) * 60 + single, aliases=aliases
-            )
-    except sqlite3.Error as error:
-        log.warning("No threshold can be tried out, since the events cannot be read: %s", error)
+        history = past.read(first - minutes, last, single_events=(last - first) * 60 + single)
+    except StorageError as error:
+        log.warning("No threshold can be tried out, since %s", error)
         return None
     useful = [i for i in incidents if i.rule == rule.name and i.acted and (i.opened_us or 0) >= first * MINUTE_US]
     return better_threshold(rule, useful, history, surroundings(settings), first, last)

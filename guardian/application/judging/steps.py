@@ -19,7 +19,6 @@ from guardian.core.outgoing import Outgoing
 from guardian.core.time import micros
 from guardian.mail.alert.compose import AlertWriter
 from guardian.settings.rules import Probe
-from guardian.stores.sqlite.alerts import AlertStore
 
 log = logging.getLogger("guardian.alerting")
 
@@ -31,7 +30,7 @@ async def alert_step(app: Application, now: datetime, token: int | None) -> None
     """
     if not app.settings.alerts.enabled:
         return
-    around, store = surroundings(app.settings), AlertStore(app.state)
+    around, store = surroundings(app.settings), app.stores.alerts
     writer = AlertWriter(
         admins=app.settings.admins,
         sender=app.email.sender,
@@ -80,5 +79,5 @@ async def answers_well(client: httpx2.AsyncClient, probe: Probe) -> bool:
 def live_history(app: Application) -> LiveHistory:
     """The history that the application keeps in memory, made at the first call."""
     if app.live is None:
-        app.live = LiveHistory(app.settings.database, surroundings(app.settings).rules, app.book)
+        app.live = LiveHistory(app.stores.history, surroundings(app.settings).rules)
     return app.live

@@ -20,7 +20,8 @@ from guardian.core.time import micros
 from guardian.mail.report.incidents import incident_lines
 from guardian.mail.service import EmailService
 from guardian.settings.rules import parse_rule
-from guardian.stores.sqlite.events import SqliteRepository
+from guardian.stores.opening import backend
+from guardian.stores.people.book import NO_BOOK
 from tracker.event import Event, Failure
 
 DAY = timedelta(days=1)
@@ -84,7 +85,7 @@ async def _report(
 ) -> dict[str, Any]:
     """The real report on [start, end), without them on the day before, as `daily at 09:00` covers it."""
     with tempfile.TemporaryDirectory() as folder:
-        repository = await SqliteRepository.open(Path(folder) / "sample.db")
+        repository = await backend(Path(folder) / "sample.db").open_events(NO_BOOK)
         try:
             for first in range(0, len(events), 5_000):
                 await repository.write(events[first : first + 5_000])

@@ -9,16 +9,15 @@ import inspect
 import re
 import sys
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
-from contextlib import closing
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from guardian.settings.people import AliasSettings
+from guardian.stores.opening import backend
 from guardian.stores.people.query import Query
 from guardian.stores.people.source import Source, SourceError
-from tracker.schema import connect
 
 _HEAD = re.compile(r"[\s_-]+")
 IDS = ("id", "user_id", "userid", "uid", "uuid", "sub", "subject", "user", "username")
@@ -136,7 +135,7 @@ class Function:
         return function
 
     def _one_by_one(self, function: Callable[..., Any]) -> Iterator[tuple[str, Any]]:
-        for name in seen_names(self.database):
+        for name in backend(self.database).names():
             try:
                 address = self._asked(function, name)
             except LookupError:
@@ -164,14 +163,3 @@ def _is_needed(parameter: inspect.Parameter) -> bool:
 
 async def _awaited(found: Any) -> Any:
     return await found
-
-
-def seen_names(database: Path) -> list[str]:
-    """Every name that was ever recorded in the database but those of erased people; none where there is no file."""
-    if not database.exists():
-        return []
-    with closing(connect(str(database), timeout=10.0)) as db:
-        if not db.execute("SELECT 1 FROM sqlite_master WHERE name = 'guardian_user'").fetchone():
-            return []
-        rows = db.execute("SELECT email FROM guardian_user WHERE email != 'anonymous' AND email NOT LIKE 'erased-%'")
-        return [name for (name,) in rows]

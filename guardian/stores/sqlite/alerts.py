@@ -1,4 +1,4 @@
-"""Where alerting keeps its memory: a row of state and every incident, committed together with the mails they cause."""
+"""`AlertStore` on SQLite: a row of state and every incident, committed together with the mails they cause."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from guardian.alerting.incidents import Incident, Memory
 from guardian.alerting.links import LinkUsed
 from guardian.core.outgoing import Outgoing
 from guardian.core.time import micros
+from guardian.stores.sqlite.database import StateDatabase
 from guardian.stores.sqlite.schema import put_mails
-from guardian.stores.sqlite.state import SqliteStateStore
 
 _INCIDENT = TypeAdapter(Incident)
 T = TypeVar("T")
 
 
-class AlertStore:
-    """Alert state and incidents in the database of the outbox; methods raise StorageError where it cannot answer."""
+class SqliteAlertStore:
+    """`AlertStore` in the database of the outbox."""
 
-    def __init__(self, state: SqliteStateStore) -> None:
+    def __init__(self, state: StateDatabase) -> None:
         self._state = state
 
     async def load(self) -> AlertState:
-        """The state after the last committed minute; an empty one before the first."""
+        """See AlertStore."""
         return await self._state.transact(_load)
 
     async def commit(
@@ -43,10 +43,7 @@ class AlertStore:
         now: datetime,
         token: int | None = None,
     ) -> AlertState:
-        """Write the state, its incidents and the mails they cause in one transaction; the state as it was written.
-
-        What somebody did meanwhile (acknowledged, silenced, marked as fixed) since `before` was loaded is kept.
-        """
+        """See AlertStore."""
 
         def work(db: sqlite3.Connection) -> AlertState:
             merged = _merge(before, _load(db), after)
@@ -58,15 +55,12 @@ class AlertStore:
         return await self._state.transact(work, token=token)
 
     async def change(self, incident_id: str, edit: Edit) -> Incident | None:
-        """Change one incident that is not over by `edit` (pure); the new one, or None where there is none such."""
+        """See AlertStore."""
         changed = await self._state.transact(lambda db: _edited(db, edit, incident_id))
         return changed[0] if changed else None
 
     async def change_by_link(self, nonce: str, incident_id: str, edit: Edit, now: datetime) -> Incident | None:
-        """The same, once for each link: it is used up in the transaction that changes the incident.
-
-        Raises LinkUsed where it had been used; nothing is changed then.
-        """
+        """See AlertStore."""
 
         def work(db: sqlite3.Connection) -> Incident | None:
             row = (nonce, micros(now))
@@ -78,13 +72,13 @@ class AlertStore:
         return await self._state.transact(work)
 
     async def change_all(self, edit: Edit) -> list[Incident]:
-        """Change every incident that is not over, those too that are pending; what became of them."""
+        """See AlertStore."""
         return await self._state.transact(lambda db: _edited(db, edit))
 
     async def incidents(
         self, *, open_only: bool = False, since: datetime | None = None, limit: int = 100
     ) -> list[Incident]:
-        """Incidents that opened, the newest first; `since` also keeps those that were open then."""
+        """See AlertStore."""
         where, values = "1", []
         if open_only:
             where += " AND status != 'resolved'"
@@ -99,7 +93,7 @@ class AlertStore:
         return await self._state.transact(work)
 
     async def incident(self, incident_id: str) -> Incident | None:
-        """One incident by its id, or None."""
+        """See AlertStore."""
 
         def work(db: sqlite3.Connection) -> Incident | None:
             row = db.execute("SELECT body FROM guardian_incident WHERE id = ?", (incident_id,)).fetchone()
@@ -108,11 +102,11 @@ class AlertStore:
         return await self._state.transact(work)
 
     async def link_key(self) -> str:
-        """The secret that signs the links of mails; made at the first call, and the same from then on."""
+        """See AlertStore."""
 
         def work(db: sqlite3.Connection) -> str:
             db.execute("INSERT OR IGNORE INTO guardian_secret VALUES ('links', ?)", (secrets.token_urlsafe(32),))
-            return db.execute("SELECT value FROM guardian_secret WHERE name = 'links'").fetchone()[0]
+            return str(db.execute("SELECT value FROM guardian_secret WHERE name = 'links'").fetchone()[0])
 
         return await self._state.transact(work)
 

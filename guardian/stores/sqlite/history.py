@@ -3,21 +3,72 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
 from guardian.alerting.columns import MINUTE_US, Columns, MinuteCounts
 from guardian.alerting.history import History
+from guardian.core.storage import StorageError
 from guardian.stores.people.aliases import NO_ALIASES, Aliases
+from guardian.stores.people.book import NO_BOOK, AliasBook
 from guardian.stores.sqlite.people import read_people
-from tracker.schema import SEQUENCE_BITS
+from tracker.database_file import FileChanged, OpenedFile
+from tracker.schema import SEQUENCE_BITS, connect
+
+T = TypeVar("T")
 
 _ROW = np.dtype(
     [("at", "i8"), ("user", "i8"), ("route", "i8"), ("status", "i8"), ("duration", "i8"), ("failure", "i8")]
 )
 _DAY_US = 86400 * 1_000_000
+
+
+class SqliteHistory:
+    """`HistoryStore` on the database at `path`, with a connection for each call; it makes no file."""
+
+    def __init__(self, path: Path, book: AliasBook = NO_BOOK) -> None:
+        self._path = path
+        self._file = OpenedFile(str(path))
+        self._book = book
+        self._opened = False
+
+    def first_event(self) -> int | None:
+        """See HistoryStore."""
+        return self._ask(read_first_event)
+
+    def read(self, start: int, end: int, *, single_events: int) -> History:
+        """See HistoryStore."""
+        aliases = self._book.current()
+        return self._ask(lambda db: read_history(db, start, end, single_events=single_events, aliases=aliases))
+
+    def grown(self, history: History, end: int, *, keep: int, single_events: int) -> History:
+        """See HistoryStore."""
+        aliases = self._book.current()
+        return self._ask(
+            lambda db: refreshed(history, db, end, keep=keep, single_events=single_events, aliases=aliases)
+        )
+
+    async def reopen(self) -> None:
+        """See HistoryStore."""
+        self._opened = False
+
+    def _ask(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        try:
+            if not self._opened:
+                self._file.note()
+            self._file.check()
+            with closing(connect(str(self._path), create=False)) as db:
+                found = work(db)
+            self._opened = True
+            return found
+        except FileChanged as error:
+            raise StorageError(str(error)) from error
+        except sqlite3.Error as error:
+            raise StorageError(f"the events in {self._path} cannot be read: {error}") from error
 
 
 def read_columns(db: sqlite3.Connection, start_us: int, end_us: int, aliases: Aliases = NO_ALIASES) -> Columns:

@@ -1,50 +1,27 @@
-"""Where the watchdog keeps its memory: reports that are late or on their way. What is settled leaves no row."""
+"""`WatchStore` on SQLite: the table guardian_watch, in which `claim_period` notes each report that was made."""
 
 from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 from guardian.core.outgoing import Outgoing
 from guardian.core.schedule import Period
 from guardian.core.time import micros, moment
+from guardian.stores.sqlite.database import StateDatabase
 from guardian.stores.sqlite.schema import put_mails
-from guardian.stores.sqlite.state import SqliteStateStore
+from guardian.stores.watching import Watched, report_key
 
 
-@dataclass(frozen=True, slots=True)
-class Watched:
-    """A report of one period that is not settled yet.
+class SqliteWatchStore:
+    """`WatchStore` in the database of the outbox."""
 
-    `claimed_at` is when its mails, `mails` in number, went into the outbox; None while the report is not made. `sent`,
-    `pending` and `dead` are how many of them are that by now, `stuck` whose are one of the latter two. `told` says
-    whether somebody was told that it is late; `tries` counts pings in vain, the next of which may start at `next_at`.
-    """
-
-    schedule: str
-    period: Period
-    claimed_at: datetime | None
-    mails: int
-    told: bool
-    tries: int
-    next_at: datetime
-    sent: int
-    pending: int
-    dead: int
-    stuck: frozenset[str]
-
-
-class WatchStore:
-    """The table guardian_watch, in which `claim_period` notes each report that was made. Methods raise StorageError
-    where the database cannot answer, and LeaseLost for an outdated `token`."""
-
-    def __init__(self, state: SqliteStateStore) -> None:
+    def __init__(self, state: StateDatabase) -> None:
         self._state = state
 
     async def watched(self) -> list[Watched]:
-        """Every report that is late or on its way, the oldest first."""
+        """See WatchStore."""
         return await self._state.transact(_watched)
 
     async def tell(
@@ -56,10 +33,7 @@ class WatchStore:
         now: datetime,
         token: int | None,
     ) -> bool:
-        """Note that these periods were told of, and put the messages into the outbox, in one transaction.
-
-        False, and nothing done, where somebody was told of all of them before.
-        """
+        """See WatchStore."""
         at = micros(now)
 
         def work(db: sqlite3.Connection) -> bool:
@@ -77,13 +51,13 @@ class WatchStore:
         return await self._state.transact(work, token=token)
 
     async def settle(self, report: Watched, *, token: int | None) -> None:
-        """Nothing more is to be done for this report."""
+        """See WatchStore."""
         await self._state.transact(
             lambda db: db.execute(f"DELETE FROM guardian_watch {_ROW}", _key(report)), token=token
         )
 
     async def ping_failed(self, report: Watched, *, next_at: datetime, token: int | None) -> None:
-        """A ping was in vain; the next may start at `next_at`."""
+        """See WatchStore."""
         sql = f"UPDATE guardian_watch SET tries = tries + 1, next_us = ? {_ROW}"
         await self._state.transact(lambda db: db.execute(sql, (micros(next_at), *_key(report))), token=token)
 
@@ -126,8 +100,3 @@ def _watched(db: sqlite3.Connection) -> list[Watched]:
             )
         )
     return found
-
-
-def report_key(schedule: str, period: Period) -> str:
-    """What the keys of a report's mails begin with; the recipient follows after a slash."""
-    return f"report/{schedule}/{period.start.isoformat()}/{period.end.isoformat()}"

@@ -1,0 +1,65 @@
+"""Where alerting keeps its memory, whichever database is under it: one state, and every incident that opened."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Protocol
+
+from guardian.alerting.actions import Edit
+from guardian.alerting.engine import AlertState
+from guardian.alerting.incidents import Incident
+from guardian.core.outgoing import Outgoing
+
+
+class AlertStore(Protocol):
+    """Alert state and incidents. Methods raise StorageError where the store cannot answer."""
+
+    async def load(self) -> AlertState:
+        """The state after the last committed minute; an empty one before the first."""
+        ...
+
+    async def commit(
+        self,
+        before: AlertState,
+        after: AlertState,
+        mails: Sequence[Outgoing],
+        *,
+        now: datetime,
+        token: int | None = None,
+    ) -> AlertState:
+        """Write the state, its incidents and the mails they cause in one transaction; the state as it was written.
+
+        What somebody did meanwhile (acknowledged, silenced, marked as fixed) since `before` was loaded is kept.
+        Raises LeaseLost for an outdated `token`; nothing is written then.
+        """
+        ...
+
+    async def change(self, incident_id: str, edit: Edit) -> Incident | None:
+        """Change one incident that is not over by `edit` (pure); the new one, or None where there is none such."""
+        ...
+
+    async def change_by_link(self, nonce: str, incident_id: str, edit: Edit, now: datetime) -> Incident | None:
+        """The same, once for each link: it is used up in the transaction that changes the incident.
+
+        Raises LinkUsed where it had been used; nothing is changed then.
+        """
+        ...
+
+    async def change_all(self, edit: Edit) -> list[Incident]:
+        """Change every incident that is not over, those too that are pending; what became of them."""
+        ...
+
+    async def incidents(
+        self, *, open_only: bool = False, since: datetime | None = None, limit: int = 100
+    ) -> list[Incident]:
+        """Incidents that opened, the newest first; `since` also keeps those that were open then."""
+        ...
+
+    async def incident(self, incident_id: str) -> Incident | None:
+        """One incident by its id, or None."""
+        ...
+
+    async def link_key(self) -> str:
+        """The secret that signs the links of mails; made at the first call, and the same from then on."""
+        ...

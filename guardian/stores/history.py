@@ -1,0 +1,34 @@
+"""What Guardian needs of a store to judge rules: the recorded past as a `History`."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from guardian.alerting.history import History
+
+
+class HistoryStore(Protocol):
+    """Reads events for rules; its users are people, by the aliases. Minutes are counted since 1970.
+
+    Methods block, for seconds where much is read: call them in a thread. They raise StorageError with one sentence
+    where the store cannot answer.
+    """
+
+    def first_event(self) -> int | None:
+        """When the oldest stored event ended, µs; None where there is none."""
+        ...
+
+    def read(self, start: int, end: int, *, single_events: int) -> History:
+        """The minutes [start, end): counts of all of them, single events of the last `single_events` seconds."""
+        ...
+
+    def grown(self, history: History, end: int, *, keep: int, single_events: int) -> History:
+        """The same history up to minute `end`, of which `keep` minutes of counts stay.
+
+        It equals what `read` would give, with what came late too, and costs less where little has come.
+        """
+        ...
+
+    async def reopen(self) -> None:
+        """Begin on what is there now, as `StateStore.reopen`; until then what was replaced is an error."""
+        ...

@@ -1,0 +1,80 @@
+"""The one place that chooses a store, by the database's address. Nothing else outside a store's folder imports it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from guardian.stores.alerts import AlertStore
+from guardian.stores.events import UsageRepository
+from guardian.stores.history import HistoryStore
+from guardian.stores.state import StateStore
+from guardian.stores.watching import WatchStore
+
+if TYPE_CHECKING:
+    from guardian.stores.people.book import AliasBook
+
+
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """Everything that is kept in one database."""
+
+    events: UsageRepository
+    history: HistoryStore
+    state: StateStore
+    alerts: AlertStore
+    watch: WatchStore
+
+    async def reopen(self) -> None:
+        """Begin on what is there now, after it was deleted or replaced. Raises StorageError where it cannot be used."""
+        await self.state.reopen()
+        self.state.check_file()  # it may be replaced again meanwhile
+        await self.events.reopen()
+        await self.history.reopen()
+
+    async def close(self) -> None:
+        """Release the connections; safe to call twice."""
+        await self.state.close()
+        await self.events.close()
+
+
+class Backend(Protocol):
+    """A kind of database at one address. Methods raise StorageError where it cannot be used."""
+
+    async def open(self, book: AliasBook) -> Stores:
+        """Open all of it, and make or bring up to date what is there."""
+        ...
+
+    async def open_events(self, book: AliasBook) -> UsageRepository:
+        """Only the events."""
+        ...
+
+    def history(self, book: AliasBook) -> HistoryStore:
+        """Only the past for rules; nothing is made where there is nothing."""
+        ...
+
+    def exists(self) -> bool:
+        """Whether it was made yet."""
+        ...
+
+    def names(self) -> list[str]:
+        """Every name that was ever recorded but those of erased people; none where nothing was made yet.
+
+        Blocks. Raises the database's own exception where it cannot be read.
+        """
+        ...
+
+    def last_sign(self, now: datetime, within: timedelta) -> int | None:
+        """When a recorder last wrote here, in µs; None where none did `within` this time, and where another Guardian
+        reads it: two apps of one user are no mistake. Blocks, and never raises because of what is there."""
+        ...
+
+
+def backend(database: Path) -> Backend:
+    """The kind of database that an address means; nothing is opened yet."""
+    # A second kind is a folder beside sqlite/ and a line here. Loaded when asked for: it brings its driver with it.
+    from guardian.stores.sqlite.backend import SqliteBackend
+
+    return SqliteBackend(database)

@@ -1,0 +1,86 @@
+"""A SQLite file as a kind of database: what is opened of it, and what can be seen of it from outside."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from contextlib import closing
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from guardian.core.time import micros
+from guardian.stores.opening import Stores
+from guardian.stores.people.book import AliasBook
+from guardian.stores.sqlite.alerts import SqliteAlertStore
+from guardian.stores.sqlite.events import SqliteRepository
+from guardian.stores.sqlite.history import SqliteHistory
+from guardian.stores.sqlite.state import SqliteStateStore
+from guardian.stores.sqlite.watching import SqliteWatchStore
+from tracker.schema import connect
+
+_MAGIC = b"SQLite format 3\0"  # SQLite, "Database File Format"
+
+
+class SqliteBackend:
+    """`Backend` for the file at `path`."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    async def open(self, book: AliasBook) -> Stores:
+        """See Backend."""
+        events = await SqliteRepository.open(self._path, book=book)
+        try:
+            state = await SqliteStateStore.open(self._path)
+        except BaseException:
+            await events.close()
+            raise
+        history = SqliteHistory(self._path, book)
+        return Stores(events, history, state, SqliteAlertStore(state), SqliteWatchStore(state))
+
+    async def open_events(self, book: AliasBook) -> SqliteRepository:
+        """See Backend."""
+        return await SqliteRepository.open(self._path, book=book)
+
+    def history(self, book: AliasBook) -> SqliteHistory:
+        """See Backend."""
+        return SqliteHistory(self._path, book)
+
+    def exists(self) -> bool:
+        """See Backend."""
+        return os.path.exists(self._path)  # Path.exists raises where a folder may not be entered
+
+    def names(self) -> list[str]:
+        """See Backend."""
+        if not self.exists():
+            return []
+        with closing(connect(str(self._path), timeout=10.0)) as db:
+            if not db.execute("SELECT 1 FROM sqlite_master WHERE name = 'guardian_user'").fetchone():
+                return []
+            rows = db.execute(
+                "SELECT email FROM guardian_user WHERE email != 'anonymous' AND email NOT LIKE 'erased-%'"
+            )
+            return [name for (name,) in rows]
+
+    def last_sign(self, now: datetime, within: timedelta) -> int | None:
+        """See Backend. The file is opened for reading only.
+
+        A living writer has a write-ahead log and its index beside the file. Without them there is nobody to find, and
+        opening the file would make them.
+        """
+        if not self._path.is_file() or not all(os.path.exists(f"{self._path}{part}") for part in ("-wal", "-shm")):
+            return None
+        with self._path.open("rb") as file:
+            if file.read(len(_MAGIC)) != _MAGIC:
+                return None
+        now_us, lately = micros(now), within // timedelta(microseconds=1)
+        try:
+            with closing(sqlite3.connect(f"{self._path.as_uri()}?mode=ro", uri=True, timeout=0.2)) as db:
+                recorder = "SELECT max(seen_us) FROM guardian_recorder WHERE seen_us BETWEEN ? AND ?"
+                (seen,) = db.execute(recorder, (now_us - lately, now_us + lately)).fetchone()
+                own = db.execute("SELECT 1 FROM sqlite_master WHERE name = 'guardian_lease'").fetchone()
+                if own and db.execute("SELECT 1 FROM guardian_lease WHERE expires_us > ?", (now_us,)).fetchone():
+                    return None
+        except sqlite3.Error:
+            return None
+        return seen if isinstance(seen, int) else None
