@@ -41,7 +41,8 @@ class AlertState:
 
     `maintained_us` is when a maintenance window was seen last (0: never). `rules` are those of the incidents of which
     something may have to be told even when the settings no longer have them. `probes` holds each rule's latest answers
-    in ascending order of time, as (µs, good).
+    in ascending order of time, as (µs, good). `version` is that under which it was stored, and only its store changes
+    it; 0: it never was.
     """
 
     minute: int | None = None
@@ -52,6 +53,7 @@ class AlertState:
     maintained_us: int = 0
     rules: Mapping[str, AnyRule] = field(default_factory=dict)
     probes: Mapping[str, tuple[tuple[int, bool], ...]] = field(default_factory=dict)
+    version: int = field(default=0, compare=False)
 
     def incidents(self) -> list[Incident]:
         """Those that are not over, and those that ended less than an hour ago."""

@@ -10,28 +10,34 @@ from guardian.alerting.actions import Edit
 from guardian.alerting.engine import AlertState
 from guardian.alerting.incidents import Incident
 from guardian.core.outgoing import Outgoing
+from guardian.core.storage import StorageError
+
+
+class ChangedMeanwhile(StorageError):
+    """Somebody acted on an incident, or was erased, since the state was loaded: load it again and judge again."""
+
+    def __init__(self) -> None:
+        super().__init__("the alerts were changed while a minute was judged: it is judged again")
 
 
 class AlertStore(Protocol):
-    """Alert state and incidents. Methods raise StorageError where the store cannot answer."""
+    """Alert state and incidents. Methods raise StorageError where the store cannot answer.
+
+    Whatever changes the state, `StateStore.forget` too, gives it a new version.
+    """
 
     async def load(self) -> AlertState:
         """The state after the last committed minute; an empty one before the first."""
         ...
 
     async def commit(
-        self,
-        before: AlertState,
-        after: AlertState,
-        mails: Sequence[Outgoing],
-        *,
-        now: datetime,
-        token: int | None = None,
+        self, state: AlertState, mails: Sequence[Outgoing], *, now: datetime, token: int | None = None
     ) -> AlertState:
         """Write the state, its incidents and the mails they cause in one transaction; the state as it was written.
 
-        What somebody did meanwhile (acknowledged, silenced, marked as fixed) since `before` was loaded is kept.
-        Raises LeaseLost for an outdated `token`; nothing is written then.
+        An incident that is not over and of which the state knows nothing (its rule is no longer in the settings) ends
+        now. Raises ChangedMeanwhile where another version is stored than that which `state` came from, and LeaseLost
+        for an outdated `token`; nothing is written then.
         """
         ...
 

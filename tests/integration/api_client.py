@@ -77,6 +77,10 @@ async def open_incident(app, name="chat", **more):
     at_us = int(NOW.timestamp()) * 1_000_000
     known = {"opened_us": at_us, "fired_us": at_us, "told_us": at_us, "thread": name, "thread_subject": "chat is down"}
     incident = Incident(name, "feature_down", name, "critical", "open", since_us=at_us, **{**known, **more})
-    state = AlertState(at_us // 60_000_000, {"feature_down": Memory({name: incident})})
-    await app.stores.alerts.commit(AlertState(), state, [], now=NOW)
+    state = AlertState(
+        at_us // 60_000_000,
+        {"feature_down": Memory({name: incident})},
+        version=(await app.stores.alerts.load()).version,
+    )
+    await app.stores.alerts.commit(state, [], now=NOW)
     return incident

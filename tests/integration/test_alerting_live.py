@@ -17,6 +17,7 @@ from guardian.application.judging.live import LiveHistory, judge_passed_minutes
 from guardian.core.outgoing import Outgoing
 from guardian.core.time import micros
 from guardian.settings.rules import parse_rule
+from guardian.stores.alerts import ChangedMeanwhile
 from guardian.stores.sqlite import history as loading
 from guardian.stores.sqlite.alerts import SqliteAlertStore
 from guardian.stores.sqlite.history import SqliteHistory, read_history
@@ -238,24 +239,89 @@ async def test_silence_is_judged_by_the_clock_on_the_wall(state, tmp_path, hour,
     assert len(replay(history, around, minute, minute).incidents) == down
 
 
+class Interrupted(SqliteAlertStore):
+    """Somebody acts just before a minute is committed, as often as there are `acts`."""
+
+    def __init__(self, state, *acts):
+        super().__init__(state)
+        self.acts = list(acts)
+
+    async def commit(self, *args, **kwargs):
+        if self.acts:
+            await self.acts.pop(0)(self)
+        return await super().commit(*args, **kwargs)
+
+
+def failing_chat(minute, number=58):
+    return [
+        Event(
+            micros(START + timedelta(minutes=minute)) + i * 1_000_000,
+            *(f"u{i}@x.org", "/c", "GET", "chat", 500, 1000, Failure("B", "m", "a:1 f")),
+        )
+        for i in range(number)
+    ]
+
+
 async def test_what_somebody_does_while_a_minute_is_judged_is_kept(state, tmp_path):
     path = tmp_path / "guardian.db"
-    events = [
-        Event(micros(START) + i * 1_000_000, f"u{i}@x.org", "/c", "GET", "chat", 500, 1000, Failure("B", "m", "a:1 f"))
-        for i in range(58)
-    ]
-    await run(state, path, events, 1)
+    await run(state, path, failing_chat(0), 1)
     store = SqliteAlertStore(state)
-    before = await store.load()
-    down = next(i for i in before.incidents() if i.rule == "feature_down")
+    down = next(i for i in (await store.load()).incidents() if i.rule == "feature_down")
     now = START + timedelta(minutes=2)
-    await store.change(down.id, edit_for("acknowledge", by="ann@example.com", now=now, zone=AROUND.zone))
-    await store.change(down.id, edit_for("fixed", by="ann@example.com", now=now, zone=AROUND.zone))
-    after = await store.commit(before, replace(before, minute=(before.minute or 0) + 1), [], now=now)
+
+    async def press(store):
+        await store.change(down.id, edit_for("acknowledge", by="ann@example.com", now=now, zone=AROUND.zone))
+        await store.change(down.id, edit_for("fixed", by="ann@example.com", now=now, zone=AROUND.zone))
+
+    live = LiveHistory(SqliteHistory(path), RULES)
+    await judge_passed_minutes(
+        Interrupted(state, press), live, AROUND, a_mail, now=now + timedelta(seconds=6), token=None
+    )
+    after = await store.load()
     kept = next(i for i in after.incidents() if i.id == down.id)
+    assert after.minute == micros(now) // MINUTE_US
     assert (kept.status, kept.acknowledged_by, kept.fixed_us) == ("acknowledged", "ann@example.com", micros(now))
     assert after.memories["feature_down"].fixed_us == {"chat": micros(now)}
-    assert await store.load() == after
+
+
+@pytest.mark.parametrize("action", ["acknowledge", "silence-1h", "fixed", "resolve"])
+async def test_whoever_acts_while_minutes_are_judged_makes_no_incident_be_told_twice(state, tmp_path, action):
+    path = tmp_path / "guardian.db"
+    await run(state, path, failing_chat(0), 1)
+    writer = Writer(str(path))
+    writer.write([e._replace(failure=Failure("New", "m", "b:1 g")) for e in failing_chat(1)])
+    writer.close()
+    live = LiveHistory(SqliteHistory(path), RULES)
+
+    async def press(store):
+        edit = edit_for(action, by="ann@example.com", now=START + timedelta(minutes=2), zone=AROUND.zone)
+        await store.change_all(edit)
+
+    found = []
+    for minute, acts in ((2, [press, press]), (3, []), (4, [press])):
+        now = START + timedelta(minutes=minute, seconds=6)
+        found += await judge_passed_minutes(Interrupted(state, *acts), live, AROUND, a_mail, now=now, token=None)
+    assert "New" in " ".join(t.incident.subject for t in found if t.change == "opened"), (
+        "new in the minute of the press"
+    )
+    mails = [item.message.key for item in await state.outbox(limit=1000)]
+    told = [part for key in mails for part in key.split("/")[2].rpartition("-")[0].split("+")]
+    assert len(told) == len(set(told)) > 3
+    assert {i.acknowledged_by for i in await SqliteAlertStore(state).incidents() if i.acted} == {"ann@example.com"}
+
+
+async def test_minutes_during_which_somebody_acts_again_and_again_wait_for_the_next_step(state, tmp_path):
+    path = tmp_path / "guardian.db"
+    await run(state, path, failing_chat(0), 1)
+    before, now = await state.outbox(limit=1000), START + timedelta(minutes=2, seconds=6)
+    live, edit = LiveHistory(SqliteHistory(path), RULES), edit_for("acknowledge", by="a", now=now, zone=AROUND.zone)
+    always = Interrupted(state, *[lambda store: store.change_all(edit)] * 100)
+    with pytest.raises(ChangedMeanwhile):
+        await judge_passed_minutes(always, live, AROUND, a_mail, now=now, token=None)
+    assert await state.outbox(limit=1000) == before
+    always.acts.clear()
+    await judge_passed_minutes(always, live, AROUND, a_mail, now=now, token=None)
+    assert (await always.load()).minute == micros(START) // MINUTE_US + 2
 
 
 async def test_a_daemon_that_lost_its_lease_changes_nothing(state, tmp_path):
@@ -366,7 +432,8 @@ async def test_nothing_of_an_erased_person_is_left_in_incidents(state, tmp_path)
     }
     assert "bob@" not in STATE_JSON.dump_json(await store.load()).decode()
     later = replace(before, minute=(before.minute or 0) + 1)
-    await store.commit(before, later, [], now=now)  # a minute that was judged while they were erased
+    with pytest.raises(ChangedMeanwhile):
+        await store.commit(later, [], now=now)  # a minute that was judged while they were erased
     assert "bob@" not in STATE_JSON.dump_json(await store.load()).decode()
     assert "bob@" not in repr(await store.incidents())
 
@@ -376,7 +443,7 @@ async def test_incidents_that_ended_before_the_retention_are_forgotten(state, tm
     still = Incident("still", "error_rate", "chat", "warning", "open", since_us=1, opened_us=1)
     store = SqliteAlertStore(state)
     after = AlertState(1, {"error_rate": Memory({"": old, "chat": still})})
-    await store.commit(AlertState(), after, [], now=START)
+    await store.commit(after, [], now=START)
     assert await state.purge_state(START, incidents_before=START) == 0
     assert await state.purge_state(START, incidents_before=START + timedelta(seconds=1)) == 1
     assert [i.id for i in await store.incidents()] == ["still"]

@@ -221,7 +221,7 @@ def test_incidents_are_listed_silenced_marked_as_fixed_and_ended(guardian, withi
         times = {"since_us": now_us, "opened_us": now_us, "told_us": now_us}
         chat = Incident("c1", "feature_down", "chat", "critical", "open", **times)
         state = AlertState(now_us // 60_000_000, {"feature_down": Memory({"chat": chat})})
-        await app.stores.alerts.commit(AlertState(), state, [], now=app.clock())
+        await app.stores.alerts.commit(state, [], now=app.clock())
 
     within(lambda app: app.stores.alerts.load())
     assert guardian("alerts", "list")[1] == "No rule has fired.\n"

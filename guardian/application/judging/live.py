@@ -22,7 +22,7 @@ from guardian.core.outgoing import Outgoing
 from guardian.core.time import micros
 from guardian.settings.rules import Rule, watching
 from guardian.settings.schema import MaintenanceSettings, Settings
-from guardian.stores.alerts import AlertStore
+from guardian.stores.alerts import AlertStore, ChangedMeanwhile
 from guardian.stores.history import HistoryStore
 
 log = logging.getLogger("guardian.alerting")
@@ -36,6 +36,8 @@ CATCH_UP = 24 * 60
 CLOCK_TOLERANCE = 2
 """A clock that was set back by more minutes than this was wrong before: what was judged then is judged again."""
 
+TRIES = 5
+"""So often minutes are judged at once, each time because somebody acted meanwhile; then they wait for the next step."""
 KEEP_ANSWERS = 100
 """How many answers of a probe are remembered."""
 
@@ -134,13 +136,25 @@ async def judge_passed_minutes(
     """Judge every minute that ended since the last one judged; what changed.
 
     Nothing happens twice: state, incidents and mails of these minutes are committed together, and a restart goes on
-    where the last commit stands.
+    where the last commit stands. Where somebody acts on an incident meanwhile, they are judged again with that.
 
     The mails are those of the situation at the end: of an incident that opened and ended meanwhile there is one.
     Raises StorageError or LeaseLost; nothing is changed then.
     """
+    for _ in range(TRIES - 1):
+        try:
+            return await _judge_once(store, live, around, compose, now, token)
+        except ChangedMeanwhile as changed:
+            log.debug("%s", changed)
+    return await _judge_once(store, live, around, compose, now, token)
+
+
+async def _judge_once(
+    store: AlertStore, live: LiveHistory, around: Surroundings, compose: Compose, now: datetime, token: int | None
+) -> list[Transition]:
+    """The same; raises ChangedMeanwhile too."""
     end = (micros(now) - SETTLE_US) // MINUTE_US
-    before = state = await store.load()
+    state = await store.load()
     if state.minute is not None and state.minute > end + CLOCK_TOLERANCE:
         log.warning("The clock was ahead: alerts go on from %s", now.isoformat(timespec="minutes"))
         state = set_back(state, end - 1)
@@ -159,7 +173,7 @@ async def judge_passed_minutes(
     after = replace(
         after, probes={rule.name: live.probes[rule.name] for rule in around.rules if rule.name in live.probes}
     )
-    await store.commit(before, after, mails, now=now, token=token)
+    await store.commit(after, mails, now=now, token=token)
     return transitions
 
 

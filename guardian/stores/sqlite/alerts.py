@@ -4,24 +4,23 @@ from __future__ import annotations
 
 import secrets
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import TypeVar
 
 from pydantic import TypeAdapter
 
 from guardian.alerting.actions import Edit
 from guardian.alerting.engine import STATE_JSON, AlertState
-from guardian.alerting.incidents import Incident, Memory
+from guardian.alerting.incidents import Incident
 from guardian.alerting.links import LinkUsed
 from guardian.core.outgoing import Outgoing
 from guardian.core.time import micros
+from guardian.stores.alerts import ChangedMeanwhile
 from guardian.stores.sqlite.database import StateDatabase
 from guardian.stores.sqlite.schema import put_mails
 
 _INCIDENT = TypeAdapter(Incident)
-T = TypeVar("T")
 
 
 class SqliteAlertStore:
@@ -35,22 +34,15 @@ class SqliteAlertStore:
         return await self._state.transact(_load)
 
     async def commit(
-        self,
-        before: AlertState,
-        after: AlertState,
-        mails: Sequence[Outgoing],
-        *,
-        now: datetime,
-        token: int | None = None,
+        self, state: AlertState, mails: Sequence[Outgoing], *, now: datetime, token: int | None = None
     ) -> AlertState:
         """See AlertStore."""
 
         def work(db: sqlite3.Connection) -> AlertState:
-            merged = _merge(before, _load(db), after)
-            _save(db, merged)
-            _close_orphans(db, merged, micros(now))
+            written = _save(db, state)
+            _close_orphans(db, written, micros(now))
             put_mails(db, mails, micros(now))
-            return merged
+            return written
 
         return await self._state.transact(work, token=token)
 
@@ -118,7 +110,7 @@ def _edited(db: sqlite3.Connection, edit: Edit, incident_id: str | None = None) 
     for each in ids:
         state = edit(state, state.by_id()[each])
     if ids:
-        _save(db, state)
+        state = _save(db, state)
     return [incident for incident in state.incidents() if incident.id in ids]
 
 
@@ -127,7 +119,11 @@ def _load(db: sqlite3.Connection) -> AlertState:
     return STATE_JSON.validate_json(row[0]) if row else AlertState()
 
 
-def _save(db: sqlite3.Connection, state: AlertState) -> None:
+def _save(db: sqlite3.Connection, state: AlertState) -> AlertState:
+    """The state as it is stored now. Raises ChangedMeanwhile where it came from another version than the stored one."""
+    if _load(db).version != state.version:
+        raise ChangedMeanwhile
+    state = replace(state, version=state.version + 1)
     db.execute("REPLACE INTO guardian_alert_state VALUES (1, ?)", (STATE_JSON.dump_json(state).decode(),))
     db.executemany(
         "REPLACE INTO guardian_incident VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -137,6 +133,7 @@ def _save(db: sqlite3.Connection, state: AlertState) -> None:
             if i.opened_us is not None
         ],
     )
+    return state
 
 
 def _close_orphans(db: sqlite3.Connection, state: AlertState, now_us: int) -> None:
@@ -149,45 +146,3 @@ def _close_orphans(db: sqlite3.Connection, state: AlertState, now_us: int) -> No
                 "UPDATE guardian_incident SET status = 'resolved', resolved_us = ?, body = ? WHERE id = ?",
                 (now_us, _INCIDENT.dump_json(ended).decode(), number),
             )
-
-
-def _merge(before: AlertState, stored: AlertState, after: AlertState) -> AlertState:
-    """`after`, with what people did between `before` and `stored`: that is all that can differ between those two."""
-    then, ours = before.by_id(), after.by_id()
-    for theirs in stored.incidents():
-        mine = ours.get(theirs.id)
-        if mine is None or theirs == then.get(theirs.id):
-            continue
-        touched = replace(
-            mine,
-            acknowledged_by=theirs.acknowledged_by,
-            acted=theirs.acted,
-            silenced_until_us=theirs.silenced_until_us,
-            fixed_us=theirs.fixed_us,
-            names=theirs.names,
-        )
-        if theirs.status in ("acknowledged", "resolved") and mine.status != "resolved":
-            touched = replace(touched, status=theirs.status, resolved_us=theirs.resolved_us, closing=theirs.closing)
-        after = after.changed(touched)
-    memories = {name: _merged(name, before, stored, memory) for name, memory in after.memories.items()}
-    waited, waits = ({h.transition.incident.id for h in state.held} for state in (before, stored))
-    held = [h for h in after.held if h.transition.incident.id not in waited - waits]
-    after = replace(after, memories=memories)
-    known = after.by_id()
-    return replace(after, held=tuple(h.refreshed(known) for h in held))
-
-
-def _merged(rule: str, before: AlertState, stored: AlertState, after: Memory) -> Memory:
-    """A rule's memory, with what was marked as fixed between those two, and without what was erased between them."""
-    then, now = (state.memories.get(rule, Memory()) for state in (before, stored))
-    marked = {subject: at for subject, at in now.fixed_us.items() if then.fixed_us.get(subject) != at}
-
-    def kept(mine: Mapping[str, T], old: Mapping[str, T], new: Mapping[str, T]) -> dict[str, T]:
-        return {subject: value for subject, value in mine.items() if subject in new or subject not in old}
-
-    return Memory(
-        kept(after.latest, then.latest, now.latest),
-        kept(after.number, then.number, now.number),
-        kept(after.last_good_us, then.last_good_us, now.last_good_us),
-        {**kept(after.fixed_us, then.fixed_us, now.fixed_us), **marked},
-    )

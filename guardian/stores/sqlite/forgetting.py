@@ -41,10 +41,12 @@ def _erase_from_incidents(db: sqlite3.Connection, email: str) -> int:
             changed.append((json.dumps(after, ensure_ascii=False), number))
     db.executemany("DELETE FROM guardian_incident WHERE id = ?", gone)
     db.executemany("UPDATE guardian_incident SET body = ? WHERE id = ?", changed)
-    for (body,) in db.execute("SELECT body FROM guardian_alert_state").fetchall():
-        remembered = unnamed(without_person(json.loads(body), email))
-        remembered["held"] = [
-            held for held in remembered.get("held", ()) if held["transition"]["incident"]["subject"] != ERASED
-        ]
-        db.execute("UPDATE guardian_alert_state SET body = ?", (json.dumps(remembered, ensure_ascii=False),))
+    row = db.execute("SELECT body FROM guardian_alert_state").fetchone()
+    remembered = unnamed(without_person(json.loads(row[0]), email)) if row else {}
+    remembered["held"] = [
+        held for held in remembered.get("held", ()) if held["transition"]["incident"]["subject"] != ERASED
+    ]
+    # Also where nothing named them: a minute that is judged just now may.
+    remembered["version"] = remembered.get("version", 0) + 1
+    db.execute("REPLACE INTO guardian_alert_state VALUES (1, ?)", (json.dumps(remembered, ensure_ascii=False),))
     return len(gone) + len(changed)
