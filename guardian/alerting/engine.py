@@ -1,9 +1,11 @@
-"""One minute of alerting as one pure function: the daemon calls it with the present, the backtest with the past."""
+"""One minute of alerting as one pure function, `advance`: the daemon calls it with the present, the backtest with the
+past, the preview with invented traffic."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
+from itertools import chain
 from zoneinfo import ZoneInfo
 
 from pydantic import TypeAdapter
@@ -75,15 +77,22 @@ STATE_JSON: TypeAdapter[AlertState] = TypeAdapter(AlertState)
 
 
 def advance(
-    state: AlertState, snapshot: Snapshot, around: Surroundings
+    state: AlertState, snapshot: Snapshot, around: Surroundings, *, passed: Iterable[Snapshot] = ()
 ) -> tuple[AlertState, list[Transition], Sequence[Notice]]:
-    """Judge every rule on one snapshot: the state after it, what changed, what is to be sent."""
-    judged, transitions = judge_minute(state, snapshot, around)
-    after, notices = tell(judged, transitions, snapshot.now_us, around)
+    """Judge every rule on one snapshot: the state after it, what changed, what is to be sent.
+
+    `passed` are the snapshots of minutes before it that nobody watched, in order. They are judged one by one; what is
+    to be sent is told once, of the situation at the end.
+    """
+    transitions: list[Transition] = []
+    for each in chain(passed, (snapshot,)):
+        state, changes = _judge_minute(state, each, around)
+        transitions += changes
+    after, notices = tell(state, transitions, snapshot.now_us, around)
     return after, transitions, notices
 
 
-def judge_minute(state: AlertState, snapshot: Snapshot, around: Surroundings) -> tuple[AlertState, list[Transition]]:
+def _judge_minute(state: AlertState, snapshot: Snapshot, around: Surroundings) -> tuple[AlertState, list[Transition]]:
     """The state after judging every rule on one snapshot, and what changed; nothing is said of it yet."""
     now_us = snapshot.now_us
     # The minute that ended may belong to a window that ends with it.

@@ -13,7 +13,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from guardian.alerting.columns import MINUTE_US
-from guardian.alerting.engine import AlertState, Surroundings, judge_minute, tell
+from guardian.alerting.engine import AlertState, Surroundings, advance
 from guardian.alerting.history import History
 from guardian.alerting.incidents import SECOND, Incident
 from guardian.alerting.notify import Notice, messages_of
@@ -134,9 +134,7 @@ def replay(history: History, around: Surroundings, first: int, last: int, state:
     notices: list[Notice] = []
     history = replace(history, zone=around.zone)
     for minute in range(first, last + 1):
-        snapshot = history.at(minute)
-        state, transitions = judge_minute(state, snapshot, around)
-        state, sent = tell(state, transitions, snapshot.now_us, around)
+        state, transitions, sent = advance(state, history.at(minute), around)
         notices += sent
         for transition in transitions:
             incidents[transition.incident.id] = transition.incident

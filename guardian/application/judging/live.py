@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from guardian.alerting.columns import MINUTE_US
-from guardian.alerting.engine import AlertState, Surroundings, judge_minute, set_back, tell
+from guardian.alerting.engine import AlertState, Surroundings, advance, set_back
 from guardian.alerting.history import History, Snapshot
 from guardian.alerting.incidents import Transition
 from guardian.alerting.maintenance import Maintenance, Once, Recurring
@@ -163,7 +163,9 @@ async def _judge_once(
         return []
     live.remember(state.probes, micros(now))
     history = replace(await live.until(first, end), zone=around.zone)
-    after, transitions, notices = await off_loop(_judge, state, history, first, end, around)
+    after, transitions, notices = await off_loop(
+        lambda: advance(state, history.at(end), around, passed=map(history.at, range(first, end)))
+    )
     snapshot = history.at(end)
     mails: list[Outgoing] = []
     for notice in notices:
@@ -184,14 +186,3 @@ def _named(state: AlertState, notice: Notice, subject: str) -> AlertState:
         if incident.id in told and incident.thread == notice.thread and incident.thread_subject is None:
             state = state.changed(replace(incident, thread_subject=subject))
     return state
-
-
-def _judge(
-    state: AlertState, history: History, first: int, end: int, around: Surroundings
-) -> tuple[AlertState, list[Transition], Sequence[Notice]]:
-    transitions: list[Transition] = []
-    for minute in range(first, end + 1):
-        state, changes = judge_minute(state, history.at(minute), around)
-        transitions += changes
-    state, notices = tell(state, transitions, end * MINUTE_US, around)
-    return state, transitions, notices
