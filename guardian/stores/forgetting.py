@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from email import message_from_bytes, policy
 from typing import Any
 
@@ -42,11 +42,31 @@ def names_person(texts: Iterable[str], body: bytes, email: str) -> bool:
     return any(pattern.search(text) or pattern.search(html.unescape(text)) for text in found)
 
 
-def unnamed(value: Any) -> Any:
+def incident_without(incident: Mapping[str, Any], email: str) -> dict[str, Any] | None:
+    """An incident, as JSON, without the person; None for one that is about them."""
+    if without_person(incident["subject"], email) == ERASED:
+        return None
+    found: dict[str, Any] = _unnamed(without_person(dict(incident), email))
+    return found
+
+
+def alerts_without(state: Mapping[str, Any], email: str) -> dict[str, Any]:
+    """The alert state, as JSON, without the person, in a new version.
+
+    A new one also where nothing named them: a minute that is judged just now may.
+    """
+    found: dict[str, Any] = _unnamed(without_person(dict(state), email))
+    held = found.get("held", ())
+    found["held"] = [each for each in held if each["transition"]["incident"]["subject"] != ERASED]
+    found["version"] = found.get("version", 0) + 1
+    return found
+
+
+def _unnamed(value: Any) -> Any:
     """A JSON value without what is said under the key of an erased person, and without them in lists of names."""
     match value:
         case dict():
-            return {key: unnamed(item) for key, item in value.items() if key != ERASED}
+            return {key: _unnamed(item) for key, item in value.items() if key != ERASED}
         case list():
-            return [unnamed(item) for item in value if item != ERASED]
+            return [_unnamed(item) for item in value if item != ERASED]
     return value

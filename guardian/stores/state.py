@@ -13,6 +13,11 @@ from typing import Any, Protocol
 
 from guardian.core.outgoing import OutboxItem, Outgoing
 
+CLOCK_DOUBT = timedelta(days=1)
+"""What is noted for later than this from now was noted by a clock that has been set back since, and does not count."""
+PATIENCE = 6
+"""After so many tries in vain a mail lets those behind it pass."""
+
 
 @dataclass(frozen=True, slots=True)
 class SavedReport:
@@ -78,7 +83,10 @@ class StateStore(Protocol):
 
     async def claim_due(self, now: datetime, *, holder: str, lease: timedelta, limit: int) -> list[OutboxItem]:
         """Lease pending items that are due, first in first out per recipient: the next one comes when the one before
-        has been delivered, given up, or put off so often that it lets others pass."""
+        has been delivered, given up, or put off so often (`PATIENCE`) that it lets others pass.
+
+        A mail that was never tried is due whatever its time says, and a wait or lease beyond `CLOCK_DOUBT` is none.
+        """
         ...
 
     async def mark_sent(self, item: OutboxItem, *, holder: str, now: datetime, transport: str) -> None:

@@ -15,8 +15,10 @@ from hypothesis import strategies as st
 from guardian.core.report import latency
 from guardian.core.storage import RecorderNote, StorageError, WindowGone
 from guardian.core.summary import Summary, TimelineBar
+from guardian.stores.people.book import NO_BOOK
 from guardian.stores.sqlite import sealing
 from guardian.stores.sqlite.events import SqliteRepository
+from tests.support.stores import STORES
 from tracker.event import Event, Failure
 from tracker.schema import connect
 from tracker.writer import write_events
@@ -36,10 +38,8 @@ def event(minutes, user="ada@example.com", status=200, feature="chat", duration_
 
 
 @pytest.fixture
-async def repository(tmp_path):
-    found = await SqliteRepository.open(tmp_path / "guardian.db")
-    yield found
-    await found.close()
+async def repository(stores):
+    return stores.events
 
 
 @pytest.fixture
@@ -120,7 +120,9 @@ async def test_an_event_that_comes_late_counts_before_and_after_it_is_sealed_aga
     [([], 61), ([], 121), ([event(2)], 1)],
     ids=["before the bucket that closes", "into it", "into a stale one"],
 )
-async def test_an_event_that_comes_while_a_bucket_is_sealed_is_not_lost(repository, monkeypatch, earlier, late):
+async def test_an_event_that_comes_while_a_bucket_is_sealed_is_not_lost(
+    repository, sqlite_file, monkeypatch, earlier, late
+):
     await repository.write([event(0), event(120)])
     await repository.seal(moment(6))
     await repository.write(earlier)
@@ -129,7 +131,7 @@ async def test_an_event_that_comes_while_a_bucket_is_sealed_is_not_lost(reposito
     def read_and_write(db, start, end):
         found = read(db, start, end)
         monkeypatch.setattr(sealing, "read_raw", read)
-        with closing(connect(repository._path)) as other:
+        with closing(connect(str(sqlite_file))) as other:
             write_events(other, [event(late)])
         return found
 
@@ -179,12 +181,14 @@ batches = st.lists(
 @given(
     batches, st.lists(st.integers(-200, 3100), max_size=5), st.lists(st.integers(-300, 3100), min_size=2, max_size=4)
 )
-def test_seals_late_events_erasure_and_restarts_change_no_total(tmp_path_factory, batches, seals, edges):
-    asyncio.run(_seals_change_nothing(tmp_path_factory.mktemp("law"), batches, seals, sorted(edges)))
+def test_seals_late_events_erasure_and_restarts_change_no_total(store, tmp_path_factory, batches, seals, edges):
+    opener = STORES[store](tmp_path_factory.mktemp("law"))
+    asyncio.run(_seals_change_nothing(opener, batches, seals, sorted(edges)))
 
 
-async def _seals_change_nothing(folder, batches, seals, edges):
-    repository = await SqliteRepository.open(folder / "guardian.db")
+async def _seals_change_nothing(opener, batches, seals, edges):
+    stores = await opener(NO_BOOK)
+    repository = stores.events
     for place in range(max(len(batches), len(seals))):
         if place < len(batches):
             await repository.write(batches[place])
@@ -192,8 +196,9 @@ async def _seals_change_nothing(folder, batches, seals, edges):
             await repository.seal(moment(seals[place]))
         if place == 2:
             await repository.erase_user("bob@example.com")
-            await repository.close()
-            repository = await SqliteRepository.open(folder / "guardian.db")
+            await stores.close()
+            stores = await opener(NO_BOOK)
+            repository = stores.events
     ends = [moment(minute) for minute in edges]
     parts = [await whole(repository, a, b) for a, b in pairwise(ends)]
     bars = [
@@ -204,7 +209,7 @@ async def _seals_change_nothing(folder, batches, seals, edges):
     assert await repository.timeline(ends) == expected
     await repository.seal(moment(4000))
     assert await repository.timeline(ends) == expected
-    await repository.close()
+    await stores.close()
 
 
 async def test_totals_are_those_of_plain_sql_over_the_published_tables(repository, sql):
@@ -351,11 +356,11 @@ async def test_a_purge_ends_where_the_file_cannot_shrink(tmp_path):
     await repository.close()
 
 
-async def test_the_file_shrinks_after_a_purge(repository, tmp_path):
+async def test_the_file_shrinks_after_a_purge(repository, sqlite_file):
     await repository.write([event(n % 1440, f"u{n % 3}@example.com") for n in range(60_000)])
     full = (await repository.stats()).size_bytes
     assert await repository.purge(events_before=NOW, summaries_before=NOW) == 60_000
-    assert (tmp_path / "guardian.db").stat().st_size < full / 3
+    assert sqlite_file.stat().st_size < full / 3
 
 
 async def test_the_widest_window_there_is_has_an_answer(repository):
@@ -441,11 +446,11 @@ async def test_the_database_of_a_newer_version_is_refused(repository, sql, tmp_p
         await SqliteRepository.open(tmp_path / "guardian.db")
 
 
-async def test_a_database_that_was_deleted_is_an_error_and_not_made_anew(repository, tmp_path):
-    os.unlink(tmp_path / "guardian.db")
+async def test_a_database_that_was_deleted_is_an_error_and_not_made_anew(repository, sqlite_file):
+    os.unlink(sqlite_file)
     with pytest.raises(StorageError, match="is gone"):
         await repository.summary(DAY, NOW)
-    assert not (tmp_path / "guardian.db").exists()
+    assert not sqlite_file.exists()
 
 
 async def test_a_damaged_summary_is_an_error_and_not_zeros(repository, sql):
@@ -465,10 +470,10 @@ async def test_a_closed_repository_says_so_and_closes_twice(repository):
         await repository.summary(DAY, NOW)
 
 
-async def test_a_reader_never_makes_the_writer_wait(repository):
+async def test_a_reader_never_makes_the_writer_wait(repository, sqlite_file):
     await repository.write([event(n) for n in range(200)])
     async for _ in repository.events(DAY, NOW):
         await repository.write([event(300)])
-        with closing(sqlite3.connect(repository._path, timeout=0)) as db:
+        with closing(sqlite3.connect(sqlite_file, timeout=0)) as db:
             assert db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] == 0  # nothing holds the log
         break

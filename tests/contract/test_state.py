@@ -1,4 +1,4 @@
-"""What every state store must do. Each test runs on each store in STORES."""
+"""What every state store must do: lease, ledger, reports, outbox, unsubscribing, erasing."""
 
 import sqlite3
 from datetime import UTC, datetime, timedelta
@@ -17,25 +17,14 @@ MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
 
 
-async def sqlite(tmp_path):
-    return await SqliteStateStore.open(tmp_path / "state.db")
-
-
-STORES = {"sqlite": sqlite}
-
-
-@pytest.fixture(params=STORES)
-async def open_store(request, tmp_path):
+@pytest.fixture
+def open_store(open_stores):
     """Opens the same database again and again: as many connections as one likes."""
-    opened = []
 
     async def another():
-        opened.append(await STORES[request.param](tmp_path))
-        return opened[-1]
+        return (await open_stores()).state
 
-    yield another
-    for store in opened:
-        await store.close()
+    return another
 
 
 @pytest.fixture
@@ -317,13 +306,28 @@ async def test_a_saved_report_keeps_its_totals_and_loses_the_name(state):
     assert (await state.report(saved.id)).report == expected
 
 
+# Unsubscribing
+
+
+async def test_who_unsubscribed_is_remembered_by_schedule_until_they_want_it_again(open_store):
+    state = await open_store()
+    for _ in range(2):
+        await state.unsubscribe("daily", "a@example.com", wanted=False, now=NOW)
+    await state.unsubscribe("weekly", "b@example.com", wanted=False, now=NOW)
+    assert await (await open_store()).unsubscribed("daily") == {"a@example.com"}
+    for _ in range(2):
+        await state.unsubscribe("daily", "a@example.com", wanted=True, now=NOW)
+    assert await state.unsubscribed("daily") == set()
+    assert await state.unsubscribed("weekly") == {"b@example.com"}
+
+
 # The file
 
 
-async def test_nothing_of_an_erased_person_is_left_in_the_file(state, tmp_path):
+async def test_nothing_of_an_erased_person_is_left_in_the_file(state, sqlite_file):
     await state.enqueue([Outgoing("k", "a@example.com", b"Subject: x\r\n\r\nbob@example.com\r\n")], now=NOW)
     await state.forget("bob@example.com")
-    assert all(b"bob@" not in path.read_bytes() for path in tmp_path.iterdir())
+    assert all(b"bob@" not in path.read_bytes() for path in sqlite_file.parent.iterdir())
 
 
 async def test_state_survives_being_closed_and_closing_twice_is_safe(open_store):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 
-from guardian.stores.forgetting import ERASED, names_person, unnamed, without_person
+from guardian.stores.forgetting import alerts_without, incident_without, names_person, without_person
 from guardian.stores.sqlite.schema import pack, unpack
 
 
@@ -32,21 +32,16 @@ def erase(db: sqlite3.Connection, email: str) -> int:
 def _erase_from_incidents(db: sqlite3.Connection, email: str) -> int:
     """Incidents as they are listed, and what alerting remembers from minute to minute; both are JSON."""
     gone, changed = [], []
-    for number, subject, body in db.execute("SELECT id, subject, body FROM guardian_incident"):
+    for number, body in db.execute("SELECT id, body FROM guardian_incident"):
         before = json.loads(body)
-        after = unnamed(without_person(before, email))
-        if without_person(subject, email) == ERASED:
+        after = incident_without(before, email)
+        if after is None:
             gone.append((number,))
         elif after != before:
             changed.append((json.dumps(after, ensure_ascii=False), number))
     db.executemany("DELETE FROM guardian_incident WHERE id = ?", gone)
     db.executemany("UPDATE guardian_incident SET body = ? WHERE id = ?", changed)
     row = db.execute("SELECT body FROM guardian_alert_state").fetchone()
-    remembered = unnamed(without_person(json.loads(row[0]), email)) if row else {}
-    remembered["held"] = [
-        held for held in remembered.get("held", ()) if held["transition"]["incident"]["subject"] != ERASED
-    ]
-    # Also where nothing named them: a minute that is judged just now may.
-    remembered["version"] = remembered.get("version", 0) + 1
+    remembered = alerts_without(json.loads(row[0]) if row else {}, email)
     db.execute("REPLACE INTO guardian_alert_state VALUES (1, ?)", (json.dumps(remembered, ensure_ascii=False),))
     return len(gone) + len(changed)

@@ -10,12 +10,7 @@ from guardian.core.outgoing import OutboxItem, Outgoing
 from guardian.core.time import micros
 from guardian.stores.sqlite.database import StateDatabase
 from guardian.stores.sqlite.schema import ITEM_COLUMNS, put_mails, to_item
-
-CLOCK_DOUBT = timedelta(days=1)
-"""What is noted for later than this from now was noted by a clock that has been set back since, and does not count."""
-
-PATIENCE = 6
-"""After so many tries in vain a mail lets those behind it pass."""
+from guardian.stores.state import CLOCK_DOUBT, PATIENCE
 
 
 class SqliteOutbox(StateDatabase):

@@ -11,9 +11,9 @@ from guardian.core.off_loop import off_loop
 from guardian.core.outgoing import Outgoing
 from guardian.core.time import micros, moment
 from guardian.stores.sqlite.forgetting import erase
-from guardian.stores.sqlite.outbox import CLOCK_DOUBT, SqliteOutbox
+from guardian.stores.sqlite.outbox import SqliteOutbox
 from guardian.stores.sqlite.schema import pack, put_mails, unpack
-from guardian.stores.state import SavedReport
+from guardian.stores.state import CLOCK_DOUBT, SavedReport
 
 
 class SqliteStateStore(SqliteOutbox):

@@ -1,0 +1,37 @@
+"""Each test of the contract that asks for a store runs on each of them; those that look into the file, on SQLite."""
+
+import pytest
+
+from guardian.stores.people.book import NO_BOOK
+from tests.support.stores import STORES
+
+
+def pytest_generate_tests(metafunc):
+    if "store" in metafunc.fixturenames:
+        looks_inside = {"sql", "sqlite_file"} & set(metafunc.fixturenames)
+        metafunc.parametrize("store", ["sqlite"] if looks_inside else STORES)
+
+
+@pytest.fixture
+async def open_stores(store, tmp_path):
+    """Opens the same database again and again: as many connections as one likes."""
+    opened, opener = [], STORES[store](tmp_path)
+
+    async def another(book=NO_BOOK):
+        opened.append(await opener(book))
+        return opened[-1]
+
+    yield another
+    for each in opened:
+        await each.close()
+
+
+@pytest.fixture
+async def stores(open_stores):
+    return await open_stores()
+
+
+@pytest.fixture
+def sqlite_file(tmp_path):
+    """The file of a SQLite database, for tests that look into it."""
+    return tmp_path / "guardian.db"

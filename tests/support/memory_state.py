@@ -1,0 +1,243 @@
+"""What Guardian remembers between steps, in memory: see `tests.support.memory`. A method without `await` is atomic."""
+
+import json
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from pydantic import TypeAdapter
+
+from guardian.alerting.engine import STATE_JSON
+from guardian.alerting.incidents import Incident
+from guardian.core.outgoing import OutboxItem
+from guardian.core.schedule import Period
+from guardian.core.storage import StorageError
+from guardian.core.time import micros, moment
+from guardian.stores.forgetting import alerts_without, incident_without, names_person, without_person
+from guardian.stores.state import CLOCK_DOUBT, PATIENCE, LeaseLost, SavedReport
+from guardian.stores.watching import Watched
+
+INCIDENT = TypeAdapter(Incident)
+LONG_AGO = datetime.min.replace(tzinfo=UTC)
+
+
+def unmade(schedule, start, end):
+    """A report of which nothing is known but that it is not there."""
+    return Watched(schedule, Period(start, end), None, 0, False, 0, moment(0), 0, 0, 0, frozenset())
+
+
+@dataclass
+class Lease:
+    holder: str
+    token: int
+    expires: datetime
+
+
+@dataclass
+class Waiting:
+    """An item of the outbox, and who has claimed it."""
+
+    item: OutboxItem
+    holder: str | None = None
+    until: datetime | None = None
+
+
+class MemoryState:
+    """`StateStore`."""
+
+    def __init__(self, database):
+        self._database, self._closed = database, False
+
+    def opened(self, token=None):
+        """The database. Raises StorageError where this store is closed, LeaseLost for an outdated token."""
+        if self._closed:
+            raise StorageError("the database in memory is closed")
+        if token is not None and all(lease.token != token for lease in self._database.leases.values()):
+            raise LeaseLost("another daemon leads now")
+        return self._database
+
+    def _next_token(self):
+        self.opened().token += 1
+        return self.opened().token
+
+    async def acquire_lease(self, name, holder, now, ttl):
+        leases = self.opened().leases
+        lease = leases.get(name)
+        if lease and lease.holder not in ("", holder) and now < lease.expires <= now + 2 * ttl:
+            return None
+        token = lease.token if lease and lease.holder == holder else self._next_token()
+        leases[name] = Lease(holder, token, now + ttl)
+        return token
+
+    async def release_lease(self, name, holder):
+        lease = self.opened().leases.get(name)
+        if lease and lease.holder == holder:
+            self.opened().leases[name] = Lease("", self._next_token(), LONG_AGO)
+
+    async def last_period_end(self, schedule, *, now=None):
+        ends = [
+            end
+            for (name, _, end), claimed in self.opened().periods.items()
+            if name == schedule and (now is None or claimed <= now + CLOCK_DOUBT)
+        ]
+        return max(ends, default=None)
+
+    async def ledger_names(self):
+        return sorted({name for name, _, _ in self.opened().periods})
+
+    async def claim_period(self, schedule, start, end, *, report, mails, now, token=None, earlier=()):
+        db = self.opened(token)
+        keys = [(schedule, *period) for period in ((start, end), *earlier)]
+        new = [key for key in keys if key not in db.periods or db.periods[key] > now + CLOCK_DOUBT]
+        if keys[0] not in new:
+            return False
+        db.periods.update(dict.fromkeys(new, now))
+        for key in keys if report is None else keys[1:]:
+            db.watched.pop(key, None)
+            db.told_at.pop(key, None)
+        if report is not None:
+            known = db.watched.get(keys[0]) or unmade(*keys[0])
+            db.watched[keys[0]] = replace(known, claimed_at=now, mails=len(mails))
+            number = max(db.reports, default=0) + 1
+            first = min(key[1] for key in keys)
+            db.reports[number] = SavedReport(number, schedule, first, end, now, json.loads(json.dumps(report)))
+        self.put(mails, now)
+        return True
+
+    def put(self, mails, now):
+        """Add mails to the outbox; how many had a new key."""
+        outbox, known = self.opened().outbox, {each.item.message.key for each in self.opened().outbox.values()}
+        count = 0
+        for mail in mails:
+            if mail.key not in known:
+                number = max(outbox, default=0) + 1
+                outbox[number] = Waiting(OutboxItem(number, mail, "pending", 0, now, now))
+                known.add(mail.key)
+                count += 1
+        return count
+
+    async def enqueue(self, mails, *, now, token=None):
+        self.opened(token)
+        return self.put(mails, now)
+
+    async def claim_due(self, now, *, holder, lease, limit):
+        first = {}
+        for number, each in sorted(self.opened().outbox.items()):
+            if each.item.status == "pending":
+                message = each.item.message
+                first.setdefault((message.channel, message.recipient, each.item.attempts >= PATIENCE), number)
+
+        def over(at):
+            return at is None or not now < at <= now + CLOCK_DOUBT
+
+        due = [self.opened().outbox[number] for number in sorted(first.values())]
+        due = [w for w in due if (not w.item.attempts or over(w.item.next_attempt_at)) and over(w.until)][:limit]
+        for waiting in due:
+            waiting.holder, waiting.until = holder, now + lease
+        return [waiting.item for waiting in due]
+
+    def _change(self, number, condition, **values):
+        waiting = self.opened().outbox.get(number)
+        if waiting is None or not condition(waiting):
+            return False
+        self.opened().outbox[number] = Waiting(replace(waiting.item, **values))
+        return True
+
+    async def mark_sent(self, item, *, holder, now, transport):
+        attempts = self.opened().outbox[item.id].item.attempts + 1 if item.id in self.opened().outbox else 0
+        values = {"sent_at": now, "transport": transport, "attempts": attempts, "last_error": None}
+        self._change(item.id, lambda each: each.item.status != "sent", status="sent", **values)
+
+    async def mark_failed(self, item, *, holder, now, error, retry_at, transport):
+        def mine(each):
+            return each.item.status == "pending" and each.holder == holder
+
+        values = {"transport": transport, "attempts": item.attempts + 1, "last_error": error}
+        status = "dead" if retry_at is None else "pending"
+        self._change(item.id, mine, status=status, next_attempt_at=retry_at or now, **values)
+
+    async def outbox(self, *, status=None, limit=100):
+        items = [each.item for _, each in sorted(self.opened().outbox.items(), reverse=True)]
+        return [item for item in items if status in (None, item.status)][:limit]
+
+    async def outbox_item(self, item_id):
+        found = self.opened().outbox.get(item_id)
+        return found and found.item
+
+    async def retry(self, item_id, now):
+        def free(each):
+            return each.item.status != "sent" and (each.until is None or each.until <= now)
+
+        return self._change(item_id, free, status="pending", next_attempt_at=now, attempts=0)
+
+    async def drop(self, item_id, now):
+        return self._change(item_id, lambda each: each.item.status in ("pending", "dead"), status="dropped")
+
+    async def outbox_counts(self):
+        statuses = [each.item.status for each in self.opened().outbox.values()]
+        return {status: statuses.count(status) for status in ("pending", "sent", "dead", "dropped")}
+
+    async def reports(self, *, limit=50):
+        newest = sorted(self.opened().reports.values(), key=lambda saved: -saved.id)
+        return [replace(saved, report={}) for saved in newest[:limit]]
+
+    async def report(self, report_id):
+        return self.opened().reports.get(report_id)
+
+    async def unsubscribe(self, schedule, recipient, *, wanted, now):
+        known = self.opened().unsubscribed
+        (known.discard if wanted else known.add)((schedule, recipient))
+
+    async def unsubscribed(self, schedule):
+        return {recipient for name, recipient in self.opened().unsubscribed if name == schedule}
+
+    async def purge_state(self, before, *, incidents_before):
+        db = self.opened()
+
+        def without(kept, is_old):
+            old = [key for key, each in kept.items() if is_old(each)]
+            for key in old:
+                del kept[key]
+            return len(old)
+
+        told = dict(db.told_at)
+        for key in list(db.watched):
+            if max(db.watched[key].claimed_at or LONG_AGO, told.get(key, LONG_AGO)) < before:
+                del db.watched[key]
+        without(db.used_links, lambda at: at < incidents_before)
+        return (
+            without(db.outbox, lambda each: each.item.status != "pending" and each.item.created_at < before)
+            + without(db.reports, lambda saved: saved.created_at < before)
+            + without(db.incidents, lambda i: i.resolved_us is not None and i.resolved_us < micros(incidents_before))
+        )
+
+    async def forget(self, email):
+        db, count = self.opened(), 0
+        for number, waiting in list(db.outbox.items()):
+            message = waiting.item.message
+            if names_person((message.recipient, message.subject), message.body, email):
+                del db.outbox[number]
+                count += 1
+        for number, saved in db.reports.items():
+            report = without_person(saved.report, email)
+            count += report != saved.report
+            db.reports[number] = replace(saved, report=report)
+        for number, incident in list(db.incidents.items()):
+            before = json.loads(INCIDENT.dump_json(incident))
+            after = incident_without(before, email)
+            count += after != before
+            if after is None:
+                del db.incidents[number]
+            else:
+                db.incidents[number] = INCIDENT.validate_json(json.dumps(after))
+        state = alerts_without(json.loads(STATE_JSON.dump_json(db.alerts)), email)
+        db.alerts = STATE_JSON.validate_json(json.dumps(state))
+        return count
+
+    def check_file(self):
+        """Nothing can take its place."""
+
+    async def reopen(self):
+        """The same."""
+
+    async def close(self):
+        self._closed = True
