@@ -37,8 +37,9 @@ def names_person(texts: Iterable[str], body: bytes, email: str) -> bool:
     """Whether the address stands in one of the texts or in a message: its headers, or any text part, decoded."""
     pattern = _pattern(email)
     message = message_from_bytes(body, policy=policy.default)
-    parts = [part.get_payload(decode=True) or b"" for part in message.walk() if part.get_content_maintype() == "text"]
-    found = [*texts, *map(str, message.values()), *(part.decode("utf-8", "replace") for part in parts)]
+    parts = [part.get_payload(decode=True) for part in message.walk() if part.get_content_maintype() == "text"]
+    written = [part.decode("utf-8", "replace") for part in parts if isinstance(part, bytes)]
+    found = [*texts, *map(str, message.values()), *written]
     return any(pattern.search(text) or pattern.search(html.unescape(text)) for text in found)
 
 

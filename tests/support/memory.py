@@ -15,7 +15,7 @@ from guardian.stores.people.book import NO_BOOK
 from tests.support.memory_alerts import MemoryAlerts, MemoryWatch
 from tests.support.memory_state import MemoryState
 from tracker.event import ANONYMOUS, SESSION_GAP_US
-from tracker.identity import clean_name
+from tracker.names import clean_name
 
 MINUTES5, DAY = 5 * MINUTE_US, 1440 * MINUTE_US
 

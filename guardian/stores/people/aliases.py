@@ -9,7 +9,7 @@ from itertools import islice
 from typing import Any
 from uuid import UUID
 
-from tracker.identity import clean_name
+from tracker.names import clean_name
 
 MAX_ROWS = 500_000
 """How many rows of a source are taken: about 150 MB of names."""

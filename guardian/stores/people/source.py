@@ -11,9 +11,12 @@ class SourceError(Exception):
 
 
 class Source(Protocol):
-    """Where (id, address) pairs come from. `name` is how it is called in sentences."""
+    """Where (id, address) pairs come from."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """How it is called in sentences."""
+        ...
 
     def read(self) -> Iterable[Any]:
         """All pairs, anew. Raises SourceError, also while they are iterated."""

@@ -127,7 +127,7 @@ class Function:
         if str(self.folder) not in sys.path:
             sys.path.append(str(self.folder))
         try:
-            function = getattr(importlib.import_module(module), attribute, None)
+            function: Callable[..., Any] | None = getattr(importlib.import_module(module), attribute, None)
         except Exception as error:
             raise SourceError(f"{module} cannot be imported ({type(error).__name__}): correct alias.call") from None
         if not callable(function):

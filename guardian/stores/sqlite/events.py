@@ -230,11 +230,11 @@ class SqliteRepository:
         [(page_size,)] = await self._read("PRAGMA page_size")
         purged = await self._read("SELECT value FROM guardian_meta WHERE key = 'purged_events'")
         [(totals,)] = await self._read("SELECT min(start_us) FROM guardian_summary WHERE span_us = ?", (MINUTES5,))
-        times = (None if number is None else moment(number >> SEQUENCE_BITS) for number in (oldest, newest))
         return StorageStats(
             events,
             users,
-            *times,
+            oldest=None if oldest is None else moment(oldest >> SEQUENCE_BITS),
+            newest=None if newest is None else moment(newest >> SEQUENCE_BITS),
             size_bytes=pages * page_size,
             purged=int(purged[0][0]) if purged else 0,
             totals_since=None if totals is None else moment(totals),
@@ -255,7 +255,9 @@ class SqliteRepository:
     async def recorder_notes(self, since: datetime) -> list[RecorderNote]:
         """See UsageRepository."""
         rows = await self._read(f"{_NOTES} ORDER BY seen_us DESC", (micros(since),))
-        return [RecorderNote(*row[:4], moment(row[4])) for row in rows]
+        return [
+            RecorderNote(recorder, kind, detail, count, moment(seen)) for recorder, kind, detail, count, seen in rows
+        ]
 
     async def feature_names(self) -> set[str]:
         """See UsageRepository."""
@@ -337,12 +339,15 @@ def _absolute(name: str) -> str:
 
 
 def _event(row: Sequence[Any], people: People) -> Event:
-    failure = None if row[7] is None else Failure(*row[7:10])
-    return Event(row[0] >> SEQUENCE_BITS, people.name(row[11], row[1]), *row[2:7], failure, row[10])
+    number, email, endpoint, method, feature, status, duration_us, kind, message, location, latency_us, user = row
+    failure = None if kind is None else Failure(kind, message, location)
+    name = people.name(user, email)
+    return Event(number >> SEQUENCE_BITS, name, endpoint, method, feature, status, duration_us, failure, latency_us)
 
 
 def _count_people(db: sqlite3.Connection, people: People) -> int:
     """How many people were ever seen; those who were erased are among them."""
+    users: int
     [(users,)] = db.execute("SELECT count(*) FROM guardian_user WHERE email != ?", (ANONYMOUS,))
     return users - len(people.same)
 

@@ -17,7 +17,7 @@ import numpy as np
 from guardian.core.totals import Totals, followed, grouped
 from guardian.stores.people.aliases import NO_ALIASES, Aliases
 from guardian.stores.sqlite.sealing import DAY, HOUR, MINUTES5, ids, meta
-from tracker.identity import clean_name
+from tracker.names import clean_name
 
 _INSIDE = {DAY: HOUR, HOUR: MINUTES5}
 _BODIES = (

@@ -120,4 +120,5 @@ def pack(report: Mapping[str, Any]) -> bytes:
 
 def unpack(body: bytes) -> dict[str, Any]:
     """The report that `pack` was given."""
-    return json_value(zlib.decompress(body).decode("utf-8", "surrogatepass"))
+    report: dict[str, Any] = json_value(zlib.decompress(body).decode("utf-8", "surrogatepass"))
+    return report

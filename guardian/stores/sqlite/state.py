@@ -105,7 +105,10 @@ class SqliteStateStore(SqliteOutbox):
         rows = await self.read(
             "SELECT id, schedule, start_us, end_us, created_us FROM guardian_report ORDER BY id DESC LIMIT ?", (limit,)
         )
-        return [SavedReport(row[0], row[1], *map(moment, row[2:5])) for row in rows]
+        return [
+            SavedReport(number, schedule, moment(start), moment(end), moment(made))
+            for number, schedule, start, end, made in rows
+        ]
 
     async def report(self, report_id: int) -> SavedReport | None:
         """See StateStore."""
@@ -114,20 +117,17 @@ class SqliteStateStore(SqliteOutbox):
         )
         if not rows:
             return None
-        [(number, schedule, *times, body)] = rows
-        return SavedReport(number, schedule, *map(moment, times), await off_loop(unpack, body))
+        [(number, schedule, start, end, made, body)] = rows
+        return SavedReport(number, schedule, moment(start), moment(end), moment(made), await off_loop(unpack, body))
 
     async def unsubscribe(self, schedule: str, recipient: str, *, wanted: bool, now: datetime) -> None:
         """See StateStore."""
         if wanted:
-            sql, values = (
-                "DELETE FROM guardian_unsubscribed WHERE schedule = ? AND recipient = ?",
-                (schedule, recipient),
-            )
+            sql = "DELETE FROM guardian_unsubscribed WHERE schedule = ? AND recipient = ?"
+            await self.update(sql, (schedule, recipient))
         else:
             sql = "INSERT OR IGNORE INTO guardian_unsubscribed VALUES (?, ?, ?)"
-            values = (schedule, recipient, micros(now))
-        await self.update(sql, values)
+            await self.update(sql, (schedule, recipient, micros(now)))
 
     async def unsubscribed(self, schedule: str) -> set[str]:
         """See StateStore."""
@@ -156,4 +156,5 @@ class SqliteStateStore(SqliteOutbox):
 
 
 def _next_token(db: sqlite3.Connection) -> int:
-    return db.execute("SELECT coalesce(max(token), 0) + 1 FROM guardian_lease").fetchone()[0]
+    token: int = db.execute("SELECT coalesce(max(token), 0) + 1 FROM guardian_lease").fetchone()[0]
+    return token
