@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from guardian.alerting.columns import MINUTE_US
-from guardian.alerting.concerned import Failing, counted, feature_of, features, looked_at
+from guardian.alerting.concerned import Failing, features, looked_at
 from guardian.alerting.history import Snapshot
 from guardian.alerting.incidents import SECOND, Incident, Transition
+from guardian.alerting.kinds import kind_of
+from guardian.alerting.kinds.kind import counted
 from guardian.alerting.rule_words import rule_in_words
 from guardian.alerting.wording import at_worst, sentence, title
 from guardian.core.language import Language
@@ -75,11 +77,8 @@ class Briefing:
 def brief(transition: Transition, rule: Rule, snapshot: Snapshot, lang: Language) -> Briefing:
     """The briefing for one transition, from the snapshot in which it came."""
     incident, now_us = transition.incident, snapshot.now_us
-    feature = feature_of(rule, incident)
-    counts = snapshot.counts(getattr(rule, "window", 3600), feature)
-    if rule.kind == "new_error":
-        what = (incident.facts.get("kind", ""), incident.facts.get("place", ""))
-        counts = snapshot.failure_counts(looked_at(rule, incident, snapshot), what)
+    kind, seconds = kind_of(rule), looked_at(rule, incident, snapshot)
+    counts = kind.measured(rule, incident, snapshot, seconds)
     fires = incident.fired_us == now_us and incident.status != "resolved"
     over = incident.status == "resolved"
     lasted_us = incident.fired_for_us
@@ -92,7 +91,7 @@ def brief(transition: Transition, rule: Rule, snapshot: Snapshot, lang: Language
         rule_in_words=rule_in_words(rule, lang),
         users=incident.users,
         names=incident.names,
-        more_users=not snapshot.holds(looked_at(rule, incident, snapshot)),
+        more_users=not snapshot.holds(seconds),
         earlier=incident.earlier,
         features=features(rule, incident, snapshot),
         since=moment(incident.first_us),
@@ -101,8 +100,8 @@ def brief(transition: Transition, rule: Rule, snapshot: Snapshot, lang: Language
         silenced_until=_moment(incident.silenced_until_us) if incident.silenced(now_us) and not over else None,
         ended=_moment(incident.well_since_us) if over else None,
         duration=None if lasted_us is None else lasted_us / SECOND,
-        chart=_chart(snapshot, feature, counted(rule)),
-        steps=_steps(snapshot, incident.subject if rule.kind == "user_burst" else None),
+        chart=_chart(snapshot, kind.feature(incident), counted(rule)),
+        steps=_steps(snapshot, incident.subject if kind.of_one_user else None),
     )
 
 

@@ -14,9 +14,9 @@ from guardian.alerting.columns import MINUTE_US
 from guardian.alerting.concerned import noted
 from guardian.alerting.history import Snapshot
 from guardian.alerting.incidents import SECOND, Incident, Memory, Transition, step
+from guardian.alerting.kinds import judge
 from guardian.alerting.maintenance import Maintenance
 from guardian.alerting.notify import Budget, Held, Notice, phase, plan
-from guardian.alerting.verdicts import judge
 from guardian.core.time import moment
 from guardian.settings.rules import AnyRule, Rule
 

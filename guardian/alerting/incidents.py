@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from typing import Any, Literal
 
+from guardian.alerting.kinds import kind_of
 from guardian.alerting.verdicts import Verdict
 from guardian.settings.rules import Rule, Severity
 
@@ -161,7 +162,7 @@ def step(
 
 def _watched(rule: Rule, said: Mapping[str, Verdict]) -> Iterable[str]:
     """The subjects whose last good moment is worth keeping: not every user who ever met no error."""
-    return () if rule.kind in ("user_burst", "new_error") else said
+    return said if kind_of(rule).keeps_good else ()
 
 
 def _advance(
@@ -220,7 +221,7 @@ def _fire(
 def _worse(rule: Rule, peak: float | None, value: float | None) -> float | None:
     if peak is None or value is None:
         return value if peak is None else peak
-    return min(peak, value) if rule.kind == "traffic_drop" else max(peak, value)
+    return kind_of(rule).worse(peak, value)
 
 
 def _reminder(rule: Rule, incident: Incident, now_us: int) -> Change | None:

@@ -11,15 +11,10 @@ from hypothesis import strategies as st
 
 from guardian.alerting.columns import MINUTE_US, Columns, MinuteCounts
 from guardian.alerting.history import History, Snapshot
+from guardian.alerting.kinds import judge
 from guardian.alerting.statistics import quantile, wilson_lower
-from guardian.alerting.verdicts import JUDGES, judge
-from guardian.settings.rules import KINDS
 from tests.unit.verdict_samples import DAY, HOUR, NOW_US, SECOND, WEEK, event, many, rule, snapshot, states
 from tracker.event import Failure
-
-
-def test_every_kind_has_a_judge():
-    assert set(JUDGES) == set(KINDS)
 
 
 @pytest.mark.parametrize(

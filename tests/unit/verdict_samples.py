@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 from guardian.alerting.columns import MINUTE_US
 from guardian.alerting.history import History, Snapshot
-from guardian.alerting.verdicts import judge
+from guardian.alerting.kinds import judge
 from guardian.settings.rules import parse_rule
 from tracker.event import Event, Failure
 

@@ -13,9 +13,10 @@ from guardian.alerting.columns import MINUTE_US
 from guardian.alerting.engine import AlertState, Surroundings, advance, set_back
 from guardian.alerting.history import History, Snapshot
 from guardian.alerting.incidents import Transition
+from guardian.alerting.kinds import kind_of
+from guardian.alerting.kinds.kind import window_of
 from guardian.alerting.maintenance import Maintenance, Once, Recurring
 from guardian.alerting.notify import Notice
-from guardian.alerting.verdicts import BURN_WINDOWS, DAY, SILENCE_WEEKS, WEEK
 from guardian.core.cadence import Cron
 from guardian.core.off_loop import off_loop
 from guardian.core.outgoing import Outgoing
@@ -29,8 +30,6 @@ log = logging.getLogger("guardian.alerting")
 
 SETTLE_US = 5_000_000
 """A minute is judged this long after its end: the tracker's last batch of it is in the database by then."""
-CLOCK_CHANGE = 3600
-"""The same time of an earlier week lies so much further back where the clocks were put back since."""
 CATCH_UP = 24 * 60
 """After a downtime, at most this many minutes are judged one by one."""
 CLOCK_TOLERANCE = 2
@@ -50,27 +49,10 @@ def lookback(rules: Sequence[Rule]) -> tuple[int, int]:
     """How far back these rules look: (minutes of counts, seconds of single events)."""
     counts, single = 6 * 3600, 3600
     for rule in rules:
-        window = getattr(rule, "window", 3600)
-        single = max(single, 2 * window, _users_from(rule, window))
-        counts = max(counts, 2 * window)
-        if rule.kind == "burn_rate":
-            counts = max(counts, BURN_WINDOWS[-1][0])
-        if rule.kind == "feature_down" and rule.silence:
-            counts = max(counts, SILENCE_WEEKS * WEEK + CLOCK_CHANGE + rule.silence)
-        if rule.kind == "tracker_silent":
-            counts = max(counts, DAY + window)
-        if rule.kind in ("traffic_drop", "traffic_spike"):
-            counts = max(counts, rule.weeks * WEEK + CLOCK_CHANGE + window)
+        kind = kind_of(rule)
+        counts = max(counts, 2 * window_of(rule), kind.counts_back(rule))
+        single = max(single, 2 * window_of(rule), kind.singles_back(rule))
     return counts // 60 + 1, single
-
-
-def _users_from(rule: Rule, window: int) -> int:
-    """How many seconds back the oldest event lies whose user `min_users` counts, where that is not in the window."""
-    if rule.min_users and rule.kind == "burn_rate":
-        return BURN_WINDOWS[-1][0]
-    if rule.min_users and rule.kind == "traffic_drop":
-        return WEEK + CLOCK_CHANGE + window
-    return DAY + window if rule.min_users and rule.kind == "tracker_silent" else 0
 
 
 def surroundings(settings: Settings) -> Surroundings:

@@ -1,0 +1,85 @@
+"""`burn_rate`: the error budget of an objective that burns too fast."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from guardian.alerting.columns import Counts
+from guardian.alerting.history import Snapshot
+from guardian.alerting.kinds.kind import Kind
+from guardian.alerting.verdicts import DAY, Since, Verdict, enough_users, least, subjects
+from guardian.core.language import Language
+
+if TYPE_CHECKING:
+    from guardian.alerting.incidents import Incident
+    from guardian.settings.rules import BurnRate
+
+BURN_WINDOWS = ((3600, 300, 14.4), (6 * 3600, 1800, 6.0), (3 * DAY, 6 * 3600, 1.0))
+"""(long window, short window, burn rate): Google, The Site Reliability Workbook, chapter 5, table 5-8."""
+LONGEST = BURN_WINDOWS[-1][0]
+
+
+def _judge(rule: BurnRate, snapshot: Snapshot, since: Since) -> list[Verdict]:
+    verdicts = []
+    for subject in subjects(rule.feature, snapshot):
+        start = since.get(subject, 0)
+        worst: tuple[float, Counts, int, float] | None = None
+        enough = False
+        for long, short, factor in BURN_WINDOWS:
+            counts = snapshot.counts(long, subject or None, since_us=start)
+            recent = snapshot.counts(short, subject or None, since_us=start)
+            well = not counts.bad(rule.count) and snapshot.begins_inside(long, start)
+            if counts.requests < least(rule, well=well) or not (well or recent.requests):
+                continue
+            enough = True
+            burns = [c.bad(rule.count) / max(c.requests, 1) / (1 - rule.objective) for c in (counts, recent)]
+            met = {"since_us": start, "failed": True, "count": rule.count}
+            if min(burns) > factor and not worst and enough_users(rule, snapshot, long, subject, **met):
+                worst = (burns[0], counts, long, factor)
+        if worst:
+            facts = {"window": worst[2], "factor": worst[3]}
+            verdicts.append(Verdict(rule.name, subject, "firing", worst[0], worst[1], facts))
+        else:
+            verdicts.append(Verdict(rule.name, subject, "ok" if enough else "no_data"))
+    return verdicts
+
+
+def _words(rule: BurnRate, lang: Language) -> str:
+    return lang(
+        "The error budget of an objective of %(share)s burns 14.4 times too fast for 1 h, 6 times for 6 h, or too fast "
+        "for 3 d, and still does.",
+        share=lang.percent(rule.objective),
+    )
+
+
+def _title(rule: BurnRate, subject: str, lang: Language) -> str:
+    what = subject or lang("everything")
+    share = lang.percent(rule.objective)
+    return lang("The error budget of %(what)s burns too fast (objective %(share)s)", what=what, share=share)
+
+
+def _sentence(rule: BurnRate, incident: Incident, counts: Counts, lang: Language) -> str:
+    return lang(
+        "At the pace of %(span)s, the budget of 30 days is gone in %(left)s.",
+        span=lang.lately(incident.facts.get("window", 3600)),
+        left=lang.duration(30 * 86400 / max(incident.value or 1, 0.01)),
+    )
+
+
+def _at_worst(rule: BurnRate, incident: Incident, peak: float, lang: Language) -> str:
+    return lang(
+        "At worst, the budget of 30 days would have been gone in %(left)s.",
+        left=lang.duration(30 * 86400 / max(peak, 0.01)),
+    )
+
+
+BURN_RATE = Kind(
+    _judge,
+    _words,
+    _title,
+    _sentence,
+    _at_worst,
+    counts_back=lambda rule: LONGEST,
+    singles_back=lambda rule: LONGEST if rule.min_users else 0,
+)
+"""See the module."""

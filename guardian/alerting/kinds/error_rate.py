@@ -1,0 +1,88 @@
+"""`error_rate`: the share of failed requests."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from guardian.alerting.columns import Counts
+from guardian.alerting.history import Snapshot
+from guardian.alerting.kinds.kind import Kind, Threshold
+from guardian.alerting.statistics import wilson_lower
+from guardian.alerting.verdicts import Since, Verdict, enough_users, least, subjects
+from guardian.core.language import Language
+
+if TYPE_CHECKING:
+    from guardian.alerting.incidents import Incident
+    from guardian.settings.rules import ErrorRate
+
+
+def _judge(rule: ErrorRate, snapshot: Snapshot, since: Since) -> list[Verdict]:
+    """Fires above the threshold, not at it; and only when half of it is beyond doubt (Wilson's lower bound), so that a
+    handful of failures among few requests stays quiet."""
+    verdicts = []
+    for subject in subjects(rule.feature, snapshot):
+        start = since.get(subject, 0)
+        counts = snapshot.counts(rule.window, subject or None, since_us=start)
+        bad = counts.bad(rule.count)
+        if counts.requests < least(rule, well=not bad and snapshot.begins_inside(rule.window, start)):
+            verdicts.append(Verdict(rule.name, subject, "no_data", None, counts))
+            continue
+        rate = bad / counts.requests
+        # Compared as integers, so that exactly 10 % is not 10.000000000000002 %.
+        above = bad * 1_000_000 > round(rule.threshold * 1_000_000) * counts.requests
+        firing = above and wilson_lower(bad, counts.requests) > rule.threshold / 2
+        met = {"since_us": start, "failed": True, "count": rule.count}
+        firing = firing and enough_users(rule, snapshot, rule.window, subject, **met)
+        verdicts.append(Verdict(rule.name, subject, "firing" if firing else "ok", rate, counts))
+    return verdicts
+
+
+def _words(rule: ErrorRate, lang: Language) -> str:
+    words = {
+        "share": lang.percent(rule.threshold),
+        "errors": lang("server errors") if rule.count == "server" else lang("errors"),
+        "time": lang.duration(rule.window),
+        "half": lang.percent(rule.threshold / 2),
+    }
+    if rule.feature:
+        return lang(
+            "More than %(share)s %(errors)s of %(feature)s in %(time)s, and more than %(half)s beyond chance.",
+            feature=rule.feature, **words,
+        )  # fmt: skip
+    return lang("More than %(share)s %(errors)s in %(time)s, and more than %(half)s beyond chance.", **words)
+
+
+def _title(rule: ErrorRate, subject: str, lang: Language) -> str:
+    share = lang.percent(rule.threshold)
+    if subject:
+        return lang("Error rate of %(feature)s above %(share)s", feature=subject, share=share)
+    return lang("Error rate above %(share)s", share=share)
+
+
+def _sentence(rule: ErrorRate, incident: Incident, counts: Counts, lang: Language) -> str:
+    return lang(
+        "%(share)s of the requests failed: %(bad)s of %(all)s in %(span)s.",
+        share=lang.percent(incident.value or 0),
+        bad=lang.number(counts.bad(rule.count)),
+        all=lang.number(counts.requests),
+        span=lang.lately(rule.window),
+    )
+
+
+def _at_worst(rule: ErrorRate, incident: Incident, peak: float, lang: Language) -> str:
+    return lang(
+        "At worst, %(share)s of the requests failed in %(time)s.",
+        share=lang.percent(peak),
+        time=lang.duration(rule.window),
+    )
+
+
+ERROR_RATE = Kind(
+    _judge,
+    _words,
+    _title,
+    _sentence,
+    _at_worst,
+    threshold=Threshold("threshold", 0.01, lambda value, lang: lang.percent(value)),
+)
+"""See the module."""

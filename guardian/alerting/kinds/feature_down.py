@@ -1,0 +1,151 @@
+"""`feature_down`: a critical feature, every request of which fails, or which nobody uses, or whose probe fails."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from guardian.alerting.columns import Counts, lowest_bad
+from guardian.alerting.history import Snapshot
+from guardian.alerting.kinds.kind import Kind
+from guardian.alerting.verdicts import CLOCK_CHANGE, WEEK, Since, State, Verdict, earlier_weeks, enough_users
+from guardian.core.language import Language
+
+if TYPE_CHECKING:
+    from guardian.alerting.incidents import Incident
+    from guardian.settings.rules import FeatureDown
+
+SILENCE_WEEKS = 4
+"""With how many earlier weeks a silence is compared."""
+
+
+def _judge(rule: FeatureDown, snapshot: Snapshot, since: Since) -> list[Verdict]:
+    verdicts = []
+    for subject in snapshot.features(rule.features):
+        start = since.get(subject, 0)
+        counts = snapshot.counts(rule.window, subject, since_us=start)
+        bad = counts.bad(rule.count)
+        facts: dict[str, Any] = {"why": "failing"}
+        if counts.requests and bad < counts.requests:
+            state: State = "ok"
+        elif counts.requests >= rule.min_requests:
+            state = "firing" if enough_users(rule, snapshot, rule.window, subject, since_us=start) else "no_data"
+        elif not counts.requests and _silent(rule, snapshot, subject, start, facts):
+            state = "firing"
+        else:
+            state = "no_data"
+        rate = bad / counts.requests if counts.requests else None
+        verdicts.append(Verdict(rule.name, subject, state, rate, counts, facts))
+    if rule.probe:
+        verdicts.append(_probed(rule, snapshot, since.get("probe", 0)))
+    return verdicts
+
+
+def _silent(rule: FeatureDown, snapshot: Snapshot, subject: str, since_us: int, facts: dict[str, Any]) -> bool:
+    """No request for `silence`, where each of at least two earlier weeks was busy in the same span."""
+    if not rule.silence or snapshot.begins_inside(rule.silence, since_us):
+        return False
+    if snapshot.counts(rule.silence, subject).requests:
+        return False
+    usual = earlier_weeks(snapshot, SILENCE_WEEKS, rule.silence, subject)
+    facts.update(why="silent", usual=round(median(usual)) if usual else 0)
+    return len(usual) >= 2 and min(usual) >= rule.silence_requests
+
+
+def _probed(rule: FeatureDown, snapshot: Snapshot, since_us: int) -> Verdict:
+    assert rule.probe is not None
+    answers = [good for at, good in snapshot.history.probes.get(rule.name, []) if since_us <= at < snapshot.now_us]
+    last = answers[-rule.probe.failures :]
+    if not last:
+        state: State = "no_data"
+    elif last[-1]:
+        state = "ok"
+    else:
+        state = "firing" if len(last) == rule.probe.failures and not any(last) else "no_data"
+    return Verdict(rule.name, "probe", state, None, facts={"why": "probe", "url": rule.probe.url})
+
+
+def _words(rule: FeatureDown, lang: Language) -> str:
+    features, time = ", ".join(rule.features) or "–", lang.duration(rule.window)
+    if rule.count == "server":
+        words = lang("Every request of %(features)s met a server error in %(time)s.", features=features, time=time)
+    else:
+        words = lang("Every request of %(features)s failed in %(time)s.", features=features, time=time)
+    if rule.silence:
+        words += " " + lang(
+            "Or none came for %(time)s, where each earlier week had %(n)s or more.",
+            time=lang.duration(rule.silence),
+            n=lang.number(rule.silence_requests),
+        )
+    if rule.probe:
+        words += " " + lang.plural(
+            "Or %(url)s failed.", "Or %(url)s failed %(n)s times in a row.", rule.probe.failures, url=rule.probe.url
+        )
+    return words
+
+
+def _title(rule: FeatureDown, subject: str, lang: Language) -> str:
+    if subject == "probe":
+        return lang("The probe %(rule)s fails", rule=rule.name)
+    return lang("%(feature)s is down", feature=subject)
+
+
+def _sentence(rule: FeatureDown, incident: Incident, counts: Counts, lang: Language) -> str:
+    why = incident.facts.get("why")
+    if why == "probe":
+        return lang.plural(
+            "%(url)s did not answer as it should.",
+            "%(url)s did not answer as it should %(n)s times in a row.",
+            rule.probe.failures if rule.probe else 0, url=incident.facts.get("url"),
+        )  # fmt: skip
+    if why == "silent":
+        return lang("Nobody has used it for %(time)s; about %(usual)s requests are usual at this hour of the week.",
+                    time=lang.duration(rule.silence), usual=lang.number(incident.facts.get("usual", 0)))  # fmt: skip
+    return lang.plural(
+        "The only request in %(span)s failed.",
+        "All %(n)s requests in %(span)s failed.",
+        counts.requests, span=lang.lately(rule.window),
+    )  # fmt: skip
+
+
+def _at_worst(rule: FeatureDown, incident: Incident, peak: float, lang: Language) -> str:
+    why = incident.facts.get("why")
+    if why == "probe":
+        return lang("%(url)s did not answer as it should.", url=incident.facts.get("url"))
+    if why == "silent":
+        usual = lang.number(incident.facts.get("usual", 0))
+        return lang("Nobody used it, where about %(usual)s requests are usual.", usual=usual)
+    return lang("At worst, every request failed.")
+
+
+def _begun(rule: FeatureDown, incident: Incident, snapshot: Snapshot) -> Incident:
+    """The last good request, and the first that failed after it."""
+    if incident.facts.get("why") != "failing":
+        return incident
+    columns = snapshot.history.columns
+    rows = np.arange(len(columns))[snapshot.history.rows(0, snapshot.now_us, incident.subject)]
+    good = np.flatnonzero(columns.status[rows] < lowest_bad(rule.count))
+    if not len(good):
+        return incident
+    last, failed = rows[good[-1]], rows[good[-1] + 1 :]
+    incident = replace(incident, last_good_us=int(columns.at_us[last]))
+    if incident.began_us is None and len(failed):
+        incident = replace(incident, began_us=int(columns.at_us[failed[0]]))
+    return incident
+
+
+FEATURE_DOWN = Kind(
+    _judge,
+    _words,
+    _title,
+    _sentence,
+    _at_worst,
+    counts_back=lambda rule: SILENCE_WEEKS * WEEK + CLOCK_CHANGE + rule.silence if rule.silence else 0,
+    begun=_begun,
+    probe=lambda rule: rule.probe,
+    unseen=lambda rule: "answers of past probes are not recorded" if rule.probe else None,
+)
+"""See the module."""

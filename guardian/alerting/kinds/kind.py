@@ -1,0 +1,138 @@
+"""What a kind of rule is made of. What most kinds have in common is the default of its part."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from guardian.alerting.columns import Counts
+from guardian.alerting.history import Snapshot
+from guardian.alerting.verdicts import Since, Verdict
+from guardian.core.language import Language
+
+if TYPE_CHECKING:
+    from guardian.alerting.incidents import Incident
+    from guardian.settings.rules import Probe
+
+
+def window_of(rule: Any) -> int:
+    """The rule's window in seconds; an hour for a kind that has none of its own."""
+    return getattr(rule, "window", 3600)
+
+
+def counted(rule: Any) -> str:
+    """Which errors the rule counts: "all" or "server"."""
+    return getattr(rule, "count", "all")
+
+
+def its_subject(incident: Incident) -> str | None:
+    """The feature that is the incident's subject, None where that is everything or a probe."""
+    return None if incident.subject in ("", "probe") else incident.subject
+
+
+def no_feature(incident: Incident) -> str | None:
+    """None: the subject is no feature."""
+    return None
+
+
+def who_met_errors(rule: Any, incident: Incident, snapshot: Snapshot, seconds: int) -> set[str]:
+    """The verified users who met an error that the rule counts."""
+    return snapshot.users(seconds, its_subject(incident), failed=True, count=counted(rule))
+
+
+def all_its_users(rule: Any, incident: Incident, snapshot: Snapshot, seconds: int) -> set[str]:
+    """All verified users of the feature, or of everything."""
+    return snapshot.users(seconds, its_subject(incident))
+
+
+def its_features(rule: Any, incident: Incident, snapshot: Snapshot, seconds: int) -> Mapping[str, Counts]:
+    """The totals of the feature, or of each one."""
+    feature = its_subject(incident)
+    names = [feature] if feature else snapshot.history.counts.features
+    return {name: snapshot.counts(seconds, name) for name in names}
+
+
+def nowhere(rule: Any, incident: Incident, snapshot: Snapshot, seconds: int) -> Mapping[str, Counts]:
+    """Nothing: it is not about failures."""
+    return {}
+
+
+def as_it_is(rule: Any, incident: Incident, snapshot: Snapshot) -> Incident:
+    """The incident unchanged: the single events tell nothing more of its beginning."""
+    return incident
+
+
+def in_its_window(rule: Any, incident: Incident, snapshot: Snapshot, seconds: int) -> Counts:
+    """The totals of the feature, or of everything, in the rule's window."""
+    return snapshot.counts(window_of(rule), its_subject(incident))
+
+
+def least_requests(n: int, lang: Language) -> str:
+    """What `min_requests` asks for."""
+    return lang.plural("With at least %(n)s request.", "With at least %(n)s requests.", n)
+
+
+def least_users(n: int, lang: Language) -> str:
+    """What `min_users` asks for."""
+    return lang.plural("With at least %(n)s user concerned.", "With at least %(n)s users concerned.", n)
+
+
+def nothing(rule: Any) -> None:
+    """None."""
+
+
+def not_further(rule: Any) -> int:
+    """0."""
+    return 0
+
+
+class Threshold(NamedTuple):
+    """The threshold that a better one can be sought for: its key, the unit in which round numbers are tried, and how
+    a value is said."""
+
+    key: str
+    unit: float
+    said: Callable[[float, Language], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of rule: all that alerting and its mails ask of it.
+
+    The first five every kind has of its own. `judge` is pure. `words` say when it fires, without the minimums. `title`
+    (of a rule and a subject) stays the same for the whole thread. `sentence` says what is measured in the minute in
+    which it fires, `at_worst` what was when it was worst (the peak).
+
+    `fewest` is the `min_requests` that asks for nothing. `counts_back` and `singles_back` say how many seconds before a
+    minute the oldest count and the oldest single event lie that judging asks for, where that is more than twice the
+    window; 0: it is not. `feature` is the one that an incident is about. `users`, `features` and `measured` look back
+    as many seconds as they are given: whom it concerns, the totals of where, and what the sentence counts. `begun` adds
+    what the single events tell of the beginning, in a minute in which it fires. `worse` picks the worse of two values.
+    `keeps_good` says whether a subject's last good moment is worth keeping: not of every user who ever met no error.
+    `of_one_user` says that the subject is a user, `says_users` that mails count whom it affects. `probe` is what to ask
+    every minute, `unseen` why a rule cannot be judged from stored events alone; None: nothing, it can.
+    """
+
+    judge: Callable[[Any, Snapshot, Since], list[Verdict]]
+    words: Callable[[Any, Language], str]
+    title: Callable[[Any, str, Language], str]
+    sentence: Callable[[Any, Incident, Counts, Language], str]
+    at_worst: Callable[[Any, Incident, float, Language], str]
+    least_requests: Callable[[int, Language], str] = least_requests
+    least_users: Callable[[int, Language], str] = least_users
+    fewest: int = 0
+    counts_back: Callable[[Any], int] = not_further
+    singles_back: Callable[[Any], int] = not_further
+    feature: Callable[[Incident], str | None] = its_subject
+    users: Callable[[Any, Incident, Snapshot, int], set[str]] = who_met_errors
+    features: Callable[[Any, Incident, Snapshot, int], Mapping[str, Counts]] = its_features
+    measured: Callable[[Any, Incident, Snapshot, int], Counts] = in_its_window
+    begun: Callable[[Any, Incident, Snapshot], Incident] = as_it_is
+    worse: Callable[[float, float], float] = max
+    keeps_good: bool = True
+    of_one_user: bool = False
+    says_users: bool = True
+    probe: Callable[[Any], Probe | None] = nothing
+    unseen: Callable[[Any], str | None] = nothing
+    threshold: Threshold | None = None

@@ -1,0 +1,81 @@
+"""`latency`: a feature that has become slow."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from guardian.alerting.columns import Counts
+from guardian.alerting.history import Snapshot
+from guardian.alerting.kinds.kind import Kind, Threshold, all_its_users, nowhere
+from guardian.alerting.statistics import quantile
+from guardian.alerting.verdicts import Since, Verdict, enough_users, least
+from guardian.core.language import Language
+
+if TYPE_CHECKING:
+    from guardian.alerting.incidents import Incident
+    from guardian.settings.rules import Latency
+
+
+def _judge(rule: Latency, snapshot: Snapshot, since: Since) -> list[Verdict]:
+    verdicts = []
+    usual, fewest = least(rule), least(rule, well=True)
+    for subject in snapshot.features([rule.feature]):
+        start = since.get(subject, 0)
+        # Counting is cheap, and most features are quiet most of the time.
+        counts = snapshot.counts(rule.window, subject, since_us=start)
+        fixed = start > 0 and snapshot.begins_inside(rule.window, start)
+        many = counts.requests - counts.failed >= (fewest if fixed else usual)
+        durations = snapshot.durations_ms(rule.window, subject, since_us=start) if many else ()
+        value = quantile(durations, rule.quantile) if len(durations) else 0.0
+        slow = value > rule.threshold_ms
+        if len(durations) < (fewest if fixed and not slow else usual):
+            verdicts.append(Verdict(rule.name, subject, "no_data", None, counts))
+            continue
+        firing = slow and enough_users(rule, snapshot, rule.window, subject, since_us=start)
+        verdicts.append(Verdict(rule.name, subject, "firing" if firing else "ok", value, counts))
+    return verdicts
+
+
+def _words(rule: Latency, lang: Language) -> str:
+    return lang(
+        "It takes more than %(limit)s to answer %(share)s of the good requests of %(feature)s in %(time)s.",
+        share=lang.percent(rule.quantile),
+        feature=rule.feature,
+        limit=lang.milliseconds(rule.threshold_ms),
+        time=lang.duration(rule.window),
+    )
+
+
+def _title(rule: Latency, subject: str, lang: Language) -> str:
+    return lang("%(feature)s is slow", feature=subject)
+
+
+def _sentence(rule: Latency, incident: Incident, counts: Counts, lang: Language) -> str:
+    return lang(
+        "%(share)s of the requests took up to %(value)s; the limit is %(limit)s.",
+        share=lang.percent(rule.quantile),
+        value=lang.milliseconds(incident.value or 0),
+        limit=lang.milliseconds(rule.threshold_ms),
+    )
+
+
+def _at_worst(rule: Latency, incident: Incident, peak: float, lang: Language) -> str:
+    return lang(
+        "At worst, %(share)s of the requests took up to %(value)s; the limit is %(limit)s.",
+        share=lang.percent(rule.quantile),
+        value=lang.milliseconds(peak),
+        limit=lang.milliseconds(rule.threshold_ms),
+    )
+
+
+LATENCY = Kind(
+    _judge,
+    _words,
+    _title,
+    _sentence,
+    _at_worst,
+    users=all_its_users,
+    features=nowhere,
+    threshold=Threshold("threshold_ms", 10.0, lambda value, lang: lang.milliseconds(value)),
+)
+"""See the module."""

@@ -1,0 +1,96 @@
+"""`new_error`: a kind of error at a place of the code that was never seen before."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from guardian.alerting.columns import Counts
+from guardian.alerting.history import Snapshot
+from guardian.alerting.kinds.kind import Kind, counted, no_feature
+from guardian.alerting.verdicts import DAY, Since, State, Verdict, enough_users
+from guardian.core.language import Language
+
+if TYPE_CHECKING:
+    from guardian.alerting.incidents import Incident
+    from guardian.settings.rules import NewError
+
+NEW_FOR = DAY
+"""An error counts as new for so many seconds after its first sighting."""
+
+
+def _judge(rule: NewError, snapshot: Snapshot, since: Since) -> list[Verdict]:
+    """An error that is no longer new opens nothing; but while it keeps coming, nobody may say that it is over."""
+    if not snapshot.covers(rule.warmup):
+        return []
+    first_seen, verdicts = snapshot.history.first_seen, []
+    warm_us = (snapshot.history.first_event_us or 0) + rule.warmup * 1_000_000
+    new_us = max(warm_us, snapshot.now_us - max(NEW_FOR, rule.window) * 1_000_000)
+    for kind, place in snapshot.failures(rule.window):
+        subject = f"{kind} at {place}"
+        counts = snapshot.failure_counts(rule.window, (kind, place), since_us=since.get(subject, 0))
+        bad = counts.bad(rule.count)
+        if not bad:
+            continue
+        state: State = "no_data"
+        if first_seen.get((kind, place), 0) >= new_us and bad >= rule.min_requests:
+            met = {"since_us": since.get(subject, 0), "failed": True, "count": rule.count, "failure": (kind, place)}
+            state = "firing" if enough_users(rule, snapshot, rule.window, "", **met) else "ok"
+        facts = {"kind": kind, "place": place}
+        verdicts.append(Verdict(rule.name, subject, state, float(counts.requests), counts, facts))
+    return verdicts
+
+
+def _words(rule: NewError, lang: Language) -> str:
+    return lang("A kind of error at a place in the code that was never seen before.")
+
+
+def _least_requests(n: int, lang: Language) -> str:
+    return lang.plural("Once it came at least %(n)s time.", "Once it came at least %(n)s times.", n)
+
+
+def _title(rule: NewError, subject: str, lang: Language) -> str:
+    return lang("New error: %(error)s", error=subject)
+
+
+def _sentence(rule: NewError, incident: Incident, counts: Counts, lang: Language) -> str:
+    return lang.plural(
+        "It came once, and had never been seen before.",
+        "It came %(n)s times, and had never been seen before.",
+        counts.requests,
+    )
+
+
+def _at_worst(rule: NewError, incident: Incident, peak: float, lang: Language) -> str:
+    return lang("It had never been seen before.")
+
+
+def _users(rule: NewError, incident: Incident, snapshot: Snapshot, seconds: int) -> set[str]:
+    """Those who met this error."""
+    what = (incident.facts["kind"], incident.facts["place"]) if "place" in incident.facts else None
+    return snapshot.users(seconds, failed=True, count=counted(rule), failure=what)
+
+
+def _features(rule: NewError, incident: Incident, snapshot: Snapshot, seconds: int) -> dict[str, Counts]:
+    return {name: snapshot.counts(seconds, name) for name in snapshot.history.counts.features}
+
+
+def _measured(rule: NewError, incident: Incident, snapshot: Snapshot, seconds: int) -> Counts:
+    """How often it came in all, not only in the window."""
+    return snapshot.failure_counts(seconds, (incident.facts.get("kind", ""), incident.facts.get("place", "")))
+
+
+NEW_ERROR = Kind(
+    _judge,
+    _words,
+    _title,
+    _sentence,
+    _at_worst,
+    least_requests=_least_requests,
+    fewest=1,
+    feature=no_feature,
+    users=_users,
+    features=_features,
+    measured=_measured,
+    keeps_good=False,
+)
+"""See the module."""

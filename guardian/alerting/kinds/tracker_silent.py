@@ -1,0 +1,74 @@
+"""`tracker_silent`: neither a request nor a sign of life of the app."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from guardian.alerting.columns import Counts
+from guardian.alerting.history import Snapshot
+from guardian.alerting.kinds.kind import Kind, no_feature, nowhere
+from guardian.alerting.verdicts import DAY, Since, State, Verdict, enough_users
+from guardian.core.language import Language
+
+if TYPE_CHECKING:
+    from guardian.alerting.incidents import Incident
+    from guardian.settings.rules import TrackerSilent
+
+
+def _judge(rule: TrackerSilent, snapshot: Snapshot, since: Since) -> list[Verdict]:
+    history = snapshot.history
+    if history.alive_us is None or history.first_event_us is None:
+        return [Verdict(rule.name, "", "no_data")]
+    counts = snapshot.counts(rule.window)
+    start = snapshot.now_us - rule.window * 1_000_000
+    alive = counts.requests > 0 or any(at >= start for at in history.alive_us)
+    waited = max(history.first_event_us, since.get("", 0)) <= start
+    used = snapshot.counts(DAY, back=rule.window).requests >= rule.min_requests
+    used = used and enough_users(rule, snapshot, DAY, "", back=rule.window)
+    state: State = "ok" if alive else "firing" if waited and used else "no_data"
+    return [Verdict(rule.name, "", state, None, counts)]
+
+
+def _words(rule: TrackerSilent, lang: Language) -> str:
+    return lang("Neither a request nor a sign of life of the app for %(time)s.", time=lang.duration(rule.window))
+
+
+def _least_requests(n: int, lang: Language) -> str:
+    return lang.plural("After a day with at least %(n)s request.", "After a day with at least %(n)s requests.", n)
+
+
+def _least_users(n: int, lang: Language) -> str:
+    return lang.plural("After a day with at least %(n)s user.", "After a day with at least %(n)s users.", n)
+
+
+def _title(rule: TrackerSilent, subject: str, lang: Language) -> str:
+    return lang("The app has fallen silent")
+
+
+def _sentence(rule: TrackerSilent, incident: Incident, counts: Counts, lang: Language) -> str:
+    return lang(
+        "Neither a request nor a sign of life for %(time)s: the app is down, or tracks into another database.",
+        time=lang.duration(rule.window),
+    )
+
+
+def _at_worst(rule: TrackerSilent, incident: Incident, peak: float, lang: Language) -> str:
+    return lang("Neither a request nor a sign of life came.")
+
+
+TRACKER_SILENT = Kind(
+    _judge,
+    _words,
+    _title,
+    _sentence,
+    _at_worst,
+    least_requests=_least_requests,
+    least_users=_least_users,
+    counts_back=lambda rule: DAY + rule.window,
+    singles_back=lambda rule: DAY + rule.window if rule.min_users else 0,
+    feature=no_feature,
+    features=nowhere,
+    says_users=False,
+    unseen=lambda rule: "heartbeats of the past are not recorded",
+)
+"""See the module."""

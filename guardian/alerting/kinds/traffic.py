@@ -1,0 +1,60 @@
+"""What `traffic_drop` and `traffic_spike` share: traffic beside that of the same hour of earlier weeks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from statistics import median
+from typing import TYPE_CHECKING
+
+from guardian.alerting.columns import Counts
+from guardian.alerting.history import Snapshot
+from guardian.alerting.verdicts import CLOCK_CHANGE, WEEK, Since, State, Verdict, earlier_weeks, enough_users, subjects
+from guardian.core.language import Language
+
+if TYPE_CHECKING:
+    from guardian.alerting.incidents import Incident
+    from guardian.settings.rules import Traffic
+
+
+def judge_traffic(
+    rule: Traffic, snapshot: Snapshot, since: Since, unusual: Callable[[int, float], bool], *, back: int
+) -> list[Verdict]:
+    """The verdicts where `unusual` says of (requests, usual number) whether it fires; `min_users` counts the users of
+    the window that ended `back` seconds ago."""
+    verdicts = []
+    for subject in subjects(rule.feature, snapshot):
+        counts = snapshot.counts(rule.window, subject or None)
+        earlier = earlier_weeks(snapshot, rule.weeks, rule.window, subject)
+        usual = median(earlier) if len(earlier) >= rule.min_weeks else None
+        # A window that was cut short by "marked as fixed" cannot be compared with a whole one.
+        if usual is None or snapshot.begins_inside(rule.window, since.get(subject, 0)):
+            verdicts.append(Verdict(rule.name, subject, "no_data", None, counts))
+            continue
+        firing = unusual(counts.requests, usual)
+        firing = firing and enough_users(rule, snapshot, rule.window, subject, back=back)
+        state: State = "firing" if firing else "ok"
+        verdicts.append(Verdict(rule.name, subject, state, float(counts.requests), counts, {"usual": usual}))
+    return verdicts
+
+
+def traffic_back(rule: Traffic) -> int:
+    """How many seconds ago the oldest window began that is compared."""
+    return rule.weeks * WEEK + CLOCK_CHANGE + rule.window
+
+
+def traffic_sentence(rule: Traffic, incident: Incident, counts: Counts, lang: Language) -> str:
+    """How many requests there are, beside the usual number."""
+    return lang(
+        "%(now)s requests in %(span)s; %(usual)s are usual at this hour of the week.",
+        now=lang.number(incident.value or 0),
+        span=lang.lately(rule.window),
+        usual=lang.number(incident.facts.get("usual", 0)),
+    )
+
+
+def traffic_at_worst(rule: Traffic, incident: Incident, peak: float, lang: Language) -> str:
+    """How many requests there were, beside the usual number."""
+    return lang(
+        "It was %(n)s requests in %(time)s, where %(usual)s are usual.",
+        n=lang.number(peak), time=lang.duration(rule.window), usual=lang.number(incident.facts.get("usual", 0)),
+    )  # fmt: skip

@@ -1,0 +1,60 @@
+"""`traffic_drop`: far fewer requests than usual."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from guardian.alerting.history import Snapshot
+from guardian.alerting.kinds.kind import Kind, all_its_users, nowhere
+from guardian.alerting.kinds.traffic import judge_traffic, traffic_at_worst, traffic_back, traffic_sentence
+from guardian.alerting.verdicts import CLOCK_CHANGE, WEEK, Since, Verdict
+from guardian.core.language import Language
+
+if TYPE_CHECKING:
+    from guardian.settings.rules import TrafficDrop
+
+
+def _judge(rule: TrafficDrop, snapshot: Snapshot, since: Since) -> list[Verdict]:
+    def unusual(requests: int, usual: float) -> bool:
+        return usual >= rule.min_requests and requests < usual * rule.below
+
+    # The users who stay away cannot be counted, those of a week ago can.
+    return judge_traffic(rule, snapshot, since, unusual, back=snapshot.weeks_ago(1))
+
+
+def _words(rule: TrafficDrop, lang: Language) -> str:
+    return lang(
+        "Fewer than %(share)s of the requests usual at this hour of the week (median of %(n)s weeks).",
+        share=lang.percent(rule.below),
+        n=rule.weeks,
+    )
+
+
+def _least_requests(n: int, lang: Language) -> str:
+    return lang.plural("Where at least %(n)s request is usual.", "Where at least %(n)s requests are usual.", n)
+
+
+def _least_users(n: int, lang: Language) -> str:
+    return lang.plural("With at least %(n)s user a week before.", "With at least %(n)s users a week before.", n)
+
+
+def _title(rule: TrafficDrop, subject: str, lang: Language) -> str:
+    return lang("Unusually few requests to %(feature)s", feature=subject) if subject else lang("Unusually few requests")
+
+
+TRAFFIC_DROP = Kind(
+    _judge,
+    _words,
+    _title,
+    traffic_sentence,
+    traffic_at_worst,
+    least_requests=_least_requests,
+    least_users=_least_users,
+    counts_back=traffic_back,
+    singles_back=lambda rule: WEEK + CLOCK_CHANGE + rule.window if rule.min_users else 0,
+    users=all_its_users,
+    features=nowhere,
+    worse=min,
+    says_users=False,
+)
+"""See the module."""

@@ -1,0 +1,49 @@
+"""`traffic_spike`: far more requests than usual."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from guardian.alerting.history import Snapshot
+from guardian.alerting.kinds.kind import Kind, all_its_users, nowhere
+from guardian.alerting.kinds.traffic import judge_traffic, traffic_at_worst, traffic_back, traffic_sentence
+from guardian.alerting.verdicts import Since, Verdict
+from guardian.core.language import Language
+
+if TYPE_CHECKING:
+    from guardian.settings.rules import TrafficSpike
+
+
+def _judge(rule: TrafficSpike, snapshot: Snapshot, since: Since) -> list[Verdict]:
+    def unusual(requests: int, usual: float) -> bool:
+        return requests >= rule.min_requests and requests > usual * rule.above
+
+    return judge_traffic(rule, snapshot, since, unusual, back=0)
+
+
+def _words(rule: TrafficSpike, lang: Language) -> str:
+    return lang(
+        "More than %(times)s times the requests usual at this hour of the week (median of %(n)s weeks).",
+        times=lang.number(rule.above, 1),
+        n=rule.weeks,
+    )
+
+
+def _title(rule: TrafficSpike, subject: str, lang: Language) -> str:
+    if subject:
+        return lang("Unusually many requests to %(feature)s", feature=subject)
+    return lang("Unusually many requests")
+
+
+TRAFFIC_SPIKE = Kind(
+    _judge,
+    _words,
+    _title,
+    traffic_sentence,
+    traffic_at_worst,
+    counts_back=traffic_back,
+    users=all_its_users,
+    features=nowhere,
+    says_users=False,
+)
+"""See the module."""

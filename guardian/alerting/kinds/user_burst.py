@@ -1,0 +1,91 @@
+"""`user_burst`: one user who meets several errors within a short time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from guardian.alerting.columns import NOTHING, Counts
+from guardian.alerting.history import Snapshot
+from guardian.alerting.kinds.kind import Kind, no_feature
+from guardian.alerting.verdicts import Since, State, Verdict
+from guardian.core.language import Language
+
+if TYPE_CHECKING:
+    from guardian.alerting.incidents import Incident
+    from guardian.settings.rules import UserBurst
+
+
+def _judge(rule: UserBurst, snapshot: Snapshot, since: Since) -> list[Verdict]:
+    seen = max(rule.window, 60)  # a minute is judged once: what was complete at its beginning too
+    found = snapshot.bursts(rule.errors, rule.window, seen)
+    found = {user: span for user, span in found.items() if span[0] >= since.get(user, 0)}
+    active = {user for user in found if not rule.min_requests or len(snapshot.rows_of(user, seen)) >= rule.min_requests}
+    state: State = "firing" if len(active) >= rule.min_users else "ok"
+    verdicts = []
+    for user, (began_us, ended_us) in found.items():
+        facts = {"began_us": began_us, "ended_us": ended_us}
+        said = state if user in active else "no_data"
+        verdicts.append(Verdict(rule.name, user, said, float(rule.errors), facts=facts))
+    return verdicts
+
+
+def _words(rule: UserBurst, lang: Language) -> str:
+    return lang("One user meets %(n)s or more errors within %(time)s.", n=rule.errors, time=lang.duration(rule.window))
+
+
+def _least_requests(n: int, lang: Language) -> str:
+    return lang.plural("With at least %(n)s request of theirs.", "With at least %(n)s requests of theirs.", n)
+
+
+def _title(rule: UserBurst, subject: str, lang: Language) -> str:
+    return lang("%(user)s keeps meeting errors", user=subject)
+
+
+def _sentence(rule: UserBurst, incident: Incident, counts: Counts, lang: Language) -> str:
+    return lang("They met %(n)s or more errors within %(time)s.", n=rule.errors, time=lang.duration(rule.window))
+
+
+def _at_worst(rule: UserBurst, incident: Incident, peak: float, lang: Language) -> str:
+    return _sentence(rule, incident, NOTHING, lang)
+
+
+def _user(rule: UserBurst, incident: Incident, snapshot: Snapshot, seconds: int) -> set[str]:
+    return {incident.subject}
+
+
+def _features(rule: UserBurst, incident: Incident, snapshot: Snapshot, seconds: int) -> Mapping[str, Counts]:
+    """The user's own requests, feature by feature."""
+    columns, found = snapshot.history.columns, dict[str, Counts]()
+    rows = snapshot.rows_of(incident.subject, seconds)
+    for code, status in zip(columns.feature[rows], columns.status[rows], strict=True):
+        name, old = columns.features[code], found.get(columns.features[code], NOTHING)
+        found[name] = Counts(old.requests + 1, old.failed + int(status >= 400), old.server + int(status >= 500))
+    return found
+
+
+def _begun(rule: UserBurst, incident: Incident, snapshot: Snapshot) -> Incident:
+    """The first error of the first burst."""
+    if incident.began_us is not None:
+        return incident
+    return replace(incident, began_us=incident.facts.get("began_us"))
+
+
+USER_BURST = Kind(
+    _judge,
+    _words,
+    _title,
+    _sentence,
+    _at_worst,
+    least_requests=_least_requests,
+    feature=no_feature,
+    users=_user,
+    features=_features,
+    measured=lambda rule, incident, snapshot, seconds: snapshot.counts(rule.window),
+    begun=_begun,
+    keeps_good=False,
+    of_one_user=True,
+    says_users=False,
+)
+"""See the module."""
