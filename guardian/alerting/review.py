@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from guardian.alerting.incidents import SECOND, Incident
-from guardian.settings.rules import ErrorRate, Latency
+from guardian.settings.rules import Rule
 
 NOISY = 3
 """A rule with fewer incidents than this is not noise."""
@@ -26,7 +26,7 @@ class Review:
 class Better:
     """A threshold that would have kept every incident that somebody acted on, and spared `spared` others."""
 
-    rule: ErrorRate | Latency
+    rule: Rule
     threshold: float
     spared: int
 

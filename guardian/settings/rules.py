@@ -235,7 +235,7 @@ def parse_rule(name: str, table: dict[str, Any], *, critical_features: tuple[str
 
 
 def watching(rule: Rule, critical_features: tuple[str, ...]) -> Rule:
-    """The rule, with the critical features where it is a `feature_down` that names none."""
-    if isinstance(rule, FeatureDown) and not rule.features:
+    """The rule, with the critical features where it watches features and names none."""
+    if getattr(rule, "features", None) == ():
         return rule.model_copy(update={"features": critical_features})
     return rule

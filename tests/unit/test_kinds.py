@@ -25,3 +25,40 @@ def test_a_kind_is_one_file_of_its_own_with_its_docs(kind):
 
 def test_no_other_file_lies_among_the_kinds():
     assert {path.stem for path in FOLDER.glob("*.py")} == {*KINDS, "__init__", "kind", "traffic"}
+
+
+def asks_for_the_kind(tree):
+    """The lines in which a module reads a rule's kind, or names the class of one kind of rule."""
+    models = {model.__name__ for model in rules.KINDS.values()}
+    for node in ast.walk(tree):
+        match node:
+            case ast.Attribute(value=value, attr="kind") if ast.unparse(value).endswith("rule"):
+                yield node.lineno
+            case ast.Name(id=name) | ast.Attribute(attr=name) | ast.alias(name=name) if name in models:
+                yield node.lineno
+
+
+def test_nothing_outside_the_kinds_asks_which_kind_a_rule_is_of():
+    files = [path for path in (ROOT / "guardian").rglob("*.py") if path.parent != FOLDER]
+    files.remove(ROOT / "guardian" / "settings" / "rules.py")  # where they are defined
+    asked = {
+        f"{path.relative_to(ROOT)}:{line}" for path in files for line in asks_for_the_kind(ast.parse(path.read_text()))
+    }
+    assert asked == set()
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        'if rule.kind == "latency": ...',
+        'if b.rule.kind in ("latency", "user_burst"): ...',
+        'match rule.kind:\n    case "latency": ...',
+        "TITLES[rule.kind](rule)",
+        "LEAST.get(self.rule.kind, 0)",
+        "isinstance(rule, Latency)",
+        "isinstance(rule, rules.Latency)",
+        "from guardian.settings.rules import Latency",
+    ],
+)
+def test_asking_for_the_kind_is_found(code):
+    assert list(asks_for_the_kind(ast.parse(code)))

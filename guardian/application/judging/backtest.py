@@ -16,6 +16,7 @@ from guardian.alerting.columns import MINUTE_US
 from guardian.alerting.engine import AlertState, Surroundings, advance
 from guardian.alerting.history import History
 from guardian.alerting.incidents import SECOND, Incident
+from guardian.alerting.kinds import kind_of
 from guardian.alerting.notify import Notice, messages_of
 from guardian.application.judging.live import lookback, surroundings
 from guardian.core.language import language
@@ -165,18 +166,10 @@ def by_rule(result: Replay, around: Surroundings, admins: int = 1) -> list[RuleR
                 open_seconds=sum(lengths),
                 longest=max(lengths, default=0.0),
                 strip=_strip(spans, result.first, result.last),
-                unseen=_unseen(rule),
+                unseen=kind_of(rule).unseen(rule),
             )
         )
     return parts
-
-
-def _unseen(rule: Any) -> str | None:
-    if rule.kind == "tracker_silent":
-        return "heartbeats of the past are not recorded"
-    if rule.kind == "feature_down" and rule.probe:
-        return "answers of past probes are not recorded"
-    return None
 
 
 def _span(incident: Incident, last: int) -> tuple[int, int]:

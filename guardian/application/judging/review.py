@@ -12,11 +12,12 @@ from guardian.alerting.columns import MINUTE_US
 from guardian.alerting.engine import Surroundings
 from guardian.alerting.history import History
 from guardian.alerting.incidents import Incident
+from guardian.alerting.kinds import kind_of
 from guardian.alerting.review import Better, noisiest
 from guardian.application.judging.backtest import replay
 from guardian.application.judging.live import lookback, surroundings
 from guardian.core.storage import StorageError
-from guardian.settings.rules import ErrorRate, Latency
+from guardian.settings.rules import Rule
 from guardian.settings.schema import Settings
 from guardian.stores.opening import backend
 from guardian.stores.people.book import AliasBook
@@ -33,7 +34,7 @@ def find_better(settings: Settings, incidents: Sequence[Incident], start: dateti
     """
     noise = noisiest(incidents, start)
     rule = settings.rules.get(noise.rule) if noise and noise.acted_on else None
-    if not isinstance(rule, ErrorRate | Latency):
+    if rule is None or kind_of(rule).threshold is None:
         return None
     first, last = (int(at.timestamp()) // 60 for at in (start, end))
     minutes, single = lookback([rule])
@@ -48,34 +49,31 @@ def find_better(settings: Settings, incidents: Sequence[Incident], start: dateti
 
 
 def better_threshold(
-    rule: ErrorRate | Latency, useful: Sequence[Incident], history: History, around: Surroundings, first: int, last: int
+    rule: Rule, useful: Sequence[Incident], history: History, around: Surroundings, first: int, last: int
 ) -> Better | None:
     """The highest of some thresholds with which a replay of the minutes first … last has an incident wherever one of
     the useful ones was open, and fewer in all than with the present one; None where there is none."""
 
-    def opened(tried: ErrorRate | Latency) -> tuple[Incident, ...]:
+    def opened(tried: Rule) -> tuple[Incident, ...]:
         return replay(history, replace(around, rules=(tried,)), first, last).incidents
 
+    tuned = kind_of(rule).threshold
+    if tuned is None:
+        return None
     present = len(opened(rule))
-    for threshold in _thresholds(rule, useful):
-        found = opened(_with(rule, threshold))
+    for threshold in _thresholds(getattr(rule, tuned.key), tuned.unit, useful):
+        found = opened(rule.model_copy(update={tuned.key: threshold}))
         if len(found) < present and all(any(_overlap(each, one) for one in found) for each in useful):
             return Better(rule, threshold, present - len(found))
     return None
 
 
-def _thresholds(rule: ErrorRate | Latency, useful: Sequence[Incident]) -> Iterator[float]:
+def _thresholds(now: float, unit: float, useful: Sequence[Incident]) -> Iterator[float]:
     """From just under the weakest useful incident's worst value down to the present threshold, in round numbers."""
-    now = rule.threshold if isinstance(rule, ErrorRate) else rule.threshold_ms
-    unit = 0.01 if isinstance(rule, ErrorRate) else 10.0
     peaks = [incident.peak for incident in useful if incident.peak is not None]
     low, high = round(now / unit), int(min(peaks, default=0.0) / unit - 1e-9)
     steps = [low + (high - low) * n // TRIES for n in range(TRIES, -1, -1)]
     yield from (round(above * unit, 6) for above, below in pairwise(steps) if above > max(below, low))
-
-
-def _with(rule: ErrorRate | Latency, threshold: float) -> ErrorRate | Latency:
-    return rule.model_copy(update={"threshold" if isinstance(rule, ErrorRate) else "threshold_ms": threshold})
 
 
 def _overlap(one: Incident, other: Incident) -> bool:

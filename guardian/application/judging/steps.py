@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 import httpx2
 
 from guardian.alerting.history import Snapshot
+from guardian.alerting.kinds import kind_of
 from guardian.alerting.notify import Notice
 from guardian.application.judging.live import LiveHistory, judge_passed_minutes, surroundings
 from guardian.application.root import Application
@@ -54,9 +55,9 @@ async def alert_step(app: Application, now: datetime, token: int | None) -> None
 async def probe_step(app: Application, now: datetime, token: int | None) -> None:
     """Ask every probe once; the answers are judged with the next minute."""
     probes = {
-        name: rule.probe
+        name: probe
         for name, rule in app.settings.rules.items()
-        if rule.kind == "feature_down" and rule.probe is not None and rule.enabled
+        if (probe := kind_of(rule).probe(rule)) is not None and rule.enabled
     }
     if not probes or not app.settings.alerts.enabled:
         return

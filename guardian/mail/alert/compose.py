@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 from guardian.alerting.actions import Action
 from guardian.alerting.briefing import Briefing, brief
 from guardian.alerting.history import Snapshot
+from guardian.alerting.kinds import kind_of
 from guardian.alerting.links import WORDS, fresh_nonce, make_link
 from guardian.alerting.notify import Notice
 from guardian.core.language import Language
@@ -144,7 +145,7 @@ class AlertWriter:
 
     def _reply_to(self, briefings: Sequence[Briefing]) -> str | None:
         """An alert about one user can be answered: to support, or else to the user."""
-        if len(briefings) != 1 or briefings[0].rule.kind != "user_burst":
+        if len(briefings) != 1 or not kind_of(briefings[0].rule).of_one_user:
             return self.support_email
         try:
             return self.support_email or check_address(briefings[0].incident.subject)
@@ -167,4 +168,4 @@ class AlertWriter:
 def _rank(b: Briefing) -> tuple[bool, int, bool, int, str]:
     """What goes on before what is over, the gravest first, what concerns the app before what concerns one user."""
     graves = ("critical", "warning", "info")
-    return b.ended is not None, graves.index(b.incident.severity), b.rule.kind == "user_burst", -b.users, b.title
+    return b.ended is not None, graves.index(b.incident.severity), kind_of(b.rule).of_one_user, -b.users, b.title

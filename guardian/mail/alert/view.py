@@ -9,6 +9,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from guardian.alerting.briefing import CHART_BUCKET_MINUTES, Briefing
+from guardian.alerting.kinds import kind_of
 from guardian.core.language import Language
 from guardian.mail.chart import BLOCKS
 from tracker.event import NOTED
@@ -112,7 +113,7 @@ class AlertView:
             facts.append((lang("Until"), lang.moment(b.ended, zone)))
         elif b.last_good:
             facts.append((lang("Last good"), lang.moment(b.last_good, zone)))
-        if b.rule.kind not in ("user_burst", "traffic_drop", "traffic_spike", "tracker_silent"):
+        if kind_of(b.rule).says_users:
             facts.append((lang("Affected"), self._affected(b, names)))
         before = lang.plural("once before", "%(n)s times before", b.earlier)
         facts.append((lang("Happened"), before if b.earlier else lang("for the first time")))
@@ -167,7 +168,7 @@ class AlertView:
         start, end = b.chart[0].start, b.chart[-1].start + timedelta(minutes=CHART_BUCKET_MINUTES)
         return {
             # Of one user's errors the app's traffic says nothing.
-            "bars": bars if requests and b.rule.kind != "user_burst" else [],
+            "bars": bars if requests and not kind_of(b.rule).of_one_user else [],
             "name": name,
             "line": line,
             "alt": alt,

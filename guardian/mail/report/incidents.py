@@ -7,11 +7,12 @@ from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from guardian.alerting.incidents import Incident
+from guardian.alerting.kinds import kind_of
 from guardian.alerting.review import NOISY, Better, noisiest, review
 from guardian.alerting.wording import title
 from guardian.core.language import Language
 from guardian.core.time import moment
-from guardian.settings.rules import ErrorRate, Rule
+from guardian.settings.rules import Rule
 
 MOST = 8
 
@@ -72,9 +73,8 @@ def _noise(incidents: Sequence[Incident], better: Better | None, start: datetime
             "Rule %(rule)s is the noisiest: it fired %(n)s times, and somebody acted on %(acted)s of them.",
             rule=noise.rule, n=noise.incidents, acted=noise.acted_on,
         )  # fmt: skip
-        if better and better.rule.name == noise.rule:
-            share = isinstance(better.rule, ErrorRate)
-            value = lang.percent(better.threshold) if share else lang.milliseconds(better.threshold)
+        if better and better.rule.name == noise.rule and (tuned := kind_of(better.rule).threshold):
+            value = tuned.said(better.threshold, lang)
             text += " " + lang.plural(
                 "A threshold of %(value)s would have kept those and spared you %(n)s other.",
                 "A threshold of %(value)s would have kept those and spared you %(n)s others.",
