@@ -9,6 +9,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from guardian.settings.kinds import take_kinds_from
+
 if TYPE_CHECKING:
     from guardian.application.usage import UsageGuardian
     from guardian.mail.service import EmailService
@@ -29,3 +31,7 @@ def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'guardian' has no attribute {name!r}")
     return getattr(import_module(_HOMES[name]), name)
+
+
+# The settings import nothing that lies above them; who reads rules is handed the kinds that there are.
+take_kinds_from(lambda: import_module("guardian.alerting.kinds").SETTINGS)

@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
 from guardian.settings.channels import ChannelSettings
-from guardian.settings.rules import KINDS, Rule, parse_rule
+from guardian.settings.rules import Rule, parse_rule, rule_models
 from guardian.settings.schema import Settings, setting_fields
 from guardian.settings.section import Section
 from guardian.settings.values import others_may_read, relative_to, smtp_table
@@ -164,12 +164,13 @@ def _sentence(error: Any, text: str, file: str) -> str:
     loc, kind = tuple(error["loc"]), error["type"]
     model: type[Section] | None = ChannelSettings if loc[0] == "channels" else None
     if loc[0] == "rules" and len(loc) > 2:
-        model, loc = KINDS.get(str(loc[2])), loc[:2] + loc[3:]  # pydantic puts the rule's kind into the path
+        model, loc = rule_models().get(str(loc[2])), loc[:2] + loc[3:]  # pydantic puts the rule's kind into the path
     key = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in loc).lstrip(".")
     plain = ".".join(part for part in loc if isinstance(part, str))
     if kind == "union_tag_invalid":
         place = _place((*loc, "kind"), text, file)
-        return f"{place}{key}.kind = {error['ctx']['tag']} is not a kind of rule: it is one of {', '.join(KINDS)}"
+        known = ", ".join(rule_models())
+        return f"{place}{key}.kind = {error['ctx']['tag']} is not a kind of rule: it is one of {known}"
     place = _place(loc, text, file)
     if kind == "extra_forbidden":
         return f"{place}{key} is not a setting{_suggestion_in(model, loc) if model else _suggestion(plain)}"

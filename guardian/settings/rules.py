@@ -1,16 +1,29 @@
-"""The rules as they stand in the file: one pydantic model a kind, each key checked at load."""
+"""The rules as they stand in the file: what all kinds have in common, and how a rule is read, each key checked."""
 
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any, Literal, Self, get_args
+from collections.abc import Mapping
+from functools import cache
+from types import new_class
+from typing import TYPE_CHECKING, Annotated, Any, Self, Union, get_type_hints
 
-from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    SerializeAsAny,
+    TypeAdapter,
+    field_validator,
+    model_validator,
+)
 
+from guardian.settings import values
+from guardian.settings.kinds import KindSettings, Severity, known_kinds
 from guardian.settings.section import Section
-from guardian.settings.values import Addresses, AskedUrl, ClockRange, Duration, Share, Window, between
+from guardian.settings.values import Addresses, AskedUrl, ClockRange, Duration, between
 
-Severity = Literal["info", "warning", "critical"]
 Lasting = Annotated[Duration, between("0", "31d")]
 GroupInterval = Annotated[Duration, between("0", "1d")]
 
@@ -29,6 +42,10 @@ class RuleBase(Section):
     `group_interval` of the rule's last opening that was told waits for the end of it, and comes in one message."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, allow_inf_nan=False)
+
+    if TYPE_CHECKING:
+        kind: str
+        """Which kind it is of, a Literal in each model; so it stands behind the common keys."""
 
     name: str = ""
     enabled: bool = True
@@ -58,22 +75,15 @@ class RuleBase(Section):
                              "or take recipients away")  # fmt: skip
         return self
 
+    def unfit(self) -> str | None:
+        """Why keys that are fine one by one do not go together, as a sentence with the cure; None: they do."""
+        return None
 
-class ErrorRate(RuleBase):
-    """Share of failed requests over a window above `threshold`; `feature` judges one, or each of a pattern."""
-
-    kind: Literal["error_rate"] = "error_rate"
-    threshold: Share = 0.10
-    window: Window = 3600
-    count: Literal["all", "server"] = "all"
-    feature: str | None = None
-
-    @field_validator("threshold")
-    @classmethod
-    def _can_be_exceeded(cls, threshold: float) -> float:
-        if threshold >= 1:
-            raise ValueError("more than 100% is never reached: write a smaller share, such as 10%")
-        return threshold
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if said := self.unfit():
+            raise ValueError(said)
+        return self
 
 
 class Probe(Section):
@@ -85,132 +95,42 @@ class Probe(Section):
     failures: int = Field(default=3, ge=1, le=100)
 
 
-class FeatureDown(RuleBase):
-    """Every request to a critical feature failed; or its probe failed; or it is silent where it is normally busy.
-
-    `features` empty means the setting `critical_features`. `silence` is how long the feature must have been silent
-    where each of at least two earlier weeks had `silence_requests` or more in the same span (0: never judged).
-    """
-
-    kind: Literal["feature_down"] = "feature_down"
-    features: tuple[str, ...] = ()
-    window: Window = 600
-    min_requests: int = Field(default=5, ge=1)
-    min_users: int = Field(default=2, ge=0)
-    count: Literal["all", "server"] = "all"
-    silence: Annotated[Duration, between("0", "7d", whole_minutes=True)] = 3600
-    silence_requests: int = Field(default=20, ge=1)
-    probe: Probe | None = None
-    severity: Severity = "critical"
-
-
-class UserBurst(RuleBase):
-    """One user met `errors` or more errors within `window` (sliding, both ends inclusive)."""
-
-    kind: Literal["user_burst"] = "user_burst"
-    min_requests: int = Field(default=0, ge=0)
-    group_interval: GroupInterval = 600
-    errors: int = Field(default=5, ge=2)
-    window: Annotated[Duration, between("1s", "7d")] = 600
-
-
-class Latency(RuleBase):
-    """A quantile of the durations of a feature's good requests above `threshold_ms`."""
-
-    kind: Literal["latency"] = "latency"
-    group_interval: GroupInterval = 600
-    feature: str = "*"
-    quantile: float = Field(default=0.95, gt=0, lt=1)
-    threshold_ms: float = Field(default=2000, gt=0)
-    window: Window = 900
-
-
-class Traffic(RuleBase):
-    """Requests of the last hour against the median of the same hour of the four weeks before."""
-
-    window: Window = 3600
-    weeks: int = Field(default=4, ge=2, le=8)
-    min_weeks: int = Field(default=2, ge=1)
-    feature: str | None = None
-
-    @model_validator(mode="after")
-    def _enough_weeks(self) -> Self:
-        if self.min_weeks > self.weeks:
-            fit = f"make it {self.weeks} or less"
-            raise ValueError(f"min_weeks = {self.min_weeks} is more than weeks = {self.weeks}: {fit}")
-        return self
-
-
-class TrafficDrop(Traffic):
-    """Fewer requests than `below` × the usual number, where at least `min_requests` are usual."""
-
-    kind: Literal["traffic_drop"] = "traffic_drop"
-    below: Share = 0.3
-
-    @field_validator("below")
-    @classmethod
-    def _can_be_missed(cls, below: float) -> float:
-        if not below:
-            raise ValueError("fewer than 0% is never reached: write a larger share, such as 30%")
-        return below
-
-
-class TrafficSpike(Traffic):
-    """More requests than `above` × the usual number, and at least `min_requests`."""
-
-    kind: Literal["traffic_spike"] = "traffic_spike"
-    above: float = Field(default=3.0, gt=1)
-
-
-class NewError(RuleBase):
-    """A kind of error at a place of the code never seen before, once `warmup` of history is there to compare with."""
-
-    kind: Literal["new_error"] = "new_error"
-    group_interval: GroupInterval = 600
-    window: Window = 600
-    warmup: Annotated[Duration, between("0", "90d")] = 86400
-    min_requests: int = Field(default=1, ge=1)
-    count: Literal["all", "server"] = "server"
-
-
-class TrackerSilent(RuleBase):
-    """Neither an event nor a heartbeat came from the host app for `window`."""
-
-    kind: Literal["tracker_silent"] = "tracker_silent"
-    window: Window = 600
-    min_requests: int = Field(default=0, ge=0)
-    severity: Severity = "critical"
-
-
-class BurnRate(RuleBase):
-    """The error budget of `objective` burns too fast, in a long and a short window at once.
-
-    The three pairs (1 h and 5 min at 14.4, 6 h and 30 min at 6, 3 d and 6 h at 1) are those of Google's SRE workbook,
-    chapter 5, "Multiwindow, multi-burn-rate alerts", for a budget of 30 days.
-    """
-
-    kind: Literal["burn_rate"] = "burn_rate"
-    objective: Share = 0.999
-    feature: str | None = None
-    count: Literal["all", "server"] = "server"
-    severity: Severity = "critical"
-
-    @field_validator("objective")
-    @classmethod
-    def _has_a_budget(cls, objective: float) -> float:
-        if objective >= 1:
-            raise ValueError("100% leaves no error budget to burn: write a smaller share, such as 99.9%")
-        if not objective:
-            raise ValueError("0% is always met: write a larger share, such as 99.9%")
-        return objective
-
-
-Rule = ErrorRate | FeatureDown | UserBurst | Latency | TrafficDrop | TrafficSpike | NewError | TrackerSilent | BurnRate
-KINDS: dict[str, type[RuleBase]] = {model.model_fields["kind"].default: model for model in get_args(Rule)}
-"""Each kind of rule and its model."""
-AnyRule = Annotated[Rule, Field(discriminator="kind")]
+Rule = RuleBase
 """A rule of whichever kind."""
-_ADAPTER: TypeAdapter[Rule] = TypeAdapter(AnyRule)
+
+
+def model_of(settings: type[KindSettings]) -> type[RuleBase]:
+    """The model that reads rules of a kind: the class that describes its keys, made anew on top of `RuleBase`.
+
+    The types of the keys are looked up now: in the module of the class, here, and among the values and pydantic's
+    `Field` and validators, which that module names for type checkers alone.
+    """
+    body: dict[str, Any] = {"__module__": settings.__module__, "__doc__": settings.__doc__}
+    for part in reversed(settings.__mro__):
+        body |= {name: value for name, value in vars(part).items() if not name.startswith("__")}
+    offered = {**vars(values), **globals()}
+    body["__annotations__"] = get_type_hints(settings, localns=offered, include_extras=True)
+    return new_class(settings.__name__, (RuleBase,), exec_body=lambda namespace: namespace.update(body))
+
+
+@cache
+def rule_models() -> Mapping[str, type[RuleBase]]:
+    """Each kind of rule and its model."""
+    return {name: model_of(settings) for name, settings in known_kinds().items()}
+
+
+@cache
+def _reader() -> TypeAdapter[Rule]:
+    whichever: Any = Union[tuple(rule_models().values())]  # noqa: UP007
+    return TypeAdapter(Annotated[whichever, Field(discriminator="kind")])
+
+
+def _of_its_kind(value: Any) -> Rule:
+    return _reader().validate_python(value)
+
+
+AnyRule = Annotated[SerializeAsAny[RuleBase], PlainValidator(_of_its_kind)]
+"""A rule of whichever kind, for a model that holds rules."""
 
 DEFAULT_RULES: dict[str, dict[str, Any]] = {"error_rate": {}, "feature_down": {}, "user_burst": {}}
 """What is judged when the file has no `[rules]`."""
@@ -231,7 +151,7 @@ def parse_rule(name: str, table: dict[str, Any], *, critical_features: tuple[str
 
     Raises pydantic.ValidationError, a ValueError.
     """
-    return watching(_ADAPTER.validate_python(named_tables({name: table})[name]), critical_features)
+    return watching(_of_its_kind(named_tables({name: table})[name]), critical_features)
 
 
 def watching(rule: Rule, critical_features: tuple[str, ...]) -> Rule:

@@ -181,7 +181,7 @@ def section_models(annotation: Any) -> list[type[BaseModel]]:
 def setting_fields(model: type[BaseModel] = Settings, prefix: str = "") -> dict[str, FieldInfo]:
     """Every key that can be set, by its dotted name: `mail.smtp.host`. Tables themselves are not in it.
 
-    Those of a rule depend on its kind: see `guardian.settings.rules.KINDS`.
+    Those of a rule depend on its kind: see `guardian.settings.rules.rule_models`.
     """
     found: dict[str, FieldInfo] = {}
     for name, field in model.model_fields.items():

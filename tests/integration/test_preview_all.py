@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from guardian.alerting.kinds import KINDS
 from guardian.application.preview.folder import all_samples, take_pictures, write_mail
 from guardian.application.preview.pictures import SCREENS, find_chromium, trim
-from guardian.settings.rules import KINDS
 
 DOCS = Path(__file__).parents[2] / "docs"
 

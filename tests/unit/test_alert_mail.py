@@ -15,12 +15,13 @@ from guardian.alerting.columns import MINUTE_US
 from guardian.alerting.engine import AlertState, Surroundings, advance
 from guardian.alerting.history import History
 from guardian.alerting.incidents import Incident, Transition
+from guardian.alerting.kinds import KINDS
 from guardian.alerting.rule_words import rule_in_words
 from guardian.alerting.wording import at_worst, sentence, title
 from guardian.core.language import language
 from guardian.mail.alert.compose import AlertWriter
 from guardian.mail.alert.view import AlertView
-from guardian.settings.rules import KINDS, parse_rule
+from guardian.settings.rules import parse_rule
 from tracker.event import Event, Failure
 
 START = datetime(2026, 3, 16, 9, 0, tzinfo=UTC)

@@ -1,5 +1,5 @@
-"""The kinds of rules: one file each, with how it is judged, what is said of it, how far it looks back, and whom it
-concerns. Adding one is that file and a line of the table. Nothing outside asks which kind a rule is of."""
+"""The kinds of rules: one file each, with its settings, how it is judged, what is said of it, how far it looks back,
+and whom it concerns. Adding one is that file and a line of the table. Nothing outside asks which kind a rule is of."""
 
 from __future__ import annotations
 
@@ -22,18 +22,21 @@ from guardian.alerting.verdicts import Since, Verdict
 if TYPE_CHECKING:
     from guardian.settings.rules import Rule
 
-KINDS: Mapping[str, Kind] = {
-    "error_rate": ERROR_RATE,
-    "feature_down": FEATURE_DOWN,
-    "user_burst": USER_BURST,
-    "latency": LATENCY,
-    "traffic_drop": TRAFFIC_DROP,
-    "traffic_spike": TRAFFIC_SPIKE,
-    "new_error": NEW_ERROR,
-    "tracker_silent": TRACKER_SILENT,
-    "burn_rate": BURN_RATE,
-}
+_ALL = (
+    ERROR_RATE,
+    FEATURE_DOWN,
+    USER_BURST,
+    LATENCY,
+    TRAFFIC_DROP,
+    TRAFFIC_SPIKE,
+    NEW_ERROR,
+    TRACKER_SILENT,
+    BURN_RATE,
+)
+KINDS: Mapping[str, Kind] = {kind.settings.kind: kind for kind in _ALL}
 """Each kind by its name in the settings."""
+SETTINGS = {name: kind.settings for name, kind in KINDS.items()}
+"""The keys of each kind, for those who read settings."""
 
 
 def kind_of(rule: Rule) -> Kind:

@@ -2,21 +2,46 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from guardian.alerting.columns import Counts
 from guardian.alerting.history import Snapshot
 from guardian.alerting.kinds.kind import Kind
 from guardian.alerting.verdicts import DAY, Since, Verdict, enough_users, least, subjects
 from guardian.core.language import Language
+from guardian.settings.kinds import KindSettings, Severity
 
 if TYPE_CHECKING:
+    from pydantic import AfterValidator
+
     from guardian.alerting.incidents import Incident
-    from guardian.settings.rules import BurnRate
+    from guardian.settings.values import Share
 
 BURN_WINDOWS = ((3600, 300, 14.4), (6 * 3600, 1800, 6.0), (3 * DAY, 6 * 3600, 1.0))
 """(long window, short window, burn rate): Google, The Site Reliability Workbook, chapter 5, table 5-8."""
 LONGEST = BURN_WINDOWS[-1][0]
+
+
+def _has_a_budget(objective: float) -> float:
+    if objective >= 1:
+        raise ValueError("100% leaves no error budget to burn: write a smaller share, such as 99.9%")
+    if not objective:
+        raise ValueError("0% is always met: write a larger share, such as 99.9%")
+    return objective
+
+
+class BurnRate(KindSettings):
+    """The error budget of `objective` burns too fast, in a long and a short window at once.
+
+    The three pairs (1 h and 5 min at 14.4, 6 h and 30 min at 6, 3 d and 6 h at 1) are those of Google's SRE workbook,
+    chapter 5, "Multiwindow, multi-burn-rate alerts", for a budget of 30 days.
+    """
+
+    kind: Literal["burn_rate"] = "burn_rate"
+    objective: Annotated[Share, AfterValidator(_has_a_budget)] = 0.999
+    feature: str | None = None
+    count: Literal["all", "server"] = "server"
+    severity: Severity = "critical"
 
 
 def _judge(rule: BurnRate, snapshot: Snapshot, since: Since) -> list[Verdict]:
@@ -74,6 +99,7 @@ def _at_worst(rule: BurnRate, incident: Incident, peak: float, lang: Language) -
 
 
 BURN_RATE = Kind(
+    BurnRate,
     _judge,
     _words,
     _title,

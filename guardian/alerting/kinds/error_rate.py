@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from guardian.alerting.columns import Counts
 from guardian.alerting.history import Snapshot
@@ -10,10 +10,29 @@ from guardian.alerting.kinds.kind import Kind, Threshold
 from guardian.alerting.statistics import wilson_lower
 from guardian.alerting.verdicts import Since, Verdict, enough_users, least, subjects
 from guardian.core.language import Language
+from guardian.settings.kinds import KindSettings
 
 if TYPE_CHECKING:
+    from pydantic import AfterValidator
+
     from guardian.alerting.incidents import Incident
-    from guardian.settings.rules import ErrorRate
+    from guardian.settings.values import Share, Window
+
+
+def _can_be_exceeded(threshold: float) -> float:
+    if threshold >= 1:
+        raise ValueError("more than 100% is never reached: write a smaller share, such as 10%")
+    return threshold
+
+
+class ErrorRate(KindSettings):
+    """Share of failed requests over a window above `threshold`; `feature` judges one, or each of a pattern."""
+
+    kind: Literal["error_rate"] = "error_rate"
+    threshold: Annotated[Share, AfterValidator(_can_be_exceeded)] = 0.10
+    window: Window = 3600
+    count: Literal["all", "server"] = "all"
+    feature: str | None = None
 
 
 def _judge(rule: ErrorRate, snapshot: Snapshot, since: Since) -> list[Verdict]:
@@ -78,6 +97,7 @@ def _at_worst(rule: ErrorRate, incident: Incident, peak: float, lang: Language) 
 
 
 ERROR_RATE = Kind(
+    ErrorRate,
     _judge,
     _words,
     _title,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from statistics import median
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 
@@ -13,13 +13,36 @@ from guardian.alerting.history import Snapshot
 from guardian.alerting.kinds.kind import Kind
 from guardian.alerting.verdicts import CLOCK_CHANGE, WEEK, Since, State, Verdict, earlier_weeks, enough_users
 from guardian.core.language import Language
+from guardian.settings.kinds import KindSettings, Severity
 
 if TYPE_CHECKING:
+    from pydantic import Field
+
     from guardian.alerting.incidents import Incident
-    from guardian.settings.rules import FeatureDown
+    from guardian.settings.rules import Probe
+    from guardian.settings.values import Duration, Window, between
 
 SILENCE_WEEKS = 4
 """With how many earlier weeks a silence is compared."""
+
+
+class FeatureDown(KindSettings):
+    """Every request to a critical feature failed; or its probe failed; or it is silent where it is normally busy.
+
+    `features` empty means the setting `critical_features`. `silence` is how long the feature must have been silent
+    where each of at least two earlier weeks had `silence_requests` or more in the same span (0: never judged).
+    """
+
+    kind: Literal["feature_down"] = "feature_down"
+    features: tuple[str, ...] = ()
+    window: Window = 600
+    min_requests: Annotated[int, Field(ge=1)] = 5
+    min_users: Annotated[int, Field(ge=0)] = 2
+    count: Literal["all", "server"] = "all"
+    silence: Annotated[Duration, between("0", "7d", whole_minutes=True)] = 3600
+    silence_requests: Annotated[int, Field(ge=1)] = 20
+    probe: Probe | None = None
+    severity: Severity = "critical"
 
 
 def _judge(rule: FeatureDown, snapshot: Snapshot, since: Since) -> list[Verdict]:
@@ -138,6 +161,7 @@ def _begun(rule: FeatureDown, incident: Incident, snapshot: Snapshot) -> Inciden
 
 
 FEATURE_DOWN = Kind(
+    FeatureDown,
     _judge,
     _words,
     _title,

@@ -10,6 +10,7 @@ from guardian.alerting.columns import Counts
 from guardian.alerting.history import Snapshot
 from guardian.alerting.verdicts import Since, Verdict
 from guardian.core.language import Language
+from guardian.settings.kinds import KindSettings
 
 if TYPE_CHECKING:
     from guardian.alerting.incidents import Incident
@@ -100,9 +101,9 @@ class Threshold(NamedTuple):
 class Kind:
     """One kind of rule: all that alerting and its mails ask of it.
 
-    The first five every kind has of its own. `judge` is pure. `words` say when it fires, without the minimums. `title`
-    (of a rule and a subject) stays the same for the whole thread. `sentence` says what is measured in the minute in
-    which it fires, `at_worst` what was when it was worst (the peak).
+    The first six every kind has of its own. `settings` describes its keys. `judge` is pure. `words` say when it fires,
+    without the minimums. `title` (of a rule and a subject) stays the same for the whole thread. `sentence` says what is
+    measured in the minute in which it fires, `at_worst` what was when it was worst (the peak).
 
     `fewest` is the `min_requests` that asks for nothing. `counts_back` and `singles_back` say how many seconds before a
     minute the oldest count and the oldest single event lie that judging asks for, where that is more than twice the
@@ -114,6 +115,7 @@ class Kind:
     every minute, `unseen` why a rule cannot be judged from stored events alone; None: nothing, it can.
     """
 
+    settings: type[KindSettings]
     judge: Callable[[Any, Snapshot, Since], list[Verdict]]
     words: Callable[[Any, Language], str]
     title: Callable[[Any, str, Language], str]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import numpy as np
 
 from guardian.alerting.columns import Counts
 from guardian.alerting.history import Snapshot
@@ -10,10 +12,25 @@ from guardian.alerting.kinds.kind import Kind, Threshold, all_its_users, nowhere
 from guardian.alerting.statistics import quantile
 from guardian.alerting.verdicts import Since, Verdict, enough_users, least
 from guardian.core.language import Language
+from guardian.settings.kinds import KindSettings
 
 if TYPE_CHECKING:
+    from pydantic import Field
+
     from guardian.alerting.incidents import Incident
-    from guardian.settings.rules import Latency
+    from guardian.settings.rules import GroupInterval
+    from guardian.settings.values import Window
+
+
+class Latency(KindSettings):
+    """A quantile of the durations of a feature's good requests above `threshold_ms`."""
+
+    kind: Literal["latency"] = "latency"
+    group_interval: GroupInterval = 600
+    feature: str = "*"
+    quantile: Annotated[float, Field(gt=0, lt=1)] = 0.95
+    threshold_ms: Annotated[float, Field(gt=0)] = 2000
+    window: Window = 900
 
 
 def _judge(rule: Latency, snapshot: Snapshot, since: Since) -> list[Verdict]:
@@ -25,7 +42,7 @@ def _judge(rule: Latency, snapshot: Snapshot, since: Since) -> list[Verdict]:
         counts = snapshot.counts(rule.window, subject, since_us=start)
         fixed = start > 0 and snapshot.begins_inside(rule.window, start)
         many = counts.requests - counts.failed >= (fewest if fixed else usual)
-        durations = snapshot.durations_ms(rule.window, subject, since_us=start) if many else ()
+        durations = snapshot.durations_ms(rule.window, subject, since_us=start) if many else np.empty(0)
         value = quantile(durations, rule.quantile) if len(durations) else 0.0
         slow = value > rule.threshold_ms
         if len(durations) < (fewest if fixed and not slow else usual):
@@ -69,6 +86,7 @@ def _at_worst(rule: Latency, incident: Incident, peak: float, lang: Language) ->
 
 
 LATENCY = Kind(
+    Latency,
     _judge,
     _words,
     _title,

@@ -2,20 +2,35 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from guardian.alerting.columns import Counts
 from guardian.alerting.history import Snapshot
 from guardian.alerting.kinds.kind import Kind, counted, no_feature
 from guardian.alerting.verdicts import DAY, Since, State, Verdict, enough_users
 from guardian.core.language import Language
+from guardian.settings.kinds import KindSettings
 
 if TYPE_CHECKING:
+    from pydantic import Field
+
     from guardian.alerting.incidents import Incident
-    from guardian.settings.rules import NewError
+    from guardian.settings.rules import GroupInterval
+    from guardian.settings.values import Duration, Window, between
 
 NEW_FOR = DAY
 """An error counts as new for so many seconds after its first sighting."""
+
+
+class NewError(KindSettings):
+    """A kind of error at a place of the code never seen before, once `warmup` of history is there to compare with."""
+
+    kind: Literal["new_error"] = "new_error"
+    group_interval: GroupInterval = 600
+    window: Window = 600
+    warmup: Annotated[Duration, between("0", "90d")] = 86400
+    min_requests: Annotated[int, Field(ge=1)] = 1
+    count: Literal["all", "server"] = "server"
 
 
 def _judge(rule: NewError, snapshot: Snapshot, since: Since) -> list[Verdict]:
@@ -80,6 +95,7 @@ def _measured(rule: NewError, incident: Incident, snapshot: Snapshot, seconds: i
 
 
 NEW_ERROR = Kind(
+    NewError,
     _judge,
     _words,
     _title,

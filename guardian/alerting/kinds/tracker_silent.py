@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from guardian.alerting.columns import Counts
 from guardian.alerting.history import Snapshot
 from guardian.alerting.kinds.kind import Kind, no_feature, nowhere
 from guardian.alerting.verdicts import DAY, Since, State, Verdict, enough_users
 from guardian.core.language import Language
+from guardian.settings.kinds import KindSettings, Severity
 
 if TYPE_CHECKING:
+    from pydantic import Field
+
     from guardian.alerting.incidents import Incident
-    from guardian.settings.rules import TrackerSilent
+    from guardian.settings.values import Window
+
+
+class TrackerSilent(KindSettings):
+    """Neither an event nor a heartbeat came from the host app for `window`."""
+
+    kind: Literal["tracker_silent"] = "tracker_silent"
+    window: Window = 600
+    min_requests: Annotated[int, Field(ge=0)] = 0
+    severity: Severity = "critical"
 
 
 def _judge(rule: TrackerSilent, snapshot: Snapshot, since: Since) -> list[Verdict]:
@@ -57,6 +69,7 @@ def _at_worst(rule: TrackerSilent, incident: Incident, peak: float, lang: Langua
 
 
 TRACKER_SILENT = Kind(
+    TrackerSilent,
     _judge,
     _words,
     _title,

@@ -4,16 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from statistics import median
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 from guardian.alerting.columns import Counts
 from guardian.alerting.history import Snapshot
 from guardian.alerting.verdicts import CLOCK_CHANGE, WEEK, Since, State, Verdict, earlier_weeks, enough_users, subjects
 from guardian.core.language import Language
+from guardian.settings.kinds import KindSettings
 
 if TYPE_CHECKING:
+    from pydantic import Field
+
     from guardian.alerting.incidents import Incident
-    from guardian.settings.rules import Traffic
+    from guardian.settings.values import Window
+
+
+class Traffic(KindSettings):
+    """Requests of the last hour against the median of the same hour of the four weeks before."""
+
+    window: Window = 3600
+    weeks: Annotated[int, Field(ge=2, le=8)] = 4
+    min_weeks: Annotated[int, Field(ge=1)] = 2
+    feature: str | None = None
+
+    def unfit(self) -> str | None:
+        """See RuleBase."""
+        if self.min_weeks <= self.weeks:
+            return None
+        fit = f"make it {self.weeks} or less"
+        return f"min_weeks = {self.min_weeks} is more than weeks = {self.weeks}: {fit}"
 
 
 def judge_traffic(

@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from guardian.alerting.history import Snapshot
 from guardian.alerting.kinds.kind import Kind, all_its_users, nowhere
-from guardian.alerting.kinds.traffic import judge_traffic, traffic_at_worst, traffic_back, traffic_sentence
+from guardian.alerting.kinds.traffic import Traffic, judge_traffic, traffic_at_worst, traffic_back, traffic_sentence
 from guardian.alerting.verdicts import CLOCK_CHANGE, WEEK, Since, Verdict
 from guardian.core.language import Language
 
 if TYPE_CHECKING:
-    from guardian.settings.rules import TrafficDrop
+    from pydantic import AfterValidator
+
+    from guardian.settings.values import Share
+
+
+def _can_be_missed(below: float) -> float:
+    if not below:
+        raise ValueError("fewer than 0% is never reached: write a larger share, such as 30%")
+    return below
+
+
+class TrafficDrop(Traffic):
+    """Fewer requests than `below` × the usual number, where at least `min_requests` are usual."""
+
+    kind: Literal["traffic_drop"] = "traffic_drop"
+    below: Annotated[Share, AfterValidator(_can_be_missed)] = 0.3
 
 
 def _judge(rule: TrafficDrop, snapshot: Snapshot, since: Since) -> list[Verdict]:
@@ -43,6 +58,7 @@ def _title(rule: TrafficDrop, subject: str, lang: Language) -> str:
 
 
 TRAFFIC_DROP = Kind(
+    TrafficDrop,
     _judge,
     _words,
     _title,

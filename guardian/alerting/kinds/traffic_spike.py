@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from guardian.alerting.history import Snapshot
 from guardian.alerting.kinds.kind import Kind, all_its_users, nowhere
-from guardian.alerting.kinds.traffic import judge_traffic, traffic_at_worst, traffic_back, traffic_sentence
+from guardian.alerting.kinds.traffic import Traffic, judge_traffic, traffic_at_worst, traffic_back, traffic_sentence
 from guardian.alerting.verdicts import Since, Verdict
 from guardian.core.language import Language
 
 if TYPE_CHECKING:
-    from guardian.settings.rules import TrafficSpike
+    from pydantic import Field
+
+
+class TrafficSpike(Traffic):
+    """More requests than `above` × the usual number, and at least `min_requests`."""
+
+    kind: Literal["traffic_spike"] = "traffic_spike"
+    above: Annotated[float, Field(gt=1)] = 3.0
 
 
 def _judge(rule: TrafficSpike, snapshot: Snapshot, since: Since) -> list[Verdict]:
@@ -36,6 +43,7 @@ def _title(rule: TrafficSpike, subject: str, lang: Language) -> str:
 
 
 TRAFFIC_SPIKE = Kind(
+    TrafficSpike,
     _judge,
     _words,
     _title,

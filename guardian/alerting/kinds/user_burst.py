@@ -4,17 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from guardian.alerting.columns import NOTHING, Counts
 from guardian.alerting.history import Snapshot
 from guardian.alerting.kinds.kind import Kind, no_feature
 from guardian.alerting.verdicts import Since, State, Verdict
 from guardian.core.language import Language
+from guardian.settings.kinds import KindSettings
 
 if TYPE_CHECKING:
+    from pydantic import Field
+
     from guardian.alerting.incidents import Incident
-    from guardian.settings.rules import UserBurst
+    from guardian.settings.rules import GroupInterval
+    from guardian.settings.values import Duration, between
+
+
+class UserBurst(KindSettings):
+    """One user met `errors` or more errors within `window` (sliding, both ends inclusive)."""
+
+    kind: Literal["user_burst"] = "user_burst"
+    min_requests: Annotated[int, Field(ge=0)] = 0
+    group_interval: GroupInterval = 600
+    errors: Annotated[int, Field(ge=2)] = 5
+    window: Annotated[Duration, between("1s", "7d")] = 600
 
 
 def _judge(rule: UserBurst, snapshot: Snapshot, since: Since) -> list[Verdict]:
@@ -73,6 +87,7 @@ def _begun(rule: UserBurst, incident: Incident, snapshot: Snapshot) -> Incident:
 
 
 USER_BURST = Kind(
+    UserBurst,
     _judge,
     _words,
     _title,

@@ -24,7 +24,7 @@ from guardian.core.resources import templates_dir
 from guardian.core.storage import StorageError
 from guardian.core.time import moment
 from guardian.settings.loading import parse_rules
-from guardian.settings.rules import KINDS, Rule
+from guardian.settings.rules import Rule, rule_models
 from guardian.settings.schema import Settings
 from guardian.stores.opening import backend
 from guardian.stores.people.book import AliasBook
@@ -207,15 +207,15 @@ def overridden(tables: Mapping[str, Mapping[str, Any]], settings: Sequence[str])
         for key in keys[:-1]:
             inner = table.get(key)
             table[key] = table = dict(inner) if isinstance(inner, dict) else {}
-        listed = keys[-1] in LISTS
+        listed = keys[-1] in _lists()
         table[keys[-1]] = [part.strip() for part in value.split(",")] if listed else _value(value.strip())
     return changed
 
 
-LISTS = {
-    key for model in KINDS.values() for key, field in model.model_fields.items() if field.annotation == tuple[str, ...]
-}
-"""The keys of rules that hold a list."""
+def _lists() -> set[str]:
+    """The keys of rules that hold a list."""
+    models = rule_models().values()
+    return {k for model in models for k, field in model.model_fields.items() if field.annotation == tuple[str, ...]}
 
 
 def _value(text: str) -> Any:
