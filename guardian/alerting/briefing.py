@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from guardian.alerting.columns import MINUTE_US
 from guardian.alerting.concerned import Failing, features, looked_at
@@ -15,7 +16,9 @@ from guardian.alerting.rule_words import rule_in_words
 from guardian.alerting.wording import at_worst, sentence, title
 from guardian.core.language import Language
 from guardian.core.time import moment
-from guardian.settings.rules import Rule
+
+if TYPE_CHECKING:
+    from guardian.settings.rules import Rule
 
 CHART_BUCKETS, CHART_BUCKET_MINUTES = 36, 10
 """The chart of an alert: the last six hours in buckets of ten minutes."""

@@ -6,9 +6,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from itertools import chain
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
-
-from pydantic import TypeAdapter
 
 from guardian.alerting.columns import MINUTE_US
 from guardian.alerting.concerned import noted
@@ -18,7 +17,9 @@ from guardian.alerting.kinds import judge
 from guardian.alerting.maintenance import Maintenance
 from guardian.alerting.notify import Budget, Held, Notice, phase, plan
 from guardian.core.time import moment
-from guardian.settings.rules import AnyRule, Rule
+
+if TYPE_CHECKING:
+    from guardian.settings.rules import Rule
 
 ALIVE_WITHIN = 600
 """Seconds without any event after which nothing is known of subjects that have no verdict of their own."""
@@ -53,7 +54,7 @@ class AlertState:
     spent: tuple[tuple[int, int], ...] = ()
     last_told: Mapping[str, int] = field(default_factory=dict)
     maintained_us: int = 0
-    rules: Mapping[str, AnyRule] = field(default_factory=dict)
+    rules: Mapping[str, Rule] = field(default_factory=dict)
     probes: Mapping[str, tuple[tuple[int, bool], ...]] = field(default_factory=dict)
     version: int = field(default=0, compare=False)
 
@@ -70,10 +71,6 @@ class AlertState:
         memory = self.memories[incident.rule]
         memory = replace(memory, latest={**memory.latest, incident.subject: incident})
         return replace(self, memories={**self.memories, incident.rule: memory})
-
-
-STATE_JSON: TypeAdapter[AlertState] = TypeAdapter(AlertState)
-"""Turns a state into JSON and back."""
 
 
 def advance(

@@ -8,11 +8,14 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from guardian.alerting.kinds import kind_of
 from guardian.alerting.verdicts import Verdict
-from guardian.settings.rules import Rule, Severity
+from guardian.settings.kinds import Severity
+
+if TYPE_CHECKING:
+    from guardian.settings.rules import Rule
 
 SECOND = 1_000_000
 REOPEN_WITHIN = 3600

@@ -6,12 +6,14 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from hashlib import blake2b
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 from zoneinfo import ZoneInfo
 
 from guardian.alerting.incidents import ENDS, SECOND, Change, Incident, Transition
 from guardian.core.time import moment
-from guardian.settings.rules import Rule
+
+if TYPE_CHECKING:
+    from guardian.settings.rules import Rule
 
 Reason = Literal["new", "quiet", "budget", "group", "silence"]
 Form = Literal["single", "bundle", "digest", "overflow"]

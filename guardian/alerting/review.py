@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from guardian.alerting.incidents import SECOND, Incident
-from guardian.settings.rules import Rule
+
+if TYPE_CHECKING:
+    from guardian.settings.rules import Rule
 
 NOISY = 3
 """A rule with fewer incidents than this is not noise."""

@@ -9,7 +9,7 @@ import pytest
 
 from guardian.alerting.actions import edit_for
 from guardian.alerting.columns import MINUTE_US
-from guardian.alerting.engine import STATE_JSON, AlertState, Surroundings
+from guardian.alerting.engine import AlertState, Surroundings
 from guardian.alerting.history import History
 from guardian.alerting.incidents import Incident, Memory
 from guardian.application.judging.backtest import replay
@@ -18,6 +18,7 @@ from guardian.core.outgoing import Outgoing
 from guardian.core.time import micros
 from guardian.settings.rules import parse_rule
 from guardian.stores.alerts import ChangedMeanwhile
+from guardian.stores.alert_state import STATE_JSON
 from guardian.stores.sqlite import history as loading
 from guardian.stores.sqlite.alerts import SqliteAlertStore
 from guardian.stores.sqlite.history import SqliteHistory, read_history

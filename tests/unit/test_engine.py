@@ -5,10 +5,11 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from guardian.alerting.columns import MINUTE_US
-from guardian.alerting.engine import STATE_JSON, AlertState, Surroundings, advance, set_back
+from guardian.alerting.engine import AlertState, Surroundings, advance, set_back
 from guardian.alerting.history import History
 from guardian.alerting.maintenance import Once
 from guardian.settings.rules import parse_rule
+from guardian.stores.alert_state import STATE_JSON
 from tracker.event import Event, Failure
 
 START = datetime(2026, 3, 16, 9, 0, tzinfo=UTC)

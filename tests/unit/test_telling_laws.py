@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 
 from guardian.alerting.actions import ACTIONS, edit_for
 from guardian.alerting.columns import MINUTE_US
-from guardian.alerting.engine import STATE_JSON, AlertState, Surroundings, tell
+from guardian.alerting.engine import AlertState, Surroundings, tell
 from guardian.alerting.incidents import ENDS, Memory, step
 from guardian.alerting.verdicts import Verdict
 from guardian.settings.rules import parse_rule
+from guardian.stores.alert_state import STATE_JSON
 
 ZONE = ZoneInfo("Europe/Zurich")
 START = int(datetime(2026, 3, 16, 4, 30, tzinfo=UTC).timestamp()) // 60  # half an hour before the quiet ones

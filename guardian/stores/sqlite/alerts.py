@@ -11,11 +11,12 @@ from datetime import datetime
 from pydantic import TypeAdapter
 
 from guardian.alerting.actions import Edit
-from guardian.alerting.engine import STATE_JSON, AlertState
+from guardian.alerting.engine import AlertState
 from guardian.alerting.incidents import Incident
 from guardian.alerting.links import LinkUsed
 from guardian.core.outgoing import Outgoing
 from guardian.core.time import micros
+from guardian.stores.alert_state import STATE_JSON
 from guardian.stores.alerts import ChangedMeanwhile
 from guardian.stores.sqlite.database import StateDatabase
 from guardian.stores.sqlite.schema import put_mails
