@@ -17,8 +17,8 @@ from guardian.application.judging.live import LiveHistory, judge_passed_minutes
 from guardian.core.outgoing import Outgoing
 from guardian.core.time import micros
 from guardian.settings.rules import parse_rule
-from guardian.stores.alerts import ChangedMeanwhile
 from guardian.stores.alert_state import STATE_JSON
+from guardian.stores.alerts import ChangedMeanwhile
 from guardian.stores.sqlite import history as loading
 from guardian.stores.sqlite.alerts import SqliteAlertStore
 from guardian.stores.sqlite.history import SqliteHistory, read_history

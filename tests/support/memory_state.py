@@ -6,12 +6,12 @@ from datetime import UTC, datetime
 
 from pydantic import TypeAdapter
 
-from guardian.alerting.engine import STATE_JSON
 from guardian.alerting.incidents import Incident
 from guardian.core.outgoing import OutboxItem
 from guardian.core.schedule import Period
 from guardian.core.storage import StorageError
 from guardian.core.time import micros, moment
+from guardian.stores.alert_state import STATE_JSON
 from guardian.stores.forgetting import alerts_without, incident_without, names_person, without_person
 from guardian.stores.state import CLOCK_DOUBT, PATIENCE, LeaseLost, SavedReport
 from guardian.stores.watching import Watched

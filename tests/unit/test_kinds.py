@@ -17,10 +17,12 @@ def test_every_kind_of_the_table_can_be_set():
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_kind_is_one_file_of_its_own_with_its_docs(kind):
-    tree = ast.parse((FOLDER / f"{kind}.py").read_text())
-    assert f"`{kind}`" in ast.get_docstring(tree)
+def test_a_kind_is_one_file_with_its_settings_and_its_judge_and_has_docs_and_tests(kind):
+    assert KINDS[kind].settings.__module__ == KINDS[kind].judge.__module__ == f"guardian.alerting.kinds.{kind}"
+    assert f"`{kind}`" in ast.get_docstring(ast.parse((FOLDER / f"{kind}.py").read_text()))
     assert f"\n### `{kind}`\n" in (ROOT / "docs" / "alerts.md").read_text()
+    tests = "".join(path.read_text() for path in (ROOT / "tests" / "unit").glob("test_verdict*.py"))
+    assert f'"{kind}"' in tests
 
 
 def test_no_other_file_lies_among_the_kinds():
