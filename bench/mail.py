@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 
 from guardian.core.language import Language, language
-from guardian.core.report import build_report
+from guardian.core.report.build import build_report
+from guardian.core.report.json import to_json
 from guardian.core.summary import Summary, TimelineBar
 from guardian.mail.chart import CID, chart_of, draw
 from guardian.mail.message import Attachment, Inline, build_message
@@ -45,10 +46,11 @@ def report(users: int) -> dict:
             failures.setdefault(event.user, []).append(event)
     bars = [TimelineBar(START + timedelta(minutes=30 * n), 2_000, 10 * (n % 9), users // 9 + 40 * n) for n in range(48)]
     summary = Summary.of(events)
-    return build_report(
+    made = build_report(
         summary, summary, previous_start=START - (END - START), start=START, end=END, now=END,
         failures=failures, timeline=bars,
     )  # fmt: skip
+    return to_json(made)
 
 
 def median_ms(work, rounds: int = 15) -> float:

@@ -7,6 +7,7 @@ import os
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 from functools import partial
 from math import ceil
@@ -16,8 +17,10 @@ from zoneinfo import ZoneInfo
 
 from guardian.application.noticing import Elsewhere, noticed
 from guardian.core.off_loop import off_loop
-from guardian.core.quiet import LAST_THING, gone_quiet, quiet_window, went_quiet
-from guardian.core.report import ERRORS_PER_USER, build_report, needs_help
+from guardian.core.quiet import LAST_THING, Quiet, gone_quiet, quiet_window, went_quiet
+from guardian.core.report.build import ERRORS_PER_USER, build_report
+from guardian.core.report.json import to_json
+from guardian.core.report.judge import needs_help
 from guardian.core.storage import WindowGone
 from guardian.core.summary import Summary, TimelineBar
 from guardian.core.time import moment
@@ -127,8 +130,8 @@ class UsageGuardian:
             whole=not features,
         )
         if note := alias_note(self._book):
-            report = {**report, "notes": [*report.get("notes", ()), note]}
-        return {**report, "only_features": list(features)} if features else report
+            report = replace(report, notes=(*report.notes, note))
+        return await off_loop(to_json, replace(report, only_features=tuple(features)))
 
     async def _read(
         self, before: datetime, start: datetime, end: datetime, *, zone: ZoneInfo, features: Sequence[str]
@@ -153,7 +156,7 @@ class UsageGuardian:
                 found[email] = await self._repository.steps(email, since, until, most=STEPS, features=features)
         return found
 
-    async def _quiet(self, start: datetime, end: datetime) -> list[dict[str, Any]]:
+    async def _quiet(self, start: datetime, end: datetime) -> list[Quiet]:
         """Who went quiet after an error; nobody where retention has deleted what would tell."""
         begin, since, until = quiet_window(start, end)
         try:

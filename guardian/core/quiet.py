@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import NamedTuple
 
 from guardian.core.summary import Summary
 from guardian.core.time import micros
@@ -19,6 +19,15 @@ REGULAR_REQUESTS, REGULAR_SPAN = 10, timedelta(days=2)
 LAST_THING = timedelta(minutes=10)
 """An error is the last thing somebody met when they were gone so soon after it."""
 MOST = 20
+
+
+class Quiet(NamedTuple):
+    """Somebody who went quiet: when they were last there, how many requests they made, and the last that failed."""
+
+    email: str
+    last_us: int
+    requests_count: int
+    error: Event
 
 
 def quiet_window(start: datetime, end: datetime) -> tuple[datetime, datetime, datetime]:
@@ -44,16 +53,14 @@ def went_quiet(base: Summary, start: datetime, end: datetime) -> list[str]:
     ]
 
 
-def gone_quiet(base: Summary, names: Sequence[str], failures: Mapping[str, Sequence[Event]]) -> list[dict[str, Any]]:
-    """Those of `names` whose last thing was an error: `email`, `last_us`, `requests_count`, and the error's event.
+def gone_quiet(base: Summary, names: Sequence[str], failures: Mapping[str, Sequence[Event]]) -> list[Quiet]:
+    """Those of `names` whose last thing was an error.
 
     `failures` has the newest failed event of each. The busiest first, at most 20.
     """
-    found: list[dict[str, Any]] = []
+    found: list[Quiet] = []
     for email in names:
         user, failed = base.users[email], failures.get(email)
         if failed and 0 <= user.last_us - failed[-1].at_us <= LAST_THING // timedelta(microseconds=1):
-            found.append(
-                {"email": email, "last_us": user.last_us, "requests_count": user.requests, "error": failed[-1]}
-            )
-    return sorted(found, key=lambda each: (-each["requests_count"], each["email"]))[:MOST]
+            found.append(Quiet(email, user.last_us, user.requests, failed[-1]))
+    return sorted(found, key=lambda each: (-each.requests_count, each.email))[:MOST]

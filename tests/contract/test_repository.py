@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from guardian.core.report import latency
+from guardian.core.report.features import latency
 from guardian.core.storage import RecorderNote, StorageError, WindowGone
 from guardian.core.summary import Summary, TimelineBar
 from guardian.stores.people.book import NO_BOOK
@@ -416,10 +416,10 @@ async def test_a_connection_that_lasts_by_design_does_not_count_as_slow(reposito
     lasting = [event(60 + n, status=101, feature="live", duration_ms=900_000) for n in range(20)]
     for sockets in (lasting, [each._replace(latency_us=3_000) for each in lasting]):
         await repository.write(chats + sockets)
-        assert 39 < latency((await repository.summary(DAY, NOW)).routes.values())["p95"] < 41
+        assert 39 < latency((await repository.summary(DAY, NOW)).routes.values()).p95 < 41
     await repository.seal(NOW)
     summary = await repository.summary(DAY, NOW)
-    assert 39 < latency(summary.routes.values())["p95"] < 41
+    assert 39 < latency(summary.routes.values()).p95 < 41
     assert summary == await whole(repository)
 
 

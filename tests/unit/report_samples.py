@@ -3,7 +3,10 @@
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from guardian.core.report import build_report, needs_help
+from guardian.core.quiet import Quiet
+from guardian.core.report.build import build_report
+from guardian.core.report.json import to_json
+from guardian.core.report.judge import needs_help
 from guardian.core.storage import RecorderHealth, StorageStats
 from guardian.core.summary import Summary, TimelineBar
 from guardian.mail.companions import read_companion
@@ -55,12 +58,12 @@ def last_steps(events, user):
 
 
 def report(events, previous=(), **more):
-    """The real report on two hours from 2 March 2026, 08:00 UTC, on."""
+    """The JSON of the real report on two hours from 2 March 2026, 08:00 UTC, on."""
     failed = {}
     for each in events:
         if each.failure and each.user != "anonymous":
             failed.setdefault(each.user, []).append(each)
-    return build_report(
+    made = build_report(
         Summary.of(events), Summary.of(previous), previous_start=START - (END - START), start=START, end=END, now=END,
         failures={user: sorted(found, key=lambda e: e.at_us)[-20:] for user, found in failed.items()},
         steps={user: last_steps(events, user) for user in needs_help(Summary.of(events))},
@@ -68,6 +71,7 @@ def report(events, previous=(), **more):
         stats=StorageStats(12_345, 40, START - timedelta(days=30), END, 4096, 678, START - timedelta(days=90)),
         recorders=[RecorderHealth("r1", START, END, 12_346, 12_345, 1, "0.1.0")], **more,
     )  # fmt: skip
+    return to_json(made)
 
 
 def ordinary():
@@ -82,8 +86,8 @@ def ordinary():
     events += [event(60 + n, "ada@example.com", 500, text="Internal Server Error", kind="KeyError") for n in range(6)]
     events += [event(70 + n, "anonymous", 404, "(unmatched)", "Not Found") for n in range(3)]
     before = [event(n % 119 - 120, users[n % 9], feature=features[n % 4]) for n in range(300)]
-    quiet = {"email": "olga@example.com", "last_us": event(-4400).at_us, "requests_count": 31}
-    quiet["error"] = event(-4401, "olga@example.com", 500, "search", "Internal Server Error", "KeyError")
+    error = event(-4401, "olga@example.com", 500, "search", "Internal Server Error", "KeyError")
+    quiet = Quiet("olga@example.com", event(-4400).at_us, 31, error)
     return report(sorted(events, key=lambda e: e.at_us), before, quiet=[quiet])
 
 
@@ -106,7 +110,7 @@ def hostile(text=HOSTILE):
     """Every name and text that somebody else may choose says `text`."""
     events = [event(n, text, feature=text) for n in range(20)]
     events += [event(30 + n, text, 500, text, text, text) for n in range(12)]
-    quiet = {"email": text, "last_us": START_US, "requests_count": 31, "error": events[-1]}
+    quiet = Quiet(text, START_US, 31, events[-1])
     return report(events, [event(n - 100, text, feature=text) for n in range(60)], quiet=[quiet])
 
 

@@ -5,6 +5,7 @@ import threading
 
 import pytest
 
+from guardian.core.report.model import NoteRow
 from guardian.stores.people.aliases import Aliases
 from guardian.stores.people.book import AliasBook, alias_note
 from guardian.stores.people.source import SourceError
@@ -74,12 +75,8 @@ def test_the_last_good_names_stay_and_it_is_said_once(book, source, now, caplog)
         now[0] += 300
         assert book.current() == Aliases(ADA)
     assert book.trouble == "people.csv is not there: write it, or correct alias.csv"
-    assert alias_note(book) == {
-        "kind": "alias",
-        "count": 1,
-        "text": "ids may stand in place of names, since people.csv is not there",
-        "cure": "write it, or correct alias.csv",
-    }
+    text, cure = "ids may stand in place of names, since people.csv is not there", "write it, or correct alias.csv"
+    assert alias_note(book) == NoteRow("alias", 1, None, text, cure)
     source.rows = BOB
     now[0] += 60
     assert book.current() == Aliases(BOB)

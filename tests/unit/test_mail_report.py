@@ -13,6 +13,7 @@ from PIL import Image
 
 from guardian.core.language import language
 from guardian.core.notes import Note
+from guardian.core.quiet import Quiet
 from guardian.core.sections import SECTIONS, only_sections
 from guardian.mail.chart import chart_of, draw, nice_ceiling
 from guardian.mail.companions import read_companion
@@ -156,7 +157,7 @@ def noted(minutes, feature="chat_message"):
 
 def test_an_answer_of_200_that_the_app_noted_as_failed_is_shown_as_failed():
     events = [samples.event(1), noted(2), noted(3), noted(4)]
-    quiet = {"email": "olga@example.com", "last_us": noted(-4400).at_us, "requests_count": 31, "error": noted(-4401)}
+    quiet = Quiet("olga@example.com", noted(-4400).at_us, 31, noted(-4401))
     _, text, html = parts({"usage_stats": samples.report(events, quiet=[quiet])})
     for shown in (text, html):
         assert "noted as failed" in shown

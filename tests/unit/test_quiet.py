@@ -30,7 +30,7 @@ def names(events, start=START, end=END):
     for event in events:
         if event.failure:
             failures.setdefault(event.user, []).append(event)
-    return [each["email"] for each in gone_quiet(base, went_quiet(base, since, until), failures)]
+    return [each.email for each in gone_quiet(base, went_quiet(base, since, until), failures)]
 
 
 @pytest.mark.parametrize(

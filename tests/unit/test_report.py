@@ -6,7 +6,9 @@ import pytest
 
 from guardian.application.usage import bar_edges, window
 from guardian.core.language import language
-from guardian.core.report import build_report, judge, needs_help
+from guardian.core.report.build import build_report
+from guardian.core.report.json import to_json
+from guardian.core.report.judge import judge, needs_help
 from guardian.core.storage import RecorderHealth, StorageStats
 from guardian.core.summary import Summary, TimelineBar
 from guardian.mail.report.view import headline
@@ -26,10 +28,11 @@ def report(events, previous=(), **more):
     for event in events:
         if event.failure and event.user != "anonymous":
             failed.setdefault(event.user, []).append(event)
-    return build_report(
+    made = build_report(
         Summary.of(events), None if previous is None else Summary.of(previous),
         previous_start=START - (END - START), start=START, end=END, now=END, failures=failed, **more,
     )  # fmt: skip
+    return to_json(made)
 
 
 def test_who_needs_help_met_three_errors_or_failed_half_of_the_time():

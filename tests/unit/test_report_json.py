@@ -7,6 +7,8 @@ import random
 import pytest
 
 from guardian.core.notes import Note
+from guardian.core.report.json import from_json, to_json
+from guardian.core.report.model import Feature, Latency
 from tests.unit import report_samples as samples
 from tracker.event import Failure
 
@@ -65,3 +67,32 @@ def test_the_json_of_an_arbitrary_report_stays_as_it_was(seed, expected):
 @pytest.mark.parametrize(("name", "expected"), SAMPLES.items())
 def test_the_json_of_a_sample_stays_as_it_was(name, expected):
     assert digest(getattr(samples, name)()) == expected
+
+
+@pytest.mark.parametrize("made", [*map(arbitrary, SEEDS), samples.ordinary(), samples.empty(), samples.hostile()])
+def test_a_report_that_was_read_is_written_as_it_was(made):
+    for report in (made, {**made, "only_features": ["chat*"]}):
+        assert json.dumps(to_json(from_json(report))) == json.dumps(report)
+
+
+def test_an_older_report_has_defaults_for_what_it_does_not_say():
+    fixed = ("period_start", "period_end", "active_users", "total_requests", "total_errors", "users", "top_features",
+             "error_breakdown")  # fmt: skip
+    made = samples.ordinary()
+    read = from_json({key: made[key] for key in fixed})
+    assert (read.status, read.previous, read.features, read.latency_ms) == ("", None, (), Latency())
+    nothing = dict.fromkeys(set(made) - set(fixed) - {"only_features"})
+    assert from_json(made | nothing) == read
+
+
+def test_a_feature_of_an_older_report_knows_neither_its_users_nor_its_speed():
+    older = {"name": "chat", "requests": 2, "errors": 1}
+    assert from_json({**samples.empty(), "features": [older]}).features == (Feature("chat", 2, 1, statuses={}),)
+
+
+@pytest.mark.parametrize("key", ["period_start", "users", "error_breakdown"])
+def test_a_fixed_key_that_is_not_there_is_named(key):
+    made = samples.ordinary()
+    del made[key]
+    with pytest.raises(KeyError, match=key):
+        from_json(made)

@@ -9,7 +9,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from guardian.core.language import Language, marked
-from guardian.core.report import all_failed
+from guardian.core.report.judge import all_failed
 from guardian.mail.chart import chart_of
 from guardian.mail.companions import Companion, Malformed
 from guardian.mail.report.changes import error_phrase, figures, moved, short
@@ -145,7 +145,9 @@ def headline(report: Mapping[str, Any], status: str, lang: Language) -> str:
         return _nobody(report, lang)
     users = lang.plural("%(n)s person used the app", "%(n)s people used the app", report["active_users"])
     users = said(report, "anonymous", lang).rstrip(".") or users
-    down = [f for f in report.get("features", ()) if report.get("status_reason") == all_failed(f)]
+    down = [
+        f for f in report.get("features", ()) if report.get("status_reason") == all_failed(f["name"], f["requests"])
+    ]
     if status == "CRITICAL" and down:
         return lang("%(feature)s failed for everyone.", feature=short(down[0]["name"]))
     if not errors:

@@ -7,8 +7,8 @@ import threading
 import time
 from collections.abc import Callable, Hashable
 from pathlib import Path
-from typing import Any
 
+from guardian.core.report.model import NoteRow
 from guardian.settings.people import AliasSettings
 from guardian.stores.people.aliases import NO_ALIASES, Aliases
 from guardian.stores.people.source import Source, SourceError
@@ -117,9 +117,9 @@ class AliasBook:
 NO_BOOK = AliasBook()
 
 
-def alias_note(book: AliasBook) -> dict[str, Any] | None:
+def alias_note(book: AliasBook) -> NoteRow | None:
     """What a report says in its `notes` where the names of people could not be read; None while all is well."""
     if not book.trouble:
         return None
     what, _, cure = book.trouble.rpartition(": ")
-    return {"kind": "alias", "count": 1, "text": f"ids may stand in place of names, since {what}", "cure": cure}
+    return NoteRow("alias", 1, None, f"ids may stand in place of names, since {what}", cure)

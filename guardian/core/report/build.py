@@ -1,0 +1,180 @@
+"""The report, from two summaries and what was found beside them. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+
+from guardian.core.language import language
+from guardian.core.note_words import note_words
+from guardian.core.notes import Note, in_order, never_recorded, traffic_notes
+from guardian.core.quiet import Quiet
+from guardian.core.report.features import by_status, features, latency
+from guardian.core.report.judge import judge
+from guardian.core.report.model import (
+    Anonymous,
+    FailedRequest,
+    FeatureBefore,
+    FeatureCount,
+    GoneQuiet,
+    Helped,
+    NoteRow,
+    Previous,
+    Receipt,
+    RecorderRow,
+    Report,
+    Step,
+    UserRow,
+)
+from guardian.core.storage import RecorderHealth, StorageStats
+from guardian.core.summary import Summary, TimelineBar, active_minutes
+from guardian.core.time import micros, moment
+from tracker.error_text import reason_phrase
+from tracker.event import ANONYMOUS, NOTED, Event
+
+ERRORS_PER_USER = 20
+"""The newest errors of each user that a report tells one by one; `errors_count` counts them all."""
+TOP = 10
+"""How many features `top_features` names."""
+STORED = ("route template", "method", "status", "duration", "time", "verified user", "error type and place")
+
+
+def build_report(
+    current: Summary,
+    previous: Summary | None,
+    *,
+    previous_start: datetime,
+    start: datetime,
+    end: datetime,
+    now: datetime,
+    failures: Mapping[str, Sequence[Event]],
+    steps: Mapping[str, Sequence[Event]] | None = None,
+    quiet: Sequence[Quiet] = (),
+    timeline: Iterable[TimelineBar] = (),
+    critical_features: Sequence[str] = (),
+    stats: StorageStats | None = None,
+    recorders: Sequence[RecorderHealth] = (),
+    notes: Sequence[Note] = (),
+    known_features: Collection[str] | None = None,
+    whole: bool = True,
+) -> Report:
+    """The report on `[start, end)` beside the window before it, from `previous_start` on (None: no longer stored).
+
+    `notes` given are those that others found, in the report are those of the traffic too; these need to know
+    `known_features`, all that were ever recorded (None: not known), and that the report is on the `whole` app.
+    `failures` holds the newest failed events of each user, oldest first; `steps` what those who need help did last,
+    `quiet` what `guardian.core.quiet` found. Users are sorted by errors, then requests, then name.
+    """
+    status, reason = judge(
+        current, critical_features, previous if end - start >= timedelta(days=1) else None, stats=stats
+    )
+    if whole or (stats is not None and never_recorded(stats)):
+        traffic = traffic_notes(
+            current, stats=stats, known_features=known_features, critical_features=critical_features
+        )
+        notes = [*notes, *traffic]
+    anonymous = current.users.get(ANONYMOUS)
+    return Report(
+        period_start=start,
+        period_end=end,
+        active_users=_active_users(current),
+        total_requests=current.requests,
+        total_errors=current.errors,
+        users=_users(current, failures, micros(start)),
+        top_features=_top_features(current),
+        error_breakdown=_errors_by_status(current),
+        status=status,
+        status_reason=reason,
+        notes=tuple(_note(note) for note in in_order(notes)),
+        previous=None if previous is None else _before(previous, previous_start, start),
+        anonymous=Anonymous(anonymous.requests, anonymous.errors) if anonymous else Anonymous(),
+        latency_ms=latency(current.routes.values()),
+        features=tuple(features(current, failures)),
+        help=tuple(Helped(email, tuple(map(_step, did))) for email, did in (steps or {}).items()),
+        gone_quiet=tuple(
+            GoneQuiet(each.email, moment(each.last_us), each.requests_count, _failed(each.error)) for each in quiet
+        ),
+        timeline=tuple(timeline),
+        privacy=_receipt(stats, recorders, now),
+        recorders=tuple(
+            RecorderRow(each.id, each.seen_at, each.accepted, each.stored, each.dropped, each.queued)
+            for each in recorders
+        ),
+        generated_at=now,
+    )
+
+
+def _before(summary: Summary, start: datetime, end: datetime) -> Previous:
+    return Previous(
+        period_start=start,
+        period_end=end,
+        active_users=_active_users(summary),
+        total_requests=summary.requests,
+        total_errors=summary.errors,
+        error_breakdown=_errors_by_status(summary),
+        top_features=_top_features(summary),
+        features=tuple(FeatureBefore(row.name, row.requests, row.errors) for row in features(summary)),
+    )
+
+
+def _active_users(summary: Summary) -> int:
+    return sum(email != ANONYMOUS for email in summary.users)
+
+
+def _users(summary: Summary, failures: Mapping[str, Sequence[Event]], start_us: int) -> tuple[UserRow, ...]:
+    rows = [
+        UserRow(
+            email=email,
+            total_time_minutes=active_minutes(user, start_us),
+            features_used=tuple(sorted(user.features, key=lambda name: (-user.features[name], name))),
+            requests_count=user.requests,
+            errors_count=user.errors,
+            errors=tuple(map(_failed, failures.get(email, ()))),
+        )
+        for email, user in summary.users.items()
+        if email != ANONYMOUS
+    ]
+    return tuple(sorted(rows, key=lambda row: (-row.errors_count, -row.requests_count, row.email)))
+
+
+def _note(note: Note) -> NoteRow:
+    return NoteRow(note.kind, note.count, note.detail, *note_words(*note, language()))
+
+
+def _step(event: Event) -> Step:
+    return Step(event.feature, event.status, event.outcome > NOTED, moment(event.at_us))
+
+
+def _failed(event: Event) -> FailedRequest:
+    failure = event.failure
+    text = reason_phrase(event.status) if failure is None else failure.message
+    if failure is not None and failure.location:
+        text = f"{failure.kind}: {text}"
+    return FailedRequest(event.endpoint, text, moment(event.at_us), event.status, event.outcome > NOTED)
+
+
+def _top_features(summary: Summary) -> tuple[FeatureCount, ...]:
+    counts: dict[str, int] = {}
+    for route, totals in summary.routes.items():
+        counts[route.feature] = counts.get(route.feature, 0) + totals.requests
+    ranked = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
+    return tuple(FeatureCount(name, count) for name, count in ranked[:TOP])
+
+
+def _errors_by_status(summary: Summary) -> dict[str, int]:
+    return by_status({outcome: number for outcome, number in summary.statuses().items() if outcome >= 400})
+
+
+def _receipt(stats: StorageStats | None, recorders: Sequence[RecorderHealth], now: datetime) -> Receipt:
+    week = [recorder for recorder in recorders if recorder.seen_at >= now - timedelta(days=7)]
+    return Receipt(
+        stored=STORED,
+        events=stats.events if stats else None,
+        users=stats.users if stats else None,
+        oldest=stats.oldest if stats else None,
+        size_bytes=stats.size_bytes if stats else None,
+        purged_events=stats.purged if stats else None,
+        totals_since=stats.totals_since if stats else None,
+        dropped_events=sum(recorder.dropped for recorder in week),
+        last_heartbeat=max((recorder.seen_at for recorder in week), default=None),
+    )

@@ -1,0 +1,198 @@
+"""What a report holds. Pure values: times are aware, names are those of the JSON (docs/architecture.md).
+
+Rows of which a report has thousands are named tuples, which are made several times faster than frozen dataclasses.
+A default is what an older report has, or one of nothing but the fixed keys.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NamedTuple
+
+from guardian.core.summary import TimelineBar
+
+Statuses = Mapping[str, int]
+"""How many requests failed, by the status that the client met; "200" are those that the app noted as failed."""
+
+
+class FailedRequest(NamedTuple):
+    """One request that failed, and why. `failed` says that the app noted it as failed, which `code` does not show."""
+
+    endpoint: str
+    error: str
+    timestamp: datetime
+    code: int
+    failed: bool = False
+
+
+class Step(NamedTuple):
+    """One thing that somebody did. `failed` as in `FailedRequest`; `timestamp` is None where it is not known."""
+
+    feature: str
+    code: int
+    failed: bool = False
+    timestamp: datetime | None = None
+
+
+class UserRow(NamedTuple):
+    """One user's part. `features_used` begins with the most used, `errors` holds the newest errors, oldest first."""
+
+    email: str
+    total_time_minutes: int
+    features_used: tuple[str, ...]
+    requests_count: int
+    errors_count: int
+    errors: tuple[FailedRequest, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureCount:
+    """How many requests a feature had."""
+
+    name: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """Quantiles in milliseconds; None without any request that has a latency."""
+
+    p50: float | None = None
+    p95: float | None = None
+    p99: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Feature:
+    """One feature's part. `statuses` are those of its errors; `failed_users`, how many verified users met one, is None
+    where that is not known."""
+
+    name: str
+    requests: int
+    errors: int
+    server_errors: int = 0
+    error_rate: float = 0.0
+    statuses: Statuses | None = None
+    failed_users: int | None = None
+    latency_ms: Latency = Latency()
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureBefore:
+    """A feature's part of the period before."""
+
+    name: str
+    requests: int
+    errors: int
+
+
+@dataclass(frozen=True, slots=True)
+class Previous:
+    """The period before, which ended where the report's begins; `period_start` None: not said."""
+
+    active_users: int | None
+    total_requests: int
+    total_errors: int
+    period_start: datetime | None = None
+    period_end: datetime | None = None
+    error_breakdown: Statuses | None = None
+    top_features: tuple[FeatureCount, ...] = ()
+    features: tuple[FeatureBefore, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Anonymous:
+    """The requests of which nobody knows who made them."""
+
+    requests_count: int = 0
+    errors_count: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Helped:
+    """Somebody who needs help, and what they did last, up to their newest error."""
+
+    email: str
+    steps: tuple[Step, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class GoneQuiet:
+    """A regular user who has not come back after an error. `requests_count` is of the time looked back on."""
+
+    email: str
+    last_seen: datetime
+    requests_count: int
+    error: FailedRequest
+
+
+@dataclass(frozen=True, slots=True)
+class NoteRow:
+    """What Guardian noticed, in English: see `guardian.core.notes.Note`. `detail` None: there is no such thing."""
+
+    kind: str
+    count: int
+    detail: str | None
+    text: str
+    cure: str
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """The privacy receipt: what is stored, and whether the tracker lives. None: not known, or there is none."""
+
+    stored: tuple[str, ...] = ()
+    events: int | None = None
+    users: int | None = None
+    oldest: datetime | None = None
+    size_bytes: int | None = None
+    purged_events: int | None = None
+    totals_since: datetime | None = None
+    dropped_events: int = 0
+    last_heartbeat: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RecorderRow:
+    """One writing process of the last 7 days; `accepted` = `stored` + `dropped` + `queued`."""
+
+    id: str
+    seen_at: datetime
+    accepted: int
+    stored: int
+    dropped: int
+    queued: int
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A report on [`period_start`, `period_end`).
+
+    `status` is OK, WARNING or CRITICAL, "" where the report does not say; `previous` is None where the period before
+    is no longer stored. A report on some features only has their patterns in `only_features`.
+    """
+
+    period_start: datetime
+    period_end: datetime
+    active_users: int
+    total_requests: int
+    total_errors: int
+    users: tuple[UserRow, ...]
+    top_features: tuple[FeatureCount, ...]
+    error_breakdown: Statuses
+    status: str = ""
+    status_reason: str = ""
+    notes: tuple[NoteRow, ...] = ()
+    previous: Previous | None = None
+    anonymous: Anonymous = Anonymous()
+    latency_ms: Latency = Latency()
+    features: tuple[Feature, ...] = ()
+    help: tuple[Helped, ...] = ()
+    gone_quiet: tuple[GoneQuiet, ...] = ()
+    timeline: tuple[TimelineBar, ...] = ()
+    privacy: Receipt = Receipt()
+    recorders: tuple[RecorderRow, ...] = ()
+    generated_at: datetime | None = None
+    only_features: tuple[str, ...] = ()
