@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 
 from guardian.core.language import Language, language
 from guardian.core.report.build import build_report
-from guardian.core.report.json import to_json
+from guardian.core.report.json import from_json, to_json
 from guardian.core.summary import Summary, TimelineBar
 from guardian.mail.chart import CID, chart_of, draw
 from guardian.mail.message import Attachment, Inline, build_message
@@ -82,18 +82,20 @@ def main() -> None:
 
 def steps(made: dict, english: Language, service: EmailService) -> Iterator[tuple[str, Callable[[], object]]]:
     """What compose_guardian_report does, one after the other."""
-    view = report_view(made, [], lang=english, zone=service.zone)
+    read = from_json(made)
+    view = report_view(read, [], lang=english, zone=service.zone)
     values = {"lang": english, "_": english, "view": view, "usage_stats": made}
     html, text = render("guardian_report_email", english, view=view, usage_stats=made)
     templates = [environment().get_template(f"guardian_report_email.{kind}") for kind in ("html", "txt")]
-    page, table = templates[0].render(values), users_csv(made["users"], english)
-    chart = chart_of(made, english, service.zone)
+    page, table = templates[0].render(values), users_csv(read.users, english)
+    chart = chart_of(read.timeline, read.period_end, english, service.zone)
     pictures, files = [Inline(CID, draw(chart))], [Attachment("users.csv", "text/csv", table)]
-    yield "sentences and figures", lambda: report_view(made, [], lang=english, zone=service.zone)
+    yield "reading the JSON", lambda: from_json(made)
+    yield "sentences and figures", lambda: report_view(read, [], lang=english, zone=service.zone)
     yield "templates, HTML and text", lambda: [template.render(values) for template in templates]
     yield "styles onto elements (css-inline)", lambda: inlined(page)
     yield "chart", lambda: draw(chart)
-    yield "table of everybody", lambda: users_csv(made["users"], english)
+    yield "table of everybody", lambda: users_csv(read.users, english)
     yield "message and its encoding", lambda: build_message(
         sender="guardian@example.com", recipient="a@example.org", subject=view["subject"], text=text, html=html,
         key="bench", now=END, inline=pictures, attachments=files,

@@ -1,29 +1,25 @@
-"""The sections of the report mail: their names in the settings, and a mail with only some of them. Pure."""
+"""The sections of the report mail by their names in the settings. Pure."""
 
 from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Collection, Iterable, Mapping
-from types import MappingProxyType
-from typing import Any
+from collections.abc import Iterable
 
-SECTIONS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
-    {
-        "summary": {"figures": ()},
-        "moved": {"moved": ()},
-        "chart": {"chart": None},
-        "failures": {"errors": ()},
-        "help": {"help": ()},
-        "quiet": {"gone_quiet": ()},
-        "features": {"features": ()},
-        "users": {"users": (), "more_users": "", "anonymous": ""},
-        "incidents": {"incidents": ()},
-        "companions": {"others": (), "more_others": "", "companions": (), "malformed": ()},
-        "privacy": {"privacy": ""},
-    }
+SECTIONS = (
+    "summary",
+    "moved",
+    "chart",
+    "failures",
+    "help",
+    "quiet",
+    "features",
+    "users",
+    "incidents",
+    "companions",
+    "privacy",
 )
-"""Per section, in the order of the mail, what the view has of it, and what stands there where it is left out."""
+"""In the order of the mail; `guardian.mail.report.sections` has what they show."""
 
 
 def known_sections(names: Iterable[str]) -> tuple[str, ...]:
@@ -37,9 +33,3 @@ def known_sections(names: Iterable[str]) -> tuple[str, ...]:
                 f"{json.dumps(name)} is no section of the report mail: {cure}They are {', '.join(SECTIONS)}"
             )
     return names
-
-
-def only_sections(view: Mapping[str, Any], chosen: Collection[str]) -> dict[str, Any]:
-    """The view of a mail with the chosen sections and no other; none chosen means all. Headline and status stay."""
-    left_out = [blank for name, blank in SECTIONS.items() if chosen and name not in chosen]
-    return {**view, **{key: value for blank in left_out for key, value in blank.items()}}

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from io import BytesIO
 from itertools import count
-from typing import Any
 from zoneinfo import ZoneInfo
 
 from PIL import Image, ImageDraw, ImageFont
 
 from guardian.core.language import Language
+from guardian.core.summary import TimelineBar
 
 WIDTH, HEIGHT = 536, 150
 """Of the picture in a mail, in CSS pixels; it holds twice as many, for sharp screens."""
@@ -45,18 +45,17 @@ class Chart:
     end: str
 
 
-def chart_of(report: Mapping[str, Any], lang: Language, zone: ZoneInfo) -> Chart | None:
-    """The chart of a report's timeline; None where there is nothing to draw: no user, or fewer than three bars."""
-    bars = report.get("timeline") or ()
-    users = tuple(bar["active_users"] for bar in bars)
+def chart_of(bars: Sequence[TimelineBar], end: datetime, lang: Language, zone: ZoneInfo) -> Chart | None:
+    """The chart of a timeline that ends at `end`; None where there is nothing to draw: no user, or fewer than three
+    bars."""
+    users = tuple(bar.active_users for bar in bars)
     if len(bars) < 3 or not any(users):
         return None
-    starts = [datetime.fromisoformat(bar["start"]) for bar in bars]
-    end = datetime.fromisoformat(report["period_end"])
+    starts = [bar.start for bar in bars]
     by_day = end - starts[0] > timedelta(hours=36)
     most = max(users)
     at = starts[users.index(most)]
-    bad = tuple(bar["errors"] > BAD_SHARE * bar["requests"] for bar in bars)
+    bad = tuple(bar.errors > BAD_SHARE * bar.requests for bar in bars)
     say = lang.moment if by_day else lang.clock
     peak = lang("Active users through the period: at most %(n)s, around %(at)s.", n=lang.number(most), at=say(at, zone))
     return Chart(

@@ -14,11 +14,12 @@ from zoneinfo import ZoneInfo
 from guardian.core.language import Language, language
 from guardian.core.off_loop import off_loop
 from guardian.core.outgoing import Outgoing
-from guardian.core.sections import only_sections
+from guardian.core.report.json import from_json
 from guardian.mail.chart import CID, draw
 from guardian.mail.companions import Companion, Malformed, read_companion
 from guardian.mail.message import Attachment, Inline, build_message
 from guardian.mail.render import is_whole, render
+from guardian.mail.report.sections import only_sections
 from guardian.mail.report.userlist import users_csv
 from guardian.mail.report.view import report_view
 from guardian.mail.transport import DeliveryError, Transport
@@ -96,17 +97,16 @@ class EmailService:
         `zone` that of times (None: the service's), `sections` what is shown (see `guardian.core.sections`).
         """
         usage = reports.get("usage_stats")
+        report = None if usage is None else from_json(usage)
         lang, zone = self.language_of(to_email, code), zone or self.zone
         companions = [_companion(name, value) for name, value in reports.items() if name != "usage_stats"]
         if sections and "companions" not in sections:
             companions = []
         for most in ITEMS:
             shown = [each.shortened(most) if isinstance(each, Companion) else each for each in companions]
-            view = report_view(usage, shown, lang=lang, zone=zone, next_report=next_report)
+            view = report_view(report, shown, lang=lang, zone=zone, next_report=next_report)
             view.update(incidents=incidents, unsubscribe=unsubscribe)
             view = only_sections(view, sections)
-            if usage and usage.get("only_features"):
-                view["period"] += " · " + lang("only %(features)s", features=", ".join(usage["only_features"]))
             html, text = render("guardian_report_email", lang, view=view, usage_stats=usage)
             if is_whole(html):
                 break
@@ -124,8 +124,8 @@ class EmailService:
             severity=view["grave"],
             headers=headers,
             inline=[Inline(CID, draw(chart))] if chart and not text_only else [],
-            attachments=[Attachment("users.csv", "text/csv", users_csv(usage["users"], lang))]
-            if usage and view["more_users"] else [],
+            attachments=[Attachment("users.csv", "text/csv", users_csv(report.users, lang))]
+            if report and view["more_users"] else [],
         )  # fmt: skip
 
     def compose_test(self, to_email: str, *, key: str) -> Outgoing:

@@ -14,13 +14,17 @@ from PIL import Image
 from guardian.core.language import language
 from guardian.core.notes import Note
 from guardian.core.quiet import Quiet
-from guardian.core.sections import SECTIONS, only_sections
+from guardian.core.report.json import from_json
+from guardian.core.report.model import UserRow
+from guardian.core.sections import SECTIONS as NAMES
+from guardian.core.summary import TimelineBar
 from guardian.mail.chart import chart_of, draw, nice_ceiling
 from guardian.mail.companions import read_companion
 from guardian.mail.render import breakable, cut, environment
-from guardian.mail.report.changes import moved
-from guardian.mail.report.people import more_people
+from guardian.mail.report.moved import moved
+from guardian.mail.report.sections import SECTIONS, only_sections
 from guardian.mail.report.userlist import plain_cell, users_csv
+from guardian.mail.report.users import more_people
 from guardian.mail.report.view import report_view
 from guardian.mail.service import EmailService
 from guardian.mail.transport import DeliveryError, PermanentError, UnknownOutcome
@@ -189,7 +193,7 @@ def exact(value):
 
 
 def test_every_key_that_the_mail_uses_is_in_the_real_report():
-    view = report_view(exact(samples.ordinary()), [], lang=language(), zone=samples.ZONE)
+    view = report_view(from_json(exact(samples.ordinary())), [], lang=language(), zone=samples.ZONE)
     assert all(
         view[part]
         for part in ("figures", "moved", "chart", "errors", "help", "gone_quiet", "features", "users", "privacy")
@@ -203,7 +207,7 @@ def test_a_key_that_the_report_no_longer_has_is_noticed(key):
     report = exact(samples.ordinary())
     del report[key]
     with pytest.raises(KeyError, match=key):
-        report_view(report, [], lang=language(), zone=samples.ZONE)
+        report_view(from_json(report), [], lang=language(), zone=samples.ZONE)
 
 
 @pytest.mark.parametrize("name", ["guardian_report_email.html", "guardian_report_email.txt"])
@@ -258,7 +262,7 @@ def test_a_kind_of_error_moved_where_its_share_of_the_requests_at_least_doubled(
         # Of 25 features, so that none of them is worth a sentence of its own.
         return [samples.event(start + n, status=500 if n < failed else 200, feature=f"f{n % 25}") for n in range(100)]
 
-    assert moved(samples.report(events(now, 0), events(before, -120)), language()) == expected
+    assert moved(from_json(samples.report(events(now, 0), events(before, -120))), language()) == expected
 
 
 @pytest.mark.parametrize(
@@ -280,13 +284,13 @@ def test_a_feature_that_fails_more_is_told_with_whom_and_how(before, now, expect
             for n in range(count)
         ]
 
-    assert moved(samples.report(events(*now, 0), events(*before, -120)), language()) == expected
+    assert moved(from_json(samples.report(events(*now, 0), events(*before, -120))), language()) == expected
 
 
 def test_a_status_that_is_not_always_the_same_is_told_where_it_nearly_is():
     for odd, words in ((1, ", 1 user, nearly all 500."), (3, ", 1 user.")):
         events = [samples.event(n, status=404 if n < odd else 500) for n in range(20)]
-        assert moved(samples.report(events, [samples.event(-60)]), language())[0].endswith(words)
+        assert moved(from_json(samples.report(events, [samples.event(-60)])), language())[0].endswith(words)
 
 
 def test_how_many_users_met_it_is_left_out_where_the_report_does_not_know():
@@ -294,7 +298,7 @@ def test_how_many_users_met_it_is_left_out_where_the_report_does_not_know():
     events += [samples.event(5 + n, status=404, feature="b") for n in range(25)]  # 20 are told, all of b
     report = samples.report(sorted(events, key=lambda e: e.at_us), [samples.event(-60)])
     assert {f["name"]: f["failed_users"] for f in report["features"]} == {"a": None, "b": 1}
-    assert "b fails often: 25 of 25 requests, 1 user, all 404." in moved(report, language())
+    assert "b fails often: 25 of 25 requests, 1 user, all 404." in moved(from_json(report), language())
 
 
 @pytest.mark.parametrize(
@@ -312,7 +316,7 @@ def test_how_many_users_met_it_is_left_out_where_the_report_does_not_know():
 )  # fmt: skip
 def test_the_status_is_that_of_the_worst_part(statuses, expected, headline):
     companions = [read_companion(name, {"status": status}) for name, status in statuses.items()]
-    view = report_view(samples.report([samples.event(1)]), companions, lang=language(), zone=samples.ZONE)
+    view = report_view(from_json(samples.report([samples.event(1)])), companions, lang=language(), zone=samples.ZONE)
     assert (view["grave"], view["headline"]) == (expected, headline)
 
 
@@ -334,11 +338,10 @@ def test_more_users_than_the_mail_shows_come_in_an_attached_table():
 
 
 def test_a_table_of_very_many_users_has_the_busiest_and_says_so():
-    user = {"email": "a", "requests_count": 1, "errors_count": 0, "total_time_minutes": 0, "features_used": []}
-    users = [{**user, "email": f"u{n}", "requests_count": n} for n in range(20_001)]
+    users = [UserRow(f"u{n}", 0, (), n, 0) for n in range(20_001)]
     rows = users_csv(users, language()).decode("utf-8-sig").splitlines()
     assert (len(rows), rows[1], rows[-1]) == (20_001, '"u20000",20000,0,0,""', '"u1",1,0,0,""')
-    assert more_people({"users": users}, language()) == (
+    assert more_people(len(users), language()) == (
         "and 19,991 more people; the 20,000 busiest are in the attached users.csv."
     )
 
@@ -348,7 +351,7 @@ def test_a_table_of_very_many_users_has_the_busiest_and_says_so():
 )
 def test_no_cell_of_the_table_is_a_formula(text):
     assert plain_cell(text) == f"'{text}"
-    table = users_csv(samples.hostile(text)["users"], language()).decode("utf-8-sig")
+    table = users_csv(from_json(samples.hostile(text)).users, language()).decode("utf-8-sig")
     assert all(not cell.startswith(text) for row in csv.reader(StringIO(table, newline="")) for cell in row)
 
 
@@ -358,7 +361,7 @@ def test_other_cells_stay_as_they_are(text):
 
 
 def test_a_table_is_written_whatever_somebody_is_called():
-    table = users_csv(samples.hostile('x"\n\ud800,')["users"], language()).decode("utf-8-sig")
+    table = users_csv(from_json(samples.hostile('x"\n\ud800,')).users, language()).decode("utf-8-sig")
     assert list(csv.reader(StringIO(table, newline="")))[1][0] == 'x"\n?,'
 
 
@@ -389,21 +392,12 @@ def test_the_chart_goes_along_as_a_picture_with_words_for_who_sees_none():
 
 
 def bar(start, *, requests=10, errors=0, active_users=0):
-    return {"start": start.isoformat(), "requests": requests, "errors": errors, "active_users": active_users}
+    return TimelineBar(start, requests, errors, active_users)
 
 
 def test_a_chart_has_a_red_bar_where_more_than_a_tenth_failed():
-    bars = [
-        {
-            "start": (samples.START + timedelta(minutes=5 * n)).isoformat(),
-            "requests": 10,
-            "errors": n,
-            "active_users": 4 * n,
-        }
-        for n in range(3)
-    ]
-    report = {"timeline": bars, "period_end": samples.END.isoformat()}
-    chart = chart_of(report, language(), samples.ZONE)
+    bars = [bar(samples.START + timedelta(minutes=5 * n), errors=n, active_users=4 * n) for n in range(3)]
+    chart = chart_of(bars, samples.END, language(), samples.ZONE)
     assert (chart.users, chart.bad, chart.line) == ((0, 4, 8), (False, False, True), " ▄█")
     colours = [
         Image.open(BytesIO(draw(chart))).convert("RGB").getpixel((72 + round(984 / 3 * (n + 0.5)), 235))
@@ -415,24 +409,22 @@ def test_a_chart_has_a_red_bar_where_more_than_a_tenth_failed():
 @pytest.mark.parametrize("users", [7, 1_000, 2_000_000])
 def test_the_numbers_beside_a_chart_stand_within_the_picture(users):
     bars = [bar(samples.START + timedelta(hours=n), active_users=users) for n in range(3)]
-    chart = chart_of({"timeline": bars, "period_end": samples.END.isoformat()}, language(), samples.ZONE)
+    chart = chart_of(bars, samples.END, language(), samples.ZONE)
     picture = Image.open(BytesIO(draw(chart))).convert("L")
     edge, label = picture.crop((0, 0, 2, 240)), picture.crop((2, 0, 60, 60))
     assert edge.getextrema() == (255, 255)
     assert label.getextrema()[0] < 150
 
 
-@pytest.mark.parametrize(
-    "timeline", [[], [{"start": samples.START.isoformat(), "errors": 0, "requests": 0, "active_users": 0}] * 9]
-)
+@pytest.mark.parametrize("timeline", [[], [bar(samples.START, requests=0)] * 9])
 def test_without_users_there_is_no_chart(timeline):
-    assert chart_of({"timeline": timeline, "period_end": samples.END.isoformat()}, language(), samples.ZONE) is None
+    assert chart_of(timeline, samples.END, language(), samples.ZONE) is None
 
 
 def test_a_chart_of_weeks_is_labelled_with_days_of_the_readers_zone():
     starts = [samples.START - timedelta(hours=9) + timedelta(days=n) for n in range(14)]
     bars = [bar(at, active_users=3) for at in starts]
-    chart = chart_of({"timeline": bars, "period_end": starts[-1].isoformat()}, language(), samples.ZONE)
+    chart = chart_of(bars, starts[-1], language(), samples.ZONE)
     assert chart.labels == ((0, "2 Mar"), (3, "5 Mar"), (6, "8 Mar"), (9, "11 Mar"), (12, "14 Mar"))
 
 
@@ -546,8 +538,9 @@ async def test_without_a_transport_nothing_is_said_to_be_sent():
 
 
 def test_each_section_can_be_left_out_alone_and_is_all_that_goes():
-    names = {name for blank in SECTIONS.values() for name in blank}
+    assert tuple(section.name for section in SECTIONS) == NAMES
+    names = {name for section in SECTIONS for name in section.blank}
     view = dict.fromkeys([*names, "headline"], "shown")
     assert only_sections(view, ()) == view
-    for name, blank in SECTIONS.items():
-        assert only_sections(view, set(SECTIONS) - {name}) == view | dict(blank)
+    for section in SECTIONS:
+        assert only_sections(view, set(NAMES) - {section.name}) == view | dict(section.blank)

@@ -7,6 +7,7 @@ import pytest
 from guardian.core.language import LANGUAGES, language
 from guardian.core.note_words import KINDS, note_words
 from guardian.core.notes import Note, as_json, in_order, tracker_notes, traffic_notes
+from guardian.core.report.json import from_json
 from guardian.core.report.judge import judge
 from guardian.core.storage import RecorderHealth, RecorderNote, StorageStats
 from guardian.core.summary import Summary
@@ -205,7 +206,7 @@ def test_that_nothing_was_ever_recorded_is_a_warning_and_never_ok():
 
 
 def view(report, code="en"):
-    return report_view(report, [], lang=language(code), zone=samples.ZONE)
+    return report_view(from_json(report), [], lang=language(code), zone=samples.ZONE)
 
 
 def test_a_mail_says_on_top_that_all_are_anonymous_and_what_to_do():

@@ -7,11 +7,11 @@ import pytest
 from guardian.application.usage import bar_edges, window
 from guardian.core.language import language
 from guardian.core.report.build import build_report
-from guardian.core.report.json import to_json
+from guardian.core.report.json import from_json, to_json
 from guardian.core.report.judge import judge, needs_help
 from guardian.core.storage import RecorderHealth, StorageStats
 from guardian.core.summary import Summary, TimelineBar
-from guardian.mail.report.view import headline
+from guardian.mail.report.headline import headline
 from tracker.event import Event, Failure
 
 START = datetime(2026, 3, 2, 8, tzinfo=UTC)
@@ -305,4 +305,4 @@ def test_the_bars_of_the_timeline(zone, start, length, number, second):
 def test_the_headline_of_the_mail_gives_the_cause_that_the_status_has(events, said):
     found = report(events, critical_features=("chat_*",))
     assert found["status"] == "CRITICAL"
-    assert headline(found, "CRITICAL", language()).replace("\xa0", " ").replace("\u202f", " ") == said
+    assert headline(from_json(found), "CRITICAL", language()).replace("\xa0", " ").replace("\u202f", " ") == said

@@ -49,7 +49,7 @@ def to_json(report: Report) -> dict[str, Any]:
         "anonymous": _fields(report.anonymous),
         "latency_ms": _fields(report.latency_ms),
         "features": [
-            {**_fields(each), "statuses": dict(each.statuses or {}), "latency_ms": _fields(each.latency_ms)}
+            {**_fields(each), "statuses": dict(each.statuses), "latency_ms": _fields(each.latency_ms)}
             for each in report.features
         ],
         "help": [{"email": each.email, "steps": [_step(step) for step in each.steps]} for each in report.help],
@@ -85,7 +85,7 @@ def _previous(before: Previous) -> dict[str, Any]:
         "period_start": _iso(before.period_start),
         "period_end": _iso(before.period_end),
         **_totals(before),
-        "error_breakdown": dict(before.error_breakdown or {}),
+        "error_breakdown": dict(before.error_breakdown),
         "top_features": [_fields(each) for each in before.top_features],
         "features": [_fields(each) for each in before.features],
     }

@@ -7,7 +7,7 @@ A default is what an older report has, or one of nothing but the fixed keys.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
 
@@ -74,7 +74,7 @@ class Feature:
     errors: int
     server_errors: int = 0
     error_rate: float = 0.0
-    statuses: Statuses | None = None
+    statuses: Statuses = field(default_factory=dict)
     failed_users: int | None = None
     latency_ms: Latency = Latency()
 
@@ -97,7 +97,7 @@ class Previous:
     total_errors: int
     period_start: datetime | None = None
     period_end: datetime | None = None
-    error_breakdown: Statuses | None = None
+    error_breakdown: Statuses = field(default_factory=dict)
     top_features: tuple[FeatureCount, ...] = ()
     features: tuple[FeatureBefore, ...] = ()
 

@@ -12,6 +12,7 @@ from guardian.alerting.review import NOISY, Better, noisiest, review
 from guardian.alerting.wording import title
 from guardian.core.language import Language
 from guardian.core.time import moment
+from guardian.mail.report.section import Section
 from guardian.settings.rules import Rule
 
 MOST = 8
@@ -86,3 +87,6 @@ def _noise(incidents: Sequence[Incident], better: Better | None, start: datetime
         for each in review(incidents, start)
         if each.incidents >= NOISY and not each.acted_on
     ]
+
+
+SECTION = Section("incidents", {"incidents": ()})

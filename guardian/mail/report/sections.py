@@ -1,0 +1,46 @@
+"""The sections of the report mail, in its order: a new one is its file, a line here, and its name in
+`guardian.core.sections`, by which the settings choose it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from guardian.mail.report import (
+    chart,
+    companions,
+    failures,
+    features,
+    help,
+    incidents,
+    moved,
+    privacy,
+    quiet,
+    summary,
+    users,
+)
+
+SECTIONS = (
+    summary.SECTION,
+    moved.SECTION,
+    chart.SECTION,
+    failures.SECTION,
+    help.SECTION,
+    quiet.SECTION,
+    features.SECTION,
+    users.SECTION,
+    incidents.SECTION,
+    companions.SECTION,
+    privacy.SECTION,
+)
+
+
+def blank() -> dict[str, Any]:
+    """What a view has where every section is left out."""
+    return {key: value for section in SECTIONS for key, value in section.blank.items()}
+
+
+def only_sections(view: Mapping[str, Any], chosen: Collection[str]) -> dict[str, Any]:
+    """The view of a mail with the chosen sections and no other; none chosen means all. Headline and status stay."""
+    left_out = [section.blank for section in SECTIONS if chosen and section.name not in chosen]
+    return {**view, **{key: value for blank in left_out for key, value in blank.items()}}

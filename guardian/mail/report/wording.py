@@ -1,0 +1,31 @@
+"""How the sections of a report say what several of them name: names, statuses, errors. Pure."""
+
+from __future__ import annotations
+
+from guardian.core.language import Language
+from guardian.core.report.model import FailedRequest, Step
+from guardian.mail.message import one_line
+from tracker.error_text import reason_phrase
+
+MAX_NAME = 120
+
+
+def short(text: str) -> str:
+    """A name on one line, of at most 120 characters: a client or an author may have made it as long as they liked."""
+    line = one_line(text[: 4 * MAX_NAME])
+    return line if len(line) <= MAX_NAME else line[: MAX_NAME - 1] + "…"
+
+
+def error_phrase(code: str, lang: Language) -> str:
+    """What a status of `error_breakdown` is called: in RFC 9110's words, or that the app noted it as failed."""
+    return reason_phrase(int(code)) if int(code) >= 400 else lang("noted as failed")
+
+
+def code_of(met: FailedRequest | Step, lang: Language) -> str:
+    """The status of an error or a step; where it does not show that it failed, with that."""
+    return lang("%(code)s (failed)", code=met.code) if met.failed else str(met.code)
+
+
+def error_text(text: str) -> str:
+    """An error in words; that an exception is an Internal Server Error goes without saying."""
+    return short(text.removesuffix(": Internal Server Error"))
