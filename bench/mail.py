@@ -84,8 +84,8 @@ def steps(made: dict, english: Language, service: EmailService) -> Iterator[tupl
     """What compose_guardian_report does, one after the other."""
     read = from_json(made)
     view = report_view(read, [], lang=english, zone=service.zone)
-    values = {"lang": english, "_": english, "view": view, "usage_stats": made}
-    html, text = render("guardian_report_email", english, view=view, usage_stats=made)
+    values = {"lang": english, "_": english, "view": view}
+    html, text = render("guardian_report_email", english, view=view)
     templates = [environment().get_template(f"guardian_report_email.{kind}") for kind in ("html", "txt")]
     page, table = templates[0].render(values), users_csv(read.users, english)
     chart = chart_of(read.timeline, read.period_end, english, service.zone)

@@ -107,7 +107,7 @@ class EmailService:
             view = report_view(report, shown, lang=lang, zone=zone, next_report=next_report)
             view.update(incidents=incidents, unsubscribe=unsubscribe)
             view = only_sections(view, sections)
-            html, text = render("guardian_report_email", lang, view=view, usage_stats=usage)
+            html, text = render("guardian_report_email", lang, view=view)
             if is_whole(html):
                 break
         headers = {}

@@ -210,10 +210,14 @@ def test_a_key_that_the_report_no_longer_has_is_noticed(key):
         report_view(from_json(report), [], lang=language(), zone=samples.ZONE)
 
 
-@pytest.mark.parametrize("name", ["guardian_report_email.html", "guardian_report_email.txt"])
+@pytest.mark.parametrize("name", [
+    f"{name}.{kind}"
+    for name in ("guardian_report_email", *(f"report/{section.name}" for section in SECTIONS if section.templates))
+    for kind in ("html", "txt")
+])  # fmt: skip
 def test_a_template_is_given_all_that_it_names(name):
     source = environment().loader.get_source(environment(), name)[0]
-    assert meta.find_undeclared_variables(environment().parse(source)) <= {"view", "usage_stats", "lang", "_", "parts"}
+    assert meta.find_undeclared_variables(environment().parse(source)) <= {"view", "lang", "_", "parts"}
 
 
 def test_a_report_of_nothing_but_the_fixed_keys_is_enough():

@@ -39,4 +39,4 @@ def words(report: Report, lang: Language, zone: ZoneInfo) -> dict[str, Any]:
     return {"privacy": text}
 
 
-SECTION = Section("privacy", {"privacy": ""}, words)
+SECTION = Section("privacy", {"privacy": ""}, words, templates=False)

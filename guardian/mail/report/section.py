@@ -21,9 +21,11 @@ class Section:
     `blank`, which holds what stands there where the section is left out.
 
     What does not come from the report (incidents, companions) has no `words` of its own. `name` is the one of the
-    settings (`guardian.core.sections`).
+    settings (`guardian.core.sections`), and of the templates `templates/mail/report/NAME.html` and `.txt`; the frame of
+    the mail prints a section that has no `templates`.
     """
 
     name: str
     blank: Mapping[str, Any]
     words: Callable[[Report, Language, ZoneInfo], dict[str, Any]] = _nothing
+    templates: bool = True

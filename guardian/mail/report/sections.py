@@ -1,4 +1,4 @@
-"""The sections of the report mail, in its order: a new one is its file, a line here, and its name in
+"""The sections of the report mail, in its order: a new one is its file, its two templates, a line here, and its name in
 `guardian.core.sections`, by which the settings choose it."""
 
 from __future__ import annotations

@@ -31,6 +31,7 @@ def report_view(
     """
     head = {"period": "", "day": "", "notes": (), "more_notes": "", "grave": "OK", "headline": ""}
     view: dict[str, Any] = {**head, **blank(), "next_report": "", "unsubscribe": None}
+    view["sections"] = [section.name for section in SECTIONS if section.templates]
     if report is not None:
         view.update(_head(report, lang, zone))
         for section in SECTIONS:
