@@ -1,11 +1,8 @@
-"""A report as people read it in a terminal. Pure: needs only the fixed keys of the report, shows more where it is."""
+"""A report as people read it in a terminal. Pure: shows what the report has."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime
-from http import HTTPStatus
-from typing import Any
 from zoneinfo import ZoneInfo
 
 from rich.console import Group, RenderableType
@@ -14,58 +11,57 @@ from rich.table import Table
 from rich.text import Text
 
 from guardian.cli.console import printable
+from guardian.core.language import language
+from guardian.core.report.model import Report
+from guardian.mail.report.wording import code_of, error_phrase
 
 _COLOURS = {"OK": "green", "WARNING": "yellow", "CRITICAL": "red"}
 _BAR = 24
 _USERS = 10
-_RENAMED = {"413": "Content Too Large", "414": "URI Too Long", "416": "Range Not Satisfiable",
-            "422": "Unprocessable Content"}  # fmt: skip
 _EIGHTHS = " ▏▎▍▌▋▊▉"
 
 
-def report_view(report: Mapping[str, Any], zone: str) -> RenderableType:
+def report_view(report: Report, zone: str) -> RenderableType:
     """What `rich` prints: status, key figures with their change, users, features, errors; times in `zone`."""
     parts: list[RenderableType] = [_title(report, zone), Text()]
     parts.append(_figures(report))
     parts += _notes(report)
-    if report["total_requests"]:
+    if report.total_requests:
         parts += [*_users(report, zone), *_features(report), *_errors(report)]
     return Padding(Group(*parts), (1, 2), expand=False)
 
 
-def _title(report: Mapping[str, Any], zone: str) -> RenderableType:
-    start, end = (_local(report[key], zone) for key in ("period_start", "period_end"))
+def _title(report: Report, zone: str) -> RenderableType:
+    start, end = _local(report.period_start, zone), _local(report.period_end, zone)
     until = end[11:] if start[:10] == end[:10] else end
-    status = report.get("status", "OK")
+    status = report.status or "OK"
     line = Text.assemble(
         (f" {status} ", f"bold reverse {_COLOURS.get(status, 'white')}"), f"  {start} – {until} {zone}"
     )
-    reason = report.get("status_reason")
-    return Group(line, Text(printable(str(reason)))) if reason else line
+    return Group(line, Text(printable(report.status_reason))) if report.status_reason else line
 
 
-def _notes(report: Mapping[str, Any]) -> list[RenderableType]:
+def _notes(report: Report) -> list[RenderableType]:
     """What the tracker could not make out, each with its cure."""
     told = []
-    for note in report.get("notes", ()):
-        words = note["cure"] if note["text"] == report.get("status_reason") else f"{note['text']} {note['cure']}"
+    for note in report.notes:
+        words = note.cure if note.text == report.status_reason else f"{note.text} {note.cure}"
         told.append(Text(printable(f"! {words}"), style="yellow"))
     return [Text(), *told] if told else []
 
 
-def _figures(report: Mapping[str, Any]) -> Table:
+def _figures(report: Report) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 4, 0, 0), header_style="dim")
-    before = report.get("previous") or {}
-    requests, errors = report["total_requests"], report["total_errors"]
+    before = report.previous
+    users, requests, errors = report.active_users, report.total_requests, report.total_errors
     columns = [
-        ("active users", f"{report['active_users']:,}", _change(report["active_users"], before.get("active_users"))),
-        ("requests", f"{requests:,}", _change(requests, before.get("total_requests"))),
-        ("errors", f"{errors:,}", _change(errors, before.get("total_errors"))),
+        ("active users", f"{users:,}", _change(users, before.active_users if before else None)),
+        ("requests", f"{requests:,}", _change(requests, before.total_requests if before else None)),
+        ("errors", f"{errors:,}", _change(errors, before.total_errors if before else None)),
         ("failed", _share(errors, requests), ""),
     ]
-    p95 = (report.get("latency_ms") or {}).get("p95")
-    if p95 is not None:
-        columns.append(("95 % within", f"{p95:,.0f} ms", ""))
+    if report.latency_ms.p95 is not None:
+        columns.append(("95 % within", f"{report.latency_ms.p95:,.0f} ms", ""))
     for name, _, _ in columns:
         table.add_column(name)
     table.add_row(*(f"[bold]{value}[/]" for _, value, _ in columns))
@@ -88,63 +84,48 @@ def _share(part: int, whole: int) -> str:
     return f"{part / whole:.1%}".replace("%", " %") if whole else "–"
 
 
-def _users(report: Mapping[str, Any], zone: str) -> list[RenderableType]:
-    users = report["users"]
+def _users(report: Report, zone: str) -> list[RenderableType]:
+    users = report.users
     if not users:
         return []
     table = _table("user", "requests>", "errors>", "minutes>", "newest error", "features")
     for user in users[:_USERS]:
-        newest = user["errors"][-1] if user["errors"] else None
-        told = f"{_local(newest['timestamp'], zone)[11:]} {_code(newest)} {newest['error']}" if newest else ""
+        newest = user.errors[-1] if user.errors else None
+        told = f"{_local(newest.timestamp, zone)[11:]} {code_of(newest, language())} {newest.error}" if newest else ""
         table.add_row(
-            _cut(user["email"]),
-            f"{user['requests_count']:,}",
-            Text(f"{user['errors_count']:,}", style="red" if user["errors_count"] else "dim"),
-            f"{user['total_time_minutes']:,}",
+            _cut(user.email),
+            f"{user.requests_count:,}",
+            Text(f"{user.errors_count:,}", style="red" if user.errors_count else "dim"),
+            f"{user.total_time_minutes:,}",
             _cut(told),
-            _cut(", ".join(user["features_used"]), style="dim"),
+            _cut(", ".join(user.features_used), style="dim"),
         )
     more = len(users) - _USERS
     return [*_headed("Users", table), *([Text(f"and {more:,} more: see --json", style="dim")] if more > 0 else [])]
 
 
-def _features(report: Mapping[str, Any]) -> list[RenderableType]:
-    features = report["top_features"]
+def _features(report: Report) -> list[RenderableType]:
+    features = report.top_features
     if not features:
         return []
     table = _table("", "", ">")
-    most = max(feature["count"] for feature in features)
+    most = max(feature.count for feature in features)
     for feature in features:
-        bar = Text(_bar(feature["count"] / most), style="cyan", no_wrap=True)
-        table.add_row(_cut(feature["name"]), bar, f"{feature['count']:,}")
+        bar = Text(_bar(feature.count / most), style="cyan", no_wrap=True)
+        table.add_row(_cut(feature.name), bar, f"{feature.count:,}")
     table.show_header = False
     return _headed("Features", table)
 
 
-def _errors(report: Mapping[str, Any]) -> list[RenderableType]:
-    breakdown = report["error_breakdown"]
+def _errors(report: Report) -> list[RenderableType]:
+    breakdown = report.error_breakdown
     if not breakdown:
         return []
     table = _table("", ">")
     for code, count in sorted(breakdown.items(), key=lambda item: (-item[1], item[0])):
-        table.add_row(_cut(f"{code} {_phrase(code)}"), f"{count:,}")
+        table.add_row(_cut(f"{code} {error_phrase(code, language())}"), f"{count:,}")
     table.show_header = False
     return _headed("Errors", table)
-
-
-def _code(error: Mapping[str, Any]) -> str:
-    """The status; where it does not show that the app noted the request as failed, with that."""
-    return f"{error['code']} (failed)" if error.get("failed") else str(error["code"])
-
-
-def _phrase(code: str) -> str:
-    """What the status is called: in RFC 9110's words, which Python has from 3.13 on."""
-    if code in _RENAMED:
-        return _RENAMED[code]
-    try:
-        return HTTPStatus(int(code)).phrase if int(code) >= 400 else "noted as failed"
-    except ValueError:
-        return ""
 
 
 def _table(*columns: str) -> Table:
@@ -170,5 +151,5 @@ def _bar(share: float) -> str:
     return "█" * (eighths // 8) + _EIGHTHS[eighths % 8].strip()
 
 
-def _local(iso: str, zone: str) -> str:
-    return f"{datetime.fromisoformat(iso).astimezone(ZoneInfo(zone)):%Y-%m-%d %H:%M}"
+def _local(at: datetime, zone: str) -> str:
+    return f"{at.astimezone(ZoneInfo(zone)):%Y-%m-%d %H:%M}"

@@ -33,8 +33,9 @@ def report(
         say_json(made)
     else:
         from guardian.cli.report_view import report_view
+        from guardian.core.report.json import from_json
 
-        out().print(report_view(made, zone))
+        out().print(report_view(from_json(made), zone))
     if path:
         typer.echo(f"Wrote {path}.", err=True)
 

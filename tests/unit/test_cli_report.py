@@ -3,6 +3,7 @@
 from rich.console import Console
 
 from guardian.cli.report_view import report_view
+from guardian.core.report.json import from_json
 
 FIXED = {
     "period_start": "2026-03-02T06:30:00+00:00",
@@ -31,7 +32,7 @@ FIXED = {
 def shown(report, width=110, zone="Europe/Zurich"):
     console = Console(width=width, color_system=None, highlight=False)
     with console.capture() as captured:
-        console.print(report_view(report, zone))
+        console.print(report_view(from_json(report), zone))
     return [line.rstrip() for line in captured.get().splitlines()]
 
 
