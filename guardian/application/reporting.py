@@ -18,6 +18,7 @@ from guardian.application.root import Application, NamedSchedule
 from guardian.core.language import Language
 from guardian.core.off_loop import off_loop
 from guardian.core.outgoing import Outgoing
+from guardian.core.report.json import from_json
 from guardian.core.schedule import Period, parse_schedule
 from guardian.core.storage import WindowGone
 from guardian.mail.companions import Companion, load_companions
@@ -283,7 +284,7 @@ async def _compose(
         return make_unsubscribe_link(app.settings.public_url, link_key, named.name, to)
 
     def compose() -> list[Outgoing]:
-        reports = {**load_companions(app.settings.reports_dir), "usage_stats": report}
+        reports = {**load_companions(app.settings.reports_dir), "usage_stats": from_json(report)}
         return [
             app.email.compose_guardian_report(
                 to,

@@ -15,6 +15,7 @@ from guardian.core.language import Language, language
 from guardian.core.off_loop import off_loop
 from guardian.core.outgoing import Outgoing
 from guardian.core.report.json import from_json
+from guardian.core.report.model import Report
 from guardian.mail.chart import CID, draw
 from guardian.mail.companions import Companion, Malformed, read_companion
 from guardian.mail.message import Attachment, Inline, build_message
@@ -90,14 +91,16 @@ class EmailService:
         sections: Collection[str] = (),
         text_only: bool = False,
     ) -> Outgoing:
-        """The report mail for one recipient. `next_report` is (when it goes out, (start, end) of what it covers).
+        """The report mail for one recipient. `reports` is as for `send_guardian_report`, and the usage report in it may
+        be a `Report` too, so that it is read once for many recipients.
 
-        `incidents` are lines about the period's incidents; `unsubscribe` is the address that ends these mails, for the
-        reader and for their mail program (RFC 8058). `code` is the language of a recipient who has none of their own,
-        `zone` that of times (None: the service's), `sections` what is shown (see `guardian.core.sections`).
+        `next_report` is (when it goes out, (start, end) of what it covers). `incidents` are lines about the period's
+        incidents; `unsubscribe` is the address that ends these mails, for the reader and for their mail program
+        (RFC 8058). `code` is the language of a recipient who has none of their own, `zone` that of times (None: the
+        service's), `sections` what is shown (see `guardian.core.sections`).
         """
         usage = reports.get("usage_stats")
-        report = None if usage is None else from_json(usage)
+        report = usage if usage is None or isinstance(usage, Report) else from_json(usage)
         lang, zone = self.language_of(to_email, code), zone or self.zone
         companions = [_companion(name, value) for name, value in reports.items() if name != "usage_stats"]
         if sections and "companions" not in sections:

@@ -227,6 +227,11 @@ def test_a_report_of_nothing_but_the_fixed_keys_is_enough():
     assert "413   Content" not in text and "413 Content Too Large" in text and "ada@example.com" in html
 
 
+def test_a_report_that_was_read_already_makes_the_same_mail():
+    made = samples.ordinary()
+    assert parts({"usage_stats": from_json(made)}) == parts({"usage_stats": made})
+
+
 def test_a_mail_of_companions_only_has_no_usage_section():
     subject, text, html = parts({"prod_report.json": samples.COMPANION})
     assert subject == "⚠ Prod report reports DEGRADED – Guardian"
