@@ -16,13 +16,12 @@ from guardian.core.notes import Note
 from guardian.core.quiet import Quiet
 from guardian.core.report.json import from_json
 from guardian.core.report.model import UserRow
-from guardian.core.sections import SECTIONS as NAMES
 from guardian.core.summary import TimelineBar
 from guardian.mail.chart import chart_of, draw, nice_ceiling
 from guardian.mail.companions import read_companion
 from guardian.mail.render import breakable, cut, environment
 from guardian.mail.report.moved import moved
-from guardian.mail.report.sections import SECTIONS, only_sections
+from guardian.mail.report.sections import SECTIONS
 from guardian.mail.report.userlist import plain_cell, users_csv
 from guardian.mail.report.users import more_people
 from guardian.mail.report.view import report_view
@@ -544,12 +543,3 @@ async def test_without_a_transport_nothing_is_said_to_be_sent():
     with pytest.raises(DeliveryError, match="no transport is configured"):
         service = EmailService([], sender="guardian@example.com")
         await service.send_guardian_report("admin@example.org", {"usage_stats": samples.empty()})
-
-
-def test_each_section_can_be_left_out_alone_and_is_all_that_goes():
-    assert tuple(section.name for section in SECTIONS) == NAMES
-    names = {name for section in SECTIONS for name in section.blank}
-    view = dict.fromkeys([*names, "headline"], "shown")
-    assert only_sections(view, ()) == view
-    for section in SECTIONS:
-        assert only_sections(view, set(NAMES) - {section.name}) == view | dict(section.blank)
