@@ -15,15 +15,9 @@ from guardian.core.language import language
 from guardian.core.notes import Note
 from guardian.core.quiet import Quiet
 from guardian.core.report.json import from_json
-from guardian.core.report.model import UserRow
-from guardian.core.summary import TimelineBar
-from guardian.mail.chart import chart_of, draw, nice_ceiling
 from guardian.mail.companions import read_companion
 from guardian.mail.render import breakable, cut, environment
-from guardian.mail.report.moved import moved
 from guardian.mail.report.sections import SECTIONS
-from guardian.mail.report.userlist import plain_cell, users_csv
-from guardian.mail.report.users import more_people
 from guardian.mail.report.view import report_view
 from guardian.mail.service import EmailService
 from guardian.mail.transport import DeliveryError, PermanentError, UnknownOutcome
@@ -256,60 +250,6 @@ def test_that_nobody_came_any_more_is_worth_its_figures():
 
 
 @pytest.mark.parametrize(
-    "before, now, expected",
-    [
-        (1, 4, []),
-        (0, 5, ["500 Internal Server Error is new: 5 times."]),
-        (3, 5, []),
-        (1, 5, ["500 Internal Server Error came 5× as often as before: 5 % of the requests, not 1 %."]),
-        (2, 8, ["500 Internal Server Error came 4× as often as before: 8 % of the requests, not 2 %."]),
-    ],
-)
-def test_a_kind_of_error_moved_where_its_share_of_the_requests_at_least_doubled(before, now, expected):
-    def events(failed, start):
-        # Of 25 features, so that none of them is worth a sentence of its own.
-        return [samples.event(start + n, status=500 if n < failed else 200, feature=f"f{n % 25}") for n in range(100)]
-
-    assert moved(from_json(samples.report(events(now, 0), events(before, -120))), language()) == expected
-
-
-@pytest.mark.parametrize(
-    "before, now, expected",
-    [
-        ((5, 50), (12, 31), ["uploads fails 3.9× as often as before: 12 of 31 requests, 3 users, all 413."]),
-        ((0, 50), (5, 40), ["uploads fails, and did not before: 5 of 40 requests, 3 users, all 413."]),
-        ((0, 50), (4, 40), []),
-        ((2, 50), (5, 63), []),
-        ((20, 50), (22, 50), ["uploads still fails often: 22 of 50 requests, 3 users, all 413."]),
-        ((0, 9), (3, 11), ["uploads fails often: 3 of 11 requests, 3 users, all 413."]),
-        ((0, 9), (3, 9), []),
-    ],
-)
-def test_a_feature_that_fails_more_is_told_with_whom_and_how(before, now, expected):
-    def events(failed, count, start):
-        return [
-            samples.event(start + n, f"u{n % 3}@example.com", 413 if n < failed else 200, "uploads")
-            for n in range(count)
-        ]
-
-    assert moved(from_json(samples.report(events(*now, 0), events(*before, -120))), language()) == expected
-
-
-def test_a_status_that_is_not_always_the_same_is_told_where_it_nearly_is():
-    for odd, words in ((1, ", 1 user, nearly all 500."), (3, ", 1 user.")):
-        events = [samples.event(n, status=404 if n < odd else 500) for n in range(20)]
-        assert moved(from_json(samples.report(events, [samples.event(-60)])), language())[0].endswith(words)
-
-
-def test_how_many_users_met_it_is_left_out_where_the_report_does_not_know():
-    events = [samples.event(n, status=500, feature="a") for n in range(5)]
-    events += [samples.event(5 + n, status=404, feature="b") for n in range(25)]  # 20 are told, all of b
-    report = samples.report(sorted(events, key=lambda e: e.at_us), [samples.event(-60)])
-    assert {f["name"]: f["failed_users"] for f in report["features"]} == {"a": None, "b": 1}
-    assert "b fails often: 25 of 25 requests, 1 user, all 404." in moved(from_json(report), language())
-
-
-@pytest.mark.parametrize(
     "statuses, expected, headline",
     [
         ({}, "OK", "1 person used the app, and nothing failed."),
@@ -345,34 +285,6 @@ def test_more_users_than_the_mail_shows_come_in_an_attached_table():
     assert list(message.iter_attachments()) == []
 
 
-def test_a_table_of_very_many_users_has_the_busiest_and_says_so():
-    users = [UserRow(f"u{n}", 0, (), n, 0) for n in range(20_001)]
-    rows = users_csv(users, language()).decode("utf-8-sig").splitlines()
-    assert (len(rows), rows[1], rows[-1]) == (20_001, '"u20000",20000,0,0,""', '"u1",1,0,0,""')
-    assert more_people(len(users), language()) == (
-        "and 19,991 more people; the 20,000 busiest are in the attached users.csv."
-    )
-
-
-@pytest.mark.parametrize(
-    "text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1+1", " =1+1", "\r=1", "\n=1", "＝1+1", "＠x", "\u200b=1", "\ufeff-1"]
-)
-def test_no_cell_of_the_table_is_a_formula(text):
-    assert plain_cell(text) == f"'{text}"
-    table = users_csv(from_json(samples.hostile(text)).users, language()).decode("utf-8-sig")
-    assert all(not cell.startswith(text) for row in csv.reader(StringIO(table, newline="")) for cell in row)
-
-
-@pytest.mark.parametrize("text", ["ada@example.com", "", "a=b", "1-2"])
-def test_other_cells_stay_as_they_are(text):
-    assert plain_cell(text) == text
-
-
-def test_a_table_is_written_whatever_somebody_is_called():
-    table = users_csv(from_json(samples.hostile('x"\n\ud800,')).users, language()).decode("utf-8-sig")
-    assert list(csv.reader(StringIO(table, newline="")))[1][0] == 'x"\n?,'
-
-
 def test_names_that_begin_alike_can_be_told_apart_in_the_text_part():
     found = [cut(f"organisations/{{organisation_id}}/{what}", 24) for what in ("members", "invoices")]
     assert found == ["organisation…id}/members", "organisation…d}/invoices"]
@@ -397,48 +309,6 @@ def test_the_chart_goes_along_as_a_picture_with_words_for_who_sees_none():
     picture = Image.open(BytesIO(image.get_payload(decode=True)))
     assert picture.size == (1072, 300)
     assert "transparency" not in picture.info and picture.convert("RGBA").getextrema()[3] == (255, 255)
-
-
-def bar(start, *, requests=10, errors=0, active_users=0):
-    return TimelineBar(start, requests, errors, active_users)
-
-
-def test_a_chart_has_a_red_bar_where_more_than_a_tenth_failed():
-    bars = [bar(samples.START + timedelta(minutes=5 * n), errors=n, active_users=4 * n) for n in range(3)]
-    chart = chart_of(bars, samples.END, language(), samples.ZONE)
-    assert (chart.users, chart.bad, chart.line) == ((0, 4, 8), (False, False, True), " ▄█")
-    colours = [
-        Image.open(BytesIO(draw(chart))).convert("RGB").getpixel((72 + round(984 / 3 * (n + 0.5)), 235))
-        for n in range(3)
-    ]
-    assert colours == [(255, 255, 255), (58, 102, 214), (207, 53, 43)]
-
-
-@pytest.mark.parametrize("users", [7, 1_000, 2_000_000])
-def test_the_numbers_beside_a_chart_stand_within_the_picture(users):
-    bars = [bar(samples.START + timedelta(hours=n), active_users=users) for n in range(3)]
-    chart = chart_of(bars, samples.END, language(), samples.ZONE)
-    picture = Image.open(BytesIO(draw(chart))).convert("L")
-    edge, label = picture.crop((0, 0, 2, 240)), picture.crop((2, 0, 60, 60))
-    assert edge.getextrema() == (255, 255)
-    assert label.getextrema()[0] < 150
-
-
-@pytest.mark.parametrize("timeline", [[], [bar(samples.START, requests=0)] * 9])
-def test_without_users_there_is_no_chart(timeline):
-    assert chart_of(timeline, samples.END, language(), samples.ZONE) is None
-
-
-def test_a_chart_of_weeks_is_labelled_with_days_of_the_readers_zone():
-    starts = [samples.START - timedelta(hours=9) + timedelta(days=n) for n in range(14)]
-    bars = [bar(at, active_users=3) for at in starts]
-    chart = chart_of(bars, starts[-1], language(), samples.ZONE)
-    assert chart.labels == ((0, "2 Mar"), (3, "5 Mar"), (6, "8 Mar"), (9, "11 Mar"), (12, "14 Mar"))
-
-
-@pytest.mark.parametrize("most, ceiling", [(1, 2), (2, 2), (3, 4), (5, 6), (9, 10), (11, 20), (41, 60), (4_321, 6_000)])
-def test_the_axis_of_a_chart_ends_at_a_round_number(most, ceiling):
-    assert nice_ceiling(most) == ceiling
 
 
 @pytest.mark.parametrize(
