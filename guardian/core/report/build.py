@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
-from guardian.core.language import language
-from guardian.core.note_words import note_words
-from guardian.core.notes import Note, in_order, never_recorded, traffic_notes
+from guardian.core.notes import Note, as_json, in_order, never_recorded, traffic_notes
 from guardian.core.quiet import Quiet
 from guardian.core.report.features import by_status, features, latency
 from guardian.core.report.judge import judge
@@ -85,7 +83,7 @@ def build_report(
         error_breakdown=_errors_by_status(current),
         status=status,
         status_reason=reason,
-        notes=tuple(_note(note) for note in in_order(notes)),
+        notes=tuple(NoteRow(**as_json(note)) for note in in_order(notes)),
         previous=None if previous is None else _before(previous, previous_start, start),
         anonymous=Anonymous(anonymous.requests, anonymous.errors) if anonymous else Anonymous(),
         latency_ms=latency(current.routes.values()),
@@ -135,10 +133,6 @@ def _users(summary: Summary, failures: Mapping[str, Sequence[Event]], start_us: 
         if email != ANONYMOUS
     ]
     return tuple(sorted(rows, key=lambda row: (-row.errors_count, -row.requests_count, row.email)))
-
-
-def _note(note: Note) -> NoteRow:
-    return NoteRow(note.kind, note.count, note.detail, *note_words(*note, language()))
 
 
 def _step(event: Event) -> Step:

@@ -36,10 +36,7 @@ def to_json(report: Report) -> dict[str, Any]:
         "period_start": _iso(report.period_start),
         "period_end": _iso(report.period_end),
         **_totals(report),
-        "users": [
-            {**user._asdict(), "features_used": list(user.features_used), "errors": list(map(_failed, user.errors))}
-            for user in report.users
-        ],
+        "users": list(map(_user, report.users)),
         "top_features": [_fields(each) for each in report.top_features],
         "error_breakdown": dict(report.error_breakdown),
         "status": report.status,
@@ -95,17 +92,27 @@ def _note(note: NoteRow) -> dict[str, Any]:
     return {name: value for name, value in _fields(note).items() if value is not None}
 
 
+def _user(user: UserRow) -> dict[str, Any]:
+    email, minutes, features, requests, errors_count, errors = user
+    return {
+        "email": email,
+        "total_time_minutes": minutes,
+        "features_used": list(features),
+        "requests_count": requests,
+        "errors_count": errors_count,
+        "errors": list(map(_failed, errors)),
+    }
+
+
 def _failed(each: FailedRequest) -> dict[str, Any]:
-    at = _iso(each.timestamp)
-    return {"endpoint": each.endpoint, "error": each.error, "timestamp": at, **_code(each.code, each.failed)}
+    endpoint, error, at, code, failed = each
+    written = {"endpoint": endpoint, "error": error, "timestamp": _iso(at), "code": code}
+    return {**written, "failed": True} if failed else written
 
 
 def _step(step: Step) -> dict[str, Any]:
-    return {"feature": step.feature, **_code(step.code, step.failed), "timestamp": _iso(step.timestamp)}
-
-
-def _code(code: int, failed: bool) -> dict[str, Any]:
-    return {"code": code, "failed": True} if failed else {"code": code}
+    code = {"code": step.code, "failed": True} if step.failed else {"code": step.code}
+    return {"feature": step.feature, **code, "timestamp": _iso(step.timestamp)}
 
 
 def _iso(at: datetime | None) -> str | None:
