@@ -13,7 +13,8 @@ from datetime import UTC, datetime, timedelta
 
 from guardian.core.language import Language, language
 from guardian.core.report.build import build_report
-from guardian.core.report.json import from_json, to_json
+from guardian.core.report.json import to_json
+from guardian.core.report.reading import from_json
 from guardian.core.summary import Summary, TimelineBar
 from guardian.mail.chart import CID, chart_of, draw
 from guardian.mail.message import Attachment, Inline, build_message

@@ -18,7 +18,7 @@ from guardian.application.root import Application, NamedSchedule
 from guardian.core.language import Language
 from guardian.core.off_loop import off_loop
 from guardian.core.outgoing import Outgoing
-from guardian.core.report.json import from_json
+from guardian.core.report.reading import from_json
 from guardian.core.schedule import Period, parse_schedule
 from guardian.core.storage import WindowGone
 from guardian.mail.companions import Companion, load_companions

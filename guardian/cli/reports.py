@@ -33,7 +33,7 @@ def report(
         say_json(made)
     else:
         from guardian.cli.report_view import report_view
-        from guardian.core.report.json import from_json
+        from guardian.core.report.reading import from_json
 
         out().print(report_view(from_json(made), zone))
     if path:

@@ -14,8 +14,8 @@ from zoneinfo import ZoneInfo
 from guardian.core.language import Language, language
 from guardian.core.off_loop import off_loop
 from guardian.core.outgoing import Outgoing
-from guardian.core.report.json import from_json
 from guardian.core.report.model import Report
+from guardian.core.report.reading import from_json
 from guardian.mail.chart import CID, draw
 from guardian.mail.companions import Companion, Malformed, read_companion
 from guardian.mail.message import Attachment, Inline, build_message

@@ -3,7 +3,7 @@
 from rich.console import Console
 
 from guardian.cli.report_view import report_view
-from guardian.core.report.json import from_json
+from guardian.core.report.reading import from_json
 
 FIXED = {
     "period_start": "2026-03-02T06:30:00+00:00",

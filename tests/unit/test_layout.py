@@ -55,7 +55,13 @@ def test_the_tracker_imports_nothing_of_guardian():
 
 @pytest.mark.parametrize(
     "module",
-    ["guardian.core.report.build", "guardian.core.report.json", "guardian.core.summary", "guardian.alerting.engine"],
+    [
+        "guardian.core.report.build",
+        "guardian.core.report.json",
+        "guardian.core.report.reading",
+        "guardian.core.summary",
+        "guardian.alerting.engine",
+    ],
 )
 def test_what_is_pure_loads_neither_a_database_nor_settings(module):
     code = f"import sys, {module}; print([name for name in ('sqlite3', 'pydantic') if name in sys.modules])"

@@ -14,7 +14,7 @@ from PIL import Image
 from guardian.core.language import language
 from guardian.core.notes import Note
 from guardian.core.quiet import Quiet
-from guardian.core.report.json import from_json
+from guardian.core.report.reading import from_json
 from guardian.mail.companions import read_companion
 from guardian.mail.render import breakable, cut, environment
 from guardian.mail.report.sections import SECTIONS

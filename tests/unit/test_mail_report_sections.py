@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from guardian.core.language import LANGUAGES, language
-from guardian.core.report.json import from_json
+from guardian.core.report.reading import from_json
 from guardian.core.sections import SECTIONS as NAMES
 from guardian.mail.render import environment
 from guardian.mail.report.sections import SECTIONS, only_sections

@@ -6,8 +6,8 @@ from io import StringIO
 import pytest
 
 from guardian.core.language import language
-from guardian.core.report.json import from_json
 from guardian.core.report.model import UserRow
+from guardian.core.report.reading import from_json
 from guardian.mail.report.userlist import plain_cell, users_csv
 from guardian.mail.report.users import more_people
 from tests.unit import report_samples as samples

@@ -7,8 +7,8 @@ import pytest
 from guardian.core.language import LANGUAGES, language
 from guardian.core.note_words import KINDS, note_words
 from guardian.core.notes import Note, as_json, in_order, tracker_notes, traffic_notes
-from guardian.core.report.json import from_json
 from guardian.core.report.judge import judge
+from guardian.core.report.reading import from_json
 from guardian.core.storage import RecorderHealth, RecorderNote, StorageStats
 from guardian.core.summary import Summary
 from guardian.mail.report.view import report_view

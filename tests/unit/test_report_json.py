@@ -7,8 +7,9 @@ import random
 import pytest
 
 from guardian.core.notes import Note
-from guardian.core.report.json import from_json, to_json
+from guardian.core.report.json import to_json
 from guardian.core.report.model import Feature, Latency
+from guardian.core.report.reading import from_json
 from tests.unit import report_samples as samples
 from tracker.event import Failure
 

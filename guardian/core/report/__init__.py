@@ -1,1 +1,1 @@
-"""The report: what it holds (`model`), how it is made (`build`), judged (`judge`) and written (`json`)."""
+"""The report: what it holds (`model`), how it is made (`build`), judged, written (`json`) and read (`reading`)."""
