@@ -68,7 +68,8 @@ class Columns:
             for event in sorted(events, key=lambda event: event.at_us)
         ]
         table = np.array(rows, dtype=np.int64).reshape(-1, 6)
-        return cls(*(table[:, i] for i in range(6)), list(users), list(features), list(failures))
+        at, user, feature, status, duration, failure = table.T
+        return cls(at, user, feature, status, duration, failure, list(users), list(features), list(failures))
 
     def __len__(self) -> int:
         return len(self.at_us)

@@ -71,7 +71,8 @@ class History:
                 return None
             total = np.zeros((counts.minutes + 1, 3), dtype=np.int64)
             np.cumsum(rows, axis=0, out=total[1:])
-            self._sums[feature] = tuple(memoryview(np.ascontiguousarray(column)) for column in total.T)
+            requests, failed, server = (np.ascontiguousarray(column).data for column in total.T)
+            self._sums[feature] = (requests, failed, server)
         return self._sums[feature]
 
     @cached_property
@@ -197,7 +198,8 @@ class Snapshot:
     def _of_failure(self, rows: np.ndarray | slice, what: tuple[str, str]) -> np.ndarray:
         columns = self.history.columns
         code = columns.failures.index(what) if what in columns.failures else len(columns.failures)
-        return columns.failure[rows] == code
+        found: np.ndarray = columns.failure[rows] == code
+        return found
 
     def rows_of(self, user: str, window: int) -> np.ndarray:
         """Which rows of the history's columns are this user's in the window, in the order of time."""
@@ -206,13 +208,15 @@ class Snapshot:
             return np.array([], dtype=np.int64)
         start_us = self.now_us - window * 1_000_000
         first, last = np.searchsorted(columns.at_us, (start_us, self.now_us))
-        return first + np.flatnonzero(columns.user[first:last] == columns.users.index(user))
+        found: np.ndarray = first + np.flatnonzero(columns.user[first:last] == columns.users.index(user))
+        return found
 
     def durations_ms(self, window: int, feature: str | None = None, *, since_us: int = 0) -> np.ndarray:
         """The durations of the window's good requests; WebSockets (status 101) don't count, they last by design."""
         rows = self._rows(window, feature, since_us)
         status = self.history.columns.status[rows]
-        return self.history.columns.duration_us[rows][(status < 400) & (status != 101)] / 1000
+        found: np.ndarray = self.history.columns.duration_us[rows][(status < 400) & (status != 101)] / 1000
+        return found
 
     def bursts(self, errors: int, window: int, lookback: int) -> dict[str, tuple[int, int]]:
         """The users for whom `errors` errors within `window` seconds (both ends inclusive) were complete in the last

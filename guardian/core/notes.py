@@ -27,7 +27,7 @@ class Note(NamedTuple):
     `detail` a reason, a name or a file; "" for none."""
 
     kind: str
-    count: int
+    count: int  # type: ignore[assignment]  # a tuple's own method, which nobody asks of a note
     detail: str = ""
 
 
