@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
@@ -55,7 +55,9 @@ class Columns:
     @classmethod
     def of(cls, events: Iterable[Event]) -> Columns:
         """The columns of any events, sorted by time."""
-        users, features, failures = _Codes(), _Codes(), _Codes()
+        users: _Codes[str] = _Codes()
+        features: _Codes[str] = _Codes()
+        failures: _Codes[tuple[str, str]] = _Codes()
         rows = [
             (
                 event.at_us,
@@ -82,10 +84,13 @@ def place_of(event: Event) -> tuple[str, str]:
     return failure.kind, failure.location.rsplit("\n", 1)[-1] or event.feature
 
 
-class _Codes(dict[object, int]):
+Name = TypeVar("Name")
+
+
+class _Codes(dict[Name, int]):
     """A dictionary that numbers what it is asked for."""
 
-    def __missing__(self, name: object) -> int:
+    def __missing__(self, name: Name) -> int:
         self[name] = code = len(self)
         return code
 
