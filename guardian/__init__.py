@@ -9,6 +9,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from guardian.settings.channel_check import check_addresses_with
 from guardian.settings.kinds import take_kinds_from
 
 if TYPE_CHECKING:
@@ -33,5 +34,6 @@ def __getattr__(name: str) -> Any:
     return getattr(import_module(_HOMES[name]), name)
 
 
-# The settings import nothing that lies above them; who reads rules is handed the kinds that there are.
+# The settings import nothing that lies above them: they are handed the kinds of rules, and what knows channels.
 take_kinds_from(lambda: import_module("guardian.alerting.kinds").SETTINGS)
+check_addresses_with(lambda *given: import_module("guardian.mail.channels.services").check_address(*given))

@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import SecretStr, model_validator
 
+from guardian.settings.channel_check import check_address
 from guardian.settings.section import Section
 from guardian.settings.values import SecretFile
 
@@ -38,17 +39,7 @@ class ChannelSettings(Section):
     def _usable(self) -> ChannelSettings:
         if self.url is None:
             raise ValueError("url is missing: give url or url_file")
-        from guardian.mail.channels.sender import Sender
-        from guardian.mail.channels.services import is_private, make_sender, scheme_of
-
-        sender = make_sender(self.address)
-        if is_private(sender) and not self.allow_private:
-            if not isinstance(sender, Sender):
-                raise ValueError(
-                    f"{scheme_of(self.address)}:// goes through Apprise, which may reach private hosts too: "
-                    "set allow_private = true if this is meant"
-                )
-            raise ValueError("its host is private, which is refused: set allow_private = true if this is meant")
+        check_address(self.address, self.allow_private)
         return self
 
 

@@ -88,3 +88,16 @@ def _host(say: Callable[[ChannelMessage], Conversation]) -> str:
         return URL(next(say(_ANY)).url).raw_host.decode()
     except InvalidURL:
         return ""
+
+
+def check_address(address: str, allow_private: bool) -> None:
+    """Refuse an address of which no sender can be made, and a private host that is not meant. Raises ValueError."""
+    sender = make_sender(address)
+    if not is_private(sender) or allow_private:
+        return
+    if not isinstance(sender, Sender):
+        raise ValueError(
+            f"{scheme_of(address)}:// goes through Apprise, which may reach private hosts too: "
+            "set allow_private = true if this is meant"
+        )
+    raise ValueError("its host is private, which is refused: set allow_private = true if this is meant")
