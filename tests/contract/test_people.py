@@ -14,9 +14,9 @@ from guardian.alerting.history import History
 from guardian.core.storage import StorageError
 from guardian.core.summary import Summary, TimelineBar
 from guardian.stores.people.aliases import Aliases
-from guardian.stores.people.book import AliasBook
+from guardian.stores.people.book import NO_BOOK, AliasBook
 from guardian.stores.sqlite.events import SqliteRepository
-from guardian.stores.sqlite.history import read_history
+from tests.support.stores import STORES
 from tracker.event import Event, Failure
 from tracker.schema import connect
 
@@ -57,10 +57,13 @@ def named(events, ids=IDS):
 
 
 @pytest.fixture
-async def repository(tmp_path):
-    found = await SqliteRepository.open(tmp_path / "guardian.db", book=AliasBook(Given(IDS)))
-    yield found
-    await found.close()
+def source():
+    return Given(IDS)
+
+
+@pytest.fixture
+async def repository(open_stores, source):
+    return (await open_stores(AliasBook(source))).events
 
 
 async def tables_of(repository):
@@ -94,19 +97,19 @@ batches = st.lists(
     st.lists(st.integers(-300, 3100), min_size=2, max_size=4),
     st.dictionaries(st.sampled_from([ADA, *IDS, "stranger"]), st.sampled_from([BOB, "cy@example.com", ADA])),
 )
-def test_reports_equal_the_plain_computation_over_addresses(tmp_path_factory, batches, seals, edges, ids):
-    asyncio.run(_equals_the_plain(tmp_path_factory.mktemp("law"), batches, seals, sorted(edges), ids))
+def test_reports_equal_the_plain_computation_over_addresses(store, tmp_path_factory, batches, seals, edges, ids):
+    asyncio.run(_equals_the_plain(STORES[store](tmp_path_factory.mktemp("law")), batches, seals, sorted(edges), ids))
 
 
-async def _equals_the_plain(folder, batches, seals, edges, ids):
+async def _equals_the_plain(opener, batches, seals, edges, ids):
     ids = dict(Aliases.of(ids.items()).addresses)
-    repository = await SqliteRepository.open(folder / "guardian.db", book=AliasBook(Given(ids)))
+    named_stores, bare_stores = await opener(AliasBook(Given(ids))), await opener(NO_BOOK)
+    repository, bare = named_stores.events, bare_stores.events
     for place in range(max(len(batches), len(seals))):
         if place < len(batches):
             await repository.write(batches[place])
         if place < len(seals):
             await repository.seal(moment(seals[place]))
-    bare = await SqliteRepository.open(folder / "guardian.db")
     ends = [moment(minute) for minute in edges]
     raw = [named([e async for chunk in bare.events(a, b) for e in chunk], ids) for a, b in pairwise(ends)]
     bars = [
@@ -131,17 +134,16 @@ async def _equals_the_plain(folder, batches, seals, edges, ids):
     assert await repository.steps(ADA, ends[0], ends[-1], most=3) == mine[-3:]
     await repository.seal(moment(4000))
     assert await repository.timeline(ends) == expected
-    with closing(connect(str(folder / "guardian.db"))) as db:
-        first, last = (int(end.timestamp()) // 60 for end in (ends[0], ends[-1]))
-        read = read_history(db, first, last, single_events=10**6, aliases=Aliases(ids))
+    first, last = (int(end.timestamp()) // 60 for end in (ends[0], ends[-1]))
+    read = named_stores.history.read(first, last, single_events=10**6)
     plain = History.of(everything, first * MINUTE_US, last * MINUTE_US)
     if everything:
         for window in (600, 86400 * 4):
             at = read.at(last), plain.at(last)
             assert at[0].users(window) == at[1].users(window)
             assert at[0].bursts(2, window, window) == at[1].bursts(2, window, window)
-    await repository.close()
-    await bare.close()
+    await named_stores.close()
+    await bare_stores.close()
 
 
 async def test_the_tables_keep_the_ids(repository):
@@ -161,7 +163,7 @@ async def test_an_export_has_the_rows_of_all_ids_whichever_is_asked_for(reposito
 
 
 @pytest.mark.parametrize("asked", [ADA, "auth0|5f7c", "8c1f-2"])
-async def test_erasing_one_name_erases_all_and_the_totals_stay_those_of_one_person(repository, asked, tmp_path):
+async def test_erasing_one_name_erases_all_and_the_totals_stay_those_of_one_person(repository, open_stores, asked):
     await repository.write([event(1, "auth0|5f7c"), event(2), event(3, "8c1f-2", 404), event(4, BOB)])
     await repository.seal(moment(3000))
     before, bars = await repository.timeline([moment(-60), moment(60)])
@@ -169,7 +171,7 @@ async def test_erasing_one_name_erases_all_and_the_totals_stay_those_of_one_pers
     assert await tables_of(repository) == {BOB}
     assert await repository.erase_user(asked) is False
     for book in (AliasBook(Given(IDS)), AliasBook()):  # also where nobody has aliases any more
-        other = await SqliteRepository.open(tmp_path / "guardian.db", book=book)
+        other = (await open_stores(book)).events
         after, same = await other.timeline([moment(-60), moment(60)])
         assert same == bars
         [gone] = after.users.keys() - {BOB}
@@ -178,11 +180,10 @@ async def test_erasing_one_name_erases_all_and_the_totals_stay_those_of_one_pers
         assert (await other.stats()).users == 2
         failed = await other.recent_failures(moment(-60), moment(60), per_user=1, users=[gone])
         assert [e.at_us for e in failed[gone]] == [event(3).at_us]
-        await other.close()
 
 
-async def test_an_erasure_or_export_that_could_miss_an_id_is_refused(repository):
-    repository._book._source.rows = RuntimeError()
+async def test_an_erasure_or_export_that_could_miss_an_id_is_refused(repository, source):
+    source.rows = RuntimeError()
     await repository.write([event(1, "auth0|5f7c")])
     assert set((await repository.summary(moment(0), moment(9))).users) == {"auth0|5f7c"}  # a report goes out
     for refused in (repository.erase_user(ADA), repository.export_user(ADA)):
@@ -190,7 +191,9 @@ async def test_an_erasure_or_export_that_could_miss_an_id_is_refused(repository)
             await refused
 
 
-async def test_people_whose_single_events_are_gone_are_exact_but_for_the_length_of_a_first_request(repository):
+async def test_people_whose_single_events_are_gone_are_exact_but_for_the_length_of_a_first_request(
+    repository, sqlite_file
+):
     """Within 5 minutes one id's first request began before the other's, and ended after it."""
     events = [event(1, "auth0|5f7c", duration_ms=1000), event(1, duration_ms=50_000, us=1_000_000), event(2, BOB)]
     events += [event(n, [ADA, "8c1f-2"][n % 2], [200, 404][n % 3 == 0]) for n in range(100, 140)]
@@ -224,8 +227,7 @@ async def test_an_id_that_was_stored_in_lower_case_once_is_known_where_only_one_
     await repository.close()
 
 
-async def test_a_recorded_name_that_looks_like_an_erased_one_gets_no_alias(tmp_path):
-    repository = await SqliteRepository.open(tmp_path / "g.db", book=AliasBook(Given({"erased-1": ADA})))
+async def test_a_recorded_name_that_looks_like_an_erased_one_gets_no_alias(open_stores):
+    repository = (await open_stores(AliasBook(Given({"erased-1": ADA})))).events
     await repository.write([event(1, "erased-1")])
     assert set((await repository.summary(moment(0), moment(9))).users) == {"erased-1"}
-    await repository.close()

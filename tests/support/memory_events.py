@@ -1,0 +1,229 @@
+"""Events, and the past for rules, in memory: see `tests.support.memory`."""
+
+import secrets
+from dataclasses import replace
+from itertools import pairwise
+
+from guardian.alerting.columns import MINUTE_US, Columns
+from guardian.alerting.history import History
+from guardian.core.storage import StorageError, StorageStats, WindowGone
+from guardian.core.summary import Summary, TimelineBar, fits
+from guardian.core.time import micros, moment
+from tracker.event import ANONYMOUS, SESSION_GAP_US
+from tracker.names import clean_name
+
+MINUTES5, DAY = 5 * MINUTE_US, 1440 * MINUTE_US
+
+
+def person(aliases, user):
+    """Whom the user is; an erased person's name stands for nobody else."""
+    return user if user.startswith("erased-") else aliases.person(user)
+
+
+class MemoryEvents:
+    """`UsageRepository` on a list of events in the order of time."""
+
+    def __init__(self, database, book):
+        self._database, self._book, self._closed = database, book, False
+
+    @property
+    def _db(self):
+        if self._closed:
+            raise StorageError("the database in memory is closed")
+        return self._database
+
+    def _named(self, events):
+        aliases = self._book.current()
+        return [event._replace(user=person(aliases, event.user)) for event in events]
+
+    def _window(self, start, end, features=()):
+        return [
+            event
+            for event in self._named(self._db.events)
+            if micros(start) <= event.at_us < micros(end) and (not features or fits(event.feature, features))
+        ]
+
+    def _ids(self, email, complete=False):
+        """What the person of this name was recorded as. With `complete` StorageError where one may be missing."""
+        aliases = self._book.current()
+        if complete and self._book.trouble:
+            raise StorageError(f"not all ids of a person are known, since {self._book.trouble}")
+        wanted = person(aliases, clean_name(email) or email)
+        return {user for user in self._db.users if person(aliases, user) == wanted}
+
+    async def write(self, events):
+        stored = 0
+        for event in events:
+            try:
+                "".join([*event[1:5], *(event.failure or ())]).encode()
+            except UnicodeEncodeError:
+                continue
+            self._db.events.append(event)
+            self._db.users.setdefault(event.user, False)
+            self._db.features.add(event.feature)
+            stored += 1
+        self._db.events.sort(key=lambda event: event.at_us)
+        return stored
+
+    async def events(self, start, end, *, failed_only=False):
+        if found := [event for event in self._window(start, end) if event.failure or not failed_only]:
+            yield found
+
+    def _counted(self, start, end, features):
+        """The events of a window, those too that live on in summaries."""
+        db, first, last = self._db, micros(start), micros(end)
+        if db.forgotten_until and first < db.forgotten_until:
+            raise WindowGone("this window reaches back further than summaries are kept (see retention.summaries_days)")
+        kept = {event.at_us // MINUTES5 for event in db.summed}
+        for edge in (first, last):
+            if edge % MINUTES5 and edge < db.purged_until and edge // MINUTES5 in kept:
+                raise WindowGone(
+                    "the single events at the edge of this window have been deleted (see retention.events_days): "
+                    "let it begin and end at full 5 minutes"
+                )
+        if features and any(first <= event.at_us < last for event in db.summed):
+            raise WindowGone("the single events of this window have been deleted (see retention.events_days)")
+        events = [*db.summed, *(event for event in db.events if event.at_us >= db.purged_until)]
+        return [
+            event
+            for event in self._named(events)
+            if first <= event.at_us < last and (not features or fits(event.feature, features))
+        ]
+
+    async def summary(self, start, end, *, features=()):
+        return Summary.of(self._counted(start, end, features))
+
+    async def timeline(self, edges, *, features=()):
+        parts = [Summary.of(self._counted(start, end, features)) for start, end in pairwise(edges)]
+        bars = [
+            TimelineBar(start, part.requests, part.errors, len(part.users.keys() - {ANONYMOUS}))
+            for start, part in zip(edges, parts, strict=False)
+        ]
+        return await self.summary(edges[0], edges[-1], features=features), bars
+
+    async def seal(self, now):
+        return 0  # counting anew is quick here
+
+    async def recent_failures(self, start, end, *, per_user, users=None, features=()):
+        wanted = None if users is None else {id for user in users for id in self._ids(user)}
+        aliases, found = self._book.current(), {}
+        people = None if wanted is None else {person(aliases, id) for id in wanted}
+        for event in self._window(start, end, features):
+            if event.failure and (people is None or event.user in people):
+                found.setdefault(event.user, []).append(event)
+        return {user: failed[-per_user:] for user, failed in found.items()}
+
+    async def steps(self, email, start, end, *, most, features=()):
+        people = {person(self._book.current(), id) for id in self._ids(email)}
+        return [event for event in self._window(start, end, features) if event.user in people][-most:]
+
+    async def export_user(self, email):
+        ids = self._ids(email, complete=True)
+        mine = [event for event in self._db.events if event.user in ids]
+        if not ids:
+            return None
+        rows = [{"user_email": e.user, "endpoint": e.endpoint, "timestamp": moment(e.at_us).isoformat()} for e in mine]
+        sessions = []
+        for user in sorted(ids):
+            own = [event for event in mine if event.user == user]
+            sessions += [
+                a for a, b in zip(own, [*own[1:], None], strict=True) if not b or b.at_us - a.at_us >= SESSION_GAP_US
+            ]
+        return {
+            "user_sessions": [{"user_email": last.user} for last in sessions],
+            "feature_usage": rows,
+            "user_errors": [
+                {**row, "error_message": event.failure.message}
+                for row, event in zip(rows, mine, strict=True)
+                if event.failure
+            ],
+        }
+
+    async def names(self):
+        aliases = self._book.current()
+        return [(u, person(aliases, u)) for u, erased in self._db.users.items() if u != ANONYMOUS and not erased]
+
+    async def erase_user(self, email):
+        ids, db, gone = self._ids(email, complete=True) - {ANONYMOUS}, self._db, f"erased-{secrets.token_hex(8)}"
+        for kept in (db.events, db.summed):
+            kept[:] = [event._replace(user=gone) if event.user in ids else event for event in kept]
+        if ids:
+            db.users = {user: erased for user, erased in db.users.items() if user not in ids} | {gone: True}
+        return bool(ids)
+
+    async def purge(self, *, events_before, summaries_before):
+        db = self._db
+        before = max(0, micros(events_before)) // MINUTES5 * MINUTES5
+        old = [event for event in db.events if event.at_us < before]
+        if old:
+            db.summed += [event for event in old if event.at_us >= db.purged_until]
+            db.events = [event for event in db.events if event.at_us >= before]
+            db.purged_until, db.purged = before, db.purged + len(old)
+        day = min(micros(summaries_before), before) // DAY * DAY
+        if any(event.at_us < day for event in db.summed):
+            db.summed, db.forgotten_until = [event for event in db.summed if event.at_us >= day], day
+        return len(old)
+
+    async def stats(self):
+        aliases, db = self._book.current(), self._db
+        times = [event.at_us for event in db.events]
+        since = min((event.at_us // MINUTES5 * MINUTES5 for event in db.summed), default=None)
+        return StorageStats(
+            events=len(times),
+            users=len({person(aliases, user) for user in db.users} - {ANONYMOUS}),
+            oldest=moment(times[0]) if times else None,
+            newest=moment(times[-1]) if times else None,
+            size_bytes=0,
+            purged=db.purged,
+            totals_since=None if since is None else moment(since),
+            place=db.place,
+        )
+
+    async def newest_event(self):
+        return moment(self._db.events[-1].at_us) if self._db.events else None
+
+    async def recorders(self):
+        return []
+
+    async def recorder_notes(self, since):
+        return []
+
+    async def feature_names(self):
+        return set(self._db.features)
+
+    async def reopen(self):
+        """Nothing can take its place."""
+
+    async def close(self):
+        self._closed = True
+
+
+class MemoryHistory:
+    """`HistoryStore` on the same list."""
+
+    def __init__(self, database, book):
+        self._db, self._book = database, book
+
+    def first_event(self):
+        return self._db.events[0].at_us if self._db.events else None
+
+    def read(self, start, end, *, single_events):
+        aliases = self._book.current()
+        events = [event._replace(user=person(aliases, event.user)) for event in self._db.events]
+        inside = [event for event in events if start <= event.at_us // MINUTE_US < end]
+        singles_us = max(start, end - -(-single_events // 60)) * MINUTE_US
+        seen = History.of(events, events[0].at_us, events[-1].at_us + 1).first_seen if events else {}
+        return replace(
+            History.of(inside, start * MINUTE_US, end * MINUTE_US),
+            columns=Columns.of(event for event in inside if event.at_us >= singles_us),
+            first_seen=seen,
+            first_event_us=self.first_event(),
+            alive_us=[],
+            singles_us=singles_us,
+        )
+
+    def grown(self, history, end, *, keep, single_events):
+        return self.read(end - keep, end, single_events=single_events)
+
+    async def reopen(self):
+        """Nothing can take its place."""
