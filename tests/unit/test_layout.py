@@ -100,3 +100,9 @@ def test_a_store_is_chosen_in_one_place():
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("guardian.stores.sqlite")
     }
     assert named == {"guardian/stores/opening.py"}
+
+
+def test_no_database_is_loaded_before_one_is_opened():
+    code = "import sys, guardian.application.root; print({'sqlite3', 'aiosqlite'} & sys.modules.keys())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert done.stdout.strip() == "set()"

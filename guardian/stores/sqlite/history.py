@@ -62,9 +62,8 @@ class SqliteHistory:
                 self._file.note()
             self._file.check()
             with closing(connect(str(self._path), create=False)) as db:
-                found = work(db)
-            self._opened = True
-            return found
+                self._opened = True
+                return work(db)
         except FileChanged as error:
             raise StorageError(str(error)) from error
         except sqlite3.Error as error:
