@@ -56,6 +56,23 @@ def test_the_errors_of_a_maintenance_window_raise_no_alert_after_it():
     assert changes(live(still, 60, around)[1])[0] == (16, ["opened"]), "what still fails afterwards is news"
 
 
+def test_minutes_that_nobody_watched_are_judged_one_by_one_and_told_once():
+    events = requests((1, 40, 503), (2, 40, 503), (3, 100, 200), (4, 40, 503), *((m, 40, 200) for m in range(5, 120)))
+    history, first = History.of(events, START_US, START_US + 600 * MINUTE_US), START_US // MINUTE_US
+    watched, told = live(events, 100)
+    assert changes(told)[0] == (2, ["opened"])
+    assert len(told) > 1
+    state, found, notices = advance(
+        AlertState(), history.at(first + 100), AROUND, passed=(history.at(first + m) for m in range(1, 100))
+    )
+    assert [t.change for t in found] == [change for _, changed, _ in told for change in changed]
+    assert len(notices) == 1, "it opened and ended meanwhile: one word on both"
+    assert state.minute == watched.minute
+    assert [(i.id, i.status, i.resolved_us) for i in state.incidents()] == [
+        (i.id, i.status, i.resolved_us) for i in watched.incidents()
+    ]
+
+
 def test_a_window_that_was_seen_by_a_clock_that_was_ahead_hides_nothing_of_the_present():
     events = requests((1, 40, 503), (2, 40, 503), (3, 40, 503))
     ahead = AlertState(START_US // MINUTE_US + 5000, maintained_us=START_US + 5000 * MINUTE_US)
