@@ -44,5 +44,5 @@ def standing(incident: Incident, now_us: int, lang: Language, zone: ZoneInfo) ->
     if incident.silenced(now_us):
         return lang("silenced until %(time)s by %(who)s", time=at(incident.silenced_until_us or now_us), who=who)
     if incident.status == "acknowledged":
-        return lang("taken on by %(who)s", who=who)
+        return lang("acknowledged by %(who)s", who=who)
     return lang("fires since %(time)s", time=at(incident.again_us or incident.first_us))

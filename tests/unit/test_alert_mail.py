@@ -145,7 +145,7 @@ def test_the_end_tells_how_many_users_it_concerned_though_their_events_are_long_
     told = brief(Transition(incident, "reminder", late.now_us), rule, late, language())
     assert AlertView(language(), ZURICH)._affected(told, names=False) == "at least 22 users"
     unknown = replace(told, users=0)
-    assert AlertView(language(), ZURICH)._affected(unknown, names=False) == "nobody who is known by name"
+    assert AlertView(language(), ZURICH)._affected(unknown, names=False) == "nobody known by name"
 
 
 def test_a_rule_that_counts_server_errors_tells_of_no_others():
@@ -323,11 +323,11 @@ def test_every_kind_of_rule_can_be_said():
             None,
             "https://x.org/ did not answer as it should.",
         ),
-        ("user_burst", {}, 5.0, "They met 5 or more errors within 10 min."),
+        ("user_burst", {}, 5.0, "They hit 5 or more errors within 10 min."),
         ("latency", {}, 4321.0, "At worst, 95 % of the requests took up to 4.3 s; the limit is 2 s."),
         ("traffic_drop", {"usual": 90}, 12.0, "It was 12 requests in 1 h, where 90 are usual."),
         ("traffic_drop", {"usual": 90}, 0.0, "It was 0 requests in 1 h, where 90 are usual."),
-        ("new_error", {}, 3.0, "It had never been seen before."),
+        ("new_error", {}, 3.0, "It was never seen before."),
         ("burn_rate", {}, 14.5, "At worst, the budget of 30 days would have been gone in 2 d 1 h."),
     ],
 )

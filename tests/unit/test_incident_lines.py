@@ -30,7 +30,7 @@ def test_open_ones_come_first_and_those_outside_the_period_not_at_all():
     found = [incident(30, 60), incident(25, 120), incident(5, 12, by="ann@example.com"), incident(2), incident(-1)]
     assert lines(found) == [
         "chat is down: open since Mon 16 Mar, 11:00",
-        "chat is down: Mon 16 Mar, 08:00, over after 12 min, taken on by ann@example.com",
+        "chat is down: Mon 16 Mar, 08:00, over after 12 min, acknowledged by ann@example.com",
         "chat is down: Sun 15 Mar, 12:00, over after 2 h",
     ]
 

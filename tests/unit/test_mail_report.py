@@ -98,7 +98,7 @@ dan@example.com · 3 of 3 requests failed
     Last steps: document_upload 413 (3×)
 
 GONE QUIET
-They used the app regularly, met an error, and have not come back for three
+They used the app regularly, hit an error, and have not been back for three
 days.
 * olga@example.com: not seen since Fri 27 Feb, 07:40; the last thing: 500
   KeyError, /api/search

@@ -8,7 +8,7 @@ import pytest
 
 from guardian.core.notes import Note
 from guardian.core.report.json import to_json
-from guardian.core.report.model import Feature, Latency
+from guardian.core.report.model import Feature, Quantiles
 from guardian.core.report.reading import from_json
 from tests.unit import report_samples as samples
 from tracker.event import Failure
@@ -81,7 +81,7 @@ def test_an_older_report_has_defaults_for_what_it_does_not_say():
              "error_breakdown")  # fmt: skip
     made = samples.ordinary()
     read = from_json({key: made[key] for key in fixed})
-    assert (read.status, read.previous, read.features, read.latency_ms) == ("", None, (), Latency())
+    assert (read.status, read.previous, read.features, read.latency_ms) == ("", None, (), Quantiles())
     nothing = dict.fromkeys(set(made) - set(fixed) - {"only_features"})
     assert from_json(made | nothing) == read
 

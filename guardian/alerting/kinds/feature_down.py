@@ -94,7 +94,9 @@ def _probed(rule: FeatureDown, snapshot: Snapshot, since_us: int) -> Verdict:
 def _words(rule: FeatureDown, lang: Language) -> str:
     features, time = ", ".join(rule.features) or "–", lang.duration(rule.window)
     if rule.count == "server":
-        words = lang("Every request of %(features)s met a server error in %(time)s.", features=features, time=time)
+        words = lang(
+            "Every request of %(features)s failed with a server error in %(time)s.", features=features, time=time
+        )
     else:
         words = lang("Every request of %(features)s failed in %(time)s.", features=features, time=time)
     if rule.silence:

@@ -69,14 +69,14 @@ def _title(rule: NewError, subject: str, lang: Language) -> str:
 
 def _sentence(rule: NewError, incident: Incident, counts: Counts, lang: Language) -> str:
     return lang.plural(
-        "It came once, and had never been seen before.",
-        "It came %(n)s times, and had never been seen before.",
+        "Seen for the first time, once so far.",
+        "Seen for the first time, %(n)s times so far.",
         counts.requests,
     )
 
 
 def _at_worst(rule: NewError, incident: Incident, peak: float, lang: Language) -> str:
-    return lang("It had never been seen before.")
+    return lang("It was never seen before.")
 
 
 def _users(rule: NewError, incident: Incident, snapshot: Snapshot, seconds: int) -> set[str]:

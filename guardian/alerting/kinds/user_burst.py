@@ -46,7 +46,7 @@ def _judge(rule: UserBurst, snapshot: Snapshot, since: Since) -> list[Verdict]:
 
 
 def _words(rule: UserBurst, lang: Language) -> str:
-    return lang("One user meets %(n)s or more errors within %(time)s.", n=rule.errors, time=lang.duration(rule.window))
+    return lang("One user hits %(n)s or more errors within %(time)s.", n=rule.errors, time=lang.duration(rule.window))
 
 
 def _least_requests(n: int, lang: Language) -> str:
@@ -58,7 +58,7 @@ def _title(rule: UserBurst, subject: str, lang: Language) -> str:
 
 
 def _sentence(rule: UserBurst, incident: Incident, counts: Counts, lang: Language) -> str:
-    return lang("They met %(n)s or more errors within %(time)s.", n=rule.errors, time=lang.duration(rule.window))
+    return lang("They hit %(n)s or more errors within %(time)s.", n=rule.errors, time=lang.duration(rule.window))
 
 
 def _at_worst(rule: UserBurst, incident: Incident, peak: float, lang: Language) -> str:

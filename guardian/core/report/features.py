@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from guardian.core.report.model import Feature, Latency
+from guardian.core.report.model import Feature, Quantiles
 from guardian.core.summary import RouteTotals, Summary, quantile_ms
 from tracker.event import ANONYMOUS, NOTED, Event
 
@@ -54,7 +54,7 @@ def _failed_users(summary: Summary, failures: Mapping[str, Sequence[Event]]) -> 
     return {name: None if name in unsure else met.get(name, 0) for name in met.keys() | unsure}
 
 
-def latency(routes: Iterable[RouteTotals]) -> Latency:
+def latency(routes: Iterable[RouteTotals]) -> Quantiles:
     """The quantiles of the latencies, within 1 %.
 
     The latency is the duration, and for an answer that streams and a WebSocket the time to the first byte.
@@ -64,7 +64,7 @@ def latency(routes: Iterable[RouteTotals]) -> Latency:
         for slot, number in totals.durations.items():
             bins[slot] = bins.get(slot, 0) + number
     values = (quantile_ms(bins, q) for q in (0.5, 0.95, 0.99))
-    return Latency(*(None if value is None else round(value, 2) for value in values))
+    return Quantiles(*(None if value is None else round(value, 2) for value in values))
 
 
 def by_status(outcomes: Mapping[int, int]) -> dict[str, int]:

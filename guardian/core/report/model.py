@@ -56,7 +56,7 @@ class FeatureCount:
 
 
 @dataclass(frozen=True, slots=True)
-class Latency:
+class Quantiles:
     """Quantiles in milliseconds; None without any request that has a latency."""
 
     p50: float | None = None
@@ -76,7 +76,7 @@ class Feature:
     error_rate: float = 0.0
     statuses: Statuses = field(default_factory=dict)
     failed_users: int | None = None
-    latency_ms: Latency = Latency()
+    latency_ms: Quantiles = Quantiles()
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +187,7 @@ class Report:
     notes: tuple[NoteRow, ...] = ()
     previous: Previous | None = None
     anonymous: Anonymous = Anonymous()
-    latency_ms: Latency = Latency()
+    latency_ms: Quantiles = Quantiles()
     features: tuple[Feature, ...] = ()
     help: tuple[Helped, ...] = ()
     gone_quiet: tuple[GoneQuiet, ...] = ()

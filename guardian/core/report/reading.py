@@ -14,9 +14,9 @@ from guardian.core.report.model import (
     FeatureCount,
     GoneQuiet,
     Helped,
-    Latency,
     NoteRow,
     Previous,
+    Quantiles,
     Receipt,
     RecorderRow,
     Report,
@@ -144,8 +144,8 @@ def _read_step(step: Mapping[str, Any]) -> Step:
     return Step(step["feature"], step["code"], "failed" in step, _time(step.get("timestamp")))
 
 
-def _read_latency(quantiles: Mapping[str, Any] | None) -> Latency:
-    return Latency(*((quantiles or {}).get(name) for name in ("p50", "p95", "p99")))
+def _read_latency(quantiles: Mapping[str, Any] | None) -> Quantiles:
+    return Quantiles(*((quantiles or {}).get(name) for name in ("p50", "p95", "p99")))
 
 
 def _numbers(part: Mapping[str, Any] | None, *names: str) -> Iterable[int]:

@@ -136,7 +136,7 @@ class AlertView:
     def _affected(self, b: Briefing, names: bool) -> str:
         lang = self.lang
         if not b.users:
-            return lang("nobody who is known by name") if b.more_users else lang("nobody who is signed in")
+            return lang("nobody known by name") if b.more_users else lang("nobody signed in")
         many = lang.plural("%(n)s user", "%(n)s users", b.users)
         if b.more_users:
             many = lang.plural("at least %(n)s user", "at least %(n)s users", b.users)

@@ -63,7 +63,9 @@ def _line(incident: Incident, rule: Rule | None, lang: Language, zone: ZoneInfo)
             "%(what)s: %(time)s, over after %(lasted)s",
             what=name, time=lang.moment(opened, zone), lasted=lang.duration(lasted),
         )  # fmt: skip
-    return text + (", " + lang("taken on by %(who)s", who=incident.acknowledged_by) if incident.acknowledged_by else "")
+    return text + (
+        ", " + lang("acknowledged by %(who)s", who=incident.acknowledged_by) if incident.acknowledged_by else ""
+    )
 
 
 def _noise(incidents: Sequence[Incident], better: Better | None, start: datetime, lang: Language) -> list[str]:
