@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-import tempfile
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
 from guardian.alerting.links import LIFETIME
 from guardian.application.root import Application
+from guardian.core.files import replacing
 from guardian.core.off_loop import json_value
 from guardian.stores.forgetting import without_person
 from tracker.event import ANONYMOUS
@@ -70,7 +69,6 @@ def _erase_from_file(path: Path, email: str) -> bool:
     cleaned = without_person(report, email)
     if cleaned == report:
         return False
-    with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, delete=False) as file:
+    with replacing(path) as file:
         json.dump(cleaned, file, indent=2)
-    os.replace(file.name, path)  # its mode is 0600
     return True

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 from functools import partial
@@ -16,6 +14,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from guardian.application.noticing import Elsewhere, noticed
+from guardian.core.files import replacing
 from guardian.core.off_loop import off_loop
 from guardian.core.quiet import LAST_THING, Quiet, gone_quiet, quiet_window, went_quiet
 from guardian.core.report.build import ERRORS_PER_USER, build_report
@@ -23,7 +22,7 @@ from guardian.core.report.json import to_json
 from guardian.core.report.judge import needs_help
 from guardian.core.storage import WindowGone
 from guardian.core.summary import Summary, TimelineBar
-from guardian.core.time import moment
+from guardian.core.time import moment, utc_now
 from guardian.stores.events import UsageRepository
 from guardian.stores.people.book import NO_BOOK, AliasBook, alias_note
 from tracker.event import Event
@@ -38,10 +37,6 @@ MOST_NAMES = 500
 _SPANS = (300, 900, 1800, 3600, 3 * 3600, 6 * 3600)
 _MOST_BARS = 48
 _YEARS = (1990, 2199)
-
-
-def _utc_now() -> datetime:
-    return datetime.now(UTC)
 
 
 def _nowhere(now: datetime) -> Sequence[Path]:
@@ -62,7 +57,7 @@ class UsageGuardian:
         repository: UsageRepository,
         *,
         reports_dir: str | os.PathLike[str] = "reports",
-        clock: Callable[[], datetime] = _utc_now,
+        clock: Callable[[], datetime] = utc_now,
         timezone: str = "UTC",
         critical_features: Sequence[str] = ("chat_*",),
         elsewhere: Elsewhere = _nowhere,
@@ -235,16 +230,6 @@ def _midnight(day: date, zone: ZoneInfo) -> datetime:
 
 def _write_whole(path: Path, report: Mapping[str, Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    # mkstemp makes it 0600: a report names people.
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-    try:
-        with open(handle, "w", encoding="utf-8", errors="backslashreplace") as file:
-            # Piece by piece: joining a million of them into one text would be one long call.
-            json.dump(report, file, ensure_ascii=False, indent=2)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(name, path)
-    except BaseException:
-        with suppress(OSError):
-            os.unlink(name)
-        raise
+    with replacing(path) as file:
+        # Piece by piece: joining a million of them into one text would be one long call.
+        json.dump(report, file, ensure_ascii=False, indent=2)

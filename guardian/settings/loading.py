@@ -6,7 +6,6 @@ import difflib
 import json
 import os
 import re
-import tempfile
 import tomllib
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -17,6 +16,7 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
+from guardian.core.files import replacing
 from guardian.settings.channels import ChannelSettings
 from guardian.settings.rules import Rule, parse_rule, rule_models
 from guardian.settings.schema import Settings, setting_fields
@@ -279,7 +279,5 @@ def write_example(path: Path, *, force: bool = False) -> None:
     if path.exists() and not force:
         raise FileExistsError(f"{path} exists: edit it, or run 'guardian init --force' to write it anew")
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".guardian-")  # mkstemp makes it 0600
-    with open(handle, "w", encoding="utf-8") as file:
+    with replacing(path) as file:
         file.write(example_text())
-    os.replace(name, path)

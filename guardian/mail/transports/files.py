@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
-import tempfile
-from datetime import UTC, datetime
 from hashlib import blake2b
 from pathlib import Path
 
+from guardian.core.files import replacing
+from guardian.core.time import utc_now
 from guardian.mail.transport import DeliveryError
 
 log = logging.getLogger("guardian.mail")
@@ -37,13 +36,9 @@ class FileTransport:
     def _write(self, message: bytes, recipient: str) -> None:
         self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         digest = blake2b(message + recipient.encode(), digest_size=4).hexdigest()
-        name = f"{datetime.now(UTC):%Y%m%dT%H%M%S.%f}-{digest}.eml"
-        handle, temporary = tempfile.mkstemp(dir=self._directory, prefix=".new-")
-        with open(handle, "wb") as file:
-            file.write(message)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, self._directory / name)
+        name = f"{utc_now():%Y%m%dT%H%M%S.%f}-{digest}.eml"
+        with replacing(self._directory / name) as file:
+            file.buffer.write(message)
 
     async def close(self) -> None:
         """See Transport: nothing is held open."""

@@ -6,8 +6,6 @@ The flow is that of RFC 8252 (a redirect to this machine). Imported only by `gua
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 import webbrowser
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,6 +13,8 @@ from pathlib import Path
 from google_auth_oauthlib.flow import InstalledAppFlow, WSGITimeoutError
 from oauthlib.oauth2 import OAuth2Error
 from requests.exceptions import RequestException
+
+from guardian.core.files import replacing
 
 PATIENCE_SECONDS = 600
 """So long may the person take."""
@@ -64,11 +64,7 @@ def ask(client_secrets: Path, token_file: Path, *, scope: str, browser: bool, no
 def _write(path: Path, text: str) -> None:
     """Raises ValueError where the folder cannot be written."""
     try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".new-")  # with mode 0600
-        with open(handle, "w", encoding="utf-8") as file:
+        with replacing(path) as file:
             file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
     except OSError as error:
         raise ValueError(f"{path} cannot be written ({error.strerror}): name another with --token-file") from None

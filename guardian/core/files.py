@@ -1,0 +1,30 @@
+"""Files that are there whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TextIO
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[TextIO]:
+    """A UTF-8 file to write; it takes the place of `path` when the block ends, and only its owner can read it.
+
+    Where the block raises, or the disk is full, `path` stays as it was and nothing is left beside it. What has no
+    UTF-8, half of a surrogate pair, is written as its escape. Raises OSError where the folder cannot be written.
+    """
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".new-")  # with mode 0600
+    try:
+        with open(handle, "w", encoding="utf-8", errors="backslashreplace") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())  # a rename may reach the disk before what was written
+        os.replace(name, path)
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(name)
+        raise
