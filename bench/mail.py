@@ -18,7 +18,7 @@ from guardian.core.report.reading import from_json
 from guardian.core.summary import Summary, TimelineBar
 from guardian.mail.chart import CID, chart_of, draw
 from guardian.mail.message import Attachment, Inline, build_message
-from guardian.mail.render import environment, inlined, render
+from guardian.mail.render import inlined, mail_templates, render
 from guardian.mail.report.userlist import users_csv
 from guardian.mail.report.view import report_view
 from guardian.mail.service import EmailService
@@ -87,7 +87,7 @@ def steps(made: dict, english: Language, service: EmailService) -> Iterator[tupl
     view = report_view(read, [], lang=english, zone=service.zone)
     values = {"lang": english, "_": english, "view": view}
     html, text = render("guardian_report_email", english, view=view)
-    templates = [environment().get_template(f"guardian_report_email.{kind}") for kind in ("html", "txt")]
+    templates = [mail_templates().get_template(f"guardian_report_email.{kind}") for kind in ("html", "txt")]
     page, table = templates[0].render(values), users_csv(read.users, english)
     chart = chart_of(read.timeline, read.period_end, english, service.zone)
     pictures, files = [Inline(CID, draw(chart))], [Attachment("users.csv", "text/csv", table)]

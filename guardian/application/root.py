@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from guardian.application.elsewhere import records_elsewhere
 from guardian.application.judging.live import LiveHistory
 from guardian.application.usage import UsageGuardian
 from guardian.core.schedule import Schedule, parse_schedule
+from guardian.core.time import utc_now
 from guardian.mail.delivery import Circuits
 from guardian.mail.service import EmailService
 from guardian.mail.transport import Transport
@@ -38,11 +39,6 @@ LEASE = "daemon"
 def new_holder() -> str:
     """A name for this process in leases that no other process has had."""
     return f"{socket.gethostname()}/{os.getpid()}/{uuid.uuid4().hex[:8]}"
-
-
-def utc_now() -> datetime:
-    """The time, aware, in UTC."""
-    return datetime.now(UTC)
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ from guardian.application.root import LEASE, Application, StepHealth
 from guardian.application.upkeep import clean_up
 from guardian.application.watchdog import watch_step
 from guardian.core.storage import StorageError
+from guardian.core.time import utc_now
 from guardian.stores.state import LeaseLost
 
 log = logging.getLogger("guardian.scheduler")
@@ -235,4 +236,4 @@ def run_all_now(scheduler: AsyncIOScheduler) -> None:
     APScheduler 3 computes a run from the one before: after the clock went back an hour, nothing ran for an hour.
     """
     for job in scheduler.get_jobs():
-        job.modify(next_run_time=datetime.now(UTC))
+        job.modify(next_run_time=utc_now())

@@ -38,7 +38,7 @@ def login(
     except ImportError:
         raise ValueError(MISSING_LIBRARIES) from None
 
-    from guardian.application.root import utc_now
+    from guardian.core.time import utc_now
 
     expiry = ask(client_secrets, path, scope=SMTP_SCOPE if smtp else SEND_SCOPE, browser=not no_browser, now=utc_now())
     typer.echo(f"Wrote {path}, which only you can read. The settings need these lines:")

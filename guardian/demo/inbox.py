@@ -12,14 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from aiosmtpd.smtp import SMTP, Envelope, Session
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
-from guardian.core.resources import templates_dir
+from guardian.core.templates import environment
 from guardian.mail.message import html_page
 
 POLICY = (
@@ -78,9 +77,6 @@ def read_mail(path: Path) -> tuple[Mail, EmailMessage]:
 
 def create_inbox(folder: Path) -> Starlette:
     """The page: `/` lists all and shows the newest, `/mail/{name}` one, `/mail/{name}/html` its HTML for the frame."""
-    env = Environment(
-        loader=FileSystemLoader(templates_dir() / "web"), autoescape=True, undefined=StrictUndefined, auto_reload=False
-    )
 
     def mails() -> list[Mail]:
         """All of them, thread by thread: the one that got a mail last comes first, and begins with its oldest."""
@@ -97,7 +93,7 @@ def create_inbox(folder: Path) -> Starlette:
         return path
 
     def page(**values: Any) -> Response:
-        return HTMLResponse(env.get_template("inbox.html").render(mails=mails(), **values))
+        return HTMLResponse(environment("web").get_template("inbox.html").render(mails=mails(), **values))
 
     def show_file(path: Path) -> Response:
         mail, message = read_mail(path)

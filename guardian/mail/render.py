@@ -8,24 +8,17 @@ from textwrap import fill
 from typing import Any
 
 import css_inline
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment
 from markupsafe import Markup, escape
 
 from guardian.core.language import Language
-from guardian.core.resources import templates_dir
+from guardian.core.templates import environment
 
 
 @cache
-def environment() -> Environment:
-    """The templates of mails. Everything but .txt is escaped; a name that is not given is an error."""
-    found = Environment(
-        loader=FileSystemLoader(templates_dir() / "mail"),
-        autoescape=lambda name: name is None or not name.endswith(".txt"),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        auto_reload=False,
-    )
+def mail_templates() -> Environment:
+    """The templates of mails, with the filters `cut`, `flow` and `breakable`."""
+    found = environment("mail")
     found.filters.update(cut=cut, flow=flow, breakable=breakable)
     return found
 
@@ -53,8 +46,8 @@ def render(name: str, lang: Language, **values: Any) -> tuple[str, str]:
     """The mail `name` as (HTML, plain text), from `name`.html and `name`.txt; in templates `_` translates."""
     given = {"lang": lang, "_": lang, **values}
     # Macros are imported without the caller's values, so what they all need is global.
-    html = environment().get_template(f"{name}.html").render(given)
-    text = environment().get_template(f"{name}.txt").render(given)
+    html = mail_templates().get_template(f"{name}.html").render(given)
+    text = mail_templates().get_template(f"{name}.txt").render(given)
     return inlined(html), re.sub(r"\n{3,}", "\n\n", re.sub(r" +\n", "\n", text)).strip() + "\n"
 
 

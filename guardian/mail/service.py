@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from email.utils import parseaddr
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from guardian.core.off_loop import off_loop
 from guardian.core.outgoing import Outgoing
 from guardian.core.report.model import Report
 from guardian.core.report.reading import from_json
+from guardian.core.time import utc_now
 from guardian.mail.chart import CID, draw
 from guardian.mail.companions import Companion, Malformed, read_companion
 from guardian.mail.message import Attachment, Inline, build_message
@@ -28,10 +29,6 @@ from guardian.settings.values import is_loopback
 
 ITEMS = (20, 10, 5, 3, 1, 0)
 """How many items of each kind a companion report shows: the first number with which the mail is small enough."""
-
-
-def _utc_now() -> datetime:
-    return datetime.now(UTC)
 
 
 class EmailService:
@@ -48,7 +45,7 @@ class EmailService:
         sender: str,
         reply_to: str | None = None,
         reports_dir: str | os.PathLike[str] | None = None,
-        clock: Callable[[], datetime] = _utc_now,
+        clock: Callable[[], datetime] = utc_now,
         timezone: str = "UTC",
         code: str = "en",
         languages: Mapping[str, str] | None = None,

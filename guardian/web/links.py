@@ -5,10 +5,8 @@ Mail scanners fetch every link, some of them with a browser; so only the POST of
 
 from __future__ import annotations
 
-from functools import cache
 from zoneinfo import ZoneInfo
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
@@ -19,8 +17,8 @@ from guardian.alerting.links import WORDS, BadLink, Link, read_link, read_unsubs
 from guardian.alerting.wording import standing, title
 from guardian.application.root import Application
 from guardian.core.language import Language, marked
-from guardian.core.resources import templates_dir
 from guardian.core.storage import StorageError
+from guardian.core.templates import environment
 from guardian.core.time import micros
 from guardian.web.endpoint import HEADERS
 
@@ -49,13 +47,7 @@ def page(
     headers["Content-Security-Policy"] = (
         "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'"
     )
-    return HTMLResponse(_pages().get_template("action.html").render(values), status, headers)
-
-
-@cache
-def _pages() -> Environment:
-    loader = FileSystemLoader(templates_dir() / "web")
-    return Environment(loader=loader, autoescape=True, undefined=StrictUndefined, auto_reload=False)
+    return HTMLResponse(environment("web").get_template("action.html").render(values), status, headers)
 
 
 def action_routes(app: Application) -> list[Route]:

@@ -16,7 +16,7 @@ from guardian.core.notes import Note
 from guardian.core.quiet import Quiet
 from guardian.core.report.reading import from_json
 from guardian.mail.companions import read_companion
-from guardian.mail.render import breakable, cut, environment
+from guardian.mail.render import breakable, cut, mail_templates
 from guardian.mail.report.sections import SECTIONS
 from guardian.mail.report.view import report_view
 from guardian.mail.service import EmailService
@@ -209,8 +209,8 @@ def test_a_key_that_the_report_no_longer_has_is_noticed(key):
     for kind in ("html", "txt")
 ])  # fmt: skip
 def test_a_template_is_given_all_that_it_names(name):
-    source = environment().loader.get_source(environment(), name)[0]
-    assert meta.find_undeclared_variables(environment().parse(source)) <= {"view", "lang", "_", "parts"}
+    source = mail_templates().loader.get_source(mail_templates(), name)[0]
+    assert meta.find_undeclared_variables(mail_templates().parse(source)) <= {"view", "lang", "_", "parts"}
 
 
 def test_a_report_of_nothing_but_the_fixed_keys_is_enough():
@@ -375,7 +375,7 @@ def test_no_line_of_the_text_part_is_wider_than_78(make):
 
 @pytest.mark.parametrize("suffix, escaped", [("html", True), ("html.j2", True), ("jinja", True), ("txt", False)])
 def test_every_template_but_plain_text_is_escaped(suffix, escaped):
-    assert environment().autoescape(f"name.{suffix}") is escaped
+    assert mail_templates().autoescape(f"name.{suffix}") is escaped
 
 
 class Recorded:

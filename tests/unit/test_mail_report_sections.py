@@ -7,7 +7,7 @@ import pytest
 from guardian.core.language import LANGUAGES, language
 from guardian.core.report.reading import from_json
 from guardian.core.sections import SECTIONS as NAMES
-from guardian.mail.render import environment
+from guardian.mail.render import mail_templates
 from guardian.mail.report.sections import SECTIONS, only_sections
 from tests.unit import report_samples as samples
 
@@ -46,7 +46,7 @@ def test_every_section_has_its_templates_and_no_template_is_of_none():
 @pytest.mark.parametrize("kind", ["html", "txt"])
 def test_a_section_that_is_left_out_prints_nothing(name, kind):
     printed = (
-        environment()
+        mail_templates()
         .get_template(f"report/{name}.{kind}")
         .render(view=dict(BY_NAME[name].blank), lang=language(), _=language())
     )

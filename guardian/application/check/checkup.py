@@ -18,10 +18,11 @@ from guardian.application.check.findings import conservation, note_findings, not
 from guardian.application.check.mail import mail_findings
 from guardian.application.check.neighbours import clashes, old_libraries
 from guardian.application.check.people import alias_findings
-from guardian.application.root import Application, Clock, NamedSchedule, name_schedules, open_application, utc_now
+from guardian.application.root import Application, Clock, NamedSchedule, name_schedules, open_application
 from guardian.core.finding import Finding
 from guardian.core.outgoing import Outgoing
 from guardian.core.storage import StorageError
+from guardian.core.time import utc_now
 from guardian.mail.service import EmailService
 from guardian.mail.transport import DeliveryError, Transport, UnknownOutcome
 from guardian.mail.transports import build_transports

@@ -5,12 +5,10 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from time import perf_counter
 from typing import Any
-
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from guardian.alerting.columns import MINUTE_US
 from guardian.alerting.engine import AlertState, Surroundings, advance
@@ -20,9 +18,9 @@ from guardian.alerting.kinds import kind_of
 from guardian.alerting.notify import Notice, messages_of
 from guardian.application.judging.live import lookback, surroundings
 from guardian.core.language import language
-from guardian.core.resources import templates_dir
 from guardian.core.storage import StorageError
-from guardian.core.time import moment
+from guardian.core.templates import environment
+from guardian.core.time import moment, utc_now
 from guardian.settings.loading import parse_rules
 from guardian.settings.rules import Rule, rule_models
 from guardian.settings.schema import Settings
@@ -97,7 +95,7 @@ def run_backtests(
         rules = parse_rules(overridden(tables, changes), settings.critical_features)
         variants.append((f"With {', '.join(changes)}", rules))
     began = perf_counter()
-    end = int((now or datetime.now(UTC)).timestamp()) // 60
+    end = int((now or utc_now()).timestamp()) // 60
     minutes, single = (max(numbers) for numbers in zip(*(lookback(rules) for _, rules in variants), strict=True))
     store = backend(settings.database)
     if not store.exists():
@@ -123,8 +121,7 @@ def run_backtests(
 
 def write_page(path: Path, results: Sequence[Backtest]) -> None:
     """The backtests as an HTML page of its own, without scripts."""
-    env = Environment(loader=FileSystemLoader(templates_dir() / "web"), autoescape=True, undefined=StrictUndefined)
-    page = env.get_template("backtest.html").render(results=results, lang=language(), strip=STRIP)
+    page = environment("web").get_template("backtest.html").render(results=results, lang=language(), strip=STRIP)
     path.write_text(page, encoding="utf-8")
 
 

@@ -7,11 +7,11 @@ import re
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
+from guardian.core.time import utc_now
 from guardian.mail.channels.addresses import PrivateAddress
 from guardian.mail.channels.message import ChannelMessage, read_message
 from guardian.mail.transport import DeliveryError, PermanentError, UnknownOutcome, Unreachable
@@ -134,7 +134,7 @@ class ChannelTransport:
                 wait = float(after)
             else:
                 date = answer.headers.get("Date")
-                begin = parsedate_to_datetime(date) if date else datetime.now(UTC)
+                begin = parsedate_to_datetime(date) if date else utc_now()
                 wait = (parsedate_to_datetime(after) - begin).total_seconds()
             self._not_before = self._monotonic() + min(wait, LONGEST_WAIT)
 

@@ -12,11 +12,12 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 from http.client import HTTPException
 from typing import Any
 
+from guardian.core.time import utc_now
 from guardian.mail.transport import DeliveryError, LoginRefused, PermanentError, UnknownOutcome, Unreachable
 from guardian.mail.transports.google import MISSING_LIBRARIES, SEND_SCOPE, TIMEOUT_SECONDS, GoogleLogin
 from guardian.settings.mail import GmailSettings
@@ -90,7 +91,7 @@ class GmailTransport:
             self.login.forget_token()  # it may have been withdrawn before its time: one new token, then it counts
             answer = self._once(message, subject)
         if answer is not None:
-            raise refusal(*answer, cure=self.login.cure, now=datetime.now(UTC))
+            raise refusal(*answer, cure=self.login.cure, now=utc_now())
 
     def _once(self, message: bytes, subject: str) -> tuple[int, frozenset[str], str | None] | None:
         """Send; None when it was taken, else status, reasons and Retry-After of the refusal."""
