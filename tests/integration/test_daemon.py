@@ -52,7 +52,7 @@ async def test_steps_go_on_after_the_clock_was_set_back_an_hour(app, monkeypatch
         runs.append(now)
 
     monkeypatch.setattr(apscheduler.schedulers.base, "datetime", Shifted)
-    monkeypatch.setattr(guardian.application.scheduler, "datetime", Shifted)
+    monkeypatch.setattr(guardian.application.scheduler, "utc_now", lambda: Shifted.now(UTC))
     monkeypatch.setattr(guardian.application.scheduler, "PULSE_SECONDS", 0.05)
     app.clock = lambda: Shifted.now(UTC)
     async with running(app, [Step("count", 1, count)]):
