@@ -83,6 +83,12 @@ async def watch_lifespan(
 async def refuse_to_start(
     receive: Callable[[], Awaitable[Message]], send: Callable[[Message], Awaitable[None]], why: str
 ) -> None:
-    """Let the start of the app fail with one sentence (ASGI, lifespan.startup.failed)."""
+    """Let the start of the app fail with one sentence (ASGI, lifespan.startup.failed).
+
+    Raises ValueError with it afterwards, as Starlette's own lifespan does: Starlette's TestClient looks for that, and
+    would go on to a shutdown that nobody answers. Of the servers, only Granian logs it, too.
+    """
     await receive()
-    await send({"type": "lifespan.startup.failed", "message": f"UsageTrackingMiddleware: {why}"})
+    message = f"UsageTrackingMiddleware: {why}"
+    await send({"type": "lifespan.startup.failed", "message": message})
+    raise ValueError(message)

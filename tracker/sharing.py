@@ -30,9 +30,17 @@ def shared_recorder(database: str, buffer_size: int, flush_interval: float) -> H
     for a size or an interval that cannot be.
     """
     with _sharing:
-        key = (os.getpid(), os.path.realpath(database))
+        key = (os.getpid(), _followed(database))
         hold = _shared.get(key)
         if hold is None:
             hold = Hold(Recorder(database, buffer_size=buffer_size, flush_interval=flush_interval))
             _shared[key] = hold
         return hold
+
+
+def _followed(path: str) -> str:
+    """Where links lead; the path itself where that may not be asked (see tracker.address)."""
+    try:
+        return os.path.realpath(path)
+    except Exception:
+        return path

@@ -447,3 +447,26 @@ def test_a_failure_in_front_of_litestars_router_belongs_to_the_route_that_was_me
     client.get("/chat/7")
     client.post("/chat/7")
     assert stored(recorder) == [("/chat/{room}", "GET", 503), ("/chat/{room}", "OTHER", 503)]
+
+
+def test_a_wrong_setting_fails_a_test_client_with_its_sentence():
+    app = Starlette(routes=[Route("/", lambda request: PlainTextResponse("ok"))])
+    app.add_middleware(UsageTrackingMiddleware, jwt_key="short")
+    with pytest.raises(ValueError, match="jwt_key: the key has 5 bytes"), TestClient(app):
+        pass
+
+
+def test_a_host_that_forbids_calls_that_could_block_is_recorded_all_the_same(tmp_path, monkeypatch):
+    """Starlette makes its middleware inside the event loop, where blockbuster refuses them."""
+
+    def forbidden(*args, **named):
+        raise RuntimeError("Blocking call")
+
+    for module, name in ((os, "getcwd"), (os, "stat"), (os, "lstat"), (os.path, "abspath"), (os.path, "realpath")):
+        monkeypatch.setattr(module, name, forbidden)
+    middleware = UsageTrackingMiddleware(PlainTextResponse("ok"), tmp_path / "guardian.db")
+    relative = UsageTrackingMiddleware(PlainTextResponse("ok"), "never-made.db")
+    monkeypatch.undo()
+    assert (middleware.problem, relative.problem) == (None, None)
+    assert middleware.recorder is not None
+    assert relative.recorder is not None
