@@ -97,7 +97,6 @@ def test_failures_have_their_route_also_where_a_middleware_answers(people, appli
     assert rows("endpoint", "status_code") == [("/broken/{what}/", 500), ("/who/{id}/", 503), ("(unmatched)", 404)]
 
 
-@pytest.mark.xfail(reason="the prefix of a mount is not put before the shim's route")
 def test_the_prefix_of_a_mount_is_known(people, database, drive, asking, rows):
     starlette = pytest.importorskip("starlette.applications")
     outer = starlette.Starlette()
