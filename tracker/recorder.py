@@ -178,14 +178,14 @@ class Recorder:
             self._dropped += 1
         self.note("unrecorded", why)
 
-    def note(self, kind: str, detail: str) -> None:
-        """Count something that could not be made out; it is kept with the heartbeat, and said in the log once."""
+    def note(self, kind: str, detail: str, count: int = 1) -> None:
+        """Count something that could not be made out; the count goes with the heartbeat, the log says it once."""
         with self._lock:
             key = (kind, detail)
             if key not in self._notes and len(self._notes) >= _MOST_NOTES:
                 key = (kind, "(other)")
             first = key not in self._notes
-            self._notes[key] = self._notes.get(key, 0) + 1
+            self._notes[key] = self._notes.get(key, 0) + count
             self._new_notes.add(key)
         if first and kind in _SAID:
             say(logging.WARNING, _SAID[kind], detail)
@@ -475,8 +475,8 @@ class Recorder:
             self._room, self._thread, self._asleep = 0, None, True
             lost = len(self._buffer)
         self._taken(lost, 0)
-        for _ in range(lost):
-            self.note("dropped", "the database cannot be used")
+        if lost:
+            self.note("dropped", "the database cannot be used", lost)
 
     def _now_us(self) -> int:
         return int(self._clock() * 1_000_000)
