@@ -224,7 +224,6 @@ class SqliteRepository:
         # Each alone is a look at the ends of the tree or at its pages; together they would visit every row.
         [(events,)] = await self._read("SELECT count(*) FROM guardian_request")
         [(oldest,)] = await self._read("SELECT min(id) FROM guardian_request")
-        [(newest,)] = await self._read("SELECT max(id) FROM guardian_request")
         users = await self._with_people(_count_people)
         [(pages,)] = await self._read("PRAGMA page_count")
         [(page_size,)] = await self._read("PRAGMA page_size")
@@ -233,8 +232,8 @@ class SqliteRepository:
         return StorageStats(
             events,
             users,
-            oldest=None if oldest is None else moment(oldest >> SEQUENCE_BITS),
-            newest=None if newest is None else moment(newest >> SEQUENCE_BITS),
+            oldest=_time_of(oldest),
+            newest=await self.newest_event(),
             size_bytes=pages * page_size,
             purged=int(purged[0][0]) if purged else 0,
             totals_since=None if totals is None else moment(totals),
@@ -244,7 +243,7 @@ class SqliteRepository:
     async def newest_event(self) -> datetime | None:
         """See UsageRepository."""
         [(newest,)] = await self._read("SELECT max(id) FROM guardian_request")
-        return None if newest is None else moment(newest >> SEQUENCE_BITS)
+        return _time_of(newest)
 
     async def recorders(self) -> list[RecorderHealth]:
         """See UsageRepository."""
@@ -332,6 +331,10 @@ async def _opened(file: OpenedFile, *, create: bool) -> aiosqlite.Connection:
 def _existing(name: str) -> str:
     """The URI of a file that is not made where it is missing (SQLite, "URI Filenames")."""
     return f"{Path(_absolute(name)).as_uri()}?mode=rw"
+
+
+def _time_of(number: int | None) -> datetime | None:
+    return None if number is None else moment(number >> SEQUENCE_BITS)
 
 
 def _absolute(name: str) -> str:
