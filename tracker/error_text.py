@@ -14,8 +14,6 @@ from http import HTTPStatus
 from types import CodeType
 from typing import Any, NamedTuple
 
-from tracker.event import Failure
-
 NOTED_TEXT = "noted as failed"
 """What is kept of a request that the app noted as failed, where it gave no text that may be kept."""
 MAX_TEXT = 200
@@ -116,11 +114,6 @@ def location_of(frames: Sequence[Frame]) -> str:
     """
     own = [frame for frame in frames if not _is_library(frame.file)][-MAX_FRAMES:]
     return "\n".join(_line(frame) for frame in own or frames[-1:])
-
-
-def failure_of_exception(error: BaseException) -> Failure:
-    """The exception's class and where it was raised; never its message, which may hold what a client sent."""
-    return Failure(kind_of(error), reason_phrase(500), location_of(frames_of(error)))
 
 
 def _alone(error: BaseException) -> BaseException:

@@ -22,7 +22,7 @@ from starlette.websockets import WebSocket
 
 import tracker.tokens
 from tracker import note_error
-from tracker.error_text import MAX_TEXT, AuthoredTexts, candidate_text, failure_of_exception, reason_phrase
+from tracker.error_text import MAX_TEXT, AuthoredTexts, candidate_text, frames_of, kind_of, location_of, reason_phrase
 from tracker.event import Failure
 
 
@@ -139,6 +139,10 @@ def line_of(function, offset):
 def here():
     """How this file is named: by its module, as far as pytest tells it."""
     return (__name__.replace(".", "/") + ".py") if "." in __name__ else "test_error_text.py"
+
+
+def failure_of_exception(error):
+    return Failure(kind_of(error), reason_phrase(500), location_of(frames_of(error)))
 
 
 def test_an_exception_is_its_class_and_the_lines_it_came_by_and_never_its_message():
