@@ -5,7 +5,7 @@
 run: setup ## Show what Guardian does: an app, its users, a report mail and its inbox (DEMO=--once: end after the mail)
 	.venv/bin/guardian demo $(DEMO)
 
-test: setup tools ## Run all tests (one file: .venv/bin/python -m pytest tests/unit/test_report.py)
+test: setup tools ## Run all tests (one file: .venv/bin/python -m pytest tests/unit/core/test_report.py)
 	.venv/bin/python -m pytest -q
 
 help: ## List these

@@ -12,7 +12,7 @@ from playwright.async_api import async_playwright
 from guardian.core.language import LANGUAGES
 from guardian.mail.message import html_page
 from guardian.mail.service import EmailService
-from tests.unit import report_samples as samples
+from tests.support import report_samples as samples
 
 pytestmark = pytest.mark.needs_chromium
 COMPANIONS = {"prod_report.json": samples.COMPANION, "docs_report.json": {"status": "OK"}, "integrity_report.json": []}

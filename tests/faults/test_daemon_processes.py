@@ -21,8 +21,8 @@ import pytest
 
 from guardian.core.outgoing import Outgoing
 from guardian.stores.sqlite.state import SqliteStateStore
-from tests.mail_servers import serving
-from tests.waiting import until
+from tests.support.mail_servers import serving
+from tests.support.waiting import until
 
 CHILD = Path(__file__).with_name("daemon_child.py")
 LEASE = 1.0

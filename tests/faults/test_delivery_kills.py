@@ -14,7 +14,7 @@ from queue import Queue
 from guardian.core.outgoing import Outgoing
 from guardian.mail.message import build_message
 from guardian.stores.sqlite.state import SqliteStateStore
-from tests.mail_servers import AnyPort
+from tests.support.mail_servers import AnyPort
 
 KILLS = 200
 NOW = datetime(2026, 3, 16, tzinfo=UTC)

@@ -11,7 +11,7 @@ from contextlib import closing
 
 import pytest
 
-from tests.waiting import until
+from tests.support.waiting import until
 from tracker import Event, Recorder
 from tracker.writer import Writer
 

@@ -26,9 +26,9 @@ from tests.faults.test_daemon_processes import (  # noqa: F401
     start,
     stop,
 )
-from tests.integration.api_client import bearer, calling, event, make_settings
-from tests.mail_servers import free_port
-from tests.waiting import until
+from tests.support.api_client import bearer, calling, event, make_settings
+from tests.support.mail_servers import free_port
+from tests.support.waiting import until
 
 NOW = datetime(2026, 3, 2, 12, 30, tzinfo=UTC)
 AT = NOW - timedelta(hours=1)

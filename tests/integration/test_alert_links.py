@@ -8,7 +8,7 @@ import pytest
 
 from guardian.alerting.actions import ACTIONS
 from guardian.alerting.links import LIFETIME, make_link
-from tests.integration.api_client import NOW, bearer, calling, open_incident, opened
+from tests.support.api_client import NOW, bearer, calling, open_incident, opened
 
 
 @pytest.fixture

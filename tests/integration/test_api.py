@@ -11,7 +11,7 @@ import pytest
 from guardian.application.root import StepHealth
 from guardian.core.storage import RecorderHealth, StorageError
 from guardian.web.api import ENDPOINTS
-from tests.integration.api_client import EVENTS, NOW, SCHEDULER, bearer, calling, event, mails, opened
+from tests.support.api_client import EVENTS, NOW, SCHEDULER, bearer, calling, event, mails, opened
 
 USERS = "/api/usage/users/ada@example.com"
 

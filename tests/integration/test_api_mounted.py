@@ -20,8 +20,8 @@ from guardian.core.schedule import parse_schedule
 from guardian.settings.loading import SettingsError
 from guardian.stores.sqlite.state import SqliteStateStore
 from guardian.web import app as guardian_app
-from tests.integration.api_client import KEY, SCHEDULER, TOKEN, bearer, make_settings
-from tests.mail_servers import free_port, serving
+from tests.support.api_client import KEY, SCHEDULER, TOKEN, bearer, make_settings
+from tests.support.mail_servers import free_port, serving
 from tracker import UsageTrackingMiddleware
 
 HOST = """

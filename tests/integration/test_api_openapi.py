@@ -18,7 +18,7 @@ from starlette.routing import Mount, Route
 from guardian.web import create_app
 from guardian.web.api import ENDPOINTS
 from guardian.web.openapi import describe
-from tests.integration.api_client import SCHEDULER, bearer, calling, open_incident, opened
+from tests.support.api_client import SCHEDULER, bearer, calling, open_incident, opened
 
 CALLS = [
     ("GET", "/api/usage/summary"),

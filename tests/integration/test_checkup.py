@@ -9,7 +9,7 @@ import pytest
 from guardian.application.check.checkup import check_up
 from guardian.core.storage import StorageError
 from guardian.stores.sqlite.events import SqliteRepository
-from tests.mail_servers import serving
+from tests.support.mail_servers import serving
 from tracker.event import Event
 from tracker.writer import Writer
 

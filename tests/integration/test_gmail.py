@@ -12,7 +12,7 @@ import pytest
 from guardian.mail.transport import DeliveryError, LoginRefused, PermanentError, UnknownOutcome, Unreachable
 from guardian.mail.transports.gmail import GmailTransport, reasons, refusal
 from guardian.settings.mail import GmailSettings
-from tests.integration.google_server import Google, refused
+from tests.support.google_server import Google, refused
 
 MESSAGE = "From: g@example.com\r\nTo: a@example.org\r\nSubject: Hi\r\n\r\nHéllo ÿþ?~\r\n".encode()
 SEND = "https://www.googleapis.com/auth/gmail.send"

@@ -12,7 +12,7 @@ import pytest
 from guardian.application.check.checkup import check_up
 from guardian.mail.transports.gmail import GmailTransport
 from guardian.settings.mail import GmailSettings
-from tests.integration.google_server import Google
+from tests.support.google_server import Google
 
 WEEK = 7 * 86400
 

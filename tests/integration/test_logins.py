@@ -11,8 +11,8 @@ from guardian.application.reporting import deliver_now, send_report_now
 from guardian.application.root import open_application
 from guardian.settings.mail import GmailSettings
 from guardian.settings.schema import MailSettings, Settings, SmtpSettings
-from tests.integration.google_server import Google
-from tests.mail_servers import serving
+from tests.support.google_server import Google
+from tests.support.mail_servers import serving
 
 NOW = datetime(2026, 3, 16, 12, 30, tzinfo=UTC)
 LOST = "Guardian can no longer send through Gmail"

@@ -18,7 +18,7 @@ import guardian.stores.sqlite.state
 import guardian.web.api
 from guardian.application.reporting import send_report_now
 from guardian.core.off_loop import json_text, json_value, no_collection, off_loop, pieces
-from tests.integration.api_client import bearer, calling, opened
+from tests.support.api_client import bearer, calling, opened
 
 LOOP = threading.main_thread()
 VALUES = st.recursive(

@@ -18,7 +18,7 @@ from guardian.mail.service import EmailService
 from guardian.mail.transport import PermanentError, Unreachable
 from guardian.mail.transports.smtp import SmtpTransport
 from guardian.settings.schema import SmtpSettings
-from tests.mail_servers import make_certificate
+from tests.support.mail_servers import make_certificate
 
 pytestmark = [
     pytest.mark.needs_postfix,

@@ -14,7 +14,7 @@ from guardian.application.status import application_status
 from guardian.core.storage import WindowGone
 from guardian.settings.schema import MailSettings, ScheduleSettings, Settings, SmtpSettings
 from guardian.stores.state import LeaseLost
-from tests.mail_servers import serving
+from tests.support.mail_servers import serving
 from tracker.event import Event, Failure
 
 NOW = datetime(2026, 3, 2, 12, 30, tzinfo=UTC)

@@ -13,8 +13,8 @@ from guardian.mail.transport import DeliveryError, LoginRefused, PermanentError,
 from guardian.mail.transports.files import FileTransport
 from guardian.mail.transports.smtp import SmtpTransport
 from guardian.settings.schema import SmtpSettings
-from tests.integration.google_server import Google
-from tests.mail_servers import make_certificate
+from tests.support.google_server import Google
+from tests.support.mail_servers import make_certificate
 
 MESSAGE = b"From: g@example.com\r\nTo: a@example.org\r\nSubject: Hi\r\n\r\nHello\r\n.\r\nline after a dot\r\n"
 

@@ -8,7 +8,7 @@ from aiosmtpd.smtp import AuthResult
 from guardian.application.check.probe import probe_smtp
 from guardian.mail.transport import DeliveryError
 from guardian.settings.schema import SmtpSettings
-from tests.mail_servers import AnyPort, make_certificate
+from tests.support.mail_servers import AnyPort, make_certificate
 
 
 class Server:

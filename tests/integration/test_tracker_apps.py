@@ -23,7 +23,7 @@ from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from tests.waiting import until
+from tests.support.waiting import until
 from tracker import Recorder, UsageTrackingMiddleware
 
 ROOT = Path(__file__).parents[2]

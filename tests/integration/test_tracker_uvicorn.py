@@ -18,7 +18,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
 from tests.integration.tracked_app import KEY
-from tests.waiting import until
+from tests.support.waiting import until
 
 HERE = Path(__file__).parent
 

@@ -6,7 +6,7 @@ from email import message_from_bytes, policy
 import pytest
 
 from guardian.application.reporting import send_due_reports
-from tests.integration.api_client import NOW, calling, opened
+from tests.support.api_client import NOW, calling, opened
 
 URL = "https://guardian.example.com"
 PAIR = {"admins": ("ann@example.com", "bob@example.com"), "schedules": ["every 2h"], "public_url": URL}

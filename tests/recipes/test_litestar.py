@@ -15,7 +15,7 @@ from litestar.exceptions import HTTPException
 from litestar.middleware import DefineMiddleware
 from litestar.security.jwt import JWTAuth, Token
 
-from tests.waiting import until
+from tests.support.waiting import until
 from tracker import UsageTrackingMiddleware
 
 KEY = "a secret of the tests, 32 bytes or more"

@@ -10,7 +10,7 @@ from guardian.core.notes import Note
 from guardian.core.report.json import to_json
 from guardian.core.report.model import Feature, Quantiles
 from guardian.core.report.reading import from_json
-from tests.unit import report_samples as samples
+from tests.support import report_samples as samples
 from tracker.event import Failure
 
 

@@ -9,9 +9,9 @@ from guardian.core.report.reading import from_json
 from guardian.core.sections import SECTIONS as NAMES
 from guardian.mail.render import mail_templates
 from guardian.mail.report.sections import SECTIONS, only_sections
-from tests.unit import report_samples as samples
+from tests.support import report_samples as samples
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 BY_NAME = {section.name: section for section in SECTIONS}
 
 

@@ -154,7 +154,7 @@ async def test_an_exception_is_stored_by_class_and_place_never_by_message():
     assert "ada" not in repr(event)
     location = location_of(event.failure.frames)
     assert location.endswith(" app")
-    assert "test_tracker_middleware.py:" in location
+    assert "test_middleware.py:" in location
 
 
 async def test_an_event_is_handed_on_at_the_last_byte_and_waits_for_no_background_task():

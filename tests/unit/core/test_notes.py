@@ -12,8 +12,8 @@ from guardian.core.report.reading import from_json
 from guardian.core.storage import RecorderHealth, RecorderNote, StorageStats
 from guardian.core.summary import Summary
 from guardian.mail.report.view import report_view
-from tests.unit import report_samples as samples
-from tests.unit.report_samples import event
+from tests.support import report_samples as samples
+from tests.support.report_samples import event
 
 NOW = datetime(2026, 3, 2, 10, tzinfo=UTC)
 START = NOW - timedelta(hours=2)

@@ -3,7 +3,7 @@
 import pytest
 
 from guardian.application.judging.live import lookback
-from tests.unit.verdict_samples import DAY, HOUR, NOW_US, SECOND, WEEK, event, many, rule, states
+from tests.support.verdict_samples import DAY, HOUR, NOW_US, SECOND, WEEK, event, many, rule, states
 
 BOB, NOBODY = "bob@example.com", "anonymous"
 SILENT = {"alive_us": [NOW_US - DAY * SECOND]}

@@ -10,7 +10,7 @@ from guardian.core.report.model import UserRow
 from guardian.core.report.reading import from_json
 from guardian.mail.report.userlist import plain_cell, users_csv
 from guardian.mail.report.users import more_people
-from tests.unit import report_samples as samples
+from tests.support import report_samples as samples
 
 
 def test_a_table_of_very_many_users_has_the_busiest_and_says_so():

@@ -8,7 +8,7 @@ import pytest
 from guardian.alerting.kinds import KINDS
 from guardian.settings.rules import rule_models
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 FOLDER = ROOT / "guardian" / "alerting" / "kinds"
 
 
@@ -21,7 +21,7 @@ def test_a_kind_is_one_file_with_its_settings_and_its_judge_and_has_docs_and_tes
     assert KINDS[kind].settings.__module__ == KINDS[kind].judge.__module__ == f"guardian.alerting.kinds.{kind}"
     assert f"`{kind}`" in ast.get_docstring(ast.parse((FOLDER / f"{kind}.py").read_text()))
     assert f"\n### `{kind}`\n" in (ROOT / "docs" / "alerts.md").read_text()
-    tests = "".join(path.read_text() for path in (ROOT / "tests" / "unit").glob("test_verdict*.py"))
+    tests = "".join(path.read_text() for path in (ROOT / "tests" / "unit").rglob("test_verdict*.py"))
     assert f'"{kind}"' in tests
 
 

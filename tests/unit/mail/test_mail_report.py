@@ -21,7 +21,7 @@ from guardian.mail.report.sections import SECTIONS
 from guardian.mail.report.view import report_view
 from guardian.mail.service import EmailService
 from guardian.mail.transport import DeliveryError, PermanentError, UnknownOutcome
-from tests.unit import report_samples as samples
+from tests.support import report_samples as samples
 from tracker.event import Failure
 
 FIXED = {

@@ -9,7 +9,7 @@ from PIL import Image
 from guardian.core.language import language
 from guardian.core.summary import TimelineBar
 from guardian.mail.chart import chart_of, draw, nice_ceiling
-from tests.unit import report_samples as samples
+from tests.support import report_samples as samples
 
 
 def bar(start, *, requests=10, errors=0, active_users=0):

@@ -13,7 +13,7 @@ from guardian.alerting.columns import MINUTE_US, Columns, MinuteCounts
 from guardian.alerting.history import History, Snapshot
 from guardian.alerting.kinds import judge
 from guardian.alerting.statistics import quantile, wilson_lower
-from tests.unit.verdict_samples import DAY, HOUR, NOW_US, SECOND, WEEK, event, many, rule, snapshot, states
+from tests.support.verdict_samples import DAY, HOUR, NOW_US, SECOND, WEEK, event, many, rule, snapshot, states
 from tracker.event import Failure
 
 

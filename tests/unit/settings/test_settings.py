@@ -16,7 +16,7 @@ from guardian.settings.loading import SettingsError, load_settings, unknown_vari
 from guardian.settings.schema import Settings, setting_fields
 from guardian.settings.values import smtp_table
 
-EXAMPLE = Path(__file__).parents[2] / "config" / "guardian.example.toml"
+EXAMPLE = Path(__file__).parents[3] / "config" / "guardian.example.toml"
 FIVE_LINES = """\
 admins = ["you@example.com"]
 schedules = ["daily at 08:00 Europe/Zurich"]

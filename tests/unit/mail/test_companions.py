@@ -83,7 +83,7 @@ def test_bytes_that_are_no_text_are_malformed(tmp_path):
 
 
 def test_the_example_of_the_docs_is_shown_whole():
-    page = (Path(__file__).parents[2] / "docs" / "companion-reports.md").read_text()
+    page = (Path(__file__).parents[3] / "docs" / "companion-reports.md").read_text()
     found = read_companion("prod_report.json", json.loads(re.search(r"```json\n(.*?)```", page, re.DOTALL)[1]))
     assert isinstance(found, Companion)
     assert all(getattr(found, field.name) for field in fields(found) if field.name != "more")

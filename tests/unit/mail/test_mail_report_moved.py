@@ -5,7 +5,7 @@ import pytest
 from guardian.core.language import language
 from guardian.core.report.reading import from_json
 from guardian.mail.report.moved import moved
-from tests.unit import report_samples as samples
+from tests.support import report_samples as samples
 
 
 @pytest.mark.parametrize(

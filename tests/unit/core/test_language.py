@@ -15,9 +15,9 @@ from guardian.application.logins import login_ends, login_refused
 from guardian.core.language import LANGUAGES, language
 from guardian.core.resources import locales_dir
 from guardian.mail.service import EmailService
-from tests.unit import report_samples as samples
+from tests.support import report_samples as samples
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 ZURICH = ZoneInfo("Europe/Zurich")
 
 
