@@ -16,7 +16,7 @@ from pathlib import Path
 from guardian.application.judging.backtest import run_backtests
 from guardian.settings.schema import Settings
 from tracker.event import Event, Failure
-from tracker.writer import Writer
+from tracker.sqlite.writer import Writer
 
 DEFAULT = {"error_rate": {}, "feature_down": {}, "user_burst": {}}
 MORE = {**DEFAULT, "latency": {}, "traffic_drop": {}, "traffic_spike": {}, "new_error": {}, "burn_rate": {}}

@@ -30,7 +30,7 @@ from guardian.application.root import Application, open_application
 from guardian.application.scheduler import STEPS
 from guardian.settings.schema import Settings
 from tracker.event import Event, Failure
-from tracker.writer import Writer
+from tracker.sqlite.writer import Writer
 
 KEY = "an admin key of at least 32 bytes!"
 GOAL_MS = 10.0

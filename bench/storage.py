@@ -16,7 +16,7 @@ from pathlib import Path
 from time import perf_counter
 
 from tracker.event import Event, Failure
-from tracker.writer import Writer
+from tracker.sqlite.writer import Writer
 
 
 def events(number: int, users: int) -> list[Event]:

@@ -20,8 +20,8 @@ from guardian.stores.sqlite import sealing
 from guardian.stores.sqlite.events import SqliteRepository
 from tests.support.stores import STORES
 from tracker.event import Event, Failure
-from tracker.schema import connect
-from tracker.writer import write_events
+from tracker.sqlite.schema import connect
+from tracker.sqlite.writer import write_events
 
 DAY = datetime(2026, 3, 2, tzinfo=UTC)
 NOW = DAY + timedelta(days=2)

@@ -13,7 +13,7 @@ import pytest
 
 from tests.support.waiting import until
 from tracker import Event, Recorder
-from tracker.writer import Writer
+from tracker.sqlite.writer import Writer
 
 T = 1_700_000_000_000_000
 

@@ -13,8 +13,8 @@ import pytest
 
 from guardian.stores.sqlite.events import SqliteRepository
 from tracker.event import Event, Failure
-from tracker.schema import connect
-from tracker.writer import Writer
+from tracker.sqlite.schema import connect
+from tracker.sqlite.writer import Writer
 
 WHEELS = sorted((Path(__file__).parents[1] / "data").glob("usage_guardian_tracker-*.whl"))
 T = datetime(2026, 3, 2, 12, tzinfo=UTC)

@@ -25,7 +25,7 @@ from guardian.stores.sqlite.history import SqliteHistory, read_history
 from guardian.stores.sqlite.state import SqliteStateStore
 from guardian.stores.state import LeaseLost
 from tracker.event import Event, Failure
-from tracker.writer import Writer
+from tracker.sqlite.writer import Writer
 
 START = datetime(2026, 3, 16, 9, 0, tzinfo=UTC)
 RULES = tuple(

@@ -11,7 +11,7 @@ from guardian.core.storage import StorageError
 from guardian.stores.sqlite.events import SqliteRepository
 from tests.support.mail_servers import serving
 from tracker.event import Event
-from tracker.writer import Writer
+from tracker.sqlite.writer import Writer
 
 NOW = datetime(2026, 3, 2, 12, 30, tzinfo=UTC)
 

@@ -210,9 +210,8 @@ def test_every_other_command_needs_no_extra(bare, tmp_path, command):
     channels = '[channels]\nops = "slack://T0000/B0000/token"\nweb = "jsons://example.com/hook"\n'
     (tmp_path / "guardian.toml").write_text(f'admins = ["ada@example.com"]\n{channels}')
     (tmp_path / "guardian.toml").chmod(0o600)
-    made = (
-        "from tracker.writer import Writer; from tracker.event import Event; import time; w = Writer('guardian.db'); "
-    )
+    made = "from tracker.sqlite.writer import Writer; from tracker.event import Event; import time; "
+    made += "w = Writer('guardian.db'); "
     made += "w.write([Event(int(time.time() * 1e6) - 1000, 'ada@example.com', '/chat', 'GET', 'chat', 200, 900)])"
     run(bare / "python", "-c", made, cwd=tmp_path)
     run(bare / "guardian", *command.split(), cwd=tmp_path, PATH=str(bare))

@@ -14,8 +14,8 @@ from guardian.core.storage import StorageError
 from guardian.stores.sqlite.schema import STATE_MIGRATIONS
 from guardian.stores.state import LeaseLost
 from tracker.address import why_not_opened
-from tracker.database_file import FileChanged, OpenedFile
-from tracker.schema import NewerDatabase, connect, migrate
+from tracker.sqlite.database_file import FileChanged, OpenedFile
+from tracker.sqlite.schema import NewerDatabase, connect, migrate
 
 T = TypeVar("T")
 

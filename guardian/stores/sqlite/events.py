@@ -27,11 +27,11 @@ from guardian.stores.sqlite.database import cannot_open
 from guardian.stores.sqlite.people import People, read_people
 from guardian.stores.sqlite.retention import erase, purge
 from guardian.stores.sqlite.sealing import MINUTES5, ids, read_routes, read_totals, seal
-from tracker.database_file import FileChanged, OpenedFile
 from tracker.event import ANONYMOUS, Event, Failure
-from tracker.schema import SEQUENCE_BITS, NewerDatabase, connect
-from tracker.schema import prepare as prepare_tables
-from tracker.writer import write_events
+from tracker.sqlite.database_file import FileChanged, OpenedFile
+from tracker.sqlite.schema import SEQUENCE_BITS, NewerDatabase, connect
+from tracker.sqlite.schema import prepare as prepare_tables
+from tracker.sqlite.writer import write_events
 
 T = TypeVar("T")
 

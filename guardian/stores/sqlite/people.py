@@ -155,7 +155,8 @@ def read_people(db: sqlite3.Connection, aliases: Aliases) -> People:
     if not aliases.addresses:
         rows = db.execute("SELECT id, email FROM guardian_user WHERE email >= 'erased-' AND email < 'erased.'")
         return People(same=_same(People(), rows.fetchall())[0])
-    # A name without an @ was stored in lower case once (see tracker.schema); an empty spelling means that several fit.
+    # A name without an @ was stored in lower case once (see tracker.sqlite.schema); an empty spelling means that
+    # several fit.
     old = db.execute(
         "SELECT u.id, coalesce(s.spelling, u.email), s.spelling IS NULL FROM guardian_spelling s "
         "JOIN guardian_user u ON u.id = s.user WHERE s.spelling IS NOT ''"

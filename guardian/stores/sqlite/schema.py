@@ -13,7 +13,7 @@ from typing import Any
 from guardian.core.off_loop import json_text, json_value
 from guardian.core.outgoing import OutboxItem, Outgoing
 from guardian.core.time import moment
-from tracker.schema import Migration
+from tracker.sqlite.schema import Migration
 
 STATE_MIGRATIONS: Sequence[Migration] = (
     (

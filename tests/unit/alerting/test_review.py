@@ -14,8 +14,8 @@ from guardian.application.judging.review import find_better
 from guardian.settings.schema import Settings
 from guardian.stores.sqlite.history import read_history
 from tracker.event import Event, Failure
-from tracker.schema import connect
-from tracker.writer import Writer
+from tracker.sqlite.schema import connect
+from tracker.sqlite.writer import Writer
 
 NOW = datetime(2026, 3, 16, 12, 0, tzinfo=UTC)
 WEEK_AGO = NOW - timedelta(days=7)

@@ -9,7 +9,7 @@ from guardian.core.storage import StorageError
 from guardian.settings.loading import SettingsError
 from guardian.settings.schema import Settings
 from tracker.event import Event, Failure
-from tracker.writer import Writer
+from tracker.sqlite.writer import Writer
 
 NOW = datetime(2026, 3, 16, 12, 0, tzinfo=UTC)
 

@@ -10,7 +10,7 @@ import pytest
 
 from guardian.application.elsewhere import records_elsewhere
 from guardian.core.time import micros
-from tracker.writer import Writer
+from tracker.sqlite.writer import Writer
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 

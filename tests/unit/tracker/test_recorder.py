@@ -8,7 +8,7 @@ import pytest
 from tracker import Event, Failure, Recorder
 from tracker.error_text import Frame
 from tracker.recorder import HEARTBEAT_SECONDS, Unverified
-from tracker.writer import Writer
+from tracker.sqlite.writer import Writer
 
 T = 1_700_000_000_000_000
 

@@ -12,9 +12,9 @@ from itertools import chain
 from operator import index
 from typing import Any, TypeVar
 
-from tracker.database_file import FileChanged, OpenedFile
 from tracker.event import ANONYMOUS, SESSION_GAP_US, Event, Failure
-from tracker.schema import SEQUENCE_BITS, connect, prepare
+from tracker.sqlite.database_file import FileChanged, OpenedFile
+from tracker.sqlite.schema import SEQUENCE_BITS, connect, prepare
 
 BUCKET_US = 5 * 60 * 1_000_000
 """The smallest sealed summary covers five minutes; a late event makes the one that it falls into stale."""

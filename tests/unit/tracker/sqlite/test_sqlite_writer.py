@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tracker import writer as writing
 from tracker.event import ANONYMOUS, SESSION_GAP_US, Event, Failure
-from tracker.schema import SEQUENCE_BITS, NewerDatabase, connect, prepare
-from tracker.writer import BUCKET_US, OTHER, Writer, write_events
+from tracker.sqlite import writer as writing
+from tracker.sqlite.schema import SEQUENCE_BITS, NewerDatabase, connect, prepare
+from tracker.sqlite.writer import BUCKET_US, OTHER, Writer, write_events
 
 T = 1_700_000_100_000_000
 MINUTE = 60_000_000

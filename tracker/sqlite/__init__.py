@@ -1,0 +1,1 @@
+"""Events in an SQLite file: all of the tracker that knows SQL."""
