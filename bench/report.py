@@ -23,7 +23,7 @@ from time import perf_counter
 from guardian.application.usage import UsageGuardian
 from guardian.stores.sqlite.events import SqliteRepository
 from tracker.event import Event, Failure
-from tracker.sqlite.schema import connect
+from tracker.sqlite.connection import connect
 from tracker.sqlite.writer import Writer
 
 NOW = datetime(2026, 3, 31, 12, 3, 7, tzinfo=UTC)

@@ -20,7 +20,7 @@ from tracker.error_text import AuthoredTexts, Frame, location_of, reason_phrase
 from tracker.event import Event, Failure
 from tracker.process import watch
 from tracker.saying import announce, say
-from tracker.sqlite.schema import NewerDatabase
+from tracker.sqlite.migrations import NewerDatabase
 from tracker.sqlite.writer import Writer
 
 HEARTBEAT_SECONDS = 30.0

@@ -18,7 +18,7 @@ from guardian.stores.people.book import NO_BOOK, AliasBook
 from guardian.stores.sqlite.events import SqliteRepository
 from tests.support.stores import STORES
 from tracker.event import Event, Failure
-from tracker.sqlite.schema import connect
+from tracker.sqlite.connection import connect
 
 DAY = datetime(2026, 3, 2, tzinfo=UTC)
 ADA, BOB = "ada@example.com", "bob@example.com"

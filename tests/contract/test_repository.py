@@ -20,7 +20,7 @@ from guardian.stores.sqlite import sealing
 from guardian.stores.sqlite.events import SqliteRepository
 from tests.support.stores import STORES
 from tracker.event import Event, Failure
-from tracker.sqlite.schema import connect
+from tracker.sqlite.connection import connect
 from tracker.sqlite.writer import write_events
 
 DAY = datetime(2026, 3, 2, tzinfo=UTC)

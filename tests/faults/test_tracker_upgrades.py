@@ -13,7 +13,7 @@ import pytest
 
 from guardian.stores.sqlite.events import SqliteRepository
 from tracker.event import Event, Failure
-from tracker.sqlite.schema import connect
+from tracker.sqlite.connection import connect
 from tracker.sqlite.writer import Writer
 
 WHEELS = sorted((Path(__file__).parents[1] / "data").glob("usage_guardian_tracker-*.whl"))

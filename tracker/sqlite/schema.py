@@ -9,28 +9,19 @@ migration that an older program could not live with sets `least_format` in guard
 
 from __future__ import annotations
 
-import os
-import sqlite3
-from collections.abc import Sequence, Set
-from contextlib import suppress
-from datetime import UTC, datetime
-from urllib.parse import quote
+from collections.abc import Sequence
 
-SEQUENCE_BITS = 10
-"""An event's id is its time in Unix microseconds, shifted by this many bits, plus a sequence number."""
+from tracker.sqlite.keys import time_sql
 
 FORMAT = 2
 """The newest shape of these tables that this version knows; see `least_format` above."""
 
 Migration = tuple[str, str]
-
-
-class NewerDatabase(Exception):
-    """The database was written by a newer version of Guardian, whose layout this version does not know."""
+"""Its name, which is recorded, and its statements."""
 
 
 _ISO = "strftime('%Y-%m-%dT%H:%M:%S', {us} / 1000000, 'unixepoch') || printf('.%06d+00:00', {us} % 1000000)"
-_EVENT_TIME = _ISO.format(us="(e.id >> 10)")
+_EVENT_TIME = _ISO.format(us=time_sql("e.id"))
 
 TRACKER_MIGRATIONS: Sequence[Migration] = (
     (
@@ -144,119 +135,3 @@ TRACKER_MIGRATIONS: Sequence[Migration] = (
         """,
     ),
 )
-
-
-def connect(path: str, *, synchronous: str = "NORMAL", timeout: float = 5.0, create: bool = True) -> sqlite3.Connection:
-    """An autocommit connection to the database file at `path`, made if it is missing, in WAL mode.
-
-    A file that is made here is closed to others (0660 less the umask, and SQLite gives the files beside it the same),
-    since it names people. One that is there keeps its mode.
-    A missing one is an error without `create`.
-    `synchronous` is SQLite's pragma: NORMAL survives a killed process, FULL a power cut as well. `timeout` is how
-    many seconds a lock is waited for. Begin every write with BEGIN IMMEDIATE: a read transaction that turns into a
-    write fails at once when another process writes, whatever the timeout.
-    Raises sqlite3.DatabaseError where the file is not a database, sqlite3.OperationalError where it cannot be opened.
-    """
-    if create and path != ":memory:":
-        with suppress(OSError):  # it is there, or SQLite says better why it cannot be made
-            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o660))
-    name = path if create else f"file:{quote(os.path.abspath(path))}?mode=rw"  # (SQLite, "URI Filenames")
-    db = sqlite3.connect(name, timeout=timeout, isolation_level=None, check_same_thread=False, uri=not create)
-    try:
-        # Only takes effect before the first table is made; later it is a no-op.
-        db.execute("PRAGMA auto_vacuum = INCREMENTAL")
-        db.execute("PRAGMA journal_mode = WAL")
-        db.execute(f"PRAGMA synchronous = {synchronous}")
-        db.execute("PRAGMA secure_delete = ON")
-    except BaseException:
-        db.close()
-        raise
-    return db
-
-
-def migrate(db: sqlite3.Connection, migrations: Sequence[Migration], *, owner: str) -> list[str]:
-    """Apply what is missing of `migrations`, in order, in one transaction; the names that were applied.
-
-    `owner` is the part of a migration's name before the slash. Raises NewerDatabase when the database has a migration
-    of this owner that is not in the list; nothing is changed then. See `prepare` for the tables of this module.
-    """
-    db.execute("BEGIN IMMEDIATE")
-    try:
-        done = _done(db)
-        newer = sorted(name for name in done - {name for name, _ in migrations} if name.startswith(f"{owner}/"))
-        if newer:
-            raise _newer(f"the migration {newer[0]!r}")
-        applied = _apply(db, migrations, done)
-        db.execute("COMMIT")
-    except BaseException:
-        db.execute("ROLLBACK")
-        raise
-    return applied
-
-
-def prepare(db: sqlite3.Connection) -> None:
-    """Make the tables of this module, or bring them up to date. What a newer version has added is left alone.
-
-    Raises NewerDatabase where a newer version has changed them so that this one cannot use them. Where nothing is
-    missing, nobody's lock is waited for.
-    """
-    if _is_prepared(db):
-        return
-    db.execute("BEGIN IMMEDIATE")
-    try:
-        _apply(db, TRACKER_MIGRATIONS, _done(db))
-        _check_format(db)
-        db.execute("COMMIT")
-    except BaseException:
-        db.execute("ROLLBACK")
-        raise
-
-
-def _is_prepared(db: sqlite3.Connection) -> bool:
-    if not db.execute("SELECT 1 FROM sqlite_schema WHERE name = 'guardian_migration'").fetchone():
-        return False
-    done = {name for (name,) in db.execute("SELECT name FROM guardian_migration")}
-    if not done.issuperset(name for name, _ in TRACKER_MIGRATIONS):
-        return False
-    _check_format(db)
-    return True
-
-
-def _check_format(db: sqlite3.Connection) -> None:
-    least = db.execute("SELECT value FROM guardian_meta WHERE key = 'least_format'").fetchone()
-    if least is not None and int(least[0]) > FORMAT:
-        raise _newer(f"the format {int(least[0])}")
-
-
-def _newer(what: str) -> NewerDatabase:
-    return NewerDatabase(
-        f"the database has {what}, which this version of Guardian does not know: "
-        "upgrade usage-guardian, or point it at another database file"
-    )
-
-
-def _done(db: sqlite3.Connection) -> set[str]:
-    db.execute("CREATE TABLE IF NOT EXISTS guardian_migration (name TEXT PRIMARY KEY, applied_at TEXT NOT NULL)")
-    return {name for (name,) in db.execute("SELECT name FROM guardian_migration")}
-
-
-def _apply(db: sqlite3.Connection, migrations: Sequence[Migration], done: Set[str]) -> list[str]:
-    missing = [(name, sql) for name, sql in migrations if name not in done]
-    for name, sql in missing:
-        for statement in _statements(sql):
-            db.execute(statement)
-        stamp = datetime.now(UTC).isoformat(timespec="seconds")
-        db.execute("INSERT INTO guardian_migration VALUES (?, ?)", (name, stamp))
-    return [name for name, _ in missing]
-
-
-def _statements(sql: str) -> list[str]:
-    """The single statements of a script: executescript would commit the transaction that they must share."""
-    statements, current = [], ""
-    for piece in sql.split(";"):
-        current += piece + ";"
-        if sqlite3.complete_statement(current):
-            if current.strip(" \n;"):
-                statements.append(current)
-            current = ""
-    return statements

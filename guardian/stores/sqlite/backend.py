@@ -16,7 +16,7 @@ from guardian.stores.sqlite.events import SqliteRepository
 from guardian.stores.sqlite.history import SqliteHistory
 from guardian.stores.sqlite.state import SqliteStateStore
 from guardian.stores.sqlite.watching import SqliteWatchStore
-from tracker.sqlite.schema import connect
+from tracker.sqlite.connection import connect
 
 _MAGIC = b"SQLite format 3\0"  # SQLite, "Database File Format"
 

@@ -14,8 +14,9 @@ from guardian.core.storage import StorageError
 from guardian.stores.sqlite.schema import STATE_MIGRATIONS
 from guardian.stores.state import LeaseLost
 from tracker.address import why_not_opened
+from tracker.sqlite.connection import connect
 from tracker.sqlite.database_file import FileChanged, OpenedFile
-from tracker.sqlite.schema import NewerDatabase, connect, migrate
+from tracker.sqlite.migrations import NewerDatabase, migrate
 
 T = TypeVar("T")
 

@@ -28,9 +28,11 @@ from guardian.stores.sqlite.people import People, read_people
 from guardian.stores.sqlite.retention import erase, purge
 from guardian.stores.sqlite.sealing import MINUTES5, ids, read_routes, read_totals, seal
 from tracker.event import ANONYMOUS, Event, Failure
+from tracker.sqlite.connection import connect
 from tracker.sqlite.database_file import FileChanged, OpenedFile
-from tracker.sqlite.schema import SEQUENCE_BITS, NewerDatabase, connect
-from tracker.sqlite.schema import prepare as prepare_tables
+from tracker.sqlite.keys import SEQUENCE_BITS
+from tracker.sqlite.migrations import NewerDatabase
+from tracker.sqlite.migrations import prepare as prepare_tables
 from tracker.sqlite.writer import write_events
 
 T = TypeVar("T")

@@ -16,8 +16,9 @@ from guardian.core.storage import StorageError
 from guardian.stores.people.aliases import NO_ALIASES, Aliases
 from guardian.stores.people.book import NO_BOOK, AliasBook
 from guardian.stores.sqlite.people import read_people
+from tracker.sqlite.connection import connect
 from tracker.sqlite.database_file import FileChanged, OpenedFile
-from tracker.sqlite.schema import SEQUENCE_BITS, connect
+from tracker.sqlite.keys import SEQUENCE_BITS
 
 T = TypeVar("T")
 

@@ -10,7 +10,7 @@ from guardian.core.totals import Totals
 from guardian.stores.sqlite.people import erased_name
 from guardian.stores.sqlite.sealing import DAY, GRACE_US, MINUTES5, meta, seal, set_meta
 from tracker.event import ANONYMOUS
-from tracker.sqlite.schema import SEQUENCE_BITS
+from tracker.sqlite.keys import SEQUENCE_BITS
 
 ROWS = 2_000
 """How many rows one step deletes: it takes milliseconds."""

@@ -18,7 +18,7 @@ import numpy as np
 from guardian.core.storage import WindowGone
 from guardian.core.summary import WEBSOCKET
 from guardian.core.totals import Totals
-from tracker.sqlite.schema import SEQUENCE_BITS
+from tracker.sqlite.keys import SEQUENCE_BITS
 
 if TYPE_CHECKING:
     from guardian.stores.sqlite.people import People

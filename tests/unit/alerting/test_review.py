@@ -14,7 +14,7 @@ from guardian.application.judging.review import find_better
 from guardian.settings.schema import Settings
 from guardian.stores.sqlite.history import read_history
 from tracker.event import Event, Failure
-from tracker.sqlite.schema import connect
+from tracker.sqlite.connection import connect
 from tracker.sqlite.writer import Writer
 
 NOW = datetime(2026, 3, 16, 12, 0, tzinfo=UTC)

@@ -9,9 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tracker.event import ANONYMOUS, SESSION_GAP_US, Event, Failure
-from tracker.sqlite import writer as writing
-from tracker.sqlite.schema import SEQUENCE_BITS, NewerDatabase, connect, prepare
-from tracker.sqlite.writer import BUCKET_US, OTHER, Writer, write_events
+from tracker.sqlite import dictionaries
+from tracker.sqlite.connection import connect
+from tracker.sqlite.dictionaries import OTHER
+from tracker.sqlite.keys import SEQUENCE_BITS
+from tracker.sqlite.migrations import NewerDatabase, prepare
+from tracker.sqlite.rows import BUCKET_US
+from tracker.sqlite.writer import Writer, write_events
 
 T = 1_700_000_100_000_000
 MINUTE = 60_000_000
@@ -154,7 +158,7 @@ def test_a_late_event_makes_one_session_of_two(writer):
 
 
 def test_nobody_in_particular_has_no_sessions(writer, monkeypatch):
-    monkeypatch.setattr(writing, "_CACHE_CAP", 1)
+    monkeypatch.setattr(dictionaries, "_CACHE_CAP", 1)
     writer.write([event(user=ANONYMOUS), event(user="ada@example.com"), event(user="bob@example.com")])
     assert [user for user, _, _ in sessions(writer.db)] == ["ada@example.com", "bob@example.com"]
 
@@ -220,8 +224,8 @@ def test_someone_erased_by_another_process_is_a_new_user_afterwards(tmp_path):
 
 
 def test_routes_and_failures_beyond_the_cap_share_one_name(writer, monkeypatch):
-    monkeypatch.setattr(writing, "ROUTE_CAP", 3)
-    monkeypatch.setattr(writing, "FAILURE_CAP", 2)
+    monkeypatch.setattr(dictionaries, "ROUTE_CAP", 3)
+    monkeypatch.setattr(dictionaries, "FAILURE_CAP", 2)
     for number in range(10):
         writer.write([event(T + number, endpoint=f"/{number}", failure=Failure(f"Error{number}", "m"))])
     assert [name for (name,) in rows(writer.db, "SELECT endpoint FROM guardian_route")] == ["/0", "/1", "/2", OTHER]

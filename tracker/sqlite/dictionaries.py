@@ -1,0 +1,117 @@
+"""Names as numbers: people, routes and failures are stored once, and rows carry their numbers."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from typing import TypeVar
+
+from tracker.event import ANONYMOUS, Failure
+
+ROUTE_CAP = 5_000
+"""At most so many (endpoint, method, feature) triples are told apart; what comes later is `(other)`."""
+FAILURE_CAP = 20_000
+"""At most so many failures are told apart; what comes later is `(other)`."""
+OTHER = "(other)"
+_CACHE_CAP = 50_000
+_CACHED_BYTES = 4_000_000
+
+Key = TypeVar("Key")
+
+
+class Dictionaries:
+    """The numbers of names in one database; those asked for lately are remembered until `forget`."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+        self.forget()
+
+    def forget(self) -> None:
+        """Ask the database anew from now on."""
+        self._users: dict[str, int] = {}
+        self._routes: dict[tuple[str, str, str], int] = {}
+        self._failures: dict[Failure, int] = {}
+        self.anonymous: int | None = None
+        self._cached = 0
+
+    def user(self, name: str) -> int:
+        """The number of a user, made if they are new. Raises TypeError for what is no text."""
+        number = self._users.get(name)
+        if number is None:
+            number = self._person(name)
+            if name == ANONYMOUS:
+                self.anonymous = number
+        return number
+
+    def route(self, endpoint: str, method: str, feature: str) -> int:
+        """The number of a route's names; that of `(other)` where there are too many."""
+        triple = (endpoint, method, feature)
+        number = self._routes.get(triple)
+        if number is None:
+            names = ("endpoint", "method", "feature")
+            number = self._number(self._routes, triple, "guardian_route", names, triple, ROUTE_CAP)
+        return number
+
+    def failure(self, failure: Failure) -> int:
+        """The number of a failure; that of `(other)` where there are too many."""
+        number = self._failures.get(failure)
+        if number is None:
+            names, values = ("kind", "message", "location"), tuple(failure)
+            number = self._number(self._failures, failure, "guardian_failure", names, values, FAILURE_CAP)
+        return number
+
+    def _person(self, name: str) -> int:
+        """The number of a user, made if they are new.
+
+        Version 0.1 stored every name in lower case. A name without an @ goes on under such a row as long as it is the
+        only spelling that comes; with the second one each has a row of its own, and the old one keeps what it has.
+        """
+        if type(name) is str and name != name.lower():
+            lowered = (
+                "SELECT u.id, s.spelling FROM guardian_spelling s JOIN guardian_user u ON u.id = s.user "
+                "WHERE u.email = ?"
+            )
+            row = self._db.execute(lowered, (name.lower(),)).fetchone()
+            if row is not None:
+                spelling = name if row[1] in (None, name) else ""
+                self._db.execute("UPDATE guardian_spelling SET spelling = ? WHERE user = ?", (spelling, row[0]))
+                if spelling:
+                    known: int = row[0]
+                    self._users[name] = known
+                    return known
+                self._users.clear()
+                # Other processes may know the old row by its first spelling.
+                epoch = os.urandom(8).hex()
+                self._db.execute("REPLACE INTO guardian_meta (key, value) VALUES ('dictionary_epoch', ?)", (epoch,))
+        return self._number(self._users, name, "guardian_user", ("email",), (name,))
+
+    def _number(
+        self,
+        cache: dict[Key, int],
+        key: Key,
+        table: str,
+        names: tuple[str, ...],
+        values: tuple[str, ...],
+        cap: int | None = None,
+    ) -> int:
+        """The id of a dictionary row, made if it is missing; that of `(other)` where the table has `cap` rows."""
+        if not all(type(value) is str for value in values):
+            raise TypeError("a name is not a text")
+        where = " AND ".join(f"{name} = ?" for name in names)
+        known = f"SELECT id FROM {table} WHERE {where}"
+        row = self._db.execute(known, values).fetchone()
+        if row is None:
+            if cap is not None and self._db.execute(f"SELECT count(*) FROM {table}").fetchone()[0] >= cap:
+                values = (OTHER,) * len(values)
+            marks = ", ".join("?" * len(values))
+            self._db.execute(f"INSERT OR IGNORE INTO {table} ({', '.join(names)}) VALUES ({marks})", values)
+            row = self._db.execute(known, values).fetchone()
+        # Bounded in bytes too: a name may have hundreds of characters, the places of a failure thousands.
+        self._cached += sum(len(value) if value.isascii() else 4 * len(value) for value in values)
+        if len(cache) >= _CACHE_CAP or self._cached >= _CACHED_BYTES:
+            for each in (self._users, self._routes, self._failures):
+                each.clear()
+            self._cached = 0
+        number: int = row[0]
+        cache[key] = number
+        return number

@@ -1,0 +1,84 @@
+"""Rows into the table of requests, many at once, each under a key of its own."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence, Set
+from functools import lru_cache
+from itertools import chain
+from typing import Any
+
+from tracker.sqlite.keys import SEQUENCE_BITS
+
+BUCKET_US = 5 * 60 * 1_000_000
+"""The smallest sealed summary covers five minutes; a late event makes the one that it falls into stale."""
+_ROWS = 500  # a full batch of the recorder goes in with one statement
+Row = tuple[int, int, int, int, int, int | None, int | None]
+"""at_us, user, route, outcome, duration_us, failure, latency_us."""
+_REQUEST = "guardian_request (id, user, route, status, duration_us, failure, latency_us)"
+
+
+def insert(db: sqlite3.Connection, rows: Sequence[Row]) -> list[int]:
+    """Insert the rows, each with an id of its own made of its time and a sequence number; the ids."""
+    taken: set[int] = set()
+    db.execute("SAVEPOINT batch")
+    while True:
+        ids = _ids(rows, taken)
+        try:
+            insert_rows(db, _REQUEST, [(number, *row[1:]) for number, row in zip(ids, rows, strict=True)])
+            break
+        except sqlite3.IntegrityError:
+            # Another process has had an event in the same microsecond. Nobody else writes until this is committed.
+            db.execute("ROLLBACK TO batch")
+            found = _taken(db, ids)
+            if not found:
+                raise
+            taken |= found
+    db.execute("RELEASE batch")
+    return ids
+
+
+def _ids(rows: Sequence[Row], taken: Set[int]) -> list[int]:
+    """A number for each row, in their order: the first from its time on that neither another row nor `taken` has."""
+    ids, last = [], -1
+    for row in rows:
+        last = max(row[0] << SEQUENCE_BITS, last + 1)
+        while last in taken:
+            last += 1
+        ids.append(last)
+    return ids
+
+
+def _taken(db: sqlite3.Connection, ids: Sequence[int]) -> set[int]:
+    """Those of the ids that events have already."""
+    found = db.execute("SELECT e.id FROM json_each(?) j CROSS JOIN guardian_request e ON e.id = j.value", [str(ids)])
+    return {number for (number,) in found}
+
+
+def insert_rows(db: sqlite3.Connection, table: str, rows: Sequence[tuple[Any, ...]], conflict: str = "") -> None:
+    """Insert rows, many with one statement.
+
+    sqlite3 lets go of the interpreter's lock at each step of a statement: a statement a row would hand it to and fro
+    with the host's event loop hundreds of times a batch, and slow its requests down.
+    """
+    done = 0
+    while done < len(rows):
+        left = len(rows) - done
+        number = _ROWS if left >= _ROWS else 1 << left.bit_length() - 1  # few lengths: SQLite keeps the statements
+        values = list(chain.from_iterable(rows[done : done + number]))
+        db.execute(_insert_statement(table, len(rows[0]), number, conflict), values)
+        done += number
+
+
+@lru_cache
+def _insert_statement(table: str, columns: int, rows: int, conflict: str) -> str:
+    row = f"({', '.join('?' * columns)})"
+    return f"INSERT INTO {table} VALUES {', '.join([row] * rows)} {conflict}"
+
+
+def mark_late(db: sqlite3.Connection, ids: Sequence[int], sealed_until_us: int) -> None:
+    """Note the sealed buckets that the ids, which are in order, fall into."""
+    if ids[0] >> SEQUENCE_BITS >= sealed_until_us:
+        return
+    late = {at // BUCKET_US * BUCKET_US for number in ids if (at := number >> SEQUENCE_BITS) < sealed_until_us}
+    db.executemany("INSERT OR IGNORE INTO guardian_dirty VALUES (?)", [(start,) for start in late])

@@ -1,0 +1,62 @@
+"""Sessions: activity of one user with no gap of 30 minutes or more."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Sequence
+
+from tracker.event import SESSION_GAP_US
+from tracker.sqlite.rows import Row, insert_rows
+
+_EXTEND = "ON CONFLICT (id) DO UPDATE SET start_us = excluded.start_us, end_us = excluded.end_us"
+_SESSION = "guardian_session (id, user, start_us, end_us)"
+
+
+def extend_sessions(db: sqlite3.Connection, rows: Sequence[Row], anonymous: int | None) -> None:
+    """Extend the sessions that the rows touch, open new ones, and join those that a late event makes one.
+
+    `rows` are in the order of time; those of the user `anonymous` have no session.
+    """
+    spans: dict[int, list[tuple[int, int, int | None]]] = {}
+    first = last = rows[-1][0]
+    for at, user, _, _, duration, _, _ in rows:
+        if user == anonymous:
+            continue
+        start = at - duration
+        first = min(first, start)
+        mine = spans.setdefault(user, [])
+        while mine and start - mine[-1][1] < SESSION_GAP_US:
+            start = min(start, mine.pop()[0])
+        mine.append((start, at, None))
+    # One row of JSON: see insert_rows.
+    (stored,) = db.execute(
+        "SELECT json_group_array(json_array(s.user, s.start_us, s.end_us, s.id)) FROM json_each(?) j "
+        "CROSS JOIN guardian_session s ON s.user = j.value WHERE s.end_us > ? AND s.start_us < ?",
+        (json.dumps(list(spans)), first - SESSION_GAP_US, last + SESSION_GAP_US),
+    ).fetchone()
+    for user, start, end, number in json.loads(stored):
+        spans[user].append((start, end, number))
+    changed, joined = [], []
+    for user, mine in spans.items():
+        if len(mine) > 1:
+            mine.sort(key=lambda span: span[0])
+        for start, end, ids in _join(mine):
+            known = [number for number in ids if number is not None]
+            if len(known) < len(ids):
+                changed.append((known[0] if known else None, user, start, end))
+                joined += [(number,) for number in known[1:]]
+    insert_rows(db, _SESSION, changed, _EXTEND)
+    db.executemany("DELETE FROM guardian_session WHERE id = ?", joined)
+
+
+def _join(spans: Iterable[tuple[int, int, int | None]]) -> list[tuple[int, int, list[int | None]]]:
+    """Sessions out of spans in the order of their starts: (start, end, the ids of the spans in it)."""
+    sessions: list[tuple[int, int, list[int | None]]] = []
+    for start, end, number in spans:
+        if sessions and start - sessions[-1][1] < SESSION_GAP_US:
+            begin, until, ids = sessions[-1]
+            sessions[-1] = (begin, max(until, end), [*ids, number])
+        else:
+            sessions.append((start, end, [number]))
+    return sessions
