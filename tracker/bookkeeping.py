@@ -8,8 +8,9 @@ from typing import Any
 
 from tracker.error_text import NOTED_TEXT, candidate_text, frames_of, kind_of, reason_phrase
 from tracker.event import Failure
-from tracker.recorder import Recorder, Unverified
+from tracker.recorder import Recorder
 from tracker.saying import say
+from tracker.unverified import Unverified
 
 NOTED_KIND = "Noted"
 """The kind of a failure that the app noted beside a good status."""

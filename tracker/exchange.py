@@ -10,7 +10,7 @@ from tracker.bookkeeping import Why, answer_text, header_values
 from tracker.event import Failure
 from tracker.loops import is_cancelled, waiting_message
 from tracker.notes import KEY, Notes
-from tracker.recorder import Unverified
+from tracker.unverified import Unverified
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]

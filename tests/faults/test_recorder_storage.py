@@ -14,6 +14,7 @@ import pytest
 from tests.support.waiting import until
 from tracker import Event, Recorder
 from tracker.sqlite.writer import Writer
+from tracker.writer_thread import WriterThread
 
 T = 1_700_000_000_000_000
 
@@ -79,8 +80,8 @@ def test_a_folder_that_is_missing_is_tried_again_until_it_is_there(tmp_path, cap
 
 
 def test_a_database_that_stays_locked_is_said_once(tmp_path, caplog, monkeypatch):
-    monkeypatch.setattr("tracker.recorder._BACKOFF", (0.001, 0.001, 0.001))
-    monkeypatch.setattr("tracker.recorder._LOCK_SECONDS", 0.01)
+    monkeypatch.setattr("tracker.writer_thread._BACKOFF", (0.001, 0.001, 0.001))
+    monkeypatch.setattr("tracker.sqlite.sink.LOCK_SECONDS", 0.01)
     path = tmp_path / "guardian.db"
     Writer(str(path)).close()
     lock = sqlite3.connect(path, isolation_level=None)
@@ -324,10 +325,10 @@ def test_while_another_app_of_the_process_runs_the_end_of_one_is_no_end(tmp_path
     assert recorder.drain()
     recorder.release()
     recorder.add(event(1))
-    assert not recorder._ended and recorder._thread is not None
+    assert recorder._writer.ended_at is None and recorder._writer.thread is not None
     assert recorder.drain()
     recorder.release()
-    assert recorder._ended
+    assert recorder._writer.ended_at is not None
     assert recorder.close()
     assert count(tmp_path / "guardian.db") == 2
 
@@ -413,7 +414,7 @@ def test_a_log_handler_that_raises_costs_no_event(tmp_path, monkeypatch):
 
 def test_a_writer_that_dies_is_started_anew_by_the_next_event(tmp_path, monkeypatch):
     recorder = Recorder(tmp_path / "guardian.db", flush_interval=0.01)
-    rest, calls = Recorder._rest, []
+    rest, calls = WriterThread._rest, []
 
     def dies(self, failures):
         calls.append(failures)
@@ -421,9 +422,9 @@ def test_a_writer_that_dies_is_started_anew_by_the_next_event(tmp_path, monkeypa
             raise MemoryError
         rest(self, failures)
 
-    monkeypatch.setattr(Recorder, "_rest", dies)
+    monkeypatch.setattr(WriterThread, "_rest", dies)
     recorder.add(event())
-    until(lambda: recorder._thread is None)
+    until(lambda: recorder._writer.thread is None)
     recorder.add(event(1))
     assert recorder.flush()
     assert recorder.close()
@@ -434,8 +435,8 @@ def test_a_recorder_that_nobody_holds_ends_without_a_lock_of_its_own(tmp_path):
     recorder = Recorder(tmp_path / "guardian.db", flush_interval=0.01)
     recorder.add(event())
     assert recorder.flush()
-    thread = recorder._thread
-    with recorder._lock:  # as where the garbage collector runs in whoever holds it
+    thread = recorder._writer.thread
+    with recorder._buffer.lock:  # as where the garbage collector runs in whoever holds it
         recorder.abandon()
     thread.join(5)
     assert not thread.is_alive()
@@ -463,7 +464,7 @@ def test_behind_a_link_the_log_of_a_replaced_file_does_not_reach_the_new_one(tmp
 
 
 def test_a_file_that_was_seen_half_way_in_a_restore_is_used_when_it_is_whole(tmp_path, monkeypatch):
-    monkeypatch.setattr("tracker.recorder._HOPE_SECONDS", 0.05)
+    monkeypatch.setattr("tracker.writer_thread._HOPE_SECONDS", 0.05)
     path = tmp_path / "guardian.db"
     Writer(str(tmp_path / "backup.db")).close()
     path.write_bytes((tmp_path / "backup.db").read_bytes()[:5000])

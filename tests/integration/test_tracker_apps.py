@@ -309,7 +309,7 @@ def test_middlewares_that_name_the_same_file_share_a_recorder_that_ends_with_the
     TestClient(apps[0]).get("/")
     recorder = apps[0].recorder
     assert recorder.flush()
-    thread = recorder._thread
+    thread = recorder._writer.thread
     assert threading.active_count() == before + 1
     del apps
     gc.collect()

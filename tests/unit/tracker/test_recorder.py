@@ -7,8 +7,9 @@ import pytest
 
 from tracker import Event, Failure, Recorder
 from tracker.error_text import Frame
-from tracker.recorder import HEARTBEAT_SECONDS, Unverified
+from tracker.heartbeat import HEARTBEAT_SECONDS
 from tracker.sqlite.writer import Writer
+from tracker.unverified import Unverified
 
 T = 1_700_000_000_000_000
 

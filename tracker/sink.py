@@ -1,0 +1,76 @@
+"""Where the events of a process go: what a store has to do for the tracker, and which one an address means.
+
+A store is a folder beside this file. Nothing else in the tracker knows which one is used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import NamedTuple, Protocol
+
+from tracker.event import Event
+
+
+class Unavailable(Exception):
+    """The store takes nothing just now, as one that is locked, full or gone: the same batch is tried again.
+
+    The message says why, for the log. With `reopen` the sink is of no use any more: open another one.
+    """
+
+    def __init__(self, why: str, *, reopen: bool = True) -> None:
+        super().__init__(why)
+        self.reopen = reopen
+
+
+class Unusable(Exception):
+    """The store cannot be used as it is: corrupt, or of a newer version. The message says why, for the log."""
+
+
+class Heartbeat(NamedTuple):
+    """What a recorder says of itself with a batch: times in Unix microseconds, numbers since it started."""
+
+    recorder: str
+    started_us: int
+    seen_us: int
+    accepted: int
+    stored: int
+    dropped: int
+    version: str
+
+
+Beat = Callable[[int, int], Heartbeat]
+"""Told how many events of a batch are stored and how many can never be, gives the heartbeat that is true then."""
+
+
+class Sink(Protocol):
+    """A store that is open for writing. It belongs to one thread at a time."""
+
+    def write(
+        self, events: Iterable[Event], *, heartbeat: Beat | None = None, notes: Iterable[tuple[str, str, int]] = ()
+    ) -> int:
+        """Take a batch, all or nothing, and give how many of it are stored: an event that cannot be stored costs only
+        itself. The heartbeat, and `notes` of kind, detail and count, are stored with it.
+
+        Raises Unavailable and Unusable; nothing of the batch is stored then.
+        """
+
+    def moved(self) -> bool:
+        """Whether what was opened is no longer what the address means: open another one, after `leave`."""
+
+    def leave(self) -> None:
+        """Close what has moved, so that it does no harm to what lies there now; never raises."""
+
+    def close(self) -> None:
+        """Close it; never raises, and may be called twice."""
+
+
+Opener = Callable[[], Sink]
+"""Opens a sink, in the thread that will write to it. Raises Unavailable and Unusable."""
+
+
+def opener(database: str) -> Opener:
+    """How to open the store of an address; nothing is opened, or made, yet."""
+    from tracker.sqlite.sink import SqliteSink  # here alone: who only wants the words of an event loads no database
+
+    return partial(SqliteSink, database)

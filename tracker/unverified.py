@@ -1,0 +1,53 @@
+"""A failure as the request left it, and how the writer thread makes of it one that may be stored."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from tracker.error_text import AuthoredTexts, Frame, location_of, reason_phrase
+from tracker.event import Event, Failure
+
+
+class Unverified:
+    """A failure whose text has yet to be compared with the literals of the app's code, and whose place has yet to be
+    found among its frames: both in the writer thread.
+
+    `candidate` may be what a client sent: it stays out of `repr`, is compared, and forgotten. `endpoint` is the
+    function that answered, or None; it tells which package is the app's own. `message` are words of ours that are kept
+    as they are.
+    """
+
+    __slots__ = ("candidate", "endpoint", "frames", "kind", "message")
+
+    def __init__(
+        self,
+        kind: str,
+        candidate: str | None,
+        endpoint: Any,
+        frames: Sequence[Frame] = (),
+        message: str | None = None,
+    ) -> None:
+        self.kind, self.candidate, self.endpoint = kind, candidate, endpoint
+        self.frames, self.message = frames, message
+
+    def learn(self, kind: str, frames: Sequence[Frame]) -> None:
+        """Take over an exception that came to light after the answer, if nobody has looked yet."""
+        self.kind, self.frames = kind, frames
+
+    def __repr__(self) -> str:
+        return f"Unverified({self.kind!r})"
+
+
+def verified(event: Event, texts: AuthoredTexts) -> Event:
+    """The event with the app author's words in place of a text that nobody has vouched for."""
+    failure: Any = event.failure
+    if type(failure) is not Unverified:
+        return event
+    location = ""
+    try:
+        location = location_of(failure.frames)
+        message = failure.message or texts.message(failure.candidate, event.status, failure.endpoint)
+    except Exception:  # reading an app's code may go wrong in its own ways; the event is worth more than its text
+        message = reason_phrase(event.status)
+    return event._replace(failure=Failure(failure.kind, message, location))

@@ -1,0 +1,232 @@
+"""The one thread of a process that stores what waits: it rests, takes a batch, and tries until it is committed."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from contextlib import suppress
+
+from tracker.buffer import Buffer
+from tracker.error_text import AuthoredTexts
+from tracker.event import Event
+from tracker.heartbeat import Pulse
+from tracker.saying import announce, say
+from tracker.sink import Heartbeat, Opener, Sink, Unavailable, Unusable
+from tracker.tally import Tally
+from tracker.unverified import verified
+
+CLOSE_SECONDS = 3.5
+"""The end waits at most this long for what is to be stored."""
+QUIET_SECONDS = 0.05
+"""What waits is stored once nothing more has come for this long."""
+_BACKOFF = (0.02, 0.05, 0.1, 0.25, 0.5, 1.0)
+_CLOSING_BACKOFF = 0.01
+_ENDING_SECONDS = 5.0
+_HOPE_SECONDS = 10.0  # how long after a database turned out to be unusable it is tried again
+_LOOK_SECONDS = 1.0  # how often a thread at rest looks whether its recorder was abandoned
+_AWAKE_SECONDS = 10.0  # how long after the last event the thread looks for the next one by itself
+
+
+class WriterThread:
+    """Stores the events of `buffer`, and the heartbeats of `pulse` with the counts of `tally`, into what `opener`
+    opens, `batch` at a time and at least every `interval` seconds. `name` is what the log calls the database.
+
+    The thread is started by `start` when there is something to do. All is changed under the buffer's lock.
+    """
+
+    def __init__(
+        self,
+        opener: Opener,
+        buffer: Buffer,
+        tally: Tally,
+        pulse: Pulse,
+        *,
+        texts: AuthoredTexts,
+        batch: int,
+        interval: float,
+        name: str,
+    ) -> None:
+        self._open, self._buffer, self._tally, self._pulse = opener, buffer, tally, pulse
+        self._texts, self._batch, self._interval, self._name = texts, batch, interval, name
+        self.inside = threading.Lock()  # held while the thread is inside the store
+        self.wake = threading.Event()
+        self.thread: threading.Thread | None = None
+        self.asleep = True  # the thread has to be woken, or started, for an event to be stored
+        self.deadline: float | None = None  # the end is near: what is not stored by then, stays
+        self.ended_at: float | None = None  # when the app ended, until another one starts
+        self.abandoned = False
+        self._busy_at = 0.0
+        self._hopeless_at = 0.0  # when the database turned out to be unusable
+        self._announced = False
+
+    def start(self) -> None:
+        """Start the thread unless it runs; the lock is held."""
+        if self.thread is not None:
+            return
+        self.deadline = None
+        # A daemon thread: a database that hangs must not keep the host from ending. close() drains, at exit too.
+        thread = threading.Thread(target=self._live, name="usage-tracker", daemon=True)
+        with suppress(RuntimeError):  # no new threads in an interpreter that is ending
+            thread.start()
+            self.thread, self.asleep = thread, False
+
+    def announce(self) -> None:
+        """Say once where events go."""
+        if not self._announced:
+            self._announced = True
+            announce("The tracker records into %s", self._name)
+
+    def reopened(self) -> bool:
+        """Whether the database may be usable again: the file may have been mended, or put back, since."""
+        if not self._buffer.room and time.monotonic() - self._hopeless_at > _HOPE_SECONDS:
+            self._buffer.room = self._buffer.size
+            return True
+        return False
+
+    def _live(self) -> None:
+        try:
+            self._run()
+        except BaseException as error:
+            # Whatever it was: the next event starts the thread anew.
+            with self._buffer.lock:
+                self.thread, self.asleep = None, True
+            self._tally.count("unrecorded", f"the writer stopped: {type(error).__name__}")
+
+    def _run(self) -> None:
+        self.announce()
+        sink: Sink | None = None
+        failures = 0
+        while True:
+            self._rest(failures)
+            batch = self._next_batch()
+            if batch is None:
+                break
+            if not batch and not self._pulse.is_due:
+                with suppress(Exception):
+                    self._texts.read_on()
+                continue
+            with self.inside:
+                try:
+                    if sink is not None and sink.moved():
+                        self._leave(sink)
+                        sink = None
+                    sink = sink or self._open()
+                    self._store(sink, batch)
+                except Unavailable as error:
+                    failures += 1
+                    if failures == len(_BACKOFF):
+                        say(logging.WARNING, "The tracker cannot write to %s and tries on: %s", self._name, error)
+                    if error.reopen:
+                        _close(sink)
+                        sink = None
+                except Unusable as error:
+                    self._give_up(error)
+                    break
+                except Exception as error:
+                    # A fault of ours costs this batch, not the thread and all that comes after.
+                    say(logging.ERROR, "The tracker could not store %d events (%s).", len(batch), type(error).__name__)
+                    self._taken(len(batch), 0)
+                else:
+                    if failures >= len(_BACKOFF):
+                        say(logging.WARNING, "The tracker writes to %s again", self._name)
+                    failures, self._hopeless_at = 0, 0.0
+                    self._pulse.beat()
+        with self.inside:
+            _close(sink)
+
+    def _next_batch(self) -> list[Event] | None:
+        """The events to store next, which may be none; None where the thread is to end."""
+        with self._buffer.lock:
+            self.wake.clear()
+            if self.abandoned and self.deadline is None:
+                self.deadline = time.monotonic() + CLOSE_SECONDS
+            batch = self._buffer.first(self._batch)
+            if self.deadline is None or (batch and time.monotonic() < self.deadline):
+                return batch
+            self.thread, self.asleep = None, True
+            # An event that came before this line found a thread, one that comes now starts another.
+            if batch or not self._buffer.events:
+                return None
+            self.thread, self.asleep = threading.current_thread(), False
+            return self._buffer.first(self._batch)
+
+    def _rest(self, failures: int) -> None:
+        """Wait until there is something to store, and then until nothing more comes, a batch is full or time is up."""
+        events = self._buffer.events
+        if failures:
+            backoff = _BACKOFF[min(failures, len(_BACKOFF)) - 1]
+            self.wake.wait(backoff if self.deadline is None else min(backoff, _CLOSING_BACKOFF))
+            return
+        if not events:
+            if time.monotonic() - self._busy_at < _AWAKE_SECONDS:
+                # To be woken costs a request more than a look now and then costs the process.
+                self.wake.wait(min(QUIET_SECONDS, self._interval))
+            else:
+                self.asleep = True
+                if not events:  # whoever adds from here on wakes us
+                    self.wake.wait(min(self._interval, _LOOK_SECONDS))
+                self.asleep = False
+        end = time.monotonic() + self._interval
+        while waiting := len(events):
+            self.wake.clear()
+            # After the clearing: whoever sets the event changes one of these before.
+            if self._hurried() or self.deadline is not None or self._buffer.awaited or waiting >= self._batch:
+                return
+            left = end - time.monotonic()
+            if left <= 0 or self.wake.wait(min(QUIET_SECONDS, left)) or len(events) == waiting:
+                return
+
+    def _hurried(self) -> bool:
+        """Whether the end was a moment ago, so that the process may be gone in the next one."""
+        return self.ended_at is not None and time.monotonic() - self.ended_at < _ENDING_SECONDS
+
+    def _leave(self, sink: Sink) -> None:
+        """Let go of a database file that is no longer where it was."""
+        say(logging.WARNING, "The file %s was removed or replaced: the tracker goes on in a new one.", self._name)
+        self._tally.count("file", "the database file was removed or replaced while the app was running")
+        sink.leave()
+
+    def _store(self, sink: Sink, batch: list[Event]) -> None:
+        """Commit a batch and take it off the buffer. What went into a file that is gone meanwhile stays in it."""
+        news = self._tally.news()
+        try:
+            events = [verified(event, self._texts) for event in batch]
+            stored = sink.write(events, heartbeat=self._heartbeat, notes=news)
+        except BaseException:
+            self._tally.untold(news)
+            raise
+        if not sink.moved():
+            self._taken(len(batch), stored)
+        else:
+            self._tally.untold()
+
+    def _heartbeat(self, stored: int, poison: int) -> Heartbeat:
+        with self._buffer.lock:
+            counts = self._buffer.counts()
+        return self._pulse.row(counts, stored, poison)
+
+    def _taken(self, number: int, stored: int) -> None:
+        """Take so many events off the buffer: some are stored now, the rest is lost."""
+        buffer = self._buffer
+        with buffer.lock:
+            self._busy_at = time.monotonic()
+            buffer.take(number, stored)
+            if len(buffer.events) >= self._batch or buffer.awaited or self.deadline is not None:
+                self.wake.set()
+
+    def _give_up(self, error: Exception) -> None:
+        if not self._hopeless_at:
+            say(logging.ERROR, "The tracker stops recording into %s: %s. The app goes on.", self._name, error)
+        self._hopeless_at = time.monotonic()
+        with self._buffer.lock:
+            self._buffer.room, self.thread, self.asleep = 0, None, True
+            lost = len(self._buffer.events)
+        self._taken(lost, 0)
+        if lost:
+            self._tally.count("dropped", "the database cannot be used", lost)
+
+
+def _close(sink: Sink | None) -> None:
+    if sink is not None:
+        sink.close()
