@@ -21,20 +21,15 @@ ABORTED = "response aborted after it had begun"
 """What is recorded of a response that broke off while the client was still there."""
 CLIENT_GONE = 499
 """The status of a request whose client left before any answer (nginx's number; no standard has one)."""
-CLOSE_STATUS = {1002: 400, 1003: 400, 1007: 400, 1008: 403, 1009: 413, 1010: 400, 1011: 500, 1013: 503, 1014: 502}
-"""The status of a WebSocket that the app closed with one of these codes (RFC 6455, 7.4.1, and IANA's registry).
-
-Any other code is a good end, 101: 1000 and 1001 by their meaning, 3000 to 4999 because they are the app's own words.
-"""
 STREAMS_NS = 1_000_000_000
 """An answer whose last byte comes this long after its first is a stream, whatever its content type."""
 STREAM_TYPES = (b"text/event-stream", b"application/x-ndjson", b"application/jsonl", b"application/stream+json",
                 b"multipart/x-mixed-replace")  # fmt: skip
 _BODY = frozenset(("http.response.body", "http.response.pathsend", "http.response.zerocopysend"))
-_LEFT = Failure("HTTP 499", "the client left before an answer")
+LEFT = Failure("HTTP 499", "the client left before an answer")
 _BROKEN_OFF = Failure("Aborted", ABORTED)
-_UNANSWERED = Failure("Aborted", "Internal Server Error")
-_STOPPED = Failure("Cancelled", "cancelled before an answer")
+UNANSWERED = Failure("Aborted", "Internal Server Error")
+STOPPED = Failure("Cancelled", "cancelled before an answer")
 
 
 class Keeper(Protocol):
@@ -202,70 +197,22 @@ class HttpExchange(Exchange):
         took = self._so_far()
         cancelled = is_cancelled(error)
         if self.gone or ((cancelled or isinstance(error, OSError)) and self._left()):
-            self._finish(self.status or CLIENT_GONE, took, _LEFT)
+            self._finish(self.status or CLIENT_GONE, took, LEFT)
         elif cancelled:
             # The server stops: what has begun to stream ends with it, whatever has not is answered with 500.
-            self._finish(self.status or 500, took, _STOPPED)
+            self._finish(self.status or 500, took, STOPPED)
         else:
             self._finish(500, took, error, ABORTED if self.status else None)
 
     def _ended_silently(self) -> None:
         took = self._so_far()
         if self.gone:
-            self._finish(self.status or CLIENT_GONE, took, _LEFT)
+            self._finish(self.status or CLIENT_GONE, took, LEFT)
         else:
-            self._finish(500, took, _BROKEN_OFF if self.status else _UNANSWERED)
+            self._finish(500, took, _BROKEN_OFF if self.status else UNANSWERED)
 
     def _so_far(self) -> int:
         self.took = perf_counter_ns() - self.began
         if self.status:
             self._weigh()
         return self.took
-
-
-class SocketExchange(Exchange):
-    """A WebSocket, from its handshake to its end."""
-
-    _closed = False
-    _why: Failure | None = None
-
-    async def send(self, message: Message) -> None:
-        """A message of the app."""
-        try:
-            await self._app_send(message)
-        except OSError:
-            self.gone = True
-            raise
-        try:
-            kind = message["type"]
-            if kind == "websocket.accept":
-                self.status = 101
-                self.latency_ns = perf_counter_ns() - self.began
-            elif kind == "websocket.http.response.start":
-                self.status, self._closed = message["status"], True
-            elif kind == "websocket.close" and not (self.gone or self._closed):
-                self._closed = True
-                if not self.status:
-                    self.status = 403  # closed before it was accepted: the handshake is refused (ASGI, WebSocket close)
-                elif (code := message.get("code", 1000)) in CLOSE_STATUS:
-                    self.status = CLOSE_STATUS[code]
-                    self._why = Failure(f"WebSocket {code}", "closed by the app with an error code")
-        except Exception as error:
-            self._fault(error)
-
-    def _ended_by(self, error: BaseException) -> None:
-        took = perf_counter_ns() - self.began
-        cancelled = is_cancelled(error)
-        if self.gone or (cancelled and self._left()):
-            self._finish(self.status or CLIENT_GONE, took, self._why or _LEFT)
-        elif cancelled:
-            self._finish(self.status or 500, took, self._why or _STOPPED)
-        else:
-            self._finish(500, took, error)
-
-    def _ended_silently(self) -> None:
-        took = perf_counter_ns() - self.began
-        if self.status:
-            self._finish(self.status, took, self._why)
-        else:
-            self._finish(CLIENT_GONE if self.gone else 500, took, _LEFT if self.gone else _UNANSWERED)

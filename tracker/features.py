@@ -7,7 +7,8 @@ from collections.abc import Callable, Collection, Mapping
 
 from tracker.event import UNMATCHED
 from tracker.notes import MAX_FEATURE
-from tracker.routes import METHODS, plain
+from tracker.routes import METHODS
+from tracker.templates import plain
 
 _CACHE_CAP = 10_000
 

@@ -9,18 +9,9 @@ from tracker.copies import copies_of
 from tracker.event import UNMATCHED
 from tracker.features import FeatureNames
 from tracker.notes import KEY, Notes
-from tracker.routes import (
-    MAX_TEMPLATE,
-    NOWHERE,
-    Place,
-    Templates,
-    chosen_route,
-    every_place,
-    method_name,
-    place_of,
-    slash_redirected,
-)
+from tracker.routes import chosen_route, every_place, method_name, place_of, slash_redirected
 from tracker.skipping import below
+from tracker.templates import MAX_TEMPLATE, NOWHERE, Place, Templates
 
 Scope = MutableMapping[str, Any]
 

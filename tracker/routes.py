@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Collection, Iterable, MutableMapping
-from functools import lru_cache
-from typing import Any, NamedTuple
+from collections.abc import Iterable, MutableMapping
+from typing import Any
 
 from tracker.event import UNMATCHED
 from tracker.skipping import below
+from tracker.templates import MAX_TEMPLATE, NOWHERE, Place, compiled, plain
 
 Scope = MutableMapping[str, Any]
 
@@ -21,21 +20,8 @@ MOUNTED = "/(mounted)"
 OWN = "(guardian)"
 """The place of Guardian's own pages, mounted in an app: nobody uses the app there."""
 
-MAX_TEMPLATE = 500
-"""Characters: no author writes a longer template, so a longer one is a path."""
-_CACHE_CAP = 10_000
 _MAX_WRAPPERS = 32
 _MAX_PREFIXES = 8
-
-
-class Place(NamedTuple):
-    """The template of a route, and the methods that it has; None where it does not say."""
-
-    template: str
-    methods: Collection[str] | None = None
-
-
-NOWHERE = Place(UNMATCHED)
 
 
 def method_name(scope: Scope) -> str:
@@ -174,7 +160,7 @@ def _bare_place(route: Any, path: str) -> Place | None:
     template = getattr(route, "path", None)
     if not isinstance(template, str) or not template.startswith("/") or hasattr(route, "path_regex"):
         return None
-    if len(template) > MAX_TEMPLATE or not _compiled(template).fullmatch(path):
+    if len(template) > MAX_TEMPLATE or not compiled(template).fullmatch(path):
         return None
     return Place(plain(template), getattr(route, "methods", None))
 
@@ -226,48 +212,3 @@ def slash_redirected(root: Any, path: str, method: str) -> Place:
     """The route to which a router sends a request whose path has a slash at its end too few or too many."""
     other = path.rstrip("/") if path.endswith("/") else path + "/"
     return _match(_routes(root), other, method) or NOWHERE
-
-
-class Templates:
-    """The routes of an app without a router, as its author names them: `["/{db}/{table}"]`; the first that fits counts.
-
-    `{name}` stands for one segment, `{name:path}` for any number of them. Raises ValueError for what is no template.
-    """
-
-    def __init__(self, templates: Iterable[str]) -> None:
-        if isinstance(templates, str):
-            raise ValueError(f"routes = {templates!r} must be a list of templates, as in ['/threads/{{id}}']")
-        self._places: list[tuple[re.Pattern[str], Place]] = []
-        for template in templates:
-            if not isinstance(template, str) or not template.startswith("/") or len(template) > MAX_TEMPLATE:
-                raise ValueError(f"routes = {template!r} must start with a slash, as in '/threads/{{id}}'")
-            if re.search(r"[{}\[\]()^$]", re.sub(_PARAMETER, "", template)):
-                raise ValueError(f"routes = {template!r} must have its parameters in braces, as in '/threads/{{id}}'")
-            self._places.append((_compiled(template), Place(plain(template))))
-
-    def find(self, path: str) -> Place:
-        """The template that fits a path; NOWHERE where none does."""
-        return next((place for pattern, place in self._places if pattern.fullmatch(path)), NOWHERE)
-
-
-_PARAMETER = re.compile(r"(\{\w+(?::\w+)?\})")
-
-
-@lru_cache(maxsize=1_000)
-def _compiled(template: str) -> re.Pattern[str]:
-    parts = _PARAMETER.split(template)
-    pattern = "".join(_pattern(part) if index % 2 else re.escape(part) for index, part in enumerate(parts))
-    return re.compile(pattern + "/?")
-
-
-def _pattern(part: str) -> str:
-    return ".*" if part.endswith(":path}") else "[^/]+"
-
-
-_CONVERTOR = re.compile(r":\w+}")
-
-
-@lru_cache(maxsize=_CACHE_CAP)
-def plain(path: str) -> str:
-    """A template without convertors: {id:int} is {id}."""
-    return _CONVERTOR.sub("}", path)

@@ -11,9 +11,9 @@ from tracker import checks
 from tracker.address import database_path
 from tracker.identity import Identity
 from tracker.places import Places
-from tracker.routes import Templates
 from tracker.sharing import Hold, shared_recorder
 from tracker.skipping import PathFilter
+from tracker.templates import Templates
 
 if TYPE_CHECKING:
     from tracker.bearer import Bearer

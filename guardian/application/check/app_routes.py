@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from tracker.routes import plain
+from tracker.templates import plain
 
 _MAX_DEPTH = 32
 _WRAPPED = ("app", "asgi_app", "application", "other_asgi_app", "_app")

@@ -10,8 +10,8 @@ from guardian.application.check.app_import import Noted
 from guardian.application.check.app_routes import AppRoute, every_route, layers, mounted_apps
 from tracker import UsageTrackingMiddleware
 from tracker.features import FeatureNames
-from tracker.routes import plain
 from tracker.skipping import PathFilter
+from tracker.templates import plain
 
 _MAX_DEPTH = 8
 

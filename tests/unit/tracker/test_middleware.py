@@ -481,6 +481,7 @@ async def test_a_stream_is_known_by_its_type_or_by_a_first_byte_long_before_the_
 async def test_the_latency_of_a_websocket_is_the_time_to_its_acceptance(monkeypatch):
     now = 1_000_000_000
     monkeypatch.setattr("tracker.exchange.perf_counter_ns", lambda: now)
+    monkeypatch.setattr("tracker.websocket.perf_counter_ns", lambda: now)
 
     async def app(scope, receive, send):
         nonlocal now

@@ -3,7 +3,8 @@
 import pytest
 
 from tracker.event import UNMATCHED
-from tracker.routes import METHODS, NOWHERE, Templates, method_name, place_of
+from tracker.routes import METHODS, method_name, place_of
+from tracker.templates import NOWHERE, Templates
 
 
 def test_methods_that_http_does_not_know_share_one_name():
