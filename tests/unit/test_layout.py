@@ -94,6 +94,16 @@ def test_sql_stands_in_the_folder_of_its_store_and_nowhere_else():
     assert found == chosen
 
 
+def test_how_the_key_of_a_row_holds_its_time_stands_in_one_place():
+    files = modules_outside(of=("guardian", "tracker"))
+    shifted = [str(file.relative_to(ROOT)) for file in files if re.search(r"(>>|<<) 10\b", _without_comments(file))]
+    assert shifted == []
+
+
+def _without_comments(file):
+    return "\n".join(line for line in file.read_text().splitlines() if not line.strip().startswith(("#", "--")))
+
+
 def test_a_store_is_chosen_in_one_place():
     named = {
         str(file.relative_to(ROOT))

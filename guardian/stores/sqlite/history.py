@@ -18,7 +18,7 @@ from guardian.stores.people.book import NO_BOOK, AliasBook
 from guardian.stores.sqlite.people import read_people
 from tracker.sqlite.connection import connect
 from tracker.sqlite.database_file import FileChanged, OpenedFile
-from tracker.sqlite.keys import SEQUENCE_BITS
+from tracker.sqlite.keys import SEQUENCE_BITS, time_sql
 
 T = TypeVar("T")
 
@@ -75,7 +75,7 @@ def read_columns(db: sqlite3.Connection, start_us: int, end_us: int, aliases: Al
     """The single events of [start, end), in the order of time; all ids of a person are one user."""
     rows = np.fromiter(
         db.execute(
-            "SELECT id >> 10, user, route, status, coalesce(latency_us, duration_us), coalesce(failure, 0) "
+            f"SELECT {time_sql('id')}, user, route, status, coalesce(latency_us, duration_us), coalesce(failure, 0) "
             "FROM guardian_request WHERE id >= ? AND id < ? ORDER BY id",
             (start_us << SEQUENCE_BITS, end_us << SEQUENCE_BITS),
         ),
@@ -121,7 +121,7 @@ def read_minute_counts(db: sqlite3.Connection, start: int, end: int) -> MinuteCo
     for first_us in range(start * MINUTE_US, end * MINUTE_US, _DAY_US):
         last_us = min(first_us + _DAY_US, end * MINUTE_US)
         rows = db.execute(
-            "SELECT route, (id >> 10) / 60000000 AS minute, count(*), sum(status >= 400), sum(status >= 500) "
+            f"SELECT route, {time_sql('id')} / 60000000 AS minute, count(*), sum(status >= 400), sum(status >= 500) "
             "FROM guardian_request WHERE id >= ? AND id < ? GROUP BY route, minute",
             (first_us << SEQUENCE_BITS, last_us << SEQUENCE_BITS),
         ).fetchall()

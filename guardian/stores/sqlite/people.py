@@ -18,6 +18,7 @@ from guardian.core.totals import Totals, followed, grouped
 from guardian.stores.people.aliases import NO_ALIASES, Aliases
 from guardian.stores.sqlite.sealing import DAY, HOUR, MINUTES5, ids, meta
 from tracker.names import clean_name
+from tracker.sqlite.keys import time_sql
 
 _INSIDE = {DAY: HOUR, HOUR: MINUTES5}
 _BODIES = (
@@ -118,7 +119,7 @@ class People:
     def _single(self, db: sqlite3.Connection, persons: np.ndarray, start_us: int) -> np.ndarray:
         """The persons' rows from the single events of 5 minutes."""
         window = ids(start_us, start_us + MINUTES5)
-        sql = "SELECT id >> 10, user, route, status, duration_us, duration_us FROM guardian_request"
+        sql = f"SELECT {time_sql('id')}, user, route, status, duration_us, duration_us FROM guardian_request"
         table = np.array(
             db.execute(f"{sql} WHERE id >= ? AND id < ? ORDER BY id", window).fetchall(), np.int64
         ).reshape(-1, 6)

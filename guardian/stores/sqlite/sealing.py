@@ -18,7 +18,7 @@ import numpy as np
 from guardian.core.storage import WindowGone
 from guardian.core.summary import WEBSOCKET
 from guardian.core.totals import Totals
-from tracker.sqlite.keys import SEQUENCE_BITS
+from tracker.sqlite.keys import SEQUENCE_BITS, time_sql
 
 if TYPE_CHECKING:
     from guardian.stores.sqlite.people import People
@@ -32,7 +32,7 @@ CHUNK = 50_000
 _INNER = ((HOUR, MINUTES5), (DAY, HOUR))
 _BODIES = "SELECT body FROM guardian_summary WHERE span_us = ? AND start_us >= ? AND start_us < ? ORDER BY start_us"
 _EXTENT = f"""
-    SELECT (SELECT min(id) >> 10 FROM guardian_request), (SELECT max(id) >> 10 FROM guardian_request),
+    SELECT (SELECT {time_sql("min(id)")} FROM guardian_request), (SELECT {time_sql("max(id)")} FROM guardian_request),
            (SELECT min(start_us) FROM guardian_summary WHERE span_us = {MINUTES5}),
            (SELECT max(start_us) FROM guardian_summary WHERE span_us = {MINUTES5})
 """
@@ -51,7 +51,7 @@ def read_raw(
     """
     only = "" if routes is None else "AND route IN (SELECT value FROM json_each(?))"
     latency = f"coalesce(latency_us, CASE WHEN status % 1000 = {WEBSOCKET} THEN -1 ELSE duration_us END)"
-    columns = f"id >> 10, user, route, status, duration_us, {latency}"
+    columns = f"{time_sql('id')}, user, route, status, duration_us, {latency}"
     rows = f"SELECT {columns} FROM guardian_request WHERE id >= ? AND id < ? {only}"
     values = ids(start_us, end_us) if routes is None else (*ids(start_us, end_us), json.dumps(list(routes)))
     cursor = db.execute(f"{rows} ORDER BY id", values)
@@ -158,7 +158,9 @@ def seal(db: sqlite3.Connection, now_us: int) -> int:
 def _next_closed(db: sqlite3.Connection, end: int) -> int | None:
     """The first 5 minutes with events between the seal, wherever others have moved it meanwhile, and `end`."""
     window = ids(meta(db, "sealed_until_us"), end)
-    (at,) = db.execute("SELECT min(id) >> 10 FROM guardian_request WHERE id >= ? AND id < ?", window).fetchone()
+    (at,) = db.execute(
+        f"SELECT {time_sql('min(id)')} FROM guardian_request WHERE id >= ? AND id < ?", window
+    ).fetchone()
     return None if at is None else at // MINUTES5 * MINUTES5
 
 
