@@ -6,10 +6,11 @@ from contextlib import suppress
 from logging import ERROR
 from typing import Any
 
-from tracker.error_text import NOTED_TEXT, candidate_text, frames_of, kind_of, reason_phrase
+from tracker.error_text import NOTED_TEXT, candidate_text, reason_phrase
 from tracker.event import Failure
 from tracker.recorder import Recorder
 from tracker.saying import say
+from tracker.tracebacks import frames_of, kind_of
 from tracker.unverified import Unverified
 
 NOTED_KIND = "Noted"

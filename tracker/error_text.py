@@ -3,32 +3,23 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
-import sysconfig
 import time
-from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import lru_cache
+from collections.abc import Callable, Iterator, Mapping
 from http import HTTPStatus
 from types import CodeType
-from typing import Any, NamedTuple
+from typing import Any
+
+from tracker.tracebacks import is_library
 
 NOTED_TEXT = "noted as failed"
 """What is kept of a request that the app noted as failed, where it gave no text that may be kept."""
 MAX_TEXT = 200
 """Characters: a longer text is not kept."""
-MAX_FRAMES = 20
 READ_SECONDS, REST_SECONDS = 0.15, 0.5
 """Reading an app's modules goes on for so long at a time, and begins again after so long at the earliest."""
 _KEYS = ("detail", "error", "message")
 _FRAMEWORKS = frozenset(("starlette", "fastapi", "tracker"))
-_INSTALLED = ("site-packages", "dist-packages")
-_ELSEWHERE = ("<", *{sysconfig.get_path(name) + os.sep for name in ("stdlib", "platstdlib")})
-_PLACES = tuple(
-    {os.path.realpath(sysconfig.get_path(name)) + os.sep for name in ("stdlib", "platstdlib")}
-    | {os.path.dirname(os.path.realpath(__file__)) + os.sep}
-)
 
 
 def candidate_text(content_type: bytes | None, chunk: bytes) -> str | None:
@@ -76,66 +67,6 @@ def reason_phrase(status: int) -> str:
         return _RENAMED.get(status) or HTTPStatus(status).phrase
     except ValueError:
         return "Server Error" if status >= 500 else "Client Error"
-
-
-class Frame(NamedTuple):
-    """One line of a traceback, as it lies in memory: nothing is looked up to make it."""
-
-    file: str
-    module: str
-    line: int
-    function: str
-
-
-def kind_of(error: BaseException) -> str:
-    """The name of an exception's class. A group of one exception only, as task groups raise it, stands for that one."""
-    return type(_alone(error)).__name__[:MAX_TEXT]
-
-
-def frames_of(error: BaseException) -> tuple[Frame, ...]:
-    """Where an exception was raised, the innermost frame last: those that may be the app's own, 20 at most, and the
-    innermost of all. Quick, for the host's event loop, and small, for the buffer: see `location_of`."""
-    own: deque[Frame] = deque(maxlen=MAX_FRAMES + 1)
-    trace = _alone(error).__traceback__
-    while trace is not None:
-        code = trace.tb_frame.f_code
-        file = code.co_filename
-        if trace.tb_next is None or not (file.startswith(_ELSEWHERE) or any(part in file for part in _INSTALLED)):
-            module = trace.tb_frame.f_globals.get("__name__")
-            own.append(Frame(file, module if type(module) is str else "", trace.tb_lineno, code.co_name))
-        trace = trace.tb_next
-    return tuple(own)
-
-
-def location_of(frames: Sequence[Frame]) -> str:
-    """A line `file:line function` a frame, the innermost last: those of the app's own code, 20 at most; the innermost
-    of all where the app has none. A file is named by its module, `app/chat.py`, wherever it lies. Asks the file system
-    what lies where, so it is for the writer thread.
-    """
-    own = [frame for frame in frames if not _is_library(frame.file)][-MAX_FRAMES:]
-    return "\n".join(_line(frame) for frame in own or frames[-1:])
-
-
-def _alone(error: BaseException) -> BaseException:
-    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
-        error = error.exceptions[0]
-    return error
-
-
-def _line(frame: Frame) -> str:
-    path = frame.file.replace(os.sep, "/")
-    stem = frame.module.replace(".", "/")
-    names = (name for name in (f"{stem}.py", f"{stem}/__init__.py") if path.endswith("/" + name))
-    return f"{next(names, path.rpartition('/')[2])}:{frame.line} {frame.function}"
-
-
-@lru_cache(maxsize=4096)
-def _is_library(filename: str) -> bool:
-    """Whether a file is not the app's own: of the standard library, installed, of the tracker, or no file at all."""
-    path = os.path.realpath(filename)
-    return (
-        filename.startswith("<") or path.startswith(_PLACES) or any(part in path.split(os.sep) for part in _INSTALLED)
-    )
 
 
 class AuthoredTexts:
@@ -202,7 +133,7 @@ class AuthoredTexts:
 
     def _is_own(self, name: str, inside: Mapping[str, Any]) -> bool:
         top, path = name.partition(".")[0], inside.get("__file__")
-        return isinstance(path, str) and top != "tracker" and (top in self._packages or not _is_library(path))
+        return isinstance(path, str) and top != "tracker" and (top in self._packages or not is_library(path))
 
 
 def _literals(inside: Mapping[str, Any]) -> Iterator[str]:

@@ -7,13 +7,13 @@ from time import time_ns
 from typing import Any
 
 from tracker.bookkeeping import Faults, Why, failure_of
-from tracker.error_text import frames_of, kind_of
 from tracker.event import ANONYMOUS, Event
 from tracker.exchange import Exchange, Scope
 from tracker.identity import Identity
 from tracker.places import Places
 from tracker.recorder import Recorder
 from tracker.routes import OWN
+from tracker.tracebacks import frames_of, kind_of
 
 IDENTIFY_SECONDS = 2.0
 """How long an async `identify` may take."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from tracker.error_text import AuthoredTexts, Frame, location_of, reason_phrase
+from tracker.error_text import AuthoredTexts, reason_phrase
 from tracker.event import Event, Failure
+from tracker.tracebacks import Frame, location_of
 
 
 class Unverified:

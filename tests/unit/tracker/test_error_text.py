@@ -22,8 +22,9 @@ from starlette.websockets import WebSocket
 
 import tracker.tokens
 from tracker import note_error
-from tracker.error_text import MAX_TEXT, AuthoredTexts, candidate_text, frames_of, kind_of, location_of, reason_phrase
+from tracker.error_text import MAX_TEXT, AuthoredTexts, candidate_text, reason_phrase
 from tracker.event import Failure
+from tracker.tracebacks import frames_of, kind_of, location_of
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,9 @@ import threading
 import pytest
 
 from tracker import Event, Failure, Recorder
-from tracker.error_text import Frame
 from tracker.heartbeat import HEARTBEAT_SECONDS
 from tracker.sqlite.writer import Writer
+from tracker.tracebacks import Frame
 from tracker.unverified import Unverified
 
 T = 1_700_000_000_000_000
