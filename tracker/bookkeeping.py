@@ -10,7 +10,7 @@ from tracker.error_text import NOTED_TEXT, candidate_text, reason_phrase
 from tracker.event import Failure
 from tracker.recorder import Recorder
 from tracker.saying import say
-from tracker.tracebacks import frames_of, kind_of
+from tracker.tracebacks import class_name, frames_of, kind_of
 from tracker.unverified import Unverified
 
 NOTED_KIND = "Noted"
@@ -28,7 +28,7 @@ class Faults:
 
     def count(self, error: BaseException) -> None:
         """Count a request that could not be recorded, and say so once; never with what a client sent."""
-        kind = type(error).__name__  # never its message
+        kind = class_name(type(error))  # never its message
         with suppress(Exception):
             self._recorder.add_lost(kind)
         if not self._complained:

@@ -10,7 +10,7 @@ from http import HTTPStatus
 from types import CodeType
 from typing import Any
 
-from tracker.tracebacks import is_library
+from tracker.tracebacks import code_of, is_library
 
 NOTED_TEXT = "noted as failed"
 """What is kept of a request that the app noted as failed, where it gave no text that may be kept."""
@@ -138,15 +138,7 @@ class AuthoredTexts:
 
 def _literals(inside: Mapping[str, Any]) -> Iterator[str]:
     """The texts in a module's code; none where it has only machine code, or cannot be read."""
-    try:
-        spec = inside.get("__spec__")
-        if spec is not None and hasattr(spec.loader, "get_code"):
-            code = spec.loader.get_code(spec.name)
-        else:  # __main__, run as a script
-            with open(inside["__file__"], "rb") as file:
-                code = compile(file.read(), inside["__file__"], "exec", dont_inherit=True)
-    except (OSError, ImportError, SyntaxError, ValueError):
-        return
+    code = code_of(inside)
     if code is not None:
         yield from _strings(code.co_consts)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from tracker.event import ANONYMOUS
 from tracker.names import MAX_NAME, NOBODY, PLACEHOLDERS, Names, clean_name, names_of, peek
 from tracker.saying import say
+from tracker.tracebacks import class_name
 
 if TYPE_CHECKING:
     from tracker.bearer import Bearer
@@ -136,7 +137,9 @@ class Identity:
             return ANONYMOUS
         name = names_of(given, trusted=True).best
         if name is None and given != ANONYMOUS:
-            self._complain(f"identify returned {type(given).__name__}, which is no name of 1 to {MAX_NAME} characters")
+            self._complain(
+                f"identify returned {class_name(type(given))}, which is no name of 1 to {MAX_NAME} characters"
+            )
         return name or ANONYMOUS
 
     def _refused(self) -> str:
@@ -153,7 +156,7 @@ class Identity:
 
 
 def _raised(error: Exception) -> str:
-    return f"{type(error).__name__} was raised"
+    return f"{class_name(type(error))} was raised"
 
 
 def _is_async(identify: Any) -> bool:

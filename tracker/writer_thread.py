@@ -14,6 +14,7 @@ from tracker.heartbeat import Pulse
 from tracker.saying import announce, say
 from tracker.sink import Heartbeat, Opener, Sink, Unavailable, Unusable
 from tracker.tally import Tally
+from tracker.tracebacks import class_name
 from tracker.unverified import verified
 
 CLOSE_SECONDS = 3.5
@@ -91,7 +92,7 @@ class WriterThread:
             # Whatever it was: the next event starts the thread anew.
             with self._buffer.lock:
                 self.thread, self.asleep = None, True
-            self._tally.count("unrecorded", f"the writer stopped: {type(error).__name__}")
+            self._tally.count("unrecorded", f"the writer stopped: {class_name(type(error))}")
 
     def _run(self) -> None:
         self.announce()
@@ -125,7 +126,8 @@ class WriterThread:
                     break
                 except Exception as error:
                     # A fault of ours costs this batch, not the thread and all that comes after.
-                    say(logging.ERROR, "The tracker could not store %d events (%s).", len(batch), type(error).__name__)
+                    kind = class_name(type(error))
+                    say(logging.ERROR, "The tracker could not store %d events (%s).", len(batch), kind)
                     self._taken(len(batch), 0)
                 else:
                     if failures >= len(_BACKOFF):

@@ -23,8 +23,6 @@ from starlette.websockets import WebSocket
 import tracker.tokens
 from tracker import note_error
 from tracker.error_text import MAX_TEXT, AuthoredTexts, candidate_text, reason_phrase
-from tracker.event import Failure
-from tracker.tracebacks import frames_of, kind_of, location_of
 
 
 @pytest.mark.parametrize(
@@ -111,93 +109,6 @@ def test_a_note_is_kept_in_the_scope_of_what_it_is_said_of():
     assert [kept["guardian.notes"].text for kept in (scope, request, socket)] == ["one", "two", "three"]
     note_error(scope, None)
     assert scope["guardian.notes"].text == "one"
-
-
-# Where an exception was raised
-
-
-def raised(function, *arguments):
-    try:
-        function(*arguments)
-    except BaseException as error:
-        return error
-
-
-def fails(secret):
-    raise LookupError(f"no such thing: {secret}")
-
-
-def descends(depth):
-    if depth:
-        descends(depth - 1)
-    json.loads("{")
-
-
-def line_of(function, offset):
-    return function.__code__.co_firstlineno + offset
-
-
-def here():
-    """How this file is named: by its module, as far as pytest tells it."""
-    return (__name__.replace(".", "/") + ".py") if "." in __name__ else "test_error_text.py"
-
-
-def failure_of_exception(error):
-    return Failure(kind_of(error), reason_phrase(500), location_of(frames_of(error)))
-
-
-def test_an_exception_is_its_class_and_the_lines_it_came_by_and_never_its_message():
-    failure = failure_of_exception(raised(fails, "hunter2"))
-    assert failure == Failure(
-        "LookupError",
-        "Internal Server Error",
-        f"{here()}:{line_of(raised, 2)} raised\n{here()}:{line_of(fails, 1)} fails",
-    )
-
-
-def test_only_the_apps_own_frames_are_told_and_the_innermost_twenty_of_them():
-    lines = failure_of_exception(raised(descends, 500)).location.splitlines()
-    assert len(lines) == 20
-    assert lines[-1] == f"{here()}:{line_of(descends, 3)} descends"
-    assert "json" not in "".join(lines)
-
-
-def test_an_exception_that_no_frame_of_the_app_saw_is_where_it_was_raised():
-    error = raised(json.loads, "{")
-    error.__traceback__ = error.__traceback__.tb_next
-    assert failure_of_exception(error).location.startswith("json/decoder.py:")
-
-
-def test_an_exception_that_was_never_raised_has_no_place():
-    assert failure_of_exception(KeyError("secret")) == Failure("KeyError", "Internal Server Error", "")
-
-
-def test_a_group_of_one_stands_for_the_one_that_it_holds():
-    inner = raised(fails, "hunter2")
-    group = raised(lambda: (_ for _ in ()).throw(ExceptionGroup("tasks", [ExceptionGroup("more", [inner])])))
-    assert failure_of_exception(group) == failure_of_exception(inner)
-    both = ExceptionGroup("tasks", [inner, KeyError("x")])
-    assert failure_of_exception(both).kind == "ExceptionGroup"
-
-
-@pytest.mark.parametrize(
-    ("file", "module", "place"),
-    [
-        ("/home/ada/shop/app/chat.py", "app.chat", "app/chat.py"),
-        ("/home/ada/shop/app/__init__.py", "app", "app/__init__.py"),
-        ("/home/ada/shop/main.py", "__main__", "main.py"),
-        ("/home/ada/secret/plugin.py", "a.b.c.d.e", "plugin.py"),
-        ("/home/ada/secret/plugin.py", None, "plugin.py"),
-        ("/home/ada/secret/plugin.py", 3, "plugin.py"),
-        ("/home/ada/page.html", "", "page.html"),
-    ],
-)
-def test_a_file_is_named_by_its_module_and_never_by_where_it_lies(file, module, place):
-    names = {} if module is None else {"__name__": module}
-    exec(compile("def run(): raise KeyError('x')", file, "exec"), names)
-    location = failure_of_exception(raised(names["run"])).location
-    assert location.splitlines()[-1] == f"{place}:1 run"
-    assert "ada" not in location
 
 
 # Which texts are the author's

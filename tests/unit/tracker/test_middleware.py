@@ -9,9 +9,9 @@ import pytest
 from starlette.requests import ClientDisconnect
 
 from tracker import UsageTrackingMiddleware, name_feature, note_error, note_user
-from tracker.error_text import location_of
 from tracker.event import ANONYMOUS, UNMATCHED, Event, Failure
 from tracker.notes import leave_out
+from tracker.tracebacks import location_of
 
 
 class Kept:
