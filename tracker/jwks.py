@@ -8,12 +8,12 @@ import logging
 import os
 import threading
 import time
-import urllib.request
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import jwt
 
+from tracker.fetching import fetched, why_not
 from tracker.saying import say
 
 MAX_BYTES = 1_000_000
@@ -24,8 +24,11 @@ EMPTY_SECONDS = 10.0
 """The same, as long as no keys have come at all."""
 KEPT_SECONDS = 3_600.0
 """How long keys from a URL count before they are asked for again, so that a withdrawn one ends."""
-_TIMEOUT = 10.0
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+
+class NoKeySet(ValueError):
+    """What should be a set of keys is none; the message says why in words of ours."""
 
 
 class Key(NamedTuple):
@@ -54,8 +57,7 @@ class KeySet:
             return
         if parts.scheme == "http" and parts.hostname not in _LOOPBACK:
             raise ValueError(f"jwks = {source!r} would be fetched without TLS: use https")
-        proxies = [urllib.request.ProxyHandler({})] if parts.hostname in _LOOPBACK else []
-        self._opener = urllib.request.build_opener(_NoRedirect, *proxies)
+        self._thread: threading.Thread | None = None
         self._refresh(UNKNOWN_SECONDS)
 
     def find(self, kid: str | None, algorithm: str) -> Any:
@@ -87,7 +89,7 @@ class KeySet:
         try:
             info = os.stat(self._source)
         except (OSError, ValueError) as error:
-            raise ValueError(f"jwks = {self._source!r} cannot be read: {_why(error)}") from None
+            raise ValueError(f"jwks = {self._source!r} cannot be read: {_reason(error)}") from None
         return info.st_mtime_ns, info.st_size, info.st_ino
 
     def _read(self) -> dict[str | None, Key]:
@@ -95,7 +97,7 @@ class KeySet:
             with open(self._source, "rb") as file:
                 return parse(file.read(MAX_BYTES + 1))
         except OSError as error:
-            raise ValueError(f"jwks = {self._source!r} cannot be read: {_why(error)}") from None
+            raise ValueError(f"jwks = {self._source!r} cannot be read: {_reason(error)}") from None
         except ValueError as error:
             raise ValueError(f"jwks = {self._source!r} {error}") from None
 
@@ -109,37 +111,37 @@ class KeySet:
             say(logging.WARNING, "%s; the keys read before are kept.", error)
 
     def _refresh(self, after: float) -> None:
-        """Fetch the set in a thread, unless that was done within so many seconds."""
+        """Fetch the set in a thread, unless that was done within so many seconds, or is under way."""
         now = time.monotonic()
-        if now - self._asked >= after:
+        if now - self._asked >= after and (self._thread is None or not self._thread.is_alive()):
             self._asked = now
-            threading.Thread(target=self._fetch, name="usage-tracker-jwks", daemon=True).start()
+            self._thread = threading.Thread(target=self._fetch, name="usage-tracker-jwks", daemon=True)
+            self._thread.start()
 
     def _fetch(self) -> None:
         try:
-            with self._opener.open(self._source, timeout=_TIMEOUT) as answer:
-                self._keys = parse(answer.read(MAX_BYTES + 1))
+            self._keys = parse(fetched(self._source, MAX_BYTES + 1, direct=self._host in _LOOPBACK))
         except (OSError, ValueError, http.client.HTTPException) as error:
             say(
                 logging.WARNING,
                 "The keys at %s could not be fetched (%s): tokens signed with a key that is not known are refused.",
                 self._host,
-                _why(error),
+                str(error) if isinstance(error, NoKeySet) else why_not(error),
             )
 
 
 def parse(text: bytes) -> dict[str | None, Key]:
     """The keys that may check a signature, by their id.
 
-    Raises ValueError where there is none. Secrets (`oct`) do not count: a set is public. A key that PyJWT does not know
+    Raises NoKeySet where there is none. Secrets (`oct`) do not count: a set is public. A key that PyJWT does not know
     is left out, as are those for encryption.
     """
     if len(text) > MAX_BYTES:
-        raise ValueError(f"has more than {MAX_BYTES} bytes")
+        raise NoKeySet(f"has more than {MAX_BYTES} bytes")
     try:
         entries = json.loads(text)["keys"]
     except (ValueError, TypeError, KeyError, RecursionError):
-        raise ValueError("is not a set of keys (RFC 7517)") from None
+        raise NoKeySet("is not a set of keys (RFC 7517)") from None
     keys: dict[str | None, Key] = {}
     for entry in entries if isinstance(entries, list) else ():
         if not isinstance(entry, dict) or entry.get("kty") == "oct" or entry.get("use", "sig") != "sig":
@@ -152,15 +154,9 @@ def parse(text: bytes) -> dict[str | None, Key]:
         if kid is None or isinstance(kid, str):
             keys[kid] = Key(key.key, entry.get("alg"))
     if not keys:
-        raise ValueError("holds no public key that can check a signature")
+        raise NoKeySet("holds no public key that can check a signature")
     return keys
 
 
-def _why(error: Exception) -> str:
-    return getattr(error, "strerror", None) or str(getattr(error, "reason", None) or error) or type(error).__name__
-
-
-class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    def redirect_request(self, *args: Any, **kwargs: Any) -> None:
-        """Follow nothing: keys come from where the settings say."""
-        return None
+def _reason(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error)

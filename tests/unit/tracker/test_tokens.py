@@ -5,10 +5,12 @@ import hashlib
 import hmac
 import json
 import logging
+import socket
 import sys
 import threading
 import time
 import warnings
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import jwt
@@ -449,6 +451,7 @@ def test_a_key_that_was_withdrawn_ends_within_an_hour(issuer, clock):
         (200, b"<html>", "is not a set of keys (RFC 7517)"),
         (200, b" " * 1_000_001, "has more than 1000000 bytes"),
         (0, b"", "Remote end closed connection without response"),
+        (799, b"", "the status 799"),
     ],
 )
 def test_a_url_that_fails_is_logged_by_its_host_and_asked_again(issuer, clock, caplog, status, content, why):
@@ -465,3 +468,96 @@ def test_a_url_that_fails_is_logged_by_its_host_and_asked_again(issuer, clock, c
     refusal(verifier, by(RSA, "one"))
     fetched()
     assert verifier.claims(by(RSA, "one")) == claims()
+
+
+class Spoken:
+    """A server on loopback that answers each request with what `answer` yields, and hangs up."""
+
+    def __init__(self, answer):
+        self.asked, self._answer, self._socket = 0, answer, socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}/keys"
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self):
+        with suppress(OSError):
+            while True:
+                connection, _ = self._socket.accept()
+                threading.Thread(target=self._talk, args=(connection,), daemon=True).start()
+
+    def _talk(self, connection):
+        with suppress(OSError), connection:
+            connection.recv(65_536)
+            self.asked += 1
+            for part in self._answer():
+                connection.sendall(part)
+
+    def close(self):
+        self._socket.close()
+
+
+@pytest.fixture
+def spoken():
+    made = []
+
+    def serve(answer):
+        made.append(Spoken(answer))
+        return made[-1]
+
+    yield serve
+    for each in made:
+        each.close()
+
+
+@pytest.mark.parametrize(
+    "start",
+    [b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 200 OK\r\n\r\n", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"],
+)
+def test_a_server_that_drips_is_left_after_fifteen_seconds(spoken, clock, caplog, start):
+    def drip():
+        yield b"HTTP/1.1 200 OK\r\n" + start
+        while True:
+            clock[0] += 1  # a byte a second, each well within the time that one may take
+            yield b"1"
+
+    server = spoken(drip)
+    with caplog.at_level(logging.WARNING, "tracker"):
+        TokenVerifier(jwks=server.url)
+        fetched()
+    [said] = [record.getMessage() for record in caplog.records]
+    assert said.startswith("The keys at 127.0.0.1 could not be fetched (timed out): ")
+
+
+def test_while_a_fetch_is_under_way_no_other_is_begun(issuer, clock):
+    issuer.gate.clear()
+    verifier = TokenVerifier(jwks=issuer.url)
+    clock[0] += key_sets.EMPTY_SECONDS
+    for _ in range(20):
+        refusal(verifier, by(RSA, "one"))
+    assert sum(thread.name == "usage-tracker-jwks" for thread in threading.enumerate()) == 1
+    issuer.gate.set()
+    fetched()
+    assert len(issuer.asked) == 1
+    assert verifier.claims(by(RSA, "one"))
+
+
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [
+        (b"HTTP/1.1 503 hunter2 is down\r\nContent-Length: 0\r\n\r\n", "Service Unavailable"),
+        (b"HTTP/1.1 999 hunter2\r\nContent-Length: 0\r\n\r\n", "the status 999"),
+        (b"hunter2\r\n\r\n", "the answer is not HTTP"),
+        (b"HTTP/9.9 hunter2\r\n\r\n", "the answer is not HTTP"),
+        (b"HTTP/1.1 200 OK\r\nhunter2: " + b"h" * 70_000 + b"\r\n\r\n", "the answer is not HTTP"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nhunter2\r\n", "the answer is not HTTP"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\nhunter2", "is not a set of keys (RFC 7517)"),
+        (b"HTTP/1.1 200 OK\r\n\r\nhunter2", "is not a set of keys (RFC 7517)"),
+    ],
+)
+def test_nothing_that_the_server_of_a_key_set_says_is_logged(spoken, clock, caplog, answer, why):
+    server = spoken(lambda: [answer])
+    with caplog.at_level(logging.WARNING, "tracker"):
+        TokenVerifier(jwks=server.url)
+        fetched()
+    assert [record.getMessage() for record in caplog.records] == [
+        f"The keys at 127.0.0.1 could not be fetched ({why}): tokens signed with a key that is not known are refused."
+    ]
