@@ -31,6 +31,14 @@ class Failure(NamedTuple):
     location: str = ""
 
 
+class Client(NamedTuple):
+    """From where a request came, where the app's owner has asked for it. `address` is an IP address, maybe with its end
+    cut to 0; None for what was not asked for, or is not known."""
+
+    address: str | None = None
+    user_agent: str | None = None
+
+
 class Event(NamedTuple):
     """One finished request.
 
@@ -39,7 +47,7 @@ class Event(NamedTuple):
     exception or an aborted stream, 101 for a WebSocket that went well, 499 when the client left before any answer.
     `failure` is None for an event that went well; one with a status under 400 was noted as failed by the app.
     `latency_us` is the time to the first byte of an answer that streams and to the acceptance of a WebSocket; None
-    where it is the duration.
+    where it is the duration. `client` is None unless it was asked for.
     """
 
     at_us: int
@@ -51,6 +59,7 @@ class Event(NamedTuple):
     duration_us: int
     failure: Failure | None = None
     latency_us: int | None = None
+    client: Client | None = None
 
     @property
     def outcome(self) -> int:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from time import time_ns
 from typing import Any
 
 from tracker.bookkeeping import Faults, Why, failure_of
-from tracker.event import ANONYMOUS, Event
+from tracker.event import ANONYMOUS, Client, Event
 from tracker.exchange import Exchange, Scope
 from tracker.identity import Identity
 from tracker.places import Places
@@ -23,11 +24,21 @@ _event = tuple.__new__  # Event(…) without the call to Python that a NamedTupl
 class EventKeeper:
     """Records exchanges with `recorder`: where they went is told by `places`, who sent them by `identity`.
 
-    `plain` is whether `identity` need not be asked for every request. See Keeper for what exchanges report.
+    `client` tells from where they came, where that is wanted. `plain` is whether `identity` need not be asked for every
+    request. See Keeper for what exchanges report.
     """
 
-    def __init__(self, recorder: Recorder, places: Places, identity: Identity, *, plain: bool) -> None:
-        self._recorder, self._places, self._identity, self._plain = recorder, places, identity, plain
+    def __init__(
+        self,
+        recorder: Recorder,
+        places: Places,
+        identity: Identity,
+        *,
+        plain: bool,
+        client: Callable[[Scope], Client | None] | None = None,
+    ) -> None:
+        self._recorder, self._places, self._identity, self._client = recorder, places, identity, client
+        self._plain = plain and client is None
         self._add = recorder.add
         self._known = places.seen
         self._faults = Faults(recorder)
@@ -51,7 +62,9 @@ class EventKeeper:
         if user is ANONYMOUS:
             return self._finished(exchange, status, took, why, message, place)
         endpoint, method, feature, _ = place
-        self._add(_event(Event, (time_ns() // 1000, user, endpoint, method, feature, status, took // 1000, None, None)))
+        self._add(
+            _event(Event, (time_ns() // 1000, user, endpoint, method, feature, status, took // 1000, None, None, None))
+        )
         return None
 
     def _finished(self, exchange: Exchange, status: int, took: int, why: Why, message: str | None, place: Any) -> Any:
@@ -75,7 +88,7 @@ class EventKeeper:
         latency = exchange.latency_ns
         event = _event(Event, (
             time_ns() // 1000, user, endpoint, method, exchange.feature or feature, status, took // 1000, failure,
-            None if latency is None else latency // 1000,
+            None if latency is None else latency // 1000, None if self._client is None else self._client(scope),
         ))  # fmt: skip
         if asks is not None:
             exchange.pending = (scope, event, asks)

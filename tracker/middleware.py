@@ -62,6 +62,9 @@ class UsageTrackingMiddleware:
         jwt_subprotocol: bool = False,
         session_user_key: str | None = None,
         gateway_header: str | None = None,
+        client_address: str | None = None,
+        trusted_proxies: Iterable[str] = (),
+        user_agent: str | None = None,
         buffer_size: int = 10_000,
         flush_interval: float = 1.0,
         recorder: Recorder | None = None,
@@ -87,11 +90,11 @@ class UsageTrackingMiddleware:
             tell=self._tell,
         )
         # Without a recorder nothing is looked at.
-        self._keeper = (
-            None
-            if self.recorder is None
-            else EventKeeper(self.recorder, self._places, self.identity, plain=identify is None)
-        )
+        client = setup.clients(client_address, user_agent, trusted_proxies)
+        self._keeper: EventKeeper | None = None
+        if self.recorder is not None:
+            plain = identify is None
+            self._keeper = EventKeeper(self.recorder, self._places, self.identity, plain=plain, client=client)
         self.problem = setup.problem
         self._ready = False
 

@@ -17,6 +17,7 @@ from tracker.templates import Templates
 
 if TYPE_CHECKING:
     from tracker.bearer import Bearer
+    from tracker.clients import Clients
 
 T = TypeVar("T")
 
@@ -82,6 +83,14 @@ class Setup:
 
         found = self._made(templates, lambda: None)
         return self._made(lambda: Places(features, style, found), lambda: Places(templates=found))
+
+    def clients(self, address: Any, user_agent: Any, proxies: Any) -> Clients | None:
+        """Tells from where requests come; None where that is not wanted."""
+        if address is None and user_agent is None and proxies == ():
+            return None
+        from tracker.clients import Clients  # ipaddress would make every import of the tracker slower
+
+        return self._made(lambda: Clients(address, user_agent, proxies), lambda: None)
 
     def identity(self, **settings: Any) -> Identity:
         """Tells who sent requests."""
@@ -163,7 +172,9 @@ def forgiving(init: Callable[..., None]) -> Callable[..., None]:
 ARGUMENTS = (
     "database", "features", "feature_names", "skip", "skip_defaults", "routes", "identify", "jwt_key", "jwks",
     "jwt_algorithms", "jwt_audience", "jwt_issuer", "jwt_leeway", "jwt_user_claim", "jwt_cookie", "jwt_query",
-    "jwt_subprotocol", "session_user_key", "gateway_header", "buffer_size", "flush_interval", "recorder",
+    "jwt_subprotocol", "session_user_key", "gateway_header",
+    "client_address", "trusted_proxies", "user_agent",
+    "buffer_size", "flush_interval", "recorder",
 )  # fmt: skip
 
 

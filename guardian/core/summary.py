@@ -89,7 +89,7 @@ class Summary:
         users: dict[str, UserTotals] = {}
         routes: dict[Route, RouteTotals] = {}
         for event in events:
-            at_us, email, endpoint, method, feature, _, duration_us, _, latency_us = event
+            at_us, email, endpoint, method, feature, _, duration_us, _, latency_us, _ = event
             status = event.outcome
             user = users.get(email)
             if user is None:

@@ -134,4 +134,25 @@ TRACKER_MIGRATIONS: Sequence[Migration] = (
         WHERE e.failure IS NOT NULL;
         """,
     ),
+    (
+        "events/0003_clients",
+        f"""
+        -- Where the app's owner has asked for it: from where a session came. Not columns of guardian_session, since
+        -- version 0.1 inserts there without naming any. A session that goes, by whichever version, takes it along.
+        CREATE TABLE guardian_session_client (session INTEGER PRIMARY KEY, ip_address TEXT, user_agent TEXT);
+        CREATE TRIGGER guardian_session_gone AFTER DELETE ON guardian_session BEGIN
+            DELETE FROM guardian_session_client WHERE session = old.id;
+        END;
+
+        DROP VIEW user_sessions;
+        CREATE VIEW user_sessions AS
+        SELECT CAST(s.id AS TEXT) AS id, u.email AS user_email,
+               {_ISO.format(us="s.start_us")} AS session_start, {_ISO.format(us="s.end_us")} AS session_end,
+               (s.end_us - s.start_us) / 1000000 AS duration_seconds,
+               c.ip_address AS ip_address, c.user_agent AS user_agent,
+               {_ISO.format(us="s.start_us")} AS created_at
+        FROM guardian_session s JOIN guardian_user u ON u.id = s.user
+        LEFT JOIN guardian_session_client c ON c.session = s.id;
+        """,
+    ),
 )

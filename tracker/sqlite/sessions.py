@@ -6,9 +6,17 @@ import json
 import sqlite3
 from collections.abc import Iterable, Sequence
 
-from tracker.event import SESSION_GAP_US
+from tracker.event import SESSION_GAP_US, Client
 from tracker.sqlite.rows import Row, insert_rows
 
+Seen = tuple[int, int, str | None, str | None]
+"""When a user was seen, and from where: at_us, user, address, user agent."""
+_CLIENT = """
+    INSERT OR IGNORE INTO guardian_session_client (session, ip_address, user_agent)
+    SELECT s.id, json_extract(j.value, '$[2]'), json_extract(j.value, '$[3]') FROM json_each(?) j
+    CROSS JOIN guardian_session s ON s.user = json_extract(j.value, '$[1]')
+    WHERE s.end_us >= json_extract(j.value, '$[0]') AND s.start_us <= json_extract(j.value, '$[0]')
+"""
 _EXTEND = "ON CONFLICT (id) DO UPDATE SET start_us = excluded.start_us, end_us = excluded.end_us"
 _SESSION = "guardian_session (id, user, start_us, end_us)"
 
@@ -60,3 +68,19 @@ def _join(spans: Iterable[tuple[int, int, int | None]]) -> list[tuple[int, int, 
         else:
             sessions.append((start, end, [number]))
     return sessions
+
+
+def seen(row: Row, client: Client) -> Seen:
+    """From where the user of a row was seen. Raises TypeError or ValueError for what SQLite cannot hold as a text."""
+    for each in client:
+        if each is not None and type(each) is not str:
+            raise TypeError("a client is not a text")
+        if each is not None:
+            each.encode()
+    return row[0], row[1], *client
+
+
+def note_clients(db: sqlite3.Connection, clients: Sequence[Seen]) -> None:
+    """Note from where the sessions came, each by the first that is known of it. Anonymous ones are not kept."""
+    if clients:
+        db.execute(_CLIENT, (json.dumps(sorted(clients, key=lambda each: each[0])),))

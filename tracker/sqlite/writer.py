@@ -15,7 +15,7 @@ from tracker.sqlite.dictionaries import Dictionaries
 from tracker.sqlite.keys import SEQUENCE_BITS
 from tracker.sqlite.migrations import prepare
 from tracker.sqlite.rows import Row, insert, mark_late
-from tracker.sqlite.sessions import extend_sessions
+from tracker.sqlite.sessions import Seen, extend_sessions, note_clients, seen
 
 _NOTE = """
     INSERT INTO guardian_recorder_note (recorder, kind, detail, count, seen_us) VALUES (?, ?, ?, ?, ?)
@@ -90,9 +90,10 @@ class Writer:
                 # Another process has erased somebody: numbers that were known may stand for nobody now.
                 self._names.forget()
                 self._epoch = meta.get("dictionary_epoch")
-            rows, poison = self._rows(events)
+            rows, clients, poison = self._rows(events)
             if rows:
                 extend_sessions(db, rows, self._names.anonymous)
+                note_clients(db, clients)
                 mark_late(db, insert(db, rows), int(meta.get("sealed_until_us") or 0))
             if heartbeat is not None:
                 row = heartbeat(len(rows), poison)
@@ -106,20 +107,25 @@ class Writer:
             raise
         return len(rows)
 
-    def _rows(self, events: Iterable[Event]) -> tuple[list[Row], int]:
-        """The rows of guardian_request in the order of time, with times in place of ids; and how many were poison."""
+    def _rows(self, events: Iterable[Event]) -> tuple[list[Row], list[Seen], int]:
+        """The rows of guardian_request in the order of time, with times in place of ids; from where users were seen;
+        and how many events were poison."""
         rows: list[Row] = []
+        clients: list[Seen] = []
         poison = 0
         for event in events:
             try:
-                rows.append(self._row(event))
+                row = self._row(event)
+                if event.client is not None:
+                    clients.append(seen(row, event.client))
+                rows.append(row)
             except _POISON:
                 poison += 1
         rows.sort(key=lambda row: row[0])
-        return rows, poison
+        return rows, clients, poison
 
     def _row(self, event: Event) -> Row:
-        at, user, endpoint, method, feature, status, duration, failure, latency = event
+        at, user, endpoint, method, feature, status, duration, failure, latency, _ = event
         if not 0 <= index(duration) <= index(at) <= _MAX_US or not 0 <= index(status) <= _MAX_STATUS:
             raise ValueError("a number that no request has")
         if latency is not None and not 0 <= index(latency) <= duration:
