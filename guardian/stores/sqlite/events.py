@@ -4,44 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import sqlite3
-import zlib
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import closing
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
 from itertools import pairwise
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-import aiosqlite
-
-from guardian.core.off_loop import no_collection
-from guardian.core.storage import RecorderHealth, RecorderNote, StorageError, StorageStats
 from guardian.core.summary import Route, Summary, TimelineBar, fits
-from guardian.core.time import micros, moment
+from guardian.core.time import micros
 from guardian.core.totals import Totals
 from guardian.stores.people.aliases import Aliases
-from guardian.stores.people.book import NO_BOOK, AliasBook
-from guardian.stores.sqlite.database import cannot_open
+from guardian.stores.sqlite.buckets import ids
+from guardian.stores.sqlite.overview import SqliteOverview
 from guardian.stores.sqlite.people import People, read_people
 from guardian.stores.sqlite.retention import erase, purge
-from guardian.stores.sqlite.sealing import MINUTES5, ids, read_routes, read_totals, seal
+from guardian.stores.sqlite.sealing import seal
+from guardian.stores.sqlite.totals import read_routes, read_totals
 from tracker.event import ANONYMOUS, Event, Failure
-from tracker.sqlite.connection import connect
-from tracker.sqlite.database_file import FileChanged, OpenedFile
 from tracker.sqlite.keys import SEQUENCE_BITS
-from tracker.sqlite.migrations import NewerDatabase
-from tracker.sqlite.migrations import prepare as prepare_tables
 from tracker.sqlite.writer import write_events
-
-T = TypeVar("T")
 
 CHUNK = 5_000
 """How many rows a read fetches before it lets go of the database."""
-_RECENT_RECORDERS = "SELECT * FROM guardian_recorder WHERE seen_us >= ? ORDER BY seen_us DESC"
-_NOTES = "SELECT recorder, kind, detail, count, seen_us FROM guardian_recorder_note WHERE seen_us >= ?"
-_WEEK_US = 7 * 86400 * 1_000_000
 _EVENTS = """
     SELECT e.id, u.email, r.endpoint, r.method, r.feature, e.status % 1000, e.duration_us, f.kind, f.message,
            f.location, e.latency_us, e.user
@@ -52,33 +36,8 @@ _EMAILS = "SELECT id, email FROM guardian_user WHERE id IN (SELECT value FROM js
 _ROUTES = "SELECT id, feature, endpoint, method FROM guardian_route"
 
 
-class SqliteRepository:
-    """The store of events in one SQLite file. Every method raises StorageError where the database cannot answer.
-
-    `book` has the aliases: whatever is read speaks of people, and the tables keep the ids.
-    """
-
-    def __init__(self, reader: aiosqlite.Connection, file: OpenedFile, book: AliasBook) -> None:
-        self._reader: aiosqlite.Connection | None = reader
-        self._file = file
-        self._path = file.path
-        self._book = book
-
-    @classmethod
-    async def open(cls, path: str | os.PathLike[str], *, book: AliasBook = NO_BOOK) -> SqliteRepository:
-        """Open the file and bring its tables up to date; a missing one is made.
-
-        Raises StorageError for a file that is no database, cannot be opened, or was written by a newer version.
-        """
-        file = OpenedFile(os.fspath(path))
-        return cls(await _opened(file, create=True), file, book)
-
-    async def reopen(self) -> None:
-        """See UsageRepository."""
-        reader = await _opened(self._file, create=False)
-        old, self._reader = self._reader, reader
-        if old is not None:
-            await old.close()
+class SqliteRepository(SqliteOverview):
+    """The store of events in one SQLite file. Every method raises StorageError where the database cannot answer."""
 
     async def write(self, events: Sequence[Event]) -> int:
         """See UsageRepository."""
@@ -221,140 +180,12 @@ class SqliteRepository:
         """See UsageRepository. Whole 5 minutes of events go, once they are summarised, and whole days of summaries."""
         return await self._with_connection(lambda db: purge(db, micros(events_before), micros(summaries_before)))
 
-    async def stats(self) -> StorageStats:
-        """See UsageRepository."""
-        # Each alone is a look at the ends of the tree or at its pages; together they would visit every row.
-        [(events,)] = await self._read("SELECT count(*) FROM guardian_request")
-        [(oldest,)] = await self._read("SELECT min(id) FROM guardian_request")
-        users = await self._with_people(_count_people)
-        [(pages,)] = await self._read("PRAGMA page_count")
-        [(page_size,)] = await self._read("PRAGMA page_size")
-        purged = await self._read("SELECT value FROM guardian_meta WHERE key = 'purged_events'")
-        [(totals,)] = await self._read("SELECT min(start_us) FROM guardian_summary WHERE span_us = ?", (MINUTES5,))
-        return StorageStats(
-            events,
-            users,
-            oldest=_time_of(oldest),
-            newest=await self.newest_event(),
-            size_bytes=pages * page_size,
-            purged=int(purged[0][0]) if purged else 0,
-            totals_since=None if totals is None else moment(totals),
-            place=_absolute(self._path),
-        )
-
-    async def newest_event(self) -> datetime | None:
-        """See UsageRepository."""
-        [(newest,)] = await self._read("SELECT max(id) FROM guardian_request")
-        return _time_of(newest)
-
-    async def recorders(self) -> list[RecorderHealth]:
-        """See UsageRepository."""
-        [(newest,)] = await self._read("SELECT coalesce(max(seen_us), 0) FROM guardian_recorder")
-        rows = await self._read(_RECENT_RECORDERS, (newest - _WEEK_US,))
-        return [RecorderHealth(row[0], moment(row[1]), moment(row[2]), *row[3:7]) for row in rows]
-
-    async def recorder_notes(self, since: datetime) -> list[RecorderNote]:
-        """See UsageRepository."""
-        rows = await self._read(f"{_NOTES} ORDER BY seen_us DESC", (micros(since),))
-        return [
-            RecorderNote(recorder, kind, detail, count, moment(seen)) for recorder, kind, detail, count, seen in rows
-        ]
-
-    async def feature_names(self) -> set[str]:
-        """See UsageRepository."""
-        return {name for (name,) in await self._read("SELECT DISTINCT feature FROM guardian_route")}
-
-    async def _read(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
-        if self._reader is None:
-            raise StorageError(f"the database {self._path} is closed")
-        try:
-            self._file.check()
-            async with self._reader.execute(sql, values) as cursor:
-                return list(await cursor.fetchall())
-        except FileChanged as error:
-            raise StorageError(str(error)) from error
-        except sqlite3.Error as error:
-            raise StorageError(f"the database {self._path} does not answer: {error}") from error
-
-    async def _with_people(self, work: Callable[[sqlite3.Connection, People], T], *, complete: bool = False) -> T:
-        """Run work as `_with_connection` does, with the people of now.
-
-        With `complete` raises StorageError where some ids of a person may not be known.
-        """
-        aliases = await asyncio.to_thread(self._book.current)
-        if complete and self._book.trouble:
-            raise StorageError(f"not all ids of a person are known, since {self._book.trouble}; then try again")
-        return await self._with_connection(lambda db: work(db, read_people(db, aliases)))
-
-    async def _with_connection(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Run work that takes long, or writes, in a thread with a connection of its own."""
-
-        def run() -> T:
-            try:
-                self._file.check()
-                with no_collection(), closing(connect(self._path, timeout=10.0, create=False)) as db:
-                    return work(db)
-            except FileChanged as error:
-                raise StorageError(str(error)) from error
-            except (sqlite3.Error, zlib.error) as error:
-                raise StorageError(f"the database {self._path} does not answer: {error}") from error
-
-        if self._reader is None:
-            raise StorageError(f"the database {self._path} is closed")
-        return await asyncio.to_thread(run)
-
-    async def close(self) -> None:
-        """See UsageRepository."""
-        if self._reader is not None:
-            reader, self._reader = self._reader, None
-            await reader.close()
-
-
-async def _opened(file: OpenedFile, *, create: bool) -> aiosqlite.Connection:
-    def prepare() -> None:
-        with closing(connect(file.path, create=create)) as db:
-            prepare_tables(db)
-
-    try:
-        await asyncio.to_thread(prepare)
-        reader = await aiosqlite.connect(_existing(file.path), uri=True, isolation_level=None)
-        # Not mode=ro: where that one closes last, the write-ahead log stays beside the file.
-        await reader.execute("PRAGMA query_only = ON")
-        # A read opens the file: from here on its number is not given to another one.
-        async with reader.execute("SELECT count(*) FROM sqlite_schema"):
-            file.note()
-    except NewerDatabase as error:
-        raise StorageError(f"{file.path}: {error}") from error
-    except sqlite3.Error as error:
-        raise StorageError(cannot_open(file.path, error)) from error
-    return reader
-
-
-def _existing(name: str) -> str:
-    """The URI of a file that is not made where it is missing (SQLite, "URI Filenames")."""
-    return f"{Path(_absolute(name)).as_uri()}?mode=rw"
-
-
-def _time_of(number: int | None) -> datetime | None:
-    return None if number is None else moment(number >> SEQUENCE_BITS)
-
-
-def _absolute(name: str) -> str:
-    return os.path.abspath(name)
-
 
 def _event(row: Sequence[Any], people: People) -> Event:
     number, email, endpoint, method, feature, status, duration_us, kind, message, location, latency_us, user = row
     failure = None if kind is None else Failure(kind, message, location)
     name = people.name(user, email)
     return Event(number >> SEQUENCE_BITS, name, endpoint, method, feature, status, duration_us, failure, latency_us)
-
-
-def _count_people(db: sqlite3.Connection, people: People) -> int:
-    """How many people were ever seen; those who were erased are among them."""
-    users: int
-    [(users,)] = db.execute("SELECT count(*) FROM guardian_user WHERE email != ?", (ANONYMOUS,))
-    return users - len(people.same)
 
 
 def _names(db: sqlite3.Connection, numbers: Sequence[int]) -> list[str]:

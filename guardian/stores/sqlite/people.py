@@ -16,7 +16,7 @@ import numpy as np
 
 from guardian.core.totals import Totals, followed, grouped
 from guardian.stores.people.aliases import NO_ALIASES, Aliases
-from guardian.stores.sqlite.sealing import DAY, HOUR, MINUTES5, ids, meta
+from guardian.stores.sqlite.buckets import DAY, HOUR, MINUTES5, ids, meta
 from tracker.names import clean_name
 from tracker.sqlite.keys import time_sql
 

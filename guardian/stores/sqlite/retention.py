@@ -7,8 +7,9 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 
 from guardian.core.totals import Totals
+from guardian.stores.sqlite.buckets import DAY, MINUTES5, meta, set_meta
 from guardian.stores.sqlite.people import erased_name
-from guardian.stores.sqlite.sealing import DAY, GRACE_US, MINUTES5, meta, seal, set_meta
+from guardian.stores.sqlite.sealing import GRACE_US, seal
 from tracker.event import ANONYMOUS
 from tracker.sqlite.keys import SEQUENCE_BITS
 

@@ -1,0 +1,125 @@
+"""The events' SQLite file as its readers use it: one connection that only reads, and threads for what takes long."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sqlite3
+import zlib
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+import aiosqlite
+
+from guardian.core.off_loop import no_collection
+from guardian.core.storage import StorageError
+from guardian.stores.people.book import NO_BOOK, AliasBook
+from guardian.stores.sqlite.database import cannot_open
+from guardian.stores.sqlite.people import People, read_people
+from tracker.sqlite.connection import connect
+from tracker.sqlite.database_file import FileChanged, OpenedFile
+from tracker.sqlite.migrations import NewerDatabase
+from tracker.sqlite.migrations import prepare as prepare_tables
+
+T = TypeVar("T")
+
+
+class EventsFile:
+    """One SQLite file with events. Every method raises StorageError where the database cannot answer.
+
+    `book` has the aliases: whatever is read speaks of people, and the tables keep the ids.
+    """
+
+    def __init__(self, reader: aiosqlite.Connection, file: OpenedFile, book: AliasBook) -> None:
+        self._reader: aiosqlite.Connection | None = reader
+        self._file = file
+        self._path = file.path
+        self._book = book
+
+    @classmethod
+    async def open(cls, path: str | os.PathLike[str], *, book: AliasBook = NO_BOOK) -> Self:
+        """Open the file and bring its tables up to date; a missing one is made.
+
+        Raises StorageError for a file that is no database, cannot be opened, or was written by a newer version.
+        """
+        file = OpenedFile(os.fspath(path))
+        return cls(await _opened(file, create=True), file, book)
+
+    async def reopen(self) -> None:
+        """See UsageRepository."""
+        reader = await _opened(self._file, create=False)
+        old, self._reader = self._reader, reader
+        if old is not None:
+            await old.close()
+
+    async def _read(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
+        if self._reader is None:
+            raise StorageError(f"the database {self._path} is closed")
+        try:
+            self._file.check()
+            async with self._reader.execute(sql, values) as cursor:
+                return list(await cursor.fetchall())
+        except FileChanged as error:
+            raise StorageError(str(error)) from error
+        except sqlite3.Error as error:
+            raise StorageError(f"the database {self._path} does not answer: {error}") from error
+
+    async def _with_people(self, work: Callable[[sqlite3.Connection, People], T], *, complete: bool = False) -> T:
+        """Run work as `_with_connection` does, with the people of now.
+
+        With `complete` raises StorageError where some ids of a person may not be known.
+        """
+        aliases = await asyncio.to_thread(self._book.current)
+        if complete and self._book.trouble:
+            raise StorageError(f"not all ids of a person are known, since {self._book.trouble}; then try again")
+        return await self._with_connection(lambda db: work(db, read_people(db, aliases)))
+
+    async def _with_connection(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Run work that takes long, or writes, in a thread with a connection of its own."""
+
+        def run() -> T:
+            try:
+                self._file.check()
+                with no_collection(), closing(connect(self._path, timeout=10.0, create=False)) as db:
+                    return work(db)
+            except FileChanged as error:
+                raise StorageError(str(error)) from error
+            except (sqlite3.Error, zlib.error) as error:
+                raise StorageError(f"the database {self._path} does not answer: {error}") from error
+
+        if self._reader is None:
+            raise StorageError(f"the database {self._path} is closed")
+        return await asyncio.to_thread(run)
+
+    async def close(self) -> None:
+        """See UsageRepository."""
+        if self._reader is not None:
+            reader, self._reader = self._reader, None
+            await reader.close()
+
+
+async def _opened(file: OpenedFile, *, create: bool) -> aiosqlite.Connection:
+    def prepare() -> None:
+        with closing(connect(file.path, create=create)) as db:
+            prepare_tables(db)
+
+    try:
+        await asyncio.to_thread(prepare)
+        reader = await aiosqlite.connect(_existing(file.path), uri=True, isolation_level=None)
+        # Not mode=ro: where that one closes last, the write-ahead log stays beside the file.
+        await reader.execute("PRAGMA query_only = ON")
+        # A read opens the file: from here on its number is not given to another one.
+        async with reader.execute("SELECT count(*) FROM sqlite_schema"):
+            file.note()
+    except NewerDatabase as error:
+        raise StorageError(f"{file.path}: {error}") from error
+    except sqlite3.Error as error:
+        raise StorageError(cannot_open(file.path, error)) from error
+    return reader
+
+
+def _existing(name: str) -> str:
+    """The URI of a file that is not made where it is missing (SQLite, "URI Filenames")."""
+    return f"{Path(os.path.abspath(name)).as_uri()}?mode=rw"

@@ -1,0 +1,81 @@
+"""How much is stored in SQLite, and what the writing processes say of themselves."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from datetime import datetime
+
+from guardian.core.storage import RecorderHealth, RecorderNote, StorageStats
+from guardian.core.time import micros, moment
+from guardian.stores.sqlite.buckets import MINUTES5
+from guardian.stores.sqlite.events_file import EventsFile
+from guardian.stores.sqlite.people import People
+from tracker.event import ANONYMOUS
+from tracker.sqlite.keys import SEQUENCE_BITS
+
+_RECENT_RECORDERS = "SELECT * FROM guardian_recorder WHERE seen_us >= ? ORDER BY seen_us DESC"
+_NOTES = "SELECT recorder, kind, detail, count, seen_us FROM guardian_recorder_note WHERE seen_us >= ?"
+_WEEK_US = 7 * 86400 * 1_000_000
+
+
+class SqliteOverview(EventsFile):
+    """The part of `UsageRepository` that tells of the store as a whole."""
+
+    async def stats(self) -> StorageStats:
+        """See UsageRepository."""
+        # Each alone is a look at the ends of the tree or at its pages; together they would visit every row.
+        [(events,)] = await self._read("SELECT count(*) FROM guardian_request")
+        [(oldest,)] = await self._read("SELECT min(id) FROM guardian_request")
+        users = await self._with_people(_count_people)
+        [(pages,)] = await self._read("PRAGMA page_count")
+        [(page_size,)] = await self._read("PRAGMA page_size")
+        purged = await self._read("SELECT value FROM guardian_meta WHERE key = 'purged_events'")
+        [(totals,)] = await self._read("SELECT min(start_us) FROM guardian_summary WHERE span_us = ?", (MINUTES5,))
+        return StorageStats(
+            events,
+            users,
+            oldest=_time_of(oldest),
+            newest=await self.newest_event(),
+            size_bytes=pages * page_size,
+            purged=int(purged[0][0]) if purged else 0,
+            totals_since=None if totals is None else moment(totals),
+            place=_absolute(self._path),
+        )
+
+    async def newest_event(self) -> datetime | None:
+        """See UsageRepository."""
+        [(newest,)] = await self._read("SELECT max(id) FROM guardian_request")
+        return _time_of(newest)
+
+    async def recorders(self) -> list[RecorderHealth]:
+        """See UsageRepository."""
+        [(newest,)] = await self._read("SELECT coalesce(max(seen_us), 0) FROM guardian_recorder")
+        rows = await self._read(_RECENT_RECORDERS, (newest - _WEEK_US,))
+        return [RecorderHealth(row[0], moment(row[1]), moment(row[2]), *row[3:7]) for row in rows]
+
+    async def recorder_notes(self, since: datetime) -> list[RecorderNote]:
+        """See UsageRepository."""
+        rows = await self._read(f"{_NOTES} ORDER BY seen_us DESC", (micros(since),))
+        return [
+            RecorderNote(recorder, kind, detail, count, moment(seen)) for recorder, kind, detail, count, seen in rows
+        ]
+
+    async def feature_names(self) -> set[str]:
+        """See UsageRepository."""
+        return {name for (name,) in await self._read("SELECT DISTINCT feature FROM guardian_route")}
+
+
+def _time_of(number: int | None) -> datetime | None:
+    return None if number is None else moment(number >> SEQUENCE_BITS)
+
+
+def _count_people(db: sqlite3.Connection, people: People) -> int:
+    """How many people were ever seen; those who were erased are among them."""
+    users: int
+    [(users,)] = db.execute("SELECT count(*) FROM guardian_user WHERE email != ?", (ANONYMOUS,))
+    return users - len(people.same)
+
+
+def _absolute(name: str) -> str:
+    return os.path.abspath(name)
