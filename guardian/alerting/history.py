@@ -15,6 +15,7 @@ from functools import cached_property, lru_cache
 import numpy as np
 
 from guardian.alerting.columns import MINUTE_US, NOTHING, Columns, Counts, MinuteCounts, lowest_bad
+from guardian.core.cursor import Cursor
 from tracker.event import ANONYMOUS, Event
 
 
@@ -23,8 +24,8 @@ class History:
     """Everything that rules may look at. `first_seen` says when each (kind, place) of error first came (µs),
     `alive_us` are the heartbeats of the host in ascending order, None where they were not recorded; `probes` holds
     each rule's answers in ascending order of time, as (µs, good). `zone` is whose clock people live by;
-    `columns` holds every event from `singles_us` on. `stored` says how many events each recorder had stored in all, and
-    `ahead` how many of those in the database are later than the counts: from both follows whether any came late."""
+    `columns` holds every event from `singles_us` on. `cursor` says how far the events were read, and `ahead` how many
+    of those in the database are later than the counts: from both follows whether any came late."""
 
     counts: MinuteCounts
     columns: Columns
@@ -34,7 +35,7 @@ class History:
     probes: Mapping[str, Sequence[tuple[int, bool]]] = field(default_factory=dict)
     zone: tzinfo = UTC
     singles_us: int = 0
-    stored: Mapping[str, int] = field(default_factory=dict)
+    cursor: Cursor = field(default_factory=Cursor)
     ahead: int = 0
 
     @classmethod

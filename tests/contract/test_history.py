@@ -122,3 +122,15 @@ async def test_people_are_those_of_the_aliases_and_erased_ones_have_no_name(open
     assert await stores.events.erase_user("bob@example.com")
     left = stores.history.read(START, START + 1, single_events=60).at(START + 1)
     assert (left.counts(60).requests, "bob@example.com" in left.users(60)) == (3, False)
+
+
+async def test_events_that_commit_out_of_order_are_each_seen_once(stores):
+    """Two instances write at once: what happened first may be there last."""
+    minute = START * MINUTE_US
+    events = [Event(minute + n * 1_000, f"u{n}@example.com", "/c", "GET", "chat", 200, 9, None) for n in range(30)]
+    history = stores.history.read(START - 5, START, single_events=3600)
+    for batch in (events[20:], events[5:10], events[:5], events[10:20]):
+        await stores.events.write(batch)
+        history = stores.history.grown(history, START + 1, keep=60, single_events=3600)
+    assert list(history.columns.at_us) == [event.at_us for event in events]
+    assert history.at(START + 1).counts(60).requests == 30

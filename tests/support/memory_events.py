@@ -6,6 +6,7 @@ from itertools import pairwise
 
 from guardian.alerting.columns import MINUTE_US, Columns
 from guardian.alerting.history import History
+from guardian.core.cursor import Cursor
 from guardian.core.storage import StorageError, StorageStats, WindowGone
 from guardian.core.summary import Summary, TimelineBar, fits
 from guardian.core.time import micros, moment
@@ -220,6 +221,7 @@ class MemoryHistory:
             first_event_us=self.first_event(),
             alive_us=[],
             singles_us=singles_us,
+            cursor=Cursor({"memory": len(self._db.events)}),
         )
 
     def grown(self, history, end, *, keep, single_events):

@@ -12,6 +12,8 @@ from tracker.sqlite.keys import SEQUENCE_BITS
 MINUTES5, HOUR, DAY = (seconds * 1_000_000 for seconds in (300, 3600, 86400))
 SPANS = (DAY, HOUR, MINUTES5)
 """The lengths of buckets, longest first; each is a multiple of the next."""
+AT_US = f"(id >> {SEQUENCE_BITS})"
+"""The time of an event, of its row in guardian_request."""
 
 
 def meta(db: sqlite3.Connection, key: str) -> int:
@@ -29,3 +31,8 @@ def ids(start_us: int, end_us: int) -> tuple[int, int]:
     """The keys of guardian_request between two moments: [first, end), cut to what SQLite's integers hold."""
     first, end = (min(max(at, 0) << SEQUENCE_BITS, 2**63 - 1) for at in (start_us, end_us))
     return first, end
+
+
+def time_of(number: int) -> int:
+    """The time of the event with this key."""
+    return number >> SEQUENCE_BITS

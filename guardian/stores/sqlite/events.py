@@ -14,14 +14,13 @@ from guardian.core.summary import Route, Summary, TimelineBar, fits
 from guardian.core.time import micros
 from guardian.core.totals import Totals
 from guardian.stores.people.aliases import Aliases
-from guardian.stores.sqlite.buckets import ids
+from guardian.stores.sqlite.buckets import ids, time_of
 from guardian.stores.sqlite.overview import SqliteOverview
 from guardian.stores.sqlite.people import People, read_people
 from guardian.stores.sqlite.retention import erase, purge
 from guardian.stores.sqlite.sealing import seal
 from guardian.stores.sqlite.totals import read_routes, read_totals
 from tracker.event import ANONYMOUS, Event, Failure
-from tracker.sqlite.keys import SEQUENCE_BITS
 from tracker.sqlite.writer import write_events
 
 CHUNK = 5_000
@@ -185,7 +184,7 @@ def _event(row: Sequence[Any], people: People) -> Event:
     number, email, endpoint, method, feature, status, duration_us, kind, message, location, latency_us, user = row
     failure = None if kind is None else Failure(kind, message, location)
     name = people.name(user, email)
-    return Event(number >> SEQUENCE_BITS, name, endpoint, method, feature, status, duration_us, failure, latency_us)
+    return Event(time_of(number), name, endpoint, method, feature, status, duration_us, failure, latency_us)
 
 
 def _names(db: sqlite3.Connection, numbers: Sequence[int]) -> list[str]:

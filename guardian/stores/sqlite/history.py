@@ -12,13 +12,14 @@ import numpy as np
 
 from guardian.alerting.columns import MINUTE_US, Columns, MinuteCounts
 from guardian.alerting.history import History
+from guardian.core.cursor import Cursor
 from guardian.core.storage import StorageError
 from guardian.stores.people.aliases import NO_ALIASES, Aliases
 from guardian.stores.people.book import NO_BOOK, AliasBook
+from guardian.stores.sqlite.buckets import AT_US, ids, time_of
 from guardian.stores.sqlite.people import read_people
 from tracker.sqlite.connection import connect
 from tracker.sqlite.database_file import FileChanged, OpenedFile
-from tracker.sqlite.keys import SEQUENCE_BITS, time_sql
 
 T = TypeVar("T")
 
@@ -75,9 +76,9 @@ def read_columns(db: sqlite3.Connection, start_us: int, end_us: int, aliases: Al
     """The single events of [start, end), in the order of time; all ids of a person are one user."""
     rows = np.fromiter(
         db.execute(
-            f"SELECT {time_sql('id')}, user, route, status, coalesce(latency_us, duration_us), coalesce(failure, 0) "
+            f"SELECT {AT_US}, user, route, status, coalesce(latency_us, duration_us), coalesce(failure, 0) "
             "FROM guardian_request WHERE id >= ? AND id < ? ORDER BY id",
-            (start_us << SEQUENCE_BITS, end_us << SEQUENCE_BITS),
+            ids(start_us, end_us),
         ),
         dtype=_ROW,
     )
@@ -110,8 +111,8 @@ def read_columns(db: sqlite3.Connection, start_us: int, end_us: int, aliases: Al
 
 def _places(db: sqlite3.Connection) -> dict[int, tuple[str, str]]:
     """Per failure its kind and the innermost line of its location, "" where no exception was seen."""
-    found = db.execute("SELECT id, kind, location FROM guardian_failure")
-    return {number: (kind, location.rsplit("\n", 1)[-1]) for number, kind, location in found}
+    rows = db.execute("SELECT id, kind, location FROM guardian_failure")
+    return {number: (kind, location.rsplit("\n", 1)[-1]) for number, kind, location in rows}
 
 
 def read_minute_counts(db: sqlite3.Connection, start: int, end: int) -> MinuteCounts:
@@ -121,9 +122,9 @@ def read_minute_counts(db: sqlite3.Connection, start: int, end: int) -> MinuteCo
     for first_us in range(start * MINUTE_US, end * MINUTE_US, _DAY_US):
         last_us = min(first_us + _DAY_US, end * MINUTE_US)
         rows = db.execute(
-            f"SELECT route, {time_sql('id')} / 60000000 AS minute, count(*), sum(status >= 400), sum(status >= 500) "
+            f"SELECT route, {AT_US} / {MINUTE_US} AS minute, count(*), sum(status >= 400), sum(status >= 500) "
             "FROM guardian_request WHERE id >= ? AND id < ? GROUP BY route, minute",
-            (first_us << SEQUENCE_BITS, last_us << SEQUENCE_BITS),
+            ids(first_us, last_us),
         ).fetchall()
         for route, minute, *numbers in rows:
             feature = feature_of.get(route)
@@ -146,14 +147,14 @@ def read_first_sightings(db: sqlite3.Connection) -> dict[tuple[str, str], int]:
             continue
         kind, location = places[failure]
         what = (kind, location or feature_of[route])
-        seen[what] = min(seen.get(what, event >> SEQUENCE_BITS), event >> SEQUENCE_BITS)
+        seen[what] = min(seen.get(what, time_of(event)), time_of(event))
     return seen
 
 
 def read_first_event(db: sqlite3.Connection) -> int | None:
     """When the oldest stored event ended, µs; None for an empty database."""
     (oldest,) = db.execute("SELECT min(id) FROM guardian_request").fetchone()
-    return None if oldest is None else oldest >> SEQUENCE_BITS
+    return None if oldest is None else time_of(oldest)
 
 
 def read_heartbeats(db: sqlite3.Connection) -> list[int]:
@@ -166,13 +167,13 @@ def read_history(
 ) -> History:
     """The minutes [start, end): counts of all of them, single events of the last `single_events` seconds."""
     with _one_state(db):
-        stored, ahead = _stored(db, end)  # first: what is written meanwhile is then looked for once more, never lost
+        cursor, ahead = _read_so_far(db, end)  # first: what comes meanwhile is looked for again
     first = max(start, end - -(-single_events // 60))
     columns = read_columns(db, first * MINUTE_US, end * MINUTE_US, aliases)
     counts = read_minute_counts(db, start, first).joined(MinuteCounts.of(columns, first, end), end - start)
     seen, oldest = read_first_sightings(db), read_first_event(db)
     return History(
-        counts, columns, seen, oldest, read_heartbeats(db), singles_us=first * MINUTE_US, stored=stored, ahead=ahead
+        counts, columns, seen, oldest, read_heartbeats(db), singles_us=first * MINUTE_US, cursor=cursor, ahead=ahead
     )
 
 
@@ -195,8 +196,8 @@ def refreshed(
     if end - max(history.counts.start, known - again) > keep:
         return read_history(db, end - keep, end, single_events=single_events, aliases=aliases)
     with _one_state(db):
-        stored, ahead = _stored(db, end)
-        more = sum(number - history.stored.get(name, 0) for name, number in stored.items()) + history.ahead - ahead
+        cursor, ahead = _read_so_far(db, end)
+        more = cursor.since(history.cursor) + history.ahead - ahead
         piece = _grown(history.counts, db, end, more=more, again=again)
     if piece is None:
         return read_history(db, end - keep, end, single_events=single_events, aliases=aliases)
@@ -206,7 +207,7 @@ def refreshed(
     first = read_first_event(db)
     late = piece.start < known - again
     seen = read_first_sightings(db) if late else _first_sightings(history, columns, db, first)
-    return History(counts, columns, seen, first, read_heartbeats(db), singles_us=singles_us, stored=stored, ahead=ahead)
+    return History(counts, columns, seen, first, read_heartbeats(db), singles_us=singles_us, cursor=cursor, ahead=ahead)
 
 
 @contextmanager
@@ -219,12 +220,10 @@ def _one_state(db: sqlite3.Connection) -> Iterator[None]:
         db.execute("ROLLBACK")
 
 
-def _stored(db: sqlite3.Connection, end: int) -> tuple[dict[str, int], int]:
-    """How many events each recorder has stored since it began, and how many events lie behind minute `end`."""
-    (ahead,) = db.execute(
-        "SELECT count(*) FROM guardian_request WHERE id >= ?", (end * MINUTE_US << SEQUENCE_BITS,)
-    ).fetchone()
-    return dict(db.execute("SELECT id, stored FROM guardian_recorder")), ahead
+def _read_so_far(db: sqlite3.Connection, end: int) -> tuple[Cursor, int]:
+    """How many events each recorder, an instance, has stored since it began, and how many lie behind minute `end`."""
+    (ahead,) = db.execute("SELECT count(*) FROM guardian_request WHERE id >= ?", ids(end * MINUTE_US, 0)[:1]).fetchone()
+    return Cursor(dict(db.execute("SELECT id, stored FROM guardian_recorder"))), ahead
 
 
 def _grown(counts: MinuteCounts, db: sqlite3.Connection, end: int, *, more: int, again: int) -> MinuteCounts | None:

@@ -8,11 +8,10 @@ from datetime import datetime
 
 from guardian.core.storage import RecorderHealth, RecorderNote, StorageStats
 from guardian.core.time import micros, moment
-from guardian.stores.sqlite.buckets import MINUTES5
+from guardian.stores.sqlite.buckets import MINUTES5, time_of
 from guardian.stores.sqlite.events_file import EventsFile
 from guardian.stores.sqlite.people import People
 from tracker.event import ANONYMOUS
-from tracker.sqlite.keys import SEQUENCE_BITS
 
 _RECENT_RECORDERS = "SELECT * FROM guardian_recorder WHERE seen_us >= ? ORDER BY seen_us DESC"
 _NOTES = "SELECT recorder, kind, detail, count, seen_us FROM guardian_recorder_note WHERE seen_us >= ?"
@@ -67,7 +66,7 @@ class SqliteOverview(EventsFile):
 
 
 def _time_of(number: int | None) -> datetime | None:
-    return None if number is None else moment(number >> SEQUENCE_BITS)
+    return None if number is None else moment(time_of(number))
 
 
 def _count_people(db: sqlite3.Connection, people: People) -> int:

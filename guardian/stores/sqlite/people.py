@@ -16,9 +16,8 @@ import numpy as np
 
 from guardian.core.totals import Totals, followed, grouped
 from guardian.stores.people.aliases import NO_ALIASES, Aliases
-from guardian.stores.sqlite.buckets import DAY, HOUR, MINUTES5, ids, meta
+from guardian.stores.sqlite.buckets import AT_US, DAY, HOUR, MINUTES5, ids, meta
 from tracker.names import clean_name
-from tracker.sqlite.keys import time_sql
 
 _INSIDE = {DAY: HOUR, HOUR: MINUTES5}
 _BODIES = (
@@ -119,7 +118,7 @@ class People:
     def _single(self, db: sqlite3.Connection, persons: np.ndarray, start_us: int) -> np.ndarray:
         """The persons' rows from the single events of 5 minutes."""
         window = ids(start_us, start_us + MINUTES5)
-        sql = f"SELECT {time_sql('id')}, user, route, status, duration_us, duration_us FROM guardian_request"
+        sql = f"SELECT {AT_US}, user, route, status, duration_us, duration_us FROM guardian_request"
         table = np.array(
             db.execute(f"{sql} WHERE id >= ? AND id < ? ORDER BY id", window).fetchall(), np.int64
         ).reshape(-1, 6)

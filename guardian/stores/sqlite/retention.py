@@ -7,11 +7,10 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 
 from guardian.core.totals import Totals
-from guardian.stores.sqlite.buckets import DAY, MINUTES5, meta, set_meta
+from guardian.stores.sqlite.buckets import DAY, MINUTES5, ids, meta, set_meta
 from guardian.stores.sqlite.people import erased_name
 from guardian.stores.sqlite.sealing import GRACE_US, seal
 from tracker.event import ANONYMOUS
-from tracker.sqlite.keys import SEQUENCE_BITS
 
 ROWS = 2_000
 """How many rows one step deletes: it takes milliseconds."""
@@ -25,9 +24,10 @@ def purge(db: sqlite3.Connection, events_before_us: int, summaries_before_us: in
     seal(db, events_before_us + MINUTES5 + GRACE_US)
     before = max(0, min(events_before_us, meta(db, "sealed_until_us"))) // MINUTES5 * MINUTES5
     gone = 0
-    if db.execute("SELECT 1 FROM guardian_request WHERE id < ?", (before << SEQUENCE_BITS,)).fetchone():
+    _, end = ids(0, before)
+    if db.execute("SELECT 1 FROM guardian_request WHERE id < ?", (end,)).fetchone():
         set_meta(db, "purged_until_us", before)
-        gone = _delete(db, "guardian_request", "id < ?", before << SEQUENCE_BITS)
+        gone = _delete(db, "guardian_request", "id < ?", end)
         set_meta(db, "purged_events", meta(db, "purged_events") + gone)
     _delete(db, "guardian_session", "end_us < ?", before)
     db.execute("DELETE FROM guardian_recorder WHERE seen_us < ?", (before,))

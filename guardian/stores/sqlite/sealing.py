@@ -11,7 +11,7 @@ from __future__ import annotations
 import sqlite3
 
 from guardian.core.totals import Totals
-from guardian.stores.sqlite.buckets import DAY, HOUR, MINUTES5, ids, meta, set_meta
+from guardian.stores.sqlite.buckets import DAY, HOUR, MINUTES5, ids, meta, set_meta, time_of
 from guardian.stores.sqlite.totals import read_raw
 
 GRACE_US = 60_000_000
@@ -40,8 +40,8 @@ def seal(db: sqlite3.Connection, now_us: int) -> int:
 def _next_closed(db: sqlite3.Connection, end: int) -> int | None:
     """The first 5 minutes with events between the seal, wherever others have moved it meanwhile, and `end`."""
     window = ids(meta(db, "sealed_until_us"), end)
-    (at,) = db.execute("SELECT min(id) >> 10 FROM guardian_request WHERE id >= ? AND id < ?", window).fetchone()
-    return None if at is None else at // MINUTES5 * MINUTES5
+    (first,) = db.execute("SELECT min(id) FROM guardian_request WHERE id >= ? AND id < ?", window).fetchone()
+    return None if first is None else time_of(first) // MINUTES5 * MINUTES5
 
 
 def _advance(db: sqlite3.Connection, end: int) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 from guardian.core.storage import WindowGone
 from guardian.core.summary import WEBSOCKET
 from guardian.core.totals import Totals
-from guardian.stores.sqlite.buckets import DAY, MINUTES5, SPANS, ids, meta
+from guardian.stores.sqlite.buckets import AT_US, DAY, MINUTES5, SPANS, ids, meta
 
 if TYPE_CHECKING:
     from guardian.stores.sqlite.people import People
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 CHUNK = 50_000
 """How many events are counted at once."""
 _EXTENT = f"""
-    SELECT (SELECT min(id) >> 10 FROM guardian_request), (SELECT max(id) >> 10 FROM guardian_request),
+    SELECT (SELECT {AT_US} FROM guardian_request ORDER BY id LIMIT 1),
+           (SELECT {AT_US} FROM guardian_request ORDER BY id DESC LIMIT 1),
            (SELECT min(start_us) FROM guardian_summary WHERE span_us = {MINUTES5}),
            (SELECT max(start_us) FROM guardian_summary WHERE span_us = {MINUTES5})
 """
@@ -39,7 +40,7 @@ def read_raw(
     """
     only = "" if routes is None else "AND route IN (SELECT value FROM json_each(?))"
     latency = f"coalesce(latency_us, CASE WHEN status % 1000 = {WEBSOCKET} THEN -1 ELSE duration_us END)"
-    columns = f"id >> 10, user, route, status, duration_us, {latency}"
+    columns = f"{AT_US}, user, route, status, duration_us, {latency}"
     rows = f"SELECT {columns} FROM guardian_request WHERE id >= ? AND id < ? {only}"
     values = ids(start_us, end_us) if routes is None else (*ids(start_us, end_us), json.dumps(list(routes)))
     cursor = db.execute(f"{rows} ORDER BY id", values)
