@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from guardian.alerting.columns import MINUTE_US
 from guardian.alerting.concerned import Failing, features, looked_at
+from guardian.alerting.forgetting import people_named
 from guardian.alerting.history import Snapshot
 from guardian.alerting.incidents import SECOND, Incident, Transition
 from guardian.alerting.kinds import kind_of
@@ -77,23 +79,26 @@ class Briefing:
     steps: tuple[Step, ...]
 
 
-def brief(transition: Transition, rule: Rule, snapshot: Snapshot, lang: Language) -> Briefing:
-    """The briefing for one transition, from the snapshot in which it came."""
+def brief(
+    transition: Transition, rule: Rule, snapshot: Snapshot, lang: Language, *, name: Callable[[str], str] = str
+) -> Briefing:
+    """The briefing for one transition, from the snapshot in which it came; people are written as `name` writes them."""
     incident, now_us = transition.incident, snapshot.now_us
     kind, seconds = kind_of(rule), looked_at(rule, incident, snapshot)
     counts = kind.measured(rule, incident, snapshot, seconds)
     fires = incident.fired_us == now_us and incident.status != "resolved"
     over = incident.status == "resolved"
     lasted_us = incident.fired_for_us
+    said = people_named(incident, name, of_user=kind.of_one_user)
     return Briefing(
-        incident=incident,
+        incident=said,
         change=transition.change,
         rule=rule,
-        title=title(rule, incident.subject, lang),
-        sentence=sentence(rule, incident, counts, lang) if fires else at_worst(rule, incident, lang),
+        title=title(rule, said.subject, lang),
+        sentence=sentence(rule, said, counts, lang) if fires else at_worst(rule, said, lang),
         rule_in_words=rule_in_words(rule, lang),
         users=incident.users,
-        names=incident.names,
+        names=said.names,
         more_users=not snapshot.holds(seconds),
         earlier=incident.earlier,
         features=features(rule, incident, snapshot),

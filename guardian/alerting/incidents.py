@@ -48,7 +48,8 @@ class Incident:
     opened. `earlier` counts the incidents of the same rule and subject before this one. `users` is the most verified
     users that it was seen to concern, `names` the first few. `told_us` is when a message last spoke of it, None for
     never; `thread` and `thread_subject` tell to which mail thread it belongs. `value` and `facts` are those of the
-    latest firing verdict, `peak` is the worst value so far.
+    latest firing verdict, `peak` is the worst value so far. `of_user` says whether the subject is a person's name, None
+    where an older version did not note it. In `thread_subject` names are marked (`guardian.core.mentions`).
     """
 
     id: str
@@ -81,6 +82,7 @@ class Incident:
     value: float | None = None
     peak: float | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
+    of_user: bool | None = None
 
     @property
     def first_us(self) -> int:
@@ -198,7 +200,10 @@ def _fire(
         if muted:
             return None, None
         incident_id = blake2b(f"{rule.name}\n{verdict.subject}\n{now_us}".encode(), digest_size=8).hexdigest()
-        old = Incident(incident_id, rule.name, verdict.subject, rule.severity, "pending", since_us=now_us)
+        old = Incident(
+            incident_id, rule.name, verdict.subject, rule.severity, "pending", since_us=now_us,
+            of_user=kind_of(rule).of_one_user,
+        )  # fmt: skip
     peak = _worse(rule, old.peak, verdict.value)
     if old.status == "pending":
         new = replace(old, **seen, peak=peak)

@@ -11,11 +11,13 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
+from guardian.alerting.forgetting import people_named
 from guardian.alerting.links import make_unsubscribe_link
 from guardian.application.judging.review import find_better
 from guardian.application.logins import login_refused
 from guardian.application.root import Application, NamedSchedule
 from guardian.core.language import Language
+from guardian.core.mentions import marked
 from guardian.core.off_loop import off_loop
 from guardian.core.outgoing import Outgoing
 from guardian.core.report.reading import from_json
@@ -266,6 +268,7 @@ async def _compose(
     store = app.stores.alerts
     start, end = (datetime.fromisoformat(report[edge]) for edge in ("period_start", "period_end"))
     incidents = await store.incidents(since=start, limit=1000)
+    told = [people_named(each, marked, of_user=each.of_user is True) for each in incidents]
     link_key = await store.link_key() if named is not None and app.settings.api.enabled else None
     zone = named.schedule.zone if named else app.email.zone
     look: dict[str, Any] = {"zone": zone}
@@ -276,7 +279,7 @@ async def _compose(
     better = await asyncio.to_thread(find_better, app.settings, incidents, start, end) if is_long(start, end) else None
 
     def lines(lang: Language) -> list[str]:
-        return incident_lines(incidents, app.settings.rules, start, end, lang=lang, zone=zone, better=better)
+        return incident_lines(told, app.settings.rules, start, end, lang=lang, zone=zone, better=better)
 
     def unsubscribe(to: str) -> str | None:
         if link_key is None or named is None:

@@ -17,6 +17,7 @@ from datetime import UTC, datetime, timedelta
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 
+from guardian.application.erasing import erase_again
 from guardian.application.judging.steps import alert_step, probe_step
 from guardian.application.logins import login_step
 from guardian.application.reporting import deliver_now, send_due_reports
@@ -72,6 +73,12 @@ async def seal_step(app: Application, now: datetime, token: int) -> None:
     await app.repository.seal(now)
 
 
+async def erase_step(app: Application, now: datetime, token: int) -> None:
+    """Erase anew who was brought back by what was queued or rendered while they were erased."""
+    if again := await erase_again(app):
+        log.info("%d erased people had come back by events of before, and were erased again", again)
+
+
 async def purge_step(app: Application, now: datetime, token: int) -> None:
     """Delete what is older than the retention allows."""
     await clean_up(app, now)
@@ -84,6 +91,7 @@ STEPS: tuple[Step, ...] = (
     Step("deliver", 10, deliver_step),
     Step("watchdog", 60, watch_step),
     Step("seal", 60, seal_step),
+    Step("erasures", 60, erase_step),
     Step("logins", 3_600, login_step),
     Step("purge", 86_400, purge_step),
 )

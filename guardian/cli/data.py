@@ -52,14 +52,27 @@ def erase(
     email: EmailArgument,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     config: ConfigOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Erase one person from the database, the saved reports and the mails kept. Totals stay true."""
     if not yes:
         typer.confirm(f"Erase {email} for good?", abort=True)
 
-    from guardian.application.upkeep import erase_person
+    from guardian.application.erasing import REMAINS, erase_person
 
-    changed = with_application(config, lambda app: erase_person(app, email))
-    if changed is None:
+    receipt = with_application(config, lambda app: erase_person(app, email))
+    if receipt is None:
         raise ValueError(f"nothing is stored about {email}")
-    typer.echo(f"Erased {email}, and what named them in {changed:,} mails and reports. Totals are as before.")
+    if as_json:
+        say_json(receipt.as_json())
+        return
+    typer.echo(f"Erased {email}, and what named them in {receipt.rows:,} mails and reports. Totals are as before.")
+    for where, count in receipt.removed():
+        typer.echo(f"Removed: {count:,} {where}.")
+    if not receipt.everywhere:
+        typer.echo(
+            "Not yet everywhere: a program reads the database and holds copies of what it has begun to read. "
+            "'guardian run' removes them within a minute of its end, and so does this command when it is repeated."
+        )
+    for each in REMAINS:
+        typer.echo(f"Remains: {each}.")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
+
+from guardian.core.mentions import Mention
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,7 +15,8 @@ class Outgoing:
     `key` is unique: `report/{schedule}/{period_start}/{period_end}/{recipient}` or
     `incident/{id}/{transition}/{recipient}`; a second one with the same key is not stored. `recipient` is one address,
     or a channel's name. `body` is the whole RFC 5322 message for channel "mail", else what the channel takes. `kind`
-    is report, alert, digest, test or warning (about Guardian itself).
+    is report, alert, digest, test or warning (about Guardian itself). `people` says where it names whom; the outbox
+    notes it, and does not give it back.
     """
 
     key: str
@@ -23,6 +26,7 @@ class Outgoing:
     channel: str = "mail"
     severity: str = "info"
     subject: str = ""
+    people: tuple[Mention, ...] = field(default=(), compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

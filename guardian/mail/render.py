@@ -3,33 +3,36 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sized
 from functools import cache
 from textwrap import fill
 from typing import Any
 
 import css_inline
-from jinja2 import Environment
+from jinja2 import Environment, pass_environment
+from jinja2.filters import do_wordwrap
 from markupsafe import Markup, escape
 
 from guardian.core.language import Language
+from guardian.core.mentions import plain, shortening, wrapping
 from guardian.core.templates import environment
 
 
 @cache
 def mail_templates() -> Environment:
-    """The templates of mails, with the filters `cut`, `flow` and `breakable`."""
+    """The templates of mails, with the filters `cut`, `flow` and `breakable`, and with Jinja's own that count signs."""
     found = environment("mail")
-    found.filters.update(cut=cut, flow=flow, breakable=breakable)
+    found.filters.update(cut=cut, flow=flow, breakable=breakable, wordwrap=wordwrap, length=length)
     return found
 
 
 def cut(text: str, width: int) -> str:
     """The text in at most so many characters, for a column of plain text; its middle goes, since routes and addresses
     that begin alike differ at their ends."""
-    if len(text) <= width:
-        return text
     tail = (width - 1) // 2
-    return text[: width - 1 - tail] + "…" + text[-tail:]
+    return shortening(
+        text, lambda whole: whole if len(whole) <= width else whole[: width - 1 - tail] + "…" + whole[-tail:]
+    )
 
 
 def breakable(text: str) -> Markup:
@@ -39,7 +42,18 @@ def breakable(text: str) -> Markup:
 
 def flow(text: str, hang: int = 0) -> str:
     """The text in lines of at most 78 characters; all but the first begin with `hang` blanks."""
-    return fill(text, 78, subsequent_indent=" " * hang, break_on_hyphens=False)
+    return wrapping(text, lambda whole: fill(whole, 78, subsequent_indent=" " * hang, break_on_hyphens=False))
+
+
+@pass_environment
+def wordwrap(found: Environment, text: str, width: int, wrapstring: str) -> str:
+    """Jinja's filter of this name, which does not count the signs around names."""
+    return wrapping(text, lambda whole: do_wordwrap(found, whole, width, wrapstring=wrapstring))
+
+
+def length(value: Sized) -> int:
+    """How long the value is, without the signs around names."""
+    return len(plain(value)) if isinstance(value, str) else len(value)
 
 
 def render(name: str, lang: Language, **values: Any) -> tuple[str, str]:

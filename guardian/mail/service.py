@@ -12,14 +12,17 @@ from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from guardian.core.language import Language, language
+from guardian.core.mentions import marked
 from guardian.core.off_loop import off_loop
 from guardian.core.outgoing import Outgoing
 from guardian.core.report.model import Report
+from guardian.core.report.people import renamed
 from guardian.core.report.reading import from_json
 from guardian.core.time import utc_now
 from guardian.mail.chart import CID, draw
 from guardian.mail.companions import Companion, Malformed, read_companion
 from guardian.mail.message import Attachment, Inline, build_message
+from guardian.mail.naming import Told
 from guardian.mail.render import is_whole, render
 from guardian.mail.report.sections import only_sections
 from guardian.mail.report.userlist import users_csv
@@ -98,6 +101,7 @@ class EmailService:
         """
         usage = reports.get("usage_stats")
         report = usage if usage is None or isinstance(usage, Report) else from_json(usage)
+        report = None if report is None else renamed(report, marked)
         lang, zone = self.language_of(to_email, code), zone or self.zone
         companions = [_companion(name, value) for name, value in reports.items() if name != "usage_stats"]
         if sections and "companions" not in sections:
@@ -160,20 +164,21 @@ class EmailService:
         inline: Sequence[Inline] = (),
         attachments: Sequence[Attachment] = (),
     ) -> Outgoing:
+        told = Told.of(subject, text, html, attachments, pictured=bool(inline))
         body = build_message(
             sender=self.sender,
             recipient=to_email,
-            subject=subject,
-            text=text,
-            html=html,
+            subject=told.subject,
+            text=told.text,
+            html=told.html,
             key=key,
             now=self._clock(),
             reply_to=self._reply_to,
             headers=headers,
             inline=inline,
-            attachments=attachments,
+            attachments=told.attachments,
         )
-        return Outgoing(key, to_email, body, kind, "mail", severity.lower(), subject)
+        return Outgoing(key, to_email, body, kind, "mail", severity.lower(), told.subject, told.people)
 
     async def _send(self, mail: Outgoing) -> None:
         sender, failure = parseaddr(self.sender)[1], DeliveryError("no transport is configured")

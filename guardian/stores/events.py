@@ -84,6 +84,13 @@ class UsageRepository(Protocol):
         """Remove the person with all their ids; totals stay true, nothing leads back. False for someone never seen."""
         ...
 
+    async def erase_buried(self, since: datetime) -> int:
+        """Erase anew each name erased after `since` that has events of before that: the host had them queued meanwhile.
+
+        What came after it stays, and counts as a new person. How many names were erased.
+        """
+        ...
+
     async def purge(self, *, events_before: datetime, summaries_before: datetime) -> int:
         """Delete what is older, in small steps that never stall the host's writer; how many events went."""
         ...

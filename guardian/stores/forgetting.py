@@ -1,73 +1,139 @@
-"""Finding one person in what was saved or mailed, so that erasing them leaves nothing behind. Pure."""
+"""Taking people out of a message that was written: where its notes say that it names them. Pure.
+
+An address that stands somewhere without a note, as in mails of an older version and in what companion reports say, is
+found as a text; no other name is ever searched for, since a name may be any word.
+"""
 
 from __future__ import annotations
 
-import html
+import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 from email import message_from_bytes, policy
-from typing import Any
+from email.base64mime import body_encode as base64_encode
+from email.charset import SHORTEST, Charset
+from email.header import Header
+from email.message import Message
+from email.quoprimime import body_encode as quoted_encode
 
-ERASED = "(erased)"
-"""What stands in a saved report where a person's address stood."""
+from guardian.core.mentions import ERASED, Mention, without
+from guardian.core.outgoing import Outgoing
 
-
-def _pattern(email: str) -> re.Pattern[str]:
-    # bob@example.com is not found in jbob@example.com, nor in bob@example.com.au
-    return re.compile(rf"(?<![\w.+-]){re.escape(email)}(?![\w-]|\.\w)", re.IGNORECASE)
-
-
-def without_person(value: Any, email: str) -> Any:
-    """A JSON value with the address replaced by `ERASED` in every key and text, whatever its case."""
-    return _replace(value, _pattern(email))
-
-
-def _replace(value: Any, pattern: re.Pattern[str]) -> Any:
-    match value:
-        case str():
-            return pattern.sub(ERASED, value)
-        case dict():
-            return {pattern.sub(ERASED, key): _replace(item, pattern) for key, item in value.items()}
-        case list():
-            return [_replace(item, pattern) for item in value]
-    return value
+_VERBATIM = policy.SMTP.clone(refold_source="none")
+_SUBJECT = re.compile(rb"(?im)^Subject:[^\r\n]*(?:\r?\n[ \t][^\r\n]*)*")
+_REPLY_TO = re.compile(rb"(?im)^Reply-To:[^\r\n]*(?:\r?\n[ \t][^\r\n]*)*\r?\n")
+_END_OF_HEADERS = re.compile(rb"\r?\n\r?\n")
 
 
-def names_person(texts: Iterable[str], body: bytes, email: str) -> bool:
-    """Whether the address stands in one of the texts or in a message: its headers, or any text part, decoded."""
-    pattern = _pattern(email)
-    message = message_from_bytes(body, policy=policy.default)
-    parts = [part.get_payload(decode=True) for part in message.walk() if part.get_content_maintype() == "text"]
-    written = [part.decode("utf-8", "replace") for part in parts if isinstance(part, bytes)]
-    found = [*texts, *map(str, message.values()), *written]
-    return any(pattern.search(text) or pattern.search(html.unescape(text)) for text in found)
+def message_without(message: Outgoing, people: Collection[str]) -> Outgoing:
+    """The message without these people; the very same where it names none of them.
 
-
-def incident_without(incident: Mapping[str, Any], email: str) -> dict[str, Any] | None:
-    """An incident, as JSON, without the person; None for one that is about them."""
-    if without_person(incident["subject"], email) == ERASED:
-        return None
-    found: dict[str, Any] = _unnamed(without_person(dict(incident), email))
-    return found
-
-
-def alerts_without(state: Mapping[str, Any], email: str) -> dict[str, Any]:
-    """The alert state, as JSON, without the person, in a new version.
-
-    A new one also where nothing named them: a minute that is judged just now may.
+    All else stays as it is: a mail keeps its Message-ID and its other headers.
     """
-    found: dict[str, Any] = _unnamed(without_person(dict(state), email))
-    held = found.get("held", ())
-    found["held"] = [each for each in held if each["transition"]["incident"]["subject"] != ERASED]
-    found["version"] = found.get("version", 0) + 1
-    return found
+    subject, _ = _text_without(message.subject, message.people, "subject", people)
+    subject = _addresses_out(subject, people)
+    if message.channel == "mail":
+        body, left = _mail_without(message, subject, people)
+    else:
+        body, left = _channel_without(message, people)
+    if body == message.body and subject == message.subject:
+        return message
+    kept = [each for each in left if each.name not in people]
+    return replace(message, subject=subject, body=body, people=tuple(kept))
 
 
-def _unnamed(value: Any) -> Any:
-    """A JSON value without what is said under the key of an erased person, and without them in lists of names."""
-    match value:
-        case dict():
-            return {key: _unnamed(item) for key, item in value.items() if key != ERASED}
-        case list():
-            return [_unnamed(item) for item in value if item != ERASED]
-    return value
+def _text_without(
+    text: str, mentions: Sequence[Mention], part: str, people: Collection[str]
+) -> tuple[str, list[Mention]]:
+    """The text of a part without these people, and where it names the others now."""
+    mine = sorted((m for m in mentions if m.part == part), key=lambda mention: mention.start)
+    if not any(m.name in people for m in mine):
+        return text, mine
+    whole, places = without(text, [(m.start, m.end, m.name in people) for m in mine])
+    others = [m for m in mine if m.name not in people]
+    return whole, [m._replace(start=start, end=end) for m, (start, end) in zip(others, places, strict=True)]
+
+
+def _addresses_out(text: str, people: Collection[str]) -> str:
+    for name in people:
+        if "@" in name and name.casefold() in text.casefold():
+            # bob@example.com is not found in jbob@example.com, nor in bob@example.com.au
+            found = re.compile(rf"(?<![\w.+-]){re.escape(name)}(?![\w-]|\.\w)", re.IGNORECASE)
+            text = found.sub(ERASED, text)
+    return text
+
+
+def _channel_without(message: Outgoing, people: Collection[str]) -> tuple[bytes, list[Mention]]:
+    try:
+        said = json.loads(message.body)
+    except ValueError:
+        return message.body, list(message.people)
+    changed, left = dict(said), [m for m in message.people if m.part == "subject"]
+    for part in ("title", "text"):
+        if isinstance(said.get(part), str):
+            changed[part], others = _text_without(said[part], message.people, part, people)
+            changed[part] = _addresses_out(changed[part], people)
+            left += others
+    return (message.body if changed == said else json.dumps(changed, ensure_ascii=False).encode()), left
+
+
+def _mail_without(message: Outgoing, subject: str, people: Collection[str]) -> tuple[bytes, list[Mention]]:
+    _, left = _text_without(message.subject, message.people, "subject", people)
+    mail = message_from_bytes(message.body, policy=_VERBATIM)
+    changed = False
+    for place, part in enumerate(mail.walk()):
+        if part.get_content_maintype() != "text":
+            continue
+        before = _content(part)
+        text, others = _text_without(before, message.people, str(place), people)
+        text = _addresses_out(text, people)
+        left += others
+        if text != before:
+            _set_content(part, text)
+            changed = True
+    body = mail.as_bytes() if changed else message.body
+    if subject != message.subject:
+        body = _with_subject(body, message.subject, subject)
+    replies = [m for m in message.people if m.part == "Reply-To"]
+    if any(m.name in people for m in replies):
+        body = _in_headers(body, lambda head: _REPLY_TO.sub(b"", head, count=1))
+    else:
+        left += replies
+    return body, left
+
+
+def _content(part: Message) -> str:
+    content = part.get_payload(decode=True)
+    return content.decode("utf-8", "replace").replace("\r\n", "\n") if isinstance(content, bytes) else ""
+
+
+def _set_content(part: Message, text: str) -> None:
+    """Give a part another text in the encoding that it has."""
+    if part.get_content_subtype() == "csv":
+        text = text.replace("\n", "\r\n")  # RFC 4180
+    content = text.encode()
+    encoding = str(part.get("Content-Transfer-Encoding", "")).lower()
+    if encoding == "base64":
+        part.set_payload(base64_encode(content))
+    elif encoding == "quoted-printable":
+        part.set_payload(quoted_encode(content.decode("latin-1")))
+    else:
+        part.set_payload(content.decode("ascii", "replace") if encoding in ("", "7bit") else text)
+
+
+def _with_subject(body: bytes, old: str, new: str) -> bytes:
+    """The mail with another subject, "Re: " before it as before."""
+    header = str(message_from_bytes(body, policy=policy.default)["Subject"] or "")
+    said = f"Re: {new}" if header.startswith("Re: ") and not old.startswith("Re: ") else new
+    charset = Charset("utf-8")
+    charset.header_encoding = SHORTEST
+    plain = said.isascii() and len(said) <= 66
+    line = said if plain else Header(said[:200], charset, header_name="Subject").encode(linesep="\r\n")
+    return _in_headers(body, lambda head: _SUBJECT.sub(lambda _: f"Subject: {line}".encode("ascii"), head, count=1))
+
+
+def _in_headers(body: bytes, change: Callable[[bytes], bytes]) -> bytes:
+    end = _END_OF_HEADERS.search(body)
+    at = end.end() if end else len(body)
+    return change(body[:at]) + body[at:]

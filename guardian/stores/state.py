@@ -6,12 +6,13 @@ A state change and the mail that it causes are committed together; delivery is a
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from guardian.core.outgoing import OutboxItem, Outgoing
+from guardian.stores.erasure import Forgotten
 
 CLOCK_DOUBT = timedelta(days=1)
 """What is noted for later than this from now was noted by a clock that has been set back since, and does not count."""
@@ -147,9 +148,33 @@ class StateStore(Protocol):
         before `incidents_before`; how many rows went."""
         ...
 
-    async def forget(self, email: str) -> int:
-        """Take a person out of what is kept: mails to them or naming them go, sent or not, and incidents about them;
-        saved reports keep their totals and lose the name, as other incidents do. How many rows went or changed."""
+    async def forget(
+        self,
+        *names: str,
+        rules: Collection[str] = (),
+        recipients: Collection[str] = (),
+        buried_at: datetime | None = None,
+    ) -> Forgotten:
+        """Take a person, by all their names, out of what is kept.
+
+        Mails that name them are written again without them and keep their Message-ID; mails to them go, and incidents
+        about them. Saved reports keep their totals and lose the name, as other incidents do. `rules` are the alert
+        rules whose subjects are people. Who is among `recipients` is still to get mails, and keeps those that are
+        addressed to them, and what they have unsubscribed from. With `buried_at` a tombstone is left that says when.
+        """
+        ...
+
+    async def settle_erasures(self) -> bool:
+        """Remove the last copies of what was erased; False while a reader still holds some, so that it is to be tried
+        again."""
+        ...
+
+    async def unsettled_erasures(self) -> int:
+        """How many erasures may have left copies that `settle_erasures` has yet to remove."""
+        ...
+
+    async def erased_since(self, names: Collection[str], since: datetime) -> set[str]:
+        """Those of these names that were buried after this moment."""
         ...
 
     def check_file(self) -> None:

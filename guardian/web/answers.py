@@ -113,11 +113,26 @@ class UserExport(BaseModel):
     model_config = ConfigDict(extra="allow")
 
 
+class RemovedPart(BaseModel):
+    """Where something of an erased person was removed, and how much."""
+
+    where: str
+    count: int
+
+
 class Erased(BaseModel):
-    """What the erasure of one person changed; `rows_changed` counts mails and saved reports that named them."""
+    """The receipt of an erasure; `rows_changed` counts mails, saved reports and incidents that named the person.
+
+    `everywhere` is false while a program that reads the database still holds copies; they are removed when it ends.
+    `remains` says what no erasure reaches, in sentences.
+    """
 
     erased: Literal[True]
     rows_changed: int
+    erased_at: datetime
+    everywhere: bool
+    removed: list[RemovedPart]
+    remains: list[str]
 
 
 class SentReport(BaseModel):

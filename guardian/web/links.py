@@ -17,6 +17,7 @@ from guardian.alerting.links import WORDS, BadLink, Link, read_link, read_unsubs
 from guardian.alerting.wording import standing, title
 from guardian.application.root import Application
 from guardian.core.language import Language, marked
+from guardian.core.mentions import plain
 from guardian.core.storage import StorageError
 from guardian.core.templates import environment
 from guardian.core.time import micros
@@ -63,7 +64,7 @@ def action_routes(app: Application) -> list[Route]:
 
     def described(incident: Incident, lang: Language) -> str:
         rule = app.settings.rules.get(incident.rule)
-        name = title(rule, incident.subject, lang) if rule else incident.thread_subject or incident.rule
+        name = title(rule, incident.subject, lang) if rule else plain(incident.thread_subject or incident.rule)
         return f"{name} · {standing(incident, micros(app.clock()), lang, ZoneInfo(app.settings.timezone))}"
 
     async def show(request: Request) -> Response:

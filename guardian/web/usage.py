@@ -7,9 +7,10 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, Field, StringConstraints
 
+from guardian.application.erasing import erase_person
 from guardian.application.noticing import LATELY
 from guardian.application.root import Application
-from guardian.application.upkeep import clean_up, erase_person
+from guardian.application.upkeep import clean_up
 from guardian.core.note_words import KINDS
 from guardian.core.notes import gone_silent
 from guardian.core.storage import RecorderHealth, RecorderNote, StorageError
@@ -171,12 +172,14 @@ async def export_user(call: Call) -> dict[str, Any]:
 async def erase_user(call: Call) -> dict[str, Any]:
     """Erase one person: from events, sessions and errors, from mails that name them and from saved reports.
 
+    The answer is a receipt: what was removed where, and what remains by design.
+
     Totals stay true. The address cannot be found again; new requests of the same person are recorded anew.
     """
     erased = await erase_person(call.app, call.asked.email)
     if erased is None:
         raise _unknown(call.asked.email)
-    return {"erased": True, "rows_changed": erased}
+    return erased.as_json()
 
 
 def _unknown(email: str) -> Refusal:

@@ -1,11 +1,14 @@
 """What every state store must do: lease, ledger, reports, outbox, unsubscribing, erasing."""
 
+import json
 import sqlite3
 from datetime import UTC, datetime, timedelta
+from email import message_from_bytes, policy
 from email.message import EmailMessage
 
 import pytest
 
+from guardian.core.mentions import Mention
 from guardian.core.outgoing import Outgoing
 from guardian.core.storage import StorageError
 from guardian.stores.sqlite.state import SqliteStateStore
@@ -270,6 +273,7 @@ async def test_a_purge_takes_what_is_done_and_old_and_leaves_what_waits_and_the_
 def letter(text, **headers):
     message = EmailMessage()
     message["Subject"] = headers.get("subject", "Report")
+    message["Message-ID"] = "<one@example.com>"
     message.set_content(text, cte="base64")
     message.add_alternative(f"<p>{text}</p>", subtype="html", cte="quoted-printable")
     return message.as_bytes()
@@ -285,22 +289,103 @@ def letter(text, **headers):
         ("x" * 75 + " bob@example.com", True),
     ],
 )
-async def test_mails_that_name_an_erased_person_go_and_others_stay(state, text, gone):
-    await state.enqueue([Outgoing("k", "a@example.com", letter(text))], now=NOW)
-    assert await state.forget("bob@example.com") == gone
-    assert len(await state.outbox()) == (not gone)
+async def test_an_address_that_no_note_tells_of_is_found_in_a_mail_and_the_mail_stays(state, text, gone):
+    """Of an older version, or out of a companion report."""
+    before = letter(text)
+    await state.enqueue([Outgoing("k", "a@example.com", before)], now=NOW)
+    assert (await state.forget("bob@example.com")).mails == gone
+    [item] = await state.outbox()
+    mail = message_from_bytes(item.message.body, policy=policy.default)
+    for part in mail.iter_parts():
+        assert ("bob@" not in part.get_content().lower() and "(erased)" in part.get_content()) == gone
+    assert mail["Subject"] == "Report"
+    assert (item.message.body == before) == (not gone)
 
 
 async def test_mails_to_an_erased_person_go(state):
     await state.enqueue([mail("k", "Bob@example.com")], now=NOW)
-    assert await state.forget("bob@example.com") == 1
+    assert (await state.forget("bob@example.com")).mails == 1
+    assert await state.outbox() == []
+
+
+async def test_mails_to_somebody_whom_the_settings_have_mailed_stay(state):
+    await state.enqueue([mail("k", "bob@example.com")], now=NOW)
+    await state.unsubscribe("daily", "bob@example.com", wanted=False, now=NOW)
+    assert (await state.forget("bob@example.com", recipients={"bob@example.com"})).rows == 0
+    assert await state.unsubscribed("daily") == {"bob@example.com"}
+    forgotten = await state.forget("bob@example.com")
+    assert (forgotten.mails, forgotten.unsubscribed) == (1, 1)
+    assert await state.unsubscribed("daily") == set()
+
+
+async def test_who_was_buried_is_known_by_the_name_and_the_time(state):
+    await state.forget("bob@example.com", buried_at=NOW)
+    names = {"bob@example.com", "eve@example.com"}
+    assert await state.erased_since(names, NOW - MINUTE) == {"bob@example.com"}
+    assert await state.erased_since(names, NOW) == set()
+
+
+WORDS = ("subject", "status", "memories", "00", "1", "users", "chat_message", "500", "email", "k", "mail", "report")
+
+
+@pytest.mark.parametrize("name", WORDS)
+async def test_a_name_that_is_a_word_of_the_mail_or_the_report_takes_nothing_else_with_it(stores, name):
+    state = stores.state
+    report = {
+        "period_end": "2026-03-02T06:00:00+00:00", "total_requests": 9, "status": "OK", "error_breakdown": {"500": 1},
+        "users": [{"email": name, "features_used": ["chat_message"]}, {"email": "eve@example.com"}],
+    }  # fmt: skip
+    text = f"{name} met 500 errors in chat_message: subject, status, memories, 00, 1, users"
+    subject = f"{name} keeps meeting errors in {name}"
+    noted = (
+        Mention(name, "1", 0, len(name)),
+        Mention(name, "2", 3, 3 + len(name)),
+        Mention(name, "subject", 0, len(name)),
+    )
+    named = Outgoing("k", "a@example.com", letter(text, subject=subject), subject=subject, people=noted)
+    other = Outgoing("other", "b@example.com", letter(text))
+    await state.claim_period("daily", NOW - HOUR, NOW, report=report, mails=[named, other], now=NOW)
+    forgotten = await state.forget(name)
+    assert (forgotten.mails, forgotten.reports) == (1, 1)
+    [after, first] = await state.outbox()
+    assert (after.message.body, first.status) == (other.body, "pending")
+    mail_, rest = message_from_bytes(first.message.body, policy=policy.default), subject[len(name) :]
+    assert first.message.subject == mail_["Subject"] == f"(erased){rest}"
+    [plain, page] = [part.get_content().strip() for part in mail_.iter_parts()]
+    assert plain == f"(erased){text[len(name) :]}"
+    assert page == f"<p>(erased){text[len(name) :]}</p>"
+    assert mail_["Message-ID"] == "<one@example.com>"
+    [saved] = await state.reports()
+    expected = {**report, "users": [{**report["users"][0], "email": "(erased)"}, report["users"][1]]}
+    assert (await state.report(saved.id)).report == expected
+
+
+async def test_others_whom_a_mail_names_can_be_erased_after(state):
+    text = "bob and eve and bob met errors"
+    noted = tuple(Mention(text[s:e], "1", s, e) for s, e in ((0, 3), (8, 11), (16, 19)))
+    await state.enqueue([Outgoing("k", "a@example.com", letter(text), people=noted)], now=NOW)
+    for name, left in (("bob", "(erased) and eve and (erased)"), ("eve", "(erased) and (erased) and (erased)")):
+        assert (await state.forget(name)).mails == 1
+        [item] = await state.outbox()
+        plain = message_from_bytes(item.message.body, policy=policy.default).get_body(("plain",))
+        assert plain.get_content() == f"{left} met errors\n"
+
+
+async def test_a_channels_message_is_written_again(state):
+    said = {"title": "status keeps meeting errors", "text": "Opened: status keeps", "severity": "warning"}
+    noted = (Mention("status", "title", 0, 6), Mention("status", "text", 8, 14))
+    await state.enqueue([Outgoing("k", "ops", json.dumps(said).encode(), "alert", "ops", people=noted)], now=NOW)
+    assert (await state.forget("status")).mails == 1
+    [item] = await state.outbox()
+    after = {"title": "(erased) keeps meeting errors", "text": "Opened: (erased) keeps", "severity": "warning"}
+    assert json.loads(item.message.body) == after
 
 
 async def test_a_saved_report_keeps_its_totals_and_loses_the_name(state):
     report = {"total_requests": 9, "users": [{"email": "bob@example.com"}, {"email": "eve@example.com"}]}
     await state.claim_period("daily", NOW - HOUR, NOW, report=report, mails=[], now=NOW)
-    assert await state.forget("bob@example.com") == 1
-    assert await state.forget("bob@example.com") == 0
+    assert (await state.forget("bob@example.com")).reports == 1
+    assert (await state.forget("bob@example.com")).rows == 0
     [saved] = await state.reports()
     expected = {"total_requests": 9, "users": [{"email": "(erased)"}, {"email": "eve@example.com"}]}
     assert (await state.report(saved.id)).report == expected

@@ -426,7 +426,7 @@ async def test_nothing_of_an_erased_person_is_left_in_incidents(state, tmp_path)
     before = await store.load()
     assert "bob@" in STATE_JSON.dump_json(before).decode()
     assert len(before.held) == 1
-    assert await state.forget("Bob@example.com") == 2, "the incident about them, and the name in the other"
+    assert (await state.forget("Bob@example.com")).rows == 2, "the incident about them, and the name in the other"
     assert {(i.subject, i.names) for i in await store.incidents()} == {
         ("eve@example.com", ("eve@example.com",)),
         ("", ("eve@example.com",)),

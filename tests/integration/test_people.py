@@ -7,10 +7,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from guardian.application.check.checkup import check_up
+from guardian.application.erasing import erase_person
 from guardian.application.judging.live import LiveHistory, judge_passed_minutes, surroundings
 from guardian.application.root import open_application
-from guardian.application.upkeep import erase_person
 from guardian.cli import main
+from guardian.core.mentions import Mention
 from guardian.core.outgoing import Outgoing
 from guardian.core.storage import StorageError
 from guardian.settings.loading import load_settings
@@ -96,14 +97,21 @@ async def test_a_report_whose_names_cannot_be_read_goes_out_with_the_last_ones_a
 
 
 async def test_an_erased_address_leaves_with_all_ids_that_mails_and_reports_name(app):
+    def body(name):
+        return f"Content-Type: text/plain\r\n\r\n{name} met an error".encode()
+
+    to = "admin@example.com"
     mails = [
-        Outgoing(f"k{n}", "admin@example.com", f"Subject: x\n\n{name} met an error".encode(), "alert")
+        Outgoing(f"k{n}", to, body(name), "alert", people=(Mention(name, "0", 0, len(name)),))
         for n, name in enumerate([ADA, "auth0|5f7c", "8c1f-2", BOB])
     ]
     await app.state.enqueue(mails, now=NOW)
     await app.repository.write([event(60, "auth0|5f7c"), event(90, "8c1f-2"), event(100, "77")])
     await app.usage.generate_and_save_report(2)
-    assert await erase_person(app, "Ada@Example.com") == 4
+    receipt = await erase_person(app, " Ada@Example.com")
+    assert (receipt.names, receipt.forgotten.mails, receipt.files) == (2, 3, 1)
+    kept = [item.message.body.partition(b"\r\n\r\n")[2] for item in await app.state.outbox()]
+    assert [body.decode().split()[0] for body in kept] == [BOB, *["(erased)"] * 3]
     assert {name for name, _ in await app.repository.names()} == {"77"}
     saved = (app.settings.reports_dir / "usage_report.json").read_text()
     assert ADA not in saved

@@ -152,6 +152,19 @@ class MemoryEvents:
             db.users = {user: erased for user, erased in db.users.items() if user not in ids} | {gone: True}
         return bool(ids)
 
+    async def erase_buried(self, since):
+        db, found = self._db, set()
+        for kept in (db.events, db.summed):
+            for place, event in enumerate(kept):
+                if db.tombstones.get(event.user, since) > since and event.at_us <= micros(db.tombstones[event.user]):
+                    kept[place] = event._replace(user=f"erased-{event.user.encode().hex()}")
+                    found.add(event.user)
+        for user in found:
+            db.users[f"erased-{user.encode().hex()}"] = True
+            if not any(event.user == user for event in db.events):
+                del db.users[user]
+        return len(found)
+
     async def purge(self, *, events_before, summaries_before):
         db = self._db
         before = max(0, micros(events_before)) // MINUTES5 * MINUTES5

@@ -4,19 +4,18 @@ import json
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from pydantic import TypeAdapter
-
-from guardian.alerting.incidents import Incident
+from guardian.alerting.forgetting import incident_without, state_without
+from guardian.core.mentions import ERASED
 from guardian.core.outgoing import OutboxItem
+from guardian.core.report.people import people_of, replaced
 from guardian.core.schedule import Period
 from guardian.core.storage import StorageError
 from guardian.core.time import micros, moment
-from guardian.stores.alert_state import STATE_JSON
-from guardian.stores.forgetting import alerts_without, incident_without, names_person, without_person
+from guardian.stores.erasure import Forgotten, digest, spellings
+from guardian.stores.forgetting import message_without
 from guardian.stores.state import CLOCK_DOUBT, PATIENCE, LeaseLost, SavedReport
 from guardian.stores.watching import Watched
 
-INCIDENT = TypeAdapter(Incident)
 LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
@@ -210,28 +209,46 @@ class MemoryState:
             + without(db.incidents, lambda i: i.resolved_us is not None and i.resolved_us < micros(incidents_before))
         )
 
-    async def forget(self, email):
-        db, count = self.opened(), 0
+    async def forget(self, *names, rules=(), recipients=(), buried_at=None):
+        db, people, bodies, reports, incidents = self.opened(), spellings(names), {}, 0, 0
+        if buried_at is not None:
+            db.tombstones.update(dict.fromkeys(people, buried_at))
         for number, waiting in list(db.outbox.items()):
             message = waiting.item.message
-            if names_person((message.recipient, message.subject), message.body, email):
+            after = message_without(message, people)
+            if message.channel == "mail" and message.recipient.lower() in people - set(recipients):
                 del db.outbox[number]
-                count += 1
+                bodies[digest(message.body)] = None
+            elif after is not message:
+                bodies[digest(message.body)] = after.body
+                waiting.item = replace(waiting.item, message=after)
         for number, saved in db.reports.items():
-            report = without_person(saved.report, email)
-            count += report != saved.report
-            db.reports[number] = replace(saved, report=report)
+            if people_of(saved.report) & people:
+                cleaned = replaced(saved.report, lambda name: ERASED if name in people else name)
+                db.reports[number] = replace(saved, report=cleaned)
+                reports += 1
         for number, incident in list(db.incidents.items()):
-            before = json.loads(INCIDENT.dump_json(incident))
-            after = incident_without(before, email)
-            count += after != before
+            after = incident_without(incident, people, rules)
+            incidents += after != incident
             if after is None:
                 del db.incidents[number]
             else:
-                db.incidents[number] = INCIDENT.validate_json(json.dumps(after))
-        state = alerts_without(json.loads(STATE_JSON.dump_json(db.alerts)), email)
-        db.alerts = STATE_JSON.validate_json(json.dumps(state))
-        return count
+                db.incidents[number] = after
+        state = state_without(db.alerts, people, rules)
+        db.alerts = replace(state, version=state.version + 1)
+        unsubscribed = {row for row in db.unsubscribed if row[1] in people - set(recipients)}
+        db.unsubscribed -= unsubscribed
+        return Forgotten(len(bodies), reports, incidents, len(unsubscribed), bodies)
+
+    async def settle_erasures(self):
+        return True
+
+    async def unsettled_erasures(self):
+        return 0
+
+    async def erased_since(self, names, since):
+        stones = self.opened().tombstones
+        return {name for name in spellings(names) if name in stones and stones[name] > since}
 
     def check_file(self):
         """Nothing can take its place."""

@@ -15,9 +15,11 @@ from guardian.alerting.kinds import kind_of
 from guardian.alerting.links import WORDS, fresh_nonce, make_link
 from guardian.alerting.notify import Notice
 from guardian.core.language import Language
+from guardian.core.mentions import Mention, marked, plain
 from guardian.core.outgoing import Outgoing
 from guardian.mail.alert.view import FULL, AlertView, worst
-from guardian.mail.message import Thread, build_message, check_address, clean_line, message_id
+from guardian.mail.message import Thread, build_message, check_address, message_id
+from guardian.mail.naming import Told, told_in_channel
 from guardian.mail.render import is_whole, render
 
 log = logging.getLogger("guardian.alerting")
@@ -82,15 +84,18 @@ class AlertWriter:
         A thread remembers its subject in the language of `common`. Where that one is what `common` would still begin
         it with, so is ours; else, as for one alert of several that opened together, the remembered one has to do.
         """
-        briefings = [brief(t, notice.rules[t.incident.rule], snapshot, self.lang) for t in notice.transitions]
-        briefings.sort(key=_rank)
+        briefings = self._briefed(notice, snapshot)
         if common is not None and not notice.first:
             afresh = replace(notice, first=True)
-            theirs = [brief(t, notice.rules[t.incident.rule], snapshot, common.lang) for t in notice.transitions]
-            theirs.sort(key=_rank)
+            theirs = common._briefed(notice, snapshot)
             if common._subject(afresh, theirs) == common._subject(notice, theirs):
                 return briefings, self._subject(afresh, briefings)
         return briefings, self._subject(notice, briefings)
+
+    def _briefed(self, notice: Notice, snapshot: Snapshot) -> list[Briefing]:
+        rules = notice.rules
+        found = [brief(t, rules[t.incident.rule], snapshot, self.lang, name=marked) for t in notice.transitions]
+        return sorted(found, key=_rank)
 
     def _subject(self, notice: Notice, briefings: Sequence[Briefing]) -> str:
         known = notice.transitions[0].incident.thread_subject
@@ -106,7 +111,7 @@ class AlertWriter:
         else:
             text = briefings[0].title
         over = notice.form == "digest" and all(b.ended is not None for b in briefings)
-        return clean_line(f"{'' if over else _MARKS[grave]}{text} – Guardian")
+        return f"{'' if over else _MARKS[grave]}{text} – Guardian"
 
     def _mail(
         self, notice: Notice, briefings: Sequence[Briefing], subject: str, recipient: str, now: datetime
@@ -118,19 +123,23 @@ class AlertWriter:
             if is_whole(html):
                 break
         root = message_id(f"incident-{notice.thread}", self.sender)
+        told, reply_to = Told.of(subject, text, html), self._reply_to(briefings)
         body = build_message(
             sender=self.sender,
             recipient=recipient,
-            subject=subject if notice.first else f"Re: {subject}",
-            text=text,
-            html=html,
+            subject=told.subject if notice.first else f"Re: {told.subject}",
+            text=told.text,
+            html=told.html,
             key=key,
             now=now,
-            reply_to=self._reply_to(briefings),
+            reply_to=reply_to,
             thread=Thread(root, notice.first),
         )
         kind = "alert" if notice.form in ("single", "bundle") else "digest"
-        return Outgoing(key, recipient, body, kind, "mail", worst(briefings), subject)
+        people = told.people
+        if reply_to is not None and reply_to != self.support_email:
+            people += (Mention(reply_to, "Reply-To", 0, 0),)
+        return Outgoing(key, recipient, body, kind, "mail", worst(briefings), told.subject, people)
 
     def _channel(self, notice: Notice, briefings: Sequence[Briefing], subject: str, channel: str) -> Outgoing:
         from guardian.mail.channels import compose_channel
@@ -138,17 +147,16 @@ class AlertWriter:
         lines = AlertView(self.lang, self.zone).lines(briefings)
         key = f"incident/{notice.thread}/{notice.name}/{channel}"
         grave = worst(briefings)
-        body = compose_channel(
-            subject, "\n".join(lines), severity=grave, url=self.public_url, thread=notice.thread, resolved=notice.over
-        )
-        return Outgoing(key, channel, body, "alert", channel, grave, subject)
+        told, people = told_in_channel(subject, "\n".join(lines))
+        body = compose_channel(*told, severity=grave, url=self.public_url, thread=notice.thread, resolved=notice.over)
+        return Outgoing(key, channel, body, "alert", channel, grave, told[0], people)
 
     def _reply_to(self, briefings: Sequence[Briefing]) -> str | None:
         """An alert about one user can be answered: to support, or else to the user."""
         if len(briefings) != 1 or not kind_of(briefings[0].rule).of_one_user:
             return self.support_email
         try:
-            return self.support_email or check_address(briefings[0].incident.subject)
+            return self.support_email or check_address(plain(briefings[0].incident.subject))
         except ValueError:
             return None
 

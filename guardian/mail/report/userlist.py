@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from io import StringIO
 
 from guardian.core.language import Language
+from guardian.core.mentions import plain
 from guardian.core.report.model import UserRow
 
 MOST_ROWS = 20_000
@@ -31,6 +32,7 @@ def users_csv(users: Sequence[UserRow], lang: Language) -> bytes:
 def plain_cell(text: str) -> str:
     """The text, begun with an apostrophe where a spreadsheet would take it for a formula (OWASP, "CSV Injection"): also
     behind what is not seen, and with the wide signs of East Asian writing."""
-    first = next((sign for sign in text if not sign.isspace() and unicodedata.category(sign) not in ("Cc", "Cf")), "")
-    formula = unicodedata.normalize("NFKC", first) in ("=", "+", "-", "@") or text.startswith(("\t", "\r", "\n"))
+    seen = plain(text)
+    first = next((sign for sign in seen if not sign.isspace() and unicodedata.category(sign) not in ("Cc", "Cf")), "")
+    formula = unicodedata.normalize("NFKC", first) in ("=", "+", "-", "@") or seen.startswith(("\t", "\r", "\n"))
     return f"'{text}" if formula else text

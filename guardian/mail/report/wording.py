@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from guardian.core.language import Language
+from guardian.core.mentions import shortening
 from guardian.core.report.model import FailedRequest, Step
 from guardian.mail.message import one_line
 from tracker.error_text import reason_phrase
@@ -12,6 +13,10 @@ MAX_NAME = 120
 
 def short(text: str) -> str:
     """A name on one line, of at most 120 characters: a client or an author may have made it as long as they liked."""
+    return shortening(text, _short)
+
+
+def _short(text: str) -> str:
     line = one_line(text[: 4 * MAX_NAME])
     return line if len(line) <= MAX_NAME else line[: MAX_NAME - 1] + "…"
 

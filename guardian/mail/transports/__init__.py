@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from guardian.mail.channels.transport import ChannelTransport
 from guardian.mail.transport import Transport
 from guardian.mail.transports.files import FileTransport
@@ -19,4 +21,9 @@ def build_transports(settings: Settings) -> list[Transport]:
             mail.append(GmailTransport(settings.mail.gmail))
         if name == "smtp" and settings.mail.smtp is not None:
             mail.append(SmtpTransport(settings.mail.smtp))
-    return [*(mail or [FileTransport(settings.mail.directory or settings.reports_dir / "mail")]), *channels]
+    return [*(mail or [FileTransport(mail_folder(settings))]), *channels]
+
+
+def mail_folder(settings: Settings) -> Path:
+    """Where mail is written as files while no mail server is configured."""
+    return settings.mail.directory or settings.reports_dir / "mail"

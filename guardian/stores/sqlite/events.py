@@ -15,9 +15,10 @@ from guardian.core.time import micros
 from guardian.core.totals import Totals
 from guardian.stores.people.aliases import Aliases
 from guardian.stores.sqlite.buckets import ids, time_of
+from guardian.stores.sqlite.burying import erase, erase_buried
 from guardian.stores.sqlite.overview import SqliteOverview
 from guardian.stores.sqlite.people import People, read_people
-from guardian.stores.sqlite.retention import erase, purge
+from guardian.stores.sqlite.retention import purge
 from guardian.stores.sqlite.sealing import seal
 from guardian.stores.sqlite.totals import read_routes, read_totals
 from tracker.event import ANONYMOUS, Event, Failure
@@ -174,6 +175,10 @@ class SqliteRepository(SqliteOverview):
     async def erase_user(self, email: str) -> bool:
         """See UsageRepository. Each name makes way for an unlinkable one; sessions go."""
         return await self._with_people(lambda db, people: erase(db, people.numbers(db, [email])), complete=True)
+
+    async def erase_buried(self, since: datetime) -> int:
+        """See UsageRepository."""
+        return await self._with_connection(lambda db: erase_buried(db, micros(since)))
 
     async def purge(self, *, events_before: datetime, summaries_before: datetime) -> int:
         """See UsageRepository. Whole 5 minutes of events go, once they are summarised, and whole days of summaries."""

@@ -1,14 +1,12 @@
-"""Deleting in SQLite: what is older than it may be, and a person; in small steps that never stall the host's writer."""
+"""Deleting in SQLite what is older than it may be, in small steps that never stall the host's writer."""
 
 from __future__ import annotations
 
-import secrets
 import sqlite3
-from collections.abc import Iterable, Sequence
 
 from guardian.core.totals import Totals
 from guardian.stores.sqlite.buckets import DAY, MINUTES5, ids, meta, set_meta
-from guardian.stores.sqlite.people import erased_name
+from guardian.stores.sqlite.burying import unlink
 from guardian.stores.sqlite.sealing import GRACE_US, seal
 from tracker.event import ANONYMOUS
 
@@ -37,36 +35,6 @@ def purge(db: sqlite3.Connection, events_before_us: int, summaries_before_us: in
     return gone
 
 
-def erase(db: sqlite3.Connection, users: Sequence[int]) -> bool:
-    """Put an unlinkable name in the place of those of a person's numbers, delete the sessions; False for no numbers.
-
-    `anonymous` is no person: their requests would count as one under a new name.
-    """
-    anonymous = db.execute("SELECT id FROM guardian_user WHERE email = ?", (ANONYMOUS,)).fetchone()
-    users = [user for user in users if (user,) != anonymous]
-    if users:
-        _unlink(db, [users])
-        # The text itself is overwritten in the file (secure_delete); this empties the log before it as well.
-        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    return bool(users)
-
-
-def _unlink(db: sqlite3.Connection, persons: Iterable[Sequence[int]]) -> None:
-    db.execute("BEGIN IMMEDIATE")
-    try:
-        for users in persons:
-            gone = f"erased-{secrets.token_hex(8)}"
-            for place, user in enumerate(users):
-                db.execute("UPDATE guardian_user SET email = ? WHERE id = ?", (erased_name(gone, place), user))
-                db.execute("DELETE FROM guardian_session WHERE user = ?", (user,))
-        # Writers that know the old number must ask again, or the person's next visit would be nobody's.
-        db.execute("REPLACE INTO guardian_meta VALUES ('dictionary_epoch', ?)", (secrets.token_hex(8),))
-        db.execute("COMMIT")
-    except BaseException:
-        db.execute("ROLLBACK")
-        raise
-
-
 def _forget_summaries(db: sqlite3.Connection, before: int) -> None:
     """Delete the summaries before a midnight, and the names of people whom nothing that is left speaks of."""
     days = db.execute("SELECT body FROM guardian_summary WHERE span_us = ? AND start_us < ?", (DAY, before))
@@ -82,7 +50,7 @@ def _forget_summaries(db: sqlite3.Connection, before: int) -> None:
             return
     leaving -= {user for (user,) in db.execute("SELECT DISTINCT user FROM guardian_request")}
     anonymous = db.execute("SELECT id FROM guardian_user WHERE email = ?", (ANONYMOUS,)).fetchone()
-    _unlink(db, [[user] for user in leaving - set(anonymous or ())])
+    unlink(db, [[user] for user in leaving - set(anonymous or ())])
 
 
 def _delete(db: sqlite3.Connection, table: str, where: str, bound: int) -> int:

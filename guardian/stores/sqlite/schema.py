@@ -5,11 +5,13 @@ Times are Unix microseconds.
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import zlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from guardian.core.mentions import Mention
 from guardian.core.off_loop import json_text, json_value
 from guardian.core.outgoing import OutboxItem, Outgoing
 from guardian.core.time import moment
@@ -80,6 +82,19 @@ STATE_MIGRATIONS: Sequence[Migration] = (
                                      PRIMARY KEY (schedule, start_us, end_us)) WITHOUT ROWID;
         """,
     ),
+    (
+        "guardian/0005_erasing",
+        """
+        -- Whom a mail names, and where: compressed JSON. NULL: an older version wrote it, and noted nothing.
+        ALTER TABLE guardian_outbox ADD COLUMN people BLOB;
+
+        -- Who was erased, and when, as keyed hashes: what was queued before must not bring them back.
+        CREATE TABLE guardian_tombstones (hash BLOB PRIMARY KEY, erased_us INTEGER NOT NULL) WITHOUT ROWID;
+
+        -- Erasures of which the write-ahead log may still hold copies.
+        CREATE TABLE guardian_unsettled (erased_us INTEGER PRIMARY KEY);
+        """,
+    ),
 )
 
 ITEM_COLUMNS = (
@@ -107,9 +122,12 @@ def to_item(row: Sequence[Any]) -> OutboxItem:
 def put_mails(db: sqlite3.Connection, mails: Sequence[Outgoing], at_us: int) -> int:
     """Add mails to the outbox inside the caller's transaction; how many had a new key."""
     return db.executemany(
-        "INSERT OR IGNORE INTO guardian_outbox (key, recipient, body, kind, channel, severity, subject, created_us, "
-        "next_us) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        [(m.key, m.recipient, m.body, m.kind, m.channel, m.severity, m.subject, at_us, at_us) for m in mails],
+        "INSERT OR IGNORE INTO guardian_outbox (key, recipient, body, kind, channel, severity, subject, people, "
+        "created_us, next_us) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        [
+            (m.key, m.recipient, m.body, m.kind, m.channel, m.severity, m.subject, pack_people(m.people), at_us, at_us)
+            for m in mails
+        ],
     ).rowcount
 
 
@@ -122,3 +140,15 @@ def unpack(body: bytes) -> dict[str, Any]:
     """The report that `pack` was given."""
     report: dict[str, Any] = json_value(zlib.decompress(body).decode("utf-8", "surrogatepass"))
     return report
+
+
+def pack_people(people: Sequence[Mention]) -> bytes:
+    """Whom a mail names, and where, as the outbox keeps it."""
+    return zlib.compress(json.dumps(people, ensure_ascii=False).encode("utf-8", "surrogatepass")) if people else b""
+
+
+def read_people(noted: bytes | None) -> tuple[Mention, ...]:
+    """What `pack_people` was given; nothing where an older version noted nothing."""
+    if not noted:
+        return ()
+    return tuple(Mention(*each) for each in json.loads(zlib.decompress(noted).decode("utf-8", "surrogatepass")))

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from guardian.core.off_loop import off_loop
 from guardian.core.outgoing import Outgoing
 from guardian.core.time import micros, moment
-from guardian.stores.sqlite.forgetting import erase
+from guardian.stores.erasure import Forgotten, spellings
+from guardian.stores.sqlite.forgetting import buried, bury, empty_log, erase
 from guardian.stores.sqlite.outbox import SqliteOutbox
 from guardian.stores.sqlite.schema import pack, put_mails, unpack
 from guardian.stores.state import CLOCK_DOUBT, SavedReport
@@ -148,11 +149,46 @@ class SqliteStateStore(SqliteOutbox):
 
         return await self.transact(work)
 
-    async def forget(self, email: str) -> int:
+    async def forget(
+        self,
+        *names: str,
+        rules: Collection[str] = (),
+        recipients: Collection[str] = (),
+        buried_at: datetime | None = None,
+    ) -> Forgotten:
         """See StateStore. What was erased is overwritten in the file."""
-        count = await self.transact(lambda db: erase(db, email))
-        await self.read("PRAGMA wal_checkpoint(TRUNCATE)")
-        return count
+        people = spellings(names)
+
+        def work(db: sqlite3.Connection) -> Forgotten:
+            if buried_at is not None:
+                bury(db, people, micros(buried_at))
+            return erase(db, people, rules, recipients)
+
+        found = await self.transact(work)
+        await self.settle_erasures()
+        return found
+
+    async def settle_erasures(self) -> bool:
+        """See StateStore."""
+
+        def work(db: sqlite3.Connection) -> bool:
+            if empty_log(db):
+                if db.execute("SELECT 1 FROM guardian_unsettled").fetchone():
+                    db.execute("DELETE FROM guardian_unsettled")
+                return True
+            return False
+
+        return await self._run(work)
+
+    async def unsettled_erasures(self) -> int:
+        """See StateStore."""
+        [(count,)] = await self.read("SELECT count(*) FROM guardian_unsettled")
+        return int(count)
+
+    async def erased_since(self, names: Collection[str], since: datetime) -> set[str]:
+        """See StateStore."""
+        people = spellings(names)
+        return await self.transact(lambda db: buried(db, people, micros(since)))
 
 
 def _next_token(db: sqlite3.Connection) -> int:

@@ -1,0 +1,170 @@
+"""Erasing a person from everywhere, and the receipt that says what was removed and what remains."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from guardian.alerting.kinds import kind_of
+from guardian.application.root import Application
+from guardian.core.files import replacing
+from guardian.core.mentions import ERASED
+from guardian.core.off_loop import json_value
+from guardian.core.outgoing import Outgoing
+from guardian.core.report.people import people_of, replaced
+from guardian.mail.transports import mail_folder
+from guardian.settings.schema import Settings
+from guardian.stores.erasure import Forgotten, as_kept, digest, spellings
+from guardian.stores.forgetting import message_without
+from tracker.event import ANONYMOUS
+
+LATEST = timedelta(days=7)
+"""No host holds events back for longer."""
+
+REMAINS = (
+    "backups that were made before, until they are replaced",
+    "mails that were already delivered, in their recipients' mailboxes",
+    "the person's address in the app's own database and in Guardian's settings, if it is there",
+)
+"""What no erasure reaches, by design."""
+
+
+@dataclass(frozen=True, slots=True)
+class Erasure:
+    """The receipt of an erasure.
+
+    `names` counts what the events called the person by: an address, ids. `files` are reports and mails that the daemon
+    wrote into its reports folder. `everywhere` is False while a program that reads the database still keeps copies of
+    what it has begun to read; the daemon removes them within a minute of its end.
+    """
+
+    at: datetime
+    names: int
+    forgotten: Forgotten
+    files: int
+    everywhere: bool
+
+    @property
+    def rows(self) -> int:
+        """How many mails, reports and incidents went or changed."""
+        return self.forgotten.rows + self.files
+
+    def removed(self) -> list[tuple[str, int]]:
+        """Where something was removed, and how much."""
+        kept = self.forgotten
+        found = [
+            ("names in the events, their sessions and totals", self.names),
+            ("mails, waiting and sent", kept.mails),
+            ("saved reports", kept.reports),
+            ("incidents", kept.incidents),
+            ("schedules unsubscribed from", kept.unsubscribed),
+            ("files of reports and mails", self.files),
+        ]
+        return [(where, count) for where, count in found if count]
+
+    def as_json(self) -> dict[str, Any]:
+        """The receipt for programs."""
+        return {
+            "erased": True,
+            "rows_changed": self.rows,
+            "erased_at": self.at.isoformat(),
+            "everywhere": self.everywhere,
+            "removed": [{"where": where, "count": count} for where, count in self.removed()],
+            "remains": list(REMAINS),
+        }
+
+
+async def erase_person(app: Application, name: str) -> Erasure | None:
+    """Take the person out of the events, of kept mails and reports, and of files; totals stay true.
+
+    All their ids go with them, whichever of their names is given, however it is written. None for someone never seen:
+    nothing is changed then. Safe to repeat after a failure half-way. Raises StorageError, also where the aliases cannot
+    be read: an id could be left behind.
+    """
+    name, at = as_kept(name), app.clock()
+    if not name or name.lower() == ANONYMOUS:
+        return None  # not a person: under a new name they would count as one
+    aliases = await asyncio.to_thread(app.book.current)
+    names = spellings((name, *aliases.names_of(name)))  # a mail may name an id: sent before it had an alias
+    recorded = {each for each, _ in await app.repository.names()} & names
+    seen = await app.repository.erase_user(name)
+    kept = await app.state.forget(
+        *names, rules=person_rules(app), recipients=recipients(app), buried_at=at if seen else None
+    )
+    files = await asyncio.to_thread(_erase_from_files, app.settings, names, kept.bodies)
+    if not seen and not kept.rows and not files:
+        return None
+    everywhere = await app.state.settle_erasures()
+    return Erasure(at, len(recorded) if seen else 0, kept, files, everywhere)
+
+
+def person_rules(app: Application) -> set[str]:
+    """The alert rules of the settings whose subjects are people."""
+    return {name for name, rule in app.settings.rules.items() if kind_of(rule).of_one_user}
+
+
+def recipients(app: Application) -> set[str]:
+    """Whom the settings have mailed."""
+    found = {*app.settings.admins, *(to for named in app.schedules for to in named.recipients)}
+    return found | {to for rule in app.settings.rules.values() for to in rule.recipients}
+
+
+async def erase_again(app: Application) -> int:
+    """Erase who came back: by events that were queued in the host, or by a report that was being written.
+
+    What somebody did after they were erased stays: they count as a new person. Then remove copies of what was erased
+    that a reader has held. How many names were erased again.
+    """
+    again = await app.repository.erase_buried(app.clock() - LATEST)
+    path = app.settings.reports_dir / "usage_report.json"
+    report = await asyncio.to_thread(_read_report, path)
+    if report is not None:
+        made = datetime.fromisoformat(report.get("generated_at") or report["period_end"])
+        gone = await app.state.erased_since(people_of(report), made)
+        if gone:
+            await asyncio.to_thread(_write_report, path, report, gone)
+            again += len(gone)
+    if await app.state.unsettled_erasures() or again:
+        await app.state.settle_erasures()
+    return again
+
+
+def _erase_from_files(settings: Settings, people: Collection[str], bodies: Mapping[bytes, bytes | None]) -> int:
+    """Take people out of the report that the daemon wrote and of the mails that it wrote as files; how many changed."""
+    changed = 0
+    path = settings.reports_dir / "usage_report.json"
+    report = _read_report(path)
+    if report is not None and people_of(report) & set(people):
+        _write_report(path, report, people)
+        changed += 1
+    for mail in sorted(mail_folder(settings).glob("*.eml")):
+        try:
+            body = mail.read_bytes()
+        except OSError:
+            continue
+        after = bodies.get(digest(body), message_without(Outgoing("", "", body), people).body)
+        if after is None:
+            mail.unlink(missing_ok=True)
+        elif after != body:
+            with replacing(mail) as file:
+                file.buffer.write(after)
+        changed += after != body
+    return changed
+
+
+def _read_report(path: Path) -> dict[str, Any] | None:
+    try:
+        report = json_value(path.read_bytes().decode("utf-8", "surrogatepass"))
+    except (OSError, ValueError):
+        return None  # there is none, or it is none of ours
+    return report if isinstance(report, dict) and "period_end" in report else None
+
+
+def _write_report(path: Path, report: Mapping[str, Any], people: Collection[str]) -> None:
+    with replacing(path) as file:
+        json.dump(replaced(report, lambda name: ERASED if name in people else name), file, ensure_ascii=False, indent=2)

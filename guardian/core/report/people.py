@@ -1,0 +1,48 @@
+"""The people whom a report names: three fields of it, and no other. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from guardian.core.report.model import Report
+
+FIELDS = ("users", "help", "gone_quiet")
+"""The lists of a report's JSON in which each item has somebody's name under "email"."""
+
+
+def renamed(report: Report, name: Callable[[str], str]) -> Report:
+    """The report with each person's name as `name` gives it."""
+    return replace(
+        report,
+        users=tuple(user._replace(email=name(user.email)) for user in report.users),
+        help=tuple(replace(each, email=name(each.email)) for each in report.help),
+        gone_quiet=tuple(replace(each, email=name(each.email)) for each in report.gone_quiet),
+    )
+
+
+def people_of(report: Mapping[str, Any]) -> set[str]:
+    """The names in a report's JSON; none in what is no report."""
+    return {row["email"] for rows in _rows(report) for row in rows if isinstance(row.get("email"), str)}
+
+
+def replaced(report: Mapping[str, Any], name: Callable[[str], str]) -> dict[str, Any]:
+    """A report's JSON with each person's name as `name` gives it; nothing else is touched."""
+    changed = dict(report)
+    for field, rows in zip(FIELDS, _rows(report), strict=True):
+        if rows:
+            changed[field] = [
+                {**row, "email": name(row["email"])} if isinstance(row.get("email"), str) else row for row in rows
+            ]
+    return changed
+
+
+def _rows(report: Mapping[str, Any]) -> list[list[Mapping[str, Any]]]:
+    """The three lists; an empty one where there is none, or where something else than objects is in it."""
+    found = []
+    for field in FIELDS:
+        rows = report.get(field)
+        whole = isinstance(rows, list) and all(isinstance(row, Mapping) for row in rows)
+        found.append(rows if whole and rows is not None else [])
+    return found

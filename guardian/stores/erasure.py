@@ -1,0 +1,57 @@
+"""What erasing a person asks of a store, and what it answers."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from hashlib import blake2b
+
+from tracker.names import clean_name
+
+
+@dataclass(frozen=True, slots=True)
+class Forgotten:
+    """What was changed in what is kept of a person: mails (written again, or removed where they were theirs), saved
+    reports, incidents (changed or removed), and schedules that they had unsubscribed from. `bodies` leads from the
+    digest of each mail that was changed to what it says now, None where it is gone: files may be copies of it."""
+
+    mails: int = 0
+    reports: int = 0
+    incidents: int = 0
+    unsubscribed: int = 0
+    bodies: Mapping[bytes, bytes | None] = field(default_factory=dict, compare=False, repr=False)
+
+    @property
+    def rows(self) -> int:
+        """How many rows went or changed."""
+        return self.mails + self.reports + self.incidents + self.unsubscribed
+
+    def __add__(self, other: Forgotten) -> Forgotten:
+        return Forgotten(
+            self.mails + other.mails,
+            self.reports + other.reports,
+            self.incidents + other.incidents,
+            self.unsubscribed + other.unsubscribed,
+            {**self.bodies, **other.bodies},
+        )
+
+
+def digest(body: bytes) -> bytes:
+    """What tells one mail's bytes from any other's."""
+    return blake2b(body, digest_size=16).digest()
+
+
+def tombstone(name: str, key: str) -> bytes:
+    """The keyed hash by which an erased name is known again; nobody without the key can try names against it."""
+    return blake2b(name.encode("utf-8", "surrogatepass"), key=key.encode()[:64], digest_size=16).digest()
+
+
+def as_kept(name: str) -> str:
+    """The name as it is stored: without space around it, an address in lower case, in Unicode's composed form (NFC)."""
+    return clean_name(name) or unicodedata.normalize("NFC", name.strip())
+
+
+def spellings(names: Collection[str]) -> frozenset[str]:
+    """The names as they are stored."""
+    return frozenset(filter(None, map(as_kept, names)))

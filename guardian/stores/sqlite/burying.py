@@ -1,0 +1,94 @@
+"""Erasing people from the events in SQLite, and erasing anew who came back by events that were queued before."""
+
+from __future__ import annotations
+
+import secrets
+import sqlite3
+from collections.abc import Iterable, Sequence
+
+from guardian.stores.erasure import tombstone
+from guardian.stores.sqlite.buckets import MINUTES5, ids, meta, time_of
+from guardian.stores.sqlite.forgetting import empty_log
+from guardian.stores.sqlite.people import erased_name
+from tracker.event import ANONYMOUS
+
+
+def erase(db: sqlite3.Connection, users: Sequence[int]) -> bool:
+    """Put an unlinkable name in the place of those of a person's numbers, delete the sessions; False for no numbers.
+
+    `anonymous` is no person: their requests would count as one under a new name.
+    """
+    anonymous = db.execute("SELECT id FROM guardian_user WHERE email = ?", (ANONYMOUS,)).fetchone()
+    users = [user for user in users if (user,) != anonymous]
+    if users:
+        unlink(db, [users])  # the text itself is overwritten in the file (secure_delete)
+        empty_log(db)
+    return bool(users)
+
+
+def erase_buried(db: sqlite3.Connection, since_us: int) -> int:
+    """Erase anew each name erased after this moment that has events of before its tombstone; how many there were.
+
+    Their later events go on under the name, with a number of their own: they are a new person's.
+    """
+    found = 0
+    for user, email, erased_us in _with_tombstones(db, since_us):
+        _, end = ids(0, erased_us + 1)
+        (first,) = db.execute("SELECT min(id) FROM guardian_request WHERE user = ?", (user,)).fetchone()
+        if first is None or first >= end:
+            continue
+        (last,) = db.execute("SELECT max(id) FROM guardian_request WHERE user = ?", (user,)).fetchone()
+        unlink(db, [[user]])
+        if last >= end:
+            _begin_anew(db, user, email, end)
+        found += 1
+    if found:
+        empty_log(db)
+    return found
+
+
+def _with_tombstones(db: sqlite3.Connection, since_us: int) -> list[tuple[int, str, int]]:
+    """The users (number, name) who were erased once, and when."""
+    if not db.execute("SELECT 1 FROM sqlite_schema WHERE name = 'guardian_tombstones'").fetchone():
+        return []
+    stones = dict(db.execute("SELECT hash, erased_us FROM guardian_tombstones WHERE erased_us > ?", (since_us,)))
+    key = db.execute("SELECT value FROM guardian_secret WHERE name = 'tombstones'").fetchone()
+    if not stones or key is None:
+        return []
+    users = db.execute("SELECT id, email FROM guardian_user").fetchall()
+    found = ((user, email, stones.get(tombstone(email, key[0]))) for user, email in users)
+    return [(user, email, erased_us) for user, email, erased_us in found if erased_us is not None]
+
+
+def _begin_anew(db: sqlite3.Connection, old: int, email: str, first: int) -> None:
+    """Give the events from the key `first` on to a user of their own; their sealed summaries are made again."""
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        db.execute("INSERT OR IGNORE INTO guardian_user (email) VALUES (?)", (email,))
+        (new,) = db.execute("SELECT id FROM guardian_user WHERE email = ?", (email,)).fetchone()
+        sealed = meta(db, "sealed_until_us")
+        theirs = db.execute("SELECT id FROM guardian_request WHERE user = ? AND id >= ?", (old, first)).fetchall()
+        stale = {at // MINUTES5 * MINUTES5 for (number,) in theirs if (at := time_of(number)) < sealed}
+        db.execute("UPDATE guardian_request SET user = ? WHERE user = ? AND id >= ?", (new, old, first))
+        db.executemany("INSERT OR IGNORE INTO guardian_dirty VALUES (?)", [(start,) for start in stale])
+        db.execute("COMMIT")
+    except BaseException:
+        db.execute("ROLLBACK")
+        raise
+
+
+def unlink(db: sqlite3.Connection, persons: Iterable[Sequence[int]]) -> None:
+    """Give each person, a list of numbers, a name that leads nowhere, and delete their sessions."""
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        for users in persons:
+            gone = f"erased-{secrets.token_hex(8)}"
+            for place, user in enumerate(users):
+                db.execute("UPDATE guardian_user SET email = ? WHERE id = ?", (erased_name(gone, place), user))
+                db.execute("DELETE FROM guardian_session WHERE user = ?", (user,))
+        # Writers that know the old number must ask again, or the person's next visit would be nobody's.
+        db.execute("REPLACE INTO guardian_meta VALUES ('dictionary_epoch', ?)", (secrets.token_hex(8),))
+        db.execute("COMMIT")
+    except BaseException:
+        db.execute("ROLLBACK")
+        raise
