@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import sqlite3
 
-from tracker.sqlite.keys import SEQUENCE_BITS
+from tracker.sqlite.keys import SEQUENCE_BITS, time_sql
 
 MINUTES5, HOUR, DAY = (seconds * 1_000_000 for seconds in (300, 3600, 86400))
 SPANS = (DAY, HOUR, MINUTES5)
 """The lengths of buckets, longest first; each is a multiple of the next."""
-AT_US = f"(id >> {SEQUENCE_BITS})"
+AT_US = time_sql("id")
 """The time of an event, of its row in guardian_request."""
 
 
