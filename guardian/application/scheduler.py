@@ -24,6 +24,7 @@ from guardian.application.reporting import deliver_now, send_due_reports
 from guardian.application.root import LEASE, Application, StepHealth
 from guardian.application.upkeep import clean_up
 from guardian.application.watchdog import watch_step
+from guardian.core.clock import ClockWatch
 from guardian.core.storage import StorageError
 from guardian.core.time import utc_now
 from guardian.stores.state import LeaseLost
@@ -33,9 +34,6 @@ log = logging.getLogger("guardian.scheduler")
 LEASE_TTL = timedelta(seconds=30)
 PULSE_SECONDS = 5.0
 """How often the lease is renewed and the clock is looked at; measured by the monotonic clock."""
-
-CLOCK_STEP = timedelta(seconds=10)
-"""A wall clock that gains or loses more than this between two pulses has been set."""
 
 STOP_SECONDS = 2.5
 """How long steps that run may take to end when Guardian stops; then they are cancelled."""
@@ -171,19 +169,6 @@ async def renew_lead(app: Application, *, busy: bool = False) -> bool:
     if led != (app.token is not None):
         log.info("This process stands by" if led else "This process leads")
     return not led and app.token is not None
-
-
-class ClockWatch:
-    """Compares the wall clock with the monotonic one, which nobody can set."""
-
-    def __init__(self, wall: datetime, monotonic: float) -> None:
-        self._offset = wall.timestamp() - monotonic
-
-    def stepped(self, wall: datetime, monotonic: float) -> timedelta:
-        """By how much the wall clock was set since the last call: zero where it was not, or by at most CLOCK_STEP."""
-        offset = wall.timestamp() - monotonic
-        step, self._offset = timedelta(seconds=offset - self._offset), offset
-        return step if abs(step) > CLOCK_STEP else timedelta(0)
 
 
 @asynccontextmanager

@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 import httpx2
 
 from guardian.application.root import Application, NamedSchedule
+from guardian.core.clock import LONGEST_PING_WAIT, is_over
 from guardian.core.language import Language
 from guardian.core.off_loop import off_loop
 from guardian.core.outgoing import Outgoing
@@ -167,7 +168,7 @@ async def _settle(
 
 
 def _may_ping(report: Watched, now: datetime) -> bool:
-    return report.next_at <= now or report.next_at - now > timedelta(hours=1)  # the latter after a clock was set back
+    return is_over(report.next_at, now, LONGEST_PING_WAIT)
 
 
 async def _ping(client: httpx2.AsyncClient, url: str) -> str | None:

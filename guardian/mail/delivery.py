@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from email.parser import BytesHeaderParser
 from email.utils import parseaddr
 
+from guardian.core.clock import was_ahead
 from guardian.core.off_loop import off_loop
 from guardian.core.outgoing import OutboxItem, Outgoing
 from guardian.mail.transport import DeliveryError, LoginRefused, PermanentError, Transport, UnknownOutcome, Unreachable
@@ -31,9 +32,6 @@ LONGEST_PAUSE = timedelta(minutes=4)
 
 LONGEST_OBEYED = timedelta(hours=1)
 """A server that asks for a longer wait is asked again after this all the same."""
-
-CLOCK_JITTER = timedelta(minutes=1)
-"""A clock that goes back by less is not thought to have been set."""
 
 GIVE_UP = timedelta(days=5)
 """A mail that could not be delivered for this long is dead (RFC 5321, 4.5.4.1: at least 4 to 5 days)."""
@@ -79,7 +77,7 @@ class Circuits:
 
     def allow(self, transport: str, now: datetime) -> bool:
         """Whether this transport may be tried."""
-        if now < self.closed_at.get(transport, now) - CLOCK_JITTER:
+        if was_ahead(self.closed_at.get(transport, now), now):
             return True  # the clock was set back: until when it was to be left alone means nothing now
         return self.closed_until.get(transport, now) <= now
 

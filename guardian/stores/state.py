@@ -14,8 +14,6 @@ from typing import Any, Protocol
 from guardian.core.outgoing import OutboxItem, Outgoing
 from guardian.stores.erasure import Forgotten
 
-CLOCK_DOUBT = timedelta(days=1)
-"""What is noted for later than this from now was noted by a clock that has been set back since, and does not count."""
 PATIENCE = 6
 """After so many tries in vain a mail lets those behind it pass."""
 
@@ -86,7 +84,7 @@ class StateStore(Protocol):
         """Lease pending items that are due, first in first out per recipient: the next one comes when the one before
         has been delivered, given up, or put off so often (`PATIENCE`) that it lets others pass.
 
-        A mail that was never tried is due whatever its time says, and a wait or lease beyond `CLOCK_DOUBT` is none.
+        A mail that was never tried is due whatever its time says, and a wait or lease beyond `LONGEST_WAIT` is none.
         """
         ...
 

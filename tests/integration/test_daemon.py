@@ -8,22 +8,10 @@ import pytest
 
 import guardian.application.scheduler
 from guardian.application.root import open_application
-from guardian.application.scheduler import ClockWatch, Step, running
+from guardian.application.scheduler import Step, running
 from guardian.settings.schema import Settings
 
 NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
-
-
-@pytest.mark.parametrize(
-    ("wall_seconds", "monotonic_seconds", "step"),
-    [(5, 5, 0), (5, 14, 0), (-3595, 5, -3600), (3605, 5, 3600), (60, 60, 0), (65, 5, 60)],
-)
-def test_a_clock_that_was_set_is_noticed(wall_seconds, monotonic_seconds, step):
-    watch = ClockWatch(NOW, 100.0)
-    moved = watch.stepped(NOW + timedelta(seconds=wall_seconds), 100.0 + monotonic_seconds)
-    assert moved.total_seconds() == pytest.approx(step)
-    later = NOW + timedelta(seconds=wall_seconds + 5)
-    assert watch.stepped(later, 105.0 + monotonic_seconds) == timedelta(0)
 
 
 async def eventually(condition, seconds=10.0):

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from guardian.alerting.forgetting import incident_without, state_without
+from guardian.core.clock import LEDGER_DOUBT, LONGEST_WAIT, is_over, was_ahead
 from guardian.core.mentions import ERASED
 from guardian.core.outgoing import OutboxItem
 from guardian.core.report.people import people_of, replaced
@@ -13,7 +14,7 @@ from guardian.core.storage import StorageError
 from guardian.core.time import micros, moment
 from guardian.stores.erasure import Forgotten, digest, spellings
 from guardian.stores.forgetting import message_without
-from guardian.stores.state import CLOCK_DOUBT, PATIENCE, LeaseLost, SavedReport
+from guardian.stores.state import PATIENCE, LeaseLost, SavedReport
 from guardian.stores.watching import Watched
 
 LONG_AGO = datetime.min.replace(tzinfo=UTC)
@@ -61,7 +62,7 @@ class MemoryState:
     async def acquire_lease(self, name, holder, now, ttl):
         leases = self.opened().leases
         lease = leases.get(name)
-        if lease and lease.holder not in ("", holder) and now < lease.expires <= now + 2 * ttl:
+        if lease and lease.holder not in ("", holder) and not is_over(lease.expires, now, 2 * ttl):
             return None
         token = lease.token if lease and lease.holder == holder else self._next_token()
         leases[name] = Lease(holder, token, now + ttl)
@@ -76,7 +77,7 @@ class MemoryState:
         ends = [
             end
             for (name, _, end), claimed in self.opened().periods.items()
-            if name == schedule and (now is None or claimed <= now + CLOCK_DOUBT)
+            if name == schedule and (now is None or not was_ahead(claimed, now, LEDGER_DOUBT))
         ]
         return max(ends, default=None)
 
@@ -86,7 +87,7 @@ class MemoryState:
     async def claim_period(self, schedule, start, end, *, report, mails, now, token=None, earlier=()):
         db = self.opened(token)
         keys = [(schedule, *period) for period in ((start, end), *earlier)]
-        new = [key for key in keys if key not in db.periods or db.periods[key] > now + CLOCK_DOUBT]
+        new = [key for key in keys if key not in db.periods or was_ahead(db.periods[key], now, LEDGER_DOUBT)]
         if keys[0] not in new:
             return False
         db.periods.update(dict.fromkeys(new, now))
@@ -126,7 +127,7 @@ class MemoryState:
                 first.setdefault((message.channel, message.recipient, each.item.attempts >= PATIENCE), number)
 
         def over(at):
-            return at is None or not now < at <= now + CLOCK_DOUBT
+            return at is None or is_over(at, now, LONGEST_WAIT)
 
         due = [self.opened().outbox[number] for number in sorted(first.values())]
         due = [w for w in due if (not w.item.attempts or over(w.item.next_attempt_at)) and over(w.until)][:limit]

@@ -18,9 +18,10 @@ from guardian.alerting.kinds.kind import window_of
 from guardian.alerting.maintenance import Maintenance, Once, Recurring
 from guardian.alerting.notify import Notice
 from guardian.core.cadence import Cron
+from guardian.core.clock import was_ahead
 from guardian.core.off_loop import off_loop
 from guardian.core.outgoing import Outgoing
-from guardian.core.time import micros
+from guardian.core.time import micros, moment
 from guardian.settings.rules import Rule, watching
 from guardian.settings.schema import MaintenanceSettings, Settings
 from guardian.stores.alerts import AlertStore, ChangedMeanwhile
@@ -32,8 +33,6 @@ SETTLE_US = 5_000_000
 """A minute is judged this long after its end: the tracker's last batch of it is in the database by then."""
 CATCH_UP = 24 * 60
 """After a downtime, at most this many minutes are judged one by one."""
-CLOCK_TOLERANCE = 2
-"""A clock that was set back by more minutes than this was wrong before: what was judged then is judged again."""
 
 TRIES = 5
 """So often minutes are judged at once, each time because somebody acted meanwhile; then they wait for the next step."""
@@ -137,7 +136,7 @@ async def _judge_once(
     """The same; raises ChangedMeanwhile too."""
     end = (micros(now) - SETTLE_US) // MINUTE_US
     state = await store.load()
-    if state.minute is not None and state.minute > end + CLOCK_TOLERANCE:
+    if state.minute is not None and was_ahead(_begin(state.minute), _begin(end)):
         log.warning("The clock was ahead: alerts go on from %s", now.isoformat(timespec="minutes"))
         state = set_back(state, end - 1)
     first = end if state.minute is None else max(state.minute + 1, end - CATCH_UP)
@@ -159,6 +158,10 @@ async def _judge_once(
     )
     await store.commit(after, mails, now=now, token=token)
     return transitions
+
+
+def _begin(minute: int) -> datetime:
+    return moment(minute * MINUTE_US)
 
 
 def _named(state: AlertState, notice: Notice, subject: str) -> AlertState:

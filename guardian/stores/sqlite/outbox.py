@@ -6,11 +6,12 @@ import sqlite3
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
+from guardian.core.clock import LONGEST_WAIT
 from guardian.core.outgoing import OutboxItem, Outgoing
 from guardian.core.time import micros
 from guardian.stores.sqlite.database import StateDatabase
 from guardian.stores.sqlite.schema import ITEM_COLUMNS, put_mails, to_item
-from guardian.stores.state import CLOCK_DOUBT, PATIENCE
+from guardian.stores.state import PATIENCE
 
 
 class SqliteOutbox(StateDatabase):
@@ -27,7 +28,7 @@ class SqliteOutbox(StateDatabase):
         may refuse that one mail only. A mail that was never tried is due whatever its time says, and a wait or lease
         of days is none: clocks are set.
         """
-        at, doubt = micros(now), micros(now + CLOCK_DOUBT)
+        at, doubt = micros(now), micros(now + LONGEST_WAIT)
 
         def work(db: sqlite3.Connection) -> list[OutboxItem]:
             rows = db.execute(

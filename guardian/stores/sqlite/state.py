@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from guardian.core.clock import LEDGER_DOUBT, is_over
 from guardian.core.off_loop import off_loop
 from guardian.core.outgoing import Outgoing
 from guardian.core.time import micros, moment
@@ -14,7 +15,7 @@ from guardian.stores.erasure import Forgotten, spellings
 from guardian.stores.sqlite.forgetting import buried, bury, empty_log, erase
 from guardian.stores.sqlite.outbox import SqliteOutbox
 from guardian.stores.sqlite.schema import pack, put_mails, unpack
-from guardian.stores.state import CLOCK_DOUBT, SavedReport
+from guardian.stores.state import SavedReport
 
 
 class SqliteStateStore(SqliteOutbox):
@@ -22,11 +23,10 @@ class SqliteStateStore(SqliteOutbox):
 
     async def acquire_lease(self, name: str, holder: str, now: datetime, ttl: timedelta) -> int | None:
         """See StateStore. An end further off than two `ttl` comes from a clock that has been set back: it is over."""
-        at, longest = micros(now), micros(now + 2 * ttl)
 
         def work(db: sqlite3.Connection) -> int | None:
             row = db.execute("SELECT holder, token, expires_us FROM guardian_lease WHERE name = ?", (name,)).fetchone()
-            if row and row[0] not in ("", holder) and at < row[2] <= longest:
+            if row and row[0] not in ("", holder) and not is_over(moment(row[2]), now, 2 * ttl):
                 return None
             token = row[1] if row and row[0] == holder else _next_token(db)
             db.execute("REPLACE INTO guardian_lease VALUES (?, ?, ?, ?)", (name, holder, token, micros(now + ttl)))
@@ -47,7 +47,7 @@ class SqliteStateStore(SqliteOutbox):
 
     async def last_period_end(self, schedule: str, *, now: datetime | None = None) -> datetime | None:
         """See StateStore."""
-        latest = micros(datetime.max.replace(tzinfo=UTC) if now is None else now + CLOCK_DOUBT)
+        latest = micros(datetime.max.replace(tzinfo=UTC) if now is None else now + LEDGER_DOUBT)
         sql = "SELECT max(end_us) FROM guardian_period WHERE schedule = ? AND claimed_us <= ?"
         [(end,)] = await self.read(sql, (schedule, latest))
         return None if end is None else moment(end)
@@ -76,7 +76,7 @@ class SqliteStateStore(SqliteOutbox):
         def work(db: sqlite3.Connection) -> bool:
             put = (
                 "INSERT INTO guardian_period VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE "
-                f"SET claimed_us = excluded.claimed_us WHERE claimed_us > {micros(now + CLOCK_DOUBT)}"
+                f"SET claimed_us = excluded.claimed_us WHERE claimed_us > {micros(now + LEDGER_DOUBT)}"
             )
             if not db.execute(put, rows[0]).rowcount:
                 return False

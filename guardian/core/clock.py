@@ -1,0 +1,48 @@
+"""One policy for clocks that are wrong: how far a time noted for the future is believed, and what a step is. Pure.
+
+Whoever notes a time that is still to come knows how far off it may lie: a lease two of its own lengths, a mail's next
+try a day. What lies further off was noted by a clock that has been set back since, and is over. What is said to have
+*happened* in the future did not: nobody waits for it, and it is no sign of life.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+STEP = timedelta(seconds=10)
+"""A wall clock that gains or loses more than this against the monotonic one has been set: NTP slews what is less."""
+
+SLACK = timedelta(minutes=2)
+"""Two clocks that are both right differ by less, and so does one clock before and after a small correction."""
+
+LONGEST_WAIT = timedelta(days=1)
+"""No wait that Guardian notes for a mail is longer; the longest that a server can ask for is an hour."""
+
+LEDGER_DOUBT = timedelta(days=1)
+"""A report that was put into the ledger later than this from now does not count."""
+
+LONGEST_PING_WAIT = timedelta(hours=1)
+"""No wait between two pings is longer: the longest is 8 minutes."""
+
+
+def is_over(until: datetime, now: datetime, longest: timedelta) -> bool:
+    """Whether a wait until then has ended, or never was one, since it would last longer than `longest` from now."""
+    return not now < until <= now + longest
+
+
+def was_ahead(noted: datetime, now: datetime, slack: timedelta = SLACK) -> bool:
+    """Whether what was noted to have happened then was noted by a clock that was ahead: by more than `slack`."""
+    return noted > now + slack
+
+
+class ClockWatch:
+    """Compares the wall clock with the monotonic one, which nobody can set."""
+
+    def __init__(self, wall: datetime, monotonic: float) -> None:
+        self._offset = wall.timestamp() - monotonic
+
+    def stepped(self, wall: datetime, monotonic: float) -> timedelta:
+        """By how much the wall clock was set since the last call: zero where it was not, or by at most STEP."""
+        offset = wall.timestamp() - monotonic
+        step, self._offset = timedelta(seconds=offset - self._offset), offset
+        return step if abs(step) > STEP else timedelta(0)
