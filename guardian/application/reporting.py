@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from guardian.alerting.forgetting import people_named
 from guardian.alerting.links import make_unsubscribe_link
@@ -18,6 +19,7 @@ from guardian.application.logins import login_refused
 from guardian.application.root import Application, NamedSchedule
 from guardian.core.language import Language
 from guardian.core.mentions import marked
+from guardian.core.notes import Note, as_json
 from guardian.core.off_loop import off_loop
 from guardian.core.outgoing import Outgoing
 from guardian.core.report.reading import from_json
@@ -109,6 +111,7 @@ async def send_due_reports(app: Application, *, now: datetime, token: int | None
     oldest first; more than BUNDLE_ABOVE of them in one report that covers the whole span. A schedule that fails
     does not stop the others: its error is raised when they are done. Raises LeaseLost at once.
     """
+    await _doubt_early(app, now, token)
     results, errors = [], []
     for named in app.schedules:
         try:
@@ -120,6 +123,12 @@ async def send_due_reports(app: Application, *, now: datetime, token: int | None
     if errors:
         raise errors[0]
     return results
+
+
+async def _doubt_early(app: Application, now: datetime, token: int | None) -> None:
+    """Note which reports a clock that was ahead made before their time, and say so."""
+    for name, number in (await app.state.doubt_early(now, token=token)).items():
+        log.warning("The clock was ahead: %d reports of %r came too early, and come again in their time", number, name)
 
 
 async def _send_due(app: Application, named: NamedSchedule, now: datetime, token: int | None) -> list[ScheduledResult]:
@@ -167,6 +176,7 @@ async def send_scheduled_report(app: Application, *, now: datetime, schedule: st
     `schedule` is a name or a text of the settings; None means the first one. Raises ValueError where there is none.
     """
     named = _named(app, schedule)
+    await _doubt_early(app, now, None)
     period = named.schedule.last_complete(now)
     # Bells ring on the second: the last events of the period may still be in the host's buffer.
     await asyncio.sleep(max(0.0, (period.end + SETTLE - now).total_seconds()))
@@ -219,12 +229,20 @@ async def _send_period(
     recipients = tuple(to for to in dict.fromkeys(named.recipients) if to not in gone)
     if named.settings.skip_empty and await _says_nothing(app, report):
         recipients = ()
-    key = report_key(named.name, period)
+    edition = await app.state.edition(named.name, *period, now=now)
+    if edition.replaces is not None:
+        report["notes"] = [as_json(_replacing(edition.replaces, named.schedule.zone)), *report["notes"]]
+    key = report_key(named.name, period, edition.number)
     mails = await _compose(app, report, key, recipients, named.schedule.upcoming(now), named=named)
     claimed = await app.state.claim_period(
         named.name, period.start, period.end, report=report, mails=mails, now=now, token=token, earlier=wanted[:-1]
     )
     return ScheduledResult(named.name, covers, claimed, recipients if claimed else ())
+
+
+def _replacing(at: datetime, zone: ZoneInfo) -> Note:
+    """That a report takes the place of the one which was made at that time, by the clock of then."""
+    return Note("replaces", 1, f"{at.astimezone(zone):%Y-%m-%d %H:%M} {zone.key}")
 
 
 async def _says_nothing(app: Application, report: Mapping[str, Any]) -> bool:

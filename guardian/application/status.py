@@ -71,7 +71,7 @@ async def _schedule(app: Application, named: NamedSchedule, now: datetime) -> di
         "name": named.name,
         "when": str(named.schedule),
         "recipients": len(named.recipients),
-        "last_period_end": _iso(await app.state.last_period_end(named.name)),
+        "last_period_end": _iso(await app.state.last_period_end(named.name, now=app.clock())),
         "next_at": fire.isoformat(),
         "next_covers": {"start": covers.start.isoformat(), "end": covers.end.isoformat()},
         "sentence": f"next report goes out {at}, covering {start} to {end} ({zone.key})",

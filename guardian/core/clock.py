@@ -18,8 +18,9 @@ SLACK = timedelta(minutes=2)
 LONGEST_WAIT = timedelta(days=1)
 """No wait that Guardian notes for a mail is longer; the longest that a server can ask for is an hour."""
 
-LEDGER_DOUBT = timedelta(days=1)
-"""A report that was put into the ledger later than this from now does not count."""
+DOUBT_KEPT = timedelta(days=8)
+"""That a report was made too early is remembered where the clock was ahead by at most this. What is further off is not
+believed while it lies ahead, but nothing is noted: a machine without a battery begins in 1970 each time."""
 
 LONGEST_PING_WAIT = timedelta(hours=1)
 """No wait between two pings is longer: the longest is 8 minutes."""
@@ -33,6 +34,12 @@ def is_over(until: datetime, now: datetime, longest: timedelta) -> bool:
 def was_ahead(noted: datetime, now: datetime, slack: timedelta = SLACK) -> bool:
     """Whether what was noted to have happened then was noted by a clock that was ahead: by more than `slack`."""
     return noted > now + slack
+
+
+def made_early(end: datetime, claimed: datetime, now: datetime) -> bool:
+    """Whether the report of a period that ends then, put into the ledger at `claimed`, cannot have been made rightly:
+    the period has not ended by now, or it was made later than now."""
+    return was_ahead(end, now, STEP) or was_ahead(claimed, now)
 
 
 class ClockWatch:

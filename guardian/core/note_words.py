@@ -172,12 +172,21 @@ def _silent(lang: Language, count: int, detail: str) -> Words:
     return text, lang("Stop the app by SIGTERM, not by kill -9, and look at its log.")
 
 
+def _replaces(lang: Language, count: int, detail: str) -> Words:
+    text = lang(
+        "This report replaces one of the same period that came too early: at %(time)s, by a clock that was ahead.",
+        time=detail,
+    )
+    return text, lang("See that the clock of Guardian's machine stays right, best by NTP.")
+
+
 def _unknown(lang: Language, count: int, detail: str) -> Words:
     why = _why(detail, lang)
     return lang.plural("%(n)s time: %(why)s.", "%(n)s times: %(why)s.", count, why=why), ""
 
 
 KINDS: Mapping[str, Callable[[Language, int, str], Words]] = {
+    "replaces": _replaces,
     "never": _never,
     "elsewhere": _elsewhere,
     "setting": _setting,

@@ -30,6 +30,15 @@ class SavedReport:
     report: Mapping[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Edition:
+    """A report of a period: the first, or one that is made again since `replaces`, the time of the one before by the
+    clock of then, was too early."""
+
+    number: int = 1
+    replaces: datetime | None = None
+
+
 class LeaseLost(Exception):
     """Another daemon leads now; whoever meets this must stop changing state at once."""
 
@@ -48,9 +57,18 @@ class StateStore(Protocol):
     async def last_period_end(self, schedule: str, *, now: datetime | None = None) -> datetime | None:
         """The end of the newest period of this schedule that is in the ledger; None for a schedule never run.
 
-        With `now`, entries made more than a day after it do not count: a clock that was wrong made them, and would
-        else keep reports from going out until that day. `claim_period` takes such an entry over.
+        With `now`, entries do not count that a clock which was ahead made (`core.clock.made_early`): they would keep
+        reports from going out until their time has come. `claim_period` takes such an entry over.
         """
+        ...
+
+    async def doubt_early(self, now: datetime, *, token: int | None = None) -> dict[str, int]:
+        """Remember of each report that was made before its time (`core.clock.made_early`), by a clock that is right
+        now, that it has to be made again; how many each schedule has that were not known yet."""
+        ...
+
+    async def edition(self, schedule: str, period_start: datetime, period_end: datetime, *, now: datetime) -> Edition:
+        """Which edition of a period's report the next would be."""
         ...
 
     async def ledger_names(self) -> list[str]:
@@ -72,7 +90,7 @@ class StateStore(Protocol):
         """Write ledger, report and mails in one transaction; False (and nothing written) if the period is there.
 
         `earlier` are older periods (start, end) that the same mails cover after a long downtime; they only go into
-        the ledger.
+        the ledger. A period that is there, but was made too early, is claimed again: as its next edition.
         """
         ...
 

@@ -18,6 +18,7 @@ class Watched:
     `claimed_at` is when its mails, `mails` in number, went into the outbox; None while the report is not made. `sent`,
     `pending` and `dead` are how many of them are that by now, `stuck` whose are one of the latter two. `told` says
     whether somebody was told that it is late; `tries` counts pings in vain, the next of which may start at `next_at`.
+    `edition` is more than 1 for a report that was made again (see `Edition`).
     """
 
     schedule: str
@@ -31,6 +32,7 @@ class Watched:
     pending: int
     dead: int
     stuck: frozenset[str]
+    edition: int = 1
 
 
 class WatchStore(Protocol):
@@ -67,6 +69,7 @@ class WatchStore(Protocol):
         ...
 
 
-def report_key(schedule: str, period: Period) -> str:
+def report_key(schedule: str, period: Period, edition: int = 1) -> str:
     """What the keys of a report's mails begin with; the recipient follows after a slash."""
-    return f"report/{schedule}/{period.start.isoformat()}/{period.end.isoformat()}"
+    again = "" if edition == 1 else f"~{edition}"
+    return f"report/{schedule}/{period.start.isoformat()}/{period.end.isoformat()}{again}"

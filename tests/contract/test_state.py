@@ -12,7 +12,7 @@ from guardian.core.mentions import Mention
 from guardian.core.outgoing import Outgoing
 from guardian.core.storage import StorageError
 from guardian.stores.sqlite.state import SqliteStateStore
-from guardian.stores.state import LeaseLost
+from guardian.stores.state import Edition, LeaseLost
 
 NOW = datetime(2026, 3, 2, 12, 0, 0, 123456, tzinfo=UTC)
 TTL = timedelta(seconds=30)
@@ -140,6 +140,67 @@ async def test_two_daemons_claim_a_period_once(open_store):
     ]
     assert sorted(got) == [False, True]
     assert len(await two.outbox()) == 1
+
+
+async def test_a_period_that_ends_after_now_was_reported_by_a_clock_that_was_ahead_and_does_not_count(state):
+    await state.claim_period("1h", NOW - HOUR, NOW, report={}, mails=[mail("a")], now=NOW)
+    await state.claim_period("1h", NOW, NOW + HOUR, report={}, mails=[mail("b")], now=NOW + HOUR)
+    back = NOW + MINUTE
+    assert await state.last_period_end("1h", now=back) == NOW
+    assert await state.last_period_end("1h", now=NOW + HOUR) == NOW + HOUR  # nothing was noted yet
+    assert await state.doubt_early(back) == {"1h": 1}
+    assert await state.doubt_early(back) == {}
+    for now in (back, NOW + HOUR, NOW + 9 * HOUR):
+        assert await state.last_period_end("1h", now=now) == NOW
+        assert await state.edition("1h", NOW, NOW + HOUR, now=now) == Edition(2, NOW + HOUR)
+    assert await state.edition("1h", NOW - HOUR, NOW, now=back) == Edition(1)
+    assert await state.edition("1h", NOW + HOUR, NOW + 2 * HOUR, now=back) == Edition(1)
+
+
+async def test_a_period_that_was_reported_too_early_is_claimed_once_more(state):
+    await state.claim_period("1h", NOW, NOW + HOUR, report={}, mails=[mail("a")], now=NOW + HOUR)
+    await state.doubt_early(NOW + MINUTE)
+    late = NOW + 2 * HOUR
+    assert await state.claim_period("1h", NOW, NOW + HOUR, report={}, mails=[mail("b")], now=late)
+    assert not await state.claim_period("1h", NOW, NOW + HOUR, report={}, mails=[mail("c")], now=late)
+    assert await state.last_period_end("1h", now=late) == NOW + HOUR
+    assert await state.edition("1h", NOW, NOW + HOUR, now=late) == Edition(2)
+    assert keys(await state.outbox()) == ["b", "a"]
+
+
+async def test_a_bundle_claims_again_what_was_reported_too_early(state):
+    for n in range(3):
+        period = (NOW + n * HOUR, NOW + (n + 1) * HOUR)
+        await state.claim_period("1h", *period, report={}, mails=[], now=NOW + 3 * HOUR)
+    assert await state.doubt_early(NOW) == {"1h": 3}
+    late, earlier = NOW + 5 * HOUR, [(NOW + n * HOUR, NOW + (n + 1) * HOUR) for n in range(2)]
+    last = (NOW + 2 * HOUR, NOW + 3 * HOUR)
+    assert await state.claim_period("1h", *last, report={}, mails=[], now=late, earlier=earlier)
+    for period in (*earlier, last):
+        assert await state.edition("1h", *period, now=late) == Edition(2)
+
+
+async def test_a_clock_that_begins_in_1970_at_each_start_brings_no_report_again(state):
+    await state.claim_period("1h", NOW - HOUR, NOW, report={}, mails=[mail("a")], now=NOW)
+    begin = datetime(1970, 1, 1, tzinfo=UTC)
+    assert await state.last_period_end("1h", now=begin) is None
+    assert await state.doubt_early(begin) == {}
+    assert await state.last_period_end("1h", now=NOW + MINUTE) == NOW
+
+
+async def test_a_correction_of_seconds_makes_no_report_doubtful(state):
+    await state.claim_period("1h", NOW - HOUR, NOW, report={}, mails=[], now=NOW + timedelta(seconds=5))
+    back = NOW - timedelta(seconds=5)
+    assert await state.doubt_early(back) == {}
+    assert await state.last_period_end("1h", now=back) == NOW
+
+
+async def test_whoever_lost_the_lease_doubts_nothing(state):
+    old = await state.acquire_lease("daemon", "one", NOW, TTL)
+    await state.claim_period("1h", NOW, NOW + HOUR, report={}, mails=[], now=NOW + HOUR)
+    await state.acquire_lease("daemon", "two", NOW + TTL, TTL)
+    with pytest.raises(LeaseLost):
+        await state.doubt_early(NOW + MINUTE, token=old)
 
 
 # Outbox

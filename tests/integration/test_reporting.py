@@ -1,9 +1,11 @@
 """Reports that go out by their schedules or on demand, on a real database and through a real mail server."""
 
 import json
+import logging
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from email import message_from_bytes, policy
+from itertools import pairwise
 
 import pytest
 
@@ -20,6 +22,7 @@ from tracker.event import Event, Failure
 NOW = datetime(2026, 3, 2, 12, 30, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
+MINUTE = timedelta(minutes=1)
 
 
 class Inbox:
@@ -167,6 +170,62 @@ async def test_a_clock_that_was_a_year_ahead_for_a_while_does_not_silence_report
             [result] = await due(app, NOW + day * DAY)
             assert result.covers.end == NOW.replace(hour=0, minute=0) + day * DAY
         assert len(await app.state.outbox()) == 3
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+@pytest.mark.parametrize("step", [5 * MINUTE, HOUR, 23 * HOUR, 7 * DAY], ids=str)
+@pytest.mark.parametrize("when", ["every 1h", "daily at 08:00", "weekly Tuesday 09:00", "cron 15 */6 * * *"])
+async def test_a_clock_that_was_ahead_and_is_set_right_costs_no_report(application, when, step, restarted):
+    """However far it was ahead, and whether or not the daemon runs when the time of the early reports comes."""
+    reported = {}
+
+    async def run(app, true, until, ahead=timedelta(0)):
+        while true < until:
+            for result in await due(app, true + ahead):
+                assert ahead or reported.setdefault(result.covers, true) == true, "a right report comes once"
+            true = schedule.next_fire(true + ahead) - ahead + timedelta(seconds=20)
+        return until
+
+    async with application(when) as app:
+        schedule, name = app.schedules[0].schedule, app.schedules[0].name
+        true = await run(app, NOW, NOW + 2 * HOUR)
+        begin = await app.state.last_period_end(name, now=true)
+        true = await run(app, true, true + 20 * MINUTE, ahead=step)
+        assert await due(app, true) == [] or step < HOUR
+        true += step + HOUR if restarted else timedelta(0)
+        period = schedule.last_due(true)
+        more = min(step, 30 * HOUR) if when == "every 1h" else step
+        true = await run(app, true, true + more + 2 * (period.end - period.start))
+    owed = schedule.due_after(begin, true - HOUR)
+    covered = sorted(period for period in reported if period.end > begin)
+    assert covered[0].start == owed[0].start
+    assert covered[-1].end >= owed[-1].end
+    assert all(one.end == following.start for one, following in pairwise(covered))
+    assert all(at >= schedule.fire(period) for period, at in reported.items())
+
+
+async def test_a_report_that_is_made_again_says_which_one_it_replaces(application, caplog):
+    async with application("every 1h") as app:
+        await due(app)
+        await due(app, NOW + HOUR)  # the clock is an hour ahead, and then set right
+        with caplog.at_level(logging.WARNING):
+            assert await due(app, NOW + MINUTE) == []
+        assert "1 reports of 'every 1h UTC' came too early" in caplog.text
+        await app.repository.write([event(NOW + 20 * MINUTE)])
+        [result] = await due(app, NOW + 31 * MINUTE)
+        assert result.covers == (NOW - HOUR / 2, NOW + HOUR / 2)
+        again, early = await app.state.outbox()
+        assert again.message.key.replace("~2", "") == early.message.key
+        mail = message_from_bytes(again.message.body, policy=policy.default)
+        assert (
+            "This report replaces one of the same period that came too early: at 2026-03-02 13:30 UTC, by a clock that "
+            "was ahead." in " ".join(text_of(mail).split())
+        )
+        assert mail["Message-ID"] != message_from_bytes(early.message.body, policy=policy.default)["Message-ID"]
+        newest, _ = await app.state.reports()
+        saved = await app.state.report(newest.id)
+        assert (saved.report["total_requests"], saved.report["notes"][0]["kind"]) == (1, "replaces")
+        assert await due(app, NOW + 32 * MINUTE) == []
 
 
 async def test_an_empty_report_is_not_sent_where_the_schedule_says_so_and_is_done_all_the_same(application):

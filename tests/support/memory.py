@@ -25,6 +25,8 @@ class Database:
     leases: dict = field(default_factory=dict)
     token: int = 0
     periods: dict = field(default_factory=dict)
+    editions: dict = field(default_factory=dict)
+    doubted: set = field(default_factory=set)
     reports: dict = field(default_factory=dict)
     outbox: dict = field(default_factory=dict)
     watched: dict = field(default_factory=dict)

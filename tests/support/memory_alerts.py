@@ -85,7 +85,7 @@ class MemoryWatch:
     async def watched(self):
         db, found = self._state.opened(), []
         for key, report in sorted(db.watched.items(), key=lambda pair: pair[0][2]):
-            prefix = report_key(report.schedule, report.period) + "/"
+            prefix = report_key(report.schedule, report.period, report.edition) + "/"
             mails = [each.item for each in db.outbox.values() if each.item.message.key.startswith(prefix)]
             fates = [item.status for item in mails]
             counts = {fate: fates.count(fate) for fate in ("sent", "pending", "dead")}

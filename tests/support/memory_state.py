@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from guardian.alerting.forgetting import incident_without, state_without
-from guardian.core.clock import LEDGER_DOUBT, LONGEST_WAIT, is_over, was_ahead
+from guardian.core.clock import DOUBT_KEPT, LONGEST_WAIT, is_over, made_early, was_ahead
 from guardian.core.mentions import ERASED
 from guardian.core.outgoing import OutboxItem
 from guardian.core.report.people import people_of, replaced
@@ -14,7 +14,7 @@ from guardian.core.storage import StorageError
 from guardian.core.time import micros, moment
 from guardian.stores.erasure import Forgotten, digest, spellings
 from guardian.stores.forgetting import message_without
-from guardian.stores.state import PATIENCE, LeaseLost, SavedReport
+from guardian.stores.state import PATIENCE, Edition, LeaseLost, SavedReport
 from guardian.stores.watching import Watched
 
 LONG_AGO = datetime.min.replace(tzinfo=UTC)
@@ -74,12 +74,28 @@ class MemoryState:
             self.opened().leases[name] = Lease("", self._next_token(), LONG_AGO)
 
     async def last_period_end(self, schedule, *, now=None):
+        db = self.opened()
         ends = [
-            end
-            for (name, _, end), claimed in self.opened().periods.items()
-            if name == schedule and (now is None or not was_ahead(claimed, now, LEDGER_DOUBT))
+            key[2]
+            for key, claimed in db.periods.items()
+            if key[0] == schedule and (now is None or not (key in db.doubted or made_early(key[2], claimed, now)))
         ]
         return max(ends, default=None)
+
+    async def doubt_early(self, now, *, token=None):
+        db, found = self.opened(token), {}
+        for key, claimed in sorted(db.periods.items()):
+            if key not in db.doubted and claimed <= now + DOUBT_KEPT and made_early(key[2], claimed, now):
+                db.doubted.add(key)
+                found[key[0]] = found.get(key[0], 0) + 1
+        return found
+
+    async def edition(self, schedule, start, end, *, now):
+        db, key = self.opened(), (schedule, start, end)
+        number = db.editions.get(key, 0)
+        if key in db.periods and (key in db.doubted or was_ahead(db.periods[key], now)):
+            return Edition(number + 1, db.periods[key])
+        return Edition(max(number, 1))
 
     async def ledger_names(self):
         return sorted({name for name, _, _ in self.opened().periods})
@@ -87,16 +103,18 @@ class MemoryState:
     async def claim_period(self, schedule, start, end, *, report, mails, now, token=None, earlier=()):
         db = self.opened(token)
         keys = [(schedule, *period) for period in ((start, end), *earlier)]
-        new = [key for key in keys if key not in db.periods or was_ahead(db.periods[key], now, LEDGER_DOUBT)]
+        new = [k for k in keys if k not in db.periods or k in db.doubted or was_ahead(db.periods[k], now)]
         if keys[0] not in new:
             return False
         db.periods.update(dict.fromkeys(new, now))
+        db.editions.update({key: db.editions.get(key, 0) + 1 for key in new})
+        db.doubted -= set(new)
         for key in keys if report is None else keys[1:]:
             db.watched.pop(key, None)
             db.told_at.pop(key, None)
         if report is not None:
             known = db.watched.get(keys[0]) or unmade(*keys[0])
-            db.watched[keys[0]] = replace(known, claimed_at=now, mails=len(mails))
+            db.watched[keys[0]] = replace(known, claimed_at=now, mails=len(mails), edition=db.editions[keys[0]])
             number = max(db.reports, default=0) + 1
             first = min(key[1] for key in keys)
             db.reports[number] = SavedReport(number, schedule, first, end, now, json.loads(json.dumps(report)))

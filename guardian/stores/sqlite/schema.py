@@ -95,6 +95,15 @@ STATE_MIGRATIONS: Sequence[Migration] = (
         CREATE TABLE guardian_unsettled (erased_us INTEGER PRIMARY KEY);
         """,
     ),
+    (
+        "guardian/0006_editions",
+        """
+        -- A report that a clock which was ahead made too early is doubted (1), and made again as the next edition.
+        ALTER TABLE guardian_period ADD COLUMN edition INTEGER NOT NULL DEFAULT 1;
+        ALTER TABLE guardian_period ADD COLUMN doubted INTEGER NOT NULL DEFAULT 0;
+        ALTER TABLE guardian_watch ADD COLUMN edition INTEGER NOT NULL DEFAULT 1;
+        """,
+    ),
 )
 
 ITEM_COLUMNS = (

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Collection, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
-from guardian.core.clock import LEDGER_DOUBT, is_over
+from guardian.core.clock import DOUBT_KEPT, SLACK, STEP, is_over
 from guardian.core.off_loop import off_loop
 from guardian.core.outgoing import Outgoing
 from guardian.core.time import micros, moment
@@ -15,7 +15,7 @@ from guardian.stores.erasure import Forgotten, spellings
 from guardian.stores.sqlite.forgetting import buried, bury, empty_log, erase
 from guardian.stores.sqlite.outbox import SqliteOutbox
 from guardian.stores.sqlite.schema import pack, put_mails, unpack
-from guardian.stores.state import SavedReport
+from guardian.stores.state import Edition, SavedReport
 
 
 class SqliteStateStore(SqliteOutbox):
@@ -47,10 +47,39 @@ class SqliteStateStore(SqliteOutbox):
 
     async def last_period_end(self, schedule: str, *, now: datetime | None = None) -> datetime | None:
         """See StateStore."""
-        latest = micros(datetime.max.replace(tzinfo=UTC) if now is None else now + LEDGER_DOUBT)
-        sql = "SELECT max(end_us) FROM guardian_period WHERE schedule = ? AND claimed_us <= ?"
-        [(end,)] = await self.read(sql, (schedule, latest))
+        sql = "SELECT max(end_us) FROM guardian_period WHERE schedule = ?"
+        values: tuple[Any, ...] = (schedule,)
+        if now is not None:
+            sql, values = f"{sql} AND NOT ({_EARLY})", (schedule, *_early(now))
+        [(end,)] = await self.read(sql, values)
         return None if end is None else moment(end)
+
+    async def doubt_early(self, now: datetime, *, token: int | None = None) -> dict[str, int]:
+        """See StateStore."""
+        where = f"doubted = 0 AND ({_EARLY}) AND claimed_us <= ?"
+        values = (*_early(now), micros(now + DOUBT_KEPT))
+        if not await self.read(f"SELECT 1 FROM guardian_period WHERE {where} LIMIT 1", values):
+            return {}
+
+        def work(db: sqlite3.Connection) -> dict[str, int]:
+            sql = f"SELECT schedule, count(*) FROM guardian_period WHERE {where} GROUP BY 1 ORDER BY 1"
+            found = dict(db.execute(sql, values).fetchall())
+            db.execute(f"UPDATE guardian_period SET doubted = 1 WHERE {where}", values)
+            return found
+
+        return await self.transact(work, token=token)
+
+    async def edition(self, schedule: str, period_start: datetime, period_end: datetime, *, now: datetime) -> Edition:
+        """See StateStore."""
+        sql = (
+            f"SELECT edition, claimed_us, {_AGAIN} FROM guardian_period WHERE (schedule, end_us, start_us) = (?, ?, ?)"
+        )
+        again = micros(now + SLACK)
+        rows = await self.read(sql, (again, schedule, micros(period_end), micros(period_start)))
+        if not rows:
+            return Edition()
+        [(number, claimed, doubtful)] = rows
+        return Edition(number + 1, moment(claimed)) if doubtful else Edition(number)
 
     async def ledger_names(self) -> list[str]:
         """See StateStore."""
@@ -75,12 +104,13 @@ class SqliteStateStore(SqliteOutbox):
 
         def work(db: sqlite3.Connection) -> bool:
             put = (
-                "INSERT INTO guardian_period VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE "
-                f"SET claimed_us = excluded.claimed_us WHERE claimed_us > {micros(now + LEDGER_DOUBT)}"
+                "INSERT INTO guardian_period (schedule, end_us, start_us, claimed_us) VALUES (?, ?, ?, ?) ON CONFLICT "
+                f"DO UPDATE SET claimed_us = excluded.claimed_us, edition = edition + 1, doubted = 0 WHERE {_AGAIN}"
             )
-            if not db.execute(put, rows[0]).rowcount:
+            again = micros(now + SLACK)
+            if not db.execute(put, (*rows[0], again)).rowcount:
                 return False
-            db.executemany(put, rows[1:])
+            db.executemany(put, [(*row, again) for row in rows[1:]])
             watched = [(row[0], row[2], row[1]) for row in rows]
             db.executemany(
                 "DELETE FROM guardian_watch WHERE schedule = ? AND start_us = ? AND end_us = ?",
@@ -88,9 +118,11 @@ class SqliteStateStore(SqliteOutbox):
             )
             if body is not None:
                 db.execute(
-                    "INSERT INTO guardian_watch (schedule, start_us, end_us, claimed_us, mails) VALUES (?, ?, ?, ?, ?) "
-                    "ON CONFLICT DO UPDATE SET claimed_us = excluded.claimed_us, mails = excluded.mails",
-                    (*watched[0], at, len(mails)),
+                    "INSERT INTO guardian_watch (schedule, start_us, end_us, claimed_us, mails, edition) "
+                    "SELECT schedule, start_us, end_us, ?, ?, edition FROM guardian_period "
+                    "WHERE (schedule, end_us, start_us) = (?, ?, ?) ON CONFLICT DO UPDATE "
+                    "SET claimed_us = excluded.claimed_us, mails = excluded.mails, edition = excluded.edition",
+                    (at, len(mails), *rows[0][:3]),
                 )
                 db.execute(
                     "INSERT INTO guardian_report (schedule, start_us, end_us, created_us, body) VALUES (?, ?, ?, ?, ?)",
@@ -189,6 +221,16 @@ class SqliteStateStore(SqliteOutbox):
         """See StateStore."""
         people = spellings(names)
         return await self.transact(lambda db: buried(db, people, micros(since)))
+
+
+_AGAIN = "(doubted OR claimed_us > ?)"
+"""Of a row of the ledger: whether its report is to be made again; the value is the latest time that is believed."""
+_EARLY = "doubted OR end_us > ? OR claimed_us > ?"
+"""`core.clock.made_early`, also of what was noted before; the values are those of `_early`."""
+
+
+def _early(now: datetime) -> tuple[int, int]:
+    return micros(now + STEP), micros(now + SLACK)
 
 
 def _next_token(db: sqlite3.Connection) -> int:

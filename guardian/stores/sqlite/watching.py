@@ -72,12 +72,12 @@ def _key(report: Watched) -> tuple[str, int, int]:
 def _watched(db: sqlite3.Connection) -> list[Watched]:
     found = []
     rows = db.execute(
-        "SELECT schedule, start_us, end_us, claimed_us, mails, told_us, tries, next_us "
+        "SELECT schedule, start_us, end_us, claimed_us, mails, told_us, tries, next_us, edition "
         "FROM guardian_watch ORDER BY end_us"
     ).fetchall()
-    for schedule, start, end, claimed, mails, told, tries, next_us in rows:
+    for schedule, start, end, claimed, mails, told, tries, next_us, edition in rows:
         period = Period(moment(start), moment(end))
-        prefix = report_key(schedule, period) + "/"
+        prefix = report_key(schedule, period, edition) + "/"
         fates = db.execute(
             "SELECT status, recipient FROM guardian_outbox WHERE key >= ? AND key < ?", (prefix, prefix + "\U0010ffff")
         ).fetchall()
@@ -97,6 +97,7 @@ def _watched(db: sqlite3.Connection) -> list[Watched]:
                 pending,
                 dead,
                 stuck,
+                edition,
             )
         )
     return found
