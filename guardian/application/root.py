@@ -17,6 +17,7 @@ from pathlib import Path
 from guardian.application.elsewhere import records_elsewhere
 from guardian.application.judging.live import LiveHistory
 from guardian.application.usage import UsageGuardian
+from guardian.core.clock import Waits
 from guardian.core.schedule import Schedule, parse_schedule
 from guardian.core.time import utc_now
 from guardian.mail.delivery import Circuits
@@ -56,10 +57,11 @@ class NamedSchedule:
 
 @dataclass(slots=True)
 class StepHealth:
-    """How the last run of a step went: when it ended, and why it failed (None where it did not)."""
+    """How the last run of a step went: when it ended, why it failed (None where it did not), and when it began."""
 
     ended_at: datetime
     error: str | None
+    began_at: datetime | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -70,7 +72,7 @@ class Application:
     token while this process leads, None while it stands by; `stopping` is set when it is about to end. `health` has
     an entry for each step that has run; `trouble` says why nothing is done while the database is not there. `book`
     knows the people behind ids; `live` is the history that alert rules are judged on, once it was read. The watchdog
-    has been running since `watching_since`, None before its first run.
+    counts in `waits` how long it has seen reports wait.
     """
 
     settings: Settings
@@ -89,7 +91,7 @@ class Application:
     health: dict[str, StepHealth] = field(default_factory=dict)
     trouble: str | None = None
     live: LiveHistory | None = None
-    watching_since: datetime | None = None
+    waits: Waits = field(default_factory=Waits)
 
     @property
     def repository(self) -> UsageRepository:
@@ -108,7 +110,7 @@ class Application:
         lease of this process, which others must not meet again. Raises StorageError where it cannot be used.
         """
         await self.stores.reopen()
-        self.token, self.live, self.watching_since = None, None, None
+        self.token, self.live, self.waits = None, None, Waits()
         self.circuits = Circuits()
         before, self.holder = self.holder, new_holder()
         await self.state.release_lease(LEASE, before)

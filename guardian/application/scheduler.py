@@ -99,9 +99,9 @@ async def run_step(app: Application, step: Step) -> None:
     """Run a step if this process leads, and note in `app.health` how it went; its failure goes no further."""
     if app.token is None or app.stopping or not _file_is_there(app):
         return
-    error, unexpected = None, None
+    error, unexpected, began = None, None, app.clock()
     try:
-        await step.run(app, app.clock(), app.token)
+        await step.run(app, began, app.token)
     except LeaseLost as lost:
         app.token = None
         error = str(lost)
@@ -110,7 +110,7 @@ async def run_step(app: Application, step: Step) -> None:
     except Exception as failure:  # one scheduled step: the others must go on
         error, unexpected = f"{type(failure).__name__}: see the log", failure
     before = app.health.get(step.name)
-    app.health[step.name] = StepHealth(app.clock(), error)
+    app.health[step.name] = StepHealth(app.clock(), error, began)
     if error == (before.error if before else None):
         return
     if error is None:
@@ -179,13 +179,14 @@ async def running(app: Application, steps: Sequence[Step] | None = None) -> Asyn
     STOP_SECONDS, and the lease is given up.
     """
     scheduler = AsyncIOScheduler(timezone=UTC, job_defaults={"coalesce": True, "misfire_grace_time": None})
-    under_way: set[asyncio.Task[None]] = set()
+    under_way: dict[str, asyncio.Task[None]] = {}
 
     async def fire(step: Step) -> None:
-        task = asyncio.create_task(run_step(app, step), name=f"guardian-{step.name}")
-        under_way.add(task)
-        task.add_done_callback(under_way.discard)
-        await asyncio.shield(task)
+        # APScheduler does not wait for the step: at a stop it would cancel it, and log that with a traceback.
+        if step.name not in under_way:
+            task = asyncio.create_task(run_step(app, step), name=f"guardian-{step.name}")
+            under_way[step.name] = task
+            task.add_done_callback(lambda _: under_way.pop(step.name))
 
     for step in STEPS if steps is None else steps:
         scheduler.add_job(fire, IntervalTrigger(seconds=step.seconds, timezone=UTC), [step], id=step.name)
@@ -200,10 +201,12 @@ async def running(app: Application, steps: Sequence[Step] | None = None) -> Asyn
         scheduler.pause()
         pulse.cancel()
         if under_way:
-            _, late = await asyncio.wait(under_way, timeout=STOP_SECONDS)
+            running_still = tuple(under_way.values())
+            _, late = await asyncio.wait(running_still, timeout=STOP_SECONDS)
             for task in late:
                 task.cancel()
-        await asyncio.gather(pulse, *under_way, return_exceptions=True)
+            await asyncio.gather(*running_still, return_exceptions=True)
+        await asyncio.gather(pulse, return_exceptions=True)
         scheduler.shutdown(wait=False)
         app.token = None
         try:

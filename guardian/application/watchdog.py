@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 
 import httpx2
 
-from guardian.application.root import Application, NamedSchedule
+from guardian.application.root import Application, NamedSchedule, StepHealth
 from guardian.core.clock import LONGEST_PING_WAIT, is_over
 from guardian.core.language import Language
 from guardian.core.off_loop import off_loop
@@ -24,7 +24,8 @@ from guardian.stores.watching import Watched, WatchStore, report_key
 log = logging.getLogger("guardian.watchdog")
 
 GRACE = timedelta(minutes=5)
-"""After a start, or once it is made, a report that is caught up gets so long to go out before it is called late."""
+"""A report that the watchdog sees wait, unmade or made, gets so long to go out before it is called late: after a start,
+a machine's sleep or a step of its clock reports are caught up at once, and nothing is wrong with that."""
 PING_SECONDS = 10.0
 PING_TRIES = 5
 """A ping that failed so often is given up; the waits between are 1, 2, 4 and 8 minutes."""
@@ -33,43 +34,53 @@ PING_TRIES = 5
 async def watch_step(app: Application, now: datetime, token: int | None) -> None:
     """Tell of every report that is late, once; settle and ping what has gone out. Raises StorageError or LeaseLost."""
     store = app.stores.watch
-    app.watching_since = app.watching_since or now
+    made = app.health.get("reports")  # before the ledger is read: a report that is made meanwhile is there then
     known = await store.watched()
-    by_name: dict[str, list[Watched]] = {}
-    for report in known:
-        by_name.setdefault(report.schedule, []).append(report)
+    unmade: dict[str, list[Period]] = {}
     for named in app.schedules:
-        reports = by_name.get(named.name, [])
-        await _tell_unmade(app, named, reports, store, now, token)
+        done = await app.state.last_period_end(named.name, now=now)
+        unmade[named.name] = named.schedule.due_after(done, now)
+    oldest = [(name, periods[0], None) for name, periods in unmade.items() if periods]
+    waited = app.waits.look([*oldest, *(_made(report) for report in known if report.pending)], now)
+    for named in app.schedules:
+        reports = [report for report in known if report.schedule == named.name]
+        if periods := unmade[named.name]:
+            in_vain = waited[named.name, periods[0], None] >= GRACE
+            await _tell_unmade(app, named, periods, reports, made, in_vain, store, now, token)
         for report in reports:
-            if report.claimed_at is not None and report.pending + report.dead:
+            had_time = not report.pending or waited[_made(report)] >= GRACE
+            if report.claimed_at is not None and report.pending + report.dead and had_time:
                 await _tell_stuck(app, named, report, store, now, token)
     await _settle(app, known, store, now, token)
+
+
+def _made(report: Watched) -> tuple[str, Period, datetime | None]:
+    return report.schedule, report.period, report.claimed_at
 
 
 async def _tell_unmade(
     app: Application,
     named: NamedSchedule,
+    unmade: Sequence[Period],
     reports: Sequence[Watched],
+    made: StepHealth | None,
+    in_vain: bool,
     store: WatchStore,
     now: datetime,
     token: int | None,
 ) -> None:
-    done = await app.state.last_period_end(named.name, now=now)
+    """Tell of those that are overdue, once the step that makes reports has been through since they were (`made` is its
+    last run), or was waited for `in_vain`."""
     told = {report.period for report in reports if report.told}
-    late = [p for p in named.schedule.due_after(done, now - _overdue(app)) if p not in told]
-    if not late or not _was_tried(app, named.schedule.fire(late[0]) + _overdue(app), now):
+    late = [p for p in unmade if named.schedule.fire(p) <= now - _overdue(app) and p not in told]
+    if not late:
+        return
+    tried = made is not None and (made.began_at or made.ended_at) >= named.schedule.fire(late[0]) + _overdue(app)
+    if not (tried or in_vain):
         return
     why = "the report could not be made (see the log)"
-    await _tell(app, named, late, why, frozenset(), store, now, token)
-
-
-def _was_tried(app: Application, since: datetime, now: datetime) -> bool:
-    """Whether the step that makes reports has ended since it should have, or had the time to: after downtime reports
-    are caught up at once, and nothing is wrong with that."""
-    health = app.health.get("reports")
-    ended = health is not None and health.ended_at >= since
-    return ended or (app.watching_since is not None and now - app.watching_since >= GRACE)
+    edition = await app.state.edition(named.name, *late[-1], now=now)
+    await _tell(app, named, late, why, frozenset(), edition.number, store, now, token)
 
 
 async def _tell_stuck(
@@ -77,10 +88,10 @@ async def _tell_stuck(
 ) -> None:
     assert report.claimed_at is not None
     due = named.schedule.fire(report.period)
-    if report.told or now - due < _overdue(app) or now - report.claimed_at < GRACE:
+    if report.told or now - due < _overdue(app):
         return
     why = f"of {report.mails} mails {report.pending} wait and {report.dead} cannot be delivered"
-    await _tell(app, named, [report.period], why, report.stuck, store, now, token)
+    await _tell(app, named, [report.period], why, report.stuck, report.edition, store, now, token)
 
 
 def _overdue(app: Application) -> timedelta:
@@ -93,11 +104,12 @@ async def _tell(
     periods: Sequence[Period],
     why: str,
     stuck: frozenset[str],
+    edition: int,
     store: WatchStore,
     now: datetime,
     token: int | None,
 ) -> None:
-    messages = await off_loop(_compose, app, named, periods, stuck)
+    messages = await off_loop(_compose, app, named, periods, stuck, edition)
     if await store.tell(named.name, periods, messages, now=now, token=token):
         start, end = periods[0].start, periods[-1].end
         due = named.schedule.fire(periods[0]).isoformat(timespec="minutes")
@@ -108,10 +120,10 @@ async def _tell(
 
 
 def _compose(
-    app: Application, named: NamedSchedule, periods: Sequence[Period], stuck: frozenset[str]
+    app: Application, named: NamedSchedule, periods: Sequence[Period], stuck: frozenset[str], edition: int
 ) -> list[Outgoing]:
     """The messages to the channels, or without one to the admins whose own mail is not stuck."""
-    key, settings = report_key(named.name, periods[-1]).replace("report/", "watchdog/", 1), app.settings
+    key, settings = report_key(named.name, periods[-1], edition).replace("report/", "watchdog/", 1), app.settings
     channels = settings.channels if settings.watchdog.channels is None else settings.watchdog.channels
     if channels:
         from guardian.mail.channels import compose_channel

@@ -7,6 +7,7 @@ try a day. What lies further off was noted by a clock that has been set back sin
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Iterable, Mapping
 from datetime import datetime, timedelta
 
 STEP = timedelta(seconds=10)
@@ -40,6 +41,25 @@ def made_early(end: datetime, claimed: datetime, now: datetime) -> bool:
     """Whether the report of a period that ends then, put into the ledger at `claimed`, cannot have been made rightly:
     the period has not ended by now, or it was made later than now."""
     return was_ahead(end, now, STEP) or was_ahead(claimed, now)
+
+
+LONGEST_LOOK = timedelta(minutes=4)
+"""Between two looks at what waits passes a minute; of more, a machine's sleep or a step of its clock is the cause."""
+
+
+class Waits:
+    """How long things were seen to wait. A sleep or a step of the clock between two looks counts LONGEST_LOOK."""
+
+    def __init__(self) -> None:
+        self._looked: datetime | None = None
+        self._waited: dict[Hashable, timedelta] = {}
+
+    def look(self, waiting: Iterable[Hashable], now: datetime) -> Mapping[Hashable, timedelta]:
+        """How long each of those that wait now has been seen to: zero at the first look; the others are forgotten."""
+        passed = min(max(timedelta(), now - (self._looked or now)), LONGEST_LOOK)
+        before, self._looked = self._waited, now
+        self._waited = {each: before[each] + passed if each in before else timedelta() for each in waiting}
+        return self._waited
 
 
 class ClockWatch:

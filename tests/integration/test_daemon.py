@@ -91,3 +91,37 @@ async def test_a_step_that_hangs_does_not_hold_the_process_up(app, monkeypatch):
     async with asyncio.timeout(5):
         async with running(app, [Step("hangs", 60, hangs)]):
             await began.wait()
+
+
+async def test_a_stop_while_a_step_hangs_is_quiet(app, monkeypatch, caplog):
+    begun = []
+
+    async def hang(app, now, token):
+        begun.append(now)
+        await asyncio.sleep(3600)
+
+    monkeypatch.setattr(guardian.application.scheduler, "STOP_SECONDS", 0.05)
+    with caplog.at_level("DEBUG"):
+        async with running(app, [Step("hang", 1, hang)]):
+            await eventually(lambda: begun)
+        await asyncio.sleep(0)
+    assert [record.getMessage() for record in caplog.records if record.exc_info or record.levelno >= 30] == []
+
+
+async def test_a_step_that_is_still_under_way_is_not_begun_twice(app, caplog):
+    begun, ended = [], asyncio.Event()
+
+    async def slow(app, now, token):
+        begun.append(now)
+        await ended.wait()
+
+    async def tick(app, now, token):
+        ticks.append(now)
+
+    ticks = []
+    async with running(app, [Step("slow", 1, slow), Step("tick", 1, tick)]):
+        await eventually(lambda: len(ticks) >= 3)
+        assert len(begun) == 1
+        ended.set()
+        await eventually(lambda: len(begun) >= 2)
+    assert [record for record in caplog.records if record.levelno >= 30] == []

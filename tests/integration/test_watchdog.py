@@ -210,6 +210,44 @@ async def test_a_step_that_hangs_is_noticed_all_the_same(daemon, server):
         assert [item.message.recipient for item in await app.state.outbox()] == ["ops"]
 
 
+async def test_a_sleep_or_a_step_of_the_clock_past_a_due_time_calls_nothing_late_while_it_is_caught_up(daemon, server):
+    async with daemon(channel=True) as app:
+        await begin(app)
+        await watch_step(app, NOW, None)
+        daemon.now = DUE + 50 * MINUTE
+        # The run that began before the sleep ends after it, and has looked at nothing that is due now.
+        app.health["reports"] = StepHealth(daemon.now, None, began_at=NOW + MINUTE)
+        for seconds in (0, 60, 120, 180, 240):
+            await watch_step(app, daemon.now + timedelta(seconds=seconds), None)
+        await send_due_reports(app, now=daemon.now)
+        app.health["reports"] = StepHealth(daemon.now + 4 * MINUTE, None, began_at=daemon.now)
+        for minute in (5, 6):  # made; its mail is on its way
+            await watch_step(app, daemon.now + minute * MINUTE, None)
+        await deliver_step(app, daemon.now + 6 * MINUTE, 1)
+        await watch_step(app, daemon.now + 7 * MINUTE, None)
+    assert said(server) == []
+    assert len(pings(server)) == 1
+
+
+async def test_a_sleep_between_a_report_and_its_mail_calls_nothing_late(daemon, server):
+    async with daemon(channel=True) as app:
+        await begin(app)
+        daemon.now = DUE + MINUTE
+        await send_due_reports(app, now=daemon.now)
+        await watch_step(app, daemon.now, None)
+        await watch_step(app, DUE + 2 * HOUR - MINUTE, None)
+        assert [item.message.kind for item in await app.state.outbox()] == ["report"]
+
+
+async def test_a_report_that_a_run_after_the_sleep_could_not_make_is_told_of_at_once(daemon, server):
+    async with daemon(channel=True) as app:
+        await begin(app)
+        daemon.now = DUE + 50 * MINUTE
+        app.health["reports"] = StepHealth(daemon.now + MINUTE, "StorageError", began_at=daemon.now)
+        await watch_step(app, daemon.now + MINUTE, None)
+        assert [item.message.recipient for item in await app.state.outbox()] == ["ops"]
+
+
 async def test_a_mail_that_is_dead_is_told_to_the_other_admins_and_not_pinged_until_it_is_out(daemon, server):
     daemon.post.refused = {"gone@example.com"}
     admins = ("admin@example.com", "gone@example.com")

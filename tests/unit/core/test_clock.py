@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from guardian.core.clock import SLACK, ClockWatch, is_over, was_ahead
+from guardian.core.clock import LONGEST_LOOK, SLACK, ClockWatch, Waits, is_over, was_ahead
 
 NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 DAY, HOUR, SECOND = timedelta(days=1), timedelta(hours=1), timedelta(seconds=1)
@@ -42,3 +42,12 @@ def test_a_wait_ends_when_it_ends_and_at_once_where_nobody_would_wait_so_long(un
 )
 def test_what_happened_in_the_future_was_noted_by_a_clock_that_was_ahead(noted, ahead):
     assert was_ahead(noted, NOW) is ahead
+
+
+def test_what_waits_is_counted_by_looks_and_a_sleep_between_two_of_them_counts_little():
+    waits = Waits()
+    assert waits.look(["a"], NOW) == {"a": 0 * SECOND}
+    assert waits.look(["a", "b"], NOW + 60 * SECOND) == {"a": 60 * SECOND, "b": 0 * SECOND}
+    assert waits.look(["a", "b"], NOW + DAY) == {"a": 60 * SECOND + LONGEST_LOOK, "b": LONGEST_LOOK}
+    assert waits.look(["b"], NOW) == {"b": LONGEST_LOOK}
+    assert waits.look(["a", "b"], NOW + SECOND) == {"a": 0 * SECOND, "b": LONGEST_LOOK + SECOND}
