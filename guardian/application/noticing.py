@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from guardian.application.elsewhere import ALIVE
+from guardian.core.clock import was_ahead
 from guardian.core.notes import Note, in_order, tracker_notes, traffic_notes
 from guardian.core.storage import RecorderHealth
 from guardian.stores.events import UsageRepository
@@ -30,6 +31,8 @@ async def noticed(
 ) -> list[Note]:
     """What the recorders of a window said, and where the app records to if nobody is alive that records here."""
     found = tracker_notes(await repository.recorder_notes(start), recorders, start=start, end=end, now=now)
+    if ahead := await repository.events_ahead(now) + sum(was_ahead(each.seen_at, now) for each in recorders):
+        found.append(Note("ahead", ahead))
     if not any(abs(now - each.seen_at) <= ALIVE for each in recorders):
         found += [Note("elsewhere", 0, str(path)) for path in await asyncio.to_thread(elsewhere, now)]
     return found
@@ -40,10 +43,12 @@ async def noticed_lately(
 ) -> list[Note]:
     """Everything to know of the last day, the worst first. Raises StorageError where the store does not answer."""
     start = (now - LATELY).replace(minute=0, second=0, microsecond=0)  # a full hour: sealed summaries begin there
-    said = await noticed(repository, await repository.recorders(), start=start, end=now, now=now, elsewhere=elsewhere)
+    said = await noticed(
+        repository, await repository.recorders(now), start=start, end=now, now=now, elsewhere=elsewhere
+    )
     seen = traffic_notes(
         await repository.summary(start, now + timedelta(minutes=1)),
-        stats=await repository.stats(),
+        stats=await repository.stats(now),
         known_features=await repository.feature_names(),
         critical_features=critical_features,
     )

@@ -20,7 +20,7 @@ async def application_status(app: Application) -> dict[str, Any]:
     where the database does not answer.
     """
     now = app.clock()
-    stats = await app.repository.stats()
+    stats = await app.repository.stats(now)
     return {
         "leading": app.token is not None,
         "now": now.isoformat(),
@@ -45,7 +45,7 @@ async def application_status(app: Application) -> dict[str, Any]:
                 "queued": recorder.queued,
                 "version": recorder.version,
             }
-            for recorder in await app.repository.recorders()
+            for recorder in await app.repository.recorders(now)
         ],
         "notes": [as_json(note) for note in await _notes(app, now)],
         "storage": {

@@ -103,7 +103,7 @@ class UsageGuardian:
             before = start - timedelta(hours=hours)
             previous, current, bars = await read(before, start, end)
         failures = await self._repository.recent_failures(start, end, per_user=ERRORS_PER_USER, features=features)
-        stats, recorders = await self._repository.stats(), await self._repository.recorders()
+        stats, recorders = await self._repository.stats(now), await self._repository.recorders(now)
         noted = await noticed(self._repository, recorders, start=start, end=end, now=now, elsewhere=self._elsewhere)
         report = await off_loop(
             build_report,

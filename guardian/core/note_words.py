@@ -180,6 +180,15 @@ def _replaces(lang: Language, count: int, detail: str) -> Words:
     return text, lang("See that the clock of Guardian's machine stays right, best by NTP.")
 
 
+def _ahead(lang: Language, count: int, detail: str) -> Words:
+    text = lang.plural(
+        "%(n)s event or heartbeat has a time that is still to come, and is no sign of life.",
+        "%(n)s events and heartbeats have a time that is still to come, and are no sign of life.",
+        count,
+    )
+    return text, lang("Set the clock of the app's machine, best by NTP.")
+
+
 def _unknown(lang: Language, count: int, detail: str) -> Words:
     why = _why(detail, lang)
     return lang.plural("%(n)s time: %(why)s.", "%(n)s times: %(why)s.", count, why=why), ""
@@ -189,6 +198,7 @@ KINDS: Mapping[str, Callable[[Language, int, str], Words]] = {
     "replaces": _replaces,
     "never": _never,
     "elsewhere": _elsewhere,
+    "ahead": _ahead,
     "setting": _setting,
     "file": _file,
     "silent": _silent,

@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from guardian.core.summary import Summary, TimelineBar
 
 
+MOST_AHEAD = 10_000
+"""More events of the future than this are not counted."""
+
+
 class UsageRepository(Protocol):
     """Events in, events and summaries out. Windows are half-open `[start, end)`, aware, any zone.
 
@@ -95,16 +99,27 @@ class UsageRepository(Protocol):
         """Delete what is older, in small steps that never stall the host's writer; how many events went."""
         ...
 
-    async def stats(self) -> StorageStats:
-        """How much is stored."""
+    async def stats(self, now: datetime | None = None) -> StorageStats:
+        """How much is stored; the newest event is the one of `newest_event`."""
         ...
 
-    async def newest_event(self) -> datetime | None:
-        """The time of the newest event, at once however many there are; None where there is none."""
+    async def newest_event(self, now: datetime | None = None) -> datetime | None:
+        """The time of the newest event, at once however many there are; None where there is none.
+
+        Given `now`, without those that a clock which was ahead has noted (`core.clock.was_ahead`).
+        """
         ...
 
-    async def recorders(self) -> list[RecorderHealth]:
-        """The writing processes of the last 7 days, the latest heartbeat first."""
+    async def events_ahead(self, now: datetime) -> int:
+        """How many events a clock has noted that was ahead (`core.clock.was_ahead`), at most MOST_AHEAD."""
+        ...
+
+    async def recorders(self, now: datetime | None = None) -> list[RecorderHealth]:
+        """The writing processes of the last 7 days, the latest heartbeat first.
+
+        The days end with the latest heartbeat; given `now`, with the latest of those that no clock which was ahead has
+        noted. The others are among them all the same.
+        """
         ...
 
     async def recorder_notes(self, since: datetime) -> list[RecorderNote]:

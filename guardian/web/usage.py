@@ -11,6 +11,7 @@ from guardian.application.erasing import erase_person
 from guardian.application.noticing import LATELY
 from guardian.application.root import Application
 from guardian.application.upkeep import clean_up
+from guardian.core.clock import was_ahead
 from guardian.core.note_words import KINDS
 from guardian.core.notes import gone_silent
 from guardian.core.storage import RecorderHealth, RecorderNote, StorageError
@@ -74,11 +75,12 @@ async def usage_health(call: Call) -> BaseModel:
         call.app.state.check_file()
     except StorageError:
         return LOST
-    recorders = await call.app.repository.recorders()
-    newest = await call.app.repository.newest_event()  # anybody may ask, often: nothing here may count rows
     now = call.app.clock()
+    recorders = await call.app.repository.recorders(now)
+    newest = await call.app.repository.newest_event(now)  # anybody may ask, often: nothing here may count all rows
+    ahead = await call.app.repository.events_ahead(now)
     said = await call.app.repository.recorder_notes(now - LATELY)
-    return judge_health(call.app, recorders, newest, now, said)
+    return judge_health(call.app, recorders, newest, now, said, ahead)
 
 
 LOST = Health(
@@ -98,14 +100,21 @@ def judge_health(
     newest: datetime | None,
     now: datetime,
     said: list[RecorderNote],
+    events_ahead: int = 0,
 ) -> Health:
-    """Health from what the recorders and steps last said; `newest` is the time of the newest event."""
-    seen = max((each.seen_at for each in recorders), default=None)
+    """Health from what the recorders and steps last said; `newest` is the time of the newest event.
+
+    `events_ahead` is how many have a time that is still to come. These are no sign of life, nor are such heartbeats.
+    """
+    present = [each for each in recorders if not was_ahead(each.seen_at, now)]
+    seen = max((each.seen_at for each in present), default=None)
     heartbeat = _age(seen, now)
     reasons = [f"the step {name} failed" for name, health in sorted(app.health.items()) if health.error is not None]
     if heartbeat is not None and heartbeat > HEARTBEAT_SECONDS:
         reasons.append(f"the host app's recorder has been silent for {heartbeat} s")
-    live = [each for each in recorders if (now - each.seen_at).total_seconds() <= HEARTBEAT_SECONDS]
+    if ahead := events_ahead + len(recorders) - len(present):
+        reasons.append(f"{ahead:,} events and heartbeats are of the future: set the clock of the app's machine")
+    live = [each for each in present if (now - each.seen_at).total_seconds() <= HEARTBEAT_SECONDS]
     if sum(each.dropped for each in live) > DROPPED_SHARE * sum(each.accepted for each in live):
         reasons.append("the host app's recorder drops events: see its log, and 'guardian check'")
     lost = sum(each.queued for each in gone_silent(recorders, now) if now - each.seen_at <= LOST_FOR)
@@ -136,7 +145,7 @@ def judge_health(
                 queued=each.queued,
                 last_heartbeat_age_seconds=int(max(timedelta(), now - each.seen_at).total_seconds()),
             )
-            for each in recorders
+            for each in present
             if now - each.seen_at <= LATELY
         ],
         notes=dict(sorted(kinds.items())),

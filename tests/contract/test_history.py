@@ -1,12 +1,17 @@
 """What every store must read for rules: the same as a history made of the events themselves."""
 
 import random
-from datetime import UTC, datetime
+import sqlite3
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
 
 from guardian.alerting.columns import MINUTE_US
 from guardian.alerting.history import History
+from guardian.alerting.kinds.tracker_silent import TRACKER_SILENT
 from guardian.core.time import micros
-from guardian.stores.people.book import AliasBook
+from guardian.settings.rules import parse_rule
+from guardian.stores.opening import backend
+from guardian.stores.people.book import NO_BOOK, AliasBook
 from tracker.event import Event, Failure
 
 START = micros(datetime(2026, 3, 2, 9, 0, tzinfo=UTC)) // MINUTE_US
@@ -134,3 +139,25 @@ async def test_events_that_commit_out_of_order_are_each_seen_once(stores):
         history = stores.history.grown(history, START + 1, keep=60, single_events=3600)
     assert list(history.columns.at_us) == [event.at_us for event in events]
     assert history.at(START + 1).counts(60).requests == 30
+
+
+async def test_a_heartbeat_of_the_future_keeps_no_dead_app_alive(tmp_path):
+    """Only SQLite has heartbeats."""
+    stores = await backend(tmp_path / "guardian.db").open(NO_BOOK)
+    rule = parse_rule("silent", {"kind": "tracker_silent"})
+    await stores.events.write(traffic(minutes=30))
+    end = START + 60
+    for ahead in (timedelta(minutes=10), timedelta(days=3), timedelta(days=230 * 365)):
+        at_us = end * MINUTE_US + ahead // timedelta(microseconds=1)
+        with closing(sqlite3.connect(tmp_path / "guardian.db", isolation_level=None)) as db:
+            db.execute("REPLACE INTO guardian_recorder VALUES ('a', 0, ?, 5, 5, 0, '0.1.0')", (at_us,))
+        history = stores.history.read(START, end, single_events=3600)
+        [verdict] = TRACKER_SILENT.judge(rule, history.at(end), {})
+        assert verdict.state == "firing"
+        grown = stores.history.grown(history, end + 1, keep=61, single_events=3600)
+        assert TRACKER_SILENT.judge(rule, grown.at(end + 1), {})[0].state == "firing"
+    with closing(sqlite3.connect(tmp_path / "guardian.db", isolation_level=None)) as db:
+        db.execute("UPDATE guardian_recorder SET seen_us = ?", (end * MINUTE_US + 60_000_000,))
+    history = stores.history.read(START, end, single_events=3600)
+    assert TRACKER_SILENT.judge(rule, history.at(end), {})[0].state == "ok"
+    await stores.close()

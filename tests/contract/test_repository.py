@@ -70,6 +70,18 @@ async def test_windows_are_half_open(repository):
     assert await repository.newest_event() == moment(2)
 
 
+@pytest.mark.parametrize("ahead", [timedelta(minutes=3), timedelta(days=3), timedelta(days=365 * 200)], ids=str)
+async def test_an_event_of_the_future_is_counted_and_is_not_the_newest(repository, ahead):
+    minutes = ahead // timedelta(minutes=1)
+    await repository.write([event(1), event(2), event(2 + minutes), event(3 + minutes)])
+    now = moment(2)
+    assert await repository.newest_event(now) == moment(2)
+    assert (await repository.stats(now)).newest == moment(2)
+    assert await repository.events_ahead(now) == 2
+    assert await repository.events_ahead(now + ahead) == 0
+    assert await repository.newest_event() == moment(3 + minutes)
+
+
 async def test_a_poison_event_costs_only_itself(repository):
     assert await repository.write([event(1), event(2, "\ud800"), event(3)]) == 2
 
@@ -377,6 +389,14 @@ async def test_the_heartbeats_of_recorders_the_latest_first(repository, sql):
         ("b", 5, 4, 1),
         ("a", 5, 4, 1),
     ]
+
+
+async def test_a_heartbeat_of_the_future_hides_no_process(repository, sql):
+    week, now = 7 * 86400 * 1_000_000, datetime(1970, 1, 20, tzinfo=UTC)
+    at = int(now.timestamp()) * 1_000_000
+    for name, seen in (("old", at - 2 * week), ("lives", at), ("ahead", at + 12_000 * week)):
+        sql("INSERT INTO guardian_recorder VALUES (?, 0, ?, 5, 4, 1, '0.1.0')", name, seen)
+    assert [r.id for r in await repository.recorders(now)] == ["ahead", "lives"]
 
 
 async def test_what_the_recorders_could_not_make_out_since_a_moment_the_latest_first(repository, sql):

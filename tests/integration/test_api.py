@@ -180,7 +180,7 @@ async def test_health_says_what_is_wrong_and_names_nobody(app, anyone, monkeypat
     async def recorders():
         return said
 
-    monkeypatch.setattr(type(app.repository), "recorders", lambda self: recorders())
+    monkeypatch.setattr(type(app.repository), "recorders", lambda self, now=None: recorders())
     said = [recorder(3, 1000, 990, 1)]
     answered = await anyone.get("/api/usage/health")
     assert answered.json() == {
@@ -212,6 +212,27 @@ async def test_health_says_what_is_wrong_and_names_nobody(app, anyone, monkeypat
     ]
     said = [recorder(3, 9, 9, 0), recorder(3700, 10, 6, 1)]
     assert (await anyone.get("/api/usage/health")).json()["status"] == "ok"
+
+
+async def test_health_takes_nothing_of_the_future_for_a_sign_of_life(tmp_path):
+    days, events = timedelta(days=3), [EVENTS[0]._replace(at_us=int((NOW + timedelta(days=3)).timestamp() * 1e6))]
+    async with opened(tmp_path, events=events) as app, calling(app) as anyone:
+        with closing(sqlite3.connect(tmp_path / "guardian.db", isolation_level=None)) as db:
+            for name, seen in (("dead", NOW - timedelta(hours=1)), ("ahead", NOW + days)):
+                values = (name, int(seen.timestamp() * 1e6))
+                db.execute("INSERT INTO guardian_recorder VALUES (?, 0, ?, 5, 5, 0, '0.1.0')", values)
+        health = (await anyone.get("/api/usage/health")).json()
+        assert health["reasons"] == [
+            "the host app's recorder has been silent for 3600 s",
+            "2 events and heartbeats are of the future: set the clock of the app's machine",
+        ]
+        assert (health["last_heartbeat_age_seconds"], health["last_event_age_seconds"]) == (3600, None)
+        assert [each["last_heartbeat_age_seconds"] for each in health["processes"]] == [3600]
+        report = await app.usage.generate_report(1)
+        assert report["privacy"]["last_heartbeat"] == (NOW - timedelta(hours=1)).isoformat()
+        assert report["notes"][0]["text"] == (
+            "2 events and heartbeats have a time that is still to come, and are no sign of life."
+        )
 
 
 def write_notes(folder, *rows):

@@ -159,6 +159,32 @@ async def test_a_silent_tracker_and_a_wrong_clock_are_seen(look, tmp_path, age, 
     assert (level, text[: len(expected[1])]) == expected
 
 
+@pytest.mark.parametrize("ahead", [timedelta(minutes=3), timedelta(days=3), timedelta(days=230 * 365)], ids=str)
+async def test_a_heartbeat_of_the_future_is_no_sign_of_life(look, tmp_path, ahead):
+    repository = await SqliteRepository.open(tmp_path / "guardian.db")
+    await repository.write([event(NOW - timedelta(hours=2))])
+    await repository.close()
+    recorders(tmp_path / "guardian.db", ("host/1", -ahead.total_seconds(), 5, 5, 0))
+    found = await look("admins = ['a@example.com']")
+    assert found["tracker"][0][1].startswith("silent since 2026-03-02 10:30 UTC: is the app running")
+    at = f"{NOW + ahead:%Y-%m-%d %H:%M}"
+    assert found["clock"][-1] == (
+        "error",
+        f"the newest sign of life, {at} UTC, lies in the future: 1 heartbeat and 0 requests of such a time do not "
+        "count; set the clocks of both machines, best by NTP",
+    )
+
+
+async def test_events_that_a_clock_once_noted_for_the_future_are_said_beside_the_signs_of_life(look, tmp_path):
+    repository = await SqliteRepository.open(tmp_path / "guardian.db")
+    await repository.write([event(NOW - timedelta(seconds=42)), event(NOW + timedelta(days=3))])
+    await repository.close()
+    found = await look("admins = ['a@example.com']")
+    assert found["tracker"] == [("ok", "last sign of life 42 s ago")]
+    assert found["clock"][-1][0] == "warning"
+    assert "0 heartbeats and 1 request of such a time do not count" in found["clock"][-1][1]
+
+
 def recorders(path, *rows):
     """What recorders last said: (process, seconds ago, accepted, stored, dropped)."""
     with closing(sqlite3.connect(path, isolation_level=None)) as db:

@@ -6,10 +6,12 @@ from itertools import pairwise
 
 from guardian.alerting.columns import MINUTE_US, Columns
 from guardian.alerting.history import History
+from guardian.core.clock import was_ahead
 from guardian.core.cursor import Cursor
 from guardian.core.storage import StorageError, StorageStats, WindowGone
 from guardian.core.summary import Summary, TimelineBar, fits
 from guardian.core.time import micros, moment
+from guardian.stores.events import MOST_AHEAD
 from tracker.event import ANONYMOUS, SESSION_GAP_US
 from tracker.names import clean_name
 
@@ -178,7 +180,7 @@ class MemoryEvents:
             db.summed, db.forgotten_until = [event for event in db.summed if event.at_us >= day], day
         return len(old)
 
-    async def stats(self):
+    async def stats(self, now=None):
         aliases, db = self._book.current(), self._db
         times = [event.at_us for event in db.events]
         since = min((event.at_us // MINUTES5 * MINUTES5 for event in db.summed), default=None)
@@ -186,17 +188,21 @@ class MemoryEvents:
             events=len(times),
             users=len({person(aliases, user) for user in db.users} - {ANONYMOUS}),
             oldest=moment(times[0]) if times else None,
-            newest=moment(times[-1]) if times else None,
+            newest=await self.newest_event(now),
             size_bytes=0,
             purged=db.purged,
             totals_since=None if since is None else moment(since),
             place=db.place,
         )
 
-    async def newest_event(self):
-        return moment(self._db.events[-1].at_us) if self._db.events else None
+    async def newest_event(self, now=None):
+        times = [moment(event.at_us) for event in self._db.events]
+        return max((at for at in times if now is None or not was_ahead(at, now)), default=None)
 
-    async def recorders(self):
+    async def events_ahead(self, now):
+        return min(sum(was_ahead(moment(event.at_us), now) for event in self._db.events), MOST_AHEAD)
+
+    async def recorders(self, now=None):
         return []
 
     async def recorder_notes(self, since):

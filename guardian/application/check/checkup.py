@@ -19,6 +19,7 @@ from guardian.application.check.mail import mail_findings
 from guardian.application.check.neighbours import clashes, old_libraries
 from guardian.application.check.people import alias_findings
 from guardian.application.root import Application, Clock, NamedSchedule, name_schedules, open_application
+from guardian.core.clock import was_ahead
 from guardian.core.finding import Finding
 from guardian.core.outgoing import Outgoing
 from guardian.core.storage import StorageError
@@ -183,25 +184,37 @@ def _no_database(path: Path) -> Finding:
 async def _database(app: Application) -> list[Finding]:
     """What the database says: that it can be read, that the tracker lives, that mails get out."""
     now = app.clock()
-    stats, recorders, mails = await asyncio.gather(
-        app.repository.stats(), app.repository.recorders(), app.state.outbox_counts()
+    stats, recorders, mails, events_ahead = await asyncio.gather(
+        app.repository.stats(now),
+        app.repository.recorders(now),
+        app.state.outbox_counts(),
+        app.repository.events_ahead(now),
     )
     size = f"{_count(stats.events, 'request')} of {_count(stats.users, 'user')}, {stats.size_bytes / 1e6:,.1f} MB"
     found = [Finding("database", "ok", f"{app.settings.database.absolute()}: {size}")]
-    signs = [each.seen_at for each in recorders] + ([stats.newest] if stats.newest else [])
+    early = [each.seen_at for each in recorders if was_ahead(each.seen_at, now)]
+    signs = [each.seen_at for each in recorders if each.seen_at not in early] + ([stats.newest] if stats.newest else [])
     latest = max(signs, default=None)
+    if early or events_ahead:
+        newest = await app.repository.newest_event()
+        found.append(_ahead(max([*early, *([newest] if newest else [])]), len(early), events_ahead, alive=bool(signs)))
     if latest is None:
         return found + _dead(mails)  # a note says that nothing was ever recorded
-    if latest - now > timedelta(minutes=1):
-        ahead = f"the newest sign of life, {latest:%Y-%m-%d %H:%M} UTC, lies in the future"
-        found.append(Finding("clock", "error", f"{ahead}: set the clocks of both machines, best by NTP"))
-    elif now - latest > SILENT_AFTER:
+    if now - latest > SILENT_AFTER:
         text = f"silent since {latest:%Y-%m-%d %H:%M} UTC: is the app running, and on this database?"
         found.append(Finding("tracker", "warning", text))
     else:
         found.append(Finding("tracker", "ok", f"last sign of life {max(0, (now - latest).seconds)} s ago"))
     found += conservation(recorders, now)
     return found + _dead(mails)
+
+
+def _ahead(latest: datetime, heartbeats: int, events: int, *, alive: bool) -> Finding:
+    """How many signs of life are of the future: they are none. Events alone may be of a clock that is right by now."""
+    text = f"the newest sign of life, {latest:%Y-%m-%d %H:%M} UTC, lies in the future: "
+    text += f"{_count(heartbeats, 'heartbeat')} and {_count(events, 'request')} of such a time do not count; "
+    text += "set the clocks of both machines, best by NTP"
+    return Finding("clock", "warning" if alive and not heartbeats else "error", text)
 
 
 def _dead(mails: Mapping[str, int]) -> list[Finding]:

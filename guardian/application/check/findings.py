@@ -25,7 +25,7 @@ MOST_PROCESSES = 10
 async def note_findings(app: Application, path: Path | None) -> list[Finding]:
     """A warning for each note of the last day; `path` is the settings file, None for the one of the current folder.
 
-    Processes that went silent are told one by one, by `conservation`.
+    Processes that went silent are told one by one, by `conservation`; what lies in the future is told with the clock.
     """
     notes = await noticed_lately(
         app.repository,
@@ -33,7 +33,7 @@ async def note_findings(app: Application, path: Path | None) -> list[Finding]:
         critical_features=app.settings.critical_features,
         elsewhere=lambda now: records_elsewhere(app.settings.database, _folders(path), now=now),
     )
-    found = [_finding(note) for note in notes if note.kind != "silent"]
+    found = [_finding(note) for note in notes if note.kind not in ("silent", "ahead")]
     names = await app.repository.feature_names()
     if names:  # of critical features a note has told
         found += matching_nothing(app.settings, names, "is no feature that was ever used", critical=False)

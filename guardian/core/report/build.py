@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
+from guardian.core.clock import was_ahead
 from guardian.core.notes import Note, as_json, in_order, never_recorded, traffic_notes
 from guardian.core.quiet import Quiet
 from guardian.core.report.features import by_status, features, latency
@@ -170,5 +171,5 @@ def _receipt(stats: StorageStats | None, recorders: Sequence[RecorderHealth], no
         purged_events=stats.purged if stats else None,
         totals_since=stats.totals_since if stats else None,
         dropped_events=sum(recorder.dropped for recorder in week),
-        last_heartbeat=max((recorder.seen_at for recorder in week), default=None),
+        last_heartbeat=max((each.seen_at for each in week if not was_ahead(each.seen_at, now)), default=None),
     )

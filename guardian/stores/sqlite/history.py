@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import TypeVar
 
@@ -12,6 +13,7 @@ import numpy as np
 
 from guardian.alerting.columns import MINUTE_US, Columns, MinuteCounts
 from guardian.alerting.history import History
+from guardian.core.clock import SLACK
 from guardian.core.cursor import Cursor
 from guardian.core.storage import StorageError
 from guardian.stores.people.aliases import NO_ALIASES, Aliases
@@ -157,9 +159,15 @@ def read_first_event(db: sqlite3.Connection) -> int | None:
     return None if oldest is None else time_of(oldest)
 
 
-def read_heartbeats(db: sqlite3.Connection) -> list[int]:
-    """The latest sign of life of each recorder, ascending, µs."""
-    return sorted(seen for (seen,) in db.execute("SELECT seen_us FROM guardian_recorder"))
+def read_heartbeats(db: sqlite3.Connection, end: int) -> list[int]:
+    """The latest sign of life of each recorder, ascending, µs; `end` is the minute that ended last.
+
+    Without those that a clock has noted which was ahead: they would keep a dead app alive.
+    """
+    latest = (end + 2) * MINUTE_US + SLACK // timedelta(
+        microseconds=1
+    )  # a minute is judged while the next one is under way
+    return sorted(seen for (seen,) in db.execute("SELECT seen_us FROM guardian_recorder WHERE seen_us <= ?", (latest,)))
 
 
 def read_history(
@@ -173,7 +181,14 @@ def read_history(
     counts = read_minute_counts(db, start, first).joined(MinuteCounts.of(columns, first, end), end - start)
     seen, oldest = read_first_sightings(db), read_first_event(db)
     return History(
-        counts, columns, seen, oldest, read_heartbeats(db), singles_us=first * MINUTE_US, cursor=cursor, ahead=ahead
+        counts,
+        columns,
+        seen,
+        oldest,
+        read_heartbeats(db, end),
+        singles_us=first * MINUTE_US,
+        cursor=cursor,
+        ahead=ahead,
     )
 
 
@@ -207,7 +222,9 @@ def refreshed(
     first = read_first_event(db)
     late = piece.start < known - again
     seen = read_first_sightings(db) if late else _first_sightings(history, columns, db, first)
-    return History(counts, columns, seen, first, read_heartbeats(db), singles_us=singles_us, cursor=cursor, ahead=ahead)
+    return History(
+        counts, columns, seen, first, read_heartbeats(db, end), singles_us=singles_us, cursor=cursor, ahead=ahead
+    )
 
 
 @contextmanager

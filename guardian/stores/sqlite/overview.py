@@ -6,22 +6,25 @@ import os
 import sqlite3
 from datetime import datetime
 
+from guardian.core.clock import SLACK
 from guardian.core.storage import RecorderHealth, RecorderNote, StorageStats
 from guardian.core.time import micros, moment
-from guardian.stores.sqlite.buckets import MINUTES5, time_of
+from guardian.stores.events import MOST_AHEAD
+from guardian.stores.sqlite.buckets import MINUTES5, ids, time_of
 from guardian.stores.sqlite.events_file import EventsFile
 from guardian.stores.sqlite.people import People
 from tracker.event import ANONYMOUS
 
 _RECENT_RECORDERS = "SELECT * FROM guardian_recorder WHERE seen_us >= ? ORDER BY seen_us DESC"
 _NOTES = "SELECT recorder, kind, detail, count, seen_us FROM guardian_recorder_note WHERE seen_us >= ?"
+_LAST_ID = 2**63 - 1
 _WEEK_US = 7 * 86400 * 1_000_000
 
 
 class SqliteOverview(EventsFile):
     """The part of `UsageRepository` that tells of the store as a whole."""
 
-    async def stats(self) -> StorageStats:
+    async def stats(self, now: datetime | None = None) -> StorageStats:
         """See UsageRepository."""
         # Each alone is a look at the ends of the tree or at its pages; together they would visit every row.
         [(events,)] = await self._read("SELECT count(*) FROM guardian_request")
@@ -35,21 +38,29 @@ class SqliteOverview(EventsFile):
             events,
             users,
             oldest=_time_of(oldest),
-            newest=await self.newest_event(),
+            newest=await self.newest_event(now),
             size_bytes=pages * page_size,
             purged=int(purged[0][0]) if purged else 0,
             totals_since=None if totals is None else moment(totals),
             place=_absolute(self._path),
         )
 
-    async def newest_event(self) -> datetime | None:
+    async def newest_event(self, now: datetime | None = None) -> datetime | None:
         """See UsageRepository."""
-        [(newest,)] = await self._read("SELECT max(id) FROM guardian_request")
+        [(newest,)] = await self._read("SELECT max(id) FROM guardian_request WHERE id < ?", (_first_ahead(now),))
         return _time_of(newest)
 
-    async def recorders(self) -> list[RecorderHealth]:
+    async def events_ahead(self, now: datetime) -> int:
         """See UsageRepository."""
-        [(newest,)] = await self._read("SELECT coalesce(max(seen_us), 0) FROM guardian_recorder")
+        sql = "SELECT count(*) FROM (SELECT 1 FROM guardian_request WHERE id >= ? LIMIT ?)"
+        [(count,)] = await self._read(sql, (_first_ahead(now), MOST_AHEAD))
+        return int(count)
+
+    async def recorders(self, now: datetime | None = None) -> list[RecorderHealth]:
+        """See UsageRepository."""
+        latest = _LAST_ID if now is None else micros(now + SLACK)
+        sql = "SELECT coalesce(max(seen_us), 0) FROM guardian_recorder WHERE seen_us <= ?"
+        [(newest,)] = await self._read(sql, (latest,))
         rows = await self._read(_RECENT_RECORDERS, (newest - _WEEK_US,))
         return [RecorderHealth(row[0], moment(row[1]), moment(row[2]), *row[3:7]) for row in rows]
 
@@ -74,6 +85,11 @@ def _count_people(db: sqlite3.Connection, people: People) -> int:
     users: int
     [(users,)] = db.execute("SELECT count(*) FROM guardian_user WHERE email != ?", (ANONYMOUS,))
     return users - len(people.same)
+
+
+def _first_ahead(now: datetime | None) -> int:
+    """The number of the first event that is too late to be believed; behind all events where `now` is None."""
+    return _LAST_ID if now is None else ids(micros(now + SLACK) + 1, 0)[0]
 
 
 def _absolute(name: str) -> str:
