@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from email.parser import BytesHeaderParser
+from email.parser import HeaderParser
 from email.utils import parseaddr
 
 from guardian.core.clock import was_ahead
@@ -205,4 +205,4 @@ async def _bury(
 def _sender(item: OutboxItem) -> str:
     """The envelope sender: the address of the From header."""
     head = re.split(rb"\r?\n\r?\n", item.message.body, maxsplit=1)[0]  # the parser would decode the megabytes behind it
-    return parseaddr(str(BytesHeaderParser().parsebytes(head)["From"] or ""))[1]
+    return parseaddr(HeaderParser().parsestr(head.decode("utf-8", "replace"))["From"] or "")[1]

@@ -7,18 +7,19 @@ from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from email.charset import SHORTEST, Charset
-from email.header import Header
-from email.headerregistry import Address
+from email.header import decode_header, make_header
 from email.message import EmailMessage
-from email.parser import BytesParser
+from email.parser import Parser
 from email.policy import SMTP
-from email.utils import format_datetime, parseaddr
+from email.utils import format_datetime
 from hashlib import blake2b
+from typing import Any
 
-MAX_SUBJECT = 200
-_ADDRESS = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63})*")
-"""What HTML calls a valid e-mail address (HTML standard, 4.10.5.1.5): no quotes, no comments, no line breaks."""
+from guardian.core.mail_address import split_mailbox, wire_address
+from guardian.mail.headers import mailbox, unstructured
+
+MAX_SUBJECT = 196
+"""Characters of a subject, without the "Re: " of what follows in its thread."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,15 +66,17 @@ def build_message(
 
     Its Message-ID follows from `key`, so that the same mail made again is the same bytes; X-Guardian-Id repeats it,
     since some services replace Message-IDs. It says that it was made by a machine (Auto-Submitted, RFC 3834), so that
-    nobody's holiday notice answers. Raises ValueError with one sentence for an address that is none, or where the
-    finished bytes do not read back as what was meant.
+    nobody's holiday notice answers. An address whose name before the @ is not ASCII makes it a message for servers with
+    SMTPUTF8 (RFC 6532). Raises ValueError with one sentence for an address that is none, or where the finished bytes
+    do not read back as what was meant.
     """
     name, address = _mailbox(sender)
     own = blake2b(f"{key}\n{recipient}".encode(errors="surrogatepass"), digest_size=12).hexdigest()
+    to = wire_address(recipient)
     meant: dict[str, str] = {
         "From": f"{name} <{address}>" if name else address,
-        "To": check_address(recipient),
-        "Subject": clean_line(subject)[:MAX_SUBJECT],
+        "To": to,
+        "Subject": _cut(clean_line(subject)),
         "Date": format_datetime(now),
         "Message-ID": thread.root if thread and thread.first else message_id(own, address),
         "Auto-Submitted": "auto-generated",
@@ -81,15 +84,14 @@ def build_message(
         "X-Guardian-Id": own,
         **(headers or {}),
     }
+    wire = {"From": mailbox(name, "From", address), "To": mailbox("", "To", to)}
     if reply_to:
-        meant["Reply-To"] = check_address(reply_to)
+        meant["Reply-To"] = answers = wire_address(reply_to)
+        wire["Reply-To"] = mailbox("", "Reply-To", answers)
     if thread and not thread.first:
         meant["In-Reply-To"] = meant["References"] = thread.root
+    wire["Subject"] = unstructured("Subject", meant["Subject"])
     message = EmailMessage(policy=SMTP)
-    message["From"] = Address(name, addr_spec=address)
-    for header in ("To", "Reply-To", "Date"):
-        if header in meant:
-            message[header] = meant[header]
     message.set_content(_printable(text), cte="quoted-printable")
     if html is not None:
         message.add_alternative(_printable(html), subtype="html", cte="quoted-printable")
@@ -102,29 +104,14 @@ def build_message(
     for n, part in enumerate(part for part in message.walk() if part.is_multipart()):
         # "=_" occurs in no quoted-printable text (RFC 2045, 6.7), and the same mail made again is the same bytes.
         part.set_boundary(f"=_{own}.{n}")
-    lines = [f"{header}: {_wire(header, value)}\r\n" for header, value in meant.items() if header not in _STRUCTURED]
-    return _verified("".join(lines).encode("ascii") + message.as_bytes(), meant)
+    head = "".join(f"{header}: {wire.get(header, value)}\r\n" for header, value in meant.items())
+    return _verified(head.encode() + message.as_bytes(), meant)
 
 
-_STRUCTURED = {"From", "To", "Reply-To", "Date"}
-
-
-def _wire(header: str, value: str) -> str:
-    """The value of an unstructured header as it goes over the wire.
-
-    Python 3.11.7's policies would make an encoded word of a long address (List-Unsubscribe), which no mail program
-    reads, and lose a space where a long subject is folded. `Header` is the older way (RFC 2047), and keeps it.
-    """
-    if header == "Subject" and not (value.isascii() and len(value) <= 66):
-        return Header(value, _utf8(), header_name=header).encode(linesep="\r\n")
-    return value
-
-
-def _utf8() -> Charset:
-    """UTF-8 in the encoding that is shorter, whatever the process has made of Python's default (Apprise changes it)."""
-    charset = Charset("utf-8")
-    charset.header_encoding = SHORTEST
-    return charset
+def _cut(subject: str) -> str:
+    """The subject at its longest; the same with "Re: " before it, since mail programs join what has one subject."""
+    again = "Re: " if subject.startswith("Re: ") else ""
+    return again + subject.removeprefix(again)[:MAX_SUBJECT].rstrip()
 
 
 def html_page(message: EmailMessage) -> str | None:
@@ -148,11 +135,10 @@ def message_id(name: str, sender: str) -> str:
     return f"<{name}@{_mailbox(sender)[1].rpartition('@')[2]}>"
 
 
-def check_address(text: str) -> str:
-    """The one address that the text is. Raises ValueError for anything else."""
-    if len(text) > 254 or not _ADDRESS.fullmatch(text):
-        raise ValueError(f"{clean_line(text)[:80]!r} is not an e-mail address")
-    return text
+def without_reply_to(message: bytes) -> bytes:
+    """The finished message without its Reply-To header, if it has one."""
+    head, blank, body = message.partition(b"\r\n\r\n")
+    return re.sub(rb"\r\nReply-To:[^\r\n]*(\r\n[ \t][^\r\n]*)*", b"", head, flags=re.IGNORECASE) + blank + body
 
 
 def one_line(text: str) -> str:
@@ -170,8 +156,8 @@ def clean_line(text: str) -> str:
 
 
 def _mailbox(text: str) -> tuple[str, str]:
-    name, address = parseaddr(text)
-    return clean_line(name), check_address(address)
+    name, address = split_mailbox(text)
+    return clean_line(name), wire_address(address)
 
 
 def _printable(text: str) -> str:
@@ -180,11 +166,28 @@ def _printable(text: str) -> str:
 
 def _verified(data: bytes, meant: Mapping[str, str]) -> bytes:
     """The bytes, if their headers read back as what was meant, each once, and nothing beside them."""
-    found = BytesParser(policy=SMTP).parsebytes(data, headersonly=True)
+    head = data.partition(b"\r\n\r\n")[0].decode()  # a text: an address in another script is UTF-8 (RFC 6532)
+    found = Parser(policy=SMTP).parsestr(head + "\r\n\r\n", headersonly=True)
     names = [name for name, _ in found.items() if not name.lower().startswith(("content-", "mime-version"))]
     if sorted(names) != sorted(meant):
         raise ValueError("the message would carry headers that nobody meant: it is not sent")
+    raw = dict(found.raw_items())
     for name, value in meant.items():
-        if name != "From" and " ".join(str(found[name]).split()) != " ".join(value.split()):
+        said = _mailbox_of(found[name], raw[name]) if name in _MAILBOXES else str(found[name])
+        if " ".join(said.split()) != " ".join(value.split()):
             raise ValueError(f"the header {name} would not say what was meant: the message is not sent")
     return data
+
+
+_MAILBOXES = ("From", "To", "Reply-To")
+
+
+def _mailbox_of(header: Any, raw: str) -> str:
+    """What an address header says, if it is one mailbox, else ""."""
+    if len(header.addresses) != 1:
+        return ""
+    address, name = header.addresses[0].addr_spec, header.addresses[0].display_name
+    words = raw.rpartition("<")[0].strip()
+    if words.startswith("=?"):  # Python 3.11.7 puts a space between two of them in a name
+        name = str(make_header(decode_header(words)))
+    return f"{name} <{address}>" if name else str(address)

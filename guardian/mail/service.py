@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
-from email.utils import parseaddr
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from guardian.core.language import Language, language
+from guardian.core.mail_address import address_of
 from guardian.core.mentions import marked
 from guardian.core.off_loop import off_loop
 from guardian.core.outgoing import Outgoing
@@ -181,7 +181,7 @@ class EmailService:
         return Outgoing(key, to_email, body, kind, "mail", severity.lower(), told.subject, told.people)
 
     async def _send(self, mail: Outgoing) -> None:
-        sender, failure = parseaddr(self.sender)[1], DeliveryError("no transport is configured")
+        sender, failure = address_of(self.sender), DeliveryError("no transport is configured")
         for transport in self._transports:
             try:
                 return await transport.send(mail.body, sender=sender, recipient=mail.recipient)

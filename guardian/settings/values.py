@@ -9,21 +9,20 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from email.utils import parseaddr
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qsl, quote, unquote, urlsplit
 from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BeforeValidator, SecretStr
 
+from guardian.core.mail_address import NoAddress, check_address, split_mailbox, wire_domain
 from tracker.address import database_path
 
 SECRET_LENGTH = 32
 """The fewest bytes of a signing key or token: RFC 7518, section 3.2, wants as many as HS256's hash has."""
 
-_ADDRESS = re.compile(r"[^\s@<>()\[\],;:\"\\]{1,64}@[A-Za-z0-9]([A-Za-z0-9.-]{0,252}[A-Za-z0-9])?")
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _DURATION = re.compile(r"(\d+)\s*(s|m|h|d|w)")
 _folder: ContextVar[Path] = ContextVar("folder", default=Path())
@@ -39,16 +38,14 @@ def relative_to(folder: Path) -> Iterator[None]:
         _folder.reset(token)
 
 
-def _address(value: str) -> str:
-    if not _ADDRESS.fullmatch(value) or ".." in value:
-        raise ValueError(f"{json.dumps(value)} is not a mail address: write it as you@example.com")
-    return value
-
-
 def _mailbox(value: str) -> str:
-    name, address = parseaddr(value)
-    if not _ADDRESS.fullmatch(address) or re.search(r"[\x00-\x1f\x7f]", value) or not (name or value == address):
-        raise ValueError(f"{json.dumps(value)} is not a sender: write it as Guardian <guardian@example.com>")
+    cure = "write it as Guardian <guardian@example.com>"
+    if "@" not in value or re.search(r"[\x00-\x1f\x7f]", value):
+        raise ValueError(f"{json.dumps(value)} is not a sender: {cure}")
+    try:
+        split_mailbox(value)
+    except NoAddress as error:
+        raise ValueError(str(error).replace("write it as you@example.com", cure)) from None
     return value
 
 
@@ -109,7 +106,20 @@ def _http_url(value: str) -> str:
         raise ValueError(
             f"{json.dumps(value)} is not a web address: write it as https://guardian.example.com, without ? and #"
         )
-    return value.rstrip("/")
+    return _ascii_url(value.rstrip("/"))
+
+
+def _ascii_url(url: str) -> str:
+    """The address as it can stand in a header: another script in the host as IDNA, in the path percent-encoded."""
+    if url.isascii():
+        return url
+    scheme, _, rest = url.partition("://")
+    place, slash, path = rest.partition("/")
+    host, colon, port = place.partition(":")
+    try:
+        return f"{scheme}://{wire_domain(host)}{colon}{port}{slash}{quote(path, safe='/%:@!$&()*+,;=~-._')}"
+    except ValueError as error:
+        raise ValueError(f"{json.dumps(url)} is not a web address: {error}") from None
 
 
 def listed(value: Any) -> Any:
@@ -252,7 +262,7 @@ def parse_clock_range(value: Any) -> tuple[int, int]:
     return a * 60 + b, c * 60 + d
 
 
-Address = Annotated[str, AfterValidator(_address)]
+Address = Annotated[str, AfterValidator(check_address)]
 Mailbox = Annotated[str, AfterValidator(_mailbox)]
 ZoneName = Annotated[str, AfterValidator(_zone)]
 ScheduleText = Annotated[str, AfterValidator(_when)]
@@ -297,19 +307,32 @@ def is_placeholder(address: str) -> bool:
     )
 
 
+SMTP_KEYS = frozenset(
+    {"host", "port", "security", "username", "password", "password_file", "auth", "token_file", "service_account_file",
+     "allow_plaintext", "timeout_seconds"}
+)  # fmt: skip
+"""What `[mail.smtp]` has, and so what may stand behind the ? of its URL."""
+
+
 def smtp_table(url: str) -> dict[str, Any]:
     """The `[mail.smtp]` table that smtp://user:password@host:587 means; smtps:// is TLS from the first byte.
 
     `?security=none` turns encryption off. Raises ValueError with one sentence, without the URL: it has a password.
     """
-    wrong = "this is not a mail server: write it as smtp://user:password@smtp.example.com:587"
+    wrong = (
+        "this is not a mail server: write it as smtp://user:password@smtp.example.com:587, "
+        "with %40 for an @, %2F for a /, %3F for a ? and %23 for a # in the password"
+    )
     try:
         parts = urlsplit(url)
         port = parts.port
     except ValueError:
-        raise ValueError(f"{wrong}, with %40 for an @ and %2F for a / in the password") from None
-    if parts.scheme not in ("smtp", "smtps") or not parts.hostname or parts.path.strip("/") or parts.fragment:
-        raise ValueError(f"{wrong}, with %40 for an @ and %2F for a / in the password")
+        raise ValueError(wrong) from None
+    if parts.scheme not in ("smtp", "smtps") or not parts.hostname or parts.path.strip("/") or "#" in url:
+        raise ValueError(wrong)
+    # Behind a ? that belongs to the password, its rest would be taken for options, and its beginning for a host.
+    if parts.query and not all(part.partition("=")[0] in SMTP_KEYS for part in parts.query.split("&")):
+        raise ValueError(wrong)
     implicit = parts.scheme == "smtps"
     table: dict[str, Any] = {"host": parts.hostname, "port": port or (465 if implicit else 587)}
     table["security"] = "tls" if implicit else "starttls"

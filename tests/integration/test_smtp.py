@@ -111,6 +111,78 @@ async def test_one_connection_carries_several_messages(serve):
     assert handler.connections == 1
 
 
+INTERNATIONAL = "From: g@example.com\r\nReply-To: <hilfé@example.com>\r\nTo: {}\r\n\r\nHello\r\n"
+
+
+async def test_a_recipient_in_another_script_is_sent_to_with_smtputf8_and_a_domain_in_ascii(serve):
+    handler, options = Server(), []
+    handler.handle_MAIL = lambda *given: options.extend(given[4]) or kept_sender(*given)
+    transport = await serve(handler, enable_SMTPUTF8=True)
+    message = INTERNATIONAL.format("<josé@xn--bcher-kva.example>").encode()
+    await transport.send(message, sender="g@example.com", recipient="josé@bücher.example")
+    assert handler.kept == [("g@example.com", ["josé@xn--bcher-kva.example"], message)]
+    assert options == ["SMTPUTF8", "BODY=8BITMIME"]
+
+
+async def kept_sender(server, session, envelope, address, options):
+    envelope.mail_from = address
+    return "250 OK"
+
+
+async def test_a_server_without_smtputf8_costs_the_mail_to_that_recipient_and_no_other(serve):
+    handler = Server()
+    transport = await serve(handler)
+    message = INTERNATIONAL.format("<josé@example.org>").encode()
+    with pytest.raises(PermanentError, match=r"does not take addresses in other scripts .* the recipient's address"):
+        await transport.send(message, sender="g@example.com", recipient="josé@example.org")
+    with pytest.raises(Unreachable, match="to an address in ASCII"):
+        await transport.send(message, sender="gé@example.com", recipient="a@example.org")
+    await transport.send(
+        INTERNATIONAL.format("a@example.org").encode(), sender="g@example.com", recipient="a@example.org"
+    )
+    assert handler.kept[0][2] == b"From: g@example.com\r\nTo: a@example.org\r\n\r\nHello\r\n"
+    assert handler.connections == 1
+
+
+async def test_a_domain_in_another_script_needs_no_smtputf8(serve):
+    handler = Server()
+    await send(await serve(handler), "a@bücher.example")
+    assert handler.kept[0][1] == ["a@xn--bcher-kva.example"]
+
+
+async def test_a_recipient_that_no_message_can_be_sent_to_is_refused_for_good_without_asking_the_server(serve):
+    handler = Server()
+    with pytest.raises(PermanentError, match="two in a row"):
+        await send(await serve(handler), "a..b@example.org")
+    assert handler.connections == 0
+
+
+@pytest.mark.parametrize("command", ["mail", "rcpt", "data"])
+async def test_a_server_that_has_had_enough_of_a_kept_connection_gets_the_mail_over_a_new_one_at_once(serve, command):
+    handler = Server()
+    transport = await serve(handler)
+    await send(transport)
+    tired = "421 4.7.0 too many messages in this session"
+    before = handler.handle_EHLO
+
+    async def rested(server, session, envelope, hostname, responses):
+        handler.mail, handler.data, handler.rcpt = None, None, {}
+        return await before(server, session, envelope, hostname, responses)
+
+    handler.handle_EHLO = rested
+    setattr(handler, command, {"b@example.org": tired} if command == "rcpt" else tired)
+    await send(transport, "b@example.org")
+    assert [rcpt for _, rcpt, _ in handler.kept] == [["a@example.org"], ["b@example.org"]]
+    assert handler.connections == 2
+
+
+async def test_a_server_that_closes_a_new_connection_is_not_asked_again_at_once(serve):
+    handler = Server(mail="421 come back later")
+    with pytest.raises(DeliveryError, match=r"closes the connection \(421\)"):
+        await send(await serve(handler))
+    assert handler.connections == 1
+
+
 @pytest.mark.parametrize(
     ("handler", "error", "words"),
     [

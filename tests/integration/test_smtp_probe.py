@@ -43,7 +43,7 @@ def serve(certificate):
         right = (data.login, data.password) == (b"user", b"right")
         return AuthResult(success=right, handled=False)
 
-    def started(*, starttls=False, tls=False, auth=False, handler=None):
+    def started(*, starttls=False, tls=False, auth=False, handler=None, utf8=False):
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         context.load_cert_chain(certificate)
         controller = AnyPort(
@@ -52,6 +52,7 @@ def serve(certificate):
             tls_context=context if starttls else None,
             authenticator=login if auth else None,
             auth_required=auth,
+            enable_SMTPUTF8=utf8,
             auth_require_tls=starttls,
         )
         controller.start()
@@ -68,10 +69,10 @@ def trusted(certificate, monkeypatch):
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
 
 
-async def verdict(port, sender="guardian@example.com", **more):
+async def verdict(port, sender="guardian@example.com", recipients=(), **more):
     smtp = SmtpSettings(host="127.0.0.1", port=port, timeout_seconds=5, **more)
     try:
-        level, text = "ok", await probe_smtp(smtp, sender)
+        level, text = "ok", await probe_smtp(smtp, sender, recipients)
     except DeliveryError as error:
         level, text = "error", str(error)
     assert str(more.get("password")) not in text
@@ -196,3 +197,15 @@ async def test_nothing_is_sent_by_a_check(serve):
     handler = Server()
     assert (await verdict(serve(handler=handler), security="none"))[0] == "ok"
     assert handler.mails == []
+
+
+async def test_an_address_in_another_script_needs_a_server_that_knows_them(serve, trusted):
+    for sender, recipients in (("guardian@example.com", ["ann@bücher.example", "josé@example.com"]),
+                               ("josé@example.com", [])):  # fmt: skip
+        assert await verdict(serve(), sender, recipients, security="none") == (
+            "error",
+            "does not take addresses in other scripts (SMTPUTF8): write another address than josé@example.com",
+        )
+    for sender in ("guardian@example.com", "josé@bücher.example"):
+        level, text = await verdict(serve(utf8=True), sender, ["josé@example.com"], security="none")
+        assert (level, text) == ("ok", f"takes mail from {sender}: no encryption, without a login")

@@ -8,7 +8,6 @@ import uuid
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from datetime import datetime, timedelta
-from email.utils import parseaddr
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
@@ -21,6 +20,7 @@ from guardian.application.check.people import alias_findings
 from guardian.application.root import Application, Clock, NamedSchedule, name_schedules, open_application
 from guardian.core.clock import was_ahead
 from guardian.core.finding import Finding
+from guardian.core.mail_address import address_of
 from guardian.core.outgoing import Outgoing
 from guardian.core.storage import StorageError
 from guardian.core.time import utc_now
@@ -91,7 +91,7 @@ async def send_tests(settings: Settings, recipients: Sequence[str], *, clock: Cl
         for recipient in recipients:
             mail = email.compose_test(recipient, key=f"test/{uuid.uuid4().hex}/{recipient}")
             for transport in transports:
-                found.append(await _sent(transport, mail, parseaddr(settings.mail.sender)[1]))
+                found.append(await _sent(transport, mail, address_of(settings.mail.sender)))
     return found or [Finding("test mail", "error", "admins is empty: nobody would get it")]
 
 
@@ -112,7 +112,7 @@ def _people(settings: Settings) -> list[Finding]:
     addresses += [
         ("schedule", f"schedules[{n}]", to) for n, each in enumerate(settings.schedules) for to in each.recipients
     ]
-    addresses += [("mail", "mail.sender", parseaddr(settings.mail.sender)[1])] if settings.mail.order else []
+    addresses += [("mail", "mail.sender", address_of(settings.mail.sender))] if settings.mail.order else []
     addresses += [("alerts", "alerts.support_email", settings.alerts.support_email or "")]
     for subject, key, address in addresses:
         if is_placeholder(address):

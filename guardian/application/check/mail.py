@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from datetime import datetime, timedelta
-from email.utils import parseaddr
 from typing import TYPE_CHECKING, Any
 
 from guardian.application.check.dns import sender_findings
 from guardian.application.check.probe import probe_smtp
 from guardian.core.finding import Finding
+from guardian.core.mail_address import address_of, wire_address
 from guardian.mail.transport import DeliveryError
 from guardian.mail.transports.gmail import GmailTransport
 from guardian.settings.mail import GmailSettings, SmtpSettings
@@ -38,10 +38,10 @@ async def mail_findings(settings: Settings, now: datetime, resolver: Resolver | 
         if name == "gmail" and mail.gmail is not None:
             tries.append(_gmail(mail.gmail, mail.sender, now))
         elif mail.smtp is not None:
-            tries.append(_mail_server(mail.smtp, mail.sender))
+            tries.append(_mail_server(mail.smtp, mail.sender, _recipients(settings)))
     if not tries:
         return [_nothing(settings)]
-    domain = parseaddr(mail.sender)[1].rpartition("@")[2]
+    domain = wire_address(address_of(mail.sender)).rpartition("@")[2]
     of_sender = sender_findings(domain, mail.dkim_selectors, resolver=resolver)
     found, sender = await asyncio.gather(asyncio.gather(*tries), of_sender)
     found += sender
@@ -54,7 +54,7 @@ async def mail_findings(settings: Settings, now: datetime, resolver: Resolver | 
 async def _gmail(gmail: GmailSettings, sender: str, now: datetime) -> Finding:
     login = GmailTransport(gmail).login
     try:
-        await asyncio.to_thread(login.access_token, gmail.subject or parseaddr(sender)[1])
+        await asyncio.to_thread(login.access_token, gmail.subject or address_of(sender))
     except DeliveryError as error:
         return Finding("mail", "error", f"Gmail: {error}")
     expiry = login.expires_at()
@@ -66,9 +66,15 @@ async def _gmail(gmail: GmailSettings, sender: str, now: datetime) -> Finding:
     return Finding("mail", "ok", text)
 
 
-async def _mail_server(smtp: SmtpSettings, sender: str) -> Finding:
+def _recipients(settings: Settings) -> list[str]:
+    """Everybody who gets mail by the settings."""
+    of_reports = (to for schedule in settings.schedules for to in schedule.recipients)
+    return [*settings.admins, *of_reports, *(to for rule in settings.rules.values() for to in rule.recipients)]
+
+
+async def _mail_server(smtp: SmtpSettings, sender: str, recipients: Sequence[str]) -> Finding:
     try:
-        text = await probe_smtp(smtp, parseaddr(sender)[1])
+        text = await probe_smtp(smtp, address_of(sender), recipients)
     except DeliveryError as error:
         return Finding("mail", "error", str(error))
     return Finding("mail", "ok" if smtp.security != "none" or is_loopback(smtp.host) else "warning", text)

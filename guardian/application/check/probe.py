@@ -4,27 +4,36 @@ from __future__ import annotations
 
 import os
 import ssl
+from collections.abc import Sequence
 
 import aiosmtplib
 
+from guardian.core.mail_address import wire_address
 from guardian.mail.transport import DeliveryError
-from guardian.mail.transports.smtp import first_wanted, google_login, lacks, make_client
+from guardian.mail.transports.smtp import google_login, make_client
+from guardian.mail.transports.smtp_answers import NO_SMTPUTF8, first_wanted, lacks
 from guardian.settings.mail import SmtpSettings
 
 PATIENCE_SECONDS = 15.0
 """Whoever waits for the answer sits in front of it."""
 
 
-async def probe_smtp(smtp: SmtpSettings, sender: str) -> str:
+async def probe_smtp(smtp: SmtpSettings, sender: str, recipients: Sequence[str] = ()) -> str:
     """What the server did, in one sentence; it takes mail from the address `sender`. No mail is sent.
 
+    It is not asked about the `recipients`, only whether it knows addresses in other scripts where one of them is.
     Raises DeliveryError with one sentence that names the cause and the cure.
     """
     where = f"{smtp.host}:{smtp.port}"
     client = make_client(smtp, google_login(smtp), timeout=min(smtp.timeout_seconds, PATIENCE_SECONDS))
     try:
         await client.connect()
-        await client.mail(sender)
+        needs = [each for each in dict.fromkeys((sender, *recipients)) if not wire_address(each).isascii()]
+        if needs and client.is_ehlo_or_helo_needed:
+            await client.ehlo()
+        if needs and not client.supports_extension("SMTPUTF8"):
+            raise DeliveryError(f"{where} {NO_SMTPUTF8}: write another address than {' and '.join(needs)}")
+        await client.mail(wire_address(sender), options=["SMTPUTF8"] if sender in needs else [], encoding="utf-8")
         await client.rset()
     except (aiosmtplib.SMTPException, OSError) as error:  # ssl.SSLError and TimeoutError are OSErrors
         raise DeliveryError(f"{where} {_why(error, smtp, sender)}") from error

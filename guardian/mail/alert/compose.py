@@ -15,6 +15,7 @@ from guardian.alerting.kinds import kind_of
 from guardian.alerting.links import WORDS, fresh_nonce, make_link
 from guardian.alerting.notify import Notice
 from guardian.core.language import Language
+from guardian.core.mail_address import check_address
 from guardian.core.mentions import Mention, marked, plain
 from guardian.core.outgoing import Outgoing
 from guardian.mail.alert.view import FULL, AlertView, worst

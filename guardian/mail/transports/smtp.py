@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import ssl
 from functools import partial
 from typing import Any
 
 import aiosmtplib
 
+from guardian.core.mail_address import NoAddress, wire_address
+from guardian.mail.message import without_reply_to
 from guardian.mail.transport import DeliveryError, LoginRefused, PermanentError, UnknownOutcome, Unreachable
 from guardian.mail.transports.google import SMTP_SCOPE, GoogleLogin
+from guardian.mail.transports.smtp_answers import BEFORE_ALL, NO_SMTPUTF8, first_wanted, kind_of_failure, refusal
 from guardian.settings.mail import SmtpSettings
 
 KEEP_SECONDS = 20.0
 """A connection is used again when the next message comes within this time."""
+
+
+class _Closing(DeliveryError):
+    """The server let go of the connection before it had the message."""
 
 
 class SmtpTransport:
@@ -36,11 +42,21 @@ class SmtpTransport:
 
     async def send(self, message: bytes, *, sender: str, recipient: str) -> None:
         """See Transport."""
+        try:
+            sender, recipient = wire_address(sender), wire_address(recipient)
+        except NoAddress as error:  # of a mail from before addresses were looked at so closely
+            raise PermanentError(str(error)) from None
         async with self._lock:
             try:
+                kept = self._client
                 client = await self._connected()
-                await self._envelope(client, sender, recipient)
-                await self._data(client, message)
+                try:
+                    await self._over(client, message, sender, recipient)
+                except _Closing:
+                    if client is not kept:
+                        raise
+                    # It had merely had enough of the connection that we kept open.
+                    await self._over(await self._connected(), message, sender, recipient)
             except asyncio.CancelledError:
                 # An answer that nobody waited for would be taken for that of the next command.
                 if self._client is not None:
@@ -49,33 +65,82 @@ class SmtpTransport:
                 raise
             self._used = asyncio.get_running_loop().time()
 
-    async def _envelope(self, client: aiosmtplib.SMTP, sender: str, recipient: str) -> None:
+    async def _over(self, client: aiosmtplib.SMTP, message: bytes, sender: str, recipient: str) -> None:
+        message, options, encoding = await self._international(client, message, sender, recipient)
+        await self._envelope(client, sender, recipient, options, encoding)
+        await self._data(client, message)
+
+    async def _international(
+        self, client: aiosmtplib.SMTP, message: bytes, sender: str, recipient: str
+    ) -> tuple[bytes, list[str], str]:
+        """The message, and with which options and encoding its envelope is given to this server (RFC 6531).
+
+        A server without SMTPUTF8 cannot deliver to an address whose name is in another script; nothing is wrong with
+        the mails to others then, so they go out, without a Reply-To that it could not take either.
+        """
+        head = message.partition(b"\r\n\r\n")[0]
+        if sender.isascii() and recipient.isascii() and head.isascii():
+            return message, [], "ascii"
+        if client.is_ehlo_or_helo_needed:
+            try:
+                await client.ehlo()
+            except aiosmtplib.SMTPHeloError:
+                pass  # an old server: it has no extensions
+            except (aiosmtplib.SMTPException, OSError) as error:
+                raise await self._broken(error) from None
+        if client.supports_extension("SMTPUTF8"):
+            return message, ["SMTPUTF8", "BODY=8BITMIME"], "utf-8"
+        host = self._settings.host
+        if not sender.isascii():
+            raise Unreachable(f"{host} {NO_SMTPUTF8}: set mail.sender to an address in ASCII")
+        if not recipient.isascii():
+            raise PermanentError(f"{host} {NO_SMTPUTF8}, which the recipient's address needs: write another")
+        return without_reply_to(message), [], "ascii"
+
+    async def _envelope(
+        self, client: aiosmtplib.SMTP, sender: str, recipient: str, options: list[str], encoding: str
+    ) -> None:
         try:
-            await client.mail(sender)
-            await client.rcpt(recipient)
+            await client.mail(sender, options=options, encoding=encoding)
+            await client.rcpt(recipient, encoding=encoding)
         except (aiosmtplib.SMTPSenderRefused, aiosmtplib.SMTPRecipientRefused) as error:
+            await self._closing(error)
             await self._reset(client)
             self._refuse_without_login(error)
             what = "the sender" if isinstance(error, aiosmtplib.SMTPSenderRefused) else "the recipient"
-            raise _refusal(error, what) from None
+            raise refusal(error, what) from None
         except (aiosmtplib.SMTPException, OSError) as error:
-            await self.close()
-            raise DeliveryError(f"the connection broke before the message was sent ({_kind(error)})") from None
+            raise await self._broken(error) from None
 
     async def _data(self, client: aiosmtplib.SMTP, message: bytes) -> None:
         try:
             await client.data(message)
         except aiosmtplib.SMTPDataError as error:
+            await self._closing(error)
             await self._reset(client)
             self._refuse_without_login(error)
-            raise _refusal(error, "the message") from None
+            raise refusal(error, "the message") from None
         except (aiosmtplib.SMTPException, OSError) as error:
             await self.close()
-            raise UnknownOutcome(f"the connection broke while the message was sent ({_kind(error)})") from None
+            raise UnknownOutcome(
+                f"the connection broke while the message was sent ({kind_of_failure(error)})"
+            ) from None
+
+    async def _broken(self, error: aiosmtplib.SMTPException | OSError) -> DeliveryError:
+        await self.close()
+        hung = isinstance(error, aiosmtplib.SMTPTimeoutError | TimeoutError)  # it would hang again
+        said = f"the connection broke before the message was sent ({kind_of_failure(error)})"
+        return DeliveryError(said) if hung else _Closing(said)
+
+    async def _closing(self, error: aiosmtplib.SMTPResponseException) -> None:
+        """Raises _Closing where the server ends the connection instead of taking the command."""
+        if error.code == 421:  # RFC 5321, section 3.8
+            await self.close()
+            raise _Closing("the server closes the connection (421)") from None
 
     def _refuse_without_login(self, error: aiosmtplib.SMTPResponseException) -> None:
         """Raises LoginRefused where the server answers no command before a login: the message itself is not refused."""
-        if error.code in _BEFORE_ALL:
+        if error.code in BEFORE_ALL:
             raise LoginRefused(f"{self._settings.host} {first_wanted(error, self._settings)}") from None
 
     async def _connected(self) -> aiosmtplib.SMTP:
@@ -103,12 +168,12 @@ class SmtpTransport:
             # RFC 4954, 6: 454 is a refusal for now, 5xx one that a person must end.
             kind = LoginRefused if error.code >= 500 else Unreachable
             cure = "check mail.smtp" if self.login is None else self.login.cure
-            wanted = first_wanted(error, s) if error.code in _BEFORE_ALL else None
+            wanted = first_wanted(error, s) if error.code in BEFORE_ALL else None
             raise kind(f"{s.host} " + (wanted or f"refuses the login ({error.code}): {cure}")) from None
         except (aiosmtplib.SMTPException, OSError) as error:
             client.close()
-            raise Unreachable(f"{s.host}:{s.port} cannot be used ({_kind(error)})") from None
-        self._client = client
+            raise Unreachable(f"{s.host}:{s.port} cannot be used ({kind_of_failure(error)})") from None
+        self._client, self._used = client, asyncio.get_running_loop().time()
         return client
 
     async def _reset(self, client: aiosmtplib.SMTP) -> None:
@@ -157,60 +222,3 @@ def make_client(
         username=settings.username,
         **secret,
     )
-
-
-_BEFORE_ALL = (530, 538)
-"""A login is wanted first, or encryption (RFC 3207, section 4; RFC 4954, section 6)."""
-_ENCRYPTION = re.compile(r"\b(START)?TLS\b|\bSSL\b|encrypt", re.IGNORECASE)
-_LOGIN = re.compile(
-    r"auth\w* (is )?(required|needed)|not auth\w*|(must|need to|please|need) (be )?(auth|log ?in)|log ?in required",
-    re.IGNORECASE,
-)
-
-
-def first_wanted(error: aiosmtplib.SMTPResponseException, settings: SmtpSettings) -> str | None:
-    """What a server wants before it takes mail, and the cure, to follow its name; None where it wants neither.
-
-    The server's words only tell encryption from a login; nothing of them is repeated.
-    """
-    said = f"({error.code})"
-    if error.code < 500 or not (error.code in _BEFORE_ALL or _LOGIN.search(error.message)):
-        return None
-    if error.code == 538 or _ENCRYPTION.search(error.message):
-        return f"wants an encrypted connection {said}: set security = 'starttls' or 'tls' in mail.smtp"
-    if settings.username:
-        return f"wants another login {said}: check username and password of mail.smtp"
-    return f"wants a login {said}: set username and password of mail.smtp"
-
-
-def lacks(error: BaseException) -> str | None:
-    """Which extension a server does not offer, by what aiosmtplib says of it; None for another error."""
-    text = str(error).upper()
-    if isinstance(error, aiosmtplib.SMTPResponseException):
-        return None
-    if "XOAUTH2" in text:
-        return "XOAUTH2"
-    # Before STARTTLS, which aiosmtplib advises where there is no AUTH.
-    if "AUTH EXTENSION" in text or "AUTHENTICATION METHOD" in text:
-        return "AUTH"
-    return "STARTTLS" if "STARTTLS" in text else None
-
-
-def _refusal(error: aiosmtplib.SMTPResponseException, what: str) -> DeliveryError:
-    """4xx may go well later, 5xx never will (RFC 5321, 4.2.1). The server's own words stay out: they repeat names."""
-    if error.code >= 500:
-        return PermanentError(f"the server refuses {what} for good ({error.code})")
-    return DeliveryError(f"the server does not take {what} now ({error.code})")
-
-
-def _kind(error: BaseException) -> str:
-    cause = error.__cause__ if isinstance(error.__cause__, OSError) else error
-    if isinstance(cause, ssl.SSLCertVerificationError):
-        return f"its certificate does not check out: {cause.verify_message}"
-    if isinstance(error, aiosmtplib.SMTPTimeoutError | TimeoutError):
-        return "no answer in time"
-    if isinstance(error, aiosmtplib.SMTPResponseException):
-        return f"it answers {error.code}"
-    if missing := lacks(error):
-        return f"it does not offer {missing}" + (", a login" if missing == "AUTH" else "")
-    return getattr(cause, "strerror", None) or type(cause).__name__

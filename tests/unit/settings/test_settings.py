@@ -4,6 +4,7 @@ import json
 import re
 import sys
 import tomllib
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -11,10 +12,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, SecretStr
 
+from guardian.mail.message import build_message
 from guardian.mail.transports import build_transports
 from guardian.settings.loading import SettingsError, load_settings, unknown_variables, write_example
-from guardian.settings.schema import Settings, setting_fields
-from guardian.settings.values import smtp_table
+from guardian.settings.schema import Settings, SmtpSettings, setting_fields
+from guardian.settings.values import SMTP_KEYS, smtp_table
 
 EXAMPLE = Path(__file__).parents[3] / "config" / "guardian.example.toml"
 FIVE_LINES = """\
@@ -139,11 +141,61 @@ def test_a_way_of_sending_that_cannot_work_is_refused_with_the_cure(problems, te
     assert problem.split(": ", 1)[1] == said
 
 
-@pytest.mark.parametrize("url", ["smtp.example.com", "http://h", "smtp:///x", "smtp://h:99999", "smtp://u:a/b@h"])
+@pytest.mark.parametrize("url", [
+    "smtp.example.com", "http://h", "smtp:///x", "smtp://h:99999", "smtp://u:a/b@h", "smtp://u:1/b@h", "smtp://u:1#b@h",
+    "smtp://alerts:2024?Kx9@smtp.example.com:587", "smtp://u:1?b=c@h", "smtp://u:1?b&security=none@h", "smtp://u:1#@h",
+    "smtp://u:p@ss?1@h", "smtp://u:a[b@h",
+])  # fmt: skip
 def test_an_url_of_no_mail_server_is_refused_without_being_repeated(problems, url):
     [problem] = problems(f'[mail]\nsmtp = "{url}"')
     assert problem.startswith("guardian.toml line 2: mail.smtp: this is not a mail server: write it as smtp://")
     assert url not in problem.replace("smtp://user:password@smtp.example.com:587", "")
+
+
+def test_every_key_of_a_mail_server_may_stand_behind_the_question_mark_of_its_url():
+    assert set(SmtpSettings.model_fields) == SMTP_KEYS
+
+
+ADDRESSED = [
+    "admins = ['{}']",
+    "[mail]\nsender = 'Guardian <{}>'",
+    "[mail]\nsender = '{}'",
+    "[mail]\nreply_to = '{}'",
+    "[mail.languages]\n'{}' = 'fr'",
+    "[alerts]\nsupport_email = '{}'",
+    "[[schedules]]\nwhen = 'daily at 08:00'\nrecipients = ['{}']",
+    "[rules.error_rate]\nrecipients = ['{}']",
+]
+"""Every place of the settings where an address stands."""
+
+
+@pytest.mark.parametrize("text", ADDRESSED)
+def test_an_address_in_any_script_is_taken_everywhere_and_a_mail_can_be_written_to_it(load, text):
+    for address in ("josé@example.com", "ann@bücher.example", "用户@例子.广告"):
+        load(text.format(address))
+        build_message(sender=f"G <{address}>", recipient=address, reply_to=address, subject="s", text="t", html=None,
+                      key="k", now=datetime(2026, 3, 16, tzinfo=UTC))  # fmt: skip
+
+
+@pytest.mark.parametrize("text", ADDRESSED)
+@pytest.mark.parametrize(
+    ("address", "why"),
+    [
+        ("a..b@example.com", "what stands before the @ begins or ends with a dot, or has two in a row; take it away"),
+        ("a\u200bb@example.com", "it has a character that cannot be seen; type it anew, as you@example.com"),
+        ("a@" + "x" * 64 + ".com", "a part of its domain is longer than 63 bytes; check it"),
+        ("x" * 65 + "@example.com", "what stands before the @ is longer than 64 bytes; check it"),
+    ],
+)
+def test_what_no_mail_can_be_sent_to_is_refused_everywhere_with_the_reason(problems, text, address, why):
+    (said,) = problems(text.format(address))
+    assert "is not a mail address: " in said
+    assert said.endswith(why)
+
+
+def test_a_public_address_in_another_script_can_stand_in_a_header(load):
+    url = load("public_url = 'https://wächter.example:8443/prüfen/%41/'").public_url
+    assert url == "https://xn--wchter-bua.example:8443/pr%C3%BCfen/%41"
 
 
 @pytest.mark.parametrize("host", ["relay.example.com", "10.0.0.7", "localhost.example.com"])
