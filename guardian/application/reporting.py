@@ -18,6 +18,7 @@ from guardian.application.judging.review import find_better
 from guardian.application.logins import login_refused
 from guardian.application.root import Application, NamedSchedule
 from guardian.core.language import Language
+from guardian.core.mail_address import check_address
 from guardian.core.mentions import marked
 from guardian.core.notes import Note, as_json
 from guardian.core.off_loop import off_loop
@@ -75,10 +76,10 @@ async def send_report_now(
 ) -> SendResult:
     """Report on the window, save `usage_report.json`, and mail it at once; what cannot be sent now waits in the outbox.
 
-    `recipients` None means the admins. Raises ValueError for a bad window or where nobody would get the mail,
+    `recipients` None means the admins. Raises ValueError for a bad window or address, or where nobody would get it,
     StorageError where the database does not answer.
     """
-    to = tuple(dict.fromkeys(app.settings.admins if recipients is None else recipients))
+    to = tuple(dict.fromkeys(app.settings.admins if recipients is None else map(check_address, recipients)))
     if not to:
         raise ValueError("nobody would get the report: set admins in the configuration, or name a recipient")
     report, _ = await app.usage.generate_and_save_report(hours, start_time=start, end_time=end)

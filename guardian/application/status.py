@@ -10,14 +10,17 @@ from guardian.application.noticing import noticed_lately
 from guardian.application.root import Application, NamedSchedule, find_elsewhere
 from guardian.core.notes import Note, as_json
 
+SHOWN_DEAD = 10
+"""Of so many mails that cannot be delivered, the newest, the reason is told."""
+
 
 async def application_status(app: Application) -> dict[str, Any]:
     """The state of everything, as JSON values; times are ISO 8601 in UTC.
 
     Keys: `leading`, `now`, `schedules` (each with `name`, `when`, `last_period_end`, `next_at`, `next_covers`,
-    `sentence`), `outbox` (items by status), `transports` (each with `name`, `closed_until`), `steps` (by name:
-    `ended_at`, `error`), `recorders`, `notes` (of the last day, see `core.notes`), `storage`. Raises StorageError
-    where the database does not answer.
+    `sentence`), `outbox` (items by status), `undelivered` (the newest dead ones), `transports` (each with `name`,
+    `closed_until`), `steps` (by name: `ended_at`, `error`), `recorders`, `notes` (of the last day, see `core.notes`),
+    `storage`. Raises StorageError where the database does not answer.
     """
     now = app.clock()
     stats = await app.repository.stats(now)
@@ -26,6 +29,17 @@ async def application_status(app: Application) -> dict[str, Any]:
         "now": now.isoformat(),
         "schedules": [await _schedule(app, named, now) for named in app.schedules],
         "outbox": await app.state.outbox_counts(),
+        "undelivered": [
+            {
+                "id": item.id,
+                "kind": item.message.kind,
+                "channel": item.message.channel,
+                "recipient": item.message.recipient,
+                "created_at": item.created_at.isoformat(),
+                "error": item.last_error,
+            }
+            for item in await app.state.outbox(status="dead", limit=SHOWN_DEAD)
+        ],
         "transports": [
             {"name": each.name, "closed_until": _iso(app.circuits.closed_until.get(each.name))}
             for each in app.transports

@@ -16,7 +16,8 @@ class Outgoing:
     `incident/{id}/{transition}/{recipient}`; a second one with the same key is not stored. `recipient` is one address,
     or a channel's name. `body` is the whole RFC 5322 message for channel "mail", else what the channel takes. `kind`
     is report, alert, digest, test or warning (about Guardian itself). `people` says where it names whom; the outbox
-    notes it, and does not give it back.
+    notes it, and does not give it back. `unwritten` is why there is no `body`: the outbox keeps such a message as dead,
+    with that reason, and can never send it; None for all others.
     """
 
     key: str
@@ -27,6 +28,7 @@ class Outgoing:
     severity: str = "info"
     subject: str = ""
     people: tuple[Mention, ...] = field(default=(), compare=False, repr=False)
+    unwritten: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,7 @@ from guardian.mail.report.sections import only_sections
 from guardian.mail.report.userlist import users_csv
 from guardian.mail.report.view import report_view
 from guardian.mail.transport import DeliveryError, Transport
+from guardian.mail.unwritten import one_mail
 from guardian.settings.values import is_loopback
 
 ITEMS = (20, 10, 5, 3, 1, 0)
@@ -37,6 +38,7 @@ ITEMS = (20, 10, 5, 3, 1, 0)
 class EmailService:
     """Composes mails for the outbox (`compose_…`), or composes and sends one at once (`send_…`).
 
+    One that cannot be written is `Outgoing.unwritten`, so that it stops none of those to others.
     `sender` is what From says; `timezone` is the zone that times are shown in, `code` the language, `languages` the
     code of each address that reads another one.
     """
@@ -77,6 +79,7 @@ class EmailService:
         key = f"report/direct/{self._clock().isoformat()}"
         await self._send(await off_loop(self.compose_guardian_report, to_email, reports, key=f"{key}/{to_email}"))
 
+    @one_mail("report")
     def compose_guardian_report(
         self,
         to_email: str,
@@ -132,6 +135,7 @@ class EmailService:
             if report and view["more_users"] else [],
         )  # fmt: skip
 
+    @one_mail("test")
     def compose_test(self, to_email: str, *, key: str) -> Outgoing:
         """A mail that says that mail arrives."""
         lang = self.language_of(to_email)
@@ -144,6 +148,7 @@ class EmailService:
         html, text = render("test_email", lang, view=view)
         return self._outgoing(to_email, view["subject"], html, text, key=key, kind="test", severity="info")
 
+    @one_mail("warning")
     def compose_warning(self, to_email: str, subject: str, text: str, *, key: str) -> Outgoing:
         """A mail about Guardian itself: something that only a person can put right."""
         view = {"subject": subject, "headline": subject, "text": text, "grave": "warning"}
@@ -181,6 +186,8 @@ class EmailService:
         return Outgoing(key, to_email, body, kind, "mail", severity.lower(), told.subject, told.people)
 
     async def _send(self, mail: Outgoing) -> None:
+        if mail.unwritten is not None:
+            raise ValueError(mail.unwritten)
         sender, failure = address_of(self.sender), DeliveryError("no transport is configured")
         for transport in self._transports:
             try:

@@ -95,7 +95,7 @@ class StateStore(Protocol):
         ...
 
     async def enqueue(self, mails: Sequence[Outgoing], *, now: datetime, token: int | None = None) -> int:
-        """Put mails into the outbox; how many were new."""
+        """Put mails into the outbox, those that could not be written as dead; how many were new."""
         ...
 
     async def claim_due(self, now: datetime, *, holder: str, lease: timedelta, limit: int) -> list[OutboxItem]:
@@ -132,7 +132,7 @@ class StateStore(Protocol):
         ...
 
     async def retry(self, item_id: int, now: datetime) -> bool:
-        """Make a dead, dropped or waiting item due now; False where there is none to retry."""
+        """Make a dead, dropped or waiting item due now; False where there is none to retry, or it was never written."""
         ...
 
     async def drop(self, item_id: int, now: datetime) -> bool:

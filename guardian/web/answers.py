@@ -174,6 +174,17 @@ class ScheduleStatus(BaseModel):
     sentence: str
 
 
+class Undelivered(BaseModel):
+    """A mail or message that cannot be delivered, and why."""
+
+    id: int
+    kind: str
+    channel: str
+    recipient: str
+    created_at: datetime
+    error: str | None
+
+
 class TransportStatus(BaseModel):
     """A transport; while `closed_until` lies ahead it is left alone, because its server could not be reached."""
 
@@ -230,6 +241,7 @@ class Status(BaseModel):
     now: datetime
     schedules: list[ScheduleStatus]
     outbox: dict[str, int]
+    undelivered: list[Undelivered]
     transports: list[TransportStatus]
     steps: dict[str, StepStatus]
     recorders: list[RecorderStatus]

@@ -298,6 +298,16 @@ async def test_a_dead_mail_frees_its_recipient_and_can_be_retried(state):
     assert not await state.retry(999, NOW)
 
 
+async def test_a_mail_that_could_not_be_written_is_dead_from_the_start_with_its_reason_and_can_never_be_sent(state):
+    lost = Outgoing("k/1", "a@example.com", b"", "report", unwritten="it cannot be written: no address")
+    await state.enqueue([lost, mail("k/2", "b@example.com")], now=NOW)
+    [item] = await state.outbox(status="dead")
+    assert (item.message.key, item.last_error, item.attempts) == ("k/1", "it cannot be written: no address", 0)
+    assert not await state.retry(item.id, NOW)
+    assert [each.message.key for each in await state.claim_due(NOW, holder="d", lease=MINUTE, limit=9)] == ["k/2"]
+    assert await state.drop(item.id, NOW)
+
+
 async def test_mails_go_out_although_the_clock_was_set_back(state):
     later = NOW + 2 * timedelta(days=365)
     await state.enqueue([mail("new"), mail("tried", "b@example.com"), mail("claimed", "c@example.com")], now=later)

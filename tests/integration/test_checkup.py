@@ -7,7 +7,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from guardian.application.check.checkup import check_up
+from guardian.application.root import open_application
+from guardian.core.outgoing import Outgoing
 from guardian.core.storage import StorageError
+from guardian.settings.schema import Settings
 from guardian.stores.sqlite.events import SqliteRepository
 from tests.support.mail_servers import serving
 from tracker.event import Event
@@ -124,6 +127,17 @@ async def test_a_key_set_that_cannot_be_read_and_an_open_port_are_named(look):
         "warning",
         "listens on 0.0.0.0:8765, without encryption: let only a proxy that speaks HTTPS reach it",
     )
+
+
+async def test_a_mail_that_cannot_be_delivered_is_said_with_its_reason(look, tmp_path):
+    async with open_application(Settings(database=tmp_path / "guardian.db"), clock=lambda: NOW) as app:
+        for number, why in enumerate(("it cannot be written: one", "it cannot be written: two"), start=1):
+            lost = Outgoing(f"k/{number}", f"{number}@example.com", b"", unwritten=why)
+            await app.state.enqueue([lost], now=NOW)
+            found = (await look('admins = ["a@corp.ch"]'))["mail"][-1]
+            count = "a mail could not be delivered," if number == 1 else "2 mails could not be delivered, the last"
+            cure = "see 'guardian outbox list --status dead'"
+            assert found == ("warning", f"{count} to {number}@example.com: {why}; {cure}")
 
 
 async def test_a_running_app_and_a_next_report_are_said(look, tmp_path):

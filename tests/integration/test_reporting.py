@@ -14,6 +14,7 @@ from guardian.application.root import name_schedules, open_application
 from guardian.application.scheduler import LEASE_TTL, Step, deliver_step, purge_step, renew_lead, report_step, run_step
 from guardian.application.status import application_status
 from guardian.core.storage import WindowGone
+from guardian.mail.message import build_message
 from guardian.settings.schema import MailSettings, ScheduleSettings, Settings, SmtpSettings
 from guardian.stores.state import LeaseLost
 from tests.support.mail_servers import serving
@@ -424,6 +425,35 @@ async def test_old_mails_and_reports_are_purged(application):
         await purge_step(app, NOW + 31 * DAY, 1)
         assert await app.state.outbox() == []
         assert await app.state.reports() == []
+
+
+async def test_a_mail_that_cannot_be_written_costs_itself_alone_and_the_status_says_why(
+    application, monkeypatch, inbox
+):
+    def write(*, recipient, **more):
+        if recipient == "bob@example.com":
+            raise ValueError("its header would not say what was meant")
+        return build_message(recipient=recipient, **more)
+
+    monkeypatch.setattr("guardian.mail.service.build_message", write)
+    async with application("every 2h", admins=("ann@example.com", "bob@example.com")) as app:
+        await due(app)
+        [result] = await due(app, NOW + 2 * HOUR)
+        assert result.recipients == ("ann@example.com", "bob@example.com")
+        application.now, app.token = NOW + 2 * HOUR, 1
+        await deliver_step(app, application.now, 1)
+        assert [to for to, _ in inbox.mails] == ["ann@example.com"]
+        status = await application_status(app)
+        assert (status["outbox"]["sent"], status["outbox"]["dead"]) == (1, 1)
+        [lost] = status["undelivered"]
+        assert (lost["recipient"], lost["kind"]) == ("bob@example.com", "report")
+        assert lost["error"] == "it cannot be written: its header would not say what was meant"
+        result = await send_report_now(app, hours=2)
+        assert result.fates == {"ann@example.com": "sent", "bob@example.com": "dead"}
+        assert list(result.errors) == ["bob@example.com"]
+        with pytest.raises(ValueError, match="is not a mail address"):
+            await send_report_now(app, hours=2, recipients=["nobody"])
+        assert await due(app, NOW + 2 * HOUR) == []
 
 
 async def test_the_status_says_when_the_next_report_goes_out_and_what_it_covers(application):

@@ -128,7 +128,9 @@ class MemoryState:
         for mail in mails:
             if mail.key not in known:
                 number = max(outbox, default=0) + 1
-                outbox[number] = Waiting(OutboxItem(number, mail, "pending", 0, now, now))
+                status = "dead" if mail.unwritten else "pending"
+                kept = replace(mail, unwritten=None)
+                outbox[number] = Waiting(OutboxItem(number, kept, status, 0, now, now, last_error=mail.unwritten))
                 known.add(mail.key)
                 count += 1
         return count
@@ -183,7 +185,7 @@ class MemoryState:
 
     async def retry(self, item_id, now):
         def free(each):
-            return each.item.status != "sent" and (each.until is None or each.until <= now)
+            return each.item.status != "sent" and each.item.message.body and (each.until is None or each.until <= now)
 
         return self._change(item_id, free, status="pending", next_attempt_at=now, attempts=0)
 

@@ -96,6 +96,8 @@ async def send_tests(settings: Settings, recipients: Sequence[str], *, clock: Cl
 
 
 async def _sent(transport: Transport, mail: Outgoing, sender: str) -> Finding:
+    if mail.unwritten is not None:
+        return Finding("test mail", "error", f"to {mail.recipient}: {mail.unwritten}")
     try:
         await transport.send(mail.body, sender=sender, recipient=mail.recipient)
     except (DeliveryError, UnknownOutcome) as error:
@@ -199,14 +201,14 @@ async def _database(app: Application) -> list[Finding]:
         newest = await app.repository.newest_event()
         found.append(_ahead(max([*early, *([newest] if newest else [])]), len(early), events_ahead, alive=bool(signs)))
     if latest is None:
-        return found + _dead(mails)  # a note says that nothing was ever recorded
+        return found + await _dead(app, mails)  # a note says that nothing was ever recorded
     if now - latest > SILENT_AFTER:
         text = f"silent since {latest:%Y-%m-%d %H:%M} UTC: is the app running, and on this database?"
         found.append(Finding("tracker", "warning", text))
     else:
         found.append(Finding("tracker", "ok", f"last sign of life {max(0, (now - latest).seconds)} s ago"))
     found += conservation(recorders, now)
-    return found + _dead(mails)
+    return found + await _dead(app, mails)
 
 
 def _ahead(latest: datetime, heartbeats: int, events: int, *, alive: bool) -> Finding:
@@ -217,10 +219,14 @@ def _ahead(latest: datetime, heartbeats: int, events: int, *, alive: bool) -> Fi
     return Finding("clock", "warning" if alive and not heartbeats else "error", text)
 
 
-def _dead(mails: Mapping[str, int]) -> list[Finding]:
-    dead = mails.get("dead", 0)
-    cure = "see 'guardian outbox list --status dead'"
-    return [Finding("mail", "warning", f"{dead:,} mails could not be delivered: {cure}")] if dead else []
+async def _dead(app: Application, mails: Mapping[str, int]) -> list[Finding]:
+    newest = await app.state.outbox(status="dead", limit=1)
+    if not newest:
+        return []
+    dead, last = mails.get("dead", 0), newest[0]
+    which = f"{dead:,} mails could not be delivered, the last" if dead > 1 else "a mail could not be delivered,"
+    text = f"{which} to {last.message.recipient}: {last.last_error}; see 'guardian outbox list --status dead'"
+    return [Finding("mail", "warning", text)]
 
 
 def _upcoming(settings: Settings, named: NamedSchedule, now: datetime) -> tuple[Literal["ok", "error"], str]:

@@ -14,6 +14,7 @@ from guardian.application.preview.pictures import SCREENS, Screen, take_picture
 from guardian.application.preview.reports import report_samples
 from guardian.application.preview.sample import ADMIN, NOW, SENDER, ZONE, Sample
 from guardian.application.watchdog import words
+from guardian.core.files import replacing
 from guardian.core.schedule import parse_schedule
 from guardian.mail.message import html_page
 from guardian.mail.service import EmailService
@@ -45,15 +46,21 @@ def _warnings(email: EmailService) -> list[Sample]:
 
 
 def write_mail(body: bytes, folder: Path, name: str) -> str:
-    """Write NAME.eml, .txt and .html, the pictures of the mail inside the page; the subject."""
+    """Write NAME.eml, .txt and .html, the pictures of the mail inside the page; the subject.
+
+    Only their owner can read them: they tell of people. Raises ValueError for a mail that could not be written.
+    """
+    if not body:
+        raise ValueError(f"the mail {name!r} cannot be written: the log says why")
     message = message_from_bytes(body, policy=policy.default)
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / f"{name}.eml").write_bytes(body)
+    with replacing(folder / f"{name}.eml") as file:
+        file.buffer.write(body)
     text, html = message.get_body(("plain",)), html_page(message)
-    if text is not None:
-        (folder / f"{name}.txt").write_text(text.get_content(), encoding="utf-8")
-    if html is not None:
-        (folder / f"{name}.html").write_text(html, encoding="utf-8")
+    for ending, page in (("txt", text.get_content() if text is not None else None), ("html", html)):
+        if page is not None:
+            with replacing(folder / f"{name}.{ending}") as file:
+                file.write(page)
     return str(message["Subject"])
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -19,11 +18,10 @@ from guardian.core.mail_address import check_address
 from guardian.core.mentions import Mention, marked, plain
 from guardian.core.outgoing import Outgoing
 from guardian.mail.alert.view import FULL, AlertView, worst
-from guardian.mail.message import Thread, build_message, check_address, message_id
+from guardian.mail.message import Thread, build_message, message_id
 from guardian.mail.naming import Told, told_in_channel
 from guardian.mail.render import is_whole, render
-
-log = logging.getLogger("guardian.alerting")
+from guardian.mail.unwritten import unwritten
 
 BUTTONS: tuple[Action, ...] = ("acknowledge", "silence-1h", "silence-8h", "silence-morning", "fixed")
 """What an alert mail offers to do, in this order; the first stands out."""
@@ -57,7 +55,7 @@ class AlertWriter:
     nonce: Callable[[], str] = fresh_nonce
 
     def compose(self, notice: Notice, snapshot: Snapshot, now: datetime) -> Composed:
-        """The messages of one notice; one that cannot be written is logged and left out."""
+        """The messages of one notice, among them `unwritten` ones for whom it could not be written."""
         briefings, subject = self._told(notice, snapshot)
         messages = []
         for channel in dict.fromkeys(notice.audience.channels):
@@ -69,8 +67,12 @@ class AlertWriter:
                     writer = self._writer_for(recipient)
                     told = (briefings, subject) if writer is self else writer._told(notice, snapshot, self)
                     messages.append(writer._mail(notice, *told, recipient, now))
-                except Exception as error:  # one delivery: a recipient for whom it cannot be written blocks no other
-                    log.error("The alert %r cannot be written for one recipient: %s", subject, error)
+                except Exception as error:  # one delivery: a recipient for whom it cannot be written stops no other
+                    key, kind = f"incident/{notice.thread}/{notice.name}/{recipient}", _kind(notice)
+                    grave = worst(briefings)
+                    messages.append(
+                        unwritten(error, key=key, recipient=recipient, kind=kind, severity=grave, subject=subject)
+                    )
         return Composed(tuple(messages), subject)
 
     def _writer_for(self, recipient: str) -> AlertWriter:
@@ -136,11 +138,10 @@ class AlertWriter:
             reply_to=reply_to,
             thread=Thread(root, notice.first),
         )
-        kind = "alert" if notice.form in ("single", "bundle") else "digest"
         people = told.people
         if reply_to is not None and reply_to != self.support_email:
             people += (Mention(reply_to, "Reply-To", 0, 0),)
-        return Outgoing(key, recipient, body, kind, "mail", worst(briefings), told.subject, people)
+        return Outgoing(key, recipient, body, _kind(notice), "mail", worst(briefings), told.subject, people)
 
     def _channel(self, notice: Notice, briefings: Sequence[Briefing], subject: str, channel: str) -> Outgoing:
         from guardian.mail.channels import compose_channel
@@ -172,6 +173,10 @@ class AlertWriter:
             }
             for action in BUTTONS
         ]
+
+
+def _kind(notice: Notice) -> str:
+    return "alert" if notice.form in ("single", "bundle") else "digest"
 
 
 def _rank(b: Briefing) -> tuple[bool, int, bool, int, str]:

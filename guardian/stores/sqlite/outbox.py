@@ -91,7 +91,7 @@ class SqliteOutbox(StateDatabase):
         """See StateStore."""
         return await self.update(
             "UPDATE guardian_outbox SET status = 'pending', next_us = ?, attempts = 0, holder = NULL, lease_us = NULL "
-            "WHERE id = ? AND status != 'sent' AND (lease_us IS NULL OR lease_us <= ?)",
+            "WHERE id = ? AND status != 'sent' AND length(body) > 0 AND (lease_us IS NULL OR lease_us <= ?)",
             (micros(now), item_id, micros(now)),
         )
 

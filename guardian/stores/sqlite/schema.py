@@ -129,12 +129,25 @@ def to_item(row: Sequence[Any]) -> OutboxItem:
 
 
 def put_mails(db: sqlite3.Connection, mails: Sequence[Outgoing], at_us: int) -> int:
-    """Add mails to the outbox inside the caller's transaction; how many had a new key."""
+    """Add mails to the outbox inside the caller's transaction, unwritten ones as dead; how many had a new key."""
     return db.executemany(
         "INSERT OR IGNORE INTO guardian_outbox (key, recipient, body, kind, channel, severity, subject, people, "
-        "created_us, next_us) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "created_us, next_us, last_error, status) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         [
-            (m.key, m.recipient, m.body, m.kind, m.channel, m.severity, m.subject, pack_people(m.people), at_us, at_us)
+            (
+                m.key,
+                m.recipient,
+                m.body,
+                m.kind,
+                m.channel,
+                m.severity,
+                m.subject,
+                pack_people(m.people),
+                at_us,
+                at_us,
+                m.unwritten,
+                "pending" if m.unwritten is None else "dead",
+            )
             for m in mails
         ],
     ).rowcount
