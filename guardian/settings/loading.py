@@ -27,6 +27,8 @@ DEFAULT_PATH = Path("guardian.toml")
 _PREFIX = "GUARDIAN_"
 _NAMED = ("GUARDIAN_CHANNELS__", "GUARDIAN_RULES__")
 """What begins the variables of tables whose names the owner chooses."""
+_OF_RULES: dict[str, tuple[str, ...]] = {"unknown_channels": ("channels",), "forgetful_rules": ()}
+"""The errors that are of several rules at once, and the key of theirs that each is about."""
 _EXAMPLES = {"bool": "true or false", "int": "a whole number", "float": "a number", "string": "a text in quotes"}
 
 
@@ -153,10 +155,11 @@ def parse_rules(tables: Mapping[str, dict[str, Any]], critical_features: tuple[s
 
 
 def _sentences(error: Any, text: str, file: str) -> list[str]:
-    """One sentence a problem: all channels that rules name and that are not there are one error."""
-    if error["type"] != "unknown_channels":
+    """One sentence a problem: all channels that rules name and that are not there are one error, and so on."""
+    if error["type"] not in _OF_RULES:
         return [_sentence(error, text, file)]
-    return [_place(("rules", rule, "channels"), text, file) + said for rule, said in error["ctx"]["found"]]
+    key = _OF_RULES[error["type"]]
+    return [_place(("rules", rule, *key), text, file) + said for rule, said in error["ctx"]["found"]]
 
 
 def _sentence(error: Any, text: str, file: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from types import new_class
 from typing import TYPE_CHECKING, Annotated, Any, Self, Union, get_type_hints
@@ -24,6 +24,8 @@ from guardian.settings.kinds import KindSettings, Severity, known_kinds
 from guardian.settings.section import Section
 from guardian.settings.values import Addresses, AskedUrl, ClockRange, Duration, between
 
+DAY = 86400
+"""Seconds."""
 Lasting = Annotated[Duration, between("0", "31d")]
 GroupInterval = Annotated[Duration, between("0", "1d")]
 
@@ -78,6 +80,10 @@ class RuleBase(Section):
     def unfit(self) -> str | None:
         """Why keys that are fine one by one do not go together, as a sentence with the cure; None: they do."""
         return None
+
+    def needs_back(self) -> tuple[int, str]:
+        """How many seconds of single events the rule needs to say anything true, and the key that asks for them."""
+        return getattr(self, "window", 0), "window"
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -134,6 +140,21 @@ AnyRule = Annotated[SerializeAsAny[RuleBase], PlainValidator(_of_its_kind)]
 
 DEFAULT_RULES: dict[str, dict[str, Any]] = {"error_rate": {}, "feature_down": {}, "user_burst": {}}
 """What is judged when the file has no `[rules]`."""
+
+
+def forgetful(rules: Mapping[str, Any], events_days: int) -> Iterable[tuple[str, str]]:
+    """Per rule that needs events which are deleted before it has them: (its name, one sentence)."""
+    for name, rule in rules.items():
+        seconds, key = rule.needs_back()
+        if rule.enabled and seconds > events_days * DAY:
+            days = -(-seconds // DAY)
+            yield (
+                name,
+                (
+                    f"rules.{name}.{key} looks back further than retention.events_days = {events_days} keeps requests: "
+                    f"set retention.events_days to {days} or more, or change the rule"
+                ),
+            )
 
 
 def named_tables(tables: Any) -> Any:

@@ -24,7 +24,7 @@ from guardian.settings.channels import ChannelSettings, named_channels, unknown_
 from guardian.settings.mail import MailSettings
 from guardian.settings.mail import SmtpSettings as SmtpSettings
 from guardian.settings.people import AliasSettings
-from guardian.settings.rules import DEFAULT_RULES, AnyRule, named_tables
+from guardian.settings.rules import DEFAULT_RULES, AnyRule, forgetful, named_tables
 from guardian.settings.schedules import ScheduleSettings, WatchdogSettings
 from guardian.settings.section import Section
 from guardian.settings.values import (
@@ -164,10 +164,13 @@ class Settings(BaseSettings):
 
     @field_validator("rules")
     @classmethod
-    def _known_channels(cls, rules: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+    def _rules_fit(cls, rules: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
         wrong = list(unknown_channels(rules, info.data["channels"])) if "channels" in info.data else []
         if wrong:  # `found` has them one by one, for those who know the lines of the file
             raise PydanticCustomError("unknown_channels", "{said}", {"said": wrong[0][1], "found": wrong})
+        blind = list(forgetful(rules, info.data["retention"].events_days)) if "retention" in info.data else []
+        if blind:
+            raise PydanticCustomError("forgetful_rules", "{said}", {"said": blind[0][1], "found": blind})
         return rules
 
 

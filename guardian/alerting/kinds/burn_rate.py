@@ -43,6 +43,10 @@ class BurnRate(KindSettings):
     count: Literal["all", "server"] = "server"
     severity: Severity = "critical"
 
+    def needs_back(self) -> tuple[int, str]:
+        """See RuleBase."""
+        return max(long for long, _, _ in BURN_WINDOWS), "objective"
+
 
 def _judge(rule: BurnRate, snapshot: Snapshot, since: Since) -> list[Verdict]:
     verdicts = []

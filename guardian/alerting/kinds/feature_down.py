@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 SILENCE_WEEKS = 4
 """With how many earlier weeks a silence is compared."""
+LEAST_WEEKS = 2
+"""With how many at least."""
 
 
 class FeatureDown(KindSettings):
@@ -43,6 +45,12 @@ class FeatureDown(KindSettings):
     silence_requests: Annotated[int, Field(ge=1)] = 20
     probe: Probe | None = None
     severity: Severity = "critical"
+
+    def needs_back(self) -> tuple[int, str]:
+        """See RuleBase. That a silence which nobody asked for is not seen with short retention is no mistake."""
+        if self.silence and "silence" in self.model_fields_set:
+            return LEAST_WEEKS * WEEK + self.silence, "silence"
+        return self.window, "window"
 
 
 def _judge(rule: FeatureDown, snapshot: Snapshot, since: Since) -> list[Verdict]:
@@ -75,7 +83,7 @@ def _silent(rule: FeatureDown, snapshot: Snapshot, subject: str, since_us: int, 
         return False
     usual = earlier_weeks(snapshot, SILENCE_WEEKS, rule.silence, subject)
     facts.update(why="silent", usual=round(median(usual)) if usual else 0)
-    return len(usual) >= 2 and min(usual) >= rule.silence_requests
+    return len(usual) >= LEAST_WEEKS and min(usual) >= rule.silence_requests
 
 
 def _probed(rule: FeatureDown, snapshot: Snapshot, since_us: int) -> Verdict:

@@ -32,6 +32,10 @@ class NewError(KindSettings):
     min_requests: Annotated[int, Field(ge=1)] = 1
     count: Literal["all", "server"] = "server"
 
+    def needs_back(self) -> tuple[int, str]:
+        """See RuleBase."""
+        return max((self.window, "window"), (self.warmup, "warmup"))
+
 
 def _judge(rule: NewError, snapshot: Snapshot, since: Since) -> list[Verdict]:
     """An error that is no longer new opens nothing; but while it keeps coming, nobody may say that it is over."""

@@ -26,6 +26,10 @@ class TrackerSilent(KindSettings):
     min_requests: Annotated[int, Field(ge=0)] = 0
     severity: Severity = "critical"
 
+    def needs_back(self) -> tuple[int, str]:
+        """See RuleBase: the day before, in which the app was used."""
+        return DAY + self.window if self.min_requests or self.min_users else 0, "min_requests"
+
 
 def _judge(rule: TrackerSilent, snapshot: Snapshot, since: Since) -> list[Verdict]:
     history = snapshot.history

@@ -27,6 +27,10 @@ class Traffic(KindSettings):
     min_weeks: Annotated[int, Field(ge=1)] = 2
     feature: str | None = None
 
+    def needs_back(self) -> tuple[int, str]:
+        """See RuleBase."""
+        return self.min_weeks * WEEK + self.window, "min_weeks"
+
     def unfit(self) -> str | None:
         """See RuleBase."""
         if self.min_weeks <= self.weeks:

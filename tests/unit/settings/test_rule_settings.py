@@ -91,3 +91,30 @@ def test_a_probe_of_no_web_address_is_refused(problems, url):
 @pytest.mark.parametrize("url", ["http://localhost:8000/health?full=1", "https://[::1]/", "http://app", "HTTP://app/"])
 def test_a_probe_may_be_of_any_web_address(load, url):
     assert load(f'[rules.feature_down]\nprobe = {{url = "{url}"}}').rules["feature_down"].probe.url == url
+
+
+@pytest.mark.parametrize(
+    ("table", "days", "key", "needed"),
+    [
+        ('error_rate]\nwindow = "3d"', 2, "error_rate.window", 3),
+        ('latency]\nwindow = "25h"', 1, "latency.window", 2),
+        ('new_error]\nwarmup = "14d"', 7, "new_error.warmup", 14),
+        ("traffic_drop]", 14, "traffic_drop.min_weeks", 15),
+        ("traffic_spike]\nmin_weeks = 1", 7, "traffic_spike.min_weeks", 8),
+        ('feature_down]\nsilence = "1h"', 14, "feature_down.silence", 15),
+        ("burn_rate]", 2, "burn_rate.objective", 3),
+        ("tracker_silent]\nmin_requests = 1", 1, "tracker_silent.min_requests", 2),
+    ],
+)
+def test_a_rule_that_needs_requests_longer_than_they_are_kept_is_refused(load, problems, table, days, key, needed):
+    assert problems(f"[rules.{table}\n[retention]\nevents_days = {days}") == [
+        f"guardian.toml line 1: rules.{key} looks back further than retention.events_days = {days} keeps requests: "
+        f"set retention.events_days to {needed} or more, or change the rule"
+    ]
+    load(f"[rules.{table}\n[retention]\nevents_days = {needed}")
+    load(f"[rules.{table}\nenabled = false\n[retention]\nevents_days = {days}")
+
+
+def test_the_rules_that_are_there_without_a_word_fit_the_shortest_retention(load):
+    assert load("[retention]\nevents_days = 1").rules.keys() == {"error_rate", "feature_down", "user_burst"}
+    load("[rules.tracker_silent]\n[rules.new_error]\n[retention]\nevents_days = 1")
