@@ -40,9 +40,10 @@ def export(
         say_json(rows)
         return
     import json
-    import os
 
-    with open(file, "w", encoding="utf-8", opener=lambda path, flags: os.open(path, flags, 0o600)) as written:
+    from guardian.core.files import private
+
+    with private(file) as written:
         json.dump(rows, written, indent=2, ensure_ascii=False, default=str)
     typer.echo(f"Wrote {file}.")
 

@@ -11,6 +11,21 @@ from typing import TextIO
 
 
 @contextmanager
+def private(path: Path) -> Iterator[TextIO]:
+    """As `replacing`, for a file that somebody names: what it held before was not for others either, whatever its mode.
+
+    The file that a link leads to is the one that is written; a pipe or a terminal is written to as it is.
+    """
+    path = Path(os.path.realpath(path))
+    if path.exists() and not path.is_file():
+        with open(path, "w", encoding="utf-8", errors="backslashreplace") as file:
+            yield file
+        return
+    with replacing(path) as file:
+        yield file
+
+
+@contextmanager
 def replacing(path: Path) -> Iterator[TextIO]:
     """A UTF-8 file to write; it takes the place of `path` when the block ends, and only its owner can read it.
 

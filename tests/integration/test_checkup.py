@@ -287,6 +287,7 @@ async def test_names_of_features_that_were_never_used_are_named(look, tmp_path):
 
 async def test_a_file_that_is_no_database_is_one_sentence(look, tmp_path):
     (tmp_path / "guardian.db").write_bytes(b"this is not a database" * 100)
+    (tmp_path / "guardian.db").chmod(0o600)
     found = await look("admins = ['a@example.com']")
     [(level, text)] = found["database"]
     assert level == "error"

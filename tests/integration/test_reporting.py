@@ -422,7 +422,12 @@ async def test_old_mails_and_reports_are_purged(application):
         await due(app, NOW + 2 * HOUR)
         application.now, app.token = NOW + 2 * HOUR, 1
         await deliver_step(app, application.now, 1)
+        folder = app.settings.reports_dir / "mail"
+        folder.mkdir()
+        for name in ("20260301T080000.000000-0123abcd.eml", "20260315T080000.000000-0123abcd.eml", "kept.eml"):
+            (folder / name).touch()
         await purge_step(app, NOW + 31 * DAY, 1)
+        assert sorted(file.name for file in folder.iterdir()) == ["20260315T080000.000000-0123abcd.eml", "kept.eml"]
         assert await app.state.outbox() == []
         assert await app.state.reports() == []
 

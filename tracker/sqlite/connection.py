@@ -21,7 +21,8 @@ def connect(path: str, *, synchronous: str = "NORMAL", timeout: float = 5.0, cre
     """
     if create and path != ":memory:":
         with suppress(OSError):  # it is there, or SQLite says better why it cannot be made
-            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o660))
+            # Where a link leads to nothing yet, the file is made at its end, as SQLite would.
+            os.close(os.open(os.path.realpath(path), os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o660))
     name = path if create else f"file:{quote(os.path.abspath(path))}?mode=rw"  # (SQLite, "URI Filenames")
     db = sqlite3.connect(name, timeout=timeout, isolation_level=None, check_same_thread=False, uri=not create)
     try:

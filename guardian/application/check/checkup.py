@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 
 from guardian.application.check.findings import conservation, note_findings, noted_elsewhere
 from guardian.application.check.mail import mail_findings
+from guardian.application.check.modes import mode_findings
 from guardian.application.check.neighbours import clashes, old_libraries
 from guardian.application.check.people import alias_findings
 from guardian.application.root import Application, Clock, NamedSchedule, name_schedules, open_application
@@ -57,6 +58,7 @@ async def check_up(
     found += _people(settings)
     found += [Finding("schedule", *_upcoming(settings, named, clock())) for named in name_schedules(settings)]
     found += [_clock(settings, clock()), _reports_dir(settings.reports_dir), *_api(settings.api), *_links(settings)]
+    found += mode_findings(settings, path)
     found += await mail_findings(settings, clock(), resolver)
     if send_test:
         found += await send_tests(settings, settings.admins, clock=clock)

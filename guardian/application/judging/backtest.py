@@ -17,6 +17,7 @@ from guardian.alerting.incidents import SECOND, Incident
 from guardian.alerting.kinds import kind_of
 from guardian.alerting.notify import Notice, messages_of
 from guardian.application.judging.live import lookback, surroundings
+from guardian.core.files import private
 from guardian.core.language import language
 from guardian.core.storage import StorageError
 from guardian.core.templates import environment
@@ -120,9 +121,10 @@ def run_backtests(
 
 
 def write_page(path: Path, results: Sequence[Backtest]) -> None:
-    """The backtests as an HTML page of its own, without scripts."""
+    """The backtests as an HTML page of its own, without scripts, for the owner of the file alone."""
     page = environment("web").get_template("backtest.html").render(results=results, lang=language(), strip=STRIP)
-    path.write_text(page, encoding="utf-8")
+    with private(path) as file:
+        file.write(page)
 
 
 def replay(history: History, around: Surroundings, first: int, last: int, state: AlertState | None = None) -> Replay:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
+from datetime import UTC, datetime
 from hashlib import blake2b
 from pathlib import Path
 
@@ -12,6 +14,18 @@ from guardian.core.time import utc_now
 from guardian.mail.transport import DeliveryError
 
 log = logging.getLogger("guardian.mail")
+
+
+_NAME = re.compile(r"(\d{8}T\d{6}\.\d{6})-[0-9a-f]{8}\.eml")
+
+
+def _written_at(name: str) -> datetime | None:
+    """When a mail of ours with this file name was written; None for a name that is none of ours."""
+    match = _NAME.fullmatch(name)
+    try:
+        return datetime.strptime(match[1], "%Y%m%dT%H%M%S.%f").replace(tzinfo=UTC) if match else None
+    except ValueError:
+        return None
 
 
 class FileTransport:
@@ -39,6 +53,17 @@ class FileTransport:
         name = f"{utc_now():%Y%m%dT%H%M%S.%f}-{digest}.eml"
         with replacing(self._directory / name) as file:
             file.buffer.write(message)
+
+    @staticmethod
+    def purge(directory: Path, before: datetime) -> int:
+        """Delete the mails of the folder that were written before this moment; how many. Other files stay.
+
+        Raises OSError where one cannot be deleted.
+        """
+        old = [path for path in directory.glob("*.eml") if (at := _written_at(path.name)) is not None and at < before]
+        for path in old:
+            path.unlink(missing_ok=True)
+        return len(old)
 
     async def close(self) -> None:
         """See Transport: nothing is held open."""

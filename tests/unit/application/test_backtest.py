@@ -117,7 +117,9 @@ def test_the_page_shows_the_strips_and_escapes_names(tmp_path):
     record(tmp_path)
     rules = {"<b>bold</b>": {"kind": "error_rate"}}
     results = run_backtests(settings(tmp_path, rules=rules), days=30, now=NOW)
+    (tmp_path / "page.html").touch(mode=0o644)
     write_page(tmp_path / "page.html", results)
+    assert (tmp_path / "page.html").stat().st_mode & 0o077 == 0
     page = (tmp_path / "page.html").read_text()
     assert "&lt;b&gt;bold&lt;/b&gt;" in page
     assert "<b>" not in page

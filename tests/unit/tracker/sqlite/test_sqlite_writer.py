@@ -263,6 +263,16 @@ def test_events_can_be_written_through_a_connection_of_the_callers(tmp_path):
     db.close()
 
 
+def test_a_database_at_the_end_of_a_link_that_leads_to_nothing_yet_is_closed_to_others_too(tmp_path):
+    (tmp_path / "link.db").symlink_to(tmp_path / "made.db")
+    before = os.umask(0o022)
+    try:
+        Writer(str(tmp_path / "link.db")).close()
+    finally:
+        os.umask(before)
+    assert (tmp_path / "made.db").stat().st_mode & 0o777 == 0o640
+
+
 @pytest.mark.parametrize("umask, mode", [(0o022, 0o640), (0o007, 0o660), (0o077, 0o600), (0, 0o660)])
 def test_a_database_that_is_made_is_closed_to_others_and_one_that_is_there_keeps_its_mode(tmp_path, umask, mode):
     made, shared = tmp_path / "made.db", tmp_path / "shared.db"

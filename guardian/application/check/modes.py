@@ -1,0 +1,43 @@
+"""Whether others on this machine may get at what tells of people, or can act for an admin."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from guardian.core.finding import Finding
+from guardian.settings.loading import DEFAULT_PATH
+from guardian.settings.schema import Settings
+
+OTHERS, WRITE = 0o007, 0o002
+
+
+def mode_findings(settings: Settings, path: Path | None) -> list[Finding]:
+    """A warning for each file and folder whose mode lets everybody on this machine in; none on Windows.
+
+    A group may share the database. A folder may be looked into: the files that Guardian writes there are closed.
+    """
+    if sys.platform == "win32":
+        return []
+    database, reports = settings.database, settings.reports_dir
+    looked_at = [
+        ("settings", path or DEFAULT_PATH, OTHERS, "names the admins"),
+        *(("database", Path(f"{database}{part}"), OTHERS, "names users and holds the key of the links in mails")
+          for part in ("", "-wal", "-shm")),
+        ("reports", reports, WRITE, "is mailed to the admins"),
+        ("reports", reports / "usage_report.json", OTHERS, "names users"),
+        ("mail", settings.mail.directory or reports / "mail", WRITE, "holds mails"),
+    ]  # fmt: skip
+    return [found for each in looked_at if (found := _finding(*each)) is not None]
+
+
+def _finding(subject: str, path: Path, bits: int, why: str) -> Finding | None:
+    try:
+        mode = path.stat().st_mode & bits
+    except OSError:
+        return None
+    if not mode:
+        return None
+    what = "change" if mode & WRITE else "read"
+    run = "o-w" if bits == WRITE else "o="
+    return Finding(subject, "warning", f"everybody may {what} {path}, which {why}: run 'chmod {run} {path}'")
