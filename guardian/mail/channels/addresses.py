@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import ipaddress
 import socket
-from collections.abc import Iterator
 
-_NAT64 = ipaddress.ip_network("64:ff9b::/96")
-_LOCAL_NAT64 = ipaddress.ip_network("64:ff9b:1::/48")
-_COMPATIBLE = ipaddress.ip_network("::/96")
+from guardian.mail.channels.special_addresses import is_special
 
 
 class PrivateAddress(Exception):
@@ -18,23 +15,9 @@ class PrivateAddress(Exception):
 def is_private(address: str) -> bool:
     """Whether the IP address is not one of the public internet: loopback, RFC 1918, link-local, multicast, reserved …
 
-    What the IANA special-purpose registries call not globally reachable, and each IPv6 address that carries such an
-    IPv4 address (mapped, NAT64, 6to4, Teredo). 169.254.169.254, where clouds hand out credentials, is link-local.
+    Raises ValueError for a text that is no IP address.
     """
-    ip = ipaddress.ip_address(address.partition("%")[0])
-    if ip in _LOCAL_NAT64:  # RFC 8215: a translator of the own network, which may lead anywhere inside it
-        return True
-    site_local = isinstance(ip, ipaddress.IPv6Address) and ip.is_site_local  # deprecated by RFC 3879, and still routed
-    return site_local or any(not each.is_global or each.is_multicast for each in (ip, *_carried(ip)))
-
-
-def _carried(ip: ipaddress.IPv4Address | ipaddress.IPv6Address) -> Iterator[ipaddress.IPv4Address]:
-    """The IPv4 addresses inside an IPv6 one: RFC 4291 (2.5.5), 6052, 3056 and 4380."""
-    if isinstance(ip, ipaddress.IPv4Address):
-        return
-    if ip in _NAT64 or ip in _COMPATIBLE:
-        yield ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
-    yield from (each for each in (ip.ipv4_mapped, ip.sixtofour, *(ip.teredo or ())) if each is not None)
+    return is_special(ipaddress.ip_address(address.partition("%")[0]))
 
 
 def is_private_host(host: str) -> bool:
