@@ -13,6 +13,8 @@ from guardian.core.off_loop import json_value
 from guardian.mail.message import one_line
 
 MAX_BYTES = 1_000_000
+MAX_FILES, MAX_BYTES_IN_ALL = 50, 5_000_000
+"""So much is read for one mail: a megabyte takes 50 ms."""
 MAX_ITEMS = 20
 """How many recommendations, errors, patterns or log lines of one companion a mail shows."""
 MAX_TEXT = 500
@@ -73,25 +75,45 @@ class Malformed:
 
 
 def load_companions(reports_dir: Path) -> dict[str, Companion | Malformed]:
-    """Every *.json of the folder but our own usage_report.json, by file name, in the order of names."""
+    """Every *.json of the folder but our own usage_report.json, by file name, in the order of names.
+
+    Of more than `MAX_FILES` files, or more than `MAX_BYTES_IN_ALL`, those that are left out are Malformed, with that
+    reason: a mail that goes out late for them would help nobody.
+    """
     found: dict[str, Companion | Malformed] = {}
+    left = MAX_BYTES_IN_ALL
     for path in sorted(Path(reports_dir).glob("*.json")):
         if path.name != "usage_report.json" and not path.name.startswith("."):
-            found[path.name] = _load(path)
+            found[path.name], size = _load(path, left if len(found) < MAX_FILES else -1)
+            left -= size
     return found
 
 
-def _load(path: Path) -> Companion | Malformed:
+def _load(path: Path, most: int) -> tuple[Companion | Malformed, int]:
+    """The companion, and how many bytes were read for it, at most `most`; fewer than 0: the file is not looked at."""
+    too_much = Malformed(path.name, marked("only the first 50 files, or 5 MB of them, are read"))
+    if most < 0:
+        return too_much, 0
     try:
         if not path.is_file():  # Opening a pipe would wait for whoever writes into it.
-            return Malformed(path.name, marked("it is not a file") if path.exists() else marked("it leads nowhere"))
+            return Malformed(path.name, marked("it is not a file") if path.exists() else marked("it leads nowhere")), 0
+        size = path.stat().st_size
+        if size > MAX_BYTES:
+            return Malformed(path.name, f"it is larger than {MAX_BYTES:,} bytes"), 0
+        if size > most:
+            return too_much, 0
         with path.open("rb") as file:
-            content = file.read(MAX_BYTES + 1)
-        if len(content) > MAX_BYTES:
-            return Malformed(path.name, f"it is larger than {MAX_BYTES:,} bytes")
-        return read_companion(path.name, json_value(content.decode("utf-8-sig")))
+            content = file.read(min(MAX_BYTES, most) + 1)
+        if len(content) > min(MAX_BYTES, most):  # it grew meanwhile
+            return too_much, most
     except OSError as error:
-        return Malformed(path.name, f"it cannot be read ({error.strerror})")
+        return Malformed(path.name, f"it cannot be read ({error.strerror})"), 0
+    return _parsed(path, content), len(content)
+
+
+def _parsed(path: Path, content: bytes) -> Companion | Malformed:
+    try:
+        return read_companion(path.name, json_value(content.decode("utf-8-sig")))
     except (ValueError, RecursionError) as error:
         line = f" (line {error.lineno})" if isinstance(error, json.JSONDecodeError) else ""
         return Malformed(path.name, f"it is not JSON{line}" if line else marked("it is not JSON"))

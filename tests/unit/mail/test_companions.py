@@ -8,7 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from guardian.mail.companions import Companion, Malformed, Recommendation, load_companions, read_companion
+from guardian.mail.companions import (
+    MAX_BYTES_IN_ALL,
+    MAX_FILES,
+    Companion,
+    Malformed,
+    Recommendation,
+    load_companions,
+    read_companion,
+)
 
 
 def test_every_json_file_but_our_own_is_a_companion(tmp_path):
@@ -115,3 +123,18 @@ def test_texts_stand_on_one_line_whatever_they_hold():
 def test_what_is_too_much_is_cut_and_counted():
     found = read_companion("x.json", {"log_samples": ["y" * 10_000] * 50, "summary": json.loads('{"a": 1e400}')})
     assert (len(found.logs), len(found.logs[0]), found.more) == (20, 500, 30)
+
+
+def test_many_or_large_files_are_read_up_to_a_bound_and_the_rest_is_named(tmp_path):
+    large = json.dumps({"status": "OK", "summary": {"text": "x" * 799_900}})
+    for n in range(10):
+        (tmp_path / f"a{n}.json").write_text(large)
+    for n in range(60):
+        (tmp_path / f"b{n:02}.json").write_text('{"status": "OK"}')
+    found = load_companions(tmp_path)
+    assert list(found) == sorted(found)
+    read = [name for name, each in found.items() if isinstance(each, Companion)]
+    assert read == [*(f"a{n}.json" for n in range(6)), *(f"b{n:02}.json" for n in range(40))]
+    rest = {each.reason for each in found.values() if isinstance(each, Malformed)}
+    assert rest == {"only the first 50 files, or 5 MB of them, are read"}
+    assert (MAX_FILES, MAX_BYTES_IN_ALL) == (50, 5_000_000)
