@@ -8,14 +8,13 @@ import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from guardian.alerting.forgetting import people_named
 from guardian.alerting.links import make_unsubscribe_link
+from guardian.application.delivering import deliver_now
 from guardian.application.judging.review import find_better
-from guardian.application.logins import login_refused
 from guardian.application.root import Application, NamedSchedule
 from guardian.core.language import Language
 from guardian.core.mail_address import check_address
@@ -27,7 +26,6 @@ from guardian.core.report.reading import from_json
 from guardian.core.schedule import Period, parse_schedule
 from guardian.core.storage import WindowGone
 from guardian.mail.companions import Companion, load_companions
-from guardian.mail.delivery import DeliveryCounts, deliver_due
 from guardian.mail.report.incidents import incident_lines, is_long, was_open
 from guardian.stores.state import LeaseLost
 from guardian.stores.watching import report_key
@@ -94,15 +92,6 @@ async def send_report_now(
     fates = {item.message.recipient: item.status for item in items}
     errors = {i.message.recipient: i.last_error or "waits" for i in items if i.status != "sent"}
     return SendResult(report, fates, errors)
-
-
-async def deliver_now(app: Application) -> DeliveryCounts:
-    """Try the one mail of the outbox that is due first, if there is one."""
-    async with app.delivering:
-        return await deliver_due(
-            app.state, app.transports, now=app.clock(), holder=app.holder, limit=1, circuits=app.circuits,
-            warnings=partial(login_refused, app.email, app.settings.admins),
-        )  # fmt: skip
 
 
 async def send_due_reports(app: Application, *, now: datetime, token: int | None = None) -> list[ScheduledResult]:

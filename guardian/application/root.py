@@ -6,7 +6,7 @@ import asyncio
 import os
 import socket
 import uuid
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -20,7 +20,8 @@ from guardian.application.usage import UsageGuardian
 from guardian.core.clock import Waits
 from guardian.core.schedule import Schedule, parse_schedule
 from guardian.core.time import utc_now
-from guardian.mail.delivery import Circuits
+from guardian.mail.circuits import Circuits
+from guardian.mail.delivery import Lane
 from guardian.mail.service import EmailService
 from guardian.mail.transport import Transport
 from guardian.mail.transports import build_transports
@@ -68,11 +69,11 @@ class StepHealth:
 class Application:
     """Everything that a step, an endpoint or a command works with.
 
-    `holder` names this process in leases; `delivering` is held by whoever uses the transports. `token` is the fencing
-    token while this process leads, None while it stands by; `stopping` is set when it is about to end. `health` has
-    an entry for each step that has run; `trouble` says why nothing is done while the database is not there. `book`
-    knows the people behind ids; `live` is the history that alert rules are judged on, once it was read. The watchdog
-    counts in `waits` how long it has seen reports wait.
+    `holder` names this process in leases; `delivering` is held by whoever uses the transports of a channel. `token`
+    is the fencing token while this process leads, None while it stands by; `stopping` is set when it is about to
+    end. `health` has an entry for each step that has run; `trouble` says why nothing is done while the database is
+    not there. `book` knows the people behind ids; `live` is the history that alert rules are judged on, once it was
+    read. The watchdog has been running since `watching_since`, None before its first run.
     """
 
     settings: Settings
@@ -85,7 +86,7 @@ class Application:
     schedules: tuple[NamedSchedule, ...] = ()
     holder: str = field(default_factory=new_holder)
     circuits: Circuits = field(default_factory=Circuits)
-    delivering: asyncio.Lock = field(default_factory=asyncio.Lock)
+    delivering: defaultdict[Lane, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
     token: int | None = None
     stopping: bool = False
     health: dict[str, StepHealth] = field(default_factory=dict)

@@ -17,10 +17,11 @@ from datetime import UTC, datetime, timedelta
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 
+from guardian.application.delivering import deliver_all
 from guardian.application.erasing import erase_again
 from guardian.application.judging.steps import alert_step, probe_step
 from guardian.application.logins import login_step
-from guardian.application.reporting import deliver_now, send_due_reports
+from guardian.application.reporting import send_due_reports
 from guardian.application.root import LEASE, Application, StepHealth
 from guardian.application.upkeep import clean_up
 from guardian.application.watchdog import watch_step
@@ -49,7 +50,7 @@ class Step:
 
 
 async def report_step(app: Application, now: datetime, token: int) -> None:
-    """Put the reports that are due into the outbox, and send them."""
+    """Put the reports that are due into the outbox; the step "deliver" sends them."""
     for result in await send_due_reports(app, now=now, token=token):
         if result.claimed:
             log.info(
@@ -57,13 +58,11 @@ async def report_step(app: Application, now: datetime, token: int) -> None:
                 *(result.schedule, *(edge.isoformat(timespec="minutes") for edge in result.covers)),
                 len(result.recipients),
             )
-    await deliver_step(app, now, token)
 
 
 async def deliver_step(app: Application, now: datetime, token: int) -> None:
-    """Send what is due, one mail at a time, until nothing is or the process stops or loses the lead."""
-    while app.token is not None and not app.stopping and (await deliver_now(app)).tried:
-        pass
+    """Send what is due until nothing is, or the process stops or loses the lead."""
+    await deliver_all(app, lambda: app.token is not None and not app.stopping)
 
 
 async def seal_step(app: Application, now: datetime, token: int) -> None:

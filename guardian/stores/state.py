@@ -16,6 +16,8 @@ from guardian.stores.erasure import Forgotten
 
 PATIENCE = 6
 """After so many tries in vain a mail lets those behind it pass."""
+FAITHFUL_TRIES = 6
+"""So often is a mail of unknown fate tried by the same transport only; after that a second copy beats no mail."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,11 +100,25 @@ class StateStore(Protocol):
         """Put mails into the outbox, those that could not be written as dead; how many were new."""
         ...
 
-    async def claim_due(self, now: datetime, *, holder: str, lease: timedelta, limit: int) -> list[OutboxItem]:
-        """Lease pending items that are due, first in first out per recipient: the next one comes when the one before
-        has been delivered, given up, or put off so often (`PATIENCE`) that it lets others pass.
+    async def claim_due(
+        self,
+        now: datetime,
+        *,
+        holder: str,
+        lease: timedelta,
+        limit: int,
+        channel: str | None = None,
+        besides: Collection[str] = (),
+        resting: Collection[str] = (),
+    ) -> list[OutboxItem]:
+        """Lease pending items that are due, alerts before reports, the gravest first, then the oldest.
 
-        A mail that was never tried is due whatever its time says, and a wait or lease beyond `LONGEST_WAIT` is none.
+        Per recipient, and there for alerts and for reports, it is first in, first out: the next one comes when the one
+        before has been delivered, given up, or put off so often (`PATIENCE`) that it lets others pass. A mail that was
+        never tried is due whatever its time says, and a wait or lease beyond `LONGEST_WAIT` is none.
+
+        Only those of `channel` (None: of all), and none of the channels `besides`. What must be tried again by one of
+        the transports `resting` (see `OutboxItem.transport`) is left where it is.
         """
         ...
 

@@ -5,6 +5,7 @@ import sqlite3
 from datetime import UTC, datetime, timedelta
 from email import message_from_bytes, policy
 from email.message import EmailMessage
+from functools import partial
 
 import pytest
 
@@ -12,7 +13,7 @@ from guardian.core.mentions import Mention
 from guardian.core.outgoing import Outgoing
 from guardian.core.storage import StorageError
 from guardian.stores.sqlite.state import SqliteStateStore
-from guardian.stores.state import Edition, LeaseLost
+from guardian.stores.state import FAITHFUL_TRIES, Edition, LeaseLost
 
 NOW = datetime(2026, 3, 2, 12, 0, 0, 123456, tzinfo=UTC)
 TTL = timedelta(seconds=30)
@@ -252,6 +253,37 @@ async def test_a_mail_that_waits_for_its_next_try_holds_back_only_its_own_recipi
     assert await claim(state, NOW + HOUR - MINUTE) == []
     [again] = await claim(state, NOW + HOUR)
     assert (again.message.key, again.attempts, again.last_error) == ("a1", 1, "451 later")
+
+
+async def test_an_alert_does_not_wait_behind_a_report_and_the_gravest_comes_first(state):
+    report, other = mail("report"), mail("report of another", "b@example.com", severity="critical")
+    alerts = [mail(grave, f"{grave}@example.com", kind="alert", severity=grave) for grave in ("info", "critical")]
+    second = mail("second", kind="alert", severity="warning")
+    await state.enqueue([report, other, *alerts, second], now=NOW)
+    [first] = await claim(state, limit=1)
+    assert first.message.key == "critical"
+    assert keys(await claim(state)) == ["second", "info", "report of another", "report"]
+
+
+async def test_a_channel_is_claimed_for_itself_and_so_is_what_nothing_carries(state):
+    await state.enqueue([mail(each, each, channel=each) for each in ("mail", "ops", "fax")], now=NOW)
+    claimed = partial(state.claim_due, NOW, holder="one", lease=MINUTE, limit=9)
+    assert keys(await claimed(channel="ops")) == ["ops"]
+    assert keys(await claimed(besides=("mail", "ops"))) == ["fax"]
+    assert keys(await claimed(besides=("ops", "fax"))) == ["mail"]
+
+
+async def test_what_only_a_resting_transport_may_carry_is_left_where_it_is(state):
+    await state.enqueue([mail("a"), mail("b", "b@example.com")], now=NOW)
+    a, b = await claim(state)
+    await state.mark_failed(a, holder="one", now=NOW, error="cut", retry_at=NOW, transport="smtp")
+    await state.mark_failed(b, holder="one", now=NOW, error="put off", retry_at=NOW, transport=None)
+    claimed = partial(state.claim_due, holder="one", lease=MINUTE, limit=9, resting=("smtp",))
+    assert keys(await claimed(NOW)) == ["b"]
+    for _ in range(FAITHFUL_TRIES - 1):
+        [item] = [each for each in await claim(state) if each.message.key == "a"]
+        await state.mark_failed(item, holder="one", now=NOW, error="cut", retry_at=NOW, transport="smtp")
+    assert keys(await claimed(NOW)) == ["a"], "a second copy beats no mail"
 
 
 async def test_the_limit_is_kept(state):

@@ -6,8 +6,9 @@ from email import message_from_bytes, policy
 
 import pytest
 
+from guardian.application.delivering import deliver_now
 from guardian.application.logins import login_step
-from guardian.application.reporting import deliver_now, send_report_now
+from guardian.application.reporting import send_report_now
 from guardian.application.root import open_application
 from guardian.settings.mail import GmailSettings
 from guardian.settings.schema import MailSettings, Settings, SmtpSettings

@@ -10,7 +10,8 @@ from aiosmtpd.smtp import SMTP
 from typer.testing import CliRunner
 
 from guardian.cli import app as guardian
-from guardian.mail.delivery import Circuits, deliver_due
+from guardian.mail.circuits import Circuits
+from guardian.mail.delivery import deliver_due
 from guardian.mail.service import EmailService
 from guardian.mail.transport import Unreachable
 from guardian.mail.transports.smtp import SmtpTransport

@@ -14,7 +14,7 @@ from guardian.core.storage import StorageError
 from guardian.core.time import micros, moment
 from guardian.stores.erasure import Forgotten, digest, spellings
 from guardian.stores.forgetting import message_without
-from guardian.stores.state import PATIENCE, Edition, LeaseLost, SavedReport
+from guardian.stores.state import FAITHFUL_TRIES, PATIENCE, Edition, LeaseLost, SavedReport
 from guardian.stores.watching import Watched
 
 LONG_AGO = datetime.min.replace(tzinfo=UTC)
@@ -23,6 +23,11 @@ LONG_AGO = datetime.min.replace(tzinfo=UTC)
 def unmade(schedule, start, end):
     """A report of which nothing is known but that it is not there."""
     return Watched(schedule, Period(start, end), None, 0, False, 0, moment(0), 0, 0, 0, frozenset())
+
+
+def urgency(message):
+    """What goes out first: alerts, the gravest before the others."""
+    return message.kind == "report", message.severity != "critical", message.severity != "warning"
 
 
 @dataclass
@@ -139,18 +144,22 @@ class MemoryState:
         self.opened(token)
         return self.put(mails, now)
 
-    async def claim_due(self, now, *, holder, lease, limit):
+    async def claim_due(self, now, *, holder, lease, limit, channel=None, besides=(), resting=()):
         first = {}
         for number, each in sorted(self.opened().outbox.items()):
-            if each.item.status == "pending":
-                message = each.item.message
-                first.setdefault((message.channel, message.recipient, each.item.attempts >= PATIENCE), number)
+            message = each.item.message
+            wanted = channel in (None, message.channel) and message.channel not in besides
+            if each.item.status == "pending" and wanted:
+                lane = (message.channel, message.recipient, message.kind == "report", each.item.attempts >= PATIENCE)
+                first.setdefault(lane, number)
 
         def over(at):
             return at is None or is_over(at, now, LONGEST_WAIT)
 
         due = [self.opened().outbox[number] for number in sorted(first.values())]
-        due = [w for w in due if (not w.item.attempts or over(w.item.next_attempt_at)) and over(w.until)][:limit]
+        due = [w for w in due if (not w.item.attempts or over(w.item.next_attempt_at)) and over(w.until)]
+        due = [w for w in due if w.item.transport not in resting or w.item.attempts >= FAITHFUL_TRIES]
+        due = sorted(due, key=lambda waiting: urgency(waiting.item.message))[:limit]
         for waiting in due:
             waiting.holder, waiting.until = holder, now + lease
         return [waiting.item for waiting in due]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 
 from guardian.core.clock import LONGEST_WAIT
@@ -11,7 +11,7 @@ from guardian.core.outgoing import OutboxItem, Outgoing
 from guardian.core.time import micros
 from guardian.stores.sqlite.database import StateDatabase
 from guardian.stores.sqlite.schema import ITEM_COLUMNS, put_mails, to_item
-from guardian.stores.state import PATIENCE
+from guardian.stores.state import FAITHFUL_TRIES, PATIENCE
 
 
 class SqliteOutbox(StateDatabase):
@@ -21,7 +21,17 @@ class SqliteOutbox(StateDatabase):
         """See StateStore."""
         return await self.transact(lambda db: put_mails(db, mails, micros(now)), token=token)
 
-    async def claim_due(self, now: datetime, *, holder: str, lease: timedelta, limit: int) -> list[OutboxItem]:
+    async def claim_due(
+        self,
+        now: datetime,
+        *,
+        holder: str,
+        lease: timedelta,
+        limit: int,
+        channel: str | None = None,
+        besides: Collection[str] = (),
+        resting: Collection[str] = (),
+    ) -> list[OutboxItem]:
         """See StateStore. The oldest waiting item of a recipient comes first, even while it waits for its next try.
 
         One that has been put off `PATIENCE` times, for more than half an hour, no longer holds up the next: a server
@@ -29,19 +39,23 @@ class SqliteOutbox(StateDatabase):
         of days is none: clocks are set.
         """
         at, doubt = micros(now), micros(now + LONGEST_WAIT)
+        which, values = _which(channel, besides)
+        rest = ",".join("?" * len(resting))
 
         def work(db: sqlite3.Connection) -> list[OutboxItem]:
             rows = db.execute(
                 f"""
                 SELECT {ITEM_COLUMNS} FROM guardian_outbox
                 WHERE id IN (
-                    SELECT min(id) FROM guardian_outbox WHERE status = 'pending'
-                    GROUP BY channel, recipient, attempts >= {PATIENCE}
+                    SELECT min(id) FROM guardian_outbox WHERE status = 'pending' {which}
+                    GROUP BY channel, recipient, kind = 'report', attempts >= {PATIENCE}
                 )
                 AND (attempts = 0 OR next_us <= ? OR next_us > ?)
-                AND (lease_us IS NULL OR lease_us <= ? OR lease_us > ?) ORDER BY id LIMIT ?
+                AND (lease_us IS NULL OR lease_us <= ? OR lease_us > ?)
+                AND (transport IS NULL OR attempts >= {FAITHFUL_TRIES} OR transport NOT IN ({rest}))
+                ORDER BY kind = 'report', severity != 'critical', severity != 'warning', id LIMIT ?
                 """,
-                (at, doubt, at, doubt, limit),
+                (*values, at, doubt, at, doubt, *resting, limit),
             ).fetchall()
             db.executemany(
                 "UPDATE guardian_outbox SET holder = ?, lease_us = ? WHERE id = ?",
@@ -108,3 +122,10 @@ class SqliteOutbox(StateDatabase):
         counts = dict.fromkeys(("pending", "sent", "dead", "dropped"), 0)
         rows = await self.read("SELECT status, count(*) FROM guardian_outbox GROUP BY status")
         return counts | {status: count for status, count in rows}
+
+
+def _which(channel: str | None, besides: Collection[str]) -> tuple[str, tuple[str, ...]]:
+    """The condition, and its values, that a row is of a channel and of none of those besides."""
+    only = "" if channel is None else "AND channel = ?"
+    none_of = f"AND channel NOT IN ({','.join('?' * len(besides))})" if besides else ""
+    return f"{only} {none_of}", (*(() if channel is None else (channel,)), *besides)

@@ -1,5 +1,7 @@
 """Delivery: what happens to a mail for each answer of a transport, and how an outage is sat out."""
 
+import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -7,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from guardian.core.outgoing import Outgoing
-from guardian.mail.delivery import GIVE_UP, LEASE, Circuits, backoff, deliver_due
+from guardian.mail.circuits import Circuits
+from guardian.mail.delivery import GIVE_UP, LEASE, Desk, backoff, deliver_due
 from guardian.mail.transport import DeliveryError, PermanentError, UnknownOutcome, Unreachable
 from guardian.stores.sqlite.state import SqliteStateStore
 
@@ -194,11 +197,11 @@ async def test_a_process_that_dies_between_sending_and_marking_sends_the_same_by
     class Dying(Script):
         async def send(self, message, *, sender, recipient):
             await super().send(message, sender=sender, recipient=recipient)
-            raise KeyboardInterrupt
+            raise asyncio.CancelledError  # what is under way ends here: nothing is marked
 
     dying, next_one = Dying("smtp"), Script("smtp")
     await state.enqueue([mail("a")], now=NOW)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(asyncio.CancelledError):
         await deliver(state, dying)
     assert (await deliver(state, next_one, now=NOW + LEASE - MINUTE)).tried == 0
     assert (await deliver(state, next_one, now=NOW + LEASE + MINUTE)).sent == 1
@@ -259,3 +262,79 @@ async def test_an_unreachable_server_is_left_alone_and_the_other_is_used_meanwhi
     await state.enqueue([mail(str(n), f"{n}@example.com") for n in range(5)], now=NOW)
     await deliver(state, first, second, circuits=circuits)
     assert (first.tries, len(second.accepted)) == (1, 5)
+
+
+def alert(key, severity="warning", **values):
+    return replace(mail(key, f"{key}@example.com"), kind="alert", severity=severity, **values)
+
+
+async def test_after_two_hangs_a_transport_is_left_alone_and_what_waits_loses_no_try(state):
+    smtp, circuits = Script("smtp", UnknownOutcome("no answer in time")), Circuits()
+    await state.enqueue([alert(f"{n}") for n in range(8)], now=NOW)
+    await deliver(state, smtp, circuits=circuits)
+    assert smtp.tries == 2
+    assert sorted(item.attempts for item in await state.outbox()) == [0] * 6 + [1] * 2
+    for seconds in range(0, 660, 10):
+        await deliver(state, smtp, now=NOW + timedelta(seconds=seconds), circuits=circuits)
+    assert smtp.tries == 2 + 3, "one try at a time, after a minute, two more and four more"
+    smtp.answers = [None]
+    for minutes in range(11, 50):
+        await deliver(state, smtp, now=NOW + minutes * MINUTE, circuits=circuits)
+    assert len(smtp.accepted) == 8
+
+
+async def test_a_slow_refusal_is_a_hang_too_and_one_that_comes_at_once_is_none(state):
+    clock = iter(range(0, 10_000, 15))
+    for slow, tries in ((True, 2), (False, 8)):
+        smtp = Script("smtp", DeliveryError("the connection broke before the message was sent"))
+        await state.enqueue([alert(f"{slow}{n}") for n in range(8)], now=NOW)
+        desk = Desk(
+            state=state, transports=[smtp], holder="me", clock=lambda: NOW, random=lambda: 0.0,
+            monotonic=lambda slow=slow: next(clock) if slow else 0.0,
+        )  # fmt: skip
+        await desk.deliver("mail", 20)
+        assert smtp.tries == tries
+        for item in await state.outbox():
+            await state.drop(item.id, NOW)
+
+
+async def test_a_mail_that_only_a_hanging_transport_may_carry_waits_and_the_others_go_by_the_next(state):
+    first, second, circuits = Script("first", UnknownOutcome("no answer in time")), Script("second"), Circuits()
+    await state.enqueue([alert(f"{n}") for n in range(8)], now=NOW)
+    await deliver(state, first, second, circuits=circuits)
+    assert (first.tries, len(second.accepted)) == (2, 6)
+    before = await state.outbox(status="pending")
+    circuits.closed_until["first"] = NOW + timedelta(hours=1)
+    await deliver(state, first, second, now=NOW + 30 * MINUTE, circuits=circuits)
+    assert await state.outbox(status="pending") == before
+
+
+async def test_alerts_go_before_reports_and_the_gravest_first(state):
+    smtp = Script("smtp")
+    reports = [mail("report", "a@example.com"), replace(mail("grave", "b@example.com"), severity="critical")]
+    alerts = [alert("info", "info"), alert("old"), alert("new"), alert("grave-alert", "critical")]
+    await state.enqueue([*reports, *alerts], now=NOW)
+    await deliver(state, smtp)
+    order = ["grave-alert", "old", "new", "info", "b", "a"]
+    assert [recipient.split("@")[0] for _, recipient, _ in smtp.accepted] == order
+
+
+class Hanging(Script):
+    """A server that never answers."""
+
+    async def send(self, message, *, sender, recipient):
+        self.tries += 1
+        await asyncio.Event().wait()
+
+
+async def test_what_hangs_in_one_channel_holds_up_nothing_of_another(state):
+    smtp, ops = Hanging("smtp"), Script("ops")
+    ops.channel = "ops"
+    await state.enqueue([mail(f"{n}", f"{n}@example.com") for n in range(8)], now=NOW)
+    await state.enqueue([replace(alert("critical"), channel="ops", recipient="ops")], now=NOW)
+    under_way = asyncio.ensure_future(deliver(state, smtp, ops))
+    async with asyncio.timeout(10):
+        while not ops.accepted:
+            await asyncio.sleep(0)
+    assert smtp.tries == 1
+    under_way.cancel()

@@ -1,0 +1,55 @@
+"""Sending what the outbox holds: each channel goes at its own pace, so that one that hangs holds up no other."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+
+from guardian.application.logins import login_refused
+from guardian.application.root import Application
+from guardian.mail.delivery import DeliveryCounts, Desk, Lane, sum_of, together
+
+LOOK_AGAIN = 1.0
+"""So many seconds after it found nothing to do a channel looks again, while another one is still sending."""
+
+
+async def deliver_now(app: Application) -> DeliveryCounts:
+    """Try, for each channel, the one message that is due first, if there is one."""
+    desk = _desk(app)
+    return sum_of(await together(_next(app, desk, lane) for lane in desk.lanes))
+
+
+async def deliver_all(app: Application, go_on: Callable[[], bool], *, look_again: float = LOOK_AGAIN) -> None:
+    """Send what is due until nothing is, or until `go_on` says no; what becomes due meanwhile goes too.
+
+    Raises StorageError where the outbox cannot be read or marked.
+    """
+    desk, sending = _desk(app), set[Lane]()
+
+    async def work(lane: Lane) -> None:
+        while go_on():
+            sending.add(lane)
+            try:
+                tried = (await _next(app, desk, lane)).tried
+            finally:
+                sending.discard(lane)
+            if tried:
+                continue
+            if not sending:
+                return
+            await asyncio.sleep(look_again)
+
+    await together(work(lane) for lane in desk.lanes)
+
+
+async def _next(app: Application, desk: Desk, lane: Lane) -> DeliveryCounts:
+    async with app.delivering[lane]:
+        return await desk.deliver(lane, 1)
+
+
+def _desk(app: Application) -> Desk:
+    return Desk(
+        state=app.state, transports=app.transports, holder=app.holder, clock=app.clock, circuits=app.circuits,
+        warnings=partial(login_refused, app.email, app.settings.admins),
+    )  # fmt: skip
