@@ -73,7 +73,7 @@ class Application:
     is the fencing token while this process leads, None while it stands by; `stopping` is set when it is about to
     end. `health` has an entry for each step that has run; `trouble` says why nothing is done while the database is
     not there. `book` knows the people behind ids; `live` is the history that alert rules are judged on, once it was
-    read. The watchdog has been running since `watching_since`, None before its first run.
+    read. The watchdog counts in `waits` how long it has seen reports wait.
     """
 
     settings: Settings

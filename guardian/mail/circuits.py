@@ -6,14 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from guardian.core.clock import was_ahead
+
 HANGS = 2
 """After so many hangs in a row a transport is left alone: what waits would lose a time-out each."""
 
 LONGEST_PAUSE = timedelta(minutes=4)
 """An unreachable server is tried again after this at the latest."""
-
-CLOCK_JITTER = timedelta(minutes=1)
-"""A clock that goes back by less is not thought to have been set."""
 
 RandomFloat = Callable[[], float]
 
@@ -33,7 +32,7 @@ class Circuits:
 
     def allow(self, transport: str, now: datetime) -> bool:
         """Whether this transport may be tried."""
-        if now < self.closed_at.get(transport, now) - CLOCK_JITTER:
+        if was_ahead(self.closed_at.get(transport, now), now):
             return True  # the clock was set back: until when it was to be left alone means nothing now
         return self.closed_until.get(transport, now) <= now
 
