@@ -93,6 +93,8 @@ class Application:
     trouble: str | None = None
     live: LiveHistory | None = None
     waits: Waits = field(default_factory=Waits)
+    watching_since: datetime | None = None
+    watched_at: datetime | None = None
 
     @property
     def repository(self) -> UsageRepository:
@@ -112,6 +114,7 @@ class Application:
         """
         await self.stores.reopen()
         self.token, self.live, self.waits = None, None, Waits()
+        self.watching_since, self.watched_at = None, None
         self.circuits = Circuits()
         before, self.holder = self.holder, new_holder()
         await self.state.release_lease(LEASE, before)

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 from guardian.application.noticing import noticed_lately
+from guardian.application.outages import LONGEST_WAIT, TRIES
 from guardian.application.root import Application, NamedSchedule, find_elsewhere
 from guardian.core.notes import Note, as_json
 
@@ -18,9 +19,11 @@ async def application_status(app: Application) -> dict[str, Any]:
     """The state of everything, as JSON values; times are ISO 8601 in UTC.
 
     Keys: `leading`, `now`, `schedules` (each with `name`, `when`, `last_period_end`, `next_at`, `next_covers`,
-    `sentence`), `outbox` (items by status), `undelivered` (the newest dead ones), `transports` (each with `name`,
-    `closed_until`), `steps` (by name: `ended_at`, `error`), `recorders`, `notes` (of the last day, see `core.notes`),
-    `storage`. Raises StorageError where the database does not answer.
+    `sentence`), `outbox` (items by status), `dead` (the newest of those given up, and why), `transports` (each with
+    `name`, `closed_until`), `undelivered` (each with `channel`, `recipient`, how many messages are `waiting` too long
+    or `dead`, `since`, the last `error`, and by which channels it was `told`), `steps` (by name: `ended_at`, `error`),
+    `recorders`, `notes` (of the last day, see `core.notes`), `storage`. Raises StorageError where the database does
+    not answer.
     """
     now = app.clock()
     stats = await app.repository.stats(now)
@@ -29,7 +32,7 @@ async def application_status(app: Application) -> dict[str, Any]:
         "now": now.isoformat(),
         "schedules": [await _schedule(app, named, now) for named in app.schedules],
         "outbox": await app.state.outbox_counts(),
-        "undelivered": [
+        "dead": [
             {
                 "id": item.id,
                 "kind": item.message.kind,
@@ -43,6 +46,18 @@ async def application_status(app: Application) -> dict[str, Any]:
         "transports": [
             {"name": each.name, "closed_until": _iso(app.circuits.closed_until.get(each.name))}
             for each in app.transports
+        ],
+        "undelivered": [
+            {
+                "channel": each.channel,
+                "recipient": each.recipient,
+                "waiting": each.waiting,
+                "dead": max(each.dead, each.new_dead),
+                "since": _iso(each.since),
+                "error": each.error,
+                "told": sorted({channel for channel, _ in each.outage.audience}) if each.outage else [],
+            }
+            for each in await app.stores.watch.undelivered(before=now - LONGEST_WAIT, tries=TRIES)
         ],
         "steps": {
             name: {"ended_at": health.ended_at.isoformat(), "error": health.error}

@@ -1,4 +1,5 @@
-"""The watchdog: says elsewhere that a report which was due has not gone out, and pings an address when it has.
+"""The watchdog: says elsewhere that a report which was due has not gone out, or that messages are not delivered (see
+`outages`), and pings an address when a report has gone out.
 
 Everything follows from the ledger, the outbox and guardian_watch, so a restart between any two steps changes nothing;
 a ping is sent first and noted after, so a crash in between sends it again.
@@ -8,11 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from datetime import datetime, timedelta
 
 import httpx2
 
+from guardian.application.outages import tell_outages
 from guardian.application.root import Application, NamedSchedule, StepHealth
 from guardian.core.clock import LONGEST_PING_WAIT, is_over
 from guardian.core.language import Language
@@ -32,9 +34,16 @@ PING_TRIES = 5
 
 
 async def watch_step(app: Application, now: datetime, token: int | None) -> None:
-    """Tell of every report that is late, once; settle and ping what has gone out. Raises StorageError or LeaseLost."""
+    """Tell of every outage and of every report that is late, once; settle and ping what has gone out.
+
+    Raises StorageError or LeaseLost.
+    """
     store = app.stores.watch
     made = app.health.get("reports")  # before the ledger is read: a report that is made meanwhile is there then
+    if app.watched_at is None or not timedelta(0) <= now - app.watched_at <= GRACE:
+        app.watching_since = now  # the first look, or the first after the machine slept or its clock was set
+    app.watched_at = now
+    undelivered = await tell_outages(app, now, token)
     known = await store.watched()
     unmade: dict[str, list[Period]] = {}
     for named in app.schedules:
@@ -50,7 +59,7 @@ async def watch_step(app: Application, now: datetime, token: int | None) -> None
         for report in reports:
             had_time = not report.pending or waited[_made(report)] >= GRACE
             if report.claimed_at is not None and report.pending + report.dead and had_time:
-                await _tell_stuck(app, named, report, store, now, token)
+                await _tell_stuck(app, named, report, undelivered, store, now, token)
     await _settle(app, known, store, now, token)
 
 
@@ -84,11 +93,18 @@ async def _tell_unmade(
 
 
 async def _tell_stuck(
-    app: Application, named: NamedSchedule, report: Watched, store: WatchStore, now: datetime, token: int | None
+    app: Application,
+    named: NamedSchedule,
+    report: Watched,
+    undelivered: Set[str],
+    store: WatchStore,
+    now: datetime,
+    token: int | None,
 ) -> None:
+    """Tell that a report is late whose mails wait or were given up, unless that was told of their recipients before."""
     assert report.claimed_at is not None
     due = named.schedule.fire(report.period)
-    if report.told or now - due < _overdue(app):
+    if report.told or now - due < _overdue(app) or report.stuck <= undelivered:
         return
     why = f"of {report.mails} mails {report.pending} wait and {report.dead} cannot be delivered"
     await _tell(app, named, [report.period], why, report.stuck, report.edition, store, now, token)

@@ -149,9 +149,9 @@ class EmailService:
         return self._outgoing(to_email, view["subject"], html, text, key=key, kind="test", severity="info")
 
     @one_mail("warning")
-    def compose_warning(self, to_email: str, subject: str, text: str, *, key: str) -> Outgoing:
-        """A mail about Guardian itself: something that only a person can put right."""
-        view = {"subject": subject, "headline": subject, "text": text, "grave": "warning"}
+    def compose_warning(self, to_email: str, subject: str, text: str, *, key: str, grave: str = "warning") -> Outgoing:
+        """A mail about Guardian itself: something that only a person can put right, or ("ok") that is right again."""
+        view = {"subject": subject, "headline": subject, "text": text, "grave": grave}
         html, plain = render("test_email", self.language_of(to_email), view=view)
         return self._outgoing(to_email, subject, html, plain, key=key, kind="warning", severity="warning")
 

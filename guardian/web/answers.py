@@ -174,7 +174,7 @@ class ScheduleStatus(BaseModel):
     sentence: str
 
 
-class Undelivered(BaseModel):
+class Dead(BaseModel):
     """A mail or message that cannot be delivered, and why."""
 
     id: int
@@ -190,6 +190,21 @@ class TransportStatus(BaseModel):
 
     name: str
     closed_until: datetime | None
+
+
+class UndeliveredStatus(BaseModel):
+    """What a recipient of a channel does not get: messages that wait too long, and that were given up.
+
+    `told` are the channels on which somebody was told.
+    """
+
+    channel: str
+    recipient: str
+    waiting: int
+    dead: int
+    since: datetime | None
+    error: str
+    told: list[str]
 
 
 class StepStatus(BaseModel):
@@ -241,8 +256,9 @@ class Status(BaseModel):
     now: datetime
     schedules: list[ScheduleStatus]
     outbox: dict[str, int]
-    undelivered: list[Undelivered]
+    dead: list[Dead]
     transports: list[TransportStatus]
+    undelivered: list[UndeliveredStatus]
     steps: dict[str, StepStatus]
     recorders: list[RecorderStatus]
     notes: list[Note]

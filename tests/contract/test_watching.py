@@ -7,7 +7,7 @@ import pytest
 from guardian.core.outgoing import Outgoing
 from guardian.core.schedule import Period
 from guardian.stores.state import LeaseLost
-from guardian.stores.watching import report_key
+from guardian.stores.watching import TELLING, Outage, report_key
 
 NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -115,3 +115,83 @@ async def test_what_is_old_is_no_longer_watched(stores):
     assert len(await stores.watch.watched()) == 2
     await stores.state.purge_state(NOW + HOUR, incidents_before=NOW)
     assert await stores.watch.watched() == []
+
+
+async def put(stores, *keys, channel="ops", severity="warning", at=NOW):
+    await stores.state.enqueue([Outgoing(key, channel, b"x", "alert", channel, severity) for key in keys], now=at)
+
+
+async def fail(stores, *, retry_at=None, channel="ops", at=NOW):
+    [item] = await stores.state.claim_due(at, holder="one", lease=HOUR, limit=1, channel=channel)
+    await stores.state.mark_failed(item, holder="one", now=at, error="503", retry_at=retry_at, transport=None)
+
+
+async def stuck(stores, before=NOW - HOUR):
+    return await stores.watch.undelivered(before=before, tries=2)
+
+
+async def test_what_waits_too_long_or_failed_twice_is_undelivered(open_stores):
+    stores = await open_stores()
+    await put(stores, "a", "b", severity="critical")
+    assert await stuck(stores) == []
+    await fail(stores, retry_at=NOW)
+    assert await stuck(stores) == []
+    await fail(stores, retry_at=NOW)
+    [found] = await stuck(await open_stores())
+    assert (found.channel, found.recipient, found.waiting, found.dead, found.new_dead) == ("ops", "ops", 1, 0, 0)
+    assert (found.since, found.critical, found.error, found.outage) == (NOW, True, "503", None)
+    [found] = await stuck(stores, before=NOW)
+    assert found.waiting == 2
+
+
+async def test_what_was_given_up_is_undelivered_until_it_was_told_and_something_was_delivered_after_it(stores):
+    await put(stores, "a", "b")
+    await fail(stores)
+    [found] = await stuck(stores)
+    assert (found.waiting, found.dead, found.new_dead, found.newest_dead) == (0, 1, 1, 1)
+    outage = Outage(f"{TELLING}ops/1", NOW, (("mail", "a@example.com"),))
+    await stores.watch.note_outages([(found, outage)], [WORD], now=NOW, token=None)
+    assert [item.message for item in await stores.state.outbox(limit=1)] == [WORD]
+    [found] = [each for each in await stuck(stores) if each.recipient == "ops"]
+    assert (found.dead, found.new_dead, found.outage) == (1, 0, outage)
+    [item] = await stores.state.claim_due(NOW, holder="one", lease=HOUR, limit=1)
+    await stores.state.mark_sent(item, holder="one", now=NOW + HOUR, transport="ops")
+    [found] = await stuck(stores)
+    assert (found.dead, found.last_sent, found.channel_sent) == (0, NOW + HOUR, NOW + HOUR)
+    await stores.watch.note_outages([(found, None)], [], now=NOW, token=None)
+    assert await stuck(stores) == []
+
+
+async def test_of_messages_about_messages_nothing_is_told(stores):
+    await put(stores, f"{TELLING}mail/1/ops")
+    await fail(stores)
+    assert await stuck(stores, before=NOW + HOUR) == []
+
+
+async def test_whoever_lost_the_lease_notes_no_outage(stores):
+    old = await stores.state.acquire_lease("daemon", "one", NOW, HOUR)
+    await stores.state.acquire_lease("daemon", "two", NOW + HOUR, HOUR)
+    await put(stores, "a")
+    [found] = await stuck(stores, before=NOW)
+    with pytest.raises(LeaseLost):
+        await stores.watch.note_outages([(found, Outage("x", NOW, ()))], [WORD], now=NOW, token=old)
+    assert [each.outage for each in await stuck(stores, before=NOW)] == [None]
+
+
+async def test_an_outage_goes_with_an_erased_person(stores):
+    await put(stores, "a")
+    [found] = await stuck(stores, before=NOW)
+    for audience in ((("mail", "ada@example.com"),), (("mail", "bob@example.com"),)):
+        await stores.watch.note_outages([(found, Outage("x", NOW, audience))], [], now=NOW, token=None)
+        await stores.state.forget("ada@example.com")
+        [found] = await stuck(stores, before=NOW)
+        assert (found.outage is None) == (audience[0][1] == "ada@example.com")
+
+
+async def test_the_oldest_message_that_waits_is_known(stores):
+    assert await stores.watch.oldest_unsent() is None
+    await put(stores, "a")
+    await put(stores, "b", at=NOW + HOUR)
+    assert await stores.watch.oldest_unsent() == NOW
+    await fail(stores)
+    assert await stores.watch.oldest_unsent() == NOW + HOUR

@@ -450,7 +450,7 @@ async def test_a_mail_that_cannot_be_written_costs_itself_alone_and_the_status_s
         assert [to for to, _ in inbox.mails] == ["ann@example.com"]
         status = await application_status(app)
         assert (status["outbox"]["sent"], status["outbox"]["dead"]) == (1, 1)
-        [lost] = status["undelivered"]
+        [lost] = status["dead"]
         assert (lost["recipient"], lost["kind"]) == ("bob@example.com", "report")
         assert lost["error"] == "it cannot be written: its header would not say what was meant"
         result = await send_report_now(app, hours=2)

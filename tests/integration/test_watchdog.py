@@ -199,6 +199,20 @@ async def test_after_downtime_reports_are_caught_up_before_anything_is_called_la
     assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
 
 
+async def test_after_a_sleep_of_the_machine_reports_are_caught_up_before_anything_is_called_late(daemon, server):
+    async with daemon(channel=True) as app:
+        await begin(app)
+        for minute in range(3):
+            await watch_step(app, NOW + minute * MINUTE, None)
+        daemon.now = NOW + 3 * HOUR + MINUTE
+        await watch_step(app, daemon.now, None)  # before the step "reports"
+        await report(app, daemon.now)
+        await watch_step(app, daemon.now + MINUTE, None)
+        await deliver_step(app, daemon.now + MINUTE, 1)
+    assert said(server) == []
+    assert len(pings(server)) == 3
+
+
 async def test_a_step_that_hangs_is_noticed_all_the_same(daemon, server):
     async with daemon(channel=True) as app:
         await begin(app)
@@ -260,7 +274,7 @@ async def test_a_mail_that_is_dead_is_told_to_the_other_admins_and_not_pinged_un
             await watch_step(app, DUE + minute * MINUTE, None)
         warnings = [i.message for i in await app.state.outbox() if i.message.kind == "warning"]
         assert [(m.recipient, m.subject) for m in warnings] == [
-            ("admin@example.com", "The report “hourly” has not gone out")
+            ("admin@example.com", "Mail to gone@example.com is not delivered")
         ]
         assert pings(server) == []
         [dead] = await app.state.outbox(status="dead")

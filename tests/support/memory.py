@@ -33,6 +33,7 @@ class Database:
     told_at: dict = field(default_factory=dict)
     unsubscribed: set = field(default_factory=set)
     tombstones: dict = field(default_factory=dict)
+    outages: dict = field(default_factory=dict)
     alerts: AlertState = field(default_factory=AlertState)
     incidents: dict = field(default_factory=dict)
     used_links: dict = field(default_factory=dict)

@@ -6,7 +6,7 @@ from dataclasses import replace
 from guardian.alerting.links import LinkUsed
 from guardian.core.time import micros
 from guardian.stores.alerts import ChangedMeanwhile
-from guardian.stores.watching import report_key
+from guardian.stores.watching import TELLING, Undelivered, report_key
 from tests.support.memory_state import unmade
 
 
@@ -113,3 +113,59 @@ class MemoryWatch:
         key = (report.schedule, report.period.start, report.period.end)
         if key in watched:
             watched[key] = replace(watched[key], tries=watched[key].tries + 1, next_at=next_at)
+
+    async def undelivered(self, *, before, tries):
+        db = self._state.opened()
+        items = [each.item for each in db.outbox.values()]
+        mine = [item for item in items if not item.message.key.startswith(TELLING)]
+        pairs = {(item.message.channel, item.message.recipient) for item in mine}
+        found = []
+        for pair in sorted(pairs | set(db.outages)):
+            outage, upto = db.outages.get(pair, (None, 0))
+
+            def last_sent(channel, recipient=None):
+                sent = [
+                    item.sent_at
+                    for item in items
+                    if item.status == "sent"
+                    and item.message.channel == channel
+                    and recipient in (None, item.message.recipient)
+                ]
+                return max(sent, default=None)
+
+            own = [item for item in mine if (item.message.channel, item.message.recipient) == pair]
+            late = [i for i in own if i.status == "pending" and (i.attempts >= tries or i.created_at <= before)]
+            lost = [i for i in own if i.status == "dead"]
+            sent = last_sent(*pair)
+            new = [i for i in lost if i.id > upto]
+            stands = [i for i in lost if sent is None or i.next_attempt_at > sent]
+            told = {i.id: i for i in (*late, *new, *stands)}.values()
+            if not told and outage is None:
+                continue
+            tried = [i for i in own if i.status == ("pending" if late else "dead") and i.last_error is not None]
+            tried.sort(key=lambda item: (-item.attempts, -item.id))
+            found.append(
+                Undelivered(
+                    *pair, waiting=len(late), dead=len(stands), new_dead=len(new),
+                    newest_dead=max((i.id for i in {*new, *stands}), default=0),
+                    since=min((i.created_at for i in told), default=None),
+                    critical=any(i.message.severity == "critical" for i in told),
+                    error=tried[0].last_error if tried else "",
+                    last_sent=sent, channel_sent=last_sent(pair[0]), outage=outage,
+                )
+            )  # fmt: skip
+        return found
+
+    async def note_outages(self, noted, messages, *, now, token):
+        outages = self._state.opened(token).outages
+        for each, outage in noted:
+            pair = (each.channel, each.recipient)
+            upto = max(each.newest_dead, outages.get(pair, (None, 0))[1])
+            outages[pair] = (outage, upto)
+            if outage is None and not upto:
+                del outages[pair]
+        self._state.put(messages, now)
+
+    async def oldest_unsent(self):
+        items = [each.item for each in self._state.opened().outbox.values()]
+        return min((item.created_at for item in items if item.status == "pending"), default=None)

@@ -264,6 +264,9 @@ class MemoryState:
                 del db.incidents[number]
             else:
                 db.incidents[number] = after
+        for pair, (outage, _) in list(db.outages.items()):
+            if {pair[1], *(to for _, to in (outage.audience if outage else ()))} & (people - set(recipients)):
+                del db.outages[pair]
         state = state_without(db.alerts, people, rules)
         db.alerts = replace(state, version=state.version + 1)
         unsubscribed = {row for row in db.unsubscribed if row[1] in people - set(recipients)}

@@ -33,6 +33,11 @@ def erase(
     """
     leaving = set(people) - {each.lower() for each in recipients}
     marks = ", ".join("?" * len(leaving))
+    db.execute(
+        f"DELETE FROM guardian_outage WHERE recipient IN ({marks}) OR "
+        f"EXISTS (SELECT 1 FROM json_each(audience) WHERE json_extract(value, '$[1]') IN ({marks}))",
+        (*leaving, *leaving),
+    )
     unsubscribed = db.execute(f"DELETE FROM guardian_unsubscribed WHERE recipient IN ({marks})", tuple(leaving))
     bodies = _erase_from_mails(db, people, leaving)
     return Forgotten(

@@ -104,6 +104,19 @@ STATE_MIGRATIONS: Sequence[Migration] = (
         ALTER TABLE guardian_watch ADD COLUMN edition INTEGER NOT NULL DEFAULT 1;
         """,
     ),
+    (
+        "guardian/0007_outages",
+        """
+        -- What was told of messages that could not be delivered: name, since_us and audience (JSON) are those of the
+        -- outage that is open for a recipient, NULL where none is; up to dead_id all that was given up has been told.
+        CREATE TABLE guardian_outage (channel TEXT NOT NULL, recipient TEXT NOT NULL, dead_id INTEGER NOT NULL,
+                                      name TEXT, since_us INTEGER, audience TEXT,
+                                      PRIMARY KEY (channel, recipient)) WITHOUT ROWID;
+        CREATE INDEX guardian_outbox_dead ON guardian_outbox (channel, recipient, id) WHERE status = 'dead';
+        CREATE INDEX guardian_outbox_sent ON guardian_outbox (channel, recipient, sent_us) WHERE status = 'sent';
+        CREATE INDEX guardian_outbox_sent_by_channel ON guardian_outbox (channel, sent_us) WHERE status = 'sent';
+        """,
+    ),
 )
 
 ITEM_COLUMNS = (

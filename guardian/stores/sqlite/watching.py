@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Sequence
 from datetime import datetime
@@ -11,7 +12,7 @@ from guardian.core.schedule import Period
 from guardian.core.time import micros, moment
 from guardian.stores.sqlite.database import StateDatabase
 from guardian.stores.sqlite.schema import put_mails
-from guardian.stores.watching import Watched, report_key
+from guardian.stores.watching import TELLING, Outage, Undelivered, Watched, report_key
 
 
 class SqliteWatchStore:
@@ -61,6 +62,44 @@ class SqliteWatchStore:
         sql = f"UPDATE guardian_watch SET tries = tries + 1, next_us = ? {_ROW}"
         await self._state.transact(lambda db: db.execute(sql, (micros(next_at), *_key(report))), token=token)
 
+    async def undelivered(self, *, before: datetime, tries: int) -> list[Undelivered]:
+        """See WatchStore."""
+        return await self._state.transact(lambda db: _undelivered(db, micros(before), tries))
+
+    async def note_outages(
+        self,
+        noted: Sequence[tuple[Undelivered, Outage | None]],
+        messages: Sequence[Outgoing],
+        *,
+        now: datetime,
+        token: int | None,
+    ) -> None:
+        """See WatchStore."""
+        rows = [
+            (
+                each.channel, each.recipient, each.newest_dead,
+                *((outage.name, micros(outage.since), json.dumps(outage.audience)) if outage else (None, None, None)),
+            )
+            for each, outage in noted
+        ]  # fmt: skip
+
+        def work(db: sqlite3.Connection) -> None:
+            db.executemany(
+                "INSERT INTO guardian_outage (channel, recipient, dead_id, name, since_us, audience) "
+                "VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET name = excluded.name, "
+                "dead_id = max(dead_id, excluded.dead_id), since_us = excluded.since_us, audience = excluded.audience",
+                rows,
+            )
+            db.execute("DELETE FROM guardian_outage WHERE name IS NULL AND dead_id = 0")
+            put_mails(db, messages, micros(now))
+
+        await self._state.transact(work, token=token)
+
+    async def oldest_unsent(self) -> datetime | None:
+        """See WatchStore."""
+        [(at,)] = await self._state.read("SELECT min(created_us) FROM guardian_outbox WHERE status = 'pending'")
+        return None if at is None else moment(at)
+
 
 _ROW = "WHERE schedule = ? AND start_us = ? AND end_us = ?"
 
@@ -98,6 +137,63 @@ def _watched(db: sqlite3.Connection) -> list[Watched]:
                 dead,
                 stuck,
                 edition,
+            )
+        )
+    return found
+
+
+_NO_TELLING = f"substr(key, 1, {len(TELLING)}) != '{TELLING}'"
+_WAITING = f"""
+    SELECT channel, recipient, count(*), min(created_us), max(severity = 'critical') FROM guardian_outbox
+    WHERE status = 'pending' AND (attempts >= ? OR created_us <= ?) AND {_NO_TELLING} GROUP BY channel, recipient
+"""
+_DEAD = f"""
+    SELECT channel, recipient, sum(stands), sum(new), max(id), min(created_us), max(severity = 'critical') FROM (
+        SELECT d.id, d.channel, d.recipient, d.created_us, d.severity, d.id > ifnull(o.dead_id, 0) AS new,
+               d.next_us > ifnull((SELECT max(sent_us) FROM guardian_outbox s WHERE s.status = 'sent'
+                                   AND s.channel = d.channel AND s.recipient = d.recipient), 0) AS stands
+        FROM guardian_outbox d LEFT JOIN guardian_outage o ON o.channel = d.channel AND o.recipient = d.recipient
+        WHERE d.status = 'dead' AND {_NO_TELLING}
+    ) WHERE new OR stands GROUP BY channel, recipient
+"""
+_LAST_ERROR = """
+    SELECT last_error FROM guardian_outbox WHERE channel = ? AND recipient = ? AND status = ?
+    AND last_error IS NOT NULL ORDER BY attempts DESC, id DESC LIMIT 1
+"""
+_SENT = "SELECT max(sent_us) FROM guardian_outbox WHERE status = 'sent' AND channel = ?"
+
+
+def _undelivered(db: sqlite3.Connection, before_us: int, tries: int) -> list[Undelivered]:
+    waiting = {row[:2]: row[2:] for row in db.execute(_WAITING, (tries, before_us))}
+    dead = {row[:2]: row[2:] for row in db.execute(_DEAD)}
+    rows = db.execute("SELECT channel, recipient, name, since_us, audience FROM guardian_outage WHERE name IS NOT NULL")
+    outages = {
+        row[:2]: Outage(row[2], moment(row[3]), tuple((each[0], each[1]) for each in json.loads(row[4])))
+        for row in rows
+    }
+    found = []
+    for pair in sorted({*waiting, *dead, *outages}):
+        many, first, grave = waiting.get(pair, (0, None, 0))
+        stands, new, newest, begin, sad = dead.get(pair, (0, 0, 0, None, 0))
+        status = "pending" if many else "dead"
+        error = db.execute(_LAST_ERROR, (*pair, status)).fetchone()
+        [sent] = db.execute(f"{_SENT} AND recipient = ?", pair).fetchone()
+        [anybody] = db.execute(_SENT, pair[:1]).fetchone()
+        since = min((each for each in (first, begin) if each is not None), default=None)
+        found.append(
+            Undelivered(
+                channel=pair[0],
+                recipient=pair[1],
+                waiting=many,
+                dead=stands,
+                new_dead=new,
+                newest_dead=newest,
+                since=None if since is None else moment(since),
+                critical=bool(grave or sad),
+                error=error[0] if error else "",
+                last_sent=None if sent is None else moment(sent),
+                channel_sent=None if anybody is None else moment(anybody),
+                outage=outages.get(pair),
             )
         )
     return found
