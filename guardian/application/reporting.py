@@ -16,6 +16,7 @@ from guardian.alerting.links import make_unsubscribe_link
 from guardian.application.delivering import deliver_now
 from guardian.application.judging.review import find_better
 from guardian.application.root import Application, NamedSchedule
+from guardian.application.saving import report_with_file
 from guardian.core.language import Language
 from guardian.core.mail_address import check_address
 from guardian.core.mentions import marked
@@ -80,7 +81,7 @@ async def send_report_now(
     to = tuple(dict.fromkeys(app.settings.admins if recipients is None else map(check_address, recipients)))
     if not to:
         raise ValueError("nobody would get the report: set admins in the configuration, or name a recipient")
-    report, _ = await app.usage.generate_and_save_report(hours, start_time=start, end_time=end)
+    report = await report_with_file(app, hours, start_time=start, end_time=end)
     mails = await _compose(app, report, f"report/on-demand/{uuid.uuid4().hex}", to, None)
     await app.state.enqueue(mails, now=app.clock())
     own = {mail.key for mail in mails}
@@ -256,8 +257,7 @@ async def _generate(app: Application, named: NamedSchedule, covers: Period) -> d
         return await app.usage.generate_report(
             start_time=covers.start, end_time=covers.end, zone=zone, features=features
         )
-    report, _ = await app.usage.generate_and_save_report(start_time=covers.start, end_time=covers.end, zone=zone)
-    return report
+    return await report_with_file(app, start_time=covers.start, end_time=covers.end, zone=zone)
 
 
 async def _compose(

@@ -179,9 +179,13 @@ class UsageGuardian:
         cannot be written.
         """
         report = await self.generate_report(hours, start_time=start_time, end_time=end_time, zone=zone)
+        return report, await self.save_report(report)
+
+    async def save_report(self, report: Mapping[str, Any]) -> Path:
+        """Write a report to `reports_dir/usage_report.json`; the file's path. Raises OSError where that cannot be."""
         path = self._reports_dir / REPORT_NAME
         await off_loop(_write_whole, path, report)
-        return report, path
+        return path
 
 
 def window(now: datetime, hours: int | None, start: datetime | None, end: datetime | None) -> tuple[datetime, datetime]:

@@ -194,6 +194,11 @@ def _unknown(lang: Language, count: int, detail: str) -> Words:
     return lang.plural("%(n)s time: %(why)s.", "%(n)s times: %(why)s.", count, why=why), ""
 
 
+def _unsaved(lang: Language, count: int, detail: str) -> Words:
+    text = lang("usage_report.json could not be written: %(why)s.", why=_why(detail, lang))
+    return text, lang("Look at the free space of the disk, and who may write to the folder of reports_dir.")
+
+
 KINDS: Mapping[str, Callable[[Language, int, str], Words]] = {
     "replaces": _replaces,
     "never": _never,
@@ -211,5 +216,6 @@ KINDS: Mapping[str, Callable[[Language, int, str], Words]] = {
     "name_refused": _name,
     "identify_failed": _identify,
     "critical_features": _critical,
+    "unsaved": _unsaved,
 }
 """What is said of each kind, the worst first. Those that the tracker writes: guardian_recorder_note."""

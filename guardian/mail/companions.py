@@ -81,8 +81,13 @@ def load_companions(reports_dir: Path) -> dict[str, Companion | Malformed]:
     reason: a mail that goes out late for them would help nobody.
     """
     found: dict[str, Companion | Malformed] = {}
+    try:
+        paths = sorted(Path(reports_dir).glob("*.json"))
+    except OSError as error:
+        name = Path(reports_dir).name
+        return {name: Malformed(name, f"it cannot be read ({error.strerror})")}
     left = MAX_BYTES_IN_ALL
-    for path in sorted(Path(reports_dir).glob("*.json")):
+    for path in paths:
         if path.name != "usage_report.json" and not path.name.startswith("."):
             found[path.name], size = _load(path, left if len(found) < MAX_FILES else -1)
             left -= size

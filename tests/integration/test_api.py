@@ -355,14 +355,14 @@ async def test_send_report_can_go_to_some_of_those_in_the_settings(tmp_path):
 
 async def test_a_second_send_report_meanwhile_is_409_in_every_process(app, admin, tmp_path, monkeypatch):
     entered, go_on = asyncio.Event(), asyncio.Event()
-    generate = app.usage.generate_and_save_report
+    generate = app.usage.generate_report
 
     async def slow(*args, **keys):
         entered.set()
         await go_on.wait()
         return await generate(*args, **keys)
 
-    monkeypatch.setattr(app.usage, "generate_and_save_report", slow)
+    monkeypatch.setattr(app.usage, "generate_report", slow)
     async with opened(tmp_path, events=[]) as other, calling(other, bearer()) as elsewhere:
         first = asyncio.create_task(admin.post("/api/guardian/send-report"))
         await entered.wait()
@@ -382,7 +382,7 @@ async def test_a_failed_send_report_does_not_bar_the_next(app, admin, monkeypatc
         async def broken(*args, **keys):
             raise StorageError("the disk is full: free some space")
 
-        patched.setattr(app.usage, "generate_and_save_report", broken)
+        patched.setattr(app.usage, "generate_report", broken)
         assert sentence(await admin.post("/api/guardian/send-report"), 503) == "the disk is full: free some space"
     assert (await admin.post("/api/guardian/send-report")).status_code == 200
 

@@ -1,7 +1,9 @@
 """Reports that go out by their schedules or on demand, on a real database and through a real mail server."""
 
+import errno
 import json
 import logging
+import os
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from email import message_from_bytes, policy
@@ -9,6 +11,7 @@ from itertools import pairwise
 
 import pytest
 
+import guardian.application.usage
 from guardian.application.reporting import send_due_reports, send_report_now, send_scheduled_report
 from guardian.application.root import name_schedules, open_application
 from guardian.application.scheduler import LEASE_TTL, Step, deliver_step, purge_step, renew_lead, report_step, run_step
@@ -574,3 +577,41 @@ def test_a_wrong_section_or_a_second_time_zone_is_refused_with_the_cure():
         ScheduleSettings(when="2h Asia/Tokyo", timezone="UTC")
     with pytest.raises(ValueError, match="'de' is not known: it is one of en, fr"):
         ScheduleSettings(when="2h", language="de")
+
+
+def broken_file(tmp_path, how, monkeypatch):
+    """Make `usage_report.json` impossible to write, in one of the ways that there are; gives back what mends it."""
+    reports = tmp_path / "reports"
+    if how == "folder":
+        (reports / "usage_report.json").mkdir(parents=True)
+        return (reports / "usage_report.json").rmdir
+    if how == "no folder":
+        reports.write_text("a file")
+        return reports.unlink
+
+    def refused(path, report):
+        raise OSError(int(how), os.strerror(int(how)))
+
+    write = guardian.application.usage._write_whole
+    monkeypatch.setattr(guardian.application.usage, "_write_whole", refused)
+    return lambda: monkeypatch.setattr(guardian.application.usage, "_write_whole", write)
+
+
+@pytest.mark.parametrize("how", [errno.ENOSPC, errno.EIO, errno.EROFS, errno.EACCES, "folder", "no folder"])
+async def test_a_report_goes_out_although_its_file_cannot_be_written_and_that_is_said(
+    application, inbox, tmp_path, how, monkeypatch, caplog
+):
+    async with application("every 2h") as app:
+        await due(app)
+        mend = broken_file(tmp_path, how, monkeypatch)
+        [result] = await due(app, NOW + 2 * HOUR)
+        assert result.recipients == ("admin@example.com",)
+        assert (await send_report_now(app, hours=2)).fates == {"admin@example.com": "sent"}
+        assert sum("usage_report.json cannot be written" in line for line in caplog.messages) == 1
+        assert "usage_report.json could not be written:" in " ".join(inbox.texts()[-1].split())
+        status = await application_status(app)
+        assert "usage_report.json cannot be written" in status["steps"]["report file"]["error"]
+        mend()
+        await due(app, NOW + 4 * HOUR)
+        assert "report file" not in (await application_status(app))["steps"]
+        assert (tmp_path / "reports" / "usage_report.json").is_file()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import tempfile
 import uuid
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
@@ -19,6 +20,7 @@ from guardian.application.check.modes import mode_findings
 from guardian.application.check.neighbours import clashes, old_libraries
 from guardian.application.check.people import alias_findings
 from guardian.application.root import Application, Clock, NamedSchedule, name_schedules, open_application
+from guardian.application.usage import REPORT_NAME
 from guardian.core.clock import was_ahead
 from guardian.core.finding import Finding
 from guardian.core.mail_address import address_of
@@ -137,10 +139,19 @@ def _clock(settings: Settings, now: datetime) -> Finding:
 
 def _reports_dir(folder: Path) -> Finding:
     there = next(each for each in (folder.absolute(), *folder.absolute().parents) if each.exists())
-    if there.is_dir() and os.access(there, os.W_OK | os.X_OK):
-        return Finding("reports", "ok", f"go to {folder}")
     cure = "set reports_dir, or let this user write there"
-    return Finding("reports", "error", f"{folder} cannot be written: {cure}")
+    if not (there.is_dir() and os.access(there, os.W_OK | os.X_OK)):
+        return Finding("reports", "error", f"{folder} cannot be written: {cure}")
+    try:
+        with tempfile.TemporaryFile(dir=there) as file:  # a full or broken disk, or one that is mounted read-only
+            file.write(b"\0" * 65_536)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        return Finding("reports", "error", f"{folder} cannot be written ({error.strerror}): {cure}, or free some space")
+    if (folder / REPORT_NAME).is_dir():
+        return Finding("reports", "error", f"{folder / REPORT_NAME} is a folder, so no report can be saved: remove it")
+    return Finding("reports", "ok", f"go to {folder}")
 
 
 def _api(api: ApiSettings) -> list[Finding]:
