@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from guardian.application.elsewhere import records_elsewhere
 from guardian.application.judging.live import LiveHistory
@@ -58,11 +59,13 @@ class NamedSchedule:
 
 @dataclass(slots=True)
 class StepHealth:
-    """How the last run of a step went: when it ended, why it failed (None where it did not), and when it began."""
+    """How the last run of a step went: when it ended, why it failed (None where it did not), when it began, and how
+    often in a row it failed."""
 
     ended_at: datetime
     error: str | None
     began_at: datetime | None = None
+    failures: int = 0
 
 
 @dataclass(slots=True, kw_only=True)
@@ -95,6 +98,7 @@ class Application:
     waits: Waits = field(default_factory=Waits)
     watching_since: datetime | None = None
     watched_at: datetime | None = None
+    reading: asyncio.Task[Any] | None = None
 
     @property
     def repository(self) -> UsageRepository:

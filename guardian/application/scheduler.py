@@ -95,21 +95,28 @@ STEPS: tuple[Step, ...] = (
 
 
 async def run_step(app: Application, step: Step) -> None:
-    """Run a step if this process leads, and note in `app.health` how it went; its failure goes no further."""
-    if app.token is None or app.stopping or not _file_is_there(app):
+    """Run a step if this process leads, and note in `app.health` how it went; its failure goes no further.
+
+    Of a step in which the lead was lost nothing is noted: another process does it now, and knows how it goes.
+    """
+    token = app.token
+    if token is None or app.stopping or not _file_is_there(app):
         return
     error, unexpected, began = None, None, app.clock()
     try:
-        await step.run(app, began, app.token)
+        await step.run(app, began, token)
     except LeaseLost as lost:
-        app.token = None
-        error = str(lost)
+        _stand_by(app)
+        log.info("The step %r was broken off: %s", step.name, lost)
     except StorageError as failure:
         error = str(failure)
     except Exception as failure:  # one scheduled step: the others must go on
         error, unexpected = f"{type(failure).__name__}: see the log", failure
+    if app.token != token:
+        return
     before = app.health.get(step.name)
-    app.health[step.name] = StepHealth(app.clock(), error, began)
+    failures = 0 if error is None else 1 + (before.failures if before else 0)
+    app.health[step.name] = StepHealth(app.clock(), error, began, failures)
     if error == (before.error if before else None):
         return
     if error is None:
@@ -117,6 +124,12 @@ async def run_step(app: Application, step: Step) -> None:
     else:
         text = "The step %r failed and is tried again in %d s: %s"
         log.error(text, step.name, step.seconds, error, exc_info=unexpected)
+
+
+def _stand_by(app: Application) -> None:
+    """This process no longer leads: how its steps went says nothing of how they go."""
+    app.token = None
+    app.health.clear()
 
 
 def _file_is_there(app: Application) -> bool:
@@ -167,6 +180,8 @@ async def renew_lead(app: Application, *, busy: bool = False) -> bool:
         log.error("The lease cannot be renewed: %s", failure)
     if led != (app.token is not None):
         log.info("This process stands by" if led else "This process leads")
+        if led:
+            _stand_by(app)
     return not led and app.token is not None
 
 

@@ -56,6 +56,10 @@ class StateStore(Protocol):
         """Give the lease up, so that a stand-by takes over without waiting for its end."""
         ...
 
+    async def lease_held(self, name: str, now: datetime, ttl: timedelta) -> bool:
+        """Whether anybody holds the lease now, and not until a time further off than two `ttl`."""
+        ...
+
     async def last_period_end(self, schedule: str, *, now: datetime | None = None) -> datetime | None:
         """The end of the newest period of this schedule that is in the ledger; None for a schedule never run.
 

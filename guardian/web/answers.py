@@ -97,6 +97,17 @@ class Health(BaseModel):
     last_heartbeat_age_seconds: int | None
 
 
+NotReady = Literal["database-lost", "database-unusable", "no-leader", "step-failing", "mail-unsent"]
+"""Why the promise does not hold: the file is gone or replaced; it does not answer; no process leads; a step failed
+three times in a row, or hangs; a message has waited for 15 minutes."""
+
+
+class Readiness(Health):
+    """The health, and why Guardian does not do what it is for; an empty list where it does."""
+
+    not_ready: list[NotReady]
+
+
 class CleanedUp(BaseModel):
     """What a cleanup deleted: events, and rows of mails and reports; older than the retention of the settings."""
 

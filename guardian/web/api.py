@@ -20,7 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from guardian.application.root import Application
 from guardian.core.off_loop import off_loop
 from guardian.core.storage import StorageError
-from guardian.web import alerts, reports, usage
+from guardian.web import alerts, health, reports, usage
 from guardian.web.auth import SCHEDULER_HEADER, admin_verifier, require_admin_claims, require_scheduler_token
 from guardian.web.endpoint import HEADERS, Call, Endpoint, Refusal, answer, read_asked, read_body, refuse
 from guardian.web.links import action_routes, unsubscribe_routes
@@ -37,6 +37,7 @@ async def openapi(call: Call) -> dict[str, Any]:
 
 ENDPOINTS: tuple[Endpoint, ...] = (
     *usage.ENDPOINTS,
+    *health.ENDPOINTS,
     *reports.ENDPOINTS,
     *alerts.ENDPOINTS,
     Endpoint(method="GET", path="/openapi.json", run=openapi, answer=Document, access="public"),
@@ -69,7 +70,8 @@ def create_app(application: Application, endpoints: Sequence[Endpoint] = ENDPOIN
             call = Call(application, asked, body, claims, request.scope.get("root_path", ""))
             try:
                 content = await endpoint.run(call)
-                return await off_loop(answer, content) if endpoint.large else answer(content)
+                status = endpoint.status(content)
+                return await off_loop(answer, content, status) if endpoint.large else answer(content, status)
             except StorageError as error:
                 log.error("%s %s cannot be answered: %s", endpoint.method, endpoint.path, error)
                 public = endpoint.access == "public"

@@ -65,7 +65,8 @@ class Call:
 class Endpoint:
     """One row of the table. `path` is a Starlette template; `run` gives the answer, and its docstring is the text of
     the documentation. A `large` answer, which grows with what is stored, is written off the event loop.
-    `refusals` are the statuses of its own, beside those that follow from access and validation.
+    `refusals` are the statuses of its own, beside those that follow from access and validation. `status` says with
+    which an answer goes out (200 if not given), `answers` which form it has where that is another, and what it means.
     """
 
     method: Literal["GET", "POST", "DELETE"]
@@ -77,6 +78,8 @@ class Endpoint:
     body: type[Asked] | None = None
     large: bool = False
     refusals: Mapping[int, str] = field(default_factory=dict)
+    status: Callable[[Any], int] = lambda content: 200
+    answers: Mapping[int, tuple[type[BaseModel], str]] = field(default_factory=dict)
 
 
 def answer(

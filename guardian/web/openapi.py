@@ -32,6 +32,7 @@ class Document(BaseModel):
 def describe(endpoints: Sequence[Endpoint]) -> dict[str, Any]:
     """The document; the server it names is the root of the host that answers."""
     models: list[tuple[type[BaseModel], JsonSchemaMode]] = [(each.answer, "serialization") for each in endpoints]
+    models += [(form, "serialization") for each in endpoints for form, _ in each.answers.values()]
     models.append((Error, "serialization"))
     models += [(each.body, "validation") for each in endpoints if each.body]
     _, schemas = models_json_schema(list(dict.fromkeys(models)), ref_template="#/components/schemas/{model}")
@@ -85,6 +86,7 @@ def _operation(endpoint: Endpoint) -> dict[str, Any]:
         "responses": {
             "200": {"description": "Done", **_json(endpoint.answer)},
             **{str(status): {"description": meaning, **_json(Error)} for status, meaning in refusals(endpoint).items()},
+            **{str(status): {"description": text, **_json(form)} for status, (form, text) in endpoint.answers.items()},
         },
     }
     if rest.strip():

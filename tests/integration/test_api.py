@@ -273,7 +273,10 @@ async def test_a_database_that_does_not_answer_is_503(app, admin, monkeypatch):
     monkeypatch.setattr(type(app.repository), "newest_event", broken)
     assert sentence(await admin.get("/api/usage/summary"), 503).startswith("/somewhere/guardian.db cannot be read")
     # The health is public: no path in it.
-    assert sentence(await admin.get("/api/usage/health"), 503) == "the database does not answer: see Guardian's log"
+    health = await admin.get("/api/usage/health")
+    assert (health.status_code, health.json()["reasons"]) == (200, ["the database does not answer: see Guardian's log"])
+    health = await admin.get("/api/usage/health?ready")
+    assert (health.status_code, health.json()["not_ready"]) == (503, ["database-unusable"])
 
 
 async def test_a_fault_of_ours_is_500_without_internals(app, admin, monkeypatch):

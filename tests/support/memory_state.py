@@ -78,6 +78,10 @@ class MemoryState:
         if lease and lease.holder == holder:
             self.opened().leases[name] = Lease("", self._next_token(), LONG_AGO)
 
+    async def lease_held(self, name, now, ttl):
+        lease = self.opened().leases.get(name)
+        return bool(lease and lease.holder and now < lease.expires <= now + 2 * ttl)
+
     async def last_period_end(self, schedule, *, now=None):
         db = self.opened()
         ends = [

@@ -45,6 +45,11 @@ class SqliteStateStore(SqliteOutbox):
 
         await self.transact(work)
 
+    async def lease_held(self, name: str, now: datetime, ttl: timedelta) -> bool:
+        """See StateStore."""
+        sql = "SELECT 1 FROM guardian_lease WHERE name = ? AND holder != '' AND expires_us > ? AND expires_us <= ?"
+        return bool(await self.read(sql, (name, micros(now), micros(now + 2 * ttl))))
+
     async def last_period_end(self, schedule: str, *, now: datetime | None = None) -> datetime | None:
         """See StateStore."""
         sql = "SELECT max(end_us) FROM guardian_period WHERE schedule = ?"

@@ -1,0 +1,221 @@
+"""The health: whether events arrive and Guardian does what it is for. Anybody may ask, often: nothing counts rows."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Annotated
+
+from pydantic import BeforeValidator, Field
+
+from guardian.application.noticing import LATELY
+from guardian.application.root import LEASE, Application
+from guardian.application.scheduler import LEASE_TTL, STEPS
+from guardian.core.clock import was_ahead
+from guardian.core.note_words import KINDS
+from guardian.core.notes import gone_silent
+from guardian.core.storage import RecorderHealth, RecorderNote, StorageError
+from guardian.web.answers import Health, NotReady, ProcessTotals, Readiness, RecorderTotals
+from guardian.web.endpoint import Asked, Call, Endpoint
+
+HEARTBEAT_SECONDS = 120
+"""A host app whose recorder was silent for longer is said to be degraded."""
+
+DROPPED_SHARE = 0.001
+"""A recorder that drops a larger part of its events is said to be degraded."""
+
+LOST_FOR = timedelta(hours=1)
+"""For so long a process that went silent with events queued is said to have lost them."""
+
+
+READ_SECONDS = 0.8
+"""The health is answered after this, whatever the database is busy with."""
+
+INTERVALS = 3
+"""A step that failed so often in a row does not do what it is for."""
+
+HUNG = timedelta(minutes=15)
+"""Nor does one whose last run ended longer ago than this and so many intervals."""
+
+UNSENT = timedelta(minutes=15)
+"""Nothing waits in the outbox for longer where the promise holds."""
+
+GONE = "the database file is gone or was replaced by another one: see Guardian's log"
+SILENT = "the database does not answer: see Guardian's log"
+
+
+class Wanted(Asked):
+    """What is asked of the health."""
+
+    ready: Annotated[bool, BeforeValidator(lambda value: True if value == "" else value)] = Field(
+        False, description="true, or no value, for 503 where Guardian does not do what it is for; else false"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the database says: of recorders, the newest event and how many are of the future, whether somebody leads,
+    and since when what waits longest has waited."""
+
+    recorders: list[RecorderHealth]
+    newest: datetime | None
+    ahead: int
+    said: list[RecorderNote]
+    led: bool
+    unsent: datetime | None
+
+
+async def usage_health(call: Call) -> Health:
+    """Whether events arrive and Guardian's steps work. Names nobody and nothing.
+
+    The answer is 200 while the process serves, be it degraded. With `ready` it is 503 while the promise does not hold:
+    `not_ready` says in words why.
+    """
+    app, now = call.app, call.app.clock()
+    facts, why = await _facts(app)
+    health = (
+        blind(why) if facts is None else judge_health(app, facts.recorders, facts.newest, now, facts.said, facts.ahead)
+    )
+    if not call.asked.ready:
+        return health
+    lost: NotReady = "database-lost" if why == GONE else "database-unusable"
+    return Readiness(**health.model_dump(), not_ready=[lost] if facts is None else not_ready(app, facts, now))
+
+
+def not_ready(app: Application, facts: Facts, now: datetime) -> list[NotReady]:
+    """Why the promise does not hold; nothing where it does. A step of a process that stands by is none of its own."""
+    found: list[NotReady] = []
+    if app.token is None and not facts.led:
+        found.append("no-leader")
+    if app.token is not None and any(_fails(app, step.name, step.seconds, now) for step in STEPS):
+        found.append("step-failing")
+    if facts.unsent is not None and now - facts.unsent >= UNSENT:
+        found.append("mail-unsent")
+    return found
+
+
+def _fails(app: Application, step: str, seconds: int, now: datetime) -> bool:
+    health = app.health.get(step)
+    if health is None:
+        return False
+    hangs = now - health.ended_at > timedelta(seconds=INTERVALS * seconds) + HUNG
+    return health.failures >= INTERVALS or hangs
+
+
+async def _facts(app: Application) -> tuple[Facts | None, str]:
+    """What the database says, or None and why it says nothing. All who ask at the same time share one answer."""
+    if app.trouble is not None:
+        return None, GONE
+    try:
+        app.state.check_file()
+    except StorageError:
+        return None, GONE
+    if app.reading is None or app.reading.done():
+        app.reading = asyncio.create_task(_read(app), name="guardian-health")
+        # Whoever asked may be gone when it fails.
+        app.reading.add_done_callback(lambda task: task.cancelled() or task.exception())
+    try:
+        async with asyncio.timeout(READ_SECONDS):
+            return await asyncio.shield(app.reading), ""
+    except (StorageError, TimeoutError):
+        return None, SILENT
+
+
+async def _read(app: Application) -> Facts:
+    now = app.clock()
+    return Facts(
+        recorders=await app.repository.recorders(now),
+        newest=await app.repository.newest_event(now),
+        ahead=await app.repository.events_ahead(now),
+        said=await app.repository.recorder_notes(now - LATELY),
+        led=await app.state.lease_held(LEASE, now, LEASE_TTL),
+        unsent=await app.stores.watch.oldest_unsent(),
+    )
+
+
+def blind(reason: str) -> Health:
+    """What is said while nothing can be read."""
+    return Health(
+        status="degraded",
+        reasons=[reason],
+        recorder=RecorderTotals(processes=0, accepted=0, stored=0, dropped=0, queued=0),
+        processes=[],
+        notes={},
+        last_event_age_seconds=None,
+        last_heartbeat_age_seconds=None,
+    )
+
+
+def judge_health(
+    app: Application,
+    recorders: list[RecorderHealth],
+    newest: datetime | None,
+    now: datetime,
+    said: list[RecorderNote],
+    events_ahead: int = 0,
+) -> Health:
+    """Health from what the recorders and steps last said; `newest` is the time of the newest event.
+
+    `events_ahead` is how many have a time that is still to come. These are no sign of life, nor are such heartbeats.
+    """
+    present = [each for each in recorders if not was_ahead(each.seen_at, now)]
+    seen = max((each.seen_at for each in present), default=None)
+    heartbeat = _age(seen, now)
+    reasons = [f"the step {name} failed" for name, health in sorted(app.health.items()) if health.error is not None]
+    if heartbeat is not None and heartbeat > HEARTBEAT_SECONDS:
+        reasons.append(f"the host app's recorder has been silent for {heartbeat} s")
+    if ahead := events_ahead + len(recorders) - len(present):
+        reasons.append(f"{ahead:,} events and heartbeats are of the future: set the clock of the app's machine")
+    live = [each for each in present if (now - each.seen_at).total_seconds() <= HEARTBEAT_SECONDS]
+    if sum(each.dropped for each in live) > DROPPED_SHARE * sum(each.accepted for each in live):
+        reasons.append("the host app's recorder drops events: see its log, and 'guardian check'")
+    lost = sum(each.queued for each in gone_silent(recorders, now) if now - each.seen_at <= LOST_FOR)
+    if lost:
+        reasons.append(f"the host app's recorder went silent with {lost} events queued: stop the app by SIGTERM")
+    kinds: dict[str, int] = {}
+    for each in said:
+        if each.kind in KINDS:  # public: no text of the database is
+            kinds[each.kind] = kinds.get(each.kind, 0) + each.count
+    accepted, stored, dropped = (
+        sum(getattr(each, count) for each in recorders) for count in ("accepted", "stored", "dropped")
+    )
+    return Health(
+        status="degraded" if reasons else "ok",
+        reasons=reasons,
+        recorder=RecorderTotals(
+            processes=len(live),
+            accepted=accepted,
+            stored=stored,
+            dropped=dropped,
+            queued=accepted - stored - dropped,
+        ),
+        processes=[
+            ProcessTotals(
+                accepted=each.accepted,
+                stored=each.stored,
+                dropped=each.dropped,
+                queued=each.queued,
+                last_heartbeat_age_seconds=int(max(timedelta(), now - each.seen_at).total_seconds()),
+            )
+            for each in present
+            if now - each.seen_at <= LATELY
+        ],
+        notes=dict(sorted(kinds.items())),
+        last_event_age_seconds=_age(newest, now),
+        last_heartbeat_age_seconds=heartbeat,
+    )
+
+
+def _age(moment: datetime | None, now: datetime) -> int | None:
+    return None if moment is None else max(0, int((now - moment).total_seconds()))
+
+
+ENDPOINTS: Sequence[Endpoint] = (
+    Endpoint(
+        method="GET", path="/api/usage/health", run=usage_health, asked=Wanted, answer=Health, access="public",
+        status=lambda health: 503 if getattr(health, "not_ready", None) else 200,
+        answers={503: (Readiness, "With `ready`: Guardian does not do what it is for")},
+    ),
+)  # fmt: skip

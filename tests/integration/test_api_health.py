@@ -1,0 +1,128 @@
+"""The health for machines: 200 while the process serves, and with ?ready 503 while the promise does not hold."""
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+
+from guardian.application.root import LEASE, StepHealth
+from guardian.application.scheduler import LEASE_TTL, Step, renew_lead, run_step
+from guardian.core.outgoing import Outgoing
+from guardian.core.storage import StorageError
+from guardian.stores.state import LeaseLost
+from tests.support.api_client import NOW, bearer, calling, opened
+
+HEALTH = "/api/usage/health"
+
+
+@pytest.fixture
+async def app(tmp_path):
+    async with opened(tmp_path, events=[]) as app:
+        await renew_lead(app)
+        yield app
+
+
+async def asked(app):
+    """(status of the plain health, status and words of the one that says whether the promise holds)."""
+    async with calling(app) as client:
+        plain, ready = await client.get(HEALTH), await client.get(f"{HEALTH}?ready")
+        assert "not_ready" not in plain.json()
+        return plain.status_code, ready.status_code, ready.json()["not_ready"]
+
+
+async def test_a_process_that_leads_and_does_all_is_ready_however_it_is_asked(app):
+    async with calling(app) as client:
+        for query in ("ready", "ready=", "ready=true", "ready=1"):
+            answered = await client.get(f"{HEALTH}?{query}")
+            assert (answered.status_code, answered.json()["not_ready"]) == (200, [])
+        assert "not_ready" not in (await client.get(f"{HEALTH}?ready=false")).json()
+        assert (await client.get(f"{HEALTH}?ready=perhaps")).status_code == 422
+
+
+async def test_a_database_that_is_gone_or_does_not_answer_is_not_ready(app, monkeypatch):
+    async def broken(*args):
+        raise StorageError("/somewhere/guardian.db is locked")
+
+    monkeypatch.setattr(type(app.repository), "recorders", broken)
+    assert await asked(app) == (200, 503, ["database-unusable"])
+    (app.settings.database).unlink()
+    assert await asked(app) == (200, 503, ["database-lost"])
+
+
+async def test_a_database_that_is_busy_for_long_holds_up_no_answer(app, monkeypatch):
+    free = asyncio.Event()
+
+    async def busy(*args):
+        await free.wait()
+        return []
+
+    monkeypatch.setattr("guardian.web.health.READ_SECONDS", 0.05)
+    monkeypatch.setattr(type(app.repository), "recorders", busy)
+    for _ in range(2):
+        assert await asked(app) == (200, 503, ["database-unusable"])
+    assert len([task for task in asyncio.all_tasks() if task.get_name() == "guardian-health"]) == 1
+    free.set()
+    assert await asked(app) == (200, 200, [])
+
+
+async def test_where_nobody_leads_no_process_is_ready_and_where_one_does_all_are(app):
+    app.token = None
+    assert await asked(app) == (200, 200, [])
+    await app.state.release_lease(LEASE, app.holder)
+    assert await asked(app) == (200, 503, ["no-leader"])
+    await app.state.acquire_lease(LEASE, "another", NOW, LEASE_TTL)
+    assert await asked(app) == (200, 200, [])
+
+
+async def test_a_step_that_fails_three_times_in_a_row_or_hangs_is_not_ready(app):
+    failing = True
+
+    async def run(app, now, token):
+        if failing:
+            raise StorageError("no")
+
+    for ready in (200, 200, 503):
+        await run_step(app, Step("alerts", 15, run))
+        assert (await asked(app))[1] == ready
+    assert await asked(app) == (200, 503, ["step-failing"])
+    failing = False
+    await run_step(app, Step("alerts", 15, run))
+    assert await asked(app) == (200, 200, [])
+    app.health["alerts"] = StepHealth(NOW - timedelta(minutes=17), None)
+    assert await asked(app) == (200, 503, ["step-failing"])
+
+
+async def test_a_message_that_waits_for_fifteen_minutes_is_not_ready(app):
+    await app.state.enqueue([Outgoing("a", "a@example.com", b"x")], now=NOW - timedelta(minutes=14))
+    assert await asked(app) == (200, 200, [])
+    await app.state.enqueue([Outgoing("b", "b@example.com", b"x")], now=NOW - timedelta(minutes=15))
+    assert await asked(app) == (200, 503, ["mail-unsent"])
+
+
+async def test_a_process_that_lost_the_lead_in_the_middle_of_a_step_is_not_degraded(app):
+    async def run(app, now, token):
+        raise LeaseLost("another daemon leads now")
+
+    app.health["seal"] = StepHealth(NOW, "it failed")
+    await app.state.acquire_lease(LEASE, "another", NOW + LEASE_TTL, LEASE_TTL)
+    await run_step(app, Step("reports", 30, run))
+    assert app.token is None
+    async with calling(app) as client:
+        assert (await client.get(HEALTH)).json()["status"] == "ok"
+
+
+async def test_a_step_that_ends_after_the_lead_was_lost_says_nothing(app):
+    async def run(app, now, token):
+        app.token = None
+        raise StorageError("it was cut off")
+
+    await run_step(app, Step("reports", 30, run))
+    assert app.health == {}
+
+
+async def test_a_report_that_cannot_be_saved_is_refused_with_the_reason(app):
+    (app.settings.reports_dir / "usage_report.json").mkdir(parents=True)
+    async with calling(app, bearer()) as admin:
+        answered = await admin.post("/api/usage/generate-report")
+        assert answered.status_code == 503
+        assert answered.json()["error"].startswith("usage_report.json cannot be written to reports_dir (")
