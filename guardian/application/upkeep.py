@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -17,28 +18,63 @@ log = logging.getLogger("guardian.upkeep")
 
 @dataclass(frozen=True, slots=True)
 class CleanedUp:
-    """What a cleanup deleted, and the moments before which: events, and mails (also as files) and saved reports."""
+    """What a cleanup deleted, or would delete (`dry_run`), and the moments before which: single events, the texts and
+    places of errors, sessions, and rows of mails, saved reports and incidents, with mails as files."""
 
     events: int
+    errors: int
+    sessions: int
     rows: int
     events_before: datetime
+    errors_before: datetime
+    sessions_before: datetime
     summaries_before: datetime
     mails_before: datetime
+    dry_run: bool = False
 
 
-async def clean_up(app: Application, now: datetime) -> CleanedUp:
-    """Delete what is older than the retention of the settings. Raises StorageError."""
+def _silent(what: str) -> None:
+    """Says nothing."""
+
+
+async def clean_up(
+    app: Application, now: datetime, *, dry_run: bool = False, say: Callable[[str], None] = _silent
+) -> CleanedUp:
+    """Delete what is older than the retention of the settings; with `dry_run` only count it. Raises StorageError.
+
+    `say` is told what comes next, in a few words.
+    """
     keep = app.settings.retention
-    days = (keep.events_days, keep.summaries_days, keep.mails_days)
     # A retention of a million days means for ever; the calendar begins in the year 1.
     begin = datetime.min.replace(tzinfo=now.tzinfo)
-    events_before, summaries_before, mails_before = (
-        now - timedelta(days=count) if timedelta(days=count) < now - begin else begin for count in days
-    )
-    events = await app.repository.purge(events_before=events_before, summaries_before=summaries_before)
-    rows = await app.state.purge_state(mails_before, incidents_before=min(events_before, now - LIFETIME))
-    rows += await asyncio.to_thread(_purge_files, app.settings, mails_before)
-    return CleanedUp(events, rows, events_before, summaries_before, mails_before)
+
+    def before(days: int) -> datetime:
+        return now - timedelta(days=days) if timedelta(days=days) < now - begin else begin
+
+    events_before, mails_before = before(keep.events_days), before(keep.mails_days)
+    errors_before, sessions_before = before(keep.errors_days), before(keep.sessions_days)
+    summaries_before, incidents_before = before(keep.summaries_days), min(events_before, now - LIFETIME)
+    if dry_run:
+        say("what is old is counted")
+        events, errors, sessions = await app.repository.count_old(
+            events_before=events_before, errors_before=errors_before, sessions_before=sessions_before
+        )
+        rows = await app.state.count_old(mails_before, incidents_before=incidents_before)
+    else:
+        say("single requests and totals")
+        events = await app.repository.purge(events_before=events_before, summaries_before=summaries_before)
+        say("texts and places of errors")
+        errors = await app.repository.purge_errors(errors_before)
+        say("sessions")
+        sessions = await app.repository.purge_sessions(sessions_before)
+        say("mails, reports and incidents")
+        rows = await app.state.purge_state(mails_before, incidents_before=incidents_before)
+        rows += await asyncio.to_thread(_purge_files, app.settings, mails_before)
+    return CleanedUp(
+        events, errors, sessions, rows,
+        events_before, errors_before, sessions_before, summaries_before, mails_before,
+        dry_run,
+    )  # fmt: skip
 
 
 def _purge_files(settings: Settings, before: datetime) -> int:

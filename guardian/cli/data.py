@@ -8,22 +8,37 @@ from typing import Annotated
 
 import typer
 
-from guardian.cli.console import ConfigOption, JsonOption, say_json, with_application
+from guardian.cli.console import ConfigOption, JsonOption, err, say_json, with_application
 
 users = typer.Typer(name="users", help="What is stored about one person.")
 EmailArgument = Annotated[str, typer.Argument(metavar="EMAIL", help="The user's address.")]
 
 
-def cleanup(config: ConfigOption = None, as_json: JsonOption = False) -> None:
+def cleanup(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count what would go.")] = False,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
     """Delete now what is older than the retention settings allow. The daemon does it each day."""
 
     from guardian.application.upkeep import clean_up
 
-    gone = with_application(config, lambda app: clean_up(app, app.clock()))
+    with err().status("Cleaning up …") as status:
+        gone = with_application(
+            config,
+            lambda app: clean_up(
+                app, app.clock(), dry_run=dry_run, say=lambda what: status.update(f"Cleaning up: {what} …")
+            ),
+        )
     if as_json:
         say_json(asdict(gone))
         return
-    typer.echo(f"Deleted {gone.events:,} events, and {gone.rows:,} mails and reports.")
+    done = "Would delete" if dry_run else "Deleted"
+    typer.echo(f"{done} {gone.events:,} events, and {gone.rows:,} mails and reports.")
+    if gone.errors:
+        typer.echo(f"{done} the texts and places of {gone.errors:,} errors before {gone.errors_before:%Y-%m-%d}.")
+    if gone.sessions:
+        typer.echo(f"{done} {gone.sessions:,} sessions before {gone.sessions_before:%Y-%m-%d}.")
 
 
 @users.command("export")

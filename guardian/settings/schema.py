@@ -83,6 +83,8 @@ class RetentionSettings(Section):
     """How long things are kept, in days: `[retention]`."""
 
     events_days: int = Field(default=90, ge=1)
+    errors_days: int = Field(default=30, ge=1)
+    sessions_days: int = Field(default=365, ge=1)
     summaries_days: int = Field(default=730, ge=1)
     mails_days: int = Field(default=30, ge=1)
 

@@ -99,6 +99,20 @@ class UsageRepository(Protocol):
         """Delete what is older, in small steps that never stall the host's writer; how many events went."""
         ...
 
+    async def purge_errors(self, before: datetime) -> int:
+        """Take text and place from errors that are older; of how many events. Their kind stays."""
+        ...
+
+    async def purge_sessions(self, before: datetime) -> int:
+        """Delete the sessions that ended before; how many went."""
+        ...
+
+    async def count_old(
+        self, *, events_before: datetime, errors_before: datetime, sessions_before: datetime
+    ) -> tuple[int, int, int]:
+        """How many events, error texts and sessions the purges would take, without taking them."""
+        ...
+
     async def stats(self, now: datetime | None = None) -> StorageStats:
         """How much is stored; the newest event is the one of `newest_event`."""
         ...

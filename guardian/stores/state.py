@@ -184,6 +184,10 @@ class StateStore(Protocol):
         before `incidents_before`; how many rows went."""
         ...
 
+    async def count_old(self, before: datetime, *, incidents_before: datetime) -> int:
+        """How many rows `purge_state` would take, without taking them."""
+        ...
+
     async def forget(
         self,
         *names: str,

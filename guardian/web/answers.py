@@ -109,11 +109,18 @@ class Readiness(Health):
 
 
 class CleanedUp(BaseModel):
-    """What a cleanup deleted: events, and rows of mails and reports; older than the retention of the settings."""
+    """What a cleanup deleted: what is older than the retention of the settings.
+
+    `errors_cleared` counts errors that lost their text and place, `rows_deleted` mails, reports and incidents.
+    """
 
     events_deleted: int
+    errors_cleared: int
+    sessions_deleted: int
     rows_deleted: int
     events_before: datetime
+    errors_before: datetime
+    sessions_before: datetime
     summaries_before: datetime
     mails_before: datetime
 

@@ -61,8 +61,12 @@ async def cleanup(call: Call) -> dict[str, Any]:
     done = await clean_up(call.app, call.app.clock())
     return {
         "events_deleted": done.events,
+        "errors_cleared": done.errors,
+        "sessions_deleted": done.sessions,
         "rows_deleted": done.rows,
         "events_before": done.events_before.isoformat(),
+        "errors_before": done.errors_before.isoformat(),
+        "sessions_before": done.sessions_before.isoformat(),
         "summaries_before": done.summaries_before.isoformat(),
         "mails_before": done.mails_before.isoformat(),
     }

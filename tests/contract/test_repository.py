@@ -315,6 +315,39 @@ async def test_purged_events_live_on_in_summaries(repository):
     assert await repository.timeline([DAY, moment(1435), NOW]) == before
 
 
+async def test_old_errors_lose_text_and_place_and_keep_their_kind(repository, open_stores):
+    boom = Failure("KeyError", "no such thread", "app.py:7 chat")
+    await repository.write([event(n, status=500)._replace(failure=boom) for n in (1, 2, 600)])
+    asked = {"events_before": DAY, "errors_before": moment(60), "sessions_before": DAY}
+    assert await repository.count_old(**asked) == (0, 2, 0)
+    assert await repository.purge_errors(moment(60)) == 2
+    assert await repository.purge_errors(moment(60)) == 0
+    assert await repository.count_old(**asked) == (0, 0, 0)
+    found = (await repository.recent_failures(DAY, NOW, per_user=9))["ada@example.com"]
+    assert [each.failure for each in found] == [Failure("KeyError", "KeyError")] * 2 + [boom]
+    await repository.purge_errors(NOW)
+    await (await open_stores()).events.write([event(700, status=500)._replace(failure=boom)])
+    found = (await repository.recent_failures(DAY, NOW, per_user=9))["ada@example.com"]
+    assert found[-1].failure == boom, "who wrote the text before writes it again"
+
+
+async def test_no_byte_of_an_old_text_is_left(repository, sqlite_file):
+    await repository.write([event(1, status=500)._replace(failure=Failure("KeyError", "xyzzy", "plugh.py:7 chat"))])
+    await repository.purge_errors(NOW)
+    await repository.close()
+    assert all(b"xyzzy" not in path.read_bytes() for path in sqlite_file.parent.iterdir())
+
+
+async def test_sessions_go_when_they_are_old_and_not_with_their_events(repository, sql):
+    await repository.write([event(1), event(1000)])
+    await repository.purge(events_before=NOW, summaries_before=DAY)
+    assert sql("SELECT count(*) FROM user_sessions") == [(2,)]
+    asked = {"events_before": DAY, "errors_before": DAY, "sessions_before": moment(60)}
+    assert await repository.count_old(**asked) == (0, 0, 1)
+    assert await repository.purge_sessions(moment(60)) == 1
+    assert sql("SELECT count(*) FROM user_sessions") == [(1,)]
+
+
 async def test_a_window_that_begins_within_purged_minutes_is_refused_and_not_zero(repository):
     await repository.write([event(1), event(100)])
     await repository.purge(events_before=moment(60), summaries_before=DAY)

@@ -367,6 +367,7 @@ async def test_a_purge_takes_what_is_done_and_old_and_leaves_what_waits_and_the_
     [a, _] = await claim(state)
     await state.mark_sent(a, holder="one", now=NOW, transport="smtp")
     assert await state.purge_state(NOW, incidents_before=NOW) == 0
+    assert await state.count_old(NOW + MINUTE, incidents_before=NOW) == 2
     assert await state.purge_state(NOW + MINUTE, incidents_before=NOW) == 2
     assert keys(await state.outbox()) == ["b"]
     assert await state.reports() == []

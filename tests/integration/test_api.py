@@ -324,6 +324,8 @@ async def test_those_who_did_not_sign_in_are_nobody_to_erase(app, admin):
 async def test_cleanup_deletes_what_is_older_than_the_retention(app, admin):
     await app.repository.write([event(NOW - timedelta(days=91)), event(NOW - timedelta(days=89))])
     cleaned = (await admin.post("/api/usage/cleanup")).json()
+    assert cleaned["errors_before"] == "2026-01-31T12:30:00+00:00"
+    assert cleaned["sessions_before"] == "2025-03-02T12:30:00+00:00"
     assert cleaned["events_deleted"] == 1
     assert cleaned["events_before"] == "2025-12-02T12:30:00+00:00"
     assert (await app.repository.stats()).events == len(EVENTS) + 1

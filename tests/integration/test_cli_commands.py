@@ -174,6 +174,7 @@ def test_cleanup_says_what_went(guardian, database):
     code, out, err = guardian("cleanup")
     assert (code, out, err) == (0, "Deleted 0 events, and 0 mails and reports.\n", "")
     assert json.loads(guardian("cleanup", "--json")[1])["events"] == 0
+    assert guardian("cleanup", "--dry-run") == (0, "Would delete 0 events, and 0 mails and reports.\n", "")
 
 
 def test_check_exits_with_1_only_for_errors(guardian, database, config):

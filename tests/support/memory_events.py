@@ -12,7 +12,7 @@ from guardian.core.storage import StorageError, StorageStats, WindowGone
 from guardian.core.summary import Summary, TimelineBar, fits
 from guardian.core.time import micros, moment
 from guardian.stores.events import MOST_AHEAD
-from tracker.event import ANONYMOUS, SESSION_GAP_US
+from tracker.event import ANONYMOUS, SESSION_GAP_US, Failure
 from tracker.names import clean_name
 
 MINUTES5, DAY = 5 * MINUTE_US, 1440 * MINUTE_US
@@ -179,6 +179,24 @@ class MemoryEvents:
         if any(event.at_us < day for event in db.summed):
             db.summed, db.forgotten_until = [event for event in db.summed if event.at_us >= day], day
         return len(old)
+
+    async def purge_errors(self, before):
+        db, cleared = self._db, 0
+        for place, event in enumerate(db.events):
+            bare = event.failure and Failure(event.failure.kind, event.failure.kind)
+            if bare and event.at_us < micros(before) and event.failure != bare:
+                db.events[place] = event._replace(failure=bare)
+                cleared += 1
+        return cleared
+
+    async def purge_sessions(self, before):
+        return 0  # they are made of events when somebody asks
+
+    async def count_old(self, *, events_before, errors_before, sessions_before):
+        before = micros(events_before) // MINUTES5 * MINUTES5
+        events = sum(event.at_us < before for event in self._db.events)
+        old = [e for e in self._db.events if e.failure and before <= e.at_us < micros(errors_before)]
+        return events, sum(e.failure != Failure(e.failure.kind, e.failure.kind) for e in old), 0
 
     async def stats(self, now=None):
         aliases, db = self._book.current(), self._db

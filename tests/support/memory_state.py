@@ -243,6 +243,13 @@ class MemoryState:
             + without(db.incidents, lambda i: i.resolved_us is not None and i.resolved_us < micros(incidents_before))
         )
 
+    async def count_old(self, before, *, incidents_before):
+        db, ended = self.opened(), micros(incidents_before)
+        mails = sum(w.item.status != "pending" and w.item.created_at < before for w in db.outbox.values())
+        reports = sum(saved.created_at < before for saved in db.reports.values())
+        over = [i for i in db.incidents.values() if i.resolved_us is not None and i.resolved_us < ended]
+        return mails + reports + len(over)
+
     async def forget(self, *names, rules=(), recipients=(), buried_at=None):
         db, people, bodies, reports, incidents = self.opened(), spellings(names), {}, 0, 0
         if buried_at is not None:

@@ -18,7 +18,7 @@ from guardian.stores.sqlite.buckets import ids, time_of
 from guardian.stores.sqlite.burying import erase, erase_buried
 from guardian.stores.sqlite.overview import SqliteOverview
 from guardian.stores.sqlite.people import People, read_people
-from guardian.stores.sqlite.retention import purge
+from guardian.stores.sqlite.retention import count_old, purge, purge_errors, purge_sessions
 from guardian.stores.sqlite.sealing import seal
 from guardian.stores.sqlite.totals import read_routes, read_totals
 from tracker.event import ANONYMOUS, Event, Failure
@@ -183,6 +183,21 @@ class SqliteRepository(SqliteOverview):
     async def purge(self, *, events_before: datetime, summaries_before: datetime) -> int:
         """See UsageRepository. Whole 5 minutes of events go, once they are summarised, and whole days of summaries."""
         return await self._with_connection(lambda db: purge(db, micros(events_before), micros(summaries_before)))
+
+    async def purge_errors(self, before: datetime) -> int:
+        """See UsageRepository."""
+        return await self._with_connection(lambda db: purge_errors(db, micros(before)))
+
+    async def purge_sessions(self, before: datetime) -> int:
+        """See UsageRepository."""
+        return await self._with_connection(lambda db: purge_sessions(db, micros(before)))
+
+    async def count_old(
+        self, *, events_before: datetime, errors_before: datetime, sessions_before: datetime
+    ) -> tuple[int, int, int]:
+        """See UsageRepository."""
+        moments = micros(events_before), micros(errors_before), micros(sessions_before)
+        return await self._with_connection(lambda db: count_old(db, *moments))
 
 
 def _event(row: Sequence[Any], people: People) -> Event:

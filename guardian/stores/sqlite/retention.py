@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import secrets
 import sqlite3
 
 from guardian.core.totals import Totals
 from guardian.stores.sqlite.buckets import DAY, MINUTES5, ids, meta, set_meta
 from guardian.stores.sqlite.burying import unlink
+from guardian.stores.sqlite.forgetting import empty_log
 from guardian.stores.sqlite.sealing import GRACE_US, seal
 from tracker.event import ANONYMOUS
 
@@ -27,12 +29,82 @@ def purge(db: sqlite3.Connection, events_before_us: int, summaries_before_us: in
         set_meta(db, "purged_until_us", before)
         gone = _delete(db, "guardian_request", "id < ?", end)
         set_meta(db, "purged_events", meta(db, "purged_events") + gone)
-    _delete(db, "guardian_session", "end_us < ?", before)
     db.execute("DELETE FROM guardian_recorder WHERE seen_us < ?", (before,))
     db.execute("DELETE FROM guardian_recorder_note WHERE seen_us < ?", (before,))
     _forget_summaries(db, min(summaries_before_us, before) // DAY * DAY)
     _give_back(db)
     return gone
+
+
+def purge_sessions(db: sqlite3.Connection, before_us: int) -> int:
+    """Delete the sessions that ended before this moment; how many went."""
+    return _delete(db, "guardian_session", "end_us < ?", before_us)
+
+
+def purge_errors(db: sqlite3.Connection, before_us: int) -> int:
+    """Take text and place from the errors before this moment; of how many events. Their kind stays."""
+    _, end = ids(0, before_us)
+    cleared, last = 0, -1
+    while rows := _errors_to_clear(db, last, end):
+        db.execute("BEGIN IMMEDIATE")
+        try:
+            for kind in {kind for _, kind in rows}:
+                db.execute(f"INSERT OR IGNORE INTO {_TEXTS} VALUES (?1, ?1, '')", (kind,))
+            db.executemany(
+                "UPDATE guardian_request SET failure = "
+                "(SELECT id FROM guardian_failure WHERE kind = ?1 AND message = ?1 AND location = '') WHERE id = ?2",
+                [(kind, number) for number, kind in rows],
+            )
+            db.execute("COMMIT")
+        except BaseException:
+            db.execute("ROLLBACK")
+            raise
+        cleared, last = cleared + len(rows), rows[-1][0]
+    if db.execute(_UNUSED).fetchall():
+        _forget_texts(db)
+        empty_log(db)
+    return cleared
+
+
+_TEXTS = "guardian_failure (kind, message, location)"
+_UNUSED = (
+    "SELECT id FROM guardian_failure EXCEPT SELECT DISTINCT failure FROM guardian_request WHERE failure IS NOT NULL"
+)
+
+
+def _errors_to_clear(db: sqlite3.Connection, last: int, end: int) -> list[tuple[int, str]]:
+    return db.execute(
+        "SELECT e.id, f.kind FROM guardian_request e JOIN guardian_failure f ON f.id = e.failure "
+        "WHERE e.failure IS NOT NULL AND e.id > ? AND e.id < ? AND (f.message != f.kind OR f.location != '') "
+        f"ORDER BY e.id LIMIT {ROWS}",
+        (last, end),
+    ).fetchall()
+
+
+def _forget_texts(db: sqlite3.Connection) -> None:
+    """Delete the texts that no event has any more."""
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        db.execute(f"DELETE FROM guardian_failure WHERE id IN ({_UNUSED})")
+        # Writers that know a number of one must ask again, or their next error would have no text.
+        db.execute("REPLACE INTO guardian_meta VALUES ('dictionary_epoch', ?)", (secrets.token_hex(8),))
+        db.execute("COMMIT")
+    except BaseException:
+        db.execute("ROLLBACK")
+        raise
+
+
+def count_old(db: sqlite3.Connection, events_us: int, errors_us: int, sessions_us: int) -> tuple[int, int, int]:
+    """How many events, error texts and sessions are older than these moments."""
+    before = events_us // MINUTES5 * MINUTES5
+    (events,) = db.execute("SELECT count(*) FROM guardian_request WHERE id < ?", ids(0, before)[1:]).fetchone()
+    (errors,) = db.execute(
+        "SELECT count(*) FROM guardian_request e JOIN guardian_failure f ON f.id = e.failure "
+        "WHERE e.failure IS NOT NULL AND e.id >= ? AND e.id < ? AND (f.message != f.kind OR f.location != '')",
+        ids(before, max(before, errors_us)),
+    ).fetchone()
+    (sessions,) = db.execute("SELECT count(*) FROM guardian_session WHERE end_us < ?", (sessions_us,)).fetchone()
+    return events, errors, sessions
 
 
 def _forget_summaries(db: sqlite3.Connection, before: int) -> None:

@@ -186,6 +186,16 @@ class SqliteStateStore(SqliteOutbox):
 
         return await self.transact(work)
 
+    async def count_old(self, before: datetime, *, incidents_before: datetime) -> int:
+        """See StateStore."""
+        [(count,)] = await self.read(
+            "SELECT (SELECT count(*) FROM guardian_outbox WHERE status != 'pending' AND created_us < ?1) "
+            "+ (SELECT count(*) FROM guardian_report WHERE created_us < ?1) "
+            "+ (SELECT count(*) FROM guardian_incident WHERE resolved_us < ?2)",
+            (micros(before), micros(incidents_before)),
+        )
+        return int(count)
+
     async def forget(
         self,
         *names: str,
