@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, TextIO
 
 import typer
 
 from guardian.cli.console import ConfigOption, JsonOption, err, say_json, with_application
+
+if TYPE_CHECKING:
+    from guardian.application.root import Application
 
 users = typer.Typer(name="users", help="What is stored about one person.")
 EmailArgument = Annotated[str, typer.Argument(metavar="EMAIL", help="The user's address.")]
@@ -44,22 +47,28 @@ def cleanup(
 @users.command("export")
 def export(
     email: EmailArgument,
+    html: Annotated[bool, typer.Option("--html", help="Write a page to read, not JSON.")] = False,
     file: Annotated[Path | None, typer.Option("--out", dir_okay=False, help="Write to this file.")] = None,
     config: ConfigOption = None,
 ) -> None:
-    """Print everything that is stored about one person, as JSON."""
-    rows = with_application(config, lambda app: app.repository.export_user(email))
-    if rows is None:
-        raise ValueError(f"nothing is stored about {email}")
-    if file is None:
-        say_json(rows)
-        return
-    import json
+    """Print everything that is stored about one person, as JSON or as a page that they can be handed."""
+    import sys
 
+    from guardian.application.exporting import export_person
     from guardian.core.files import private
 
-    with private(file) as written:
-        json.dump(rows, written, indent=2, ensure_ascii=False, default=str)
+    async def written(app: Application, to: TextIO) -> None:
+        pieces = await export_person(app, email, "html" if html else "json")
+        if pieces is None:
+            raise ValueError(f"nothing is stored about {email}")
+        async for piece in pieces:
+            to.write(piece)
+
+    if file is None:
+        with_application(config, lambda app: written(app, sys.stdout))
+        return
+    with private(file) as new:
+        with_application(config, lambda app: written(app, new))
     typer.echo(f"Wrote {file}.")
 
 
@@ -84,7 +93,7 @@ def erase(
         return
     typer.echo(f"Erased {email}, and what named them in {receipt.rows:,} mails and reports. Totals are as before.")
     for where, count in receipt.removed():
-        typer.echo(f"Removed: {count:,} {where}.")
+        typer.echo(f"Removed: {where}: {count:,}.")
     if not receipt.everywhere:
         typer.echo(
             "Not yet everywhere: a program reads the database and holds copies of what it has begun to read. "

@@ -80,6 +80,13 @@ class UsageRepository(Protocol):
         """
         ...
 
+    def exported(self, email: str) -> AsyncIterator[tuple[str, list[dict[str, Any]]]]:
+        """The same piece by piece: the name of a table and some rows, each table at least once, one after the other.
+
+        Nothing for someone never seen. What is read holds up nobody, however much it is.
+        """
+        ...
+
     async def names(self) -> list[tuple[str, str]]:
         """Every id or address that was ever recorded, with the name of the person behind it; none of erased people."""
         ...

@@ -13,7 +13,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -22,7 +22,17 @@ from guardian.core.off_loop import off_loop
 from guardian.core.storage import StorageError
 from guardian.web import alerts, health, reports, usage
 from guardian.web.auth import SCHEDULER_HEADER, admin_verifier, require_admin_claims, require_scheduler_token
-from guardian.web.endpoint import HEADERS, Call, Endpoint, Refusal, answer, read_asked, read_body, refuse
+from guardian.web.endpoint import (
+    HEADERS,
+    Call,
+    Endpoint,
+    Refusal,
+    Streamed,
+    answer,
+    read_asked,
+    read_body,
+    refuse,
+)
 from guardian.web.links import action_routes, unsubscribe_routes
 from guardian.web.openapi import Document, describe
 
@@ -70,6 +80,8 @@ def create_app(application: Application, endpoints: Sequence[Endpoint] = ENDPOIN
             call = Call(application, asked, body, claims, request.scope.get("root_path", ""))
             try:
                 content = await endpoint.run(call)
+                if isinstance(content, Streamed):
+                    return StreamingResponse(content.pieces, 200, content.headers, content.media_type)
                 status = endpoint.status(content)
                 return await off_loop(answer, content, status) if endpoint.large else answer(content, status)
             except StorageError as error:

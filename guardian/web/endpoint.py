@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -51,6 +51,15 @@ class Error(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
+class Streamed:
+    """An answer that is sent piece by piece while it is read: it may be larger than the memory."""
+
+    pieces: AsyncIterator[str]
+    media_type: str = "application/json"
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Call:
     """One request after its checks: `asked` and `body` are the endpoint's models, `claims` the admin's token's."""
 
@@ -71,7 +80,7 @@ class Endpoint:
 
     method: Literal["GET", "POST", "DELETE"]
     path: str
-    run: Callable[[Call], Awaitable[BaseModel | Mapping[str, Any]]]
+    run: Callable[[Call], Awaitable[BaseModel | Mapping[str, Any] | Streamed]]
     answer: type[BaseModel]
     access: Literal["public", "admin", "scheduler"] = "admin"
     asked: type[Asked] = Asked

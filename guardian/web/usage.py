@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints
 
 from guardian.application.erasing import erase_person
+from guardian.application.exporting import export_person
 from guardian.application.upkeep import clean_up
+from guardian.stores.erasure import as_kept
 from guardian.web.answers import (
     CleanedUp,
     Erased,
@@ -15,12 +17,7 @@ from guardian.web.answers import (
     Report,
     UserExport,
 )
-from guardian.web.endpoint import Asked, Call, Endpoint, Refusal
-from tracker.names import clean_name
-
-
-def _as_recorded(name: str) -> str:
-    return clean_name(name) or name
+from guardian.web.endpoint import Asked, Call, Endpoint, Refusal, Streamed
 
 
 class Window(Asked):
@@ -32,9 +29,19 @@ class Window(Asked):
 class Person(Asked):
     """One person, by their address or by an id that the tracker recorded."""
 
-    email: Annotated[str, StringConstraints(strip_whitespace=True), AfterValidator(_as_recorded)] = Field(
+    email: Annotated[str, StringConstraints(strip_whitespace=True), AfterValidator(as_kept)] = Field(
         min_length=1, max_length=320, description="the person's mail address, or an id of theirs"
     )
+
+
+class PersonExport(Person):
+    """One person, and how what is stored about them is written."""
+
+    format: Literal["json", "html"] = Field("json", description="json or html")
+
+
+PAGE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; sandbox"
+"""A page of an export has its style in it, and nothing that acts."""
 
 
 async def usage_summary(call: Call) -> dict[str, Any]:
@@ -72,12 +79,14 @@ async def cleanup(call: Call) -> dict[str, Any]:
     }
 
 
-async def export_user(call: Call) -> dict[str, Any]:
-    """Everything stored about one person."""
-    found = await call.app.repository.export_user(call.asked.email)
+async def export_user(call: Call) -> Streamed:
+    """Everything stored about one person: as JSON, or with `format=html` as a page that they can be handed."""
+    found = await export_person(call.app, call.asked.email, call.asked.format)
     if found is None:
         raise _unknown(call.asked.email)
-    return found
+    if call.asked.format == "json":
+        return Streamed(found)
+    return Streamed(found, "text/html", {"Content-Security-Policy": PAGE_POLICY})
 
 
 async def erase_user(call: Call) -> dict[str, Any]:
@@ -109,8 +118,8 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(method="POST", path="/api/usage/cleanup", run=cleanup, answer=CleanedUp),
     # A name may have slashes, such as the subject of a token: hence `path`.
     Endpoint(
-        method="GET", path="/api/usage/users/{email:path}/export", run=export_user, asked=Person, answer=UserExport,
-        large=True, refusals=_NOBODY,
+        method="GET", path="/api/usage/users/{email:path}/export", run=export_user, asked=PersonExport,
+        answer=UserExport, refusals=_NOBODY,
     ),
     Endpoint(
         method="DELETE", path="/api/usage/users/{email:path}", run=erase_user, asked=Person, answer=Erased,

@@ -530,3 +530,25 @@ async def test_a_reader_never_makes_the_writer_wait(repository, sqlite_file):
         with closing(sqlite3.connect(sqlite_file, timeout=0)) as db:
             assert db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] == 0  # nothing holds the log
         break
+
+
+async def test_an_export_is_the_rows_of_the_published_tables(repository, sql):
+    boom = Failure("KeyError", "no such thread", "app.py:7 chat")
+    events = [event(n, status=500)._replace(failure=boom) if n % 7 == 0 else event(n) for n in range(5_000)]
+    noted = event(5_001)._replace(failure=Failure("note", "tool error"), duration_us=2_500)
+    await repository.write([*events, noted, event(1, "bob@example.com")])
+    found = await repository.export_user("ada@example.com")
+    for table, rows in found.items():
+        wanted = sql(f"SELECT * FROM {table} WHERE user_email = 'ada@example.com' ORDER BY CAST(id AS INTEGER)")
+        assert [tuple(row.values()) for row in rows] == wanted
+        columns = [name for (name,) in sql(f"SELECT name FROM pragma_table_info('{table}') ORDER BY cid")]
+        assert list(rows[0]) == columns
+
+
+async def test_an_export_comes_in_pieces_with_each_table_in_its_turn(repository):
+    await repository.write([event(n) for n in range(5_000)])
+    pieces = [(table, len(rows)) async for table, rows in repository.exported("Ada@example.com")]
+    assert list(dict(pieces)) == ["user_sessions", "feature_usage", "user_errors"]
+    assert sum(count for table, count in pieces if table == "feature_usage") == 5_000
+    assert pieces[-1] == ("user_errors", 0)
+    assert [piece async for piece in repository.exported("nobody@example.com")] == []

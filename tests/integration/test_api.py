@@ -308,6 +308,33 @@ async def test_a_person_can_be_exported_and_erased(app, admin, tmp_path):
     assert (await admin.get("/api/usage/users/bob@example.com/export")).status_code == 200
 
 
+async def test_a_person_can_be_handed_a_page(app, admin):
+    await app.repository.write([event(NOW - timedelta(minutes=1), user="<b>&x@example.com", status=500)])
+    answered = await admin.get("/api/usage/users/%3Cb%3E%26x@example.com/export?format=html")
+    assert answered.headers["content-type"].startswith("text/html")
+    assert "default-src 'none'" in answered.headers["content-security-policy"]
+    page = answered.text
+    assert page.startswith("<!doctype html>")
+    assert "What is stored about &lt;b&gt;&amp;x@example.com" in page
+    assert page.count("<b>") == 0
+    assert page.count("chat_message") == 1
+    assert [page.count(f"<h2>{title}</h2>") for title in ("Visits", "What was used", "What failed")] == [1, 1, 1]
+    assert page.rstrip().endswith("</html>")
+    assert sentence(await admin.get(f"{USERS}/export?format=pdf"), 422) == 'format is "pdf": give json or html'
+
+
+async def test_health_answers_while_a_large_export_is_sent(tmp_path):
+    events = [event(NOW - timedelta(seconds=1, microseconds=n)) for n in range(30_000)]
+    async with opened(tmp_path, events=events) as app, calling(app, bearer()) as admin:
+        export = asyncio.create_task(admin.get(f"{USERS}/export"))
+        answered = 0
+        while not export.done():
+            assert (await admin.get("/api/usage/health")).status_code == 200
+            answered += 1
+        assert answered > 5
+        assert len((await export).json()["feature_usage"]) == 30_000
+
+
 async def test_a_name_with_a_slash_can_be_erased(app, admin):
     await app.repository.write([event(NOW - timedelta(minutes=1), user="auth0/7")])
     assert (await admin.get("/api/usage/users/auth0%2F7/export")).status_code == 200

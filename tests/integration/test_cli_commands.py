@@ -163,7 +163,11 @@ def test_a_person_is_exported_and_erased(guardian, database, tmp_path):
     file = tmp_path / "bob.json"
     assert guardian("users", "export", "bob@example.com", "--out", str(file)) == (0, f"Wrote {file}.\n", "")
     assert file.stat().st_mode & 0o777 == 0o600
-    assert guardian("users", "erase", "bob@example.com", "--yes")[0] == 0
+    assert guardian("users", "export", "bob@example.com", "--html")[1].startswith("<!doctype html>")
+    code, out, _ = guardian("users", "erase", "bob@example.com", "--yes")
+    assert code == 0
+    assert "Removed: names in the events, their sessions and totals: 1.\n" in out
+    assert "Remains: backups that were made before" in out
     for command in (["export", "bob@example.com"], ["erase", "bob@example.com", "--yes"]):
         assert guardian("users", *command) == (1, "", "guardian: nothing is stored about bob@example.com\n")
     report = json.loads(guardian("report", "--hours", "1", "--json")[1])

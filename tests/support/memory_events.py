@@ -142,6 +142,10 @@ class MemoryEvents:
             ],
         }
 
+    async def exported(self, email):
+        for table, rows in (await self.export_user(email) or {}).items():
+            yield table, rows
+
     async def names(self):
         aliases = self._book.current()
         return [(u, person(aliases, u)) for u, erased in self._db.users.items() if u != ANONYMOUS and not erased]

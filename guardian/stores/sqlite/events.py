@@ -7,6 +7,7 @@ import json
 import sqlite3
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -16,6 +17,7 @@ from guardian.core.totals import Totals
 from guardian.stores.people.aliases import Aliases
 from guardian.stores.sqlite.buckets import ids, time_of
 from guardian.stores.sqlite.burying import erase, erase_buried
+from guardian.stores.sqlite.export import read_errors, read_sessions, read_usage
 from guardian.stores.sqlite.overview import SqliteOverview
 from guardian.stores.sqlite.people import People, read_people
 from guardian.stores.sqlite.retention import count_old, purge, purge_errors, purge_sessions
@@ -148,20 +150,24 @@ class SqliteRepository(SqliteOverview):
 
     async def export_user(self, email: str) -> dict[str, Any] | None:
         """See UsageRepository. Keys are the published tables, each a list of rows as objects."""
-        names = await self._with_people(lambda db, people: _names(db, people.numbers(db, [email])), complete=True)
-        if not names:
-            return None
-        return {table: await self._table(table, names) for table in ("user_sessions", "feature_usage", "user_errors")}
+        found: dict[str, list[dict[str, Any]]] = {}
+        async for table, rows in self.exported(email):
+            found.setdefault(table, []).extend(rows)
+        return found or None
 
-    async def _table(self, table: str, users: Sequence[str]) -> list[dict[str, Any]]:
-        sql = f"SELECT * FROM {table} WHERE user_email IN ({_marks(users)}) ORDER BY CAST(id AS INTEGER)"
-
-        def read(db: sqlite3.Connection) -> list[dict[str, Any]]:
-            rows = db.execute(sql, users)
-            names = [column[0] for column in rows.description]
-            return [dict(zip(names, row, strict=True)) for row in rows.fetchall()]
-
-        return await self._with_connection(read)
+    async def exported(self, email: str) -> AsyncIterator[tuple[str, list[dict[str, Any]]]]:
+        """See UsageRepository. Each piece is a read of its own, in a thread and with a connection of its own."""
+        users = await self._with_people(lambda db, people: people.numbers(db, [email]), complete=True)
+        if not users:
+            return
+        yield "user_sessions", await self._with_connection(lambda db: read_sessions(db, users))
+        for table, read in (("feature_usage", read_usage), ("user_errors", read_errors)):
+            last, rows = -1, list[dict[str, Any]]()
+            while rows or last < 0:
+                rows = await self._with_connection(partial(read, users=users, after=last))
+                if rows or last < 0:
+                    yield table, rows
+                last = int(rows[-1]["id"]) if rows else 0
 
     async def names(self) -> list[tuple[str, str]]:
         """See UsageRepository."""
@@ -207,11 +213,6 @@ def _event(row: Sequence[Any], people: People) -> Event:
     return Event(time_of(number), name, endpoint, method, feature, status, duration_us, failure, latency_us)
 
 
-def _names(db: sqlite3.Connection, numbers: Sequence[int]) -> list[str]:
-    """What the users of these numbers are called in the tables."""
-    return [email for _, email in db.execute(_EMAILS, (json.dumps(numbers),))]
-
-
 def _routes_of(routes: Mapping[int, Route], features: Sequence[str]) -> list[int]:
     """The numbers of the routes whose feature fits one of the patterns."""
     return [number for number, route in routes.items() if fits(route.feature, features)]
@@ -220,7 +221,3 @@ def _routes_of(routes: Mapping[int, Route], features: Sequence[str]) -> list[int
 def _bar(start: datetime, part: Totals, nobody: int | None) -> TimelineBar:
     users, requests, errors = part.users.T[:3]
     return TimelineBar(start, int(requests.sum()), int(errors.sum()), int((users != nobody).sum()))
-
-
-def _marks(values: Sequence[Any]) -> str:
-    return ", ".join("?" * len(values))

@@ -1,0 +1,73 @@
+"""What is stored about one person, for them to keep: as JSON for programs, or as a page to read. Piece by piece."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from typing import Any, Literal
+
+from guardian.application.root import Application
+from guardian.core.off_loop import off_loop
+from guardian.core.templates import environment
+from guardian.stores.erasure import as_kept
+
+Form = Literal["json", "html"]
+TABLES = ("user_sessions", "feature_usage", "user_errors")
+"""The parts of an export, in this order."""
+
+
+async def export_person(app: Application, name: str, form: Form) -> AsyncIterator[str] | None:
+    """The text of the export, in pieces; None for someone never seen.
+
+    Raises StorageError where the database cannot be read, also while the pieces are read, and where the aliases
+    cannot: an id could be left out.
+    """
+    name = as_kept(name)
+    pieces = app.repository.exported(name)
+    first = await anext(pieces, None)
+    if first is None:
+        return None
+
+    async def found() -> AsyncIterator[tuple[str, list[dict[str, Any]]]]:
+        yield first
+        async for piece in pieces:
+            yield piece
+
+    return _as_json(found()) if form == "json" else _as_page(found(), name, app)
+
+
+async def _as_json(pieces: AsyncIterator[tuple[str, list[dict[str, Any]]]]) -> AsyncIterator[str]:
+    """One object, as `UsageRepository.export_user` gives it; a row a line."""
+    table, any_rows = "", False
+    async for name, rows in pieces:
+        if name != table:
+            yield ("{" if not table else "\n]," if any_rows else "],") + f'\n"{name}": ['
+            table, any_rows = name, False
+        if rows:
+            text = await off_loop(_lines, rows)
+            yield ("," if any_rows else "") + text
+            any_rows = True
+    yield ("\n]" if any_rows else "]") + "\n}\n"
+
+
+def _lines(rows: list[dict[str, Any]]) -> str:
+    """The rows in ASCII: a lone surrogate in a name is escaped, where UTF-8 would fail."""
+    return ",".join("\n" + json.dumps(row, default=str) for row in rows)
+
+
+async def _as_page(
+    pieces: AsyncIterator[tuple[str, list[dict[str, Any]]]], name: str, app: Application
+) -> AsyncIterator[str]:
+    parts: Any = environment("web").get_template("person.html").module
+    yield str(parts.head(name, app.clock().isoformat(timespec="minutes")))
+    table = ""
+    async for part, rows in pieces:
+        if part != table:
+            yield (str(parts.end_of_table()) if table else "") + str(parts.table(part, list(rows[0]) if rows else []))
+            table = part
+        yield await off_loop(_rows, parts, rows)
+    yield str(parts.end_of_table()) + str(parts.foot())
+
+
+def _rows(parts: Any, rows: list[dict[str, Any]]) -> str:
+    return str(parts.rows(rows))
