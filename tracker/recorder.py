@@ -33,6 +33,7 @@ class Recorder:
     used at all (corrupt, of a newer version) is said once in the log, and tried again every ten seconds; meanwhile
     events are dropped and counted, and the host goes on serving. What waits is stored when the process ends, unless it
     is killed. An event that comes after `close` is stored at once. A forked child starts anew.
+    With `pseudonymous` a keyed hash is stored in place of each name: see tracker.pseudonyms.
     """
 
     def __init__(
@@ -42,6 +43,7 @@ class Recorder:
         buffer_size: int = 10_000,
         flush_interval: float = 1.0,
         batch_size: int = 500,
+        pseudonymous: bool = False,
         texts: AuthoredTexts | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -51,7 +53,7 @@ class Recorder:
         if not 0 < flush_interval <= 3600:
             raise ValueError(f"flush_interval = {flush_interval!r} must be above 0 and at most 3600 seconds")
         self._database = os.fspath(database)
-        self._opener = opener(self._database)
+        self._opener = opener(self._database, pseudonymous=pseudonymous)
         self._size = buffer_size
         self._interval = flush_interval
         self._batch = min(batch_size, buffer_size)

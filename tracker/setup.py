@@ -45,20 +45,26 @@ class Setup:
             self._problems.append(str(error) or type(error).__name__)
             return otherwise()
 
-    def given_recorder(self, recorder: Any) -> Any:
+    def given_recorder(self, recorder: Any, pseudonymous: Any) -> Any:
         """The recorder that was given, if it is one; else None."""
+        if recorder is not None and pseudonymous is True:
+            self._problems.append(
+                "pseudonymous is set, but a recorder was given, which stores as it was made: "
+                "write Recorder(…, pseudonymous=True)"
+            )
         if recorder is None or callable(getattr(recorder, "add", None)):
             return recorder
         self._problems.append(f"recorder = {recorder!r} must be a tracker.Recorder: for a file, write database=")
         return None
 
-    def recorder(self, database: str | os.PathLike[str], size: int, interval: float) -> Hold | None:
+    def recorder(self, database: str | os.PathLike[str], size: int, interval: float, pseudonymous: bool) -> Hold | None:
         """The process' recorder of a file; None where nothing can be recorded."""
 
         def make() -> Hold:
+            checks.yes_or_no("pseudonymous", pseudonymous)
             checks.whole_number("buffer_size", size, 1)
             checks.seconds("flush_interval", interval, least=0.001, most=3600)
-            return shared_recorder(database_path(database), size, interval)
+            return shared_recorder(database_path(database), size, interval, pseudonymous=pseudonymous)
 
         return self._made(make, lambda: None)
 
@@ -173,7 +179,7 @@ ARGUMENTS = (
     "database", "features", "feature_names", "skip", "skip_defaults", "routes", "identify", "jwt_key", "jwks",
     "jwt_algorithms", "jwt_audience", "jwt_issuer", "jwt_leeway", "jwt_user_claim", "jwt_cookie", "jwt_query",
     "jwt_subprotocol", "session_user_key", "gateway_header",
-    "client_address", "trusted_proxies", "user_agent",
+    "client_address", "trusted_proxies", "user_agent", "pseudonymous",
     "buffer_size", "flush_interval", "recorder",
 )  # fmt: skip
 

@@ -19,21 +19,25 @@ class Hold:
         weakref.finalize(self, recorder.abandon).atexit = False
 
 
-_shared: weakref.WeakValueDictionary[tuple[int, str], Hold] = weakref.WeakValueDictionary()
+_shared: weakref.WeakValueDictionary[tuple[int, str, bool], Hold] = weakref.WeakValueDictionary()
 _sharing = threading.Lock()
 
 
-def shared_recorder(database: str, buffer_size: int, flush_interval: float) -> Hold:
+def shared_recorder(database: str, buffer_size: int, flush_interval: float, *, pseudonymous: bool = False) -> Hold:
     """The one recorder that this process has for a file, by its absolute path; the first who asks decides on its size.
+    One that is pseudonymous is another one.
 
     Frameworks that make a middleware for each route, and a parent app beside a mounted one, share it. Raises ValueError
     for a size or an interval that cannot be.
     """
     with _sharing:
-        key = (os.getpid(), _followed(database))
+        key = (os.getpid(), _followed(database), pseudonymous)
         hold = _shared.get(key)
         if hold is None:
-            hold = Hold(Recorder(database, buffer_size=buffer_size, flush_interval=flush_interval))
+            recorder = Recorder(
+                database, buffer_size=buffer_size, flush_interval=flush_interval, pseudonymous=pseudonymous
+            )
+            hold = Hold(recorder)
             _shared[key] = hold
         return hold
 

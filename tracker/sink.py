@@ -69,8 +69,8 @@ Opener = Callable[[], Sink]
 """Opens a sink, in the thread that will write to it. Raises Unavailable and Unusable."""
 
 
-def opener(database: str) -> Opener:
-    """How to open the store of an address; nothing is opened, or made, yet."""
+def opener(database: str, *, pseudonymous: bool = False) -> Opener:
+    """How to open the store of an address; nothing is opened, or made, yet. See tracker.pseudonyms."""
     from tracker.sqlite.sink import SqliteSink  # here alone: who only wants the words of an event loads no database
 
-    return partial(SqliteSink, database)
+    return partial(SqliteSink, database, pseudonymous=pseudonymous)

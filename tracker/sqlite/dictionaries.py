@@ -7,6 +7,7 @@ import sqlite3
 from typing import TypeVar
 
 from tracker.event import ANONYMOUS, Failure
+from tracker.pseudonyms import pseudonym
 
 ROUTE_CAP = 5_000
 """At most so many (endpoint, method, feature) triples are told apart; what comes later is `(other)`."""
@@ -20,10 +21,13 @@ Key = TypeVar("Key")
 
 
 class Dictionaries:
-    """The numbers of names in one database; those asked for lately are remembered until `forget`."""
+    """The numbers of names in one database; those asked for lately are remembered until `forget`.
 
-    def __init__(self, db: sqlite3.Connection) -> None:
-        self._db = db
+    With a `key`, people stand there by their pseudonyms.
+    """
+
+    def __init__(self, db: sqlite3.Connection, key: bytes | None = None) -> None:
+        self._db, self._key = db, key
         self.forget()
 
     def forget(self) -> None:
@@ -66,7 +70,9 @@ class Dictionaries:
         Version 0.1 stored every name in lower case. A name without an @ goes on under such a row as long as it is the
         only spelling that comes; with the second one each has a row of its own, and the old one keeps what it has.
         """
-        if type(name) is str and name != name.lower():
+        if type(name) is not str:
+            raise TypeError("a name is not a text")
+        if self._key is None and name != name.lower():
             lowered = (
                 "SELECT u.id, s.spelling FROM guardian_spelling s JOIN guardian_user u ON u.id = s.user "
                 "WHERE u.email = ?"
@@ -83,7 +89,8 @@ class Dictionaries:
                 # Other processes may know the old row by its first spelling.
                 epoch = os.urandom(8).hex()
                 self._db.execute("REPLACE INTO guardian_meta (key, value) VALUES ('dictionary_epoch', ?)", (epoch,))
-        return self._number(self._users, name, "guardian_user", ("email",), (name,))
+        stored = name if self._key is None or name == ANONYMOUS else pseudonym(self._key, name)
+        return self._number(self._users, name, "guardian_user", ("email",), (stored,))
 
     def _number(
         self,

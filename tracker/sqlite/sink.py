@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 
 from tracker.address import why_not_opened
 from tracker.event import Event
+from tracker.pseudonyms import NoKey, key_path, make_key
 from tracker.sink import Beat, Unavailable, Unusable
 from tracker.sqlite.migrations import NewerDatabase
 from tracker.sqlite.writer import Writer
@@ -20,10 +21,10 @@ LOCK_SECONDS = 0.05
 class SqliteSink:
     """A Sink that is a Writer on a file. Raises Unavailable and Unusable when it is opened."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, *, pseudonymous: bool = False) -> None:
         self._path = path
         with self._translated():
-            self._writer = Writer(path, timeout=LOCK_SECONDS)
+            self._writer = Writer(path, timeout=LOCK_SECONDS, key=_key(path) if pseudonymous else None)
 
     def write(
         self, events: Iterable[Event], *, heartbeat: Beat | None = None, notes: Iterable[tuple[str, str, int]] = ()
@@ -60,6 +61,16 @@ class SqliteSink:
             if _is_hopeless(error):
                 raise Unusable(str(error)) from error
             raise
+
+
+def _key(path: str) -> bytes:
+    """The key of the pseudonyms. Without it nothing is stored: a name would stand there for good."""
+    try:
+        return make_key(path)
+    except NoKey as error:
+        raise Unusable(str(error)) from error
+    except OSError as error:
+        raise Unavailable(f"the key of the pseudonyms, {key_path(path)}: {error.strerror}") from error
 
 
 def _is_hopeless(error: Exception) -> bool:

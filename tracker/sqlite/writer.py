@@ -33,11 +33,12 @@ class Writer:
     """One process' way into the database. Not thread-safe: it belongs to one thread at a time.
 
     `database` is a file's path, whose tables are made where they are missing, or a connection whose tables are there.
-    `timeout` is how many seconds another process' lock on the file is waited for.
+    `timeout` is how many seconds another process' lock on the file is waited for. With a `key`, a pseudonym is stored
+    for each name.
     Raises NewerDatabase or sqlite3.Error when it is opened on a file that it cannot use.
     """
 
-    def __init__(self, database: str | sqlite3.Connection, *, timeout: float = 5.0) -> None:
+    def __init__(self, database: str | sqlite3.Connection, *, timeout: float = 5.0, key: bytes | None = None) -> None:
         self._file: OpenedFile | None = None
         if isinstance(database, sqlite3.Connection):
             self.db = database
@@ -51,7 +52,7 @@ class Writer:
             self._file = OpenedFile(database)
             self._file.note()
         self._epoch: Any = None
-        self._names = Dictionaries(self.db)
+        self._names = Dictionaries(self.db, key)
 
     def moved(self) -> bool:
         """Whether the file that was opened is no longer the one at its path: it was removed, or another put there."""

@@ -10,6 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from tracker.names import clean_name
+from tracker.pseudonyms import pseudonym
 
 MAX_ROWS = 500_000
 """How many rows of a source are taken: about 150 MB of names."""
@@ -19,15 +20,19 @@ MAX_ROWS = 500_000
 class Aliases:
     """`addresses` leads from each id to the name of the person behind it, at one step.
 
+    With a `key`, people are recorded by their pseudonyms under it (see tracker.pseudonyms): those of all ids and
+    addresses that are known lead to the person as well.
+
     `problems` has a sentence, with the cure, for each kind of row that could not be used.
     """
 
     addresses: Mapping[str, str] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
+    key: bytes | None = field(default=None, repr=False)
 
     @classmethod
-    def of(cls, rows: Iterable[Any], most: int = MAX_ROWS) -> Aliases:
-        """The aliases that these (id, address) pairs tell.
+    def of(cls, rows: Iterable[Any], most: int = MAX_ROWS, *, key: bytes | None = None) -> Aliases:
+        """The aliases that these (id, address) pairs tell; with a `key`, also addresses alone.
 
         A row without an address is passed over: nobody has to have one. Text, whole numbers and UUIDs are ids; names
         are cleaned as the tracker cleans them. An id that stands for two addresses, and ids that lead round in a
@@ -38,6 +43,8 @@ class Aliases:
         bad, rows = 0, iter(rows)
         for row in islice(rows, most):
             pair = row if isinstance(row, tuple | list) and len(row) == 2 else (None, None)
+            if key is not None and isinstance(row, tuple | list) and len(row) == 1:
+                pair = (row[0], row[0])
             if pair[0] is not None and (pair[1] is None or pair[1] == ""):
                 continue
             name, address = clean_name(_text(pair[0])), clean_name(pair[1])
@@ -65,16 +72,25 @@ class Aliases:
             problems.append(f"only the first {most:,} rows are read: leave out people who do not use the app")
         if found and not any("@" in address for address in found.values()):
             problems.append("none of the addresses has an @: the id comes first, then the address")
-        return cls({name: end for name, end in ends.items() if end is not None}, tuple(problems))
+        people = {name: end for name, end in ends.items() if end is not None}
+        if key is not None:
+            known = {name for name in (*given, *given.values()) if name not in torn and ends.get(name, "") is not None}
+            people |= {pseudonym(key, name): people.get(name, name) for name in known}
+        return cls(people, tuple(problems), key)
 
     def person(self, name: str) -> str:
         """The name of the person who was recorded as `name`; the same where nothing else is known."""
         return self.addresses.get(name, name)
 
+    def recorded(self, name: str) -> list[str]:
+        """The names by which a person of this id or address may have been recorded."""
+        return [name] if self.key is None else [name, pseudonym(self.key, name)]
+
     def names_of(self, name: str) -> list[str]:
-        """Every name of the person of this id or address: the address first, then the ids."""
+        """Every name of the person of this id or address: the address first, then the ids and pseudonyms."""
         address = self.person(name)
-        return [address, *(each for each, whose in self.addresses.items() if whose == address)]
+        known = [address, *(each for each, whose in self.addresses.items() if whose == address)]
+        return known if self.key is None else list(dict.fromkeys((*known, pseudonym(self.key, name))))
 
     def of_lower(self, name: str) -> str | None:
         """The person of an id that was stored in lower case once; None where none or several ids fit."""

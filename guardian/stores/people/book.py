@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Hashable
+from contextlib import suppress
 from pathlib import Path
 
 from guardian.core.report.model import NoteRow
@@ -13,6 +14,7 @@ from guardian.settings.people import AliasSettings
 from guardian.stores.people.aliases import NO_ALIASES, Aliases
 from guardian.stores.people.source import Source, SourceError
 from guardian.stores.people.sources import open_source
+from tracker.pseudonyms import NoKey, read_key
 
 log = logging.getLogger("guardian.people")
 
@@ -35,10 +37,12 @@ class AliasBook:
         self,
         source: Source | None = None,
         *,
+        database: Path | None = None,
         clock: Callable[[], float] = time.monotonic,
         wait: float = WAIT_SECONDS,
     ) -> None:
         self._source = source
+        self._database = database
         self._clock = clock
         self._wait = wait
         self._lock = threading.Lock()
@@ -51,7 +55,7 @@ class AliasBook:
     @classmethod
     def of(cls, settings: AliasSettings, database: Path) -> AliasBook:
         """The book of these settings; `database` is the file of the events."""
-        return cls(open_source(settings, database))
+        return cls(open_source(settings, database), database=database)
 
     @property
     def name(self) -> str | None:
@@ -64,7 +68,7 @@ class AliasBook:
         May block for `wait` seconds: call it in a thread, and outside of transactions.
         """
         if self._source is None:
-            return NO_ALIASES
+            return self._without_source()
         with self._lock:
             started = self._is_due(self._source) and self._start(self._source)
             reading, known = self._reading, self._aliases is not None
@@ -73,6 +77,13 @@ class AliasBook:
             late = f"{self._source.name} has not answered within {self._wait:g} s: look why it is slow"
             self._failed(late, still=reading)
         return self._aliases or NO_ALIASES
+
+    def _without_source(self) -> Aliases:
+        """Who is asked for by address is found under a pseudonym all the same."""
+        with suppress(OSError, NoKey):  # said where names are read
+            key = None if self._database is None else read_key(self._database)
+            return NO_ALIASES if key is None else Aliases(key=key)
+        return NO_ALIASES
 
     def _is_due(self, source: Source) -> bool:
         if self._reading is not None:
@@ -89,8 +100,9 @@ class AliasBook:
 
     def _read(self, source: Source) -> None:
         try:
-            found, trouble = Aliases.of(source.read()), None
-        except SourceError as error:
+            key = None if self._database is None else read_key(self._database)
+            found, trouble = Aliases.of(source.read(), key=key), None
+        except (SourceError, NoKey) as error:
             found, trouble = None, str(error)
         except Exception as error:  # whatever a driver raises: a report goes out all the same
             found, trouble = None, f"{source.name} cannot be read ({type(error).__name__}): look at it"

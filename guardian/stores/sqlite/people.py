@@ -57,10 +57,10 @@ class People:
         """The numbers of the persons of these names, ids or addresses; an address in any case."""
         found: set[int] = set()
         for name in names:
-            known = clean_name(name) or name
-            person = self.first and self.first.get(self.aliases.person(known))
-            row = (person,) if person else db.execute(_NUMBER, {"name": known, "old": known.lower()}).fetchone()
-            found |= {self.same.get(row[0], row[0])} if row else set()
+            for known in self.aliases.recorded(clean_name(name) or name):
+                person = self.first and self.first.get(self.aliases.person(known))
+                row = (person,) if person else db.execute(_NUMBER, {"name": known, "old": known.lower()}).fetchone()
+                found |= {self.same.get(row[0], row[0])} if row else set()
         return sorted(found | {number for number, person in self.same.items() if person in found})
 
     def persons(self, numbers: np.ndarray) -> np.ndarray:
@@ -154,7 +154,7 @@ def read_people(db: sqlite3.Connection, aliases: Aliases) -> People:
     """The people of this database as it is now; without aliases only erased ones have several numbers."""
     if not aliases.addresses:
         rows = db.execute("SELECT id, email FROM guardian_user WHERE email >= 'erased-' AND email < 'erased.'")
-        return People(same=_same(People(), rows.fetchall())[0])
+        return People(aliases, same=_same(People(), rows.fetchall())[0])
     # A name without an @ was stored in lower case once (see tracker.sqlite.schema); an empty spelling means that
     # several fit.
     old = db.execute(

@@ -1,0 +1,104 @@
+"""People recorded under pseudonyms are shown where the daemon is told of them, and found when they are named."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from guardian.settings.people import AliasSettings
+from guardian.stores.people.aliases import Aliases
+from guardian.stores.people.book import AliasBook
+from guardian.stores.sqlite.events import SqliteRepository
+from tracker import Event, Recorder
+from tracker.pseudonyms import key_path, pseudonym, read_key
+
+DAY = datetime(2026, 3, 2, tzinfo=UTC)
+ADA, BEN = "ada@example.com", "ben@example.com"
+
+
+def event(minutes, user):
+    at_us = int((DAY + timedelta(minutes=minutes)).timestamp()) * 1_000_000
+    return Event(at_us, user, "/chat", "GET", "chat", 200, 1_000)
+
+
+@pytest.fixture
+def path(tmp_path):
+    path = tmp_path / "guardian.db"
+    recorder = Recorder(path, pseudonymous=True)
+    for number, user in enumerate((ADA, BEN, "auth0|5f7c")):
+        recorder.add(event(number, user))
+    assert recorder.close()
+    return path
+
+
+@pytest.fixture
+async def opened(path, tmp_path):
+    made = []
+
+    async def open_with(csv=None):
+        settings = AliasSettings()
+        if csv is not None:
+            (tmp_path / "people.csv").write_text(csv)
+            settings = AliasSettings(csv=Path(tmp_path / "people.csv"))
+        made.append(await SqliteRepository.open(path, book=AliasBook.of(settings, path)))
+        return made[-1]
+
+    yield open_with
+    for each in made:
+        await each.close()
+
+
+async def seen(repository):
+    summary = await repository.summary(DAY, DAY + timedelta(hours=1))
+    return set(summary.users)
+
+
+async def test_without_names_the_pseudonyms_are_shown(opened, path):
+    key = read_key(path)
+    assert await seen(await opened()) == {pseudonym(key, name) for name in (ADA, BEN, "auth0|5f7c")}
+
+
+@pytest.mark.parametrize(
+    "csv", ["auth0|5f7c,ada@example.com\n", "id,email\nauth0|5f7c,ada@example.com\n", "auth0|5f7c;ada@example.com\n"]
+)
+async def test_ids_and_addresses_that_are_known_are_one_person_with_a_name(opened, path, csv):
+    assert await seen(await opened(csv)) == {ADA, pseudonym(read_key(path), BEN)}
+
+
+@pytest.mark.parametrize("csv", [f"{ADA}\n{BEN}\n", f"email\n{ADA}\n{BEN}\n", f"email\n{ADA.upper()}\n{BEN}\n\n"])
+async def test_a_file_of_addresses_alone_is_enough(opened, path, csv):
+    assert await seen(await opened(csv)) == {ADA, BEN, pseudonym(read_key(path), "auth0|5f7c")}
+
+
+@pytest.mark.parametrize("csv", [None, f"{ADA}\n"])
+async def test_a_person_is_exported_and_erased_by_address(opened, path, csv):
+    repository = await opened(csv)
+    exported = await repository.export_user(ADA)
+    assert len(exported["feature_usage"]) == 1
+    assert await repository.erase_user(ADA.upper())
+    assert not await repository.erase_user(ADA)
+    left = await seen(repository)
+    assert pseudonym(read_key(path), ADA) not in json.dumps(sorted(left)) and len(left) == 3
+
+
+async def test_under_a_key_that_was_changed_nobody_is_known_any_more(opened, path):
+    Path(key_path(path)).write_text("0" * 64)
+    assert ADA not in await seen(await opened(f"{ADA}\n"))
+
+
+async def test_a_key_that_is_none_is_said(path, tmp_path):
+    (tmp_path / "people.csv").write_text(f"{ADA}\n")
+    Path(key_path(path)).write_text("none")
+    book = AliasBook.of(AliasSettings(csv=tmp_path / "people.csv"), path)
+    book.current()
+    assert book.trouble.startswith(f"{key_path(path)} holds no key: ")
+
+
+def test_all_names_of_a_person_have_their_pseudonyms_among_them():
+    key = b"k" * 32
+    aliases = Aliases.of([("auth0|5f7c", ADA), (BEN,)], key=key)
+    assert set(aliases.names_of(ADA)) == {ADA, "auth0|5f7c", pseudonym(key, ADA), pseudonym(key, "auth0|5f7c")}
+    assert (aliases.names_of("eve@example.com"), aliases.problems) == (
+        ["eve@example.com", pseudonym(key, "eve@example.com")], (),
+    )  # fmt: skip

@@ -1,0 +1,70 @@
+"""People under pseudonyms: a keyed hash of each name is stored, and the key lies in a file beside the database.
+
+Who has the database alone cannot find out who somebody is, nor try the addresses that he knows. Who has the key as well
+can do the latter: that is how the daemon shows the people whom it is told of.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+import re
+import secrets
+from contextlib import suppress
+
+SUFFIX = ".pseudonyms"
+"""What the name of the key's file ends with, after that of the database."""
+_PREFIX = "person-"
+_KEY = re.compile(r"[0-9a-f]{64}")
+
+
+class NoKey(ValueError):
+    """The file holds no key; the message says so, with the cure."""
+
+
+def pseudonym(key: bytes, name: str) -> str:
+    """What is stored for a name, as it is told by `tracker.names.clean_name`: always the same under the same key."""
+    return _PREFIX + hmac.new(key, name.encode(), hashlib.sha256).hexdigest()[:32]
+
+
+def key_path(database: str | os.PathLike[str]) -> str:
+    """Where the key of a database file lies."""
+    return os.path.realpath(database) + SUFFIX
+
+
+def read_key(database: str | os.PathLike[str]) -> bytes | None:
+    """The key of a database file; None where it has none. Raises OSError and NoKey."""
+    path = key_path(database)
+    try:
+        with open(path, encoding="ascii", errors="replace") as file:
+            text = file.read(1_000).strip()
+    except FileNotFoundError:
+        return None
+    if not _KEY.fullmatch(text):
+        raise NoKey(f"{path} holds no key: put back the one that it had, or remove it, and all become new people")
+    return bytes.fromhex(text)
+
+
+def make_key(database: str | os.PathLike[str]) -> bytes:
+    """The key of a database file, made where there is none: 0660 less the umask, as the database. Raises OSError and
+    NoKey."""
+    found = read_key(database)
+    if found is not None:
+        return found
+    path = key_path(database)
+    draft = f"{path}.{secrets.token_hex(8)}"
+    handle = os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o660)
+    try:
+        with os.fdopen(handle, "w", encoding="ascii") as file:
+            file.write(secrets.token_hex(32) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        with suppress(FileExistsError):
+            os.link(draft, path)  # whole or not at all, and never over that of another process
+    finally:
+        os.unlink(draft)
+    made = read_key(database)
+    if made is None:
+        raise FileNotFoundError(f"{path} was removed while it was made")
+    return made
