@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from tracker.event import ANONYMOUS, Failure
 from tracker.pseudonyms import pseudonym
+from tracker.sqlite.tombstones import Tombstones
 
 ROUTE_CAP = 5_000
 """At most so many (endpoint, method, feature) triples are told apart; what comes later is `(other)`."""
@@ -23,11 +24,12 @@ Key = TypeVar("Key")
 class Dictionaries:
     """The numbers of names in one database; those asked for lately are remembered until `forget`.
 
-    With a `key`, people stand there by their pseudonyms.
+    With a `key`, people stand there by their pseudonyms. What somebody did before they were erased is anonymous.
     """
 
     def __init__(self, db: sqlite3.Connection, key: bytes | None = None) -> None:
         self._db, self._key = db, key
+        self._tombstones = Tombstones(db)
         self.forget()
 
     def forget(self) -> None:
@@ -35,12 +37,24 @@ class Dictionaries:
         self._users: dict[str, int] = {}
         self._routes: dict[tuple[str, str, str], int] = {}
         self._failures: dict[Failure, int] = {}
+        self._erased: dict[str, int] = {}
         self.anonymous: int | None = None
         self._cached = 0
 
-    def user(self, name: str) -> int:
-        """The number of a user, made if they are new. Raises TypeError for what is no text."""
+    def begin(self) -> None:
+        """A transaction begins: others may have erased somebody since the last one."""
+        self._tombstones.forget()
+
+    def user(self, name: str, at_us: int) -> int:
+        """The number of the user of an event at this moment, made if they are new. Raises TypeError for what is no
+        text."""
         number = self._users.get(name)
+        if number is None and type(name) is str and name != ANONYMOUS:
+            erased_us = self._tombstones.erased_us(self._stored(name))
+            if erased_us is not None:
+                self._erased[name] = erased_us
+        if self._erased and at_us <= self._erased.get(name, -1):
+            return self.user(ANONYMOUS, at_us)
         if number is None:
             number = self._person(name)
             if name == ANONYMOUS:
@@ -89,8 +103,10 @@ class Dictionaries:
                 # Other processes may know the old row by its first spelling.
                 epoch = os.urandom(8).hex()
                 self._db.execute("REPLACE INTO guardian_meta (key, value) VALUES ('dictionary_epoch', ?)", (epoch,))
-        stored = name if self._key is None or name == ANONYMOUS else pseudonym(self._key, name)
-        return self._number(self._users, name, "guardian_user", ("email",), (stored,))
+        return self._number(self._users, name, "guardian_user", ("email",), (self._stored(name),))
+
+    def _stored(self, name: str) -> str:
+        return name if self._key is None or name == ANONYMOUS else pseudonym(self._key, name)
 
     def _number(
         self,

@@ -91,6 +91,7 @@ class Writer:
                 # Another process has erased somebody: numbers that were known may stand for nobody now.
                 self._names.forget()
                 self._epoch = meta.get("dictionary_epoch")
+            self._names.begin()
             rows, clients, poison = self._rows(events)
             if rows:
                 extend_sessions(db, rows, self._names.anonymous)
@@ -134,7 +135,7 @@ class Writer:
         names = self._names
         outcome = index(status) if failure is None else event.outcome
         return (
-            index(at), names.user(user), names.route(endpoint, method, feature), outcome, index(duration),
+            index(at), names.user(user, at), names.route(endpoint, method, feature), outcome, index(duration),
             None if failure is None else names.failure(failure), latency,
         )  # fmt: skip
 

@@ -1,0 +1,41 @@
+"""Whom the daemon has erased: an event that was queued in the app before must not bring a name back."""
+
+from __future__ import annotations
+
+import sqlite3
+from hashlib import blake2b
+
+_TABLE = "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'guardian_tombstones'"
+
+
+def tombstone(name: str, key: str) -> bytes:
+    """The keyed hash by which an erased name is known again; nobody without the key can try names against it."""
+    return blake2b(name.encode("utf-8", "surrogatepass"), key=key.encode()[:64], digest_size=16).digest()
+
+
+class Tombstones:
+    """The erased names of one database. Its tables are the daemon's: without one there are none."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+        self._key = ""
+        self._erased: dict[bytes, int] | None = None
+
+    def forget(self) -> None:
+        """Ask the database anew from now on."""
+        self._erased = None
+
+    def erased_us(self, name: str) -> int | None:
+        """When a name was erased the last time, in Unix microseconds; None where it never was."""
+        if self._erased is None:
+            self._erased = self._read()
+        return self._erased.get(tombstone(name, self._key)) if self._erased else None
+
+    def _read(self) -> dict[bytes, int]:
+        if self._db.execute(_TABLE).fetchone() is None:
+            return {}
+        key = self._db.execute("SELECT value FROM guardian_secret WHERE name = 'tombstones'").fetchone()
+        if key is None:
+            return {}
+        self._key = str(key[0])
+        return dict(self._db.execute("SELECT hash, erased_us FROM guardian_tombstones").fetchall())
