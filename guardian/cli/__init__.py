@@ -61,6 +61,7 @@ app.command("send-test", rich_help_panel=MAIL)(setup.send_test)
 app.add_typer(mails.outbox, rich_help_panel=MAIL)
 app.add_typer(gmail.gmail, rich_help_panel=MAIL)
 app.command("cleanup", rich_help_panel=DATA)(data.cleanup)
+app.command("backup", rich_help_panel=DATA)(data.backup)
 app.add_typer(data.users, rich_help_panel=DATA)
 
 

@@ -43,24 +43,35 @@ def with_application(config: Path | None, work: Callable[[Application], Awaitabl
     Raises StorageError where there is no database yet: a command that reads must not make an empty one.
     """
     settings = settings_of(config)
+    _need_database(settings.database)
 
     import asyncio
 
     from guardian.application.root import open_application
-    from guardian.core.storage import StorageError
-    from guardian.stores.opening import backend
-
-    if not backend(settings.database).exists():
-        raise StorageError(
-            f"there is no database {settings.database} yet: the tracked app makes it, and so does 'guardian run'; "
-            "or set database"
-        )
 
     async def opened() -> T:
         async with open_application(settings) as app:
             return await work(app)
 
     return asyncio.run(opened())
+
+
+def existing_database(config: Path | None) -> Path:
+    """The address of the database that these settings name. Raises StorageError where there is none yet."""
+    database = settings_of(config).database
+    _need_database(database)
+    return database
+
+
+def _need_database(database: Path) -> None:
+    from guardian.core.storage import StorageError
+    from guardian.stores.opening import backend
+
+    if not backend(database).exists():
+        raise StorageError(
+            f"there is no database {database} yet: the tracked app makes it, and so does 'guardian run'; or set "
+            "database"
+        )
 
 
 def say_json(value: Any) -> None:

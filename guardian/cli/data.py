@@ -1,4 +1,4 @@
-"""`guardian cleanup` and `guardian users`: what is stored, and for how long."""
+"""`guardian cleanup`, `guardian backup` and `guardian users`: what is stored, and for how long."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, TextIO
 
 import typer
 
-from guardian.cli.console import ConfigOption, JsonOption, err, say_json, with_application
+from guardian.cli.console import ConfigOption, JsonOption, err, existing_database, say_json, with_application
 
 if TYPE_CHECKING:
     from guardian.application.root import Application
@@ -42,6 +42,26 @@ def cleanup(
         typer.echo(f"{done} the texts and places of {gone.errors:,} errors before {gone.errors_before:%Y-%m-%d}.")
     if gone.sessions:
         typer.echo(f"{done} {gone.sessions:,} sessions before {gone.sessions_before:%Y-%m-%d}.")
+
+
+def backup(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The copy to make; it must not be there yet.")],
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Copy the database, while app and daemon run, and check the copy. Only you can read it."""
+    from rich.progress import Progress
+
+    from guardian.stores.opening import backend
+
+    database = existing_database(config)
+    with Progress(console=err(), transient=True, disable=not err().is_terminal) as shown:
+        task = shown.add_task("Copying", total=1.0)
+        size = backend(database).copy_checked(file, progress=lambda done: shown.update(task, completed=done))
+    if as_json:
+        say_json({"file": str(file.absolute()), "bytes": size})
+        return
+    typer.echo(f"Wrote {file}, {size / 1e6:,.1f} MB, and checked it. To restore it, see docs/operations.md.")
 
 
 @users.command("export")

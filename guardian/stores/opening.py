@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -57,6 +58,21 @@ class Backend(Protocol):
 
     def exists(self) -> bool:
         """Whether it was made yet."""
+        ...
+
+    def find_damage(self, *, seconds: float) -> str | None:
+        """What is damaged of it, in one sentence with the cure; None where nothing was found. Blocks.
+
+        Raises TimeoutError where so many seconds were not enough to look at all of it.
+        """
+        ...
+
+    def copy_checked(self, copy: Path, *, progress: Callable[[float], None]) -> int:
+        """Make a checked copy that only its owner may read, while others write; its size in bytes. Blocks.
+
+        `progress` is told how much is done, 0 to 1. Raises FileExistsError where the name is taken, OSError where it
+        cannot be written; nothing is left behind then.
+        """
         ...
 
     def names(self) -> list[str]:

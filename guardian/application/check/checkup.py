@@ -6,7 +6,7 @@ import asyncio
 import os
 import tempfile
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
-from guardian.application.check.findings import conservation, note_findings, noted_elsewhere
+from guardian.application.check.database import counted, database_findings, find_damage
+from guardian.application.check.findings import note_findings, noted_elsewhere
 from guardian.application.check.mail import mail_findings
 from guardian.application.check.modes import mode_findings
 from guardian.application.check.neighbours import clashes, old_libraries
 from guardian.application.check.people import alias_findings
-from guardian.application.root import Application, Clock, NamedSchedule, name_schedules, open_application
+from guardian.application.root import Clock, NamedSchedule, name_schedules, open_application
 from guardian.application.usage import REPORT_NAME
-from guardian.core.clock import was_ahead
 from guardian.core.finding import Finding
 from guardian.core.mail_address import address_of
 from guardian.core.outgoing import Outgoing
@@ -39,9 +39,6 @@ from tracker.address import why_not_opened
 
 if TYPE_CHECKING:
     from dns.asyncresolver import Resolver
-
-SILENT_AFTER = timedelta(minutes=10)
-"""A recorder says that it lives every few seconds while its app runs; longer silence is worth a warning."""
 
 
 async def check_up(
@@ -67,10 +64,14 @@ async def check_up(
     if not backend(settings.database).exists():
         found += await asyncio.to_thread(alias_findings, AliasBook.of(settings.alias, settings.database), ())
         return [*found, _no_database(settings.database.absolute()), *await noted_elsewhere(settings, path, clock())]
+    if damage := await asyncio.to_thread(find_damage, settings):
+        found.append(damage)
+        if damage.level == "error":
+            return found
     try:
         async with open_application(settings, clock=clock) as app:
             found += await asyncio.to_thread(alias_findings, app.book, await app.repository.names())
-            found += await _database(app)
+            found += await database_findings(app)
             found += await note_findings(app, path)
     except (StorageError, ValueError) as error:
         found.append(Finding("database", "error", str(error)))
@@ -196,57 +197,11 @@ def _no_database(path: Path) -> Finding:
     )  # fmt: skip
 
 
-async def _database(app: Application) -> list[Finding]:
-    """What the database says: that it can be read, that the tracker lives, that mails get out."""
-    now = app.clock()
-    stats, recorders, mails, events_ahead = await asyncio.gather(
-        app.repository.stats(now),
-        app.repository.recorders(now),
-        app.state.outbox_counts(),
-        app.repository.events_ahead(now),
-    )
-    size = f"{_count(stats.events, 'request')} of {_count(stats.users, 'user')}, {stats.size_bytes / 1e6:,.1f} MB"
-    found = [Finding("database", "ok", f"{app.settings.database.absolute()}: {size}")]
-    early = [each.seen_at for each in recorders if was_ahead(each.seen_at, now)]
-    signs = [each.seen_at for each in recorders if each.seen_at not in early] + ([stats.newest] if stats.newest else [])
-    latest = max(signs, default=None)
-    if early or events_ahead:
-        newest = await app.repository.newest_event()
-        found.append(_ahead(max([*early, *([newest] if newest else [])]), len(early), events_ahead, alive=bool(signs)))
-    if latest is None:
-        return found + await _dead(app, mails)  # a note says that nothing was ever recorded
-    if now - latest > SILENT_AFTER:
-        text = f"silent since {latest:%Y-%m-%d %H:%M} UTC: is the app running, and on this database?"
-        found.append(Finding("tracker", "warning", text))
-    else:
-        found.append(Finding("tracker", "ok", f"last sign of life {max(0, (now - latest).seconds)} s ago"))
-    found += conservation(recorders, now)
-    return found + await _dead(app, mails)
-
-
-def _ahead(latest: datetime, heartbeats: int, events: int, *, alive: bool) -> Finding:
-    """How many signs of life are of the future: they are none. Events alone may be of a clock that is right by now."""
-    text = f"the newest sign of life, {latest:%Y-%m-%d %H:%M} UTC, lies in the future: "
-    text += f"{_count(heartbeats, 'heartbeat')} and {_count(events, 'request')} of such a time do not count; "
-    text += "set the clocks of both machines, best by NTP"
-    return Finding("clock", "warning" if alive and not heartbeats else "error", text)
-
-
-async def _dead(app: Application, mails: Mapping[str, int]) -> list[Finding]:
-    newest = await app.state.outbox(status="dead", limit=1)
-    if not newest:
-        return []
-    dead, last = mails.get("dead", 0), newest[0]
-    which = f"{dead:,} mails could not be delivered, the last" if dead > 1 else "a mail could not be delivered,"
-    text = f"{which} to {last.message.recipient}: {last.last_error}; see 'guardian outbox list --status dead'"
-    return [Finding("mail", "warning", text)]
-
-
 def _upcoming(settings: Settings, named: NamedSchedule, now: datetime) -> tuple[Literal["ok", "error"], str]:
     at, covers = named.schedule.upcoming(now)
     zone = named.schedule.zone
     fire, start, end = (f"{edge.astimezone(zone):%Y-%m-%d %H:%M}" for edge in (at, *covers))
-    to = _count(len(named.recipients), "recipient")
+    to = counted(len(named.recipients), "recipient")
     text = f"{named.name}: next report goes out {fire}, covering {start} to {end}, to {to}"
     table = named.settings
     text += f", only the features {', '.join(table.features)}" if table.features else ""
@@ -258,7 +213,3 @@ def _upcoming(settings: Settings, named: NamedSchedule, now: datetime) -> tuple[
         cure = f"set retention.events_days above {(at - covers.start).days + 1}, or leave features out"
         return "error", f"{text}: by then single requests of the period are deleted, which features counts: {cure}"
     return "ok", text
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

@@ -55,14 +55,16 @@ class SqliteAlertStore:
     async def change_by_link(self, nonce: str, incident_id: str, edit: Edit, now: datetime) -> Incident | None:
         """See AlertStore."""
 
-        def work(db: sqlite3.Connection) -> Incident | None:
+        def work(db: sqlite3.Connection) -> list[Incident] | None:
             row = (nonce, micros(now))
             if not db.execute("INSERT OR IGNORE INTO guardian_used_link VALUES (?, ?)", row).rowcount:
-                raise LinkUsed
-            changed = _edited(db, edit, incident_id)
-            return changed[0] if changed else None
+                return None
+            return _edited(db, edit, incident_id)
 
-        return await self._state.transact(work)
+        changed = await self._state.transact(work)
+        if changed is None:
+            raise LinkUsed
+        return changed[0] if changed else None
 
     async def change_all(self, edit: Edit) -> list[Incident]:
         """See AlertStore."""

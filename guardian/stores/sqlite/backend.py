@@ -12,6 +12,7 @@ from guardian.core.time import micros
 from guardian.stores.opening import Stores
 from guardian.stores.people.book import AliasBook
 from guardian.stores.sqlite.alerts import SqliteAlertStore
+from guardian.stores.sqlite.copying import Progress, copy_checked, find_damage
 from guardian.stores.sqlite.events import SqliteRepository
 from guardian.stores.sqlite.history import SqliteHistory
 from guardian.stores.sqlite.state import SqliteStateStore
@@ -49,6 +50,14 @@ class SqliteBackend:
     def exists(self) -> bool:
         """See Backend."""
         return os.path.exists(self._path)  # Path.exists raises where a folder may not be entered
+
+    def find_damage(self, *, seconds: float) -> str | None:
+        """See Backend."""
+        return find_damage(self._path, seconds=seconds)
+
+    def copy_checked(self, copy: Path, *, progress: Progress) -> int:
+        """See Backend."""
+        return copy_checked(self._path, copy, progress=progress)
 
     def names(self) -> list[str]:
         """See Backend."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from guardian.core.storage import StorageError
+from guardian.stores.sqlite.damage import CURE, UNREADABLE, is_damage, unreadable
 from guardian.stores.sqlite.schema import STATE_MIGRATIONS
 from guardian.stores.state import LeaseLost
 from tracker.address import why_not_opened
@@ -90,6 +91,10 @@ class StateDatabase:
         """The rows that a query gives."""
         return await self._run(lambda db: db.execute(sql, values).fetchall())
 
+    async def read_as(self, kind: Callable[[Sequence[Any]], T], sql: str, values: Sequence[Any] = ()) -> list[T]:
+        """What `kind` makes of each row that a query gives."""
+        return await self._run(lambda db: [kind(row) for row in db.execute(sql, values)])
+
     async def _run(self, work: Callable[[sqlite3.Connection], T]) -> T:
         def guarded() -> T:
             try:
@@ -99,8 +104,8 @@ class StateDatabase:
                 return work(self._db)
             except FileChanged as error:
                 raise StorageError(str(error)) from error
-            except sqlite3.Error as error:
-                raise StorageError(f"the database {self._path} does not answer: {error}") from error
+            except UNREADABLE as error:
+                raise unreadable(self._path, error) from error
 
         if self._db is None:
             raise StorageError(f"the database {self._path} is closed")
@@ -121,7 +126,8 @@ class StateDatabase:
 def cannot_open(path: str | os.PathLike[str], error: sqlite3.Error) -> str:
     """That a database cannot be opened, in one sentence, with what keeps it from that and the cure where it is seen."""
     why = why_not_opened(os.path.abspath(path)) if isinstance(error, sqlite3.OperationalError) else None
-    return f"the database {os.fspath(path)} cannot be opened: {error}" + (f", since {why}" if why else "")
+    cure = f"; {CURE}" if is_damage(error) else ""
+    return f"the database {os.fspath(path)} cannot be opened: {error}" + (f", since {why}" if why else cure)
 
 
 def _opened(file: OpenedFile, *, create: bool) -> sqlite3.Connection:
@@ -136,6 +142,8 @@ def _opened(file: OpenedFile, *, create: bool) -> sqlite3.Connection:
         raise StorageError(f"{file.path}: {error}") from error
     except sqlite3.Error as error:
         raise StorageError(cannot_open(file.path, error)) from error
+    except UNREADABLE as error:
+        raise unreadable(file.path, error) from error
     file.note()
     return db
 

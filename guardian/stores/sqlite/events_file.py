@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
-import zlib
-from collections.abc import Callable, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -16,6 +15,7 @@ import aiosqlite
 from guardian.core.off_loop import no_collection
 from guardian.core.storage import StorageError
 from guardian.stores.people.book import NO_BOOK, AliasBook
+from guardian.stores.sqlite.damage import UNREADABLE, unreadable
 from guardian.stores.sqlite.database import cannot_open
 from guardian.stores.sqlite.people import People, read_people
 from tracker.sqlite.connection import connect
@@ -63,8 +63,16 @@ class EventsFile:
                 return list(await cursor.fetchall())
         except FileChanged as error:
             raise StorageError(str(error)) from error
-        except sqlite3.Error as error:
-            raise StorageError(f"the database {self._path} does not answer: {error}") from error
+        except UNREADABLE as error:
+            raise unreadable(self._path, error) from error
+
+    @contextmanager
+    def _readable(self) -> Iterator[None]:
+        """Raises StorageError in place of what a damaged row meets inside."""
+        try:
+            yield
+        except UNREADABLE as error:
+            raise unreadable(self._path, error) from error
 
     async def _with_people(self, work: Callable[[sqlite3.Connection, People], T], *, complete: bool = False) -> T:
         """Run work as `_with_connection` does, with the people of now.
@@ -86,8 +94,8 @@ class EventsFile:
                     return work(db)
             except FileChanged as error:
                 raise StorageError(str(error)) from error
-            except (sqlite3.Error, zlib.error) as error:
-                raise StorageError(f"the database {self._path} does not answer: {error}") from error
+            except UNREADABLE as error:
+                raise unreadable(self._path, error) from error
 
         if self._reader is None:
             raise StorageError(f"the database {self._path} is closed")
@@ -117,6 +125,8 @@ async def _opened(file: OpenedFile, *, create: bool) -> aiosqlite.Connection:
         raise StorageError(f"{file.path}: {error}") from error
     except sqlite3.Error as error:
         raise StorageError(cannot_open(file.path, error)) from error
+    except UNREADABLE as error:
+        raise unreadable(file.path, error) from error
     return reader
 
 

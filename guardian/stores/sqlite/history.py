@@ -19,6 +19,7 @@ from guardian.core.storage import StorageError
 from guardian.stores.people.aliases import NO_ALIASES, Aliases
 from guardian.stores.people.book import NO_BOOK, AliasBook
 from guardian.stores.sqlite.buckets import AT_US, ids, time_of
+from guardian.stores.sqlite.damage import UNREADABLE, unreadable
 from guardian.stores.sqlite.people import read_people
 from tracker.sqlite.connection import connect
 from tracker.sqlite.database_file import FileChanged, OpenedFile
@@ -70,8 +71,8 @@ class SqliteHistory:
                 return work(db)
         except FileChanged as error:
             raise StorageError(str(error)) from error
-        except sqlite3.Error as error:
-            raise StorageError(f"the events in {self._path} cannot be read: {error}") from error
+        except UNREADABLE as error:
+            raise unreadable(self._path, error) from error
 
 
 def read_columns(db: sqlite3.Connection, start_us: int, end_us: int, aliases: Aliases = NO_ALIASES) -> Columns:

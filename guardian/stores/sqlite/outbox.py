@@ -94,12 +94,12 @@ class SqliteOutbox(StateDatabase):
         """See StateStore."""
         where, values = ("", ()) if status is None else ("WHERE status = ?", (status,))
         sql = f"SELECT {ITEM_COLUMNS} FROM guardian_outbox {where} ORDER BY id DESC LIMIT ?"
-        return [to_item(row) for row in await self.read(sql, (*values, limit))]
+        return await self.read_as(to_item, sql, (*values, limit))
 
     async def outbox_item(self, item_id: int) -> OutboxItem | None:
         """See StateStore."""
-        rows = await self.read(f"SELECT {ITEM_COLUMNS} FROM guardian_outbox WHERE id = ?", (item_id,))
-        return to_item(rows[0]) if rows else None
+        items = await self.read_as(to_item, f"SELECT {ITEM_COLUMNS} FROM guardian_outbox WHERE id = ?", (item_id,))
+        return items[0] if items else None
 
     async def retry(self, item_id: int, now: datetime) -> bool:
         """See StateStore."""

@@ -62,14 +62,14 @@ class SqliteOverview(EventsFile):
         sql = "SELECT coalesce(max(seen_us), 0) FROM guardian_recorder WHERE seen_us <= ?"
         [(newest,)] = await self._read(sql, (latest,))
         rows = await self._read(_RECENT_RECORDERS, (newest - _WEEK_US,))
-        return [RecorderHealth(row[0], moment(row[1]), moment(row[2]), *row[3:7]) for row in rows]
+        with self._readable():
+            return [RecorderHealth(row[0], moment(row[1]), moment(row[2]), *row[3:7]) for row in rows]
 
     async def recorder_notes(self, since: datetime) -> list[RecorderNote]:
         """See UsageRepository."""
         rows = await self._read(f"{_NOTES} ORDER BY seen_us DESC", (micros(since),))
-        return [
-            RecorderNote(recorder, kind, detail, count, moment(seen)) for recorder, kind, detail, count, seen in rows
-        ]
+        with self._readable():
+            return [RecorderNote(name, kind, detail, count, moment(seen)) for name, kind, detail, count, seen in rows]
 
     async def feature_names(self) -> set[str]:
         """See UsageRepository."""

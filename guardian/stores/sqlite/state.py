@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -56,8 +57,8 @@ class SqliteStateStore(SqliteOutbox):
         values: tuple[Any, ...] = (schedule,)
         if now is not None:
             sql, values = f"{sql} AND NOT ({_EARLY})", (schedule, *_early(now))
-        [(end,)] = await self.read(sql, values)
-        return None if end is None else moment(end)
+        [end] = await self.read_as(lambda row: None if row[0] is None else moment(row[0]), sql, values)
+        return end
 
     async def doubt_early(self, now: datetime, *, token: int | None = None) -> dict[str, int]:
         """See StateStore."""
@@ -140,23 +141,14 @@ class SqliteStateStore(SqliteOutbox):
 
     async def reports(self, *, limit: int = 50) -> list[SavedReport]:
         """See StateStore."""
-        rows = await self.read(
-            "SELECT id, schedule, start_us, end_us, created_us FROM guardian_report ORDER BY id DESC LIMIT ?", (limit,)
-        )
-        return [
-            SavedReport(number, schedule, moment(start), moment(end), moment(made))
-            for number, schedule, start, end, made in rows
-        ]
+        sql = f"SELECT {_SAVED} FROM guardian_report ORDER BY id DESC LIMIT ?"
+        return await self.read_as(_saved, sql, (limit,))
 
     async def report(self, report_id: int) -> SavedReport | None:
         """See StateStore."""
-        rows = await self.read(
-            "SELECT id, schedule, start_us, end_us, created_us, body FROM guardian_report WHERE id = ?", (report_id,)
-        )
-        if not rows:
-            return None
-        [(number, schedule, start, end, made, body)] = rows
-        return SavedReport(number, schedule, moment(start), moment(end), moment(made), await off_loop(unpack, body))
+        sql = f"SELECT {_SAVED}, body FROM guardian_report WHERE id = ?"
+        found = await self.read_as(lambda row: replace(_saved(row), report=unpack(row[5])), sql, (report_id,))
+        return found[0] if found else None
 
     async def unsubscribe(self, schedule: str, recipient: str, *, wanted: bool, now: datetime) -> None:
         """See StateStore."""
@@ -236,6 +228,14 @@ class SqliteStateStore(SqliteOutbox):
         """See StateStore."""
         people = spellings(names)
         return await self.transact(lambda db: buried(db, people, micros(since)))
+
+
+_SAVED = "id, schedule, start_us, end_us, created_us"
+
+
+def _saved(row: Sequence[Any]) -> SavedReport:
+    """A saved report without its body, of a row of _SAVED."""
+    return SavedReport(row[0], row[1], moment(row[2]), moment(row[3]), moment(row[4]))
 
 
 _AGAIN = "(doubted OR claimed_us > ?)"

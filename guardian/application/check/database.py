@@ -1,0 +1,84 @@
+"""What `guardian check` says of the database: that it is sound, that the tracker lives, that mails get out."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+
+from guardian.application.check.findings import conservation
+from guardian.application.root import Application
+from guardian.core.clock import was_ahead
+from guardian.core.finding import Finding
+from guardian.core.storage import StorageError
+from guardian.settings.schema import Settings
+from guardian.stores.opening import backend
+
+LOOK_SECONDS = 30.0
+"""A database is looked through for damage for so long; half a gigabyte a second is usual."""
+
+SILENT_AFTER = timedelta(minutes=10)
+"""A recorder says that it lives every few seconds while its app runs; longer silence is worth a warning."""
+
+
+def find_damage(settings: Settings) -> Finding | None:
+    """That the database is damaged, or so large that there was no time to look at all of it; None where it is sound."""
+    try:
+        text = backend(settings.database).find_damage(seconds=LOOK_SECONDS)
+    except StorageError as error:
+        text = str(error)
+    except TimeoutError:
+        whole = "'guardian backup FILE' makes a copy and looks at all of it"
+        return Finding("database", "ok", f"no damage was found in {LOOK_SECONDS:.0f} s; {whole}")
+    return Finding("database", "error", text) if text else None
+
+
+async def database_findings(app: Application) -> list[Finding]:
+    """What the database says: that it can be read, that the tracker lives, that mails get out."""
+    now = app.clock()
+    stats, recorders, mails, events_ahead = await asyncio.gather(
+        app.repository.stats(now),
+        app.repository.recorders(now),
+        app.state.outbox_counts(),
+        app.repository.events_ahead(now),
+    )
+    size = f"{counted(stats.events, 'request')} of {counted(stats.users, 'user')}, {stats.size_bytes / 1e6:,.1f} MB"
+    found = [Finding("database", "ok", f"{app.settings.database.absolute()}: {size}")]
+    early = [each.seen_at for each in recorders if was_ahead(each.seen_at, now)]
+    signs = [each.seen_at for each in recorders if each.seen_at not in early] + ([stats.newest] if stats.newest else [])
+    latest = max(signs, default=None)
+    if early or events_ahead:
+        newest = await app.repository.newest_event()
+        found.append(_ahead(max([*early, *([newest] if newest else [])]), len(early), events_ahead, alive=bool(signs)))
+    if latest is None:
+        return found + await _dead(app, mails)  # a note says that nothing was ever recorded
+    if now - latest > SILENT_AFTER:
+        text = f"silent since {latest:%Y-%m-%d %H:%M} UTC: is the app running, and on this database?"
+        found.append(Finding("tracker", "warning", text))
+    else:
+        found.append(Finding("tracker", "ok", f"last sign of life {max(0, (now - latest).seconds)} s ago"))
+    found += conservation(recorders, now)
+    return found + await _dead(app, mails)
+
+
+def _ahead(latest: datetime, heartbeats: int, events: int, *, alive: bool) -> Finding:
+    """How many signs of life are of the future: they are none. Events alone may be of a clock that is right by now."""
+    text = f"the newest sign of life, {latest:%Y-%m-%d %H:%M} UTC, lies in the future: "
+    text += f"{counted(heartbeats, 'heartbeat')} and {counted(events, 'request')} of such a time do not count; "
+    text += "set the clocks of both machines, best by NTP"
+    return Finding("clock", "warning" if alive and not heartbeats else "error", text)
+
+
+async def _dead(app: Application, mails: Mapping[str, int]) -> list[Finding]:
+    newest = await app.state.outbox(status="dead", limit=1)
+    if not newest:
+        return []
+    dead, last = mails.get("dead", 0), newest[0]
+    which = f"{dead:,} mails could not be delivered, the last" if dead > 1 else "a mail could not be delivered,"
+    text = f"{which} to {last.message.recipient}: {last.last_error}; see 'guardian outbox list --status dead'"
+    return [Finding("mail", "warning", text)]
+
+
+def counted(number: int, noun: str) -> str:
+    """A number with its noun, in the plural where it has to be."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
