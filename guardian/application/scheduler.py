@@ -78,7 +78,9 @@ async def erase_step(app: Application, now: datetime, token: int) -> None:
 
 async def purge_step(app: Application, now: datetime, token: int) -> None:
     """Delete what is older than the retention allows."""
-    await clean_up(app, now)
+    gone = await clean_up(app, now)
+    if gone.events or gone.rows:
+        log.info("Deleted %d events, and %d mails and reports, older than the retention", gone.events, gone.rows)
 
 
 STEPS: tuple[Step, ...] = (

@@ -103,7 +103,10 @@ class UsageRepository(Protocol):
         ...
 
     async def purge(self, *, events_before: datetime, summaries_before: datetime) -> int:
-        """Delete what is older, in small steps that never stall the host's writer; how many events went."""
+        """Delete what is older, in small steps that never stall the host's writer; how many events went.
+
+        Among them are those of a purge before that was killed, which could not say so.
+        """
         ...
 
     async def purge_errors(self, before: datetime) -> int:

@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from guardian.core.report.features import latency
 from guardian.core.storage import RecorderNote, StorageError, WindowGone
 from guardian.core.summary import Summary, TimelineBar
+from guardian.core.time import micros
 from guardian.stores.people.book import NO_BOOK
-from guardian.stores.sqlite import sealing
+from guardian.stores.sqlite import retention, sealing
 from guardian.stores.sqlite.events import SqliteRepository
 from tests.support.stores import STORES
 from tracker.event import Event, Failure
@@ -552,3 +553,30 @@ async def test_an_export_comes_in_pieces_with_each_table_in_its_turn(repository)
     assert sum(count for table, count in pieces if table == "feature_usage") == 5_000
     assert pieces[-1] == ("user_errors", 0)
     assert [piece async for piece in repository.exported("nobody@example.com")] == []
+
+
+class Killed(sqlite3.Connection):
+    """A connection whose process dies before it deletes events for the third time."""
+
+    def execute(self, sql, *values):
+        self.deletes = getattr(self, "deletes", 0) + sql.startswith("DELETE FROM guardian_request")
+        if self.deletes == 3:
+            raise KeyboardInterrupt
+        return super().execute(sql, *values)
+
+
+async def test_a_purge_that_is_killed_keeps_its_count_and_the_next_one_says_it(tmp_path, monkeypatch):
+    """SQLite deletes in steps, so that it can die between two of them."""
+    monkeypatch.setattr(retention, "ROWS", 100)
+    repository = await SqliteRepository.open(tmp_path / "guardian.db")
+    await repository.write([event(n) for n in range(1000)])
+    await repository.seal(NOW)
+    dying = sqlite3.connect(tmp_path / "guardian.db", isolation_level=None, factory=Killed)
+    with closing(dying) as db, pytest.raises(KeyboardInterrupt):
+        retention.purge(db, micros(moment(1000)), 0)
+    assert (await repository.stats()).purged == 200
+    assert (await repository.stats()).events == 800
+    assert await repository.purge(events_before=moment(1000), summaries_before=DAY) == 1000
+    assert (await repository.stats()).purged == 1000
+    assert await repository.purge(events_before=moment(1000), summaries_before=DAY) == 0
+    await repository.close()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import secrets
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from guardian.core.totals import Totals
 from guardian.stores.sqlite.buckets import DAY, MINUTES5, ids, meta, set_meta
@@ -14,26 +16,28 @@ from tracker.event import ANONYMOUS
 
 ROWS = 2_000
 """How many rows one step deletes: it takes milliseconds."""
+_UNSAID = "purged_unsaid"
+"""Where guardian_meta counts the events that were deleted since a purge last came to its end."""
 PAGES = 2_000
 """How many free pages one step gives back to the file system."""
 
 
 def purge(db: sqlite3.Connection, events_before_us: int, summaries_before_us: int) -> int:
     """Delete events of full 5 minutes before the first moment, and summaries of full days before the second; how many
-    events went. Events are summarised before they go, and summaries never go before their events."""
+    events went, with those of a purge that was killed before it could say so. Events are summarised before they go, and
+    summaries never go before their events."""
     seal(db, events_before_us + MINUTES5 + GRACE_US)
     before = max(0, min(events_before_us, meta(db, "sealed_until_us"))) // MINUTES5 * MINUTES5
-    gone = 0
     _, end = ids(0, before)
     if db.execute("SELECT 1 FROM guardian_request WHERE id < ?", (end,)).fetchone():
         set_meta(db, "purged_until_us", before)
-        gone = _delete(db, "guardian_request", "id < ?", end)
-        set_meta(db, "purged_events", meta(db, "purged_events") + gone)
+        while _delete_events(db, end) == ROWS:
+            pass
     db.execute("DELETE FROM guardian_recorder WHERE seen_us < ?", (before,))
     db.execute("DELETE FROM guardian_recorder_note WHERE seen_us < ?", (before,))
     _forget_summaries(db, min(summaries_before_us, before) // DAY * DAY)
     _give_back(db)
-    return gone
+    return _take_unsaid(db)
 
 
 def purge_sessions(db: sqlite3.Connection, before_us: int) -> int:
@@ -46,8 +50,7 @@ def purge_errors(db: sqlite3.Connection, before_us: int) -> int:
     _, end = ids(0, before_us)
     cleared, last = 0, -1
     while rows := _errors_to_clear(db, last, end):
-        db.execute("BEGIN IMMEDIATE")
-        try:
+        with _transaction(db):
             for kind in {kind for _, kind in rows}:
                 db.execute(f"INSERT OR IGNORE INTO {_TEXTS} VALUES (?1, ?1, '')", (kind,))
             db.executemany(
@@ -55,10 +58,6 @@ def purge_errors(db: sqlite3.Connection, before_us: int) -> int:
                 "(SELECT id FROM guardian_failure WHERE kind = ?1 AND message = ?1 AND location = '') WHERE id = ?2",
                 [(kind, number) for number, kind in rows],
             )
-            db.execute("COMMIT")
-        except BaseException:
-            db.execute("ROLLBACK")
-            raise
         cleared, last = cleared + len(rows), rows[-1][0]
     if db.execute(_UNUSED).fetchall():
         _forget_texts(db)
@@ -83,15 +82,10 @@ def _errors_to_clear(db: sqlite3.Connection, last: int, end: int) -> list[tuple[
 
 def _forget_texts(db: sqlite3.Connection) -> None:
     """Delete the texts that no event has any more."""
-    db.execute("BEGIN IMMEDIATE")
-    try:
+    with _transaction(db):
         db.execute(f"DELETE FROM guardian_failure WHERE id IN ({_UNUSED})")
         # Writers that know a number of one must ask again, or their next error would have no text.
         db.execute("REPLACE INTO guardian_meta VALUES ('dictionary_epoch', ?)", (secrets.token_hex(8),))
-        db.execute("COMMIT")
-    except BaseException:
-        db.execute("ROLLBACK")
-        raise
 
 
 def count_old(db: sqlite3.Connection, events_us: int, errors_us: int, sessions_us: int) -> tuple[int, int, int]:
@@ -123,6 +117,36 @@ def _forget_summaries(db: sqlite3.Connection, before: int) -> None:
     leaving -= {user for (user,) in db.execute("SELECT DISTINCT user FROM guardian_request")}
     anonymous = db.execute("SELECT id FROM guardian_user WHERE email = ?", (ANONYMOUS,)).fetchone()
     unlink(db, [[user] for user in leaving - set(anonymous or ())])
+
+
+def _delete_events(db: sqlite3.Connection, bound: int) -> int:
+    """Delete some of the oldest events, and count them in the same transaction; how many went."""
+    with _transaction(db):
+        sql = f"DELETE FROM guardian_request WHERE id IN (SELECT id FROM guardian_request WHERE id < ? LIMIT {ROWS})"
+        gone = db.execute(sql, (bound,)).rowcount
+        for count in ("purged_events", _UNSAID):
+            set_meta(db, count, meta(db, count) + gone)
+    return gone
+
+
+def _take_unsaid(db: sqlite3.Connection) -> int:
+    """How many events went of which nobody was told yet; told of now."""
+    with _transaction(db):
+        unsaid = meta(db, _UNSAID)
+        db.execute("DELETE FROM guardian_meta WHERE key = ?", (_UNSAID,))
+    return unsaid
+
+
+@contextmanager
+def _transaction(db: sqlite3.Connection) -> Iterator[None]:
+    """What is written inside is written together, or not at all."""
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        db.execute("COMMIT")
+    except BaseException:
+        db.execute("ROLLBACK")
+        raise
 
 
 def _delete(db: sqlite3.Connection, table: str, where: str, bound: int) -> int:
