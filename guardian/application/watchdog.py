@@ -21,6 +21,8 @@ from guardian.core.language import Language
 from guardian.core.off_loop import off_loop
 from guardian.core.outgoing import Outgoing
 from guardian.core.schedule import Period, Schedule
+from guardian.core.secret_url import SecretUrl
+from guardian.mail.channels.client import quiet
 from guardian.stores.watching import Watched, WatchStore, report_key
 
 log = logging.getLogger("guardian.watchdog")
@@ -179,7 +181,7 @@ async def _settle(
     if due:
         # Reading the machine's certificates takes 70 ms.
         async with await off_loop(httpx2.AsyncClient, follow_redirects=False) as client:
-            answers = await asyncio.gather(*(_ping(client, urls[r.schedule] or "") for r in due))
+            answers = await asyncio.gather(*(_ping(client, url) for r in due if (url := urls[r.schedule]) is not None))
     for report, answer in zip(due, answers, strict=True):
         if answer is None:
             await store.settle(report, token=token)
@@ -199,10 +201,14 @@ def _may_ping(report: Watched, now: datetime) -> bool:
     return is_over(report.next_at, now, LONGEST_PING_WAIT)
 
 
-async def _ping(client: httpx2.AsyncClient, url: str) -> str | None:
+async def _ping(client: httpx2.AsyncClient, url: SecretUrl) -> str | None:
     """None for an answer of class 2xx, else what was wrong, without the address: it is a secret of its kind."""
     try:
-        async with asyncio.timeout(PING_SECONDS), client.stream("GET", url, timeout=PING_SECONDS) as answer:
-            return None if answer.is_success else f"the answer was {answer.status_code}"
+        with quiet():
+            async with (
+                asyncio.timeout(PING_SECONDS),
+                client.stream("GET", url.reveal(), timeout=PING_SECONDS) as answer,
+            ):
+                return None if answer.is_success else f"the answer was {answer.status_code}"
     except (httpx2.HTTPError, httpx2.InvalidURL, TimeoutError, OSError) as error:
         return f"no answer ({type(error).__name__})"

@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
 from guardian.core.files import replacing
+from guardian.core.secret_url import SecretUrl
 from guardian.settings.channels import ChannelSettings
 from guardian.settings.rules import Rule, parse_rule, rule_models
 from guardian.settings.schema import Settings, setting_fields
@@ -77,13 +78,13 @@ def load_settings(path: Path | None = None) -> Settings:
         raise SettingsError([f"{path} is not a UTF-8 text: save it as UTF-8"]) from None
     except tomllib.TOMLDecodeError as error:
         raise SettingsError([f"{path} is not TOML: {error}"]) from None
-    exposed = [] if not _has_secret(raw) or not others_may_read(path) else [
-        f"others than its owner may read {path}, which holds a secret: run 'chmod 600 {path}'"
-    ]  # fmt: skip
     mail = raw.get("mail")
     if isinstance(mail, dict) and isinstance(mail.get("smtp"), str):
         with suppress(ValueError):  # said by the validation, with the other problems
             mail["smtp"] = smtp_table(mail["smtp"])  # a table, so that a variable can change a part of it
+    exposed = [] if not _has_secret(raw) or not others_may_read(path) else [
+        f"others than its owner may read {path}, which holds a secret: run 'chmod 600 {path}'"
+    ]  # fmt: skip
     return _validated(raw, text, path.absolute().parent, str(path), exposed)
 
 
@@ -121,7 +122,17 @@ def _is_secret(key: str) -> bool:
     if key.startswith("channels."):  # then comes a name of the owner's choice
         return not key.endswith((".url_file", ".allow_private"))
     field = setting_fields().get(key)
-    return key == "mail.smtp" or (field is not None and "SecretStr" in str(field.annotation))
+    return key == "mail.smtp" or _is_url(key) or (field is not None and "SecretStr" in str(field.annotation))
+
+
+def _is_url(key: str) -> bool:
+    """Whether the key is of an address that may hold a secret. Those of a rule depend on its kind."""
+    field = setting_fields().get(key)
+    described = "" if field is None else f"{field.annotation} {field.metadata}"
+    return (key.startswith("rules.") and key.endswith(".probe.url")) or any(each in described for each in _URLS)
+
+
+_URLS = ("SecretUrl", "_key_source")
 
 
 def _has_secret(raw: dict[str, Any]) -> bool:
@@ -130,11 +141,14 @@ def _has_secret(raw: dict[str, Any]) -> bool:
     def walk(value: Any, key: str) -> bool:
         if isinstance(value, dict):
             return any(walk(part, f"{key}.{name}".lstrip(".")) for name, part in value.items())
+        if isinstance(value, list):
+            return any(walk(part, key) for part in value)
         if key == "alias.database_url":
             return not str(value).startswith("sqlite")  # that of a file has no password
-        if key == "mail.smtp":
-            return re.search(r"://[^/]*:[^/]*@", str(value)) is not None
-        return _is_secret(key)
+        if _is_url(key):
+            # Whoever knows the address of a ping can ping: its path is the secret.
+            return key.endswith("ping_url") or SecretUrl(str(value)).holds_secret
+        return _is_secret(key)  # an smtp:// URL among them is one that cannot be read: nobody knows what is in it
 
     return walk(raw, "")
 

@@ -34,6 +34,7 @@ from guardian.settings.values import (
     DatabasePath,
     Duration,
     HttpUrl,
+    KeySource,
     LocalPath,
     LongSecret,
     LongSecretFile,
@@ -42,7 +43,6 @@ from guardian.settings.values import (
     between,
     listed,
     listed_schedules,
-    local_path,
 )
 
 
@@ -54,7 +54,7 @@ class ApiSettings(Section):
     port: int = Field(default=8765, ge=0, le=65535)
     jwt_key: LongSecret | None = None
     jwt_key_file: LongSecretFile | None = None
-    jwks: str | None = None
+    jwks: KeySource | None = None
     jwt_algorithms: Names | None = None
     jwt_audience: str | None = None
     jwt_issuer: str | None = None
@@ -74,8 +74,6 @@ class ApiSettings(Section):
                 raise ValueError(
                     f"jwt_algorithms has {name!r}: jwt_key goes with HS256, HS384 or HS512, jwks with RS256 or ES256"
                 )
-        if self.jwks and "://" not in self.jwks:
-            self.__dict__["jwks"] = str(local_path(Path(self.jwks)))
         return self
 
 

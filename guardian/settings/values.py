@@ -11,13 +11,14 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, BeforeValidator, SecretStr
+from pydantic import AfterValidator, BeforeValidator, PlainSerializer, SecretStr
 
 from guardian.core.mail_address import NoAddress, check_address, split_mailbox, wire_domain
+from guardian.core.secret_url import SecretUrl
 from tracker.address import database_path
 
 SECRET_LENGTH = 32
@@ -97,8 +98,12 @@ def _asked_url(value: str) -> str:
     except InvalidURL:
         fits = False
     if not fits:
-        raise ValueError(f"{json.dumps(value)} is not a web address: write it as https://app.example.com/health")
+        raise ValueError("this is not a web address: write it as https://app.example.com/health")
     return value
+
+
+def _key_source(value: str) -> SecretUrl | str:
+    return SecretUrl(value) if "://" in value else str(local_path(Path(value)))
 
 
 def _http_url(value: str) -> str:
@@ -267,9 +272,17 @@ Mailbox = Annotated[str, AfterValidator(_mailbox)]
 ZoneName = Annotated[str, AfterValidator(_zone)]
 ScheduleText = Annotated[str, AfterValidator(_when)]
 CronText = Annotated[str, AfterValidator(_cron)]
-PingUrl = Annotated[str, AfterValidator(_ping_url)]
-AskedUrl = Annotated[str, AfterValidator(_asked_url)]
-"""An address that httpx2 can ask."""
+if TYPE_CHECKING:
+    PingUrl = SecretUrl
+    AskedUrl = SecretUrl
+    KeySource = SecretUrl | str
+else:
+    _SECRET = (AfterValidator(SecretUrl), PlainSerializer(str, return_type=str))
+    PingUrl = Annotated[str, AfterValidator(_ping_url), *_SECRET]
+    AskedUrl = Annotated[str, AfterValidator(_asked_url), *_SECRET]
+    """An address that httpx2 can ask."""
+    KeySource = Annotated[str, AfterValidator(_key_source), PlainSerializer(str, return_type=str)]
+    """A `SecretUrl`, or an absolute path."""
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
 Addresses = Annotated[tuple[Address, ...], BeforeValidator(listed)]
 Names = Annotated[tuple[str, ...], BeforeValidator(listed)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 from typing import Any
 
+from guardian.core.secret_url import SecretUrl
 from guardian.settings.schema import ApiSettings
 from guardian.web.endpoint import Refusal
 from tracker.tokens import InvalidToken, TokenVerifier
@@ -18,7 +19,7 @@ def admin_verifier(api: ApiSettings) -> TokenVerifier | None:
         return None
     return TokenVerifier(
         key=api.jwt_key.get_secret_value() if api.jwt_key else None,
-        jwks=api.jwks,
+        jwks=api.jwks.reveal() if isinstance(api.jwks, SecretUrl) else api.jwks,
         algorithms=api.jwt_algorithms,
         audience=api.jwt_audience,
         issuer=api.jwt_issuer,

@@ -111,6 +111,18 @@ async def test_a_report_that_has_gone_out_is_pinged_once_whatever_restarts(daemo
     assert daemon.post.sent == ["admin@example.com"]
 
 
+async def test_the_address_of_a_ping_is_in_no_log(daemon, server, caplog):
+    daemon.now = DUE + MINUTE
+    caplog.set_level(logging.DEBUG)
+    async with daemon(ping_url=f"http://127.0.0.1:{server.port}/ping/code?token=hunter2") as app:
+        await begin(app)
+        await report(app, daemon.now)
+        await watch_step(app, daemon.now, None)
+    assert pings(server) == ["/ping/code?token=hunter2"]
+    assert "hunter2" not in caplog.text
+    assert "/ping/code" not in caplog.text
+
+
 async def test_a_schedule_has_an_address_of_its_own_and_an_empty_report_that_is_kept_back_is_pinged_too(daemon, server):
     daemon.now = DUE + MINUTE
     async with daemon(ping_url=f"http://127.0.0.1:{server.port}/ping/own?status=up", skip_empty=True) as app:

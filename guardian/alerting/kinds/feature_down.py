@@ -13,6 +13,7 @@ from guardian.alerting.history import Snapshot
 from guardian.alerting.kinds.kind import Kind
 from guardian.alerting.verdicts import CLOCK_CHANGE, WEEK, Since, State, Verdict, earlier_weeks, enough_users
 from guardian.core.language import Language
+from guardian.core.secret_url import shown_url
 from guardian.settings.kinds import KindSettings, Severity
 
 if TYPE_CHECKING:
@@ -86,6 +87,11 @@ def _silent(rule: FeatureDown, snapshot: Snapshot, subject: str, since_us: int, 
     return len(usual) >= LEAST_WEEKS and min(usual) >= rule.silence_requests
 
 
+def _asked(incident: Incident) -> str:
+    """Whom the probe asked, without what may be a secret; older incidents know the whole address."""
+    return shown_url(incident.facts.get("url", ""))
+
+
 def _probed(rule: FeatureDown, snapshot: Snapshot, since_us: int) -> Verdict:
     assert rule.probe is not None
     answers = [good for at, good in snapshot.history.probes.get(rule.name, []) if since_us <= at < snapshot.now_us]
@@ -96,7 +102,7 @@ def _probed(rule: FeatureDown, snapshot: Snapshot, since_us: int) -> Verdict:
         state = "ok"
     else:
         state = "firing" if len(last) == rule.probe.failures and not any(last) else "no_data"
-    return Verdict(rule.name, "probe", state, None, facts={"why": "probe", "url": rule.probe.url})
+    return Verdict(rule.name, "probe", state, None, facts={"why": "probe", "url": str(rule.probe.url)})
 
 
 def _words(rule: FeatureDown, lang: Language) -> str:
@@ -115,7 +121,10 @@ def _words(rule: FeatureDown, lang: Language) -> str:
         )
     if rule.probe:
         words += " " + lang.plural(
-            "Or %(url)s failed.", "Or %(url)s failed %(n)s times in a row.", rule.probe.failures, url=rule.probe.url
+            "Or %(url)s failed.",
+            "Or %(url)s failed %(n)s times in a row.",
+            rule.probe.failures,
+            url=str(rule.probe.url),
         )
     return words
 
@@ -132,7 +141,7 @@ def _sentence(rule: FeatureDown, incident: Incident, counts: Counts, lang: Langu
         return lang.plural(
             "%(url)s did not answer as it should.",
             "%(url)s did not answer as it should %(n)s times in a row.",
-            rule.probe.failures if rule.probe else 0, url=incident.facts.get("url"),
+            rule.probe.failures if rule.probe else 0, url=_asked(incident),
         )  # fmt: skip
     if why == "silent":
         return lang("Nobody has used it for %(time)s; about %(usual)s requests are usual at this hour of the week.",
@@ -147,7 +156,7 @@ def _sentence(rule: FeatureDown, incident: Incident, counts: Counts, lang: Langu
 def _at_worst(rule: FeatureDown, incident: Incident, peak: float, lang: Language) -> str:
     why = incident.facts.get("why")
     if why == "probe":
-        return lang("%(url)s did not answer as it should.", url=incident.facts.get("url"))
+        return lang("%(url)s did not answer as it should.", url=_asked(incident))
     if why == "silent":
         usual = lang.number(incident.facts.get("usual", 0))
         return lang("Nobody used it, where about %(usual)s requests are usual.", usual=usual)

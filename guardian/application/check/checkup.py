@@ -163,7 +163,7 @@ def _api(api: ApiSettings) -> list[Finding]:
     if not (api.jwt_key or api.jwks):
         cure = "set api.jwt_key_file or api.jwks"
         found.append(Finding("api", "warning", f"admins cannot call it, because no key is configured: {cure}"))
-    if api.jwks and "://" not in api.jwks and not os.access(api.jwks, os.R_OK):
+    if isinstance(api.jwks, str) and not os.access(api.jwks, os.R_OK):
         found.append(Finding("api", "error", f"the key set {api.jwks} cannot be read: check api.jwks"))
     if api.scheduler_token is None:
         found.append(Finding("api", "ok", "no scheduler outside may call it, since api.scheduler_token is not set"))

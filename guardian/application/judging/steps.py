@@ -19,6 +19,7 @@ from guardian.core.off_loop import off_loop
 from guardian.core.outgoing import Outgoing
 from guardian.core.time import micros
 from guardian.mail.alert.compose import AlertWriter
+from guardian.mail.channels.client import quiet
 from guardian.settings.rules import Probe
 
 log = logging.getLogger("guardian.alerting")
@@ -71,8 +72,12 @@ async def probe_step(app: Application, now: datetime, token: int | None) -> None
 async def answers_well(client: httpx2.AsyncClient, probe: Probe) -> bool:
     """Whether the probe's address answered with the status it should, in time."""
     try:
-        async with asyncio.timeout(probe.timeout), client.stream("GET", probe.url, timeout=probe.timeout) as answer:
-            return answer.status_code == probe.status
+        with quiet():
+            async with (
+                asyncio.timeout(probe.timeout),
+                client.stream("GET", probe.url.reveal(), timeout=probe.timeout) as answer,
+            ):
+                return answer.status_code == probe.status
     except (httpx2.HTTPError, httpx2.InvalidURL, TimeoutError, OSError, ValueError):
         return False
 

@@ -17,7 +17,7 @@ from guardian.settings.rules import parse_rule
          "user concerned. It must hold for 5 min."),
         ("feature_down",
          {"count": "server", "silence": 0, "min_users": 0, "probe": {"url": "http://x/", "failures": 1}},
-         "Every request of chat failed with a server error in 10 min. Or http://x/ failed. With at least 5 requests."),
+         "Every request of chat failed with a server error in 10 min. Or http://x failed. With at least 5 requests."),
         ("user_burst", {}, "One user hits 5 or more errors within 10 min."),
         ("user_burst", {"min_requests": 9, "min_users": 2},
          "One user hits 5 or more errors within 10 min. With at least 9 requests of theirs. With at least 2 users "

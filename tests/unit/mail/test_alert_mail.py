@@ -323,7 +323,7 @@ def test_every_kind_of_rule_can_be_said():
             "feature_down",
             {"why": "probe", "url": "https://x.org/"},
             None,
-            "https://x.org/ did not answer as it should.",
+            "https://x.org did not answer as it should.",
         ),
         ("user_burst", {}, 5.0, "They hit 5 or more errors within 10 min."),
         ("latency", {}, 4321.0, "At worst, 95 % of the requests took up to 4.3 s; the limit is 2 s."),

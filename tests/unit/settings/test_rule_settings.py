@@ -81,16 +81,15 @@ def test_keys_that_do_not_fit_each_other_are_refused(problems, kind, lines, said
 )  # fmt: skip
 def test_a_probe_of_no_web_address_is_refused(problems, url):
     [problem] = problems(f'[rules.feature_down]\nprobe = {{url = "{url}"}}')
-    shown = url.replace("\\n", "\\n")
-    assert problem == (
-        f'guardian.toml line 2: rules.feature_down.probe.url: "{shown}" is not a web address: '
+    assert problem == (  # it may hold a secret, and is not repeated
+        "guardian.toml line 2: rules.feature_down.probe.url: this is not a web address: "
         "write it as https://app.example.com/health"
     )
 
 
 @pytest.mark.parametrize("url", ["http://localhost:8000/health?full=1", "https://[::1]/", "http://app", "HTTP://app/"])
 def test_a_probe_may_be_of_any_web_address(load, url):
-    assert load(f'[rules.feature_down]\nprobe = {{url = "{url}"}}').rules["feature_down"].probe.url == url
+    assert load(f'[rules.feature_down]\nprobe = {{url = "{url}"}}').rules["feature_down"].probe.url.reveal() == url
 
 
 @pytest.mark.parametrize(

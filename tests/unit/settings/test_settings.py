@@ -361,6 +361,42 @@ def test_a_file_with_a_secret_that_others_can_read_is_refused_with_the_other_pro
     assert load(FIVE_LINES.replace("user:p%40ss@", ""), 0o644).mail.smtp.host == "smtp.example.com"
 
 
+SECRETS = [
+    'mail.smtp = "smtp://h?username=u&password=hunter2"',
+    'mail.smtp = "smtp://u:hunter2@h"',
+    'watchdog.ping_url = "https://hc-ping.com/hunter2"',
+    '[[schedules]]\nwhen = "2h"\nping_url = "https://hc-ping.com/hunter2"',
+    'api.jwks = "https://u:hunter2@h/keys"',
+    'api.jwks = "https://h/keys?token=hunter2"',
+    'rules.feature_down.probe = {url = "http://u:hunter2@h/"}',
+    'rules.mine = {kind = "feature_down", probe = {url = "http://h/health?key=hunter2"}}',
+    'channels.ops = {url = "slack://T1JJ3T3L2/A1BRTD4JD/hunter2hunter2hunter2hun"}',
+]
+
+
+@pytest.mark.parametrize("text", SECRETS)
+def test_a_secret_in_whatever_address_makes_the_file_one_for_its_owner_and_is_shown_nowhere(load, problems, text):
+    assert problems(text, 0o644) == [
+        "others than its owner may read guardian.toml, which holds a secret: run 'chmod 600 guardian.toml'"
+    ]
+    settings = load(text)
+    for shown in (repr(settings), str(settings), settings.model_dump_json()):
+        assert "hunter2" not in shown
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'mail.smtp = "smtp://127.0.0.1:25?security=none"',
+        'api.jwks = "https://h/.well-known/jwks.json"',
+        'api.jwks = "keys.json"',
+        'rules.feature_down.probe = {url = "http://localhost:8000/health"}',
+    ],
+)
+def test_a_file_without_a_secret_may_be_read_by_all(load, text):
+    load(text, 0o644)
+
+
 def test_windows_has_no_modes_that_could_say_who_reads_a_secret(load, tmp_path, monkeypatch):
     (tmp_path / "key").write_text(KEY)
     monkeypatch.setattr(sys, "platform", "win32")
