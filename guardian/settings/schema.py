@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Annotated, Any, Self, get_args
@@ -122,6 +123,18 @@ class AlertSettings(Section):
         return self
 
 
+def _label(value: str) -> str:
+    """A short name on one line, without the spaces around it."""
+    value = value.strip()
+    if not value or len(value) > 60 or not value.isprintable():
+        said = json.dumps(value, ensure_ascii=False)
+        raise ValueError(f"{said} is no name: write 1 to 60 letters on one line, such as Shop or staging")
+    return value
+
+
+Label = Annotated[str, AfterValidator(_label)]
+
+
 class Settings(BaseSettings):
     """Everything that can be configured. `guardian.settings.loading.load_settings` reads it from a file."""
 
@@ -132,6 +145,8 @@ class Settings(BaseSettings):
 
     database: DatabasePath = Path("guardian.db")
     reports_dir: LocalPath = Path("reports")
+    app_name: Label | None = None
+    environment: Label | None = None
     admins: Addresses = ()
     timezone: ZoneName = "UTC"
     public_url: HttpUrl = "http://127.0.0.1:8765"
@@ -145,6 +160,13 @@ class Settings(BaseSettings):
     channels: Annotated[dict[str, ChannelSettings], AfterValidator(named_channels)] = {}
     watchdog: WatchdogSettings = WatchdogSettings()
     rules: Annotated[dict[str, AnyRule], BeforeValidator(named_tables)] = DEFAULT_RULES  # type: ignore[assignment]
+
+    @property
+    def app_label(self) -> str:
+        """Which app this is, as mails and messages say it: `Shop (staging)`, `Shop`, `staging`; "" where not set."""
+        if self.app_name and self.environment:
+            return f"{self.app_name} ({self.environment})"
+        return self.app_name or self.environment or ""
 
     @model_validator(mode="after")
     def _links_follow_the_api(self) -> Self:

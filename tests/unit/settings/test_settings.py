@@ -636,3 +636,17 @@ def test_the_url_of_the_apps_database_is_a_secret(load, problems, tmp_path):
 def test_the_source_of_names_can_come_from_a_variable(load, monkeypatch, tmp_path):
     monkeypatch.setenv("GUARDIAN_ALIAS__CSV", "people.csv")
     assert load("").alias.csv == tmp_path / "people.csv"
+
+
+def test_an_app_is_called_by_its_name_and_environment(load):
+    both = load(f'app_name = "Shop"\nenvironment = "staging"\n{FIVE_LINES}')
+    assert both.app_label == "Shop (staging)"
+    assert load(f'app_name = " Shop "\n{FIVE_LINES}').app_label == "Shop"
+    assert load(f'environment = "staging"\n{FIVE_LINES}').app_label == "staging"
+    assert load(FIVE_LINES).app_label == ""
+
+
+@pytest.mark.parametrize("name", ["", "   ", "two\\nlines", "a\\u0000b", "a" * 61, "left\\u202eright"])
+def test_a_name_that_a_subject_cannot_hold_is_refused(load, name):
+    with pytest.raises(SettingsError, match=r"app_name: .*: write 1 to 60 letters on one line, such as Shop"):
+        load(f'app_name = "{name}"\n{FIVE_LINES}')
