@@ -11,7 +11,7 @@ from guardian.alerting.columns import MINUTE_US
 from guardian.alerting.concerned import Failing, features, looked_at
 from guardian.alerting.forgetting import people_named
 from guardian.alerting.history import Snapshot
-from guardian.alerting.incidents import SECOND, Incident, Transition
+from guardian.alerting.incidents import Incident, Transition
 from guardian.alerting.kinds import kind_of
 from guardian.alerting.kinds.kind import counted
 from guardian.alerting.rule_words import rule_in_words
@@ -74,7 +74,7 @@ class Briefing:
     last_good: datetime | None
     silenced_until: datetime | None
     ended: datetime | None
-    duration: float | None
+    duration: int | None
     chart: tuple[Bucket, ...]
     steps: tuple[Step, ...]
 
@@ -88,7 +88,6 @@ def brief(
     counts = kind.measured(rule, incident, snapshot, seconds)
     fires = incident.fired_us == now_us and incident.status != "resolved"
     over = incident.status == "resolved"
-    lasted_us = incident.fired_for_us
     said = people_named(incident, name, of_user=kind.of_one_user)
     return Briefing(
         incident=said,
@@ -106,8 +105,8 @@ def brief(
         again=_moment(incident.again_us),
         last_good=_moment(incident.last_good_us),
         silenced_until=_moment(incident.silenced_until_us) if incident.silenced(now_us) and not over else None,
-        ended=_moment(incident.well_since_us) if over else None,
-        duration=None if lasted_us is None else lasted_us / SECOND,
+        ended=_moment(incident.over_us),
+        duration=incident.lasted_s,
         chart=_chart(snapshot, kind.feature(incident), counted(rule)),
         steps=_steps(snapshot, incident.subject if kind.of_one_user else None),
     )

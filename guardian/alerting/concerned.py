@@ -25,13 +25,39 @@ def looked_at(rule: Rule, incident: Incident, snapshot: Snapshot) -> int:
 
 
 def noted(rule: Rule, incident: Incident, snapshot: Snapshot) -> Incident:
-    """The incident with the users it concerns, the most so far, and with what the single events say of its beginning:
-    later nobody can look them up any more."""
-    kind = kind_of(rule)
-    hit = kind.users(rule, incident, snapshot, looked_at(rule, incident, snapshot))
+    """The incident with the users it concerns, the most so far: later nobody can look them up any more."""
+    hit = kind_of(rule).users(rule, incident, snapshot, looked_at(rule, incident, snapshot))
     if len(hit) >= incident.users:
         incident = replace(incident, users=len(hit), names=tuple(sorted(hit)[:NAMES]))
-    return kind.begun(rule, incident, snapshot) if incident.fired_us == snapshot.now_us else incident
+    return incident
+
+
+def timed(rule: Rule, incident: Incident, before: Incident | None, snapshot: Snapshot, since_us: int) -> Incident:
+    """The incident with the beginning and the end that requests tell of, in the minute in which a verdict first says
+    that it fires, fires again, or is well. `before` is what it was a minute ago; what lies before `since_us` (µs) no
+    longer counts."""
+    kind, now_us = kind_of(rule), snapshot.now_us
+    if incident.fired_us == now_us:
+        if incident.judged_from_us != since_us:
+            incident = replace(incident, judged_from_us=since_us)
+        start_us = max(now_us - kind.looks_back(rule) * SECOND, since_us)
+        if incident.since_us == now_us:
+            if found := kind.onset(rule, incident, snapshot, start_us):
+                good_us = incident.last_good_us if found.last_good_us is None else found.last_good_us
+                good_us = None if good_us is not None and good_us > found.at_us else good_us
+                incident = replace(incident, onset_us=found.at_us, last_good_us=good_us)
+        elif incident.again_us == now_us and before is not None and before.over_us is not None:
+            found = kind.onset(rule, incident, snapshot, max(start_us, before.over_us))
+            if found and before.over_us <= found.at_us < now_us:
+                good_us = incident.last_good_us if found.last_good_us is None else found.last_good_us
+                calm_us = before.calm_us + found.at_us - before.over_us
+                incident = replace(incident, again_us=found.at_us, calm_us=calm_us, last_good_us=good_us)
+    elif incident.well_since_us == now_us and incident.recovery_us is None:
+        start_us = incident.again_us or incident.first_us
+        at_us = kind.recovery(rule, incident, snapshot, start_us)
+        if at_us is not None and start_us <= at_us <= now_us:
+            incident = replace(incident, recovery_us=at_us)
+    return incident
 
 
 def features(rule: Rule, incident: Incident, snapshot: Snapshot) -> tuple[Failing, ...]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from guardian.alerting.columns import MINUTE_US
-from guardian.alerting.concerned import noted
+from guardian.alerting.concerned import noted, timed
 from guardian.alerting.history import Snapshot
 from guardian.alerting.incidents import SECOND, Incident, Memory, Transition, step
 from guardian.alerting.kinds import judge
@@ -103,13 +103,20 @@ def _judge_minute(state: AlertState, snapshot: Snapshot, around: Surroundings) -
         memory = state.memories.get(rule.name, Memory())
         since = memory.fixed_us if muted or not maintained_us else _Since(memory.fixed_us, maintained_us)
         verdicts = judge(rule, snapshot, since)
+        before = memory.latest
         memory, changes = step(rule, verdicts, memory, now_us, alive=alive, muted=muted)
-        if changes:
-            changes = [replace(change, incident=noted(rule, change.incident, snapshot)) for change in changes]
-            latest = {change.incident.subject: change.incident for change in changes}
-            memory = replace(memory, latest={**memory.latest, **latest})
-            transitions += changes
-        memories[rule.name] = memory
+        latest = {
+            subject: timed(rule, incident, before.get(subject), snapshot, since.get(subject, 0))
+            for subject, incident in memory.latest.items()
+        }
+        for change in changes:
+            subject = change.incident.subject
+            newest = memory.latest[subject] is change.incident
+            incident = noted(rule, latest[subject] if newest else change.incident, snapshot)
+            if newest:
+                latest[subject] = incident
+            transitions.append(replace(change, incident=incident))
+        memories[rule.name] = replace(memory, latest=latest)
     for name in state.rules.keys() - memories.keys():
         transitions += _removed(state.memories.get(name, Memory()), now_us)
     return replace(state, minute=snapshot.minute, memories=memories, maintained_us=maintained_us), transitions

@@ -237,6 +237,12 @@ class Snapshot:
         what = [columns.failures[code] for code in np.unique(codes[codes >= 0])]
         return sorted(what, key=lambda each: (first_seen.get(each, 0), each))
 
+    def failure_times(self, since_us: int, what: tuple[str, str]) -> np.ndarray:
+        """When (µs) this (kind, place) came from that moment on, in order."""
+        rows = self.history.rows(since_us, self.now_us)
+        found: np.ndarray = self.history.columns.at_us[rows][self._of_failure(rows, what)]
+        return found
+
     def failure_counts(self, window: int, what: tuple[str, str], *, since_us: int = 0) -> Counts:
         """How often this (kind, place) came in the window."""
         rows = self._rows(window, None, since_us)

@@ -17,7 +17,7 @@ from guardian.settings.kinds import Severity
 if TYPE_CHECKING:
     from guardian.settings.rules import Rule
 
-SECOND = 1_000_000
+SECOND, MINUTE = 1_000_000, 60_000_000
 REOPEN_WITHIN = 3600
 """An incident that fires again within this many seconds of its end goes on: same thread, no new incident."""
 FLAP_SPAN, FLAP_OPENINGS = 2 * 3600, 3
@@ -39,10 +39,13 @@ ENDS: Collection[Change] = ("resolved", "closed", "removed")
 class Incident:
     """One firing rule for one subject.
 
-    `since_us` is the first firing verdict, `opened_us` when it had held for the rule's `for`; `began_us` the first
-    request that failed, where the single events tell (None: they do not); `last_good_us` the last that was good, or the
-    last ok verdict (None: none was seen). `well_since_us` is the first ok verdict since it last fired, None while it
-    fires. `again_us` is when it last opened again after an end, `calm_us` how long (µs) it was over in all until then.
+    `since_us` is the first firing verdict, `opened_us` when it had held for the rule's `for`. What requests say of its
+    beginning and end: `onset_us` is the first bad one, or the last sign of life where it shows by absence, and
+    `recovery_us` the first good one after it; None where they do not tell. Texts ask `first_us`, `over_us` and
+    `lasted_s`, which do. `last_good_us` is the last good request before the onset, or the last ok verdict (None: none
+    was seen). `well_since_us` is the first ok verdict since it last fired, None while it fires. `again_us` is the onset
+    since it was last over, `calm_us` how long (µs) it was over in all until then. What lies before `judged_from_us` no
+    longer counted when it last fired: it was marked as fixed, or there was maintenance; 0: all counts.
     `openings` are the latest times it opened or opened again. `closing` says that a person ended it, of which the
     others have yet to hear; `acted` that somebody ever did anything about it, `acknowledged_by` who did since it last
     opened. `earlier` counts the incidents of the same rule and subject before this one. `users` is the most verified
@@ -60,7 +63,9 @@ class Incident:
     since_us: int
     last_good_us: int | None = None
     opened_us: int | None = None
-    began_us: int | None = None
+    onset_us: int | None = None
+    recovery_us: int | None = None
+    judged_from_us: int = 0
     fired_us: int = 0
     well_since_us: int | None = None
     resolved_us: int | None = None
@@ -86,15 +91,30 @@ class Incident:
 
     @property
     def first_us(self) -> int:
-        """When it began, as far as is known: with the first request that failed, or with the first firing verdict."""
-        return self.since_us if self.began_us is None else self.began_us
+        """When it began, as far as is known: with the onset, or with the first firing verdict."""
+        return self.since_us if self.onset_us is None else self.onset_us
 
     @property
-    def fired_for_us(self) -> int | None:
-        """How long it went on in all, without the time between an end and the next beginning; None while it does."""
-        if self.status != "resolved" or self.well_since_us is None:
+    def over_us(self) -> int | None:
+        """When it ended, as far as is known: with the recovery, or with the first ok verdict; None while it goes on."""
+        if self.status != "resolved":
             return None
-        return max(0, self.well_since_us - self.first_us - self.calm_us)
+        found = (self.recovery_us, self.well_since_us, self.resolved_us)
+        return next((at for at in found if at is not None), None)
+
+    @property
+    def lasted_s(self) -> int | None:
+        """How many seconds it went on in all, without the time between an end and the next beginning; None while it
+        does. From a minute on it is whole minutes: those from the minute of `first_us` to the minute of `over_us`."""
+        over_us = self.over_us
+        if over_us is None:
+            return None
+        exact = max(0, over_us - self.first_us - self.calm_us)
+        if exact < MINUTE:
+            return exact // SECOND
+        if self.calm_us:
+            return (exact + MINUTE // 2) // MINUTE * 60
+        return (over_us // MINUTE - self.first_us // MINUTE) * 60
 
     def silenced(self, now_us: int) -> bool:
         """Whether nobody wants to hear of it now."""
@@ -195,7 +215,10 @@ def _advance(
 def _fire(
     rule: Rule, old: Incident | None, verdict: Verdict, now_us: int, muted: bool
 ) -> tuple[Incident | None, Change | None]:
-    seen: dict[str, Any] = {"fired_us": now_us, "well_since_us": None, "value": verdict.value, "facts": verdict.facts}
+    seen: dict[str, Any] = {
+        "fired_us": now_us, "well_since_us": None, "recovery_us": None,
+        "value": verdict.value, "facts": verdict.facts,
+    }  # fmt: skip
     if old is None:
         if muted:
             return None, None
@@ -214,7 +237,7 @@ def _fire(
         if muted:
             return old, None
         openings = (*(at for at in old.openings if now_us - at <= FLAP_SPAN * SECOND), now_us)
-        calm_us = old.calm_us + now_us - (old.well_since_us or now_us)
+        calm_us = old.calm_us + now_us - (old.over_us or now_us)
         new = replace(old, **seen, peak=peak, status="open", resolved_us=None, openings=openings)
         new = replace(new, again_us=now_us, calm_us=calm_us)
         if not new.silenced(now_us):

@@ -39,7 +39,7 @@ def standing(incident: Incident, now_us: int, lang: Language, zone: ZoneInfo) ->
         return lang.moment(moment(us), zone)
 
     if incident.status == "resolved":
-        return lang("over since %(time)s", time=at(incident.resolved_us or incident.since_us))
+        return lang("over since %(time)s", time=at(incident.over_us or incident.since_us))
     who = incident.acknowledged_by or "–"
     if incident.silenced(now_us):
         return lang("silenced until %(time)s by %(who)s", time=at(incident.silenced_until_us or now_us), who=who)

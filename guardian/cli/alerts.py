@@ -53,15 +53,15 @@ def list_(
         typer.echo("Nothing fires." if open_only else "No rule has fired.")
         return
     table = Table(box=None, header_style="dim", pad_edge=False)
-    for name in ("ID", "status", "what", "opened", "ended", "by"):
+    for name in ("ID", "status", "what", "since", "until", "by"):
         table.add_column(name, overflow="fold")
     for row in rows:
-        opened, ended = (_moment(row[name], zone) for name in ("opened_at", "resolved_at"))
+        since, until = (_moment(row[name], zone) for name in ("since", "until"))
         what, by = escape(printable(row["title"])), escape(printable(row["acknowledged_by"] or ""))
         status = f"[{_COLOURS[row['status']]}]{row['status']}[/]"
         if row["silenced"]:
             status += f", silenced until {_moment(row['silenced_until'], zone)}"
-        table.add_row(row["id"], status, what, opened, ended, by)
+        table.add_row(row["id"], status, what, since, until, by)
     out().print(table)
 
 

@@ -48,6 +48,8 @@ class Alert(BaseModel):
     users: int
     since: str
     again_at: str | None
+    until: str | None
+    lasted_seconds: int | None
     opened_at: str | None
     last_good_at: str | None
     resolved_at: str | None

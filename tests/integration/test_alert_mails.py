@@ -105,7 +105,7 @@ async def test_a_feature_that_is_down_is_told_reminded_of_and_told_well_in_one_t
     assert said == [
         "Opened. All 60 requests in the last 10 min failed.",
         "Still firing. All 60 requests in the last 10 min failed.",
-        "Resolved after 4 h 41 min. At worst, every request failed.",
+        "Resolved after 4 h 40 min. At worst, every request failed.",
     ]
 
 

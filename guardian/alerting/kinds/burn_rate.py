@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from guardian.alerting.columns import Counts
 from guardian.alerting.history import Snapshot
-from guardian.alerting.kinds.kind import Kind
+from guardian.alerting.kinds.kind import Kind, onset_by_share, recovery_by_share
+from guardian.alerting.turning import Onset
 from guardian.alerting.verdicts import DAY, Since, Verdict, enough_users, least, subjects
 from guardian.core.language import Language
 from guardian.settings.kinds import KindSettings, Severity
@@ -102,6 +103,19 @@ def _at_worst(rule: BurnRate, incident: Incident, peak: float, lang: Language) -
     )
 
 
+def _share(rule: BurnRate, incident: Incident) -> float:
+    """The share of failed requests at which the budget burns as fast as it may."""
+    return min((1 - rule.objective) * float(incident.facts.get("factor", 1)), 0.99)
+
+
+def _onset(rule: BurnRate, incident: Incident, snapshot: Snapshot, start_us: int) -> Onset | None:
+    return onset_by_share(rule, incident, snapshot, start_us, _share(rule, incident))
+
+
+def _recovery(rule: BurnRate, incident: Incident, snapshot: Snapshot, start_us: int) -> int | None:
+    return recovery_by_share(rule, incident, snapshot, start_us, _share(rule, incident))
+
+
 BURN_RATE = Kind(
     BurnRate,
     _judge,
@@ -110,6 +124,9 @@ BURN_RATE = Kind(
     _sentence,
     _at_worst,
     counts_back=lambda rule: LONGEST,
+    looks_back=lambda rule: LONGEST,
+    onset=_onset,
+    recovery=_recovery,
     singles_back=lambda rule: LONGEST if rule.min_users else 0,
 )
 """See the module."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from guardian.alerting.columns import Counts
 from guardian.alerting.history import Snapshot
-from guardian.alerting.kinds.kind import Kind, Threshold
+from guardian.alerting.kinds.kind import Kind, Threshold, counted_s
 from guardian.alerting.statistics import wilson_lower
 from guardian.alerting.verdicts import Since, Verdict, enough_users, least, subjects
 from guardian.core.language import Language
@@ -84,7 +84,7 @@ def _sentence(rule: ErrorRate, incident: Incident, counts: Counts, lang: Languag
         share=lang.percent(incident.value or 0),
         bad=lang.number(counts.bad(rule.count)),
         all=lang.number(counts.requests),
-        span=lang.lately(rule.window),
+        span=lang.lately(counted_s(incident, rule.window)),
     )
 
 

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from statistics import median
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 
-from guardian.alerting.columns import Counts, lowest_bad
+from guardian.alerting.columns import MINUTE_US, Counts, lowest_bad
 from guardian.alerting.history import Snapshot
-from guardian.alerting.kinds.kind import Kind
+from guardian.alerting.kinds.kind import Kind, counted_s
+from guardian.alerting.turning import Onset, Series, last_request, requests_between
 from guardian.alerting.verdicts import CLOCK_CHANGE, WEEK, Since, State, Verdict, earlier_weeks, enough_users
 from guardian.core.language import Language
 from guardian.core.secret_url import shown_url
 from guardian.settings.kinds import KindSettings, Severity
 
 if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
     from pydantic import Field
 
     from guardian.alerting.incidents import Incident
@@ -149,7 +150,7 @@ def _sentence(rule: FeatureDown, incident: Incident, counts: Counts, lang: Langu
     return lang.plural(
         "The only request in %(span)s failed.",
         "All %(n)s requests in %(span)s failed.",
-        counts.requests, span=lang.lately(rule.window),
+        counts.requests, span=lang.lately(counted_s(incident, rule.window)),
     )  # fmt: skip
 
 
@@ -163,20 +164,43 @@ def _at_worst(rule: FeatureDown, incident: Incident, peak: float, lang: Language
     return lang("At worst, every request failed.")
 
 
-def _begun(rule: FeatureDown, incident: Incident, snapshot: Snapshot) -> Incident:
-    """The last good request, and the first that failed after it."""
-    if incident.facts.get("why") != "failing":
-        return incident
-    columns = snapshot.history.columns
-    rows = np.arange(len(columns))[snapshot.history.rows(0, snapshot.now_us, incident.subject)]
-    good = np.flatnonzero(columns.status[rows] < lowest_bad(rule.count))
-    if not len(good):
-        return incident
-    last, failed = rows[good[-1]], rows[good[-1] + 1 :]
-    incident = replace(incident, last_good_us=int(columns.at_us[last]))
-    if incident.began_us is None and len(failed):
-        incident = replace(incident, began_us=int(columns.at_us[failed[0]]))
-    return incident
+def _onset(rule: FeatureDown, incident: Incident, snapshot: Snapshot, start_us: int) -> Onset | None:
+    """The last request before the silence; or the first that failed after the last good one; the same of a probe."""
+    why = incident.facts.get("why")
+    if why == "silent":
+        last = last_request(snapshot, incident.subject)
+        return None if last is None else Onset(last, last)
+    if why == "probe":
+        answers = [(at, good) for at, good in _answers(rule, snapshot) if at >= start_us]
+        found = _series([at for at, _ in answers], [good for _, good in answers])
+    else:
+        rows = snapshot.history.rows(max(start_us, 0), snapshot.now_us, incident.subject)
+        columns = snapshot.history.columns
+        found = _series(columns.at_us[rows], columns.status[rows] < lowest_bad(rule.count))
+    good, bad = np.flatnonzero(found.good), np.flatnonzero(found.bad)
+    failed = bad[bad > good[-1]] if len(good) else bad
+    if not len(failed):
+        return None
+    return Onset(int(found.at_us[failed[0]]), int(found.at_us[good[-1]]) if len(good) else None)
+
+
+def _recovery(rule: FeatureDown, incident: Incident, snapshot: Snapshot, start_us: int) -> int | None:
+    """The first good request, or answer of the probe, since it last fired."""
+    after_us = max(start_us, incident.fired_us - MINUTE_US)
+    if incident.subject == "probe":
+        return next((at for at, good in _answers(rule, snapshot) if good and at >= after_us), None)
+    found = requests_between(snapshot, after_us, incident.subject, rule.count)
+    good = np.flatnonzero(found.good)
+    return int(found.at_us[good[0]]) if len(good) else None
+
+
+def _answers(rule: FeatureDown, snapshot: Snapshot) -> list[tuple[int, bool]]:
+    return [(at, good) for at, good in snapshot.history.probes.get(rule.name, []) if at < snapshot.now_us]
+
+
+def _series(at_us: ArrayLike, good: ArrayLike) -> Series:
+    well = np.asarray(good, dtype=np.int64)
+    return Series(np.asarray(at_us, dtype=np.int64), well, 1 - well)
 
 
 FEATURE_DOWN = Kind(
@@ -187,7 +211,9 @@ FEATURE_DOWN = Kind(
     _sentence,
     _at_worst,
     counts_back=lambda rule: SILENCE_WEEKS * WEEK + CLOCK_CHANGE + rule.silence if rule.silence else 0,
-    begun=_begun,
+    looks_back=lambda rule: WEEK,
+    onset=_onset,
+    recovery=_recovery,
     probe=lambda rule: rule.probe,
     unseen=lambda rule: "answers of past probes are not recorded" if rule.probe else None,
 )

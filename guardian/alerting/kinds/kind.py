@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from guardian.alerting.columns import Counts
 from guardian.alerting.history import Snapshot
+from guardian.alerting.turning import Onset, requests_between
 from guardian.alerting.verdicts import Since, Verdict
 from guardian.core.language import Language
 from guardian.settings.kinds import KindSettings
@@ -39,19 +40,20 @@ def no_feature(incident: Incident) -> str | None:
 
 def who_met_errors(rule: Any, incident: Incident, snapshot: Snapshot, seconds: int) -> set[str]:
     """The verified users who met an error that the rule counts."""
-    return snapshot.users(seconds, its_subject(incident), failed=True, count=counted(rule))
+    which: dict[str, Any] = {"since_us": incident.judged_from_us, "failed": True, "count": counted(rule)}
+    return snapshot.users(seconds, its_subject(incident), **which)
 
 
 def all_its_users(rule: Any, incident: Incident, snapshot: Snapshot, seconds: int) -> set[str]:
     """All verified users of the feature, or of everything."""
-    return snapshot.users(seconds, its_subject(incident))
+    return snapshot.users(seconds, its_subject(incident), since_us=incident.judged_from_us)
 
 
 def its_features(rule: Any, incident: Incident, snapshot: Snapshot, seconds: int) -> Mapping[str, Counts]:
     """The totals of the feature, or of each one."""
     feature = its_subject(incident)
     names = [feature] if feature else snapshot.history.counts.features
-    return {name: snapshot.counts(seconds, name) for name in names}
+    return {name: snapshot.counts(seconds, name, since_us=incident.judged_from_us) for name in names}
 
 
 def nowhere(rule: Any, incident: Incident, snapshot: Snapshot, seconds: int) -> Mapping[str, Counts]:
@@ -59,14 +61,31 @@ def nowhere(rule: Any, incident: Incident, snapshot: Snapshot, seconds: int) -> 
     return {}
 
 
-def as_it_is(rule: Any, incident: Incident, snapshot: Snapshot) -> Incident:
-    """The incident unchanged: the single events tell nothing more of its beginning."""
-    return incident
+def onset_by_share(
+    rule: Any, incident: Incident, snapshot: Snapshot, start_us: int, share: float | None = None
+) -> Onset | None:
+    """The first bad request since `start_us` of the stretch with too large a share of them: larger than the rule's
+    threshold, if not than `share`."""
+    found = requests_between(snapshot, start_us, its_subject(incident), counted(rule))
+    return found.onset(rule.threshold if share is None else share)
+
+
+def recovery_by_share(
+    rule: Any, incident: Incident, snapshot: Snapshot, start_us: int, share: float | None = None
+) -> int | None:
+    """The first good request after that stretch, which began at `start_us`."""
+    found = requests_between(snapshot, start_us, its_subject(incident), counted(rule))
+    return found.recovery(rule.threshold if share is None else share)
 
 
 def in_its_window(rule: Any, incident: Incident, snapshot: Snapshot, seconds: int) -> Counts:
-    """The totals of the feature, or of everything, in the rule's window."""
-    return snapshot.counts(window_of(rule), its_subject(incident))
+    """The totals of the feature, or of everything, in the rule's window, as far as they count."""
+    return snapshot.counts(window_of(rule), its_subject(incident), since_us=incident.judged_from_us)
+
+
+def counted_s(incident: Incident, window: int) -> int:
+    """How many seconds of a window count: since a fix or maintenance only what came after it, in whole minutes."""
+    return min(window, max(60, (incident.fired_us - incident.judged_from_us) // 60_000_000 * 60))
 
 
 def least_requests(n: int, lang: Language) -> str:
@@ -107,9 +126,11 @@ class Kind:
 
     `fewest` is the `min_requests` that asks for nothing. `counts_back` and `singles_back` say how many seconds before a
     minute the oldest count and the oldest single event lie that judging asks for, where that is more than twice the
-    window; 0: it is not. `feature` is the one that an incident is about. `users`, `features` and `measured` look back
-    as many seconds as they are given: whom it concerns, the totals of where, and what the sentence counts. `begun` adds
-    what the single events tell of the beginning, in a minute in which it fires. `worse` picks the worse of two values.
+    window; 0: it is not. `looks_back` is how many seconds before its first verdict the onset lies at most. `feature` is
+    the one that an incident is about. `users`, `features` and `measured` look back as many seconds as they are given:
+    whom it concerns, the totals of where, and what the sentence counts. `onset` says what requests since a moment (µs)
+    tell of the beginning, in a minute in which it fires, and `recovery` when it was well again, from its beginning (µs)
+    on, in a minute that is well; None: they do not tell. `worse` picks the worse of two values.
     `keeps_good` says whether a subject's last good moment is worth keeping: not of every user who ever met no error.
     `of_one_user` says that the subject is a user, `says_users` that mails count whom it affects. `probe` is what to ask
     every minute, `unseen` why a rule cannot be judged from stored events alone; None: nothing, it can.
@@ -126,11 +147,13 @@ class Kind:
     fewest: int = 0
     counts_back: Callable[[Any], int] = not_further
     singles_back: Callable[[Any], int] = not_further
+    looks_back: Callable[[Any], int] = window_of
     feature: Callable[[Incident], str | None] = its_subject
     users: Callable[[Any, Incident, Snapshot, int], set[str]] = who_met_errors
     features: Callable[[Any, Incident, Snapshot, int], Mapping[str, Counts]] = its_features
     measured: Callable[[Any, Incident, Snapshot, int], Counts] = in_its_window
-    begun: Callable[[Any, Incident, Snapshot], Incident] = as_it_is
+    onset: Callable[[Any, Incident, Snapshot, int], Onset | None] = onset_by_share
+    recovery: Callable[[Any, Incident, Snapshot, int], int | None] = recovery_by_share
     worse: Callable[[float, float], float] = max
     keeps_good: bool = True
     of_one_user: bool = False

@@ -10,6 +10,7 @@ from guardian.alerting.columns import Counts
 from guardian.alerting.history import Snapshot
 from guardian.alerting.kinds.kind import Kind, Threshold, all_its_users, nowhere
 from guardian.alerting.statistics import quantile
+from guardian.alerting.turning import Onset, Series
 from guardian.alerting.verdicts import Since, Verdict, enough_users, least
 from guardian.core.language import Language
 from guardian.settings.kinds import KindSettings
@@ -85,6 +86,23 @@ def _at_worst(rule: Latency, incident: Incident, peak: float, lang: Language) ->
     )
 
 
+def _slow(rule: Latency, incident: Incident, snapshot: Snapshot, start_us: int) -> Series:
+    """The good requests since then: those are bad that took too long."""
+    columns, rows = snapshot.history.columns, snapshot.history.rows(start_us, snapshot.now_us, incident.subject)
+    status, took_us = columns.status[rows], columns.duration_us[rows]
+    timed = (status < 400) & (status != 101)
+    slow = (took_us[timed] > rule.threshold_ms * 1000).astype(np.int64)
+    return Series(columns.at_us[rows][timed], 1 - slow, slow)
+
+
+def _onset(rule: Latency, incident: Incident, snapshot: Snapshot, start_us: int) -> Onset | None:
+    return _slow(rule, incident, snapshot, start_us).onset(1 - rule.quantile)
+
+
+def _recovery(rule: Latency, incident: Incident, snapshot: Snapshot, start_us: int) -> int | None:
+    return _slow(rule, incident, snapshot, start_us).recovery(1 - rule.quantile)
+
+
 LATENCY = Kind(
     Latency,
     _judge,
@@ -94,6 +112,8 @@ LATENCY = Kind(
     _at_worst,
     users=all_its_users,
     features=nowhere,
+    onset=_onset,
+    recovery=_recovery,
     threshold=Threshold("threshold_ms", 10.0, lambda value, lang: lang.milliseconds(value)),
 )
 """See the module."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from guardian.alerting.columns import Counts
 from guardian.alerting.history import Snapshot
 from guardian.alerting.kinds.kind import Kind, counted, no_feature
+from guardian.alerting.turning import Onset, first_request
 from guardian.alerting.verdicts import DAY, Since, State, Verdict, enough_users
 from guardian.core.language import Language
 from guardian.settings.kinds import KindSettings
@@ -86,7 +87,8 @@ def _at_worst(rule: NewError, incident: Incident, peak: float, lang: Language) -
 def _users(rule: NewError, incident: Incident, snapshot: Snapshot, seconds: int) -> set[str]:
     """Those who met this error."""
     what = (incident.facts["kind"], incident.facts["place"]) if "place" in incident.facts else None
-    return snapshot.users(seconds, failed=True, count=counted(rule), failure=what)
+    which: dict[str, Any] = {"since_us": incident.judged_from_us, "failed": True, "count": counted(rule)}
+    return snapshot.users(seconds, failure=what, **which)
 
 
 def _features(rule: NewError, incident: Incident, snapshot: Snapshot, seconds: int) -> dict[str, Counts]:
@@ -95,7 +97,22 @@ def _features(rule: NewError, incident: Incident, snapshot: Snapshot, seconds: i
 
 def _measured(rule: NewError, incident: Incident, snapshot: Snapshot, seconds: int) -> Counts:
     """How often it came in all, not only in the window."""
-    return snapshot.failure_counts(seconds, (incident.facts.get("kind", ""), incident.facts.get("place", "")))
+    what = (incident.facts.get("kind", ""), incident.facts.get("place", ""))
+    return snapshot.failure_counts(seconds, what, since_us=incident.judged_from_us)
+
+
+def _onset(rule: NewError, incident: Incident, snapshot: Snapshot, start_us: int) -> Onset | None:
+    """When it first came."""
+    found = snapshot.failure_times(start_us, (incident.facts.get("kind", ""), incident.facts.get("place", "")))
+    return Onset(int(found[0])) if len(found) else None
+
+
+def _recovery(rule: NewError, incident: Incident, snapshot: Snapshot, start_us: int) -> int | None:
+    """The first good request after it came last; that moment where there was none."""
+    found = snapshot.failure_times(start_us, (incident.facts.get("kind", ""), incident.facts.get("place", "")))
+    if not len(found):
+        return None
+    return first_request(snapshot, None, int(found[-1]) + 1, good=True) or int(found[-1])
 
 
 NEW_ERROR = Kind(
@@ -111,6 +128,8 @@ NEW_ERROR = Kind(
     users=_users,
     features=_features,
     measured=_measured,
+    onset=_onset,
+    recovery=_recovery,
     keeps_good=False,
 )
 """See the module."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from guardian.alerting.columns import Counts
 from guardian.alerting.history import Snapshot
 from guardian.alerting.kinds.kind import Kind, no_feature, nowhere
+from guardian.alerting.turning import Onset, first_request, last_request
 from guardian.alerting.verdicts import DAY, Since, State, Verdict, enough_users
 from guardian.core.language import Language
 from guardian.settings.kinds import KindSettings, Severity
@@ -37,7 +38,7 @@ def _judge(rule: TrackerSilent, snapshot: Snapshot, since: Since) -> list[Verdic
         return [Verdict(rule.name, "", "no_data")]
     counts = snapshot.counts(rule.window)
     start = snapshot.now_us - rule.window * 1_000_000
-    alive = counts.requests > 0 or any(at >= start for at in history.alive_us)
+    alive = counts.requests > 0 or any(start <= at < snapshot.now_us for at in history.alive_us)
     waited = max(history.first_event_us, since.get("", 0)) <= start
     used = snapshot.counts(DAY, back=rule.window).requests >= rule.min_requests
     used = used and enough_users(rule, snapshot, DAY, "", back=rule.window)
@@ -72,6 +73,20 @@ def _at_worst(rule: TrackerSilent, incident: Incident, peak: float, lang: Langua
     return lang("Neither a request nor a sign of life came.")
 
 
+def _onset(rule: TrackerSilent, incident: Incident, snapshot: Snapshot, start_us: int) -> Onset | None:
+    """The last sign of life."""
+    signs = [at for at in snapshot.history.alive_us or () if at < snapshot.now_us]
+    last = max([*signs[-1:], *filter(None, [last_request(snapshot, None)])], default=None)
+    return None if last is None else Onset(last, last)
+
+
+def _recovery(rule: TrackerSilent, incident: Incident, snapshot: Snapshot, start_us: int) -> int | None:
+    """The first sign of life since it last fired."""
+    after_us = max(start_us, incident.fired_us - rule.window * 1_000_000) + 1
+    signs = [at for at in snapshot.history.alive_us or () if after_us <= at < snapshot.now_us]
+    return min([*signs[:1], *filter(None, [first_request(snapshot, None, after_us)])], default=None)
+
+
 TRACKER_SILENT = Kind(
     TrackerSilent,
     _judge,
@@ -85,6 +100,8 @@ TRACKER_SILENT = Kind(
     singles_back=lambda rule: DAY + rule.window if rule.min_users else 0,
     feature=no_feature,
     features=nowhere,
+    onset=_onset,
+    recovery=_recovery,
     says_users=False,
     unseen=lambda rule: "heartbeats of the past are not recorded",
 )

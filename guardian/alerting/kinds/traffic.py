@@ -6,8 +6,12 @@ from collections.abc import Callable
 from statistics import median
 from typing import TYPE_CHECKING, Annotated
 
-from guardian.alerting.columns import Counts
+import numpy as np
+
+from guardian.alerting.columns import MINUTE_US, Counts
 from guardian.alerting.history import Snapshot
+from guardian.alerting.kinds.kind import its_subject
+from guardian.alerting.turning import Onset, first_request
 from guardian.alerting.verdicts import CLOCK_CHANGE, WEEK, Since, State, Verdict, earlier_weeks, enough_users, subjects
 from guardian.core.language import Language
 from guardian.settings.kinds import KindSettings
@@ -81,3 +85,49 @@ def traffic_at_worst(rule: Traffic, incident: Incident, peak: float, lang: Langu
         "It was %(n)s requests in %(time)s, where %(usual)s are usual.",
         n=lang.number(peak), time=lang.duration(rule.window), usual=lang.number(incident.facts.get("usual", 0)),
     )  # fmt: skip
+
+
+def _minutes(
+    rule: Traffic, incident: Incident, snapshot: Snapshot, start_us: int, limit: float, sign: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Each minute since then: its start (µs), its requests, and by how many they are beyond `limit` times the usual
+    number; `sign` 1: above it, -1: below."""
+    start_us -= start_us % MINUTE_US
+    minutes = -(-(snapshot.now_us - start_us) // MINUTE_US)
+    at_us = start_us + np.arange(minutes) * MINUTE_US
+    backs = [snapshot.now_us // 1_000_000 - int(at) // 1_000_000 - 60 for at in at_us]
+    number = np.array([snapshot.counts(60, its_subject(incident), back=back).requests for back in backs], dtype=float)
+    usual = float(incident.facts.get("usual", 0)) * limit / (rule.window / 60)
+    return at_us, number, sign * (number - usual)
+
+
+def traffic_onset(
+    rule: Traffic, incident: Incident, snapshot: Snapshot, start_us: int, limit: float, sign: int
+) -> Onset | None:
+    """The first minute of the stretch that is furthest beyond; or the last request, where none came from then on."""
+    at_us, number, beyond = _minutes(rule, incident, snapshot, start_us, limit, sign)
+    if not len(beyond):
+        return None
+    excess = np.cumsum(beyond)
+    before = np.concatenate(([0.0], excess[:-1]))
+    lowest = np.minimum.accumulate(before)
+    worst = int(np.argmax(excess - lowest))
+    first = int(np.flatnonzero(before[: worst + 1] == lowest[worst])[-1])
+    empty = [
+        int(at)
+        for at, requests in zip(at_us[first : first + 2], number[first : first + 2], strict=True)
+        if not requests
+    ]
+    earlier = snapshot.history.columns.at_us[snapshot.history.rows(0, empty[0] if empty else 0, its_subject(incident))]
+    return Onset(int(earlier[-1]) if len(earlier) else int(at_us[first]))
+
+
+def traffic_recovery(
+    rule: Traffic, incident: Incident, snapshot: Snapshot, start_us: int, limit: float, sign: int
+) -> int | None:
+    """The first request of the minute in which it was no longer beyond."""
+    start_us = max(start_us, snapshot.now_us - 2 * rule.window * 1_000_000)
+    at_us, number, beyond = _minutes(rule, incident, snapshot, start_us, limit, sign)
+    after = int(np.argmax(np.cumsum(beyond))) + 1 if len(beyond) else 0
+    used = [int(at) for at, requests in zip(at_us[after:], number[after:], strict=True) if requests]
+    return first_request(snapshot, its_subject(incident), used[0]) if used else None

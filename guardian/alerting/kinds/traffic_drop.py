@@ -6,13 +6,23 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from guardian.alerting.history import Snapshot
 from guardian.alerting.kinds.kind import Kind, all_its_users, nowhere
-from guardian.alerting.kinds.traffic import Traffic, judge_traffic, traffic_at_worst, traffic_back, traffic_sentence
+from guardian.alerting.kinds.traffic import (
+    Traffic,
+    judge_traffic,
+    traffic_at_worst,
+    traffic_back,
+    traffic_onset,
+    traffic_recovery,
+    traffic_sentence,
+)
+from guardian.alerting.turning import Onset
 from guardian.alerting.verdicts import CLOCK_CHANGE, WEEK, Since, Verdict
 from guardian.core.language import Language
 
 if TYPE_CHECKING:
     from pydantic import AfterValidator
 
+    from guardian.alerting.incidents import Incident
     from guardian.settings.values import Share
 
 
@@ -57,6 +67,14 @@ def _title(rule: TrafficDrop, subject: str, lang: Language) -> str:
     return lang("Unusually few requests to %(feature)s", feature=subject) if subject else lang("Unusually few requests")
 
 
+def _onset(rule: TrafficDrop, incident: Incident, snapshot: Snapshot, start_us: int) -> Onset | None:
+    return traffic_onset(rule, incident, snapshot, start_us, rule.below, -1)
+
+
+def _recovery(rule: TrafficDrop, incident: Incident, snapshot: Snapshot, start_us: int) -> int | None:
+    return traffic_recovery(rule, incident, snapshot, start_us, rule.below, -1)
+
+
 TRAFFIC_DROP = Kind(
     TrafficDrop,
     _judge,
@@ -70,6 +88,8 @@ TRAFFIC_DROP = Kind(
     singles_back=lambda rule: WEEK + CLOCK_CHANGE + rule.window if rule.min_users else 0,
     users=all_its_users,
     features=nowhere,
+    onset=_onset,
+    recovery=_recovery,
     worse=min,
     says_users=False,
 )

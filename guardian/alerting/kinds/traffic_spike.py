@@ -6,12 +6,23 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from guardian.alerting.history import Snapshot
 from guardian.alerting.kinds.kind import Kind, all_its_users, nowhere
-from guardian.alerting.kinds.traffic import Traffic, judge_traffic, traffic_at_worst, traffic_back, traffic_sentence
+from guardian.alerting.kinds.traffic import (
+    Traffic,
+    judge_traffic,
+    traffic_at_worst,
+    traffic_back,
+    traffic_onset,
+    traffic_recovery,
+    traffic_sentence,
+)
+from guardian.alerting.turning import Onset
 from guardian.alerting.verdicts import Since, Verdict
 from guardian.core.language import Language
 
 if TYPE_CHECKING:
     from pydantic import Field
+
+    from guardian.alerting.incidents import Incident
 
 
 class TrafficSpike(Traffic):
@@ -42,6 +53,14 @@ def _title(rule: TrafficSpike, subject: str, lang: Language) -> str:
     return lang("Unusually many requests")
 
 
+def _onset(rule: TrafficSpike, incident: Incident, snapshot: Snapshot, start_us: int) -> Onset | None:
+    return traffic_onset(rule, incident, snapshot, start_us, rule.above, 1)
+
+
+def _recovery(rule: TrafficSpike, incident: Incident, snapshot: Snapshot, start_us: int) -> int | None:
+    return traffic_recovery(rule, incident, snapshot, start_us, rule.above, 1)
+
+
 TRAFFIC_SPIKE = Kind(
     TrafficSpike,
     _judge,
@@ -52,6 +71,8 @@ TRAFFIC_SPIKE = Kind(
     counts_back=traffic_back,
     users=all_its_users,
     features=nowhere,
+    onset=_onset,
+    recovery=_recovery,
     says_users=False,
 )
 """See the module."""

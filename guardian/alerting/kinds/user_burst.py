@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Literal
+
+import numpy as np
 
 from guardian.alerting.columns import NOTHING, Counts
 from guardian.alerting.history import Snapshot
 from guardian.alerting.kinds.kind import Kind, no_feature
+from guardian.alerting.turning import Onset
 from guardian.alerting.verdicts import Since, State, Verdict
 from guardian.core.language import Language
 from guardian.settings.kinds import KindSettings
@@ -38,8 +40,8 @@ def _judge(rule: UserBurst, snapshot: Snapshot, since: Since) -> list[Verdict]:
     active = {user for user in found if not rule.min_requests or len(snapshot.rows_of(user, seen)) >= rule.min_requests}
     state: State = "firing" if len(active) >= rule.min_users else "ok"
     verdicts = []
-    for user, (began_us, ended_us) in found.items():
-        facts = {"began_us": began_us, "ended_us": ended_us}
+    for user, (onset_us, ended_us) in found.items():
+        facts = {"onset_us": onset_us, "ended_us": ended_us}
         said = state if user in active else "no_data"
         verdicts.append(Verdict(rule.name, user, said, float(rule.errors), facts=facts))
     return verdicts
@@ -79,11 +81,23 @@ def _features(rule: UserBurst, incident: Incident, snapshot: Snapshot, seconds: 
     return found
 
 
-def _begun(rule: UserBurst, incident: Incident, snapshot: Snapshot) -> Incident:
-    """The first error of the first burst."""
-    if incident.began_us is not None:
-        return incident
-    return replace(incident, began_us=incident.facts.get("began_us"))
+def _onset(rule: UserBurst, incident: Incident, snapshot: Snapshot, start_us: int) -> Onset | None:
+    """Their first error of the window that ended with the burst."""
+    ended_us = incident.facts.get("ended_us", snapshot.now_us)
+    columns, rows = snapshot.history.columns, snapshot.rows_of(incident.subject, 2 * max(rule.window, 60))
+    at_us = columns.at_us[rows[columns.status[rows] >= 400]]
+    found = at_us[at_us >= max(start_us, ended_us - rule.window * 1_000_000)]
+    return Onset(int(found[0])) if len(found) else None
+
+
+def _recovery(rule: UserBurst, incident: Incident, snapshot: Snapshot, start_us: int) -> int | None:
+    """Their first good request after their last error; that last error where they made no other."""
+    columns = snapshot.history.columns
+    rows = snapshot.rows_of(incident.subject, max(0, snapshot.now_us - start_us) // 1_000_000 + 1)
+    failed = np.flatnonzero(columns.status[rows] >= 400)
+    if not len(failed):
+        return None
+    return int(columns.at_us[rows[min(failed[-1] + 1, len(rows) - 1)]])
 
 
 USER_BURST = Kind(
@@ -98,7 +112,9 @@ USER_BURST = Kind(
     users=_user,
     features=_features,
     measured=lambda rule, incident, snapshot, seconds: snapshot.counts(rule.window),
-    begun=_begun,
+    looks_back=lambda rule: rule.window + 60,
+    onset=_onset,
+    recovery=_recovery,
     keeps_good=False,
     of_one_user=True,
     says_users=False,

@@ -37,6 +37,7 @@ def told(app: Application, incident: Incident) -> dict[str, Any]:
     times = {
         "since": incident.first_us,
         "again_at": incident.again_us,
+        "until": incident.over_us,
         "opened_at": incident.opened_us,
         "last_good_at": incident.last_good_us,
         "resolved_at": incident.resolved_us,
@@ -57,5 +58,6 @@ def told(app: Application, incident: Incident) -> dict[str, Any]:
         "value": incident.value,
         "peak": incident.peak,
         "users": incident.users,
+        "lasted_seconds": incident.lasted_s,
         **{name: None if us is None else moment(us).isoformat() for name, us in times.items()},
     }

@@ -75,10 +75,9 @@ class Backtest:
     seconds: float
 
     def spans(self) -> list[tuple[Incident, datetime, datetime | None]]:
-        """Each incident with when it opened and ended; None where it was open to the last."""
+        """Each incident with its onset and its recovery; None where it was open to the last."""
         return [
-            (i, moment(i.opened_us or i.since_us), None if i.resolved_us is None else moment(i.resolved_us))
-            for i in self.replay.incidents
+            (i, moment(i.first_us), None if i.over_us is None else moment(i.over_us)) for i in self.replay.incidents
         ]
 
 

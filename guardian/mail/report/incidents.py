@@ -54,15 +54,12 @@ def was_open(incident: Incident, start: datetime, end: datetime) -> bool:
 
 def _line(incident: Incident, rule: Rule | None, lang: Language, zone: ZoneInfo) -> str:
     name = title(rule, incident.subject, lang) if rule else incident.rule
-    opened = moment(incident.opened_us or incident.since_us)
-    if incident.resolved_us is None:
-        text = lang("%(what)s: open since %(time)s", what=name, time=lang.moment(opened, zone))
+    began = lang.moment(moment(incident.first_us), zone)
+    if incident.lasted_s is None:
+        text = lang("%(what)s: open since %(time)s", what=name, time=began)
     else:
-        lasted = (incident.resolved_us - (incident.opened_us or 0)) / 1_000_000
-        text = lang(
-            "%(what)s: %(time)s, over after %(lasted)s",
-            what=name, time=lang.moment(opened, zone), lasted=lang.duration(lasted),
-        )  # fmt: skip
+        lasted = lang.duration(incident.lasted_s)
+        text = lang("%(what)s: %(time)s, over after %(lasted)s", what=name, time=began, lasted=lasted)
     return text + (
         ", " + lang("acknowledged by %(who)s", who=incident.acknowledged_by) if incident.acknowledged_by else ""
     )

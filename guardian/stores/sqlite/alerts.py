@@ -8,20 +8,16 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from pydantic import TypeAdapter
-
 from guardian.alerting.actions import Edit
 from guardian.alerting.engine import AlertState
 from guardian.alerting.incidents import Incident
 from guardian.alerting.links import LinkUsed
 from guardian.core.outgoing import Outgoing
 from guardian.core.time import micros
-from guardian.stores.alert_state import STATE_JSON
+from guardian.stores.alert_state import INCIDENT_JSON, STATE_JSON, read_incident, read_state
 from guardian.stores.alerts import ChangedMeanwhile
 from guardian.stores.sqlite.database import StateDatabase
 from guardian.stores.sqlite.schema import put_mails
-
-_INCIDENT = TypeAdapter(Incident)
 
 
 class SqliteAlertStore:
@@ -83,7 +79,7 @@ class SqliteAlertStore:
 
         def work(db: sqlite3.Connection) -> list[Incident]:
             sql = f"SELECT body FROM guardian_incident WHERE {where} ORDER BY opened_us DESC, id LIMIT ?"
-            return [_INCIDENT.validate_json(body) for (body,) in db.execute(sql, (*values, limit))]
+            return [read_incident(body) for (body,) in db.execute(sql, (*values, limit))]
 
         return await self._state.transact(work)
 
@@ -92,7 +88,7 @@ class SqliteAlertStore:
 
         def work(db: sqlite3.Connection) -> Incident | None:
             row = db.execute("SELECT body FROM guardian_incident WHERE id = ?", (incident_id,)).fetchone()
-            return _INCIDENT.validate_json(row[0]) if row else None
+            return read_incident(row[0]) if row else None
 
         return await self._state.transact(work)
 
@@ -119,7 +115,7 @@ def _edited(db: sqlite3.Connection, edit: Edit, incident_id: str | None = None) 
 
 def _load(db: sqlite3.Connection) -> AlertState:
     row = db.execute("SELECT body FROM guardian_alert_state").fetchone()
-    return STATE_JSON.validate_json(row[0]) if row else AlertState()
+    return read_state(row[0]) if row else AlertState()
 
 
 def _save(db: sqlite3.Connection, state: AlertState) -> AlertState:
@@ -131,7 +127,7 @@ def _save(db: sqlite3.Connection, state: AlertState) -> AlertState:
     db.executemany(
         "REPLACE INTO guardian_incident VALUES (?, ?, ?, ?, ?, ?, ?)",
         [
-            (i.id, i.rule, i.subject, i.status, i.opened_us, i.resolved_us, _INCIDENT.dump_json(i).decode())
+            (i.id, i.rule, i.subject, i.status, i.opened_us, i.resolved_us, INCIDENT_JSON.dump_json(i).decode())
             for i in state.incidents()
             if i.opened_us is not None
         ],
@@ -144,8 +140,8 @@ def _close_orphans(db: sqlite3.Connection, state: AlertState, now_us: int) -> No
     known = state.by_id()
     for number, body in db.execute("SELECT id, body FROM guardian_incident WHERE status != 'resolved'").fetchall():
         if number not in known:
-            ended = replace(_INCIDENT.validate_json(body), status="resolved", resolved_us=now_us)
+            ended = replace(read_incident(body), status="resolved", resolved_us=now_us)
             db.execute(
                 "UPDATE guardian_incident SET status = 'resolved', resolved_us = ?, body = ? WHERE id = ?",
-                (now_us, _INCIDENT.dump_json(ended).decode(), number),
+                (now_us, INCIDENT_JSON.dump_json(ended).decode(), number),
             )

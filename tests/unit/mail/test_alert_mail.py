@@ -126,7 +126,7 @@ def test_what_fires_again_says_since_when_how_long_it_lasted_in_all_and_nothing_
     found = mails(events((0, 5, 200), (8, 6, 503), *calm[:20], (29, 6, 503), *calm[21:]), 40, rule)
     _, resolved, again, over = found
     assert "Resolved after 1 min" in text(resolved)
-    assert (facts(again)["Since"], facts(again)["Again since"]) == ("Mon 16 Mar, 10:08", "Mon 16 Mar, 10:30")
+    assert (facts(again)["Since"], facts(again)["Again since"]) == ("Mon 16 Mar, 10:08", "Mon 16 Mar, 10:29")
     assert facts(again)["Last good"] == "Mon 16 Mar, 10:28"
     assert "Resolved after 2 min" in text(over), "the twenty calm minutes are not counted"
     assert "Taken on by" not in facts(again)
