@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 
 from guardian.alerting.columns import MINUTE_US
 from guardian.alerting.concerned import Failing, features, looked_at
+from guardian.alerting.evidence import Evidence, evidence
 from guardian.alerting.forgetting import people_named
 from guardian.alerting.history import Snapshot
 from guardian.alerting.incidents import Incident, Transition
 from guardian.alerting.kinds import kind_of
-from guardian.alerting.kinds.kind import counted
+from guardian.alerting.kinds.kind import counted, counted_s, no_feature, window_of
 from guardian.alerting.rule_words import rule_in_words
 from guardian.alerting.wording import at_worst, sentence, title
 from guardian.core.language import Language
@@ -52,10 +53,11 @@ class Briefing:
 
     `users` counts the verified users whom it concerns as far as is known, `names` are the first few; `more_users` says
     that events of before are no longer at hand. `earlier` counts the incidents of the same rule and subject before this
-    one. `features` are (name, failed, requests), worst first. `again` is when it last fired again, None where it never
-    ended. `last_good` is None where none was seen; `ended` and `duration` (seconds, without the time in between in
-    which it was over) are None while it goes on. `silenced_until` is None unless it is silenced now. `steps` are a
-    user's last ones, oldest first.
+    one. `features` are (name, failed, requests), worst first; they and the `evidence` count the same time, that of the
+    sentence where it fires now, else all since it began, as far as that is at hand. `again` is when it last began
+    again, None where it never ended. `last_good` is None where none was seen; `ended` and `duration` (seconds, without
+    the time in between in which it was over) are None while it goes on. `silenced_until` is None unless it is silenced
+    now. `steps` are a user's last ones, oldest first.
     """
 
     incident: Incident
@@ -69,6 +71,7 @@ class Briefing:
     more_users: bool
     earlier: int
     features: tuple[Failing, ...]
+    evidence: Evidence
     since: datetime
     again: datetime | None
     last_good: datetime | None
@@ -89,6 +92,8 @@ def brief(
     fires = incident.fired_us == now_us and incident.status != "resolved"
     over = incident.status == "resolved"
     said = people_named(incident, name, of_user=kind.of_one_user)
+    # Beside the figures of the sentence stand those of the same time.
+    told_s = counted_s(incident, window_of(rule)) if fires and kind.feature is not no_feature else seconds
     return Briefing(
         incident=said,
         change=transition.change,
@@ -100,7 +105,8 @@ def brief(
         names=said.names,
         more_users=not snapshot.holds(seconds),
         earlier=incident.earlier,
-        features=features(rule, incident, snapshot),
+        features=features(rule, incident, snapshot, told_s),
+        evidence=evidence(rule, incident, snapshot, told_s).named(name),
         since=moment(incident.first_us),
         again=_moment(incident.again_us),
         last_good=_moment(incident.last_good_us),

@@ -60,9 +60,10 @@ def timed(rule: Rule, incident: Incident, before: Incident | None, snapshot: Sna
     return incident
 
 
-def features(rule: Rule, incident: Incident, snapshot: Snapshot) -> tuple[Failing, ...]:
-    """Where it failed, worst first, at most `FEATURES`; nothing for rules that are not about failures."""
-    found = kind_of(rule).features(rule, incident, snapshot, looked_at(rule, incident, snapshot))
+def features(rule: Rule, incident: Incident, snapshot: Snapshot, seconds: int) -> tuple[Failing, ...]:
+    """Where it failed in the last so many seconds, worst first, at most `FEATURES`; nothing where failures are not what
+    the rule is about."""
+    found = kind_of(rule).features(rule, incident, snapshot, seconds)
     which = counted(rule)
     failing = [(name, counts.bad(which), counts.requests) for name, counts in found.items() if counts.bad(which)]
     return tuple(sorted(failing, key=lambda row: (-row[1], row[0]))[:FEATURES])
