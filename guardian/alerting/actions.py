@@ -52,7 +52,7 @@ def edit_for(action: Action, *, by: str, now: datetime, zone: ZoneInfo) -> Edit:
         ended = replace(
             incident,
             status="resolved", resolved_us=at_us, well_since_us=at_us, fixed_us=at_us,
-            acknowledged_by=by, acted=True, closing=True,
+            acknowledged_by=by, acted=True, closing=True, end="closed",
         )  # fmt: skip
         return state.changed(ended)
 

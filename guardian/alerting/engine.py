@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
+from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
@@ -12,10 +13,12 @@ from zoneinfo import ZoneInfo
 from guardian.alerting.columns import MINUTE_US
 from guardian.alerting.concerned import noted, timed
 from guardian.alerting.history import Snapshot
-from guardian.alerting.incidents import SECOND, Incident, Memory, Transition, step
-from guardian.alerting.kinds import judge
+from guardian.alerting.incidents import ENDS, SECOND, Change, Incident, Memory, Transition
+from guardian.alerting.kinds import judge, kind_of
+from guardian.alerting.life import step
 from guardian.alerting.maintenance import Maintenance
 from guardian.alerting.notify import Budget, Held, Notice, phase, plan
+from guardian.alerting.unwatched import edited, removed, without_unwatched
 from guardian.core.time import moment
 
 if TYPE_CHECKING:
@@ -34,7 +37,7 @@ class Surroundings:
     maintenance: tuple[Maintenance, ...] = ()
     per_hour: int = 60
     reserve: int = 10
-    admins: int = 1
+    admins: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +46,10 @@ class AlertState:
     `spent` the messages of the last hour as (µs, how many), `last_told` when (µs) which phase of a rule was.
 
     `maintained_us` is when a maintenance window was seen last (0: never). `rules` are those of the incidents of which
-    something may have to be told even when the settings no longer have them. `probes` holds each rule's latest answers
-    in ascending order of time, as (µs, good). `version` is that under which it was stored, and only its store changes
-    it; 0: it never was.
+    something may have to be told even when the settings no longer have them. `former` are those that were changed while
+    an incident fired by them, by `Incident.under`: what they still call bad is not called well. `probes` holds each
+    rule's latest answers in ascending order of time, as (µs, good). `version` is that under which it was stored, and
+    only its store changes it; 0: it never was.
     """
 
     minute: int | None = None
@@ -55,11 +59,12 @@ class AlertState:
     last_told: Mapping[str, int] = field(default_factory=dict)
     maintained_us: int = 0
     rules: Mapping[str, Rule] = field(default_factory=dict)
+    former: Mapping[str, Rule] = field(default_factory=dict)
     probes: Mapping[str, tuple[tuple[int, bool], ...]] = field(default_factory=dict)
     version: int = field(default=0, compare=False)
 
     def incidents(self) -> list[Incident]:
-        """Those that are not over, and those that ended less than an hour ago."""
+        """Those that are not over, and those that ended less than an hour ago or are silenced."""
         return [incident for memory in self.memories.values() for incident in memory.latest.values()]
 
     def by_id(self) -> dict[str, Incident]:
@@ -99,12 +104,17 @@ def _judge_minute(state: AlertState, snapshot: Snapshot, around: Surroundings) -
     alive = snapshot.counts(ALIVE_WITHIN).requests > 0
     memories: dict[str, Memory] = {}
     transitions: list[Transition] = []
+    former = state.former
     for rule in around.rules:
         memory = state.memories.get(rule.name, Memory())
         since = memory.fixed_us if muted or not maintained_us else _Since(memory.fixed_us, maintained_us)
         verdicts = judge(rule, snapshot, since)
+        memory, former = edited(memory, state.rules.get(rule.name), rule, former)
+        memory, gone = without_unwatched(memory, rule, verdicts, former, snapshot, since, alive)
+        transitions += gone
         before = memory.latest
-        memory, changes = step(rule, verdicts, memory, now_us, alive=alive, muted=muted)
+        fresh = partial(kind_of(rule).fresh, rule, snapshot)
+        memory, changes = step(rule, verdicts, memory, now_us, alive=alive, muted=muted, fresh=fresh)
         latest = {
             subject: timed(rule, incident, before.get(subject), snapshot, since.get(subject, 0))
             for subject, incident in memory.latest.items()
@@ -117,9 +127,16 @@ def _judge_minute(state: AlertState, snapshot: Snapshot, around: Surroundings) -
                 latest[subject] = incident
             transitions.append(replace(change, incident=incident))
         memories[rule.name] = replace(memory, latest=latest)
-    for name in state.rules.keys() - memories.keys():
-        transitions += _removed(state.memories.get(name, Memory()), now_us)
-    return replace(state, minute=snapshot.minute, memories=memories, maintained_us=maintained_us), transitions
+    for name in sorted(state.memories.keys() - memories.keys()):
+        memory, changes = removed(state.memories[name], now_us)
+        transitions += changes
+        if memory.latest:
+            memories[name] = memory
+    used = {i.under for memory in memories.values() for i in memory.latest.values() if i.status != "resolved"}
+    former = {key: rule for key, rule in former.items() if key in used}
+    rules = {**state.rules, **{rule.name: rule for rule in around.rules if rule.name in state.rules}}
+    state = replace(state, minute=snapshot.minute, memories=memories, maintained_us=maintained_us)
+    return replace(state, rules=rules, former=former), transitions
 
 
 class _Since(dict[str, int]):
@@ -131,15 +148,6 @@ class _Since(dict[str, int]):
 
     def get(self, subject: str, default: int = 0) -> int:  # type: ignore[override]
         return max(super().get(subject, default), self._at_least)
-
-
-def _removed(memory: Memory, now_us: int) -> list[Transition]:
-    """The end of what was open under a rule that the settings no longer have."""
-    return [
-        Transition(replace(incident, status="resolved", resolved_us=now_us, well_since_us=now_us), "removed", now_us)
-        for incident in memory.latest.values()
-        if incident.status in ("open", "acknowledged")
-    ]
 
 
 def set_back(state: AlertState, minute: int) -> AlertState:
@@ -186,6 +194,15 @@ _TIMES = tuple(f.name for f in fields(Incident) if f.name.endswith("_us") and f.
 """The fields of an incident that are moments."""
 
 
+def _told(incident: Incident, change: Change, notice: Notice, thread: str) -> Incident:
+    """The incident after that notice: who waits for its end now, and who has its thread."""
+    readers = incident.readers
+    if readers is not None or incident.thread is None:
+        readers = tuple(dict.fromkeys((*(readers or ()), *notice.audience.names)))
+    heard = None if change in ENDS else notice.audience
+    return replace(incident, told_us=notice.at_us, thread=thread, heard=heard, readers=readers)
+
+
 def tell(
     state: AlertState, transitions: Sequence[Transition], now_us: int, around: Surroundings
 ) -> tuple[AlertState, Sequence[Notice]]:
@@ -206,9 +223,10 @@ def tell(
         spent = (*spent, (now_us, planned.messages))
     phases = {name: now_us for n in planned.notices for t in n.transitions if (name := phase(t))}
     state = replace(state, held=planned.held, spent=spent, last_told={**state.last_told, **phases})
-    for incident_id, thread in planned.told.items():
-        if incident_id in known:
-            state = state.changed(replace(known[incident_id], told_us=now_us, thread=thread))
+    for notice in planned.notices:
+        for t in notice.transitions:
+            if t.incident.id in known:
+                state = state.changed(_told(known[t.incident.id], t.change, notice, planned.told[t.incident.id]))
     going_on = [incident for incident in state.incidents() if incident.status != "resolved"]
     concerned = {i.rule for i in going_on} | {h.transition.incident.rule for h in state.held}
     threads = {incident.thread for incident in going_on}

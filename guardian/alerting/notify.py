@@ -9,7 +9,7 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Literal
 from zoneinfo import ZoneInfo
 
-from guardian.alerting.incidents import ENDS, SECOND, Change, Incident, Transition
+from guardian.alerting.incidents import ENDS, SECOND, Audience, Change, Incident, Transition
 from guardian.core.time import moment
 
 if TYPE_CHECKING:
@@ -21,14 +21,6 @@ PHASES = {"opened": "opening", "reopened": "opening", "resolved": "end"}
 """The changes that are told together with others of their rule."""
 OPENINGS: Collection[Change] = ("opened", "reopened", "flapping")
 REMINDERS: Collection[Change] = ("reminder", "unsilenced")
-
-
-@dataclass(frozen=True, slots=True)
-class Audience:
-    """Who gets it: the channels (among them "mail") and the mail's recipients, empty for the admins."""
-
-    channels: tuple[str, ...]
-    recipients: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +44,8 @@ class Notice:
     """One message to be written: about one incident, several that opened together, or what was held back.
 
     `thread` is the name of the thread, `first` says whether this message begins it, `over` whether by now everything
-    of the thread has ended. `rules` are those of its incidents.
+    of the thread has ended. `rules` are those of its incidents. `newcomers` are those of its audience who never had a
+    message of the thread.
     """
 
     form: Form
@@ -63,6 +56,11 @@ class Notice:
     at_us: int
     over: bool = False
     rules: Mapping[str, Rule] = field(default_factory=dict)
+    newcomers: Collection[str] = ()
+
+    def begins_for(self, name: str) -> bool:
+        """Whether this recipient or channel has the thread's first message in this one."""
+        return self.first or name in self.newcomers
 
     @property
     def name(self) -> str:
@@ -129,24 +127,26 @@ def plan(
     now_us: int,
     zone: ZoneInfo,
     budget: Budget,
-    admins: int = 1,
+    admins: tuple[str, ...] = (),
     last_told: Mapping[str, int] | None = None,
 ) -> Plan:
     """What to say of this minute's transitions and of what was held back until now, of each incident one thing.
 
-    `admins` is how many mails an audience without recipients of its own means; `last_told` says when (µs) an opening
-    or an end of a rule was last told, by `phase`.
+    A beginning is told to those whom the rule names now (`admins` where it names no recipients), and to whoever still
+    waits for the end of an earlier one; all that follows to those who heard the beginning, whatever the settings say
+    now. `last_told` says when (µs) an opening or an end of a rule was last told, by `phase`.
     """
     waiting: list[Held] = []
     due: list[Held] = []
-    for h in _newest(transitions, held, rules):
+    for h in _newest(transitions, held):
         incident = h.transition.incident
         rule = rules[incident.rule]
+        h = replace(h, audience=_audience(h.transition, rule, admins))
         quiet = quiet_until(rule.quiet_hours, now_us, zone)
         name = phase(h.transition)
         together = (last_told or {}).get(name, -now_us) + rule.group_interval * SECOND if name else 0
         if incident.silenced(now_us):
-            if incident.status == "resolved" and incident.silenced_until_us:
+            if incident.status == "resolved" and incident.silenced_until_us and incident.heard:
                 waiting.append(replace(h, until_us=incident.silenced_until_us, why="silence"))
         elif h.until_us > now_us:
             waiting.append(h)
@@ -159,7 +159,7 @@ def plan(
     notices: list[Notice] = []
     spent_before = budget.spent
     for notice in _written(due, now_us):
-        messages = messages_of(notice.audience, admins)
+        messages = messages_of(notice.audience, len(admins) or 1)
         if budget.allows(messages, notice.critical):
             budget = replace(budget, spent=budget.spent + messages)
             notices.append(replace(notice, rules={t.incident.rule: rules[t.incident.rule] for t in notice.transitions}))
@@ -170,13 +170,22 @@ def plan(
     return Plan(tuple(notices), tuple(waiting), told, budget.spent - spent_before)
 
 
+def _audience(transition: Transition, rule: Rule, admins: tuple[str, ...]) -> Audience:
+    """Who hears of it: see `plan`."""
+    heard = transition.incident.heard
+    if heard is not None and transition.change not in OPENINGS:
+        return heard
+    recipients = (rule.recipients or admins) if "mail" in rule.channels else ()
+    return Audience(rule.channels, recipients).joined(heard)
+
+
 def phase(transition: Transition) -> str | None:
     """What this transition is told together with: "error_rate opening", "error_rate end"; None for what never waits."""
     which = PHASES.get(transition.change)
     return f"{transition.incident.rule} {which}" if which else None
 
 
-def _newest(transitions: Iterable[Transition], held: Iterable[Held], rules: Mapping[str, Rule]) -> list[Held]:
+def _newest(transitions: Iterable[Transition], held: Iterable[Held]) -> list[Held]:
     """Of each incident the newest of what waits and what just came, without the end of what nobody heard of."""
     entries = {h.transition.incident.id: h for h in held}
     opened = {incident_id for incident_id, h in entries.items() if h.why != "group"}
@@ -186,9 +195,7 @@ def _newest(transitions: Iterable[Transition], held: Iterable[Held], rules: Mapp
             opened.add(incident.id)
         old = entries.get(incident.id)
         if old is None:
-            rule = rules[incident.rule]
-            audience = Audience(rule.channels, rule.recipients)
-            entries[incident.id] = Held(transition, audience, transition.at_us, "new")
+            entries[incident.id] = Held(transition, Audience((), ()), transition.at_us, "new")
         elif transition.change in REMINDERS:  # What waits says more, and was not heard yet.
             entries[incident.id] = replace(old, transition=replace(old.transition, incident=incident))
         else:
@@ -197,7 +204,7 @@ def _newest(transitions: Iterable[Transition], held: Iterable[Held], rules: Mapp
         h
         for incident_id, h in entries.items()
         if (h.transition.incident.status == "resolved") == (h.transition.change in ENDS)
-        and not (h.transition.change in ENDS and h.transition.incident.told_us is None and incident_id not in opened)
+        and not (h.transition.change in ENDS and h.transition.incident.heard is None and incident_id not in opened)
     ]
 
 
@@ -219,8 +226,18 @@ def _written(due: Iterable[Held], now_us: int) -> list[Notice]:
             thread = f"{form}-{min(t.incident.id for t in group)}-{now_us // SECOND}"
         else:
             thread, form = first.thread or first.id, "single" if len(group) == 1 else "bundle"
-        notices.append(Notice(form, tuple(group), audience, thread, not name, now_us))
+        notices.append(
+            Notice(form, tuple(group), audience, thread, not name, now_us, newcomers=_newcomers(group, audience))
+        )
     return notices
+
+
+def _newcomers(group: Sequence[Transition], audience: Audience) -> tuple[str, ...]:
+    known = [t.incident.readers for t in group]
+    if None in known:
+        return ()
+    had = {name for names in known for name in names or ()}
+    return tuple(name for name in audience.names if name not in had)
 
 
 def messages_of(audience: Audience, admins: int) -> int:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from guardian.alerting.columns import Counts
-from guardian.alerting.incidents import Incident
+from guardian.alerting.incidents import UNKNOWN, Incident
 from guardian.alerting.kinds import kind_of
 from guardian.core.language import Language
 from guardian.core.time import moment
@@ -38,6 +38,8 @@ def standing(incident: Incident, now_us: int, lang: Language, zone: ZoneInfo) ->
     def at(us: int) -> str:
         return lang.moment(moment(us), zone)
 
+    if incident.end in UNKNOWN:
+        return lang("no longer watched since %(time)s", time=at(incident.over_us or incident.since_us))
     if incident.status == "resolved":
         return lang("over since %(time)s", time=at(incident.over_us or incident.since_us))
     who = incident.acknowledged_by or "–"

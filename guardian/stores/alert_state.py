@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -25,7 +26,28 @@ INCIDENT_JSON = TypeAdapter(Incident)
 
 def read_state(text: str) -> AlertState:
     """The state that was stored, by an older version too."""
-    return STATE_JSON.validate_json(_renamed(text))
+    text = _renamed(text)
+    if '"heard"' not in text and '"told_us"' in text:
+        text = json.dumps(_with_audiences(json.loads(text)))
+    return STATE_JSON.validate_json(text)
+
+
+def _with_audiences(state: dict[str, Any]) -> dict[str, Any]:
+    """A state of before incidents noted who was told of them: whom their rule named when it last was."""
+    rules = state.get("rules", {})
+    of_rules = {name: {key: rule[key] for key in ("channels", "recipients")} for name, rule in rules.items()}
+    for memory in state.get("memories", {}).values():
+        for incident in memory["latest"].values():
+            if incident["told_us"] is not None and incident["status"] != "resolved":
+                incident["heard"] = of_rules.get(incident["rule"], {"channels": ["mail"], "recipients": []})
+    for held in state.get("held", ()):
+        incident = held["transition"]["incident"]
+        if incident["told_us"] is not None:
+            incident["heard"] = held["audience"]
+            kept = state["memories"].get(incident["rule"], {}).get("latest", {}).get(incident["subject"])
+            if kept is not None and kept["id"] == incident["id"]:
+                kept["heard"] = held["audience"]
+    return state
 
 
 def read_incident(text: str) -> Incident:

@@ -40,6 +40,7 @@ class Alert(BaseModel):
     subject: str
     severity: Literal["info", "warning", "critical"]
     status: Literal["pending", "open", "acknowledged", "resolved"]
+    end: Literal["resolved", "closed", "removed", "unwatched"] | None
     flapping: bool
     silenced: bool
     acknowledged_by: str | None

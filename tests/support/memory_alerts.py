@@ -32,7 +32,7 @@ class MemoryAlerts:
         written, known = self._save(state), state.by_id()
         for number, incident in db.incidents.items():
             if incident.status != "resolved" and number not in known:
-                db.incidents[number] = replace(incident, status="resolved", resolved_us=micros(now))
+                db.incidents[number] = incident.ended("removed", micros(now))
         self._state.put(mails, now)
         return written
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from guardian.alerting.columns import MINUTE_US, Counts, lowest_bad
 from guardian.alerting.history import Snapshot
-from guardian.alerting.kinds.kind import Kind, counted_s
+from guardian.alerting.kinds.kind import Kind, counted_s, named, new_requests
 from guardian.alerting.turning import Onset, Series, last_request, requests_between
 from guardian.alerting.verdicts import CLOCK_CHANGE, WEEK, Since, State, Verdict, earlier_weeks, enough_users
 from guardian.core.language import Language
@@ -164,6 +164,19 @@ def _at_worst(rule: FeatureDown, incident: Incident, peak: float, lang: Language
     return lang("At worst, every request failed.")
 
 
+def _watches(rule: FeatureDown, subject: str) -> bool:
+    return rule.probe is not None if subject == "probe" else named(rule.features, subject)
+
+
+def _fresh(rule: FeatureDown, snapshot: Snapshot, subject: str) -> bool:
+    """Silence and the answers of a probe need no request."""
+    return (
+        subject == "probe"
+        or not snapshot.counts(rule.window, subject).requests
+        or new_requests(rule, snapshot, subject)
+    )
+
+
 def _onset(rule: FeatureDown, incident: Incident, snapshot: Snapshot, start_us: int) -> Onset | None:
     """The last request before the silence; or the first that failed after the last good one; the same of a probe."""
     why = incident.facts.get("why")
@@ -212,6 +225,8 @@ FEATURE_DOWN = Kind(
     _at_worst,
     counts_back=lambda rule: SILENCE_WEEKS * WEEK + CLOCK_CHANGE + rule.silence if rule.silence else 0,
     looks_back=lambda rule: WEEK,
+    watches=_watches,
+    fresh=_fresh,
     onset=_onset,
     recovery=_recovery,
     probe=lambda rule: rule.probe,

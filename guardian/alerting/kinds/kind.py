@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from guardian.alerting.columns import Counts
@@ -98,6 +99,37 @@ def least_users(n: int, lang: Language) -> str:
     return lang.plural("With at least %(n)s user concerned.", "With at least %(n)s users concerned.", n)
 
 
+def its_own(rule: Any, subject: str) -> bool:
+    """Whether that is everything, where the rule names no feature, or else a feature that it names."""
+    feature = getattr(rule, "feature", None)
+    return not subject if feature is None else named((feature,), subject)
+
+
+def named(patterns: Iterable[str], feature: str) -> bool:
+    """Whether one of the patterns (`chat_*`) is, or matches, this feature: as `Snapshot.features` finds them."""
+    return any(feature == p or (any(mark in p for mark in "*?[") and fnmatchcase(feature, p)) for p in patterns)
+
+
+def whichever(rule: Any, subject: str) -> bool:
+    """True: it watches whatever comes."""
+    return True
+
+
+def new_requests(rule: Any, snapshot: Snapshot, subject: str) -> bool:
+    """Whether the last minute has a request to the feature, or any at all where the subject is none."""
+    return snapshot.counts(60, subject or None).requests > 0
+
+
+def any_requests(rule: Any, snapshot: Snapshot, subject: str) -> bool:
+    """Whether the last minute has any request."""
+    return snapshot.counts(60).requests > 0
+
+
+def always(rule: Any, snapshot: Snapshot, subject: str) -> bool:
+    """True: it fires by what does not come, or by more than requests."""
+    return True
+
+
 def nothing(rule: Any) -> None:
     """None."""
 
@@ -130,7 +162,8 @@ class Kind:
     the one that an incident is about. `users`, `features` and `measured` look back as many seconds as they are given:
     whom it concerns, the totals of where, and what the sentence counts. `onset` says what requests since a moment (µs)
     tell of the beginning, in a minute in which it fires, and `recovery` when it was well again, from its beginning (µs)
-    on, in a minute that is well; None: they do not tell. `worse` picks the worse of two values.
+    on, in a minute that is well; None: they do not tell. `watches` says whether a rule, as it is now, is still about a
+    subject, `fresh` whether a verdict on it rests on anything of the last minute. `worse` picks the worse of two.
     `keeps_good` says whether a subject's last good moment is worth keeping: not of every user who ever met no error.
     `of_one_user` says that the subject is a user, `says_users` that mails count whom it affects. `probe` is what to ask
     every minute, `unseen` why a rule cannot be judged from stored events alone; None: nothing, it can.
@@ -154,6 +187,8 @@ class Kind:
     measured: Callable[[Any, Incident, Snapshot, int], Counts] = in_its_window
     onset: Callable[[Any, Incident, Snapshot, int], Onset | None] = onset_by_share
     recovery: Callable[[Any, Incident, Snapshot, int], int | None] = recovery_by_share
+    watches: Callable[[Any, str], bool] = its_own
+    fresh: Callable[[Any, Snapshot, str], bool] = new_requests
     worse: Callable[[float, float], float] = max
     keeps_good: bool = True
     of_one_user: bool = False

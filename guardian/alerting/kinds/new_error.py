@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from guardian.alerting.columns import Counts
 from guardian.alerting.history import Snapshot
-from guardian.alerting.kinds.kind import Kind, counted, no_feature
+from guardian.alerting.kinds.kind import Kind, any_requests, counted, no_feature, whichever
 from guardian.alerting.turning import Onset, first_request
 from guardian.alerting.verdicts import DAY, Since, State, Verdict, enough_users
 from guardian.core.language import Language
@@ -128,6 +128,8 @@ NEW_ERROR = Kind(
     users=_users,
     features=_features,
     measured=_measured,
+    watches=whichever,
+    fresh=any_requests,
     onset=_onset,
     recovery=_recovery,
     keeps_good=False,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from guardian.alerting.columns import Counts
 from guardian.alerting.history import Snapshot
-from guardian.alerting.kinds.kind import Kind, no_feature, nowhere
+from guardian.alerting.kinds.kind import Kind, always, no_feature, nowhere
 from guardian.alerting.turning import Onset, first_request, last_request
 from guardian.alerting.verdicts import DAY, Since, State, Verdict, enough_users
 from guardian.core.language import Language
@@ -100,6 +100,7 @@ TRACKER_SILENT = Kind(
     singles_back=lambda rule: DAY + rule.window if rule.min_users else 0,
     feature=no_feature,
     features=nowhere,
+    fresh=always,
     onset=_onset,
     recovery=_recovery,
     says_users=False,

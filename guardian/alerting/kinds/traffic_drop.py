@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from guardian.alerting.history import Snapshot
-from guardian.alerting.kinds.kind import Kind, all_its_users, nowhere
+from guardian.alerting.kinds.kind import Kind, all_its_users, always, nowhere
 from guardian.alerting.kinds.traffic import (
     Traffic,
     judge_traffic,
@@ -88,6 +88,7 @@ TRAFFIC_DROP = Kind(
     singles_back=lambda rule: WEEK + CLOCK_CHANGE + rule.window if rule.min_users else 0,
     users=all_its_users,
     features=nowhere,
+    fresh=always,
     onset=_onset,
     recovery=_recovery,
     worse=min,

@@ -9,7 +9,7 @@ import numpy as np
 
 from guardian.alerting.columns import NOTHING, Counts
 from guardian.alerting.history import Snapshot
-from guardian.alerting.kinds.kind import Kind, no_feature
+from guardian.alerting.kinds.kind import Kind, any_requests, no_feature, whichever
 from guardian.alerting.turning import Onset
 from guardian.alerting.verdicts import Since, State, Verdict
 from guardian.core.language import Language
@@ -113,6 +113,8 @@ USER_BURST = Kind(
     features=_features,
     measured=lambda rule, incident, snapshot, seconds: snapshot.counts(rule.window),
     looks_back=lambda rule: rule.window + 60,
+    watches=whichever,
+    fresh=any_requests,
     onset=_onset,
     recovery=_recovery,
     keeps_good=False,

@@ -52,6 +52,7 @@ def told(app: Application, incident: Incident) -> dict[str, Any]:
         "subject": incident.subject,
         "severity": incident.severity,
         "status": incident.status,
+        "end": incident.end,
         "flapping": incident.flapping,
         "silenced": incident.status != "resolved" and incident.silenced(micros(app.clock())),
         "acknowledged_by": incident.acknowledged_by,

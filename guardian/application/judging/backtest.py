@@ -111,7 +111,7 @@ def run_backtests(
     for title, rules in variants:
         around = replace(surroundings(settings), rules=tuple(rule for rule in rules if rule.enabled))
         result = replay(history, around, first, end)
-        parts = tuple(by_rule(result, around, around.admins))
+        parts = tuple(by_rule(result, around, len(around.admins) or 1))
         start = moment(first * MINUTE_US)
         stop = start + timedelta(minutes=end - first)
         results.append(Backtest(title, start, stop, len(history.columns), result, parts, perf_counter() - began))

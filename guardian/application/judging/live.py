@@ -63,7 +63,7 @@ def surroundings(settings: Settings) -> Surroundings:
         maintenance=tuple(_maintenance(span, ZoneInfo(settings.timezone)) for span in alerts.maintenance),
         per_hour=alerts.budget_per_hour,
         reserve=alerts.reserve,
-        admins=len(settings.admins),
+        admins=settings.admins,
     )
 
 
@@ -92,6 +92,13 @@ class LiveHistory:
         for rule in {*probes, *self.probes}:
             answers = {*probes.get(rule, ()), *self.probes.get(rule, ())}
             self.probes[rule] = tuple(sorted(answer for answer in answers if answer[0] <= now_us))[-KEEP_ANSWERS:]
+
+    def reach(self, rules: Iterable[Rule]) -> None:
+        """Look back as far as these rules do too: rules of before a change are judged while something fired by them."""
+        minutes, single = lookback(list(rules))
+        if minutes > self._minutes or single > self._single:
+            self._minutes, self._single = max(minutes, self._minutes), max(single, self._single)
+            self._history = None
 
     async def until(self, first: int, end: int) -> History:
         """The history with everything that snapshots of the minutes [first, end] look at.
@@ -143,6 +150,7 @@ async def _judge_once(
     if first > end:
         return []
     live.remember(state.probes, micros(now))
+    live.reach([*state.rules.values(), *state.former.values()])
     history = replace(await live.until(first, end), zone=around.zone)
     after, transitions, notices = await off_loop(
         lambda: advance(state, history.at(end), around, passed=map(history.at, range(first, end)))

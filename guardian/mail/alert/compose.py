@@ -130,13 +130,13 @@ class AlertWriter:
         body = build_message(
             sender=self.sender,
             recipient=recipient,
-            subject=told.subject if notice.first else f"Re: {told.subject}",
+            subject=told.subject if notice.begins_for(recipient) else f"Re: {told.subject}",
             text=told.text,
             html=told.html,
             key=key,
             now=now,
             reply_to=reply_to,
-            thread=Thread(root, notice.first),
+            thread=Thread(root, notice.begins_for(recipient)),
         )
         people = told.people
         if reply_to is not None and reply_to != self.support_email:

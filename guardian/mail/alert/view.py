@@ -93,6 +93,8 @@ class AlertView:
                 return lang("Resolved by %(who)s", who=b.incident.acknowledged_by or "–")
             case "removed":
                 return lang("Over: its rule was removed or switched off")
+            case "unwatched":
+                return lang("No longer watched: the settings were changed")
             case "reminder":
                 return lang("Still firing")
             case "unsilenced":

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from guardian.alerting.incidents import Incident
+from guardian.alerting.incidents import UNKNOWN, Incident
 from guardian.alerting.kinds import kind_of
 from guardian.alerting.review import NOISY, Better, noisiest, review
 from guardian.alerting.wording import title
@@ -57,6 +57,9 @@ def _line(incident: Incident, rule: Rule | None, lang: Language, zone: ZoneInfo)
     began = lang.moment(moment(incident.first_us), zone)
     if incident.lasted_s is None:
         text = lang("%(what)s: open since %(time)s", what=name, time=began)
+    elif incident.end in UNKNOWN:
+        until = lang.moment(moment(incident.over_us or incident.first_us), zone)
+        text = lang("%(what)s: since %(time)s, no longer watched since %(until)s", what=name, time=began, until=until)
     else:
         lasted = lang.duration(incident.lasted_s)
         text = lang("%(what)s: %(time)s, over after %(lasted)s", what=name, time=began, lasted=lasted)

@@ -140,7 +140,7 @@ def _close_orphans(db: sqlite3.Connection, state: AlertState, now_us: int) -> No
     known = state.by_id()
     for number, body in db.execute("SELECT id, body FROM guardian_incident WHERE status != 'resolved'").fetchall():
         if number not in known:
-            ended = replace(read_incident(body), status="resolved", resolved_us=now_us)
+            ended = read_incident(body).ended("removed", now_us)
             db.execute(
                 "UPDATE guardian_incident SET status = 'resolved', resolved_us = ?, body = ? WHERE id = ?",
                 (now_us, INCIDENT_JSON.dump_json(ended).decode(), number),

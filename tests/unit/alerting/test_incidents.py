@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from guardian.alerting.incidents import REOPEN_WITHIN, SECOND, Memory, step
+from guardian.alerting.incidents import REOPEN_WITHIN, SECOND, Memory
+from guardian.alerting.life import step
 from guardian.alerting.verdicts import Verdict
 from guardian.settings.rules import parse_rule
 
@@ -55,6 +56,8 @@ def test_a_fix_is_remembered_as_long_as_the_longest_window_reaches_back():
         ({}, "FFF.????.", ["0 opened", "8 resolved"]),
         ({"for": "2m"}, "FF.FFF", ["5 opened"]),  # it must hold without a break
         ({"for": "2m"}, "F?F", ["2 opened"]),  # the unknown is no break
+        ({"for": "5m"}, "F" + "?" * 600 + "F", []),  # but ten hours without data do not count
+        ({"for": "5m"}, "F" + "?" * 600 + "FFFFF", ["605 opened"]),
         ({"resolve_after": 0}, "F.", ["0 opened", "1 resolved"]),
         ({"repeat": "3m"}, "FFFFFFFF", ["0 opened", "3 reminder", "6 reminder"]),
         ({"repeat": "3m"}, "F????F", ["0 opened", "5 reminder"]),  # nobody says "still firing" of what is not known
@@ -117,6 +120,49 @@ def test_what_a_person_ended_is_told_once():
     assert changes == ["1 closed"]
     assert not memory.latest[""].closing
     assert live("F", memory=replace(memory, latest={"": closed}), start=1)[1] == ["1 closed", "1 reopened"]
+
+
+def test_a_maintenance_window_does_not_count_as_time_that_it_held():
+    rule = parse_rule("error_rate", {"for": "3m"})
+    assert live("FFFFFFFF", rule=rule, muted=" mmmmmm ")[1] == []
+    assert live("FFFFFFFF", rule=rule, muted=" mmm    ")[1] == ["7 opened"]
+
+
+def test_minutes_in_which_nothing_came_do_not_count_as_time_that_it_held():
+    rule, memory, opened = parse_rule("error_rate", {"for": "30m"}), Memory(), []
+    for minute in range(200):  # a window of hours holds the same few failures for hours
+        firing = [Verdict(rule.name, "", "firing", 0.5)]
+        busy = minute in (0, 60, 120) or minute > 150
+        memory, found = step(rule, firing, memory, minute * MINUTE, alive=True, fresh=lambda subject, busy=busy: busy)
+        opened += [minute for transition in found if transition.change == "opened"]
+    assert opened == [150 + 30 - 2], "the first three were a minute each, one of them the first"
+
+
+def test_a_silence_lasts_over_the_end_to_the_next_incident_within_its_time():
+    rule = parse_rule("error_rate", {"resolve_after": "1m"})
+    memory, _ = live("F", rule=rule)
+    silenced = replace(memory.latest[""], silenced_until_us=480 * MINUTE, acknowledged_by="ann")
+    memory, changes = live("." * 120, rule=rule, memory=replace(memory, latest={"": silenced}), start=1)
+    assert changes == ["2 resolved"]
+    memory, changes = live("F", rule=rule, memory=memory, start=121)
+    assert changes == ["121 opened"]
+    assert memory.latest[""].id != silenced.id
+    assert (memory.latest[""].silenced(479 * MINUTE), memory.latest[""].acknowledged_by) == (True, "ann")
+    assert live("F" * 5, rule=rule, memory=memory, start=477)[1] == ["480 unsilenced"], "what still fires then is told"
+    memory, _ = live("." * 500, rule=rule, memory=memory, start=122)
+    assert live("F", rule=rule, memory=memory, start=622)[0].latest[""].silenced_until_us is None
+
+
+def test_nothing_is_repeated_within_a_maintenance_window():
+    rule = parse_rule("error_rate", {"repeat": "3m"})
+    assert live("F" * 12, rule=rule, muted="  mmmmmm    ")[1] == ["0 opened", "8 reminder", "11 reminder"]
+
+
+def test_a_clock_that_was_set_back_gives_no_two_incidents_one_id():
+    rule = parse_rule("error_rate", {})
+    first, _ = live("F", rule=rule, start=100)
+    memory, _ = live("F", rule=rule, memory=replace(first, latest={}), start=100)
+    assert memory.latest[""].id != first.latest[""].id
 
 
 def test_maintenance_opens_nothing_and_what_lasts_beyond_it_opens_then():

@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from guardian.alerting.incidents import SECOND, Incident, Transition
+from guardian.alerting.incidents import SECOND, Audience, Incident, Transition
 from guardian.alerting.notify import Budget, plan, quiet_until
 from guardian.settings.rules import parse_rule
 
@@ -26,13 +26,16 @@ def at(text: str) -> int:
 
 
 def transition(change="opened", *, name="a", rule="error_rate", now="03-16T12:00", severity="warning", **more):
+    if more.get("told_us") and "heard" not in more and change not in ("reopened", "flapping"):
+        more["heard"] = Audience(RULES[rule].channels, RULES[rule].recipients)
     incident = Incident(name, rule, "", severity, "resolved" if change == "resolved" else "open", since_us=0, **more)
     return Transition(incident, change, at(now))
 
 
 def planned(transitions, held=(), now="03-16T12:00", budget=None, admins=1, **more):
     budget = budget or Budget()
-    return plan(transitions, held, RULES, now_us=at(now), zone=ZURICH, budget=budget, admins=admins, **more)
+    addresses = tuple(f"admin{n}@example.com" for n in range(admins))
+    return plan(transitions, held, RULES, now_us=at(now), zone=ZURICH, budget=budget, admins=addresses, **more)
 
 
 def spoken(result) -> list[tuple[str, list[str]]]:
@@ -57,7 +60,7 @@ def test_openings_of_one_minute_come_in_one_notice_and_end_in_its_thread():
 
 def test_rules_with_recipients_of_their_own_are_not_bundled_with_others():
     result = planned([transition(name="a"), transition(name="b", rule="feature_down")])
-    assert [n.audience.recipients for n in result.notices] == [(), ("oncall@example.com",)]
+    assert [n.audience.recipients for n in result.notices] == [("admin0@example.com",), ("oncall@example.com",)]
 
 
 def test_what_opened_and_ended_unheard_while_nobody_looked_is_one_notice():
@@ -277,5 +280,5 @@ def test_what_a_person_ended_is_told_at_once_to_those_who_heard_of_it():
     closed = replace(closed, change="closed")
     told = {"user_burst end": at("03-16T12:00")}
     assert spoken(planned([closed], now="03-16T12:01", last_told=told)) == [("single", ["a closed"])]
-    unheard = replace(closed, incident=replace(closed.incident, told_us=None, thread=None))
+    unheard = replace(closed, incident=replace(closed.incident, told_us=None, heard=None, thread=None))
     assert planned([unheard], now="03-16T12:01", last_told=told).notices == ()

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from guardian.alerting.actions import ACTIONS, edit_for
 from guardian.alerting.columns import MINUTE_US
 from guardian.alerting.engine import AlertState, Surroundings, tell
-from guardian.alerting.incidents import ENDS, Memory, step
+from guardian.alerting.incidents import ENDS, Memory
+from guardian.alerting.life import step
 from guardian.alerting.verdicts import Verdict
 from guardian.settings.rules import parse_rule
 from guardian.stores.alert_state import STATE_JSON

@@ -43,7 +43,7 @@ def events(*rows, feature="chat", user="ann{i}@example.com"):
 
 def mails(happened, minutes, *rules, link_key="k" * 32, admins=("admin@example.org",), **more):
     """Every alert mail of so many minutes, parsed, with the thread subject kept as the daemon keeps it."""
-    around = Surroundings(tuple(rules), ZURICH, admins=len(admins))
+    around = Surroundings(tuple(rules), ZURICH, admins=admins)
     writer = AlertWriter(
         admins=admins, sender="Guardian <guardian@example.com>", lang=language(), zone=ZURICH,
         public_url="https://guardian.example.com", link_key=link_key, **more,
