@@ -109,6 +109,7 @@ def _judge_minute(state: AlertState, snapshot: Snapshot, around: Surroundings) -
         memory = state.memories.get(rule.name, Memory())
         since = memory.fixed_us if muted or not maintained_us else _Since(memory.fixed_us, maintained_us)
         verdicts = judge(rule, snapshot, since)
+        verdicts = [v for v in verdicts if not memory.was_told(v.subject, v.facts)] if memory.ahead_us else verdicts
         memory, former = edited(memory, state.rules.get(rule.name), rule, former)
         memory, gone = without_unwatched(memory, rule, verdicts, former, snapshot, since, alive)
         transitions += gone
@@ -154,7 +155,8 @@ def set_back(state: AlertState, minute: int) -> AlertState:
     """The state for a clock that was ahead and is right now: as if the last minute judged were `minute`.
 
     What was noted for a time that is still to come happened now at the latest; what was to last longer than the clock
-    was ahead lasts as long as it would have.
+    was ahead lasts as long as it would have. A burst that was told is not told again when the time that its errors
+    are noted under comes.
     """
     now_us, ahead_us = minute * MINUTE_US, (state.minute or minute) * MINUTE_US
 
@@ -165,12 +167,17 @@ def set_back(state: AlertState, minute: int) -> AlertState:
         times = {name: moved(at) for name in _TIMES if (at := getattr(incident, name)) is not None}
         return replace(incident, **times, openings=tuple(map(moved, incident.openings)))  # type: ignore[arg-type]
 
+    def ahead(memory: Memory) -> dict[str, tuple[int, int]]:
+        bursts = {i.subject: (i.onset_us, i.facts.get("ended_us", 0)) for i in memory.latest.values()}
+        return {subject: (first, last) for subject, (first, last) in bursts.items() if first and last > now_us}
+
     memories = {
         name: Memory(
             {subject: happened(incident) for subject, incident in memory.latest.items()},
             memory.number,
             {subject: moved(at) for subject, at in memory.last_good_us.items()},
             {subject: moved(at) for subject, at in memory.fixed_us.items()},
+            {**memory.ahead_us, **ahead(memory)},
         )
         for name, memory in state.memories.items()
     }
@@ -190,7 +197,7 @@ def set_back(state: AlertState, minute: int) -> AlertState:
     )
 
 
-_TIMES = tuple(f.name for f in fields(Incident) if f.name.endswith("_us") and f.name != "calm_us")
+_TIMES = tuple(f.name for f in fields(Incident) if f.name.endswith("_us") and f.name not in ("calm_us", "held_us"))
 """The fields of an incident that are moments."""
 
 

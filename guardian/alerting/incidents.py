@@ -173,9 +173,16 @@ class Transition:
 @dataclass(frozen=True, slots=True)
 class Memory:
     """What a rule's step needs from before, per subject: the latest incident (see `Incident.kept`), how many there
-    were, the last ok verdict, and since when it is judged afresh ("marked as fixed")."""
+    were, the last ok verdict, and since when it is judged afresh ("marked as fixed"). `ahead_us` are bursts,
+    from their first error to their last, that a clock which was ahead had put into a time that was still to come."""
 
     latest: Mapping[str, Incident] = field(default_factory=dict)
     number: Mapping[str, int] = field(default_factory=dict)
     last_good_us: Mapping[str, int] = field(default_factory=dict)
     fixed_us: Mapping[str, int] = field(default_factory=dict)
+    ahead_us: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+
+    def was_told(self, subject: str, facts: Mapping[str, Any]) -> bool:
+        """Whether it was told of this burst before its time came."""
+        onset_us, ended_us = self.ahead_us.get(subject, (0, 0))
+        return "ended_us" in facts and onset_us <= facts["onset_us"] and facts["ended_us"] <= ended_us

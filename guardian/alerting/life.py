@@ -46,7 +46,7 @@ def step(
     if not memory.latest and not memory.fixed_us and all(verdict.state != "firing" for verdict in verdicts):
         # The common minute, in which nothing fires and nothing fired lately.
         well = {v.subject: now_us for v in verdicts if v.state == "ok"}
-        return (Memory({}, memory.number, {**memory.last_good_us, **well}, {}) if well else memory), []
+        return (replace(memory, last_good_us={**memory.last_good_us, **well}) if well else memory), []
     latest = {s: i for s, i in memory.latest.items() if i.kept(now_us)}
     number, last_good = dict(memory.number), dict(memory.last_good_us)
     fixed = {s: at for s, at in memory.fixed_us.items() if at >= now_us - FIX_LASTS * SECOND}
@@ -79,7 +79,8 @@ def step(
         latest[subject] = new
         if change:
             transitions.append(Transition(new, change, now_us))
-    return Memory(latest, number, last_good, fixed), transitions
+    ahead = {s: span for s, span in memory.ahead_us.items() if span[1] >= now_us - FIX_LASTS * SECOND}
+    return Memory(latest, number, last_good, fixed, ahead), transitions
 
 
 def _watched(rule: Rule, said: Mapping[str, Verdict]) -> Iterable[str]:

@@ -118,3 +118,25 @@ def test_a_thread_is_over_when_everything_of_it_has_ended():
         (["resolved"], False),
         (["resolved"], True),
     ]
+
+
+def test_a_burst_that_was_told_while_the_clock_was_ahead_is_not_told_again_when_its_time_comes():
+    failure = Failure("Boom", "Internal Server Error", "app.py:7 f")
+    burst = [
+        Event(START_US + 200 * MINUTE_US + i * 1_000_000, "ann@x.org", "/c", "GET", "chat", 500, 9000, failure)
+        for i in range(6)
+    ]
+    rest = requests(*((m, 3, 200) for m in range(0, 400)))
+    events = sorted([*burst, *rest], key=lambda event: event.at_us)
+    around = replace(AROUND, rules=(BURST,))
+    state, told = live(events, 2, around, start=199)
+    assert changes(told) == [(201, ["opened"])]
+    [incident] = state.incidents()
+    state, told = live(events, 140, around, set_back(state, START_US // MINUTE_US + 60), start=60)
+    assert changes(told) == [(62, ["resolved"])], "its rule has nothing more against that user"
+    state, told = live(events, 100, around, state, start=200)
+    assert changes(told) == []
+    again = [e._replace(at_us=e.at_us + 100 * MINUTE_US) for e in burst]
+    _, told = live(sorted([*events, *again], key=lambda event: event.at_us), 20, around, state, start=300)
+    assert changes(told)[0] == (301, ["opened"])
+    assert told[0][2].transitions[0].incident.id != incident.id
