@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Awaitable, Callable
 from datetime import datetime
@@ -10,6 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
+
+from guardian.core.bidi import bare
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -103,8 +106,12 @@ def out(*, fitted: bool = False) -> Console:
 
 
 def printable(text: str) -> str:
-    """The text without control characters: an address or an error text must not steer the terminal."""
-    return "".join(each if each.isprintable() or each in "\n\t" else "�" for each in text)
+    """The text without control characters: an address or an error text must not steer the terminal.
+
+    Spaces that never break are ordinary ones here, and isolates go: few terminals turn text.
+    """
+    said = re.sub("[\u00a0\u202f]", " ", bare(text))
+    return "".join(each if each.isprintable() or each in "\n\t" else "�" for each in said)
 
 
 def local(moment: datetime | None, zone: str) -> str:

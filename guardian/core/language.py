@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+import re
+from datetime import datetime, timedelta
 from functools import cache
 from gettext import NullTranslations
 from io import BytesIO
@@ -16,8 +17,11 @@ from babel.messages.pofile import read_po
 from babel.numbers import format_decimal, format_percent
 from babel.support import Translations
 
+from guardian.core.bidi import isolated
 from guardian.core.resources import locales_dir
 
+NO_BREAK = "\u00a0"
+"""Stands between a number and its unit, so that a line never ends there."""
 LANGUAGES = ("en", "fr")
 """What mails can be written in. English is the language of the code; the others are catalogues in `locales/`."""
 
@@ -51,13 +55,20 @@ class Language:
             self.translations = Translations(compiled)
 
     def __call__(self, text: str, /, **values: Any) -> str:
-        """The translation of `text`, with `%(name)s` filled in."""
-        translated = self.translations.gettext(text)
-        return translated % values if values else translated
+        """The translation of `text`, with `%(name)s` filled in: a name that runs from right to left is isolated."""
+        translated = self._spaced(self.translations.gettext(text))
+        return translated % _isolated(values) if values else translated
 
     def plural(self, one: str, many: str, number: int, /, **values: Any) -> str:
         """`one` or `many`, whichever fits `number`, which fills `%(n)s`."""
-        return self.translations.ngettext(one, many, number) % {"n": self.number(number), **values}
+        said = self._spaced(self.translations.ngettext(one, many, number))
+        return said % {"n": self.number(number), **_isolated(values)}
+
+    def _spaced(self, text: str) -> str:
+        """French sets a space that never breaks before `: ; ! ?` and inside of quotes."""
+        if self.code != "fr":
+            return text
+        return re.sub(r" (?=[:;!?»](?:\W|$))|(?<=«) ", NO_BREAK, text)
 
     def number(self, value: float, digits: int = 0) -> str:
         """12,345 or 12.3, with at most `digits` decimals."""
@@ -67,15 +78,17 @@ class Language:
         """A share of 1 as a percentage with one decimal, two below 0.1 %. What is not nothing is never 0 %, and what is
         not all never 100 %: these are < 0.01 % and > 99.9 %."""
         if 0 < share < 0.0001:
-            return "< " + self.percent(0.0001)
+            return f"<{NO_BREAK}{self.percent(0.0001)}"
         if 0.9995 <= share < 1:
-            return "> " + self.percent(0.999)
+            return f">{NO_BREAK}{self.percent(0.999)}"
         digits = 2 if 0 < share < 0.001 else 1
-        return format_percent(share, format="#,##0." + "#" * digits + " %", locale=self.locale)
+        return format_percent(share, format="#,##0." + "#" * digits + f"{NO_BREAK}%", locale=self.locale)
 
     def duration(self, seconds: float) -> str:
-        """45 s, 12 min, 3 h 20 min, 2 d 4 h: two units at most."""
-        seconds = max(0, round(seconds))
+        """45 s, 12 min, 3 h 20 min, 2 d 4 h: two units at most, and all on one line."""
+        return self._lasting(max(0, round(seconds))).replace(" ", NO_BREAK)
+
+    def _lasting(self, seconds: int) -> str:
         if seconds < 60:
             return self("%(n)s s", n=seconds)
         minutes = seconds // 60
@@ -100,11 +113,16 @@ class Language:
 
     def milliseconds(self, value: float) -> str:
         """85 ms, 1.4 s."""
-        return f"{self.number(value)} ms" if value < 1000 else f"{self.number(value / 1000, 1)} s"
+        said, unit = (self.number(value), "ms") if value < 1000 else (self.number(value / 1000, 1), "s")
+        return f"{said}{NO_BREAK}{unit}"
 
     def moment(self, when: datetime, zone: ZoneInfo) -> str:
-        """A day and a time, in the zone: Mon 16 Mar, 12:05."""
-        return self._date("EEE d MMM, HH:mm", when, zone)
+        """A day and a time, in the zone: Mon 16 Mar, 12:05; as for `clock`, where the hour comes twice."""
+        return self._date("EEE d MMM, HH:mm", when, zone) + _which(when, zone)
+
+    def zoned(self, when: datetime, zone: ZoneInfo) -> str:
+        """The same with the zone's name: Mon 16 Mar, 12:05 (Europe/Zurich)."""
+        return f"{self.moment(when, zone)} ({zone.key})"
 
     def day(self, when: datetime, zone: ZoneInfo) -> str:
         """A day with its year, in the zone: Monday 16 March 2026."""
@@ -121,10 +139,25 @@ class Language:
         return format_datetime(local, pattern, locale=self.locale)
 
     def clock(self, when: datetime, zone: ZoneInfo) -> str:
-        """A time of the day, in the zone: 12:05."""
-        return format_time(when.astimezone(zone), "HH:mm", locale=self.locale)
+        """A time of the day, in the zone: 12:05. In an hour that comes twice, as clocks are put back, it says which of
+        the two: 02:50 UTC+2."""
+        return format_time(when.astimezone(zone), "HH:mm", locale=self.locale) + _which(when, zone)
 
     def span(self, start: datetime, end: datetime, zone: ZoneInfo) -> str:
         """A window: Mon 16 Mar, 12:00 – 14:00."""
         same_day = start.astimezone(zone).date() == end.astimezone(zone).date()
         return f"{self.moment(start, zone)} – {self.clock(end, zone) if same_day else self.moment(end, zone)}"
+
+
+def _isolated(values: dict[str, Any]) -> dict[str, Any]:
+    return {name: isolated(value) if isinstance(value, str) else value for name, value in values.items()}
+
+
+def _which(when: datetime, zone: ZoneInfo) -> str:
+    """The offset of a moment whose time of the day comes a second time, "" for every other."""
+    local = when.astimezone(zone)
+    if local.replace(fold=0).utcoffset() == local.replace(fold=1).utcoffset():
+        return ""
+    minutes = int((local.utcoffset() or timedelta()).total_seconds()) // 60
+    hours, rest = divmod(abs(minutes), 60)
+    return f"{NO_BREAK}UTC{'-' if minutes < 0 else '+'}{hours}" + (f":{rest:02}" if rest else "")

@@ -13,6 +13,7 @@ from jinja2 import Environment, pass_environment
 from jinja2.filters import do_wordwrap
 from markupsafe import Markup, escape
 
+from guardian.core.bidi import FIRST_STRONG, POP
 from guardian.core.language import Language
 from guardian.core.mentions import plain, shortening, wrapping
 from guardian.core.templates import environment
@@ -62,7 +63,16 @@ def render(name: str, lang: Language, **values: Any) -> tuple[str, str]:
     # Macros are imported without the caller's values, so what they all need is global.
     html = mail_templates().get_template(f"{name}.html").render(given)
     text = mail_templates().get_template(f"{name}.txt").render(given)
-    return inlined(html), re.sub(r"\n{3,}", "\n\n", re.sub(r" +\n", "\n", text)).strip() + "\n"
+    return inlined(_set_apart(html)), re.sub(r"\n{3,}", "\n\n", re.sub(r" +\n", "\n", text)).strip() + "\n"
+
+
+def _set_apart(html: str) -> str:
+    """The page with `<bdi>` for the isolates in its text; in attributes and in its title no element can stand."""
+
+    def element(found: re.Match[str]) -> str:
+        return {FIRST_STRONG: "<bdi>", POP: "</bdi>"}.get(found[0], found[0])
+
+    return re.sub(f"<title>.*?</title>|<[^>]*>|[{FIRST_STRONG}{POP}]", element, html, flags=re.DOTALL)
 
 
 def is_whole(html: str) -> bool:

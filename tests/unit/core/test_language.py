@@ -12,10 +12,12 @@ import pytest
 from babel.messages.pofile import read_po
 
 from guardian.application.logins import login_ends, login_refused
+from guardian.core.bidi import bare, isolated
 from guardian.core.language import LANGUAGES, language
 from guardian.core.resources import locales_dir
 from guardian.mail.service import EmailService
 from tests.support import report_samples as samples
+from tests.support.plain import plain
 
 ROOT = Path(__file__).parents[3]
 ZURICH = ZoneInfo("Europe/Zurich")
@@ -60,7 +62,7 @@ def test_a_translation_fills_in_what_the_text_fills_in(code):
      (0.99999, "> 99.9 %"), (1, "100 %")],
 )  # fmt: skip
 def test_what_is_not_nothing_is_never_said_to_be_none_and_what_is_not_all_never_all(share, said):
-    assert language("en").percent(share) == said
+    assert language("en").percent(share) == said.replace(" ", "\u00a0")
 
 
 def test_the_first_of_a_month_in_french():
@@ -78,7 +80,7 @@ def test_a_report_in_french():
         service.compose_guardian_report("admin@example.org", reports, key="k").body, policy=policy.default
     )
     assert mail["Subject"] == "⚠ 5,4 % des requêtes ont échoué – Guardian"
-    text = mail.get_body(("plain",)).get_content().replace("\r\n", "\n")
+    text = plain(mail.get_body(("plain",)).get_content())
     assert text.startswith("""\
 5,4 % des requêtes ont échoué.
 ==============================
@@ -132,3 +134,54 @@ def test_what_is_to_be_done_about_a_login_is_said_in_the_readers_language():
     [mail] = login_ends(service, ["zoe@example.org"], "gmail", samples.END, "run 'guardian gmail login'")
     text = email.message_from_bytes(mail.body, policy=policy.default).get_body(("plain",)).get_content()
     assert "exécutez « guardian gmail login »" in " ".join(text.split())
+
+
+FIRST_OF_TWO = datetime(2026, 10, 25, 0, 50, tzinfo=UTC)
+
+
+def test_an_hour_that_comes_twice_is_said_with_its_offset_and_no_other():
+    lang = language()
+    times = [FIRST_OF_TWO + timedelta(minutes=minutes) for minutes in (-60, 0, 31, 91)]
+    assert [lang.clock(at, ZURICH) for at in times] == ["01:50", "02:50\u00a0UTC+2", "02:21\u00a0UTC+1", "03:21"]
+    assert lang.moment(times[2], ZURICH) == "Sun 25 Oct, 02:21\u00a0UTC+1"
+    assert lang.zoned(times[3], ZURICH) == "Sun 25 Oct, 03:21 (Europe/Zurich)"
+    assert lang.span(times[1], times[2], ZURICH) == "Sun 25 Oct, 02:50\u00a0UTC+2 – 02:21\u00a0UTC+1"
+    half = datetime(2026, 4, 4, 14, 45, tzinfo=UTC)
+    assert lang.clock(half, ZoneInfo("Australia/Lord_Howe")) == "01:45\u00a0UTC+11"
+    half += timedelta(minutes=30)
+    assert lang.clock(half, ZoneInfo("Australia/Lord_Howe")) == "01:45\u00a0UTC+10:30"
+
+
+@pytest.mark.parametrize("code", LANGUAGES)
+def test_no_line_ends_between_a_number_and_its_unit(code):
+    lang = language(code)
+    said = [lang.duration(seconds) for seconds in (45, 720, 12_000, 48 * 3600, 53 * 3600)]
+    said += [lang.percent(share) for share in (0.00002, 0.0994, 0.99999, 1)]
+    said += [lang.milliseconds(value) for value in (85, 1400, 1_234_567)] + [lang.number(1_234_567)]
+    assert not [text for text in said if " " in text]
+    assert "10\u00a0min" in lang.lately(600)
+
+
+def test_french_punctuation_stays_on_the_line_of_its_word():
+    lang = language("fr")
+    assert lang._spaced("Rien : « oui » ; ah ! https://x:8 a:b") == (
+        "Rien\u00a0: «\u00a0oui\u00a0»\u00a0; ah\u00a0! https://x:8 a:b"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("chat", "chat (6 of 9)"),
+        ("Zürich", "Zürich (6 of 9)"),
+        ("חיפוש", "\u2068חיפוש\u2069 (6 of 9)"),
+        ("تقرير 7", "\u2068تقرير 7\u2069 (6 of 9)"),
+        ("a\u202eb", "ab (6 of 9)"),
+        ("é\u2069\u2067", "é\u2067\u2069 (6 of 9)"),
+        ("\u2069ש\u2068", "\u2068ש\u2068\u2069\u2069 (6 of 9)"),
+    ],
+)
+def test_a_name_that_runs_from_right_to_left_does_not_turn_the_numbers_beside_it(name, said):
+    lang = language()
+    assert lang("%(feature)s (%(bad)s of %(all)s)", feature=name, bad="6", all="9") == said
+    assert bare(lang("%(feature)s", feature=isolated(name))) == bare(isolated(name)), "what is isolated stays so"

@@ -22,6 +22,7 @@ from guardian.core.language import language
 from guardian.mail.alert.compose import AlertWriter
 from guardian.mail.alert.view import AlertView
 from guardian.settings.rules import parse_rule
+from tests.support.plain import plain
 from tracker.event import Event, Failure
 
 START = datetime(2026, 3, 16, 9, 0, tzinfo=UTC)
@@ -64,7 +65,7 @@ def mails(happened, minutes, *rules, link_key="k" * 32, admins=("admin@example.o
 
 
 def text(message):
-    return message.get_body(("plain",)).get_content().replace("\r\n", "\n")
+    return plain(message.get_body(("plain",)).get_content())
 
 
 def html(message):
@@ -176,7 +177,7 @@ def test_a_channel_hears_what_the_mail_says_but_no_names_of_users():
         admins=("a@x.org",), sender="g@example.com", lang=language(), zone=ZURICH, public_url="", link_key=None
     )
     [message] = writer.compose(notice, history.at(START_US // MINUTE_US + 9), START).messages
-    assert json.loads(message.body)["text"].splitlines() == [
+    assert plain(json.loads(message.body)["text"]).splitlines() == [
         "Opened: chat is down. All 6 requests in the last 5 min failed.",
         "Since: Mon 16 Mar, 10:08",
         "Last good: Mon 16 Mar, 10:00",
@@ -337,7 +338,7 @@ def test_the_end_says_how_bad_it_was_and_nothing_of_the_present(kind, facts, pea
     rule = parse_rule(kind, {}, critical_features=("chat",))
     ended = {"since_us": START_US, "value": 77.0}
     incident = Incident("i", kind, "chat", "warning", "resolved", peak=peak, facts=facts, **ended)
-    assert at_worst(rule, incident, language()) == words
+    assert plain(at_worst(rule, incident, language())) == words
 
 
 def test_each_admin_reads_alerts_and_their_threads_in_their_own_language():
@@ -362,3 +363,12 @@ def test_an_hour_in_which_one_user_after_the_other_meets_errors_makes_a_handful_
     openings = [m for m, subject in zip(minutes, subjects, strict=True) if not subject.startswith("Re: ")]
     ends = [m for m, subject in zip(minutes, subjects, strict=True) if subject.startswith("Re: ")]
     assert (openings, ends) == ([1, 11, 21, 31, 41, 51], [16, 26, 36, 46, 56])
+
+
+def test_a_name_that_runs_from_right_to_left_stands_apart_from_the_numbers_beside_it():
+    rule = parse_rule("feature_down", {"features": ["חיפוש"], "min_users": 1, "silence": 0})
+    [mail] = mails(events((0, 6, 500), feature="חיפוש"), 2, rule, link_key=None)
+    assert "\u2068חיפוש\u2069 (6 of 6)" in text(mail)
+    assert "<bdi>חיפוש</bdi> (6 of 6)" in html(mail)
+    assert html(mail).count("<bdi>") == html(mail).count("</bdi>") > 1
+    assert "\u2068" not in mail["Subject"]

@@ -8,6 +8,7 @@ from guardian.alerting.review import Better
 from guardian.core.language import language
 from guardian.mail.report.incidents import incident_lines
 from guardian.settings.rules import parse_rule
+from tests.support.plain import plain
 
 END = datetime(2026, 3, 16, 12, 0, tzinfo=UTC)
 RULES = {"error_rate": parse_rule("error_rate", {}), "feature_down": parse_rule("feature_down", {})}
@@ -23,7 +24,10 @@ def incident(hours_ago, lasted_minutes=None, *, rule="feature_down", subject="ch
 
 def lines(incidents, days=1, better=None):
     start = END - timedelta(days=days)
-    return incident_lines(incidents, RULES, start, END, lang=language(), zone=ZoneInfo("Europe/Zurich"), better=better)
+    zone = ZoneInfo("Europe/Zurich")
+    return [
+        plain(line) for line in incident_lines(incidents, RULES, start, END, lang=language(), zone=zone, better=better)
+    ]
 
 
 def test_open_ones_come_first_and_those_outside_the_period_not_at_all():

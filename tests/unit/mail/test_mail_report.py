@@ -22,6 +22,7 @@ from guardian.mail.report.view import report_view
 from guardian.mail.service import EmailService
 from guardian.mail.transport import DeliveryError, PermanentError, UnknownOutcome
 from tests.support import report_samples as samples
+from tests.support.plain import plain
 from tracker.event import Failure
 
 FIXED = {
@@ -39,7 +40,7 @@ def compose(reports, **more):
 def parts(reports, **more):
     """The subject, the text and the HTML, as they go over the wire."""
     message = email.message_from_bytes(compose(reports, **more).body, policy=policy.default)
-    bodies = (message.get_body((kind,)).get_content().replace("\r\n", "\n") for kind in ("plain", "html"))
+    bodies = (plain(message.get_body((kind,)).get_content()) for kind in ("plain", "html"))
     return message["Subject"], *bodies
 
 
