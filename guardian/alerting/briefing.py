@@ -12,10 +12,10 @@ from guardian.alerting.concerned import Failing, features, looked_at
 from guardian.alerting.evidence import Evidence, evidence
 from guardian.alerting.forgetting import people_named
 from guardian.alerting.history import Snapshot
-from guardian.alerting.incidents import Incident, Transition
+from guardian.alerting.incidents import SECOND, Incident, Transition
 from guardian.alerting.kinds import kind_of
-from guardian.alerting.kinds.kind import counted, counted_s, no_feature, window_of
-from guardian.alerting.rule_words import rule_in_words
+from guardian.alerting.kinds.kind import counted, counted_s, window_of
+from guardian.alerting.rule_words import rule_in_words, rule_line
 from guardian.alerting.wording import at_worst, sentence, title
 from guardian.core.language import Language
 from guardian.core.time import moment
@@ -51,13 +51,14 @@ class Bucket:
 class Briefing:
     """Everything that one incident's part of a mail says.
 
-    `users` counts the verified users whom it concerns as far as is known, `names` are the first few; `more_users` says
-    that events of before are no longer at hand. `earlier` counts the incidents of the same rule and subject before this
-    one. `features` are (name, failed, requests), worst first; they and the `evidence` count the same time, that of the
-    sentence where it fires now, else all since it began, as far as that is at hand. `again` is when it last began
-    again, None where it never ended. `last_good` is None where none was seen; `ended` and `duration` (seconds, without
-    the time in between in which it was over) are None while it goes on. `silenced_until` is None unless it is silenced
-    now. `steps` are a user's last ones, oldest first.
+    `line` is its rule with threshold and value. `users` counts the verified users whom it concerns as far as is known,
+    `names` are the first few; `more_users` says that events of before are no longer at hand. `earlier` counts the
+    incidents of the same rule and subject before this one. `features` are (name, failed, requests), worst first; they
+    and the `evidence` count the same time: where it fires now that of the sentence, which may be the last `lately`
+    seconds, else (None) from `start` on until it was over. `again` is when it last began again, None where it never
+    ended. `last_good` is None where none was seen; `ended` and `duration` (seconds, without the time in between in
+    which it was over) are None while it goes on. `silenced_until` is None unless it is silenced now. `steps` are a
+    user's last ones, oldest first.
     """
 
     incident: Incident
@@ -66,12 +67,15 @@ class Briefing:
     title: str
     sentence: str
     rule_in_words: str
+    line: str
     users: int
     names: tuple[str, ...]
     more_users: bool
     earlier: int
     features: tuple[Failing, ...]
     evidence: Evidence
+    lately: int | None
+    start: datetime
     since: datetime
     again: datetime | None
     last_good: datetime | None
@@ -87,13 +91,11 @@ def brief(
 ) -> Briefing:
     """The briefing for one transition, from the snapshot in which it came; people are written as `name` writes them."""
     incident, now_us = transition.incident, snapshot.now_us
-    kind, seconds = kind_of(rule), looked_at(rule, incident, snapshot)
-    counts = kind.measured(rule, incident, snapshot, seconds)
-    fires = incident.fired_us == now_us and incident.status != "resolved"
-    over = incident.status == "resolved"
+    kind, over = kind_of(rule), incident.status == "resolved"
+    fires = incident.fired_us == now_us and not over
+    then, seconds, lately = _looked_at(rule, incident, snapshot, fires)
+    counts = kind.measured(rule, incident, then, seconds)
     said = people_named(incident, name, of_user=kind.of_one_user)
-    # Beside the figures of the sentence stand those of the same time.
-    told_s = counted_s(incident, window_of(rule)) if fires and kind.feature is not no_feature else seconds
     return Briefing(
         incident=said,
         change=transition.change,
@@ -101,12 +103,15 @@ def brief(
         title=title(rule, said.subject, lang),
         sentence=sentence(rule, said, counts, lang) if fires else at_worst(rule, said, lang),
         rule_in_words=rule_in_words(rule, lang),
+        line=rule_line(rule, said, counts if fires else None, lang),
         users=incident.users,
         names=said.names,
-        more_users=not snapshot.holds(seconds),
+        more_users=not snapshot.holds(looked_at(rule, incident, snapshot)),
         earlier=incident.earlier,
-        features=features(rule, incident, snapshot, told_s),
-        evidence=evidence(rule, incident, snapshot, told_s).named(name),
+        features=features(rule, incident, then, seconds),
+        evidence=evidence(rule, incident, then, seconds).named(name),
+        lately=lately,
+        start=moment(then.now_us - seconds * SECOND),
         since=moment(incident.first_us),
         again=_moment(incident.again_us),
         last_good=_moment(incident.last_good_us),
@@ -116,6 +121,22 @@ def brief(
         chart=_chart(snapshot, kind.feature(incident), counted(rule)),
         steps=_steps(snapshot, incident.subject if kind.of_one_user else None),
     )
+
+
+def _looked_at(rule: Rule, incident: Incident, snapshot: Snapshot, fires: bool) -> tuple[Snapshot, int, int | None]:
+    """Until when and over how many seconds a briefing counts, and the same seconds again if the sentence names them.
+
+    Of what fires it is the time that the sentence names; else from the beginning on, until the end if it is over.
+    """
+    span = kind_of(rule).span(rule, incident) if fires else None
+    if span is not None:
+        seconds = counted_s(incident, span)
+        return snapshot, seconds, seconds
+    minute = snapshot.minute if incident.over_us is None else min(snapshot.minute, -(-incident.over_us // MINUTE_US))
+    begin = incident.first_us // MINUTE_US
+    if incident.onset_us is None:  # the first firing verdict is of what came in the window before it
+        begin -= window_of(rule) // 60
+    return snapshot.history.at(minute), max(minute - begin, 1) * 60, None
 
 
 def _moment(us: int | None) -> datetime | None:

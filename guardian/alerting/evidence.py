@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from guardian.alerting.columns import lowest_bad
+from guardian.alerting.columns import MINUTE_US, lowest_bad
+from guardian.alerting.concerned import looked_at
 from guardian.alerting.history import Snapshot
 from guardian.alerting.incidents import SECOND, Incident
 from guardian.alerting.kinds import kind_of
@@ -18,14 +20,17 @@ from tracker.event import ANONYMOUS, NOTED
 if TYPE_CHECKING:
     from guardian.settings.rules import Rule
 
-CAUSES, NEWCOMERS = 3, 5
-"""How many failures are told apart, and how many of those who are new to it are named."""
+CAUSES, HITS, NEWCOMERS = 3, 5, 5
+"""How many failures are told apart, and how many are named of those who were hit most, and of those new to it."""
+_LINE = re.compile(r":\d+ ")
+"""What only a place in the code has; else the place is the feature."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cause:
     """One way to fail: `failed` requests (of `Evidence.failed`) answered `status` with an error of this kind, such as
-    "KeyError" or "HTTP 413". `place` is "file:line function", or the feature where no exception was seen."""
+    "KeyError" or "HTTP 413". `place` is "file:line function", "" where no exception was seen: then the kind alone tells
+    it from others, wherever it came."""
 
     status: int
     kind: str
@@ -36,26 +41,28 @@ class Cause:
 @dataclass(frozen=True, slots=True)
 class Evidence:
     """What the rule counts as failed in the last `seconds`: how many, the commonest `causes` first, how many `users`
-    (verified) met it, who was hit most and how often (None: nobody by name), and who met it only since the last message
-    about the incident: how many, and the first few by name."""
+    (verified) met it, the first few whom it `hits` most and how often, and who met it only since the last message about
+    the incident: how many, and the first few by name. `whole` says whether the single events of all that time are at
+    hand: else there was more."""
 
     seconds: int
     failed: int = 0
     causes: tuple[Cause, ...] = ()
     users: int = 0
-    most: tuple[str, int] | None = None
+    hits: tuple[tuple[str, int], ...] = ()
     newcomers: int = 0
     new_names: tuple[str, ...] = ()
+    whole: bool = True
 
     def named(self, name: Callable[[str], str]) -> Evidence:
         """The same with people written as `name` writes them."""
-        most = None if self.most is None else (name(self.most[0]), self.most[1])
-        return replace(self, most=most, new_names=tuple(map(name, self.new_names)))
+        hits = tuple((name(user), number) for user, number in self.hits)
+        return replace(self, hits=hits, new_names=tuple(map(name, self.new_names)))
 
 
 def evidence(rule: Rule, incident: Incident, snapshot: Snapshot, seconds: int) -> Evidence:
-    """The evidence of the last so many seconds, without what came before a fix or maintenance; nothing but the time for
-    rules that are not about failures."""
+    """The evidence of so many seconds before the snapshot, without what came before a fix or maintenance; nothing but
+    the time for rules that are not about failures."""
     kind, columns = kind_of(rule), snapshot.history.columns
     if kind.features is nowhere:
         return Evidence(seconds)
@@ -71,21 +78,23 @@ def evidence(rule: Rule, incident: Incident, snapshot: Snapshot, seconds: int) -
         rows = rows[columns.failure[rows] == code]
     known = rows[columns.user[rows] != (columns.users.index(ANONYMOUS) if ANONYMOUS in columns.users else -1)]
     hit = _counted(columns.user[known])
-    fresh = _newcomers(columns.user[known], columns.at_us[known], incident.told_us)
-    names = sorted(columns.users[code] for code in fresh)
-    most = min(((columns.users[code], number) for code, number in hit), key=lambda m: (-m[1], m[0]), default=None)
+    names = _newcomers(rule, incident, snapshot)
+    most = sorted(((columns.users[code], number) for code, number in hit), key=lambda m: (-m[1], m[0]))
     causes = _causes(snapshot, rows)
-    return Evidence(seconds, len(rows), causes, len(hit), most, len(names), tuple(names[:NEWCOMERS]))
+    hits, new, whole = tuple(most[:HITS]), tuple(names[:NEWCOMERS]), snapshot.holds(seconds)
+    return Evidence(seconds, len(rows), causes, len(hit), hits, len(names), new, whole)
 
 
 def _causes(snapshot: Snapshot, rows: np.ndarray) -> tuple[Cause, ...]:
     columns = snapshot.history.columns
     pairs, numbers = np.unique(np.stack([columns.failure[rows], columns.status[rows]]), axis=1, return_counts=True)
-    found = []
+    found: dict[tuple[int, str, str], int] = {}
     for failure, status, number in zip(*pairs.tolist(), numbers.tolist(), strict=True):
         kind, place = columns.failures[failure] if failure >= 0 else (f"HTTP {status % NOTED}", "")
-        found.append(Cause(status % NOTED, kind, place, number))
-    return tuple(sorted(found, key=lambda c: (-c.failed, c.status, c.kind, c.place))[:CAUSES])
+        place = place if _LINE.search(place) else ""
+        found[status % NOTED, kind, place] = found.get((status % NOTED, kind, place), 0) + number
+    causes = [Cause(*key, number) for key, number in found.items()]
+    return tuple(sorted(causes, key=lambda c: (-c.failed, c.status, c.kind, c.place))[:CAUSES])
 
 
 def _counted(codes: np.ndarray) -> list[tuple[int, int]]:
@@ -93,8 +102,11 @@ def _counted(codes: np.ndarray) -> list[tuple[int, int]]:
     return list(zip(values.tolist(), numbers.tolist(), strict=True))
 
 
-def _newcomers(users: np.ndarray, at_us: np.ndarray, told_us: int | None) -> set[int]:
-    """Who met it only since the last message, of those whom the events at hand know."""
-    if told_us is None:
-        return set()
-    return set(users[at_us >= told_us].tolist()) - set(users[at_us < told_us].tolist())
+def _newcomers(rule: Rule, incident: Incident, snapshot: Snapshot) -> list[str]:
+    """Who met it only since the last message, of all whom the events since its beginning know."""
+    kind, seconds = kind_of(rule), looked_at(rule, incident, snapshot)
+    if incident.told_us is None or not kind.says_users or not snapshot.holds(seconds):
+        return []
+    before = snapshot.history.at(incident.told_us // MINUTE_US)
+    known = kind.users(rule, incident, before, looked_at(rule, incident, before))
+    return sorted(kind.users(rule, incident, snapshot, seconds) - known)

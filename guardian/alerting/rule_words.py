@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from guardian.alerting.columns import Counts
 from guardian.alerting.kinds import kind_of
 from guardian.core.language import Language
 
 if TYPE_CHECKING:
+    from guardian.alerting.incidents import Incident
     from guardian.settings.rules import Rule
 
 
@@ -17,6 +19,16 @@ def rule_in_words(rule: Rule, lang: Language) -> str:
     if rule.for_:
         words += " " + lang("It must hold for %(time)s.", time=lang.duration(rule.for_))
     return words
+
+
+def rule_line(rule: Rule, incident: Incident, counts: Counts | None, lang: Language) -> str:
+    """The rule's name, its threshold and the value, in one line: "Rule chat-errors: error rate above 10 % in the last
+    hour; now 18.2 %". With `counts` None the incident does not fire in this minute, and the value is the worst."""
+    kind = kind_of(rule)
+    said, value = kind.gist(rule, incident, lang), kind.reading(rule, incident, counts, lang)
+    if not value:
+        return lang("Rule %(rule)s: %(words)s", rule=rule.name, words=said)
+    return lang("Rule %(rule)s: %(words)s; %(value)s", rule=rule.name, words=said, value=value)
 
 
 def _minimums(rule: Rule, lang: Language) -> list[str]:

@@ -88,7 +88,7 @@ def show(incident: IncidentArgument, config: ConfigOption = None, as_json: JsonO
 
 @alerts.command("ack")
 def ack(incident: IncidentArgument, config: ConfigOption = None) -> None:
-    """Take an incident on: no more reminders, but its end is told."""
+    """Acknowledge an incident: no more reminders, but its end is told."""
     _act("acknowledge", incident, config, "is acknowledged")
 
 

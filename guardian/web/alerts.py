@@ -72,7 +72,7 @@ async def list_alerts(call: Call) -> dict[str, Any]:
 
 
 async def acknowledge(call: Call) -> dict[str, Any]:
-    """Take an incident on: no more reminders, but its end is told."""
+    """Acknowledge an incident: no more reminders, but its end is told."""
     return await _done(call, "acknowledge")
 
 

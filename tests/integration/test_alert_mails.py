@@ -13,6 +13,7 @@ from guardian.application.root import open_application
 from guardian.core.time import micros
 from guardian.mail.delivery import deliver_due
 from guardian.settings.schema import Settings
+from tests.support.plain import plain
 from tracker.event import Event, Failure
 
 START = datetime(2026, 3, 16, 9, 0, tzinfo=UTC)
@@ -101,7 +102,7 @@ async def test_a_feature_that_is_down_is_told_reminded_of_and_told_well_in_one_t
         first["Message-ID"]
     }
     assert len({first["Message-ID"], reminder["Message-ID"], end["Message-ID"]}) == 3
-    said = [mail.get_body(("plain",)).get_content().splitlines()[2] for mail in (first, reminder, end)]
+    said = [plain(mail.get_body(("plain",)).get_content()).splitlines()[2] for mail in (first, reminder, end)]
     assert said == [
         "Opened. All 60 requests in the last 10 min failed.",
         "Still firing. All 60 requests in the last 10 min failed.",
@@ -129,8 +130,8 @@ async def test_a_user_who_keeps_meeting_errors_is_told_with_their_steps_and_can_
 
     mails = await live(events, 60)
     assert told(mails) == [
-        (25, "⚠ rosa@example.com keeps meeting errors – Guardian"),
-        (40, "Re: ⚠ rosa@example.com keeps meeting errors – Guardian"),
+        (25, "⚠ rosa@example.com keeps hitting errors – Guardian"),
+        (40, "Re: ⚠ rosa@example.com keeps hitting errors – Guardian"),
     ]
     assert mails[0][1]["Reply-To"] == "rosa@example.com"
     assert "upload" in mails[0][1].get_body(("plain",)).get_content()

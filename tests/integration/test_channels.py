@@ -246,6 +246,7 @@ async def test_a_webhook_gets_the_facts_as_json(server):
     assert server.sent == {
         "version": "1.0", "title": "Down", "message": NASTY, "attachments": [], "type": "warning",
         "severity": "warning", "url": "https://g.example.com", "thread": "i-1", "resolved": False,
+        "over": False, "change": "",
     }  # fmt: skip
     assert server.requests[0][1]["Authorization"].startswith("Basic ")
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from guardian.alerting.columns import Counts
 from guardian.alerting.history import Snapshot
-from guardian.alerting.kinds.kind import Kind, onset_by_share, recovery_by_share
+from guardian.alerting.kinds.kind import Kind, now, onset_by_share, recovery_by_share, worst
 from guardian.alerting.turning import Onset
 from guardian.alerting.verdicts import DAY, Since, Verdict, enough_users, least, subjects
 from guardian.core.language import Language
@@ -83,9 +83,10 @@ def _words(rule: BurnRate, lang: Language) -> str:
 
 
 def _title(rule: BurnRate, subject: str, lang: Language) -> str:
-    what = subject or lang("everything")
     share = lang.percent(rule.objective)
-    return lang("The error budget of %(what)s burns too fast (objective %(share)s)", what=what, share=share)
+    if subject:
+        return lang("The error budget of %(what)s burns too fast (objective %(share)s)", what=subject, share=share)
+    return lang("The error budget burns too fast (objective %(share)s)", share=share)
 
 
 def _sentence(rule: BurnRate, incident: Incident, counts: Counts, lang: Language) -> str:
@@ -116,6 +117,27 @@ def _recovery(rule: BurnRate, incident: Incident, snapshot: Snapshot, start_us: 
     return recovery_by_share(rule, incident, snapshot, start_us, _share(rule, incident))
 
 
+def _gist(rule: BurnRate, incident: Incident, lang: Language) -> str:
+    said = {
+        "share": lang.percent(rule.objective),
+        "times": lang.number(incident.facts.get("factor", BURN_WINDOWS[0][2]), 1),
+        "span": lang.lately(incident.facts.get("window", BURN_WINDOWS[0][0])),
+        "feature": incident.subject,
+    }
+    if incident.subject:
+        return lang(
+            "error budget of %(feature)s (objective %(share)s) burning more than %(times)s times too fast in %(span)s",
+            **said,
+        )
+    return lang("error budget (objective %(share)s) burning more than %(times)s times too fast in %(span)s", **said)
+
+
+def _reading(rule: BurnRate, incident: Incident, counts: Counts | None, lang: Language) -> str:
+    value = incident.peak if counts is None else incident.value
+    said = lang("%(times)s times", times=lang.number(value or 0, 2))
+    return worst(said, lang) if counts is None else now(said, lang)
+
+
 BURN_RATE = Kind(
     BurnRate,
     _judge,
@@ -123,6 +145,9 @@ BURN_RATE = Kind(
     _title,
     _sentence,
     _at_worst,
+    gist=_gist,
+    reading=_reading,
+    span=lambda rule, incident: incident.facts.get("window", BURN_WINDOWS[0][0]),
     counts_back=lambda rule: LONGEST,
     looks_back=lambda rule: LONGEST,
     onset=_onset,

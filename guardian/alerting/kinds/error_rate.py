@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from guardian.alerting.columns import Counts
 from guardian.alerting.history import Snapshot
-from guardian.alerting.kinds.kind import Kind, Threshold, counted_s
+from guardian.alerting.kinds.kind import Kind, Threshold, counted_s, now, worst
 from guardian.alerting.statistics import wilson_lower
 from guardian.alerting.verdicts import Since, Verdict, enough_users, least, subjects
 from guardian.core.language import Language
@@ -96,6 +96,23 @@ def _at_worst(rule: ErrorRate, incident: Incident, peak: float, lang: Language) 
     )
 
 
+def _gist(rule: ErrorRate, incident: Incident, lang: Language) -> str:
+    said = {"share": lang.percent(rule.threshold), "span": lang.lately(rule.window), "feature": incident.subject}
+    if rule.count == "server":
+        if incident.subject:
+            return lang("server error rate of %(feature)s above %(share)s in %(span)s", **said)
+        return lang("server error rate above %(share)s in %(span)s", **said)
+    if incident.subject:
+        return lang("error rate of %(feature)s above %(share)s in %(span)s", **said)
+    return lang("error rate above %(share)s in %(span)s", **said)
+
+
+def _reading(rule: ErrorRate, incident: Incident, counts: Counts | None, lang: Language) -> str:
+    if counts is None:
+        return worst(lang.percent(incident.peak or 0), lang)
+    return now(lang.percent(incident.value or 0), lang)
+
+
 ERROR_RATE = Kind(
     ErrorRate,
     _judge,
@@ -103,6 +120,8 @@ ERROR_RATE = Kind(
     _title,
     _sentence,
     _at_worst,
+    gist=_gist,
+    reading=_reading,
     threshold=Threshold("threshold", 0.01, lambda value, lang: lang.percent(value)),
 )
 """See the module."""

@@ -9,7 +9,7 @@ import numpy as np
 
 from guardian.alerting.columns import MINUTE_US, Counts, lowest_bad
 from guardian.alerting.history import Snapshot
-from guardian.alerting.kinds.kind import Kind, counted_s, named, new_requests
+from guardian.alerting.kinds.kind import Kind, counted_s, named, new_requests, now
 from guardian.alerting.turning import Onset, Series, last_request, requests_between
 from guardian.alerting.verdicts import CLOCK_CHANGE, WEEK, Since, State, Verdict, earlier_weeks, enough_users
 from guardian.core.language import Language
@@ -216,6 +216,32 @@ def _series(at_us: ArrayLike, good: ArrayLike) -> Series:
     return Series(np.asarray(at_us, dtype=np.int64), well, 1 - well)
 
 
+def _gist(rule: FeatureDown, incident: Incident, lang: Language) -> str:
+    why = incident.facts.get("why")
+    if why == "probe":
+        failures = rule.probe.failures if rule.probe else 1
+        return lang.plural("a probe that fails", "a probe that fails %(n)s times in a row", failures)
+    if why == "silent":
+        return lang(
+            "no request to %(feature)s for %(time)s, where %(n)s or more are usual",
+            feature=incident.subject, time=lang.duration(rule.silence), n=lang.number(rule.silence_requests),
+        )  # fmt: skip
+    return lang(
+        "%(n)s or more requests to %(feature)s in %(span)s, and every one failed",
+        n=lang.number(rule.min_requests), feature=incident.subject, span=lang.lately(rule.window),
+    )  # fmt: skip
+
+
+def _reading(rule: FeatureDown, incident: Incident, counts: Counts | None, lang: Language) -> str:
+    if incident.facts.get("why") == "silent":
+        usual = lang.number(incident.facts.get("usual", 0))
+        return now(lang("none where about %(usual)s are usual", usual=usual), lang) if counts else ""
+    if counts is None or incident.facts.get("why") == "probe":
+        return ""
+    bad, requests = lang.number(counts.bad(rule.count)), lang.number(counts.requests)
+    return now(lang("%(bad)s of %(all)s", bad=bad, all=requests), lang)
+
+
 FEATURE_DOWN = Kind(
     FeatureDown,
     _judge,
@@ -223,6 +249,8 @@ FEATURE_DOWN = Kind(
     _title,
     _sentence,
     _at_worst,
+    gist=_gist,
+    reading=_reading,
     counts_back=lambda rule: SILENCE_WEEKS * WEEK + CLOCK_CHANGE + rule.silence if rule.silence else 0,
     looks_back=lambda rule: WEEK,
     watches=_watches,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -89,6 +89,30 @@ def counted_s(incident: Incident, window: int) -> int:
     return min(window, max(60, (incident.fired_us - incident.judged_from_us) // 60_000_000 * 60))
 
 
+def since_the_window(rule: Any, incident: Incident) -> int | None:
+    """The rule's window, which the sentence counts."""
+    return window_of(rule)
+
+
+def since_it_began(rule: Any, incident: Incident) -> None:
+    """None: all that came since the incident began is counted."""
+
+
+def now(value: str, lang: Language) -> str:
+    """What is measured in this minute, at the end of the line about the rule."""
+    return lang("now %(value)s", value=value)
+
+
+def worst(value: str, lang: Language) -> str:
+    """What was measured when it was worst, at the end of the line about the rule."""
+    return lang("at worst %(value)s", value=value)
+
+
+def no_reading(rule: Any, incident: Incident, counts: Counts | None, lang: Language) -> str:
+    """ "": there is no value to tell."""
+    return ""
+
+
 def least_requests(n: int, lang: Language) -> str:
     """What `min_requests` asks for."""
     return lang.plural("With at least %(n)s request.", "With at least %(n)s requests.", n)
@@ -152,21 +176,24 @@ class Threshold(NamedTuple):
 class Kind:
     """One kind of rule: all that alerting and its mails ask of it.
 
-    The first six every kind has of its own. `settings` describes its keys. `judge` is pure. `words` say when it fires,
-    without the minimums. `title` (of a rule and a subject) stays the same for the whole thread. `sentence` says what is
-    measured in the minute in which it fires, `at_worst` what was when it was worst (the peak).
+    The first six, and `gist`, every kind has of its own. `settings` describes its keys. `judge` is pure. `words` say
+    when it fires, without the minimums. `title` (of a rule and a subject) stays the same for the whole thread.
+    `sentence` says what is measured in the minute in which it fires, `at_worst` what was when it was worst (the peak).
+    `gist` is the rule with its threshold in a few words, `reading` the value beside it: with the counts of the minute
+    in which it fires, or with None what it was at worst; "" where there is none.
 
     `fewest` is the `min_requests` that asks for nothing. `counts_back` and `singles_back` say how many seconds before a
     minute the oldest count and the oldest single event lie that judging asks for, where that is more than twice the
     window; 0: it is not. `looks_back` is how many seconds before its first verdict the onset lies at most. `feature` is
     the one that an incident is about. `users`, `features` and `measured` look back as many seconds as they are given:
-    whom it concerns, the totals of where, and what the sentence counts. `onset` says what requests since a moment (µs)
-    tell of the beginning, in a minute in which it fires, and `recovery` when it was well again, from its beginning (µs)
-    on, in a minute that is well; None: they do not tell. `watches` says whether a rule, as it is now, is still about a
-    subject, `fresh` whether a verdict on it rests on anything of the last minute. `worse` picks the worse of two.
-    `keeps_good` says whether a subject's last good moment is worth keeping: not of every user who ever met no error.
-    `of_one_user` says that the subject is a user, `says_users` that mails count whom it affects. `probe` is what to ask
-    every minute, `unseen` why a rule cannot be judged from stored events alone; None: nothing, it can.
+    whom it concerns, the totals of where, and what the sentence counts; `span` is over how many seconds that is (None:
+    since it began). `onset` says what requests since a moment (µs) tell of the beginning, in a minute in which it
+    fires, and `recovery` when it was well again, from its beginning (µs) on, in a minute that is well; None: they do
+    not tell. `watches` says whether a rule, as it is now, is still about a subject, `fresh` whether a verdict on it
+    rests on anything of the last minute. `worse` picks the worse of two values. `keeps_good` says whether a subject's
+    last good moment is worth keeping: not of every user who ever met no error. `of_one_user` says that the subject is a
+    user, `says_users` that mails count whom it affects. `probe` is what to ask every minute, `unseen` why a rule cannot
+    be judged from stored events alone; None: nothing, it can.
     """
 
     settings: type[KindSettings]
@@ -175,6 +202,8 @@ class Kind:
     title: Callable[[Any, str, Language], str]
     sentence: Callable[[Any, Incident, Counts, Language], str]
     at_worst: Callable[[Any, Incident, float, Language], str]
+    gist: Callable[[Any, Incident, Language], str] = field(kw_only=True)
+    reading: Callable[[Any, Incident, Counts | None, Language], str] = no_reading
     least_requests: Callable[[int, Language], str] = least_requests
     least_users: Callable[[int, Language], str] = least_users
     fewest: int = 0
@@ -185,6 +214,7 @@ class Kind:
     users: Callable[[Any, Incident, Snapshot, int], set[str]] = who_met_errors
     features: Callable[[Any, Incident, Snapshot, int], Mapping[str, Counts]] = its_features
     measured: Callable[[Any, Incident, Snapshot, int], Counts] = in_its_window
+    span: Callable[[Any, Incident], int | None] = since_the_window
     onset: Callable[[Any, Incident, Snapshot, int], Onset | None] = onset_by_share
     recovery: Callable[[Any, Incident, Snapshot, int], int | None] = recovery_by_share
     watches: Callable[[Any, str], bool] = its_own

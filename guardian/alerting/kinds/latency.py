@@ -8,7 +8,7 @@ import numpy as np
 
 from guardian.alerting.columns import Counts
 from guardian.alerting.history import Snapshot
-from guardian.alerting.kinds.kind import Kind, Threshold, all_its_users, nowhere
+from guardian.alerting.kinds.kind import Kind, Threshold, all_its_users, now, nowhere, worst
 from guardian.alerting.statistics import quantile
 from guardian.alerting.turning import Onset, Series
 from guardian.alerting.verdicts import Since, Verdict, enough_users, least
@@ -103,6 +103,22 @@ def _recovery(rule: Latency, incident: Incident, snapshot: Snapshot, start_us: i
     return _slow(rule, incident, snapshot, start_us).recovery(1 - rule.quantile)
 
 
+def _gist(rule: Latency, incident: Incident, lang: Language) -> str:
+    return lang(
+        "the slowest %(share)s of the good requests to %(feature)s above %(limit)s in %(span)s",
+        share=lang.percent(1 - rule.quantile),
+        feature=incident.subject,
+        limit=lang.milliseconds(rule.threshold_ms),
+        span=lang.lately(rule.window),
+    )
+
+
+def _reading(rule: Latency, incident: Incident, counts: Counts | None, lang: Language) -> str:
+    if counts is None:
+        return worst(lang.milliseconds(incident.peak or 0), lang)
+    return now(lang.milliseconds(incident.value or 0), lang)
+
+
 LATENCY = Kind(
     Latency,
     _judge,
@@ -110,6 +126,8 @@ LATENCY = Kind(
     _title,
     _sentence,
     _at_worst,
+    gist=_gist,
+    reading=_reading,
     users=all_its_users,
     features=nowhere,
     onset=_onset,

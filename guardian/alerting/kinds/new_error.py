@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
+import numpy as np
+
 from guardian.alerting.columns import Counts
 from guardian.alerting.history import Snapshot
-from guardian.alerting.kinds.kind import Kind, any_requests, counted, no_feature, whichever
+from guardian.alerting.kinds.kind import Kind, any_requests, counted, no_feature, since_it_began, whichever
 from guardian.alerting.turning import Onset, first_request
 from guardian.alerting.verdicts import DAY, Since, State, Verdict, enough_users
 from guardian.core.language import Language
@@ -81,7 +83,7 @@ def _sentence(rule: NewError, incident: Incident, counts: Counts, lang: Language
 
 
 def _at_worst(rule: NewError, incident: Incident, peak: float, lang: Language) -> str:
-    return lang("It was never seen before.")
+    return lang("It had never been seen before.")
 
 
 def _users(rule: NewError, incident: Incident, snapshot: Snapshot, seconds: int) -> set[str]:
@@ -92,7 +94,19 @@ def _users(rule: NewError, incident: Incident, snapshot: Snapshot, seconds: int)
 
 
 def _features(rule: NewError, incident: Incident, snapshot: Snapshot, seconds: int) -> dict[str, Counts]:
-    return {name: snapshot.counts(seconds, name) for name in snapshot.history.counts.features}
+    """Where this error came: of what else failed there, nothing."""
+    columns, history = snapshot.history.columns, snapshot.history
+    what, found = (incident.facts.get("kind", ""), incident.facts.get("place", "")), dict[str, Counts]()
+    if what not in columns.failures:
+        return found
+    start_us = snapshot.now_us - seconds * 1_000_000
+    rows = np.arange(len(columns))[history.rows(start_us, snapshot.now_us)]
+    rows = rows[columns.failure[rows] == columns.failures.index(what)]
+    for code in np.unique(columns.feature[rows]):
+        status = columns.status[rows[columns.feature[rows] == code]]
+        requests = snapshot.counts(seconds, columns.features[code]).requests
+        found[columns.features[code]] = Counts(requests, int((status >= 400).sum()), int((status >= 500).sum()))
+    return found
 
 
 def _measured(rule: NewError, incident: Incident, snapshot: Snapshot, seconds: int) -> Counts:
@@ -115,6 +129,17 @@ def _recovery(rule: NewError, incident: Incident, snapshot: Snapshot, start_us: 
     return first_request(snapshot, None, int(found[-1]) + 1, good=True) or int(found[-1])
 
 
+def _gist(rule: NewError, incident: Incident, lang: Language) -> str:
+    if rule.min_requests > 1:
+        times = {"n": lang.number(rule.min_requests), "span": lang.lately(rule.window)}
+        return lang("an error that was never seen before, at least %(n)s times in %(span)s", **times)
+    return lang("an error that was never seen before")
+
+
+def _reading(rule: NewError, incident: Incident, counts: Counts | None, lang: Language) -> str:
+    return "" if counts is None else lang("%(n)s so far", n=lang.number(counts.requests))
+
+
 NEW_ERROR = Kind(
     NewError,
     _judge,
@@ -122,6 +147,8 @@ NEW_ERROR = Kind(
     _title,
     _sentence,
     _at_worst,
+    gist=_gist,
+    reading=_reading,
     least_requests=_least_requests,
     fewest=1,
     feature=no_feature,
@@ -132,6 +159,7 @@ NEW_ERROR = Kind(
     fresh=any_requests,
     onset=_onset,
     recovery=_recovery,
+    span=since_it_began,
     keeps_good=False,
 )
 """See the module."""

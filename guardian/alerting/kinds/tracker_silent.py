@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from guardian.alerting.columns import Counts
 from guardian.alerting.history import Snapshot
-from guardian.alerting.kinds.kind import Kind, always, no_feature, nowhere
+from guardian.alerting.kinds.kind import Kind, always, no_feature, now, nowhere
 from guardian.alerting.turning import Onset, first_request, last_request
 from guardian.alerting.verdicts import DAY, Since, State, Verdict, enough_users
 from guardian.core.language import Language
@@ -87,6 +87,16 @@ def _recovery(rule: TrackerSilent, incident: Incident, snapshot: Snapshot, start
     return min([*signs[:1], *filter(None, [first_request(snapshot, None, after_us)])], default=None)
 
 
+def _gist(rule: TrackerSilent, incident: Incident, lang: Language) -> str:
+    return lang("neither a request nor a sign of life for %(time)s", time=lang.duration(rule.window))
+
+
+def _reading(rule: TrackerSilent, incident: Incident, counts: Counts | None, lang: Language) -> str:
+    if counts is None or incident.onset_us is None:
+        return ""
+    return now(lang.duration((incident.fired_us - incident.onset_us) // 1_000_000), lang)
+
+
 TRACKER_SILENT = Kind(
     TrackerSilent,
     _judge,
@@ -94,6 +104,8 @@ TRACKER_SILENT = Kind(
     _title,
     _sentence,
     _at_worst,
+    gist=_gist,
+    reading=_reading,
     least_requests=_least_requests,
     least_users=_least_users,
     counts_back=lambda rule: DAY + rule.window,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Literal
 
+from guardian.alerting.columns import Counts
 from guardian.alerting.history import Snapshot
-from guardian.alerting.kinds.kind import Kind, all_its_users, always, nowhere
+from guardian.alerting.kinds.kind import Kind, all_its_users, always, now, nowhere, worst
 from guardian.alerting.kinds.traffic import (
     Traffic,
     judge_traffic,
@@ -75,6 +76,22 @@ def _recovery(rule: TrafficDrop, incident: Incident, snapshot: Snapshot, start_u
     return traffic_recovery(rule, incident, snapshot, start_us, rule.below, -1)
 
 
+def _gist(rule: TrafficDrop, incident: Incident, lang: Language) -> str:
+    said = {"share": lang.percent(rule.below), "span": lang.lately(rule.window), "feature": incident.subject}
+    if incident.subject:
+        return lang("fewer than %(share)s of the usual requests to %(feature)s in %(span)s", **said)
+    return lang("fewer than %(share)s of the usual requests in %(span)s", **said)
+
+
+def _reading(rule: TrafficDrop, incident: Incident, counts: Counts | None, lang: Language) -> str:
+    usual = incident.facts.get("usual")
+    if not usual:
+        return ""
+    if counts is None:
+        return worst(lang.percent((incident.peak or 0) / usual), lang)
+    return now(lang.percent((incident.value or 0) / usual), lang)
+
+
 TRAFFIC_DROP = Kind(
     TrafficDrop,
     _judge,
@@ -82,6 +99,8 @@ TRAFFIC_DROP = Kind(
     _title,
     traffic_sentence,
     traffic_at_worst,
+    gist=_gist,
+    reading=_reading,
     least_requests=_least_requests,
     least_users=_least_users,
     counts_back=traffic_back,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Literal
 
+from guardian.alerting.columns import Counts
 from guardian.alerting.history import Snapshot
-from guardian.alerting.kinds.kind import Kind, all_its_users, nowhere
+from guardian.alerting.kinds.kind import Kind, all_its_users, now, nowhere, worst
 from guardian.alerting.kinds.traffic import (
     Traffic,
     judge_traffic,
@@ -61,6 +62,21 @@ def _recovery(rule: TrafficSpike, incident: Incident, snapshot: Snapshot, start_
     return traffic_recovery(rule, incident, snapshot, start_us, rule.above, 1)
 
 
+def _gist(rule: TrafficSpike, incident: Incident, lang: Language) -> str:
+    said = {"times": lang.number(rule.above, 1), "span": lang.lately(rule.window), "feature": incident.subject}
+    if incident.subject:
+        return lang("more than %(times)s times the usual requests to %(feature)s in %(span)s", **said)
+    return lang("more than %(times)s times the usual requests in %(span)s", **said)
+
+
+def _reading(rule: TrafficSpike, incident: Incident, counts: Counts | None, lang: Language) -> str:
+    usual, value = incident.facts.get("usual"), incident.peak if counts is None else incident.value
+    if not usual:
+        return ""
+    said = lang("%(times)s times", times=lang.number((value or 0) / usual, 1))
+    return worst(said, lang) if counts is None else now(said, lang)
+
+
 TRAFFIC_SPIKE = Kind(
     TrafficSpike,
     _judge,
@@ -68,6 +84,8 @@ TRAFFIC_SPIKE = Kind(
     _title,
     traffic_sentence,
     traffic_at_worst,
+    gist=_gist,
+    reading=_reading,
     counts_back=traffic_back,
     users=all_its_users,
     features=nowhere,

@@ -1,4 +1,4 @@
-"""`user_burst`: one user who meets several errors within a short time."""
+"""`user_burst`: one user who hits several errors within a short time."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
 
-from guardian.alerting.columns import NOTHING, Counts
+from guardian.alerting.columns import MINUTE_US, NOTHING, Counts
 from guardian.alerting.history import Snapshot
-from guardian.alerting.kinds.kind import Kind, any_requests, no_feature, whichever
+from guardian.alerting.kinds.kind import Kind, any_requests, no_feature, since_it_began, whichever
 from guardian.alerting.turning import Onset
 from guardian.alerting.verdicts import Since, State, Verdict
 from guardian.core.language import Language
@@ -56,15 +56,19 @@ def _least_requests(n: int, lang: Language) -> str:
 
 
 def _title(rule: UserBurst, subject: str, lang: Language) -> str:
-    return lang("%(user)s keeps meeting errors", user=subject)
+    return lang("%(user)s keeps hitting errors", user=subject)
 
 
 def _sentence(rule: UserBurst, incident: Incident, counts: Counts, lang: Language) -> str:
-    return lang("They hit %(n)s or more errors within %(time)s.", n=rule.errors, time=lang.duration(rule.window))
+    minutes = -(-(incident.fired_us - incident.first_us) // MINUTE_US)
+    span = lang.lately(60 * max(minutes, 1))
+    return lang.plural(
+        "They hit one error in %(span)s.", "They hit %(n)s errors in %(span)s.", counts.failed, span=span
+    )
 
 
 def _at_worst(rule: UserBurst, incident: Incident, peak: float, lang: Language) -> str:
-    return _sentence(rule, incident, NOTHING, lang)
+    return lang("They hit %(n)s or more errors within %(time)s.", n=rule.errors, time=lang.duration(rule.window))
 
 
 def _user(rule: UserBurst, incident: Incident, snapshot: Snapshot, seconds: int) -> set[str]:
@@ -100,6 +104,21 @@ def _recovery(rule: UserBurst, incident: Incident, snapshot: Snapshot, start_us:
     return int(columns.at_us[rows[min(failed[-1] + 1, len(rows) - 1)]])
 
 
+def _gist(rule: UserBurst, incident: Incident, lang: Language) -> str:
+    time = lang.duration(rule.window)
+    return lang("%(n)s or more errors of one user within %(time)s", n=lang.number(rule.errors), time=time)
+
+
+def _reading(rule: UserBurst, incident: Incident, counts: Counts | None, lang: Language) -> str:
+    return "" if counts is None else lang("%(n)s so far", n=lang.number(counts.failed))
+
+
+def _measured(rule: UserBurst, incident: Incident, snapshot: Snapshot, seconds: int) -> Counts:
+    """All of the user's own requests."""
+    found = _features(rule, incident, snapshot, seconds).values()
+    return Counts(*(sum(each[column] for each in found) for column in range(3)))
+
+
 USER_BURST = Kind(
     UserBurst,
     _judge,
@@ -107,11 +126,14 @@ USER_BURST = Kind(
     _title,
     _sentence,
     _at_worst,
+    gist=_gist,
+    reading=_reading,
     least_requests=_least_requests,
     feature=no_feature,
     users=_user,
     features=_features,
-    measured=lambda rule, incident, snapshot, seconds: snapshot.counts(rule.window),
+    measured=_measured,
+    span=since_it_began,
     looks_back=lambda rule: rule.window + 60,
     watches=whichever,
     fresh=any_requests,

@@ -20,6 +20,7 @@ from guardian.core.outgoing import Outgoing
 from guardian.core.time import micros
 from guardian.mail.alert.compose import AlertWriter
 from guardian.mail.channels.client import quiet
+from guardian.mail.channels.services import follows_each
 from guardian.settings.rules import Probe
 
 log = logging.getLogger("guardian.alerting")
@@ -42,6 +43,8 @@ async def alert_step(app: Application, now: datetime, token: int | None) -> None
         link_key=await store.link_key() if app.settings.api.enabled else None,
         support_email=app.settings.alerts.support_email,
         language_of=app.email.language_of,
+        app=app.settings.app_label,
+        alone=frozenset(name for name, each in app.settings.channels.items() if follows_each(each.address)),
     )
 
     def compose(notice: Notice, snapshot: Snapshot) -> tuple[Sequence[Outgoing], str]:

@@ -65,7 +65,7 @@ SCENES: dict[str, tuple[str, int, Scene]] = {
         {"error_rate": {}}, failing("chat_message", 8, 5, 200), 40)),
     "alert-feature-down": ("Every request to a critical feature failed.", 0, Scene(
         {"feature_down": {"features": ["chat_message"]}}, failing("chat_message", 3, 5, 60), 30)),
-    "alert-user-burst": ("One user met 5 errors within 10 minutes; it can be answered to reach them.", 0, Scene(
+    "alert-user-burst": ("One user hit 5 errors within 10 minutes; it can be answered to reach them.", 0, Scene(
         {"user_burst": {}}, lambda m: [("search", 1, 200), ("document_upload", 1, 500)] if 3 <= m < 9 else [],
         user="rosa@example.com")),
     "alert-latency": ("A feature has become slow.", 0, Scene(
@@ -83,9 +83,9 @@ SCENES: dict[str, tuple[str, int, Scene]] = {
     "alert-bundle": ("What opens in the same minute comes in one mail.", 0, Scene(
         {"error_rate": {"window": "10m"}, "feature_down": {"features": ["chat_message"], "window": "6m"}},
         failing("chat_message", 3, 1, 60), 20)),
-    "alert-many-users": ("What one user after the other meets within `group_interval` comes in one mail.", -1, Scene(
+    "alert-many-users": ("What one user after the other hits within `group_interval` comes in one mail.", -1, Scene(
         {"user_burst": {}}, failing("chat_message", 24, 3, 60), 16)),
-    "alert-reminder": ("It still fires after `repeat`, and nobody has taken it on.", 1, Scene(
+    "alert-reminder": ("It still fires after `repeat`, and nobody has acknowledged it.", 1, Scene(
         {"error_rate": {"repeat": "1h"}}, failing("chat_message", 8, 5, 200), 110)),
     "alert-resolved": ("It is over: how long it lasted, and how bad it was.", 1, Scene(
         {"feature_down": {"features": ["chat_message"]}}, failing("chat_message", 3, 5, 40), 60)),

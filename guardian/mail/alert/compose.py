@@ -17,7 +17,8 @@ from guardian.core.language import Language
 from guardian.core.mail_address import check_address
 from guardian.core.mentions import Mention, marked, plain
 from guardian.core.outgoing import Outgoing
-from guardian.mail.alert.view import FULL, AlertView, worst
+from guardian.mail.alert.titles import gravest, is_resolved, subject_of, title_of, why_late
+from guardian.mail.alert.view import FULL, AlertView
 from guardian.mail.message import Thread, build_message, message_id
 from guardian.mail.naming import Told, told_in_channel
 from guardian.mail.render import is_whole, render
@@ -25,7 +26,9 @@ from guardian.mail.unwritten import unwritten
 
 BUTTONS: tuple[Action, ...] = ("acknowledge", "silence-1h", "silence-8h", "silence-morning", "fixed")
 """What an alert mail offers to do, in this order; the first stands out."""
-_MARKS = {"critical": "● ", "warning": "⚠ ", "info": ""}
+_FITTING = ((FULL, None), *((full, 1) for full in range(FULL, 0, -1)))
+"""How many incidents a mail tells in full, and how many buttons those have that have but a line (None: all): the first
+that makes a mail which Gmail shows whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +44,8 @@ class AlertWriter:
     """Writes alert mails. `link_key` signs the links of the buttons; None leaves the buttons out.
 
     `lang` is the language of channels, and of recipients for whom `language_of` (None: of nobody) gives no other.
-    `nonce` gives the number that tells a link apart from all others.
+    `nonce` gives the number that tells a link apart from all others. `app` names the app ("" for no name). `alone` are
+    the channels that follow each incident by itself, with a message an incident.
     """
 
     admins: tuple[str, ...]
@@ -53,6 +57,8 @@ class AlertWriter:
     support_email: str | None = None
     language_of: Callable[[str], Language] | None = None
     nonce: Callable[[], str] = fresh_nonce
+    app: str = ""
+    alone: frozenset[str] = frozenset()
 
     def compose(self, notice: Notice, snapshot: Snapshot, now: datetime) -> Composed:
         """The messages of one notice, among them `unwritten` ones for whom it could not be written."""
@@ -60,7 +66,8 @@ class AlertWriter:
         messages = []
         for channel in dict.fromkeys(notice.audience.channels):
             if channel != "mail":
-                messages.append(self._channel(notice, briefings, subject, channel))
+                each = [[b] for b in briefings] if channel in self.alone else [briefings]
+                messages += [self._channel(notice, part, channel) for part in each]
                 continue
             for recipient in dict.fromkeys(notice.audience.recipients or self.admins):
                 try:
@@ -69,7 +76,7 @@ class AlertWriter:
                     messages.append(writer._mail(notice, *told, recipient, now))
                 except Exception as error:  # one delivery: a recipient for whom it cannot be written stops no other
                     key, kind = f"incident/{notice.thread}/{notice.name}/{recipient}", _kind(notice)
-                    grave = worst(briefings)
+                    grave = gravest(briefings)
                     messages.append(
                         unwritten(error, key=key, recipient=recipient, kind=kind, severity=grave, subject=subject)
                     )
@@ -104,25 +111,17 @@ class AlertWriter:
         known = notice.transitions[0].incident.thread_subject
         if not notice.first and known:
             return known
-        lang, grave = self.lang, worst(briefings)
-        if notice.form == "digest":
-            text = lang.plural("%(n)s alert in the quiet hours", "%(n)s alerts in the quiet hours", len(briefings))
-        elif notice.form == "overflow":
-            text = lang.plural("%(n)s more alert", "%(n)s more alerts", len(briefings))
-        elif len(briefings) > 1:
-            text = lang("%(n)s alerts: %(first)s, …", n=len(briefings), first=briefings[0].title)
-        else:
-            text = briefings[0].title
-        over = notice.form == "digest" and all(b.ended is not None for b in briefings)
-        return f"{'' if over else _MARKS[grave]}{text} – Guardian"
+        if not notice.first:
+            briefings = [replace(b, ended=None, change="opened") for b in briefings]
+        return subject_of(briefings, notice.form, self.app, self.lang)
 
     def _mail(
         self, notice: Notice, briefings: Sequence[Briefing], subject: str, recipient: str, now: datetime
     ) -> Outgoing:
         key = f"incident/{notice.thread}/{notice.name}/{recipient}"
-        view = AlertView(self.lang, self.zone, lambda b: self._buttons(b, recipient, now))
-        for full in range(min(FULL, len(briefings)), 0, -1):
-            html, text = render("alert", self.lang, view=view.of(briefings, subject, now, full))
+        for full, few in _FITTING:
+            view = AlertView(self.lang, self.zone, lambda b: self._buttons(b, recipient, now), self.app, few)
+            html, text = render("alert", self.lang, view=view.of(briefings, subject, now, full, notice.form))
             if is_whole(html):
                 break
         root = message_id(f"incident-{notice.thread}", self.sender)
@@ -141,16 +140,29 @@ class AlertWriter:
         people = told.people
         if reply_to is not None and reply_to != self.support_email:
             people += (Mention(reply_to, "Reply-To", 0, 0),)
-        return Outgoing(key, recipient, body, _kind(notice), "mail", worst(briefings), told.subject, people)
+        return Outgoing(key, recipient, body, _kind(notice), "mail", gravest(briefings), told.subject, people)
 
-    def _channel(self, notice: Notice, briefings: Sequence[Briefing], subject: str, channel: str) -> Outgoing:
+    def _channel(self, notice: Notice, briefings: Sequence[Briefing], channel: str) -> Outgoing:
+        """A message that tells of all of them, or of the one incident that its thread is then about."""
         from guardian.mail.channels import compose_channel
 
-        lines = AlertView(self.lang, self.zone).lines(briefings)
+        own = channel in self.alone
+        title = title_of(briefings, notice.form, self.app, self.lang)
         key = f"incident/{notice.thread}/{notice.name}/{channel}"
-        grave = worst(briefings)
-        told, people = told_in_channel(subject, "\n".join(lines))
-        body = compose_channel(*told, severity=grave, url=self.public_url, thread=notice.thread, resolved=notice.over)
+        if own and len(notice.transitions) > 1:
+            key += f"/{briefings[0].incident.id}"
+        late, grave = why_late(notice.form, self.lang), gravest(briefings)
+        lines = [*filter(None, [late]), *AlertView(self.lang, self.zone).lines(briefings)]
+        told, people = told_in_channel(title, "\n".join(lines))
+        body = compose_channel(
+            *told,
+            severity=grave,
+            url=self.public_url,
+            thread=briefings[0].incident.id if own else notice.thread,
+            resolved=all(map(is_resolved, briefings)),
+            over=all(b.ended is not None for b in briefings),
+            change=briefings[0].change if len(briefings) == 1 else "",
+        )
         return Outgoing(key, channel, body, "alert", channel, grave, told[0], people)
 
     def _reply_to(self, briefings: Sequence[Briefing]) -> str | None:

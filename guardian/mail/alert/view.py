@@ -10,7 +10,11 @@ from zoneinfo import ZoneInfo
 
 from guardian.alerting.briefing import CHART_BUCKET_MINUTES, Briefing
 from guardian.alerting.kinds import kind_of
+from guardian.alerting.notify import Form
+from guardian.core.bidi import isolated
 from guardian.core.language import Language
+from guardian.mail.alert.facts import facts
+from guardian.mail.alert.titles import all_of, gravest, is_resolved, why_late
 from guardian.mail.chart import BLOCKS
 from tracker.event import NOTED
 
@@ -18,7 +22,7 @@ CHART_HEIGHT = 56
 """Of the highest column, in CSS pixels."""
 FULL, LINES = 6, 40
 """Of the incidents in one mail, so many are told in full, and so many more by a line each: an outage that hundreds of
-users meet still makes a mail that Gmail shows whole."""
+users hit still makes a mail that Gmail shows whole."""
 _GRAVE = {"critical": "CRITICAL", "warning": "WARNING", "info": "UNKNOWN"}
 
 
@@ -28,24 +32,32 @@ def _no_buttons(b: Briefing) -> list[dict[str, str]]:
 
 @dataclass(frozen=True, slots=True)
 class AlertView:
-    """Says incidents in `lang`, with times of `zone`. `buttons` gives the links under one of them: label and url."""
+    """Says incidents in `lang`, with times of `zone`, of the app that `app` names ("" for no name).
+
+    `buttons` gives the links under one of them, label and url; of those that have but a line, the first `few` of them.
+    """
 
     lang: Language
     zone: ZoneInfo
     buttons: Callable[[Briefing], list[dict[str, str]]] = _no_buttons
+    app: str = ""
+    few: int | None = None
 
-    def of(self, briefings: Sequence[Briefing], subject: str, now: datetime, full: int = FULL) -> dict[str, Any]:
+    def of(
+        self, briefings: Sequence[Briefing], subject: str, now: datetime, full: int = FULL, form: Form = "single"
+    ) -> dict[str, Any]:
         """The values of one mail, made at `now`, with at most so many incidents in full."""
-        over = all(b.ended is not None for b in briefings)
-        headline = briefings[0].title if len(briefings) == 1 else subject.removesuffix(" – Guardian").lstrip("●⚠ ")
         return {
             "subject": subject,
-            "headline": headline,
-            "grave": "OK" if over else _GRAVE[worst(briefings)],
-            "preheader": " · ".join(f"{self._changed(b)}: {b.sentence}" for b in briefings[:3]),
-            "day": self.lang.moment(now, self.zone),
+            "app": self.app,
+            "headline": briefings[0].title if len(briefings) == 1 else all_of(briefings, form, self.lang),
+            "lead": why_late(form, self.lang),
+            "grave": "OK" if all(map(is_resolved, briefings)) else _GRAVE[gravest(briefings)],
+            "preheader": " · ".join(self._labelled(self._changed(b), b.sentence) for b in briefings[:3]),
+            "day": self.lang.zoned(now, self.zone),
             "blocks": [self._block(b, len(briefings) > 1) for b in briefings[:full]],
             "others": self._others(briefings[full:]),
+            "more": self._more(briefings[full:]),
         }
 
     def lines(self, briefings: Sequence[Briefing]) -> list[str]:
@@ -53,29 +65,45 @@ class AlertView:
         chat has other readers than the inboxes of the admins."""
         lines = []
         for b in briefings[:FULL]:
-            lines.append(f"{self._changed(b)}: {b.title}. {b.sentence}")
-            lines += [f"{label}: {value}" for label, value in self._facts(b, names=False)]
-        return lines + self._others(briefings[FULL:])
+            lines.append(f"{self._labelled(self._changed(b), b.title)}. {b.sentence}")
+            lines.append(b.line)
+            lines += [self._labelled(*fact) for fact in facts(b, self.lang, self.zone, names=False)]
+        others = briefings[FULL:]
+        return [*lines, *(each["text"] for each in self._others(others)), *filter(None, [self._more(others)])]
 
-    def _others(self, briefings: Sequence[Briefing]) -> list[str]:
-        """A line for each that has no room in full, and how many more there are."""
-        lines = [f"{self._changed(b)}: {b.title}" for b in briefings[:LINES]]
+    def _others(self, briefings: Sequence[Briefing]) -> list[dict[str, Any]]:
+        """A line and the buttons of each that has no room in full."""
+        return [
+            {"text": self._labelled(self._changed(b), b.title), "buttons": self.buttons(b)[: self.few]}
+            for b in briefings[:LINES]
+        ]
+
+    def _labelled(self, label: str, value: str) -> str:
+        return self.lang("%(label)s: %(value)s", label=label, value=value)
+
+    def _more(self, briefings: Sequence[Briefing]) -> str:
+        """How many have not even a line, "" where all have."""
         more = len(briefings) - LINES
-        return [*lines, self.lang("and %(n)s more", n=self.lang.number(more))] if more > 0 else lines
+        if more <= 0:
+            return ""
+        return self.lang("and %(n)s more, which 'guardian alerts list' shows", n=self.lang.number(more))
 
     def _block(self, b: Briefing, titled: bool) -> dict[str, Any]:
-        lang = self.lang
+        lang, told = self.lang, facts(b, self.lang, self.zone)
         return {
             "title": b.title if titled else "",
-            "grave": "OK" if b.ended else _GRAVE[b.incident.severity],
+            "grave": "OK" if is_resolved(b) else _GRAVE[gravest([b])],
             "change": self._changed(b),
             "sentence": b.sentence,
-            "facts": self._facts(b),
+            "line": b.line,
+            "facts": told,
+            "width": max(12, *(len(label) for label, _ in told)),
             "chart": self._chart(b),
+            "did": lang.plural("Their last request", "Their last %(n)s requests", len(b.steps)),
             "steps": [
                 {
                     "time": lang.clock(s.at, self.zone),
-                    "feature": s.feature,
+                    "feature": isolated(s.feature),
                     "status": lang("%(code)s (failed)", code=s.status % NOTED) if s.status > NOTED else s.status,
                     "bad": s.status >= 400,
                 }
@@ -92,7 +120,7 @@ class AlertView:
             case "closed":
                 return lang("Resolved by %(who)s", who=b.incident.acknowledged_by or "–")
             case "removed":
-                return lang("Over: its rule was removed or switched off")
+                return lang("No longer watched: its rule was removed or switched off")
             case "unwatched":
                 return lang("No longer watched: the settings were changed")
             case "reminder":
@@ -104,47 +132,6 @@ class AlertView:
             case "flapping":
                 return lang("Comes and goes; you will hear when it has been calm for 30 min")
         return lang("Opened")
-
-    def _facts(self, b: Briefing, names: bool = True) -> list[tuple[str, str]]:
-        """Label and value; with `names` False, of the users there is only how many."""
-        lang, zone = self.lang, self.zone
-        facts = [(lang("Since"), lang.moment(b.since, zone))]
-        if b.again:
-            facts.append((lang("Again since"), lang.moment(b.again, zone)))
-        if b.ended:
-            facts.append((lang("Until"), lang.moment(b.ended, zone)))
-        elif b.last_good:
-            facts.append((lang("Last good"), lang.moment(b.last_good, zone)))
-        if kind_of(b.rule).says_users:
-            facts.append((lang("Affected"), self._affected(b, names)))
-        before = lang.plural("once before", "%(n)s times before", b.earlier)
-        facts.append((lang("Happened"), before if b.earlier else lang("for the first time")))
-        if b.features:
-            where = [
-                lang("%(feature)s (%(bad)s of %(all)s)", feature=name, bad=lang.number(bad), all=lang.number(number))
-                for name, bad, number in b.features
-            ]
-            facts.append((lang("Where"), ", ".join(where)))
-        if b.silenced_until:
-            until = lang.moment(b.silenced_until, zone)
-            facts.append(
-                (lang("Silenced"), lang("until %(time)s by %(who)s", time=until, who=b.incident.acknowledged_by or "–"))
-            )
-        elif b.incident.acknowledged_by and b.change != "closed":
-            facts.append((lang("Taken on by"), b.incident.acknowledged_by))
-        facts.append((lang("The rule"), b.rule_in_words))
-        return facts
-
-    def _affected(self, b: Briefing, names: bool) -> str:
-        lang = self.lang
-        if not b.users:
-            return lang("nobody known by name") if b.more_users else lang("nobody signed in")
-        many = lang.plural("%(n)s user", "%(n)s users", b.users)
-        if b.more_users:
-            many = lang.plural("at least %(n)s user", "at least %(n)s users", b.users)
-        if not names:
-            return many
-        return many + ": " + ", ".join(b.names) + (", …" if b.users > len(b.names) else "")
 
     def _chart(self, b: Briefing) -> dict[str, Any]:
         most = max((bucket.requests for bucket in b.chart), default=0)
@@ -182,9 +169,3 @@ class AlertView:
 
 def _height(number: int, most: int) -> int:
     return 0 if not number else max(2, round(number / most * CHART_HEIGHT))
-
-
-def worst(briefings: Sequence[Briefing]) -> str:
-    """The gravest severity among them."""
-    order = ("info", "warning", "critical")
-    return max((b.incident.severity for b in briefings), key=order.index)

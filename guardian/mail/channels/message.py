@@ -8,12 +8,14 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Literal
 
+from guardian.core.bidi import balanced, bare
+
 Markup = Literal["plain", "slack", "discord", "teams"]
 """How a service reads text: as it stands, or with pings and marks that have to be taken out of it."""
 
 _NO_SPACE = "\u200b"
 """ZERO WIDTH SPACE: is not seen, and ends a word."""
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e]")
 # As discord.py's escape_mentions does: Discord looks for mentions past any backslash.
 _MENTION = re.compile(r"@(?=everyone|here|channel|[!&]?\d)", re.IGNORECASE)
 _SHORTCODE = re.compile(r":(?=[\w+'-]+:)")
@@ -25,7 +27,9 @@ _PUNCTUATION = re.compile(r"[\\`*_~|<>\[\](){}#+\-.!&:]")
 class ChannelMessage:
     """What one message says. `severity` is info, warning or critical; `url` is where to look, "" for nowhere.
 
-    `thread` names what it is about: messages with the same one belong together, and one with `resolved` ends it.
+    `thread` names what it is about: messages with the same one belong together, and one with `over` is the last of it.
+    `resolved` says that all is well again, which is not known of what is no longer watched. `change` is what happened
+    to the one incident that it is about, "" for several.
     """
 
     title: str
@@ -34,13 +38,24 @@ class ChannelMessage:
     url: str = ""
     thread: str = ""
     resolved: bool = False
+    over: bool = False
+    change: str = ""
 
 
 def compose_channel(
-    title: str, text: str, *, severity: str, url: str, thread: str = "", resolved: bool = False
+    title: str,
+    text: str,
+    *,
+    severity: str,
+    url: str,
+    thread: str = "",
+    resolved: bool = False,
+    over: bool = False,
+    change: str = "",
 ) -> bytes:
     """The body of an outbox row for a channel: a JSON object with the fields of `ChannelMessage`, as plain text."""
-    message = ChannelMessage(_line(title), _CONTROL.sub("", text).strip(), severity, url, thread, resolved)
+    said = balanced(_CONTROL.sub("", text).strip())
+    message = ChannelMessage(_line(title), said, severity, url, thread, resolved, over or resolved, change)
     return json.dumps(asdict(message), ensure_ascii=False).encode()
 
 
@@ -53,7 +68,7 @@ def read_message(body: bytes) -> ChannelMessage:
 
 
 def _line(text: str) -> str:
-    return " ".join(_CONTROL.sub(" ", text).split())
+    return bare(" ".join(_CONTROL.sub(" ", text).split()))
 
 
 def harmless(text: str, markup: Markup) -> str:

@@ -10,7 +10,7 @@ from urllib.parse import quote, urlsplit
 
 from guardian.mail.channels.message import ChannelMessage
 from guardian.mail.channels.parts import Address
-from guardian.mail.channels.sender import Conversation, Request, basic, written
+from guardian.mail.channels.sender import Conversation, Request, basic, kind, written
 
 _TOPIC = re.compile(r"[a-z0-9_-]{1,64}", re.IGNORECASE)
 _PRIORITIES = {
@@ -18,6 +18,12 @@ _PRIORITIES = {
     "1": "min", "2": "low", "3": "", "4": "high", "5": "max",
 }  # fmt: skip
 """What a priority may begin with, and ntfy's name for it: "" is its default."""
+
+
+_LOUD = {"failure": "max", "warning": "high"}
+"""The priority of a message by its sort, where the address sets none; that of good news and of info is the default."""
+_EMOJI = {"failure": "rotating_light", "warning": "warning", "success": "white_check_mark"}
+"""The tag that ntfy shows as a picture, by the message's sort."""
 
 
 def shown(address: Address) -> Address | None:
@@ -46,13 +52,13 @@ def ntfy(address: Address) -> Callable[[ChannelMessage], Conversation] | None:
     url, login = (url, login) if mode == "private" else ("https://ntfy.sh/", {})
     priority = address.option("priority").lower()
     fixed = {
-        "X-Priority": next((name for start, name in _PRIORITIES.items() if priority.startswith(start)), ""),
         "X-Delay": address.option("delay"),
         "X-Email": address.option("email"),
-        "X-Tags": ",".join(sorted(filter(None, re.split(r"[\s,;|/]+", address.option("xtags", "tags"))))),
         "X-Actions": address.option("actions"),
         "X-Icon": address.option("avatar_url") if address.flag("image", True) else "",
     }
+    forced = next((name for start, name in _PRIORITIES.items() if priority.startswith(start)), "") if priority else None
+    tags = sorted(filter(None, re.split(r"[\s,;|/]+", address.option("xtags", "tags"))))
     attach = address.option("attach")
     file = basename(address.option("filename") or urlsplit(attach).path) if attach else ""
     attached = {key: value for key, value in {"attach": attach, "filename": file}.items() if value}
@@ -61,7 +67,9 @@ def ntfy(address: Address) -> Callable[[ChannelMessage], Conversation] | None:
         # What is over 4,096 bytes ntfy makes a file of; as JSON, a character can be six bytes.
         title, text = written(message, "plain", 1000, linked=True)
         click = quote(address.option("click") or message.url, safe=":/?@&=#%+,;[]!$'()*~")
-        headers = {key: value for key, value in {**fixed, "X-Click": click}.items() if value}
+        loud = {"X-Priority": _LOUD.get(kind(message), "") if forced is None else forced}
+        loud["X-Tags"] = ",".join([*filter(None, [_EMOJI.get(kind(message), "")]), *tags])
+        headers = {key: value for key, value in {**fixed, **loud, "X-Click": click}.items() if value}
         yield Request(url, {"topic": topics[0], **attached, "title": title, "message": text}, headers | login)
 
     return say

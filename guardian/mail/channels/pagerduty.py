@@ -29,7 +29,7 @@ def pagerduty(address: Address) -> Callable[[ChannelMessage], Conversation] | No
     def say(message: ChannelMessage) -> Conversation:
         title, text = written(message, "plain", 1024, titled=True, linked=True)
         dedup = address.option("dedup") or message.thread
-        resolved = action == "resolve" or (message.resolved and bool(action == "map" or message.thread))
+        resolved = action == "resolve" or (message.over and bool(action == "map" or message.thread))
         if not dedup and action != "trigger":
             dedup = hashlib.sha256(title.strip().encode()).hexdigest()
         body: dict[str, Any] = {"routing_key": key, "event_action": "resolve", "dedup_key": dedup}

@@ -65,6 +65,12 @@ def scheme_of(url: str) -> str:
     return url.partition("://")[0].strip().lower() if "://" in url else ""
 
 
+def follows_each(url: str) -> bool:
+    """Whether what gets the messages keeps an incident of its own for each thread, as PagerDuty does, or may, as any
+    program behind a webhook: then each incident has messages of its own."""
+    return scheme_of(url) in ("pagerduty", "jsons", "json")
+
+
 def is_private(sender: Sender | Other) -> bool:
     """Whether the address names a private host, as it is written; where Guardian cannot see that, it may."""
     return not isinstance(sender, Sender) or is_private_host(_host(sender.say))

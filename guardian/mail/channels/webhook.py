@@ -31,8 +31,9 @@ def webhook(address: Address) -> Callable[[ChannelMessage], Conversation] | None
         title, text = written(message, "plain", linked=True)
         body: dict[str, Any] = {"version": "1.0", "title": title, "message": text, "attachments": []}
         body["type"] = kind(message)
-        facts = {"severity": message.severity, "url": message.url, "thread": message.thread}
-        extras = {**facts, "resolved": message.resolved, **address.extras.get(":", {})}
+        facts: dict[str, Any] = {"severity": message.severity, "url": message.url, "thread": message.thread}
+        facts |= {"resolved": message.resolved, "over": message.over, "change": message.change}
+        extras = {**facts, **address.extras.get(":", {})}
         for name, value in extras.items():
             if name not in body:
                 body[name] = value

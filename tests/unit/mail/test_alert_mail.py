@@ -20,6 +20,7 @@ from guardian.alerting.rule_words import rule_in_words
 from guardian.alerting.wording import at_worst, sentence, title
 from guardian.core.language import language
 from guardian.mail.alert.compose import AlertWriter
+from guardian.mail.alert.facts import affected
 from guardian.mail.alert.view import AlertView
 from guardian.settings.rules import parse_rule
 from tests.support.plain import plain
@@ -85,13 +86,17 @@ def test_the_mail_that_an_outage_opens_with():
 chat is down
 ============
 Opened. All 6 requests in the last 5 min failed.
+Rule feature_down: 5 or more requests to chat in the last 5 min, and every one
+failed; now 6 of 6.
 
-Since        Mon 16 Mar, 10:08
+Since        Mon 16 Mar, 10:08 (Europe/Zurich)
 Last good    Mon 16 Mar, 10:00
-Affected     3 users: ann0@example.com, ann1@example.com, ann2@example.com
+Affected     3 users: ann0@example.com (2 errors), ann1@example.com (2),
+             ann2@example.com (2)
 Happened     for the first time
-Where        chat (6 of 6)
-The rule     Every request of chat failed in 5 min. Or none came for 1 h,
+What failed  503 Boom at app.py:7: 6 of 6
+Where        chat (6 of 6) in the last 5 min
+Fires when   Every request of chat failed in 5 min. Or none came for 1 h,
              where each earlier week had 20 or more. With at least 5
              requests. With at least 2 users concerned.
 
@@ -127,10 +132,13 @@ def test_what_fires_again_says_since_when_how_long_it_lasted_in_all_and_nothing_
     found = mails(events((0, 5, 200), (8, 6, 503), *calm[:20], (29, 6, 503), *calm[21:]), 40, rule)
     _, resolved, again, over = found
     assert "Resolved after 1 min" in text(resolved)
-    assert (facts(again)["Since"], facts(again)["Again since"]) == ("Mon 16 Mar, 10:08", "Mon 16 Mar, 10:29")
+    assert (facts(again)["Since"], facts(again)["Again since"]) == (
+        "Mon 16 Mar, 10:08 (Europe/Zurich)",
+        "Mon 16 Mar, 10:29",
+    )
     assert facts(again)["Last good"] == "Mon 16 Mar, 10:28"
     assert "Resolved after 2 min" in text(over), "the twenty calm minutes are not counted"
-    assert "Taken on by" not in facts(again)
+    assert "Acknowledged" not in facts(again)
 
 
 def test_the_end_tells_how_many_users_it_concerned_though_their_events_are_long_gone():
@@ -140,25 +148,26 @@ def test_the_end_tells_how_many_users_it_concerned_though_their_events_are_long_
     history = History.of(found, START_US, START_US + 220 * MINUTE_US)
     opened, resolved = mails(found, 220, parse_rule("error_rate", {**rule.model_dump(by_alias=True), "repeat": 0}))
     assert facts(opened)["Affected"].startswith("3 users: ann0@example.com")
-    assert facts(resolved)["Affected"] == facts(opened)["Affected"]
+    assert facts(resolved)["Affected"].startswith("3 users: ann0@example.com")
     late = replace(history, singles_us=START_US + 100 * MINUTE_US).at(START_US // MINUTE_US + 205)
     incident = Incident(
         "i", rule.name, "", "warning", "open", since_us=START_US + 9 * MINUTE_US, users=22, names=("a@x",)
     )
     told = brief(Transition(incident, "reminder", late.now_us), rule, late, language())
-    assert AlertView(language(), ZURICH)._affected(told, names=False) == "at least 22 users"
+    assert affected(told, language(), names=False) == "at least 22 users, one of whom hit 384 errors"
     unknown = replace(told, users=0)
-    assert AlertView(language(), ZURICH)._affected(unknown, names=False) == "nobody known by name"
+    assert affected(unknown, language(), names=False) == "no longer known"
 
 
 def test_a_rule_that_counts_server_errors_tells_of_no_others():
     rule = parse_rule("error_rate", {"count": "server", "min_requests": 5})
     wrong = events((1, 9, 422), user="typo{i}@example.com", feature="form")
     [mail] = mails(sorted(wrong + events((1, 6, 503))), 2, rule)
-    assert facts(mail)["Affected"] == "3 users: ann0@example.com, ann1@example.com, ann2@example.com"
-    assert facts(mail)["Where"] == "chat (6 of 6)"
+    assert facts(mail)["Affected"].startswith("3 users: ann0@example.com (2 errors), ann1")
+    assert facts(mail)["Where"] == "chat (6 of 6) in the last hour"
+    assert facts(mail)["What failed"] == "503 Boom at app.py:7: 6 of 6"
     assert "6 of 15 requests failed in the last 6 hours" in text(mail)
-    assert facts(mail)["The rule"].startswith("More than 10 % server errors in 1 h, ")
+    assert facts(mail)["Fires when"].startswith("More than 10 % server errors in 1 h, ")
 
 
 def test_a_slow_feature_tells_nothing_of_failures():
@@ -179,13 +188,13 @@ def test_a_channel_hears_what_the_mail_says_but_no_names_of_users():
     [message] = writer.compose(notice, history.at(START_US // MINUTE_US + 9), START).messages
     assert plain(json.loads(message.body)["text"]).splitlines() == [
         "Opened: chat is down. All 6 requests in the last 5 min failed.",
-        "Since: Mon 16 Mar, 10:08",
+        "Rule feature_down: 5 or more requests to chat in the last 5 min, and every one failed; now 6 of 6",
+        "Since: Mon 16 Mar, 10:08 (Europe/Zurich)",
         "Last good: Mon 16 Mar, 10:00",
-        "Affected: 3 users",
+        "Affected: 3 users, one of whom hit 2 errors",
         "Happened: for the first time",
-        "Where: chat (6 of 6)",
-        "The rule: Every request of chat failed in 5 min. Or none came for 1 h, where each earlier week had 20 or more."
-        " With at least 5 requests. With at least 2 users concerned.",
+        "What failed: 503 Boom at app.py:7: 6 of 6",
+        "Where: chat (6 of 6) in the last 5 min",
     ]
 
 
@@ -193,9 +202,10 @@ def test_a_channel_hears_what_the_mail_says_but_no_names_of_users():
     ("change", "more", "pill", "facts"),
     [
         ("closed", {"status": "resolved", "well_since_us": START_US}, "Resolved by ann@x.org", {}),
-        ("removed", {"status": "resolved", "well_since_us": START_US}, "Over: its rule was removed or switched off",
-         {"Taken on by": "ann@x.org"}),
-        ("unsilenced", {}, "Still firing, and the silence is over", {"Taken on by": "ann@x.org"}),
+        ("removed", {"status": "resolved", "well_since_us": START_US},
+         "No longer watched: its rule was removed or switched off",
+         {"Acknowledged": "by ann@x.org"}),
+        ("unsilenced", {}, "Still firing, and the silence is over", {"Acknowledged": "by ann@x.org"}),
         ("reminder", {"silenced_until_us": START_US + 120 * MINUTE_US}, "Still firing",
          {"Silenced": "until Mon 16 Mar, 12:00 by ann@x.org"}),
         ("reminder", {"earlier": 1}, "Still firing", {"Happened": "once before"}),
@@ -215,7 +225,7 @@ def test_every_change_and_state_is_said(change, more, pill, facts):
     block = AlertView(language(), ZURICH).of([told], "subject", START)["blocks"][0]
     assert block["change"] == pill
     assert facts.items() <= dict(block["facts"]).items()
-    assert ("Taken on by" in dict(block["facts"])) == ("Taken on by" in facts or "Happened" in facts)
+    assert ("Acknowledged" in dict(block["facts"])) == ("Acknowledged" in facts or "Happened" in facts)
 
 
 def test_where_nothing_failed_the_chart_shows_the_requests():
@@ -255,11 +265,11 @@ def test_an_outage_that_hundreds_of_users_meet_makes_one_mail_that_gmail_shows_w
     assert mail["Subject"] == "● 402 alerts: chat is down, … – Guardian"
     assert len(html(mail).encode()) < 100_000
     titles = [
-        line for line in text(mail).splitlines() if line.endswith("meeting errors") or line.startswith(("*", "Err"))
+        line for line in text(mail).splitlines() if line.endswith("hitting errors") or line.startswith(("*", "Err"))
     ]
     assert titles[0] == "Error rate above 10 %"
     assert len([line for line in titles if line.startswith("* Opened: user")]) == 40
-    assert titles[-1] == "* and 356 more"
+    assert "and 356 more, which 'guardian alerts list' shows" in text(mail)
 
 
 def test_long_names_leave_fewer_alerts_in_full_so_that_gmail_shows_the_mail_whole():
@@ -277,15 +287,15 @@ def test_an_alert_about_one_user_lists_their_steps_and_can_be_answered():
         (1, 5, 413), feature="upload", user="rosa@example.com"
     )
     [mail] = mails(steps, 3, burst)
-    assert mail["Subject"] == "⚠ rosa@example.com keeps meeting errors – Guardian"
+    assert mail["Subject"] == "⚠ rosa@example.com keeps hitting errors – Guardian"
     assert mail["Reply-To"] == "rosa@example.com"
-    assert "WHAT THEY WERE DOING\n10:00  200  chat\n10:00  200  chat\n10:01  413  upload\n" in text(mail)
+    assert "THEIR LAST 7 REQUESTS\n10:00  200  chat\n10:00  200  chat\n10:01  413  upload\n" in text(mail)
     assert "upload (5 of 5)" in text(mail)
     met = [
         each._replace(status=200, failure=Failure("Noted", "tool error")) if each.failure else each for each in steps
     ]
     [mail] = mails(met, 3, burst)
-    assert "WHAT THEY WERE DOING\n10:00  200  chat\n10:00  200  chat\n10:01  200 (failed)  upload\n" in text(mail)
+    assert "THEIR LAST 7 REQUESTS\n10:00  200  chat\n10:00  200  chat\n10:01  200 (failed)  upload\n" in text(mail)
     assert 'class="num worse" width="20%">200 (failed)' in html(mail) or "200 (failed)</td>" in html(mail)
     [mail] = mails(steps, 3, burst, support_email="support@example.com")
     assert mail["Reply-To"] == "support@example.com"
@@ -330,7 +340,7 @@ def test_every_kind_of_rule_can_be_said():
         ("latency", {}, 4321.0, "At worst, 95 % of the requests took up to 4.3 s; the limit is 2 s."),
         ("traffic_drop", {"usual": 90}, 12.0, "It was 12 requests in 1 h, where 90 are usual."),
         ("traffic_drop", {"usual": 90}, 0.0, "It was 0 requests in 1 h, where 90 are usual."),
-        ("new_error", {}, 3.0, "It was never seen before."),
+        ("new_error", {}, 3.0, "It had never been seen before."),
         ("burn_rate", {}, 14.5, "At worst, the budget of 30 days would have been gone in 2 d 1 h."),
     ],
 )

@@ -115,7 +115,7 @@ def test_a_message_is_kept_as_plain_json_without_control_characters():
     )
     assert json.loads(body) == {
         "title": "Error rate", "text": "one[31m\ntwo", "severity": "critical", "url": "https://g.example.com",
-        "thread": "i-1", "resolved": False,
+        "thread": "i-1", "resolved": False, "over": False, "change": "",
     }  # fmt: skip
     assert read_message(body).thread == "i-1"
 

@@ -52,7 +52,7 @@ def test_the_same_mail_made_again_is_the_same_bytes_and_no_text_ends_a_part_earl
 
 
 def test_a_library_that_changes_how_python_encodes_changes_no_mail(monkeypatch):
-    subject = "⚠ 16 alerts: alice@example.com keeps meeting errors, … – Guardian"
+    subject = "⚠ 16 alerts: alice@example.com keeps hitting errors, … – Guardian"
     data = build(subject=subject)
     monkeypatch.setitem(charset.CHARSETS, "utf-8", (charset.QP, charset.QP, "utf-8"))  # as Apprise does on import
     assert build(subject=subject) == data
@@ -117,7 +117,7 @@ def test_any_subject_reads_back_as_one_clean_line(text):
         for prefix in ("", "Re: ")
         for mark in ("● ", "⚠ ", "")
         for count in ("", "2 alerts: ", "12 alerts: ")
-        for title in ("Error rate of chat above 10 %", "rosa@example.com keeps meeting errors", "chat_message is down")
+        for title in ("Error rate of chat above 10 %", "rosa@example.com keeps hitting errors", "chat_message is down")
     ],
 )
 def test_no_space_is_lost_where_a_long_subject_is_folded(subject):

@@ -1,0 +1,92 @@
+"""What a message about incidents is called: the subject of a mail, its headline, the title on a channel."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from guardian.alerting.briefing import Briefing
+from guardian.alerting.notify import Form
+from guardian.core.bidi import bare
+from guardian.core.language import Language
+from guardian.mail.message import clean_line
+
+MARKS = {"critical": "● ", "warning": "⚠ ", "info": ""}
+"""What a subject begins with while something goes on, by its severity."""
+RESOLVED = "✓ "
+"""What a channel's title begins with when all that it tells of is resolved."""
+UNWATCHED = ("removed", "unwatched")
+"""The ends that say nothing of how the app is."""
+
+
+def is_resolved(b: Briefing) -> bool:
+    """Whether it is over, rather than going on or no longer watched."""
+    return b.ended is not None and b.change not in UNWATCHED
+
+
+def gravest(briefings: Sequence[Briefing]) -> str:
+    """The gravest severity of those that go on; info where none does."""
+    order = ("info", "warning", "critical")
+    return max((b.incident.severity for b in briefings if b.ended is None), key=order.index, default="info")
+
+
+def subject_of(briefings: Sequence[Briefing], form: Form, app: str, lang: Language) -> str:
+    """The subject of a mail that begins a thread: it stays the same, so what changes has no place in it."""
+    alone = form in ("single", "bundle") and len(briefings) == 1
+    return _line(MARKS[gravest(briefings)], app, briefings[0].title if alone else all_of(briefings, form, lang))
+
+
+def title_of(briefings: Sequence[Briefing], form: Form, app: str, lang: Language) -> str:
+    """The title of a channel's message: what became of what it tells of."""
+    mark = RESOLVED if all(map(is_resolved, briefings)) else MARKS[gravest(briefings)]
+    alone = form in ("single", "bundle") and len(briefings) == 1
+    return _line(mark, app, _one(briefings[0], lang) if alone else all_of(briefings, form, lang))
+
+
+def _line(mark: str, app: str, text: str) -> str:
+    return clean_line(f"{mark}{f'{app}: ' if app else ''}{bare(text)} – Guardian")
+
+
+def _one(b: Briefing, lang: Language) -> str:
+    match b.change:
+        case "resolved" | "closed":
+            return lang("Resolved: %(what)s", what=b.title)
+        case "removed" | "unwatched":
+            return lang("No longer watched: %(what)s", what=b.title)
+        case "reminder" | "unsilenced":
+            return lang("Still firing: %(what)s", what=b.title)
+        case "reopened":
+            return lang("Fires again: %(what)s", what=b.title)
+        case "flapping":
+            return lang("Comes and goes: %(what)s", what=b.title)
+    return b.title
+
+
+def all_of(briefings: Sequence[Briefing], form: Form, lang: Language) -> str:
+    """How many alerts a message tells of, why together, how many of them are over, and the first of them."""
+    number, over = len(briefings), sum(b.ended is not None for b in briefings)
+    if form == "digest":
+        alerts = lang.plural("%(n)s alert in the quiet hours", "%(n)s alerts in the quiet hours", number)
+    elif form == "overflow":
+        alerts = lang.plural(
+            "%(n)s alert held back by the hourly limit", "%(n)s alerts held back by the hourly limit", number
+        )
+    else:
+        alerts = lang.plural("%(n)s alert", "%(n)s alerts", number)
+    first = briefings[0].title if number == 1 else lang("%(first)s, …", first=briefings[0].title)
+    if not over:
+        return lang("%(label)s: %(value)s", label=alerts, value=first)
+    if over < number:
+        said = {"alerts": alerts, "over": lang.number(over), "first": first}
+        return lang("%(alerts)s, %(over)s of them over: %(first)s", **said)
+    if all(map(is_resolved, briefings)):
+        return lang("%(alerts)s, resolved: %(first)s", alerts=alerts, first=first)
+    return lang("%(alerts)s, over or no longer watched: %(first)s", alerts=alerts, first=first)
+
+
+def why_late(form: Form, lang: Language) -> str:
+    """Why a message comes later than what it tells of; "" where it does not."""
+    if form == "digest":
+        return lang("Nothing is sent about these rules in their quiet hours, so this comes at the end of them.")
+    if form == "overflow":
+        return lang("The hourly limit of messages (budget_per_hour) had been reached, so these waited.")
+    return ""
