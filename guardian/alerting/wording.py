@@ -36,7 +36,7 @@ def standing(incident: Incident, now_us: int, lang: Language, zone: ZoneInfo) ->
     """How it stands: fires since when, taken on or silenced by whom, or over since when."""
 
     def at(us: int) -> str:
-        return lang.moment(moment(us), zone)
+        return lang.zoned(moment(us), zone)
 
     if incident.end in UNKNOWN:
         return lang("no longer watched since %(time)s", time=at(incident.over_us or incident.since_us))

@@ -63,6 +63,7 @@ def list_(
             status += f", silenced until {_moment(row['silenced_until'], zone)}"
         table.add_row(row["id"], status, what, since, until, by)
     out().print(table)
+    out().print(f"[dim]Times are in {zone}.[/]")
 
 
 @alerts.command("show")

@@ -115,7 +115,11 @@ def printable(text: str) -> str:
 
 
 def local(moment: datetime | None, zone: str) -> str:
-    """A time for people, in their zone: 2026-03-02 13:30; a dash for None."""
+    """A time for people, in their zone: 2026-03-02 13:30, with the offset in an hour that comes twice; None: a dash."""
     from zoneinfo import ZoneInfo
 
-    return "–" if moment is None else f"{moment.astimezone(ZoneInfo(zone)):%Y-%m-%d %H:%M}"
+    from guardian.core.language import which_of_two
+
+    if moment is None:
+        return "–"
+    return f"{moment.astimezone(ZoneInfo(zone)):%Y-%m-%d %H:%M}{printable(which_of_two(moment, ZoneInfo(zone)))}"

@@ -118,7 +118,7 @@ class Language:
 
     def moment(self, when: datetime, zone: ZoneInfo) -> str:
         """A day and a time, in the zone: Mon 16 Mar, 12:05; as for `clock`, where the hour comes twice."""
-        return self._date("EEE d MMM, HH:mm", when, zone) + _which(when, zone)
+        return self._date("EEE d MMM, HH:mm", when, zone) + which_of_two(when, zone)
 
     def zoned(self, when: datetime, zone: ZoneInfo) -> str:
         """The same with the zone's name: Mon 16 Mar, 12:05 (Europe/Zurich)."""
@@ -141,7 +141,7 @@ class Language:
     def clock(self, when: datetime, zone: ZoneInfo) -> str:
         """A time of the day, in the zone: 12:05. In an hour that comes twice, as clocks are put back, it says which of
         the two: 02:50 UTC+2."""
-        return format_time(when.astimezone(zone), "HH:mm", locale=self.locale) + _which(when, zone)
+        return format_time(when.astimezone(zone), "HH:mm", locale=self.locale) + which_of_two(when, zone)
 
     def span(self, start: datetime, end: datetime, zone: ZoneInfo) -> str:
         """A window: Mon 16 Mar, 12:00 – 14:00."""
@@ -153,8 +153,8 @@ def _isolated(values: dict[str, Any]) -> dict[str, Any]:
     return {name: isolated(value) if isinstance(value, str) else value for name, value in values.items()}
 
 
-def _which(when: datetime, zone: ZoneInfo) -> str:
-    """The offset of a moment whose time of the day comes a second time, "" for every other."""
+def which_of_two(when: datetime, zone: ZoneInfo) -> str:
+    """The offset of a moment whose time of the day comes twice, after a space that never breaks; else ""."""
     local = when.astimezone(zone)
     if local.replace(fold=0).utcoffset() == local.replace(fold=1).utcoffset():
         return ""

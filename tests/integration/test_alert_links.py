@@ -83,11 +83,11 @@ async def test_the_page_says_which_incident_it_is_and_how_it_stands(app, tmp_pat
 
     async with calling(app) as reader:
         await open_incident(app, thread_subject="● 3 alerts: docs is down, …")
-        assert said(await reader.get(await link(app))) == "chat is down · fires since Mon 2 Mar, 12:30"
+        assert said(await reader.get(await link(app))) == "chat is down · fires since Mon 2 Mar, 12:30 (UTC)"
         assert said(await reader.post(await link(app))) == "chat is down · acknowledged by ann@example.com"
-        silenced = "chat is down · silenced until Mon 2 Mar, 20:30 by ann@example.com"
+        silenced = "chat is down · silenced until Mon 2 Mar, 20:30 (UTC) by ann@example.com"
         assert said(await reader.post(await link(app, "silence-8h"))) == silenced
-        assert said(await reader.post(await link(app, "resolve"))) == "chat is down · over since Mon 2 Mar, 12:30"
+        assert said(await reader.post(await link(app, "resolve"))) == "chat is down · over since Mon 2 Mar, 12:30 (UTC)"
 
 
 async def test_marked_as_fixed_and_resolved(app):

@@ -232,6 +232,7 @@ def test_incidents_are_listed_silenced_marked_as_fixed_and_ended(guardian, withi
     assert guardian("alerts", "list")[1] == "No rule has fired.\n"
     within(open_one)
     assert re.search(r"^c1\s+open\s+chat is down\s+\d{4}-", guardian("alerts", "list")[1], re.MULTILINE)
+    assert guardian("alerts", "list")[1].endswith("\nTimes are in UTC.\n")
     assert guardian("alerts", "silence", "c1", "--until", "8h")[1] == "c1 (chat is down) is silenced.\n"
     listed = " ".join(guardian("alerts", "list", "--open")[1].split())
     assert "c1 open, silenced until" in listed

@@ -382,3 +382,20 @@ def test_a_name_that_runs_from_right_to_left_stands_apart_from_the_numbers_besid
     assert "<bdi>חיפוש</bdi> (6 of 6)" in html(mail)
     assert html(mail).count("<bdi>") == html(mail).count("</bdi>") > 1
     assert "\u2068" not in mail["Subject"]
+
+
+def test_an_alert_of_the_night_in_which_clocks_are_put_back_says_which_of_the_two_hours():
+    begin = datetime(2026, 10, 25, 0, 50, tzinfo=UTC)
+    since_us, end_us = (int(at.timestamp()) * 1_000_000 for at in (begin, begin + timedelta(minutes=31)))
+    rule = parse_rule("error_rate", {})
+    incident = Incident(
+        "i", rule.name, "", "warning", "resolved", since_us, onset_us=since_us, recovery_us=end_us,
+        well_since_us=end_us, resolved_us=end_us, peak=0.5,
+    )  # fmt: skip
+    snapshot = History.of([], since_us, end_us).at(end_us // MINUTE_US)
+    told = brief(Transition(incident, "resolved", end_us), rule, snapshot, language())
+    block = AlertView(language(), ZURICH).of([told], "subject", begin)["blocks"][0]
+    assert plain(block["change"]) == "Resolved after 31 min"
+    assert [(label, plain(value)) for label, value in block["facts"][:2]] == [
+        ("Since", "Sun 25 Oct, 02:50 UTC+2 (Europe/Zurich)"), ("Until", "Sun 25 Oct, 02:21 UTC+1"),
+    ]  # fmt: skip
