@@ -41,13 +41,12 @@ def incident_without(incident: Incident, people: Collection[str], rules: Collect
         incident,
         names=tuple(name for name in incident.names if name not in people),
         acknowledged_by=ERASED if by in people else by,
-        thread_subject=_text_without(incident.thread_subject, people),
+        thread_subject=incident.thread_subject and _text_without(incident.thread_subject, people),
+        thread_subjects={code: _text_without(text, people) for code, text in incident.thread_subjects.items()},
     )
 
 
-def _text_without(text: str | None, people: Collection[str]) -> str | None:
-    if text is None:
-        return None
+def _text_without(text: str, people: Collection[str]) -> str:
     whole, spans = unmarked(text)
     if not any(span.name in people for span in spans):
         return text

@@ -63,9 +63,10 @@ class Incident:
     others have yet to hear; `acted` that somebody ever did anything about it, `acknowledged_by` who did since it last
     opened. `earlier` counts the incidents of the same rule and subject before this one. `users` is the most verified
     users that it was seen to concern, `names` the first few. `told_us` is when a message last spoke of it, None for
-    never; `thread` and `thread_subject` tell to which mail thread it belongs. `value` and `facts` are those of the
+    never; `thread` and `thread_subject` tell to which mail thread it belongs, `thread_subjects` what its subject is in
+    other languages, by code; names are marked in them (`guardian.core.mentions`). `value` and `facts` are those of the
     latest firing verdict, `peak` is the worst value so far. `of_user` says whether the subject is a person's name, None
-    where an older version did not note it. In `thread_subject` names are marked (`guardian.core.mentions`).
+    where an older version did not note it.
 
     `end` says how it ended, None while it goes on. `heard` is who was told of a beginning and of no end since, and
     `readers` are the `Audience.names` that have its thread (None: all, in an older version). `under` is the
@@ -95,6 +96,7 @@ class Incident:
     fixed_us: int | None = None
     thread: str | None = None
     thread_subject: str | None = None
+    thread_subjects: Mapping[str, str] = field(default_factory=dict)
     openings: tuple[int, ...] = ()
     flapping: bool = False
     closing: bool = False

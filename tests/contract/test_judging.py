@@ -35,7 +35,7 @@ def minute_of(number):
 
 def compose(notice, snapshot):
     key = "+".join(f"{t.incident.id}:{t.change}" for t in notice.transitions)
-    return [Outgoing(f"incident/{key}/a@example.com", "a@example.com", b"", "alert")], "subject"
+    return [Outgoing(f"incident/{key}/a@example.com", "a@example.com", b"", "alert")], {"": "subject"}
 
 
 async def test_the_daemon_does_what_the_backtest_says(open_stores):

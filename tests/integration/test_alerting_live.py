@@ -61,9 +61,11 @@ def traffic(minutes: int, seed: int = 7, rate: int = 12) -> list[Event]:
     return sorted(events)
 
 
-def a_mail(notice, snapshot) -> tuple[list[Outgoing], str]:
+def a_mail(notice, snapshot) -> tuple[list[Outgoing], dict[str, str]]:
     changes = "+".join(f"{t.incident.id}:{t.change}" for t in notice.transitions)
-    return [Outgoing(f"incident/{notice.thread}/{changes}-{notice.at_us}/a@x.org", "a@x.org", b"", "alert")], "subject"
+    return [Outgoing(f"incident/{notice.thread}/{changes}-{notice.at_us}/a@x.org", "a@x.org", b"", "alert")], {
+        "": "subject"
+    }
 
 
 @pytest.fixture

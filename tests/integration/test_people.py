@@ -57,7 +57,7 @@ async def test_five_errors_over_two_ids_are_one_persons_burst(app):
 
     def compose(notice, snapshot):
         told.extend(snapshot.users(3600))
-        return [Outgoing(f"incident/{notice.thread}/x/a@x.org", "a@x.org", b"", "alert")], "subject"
+        return [Outgoing(f"incident/{notice.thread}/x/a@x.org", "a@x.org", b"", "alert")], {"": "subject"}
 
     live = LiveHistory(app.stores.history, around.rules)
     changes = await judge_passed_minutes(app.stores.alerts, live, around, compose, now=NOW, token=None)

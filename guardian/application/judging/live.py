@@ -39,7 +39,7 @@ TRIES = 5
 KEEP_ANSWERS = 100
 """How many answers of a probe are remembered."""
 
-Compose = Callable[[Notice, Snapshot], tuple[Sequence[Outgoing], str]]
+Compose = Callable[[Notice, Snapshot], tuple[Sequence[Outgoing], Mapping[str, str]]]
 """Writes the messages of a notice, one a recipient and channel, from the snapshot of the minute that ended last; and
 says what the subject of its thread is."""
 
@@ -158,9 +158,9 @@ async def _judge_once(
     snapshot = history.at(end)
     mails: list[Outgoing] = []
     for notice in notices:
-        written, subject = await off_loop(compose, notice, snapshot)
+        written, subjects = await off_loop(compose, notice, snapshot)
         mails += written
-        after = _named(after, notice, subject)
+        after = _named(after, notice, subjects)
     after = replace(
         after, probes={rule.name: live.probes[rule.name] for rule in around.rules if rule.name in live.probes}
     )
@@ -172,10 +172,11 @@ def _begin(minute: int) -> datetime:
     return moment(minute * MINUTE_US)
 
 
-def _named(state: AlertState, notice: Notice, subject: str) -> AlertState:
+def _named(state: AlertState, notice: Notice, subjects: Mapping[str, str]) -> AlertState:
     """The state in which the incidents of a thread that begins know its subject, so that it stays the same."""
     told = {transition.incident.id for transition in notice.transitions}
     for incident in state.incidents():
         if incident.id in told and incident.thread == notice.thread and incident.thread_subject is None:
-            state = state.changed(replace(incident, thread_subject=subject))
+            others = {code: subject for code, subject in subjects.items() if code}
+            state = state.changed(replace(incident, thread_subject=subjects[""], thread_subjects=others))
     return state

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -47,9 +47,9 @@ async def alert_step(app: Application, now: datetime, token: int | None) -> None
         alone=frozenset(name for name, each in app.settings.channels.items() if follows_each(each.address)),
     )
 
-    def compose(notice: Notice, snapshot: Snapshot) -> tuple[Sequence[Outgoing], str]:
+    def compose(notice: Notice, snapshot: Snapshot) -> tuple[Sequence[Outgoing], Mapping[str, str]]:
         written = writer.compose(notice, snapshot, now)
-        return written.messages, written.subject
+        return written.messages, written.subjects
 
     for change in await judge_passed_minutes(store, live_history(app), around, compose, now=now, token=token):
         # Not its subject, which may be a person: erasing somebody does not reach the log.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from zoneinfo import ZoneInfo
@@ -33,10 +33,11 @@ that makes a mail which Gmail shows whole."""
 
 @dataclass(frozen=True, slots=True)
 class Composed:
-    """The messages of a notice, and the subject that its thread has from now on."""
+    """The messages of a notice, and the subject that its thread has from now on: by language code those of mails in
+    other languages than the common one, which has "" for its code."""
 
     messages: tuple[Outgoing, ...]
-    subject: str
+    subjects: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,7 @@ class AlertWriter:
     def compose(self, notice: Notice, snapshot: Snapshot, now: datetime) -> Composed:
         """The messages of one notice, among them `unwritten` ones for whom it could not be written."""
         briefings, subject = self._told(notice, snapshot)
-        messages = []
+        messages, subjects = [], {"": subject}
         for channel in dict.fromkeys(notice.audience.channels):
             if channel != "mail":
                 each = [[b] for b in briefings] if channel in self.alone else [briefings]
@@ -72,7 +73,9 @@ class AlertWriter:
             for recipient in dict.fromkeys(notice.audience.recipients or self.admins):
                 try:
                     writer = self._writer_for(recipient)
-                    told = (briefings, subject) if writer is self else writer._told(notice, snapshot, self)
+                    told = (briefings, subject) if writer is self else writer._told(notice, snapshot)
+                    if writer is not self:
+                        subjects[writer.lang.code] = told[1]
                     messages.append(writer._mail(notice, *told, recipient, now))
                 except Exception as error:  # one delivery: a recipient for whom it cannot be written stops no other
                     key, kind = f"incident/{notice.thread}/{notice.name}/{recipient}", _kind(notice)
@@ -80,26 +83,15 @@ class AlertWriter:
                     messages.append(
                         unwritten(error, key=key, recipient=recipient, kind=kind, severity=grave, subject=subject)
                     )
-        return Composed(tuple(messages), subject)
+        return Composed(tuple(messages), subjects)
 
     def _writer_for(self, recipient: str) -> AlertWriter:
         lang = self.language_of(recipient) if self.language_of else self.lang
         return self if lang.code == self.lang.code else replace(self, lang=lang)
 
-    def _told(
-        self, notice: Notice, snapshot: Snapshot, common: AlertWriter | None = None
-    ) -> tuple[list[Briefing], str]:
-        """What happened, in this writer's language, and the subject.
-
-        A thread remembers its subject in the language of `common`. Where that one is what `common` would still begin
-        it with, so is ours; else, as for one alert of several that opened together, the remembered one has to do.
-        """
+    def _told(self, notice: Notice, snapshot: Snapshot) -> tuple[list[Briefing], str]:
+        """What happened, in this writer's language, and the subject."""
         briefings = self._briefed(notice, snapshot)
-        if common is not None and not notice.first:
-            afresh = replace(notice, first=True)
-            theirs = common._briefed(notice, snapshot)
-            if common._subject(afresh, theirs) == common._subject(notice, theirs):
-                return briefings, self._subject(afresh, briefings)
         return briefings, self._subject(notice, briefings)
 
     def _briefed(self, notice: Notice, snapshot: Snapshot) -> list[Briefing]:
@@ -108,7 +100,8 @@ class AlertWriter:
         return sorted(found, key=_rank)
 
     def _subject(self, notice: Notice, briefings: Sequence[Briefing]) -> str:
-        known = notice.transitions[0].incident.thread_subject
+        begun = notice.transitions[0].incident
+        known = begun.thread_subjects.get(self.lang.code) or begun.thread_subject
         if not notice.first and known:
             return known
         if not notice.first:

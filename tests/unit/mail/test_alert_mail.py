@@ -16,6 +16,7 @@ from guardian.alerting.engine import AlertState, Surroundings, advance
 from guardian.alerting.history import History
 from guardian.alerting.incidents import Incident, Transition
 from guardian.alerting.kinds import KINDS
+from guardian.alerting.notify import Audience, Notice
 from guardian.alerting.rule_words import rule_in_words
 from guardian.alerting.wording import at_worst, sentence, title
 from guardian.core.language import language
@@ -398,4 +399,29 @@ def test_an_alert_of_the_night_in_which_clocks_are_put_back_says_which_of_the_tw
     assert plain(block["change"]) == "Resolved after 31 min"
     assert [(label, plain(value)) for label, value in block["facts"][:2]] == [
         ("Since", "Sun 25 Oct, 02:50 UTC+2 (Europe/Zurich)"), ("Until", "Sun 25 Oct, 02:21 UTC+1"),
+    ]  # fmt: skip
+
+
+def test_a_thread_keeps_the_subject_that_it_began_with_in_each_language():
+    rules = {"feature_down": DOWN, "error_rate": parse_rule("error_rate", {"min_requests": 5})}
+    admins, spoken = ("ann@example.org", "zoe@example.org"), {"zoe@example.org": language("fr")}
+    writer = AlertWriter(
+        admins, "g@example.com", language(), ZURICH, "", None, language_of=lambda to: spoken.get(to, language())
+    )
+    now_us = START_US + 12 * MINUTE_US
+    snapshot = History.of(OUTAGE, START_US, now_us).at(now_us // MINUTE_US)
+    both = [
+        Incident("i", "feature_down", "chat", "critical", "open", now_us, fired_us=now_us, facts={"why": "failing"}),
+        Incident("j", "error_rate", "", "warning", "open", now_us, fired_us=now_us, value=0.5),
+    ]
+    opened = [Transition(incident, "opened", now_us) for incident in both]
+    audience = Audience(("mail",), ())
+    begun = writer.compose(Notice("bundle", tuple(opened), audience, "i", True, now_us, rules=rules), snapshot, START)
+    known = {"thread": "i", "thread_subject": begun.subjects[""], "thread_subjects": {"fr": begun.subjects["fr"]}}
+    over = replace(both[1], status="resolved", resolved_us=now_us, well_since_us=now_us, **known)
+    notice = Notice("single", (Transition(over, "resolved", now_us),), audience, "i", False, now_us, rules=rules)
+    rows = writer.compose(notice, snapshot, START).messages
+    ends = [email.message_from_bytes(row.body, policy=policy.default) for row in rows]
+    assert [mail["Subject"] for mail in ends] == [
+        "Re: ● 2 alerts: chat is down, … – Guardian", "Re: ● 2 alertes : chat est en panne, … – Guardian",
     ]  # fmt: skip
