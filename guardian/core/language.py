@@ -65,7 +65,9 @@ class Language:
         return said % {"n": self.number(number), **_isolated(values)}
 
     def _spaced(self, text: str) -> str:
-        """French sets a space that never breaks before `: ; ! ?` and inside of quotes."""
+        """The text with spaces that never break: between a number and its unit, and in French before `: ; ! ?` and
+        inside of quotes."""
+        text = re.sub(r"(?<=\d) (?=(?:s|min|h|d|j)\b)", NO_BREAK, text)
         if self.code != "fr":
             return text
         return re.sub(r" (?=[:;!?»](?:\W|$))|(?<=«) ", NO_BREAK, text)

@@ -160,6 +160,7 @@ def test_no_line_ends_between_a_number_and_its_unit(code):
     said += [lang.milliseconds(value) for value in (85, 1400, 1_234_567)] + [lang.number(1_234_567)]
     assert not [text for text in said if " " in text]
     assert "10\u00a0min" in lang.lately(600)
+    assert "30\u00a0min" in lang("Comes and goes; you will hear when it has been calm for 30 min")
 
 
 def test_french_punctuation_stays_on_the_line_of_its_word():

@@ -271,6 +271,8 @@ def test_an_outage_that_hundreds_of_users_meet_makes_one_mail_that_gmail_shows_w
     assert titles[0] == "Error rate above 10 %"
     assert len([line for line in titles if line.startswith("* Opened: user")]) == 40
     assert "and 356 more, which 'guardian alerts list' shows" in text(mail)
+    acknowledge = re.findall(r"^  Acknowledge: https://guardian.example.com/a/\S+$", text(mail), re.MULTILINE)
+    assert len(set(acknowledge)) == 40 == html(mail).count('">Acknowledge</a></span>'), "each line has a button"
 
 
 def test_long_names_leave_fewer_alerts_in_full_so_that_gmail_shows_the_mail_whole():
