@@ -23,6 +23,8 @@ from guardian.core.mentions import marked
 from guardian.core.notes import Note, as_json
 from guardian.core.off_loop import off_loop
 from guardian.core.outgoing import Outgoing
+from guardian.core.report.comparing import by_weekday
+from guardian.core.report.judge import BUSY
 from guardian.core.report.reading import from_json
 from guardian.core.schedule import Period, parse_schedule
 from guardian.core.storage import WindowGone
@@ -237,12 +239,16 @@ def _replacing(at: datetime, zone: ZoneInfo) -> Note:
 
 
 async def _says_nothing(app: Application, report: Mapping[str, Any]) -> bool:
-    """Whether nobody came, as is usual, no companion report tells of trouble, and no incident touches the period."""
+    """Whether nobody came, as is known to be usual, no companion report tells of trouble, and no incident touches
+    the period."""
     start, end = (datetime.fromisoformat(report[edge]) for edge in ("period_start", "period_end"))
     # That an app which is being set up has recorded nothing in these hours is no trouble yet; in a whole day it is.
     fresh = end - start < timedelta(days=1) and any(note["kind"] == "never" for note in report["notes"])
     if report["total_requests"] or (report["status"] != "OK" and not fresh):
         return False
+    known = from_json(report)
+    if known.baseline is None and known.previous and known.previous.total_requests >= BUSY and by_weekday(start, end):
+        return False  # the first Tuesday, after a busy Monday: nobody can say yet that this is usual
     incidents = await app.stores.alerts.incidents(since=start, limit=1000)
     if any(was_open(incident, start, end) for incident in incidents):
         return False

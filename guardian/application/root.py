@@ -19,15 +19,18 @@ from guardian.application.elsewhere import records_elsewhere
 from guardian.application.judging.live import LiveHistory
 from guardian.application.usage import UsageGuardian
 from guardian.core.clock import Waits
+from guardian.core.report.model import Fired
 from guardian.core.schedule import Schedule, parse_schedule
 from guardian.core.time import utc_now
 from guardian.mail.circuits import Circuits
 from guardian.mail.delivery import Lane
+from guardian.mail.report.incidents import was_open
 from guardian.mail.service import EmailService
 from guardian.mail.transport import Transport
 from guardian.mail.transports import build_transports
 from guardian.settings.schedules import ScheduleSettings
 from guardian.settings.schema import Settings
+from guardian.stores.alerts import AlertStore
 from guardian.stores.events import UsageRepository
 from guardian.stores.opening import Stores, backend
 from guardian.stores.people.book import NO_BOOK, AliasBook
@@ -145,6 +148,13 @@ def find_elsewhere(settings: Settings, now: datetime) -> list[Path]:
     return records_elsewhere(settings.database, [Path()], now=now)
 
 
+async def rules_fired(store: AlertStore, start: datetime, end: datetime) -> list[Fired]:
+    """The rules of which an incident was open within [start, end), each once with each severity, in order."""
+    incidents = await store.incidents(since=start, limit=1000)
+    found = {(each.rule, each.severity) for each in incidents if was_open(each, start, end)}
+    return [Fired(*each) for each in sorted(found)]
+
+
 @asynccontextmanager
 async def open_application(settings: Settings, *, clock: Clock = utc_now) -> AsyncIterator[Application]:
     """The application of these settings; everything it opened is closed at the end.
@@ -171,6 +181,7 @@ async def open_application(settings: Settings, *, clock: Clock = utc_now) -> Asy
                 critical_features=settings.critical_features,
                 elsewhere=partial(find_elsewhere, settings),
                 book=book,
+                fired=partial(rules_fired, stores.alerts),
             ),
             email=EmailService(
                 transports,
@@ -181,6 +192,7 @@ async def open_application(settings: Settings, *, clock: Clock = utc_now) -> Asy
                 timezone=settings.timezone,
                 code=settings.mail.language,
                 languages=settings.mail.languages,
+                app=settings.app_label,
             ),
             transports=transports,
             clock=clock,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 from functools import partial
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from guardian.application.comparing import compared
 from guardian.application.noticing import Elsewhere, noticed
 from guardian.core.files import replacing
 from guardian.core.off_loop import off_loop
@@ -20,6 +21,7 @@ from guardian.core.quiet import LAST_THING, Quiet, gone_quiet, quiet_window, wen
 from guardian.core.report.build import ERRORS_PER_USER, build_report
 from guardian.core.report.json import to_json
 from guardian.core.report.judge import needs_help
+from guardian.core.report.model import Fired
 from guardian.core.storage import WindowGone
 from guardian.core.summary import Summary, TimelineBar
 from guardian.core.time import moment, utc_now
@@ -39,6 +41,10 @@ _MOST_BARS = 48
 _YEARS = (1990, 2199)
 
 
+Firings = Callable[[datetime, datetime], Awaitable[Sequence[Fired]]]
+"""Gives the rules of which an incident was open within [start, end)."""
+
+
 def _nowhere(now: datetime) -> Sequence[Path]:
     return ()
 
@@ -49,7 +55,8 @@ class UsageGuardian:
     `clock` gives the present, aware. In `timezone` (an IANA name) the bars of the timeline begin. A report is
     CRITICAL where a feature whose name fits a pattern of `critical_features` fails for everyone. `elsewhere` finds the
     other files that the app may record into, at that time; it is asked, in a thread, where no recorder is alive. `book`
-    is the one that the repository has: a report made while it is in trouble says so in `notes`.
+    is the one that the repository has: a report made while it is in trouble says so in `notes`. `fired` gives the rules
+    that fired within a window; without it, a report knows of none.
     """
 
     def __init__(
@@ -62,6 +69,7 @@ class UsageGuardian:
         critical_features: Sequence[str] = ("chat_*",),
         elsewhere: Elsewhere = _nowhere,
         book: AliasBook = NO_BOOK,
+        fired: Firings | None = None,
     ) -> None:
         self._repository = repository
         self._reports_dir = Path(reports_dir)
@@ -70,6 +78,7 @@ class UsageGuardian:
         self._critical = tuple(critical_features)
         self._elsewhere = elsewhere
         self._book = book
+        self._fired = fired
 
     async def generate_report(
         self,
@@ -105,6 +114,10 @@ class UsageGuardian:
         failures = await self._repository.recent_failures(start, end, per_user=ERRORS_PER_USER, features=features)
         stats, recorders = await self._repository.stats(now), await self._repository.recorders(now)
         noted = await noticed(self._repository, recorders, start=start, end=end, now=now, elsewhere=self._elsewhere)
+        comparison, same_weekday = await compared(
+            self._repository, current, start, end, before,
+            zone=zone or self._zone, features=features, stats=stats, recorders=recorders,
+        )  # fmt: skip
         report = await off_loop(
             build_report,
             current,
@@ -123,6 +136,9 @@ class UsageGuardian:
             notes=noted,
             known_features=await self._repository.feature_names(),
             whole=not features,
+            comparison=comparison,
+            compared=same_weekday,
+            fired=None if self._fired is None else await self._fired(start, end),
         )
         if note := alias_note(self._book):
             report = replace(report, notes=(*report.notes, note))

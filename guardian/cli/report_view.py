@@ -52,7 +52,7 @@ def _notes(report: Report) -> list[RenderableType]:
 
 def _figures(report: Report) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 4, 0, 0), header_style="dim")
-    before = report.previous
+    before = report.baseline
     users, requests, errors = report.active_users, report.total_requests, report.total_errors
     columns = [
         ("active users", f"{users:,}", _change(users, before.active_users if before else None)),

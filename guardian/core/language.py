@@ -130,6 +130,10 @@ class Language:
         """A day with its year, in the zone: Monday 16 March 2026."""
         return self._date("EEEE d MMMM y", when, zone)
 
+    def weekday(self, when: datetime, zone: ZoneInfo) -> str:
+        """The name of the day, in the zone: Monday."""
+        return self._date("EEEE", when, zone)
+
     def short_day(self, when: datetime, zone: ZoneInfo) -> str:
         """A day without its year, in the zone: 16 Mar."""
         return self._date("d MMM", when, zone)

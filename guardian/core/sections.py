@@ -8,6 +8,7 @@ from collections.abc import Iterable
 
 SECTIONS = (
     "summary",
+    "incidents",
     "moved",
     "chart",
     "failures",
@@ -15,7 +16,6 @@ SECTIONS = (
     "quiet",
     "features",
     "users",
-    "incidents",
     "companions",
     "privacy",
 )

@@ -40,7 +40,7 @@ class EmailService:
 
     One that cannot be written is `Outgoing.unwritten`, so that it stops none of those to others.
     `sender` is what From says; `timezone` is the zone that times are shown in, `code` the language, `languages` the
-    code of each address that reads another one.
+    code of each address that reads another one. `app` is what the app is called, "" where the settings do not say.
     """
 
     def __init__(
@@ -54,6 +54,7 @@ class EmailService:
         timezone: str = "UTC",
         code: str = "en",
         languages: Mapping[str, str] | None = None,
+        app: str = "",
     ) -> None:
         self._transports = [each for each in transports if each.channel == "mail"]
         self.sender = sender
@@ -62,6 +63,7 @@ class EmailService:
         self._clock = clock
         self.zone = ZoneInfo(timezone)
         self.language = language(code)
+        self.app = app
         self._languages = {address.lower(): code for address, code in (languages or {}).items()}
 
     def language_of(self, address: str, code: str | None = None) -> Language:
@@ -111,7 +113,7 @@ class EmailService:
             companions = []
         for most in ITEMS:
             shown = [each.shortened(most) if isinstance(each, Companion) else each for each in companions]
-            view = report_view(report, shown, lang=lang, zone=zone, next_report=next_report)
+            view = report_view(report, shown, lang=lang, zone=zone, next_report=next_report, app=self.app)
             view.update(incidents=incidents, unsubscribe=unsubscribe)
             view = only_sections(view, sections)
             html, text = render("guardian_report_email", lang, view=view)
@@ -140,7 +142,8 @@ class EmailService:
         """A mail that says that mail arrives."""
         lang = self.language_of(to_email)
         view = {
-            "subject": lang("Guardian can reach you"),
+            "subject": self._named(lang("Guardian can reach you")),
+            "app": self.app,
             "headline": lang("Mail from Guardian arrives."),
             "grave": "ok",
             "text": lang("This is a test. Reports and alerts will come from the same sender, to this address."),
@@ -151,9 +154,13 @@ class EmailService:
     @one_mail("warning")
     def compose_warning(self, to_email: str, subject: str, text: str, *, key: str, grave: str = "warning") -> Outgoing:
         """A mail about Guardian itself: something that only a person can put right, or ("ok") that is right again."""
-        view = {"subject": subject, "headline": subject, "text": text, "grave": grave}
+        view = {"headline": subject, "text": text, "grave": grave, "app": self.app}
+        view["subject"] = subject = self._named(subject)
         html, plain = render("test_email", self.language_of(to_email), view=view)
         return self._outgoing(to_email, subject, html, plain, key=key, kind="warning", severity="warning")
+
+    def _named(self, subject: str) -> str:
+        return f"{self.app}: {subject}" if self.app else subject
 
     def _outgoing(
         self,

@@ -49,12 +49,20 @@ def test_there_is_one_of_each_kind_of_alert_and_of_all_that_becomes_of_it(sample
     [
         (
             "report",
-            "● 13.9 % of the requests failed – Guardian",
-            "* chat_message fails 11× as often as before: 169 of 763 requests",
+            "● 2 rules fired; 14.6 % of the requests failed – Guardian",
+            "* chat_message fails 13× as often as before: 175 of 727 requests",
         ),
-        ("report-weekly", "⚠ 3.8 % of the requests failed – Guardian", "* Rule error_rate is the noisiest: it fired 6"),
+        (
+            "report-weekly",
+            "● 2 rules fired; 3.8 % of the requests failed – Guardian",
+            "* Rule error_rate is the noisiest: it fired 6",
+        ),
         ("report-quiet", "40 people used the app, and nothing failed – Guardian", "WHO USED IT"),
-        ("report-5000-users", "⚠ 0.7 % of the requests failed – Guardian", "and 4,990 more people"),
+        (
+            "report-5000-users",
+            "5,000 people used the app; 0.7 % of the requests failed – Guardian",
+            "and 4,990 more people",
+        ),
         ("report-empty", "Nobody used the app – Guardian", "Nobody used the app."),
         ("alert-bundle", "● 2 alerts: chat_message is down, … – Guardian", "Error rate above 10 %"),
         ("alert-reminder", "Re: ⚠ Error rate above 10 % – Guardian", "Still firing."),

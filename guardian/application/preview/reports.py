@@ -16,6 +16,7 @@ from guardian.application.preview.traffic import USERS, history
 from guardian.application.usage import UsageGuardian
 from guardian.core.language import LANGUAGES, language
 from guardian.core.outgoing import Outgoing
+from guardian.core.report.model import Fired
 from guardian.core.time import micros
 from guardian.mail.report.incidents import incident_lines
 from guardian.mail.service import EmailService
@@ -54,8 +55,9 @@ async def report_samples(email: EmailService) -> list[Sample]:
     more: dict[str, Any] = {"next_report": NEXT, "unsubscribe": f"{URL}/u/sample"}
     told = {code: incident_lines(incidents(), RULES, *DAY_BEFORE, lang=language(code), zone=ZONE) for code in LANGUAGES}
     long_ago = [event(MIDNIGHT - 9 * DAY, USERS[0], "chat_message")]  # an app that was never used is another matter
-    bad, quiet, crowd, nobody = [await _report(events) for events in (bad_day(), quiet_day(), crowded_day(), long_ago)]
-    week = await _report(bad_day(days=16), *WEEK)
+    bad = await _report(bad_day(), fired=[Fired("feature_down", "critical"), Fired("error_rate", "warning")])
+    quiet, crowd, nobody = [await _report(events) for events in (quiet_day(), crowded_day(), long_ago)]
+    week = await _report(bad_day(), *WEEK, fired=[Fired("feature_down", "critical"), Fired("error_rate", "warning")])
     better = Better(RULES["error_rate"], 0.13, 5)
     noise = incident_lines(noisy_week(), RULES, *WEEK, lang=email.language, zone=ZONE, better=better)
     return [
@@ -81,15 +83,22 @@ def _mail(email: EmailService, reports: Mapping[str, Any], key: str, **more: Any
 
 
 async def _report(
-    events: Sequence[Event], start: datetime = DAY_BEFORE[0], end: datetime = DAY_BEFORE[1]
+    events: Sequence[Event],
+    start: datetime = DAY_BEFORE[0],
+    end: datetime = DAY_BEFORE[1],
+    fired: Sequence[Fired] = (),
 ) -> dict[str, Any]:
     """The real report on [start, end), without them on the day before, as `daily at 09:00` covers it."""
+
+    async def firings(start: datetime, end: datetime) -> Sequence[Fired]:
+        return fired
+
     with tempfile.TemporaryDirectory() as folder:
         repository = await backend(Path(folder) / "sample.db").open_events(NO_BOOK)
         try:
             for first in range(0, len(events), 5_000):
                 await repository.write(events[first : first + 5_000])
-            usage = UsageGuardian(repository, reports_dir=folder, clock=lambda: NOW, timezone=ZONE.key)
+            usage = UsageGuardian(repository, reports_dir=folder, clock=lambda: NOW, timezone=ZONE.key, fired=firings)
             return await usage.generate_report(start_time=start, end_time=end)
         finally:
             await repository.close()
@@ -129,7 +138,7 @@ def hash_of(*words: str) -> int:
     return random.Random("/".join(words)).randrange(1_000_000)
 
 
-def bad_day(days: int = 8) -> list[Event]:
+def bad_day(days: int = 16) -> list[Event]:
     """So many usual days; at the end of the last the chat breaks, one user keeps failing, and one stopped days ago."""
     events = [each for each in history(NOW, days=days) if each.user != "olga@example.com"]
     crash = Failure("KeyError", "Internal Server Error", "app.py:118 answer")
@@ -150,7 +159,7 @@ def bad_day(days: int = 8) -> list[Event]:
 
 def quiet_day() -> list[Event]:
     """Some days on which nothing failed."""
-    return [each for each in history(NOW, days=3) if each.failure is None]
+    return [each for each in history(NOW, days=9) if each.failure is None]
 
 
 def crowded_day() -> list[Event]:

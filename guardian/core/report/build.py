@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from guardian.core.clock import was_ahead
@@ -12,9 +13,11 @@ from guardian.core.report.features import by_status, features, latency
 from guardian.core.report.judge import judge
 from guardian.core.report.model import (
     Anonymous,
+    Comparison,
     FailedRequest,
     FeatureBefore,
     FeatureCount,
+    Fired,
     GoneQuiet,
     Helped,
     NoteRow,
@@ -35,6 +38,8 @@ ERRORS_PER_USER = 20
 """The newest errors of each user that a report tells one by one; `errors_count` counts them all."""
 TOP = 10
 """How many features `top_features` names."""
+SHORTEST_DAY = timedelta(hours=23)
+"""In a shorter period nobody need come."""
 STORED = ("route template", "method", "status", "duration", "time", "verified user", "error type and place")
 
 
@@ -56,16 +61,32 @@ def build_report(
     notes: Sequence[Note] = (),
     known_features: Collection[str] | None = None,
     whole: bool = True,
+    comparison: Comparison | None = None,
+    compared: tuple[Summary, datetime, datetime] | None = None,
+    fired: Sequence[Fired] | None = None,
 ) -> Report:
     """The report on `[start, end)` beside the window before it, from `previous_start` on (None: no longer stored).
 
     `notes` given are those that others found, in the report are those of the traffic too; these need to know
     `known_features`, all that were ever recorded (None: not known), and that the report is on the `whole` app.
     `failures` holds the newest failed events of each user, oldest first; `steps` what those who need help did last,
-    `quiet` what `guardian.core.quiet` found. Users are sorted by errors, then requests, then name.
+    `quiet` what `guardian.core.quiet` found. Users are sorted by errors, then requests, then name. `comparison` says
+    with what the period is compared (None: with the one before); where that is the same weekday, `compared` has its
+    summary, start and end. `fired` are the rules that fired in the period (None: not known).
     """
+    if comparison is not None and compared is not None:
+        comparison = replace(comparison, period=_before(*compared))
+    baseline = previous
+    if comparison is not None and comparison.kind != "before":
+        baseline = compared[0] if compared else None
     status, reason = judge(
-        current, critical_features, previous if end - start >= timedelta(days=1) else None, stats=stats
+        current,
+        critical_features,
+        baseline.requests if baseline and end - start >= SHORTEST_DAY else 0,
+        weekday=comparison is not None and comparison.kind == "weekday",
+        stats=stats,
+        fired=fired or (),
+        usual=comparison.usual_server_rate if comparison else None,
     )
     if whole or (stats is not None and never_recorded(stats)):
         traffic = traffic_notes(
@@ -100,6 +121,8 @@ def build_report(
             for each in recorders
         ),
         generated_at=now,
+        comparison=comparison,
+        fired=None if fired is None else tuple(fired),
     )
 
 

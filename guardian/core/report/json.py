@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from guardian.core.report.model import (
+    Comparison,
     FailedRequest,
     NoteRow,
     Previous,
@@ -20,8 +21,9 @@ from guardian.core.report.model import (
 
 
 def to_json(report: Report) -> dict[str, Any]:
-    """The report as `json.dumps` takes it: times in UTC as ISO 8601. `only_features` is there only with some."""
-    written = {
+    """The report as `json.dumps` takes it: times in UTC as ISO 8601. `only_features` is there only with some,
+    `comparison` and `incidents` only in reports that know them."""
+    written: dict[str, Any] = {
         "period_start": _iso(report.period_start),
         "period_end": _iso(report.period_end),
         **_totals(report),
@@ -54,7 +56,22 @@ def to_json(report: Report) -> dict[str, Any]:
         "recorders": [{**_fields(each), "seen_at": _iso(each.seen_at)} for each in report.recorders],
         "generated_at": _iso(report.generated_at),
     }
-    return {**written, "only_features": list(report.only_features)} if report.only_features else written
+    if report.comparison is not None:
+        written["comparison"] = _comparison(report.comparison)
+    if report.fired is not None:
+        written["incidents"] = [_fields(each) for each in report.fired]
+    if report.only_features:
+        written["only_features"] = list(report.only_features)
+    return written
+
+
+def _comparison(made: Comparison) -> dict[str, Any]:
+    return {
+        "with": made.kind,
+        "period": None if made.period is None else _previous(made.period),
+        "recorded_since": _iso(made.recorded_since),
+        "usual_server_error_rate": made.usual_server_rate,
+    }
 
 
 def _fields(part: Any) -> dict[str, Any]:

@@ -8,15 +8,17 @@ from guardian.core.language import language
 from guardian.core.note_words import note_words
 from guardian.core.notes import never_recorded
 from guardian.core.report.features import features
+from guardian.core.report.model import Fired
 from guardian.core.storage import StorageStats
 from guardian.core.summary import Summary, fits
 from tracker.event import ANONYMOUS
 
 TOP_HELP = 5
 
-MIN_REQUESTS = 20
-"""With fewer requests than this, a rate says nothing of the whole."""
-CRITICAL_SERVER_RATE, WARNING_RATE = 0.10, 0.05
+BUSY = 20
+"""A period with fewer requests than this may be followed by one without any."""
+SERVER_RATE, TIMES_USUAL = 0.01, 3
+"""A period is a warning where more of its requests met a server error than this, and than so many times the usual."""
 
 
 def needs_help(summary: Summary) -> list[str]:
@@ -42,16 +44,19 @@ def most_in_need(users: Iterable[tuple[str, int, int]]) -> list[str]:
 def judge(
     summary: Summary,
     critical_features: Sequence[str],
-    previous: Summary | None = None,
+    busy: int = 0,
     *,
+    weekday: bool = False,
     stats: StorageStats | None = None,
+    fired: Sequence[Fired] = (),
+    usual: float | None = None,
 ) -> tuple[str, str]:
     """OK, WARNING or CRITICAL, and why in one sentence.
 
-    CRITICAL: every request of a critical feature failed (at least 5, of at least 2 users), or 10 % or more of at
-    least 20 requests were server errors. WARNING: more than 5 % of at least 20 requests failed, or there was any
-    server error, or nobody came after a `previous` period of at least 20 requests (None: nobody need come, as in two
-    hours of a night), or `stats` say that no request was ever recorded. Else OK.
+    CRITICAL: every request of a critical feature failed (at least 5, of at least 2 users), or a critical rule `fired`.
+    WARNING: another rule fired, but for those that only inform; or server errors are `unusual`; or nobody came where
+    the period that this one is compared with, the same `weekday` or the one before, had `busy` requests, at least 20
+    (0: nobody need come, as in two hours of a night); or `stats` say that no request was ever recorded. Else OK.
     """
     requests, errors = summary.requests, summary.errors
     server = sum(user.server_errors for user in summary.users.values())
@@ -60,21 +65,32 @@ def judge(
         users = sum(1 for email, user in summary.users.items() if name in user.features and email != ANONYMOUS)
         if fits(name, critical_features) and number >= 5 and feature.errors == number and users >= 2:
             return "CRITICAL", all_failed(name, number)
-    if not requests and previous is not None and previous.requests >= MIN_REQUESTS:
-        return "WARNING", f"Nobody used the app, after {previous.requests} requests in the period before."
+    grave = {each.severity for each in fired} & {"critical", "warning"}
+    if grave:
+        names = sorted({each.rule for each in fired if each.severity in grave})
+        status = "CRITICAL" if "critical" in grave else "WARNING"
+        return status, f"{'Rules' if len(names) > 1 else 'Rule'} {', '.join(names)} fired."
+    if not requests and busy >= BUSY:
+        when = "on the same weekday a week before" if weekday else "in the period before"
+        return "WARNING", f"Nobody used the app, after {busy} requests {when}."
     if not requests and stats is not None and never_recorded(stats):
         return "WARNING", note_words("never", 0, stats.place, language())[0]
     if not requests:
         return "OK", "Nobody used the app."
-    if requests >= MIN_REQUESTS and server / requests >= CRITICAL_SERVER_RATE:
-        return "CRITICAL", f"{server / requests:.1%} of the requests met a server error ({server} of {requests})."
-    if requests >= MIN_REQUESTS and errors / requests > WARNING_RATE:
-        return "WARNING", f"{errors / requests:.1%} of the requests failed ({errors} of {requests})."
+    than = "" if usual is None else f", usually {usual:.1%}"
+    if unusual(server / requests, usual):
+        return "WARNING", f"{server / requests:.1%} of the requests met a server error ({server} of {requests}){than}."
     if server:
-        return "WARNING", f"{server} of {requests} requests met a server error."
+        return "OK", f"{server} of {requests} requests met a server error{than}."
     if errors:
         return "OK", f"{errors} of {requests} requests failed, none by a fault of the server."
     return "OK", f"All {requests} requests went well."
+
+
+def unusual(rate: float, usual: float | None) -> bool:
+    """Whether so many server errors are worth a warning: more than 1 % of the requests, and more than three times the
+    `usual` rate (None: not known, so that 1 % decides)."""
+    return rate > SERVER_RATE and rate > TIMES_USUAL * (usual or 0.0)
 
 
 def all_failed(feature: str, requests: int) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from guardian.core.summary import TimelineBar
 
@@ -103,6 +103,30 @@ class Previous:
 
 
 @dataclass(frozen=True, slots=True)
+class Comparison:
+    """What the report is compared with: "before" is its `previous`; "weekday" is `period`, the same weekday a week
+    before; "nothing": no such period was recorded in full.
+
+    Recording began, or retention has left something, at `recorded_since` (None: nothing was ever recorded).
+    `usual_server_rate` is the median rate of server errors of the last eight such periods; None where fewer than three
+    of them are known, or where it was not looked up, because hardly anything failed.
+    """
+
+    kind: Literal["before", "weekday", "nothing"]
+    period: Previous | None = None
+    recorded_since: datetime | None = None
+    usual_server_rate: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Fired:
+    """A rule that fired: an incident of it was open within the period."""
+
+    rule: str
+    severity: str
+
+
+@dataclass(frozen=True, slots=True)
 class Anonymous:
     """The requests of which nobody knows who made them."""
 
@@ -171,7 +195,8 @@ class Report:
     """A report on [`period_start`, `period_end`).
 
     `status` is OK, WARNING or CRITICAL, "" where the report does not say; `previous` is None where the period before
-    is no longer stored. A report on some features only has their patterns in `only_features`.
+    is no longer stored. A report on some features only has their patterns in `only_features`. `comparison` is None in
+    an older report, which was compared with `previous`; `fired` has the rules that fired, None where nobody asked.
     """
 
     period_start: datetime
@@ -196,3 +221,19 @@ class Report:
     recorders: tuple[RecorderRow, ...] = ()
     generated_at: datetime | None = None
     only_features: tuple[str, ...] = ()
+    comparison: Comparison | None = None
+    fired: tuple[Fired, ...] | None = None
+
+    @property
+    def baseline(self) -> Previous | None:
+        """The period that this one is compared with; None where there is none that was recorded in full."""
+        if self.comparison is None or self.comparison.kind == "before":
+            return self.previous
+        return self.comparison.period
+
+    @property
+    def server_errors(self) -> int:
+        """How many requests met a server error."""
+        if self.features:
+            return sum(feature.server_errors for feature in self.features)
+        return sum(count for code, count in self.error_breakdown.items() if int(code) >= 500)

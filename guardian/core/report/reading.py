@@ -8,10 +8,12 @@ from typing import Any
 
 from guardian.core.report.model import (
     Anonymous,
+    Comparison,
     FailedRequest,
     Feature,
     FeatureBefore,
     FeatureCount,
+    Fired,
     GoneQuiet,
     Helped,
     NoteRow,
@@ -86,6 +88,19 @@ def from_json(data: Mapping[str, Any]) -> Report:
         ),
         generated_at=_time(data.get("generated_at")),
         only_features=tuple(data["only_features"]) if "only_features" in data else (),
+        comparison=_read_comparison(data["comparison"]) if "comparison" in data else None,
+        fired=tuple(Fired(each["rule"], each["severity"]) for each in data["incidents"])
+        if "incidents" in data
+        else None,
+    )
+
+
+def _read_comparison(made: Mapping[str, Any]) -> Comparison:
+    return Comparison(
+        made["with"],
+        _read_previous(made["period"]) if made.get("period") else None,
+        _time(made.get("recorded_since")),
+        made.get("usual_server_error_rate"),
     )
 
 

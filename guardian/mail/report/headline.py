@@ -2,40 +2,95 @@
 
 from __future__ import annotations
 
+from zoneinfo import ZoneInfo
+
 from guardian.core.language import Language
-from guardian.core.report.judge import all_failed
+from guardian.core.report.judge import all_failed, unusual
 from guardian.core.report.model import Report
 from guardian.mail.report.notes import said
-from guardian.mail.report.wording import short
+from guardian.mail.report.wording import compared_day, short
 
 
-def headline(report: Report, status: str, lang: Language) -> str:
+def headline(report: Report, status: str, lang: Language, zone: ZoneInfo) -> str:
     """What a report of this status comes to."""
     requests, errors = report.total_requests, report.total_errors
     if not requests:
-        return _nobody(report, lang)
+        return _nobody(report, lang, zone)
     users = lang.plural("%(n)s person used the app", "%(n)s people used the app", report.active_users)
     users = said(report, "anonymous", lang).rstrip(".") or users
     down = [f for f in report.features if report.status_reason == all_failed(f.name, f.requests)]
     if status == "CRITICAL" and down:
         return lang("%(feature)s failed for everyone.", feature=short(down[0].name))
+    rules, share = len(_fired(report)), lang.percent(errors / requests)
+    if status != "OK" and rules:
+        if not errors:
+            return lang.plural("%(n)s rule fired; nothing failed.", "%(n)s rules fired; nothing failed.", rules)
+        return lang.plural(
+            "%(n)s rule fired; %(share)s of the requests failed.",
+            "%(n)s rules fired; %(share)s of the requests failed.",
+            rules, share=share,
+        )  # fmt: skip
     if not errors:
         return lang("%(users)s, and nothing failed.", users=users)
-    share = lang.percent(errors / requests)
     if status == "OK":
         return lang("%(users)s; %(share)s of the requests failed.", users=users, share=share)
+    rate = report.server_errors / requests
+    if status == "WARNING" and unusual(rate, _usual(report)):
+        return lang("%(share)s of the requests met a server error.", share=lang.percent(rate))
     return lang("%(share)s of the requests failed.", share=share)
 
 
-def _nobody(report: Report, lang: Language) -> str:
+def verdict(report: Report, status: str, lang: Language) -> str:
+    """Why the status is what it is, in a sentence: which rules fired, what is usual, or that it was an ordinary period;
+    "" where nobody came, or the report does not know."""
+    if report.fired is None and report.comparison is None:
+        return ""
+    fired, usual = _fired(report), _usual(report)
+    if fired:
+        return lang.plural("A rule fired: %(rules)s.", "Rules that fired: %(rules)s.", len(fired),
+                           rules=", ".join(map(short, fired)))  # fmt: skip
+    if not report.total_requests:
+        return ""
+    rate = report.server_errors / report.total_requests
+    if status == "WARNING" and unusual(rate, usual):
+        if usual is None:
+            return lang("That is more than 1 %%; how many are usual here is not known yet.")
+        return lang("Usually it is %(usual)s.", usual=lang.percent(usual))
+    if status != "OK":
+        return ""
+    if not report.server_errors:
+        return lang("Nothing out of the ordinary: no rule fired, and no request met a server error.")
+    text = lang(
+        "Nothing out of the ordinary: no rule fired, and %(share)s of the requests met a server error.",
+        share=lang.percent(rate),
+    )
+    return text if usual is None else text + " " + lang("Usually it is %(usual)s.", usual=lang.percent(usual))
+
+
+def _fired(report: Report) -> list[str]:
+    """The rules that fired, but for those that only inform."""
+    return sorted({each.rule for each in report.fired or () if each.severity != "info"})
+
+
+def _usual(report: Report) -> float | None:
+    return report.comparison.usual_server_rate if report.comparison else None
+
+
+def _nobody(report: Report, lang: Language, zone: ZoneInfo) -> str:
     if never := said(report, "never", lang):
         return never
     if report.only_features:
         return lang("Nobody used %(features)s.", features=short(", ".join(report.only_features)))
-    if report.previous and report.previous.total_requests:
+    before = report.baseline
+    if before is None or not before.total_requests:
+        return lang("Nobody used the app.")
+    if day := compared_day(report, lang, zone):
         return lang.plural(
-            "Nobody used the app, after %(n)s request in the period before.",
-            "Nobody used the app, after %(n)s requests in the period before.",
-            report.previous.total_requests,
-        )
-    return lang("Nobody used the app.")
+            "Nobody used the app, after %(n)s request %(day)s.", "Nobody used the app, after %(n)s requests %(day)s.",
+            before.total_requests, day=day,
+        )  # fmt: skip
+    return lang.plural(
+        "Nobody used the app, after %(n)s request in the period before.",
+        "Nobody used the app, after %(n)s requests in the period before.",
+        before.total_requests,
+    )

@@ -22,6 +22,7 @@ from guardian.mail.report import (
 
 SECTIONS = (
     summary.SECTION,
+    incidents.SECTION,
     moved.SECTION,
     chart.SECTION,
     failures.SECTION,
@@ -29,7 +30,6 @@ SECTIONS = (
     quiet.SECTION,
     features.SECTION,
     users.SECTION,
-    incidents.SECTION,
     companions.SECTION,
     privacy.SECTION,
 )

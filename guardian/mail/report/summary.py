@@ -1,53 +1,77 @@
-"""The key figures beside those of the period before. Pure."""
+"""The key figures beside those of the period that they are compared with. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from guardian.core.language import Language
 from guardian.core.report.model import Report
 from guardian.mail.report.section import Section
+from guardian.mail.report.wording import compared_day, is_day
 
 
 def words(report: Report, lang: Language, zone: ZoneInfo) -> dict[str, Any]:
-    """`figures`, each with `label`, `value`, `change` (empty without a period before), `tone` (worse, better or empty).
+    """`figures`, each with `label`, `value`, `change` (empty with nothing to compare with), `tone` (worse, better or
+    empty); `first`, a sentence where there is nothing to compare with, else "".
 
     None of them where nobody came, neither now nor before: there is nothing to say.
     """
-    before = report.previous
+    before, day = report.baseline, compared_day(report, lang, zone)
     old_requests = before.total_requests if before else 0
     requests, errors = report.total_requests, report.total_errors
     if not requests and not old_requests:
-        return {"figures": []}
+        return {"figures": [], "first": ""}
     rate = errors / requests if requests else None
     old_rate = before.total_errors / old_requests if before and old_requests else None
     change = tone = ""
     if rate is not None and old_rate is not None:
-        change, tone = _change(rate, old_rate, lang.percent, lang), _tone(rate - old_rate, 0.01)
+        change, tone = _change(rate, old_rate, lang.percent, lang, day), _tone(rate - old_rate, 0.01)
     failed = "–" if rate is None else lang.percent(rate)
     found = [
-        _figure(lang("Active users"), report.active_users, before.active_users if before else None, lang),
-        _figure(lang("Requests"), requests, before.total_requests if before else None, lang),
+        _figure(lang("Active users"), report.active_users, before.active_users if before else None, lang, day),
+        _figure(lang("Requests"), requests, before.total_requests if before else None, lang, day),
         {"label": lang("Failed"), "value": failed, "change": change, "tone": tone},
     ]
     if report.latency_ms.p95 is not None:
         value = lang.milliseconds(report.latency_ms.p95)
         found.append({"label": lang("95 % within"), "value": value, "change": "", "tone": ""})
-    return {"figures": found}
+    return {"figures": found, "first": _first(report, lang, zone)}
 
 
-def _figure(label: str, now: int, before: int | None, lang: Language) -> dict[str, str]:
-    change = "" if before is None else _change(now, before, lang.number, lang)
+def _first(report: Report, lang: Language, zone: ZoneInfo) -> str:
+    """Why the figures stand alone: no period like this one was recorded in full."""
+    made = report.comparison
+    if made is None or made.kind != "nothing" or made.recorded_since is None:
+        return ""
+    since = made.recorded_since
+    if report.privacy.purged_events:
+        return lang("The period before is no longer stored in full, so there is nothing to compare this one with.")
+    if since > report.period_start:
+        return lang("Recording began within this period, on %(time)s.", time=lang.moment(since, zone))
+    if not is_day(report, zone):
+        return lang("Nothing to compare with yet: recording began on %(time)s.", time=lang.moment(since, zone))
+    if since > report.period_start - timedelta(days=1):
+        return lang("This is the first full day: there is nothing to compare it with yet.")
+    day = lang.weekday(report.period_start, zone)
+    return lang("This is the first full %(weekday)s: there is nothing to compare it with yet.", weekday=day)
+
+
+def _figure(label: str, now: int, before: int | None, lang: Language, day: str) -> dict[str, str]:
+    change = "" if before is None else _change(now, before, lang.number, lang, day)
     return {"label": label, "value": lang.number(now), "change": change, "tone": ""}
 
 
-def _change(now: float, before: float, say: Callable[[float], str], lang: Language) -> str:
-    """The change as it can be seen: two values that are shown alike are as before."""
+def _change(now: float, before: float, say: Callable[[float], str], lang: Language, day: str) -> str:
+    """The change as it can be seen: two values that are shown alike are as before, or as on the `day`."""
     shown = say(before)
     if say(now) == shown:
-        return lang("as before")
+        return lang("as %(day)s", day=day) if day else lang("as before")
+    if day:
+        text = lang("↑ from %(before)s %(day)s") if now > before else lang("↓ from %(before)s %(day)s")
+        return text % {"before": shown, "day": day}
     return lang("↑ from %(before)s", before=shown) if now > before else lang("↓ from %(before)s", before=shown)
 
 
@@ -55,4 +79,4 @@ def _tone(difference: float, least: float) -> str:
     return "worse" if difference > least else "better" if difference < -least else ""
 
 
-SECTION = Section("summary", {"figures": ()}, words)
+SECTION = Section("summary", {"figures": (), "first": ""}, words)

@@ -8,10 +8,11 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from guardian.core.language import Language
+from guardian.core.report.judge import unusual
 from guardian.core.report.model import Report
 from guardian.mail.companions import Companion, Malformed
 from guardian.mail.report.companions import GRAVITY, shown, summarised
-from guardian.mail.report.headline import headline
+from guardian.mail.report.headline import headline, verdict
 from guardian.mail.report.notes import noted
 from guardian.mail.report.sections import SECTIONS, blank
 
@@ -23,13 +24,15 @@ def report_view(
     lang: Language,
     zone: ZoneInfo,
     next_report: tuple[datetime, Any] | None = None,
+    app: str = "",
 ) -> dict[str, Any]:
     """Everything that the templates print. `report` None means a mail of companion reports only.
 
-    The status of the whole, OK, WARNING or CRITICAL, is the worst of all parts. A companion that is UNKNOWN or that
-    cannot be read counts as WARNING: nobody can say that it is well.
+    `app` is what the app is called, "" where the settings do not say. The status of the whole, OK, WARNING or CRITICAL,
+    is the worst of all parts. A companion that is UNKNOWN or that cannot be read counts as WARNING: nobody can say that
+    it is well.
     """
-    head = {"period": "", "day": "", "notes": (), "more_notes": "", "grave": "OK", "headline": ""}
+    head = {"period": "", "day": "", "notes": (), "more_notes": "", "grave": "OK", "headline": "", "verdict": ""}
     view: dict[str, Any] = {**head, **blank(), "next_report": "", "unsubscribe": None}
     view["sections"] = [section.name for section in SECTIONS if section.templates]
     if report is not None:
@@ -51,21 +54,25 @@ def report_view(
             span=lang.span(covers[0], covers[1], zone),
         )
     mark = {"OK": "", "WARNING": "⚠ ", "CRITICAL": "● "}[grave]
-    view["subject"] = f"{mark}{view['headline'].rstrip('.')} – Guardian"
+    said = view["headline"].rstrip(".").replace("\u2068", "").replace("\u2069", "")
+    view["subject"] = f"{mark}{f'{app}: ' if app else ''}{said} – Guardian"
+    view["app"] = app
     view["preheader"] = " · ".join(f"{f['label']} {f['value']}" for f in view["figures"][:3]) or view["headline"]
     return view
 
 
 def _head(report: Report, lang: Language, zone: ZoneInfo) -> dict[str, Any]:
     """What stands above the sections; a report that does not say its status has the one of its errors."""
-    status = report.status or ("WARNING" if report.total_errors else "OK")
-    first = headline(report, status, lang)
+    failing = report.total_requests and unusual(report.server_errors / report.total_requests, None)
+    status = report.status or ("WARNING" if failing else "OK")
+    first = headline(report, status, lang, zone)
     period = f"{lang.span(report.period_start, report.period_end, zone)} ({zone.key})"
     if report.only_features:
         period += " · " + lang("only %(features)s", features=", ".join(report.only_features))
     return {
         "grave": status,
         "headline": first,
+        "verdict": verdict(report, status, lang),
         **noted(report, first, lang),
         "period": period,
         "day": lang.day(report.period_end, zone),

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+from zoneinfo import ZoneInfo
+
+from guardian.core.bidi import isolated
 from guardian.core.language import Language
 from guardian.core.mentions import shortening
-from guardian.core.report.model import FailedRequest, Step
+from guardian.core.report.model import FailedRequest, Report, Step
 from guardian.mail.message import one_line
 from tracker.error_text import reason_phrase
 
@@ -12,13 +16,34 @@ MAX_NAME = 120
 
 
 def short(text: str) -> str:
-    """A name on one line, of at most 120 characters: a client or an author may have made it as long as they liked."""
-    return shortening(text, _short)
+    """A name on one line, of at most 120 characters: a client or an author may have made it as long as they liked.
+
+    One that is written from right to left is isolated.
+    """
+    return isolated(shortening(text, _short))
 
 
 def _short(text: str) -> str:
     line = one_line(text[: 4 * MAX_NAME])
     return line if len(line) <= MAX_NAME else line[: MAX_NAME - 1] + "…"
+
+
+def compared_day(report: Report, lang: Language, zone: ZoneInfo) -> str:
+    """What the report is compared with, where that is no period right before it: "last Saturday" for a day of the
+    zone's calendar, else "a week before"; "" for the period before."""
+    if report.comparison is None or report.comparison.kind != "weekday":
+        return ""
+    if not is_day(report, zone):
+        return lang("a week before")
+    return lang("last %(weekday)s", weekday=lang.weekday(report.period_start, zone))
+
+
+def is_day(report: Report, zone: ZoneInfo) -> bool:
+    """Whether the report is on one day of the zone's calendar."""
+    start, end = (at.astimezone(zone) for at in (report.period_start, report.period_end))
+    return (start.hour, start.minute, end.hour, end.minute) == (0, 0, 0, 0) and (
+        start.date() + timedelta(days=1) == end.date()
+    )
 
 
 def error_phrase(code: str, lang: Language) -> str:

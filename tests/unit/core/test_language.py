@@ -79,11 +79,11 @@ def test_a_report_in_french():
     mail = email.message_from_bytes(
         service.compose_guardian_report("admin@example.org", reports, key="k").body, policy=policy.default
     )
-    assert mail["Subject"] == "⚠ 5,4 % des requêtes ont échoué – Guardian"
+    assert mail["Subject"] == "⚠ 1,4 % des requêtes ont rencontré une erreur du serveur – Guardian"
     text = plain(mail.get_body(("plain",)).get_content())
     assert text.startswith("""\
-5,4 % des requêtes ont échoué.
-==============================
+1,4 % des requêtes ont rencontré une erreur du serveur.
+=======================================================
 ATTENTION · lun. 2 mars, 09:00 – 11:00 (Europe/Zurich)
 
 Utilisateurs actifs           6   ↓ contre 9
@@ -186,3 +186,8 @@ def test_a_name_that_runs_from_right_to_left_does_not_turn_the_numbers_beside_it
     lang = language()
     assert lang("%(feature)s (%(bad)s of %(all)s)", feature=name, bad="6", all="9") == said
     assert bare(lang("%(feature)s", feature=isolated(name))) == bare(isolated(name)), "what is isolated stays so"
+
+
+def test_an_offset_of_half_an_hour_and_west_of_greenwich():
+    twice = datetime(2026, 11, 1, 4, 0, tzinfo=UTC)
+    assert language().clock(twice, ZoneInfo("America/St_Johns")) == "01:30\u00a0UTC-2:30"

@@ -9,6 +9,7 @@ from guardian.core.language import language
 from guardian.core.report.build import build_report
 from guardian.core.report.json import to_json
 from guardian.core.report.judge import judge, needs_help
+from guardian.core.report.model import Fired
 from guardian.core.report.reading import from_json
 from guardian.core.storage import RecorderHealth, StorageStats
 from guardian.core.summary import Summary, TimelineBar
@@ -106,7 +107,7 @@ def test_the_whole_report_in_the_published_format():
         ],
         "error_breakdown": {"404": 1, "413": 1, "500": 1},
         "status": "WARNING",
-        "status_reason": "1 of 5 requests met a server error.",
+        "status_reason": "20.0% of the requests met a server error (1 of 5).",
         "notes": [],
         "previous": {
             "period_start": "2026-03-02T06:00:00+00:00",
@@ -179,7 +180,10 @@ def noted(minutes, user="ada@example.com"):
 def test_an_answer_of_200_that_the_app_noted_as_failed_is_shown_as_failed():
     found = report([at(1), noted(2), noted(3), noted(4)], steps={"ada@example.com": [at(1), noted(2)]})
     assert (found["total_errors"], found["error_breakdown"]) == (3, {"200": 3})
-    assert (found["status"], found["status_reason"]) == ("WARNING", "3 of 4 requests met a server error.")
+    assert (found["status"], found["status_reason"]) == (
+        "WARNING",
+        "75.0% of the requests met a server error (3 of 4).",
+    )
     [user] = found["users"]
     assert [(e["code"], e["failed"], e["error"]) for e in user["errors"]] == [(200, True, "tool error")] * 3
     steps = found["help"][0]["steps"]
@@ -202,20 +206,31 @@ def many(good, *, server=0, client=0):
     [
         ([], (), "OK", "Nobody used the app."),
         (many(20), (), "OK", "All 20 requests went well."),
-        (many(18, server=2), (), "CRITICAL", "10.0% of the requests met a server error (2 of 20)."),
-        (many(17, server=2), (), "WARNING", "2 of 19 requests met a server error."),
+        (many(18, server=2), (), "WARNING", "10.0% of the requests met a server error (2 of 20)."),
+        (many(98, server=2), (), "WARNING", "2.0% of the requests met a server error (2 of 100)."),
+        (many(99, server=1), (), "OK", "1 of 100 requests met a server error."),
         (many(99, client=1), (), "OK", "1 of 100 requests failed, none by a fault of the server."),
         (many(95, client=5), (), "OK", "5 of 100 requests failed, none by a fault of the server."),
-        (many(94, client=6), (), "WARNING", "6.0% of the requests failed (6 of 100)."),
-        (many(999, server=1), (), "WARNING", "1 of 1000 requests met a server error."),
+        (many(94, client=6), (), "OK", "6 of 100 requests failed, none by a fault of the server."),
+        (many(19_999, server=1), (), "OK", "1 of 20000 requests met a server error."),
         (
             [at(n, f"u{n % 2}", 500) for n in range(5)],
             ("chat_*",),
             "CRITICAL",
             "All 5 requests of chat_message failed.",
         ),
-        ([at(n, "u0", 500) for n in range(5)], ("chat_*",), "WARNING", "5 of 5 requests met a server error."),
-        ([at(n, f"u{n % 2}", 500) for n in range(5)], ("pay",), "WARNING", "5 of 5 requests met a server error."),
+        (
+            [at(n, "u0", 500) for n in range(5)],
+            ("chat_*",),
+            "WARNING",
+            "100.0% of the requests met a server error (5 of 5).",
+        ),
+        (
+            [at(n, f"u{n % 2}", 500) for n in range(5)],
+            ("pay",),
+            "WARNING",
+            "100.0% of the requests met a server error (5 of 5).",
+        ),
     ],
 )
 def test_the_status_and_why(events, critical, status, reason):
@@ -231,7 +246,38 @@ def test_the_status_and_why(events, critical, status, reason):
     ],
 )
 def test_a_period_without_anybody_after_a_busy_one_is_a_warning(now, before, status, reason):
-    assert judge(Summary.of(now), (), Summary.of(before)) == (status, reason)
+    assert judge(Summary.of(now), (), len(before)) == (status, reason)
+
+
+def test_a_weekday_without_anybody_is_a_warning_where_the_same_one_was_busy():
+    found = judge(Summary(), (), 1_180, weekday=True)
+    assert found == ("WARNING", "Nobody used the app, after 1180 requests on the same weekday a week before.")
+
+
+@pytest.mark.parametrize(
+    ("server", "usual", "status", "reason"),
+    [
+        (2, 0.01, "OK", "2 of 100 requests met a server error, usually 1.0%."),
+        (3, 0.01, "OK", "3 of 100 requests met a server error, usually 1.0%."),
+        (4, 0.01, "WARNING", "4.0% of the requests met a server error (4 of 100), usually 1.0%."),
+        (2, 0.0, "WARNING", "2.0% of the requests met a server error (2 of 100), usually 0.0%."),
+        (1, 0.0, "OK", "1 of 100 requests met a server error, usually 0.0%."),
+    ],
+)
+def test_server_errors_are_a_warning_above_one_percent_and_three_times_the_usual(server, usual, status, reason):
+    assert judge(Summary.of(many(100 - server, server=server)), (), usual=usual) == (status, reason)
+
+
+@pytest.mark.parametrize(
+    ("fired", "status", "reason"),
+    [
+        ([Fired("error_rate", "warning")], "WARNING", "Rule error_rate fired."),
+        ([Fired("error_rate", "warning"), Fired("down", "critical")], "CRITICAL", "Rules down, error_rate fired."),
+        ([Fired("new_error", "info")], "OK", "All 20 requests went well."),
+    ],
+)
+def test_a_rule_that_fired_is_the_status_of_its_period(fired, status, reason):
+    assert judge(Summary.of(many(20)), (), fired=fired) == (status, reason)
 
 
 @pytest.mark.parametrize(
@@ -298,12 +344,20 @@ def test_the_bars_of_the_timeline(zone, start, length, number, second):
         # Somebody who tries addresses is not an outage, though there may be one beside.
         (
             [at(n, "anonymous", 404, "(unmatched)") for n in range(8)] + many(20, server=12),
-            "50 % of the requests failed.",
+            "30 % of the requests met a server error.",
         ),
-        ([at(n, "u0", 422, "thread_create") for n in range(8)] + many(20, server=12), "50 % of the requests failed."),
+        (
+            [at(n, "u0", 422, "thread_create") for n in range(8)] + many(20, server=12),
+            "30 % of the requests met a server error.",
+        ),
     ],
 )
 def test_the_headline_of_the_mail_gives_the_cause_that_the_status_has(events, said):
     found = report(events, critical_features=("chat_*",))
-    assert found["status"] == "CRITICAL"
-    assert headline(from_json(found), "CRITICAL", language()).replace("\xa0", " ").replace("\u202f", " ") == said
+    assert found["status"] == ("CRITICAL" if "everyone" in said else "WARNING")
+    assert (
+        headline(from_json(found), found["status"], language(), ZoneInfo("UTC"))
+        .replace("\xa0", " ")
+        .replace("\u202f", " ")
+        == said
+    )

@@ -52,13 +52,13 @@ def test_the_text_part_as_a_whole():
         "integrity_report.json": [],
     }
     subject, text, _ = parts(reports, next_report=NEXT)
-    assert subject == "⚠ 5.4 % of the requests failed – Guardian"
+    assert subject == "⚠ 1.4 % of the requests met a server error – Guardian"
     assert text == TEXT
 
 
 TEXT = """\
-5.4 % of the requests failed.
-=============================
+1.4 % of the requests met a server error.
+=========================================
 WARNING · Mon 2 Mar, 09:00 – 11:00 (Europe/Zurich)
 
 Prod report                                DEGRADED
@@ -217,13 +217,23 @@ def test_a_template_is_given_all_that_it_names(name):
 def test_a_report_of_nothing_but_the_fixed_keys_is_enough():
     report = {key: value for key, value in samples.ordinary().items() if key in FIXED}
     subject, text, html = parts({"usage_stats": report})
-    assert subject == "⚠ 5.4 % of the requests failed – Guardian"
+    assert subject == "⚠ 1.4 % of the requests met a server error – Guardian"
     assert "413   Content" not in text and "413 Content Too Large" in text and "ada@example.com" in html
 
 
 def test_a_report_that_was_read_already_makes_the_same_mail():
     made = samples.ordinary()
     assert parts({"usage_stats": from_json(made)}) == parts({"usage_stats": made})
+
+
+def test_a_mail_says_which_app_it_is_about():
+    service = EmailService([], sender="g@example.com", clock=lambda: samples.END, app="Shop (staging)")
+    mail = service.compose_guardian_report("a@example.com", {"usage_stats": samples.ordinary()}, key="k")
+    assert mail.subject == "⚠ Shop (staging): 1.4 % of the requests met a server error – Guardian"
+    message = email.message_from_bytes(mail.body, policy=policy.default)
+    assert "Guardian · Shop (staging)" in message.get_body(("html",)).get_content()
+    assert "WARNING · Shop (staging) · Mon 2 Mar" in message.get_body(("plain",)).get_content()
+    assert service.compose_test("a@example.com", key="t").subject == "Shop (staging): Guardian can reach you"
 
 
 def test_a_mail_of_companions_only_has_no_usage_section():
@@ -298,7 +308,7 @@ def test_of_a_user_with_more_errors_than_are_listed_the_mail_says_at_least_how_m
     _, text, html = parts({"usage_stats": made})
     assert f"ada@example.com · {failures} of {failures} requests failed" in text
     assert f"500 KeyError: Bad Request {said}  /api/chat_message" in text
-    assert said in html
+    assert said in html.replace("&nbsp;", " ")
 
 
 def test_the_chart_goes_along_as_a_picture_with_words_for_who_sees_none():

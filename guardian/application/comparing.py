@@ -1,0 +1,56 @@
+"""Reads what a report is compared with, and how often requests usually meet a server error."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from guardian.core.off_loop import off_loop
+from guardian.core.report.comparing import by_weekday, compare, earlier_periods, recorded_since, server_rate, usual_rate
+from guardian.core.report.judge import SERVER_RATE
+from guardian.core.report.model import Comparison
+from guardian.core.storage import RecorderHealth, StorageStats, WindowGone
+from guardian.core.summary import Summary
+from guardian.stores.events import UsageRepository
+
+Compared = tuple[Summary, datetime, datetime]
+"""The summary of the same weekday a week before, and the window that it is of."""
+
+
+async def compared(
+    repository: UsageRepository,
+    current: Summary,
+    start: datetime,
+    end: datetime,
+    before: datetime,
+    *,
+    zone: ZoneInfo,
+    features: Sequence[str],
+    stats: StorageStats,
+    recorders: Sequence[RecorderHealth],
+) -> tuple[Comparison, Compared | None]:
+    """What the report on [start, end), with these totals, is compared with; the second part for the same weekday only.
+
+    Eight more periods are read where enough failed for the question whether that is usual. Raises StorageError.
+    """
+    since, weekday = recorded_since(stats, recorders), by_weekday(start, end)
+    earlier = earlier_periods(start, end, zone)
+    made, found = compare(before, earlier[0], weekday=weekday, since=since), None
+    if made.kind == "weekday":
+        try:
+            found = (await repository.summary(*earlier[0], features=features), *earlier[0])
+        except WindowGone:
+            made = replace(made, kind="nothing")
+    if since is not None and await off_loop(server_rate, current) > SERVER_RATE:
+        known = []
+        for window in earlier:
+            if window[0] < since:
+                break
+            try:
+                known.append(await repository.summary(*window, features=features))
+            except WindowGone:
+                break
+        made = replace(made, usual_server_rate=await off_loop(usual_rate, known))
+    return made, found
