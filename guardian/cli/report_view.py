@@ -11,11 +11,11 @@ from rich.table import Table
 from rich.text import Text
 
 from guardian.cli.console import printable
+from guardian.core.grade import STATUSES, grade
 from guardian.core.language import language
 from guardian.core.report.model import Report
 from guardian.mail.report.wording import code_of, error_phrase
 
-_COLOURS = {"OK": "green", "WARNING": "yellow", "CRITICAL": "red"}
 _BAR = 24
 _USERS = 10
 _EIGHTHS = " ▏▎▍▌▋▊▉"
@@ -34,10 +34,9 @@ def report_view(report: Report, zone: str) -> RenderableType:
 def _title(report: Report, zone: str) -> RenderableType:
     start, end = _local(report.period_start, zone), _local(report.period_end, zone)
     until = end[11:] if start[:10] == end[:10] else end
-    status = report.status or "OK"
-    line = Text.assemble(
-        (f" {status} ", f"bold reverse {_COLOURS.get(status, 'white')}"), f"  {start} – {until} {zone}"
-    )
+    status = report.status or "OK"  # an older report's may be any word
+    colour = grade(status).look.colour if status in STATUSES else "white"
+    line = Text.assemble((f" {status} ", f"bold reverse {colour}"), f"  {start} – {until} {zone}")
     return Group(line, Text(printable(report.status_reason))) if report.status_reason else line
 
 

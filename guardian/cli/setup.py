@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from guardian.cli.console import ConfigOption, JsonOption, out, printable, say_json, settings_of
+from guardian.core.grade import grade
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
     from guardian.application.check.app_tracking import RouteLine
     from guardian.core.finding import Finding
     from guardian.settings.schema import Settings
-
-_MARKS = {"ok": "[green]✓[/]", "warning": "[yellow]![/]", "error": "[red]✗[/]"}
 
 
 def init(
@@ -104,7 +103,8 @@ def _show(findings: Sequence[Finding], as_json: bool, routes: Sequence[RouteLine
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
     for each in findings:
-        table.add_row(_MARKS[each.level], each.subject, escape(each.text))
+        look = grade(each.level).look
+        table.add_row(f"[{look.colour}]{look.sign}[/]", each.subject, escape(each.text))
     console = out()
     console.print(table)
     if routes:

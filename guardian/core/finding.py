@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+
+from guardian.core.grade import Level
 
 
 @dataclass(frozen=True, slots=True)
@@ -11,5 +12,5 @@ class Finding:
     """One thing that was looked at: `ok`, a `warning` (works, but know it) or an `error` (will not work)."""
 
     subject: str
-    level: Literal["ok", "warning", "error"]
+    level: Level
     text: str

@@ -28,7 +28,6 @@ _OF_DROPPED = (
 )
 _REASONS = (
     marked("the buffer was full"),
-    marked("the database could not be written to"),
     marked("the database cannot be used"),
     marked("the token has expired"),
     marked("the token is for another audience"),

@@ -103,10 +103,6 @@ class Schedule:
             period = Period(period.end, self._end_after(period.end))
         return self.fire(period), period
 
-    def next_fire(self, now: datetime) -> datetime:
-        """The next time after `now` at which a report goes out."""
-        return self.upcoming(now)[0]
-
     def _end_after(self, moment: datetime) -> datetime:
         return self._search(moment, +1)
 

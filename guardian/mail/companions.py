@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from guardian.core.grade import COMPANION_STATUSES, Grade, grade
 from guardian.core.language import marked
 from guardian.core.off_loop import json_value
 from guardian.mail.message import one_line
@@ -18,15 +19,6 @@ MAX_FILES, MAX_BYTES_IN_ALL = 50, 5_000_000
 MAX_ITEMS = 20
 """How many recommendations, errors, patterns or log lines of one companion a mail shows."""
 MAX_TEXT = 500
-STATUSES = {
-    "OK": "OK",
-    "DEGRADED": "WARNING",
-    "WARNING": "WARNING",
-    "CRITICAL": "CRITICAL",
-    "FAILED": "CRITICAL",
-    "UNKNOWN": "UNKNOWN",
-}
-"""The statuses that a companion may have, in any case, and how grave each is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,8 +128,8 @@ def read_companion(name: str, data: Any) -> Companion | Malformed:
 
 def _read(name: str, data: Mapping[str, Any]) -> Companion | Malformed:
     status = str(data.get("status", "UNKNOWN")).strip().upper()
-    if status not in STATUSES:
-        return Malformed(name, f"its status {status[:40]!r} is none of {', '.join(STATUSES)}")
+    if status not in COMPANION_STATUSES:
+        return Malformed(name, f"its status {status[:40]!r} is none of {', '.join(COMPANION_STATUSES)}")
     recommendations = tuple(map(_recommendation, _items(data.get("recommendations"))))
     errors, patterns, logs = (tuple(map(_line, _items(data.get(key)))) for key in _LISTS)
     summary = data.get("summary")
@@ -147,7 +139,7 @@ def _read(name: str, data: Mapping[str, Any]) -> Companion | Malformed:
         name=name,
         title=one_line(name.removesuffix(".json").replace("_", " ")).capitalize(),
         status=status,
-        grave=STATUSES[status],
+        grave="UNKNOWN" if grade(status) == Grade.UNKNOWN else grade(status).status,
         timestamp=_text(data.get("timestamp", "")),
         summary=tuple((_text(key).replace("_", " "), _text(value)) for key, value in list(pairs)[:MAX_ITEMS]),
         recommendations=recommendations[:MAX_ITEMS],

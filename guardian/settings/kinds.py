@@ -6,10 +6,9 @@ The package `guardian` hands the table over. Nothing here loads pydantic, so tha
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-Severity = Literal["info", "warning", "critical"]
-"""How grave an incident is, the least first."""
+from guardian.core.grade import Severity as Severity
 
 if TYPE_CHECKING:
     from guardian.settings.rules import RuleBase

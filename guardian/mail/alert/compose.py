@@ -13,6 +13,7 @@ from guardian.alerting.history import Snapshot
 from guardian.alerting.kinds import kind_of
 from guardian.alerting.links import WORDS, fresh_nonce, make_link
 from guardian.alerting.notify import Notice
+from guardian.core.grade import grade
 from guardian.core.language import Language
 from guardian.core.mail_address import check_address
 from guardian.core.mentions import Mention, marked, plain
@@ -186,5 +187,4 @@ def _kind(notice: Notice) -> str:
 
 def _rank(b: Briefing) -> tuple[bool, int, bool, int, str]:
     """What goes on before what is over, the gravest first, what concerns the app before what concerns one user."""
-    graves = ("critical", "warning", "info")
-    return b.ended is not None, graves.index(b.incident.severity), kind_of(b.rule).of_one_user, -b.users, b.title
+    return b.ended is not None, -grade(b.incident.severity), kind_of(b.rule).of_one_user, -b.users, b.title

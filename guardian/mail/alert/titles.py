@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 from guardian.alerting.briefing import Briefing
 from guardian.alerting.notify import Form
+from guardian.core import grade as grades
 from guardian.core.bidi import bare
+from guardian.core.grade import Grade
 from guardian.core.language import Language
 from guardian.mail.message import clean_line
 
-MARKS = {"critical": "● ", "warning": "⚠ ", "info": ""}
-"""What a subject begins with while something goes on, by its severity."""
-RESOLVED = "✓ "
+RESOLVED = f"{Grade.GOOD.look.sign} "
 """What a channel's title begins with when all that it tells of is resolved."""
 UNWATCHED = ("removed", "unwatched")
 """The ends that say nothing of how the app is."""
@@ -25,19 +25,20 @@ def is_resolved(b: Briefing) -> bool:
 
 def gravest(briefings: Sequence[Briefing]) -> str:
     """The gravest severity of those that go on; info where none does."""
-    order = ("info", "warning", "critical")
-    return max((b.incident.severity for b in briefings if b.ended is None), key=order.index, default="info")
+    return grades.gravest((b.incident.severity for b in briefings if b.ended is None), "info")
 
 
 def subject_of(briefings: Sequence[Briefing], form: Form, app: str, lang: Language) -> str:
     """The subject of a mail that begins a thread: it stays the same, so what changes has no place in it."""
     alone = form in ("single", "bundle") and len(briefings) == 1
-    return _line(MARKS[gravest(briefings)], app, briefings[0].title if alone else all_of(briefings, form, lang))
+    return _line(
+        grades.grade(gravest(briefings)).mark, app, briefings[0].title if alone else all_of(briefings, form, lang)
+    )
 
 
 def title_of(briefings: Sequence[Briefing], form: Form, app: str, lang: Language) -> str:
     """The title of a channel's message: what became of what it tells of."""
-    mark = RESOLVED if all(map(is_resolved, briefings)) else MARKS[gravest(briefings)]
+    mark = RESOLVED if all(map(is_resolved, briefings)) else grades.grade(gravest(briefings)).mark
     alone = form in ("single", "bundle") and len(briefings) == 1
     return _line(mark, app, _one(briefings[0], lang) if alone else all_of(briefings, form, lang))
 

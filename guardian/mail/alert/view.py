@@ -12,6 +12,7 @@ from guardian.alerting.briefing import CHART_BUCKET_MINUTES, Briefing
 from guardian.alerting.kinds import kind_of
 from guardian.alerting.notify import Form
 from guardian.core.bidi import isolated
+from guardian.core.grade import grade
 from guardian.core.language import Language
 from guardian.mail.alert.facts import facts
 from guardian.mail.alert.titles import all_of, gravest, is_resolved, why_late
@@ -23,7 +24,6 @@ CHART_HEIGHT = 56
 FULL, LINES = 6, 40
 """Of the incidents in one mail, so many are told in full, and so many more by a line each: an outage that hundreds of
 users hit still makes a mail that Gmail shows whole."""
-_GRAVE = {"critical": "CRITICAL", "warning": "WARNING", "info": "UNKNOWN"}
 
 
 def _no_buttons(b: Briefing) -> list[dict[str, str]]:
@@ -52,7 +52,7 @@ class AlertView:
             "app": self.app,
             "headline": briefings[0].title if len(briefings) == 1 else all_of(briefings, form, self.lang),
             "lead": why_late(form, self.lang),
-            "grave": "OK" if all(map(is_resolved, briefings)) else _GRAVE[gravest(briefings)],
+            "grave": "OK" if all(map(is_resolved, briefings)) else grade(gravest(briefings)).look.style,
             "preheader": " · ".join(self._labelled(self._changed(b), b.sentence) for b in briefings[:3]),
             "day": self.lang.zoned(now, self.zone),
             "blocks": [self._block(b, len(briefings) > 1) for b in briefings[:full]],
@@ -92,7 +92,7 @@ class AlertView:
         lang, told = self.lang, facts(b, self.lang, self.zone)
         return {
             "title": b.title if titled else "",
-            "grave": "OK" if is_resolved(b) else _GRAVE[gravest([b])],
+            "grave": "OK" if is_resolved(b) else grade(gravest([b])).look.style,
             "change": self._changed(b),
             "sentence": b.sentence,
             "line": b.line,

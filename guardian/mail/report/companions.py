@@ -8,27 +8,28 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from guardian.core.grade import grade
 from guardian.core.language import Language, marked
 from guardian.mail.companions import Companion, Malformed
 from guardian.mail.report.section import Section
 from guardian.mail.report.wording import short
 
 MOST = 12
-GRAVITY = {marked("OK"): 0, marked("WARNING"): 1, marked("CRITICAL"): 2}
-"""How grave each status of a mail is."""
+STATUSES = (marked("OK"), marked("WARNING"), marked("CRITICAL"))
+"""What the status of a mail may be, for the catalogues."""
 
 
 def summarised(companions: Sequence[Companion | Malformed], lang: Language) -> list[dict[str, str]]:
     """Each companion as the head of the mail shows it, the gravest first; `counts` is what it adds to the status of the
     whole, `sentence` what the headline says of it."""
-    return sorted((_summarised(each, lang) for each in companions), key=lambda o: (-GRAVITY[o["counts"]], o["title"]))
+    return sorted((_summarised(each, lang) for each in companions), key=lambda o: (-grade(o["counts"]), o["title"]))
 
 
 def shown(companions: Sequence[Companion | Malformed], lang: Language, zone: ZoneInfo) -> dict[str, Any]:
     """What the section has: `others` and how many there are beyond, `companions` and `malformed` ones."""
     others = summarised(companions, lang)
     good = [each for each in companions if isinstance(each, Companion)]
-    good.sort(key=lambda each: (-GRAVITY[_counts(each)], each.title))
+    good.sort(key=lambda each: (-grade(_counts(each)), each.title))
     broken = sorted((each for each in companions if isinstance(each, Malformed)), key=lambda each: short(each.name))
     more = len(others) - MOST
     return {
@@ -40,7 +41,7 @@ def shown(companions: Sequence[Companion | Malformed], lang: Language, zone: Zon
 
 
 def _counts(companion: Companion) -> str:
-    return "WARNING" if companion.grave == "UNKNOWN" else companion.grave
+    return grade(companion.grave).status
 
 
 def _summarised(each: Companion | Malformed, lang: Language) -> dict[str, str]:

@@ -7,11 +7,12 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from guardian.core.grade import grade, gravest
 from guardian.core.language import Language
 from guardian.core.report.judge import unusual
 from guardian.core.report.model import Report
 from guardian.mail.companions import Companion, Malformed
-from guardian.mail.report.companions import GRAVITY, shown, summarised
+from guardian.mail.report.companions import shown, summarised
 from guardian.mail.report.headline import headline, verdict
 from guardian.mail.report.notes import noted
 from guardian.mail.report.sections import SECTIONS, blank
@@ -42,7 +43,7 @@ def report_view(
     view.update(shown(companions, lang, zone))
     others = summarised(companions, lang)
     own = view["grave"]
-    grave = max([own, *(each["counts"] for each in others)], key=lambda each: GRAVITY[each])
+    grave = gravest([own, *(each["counts"] for each in others)], own)
     if report is None or (own != grave and others):
         view["headline"] = others[0]["sentence"] if grave != "OK" else lang("All is well.")
     view["grave"] = grave
@@ -53,9 +54,8 @@ def report_view(
             at=lang.moment(at, zone),
             span=lang.span(covers[0], covers[1], zone),
         )
-    mark = {"OK": "", "WARNING": "⚠ ", "CRITICAL": "● "}[grave]
     said = view["headline"].rstrip(".").replace("\u2068", "").replace("\u2069", "")
-    view["subject"] = f"{mark}{f'{app}: ' if app else ''}{said} – Guardian"
+    view["subject"] = f"{grade(grave).mark}{f'{app}: ' if app else ''}{said} – Guardian"
     view["app"] = app
     view["preheader"] = " · ".join(f"{f['label']} {f['value']}" for f in view["figures"][:3]) or view["headline"]
     return view

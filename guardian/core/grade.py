@@ -1,0 +1,90 @@
+"""How grave something is: one scale with its marks and colours, and the words that each part has for it. Pure.
+
+| grade | report | rule, message | companion report | finding of `guardian check` | mark | sign |
+| --- | --- | --- | --- | --- | --- | --- |
+| GOOD | `OK` | `ok` | `OK` | `ok` | | ✓ |
+| INFO | | `info` | | | | |
+| UNKNOWN | | | `UNKNOWN` | | ⚠ | ? |
+| WARNING | `WARNING` | `warning` | `DEGRADED`, `WARNING` | `warning` | ⚠ | ! |
+| CRITICAL | `CRITICAL` | `critical` | `CRITICAL`, `FAILED` | `error` | ● | ✗ |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import IntEnum
+from typing import Literal, NamedTuple, get_args
+
+Status = Literal["OK", "WARNING", "CRITICAL"]
+"""What a report comes to, the least grave first."""
+STATUSES: tuple[Status, ...] = get_args(Status)
+Severity = Literal["info", "warning", "critical"]
+"""How grave an incident is, the least first."""
+Level = Literal["ok", "warning", "error"]
+"""What `guardian check` found: all well, works but know it, or will not work."""
+
+
+class Look(NamedTuple):
+    """How a grade looks: `mark` begins a subject ("" for none), `sign` and `colour` are those of a terminal, `style` is
+    of which colours a mail shows it in: `ok`, `unknown`, `warning` or `critical`."""
+
+    mark: str
+    sign: str
+    colour: str
+    style: str
+
+
+class Grade(IntEnum):
+    """How grave, the least first; the graver of two is `max`."""
+
+    GOOD = 0
+    INFO = 1
+    UNKNOWN = 2
+    WARNING = 3
+    CRITICAL = 4
+
+    @property
+    def look(self) -> Look:
+        """How it looks."""
+        return _LOOKS[self]
+
+    @property
+    def status(self) -> Status:
+        """The status that it gives to a report: of what is unknown nobody can say that it is well."""
+        return "CRITICAL" if self >= Grade.CRITICAL else "WARNING" if self >= Grade.UNKNOWN else "OK"
+
+    @property
+    def mark(self) -> str:
+        """What begins a subject, with a space behind; "" for none."""
+        return f"{self.look.mark} " if self.look.mark else ""
+
+
+_LOOKS = {
+    Grade.GOOD: Look("", "✓", "green", "ok"),
+    Grade.INFO: Look("", "·", "white", "unknown"),
+    Grade.UNKNOWN: Look("⚠", "?", "yellow", "unknown"),
+    Grade.WARNING: Look("⚠", "!", "yellow", "warning"),
+    Grade.CRITICAL: Look("●", "✗", "red", "critical"),
+}
+_GRADES = {
+    "ok": Grade.GOOD,
+    "info": Grade.INFO,
+    "unknown": Grade.UNKNOWN,
+    "degraded": Grade.WARNING,
+    "warning": Grade.WARNING,
+    "critical": Grade.CRITICAL,
+    "failed": Grade.CRITICAL,
+    "error": Grade.CRITICAL,
+}
+COMPANION_STATUSES = ("OK", "DEGRADED", "WARNING", "CRITICAL", "FAILED", "UNKNOWN")
+"""The statuses that a companion report may have, in any case."""
+
+
+def grade(word: str) -> Grade:
+    """The grade that a word of the table means, in any case. Raises KeyError for another."""
+    return _GRADES[word.lower()]
+
+
+def gravest(words: Iterable[str], otherwise: str) -> str:
+    """The gravest of these words, as it is spelled; the first of equals. `otherwise` where there is none."""
+    return max(words, key=grade, default=otherwise)
