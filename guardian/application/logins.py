@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from guardian.application.root import Application
+from guardian.core.language import Language, marked
 from guardian.core.off_loop import off_loop
 from guardian.core.outgoing import Outgoing
 from guardian.mail.service import EmailService
@@ -24,9 +26,36 @@ def login_refused(
     for to in dict.fromkeys(admins):
         lang = email.language_of(to)
         subject = lang("Guardian can no longer send through %(name)s", name=name)
-        text = lang("%(name)s: %(why)s. Until that is done, mail goes out by the next transport.", name=name, why=why)
+        text = lang(
+            "%(name)s: %(why)s. Until that is done, mail goes out by the next transport.",
+            name=name,
+            why=said(why, lang),
+        )
         mails.append(email.compose_warning(to, subject, text, key=f"transport-warning/{transport}/{day}/{to}"))
     return mails
+
+
+_REFUSALS = (
+    (re.compile(r"(?P<who>\S+) refuses the login"), marked("%(who)s refuses the login")),
+    (re.compile(r"the credentials do not allow sending"), marked("the credentials do not allow sending")),
+    (re.compile(r"the Gmail API is not enabled in the Cloud project"),
+     marked("the Gmail API is not enabled in the Cloud project")),
+    (re.compile(r"Gmail does not let this account send"), marked("Gmail does not let this account send")),
+)  # fmt: skip
+"""How the sentences of `LoginRefused` begin."""
+_CODE_AND_CURE = re.compile(r"(?P<code>(?: \([^()]*\))?): (?P<cure>.+)", re.DOTALL)
+
+
+def said(why: str, lang: Language) -> str:
+    """The sentence of a `LoginRefused` in the reader's language: what was refused, the code of the service, the cure.
+
+    As it is, where it is none of ours.
+    """
+    for pattern, text in _REFUSALS:
+        if (begin := pattern.match(why)) and (rest := _CODE_AND_CURE.fullmatch(why, begin.end())):
+            code, cure = rest.groups()
+            return lang("%(refused)s: %(cure)s", refused=lang(text, **begin.groupdict()) + code, cure=lang(cure))
+    return why
 
 
 def login_ends(

@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from datetime import datetime, timedelta
+from types import MappingProxyType
+from typing import NamedTuple
 
 import httpx2
 
 from guardian.application.outages import tell_outages
 from guardian.application.root import Application, NamedSchedule, StepHealth
 from guardian.core.clock import LONGEST_PING_WAIT, is_over
-from guardian.core.language import Language
+from guardian.core.language import Language, language, marked
 from guardian.core.off_loop import off_loop
 from guardian.core.outgoing import Outgoing
 from guardian.core.schedule import Period, Schedule
@@ -30,6 +32,19 @@ log = logging.getLogger("guardian.watchdog")
 GRACE = timedelta(minutes=5)
 """A report that the watchdog sees wait, unmade or made, gets so long to go out before it is called late: after a start,
 a machine's sleep or a step of its clock reports are caught up at once, and nothing is wrong with that."""
+
+
+class Reason(NamedTuple):
+    """Why a report has not gone out: part of a sentence, to be translated, and the numbers that fill it."""
+
+    text: str
+    values: Mapping[str, int] = MappingProxyType({})
+
+    def said(self, lang: Language) -> str:
+        """The reason in the reader's language."""
+        return lang(self.text) % {name: lang.number(value) for name, value in self.values.items()}
+
+
 PING_SECONDS = 10.0
 PING_TRIES = 5
 """A ping that failed so often is given up; the waits between are 1, 2, 4 and 8 minutes."""
@@ -89,7 +104,7 @@ async def _tell_unmade(
     tried = made is not None and (made.began_at or made.ended_at) >= named.schedule.fire(late[0]) + _overdue(app)
     if not (tried or in_vain):
         return
-    why = "the report could not be made (see the log)"
+    why = Reason(marked("the report could not be made (see the log)"))
     edition = await app.state.edition(named.name, *late[-1], now=now)
     await _tell(app, named, late, why, frozenset(), edition.number, store, now, token)
 
@@ -108,7 +123,10 @@ async def _tell_stuck(
     due = named.schedule.fire(report.period)
     if report.told or now - due < _overdue(app) or report.stuck <= undelivered:
         return
-    why = f"of {report.mails} mails {report.pending} wait and {report.dead} cannot be delivered"
+    why = Reason(
+        marked("of %(mails)s mails %(waiting)s wait and %(dead)s cannot be delivered"),
+        {"mails": report.mails, "waiting": report.pending, "dead": report.dead},
+    )
     await _tell(app, named, [report.period], why, report.stuck, report.edition, store, now, token)
 
 
@@ -120,25 +138,30 @@ async def _tell(
     app: Application,
     named: NamedSchedule,
     periods: Sequence[Period],
-    why: str,
+    why: Reason,
     stuck: frozenset[str],
     edition: int,
     store: WatchStore,
     now: datetime,
     token: int | None,
 ) -> None:
-    messages = await off_loop(_compose, app, named, periods, stuck, edition)
+    messages = await off_loop(_compose, app, named, periods, why, stuck, edition)
     if await store.tell(named.name, periods, messages, now=now, token=token):
-        start, end = periods[0].start, periods[-1].end
+        start, end = (edge.isoformat(timespec="minutes") for edge in (periods[0].start, periods[-1].end))
         due = named.schedule.fire(periods[0]).isoformat(timespec="minutes")
         log.error(
             "Report %r for %s to %s was due at %s and has not gone out: %s",
-            *(named.name, start.isoformat(timespec="minutes"), end.isoformat(timespec="minutes"), due, why),
+            *(named.name, start, end, due, why.said(language())),
         )
 
 
 def _compose(
-    app: Application, named: NamedSchedule, periods: Sequence[Period], stuck: frozenset[str], edition: int
+    app: Application,
+    named: NamedSchedule,
+    periods: Sequence[Period],
+    why: Reason,
+    stuck: frozenset[str],
+    edition: int,
 ) -> list[Outgoing]:
     """The messages to the channels, or without one to the admins whose own mail is not stuck."""
     key, settings = report_key(named.name, periods[-1], edition).replace("report/", "watchdog/", 1), app.settings
@@ -146,26 +169,27 @@ def _compose(
     if channels:
         from guardian.mail.channels import compose_channel
 
-        title, text = words(named.name, named.schedule, periods, app.email.language)
+        title, text = words(named.name, named.schedule, periods, why, app.email.language)
         body = compose_channel(title, text, severity="warning", url=settings.public_url, thread=key)
         return [Outgoing(f"{key}/{name}", name, body, "alert", name, "warning", title) for name in channels]
     admins = [to for to in dict.fromkeys(settings.admins) if to not in stuck]
     return [
         app.email.compose_warning(
-            to, *words(named.name, named.schedule, periods, app.email.language_of(to)), key=f"{key}/{to}"
+            to, *words(named.name, named.schedule, periods, why, app.email.language_of(to)), key=f"{key}/{to}"
         )
         for to in admins
     ]
 
 
-def words(name: str, schedule: Schedule, periods: Sequence[Period], lang: Language) -> tuple[str, str]:
-    """What is said of these periods of a schedule: (title, text)."""
+def words(name: str, schedule: Schedule, periods: Sequence[Period], why: Reason, lang: Language) -> tuple[str, str]:
+    """What is said of these periods of a schedule, with the reason: (title, text)."""
     zone = schedule.zone
     title = lang("The report “%(name)s” has not gone out", name=name)
     text = lang(
-        "It covers %(span)s and was due on %(at)s. 'guardian outbox list' shows mails that wait or cannot be "
-        "delivered, the log and 'guardian check' what else is wrong.",
+        "It covers %(span)s and was due on %(at)s (%(zone)s). Why: %(why)s. 'guardian outbox list' shows mails that "
+        "wait or cannot be delivered, the log and 'guardian check' what else is wrong.",
         span=lang.span(periods[0].start, periods[-1].end, zone), at=lang.moment(schedule.fire(periods[0]), zone),
+        zone=zone.key, why=why.said(lang),
     )  # fmt: skip
     return title, text
 

@@ -24,7 +24,7 @@ from guardian.mail.companions import Companion, Malformed, read_companion
 from guardian.mail.message import Attachment, Inline, build_message
 from guardian.mail.naming import Told
 from guardian.mail.render import is_whole, render
-from guardian.mail.report.sections import only_sections
+from guardian.mail.report.sections import nothing_to_say, only_sections
 from guardian.mail.report.userlist import users_csv
 from guardian.mail.report.view import report_view
 from guardian.mail.transport import DeliveryError, Transport
@@ -116,6 +116,7 @@ class EmailService:
             view = report_view(report, shown, lang=lang, zone=zone, next_report=next_report, app=self.app)
             view.update(incidents=incidents, unsubscribe=unsubscribe)
             view = only_sections(view, sections)
+            view["nothing"] = nothing_to_say(view, report, sections, lang)
             html, text = render("guardian_report_email", lang, view=view)
             if is_whole(html):
                 break

@@ -178,7 +178,8 @@ async def test_a_report_that_cannot_be_made_is_told_of_once_on_the_channel_and_i
     )
     [message] = said(server)
     assert message["title"] == "The report “hourly” has not gone out"
-    assert "It covers Mon 2 Mar, 12:00 – 13:00 and was due on Mon 2 Mar, 13:00." in message["message"]
+    assert "It covers Mon 2 Mar, 12:00 – 13:00 and was due on Mon 2 Mar, 13:00 (UTC)." in message["message"]
+    assert "Why: the report could not be made (see the log)." in message["message"]
     assert pings(server) == []
 
 

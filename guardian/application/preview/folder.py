@@ -13,7 +13,7 @@ from guardian.application.preview.alerts import alert_samples
 from guardian.application.preview.pictures import SCREENS, Screen, take_picture
 from guardian.application.preview.reports import report_samples
 from guardian.application.preview.sample import ADMIN, NOW, SENDER, ZONE, Sample
-from guardian.application.watchdog import words
+from guardian.application.watchdog import Reason, words
 from guardian.core.files import replacing
 from guardian.core.schedule import parse_schedule
 from guardian.mail.message import html_page
@@ -32,11 +32,16 @@ async def all_samples(code: str = "en") -> list[Sample]:
     ]
 
 
+LATE = Reason(
+    "of %(mails)s mails %(waiting)s wait and %(dead)s cannot be delivered", {"mails": 3, "waiting": 2, "dead": 1}
+)
+
+
 def _warnings(email: EmailService) -> list[Sample]:
     refused = login_refused(email, [ADMIN], "gmail", "Google refuses the login: run 'guardian gmail login'", NOW)
     ending = login_ends(email, [ADMIN], "gmail", NOW + timedelta(days=2), "run 'guardian gmail login'")
     schedule = parse_schedule("daily at 08:00", ZONE.key)
-    late = words("daily", schedule, [schedule.last_due(NOW)], email.language)
+    late = words("daily", schedule, [schedule.last_due(NOW)], LATE, email.language)
     return [
         Sample("report-late", "A report that was due has not gone out; on another channel, where there is one.",
                email.compose_warning(ADMIN, *late, key="sample/late")),

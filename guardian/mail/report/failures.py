@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from guardian.core.language import Language
+from guardian.core.language import Language, marked
 from guardian.core.report.model import Report
 from guardian.mail.report.section import Section
 from guardian.mail.report.wording import error_phrase
@@ -25,4 +25,4 @@ def words(report: Report, lang: Language, zone: ZoneInfo) -> dict[str, Any]:
     }
 
 
-SECTION = Section("failures", {"errors": ()}, words)
+SECTION = Section("failures", {"errors": ()}, words, nothing=marked("no request failed"))

@@ -8,7 +8,7 @@ from itertools import groupby
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from guardian.core.language import Language
+from guardian.core.language import Language, marked
 from guardian.core.report.judge import most_in_need
 from guardian.core.report.model import FailedRequest, Report, Step
 from guardian.mail.report.section import Section
@@ -89,4 +89,4 @@ def _bad_code(step: Step, lang: Language) -> str:
     return code_of(step, lang) if step.code >= 400 or step.failed else ""
 
 
-SECTION = Section("help", {"help": ()}, words)
+SECTION = Section("help", {"help": ()}, words, nothing=marked("nobody needs help"))

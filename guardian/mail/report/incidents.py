@@ -10,7 +10,7 @@ from guardian.alerting.incidents import UNKNOWN, Incident
 from guardian.alerting.kinds import kind_of
 from guardian.alerting.review import NOISY, Better, noisiest, review
 from guardian.alerting.wording import title
-from guardian.core.language import Language
+from guardian.core.language import Language, marked
 from guardian.core.time import moment
 from guardian.mail.report.section import Section
 from guardian.settings.rules import Rule
@@ -91,4 +91,4 @@ def _noise(incidents: Sequence[Incident], better: Better | None, start: datetime
     ]
 
 
-SECTION = Section("incidents", {"incidents": ()})
+SECTION = Section("incidents", {"incidents": ()}, nothing=marked("no rule fired"))

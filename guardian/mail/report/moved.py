@@ -1,4 +1,4 @@
-"""What moved since the period that this one is compared with, and what held, in sentences. Pure."""
+"""What moved since the period that this one is compared with, in sentences. Pure."""
 
 from __future__ import annotations
 
@@ -11,19 +11,15 @@ from guardian.core.report.model import Feature, FeatureBefore, Previous, Report
 from guardian.mail.report.section import Section
 from guardian.mail.report.wording import compared_day, error_phrase, short
 
-ENOUGH, STEADY = 20, 0.1
-"""With fewer requests than this nothing is called steady, nor what changed by more than this share."""
 UNMATCHED = "(unmatched)"
 """The feature of requests that no route matches: they fail by their nature."""
 
 
 def words(report: Report, lang: Language, zone: ZoneInfo) -> dict[str, Any]:
-    """`moved`, the sentences; `held`, a sentence on what did not move; `moved_from`, what all of it is compared with,
-    "" where that is the period before."""
+    """`moved`, the sentences; `moved_from`, what they are compared with, "" where that is the period before."""
     day = compared_day(report, lang, zone)
     return {
         "moved": moved(report, lang),
-        "held": held(report, lang),
         "moved_from": _compared_with(report, day, lang, zone) if day else "",
     }
 
@@ -43,22 +39,6 @@ def moved(report: Report, lang: Language) -> list[str]:
     found = list(_moved_errors(report, before, lang))
     found += _moved_features(report, before, lang)
     return [text for _, text in sorted(found, key=lambda pair: (-pair[0], pair[1]))[:4]]
-
-
-def held(report: Report, lang: Language) -> str:
-    """Which of the key figures are within a tenth of those before, in a sentence; "" for none, or too few requests."""
-    before = report.baseline
-    if before is None or min(before.total_requests, report.total_requests) < ENOUGH:
-        return ""
-    rates = (each.total_errors / each.total_requests for each in (report, before))
-    now, then = rates
-    same = [
-        (lang("active users"), before.active_users and abs(report.active_users / before.active_users - 1) <= STEADY),
-        (lang("requests"), abs(report.total_requests / before.total_requests - 1) <= STEADY),
-        (lang("the share that failed"), abs(now - then) <= STEADY * max(now, then)),
-    ]
-    names = [name for name, steady in same if steady]
-    return lang("Steady, within 10 %%: %(what)s.", what=", ".join(names)) if names else ""
 
 
 def _moved_errors(report: Report, before: Previous, lang: Language) -> Iterable[tuple[float, str]]:
@@ -137,4 +117,4 @@ def _moved_features(report: Report, before: Previous, lang: Language) -> Iterabl
             yield 1.5, text
 
 
-SECTION = Section("moved", {"moved": (), "held": "", "moved_from": ""}, words)
+SECTION = Section("moved", {"moved": (), "moved_from": ""}, words)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from guardian.core.language import Language
+from guardian.core.language import Language, marked
 from guardian.core.report.model import Report
 from guardian.mail.report.section import Section
 from guardian.mail.report.wording import code_of, error_text, short
@@ -30,4 +30,4 @@ def words(report: Report, lang: Language, zone: ZoneInfo) -> dict[str, Any]:
     }  # fmt: skip
 
 
-SECTION = Section("quiet", {"gone_quiet": ()}, words)
+SECTION = Section("quiet", {"gone_quiet": ()}, words, nothing=marked("nobody has gone quiet"))

@@ -22,10 +22,11 @@ class Section:
 
     What does not come from the report (incidents, companions) has no `words` of its own. `name` is the one of the
     settings (`guardian.core.sections`), and of the templates `templates/mail/report/NAME.html` and `.txt`; the frame of
-    the mail prints a section that has no `templates`.
+    the mail prints a section that has no `templates`. `nothing` is said of one that is blank, in one line with others.
     """
 
     name: str
     blank: Mapping[str, Any]
     words: Callable[[Report, Language, ZoneInfo], dict[str, Any]] = _nothing
     templates: bool = True
+    nothing: str = ""

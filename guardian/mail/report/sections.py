@@ -6,6 +6,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from guardian.core.language import Language
+from guardian.core.report.model import Report
 from guardian.mail.report import (
     chart,
     companions,
@@ -38,6 +40,24 @@ SECTIONS = (
 def blank() -> dict[str, Any]:
     """What a view has where every section is left out."""
     return {key: value for section in SECTIONS for key, value in section.blank.items()}
+
+
+def nothing_to_say(view: Mapping[str, Any], report: Report | None, chosen: Collection[str], lang: Language) -> str:
+    """One line for all chosen sections of a view that have nothing to show; "" for none, or where nobody came.
+
+    That no rule fired is said only where the report knows.
+    """
+    if report is None or not report.total_requests:
+        return ""
+    said = [
+        lang(section.nothing)
+        for section in SECTIONS
+        if section.nothing
+        and (not chosen or section.name in chosen)
+        and (section is not incidents.SECTION or report.fired is not None)
+        and not any(view[key] for key in section.blank)
+    ]
+    return lang("Nothing else to report: %(what)s.", what=", ".join(said)) if said else ""
 
 
 def only_sections(view: Mapping[str, Any], chosen: Collection[str]) -> dict[str, Any]:

@@ -12,10 +12,13 @@ from guardian.core.report.model import Report
 from guardian.mail.report.section import Section
 from guardian.mail.report.wording import compared_day, is_day
 
+ENOUGH, STEADY = 20, 0.1
+"""With fewer requests than this nothing is called steady, nor what changed by more than this share."""
+
 
 def words(report: Report, lang: Language, zone: ZoneInfo) -> dict[str, Any]:
     """`figures`, each with `label`, `value`, `change` (empty with nothing to compare with), `tone` (worse, better or
-    empty); `first`, a sentence where there is nothing to compare with, else "".
+    empty); `first`, a sentence where there is nothing to compare with, and `held`, one on what did not move, else "".
 
     None of them where nobody came, neither now nor before: there is nothing to say.
     """
@@ -23,7 +26,7 @@ def words(report: Report, lang: Language, zone: ZoneInfo) -> dict[str, Any]:
     old_requests = before.total_requests if before else 0
     requests, errors = report.total_requests, report.total_errors
     if not requests and not old_requests:
-        return {"figures": [], "first": ""}
+        return {"figures": [], "first": "", "held": ""}
     rate = errors / requests if requests else None
     old_rate = before.total_errors / old_requests if before and old_requests else None
     change = tone = ""
@@ -38,7 +41,7 @@ def words(report: Report, lang: Language, zone: ZoneInfo) -> dict[str, Any]:
     if report.latency_ms.p95 is not None:
         value = lang.milliseconds(report.latency_ms.p95)
         found.append({"label": lang("95 % within"), "value": value, "change": "", "tone": ""})
-    return {"figures": found, "first": _first(report, lang, zone)}
+    return {"figures": found, "first": _first(report, lang, zone), "held": _held(report, lang)}
 
 
 def _first(report: Report, lang: Language, zone: ZoneInfo) -> str:
@@ -51,12 +54,28 @@ def _first(report: Report, lang: Language, zone: ZoneInfo) -> str:
         return lang("The period before is no longer stored in full, so there is nothing to compare this one with.")
     if since > report.period_start:
         return lang("Recording began within this period, on %(time)s.", time=lang.moment(since, zone))
-    if not is_day(report, zone):
+    if not is_day(report.period_start, report.period_end, zone):
         return lang("Nothing to compare with yet: recording began on %(time)s.", time=lang.moment(since, zone))
     if since > report.period_start - timedelta(days=1):
         return lang("This is the first full day: there is nothing to compare it with yet.")
     day = lang.weekday(report.period_start, zone)
     return lang("This is the first full %(weekday)s: there is nothing to compare it with yet.", weekday=day)
+
+
+def _held(report: Report, lang: Language) -> str:
+    """Which of the key figures are within a tenth of those before, in a sentence; "" for none, or too few requests."""
+    before = report.baseline
+    if before is None or min(before.total_requests, report.total_requests) < ENOUGH:
+        return ""
+    rates = (each.total_errors / each.total_requests for each in (report, before))
+    now, then = rates
+    same = [
+        (lang("active users"), before.active_users and abs(report.active_users / before.active_users - 1) <= STEADY),
+        (lang("requests"), abs(report.total_requests / before.total_requests - 1) <= STEADY),
+        (lang("the share that failed"), abs(now - then) <= STEADY * max(now, then)),
+    ]
+    names = [name for name, steady in same if steady]
+    return lang("Steady, within 10 %%: %(what)s.", what=", ".join(names)) if names else ""
 
 
 def _figure(label: str, now: int, before: int | None, lang: Language, day: str) -> dict[str, str]:
@@ -79,4 +98,4 @@ def _tone(difference: float, least: float) -> str:
     return "worse" if difference > least else "better" if difference < -least else ""
 
 
-SECTION = Section("summary", {"figures": (), "first": ""}, words)
+SECTION = Section("summary", {"figures": (), "first": "", "held": ""}, words)

@@ -16,6 +16,7 @@ from guardian.mail.report.companions import shown, summarised
 from guardian.mail.report.headline import headline, verdict
 from guardian.mail.report.notes import noted
 from guardian.mail.report.sections import SECTIONS, blank
+from guardian.mail.report.wording import is_day
 
 
 def report_view(
@@ -52,8 +53,10 @@ def report_view(
         view["next_report"] = lang(
             "The next report goes out on %(at)s and covers %(span)s.",
             at=lang.moment(at, zone),
-            span=lang.span(covers[0], covers[1], zone),
+            span=_span(covers[0], covers[1], lang, zone),
         )
+        if report is None:  # else the period names the zone
+            view["next_report"] += f" ({zone.key})"
     said = view["headline"].rstrip(".").replace("\u2068", "").replace("\u2069", "")
     view["subject"] = f"{grade(grave).mark}{f'{app}: ' if app else ''}{said} – Guardian"
     view["app"] = app
@@ -61,12 +64,17 @@ def report_view(
     return view
 
 
+def _span(start: datetime, end: datetime, lang: Language, zone: ZoneInfo) -> str:
+    """A window; a day of the zone's calendar by its name."""
+    return lang.day(start, zone) if is_day(start, end, zone) else lang.span(start, end, zone)
+
+
 def _head(report: Report, lang: Language, zone: ZoneInfo) -> dict[str, Any]:
     """What stands above the sections; a report that does not say its status has the one of its errors."""
     failing = report.total_requests and unusual(report.server_errors / report.total_requests, None)
     status = report.status or ("WARNING" if failing else "OK")
     first = headline(report, status, lang, zone)
-    period = f"{lang.span(report.period_start, report.period_end, zone)} ({zone.key})"
+    period = f"{_span(report.period_start, report.period_end, lang, zone)} ({zone.key})"
     if report.only_features:
         period += " · " + lang("only %(features)s", features=", ".join(report.only_features))
     return {

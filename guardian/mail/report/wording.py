@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from guardian.core.bidi import isolated
@@ -33,17 +33,15 @@ def compared_day(report: Report, lang: Language, zone: ZoneInfo) -> str:
     zone's calendar, else "a week before"; "" for the period before."""
     if report.comparison is None or report.comparison.kind != "weekday":
         return ""
-    if not is_day(report, zone):
+    if not is_day(report.period_start, report.period_end, zone):
         return lang("a week before")
     return lang("last %(weekday)s", weekday=lang.weekday(report.period_start, zone))
 
 
-def is_day(report: Report, zone: ZoneInfo) -> bool:
-    """Whether the report is on one day of the zone's calendar."""
-    start, end = (at.astimezone(zone) for at in (report.period_start, report.period_end))
-    return (start.hour, start.minute, end.hour, end.minute) == (0, 0, 0, 0) and (
-        start.date() + timedelta(days=1) == end.date()
-    )
+def is_day(start: datetime, end: datetime, zone: ZoneInfo) -> bool:
+    """Whether [start, end) is one day of the zone's calendar."""
+    start, end = start.astimezone(zone), end.astimezone(zone)
+    return start.time() == end.time() == time() and start.date() + timedelta(days=1) == end.date()
 
 
 def error_phrase(code: str, lang: Language) -> str:

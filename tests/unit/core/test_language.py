@@ -191,3 +191,23 @@ def test_a_name_that_runs_from_right_to_left_does_not_turn_the_numbers_beside_it
 def test_an_offset_of_half_an_hour_and_west_of_greenwich():
     twice = datetime(2026, 11, 1, 4, 0, tzinfo=UTC)
     assert language().clock(twice, ZoneInfo("America/St_Johns")) == "01:30\u00a0UTC-2:30"
+
+
+@pytest.mark.parametrize(
+    ("why", "said"),
+    [
+        (
+            "Google refuses the login (invalid_grant): run 'guardian gmail login'",
+            "Google refuse la connexion (invalid_grant) : exécutez « guardian gmail login »",
+        ),
+        ("Gmail refuses the login (401): run 'guardian gmail login'", "Gmail refuse la connexion (401) : exécutez"),
+        ("smtp.example.com refuses the login (535): check mail.smtp", "smtp.example.com refuse la connexion (535) : "),
+        ("something else", "something else"),
+    ],
+)
+def test_a_refused_login_is_told_in_the_readers_language_and_in_lines(why, said):
+    service = EmailService([], sender="g@example.com", clock=lambda: samples.END, code="fr")
+    [mail] = login_refused(service, ["zoe@example.org"], "gmail", why, samples.END)
+    text = email.message_from_bytes(mail.body, policy=policy.default).get_body(("plain",)).get_content()
+    assert said in " ".join(text.split())
+    assert max(map(len, text.splitlines())) <= 78

@@ -1,5 +1,6 @@
 """What holds of every section of the report mail: a new one is its file, its templates and a line of the table."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ from guardian.core.language import LANGUAGES, language
 from guardian.core.report.reading import from_json
 from guardian.core.sections import SECTIONS as NAMES
 from guardian.mail.render import mail_templates
-from guardian.mail.report.sections import SECTIONS, only_sections
+from guardian.mail.report.sections import SECTIONS, nothing_to_say, only_sections
 from tests.support import report_samples as samples
 
 ROOT = Path(__file__).parents[3]
@@ -56,3 +57,19 @@ def test_a_section_that_is_left_out_prints_nothing(name, kind):
 @pytest.mark.parametrize("name", BY_NAME)
 def test_a_section_is_documented(name):
     assert f"`{name}`" in (ROOT / "docs/schedules.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("fired", "chosen", "said"),
+    [
+        ((), (), "Nothing else to report: no rule fired, no request failed, nobody needs help, nobody has gone quiet."),
+        (None, (), "Nothing else to report: no request failed, nobody needs help, nobody has gone quiet."),
+        ((), ("help", "users"), "Nothing else to report: nobody needs help."),
+        ((), ("users",), ""),
+    ],
+)
+def test_sections_with_nothing_to_say_are_one_line(fired, chosen, said):
+    report = replace(from_json(samples.report([samples.event(1)])), fired=fired)
+    view = {key: value for section in SECTIONS for key, value in section.blank.items()}
+    assert nothing_to_say(view, report, chosen, language()) == said
+    assert nothing_to_say(view, from_json(samples.empty()), chosen, language()) == ""
