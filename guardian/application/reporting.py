@@ -5,31 +5,20 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from guardian.alerting.forgetting import people_named
-from guardian.alerting.links import make_unsubscribe_link
 from guardian.application.delivering import deliver_now
-from guardian.application.judging.review import find_better
+from guardian.application.report_mails import compose_reports, says_nothing
 from guardian.application.root import Application, NamedSchedule
 from guardian.application.saving import report_with_file
-from guardian.core.language import Language
 from guardian.core.mail_address import check_address
-from guardian.core.mentions import marked
 from guardian.core.notes import Note, as_json
-from guardian.core.off_loop import off_loop
-from guardian.core.outgoing import Outgoing
-from guardian.core.report.comparing import by_weekday
-from guardian.core.report.judge import BUSY
-from guardian.core.report.reading import from_json
 from guardian.core.schedule import Period, parse_schedule
 from guardian.core.storage import WindowGone
-from guardian.mail.companions import Companion, load_companions
-from guardian.mail.report.incidents import incident_lines, is_long, was_open
 from guardian.stores.state import LeaseLost
 from guardian.stores.watching import report_key
 
@@ -84,7 +73,7 @@ async def send_report_now(
     if not to:
         raise ValueError("nobody would get the report: set admins in the configuration, or name a recipient")
     report = await report_with_file(app, hours, start_time=start, end_time=end)
-    mails = await _compose(app, report, f"report/on-demand/{uuid.uuid4().hex}", to, None)
+    mails = await compose_reports(app, report, f"report/on-demand/{uuid.uuid4().hex}", to, None)
     await app.state.enqueue(mails, now=app.clock())
     own = {mail.key for mail in mails}
     while True:
@@ -220,13 +209,13 @@ async def _send_period(
         return ScheduledResult(named.name, covers, period in left_out)
     gone = await app.state.unsubscribed(named.name)
     recipients = tuple(to for to in dict.fromkeys(named.recipients) if to not in gone)
-    if named.settings.skip_empty and await _says_nothing(app, report):
+    if named.settings.skip_empty and await says_nothing(app, report):
         recipients = ()
     edition = await app.state.edition(named.name, *period, now=now)
     if edition.replaces is not None:
         report["notes"] = [as_json(_replacing(edition.replaces, named.schedule.zone)), *report["notes"]]
     key = report_key(named.name, period, edition.number)
-    mails = await _compose(app, report, key, recipients, named.schedule.upcoming(now), named=named)
+    mails = await compose_reports(app, report, key, recipients, named.schedule.upcoming(now), named=named)
     claimed = await app.state.claim_period(
         named.name, period.start, period.end, report=report, mails=mails, now=now, token=token, earlier=wanted[:-1]
     )
@@ -238,24 +227,6 @@ def _replacing(at: datetime, zone: ZoneInfo) -> Note:
     return Note("replaces", 1, f"{at.astimezone(zone):%Y-%m-%d %H:%M} {zone.key}")
 
 
-async def _says_nothing(app: Application, report: Mapping[str, Any]) -> bool:
-    """Whether nobody came, as is known to be usual, no companion report tells of trouble, and no incident touches
-    the period."""
-    start, end = (datetime.fromisoformat(report[edge]) for edge in ("period_start", "period_end"))
-    # That an app which is being set up has recorded nothing in these hours is no trouble yet; in a whole day it is.
-    fresh = end - start < timedelta(days=1) and any(note["kind"] == "never" for note in report["notes"])
-    if report["total_requests"] or (report["status"] != "OK" and not fresh):
-        return False
-    known = from_json(report)
-    if known.baseline is None and known.previous and known.previous.total_requests >= BUSY and by_weekday(start, end):
-        return False  # the first Tuesday, after a busy Monday: nobody can say yet that this is usual
-    incidents = await app.stores.alerts.incidents(since=start, limit=1000)
-    if any(was_open(incident, start, end) for incident in incidents):
-        return False
-    companions = await off_loop(load_companions, app.settings.reports_dir)
-    return all(isinstance(each, Companion) and each.grave == "OK" for each in companions.values())
-
-
 async def _generate(app: Application, named: NamedSchedule, covers: Period) -> dict[str, Any]:
     """The report of a schedule; one that counts the whole app becomes `usage_report.json` too."""
     zone, features = named.schedule.zone, named.settings.features
@@ -264,55 +235,3 @@ async def _generate(app: Application, named: NamedSchedule, covers: Period) -> d
             start_time=covers.start, end_time=covers.end, zone=zone, features=features
         )
     return await report_with_file(app, start_time=covers.start, end_time=covers.end, zone=zone)
-
-
-async def _compose(
-    app: Application,
-    report: dict[str, Any],
-    key: str,
-    recipients: Sequence[str],
-    upcoming: tuple[datetime, Period] | None,
-    *,
-    named: NamedSchedule | None = None,
-) -> list[Outgoing]:
-    """One mail for each recipient, in their language, rendered off the event loop; its key is `key/recipient`.
-
-    The mails of a schedule, `named`, can be unsubscribed from, where the API that answers the link is served.
-    """
-    store = app.stores.alerts
-    start, end = (datetime.fromisoformat(report[edge]) for edge in ("period_start", "period_end"))
-    incidents = await store.incidents(since=start, limit=1000)
-    told = [people_named(each, marked, of_user=each.of_user is True) for each in incidents]
-    link_key = await store.link_key() if named is not None and app.settings.api.enabled else None
-    zone = named.schedule.zone if named else app.email.zone
-    look: dict[str, Any] = {"zone": zone}
-    if named:
-        table = named.settings
-        look |= {"code": table.language, "sections": table.sections, "text_only": table.format == "text"}
-
-    better = await asyncio.to_thread(find_better, app.settings, incidents, start, end) if is_long(start, end) else None
-
-    def lines(lang: Language) -> list[str]:
-        return incident_lines(told, app.settings.rules, start, end, lang=lang, zone=zone, better=better)
-
-    def unsubscribe(to: str) -> str | None:
-        if link_key is None or named is None:
-            return None
-        return make_unsubscribe_link(app.settings.public_url, link_key, named.name, to)
-
-    def compose() -> list[Outgoing]:
-        reports = {**load_companions(app.settings.reports_dir), "usage_stats": from_json(report)}
-        return [
-            app.email.compose_guardian_report(
-                to,
-                reports,
-                key=f"{key}/{to}",
-                next_report=upcoming,
-                incidents=lines(app.email.language_of(to, look.get("code"))),
-                unsubscribe=unsubscribe(to),
-                **look,
-            )
-            for to in recipients
-        ]
-
-    return await off_loop(compose)

@@ -6,9 +6,8 @@ import json
 import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
-from math import ceil
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -22,6 +21,7 @@ from guardian.core.report.build import ERRORS_PER_USER, build_report
 from guardian.core.report.json import to_json
 from guardian.core.report.judge import needs_help
 from guardian.core.report.model import Fired
+from guardian.core.report.timeline import bar_edges
 from guardian.core.storage import WindowGone
 from guardian.core.summary import Summary, TimelineBar
 from guardian.core.time import moment, utc_now
@@ -36,8 +36,6 @@ STEPS, STEPS_WITHIN = 6, timedelta(minutes=30)
 """Who needs help is shown with so many steps, of so long before their newest error."""
 MOST_NAMES = 500
 """More people than this are not named one by one in a query."""
-_SPANS = (300, 900, 1800, 3600, 3 * 3600, 6 * 3600)
-_MOST_BARS = 48
 _YEARS = (1990, 2199)
 
 
@@ -222,30 +220,6 @@ def window(now: datetime, hours: int | None, start: datetime | None, end: dateti
     if not start < end:
         raise ValueError(f"start_time = {start.isoformat()} must lie before end_time = {end.isoformat()}")
     return start.astimezone(UTC), end.astimezone(UTC)
-
-
-def bar_edges(start: datetime, end: datetime, zone: ZoneInfo) -> list[datetime]:
-    """Where the bars of the timeline begin, then `end`: about 50, all of one length but for the first and the last.
-
-    They begin at full 5 minutes, hours or days of the zone's clock; a day on which the clock changes begins anew.
-    """
-    length = (end - start).total_seconds()
-    span = next((timedelta(seconds=s) for s in _SPANS if length / s <= _MOST_BARS), None)
-    days = 1 if span else ceil(length / 86400 / _MOST_BARS)
-    day, edges = start.astimezone(zone).date(), [start]
-    while (midnight := _midnight(day, zone)) < end:
-        following = _midnight(day + timedelta(days=days), zone)
-        at = midnight
-        while at < min(following, end):
-            if at > start:
-                edges.append(at)
-            at = at + span if span else following
-        day += timedelta(days=days)
-    return [*edges, end]
-
-
-def _midnight(day: date, zone: ZoneInfo) -> datetime:
-    return datetime.combine(day, time(), zone).astimezone(UTC)
 
 
 def _write_whole(path: Path, report: Mapping[str, Any]) -> None:

@@ -4,13 +4,14 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from guardian.application.usage import bar_edges, window
+from guardian.application.usage import window
 from guardian.core.language import language
 from guardian.core.report.build import build_report
 from guardian.core.report.json import to_json
 from guardian.core.report.judge import judge, needs_help
 from guardian.core.report.model import Fired
 from guardian.core.report.reading import from_json
+from guardian.core.report.timeline import bar_edges
 from guardian.core.storage import RecorderHealth, StorageStats
 from guardian.core.summary import Summary, TimelineBar
 from guardian.mail.report.headline import headline
