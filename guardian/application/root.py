@@ -181,7 +181,7 @@ async def open_application(settings: Settings, *, clock: Clock = utc_now) -> Asy
                 critical_features=settings.critical_features,
                 elsewhere=partial(find_elsewhere, settings),
                 book=book,
-                fired=partial(rules_fired, stores.alerts),
+                fired=partial(rules_fired, stores.alerts) if settings.alerts.enabled else None,
             ),
             email=EmailService(
                 transports,

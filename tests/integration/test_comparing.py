@@ -36,7 +36,8 @@ async def report_on(tmp_path):
         async def firings(*window):
             return [Fired(*each) for each in fired]
 
-        usage = UsageGuardian(repository, clock=lambda: start + length + HOUR, fired=firings)
+        known = None if fired is None else firings
+        usage = UsageGuardian(repository, clock=lambda: start + length + HOUR, fired=known)
         report = await usage.generate_report(start_time=start, end_time=start + length)
         mail = EmailService([], sender="g@example.com", clock=lambda: start + length).compose_guardian_report(
             "a@example.com", {"usage_stats": report}, key="k"
@@ -132,3 +133,12 @@ async def test_two_hours_are_compared_with_the_two_before_once_these_were_record
     assert "Nothing to compare with yet: recording began on Mon 2 Mar, 06:00." in text
     _, _, text = await report_on(MONDAY + 10 * HOUR, 2 * HOUR)
     assert "Requests 60 ↑ from 40" in text
+
+
+@pytest.mark.parametrize("fired", [None, [("new_error", "info")]])
+async def test_that_no_rule_fired_is_said_only_where_that_is_known_and_true(report_on, fired):
+    await report_on.repository.write(steady(MONDAY, MONDAY + DAY))
+    report, _, text = await report_on(MONDAY, fired=fired)
+    assert report["status"] == "OK"
+    assert "Nothing out of the ordinary: 0 % of the requests met a server error." in text
+    assert "no rule fired" not in text

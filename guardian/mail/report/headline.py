@@ -58,12 +58,15 @@ def verdict(report: Report, status: str, lang: Language) -> str:
         return lang("Usually it is %(usual)s.", usual=lang.percent(usual))
     if status != "OK":
         return ""
-    if not report.server_errors:
-        return lang("Nothing out of the ordinary: no rule fired, and no request met a server error.")
-    text = lang(
-        "Nothing out of the ordinary: no rule fired, and %(share)s of the requests met a server error.",
-        share=lang.percent(rate),
-    )
+    share = lang.percent(rate)
+    if report.fired is None or report.fired:  # alerts are off, or rules that only inform fired
+        text = lang("Nothing out of the ordinary: %(share)s of the requests met a server error.", share=share)
+    elif not report.server_errors:
+        text = lang("Nothing out of the ordinary: no rule fired, and no request met a server error.")
+    else:
+        text = lang(
+            "Nothing out of the ordinary: no rule fired, and %(share)s of the requests met a server error.", share=share
+        )
     return text if usual is None else text + " " + lang("Usually it is %(usual)s.", usual=lang.percent(usual))
 
 

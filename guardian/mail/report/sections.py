@@ -45,7 +45,7 @@ def blank() -> dict[str, Any]:
 def nothing_to_say(view: Mapping[str, Any], report: Report | None, chosen: Collection[str], lang: Language) -> str:
     """One line for all chosen sections of a view that have nothing to show; "" for none, or where nobody came.
 
-    That no rule fired is said only where the report knows.
+    That no rule fired is said only where the report knows, and none did, not even one that only informs.
     """
     if report is None or not report.total_requests:
         return ""
@@ -54,7 +54,7 @@ def nothing_to_say(view: Mapping[str, Any], report: Report | None, chosen: Colle
         for section in SECTIONS
         if section.nothing
         and (not chosen or section.name in chosen)
-        and (section is not incidents.SECTION or report.fired is not None)
+        and (section is not incidents.SECTION or report.fired == ())
         and not any(view[key] for key in section.blank)
     ]
     return lang("Nothing else to report: %(what)s.", what=", ".join(said)) if said else ""

@@ -67,8 +67,7 @@ def _held(report: Report, lang: Language) -> str:
     before = report.baseline
     if before is None or min(before.total_requests, report.total_requests) < ENOUGH:
         return ""
-    rates = (each.total_errors / each.total_requests for each in (report, before))
-    now, then = rates
+    now, then = report.total_errors / report.total_requests, before.total_errors / before.total_requests
     same = [
         (lang("active users"), before.active_users and abs(report.active_users / before.active_users - 1) <= STEADY),
         (lang("requests"), abs(report.total_requests / before.total_requests - 1) <= STEADY),
