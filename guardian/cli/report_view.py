@@ -16,6 +16,10 @@ from guardian.core.language import language
 from guardian.core.report.model import Report
 from guardian.mail.report.wording import code_of, error_phrase
 
+_COMPARED = {
+    "weekday": "compared with the same weekday a week before",
+    "nothing": "nothing to compare with: no period before this one was recorded in full",
+}
 _BAR = 24
 _USERS = 10
 _EIGHTHS = " ▏▎▍▌▋▊▉"
@@ -25,6 +29,8 @@ def report_view(report: Report, zone: str) -> RenderableType:
     """What `rich` prints: status, key figures with their change, users, features, errors; times in `zone`."""
     parts: list[RenderableType] = [_title(report, zone), Text()]
     parts.append(_figures(report))
+    if report.comparison and (said := _COMPARED.get(report.comparison.kind)):
+        parts.append(Text(said, style="dim"))
     parts += _notes(report)
     if report.total_requests:
         parts += [*_users(report, zone), *_features(report), *_errors(report)]

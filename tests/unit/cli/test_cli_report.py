@@ -121,3 +121,14 @@ def test_hostile_text_neither_steers_the_terminal_nor_is_markup():
     lines = shown({**FIXED, "users": [user], "top_features": [{"name": hostile, "count": 1}]})
     assert not any("\x1b" in line or "\x07" in line for line in lines)
     assert any("[red]�[2J�]0;owned�" in line for line in lines)
+
+
+def test_what_the_figures_are_compared_with_is_said_where_it_is_not_the_period_before():
+    before = {"active_users": 2, "total_requests": 1400, "total_errors": 0}
+    week_ago = {"active_users": 2, "total_requests": 1204, "total_errors": 89}
+    lines = shown({**FIXED, "previous": before, "comparison": {"with": "weekday", "period": week_ago}})
+    assert lines[5] == "  as before       as before    as before"
+    assert lines[6] == "  compared with the same weekday a week before"
+    lines = shown({**FIXED, "previous": before, "comparison": {"with": "nothing"}})
+    assert "−14 %" not in "".join(lines)
+    assert "  nothing to compare with: no period before this one was recorded in full" in lines
