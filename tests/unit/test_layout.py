@@ -49,6 +49,13 @@ def test_imports_go_one_way(package):
     assert wrong == set()
 
 
+def test_every_file_of_the_tracker_can_be_read_in_one_sitting():
+    lengths = {
+        str(file.relative_to(ROOT)): len(file.read_text().splitlines()) for file in modules_outside(of=("tracker",))
+    }
+    assert {file: length for file, length in lengths.items() if length > 250} == {}
+
+
 def test_the_tracker_imports_nothing_of_guardian():
     assert [file.name for file in (ROOT / "tracker").rglob("*.py") if list(imports(file))] == []
 
