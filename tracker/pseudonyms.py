@@ -54,17 +54,26 @@ def make_key(database: str | os.PathLike[str]) -> bytes:
         return found
     path = key_path(database)
     draft = f"{path}.{secrets.token_hex(8)}"
-    handle = os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o660)
+    key = secrets.token_hex(32)
+    _write_new(draft, key)
     try:
-        with os.fdopen(handle, "w", encoding="ascii") as file:
-            file.write(secrets.token_hex(32) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
+        os.link(draft, path)  # whole or not at all, and never over that of another process
+    except FileExistsError:
+        pass
+    except OSError:  # a file system without hard links
         with suppress(FileExistsError):
-            os.link(draft, path)  # whole or not at all, and never over that of another process
+            _write_new(path, key)
     finally:
         os.unlink(draft)
     made = read_key(database)
     if made is None:
         raise FileNotFoundError(f"{path} was removed while it was made")
     return made
+
+
+def _write_new(path: str, key: str) -> None:
+    handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o660)
+    with os.fdopen(handle, "w", encoding="ascii") as file:
+        file.write(key + "\n")
+        file.flush()
+        os.fsync(file.fileno())

@@ -86,6 +86,15 @@ def test_all_who_make_the_key_at_once_have_the_same(path):
     assert len(found) == 8 and set(found) == {read_key(path)}
 
 
+def test_the_key_is_made_on_a_file_system_without_hard_links_too(path, monkeypatch):
+    def refused(*_):
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refused)
+    assert make_key(path) == make_key(path) == read_key(path)
+    assert [each.name for each in path.parent.iterdir()] == ["guardian.db.pseudonyms"]
+
+
 @pytest.mark.parametrize("text", ["", "secret", "g" * 64, "\xff" * 64, "a" * 65])
 def test_without_a_proper_key_nothing_is_stored_and_it_is_said(path, text, caplog):
     with open(key_path(path), "w", encoding="latin-1") as file:
