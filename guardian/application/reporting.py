@@ -74,7 +74,7 @@ async def send_report_now(
         raise ValueError("nobody would get the report: set admins in the configuration, or name a recipient")
     report = await report_with_file(app, hours, start_time=start, end_time=end)
     mails = await compose_reports(app, report, f"report/on-demand/{uuid.uuid4().hex}", to, None)
-    await app.state.enqueue(mails, now=app.clock())
+    await app.state.enqueue(mails, now=app.clock(), since=datetime.fromisoformat(report["generated_at"]))
     own = {mail.key for mail in mails}
     while True:
         counts = await deliver_now(app)

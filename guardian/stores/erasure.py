@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from hashlib import blake2b
+from typing import Any
 
+from guardian.core.mentions import ERASED
+from guardian.core.outgoing import Outgoing
 from tracker.names import clean_name
 
 
@@ -35,6 +39,22 @@ class Forgotten:
             self.unsubscribed + other.unsubscribed,
             {**self.bodies, **other.bodies},
         )
+
+
+def erased(people: Collection[str]) -> Callable[[str], str]:
+    """How names are written once these people are erased."""
+    return lambda name: ERASED if name in people else name
+
+
+def named(mails: Iterable[Outgoing]) -> set[str]:
+    """Whom the mails name."""
+    return {each.name for mail in mails for each in mail.people}
+
+
+def read_at(report: Mapping[str, Any] | None, now: datetime) -> datetime:
+    """When the events of a report were read, at the earliest; `now` where it does not say."""
+    made = None if report is None else report.get("generated_at")
+    return now if made is None else datetime.fromisoformat(made)
 
 
 def digest(body: bytes) -> bytes:

@@ -96,12 +96,18 @@ class StateStore(Protocol):
         """Write ledger, report and mails in one transaction; False (and nothing written) if the period is there.
 
         `earlier` are older periods (start, end) that the same mails cover after a long downtime; they only go into
-        the ledger. A period that is there, but was made too early, is claimed again: as its next edition.
+        the ledger. A period that is there, but was made too early, is claimed again: as its next edition. Who was
+        erased since the report's `generated_at` is named by neither report nor mails.
         """
         ...
 
-    async def enqueue(self, mails: Sequence[Outgoing], *, now: datetime, token: int | None = None) -> int:
-        """Put mails into the outbox, those that could not be written as dead; how many were new."""
+    async def enqueue(
+        self, mails: Sequence[Outgoing], *, now: datetime, token: int | None = None, since: datetime | None = None
+    ) -> int:
+        """Put mails into the outbox, those that could not be written as dead; how many were new.
+
+        `since` is when what they say was read: they go without the names of people who were erased after it.
+        """
         ...
 
     async def claim_due(
@@ -214,7 +220,7 @@ class StateStore(Protocol):
         ...
 
     async def erased_since(self, names: Collection[str], since: datetime) -> set[str]:
-        """Those of these names that were buried after this moment."""
+        """Those of these names that were buried at this moment or after it."""
         ...
 
     def check_file(self) -> None:

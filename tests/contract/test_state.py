@@ -2,6 +2,7 @@
 
 import json
 import sqlite3
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email import message_from_bytes, policy
 from email.message import EmailMessage
@@ -425,8 +426,23 @@ async def test_mails_to_somebody_whom_the_settings_have_mailed_stay(state):
 async def test_who_was_buried_is_known_by_the_name_and_the_time(state):
     await state.forget("bob@example.com", buried_at=NOW)
     names = {"bob@example.com", "eve@example.com"}
-    assert await state.erased_since(names, NOW - MINUTE) == {"bob@example.com"}
-    assert await state.erased_since(names, NOW) == set()
+    assert await state.erased_since(names, NOW) == {"bob@example.com"}
+    assert await state.erased_since(names, NOW + MINUTE) == set()
+
+
+async def test_a_report_that_was_read_before_somebody_was_erased_comes_without_them(state):
+    await state.forget("bob", buried_at=NOW)
+    report = {"generated_at": (NOW - MINUTE).isoformat(), "users": [{"email": "bob"}, {"email": "eve"}]}
+    named = Outgoing("k", "a@example.com", letter("bob met errors"), people=(Mention("bob", "1", 0, 3),))
+    await state.claim_period("daily", NOW - HOUR, NOW, report=report, mails=[named], now=NOW + MINUTE)
+    await state.enqueue([replace(named, key="k2")], now=NOW + MINUTE, since=NOW - MINUTE)
+    await state.enqueue([replace(named, key="k3")], now=NOW + MINUTE, since=NOW + MINUTE)
+    said = [
+        message_from_bytes(item.message.body, policy=policy.default).get_body(("plain",)).get_content().split()[0]
+        for item in await state.outbox()
+    ]
+    assert said == ["bob", "(erased)", "(erased)"], "the newest first: who came back is a new person"
+    assert (await state.report(1)).report["users"] == [{"email": "(erased)"}, {"email": "eve"}]
 
 
 WORDS = ("subject", "status", "memories", "00", "1", "users", "chat_message", "500", "email", "k", "mail", "report")

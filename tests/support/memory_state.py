@@ -6,13 +6,12 @@ from datetime import UTC, datetime
 
 from guardian.alerting.forgetting import incident_without, state_without
 from guardian.core.clock import DOUBT_KEPT, LONGEST_WAIT, is_over, made_early, was_ahead
-from guardian.core.mentions import ERASED
 from guardian.core.outgoing import OutboxItem
 from guardian.core.report.people import people_of, replaced
 from guardian.core.schedule import Period
 from guardian.core.storage import StorageError
 from guardian.core.time import micros, moment
-from guardian.stores.erasure import Forgotten, digest, spellings
+from guardian.stores.erasure import Forgotten, digest, erased, named, read_at, spellings
 from guardian.stores.forgetting import message_without
 from guardian.stores.state import FAITHFUL_TRIES, PATIENCE, Edition, LeaseLost, SavedReport
 from guardian.stores.watching import Watched
@@ -126,6 +125,8 @@ class MemoryState:
             db.watched[keys[0]] = replace(known, claimed_at=now, mails=len(mails), edition=db.editions[keys[0]])
             number = max(db.reports, default=0) + 1
             first = min(key[1] for key in keys)
+            gone = await self.erased_since(people_of(report) | named(mails), read_at(report, now))
+            report, mails = replaced(report, erased(gone)), [message_without(mail, gone) for mail in mails]
             db.reports[number] = SavedReport(number, schedule, first, end, now, json.loads(json.dumps(report)))
         self.put(mails, now)
         return True
@@ -144,8 +145,11 @@ class MemoryState:
                 count += 1
         return count
 
-    async def enqueue(self, mails, *, now, token=None):
+    async def enqueue(self, mails, *, now, token=None, since=None):
         self.opened(token)
+        if since is not None:
+            gone = await self.erased_since(named(mails), since)
+            mails = [message_without(mail, gone) for mail in mails]
         return self.put(mails, now)
 
     async def claim_due(self, now, *, holder, lease, limit, channel=None, besides=(), resting=()):
@@ -265,7 +269,7 @@ class MemoryState:
                 waiting.item = replace(waiting.item, message=after)
         for number, saved in db.reports.items():
             if people_of(saved.report) & people:
-                cleaned = replaced(saved.report, lambda name: ERASED if name in people else name)
+                cleaned = replaced(saved.report, erased(people))
                 db.reports[number] = replace(saved, report=cleaned)
                 reports += 1
         for number, incident in list(db.incidents.items()):
@@ -292,7 +296,7 @@ class MemoryState:
 
     async def erased_since(self, names, since):
         stones = self.opened().tombstones
-        return {name for name in spellings(names) if name in stones and stones[name] > since}
+        return {name for name in spellings(names) if name in stones and stones[name] >= since}
 
     def check_file(self):
         """Nothing can take its place."""

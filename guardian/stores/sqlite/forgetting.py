@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import sqlite3
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 
 from pydantic import TypeAdapter
@@ -12,11 +12,10 @@ from pydantic import TypeAdapter
 from guardian.alerting.engine import AlertState
 from guardian.alerting.forgetting import incident_without, state_without
 from guardian.alerting.incidents import Incident
-from guardian.core.mentions import ERASED
 from guardian.core.outgoing import Outgoing
 from guardian.core.report.people import people_of, replaced
 from guardian.stores.alert_state import STATE_JSON
-from guardian.stores.erasure import Forgotten, digest, tombstone
+from guardian.stores.erasure import Forgotten, digest, erased, tombstone
 from guardian.stores.forgetting import message_without
 from guardian.stores.sqlite.schema import pack, pack_people, read_people, unpack
 
@@ -71,13 +70,9 @@ def _erase_from_reports(db: sqlite3.Connection, people: Collection[str]) -> int:
     for number, body in db.execute("SELECT id, body FROM guardian_report"):
         report = unpack(body)
         if people_of(report) & set(people):
-            changed.append((pack(replaced(report, _erased(people))), number))
+            changed.append((pack(replaced(report, erased(people))), number))
     db.executemany("UPDATE guardian_report SET body = ? WHERE id = ?", changed)
     return len(changed)
-
-
-def _erased(people: Collection[str]) -> Callable[[str], str]:
-    return lambda name: ERASED if name in people else name
 
 
 def _erase_from_incidents(db: sqlite3.Connection, people: Collection[str], rules: Collection[str]) -> int:
@@ -109,8 +104,10 @@ def bury(db: sqlite3.Connection, people: Iterable[str], at_us: int) -> None:
 
 
 def buried(db: sqlite3.Connection, people: Iterable[str], since_us: int) -> set[str]:
-    """Those of these people who were erased after this moment."""
-    stones = {stone for (stone,) in db.execute("SELECT hash FROM guardian_tombstones WHERE erased_us > ?", (since_us,))}
+    """Those of these people who were erased at this moment or after it."""
+    stones = {
+        stone for (stone,) in db.execute("SELECT hash FROM guardian_tombstones WHERE erased_us >= ?", (since_us,))
+    }
     if not stones:
         return set()
     key = _key(db)

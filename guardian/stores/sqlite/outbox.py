@@ -9,7 +9,10 @@ from datetime import datetime, timedelta
 from guardian.core.clock import LONGEST_WAIT
 from guardian.core.outgoing import OutboxItem, Outgoing
 from guardian.core.time import micros
+from guardian.stores.erasure import named
+from guardian.stores.forgetting import message_without
 from guardian.stores.sqlite.database import StateDatabase
+from guardian.stores.sqlite.forgetting import buried
 from guardian.stores.sqlite.schema import ITEM_COLUMNS, put_mails, to_item
 from guardian.stores.state import FAITHFUL_TRIES, PATIENCE
 
@@ -17,9 +20,16 @@ from guardian.stores.state import FAITHFUL_TRIES, PATIENCE
 class SqliteOutbox(StateDatabase):
     """The part of `StateStore` that keeps mails and messages."""
 
-    async def enqueue(self, mails: Sequence[Outgoing], *, now: datetime, token: int | None = None) -> int:
+    async def enqueue(
+        self, mails: Sequence[Outgoing], *, now: datetime, token: int | None = None, since: datetime | None = None
+    ) -> int:
         """See StateStore."""
-        return await self.transact(lambda db: put_mails(db, mails, micros(now)), token=token)
+
+        def work(db: sqlite3.Connection) -> int:
+            gone = set() if since is None else buried(db, named(mails), micros(since))
+            return put_mails(db, [message_without(mail, gone) for mail in mails] if gone else mails, micros(now))
+
+        return await self.transact(work, token=token)
 
     async def claim_due(
         self,

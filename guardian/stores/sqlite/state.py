@@ -11,8 +11,10 @@ from typing import Any
 from guardian.core.clock import DOUBT_KEPT, SLACK, STEP, is_over
 from guardian.core.off_loop import off_loop
 from guardian.core.outgoing import Outgoing
+from guardian.core.report.people import people_of, replaced
 from guardian.core.time import micros, moment
-from guardian.stores.erasure import Forgotten, spellings
+from guardian.stores.erasure import Forgotten, erased, named, read_at, spellings
+from guardian.stores.forgetting import message_without
 from guardian.stores.sqlite.forgetting import buried, bury, empty_log, erase
 from guardian.stores.sqlite.outbox import SqliteOutbox
 from guardian.stores.sqlite.schema import pack, put_mails, unpack
@@ -107,8 +109,10 @@ class SqliteStateStore(SqliteOutbox):
         at = micros(now)
         rows = [(schedule, micros(end), micros(start), at) for start, end in [(period_start, period_end), *earlier]]
         body = None if report is None else await off_loop(pack, report)
+        made = read_at(report, now)
 
         def work(db: sqlite3.Connection) -> bool:
+            nonlocal body, mails
             put = (
                 "INSERT INTO guardian_period (schedule, end_us, start_us, claimed_us) VALUES (?, ?, ?, ?) ON CONFLICT "
                 f"DO UPDATE SET claimed_us = excluded.claimed_us, edition = edition + 1, doubted = 0 WHERE {_AGAIN}"
@@ -117,6 +121,10 @@ class SqliteStateStore(SqliteOutbox):
             if not db.execute(put, (*rows[0], again)).rowcount:
                 return False
             db.executemany(put, [(*row, again) for row in rows[1:]])
+            if report is not None and (gone := buried(db, people_of(report) | named(mails), micros(made))):
+                # They were erased while the report was being made.
+                body = pack(replaced(report, erased(gone)))
+                mails = [message_without(mail, gone) for mail in mails]
             watched = [(row[0], row[2], row[1]) for row in rows]
             db.executemany(
                 "DELETE FROM guardian_watch WHERE schedule = ? AND start_us = ? AND end_us = ?",
