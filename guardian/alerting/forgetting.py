@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from guardian.alerting.engine import AlertState
 from guardian.alerting.incidents import Incident, Memory
-from guardian.core.mentions import ERASED, unmarked, without
+from guardian.core.mentions import ERASED, Span, remarked, unmarked, without
 
 V = TypeVar("V")
 
@@ -50,7 +50,8 @@ def _text_without(text: str, people: Collection[str]) -> str:
     whole, spans = unmarked(text)
     if not any(span.name in people for span in spans):
         return text
-    return without(whole, [(start, end, True) for start, end, _ in spans])[0]
+    said, others = without(whole, spans, people)
+    return remarked(said, [Span(start, end, name) for name, start, end in others])
 
 
 def state_without(state: AlertState, people: Collection[str], rules: Collection[str]) -> AlertState:

@@ -147,7 +147,8 @@ def _erase_from_files(settings: Settings, people: Collection[str], bodies: Mappi
             body = mail.read_bytes()
         except OSError:
             continue
-        after = bodies.get(digest(body), message_without(Outgoing("", "", body), people).body)
+        known = digest(body)
+        after = bodies[known] if known in bodies else message_without(Outgoing("", "", body), people).body
         if after is None:
             mail.unlink(missing_ok=True)
         elif after != body:

@@ -7,7 +7,7 @@ translations carry them along. At the end `unmarked` takes them out and says whe
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable
 from typing import NamedTuple
 
 ERASED = "(erased)"
@@ -125,18 +125,21 @@ def wrapping(text: str, change: Callable[[str], str]) -> str:
     return remarked(new, [each for each in map(moved, spans) if each.end])
 
 
-def without(text: str, spans: Sequence[tuple[int, int, bool]]) -> tuple[str, list[tuple[int, int]]]:
-    """The text with `ERASED` in the place of the spans (start, end, gone) that are gone; where the others are now.
+def without(
+    text: str, spans: Iterable[Span | Mention], people: Collection[str]
+) -> tuple[str, list[tuple[str, int, int]]]:
+    """The text with `ERASED` in the place of each span that names one of these people.
 
-    The spans are in order.
+    And the others, as (name, start, end), where they are now. The spans are in order.
     """
     pieces: list[str] = []
-    left: list[tuple[int, int]] = []
-    at = length = 0
-    for start, end, gone in spans:
-        before, shown = text[at:start], ERASED if gone else text[start:end]
-        pieces += (before, shown)
-        if not gone:
-            left.append((length + len(before), length + len(before) + len(shown)))
-        length, at = length + len(before) + len(shown), end
+    left: list[tuple[str, int, int]] = []
+    at = moved = 0
+    for each in spans:
+        name, start, end = each.name, each.start, each.end
+        if name in people:
+            pieces += (text[at:start], ERASED)
+            moved, at = moved + len(ERASED) - (end - start), end
+        else:
+            left.append((name, start + moved, end + moved))
     return "".join([*pieces, text[at:]]), left

@@ -63,9 +63,8 @@ def _text_without(
     mine = sorted((m for m in mentions if m.part == part), key=lambda mention: mention.start)
     if not any(m.name in people for m in mine):
         return text, mine
-    whole, places = without(text, [(m.start, m.end, m.name in people) for m in mine])
-    others = [m for m in mine if m.name not in people]
-    return whole, [m._replace(start=start, end=end) for m, (start, end) in zip(others, places, strict=True)]
+    whole, others = without(text, mine, people)
+    return whole, [Mention(name, part, start, end) for name, start, end in others]
 
 
 def _addresses_out(text: str, people: Collection[str]) -> str:
@@ -118,16 +117,20 @@ def _mail_without(message: Outgoing, subject: str, people: Collection[str]) -> t
 
 
 def _content(part: Message) -> str:
+    """The text of a part, as it was written: base64 keeps its ends of lines, everything else goes by those of mails."""
     content = part.get_payload(decode=True)
-    return content.decode("utf-8", "replace").replace("\r\n", "\n") if isinstance(content, bytes) else ""
+    text = content.decode("utf-8", "replace") if isinstance(content, bytes) else ""
+    return text if _encoding(part) == "base64" else text.replace("\r\n", "\n")
+
+
+def _encoding(part: Message) -> str:
+    return str(part.get("Content-Transfer-Encoding", "")).lower()
 
 
 def _set_content(part: Message, text: str) -> None:
     """Give a part another text in the encoding that it has."""
-    if part.get_content_subtype() == "csv":
-        text = text.replace("\n", "\r\n")  # RFC 4180
     content = text.encode()
-    encoding = str(part.get("Content-Transfer-Encoding", "")).lower()
+    encoding = _encoding(part)
     if encoding == "base64":
         part.set_payload(base64_encode(content))
     elif encoding == "quoted-printable":

@@ -52,8 +52,6 @@ def test_html_and_spreadsheets_mark_the_same_name():
 
 
 def test_who_is_erased_leaves_the_others_where_they_are_now():
-    text = "bob and eve and bob"
-    assert without(text, [(0, 3, True), (8, 11, False), (16, 19, True)]) == (
-        "(erased) and eve and (erased)",
-        [(13, 16)],
-    )
+    spans = [Span(0, 3, "bob"), Span(8, 11, "eve"), Span(16, 19, "bob")]
+    told = without("bob and eve and bob", spans, {"bob"})
+    assert told == ("(erased) and eve and (erased)", [("eve", 13, 16)])
