@@ -10,14 +10,9 @@ from guardian.application.erasing import erase_person
 from guardian.application.exporting import export_person
 from guardian.application.upkeep import clean_up
 from guardian.stores.erasure import as_kept
-from guardian.web.answers import (
-    CleanedUp,
-    Erased,
-    GeneratedReport,
-    Report,
-    UserExport,
-)
+from guardian.web.answers import GeneratedReport, Report
 from guardian.web.endpoint import Asked, Call, Endpoint, Refusal, Streamed
+from guardian.web.receipts import CleanedUp, Erased, UserExport
 
 
 class Window(Asked):
