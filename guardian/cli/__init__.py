@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from guardian.cli import alerts, backtest, data, gmail, mails, reports, running, setup
+from guardian.cli import alerts, backtest, data, gmail, keys, mails, reports, running, setup
 
 app = typer.Typer(
     name="guardian",
@@ -63,6 +63,7 @@ app.add_typer(gmail.gmail, rich_help_panel=MAIL)
 app.command("cleanup", rich_help_panel=DATA)(data.cleanup)
 app.command("backup", rich_help_panel=DATA)(data.backup)
 app.add_typer(data.users, rich_help_panel=DATA)
+app.add_typer(keys.keys, rich_help_panel=DATA)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -67,5 +67,9 @@ class AlertStore(Protocol):
         ...
 
     async def link_key(self) -> str:
-        """The secret that signs the links of mails; made at the first call, and the same from then on."""
+        """The secret that signs the links of mails; made at the first call, and the same until it is renewed."""
+        ...
+
+    async def renew_link_key(self) -> None:
+        """Put a new secret in its place: no link of a mail that was written before works any more."""
         ...

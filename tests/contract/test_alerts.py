@@ -147,6 +147,10 @@ async def test_the_key_of_links_is_made_once(open_stores):
     key = await one.alerts.link_key()
     assert len(key) >= 32
     assert await two.alerts.link_key() == key
+    await two.alerts.renew_link_key()
+    renewed = await one.alerts.link_key()
+    assert renewed != key
+    assert await two.alerts.link_key() == renewed
 
 
 async def test_incidents_are_listed_the_newest_first(alerts):

@@ -54,6 +54,15 @@ async def test_the_button_acts_once(app):
         assert "This link has been used" in again.text
 
 
+async def test_a_renewed_key_ends_the_links_of_mails(app):
+    path, before = await link(app), await status(app)
+    await app.stores.alerts.renew_link_key()
+    async with calling(app) as reader:
+        assert (await reader.post(path)).status_code >= 400
+        assert await status(app) == before
+        assert (await reader.post(await link(app))).status_code == 200
+
+
 async def test_a_link_by_which_nothing_could_be_done_is_not_used_up(app):
     path = await link(app)
     full = "CREATE TRIGGER full BEFORE INSERT ON guardian_alert_state BEGIN SELECT RAISE(ABORT, 'disk is full'); END"

@@ -174,6 +174,12 @@ def test_a_person_is_exported_and_erased(guardian, database, tmp_path):
     assert report["total_requests"] == 3
 
 
+def test_the_key_of_links_is_renewed_by_a_command(guardian, database):
+    code, out, err = guardian("keys", "rotate", "--yes")
+    assert (code, err) == (0, "")
+    assert out == "Renewed the key of links. Mails that are written from now on have links that work.\n"
+
+
 def test_cleanup_says_what_went(guardian, database):
     code, out, err = guardian("cleanup")
     assert (code, out, err) == (0, "Deleted 0 events, and 0 mails and reports.\n", "")

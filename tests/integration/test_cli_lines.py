@@ -94,7 +94,20 @@ def test_without_arguments_the_help_is_shown(tmp_path):
     code, out, err = guardian(cwd=tmp_path)
     assert (code, err) == (0, "")
     assert "Usage: guardian [OPTIONS] COMMAND" in out
-    for name in ("demo", "init", "check", "run", "report", "preview", "send-test", "outbox", "cleanup", "users"):
+    for name in (
+        "demo",
+        "init",
+        "check",
+        "run",
+        "report",
+        "preview",
+        "send-test",
+        "outbox",
+        "cleanup",
+        "backup",
+        "users",
+        "keys",
+    ):
         assert f" {name} " in out
 
 

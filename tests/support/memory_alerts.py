@@ -75,6 +75,9 @@ class MemoryAlerts:
         db.link_key = db.link_key or secrets.token_urlsafe(32)
         return db.link_key
 
+    async def renew_link_key(self):
+        self._state.opened().link_key = secrets.token_urlsafe(32)
+
 
 class MemoryWatch:
     """`WatchStore`. When somebody was told of a report stands in `Database.told_at`."""

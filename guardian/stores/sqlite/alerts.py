@@ -101,6 +101,11 @@ class SqliteAlertStore:
 
         return await self._state.transact(work)
 
+    async def renew_link_key(self) -> None:
+        """See AlertStore. The old one is overwritten in the file."""
+        await self._state.update("REPLACE INTO guardian_secret VALUES ('links', ?)", (secrets.token_urlsafe(32),))
+        await self._state.read("PRAGMA wal_checkpoint(TRUNCATE)")
+
 
 def _edited(db: sqlite3.Connection, edit: Edit, incident_id: str | None = None) -> list[Incident]:
     """What became of the incident (None: of each) that was not over; without those that an edit took away."""
