@@ -210,6 +210,10 @@ def _sentence(error: Any, text: str, file: str) -> str:
     if kind in ("tuple_type", "list_type"):
         return f'{place}{shown} is not a list: write it in brackets, as ["…"]'
     if kind in ("model_type", "model_attributes_type", "dict_type"):
+        if place.startswith(_PREFIX):
+            inner = next((each for each in setting_fields() if each.startswith(f"{plain}.")), f"{plain}.url")
+            example = _PREFIX + inner.replace(".", "__").upper()
+            return f"{place}{key} is a table: set its keys one by one, as {example}"
         return f"{place}{key} is not a table: write its keys under [{plain}]"
     if kind.split("_")[0] in ("path", "secret"):
         kind = "string_type"

@@ -123,6 +123,21 @@ async def test_a_server_that_offers_no_login_is_told_from_one_without_starttls(s
     assert text.startswith(said)
 
 
+class ByToken(Server):
+    """Offers a login by OAuth alone."""
+
+    async def handle_EHLO(self, server, session, envelope, hostname, responses):
+        session.host_name = hostname
+        return [*[line for line in responses[:-1] if "AUTH" not in line], "250-AUTH XOAUTH2", "250 HELP"]
+
+
+async def test_a_server_that_takes_tokens_alone_is_told_from_one_without_a_login(serve, trusted):
+    assert await verdict(serve(tls=True, handler=ByToken()), security="tls", **LOGIN) == (
+        "error",
+        "does not offer a login by password: set mail.smtp.auth = 'xoauth2' and a token, or check mail.smtp.host",
+    )
+
+
 class Refusing(Server):
     """Answers MAIL with this."""
 

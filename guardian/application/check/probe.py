@@ -11,7 +11,7 @@ import aiosmtplib
 from guardian.core.mail_address import wire_address
 from guardian.mail.transport import DeliveryError
 from guardian.mail.transports.smtp import google_login, make_client
-from guardian.mail.transports.smtp_answers import NO_SMTPUTF8, first_wanted, lacks
+from guardian.mail.transports.smtp_answers import BY_PASSWORD, NO_SMTPUTF8, first_wanted, lacks
 from guardian.settings.mail import SmtpSettings
 
 PATIENCE_SECONDS = 15.0
@@ -67,6 +67,8 @@ def _why(error: BaseException, smtp: SmtpSettings, sender: str) -> str:
         return "does not offer AUTH, a login, without encryption: set security = 'starttls' or 'tls' in mail.smtp"
     if missing == "AUTH":
         return "does not offer AUTH, a login: take username and password away, or check host and port of mail.smtp"
+    if missing == BY_PASSWORD:
+        return f"does not offer {missing}: set mail.smtp.auth = 'xoauth2' and a token, or check mail.smtp.host"
     if missing == "STARTTLS":
         return "does not offer STARTTLS: use smtps://, or ?security=none for a server on this machine"
     if missing == "XOAUTH2":

@@ -10,6 +10,7 @@ import aiosmtplib
 from guardian.mail.transport import DeliveryError, PermanentError
 from guardian.settings.mail import SmtpSettings
 
+BY_PASSWORD = "a login by password"
 NO_SMTPUTF8 = "does not take addresses in other scripts (SMTPUTF8)"
 BEFORE_ALL = (530, 538)
 """A login is wanted first, or encryption (RFC 3207, section 4; RFC 4954, section 6)."""
@@ -43,8 +44,10 @@ def lacks(error: BaseException) -> str | None:
     if "XOAUTH2" in text:
         return "XOAUTH2"
     # Before STARTTLS, which aiosmtplib advises where there is no AUTH.
-    if "AUTH EXTENSION" in text or "AUTHENTICATION METHOD" in text:
+    if "AUTH EXTENSION" in text:
         return "AUTH"
+    if "AUTHENTICATION METHOD" in text:  # it offers some, none of which takes a password: OAuth alone
+        return BY_PASSWORD
     return "STARTTLS" if "STARTTLS" in text else None
 
 

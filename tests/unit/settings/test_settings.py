@@ -152,6 +152,19 @@ def test_an_url_of_no_mail_server_is_refused_without_being_repeated(problems, ur
     assert url not in problem.replace("smtp://user:password@smtp.example.com:587", "")
 
 
+@pytest.mark.parametrize(
+    ("name", "example"),
+    [("mail", "GUARDIAN_MAIL__SENDER"), ("retention", "GUARDIAN_RETENTION__EVENTS_DAYS")],
+)
+def test_a_table_in_a_variable_is_refused_with_a_cure_for_variables(monkeypatch, name, example):
+    monkeypatch.setenv(f"GUARDIAN_{name.upper()}", '{"sender": "g@example.com", "events_days": 3}')
+    with pytest.raises(SettingsError) as refused:
+        load_settings()
+    assert refused.value.problems == [
+        f"GUARDIAN_{name.upper()}: {name} is a table: set its keys one by one, as {example}"
+    ]
+
+
 def test_every_key_of_a_mail_server_may_stand_behind_the_question_mark_of_its_url():
     assert set(SmtpSettings.model_fields) == SMTP_KEYS
 
