@@ -467,6 +467,16 @@ async def test_a_mail_that_cannot_be_written_costs_itself_alone_and_the_status_s
         assert await due(app, NOW + 2 * HOUR) == []
 
 
+async def test_an_admin_whose_address_is_in_another_script_gets_the_report_like_the_others(application, inbox):
+    async with application("every 2h", admins=("ann@example.com", "josé@bücher.example")) as app:
+        await due(app)
+        await due(app, NOW + 2 * HOUR)
+        application.now, app.token = NOW + 2 * HOUR, 1
+        await deliver_step(app, application.now, 1)
+        assert [to for to, _ in inbox.mails] == ["ann@example.com", "josé@xn--bcher-kva.example"]
+        assert (await application_status(app))["undelivered"] == []
+
+
 async def test_the_status_says_when_the_next_report_goes_out_and_what_it_covers(application):
     async with application("daily at 08:00 Europe/Zurich") as app:
         status = await application_status(app)
