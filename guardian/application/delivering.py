@@ -14,10 +14,11 @@ LOOK_AGAIN = 1.0
 """So many seconds after it found nothing to do a channel looks again, while another one is still sending."""
 
 
-async def deliver_now(app: Application) -> DeliveryCounts:
-    """Try, for each channel, the one message that is due first, if there is one."""
+async def deliver_now(app: Application, *channels: str) -> DeliveryCounts:
+    """Try, for each of the channels (without any: for all), the one message that is due first, if there is one."""
     desk = _desk(app)
-    return sum_of(await together(_next(app, desk, lane) for lane in desk.lanes))
+    lanes = [lane for lane in desk.lanes if not channels or lane in channels]
+    return sum_of(await together(_next(app, desk, lane) for lane in lanes))
 
 
 async def deliver_all(app: Application, go_on: Callable[[], bool], *, look_again: float = LOOK_AGAIN) -> None:

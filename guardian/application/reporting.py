@@ -77,7 +77,7 @@ async def send_report_now(
     await app.state.enqueue(mails, now=app.clock(), since=datetime.fromisoformat(report["generated_at"]))
     own = {mail.key for mail in mails}
     while True:
-        counts = await deliver_now(app)
+        counts = await deliver_now(app, "mail")
         items = [item for item in await app.state.outbox(limit=len(own) + 100) if item.message.key in own]
         if not counts.tried or all(item.status != "pending" for item in items):
             break
@@ -165,7 +165,7 @@ async def send_scheduled_report(app: Application, *, now: datetime, schedule: st
     done = await app.state.last_period_end(named.name, now=now)
     missed = [each for each in named.schedule.due_after(done, now) if each.end < period.end]
     *_, result = await _send_periods(app, named, [*missed, period], now, None)
-    while result.claimed and (await deliver_now(app)).tried:
+    while result.claimed and (await deliver_now(app, "mail")).tried:
         pass
     return result
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from guardian.application.delivering import deliver_all
+from guardian.application.delivering import deliver_all, deliver_now
 from guardian.application.root import open_application
 from guardian.core.outgoing import Outgoing
 from guardian.core.storage import StorageError
@@ -89,3 +89,11 @@ async def test_a_database_that_does_not_answer_leaves_no_other_channel_in_the_mi
         await deliver_all(app, lambda: True, look_again=0.01)
     assert mail.taken == [b"a"]
     assert (await app.state.outbox_counts())["sent"] == 1
+
+
+async def test_who_sends_mail_waits_for_no_other_channel(app):
+    mail, ops = Post("mail"), Post("ops", hangs=True)
+    app.transports = [mail, ops]
+    await app.state.enqueue([message("a", "mail"), message("b", "ops")], now=NOW)
+    assert (await deliver_now(app, "mail")).sent == 1
+    assert (mail.taken, ops.taken) == ([b"a"], [])

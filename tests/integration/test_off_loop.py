@@ -126,7 +126,7 @@ async def test_the_description_of_the_api_is_built_once_and_off_the_loop(tmp_pat
 
 async def test_a_large_answer_is_written_off_the_loop(tmp_path, monkeypatch):
     seen, real = [], guardian.web.api.answer
-    monkeypatch.setattr(guardian.web.api, "answer", lambda it: seen.append(threading.current_thread()) or real(it))
+    monkeypatch.setattr(guardian.web.api, "answer", lambda *it: seen.append(threading.current_thread()) or real(*it))
     async with opened(tmp_path) as app, calling(app) as client:
         assert (await client.get("/api/usage/summary?hours=6", headers=bearer())).status_code == 200
     assert LOOP not in seen
