@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from hashlib import blake2b
 
 from itsdangerous import BadData, URLSafeSerializer
 
@@ -14,6 +15,9 @@ from guardian.core.language import marked
 
 LIFETIME = timedelta(days=7)
 """How long a link of a mail works."""
+
+UNSUBSCRIBE_LIFETIME = timedelta(days=366)
+"""How long one works that ends reports: people unsubscribe from old mails too."""
 
 WORDS: dict[Action, str] = {
     "acknowledge": marked("Acknowledge"),
@@ -84,18 +88,34 @@ def _serializer(key: str) -> URLSafeSerializer:
     return URLSafeSerializer(key, salt="guardian.alert-action")
 
 
-def make_unsubscribe_link(public_url: str, key: str, schedule: str, recipient: str) -> str:
-    """The address that ends the reports of a schedule for one recipient; works for ever, as often as it is used."""
-    return f"{public_url.rstrip('/')}/u/{_unsubscribing(key).dumps([schedule, recipient])}"
+def make_unsubscribe_link(public_url: str, key: str, schedule: str, recipient: str, now: datetime) -> str:
+    """The address that ends the reports of a schedule for one recipient; works until `UNSUBSCRIBE_LIFETIME` from now,
+    as often as it is used. It names nobody: addresses of pages are kept in logs and histories."""
+    expires = int((now + UNSUBSCRIBE_LIFETIME).timestamp())
+    token = _unsubscribing(key).dumps([_pair(key, schedule, recipient), expires])
+    return f"{public_url.rstrip('/')}/u/{token}"
 
 
-def read_unsubscribe_link(key: str, token: str) -> tuple[str, str]:
-    """(schedule, recipient) of a token. Raises BadLink."""
+def read_unsubscribe_link(key: str, token: str, now: datetime, pairs: Iterable[tuple[str, str]]) -> tuple[str, str]:
+    """(schedule, recipient) of a token: the one of `pairs`, all there are, that it was made for. Raises BadLink."""
     try:
-        schedule, recipient = _unsubscribing(key).loads(token)
+        first, second = _unsubscribing(key).loads(token)
     except (BadData, ValueError, TypeError):
         raise BadLink(marked("This link is not one of ours, or was cut short: open it again from the mail.")) from None
-    return str(schedule), str(recipient)
+    if isinstance(second, str):  # of a mail of before they ended, and named the schedule and the recipient
+        return str(first), second
+    if second < now.timestamp():
+        raise BadLink(marked("This link is more than a year old: use the one of a newer mail."))
+    for pair in pairs:
+        if _pair(key, *pair) == first:
+            return pair
+    raise BadLink(marked("These reports are no longer sent to you: there is nothing to unsubscribe from."))
+
+
+def _pair(key: str, schedule: str, recipient: str) -> str:
+    """What stands for a schedule and a recipient, and tells neither to anybody without the key."""
+    text = f"{schedule}\n{recipient.lower()}".encode()
+    return blake2b(text, key=key.encode()[:64], digest_size=16, person=b"unsubscribe").hexdigest()
 
 
 def _unsubscribing(key: str) -> URLSafeSerializer:

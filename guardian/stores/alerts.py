@@ -66,8 +66,9 @@ class AlertStore(Protocol):
         """One incident by its id, or None."""
         ...
 
-    async def link_key(self) -> str:
-        """The secret that signs the links of mails; made at the first call, and the same until it is renewed."""
+    async def link_key(self, *, make: bool = True) -> str:
+        """The secret that signs the links of mails; made at the first call, and the same until it is renewed. Without
+        `make` nothing is written, and it is empty where there is none yet."""
         ...
 
     async def renew_link_key(self) -> None:

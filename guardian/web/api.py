@@ -33,6 +33,7 @@ from guardian.web.endpoint import (
     read_body,
     refuse,
 )
+from guardian.web.limits import Limiter, client_of
 from guardian.web.links import action_routes, unsubscribe_routes
 from guardian.web.openapi import Document, describe
 
@@ -68,13 +69,29 @@ def create_app(application: Application, endpoints: Sequence[Endpoint] = ENDPOIN
     verifier = admin_verifier(application.settings.api)
     api = application.settings.api
 
+    limiter = Limiter()
+
+    def let_in(endpoint: Endpoint, request: Request) -> dict[str, Any]:
+        """The claims of an admin, none where others may call. Raises Refusal."""
+        if endpoint.access == "public":
+            return {}
+        client, header = client_of(request.scope), "authorization" if endpoint.access == "admin" else SCHEDULER_HEADER
+        given = request.headers.get(header)
+        if given:
+            limiter.check(client)
+        try:
+            if endpoint.access == "admin":
+                return require_admin_claims(given, verifier, api)
+            require_scheduler_token(given, api)
+        except Refusal as refusal:
+            if given and refusal.status == 401:
+                limiter.failed(client)
+            raise
+        return {}
+
     def checked(endpoint: Endpoint) -> Callable[[Request], Awaitable[Response]]:
         async def respond(request: Request) -> Response:
-            claims: dict[str, Any] = {}
-            if endpoint.access == "admin":
-                claims = require_admin_claims(request.headers.get("authorization"), verifier, api)
-            elif endpoint.access == "scheduler":
-                require_scheduler_token(request.headers.get(SCHEDULER_HEADER), api)
+            claims = let_in(endpoint, request)
             asked = read_asked(endpoint, request.path_params, request.query_params.multi_items())
             body = None if endpoint.method == "GET" else await read_body(request, endpoint.body)
             call = Call(application, asked, body, claims, request.scope.get("root_path", ""))
@@ -96,8 +113,8 @@ def create_app(application: Application, endpoints: Sequence[Endpoint] = ENDPOIN
     starlette = Starlette(
         routes=[
             *(Route(each.path, checked(each), methods=[each.method]) for each in endpoints),
-            *action_routes(application),
-            *unsubscribe_routes(application),
+            *action_routes(application, limiter),
+            *unsubscribe_routes(application, limiter),
         ],
         middleware=[Middleware(DefaultHeaders)],
         exception_handlers=_HANDLERS,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import logging
 from typing import Any
 
 from guardian.core.secret_url import SecretUrl
@@ -10,7 +11,12 @@ from guardian.settings.schema import ApiSettings
 from guardian.web.endpoint import Refusal
 from tracker.tokens import InvalidToken, TokenVerifier
 
+log = logging.getLogger("guardian.web")
+
 SCHEDULER_HEADER = "X-Guardian-Scheduler-Token"
+
+WANTED = "a valid token is needed here: docs/api.md says which, and Guardian's log why another is refused"
+"""What everybody hears who has none: whoever tries tokens learns nothing from it."""
 
 
 def admin_verifier(api: ApiSettings) -> TokenVerifier | None:
@@ -36,19 +42,13 @@ def require_admin_claims(authorization: str | None, verifier: TokenVerifier | No
         raise Refusal(503, "no key is configured: set api.jwt_key_file or api.jwks")
     scheme, _, token = (authorization or "").strip().partition(" ")
     if scheme.lower() != "bearer" or not token.strip():
-        raise Refusal(
-            401,
-            "no token was sent: send the header Authorization: Bearer <token>",
-            {"WWW-Authenticate": 'Bearer realm="guardian"'},
-        )
+        raise Refusal(401, WANTED, {"WWW-Authenticate": 'Bearer realm="guardian"'})
     try:
         claims = verifier.claims(token.strip())
     except InvalidToken as error:
-        raise Refusal(
-            401,
-            f"the token is not accepted: {error}",
-            {"WWW-Authenticate": 'Bearer realm="guardian", error="invalid_token"'},
-        ) from None
+        log.warning("A call is refused (401): %s", error)
+        header = 'Bearer realm="guardian", error="invalid_token"'
+        raise Refusal(401, WANTED, {"WWW-Authenticate": header}) from None
     held = claims.get(api.admin_claim)
     if held != api.admin_value and not (isinstance(held, list) and api.admin_value in held):
         raise Refusal(
@@ -69,8 +69,6 @@ def require_scheduler_token(given: str | None, api: ApiSettings) -> None:
     expected = api.scheduler_token.get_secret_value().encode()
     # Header values arrive as Latin-1 text; a token of other letters was sent as UTF-8.
     if not hmac.compare_digest((given or "").encode("latin-1", "replace"), expected):
-        raise Refusal(
-            401,
-            f"the scheduler token is missing or wrong: send it in the header {SCHEDULER_HEADER}",
-            {"WWW-Authenticate": 'GuardianScheduler realm="guardian"'},
-        )
+        if given:
+            log.warning("A call is refused (401): the scheduler token is wrong")
+        raise Refusal(401, WANTED, {"WWW-Authenticate": 'GuardianScheduler realm="guardian"'})

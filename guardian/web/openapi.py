@@ -69,6 +69,8 @@ def refusals(endpoint: Endpoint) -> dict[int, str]:
         }
     if endpoint.access == "scheduler":
         found |= {401: "No valid token", 503: "No scheduler token is set, or no database answers"}
+    if endpoint.access != "public":
+        found[429] = "Too many wrong tokens came from this address"
     found[422] = "A parameter is unknown or out of range"
     if endpoint.method != "GET":
         found[413] = "The body is too large"

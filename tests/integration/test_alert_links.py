@@ -2,18 +2,21 @@
 
 import html
 import re
+import sqlite3
+from contextlib import closing
 from datetime import timedelta
 
 import pytest
 
 from guardian.alerting.actions import ACTIONS
 from guardian.alerting.links import LIFETIME, make_link
+from guardian.core.storage import StorageError
 from tests.support.api_client import NOW, bearer, calling, open_incident, opened
 
 
 @pytest.fixture
 async def app(tmp_path):
-    async with opened(tmp_path) as app:
+    async with opened(tmp_path, admins=("ann@example.com",)) as app:
         await open_incident(app)
         yield app
 
@@ -150,7 +153,7 @@ async def test_an_incident_is_listed_and_acted_on_through_the_api(app):
 
 
 async def test_the_page_speaks_the_language_of_whom_the_mail_was_for(tmp_path):
-    async with opened(tmp_path, mail={"languages": {"ann@example.com": "fr"}}) as app:
+    async with opened(tmp_path, admins=("ann@example.com",), mail={"languages": {"ann@example.com": "fr"}}) as app:
         await open_incident(app)
         async with calling(app) as reader:
             page = (await reader.get(await link(app))).text
@@ -159,3 +162,57 @@ async def test_the_page_speaks_the_language_of_whom_the_mail_was_for(tmp_path):
             assert '<button type="submit">Prendre en charge</button>' in page
             assert "<h1>C&#39;est fait</h1>" in (await reader.post(await link(app))).text
             assert "<h1>This link does not work</h1>" in (await reader.get("/a/nonsense")).text
+
+
+async def test_who_no_longer_gets_the_alerts_can_no_longer_act_by_old_mails(tmp_path):
+    rules = {"feature_down": {"recipients": ["Ann@Example.com"]}}
+    for keys, works in (({}, False), ({"rules": rules}, True), ({"admins": ("ANN@example.com",)}, True)):
+        async with opened(tmp_path, **keys) as app, calling(app) as reader:
+            await open_incident(app)
+            path = await link(app)
+            shown = await reader.get(path)
+            assert (shown.status_code == 200) == works
+            if not works:
+                assert "This link was sent to somebody who no longer gets these alerts." in shown.text
+                assert (await reader.post(path)).status_code == 410
+                assert (await status(app))[0] == "open"
+
+
+async def test_opening_a_link_waits_for_nobody_who_writes(app, tmp_path):
+    path = await link(app)
+    with closing(sqlite3.connect(tmp_path / "guardian.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        async with calling(app) as reader:
+            shown = await reader.get(path)
+        assert shown.status_code == 200
+        assert '<form method="post">' in shown.text
+
+
+async def test_a_database_that_does_not_answer_is_said_by_the_page(app, monkeypatch):
+    async def broken(*args, **keys):
+        raise StorageError("locked")
+
+    path, nobody = await link(app), "/u/x"
+    monkeypatch.setattr(type(app.stores.alerts), "link_key", broken)
+    async with calling(app) as reader:
+        for answered in (await reader.get(path), await reader.post(path), await reader.get(nobody)):
+            assert answered.status_code == 503
+            assert "The database does not answer just now" in answered.text
+
+
+async def test_before_any_mail_was_written_no_link_works(tmp_path):
+    async with opened(tmp_path) as app, calling(app) as reader:
+        assert (await reader.get("/a/x")).status_code == 410
+        assert await app.stores.alerts.link_key(make=False) == ""
+
+
+async def test_who_opens_too_many_links_that_do_not_work_is_held_up_and_others_are_not(app):
+    good = await link(app)
+    async with calling(app) as reader:
+        for number in range(20):
+            assert (await reader.get(f"/{'au'[number % 2]}/{number}")).status_code == 410
+            assert (await reader.get(good)).status_code == (200 if number < 19 else 429)
+        for held in (await reader.get("/u/x"), await reader.post(good)):
+            assert held.status_code == 429
+            assert 1 <= int(held.headers["retry-after"]) <= 3
+            assert "Too many links that do not work" in held.text

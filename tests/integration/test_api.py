@@ -6,6 +6,7 @@ import sqlite3
 from contextlib import closing
 from datetime import timedelta
 
+import httpx2
 import pytest
 
 from guardian.application.root import StepHealth
@@ -457,3 +458,28 @@ async def test_the_status_says_what_comes_next(admin):
     assert schedule["sentence"] == (
         "next report goes out 2026-03-02 14:00, covering 2026-03-02 12:00 to 2026-03-02 14:00 (UTC)"
     )
+
+
+async def test_wrong_tokens_are_answered_alike_and_after_twenty_with_429_while_others_are_served(app, anyone):
+    def bad(number):
+        return {"Authorization": f"Bearer {number}"} if number % 2 else {"X-Guardian-Scheduler-Token": str(number)}
+
+    def call(number):
+        path = "/api/usage/summary" if number % 2 else "/api/guardian/scheduled-report"
+        return anyone.request("GET" if number % 2 else "POST", path, headers=bad(number))
+
+    answers = [await call(number) for number in range(25)]
+    assert [each.status_code for each in answers] == [401] * 20 + [429] * 5
+    assert len({each.text for each in answers[:20]}) == 1
+    assert all(1 <= int(each.headers["retry-after"]) <= 3 for each in answers[20:])
+    assert (await anyone.get("/api/usage/health")).status_code == 200
+    assert (await anyone.get("/api/usage/summary")).status_code == 401, "without a token nothing is tried"
+    assert (await anyone.get("/api/usage/summary", headers=bearer())).status_code == 429
+    elsewhere = httpx2.ASGITransport(app=anyone._transport.app, client=("192.0.2.9", 1))
+    async with httpx2.AsyncClient(transport=elsewhere, base_url="http://guardian", headers=bearer()) as other:
+        assert (await other.get("/api/usage/summary")).status_code == 200
+
+
+async def test_valid_tokens_use_nothing_up(admin):
+    for _ in range(30):
+        assert (await admin.get("/api/guardian/alerts")).status_code == 200

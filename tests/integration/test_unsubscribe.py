@@ -1,9 +1,11 @@
 """Ending the reports from the mail: one click for mail programs, a page with one button for people."""
 
+import base64
 from datetime import datetime, timedelta
 from email import message_from_bytes, policy
 
 import pytest
+from itsdangerous import URLSafeSerializer
 
 from guardian.application.reporting import send_due_reports
 from tests.support.api_client import NOW, calling, opened
@@ -60,3 +62,35 @@ async def test_a_link_that_was_changed_ends_nothing(tmp_path):
         for bad in (path[:-2] + "AA", "/u/none"):
             assert (await program.post(bad)).status_code == 410
         assert sorted(await due(app, NOW + timedelta(hours=2))) == ["ann@example.com", "bob@example.com"]
+
+
+async def test_the_link_names_nobody_and_ends_after_a_year(tmp_path):
+    async with opened(tmp_path, **PAIR) as app:
+        await due(app, NOW - timedelta(hours=2))
+        path = link((await due(app, NOW))["ann@example.com"])
+    token = path.removeprefix("/u/").split(".")[0]
+    plain = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
+    assert b"ann" not in plain and b"2h" not in plain
+    for days, status in ((360, 200), (370, 410)):
+        async with opened(tmp_path, now=NOW + timedelta(days=days), **PAIR) as app, calling(app) as program:
+            shown = await program.get(path)
+            assert shown.status_code == status
+    assert "This link is more than a year old" in shown.text
+
+
+async def test_who_is_no_longer_a_recipient_is_told_that_there_is_nothing_to_end(tmp_path):
+    async with opened(tmp_path, **PAIR) as app:
+        await due(app, NOW - timedelta(hours=2))
+        path = link((await due(app, NOW))["ann@example.com"])
+    async with opened(tmp_path, **{**PAIR, "admins": ("bob@example.com",)}) as app, calling(app) as program:
+        shown = await program.get(path)
+        assert (shown.status_code, "nothing to unsubscribe from" in shown.text) == (410, True)
+
+
+async def test_the_link_of_a_mail_of_an_older_version_still_ends_the_reports(tmp_path):
+    async with opened(tmp_path, **PAIR) as app, calling(app) as program:
+        await due(app, NOW - timedelta(hours=2))
+        key = await app.stores.alerts.link_key()
+        token = URLSafeSerializer(key, salt="guardian.unsubscribe").dumps(["every 2h UTC", "ann@example.com"])
+        assert (await program.post(f"/u/{token}")).status_code == 200
+        assert sorted(await due(app, NOW)) == ["bob@example.com"]

@@ -70,8 +70,10 @@ class MemoryAlerts:
     async def incident(self, incident_id):
         return self._state.opened().incidents.get(incident_id)
 
-    async def link_key(self):
+    async def link_key(self, *, make=True):
         db = self._state.opened()
+        if not make:
+            return db.link_key
         db.link_key = db.link_key or secrets.token_urlsafe(32)
         return db.link_key
 

@@ -76,24 +76,20 @@ class SqliteAlertStore:
         if since is not None:
             where += " AND (resolved_us IS NULL OR resolved_us >= ?)"
             values.append(micros(since))
-
-        def work(db: sqlite3.Connection) -> list[Incident]:
-            sql = f"SELECT body FROM guardian_incident WHERE {where} ORDER BY opened_us DESC, id LIMIT ?"
-            return [read_incident(body) for (body,) in db.execute(sql, (*values, limit))]
-
-        return await self._state.transact(work)
+        sql = f"SELECT body FROM guardian_incident WHERE {where} ORDER BY opened_us DESC, id LIMIT ?"
+        rows = await self._state.read(sql, (*values, limit))
+        return [read_incident(body) for (body,) in rows]
 
     async def incident(self, incident_id: str) -> Incident | None:
         """See AlertStore."""
+        rows = await self._state.read("SELECT body FROM guardian_incident WHERE id = ?", (incident_id,))
+        return read_incident(rows[0][0]) if rows else None
 
-        def work(db: sqlite3.Connection) -> Incident | None:
-            row = db.execute("SELECT body FROM guardian_incident WHERE id = ?", (incident_id,)).fetchone()
-            return read_incident(row[0]) if row else None
-
-        return await self._state.transact(work)
-
-    async def link_key(self) -> str:
+    async def link_key(self, *, make: bool = True) -> str:
         """See AlertStore."""
+        rows = await self._state.read("SELECT value FROM guardian_secret WHERE name = 'links'")
+        if rows or not make:
+            return str(rows[0][0]) if rows else ""
 
         def work(db: sqlite3.Connection) -> str:
             db.execute("INSERT OR IGNORE INTO guardian_secret VALUES ('links', ?)", (secrets.token_urlsafe(32),))
