@@ -21,6 +21,9 @@ ARRIVE_SECONDS = 10.0
 LINGER_SECONDS = 10.0
 """A connection that is closed while its client does not read what was answered is cut after this."""
 
+READ_SECONDS = 30.0
+"""A client that takes nothing more of its answer for so long is cut off; a slow one is not."""
+
 MOST = 1000
 """No more connections than this, however many descriptors the process may have."""
 
@@ -69,6 +72,7 @@ class Connection(H11Protocol):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._waits: asyncio.TimerHandle | None = None
+        self._unread: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for the first request; make room."""
@@ -98,6 +102,17 @@ class Connection(H11Protocol):
         """Nothing more comes."""
         super().connection_lost(exc)
         self._stop_waiting()
+        self._stop_looking()
+
+    def pause_writing(self) -> None:
+        """The client reads more slowly than it is answered: look whether it reads at all."""
+        super().pause_writing()
+        self._look_again()
+
+    def resume_writing(self) -> None:
+        """The client has read nearly all that was written."""
+        super().resume_writing()
+        self._stop_looking()
 
     def timeout_keep_alive_handler(self) -> None:
         """Close a connection that is kept but not used."""
@@ -122,6 +137,21 @@ class Connection(H11Protocol):
         if self._waits is not None:
             self._waits.cancel()
             self._waits = None
+
+    def _look_again(self) -> None:
+        left = self.transport.get_write_buffer_size()
+        self._unread = self.loop.call_later(READ_SECONDS, self._cut_unless_read, left)
+
+    def _cut_unless_read(self, left: int) -> None:
+        if self.transport.get_write_buffer_size() < left:
+            self._look_again()
+        else:
+            self.transport.abort()
+
+    def _stop_looking(self) -> None:
+        if self._unread is not None:
+            self._unread.cancel()
+            self._unread = None
 
     def _cut_later(self) -> None:
         # close() first writes what waits, for as long as that takes; abort() of a closed connection does nothing.

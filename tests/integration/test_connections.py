@@ -194,3 +194,32 @@ async def test_what_else_goes_wrong_in_the_loop_is_said_as_ever(caplog):
         handler(loop, {"message": "Task exception was never retrieved", "exception": ValueError("x")})
         handler(loop, {"message": "Task exception was never retrieved", "exception": OSError(errno.EMFILE, "x")})
     assert len(caplog.records) == 2
+
+
+async def large(request: Request):
+    return PlainTextResponse(b"x" * 30_000_000)
+
+
+async def test_a_client_that_does_not_read_its_answer_is_cut_off(monkeypatch):
+    monkeypatch.setattr(guardian.web.connections, "READ_SECONDS", 0.1)
+    async with serving(large) as (port, server):
+        unread = socket.create_connection(("127.0.0.1", port))
+        unread.sendall(WHOLE)
+        async with asyncio.timeout(10):
+            while not server.server_state.total_requests or server.server_state.connections:
+                await asyncio.sleep(0.01)
+        unread.close()
+
+
+async def test_a_client_that_reads_slowly_gets_all_of_its_answer(monkeypatch):
+    monkeypatch.setattr(guardian.web.connections, "READ_SECONDS", 0.3)
+    async with serving(large) as (port, _):
+        reader, writer = await connect(port, WHOLE)
+        got = 0
+        async with asyncio.timeout(20):
+            while got < 30_000_000:
+                piece = await reader.read(1_000_000)
+                assert piece, "it was cut off"
+                got += len(piece)
+                await asyncio.sleep(0.01)
+        writer.close()
