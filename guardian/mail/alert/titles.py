@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from guardian.alerting.briefing import Briefing
+from guardian.alerting.incidents import UNKNOWN
 from guardian.alerting.notify import Form
 from guardian.core import grade as grades
 from guardian.core.bidi import bare
@@ -14,13 +15,11 @@ from guardian.mail.message import clean_line
 
 RESOLVED = f"{Grade.GOOD.look.sign} "
 """What a channel's title begins with when all that it tells of is resolved."""
-UNWATCHED = ("removed", "unwatched")
-"""The ends that say nothing of how the app is."""
 
 
 def is_resolved(b: Briefing) -> bool:
     """Whether it is over, rather than going on or no longer watched."""
-    return b.ended is not None and b.change not in UNWATCHED
+    return b.ended is not None and b.change not in UNKNOWN
 
 
 def gravest(briefings: Sequence[Briefing]) -> str:
