@@ -16,14 +16,14 @@ from guardian.application.comparing import compared
 from guardian.application.noticing import Elsewhere, noticed
 from guardian.core.files import replacing
 from guardian.core.off_loop import off_loop
-from guardian.core.quiet import LAST_THING, Quiet, gone_quiet, quiet_window, went_quiet
+from guardian.core.quiet import LAST_THING, REGULAR_REQUESTS, Quiet, gone_quiet, quiet_window, regular
 from guardian.core.report.build import ERRORS_PER_USER, build_report
 from guardian.core.report.json import to_json
 from guardian.core.report.judge import needs_help
 from guardian.core.report.model import Fired
 from guardian.core.report.timeline import bar_edges
 from guardian.core.storage import WindowGone
-from guardian.core.summary import Summary, TimelineBar
+from guardian.core.summary import Counts, Summary, TimelineBar
 from guardian.core.time import moment, utc_now
 from guardian.stores.events import UsageRepository
 from guardian.stores.people.book import NO_BOOK, AliasBook, alias_note
@@ -144,11 +144,11 @@ class UsageGuardian:
 
     async def _read(
         self, before: datetime, start: datetime, end: datetime, *, zone: ZoneInfo, features: Sequence[str]
-    ) -> tuple[Summary | None, Summary, list[TimelineBar]]:
-        """The summary of [before, start), None where it is no longer stored; that of [start, end), and its bars."""
+    ) -> tuple[Counts | None, Summary, list[TimelineBar]]:
+        """The counts of [before, start), None where it is no longer stored; that of [start, end), and its bars."""
         current, bars = await self._repository.timeline(bar_edges(start, end, zone), features=features)
         try:
-            previous = await self._repository.summary(before, start, features=features)
+            previous = await self._repository.counts(before, start, features=features)
         except WindowGone:
             previous = None
         return previous, current, bars
@@ -169,15 +169,15 @@ class UsageGuardian:
         """Who went quiet after an error; nobody where retention has deleted what would tell."""
         begin, since, until = quiet_window(start, end)
         try:
-            base = await self._repository.summary(begin, end)
+            found = await self._repository.visits(begin, end, since=since, until=until, least=REGULAR_REQUESTS)
         except WindowGone:
             return []
-        names = await off_loop(went_quiet, base, since, until)
-        if not names:
+        regulars = regular(found)
+        if not regulars:
             return []
-        only = names if len(names) <= MOST_NAMES else None
+        only = [each.user for each in regulars] if len(regulars) <= MOST_NAMES else None
         failed = await self._repository.recent_failures(since - LAST_THING, until, per_user=1, users=only)
-        return await off_loop(gone_quiet, base, names, failed)
+        return gone_quiet(regulars, failed)
 
     async def generate_and_save_report(
         self,

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from guardian.core.summary import Summary
-from guardian.core.time import micros
-from tracker.event import ANONYMOUS, Event
+from guardian.core.summary import Visits
+from tracker.event import Event
 
 QUIET = timedelta(days=3)
 """Somebody who has not been seen for so long is quiet: a weekend alone is not enough from Friday noon on."""
@@ -39,28 +38,20 @@ def quiet_window(start: datetime, end: datetime) -> tuple[datetime, datetime, da
     return midnight, start - QUIET, end - QUIET
 
 
-def went_quiet(base: Summary, start: datetime, end: datetime) -> list[str]:
-    """The regular users of `base` (from the look back to the report's end) whose last visit lies in [start, end)."""
-    first, last = micros(start), micros(end)
+def regular(visits: Iterable[Visits]) -> list[Visits]:
+    """Those who used the app regularly."""
     span = REGULAR_SPAN // timedelta(microseconds=1)
-    return [
-        email
-        for email, user in base.users.items()
-        if email != ANONYMOUS
-        and first <= user.last_us < last
-        and user.requests >= REGULAR_REQUESTS
-        and user.last_us - user.first_start_us >= span
-    ]
+    return [each for each in visits if each.requests >= REGULAR_REQUESTS and each.last_us - each.first_us >= span]
 
 
-def gone_quiet(base: Summary, names: Sequence[str], failures: Mapping[str, Sequence[Event]]) -> list[Quiet]:
-    """Those of `names` whose last thing was an error.
+def gone_quiet(regulars: Iterable[Visits], failures: Mapping[str, Sequence[Event]]) -> list[Quiet]:
+    """Those of the regular users, who have not come back, whose last thing was an error.
 
     `failures` has the newest failed event of each. The busiest first, at most 20.
     """
     found: list[Quiet] = []
-    for email in names:
-        user, failed = base.users[email], failures.get(email)
-        if failed and 0 <= user.last_us - failed[-1].at_us <= LAST_THING // timedelta(microseconds=1):
-            found.append(Quiet(email, user.last_us, user.requests, failed[-1]))
+    for user, requests, _, last_us in regulars:
+        failed = failures.get(user)
+        if failed and 0 <= last_us - failed[-1].at_us <= LAST_THING // timedelta(microseconds=1):
+            found.append(Quiet(user, last_us, requests, failed[-1]))
     return sorted(found, key=lambda each: (-each.requests_count, each.email))[:MOST]

@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 from math import ceil, exp, floor, log
 from typing import NamedTuple, TypeVar
 
-from tracker.event import SESSION_GAP_US, Event
+from tracker.event import ANONYMOUS, SESSION_GAP_US, Event
 
 RATIO = 1.02
 """Two durations in one bin of the histogram differ by less than 2 %, so a bin's middle is within 1 % of either."""
@@ -73,6 +73,30 @@ class TimelineBar:
     active_users: int
 
 
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Totals of a window without its people: how many verified users there were, all requests, those that failed, and
+    the totals of each route."""
+
+    active_users: int
+    requests: int
+    errors: int
+    routes: Mapping[Route, RouteTotals]
+
+    def statuses(self) -> dict[int, int]:
+        """Requests by outcome, over all routes."""
+        return _statuses(self.routes)
+
+
+class Visits(NamedTuple):
+    """How often one user came in a window: from when their first request began to when their last one finished (µs)."""
+
+    user: str
+    requests: int
+    first_us: int
+    last_us: int
+
+
 @dataclass(slots=True)
 class Summary:
     """Totals per user and per route. Made by `of`, joined by `merge_all`; never changed after that.
@@ -115,10 +139,16 @@ class Summary:
 
     def statuses(self) -> dict[int, int]:
         """Requests by outcome, over all routes."""
-        total: dict[int, int] = {}
-        for route in self.routes.values():
-            _add(total, route.statuses)
-        return total
+        return _statuses(self.routes)
+
+    def counts(self) -> Counts:
+        """The same without people."""
+        return Counts(self.active_users, self.requests, self.errors, self.routes)
+
+    @property
+    def active_users(self) -> int:
+        """How many verified users there were."""
+        return sum(name != ANONYMOUS for name in self.users)
 
     @property
     def requests(self) -> int:
@@ -129,6 +159,13 @@ class Summary:
     def errors(self) -> int:
         """All requests that failed."""
         return sum(user.errors for user in self.users.values())
+
+
+def _statuses(routes: Mapping[Route, RouteTotals]) -> dict[int, int]:
+    total: dict[int, int] = {}
+    for route in routes.values():
+        _add(total, route.statuses)
+    return total
 
 
 def active_after(last_us: int, start_us: int, at_us: int) -> int:

@@ -8,16 +8,35 @@ from __future__ import annotations
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import IntEnum
 from typing import Any
 
 import numpy as np
 
+from guardian.core import codec
 from guardian.core.off_loop import pieces
 from guardian.core.summary import RATIO, Route, RouteTotals, Summary, UserTotals
 from tracker.event import SESSION_GAP_US
 
 _LOG_RATIO = np.log(RATIO)
 _WIDTHS = (7, 3, 3, 3)
+_DENSE = 1 << 20
+"""Counts are added up in an array of all keys that there could be, where these are no more than this or a few a row."""
+
+
+class Part(IntEnum):
+    """What of some totals is stored, and read, by itself: a reader takes only what it shows."""
+
+    PEOPLE = 0
+    """User, requests, errors, server errors."""
+    TIMES = 1
+    """Of each row of PEOPLE: first_start_us, from there to last_us, and how much of that was not active."""
+    USED = 2
+    STATUSES = 3
+    DURATIONS = 4
+
+
+ALL = frozenset(Part)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +81,6 @@ class Totals:
     @classmethod
     def merge(cls, parts: Sequence[Totals]) -> Totals:
         """The totals of adjacent windows, in the order of time."""
-        parts = [part for part in parts if len(part.users)]
         if len(parts) <= 1:
             return parts[0] if parts else cls.of([])
         rows = np.concatenate([part.users for part in parts])
@@ -78,33 +96,64 @@ class Totals:
         for number, route, count in pieces(self.used):
             features, name = users[number].features, routes[route].feature
             features[name] = features.get(name, 0) + count
+        return Summary({emails[number]: user for number, user in users.items()}, self.by_route(routes))
+
+    def by_route(self, routes: Mapping[int, Route]) -> dict[Route, RouteTotals]:
+        """What it says of the routes, by their names."""
         by_route = {route: RouteTotals() for route in np.unique(self.statuses[:, 0]).tolist()}
         for route, status, count in pieces(self.statuses):
             by_route[route].statuses[status] = count
         for route, slot, count in pieces(self.durations):
             by_route[route].durations[slot] = count
-        return Summary(
-            {emails[number]: user for number, user in users.items()},
-            {routes[number]: totals for number, totals in by_route.items()},
-        )
+        return {routes[number]: totals for number, totals in by_route.items()}
 
-    def pack(self) -> bytes:
-        """As it is stored: the heights of the tables, then their columns, little-endian, compressed."""
-        tables = (self.users, self.used, self.statuses, self.durations)
-        heights = np.array([len(table) for table in tables])
-        # Neighbours of a column differ little: half the size of rows, and a tenth of the time of JSON.
-        parts = [heights, *(np.diff(table, axis=0, prepend=0).T for table in tables)]
-        return zlib.compress(b"".join(part.astype("<i8").tobytes() for part in parts), 3)
+    def pack(self) -> dict[Part, bytes]:
+        """As they are stored (`guardian.core.codec`)."""
+        first, last, active = self.users[:, 4], self.users[:, 5], self.users[:, 6]
+        tables: dict[Part, Sequence[np.ndarray]] = {
+            Part.PEOPLE: tuple(self.users[:, :4].T),
+            Part.TIMES: (first, last - first, last - first - active),
+            Part.USED: tuple(self.used.T),
+            Part.STATUSES: tuple(self.statuses.T),
+            Part.DURATIONS: tuple(self.durations.T),
+        }
+        return {part: codec.pack(columns) for part, columns in tables.items()}
 
     @classmethod
-    def unpack(cls, body: bytes) -> Totals:
-        """The totals that `pack` was called on. Raises ValueError or zlib.error for anything else."""
+    def unpack(cls, bodies: Mapping[Part, bytes]) -> Totals:
+        """The totals that `pack` was called on, as far as these parts tell: what is not given is empty or 0.
+
+        Raises ValueError or zlib.error for bodies that are none.
+        """
+        found = {part: codec.unpack(body) for part, body in bodies.items()}
+        people = found.get(Part.PEOPLE)
+        if people is None:
+            users = _NOBODY
+        else:
+            users = np.zeros((7, len(people[0])), np.int64)
+            users[:4] = people
+            if times := found.get(Part.TIMES):
+                first, length, idle = times
+                users[4:] = first, first + length, length - idle
+            users = users.T
+        counts = (
+            np.stack(found[part]).T if part in found else _NOTHING
+            for part in (Part.USED, Part.STATUSES, Part.DURATIONS)
+        )
+        return cls(users, *counts)
+
+    @classmethod
+    def unpack_version_1(cls, body: bytes) -> Totals:
+        """The totals as they were stored before `Part`. Raises ValueError or zlib.error for anything else."""
         numbers = np.frombuffer(zlib.decompress(body), "<i8").astype(np.int64)
         tables, at = [], len(_WIDTHS)
         for height, width in zip(numbers[:at].tolist(), _WIDTHS, strict=True):
             tables.append(np.cumsum(numbers[at : at + height * width].reshape(width, height).T, axis=0))
             at += height * width
         return cls(*tables)
+
+
+_NOBODY, _NOTHING = np.zeros((0, 7), np.int64), np.zeros((0, 3), np.int64)
 
 
 def followed(rows: np.ndarray) -> np.ndarray:
@@ -123,12 +172,22 @@ def followed(rows: np.ndarray) -> np.ndarray:
 
 
 def grouped(rows: np.ndarray) -> np.ndarray:
-    """Rows of (key, key, count) with the counts of equal keys added up."""
-    rows = rows[np.lexsort((rows[:, 1], rows[:, 0]))]
-    first = np.flatnonzero((np.diff(rows[:, :2], axis=0, prepend=-2) != 0).any(axis=1))
-    grouped = rows[first]
-    grouped[:, 2] = _sums(rows[:, 2], first)
-    return grouped
+    """Rows of (key, key, count) with the counts of equal keys added up, in the order of the keys."""
+    if not len(rows):
+        return rows
+    low = rows[:, :2].min(axis=0)
+    width = int(rows[:, 1].max() - low[1]) + 1
+    keys = (rows[:, 0] - low[0]) * width + (rows[:, 1] - low[1])
+    if int(keys.max()) < max(_DENSE, 4 * len(rows)):
+        sums = np.bincount(keys, weights=rows[:, 2])  # floats, exact up to 2 ** 53
+        found = np.flatnonzero(sums)
+        counts = sums[found].astype(np.int64)
+    else:
+        order = np.argsort(keys, kind="stable")
+        keys = keys[order]
+        first = np.flatnonzero(np.diff(keys, prepend=-1))
+        found, counts = keys[first], _sums(rows[order, 2], first)
+    return np.stack((found // width + low[0], found % width + low[1], counts)).T
 
 
 def _sums(column: np.ndarray, first: np.ndarray) -> Any:

@@ -10,7 +10,7 @@ from guardian.core.storage import RecorderHealth, RecorderNote, StorageStats
 from tracker.event import Event
 
 if TYPE_CHECKING:
-    from guardian.core.summary import Summary, TimelineBar
+    from guardian.core.summary import Counts, Summary, TimelineBar, Visits
 
 
 MOST_AHEAD = 10_000
@@ -39,6 +39,19 @@ class UsageRepository(Protocol):
 
         With `features`, names in which * stands for any letters, only requests of those count, from raw events alone.
         This and `timeline` raise WindowGone where retention has deleted what they need.
+        """
+        ...
+
+    async def counts(self, start: datetime, end: datetime, *, features: Sequence[str] = ()) -> Counts:
+        """What `summary` says of the window without its people, in a fraction of the time."""
+        ...
+
+    async def visits(
+        self, start: datetime, end: datetime, *, since: datetime, until: datetime, least: int
+    ) -> list[Visits]:
+        """The verified users of the window with at least so many requests whose last one finished in [since, until).
+
+        Raises WindowGone as `summary` does.
         """
         ...
 

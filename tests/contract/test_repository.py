@@ -3,11 +3,13 @@
 import asyncio
 import os
 import sqlite3
+import zlib
 from collections import Counter
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -17,7 +19,7 @@ from guardian.core.storage import RecorderNote, StorageError, WindowGone
 from guardian.core.summary import Summary, TimelineBar
 from guardian.core.time import micros
 from guardian.stores.people.book import NO_BOOK
-from guardian.stores.sqlite import retention, sealing
+from guardian.stores.sqlite import retention, sealing, seals
 from guardian.stores.sqlite.events import SqliteRepository
 from tests.support.stores import STORES
 from tracker.event import Event, Failure
@@ -106,7 +108,11 @@ async def test_sealing_writes_each_closed_bucket_once(repository, sql):
     assert await repository.seal(moment(6)) == 1
     assert await repository.seal(NOW) == 2 + 3 + 1  # 5 minutes, hours, one whole day
     assert await repository.seal(NOW) == 0
-    assert Counter(span for (span,) in sql("SELECT span_us / 60000000 FROM guardian_summary")) == {5: 3, 60: 3, 1440: 1}
+    assert Counter(span for (span,) in sql("SELECT span_us / 60000000 FROM guardian_summary_part WHERE part = 0")) == {
+        5: 3,
+        60: 3,
+        1440: 1,
+    }
 
 
 async def test_seals_hold_no_address(repository, sql):
@@ -168,7 +174,7 @@ async def test_two_that_seal_at_once_both_come_to_an_end(repository, monkeypatch
 
     monkeypatch.setattr(sealing, "read_raw", overtaken)
     await asyncio.wait_for(repository.seal(NOW), timeout=20)
-    assert sql("SELECT count(*) FROM guardian_summary WHERE span_us = 300000000") == [(20,)]
+    assert sql("SELECT count(*) FROM guardian_summary_part WHERE part = 0 AND span_us = 300000000") == [(20,)]
     assert await repository.summary(DAY, NOW) == await whole(repository)
 
 
@@ -219,10 +225,62 @@ async def _seals_change_nothing(opener, batches, seals, edges):
         for start, part in zip(ends, parts, strict=False)
     ]
     expected = (await whole(repository, ends[0], ends[-1]), bars)
-    assert await repository.timeline(ends) == expected
-    await repository.seal(moment(4000))
-    assert await repository.timeline(ends) == expected
+    for at in (None, moment(4000)):
+        if at:
+            await repository.seal(at)
+        assert await repository.timeline(ends) == expected
+        assert await repository.counts(ends[0], ends[-1]) == expected[0].counts()
+        visits = await repository.visits(ends[0], ends[-1], since=ends[0], until=ends[-1], least=1)
+        assert {each.user: each[1:] for each in visits} == {
+            name: (user.requests, user.first_start_us, user.last_us)
+            for name, user in expected[0].users.items()
+            if name != "anonymous"
+        }
+        assert (await repository.stats()).events == sum(map(len, batches))
     await stores.close()
+
+
+async def test_visits_are_of_those_who_came_often_enough_and_last_in_the_given_time(repository):
+    ada, bob, cy = "ada@example.com", "bob@example.com", "cy@example.com"
+    came = [(1, ada), (9, ada), (2, bob), (3, bob), (5, cy), (5, "anonymous"), (6, "anonymous")]
+    await repository.write([event(*each) for each in came])
+    await repository.seal(NOW)
+    found = await repository.visits(DAY, NOW, since=moment(3), until=moment(9), least=2)
+    assert [each.user for each in found] == [bob]
+
+
+async def test_the_number_of_events_is_right_after_a_purge_with_events_that_come_late(repository):
+    await repository.write([event(m) for m in (1, 4, 7, 1500, 1600)])
+    await repository.seal(moment(1700))
+    await repository.purge(events_before=moment(5), summaries_before=DAY)
+    await repository.write([event(2), event(8)])
+    assert (await repository.stats()).events == 5
+
+
+async def test_summaries_of_the_layout_before_are_converted_and_say_the_same(open_stores, sqlite_file):
+    stores = await open_stores()
+    await stores.events.write([event(m, f"u{m % 7}@example.com", [200, 404][m % 2]) for m in range(0, 2800, 3)])
+    await stores.events.seal(NOW)
+    before = await stores.events.timeline([DAY, moment(1000), NOW])
+    await stores.close()
+    with closing(sqlite3.connect(sqlite_file, isolation_level=None)) as db:
+        old_layout(db)
+        db.execute("DELETE FROM guardian_request")
+    stores = await open_stores()
+    assert await stores.events.timeline([DAY, moment(1000), NOW]) == before
+
+
+def old_layout(db):
+    """Put the summaries of a database into the layout of version 0.1, and take the new one out."""
+    db.execute("CREATE TABLE guardian_summary (span_us, start_us, body, PRIMARY KEY (span_us, start_us)) WITHOUT ROWID")
+    for span, start in db.execute("SELECT span_us, start_us FROM guardian_summary_part WHERE part = 0").fetchall():
+        totals = seals.read(db, span, start)
+        tables = (totals.users, totals.used, totals.statuses, totals.durations)
+        parts = [np.array([len(table) for table in tables]), *(np.diff(table, axis=0, prepend=0).T for table in tables)]
+        body = zlib.compress(b"".join(part.astype("<i8").tobytes() for part in parts), 3)
+        db.execute("INSERT INTO guardian_summary VALUES (?, ?, ?)", (span, start, body))
+    db.execute("DROP TABLE guardian_summary_part")
+    db.execute("DELETE FROM guardian_migration WHERE name LIKE 'summaries/%'")
 
 
 async def test_totals_are_those_of_plain_sql_over_the_published_tables(repository, sql):
@@ -510,7 +568,7 @@ async def test_a_database_that_was_deleted_is_an_error_and_not_made_anew(reposit
 async def test_a_damaged_summary_is_an_error_and_not_zeros(repository, sql):
     await repository.write([event(1)])
     await repository.seal(NOW)
-    sql("UPDATE guardian_summary SET body = x'00'")
+    sql("UPDATE guardian_summary_part SET body = x'00'")
     with pytest.raises(StorageError, match="does not answer"):
         await repository.summary(DAY, NOW)
 

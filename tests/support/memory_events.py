@@ -9,7 +9,7 @@ from guardian.alerting.history import History
 from guardian.core.clock import was_ahead
 from guardian.core.cursor import Cursor
 from guardian.core.storage import StorageError, StorageStats, WindowGone
-from guardian.core.summary import Summary, TimelineBar, fits
+from guardian.core.summary import Summary, TimelineBar, Visits, fits
 from guardian.core.time import micros, moment
 from guardian.stores.events import MOST_AHEAD
 from tracker.event import ANONYMOUS, SESSION_GAP_US, Failure
@@ -95,6 +95,16 @@ class MemoryEvents:
 
     async def summary(self, start, end, *, features=()):
         return Summary.of(self._counted(start, end, features))
+
+    async def counts(self, start, end, *, features=()):
+        return (await self.summary(start, end, features=features)).counts()
+
+    async def visits(self, start, end, *, since, until, least):
+        return [
+            Visits(name, user.requests, user.first_start_us, user.last_us)
+            for name, user in (await self.summary(start, end)).users.items()
+            if name != ANONYMOUS and user.requests >= least and micros(since) <= user.last_us < micros(until)
+        ]
 
     async def timeline(self, edges, *, features=()):
         parts = [Summary.of(self._counted(start, end, features)) for start, end in pairwise(edges)]

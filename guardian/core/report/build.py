@@ -29,7 +29,7 @@ from guardian.core.report.model import (
     UserRow,
 )
 from guardian.core.storage import RecorderHealth, StorageStats
-from guardian.core.summary import Summary, TimelineBar, active_minutes
+from guardian.core.summary import Counts, Summary, TimelineBar, active_minutes
 from guardian.core.time import micros, moment
 from tracker.error_text import reason_phrase
 from tracker.event import ANONYMOUS, NOTED, Event
@@ -45,7 +45,7 @@ STORED = ("route template", "method", "status", "duration", "time", "verified us
 
 def build_report(
     current: Summary,
-    previous: Summary | None,
+    previous: Summary | Counts | None,
     *,
     previous_start: datetime,
     start: datetime,
@@ -97,7 +97,7 @@ def build_report(
     return Report(
         period_start=start,
         period_end=end,
-        active_users=_active_users(current),
+        active_users=current.active_users,
         total_requests=current.requests,
         total_errors=current.errors,
         users=_users(current, failures, micros(start)),
@@ -126,21 +126,17 @@ def build_report(
     )
 
 
-def _before(summary: Summary, start: datetime, end: datetime) -> Previous:
+def _before(summary: Summary | Counts, start: datetime, end: datetime) -> Previous:
     return Previous(
         period_start=start,
         period_end=end,
-        active_users=_active_users(summary),
+        active_users=summary.active_users,
         total_requests=summary.requests,
         total_errors=summary.errors,
         error_breakdown=_errors_by_status(summary),
         top_features=_top_features(summary),
         features=tuple(FeatureBefore(row.name, row.requests, row.errors) for row in features(summary)),
     )
-
-
-def _active_users(summary: Summary) -> int:
-    return sum(email != ANONYMOUS for email in summary.users)
 
 
 def _users(summary: Summary, failures: Mapping[str, Sequence[Event]], start_us: int) -> tuple[UserRow, ...]:
@@ -171,7 +167,7 @@ def _failed(event: Event) -> FailedRequest:
     return FailedRequest(event.endpoint, text, moment(event.at_us), event.status, event.outcome > NOTED)
 
 
-def _top_features(summary: Summary) -> tuple[FeatureCount, ...]:
+def _top_features(summary: Summary | Counts) -> tuple[FeatureCount, ...]:
     counts: dict[str, int] = {}
     for route, totals in summary.routes.items():
         counts[route.feature] = counts.get(route.feature, 0) + totals.requests
@@ -179,7 +175,7 @@ def _top_features(summary: Summary) -> tuple[FeatureCount, ...]:
     return tuple(FeatureCount(name, count) for name, count in ranked[:TOP])
 
 
-def _errors_by_status(summary: Summary) -> dict[str, int]:
+def _errors_by_status(summary: Summary | Counts) -> dict[str, int]:
     return by_status({outcome: number for outcome, number in summary.statuses().items() if outcome >= 400})
 
 

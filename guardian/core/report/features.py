@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from guardian.core.report.model import Feature, Quantiles
-from guardian.core.summary import RouteTotals, Summary, quantile_ms
+from guardian.core.summary import Counts, RouteTotals, Summary, quantile_ms
 from tracker.event import ANONYMOUS, NOTED, Event
 
 
-def features(summary: Summary, failures: Mapping[str, Sequence[Event]] | None = None) -> list[Feature]:
-    """Each feature, most requests first; `failures` holds the newest failed events of each user."""
+def features(summary: Summary | Counts, failures: Mapping[str, Sequence[Event]] | None = None) -> list[Feature]:
+    """Each feature, most requests first; `failures` holds the newest failed events of each user (None, and for counts:
+    not known)."""
     grouped: dict[str, list[RouteTotals]] = {}
     for route, totals in summary.routes.items():
         grouped.setdefault(route.feature, []).append(totals)
-    failed_users = _failed_users(summary, failures or {})
+    failed_users = _failed_users(summary, failures or {}) if isinstance(summary, Summary) else {}
     rows = []
     for name, routes in grouped.items():
         outcomes: dict[int, int] = {}

@@ -5,16 +5,15 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from itertools import pairwise
-from typing import Any
+from typing import Any, TypeVar
 
-from guardian.core.summary import Route, Summary, TimelineBar, fits
+from guardian.core.summary import Counts, Route, Summary, TimelineBar, Visits, fits
 from guardian.core.time import micros
-from guardian.core.totals import Totals
-from guardian.stores.people.aliases import Aliases
+from guardian.core.totals import ALL, Part, Totals
 from guardian.stores.sqlite.buckets import ids, time_of
 from guardian.stores.sqlite.burying import erase, erase_buried
 from guardian.stores.sqlite.export import read_errors, read_sessions, read_usage
@@ -25,6 +24,8 @@ from guardian.stores.sqlite.sealing import seal
 from guardian.stores.sqlite.totals import read_routes, read_totals
 from tracker.event import ANONYMOUS, Event, Failure
 from tracker.sqlite.writer import write_events
+
+T = TypeVar("T")
 
 CHUNK = 5_000
 """How many rows a read fetches before it lets go of the database."""
@@ -72,28 +73,58 @@ class SqliteRepository(SqliteOverview):
     ) -> tuple[Summary, list[TimelineBar]]:
         """See UsageRepository."""
 
-        def read(db: sqlite3.Connection, aliases: Aliases) -> tuple[Summary, list[TimelineBar]]:
-            db.execute("BEGIN")  # one state of the database for seals, single events and names
-            try:
-                people = read_people(db, aliases)
-                routes = {row[0]: Route(*row[1:]) for row in db.execute(_ROUTES)}
-                windows = [(micros(start), micros(end)) for start, end in pairwise(edges)]
-                if features:
-                    own = _routes_of(routes, features)
-                    parts = [read_routes(db, start, end, own, people) for start, end in windows]
-                else:
-                    parts = [read_totals(db, start, end, people) for start, end in windows]
-                whole = Totals.merge(parts)
-                numbers = json.dumps(whole.users[:, 0].tolist())
-                names = {number: people.name(number, email) for number, email in db.execute(_EMAILS, (numbers,))}
-            finally:
-                db.execute("ROLLBACK")
+        def read(db: sqlite3.Connection, people: People) -> tuple[Summary, list[TimelineBar]]:
+            routes = _all_routes(db)
+            parts = [_totals(db, start, end, people, routes, features) for start, end in pairwise(edges)]
+            whole = Totals.merge(parts)
+            names = _people_names(db, people, whole.users[:, 0].tolist())
             nobody = next((number for number, name in names.items() if name == ANONYMOUS), None)
             bars = [_bar(start, part, nobody) for start, part in zip(edges[:-1], parts, strict=True)]
             return whole.summary(names, routes), bars
 
+        return await self._of_one_state(read)
+
+    async def counts(self, start: datetime, end: datetime, *, features: Sequence[str] = ()) -> Counts:
+        """See UsageRepository."""
+
+        def read(db: sqlite3.Connection, people: People) -> Counts:
+            routes = _all_routes(db)
+            parts = (Part.PEOPLE, Part.STATUSES, Part.DURATIONS)
+            totals = _totals(db, start, end, people, routes, features, parts)
+            users, requests, errors = totals.users.T[:3]
+            active = int((users != _number_of_nobody(db)).sum())
+            return Counts(active, int(requests.sum()), int(errors.sum()), totals.by_route(routes))
+
+        return await self._of_one_state(read)
+
+    async def visits(
+        self, start: datetime, end: datetime, *, since: datetime, until: datetime, least: int
+    ) -> list[Visits]:
+        """See UsageRepository."""
+
+        def read(db: sqlite3.Connection, people: People) -> list[Visits]:
+            users = read_totals(db, micros(start), micros(end), people, (Part.PEOPLE, Part.TIMES)).users
+            last = users[:, 5]
+            users = users[(users[:, 1] >= least) & (micros(since) <= last) & (last < micros(until))]
+            names = _people_names(db, people, users[:, 0].tolist())
+            return [
+                Visits(names[row[0]], row[1], row[4], row[5]) for row in users.tolist() if names[row[0]] != ANONYMOUS
+            ]
+
+        return await self._of_one_state(read)
+
+    async def _of_one_state(self, work: Callable[[sqlite3.Connection, People], T]) -> T:
+        """Run work as `_with_people` does, with seals, single events and names of one state of the database."""
         aliases = await asyncio.to_thread(self._book.current)
-        return await self._with_connection(lambda db: read(db, aliases))
+
+        def run(db: sqlite3.Connection) -> T:
+            db.execute("BEGIN")
+            try:
+                return work(db, read_people(db, aliases))
+            finally:
+                db.execute("ROLLBACK")
+
+        return await self._with_connection(run)
 
     async def seal(self, now: datetime) -> int:
         """See UsageRepository."""
@@ -204,6 +235,34 @@ class SqliteRepository(SqliteOverview):
         """See UsageRepository."""
         moments = micros(events_before), micros(errors_before), micros(sessions_before)
         return await self._with_connection(lambda db: count_old(db, *moments))
+
+
+def _totals(
+    db: sqlite3.Connection,
+    start: datetime,
+    end: datetime,
+    people: People,
+    routes: Mapping[int, Route],
+    features: Sequence[str],
+    parts: Collection[Part] = ALL,
+) -> Totals:
+    """The totals of a window, of some features' requests alone where there are `features`."""
+    if features:
+        return read_routes(db, micros(start), micros(end), _routes_of(routes, features), people)
+    return read_totals(db, micros(start), micros(end), people, parts)
+
+
+def _all_routes(db: sqlite3.Connection) -> dict[int, Route]:
+    return {row[0]: Route(*row[1:]) for row in db.execute(_ROUTES)}
+
+
+def _people_names(db: sqlite3.Connection, people: People, numbers: Sequence[int]) -> dict[int, str]:
+    return {number: people.name(number, email) for number, email in db.execute(_EMAILS, (json.dumps(numbers),))}
+
+
+def _number_of_nobody(db: sqlite3.Connection) -> int | None:
+    row = db.execute("SELECT id FROM guardian_user WHERE email = ?", (ANONYMOUS,)).fetchone()
+    return row[0] if row else None
 
 
 def _event(row: Sequence[Any], people: People) -> Event:

@@ -9,15 +9,18 @@ from datetime import datetime
 from guardian.core.clock import SLACK
 from guardian.core.storage import RecorderHealth, RecorderNote, StorageStats
 from guardian.core.time import micros, moment
+from guardian.core.totals import Part
 from guardian.stores.events import MOST_AHEAD
 from guardian.stores.sqlite.buckets import MINUTES5, ids, time_of
 from guardian.stores.sqlite.events_file import EventsFile
 from guardian.stores.sqlite.people import People
+from guardian.stores.sqlite.totals import count_events
 from tracker.event import ANONYMOUS
 
 _RECENT_RECORDERS = "SELECT * FROM guardian_recorder WHERE seen_us >= ? ORDER BY seen_us DESC"
 _NOTES = "SELECT recorder, kind, detail, count, seen_us FROM guardian_recorder_note WHERE seen_us >= ?"
 _LAST_ID = 2**63 - 1
+_TOTALS_SINCE = "SELECT min(start_us) FROM guardian_summary_part WHERE part = ? AND span_us = ?"
 _WEEK_US = 7 * 86400 * 1_000_000
 
 
@@ -27,13 +30,13 @@ class SqliteOverview(EventsFile):
     async def stats(self, now: datetime | None = None) -> StorageStats:
         """See UsageRepository."""
         # Each alone is a look at the ends of the tree or at its pages; together they would visit every row.
-        [(events,)] = await self._read("SELECT count(*) FROM guardian_request")
+        events = await self._with_connection(_count_events)
         [(oldest,)] = await self._read("SELECT min(id) FROM guardian_request")
         users = await self._with_people(_count_people)
         [(pages,)] = await self._read("PRAGMA page_count")
         [(page_size,)] = await self._read("PRAGMA page_size")
         purged = await self._read("SELECT value FROM guardian_meta WHERE key = 'purged_events'")
-        [(totals,)] = await self._read("SELECT min(start_us) FROM guardian_summary WHERE span_us = ?", (MINUTES5,))
+        [(totals,)] = await self._read(_TOTALS_SINCE, (Part.PEOPLE, MINUTES5))
         return StorageStats(
             events,
             users,
@@ -78,6 +81,15 @@ class SqliteOverview(EventsFile):
 
 def _time_of(number: int | None) -> datetime | None:
     return None if number is None else moment(time_of(number))
+
+
+def _count_events(db: sqlite3.Connection) -> int:
+    """How many single events are stored: sealed ones by what their buckets say."""
+    db.execute("BEGIN")
+    try:
+        return count_events(db)
+    finally:
+        db.execute("ROLLBACK")
 
 
 def _count_people(db: sqlite3.Connection, people: People) -> int:

@@ -14,15 +14,13 @@ from functools import cached_property
 
 import numpy as np
 
-from guardian.core.totals import Totals, followed, grouped
+from guardian.core.totals import Part, Totals, followed, grouped
 from guardian.stores.people.aliases import NO_ALIASES, Aliases
+from guardian.stores.sqlite import seals
 from guardian.stores.sqlite.buckets import AT_US, DAY, HOUR, MINUTES5, ids, meta
 from tracker.names import clean_name
 
 _INSIDE = {DAY: HOUR, HOUR: MINUTES5}
-_BODIES = (
-    "SELECT start_us, body FROM guardian_summary WHERE span_us = ? AND start_us >= ? AND start_us < ? ORDER BY start_us"
-)
 _NUMBER = """
     SELECT id FROM guardian_user WHERE email = :name UNION ALL
     SELECT id FROM guardian_user JOIN guardian_spelling ON user = id
@@ -109,8 +107,8 @@ class People:
         """The persons' rows from the shorter buckets of this one."""
         inner = _INSIDE[span_us]
         found = []
-        for at, body in db.execute(_BODIES, (inner, start_us, start_us + span_us)).fetchall():
-            users = Totals.unpack(body).users
+        for at, part in seals.read_run(db, inner, start_us, start_us + span_us, (Part.PEOPLE, Part.TIMES)):
+            users = part.users
             found.append(self._rows(db, users[np.isin(self.persons(users[:, 0]), persons)], at, inner))
         rows = np.concatenate(found)
         return followed(rows[np.argsort(rows[:, 0], kind="stable")])

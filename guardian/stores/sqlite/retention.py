@@ -7,7 +7,8 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from guardian.core.totals import Totals
+from guardian.core.totals import Part
+from guardian.stores.sqlite import seals
 from guardian.stores.sqlite.buckets import DAY, MINUTES5, ids, meta, set_meta
 from guardian.stores.sqlite.burying import unlink
 from guardian.stores.sqlite.forgetting import empty_log
@@ -103,15 +104,14 @@ def count_old(db: sqlite3.Connection, events_us: int, errors_us: int, sessions_u
 
 def _forget_summaries(db: sqlite3.Connection, before: int) -> None:
     """Delete the summaries before a midnight, and the names of people whom nothing that is left speaks of."""
-    days = db.execute("SELECT body FROM guardian_summary WHERE span_us = ? AND start_us < ?", (DAY, before))
-    leaving = {number for (body,) in days for number in Totals.unpack(body).users[:, 0].tolist()}
+    days = seals.read_run(db, DAY, 0, before, (Part.PEOPLE,))
+    leaving = {number for _, day in days for number in day.users[:, 0].tolist()}
     if not leaving:
         return
     set_meta(db, "forgotten_until_us", before)
-    db.execute("DELETE FROM guardian_summary WHERE start_us < ?", (before,))
-    newest_first = "SELECT body FROM guardian_summary ORDER BY start_us DESC"
-    for (body,) in db.execute(newest_first):
-        leaving -= set(Totals.unpack(body).users[:, 0].tolist())
+    seals.delete(db, before)
+    for staying in seals.people(db):
+        leaving -= staying
         if not leaving:
             return
     leaving -= {user for (user,) in db.execute("SELECT DISTINCT user FROM guardian_request")}

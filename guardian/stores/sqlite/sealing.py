@@ -1,7 +1,7 @@
-"""Sealed summaries in SQLite: each closed bucket of 5 minutes, an hour, a day is summarised once and stored as one row.
+"""Sealed summaries in SQLite: each closed bucket of 5 minutes, an hour, a day is summarised once.
 
-Rows speak of people by the number of their dictionary row, never by address: erasing a person is one row there.
-A bucket without events has no row. Times are Unix microseconds. Four facts of guardian_meta and a table steer it:
+They speak of people by the number of their dictionary row, never by address: erasing a person is one row there.
+Times are Unix microseconds. Four facts of guardian_meta and a table steer it:
 `sealed_until_us` (every 5 minutes before it are summarised), `purged_until_us` (single events before it are deleted),
 `forgotten_until_us` (summaries too), and guardian_dirty (5 minutes that a late event has made stale).
 """
@@ -11,13 +11,13 @@ from __future__ import annotations
 import sqlite3
 
 from guardian.core.totals import Totals
+from guardian.stores.sqlite import seals
 from guardian.stores.sqlite.buckets import DAY, HOUR, MINUTES5, ids, meta, set_meta, time_of
 from guardian.stores.sqlite.totals import read_raw
 
 GRACE_US = 60_000_000
 """A bucket is sealed this long after its end: what the recorders still held is in by then."""
 _INNER = ((HOUR, MINUTES5), (DAY, HOUR))
-_BODIES = "SELECT body FROM guardian_summary WHERE span_us = ? AND start_us >= ? AND start_us < ? ORDER BY start_us"
 
 
 def seal(db: sqlite3.Connection, now_us: int) -> int:
@@ -77,8 +77,8 @@ def _seal(db: sqlite3.Connection, start: int, *, closing: bool) -> int | None:
             # What comes later than retention reaches is not counted: the other events of its bucket are gone.
             if start >= meta(db, "purged_until_us"):
                 for span, _ in _INNER:
-                    _put(db, span, start // span * span, Totals.of([]))
-                written = _put(db, MINUTES5, start, totals)
+                    seals.put(db, span, start // span * span, Totals.of([]))
+                written = seals.put(db, MINUTES5, start, totals)
             if closing:
                 set_meta(db, "sealed_until_us", start + MINUTES5)
         db.execute("COMMIT")
@@ -90,30 +90,21 @@ def _seal(db: sqlite3.Connection, start: int, *, closing: bool) -> int | None:
 
 def _missing(db: sqlite3.Connection, span: int, inner: int, low: int) -> list[int]:
     """The buckets of `span` from the day of `low` on that are complete and not joined yet."""
-    rows = db.execute(
-        "SELECT DISTINCT start_us / ?1 * ?1 FROM guardian_summary WHERE span_us = ?2 AND start_us >= ?3 "
-        "AND start_us < ?4 EXCEPT SELECT start_us FROM guardian_summary WHERE span_us = ?1",
-        (span, inner, low // DAY * DAY, meta(db, "sealed_until_us") // span * span),
-    )
-    return sorted(start for (start,) in rows)
+    first, end = low // DAY * DAY, meta(db, "sealed_until_us") // span * span
+    there = {start // span * span for start in seals.starts(db, inner, first, end)}
+    return sorted(there.difference(seals.starts(db, span, first, end)))
 
 
 def _join(db: sqlite3.Connection, span: int, inner: int, start: int) -> int:
-    bodies = db.execute(_BODIES, (inner, start, start + span)).fetchall()
-    totals = Totals.merge([Totals.unpack(body) for (body,) in bodies])
+    before = seals.bodies(db, inner, start, start + span)
+    totals = Totals.merge([part for _, part in seals.read_run(db, inner, start, start + span)])
     db.execute("BEGIN IMMEDIATE")
     try:
         # Where a part was made anew meanwhile, the next run joins; until then the parts themselves are read.
-        current = bodies == db.execute(_BODIES, (inner, start, start + span)).fetchall()
-        written = _put(db, span, start, totals) if current else 0
+        current = before == seals.bodies(db, inner, start, start + span)
+        written = seals.put(db, span, start, totals) if current else 0
         db.execute("COMMIT")
     except BaseException:
         db.execute("ROLLBACK")
         raise
     return written
-
-
-def _put(db: sqlite3.Connection, span: int, start: int, totals: Totals) -> int:
-    if not len(totals.users):
-        return db.execute("DELETE FROM guardian_summary WHERE span_us = ? AND start_us = ?", (span, start)).rowcount
-    return db.execute("REPLACE INTO guardian_summary VALUES (?, ?, ?)", (span, start, totals.pack())).rowcount

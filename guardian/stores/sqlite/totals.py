@@ -4,27 +4,32 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Collection, Iterator, Sequence
+from itertools import chain
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from guardian.core.storage import WindowGone
 from guardian.core.summary import WEBSOCKET
-from guardian.core.totals import Totals
-from guardian.stores.sqlite.buckets import AT_US, DAY, MINUTES5, SPANS, ids, meta
+from guardian.core.totals import ALL, Part, Totals
+from guardian.stores.sqlite import seals
+from guardian.stores.sqlite.buckets import AT_US, DAY, MINUTES5, SPANS, ids, meta, time_of
 
 if TYPE_CHECKING:
     from guardian.stores.sqlite.people import People
 
+_FIRST_AND_LAST = "SELECT (SELECT min(id) FROM guardian_request), (SELECT max(id) FROM guardian_request)"
 CHUNK = 50_000
 """How many events are counted at once."""
-_EXTENT = f"""
-    SELECT (SELECT {AT_US} FROM guardian_request ORDER BY id LIMIT 1),
-           (SELECT {AT_US} FROM guardian_request ORDER BY id DESC LIMIT 1),
-           (SELECT min(start_us) FROM guardian_summary WHERE span_us = {MINUTES5}),
-           (SELECT max(start_us) FROM guardian_summary WHERE span_us = {MINUTES5})
-"""
+
+
+class Piece(NamedTuple):
+    """A part of a window, [start, end): a sealed bucket of length `span`, or with 0 single events."""
+
+    start: int
+    end: int
+    span: int
 
 
 def read_raw(
@@ -46,15 +51,22 @@ def read_raw(
     cursor = db.execute(f"{rows} ORDER BY id", values)
     parts = []
     while chunk := cursor.fetchmany(CHUNK):
-        table = np.array(chunk, np.int64)
+        table = np.fromiter(chain.from_iterable(chunk), np.int64, 6 * len(chunk)).reshape(-1, 6)
         if people is not None:
             table[:, 1] = people.persons(table[:, 1])
         parts.append(Totals.of(table))
     return Totals.merge(parts)
 
 
-def read_totals(db: sqlite3.Connection, start_us: int, end_us: int, people: People | None = None) -> Totals:
-    """The exact totals of [start, end): the longest sealed buckets inside it, single events where none fits.
+def read_totals(
+    db: sqlite3.Connection,
+    start_us: int,
+    end_us: int,
+    people: People | None = None,
+    parts: Collection[Part] = ALL,
+) -> Totals:
+    """The exact totals of [start, end), as far as these parts tell: the longest sealed buckets inside it, single events
+    where none fits.
 
     To be called inside a transaction: seals and events must be of one state. Raises
     WindowGone where an edge needs what retention has deleted.
@@ -62,50 +74,73 @@ def read_totals(db: sqlite3.Connection, start_us: int, end_us: int, people: Peop
     sealed, purged, forgotten = (meta(db, f"{name}_until_us") for name in ("sealed", "purged", "forgotten"))
     if forgotten and start_us < forgotten:
         raise WindowGone("this window reaches back further than summaries are kept (see retention.summaries_days)")
-    extent = [at for at in db.execute(_EXTENT).fetchone() if at is not None]
-    if not extent:
-        return Totals.of([])
-    # However long the window: only the days are walked through of which something is known.
-    start_us, end_us = max(start_us, min(extent) // DAY * DAY), min(end_us, max(extent) // DAY * DAY + DAY)
-    dirty = db.execute("SELECT start_us FROM guardian_dirty WHERE start_us >= ?", (purged,))
-    stale = {(span, at // span * span) for (at,) in dirty for span in SPANS}
-    rows = "SELECT span_us, start_us FROM guardian_summary WHERE span_us = ? AND start_us > ? AND start_us < ?"
-    known = {key for span in SPANS for key in db.execute(rows, (span, start_us - MINUTES5, end_us))} - stale
-    parts: list[Totals] = []
-    at = raw_from = start_us
-
-    def raw(until: int) -> None:
-        """Count the single events between the last seal and this one."""
-        if raw_from >= until:
-            return
-        for edge in (raw_from, until):
+    dirty = db.execute("SELECT start_us FROM guardian_dirty WHERE start_us >= ? ORDER BY start_us", (purged,))
+    stale = [at for (at,) in dirty]
+    found = []
+    for start, end, span in _pieces(db, start_us, end_us, SPANS, sealed, stale):
+        if span:
+            part = seals.read(db, span, start, parts)
+            found.append(part if people is None else people.joined(db, part, start, span))
+            continue
+        for edge in (start, end):
             # An edge inside a bucket that is purged; where nothing happened in it, nothing is missing.
-            if edge % MINUTES5 and edge < purged and (MINUTES5, edge - edge % MINUTES5) in known:
+            if edge % MINUTES5 and edge < purged and seals.starts(db, MINUTES5, edge - edge % MINUTES5, edge):
                 raise WindowGone(
                     "the single events at the edge of this window have been deleted (see retention.events_days): "
                     "let it begin and end at full 5 minutes"
                 )
-        parts.append(read_raw(db, raw_from, until, people=people))
+        found.append(read_raw(db, start, end, people=people))
+    return Totals.merge(found)
 
-    while at < end_us:
-        fits = (span for span in SPANS if at % span == 0 and at + span <= end_us)
-        bucket = next((span for span in fits if (span, at) in known), None)
-        following = min(end_us, at - at % MINUTES5 + MINUTES5)
-        if bucket:
-            raw(at)
-            (body,) = db.execute(
-                "SELECT body FROM guardian_summary WHERE span_us = ? AND start_us = ?", (bucket, at)
-            ).fetchone()
-            part = Totals.unpack(body)
-            parts.append(part if people is None else people.joined(db, part, at, bucket))
-            at = raw_from = at + bucket
-        elif at % MINUTES5 == 0 and at + MINUTES5 <= min(end_us, sealed) and (MINUTES5, at) not in stale:
-            raw(at)
-            at = raw_from = following  # sealed and without a row: nothing happened
-        else:
-            at = following
-    raw(end_us)
-    return Totals.merge(parts)
+
+def count_events(db: sqlite3.Connection) -> int:
+    """How many single events are stored, inside a transaction: those of sealed buckets are not visited."""
+    first, last = db.execute(_FIRST_AND_LAST).fetchone()
+    if first is None:
+        return 0
+    # Sealed buckets before that have more events than are left of them.
+    purged, sealed = meta(db, "purged_until_us"), meta(db, "sealed_until_us")
+    number = _counted(db, 0, purged)
+    dirty = db.execute("SELECT start_us FROM guardian_dirty WHERE start_us >= ? ORDER BY start_us", (purged,))
+    start, end = max(purged, time_of(first) // DAY * DAY), time_of(last) + 1
+    for piece in _pieces(db, start, end, SPANS, sealed, [at for (at,) in dirty]):
+        number += seals.requests(db, piece.span, piece.start) if piece.span else _counted(db, piece.start, piece.end)
+    return number
+
+
+def _counted(db: sqlite3.Connection, start_us: int, end_us: int) -> int:
+    sql = "SELECT count(*) FROM guardian_request WHERE id >= ? AND id < ?"
+    number: int = db.execute(sql, ids(start_us, end_us)).fetchone()[0]
+    return number
+
+
+def _pieces(
+    db: sqlite3.Connection, start: int, end: int, spans: Sequence[int], sealed: int, stale: Sequence[int]
+) -> Iterator[Piece]:
+    """What [start, end) is made of, in order: the longest of the buckets that fit, and single events between them.
+
+    Before `sealed`, 5 minutes without a bucket have no events, unless they are `stale` (their starts, in order).
+    """
+    if start >= end:
+        return
+    if not spans:
+        # Single events, but for the sealed 5 minutes in which nothing happened.
+        low, high = -(-start // MINUTES5) * MINUTES5, min(end, sealed) // MINUTES5 * MINUTES5
+        if low >= high:
+            yield Piece(start, end, 0)
+            return
+        edges = [(start, low), *((at, at + MINUTES5) for at in stale if low <= at < high), (high, end)]
+        yield from (Piece(first, last, 0) for first, last in edges if first < last)
+        return
+    span, *shorter = spans
+    low, high = -(-start // span) * span, end // span * span
+    at, whole = start, {at // span * span for at in stale}
+    for bucket in seals.starts(db, span, low, high) if low < high else ():
+        if bucket not in whole:
+            yield from _pieces(db, at, bucket, shorter, sealed, stale)
+            yield Piece(bucket, bucket + span, span)
+            at = bucket + span
+    yield from _pieces(db, at, end, shorter, sealed, stale)
 
 
 def read_routes(
@@ -117,8 +152,7 @@ def read_routes(
     To be called inside a transaction. Raises WindowGone where retention has deleted events of the window.
     """
     purged, forgotten = meta(db, "purged_until_us"), meta(db, "forgotten_until_us")
-    known = "SELECT 1 FROM guardian_summary WHERE span_us = ? AND start_us > ? AND start_us < ? LIMIT 1"
-    gone = db.execute(known, (MINUTES5, start_us - MINUTES5, min(end_us, purged))).fetchone()
+    gone = seals.starts(db, MINUTES5, start_us - MINUTES5 + 1, min(end_us, purged))
     if gone or start_us < forgotten:
         raise WindowGone(
             "the single events of this window have been deleted (see retention.events_days), and a report of some "

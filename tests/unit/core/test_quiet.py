@@ -2,9 +2,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from guardian.core.quiet import BEFORE, QUIET, gone_quiet, quiet_window, went_quiet
-from guardian.core.summary import Summary
-from tracker.event import Event, Failure
+from guardian.core.quiet import BEFORE, QUIET, gone_quiet, quiet_window, regular
+from guardian.core.summary import Summary, Visits
+from guardian.core.time import micros
+from tracker.event import ANONYMOUS, Event, Failure
 
 DAY = timedelta(days=1)
 END = datetime(2026, 3, 20, 8, tzinfo=UTC)
@@ -30,7 +31,12 @@ def names(events, start=START, end=END):
     for event in events:
         if event.failure:
             failures.setdefault(event.user, []).append(event)
-    return [each.email for each in gone_quiet(base, went_quiet(base, since, until), failures)]
+    found = [
+        Visits(name, user.requests, user.first_start_us, user.last_us)
+        for name, user in base.users.items()
+        if name != ANONYMOUS and micros(since) <= user.last_us < micros(until)
+    ]
+    return [each.email for each in gone_quiet(regular(found), failures)]
 
 
 @pytest.mark.parametrize(

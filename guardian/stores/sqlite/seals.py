@@ -1,0 +1,129 @@
+"""The rows of sealed summaries: each part of a bucket's totals is a row of its own, so a reader takes what it shows.
+
+Times are Unix microseconds. A bucket without events has no row.
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import zlib
+from collections.abc import Collection, Iterator, Sequence
+
+from guardian.core.totals import ALL, Part, Totals
+from guardian.stores.sqlite.buckets import SPANS
+from tracker.sqlite.migrations import migrate
+from tracker.sqlite.schema import Migration
+
+_MIGRATIONS: Sequence[Migration] = (
+    (
+        "summaries/0001_parts",
+        """
+        CREATE TABLE guardian_summary_part (part INTEGER NOT NULL, span_us INTEGER NOT NULL, start_us INTEGER NOT NULL,
+                                            requests INTEGER NOT NULL, body BLOB NOT NULL,
+                                            PRIMARY KEY (part, span_us, start_us)) WITHOUT ROWID;
+        """,
+    ),
+)
+log = logging.getLogger("guardian.stores")
+
+_OLD = 500
+"""How many summaries of the layout before are converted in one transaction."""
+_WHERE = "part = ? AND span_us = ? AND start_us >= ? AND start_us < ?"
+
+
+def prepare(db: sqlite3.Connection) -> None:
+    """Make the table, and bring summaries of the layout before into it. Raises NewerDatabase."""
+    migrate(db, _MIGRATIONS, owner="summaries")
+    _convert(db)
+
+
+def starts(db: sqlite3.Connection, span_us: int, start_us: int, end_us: int) -> list[int]:
+    """Where the buckets of this length begin that begin in [start, end) and have events, in order."""
+    sql = f"SELECT start_us FROM guardian_summary_part WHERE {_WHERE} ORDER BY start_us"
+    return [start for (start,) in db.execute(sql, (Part.STATUSES, span_us, start_us, end_us))]
+
+
+def read(db: sqlite3.Connection, span_us: int, start_us: int, parts: Collection[Part] = ALL) -> Totals:
+    """The totals of one bucket, as far as these parts tell. Raises sqlite3.DatabaseError where one is damaged."""
+    sql = "SELECT body FROM guardian_summary_part WHERE part = ? AND span_us = ? AND start_us = ?"
+    rows = ((part, db.execute(sql, (part, span_us, start_us)).fetchone()) for part in parts)
+    try:
+        return Totals.unpack({part: row[0] for part, row in rows if row})
+    except (ValueError, zlib.error) as error:
+        raise sqlite3.DatabaseError(f"a summary is damaged: {error}") from error
+
+
+def read_run(
+    db: sqlite3.Connection, span_us: int, start_us: int, end_us: int, parts: Collection[Part] = ALL
+) -> Iterator[tuple[int, Totals]]:
+    """The buckets of this length that begin in [start, end): (start, totals), in order."""
+    for start in starts(db, span_us, start_us, end_us):
+        yield start, read(db, span_us, start, parts)
+
+
+def bodies(db: sqlite3.Connection, span_us: int, start_us: int, end_us: int) -> list[tuple[int, int, bytes]]:
+    """The rows of the buckets that begin in [start, end) as they are: (start, part, body)."""
+    found = []
+    for part in Part:
+        sql = f"SELECT start_us, part, body FROM guardian_summary_part WHERE {_WHERE}"
+        found += db.execute(sql, (part, span_us, start_us, end_us)).fetchall()
+    return found
+
+
+def put(db: sqlite3.Connection, span_us: int, start_us: int, totals: Totals) -> int:
+    """Store the totals of a bucket in place of what is there; 1, or how many buckets went where they are empty."""
+    if not len(totals.users):
+        sql = "DELETE FROM guardian_summary_part WHERE part = ? AND span_us = ? AND start_us = ?"
+        return max(db.execute(sql, (part, span_us, start_us)).rowcount for part in Part)
+    requests = int(totals.users[:, 1].sum())
+    rows = [(part, span_us, start_us, requests, body) for part, body in totals.pack().items()]
+    columns = "part, span_us, start_us, requests, body"
+    db.executemany(f"REPLACE INTO guardian_summary_part ({columns}) VALUES (?, ?, ?, ?, ?)", rows)
+    return 1
+
+
+def requests(db: sqlite3.Connection, span_us: int, start_us: int) -> int:
+    """How many requests a bucket has."""
+    sql = "SELECT requests FROM guardian_summary_part WHERE part = ? AND span_us = ? AND start_us = ?"
+    number: int = db.execute(sql, (Part.STATUSES, span_us, start_us)).fetchone()[0]
+    return number
+
+
+def delete(db: sqlite3.Connection, before_us: int) -> None:
+    """Delete the buckets that begin before this moment."""
+    keys = [(part, span, before_us) for part in Part for span in SPANS]
+    db.executemany("DELETE FROM guardian_summary_part WHERE part = ? AND span_us = ? AND start_us < ?", keys)
+
+
+def people(db: sqlite3.Connection) -> Iterator[set[int]]:
+    """The numbers of the people of each bucket, the newest first."""
+    sql = "SELECT span_us, start_us FROM guardian_summary_part WHERE part = ? ORDER BY start_us DESC"
+    for span, start in db.execute(sql, (Part.PEOPLE,)).fetchall():
+        yield set(read(db, span, start, (Part.PEOPLE,)).users[:, 0].tolist())
+
+
+def _convert(db: sqlite3.Connection) -> None:
+    """Bring summaries of the layout before into this one; a run that is killed goes on where it stopped.
+
+    The table goes at the end: a daemon of before, which would find it empty and report zeros, says that it is missing.
+    """
+    if not db.execute("SELECT 1 FROM sqlite_schema WHERE name = 'guardian_summary'").fetchone():
+        return
+    (left,) = db.execute("SELECT count(*) FROM guardian_summary").fetchone()
+    if left > _OLD:
+        log.info("Bringing %d summaries into their new layout", left)
+    while rows := db.execute(f"SELECT span_us, start_us, body FROM guardian_summary LIMIT {_OLD}").fetchall():
+        converted = [(span, start, Totals.unpack_version_1(body)) for span, start, body in rows]
+        db.execute("BEGIN IMMEDIATE")
+        try:
+            for span, start, totals in converted:
+                # Where sealing has made it anew meanwhile, what is old is gone.
+                gone = db.execute("DELETE FROM guardian_summary WHERE span_us = ? AND start_us = ?", (span, start))
+                if gone.rowcount:
+                    put(db, span, start, totals)
+            db.execute("COMMIT")
+        except BaseException:
+            db.execute("ROLLBACK")
+            raise
+    db.execute("DROP TABLE IF EXISTS guardian_summary")

@@ -1,0 +1,51 @@
+import zlib
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from guardian.core import codec
+
+columns = st.integers(0, 30).flatmap(
+    lambda rows: st.lists(
+        st.lists(st.integers(-(2**61), 2**61), min_size=rows, max_size=rows)
+        | st.lists(st.integers(0, 300), min_size=rows, max_size=rows).map(sorted),
+        min_size=1,
+        max_size=5,
+    )
+)
+
+
+@given(columns)
+def test_a_table_comes_back_as_it_was(columns):
+    body = codec.pack([np.array(column, np.int64) for column in columns])
+    assert [column.tolist() for column in codec.unpack(body)] == columns
+
+
+def test_the_bytes_are_those_of_the_documented_layout():
+    body = codec.pack([np.array([5, 7, 7]), np.array([300, 40, 41]), np.array([2, 2, 2])])
+    assert body[:1] == b"\x02"
+    assert zlib.decompress(body[1:]) == (
+        b"\x03\0\0\0" b"\x03"
+        b"\x81" b"\x05\0\0\0\0\0\0\0"  # steps of one byte from 5 on
+        b"\x02" b"\x28\0\0\0\0\0\0\0"  # two bytes above 40
+        b"\x80" b"\x02\0\0\0\0\0\0\0"  # always 2
+        b"\x00\x02\x00" b"\x04\x01\x00\x00\x01\x00"
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"\x01",
+        b"\x02",
+        b"\x02abc",
+        b"\x02" + zlib.compress(b"\x09"),
+        b"\x02" + zlib.compress(b"\x09\0\0\0\x01\x07" + b"\0" * 8),
+    ],
+)
+def test_what_is_no_table_is_refused(body):
+    with pytest.raises((ValueError, zlib.error)):
+        codec.unpack(body)
