@@ -17,6 +17,7 @@ from guardian.core.totals import ALL, Part, Totals
 from guardian.stores.sqlite.buckets import ids, time_of
 from guardian.stores.sqlite.burying import erase, erase_buried
 from guardian.stores.sqlite.export import read_errors, read_sessions, read_usage
+from guardian.stores.sqlite.failures import newest_failures
 from guardian.stores.sqlite.overview import SqliteOverview
 from guardian.stores.sqlite.people import People, read_people
 from guardian.stores.sqlite.retention import count_old, purge, purge_errors, purge_sessions
@@ -140,26 +141,18 @@ class SqliteRepository(SqliteOverview):
         features: Sequence[str] = (),
     ) -> dict[str, list[Event]]:
         """See UsageRepository."""
-        people, numbers = await self._with_people(lambda db, people: (people, people.numbers(db, users or ())))
-        only = "" if users is None else f"AND user IN ({', '.join(map(str, numbers))})"
-        only += await self._only(features, "route")
-        sql = f"""
-            {_EVENTS} WHERE e.id IN (
-                SELECT id FROM (
-                    SELECT id, row_number() OVER (PARTITION BY user ORDER BY id DESC) AS place FROM guardian_request
-                    WHERE id >= ? AND id < ? AND failure IS NOT NULL {only}
-                ) WHERE place <= ?
-            ) ORDER BY e.id
-        """
-        window = ids(micros(start), micros(end))
 
-        def read(db: sqlite3.Connection) -> dict[str, list[Event]]:
-            found: dict[str, list[Event]] = {}
-            for row in db.execute(sql, (*window, per_user)).fetchall():
-                found.setdefault(people.name(row[11], row[1]), []).append(_event(row, people))
-            return {name: failed[-per_user:] for name, failed in found.items()}  # each id gave so many
+        def read(db: sqlite3.Connection, people: People) -> dict[str, list[Event]]:
+            return newest_failures(
+                db,
+                people,
+                ids(micros(start), micros(end)),
+                per_person=per_user,
+                users=None if users is None else people.numbers(db, users),
+                routes=_routes_of(_all_routes(db), features) if features else None,
+            )
 
-        return await self._with_connection(read)
+        return await self._of_one_state(read)
 
     async def _only(self, features: Sequence[str], column: str) -> str:
         """The condition that an event's route is of these features; nothing where there are none."""
