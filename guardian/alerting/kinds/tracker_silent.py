@@ -38,7 +38,9 @@ def _judge(rule: TrackerSilent, snapshot: Snapshot, since: Since) -> list[Verdic
         return [Verdict(rule.name, "", "no_data")]
     counts = snapshot.counts(rule.window)
     start = snapshot.now_us - rule.window * 1_000_000
-    alive = counts.requests > 0 or any(start <= at < snapshot.now_us for at in history.alive_us)
+    # Of each recorder only the latest heartbeat is known: one after this minute says nothing against its life in it.
+    # Those of a clock that is ahead are not among them.
+    alive = counts.requests > 0 or any(start <= at for at in history.alive_us)
     waited = max(history.first_event_us, since.get("", 0)) <= start
     used = snapshot.counts(DAY, back=rule.window).requests >= rule.min_requests
     used = used and enough_users(rule, snapshot, DAY, "", back=rule.window)

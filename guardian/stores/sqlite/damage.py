@@ -22,7 +22,12 @@ def unreadable(path: str | os.PathLike[str], error: Exception) -> StorageError:
         kind = type(error).__name__
         return StorageError(f"the database {os.fspath(path)} does not answer: a row is damaged ({kind}); {CURE}")
     cure = f"; {CURE}" if is_damage(error) else ""
-    return StorageError(f"the database {os.fspath(path)} does not answer: {error}{cure}")
+    return StorageError(f"the database {os.fspath(path)} does not answer: {said(error)}{cure}")
+
+
+def said(error: sqlite3.Error) -> str:
+    """What SQLite says, on one line: of a damaged schema it quotes the text, as it stands in the file."""
+    return " ".join("".join(each if each.isprintable() else " " for each in str(error)).split())
 
 
 def is_damage(error: sqlite3.Error) -> bool:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from guardian.core.storage import StorageError
-from guardian.stores.sqlite.damage import CURE, UNREADABLE, is_damage, unreadable
+from guardian.stores.sqlite.damage import CURE, UNREADABLE, is_damage, said, unreadable
 from guardian.stores.sqlite.schema import STATE_MIGRATIONS
 from guardian.stores.state import LeaseLost
 from tracker.address import why_not_opened
@@ -127,7 +127,7 @@ def cannot_open(path: str | os.PathLike[str], error: sqlite3.Error) -> str:
     """That a database cannot be opened, in one sentence, with what keeps it from that and the cure where it is seen."""
     why = why_not_opened(os.path.abspath(path)) if isinstance(error, sqlite3.OperationalError) else None
     cure = f"; {CURE}" if is_damage(error) else ""
-    return f"the database {os.fspath(path)} cannot be opened: {error}" + (f", since {why}" if why else cure)
+    return f"the database {os.fspath(path)} cannot be opened: {said(error)}" + (f", since {why}" if why else cure)
 
 
 def _opened(file: OpenedFile, *, create: bool) -> sqlite3.Connection:

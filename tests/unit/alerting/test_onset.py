@@ -40,14 +40,18 @@ def every(seconds: float, start: str, end: str, status=200, feature="chat", back
 
 
 def live(rule, events, until, *, alive=None, singles_us=0, probes=None):
-    """The incidents of a rule, in order, after each minute until then; each state goes through its JSON."""
+    """The incidents of a rule, in order, after each minute until then; each state goes through its JSON.
+
+    Of the heartbeats `alive` each minute knows those that had come by its end.
+    """
     around = Surroundings((rule,), ZoneInfo("UTC"))
     weeks = 5 * WEEK * MINUTE_US
     history = History.of(sorted(events), START_US - weeks, us(until) + MINUTE_US)
-    history = replace(history, alive_us=alive, singles_us=singles_us, probes={rule.name: probes or []})
+    history = replace(history, singles_us=singles_us, probes={rule.name: probes or []})
     state, found = AlertState(), {}
     for minute in range(FIRST + 1, us(until) // MINUTE_US + 1):
-        state, _, _ = advance(state, history.at(minute), around)
+        seen = None if alive is None else [at for at in alive if at < minute * MINUTE_US]
+        state, _, _ = advance(state, replace(history, alive_us=seen).at(minute), around)
         state = STATE_JSON.validate_json(STATE_JSON.dump_json(state))
         found |= {i.id: i for i in state.incidents() if i.opened_us is not None}
     return list(found.values())
