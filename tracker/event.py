@@ -17,6 +17,10 @@ SESSION_GAP_US = 30 * 60 * 1_000_000
 """A user's session ends where nothing happened for this many microseconds or more."""
 
 
+NOT_MEASURED = -1
+"""The latency of an event of which nobody knows how long it took; its duration is 0."""
+
+
 class Failure(NamedTuple):
     """Why an event failed, in words that the app's author wrote: nothing in it came from a client.
 
@@ -47,7 +51,7 @@ class Event(NamedTuple):
     exception or an aborted stream, 101 for a WebSocket that went well, 499 when the client left before any answer.
     `failure` is None for an event that went well; one with a status under 400 was noted as failed by the app.
     `latency_us` is the time to the first byte of an answer that streams and to the acceptance of a WebSocket; None
-    where it is the duration. `client` is None unless it was asked for.
+    where it is the duration, NOT_MEASURED where that is not known. `client` is None unless it was asked for.
     """
 
     at_us: int

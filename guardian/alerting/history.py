@@ -215,8 +215,9 @@ class Snapshot:
     def durations_ms(self, window: int, feature: str | None = None, *, since_us: int = 0) -> np.ndarray:
         """The durations of the window's good requests; WebSockets (status 101) don't count, they last by design."""
         rows = self._rows(window, feature, since_us)
-        status = self.history.columns.status[rows]
-        found: np.ndarray = self.history.columns.duration_us[rows][(status < 400) & (status != 101)] / 1000
+        status, took_us = self.history.columns.status[rows], self.history.columns.duration_us[rows]
+        # Below 0 is what nobody measured.
+        found: np.ndarray = took_us[(status < 400) & (status != 101) & (took_us >= 0)] / 1000
         return found
 
     def bursts(self, errors: int, window: int, lookback: int) -> dict[str, tuple[int, int]]:

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from guardian.cli import alerts, backtest, data, gmail, keys, mails, reports, running, setup
+from guardian.cli import alerts, backtest, data, gmail, importing, keys, mails, reports, running, setup
 
 app = typer.Typer(
     name="guardian",
@@ -53,6 +53,7 @@ app.command("demo", rich_help_panel=START)(running.demo)
 app.command("init", rich_help_panel=START)(setup.init)
 app.command("check", rich_help_panel=START)(setup.check)
 app.command("run", rich_help_panel=START)(running.run)
+app.command("import", rich_help_panel=START)(importing.import_logs)
 app.command("report", rich_help_panel=LOOK)(reports.report)
 app.command("preview", rich_help_panel=LOOK)(reports.preview)
 app.add_typer(alerts.alerts, rich_help_panel=LOOK)

@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 from math import ceil, exp, floor, log
 from typing import NamedTuple, TypeVar
 
-from tracker.event import ANONYMOUS, SESSION_GAP_US, Event
+from tracker.event import ANONYMOUS, NOT_MEASURED, SESSION_GAP_US, Event
 
 RATIO = 1.02
 """Two durations in one bin of the histogram differ by less than 2 %, so a bin's middle is within 1 % of either."""
@@ -131,7 +131,7 @@ class Summary:
             if route is None:
                 route = routes[key] = RouteTotals()
             route.statuses[status] = route.statuses.get(status, 0) + 1
-            if latency_us is None and event.status == WEBSOCKET:
+            if latency_us == NOT_MEASURED or (latency_us is None and event.status == WEBSOCKET):
                 continue
             slot = bin_of(duration_us if latency_us is None else latency_us)
             route.durations[slot] = route.durations.get(slot, 0) + 1

@@ -70,6 +70,11 @@ def _zone(value: str) -> str:
     return value
 
 
+def read_zone(name: str) -> ZoneInfo:
+    """The zone of this name. Raises ValueError with the cure for one that there is not."""
+    return ZoneInfo(_zone(name))
+
+
 def _when(value: str) -> str:
     from guardian.core.schedule import parse_schedule
 

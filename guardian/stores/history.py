@@ -18,14 +18,18 @@ class HistoryStore(Protocol):
         """When the oldest stored event ended, µs; None where there is none."""
         ...
 
-    def read(self, start: int, end: int, *, single_events: int) -> History:
-        """The minutes [start, end): counts of all of them, single events of the last `single_events` seconds."""
+    def read(self, start: int, end: int, *, single_events: int, imported: bool = True) -> History:
+        """The minutes [start, end): counts of all of them, single events of the last `single_events` seconds.
+
+        Without `imported` only what the app itself recorded counts: nobody is to be called because of an imported past.
+        """
         ...
 
     def grown(self, history: History, end: int, *, keep: int, single_events: int) -> History:
         """The same history up to minute `end`, of which `keep` minutes of counts stay.
 
-        It equals what `read` would give, with what came late too, and costs less where little has come.
+        It equals what `read` would give without what was imported, with what came late too, and costs less where little
+        has come.
         """
         ...
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 from guardian.stores.alerts import AlertStore
 from guardian.stores.events import UsageRepository
 from guardian.stores.history import HistoryStore
+from guardian.stores.importing import Imports
 from guardian.stores.state import StateStore
 from guardian.stores.watching import WatchStore
 
@@ -54,6 +55,10 @@ class Backend(Protocol):
 
     def history(self, book: AliasBook) -> HistoryStore:
         """Only the past for rules; nothing is made where there is nothing."""
+        ...
+
+    def imports(self) -> Imports:
+        """What takes an imported past; made where nothing was made yet. Close it at the end. Blocks."""
         ...
 
     def exists(self) -> bool:

@@ -259,7 +259,7 @@ class MemoryHistory:
     def first_event(self):
         return self._db.events[0].at_us if self._db.events else None
 
-    def read(self, start, end, *, single_events):
+    def read(self, start, end, *, single_events, imported=True):
         aliases = self._book.current()
         events = [event._replace(user=person(aliases, event.user)) for event in self._db.events]
         inside = [event for event in events if start <= event.at_us // MINUTE_US < end]

@@ -16,16 +16,21 @@ _ROWS = 500  # a full batch of the recorder goes in with one statement
 Row = tuple[int, int, int, int, int, int | None, int | None]
 """at_us, user, route, outcome, duration_us, failure, latency_us."""
 _REQUEST = "guardian_request (id, user, route, status, duration_us, failure, latency_us)"
+_FROM_SOURCE = "guardian_request (id, user, route, status, duration_us, failure, latency_us, source)"
 
 
-def insert(db: sqlite3.Connection, rows: Sequence[Row]) -> list[int]:
-    """Insert the rows, each with an id of its own made of its time and a sequence number; the ids."""
+def insert(db: sqlite3.Connection, rows: Sequence[Row], source: int | None = None) -> list[int]:
+    """Insert the rows, each with an id of its own made of its time and a sequence number; the ids.
+
+    `source` is the number of a row of guardian_source.
+    """
+    table, more = (_REQUEST, ()) if source is None else (_FROM_SOURCE, (source,))
     taken: set[int] = set()
     db.execute("SAVEPOINT batch")
     while True:
         ids = _ids(rows, taken)
         try:
-            insert_rows(db, _REQUEST, [(number, *row[1:]) for number, row in zip(ids, rows, strict=True)])
+            insert_rows(db, table, [(number, *row[1:], *more) for number, row in zip(ids, rows, strict=True)])
             break
         except sqlite3.IntegrityError:
             # Another process has had an event in the same microsecond. Nobody else writes until this is committed.

@@ -8,7 +8,7 @@ from contextlib import suppress
 from operator import index
 from typing import Any
 
-from tracker.event import Event
+from tracker.event import NOT_MEASURED, Event
 from tracker.sqlite.connection import connect
 from tracker.sqlite.database_file import FileChanged, OpenedFile
 from tracker.sqlite.dictionaries import Dictionaries
@@ -76,8 +76,12 @@ class Writer:
         *,
         heartbeat: Callable[[int, int], tuple[Any, ...]] | None = None,
         notes: Iterable[tuple[str, str, int]] = (),
+        source: int | None = None,
+        along: Callable[[sqlite3.Connection], None] | None = None,
     ) -> int:
         """Store a batch in one transaction; how many of it were stored (a poison event costs only itself).
+
+        `source` is the number of a row of guardian_source; `along` writes more in the same transaction.
 
         `heartbeat` is told how many are stored and how many were poison, and returns the row of guardian_recorder that
         is written along, with the recorder's `notes`: kind, detail, count. Raises sqlite3.Error where the
@@ -96,7 +100,9 @@ class Writer:
             if rows:
                 extend_sessions(db, rows, self._names.anonymous)
                 note_clients(db, clients)
-                mark_late(db, insert(db, rows), int(meta.get("sealed_until_us") or 0))
+                mark_late(db, insert(db, rows, source), int(meta.get("sealed_until_us") or 0))
+            if along is not None:
+                along(db)
             if heartbeat is not None:
                 row = heartbeat(len(rows), poison)
                 db.execute(f"REPLACE INTO {_RECORDER} VALUES (?, ?, ?, ?, ?, ?, ?)", row)
@@ -130,7 +136,7 @@ class Writer:
         at, user, endpoint, method, feature, status, duration, failure, latency, _ = event
         if not 0 <= index(duration) <= index(at) <= _MAX_US or not 0 <= index(status) <= _MAX_STATUS:
             raise ValueError("a number that no request has")
-        if latency is not None and not 0 <= index(latency) <= duration:
+        if latency is not None and not NOT_MEASURED <= index(latency) <= duration:
             raise ValueError("a latency that no request has")
         names = self._names
         outcome = index(status) if failure is None else event.outcome

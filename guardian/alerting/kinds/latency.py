@@ -90,7 +90,7 @@ def _slow(rule: Latency, incident: Incident, snapshot: Snapshot, start_us: int) 
     """The good requests since then: those are bad that took too long."""
     columns, rows = snapshot.history.columns, snapshot.history.rows(start_us, snapshot.now_us, incident.subject)
     status, took_us = columns.status[rows], columns.duration_us[rows]
-    timed = (status < 400) & (status != 101)
+    timed = (status < 400) & (status != 101) & (took_us >= 0)
     slow = (took_us[timed] > rule.threshold_ms * 1000).astype(np.int64)
     return Series(columns.at_us[rows][timed], 1 - slow, slow)
 

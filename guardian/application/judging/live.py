@@ -111,7 +111,7 @@ class LiveHistory:
         more = end - first
         minutes, single = self._minutes + more, self._single + more * 60
         if self._history is None or more > 15 or self._history.counts.end > end:
-            history = self._store.read(end - minutes, end, single_events=single)
+            history = self._store.read(end - minutes, end, single_events=single, imported=False)
         else:
             history = self._store.grown(self._history, end, keep=minutes, single_events=single)
         self._history = replace(history, probes=self.probes)

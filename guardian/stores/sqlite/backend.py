@@ -15,6 +15,7 @@ from guardian.stores.sqlite.alerts import SqliteAlertStore
 from guardian.stores.sqlite.copying import Progress, copy_checked, find_damage
 from guardian.stores.sqlite.events import SqliteRepository
 from guardian.stores.sqlite.history import SqliteHistory
+from guardian.stores.sqlite.importing import SqliteImports
 from guardian.stores.sqlite.state import SqliteStateStore
 from guardian.stores.sqlite.watching import SqliteWatchStore
 from tracker.sqlite.connection import connect
@@ -46,6 +47,10 @@ class SqliteBackend:
     def history(self, book: AliasBook) -> SqliteHistory:
         """See Backend."""
         return SqliteHistory(self._path, book)
+
+    def imports(self) -> SqliteImports:
+        """See Backend."""
+        return SqliteImports(self._path)
 
     def exists(self) -> bool:
         """See Backend."""

@@ -15,7 +15,7 @@ import aiosqlite
 from guardian.core.off_loop import no_collection
 from guardian.core.storage import StorageError
 from guardian.stores.people.book import NO_BOOK, AliasBook
-from guardian.stores.sqlite import seals
+from guardian.stores.sqlite import importing, seals
 from guardian.stores.sqlite.damage import UNREADABLE, unreadable
 from guardian.stores.sqlite.database import cannot_open
 from guardian.stores.sqlite.people import People, read_people
@@ -114,6 +114,7 @@ async def _opened(file: OpenedFile, *, create: bool) -> aiosqlite.Connection:
         with closing(connect(file.path, create=create)) as db:
             prepare_tables(db)
             seals.prepare(db)
+            importing.prepare(db)
 
     try:
         await asyncio.to_thread(prepare)

@@ -20,6 +20,7 @@ from guardian.stores.people.aliases import NO_ALIASES, Aliases
 from guardian.stores.people.book import NO_BOOK, AliasBook
 from guardian.stores.sqlite.buckets import AT_US, ids, time_of
 from guardian.stores.sqlite.damage import UNREADABLE, unreadable
+from guardian.stores.sqlite.importing import OWN
 from guardian.stores.sqlite.people import read_people
 from tracker.sqlite.connection import connect
 from tracker.sqlite.database_file import FileChanged, OpenedFile
@@ -45,10 +46,12 @@ class SqliteHistory:
         """See HistoryStore."""
         return self._ask(read_first_event)
 
-    def read(self, start: int, end: int, *, single_events: int) -> History:
+    def read(self, start: int, end: int, *, single_events: int, imported: bool = True) -> History:
         """See HistoryStore."""
-        aliases = self._book.current()
-        return self._ask(lambda db: read_history(db, start, end, single_events=single_events, aliases=aliases))
+        aliases, only = self._book.current(), "" if imported else OWN
+        return self._ask(
+            lambda db: read_history(db, start, end, single_events=single_events, aliases=aliases, only=only)
+        )
 
     def grown(self, history: History, end: int, *, keep: int, single_events: int) -> History:
         """See HistoryStore."""
@@ -75,12 +78,17 @@ class SqliteHistory:
             raise unreadable(self._path, error) from error
 
 
-def read_columns(db: sqlite3.Connection, start_us: int, end_us: int, aliases: Aliases = NO_ALIASES) -> Columns:
-    """The single events of [start, end), in the order of time; all ids of a person are one user."""
+def read_columns(
+    db: sqlite3.Connection, start_us: int, end_us: int, aliases: Aliases = NO_ALIASES, only: str = ""
+) -> Columns:
+    """The single events of [start, end), in the order of time; all ids of a person are one user.
+
+    `only`, here and below, is "" or OWN.
+    """
     rows = np.fromiter(
         db.execute(
             f"SELECT {AT_US}, user, route, status, coalesce(latency_us, duration_us), coalesce(failure, 0) "
-            "FROM guardian_request WHERE id >= ? AND id < ? ORDER BY id",
+            f"FROM guardian_request WHERE id >= ? AND id < ? {only} ORDER BY id",
             ids(start_us, end_us),
         ),
         dtype=_ROW,
@@ -118,7 +126,7 @@ def _places(db: sqlite3.Connection) -> dict[int, tuple[str, str]]:
     return {number: (kind, location.rsplit("\n", 1)[-1]) for number, kind, location in rows}
 
 
-def read_minute_counts(db: sqlite3.Connection, start: int, end: int) -> MinuteCounts:
+def read_minute_counts(db: sqlite3.Connection, start: int, end: int, only: str = "") -> MinuteCounts:
     """Counts of the minutes [start, end), read a day at a time so that no read lasts long enough to hold up the WAL."""
     feature_of = dict(db.execute("SELECT id, feature FROM guardian_route"))
     counts: dict[str, np.ndarray] = {}
@@ -126,7 +134,7 @@ def read_minute_counts(db: sqlite3.Connection, start: int, end: int) -> MinuteCo
         last_us = min(first_us + _DAY_US, end * MINUTE_US)
         rows = db.execute(
             f"SELECT route, {AT_US} / {MINUTE_US} AS minute, count(*), sum(status >= 400), sum(status >= 500) "
-            "FROM guardian_request WHERE id >= ? AND id < ? GROUP BY route, minute",
+            f"FROM guardian_request WHERE id >= ? AND id < ? {only} GROUP BY route, minute",
             ids(first_us, last_us),
         ).fetchall()
         for route, minute, *numbers in rows:
@@ -139,12 +147,12 @@ def read_minute_counts(db: sqlite3.Connection, start: int, end: int) -> MinuteCo
     return MinuteCounts(start, end - start, counts)
 
 
-def read_first_sightings(db: sqlite3.Connection) -> dict[tuple[str, str], int]:
+def read_first_sightings(db: sqlite3.Connection, only: str = "") -> dict[tuple[str, str], int]:
     """When each (kind, place) of error was first recorded, µs."""
     places, feature_of = _places(db), dict(db.execute("SELECT id, feature FROM guardian_route"))
     seen: dict[tuple[str, str], int] = {}
     for failure, route, event in db.execute(
-        "SELECT failure, route, min(id) FROM guardian_request WHERE failure IS NOT NULL GROUP BY failure, route"
+        f"SELECT failure, route, min(id) FROM guardian_request WHERE failure IS NOT NULL {only} GROUP BY failure, route"
     ):
         if failure not in places or route not in feature_of:
             continue
@@ -154,9 +162,9 @@ def read_first_sightings(db: sqlite3.Connection) -> dict[tuple[str, str], int]:
     return seen
 
 
-def read_first_event(db: sqlite3.Connection) -> int | None:
+def read_first_event(db: sqlite3.Connection, only: str = "") -> int | None:
     """When the oldest stored event ended, µs; None for an empty database."""
-    (oldest,) = db.execute("SELECT min(id) FROM guardian_request").fetchone()
+    (oldest,) = db.execute(f"SELECT min(id) FROM guardian_request WHERE true {only}").fetchone()
     return None if oldest is None else time_of(oldest)
 
 
@@ -172,15 +180,15 @@ def read_heartbeats(db: sqlite3.Connection, end: int) -> list[int]:
 
 
 def read_history(
-    db: sqlite3.Connection, start: int, end: int, *, single_events: int, aliases: Aliases = NO_ALIASES
+    db: sqlite3.Connection, start: int, end: int, *, single_events: int, aliases: Aliases = NO_ALIASES, only: str = ""
 ) -> History:
     """The minutes [start, end): counts of all of them, single events of the last `single_events` seconds."""
     with _one_state(db):
         cursor, ahead = _read_so_far(db, end)  # first: what comes meanwhile is looked for again
     first = max(start, end - -(-single_events // 60))
-    columns = read_columns(db, first * MINUTE_US, end * MINUTE_US, aliases)
-    counts = read_minute_counts(db, start, first).joined(MinuteCounts.of(columns, first, end), end - start)
-    seen, oldest = read_first_sightings(db), read_first_event(db)
+    columns = read_columns(db, first * MINUTE_US, end * MINUTE_US, aliases, only)
+    counts = read_minute_counts(db, start, first, only).joined(MinuteCounts.of(columns, first, end), end - start)
+    seen, oldest = read_first_sightings(db, only), read_first_event(db, only)
     return History(
         counts,
         columns,
@@ -210,19 +218,19 @@ def refreshed(
     """
     known = history.counts.end
     if end - max(history.counts.start, known - again) > keep:
-        return read_history(db, end - keep, end, single_events=single_events, aliases=aliases)
+        return read_history(db, end - keep, end, single_events=single_events, aliases=aliases, only=OWN)
     with _one_state(db):
         cursor, ahead = _read_so_far(db, end)
         more = cursor.since(history.cursor) + history.ahead - ahead
         piece = _grown(history.counts, db, end, more=more, again=again)
     if piece is None:
-        return read_history(db, end - keep, end, single_events=single_events, aliases=aliases)
+        return read_history(db, end - keep, end, single_events=single_events, aliases=aliases, only=OWN)
     counts = history.counts.joined(piece, keep)
     singles_us = end * MINUTE_US - single_events * 1_000_000
-    columns = read_columns(db, singles_us, end * MINUTE_US, aliases)
-    first = read_first_event(db)
+    columns = read_columns(db, singles_us, end * MINUTE_US, aliases, OWN)
+    first = read_first_event(db, OWN)
     late = piece.start < known - again
-    seen = read_first_sightings(db) if late else _first_sightings(history, columns, db, first)
+    seen = read_first_sightings(db, OWN) if late else _first_sightings(history, columns, db, first)
     return History(
         counts, columns, seen, first, read_heartbeats(db, end), singles_us=singles_us, cursor=cursor, ahead=ahead
     )
@@ -249,7 +257,7 @@ def _grown(counts: MinuteCounts, db: sqlite3.Connection, end: int, *, more: int,
     where some are older still."""
     for minutes in (again, 1440):
         start = max(counts.start, counts.end - minutes)
-        piece = read_minute_counts(db, start, end)
+        piece = read_minute_counts(db, start, end, OWN)
         if piece.requests(start, end) - counts.requests(start, counts.end) >= more:
             return piece
     return None
@@ -260,7 +268,7 @@ def _first_sightings(
 ) -> Mapping[tuple[str, str], int]:
     """Those that were known and what is new among the columns; all anew where retention has deleted events of some."""
     if first is None or min(history.first_seen.values(), default=first) < first:
-        return read_first_sightings(db)
+        return read_first_sightings(db, OWN)
     seen = dict(history.first_seen)
     for what, at in History.of_columns(columns, history.counts).first_seen.items():
         seen[what] = min(at, seen.get(what, at))

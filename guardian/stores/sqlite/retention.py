@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from guardian.core.totals import Part
-from guardian.stores.sqlite import seals
+from guardian.stores.sqlite import importing, seals
 from guardian.stores.sqlite.buckets import DAY, MINUTES5, ids, meta, set_meta
 from guardian.stores.sqlite.burying import unlink
 from guardian.stores.sqlite.forgetting import empty_log
@@ -36,6 +36,7 @@ def purge(db: sqlite3.Connection, events_before_us: int, summaries_before_us: in
             pass
     db.execute("DELETE FROM guardian_recorder WHERE seen_us < ?", (before,))
     db.execute("DELETE FROM guardian_recorder_note WHERE seen_us < ?", (before,))
+    importing.forget(db, before)
     _forget_summaries(db, min(summaries_before_us, before) // DAY * DAY)
     _give_back(db)
     return _take_unsaid(db)

@@ -1,0 +1,188 @@
+"""Imports logs: lines to requests, requests to events, events in big batches into the store."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import tzinfo
+from itertools import islice
+
+from guardian.application.importing.logs import Log, opened
+from guardian.application.importing.marks import Marks
+from guardian.application.importing.outcome import Outcome
+from guardian.application.importing.turning import Turning
+from guardian.core.access_log.formats import detect, parser
+from guardian.core.access_log.line import Request, Unreadable
+from guardian.core.access_log.places import Places
+from guardian.core.off_loop import no_collection
+from guardian.core.time import moment
+from guardian.stores.importing import Imports
+from guardian.stores.opening import Backend
+from guardian.stores.people.book import NO_BOOK
+from tracker.event import Event
+
+BATCH = 20_000
+"""Events of one transaction: it takes about 100 ms, and the app's recorder waits that long."""
+LEARN = 50_000
+"""From so many lines words are learned before the first is stored."""
+_PROBE = 200
+"""From so many lines the format is told."""
+
+Progress = Callable[[str, int], None]
+"""Told the name of the file that is read, and how many bytes of it were."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What to import, and how. `format` None means to tell it from each file; `zone` is that of times that name none;
+    without `people` everybody is anonymous; events from `now_us` on are refused."""
+
+    files: Sequence[str]
+    zone: tzinfo
+    now_us: int
+    format: str | None = None
+    routes: Sequence[str] = ()
+    people: bool = True
+
+
+def import_into(
+    database: Backend, wanted: Wanted, progress: Progress, sealing: Callable[[], None], *, dry_run: bool
+) -> Outcome:
+    """Import into a database, which is made where there is none, and add the events up; `sealing` is told when that
+    begins. With `dry_run` nothing is made or stored, but what the database has counts. Blocks.
+
+    Raises what `import_logs` does.
+    """
+    if dry_run and not database.exists():
+        return import_logs(wanted, None, progress)
+    imports = database.imports()
+    try:
+        outcome = import_logs(wanted, imports, progress, dry_run=dry_run)
+    finally:
+        imports.close()
+    if outcome.imported and not dry_run:
+        sealing()
+        asyncio.run(_seal(database, wanted.now_us))
+    return outcome
+
+
+async def _seal(database: Backend, now_us: int) -> None:
+    events = await database.open_events(NO_BOOK)
+    try:
+        await events.seal(moment(now_us))
+    finally:
+        await events.close()
+
+
+def import_logs(
+    wanted: Wanted, store: Imports | None, progress: Progress = lambda name, read: None, *, dry_run: bool = False
+) -> Outcome:
+    """Import the files; what came of them. Without a store nothing is known, with `dry_run` nothing is stored.
+
+    Raises ValueError for a file of no known format, OSError for one that cannot be read, StorageError.
+    """
+    outcome = Outcome()
+    work = _Work(wanted, store, outcome, dry_run=dry_run)
+    with no_collection():
+        for name in wanted.files:
+            with opened(name) as log:
+                work.read(name, log, progress)
+            work.store_all()
+    return outcome
+
+
+class _Work:
+    def __init__(self, wanted: Wanted, store: Imports | None, outcome: Outcome, *, dry_run: bool) -> None:
+        self._wanted, self._outcome = wanted, outcome
+        self._store = None if dry_run else store
+        self._places = Places(wanted.routes)
+        self._turn = Turning(self._places, outcome, people=wanted.people)
+        self._marks = Marks(b"", lambda _: ()) if store is None else Marks(store.key, store.marks)
+        recorded = None if store is None else store.recorded_since_us()
+        # Most logs know whole seconds: what is of the same one may be the same request.
+        self._recorded_us = 2**63 if recorded is None else recorded // 1_000_000 * 1_000_000
+        self._purged_us = 0 if store is None else store.purged_until_us()
+        self._events: list[Event] = []
+        self._waiting: list[tuple[bytes, Request]] | None = []
+
+    def read(self, name: str, log: Log, progress: Progress) -> None:
+        """Read one file. What is not stored yet waits for `store_all`."""
+        parse: Callable[[bytes], Request] | None = None
+        number = 0
+        self._marks.next_file()
+        for lines in log.blocks():
+            if parse is None:
+                format = self._wanted.format or self._detected(name, lines)
+                self._outcome.formats[name] = format
+                parse = parser(format, self._wanted.zone)
+            number = self._take(name, number, lines, parse)
+            progress(name, log.read_bytes)
+
+    def _detected(self, name: str, lines: Sequence[bytes]) -> str:
+        probe = list(islice((line.rstrip(b"\r") for line in lines if line.strip()), _PROBE))
+        found = detect(probe, self._wanted.zone)
+        if found is None and probe:
+            raise ValueError(f"{name} has no known format in its first lines: name it with --format")
+        return found or "combined"
+
+    def _take(self, name: str, number: int, lines: Sequence[bytes], parse: Callable[[bytes], Request]) -> int:
+        outcome, now_us = self._outcome, self._wanted.now_us
+        waiting = self._waiting
+        for line in lines:
+            number += 1
+            if line[-1:] == b"\r":
+                line = line[:-1]
+            if not line or line.isspace():
+                continue
+            outcome.lines += 1
+            try:
+                request = parse(line)
+                if request.at_us > now_us:
+                    raise Unreadable("the time lies in the future: is it in the right time zone?")
+            except Unreadable as error:
+                outcome.refuse(name, number, str(error))
+                continue
+            if waiting is None:
+                self._keep(line, request)
+            else:
+                waiting.append((line, request))
+        if waiting is not None and len(waiting) >= LEARN:
+            self._learned()
+        if len(self._events) >= BATCH:
+            self._write()
+        return number
+
+    def _learned(self) -> None:
+        waiting, self._waiting = self._waiting, None
+        for _, request in waiting or ():
+            self._places.learn(request.target, request.status)
+        for line, request in waiting or ():
+            self._keep(line, request)
+
+    def _keep(self, line: bytes, request: Request) -> None:
+        at_us, outcome = request.at_us, self._outcome
+        if at_us >= self._recorded_us:
+            outcome.recorded += 1
+        elif at_us < self._purged_us:
+            outcome.old += 1
+        elif self._turn.skips(request.target):
+            outcome.skipped += 1
+        elif not self._marks.is_new(line, at_us):
+            outcome.known += 1
+        else:
+            self._events.append(self._turn.event(request))
+
+    def store_all(self) -> None:
+        """Store what waits."""
+        if self._waiting is not None:
+            self._learned()
+            self._waiting = []
+        self._write()
+
+    def _write(self) -> None:
+        events, self._events = self._events, []
+        self._outcome.imported += len(events)
+        if self._store is not None and events:
+            self._store.add(events, self._marks.added)
+        self._marks.stored()
