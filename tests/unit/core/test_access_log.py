@@ -57,7 +57,8 @@ def test_the_same_line_ends_when_it_was_written_by_nginx_and_begins_then_by_apac
 
 
 CADDY = {
-    "level": "info", "ts": 971211336.25, "msg": "handled request", "user_id": "frank", "status": 200, "duration": 0.0015,
+    "level": "info", "ts": 971211336.25, "msg": "handled request", "user_id": "frank", "status": 200,
+    "duration": 0.0015,
     "request": {"method": "GET", "uri": "/a/b?q=secret", "headers": {"Cookie": ["secret"]}},
 }  # fmt: skip
 TRAEFIK = {
