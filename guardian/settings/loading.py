@@ -22,7 +22,8 @@ from guardian.settings.channels import ChannelSettings
 from guardian.settings.rules import Rule, parse_rule, rule_models
 from guardian.settings.schema import Settings, setting_fields
 from guardian.settings.section import Section
-from guardian.settings.values import others_may_read, relative_to, smtp_table
+from guardian.settings.smtp_url import smtp_table
+from guardian.settings.values import others_may_read, relative_to
 
 DEFAULT_PATH = Path("guardian.toml")
 _PREFIX = "GUARDIAN_"

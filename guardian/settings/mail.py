@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
 
 from guardian.settings.section import Section
+from guardian.settings.smtp_url import smtp_table
 from guardian.settings.values import (
     Address,
     LanguageCode,
@@ -16,7 +17,6 @@ from guardian.settings.values import (
     SecretFile,
     Selectors,
     is_loopback,
-    smtp_table,
 )
 
 

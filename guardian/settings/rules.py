@@ -19,10 +19,11 @@ from pydantic import (
     model_validator,
 )
 
-from guardian.settings import values
+from guardian.settings import quantities, values
 from guardian.settings.kinds import KindSettings, Severity, known_kinds
+from guardian.settings.quantities import ClockRange, Duration, between
 from guardian.settings.section import Section
-from guardian.settings.values import Addresses, AskedUrl, ClockRange, Duration, between
+from guardian.settings.values import Addresses, AskedUrl
 
 DAY = 86400
 """Seconds."""
@@ -108,13 +109,13 @@ Rule = RuleBase
 def model_of(settings: type[KindSettings]) -> type[RuleBase]:
     """The model that reads rules of a kind: the class that describes its keys, made anew on top of `RuleBase`.
 
-    The types of the keys are looked up now: in the module of the class, here, and among the values and pydantic's
-    `Field` and validators, which that module names for type checkers alone.
+    The types of the keys are looked up now: in the module of the class, here, and among the values, quantities
+    and pydantic's `Field` and validators, which that module names for type checkers alone.
     """
     body: dict[str, Any] = {"__module__": settings.__module__, "__doc__": settings.__doc__}
     for part in reversed(settings.__mro__):
         body |= {name: value for name, value in vars(part).items() if not name.startswith("__")}
-    offered = {**vars(values), **globals()}
+    offered = {**vars(values), **vars(quantities), **globals()}
     body["__annotations__"] = get_type_hints(settings, localns=offered, include_extras=True)
     return new_class(settings.__name__, (RuleBase,), exec_body=lambda namespace: namespace.update(body))
 

@@ -25,6 +25,7 @@ from guardian.settings.channels import ChannelSettings, named_channels, unknown_
 from guardian.settings.mail import MailSettings
 from guardian.settings.mail import SmtpSettings as SmtpSettings
 from guardian.settings.people import AliasSettings
+from guardian.settings.quantities import Duration, between
 from guardian.settings.rules import DEFAULT_RULES, AnyRule, forgetful, named_tables
 from guardian.settings.schedules import ScheduleSettings, WatchdogSettings
 from guardian.settings.section import Section
@@ -33,7 +34,6 @@ from guardian.settings.values import (
     Addresses,
     CronText,
     DatabasePath,
-    Duration,
     HttpUrl,
     KeySource,
     LocalPath,
@@ -41,7 +41,6 @@ from guardian.settings.values import (
     LongSecretFile,
     Names,
     ZoneName,
-    between,
     listed,
     listed_schedules,
 )

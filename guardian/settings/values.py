@@ -12,7 +12,7 @@ from contextvars import ContextVar
 from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
-from urllib.parse import parse_qsl, quote, unquote, urlsplit
+from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BeforeValidator, PlainSerializer, SecretStr
@@ -24,8 +24,6 @@ from tracker.address import database_path
 SECRET_LENGTH = 32
 """The fewest bytes of a signing key or token: RFC 7518, section 3.2, wants as many as HS256's hash has."""
 
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
-_DURATION = re.compile(r"(\d+)\s*(s|m|h|d|w)")
 _folder: ContextVar[Path] = ContextVar("folder", default=Path())
 
 
@@ -209,69 +207,6 @@ def _cron(text: str) -> str:
     return check_cron(text)
 
 
-def parse_duration(value: Any) -> int:
-    """Seconds from "90s", "10m", "1h30m", "3d" or a whole number of seconds. Raises ValueError with one sentence."""
-    if isinstance(value, bool):
-        raise ValueError(f"{value!r} is not a duration: write a number with a unit, such as 10m, 1h or 3d")
-    if isinstance(value, int) and value >= 0:
-        return value
-    text = str(value).replace(" ", "")
-    if text == "0":
-        return 0
-    parts = _DURATION.findall(text)
-    if not parts or "".join(a + b for a, b in parts) != text:
-        raise ValueError(f"{value!r} is not a duration: write a number with a unit, such as 10m, 1h or 3d")
-    return sum(int(number) * _UNITS[unit] for number, unit in parts)
-
-
-def between(shortest: str, longest: str, whole_minutes: bool = False) -> AfterValidator:
-    """Refuses a duration outside [shortest, longest], and with `whole_minutes` one of other seconds."""
-    low, high = parse_duration(shortest), parse_duration(longest)
-
-    def check(seconds: int) -> int:
-        if seconds < low:
-            raise ValueError(f"{written(seconds)} is too short: write {shortest} or more")
-        if seconds > high:
-            raise ValueError(f"{written(seconds)} is too long: write {longest} or less")
-        if whole_minutes and seconds % 60:
-            before, after = (written(seconds // 60 * 60 + more) for more in (0, 60))
-            raise ValueError(f"{written(seconds)} is not whole minutes: write {before} or {after}")
-        return seconds
-
-    return AfterValidator(check)
-
-
-def written(seconds: int) -> str:
-    """A duration as the settings say it, in the largest unit up to days that leaves no rest: "90s", "10m", "7d"."""
-    unit = next(name for name in "dhms" if seconds % _UNITS[name] == 0)
-    return f"{seconds // _UNITS[unit]}{unit}" if seconds else "0"
-
-
-def parse_share(value: Any) -> float:
-    """A share of 1 from "10%", "0.5 %" or 0.1. Raises ValueError with one sentence."""
-    text = str(value).strip()
-    try:
-        share = float(text[:-1]) / 100 if text.endswith("%") else float(text)
-    except ValueError:
-        share = -1.0
-    if isinstance(value, bool) or not 0 <= share <= 1:
-        raise ValueError(f"{value!r} is not a share: write a percentage such as 10%, or a number from 0 to 1")
-    return share
-
-
-def parse_clock_range(value: Any) -> tuple[int, int]:
-    """Minutes since midnight (start, end) from "22:00-07:00"; the end may lie before the start."""
-    if isinstance(value, tuple | list) and len(value) == 2 and all(at in range(1440) for at in value):
-        return int(value[0]), int(value[1])
-    match = re.fullmatch(r"\s*([01]?\d|2[0-3]):([0-5]\d)\s*[-–]\s*([01]?\d|2[0-3]):([0-5]\d)\s*", str(value))
-    if not match:
-        raise ValueError(f"{value!r} is not a range of the clock: write it as 22:00-07:00")
-    a, b, c, d = map(int, match.groups())
-    if (a, b) == (c, d):
-        raise ValueError(f"{value} is no time at all: write an end that is not the start")
-    return a * 60 + b, c * 60 + d
-
-
 Address = Annotated[str, AfterValidator(check_address)]
 Mailbox = Annotated[str, AfterValidator(_mailbox)]
 ZoneName = Annotated[str, AfterValidator(_zone)]
@@ -299,14 +234,6 @@ DatabasePath = Annotated[Path, BeforeValidator(_database)]
 LongSecret = Annotated[SecretStr, AfterValidator(_long_enough)]
 SecretFile = Annotated[Path, AfterValidator(local_path), AfterValidator(_secret_file)]
 LongSecretFile = Annotated[Path, AfterValidator(local_path), AfterValidator(_long_secret_file)]
-Duration = Annotated[int, BeforeValidator(parse_duration)]
-"""Whole seconds, written as "10m"."""
-Window = Annotated[Duration, between("1m", "7d", whole_minutes=True)]
-"""How far a rule looks back, seconds: whole minutes, since requests are counted by the minute."""
-Share = Annotated[float, BeforeValidator(parse_share)]
-"""0 to 1, written as "10%"."""
-ClockRange = Annotated[tuple[int, int], BeforeValidator(parse_clock_range)]
-"""Minutes since local midnight, written as "22:00-07:00"."""
 
 
 def is_loopback(host: str) -> bool:
@@ -323,39 +250,3 @@ def is_placeholder(address: str) -> bool:
     return labels[-1] in ("example", "test", "invalid") or (
         labels[-2:-1] == ["example"] and labels[-1] in ("com", "org", "net")
     )
-
-
-SMTP_KEYS = frozenset(
-    {"host", "port", "security", "username", "password", "password_file", "auth", "token_file", "service_account_file",
-     "allow_plaintext", "timeout_seconds"}
-)  # fmt: skip
-"""What `[mail.smtp]` has, and so what may stand behind the ? of its URL."""
-
-
-def smtp_table(url: str) -> dict[str, Any]:
-    """The `[mail.smtp]` table that smtp://user:password@host:587 means; smtps:// is TLS from the first byte.
-
-    `?security=none` turns encryption off. Raises ValueError with one sentence, without the URL: it has a password.
-    """
-    wrong = (
-        "this is not a mail server: write it as smtp://user:password@smtp.example.com:587, "
-        "with %40 for an @, %2F for a /, %3F for a ? and %23 for a # in the password"
-    )
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError:
-        raise ValueError(wrong) from None
-    if parts.scheme not in ("smtp", "smtps") or not parts.hostname or parts.path.strip("/") or "#" in url:
-        raise ValueError(wrong)
-    # Behind a ? that belongs to the password, its rest would be taken for options, and its beginning for a host.
-    if parts.query and not all(part.partition("=")[0] in SMTP_KEYS for part in parts.query.split("&")):
-        raise ValueError(wrong)
-    implicit = parts.scheme == "smtps"
-    table: dict[str, Any] = {"host": parts.hostname, "port": port or (465 if implicit else 587)}
-    table["security"] = "tls" if implicit else "starttls"
-    if parts.username:
-        table["username"] = unquote(parts.username)
-    if parts.password:
-        table["password"] = unquote(parts.password)
-    return table | dict(parse_qsl(parts.query))

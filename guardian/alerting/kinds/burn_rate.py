@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pydantic import AfterValidator
 
     from guardian.alerting.incidents import Incident
-    from guardian.settings.values import Share
+    from guardian.settings.quantities import Share
 
 BURN_WINDOWS = ((3600, 300, 14.4), (6 * 3600, 1800, 6.0), (3 * DAY, 6 * 3600, 1.0))
 """(long window, short window, burn rate): Google, The Site Reliability Workbook, chapter 5, table 5-8."""

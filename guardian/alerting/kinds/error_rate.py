@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pydantic import AfterValidator
 
     from guardian.alerting.incidents import Incident
-    from guardian.settings.values import Share, Window
+    from guardian.settings.quantities import Share, Window
 
 
 def _can_be_exceeded(threshold: float) -> float:

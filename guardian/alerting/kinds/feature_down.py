@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from pydantic import Field
 
     from guardian.alerting.incidents import Incident
+    from guardian.settings.quantities import Duration, Window, between
     from guardian.settings.rules import Probe
-    from guardian.settings.values import Duration, Window, between
 
 SILENCE_WEEKS = 4
 """With how many earlier weeks a silence is compared."""

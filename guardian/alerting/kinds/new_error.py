@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from pydantic import Field
 
     from guardian.alerting.incidents import Incident
+    from guardian.settings.quantities import Duration, Window, between
     from guardian.settings.rules import GroupInterval
-    from guardian.settings.values import Duration, Window, between
 
 NEW_FOR = DAY
 """An error counts as new for so many seconds after its first sighting."""

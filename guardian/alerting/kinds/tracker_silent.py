@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pydantic import Field
 
     from guardian.alerting.incidents import Incident
-    from guardian.settings.values import Window
+    from guardian.settings.quantities import Window
 
 
 class TrackerSilent(KindSettings):

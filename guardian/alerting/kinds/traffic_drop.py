@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pydantic import AfterValidator
 
     from guardian.alerting.incidents import Incident
-    from guardian.settings.values import Share
+    from guardian.settings.quantities import Share
 
 
 def _can_be_missed(below: float) -> float:

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from pydantic import Field
 
     from guardian.alerting.incidents import Incident
+    from guardian.settings.quantities import Duration, between
     from guardian.settings.rules import GroupInterval
-    from guardian.settings.values import Duration, between
 
 
 class UserBurst(KindSettings):

@@ -16,7 +16,7 @@ from guardian.mail.message import build_message
 from guardian.mail.transports import build_transports
 from guardian.settings.loading import SettingsError, load_settings, unknown_variables, write_example
 from guardian.settings.schema import Settings, SmtpSettings, setting_fields
-from guardian.settings.values import SMTP_KEYS, smtp_table
+from guardian.settings.smtp_url import SMTP_KEYS, smtp_table
 
 EXAMPLE = Path(__file__).parents[3] / "config" / "guardian.example.toml"
 FIVE_LINES = """\
