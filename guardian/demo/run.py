@@ -10,14 +10,10 @@ import signal
 import socket
 import sys
 import webbrowser
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Any
 
-import httpx2
-import uvicorn
-from aiosmtpd.smtp import SMTP
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
 
@@ -26,10 +22,8 @@ from guardian.application.reporting import send_report_now
 from guardian.application.root import Application, open_application
 from guardian.application.scheduler import running
 from guardian.core.storage import StorageError
-from guardian.demo.inbox import Mailbox, create_inbox, free_port
+from guardian.demo.servers import example_app, inbox, smtp_server
 from guardian.settings.schema import Settings
-from guardian.web import create_app
-from guardian.web.daemon import Server
 
 REQUESTS = 900
 """How many requests the demo sends before its first report."""
@@ -101,13 +95,13 @@ async def _run(folder: Path, console: Console, once: bool, told: asyncio.Event) 
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)  # SIGINT does so by itself
     key, broken = secrets.token_urlsafe(32), folder / "broken"
     async with AsyncExitStack() as stack:
-        smtp_port = await stack.enter_async_context(_smtp_server(folder / "mail"))
+        smtp_port = await stack.enter_async_context(smtp_server(folder / "mail"))
         page = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
         address = f"http://127.0.0.1:{page.getsockname()[1]}"
         app = await stack.enter_async_context(open_application(_settings(folder, smtp_port, address)))
         await _write_history(app, console)
         environment = {"DEMO_DATABASE": str(app.settings.database), "DEMO_KEY": key, "DEMO_BROKEN": str(broken)}
-        url = await stack.enter_async_context(_example_app(environment))
+        url = await stack.enter_async_context(example_app(environment))
         _say(console, f"Example app  {url}  (tracked by one line of middleware)")
         users = await stack.enter_async_context(crowd(url, key))
         await _send_traffic(console, users, broken)
@@ -128,7 +122,7 @@ async def _run(folder: Path, console: Console, once: bool, told: asyncio.Event) 
         told.set()
         if once:
             return
-        await stack.enter_async_context(_inbox(folder / "mail", app, page))
+        await stack.enter_async_context(inbox(folder / "mail", app, page))
         _say(console, f"Inbox        [bold]{address}/[/]  (alerts and reports go on arriving; Ctrl-C ends the demo)")
         if os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY") or sys.platform in ("darwin", "win32"):
             with suppress(webbrowser.Error):
@@ -142,7 +136,7 @@ def _say(console: Console, text: str) -> None:
 
 
 def _settings(folder: Path, smtp_port: int, address: str) -> Settings:
-    """What a guardian.toml would say; the links of the mails lead to `address`, where `_inbox` answers them."""
+    """What a guardian.toml would say; the links of the mails lead to `address`, where `inbox` answers them."""
     mail = {
         "sender": "Guardian <guardian@example.com>",
         "smtp": {"host": "127.0.0.1", "port": smtp_port, "security": "none"},
@@ -208,60 +202,3 @@ async def _live(app: Application, users: Crowd, broken: Path) -> None:
             await asyncio.sleep(1)
     finally:
         broken.unlink(missing_ok=True)
-
-
-@asynccontextmanager
-async def _smtp_server(folder: Path) -> AsyncIterator[int]:
-    """A real SMTP server on loopback that keeps what it gets; its port."""
-    mailbox = Mailbox(folder)
-    server = await asyncio.get_running_loop().create_server(
-        lambda: SMTP(mailbox, hostname="localhost", enable_SMTPUTF8=True), "127.0.0.1", 0
-    )
-    async with server:
-        yield server.sockets[0].getsockname()[1]
-
-
-@asynccontextmanager
-async def _example_app(environment: dict[str, str]) -> AsyncIterator[str]:
-    """The example app in a process of its own; its URL, once it answers."""
-    port = free_port()
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "uvicorn", "guardian.demo.app:create", "--factory", "--host", "127.0.0.1",
-        "--port", str(port), "--log-level", "critical", "--timeout-graceful-shutdown", "1",
-        env={**os.environ, **environment}, start_new_session=True,
-    )  # fmt: skip
-    url = f"http://127.0.0.1:{port}"
-    try:
-        async with httpx2.AsyncClient() as client:
-            await _answers(lambda: client.get(f"{url}/docs"), process)
-        yield url
-    finally:
-        if process.returncode is None:
-            process.terminate()
-            await process.wait()
-
-
-async def _answers(ask: Callable[[], Awaitable[object]], process: asyncio.subprocess.Process) -> None:
-    for _ in range(200):
-        if process.returncode is not None:
-            break
-        try:
-            await ask()
-            return
-        except httpx2.TransportError:
-            await asyncio.sleep(0.1)
-    raise OSError("the example app did not start")
-
-
-@asynccontextmanager
-async def _inbox(folder: Path, app: Application, listener: socket.socket) -> AsyncIterator[None]:
-    """The inbox page, and beside it Guardian's own pages, which the buttons of the mails lead to."""
-    starlette = create_inbox(folder)
-    starlette.mount("/", create_app(app))
-    server = Server(uvicorn.Config(starlette, log_level="critical", lifespan="off", timeout_graceful_shutdown=1))
-    task = asyncio.create_task(server.serve(sockets=[listener]))
-    try:
-        yield
-    finally:
-        server.should_exit = True
-        await task
