@@ -1,14 +1,14 @@
-"""The state store on SQLite: lease, ledger of periods, saved reports and outbox, in the database of the events."""
+"""The state store on SQLite, in the database of the events: the ledger of periods and saved reports stand here."""
 
 from __future__ import annotations
 
 import sqlite3
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
-from guardian.core.clock import DOUBT_KEPT, SLACK, STEP, is_over
+from guardian.core.clock import DOUBT_KEPT, SLACK, STEP
 from guardian.core.off_loop import off_loop
 from guardian.core.outgoing import Outgoing
 from guardian.core.report.people import people_of, replaced
@@ -16,42 +16,14 @@ from guardian.core.time import micros, moment
 from guardian.stores.erasure import Forgotten, erased, named, read_at, spellings
 from guardian.stores.forgetting import message_without
 from guardian.stores.sqlite.forgetting import buried, bury, empty_log, erase
+from guardian.stores.sqlite.lease import SqliteLease
 from guardian.stores.sqlite.outbox import SqliteOutbox
 from guardian.stores.sqlite.schema import pack, put_mails, unpack
 from guardian.stores.state import Edition, SavedReport
 
 
-class SqliteStateStore(SqliteOutbox):
-    """`StateStore` in one SQLite file, with the outbox."""
-
-    async def acquire_lease(self, name: str, holder: str, now: datetime, ttl: timedelta) -> int | None:
-        """See StateStore. An end further off than two `ttl` comes from a clock that has been set back: it is over."""
-
-        def work(db: sqlite3.Connection) -> int | None:
-            row = db.execute("SELECT holder, token, expires_us FROM guardian_lease WHERE name = ?", (name,)).fetchone()
-            if row and row[0] not in ("", holder) and not is_over(moment(row[2]), now, 2 * ttl):
-                return None
-            token = row[1] if row and row[0] == holder else _next_token(db)
-            db.execute("REPLACE INTO guardian_lease VALUES (?, ?, ?, ?)", (name, holder, token, micros(now + ttl)))
-            return token
-
-        return await self.transact(work)
-
-    async def release_lease(self, name: str, holder: str) -> None:
-        """See StateStore. The token is spent: it opens nothing any more."""
-
-        def work(db: sqlite3.Connection) -> None:
-            db.execute(
-                "UPDATE guardian_lease SET holder = '', expires_us = 0, token = ? WHERE name = ? AND holder = ?",
-                (_next_token(db), name, holder),
-            )
-
-        await self.transact(work)
-
-    async def lease_held(self, name: str, now: datetime, ttl: timedelta) -> bool:
-        """See StateStore."""
-        sql = "SELECT 1 FROM guardian_lease WHERE name = ? AND holder != '' AND expires_us > ? AND expires_us <= ?"
-        return bool(await self.read(sql, (name, micros(now), micros(now + 2 * ttl))))
+class SqliteStateStore(SqliteLease, SqliteOutbox):
+    """`StateStore` in one SQLite file, with the lease and the outbox."""
 
     async def last_period_end(self, schedule: str, *, now: datetime | None = None) -> datetime | None:
         """See StateStore."""
@@ -254,8 +226,3 @@ _EARLY = "doubted OR end_us > ? OR claimed_us > ?"
 
 def _early(now: datetime) -> tuple[int, int]:
     return micros(now + STEP), micros(now + SLACK)
-
-
-def _next_token(db: sqlite3.Connection) -> int:
-    token: int = db.execute("SELECT coalesce(max(token), 0) + 1 FROM guardian_lease").fetchone()[0]
-    return token
