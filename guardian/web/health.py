@@ -10,15 +10,16 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field
 
+from guardian.application.lead import LEASE_TTL
 from guardian.application.noticing import LATELY
 from guardian.application.root import LEASE, Application
-from guardian.application.scheduler import LEASE_TTL, STEPS
+from guardian.application.scheduler import STEPS
 from guardian.core.clock import was_ahead
 from guardian.core.note_words import KINDS
 from guardian.core.notes import gone_silent
 from guardian.core.storage import RecorderHealth, RecorderNote, StorageError
-from guardian.web.answers import Health, NotReady, ProcessTotals, Readiness, RecorderTotals
 from guardian.web.endpoint import Asked, Call, Endpoint
+from guardian.web.state_answers import Health, NotReady, ProcessTotals, Readiness, RecorderTotals
 
 HEARTBEAT_SECONDS = 120
 """A host app whose recorder was silent for longer is said to be degraded."""

@@ -12,8 +12,9 @@ from guardian.application.reporting import send_report_now, send_scheduled_repor
 from guardian.application.root import Application
 from guardian.application.status import application_status
 from guardian.stores.state import SavedReport
-from guardian.web.answers import ReportList, SavedReportAnswer, ScheduledReport, SentReport, Status
+from guardian.web.answers import ReportList, SavedReportAnswer, ScheduledReport, SentReport
 from guardian.web.endpoint import Asked, Call, Endpoint, Refusal
+from guardian.web.state_answers import Status
 from guardian.web.usage import Window
 
 SENDING = "send-report"
