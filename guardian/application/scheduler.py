@@ -12,7 +12,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.interval import IntervalTrigger
@@ -20,6 +20,7 @@ from apscheduler.triggers.interval import IntervalTrigger
 from guardian.application.delivering import deliver_all
 from guardian.application.erasing import erase_again
 from guardian.application.judging.steps import alert_step, probe_step
+from guardian.application.lead import file_is_there, renew_lead, stand_by
 from guardian.application.logins import login_step
 from guardian.application.reporting import send_due_reports
 from guardian.application.root import LEASE, Application, StepHealth
@@ -32,7 +33,6 @@ from guardian.stores.state import LeaseLost
 
 log = logging.getLogger("guardian.scheduler")
 
-LEASE_TTL = timedelta(seconds=30)
 PULSE_SECONDS = 5.0
 """How often the lease is renewed and the clock is looked at; measured by the monotonic clock."""
 
@@ -102,13 +102,13 @@ async def run_step(app: Application, step: Step) -> None:
     Of a step in which the lead was lost nothing is noted: another process does it now, and knows how it goes.
     """
     token = app.token
-    if token is None or app.stopping or not _file_is_there(app):
+    if token is None or app.stopping or not file_is_there(app):
         return
     error, unexpected, began = None, None, app.clock()
     try:
         await step.run(app, began, token)
     except LeaseLost as lost:
-        _stand_by(app)
+        stand_by(app)
         log.info("The step %r was broken off: %s", step.name, lost)
     except StorageError as failure:
         error = str(failure)
@@ -126,65 +126,6 @@ async def run_step(app: Application, step: Step) -> None:
     else:
         text = "The step %r failed and is tried again in %d s: %s"
         log.error(text, step.name, step.seconds, error, exc_info=unexpected)
-
-
-def _stand_by(app: Application) -> None:
-    """This process no longer leads: how its steps went says nothing of how they go."""
-    app.token = None
-    app.health.clear()
-
-
-def _file_is_there(app: Application) -> bool:
-    """Whether the database is still the one that was opened; where it is not, this process no longer leads."""
-    try:
-        app.state.check_file()
-    except StorageError as changed:
-        app.token = None
-        _note_trouble(app, str(changed))
-        return False
-    return True
-
-
-def _note_trouble(app: Application, why: str) -> None:
-    if app.trouble != why:
-        log.error("This process does nothing until its database is back: %s", why)
-        app.trouble = why
-
-
-async def follow_file(app: Application) -> bool:
-    """Whether the database can be worked with: the one that was opened, or the one that now lies in its place."""
-    if app.trouble is None and _file_is_there(app):
-        return True
-    try:
-        await app.begin_anew()
-    except StorageError as error:
-        _note_trouble(app, str(error))
-        return False
-    app.trouble = None
-    log.warning("This process begins on the database file that is there now")
-    return True
-
-
-async def renew_lead(app: Application, *, busy: bool = False) -> bool:
-    """Take, keep or lose the lead; True where this process has just taken it.
-
-    A replaced database is begun on when no step is under way any more (`busy`): what such a step has read is of the
-    old one.
-    """
-    if not (_file_is_there(app) if busy else await follow_file(app)):
-        return False
-    led = app.token is not None
-    try:
-        app.token = await app.state.acquire_lease(LEASE, app.holder, app.clock(), LEASE_TTL)
-    except StorageError as failure:
-        # Whoever cannot renew must not go on as if it led: another may by now.
-        app.token = None
-        log.error("The lease cannot be renewed: %s", failure)
-    if led != (app.token is not None):
-        log.info("This process stands by" if led else "This process leads")
-        if led:
-            _stand_by(app)
-    return not led and app.token is not None
 
 
 @asynccontextmanager

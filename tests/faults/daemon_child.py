@@ -7,6 +7,7 @@ import sys
 import time
 from datetime import timedelta
 
+import guardian.application.lead
 import guardian.application.scheduler
 import guardian.mail.delivery
 from guardian.settings.schema import Settings
@@ -18,7 +19,7 @@ if len(sys.argv) > 3:
     )
 if len(sys.argv) > 2:
     lease, pulse, claim = map(float, sys.argv[2].split(","))
-    guardian.application.scheduler.LEASE_TTL = timedelta(seconds=lease)
+    guardian.application.lead.LEASE_TTL = timedelta(seconds=lease)
     guardian.application.scheduler.PULSE_SECONDS = pulse
     guardian.mail.delivery.LEASE = timedelta(seconds=claim)
     steps = {"reports": 1, "deliver": 1}

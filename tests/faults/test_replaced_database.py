@@ -13,8 +13,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from guardian.application.judging.live import LiveHistory
+from guardian.application.lead import renew_lead
 from guardian.application.root import open_application
-from guardian.application.scheduler import STEPS, renew_lead, run_step
+from guardian.application.scheduler import STEPS, run_step
 from guardian.core.outgoing import Outgoing
 from guardian.core.storage import StorageError
 from guardian.stores.state import LeaseLost

@@ -5,8 +5,9 @@ from datetime import timedelta
 
 import pytest
 
+from guardian.application.lead import LEASE_TTL, renew_lead
 from guardian.application.root import LEASE, StepHealth
-from guardian.application.scheduler import LEASE_TTL, Step, renew_lead, run_step
+from guardian.application.scheduler import Step, run_step
 from guardian.core.outgoing import Outgoing
 from guardian.core.storage import StorageError
 from guardian.stores.state import LeaseLost

@@ -12,9 +12,10 @@ from itertools import pairwise
 import pytest
 
 import guardian.application.usage
+from guardian.application.lead import LEASE_TTL, renew_lead
 from guardian.application.reporting import send_due_reports, send_report_now, send_scheduled_report
 from guardian.application.root import name_schedules, open_application
-from guardian.application.scheduler import LEASE_TTL, Step, deliver_step, purge_step, renew_lead, report_step, run_step
+from guardian.application.scheduler import Step, deliver_step, purge_step, report_step, run_step
 from guardian.application.status import application_status
 from guardian.core.storage import WindowGone
 from guardian.mail.message import build_message

@@ -1,0 +1,73 @@
+"""Which process leads, on which database file: the lease is taken, kept, lost, and a replaced file is begun on."""
+
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+
+from guardian.application.root import LEASE, Application
+from guardian.core.storage import StorageError
+
+log = logging.getLogger("guardian.scheduler")
+
+LEASE_TTL = timedelta(seconds=30)
+"""How long the lead lasts without being renewed: after it, another process may take over."""
+
+
+def stand_by(app: Application) -> None:
+    """This process no longer leads: how its steps went says nothing of how they go."""
+    app.token = None
+    app.health.clear()
+
+
+def file_is_there(app: Application) -> bool:
+    """Whether the database is still the one that was opened; where it is not, this process no longer leads."""
+    try:
+        app.state.check_file()
+    except StorageError as changed:
+        app.token = None
+        _note_trouble(app, str(changed))
+        return False
+    return True
+
+
+def _note_trouble(app: Application, why: str) -> None:
+    if app.trouble != why:
+        log.error("This process does nothing until its database is back: %s", why)
+        app.trouble = why
+
+
+async def follow_file(app: Application) -> bool:
+    """Whether the database can be worked with: the one that was opened, or the one that now lies in its place."""
+    if app.trouble is None and file_is_there(app):
+        return True
+    try:
+        await app.begin_anew()
+    except StorageError as error:
+        _note_trouble(app, str(error))
+        return False
+    app.trouble = None
+    log.warning("This process begins on the database file that is there now")
+    return True
+
+
+async def renew_lead(app: Application, *, busy: bool = False) -> bool:
+    """Take, keep or lose the lead; True where this process has just taken it.
+
+    A replaced database is begun on when no step is under way any more (`busy`): what such a step has read is of the
+    old one.
+    """
+    if not (file_is_there(app) if busy else await follow_file(app)):
+        return False
+    led = app.token is not None
+    try:
+        app.token = await app.state.acquire_lease(LEASE, app.holder, app.clock(), LEASE_TTL)
+    except StorageError as failure:
+        # Whoever cannot renew must not go on as if it led: another may by now.
+        app.token = None
+        log.error("The lease cannot be renewed: %s", failure)
+    if led != (app.token is not None):
+        log.info("This process stands by" if led else "This process leads")
+        if led:
+            stand_by(app)
+    return not led and app.token is not None
