@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from guardian.alerting.columns import MINUTE_US, lowest_bad
 from guardian.alerting.history import Snapshot
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +32,12 @@ class Series:
     good: np.ndarray
     bad: np.ndarray
 
+    @classmethod
+    def of(cls, at_us: ArrayLike, good: ArrayLike) -> Series:
+        """Single requests, or answers of a probe: when each came (µs), and whether it was good."""
+        well = np.asarray(good, dtype=np.int64)
+        return cls(np.asarray(at_us, dtype=np.int64), well, 1 - well)
+
     def onset(self, share: float) -> Onset | None:
         """The first bad request of the stretch in which bad ones exceed their `share` (0 to 1) by most; None where none
         is bad.
@@ -45,6 +55,14 @@ class Series:
         first = start + int(np.argmax(self.bad[start:] > 0))
         good = np.flatnonzero(self.good[:first])
         return Onset(int(self.at_us[first]), int(self.at_us[good[-1]]) if len(good) else None)
+
+    def unbroken(self) -> Onset | None:
+        """The first bad request after the last good one; None where the last one is good, or there is none."""
+        good, bad = np.flatnonzero(self.good), np.flatnonzero(self.bad)
+        failed = bad[bad > good[-1]] if len(good) else bad
+        if not len(failed):
+            return None
+        return Onset(int(self.at_us[failed[0]]), int(self.at_us[good[-1]]) if len(good) else None)
 
     def recovery(self, share: float) -> int | None:
         """The first good request after that stretch, which began before these or with the first of them; None where

@@ -17,7 +17,6 @@ from guardian.core.secret_url import shown_url
 from guardian.settings.kinds import KindSettings, Severity
 
 if TYPE_CHECKING:
-    from numpy.typing import ArrayLike
     from pydantic import Field
 
     from guardian.alerting.incidents import Incident
@@ -107,13 +106,11 @@ def _probed(rule: FeatureDown, snapshot: Snapshot, since_us: int) -> Verdict:
 
 
 def _words(rule: FeatureDown, lang: Language) -> str:
-    features, time = ", ".join(rule.features) or "–", lang.duration(rule.window)
+    said = {"features": ", ".join(rule.features) or "–", "time": lang.duration(rule.window)}
     if rule.count == "server":
-        words = lang(
-            "Every request of %(features)s failed with a server error in %(time)s.", features=features, time=time
-        )
+        words = lang("Every request of %(features)s failed with a server error in %(time)s.", **said)
     else:
-        words = lang("Every request of %(features)s failed in %(time)s.", features=features, time=time)
+        words = lang("Every request of %(features)s failed in %(time)s.", **said)
     if rule.silence:
         words += " " + lang(
             "Or none came for %(time)s, where each earlier week had %(n)s or more.",
@@ -185,16 +182,10 @@ def _onset(rule: FeatureDown, incident: Incident, snapshot: Snapshot, start_us: 
         return None if last is None else Onset(last, last)
     if why == "probe":
         answers = [(at, good) for at, good in _answers(rule, snapshot) if at >= start_us]
-        found = _series([at for at, _ in answers], [good for _, good in answers])
-    else:
-        rows = snapshot.history.rows(max(start_us, 0), snapshot.now_us, incident.subject)
-        columns = snapshot.history.columns
-        found = _series(columns.at_us[rows], columns.status[rows] < lowest_bad(rule.count))
-    good, bad = np.flatnonzero(found.good), np.flatnonzero(found.bad)
-    failed = bad[bad > good[-1]] if len(good) else bad
-    if not len(failed):
-        return None
-    return Onset(int(found.at_us[failed[0]]), int(found.at_us[good[-1]]) if len(good) else None)
+        return Series.of([at for at, _ in answers], [good for _, good in answers]).unbroken()
+    rows = snapshot.history.rows(max(start_us, 0), snapshot.now_us, incident.subject)
+    columns = snapshot.history.columns
+    return Series.of(columns.at_us[rows], columns.status[rows] < lowest_bad(rule.count)).unbroken()
 
 
 def _recovery(rule: FeatureDown, incident: Incident, snapshot: Snapshot, start_us: int) -> int | None:
@@ -209,11 +200,6 @@ def _recovery(rule: FeatureDown, incident: Incident, snapshot: Snapshot, start_u
 
 def _answers(rule: FeatureDown, snapshot: Snapshot) -> list[tuple[int, bool]]:
     return [(at, good) for at, good in snapshot.history.probes.get(rule.name, []) if at < snapshot.now_us]
-
-
-def _series(at_us: ArrayLike, good: ArrayLike) -> Series:
-    well = np.asarray(good, dtype=np.int64)
-    return Series(np.asarray(at_us, dtype=np.int64), well, 1 - well)
 
 
 def _gist(rule: FeatureDown, incident: Incident, lang: Language) -> str:
