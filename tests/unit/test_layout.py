@@ -49,11 +49,18 @@ def test_imports_go_one_way(package):
     assert wrong == set()
 
 
-def test_every_file_of_the_tracker_can_be_read_in_one_sitting():
-    lengths = {
-        str(file.relative_to(ROOT)): len(file.read_text().splitlines()) for file in modules_outside(of=("tracker",))
-    }
-    assert {file: length for file, length in lengths.items() if length > 250} == {}
+TOO_LONG = {
+    "guardian/alerting/history.py",
+    "guardian/stores/sqlite/events.py",
+    "guardian/stores/sqlite/history.py",
+}
+"""Known exceptions, to be split: none may be added."""
+
+
+def test_every_file_can_be_read_in_one_sitting():
+    files = modules_outside(of=("guardian", "tracker"))
+    long = {str(file.relative_to(ROOT)) for file in files if len(file.read_text().splitlines()) > 250}
+    assert long <= TOO_LONG
 
 
 def test_the_tracker_imports_nothing_of_guardian():
