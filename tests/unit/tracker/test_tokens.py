@@ -36,7 +36,7 @@ def pem(private):
 
 
 def claims(**more):
-    return {"email": "ada@example.com", "exp": int(NOW) + 3600} | more
+    return {"email": "ada@example.com", "exp": int(NOW) + 86_400} | more
 
 
 def token(key=SECRET, algorithm="HS256", headers=None, **more):
@@ -109,8 +109,8 @@ LONE = "\ud800"
         (token("another secret, which has thirty-two bytes too"), "the token is not signed with the key that is known"),
         (token()[:-4] + "AAAA", "the token is not signed with the key that is known"),
         (token(exp=int(NOW) - 1), "the token has expired"),
-        (token(nbf=int(NOW) + 600), "the token is not valid yet"),
-        (token(iat=int(NOW) + 600), "the token is not valid yet"),
+        (token(nbf=int(NOW) + 86_400), "the token is not valid yet"),
+        (token(iat=int(NOW) + 86_400), "the token is not valid yet"),
         (token(exp=10**30), "the token's expiry is not a time"),
         (token(exp=1e300), "the token's expiry is not a time"),
         (token(exp=str(int(NOW) + 600)), "the token is not valid"),
