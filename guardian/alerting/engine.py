@@ -236,6 +236,4 @@ def tell(
                 state = state.changed(_told(known[t.incident.id], t.change, notice, planned.told[t.incident.id]))
     going_on = [incident for incident in state.incidents() if incident.status != "resolved"]
     concerned = {i.rule for i in going_on} | {h.transition.incident.rule for h in state.held}
-    threads = {incident.thread for incident in going_on}
-    notices = [replace(notice, over=notice.thread not in threads) for notice in planned.notices]
-    return replace(state, rules={name: rules[name] for name in sorted(concerned)}), notices
+    return replace(state, rules={name: rules[name] for name in sorted(concerned)}), planned.notices

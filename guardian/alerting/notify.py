@@ -43,9 +43,8 @@ class Held:
 class Notice:
     """One message to be written: about one incident, several that opened together, or what was held back.
 
-    `thread` is the name of the thread, `first` says whether this message begins it, `over` whether by now everything
-    of the thread has ended. `rules` are those of its incidents. `newcomers` are those of its audience who never had a
-    message of the thread.
+    `thread` is the name of the thread, `first` says whether this message begins it. `rules` are those of its incidents.
+    `newcomers` are those of its audience who never had a message of the thread.
     """
 
     form: Form
@@ -54,7 +53,6 @@ class Notice:
     thread: str
     first: bool
     at_us: int
-    over: bool = False
     rules: Mapping[str, Rule] = field(default_factory=dict)
     newcomers: Collection[str] = ()
 

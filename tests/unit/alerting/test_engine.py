@@ -89,11 +89,7 @@ def test_an_incident_whose_rule_is_taken_away_ends_in_a_mail():
     after, told = live(events, 2, without, state, start=3)
     assert changes(told) == [(4, ["removed"])]
     notice = told[0][2]
-    assert (notice.rules["error_rate"], notice.thread, notice.over) == (
-        ERRORS,
-        told[0][2].transitions[0].incident.id,
-        True,
-    )
+    assert (notice.rules["error_rate"], notice.thread) == (ERRORS, notice.transitions[0].incident.id)
     assert dict(after.rules) == {}
 
 
@@ -105,19 +101,6 @@ def test_what_waits_for_the_morning_is_told_though_its_rule_is_gone():
     state, told = live(events, 30, replace(AROUND, rules=(BURST,)), state, start=5)
     assert changes(told) == [(30, ["removed"])]
     assert (state.held, dict(state.rules)) == ((), {})
-
-
-def test_a_thread_is_over_when_everything_of_it_has_ended():
-    whole = parse_rule("error_rate", {"resolve_after": "1m", "window": "2m"})
-    chat = parse_rule("chat", {"kind": "error_rate", "feature": "chat", "window": "20m", "resolve_after": "1m"})
-    around = replace(AROUND, rules=(whole, chat))
-    events = requests((1, 40, 503), *((m, 40, 200) for m in range(2, 60)))
-    _, told = live(events, 60, around)
-    assert [(found, notice.over) for _, found, notice in told] == [
-        (["opened", "opened"], False),
-        (["resolved"], False),
-        (["resolved"], True),
-    ]
 
 
 def test_a_burst_that_was_told_while_the_clock_was_ahead_is_not_told_again_when_its_time_comes():
