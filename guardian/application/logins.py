@@ -65,7 +65,7 @@ def login_ends(
     name, mails = _NAMES.get(transport, transport), []
     for to in dict.fromkeys(admins):
         lang = email.language_of(to)
-        when = lang.moment(expiry, email.zone)
+        when = lang.zoned(expiry, email.zone)
         subject = lang("Guardian's login for %(name)s ends soon", name=name)
         text = lang("It ends on %(when)s. To go on sending through %(name)s: %(cure)s.", name=name, when=when,
                     cure=lang(cure))  # fmt: skip

@@ -10,6 +10,7 @@ import logging
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
 
 from guardian.application.root import Application
 from guardian.core.language import Language
@@ -137,7 +138,7 @@ def _compose(app: Application, telling: Telling) -> list[Outgoing]:
     for channel, recipient in outage.audience:
         key = f"{outage.name}/{phase}/{channel}/{recipient}"
         lang = app.email.language if channel != "mail" else app.email.language_of(recipient)
-        title, text = words(telling, lang, app)
+        title, text = words(telling, lang, app.email.zone)
         if channel == "mail":
             look = "warning" if telling.begins else "ok"
             messages.append(app.email.compose_warning(recipient, title, text, key=key, grave=look))
@@ -152,8 +153,8 @@ def _compose(app: Application, telling: Telling) -> list[Outgoing]:
     return messages
 
 
-def words(telling: Telling, lang: Language, app: Application) -> tuple[str, str]:
-    """What is said of an outage: (title, text)."""
+def words(telling: Telling, lang: Language, zone: ZoneInfo) -> tuple[str, str]:
+    """What is said of an outage, with times of `zone`: (title, text)."""
     names = {each.recipient for each in telling.of}
     channel, name = telling.of[0].channel, next(iter(names))
     delivered = any(each.last_sent and each.last_sent >= telling.outage.since for each in telling.of)
@@ -176,10 +177,10 @@ def words(telling: Telling, lang: Language, app: Application) -> tuple[str, str]
         "%(n)s message was refused for good, or given up.", "%(n)s messages were refused for good, or given up.", dead
     )  # fmt: skip
     if not telling.begins:
-        told = lang("It began on %(at)s.", at=lang.moment(telling.outage.since, app.email.zone))
+        told = lang("It began on %(at)s.", at=lang.zoned(telling.outage.since, zone))
         return (over if delivered else gone), f"{told} {refused}" if dead else told
     since = min((each.since for each in telling.of if each.since), default=telling.outage.since)
-    at = lang.moment(since, app.email.zone)
+    at = lang.zoned(since, zone)
     said = []
     if waiting:
         said.append(lang.plural(

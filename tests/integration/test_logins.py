@@ -121,6 +121,5 @@ async def test_a_login_that_ends_soon_is_told_once_two_days_ahead(application, i
         [item] = await app.state.outbox()
         assert item.message.subject == "Guardian's login for Gmail ends soon"
         body = message_from_bytes(item.message.body, policy=policy.default).get_body(("plain",)).get_content()
-        assert "It ends on Fri 20 Mar, 12:30. To go on sending through Gmail: run 'guardian gmail login'." in " ".join(
-            body.split()
-        )
+        said = " ".join(body.split())
+        assert "It ends on Fri 20 Mar, 12:30 (UTC). To go on sending through Gmail: run 'guardian gmail login'." in said

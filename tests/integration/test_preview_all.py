@@ -36,7 +36,7 @@ def test_there_is_one_of_each_kind_of_alert_and_of_all_that_becomes_of_it(sample
     names = {sample.name for sample in samples}
     assert names >= {f"alert-{kind.replace('_', '-')}" for kind in KINDS}
     assert names >= {"report", "report-quiet", "report-5000-users", "report-empty"}
-    assert names >= {"test", "login-refused", "login-ends", "report-late"}
+    assert names >= {"test", "login-refused", "login-ends", "report-late", "outage-begins", "outage-ends"}
     assert names >= {
         f"alert-{what}" for what in ("reminder", "resolved", "reopened", "bundle", "many-users", "flapping")
     }

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 from email import message_from_bytes, policy
 from pathlib import Path
 
 from guardian.application.logins import login_ends, login_refused
+from guardian.application.outages import Telling
+from guardian.application.outages import words as outage_words
 from guardian.application.preview.alerts import alert_samples
 from guardian.application.preview.pictures import SCREENS, Screen, take_picture
 from guardian.application.preview.reports import report_samples
@@ -18,6 +21,7 @@ from guardian.core.files import replacing
 from guardian.core.schedule import parse_schedule
 from guardian.mail.message import html_page
 from guardian.mail.service import EmailService
+from guardian.stores.watching import Outage, Undelivered
 
 
 async def all_samples(code: str = "en") -> list[Sample]:
@@ -37,6 +41,17 @@ LATE = Reason(
 )
 
 
+_CHANNEL = Undelivered("ops", "ops", waiting=3, since=NOW - timedelta(minutes=10), critical=True, error="ops: 503")
+_SINCE = Outage("sample", NOW - timedelta(minutes=10), (("mail", ADMIN),))
+OUTAGE = (
+    ("begins", "Messages to a channel, or mail to somebody, are not delivered; told to whom can be reached.",
+     Telling(_SINCE, (_CHANNEL,), True), "warning"),
+    ("ends", "They are delivered again; told to whoever heard of the beginning.",
+     Telling(_SINCE, (replace(_CHANNEL, waiting=0, last_sent=NOW),), False), "ok"),
+)  # fmt: skip
+"""By name: when the mail is sent, what it tells of, and how grave it is."""
+
+
 def _warnings(email: EmailService) -> list[Sample]:
     refused = login_refused(email, [ADMIN], "gmail", "Google refuses the login: run 'guardian gmail login'", NOW)
     ending = login_ends(email, [ADMIN], "gmail", NOW + timedelta(days=2), "run 'guardian gmail login'")
@@ -45,6 +60,9 @@ def _warnings(email: EmailService) -> list[Sample]:
     return [
         Sample("report-late", "A report that was due has not gone out; on another channel, where there is one.",
                email.compose_warning(ADMIN, *late, key="sample/late")),
+        *(Sample(f"outage-{name}", when, email.compose_warning(
+              ADMIN, *outage_words(telling, email.language, email.zone), key=f"sample/{name}", grave=grave))
+          for name, when, telling, grave in OUTAGE),
         Sample("login-refused", "An account can no longer send; this goes out by the next transport.", refused[0]),
         Sample("login-ends", "Two days before a login ends, where that is known.", ending[0]),
     ]  # fmt: skip
