@@ -16,6 +16,7 @@ import numpy as np
 
 from guardian.alerting.columns import MINUTE_US, NOTHING, Columns, Counts, MinuteCounts, lowest_bad
 from guardian.core.cursor import Cursor
+from guardian.core.unlinked import is_unlinked
 from tracker.event import ANONYMOUS, Event
 
 
@@ -269,5 +270,5 @@ def _find_bursts(columns: Columns, errors: int, window: int) -> tuple[list[int],
     last, first = slice(errors - 1, None), slice(None, len(at) - errors + 1)
     hits = np.flatnonzero((user[last] == user[first]) & (at[last] - at[first] <= window * 1_000_000))
     found = sorted((int(at[i + errors - 1]), columns.users[user[i]], int(at[i])) for i in hits)
-    found = [hit for hit in found if hit[1] != ANONYMOUS]
+    found = [hit for hit in found if hit[1] != ANONYMOUS and not is_unlinked(hit[1])]
     return [ended for ended, _, _ in found], [(name, began) for _, name, began in found]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -29,11 +30,15 @@ log = logging.getLogger("guardian.alerting")
 async def alert_step(app: Application, now: datetime, token: int | None) -> None:
     """Judge every minute that ended since the last time, and put what follows into the outbox.
 
-    Raises StorageError or LeaseLost; nothing is changed then.
+    Where alerts are switched off, all there is to say is that nobody looks any more at what fired until then. Raises
+    StorageError or LeaseLost; nothing is changed then.
     """
-    if not app.settings.alerts.enabled:
-        return
     around, store = surroundings(app.settings), app.stores.alerts
+    if not app.settings.alerts.enabled:
+        state = await store.load()
+        if not state.held and all(each.status == "resolved" for each in state.incidents()):
+            return
+        around = replace(around, rules=())
     writer = AlertWriter(
         admins=app.settings.admins,
         sender=app.email.sender,

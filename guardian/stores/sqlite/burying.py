@@ -6,6 +6,7 @@ import secrets
 import sqlite3
 from collections.abc import Iterable, Sequence
 
+from guardian.core.unlinked import unlinked_name
 from guardian.stores.erasure import tombstone
 from guardian.stores.sqlite.buckets import MINUTES5, ids, meta, time_of
 from guardian.stores.sqlite.forgetting import empty_log
@@ -82,7 +83,7 @@ def unlink(db: sqlite3.Connection, persons: Iterable[Sequence[int]]) -> None:
     db.execute("BEGIN IMMEDIATE")
     try:
         for users in persons:
-            gone = f"erased-{secrets.token_hex(8)}"
+            gone = unlinked_name(secrets.token_hex(8))
             for place, user in enumerate(users):
                 db.execute("UPDATE guardian_user SET email = ? WHERE id = ?", (erased_name(gone, place), user))
                 db.execute("DELETE FROM guardian_session WHERE user = ?", (user,))

@@ -121,6 +121,12 @@ def test_user_burst_slides_and_both_ends_count(seconds, fires):
     assert seen == expected
 
 
+def test_no_user_burst_is_about_somebody_who_was_erased():
+    names = ("erased-0123456789abcdef", "erased-mike", "erased-0123456789abcdef~1")
+    events = [event(50 + i, status=500, user=name) for name in names for i in range(5)]
+    assert states(rule("user_burst"), events) == {"erased-mike": "firing"}
+
+
 def test_user_burst_sees_what_was_complete_early_in_the_minute_whatever_its_window():
     events = [event(50 + i, status=422) for i in range(5)]
     assert states(rule("user_burst", window="10s"), events) == {"ann@example.com": "firing"}
