@@ -62,11 +62,6 @@ def digest(body: bytes) -> bytes:
     return blake2b(body, digest_size=16).digest()
 
 
-def tombstone(name: str, key: str) -> bytes:
-    """The keyed hash by which an erased name is known again; nobody without the key can try names against it."""
-    return blake2b(name.encode("utf-8", "surrogatepass"), key=key.encode()[:64], digest_size=16).digest()
-
-
 def as_kept(name: str) -> str:
     """The name as it is stored: without space around it, an address in lower case, in Unicode's composed form (NFC)."""
     return clean_name(name) or unicodedata.normalize("NFC", name.strip())

@@ -3,7 +3,7 @@
 import json
 import sqlite3
 from contextlib import closing
-from datetime import timedelta
+from datetime import datetime, timedelta
 from email import message_from_bytes, policy
 
 import pytest
@@ -13,6 +13,7 @@ from guardian.application.judging.steps import alert_step
 from guardian.application.reporting import send_due_reports, send_report_now
 from guardian.stores.sqlite.schema import read_people
 from tests.support.api_client import NOW, bearer, calling, event, opened
+from tracker.event import Client
 from tracker.sqlite.tombstones import Tombstones
 
 WORDS = ("subject", "status", "memories", "00", "1", "users", "chat_message", "500")
@@ -171,6 +172,38 @@ async def test_what_they_do_after_counts_as_a_new_person(tmp_path, again):
         rows = (await app.repository.export_user("bob@example.com"))["feature_usage"]
         assert [row["timestamp"][:19] for row in rows] == [after.isoformat()[:19]]
         assert await erase_again(app) == 0
+
+
+@pytest.fixture
+def older_tracker(monkeypatch):
+    monkeypatch.setattr(Tombstones, "erased_us", lambda self, name: None)
+
+
+@pytest.mark.usefixtures("older_tracker")
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [
+        ((-300,), (60, 90), [(60, 90)]),  # one session on both sides of the erasure
+        ((-7200, -5), (4000, 4060, 9000), [(4000, 4060), (9000, 9000)]),
+        ((-7200,), (1, 4000), [(1, 1), (4000, 4000)]),
+    ],
+)
+async def test_sessions_of_somebody_who_came_back_stay_and_begin_after_the_erasure(tmp_path, before, after, expected):
+    name = "bob@example.com"
+    async with opened(tmp_path, events=traffic(name)) as app:
+        await erase_person(app, name)
+        client = Client("198.51.100.1", "curl/8")
+        queued = [event(NOW + timedelta(seconds=s), name)._replace(client=client) for s in (*before, *after)]
+        await app.repository.write(queued)
+        app.clock = lambda: NOW + timedelta(hours=3)
+        assert await erase_again(app) == 1
+        found = (await app.repository.export_user(name))["user_sessions"]
+        begin = [NOW + timedelta(seconds=s, milliseconds=-20) for s, _ in expected]
+        assert [datetime.fromisoformat(each["session_start"]) for each in found] == begin
+        ends = [NOW + timedelta(seconds=s) for _, s in expected]
+        assert [datetime.fromisoformat(each["session_end"]) for each in found] == ends
+        cut = before[-1] > after[0] - 1800
+        assert [each["ip_address"] is None for each in found] == [cut, *([False] * (len(found) - 1))]
 
 
 async def test_a_report_that_was_being_rendered_is_cleaned(tmp_path):

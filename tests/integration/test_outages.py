@@ -100,9 +100,9 @@ async def test_a_login_that_is_refused_is_told_on_a_channel_after_two_tries_and_
         [item] = [each for each in await app.state.outbox() if each.message.channel == "ops"]
         assert item.created_at <= NOW + 2 * MINUTE and item.message.severity == "critical"
         assert read_message(item.message.body).text == (
-            "1 message has waited since Mon 2 Mar, 12:00 (UTC). Critical alerts are among them. The last answer was: smtp: "
-            "localhost refuses the login (535): check mail.smtp. 'guardian outbox list' shows what waits or was given "
-            "up, 'guardian check' what is wrong."
+            "1 message has waited since Mon 2 Mar, 12:00 (UTC). Critical alerts are among them. The last answer was: "
+            "smtp: localhost refuses the login (535): check mail.smtp. 'guardian outbox list' shows what waits or was "
+            "given up, 'guardian check' what is wrong."
         )
     async with daemon("ops") as app:  # a restart, and new mail meanwhile, are no news
         await app.state.enqueue(alert(app, "docs are down", ANN, BOB), now=daemon.now)

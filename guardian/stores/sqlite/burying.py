@@ -7,11 +7,11 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 
 from guardian.core.unlinked import unlinked_name
-from guardian.stores.erasure import tombstone
 from guardian.stores.sqlite.buckets import MINUTES5, ids, meta, time_of
 from guardian.stores.sqlite.forgetting import empty_log
 from guardian.stores.sqlite.people import erased_name
 from tracker.event import ANONYMOUS
+from tracker.sqlite.tombstones import tombstone
 
 
 def erase(db: sqlite3.Connection, users: Sequence[int]) -> bool:
@@ -30,7 +30,7 @@ def erase(db: sqlite3.Connection, users: Sequence[int]) -> bool:
 def erase_buried(db: sqlite3.Connection, since_us: int) -> int:
     """Erase anew each name erased after this moment that has events of before its tombstone; how many there were.
 
-    Their later events go on under the name, with a number of their own: they are a new person's.
+    Their later events and sessions go on under the name, with a number of their own: they are a new person's.
     """
     found = 0
     for user, email, erased_us in _with_tombstones(db, since_us):
@@ -39,7 +39,7 @@ def erase_buried(db: sqlite3.Connection, since_us: int) -> int:
         if first is None or first >= end:
             continue
         (last,) = db.execute("SELECT max(id) FROM guardian_request WHERE user = ?", (user,)).fetchone()
-        unlink(db, [[user]])
+        unlink(db, [[user]], until_us=erased_us)
         if last >= end:
             _begin_anew(db, user, email, end)
         found += 1
@@ -71,6 +71,7 @@ def _begin_anew(db: sqlite3.Connection, old: int, email: str, first: int) -> Non
         theirs = db.execute("SELECT id FROM guardian_request WHERE user = ? AND id >= ?", (old, first)).fetchall()
         stale = {at // MINUTES5 * MINUTES5 for (number,) in theirs if (at := time_of(number)) < sealed}
         db.execute("UPDATE guardian_request SET user = ? WHERE user = ? AND id >= ?", (new, old, first))
+        _take_sessions(db, old, new)
         db.executemany("INSERT OR IGNORE INTO guardian_dirty VALUES (?)", [(start,) for start in stale])
         db.execute("COMMIT")
     except BaseException:
@@ -78,15 +79,31 @@ def _begin_anew(db: sqlite3.Connection, old: int, email: str, first: int) -> Non
         raise
 
 
-def unlink(db: sqlite3.Connection, persons: Iterable[Sequence[int]]) -> None:
-    """Give each person, a list of numbers, a name that leads nowhere, and delete their sessions."""
+def _take_sessions(db: sqlite3.Connection, old: int, new: int) -> None:
+    """Give the sessions that `unlink` left of a number to another, from the first request of that one on.
+
+    One that began earlier is cut there, and from where it came is not known any more: that was seen before.
+    """
+    first = "SELECT id, duration_us FROM guardian_request WHERE user = ? ORDER BY id LIMIT 1"
+    number, duration_us = db.execute(first, (new,)).fetchone()
+    begin = time_of(number) - duration_us
+    cut = "SELECT id FROM guardian_session WHERE user = ? AND start_us < ?"
+    db.execute(f"DELETE FROM guardian_session_client WHERE session IN ({cut})", (old, begin))
+    moved = "UPDATE guardian_session SET user = ?, start_us = max(start_us, ?) WHERE user = ?"
+    db.execute(moved, (new, begin, old))
+
+
+def unlink(db: sqlite3.Connection, persons: Iterable[Sequence[int]], *, until_us: int | None = None) -> None:
+    """Give each person, a list of numbers, a name that leads nowhere, and delete their sessions: all, or those that
+    were over at `until_us`."""
+    over, moments = ("", ()) if until_us is None else (" AND end_us <= ?", (until_us,))
     db.execute("BEGIN IMMEDIATE")
     try:
         for users in persons:
             gone = unlinked_name(secrets.token_hex(8))
             for place, user in enumerate(users):
                 db.execute("UPDATE guardian_user SET email = ? WHERE id = ?", (erased_name(gone, place), user))
-                db.execute("DELETE FROM guardian_session WHERE user = ?", (user,))
+                db.execute(f"DELETE FROM guardian_session WHERE user = ?{over}", (user, *moments))
         # Writers that know the old number must ask again, or the person's next visit would be nobody's.
         db.execute("REPLACE INTO guardian_meta VALUES ('dictionary_epoch', ?)", (secrets.token_hex(8),))
         db.execute("COMMIT")

@@ -15,9 +15,10 @@ from guardian.alerting.incidents import Incident
 from guardian.core.outgoing import Outgoing
 from guardian.core.report.people import people_of, replaced
 from guardian.stores.alert_state import STATE_JSON
-from guardian.stores.erasure import Forgotten, digest, erased, tombstone
+from guardian.stores.erasure import Forgotten, digest, erased
 from guardian.stores.forgetting import message_without
 from guardian.stores.sqlite.schema import pack, pack_people, read_people, unpack
+from tracker.sqlite.tombstones import tombstone
 
 _INCIDENT = TypeAdapter(Incident)
 _MAILS = "SELECT id, key, recipient, body, kind, channel, severity, subject, people FROM guardian_outbox"
