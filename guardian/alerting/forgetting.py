@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from guardian.alerting.engine import AlertState
-from guardian.alerting.incidents import Incident, Memory
+from guardian.alerting.incidents import Audience, Incident, Memory
 from guardian.core.mentions import ERASED, Span, remarked, unmarked, without
+
+if TYPE_CHECKING:
+    from guardian.settings.rules import Rule
 
 V = TypeVar("V")
 
@@ -32,18 +35,40 @@ def is_about(incident: Incident, people: Collection[str], rules: Collection[str]
     return incident.of_user
 
 
-def incident_without(incident: Incident, people: Collection[str], rules: Collection[str]) -> Incident | None:
-    """The incident without these people; None for one that is about one of them, the same where it names none."""
+def incident_without(
+    incident: Incident, people: Collection[str], rules: Collection[str], leaving: Collection[str] = ()
+) -> Incident | None:
+    """The incident without these people; None for one that is about one of them, the same where it names none.
+
+    `leaving` are those, in small letters, who get no more mails: they go from among those who were told of it, too.
+    """
     if is_about(incident, people, rules):
         return None
-    by = incident.acknowledged_by
+    by, readers = incident.acknowledged_by, incident.readers
+    heard = incident.heard and _audience_without(incident.heard, leaving)
     return replace(
         incident,
         names=tuple(name for name in incident.names if name not in people),
         acknowledged_by=ERASED if by in people else by,
         thread_subject=incident.thread_subject and _text_without(incident.thread_subject, people),
         thread_subjects={code: _text_without(text, people) for code, text in incident.thread_subjects.items()},
+        heard=heard if heard and heard.channels else None,
+        readers=readers and _staying(readers, leaving),
     )
+
+
+def _staying(recipients: tuple[str, ...], leaving: Collection[str]) -> tuple[str, ...]:
+    """The recipients but for those who leave; a channel may be called as a person is, and stays."""
+    return tuple(each for each in recipients if "@" not in each or each.lower() not in leaving)
+
+
+def _audience_without(audience: Audience, leaving: Collection[str]) -> Audience:
+    """The audience without these recipients. Where nobody is left there is no mail either: mail to no recipients would
+    be one to the admins."""
+    recipients = _staying(audience.recipients, leaving)
+    if recipients or not audience.recipients:
+        return replace(audience, recipients=recipients)
+    return Audience(tuple(each for each in audience.channels if each != "mail"), ())
 
 
 def _text_without(text: str, people: Collection[str]) -> str:
@@ -54,26 +79,47 @@ def _text_without(text: str, people: Collection[str]) -> str:
     return remarked(said, [Span(start, end, name) for name, start, end in others])
 
 
-def state_without(state: AlertState, people: Collection[str], rules: Collection[str]) -> AlertState:
-    """The alert state without these people; `rules` are those whose subjects are people."""
+def state_without(
+    state: AlertState, people: Collection[str], rules: Collection[str], leaving: Collection[str] = ()
+) -> AlertState:
+    """The alert state without these people; `rules` are those whose subjects are people, `leaving` as above."""
     known = set(rules) | {i.rule for i in state.incidents() if i.of_user}
     memories = {
-        name: _memory_without(memory, people, known, about=name in known) for name, memory in state.memories.items()
+        name: _memory_without(memory, people, known, leaving, about=name in known)
+        for name, memory in state.memories.items()
     }
     held = []
     for each in state.held:
-        incident = incident_without(each.transition.incident, people, known)
+        incident = incident_without(each.transition.incident, people, known, leaving)
         if incident is not None:
-            held.append(replace(each, transition=replace(each.transition, incident=incident)))
-    return replace(state, memories=memories, held=tuple(held))
+            audience = _audience_without(each.audience, leaving)
+            held.append(replace(each, transition=replace(each.transition, incident=incident), audience=audience))
+    return replace(
+        state,
+        memories=memories,
+        held=tuple(held),
+        rules=_rules_without(state.rules, leaving),
+        former=_rules_without(state.former, leaving),
+    )
 
 
-def _memory_without(memory: Memory, people: Collection[str], rules: Collection[str], *, about: bool) -> Memory:
-    left = {subject: incident_without(each, people, rules) for subject, each in memory.latest.items()}
+def _rules_without(rules: Mapping[str, Rule], leaving: Collection[str]) -> dict[str, Rule]:
+    """Rules as they were once; one whose recipients are all gone mails the admins, as any without recipients."""
+    found = {}
+    for name, rule in rules.items():
+        recipients = _staying(rule.recipients, leaving)
+        found[name] = rule if recipients == rule.recipients else rule.model_copy(update={"recipients": recipients})
+    return found
+
+
+def _memory_without(
+    memory: Memory, people: Collection[str], rules: Collection[str], leaving: Collection[str], *, about: bool
+) -> Memory:
+    left = {subject: incident_without(each, people, rules, leaving) for subject, each in memory.latest.items()}
     latest = {subject: each for subject, each in left.items() if each is not None}
     gone = people if about else memory.latest.keys() - latest.keys()
 
     def rest(noted: Mapping[str, V]) -> dict[str, V]:
         return {subject: each for subject, each in noted.items() if subject not in gone}
 
-    return Memory(latest, rest(memory.number), rest(memory.last_good_us), rest(memory.fixed_us))
+    return Memory(latest, rest(memory.number), rest(memory.last_good_us), rest(memory.fixed_us), rest(memory.ahead_us))

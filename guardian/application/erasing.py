@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from email import policy
+from email.parser import BytesHeaderParser
+from email.utils import parseaddr
 from pathlib import Path
 from typing import Any
 
 from guardian.alerting.kinds import kind_of
 from guardian.application.root import Application
 from guardian.core.files import replacing
-from guardian.core.mentions import ERASED
 from guardian.core.off_loop import json_value
 from guardian.core.outgoing import Outgoing
-from guardian.core.report.people import people_of, replaced
+from guardian.core.report.people import people_of, text_without
 from guardian.mail.transports import mail_folder
 from guardian.settings.schema import Settings
 from guardian.stores.erasure import Forgotten, as_kept, digest, spellings
-from guardian.stores.forgetting import message_without
+from guardian.stores.forgetting import may_name, message_without
 from tracker.event import ANONYMOUS
 
 LATEST = timedelta(days=7)
@@ -96,7 +97,8 @@ async def erase_person(app: Application, name: str) -> Erasure | None:
     kept = await app.state.forget(
         *names, rules=person_rules(app), recipients=recipients(app), buried_at=at if seen else None
     )
-    files = await asyncio.to_thread(_erase_from_files, app.settings, names, kept.bodies)
+    gone = names - {each.lower() for each in recipients(app)}
+    files = await asyncio.to_thread(_erase_from_files, app.settings, names, gone, kept.bodies)
     if not seen and not kept.rows and not files:
         return None
     everywhere = await app.state.settle_erasures()
@@ -127,28 +129,26 @@ async def erase_again(app: Application) -> int:
         made = datetime.fromisoformat(report.get("generated_at") or report["period_end"])
         gone = await app.state.erased_since(people_of(report), made)
         if gone:
-            await asyncio.to_thread(_write_report, path, report, gone)
+            await asyncio.to_thread(_erase_from_report, path, gone)
             again += len(gone)
     if await app.state.unsettled_erasures() or again:
         await app.state.settle_erasures()
     return again
 
 
-def _erase_from_files(settings: Settings, people: Collection[str], bodies: Mapping[bytes, bytes | None]) -> int:
-    """Take people out of the report that the daemon wrote and of the mails that it wrote as files; how many changed."""
-    changed = 0
-    path = settings.reports_dir / "usage_report.json"
-    report = _read_report(path)
-    if report is not None and people_of(report) & set(people):
-        _write_report(path, report, people)
-        changed += 1
+def _erase_from_files(
+    settings: Settings, people: Collection[str], gone: Collection[str], bodies: Mapping[bytes, bytes | None]
+) -> int:
+    """Take people out of the report that the daemon wrote and of the mails that it wrote as files; how many changed.
+    Mails to who is `gone` go."""
+    changed = int(_erase_from_report(settings.reports_dir / "usage_report.json", people))
     for mail in sorted(mail_folder(settings).glob("*.eml")):
         try:
             body = mail.read_bytes()
         except OSError:
             continue
         known = digest(body)
-        after = bodies[known] if known in bodies else message_without(Outgoing("", "", body), people).body
+        after = bodies[known] if known in bodies else _mail_without(body, people, gone)
         if after is None:
             mail.unlink(missing_ok=True)
         elif after != body:
@@ -158,14 +158,33 @@ def _erase_from_files(settings: Settings, people: Collection[str], bodies: Mappi
     return changed
 
 
+def _mail_without(body: bytes, people: Collection[str], gone: Collection[str]) -> bytes | None:
+    """A mail that no outbox knows without these people; None for one to who is gone."""
+    head, _, _ = body.partition(b"\r\n\r\n")
+    headers = BytesHeaderParser(policy=policy.default).parsebytes(head)
+    if parseaddr(str(headers["To"] or ""))[1].lower() in gone:
+        return None
+    message = Outgoing("", "", body, subject=str(headers["Subject"] or ""))
+    return message_without(message, people).body if may_name(message, b"", people) else body
+
+
+def _erase_from_report(path: Path, people: Collection[str]) -> bool:
+    """Take people out of the file of a report; whether it named one of them."""
+    try:
+        before = path.read_bytes()
+    except OSError:
+        return False  # there is none
+    after = text_without(before, people)
+    if after is before or b'"period_end"' not in before:
+        return False  # it names nobody, or is none of ours
+    with replacing(path) as file:
+        file.buffer.write(after)
+    return True
+
+
 def _read_report(path: Path) -> dict[str, Any] | None:
     try:
         report = json_value(path.read_bytes().decode("utf-8", "surrogatepass"))
     except (OSError, ValueError):
         return None  # there is none, or it is none of ours
     return report if isinstance(report, dict) and "period_end" in report else None
-
-
-def _write_report(path: Path, report: Mapping[str, Any], people: Collection[str]) -> None:
-    with replacing(path) as file:
-        json.dump(replaced(report, lambda name: ERASED if name in people else name), file, ensure_ascii=False, indent=2)

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import json
 import re
+from base64 import encodebytes
+from binascii import a2b_base64
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from email import message_from_bytes, policy
-from email.base64mime import body_encode as base64_encode
 from email.charset import SHORTEST, Charset
 from email.header import Header
 from email.message import Message
@@ -19,10 +20,14 @@ from email.quoprimime import body_encode as quoted_encode
 
 from guardian.core.mentions import ERASED, Mention, without
 from guardian.core.outgoing import Outgoing
+from guardian.stores.erasure import digest
 
 _VERBATIM = policy.SMTP.clone(refold_source="none")
 _SUBJECT = re.compile(rb"(?im)^Subject:[^\r\n]*(?:\r?\n[ \t][^\r\n]*)*")
 _REPLY_TO = re.compile(rb"(?im)^Reply-To:[^\r\n]*(?:\r?\n[ \t][^\r\n]*)*\r?\n")
+_BASE64 = re.compile(
+    rb"(?i)\nContent-Transfer-Encoding:[ \t]*base64[ \t]*\r?\n(?:[^\r\n]+\r?\n)*\r?\n([A-Za-z0-9+/=\r\n]+)"
+)
 _END_OF_HEADERS = re.compile(rb"\r?\n\r?\n")
 
 
@@ -31,8 +36,6 @@ def message_without(message: Outgoing, people: Collection[str]) -> Outgoing:
 
     All else stays as it is: a mail keeps its Message-ID and its other headers.
     """
-    if _names_nobody(message, people):
-        return message
     subject, _ = _text_without(message.subject, message.people, "subject", people)
     subject = _addresses_out(subject, people)
     if message.channel == "mail":
@@ -45,15 +48,33 @@ def message_without(message: Outgoing, people: Collection[str]) -> Outgoing:
     return replace(message, subject=subject, body=body, people=tuple(kept))
 
 
-def _names_nobody(message: Outgoing, people: Collection[str]) -> bool:
-    """Whether a look that costs little shows that the message is to stay as it is; not to be had without notes."""
-    if not message.people or any(each.name in people for each in message.people):
+def may_name(message: Outgoing, noted: bytes, people: Collection[str]) -> bool:
+    """Whether a look that costs little finds that the message may name one of these people; `noted` is the JSON of its
+    notes. Most messages name nobody of them, and to take each apart takes long."""
+    if not all(map(_is_plain, people)) or any(f'"{name}"'.encode() in noted for name in people):
+        return True
+    addresses = [name.lower().encode() for name in people if "@" in name]
+    if not addresses:
         return False
-    if not all(name.isascii() and "=" not in name for name in people):
-        return False
+    if any(name in message.subject.lower().encode("utf-8", "surrogatepass") for name in addresses):
+        return True
     # Quoted-printable (RFC 2045, 6.7): lines that go on end with =.
     seen = message.body.replace(b"=\r\n", b"").replace(b"<wbr>", b"").lower()
-    return not any("@" in name and name.lower().encode() in seen for name in people)
+    if any(name in seen for name in addresses):
+        return True
+    decoded = (a2b_base64(found.group(1)).lower() for found in _BASE64.finditer(message.body))
+    return any(name in text for text in decoded for name in addresses)
+
+
+def may_say(text: str, people: Collection[str]) -> bool:
+    """The same of a text that is JSON: whether one of these people may stand in it."""
+    said = text.lower()
+    return any(not _is_plain(name) or name.lower() in said for name in people)
+
+
+def _is_plain(name: str) -> bool:
+    """Whether a name is written in every encoding as it is."""
+    return name.isascii() and name.isprintable() and not set('="\\<&>') & set(name)
 
 
 def _text_without(
@@ -73,7 +94,10 @@ def _addresses_out(text: str, people: Collection[str]) -> str:
             # bob@example.com is not found in jbob@example.com, nor in bob@example.com.au
             spelled = re.sub(r"([@./_]|\\-)", r"\1(?:<wbr>)?", re.escape(name))  # as narrow columns of HTML have it
             found = re.compile(rf"(?<![\w.+-]){spelled}(?![\w-]|\.\w)", re.IGNORECASE)
-            text = found.sub(ERASED, text)
+            # Line by line, since the expression alone takes long for a table of thousands.
+            first = re.split("[@._/-]", name)[0].casefold()
+            lines = text.split("\n")
+            text = "\n".join(found.sub(ERASED, line) if first in line.casefold() else line for line in lines)
     return text
 
 
@@ -93,19 +117,20 @@ def _channel_without(message: Outgoing, people: Collection[str]) -> tuple[bytes,
 
 def _mail_without(message: Outgoing, subject: str, people: Collection[str]) -> tuple[bytes, list[Mention]]:
     _, left = _text_without(message.subject, message.people, "subject", people)
-    mail = message_from_bytes(message.body, policy=_VERBATIM)
+    blocks = _Blocks(message.body)
+    mail = message_from_bytes(blocks.rest, policy=_VERBATIM)
     changed = False
     for place, part in enumerate(mail.walk()):
         if part.get_content_maintype() != "text":
             continue
-        before = _content(part)
+        before = _content(part, blocks)
         text, others = _text_without(before, message.people, str(place), people)
         text = _addresses_out(text, people)
         left += others
         if text != before:
-            _set_content(part, text)
+            _set_content(part, text, blocks)
             changed = True
-    body = mail.as_bytes() if changed else message.body
+    body = blocks.back(mail.as_bytes()) if changed else message.body
     if subject != message.subject:
         body = _with_subject(body, message.subject, subject)
     replies = [m for m in message.people if m.part == "Reply-To"]
@@ -116,8 +141,41 @@ def _mail_without(message: Outgoing, subject: str, people: Collection[str]) -> t
     return body, left
 
 
-def _content(part: Message) -> str:
+class _Blocks:
+    """The parts of a mail in base64, taken out: the email package goes through a table of thousands line by line.
+
+    In the place of each stands a name, in `rest`; `texts` are what they hold.
+    """
+
+    def __init__(self, body: bytes) -> None:
+        self._name = digest(body).hex()
+        self._blocks: dict[str, bytes] = {}
+        self.texts: dict[str, bytes] = {}
+        self.rest = _BASE64.sub(self._out, body)
+
+    def _out(self, found: re.Match[bytes]) -> bytes:
+        name = f"{self._name}-{len(self._blocks)}-"
+        self._blocks[name] = found.group(1)
+        self.texts[name] = a2b_base64(found.group(1))
+        start = found.start()
+        return found.group()[: found.start(1) - start] + name.encode() + b"\r\n"
+
+    def put(self, name: str, text: bytes) -> None:
+        """Let a part hold another text."""
+        self._blocks[name] = encodebytes(text).replace(b"\n", b"\r\n")
+
+    def back(self, rest: bytes) -> bytes:
+        """The mail with its parts in their places again."""
+        for name, block in self._blocks.items():
+            rest = rest.replace(name.encode() + b"\r\n", block, 1)
+        return rest
+
+
+def _content(part: Message, blocks: _Blocks) -> str:
     """The text of a part, as it was written: base64 keeps its ends of lines, everything else goes by those of mails."""
+    payload = str(part.get_payload())
+    if payload.strip() in blocks.texts:
+        return blocks.texts[payload.strip()].decode("utf-8", "replace")
     content = part.get_payload(decode=True)
     text = content.decode("utf-8", "replace") if isinstance(content, bytes) else ""
     return text if _encoding(part) == "base64" else text.replace("\r\n", "\n")
@@ -127,12 +185,14 @@ def _encoding(part: Message) -> str:
     return str(part.get("Content-Transfer-Encoding", "")).lower()
 
 
-def _set_content(part: Message, text: str) -> None:
+def _set_content(part: Message, text: str, blocks: _Blocks) -> None:
     """Give a part another text in the encoding that it has."""
     content = text.encode()
-    encoding = _encoding(part)
-    if encoding == "base64":
-        part.set_payload(base64_encode(content))
+    encoding, name = _encoding(part), str(part.get_payload()).strip()
+    if name in blocks.texts:
+        blocks.put(name, content)
+    elif encoding == "base64":
+        part.set_payload(encodebytes(content).decode("ascii"))
     elif encoding == "quoted-printable":
         part.set_payload(quoted_encode(content.decode("latin-1")))
     else:

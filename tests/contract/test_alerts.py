@@ -1,5 +1,7 @@
 """What every store must do for alerting: the state and its version, incidents, the links of mails, erasing."""
 
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -12,6 +14,7 @@ from guardian.alerting.incidents import Incident, Memory, Transition
 from guardian.alerting.links import LinkUsed
 from guardian.alerting.notify import Audience, Held
 from guardian.core.outgoing import Outgoing
+from guardian.core.storage import StorageError
 from guardian.core.time import micros
 from guardian.settings.rules import parse_rule
 from guardian.stores.alerts import ChangedMeanwhile
@@ -212,3 +215,52 @@ async def test_nothing_of_an_erased_person_is_left_in_alerts(stores):
     assert left.memories["user_burst"].fixed_us == {"eve@example.com": 2}
     assert [each.transition.incident.id for each in left.held] == ["a"]
     assert [(i.id, i.names) for i in await stores.alerts.incidents()] == [("a", ("eve@example.com",))]
+
+
+async def test_who_got_alerts_and_is_no_recipient_any_more_goes_from_what_is_remembered_of_them(stores):
+    heard = Audience(("mail", "ops"), ("Bob@example.com", "eve@example.com"))
+    told = incident("a", heard=heard, readers=("Bob@example.com", "eve@example.com", "ops"), told_us=NOW_US)
+    alone = incident("b", "docs", heard=Audience(("mail",), ("bob@example.com",)), readers=("bob@example.com",))
+    rule = parse_rule("error_rate", {"recipients": ["Bob@example.com", "eve@example.com"]})
+    held = (replace(waiting(told), audience=heard),)
+    state = remembering(told, alone, held=held, rules={"error_rate": rule}, former={"x": rule})
+    await stores.alerts.commit(state, [], now=NOW)
+    await stores.state.forget("bob@example.com", recipients={"BOB@example.com"})
+    assert await stores.alerts.incident("a") == told, "an admin of today is still told"
+    await stores.state.forget("bob@example.com", "ops", recipients={"eve@example.com"})
+    left = await stores.alerts.load()
+    assert "bob@" not in repr(left).lower()
+    everybody = Audience(("mail", "ops"), ("eve@example.com",))
+    for found in (left.by_id()["a"], await stores.alerts.incident("a")):
+        assert (found.heard, found.readers) == (everybody, ("eve@example.com", "ops")), "the channel keeps its name"
+    assert left.by_id()["b"].heard is None, "nobody is left to hear of the end"
+    assert left.held[0].audience == everybody
+    assert left.rules["error_rate"].recipients == left.former["x"].recipients == ("eve@example.com",)
+
+
+async def test_a_burst_that_was_told_ahead_of_its_time_is_remembered_when_somebody_else_is_erased(stores):
+    burst = incident("b", "eve@example.com", rule="user_burst", names=("eve@example.com",))
+    state = remembering(burst)
+    ahead = {"eve@example.com": (1, 2), "bob@example.com": (3, 4)}
+    memory = replace(state.memories["user_burst"], ahead_us=ahead)
+    await stores.alerts.commit(replace(state, memories={"user_burst": memory}), [], now=NOW)
+    await stores.state.forget("bob@example.com", rules={"user_burst"})
+    assert (await stores.alerts.load()).memories["user_burst"].ahead_us == {"eve@example.com": (1, 2)}
+
+
+async def test_an_incident_of_an_older_version_keeps_its_beginning_when_somebody_is_erased(stores, sqlite_file):
+    await stores.alerts.commit(remembering(incident("a", onset_us=5, names=("bob@example.com",))), [], now=NOW)
+    with closing(sqlite3.connect(sqlite_file)) as db, db:
+        for table in ("guardian_incident", "guardian_alert_state"):
+            db.execute(f"UPDATE {table} SET body = replace(body, '\"onset_us\"', '\"began_us\"')")
+    await stores.state.forget("bob@example.com")
+    assert (await stores.alerts.incident("a")).onset_us == (await stores.alerts.load()).by_id()["a"].onset_us == 5
+
+
+async def test_a_damaged_incident_is_a_sentence_with_the_cure(stores, sqlite_file):
+    await stores.alerts.commit(remembering(incident("a")), [], now=NOW)
+    with closing(sqlite3.connect(sqlite_file)) as db, db:
+        db.execute("UPDATE guardian_incident SET body = '{\"id\": 7}'")
+    for asked in (stores.alerts.incidents(), stores.alerts.incident("a")):
+        with pytest.raises(StorageError, match=r"a row is damaged .*restore a backup"):
+            await asked

@@ -229,3 +229,26 @@ async def test_what_a_reader_still_holds_is_removed_when_it_ends(tmp_path):
         await erase_again(app)
         assert await app.state.unsettled_erasures() == 0
         assert all(b"bob@example.com" not in content for content in written(tmp_path).values())
+
+
+async def test_a_mail_that_no_outbox_knows_loses_the_name_in_its_subject_and_goes_where_it_was_theirs(tmp_path):
+    async with opened(tmp_path, events=traffic("bob@example.com")) as app:
+        folder = tmp_path / "mail"
+        folder.mkdir(exist_ok=True)
+        head = b"To: %s\r\nSubject: %s\r\nContent-Type: text/plain\r\n\r\n"
+        (folder / "1.eml").write_bytes(head % (b"a@example.com", b"bob@example.com keeps meeting errors") + b"Hi\r\n")
+        (folder / "2.eml").write_bytes(head % (b"Bob <Bob@example.com>", b"Report") + b"Hi\r\n")
+        (folder / "3.eml").write_bytes(head % (b"a@example.com", b"Report") + b"Hi\r\n")
+        assert (await erase_person(app, "bob@example.com")).files == 2
+        left = {path.name: path.read_bytes() for path in folder.glob("*.eml")}
+        assert sorted(left) == ["1.eml", "3.eml"]
+        assert b"\r\nSubject: (erased) keeps meeting errors\r\n" in left["1.eml"]
+
+
+async def test_somebody_who_is_called_as_a_channel_takes_nothing_of_it_along(tmp_path):
+    async with opened(tmp_path, events=traffic("ops")) as app:
+        with closing(sqlite3.connect(app.settings.database)) as db, db:
+            db.execute("INSERT INTO guardian_outage VALUES ('ops', 'ops', 7, 'x', 1, '[[\"ops\", \"ops\"]]')")
+        assert await erase_person(app, "ops") is not None
+        with closing(sqlite3.connect(app.settings.database)) as db:
+            assert db.execute("SELECT dead_id FROM guardian_outage").fetchall() == [(7,)]

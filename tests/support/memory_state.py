@@ -256,12 +256,14 @@ class MemoryState:
 
     async def forget(self, *names, rules=(), recipients=(), buried_at=None):
         db, people, bodies, reports, incidents = self.opened(), spellings(names), {}, 0, 0
+        kept = {each.lower() for each in recipients}
+        gone = {name for name in people if "@" in name and name not in kept}
         if buried_at is not None:
             db.tombstones.update(dict.fromkeys(people, buried_at))
         for number, waiting in list(db.outbox.items()):
             message = waiting.item.message
             after = message_without(message, people)
-            if message.channel == "mail" and message.recipient.lower() in people - set(recipients):
+            if message.channel == "mail" and message.recipient.lower() in gone:
                 del db.outbox[number]
                 bodies[digest(message.body)] = None
             elif after is not message:
@@ -273,18 +275,19 @@ class MemoryState:
                 db.reports[number] = replace(saved, report=cleaned)
                 reports += 1
         for number, incident in list(db.incidents.items()):
-            after = incident_without(incident, people, rules)
+            after = incident_without(incident, people, rules, gone)
             incidents += after != incident
             if after is None:
                 del db.incidents[number]
             else:
                 db.incidents[number] = after
         for pair, (outage, _) in list(db.outages.items()):
-            if {pair[1], *(to for _, to in (outage.audience if outage else ()))} & (people - set(recipients)):
+            told = [to for _, to in outage.audience] if outage else []
+            if {to.lower() for to in (pair[1], *told)} & gone:
                 del db.outages[pair]
-        state = state_without(db.alerts, people, rules)
+        state = state_without(db.alerts, people, rules, gone)
         db.alerts = replace(state, version=state.version + 1)
-        unsubscribed = {row for row in db.unsubscribed if row[1] in people - set(recipients)}
+        unsubscribed = {row for row in db.unsubscribed if row[1].lower() in gone}
         db.unsubscribed -= unsubscribed
         return Forgotten(len(bodies), reports, incidents, len(unsubscribed), bodies)
 

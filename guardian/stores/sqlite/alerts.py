@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
 from guardian.alerting.actions import Edit
 from guardian.alerting.engine import AlertState
@@ -77,13 +78,13 @@ class SqliteAlertStore:
             where += " AND (resolved_us IS NULL OR resolved_us >= ?)"
             values.append(micros(since))
         sql = f"SELECT body FROM guardian_incident WHERE {where} ORDER BY opened_us DESC, id LIMIT ?"
-        rows = await self._state.read(sql, (*values, limit))
-        return [read_incident(body) for (body,) in rows]
+        return await self._state.read_as(_incident, sql, (*values, limit))
 
     async def incident(self, incident_id: str) -> Incident | None:
         """See AlertStore."""
-        rows = await self._state.read("SELECT body FROM guardian_incident WHERE id = ?", (incident_id,))
-        return read_incident(rows[0][0]) if rows else None
+        sql = "SELECT body FROM guardian_incident WHERE id = ?"
+        found = await self._state.read_as(_incident, sql, (incident_id,))
+        return found[0] if found else None
 
     async def link_key(self, *, make: bool = True) -> str:
         """See AlertStore."""
@@ -101,6 +102,10 @@ class SqliteAlertStore:
         """See AlertStore. The old one is overwritten in the file."""
         await self._state.update("REPLACE INTO guardian_secret VALUES ('links', ?)", (secrets.token_urlsafe(32),))
         await self._state.read("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+def _incident(row: Sequence[Any]) -> Incident:
+    return read_incident(row[0])
 
 
 def _edited(db: sqlite3.Connection, edit: Edit, incident_id: str | None = None) -> list[Incident]:

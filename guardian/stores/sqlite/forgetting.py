@@ -4,92 +4,139 @@ from __future__ import annotations
 
 import secrets
 import sqlite3
+import zlib
 from collections.abc import Collection, Iterable
-from dataclasses import replace
-
-from pydantic import TypeAdapter
+from dataclasses import dataclass, field, replace
+from time import perf_counter
+from typing import Any
 
 from guardian.alerting.engine import AlertState
 from guardian.alerting.forgetting import incident_without, state_without
-from guardian.alerting.incidents import Incident
 from guardian.core.outgoing import Outgoing
-from guardian.core.report.people import people_of, replaced
-from guardian.stores.alert_state import STATE_JSON
-from guardian.stores.erasure import Forgotten, digest, erased
-from guardian.stores.forgetting import message_without
-from guardian.stores.sqlite.schema import pack, pack_people, read_people, unpack
+from guardian.core.report.people import text_without
+from guardian.stores.alert_state import INCIDENT_JSON, STATE_JSON, read_incident, read_state
+from guardian.stores.erasure import Forgotten, digest
+from guardian.stores.forgetting import may_name, may_say, message_without
+from guardian.stores.sqlite.schema import noted_names, pack_people, read_people
 from tracker.sqlite.tombstones import tombstone
 
-_INCIDENT = TypeAdapter(Incident)
-_MAILS = "SELECT id, key, recipient, body, kind, channel, severity, subject, people FROM guardian_outbox"
+_MAILS = (
+    "SELECT id, key, recipient, body, kind, channel, severity, subject, people FROM guardian_outbox "
+    "WHERE id > ? ORDER BY id"
+)
+_SLICE_SECONDS = 0.1
+"""How long one look at mails or reports takes at most, unless a single one takes longer: others use the thread too."""
+_SLICE_BYTES = 4_000_000
+"""How much is written in one transaction at most, unless a single row is longer: others wait for the lock."""
 
 
-def erase(
-    db: sqlite3.Connection, people: Collection[str], rules: Collection[str] = (), recipients: Collection[str] = ()
+@dataclass
+class Changes:
+    """What is to be written of mails or saved reports, and the last number that was looked at; None: all were."""
+
+    last: int | None = 0
+    forgotten: Forgotten = field(default_factory=Forgotten)
+    gone: list[tuple[int, bytes]] = field(default_factory=list)
+    changed: list[tuple[Any, ...]] = field(default_factory=list)
+
+
+def leaving(people: Collection[str], recipients: Collection[str]) -> frozenset[str]:
+    """The addresses of these people, in small letters, that get no more mails: not being among the recipients."""
+    kept = {each.lower() for each in recipients}
+    return frozenset(name.lower() for name in people if "@" in name and name.lower() not in kept)
+
+
+def erase_alerts(
+    db: sqlite3.Connection, people: Collection[str], rules: Collection[str], gone: Collection[str]
 ) -> Forgotten:
-    """Take these people out of incidents, mails and saved reports, inside the caller's transaction.
-
-    `rules` are the alert rules whose subjects are people. Mails to them go, unless they are among `recipients`.
-    """
-    leaving = set(people) - {each.lower() for each in recipients}
-    marks = ", ".join("?" * len(leaving))
+    """Take these people out of incidents and alerting, and those who leave (`gone`) out of what is noted of recipients,
+    inside the caller's transaction. `rules` are the alert rules whose subjects are people."""
+    marks = ", ".join("?" * len(gone))
     db.execute(
-        f"DELETE FROM guardian_outage WHERE recipient IN ({marks}) OR "
-        f"EXISTS (SELECT 1 FROM json_each(audience) WHERE json_extract(value, '$[1]') IN ({marks}))",
-        (*leaving, *leaving),
+        f"DELETE FROM guardian_outage WHERE channel = 'mail' AND lower(recipient) IN ({marks}) OR "
+        f"EXISTS (SELECT 1 FROM json_each(audience) WHERE lower(json_extract(value, '$[1]')) IN ({marks}))",
+        (*gone, *gone),
     )
-    unsubscribed = db.execute(f"DELETE FROM guardian_unsubscribed WHERE recipient IN ({marks})", tuple(leaving))
-    bodies = _erase_from_mails(db, people, leaving)
-    return Forgotten(
-        mails=len(bodies),
-        reports=_erase_from_reports(db, people),
-        incidents=_erase_from_incidents(db, people, rules),
-        unsubscribed=unsubscribed.rowcount,
-        bodies=bodies,
-    )
+    unsubscribed = db.execute(f"DELETE FROM guardian_unsubscribed WHERE lower(recipient) IN ({marks})", tuple(gone))
+    incidents = _erase_from_incidents(db, people, rules, gone)
+    return Forgotten(incidents=incidents, unsubscribed=unsubscribed.rowcount)
 
 
-def _erase_from_mails(
-    db: sqlite3.Connection, people: Collection[str], leaving: Collection[str]
-) -> dict[bytes, bytes | None]:
-    gone, changed, bodies = [], [], dict[bytes, bytes | None]()
-    for number, *columns, noted in db.execute(_MAILS):
-        message = replace(Outgoing(*columns), people=read_people(noted))
-        if message.channel == "mail" and message.recipient.lower() in leaving:
-            gone.append((number,))
-            bodies[digest(message.body)] = None
-        elif (after := message_without(message, people)) is not message:
-            changed.append((after.subject, after.body, pack_people(after.people), number))
-            bodies[digest(message.body)] = after.body
-    db.executemany("DELETE FROM guardian_outbox WHERE id = ?", gone)
-    db.executemany("UPDATE guardian_outbox SET subject = ?, body = ?, people = ? WHERE id = ?", changed)
-    return bodies
+def look_at_mails(db: sqlite3.Connection, after: int, people: Collection[str], gone: Collection[str]) -> Changes:
+    """What is to be changed in the next mails, read outside of a transaction. Mails to who leaves go."""
+    found, ends = Changes(), perf_counter() + _SLICE_SECONDS
+    size = 0
+    for number, *columns, noted in db.execute(_MAILS, (after,)):
+        message, found.last = Outgoing(*columns), number
+        if message.channel == "mail" and message.recipient.lower() in gone:
+            found.gone.append((number, message.body))
+            found.forgotten += Forgotten(mails=1, bodies={digest(message.body): None})
+        elif may_name(message, noted_names(noted), people):
+            message = replace(message, people=read_people(noted))
+            if (new := message_without(message, people)) is not message:
+                found.changed.append((new.subject, new.body, pack_people(new.people), number, message.body))
+                found.forgotten += Forgotten(mails=1, bodies={digest(message.body): new.body})
+                size += len(new.body)
+        if size > _SLICE_BYTES or perf_counter() > ends:
+            return found
+    found.last = None
+    return found
 
 
-def _erase_from_reports(db: sqlite3.Connection, people: Collection[str]) -> int:
-    changed = []
-    for number, body in db.execute("SELECT id, body FROM guardian_report"):
-        report = unpack(body)
-        if people_of(report) & set(people):
-            changed.append((pack(replaced(report, erased(people))), number))
-    db.executemany("UPDATE guardian_report SET body = ? WHERE id = ?", changed)
-    return len(changed)
+def write_mails(db: sqlite3.Connection, changes: Changes) -> bool:
+    """Write the changes inside the caller's transaction; False where somebody else has changed one meanwhile, so that
+    all are to be looked at again."""
+    db.executemany("DELETE FROM guardian_outbox WHERE id = ? AND body = ?", changes.gone)
+    sql = "UPDATE guardian_outbox SET subject = ?, body = ?, people = ? WHERE id = ? AND body = ?"
+    return _written(db, sql, "guardian_outbox", changes.changed)
 
 
-def _erase_from_incidents(db: sqlite3.Connection, people: Collection[str], rules: Collection[str]) -> int:
+def look_at_reports(db: sqlite3.Connection, after: int, people: Collection[str]) -> Changes:
+    """As `look_at_mails`, for saved reports."""
+    found, ends = Changes(), perf_counter() + _SLICE_SECONDS
+    size = 0
+    for number, body in db.execute("SELECT id, body FROM guardian_report WHERE id > ? ORDER BY id", (after,)):
+        found.last = number
+        text = zlib.decompress(body)
+        if (new := text_without(text, people)) is not text:
+            found.changed.append((zlib.compress(new), number, body))
+            found.forgotten += Forgotten(reports=1)
+            size += len(body)
+        if size > _SLICE_BYTES or perf_counter() > ends:
+            return found
+    found.last = None
+    return found
+
+
+def write_reports(db: sqlite3.Connection, changes: Changes) -> bool:
+    """As `write_mails`, for saved reports."""
+    sql = "UPDATE guardian_report SET body = ? WHERE id = ? AND body = ?"
+    return _written(db, sql, "guardian_report", changes.changed)
+
+
+def _written(db: sqlite3.Connection, sql: str, table: str, rows: Iterable[tuple[Any, ...]]) -> bool:
+    there = f"SELECT 1 FROM {table} WHERE id = ?"
+    return all(db.execute(sql, row).rowcount or db.execute(there, row[-2:-1]).fetchone() is None for row in rows)
+
+
+def _erase_from_incidents(
+    db: sqlite3.Connection, people: Collection[str], rules: Collection[str], leaving: Collection[str]
+) -> int:
     """Incidents as they are listed, and what alerting remembers from minute to minute."""
     gone, changed = [], []
     for number, body in db.execute("SELECT id, body FROM guardian_incident"):
-        before = _INCIDENT.validate_json(body)
-        after = incident_without(before, people, rules)
+        if not may_say(body, people):
+            continue
+        before = read_incident(body)
+        after = incident_without(before, people, rules, leaving)
         if after is None:
             gone.append((number,))
         elif after != before:
-            changed.append((_INCIDENT.dump_json(after).decode(), number))
+            changed.append((INCIDENT_JSON.dump_json(after).decode(), number))
     db.executemany("DELETE FROM guardian_incident WHERE id = ?", gone)
     db.executemany("UPDATE guardian_incident SET body = ? WHERE id = ?", changed)
     row = db.execute("SELECT body FROM guardian_alert_state").fetchone()
-    state = state_without(STATE_JSON.validate_json(row[0]) if row else AlertState(), people, rules)
+    state = state_without(read_state(row[0]) if row else AlertState(), people, rules, leaving)
     # A new version also where nothing named them: a minute that is judged just now may.
     state = replace(state, version=state.version + 1)
     db.execute("REPLACE INTO guardian_alert_state VALUES (1, ?)", (STATE_JSON.dump_json(state).decode(),))

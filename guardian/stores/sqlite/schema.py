@@ -179,11 +179,17 @@ def unpack(body: bytes) -> dict[str, Any]:
 
 def pack_people(people: Sequence[Mention]) -> bytes:
     """Whom a mail names, and where, as the outbox keeps it."""
-    return zlib.compress(json.dumps(people, ensure_ascii=False).encode("utf-8", "surrogatepass")) if people else b""
+    if not people:
+        return b""
+    return zlib.compress(json.dumps(people, ensure_ascii=False).encode("utf-8", "surrogatepass"), level=1)
+
+
+def noted_names(noted: bytes | None) -> bytes:
+    """What `pack_people` was given as it is written, JSON in UTF-8; nothing where an older version noted nothing."""
+    return zlib.decompress(noted) if noted else b""
 
 
 def read_people(noted: bytes | None) -> tuple[Mention, ...]:
     """What `pack_people` was given; nothing where an older version noted nothing."""
-    if not noted:
-        return ()
-    return tuple(Mention(*each) for each in json.loads(zlib.decompress(noted).decode("utf-8", "surrogatepass")))
+    written = noted_names(noted)
+    return tuple(Mention(*each) for each in json.loads(written.decode("utf-8", "surrogatepass"))) if written else ()

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from guardian.core.clock import DOUBT_KEPT, SLACK, STEP
@@ -15,7 +16,18 @@ from guardian.core.report.people import people_of, replaced
 from guardian.core.time import micros, moment
 from guardian.stores.erasure import Forgotten, erased, named, read_at, spellings
 from guardian.stores.forgetting import message_without
-from guardian.stores.sqlite.forgetting import buried, bury, empty_log, erase
+from guardian.stores.sqlite.forgetting import (
+    Changes,
+    buried,
+    bury,
+    empty_log,
+    erase_alerts,
+    leaving,
+    look_at_mails,
+    look_at_reports,
+    write_mails,
+    write_reports,
+)
 from guardian.stores.sqlite.lease import SqliteLease
 from guardian.stores.sqlite.outbox import SqliteOutbox
 from guardian.stores.sqlite.schema import pack, put_mails, unpack
@@ -176,16 +188,35 @@ class SqliteStateStore(SqliteLease, SqliteOutbox):
         buried_at: datetime | None = None,
     ) -> Forgotten:
         """See StateStore. What was erased is overwritten in the file."""
-        people = spellings(names)
+        people, gone = spellings(names), leaving(spellings(names), recipients)
 
         def work(db: sqlite3.Connection) -> Forgotten:
             if buried_at is not None:
                 bury(db, people, micros(buried_at))
-            return erase(db, people, rules, recipients)
+            return erase_alerts(db, people, rules, gone)
 
         found = await self.transact(work)
+        found += await self._forget(partial(look_at_mails, people=people, gone=gone), write_mails)
+        found += await self._forget(partial(look_at_reports, people=people), write_reports)
         await self.settle_erasures()
         return found
+
+    async def _forget(
+        self,
+        look: Callable[..., Changes],
+        write: Callable[..., bool],
+    ) -> Forgotten:
+        """Look at rows and write what is to change, piece by piece: nobody waits for the lock while that is found out,
+        nor for long while it is written."""
+        found, after = Forgotten(), 0
+        while True:
+            changes = await self._run(partial(look, after=after))
+            if (changes.gone or changes.changed) and not await self.transact(partial(write, changes=changes)):
+                continue
+            found += changes.forgotten
+            if changes.last is None:
+                return found
+            after = changes.last
 
     async def settle_erasures(self) -> bool:
         """See StateStore."""
