@@ -56,7 +56,10 @@ class KeySet:
             self._keys = self._read()
             return
         if parts.scheme == "http" and parts.hostname not in _LOOPBACK:
-            raise ValueError(f"jwks = {source!r} would be fetched without TLS: use https")
+            # A password or a token in it is nobody's but the owner's.
+            secret = "@" in parts.netloc or parts.query or parts.fragment
+            shown = f"http://{parts.hostname}/…" if secret else source
+            raise ValueError(f"jwks = {shown!r} would be fetched without TLS: use https")
         self._thread: threading.Thread | None = None
         self._refresh(UNKNOWN_SECONDS)
 

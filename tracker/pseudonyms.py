@@ -16,6 +16,7 @@ from contextlib import suppress
 SUFFIX = ".pseudonyms"
 """What the name of the key's file ends with, after that of the database."""
 _PREFIX = "person-"
+_STORED = re.compile(_PREFIX + r"[0-9a-f]{32}")
 _KEY = re.compile(r"[0-9a-f]{64}")
 
 
@@ -26,6 +27,11 @@ class NoKey(ValueError):
 def pseudonym(key: bytes, name: str) -> str:
     """What is stored for a name, as it is told by `tracker.names.clean_name`: always the same under the same key."""
     return _PREFIX + hmac.new(key, name.encode(), hashlib.sha256).hexdigest()[:32]
+
+
+def is_pseudonym(name: str) -> bool:
+    """Whether a name that is stored looks like a pseudonym."""
+    return _STORED.fullmatch(name) is not None
 
 
 def key_path(database: str | os.PathLike[str]) -> str:
@@ -69,6 +75,26 @@ def make_key(database: str | os.PathLike[str]) -> bytes:
     if made is None:
         raise FileNotFoundError(f"{path} was removed while it was made")
     return made
+
+
+def renew_key(database: str | os.PathLike[str]) -> bool:
+    """Put another key in the place of that of a database file, which keeps its mode, less what others may; False where
+    it has none. What was stored under the old one leads to nobody any more. Raises OSError."""
+    path = key_path(database)
+    try:
+        mode = os.stat(path).st_mode & 0o660
+    except FileNotFoundError:
+        return False
+    draft = f"{path}.{secrets.token_hex(8)}"
+    try:
+        _write_new(draft, secrets.token_hex(32))
+        os.chmod(draft, mode)
+        os.replace(draft, path)
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(draft)
+        raise
+    return True
 
 
 def _write_new(path: str, key: str) -> None:

@@ -9,11 +9,12 @@ from pydantic import BaseModel, ConfigDict
 
 
 class CleanedUp(BaseModel):
-    """What a cleanup deleted: what is older than the retention of the settings.
+    """What a cleanup deleted, or with `dry_run` would delete: what is older than the retention of the settings.
 
     `errors_cleared` counts errors that lost their text and place, `rows_deleted` mails, reports and incidents.
     """
 
+    dry_run: bool
     events_deleted: int
     errors_cleared: int
     sessions_deleted: int

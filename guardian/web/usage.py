@@ -21,6 +21,12 @@ class Window(Asked):
     hours: int = Field(2, ge=1, le=720, description="a whole number of hours from 1 to 720")
 
 
+class Cleanup(Asked):
+    """Whether anything is deleted at all."""
+
+    dry_run: bool = Field(False, description="true or false")
+
+
 class Person(Asked):
     """One person, by their address or by an id that the tracker recorded."""
 
@@ -59,9 +65,13 @@ async def generate_report(call: Call) -> dict[str, Any]:
 
 
 async def cleanup(call: Call) -> dict[str, Any]:
-    """Delete now what is older than the retention of the settings, as happens by itself once a day."""
-    done = await clean_up(call.app, call.app.clock())
+    """Delete now what is older than the retention of the settings, as happens by itself once a day.
+
+    With `dry_run=true` nothing is deleted, and the answer counts what would be.
+    """
+    done = await clean_up(call.app, call.app.clock(), dry_run=call.asked.dry_run)
     return {
+        "dry_run": done.dry_run,
         "events_deleted": done.events,
         "errors_cleared": done.errors,
         "sessions_deleted": done.sessions,
@@ -110,7 +120,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         method="POST", path="/api/usage/generate-report", run=generate_report, asked=Window, answer=GeneratedReport,
         large=True
     ),
-    Endpoint(method="POST", path="/api/usage/cleanup", run=cleanup, answer=CleanedUp),
+    Endpoint(method="POST", path="/api/usage/cleanup", run=cleanup, asked=Cleanup, answer=CleanedUp),
     # A name may have slashes, such as the subject of a token: hence `path`.
     Endpoint(
         method="GET", path="/api/usage/users/{email:path}/export", run=export_user, asked=PersonExport,

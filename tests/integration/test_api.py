@@ -74,7 +74,7 @@ async def test_a_generated_report_is_saved(admin, app):
         ("GET", f"/api/usage/summary?hours={'9' * 5000}", f'hours is "{"9" * 78}…: give a whole number of hours'),
         ("POST", "/api/usage/generate-report?hours=-1", 'hours is "-1": give a whole number of hours from 1 to 720'),
         ("POST", "/api/guardian/send-report?hours=0", 'hours is "0": give a whole number of hours from 1 to 720'),
-        ("POST", "/api/usage/cleanup?days=3", '"days" is not a parameter here: it takes none'),
+        ("POST", "/api/usage/cleanup?days=3", '"days" is not a parameter here: it takes dry_run'),
         ("GET", f"{USERS}/export?email=bob@example.com", '"email" belongs in the path, not in the query: leave it out'),
         ("GET", "/api/guardian/reports?limit=501", 'limit is "501": give a whole number from 1 to 500'),
         ("GET", "/api/guardian/reports/abc", 'id is "abc": give the number of a report'),
@@ -347,6 +347,14 @@ async def test_those_who_did_not_sign_in_are_nobody_to_erase(app, admin):
     await app.repository.write([event(NOW - timedelta(minutes=1), user="anonymous")])
     assert sentence(await admin.delete("/api/usage/users/anonymous"), 404)
     assert (await admin.get("/api/usage/summary")).json()["active_users"] == 2
+
+
+async def test_a_dry_cleanup_counts_and_deletes_nothing(app, admin):
+    app.clock = lambda: NOW + timedelta(days=400)
+    counted = (await admin.post("/api/usage/cleanup?dry_run=true")).json()
+    assert (counted["dry_run"], counted["events_deleted"]) == (True, 4)
+    cleaned = (await admin.post("/api/usage/cleanup")).json()
+    assert (cleaned["dry_run"], cleaned["events_deleted"]) == (False, 4)
 
 
 async def test_cleanup_deletes_what_is_older_than_the_retention(app, admin):

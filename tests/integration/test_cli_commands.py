@@ -14,6 +14,7 @@ from guardian.cli import main
 from guardian.core.time import micros
 from guardian.settings.loading import load_settings
 from tracker.event import Event, Failure
+from tracker.pseudonyms import make_key, read_key
 
 
 @pytest.fixture(autouse=True)
@@ -178,6 +179,19 @@ def test_the_key_of_links_is_renewed_by_a_command(guardian, database):
     code, out, err = guardian("keys", "rotate", "--yes")
     assert (code, err) == (0, "")
     assert out == "Renewed the key of links. Mails that are written from now on have links that work.\n"
+
+
+def test_the_key_of_pseudonyms_is_renewed_too(guardian, database, config):
+    path = load_settings(config).database
+    before = make_key(path)
+    code, out, err = guardian("keys", "rotate", "--yes")
+    assert (code, err) == (0, "")
+    assert out.startswith("Renewed the key of pseudonyms: everybody counts as a new person, ")
+    assert "Restart the app" in out and "Renewed the key of links." in out
+    assert read_key(path) not in (None, before)
+    found = json.loads(guardian("check", "--json")[1])["findings"]
+    [text] = [each["text"] for each in found if each["subject"] == "privacy"]
+    assert "stored by name beside pseudonyms: set pseudonymous=True" in text
 
 
 def test_cleanup_says_what_went(guardian, database):

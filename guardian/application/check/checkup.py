@@ -19,7 +19,7 @@ from guardian.application.check.findings import note_findings, noted_elsewhere
 from guardian.application.check.mail import mail_findings
 from guardian.application.check.modes import mode_findings
 from guardian.application.check.neighbours import clashes, old_libraries
-from guardian.application.check.people import alias_findings
+from guardian.application.check.people import alias_findings, pseudonym_findings
 from guardian.application.root import Clock, NamedSchedule, name_schedules, open_application
 from guardian.application.usage import REPORT_NAME
 from guardian.core.finding import Finding
@@ -70,7 +70,9 @@ async def check_up(
             return found
     try:
         async with open_application(settings, clock=clock) as app:
-            found += await asyncio.to_thread(alias_findings, app.book, await app.repository.names())
+            names = await app.repository.names()
+            found += await asyncio.to_thread(alias_findings, app.book, names)
+            found += pseudonym_findings(settings.database, names)
             found += await database_findings(app)
             found += await note_findings(app, path)
     except (StorageError, ValueError) as error:

@@ -8,6 +8,7 @@ from pathlib import Path
 from guardian.core.finding import Finding
 from guardian.settings.loading import DEFAULT_PATH
 from guardian.settings.schema import Settings
+from tracker.pseudonyms import key_path
 
 OTHERS, WRITE = 0o007, 0o002
 
@@ -24,6 +25,7 @@ def mode_findings(settings: Settings, path: Path | None) -> list[Finding]:
         ("settings", path or DEFAULT_PATH, OTHERS, "names the admins"),
         *(("database", Path(f"{database}{part}"), OTHERS, "names users and holds the key of the links in mails")
           for part in ("", "-wal", "-shm")),
+        ("database", Path(key_path(database)), OTHERS, "leads from pseudonyms to people"),
         ("reports", reports, WRITE, "is mailed to the admins"),
         ("reports", reports / "usage_report.json", OTHERS, "names users"),
         ("mail", settings.mail.directory or reports / "mail", WRITE, "holds mails"),

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from pathlib import Path
 
 from guardian.core.finding import Finding
 from guardian.stores.people.book import AliasBook
+from tracker.pseudonyms import is_pseudonym, key_path
 
 
 def alias_findings(book: AliasBook, seen: Sequence[tuple[str, str]]) -> list[Finding]:
@@ -35,3 +38,17 @@ def _count(number: int, one: str, many: str = "") -> str:
 
 def _is(number: int) -> str:
     return "is" if number == 1 else "are"
+
+
+def pseudonym_findings(database: Path, seen: Sequence[tuple[str, str]]) -> list[Finding]:
+    """A warning where the database has a key of pseudonyms, and names beside them; `seen` as in `alias_findings`."""
+    if not os.path.exists(key_path(database)):
+        return []
+    named = sum(not is_pseudonym(recorded) for recorded, _ in seen)
+    if not named:
+        return []
+    text = (
+        f"{_count(named, 'user')} {_is(named)} stored by name beside pseudonyms: set pseudonymous=True in each app "
+        "that records here; names of before go with the retention, or by 'guardian users erase'"
+    )
+    return [Finding("privacy", "warning", text)]

@@ -38,6 +38,12 @@ def test_what_everybody_may_read_or_change_is_named_with_the_cure(tmp_path, no_v
     ]  # fmt: skip
 
 
+def test_a_key_of_pseudonyms_that_everybody_may_read_is_named(tmp_path, no_variables):
+    key = made(tmp_path / "guardian.db.pseudonyms", 0o644)
+    [found] = mode_findings(Settings(database=tmp_path / "guardian.db", reports_dir=tmp_path), tmp_path / "none.toml")
+    assert found.text == f"everybody may read {key}, which leads from pseudonyms to people: run 'chmod o= {key}'"
+
+
 def test_a_group_may_share_the_database_and_a_folder_may_be_looked_into(tmp_path, no_variables):
     config, database = made(tmp_path / "guardian.toml", 0o600), made(tmp_path / "guardian.db", 0o660)
     reports = tmp_path / "reports"

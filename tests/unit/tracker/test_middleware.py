@@ -631,6 +631,8 @@ async def test_what_an_app_raises_that_cannot_even_be_made_goes_on_unchanged():
     [
         ({"jwt_key": "short"}, "jwt_key: the key has 5 bytes: a secret needs at least 32"),
         ({"jwks": "http://example.com/k"}, "jwks = 'http://example.com/k' would be fetched without TLS: use https"),
+        ({"jwks": "http://u:pw@id.example/k"}, "jwks = 'http://id.example/…' would be fetched without TLS: use https"),
+        ({"jwks": "http://id.example/k?t=s3"}, "jwks = 'http://id.example/…' would be fetched without TLS: use https"),
         ({"databse": "x.db"}, "databse is no argument of UsageTrackingMiddleware: did you mean database?"),
         ({"features": {"threads": "x"}}, "features['threads'] = 'x': the key must be a path with or without a method, "
                                          "as in 'POST /api/threads'"),

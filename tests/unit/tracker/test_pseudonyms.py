@@ -10,7 +10,7 @@ import pytest
 
 from tracker import Event, Recorder, UsageTrackingMiddleware
 from tracker.event import ANONYMOUS
-from tracker.pseudonyms import NoKey, key_path, make_key, pseudonym, read_key
+from tracker.pseudonyms import NoKey, key_path, make_key, pseudonym, read_key, renew_key
 
 T = 1_700_000_000_000_000
 
@@ -140,3 +140,18 @@ def test_what_cannot_be_is_refused(path):
     assert UsageTrackingMiddleware(app, pseudonymous="yes").problem == "pseudonymous = 'yes' must be True or False"
     given = UsageTrackingMiddleware(app, recorder=Recorder(path), pseudonymous=True)
     assert given.problem.startswith("pseudonymous is set, but a recorder was given")
+
+
+def test_a_renewed_key_is_another_one_and_keeps_its_mode_but_for_others(path):
+    assert not renew_key(path), "there is none"
+    record(path, "ada@example.com")
+    before, where = read_key(path), key_path(path)
+    for mode, after in ((0o600, 0o600), (0o664, 0o660)):
+        os.chmod(where, mode)
+        assert renew_key(path)
+        assert read_key(path) != before
+        assert stat.S_IMODE(os.stat(where).st_mode) == after
+    assert sorted(each.name for each in path.parent.glob("*.pseudonyms*")) == ["guardian.db.pseudonyms"]
+    record(path, "ada@example.com")
+    [old, new] = users(path)
+    assert (old, new) == (pseudonym(before, "ada@example.com"), pseudonym(read_key(path), "ada@example.com"))
