@@ -108,5 +108,6 @@ def _newcomers(rule: Rule, incident: Incident, snapshot: Snapshot) -> list[str]:
     if incident.told_us is None or not kind.says_users or not snapshot.holds(seconds):
         return []
     before = snapshot.history.at(incident.told_us // MINUTE_US)
-    known = kind.users(rule, incident, before, looked_at(rule, incident, before))
+    # Whoever met it before a fix or maintenance has met it.
+    known = kind.users(rule, replace(incident, judged_from_us=0), before, looked_at(rule, incident, before))
     return sorted(kind.users(rule, incident, snapshot, seconds) - known)
