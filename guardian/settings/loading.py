@@ -17,8 +17,9 @@ from guardian.settings.problems import PREFIX, line_of, sentences, table_names
 from guardian.settings.rules import Rule, parse_rule
 from guardian.settings.schema import Settings, setting_fields
 from guardian.settings.secrecy import has_secret
+from guardian.settings.secret_files import others_may_read
 from guardian.settings.smtp_url import smtp_table
-from guardian.settings.values import others_may_read, relative_to
+from guardian.settings.values import relative_to
 
 DEFAULT_PATH = Path("guardian.toml")
 _NAMED = ("GUARDIAN_CHANNELS__", "GUARDIAN_RULES__")

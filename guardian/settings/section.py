@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
-from guardian.settings.values import read_secret
+from guardian.settings.secret_files import read_secret
 
 
 class Section(BaseModel):

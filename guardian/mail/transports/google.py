@@ -14,7 +14,7 @@ from typing import Any
 
 from guardian.core.language import marked
 from guardian.mail.transport import LoginRefused, Unreachable
-from guardian.settings.values import read_secret
+from guardian.settings.secret_files import read_secret
 
 SEND_SCOPE = "https://www.googleapis.com/auth/gmail.send"
 """Enough to send through the Gmail API, and nothing else."""

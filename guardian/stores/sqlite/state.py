@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from functools import partial
 from typing import Any
 
 from guardian.core.clock import DOUBT_KEPT, SLACK, STEP
@@ -14,19 +13,11 @@ from guardian.core.off_loop import off_loop
 from guardian.core.outgoing import Outgoing
 from guardian.core.report.people import people_of, replaced
 from guardian.core.time import micros, moment
-from guardian.stores.erasure import Forgotten, erased, named, read_at, spellings
+from guardian.stores.erasure import erased, named, read_at
 from guardian.stores.forgetting import message_without
+from guardian.stores.sqlite.erasing import SqliteErasing
 from guardian.stores.sqlite.forgetting import (
-    Changes,
     buried,
-    bury,
-    empty_log,
-    erase_alerts,
-    leaving,
-    look_at_mails,
-    look_at_reports,
-    write_mails,
-    write_reports,
 )
 from guardian.stores.sqlite.lease import SqliteLease
 from guardian.stores.sqlite.outbox import SqliteOutbox
@@ -34,7 +25,7 @@ from guardian.stores.sqlite.schema import pack, put_mails, unpack
 from guardian.stores.state import Edition, SavedReport
 
 
-class SqliteStateStore(SqliteLease, SqliteOutbox):
+class SqliteStateStore(SqliteLease, SqliteErasing, SqliteOutbox):
     """`StateStore` in one SQLite file, with the lease and the outbox."""
 
     async def last_period_end(self, schedule: str, *, now: datetime | None = None) -> datetime | None:
@@ -179,66 +170,6 @@ class SqliteStateStore(SqliteLease, SqliteOutbox):
             (micros(before), micros(incidents_before)),
         )
         return int(count)
-
-    async def forget(
-        self,
-        *names: str,
-        rules: Collection[str] = (),
-        recipients: Collection[str] = (),
-        buried_at: datetime | None = None,
-    ) -> Forgotten:
-        """See StateStore. What was erased is overwritten in the file."""
-        people, gone = spellings(names), leaving(spellings(names), recipients)
-
-        def work(db: sqlite3.Connection) -> Forgotten:
-            if buried_at is not None:
-                bury(db, people, micros(buried_at))
-            return erase_alerts(db, people, rules, gone)
-
-        found = await self.transact(work)
-        found += await self._forget(partial(look_at_mails, people=people, gone=gone), write_mails)
-        found += await self._forget(partial(look_at_reports, people=people), write_reports)
-        await self.settle_erasures()
-        return found
-
-    async def _forget(
-        self,
-        look: Callable[..., Changes],
-        write: Callable[..., bool],
-    ) -> Forgotten:
-        """Look at rows and write what is to change, piece by piece: nobody waits for the lock while that is found out,
-        nor for long while it is written."""
-        found, after = Forgotten(), 0
-        while True:
-            changes = await self._run(partial(look, after=after))
-            if (changes.gone or changes.changed) and not await self.transact(partial(write, changes=changes)):
-                continue
-            found += changes.forgotten
-            if changes.last is None:
-                return found
-            after = changes.last
-
-    async def settle_erasures(self) -> bool:
-        """See StateStore."""
-
-        def work(db: sqlite3.Connection) -> bool:
-            if empty_log(db):
-                if db.execute("SELECT 1 FROM guardian_unsettled").fetchone():
-                    db.execute("DELETE FROM guardian_unsettled")
-                return True
-            return False
-
-        return await self._run(work)
-
-    async def unsettled_erasures(self) -> int:
-        """See StateStore."""
-        [(count,)] = await self.read("SELECT count(*) FROM guardian_unsettled")
-        return int(count)
-
-    async def erased_since(self, names: Collection[str], since: datetime) -> set[str]:
-        """See StateStore."""
-        people = spellings(names)
-        return await self.transact(lambda db: buried(db, people, micros(since)))
 
 
 _SAVED = "id, schedule, start_us, end_us, created_us"
