@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 
+from guardian.core.activity import Activity
 from guardian.core.language import Language, language
 from guardian.core.report.build import build_report
 from guardian.core.report.json import to_json
@@ -48,8 +49,8 @@ def report(users: int) -> dict:
     bars = [TimelineBar(START + timedelta(minutes=30 * n), 2_000, 10 * (n % 9), users // 9 + 40 * n) for n in range(48)]
     summary = Summary.of(events)
     made = build_report(
-        summary, summary, previous_start=START - (END - START), start=START, end=END, now=END,
-        failures=failures, timeline=bars,
+        Activity.of(summary, failures, begin), summary.counts(), previous_start=START - (END - START),
+        start=START, end=END, now=END, timeline=bars,
     )  # fmt: skip
     return to_json(made)
 

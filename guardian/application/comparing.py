@@ -7,21 +7,22 @@ from dataclasses import replace
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
+from guardian.core.activity import Activity
 from guardian.core.off_loop import off_loop
 from guardian.core.report.comparing import by_weekday, compare, earlier_periods, recorded_since, server_rate, usual_rate
 from guardian.core.report.judge import SERVER_RATE
 from guardian.core.report.model import Comparison
 from guardian.core.storage import RecorderHealth, StorageStats, WindowGone
-from guardian.core.summary import Summary
+from guardian.core.summary import Counts
 from guardian.stores.events import UsageRepository
 
-Compared = tuple[Summary, datetime, datetime]
-"""The summary of the same weekday a week before, and the window that it is of."""
+Compared = tuple[Counts, datetime, datetime]
+"""The totals of the same weekday a week before, and the window that it is of."""
 
 
 async def compared(
     repository: UsageRepository,
-    current: Summary,
+    current: Activity,
     start: datetime,
     end: datetime,
     before: datetime,
@@ -40,7 +41,7 @@ async def compared(
     made, found = compare(before, earlier[0], weekday=weekday, since=since), None
     if made.kind == "weekday":
         try:
-            found = (await repository.summary(*earlier[0], features=features), *earlier[0])
+            found = (await repository.counts(*earlier[0], features=features), *earlier[0])
         except WindowGone:
             made = replace(made, kind="nothing")
     if since is not None and await off_loop(server_rate, current) > SERVER_RATE:
@@ -49,7 +50,7 @@ async def compared(
             if window[0] < since:
                 break
             try:
-                known.append(await repository.summary(*window, features=features))
+                known.append(await repository.counts(*window, features=features))
             except WindowGone:
                 break
         made = replace(made, usual_server_rate=await off_loop(usual_rate, known))

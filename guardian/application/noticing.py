@@ -47,7 +47,7 @@ async def noticed_lately(
         repository, await repository.recorders(now), start=start, end=now, now=now, elsewhere=elsewhere
     )
     seen = traffic_notes(
-        await repository.summary(start, now + timedelta(minutes=1)),
+        await repository.counts(start, now + timedelta(minutes=1)),
         stats=await repository.stats(now),
         known_features=await repository.feature_names(),
         critical_features=critical_features,

@@ -14,16 +14,15 @@ from zoneinfo import ZoneInfo
 
 from guardian.application.comparing import compared
 from guardian.application.noticing import Elsewhere, noticed
+from guardian.core.activity import Activity
 from guardian.core.files import replacing
 from guardian.core.off_loop import off_loop
-from guardian.core.quiet import LAST_THING, REGULAR_REQUESTS, Quiet, gone_quiet, quiet_window, regular
-from guardian.core.report.build import ERRORS_PER_USER, build_report
+from guardian.core.report.build import build_report
 from guardian.core.report.json import to_json
-from guardian.core.report.judge import needs_help
 from guardian.core.report.model import Fired
 from guardian.core.report.timeline import bar_edges
 from guardian.core.storage import WindowGone
-from guardian.core.summary import Counts, Summary, TimelineBar
+from guardian.core.summary import Counts, TimelineBar
 from guardian.core.time import moment, utc_now
 from guardian.stores.events import UsageRepository
 from guardian.stores.people.book import NO_BOOK, AliasBook, alias_note
@@ -34,8 +33,6 @@ REPORT_NAME = "usage_report.json"
 MAX_HOURS = 720
 STEPS, STEPS_WITHIN = 6, timedelta(minutes=30)
 """Who needs help is shown with so many steps, of so long before their newest error."""
-MOST_NAMES = 500
-"""More people than this are not named one by one in a query."""
 _YEARS = (1990, 2199)
 
 
@@ -86,8 +83,12 @@ class UsageGuardian:
         end_time: datetime | None = None,
         zone: ZoneInfo | None = None,
         features: Sequence[str] = (),
+        max_users: int | None = None,
     ) -> dict[str, Any]:
         """The report on the last `hours` hours (1 to 720), or on `[start_time, end_time)`; JSON values only.
+
+        It names every user, or with `max_users` at most so many, those with most errors and then most requests;
+        `users_left_out` then counts the others, where there are some.
 
         `zone` is where the bars of the timeline begin (None: the one of all reports). With `features`, names in which
         * stands for any letters, only their requests count, now and before; `only_features` then has them, and nobody
@@ -99,7 +100,7 @@ class UsageGuardian:
         start, end = window(now, hours, start_time, end_time)
         await self._repository.seal(now)  # so that what is read next is short, whoever runs beside
         before = start - (end - start)
-        read = partial(self._read, zone=zone or self._zone, features=features)
+        read = partial(self._read, zone=zone or self._zone, features=features, most=max_users)
         try:
             previous, current, bars = await read(before, start, end)
         except WindowGone:
@@ -109,7 +110,6 @@ class UsageGuardian:
             start = start - (start - datetime.min.replace(tzinfo=UTC)) % timedelta(minutes=5)
             before = start - timedelta(hours=hours)
             previous, current, bars = await read(before, start, end)
-        failures = await self._repository.recent_failures(start, end, per_user=ERRORS_PER_USER, features=features)
         stats, recorders = await self._repository.stats(now), await self._repository.recorders(now)
         noted = await noticed(self._repository, recorders, start=start, end=end, now=now, elsewhere=self._elsewhere)
         comparison, same_weekday = await compared(
@@ -124,9 +124,8 @@ class UsageGuardian:
             start=start,
             end=end,
             now=now,
-            failures=failures,
-            steps=await self._steps(await off_loop(needs_help, current), failures, features),
-            quiet=[] if features else await self._quiet(start, end),
+            steps=await self._steps(current, features),
+            quiet=[] if features else await self._repository.gone_quiet(start, end),
             timeline=bars,
             critical_features=self._critical,
             stats=stats,
@@ -143,41 +142,32 @@ class UsageGuardian:
         return await off_loop(to_json, replace(report, only_features=tuple(features)))
 
     async def _read(
-        self, before: datetime, start: datetime, end: datetime, *, zone: ZoneInfo, features: Sequence[str]
-    ) -> tuple[Counts | None, Summary, list[TimelineBar]]:
-        """The counts of [before, start), None where it is no longer stored; that of [start, end), and its bars."""
-        current, bars = await self._repository.timeline(bar_edges(start, end, zone), features=features)
+        self,
+        before: datetime,
+        start: datetime,
+        end: datetime,
+        *,
+        zone: ZoneInfo,
+        features: Sequence[str],
+        most: int | None,
+    ) -> tuple[Counts | None, Activity, list[TimelineBar]]:
+        """The counts of [before, start), None where it is no longer stored; what [start, end) shows, and its bars."""
+        current, bars = await self._repository.activity(bar_edges(start, end, zone), most=most, features=features)
         try:
             previous = await self._repository.counts(before, start, features=features)
         except WindowGone:
             previous = None
         return previous, current, bars
 
-    async def _steps(
-        self, users: Sequence[str], failures: Mapping[str, Sequence[Event]], features: Sequence[str]
-    ) -> dict[str, list[Event]]:
-        """What each of these users did last, up to their newest error."""
+    async def _steps(self, current: Activity, features: Sequence[str]) -> dict[str, list[Event]]:
+        """What each of those who need help did last, up to their newest error."""
         found = {}
-        for email in users:
-            if failed := failures.get(email):
+        for email in current.needy:
+            if failed := current.failures.get(email):
                 until = moment(failed[-1].at_us) + timedelta(microseconds=1)
                 since = until - STEPS_WITHIN
                 found[email] = await self._repository.steps(email, since, until, most=STEPS, features=features)
         return found
-
-    async def _quiet(self, start: datetime, end: datetime) -> list[Quiet]:
-        """Who went quiet after an error; nobody where retention has deleted what would tell."""
-        begin, since, until = quiet_window(start, end)
-        try:
-            found = await self._repository.visits(begin, end, since=since, until=until, least=REGULAR_REQUESTS)
-        except WindowGone:
-            return []
-        regulars = regular(found)
-        if not regulars:
-            return []
-        only = [each.user for each in regulars] if len(regulars) <= MOST_NAMES else None
-        failed = await self._repository.recent_failures(since - LAST_THING, until, per_user=1, users=only)
-        return gone_quiet(regulars, failed)
 
     async def generate_and_save_report(
         self,

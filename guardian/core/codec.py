@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 
@@ -49,8 +49,11 @@ def pack(columns: Sequence[np.ndarray]) -> bytes:
     return bytes([VERSION]) + zlib.compress(b"".join([*heads, *values]), _LEVEL)
 
 
-def unpack(body: bytes) -> list[np.ndarray]:
-    """The columns, as int64, that `pack` was called on. Raises ValueError or zlib.error for anything else."""
+def unpack(body: bytes, wanted: Collection[int] | None = None) -> list[np.ndarray]:
+    """The columns, as int64, that `pack` was called on; with `wanted` only those at these places, in their order.
+
+    Raises ValueError or zlib.error for anything else.
+    """
     if body[:1] != bytes([VERSION]):
         raise ValueError(f"a table of version {body[:1].hex() or 'none'} is not known here")
     inside = zlib.decompress(memoryview(body)[1:])
@@ -60,15 +63,17 @@ def unpack(body: bytes) -> list[np.ndarray]:
     except struct.error as error:
         raise ValueError("a table is cut short") from error
     at, columns = _ROWS.size + number * _COLUMN.size, []
-    for kind, least in heads:
+    for place, (kind, least) in enumerate(heads):
         width = kind & ~_STEPS
         if width not in (0, 1, 2, 4, 8):
             raise ValueError(f"a column is {width} bytes wide")
+        first, at = at, at + rows * width
+        if wanted is not None and place not in wanted:
+            continue
         if width == 0:
             column = np.zeros(rows, np.int64)
         else:
-            column = np.frombuffer(inside, f"<u{width}", rows, at).astype(np.int64)
-            at += rows * width
+            column = np.frombuffer(inside, f"<u{width}", rows, first).astype(np.int64)
         if kind & _STEPS:
             np.cumsum(column, out=column)
         column += least

@@ -10,11 +10,12 @@ from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
+from guardian.core.activity import Activity
 from guardian.core.language import language
 from guardian.core.note_words import KINDS, note_words
 from guardian.core.storage import RecorderHealth, RecorderNote, StorageStats
-from guardian.core.summary import Summary, fits
-from tracker.event import ANONYMOUS, NOTED, UNMATCHED
+from guardian.core.summary import Counts, fits
+from tracker.event import NOTED, UNMATCHED
 
 ENOUGH = 20
 """With fewer requests than this, that all of them are anonymous may be chance, once somebody was recognised."""
@@ -68,7 +69,7 @@ def gone_silent(recorders: Iterable[RecorderHealth], now: datetime) -> list[Reco
 
 
 def traffic_notes(
-    summary: Summary,
+    totals: Activity | Counts,
     *,
     stats: StorageStats | None,
     known_features: Collection[str] | None,
@@ -77,13 +78,12 @@ def traffic_notes(
     """What the requests of a window show. `stats` and `known_features` are of the whole store; None: not known."""
     if stats is not None and never_recorded(stats):
         return [Note("never", 0, stats.place)]
-    found, total = [], summary.requests
-    features = {route.feature for route in summary.routes} | set(known_features or ())
-    recognised = any(email != ANONYMOUS for email in summary.users)
-    if total and not recognised and (total >= ENOUGH or (stats is not None and not stats.users)):
+    found, total = [], totals.requests
+    features = {route.feature for route in totals.routes} | set(known_features or ())
+    if total and not totals.active_users and (total >= ENOUGH or (stats is not None and not stats.users)):
         found.append(Note("anonymous", total))
     found += _unmatched(
-        summary, known=known_features is None or not all(name.startswith(UNMATCHED) for name in features)
+        totals, known=known_features is None or not all(name.startswith(UNMATCHED) for name in features)
     )
     if features:
         found += [Note("critical_features", 0, each) for each in critical_features if not _used(each, features)]
@@ -99,14 +99,14 @@ def _used(pattern: str, features: Collection[str]) -> bool:
     return any(fits(name, [pattern]) for name in features)
 
 
-def _unmatched(summary: Summary, *, known: bool) -> list[Note]:
+def _unmatched(traffic: Activity | Counts, *, known: bool) -> list[Note]:
     """Whether routes are not recognised; `known` says that some were, at some time.
 
     Their feature is `(unmatched)`, unless the app named it; a method may follow (`feature_names = "method"`).
     That paths which nobody serves match no route, as scanners ask for, shows nothing: these are answered with 404.
     """
-    total = summary.requests
-    mine = [totals for route, totals in summary.routes.items() if route.feature.startswith(UNMATCHED)]
+    total = traffic.requests
+    mine = [totals for route, totals in traffic.routes.items() if route.feature.startswith(UNMATCHED)]
     number = sum(totals.requests for totals in mine)
     telling = number - sum(count for t in mine for code, count in t.statuses.items() if code % NOTED == 404)
     if total and number == total and (telling >= ENOUGH or not known):

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from guardian.core.summary import Visits
 from tracker.event import Event
 
 QUIET = timedelta(days=3)
@@ -18,6 +17,15 @@ REGULAR_REQUESTS, REGULAR_SPAN = 10, timedelta(days=2)
 LAST_THING = timedelta(minutes=10)
 """An error is the last thing somebody met when they were gone so soon after it."""
 MOST = 20
+
+
+class Visits(NamedTuple):
+    """How often one user came in a window: from when their first request began to when their last one finished (µs)."""
+
+    user: str
+    requests: int
+    first_us: int
+    last_us: int
 
 
 class Quiet(NamedTuple):

@@ -75,8 +75,8 @@ class TimelineBar:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Totals of a window without its people: how many verified users there were, all requests, those that failed, and
-    the totals of each route."""
+    """Totals of a window without its people and latencies: how many verified users there were, all requests, those that
+    failed, and the outcomes of each route."""
 
     active_users: int
     requests: int
@@ -85,16 +85,12 @@ class Counts:
 
     def statuses(self) -> dict[int, int]:
         """Requests by outcome, over all routes."""
-        return _statuses(self.routes)
+        return statuses_of(self.routes)
 
-
-class Visits(NamedTuple):
-    """How often one user came in a window: from when their first request began to when their last one finished (µs)."""
-
-    user: str
-    requests: int
-    first_us: int
-    last_us: int
+    @property
+    def server_errors(self) -> int:
+        """How many requests met a server error."""
+        return sum(number for outcome, number in self.statuses().items() if outcome >= 500)
 
 
 @dataclass(slots=True)
@@ -139,11 +135,12 @@ class Summary:
 
     def statuses(self) -> dict[int, int]:
         """Requests by outcome, over all routes."""
-        return _statuses(self.routes)
+        return statuses_of(self.routes)
 
     def counts(self) -> Counts:
-        """The same without people."""
-        return Counts(self.active_users, self.requests, self.errors, self.routes)
+        """The same without people and latencies."""
+        routes = {route: RouteTotals(totals.statuses) for route, totals in self.routes.items()}
+        return Counts(self.active_users, self.requests, self.errors, routes)
 
     @property
     def active_users(self) -> int:
@@ -161,7 +158,8 @@ class Summary:
         return sum(user.errors for user in self.users.values())
 
 
-def _statuses(routes: Mapping[Route, RouteTotals]) -> dict[int, int]:
+def statuses_of(routes: Mapping[Route, RouteTotals]) -> dict[int, int]:
+    """Requests by outcome, over all these routes."""
     total: dict[int, int] = {}
     for route in routes.values():
         _add(total, route.statuses)

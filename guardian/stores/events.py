@@ -10,7 +10,9 @@ from guardian.core.storage import RecorderHealth, RecorderNote, StorageStats
 from tracker.event import Event
 
 if TYPE_CHECKING:
-    from guardian.core.summary import Counts, Summary, TimelineBar, Visits
+    from guardian.core.activity import Activity
+    from guardian.core.quiet import Quiet
+    from guardian.core.summary import Counts, Summary, TimelineBar
 
 
 MOST_AHEAD = 10_000
@@ -42,17 +44,20 @@ class UsageRepository(Protocol):
         """
         ...
 
-    async def counts(self, start: datetime, end: datetime, *, features: Sequence[str] = ()) -> Counts:
-        """What `summary` says of the window without its people, in a fraction of the time."""
+    async def activity(
+        self, edges: Sequence[datetime], *, most: int | None = None, features: Sequence[str] = ()
+    ) -> tuple[Activity, list[TimelineBar]]:
+        """What a report shows of the time from the first edge to the last, naming at most so many people (None: all),
+        and a bar for each two neighbours: of one state of the store. Raises WindowGone as `summary` does."""
         ...
 
-    async def visits(
-        self, start: datetime, end: datetime, *, since: datetime, until: datetime, least: int
-    ) -> list[Visits]:
-        """The verified users of the window with at least so many requests whose last one finished in [since, until).
+    async def counts(self, start: datetime, end: datetime, *, features: Sequence[str] = ()) -> Counts:
+        """What `summary` says of the window without its people and latencies, in a fraction of the time."""
+        ...
 
-        Raises WindowGone as `summary` does.
-        """
+    async def gone_quiet(self, start: datetime, end: datetime) -> list[Quiet]:
+        """Who went quiet after an error, as a report on the window says (`guardian.core.quiet`); nobody where retention
+        has deleted what would tell."""
         ...
 
     async def timeline(

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from guardian.alerting.columns import MINUTE_US
 from guardian.alerting.history import History
+from guardian.core.activity import Activity
 from guardian.core.storage import StorageError
 from guardian.core.summary import Summary, TimelineBar
 from guardian.stores.people.aliases import Aliases
@@ -128,6 +129,11 @@ async def _equals_the_plain(opener, batches, seals, edges, ids):
             failures.setdefault(e.user, []).append(e)
     newest = {user: failed[-2:] for user, failed in failures.items()}
     assert await repository.recent_failures(ends[0], ends[-1], per_user=2) == newest
+    few = {user: failed[-20:] for user, failed in failures.items()}
+    for most in (None, 2):
+        shown = Activity.of(expected[0], few, int(ends[0].timestamp()) * 1_000_000, most=most)
+        assert await repository.activity(ends, most=most) == (shown, bars)
+    assert await repository.counts(ends[0], ends[-1]) == expected[0].counts()
     one = await repository.recent_failures(ends[0], ends[-1], per_user=2, users=[BOB])
     assert one == {user: failed for user, failed in newest.items() if user == BOB}
     mine = [e for e in everything if e.user == ids.get(ADA, ADA)]

@@ -14,6 +14,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from guardian.core.activity import ERRORS_PER_USER, Activity
+from guardian.core.quiet import LAST_THING, Visits, gone_quiet, quiet_window, regular
 from guardian.core.report.features import latency
 from guardian.core.storage import RecorderNote, StorageError, WindowGone
 from guardian.core.summary import Summary, TimelineBar
@@ -205,6 +207,63 @@ def test_seals_late_events_erasure_and_restarts_change_no_total(store, tmp_path_
     asyncio.run(_seals_change_nothing(opener, batches, seals, sorted(edges)))
 
 
+async def equals_the_plain_activity(repository, ends, bars):
+    """What is counted in arrays, of all people and of the first two, is what the plain code counts of single events."""
+    everything = [e async for chunk in repository.events(ends[0], ends[-1]) for e in chunk]
+    for features in ((), ("chat",)):
+        mine = [e for e in everything if not features or e.feature in features]
+        failures = {}
+        for each in mine:
+            if each.failure is not None:
+                failures.setdefault(each.user, []).append(each)
+        newest = {user: failed[-ERRORS_PER_USER:] for user, failed in failures.items()}
+        for most in (None, 2, 1):
+            expected = Activity.of(Summary.of(mine), newest, micros(ends[0]), most=most)
+            found, shown = await repository.activity(ends, most=most, features=features)
+            assert found == expected
+            if not features and bars is not None:
+                assert shown == bars
+    begin, since, until = quiet_window(ends[0], ends[-1])
+    before = [e async for chunk in repository.events(begin, ends[-1]) for e in chunk]
+    visits = [
+        Visits(name, user.requests, user.first_start_us, user.last_us)
+        for name, user in Summary.of(before).users.items()
+        if name != "anonymous" and micros(since) <= user.last_us < micros(until)
+    ]
+    failed = {}
+    for each in before:
+        if each.failure and micros(since - LAST_THING) <= each.at_us < micros(until):
+            failed[each.user] = [each]
+    assert await repository.gone_quiet(ends[0], ends[-1]) == gone_quiet(regular(visits), failed)
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.integers(0, 10**6), st.integers(1, 40), st.integers(0, 2 * 1440))
+def test_who_went_quiet_is_the_same_however_much_is_sealed(store, tmp_path_factory, seed, hours, sealed_before):
+    opener = STORES[store](tmp_path_factory.mktemp("law"))
+    asyncio.run(_quiet_equals_the_plain(opener, seed, hours, sealed_before))
+
+
+async def _quiet_equals_the_plain(opener, seed, hours, sealed_before):
+    """Seven people who come for some days, and meet an error now and then; a few stay away from some day on."""
+    chance, found = np.random.default_rng(seed), []
+    for person in range(7):
+        last = int(chance.integers(2, 18)) * 1440
+        for _ in range(int(chance.integers(8, 20))):
+            minute, status = int(chance.integers(0, last)), int(chance.choice([200, 200, 500]))
+            came = event(minute, f"u{person}@example.com", status)
+            found.append(came._replace(at_us=came.at_us + int(chance.integers(0, 10**7))))
+    found.sort()
+    stores = await opener(NO_BOOK)
+    end = DAY + timedelta(days=19, minutes=int(chance.integers(0, 1440)), seconds=7)
+    await stores.events.write(found)
+    for at in (end - timedelta(minutes=sealed_before), end):
+        await stores.events.seal(at)
+        for length in (timedelta(hours=hours), timedelta(days=hours)):
+            await equals_the_plain_activity(stores.events, [end - length, end], None)
+    await stores.close()
+
+
 async def _seals_change_nothing(opener, batches, seals, edges):
     stores = await opener(NO_BOOK)
     repository = stores.events
@@ -230,23 +289,9 @@ async def _seals_change_nothing(opener, batches, seals, edges):
             await repository.seal(at)
         assert await repository.timeline(ends) == expected
         assert await repository.counts(ends[0], ends[-1]) == expected[0].counts()
-        visits = await repository.visits(ends[0], ends[-1], since=ends[0], until=ends[-1], least=1)
-        assert {each.user: each[1:] for each in visits} == {
-            name: (user.requests, user.first_start_us, user.last_us)
-            for name, user in expected[0].users.items()
-            if name != "anonymous"
-        }
+        await equals_the_plain_activity(repository, ends, bars)
         assert (await repository.stats()).events == sum(map(len, batches))
     await stores.close()
-
-
-async def test_visits_are_of_those_who_came_often_enough_and_last_in_the_given_time(repository):
-    ada, bob, cy = "ada@example.com", "bob@example.com", "cy@example.com"
-    came = [(1, ada), (9, ada), (2, bob), (3, bob), (5, cy), (5, "anonymous"), (6, "anonymous")]
-    await repository.write([event(*each) for each in came])
-    await repository.seal(NOW)
-    found = await repository.visits(DAY, NOW, since=moment(3), until=moment(9), least=2)
-    assert [each.user for each in found] == [bob]
 
 
 async def test_the_number_of_events_is_right_after_a_purge_with_events_that_come_late(repository):

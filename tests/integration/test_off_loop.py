@@ -90,8 +90,7 @@ def threads(monkeypatch):
         monkeypatch.setattr(module, name, noted)
 
     for module, name in (
-        (guardian.application.usage, "build_report"), (guardian.application.usage, "needs_help"),
-        (guardian.application.usage, "_write_whole"),
+        (guardian.application.usage, "build_report"), (guardian.application.usage, "_write_whole"),
         (guardian.mail.service, "render"), (guardian.mail.service, "build_message"),
         (guardian.stores.sqlite.state, "pack"), (guardian.stores.sqlite.state, "unpack"),
     ):  # fmt: skip
@@ -106,7 +105,7 @@ async def test_a_report_is_made_written_and_rendered_off_the_loop(tmp_path, thre
         await app.state.claim_period("s", at, at, report={"users": []}, mails=(), now=at)
         assert (await app.state.report(1)).report == {"users": []}
     assert set(threads) == {
-        "build_report", "needs_help", "_write_whole", "render", "build_message", "pack", "unpack",
+        "build_report", "_write_whole", "render", "build_message", "pack", "unpack",
     }  # fmt: skip
     assert all(LOOP not in found for found in threads.values())
 

@@ -6,10 +6,12 @@ from itertools import pairwise
 
 from guardian.alerting.columns import MINUTE_US, Columns
 from guardian.alerting.history import History
+from guardian.core.activity import ERRORS_PER_USER, Activity
 from guardian.core.clock import was_ahead
 from guardian.core.cursor import Cursor
+from guardian.core.quiet import LAST_THING, Visits, gone_quiet, quiet_window, regular
 from guardian.core.storage import StorageError, StorageStats, WindowGone
-from guardian.core.summary import Summary, TimelineBar, Visits, fits
+from guardian.core.summary import Summary, TimelineBar, fits
 from guardian.core.time import micros, moment
 from guardian.stores.events import MOST_AHEAD
 from tracker.event import ANONYMOUS, SESSION_GAP_US, Failure
@@ -99,12 +101,23 @@ class MemoryEvents:
     async def counts(self, start, end, *, features=()):
         return (await self.summary(start, end, features=features)).counts()
 
-    async def visits(self, start, end, *, since, until, least):
-        return [
+    async def activity(self, edges, *, most=None, features=()):
+        summary, bars = await self.timeline(edges, features=features)
+        failures = await self.recent_failures(edges[0], edges[-1], per_user=ERRORS_PER_USER, features=features)
+        return Activity.of(summary, failures, micros(edges[0]), most=most), bars
+
+    async def gone_quiet(self, start, end):
+        begin, since, until = quiet_window(start, end)
+        try:
+            users = (await self.summary(begin, end)).users.items()
+        except WindowGone:
+            return []
+        visits = [
             Visits(name, user.requests, user.first_start_us, user.last_us)
-            for name, user in (await self.summary(start, end)).users.items()
-            if name != ANONYMOUS and user.requests >= least and micros(since) <= user.last_us < micros(until)
+            for name, user in users
+            if name != ANONYMOUS and micros(since) <= user.last_us < micros(until)
         ]
+        return gone_quiet(regular(visits), await self.recent_failures(since - LAST_THING, until, per_user=1))
 
     async def timeline(self, edges, *, features=()):
         parts = [Summary.of(self._counted(start, end, features)) for start, end in pairwise(edges)]

@@ -3,10 +3,10 @@
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
+from guardian.core.activity import Activity
 from guardian.core.quiet import Quiet
 from guardian.core.report.build import build_report
 from guardian.core.report.json import to_json
-from guardian.core.report.judge import needs_help
 from guardian.core.storage import RecorderHealth, StorageStats
 from guardian.core.summary import Summary, TimelineBar
 from guardian.mail.companions import read_companion
@@ -63,10 +63,11 @@ def report(events, previous=(), **more):
     for each in events:
         if each.failure and each.user != "anonymous":
             failed.setdefault(each.user, []).append(each)
+    newest = {user: sorted(found, key=lambda e: e.at_us)[-20:] for user, found in failed.items()}
+    current = Activity.of(Summary.of(events), newest, START_US)
     made = build_report(
-        Summary.of(events), Summary.of(previous), previous_start=START - (END - START), start=START, end=END, now=END,
-        failures={user: sorted(found, key=lambda e: e.at_us)[-20:] for user, found in failed.items()},
-        steps={user: last_steps(events, user) for user in needs_help(Summary.of(events))},
+        current, Summary.of(previous).counts(), previous_start=START - (END - START), start=START, end=END, now=END,
+        steps={user: last_steps(events, user) for user in current.needy},
         timeline=bars(events),
         stats=StorageStats(12_345, 40, START - timedelta(days=30), END, 4096, 678, START - timedelta(days=90)),
         recorders=[RecorderHealth("r1", START, END, 12_346, 12_345, 1, "0.1.0")], **more,

@@ -1,4 +1,4 @@
-"""The report, from two summaries and what was found beside them. Pure."""
+"""The report, from the totals of two windows and what was found beside them. Pure."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from guardian.core.activity import Activity
 from guardian.core.clock import was_ahead
 from guardian.core.notes import Note, as_json, in_order, never_recorded, traffic_notes
 from guardian.core.quiet import Quiet
-from guardian.core.report.features import by_status, features, latency
+from guardian.core.report.features import by_status, features, features_before, latency
 from guardian.core.report.judge import judge
 from guardian.core.report.model import (
     Anonymous,
     Comparison,
     FailedRequest,
-    FeatureBefore,
     FeatureCount,
     Fired,
     GoneQuiet,
@@ -29,13 +29,11 @@ from guardian.core.report.model import (
     UserRow,
 )
 from guardian.core.storage import RecorderHealth, StorageStats
-from guardian.core.summary import Counts, Summary, TimelineBar, active_minutes
-from guardian.core.time import micros, moment
+from guardian.core.summary import Counts, TimelineBar
+from guardian.core.time import moment
 from tracker.error_text import reason_phrase
-from tracker.event import ANONYMOUS, NOTED, Event
+from tracker.event import NOTED, Event
 
-ERRORS_PER_USER = 20
-"""The newest errors of each user that a report tells one by one; `errors_count` counts them all."""
 TOP = 10
 """How many features `top_features` names."""
 SHORTEST_DAY = timedelta(hours=23)
@@ -44,14 +42,13 @@ STORED = ("route template", "method", "status", "duration", "time", "verified us
 
 
 def build_report(
-    current: Summary,
-    previous: Summary | Counts | None,
+    current: Activity,
+    previous: Counts | None,
     *,
     previous_start: datetime,
     start: datetime,
     end: datetime,
     now: datetime,
-    failures: Mapping[str, Sequence[Event]],
     steps: Mapping[str, Sequence[Event]] | None = None,
     quiet: Sequence[Quiet] = (),
     timeline: Iterable[TimelineBar] = (),
@@ -62,17 +59,16 @@ def build_report(
     known_features: Collection[str] | None = None,
     whole: bool = True,
     comparison: Comparison | None = None,
-    compared: tuple[Summary, datetime, datetime] | None = None,
+    compared: tuple[Counts, datetime, datetime] | None = None,
     fired: Sequence[Fired] | None = None,
 ) -> Report:
     """The report on `[start, end)` beside the window before it, from `previous_start` on (None: no longer stored).
 
     `notes` given are those that others found, in the report are those of the traffic too; these need to know
     `known_features`, all that were ever recorded (None: not known), and that the report is on the `whole` app.
-    `failures` holds the newest failed events of each user, oldest first; `steps` what those who need help did last,
-    `quiet` what `guardian.core.quiet` found. Users are sorted by errors, then requests, then name. `comparison` says
-    with what the period is compared (None: with the one before); where that is the same weekday, `compared` has its
-    summary, start and end. `fired` are the rules that fired in the period (None: not known).
+    `steps` is what those who need help did last, `quiet` what `guardian.core.quiet` found. `comparison` says with what
+    the period is compared (None: with the one before); where that is the same weekday, `compared` has its totals, start
+    and end. `fired` are the rules that fired in the period (None: not known).
     """
     if comparison is not None and compared is not None:
         comparison = replace(comparison, period=_before(*compared))
@@ -93,23 +89,22 @@ def build_report(
             current, stats=stats, known_features=known_features, critical_features=critical_features
         )
         notes = [*notes, *traffic]
-    anonymous = current.users.get(ANONYMOUS)
     return Report(
         period_start=start,
         period_end=end,
         active_users=current.active_users,
         total_requests=current.requests,
         total_errors=current.errors,
-        users=_users(current, failures, micros(start)),
+        users=_users(current),
         top_features=_top_features(current),
         error_breakdown=_errors_by_status(current),
         status=status,
         status_reason=reason,
         notes=tuple(NoteRow(**as_json(note)) for note in in_order(notes)),
         previous=None if previous is None else _before(previous, previous_start, start),
-        anonymous=Anonymous(anonymous.requests, anonymous.errors) if anonymous else Anonymous(),
+        anonymous=Anonymous(*current.anonymous),
         latency_ms=latency(current.routes.values()),
-        features=tuple(features(current, failures)),
+        features=tuple(features(current)),
         help=tuple(Helped(email, tuple(map(_step, did))) for email, did in (steps or {}).items()),
         gone_quiet=tuple(
             GoneQuiet(each.email, moment(each.last_us), each.requests_count, _failed(each.error)) for each in quiet
@@ -123,10 +118,11 @@ def build_report(
         generated_at=now,
         comparison=comparison,
         fired=None if fired is None else tuple(fired),
+        users_left_out=current.left_out,
     )
 
 
-def _before(summary: Summary | Counts, start: datetime, end: datetime) -> Previous:
+def _before(summary: Counts, start: datetime, end: datetime) -> Previous:
     return Previous(
         period_start=start,
         period_end=end,
@@ -135,24 +131,16 @@ def _before(summary: Summary | Counts, start: datetime, end: datetime) -> Previo
         total_errors=summary.errors,
         error_breakdown=_errors_by_status(summary),
         top_features=_top_features(summary),
-        features=tuple(FeatureBefore(row.name, row.requests, row.errors) for row in features(summary)),
+        features=tuple(features_before(summary.routes)),
     )
 
 
-def _users(summary: Summary, failures: Mapping[str, Sequence[Event]], start_us: int) -> tuple[UserRow, ...]:
-    rows = [
-        UserRow(
-            email=email,
-            total_time_minutes=active_minutes(user, start_us),
-            features_used=tuple(sorted(user.features, key=lambda name: (-user.features[name], name))),
-            requests_count=user.requests,
-            errors_count=user.errors,
-            errors=tuple(map(_failed, failures.get(email, ()))),
-        )
-        for email, user in summary.users.items()
-        if email != ANONYMOUS
-    ]
-    return tuple(sorted(rows, key=lambda row: (-row.errors_count, -row.requests_count, row.email)))
+def _users(current: Activity) -> tuple[UserRow, ...]:
+    failures = current.failures
+    return tuple(
+        UserRow(name, minutes, used, requests, errors, tuple(map(_failed, failures.get(name, ()))))
+        for name, requests, errors, minutes, used in current.users
+    )
 
 
 def _step(event: Event) -> Step:
@@ -167,7 +155,7 @@ def _failed(event: Event) -> FailedRequest:
     return FailedRequest(event.endpoint, text, moment(event.at_us), event.status, event.outcome > NOTED)
 
 
-def _top_features(summary: Summary | Counts) -> tuple[FeatureCount, ...]:
+def _top_features(summary: Activity | Counts) -> tuple[FeatureCount, ...]:
     counts: dict[str, int] = {}
     for route, totals in summary.routes.items():
         counts[route.feature] = counts.get(route.feature, 0) + totals.requests
@@ -175,7 +163,7 @@ def _top_features(summary: Summary | Counts) -> tuple[FeatureCount, ...]:
     return tuple(FeatureCount(name, count) for name, count in ranked[:TOP])
 
 
-def _errors_by_status(summary: Summary | Counts) -> dict[str, int]:
+def _errors_by_status(summary: Activity | Counts) -> dict[str, int]:
     return by_status({outcome: number for outcome, number in summary.statuses().items() if outcome >= 400})
 
 

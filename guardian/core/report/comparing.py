@@ -8,9 +8,10 @@ from itertools import islice
 from statistics import median
 from zoneinfo import ZoneInfo
 
+from guardian.core.activity import Activity
 from guardian.core.report.model import Comparison
 from guardian.core.storage import RecorderHealth, StorageStats
-from guardian.core.summary import Summary
+from guardian.core.summary import Counts
 
 DAY, WEEK = timedelta(days=1), timedelta(days=7)
 CLOCK_CHANGE = timedelta(hours=1)
@@ -59,13 +60,12 @@ def compare(
     return Comparison("weekday" if weekday else "before", recorded_since=since)
 
 
-def server_rate(summary: Summary) -> float:
+def server_rate(totals: Activity | Counts) -> float:
     """The share of the requests that met a server error; 0.0 where there was no request."""
-    server = sum(user.server_errors for user in summary.users.values())
-    return server / summary.requests if summary.requests else 0.0
+    return totals.server_errors / totals.requests if totals.requests else 0.0
 
 
-def usual_rate(summaries: Sequence[Summary]) -> float | None:
+def usual_rate(periods: Sequence[Counts]) -> float | None:
     """The median rate of server errors of periods that had requests; None of fewer than three of them."""
-    rates = [server_rate(each) for each in islice((each for each in summaries if each.requests), PERIODS)]
+    rates = [server_rate(each) for each in islice((each for each in periods if each.requests), PERIODS)]
     return median(rates) if len(rates) >= LEAST_PERIODS else None

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
-from guardian.core.report.model import Feature, Quantiles
-from guardian.core.summary import Counts, RouteTotals, Summary, quantile_ms
-from tracker.event import ANONYMOUS, NOTED, Event
+from guardian.core.activity import Activity
+from guardian.core.report.model import Feature, FeatureBefore, Quantiles
+from guardian.core.summary import Route, RouteTotals, quantile_ms
+from tracker.event import NOTED
 
 
-def features(summary: Summary | Counts, failures: Mapping[str, Sequence[Event]] | None = None) -> list[Feature]:
-    """Each feature, most requests first; `failures` holds the newest failed events of each user (None, and for counts:
-    not known)."""
+def features(activity: Activity) -> list[Feature]:
+    """Each feature, most requests first."""
     grouped: dict[str, list[RouteTotals]] = {}
-    for route, totals in summary.routes.items():
+    for route, totals in activity.routes.items():
         grouped.setdefault(route.feature, []).append(totals)
-    failed_users = _failed_users(summary, failures or {}) if isinstance(summary, Summary) else {}
     rows = []
     for name, routes in grouped.items():
-        outcomes: dict[int, int] = {}
-        for totals in routes:
-            for outcome, number in totals.statuses.items():
-                outcomes[outcome] = outcomes.get(outcome, 0) + number
+        outcomes = _outcomes(routes)
         requests = sum(outcomes.values())
         bad = {outcome: number for outcome, number in outcomes.items() if outcome >= 400}
         rows.append(
@@ -32,27 +28,32 @@ def features(summary: Summary | Counts, failures: Mapping[str, Sequence[Event]] 
                 server_errors=sum(number for outcome, number in bad.items() if outcome >= 500),
                 error_rate=round(sum(bad.values()) / requests, 4),
                 statuses=by_status(bad),
-                failed_users=failed_users.get(name, 0),
+                failed_users=activity.failed_users.get(name, 0),
                 latency_ms=latency(routes),
             )
         )
     return sorted(rows, key=lambda row: (-row.requests, row.name))
 
 
-def _failed_users(summary: Summary, failures: Mapping[str, Sequence[Event]]) -> dict[str, int | None]:
-    """How many verified users met an error in each feature; None where that is not known, because `failures` holds only
-    the newest of somebody's errors."""
-    met: dict[str, int] = {}
-    unsure: set[str] = set()
-    for email, user in summary.users.items():
-        if email != ANONYMOUS and user.errors:
-            known = failures.get(email, ())
-            found = {event.feature for event in known}
-            for name in found:
-                met[name] = met.get(name, 0) + 1
-            if len(known) < user.errors:
-                unsure |= user.features.keys() - found
-    return {name: None if name in unsure else met.get(name, 0) for name in met.keys() | unsure}
+def features_before(routes: Mapping[Route, RouteTotals]) -> list[FeatureBefore]:
+    """Each feature of a period that another one is compared with, most requests first."""
+    grouped: dict[str, list[RouteTotals]] = {}
+    for route, totals in routes.items():
+        grouped.setdefault(route.feature, []).append(totals)
+    rows = []
+    for name, mine in grouped.items():
+        outcomes = _outcomes(mine)
+        errors = sum(number for outcome, number in outcomes.items() if outcome >= 400)
+        rows.append(FeatureBefore(name, sum(outcomes.values()), errors))
+    return sorted(rows, key=lambda row: (-row.requests, row.name))
+
+
+def _outcomes(routes: Iterable[RouteTotals]) -> dict[int, int]:
+    outcomes: dict[int, int] = {}
+    for totals in routes:
+        for outcome, number in totals.statuses.items():
+            outcomes[outcome] = outcomes.get(outcome, 0) + number
+    return outcomes
 
 
 def latency(routes: Iterable[RouteTotals]) -> Quantiles:

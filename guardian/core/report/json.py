@@ -21,8 +21,8 @@ from guardian.core.report.model import (
 
 
 def to_json(report: Report) -> dict[str, Any]:
-    """The report as `json.dumps` takes it: times in UTC as ISO 8601. `only_features` is there only with some,
-    `comparison` and `incidents` only in reports that know them."""
+    """The report as `json.dumps` takes it: times in UTC as ISO 8601. `only_features` and `users_left_out` are there
+    only with some, `comparison` and `incidents` only in reports that know them."""
     written: dict[str, Any] = {
         "period_start": _iso(report.period_start),
         "period_end": _iso(report.period_end),
@@ -62,6 +62,8 @@ def to_json(report: Report) -> dict[str, Any]:
         written["incidents"] = [_fields(each) for each in report.fired]
     if report.only_features:
         written["only_features"] = list(report.only_features)
+    if report.users_left_out:
+        written["users_left_out"] = report.users_left_out
     return written
 
 

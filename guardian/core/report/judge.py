@@ -1,19 +1,17 @@
-"""The judgement of a report: its status and why, and who needs help. Pure."""
+"""The judgement of a report: its status and why. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
+from guardian.core.activity import Activity
 from guardian.core.language import language
 from guardian.core.note_words import note_words
 from guardian.core.notes import never_recorded
 from guardian.core.report.features import features
 from guardian.core.report.model import Fired
 from guardian.core.storage import StorageStats
-from guardian.core.summary import Summary, fits
-from tracker.event import ANONYMOUS
-
-TOP_HELP = 5
+from guardian.core.summary import fits
 
 BUSY = 20
 """A period with fewer requests than this may be followed by one without any."""
@@ -21,28 +19,8 @@ SERVER_RATE, TIMES_USUAL = 0.01, 3
 """A period is a warning where more of its requests met a server error than this, and than so many times the usual."""
 
 
-def needs_help(summary: Summary) -> list[str]:
-    """Who needs help of the users of a summary; see `most_in_need`."""
-    return most_in_need(
-        (email, user.requests, user.errors) for email, user in summary.users.items() if email != ANONYMOUS
-    )
-
-
-def most_in_need(users: Iterable[tuple[str, int, int]]) -> list[str]:
-    """Who met most errors, at most five: of those with 3 or more, or for whom half of the requests failed.
-
-    Each user is (address, requests, errors).
-    """
-    needy = [
-        (-errors, email)
-        for email, requests, errors in users
-        if errors >= 3 or (errors and errors * 2 >= requests)
-    ]  # fmt: skip
-    return [email for _, email in sorted(needy)[:TOP_HELP]]
-
-
 def judge(
-    summary: Summary,
+    current: Activity,
     critical_features: Sequence[str],
     busy: int = 0,
     *,
@@ -58,12 +36,10 @@ def judge(
     the period that this one is compared with, the same `weekday` or the one before, had `busy` requests, at least 20
     (0: nobody need come, as in two hours of a night); or `stats` say that no request was ever recorded. Else OK.
     """
-    requests, errors = summary.requests, summary.errors
-    server = sum(user.server_errors for user in summary.users.values())
-    for feature in features(summary):
+    requests, errors, server = current.requests, current.errors, current.server_errors
+    for feature in features(current):
         name, number = feature.name, feature.requests
-        users = sum(1 for email, user in summary.users.items() if name in user.features and email != ANONYMOUS)
-        if fits(name, critical_features) and number >= 5 and feature.errors == number and users >= 2:
+        if number >= 5 and fits(name, critical_features) and current.reached.get(name, 0) >= 2:
             return "CRITICAL", all_failed(name, number)
     grave = {each.severity for each in fired} & {"critical", "warning"}
     if grave:

@@ -197,6 +197,7 @@ class Report:
     `status` is OK, WARNING or CRITICAL, "" where the report does not say; `previous` is None where the period before
     is no longer stored. A report on some features only has their patterns in `only_features`. `comparison` is None in
     an older report, which was compared with `previous`; `fired` has the rules that fired, None where nobody asked.
+    `users_left_out` counts the people that `users` does not name.
     """
 
     period_start: datetime
@@ -223,6 +224,7 @@ class Report:
     only_features: tuple[str, ...] = ()
     comparison: Comparison | None = None
     fired: tuple[Fired, ...] | None = None
+    users_left_out: int = 0
 
     @property
     def baseline(self) -> Previous | None:

@@ -92,6 +92,7 @@ def from_json(data: Mapping[str, Any]) -> Report:
         fired=tuple(Fired(each["rule"], each["severity"]) for each in data["incidents"])
         if "incidents" in data
         else None,
+        users_left_out=data.get("users_left_out") or 0,
     )
 
 

@@ -8,8 +8,8 @@ from itertools import groupby
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from guardian.core.activity import most_in_need
 from guardian.core.language import Language, marked
-from guardian.core.report.judge import most_in_need
 from guardian.core.report.model import FailedRequest, Report, Step
 from guardian.mail.report.section import Section
 from guardian.mail.report.wording import code_of, error_text, short

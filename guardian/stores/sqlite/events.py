@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from itertools import pairwise
 from typing import Any, TypeVar
 
-from guardian.core.summary import Counts, Route, Summary, TimelineBar, Visits, fits
+from guardian.core.activity import Activity
+from guardian.core.quiet import Quiet
+from guardian.core.summary import Counts, Route, Summary, TimelineBar, fits
 from guardian.core.time import micros
-from guardian.core.totals import ALL, Part, Totals
+from guardian.core.totals import Totals
+from guardian.stores.sqlite.activity import read_activity, read_counts
 from guardian.stores.sqlite.buckets import ids, time_of
 from guardian.stores.sqlite.burying import erase, erase_buried
 from guardian.stores.sqlite.export import read_errors, read_sessions, read_usage
 from guardian.stores.sqlite.failures import newest_failures
 from guardian.stores.sqlite.overview import SqliteOverview
-from guardian.stores.sqlite.people import People, read_people
+from guardian.stores.sqlite.people import People, names_of, read_people
+from guardian.stores.sqlite.quiet import read_quiet
 from guardian.stores.sqlite.retention import count_old, purge, purge_errors, purge_sessions
 from guardian.stores.sqlite.sealing import seal
 from guardian.stores.sqlite.totals import read_routes, read_totals
@@ -36,7 +39,6 @@ _EVENTS = """
     FROM guardian_request e JOIN guardian_user u ON u.id = e.user JOIN guardian_route r ON r.id = e.route
     LEFT JOIN guardian_failure f ON f.id = e.failure
 """
-_EMAILS = "SELECT id, email FROM guardian_user WHERE id IN (SELECT value FROM json_each(?))"
 _ROUTES = "SELECT id, feature, endpoint, method FROM guardian_route"
 
 
@@ -78,10 +80,22 @@ class SqliteRepository(SqliteOverview):
             routes = _all_routes(db)
             parts = [_totals(db, start, end, people, routes, features) for start, end in pairwise(edges)]
             whole = Totals.merge(parts)
-            names = _people_names(db, people, whole.users[:, 0].tolist())
+            names = names_of(db, people, whole.users[:, 0].tolist())
             nobody = next((number for number, name in names.items() if name == ANONYMOUS), None)
             bars = [_bar(start, part, nobody) for start, part in zip(edges[:-1], parts, strict=True)]
             return whole.summary(names, routes), bars
+
+        return await self._of_one_state(read)
+
+    async def activity(
+        self, edges: Sequence[datetime], *, most: int | None = None, features: Sequence[str] = ()
+    ) -> tuple[Activity, list[TimelineBar]]:
+        """See UsageRepository."""
+
+        def read(db: sqlite3.Connection, people: People) -> tuple[Activity, list[TimelineBar]]:
+            routes = _all_routes(db)
+            only = _routes_of(routes, features) if features else None
+            return read_activity(db, people, edges, routes, most=most, only=only)
 
         return await self._of_one_state(read)
 
@@ -90,29 +104,14 @@ class SqliteRepository(SqliteOverview):
 
         def read(db: sqlite3.Connection, people: People) -> Counts:
             routes = _all_routes(db)
-            parts = (Part.PEOPLE, Part.STATUSES, Part.DURATIONS)
-            totals = _totals(db, start, end, people, routes, features, parts)
-            users, requests, errors = totals.users.T[:3]
-            active = int((users != _number_of_nobody(db)).sum())
-            return Counts(active, int(requests.sum()), int(errors.sum()), totals.by_route(routes))
+            only = _routes_of(routes, features) if features else None
+            return read_counts(db, people, start, end, routes, only=only)
 
         return await self._of_one_state(read)
 
-    async def visits(
-        self, start: datetime, end: datetime, *, since: datetime, until: datetime, least: int
-    ) -> list[Visits]:
+    async def gone_quiet(self, start: datetime, end: datetime) -> list[Quiet]:
         """See UsageRepository."""
-
-        def read(db: sqlite3.Connection, people: People) -> list[Visits]:
-            users = read_totals(db, micros(start), micros(end), people, (Part.PEOPLE, Part.TIMES)).users
-            last = users[:, 5]
-            users = users[(users[:, 1] >= least) & (micros(since) <= last) & (last < micros(until))]
-            names = _people_names(db, people, users[:, 0].tolist())
-            return [
-                Visits(names[row[0]], row[1], row[4], row[5]) for row in users.tolist() if names[row[0]] != ANONYMOUS
-            ]
-
-        return await self._of_one_state(read)
+        return await self._of_one_state(lambda db, people: read_quiet(db, people, start, end))
 
     async def _of_one_state(self, work: Callable[[sqlite3.Connection, People], T]) -> T:
         """Run work as `_with_people` does, with seals, single events and names of one state of the database."""
@@ -237,25 +236,15 @@ def _totals(
     people: People,
     routes: Mapping[int, Route],
     features: Sequence[str],
-    parts: Collection[Part] = ALL,
 ) -> Totals:
     """The totals of a window, of some features' requests alone where there are `features`."""
     if features:
         return read_routes(db, micros(start), micros(end), _routes_of(routes, features), people)
-    return read_totals(db, micros(start), micros(end), people, parts)
+    return read_totals(db, micros(start), micros(end), people)
 
 
 def _all_routes(db: sqlite3.Connection) -> dict[int, Route]:
     return {row[0]: Route(*row[1:]) for row in db.execute(_ROUTES)}
-
-
-def _people_names(db: sqlite3.Connection, people: People, numbers: Sequence[int]) -> dict[int, str]:
-    return {number: people.name(number, email) for number, email in db.execute(_EMAILS, (json.dumps(numbers),))}
-
-
-def _number_of_nobody(db: sqlite3.Connection) -> int | None:
-    row = db.execute("SELECT id FROM guardian_user WHERE email = ?", (ANONYMOUS,)).fetchone()
-    return row[0] if row else None
 
 
 def _event(row: Sequence[Any], people: People) -> Event:

@@ -1,10 +1,11 @@
-"""The newest failed requests of each person in SQLite, picked from the index of failed ones alone."""
+"""Failed requests in SQLite, found in the index of failed ones alone."""
 
 from __future__ import annotations
 
 import json
 import sqlite3
 from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -12,7 +13,8 @@ from guardian.stores.sqlite.people import People
 from tracker.event import Event, Failure
 from tracker.sqlite.keys import SEQUENCE_BITS
 
-_INDEXED = "SELECT id, user FROM guardian_request WHERE id >= ? AND id < ? AND failure IS NOT NULL"
+_CHUNK = 20_000
+_INDEXED = "FROM guardian_request WHERE id >= ? AND id < ? AND failure IS NOT NULL"
 _ROWS = """
     SELECT e.id, e.user, e.route, e.status % 1000, e.duration_us, e.failure, e.latency_us FROM json_each(?) j
     CROSS JOIN guardian_request e ON e.id = j.value
@@ -20,6 +22,63 @@ _ROWS = """
 _ROUTES = "SELECT id, endpoint, method, feature FROM guardian_route"
 _FAILURES = "SELECT id, kind, message, location FROM guardian_failure WHERE id IN (SELECT value FROM json_each(?))"
 _USERS = "SELECT id, email FROM guardian_user WHERE id IN (SELECT value FROM json_each(?))"
+
+
+class Failed(NamedTuple):
+    """Failed requests in the order of time: their keys, the numbers of the persons, and those of the routes.
+
+    `routes` is empty where it was not asked for: they are not in the index.
+    """
+
+    ids: np.ndarray
+    persons: np.ndarray
+    routes: np.ndarray
+
+    def last_of_each(self, number: int) -> Failed:
+        """The last so many of each person."""
+        order = np.argsort(self.persons, kind="stable")
+        mine = self.persons[order]
+        ends = np.flatnonzero(np.diff(mine, append=-1))
+        last = np.repeat(ends, np.diff(ends, prepend=-1))
+        return self.where(np.sort(order[last - np.arange(len(mine)) < number]))
+
+    def where(self, places: np.ndarray) -> Failed:
+        """Those at these places."""
+        return Failed(*(column[places] if len(column) else column for column in self))
+
+
+def read_failed(
+    db: sqlite3.Connection,
+    people: People,
+    window: tuple[int, int],
+    *,
+    users: Sequence[int] | None = None,
+    routes: Sequence[int] | None = None,
+    with_routes: bool = False,
+) -> Failed:
+    """The failed requests of a window of keys, [first, end); with `users` or `routes`, numbers of the dictionaries, of
+    those alone."""
+    only, values = "", list[Any]()
+    for column, numbers in (("user", users), ("route", routes)):
+        if numbers is not None:
+            only += f" AND {column} IN (SELECT value FROM json_each(?))"
+            values.append(json.dumps(list(numbers)))
+    columns = ("id", "user", "route") if with_routes else ("id", "user")
+    # As one text a column: a tuple and three numbers of Python's for each row take three times as long.
+    texts = ", ".join(f"group_concat({column})" for column in columns)
+    sql = f"SELECT {texts} FROM (SELECT {', '.join(columns)} {_INDEXED}{only} ORDER BY id LIMIT {_CHUNK})"
+    first, end = window
+    found = []
+    while (row := db.execute(sql, (first, end, *values)).fetchone())[0] is not None:
+        found.append([np.fromstring(text, np.int64, sep=",") for text in row])
+        first = int(found[-1][0][-1]) + 1
+        if len(found[-1][0]) < _CHUNK:
+            break
+    read = [np.concatenate(parts) for parts in zip(*found, strict=True)] if found else [_NONE] * len(columns)
+    return Failed(read[0], people.persons(read[1]), read[2] if with_routes else _NONE)
+
+
+_NONE = np.zeros(0, np.int64)
 
 
 def newest_failures(
@@ -31,18 +90,15 @@ def newest_failures(
     users: Sequence[int] | None = None,
     routes: Sequence[int] | None = None,
 ) -> dict[str, list[Event]]:
-    """The newest failed events of each person, at most so many, oldest first; `window` is of ids, [first, end).
+    """The newest failed events of each person, at most so many, oldest first; the rest as in `read_failed`."""
+    return events_of(
+        db, people, read_failed(db, people, window, users=users, routes=routes).last_of_each(per_person).ids
+    )
 
-    With `users` or `routes`, numbers of the dictionaries, of those alone.
-    """
-    only, values = "", [*window]
-    for column, numbers in (("user", users), ("route", routes)):
-        if numbers is not None:
-            only += f" AND {column} IN (SELECT value FROM json_each(?))"
-            values.append(json.dumps(list(numbers)))  # type: ignore[arg-type]
-    table = np.array(db.execute(f"{_INDEXED}{only} ORDER BY id", values).fetchall(), np.int64).reshape(-1, 2)
-    picked = _last_of_each(people.persons(table[:, 1]), per_person)
-    rows = db.execute(_ROWS, (json.dumps(table[picked, 0].tolist()),)).fetchall()
+
+def events_of(db: sqlite3.Connection, people: People, ids: np.ndarray) -> dict[str, list[Event]]:
+    """The failed events of these keys, in the order of them, by the person."""
+    rows = db.execute(_ROWS, (json.dumps(ids.tolist()),)).fetchall()
     where = {row[0]: row[1:] for row in db.execute(_ROUTES)}
     why = {row[0]: Failure(*row[1:]) for row in db.execute(_FAILURES, (_distinct(rows, 5),))}
     who = {number: people.name(number, email) for number, email in db.execute(_USERS, (_distinct(rows, 1),))}
@@ -53,15 +109,6 @@ def newest_failures(
         event = Event(at_us, name, endpoint, method, feature, status, duration_us, why[failure], latency_us)
         found.setdefault(name, []).append(event)
     return found
-
-
-def _last_of_each(persons: np.ndarray, number: int) -> np.ndarray:
-    """The places of the last so many of each person, in order."""
-    order = np.argsort(persons, kind="stable")
-    mine = persons[order]
-    ends = np.flatnonzero(np.diff(mine, append=-1))
-    last = np.repeat(ends, np.diff(ends, prepend=-1))
-    return np.sort(order[last - np.arange(len(mine)) < number])
 
 
 def _distinct(rows: Sequence[tuple[int, ...]], column: int) -> str:

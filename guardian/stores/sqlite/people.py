@@ -7,8 +7,9 @@ follows the other. Where they overlap in time, the person's row is made anew fro
 
 from __future__ import annotations
 
+import json
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -18,6 +19,7 @@ from guardian.core.totals import Part, Totals, followed, grouped
 from guardian.stores.people.aliases import NO_ALIASES, Aliases
 from guardian.stores.sqlite import seals
 from guardian.stores.sqlite.buckets import AT_US, DAY, HOUR, MINUTES5, ids, meta
+from tracker.event import ANONYMOUS
 from tracker.names import clean_name
 
 _INSIDE = {DAY: HOUR, HOUR: MINUTES5}
@@ -26,6 +28,7 @@ _NUMBER = """
     SELECT id FROM guardian_user JOIN guardian_spelling ON user = id
     WHERE email = :old AND (spelling IS NULL OR spelling = :name) LIMIT 1
 """
+_EMAILS = "SELECT id, email FROM guardian_user WHERE id IN (SELECT value FROM json_each(?))"
 _PART = "~"
 """Between the name of an erased person and the count of their further ids."""
 
@@ -177,3 +180,14 @@ def _same(people: People, rows: Iterable[tuple[int, str]]) -> tuple[dict[int, in
         if person != number:
             same[number] = person
     return same, first
+
+
+def names_of(db: sqlite3.Connection, people: People, numbers: Sequence[int]) -> dict[int, str]:
+    """The names of the persons of these numbers."""
+    return {number: people.name(number, email) for number, email in db.execute(_EMAILS, (json.dumps(numbers),))}
+
+
+def number_of_nobody(db: sqlite3.Connection) -> int | None:
+    """The number of requests whose sender was not verified; None where there are none."""
+    row = db.execute("SELECT id FROM guardian_user WHERE email = ?", (ANONYMOUS,)).fetchone()
+    return row[0] if row else None

@@ -9,6 +9,9 @@ import logging
 import sqlite3
 from collections.abc import Collection, Iterator, Sequence
 
+import numpy as np
+
+from guardian.core import codec
 from guardian.core.totals import ALL, Part, Totals
 from guardian.stores.sqlite.buckets import SPANS
 from tracker.sqlite.migrations import migrate
@@ -54,6 +57,21 @@ def read(db: sqlite3.Connection, span_us: int, start_us: int, parts: Collection[
     sql = "SELECT body FROM guardian_summary_part WHERE part = ? AND span_us = ? AND start_us = ?"
     rows = ((part, db.execute(sql, (part, span_us, start_us)).fetchone()) for part in parts)
     return Totals.unpack({part: row[0] for part, row in rows if row})
+
+
+def columns(
+    db: sqlite3.Connection, part: Part, span_us: int, start_us: int, end_us: int, wanted: Collection[int]
+) -> list[list[np.ndarray]]:
+    """These columns of a part of each bucket of this length that begins in [start, end) and has events, in order.
+
+    Raises sqlite3.DatabaseError where one is damaged.
+    """
+    sql = f"SELECT body FROM guardian_summary_part WHERE {_WHERE} ORDER BY start_us"
+    rows = db.execute(sql, (part, span_us, start_us, end_us)).fetchall()
+    try:
+        return [codec.unpack(body, wanted) for (body,) in rows]
+    except (ValueError, zlib.error) as error:
+        raise sqlite3.DatabaseError(f"a summary is damaged: {error}") from error
 
 
 def read_run(

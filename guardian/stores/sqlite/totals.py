@@ -71,26 +71,36 @@ def read_totals(
     To be called inside a transaction: seals and events must be of one state. Raises
     WindowGone where an edge needs what retention has deleted.
     """
+    found = []
+    for start, end, span in pieces(db, start_us, end_us):
+        if span:
+            part = seals.read(db, span, start, parts)
+            found.append(part if people is None else people.joined(db, part, start, span))
+        else:
+            found.append(read_raw(db, start, end, people=people))
+    return Totals.merge(found)
+
+
+def pieces(db: sqlite3.Connection, start_us: int, end_us: int) -> list[Piece]:
+    """What [start, end) is made of, in order: the longest sealed buckets inside it, single events where none fits.
+
+    To be called inside the transaction that reads them. Raises WindowGone where an edge needs what retention has
+    deleted.
+    """
     sealed, purged, forgotten = (meta(db, f"{name}_until_us") for name in ("sealed", "purged", "forgotten"))
     if forgotten and start_us < forgotten:
         raise WindowGone("this window reaches back further than summaries are kept (see retention.summaries_days)")
     dirty = db.execute("SELECT start_us FROM guardian_dirty WHERE start_us >= ? ORDER BY start_us", (purged,))
     stale = [at for (at,) in dirty]
-    found = []
-    for start, end, span in _pieces(db, start_us, end_us, SPANS, sealed, stale):
-        if span:
-            part = seals.read(db, span, start, parts)
-            found.append(part if people is None else people.joined(db, part, start, span))
-            continue
-        for edge in (start, end):
-            # An edge inside a bucket that is purged; where nothing happened in it, nothing is missing.
-            if edge % MINUTES5 and edge < purged and seals.starts(db, MINUTES5, edge - edge % MINUTES5, edge):
-                raise WindowGone(
-                    "the single events at the edge of this window have been deleted (see retention.events_days): "
-                    "let it begin and end at full 5 minutes"
-                )
-        found.append(read_raw(db, start, end, people=people))
-    return Totals.merge(found)
+    found = list(_pieces(db, start_us, end_us, SPANS, sealed, stale))
+    for edge in (edge for piece in found if not piece.span for edge in piece[:2]):
+        # An edge inside a bucket that is purged; where nothing happened in it, nothing is missing.
+        if edge % MINUTES5 and edge < purged and seals.starts(db, MINUTES5, edge - edge % MINUTES5, edge):
+            raise WindowGone(
+                "the single events at the edge of this window have been deleted (see retention.events_days): "
+                "let it begin and end at full 5 minutes"
+            )
+    return found
 
 
 def count_events(db: sqlite3.Connection) -> int:

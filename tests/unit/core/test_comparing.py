@@ -73,7 +73,7 @@ def test_where_retention_has_deleted_events_the_totals_say_since_when_all_is_kno
 def day(good, bad=0):
     return Summary.of(
         Event(n, "ada@example.com", "/", "GET", "f", 500 if n < bad else 200, 1, None) for n in range(good + bad)
-    )
+    ).counts()
 
 
 def test_the_usual_rate_is_the_median_of_periods_that_had_requests():

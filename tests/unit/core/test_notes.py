@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from guardian.core.activity import Activity
 from guardian.core.language import LANGUAGES, language
 from guardian.core.note_words import KINDS, note_words
 from guardian.core.notes import Note, as_json, in_order, tracker_notes, traffic_notes
@@ -59,7 +60,7 @@ def known(number, feature="chat_message"):
 )
 def test_what_the_requests_of_a_window_show(events, stats, features, expected):
     summary = Summary.of(sorted(events, key=lambda each: each.at_us))
-    assert traffic_notes(summary, stats=stats, known_features=features, critical_features=()) == expected
+    assert traffic_notes(Activity.of(summary), stats=stats, known_features=features, critical_features=()) == expected
 
 
 @pytest.mark.parametrize(
@@ -73,7 +74,7 @@ def test_what_the_requests_of_a_window_show(events, stats, features, expected):
     ],
 )
 def test_critical_features_that_match_no_feature_that_was_ever_used(patterns, features, expected):
-    found = traffic_notes(Summary(), stats=USED, known_features=features, critical_features=patterns)
+    found = traffic_notes(Activity(), stats=USED, known_features=features, critical_features=patterns)
     assert found == [Note("critical_features", 0, pattern) for pattern in expected]
 
 
@@ -201,8 +202,8 @@ def test_the_worst_kind_comes_first_and_an_unknown_one_last():
 
 def test_that_nothing_was_ever_recorded_is_a_warning_and_never_ok():
     expected = ("WARNING", "No request was ever recorded in /srv/guardian.db.")
-    assert judge(Summary(), (), stats=NEVER) == expected
-    assert judge(Summary(), (), stats=PURGED) == ("OK", "Nobody used the app.")
+    assert judge(Activity(), (), stats=NEVER) == expected
+    assert judge(Activity(), (), stats=PURGED) == ("OK", "Nobody used the app.")
 
 
 def view(report, code="en"):

@@ -2,8 +2,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from guardian.core.quiet import BEFORE, QUIET, gone_quiet, quiet_window, regular
-from guardian.core.summary import Summary, Visits
+from guardian.core.quiet import BEFORE, QUIET, Visits, gone_quiet, quiet_window, regular
+from guardian.core.summary import Summary
 from guardian.core.time import micros
 from tracker.event import ANONYMOUS, Event, Failure
 

@@ -5,15 +5,17 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from guardian.application.usage import window
+from guardian.core.activity import Activity
 from guardian.core.language import language
 from guardian.core.report.build import build_report
 from guardian.core.report.json import to_json
-from guardian.core.report.judge import judge, needs_help
+from guardian.core.report.judge import judge
 from guardian.core.report.model import Fired
 from guardian.core.report.reading import from_json
 from guardian.core.report.timeline import bar_edges
 from guardian.core.storage import RecorderHealth, StorageStats
 from guardian.core.summary import Summary, TimelineBar
+from guardian.core.time import micros
 from guardian.mail.report.headline import headline
 from tracker.event import Event, Failure
 
@@ -32,8 +34,9 @@ def report(events, previous=(), **more):
         if event.failure and event.user != "anonymous":
             failed.setdefault(event.user, []).append(event)
     made = build_report(
-        Summary.of(events), None if previous is None else Summary.of(previous),
-        previous_start=START - (END - START), start=START, end=END, now=END, failures=failed, **more,
+        Activity.of(Summary.of(events), failed, micros(START)),
+        None if previous is None else Summary.of(previous).counts(),
+        previous_start=START - (END - START), start=START, end=END, now=END, **more,
     )  # fmt: skip
     return to_json(made)
 
@@ -44,9 +47,9 @@ def test_who_needs_help_met_three_errors_or_failed_half_of_the_time():
     events += [at(n, "half@example.com", 413 if n else 200, failure=bad if n else None) for n in range(2)]
     events += [at(n, "few@example.com", 413 if n < 2 else 200, failure=bad if n < 2 else None) for n in range(9)]
     events += [at(n, "anonymous", 413, failure=bad) for n in range(5)]
-    assert needs_help(Summary.of(events)) == ["three@example.com", "half@example.com"]
+    assert Activity.of(Summary.of(events)).needy == ["three@example.com", "half@example.com"]
     many = [at(n, f"u{u}@example.com", 413, failure=bad) for u in range(9) for n in range(u + 1)]
-    assert needs_help(Summary.of(many)) == [f"u{u}@example.com" for u in (8, 7, 6, 5, 4)]
+    assert Activity.of(Summary.of(many)).needy == [f"u{u}@example.com" for u in (8, 7, 6, 5, 4)]
 
 
 def test_the_whole_report_in_the_published_format():
@@ -235,7 +238,7 @@ def many(good, *, server=0, client=0):
     ],
 )
 def test_the_status_and_why(events, critical, status, reason):
-    assert judge(Summary.of(events), critical) == (status, reason)
+    assert judge(Activity.of(Summary.of(events)), critical) == (status, reason)
 
 
 @pytest.mark.parametrize(
@@ -247,11 +250,11 @@ def test_the_status_and_why(events, critical, status, reason):
     ],
 )
 def test_a_period_without_anybody_after_a_busy_one_is_a_warning(now, before, status, reason):
-    assert judge(Summary.of(now), (), len(before)) == (status, reason)
+    assert judge(Activity.of(Summary.of(now)), (), len(before)) == (status, reason)
 
 
 def test_a_weekday_without_anybody_is_a_warning_where_the_same_one_was_busy():
-    found = judge(Summary(), (), 1_180, weekday=True)
+    found = judge(Activity(), (), 1_180, weekday=True)
     assert found == ("WARNING", "Nobody used the app, after 1180 requests on the same weekday a week before.")
 
 
@@ -266,7 +269,7 @@ def test_a_weekday_without_anybody_is_a_warning_where_the_same_one_was_busy():
     ],
 )
 def test_server_errors_are_a_warning_above_one_percent_and_three_times_the_usual(server, usual, status, reason):
-    assert judge(Summary.of(many(100 - server, server=server)), (), usual=usual) == (status, reason)
+    assert judge(Activity.of(Summary.of(many(100 - server, server=server))), (), usual=usual) == (status, reason)
 
 
 @pytest.mark.parametrize(
@@ -278,7 +281,7 @@ def test_server_errors_are_a_warning_above_one_percent_and_three_times_the_usual
     ],
 )
 def test_a_rule_that_fired_is_the_status_of_its_period(fired, status, reason):
-    assert judge(Summary.of(many(20)), (), fired=fired) == (status, reason)
+    assert judge(Activity.of(Summary.of(many(20))), (), fired=fired) == (status, reason)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,267 @@
+"""What a report shows of a window in SQLite, counted in arrays: names are looked up for the people that are named.
+
+To be called inside a transaction: seals, events and names must be of one state.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from datetime import datetime
+from itertools import groupby, pairwise
+
+import numpy as np
+
+from guardian.core.activity import ERRORS_PER_USER, TOP_HELP, Active, Activity, most_in_need, wholly_failed
+from guardian.core.summary import Counts, Route, TimelineBar
+from guardian.core.time import micros
+from guardian.core.totals import Part, Totals, grouped
+from guardian.stores.sqlite import seals
+from guardian.stores.sqlite.buckets import ids
+from guardian.stores.sqlite.failures import Failed, events_of, read_failed
+from guardian.stores.sqlite.people import People, names_of, number_of_nobody
+from guardian.stores.sqlite.totals import Piece, pieces, read_raw, read_routes
+
+_SUMMED = (Part.PEOPLE, Part.TIMES, Part.STATUSES, Part.DURATIONS)
+Raw = Callable[[int, int], Totals]
+
+
+def read_activity(
+    db: sqlite3.Connection,
+    people: People,
+    edges: Sequence[datetime],
+    routes: Mapping[int, Route],
+    *,
+    most: int | None,
+    only: Sequence[int] | None,
+) -> tuple[Activity, list[TimelineBar]]:
+    """The activity from the first edge to the last, with at most so many people, and a bar for each two neighbours;
+    `only` of these numbers of routes. Raises WindowGone."""
+    start, end = micros(edges[0]), micros(edges[-1])
+    spans, raw = list(pairwise(map(micros, edges))), _raw_once(db, people)
+    if only is None:
+        made = pieces(db, start, end)
+        parts = [
+            people.joined(db, seals.read(db, span, at, _SUMMED), at, span) if span else raw(at, until)
+            for at, until, span in made
+        ]
+        people_of = [_people(db, people, *each, raw) for each in spans]
+    else:
+        made = []
+        parts = [read_routes(db, *each, only, people) for each in spans]
+        people_of = [list(part.users[:, :3].T) for part in parts]
+    totals, nobody = Totals.merge(parts), number_of_nobody(db)
+    bars = [
+        TimelineBar(at, int(requests.sum()), int(errors.sum()), _active(users, nobody))
+        for at, (users, requests, errors) in zip(edges[:-1], people_of, strict=True)
+    ]
+    failed = read_failed(db, people, ids(start, end), routes=only, with_routes=True).last_of_each(ERRORS_PER_USER)
+
+    def used(wanted: np.ndarray, failing: Collection[int]) -> np.ndarray:
+        if only is None:
+            return _used(db, people, made, raw, wanted, failing)
+        return totals.used
+
+    return _activity(db, people, totals, failed, used, routes, nobody, start, most), bars
+
+
+def read_counts(
+    db: sqlite3.Connection,
+    people: People,
+    start: datetime,
+    end: datetime,
+    routes: Mapping[int, Route],
+    *,
+    only: Sequence[int] | None,
+) -> Counts:
+    """The totals of a window without its people. Raises WindowGone."""
+    if only is not None:
+        totals = read_routes(db, micros(start), micros(end), only, people)
+        users, statuses = totals.users[:, 0], totals.statuses
+    else:
+        found, tables = [_NOTHING[:, 0]], [_NOTHING]
+        for span, at, until in _runs(pieces(db, micros(start), micros(end))):
+            if span:
+                found += [people.persons(u) for (u,) in seals.columns(db, Part.PEOPLE, span, at, until, (0,))]
+                tables += [np.stack(t).T for t in seals.columns(db, Part.STATUSES, span, at, until, (0, 1, 2))]
+            else:
+                totals = read_raw(db, at, until, people=people)
+                found.append(totals.users[:, 0])
+                tables.append(totals.statuses)
+        users, statuses = np.concatenate(found), grouped(np.concatenate(tables))
+    failed = int(statuses[statuses[:, 1] >= 400, 2].sum())
+    by_route = Totals(_NOTHING, _NOTHING, statuses, _NOTHING).by_route(routes)
+    return Counts(_active(users, number_of_nobody(db)), int(statuses[:, 2].sum()), failed, by_route)
+
+
+_NOTHING = np.zeros((0, 3), np.int64)
+
+
+def _activity(
+    db: sqlite3.Connection,
+    people: People,
+    totals: Totals,
+    failed: Failed,
+    used: Callable[[np.ndarray, Collection[int]], np.ndarray],
+    routes: Mapping[int, Route],
+    nobody: int | None,
+    start_us: int,
+    most: int | None,
+) -> Activity:
+    by_route = totals.by_route(routes)
+    theirs = totals.users[totals.users[:, 0] == nobody]
+    users = totals.users[totals.users[:, 0] != nobody]
+    features = sorted({route.feature for route in routes.values()})
+    code_of = {feature: code for code, feature in enumerate(features)}
+    codes = np.zeros(max(routes, default=0) + 1, np.int64)
+    for number, route in routes.items():
+        codes[number] = code_of[route.feature]
+    named, names, needy = _named(db, people, users, most)
+    # Of whose errors not all are known one by one.
+    size = int(max(users[:, 0].max(initial=0), failed.persons.max(initial=0))) + 1
+    known = np.bincount(failed.persons, minlength=size)
+    unsure_of = users[known[users[:, 0]] < users[:, 2], 0]
+    wanted = np.zeros(size, bool)
+    wanted[named[:, 0]] = wanted[unsure_of] = True
+    failing = wholly_failed(by_route)
+    table = used(wanted, [number for number, route in routes.items() if route.feature in failing])
+    table = table[table[:, 0] != nobody]
+    table[:, 1] = codes[table[:, 1]]
+    table = grouped(table)
+    met = failed.persons * len(features) + codes[failed.routes]
+    met = np.unique(met[failed.persons != nobody])
+    met_by = np.bincount(met % max(len(features), 1), minlength=len(features))
+    could = table[np.isin(table[:, 0], unsure_of)]
+    unsure = np.unique(could[~np.isin(could[:, 0] * len(features) + could[:, 1], met), 1]).tolist()
+    told = {names[number] for number in [*named[:, 0].tolist(), *needy]}
+    shown = np.zeros(size, bool)
+    shown[named[:, 0]] = shown[needy] = True
+    reached = np.bincount(table[:, 1], minlength=len(features))
+    most_used = _most_used(table[shown[table[:, 0]]], features)
+    active = users_active(named, start_us)
+    return Activity(
+        active_users=len(users),
+        requests=int(totals.users[:, 1].sum()),
+        errors=int(totals.users[:, 2].sum()),
+        anonymous=(int(theirs[:, 1].sum()), int(theirs[:, 2].sum())),
+        users=[
+            Active(names[number], requests, errors, minutes, most_used[number])
+            for (number, requests, errors), minutes in zip(named[:, :3].tolist(), active.tolist(), strict=True)
+        ],
+        routes=by_route,
+        failures={
+            name: events
+            for name, events in events_of(db, people, failed.ids[shown[failed.persons]]).items()
+            if name in told
+        },
+        failed_users={
+            features[code]: None if code in set(unsure) else int(met_by[code])
+            for code in {*np.flatnonzero(met_by).tolist(), *unsure}
+        },
+        needy=[names[number] for number in needy],
+        reached={feature: int(reached[code_of[feature]]) for feature in failing},
+    )
+
+
+def users_active(users: np.ndarray, start_us: int) -> np.ndarray:
+    """The active time of each in whole minutes, as `guardian.core.summary.active_minutes`."""
+    active = users[:, 6] - np.maximum(0, start_us - users[:, 4])
+    minutes: np.ndarray = (active + 30_000_000) // 60_000_000
+    return minutes
+
+
+def _named(
+    db: sqlite3.Connection, people: People, users: np.ndarray, most: int | None
+) -> tuple[np.ndarray, dict[int, str], list[int]]:
+    """The rows of those who are named, in order; the names of these and more; and the numbers of who needs help."""
+    requests, errors = users[:, 1], users[:, 2]
+    first = np.ones(len(users), bool)
+    if most is not None and len(users) > most:
+        if most:
+            edge = np.lexsort((-requests, -errors))[most - 1]
+            first = (errors > errors[edge]) | ((errors == errors[edge]) & (requests >= requests[edge]))
+        else:
+            first[:] = False
+    in_need = (errors >= 3) | ((errors > 0) & (errors * 2 >= requests))
+    if in_need.sum() > TOP_HELP:
+        in_need &= errors >= np.sort(errors[in_need])[-TOP_HELP]
+    names = names_of(db, people, users[first | in_need, 0].tolist())
+    rows = users[first]
+    spelled = [names[number] for number in rows[:, 0].tolist()]
+    rows = rows[np.array(sorted(range(len(rows)), key=spelled.__getitem__), np.int64)]
+    rows = rows[np.lexsort((-rows[:, 1], -rows[:, 2]))][:most]
+    numbers = {names[number]: number for number in users[in_need, 0].tolist()}
+    needy = most_in_need((names[row[0]], row[1], row[2]) for row in users[in_need].tolist())
+    return rows, names, [numbers[name] for name in needy]
+
+
+def _most_used(table: np.ndarray, features: Sequence[str]) -> dict[int, tuple[str, ...]]:
+    """By person, the names of the features, the most used first; `table` has person, feature, requests."""
+    person, code, count = table.T
+    table = table[np.lexsort((code, -count, person))]
+    words = [features[code] for code in table[:, 1].tolist()]
+    first = np.flatnonzero(np.diff(table[:, 0], prepend=-1))
+    edges = [*first.tolist(), len(words)]
+    return {number: tuple(words[a:b]) for number, (a, b) in zip(table[first, 0].tolist(), pairwise(edges), strict=True)}
+
+
+def _raw_once(db: sqlite3.Connection, people: People) -> Raw:
+    """Reads the totals of single events, of the same stretch once."""
+    known: dict[tuple[int, int], Totals] = {}
+
+    def read(start_us: int, end_us: int) -> Totals:
+        if (start_us, end_us) not in known:
+            known[start_us, end_us] = read_raw(db, start_us, end_us, people=people)
+        return known[start_us, end_us]
+
+    return read
+
+
+def _runs(made: Sequence[Piece]) -> Iterator[tuple[int, int, int]]:
+    """The buckets of one length that follow each other: (length, start, end); single events with the length 0."""
+    for span, run in groupby(made, key=lambda piece: piece.span):
+        found = list(run)
+        if span:
+            yield span, found[0].start, found[-1].end
+        else:
+            yield from ((0, piece.start, piece.end) for piece in found)
+
+
+def _people(db: sqlite3.Connection, people: People, start_us: int, end_us: int, raw: Raw) -> list[np.ndarray]:
+    """Number, requests and errors of the persons of a window, of each once or more."""
+    found = [[column[:0] for column in _NOTHING.T]]
+    for span, at, until in _runs(pieces(db, start_us, end_us)):
+        if span:
+            found += seals.columns(db, Part.PEOPLE, span, at, until, (0, 1, 2))
+        else:
+            found.append(list(raw(at, until).users[:, :3].T))
+    users, requests, errors = (np.concatenate(columns) for columns in zip(*found, strict=True))
+    return [people.persons(users), requests, errors]
+
+
+def _used(
+    db: sqlite3.Connection,
+    people: People,
+    made: Sequence[Piece],
+    raw: Raw,
+    wanted: np.ndarray,
+    failing: Collection[int],
+) -> np.ndarray:
+    """Person, route, requests of the people that are wanted, and of these routes of everyone."""
+    tables = [_NOTHING]
+    routes = np.array(sorted(failing), np.int64)
+    for span, at, until in _runs(made):
+        read = seals.columns(db, Part.USED, span, at, until, (0, 1, 2)) if span else [list(raw(at, until).used.T)]
+        for users, route, count in read:
+            persons = people.persons(users)
+            keep = wanted[persons]
+            if len(routes):
+                keep = keep | np.isin(route, routes)
+            tables.append(np.stack((persons[keep], route[keep], count[keep])).T)
+    return grouped(np.concatenate(tables))
+
+
+def _active(users: np.ndarray, nobody: int | None) -> int:
+    counts = np.bincount(users)
+    there = nobody is not None and nobody < len(counts) and counts[nobody] > 0
+    return int(np.count_nonzero(counts)) - there
