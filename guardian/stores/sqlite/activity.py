@@ -6,18 +6,19 @@ To be called inside a transaction: seals, events and names must be of one state.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
-from itertools import groupby, pairwise
+from itertools import pairwise
 
 import numpy as np
 
 from guardian.core.activity import ERRORS_PER_USER, TOP_HELP, Active, Activity, most_in_need, wholly_failed
-from guardian.core.summary import Counts, Route, TimelineBar
+from guardian.core.summary import Route, TimelineBar
 from guardian.core.time import micros
 from guardian.core.totals import Part, Totals, grouped
 from guardian.stores.sqlite import seals
 from guardian.stores.sqlite.buckets import ids
+from guardian.stores.sqlite.counts import NOTHING, active, runs
 from guardian.stores.sqlite.failures import Failed, events_of, read_failed
 from guardian.stores.sqlite.people import People, names_of, number_of_nobody
 from guardian.stores.sqlite.totals import Piece, pieces, read_raw, read_routes
@@ -52,7 +53,7 @@ def read_activity(
         people_of = [list(part.users[:, :3].T) for part in parts]
     totals, nobody = Totals.merge(parts), number_of_nobody(db)
     bars = [
-        TimelineBar(at, int(requests.sum()), int(errors.sum()), _active(users, nobody))
+        TimelineBar(at, int(requests.sum()), int(errors.sum()), active(users, nobody))
         for at, (users, requests, errors) in zip(edges[:-1], people_of, strict=True)
     ]
     failed = read_failed(db, people, ids(start, end), routes=only, with_routes=True).last_of_each(ERRORS_PER_USER)
@@ -63,38 +64,6 @@ def read_activity(
         return totals.used
 
     return _activity(db, people, totals, failed, used, routes, nobody, start, most), bars
-
-
-def read_counts(
-    db: sqlite3.Connection,
-    people: People,
-    start: datetime,
-    end: datetime,
-    routes: Mapping[int, Route],
-    *,
-    only: Sequence[int] | None,
-) -> Counts:
-    """The totals of a window without its people. Raises WindowGone."""
-    if only is not None:
-        totals = read_routes(db, micros(start), micros(end), only, people)
-        users, statuses = totals.users[:, 0], totals.statuses
-    else:
-        found, tables = [_NOTHING[:, 0]], [_NOTHING]
-        for span, at, until in _runs(pieces(db, micros(start), micros(end))):
-            if span:
-                found += [people.persons(u) for (u,) in seals.columns(db, Part.PEOPLE, span, at, until, (0,))]
-                tables += [np.stack(t).T for t in seals.columns(db, Part.STATUSES, span, at, until, (0, 1, 2))]
-            else:
-                totals = read_raw(db, at, until, people=people)
-                found.append(totals.users[:, 0])
-                tables.append(totals.statuses)
-        users, statuses = np.concatenate(found), grouped(np.concatenate(tables))
-    failed = int(statuses[statuses[:, 1] >= 400, 2].sum())
-    by_route = Totals(_NOTHING, _NOTHING, statuses, _NOTHING).by_route(routes)
-    return Counts(_active(users, number_of_nobody(db)), int(statuses[:, 2].sum()), failed, by_route)
-
-
-_NOTHING = np.zeros((0, 3), np.int64)
 
 
 def _activity(
@@ -138,7 +107,7 @@ def _activity(
     shown[named[:, 0]] = shown[needy] = True
     reached = np.bincount(table[:, 1], minlength=len(features))
     most_used = _most_used(table[shown[table[:, 0]]], features)
-    active = users_active(named, start_us)
+    minutes_of = users_active(named, start_us)
     return Activity(
         active_users=len(users),
         requests=int(totals.users[:, 1].sum()),
@@ -146,7 +115,7 @@ def _activity(
         anonymous=(int(theirs[:, 1].sum()), int(theirs[:, 2].sum())),
         users=[
             Active(names[number], requests, errors, minutes, most_used[number])
-            for (number, requests, errors), minutes in zip(named[:, :3].tolist(), active.tolist(), strict=True)
+            for (number, requests, errors), minutes in zip(named[:, :3].tolist(), minutes_of.tolist(), strict=True)
         ],
         routes=by_route,
         failures={
@@ -217,20 +186,10 @@ def _raw_once(db: sqlite3.Connection, people: People) -> Raw:
     return read
 
 
-def _runs(made: Sequence[Piece]) -> Iterator[tuple[int, int, int]]:
-    """The buckets of one length that follow each other: (length, start, end); single events with the length 0."""
-    for span, run in groupby(made, key=lambda piece: piece.span):
-        found = list(run)
-        if span:
-            yield span, found[0].start, found[-1].end
-        else:
-            yield from ((0, piece.start, piece.end) for piece in found)
-
-
 def _people(db: sqlite3.Connection, people: People, start_us: int, end_us: int, raw: Raw) -> list[np.ndarray]:
     """Number, requests and errors of the persons of a window, of each once or more."""
-    found = [[column[:0] for column in _NOTHING.T]]
-    for span, at, until in _runs(pieces(db, start_us, end_us)):
+    found = [[column[:0] for column in NOTHING.T]]
+    for span, at, until in runs(pieces(db, start_us, end_us)):
         if span:
             found += seals.columns(db, Part.PEOPLE, span, at, until, (0, 1, 2))
         else:
@@ -248,9 +207,9 @@ def _used(
     failing: Collection[int],
 ) -> np.ndarray:
     """Person, route, requests of the people that are wanted, and of these routes of everyone."""
-    tables = [_NOTHING]
+    tables = [NOTHING]
     routes = np.array(sorted(failing), np.int64)
-    for span, at, until in _runs(made):
+    for span, at, until in runs(made):
         read = seals.columns(db, Part.USED, span, at, until, (0, 1, 2)) if span else [list(raw(at, until).used.T)]
         for users, route, count in read:
             persons = people.persons(users)
@@ -259,9 +218,3 @@ def _used(
                 keep = keep | np.isin(route, routes)
             tables.append(np.stack((persons[keep], route[keep], count[keep])).T)
     return grouped(np.concatenate(tables))
-
-
-def _active(users: np.ndarray, nobody: int | None) -> int:
-    counts = np.bincount(users)
-    there = nobody is not None and nobody < len(counts) and counts[nobody] > 0
-    return int(np.count_nonzero(counts)) - there

@@ -15,9 +15,10 @@ from guardian.core.quiet import Quiet
 from guardian.core.summary import Counts, Route, Summary, TimelineBar, fits
 from guardian.core.time import micros
 from guardian.core.totals import Totals
-from guardian.stores.sqlite.activity import read_activity, read_counts
+from guardian.stores.sqlite.activity import read_activity
 from guardian.stores.sqlite.buckets import ids, time_of
 from guardian.stores.sqlite.burying import erase, erase_buried
+from guardian.stores.sqlite.counts import read_counts
 from guardian.stores.sqlite.export import read_errors, read_sessions, read_usage
 from guardian.stores.sqlite.failures import newest_failures
 from guardian.stores.sqlite.overview import SqliteOverview

@@ -1,0 +1,69 @@
+"""The totals of a window in SQLite without its people: those of each route, and how many people there were.
+
+To be called inside a transaction.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from itertools import groupby
+
+import numpy as np
+
+from guardian.core.summary import Counts, Route
+from guardian.core.time import micros
+from guardian.core.totals import Part, Totals, grouped
+from guardian.stores.sqlite import seals
+from guardian.stores.sqlite.people import People, number_of_nobody
+from guardian.stores.sqlite.totals import Piece, pieces, read_raw, read_routes
+
+
+def read_counts(
+    db: sqlite3.Connection,
+    people: People,
+    start: datetime,
+    end: datetime,
+    routes: Mapping[int, Route],
+    *,
+    only: Sequence[int] | None,
+) -> Counts:
+    """The totals of a window without its people. Raises WindowGone."""
+    if only is not None:
+        totals = read_routes(db, micros(start), micros(end), only, people)
+        users, statuses = totals.users[:, 0], totals.statuses
+    else:
+        found, tables = [NOTHING[:, 0]], [NOTHING]
+        for span, at, until in runs(pieces(db, micros(start), micros(end))):
+            if span:
+                found += [people.persons(u) for (u,) in seals.columns(db, Part.PEOPLE, span, at, until, (0,))]
+                tables += [np.stack(t).T for t in seals.columns(db, Part.STATUSES, span, at, until, (0, 1, 2))]
+            else:
+                totals = read_raw(db, at, until, people=people)
+                found.append(totals.users[:, 0])
+                tables.append(totals.statuses)
+        users, statuses = np.concatenate(found), grouped(np.concatenate(tables))
+    failed = int(statuses[statuses[:, 1] >= 400, 2].sum())
+    by_route = Totals(NOTHING, NOTHING, statuses, NOTHING).by_route(routes)
+    return Counts(active(users, number_of_nobody(db)), int(statuses[:, 2].sum()), failed, by_route)
+
+
+NOTHING = np.zeros((0, 3), np.int64)
+
+
+def runs(made: Sequence[Piece]) -> Iterator[tuple[int, int, int]]:
+    """The buckets of one length that follow each other: (length, start, end); single events with the length 0."""
+    for span, run in groupby(made, key=lambda piece: piece.span):
+        found = list(run)
+        if span:
+            yield span, found[0].start, found[-1].end
+        else:
+            yield from ((0, piece.start, piece.end) for piece in found)
+
+
+def active(users: np.ndarray, nobody: int | None) -> int:
+    """How many verified users there are among these numbers, in which somebody may be several times."""
+    counts = np.bincount(users)
+    there = nobody is not None and nobody < len(counts) and counts[nobody] > 0
+    return int(np.count_nonzero(counts)) - there
