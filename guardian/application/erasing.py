@@ -87,13 +87,14 @@ async def erase_person(app: Application, name: str) -> Erasure | None:
     nothing is changed then. Safe to repeat after a failure half-way. Raises StorageError, also where the aliases cannot
     be read: an id could be left behind.
     """
-    name, at = as_kept(name), app.clock()
+    name = as_kept(name)
     if not name or name.lower() == ANONYMOUS:
         return None  # not a person: under a new name they would count as one
     aliases = await asyncio.to_thread(app.book.current)
     names = spellings((name, *aliases.names_of(name)))  # a mail may name an id: sent before it had an alias
     recorded = {each for each, _ in await app.repository.names()} & names
     seen = await app.repository.erase_user(name)
+    at = app.clock()  # not before: a report that has read the name meanwhile is to be found older than this
     kept = await app.state.forget(
         *names, rules=person_rules(app), recipients=recipients(app), buried_at=at if seen else None
     )

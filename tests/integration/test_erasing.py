@@ -252,3 +252,16 @@ async def test_somebody_who_is_called_as_a_channel_takes_nothing_of_it_along(tmp
         assert await erase_person(app, "ops") is not None
         with closing(sqlite3.connect(app.settings.database)) as db:
             assert db.execute("SELECT dead_id FROM guardian_outage").fetchall() == [(7,)]
+
+
+async def test_a_report_that_was_read_while_the_events_were_erased_is_older_than_the_erasure(tmp_path, monkeypatch):
+    async with opened(tmp_path, events=traffic("bob@example.com")) as app:
+        erase_user = app.repository.erase_user
+
+        async def slowly(name):
+            app.clock = lambda: NOW + timedelta(seconds=9)
+            return await erase_user(name)
+
+        monkeypatch.setattr(app.repository, "erase_user", slowly)
+        await erase_person(app, "bob@example.com")
+        assert await app.state.erased_since(["bob@example.com"], NOW + timedelta(seconds=5)) == {"bob@example.com"}
