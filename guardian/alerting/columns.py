@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -97,12 +98,18 @@ class _Codes(dict[Name, int]):
 
 @dataclass(frozen=True)
 class MinuteCounts:
-    """Per feature an array of shape (minutes, 3): requests, failed, server errors; row 0 is minute `start`
-    (minutes since 1970, UTC)."""
+    """Running totals of the minutes from `start` (minutes since 1970, UTC) on: `running[n, place]` holds requests,
+    failed and server errors of the first n minutes, of the feature at that place of `places`; place 0 is everything.
+    """
 
     start: int
-    minutes: int
-    features: Mapping[str, np.ndarray]
+    running: np.ndarray
+    places: Mapping[str, int]
+
+    @property
+    def minutes(self) -> int:
+        """How many minutes there are."""
+        return len(self.running) - 1
 
     @property
     def end(self) -> int:
@@ -112,38 +119,92 @@ class MinuteCounts:
     @classmethod
     def of(cls, columns: Columns, start: int, end: int) -> MinuteCounts:
         """Counts of the minutes [start, end) from single events."""
-        inside = (columns.at_us >= start * MINUTE_US) & (columns.at_us < end * MINUTE_US)
-        minute = columns.at_us[inside] // MINUTE_US - start
-        feature, status = columns.feature[inside], columns.status[inside]
-        size = end - start
-        counted = {}
-        for code, name in enumerate(columns.features):
-            mine = feature == code
-            at, codes = minute[mine], status[mine]
-            if len(at):
-                kinds = (at, at[codes >= 400], at[codes >= 500])
-                counted[name] = np.stack([np.bincount(kind, minlength=size) for kind in kinds], axis=1)
-        return cls(start, size, counted)
+        first, last = np.searchsorted(columns.at_us, (start * MINUTE_US, end * MINUTE_US))
+        minute = columns.at_us[first:last] // MINUTE_US - start
+        return cls.counted(
+            start, end, minute, columns.feature[first:last], columns.status[first:last], columns.features
+        )
+
+    @classmethod
+    def counted(
+        cls, start: int, end: int, minute: np.ndarray, feature: np.ndarray, status: np.ndarray, names: Sequence[str]
+    ) -> MinuteCounts:
+        """The same from an array a column: the minute, from 0 on; the index of its name; the outcome."""
+        size, wide = end - start, len(names)
+        key = minute * wide + feature
+        kinds = (key, key[status >= 400], key[status >= 500])
+        rows = np.stack([np.bincount(kind, minlength=size * wide) for kind in kinds], axis=-1)
+        return cls.of_rows(start, rows.reshape(size, wide, 3), names)
+
+    @classmethod
+    def of_rows(cls, start: int, rows: np.ndarray, names: Sequence[str]) -> MinuteCounts:
+        """Counts from what each minute has: an array of shape (minutes, names, 3)."""
+        running = np.zeros((len(rows) + 1, len(names) + 1, 3), dtype=np.int64)
+        np.cumsum(rows, axis=0, out=running[1:, 1:])
+        running[:, 0] = running[:, 1:].sum(axis=1)
+        return cls(start, running, {name: place for place, name in enumerate(names, 1)})
+
+    @cached_property
+    def features(self) -> list[str]:
+        """The names of the features that have requests in these minutes, sorted."""
+        used = self.running[-1, :, 0] > self.running[0, :, 0]
+        return sorted(name for name, place in self.places.items() if used[place])
+
+    def sums(self, feature: str | None) -> tuple[memoryview, memoryview, memoryview] | None:
+        """Running totals of a feature: requests, failed, server errors, minutes + 1 numbers each (read one by one, a
+        memoryview is several times faster than an array). None is everything, of an unknown feature there are none."""
+        place = 0 if feature is None else self.places.get(feature)
+        if place is None:
+            return None
+        if place not in self._sums:
+            requests, failed, server = (self.running[:, place, column].data for column in range(3))
+            self._sums[place] = (requests, failed, server)
+        return self._sums[place]
+
+    @cached_property
+    def _sums(self) -> dict[int, tuple[memoryview, memoryview, memoryview]]:
+        return {}
 
     def requests(self, start: int, end: int) -> int:
         """How many requests the minutes [start, end) have."""
-        first, last = max(start - self.start, 0), max(end - self.start, 0)
-        return sum(int(rows[first:last, 0].sum()) for rows in self.features.values())
+        first, last = (min(max(minute - self.start, 0), self.minutes) for minute in (start, end))
+        return int(self.running[max(first, last), 0, 0] - self.running[first, 0, 0])
 
-    def joined(self, later: MinuteCounts, keep: int) -> MinuteCounts:
-        """These and what follows: `later` replaces every minute from its start on; at most `keep` minutes stay."""
-        end = later.end
-        start = max(min(self.start, later.start), end - keep)
-        features = {}
-        for name in {*self.features, *later.features}:
-            rows = np.zeros((end - start, 3), dtype=np.int64)
-            for part, stop in ((self, later.start), (later, end)):
-                values = part.features.get(name)
-                if values is None:
-                    continue
-                first, last = max(start, part.start), min(stop, part.end)
-                if first < last:
-                    rows[first - start : last - start] = values[first - part.start : last - part.start]
-            if rows.any():
-                features[name] = rows
-        return MinuteCounts(start, end - start, features)
+    def mended(self, anew: MinuteCounts) -> MinuteCounts:
+        """These with other counts of one of their minutes, and no requests gone from it."""
+        new = [name for name in anew.places if name not in self.places]
+        places = {**self.places, **{name: self.running.shape[1] + n for n, name in enumerate(new)}}
+        running = np.zeros((len(self.running), len(places) + 1, 3), dtype=np.int64)
+        running[:, : self.running.shape[1]] = self.running
+        at = anew.start - self.start
+        more = running[at] - running[at + 1]
+        for name, place in (("", 0), *places.items()):
+            if not name or name in anew.places:
+                more[place] += anew.running[1, anew.places[name] if name else 0]
+        running[at + 1 :] += more
+        return MinuteCounts(self.start, running, places)
+
+    def followed(self, later: MinuteCounts, keep: int) -> MinuteCounts:
+        """These and the minutes that follow at once; at most `keep` stay. What is there is not copied each time: the
+        new minutes are written behind it, once after every version, where nobody else looks."""
+        room, offset, used = self.__dict__.get("_room") or (self.running, 0, [0])
+        size, more = len(self.running), later.minutes
+        new = [name for name in later.places if name not in self.places]
+        places = {**self.places, **{name: self.running.shape[1] + n for n, name in enumerate(new)}}
+        if new or offset + size + more > len(room) or used[0] != offset + size:
+            live = min(size, keep + 1)
+            room = np.empty((live + max(more, live // 8, 64) + more, len(places) + 1, 3), dtype=np.int64)
+            room[:live, : self.running.shape[1]] = self.running[size - live :]
+            room[:live, self.running.shape[1] :] = 0
+            offset, size, used = 0, live, [live]
+        last = offset + size
+        room[last : last + more] = room[last - 1]
+        for name, place in places.items():
+            if name in later.places:
+                room[last : last + more, place] += later.running[1:, later.places[name]]
+        room[last : last + more, 0] += later.running[1:, 0]
+        used[0] = last + more
+        first = max(offset, last + more - keep - 1)
+        grown = MinuteCounts(later.end - (last + more - first) + 1, room[first : last + more], places)
+        grown.__dict__["_room"] = (room, first, used)
+        return grown

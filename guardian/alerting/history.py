@@ -21,12 +21,35 @@ from tracker.event import ANONYMOUS, Event
 
 
 @dataclass(frozen=True)
+class Wanted:
+    """What rules ask for beside the counts: the requests of single minutes before them. `minutes` holds, by what they
+    are of, which ones: a tuple of names and patterns of features, None is everything. `known_us` is from when on a
+    feature that was used counts as one that there is."""
+
+    minutes: Mapping[tuple[str, ...] | None, frozenset[int]] = field(default_factory=dict)
+    known_us: int | None = None
+
+
+NOTHING_MORE = Wanted()
+"""Nothing beside the counts."""
+
+
+def fits(name: str, patterns: Iterable[str]) -> bool:
+    """Whether one of the patterns (`chat_*`) is, or matches, this feature."""
+    return any(name == p or (any(mark in p for mark in "*?[") and fnmatchcase(name, p)) for p in patterns)
+
+
+@dataclass(frozen=True)
 class History:
     """Everything that rules may look at. `first_seen` says when each (kind, place) of error first came (µs),
     `alive_us` are the heartbeats of the host in ascending order, None where they were not recorded; `probes` holds
     each rule's answers in ascending order of time, as (µs, good). `zone` is whose clock people live by;
     `columns` holds every event from `singles_us` on. `cursor` says how far the events were read, and `ahead` how many
-    of those in the database are later than the counts: from both follows whether any came late."""
+    of those in the database are later than the counts: from both follows whether any came late.
+
+    `earlier` holds the requests of single minutes before the counts, by the feature, "" for all of them; `last_used`
+    when (µs) a feature that the counts do not have was used last, "" any of them: for all that are known, 0 where that
+    was not asked for, -1 where it was long ago. `source` is its store's, to grow it by."""
 
     counts: MinuteCounts
     columns: Columns
@@ -38,6 +61,9 @@ class History:
     singles_us: int = 0
     cursor: Cursor = field(default_factory=Cursor)
     ahead: int = 0
+    earlier: Mapping[int, Mapping[str, int]] = field(default_factory=dict)
+    last_used: Mapping[str, int] = field(default_factory=dict)
+    source: object = field(default=None, compare=False, repr=False)
 
     @classmethod
     def of(cls, events: Iterable[Event], start_us: int, end_us: int) -> History:
@@ -49,11 +75,7 @@ class History:
     @classmethod
     def of_columns(cls, columns: Columns, counts: MinuteCounts) -> History:
         """A history whose first sightings are those of its own columns."""
-        first_seen: dict[tuple[str, str], int] = {}
-        failed = np.flatnonzero(columns.failure >= 0)
-        codes, first = np.unique(columns.failure[failed], return_index=True)
-        for code, index in zip(codes, first, strict=True):
-            first_seen[columns.failures[code]] = int(columns.at_us[failed[index]])
+        first_seen = first_sightings(columns)
         return cls(counts, columns, first_seen, int(columns.at_us[0]) if len(columns) else None)
 
     def at(self, minute: int) -> Snapshot:
@@ -61,25 +83,13 @@ class History:
         return Snapshot(self, minute)
 
     def sums(self, feature: str | None) -> tuple[memoryview, memoryview, memoryview] | None:
-        """Running totals of `Counts` by the minute, minutes + 1 numbers each (read one by one, a memoryview is several
-        times faster than an array); `feature` None is everything, unknown gives None."""
-        if feature not in self._sums:
-            counts = self.counts
-            if feature is None:
-                rows = sum(counts.features.values(), start=np.zeros((counts.minutes, 3), dtype=np.int64))
-            elif feature in counts.features:
-                rows = counts.features[feature]
-            else:
-                return None
-            total = np.zeros((counts.minutes + 1, 3), dtype=np.int64)
-            np.cumsum(rows, axis=0, out=total[1:])
-            requests, failed, server = (np.ascontiguousarray(column).data for column in total.T)
-            self._sums[feature] = (requests, failed, server)
-        return self._sums[feature]
+        """See `MinuteCounts.sums`."""
+        return self.counts.sums(feature)
 
     @cached_property
-    def _sums(self) -> dict[str | None, tuple[memoryview, memoryview, memoryview]]:
-        return {}
+    def known(self) -> set[str]:
+        """The features that there are."""
+        return {*self.counts.features, *(name for name, at in self.last_used.items() if name and at >= 0)}
 
     def matching(self, patterns: tuple[str, ...]) -> list[str]:
         """See `Snapshot.features`."""
@@ -87,7 +97,7 @@ class History:
             wanted = set()
             for pattern in patterns:
                 if any(mark in pattern for mark in "*?["):
-                    wanted |= {name for name in self.counts.features if fnmatchcase(name, pattern)}
+                    wanted |= {name for name in self.known if fnmatchcase(name, pattern)}
                 else:
                     wanted.add(pattern)
             self._matching[patterns] = sorted(wanted)
@@ -98,27 +108,62 @@ class History:
         return {}
 
     @cached_property
-    def _rows_of_feature(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-        rows = {}
-        for code, name in enumerate(self.columns.features):
-            index = np.flatnonzero(self.columns.feature == code)
-            rows[name] = (index, self.columns.at_us[index])
-        return rows
+    def failed(self) -> np.ndarray:
+        """Which rows of `columns` failed, in the order of time."""
+        return np.flatnonzero(self.columns.failure >= 0)
+
+    @cached_property
+    def _of_features(self) -> dict[tuple[int, int], list[np.ndarray]]:
+        """By the first and the last row of a stretch, the rows of each feature inside."""
+        return {}
+
+    def _by_feature(self, first: int, last: int) -> list[np.ndarray]:
+        if (first, last) not in self._of_features:
+            feature, number = self.columns.feature[first:last], len(self.columns.features)
+            narrow = feature.astype(np.int16) if number < 2**15 else feature  # numpy sorts these by their digits
+            order = np.argsort(narrow, kind="stable") + first
+            ends = np.cumsum(np.bincount(feature, minlength=number))
+            self._of_features[first, last] = np.split(order, ends[:-1]) if number else []
+        return self._of_features[first, last]
+
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        return {name: code for code, name in enumerate(self.columns.features)}
 
     def rows(self, start_us: int, end_us: int, feature: str | None = None) -> np.ndarray | slice:
         """Which rows of `columns` lie in [start, end), of one feature or of all."""
+        first, last = (int(row) for row in np.searchsorted(self.columns.at_us, (start_us, end_us)))
         if feature is None:
-            return slice(*np.searchsorted(self.columns.at_us, (start_us, end_us)))
-        if feature not in self._rows_of_feature:
+            return slice(first, last)
+        code = self._places.get(feature)
+        if code is None or first >= last:
             return slice(0, 0)
-        index, at = self._rows_of_feature[feature]
-        first, last = np.searchsorted(at, (start_us, end_us))
-        return index[first:last]
+        if (0, len(self.columns)) not in self._of_features and len(self._of_features) < _STRETCHES:
+            return self._by_feature(first, last)[code]
+        # Many stretches: this is the past, minute by minute. All of it is sorted once.
+        rows = self._by_feature(0, len(self.columns))[code]
+        return rows[slice(*np.searchsorted(rows, (first, last)))]
+
+    def failures_between(self, rows: slice) -> np.ndarray:
+        """The rows of a stretch of `columns` that failed."""
+        return self.failed[slice(*np.searchsorted(self.failed, (rows.start, rows.stop)))]
 
     @cached_property
-    def bursts(self) -> dict[tuple[int, int], tuple[list[int], list[tuple[str, int]]]]:
-        """A cache for `Snapshot.bursts`, by (errors, window)."""
+    def bursts(self) -> dict[tuple[int, int], tuple[list[int], list[tuple[str, int]]] | None]:
+        """A cache for `Snapshot.bursts`, by (errors, window); None: one minute has asked."""
         return {}
+
+
+_STRETCHES = 12
+"""So many windows of one history are sorted by feature each for itself."""
+
+
+def first_sightings(columns: Columns) -> dict[tuple[str, str], int]:
+    """When (µs) each (kind, place) of error first came."""
+    failed = np.flatnonzero(columns.failure >= 0)
+    codes, first = np.unique(columns.failure[failed], return_index=True)
+    rows = zip(codes, failed[first], strict=True)
+    return {columns.failures[code]: int(columns.at_us[row]) for code, row in rows}
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +196,7 @@ class Snapshot:
     def weeks_ago(self, weeks: int) -> int:
         """How many seconds ago it was this time of the week by the clock of the history's zone, so many weeks back: an
         hour more or less than whole weeks where the clocks have changed since."""
-        return _weeks_ago(self.minute // 15, weeks, self.history.zone)
+        return weeks_ago(self.minute, weeks, self.history.zone)
 
     def covers(self, seconds: int) -> bool:
         """Whether the recorded history reaches back this far."""
@@ -189,18 +234,21 @@ class Snapshot:
         `count` "server" a server error, with `failure` an error of this (kind, place)."""
         rows = self._rows(window, feature, since_us, back)
         columns = self.history.columns
+        if failure is not None:
+            rows = self._of_failure(rows, failure)
         codes = columns.user[rows]
         if failed:
-            met = columns.status[rows] >= lowest_bad(count)
-            if failure is not None:
-                met &= self._of_failure(rows, failure)
-            codes = codes[met]
-        return {columns.users[code] for code in np.unique(codes)} - {ANONYMOUS}
+            codes = codes[columns.status[rows] >= lowest_bad(count)]
+        there = np.zeros(len(columns.users), dtype=bool)
+        there[codes] = True
+        return {columns.users[code] for code in np.flatnonzero(there)} - {ANONYMOUS}
 
     def _of_failure(self, rows: np.ndarray | slice, what: tuple[str, str]) -> np.ndarray:
+        """Those of the rows on which this (kind, place) failed."""
         columns = self.history.columns
         code = columns.failures.index(what) if what in columns.failures else len(columns.failures)
-        found: np.ndarray = columns.failure[rows] == code
+        failed = self.history.failures_between(rows) if isinstance(rows, slice) else rows
+        found: np.ndarray = failed[columns.failure[failed] == code]
         return found
 
     def rows_of(self, user: str, window: int) -> np.ndarray:
@@ -224,32 +272,50 @@ class Snapshot:
     def bursts(self, errors: int, window: int, lookback: int) -> dict[str, tuple[int, int]]:
         """The users for whom `errors` errors within `window` seconds (both ends inclusive) were complete in the last
         `lookback` seconds: the times (µs) of the first and the last error of the newest such burst."""
-        key = (errors, window)
-        if key not in self.history.bursts:
-            self.history.bursts[key] = _find_bursts(self.history.columns, errors, window)
-        at, who = self.history.bursts[key]
-        first = bisect_left(at, self.now_us - lookback * 1_000_000)
-        last = bisect_left(at, self.now_us)
+        key, history = (errors, window), self.history
+        start_us = self.now_us - lookback * 1_000_000
+        if key not in history.bursts:
+            # One minute asks for little of the past; where more of them do, all of it is looked through once.
+            history.bursts[key] = None
+            rows = history.failures_between(self._rows(lookback + window, None, 0))  # type: ignore[arg-type]
+            at, who = _find_bursts(history.columns, rows, errors, window)
+        else:
+            found = history.bursts[key] or _find_bursts(history.columns, history.failed, errors, window)
+            history.bursts[key] = at, who = found
+        first, last = bisect_left(at, start_us), bisect_left(at, self.now_us)
         return {user: (began, ended) for ended, (user, began) in zip(at[first:last], who[first:last], strict=True)}
 
     def failures(self, window: int) -> list[tuple[str, str]]:
         """What failed in the window, (kind, place), in the order in which it first came ever."""
         columns, first_seen = self.history.columns, self.history.first_seen
-        codes = columns.failure[self._rows(window, None, 0)]
-        what = [columns.failures[code] for code in np.unique(codes[codes >= 0])]
+        failed = self.history.failures_between(self._rows(window, None, 0))  # type: ignore[arg-type]
+        what = [columns.failures[code] for code in np.flatnonzero(np.bincount(columns.failure[failed]))]
         return sorted(what, key=lambda each: (first_seen.get(each, 0), each))
 
     def failure_times(self, since_us: int, what: tuple[str, str]) -> np.ndarray:
         """When (µs) this (kind, place) came from that moment on, in order."""
         rows = self.history.rows(since_us, self.now_us)
-        found: np.ndarray = self.history.columns.at_us[rows][self._of_failure(rows, what)]
+        found: np.ndarray = self.history.columns.at_us[self._of_failure(rows, what)]
         return found
 
     def failure_counts(self, window: int, what: tuple[str, str], *, since_us: int = 0) -> Counts:
         """How often this (kind, place) came in the window."""
-        rows = self._rows(window, None, since_us)
-        status = self.history.columns.status[rows][self._of_failure(rows, what)]
+        status = self.history.columns.status[self._of_failure(self._rows(window, None, since_us), what)]
         return Counts(len(status), len(status), int((status >= 500).sum()))
+
+    def requests(self, window: int, feature: str | None, *, back: int) -> int:
+        """The requests of a window that ended `back` seconds ago, also where it lies before the counts."""
+        last = self.minute - back // 60
+        first = last - window // 60
+        earlier = self.history.earlier
+        if first >= self.history.counts.start or first not in earlier:
+            return self.counts(window, feature, back=back).requests
+        return sum(earlier.get(minute, {}).get(feature or "", 0) for minute in range(first, last))
+
+
+def weeks_ago(minute: int, weeks: int, zone: tzinfo) -> int:
+    """See `Snapshot.weeks_ago`, of this minute."""
+    return _weeks_ago(minute // 15, weeks, zone)
 
 
 @lru_cache(maxsize=64)
@@ -260,11 +326,12 @@ def _weeks_ago(quarter: int, weeks: int, zone: tzinfo) -> int:
     return now - int(then.timestamp())
 
 
-def _find_bursts(columns: Columns, errors: int, window: int) -> tuple[list[int], list[tuple[str, int]]]:
-    """Each error that completes a burst, in the order of time: when, and (whose, when the burst began)."""
-    failed = np.flatnonzero(columns.failure >= 0)
-    order = np.lexsort((columns.at_us[failed], columns.user[failed]))
-    user, at = columns.user[failed][order], columns.at_us[failed][order]
+def _find_bursts(
+    columns: Columns, failed: np.ndarray, errors: int, window: int
+) -> tuple[list[int], list[tuple[str, int]]]:
+    """Each error of these rows that completes a burst, in the order of time: when, and (whose, when it began)."""
+    order = failed[np.argsort(columns.user[failed], kind="stable")]
+    user, at = columns.user[order], columns.at_us[order]
     if len(at) < errors:
         return [], []
     last, first = slice(errors - 1, None), slice(None, len(at) - errors + 1)

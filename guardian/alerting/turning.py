@@ -106,7 +106,10 @@ def last_request(snapshot: Snapshot, feature: str | None) -> int | None:
         return int(at_us[-1])
     minutes = requests_between(snapshot, 0, feature, "all")
     used = np.flatnonzero(minutes.good + minutes.bad)
-    return int(minutes.at_us[used[-1]]) if len(used) else None
+    if len(used):
+        return int(minutes.at_us[used[-1]])
+    last = snapshot.history.last_used.get(feature or "", 0)
+    return last if last > 0 else None
 
 
 def first_request(snapshot: Snapshot, feature: str | None, after_us: int, good: bool = False) -> int | None:

@@ -60,4 +60,4 @@ def earlier_weeks(snapshot: Snapshot, weeks: int, window: int, subject: str) -> 
     """The requests of the same window, by the clock on the wall, of each of so many weeks that was recorded."""
     backs = [snapshot.weeks_ago(week) for week in range(1, weeks + 1)]
     covered = [back for back in backs if snapshot.covers(back + window)]
-    return [snapshot.counts(window, subject or None, back=back).requests for back in covered]
+    return [snapshot.requests(window, subject or None, back=back) for back in covered]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from guardian.alerting.history import History
+from guardian.alerting.history import NOTHING_MORE, History, Wanted
 
 
 class HistoryStore(Protocol):
@@ -18,14 +18,19 @@ class HistoryStore(Protocol):
         """When the oldest stored event ended, µs; None where there is none."""
         ...
 
-    def read(self, start: int, end: int, *, single_events: int, imported: bool = True) -> History:
-        """The minutes [start, end): counts of all of them, single events of the last `single_events` seconds.
+    def read(
+        self, start: int, end: int, *, single_events: int, imported: bool = True, wanted: Wanted = NOTHING_MORE
+    ) -> History:
+        """The minutes [start, end): counts of all of them, single events of the last `single_events` seconds, and what
+        is wanted of before.
 
         Without `imported` only what the app itself recorded counts: nobody is to be called because of an imported past.
         """
         ...
 
-    def grown(self, history: History, end: int, *, keep: int, single_events: int) -> History:
+    def grown(
+        self, history: History, end: int, *, keep: int, single_events: int, wanted: Wanted = NOTHING_MORE
+    ) -> History:
         """The same history up to minute `end`, of which `keep` minutes of counts stay.
 
         It equals what `read` would give without what was imported, with what came late too, and costs less where little

@@ -19,9 +19,9 @@ from guardian.core.time import micros
 from guardian.settings.rules import parse_rule
 from guardian.stores.alert_state import STATE_JSON
 from guardian.stores.alerts import ChangedMeanwhile
-from guardian.stores.sqlite import history as loading
 from guardian.stores.sqlite.alerts import SqliteAlertStore
 from guardian.stores.sqlite.history import SqliteHistory, read_history
+from guardian.stores.sqlite.singles import Singles
 from guardian.stores.sqlite.state import SqliteStateStore
 from guardian.stores.state import LeaseLost
 from tracker.event import Event, Failure
@@ -180,18 +180,27 @@ async def test_events_that_come_late_are_counted_without_a_restart(tmp_path, min
     assert running.first_seen == restarted.first_seen == {("Boom", "app.py:7 f"): (now - minutes_late) * MINUTE_US}
 
 
-async def test_while_nothing_comes_late_only_the_last_minutes_are_read_anew(tmp_path, monkeypatch):
+async def test_while_nothing_comes_late_only_what_is_new_is_read(tmp_path, monkeypatch):
     path, now = tmp_path / "guardian.db", micros(START) // MINUTE_US
     host, live, reads = Host(path), LiveHistory(SqliteHistory(path), RULES), []
     host.write(good(now - 10 * 1440), good(now - 1), good(now, 3))
     await live.until(now, now)
-    read = loading.read_minute_counts
-    monkeypatch.setattr(loading, "read_minute_counts", lambda db, a, b: reads.append(b - a) or read(db, a, b))
-    for minute in range(now + 1, now + 5):
-        host.write(good(minute - 12), good(minute - 1, 5), good(minute, 1), good(minute, 4))
-        history = await live.until(minute, minute)
-    assert reads == [16] * 4
-    assert history.at(now + 4).counts(7 * 86400).requests == 2 + 4 * 4 - 2
+    read = Singles.read
+
+    def noting(self, db, start_us, end_us):
+        reads.append(((start_us // MINUTE_US) - now, (end_us - start_us) // MINUTE_US))
+        return read(self, db, start_us, end_us)
+
+    monkeypatch.setattr(Singles, "read", noting)
+    for minute in range(now + 1, now + 4):
+        host.write(good(minute - 1, 5), good(minute, 1))
+        await live.until(minute, minute)
+    assert reads == [(0, 1), (1, 1), (2, 1)]
+    host.write(good(now + 3, 5), good(now - 12))
+    history = await live.until(now + 4, now + 4)
+    assert reads[3:] == [(3, 1), (-12, 1)], "a late event costs its minute"
+    anew = await LiveHistory(SqliteHistory(path), RULES).until(now + 4, now + 4)
+    assert list(history.columns.at_us) == list(anew.columns.at_us)
 
 
 async def test_an_error_whose_events_are_deleted_is_forgotten_with_and_without_a_restart(tmp_path):

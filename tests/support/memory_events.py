@@ -5,7 +5,7 @@ from dataclasses import replace
 from itertools import pairwise
 
 from guardian.alerting.columns import MINUTE_US, Columns
-from guardian.alerting.history import History
+from guardian.alerting.history import NOTHING_MORE, History
 from guardian.core.activity import ERRORS_PER_USER, Activity
 from guardian.core.clock import was_ahead
 from guardian.core.cursor import Cursor
@@ -263,6 +263,22 @@ class MemoryEvents:
         self._closed = True
 
 
+def earlier(events, wanted):
+    found = {minute: {} for minutes in wanted.minutes.values() for minute in minutes}
+    for event in events:
+        if (counts := found.get(event.at_us // MINUTE_US)) is not None:
+            for name in ("", event.feature):
+                counts[name] = counts.get(name, 0) + 1
+    return found
+
+
+def last_used(events, start, wanted):
+    if wanted.known_us is None:
+        return {}
+    used = [event for event in events if wanted.known_us <= event.at_us < start * MINUTE_US]
+    return {event.feature: event.at_us // MINUTE_US * MINUTE_US for event in used}
+
+
 class MemoryHistory:
     """`HistoryStore` on the same list."""
 
@@ -272,7 +288,7 @@ class MemoryHistory:
     def first_event(self):
         return self._db.events[0].at_us if self._db.events else None
 
-    def read(self, start, end, *, single_events, imported=True):
+    def read(self, start, end, *, single_events, imported=True, wanted=NOTHING_MORE):
         aliases = self._book.current()
         events = [event._replace(user=person(aliases, event.user)) for event in self._db.events]
         inside = [event for event in events if start <= event.at_us // MINUTE_US < end]
@@ -286,10 +302,12 @@ class MemoryHistory:
             alive_us=[],
             singles_us=singles_us,
             cursor=Cursor({"memory": len(self._db.events)}),
+            earlier=earlier(events, wanted),
+            last_used=last_used(events, start, wanted),
         )
 
-    def grown(self, history, end, *, keep, single_events):
-        return self.read(end - keep, end, single_events=single_events)
+    def grown(self, history, end, *, keep, single_events, wanted=NOTHING_MORE):
+        return self.read(end - keep, end, single_events=single_events, wanted=wanted)
 
     async def reopen(self):
         """Nothing can take its place."""

@@ -9,9 +9,9 @@ import numpy as np
 
 from guardian.alerting.columns import MINUTE_US, Counts, lowest_bad
 from guardian.alerting.history import Snapshot
-from guardian.alerting.kinds.kind import Kind, counted_s, named, new_requests, now
+from guardian.alerting.kinds.kind import Compared, Kind, counted_s, named, new_requests, now
 from guardian.alerting.turning import Onset, Series, last_request, requests_between
-from guardian.alerting.verdicts import CLOCK_CHANGE, WEEK, Since, State, Verdict, earlier_weeks, enough_users
+from guardian.alerting.verdicts import WEEK, Since, State, Verdict, earlier_weeks, enough_users
 from guardian.core.language import Language
 from guardian.core.secret_url import shown_url
 from guardian.settings.kinds import KindSettings, Severity
@@ -237,7 +237,8 @@ FEATURE_DOWN = Kind(
     _at_worst,
     gist=_gist,
     reading=_reading,
-    counts_back=lambda rule: SILENCE_WEEKS * WEEK + CLOCK_CHANGE + rule.silence if rule.silence else 0,
+    counts_back=lambda rule: rule.silence,
+    compares=lambda rule: Compared(SILENCE_WEEKS, rule.silence, rule.features) if rule.silence else None,
     looks_back=lambda rule: WEEK,
     watches=_watches,
     fresh=_fresh,

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from guardian.alerting.columns import Counts
-from guardian.alerting.history import Snapshot
+from guardian.alerting.history import Snapshot, fits
 from guardian.alerting.turning import Onset, requests_between
 from guardian.alerting.verdicts import Since, Verdict
 from guardian.core.language import Language
@@ -131,7 +130,7 @@ def its_own(rule: Any, subject: str) -> bool:
 
 def named(patterns: Iterable[str], feature: str) -> bool:
     """Whether one of the patterns (`chat_*`) is, or matches, this feature: as `Snapshot.features` finds them."""
-    return any(feature == p or (any(mark in p for mark in "*?[") and fnmatchcase(feature, p)) for p in patterns)
+    return fits(feature, patterns)
 
 
 def whichever(rule: Any, subject: str) -> bool:
@@ -163,6 +162,15 @@ def not_further(rule: Any) -> int:
     return 0
 
 
+class Compared(NamedTuple):
+    """What a rule compares with the same hour of earlier weeks: of how many, how many seconds, of which features (a
+    name or a pattern each; None: everything)."""
+
+    weeks: int
+    window: int
+    features: tuple[str, ...] | None
+
+
 class Threshold(NamedTuple):
     """The threshold that a better one can be sought for: its key, the unit in which round numbers are tried, and how
     a value is said."""
@@ -184,16 +192,16 @@ class Kind:
 
     `fewest` is the `min_requests` that asks for nothing. `counts_back` and `singles_back` say how many seconds before a
     minute the oldest count and the oldest single event lie that judging asks for, where that is more than twice the
-    window; 0: it is not. `looks_back` is how many seconds before its first verdict the onset lies at most. `feature` is
-    the one that an incident is about. `users`, `features` and `measured` look back as many seconds as they are given:
-    whom it concerns, the totals of where, and what the sentence counts; `span` is over how many seconds that is (None:
-    since it began). `onset` says what requests since a moment (µs) tell of the beginning, in a minute in which it
-    fires, and `recovery` when it was well again, from its beginning (µs) on, in a minute that is well; None: they do
-    not tell. `watches` says whether a rule, as it is now, is still about a subject, `fresh` whether a verdict on it
-    rests on anything of the last minute. `worse` picks the worse of two values. `keeps_good` says whether a subject's
-    last good moment is worth keeping: not of every user who ever met no error. `of_one_user` says that the subject is a
-    user, `says_users` that mails count whom it affects. `probe` is what to ask every minute, `unseen` why a rule cannot
-    be judged from stored events alone; None: nothing, it can.
+    window; 0: it is not. `compares` says which earlier weeks it asks for beside them. `looks_back` is how many seconds
+    before its first verdict the onset lies at most. `feature` is the one that an incident is about. `users`, `features`
+    and `measured` look back as many seconds as they are given: whom it concerns, the totals of where, and what the
+    sentence counts; `span` is over how many seconds that is (None: since it began). `onset` says what requests since a
+    moment (µs) tell of the beginning, in a minute in which it fires, and `recovery` when it was well again, from its
+    beginning (µs) on, in a minute that is well; None: they do not tell. `watches` says whether a rule, as it is now, is
+    still about a subject, `fresh` whether a verdict on it rests on anything of the last minute. `worse` picks the worse
+    of two values. `keeps_good` says whether a subject's last good moment is worth keeping: not of every user who ever
+    met no error. `of_one_user` says that the subject is a user, `says_users` that mails count whom it affects. `probe`
+    is what to ask every minute, `unseen` why a rule cannot be judged from stored events alone; None: nothing, it can.
     """
 
     settings: type[KindSettings]
@@ -209,6 +217,7 @@ class Kind:
     fewest: int = 0
     counts_back: Callable[[Any], int] = not_further
     singles_back: Callable[[Any], int] = not_further
+    compares: Callable[[Any], Compared | None] = nothing
     looks_back: Callable[[Any], int] = window_of
     feature: Callable[[Incident], str | None] = its_subject
     users: Callable[[Any, Incident, Snapshot, int], set[str]] = who_met_errors

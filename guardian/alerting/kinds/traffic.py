@@ -10,9 +10,9 @@ import numpy as np
 
 from guardian.alerting.columns import MINUTE_US, Counts
 from guardian.alerting.history import Snapshot
-from guardian.alerting.kinds.kind import its_subject
+from guardian.alerting.kinds.kind import Compared, its_subject
 from guardian.alerting.turning import Onset, first_request
-from guardian.alerting.verdicts import CLOCK_CHANGE, WEEK, Since, State, Verdict, earlier_weeks, enough_users, subjects
+from guardian.alerting.verdicts import WEEK, Since, State, Verdict, earlier_weeks, enough_users, subjects
 from guardian.core.language import Language
 from guardian.settings.kinds import KindSettings
 
@@ -64,9 +64,9 @@ def judge_traffic(
     return verdicts
 
 
-def traffic_back(rule: Traffic) -> int:
-    """How many seconds ago the oldest window began that is compared."""
-    return rule.weeks * WEEK + CLOCK_CHANGE + rule.window
+def traffic_compares(rule: Traffic) -> Compared:
+    """The windows of earlier weeks that are compared."""
+    return Compared(rule.weeks, rule.window, None if rule.feature is None else (rule.feature,))
 
 
 def traffic_sentence(rule: Traffic, incident: Incident, counts: Counts, lang: Language) -> str:

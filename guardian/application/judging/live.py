@@ -6,17 +6,18 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from zoneinfo import ZoneInfo
 
 from guardian.alerting.columns import MINUTE_US
 from guardian.alerting.engine import AlertState, Surroundings, advance, set_back
-from guardian.alerting.history import History, Snapshot
+from guardian.alerting.history import History, Snapshot, Wanted, weeks_ago
 from guardian.alerting.incidents import Transition
 from guardian.alerting.kinds import kind_of
 from guardian.alerting.kinds.kind import window_of
 from guardian.alerting.maintenance import Maintenance, Once, Recurring
 from guardian.alerting.notify import Notice
+from guardian.alerting.verdicts import CLOCK_CHANGE, WEEK
 from guardian.core.cadence import Cron
 from guardian.core.clock import was_ahead
 from guardian.core.off_loop import off_loop
@@ -44,14 +45,33 @@ Compose = Callable[[Notice, Snapshot], tuple[Sequence[Outgoing], Mapping[str, st
 says what the subject of its thread is."""
 
 
-def lookback(rules: Sequence[Rule]) -> tuple[int, int]:
-    """How far back these rules look: (minutes of counts, seconds of single events)."""
+def lookback(rules: Sequence[Rule], *, weeks: bool = True) -> tuple[int, int]:
+    """How far back these rules look: (minutes of counts, seconds of single events). Without `weeks` the counts do not
+    reach to the earlier weeks that rules compare with: see `wanted`."""
     counts, single = 6 * 3600, 3600
     for rule in rules:
         kind = kind_of(rule)
         counts = max(counts, 2 * window_of(rule), kind.counts_back(rule))
+        compared = kind.compares(rule)
+        if compared and weeks:
+            counts = max(counts, compared.weeks * WEEK + CLOCK_CHANGE + compared.window)
         single = max(single, 2 * window_of(rule), kind.singles_back(rule))
     return counts // 60 + 1, single
+
+
+def wanted(rules: Sequence[Rule], first: int, end: int, zone: tzinfo) -> Wanted:
+    """What snapshots of the minutes [first, end] compare with, where the counts do not reach so far."""
+    minutes: dict[tuple[str, ...] | None, set[int]] = {}
+    longest = 0
+    for compared in filter(None, (kind_of(rule).compares(rule) for rule in rules)):
+        longest = max(longest, compared.weeks * WEEK + CLOCK_CHANGE + compared.window)
+        mine = minutes.setdefault(compared.features, set())
+        for week in range(1, compared.weeks + 1):
+            for minute in range(first, end + 1):
+                last = minute - weeks_ago(minute, week, zone) // 60
+                mine.update(range(last - compared.window // 60, last))
+    known_us = end * MINUTE_US - longest * 1_000_000 if longest else None
+    return Wanted({names: frozenset(each) for names, each in minutes.items()}, known_us)
 
 
 def surroundings(settings: Settings) -> Surroundings:
@@ -79,7 +99,8 @@ class LiveHistory:
 
     def __init__(self, store: HistoryStore, rules: Sequence[Rule]) -> None:
         self._store = store
-        self._minutes, self._single = lookback(rules)
+        self._rules = tuple(rules)
+        self._minutes, self._single = lookback(rules, weeks=False)
         self._history: History | None = None
         self.probes: dict[str, tuple[tuple[int, bool], ...]] = {}
 
@@ -95,26 +116,30 @@ class LiveHistory:
 
     def reach(self, rules: Iterable[Rule]) -> None:
         """Look back as far as these rules do too: rules of before a change are judged while something fired by them."""
-        minutes, single = lookback(list(rules))
+        new = [rule for rule in rules if rule not in self._rules]
+        self._rules = (*self._rules, *new)
+        minutes, single = lookback(new, weeks=False)
         if minutes > self._minutes or single > self._single:
             self._minutes, self._single = max(minutes, self._minutes), max(single, self._single)
             self._history = None
 
-    async def until(self, first: int, end: int) -> History:
-        """The history with everything that snapshots of the minutes [first, end] look at.
+    async def until(self, first: int, end: int, zone: tzinfo = UTC) -> History:
+        """The history with everything that snapshots of the minutes [first, end] look at; people live by the clock of
+        `zone`.
 
         Raises StorageError where the database cannot be read.
         """
-        return await asyncio.to_thread(self._read, first, end)
+        return await asyncio.to_thread(self._read, first, end, zone)
 
-    def _read(self, first: int, end: int) -> History:
+    def _read(self, first: int, end: int, zone: tzinfo) -> History:
+        beside = wanted(self._rules, first, end, zone)
         more = end - first
         minutes, single = self._minutes + more, self._single + more * 60
         if self._history is None or more > 15 or self._history.counts.end > end:
-            history = self._store.read(end - minutes, end, single_events=single, imported=False)
+            history = self._store.read(end - minutes, end, single_events=single, imported=False, wanted=beside)
         else:
-            history = self._store.grown(self._history, end, keep=minutes, single_events=single)
-        self._history = replace(history, probes=self.probes)
+            history = self._store.grown(self._history, end, keep=minutes, single_events=single, wanted=beside)
+        self._history = replace(history, probes=self.probes, zone=zone)
         return self._history
 
 
@@ -151,7 +176,7 @@ async def _judge_once(
         return []
     live.remember(state.probes, micros(now))
     live.reach([*state.rules.values(), *state.former.values()])
-    history = replace(await live.until(first, end), zone=around.zone)
+    history = await live.until(first, end, around.zone)
     after, transitions, notices = await off_loop(
         lambda: advance(state, history.at(end), around, passed=map(history.at, range(first, end)))
     )

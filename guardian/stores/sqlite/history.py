@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from datetime import timedelta
+from itertools import chain
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 
 from guardian.alerting.columns import MINUTE_US, Columns, MinuteCounts
-from guardian.alerting.history import History
+from guardian.alerting.history import NOTHING_MORE, History, Wanted, first_sightings
 from guardian.core.clock import SLACK
 from guardian.core.cursor import Cursor
 from guardian.core.storage import StorageError
@@ -20,17 +21,16 @@ from guardian.stores.people.aliases import NO_ALIASES, Aliases
 from guardian.stores.people.book import NO_BOOK, AliasBook
 from guardian.stores.sqlite.buckets import AT_US, ids, time_of
 from guardian.stores.sqlite.damage import UNREADABLE, unreadable
+from guardian.stores.sqlite.earlier import late_minutes, with_earlier
 from guardian.stores.sqlite.importing import OWN
-from guardian.stores.sqlite.people import read_people
+from guardian.stores.sqlite.singles import Singles, unpacked
 from tracker.sqlite.connection import connect
 from tracker.sqlite.database_file import FileChanged, OpenedFile
 
 T = TypeVar("T")
 
-_ROW = np.dtype(
-    [("at", "i8"), ("user", "i8"), ("route", "i8"), ("status", "i8"), ("duration", "i8"), ("failure", "i8")]
-)
-_DAY_US = 86400 * 1_000_000
+_PIECE = 6 * 60
+"""How many minutes one statement reads."""
 
 
 class SqliteHistory:
@@ -46,19 +46,27 @@ class SqliteHistory:
         """See HistoryStore."""
         return self._ask(read_first_event)
 
-    def read(self, start: int, end: int, *, single_events: int, imported: bool = True) -> History:
+    def read(
+        self, start: int, end: int, *, single_events: int, imported: bool = True, wanted: Wanted = NOTHING_MORE
+    ) -> History:
         """See HistoryStore."""
         aliases, only = self._book.current(), "" if imported else OWN
-        return self._ask(
-            lambda db: read_history(db, start, end, single_events=single_events, aliases=aliases, only=only)
-        )
 
-    def grown(self, history: History, end: int, *, keep: int, single_events: int) -> History:
+        def work(db: sqlite3.Connection) -> History:
+            return read_history(db, start, end, single_events=single_events, aliases=aliases, only=only, wanted=wanted)
+
+        return self._ask(work)
+
+    def grown(
+        self, history: History, end: int, *, keep: int, single_events: int, wanted: Wanted = NOTHING_MORE
+    ) -> History:
         """See HistoryStore."""
         aliases = self._book.current()
-        return self._ask(
-            lambda db: refreshed(history, db, end, keep=keep, single_events=single_events, aliases=aliases)
-        )
+
+        def work(db: sqlite3.Connection) -> History:
+            return refreshed(history, db, end, keep=keep, single_events=single_events, aliases=aliases, wanted=wanted)
+
+        return self._ask(work)
 
     async def reopen(self) -> None:
         """See HistoryStore."""
@@ -78,73 +86,26 @@ class SqliteHistory:
             raise unreadable(self._path, error) from error
 
 
-def read_columns(
-    db: sqlite3.Connection, start_us: int, end_us: int, aliases: Aliases = NO_ALIASES, only: str = ""
-) -> Columns:
-    """The single events of [start, end), in the order of time; all ids of a person are one user.
-
-    `only`, here and below, is "" or OWN.
-    """
-    rows = np.fromiter(
-        db.execute(
-            f"SELECT {AT_US}, user, route, status, coalesce(latency_us, duration_us), coalesce(failure, 0) "
-            f"FROM guardian_request WHERE id >= ? AND id < ? {only} ORDER BY id",
-            ids(start_us, end_us),
-        ),
-        dtype=_ROW,
-    )
-    people = read_people(db, aliases)
-    emails = dict(db.execute("SELECT id, email FROM guardian_user"))
-    user_ids, users = np.unique(people.persons(rows["user"]), return_inverse=True)
-    route_ids, routes = np.unique(rows["route"], return_inverse=True)
-    feature_of = dict(db.execute("SELECT id, feature FROM guardian_route"))
-    names = sorted({feature_of[int(i)] for i in route_ids})
-    feature_code = np.array([names.index(feature_of[int(i)]) for i in route_ids], dtype=np.int64)
-    features = feature_code[routes] if len(rows) else routes
-    pairs, failed = np.full(len(rows), -1), np.flatnonzero(rows["failure"])
-    places = _places(db)
-    codes: dict[tuple[str, str], int] = {}
-    for i in failed:
-        kind, location = places[int(rows["failure"][i])]
-        pairs[i] = codes.setdefault((kind, location or names[features[i]]), len(codes))
-    return Columns(
-        rows["at"],
-        users,
-        features,
-        rows["status"],
-        rows["duration"],
-        pairs,
-        [people.name(int(i), emails[int(i)]) for i in user_ids],
-        names,
-        list(codes),
-    )
-
-
 def _places(db: sqlite3.Connection) -> dict[int, tuple[str, str]]:
     """Per failure its kind and the innermost line of its location, "" where no exception was seen."""
     rows = db.execute("SELECT id, kind, location FROM guardian_failure")
     return {number: (kind, location.rsplit("\n", 1)[-1]) for number, kind, location in rows}
 
 
-def read_minute_counts(db: sqlite3.Connection, start: int, end: int, only: str = "") -> MinuteCounts:
-    """Counts of the minutes [start, end), read a day at a time so that no read lasts long enough to hold up the WAL."""
-    feature_of = dict(db.execute("SELECT id, feature FROM guardian_route"))
-    counts: dict[str, np.ndarray] = {}
-    for first_us in range(start * MINUTE_US, end * MINUTE_US, _DAY_US):
-        last_us = min(first_us + _DAY_US, end * MINUTE_US)
+def read_minute_counts(db: sqlite3.Connection, start: int, end: int, singles: Singles) -> MinuteCounts:
+    """Counts of the minutes [start, end), read in pieces so that no read lasts long enough to hold up the WAL."""
+    found = MinuteCounts.of_rows(start, np.zeros((0, 0, 3), dtype=np.int64), [])
+    for first in range(start, end, _PIECE):
+        last = min(first + _PIECE, end)
+        sql = f"SELECT ({AT_US} / {MINUTE_US} - ?) << 32 | (route << 12) | status FROM guardian_request"
         rows = db.execute(
-            f"SELECT route, {AT_US} / {MINUTE_US} AS minute, count(*), sum(status >= 400), sum(status >= 500) "
-            f"FROM guardian_request WHERE id >= ? AND id < ? {only} GROUP BY route, minute",
-            ids(first_us, last_us),
-        ).fetchall()
-        for route, minute, *numbers in rows:
-            feature = feature_of.get(route)
-            if feature is None:  # A route that was first seen after the dictionary was read; the next refresh has it.
-                continue
-            if feature not in counts:
-                counts[feature] = np.zeros((end - start, 3), dtype=np.int64)
-            counts[feature][minute - start] += numbers
-    return MinuteCounts(start, end - start, counts)
+            f"{sql} WHERE id >= ? AND id < ? {singles.only}", (first, *ids(first * MINUTE_US, last * MINUTE_US))
+        )
+        packed = np.fromiter(chain.from_iterable(rows), dtype=np.int64)
+        _, routes, status = unpacked(packed & 0xFFFFFFFF)
+        piece = MinuteCounts.counted(first, last, packed >> 32, singles.routes(db, routes), status, singles.features)
+        found = found.followed(piece, end - start)
+    return found
 
 
 def read_first_sightings(db: sqlite3.Connection, only: str = "") -> dict[tuple[str, str], int]:
@@ -180,25 +141,42 @@ def read_heartbeats(db: sqlite3.Connection, end: int) -> list[int]:
 
 
 def read_history(
-    db: sqlite3.Connection, start: int, end: int, *, single_events: int, aliases: Aliases = NO_ALIASES, only: str = ""
+    db: sqlite3.Connection,
+    start: int,
+    end: int,
+    *,
+    single_events: int,
+    aliases: Aliases = NO_ALIASES,
+    only: str = "",
+    wanted: Wanted = NOTHING_MORE,
 ) -> History:
-    """The minutes [start, end): counts of all of them, single events of the last `single_events` seconds."""
+    """The minutes [start, end): counts of all of them, single events of the last `single_events` seconds.
+
+    `only`, here and below, is "" or OWN.
+    """
     with _one_state(db):
         cursor, ahead = _read_so_far(db, end)  # first: what comes meanwhile is looked for again
     first = max(start, end - -(-single_events // 60))
-    columns = read_columns(db, first * MINUTE_US, end * MINUTE_US, aliases, only)
-    counts = read_minute_counts(db, start, first, only).joined(MinuteCounts.of(columns, first, end), end - start)
-    seen, oldest = read_first_sightings(db, only), read_first_event(db, only)
-    return History(
+    singles = Singles(db, aliases, only)
+    counts = read_minute_counts(db, start, first, singles)
+    for minute in range(first, end, _PIECE):
+        last = min(minute + _PIECE, end)
+        piece = singles.read(db, minute * MINUTE_US, last * MINUTE_US)
+        singles.add(piece, last, 0)
+        counts = counts.followed(MinuteCounts.of(piece, minute, last), end - start)
+    singles.end = end
+    history = History(
         counts,
-        columns,
-        seen,
-        oldest,
+        singles.columns,
+        read_first_sightings(db, only),
+        read_first_event(db, only),
         read_heartbeats(db, end),
         singles_us=first * MINUTE_US,
         cursor=cursor,
         ahead=ahead,
+        source=singles,
     )
+    return with_earlier(db, history, wanted, only)
 
 
 def refreshed(
@@ -208,32 +186,55 @@ def refreshed(
     *,
     keep: int,
     single_events: int,
-    again: int = 15,
     aliases: Aliases = NO_ALIASES,
+    wanted: Wanted = NOTHING_MORE,
 ) -> History:
-    """The same history up to minute `end`; the last `again` minutes are read anew, since events come late sometimes.
+    """The same history up to minute `end`: what is new is appended.
 
-    What came later than that is noticed by the numbers of the recorders, and read too. `keep` is how many minutes of
-    counts stay.
+    What came late is noticed by the numbers of the recorders, or of the last quarter of an hour where others write
+    too, and the minutes that it belongs to are read anew. `keep` is how many minutes of counts stay.
     """
     known = history.counts.end
-    if end - max(history.counts.start, known - again) > keep:
-        return read_history(db, end - keep, end, single_events=single_events, aliases=aliases, only=OWN)
-    with _one_state(db):
-        cursor, ahead = _read_so_far(db, end)
-        more = cursor.since(history.cursor) + history.ahead - ahead
-        piece = _grown(history.counts, db, end, more=more, again=again)
-    if piece is None:
-        return read_history(db, end - keep, end, single_events=single_events, aliases=aliases, only=OWN)
-    counts = history.counts.joined(piece, keep)
     singles_us = end * MINUTE_US - single_events * 1_000_000
-    columns = read_columns(db, singles_us, end * MINUTE_US, aliases, OWN)
+    grown = None
+    if end - known <= keep and not singles_us < history.singles_us > (end - keep) * MINUTE_US:
+        with _one_state(db):
+            grown = _grown(history, db, end, keep=keep, singles_us=singles_us, aliases=aliases)
+    if grown is None:
+        asked = {"single_events": single_events}
+        return read_history(db, end - keep, end, **asked, aliases=aliases, only=OWN, wanted=wanted)
+    return with_earlier(db, grown, wanted, OWN)
+
+
+def _grown(
+    history: History, db: sqlite3.Connection, end: int, *, keep: int, singles_us: int, aliases: Aliases
+) -> History | None:
+    """The history with what is new and late; None where it is to be read anew."""
+    known, singles = history.counts.end, history.source
+    if not isinstance(singles, Singles) or singles.only != OWN or not singles.fits(db, aliases, known):
+        return None
+    cursor, ahead = _read_so_far(db, end)
+    more = cursor.since(history.cursor) + history.ahead - ahead
+    new = singles.read(db, known * MINUTE_US, end * MINUTE_US)
+    # Whoever writes without numbers (an import, a test) is noticed by that, or while nobody writes with them.
+    late = [] if more == len(new) > 0 else late_minutes(db, history.counts, more - len(new), OWN)
+    if late is None:
+        return None
+    pieces = {minute: singles.read(db, minute * MINUTE_US, (minute + 1) * MINUTE_US) for minute in late}
     first = read_first_event(db, OWN)
-    late = piece.start < known - again
-    seen = read_first_sightings(db, OWN) if late else _first_sightings(history, columns, db, first)
+    seen = _first_sightings(history, (new, *pieces.values()), db, first)
+    counts = history.counts.followed(MinuteCounts.of(new, known, end), keep) if end > known else history.counts
+    for minute, piece in pieces.items():
+        if minute >= counts.start:
+            counts = counts.mended(MinuteCounts.of(piece, minute, minute + 1))
+        if minute * MINUTE_US >= history.singles_us:
+            singles.replace(minute, piece)
+    singles.add(new, end, singles_us)
     return History(
-        counts, columns, seen, first, read_heartbeats(db, end), singles_us=singles_us, cursor=cursor, ahead=ahead
-    )
+        counts, singles.columns, seen, first, read_heartbeats(db, end),
+        singles_us=singles_us, cursor=cursor, ahead=ahead, source=singles,
+        earlier=history.earlier, last_used=history.last_used,
+    )  # fmt: skip
 
 
 @contextmanager
@@ -252,24 +253,14 @@ def _read_so_far(db: sqlite3.Connection, end: int) -> tuple[Cursor, int]:
     return Cursor(dict(db.execute("SELECT id, stored FROM guardian_recorder"))), ahead
 
 
-def _grown(counts: MinuteCounts, db: sqlite3.Connection, end: int, *, more: int, again: int) -> MinuteCounts | None:
-    """The last `again` minutes read anew, or the last day, whichever has `more` events more than were counted; None
-    where some are older still."""
-    for minutes in (again, 1440):
-        start = max(counts.start, counts.end - minutes)
-        piece = read_minute_counts(db, start, end, OWN)
-        if piece.requests(start, end) - counts.requests(start, counts.end) >= more:
-            return piece
-    return None
-
-
 def _first_sightings(
-    history: History, columns: Columns, db: sqlite3.Connection, first: int | None
+    history: History, pieces: Iterable[Columns], db: sqlite3.Connection, first: int | None
 ) -> Mapping[tuple[str, str], int]:
-    """Those that were known and what is new among the columns; all anew where retention has deleted events of some."""
+    """Those that were known and what is new in the pieces; all anew where retention has deleted events of some."""
     if first is None or min(history.first_seen.values(), default=first) < first:
         return read_first_sightings(db, OWN)
     seen = dict(history.first_seen)
-    for what, at in History.of_columns(columns, history.counts).first_seen.items():
-        seen[what] = min(at, seen.get(what, at))
+    for piece in pieces:
+        for what, at in first_sightings(piece).items():
+            seen[what] = min(at, seen.get(what, at))
     return seen

@@ -33,8 +33,8 @@ _MIGRATIONS: Sequence[Migration] = (
     ),
 )
 _SOURCE = ("", "(imported)")
-_NUMBER = "SELECT id FROM guardian_source WHERE release = '' AND instance = '(imported)'"
-OWN = f"AND source IS NOT coalesce(({_NUMBER}), -1)"
+NUMBER = "SELECT id FROM guardian_source WHERE release = '' AND instance = '(imported)'"
+OWN = f"AND source IS NOT coalesce(({NUMBER}), -1)"
 """The condition that a row of guardian_request was not imported."""
 _MARK = np.dtype("<u8")
 _KEY = "import_key"
@@ -112,7 +112,7 @@ class SqliteImports:
         try:
             db.execute("INSERT OR IGNORE INTO guardian_source (release, instance) VALUES (?, ?)", _SOURCE)
             db.execute("INSERT OR IGNORE INTO guardian_meta VALUES (?, ?)", (_KEY, secrets.token_hex(16)))
-            (source,) = db.execute(_NUMBER).fetchone()
+            (source,) = db.execute(NUMBER).fetchone()
             (key,) = db.execute("SELECT value FROM guardian_meta WHERE key = ?", (_KEY,)).fetchone()
             db.execute("COMMIT")
         except BaseException:

@@ -156,20 +156,32 @@ def read_people(db: sqlite3.Connection, aliases: Aliases) -> People:
     if not aliases.addresses:
         rows = db.execute("SELECT id, email FROM guardian_user WHERE email >= 'erased-' AND email < 'erased.'")
         return People(aliases, same=_same(People(), rows.fetchall())[0])
+    spelled = _spelled(db, aliases)
+    people = People(aliases, spelled=spelled)
+    same, first = _same(people, db.execute("SELECT id, email FROM guardian_user ORDER BY id").fetchall())
+    return People(aliases, same, spelled, first)
+
+
+def person_names(db: sqlite3.Connection, aliases: Aliases, numbers: Sequence[int]) -> dict[int, str]:
+    """The persons' names of these numbers of users: all numbers of one person have the same."""
+    sql = "SELECT id, email FROM guardian_user WHERE id IN (SELECT value FROM json_each(?))"
+    people = People(aliases, spelled=_spelled(db, aliases) if aliases.addresses else {})
+    return {number: people.name(number, email) for number, email in db.execute(sql, (json.dumps(numbers),))}
+
+
+def _spelled(db: sqlite3.Connection, aliases: Aliases) -> dict[int, str]:
+    """The persons of the users who stand there in lower case."""
     # A name without an @ was stored in lower case once (see tracker.sqlite.schema); an empty spelling means that
     # several fit.
     old = db.execute(
         "SELECT u.id, coalesce(s.spelling, u.email), s.spelling IS NULL FROM guardian_spelling s "
         "JOIN guardian_user u ON u.id = s.user WHERE s.spelling IS NOT ''"
     ).fetchall()
-    spelled = {
+    return {
         number: address
         for number, name, unknown in old
         if (address := aliases.addresses.get(name) or (aliases.of_lower(name) if unknown else None))
     }
-    people = People(aliases, spelled=spelled)
-    same, first = _same(people, db.execute("SELECT id, email FROM guardian_user ORDER BY id").fetchall())
-    return People(aliases, same, spelled, first)
 
 
 def _same(people: People, rows: Iterable[tuple[int, str]]) -> tuple[dict[int, int], dict[str, int]]:

@@ -92,7 +92,7 @@ def pieces(db: sqlite3.Connection, start_us: int, end_us: int) -> list[Piece]:
         raise WindowGone("this window reaches back further than summaries are kept (see retention.summaries_days)")
     dirty = db.execute("SELECT start_us FROM guardian_dirty WHERE start_us >= ? ORDER BY start_us", (purged,))
     stale = [at for (at,) in dirty]
-    found = list(_pieces(db, start_us, end_us, SPANS, sealed, stale))
+    found = list(cover(db, start_us, end_us, SPANS, sealed, stale))
     for edge in (edge for piece in found if not piece.span for edge in piece[:2]):
         # An edge inside a bucket that is purged; where nothing happened in it, nothing is missing.
         if edge % MINUTES5 and edge < purged and seals.starts(db, MINUTES5, edge - edge % MINUTES5, edge):
@@ -113,7 +113,7 @@ def count_events(db: sqlite3.Connection) -> int:
     number = _counted(db, 0, purged)
     dirty = db.execute("SELECT start_us FROM guardian_dirty WHERE start_us >= ? ORDER BY start_us", (purged,))
     start, end = max(purged, time_of(first) // DAY * DAY), time_of(last) + 1
-    for piece in _pieces(db, start, end, SPANS, sealed, [at for (at,) in dirty]):
+    for piece in cover(db, start, end, SPANS, sealed, [at for (at,) in dirty]):
         number += seals.requests(db, piece.span, piece.start) if piece.span else _counted(db, piece.start, piece.end)
     return number
 
@@ -124,7 +124,7 @@ def _counted(db: sqlite3.Connection, start_us: int, end_us: int) -> int:
     return number
 
 
-def _pieces(
+def cover(
     db: sqlite3.Connection, start: int, end: int, spans: Sequence[int], sealed: int, stale: Sequence[int]
 ) -> Iterator[Piece]:
     """What [start, end) is made of, in order: the longest of the buckets that fit, and single events between them.
@@ -147,10 +147,10 @@ def _pieces(
     at, whole = start, {at // span * span for at in stale}
     for bucket in seals.starts(db, span, low, high) if low < high else ():
         if bucket not in whole:
-            yield from _pieces(db, at, bucket, shorter, sealed, stale)
+            yield from cover(db, at, bucket, shorter, sealed, stale)
             yield Piece(bucket, bucket + span, span)
             at = bucket + span
-    yield from _pieces(db, at, end, shorter, sealed, stale)
+    yield from cover(db, at, end, shorter, sealed, stale)
 
 
 def read_routes(

@@ -289,7 +289,7 @@ def test_burn_rate_wants_the_long_and_the_short_window_over_at_once(bad_in_the_h
     counts[-60, 0], counts[-60, 1:] = 1000, bad_in_the_hour_before
     counts[-5, 0], counts[-5, 1:] = 100, bad_in_5_minutes
     minute = NOW_US // MINUTE_US
-    history = History(MinuteCounts(minute - len(counts), len(counts), {"chat": counts}), Columns.of([]), {}, 0)
+    history = History(MinuteCounts.of_rows(minute - len(counts), counts[:, None], ["chat"]), Columns.of([]), {}, 0)
     assert [v.state for v in judge(rule("burn_rate"), history.at(minute))] == [state]
 
 

@@ -1,0 +1,174 @@
+"""What rules ask of a SQLite file beside the latest counts: minutes of earlier weeks, old features, late events."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Mapping, Sequence, Set
+from dataclasses import replace
+
+from guardian.alerting.columns import MINUTE_US, MinuteCounts
+from guardian.alerting.history import History, Wanted, fits
+from guardian.core.totals import Part
+from guardian.stores.sqlite import seals
+from guardian.stores.sqlite.buckets import MINUTES5, SPANS, ids, meta, time_of
+from guardian.stores.sqlite.importing import NUMBER
+from guardian.stores.sqlite.totals import cover
+
+_AGAIN = 15
+"""So many minutes are counted again where not everybody who writes says how much."""
+_DAY = 1440
+
+
+def with_earlier(db: sqlite3.Connection, history: History, wanted: Wanted, only: str) -> History:
+    """The history with what is wanted of before its counts; minutes that it has are not read again. `only`, here and
+    below, is "" or OWN."""
+    if not wanted.minutes and wanted.known_us is None:
+        return replace(history, earlier={}, last_used={})
+    start = history.counts.start
+    last_used = history.last_used
+    if wanted.known_us is not None:
+        patterns = tuple(name for names in wanted.minutes if names for name in names)
+        last_used = _last_used(db, wanted.known_us, patterns, history, only)
+    feature_of = dict(db.execute("SELECT id, feature FROM guardian_route"))
+    earlier: dict[int, dict[str, int]] = {}
+    marks = {names: json.dumps(names) for names in wanted.minutes}
+    for names, minutes in wanted.minutes.items():
+        routes = None if names is None else [route for route, name in feature_of.items() if fits(name, names)]
+        for minute in minutes:
+            if minute >= start:
+                continue
+            counts = earlier.setdefault(minute, {})
+            known = history.earlier.get(minute, {})
+            mark = marks[names]
+            if mark in known:
+                counts.update(known)
+            elif routes is None:
+                counts[""] = _count(db, minute, minute + 1, only)
+            else:
+                for route, number in _by_route(db, minute, routes, only):
+                    counts[feature_of[route]] = counts.get(feature_of[route], 0) + number
+            counts[mark] = 1
+    return replace(history, earlier=earlier, last_used=last_used)
+
+
+def late_minutes(db: sqlite3.Connection, counts: MinuteCounts, missing: int, only: str) -> list[int] | None:
+    """The minutes of these counts that have more events by now; `missing` says how many came, as far as that is known.
+    None where they are to be sought further back than a day."""
+    found: list[int] = []
+    again = max(counts.start, counts.end - _AGAIN)
+    for minute in range(again, counts.end):
+        more = _count(db, minute, minute + 1, only) - counts.requests(minute, minute + 1)
+        missing -= more
+        found += [minute] if more else []
+    first_us = max(counts.start, counts.end - _DAY) * MINUTE_US
+    spans, sealed = _sealed(db, only)
+    stale = [at for (at,) in db.execute("SELECT start_us FROM guardian_dirty ORDER BY start_us")]
+    for piece in reversed(list(cover(db, first_us, again * MINUTE_US, spans[1:], sealed, stale))):
+        if missing <= 0:
+            break
+        first, last = piece.start // MINUTE_US, piece.end // MINUTE_US
+        number = seals.requests(db, piece.span, piece.start) if piece.span else _count(db, first, last, only)
+        if number != counts.requests(first, last):
+            missing -= number - counts.requests(first, last)
+            found += _differing(db, counts, first, last, only)
+    return None if missing > 0 else found
+
+
+def _differing(db: sqlite3.Connection, counts: MinuteCounts, first: int, last: int, only: str) -> list[int]:
+    """The minutes of [first, last), of which some have other numbers than these: found by halves."""
+    if last - first == 1:
+        return [first]
+    middle = (first + last) // 2
+    halves = ((first, middle), (middle, last))
+    differing = [half for half in halves if _count(db, *half, only) != counts.requests(*half)]
+    return [minute for half in differing for minute in _differing(db, counts, *half, only)]
+
+
+def _sealed(db: sqlite3.Connection, only: str) -> tuple[Sequence[int], int]:
+    """The lengths of sealed buckets, longest first, and until when (µs) there are any. None where no daemon has opened
+    the file yet, and none that tell what is asked for where something was imported: they count that too."""
+    there = db.execute("SELECT 1 FROM sqlite_schema WHERE name = 'guardian_summary_part'").fetchone()
+    if not there or (only and db.execute(f"SELECT 1 FROM guardian_source WHERE id = ({NUMBER})").fetchone()):
+        return (), 0
+    return SPANS, meta(db, "sealed_until_us")
+
+
+def _count(db: sqlite3.Connection, first: int, last: int, only: str) -> int:
+    sql = f"SELECT count(*) FROM guardian_request WHERE id >= ? AND id < ? {only}"
+    number: int = db.execute(sql, ids(first * MINUTE_US, last * MINUTE_US)).fetchone()[0]
+    return number
+
+
+def _by_route(db: sqlite3.Connection, minute: int, routes: Sequence[int], only: str) -> list[tuple[int, int]]:
+    sql = f"SELECT route, count(*) FROM guardian_request WHERE id >= ? AND id < ? AND {_among(routes)} GROUP BY route"
+    return db.execute(sql, ids(minute * MINUTE_US, (minute + 1) * MINUTE_US)).fetchall()
+
+
+def _last_used(
+    db: sqlite3.Connection, known_us: int, patterns: tuple[str, ...], history: History, only: str
+) -> Mapping[str, int]:
+    """When each feature was used last before the counts, from `known_us` on: to the minute where the counts do not have
+    it and a pattern fits it, else 0; -1 where it was not. What is known is not looked for again."""
+    end_us = history.counts.start * MINUTE_US
+    feature_of = dict(db.execute("SELECT id, feature FROM guardian_route"))
+    there = set(history.counts.features)
+    absent = set(feature_of.values()) - there
+    found = {name: at for name, at in history.last_used.items() if name in absent and (at <= 0 or at >= known_us)}
+    new = absent - set(found)
+    if new:
+        first_us = -(-max(known_us, meta(db, "forgotten_until_us")) // MINUTES5) * MINUTES5
+        routes = {route for route, name in feature_of.items() if name in new}
+        exact = {route for route in routes if fits(feature_of[route], patterns)}
+        found.update(dict.fromkeys(new, -1))
+        for route, at_us in _last_of(db, routes, exact, first_us, end_us, _sealed(db, only)[0], only).items():
+            found[feature_of[route]] = max(found[feature_of[route]], at_us)
+    if not history.counts.requests(history.counts.start, history.counts.end):
+        (last,) = db.execute(f"SELECT max(id) FROM guardian_request WHERE id < ? {only}", ids(0, end_us)[1:]).fetchone()
+        if last is not None and time_of(last) >= known_us:
+            found[""] = time_of(last) // MINUTE_US * MINUTE_US
+    return found
+
+
+def _last_of(
+    db: sqlite3.Connection,
+    routes: Set[int],
+    exact: Set[int],
+    start_us: int,
+    end_us: int,
+    spans: Sequence[int],
+    only: str,
+) -> dict[int, int]:
+    """The minute (µs) of the last request to each of these routes that was used in [start, end); 0 for one of which
+    nobody asks when. From the longest sealed buckets to the shortest, the latest first."""
+    dirty = db.execute("SELECT start_us FROM guardian_dirty WHERE start_us >= ? ORDER BY start_us", (start_us,))
+    stale, left, found = [at for (at,) in dirty], set(routes), dict[int, int]()
+    for piece in reversed(list(cover(db, start_us, end_us, spans, _sealed(db, only)[1], stale))):
+        if not left:
+            break
+        if piece.span:
+            here = left.intersection(seals.read(db, piece.span, piece.start, (Part.STATUSES,)).statuses[:, 0].tolist())
+            times = dict.fromkeys(here, 0)
+            if here & exact and piece.span > MINUTES5:
+                shorter = [span for span in SPANS if span < piece.span]
+                times.update(_last_of(db, here & exact, exact, piece.start, piece.end, shorter, only))
+            elif here & exact:
+                times.update(
+                    dict.fromkeys(here & exact, piece.start) | _raw(db, here & exact, piece.start, piece.end, only)
+                )
+        else:
+            times = _raw(db, left, piece.start, piece.end, only)
+        found.update(times)
+        left -= times.keys()
+    return found
+
+
+def _raw(db: sqlite3.Connection, routes: Set[int], start_us: int, end_us: int, only: str) -> dict[int, int]:
+    where = f"id >= ? AND id < ? AND {_among(routes)} {only}"
+    sql = f"SELECT route, max(id) FROM guardian_request WHERE {where} GROUP BY route"
+    rows = db.execute(sql, ids(start_us, end_us))
+    return {route: time_of(last) // MINUTE_US * MINUTE_US for route, last in rows}
+
+
+def _among(routes: Iterable[int]) -> str:
+    return f"route IN ({', '.join(map(str, sorted(routes))) or 'NULL'})"

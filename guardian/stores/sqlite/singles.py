@@ -1,0 +1,167 @@
+"""Single events of a SQLite file as columns that grow at their end: what is known is neither read nor copied again."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping
+from itertools import chain
+
+import numpy as np
+
+from guardian.alerting.columns import MINUTE_US, Columns
+from guardian.stores.people.aliases import Aliases
+from guardian.stores.sqlite.buckets import ids
+from guardian.stores.sqlite.people import person_names
+from tracker.event import ANONYMOUS
+from tracker.sqlite.dictionaries import OTHER
+from tracker.sqlite.keys import SEQUENCE_BITS
+
+_STATUS_BITS, _ROUTE_BITS = 12, 20
+PACKED = f"(user << {_STATUS_BITS + _ROUTE_BITS}) | (route << {_STATUS_BITS}) | status"
+"""The SQL of one number for three columns: each number that sqlite3 hands over costs."""
+_TYPES = {"at_us": "i8", "user": "i4", "feature": "i4", "status": "i2", "duration_us": "i8", "failure": "i4"}
+
+
+def unpacked(packed: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Users, routes and outcomes out of `PACKED`."""
+    route = packed >> _STATUS_BITS & (1 << _ROUTE_BITS) - 1
+    return packed >> _STATUS_BITS + _ROUTE_BITS, route, packed & (1 << _STATUS_BITS) - 1
+
+
+class Singles:
+    """The single events of one stretch up to the minute `end`, and the numbers that their columns use for names.
+
+    Columns that were handed out stay as they are: what is new is written behind them. `only` is "", or OWN: without
+    what was imported.
+    """
+
+    def __init__(self, db: sqlite3.Connection, aliases: Aliases, only: str = "") -> None:
+        self.only = only
+        self._aliases, self._epoch = aliases, _epoch(db)
+        self._users: dict[str, int] = {}
+        self._features: dict[str, int] = {}
+        self._failures: dict[tuple[str, str], int] = {}
+        self._names: list[list[str]] = [[], []]
+        self._pairs: list[tuple[str, str]] = []
+        self._user_codes = np.full(64, -1, dtype=np.int32)
+        self._route_codes = np.full(64, -1, dtype=np.int32)
+        self._failed_on: dict[tuple[int, int], int] = {}
+        self._room = {name: np.empty(0, dtype=kind) for name, kind in _TYPES.items()}
+        self._first = self._last = 0
+        self.end = 0
+
+    def fits(self, db: sqlite3.Connection, aliases: Aliases, end: int) -> bool:
+        """Whether these are the events up to that minute, under the names that hold now: nobody was erased since, no
+        text of an error deleted."""
+        return self.end == end and self._epoch == _epoch(db) and (aliases is self._aliases or aliases == self._aliases)
+
+    @property
+    def columns(self) -> Columns:
+        """The events that there are now."""
+        return self._columns({name: room[self._first : self._last] for name, room in self._room.items()})
+
+    def read(self, db: sqlite3.Connection, start_us: int, end_us: int) -> Columns:
+        """The events of [start, end), without keeping them."""
+        cursor = db.execute(
+            f"SELECT id, {PACKED}, coalesce(latency_us, duration_us), coalesce(failure, 0) FROM guardian_request "
+            f"WHERE id >= ? AND id < ? {self.only} ORDER BY id",
+            ids(start_us, end_us),
+        )
+        table = np.fromiter(chain.from_iterable(cursor), dtype=np.int64).reshape(-1, 4)
+        user, route, status = unpacked(table[:, 1])
+        failure = np.full(len(table), -1, dtype=np.int32)
+        for row in np.flatnonzero(table[:, 3]):
+            failure[row] = self._failed(db, int(table[row, 3]), int(route[row]))
+        at_us, users, features = table[:, 0] >> SEQUENCE_BITS, self._user(db, user), self.routes(db, route)
+        found: tuple[np.ndarray, ...] = (at_us, users, features, status, table[:, 2], failure)
+        return self._columns({name: each.astype(_TYPES[name]) for name, each in zip(_TYPES, found, strict=True)})
+
+    def add(self, later: Columns, end: int, keep_us: int) -> None:
+        """Keep these events, which follow at once and reach to the minute `end`; those before `keep_us` go."""
+        self._first += int(np.searchsorted(self._room["at_us"][self._first : self._last], keep_us))
+        live, size = self._last - self._first, len(later)
+        if self._last + size > len(self._room["at_us"]):
+            for name, room in self._room.items():
+                grown = np.empty(live + size + max(live // 4, 8 * size), dtype=room.dtype)
+                grown[:live] = room[self._first : self._last]
+                self._room[name] = grown
+            self._first, self._last = 0, live
+        for name, room in self._room.items():
+            room[self._last : self._last + size] = getattr(later, name)
+        self._last += size
+        self.end = end
+
+    def replace(self, minute: int, anew: Columns) -> None:
+        """Take these events for those of that minute."""
+        at_us = self._room["at_us"][self._first : self._last]
+        first, last = np.searchsorted(at_us, (minute * MINUTE_US, (minute + 1) * MINUTE_US))
+        for name, room in self._room.items():
+            old = room[self._first : self._last]
+            self._room[name] = np.concatenate((old[:first], getattr(anew, name), old[last:]))
+        self._first, self._last = 0, len(self._room["at_us"])
+
+    def routes(self, db: sqlite3.Connection, numbers: np.ndarray) -> np.ndarray:
+        """The index of the feature of each route."""
+        self._route_codes = _reaching(self._route_codes, numbers)
+        codes: np.ndarray = self._route_codes[numbers]
+        if len(codes) and codes.min() < 0:
+            for number, feature in db.execute("SELECT id, feature FROM guardian_route").fetchall():
+                self._route_codes = _reaching(self._route_codes, np.array([number]))
+                self._route_codes[number] = _code(self._features, self._names[1], feature)
+            codes = self._route_codes[numbers]
+        return codes
+
+    @property
+    def features(self) -> list[str]:
+        """The names of the features, by their index."""
+        return self._names[1]
+
+    def _user(self, db: sqlite3.Connection, numbers: np.ndarray) -> np.ndarray:
+        self._user_codes = _reaching(self._user_codes, numbers)
+        codes: np.ndarray = self._user_codes[numbers]
+        if len(codes) and codes.min() < 0:
+            new = np.unique(numbers[codes < 0]).tolist()
+            for number, name in person_names(db, self._aliases, new).items():
+                self._user_codes[number] = _code(self._users, self._names[0], name)
+            # Whoever was taken out of the dictionary since is nobody any more.
+            gone = [number for number in new if self._user_codes[number] < 0]
+            self._user_codes[gone] = _code(self._users, self._names[0], ANONYMOUS) if gone else -1
+            codes = self._user_codes[numbers]
+        return codes
+
+    def _failed(self, db: sqlite3.Connection, failure: int, route: int) -> int:
+        """The index of the (kind, place) of a failure on a route."""
+        key = (failure, route)
+        if key not in self._failed_on:
+            sql = "SELECT kind, location FROM guardian_failure WHERE id = ?"
+            kind, location = db.execute(sql, (failure,)).fetchone() or (OTHER, "")
+            place = location.rsplit("\n", 1)[-1] or self.features[int(self.routes(db, np.array([route]))[0])]
+            if (kind, place) not in self._failures:
+                self._failures[kind, place] = len(self._pairs)
+                self._pairs.append((kind, place))
+            self._failed_on[key] = self._failures[kind, place]
+        return self._failed_on[key]
+
+    def _columns(self, arrays: Mapping[str, np.ndarray]) -> Columns:
+        return Columns(**arrays, users=self._names[0], features=self._names[1], failures=self._pairs)
+
+
+def _epoch(db: sqlite3.Connection) -> str | None:
+    """Changes whenever a number has come to stand for something else."""
+    row = db.execute("SELECT value FROM guardian_meta WHERE key = 'dictionary_epoch'").fetchone()
+    return None if row is None else str(row[0])
+
+
+def _code(codes: dict[str, int], names: list[str], name: str) -> int:
+    if name not in codes:
+        codes[name] = len(names)
+        names.append(name)
+    return codes[name]
+
+
+def _reaching(codes: np.ndarray, numbers: np.ndarray) -> np.ndarray:
+    """The same table of codes, long enough for these numbers."""
+    longest = int(numbers.max()) + 1 if len(numbers) else 0
+    if longest <= len(codes):
+        return codes
+    return np.concatenate((codes, np.full(longest + longest // 4 - len(codes), -1, dtype=codes.dtype)))

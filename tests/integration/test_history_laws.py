@@ -1,0 +1,62 @@
+"""A history that grew is the one that is read anew, whatever came late, twice in a microsecond or out of order."""
+
+import random
+import tempfile
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from guardian.alerting.columns import MINUTE_US
+from guardian.stores.sqlite.history import SqliteHistory
+from tracker.event import Event, Failure
+from tracker.sqlite.writer import Writer
+
+START = 29_560_000
+
+
+def event(minute, chance):
+    bad = chance.random() < 0.3
+    feature = chance.choice("abc")
+    failure = Failure("Boom", "no", f"app.py:{chance.randrange(3)} f") if bad else None
+    at_us = minute * MINUTE_US + chance.randrange(3)
+    return Event(at_us, f"u{chance.randrange(4)}@x.org", f"/{feature}", "GET", feature, 500 if bad else 200, 9, failure)
+
+
+def said(history, end):
+    snapshot = history.at(end)
+    return [
+        (
+            history.counts.features, dict(history.first_seen), history.first_event_us, list(history.columns.at_us),
+            snapshot.counts(window, feature), snapshot.users(window, feature),
+            snapshot.users(window, feature, failed=True),
+            sorted(snapshot.durations_ms(window, feature)), sorted(snapshot.failures(window)),
+            snapshot.bursts(2, 300, window),
+        )
+        for window in (60, 900, 7200)
+        for feature in (None, "a", "b", "never")
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("numbered", [True, False], ids=["recorder", "without numbers"])
+@settings(max_examples=15, deadline=None)
+@given(seed=st.integers(0, 10**6), lags=st.lists(st.lists(st.integers(0, 100), max_size=6), min_size=1, max_size=8))
+def test_a_history_that_grew_is_the_one_read_anew(numbered, seed, lags):
+    chance, stored = random.Random(seed), 0
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "guardian.db"
+        writer, store = Writer(str(path)), SqliteHistory(path)
+        writer.write([event(START, chance)])
+        end, asked = START + 120, {"single_events": 3600}
+        history = store.read(end - 120, end, **asked)
+        for late in lags:
+            end += 1
+            # Whoever writes without numbers is noticed within a quarter of an hour.
+            batch = [event(end - 1 - (lag if numbered else lag % 14), chance) for lag in late]
+            stored += len(batch)
+            row = ("one", 0, end * MINUTE_US, stored, stored, 0, "1")
+            writer.write(batch, heartbeat=(lambda *_, row=row: row) if numbered else None)
+            history = store.grown(history, end, keep=120, **asked)
+            assert said(history, end) == said(store.read(end - 120, end, **asked), end)
+        writer.close()
