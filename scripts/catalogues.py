@@ -14,6 +14,7 @@ METHODS = [
     ("guardian/**.py", "python"),
     ("templates/mail/**.html", "jinja2.ext:babel_extract"),
     ("templates/mail/**.txt", "jinja2.ext:babel_extract"),
+    ("templates/web/**.html", "jinja2.ext:babel_extract"),
 ]
 KEYWORDS = {"lang": None, "self": None, "_": None, "marked": None, "plural": (1, 2)}
 """How a text is said: see guardian/language.py."""
