@@ -12,6 +12,7 @@ from guardian.stores.alerts import AlertStore
 from guardian.stores.events import UsageRepository
 from guardian.stores.history import HistoryStore
 from guardian.stores.importing import Imports
+from guardian.stores.sign_ins import SignInStore
 from guardian.stores.state import StateStore
 from guardian.stores.watching import WatchStore
 
@@ -28,6 +29,7 @@ class Stores:
     state: StateStore
     alerts: AlertStore
     watch: WatchStore
+    sign_ins: SignInStore
 
     async def reopen(self) -> None:
         """Begin on what is there now, after it was deleted or replaced. Raises StorageError where it cannot be used."""

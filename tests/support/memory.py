@@ -7,6 +7,7 @@ from guardian.stores.opening import Stores
 from guardian.stores.people.book import NO_BOOK
 from tests.support.memory_alerts import MemoryAlerts, MemoryWatch
 from tests.support.memory_events import MemoryEvents, MemoryHistory
+from tests.support.memory_sign_ins import MemorySignIns
 from tests.support.memory_state import MemoryState
 
 
@@ -38,10 +39,17 @@ class Database:
     incidents: dict = field(default_factory=dict)
     used_links: dict = field(default_factory=dict)
     link_key: str = ""
+    asked: dict = field(default_factory=dict)
+    sessions: dict = field(default_factory=dict)
 
     async def open(self, book=NO_BOOK):
         """All stores, with `book` for the names of people."""
         state = MemoryState(self)
         return Stores(
-            MemoryEvents(self, book), MemoryHistory(self, book), state, MemoryAlerts(state), MemoryWatch(state)
+            MemoryEvents(self, book),
+            MemoryHistory(self, book),
+            state,
+            MemoryAlerts(state),
+            MemoryWatch(state),
+            MemorySignIns(state),
         )

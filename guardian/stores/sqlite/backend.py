@@ -16,6 +16,7 @@ from guardian.stores.sqlite.copying import Progress, copy_checked, find_damage
 from guardian.stores.sqlite.events import SqliteRepository
 from guardian.stores.sqlite.history import SqliteHistory
 from guardian.stores.sqlite.importing import SqliteImports
+from guardian.stores.sqlite.sign_ins import SqliteSignInStore
 from guardian.stores.sqlite.state import SqliteStateStore
 from guardian.stores.sqlite.watching import SqliteWatchStore
 from tracker.sqlite.connection import connect
@@ -38,7 +39,9 @@ class SqliteBackend:
             await events.close()
             raise
         history = SqliteHistory(self._path, book)
-        return Stores(events, history, state, SqliteAlertStore(state), SqliteWatchStore(state))
+        return Stores(
+            events, history, state, SqliteAlertStore(state), SqliteWatchStore(state), SqliteSignInStore(state)
+        )
 
     async def open_events(self, book: AliasBook) -> SqliteRepository:
         """See Backend."""

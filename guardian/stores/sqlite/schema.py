@@ -117,6 +117,19 @@ STATE_MIGRATIONS: Sequence[Migration] = (
         CREATE INDEX guardian_outbox_sent_by_channel ON guardian_outbox (channel, sent_us) WHERE status = 'sent';
         """,
     ),
+    (
+        "guardian/0008_sign_ins",
+        """
+        -- Links to sign in by, and who is signed in. Of links, browsers, codes and cookies there is only a hash.
+        -- browser NULL: of any browser. tries counts codes that were wrong.
+        CREATE TABLE guardian_asked (link BLOB PRIMARY KEY, browser BLOB, code BLOB, address TEXT NOT NULL,
+                                     expires_us INTEGER NOT NULL, tries INTEGER NOT NULL DEFAULT 0,
+                                     forwarded INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;
+        CREATE TABLE guardian_signed_in (cookie BLOB PRIMARY KEY, address TEXT NOT NULL, began_us INTEGER NOT NULL,
+                                       seen_us INTEGER NOT NULL) WITHOUT ROWID;
+        CREATE INDEX guardian_signed_in_address ON guardian_signed_in (address);
+        """,
+    ),
 )
 
 ITEM_COLUMNS = (
