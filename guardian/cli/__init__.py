@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from guardian.cli import alerts, backtest, data, gmail, importing, keys, mails, reports, running, setup
+from guardian.cli import alerts, backtest, data, gmail, importing, keys, link, mails, reports, running, setup
 
 app = typer.Typer(
     name="guardian",
@@ -57,6 +57,7 @@ app.command("import", rich_help_panel=START)(importing.import_logs)
 app.command("report", rich_help_panel=LOOK)(reports.report)
 app.command("preview", rich_help_panel=LOOK)(reports.preview)
 app.add_typer(alerts.alerts, rich_help_panel=LOOK)
+app.command("link", rich_help_panel=LOOK)(link.link)
 app.command("backtest", rich_help_panel=LOOK)(backtest.backtest)
 app.command("send-test", rich_help_panel=MAIL)(setup.send_test)
 app.add_typer(mails.outbox, rich_help_panel=MAIL)

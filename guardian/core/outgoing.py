@@ -31,6 +31,10 @@ class Outgoing:
     unwritten: str | None = None
 
 
+SECRET = frozenset({"sign-in"})
+"""The kinds of message whose text is for the recipient alone: no page and no list shows it."""
+
+
 @dataclass(frozen=True, slots=True)
 class OutboxItem:
     """An `Outgoing` with its fate: status is pending, sent, dead or dropped.

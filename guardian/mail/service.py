@@ -152,6 +152,17 @@ class EmailService:
         html, text = render("test_email", lang, view=view)
         return self._outgoing(to_email, view["subject"], html, text, key=key, kind="test", severity="info")
 
+    @one_mail("sign-in")
+    def compose_sign_in(self, to_email: str, link: str, *, minutes: int, key: str) -> Outgoing:
+        """The mail with a link that signs in, once and for so many minutes, in the browser that asked for it."""
+        lang = self.language_of(to_email)
+        subject = self._named(lang("Sign in to Guardian"))
+        headline = lang("Sign in to Guardian")
+        view: dict[str, Any] = {"subject": subject, "app": self.app, "headline": headline, "grave": "ok"}
+        view |= {"link": link, "minutes": minutes}
+        html, text = render("sign_in_email", lang, view=view)
+        return self._outgoing(to_email, subject, html, text, key=key, kind="sign-in", severity="info")
+
     @one_mail("warning")
     def compose_warning(self, to_email: str, subject: str, text: str, *, key: str, grave: str = "warning") -> Outgoing:
         """A mail about Guardian itself: something that only a person can put right, or ("ok") that is right again."""

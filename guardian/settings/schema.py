@@ -22,6 +22,7 @@ from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from guardian.settings.channels import ChannelSettings, named_channels, unknown_channels
+from guardian.settings.dashboard import DashboardSettings
 from guardian.settings.mail import MailSettings
 from guardian.settings.mail import SmtpSettings as SmtpSettings
 from guardian.settings.people import AliasSettings
@@ -153,6 +154,7 @@ class Settings(BaseSettings):
     schedules: Annotated[tuple[ScheduleSettings, ...], BeforeValidator(listed_schedules)] = ()
     mail: MailSettings = MailSettings()
     api: ApiSettings = ApiSettings()
+    dashboard: DashboardSettings = DashboardSettings()
     retention: RetentionSettings = RetentionSettings()
     alias: AliasSettings = AliasSettings()
     alerts: AlertSettings = AlertSettings()

@@ -22,6 +22,8 @@ from guardian.core.off_loop import off_loop
 from guardian.core.storage import StorageError
 from guardian.web import alerts, health, reports, usage
 from guardian.web.auth import SCHEDULER_HEADER, admin_verifier, require_admin_claims, require_scheduler_token
+from guardian.web.doors.entry import Doors
+from guardian.web.doors.signing_in import sign_in_routes
 from guardian.web.endpoint import (
     HEADERS,
     Call,
@@ -36,6 +38,7 @@ from guardian.web.endpoint import (
 from guardian.web.limits import Limiter, client_of
 from guardian.web.links import action_routes, unsubscribe_routes
 from guardian.web.openapi import Document, describe
+from guardian.web.pages.routes import no_page, page_routes
 
 log = logging.getLogger("guardian.web")
 
@@ -62,7 +65,7 @@ def described() -> dict[str, Any]:
 
 
 def create_app(application: Application, endpoints: Sequence[Endpoint] = ENDPOINTS) -> Starlette:
-    """The API over an open application, which whoever opened it closes. Can be mounted under any path.
+    """The API and the pages over an open application, which whoever opened it closes. Can be mounted under any path.
 
     Raises ValueError with one sentence for a key that tokens cannot be checked with.
     """
@@ -70,12 +73,17 @@ def create_app(application: Application, endpoints: Sequence[Endpoint] = ENDPOIN
     api = application.settings.api
 
     limiter = Limiter()
+    networks = application.settings.dashboard.networks
+    doors = Doors(application, verifier, limiter)
 
     def let_in(endpoint: Endpoint, request: Request) -> dict[str, Any]:
         """The claims of an admin, none where others may call. Raises Refusal."""
         if endpoint.access == "public":
             return {}
-        client, header = client_of(request.scope), "authorization" if endpoint.access == "admin" else SCHEDULER_HEADER
+        client, header = (
+            client_of(request.scope, networks),
+            "authorization" if endpoint.access == "admin" else SCHEDULER_HEADER,
+        )
         given = request.headers.get(header)
         if given:
             limiter.check(client)
@@ -110,14 +118,24 @@ def create_app(application: Application, endpoints: Sequence[Endpoint] = ENDPOIN
 
         return respond
 
+    handlers, pages = dict(_HANDLERS), list[Route]()
+    if application.settings.dashboard.enabled:
+        pages = [*sign_in_routes(application, doors), *page_routes(application, doors)]
+
+        async def unrouted(request: Request, error: HTTPException) -> Response:
+            shown = no_page(application, doors, request) if error.status_code == 404 else None
+            return shown or await _unrouted(request, error)
+
+        handlers[HTTPException] = unrouted
     starlette = Starlette(
         routes=[
             *(Route(each.path, checked(each), methods=[each.method]) for each in endpoints),
             *action_routes(application, limiter),
             *unsubscribe_routes(application, limiter),
+            *pages,
         ],
         middleware=[Middleware(DefaultHeaders)],
-        exception_handlers=_HANDLERS,
+        exception_handlers=handlers,
     )
     # A redirect would be built from the Host header, and /x/ is not a name of /x here.
     starlette.router.redirect_slashes = False

@@ -164,6 +164,7 @@ def configuration(app: Any) -> uvicorn.Config:
     return uvicorn.Config(
         app, http=type("Connection", (Connection,), {"most": most}), ws="none", lifespan="off", backlog=at_once,
         access_log=False, log_config=None, server_header=False, timeout_graceful_shutdown=1,
+        proxy_headers=False,  # uvicorn would believe them of everybody on this machine: see web/doors/visitor.py
     )  # fmt: skip
 
 

@@ -1,12 +1,12 @@
-"""How many wrong tokens and links one client may try: a bucket for each, in a table that does not grow without end."""
+"""How much one client may try: wrong tokens and links, and links to sign in by; in tables of a bounded size."""
 
 from __future__ import annotations
 
 import math
 import time
-from collections import OrderedDict
-from collections.abc import Callable, Mapping
-from ipaddress import IPv6Address, ip_address
+from collections import OrderedDict, deque
+from collections.abc import Callable, Mapping, Sequence
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Any
 
 from guardian.web.endpoint import Refusal
@@ -51,10 +51,79 @@ class Limiter:
         return max(0.0, level - (self._monotonic() - at) / SECONDS)
 
 
-def client_of(scope: Mapping[str, Any]) -> str:
-    """Whom a request comes from: its address, of IPv6 the network of 64 bits, which one subscriber has; "" where it is
-    not known."""
-    host = str((scope.get("client") or ("",))[0])
+HOUR = 3600.0
+
+
+class Quota:
+    """Lets `most` things an hour happen for each name. `monotonic` gives seconds."""
+
+    def __init__(self, most: int, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._most, self._monotonic = most, monotonic
+        self._done: OrderedDict[str, deque[float]] = OrderedDict()
+
+    def __len__(self) -> int:
+        """How many names are remembered."""
+        return len(self._done)
+
+    def take(self, name: str) -> int:
+        """0 where it may happen, and is counted; else after how many seconds it may."""
+        now = self._monotonic()
+        done = self._done.setdefault(name, deque())
+        self._done.move_to_end(name)
+        if len(self._done) > CLIENTS:
+            self._done.popitem(last=False)
+        while done and done[0] <= now - HOUR:
+            done.popleft()
+        if len(done) >= self._most:
+            return math.ceil(done[0] + HOUR - now) or 1
+        done.append(now)
+        return 0
+
+
+Networks = Sequence[IPv4Network | IPv6Network]
+
+
+def within(host: str, networks: Networks) -> bool:
+    """Whether an address is of one of these networks; False for what is no address."""
+    try:
+        address = ip_address(host.partition("%")[0])
+    except ValueError:
+        return False
+    if isinstance(address, IPv6Address) and address.ipv4_mapped:
+        address = address.ipv4_mapped
+    return any(address in network for network in networks)
+
+
+def peer_of(scope: Mapping[str, Any]) -> str:
+    """The address at the other end of the connection, "" where it is not known."""
+    return str((scope.get("client") or ("",))[0])
+
+
+def host_of(scope: Mapping[str, Any], proxies: Networks = ()) -> str:
+    """The address that a request comes from: that of the connection, or where this is one of `proxies`, the last of
+    X-Forwarded-For that is none."""
+    host = peer_of(scope)
+    if proxies and within(host, proxies):
+        said = [value.decode("latin-1") for name, value in scope.get("headers", ()) if name == b"x-forwarded-for"]
+        for each in reversed(",".join(said).split(",")):
+            if each.strip():
+                host = _bare(each.strip())
+                if not within(host, proxies):
+                    break
+    return host
+
+
+def _bare(text: str) -> str:
+    """An address without its port, which some proxies write too: [2001:db8::1]:1234, 192.0.2.1:1234."""
+    if text.startswith("["):
+        return text[1:].partition("]")[0]
+    return text.partition(":")[0] if text.count(":") == 1 else text
+
+
+def client_of(scope: Mapping[str, Any], proxies: Networks = ()) -> str:
+    """Whom a request comes from: the address of `host_of`, of IPv6 the network of 64 bits, which one subscriber has; ""
+    where it is not known."""
+    host = host_of(scope, proxies)
     try:
         address = ip_address(host.partition("%")[0])
     except ValueError:

@@ -58,14 +58,14 @@ def page(
 
 def bad_link(app: Application, limiter: Limiter, request: Request, error: BadLink) -> Response:
     """The page of a link that does not work; it is counted against whoever opened it."""
-    limiter.failed(client_of(request.scope))
+    limiter.failed(client_of(request.scope, app.settings.dashboard.networks))
     return page(410, app.email.language, USELESS, note=str(error))
 
 
 def held_up(app: Application, limiter: Limiter, request: Request) -> Response | None:
     """The page for a client that opened too many links that do not work; None for others."""
     try:
-        limiter.check(client_of(request.scope))
+        limiter.check(client_of(request.scope, app.settings.dashboard.networks))
     except Refusal as refusal:
         shown = page(refusal.status, app.email.language, NOT_NOW, note=TOO_MANY)
         shown.headers.update(refusal.headers or {})

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from pydantic import BaseModel, SecretStr
+from pydantic import BaseModel, SecretStr, ValidationError
 
 from guardian.mail.message import build_message
 from guardian.mail.transports import build_transports
@@ -663,3 +663,20 @@ def test_an_app_is_called_by_its_name_and_environment(load):
 def test_a_name_that_a_subject_cannot_hold_is_refused(load, name):
     with pytest.raises(SettingsError, match=r"app_name: .*: write 1 to 60 letters on one line, such as Shop"):
         load(f'app_name = "{name}"\n{FIVE_LINES}')
+
+
+def test_the_dashboard_takes_networks_and_durations_and_refuses_what_is_none():
+    found = Settings(dashboard={"proxies": "127.0.0.1, 10.1.2.3/8", "sign_out_idle": "30m"}).dashboard
+    assert found.proxies == ("127.0.0.1/32", "10.0.0.0/8")
+    assert (found.sign_out_idle, found.sign_out_after) == (1800, 7 * 86_400)
+    for keys, sentence in (
+        ({"proxies": ["my-proxy"]}, '"my-proxy" is no address of a network: write it as 127.0.0.1, 10.0.0.0/8 or'),
+        ({"trusted_header": "X-Forwarded-Email"}, "trusted_header is set without proxies, so anybody could write it"),
+        ({"trusted_header": "X Y", "proxies": ["::1"]}, '"X Y" is no name of a header: write it as X-Forwarded-Email'),
+        ({"trusted_header": "Host", "proxies": ["::1"]}, "Host says something else: name the header that the proxy"),
+        ({"sign_out_idle": "1m"}, "1m is too short: write 5m or more"),
+        ({"viewers": ["nobody"]}, '"nobody"'),
+    ):
+        with pytest.raises(ValidationError) as raised:
+            Settings(dashboard=keys)
+        assert sentence in str(raised.value), keys

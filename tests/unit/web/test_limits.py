@@ -1,12 +1,14 @@
 """How many wrong tokens and links one client may try, and that the table of clients stays small."""
 
+from ipaddress import ip_network
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from guardian.web import limits
 from guardian.web.endpoint import Refusal
-from guardian.web.limits import FAILURES, SECONDS, Limiter, client_of
+from guardian.web.limits import CLIENTS, FAILURES, SECONDS, Limiter, Quota, client_of
 
 
 class Clock:
@@ -78,3 +80,43 @@ def test_a_client_is_its_address_or_its_network(host, client):
 
 def test_a_client_without_an_address_is_nobody():
     assert client_of({}) == client_of({"client": None}) == ""
+
+
+def test_a_quota_lets_so_much_happen_in_any_hour():
+    now = [0.0]
+    quota = Quota(2, lambda: now[0])
+    assert [quota.take("ada"), quota.take("ada"), quota.take("bob")] == [0, 0, 0]
+    now[0] = 1000.0
+    assert quota.take("ada") == 2600
+    now[0] = 3599.5
+    assert quota.take("ada") == 1
+    now[0] = 3600.0
+    assert quota.take("ada") == 0
+
+
+def test_a_quota_remembers_no_more_names_than_there_is_room_for():
+    quota = Quota(1, lambda: 0.0)
+    for number in range(CLIENTS + 5):
+        quota.take(str(number))
+    assert len(quota) == CLIENTS
+    assert quota.take("0") == 0
+    assert quota.take(str(CLIENTS + 4)) > 0
+
+
+@pytest.mark.parametrize(
+    ("peer", "said", "client"),
+    [
+        ("192.0.2.1", "198.51.100.7", "192.0.2.1"),  # no proxy of ours: what it says counts for nothing
+        ("10.0.0.1", "198.51.100.7", "198.51.100.7"),
+        ("10.0.0.1", "1.2.3.4, 198.51.100.7, 10.0.0.9", "198.51.100.7"),
+        ("10.0.0.1", "198.51.100.7:4711", "198.51.100.7"),
+        ("10.0.0.1", "[2001:db8:1:2:3::4]:4711", "2001:db8:1:2::"),
+        ("::ffff:10.0.0.1", "198.51.100.7", "198.51.100.7"),
+        ("10.0.0.1", "10.0.0.2", "10.0.0.2"),
+        ("10.0.0.1", "", "10.0.0.1"),
+        ("10.0.0.1", "unknown", "unknown"),
+    ],
+)
+def test_a_client_is_who_connects_or_whom_a_configured_proxy_names(peer, said, client):
+    scope = {"client": (peer, 1), "headers": [(b"x-forwarded-for", said.encode())]}
+    assert client_of(scope, [ip_network("10.0.0.0/8")]) == client

@@ -1,0 +1,40 @@
+"""The cookies of the dashboard: what they are called and how far they reach."""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from guardian.web.doors.visitor import Visitor
+
+SESSION, ASKED = "guardian", "guardian-asked"
+"""Who is signed in; which browser asked for a link."""
+
+
+def cookie_name(kind: str, visitor: Visitor) -> str:
+    """`__Host-` pins a cookie to this host alone, but sends it to every path; under a prefix it would reach the host
+    app, so there it is `__Secure-`, with that path (RFC 6265bis, 4.1.3). Without HTTPS browsers take neither."""
+    if not visitor.https:
+        return kind
+    return f"__Secure-{kind}" if visitor.base else f"__Host-{kind}"
+
+
+def read_cookie(kind: str, request: Request, visitor: Visitor) -> str:
+    """What the browser holds; "" where it holds none."""
+    return request.cookies.get(cookie_name(kind, visitor), "")
+
+
+def set_cookie(answer: Response, kind: str, value: str, visitor: Visitor, seconds: int | None) -> None:
+    """Give the browser a cookie; `seconds` None keeps it until the browser is closed.
+
+    SameSite is Lax: Strict would leave it behind when somebody arrives from a mail.
+    """
+    answer.set_cookie(
+        cookie_name(kind, visitor), value, max_age=seconds, path=visitor.base or "/",
+        secure=visitor.https, httponly=True, samesite="lax",
+    )  # fmt: skip
+
+
+def drop_cookie(answer: Response, kind: str, visitor: Visitor) -> None:
+    """Take a cookie away."""
+    set_cookie(answer, kind, "", visitor, 0)

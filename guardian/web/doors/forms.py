@@ -1,0 +1,62 @@
+"""What forms post: read with a limit, and only where they are forms of ours."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Mapping
+from hashlib import blake2b
+from urllib.parse import parse_qsl
+
+from starlette.requests import Request
+
+from guardian.core.language import marked
+from guardian.web.doors.visitor import Visitor
+from guardian.web.endpoint import BODY_LIMIT, Refusal
+
+FOREIGN = marked(
+    "This form was sent from another page than Guardian's: go back, load the page again and try once more."
+)
+STALE = marked("This form is out of date, or your browser sends no cookies: load the page again and try once more.")
+TOO_LARGE = marked("This is more than a form of Guardian's can hold: send less.")
+NO_FORM = marked("This is not a form: send it as application/x-www-form-urlencoded.")
+
+
+async def read_form(request: Request) -> dict[str, str]:
+    """The fields, the last of those given twice. Raises Refusal: 413 for more than BODY_LIMIT bytes, 415 for what is no
+    form, 422 for one of too many fields."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind not in ("application/x-www-form-urlencoded", ""):
+        raise Refusal(415, NO_FORM)
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > BODY_LIMIT:
+            raise Refusal(413, TOO_LARGE, {"Connection": "close"})
+    try:
+        return dict(parse_qsl(body.decode("latin-1"), keep_blank_values=True, max_num_fields=100, errors="replace"))
+    except ValueError:
+        raise Refusal(422, TOO_LARGE) from None
+
+
+def form_token(key: str, identity: str) -> str:
+    """What a form of the page of `identity` carries, which no other page can know."""
+    return blake2b(identity.encode(), key=key.encode()[:64], digest_size=20, person=b"guardian.form").hexdigest()
+
+
+def check_origin(request: Request, visitor: Visitor) -> None:
+    """Raises Refusal (403) where the browser says that another page sent this.
+
+    What says neither is no browser, or one too old to say; it needs the token all the same.
+    """
+    site, origin = request.headers.get("sec-fetch-site"), request.headers.get("origin")
+    if site == "same-origin":
+        return
+    if site not in (None, "none") or (origin is not None and origin.lower() not in visitor.origins):
+        raise Refusal(403, FOREIGN)
+
+
+def check_token(form: Mapping[str, str], key: str, identity: str) -> None:
+    """Raises Refusal (403) where the form does not carry the token of `identity`."""
+    given = form.get("csrf", "").encode("utf-8", "replace")
+    if not identity or not hmac.compare_digest(given, form_token(key, identity).encode()):
+        raise Refusal(403, STALE)

@@ -1,0 +1,96 @@
+"""From where a request comes, and under which prefix and scheme its browser sees Guardian."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from starlette.requests import HTTPConnection
+
+from guardian.settings.schema import Settings
+from guardian.settings.values import is_loopback
+from guardian.web.limits import client_of, peer_of, within
+
+_PORTS = {"http": 80, "https": 443}
+_FORWARDED = ("x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-forwarded-prefix", "forwarded")
+
+
+@dataclass(frozen=True, slots=True)
+class Visitor:
+    """`client` is whom limits count. `base` stands before every path, as the browser sees it. `origins` are those that
+    a form of ours can come from. `proxied` says that one of the configured proxies asks."""
+
+    client: str
+    base: str
+    https: bool
+    loopback: bool
+    origins: frozenset[str]
+    proxied: bool
+
+    @property
+    def keeps_cookies(self) -> bool:
+        """Whether a cookie that signs in may be given: over plain HTTP others could read it on the way."""
+        return self.https or self.loopback
+
+
+def visitor_of(request: HTTPConnection, settings: Settings) -> Visitor:
+    """Who asks.
+
+    A proxy that strips a prefix is known by what it sets: `root_path` of the server, X-Forwarded-Prefix of a
+    configured proxy, or else the path of `public_url`, where the request came by that address or by any proxy.
+    """
+    headers, networks = request.headers, settings.dashboard.networks
+    peer = peer_of(request.scope)
+    proxied = within(peer, networks)
+    public = urlsplit(settings.public_url)
+    host = headers.get("host", "")
+    shown = {host.lower()} | ({_first(headers.get("x-forwarded-host", "")).lower()} if proxied else set())
+    by_public = _same(host, public.netloc, public.scheme) or (proxied and public.netloc.lower() in shown)
+    https = (
+        request.scope.get("scheme") == "https"
+        or ((proxied or _is_here(peer)) and _first(headers.get("x-forwarded-proto", "")).lower() == "https")
+        or (by_public and public.scheme == "https")
+    )
+    scheme = "https" if https else "http"
+    origins = {f"{scheme}://{_plain(each, scheme)}" for each in shown if each}
+    origins.add(f"{public.scheme}://{_plain(public.netloc, public.scheme)}")
+    return Visitor(
+        client=client_of(request.scope, networks),
+        base=_base(request, proxied, by_public, public.path),
+        https=https,
+        loopback=is_loopback(_name(host)),
+        origins=frozenset(origins),
+        proxied=proxied,
+    )
+
+
+def _base(request: HTTPConnection, proxied: bool, by_public: bool, public: str) -> str:
+    mounted = str(request.scope.get("root_path", "")).rstrip("/")
+    prefix = _first(request.headers.get("x-forwarded-prefix", "")).rstrip("/") if proxied else ""
+    if prefix.startswith("/") and not prefix.startswith("//") and prefix.isprintable():
+        return prefix if prefix.endswith(mounted) else prefix + mounted
+    public = public.rstrip("/")
+    through = by_public or any(name in request.headers for name in _FORWARDED)
+    return public if through and public.endswith(mounted) else mounted
+
+
+def _first(value: str) -> str:
+    return value.partition(",")[0].strip()
+
+
+def _is_here(peer: str) -> bool:
+    return is_loopback(peer.partition("%")[0]) if peer else False
+
+
+def _name(host: str) -> str:
+    """The host without its port."""
+    return host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
+
+
+def _plain(netloc: str, scheme: str) -> str:
+    """The host as an origin has it: without the port that goes without saying."""
+    return netloc.lower().removesuffix(f":{_PORTS[scheme]}")
+
+
+def _same(host: str, netloc: str, scheme: str) -> bool:
+    return bool(host) and _plain(host, scheme) == _plain(netloc, scheme)
