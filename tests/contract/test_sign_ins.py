@@ -105,3 +105,16 @@ async def test_sessions_that_are_over_are_forgotten(stores):
         await store.open_link(name, b"browser", at, NOW)
     await store.purge_sessions(seen_before=NOW - timedelta(hours=12), began_before=NOW - timedelta(days=7))
     assert [bool(await store.session(name)) for name in (b"old", b"idle", b"used")] == [False, False, True]
+
+
+async def test_who_is_erased_is_signed_out_unless_mails_still_go_to_them(stores):
+    store = stores.sign_ins
+    for address in (ADA, "bob@example.com"):
+        await store.keep_link(asked(address.encode(), address=address), NOW)
+        await store.open_link(address.encode(), b"browser", session(address.encode()), NOW)
+        await store.keep_link(asked(b"next " + address.encode(), address=address), NOW)
+    await stores.state.forget("Ada@example.com", "bob@example.com", recipients=["bob@example.com"])
+    assert await store.session(ADA.encode()) is None
+    assert await store.link(b"next " + ADA.encode(), NOW) is None
+    assert await store.session(b"bob@example.com") is not None
+    assert await store.link(b"next bob@example.com", NOW) is not None

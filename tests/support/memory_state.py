@@ -15,6 +15,7 @@ from guardian.stores.erasure import Forgotten, digest, erased, named, read_at, s
 from guardian.stores.forgetting import message_without
 from guardian.stores.state import FAITHFUL_TRIES, PATIENCE, Edition, LeaseLost, SavedReport
 from guardian.stores.watching import Watched
+from tests.support.memory_sign_ins import MemorySignIns
 
 LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
@@ -285,6 +286,8 @@ class MemoryState:
             told = [to for _, to in outage.audience] if outage else []
             if {to.lower() for to in (pair[1], *told)} & gone:
                 del db.outages[pair]
+        for address in gone:
+            await MemorySignIns(self).end_sessions(address)
         state = state_without(db.alerts, people, rules, gone)
         db.alerts = replace(state, version=state.version + 1)
         unsubscribed = {row for row in db.unsubscribed if row[1].lower() in gone}

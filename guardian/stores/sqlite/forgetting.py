@@ -58,6 +58,8 @@ def erase_alerts(
         (*gone, *gone),
     )
     unsubscribed = db.execute(f"DELETE FROM guardian_unsubscribed WHERE lower(recipient) IN ({marks})", tuple(gone))
+    for table in ("guardian_asked", "guardian_signed_in"):
+        db.execute(f"DELETE FROM {table} WHERE address IN ({marks})", tuple(gone))
     incidents = _erase_from_incidents(db, people, rules, gone)
     return Forgotten(incidents=incidents, unsubscribed=unsubscribed.rowcount)
 
