@@ -268,3 +268,12 @@ def test_incidents_are_listed_silenced_marked_as_fixed_and_ended(guardian, withi
     ):
         code, _, told = guardian("alerts", *command)
         assert (code != 0, sentence in told) == (True, True)
+
+
+def test_link_prints_a_way_in_for_an_admin_and_for_nobody_else(guardian, database):
+    code, out, err = guardian("link")
+    assert (code, err) == (0, "")
+    assert re.fullmatch(r"http://127\.0\.0\.1:8765/sign-in/[\w.-]+\n", out)
+    code, out, err = guardian("link", "ann@example.com")
+    assert (code, out) == (1, "")
+    assert err == 'guardian: "ann@example.com" may not sign in: give an address that admins or dashboard.viewers has\n'
