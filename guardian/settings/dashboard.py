@@ -9,8 +9,9 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, model_validator
 
+from guardian.settings.quantities import Duration, between
 from guardian.settings.section import Section
-from guardian.settings.values import Addresses, Duration, between, listed
+from guardian.settings.values import Addresses, listed
 
 
 def _network(value: str) -> str:
