@@ -6,47 +6,25 @@ button that mails another link for this browser: mail scanners that fetch, or pr
 
 from __future__ import annotations
 
-import logging
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
 
-from starlette.background import BackgroundTask
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
 from guardian.application.root import Application
-from guardian.application.signing_in import (
-    LIFETIME,
-    code_of,
-    forget_old_sessions,
-    fresh_secret,
-    hashed,
-    mail_link,
-    new_session,
-    read_token,
-    typed,
-)
-from guardian.core.language import Language
+from guardian.application.signing_in import code_of, hashed, read_token, typed
 from guardian.core.mail_address import NoAddress, check_address
 from guardian.core.storage import StorageError
 from guardian.stores.sign_ins import AskedLink
 from guardian.web.doors import words
-from guardian.web.doors.cookies import ASKED, SESSION, drop_cookie, read_cookie, set_cookie
+from guardian.web.doors.asking import Asking, plain_http
+from guardian.web.doors.cookies import SESSION, drop_cookie
 from guardian.web.doors.entry import Doors
-from guardian.web.doors.forms import check_origin, check_token, read_form
-from guardian.web.doors.visitor import Visitor
+from guardian.web.doors.forms import read_form
 from guardian.web.endpoint import Refusal
-from guardian.web.pages.page import url
-from guardian.web.pages.rendering import PAGE_HEADERS, page_answer
+from guardian.web.pages.rendering import page_answer
 from guardian.web.pages.routes import problem
-
-log = logging.getLogger("guardian.web")
-
-ASKED_SECONDS = int(LIFETIME.total_seconds())
-_LONGEST_WAY = 500
-"""A longer address to come back to is forgotten: it goes into a cookie."""
 
 
 def sign_in_routes(app: Application, doors: Doors) -> list[Route]:
@@ -60,90 +38,6 @@ def sign_in_routes(app: Application, doors: Doors) -> list[Route]:
     ):  # fmt: skip
         found.append(Route(path, _answering(app, doors, run), methods=[method]))
     return found
-
-
-class Asking:
-    """One request to the doors: who asks from where, and what their browser holds.
-
-    `browser` is the secret of the browser that asks for links, `new` where it was made just now; `way` is the path
-    that it wants to come back to, without the prefix.
-    """
-
-    def __init__(self, app: Application, doors: Doors, request: Request) -> None:
-        self.app, self.doors, self.request = app, doors, request
-        self.visitor: Visitor = doors.visitor(request)
-        self.lang: Language = doors.language(request)
-        held, _, way = read_cookie(ASKED, request, self.visitor).partition(".")
-        self.held = held if 20 <= len(held) <= 100 and held.isascii() else ""
-        self.browser = self.held or fresh_secret()
-        self.way = own_path(request.query_params.get("next", "")) or own_path(_decoded(way))
-
-    async def page(self, template: str, status: int = 200, **values: Any) -> Response:
-        """A page with a form, and the cookie that binds it to this browser."""
-        around = {"app_label": self.app.settings.app_label, "minutes": ASKED_SECONDS // 60, "error": ""}
-        token = await self.doors.token(f"asked:{self.browser}")
-        answer: Response = page_answer(
-            template, self.lang, self.visitor.base, {**around, "csrf": token, **values}, status=status
-        )
-        if self.visitor.keeps_cookies:
-            self.bind(answer)
-        return answer
-
-    def bind(self, answer: Response) -> None:
-        """Give the browser the cookie by which a link knows it again."""
-        way = "." + urlsafe_b64encode(self.way.encode()).decode().rstrip("=") if self.way else ""
-        set_cookie(answer, ASKED, self.browser + way, self.visitor, ASKED_SECONDS)
-
-    def to(self, path: str) -> Response:
-        """The way to another path."""
-        return RedirectResponse(url(self.visitor.base, path), 303, dict(PAGE_HEADERS))
-
-    def back(self) -> Response:
-        """The way to where the browser wanted to go before it was asked to sign in."""
-        return RedirectResponse(self.visitor.base + (self.way or "/"), 303, dict(PAGE_HEADERS))
-
-    async def form(self) -> dict[str, str]:
-        """What was posted. Raises Refusal for what is no form of ours in this browser, and over plain HTTP."""
-        if not self.visitor.keeps_cookies:
-            raise Refusal(403, plain_http(self.lang, self.app.settings.public_url))
-        form = await read_form(self.request)
-        check_origin(self.request, self.visitor)
-        check_token(form, await self.app.stores.alerts.link_key(), f"asked:{self.held}" if self.held else "")
-        return form
-
-    def count(self, address: str) -> None:
-        """Count that a link is asked for. Raises Refusal (429) where that is too often."""
-        wait = self.doors.clients.take(self.visitor.client)
-        # What is remembered is a hash: an address that somebody typed is kept nowhere.
-        wait = wait or self.doors.addresses.take(hashed(address.lower()).hex())
-        if wait:
-            minutes = self.lang.duration(-(-wait // 60) * 60)
-            raise Refusal(429, self.lang(words.TOO_OFTEN, time=minutes), {"Retry-After": str(wait)})
-
-    def mailing(self, address: str, *, forwarded: bool = False) -> BackgroundTask:
-        """What mails a link after the answer is out."""
-
-        async def work() -> None:
-            try:
-                await mail_link(self.app, address, hashed(self.browser), forwarded=forwarded)
-            except Exception as error:  # one link: whoever asked sees no mail, and the log says why
-                log.error("A link to sign in by cannot be mailed: %s", error)
-
-        async def begin() -> None:
-            self.doors.begin(work())
-
-        return BackgroundTask(begin)
-
-    async def enter(self, opened: Callable[[Any], Awaitable[str | None]]) -> Response | None:
-        """Sign in by what `opened` makes of a session; None where it makes nothing of it."""
-        secret, session = new_session(self.app.clock())
-        if await opened(session) is None:
-            return None
-        answer = self.back()
-        set_cookie(answer, SESSION, secret, self.visitor, self.app.settings.dashboard.sign_out_after)
-        drop_cookie(answer, ASKED, self.visitor)
-        await forget_old_sessions(self.app)
-        return answer
 
 
 Run = Callable[[Asking], Awaitable[Response]]
@@ -284,26 +178,3 @@ def _ahead(headers: Mapping[str, str]) -> bool:
     """Whether a browser fetches the page before anybody asked for it."""
     said = headers.get("sec-purpose", "") + headers.get("purpose", "") + headers.get("x-moz", "")
     return "prefetch" in said or "preview" in said
-
-
-def own_path(text: str) -> str:
-    """A path of ours with its query, to come back to; "" for anything else, such as another host's address."""
-    if not text.startswith("/") or text.startswith("//") or len(text) > _LONGEST_WAY or not text.isascii():
-        return ""
-    if not text.isprintable() or any(each in text for each in '\\ "<>') or text.startswith("/sign-"):
-        return ""
-    return "" if text == "/" else text
-
-
-def _decoded(way: str) -> str:
-    try:
-        return urlsafe_b64decode(way + "=" * (-len(way) % 4)).decode("ascii")
-    except ValueError:
-        return ""
-
-
-def plain_http(lang: Language, public_url: str) -> str:
-    """Why nobody can sign in over plain HTTP, and what to do."""
-    if public_url.startswith("https:"):
-        return lang(words.PLAIN_HTTP_HERE, url=public_url)
-    return lang(words.PLAIN_HTTP)
