@@ -54,7 +54,7 @@ def verdict(report: Report, status: str, lang: Language) -> str:
     rate = report.server_errors / report.total_requests
     if status == "WARNING" and unusual(rate, usual):
         if usual is None:
-            return lang("That is more than 1 %%; how many are usual here is not known yet.")
+            return lang("That is more than 1 %; how many are usual here is not known yet.")
         return lang("Usually it is %(usual)s.", usual=lang.percent(usual))
     if status != "OK":
         return ""
