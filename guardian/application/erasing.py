@@ -100,6 +100,7 @@ async def erase_person(app: Application, name: str) -> Erasure | None:
     )
     gone = names - {each.lower() for each in recipients(app)}
     files = await asyncio.to_thread(_erase_from_files, app.settings, names, gone, kept.bodies)
+    app.glances.forget()
     if not seen and not kept.rows and not files:
         return None
     everywhere = await app.state.settle_erasures()

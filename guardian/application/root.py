@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from guardian.application.elsewhere import records_elsewhere
+from guardian.application.glances import Glances
 from guardian.application.judging.live import LiveHistory
 from guardian.application.usage import UsageGuardian
 from guardian.core.clock import Waits
@@ -79,7 +80,7 @@ class Application:
     is the fencing token while this process leads, None while it stands by; `stopping` is set when it is about to
     end. `health` has an entry for each step that has run; `trouble` says why nothing is done while the database is
     not there. `book` knows the people behind ids; `live` is the history that alert rules are judged on, once it was
-    read. The watchdog counts in `waits` how long it has seen reports wait.
+    read. The watchdog counts in `waits` how long it has seen reports wait. `glances` is what pages have read lately.
     """
 
     settings: Settings
@@ -102,6 +103,7 @@ class Application:
     watching_since: datetime | None = None
     watched_at: datetime | None = None
     reading: asyncio.Task[Any] | None = None
+    glances: Glances = field(default_factory=Glances)
 
     @property
     def repository(self) -> UsageRepository:
@@ -123,6 +125,7 @@ class Application:
         self.token, self.live, self.waits = None, None, Waits()
         self.watching_since, self.watched_at = None, None
         self.circuits = Circuits()
+        self.glances.forget()
         before, self.holder = self.holder, new_holder()
         await self.state.release_lease(LEASE, before)
 

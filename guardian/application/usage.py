@@ -19,7 +19,7 @@ from guardian.core.files import replacing
 from guardian.core.off_loop import off_loop
 from guardian.core.report.build import build_report
 from guardian.core.report.json import to_json
-from guardian.core.report.model import Fired
+from guardian.core.report.model import Fired, Report
 from guardian.core.report.timeline import bar_edges
 from guardian.core.storage import WindowGone
 from guardian.core.summary import Counts, TimelineBar
@@ -96,6 +96,22 @@ class UsageGuardian:
         Raises ValueError with one sentence for a bad window, StorageError where the store does not answer: a report
         never shows zeros in place of a failure.
         """
+        report = await self.read_report(
+            hours, start_time=start_time, end_time=end_time, zone=zone, features=features, max_users=max_users
+        )
+        return await off_loop(to_json, report)
+
+    async def read_report(
+        self,
+        hours: int | None = None,
+        *,
+        start_time: datetime | None = None,
+        end_time: datetime | None = None,
+        zone: ZoneInfo | None = None,
+        features: Sequence[str] = (),
+        max_users: int | None = None,
+    ) -> Report:
+        """The same as a typed value, for those who show it themselves; raises what `generate_report` does."""
         now = self._clock()
         start, end = window(now, hours, start_time, end_time)
         await self._repository.seal(now)  # so that what is read next is short, whoever runs beside
@@ -139,7 +155,7 @@ class UsageGuardian:
         )
         if note := alias_note(self._book):
             report = replace(report, notes=(*report.notes, note))
-        return await off_loop(to_json, replace(report, only_features=tuple(features)))
+        return replace(report, only_features=tuple(features))
 
     async def _read(
         self,

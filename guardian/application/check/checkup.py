@@ -20,7 +20,7 @@ from guardian.application.check.mail import mail_findings
 from guardian.application.check.modes import mode_findings
 from guardian.application.check.neighbours import clashes, old_libraries
 from guardian.application.check.people import alias_findings, pseudonym_findings
-from guardian.application.root import Clock, NamedSchedule, name_schedules, open_application
+from guardian.application.root import Application, Clock, NamedSchedule, name_schedules, open_application
 from guardian.application.usage import REPORT_NAME
 from guardian.core.finding import Finding
 from guardian.core.mail_address import address_of
@@ -54,11 +54,7 @@ async def check_up(
         return clashes() + [Finding("settings", "error", problem) for problem in error.problems]
     found = [*clashes(), *old_libraries(), Finding("settings", "ok", "every key is known and valid")]
     found += [Finding("settings", "warning", f"{name} is set but is no setting") for name in unknown_variables()]
-    found += _people(settings)
-    found += [Finding("schedule", *_upcoming(settings, named, clock())) for named in name_schedules(settings)]
-    found += [_clock(settings, clock()), _reports_dir(settings.reports_dir), *_api(settings.api), *_links(settings)]
-    found += mode_findings(settings, path)
-    found += await mail_findings(settings, clock(), resolver)
+    found += await _named_in(settings, path, clock(), resolver)
     if send_test:
         found += await send_tests(settings, settings.admins, clock=clock)
     if not backend(settings.database).exists():
@@ -78,6 +74,25 @@ async def check_up(
     except (StorageError, ValueError) as error:
         found.append(Finding("database", "error", str(error)))
     return found
+
+
+async def check_running(app: Application) -> list[Finding]:
+    """The same of an application that runs, with the settings it has loaded; sends nothing and opens no second one.
+
+    Raises StorageError where the database does not answer.
+    """
+    found = [*clashes(), *old_libraries(), *await _named_in(app.settings, None, app.clock(), None)]
+    found += await asyncio.to_thread(alias_findings, app.book, await app.repository.names())
+    return [*found, *await database_findings(app), *await note_findings(app, None)]
+
+
+async def _named_in(settings: Settings, path: Path | None, now: datetime, resolver: Resolver | None) -> list[Finding]:
+    """What is to be said of everything that the settings name, but for the database."""
+    found = _people(settings)
+    found += [Finding("schedule", *_upcoming(settings, named, now)) for named in name_schedules(settings)]
+    found += [_clock(settings, now), _reports_dir(settings.reports_dir), *_api(settings.api), *_links(settings)]
+    found += mode_findings(settings, path)
+    return [*found, *await mail_findings(settings, now, resolver)]
 
 
 async def send_tests(settings: Settings, recipients: Sequence[str], *, clock: Clock = utc_now) -> list[Finding]:

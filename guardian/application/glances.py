@@ -1,0 +1,58 @@
+"""What pages have read lately: several that are opened at once, or one after another, share one reading."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Hashable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, TypeVar, cast
+
+Read = TypeVar("Read")
+
+MOST = 24
+"""So many readings are kept, the ones that were asked for last."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Glance:
+    at: datetime
+    task: asyncio.Task[Any]
+
+
+class Glances:
+    """Readings by what they are of. Kept for seconds, in memory, and dropped at once when a person is erased."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[Hashable, _Glance] = OrderedDict()
+
+    async def take(
+        self, key: Hashable, read: Callable[[], Awaitable[Read]], *, now: datetime, fresh: timedelta
+    ) -> Read:
+        """What was read under this key less than `fresh` ago, else what `read` gives; its exception is kept for none.
+
+        Who comes while it is being read waits for the same reading; that one of them goes away stops it for nobody.
+        """
+        known = self._kept.get(key)
+        # A clock that was set back makes no reading fresh for hours.
+        if known is None or known.task.cancelled() or not timedelta() <= now - known.at < fresh:
+            known = _Glance(now, asyncio.ensure_future(_run(read)))
+            self._kept[key] = known
+        self._kept.move_to_end(key)
+        while len(self._kept) > MOST:
+            self._kept.popitem(last=False)
+        try:
+            return cast(Read, await asyncio.shield(known.task))
+        except Exception:
+            if self._kept.get(key) is known:
+                del self._kept[key]
+            raise
+
+    def forget(self) -> None:
+        """Keep nothing of what was read before: somebody was erased."""
+        self._kept.clear()
+
+
+async def _run(read: Callable[[], Awaitable[Read]]) -> Read:
+    return await read()
