@@ -1,0 +1,240 @@
+"""Charts as SVG with a table behind each: no script, no inline style, colours by class. Pure.
+
+A plot is stretched to the width that there is, so letters stand outside of it, in HTML. Time runs from left to right
+in every language. What a bar says when it is pointed at is its `<title>`; what a screen reader hears is the sentence,
+and who wants the numbers opens the table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from math import cos, floor, log10, pi, sin
+
+from markupsafe import Markup, escape
+
+WIDTH, HEIGHT = 1000, 200
+"""Of a plot, in units of its own."""
+MOST_POINTS = 120
+"""A wider series is refused: its page would be too large, and nobody sees more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """A row of numbers and its name; `tone` is a class of the stylesheet: users, good, bad, before or slow."""
+
+    name: str
+    values: Sequence[float]
+    tone: str
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """A part of a whole; `href` is where a click leads, "" for nowhere."""
+
+    name: str
+    value: float
+    said: str
+    href: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Something on a strip: from `start` to `end`, shares of its whole; `title` says what it is."""
+
+    start: float
+    end: float
+    tone: str
+    title: str
+    share: float = 1.0
+
+
+def nice_top(most: float) -> float:
+    """The end of a scale that holds `most`, a round number: 1, 2, 4, 5 or 10 times a power of ten; 1 for nothing."""
+    if most <= 0:
+        return 1.0
+    power = 10.0 ** floor(log10(most))
+    return next(step * power for step in (1, 2, 4, 5, 10) if most <= step * power * (1 + 1e-9))
+
+
+def _number(value: float) -> str:
+    return f"{value:.1f}".rstrip("0").rstrip(".")
+
+
+def _svg(body: str, title: str, shape: str, *, name: str, stretched: bool = True) -> str:
+    ratio = ' preserveAspectRatio="none"' if stretched else ""
+    return (
+        f'<svg class="{shape}" viewBox="0 0 {name}" role="img" aria-label="{escape(title)}"{ratio} focusable="false">'
+        f"{body}</svg>"
+    )
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]], label: str) -> str:
+    cells = "".join(f'<th scope="col">{escape(each)}</th>' for each in head)
+    body = "".join(
+        f'<tr><th scope="row">{escape(first)}</th>' + "".join(f"<td>{escape(each)}</td>" for each in rest) + "</tr>"
+        for first, *rest in rows
+    )
+    return (
+        f'<details class="behind"><summary>{escape(label)}</summary><div class="wide" tabindex="0" role="region" '
+        f'aria-label="{escape(label)}"><table><thead><tr>{cells}</tr></thead><tbody>{body}</tbody></table></div></details>'
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """What stands around a chart: what it shows in a sentence, the name of the first column, the label of its table,
+    and how its numbers are written."""
+
+    title: str
+    first: str
+    table: str
+    empty: str = ""
+
+
+def over_time(
+    words: Words, starts: Sequence[str], series: Sequence[Series], ticks: Sequence[str], said: Sequence[Sequence[str]],
+    *, scale: Sequence[str], form: str = "area", href: Sequence[str] = (), top: float | None = None,
+) -> Markup:  # fmt: skip
+    """Numbers over time: one place for each of `starts`, what it is called.
+
+    `said` has of each series each number as text. `scale` are the texts of the top, the middle and the bottom of the
+    scale, `ticks` stand under the plot at equal distances. `form` is "area" (lines, the first one filled) or "stacked"
+    (bars, one on another). `href` leads from each place to what is behind it. Raises ValueError for too many points.
+    """
+    number = len(starts)
+    if number > MOST_POINTS:
+        raise ValueError(f"a chart has {number} points: {MOST_POINTS} at most")
+    sums = [sum(each.values[i] for each in series) for i in range(number)] if form == "stacked" else None
+    most = max(sums if sums is not None else [v for each in series for v in each.values], default=0)
+    if not number or most <= 0:
+        return Markup(f'<p class="nothing">{escape(words.empty)}</p>')
+    top = top or nice_top(most)
+    step = WIDTH / number
+    body = "".join(f'<path class="grid" d="M0 {y}H{WIDTH}"/>' for y in (0.5, HEIGHT / 2, HEIGHT - 0.5))
+    body += _stacked(series, number, step, top) if form == "stacked" else _areas(series, number, step, top)
+    for i in range(number):
+        told = "\n".join([starts[i], *(f"{each.name}: {text[i]}" for each, text in zip(series, said, strict=True))])
+        place = f'x="{_number(i * step)}" width="{_number(step)}" height="{HEIGHT}"'
+        spot = f'<rect class="spot" {place}><title>{escape(told)}</title></rect>'
+        body += f'<a href="{escape(href[i])}" tabindex="-1">{spot}</a>' if href else spot
+    legend = "".join(f'<li class="key {each.tone}">{escape(each.name)}</li>' for each in series)
+    picture = _svg(body, words.title, "plot", name=f"{WIDTH} {HEIGHT}")
+    y_axis = "".join(f"<span>{escape(each)}</span>" for each in scale)
+    x_axis = "".join(f"<span>{escape(each)}</span>" for each in ticks)
+    rows = ([starts[i], *(text[i] for text in said)] for i in range(number))
+    behind = _table([words.first, *(each.name for each in series)], rows, words.table)
+    return Markup(
+        f'<div class="chart" dir="ltr"><div class="y" aria-hidden="true">{y_axis}</div>{picture}'
+        f'<div class="x" aria-hidden="true">{x_axis}</div></div>'
+        + (f'<ul class="legend">{legend}</ul>' if len(series) > 1 else "") + behind
+    )  # fmt: skip
+
+
+def _areas(series: Sequence[Series], number: int, step: float, top: float) -> str:
+    drawn = ""
+    for rank, each in enumerate(series):
+        points = [
+            (_number((i + 0.5) * step), _number(HEIGHT - HEIGHT * min(value / top, 1)))
+            for i, value in enumerate(each.values)
+        ]
+        line = "L".join(f"{x} {y}" for x, y in points)
+        if rank == 0:
+            drawn += f'<path class="fill {each.tone}" d="M{points[0][0]} {HEIGHT}L{line}L{points[-1][0]} {HEIGHT}Z"/>'
+        drawn += f'<path class="line {each.tone}" d="M{line}"/>'
+    return drawn
+
+
+def _stacked(series: Sequence[Series], number: int, step: float, top: float) -> str:
+    under, drawn, gap = [0.0] * number, "", step * 0.14
+    for each in series:
+        path = ""
+        for i, value in enumerate(each.values):
+            if value > 0:
+                # What is there must be seen: two units at least.
+                high = max(HEIGHT * value / top, 2)
+                x, y = i * step + gap, HEIGHT - under[i] - high
+                path += (
+                    f"M{_number(x)} {_number(y)}h{_number(step - 2 * gap)}v{_number(high)}h-{_number(step - 2 * gap)}z"
+                )
+                under[i] += high
+        drawn += f'<path class="bar {each.tone}" d="{path}"/>' if path else ""
+    return drawn
+
+
+def histogram(
+    words: Words, places: Sequence[str], values: Sequence[float], said: Sequence[str], ticks: Sequence[str],
+    *, scale: Sequence[str], name: str,
+) -> Markup:  # fmt: skip
+    """How often each place of a scale came, as bars that touch."""
+    return over_time(
+        words, places, [Series(name, values, "users")], ticks, [said], scale=scale, form="stacked"
+    )  # fmt: skip
+
+
+def share_bar(share: float, tone: str = "users") -> Markup:
+    """A bar beside its number, which is its text: hidden from readers that hear the number."""
+    width = _number(100 * max(0.0, min(share, 1.0)))
+    return Markup(
+        '<svg class="share" viewBox="0 0 100 8" preserveAspectRatio="none" aria-hidden="true" focusable="false">'
+        f'<rect class="track" width="100" height="8" rx="2"/>'
+        f'<rect class="bar {tone}" width="{width}" height="8" rx="2"/></svg>'
+    )
+
+
+def donut(words: Words, slices: Sequence[Slice], *, centre: str, under: str, columns: Sequence[str]) -> Markup:
+    """Parts of a whole as a ring, with `centre` inside and `under` below that; the table is the legend, and seen."""
+    total = sum(each.value for each in slices)
+    if total <= 0:
+        return Markup(f'<p class="nothing">{escape(words.empty)}</p>')
+    at, drawn = 0.0, ""
+    for rank, each in enumerate(slices):
+        share = each.value / total
+        ring = _arc(at, at + share, rank, f"{each.name}: {each.said}")
+        drawn += f'<a href="{escape(each.href)}" tabindex="-1">{ring}</a>' if each.href else ring
+        at += share
+    drawn += f'<text class="centre" x="60" y="61" text-anchor="middle">{escape(centre)}</text>'
+    drawn += f'<text class="under" x="60" y="76" text-anchor="middle">{escape(under)}</text>'
+    picture = _svg(drawn, words.title, "donut", name="120 120", stretched=False)
+    rows = ""
+    for rank, each in enumerate(slices):
+        label = f'<a href="{escape(each.href)}">{escape(each.name)}</a>' if each.href else str(escape(each.name))
+        rows += (
+            f'<tr><th scope="row"><span class="swatch slice{rank % 8}"></span>{label}</th>'
+            f'<td class="num">{escape(each.said)}</td></tr>'
+        )
+    head = "".join(f'<th scope="col">{escape(each)}</th>' for each in columns)
+    return Markup(
+        f'<div class="round">{picture}<table class="legend-table">'
+        f'<caption class="unseen">{escape(words.title)}</caption>'
+        f'<thead class="unseen"><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>'
+    )
+
+
+def _arc(start: float, end: float, rank: int, title: str) -> str:
+    told = f"<title>{escape(title)}</title>"
+    if end - start > 0.9999:
+        return f'<circle class="arc slice{rank % 8}" cx="60" cy="60" r="46">{told}</circle>'
+    # A gap between neighbours, but for those that are narrower than that.
+    gap = min(0.004, (end - start) / 4)
+    (x1, y1), (x2, y2) = (
+        (60 + 46 * sin(2 * pi * share), 60 - 46 * cos(2 * pi * share)) for share in (start + gap, end - gap)
+    )
+    large = int(end - start - 2 * gap > 0.5)
+    return f'<path class="arc slice{rank % 8}" d="M{x1:.2f} {y1:.2f}A46 46 0 {large} 1 {x2:.2f} {y2:.2f}">{told}</path>'
+
+
+def strip(title: str, marks: Iterable[Mark], ticks: Sequence[str] = ()) -> Markup:
+    """A band of time with marks on it; a mark is seen, however short."""
+    drawn = f'<rect class="track" width="{WIDTH}" height="40" rx="3"/>'
+    for mark in marks:
+        x = WIDTH * max(0.0, min(mark.start, 1.0))
+        width = max(WIDTH * min(mark.end, 1.0) - x, 3)
+        high = 40 * max(0.1, min(mark.share, 1.0))
+        drawn += (
+            f'<rect class="bar {mark.tone}" x="{_number(min(x, WIDTH - 3))}" y="{_number(40 - high)}" '
+            f'width="{_number(width)}" height="{_number(high)}"><title>{escape(mark.title)}</title></rect>'
+        )
+    under = "".join(f"<span>{escape(each)}</span>" for each in ticks)
+    picture = _svg(drawn, title, "strip", name=f"{WIDTH} 40")
+    return Markup(f'<div class="banded" dir="ltr">{picture}<div class="x" aria-hidden="true">{under}</div></div>')

@@ -1,0 +1,65 @@
+import re
+
+import pytest
+
+from guardian.web.pages.svg import Mark, Series, Slice, Words, donut, nice_top, over_time, share_bar, strip
+
+WORDS = Words("Requests", "Time", "The numbers", "Nothing came.")
+HOSTILE = "\"><script>alert(1)</script>' onload='x"
+
+
+def chart(values, form="area", names=None):
+    names = names or [f"{hour}:00" for hour in range(len(values))]
+    said = [[str(value) for value in values]]
+    return str(over_time(WORDS, names, [Series("All", values, "users")], ["0", "1"], said, scale="abc", form=form))
+
+
+@pytest.mark.parametrize(
+    ("most", "top"), [(0, 1), (1, 1), (3, 4), (5, 5), (6, 10), (72, 100), (1142, 2000), (0.3, 0.4)]
+)
+def test_a_scale_ends_with_a_round_number(most, top):
+    assert nice_top(most) == pytest.approx(top)
+
+
+@pytest.mark.parametrize("form", ["area", "stacked"])
+def test_a_chart_has_a_name_and_a_table_with_every_number(form):
+    found = chart([3, 0, 7], form)
+    assert 'role="img" aria-label="Requests"' in found
+    assert [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row) for row in re.findall("<tr>(.*?)</tr>", found)] == [
+        ["Time", "All"], ["0:00", "3"], ["1:00", "0"], ["2:00", "7"],
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("form", ["area", "stacked"])
+def test_a_chart_has_no_inline_style_and_no_script(form):
+    found = chart([1, 2], form) + str(share_bar(0.5)) + str(strip("A strip", [Mark(0.1, 0.2, "bad", "x")]))
+    assert "style=" not in found and "<script" not in found and " on" not in re.sub(">[^<]*<", "><", found)
+
+
+def test_what_a_chart_names_is_text():
+    found = chart([1, 2], names=[HOSTILE, "b"])
+    ring = str(donut(WORDS, [Slice(HOSTILE, 1, HOSTILE, "/x?a=1&b=2")], centre=HOSTILE, under="x", columns=("a", "b")))
+    assert "<script" not in found + ring and "onload='" not in found + ring
+
+
+def test_where_nothing_came_a_chart_says_so():
+    assert chart([0, 0]) == '<p class="nothing">Nothing came.</p>'
+    assert "Nothing came." in str(donut(WORDS, [], centre="0", under="", columns=("a", "b")))
+
+
+def test_a_chart_with_too_many_points_is_refused():
+    with pytest.raises(ValueError, match="121 points: 120 at most"):
+        chart([1] * 121)
+
+
+def test_a_share_beyond_the_whole_is_the_whole():
+    assert 'width="100"' in str(share_bar(1.7)).split("bar users")[1]
+    assert 'width="0"' in str(share_bar(-1)).split("bar users")[1]
+
+
+def test_a_ring_of_one_part_is_whole():
+    assert "<circle" in str(donut(WORDS, [Slice("500", 4, "4")], centre="4", under="", columns=("a", "b")))
+
+
+def test_a_mark_of_a_moment_is_seen():
+    assert 'width="3"' in str(strip("A strip", [Mark(0.5, 0.5, "bad", "an error")]))
