@@ -1,0 +1,186 @@
+"""Features: how much each is used, by how many, how often it fails, how long it takes, and how that moved."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+from starlette.responses import Response
+
+from guardian.core.language import marked
+from guardian.core.off_loop import off_loop
+from guardian.core.report.model import Feature, Report
+from guardian.core.report.timeline import bar_edges
+from guardian.core.summary import Counts, Summary, TimelineBar
+from guardian.mail.report.wording import error_phrase, short
+from guardian.web.endpoint import Refusal
+from guardian.web.pages.frame import framed, range_bar, tick_words, time_words
+from guardian.web.pages.overview import latency_chart, scale
+from guardian.web.pages.page import Page, View
+from guardian.web.pages.ranges import Range, read_range
+from guardian.web.pages.reading import Reading, read_people, read_window
+from guardian.web.pages.svg import Series, Words, over_time
+from guardian.web.pages.tables import Table
+from tracker.event import ANONYMOUS
+
+SORTS = ("requests", "people", "errors", "p95", "name")
+
+
+async def run(view: View) -> Mapping[str, Any] | Response:
+    """The list, or with `name` in the address one feature. Raises Refusal for one that was never used."""
+    chosen = read_range(view.query, view.now, view.zone)
+    reading = await read_window(view.app, chosen, view.now, view.zone)
+    people = await read_people(view.app, chosen, view.now)
+    if name := view.query.get("name", ""):
+        return await _one(view, chosen, reading, people, name)
+    sort = view.query.get("sort", "") if view.query.get("sort", "") in SORTS else "requests"
+    search = view.query.get("q", "")[:320]
+    kept = {key: value for key, value in (("q", search), ("sort", "" if sort == "requests" else sort)) if value}
+    rows = await off_loop(feature_rows, reading.report, people_by_feature(people), view, search, sort)
+    return await framed(
+        view,
+        {"range": range_bar(view, chosen, **kept), "rows": rows, "sort": sort, "search": search, "one": None,
+         "kept": kept},
+        tables=[_table(reading.report, people_by_feature(people))],
+    )  # fmt: skip
+
+
+def people_by_feature(summary: Summary) -> dict[str, int]:
+    """How many verified users used each feature. Pure."""
+    found: dict[str, int] = {}
+    for name, user in summary.users.items():
+        if name != ANONYMOUS:
+            for feature in user.features:
+                found[feature] = found.get(feature, 0) + 1
+    return found
+
+
+def feature_rows(
+    report: Report, people: Mapping[str, int], view: View, search: str = "", sort: str = "requests"
+) -> list[dict[str, Any]]:
+    """A row a feature, sorted. Pure."""
+    lang, wanted = view.lang, search.strip().casefold()
+    before = {each.name: each.requests for each in report.baseline.features} if report.baseline else {}
+    found = [each for each in report.features if wanted in each.name.casefold()]
+    found.sort(key=lambda each: (_rank(each, people, sort), each.name))
+    most = max((each.requests for each in report.features), default=1)
+    return [
+        {
+            "name": short(each.name),
+            "raw": each.name,
+            "requests": lang.number(each.requests),
+            "share": each.requests / most,
+            "people": lang.number(people.get(each.name, 0)),
+            "errors": lang.number(each.errors) if each.errors else "–",
+            "rate": lang.percent(each.errors / each.requests) if each.errors else "",
+            "tone": "bad" if each.requests and each.server_errors / each.requests > 0.01 else "",
+            "p50": "–" if each.latency_ms.p50 is None else lang.milliseconds(each.latency_ms.p50),
+            "p95": "–" if each.latency_ms.p95 is None else lang.milliseconds(each.latency_ms.p95),
+            "trend": trend(each.requests, before.get(each.name), view) if report.baseline else "",
+        }
+        for each in found
+    ]
+
+
+def _rank(each: Feature, people: Mapping[str, int], sort: str) -> float | str:
+    if sort == "name":
+        return each.name.casefold()
+    if sort == "people":
+        return -people.get(each.name, 0)
+    if sort == "errors":
+        return -each.errors
+    return -(each.latency_ms.p95 or 0) if sort == "p95" else -each.requests
+
+
+def trend(now: int, before: int | None, view: View) -> str:
+    """How use moved: "new", or by how much of what it was; "" for a twentieth or less."""
+    if not before:
+        return view.lang("new")
+    change = now / before - 1
+    if abs(change) <= 0.05:
+        return ""
+    return ("↑ " if change > 0 else "↓ ") + view.lang.percent(abs(change))
+
+
+async def _one(view: View, chosen: Range, reading: Reading, people: Summary, name: str) -> Mapping[str, Any] | Response:
+    lang, report = view.lang, reading.report
+    known = next((each for each in report.features if each.name == name), None)
+    if known is None and name not in await view.app.repository.feature_names():
+        raise Refusal(404, lang("No feature of this name was ever used."))
+    counts: Counts = reading.counts
+    bins: dict[int, int] = {}
+    routes = []
+    for route, totals in counts.routes.items():
+        if route.feature == name:
+            routes.append((route, totals))
+            for slot, number in totals.durations.items():
+                bins[slot] = bins.get(slot, 0) + number
+    edges = bar_edges(report.period_start, report.period_end, view.zone)
+    bars = await _bars(view, chosen, name, edges)
+    row = feature_rows(report, people_by_feature(people), view, name)
+    shown = next((each for each in row if each["raw"] == name), None)
+    used = [bar for bar in bars if bar.requests]
+    return await framed(
+        view,
+        {
+            "range": range_bar(view, chosen, name=name),
+            "rows": (), "sort": "", "search": "", "kept": {},
+            "one": {
+                "name": short(name),
+                "raw": name,
+                "row": shown,
+                "chart": feature_chart(bars, report, view),
+                "latency": latency_chart(bins, view),
+                "first": lang.moment(used[0].start, view.zone) if used else "",
+                "last": lang.moment(used[-1].start, view.zone) if used else "",
+                "statuses": [
+                    (code, error_phrase(code, lang), lang.number(n))
+                    for code, n in sorted((known.statuses if known else {}).items(), key=lambda pair: -pair[1])
+                ],
+                "routes": [
+                    (short(f"{route.method} {route.endpoint}"), lang.number(totals.requests))
+                    for route, totals in sorted(routes, key=lambda pair: -pair[1].requests)[:20]
+                ],
+            },
+        },
+    )  # fmt: skip
+
+
+async def _bars(view: View, chosen: Range, name: str, edges: list[Any]) -> list[TimelineBar]:
+    async def read() -> list[TimelineBar]:
+        return (await view.app.repository.timeline(edges, features=(name,)))[1]
+
+    key = ("feature", name, chosen.key, edges[0], view.zone.key)
+    return await view.app.glances.take(key, read, now=view.now, fresh=timedelta(seconds=55))
+
+
+def feature_chart(bars: list[TimelineBar], report: Report, view: View) -> Any:
+    """Requests of one feature through the window, those that failed in red."""
+    lang, starts = view.lang, [bar.start for bar in bars]
+    failed = [bar.errors for bar in bars]
+    well = [bar.requests - bar.errors for bar in bars]
+    words = Words(
+        lang("Requests over time, those that failed in red"), lang("Time"), lang("The numbers"),
+        lang("No request came in this time."),
+    )  # fmt: skip
+    return over_time(
+        words, time_words(starts, report.period_end, lang, view.zone),
+        [Series(lang("Failed"), failed, "bad"), Series(lang("Went well"), well, "good")],
+        tick_words(starts, report.period_end, lang, view.zone),
+        [[lang.number(v) for v in values] for values in (failed, well)],
+        scale=scale(max((bar.requests for bar in bars), default=0), view), form="stacked",
+    )  # fmt: skip
+
+
+def _table(report: Report, people: Mapping[str, int]) -> Table:
+    columns = ("feature", "requests", "people", "errors", "server_errors", "p50_ms", "p95_ms", "p99_ms")
+    rows = (
+        (e.name, e.requests, people.get(e.name, 0), e.errors, e.server_errors, e.latency_ms.p50, e.latency_ms.p95,
+         e.latency_ms.p99)
+        for e in report.features
+    )  # fmt: skip
+    return Table("features", columns, rows)
+
+
+PAGE = Page("/features", marked("Features"), run, "features.html", nav=True, key="3")

@@ -1,0 +1,131 @@
+"""Incidents, open and past; one of them with its rule, what failed, and what was told to whom."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from starlette.responses import Response
+
+from guardian.alerting.actions import parse_action
+from guardian.alerting.incidents import Incident
+from guardian.application.judging.acting import act as act_on
+from guardian.core.language import marked
+from guardian.core.outgoing import OutboxItem
+from guardian.core.time import micros, moment
+from guardian.web.endpoint import Refusal
+from guardian.web.pages.frame import framed
+from guardian.web.pages.incident_words import feature_of, incident_row, person_of, rule_facts, told_times
+from guardian.web.pages.page import Page, View
+from guardian.web.pages.paging import paged
+from guardian.web.pages.tables import Table
+
+MOST = 500
+"""So many incidents, the newest, are listed."""
+SHOWN = 25
+LOOKED_AT = 2000
+"""Among so many of the newest messages those of an incident are sought."""
+BUTTONS = (
+    ("acknowledge", marked("Acknowledge")),
+    ("silence-1h", marked("Silence for 1 h")),
+    ("silence-8h", marked("Silence for 8 h")),
+    ("silence-morning", marked("Silence until morning")),
+    ("fixed", marked("Mark as fixed")),
+    ("resolve", marked("End it")),
+)
+"""What can be done about an incident, in words."""
+
+
+async def run(view: View) -> Mapping[str, Any] | Response:
+    """The list: those that are open first, then the past ones, the newest first; `rule` leaves one rule's."""
+    rule, found = view.query.get("rule", ""), await view.app.stores.alerts.incidents(limit=MOST)
+    mine = [each for each in found if not rule or each.rule == rule]
+    opened = [incident_row(each, view) for each in mine if each.status != "resolved"]
+    past = paged([each for each in mine if each.status == "resolved"], view.query, SHOWN)
+    return await framed(
+        view,
+        {
+            "open": opened,
+            "past": [incident_row(each, view) for each in past.rows],
+            "pages": past,
+            "rule": rule,
+            "rules": sorted({each.rule for each in found}),
+            "buttons": BUTTONS[:2],
+        },
+        tables=[_table(mine)],
+    )
+
+
+def _table(incidents: list[Incident]) -> Table:
+    columns = ("id", "rule", "subject", "severity", "status", "end", "began", "over", "lasted_seconds", "users",
+               "peak", "acknowledged_by")  # fmt: skip
+    rows = (
+        (i.id, i.rule, i.subject, i.severity, i.status, i.end, moment(i.first_us),
+         None if i.over_us is None else moment(i.over_us), i.lasted_s, i.users, i.peak, i.acknowledged_by)
+        for i in incidents
+    )  # fmt: skip
+    return Table("incidents", columns, rows)
+
+
+async def run_one(view: View) -> Mapping[str, Any] | Response:
+    """One incident. Raises Refusal for one that is not known."""
+    incident = await view.app.stores.alerts.incident(view.path["id"])
+    if incident is None:
+        raise Refusal(404, view.lang("There is no such incident, or it is older than the retention."))
+    told = [item for item in await view.app.state.outbox(limit=LOOKED_AT) if _about(item, incident)]
+    person = person_of(incident, view)
+    return await framed(
+        view,
+        {
+            **incident_row(incident, view),
+            **rule_facts(incident, view),
+            "row": incident_row(incident, view),
+            "feature": feature_of(incident, view) if not person else "",
+            "person": person,
+            "names": [name for name in incident.names if name != person],
+            "earlier": incident.earlier,
+            "timeline": timeline(incident, told, view),
+            "buttons": BUTTONS if incident.over_us is None else (),
+            "since": moment(incident.first_us),
+        },
+    )
+
+
+def _about(item: OutboxItem, incident: Incident) -> bool:
+    return item.message.key.startswith((f"incident/{incident.id}/", f"incident/{incident.thread}/"))
+
+
+def timeline(incident: Incident, told: list[OutboxItem], view: View) -> list[dict[str, Any]]:
+    """What happened and what was told to whom, in order."""
+    lang = view.lang
+    fates = {
+        "sent": lang("told"), "pending": lang("waits to be sent"), "dead": lang("could not be sent"),
+        "dropped": lang("dropped"),
+    }  # fmt: skip
+    found = told_times(incident, view)
+    for item in told:
+        at = item.sent_at or item.created_at
+        found.append(
+            {
+                "at": micros(at),
+                "when": lang.moment(at, view.zone),
+                "what": item.message.subject or item.message.kind,
+                "tone": "bad" if item.status == "dead" else "",
+                "to": f"{item.message.recipient} · {fates.get(item.status, item.status)}",
+                "href": f"/mail/{item.id}",
+            }
+        )
+    return sorted(found, key=lambda each: each["at"])
+
+
+async def act(view: View, form: Mapping[str, str]) -> str:
+    """Do what a button says to one incident; where to go then. Raises Refusal with one sentence."""
+    try:
+        await act_on(view.app, parse_action(form.get("action", "")), form.get("id", ""), by=view.address)
+    except ValueError as error:
+        raise Refusal(409, str(error)) from None
+    return f"/incidents/{form['id']}"
+
+
+PAGE = Page("/incidents", marked("Incidents"), run, "incidents.html", nav=True, key="5", act=act)
+ONE = Page("/incidents/{id}", marked("Incident"), run_one, "incident.html", act=act)

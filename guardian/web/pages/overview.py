@@ -1,0 +1,196 @@
+"""The first page: how it stands, what moved, and where to look next."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Any
+
+from markupsafe import Markup
+from starlette.responses import Response
+
+from guardian.core.grade import grade
+from guardian.core.language import marked
+from guardian.core.mentions import plain
+from guardian.core.off_loop import off_loop
+from guardian.core.report.judge import most_in_need
+from guardian.core.report.model import Report
+from guardian.core.summary import RATIO, Counts, TimelineBar, quantile_ms
+from guardian.mail.report.features import MOST as MOST_FEATURES
+from guardian.mail.report.view import report_view
+from guardian.mail.report.wording import error_phrase
+from guardian.web.pages.frame import framed, range_bar, tick_words, time_words
+from guardian.web.pages.incident_words import incident_row
+from guardian.web.pages.page import Page, View
+from guardian.web.pages.ranges import Range, read_range
+from guardian.web.pages.reading import Reading, read_window
+from guardian.web.pages.svg import Series, Slice, Words, donut, histogram, nice_top, over_time
+from guardian.web.pages.tables import Table
+
+SLICES = 6
+"""So many statuses have a slice of their own; the others share one."""
+
+
+async def run(view: View) -> Mapping[str, Any] | Response:
+    """The values of the first page."""
+    chosen = read_range(view.query, view.now, view.zone)
+    reading = await read_window(view.app, chosen, view.now, view.zone)
+    opened = await view.app.stores.alerts.incidents(open_only=True, limit=50)
+    own = await off_loop(overview, view, chosen, reading)
+    return await framed(
+        view,
+        {**own, "range": range_bar(view, chosen), "open": [incident_row(each, view) for each in opened]},
+        tables=overview_tables(reading.report),
+    )
+
+
+def overview(view: View, chosen: Range, reading: Reading) -> dict[str, Any]:
+    """What is shown of a window: the words are those of the report's mail. Pure."""
+    report, lang, zone = reading.report, view.lang, view.zone
+    said = report_view(report, (), lang=lang, zone=zone)
+    busiest = sorted(report.users, key=lambda user: (-user.requests_count, user.email))
+    needy = most_in_need((user.email, user.requests_count, user.errors_count) for user in report.users)
+    hrefs = ("/people", "", "/errors", "/features")
+    figures = [{**each, "href": href} for each, href in zip(said["figures"], hrefs, strict=False)]
+    return {
+        "grade": grade(said["grave"]).look.style,
+        "headline": plain(said["headline"]),
+        "verdict": said["verdict"],
+        "notes": said["notes"],
+        "figures": figures,
+        "first": said["first"] if chosen.compare else "",
+        "held": said["held"],
+        "moved": said["moved"],
+        "moved_from": said["moved_from"],
+        "users_chart": users_chart(report, reading.before, view),
+        "requests_chart": requests_chart(report, view),
+        "features": [
+            {**each, "raw": feature.name}
+            for each, feature in zip(said["features"], report.top_features[:MOST_FEATURES], strict=True)
+        ],
+        "errors_chart": errors_chart(report, view),
+        "latency": [
+            (label, "–" if value is None else lang.milliseconds(value))
+            for label, value in (("p50", report.latency_ms.p50), ("p95", report.latency_ms.p95),
+                                 ("p99", report.latency_ms.p99))
+        ],
+        "latency_chart": latency_chart(durations(reading.counts), view),
+        "help": [{**each, "raw": email} for each, email in zip(said["help"], needy, strict=True)],
+        "quiet": [
+            {**each, "raw": gone.email} for each, gone in zip(said["gone_quiet"], report.gone_quiet, strict=False)
+        ],
+        "busiest": [
+            {**each, "raw": user.email} for each, user in zip(said["users"], busiest, strict=False)
+        ],
+        "anonymous": said["anonymous"],
+        "people": len(report.users),
+    }  # fmt: skip
+
+
+def users_chart(report: Report, before: Sequence[TimelineBar] | None, view: View) -> Markup:
+    """Active users through the window, and through the one that it is compared with."""
+    lang, starts = view.lang, [bar.start for bar in report.timeline]
+    series = [Series(lang("Active users"), [bar.active_users for bar in report.timeline], "users")]
+    if before is not None and len(before) == len(starts):
+        series.append(Series(lang("Before"), [bar.active_users for bar in before], "before"))
+    most = max((value for each in series for value in each.values), default=0)
+    words = Words(
+        lang("Active users over time, at most %(n)s", n=lang.number(most)), lang("Time"), lang("The numbers"),
+        lang("Nobody was there in this time."),
+    )  # fmt: skip
+    said = [[lang.number(value) for value in each.values] for each in series]
+    return over_time(
+        words, time_words(starts, report.period_end, lang, view.zone), series,
+        tick_words(starts, report.period_end, lang, view.zone), said, scale=scale(most, view),
+    )  # fmt: skip
+
+
+def requests_chart(report: Report, view: View) -> Markup:
+    """Requests through the window, those that failed on top."""
+    lang, starts = view.lang, [bar.start for bar in report.timeline]
+    failed = [bar.errors for bar in report.timeline]
+    well = [bar.requests - bar.errors for bar in report.timeline]
+    most = max((bar.requests for bar in report.timeline), default=0)
+    words = Words(
+        lang("Requests over time, those that failed in red"), lang("Time"), lang("The numbers"),
+        lang("No request came in this time."),
+    )  # fmt: skip
+    series = [Series(lang("Failed"), failed, "bad"), Series(lang("Went well"), well, "good")]
+    said = [[lang.number(value) for value in each.values] for each in series]
+    return over_time(
+        words, time_words(starts, report.period_end, lang, view.zone), series,
+        tick_words(starts, report.period_end, lang, view.zone), said, scale=scale(most, view), form="stacked",
+    )  # fmt: skip
+
+
+def scale(most: float, view: View) -> list[str]:
+    """The texts of the top, the middle and the bottom of a scale."""
+    top = nice_top(most)
+    return [view.lang.number(value, 1) for value in (top, top / 2, 0)]
+
+
+def errors_chart(report: Report, view: View) -> Markup:
+    """What failed, by the status that the client met."""
+    lang = view.lang
+    found = sorted(report.error_breakdown.items(), key=lambda pair: (-pair[1], pair[0]))
+    slices = [
+        Slice(f"{code} {error_phrase(code, lang)}", count, lang.number(count), view.url("/errors", status=code))
+        for code, count in found[:SLICES]
+    ]
+    if rest := sum(count for _, count in found[SLICES:]):
+        slices.append(Slice(lang("other statuses"), rest, lang.number(rest)))
+    words = Words(lang("Failed requests by status"), lang("Status"), "", lang("No request failed."))
+    return donut(
+        words, slices, centre=lang.number(report.total_errors), under=lang("failed"),
+        columns=(lang("Status"), lang("Requests")),
+    )  # fmt: skip
+
+
+def durations(counts: Counts) -> dict[int, int]:
+    """How many latencies fell into each bin, over all routes."""
+    total: dict[int, int] = {}
+    for route in counts.routes.values():
+        for slot, number in route.durations.items():
+            total[slot] = total.get(slot, 0) + number
+    return total
+
+
+EDGES_MS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 30_000)
+"""Where the bars of a latency's distribution end; the last one has no end."""
+
+
+def latency_chart(bins: Mapping[int, int], view: View) -> Markup:
+    """How latencies are distributed, on a scale that doubles and more with each bar."""
+    lang, places = view.lang, [0] * (len(EDGES_MS) + 1)
+    for slot, number in bins.items():
+        at_ms = 0.0 if slot < 0 else RATIO ** (slot + 0.5) / 1000
+        places[next((i for i, edge in enumerate(EDGES_MS) if at_ms < edge), len(EDGES_MS))] += number
+    names = [lang("under %(time)s", time=lang.milliseconds(EDGES_MS[0]))]
+    names += [f"{lang.milliseconds(a)} – {lang.milliseconds(b)}" for a, b in pairwise(EDGES_MS)]
+    names.append(lang("over %(time)s", time=lang.milliseconds(EDGES_MS[-1])))
+    words = Words(
+        lang("How long requests took"), lang("Latency"), lang("The numbers"), lang("No latency was measured.")
+    )
+    p95 = quantile_ms(bins, 0.95)
+    if p95 is not None:
+        words = Words(
+            lang("How long requests took: 95 %% within %(time)s", time=lang.milliseconds(p95)), words.first, words.table
+        )
+    ticks = [lang.milliseconds(edge) for edge in (1, 10, 100, 1000, 10_000)]
+    return histogram(
+        words, names, places, [lang.number(each) for each in places], ticks,
+        scale=scale(max(places), view), name=lang("Requests"),
+    )  # fmt: skip
+
+
+def overview_tables(report: Report) -> list[Table]:
+    """The tables behind the page."""
+    bars = [(bar.start, bar.requests, bar.errors, bar.active_users) for bar in report.timeline]
+    return [
+        Table("timeline", ("start", "requests", "errors", "active_users"), bars),
+        Table("statuses", ("status", "requests"), [(int(code), n) for code, n in report.error_breakdown.items()]),
+        Table("features", ("feature", "requests"), [(each.name, each.count) for each in report.top_features]),
+    ]
+
+
+PAGE = Page("/", marked("Overview"), run, "overview.html", nav=True, key="1")

@@ -1,0 +1,212 @@
+"""One person: their sessions, steps and errors on a strip, what they use, and their rights: export and erasure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+from markupsafe import Markup
+from starlette.responses import Response, StreamingResponse
+
+from guardian.application.erasing import erase_person
+from guardian.application.exporting import export_person
+from guardian.core.language import marked
+from guardian.core.off_loop import off_loop
+from guardian.core.time import micros, moment
+from guardian.mail.report.wording import short
+from guardian.stores.erasure import as_kept
+from guardian.web.endpoint import HEADERS, Refusal
+from guardian.web.pages.frame import framed, range_bar, tick_words
+from guardian.web.pages.page import Page, View
+from guardian.web.pages.person_story import Story, Visit, failed, story_of, visits_of
+from guardian.web.pages.ranges import Range, read_range
+from guardian.web.pages.svg import Mark, share_bar, strip
+from guardian.web.pages.tables import Table
+from guardian.web.usage import PAGE_POLICY
+from tracker.error_text import reason_phrase
+from tracker.event import Event
+
+MOST = 2000
+"""So many of somebody's newest steps are read; what lies before is said to be left out."""
+SHOWN = 40
+"""So many of them, the newest, are listed."""
+MARKS = 240
+"""So many errors, the newest, have a mark on the strip."""
+
+
+async def run(view: View) -> Mapping[str, Any] | Response:
+    """The page of one person, or a file with everything that is stored about them. Raises Refusal for nobody."""
+    name = as_kept(view.query.get("name", "").strip()[:320])
+    if not name:
+        raise Refusal(404, view.lang("Nobody of this name was seen: check the spelling."))
+    if form := view.query.get("export"):
+        return await _export(view, name, form)
+    query = {"range": "7d", **view.query}
+    chosen = read_range(query, view.now, view.zone)
+    end = chosen.end + timedelta(microseconds=1)
+    steps = await view.app.repository.steps(name, chosen.start, end, most=MOST)
+    if not steps and not await view.app.repository.steps(name, view.now - timedelta(days=3650), view.now, most=1):
+        raise Refusal(404, view.lang("Nobody of this name was seen: check the spelling."))
+    own = await off_loop(person, view, chosen, name, steps)
+    return await framed(view, own, tables=[_table(steps)])
+
+
+def person(view: View, chosen: Range, name: str, steps: Sequence[Event]) -> dict[str, Any]:
+    """What is shown of somebody's steps in the window, in the order of time. Pure."""
+    lang = view.lang
+    visits, bad = visits_of(steps), [step for step in steps if failed(step)]
+    used: dict[str, list[int]] = {}
+    for step in steps:
+        count = used.setdefault(step.feature, [0, 0])
+        count[0] += 1
+        count[1] += failed(step)
+    ranked = sorted(used.items(), key=lambda pair: (-pair[1][0], pair[0]))
+    most = ranked[0][1][0] if ranked else 1
+    active = sum(visit.end_us - visit.start_us for visit in visits) // 1_000_000
+    return {
+        "range": range_bar(view, chosen, name=name),
+        "name": short(name),
+        "raw": name,
+        "figures": (
+            (lang("Sessions"), lang.number(len(visits))),
+            (lang("Time"), lang.duration(active)),
+            (lang("Requests"), lang.number(len(steps))),
+            (lang("Failed"), lang.number(len(bad))),
+        ),
+        "cut": lang("Only the newest %(n)s requests are shown.", n=lang.number(MOST)) if len(steps) == MOST else "",
+        "story": story_words(story_of(steps), view),
+        "strip": person_strip(visits, bad, chosen, view),
+        "features": [
+            {"name": short(feature), "raw": feature, "requests": lang.number(n), "bar": share_bar(n / most),
+             "errors": lang.number(e) if e else ""}
+            for feature, (n, e) in ranked[:12]
+        ],
+        "steps": [_step(step, view) for step in reversed(steps[-SHOWN:])],
+        "more": max(0, len(steps) - SHOWN),
+    }  # fmt: skip
+
+
+def story_words(story: Story | None, view: View) -> list[dict[str, str]]:
+    """The story of the newest error, a line each; nothing where none failed."""
+    lang = view.lang
+    if story is None:
+        return []
+
+    def line(label: str, tone: str, step: Event | None, otherwise: str) -> dict[str, str]:
+        if step is None:
+            return {"label": label, "tone": tone, "text": otherwise, "when": ""}
+        text = f"{short(step.feature)} {_code(step, view)}".strip()
+        return {"label": label, "tone": tone, "text": text, "when": lang.moment(moment(step.at_us), view.zone)}
+
+    found = [
+        line(lang("Last good step"), "good", story.good, lang("none in this time")),
+        line(lang("First bad one"), "bad", story.first_bad, ""),
+    ]
+    if story.tries:
+        found.append(line(lang("Last bad one"), "bad", story.last_bad, ""))
+    healed = story.recovered is not None
+    found.append(line(lang("Recovered"), "good" if healed else "bad", story.recovered, lang("not yet")))
+    return found
+
+
+def person_strip(visits: Sequence[Visit], bad: Sequence[Event], chosen: Range, view: View) -> Markup:
+    """Sessions as bars, errors as red marks upon them."""
+    lang, zone = view.lang, view.zone
+    start, length = micros(chosen.start), max(1, micros(chosen.end) - micros(chosen.start))
+
+    def at(us: int) -> float:
+        return (us - start) / length
+
+    marks = [
+        Mark(
+            at(visit.start_us), at(visit.end_us), "users",
+            f"{lang.span(moment(visit.start_us), moment(visit.end_us), zone)} · "
+            + lang.plural("%(n)s request", "%(n)s requests", visit.requests), 0.7,
+        )
+        for visit in visits
+    ]  # fmt: skip
+    marks += [
+        Mark(
+            at(e.at_us),
+            at(e.at_us),
+            "bad",
+            f"{lang.moment(moment(e.at_us), zone)} · {short(e.feature)} {_code(e, view)}",
+        )
+        for e in bad[-MARKS:]
+    ]
+    title = lang(
+        "Sessions in blue, errors in red: %(sessions)s and %(errors)s",
+        sessions=lang.number(len(visits)), errors=lang.number(len(bad)),
+    )  # fmt: skip
+    return strip(title, marks, tick_words([chosen.start], chosen.end, lang, zone))
+
+
+def _code(step: Event, view: View) -> str:
+    if not failed(step):
+        return ""
+    if step.status < 400:
+        return view.lang("%(code)s (failed)", code=step.status)
+    return f"{step.status} {reason_phrase(step.status)}".strip()
+
+
+def _step(step: Event, view: View) -> dict[str, Any]:
+    failure = step.failure
+    return {
+        "when": view.lang.moment(moment(step.at_us), view.zone),
+        "feature": short(step.feature),
+        "raw": step.feature,
+        "route": short(f"{step.method} {step.endpoint}"),
+        "status": str(step.status),
+        "bad": failed(step),
+        "why": "" if failure is None else short(failure.message),
+        "took": view.lang.milliseconds(step.duration_us / 1000),
+    }
+
+
+def _table(steps: Sequence[Event]) -> Table:
+    columns = ("time", "feature", "method", "route", "status", "failed", "milliseconds", "error")
+    rows = (
+        (moment(s.at_us), s.feature, s.method, s.endpoint, s.status, failed(s), s.duration_us / 1000,
+         s.failure.message if s.failure else None)
+        for s in steps
+    )  # fmt: skip
+    return Table("steps", columns, rows)
+
+
+async def _export(view: View, name: str, form: str) -> Response:
+    if not view.may_act:
+        raise Refusal(403, view.lang("You may look, but not take what is stored about a person."))
+    pieces = await export_person(view.app, name, "html" if form == "html" else "json")
+    if pieces is None:
+        raise Refusal(404, view.lang("Nobody of this name was seen: check the spelling."))
+    headers = {
+        **HEADERS,
+        "Content-Disposition": f'attachment; filename="person.{"html" if form == "html" else "json"}"',
+    }
+    if form == "html":
+        headers["Content-Security-Policy"] = PAGE_POLICY
+    media_type = "text/html; charset=utf-8" if form == "html" else "application/json"
+    encoded = (piece.encode("utf-8", "replace") async for piece in pieces)
+    return StreamingResponse(encoded, headers=headers, media_type=media_type)
+
+
+async def run_erase(view: View) -> Mapping[str, Any] | Response:
+    """The question whether to erase somebody; nothing is erased by looking at it."""
+    name = as_kept(view.query.get("name", "").strip()[:320])
+    return await framed(view, {"name": short(name), "raw": name, "done": view.query.get("done", "")})
+
+
+async def act_erase(view: View, form: Mapping[str, str]) -> str:
+    """Erase somebody, whose name was typed again; where to go then. Raises Refusal with one sentence."""
+    name = as_kept(form.get("name", "").strip()[:320])
+    if as_kept(form.get("again", "").strip()[:320]) != name or not name:
+        raise Refusal(422, view.lang("The two names differ, so nothing was erased: type the name as it stands there."))
+    erased = await erase_person(view.app, name)
+    if erased is None:
+        raise Refusal(404, view.lang("Nobody of this name was seen: check the spelling."))
+    return view.url("/people/erase", done=str(erased.rows + erased.names)).removeprefix(view.base)
+
+
+PAGE = Page("/people/person", marked("Person"), run, "person_page.html")
+ERASE = Page("/people/erase", marked("Erase a person"), run_erase, "erase.html", act=act_erase)

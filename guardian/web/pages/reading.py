@@ -1,0 +1,96 @@
+"""What pages are made of, read once for all who look within seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from guardian.application.root import Application
+from guardian.core.off_loop import off_loop
+from guardian.core.report.model import Report
+from guardian.core.report.timeline import bar_edges
+from guardian.core.storage import WindowGone
+from guardian.core.summary import Counts, Summary, TimelineBar
+from guardian.web.pages.ranges import Range
+
+FRESH, FRESH_LONG = timedelta(seconds=9), timedelta(seconds=55)
+"""For so long a reading serves those who come after; a long range changes little in a minute."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A window: its report, its totals by route, and the bars of the period before, one for each of the report's; None
+    where that is not stored any more, or was not asked for."""
+
+    report: Report
+    counts: Counts
+    before: tuple[TimelineBar, ...] | None
+
+
+async def read_window(app: Application, chosen: Range, now: datetime, zone: ZoneInfo) -> Reading:
+    """The window of a page. Raises StorageError where the store does not answer."""
+    return await app.glances.take(
+        ("window", *_key(chosen), chosen.compare, zone.key),
+        lambda: _read(app, chosen, zone),
+        now=now, fresh=_fresh(chosen),
+    )  # fmt: skip
+
+
+def _key(chosen: Range) -> tuple[str, ...]:
+    own = (chosen.start.isoformat(), chosen.end.isoformat()) if chosen.hours is None else ()
+    return (chosen.key, *own)
+
+
+def _fresh(chosen: Range) -> timedelta:
+    return FRESH if chosen.end - chosen.start <= timedelta(days=1) else FRESH_LONG
+
+
+async def _read(app: Application, chosen: Range, zone: ZoneInfo) -> Reading:
+    if chosen.hours is not None:
+        report = await app.usage.read_report(chosen.hours, zone=zone)
+    else:
+        report = await app.usage.read_report(start_time=chosen.start, end_time=chosen.end, zone=zone)
+    start, end = report.period_start, report.period_end
+    counts = await app.repository.counts(start, end)
+    if not chosen.compare:
+        return Reading(replace(report, previous=None, comparison=None), counts, None)
+    back = _back(report)
+    try:
+        _, bars = await app.repository.timeline([edge - back for edge in bar_edges(start, end, zone)])
+    except WindowGone:
+        return Reading(report, counts, None)
+    return Reading(report, counts, tuple(bars) if any(bar.requests for bar in bars) else None)
+
+
+def _back(report: Report) -> timedelta:
+    """How long before the report's window the one lies that it is compared with."""
+    before = report.baseline
+    if before is not None and before.period_start is not None:
+        return report.period_start - before.period_start
+    return report.period_end - report.period_start
+
+
+async def read_people(app: Application, chosen: Range, now: datetime) -> Summary:
+    """The totals of each person in the window."""
+    return await app.glances.take(
+        ("people", *_key(chosen)),
+        lambda: app.repository.summary(chosen.start, chosen.end),
+        now=now, fresh=FRESH_LONG,
+    )  # fmt: skip
+
+
+async def last_seen_before(app: Application, chosen: Range, now: datetime, back: timedelta) -> Mapping[str, int]:
+    """Everybody who came in the time `back` before the window, with when their last request was (µs); empty where
+    that is not stored any more."""
+
+    async def read() -> Mapping[str, int]:
+        begin = (chosen.start - back).replace(minute=0, second=0, microsecond=0)
+        try:
+            found = await app.repository.visits(begin, chosen.start, since=begin, until=chosen.start, least=1)
+        except WindowGone:
+            return {}
+        return await off_loop(lambda: {each.user: each.last_us for each in found})
+
+    return await app.glances.take(("seen before", *_key(chosen), back), read, now=now, fresh=timedelta(minutes=5))

@@ -1,0 +1,151 @@
+"""The pages over a real database: with data, with none, and with names that want to be markup."""
+
+import csv
+import json
+from datetime import timedelta
+from html import unescape
+from io import StringIO
+
+import pytest
+
+from guardian.application.reporting import send_report_now
+from guardian.web.endpoint import Refusal
+from guardian.web.pages import PAGES
+from guardian.web.pages.system import HIDDEN
+from tests.support.api_client import KEY, NOW, TOKEN, event, open_incident, opened
+from tests.support.pages import look, post, text_of
+
+HOSTILE = [
+    "<script>alert(1)</script>", "</title><script>alert(1)</script>", '" onmouseover="alert(1)',
+    "' autofocus onfocus='x",
+    "{{7*7}}", "{% raw %}", "javascript:alert(1)", "<img src=x onerror=alert(1)>", "שלום עולם", "\u202eevil", "a" * 320,
+    "=cmd|'/c calc'!A0", "&lt;b&gt;", "a/b?c=d&e#f", "%2e%2e/%00", "]]>", "<!--", "\U0001f600" * 40,
+]  # fmt: skip
+LISTS = [page.path for page in PAGES if page.nav]
+
+
+def named(name, minutes=30, **more):
+    made = event(NOW - timedelta(minutes=minutes), user=name, **more)
+    return made._replace(feature=name[:100], endpoint="/" + name[:100])
+
+
+@pytest.mark.parametrize("path", LISTS)
+@pytest.mark.parametrize("lang", ["en", "fr"])
+async def test_every_page_can_be_seen_before_anything_was_recorded(tmp_path, path, lang):
+    async with opened(tmp_path / "d", events=[]) as app:
+        assert (await look(app, path, lang=lang)).status_code == 200
+
+
+@pytest.mark.parametrize("path", LISTS)
+@pytest.mark.parametrize("query", [{}, {"range": "2h"}, {"range": "30d"}, {"compare": "off"}, {"range": "own"}])
+async def test_every_page_can_be_seen_for_every_range_in_60_kb(tmp_path, path, query):
+    async with opened(tmp_path / "d") as app:
+        answer = await look(app, path, **query)
+        assert (answer.status_code, len(answer.body) < 60_000) == (200, True)
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+async def test_a_hostile_name_is_text_wherever_it_is_shown(tmp_path, name):
+    events = sorted([named(name, 30 + i, status=500) for i in range(6)], key=lambda each: each.at_us)
+    async with opened(tmp_path / "d", events=events) as app:
+        await open_incident(app, "chat", names=(name,), users=1, acknowledged_by=name)
+        await send_report_now(app, hours=24)
+        for path, query in (
+            ("/", {}), ("/people", {}), ("/people", {"q": name[:320]}), ("/people/person", {"name": name}),
+            ("/people/erase", {"name": name}), ("/features", {}), ("/features", {"name": name[:100]}), ("/errors", {}),
+            ("/errors", {"feature": name}), ("/incidents", {"rule": name}), ("/incidents/chat", {}),
+            ("/mail", {"q": name}), ("/mail/1", {}), ("/rules", {"rule": name}),
+        ):  # fmt: skip
+            page = await text_of(app, path, **query)
+            assert "<script>alert" not in page and "<img src=x" not in page and ' onmouseover="' not in page
+            assert "onfocus='x" not in page and 'href="javascript:' not in page and "style=" not in page
+            assert page.strip() != "49"
+        assert name[:100] in unescape(await text_of(app, "/people/person", name=name)).replace("\u2068", "")
+
+
+async def test_what_a_page_says_of_one_person_is_what_happened_to_them(tmp_path):
+    async with opened(tmp_path / "d") as app:
+        page = await text_of(app, "/people/person", name="ada@example.com", range="24h")
+        assert "First bad one" in page and "413 Content Too Large" in page and "not yet" in page
+        with pytest.raises(Refusal, match="Nobody of this name"):
+            await look(app, "/people/person", name="nobody@example.com")
+
+
+async def test_every_table_can_be_had_as_csv_and_as_json(tmp_path):
+    async with opened(tmp_path / "d", events=[named("=1+1")]) as app:
+        sheet = await look(app, "/people", table="people", **{"as": "csv"})
+        data = await look(app, "/people", table="people", **{"as": "json"})
+        assert next(csv.DictReader(StringIO(sheet.body.decode())))["person"] == "'=1+1"
+        assert json.loads(data.body)["people"][0]["person"] == "=1+1"
+        assert sheet.headers["content-disposition"] == 'attachment; filename="people.csv"'
+        with pytest.raises(Refusal, match="no such table"):
+            await look(app, "/people", table="../x")
+
+
+async def test_an_incident_is_taken_on_by_whoever_presses_the_button(tmp_path):
+    async with opened(tmp_path / "d") as app:
+        await open_incident(app, "chat")
+        assert await post(app, "/incidents/chat", {"action": "acknowledge", "id": "chat"}) == "/incidents/chat"
+        assert "acknowledged by admin@example.com" in await text_of(app, "/incidents/chat")
+        for form in ({"action": "delete", "id": "chat"}, {"action": "acknowledge", "id": "x"}, {}):
+            with pytest.raises(Refusal):
+                await post(app, "/incidents/chat", form)
+
+
+async def test_a_person_is_erased_only_where_their_name_was_typed_again(tmp_path):
+    async with opened(tmp_path / "d") as app:
+        assert "ada@example.com" in await text_of(app, "/people")
+        with pytest.raises(Refusal, match="differ"):
+            await post(app, "/people/erase", {"name": "ada@example.com", "again": "bob@example.com"})
+        await post(app, "/people/erase", {"name": "ada@example.com", "again": " Ada@example.com"})
+        assert "ada@example.com" not in await text_of(app, "/people")
+
+
+async def test_a_report_is_sent_now_and_shown_as_it_was_sent_under_a_policy_of_its_own(tmp_path):
+    async with opened(tmp_path / "d") as app:
+        assert await post(app, "/mail", {"do": "send", "hours": "24"}) == "/mail"
+        assert "admin@example.com" in await text_of(app, "/mail")
+        assert 'sandbox="allow-popups"' in await text_of(app, "/mail/1")
+        body = await look(app, "/mail/1/body")
+        assert body.headers["content-security-policy"].startswith("sandbox ")
+        assert "cid:" not in body.body.decode()
+        await app.state.acquire_lease("send-report", "another", app.clock(), timedelta(minutes=1))
+        with pytest.raises(Refusal, match="being sent just now"):
+            await post(app, "/mail", {"do": "send", "hours": "24"})
+        with pytest.raises(Refusal, match="nothing was changed"):
+            await post(app, "/mail/1", {"do": "drop", "id": "1"})
+
+
+async def test_who_may_only_look_sees_no_mail_no_settings_and_no_buttons(tmp_path):
+    async with opened(tmp_path / "d") as app:
+        await open_incident(app, "chat")
+        assert "<form" not in (await text_of(app, "/incidents/chat", role="viewer")).split("<main")[1]
+        assert "Settings as loaded" not in await text_of(app, "/system", role="viewer")
+        for path in ("/mail", "/mail/1", "/mail/1/body"):
+            with pytest.raises(Refusal, match="admins alone"):
+                await look(app, path, role="viewer")
+        with pytest.raises(Refusal, match="may look"):
+            await look(app, "/people/person", role="viewer", name="ada@example.com", export="json")
+
+
+async def test_no_secret_of_the_settings_is_shown(tmp_path):
+    async with opened(tmp_path / "d") as app:
+        page = await text_of(app, "/system", check="now")
+        assert KEY not in page and TOKEN not in page and HIDDEN in page and "admins" in page
+
+
+async def test_links_and_forms_stay_under_the_prefix(tmp_path):
+    async with opened(tmp_path / "d") as app:
+        for path in LISTS:
+            page = await text_of(app, path, base="/ops/guardian")
+            for part in page.split('href="')[1:] + page.split('action="')[1:]:
+                assert part.startswith(("/ops/guardian", "#")), part[:80]
+
+
+async def test_a_threshold_replays_the_past_and_gives_the_line_to_paste(tmp_path):
+    async with opened(tmp_path / "d") as app:
+        page = await text_of(app, "/rules", rule="error_rate", threshold="0.01")
+        assert "[rules.error_rate]\nthreshold = 0.01" in page and "With 1" in page
+        for bad in ("x", "-1", "nan", "inf", "0"):
+            with pytest.raises(Refusal):
+                await look(app, "/rules", rule="error_rate", threshold=bad)
