@@ -59,7 +59,6 @@ async def test_a_hostile_name_is_text_wherever_it_is_shown(tmp_path, name):
             page = await text_of(app, path, **query)
             assert "<script>alert" not in page and "<img src=x" not in page and ' onmouseover="' not in page
             assert "onfocus='x" not in page and 'href="javascript:' not in page and "style=" not in page
-            assert page.strip() != "49"
         assert name[:100] in unescape(await text_of(app, "/people/person", name=name)).replace("\u2068", "")
 
 
