@@ -37,6 +37,7 @@ from guardian.web.endpoint import (
 )
 from guardian.web.limits import Limiter, client_of
 from guardian.web.links import action_routes, unsubscribe_routes
+from guardian.web.metrics import metrics_endpoint
 from guardian.web.openapi import Document, describe
 from guardian.web.pages.routes import no_page, page_routes
 
@@ -130,6 +131,7 @@ def create_app(application: Application, endpoints: Sequence[Endpoint] = ENDPOIN
     starlette = Starlette(
         routes=[
             *(Route(each.path, checked(each), methods=[each.method]) for each in endpoints),
+            Route("/metrics", metrics_endpoint(application), methods=["GET"]),
             *action_routes(application, limiter),
             *unsubscribe_routes(application, limiter),
             *pages,

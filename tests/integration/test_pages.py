@@ -12,7 +12,7 @@ from guardian.application.reporting import send_report_now
 from guardian.web.endpoint import Refusal
 from guardian.web.pages import PAGES
 from guardian.web.pages.system import HIDDEN
-from tests.support.api_client import KEY, NOW, TOKEN, event, open_incident, opened
+from tests.support.api_client import KEY, NOW, TOKEN, bearer, calling, event, open_incident, opened
 from tests.support.pages import look, post, text_of
 
 HOSTILE = [
@@ -60,6 +60,17 @@ async def test_a_hostile_name_is_text_wherever_it_is_shown(tmp_path, name):
             assert "<script>alert" not in page and "<img src=x" not in page and ' onmouseover="' not in page
             assert "onfocus='x" not in page and 'href="javascript:' not in page and "style=" not in page
         assert name[:100] in unescape(await text_of(app, "/people/person", name=name)).replace("\u2068", "")
+
+
+@pytest.mark.parametrize("path", [*LISTS, "/people/person?name=ada%40example.com", "/mail/1", "/incidents/chat"])
+async def test_every_page_is_served_to_an_admin_and_to_nobody_else(tmp_path, path):
+    async with opened(tmp_path / "d") as app, calling(app) as client:
+        await open_incident(app, "chat")
+        await send_report_now(app, hours=24)
+        answer = await client.get(path, headers=bearer(email="admin@example.com"))
+        assert answer.status_code == 200
+        assert "default-src 'none'" in answer.headers["content-security-policy"]
+        assert (await client.get(path)).status_code == 303
 
 
 async def test_what_a_page_says_of_one_person_is_what_happened_to_them(tmp_path):
