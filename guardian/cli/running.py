@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -10,13 +11,25 @@ import typer
 from guardian.cli.console import ConfigOption, settings_of
 
 
-def run(config: ConfigOption = None) -> int:
+class LogFormat(StrEnum):
+    """How the daemon writes its log."""
+
+    text = "text"
+    json = "json"
+
+
+def run(
+    config: ConfigOption = None,
+    log_format: Annotated[
+        LogFormat, typer.Option("--log-format", help="How the log is written: text, or a JSON object a line.")
+    ] = LogFormat.text,
+) -> int:
     """Run the daemon: reports by schedule, mail, and the API, until SIGTERM or Ctrl-C."""
     settings = settings_of(config)
 
     from guardian.web.daemon import run_daemon
 
-    return run_daemon(settings)
+    return run_daemon(settings, log_json=log_format is LogFormat.json)
 
 
 def demo(

@@ -16,6 +16,7 @@ import uvicorn
 
 from guardian.application.root import Application, open_application
 from guardian.application.scheduler import running
+from guardian.core.log_lines import JsonLines
 from guardian.core.storage import StorageError
 from guardian.settings.schema import ApiSettings, Settings
 from guardian.web.connections import Scarcity, configuration, listen
@@ -34,16 +35,19 @@ class StartError(Exception):
     """The daemon cannot run; the message is one sentence for the person who runs it."""
 
 
-def run_daemon(settings: Settings) -> int:
+def run_daemon(settings: Settings, *, log_json: bool = False) -> int:
     """Run until SIGTERM or SIGINT, then stop within 5 seconds; the exit code.
 
     0 after a stop that was asked for; 1, with one line on stderr, where the settings, the database or the port cannot
-    be used, or where the stop had to be cut short.
+    be used, or where the stop had to be cut short. With `log_json` each line of the log is a JSON object.
     """
     # The command line has set logging up already, at WARNING, and then this line does nothing. What the daemon itself
     # says at INFO is meant to be read, so its level is its own; libraries stay at their warnings.
     logging.basicConfig(format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     logging.getLogger("guardian").setLevel(logging.INFO)
+    if log_json:
+        for handler in logging.getLogger().handlers:
+            handler.setFormatter(JsonLines())
     for noisy in ("apscheduler", "httpx2", "uvicorn"):
         logging.getLogger(noisy).setLevel(logging.ERROR)
     try:
