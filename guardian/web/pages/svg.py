@@ -111,7 +111,7 @@ def over_time(
         return Markup(f'<p class="nothing">{escape(words.empty)}</p>')
     top = top or nice_top(most)
     step = WIDTH / number
-    body = "".join(f'<path class="grid" d="M0 {y}H{WIDTH}"/>' for y in (0.5, HEIGHT / 2, HEIGHT - 0.5))
+    body = "".join(f'<path class="guide" d="M0 {y}H{WIDTH}"/>' for y in (0.5, HEIGHT / 2, HEIGHT - 0.5))
     body += _stacked(series, number, step, top) if form == "stacked" else _areas(series, number, step, top)
     for i in range(number):
         told = "\n".join([starts[i], *(f"{each.name}: {text[i]}" for each, text in zip(series, said, strict=True))])
