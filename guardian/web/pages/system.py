@@ -16,6 +16,7 @@ from guardian.application.scheduler import LEASE_TTL
 from guardian.application.status import application_status
 from guardian.core.grade import grade
 from guardian.core.language import marked
+from guardian.core.note_words import note_words
 from guardian.core.notes import SILENT
 from guardian.mail.report.wording import short
 from guardian.settings.schema import Settings
@@ -78,7 +79,10 @@ async def run(view: View) -> Mapping[str, Any] | Response:
             ],
             "lease": lease_words(app.token is not None, led, view),
             "leads": led or app.token is not None,
-            "notes": status["notes"],
+            "notes": [
+                " ".join(note_words(each["kind"], each["count"], short(each["detail"]), lang)).strip()
+                for each in status["notes"]
+            ],
             "outbox": status["outbox"],
             "versions": versions(),
             "settings": settings_shown(app.settings) if view.may_act else (),
