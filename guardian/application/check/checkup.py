@@ -82,7 +82,9 @@ async def check_running(app: Application) -> list[Finding]:
     Raises StorageError where the database does not answer.
     """
     found = [*clashes(), *old_libraries(), *await _named_in(app.settings, None, app.clock(), None)]
-    found += await asyncio.to_thread(alias_findings, app.book, await app.repository.names())
+    names = await app.repository.names()
+    found += await asyncio.to_thread(alias_findings, app.book, names)
+    found += pseudonym_findings(app.settings.database, names)
     return [*found, *await database_findings(app), *await note_findings(app, None)]
 
 

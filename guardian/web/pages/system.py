@@ -11,8 +11,8 @@ from typing import Any
 from starlette.responses import Response
 
 from guardian.application.check.checkup import check_running
+from guardian.application.lead import LEASE_TTL
 from guardian.application.root import LEASE
-from guardian.application.scheduler import LEASE_TTL
 from guardian.application.status import application_status
 from guardian.core.grade import grade
 from guardian.core.language import marked
