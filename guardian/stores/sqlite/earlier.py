@@ -25,7 +25,7 @@ def with_earlier(db: sqlite3.Connection, history: History, wanted: Wanted, only:
     below, is "" or OWN."""
     if not wanted.minutes and wanted.known_us is None:
         return replace(history, earlier={}, last_used={})
-    start = history.counts.start
+    start, only = history.counts.start, _narrowed(db, only)
     last_used = history.last_used
     if wanted.known_us is not None:
         patterns = tuple(name for names in wanted.minutes if names for name in names)
@@ -55,7 +55,7 @@ def with_earlier(db: sqlite3.Connection, history: History, wanted: Wanted, only:
 def late_minutes(db: sqlite3.Connection, counts: MinuteCounts, missing: int, only: str) -> list[int] | None:
     """The minutes of these counts that have more events by now; `missing` says how many came, as far as that is known.
     None where they are to be sought further back than a day."""
-    found: list[int] = []
+    found, only = list[int](), _narrowed(db, only)
     again = max(counts.start, counts.end - _AGAIN)
     for minute in range(again, counts.end):
         more = _count(db, minute, minute + 1, only) - counts.requests(minute, minute + 1)
@@ -85,13 +85,16 @@ def _differing(db: sqlite3.Connection, counts: MinuteCounts, first: int, last: i
     return [minute for half in differing for minute in _differing(db, counts, *half, only)]
 
 
+def _narrowed(db: sqlite3.Connection, only: str) -> str:
+    """`only`, or "" where nothing was imported: without a condition, rows are counted ten times as fast."""
+    return only if db.execute(f"SELECT 1 FROM guardian_source WHERE id = ({NUMBER})").fetchone() else ""
+
+
 def _sealed(db: sqlite3.Connection, only: str) -> tuple[Sequence[int], int]:
     """The lengths of sealed buckets, longest first, and until when (µs) there are any. None where no daemon has opened
-    the file yet, and none that tell what is asked for where something was imported: they count that too."""
+    the file yet, and none where some of their events are not asked for."""
     there = db.execute("SELECT 1 FROM sqlite_schema WHERE name = 'guardian_summary_part'").fetchone()
-    if not there or (only and db.execute(f"SELECT 1 FROM guardian_source WHERE id = ({NUMBER})").fetchone()):
-        return (), 0
-    return SPANS, meta(db, "sealed_until_us")
+    return (SPANS, meta(db, "sealed_until_us")) if there and not only else ((), 0)
 
 
 def _count(db: sqlite3.Connection, first: int, last: int, only: str) -> int:
