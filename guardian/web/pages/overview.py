@@ -9,11 +9,11 @@ from typing import Any
 from markupsafe import Markup
 from starlette.responses import Response
 
+from guardian.core.activity import most_in_need
 from guardian.core.grade import grade
 from guardian.core.language import marked
 from guardian.core.mentions import plain
 from guardian.core.off_loop import off_loop
-from guardian.core.report.judge import most_in_need
 from guardian.core.report.model import Report
 from guardian.core.summary import RATIO, Counts, TimelineBar, quantile_ms
 from guardian.mail.report.features import MOST as MOST_FEATURES

@@ -14,6 +14,7 @@ from guardian.core.report.timeline import bar_edges
 from guardian.core.storage import WindowGone
 from guardian.core.summary import Counts, Summary, TimelineBar
 from guardian.web.pages.ranges import Range
+from tracker.event import ANONYMOUS
 
 FRESH, FRESH_LONG = timedelta(seconds=9), timedelta(seconds=55)
 """For so long a reading serves those who come after; a long range changes little in a minute."""
@@ -88,9 +89,9 @@ async def last_seen_before(app: Application, chosen: Range, now: datetime, back:
     async def read() -> Mapping[str, int]:
         begin = (chosen.start - back).replace(minute=0, second=0, microsecond=0)
         try:
-            found = await app.repository.visits(begin, chosen.start, since=begin, until=chosen.start, least=1)
+            found = await app.repository.summary(begin, chosen.start)
         except WindowGone:
             return {}
-        return await off_loop(lambda: {each.user: each.last_us for each in found})
+        return await off_loop(lambda: {name: user.last_us for name, user in found.users.items() if name != ANONYMOUS})
 
     return await app.glances.take(("seen before", *_key(chosen), back), read, now=now, fresh=timedelta(minutes=5))
