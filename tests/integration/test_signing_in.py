@@ -19,8 +19,8 @@ from tests.support.api_client import NOW, bearer, opened
 HERE = "http://127.0.0.1:8765"
 ADMIN, VIEWER = "admin@example.com", "viewer@example.com"
 CSP = (
-    "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; "
-    "frame-ancestors 'none'; base-uri 'none'"
+    "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; frame-src 'self'; "
+    "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 )
 
 
@@ -444,3 +444,17 @@ async def test_without_the_dashboard_there_are_no_pages(tmp_path, monkeypatch):
         assert (await browser.get("/sign-in")).status_code == 404
         assert (await browser.get("/static/style.css")).status_code == 404
         assert (await browser.get("/api/guardian/health")).status_code in (200, 404)
+
+
+async def test_a_mail_with_a_link_to_sign_in_by_is_shown_to_no_other_admin(tmp_path, monkeypatch):
+    from guardian.web.pages import PAGES
+
+    monkeypatch.setattr(routes, "PAGES", PAGES)
+    async with inside(tmp_path, monkeypatch) as world, world.browser() as browser:
+        await ask(browser)
+        token = (await world.link()).rpartition("/")[2]
+        shown = await browser.get("/mail/1", headers=bearer(sub="other@example.com"))
+        assert shown.status_code == 200
+        assert "shown to nobody but whom it was sent to" in shown.text
+        assert token not in shown.text
+        assert (await browser.get("/mail/1/body", headers=bearer())).status_code == 403

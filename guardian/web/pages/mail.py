@@ -12,7 +12,7 @@ from guardian.application.reporting import send_report_now
 from guardian.application.root import NamedSchedule
 from guardian.core.language import marked
 from guardian.core.off_loop import off_loop
-from guardian.core.outgoing import OutboxItem
+from guardian.core.outgoing import SECRET, OutboxItem
 from guardian.core.storage import StorageError
 from guardian.mail.report.wording import short
 from guardian.web.endpoint import HEADERS, Refusal
@@ -39,7 +39,7 @@ KINDS = {
     "digest": marked("Digest"),
     "test": marked("Test"),
     "warning": marked("Warning"),
-    "login": marked("Sign-in"),
+    "sign-in": marked("Sign-in"),
 }
 TONES = {"sent": "ok", "pending": "warning", "dead": "critical", "dropped": "unknown"}
 
@@ -148,7 +148,9 @@ async def run_one(view: View) -> Mapping[str, Any] | Response:
     """One message as it was sent. Raises Refusal for one that is not known."""
     item = await _item(view)
     own: dict[str, Any] = {"mail": mail_row(item, view), "headers": (), "text": "", "html": False, "files": ()}
-    if item.message.channel != "mail":
+    if item.message.kind in SECRET:
+        own["text"] = view.lang("This is shown to nobody but whom it was sent to: its link lets them in.")
+    elif item.message.channel != "mail":
         own["text"] = item.message.body.decode("utf-8", "replace")
     elif item.message.body:
         parts = await off_loop(read_mail, item.message.body)
@@ -160,6 +162,8 @@ async def run_one(view: View) -> Mapping[str, Any] | Response:
 async def run_body(view: View) -> Response:
     """The HTML of a mail, for the frame of its page: with a policy of its own, under which it can do nothing."""
     item = await _item(view)
+    if item.message.kind in SECRET:
+        raise Refusal(403, view.lang("This is shown to nobody but whom it was sent to: its link lets them in."))
     parts = await off_loop(read_mail, item.message.body)
     headers = {**HEADERS, "Content-Security-Policy": POLICY, "X-Frame-Options": "SAMEORIGIN"}
     return Response(parts.html.encode("utf-8", "replace"), headers=headers, media_type="text/html; charset=utf-8")
