@@ -87,7 +87,7 @@ def _activity(
         codes[number] = code_of[route.feature]
     named, names, needy = _named(db, people, users, most)
     # Of whose errors not all are known one by one.
-    size = int(max(users[:, 0].max(initial=0), failed.persons.max(initial=0))) + 1
+    size = int(max(totals.users[:, 0].max(initial=0), failed.persons.max(initial=0))) + 1
     known = np.bincount(failed.persons, minlength=size)
     unsure_of = users[known[users[:, 0]] < users[:, 2], 0]
     wanted = np.zeros(size, bool)

@@ -66,4 +66,4 @@ def active(users: np.ndarray, nobody: int | None) -> int:
     """How many verified users there are among these numbers, in which somebody may be several times."""
     counts = np.bincount(users)
     there = nobody is not None and nobody < len(counts) and counts[nobody] > 0
-    return int(np.count_nonzero(counts)) - there
+    return int(np.count_nonzero(counts)) - int(there)
