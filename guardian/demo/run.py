@@ -22,11 +22,13 @@ from guardian.application.reporting import send_report_now
 from guardian.application.root import Application, open_application
 from guardian.application.scheduler import running
 from guardian.core.storage import StorageError
-from guardian.demo.servers import example_app, inbox, smtp_server
+from guardian.demo.servers import PAGES, example_app, inbox, smtp_server
 from guardian.settings.schema import Settings
 
 REQUESTS = 900
 """How many requests the demo sends before its first report."""
+ADMIN = "admin@example.com"
+"""Whose inbox it is."""
 MARK = ".guardian-demo"
 """A folder with this file was made by the demo, which may empty it."""
 COMPANION = {
@@ -124,6 +126,7 @@ async def _run(folder: Path, console: Console, once: bool, told: asyncio.Event) 
             return
         await stack.enter_async_context(inbox(folder / "mail", app, page))
         _say(console, f"Inbox        [bold]{address}/[/]  (alerts and reports go on arriving; Ctrl-C ends the demo)")
+        _say(console, f"Dashboard    [bold]{address}{PAGES}/[/]  (sign in as {ADMIN}: the link comes to the inbox)")
         if os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY") or sys.platform in ("darwin", "win32"):
             with suppress(webbrowser.Error):
                 webbrowser.open(address)
@@ -141,7 +144,7 @@ def _settings(folder: Path, smtp_port: int, address: str) -> Settings:
         "sender": "Guardian <guardian@example.com>",
         "smtp": {"host": "127.0.0.1", "port": smtp_port, "security": "none"},
     }
-    values: dict[str, Any] = {"mail": mail, "rules": RULES, "admins": ["admin@example.com"], "public_url": address}
+    values: dict[str, Any] = {"mail": mail, "rules": RULES, "admins": [ADMIN], "public_url": address + PAGES}
     return Settings(database=folder / "guardian.db", reports_dir=folder / "reports", **values)
 
 

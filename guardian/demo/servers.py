@@ -19,6 +19,9 @@ from guardian.demo.inbox import Mailbox, create_inbox, free_port
 from guardian.web import create_app
 from guardian.web.daemon import Server
 
+PAGES = "/guardian"
+"""Under this path the dashboard is served, beside the inbox."""
+
 
 @asynccontextmanager
 async def smtp_server(folder: Path) -> AsyncIterator[int]:
@@ -65,9 +68,11 @@ async def _answers(ask: Callable[[], Awaitable[object]], process: asyncio.subpro
 
 @asynccontextmanager
 async def inbox(folder: Path, app: Application, listener: socket.socket) -> AsyncIterator[None]:
-    """The inbox page, and beside it Guardian's own pages, which the buttons of the mails lead to."""
+    """The inbox page, and beside it the dashboard and the pages that the buttons of the mails lead to."""
     starlette = create_inbox(folder)
-    starlette.mount("/", create_app(app))
+    pages = create_app(app)
+    starlette.mount(PAGES, pages)
+    starlette.mount("/", pages)
     server = Server(uvicorn.Config(starlette, log_level="critical", lifespan="off", timeout_graceful_shutdown=1))
     task = asyncio.create_task(server.serve(sockets=[listener]))
     try:

@@ -146,6 +146,7 @@ async def test_it_stays_up_with_its_inbox_until_it_is_stopped_and_leaves_no_proc
     try:
         app = (await line_that_begins(process.stdout, "Example app")).split()[2]
         inbox = (await line_that_begins(process.stdout, "Inbox")).split()[1]
+        dashboard = (await line_that_begins(process.stdout, "Dashboard")).split()[1]
         async with httpx2.AsyncClient() as client:
             page = (await client.get(inbox)).text
             assert "1 mail" in page
@@ -154,6 +155,8 @@ async def test_it_stays_up_with_its_inbox_until_it_is_stopped_and_leaves_no_proc
             assert "rosa@example.com" in frame.text
             assert "sandbox" in frame.headers["content-security-policy"]
             assert (await client.get(f"{inbox}mail/9999")).status_code == 404
+            shown = await client.get(dashboard)
+            assert (shown.status_code, shown.headers["location"]) == (303, "/guardian/sign-in")
             assert (await client.get(f"{inbox}api/usage/health")).status_code == 200
             assert (await client.get(f"{app}/api/threads")).status_code == 200
             process.send_signal(number)

@@ -12,7 +12,7 @@ from guardian.core.language import marked
 from guardian.core.off_loop import off_loop
 from guardian.core.report.model import Feature, Report
 from guardian.core.report.timeline import bar_edges
-from guardian.core.summary import Counts, Summary, TimelineBar
+from guardian.core.summary import Summary, TimelineBar
 from guardian.mail.report.wording import error_phrase, short
 from guardian.web.endpoint import Refusal
 from guardian.web.pages.frame import framed, range_bar, tick_words, time_words
@@ -108,7 +108,7 @@ async def _one(view: View, chosen: Range, reading: Reading, people: Summary, nam
     known = next((each for each in report.features if each.name == name), None)
     if known is None and name not in await view.app.repository.feature_names():
         raise Refusal(404, lang("No feature of this name was ever used."))
-    counts: Counts = reading.counts
+    counts = reading.counts
     bins: dict[int, int] = {}
     routes = []
     for route, totals in counts.routes.items():

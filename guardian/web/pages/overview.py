@@ -9,13 +9,13 @@ from typing import Any
 from markupsafe import Markup
 from starlette.responses import Response
 
-from guardian.core.activity import most_in_need
+from guardian.core.activity import Activity, most_in_need
 from guardian.core.grade import grade
 from guardian.core.language import marked
 from guardian.core.mentions import plain
 from guardian.core.off_loop import off_loop
 from guardian.core.report.model import Report
-from guardian.core.summary import RATIO, Counts, TimelineBar, quantile_ms
+from guardian.core.summary import RATIO, TimelineBar, quantile_ms
 from guardian.mail.report.features import MOST as MOST_FEATURES
 from guardian.mail.report.view import report_view
 from guardian.mail.report.wording import error_phrase
@@ -146,7 +146,7 @@ def errors_chart(report: Report, view: View) -> Markup:
     )  # fmt: skip
 
 
-def durations(counts: Counts) -> dict[int, int]:
+def durations(counts: Activity) -> dict[int, int]:
     """How many latencies fell into each bin, over all routes."""
     total: dict[int, int] = {}
     for route in counts.routes.values():

@@ -8,13 +8,13 @@ from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from guardian.application.root import Application
+from guardian.core.activity import Activity
 from guardian.core.off_loop import off_loop
 from guardian.core.report.model import Report
 from guardian.core.report.timeline import bar_edges
 from guardian.core.storage import WindowGone
-from guardian.core.summary import Counts, Summary, TimelineBar
+from guardian.core.summary import Summary, TimelineBar
 from guardian.web.pages.ranges import Range
-from tracker.event import ANONYMOUS
 
 FRESH, FRESH_LONG = timedelta(seconds=9), timedelta(seconds=55)
 """For so long a reading serves those who come after; a long range changes little in a minute."""
@@ -26,7 +26,7 @@ class Reading:
     where that is not stored any more, or was not asked for."""
 
     report: Report
-    counts: Counts
+    counts: Activity
     before: tuple[TimelineBar, ...] | None
 
 
@@ -54,7 +54,7 @@ async def _read(app: Application, chosen: Range, zone: ZoneInfo) -> Reading:
     else:
         report = await app.usage.read_report(start_time=chosen.start, end_time=chosen.end, zone=zone)
     start, end = report.period_start, report.period_end
-    counts = await app.repository.counts(start, end)
+    counts, _ = await app.repository.activity([start, end], most=0)
     if not chosen.compare:
         return Reading(replace(report, previous=None, comparison=None), counts, None)
     back = _back(report)
@@ -92,6 +92,6 @@ async def last_seen_before(app: Application, chosen: Range, now: datetime, back:
             found = await app.repository.summary(begin, chosen.start)
         except WindowGone:
             return {}
-        return await off_loop(lambda: {name: user.last_us for name, user in found.users.items() if name != ANONYMOUS})
+        return await off_loop(lambda: {name: user.last_us for name, user in found.users.items()})
 
     return await app.glances.take(("seen before", *_key(chosen), back), read, now=now, fresh=timedelta(minutes=5))
