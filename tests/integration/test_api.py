@@ -270,7 +270,7 @@ async def test_a_database_that_does_not_answer_is_503(app, admin, monkeypatch):
     async def broken(self, *args, **keys):
         raise StorageError("/somewhere/guardian.db cannot be read: free the disk")
 
-    monkeypatch.setattr(type(app.repository), "timeline", broken)
+    monkeypatch.setattr(type(app.repository), "activity", broken)
     monkeypatch.setattr(type(app.repository), "newest_event", broken)
     assert sentence(await admin.get("/api/usage/summary"), 503).startswith("/somewhere/guardian.db cannot be read")
     # The health is public: no path in it.
@@ -284,7 +284,7 @@ async def test_a_fault_of_ours_is_500_without_internals(app, admin, monkeypatch)
     async def broken(self, *args, **keys):
         raise RuntimeError("ada@example.com in /somewhere")
 
-    monkeypatch.setattr(type(app.repository), "timeline", broken)
+    monkeypatch.setattr(type(app.repository), "activity", broken)
     answered = await admin.get("/api/usage/summary")
     assert sentence(answered, 500) == "Guardian failed at this: its log says why"
     assert answered.headers["cache-control"] == "no-store"
