@@ -17,8 +17,9 @@ from guardian.core.summary import Summary, TimelineBar
 from guardian.stores.people.aliases import Aliases
 from guardian.stores.people.book import NO_BOOK, AliasBook
 from guardian.stores.sqlite.events import SqliteRepository
+from tests.support.events import event as made
 from tests.support.stores import STORES
-from tracker.event import Event, Failure
+from tracker.event import Failure
 from tracker.sqlite.connection import connect
 
 DAY = datetime(2026, 3, 2, tzinfo=UTC)
@@ -50,7 +51,7 @@ def moment(minutes):
 def event(minutes, user=ADA, status=200, feature="chat", duration_ms=120, us=0):
     failure = None if status < 400 else Failure(f"HTTP {status}", "No such thing")
     at_us = int(moment(minutes).timestamp()) * 1_000_000 + us
-    return Event(at_us, user, f"/{feature}", "GET", feature, status, duration_ms * 1000, failure)
+    return made(at_us, user=user, feature=feature, status=status, ms=duration_ms, failure=failure)
 
 
 def named(events, ids=IDS):

@@ -10,7 +10,8 @@ from guardian.settings.people import AliasSettings
 from guardian.stores.people.aliases import Aliases
 from guardian.stores.people.book import AliasBook
 from guardian.stores.sqlite.events import SqliteRepository
-from tracker import Event, Recorder
+from tests.support.events import event as made
+from tracker import Recorder
 from tracker.pseudonyms import key_path, pseudonym, read_key
 
 DAY = datetime(2026, 3, 2, tzinfo=UTC)
@@ -19,7 +20,7 @@ ADA, BEN = "ada@example.com", "ben@example.com"
 
 def event(minutes, user):
     at_us = int((DAY + timedelta(minutes=minutes)).timestamp()) * 1_000_000
-    return Event(at_us, user, "/chat", "GET", "chat", 200, 1_000)
+    return made(at_us, user=user)
 
 
 @pytest.fixture

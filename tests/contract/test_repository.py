@@ -23,8 +23,9 @@ from guardian.core.time import micros
 from guardian.stores.people.book import NO_BOOK
 from guardian.stores.sqlite import retention, sealing, seals
 from guardian.stores.sqlite.events import SqliteRepository
+from tests.support.events import event as made
 from tests.support.stores import STORES
-from tracker.event import Event, Failure
+from tracker.event import Failure
 from tracker.sqlite.connection import connect
 from tracker.sqlite.writer import write_events
 
@@ -39,7 +40,7 @@ def moment(minutes):
 def event(minutes, user="ada@example.com", status=200, feature="chat", duration_ms=120):
     failure = None if status < 400 else Failure(f"HTTP {status}", "No such thing")
     at_us = int(moment(minutes).timestamp()) * 1_000_000
-    return Event(at_us, user, f"/{feature}", "GET", feature, status, duration_ms * 1000, failure)
+    return made(at_us, user=user, feature=feature, status=status, ms=duration_ms, failure=failure)
 
 
 @pytest.fixture

@@ -11,8 +11,9 @@ from contextlib import closing
 
 import pytest
 
+from tests.support.events import event as made
 from tests.support.waiting import until
-from tracker import Event, Recorder
+from tracker import Recorder
 from tracker.sqlite.writer import Writer
 from tracker.writer_thread import WriterThread
 
@@ -20,7 +21,7 @@ T = 1_700_000_000_000_000
 
 
 def event(number=0):
-    return Event(T + number, "ada@example.com", "/chat", "GET", "chat", 200, 1_000)
+    return made(T + number)
 
 
 def count(path):

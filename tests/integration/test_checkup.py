@@ -12,8 +12,8 @@ from guardian.core.outgoing import Outgoing
 from guardian.core.storage import StorageError
 from guardian.settings.schema import Settings
 from guardian.stores.sqlite.events import SqliteRepository
+from tests.support.events import event as made
 from tests.support.mail_servers import serving
-from tracker.event import Event
 from tracker.sqlite.writer import Writer
 
 NOW = datetime(2026, 3, 2, 12, 30, tzinfo=UTC)
@@ -339,8 +339,7 @@ async def test_a_test_mail_reaches_each_admin_before_there_is_a_database(look, s
 
 
 def event(at):
-    micros = int(at.timestamp() * 1_000_000)
-    return Event(micros, "ann@example.com", "/chat", "POST", "chat", 200, 1000)
+    return made(int(at.timestamp() * 1_000_000), user="ann@example.com", method="POST")
 
 
 async def test_a_schedule_says_what_is_special_about_it_and_that_its_requests_are_deleted_too_soon(look, tmp_path):

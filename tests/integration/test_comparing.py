@@ -9,7 +9,8 @@ from guardian.application.usage import UsageGuardian
 from guardian.core.report.model import Fired
 from guardian.mail.service import EmailService
 from guardian.stores.sqlite.events import SqliteRepository
-from tracker.event import Event, Failure
+from tests.support.events import event as made
+from tracker.event import Failure
 
 MONDAY = datetime(2026, 3, 2, tzinfo=UTC)
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -24,7 +25,8 @@ def steady(start, end, per_hour=10):
 
 def event(at, status=200):
     us = (at - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
-    return Event(us, "ada@example.com", "/api/chat", "POST", "chat", status, 20_000, FAILED if status >= 500 else None)
+    failure = FAILED if status >= 500 else None
+    return made(us, path="/api/chat", method="POST", status=status, ms=20, failure=failure)
 
 
 @pytest.fixture

@@ -15,7 +15,8 @@ from guardian.core.mentions import Mention
 from guardian.core.outgoing import Outgoing
 from guardian.core.storage import StorageError
 from guardian.settings.loading import load_settings
-from tracker.event import Event, Failure
+from tests.support.events import event as made
+from tracker.event import Failure
 
 NOW = datetime(2026, 3, 2, 12, 0, 30, tzinfo=UTC)
 ADA, BOB = "ada@example.com", "bob@example.com"
@@ -33,7 +34,7 @@ pytestmark = pytest.mark.usefixtures("no_variables")
 
 def event(seconds_ago, user, failure=None, now=NOW):
     at_us = int((now - timedelta(seconds=seconds_ago)).timestamp() * 1_000_000)
-    return Event(at_us, user, "/chat", "POST", "chat", 500 if failure else 200, 20_000, failure)
+    return made(at_us, user=user, method="POST", status=500 if failure else 200, ms=20, failure=failure)
 
 
 @pytest.fixture

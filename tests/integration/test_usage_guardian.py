@@ -10,7 +10,8 @@ import pytest
 from guardian import UsageGuardian
 from guardian.core.storage import StorageError
 from guardian.stores.sqlite.events import SqliteRepository
-from tracker.event import Event, Failure
+from tests.support.events import event as made
+from tracker.event import Failure
 
 NOW = datetime(2026, 3, 31, 12, 3, 7, 250_000, tzinfo=UTC)
 
@@ -18,7 +19,9 @@ NOW = datetime(2026, 3, 31, 12, 3, 7, 250_000, tzinfo=UTC)
 def event(ago, user="ada@example.com", status=200, feature="chat_message"):
     at_us = (NOW - ago - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
     failure = None if status < 400 else Failure(f"HTTP {status}", "File too large")
-    return Event(at_us, user, f"/api/{feature}", "POST", feature, status, 250_000, failure)
+    return made(
+        at_us, path=f"/api/{feature}", method="POST", ms=250, user=user, feature=feature, status=status, failure=failure
+    )
 
 
 @pytest.fixture

@@ -13,7 +13,8 @@ from guardian.alerting.incidents import Incident, Memory
 from guardian.application.root import open_application
 from guardian.settings.schema import Settings
 from guardian.web import create_app
-from tracker.event import Event, Failure
+from tests.support.events import event as made
+from tracker.event import Failure
 
 KEY = "an admin key of at least 32 bytes!"
 TOKEN = "a scheduler token of 32 or more bytes"
@@ -42,7 +43,16 @@ def make_settings(folder, **keys):
 
 def event(at, user="ada@example.com", status=200):
     failure = Failure(f"HTTP {status}", "Content Too Large") if status >= 400 else None
-    return Event(int(at.timestamp() * 1e6), user, "/api/chat/message", "POST", "chat_message", status, 20_000, failure)
+    return made(
+        int(at.timestamp() * 1e6),
+        path="/api/chat/message",
+        method="POST",
+        ms=20,
+        user=user,
+        feature="chat_message",
+        status=status,
+        failure=failure,
+    )
 
 
 EVENTS = [

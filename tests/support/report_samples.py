@@ -10,7 +10,8 @@ from guardian.core.report.json import to_json
 from guardian.core.storage import RecorderHealth, StorageStats
 from guardian.core.summary import Summary, TimelineBar
 from guardian.mail.companions import read_companion
-from tracker.event import Event, Failure
+from tests.support.events import event as made
+from tracker.event import Failure
 
 START = datetime(2026, 3, 2, 8, tzinfo=UTC)
 END = START + timedelta(hours=2)
@@ -35,7 +36,16 @@ def event(minutes, user="ada@example.com", status=200, feature="chat_message", t
     if status >= 400:
         failure = Failure(kind or f"HTTP {status}", text or "Bad Request", "app.py:7 chat" if kind else None)
     at_us = round((START + timedelta(minutes=minutes)).timestamp() * 1_000_000)
-    return Event(at_us, user, f"/api/{feature}", "POST", feature, status, duration_ms * 1000, failure)
+    return made(
+        at_us,
+        path=f"/api/{feature}",
+        method="POST",
+        user=user,
+        feature=feature,
+        status=status,
+        ms=duration_ms,
+        failure=failure,
+    )
 
 
 def bars(events):

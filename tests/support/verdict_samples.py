@@ -6,7 +6,8 @@ from guardian.alerting.columns import MINUTE_US
 from guardian.alerting.history import History, Snapshot
 from guardian.alerting.kinds import judge
 from guardian.settings.rules import parse_rule
-from tracker.event import Event, Failure
+from tests.support.events import event as made
+from tracker.event import Failure
 
 SECOND = 1_000_000
 HOUR, DAY, WEEK = 3600, 86400, 7 * 86400
@@ -17,7 +18,9 @@ def event(ago: float, *, user="ann@example.com", feature="chat", status=200, ms=
     """One event that ended `ago` seconds before noon."""
     failure = Failure(kind, "Internal Server Error", location) if status >= 400 else None
     at_us = NOW_US - round(ago * SECOND)
-    return Event(at_us, user, f"/api/{feature}", "POST", feature, status, ms * 1000, failure)
+    return made(
+        at_us, path=f"/api/{feature}", method="POST", user=user, feature=feature, status=status, ms=ms, failure=failure
+    )
 
 
 def many(number: int, status: int = 200, *, within: float = 3000, start: float = 1, **more):

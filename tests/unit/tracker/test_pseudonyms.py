@@ -8,7 +8,8 @@ import threading
 
 import pytest
 
-from tracker import Event, Recorder, UsageTrackingMiddleware
+from tests.support.events import event as made
+from tracker import Recorder, UsageTrackingMiddleware
 from tracker.event import ANONYMOUS
 from tracker.pseudonyms import NoKey, key_path, make_key, pseudonym, read_key, renew_key
 
@@ -16,7 +17,7 @@ T = 1_700_000_000_000_000
 
 
 def event(user, number=0):
-    return Event(T + number, user, "/chat", "GET", "chat", 200, 1_000)
+    return made(T + number, user=user)
 
 
 @pytest.fixture

@@ -5,7 +5,8 @@ import threading
 
 import pytest
 
-from tracker import Event, Failure, Recorder
+from tests.support.events import event as made
+from tracker import Failure, Recorder
 from tracker.heartbeat import HEARTBEAT_SECONDS
 from tracker.sqlite.writer import Writer
 from tracker.tracebacks import Frame
@@ -15,7 +16,7 @@ T = 1_700_000_000_000_000
 
 
 def event(number=0, user="ada@example.com", status=200, failure=None):
-    return Event(T + number, user, "/chat", "GET", "chat", status, 1_000, failure)
+    return made(T + number, user=user, status=status, failure=failure)
 
 
 def read(path, sql):

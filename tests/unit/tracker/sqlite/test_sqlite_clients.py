@@ -4,8 +4,9 @@ import sqlite3
 
 import pytest
 
+from tests.support.events import event as made
 from tracker import UsageTrackingMiddleware
-from tracker.event import ANONYMOUS, Client, Event
+from tracker.event import ANONYMOUS, Client
 from tracker.sqlite.connection import connect
 from tracker.sqlite.migrations import migrate, prepare
 from tracker.sqlite.schema import TRACKER_MIGRATIONS
@@ -17,7 +18,7 @@ MINUTE = 60_000_000
 
 def event(minute=0, address=None, agent=None, user="ada@example.com"):
     client = Client(address, agent) if address or agent else None
-    return Event(T + minute * MINUTE, user, "/chat", "GET", "chat", 200, 1_000, None, None, client)
+    return made(T + minute * MINUTE, user=user, client=client)
 
 
 @pytest.fixture

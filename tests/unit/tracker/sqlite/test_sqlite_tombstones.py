@@ -2,7 +2,8 @@
 
 import pytest
 
-from tracker.event import ANONYMOUS, Client, Event
+from tests.support.events import event as made
+from tracker.event import ANONYMOUS, Client
 from tracker.pseudonyms import pseudonym
 from tracker.sqlite.tombstones import tombstone
 from tracker.sqlite.writer import Writer
@@ -12,7 +13,7 @@ ADA, BEN = "ada@example.com", "ben@example.com"
 
 
 def event(at_us, user=ADA):
-    return Event(at_us, user, "/chat", "GET", "chat", 200, 1_000, None, None, Client("198.51.100.1", "curl/8"))
+    return made(at_us, user=user, client=Client("198.51.100.1", "curl/8"))
 
 
 @pytest.fixture
