@@ -23,7 +23,7 @@ NOW = datetime(2026, 3, 2, 12, 30, tzinfo=UTC)
 
 
 def bearer(**claims):
-    payload = {"sub": "admin@example.com", "role": "admin", "exp": int(time.time()) + 600, **claims}
+    payload = {"sub": "admin@example.com", "role": "admin", "exp": int(time.time()) + 86_400, **claims}
     return {"Authorization": f"Bearer {jwt.encode(payload, KEY, algorithm='HS256')}"}
 
 

@@ -22,7 +22,7 @@ def api(**keys):
 
 
 def token(key=KEY, algorithm="HS256", headers=None, **claims):
-    payload = {"sub": "admin@example.com", "role": "admin", "exp": int(time.time()) + 600, **claims}
+    payload = {"sub": "admin@example.com", "role": "admin", "exp": int(time.time()) + 86_400, **claims}
     payload = {name: value for name, value in payload.items() if value is not None}
     return jwt.encode(payload, key, algorithm=algorithm, headers=headers)
 
@@ -59,7 +59,7 @@ def test_without_a_bearer_token_the_answer_says_that_one_is_needed(header):
 
 
 def _unsigned():
-    return jwt.encode({"role": "admin", "exp": int(time.time()) + 600}, None, algorithm="none")
+    return jwt.encode({"role": "admin", "exp": int(time.time()) + 86_400}, None, algorithm="none")
 
 
 @pytest.mark.parametrize(
@@ -72,9 +72,9 @@ def _unsigned():
         "x" * 100_000,
         _unsigned(),
         token(exp=None),
-        token(exp=int(time.time()) - 600),
+        token(exp=int(time.time()) - 86_400),
         token(exp=10**30),
-        token(nbf=int(time.time()) + 600),
+        token(nbf=int(time.time()) + 86_400),
         token(key="another key of at least 32 bytes!!"),
         token(key=KEY * 2, algorithm="HS512"),
     ],
