@@ -47,6 +47,8 @@ async def follow_file(app: Application) -> bool:
         _note_trouble(app, str(error))
         return False
     app.trouble = None
+    # How steps went on the file of before says nothing of this one, and some run again in an hour only.
+    app.health = {name: each for name, each in app.health.items() if each.error is None}
     log.warning("This process begins on the database file that is there now")
     return True
 
