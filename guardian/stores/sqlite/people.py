@@ -164,9 +164,7 @@ def read_people(db: sqlite3.Connection, aliases: Aliases) -> People:
 
 def person_names(db: sqlite3.Connection, aliases: Aliases, numbers: Sequence[int]) -> dict[int, str]:
     """The persons' names of these numbers of users: all numbers of one person have the same."""
-    sql = "SELECT id, email FROM guardian_user WHERE id IN (SELECT value FROM json_each(?))"
-    people = People(aliases, spelled=_spelled(db, aliases) if aliases.addresses else {})
-    return {number: people.name(number, email) for number, email in db.execute(sql, (json.dumps(numbers),))}
+    return names_of(db, People(aliases, spelled=_spelled(db, aliases) if aliases.addresses else {}), numbers)
 
 
 def _spelled(db: sqlite3.Connection, aliases: Aliases) -> dict[int, str]:
