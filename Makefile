@@ -6,7 +6,7 @@ run: setup ## Show what Guardian does: an app, its users, a report mail and its 
 	.venv/bin/guardian demo $(DEMO)
 
 test: setup tools ## Run all tests (one file: .venv/bin/python -m pytest tests/unit/core/test_report.py)
-	.venv/bin/python -m pytest -q
+	.venv/bin/python -m pytest -q -n auto --dist worksteal
 
 help: ## List these
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile

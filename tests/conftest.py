@@ -4,6 +4,7 @@ Guardian can send."""
 import asyncio
 import ctypes
 import os
+import pickle
 import shutil
 import sys
 from functools import cache
@@ -18,12 +19,34 @@ NEEDS = {
 }
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers():
+    """One process more than there are cores: many a test waits for a browser or a server."""
+    return (os.cpu_count() or 1) + 1
+
+
 @pytest.fixture(scope="session")
-def samples_in():
-    """The sample mails in the language of a code, made once: `samples_in("fr")`."""
+def samples_in(tmp_path_factory):
+    """The sample mails in the language of a code, made once in a run, whichever of its processes asks first:
+    `samples_in("fr")`."""
+    import fcntl
+
     from guardian.application.preview.folder import all_samples  # here: `make test-matrix` has only the tracker
 
-    return cache(lambda code: asyncio.run(all_samples(code)))
+    own = tmp_path_factory.getbasetemp()
+    folder = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+    @cache
+    def samples(code):
+        with (folder / f"samples-{code}.pickle").open("a+b") as kept:
+            fcntl.flock(kept, fcntl.LOCK_EX)  # until it is closed
+            if not kept.seek(0, os.SEEK_END):
+                kept.write(pickle.dumps(asyncio.run(all_samples(code))))
+                kept.flush()
+            kept.seek(0)
+            return pickle.load(kept)
+
+    return samples
 
 
 @pytest.fixture
