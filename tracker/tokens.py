@@ -93,7 +93,7 @@ class TokenVerifier:
                 raise InvalidToken("the token is not valid")  # as PyJWT says since 2.12
             key = self._key if self._keys is None else self._keys.find(header.get("kid"), header["alg"])
             if key is None:
-                if self._keys is not None and self._keys.is_empty:
+                if self.awaits_keys:
                     raise InvalidToken("the keys of jwks could not be fetched yet")
                 raise InvalidToken("the token is signed with a key that is not known")
             claims: dict[str, Any] = self._decode(
@@ -114,6 +114,11 @@ class TokenVerifier:
             # Its signature has been checked before its audience: what it says is the issuer's word.
             foreign = isinstance(error, self._foreign)
             raise InvalidToken(self._audiences(token) if foreign else self._sentence(error)) from None
+
+    @property
+    def awaits_keys(self) -> bool:
+        """Whether no token can be checked yet: the keys of a URL have not come."""
+        return self._keys is not None and self._keys.is_empty
 
     def _audiences(self, token: str) -> str:
         claims = self._decode(token, options={"verify_signature": False, "verify_aud": False, "verify_exp": False})

@@ -96,14 +96,25 @@ STEPS: tuple[Step, ...] = (
 )
 
 
-async def run_step(app: Application, step: Step) -> None:
+async def run_step(app: Application, step: Step) -> bool:
     """Run a step if this process leads, and note in `app.health` how it went; its failure goes no further.
 
-    Of a step in which the lead was lost nothing is noted: another process does it now, and knows how it goes.
+    False where it did not run: this process stands by, or runs the same step already. Of a step in which the lead was
+    lost nothing is noted: another process does it now, and knows how it goes.
     """
+    if step.name in app.under_way:
+        return False
+    app.under_way.add(step.name)
+    try:
+        return await _run_step(app, step)
+    finally:
+        app.under_way.discard(step.name)
+
+
+async def _run_step(app: Application, step: Step) -> bool:
     token = app.token
     if token is None or app.stopping or not file_is_there(app):
-        return
+        return False
     error, unexpected, began = None, None, app.clock()
     try:
         await step.run(app, began, token)
@@ -115,17 +126,18 @@ async def run_step(app: Application, step: Step) -> None:
     except Exception as failure:  # one scheduled step: the others must go on
         error, unexpected = f"{type(failure).__name__}: see the log", failure
     if app.token != token:
-        return
+        return False
     before = app.health.get(step.name)
     failures = 0 if error is None else 1 + (before.failures if before else 0)
     app.health[step.name] = StepHealth(app.clock(), error, began, failures)
     if error == (before.error if before else None):
-        return
+        return True
     if error is None:
         log.info("The step %r works again", step.name)
     else:
         text = "The step %r failed and is tried again in %d s: %s"
         log.error(text, step.name, step.seconds, error, exc_info=unexpected)
+    return True
 
 
 @asynccontextmanager
@@ -141,7 +153,7 @@ async def running(app: Application, steps: Sequence[Step] | None = None) -> Asyn
     async def fire(step: Step) -> None:
         # APScheduler does not wait for the step: at a stop it would cancel it, and log that with a traceback.
         if step.name not in under_way:
-            task = asyncio.create_task(run_step(app, step), name=f"guardian-{step.name}")
+            task = asyncio.create_task(_fire(app, step), name=f"guardian-{step.name}")
             under_way[step.name] = task
             task.add_done_callback(lambda _: under_way.pop(step.name))
 
@@ -170,6 +182,10 @@ async def running(app: Application, steps: Sequence[Step] | None = None) -> Asyn
             await app.state.release_lease(LEASE, app.holder)
         except StorageError as failure:
             log.warning("The lease was not given up and ends by itself: %s", failure)
+
+
+async def _fire(app: Application, step: Step) -> None:
+    await run_step(app, step)
 
 
 async def _pulse(app: Application, scheduler: AsyncIOScheduler, under_way: Collection[object]) -> None:

@@ -63,6 +63,19 @@ class ApiSettings(Section):
     admin_value: str = "admin"
     scheduler_token: LongSecret | None = None
     scheduler_token_file: LongSecretFile | None = None
+    scheduler_account: str | None = Field(default=None, min_length=3, max_length=320)
+    scheduler_audience: str | None = Field(default=None, min_length=1, max_length=2_000)
+    scheduler_issuer: str = "https://accounts.google.com"
+    scheduler_jwks: KeySource = "https://www.googleapis.com/oauth2/v3/certs"
+
+    @model_validator(mode="after")
+    def _account_and_audience(self) -> ApiSettings:
+        if (self.scheduler_account is None) != (self.scheduler_audience is None):
+            missing, given = "scheduler_account", "scheduler_audience"
+            if self.scheduler_account is not None:
+                missing, given = given, missing
+            raise ValueError(f"{given} is set without {missing}: a scheduler's token is checked for both")
+        return self
 
     @model_validator(mode="after")
     def _one_family(self) -> ApiSettings:

@@ -100,3 +100,16 @@ class SavedReportAnswer(ReportHead):
     """A saved report."""
 
     report: Report
+
+
+class TickAnswer(BaseModel):
+    """One round of what Guardian does by itself. Nothing ran where this process does not lead (`leads`).
+
+    `done` and `failed` (with why) are the steps that ran; those in `left` had no time left, and the next round does
+    them.
+    """
+
+    leads: bool
+    done: list[str]
+    failed: dict[str, str]
+    left: list[str]

@@ -21,7 +21,14 @@ from guardian.application.root import Application
 from guardian.core.off_loop import off_loop
 from guardian.core.storage import StorageError
 from guardian.web import alerts, health, reports, usage
-from guardian.web.auth import SCHEDULER_HEADER, admin_verifier, require_admin_claims, require_scheduler_token
+from guardian.web.auth import (
+    SCHEDULER_HEADER,
+    admin_verifier,
+    require_admin_claims,
+    require_scheduler_account,
+    require_scheduler_token,
+    scheduler_verifier,
+)
 from guardian.web.doors.entry import Doors
 from guardian.web.doors.signing_in import sign_in_routes
 from guardian.web.endpoint import (
@@ -70,28 +77,31 @@ def create_app(application: Application, endpoints: Sequence[Endpoint] = ENDPOIN
 
     Raises ValueError with one sentence for a key that tokens cannot be checked with.
     """
-    verifier = admin_verifier(application.settings.api)
+    verifier, of_schedulers = admin_verifier(application.settings.api), scheduler_verifier(application.settings.api)
     api = application.settings.api
 
     limiter = Limiter()
     networks = application.settings.dashboard.networks
     doors = Doors(application, verifier, limiter)
 
-    def let_in(endpoint: Endpoint, request: Request) -> dict[str, Any]:
+    async def let_in(endpoint: Endpoint, request: Request) -> dict[str, Any]:
         """The claims of an admin, none where others may call. Raises Refusal."""
         if endpoint.access == "public":
             return {}
-        client, header = (
-            client_of(request.scope, networks),
-            "authorization" if endpoint.access == "admin" else SCHEDULER_HEADER,
-        )
-        given = request.headers.get(header)
+        client = client_of(request.scope, networks)
+        shared, token = request.headers.get(SCHEDULER_HEADER), request.headers.get("authorization")
+        given = token
+        if endpoint.access == "scheduler" and (shared or of_schedulers is None):
+            given = shared
         if given:
             limiter.check(client)
         try:
             if endpoint.access == "admin":
                 return require_admin_claims(given, verifier, api)
-            require_scheduler_token(given, api)
+            if of_schedulers is not None and given and not shared:
+                await require_scheduler_account(given, of_schedulers, api)
+            else:
+                require_scheduler_token(given, api)
         except Refusal as refusal:
             if given and refusal.status == 401:
                 limiter.failed(client)
@@ -100,7 +110,7 @@ def create_app(application: Application, endpoints: Sequence[Endpoint] = ENDPOIN
 
     def checked(endpoint: Endpoint) -> Callable[[Request], Awaitable[Response]]:
         async def respond(request: Request) -> Response:
-            claims = let_in(endpoint, request)
+            claims = await let_in(endpoint, request)
             asked = read_asked(endpoint, request.path_params, request.query_params.multi_items())
             body = None if endpoint.method == "GET" else await read_body(request, endpoint.body)
             call = Call(application, asked, body, claims, request.scope.get("root_path", ""))

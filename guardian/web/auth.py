@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import logging
 from typing import Any
@@ -14,6 +15,12 @@ from tracker.tokens import InvalidToken, TokenVerifier
 log = logging.getLogger("guardian.web")
 
 SCHEDULER_HEADER = "X-Guardian-Scheduler-Token"
+
+KEYS_SECONDS = 5.0
+"""How long a scheduler's call waits for the keys that its token is checked with, where none have come yet."""
+
+LOOK_SECONDS = 0.02
+"""How often it looks whether they have."""
 
 WANTED = "a valid token is needed here: docs/api.md says which, and Guardian's log why another is refused"
 """What everybody hears who has none: whoever tries tokens learns nothing from it."""
@@ -59,12 +66,56 @@ def require_admin_claims(authorization: str | None, verifier: TokenVerifier | No
     return claims
 
 
+def scheduler_verifier(api: ApiSettings) -> TokenVerifier | None:
+    """What checks the OpenID Connect tokens of a scheduler; None where no account is configured.
+
+    Google signs them with RS256 and names the account in `email`
+    (https://cloud.google.com/scheduler/docs/http-target-auth). Raises ValueError for a key source that is none.
+    """
+    if api.scheduler_account is None:
+        return None
+    jwks = api.scheduler_jwks
+    return TokenVerifier(
+        jwks=jwks.reveal() if isinstance(jwks, SecretUrl) else jwks,
+        algorithms=["RS256"],
+        audience=api.scheduler_audience,
+        issuer=api.scheduler_issuer,
+        require=("exp", "aud", "iss"),
+    )
+
+
+async def require_scheduler_account(
+    authorization: str, verifier: TokenVerifier, api: ApiSettings, *, patience: float = KEYS_SECONDS
+) -> None:
+    """Nothing, where the bearer token is the configured account's, for this audience, by this issuer.
+
+    A process that was started by the very call waits `patience` seconds for the issuer's keys. Raises Refusal: 401.
+    """
+    for _ in range(round(patience / LOOK_SECONDS)):
+        if not verifier.awaits_keys:
+            break
+        await asyncio.sleep(LOOK_SECONDS)
+    scheme, _, token = authorization.strip().partition(" ")
+    try:
+        if scheme.lower() != "bearer":
+            raise InvalidToken("it is no bearer token")
+        claims = verifier.claims(token.strip())
+        if claims.get("email") != api.scheduler_account or claims.get("email_verified") is not True:
+            raise InvalidToken("the token is another account's than api.scheduler_account")
+    except InvalidToken as error:
+        log.warning("A call is refused (401): %s", error)
+        header = 'Bearer realm="guardian", error="invalid_token"'
+        raise Refusal(401, WANTED, {"WWW-Authenticate": header}) from None
+
+
 def require_scheduler_token(given: str | None, api: ApiSettings) -> None:
     """Nothing, where the header holds the configured token; compared in constant time.
 
     Raises Refusal: 503 where none is configured, 401 for another or none.
     """
     if api.scheduler_token is None:
+        if api.scheduler_account is not None:
+            raise Refusal(401, WANTED, {"WWW-Authenticate": 'Bearer realm="guardian"'})
         raise Refusal(503, "no scheduler token is configured: set api.scheduler_token_file")
     expected = api.scheduler_token.get_secret_value().encode()
     # Header values arrive as Latin-1 text; a token of other letters was sent as UTF-8.

@@ -18,7 +18,7 @@ _CONVERTOR = re.compile(r"\{(\w+):\w+\}")
 _SECURITY: dict[str, list[dict[str, list[str]]]] = {
     "public": [],
     "admin": [{"adminToken": []}],
-    "scheduler": [{"schedulerToken": []}],
+    "scheduler": [{"schedulerToken": []}, {"schedulerAccount": []}],
 }
 
 
@@ -53,6 +53,7 @@ def describe(endpoints: Sequence[Endpoint]) -> dict[str, Any]:
             "securitySchemes": {
                 "adminToken": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
                 "schedulerToken": {"type": "apiKey", "in": "header", "name": SCHEDULER_HEADER},
+                "schedulerAccount": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
             },
         },
     }
@@ -68,7 +69,7 @@ def refusals(endpoint: Endpoint) -> dict[int, str]:
             503: "No key is set, or no database answers",
         }
     if endpoint.access == "scheduler":
-        found |= {401: "No valid token", 503: "No scheduler token is set, or no database answers"}
+        found |= {401: "No valid token", 503: "No scheduler token or account is set, or no database answers"}
     if endpoint.access != "public":
         found[429] = "Too many wrong tokens came from this address"
     found[422] = "A parameter is unknown or out of range"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from dataclasses import asdict
 from datetime import timedelta
 from typing import Any
 
@@ -11,8 +12,9 @@ from pydantic import Field
 from guardian.application.reporting import send_report_now, send_scheduled_report
 from guardian.application.root import Application
 from guardian.application.status import application_status
+from guardian.application.tick import tick
 from guardian.stores.state import SavedReport
-from guardian.web.answers import ReportList, SavedReportAnswer, ScheduledReport, SentReport
+from guardian.web.answers import ReportList, SavedReportAnswer, ScheduledReport, SentReport, TickAnswer
 from guardian.web.endpoint import Asked, Call, Endpoint, Refusal
 from guardian.web.state_answers import Status
 from guardian.web.usage import Window
@@ -36,6 +38,12 @@ class Which(Asked):
     schedule: str | None = Field(
         None, max_length=200, description="the name or the text of a schedule of the settings, or leave it out"
     )
+
+
+class Within(Asked):
+    """How long it may take."""
+
+    seconds: float = Field(50, ge=1, le=600, description="seconds from 1 to 600")
 
 
 class Newest(Asked):
@@ -81,6 +89,15 @@ def _known(app: Application, wanted: list[str] | None) -> list[str]:
         if address not in known:
             raise Refusal(422, f'recipients has "{address[:80]}": give addresses that admins or schedules has')
     return wanted
+
+
+async def tick_now(call: Call) -> dict[str, Any]:
+    """Do one round of what the daemon does: seal, judge the rules, make the reports that are due, send, clean up.
+
+    For a scheduler outside, each minute, where no process runs all the time. Twice at once does no harm, and a round
+    that was missed is caught up. What does not end within `seconds` is left to the next round.
+    """
+    return asdict(await tick(call.app, call.asked.seconds))
 
 
 async def scheduled_report(call: Call) -> dict[str, Any]:
@@ -138,6 +155,9 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(
         method="POST", path="/api/guardian/scheduled-report", run=scheduled_report, asked=Which, access="scheduler",
         answer=ScheduledReport,
+    ),
+    Endpoint(
+        method="POST", path="/api/guardian/tick", run=tick_now, asked=Within, access="scheduler", answer=TickAnswer
     ),
     Endpoint(method="GET", path="/api/guardian/status", run=status, answer=Status),
     Endpoint(method="GET", path="/api/guardian/reports", run=list_reports, asked=Newest, answer=ReportList),

@@ -26,6 +26,7 @@ CALLS = [
     ("POST", "/api/usage/generate-report?hours=720"),
     ("GET", "/api/usage/health"),
     ("POST", "/api/guardian/scheduled-report"),
+    ("POST", "/api/guardian/tick"),
     ("POST", "/api/guardian/send-report"),
     ("GET", "/api/guardian/status"),
     ("GET", "/api/guardian/reports"),

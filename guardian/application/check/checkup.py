@@ -184,7 +184,7 @@ def _api(api: ApiSettings) -> list[Finding]:
         found.append(Finding("api", "warning", f"admins cannot call it, because no key is configured: {cure}"))
     if isinstance(api.jwks, str) and not os.access(api.jwks, os.R_OK):
         found.append(Finding("api", "error", f"the key set {api.jwks} cannot be read: check api.jwks"))
-    if api.scheduler_token is None:
+    if api.scheduler_token is None and api.scheduler_account is None:
         found.append(Finding("api", "ok", "no scheduler outside may call it, since api.scheduler_token is not set"))
     if not is_loopback(api.host):
         text = f"{where}, without encryption: let only a proxy that speaks HTTPS reach it"

@@ -1,7 +1,9 @@
 """Who may call: every way that a token can be wrong, and that nothing opens where no key is configured."""
 
 import json
+import threading
 import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import SimpleNamespace
 
 import jwt
@@ -10,7 +12,14 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from pydantic import SecretStr
 
 from guardian.settings.schema import ApiSettings
-from guardian.web.auth import WANTED, admin_verifier, require_admin_claims, require_scheduler_token
+from guardian.web.auth import (
+    WANTED,
+    admin_verifier,
+    require_admin_claims,
+    require_scheduler_account,
+    require_scheduler_token,
+    scheduler_verifier,
+)
 from guardian.web.endpoint import Refusal
 
 KEY = "an admin key of at least 32 bytes!"
@@ -148,3 +157,90 @@ def test_the_scheduler_token_is_compared_in_constant_time(monkeypatch):
     monkeypatch.setattr("guardian.web.auth.hmac", stand_in)
     require_scheduler_token("anything", ApiSettings(scheduler_token=SecretStr(TOKEN)))
     assert compared == [(b"anything", TOKEN.encode())]
+
+
+GOOGLE = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+ACCOUNT = "tick@my-project.iam.gserviceaccount.com"
+AUDIENCE = "https://guardian-abc.a.run.app"
+
+
+@pytest.fixture
+def account(tmp_path):
+    """Settings that let one service account in, with Google's keys in a file."""
+    public = json.loads(jwt.get_algorithm_by_name("RS256").to_jwk(GOOGLE.public_key()))
+    (tmp_path / "certs.json").write_text(json.dumps({"keys": [{**public, "kid": "g1", "use": "sig", "alg": "RS256"}]}))
+    return ApiSettings(
+        scheduler_account=ACCOUNT, scheduler_audience=AUDIENCE, scheduler_jwks=str(tmp_path / "certs.json")
+    )
+
+
+def of_google(key=GOOGLE, algorithm="RS256", **claims):
+    """An OpenID Connect token as Google makes it for a service account."""
+    named = {
+        "iss": "https://accounts.google.com", "aud": AUDIENCE, "azp": "1", "sub": "1", "email": ACCOUNT,
+        "email_verified": True, "iat": int(time.time()), "role": None,
+    }  # fmt: skip
+    return "Bearer " + token(key, algorithm, {"kid": "g1"}, **{**named, **claims})
+
+
+async def test_the_schedulers_account_is_let_in_by_its_token(account):
+    await require_scheduler_account(of_google(), scheduler_verifier(account), account)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        of_google(email="other@my-project.iam.gserviceaccount.com"),
+        of_google(email=None),
+        of_google(email_verified=False),
+        of_google(email_verified="true"),
+        of_google(email_verified=None),
+        of_google(aud="https://another.a.run.app"),
+        of_google(aud=None),
+        of_google(iss="https://evil.example"),
+        of_google(iss=None),
+        of_google(exp=int(time.time()) - 1),
+        of_google(exp=None),
+        of_google(KEY, "HS256"),
+        of_google(rsa.generate_private_key(public_exponent=65537, key_size=2048)),
+        "Bearer ",
+        "Bearer x.y.z",
+        "Basic " + of_google().removeprefix("Bearer "),
+    ],
+)
+async def test_any_other_token_is_401_and_says_nothing_of_why(given, account, caplog):
+    with pytest.raises(Refusal) as caught:
+        await require_scheduler_account(given, scheduler_verifier(account), account)
+    assert (caught.value.status, caught.value.sentence) == (401, WANTED)
+    assert "A call is refused (401)" in caplog.text
+
+
+@pytest.mark.parametrize("given", [{"scheduler_account": ACCOUNT}, {"scheduler_audience": AUDIENCE}])
+def test_an_account_without_an_audience_is_refused_and_the_reverse(given):
+    with pytest.raises(ValueError, match="is set without scheduler_"):
+        ApiSettings(**given)
+
+
+async def test_a_call_that_started_the_process_waits_for_the_keys(account, tmp_path):
+    keys, asked = (tmp_path / "certs.json").read_bytes(), threading.Event()
+
+    class Certs(BaseHTTPRequestHandler):
+        def do_GET(self):
+            asked.wait(10)
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(keys)
+
+        def log_message(self, *args):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Certs) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}/certs"
+        settings = account.model_copy(update={"scheduler_jwks": url})
+        verifier = scheduler_verifier(settings)
+        with pytest.raises(Refusal):
+            await require_scheduler_account(of_google(), verifier, settings, patience=0.01)
+        asked.set()
+        await require_scheduler_account(of_google(), verifier, settings)
+        server.shutdown()

@@ -1,0 +1,133 @@
+"""One round for a scheduler outside: it does what the daemon would, once, however often it is called."""
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+
+from guardian.application.root import LEASE
+from guardian.application.scheduler import STEPS, Step, running
+from guardian.application.tick import ORDER, tick
+from guardian.core.storage import StorageError
+from tests.support.api_client import NOW, SCHEDULER, bearer, calling, mails, opened
+
+URL = "/api/guardian/tick"
+LATER = NOW + timedelta(hours=1, minutes=31)
+EACH_ROUND = ["seal", "erasures", "probes", "alerts", "reports", "deliver", "watchdog"]
+
+
+@pytest.fixture
+async def app(tmp_path):
+    async with opened(tmp_path) as application:
+        yield application
+
+
+@pytest.fixture
+async def anyone(app):
+    async with calling(app) as client:
+        yield client
+
+
+def step(name, run, seconds=60):
+    return Step(name, seconds, run)
+
+
+async def nothing(app, now, token):
+    pass
+
+
+def test_the_order_names_each_step_once():
+    assert sorted(ORDER) == sorted(each.name for each in STEPS)
+
+
+async def test_a_round_seals_judges_reports_and_sends(app, anyone, tmp_path):
+    answered = (await anyone.post(URL, headers=SCHEDULER)).json()
+    assert answered == {"leads": True, "done": [*EACH_ROUND, "logins", "purge"], "failed": {}, "left": []}
+    assert mails(tmp_path) == []  # the first report comes when the first period has ended
+    app.clock = lambda: LATER
+    await anyone.post(URL, headers=SCHEDULER)
+    [report] = mails(tmp_path)
+    assert report["To"] == "admin@example.com"
+    assert (await anyone.post(URL, headers=SCHEDULER)).json()["done"] == EACH_ROUND  # the others are not due again yet
+    assert len(mails(tmp_path)) == 1
+
+
+async def test_an_hour_later_what_is_due_each_hour_runs_again(app):
+    await tick(app, 50)
+    app.clock = lambda: NOW + timedelta(hours=1)
+    assert (await tick(app, 50)).done == [*EACH_ROUND, "logins"]
+
+
+async def test_two_rounds_at_once_send_one_mail(app, anyone, tmp_path):
+    await tick(app, 50)
+    app.clock = lambda: LATER
+    answers = await asyncio.gather(*(anyone.post(URL, headers=SCHEDULER) for _ in range(3)))
+    assert [each.status_code for each in answers] == [200, 200, 200]
+    assert len(mails(tmp_path)) == 1
+
+
+async def test_two_processes_at_once_send_one_mail_and_one_of_them_leads(app, tmp_path):
+    await tick(app, 50)
+    app.clock = lambda: LATER
+    async with opened(tmp_path, now=LATER, events=[]) as other:
+        rounds = await asyncio.gather(tick(app, 50), tick(other, 50))
+    assert sorted(each.leads for each in rounds) == [False, True]
+    assert len(mails(tmp_path)) == 1
+
+
+async def test_beside_a_daemon_nothing_runs_and_that_is_said(app, anyone):
+    await app.state.acquire_lease(LEASE, "the daemon", NOW, timedelta(seconds=30))
+    answered = (await anyone.post(URL, headers=SCHEDULER)).json()
+    assert answered == {"leads": False, "done": [], "failed": {}, "left": []}
+
+
+async def test_inside_the_process_that_leads_a_round_begins_no_step_twice(app):
+    begun, go = [], asyncio.Event()
+
+    async def slow(app, now, token):
+        begun.append(now)
+        await go.wait()
+
+    steps = [step("seal", slow)]
+    async with running(app, steps):
+        while not begun:
+            await asyncio.sleep(0)
+        assert (await tick(app, 50, steps)).left == ["seal"]
+        go.set()
+    assert len(begun) == 1
+
+
+async def test_a_step_that_fails_is_named_with_why_and_costs_no_other(app):
+    async def broken(app, now, token):
+        raise StorageError("the disk is full: free some space")
+
+    result = await tick(app, 50, [step("seal", broken), step("deliver", nothing)])
+    assert (result.done, result.failed) == (["deliver"], {"seal": "the disk is full: free some space"})
+
+
+async def test_what_does_not_end_in_time_is_left_to_the_next_round(app):
+    async def endless(app, now, token):
+        await asyncio.Event().wait()
+
+    steps = [step("alerts", endless), step("deliver", nothing)]
+    assert (await tick(app, 0.05, steps)).left == ["alerts", "deliver"]
+    assert (await tick(app, 50, [step("alerts", nothing), step("deliver", nothing)])).done == ["alerts", "deliver"]
+
+
+async def test_a_clock_set_back_holds_up_no_step(app):
+    steps = [step("purge", nothing, 86_400)]
+    await tick(app, 50, steps)
+    app.clock = lambda: NOW - timedelta(hours=1)
+    assert (await tick(app, 50, steps)).done == ["purge"]
+
+
+@pytest.mark.parametrize("headers", [{}, {"X-Guardian-Scheduler-Token": "x" * 40}, bearer()])
+async def test_only_a_scheduler_may_call(anyone, headers):
+    assert (await anyone.post(URL, headers=headers)).status_code == 401
+
+
+@pytest.mark.parametrize("given", ["0", "601", "nan", "inf", "x", ""])
+async def test_the_seconds_are_a_number_in_range(anyone, given):
+    answered = await anyone.post(f"{URL}?seconds={given}", headers=SCHEDULER)
+    assert answered.status_code == 422
+    assert answered.json()["error"].endswith("give seconds from 1 to 600")
