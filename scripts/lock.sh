@@ -1,5 +1,5 @@
 #!/bin/sh
-# Writes requirements.lock and bench/requirements.lock anew: every package with its hashes, no registry named.
+# Writes requirements.lock and those of bench/ and config/container/ anew: every package with its hashes, no registry named.
 # Needs uv (pip install uv).
 set -eu
 cd "$(dirname "$0")/.."
@@ -10,3 +10,4 @@ compile() {
 }
 compile pyproject.toml --all-extras --group test --output-file requirements.lock
 compile pyproject.toml --group bench --output-file bench/requirements.lock
+compile pyproject.toml --extra gmail --extra firestore --group container --constraint requirements.lock --output-file config/container/requirements.lock
