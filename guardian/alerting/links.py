@@ -49,7 +49,7 @@ class LinkUsed(BadLink):
     """The link had been used before."""
 
     def __init__(self) -> None:
-        super().__init__(marked("This link has been used: what it does is done."))
+        super().__init__(marked("This link has already been used, and what it does is done."))
 
 
 def fresh_nonce() -> str:

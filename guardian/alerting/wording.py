@@ -39,7 +39,7 @@ def standing(incident: Incident, now_us: int, lang: Language, zone: ZoneInfo) ->
         return lang.zoned(moment(us), zone)
 
     if incident.end in UNKNOWN:
-        return lang("no longer watched since %(time)s", time=at(incident.over_us or incident.since_us))
+        return lang("not watched since %(time)s", time=at(incident.over_us or incident.since_us))
     if incident.status == "resolved":
         return lang("over since %(time)s", time=at(incident.over_us or incident.since_us))
     who = incident.acknowledged_by or "–"
@@ -47,4 +47,4 @@ def standing(incident: Incident, now_us: int, lang: Language, zone: ZoneInfo) ->
         return lang("silenced until %(time)s by %(who)s", time=at(incident.silenced_until_us or now_us), who=who)
     if incident.status == "acknowledged":
         return lang("acknowledged by %(who)s", who=who)
-    return lang("fires since %(time)s", time=at(incident.again_us or incident.first_us))
+    return lang("firing since %(time)s", time=at(incident.again_us or incident.first_us))

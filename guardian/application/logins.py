@@ -27,7 +27,7 @@ def login_refused(
         lang = email.language_of(to)
         subject = lang("Guardian can no longer send through %(name)s", name=name)
         text = lang(
-            "%(name)s: %(why)s. Until that is done, mail goes out by the next transport.",
+            "%(name)s: %(why)s. Until then, mail goes out through the next transport.",
             name=name,
             why=said(why, lang),
         )
@@ -66,8 +66,8 @@ def login_ends(
     for to in dict.fromkeys(admins):
         lang = email.language_of(to)
         when = lang.zoned(expiry, email.zone)
-        subject = lang("Guardian's login for %(name)s ends soon", name=name)
-        text = lang("It ends on %(when)s. To go on sending through %(name)s: %(cure)s.", name=name, when=when,
+        subject = lang("Guardian's login for %(name)s expires soon", name=name)
+        text = lang("It expires on %(when)s. To keep sending through %(name)s: %(cure)s.", name=name, when=when,
                     cure=lang(cure))  # fmt: skip
         mails.append(email.compose_warning(to, subject, text, key=f"transport-expiry/{transport}/{expiry}/{to}"))
     return mails

@@ -159,22 +159,22 @@ def words(telling: Telling, lang: Language, zone: ZoneInfo) -> tuple[str, str]:
     channel, name = telling.of[0].channel, next(iter(names))
     delivered = any(each.last_sent and each.last_sent >= telling.outage.since for each in telling.of)
     if channel != "mail":
-        begun = lang("Messages to the channel “%(name)s” are not delivered", name=channel)
-        over = lang("Messages to the channel “%(name)s” are delivered again", name=channel)
-        gone = lang("No message to the channel “%(name)s” waits any more", name=channel)
+        begun = lang("Messages to the channel “%(name)s” are not being delivered", name=channel)
+        over = lang("Messages to the channel “%(name)s” are being delivered again", name=channel)
+        gone = lang("No message to the channel “%(name)s” is waiting any more", name=channel)
     elif len(names) == 1:
-        begun = lang("Mail to %(who)s is not delivered", who=name)
-        over = lang("Mail to %(who)s is delivered again", who=name)
-        gone = lang("No mail to %(who)s waits any more", who=name)
+        begun = lang("Mail to %(who)s is not being delivered", who=name)
+        over = lang("Mail to %(who)s is being delivered again", who=name)
+        gone = lang("No mail to %(who)s is waiting any more", who=name)
     else:
         begun, over, gone = (
-            lang("Mail is not delivered"),
-            lang("Mail is delivered again"),
-            lang("No mail waits any more"),
+            lang("Mail is not being delivered"),
+            lang("Mail is being delivered again"),
+            lang("No mail is waiting any more"),
         )
     waiting, dead = telling.counts
     refused = lang.plural(
-        "%(n)s message was refused for good, or given up.", "%(n)s messages were refused for good, or given up.", dead
+        "%(n)s message was refused for good or given up.", "%(n)s messages were refused for good or given up.", dead
     )  # fmt: skip
     if not telling.begins:
         told = lang("It began on %(at)s.", at=lang.zoned(telling.outage.since, zone))
@@ -184,7 +184,7 @@ def words(telling: Telling, lang: Language, zone: ZoneInfo) -> tuple[str, str]:
     said = []
     if waiting:
         said.append(lang.plural(
-            "%(n)s message has waited since %(at)s.", "%(n)s messages have waited, the first since %(at)s.",
+            "%(n)s message has been waiting since %(at)s.", "%(n)s messages have been waiting, the first since %(at)s.",
             waiting, at=at,
         ))  # fmt: skip
     if dead:
@@ -193,7 +193,7 @@ def words(telling: Telling, lang: Language, zone: ZoneInfo) -> tuple[str, str]:
         said.append(lang("Critical alerts are among them."))
     if why := next((each.error for each in telling.of if each.error), ""):
         said.append(lang("The last answer was: %(why)s.", why=why.rstrip(".")))
-    said.append(lang("'guardian outbox list' shows what waits or was given up, 'guardian check' what is wrong."))
+    said.append(lang("'guardian outbox list' shows what is waiting or was given up, 'guardian check' what is wrong."))
     return begun, " ".join(said)
 
 

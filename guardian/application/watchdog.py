@@ -124,7 +124,7 @@ async def _tell_stuck(
     if report.told or now - due < _overdue(app) or report.stuck <= undelivered:
         return
     why = Reason(
-        marked("of %(mails)s mails %(waiting)s wait and %(dead)s cannot be delivered"),
+        marked("of %(mails)s mails, %(waiting)s are waiting and %(dead)s cannot be delivered"),
         {"mails": report.mails, "waiting": report.pending, "dead": report.dead},
     )
     await _tell(app, named, [report.period], why, report.stuck, report.edition, store, now, token)
@@ -187,7 +187,7 @@ def words(name: str, schedule: Schedule, periods: Sequence[Period], why: Reason,
     title = lang("The report “%(name)s” has not gone out", name=name)
     text = lang(
         "It covers %(span)s and was due on %(at)s (%(zone)s). Why: %(why)s. 'guardian outbox list' shows mails that "
-        "wait or cannot be delivered, the log and 'guardian check' what else is wrong.",
+        "are waiting or cannot be delivered, the log and 'guardian check' what else is wrong.",
         span=lang.span(periods[0].start, periods[-1].end, zone), at=lang.moment(schedule.fire(periods[0]), zone),
         zone=zone.key, why=why.said(lang),
     )  # fmt: skip

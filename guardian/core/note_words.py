@@ -15,16 +15,19 @@ _QUOTED = re.compile(r"'((?:[^'\\]|\\.)*)'|\"((?:[^\"\\]|\\.)*)\"")
 _OF_TOKENS = (
     ("audience", marked("Set jwt_audience to the audience of your app's tokens.")),
     ("issuer", marked("Set jwt_issuer to the issuer of your app's tokens.")),
-    ("expired", marked("If users are signed in all the same, set the clocks of the machines, best by NTP.")),
-    ("not valid yet", marked("If users are signed in all the same, set the clocks of the machines, best by NTP.")),
-    ("fetched", marked("See that the app's machine reaches the address of jwks: the app's log says why it does not.")),
+    ("expired", marked("If users are signed in all the same, set the machines' clocks, preferably by NTP.")),
+    ("not valid yet", marked("If users are signed in all the same, set the machines' clocks, preferably by NTP.")),
+    (
+        "fetched",
+        marked("Make sure that the app's machine can reach the address of jwks: the app's log says why it cannot."),
+    ),
     ("key", marked("Set jwt_key or jwks to the key that your app checks its tokens with.")),
-    ("not signed with", marked("Set jwt_algorithms to what your app's tokens are signed with.")),
+    ("not signed with", marked("Set jwt_algorithms to the algorithms that sign your app's tokens.")),
 )
 _SEE_TRACKER = marked("See docs/tracker.md for what the tracker takes.")
 _OF_DROPPED = (
     ("buffer", marked("Give the middleware a larger buffer_size, or the database a faster disk.")),
-    ("database", marked("Look at the free space of the disk, and who may write to the file.")),
+    ("database", marked("Check the free disk space, and who may write to the file.")),
 )
 _REASONS = (
     marked("the buffer was full"),
@@ -58,7 +61,7 @@ def _why(detail: str, lang: Language) -> str:
 
 
 def _never(lang: Language, count: int, detail: str) -> Words:
-    text = lang("No request was ever recorded in %(file)s.", file=detail or lang("the database"))
+    text = lang("No request has ever been recorded in %(file)s.", file=detail or lang("the database"))
     return text, lang("Add UsageTrackingMiddleware to the app, with this database, and use the app once.")
 
 
@@ -70,7 +73,7 @@ def _elsewhere(lang: Language, count: int, detail: str) -> Words:
 def _setting(lang: Language, count: int, detail: str) -> Words:
     why = _why(detail, lang)
     text = lang("A setting of the tracker cannot be used: %(why)s.", why=why)
-    return text, lang("Mend it in the app, and start the app again.")
+    return text, lang("Fix it in the app, then restart the app.")
 
 
 def _file(lang: Language, count: int, detail: str) -> Words:
@@ -79,15 +82,16 @@ def _file(lang: Language, count: int, detail: str) -> Words:
 
 
 def _anonymous(lang: Language, count: int, detail: str) -> Words:
-    text = lang.plural("The only request is anonymous.", "All of %(n)s requests are anonymous.", count)
+    text = lang.plural("The only request is anonymous.", "All %(n)s requests are anonymous.", count)
     return text, lang(
-        "Say who the user is: note_user(request, user) in the app, or jwt_key and its like; see docs/tracker.md."
+        "Say who the user is: note_user(request, user) in the app, or jwt_key and the like; see docs/tracker.md."
     )
 
 
 def _unmatched(lang: Language, count: int, detail: str) -> Words:
     text = lang.plural(
-        "Every route is (unmatched): that of %(n)s request.", "Every route is (unmatched): those of %(n)s requests.",
+        "The route of %(n)s request is (unmatched): it is the only one.",
+        "The routes of all %(n)s requests are (unmatched).",
         count,
     )  # fmt: skip
     return text, _routes(lang)
@@ -143,7 +147,7 @@ def _identify(lang: Language, count: int, detail: str) -> Words:
         "The function identify failed %(n)s time: %(why)s.", "The function identify failed %(n)s times: %(why)s.",
         count, why=why,
     )  # fmt: skip
-    return text, lang("Mend it in the app: until then, these requests may be anonymous.")
+    return text, lang("Fix it in the app: until then, these requests may be anonymous.")
 
 
 def _unrecorded(lang: Language, count: int, detail: str) -> Words:
@@ -173,19 +177,20 @@ def _silent(lang: Language, count: int, detail: str) -> Words:
 
 def _replaces(lang: Language, count: int, detail: str) -> Words:
     text = lang(
-        "This report replaces one of the same period that came too early: at %(time)s, by a clock that was ahead.",
+        "This report replaces one of the same period that went out too early, at %(time)s, because the clock "
+        "was ahead.",
         time=detail,
     )
-    return text, lang("See that the clock of Guardian's machine stays right, best by NTP.")
+    return text, lang("Keep the clock of Guardian's machine right, preferably by NTP.")
 
 
 def _ahead(lang: Language, count: int, detail: str) -> Words:
     text = lang.plural(
-        "%(n)s event or heartbeat has a time that is still to come, and is no sign of life.",
-        "%(n)s events and heartbeats have a time that is still to come, and are no sign of life.",
+        "%(n)s event or heartbeat is dated in the future, and does not count as a sign of life.",
+        "%(n)s events and heartbeats are dated in the future, and do not count as signs of life.",
         count,
     )
-    return text, lang("Set the clock of the app's machine, best by NTP.")
+    return text, lang("Set the clock of the app's machine, preferably by NTP.")
 
 
 def _unknown(lang: Language, count: int, detail: str) -> Words:
@@ -195,7 +200,7 @@ def _unknown(lang: Language, count: int, detail: str) -> Words:
 
 def _unsaved(lang: Language, count: int, detail: str) -> Words:
     text = lang("usage_report.json could not be written: %(why)s.", why=_why(detail, lang))
-    return text, lang("Look at the free space of the disk, and who may write to the folder of reports_dir.")
+    return text, lang("Check the free disk space, and who may write to the folder of reports_dir.")
 
 
 KINDS: Mapping[str, Callable[[Language, int, str], Words]] = {

@@ -93,7 +93,9 @@ def _load(path: Path, most: int) -> tuple[Companion | Malformed, int]:
         return too_much, 0
     try:
         if not path.is_file():  # Opening a pipe would wait for whoever writes into it.
-            return Malformed(path.name, marked("it is not a file") if path.exists() else marked("it leads nowhere")), 0
+            return Malformed(
+                path.name, marked("it is not a file") if path.exists() else marked("it is a link to nothing")
+            ), 0
         size = path.stat().st_size
         if size > MAX_BYTES:
             return Malformed(path.name, f"it is larger than {MAX_BYTES:,} bytes"), 0

@@ -147,7 +147,7 @@ class EmailService:
             "app": self.app,
             "headline": lang("Mail from Guardian arrives."),
             "grave": "ok",
-            "text": lang("This is a test. Reports and alerts will come from the same sender, to this address."),
+            "text": lang("This is a test. Reports and alerts will come from the same sender to this address."),
         }
         html, text = render("test_email", lang, view=view)
         return self._outgoing(to_email, view["subject"], html, text, key=key, kind="test", severity="info")

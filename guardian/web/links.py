@@ -26,14 +26,20 @@ from guardian.web.endpoint import HEADERS, Refusal
 from guardian.web.limits import Limiter, client_of
 
 _MEANING: dict[Action, str] = {
-    "acknowledge": marked("No more reminders; you will hear when it is over."),
-    "silence-1h": marked("Nothing more is sent about it for an hour; what still fires then is told at once."),
-    "silence-8h": marked("Nothing more is sent about it for eight hours; what still fires then is told at once."),
-    "silence-morning": marked("Nothing more is sent about it until 08:00; what still fires then is told at once."),
-    "fixed": marked("From now on only new requests count, so that errors of before the fix do not keep it open."),
+    "acknowledge": marked("No more reminders; you will be told when it is over."),
+    "silence-1h": marked(
+        "Nothing more is sent about it for an hour. If it is still firing then, you are told at once."
+    ),
+    "silence-8h": marked(
+        "Nothing more is sent about it for eight hours. If it is still firing then, you are told at once."
+    ),
+    "silence-morning": marked(
+        "Nothing more is sent about it until 08:00. If it is still firing then, you are told at once."
+    ),
+    "fixed": marked("From now on only new requests count, so that errors from before the fix do not keep it open."),
     "resolve": marked("It is over, whatever the rule says. It opens again when the rule fires on new requests."),
 }
-DONE, OVER, NOTHING = marked("Done"), marked("It is over already"), marked("There is nothing to do.")
+DONE, OVER, NOTHING = marked("Done"), marked("It is already over"), marked("There is nothing to do.")
 NOT_NOW, AGAIN = marked("Nothing was changed"), marked("The database does not answer just now: try again in a minute.")
 USELESS = marked("This link does not work")
 TOO_MANY = marked("Too many links that do not work were opened from this address: wait a minute.")
@@ -84,7 +90,7 @@ def action_routes(app: Application, limiter: Limiter) -> list[Route]:
         if incident is None:
             raise BadLink(marked("This incident is no longer known: it is older than the retention."))
         if not may_act(link.by, incident):
-            raise BadLink(marked("This link was sent to somebody who no longer gets these alerts."))
+            raise BadLink(marked("This link was sent to somebody who no longer receives these alerts."))
         return link, incident
 
     def may_act(address: str, incident: Incident) -> bool:
@@ -173,9 +179,9 @@ def unsubscribe_routes(app: Application, limiter: Limiter) -> list[Route]:
         except StorageError:
             return page(503, lang, NOT_NOW, note=AGAIN)
         if wanted:
-            note = marked("The next report comes as before.")
+            note = marked("The next report will come as before.")
             return page(200, lang, marked("Subscribed again"), note=note, subject=subject)
-        note = marked("No more of these reports are sent to you. Alerts still are.")
+        note = marked("You will get no more of these reports, but still the alerts.")
         return page(200, lang, DONE, note=note, button=marked("Subscribe again"), field="wanted", subject=subject)
 
     async def show(request: Request) -> Response:

@@ -85,7 +85,7 @@ async def ask(tab, address):
     await tab.goto(f"{address}/second?range=7d")
     await tab.get_by_label("Mail address").fill("admin@example.com")
     await tab.get_by_role("button", name="Mail me a link").click()
-    await expect(tab.get_by_role("heading")).to_have_text("Look into your mail")
+    await expect(tab.get_by_role("heading")).to_have_text("Check your mail")
 
 
 @pytest.mark.parametrize("mount", ["", "/ops/guardian"])
@@ -129,7 +129,7 @@ async def test_a_scanner_with_a_browser_that_presses_every_button_is_not_in(tmp_
         link = await mailed(application)
         await scanner.goto(link)
         await scanner.get_by_role("button").click()
-        await expect(scanner.get_by_role("heading")).to_have_text("Look into your mail")
+        await expect(scanner.get_by_role("heading")).to_have_text("Check your mail")
         await scanner.goto(f"{address}/")
         await expect(scanner.get_by_label("Mail address")).to_be_visible()
         await tab.goto(link)
@@ -147,7 +147,7 @@ async def test_it_works_by_the_keyboard_alone(tmp_path, monkeypatch):
         await tab.goto(await mailed(application))
         await expect(tab.get_by_role("link", name="Overview")).to_have_attribute("aria-current", "page")
         await tab.keyboard.press("Tab")
-        await expect(tab.get_by_role("link", name="To the content")).to_be_focused()
+        await expect(tab.get_by_role("link", name="Skip to content")).to_be_focused()
         await tab.keyboard.press("Control+2")
         await tab.keyboard.press("1")
         await expect(tab).to_have_url(f"{address}/")

@@ -54,7 +54,7 @@ async def test_the_button_acts_once(app):
         assert (await status(app))[:2] == ("acknowledged", "ann@example.com")
         again = await reader.post(path)
         assert again.status_code == 410
-        assert "This link has been used" in again.text
+        assert "This link has already been used" in again.text
 
 
 async def test_a_renewed_key_ends_the_links_of_mails(app):
@@ -95,7 +95,7 @@ async def test_the_page_says_which_incident_it_is_and_how_it_stands(app, tmp_pat
 
     async with calling(app) as reader:
         await open_incident(app, thread_subject="● 3 alerts: docs is down, …")
-        assert said(await reader.get(await link(app))) == "chat is down · fires since Mon 2 Mar, 12:30 (UTC)"
+        assert said(await reader.get(await link(app))) == "chat is down · firing since Mon 2 Mar, 12:30 (UTC)"
         assert said(await reader.post(await link(app))) == "chat is down · acknowledged by ann@example.com"
         silenced = "chat is down · silenced until Mon 2 Mar, 20:30 (UTC) by ann@example.com"
         assert said(await reader.post(await link(app, "silence-8h"))) == silenced
@@ -109,7 +109,7 @@ async def test_marked_as_fixed_and_resolved(app):
         await reader.post(await link(app, "resolve"))
         assert (await status(app))[0] == "resolved"
         late = await reader.get(await link(app, "acknowledge"))
-        assert "It is over already" in late.text
+        assert "It is already over" in late.text
         assert "<form" not in late.text
 
 
@@ -173,7 +173,7 @@ async def test_who_no_longer_gets_the_alerts_can_no_longer_act_by_old_mails(tmp_
             shown = await reader.get(path)
             assert (shown.status_code == 200) == works
             if not works:
-                assert "This link was sent to somebody who no longer gets these alerts." in shown.text
+                assert "This link was sent to somebody who no longer receives these alerts." in shown.text
                 assert (await reader.post(path)).status_code == 410
                 assert (await status(app))[0] == "open"
 

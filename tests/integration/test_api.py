@@ -232,7 +232,7 @@ async def test_health_takes_nothing_of_the_future_for_a_sign_of_life(tmp_path):
         report = await app.usage.generate_report(1)
         assert report["privacy"]["last_heartbeat"] == (NOW - timedelta(hours=1)).isoformat()
         assert report["notes"][0]["text"] == (
-            "2 events and heartbeats have a time that is still to come, and are no sign of life."
+            "2 events and heartbeats are dated in the future, and do not count as signs of life."
         )
 
 

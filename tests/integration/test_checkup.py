@@ -246,7 +246,7 @@ async def test_a_database_in_which_nothing_was_ever_recorded_is_named_and_where_
         assert there["tracker"] == [
             (
                 "warning",
-                "No request was ever recorded in guardian.db. "
+                "No request has ever been recorded in guardian.db. "
                 "Add UsageTrackingMiddleware to the app, with this database, and use the app once.",
             ),
             elsewhere,
@@ -267,8 +267,8 @@ async def test_anonymous_requests_and_refused_tokens_are_said(look, tmp_path):
     found = await look("admins = ['a@example.com']\ncritical_features = ['chat']")
     assert "critical_features" not in found
     assert [text for level, text in found["tracker"] if level == "warning"] == [
-        "All of 1,204 requests are anonymous. "
-        "Say who the user is: note_user(request, user) in the app, or jwt_key and its like; see docs/tracker.md.",
+        "All 1,204 requests are anonymous. "
+        "Say who the user is: note_user(request, user) in the app, or jwt_key and the like; see docs/tracker.md.",
         "212 bearer tokens were refused: they are for the audience `account`. Set jwt_audience, if it is your app's.",
     ]
 

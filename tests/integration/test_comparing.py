@@ -101,7 +101,7 @@ async def test_one_server_error_in_20_000_requests_is_an_ordinary_day_and_the_ma
     report, subject, text = await report_on(MONDAY)
     assert report["status"] == "OK"
     assert subject == "1 person used the app; < 0.01 % of the requests failed – Guardian"
-    assert "no rule fired, and < 0.01 % of the requests met a server error." in text
+    assert "no rule fired, and < 0.01 % of the requests failed with a server error." in text
 
 
 async def test_what_fails_every_monday_as_often_is_no_warning_and_three_times_as_much_is(report_on):
@@ -112,10 +112,10 @@ async def test_what_fails_every_monday_as_often_is_no_warning_and_three_times_as
         )
     report, _, text = await report_on(MONDAY + 28 * DAY)
     assert (report["status"], report["comparison"]["usual_server_error_rate"]) == ("OK", 0.02)
-    assert "3 % of the requests met a server error. Usually it is 2 %." in text
+    assert "3 % of the requests failed with a server error. Usually it is 2 %." in text
     report, subject, text = await report_on(MONDAY + 35 * DAY)
     assert report["status"] == "WARNING"
-    assert subject == "⚠ 9 % of the requests met a server error – Guardian"
+    assert subject == "⚠ 9 % of the requests failed with a server error – Guardian"
     assert "Usually it is 2 %." in text
 
 
@@ -142,5 +142,5 @@ async def test_that_no_rule_fired_is_said_only_where_that_is_known_and_true(repo
     await report_on.repository.write(steady(MONDAY, MONDAY + DAY))
     report, _, text = await report_on(MONDAY, fired=fired)
     assert report["status"] == "OK"
-    assert "Nothing out of the ordinary: 0 % of the requests met a server error." in text
+    assert "Nothing out of the ordinary: 0 % of the requests failed with a server error." in text
     assert "no rule fired" not in text

@@ -119,7 +119,9 @@ async def test_a_login_that_ends_soon_is_told_once_two_days_ahead(application, i
             told.append(len(await app.state.outbox()))
         assert told == [0] * 8 + [1] * 10
         [item] = await app.state.outbox()
-        assert item.message.subject == "Guardian's login for Gmail ends soon"
+        assert item.message.subject == "Guardian's login for Gmail expires soon"
         body = message_from_bytes(item.message.body, policy=policy.default).get_body(("plain",)).get_content()
         said = " ".join(body.split())
-        assert "It ends on Fri 20 Mar, 12:30 (UTC). To go on sending through Gmail: run 'guardian gmail login'." in said
+        assert (
+            "It expires on Fri 20 Mar, 12:30 (UTC). To keep sending through Gmail: run 'guardian gmail login'." in said
+        )

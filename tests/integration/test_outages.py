@@ -96,13 +96,13 @@ async def test_a_login_that_is_refused_is_told_on_a_channel_after_two_tries_and_
         mail.failure = REFUSED
         await app.state.enqueue(alert(app, "chat is down", ANN, BOB), now=NOW)
         await go_on(daemon, app, 3)
-        assert ops.taken == [("Mail to ann@example.com is not delivered", False)]
+        assert ops.taken == [("Mail to ann@example.com is not being delivered", False)]
         [item] = [each for each in await app.state.outbox() if each.message.channel == "ops"]
         assert item.created_at <= NOW + 2 * MINUTE and item.message.severity == "critical"
         assert read_message(item.message.body).text == (
-            "1 message has waited since Mon 2 Mar, 12:00 (UTC). Critical alerts are among them. The last answer was: "
-            "smtp: localhost refuses the login (535): check mail.smtp. 'guardian outbox list' shows what waits or was "
-            "given up, 'guardian check' what is wrong."
+            "1 message has been waiting since Mon 2 Mar, 12:00 (UTC). Critical alerts are among them. The last "
+            "answer was: smtp: localhost refuses the login (535): check mail.smtp. 'guardian outbox list' shows what "
+            "is waiting or was given up, 'guardian check' what is wrong."
         )
     async with daemon("ops") as app:  # a restart, and new mail meanwhile, are no news
         await app.state.enqueue(alert(app, "docs are down", ANN, BOB), now=daemon.now)
@@ -110,7 +110,7 @@ async def test_a_login_that_is_refused_is_told_on_a_channel_after_two_tries_and_
         assert len(ops.taken) == 1
         mail.failure = None
         await go_on(daemon, app, 10)
-        assert ops.taken[1:] == [("Mail is delivered again", True)]
+        assert ops.taken[1:] == [("Mail is being delivered again", True)]
         assert len(mail.taken) == 4
         await go_on(daemon, app, 30)
         assert len(ops.taken) == 2
@@ -127,14 +127,14 @@ async def test_a_channel_that_fails_is_told_to_the_admins_by_mail_and_to_another
             await app.state.enqueue(alert(app, f"{channels}", "ops", channel="ops"), now=daemon.now)
             await go_on(daemon, app, 15)
             if len(channels) == 1:
-                begun = "Messages to the channel “ops” are not delivered"
+                begun = "Messages to the channel “ops” are not being delivered"
                 assert sorted(posts["mail"].taken) == [(ANN, begun), (BOB, begun)]
             else:
-                assert posts["pager"].taken == [("Messages to the channel “ops” are not delivered", False)]
+                assert posts["pager"].taken == [("Messages to the channel “ops” are not being delivered", False)]
                 assert posts["mail"].taken == []
             posts["ops"].failure = None
             await go_on(daemon, app, 40)
-            over = "Messages to the channel “ops” are delivered again"
+            over = "Messages to the channel “ops” are being delivered again"
             told = posts["pager"].taken if len(channels) == 2 else posts["mail"].taken
             assert [each for each in told if over in each] == (
                 [(over, True)] if len(channels) == 2 else [(ANN, over), (BOB, over)]
@@ -149,12 +149,12 @@ async def test_a_recipient_who_is_refused_for_good_is_told_once_to_the_others_un
             await app.state.enqueue(alert(app, f"alert {hour}", ANN, BOB), now=daemon.now)
             await go_on(daemon, app, 60)
         told = [subject for to, subject in mail.taken if to == BOB and not subject.startswith("alert")]
-        assert told == ["Mail to ann@example.com is not delivered"]
+        assert told == ["Mail to ann@example.com is not being delivered"]
         mail.failures = {}
         await app.state.enqueue(alert(app, "alert 5", ANN, BOB), now=daemon.now)
         await go_on(daemon, app, 10)
         told = [subject for to, subject in mail.taken if to == BOB and not subject.startswith("alert")]
-        assert told[1:] == ["Mail to ann@example.com is delivered again"]
+        assert told[1:] == ["Mail to ann@example.com is being delivered again"]
 
 
 async def test_one_message_that_is_refused_is_told_without_an_end_where_others_arrive(daemon):
@@ -167,7 +167,7 @@ async def test_one_message_that_is_refused_is_told_without_an_end_where_others_a
         daemon.now += timedelta(seconds=5)
         await app.state.enqueue(alert(app, "small", ANN), now=daemon.now)
         await go_on(daemon, app, 30)
-        assert mail.taken == [(ANN, "small"), (BOB, "Mail to ann@example.com is not delivered")]
+        assert mail.taken == [(ANN, "small"), (BOB, "Mail to ann@example.com is not being delivered")]
 
 
 async def test_who_can_be_told_only_later_is_told_then_and_hears_the_end(daemon, caplog):
@@ -179,10 +179,10 @@ async def test_who_can_be_told_only_later_is_told_then_and_hears_the_end(daemon,
         assert "nobody can be told" in caplog.text
         ops.failure = None
         await go_on(daemon, app, 40)
-        assert ops.taken == [("b", False), ("Mail to ann@example.com is not delivered", False)]
+        assert ops.taken == [("b", False), ("Mail to ann@example.com is not being delivered", False)]
         mail.failure = None
         await go_on(daemon, app, 10)
-        assert ops.taken[2:] == [("Mail to ann@example.com is delivered again", True)]
+        assert ops.taken[2:] == [("Mail to ann@example.com is being delivered again", True)]
 
 
 async def test_that_nothing_could_be_told_is_not_told(daemon):

@@ -77,7 +77,7 @@ async def test_what_a_page_says_of_one_person_is_what_happened_to_them(tmp_path)
     async with opened(tmp_path / "d") as app:
         page = await text_of(app, "/people/person", name="ada@example.com", range="24h")
         assert "First bad one" in page and "413 Content Too Large" in page and "not yet" in page
-        with pytest.raises(Refusal, match="Nobody of this name"):
+        with pytest.raises(Refusal, match="Nobody with this name"):
             await look(app, "/people/person", name="nobody@example.com")
 
 
@@ -132,7 +132,7 @@ async def test_who_may_only_look_sees_no_mail_no_settings_and_no_buttons(tmp_pat
         assert 'method="post"' not in (await text_of(app, "/incidents/chat", role="viewer")).split("<main")[1]
         assert "Settings as loaded" not in await text_of(app, "/system", role="viewer")
         for path in ("/mail", "/mail/1", "/mail/1/body"):
-            with pytest.raises(Refusal, match="admins alone"):
+            with pytest.raises(Refusal, match="admins only"):
                 await look(app, path, role="viewer")
         with pytest.raises(Refusal, match="may look"):
             await look(app, "/people/person", role="viewer", name="ada@example.com", export="json")

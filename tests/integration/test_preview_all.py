@@ -67,7 +67,7 @@ def test_there_is_one_of_each_kind_of_alert_and_of_all_that_becomes_of_it(sample
         ("alert-bundle", "● 2 alerts: chat_message is down, … – Guardian", "Error rate above 10 %"),
         ("alert-reminder", "Re: ⚠ Error rate above 10 % – Guardian", "Still firing."),
         ("alert-resolved", "Re: ● chat_message is down – Guardian", "At worst, every request failed."),
-        ("alert-reopened", "Re: ● chat_message is down – Guardian", "Fires again."),
+        ("alert-reopened", "Re: ● chat_message is down – Guardian", "Firing again."),
         ("alert-many-users", "⚠ 16 alerts: alice@example.com keeps hitting errors, … – Guardian", "AND ALSO"),
         ("alert-flapping", "Re: ● chat_message is down – Guardian", "Comes and goes"),
         (

@@ -287,7 +287,7 @@ async def test_a_mail_that_is_dead_is_told_to_the_other_admins_and_not_pinged_un
             await watch_step(app, DUE + minute * MINUTE, None)
         warnings = [i.message for i in await app.state.outbox() if i.message.kind == "warning"]
         assert [(m.recipient, m.subject) for m in warnings] == [
-            ("admin@example.com", "Mail to gone@example.com is not delivered")
+            ("admin@example.com", "Mail to gone@example.com is not being delivered")
         ]
         assert pings(server) == []
         [dead] = await app.state.outbox(status="dead")

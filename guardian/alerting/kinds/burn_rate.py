@@ -76,8 +76,8 @@ def _judge(rule: BurnRate, snapshot: Snapshot, since: Since) -> list[Verdict]:
 
 def _words(rule: BurnRate, lang: Language) -> str:
     return lang(
-        "The error budget of an objective of %(share)s burns 14.4 times too fast for 1 h, 6 times for 6 h, or too fast "
-        "for 3 d, and still does.",
+        "The error budget of a %(share)s objective has burned 14.4 times too fast for 1 h, 6 times for 6 h, or too "
+        "fast for 3 d, and still does.",
         share=lang.percent(rule.objective),
     )
 
@@ -85,13 +85,13 @@ def _words(rule: BurnRate, lang: Language) -> str:
 def _title(rule: BurnRate, subject: str, lang: Language) -> str:
     share = lang.percent(rule.objective)
     if subject:
-        return lang("The error budget of %(what)s burns too fast (objective %(share)s)", what=subject, share=share)
-    return lang("The error budget burns too fast (objective %(share)s)", share=share)
+        return lang("The error budget of %(what)s is burning too fast (objective %(share)s)", what=subject, share=share)
+    return lang("The error budget is burning too fast (objective %(share)s)", share=share)
 
 
 def _sentence(rule: BurnRate, incident: Incident, counts: Counts, lang: Language) -> str:
     return lang(
-        "At the pace of %(span)s, the budget of 30 days is gone in %(left)s.",
+        "At the pace of %(span)s, the 30-day budget will be gone in %(left)s.",
         span=lang.lately(incident.facts.get("window", 3600)),
         left=lang.duration(30 * 86400 / max(incident.value or 1, 0.01)),
     )
@@ -99,7 +99,7 @@ def _sentence(rule: BurnRate, incident: Incident, counts: Counts, lang: Language
 
 def _at_worst(rule: BurnRate, incident: Incident, peak: float, lang: Language) -> str:
     return lang(
-        "At worst, the budget of 30 days would have been gone in %(left)s.",
+        "At worst, the 30-day budget would have been gone in %(left)s.",
         left=lang.duration(30 * 86400 / max(peak, 0.01)),
     )
 

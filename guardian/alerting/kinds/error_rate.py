@@ -65,10 +65,13 @@ def _words(rule: ErrorRate, lang: Language) -> str:
     }
     if rule.feature:
         return lang(
-            "More than %(share)s %(errors)s of %(feature)s in %(time)s, and more than %(half)s beyond chance.",
+            "More than %(share)s %(errors)s in %(feature)s within %(time)s, and more than %(half)s even allowing for "
+            "chance.",
             feature=rule.feature, **words,
         )  # fmt: skip
-    return lang("More than %(share)s %(errors)s in %(time)s, and more than %(half)s beyond chance.", **words)
+    return lang(
+        "More than %(share)s %(errors)s within %(time)s, and more than %(half)s even allowing for chance.", **words
+    )
 
 
 def _title(rule: ErrorRate, subject: str, lang: Language) -> str:

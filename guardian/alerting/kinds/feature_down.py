@@ -108,12 +108,12 @@ def _probed(rule: FeatureDown, snapshot: Snapshot, since_us: int) -> Verdict:
 def _words(rule: FeatureDown, lang: Language) -> str:
     said = {"features": ", ".join(rule.features) or "–", "time": lang.duration(rule.window)}
     if rule.count == "server":
-        words = lang("Every request of %(features)s failed with a server error in %(time)s.", **said)
+        words = lang("Every request to %(features)s failed with a server error within %(time)s.", **said)
     else:
-        words = lang("Every request of %(features)s failed in %(time)s.", **said)
+        words = lang("Every request to %(features)s failed within %(time)s.", **said)
     if rule.silence:
         words += " " + lang(
-            "Or none came for %(time)s, where each earlier week had %(n)s or more.",
+            "Or none came for %(time)s, where each earlier week saw %(n)s or more.",
             time=lang.duration(rule.silence),
             n=lang.number(rule.silence_requests),
         )
@@ -129,7 +129,7 @@ def _words(rule: FeatureDown, lang: Language) -> str:
 
 def _title(rule: FeatureDown, subject: str, lang: Language) -> str:
     if subject == "probe":
-        return lang("The probe %(rule)s fails", rule=rule.name)
+        return lang("The probe %(rule)s is failing", rule=rule.name)
     return lang("%(feature)s is down", feature=subject)
 
 
@@ -157,7 +157,7 @@ def _at_worst(rule: FeatureDown, incident: Incident, peak: float, lang: Language
         return lang("%(url)s did not answer as it should.", url=_asked(incident))
     if why == "silent":
         usual = lang.number(incident.facts.get("usual", 0))
-        return lang("Nobody used it, where about %(usual)s requests are usual.", usual=usual)
+        return lang("Nobody used it; about %(usual)s requests are usual.", usual=usual)
     return lang("At worst, every request failed.")
 
 

@@ -119,7 +119,7 @@ def least_requests(n: int, lang: Language) -> str:
 
 def least_users(n: int, lang: Language) -> str:
     """What `min_users` asks for."""
-    return lang.plural("With at least %(n)s user concerned.", "With at least %(n)s users concerned.", n)
+    return lang.plural("With at least %(n)s user affected.", "With at least %(n)s users affected.", n)
 
 
 def its_own(rule: Any, subject: str) -> bool:

@@ -56,7 +56,7 @@ def _judge(rule: Latency, snapshot: Snapshot, since: Since) -> list[Verdict]:
 
 def _words(rule: Latency, lang: Language) -> str:
     return lang(
-        "It takes more than %(limit)s to answer %(share)s of the good requests of %(feature)s in %(time)s.",
+        "It takes more than %(limit)s to answer %(share)s of the successful requests to %(feature)s within %(time)s.",
         share=lang.percent(rule.quantile),
         feature=rule.feature,
         limit=lang.milliseconds(rule.threshold_ms),
@@ -105,7 +105,7 @@ def _recovery(rule: Latency, incident: Incident, snapshot: Snapshot, start_us: i
 
 def _gist(rule: Latency, incident: Incident, lang: Language) -> str:
     return lang(
-        "the slowest %(share)s of the good requests to %(feature)s above %(limit)s in %(span)s",
+        "the slowest %(share)s of the successful requests to %(feature)s above %(limit)s in %(span)s",
         share=lang.percent(1 - rule.quantile),
         feature=incident.subject,
         limit=lang.milliseconds(rule.threshold_ms),

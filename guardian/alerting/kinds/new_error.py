@@ -63,7 +63,7 @@ def _judge(rule: NewError, snapshot: Snapshot, since: Since) -> list[Verdict]:
 
 
 def _words(rule: NewError, lang: Language) -> str:
-    return lang("A kind of error at a place in the code that was never seen before.")
+    return lang("A type of error, at a place in the code, that has never been seen before.")
 
 
 def _least_requests(n: int, lang: Language) -> str:
@@ -132,8 +132,8 @@ def _recovery(rule: NewError, incident: Incident, snapshot: Snapshot, start_us: 
 def _gist(rule: NewError, incident: Incident, lang: Language) -> str:
     if rule.min_requests > 1:
         times = {"n": lang.number(rule.min_requests), "span": lang.lately(rule.window)}
-        return lang("an error that was never seen before, at least %(n)s times in %(span)s", **times)
-    return lang("an error that was never seen before")
+        return lang("an error never seen before, at least %(n)s times in %(span)s", **times)
+    return lang("an error never seen before")
 
 
 def _reading(rule: NewError, incident: Incident, counts: Counts | None, lang: Language) -> str:

@@ -72,7 +72,7 @@ def _sentence(rule: TrackerSilent, incident: Incident, counts: Counts, lang: Lan
 
 
 def _at_worst(rule: TrackerSilent, incident: Incident, peak: float, lang: Language) -> str:
-    return lang("Neither a request nor a sign of life came.")
+    return lang("There was neither a request nor a sign of life.")
 
 
 def _onset(rule: TrackerSilent, incident: Incident, snapshot: Snapshot, start_us: int) -> Onset | None:

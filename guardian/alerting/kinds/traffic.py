@@ -82,7 +82,7 @@ def traffic_sentence(rule: Traffic, incident: Incident, counts: Counts, lang: La
 def traffic_at_worst(rule: Traffic, incident: Incident, peak: float, lang: Language) -> str:
     """How many requests there were, beside the usual number."""
     return lang(
-        "It was %(n)s requests in %(time)s, where %(usual)s are usual.",
+        "There were %(n)s requests in %(time)s; %(usual)s are usual.",
         n=lang.number(peak), time=lang.duration(rule.window), usual=lang.number(incident.facts.get("usual", 0)),
     )  # fmt: skip
 

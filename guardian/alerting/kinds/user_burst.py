@@ -52,7 +52,7 @@ def _words(rule: UserBurst, lang: Language) -> str:
 
 
 def _least_requests(n: int, lang: Language) -> str:
-    return lang.plural("With at least %(n)s request of theirs.", "With at least %(n)s requests of theirs.", n)
+    return lang.plural("Once they have made at least %(n)s request.", "Once they have made at least %(n)s requests.", n)
 
 
 def _title(rule: UserBurst, subject: str, lang: Language) -> str:

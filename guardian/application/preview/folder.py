@@ -37,7 +37,8 @@ async def all_samples(code: str = "en") -> list[Sample]:
 
 
 LATE = Reason(
-    "of %(mails)s mails %(waiting)s wait and %(dead)s cannot be delivered", {"mails": 3, "waiting": 2, "dead": 1}
+    "of %(mails)s mails, %(waiting)s are waiting and %(dead)s cannot be delivered",
+    {"mails": 3, "waiting": 2, "dead": 1},
 )
 
 

@@ -16,7 +16,7 @@ from guardian.core.summary import fits
 BUSY = 20
 """A period with fewer requests than this may be followed by one without any."""
 SERVER_RATE, TIMES_USUAL = 0.01, 3
-"""A period is a warning where more of its requests met a server error than this, and than so many times the usual."""
+"""A warning: the share of server errors is above this, and above this many times the usual share."""
 
 
 def judge(
@@ -55,9 +55,12 @@ def judge(
         return "OK", "Nobody used the app."
     than = "" if usual is None else f", usually {usual:.1%}"
     if unusual(server / requests, usual):
-        return "WARNING", f"{server / requests:.1%} of the requests met a server error ({server} of {requests}){than}."
+        return (
+            "WARNING",
+            f"{server / requests:.1%} of the requests failed with a server error ({server} of {requests}){than}.",
+        )
     if server:
-        return "OK", f"{server} of {requests} requests met a server error{than}."
+        return "OK", f"{server} of {requests} requests failed with a server error{than}."
     if errors:
         return "OK", f"{errors} of {requests} requests failed, none by a fault of the server."
     return "OK", f"All {requests} requests went well."

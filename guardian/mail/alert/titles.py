@@ -55,7 +55,7 @@ def _one(b: Briefing, lang: Language) -> str:
         case "reminder" | "unsilenced":
             return lang("Still firing: %(what)s", what=b.title)
         case "reopened":
-            return lang("Fires again: %(what)s", what=b.title)
+            return lang("Firing again: %(what)s", what=b.title)
         case "flapping":
             return lang("Comes and goes: %(what)s", what=b.title)
     return b.title
@@ -86,7 +86,7 @@ def all_of(briefings: Sequence[Briefing], form: Form, lang: Language) -> str:
 def why_late(form: Form, lang: Language) -> str:
     """Why a message comes later than what it tells of; "" where it does not."""
     if form == "digest":
-        return lang("Nothing is sent about these rules in their quiet hours, so this comes at the end of them.")
+        return lang("Nothing is sent about these rules during their quiet hours, so this comes now that they are over.")
     if form == "overflow":
-        return lang("The hourly limit of messages (budget_per_hour) had been reached, so these waited.")
+        return lang("The hourly limit on messages (budget_per_hour) had been reached, so these had to wait.")
     return ""

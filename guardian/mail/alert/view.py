@@ -128,7 +128,7 @@ class AlertView:
             case "unsilenced":
                 return lang("Still firing, and the silence is over")
             case "reopened":
-                return lang("Fires again")
+                return lang("Firing again")
             case "flapping":
                 return lang("Comes and goes; you will hear when it has been calm for 30 min")
         return lang("Opened")

@@ -36,7 +36,7 @@ def headline(report: Report, status: str, lang: Language, zone: ZoneInfo) -> str
         return lang("%(users)s; %(share)s of the requests failed.", users=users, share=share)
     rate = report.server_errors / requests
     if status == "WARNING" and unusual(rate, _usual(report)):
-        return lang("%(share)s of the requests met a server error.", share=lang.percent(rate))
+        return lang("%(share)s of the requests failed with a server error.", share=lang.percent(rate))
     return lang("%(share)s of the requests failed.", share=share)
 
 
@@ -54,18 +54,19 @@ def verdict(report: Report, status: str, lang: Language) -> str:
     rate = report.server_errors / report.total_requests
     if status == "WARNING" and unusual(rate, usual):
         if usual is None:
-            return lang("That is more than 1 %; how many are usual here is not known yet.")
+            return lang("That is more than 1 %; what is usual here is not known yet.")
         return lang("Usually it is %(usual)s.", usual=lang.percent(usual))
     if status != "OK":
         return ""
     share = lang.percent(rate)
     if report.fired is None or report.fired:  # alerts are off, or rules that only inform fired
-        text = lang("Nothing out of the ordinary: %(share)s of the requests met a server error.", share=share)
+        text = lang("Nothing out of the ordinary: %(share)s of the requests failed with a server error.", share=share)
     elif not report.server_errors:
-        text = lang("Nothing out of the ordinary: no rule fired, and no request met a server error.")
+        text = lang("Nothing out of the ordinary: no rule fired, and no request failed with a server error.")
     else:
         text = lang(
-            "Nothing out of the ordinary: no rule fired, and %(share)s of the requests met a server error.", share=share
+            "Nothing out of the ordinary: no rule fired, and %(share)s of the requests failed with a server error.",
+            share=share,
         )
     return text if usual is None else text + " " + lang("Usually it is %(usual)s.", usual=lang.percent(usual))
 

@@ -110,8 +110,8 @@ def _moved_features(report: Report, before: Previous, lang: Language) -> Iterabl
     for name, count in old.items():
         if count >= 20 and now.get(name, 0) <= count / 3 and report.features:
             text = lang.plural(
-                "%(feature)s was used less: %(n)s request against %(old)s.",
-                "%(feature)s was used less: %(n)s requests against %(old)s.",
+                "%(feature)s was used less: %(n)s request, down from %(old)s.",
+                "%(feature)s was used less: %(n)s requests, down from %(old)s.",
                 now.get(name, 0), feature=short(name), old=lang.number(count),
             )  # fmt: skip
             yield 1.5, text

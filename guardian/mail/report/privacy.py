@@ -22,7 +22,7 @@ def words(report: Report, lang: Language, zone: ZoneInfo) -> dict[str, Any]:
         receipt.events,
     )
     if receipt.oldest:
-        text += " " + lang("The oldest is of %(day)s.", day=lang.day(receipt.oldest, zone))
+        text += " " + lang("The oldest is from %(day)s.", day=lang.day(receipt.oldest, zone))
     if receipt.purged_events:
         text += " " + lang.plural(
             "%(n)s older one has been deleted.", "%(n)s older ones have been deleted.", receipt.purged_events

@@ -20,7 +20,7 @@ def words(report: Report, lang: Language, zone: ZoneInfo) -> dict[str, Any]:
             {
                 "email": short(each.email),
                 "sentence": lang(
-                    "not seen since %(at)s; the last thing: %(code)s %(error)s, %(endpoint)s",
+                    "not seen since %(at)s; their last request: %(code)s %(error)s, %(endpoint)s",
                     at=lang.moment(each.last_seen, zone), code=code_of(each.error, lang),
                     error=error_text(each.error.error), endpoint=short(each.error.endpoint),
                 ),

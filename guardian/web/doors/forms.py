@@ -13,11 +13,9 @@ from guardian.core.language import marked
 from guardian.web.doors.visitor import Visitor
 from guardian.web.endpoint import BODY_LIMIT, Refusal
 
-FOREIGN = marked(
-    "This form was sent from another page than Guardian's: go back, load the page again and try once more."
-)
-STALE = marked("This form is out of date, or your browser sends no cookies: load the page again and try once more.")
-TOO_LARGE = marked("This is more than a form of Guardian's can hold: send less.")
+FOREIGN = marked("This form was not sent from a page of Guardian: go back, reload the page and try again.")
+STALE = marked("This form is out of date, or your browser sends no cookies: reload the page and try again.")
+TOO_LARGE = marked("This is more than a form of Guardian can hold: send less.")
 NO_FORM = marked("This is not a form: send it as application/x-www-form-urlencoded.")
 
 

@@ -119,8 +119,9 @@ async def run(view: View) -> Mapping[str, Any] | Response:
             "status": kept.get("status", ""),
             "feature": kept.get("feature", ""),
             "search": kept.get("q", ""),
-            "cut": view.lang("Only the first %(n)s failed requests of this time are counted.", n=view.lang.number(MOST))
-            if cut else "",
+            "cut": view.lang(
+                "Only the first %(n)s failed requests of this period are counted.", n=view.lang.number(MOST)
+            ) if cut else "",
             "one": None,
         },
         tables=[_table(found)],
@@ -151,7 +152,7 @@ def group_row(group: Group, view: View, most: int) -> dict[str, Any]:
 async def _one(view: View, chosen: Range, groups: Sequence[Group], wanted: str) -> Mapping[str, Any] | Response:
     group = next((each for each in groups if each.id == wanted), None)
     if group is None:
-        raise Refusal(404, view.lang("No such error in this time: choose a longer range."))
+        raise Refusal(404, view.lang("No such error in this period: choose a longer one."))
     people = sorted(((n, name) for name, n in group.people.items() if name != ANONYMOUS), key=lambda p: (-p[0], p[1]))
     return await framed(
         view,

@@ -107,7 +107,7 @@ async def _one(view: View, chosen: Range, reading: Reading, people: Summary, nam
     lang, report = view.lang, reading.report
     known = next((each for each in report.features if each.name == name), None)
     if known is None and name not in await view.app.repository.feature_names():
-        raise Refusal(404, lang("No feature of this name was ever used."))
+        raise Refusal(404, lang("No feature with this name was ever used."))
     counts = reading.counts
     bins: dict[int, int] = {}
     routes = []
@@ -162,7 +162,7 @@ def feature_chart(bars: list[TimelineBar], report: Report, view: View) -> Any:
     well = [bar.requests - bar.errors for bar in bars]
     words = Words(
         lang("Requests over time, those that failed in red"), lang("Time"), lang("The numbers"),
-        lang("No request came in this time."),
+        lang("There were no requests in this period."),
     )  # fmt: skip
     return over_time(
         words, time_words(starts, report.period_end, lang, view.zone),

@@ -34,7 +34,7 @@ async def framed(view: View, own: Mapping[str, Any], *, tables: Sequence[Table] 
     if wanted := view.query.get("table"):
         table = next((each for each in tables if each.name == wanted), None)
         if table is None:
-            raise Refusal(404, view.lang("This page has no such table."))
+            raise Refusal(404, view.lang("There is no such table on this page."))
         return await off_loop(as_file, table, view.query.get("as", "csv"))
     bar = honesty_words(await read_honesty(view), view.lang)
     asked = {name: value for name, value in view.query.items() if name not in ("as", "page")}

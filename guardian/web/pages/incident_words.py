@@ -87,7 +87,7 @@ def told_times(incident: Incident, view: View) -> list[dict[str, Any]]:
     lang = view.lang
     began = lang("The first bad request") if incident.onset_us is not None else lang("The rule fired first")
     ended = {
-        "resolved": lang("It was well again"),
+        "resolved": lang("It recovered"),
         "closed": lang("Somebody ended it"),
         "removed": lang("Its rule was taken out of the settings"),
         "unwatched": lang("Its rule no longer watches it"),
@@ -95,8 +95,8 @@ def told_times(incident: Incident, view: View) -> list[dict[str, Any]]:
     found = [
         (incident.last_good_us, lang("The last good request"), "good"),
         (incident.first_us, began, "bad"),
-        (incident.opened_us, lang("The rule had held for long enough: it opened"), "bad"),
-        (incident.again_us, lang("It began again"), "bad"),
+        (incident.opened_us, lang("The rule had held for long enough, so it opened"), "bad"),
+        (incident.again_us, lang("It started again"), "bad"),
         (incident.fixed_us, lang("Marked as fixed by %(who)s", who=incident.acknowledged_by or "–"), "good"),
         (incident.over_us, ended.get(incident.end or "resolved", ""), "good"),
     ]

@@ -99,7 +99,7 @@ def timeline(incident: Incident, told: list[OutboxItem], view: View) -> list[dic
     """What happened and what was told to whom, in order."""
     lang = view.lang
     fates = {
-        "sent": lang("told"), "pending": lang("waits to be sent"), "dead": lang("could not be sent"),
+        "sent": lang("told"), "pending": lang("waiting to be sent"), "dead": lang("could not be sent"),
         "dropped": lang("dropped"),
     }  # fmt: skip
     found = told_times(incident, view)

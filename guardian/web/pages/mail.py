@@ -46,7 +46,9 @@ TONES = {"sent": "ok", "pending": "warning", "dead": "critical", "dropped": "unk
 
 def _for_admins(view: View) -> None:
     if not view.may_act:
-        raise Refusal(403, view.lang("Mails are shown to admins alone: their links act for whom they were sent to."))
+        raise Refusal(
+            403, view.lang("Mails are shown to admins only: their links act for the person they were sent to.")
+        )
 
 
 async def run(view: View) -> Mapping[str, Any] | Response:

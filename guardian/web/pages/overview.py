@@ -96,7 +96,7 @@ def users_chart(report: Report, before: Sequence[TimelineBar] | None, view: View
     most = max((value for each in series for value in each.values), default=0)
     words = Words(
         lang("Active users over time, at most %(n)s", n=lang.number(most)), lang("Time"), lang("The numbers"),
-        lang("Nobody was there in this time."),
+        lang("Nobody used the app in this period."),
     )  # fmt: skip
     said = [[lang.number(value) for value in each.values] for each in series]
     return over_time(
@@ -113,7 +113,7 @@ def requests_chart(report: Report, view: View) -> Markup:
     most = max((bar.requests for bar in report.timeline), default=0)
     words = Words(
         lang("Requests over time, those that failed in red"), lang("Time"), lang("The numbers"),
-        lang("No request came in this time."),
+        lang("There were no requests in this period."),
     )  # fmt: skip
     series = [Series(lang("Failed"), failed, "bad"), Series(lang("Went well"), well, "good")]
     said = [[lang.number(value) for value in each.values] for each in series]

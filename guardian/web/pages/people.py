@@ -53,7 +53,7 @@ GROUPS = {
     "": marked("Everybody"),
     "new": marked("New"),
     "returned": marked("Came back"),
-    "hit": marked("Met errors"),
+    "hit": marked("Hit errors"),
     "quiet": marked("Gone quiet"),
 }
 

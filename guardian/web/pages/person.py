@@ -39,7 +39,7 @@ async def run(view: View) -> Mapping[str, Any] | Response:
     """The page of one person, or a file with everything that is stored about them. Raises Refusal for nobody."""
     name = as_kept(view.query.get("name", "").strip()[:320])
     if not name:
-        raise Refusal(404, view.lang("Nobody of this name was seen: check the spelling."))
+        raise Refusal(404, view.lang("Nobody with this name was seen: check the spelling."))
     if form := view.query.get("export"):
         return await _export(view, name, form)
     query = {"range": "7d", **view.query}
@@ -47,7 +47,7 @@ async def run(view: View) -> Mapping[str, Any] | Response:
     end = chosen.end + timedelta(microseconds=1)
     steps = await view.app.repository.steps(name, chosen.start, end, most=MOST)
     if not steps and not await view.app.repository.steps(name, view.now - timedelta(days=3650), view.now, most=1):
-        raise Refusal(404, view.lang("Nobody of this name was seen: check the spelling."))
+        raise Refusal(404, view.lang("Nobody with this name was seen: check the spelling."))
     own = await off_loop(person, view, chosen, name, steps)
     return await framed(view, own, tables=[_table(steps)])
 
@@ -100,7 +100,7 @@ def story_words(story: Story | None, view: View) -> list[dict[str, str]]:
         return {"label": label, "tone": tone, "text": text, "when": lang.moment(moment(step.at_us), view.zone)}
 
     found = [
-        line(lang("Last good step"), "good", story.good, lang("none in this time")),
+        line(lang("Last good step"), "good", story.good, lang("none in this period")),
         line(lang("First bad one"), "bad", story.first_bad, ""),
     ]
     if story.tries:
@@ -176,10 +176,10 @@ def _table(steps: Sequence[Event]) -> Table:
 
 async def _export(view: View, name: str, form: str) -> Response:
     if not view.may_act:
-        raise Refusal(403, view.lang("You may look, but not take what is stored about a person."))
+        raise Refusal(403, view.lang("You may look, but not export what is stored about a person."))
     pieces = await export_person(view.app, name, "html" if form == "html" else "json")
     if pieces is None:
-        raise Refusal(404, view.lang("Nobody of this name was seen: check the spelling."))
+        raise Refusal(404, view.lang("Nobody with this name was seen: check the spelling."))
     headers = {
         **HEADERS,
         "Content-Disposition": f'attachment; filename="person.{"html" if form == "html" else "json"}"',
@@ -201,10 +201,10 @@ async def act_erase(view: View, form: Mapping[str, str]) -> str:
     """Erase somebody, whose name was typed again; where to go then. Raises Refusal with one sentence."""
     name = as_kept(form.get("name", "").strip()[:320])
     if as_kept(form.get("again", "").strip()[:320]) != name or not name:
-        raise Refusal(422, view.lang("The two names differ, so nothing was erased: type the name as it stands there."))
+        raise Refusal(422, view.lang("The two names differ, so nothing was erased: type the name exactly as shown."))
     erased = await erase_person(view.app, name)
     if erased is None:
-        raise Refusal(404, view.lang("Nobody of this name was seen: check the spelling."))
+        raise Refusal(404, view.lang("Nobody with this name was seen: check the spelling."))
     return view.url("/people/erase", done=str(erased.rows + erased.names)).removeprefix(view.base)
 
 

@@ -22,7 +22,7 @@ LONGEST = timedelta(days=400)
 FORM = "%Y-%m-%dT%H:%M"
 """How a browser's field for a time writes it, in the zone of the page."""
 BAD_TIME = marked("That window cannot be read: give two times, the earlier first. The last 24 hours are shown.")
-TOO_LONG = marked("A window is 400 days long at most. The last 24 hours are shown.")
+TOO_LONG = marked("A window can be at most 400 days long. The last 24 hours are shown.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ log = logging.getLogger("guardian.web")
 
 NOT_NOW = marked("This page cannot be shown now")
 NOT_THERE = marked("There is no such page")
-ELSEWHERE = marked("The address was cut short, or is of another version of Guardian.")
+ELSEWHERE = marked("The address was cut short, or is from another version of Guardian.")
 AGAIN = marked("The database does not answer just now: try again in a minute.")
 REFUSED = marked("This was not done")
 READ_ONLY = marked("You may look, but change nothing: an admin can.")

@@ -113,7 +113,7 @@ def _asked(view: View, name: str) -> float | None:
     except ValueError:
         value = -1.0
     if not isfinite(value) or not 0 < value <= 1e9:
-        raise Refusal(422, view.lang("The threshold is no number above 0."))
+        raise Refusal(422, view.lang("The threshold is not a number above 0."))
     return value
 
 

@@ -12,28 +12,30 @@ from tests.support.plain import plain
     ("kind", "keys", "words"),
     [
         ("error_rate", {"feature": "chat", "min_requests": 0, "threshold": "5%"},
-         "More than 5 % errors of chat in 1 h, and more than 2.5 % beyond chance."),
+         "More than 5 % errors in chat within 1 h, and more than 2.5 % even allowing for chance."),
         ("error_rate", {"min_users": 1, "for": "5m"},
-         "More than 10 % errors in 1 h, and more than 5 % beyond chance. With at least 20 requests. With at least 1 "
-         "user concerned. It must hold for 5 min."),
+         "More than 10 % errors within 1 h, and more than 5 % even allowing for chance. With at least 20 "
+         "requests. With at least 1 user affected. It must hold for 5 min."),
         ("feature_down",
          {"count": "server", "silence": 0, "min_users": 0, "probe": {"url": "http://x/", "failures": 1}},
-         "Every request of chat failed with a server error in 10 min. Or http://x failed. With at least 5 requests."),
+         "Every request to chat failed with a server error within 10 min. Or http://x failed. With at "
+         "least 5 requests."),
         ("user_burst", {}, "One user hits 5 or more errors within 10 min."),
         ("user_burst", {"min_requests": 9, "min_users": 2},
-         "One user hits 5 or more errors within 10 min. With at least 9 requests of theirs. With at least 2 users "
-         "concerned."),
+         "One user hits 5 or more errors within 10 min. Once they have made at least 9 requests. With at least 2 users "
+         "affected."),
         ("latency", {"feature": "chat"},
-         "It takes more than 2 s to answer 95 % of the good requests of chat in 15 min. With at least 20 requests."),
+         "It takes more than 2 s to answer 95 % of the successful requests to chat within 15 min. With at "
+         "least 20 requests."),
         ("traffic_drop", {"min_users": 3},
          "Fewer than 30 % of the requests usual at this hour of the week (median of 4 weeks). Where at least 20 "
          "requests are usual. With at least 3 users a week before."),
         ("traffic_spike", {},
          "More than 3 times the requests usual at this hour of the week (median of 4 weeks). With at least 20 "
          "requests."),
-        ("new_error", {}, "A kind of error at a place in the code that was never seen before."),
+        ("new_error", {}, "A type of error, at a place in the code, that has never been seen before."),
         ("new_error", {"min_requests": 2},
-         "A kind of error at a place in the code that was never seen before. Once it came at least 2 times."),
+         "A type of error, at a place in the code, that has never been seen before. Once it came at least 2 times."),
         ("tracker_silent", {"min_requests": 5},
          "Neither a request nor a sign of life of the app for 10 min. After a day with at least 5 requests."),
     ],

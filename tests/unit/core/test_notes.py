@@ -130,7 +130,7 @@ def test_what_the_processes_said_is_added_up_by_reason(notes, recorders, expecte
         (
             Note("token_refused", 2, "the token is not signed with RS256 or ES256"),
             "2 bearer tokens were refused: the token is not signed with RS256 or ES256.",
-            "Set jwt_algorithms to what your app's tokens are signed with.",
+            "Set jwt_algorithms to the algorithms that sign your app's tokens.",
         ),
         (
             Note("token_refused", 2, "the token is signed with a key that is not known"),
@@ -145,7 +145,7 @@ def test_what_the_processes_said_is_added_up_by_reason(notes, recorders, expecte
         (
             Note("token_refused", 2, "the token has expired"),
             "2 bearer tokens were refused: the token has expired.",
-            "If users are signed in all the same, set the clocks of the machines, best by NTP.",
+            "If users are signed in all the same, set the machines' clocks, preferably by NTP.",
         ),
         (
             Note("token_refused", 2, "100 % odd %(reason)s."),
@@ -154,8 +154,8 @@ def test_what_the_processes_said_is_added_up_by_reason(notes, recorders, expecte
         ),
         (
             Note("anonymous", 1204),
-            "All of 1,204 requests are anonymous.",
-            "Say who the user is: note_user(request, user) in the app, or jwt_key and its like; see docs/tracker.md.",
+            "All 1,204 requests are anonymous.",
+            "Say who the user is: note_user(request, user) in the app, or jwt_key and the like; see docs/tracker.md.",
         ),
         (
             Note("dropped", 3, "the buffer was full"),
@@ -169,7 +169,7 @@ def test_what_the_processes_said_is_added_up_by_reason(notes, recorders, expecte
         ),
         (
             Note("never", 0, "/srv/guardian.db"),
-            "No request was ever recorded in /srv/guardian.db.",
+            "No request has ever been recorded in /srv/guardian.db.",
             "Add UsageTrackingMiddleware to the app, with this database, and use the app once.",
         ),
         (Note("of_a_newer_tracker", 2, "the moon was full"), "2 times: the moon was full.", ""),
@@ -201,7 +201,7 @@ def test_the_worst_kind_comes_first_and_an_unknown_one_last():
 
 
 def test_that_nothing_was_ever_recorded_is_a_warning_and_never_ok():
-    expected = ("WARNING", "No request was ever recorded in /srv/guardian.db.")
+    expected = ("WARNING", "No request has ever been recorded in /srv/guardian.db.")
     assert judge(Activity(), (), stats=NEVER) == expected
     assert judge(Activity(), (), stats=PURGED) == ("OK", "Nobody used the app.")
 
@@ -213,16 +213,16 @@ def view(report, code="en"):
 def test_a_mail_says_on_top_that_all_are_anonymous_and_what_to_do():
     report = samples.report(nobody(1204))
     assert report["status"] == "OK"
-    assert view(report)["headline"] == "All of 1,204 requests are anonymous, and nothing failed."
+    assert view(report)["headline"] == "All 1,204 requests are anonymous, and nothing failed."
     assert view(report)["notes"] == [
-        "Say who the user is: note_user(request, user) in the app, or jwt_key and its like; see docs/tracker.md."
+        "Say who the user is: note_user(request, user) in the app, or jwt_key and the like; see docs/tracker.md."
     ]
     assert view(report, "fr")["headline"].startswith("Les 1\u202f204 requêtes sont toutes anonymes")
 
 
 def test_a_mail_of_an_app_that_was_never_recorded_warns():
     report = {**samples.report([]), "status": "WARNING", "notes": [as_json(Note("never", 0, "/srv/guardian.db"))]}
-    assert view(report)["subject"] == "⚠ No request was ever recorded in /srv/guardian.db – Guardian"
+    assert view(report)["subject"] == "⚠ No request has ever been recorded in /srv/guardian.db – Guardian"
     assert view(report)["notes"] == [
         "Add UsageTrackingMiddleware to the app, with this database, and use the app once."
     ]

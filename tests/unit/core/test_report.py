@@ -111,7 +111,7 @@ def test_the_whole_report_in_the_published_format():
         ],
         "error_breakdown": {"404": 1, "413": 1, "500": 1},
         "status": "WARNING",
-        "status_reason": "20.0% of the requests met a server error (1 of 5).",
+        "status_reason": "20.0% of the requests failed with a server error (1 of 5).",
         "notes": [],
         "previous": {
             "period_start": "2026-03-02T06:00:00+00:00",
@@ -186,7 +186,7 @@ def test_an_answer_of_200_that_the_app_noted_as_failed_is_shown_as_failed():
     assert (found["total_errors"], found["error_breakdown"]) == (3, {"200": 3})
     assert (found["status"], found["status_reason"]) == (
         "WARNING",
-        "75.0% of the requests met a server error (3 of 4).",
+        "75.0% of the requests failed with a server error (3 of 4).",
     )
     [user] = found["users"]
     assert [(e["code"], e["failed"], e["error"]) for e in user["errors"]] == [(200, True, "tool error")] * 3
@@ -210,13 +210,13 @@ def many(good, *, server=0, client=0):
     [
         ([], (), "OK", "Nobody used the app."),
         (many(20), (), "OK", "All 20 requests went well."),
-        (many(18, server=2), (), "WARNING", "10.0% of the requests met a server error (2 of 20)."),
-        (many(98, server=2), (), "WARNING", "2.0% of the requests met a server error (2 of 100)."),
-        (many(99, server=1), (), "OK", "1 of 100 requests met a server error."),
+        (many(18, server=2), (), "WARNING", "10.0% of the requests failed with a server error (2 of 20)."),
+        (many(98, server=2), (), "WARNING", "2.0% of the requests failed with a server error (2 of 100)."),
+        (many(99, server=1), (), "OK", "1 of 100 requests failed with a server error."),
         (many(99, client=1), (), "OK", "1 of 100 requests failed, none by a fault of the server."),
         (many(95, client=5), (), "OK", "5 of 100 requests failed, none by a fault of the server."),
         (many(94, client=6), (), "OK", "6 of 100 requests failed, none by a fault of the server."),
-        (many(19_999, server=1), (), "OK", "1 of 20000 requests met a server error."),
+        (many(19_999, server=1), (), "OK", "1 of 20000 requests failed with a server error."),
         (
             [at(n, f"u{n % 2}", 500) for n in range(5)],
             ("chat_*",),
@@ -227,13 +227,13 @@ def many(good, *, server=0, client=0):
             [at(n, "u0", 500) for n in range(5)],
             ("chat_*",),
             "WARNING",
-            "100.0% of the requests met a server error (5 of 5).",
+            "100.0% of the requests failed with a server error (5 of 5).",
         ),
         (
             [at(n, f"u{n % 2}", 500) for n in range(5)],
             ("pay",),
             "WARNING",
-            "100.0% of the requests met a server error (5 of 5).",
+            "100.0% of the requests failed with a server error (5 of 5).",
         ),
     ],
 )
@@ -261,11 +261,11 @@ def test_a_weekday_without_anybody_is_a_warning_where_the_same_one_was_busy():
 @pytest.mark.parametrize(
     ("server", "usual", "status", "reason"),
     [
-        (2, 0.01, "OK", "2 of 100 requests met a server error, usually 1.0%."),
-        (3, 0.01, "OK", "3 of 100 requests met a server error, usually 1.0%."),
-        (4, 0.01, "WARNING", "4.0% of the requests met a server error (4 of 100), usually 1.0%."),
-        (2, 0.0, "WARNING", "2.0% of the requests met a server error (2 of 100), usually 0.0%."),
-        (1, 0.0, "OK", "1 of 100 requests met a server error, usually 0.0%."),
+        (2, 0.01, "OK", "2 of 100 requests failed with a server error, usually 1.0%."),
+        (3, 0.01, "OK", "3 of 100 requests failed with a server error, usually 1.0%."),
+        (4, 0.01, "WARNING", "4.0% of the requests failed with a server error (4 of 100), usually 1.0%."),
+        (2, 0.0, "WARNING", "2.0% of the requests failed with a server error (2 of 100), usually 0.0%."),
+        (1, 0.0, "OK", "1 of 100 requests failed with a server error, usually 0.0%."),
     ],
 )
 def test_server_errors_are_a_warning_above_one_percent_and_three_times_the_usual(server, usual, status, reason):
@@ -348,11 +348,11 @@ def test_the_bars_of_the_timeline(zone, start, length, number, second):
         # Somebody who tries addresses is not an outage, though there may be one beside.
         (
             [at(n, "anonymous", 404, "(unmatched)") for n in range(8)] + many(20, server=12),
-            "30 % of the requests met a server error.",
+            "30 % of the requests failed with a server error.",
         ),
         (
             [at(n, "u0", 422, "thread_create") for n in range(8)] + many(20, server=12),
-            "30 % of the requests met a server error.",
+            "30 % of the requests failed with a server error.",
         ),
     ],
 )

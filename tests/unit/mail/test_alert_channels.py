@@ -69,7 +69,7 @@ def told(*transitions, form=None, first=False, alone=False, app=""):
         ("opened", "● chat is down – Guardian", "critical", "failure"),
         ("reminder", "● Still firing: chat is down – Guardian", "critical", "failure"),
         ("unsilenced", "● Still firing: chat is down – Guardian", "critical", "failure"),
-        ("reopened", "● Fires again: chat is down – Guardian", "critical", "failure"),
+        ("reopened", "● Firing again: chat is down – Guardian", "critical", "failure"),
         ("flapping", "● Comes and goes: chat is down – Guardian", "critical", "failure"),
         ("resolved", "✓ Resolved: chat is down – Guardian", "info", "success"),
         ("closed", "✓ Resolved: chat is down – Guardian", "info", "success"),

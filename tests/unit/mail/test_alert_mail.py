@@ -97,9 +97,9 @@ Affected     3 users: ann0@example.com (2 errors), ann1@example.com (2),
 Happened     for the first time
 What failed  503 Boom at app.py:7: 6 of 6
 Where        chat (6 of 6) in the last 5 min
-Fires when   Every request of chat failed in 5 min. Or none came for 1 h,
-             where each earlier week had 20 or more. With at least 5
-             requests. With at least 2 users concerned.
+Fires when   Every request to chat failed within 5 min. Or none came for 1 h,
+             where each earlier week saw 20 or more. With at least 5
+             requests. With at least 2 users affected.
 
 Failed       ···································▇
              04:09 – 10:09 · 6 of 11 requests failed in the last 6 hours
@@ -168,7 +168,7 @@ def test_a_rule_that_counts_server_errors_tells_of_no_others():
     assert facts(mail)["Where"] == "chat (6 of 6) in the last hour"
     assert facts(mail)["What failed"] == "503 Boom at app.py:7: 6 of 6"
     assert "6 of 15 requests failed in the last 6 hours" in text(mail)
-    assert facts(mail)["Fires when"].startswith("More than 10 % server errors in 1 h, ")
+    assert facts(mail)["Fires when"].startswith("More than 10 % server errors within 1 h, ")
 
 
 def test_a_slow_feature_tells_nothing_of_failures():
@@ -332,7 +332,7 @@ def test_every_kind_of_rule_can_be_said():
     [
         ("error_rate", {}, 0.167, "At worst, 16.7 % of the requests failed in 1 h."),
         ("feature_down", {"why": "failing"}, 1.0, "At worst, every request failed."),
-        ("feature_down", {"why": "silent", "usual": 40}, None, "Nobody used it, where about 40 requests are usual."),
+        ("feature_down", {"why": "silent", "usual": 40}, None, "Nobody used it; about 40 requests are usual."),
         (
             "feature_down",
             {"why": "probe", "url": "https://x.org/"},
@@ -341,10 +341,10 @@ def test_every_kind_of_rule_can_be_said():
         ),
         ("user_burst", {}, 5.0, "They hit 5 or more errors within 10 min."),
         ("latency", {}, 4321.0, "At worst, 95 % of the requests took up to 4.3 s; the limit is 2 s."),
-        ("traffic_drop", {"usual": 90}, 12.0, "It was 12 requests in 1 h, where 90 are usual."),
-        ("traffic_drop", {"usual": 90}, 0.0, "It was 0 requests in 1 h, where 90 are usual."),
+        ("traffic_drop", {"usual": 90}, 12.0, "There were 12 requests in 1 h; 90 are usual."),
+        ("traffic_drop", {"usual": 90}, 0.0, "There were 0 requests in 1 h; 90 are usual."),
         ("new_error", {}, 3.0, "It had never been seen before."),
-        ("burn_rate", {}, 14.5, "At worst, the budget of 30 days would have been gone in 2 d 1 h."),
+        ("burn_rate", {}, 14.5, "At worst, the 30-day budget would have been gone in 2 d 1 h."),
     ],
 )
 def test_the_end_says_how_bad_it_was_and_nothing_of_the_present(kind, facts, peak, words):

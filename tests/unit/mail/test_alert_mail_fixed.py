@@ -41,7 +41,7 @@ def test_an_alert_that_fires_again_after_mark_as_fixed_counts_what_came_since():
             said.append((minute, text(email.message_from_bytes(mail.body, policy=policy.default))))
     assert [minute for minute, _ in said] == [6, 26, 43]
     again = said[-1][1]
-    assert "Fires again. 13 % of the requests failed: 30 of 230 in the last 23 min.\n" in again
+    assert "Firing again. 13 % of the requests failed: 30 of 230 in the last 23 min.\n" in again
     assert "Affected     3 users: ann0@example.com (12 errors), ann1@example.com (9),\n" in again
     assert "What failed  500 Boom at app.py:7: 30 of 30\n" in again
     assert "Where        chat (30 of 230) in the last 23 min\n" in again

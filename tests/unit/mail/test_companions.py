@@ -103,7 +103,7 @@ def test_what_is_no_file_is_malformed_and_nothing_waits_for_it(tmp_path):
     (tmp_path / "gone.json").symlink_to(tmp_path / "nowhere")
     assert load_companions(tmp_path) == {
         "folder.json": Malformed("folder.json", "it is not a file"),
-        "gone.json": Malformed("gone.json", "it leads nowhere"),
+        "gone.json": Malformed("gone.json", "it is a link to nothing"),
         "pipe.json": Malformed("pipe.json", "it is not a file"),
     }
 

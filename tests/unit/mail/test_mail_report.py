@@ -52,13 +52,13 @@ def test_the_text_part_as_a_whole():
         "integrity_report.json": [],
     }
     subject, text, _ = parts(reports, next_report=NEXT)
-    assert subject == "⚠ 1.4 % of the requests met a server error – Guardian"
+    assert subject == "⚠ 1.4 % of the requests failed with a server error – Guardian"
     assert text == TEXT
 
 
 TEXT = """\
-1.4 % of the requests met a server error.
-=========================================
+1.4 % of the requests failed with a server error.
+=================================================
 WARNING · Mon 2 Mar, 09:00 – 11:00 (Europe/Zurich)
 
 Prod report                                DEGRADED
@@ -101,7 +101,7 @@ dan@example.com · 3 of 3 requests failed
 GONE QUIET
 They used the app regularly, hit an error, and have not been back for three
 days.
-* olga@example.com: not seen since Fri 27 Feb, 07:40; the last thing: 500
+* olga@example.com: not seen since Fri 27 Feb, 07:40; their last request: 500
   KeyError, /api/search
 
 WHAT THEY USED
@@ -142,9 +142,9 @@ integrity_report.json could not be shown: it is not a JSON object.
 The next report goes out on Mon 2 Mar, 13:00 and covers Mon 2 Mar, 11:00 –
 13:00.
 Stored: 12,345 events: who used which feature when, and what failed; never
-what anybody wrote. The oldest is of Saturday 31 January 2026. 678 older ones
-have been deleted. The totals of each user since Tuesday 2 December 2025 are
-kept. 1 event was lost this week, because the tracker's buffer was full.
+what anybody wrote. The oldest is from Saturday 31 January 2026. 678 older
+ones have been deleted. The totals of each user since Tuesday 2 December 2025
+are kept. 1 event was lost this week, because the tracker's buffer was full.
 You get this because you are named in Guardian's configuration.
 """
 
@@ -161,7 +161,7 @@ def test_an_answer_of_200_that_the_app_noted_as_failed_is_shown_as_failed():
         assert "noted as failed" in shown
         assert "200 (failed) tool error" in " ".join(shown.split())
         assert "Last steps: chat_message → chat_message 200 (failed) (3×)" in " ".join(shown.split())
-    assert "the last thing: 200 (failed) tool error" in " ".join(text.split())
+    assert "their last request: 200 (failed) tool error" in " ".join(text.split())
 
 
 def test_notes_stand_on_top_and_a_name_that_somebody_else_chose_stays_text():
@@ -217,7 +217,7 @@ def test_a_template_is_given_all_that_it_names(name):
 def test_a_report_of_nothing_but_the_fixed_keys_is_enough():
     report = {key: value for key, value in samples.ordinary().items() if key in FIXED}
     subject, text, html = parts({"usage_stats": report})
-    assert subject == "⚠ 1.4 % of the requests met a server error – Guardian"
+    assert subject == "⚠ 1.4 % of the requests failed with a server error – Guardian"
     assert "413   Content" not in text and "413 Content Too Large" in text and "ada@example.com" in html
 
 
@@ -229,7 +229,7 @@ def test_a_report_that_was_read_already_makes_the_same_mail():
 def test_a_mail_says_which_app_it_is_about():
     service = EmailService([], sender="g@example.com", clock=lambda: samples.END, app="Shop (staging)")
     mail = service.compose_guardian_report("a@example.com", {"usage_stats": samples.ordinary()}, key="k")
-    assert mail.subject == "⚠ Shop (staging): 1.4 % of the requests met a server error – Guardian"
+    assert mail.subject == "⚠ Shop (staging): 1.4 % of the requests failed with a server error – Guardian"
     message = email.message_from_bytes(mail.body, policy=policy.default)
     assert "Guardian · Shop (staging)" in message.get_body(("html",)).get_content()
     assert "WARNING · Shop (staging) · Mon 2 Mar" in message.get_body(("plain",)).get_content()
