@@ -182,30 +182,6 @@ class Desk:
         return "dead"
 
 
-async def deliver_due(
-    state: StateStore,
-    transports: Sequence[Transport],
-    *,
-    now: datetime,
-    holder: str,
-    limit: int = 20,
-    circuits: Circuits | None = None,
-    random: RandomFloat = _random.random,
-    warnings: Warnings | None = None,
-) -> DeliveryCounts:
-    """Try what is due at `now`, all lanes at the same time, of each at most `limit` mails (see `Desk`).
-
-    Raises StorageError where the outbox cannot be read or marked.
-    """
-    began = time.monotonic()
-    desk = Desk(
-        state=state, transports=transports, holder=holder, random=random, warnings=warnings,
-        circuits=Circuits() if circuits is None else circuits,
-        clock=lambda: now + timedelta(seconds=time.monotonic() - began),
-    )  # fmt: skip
-    return sum_of(await together(desk.deliver(lane, limit) for lane in desk.lanes))
-
-
 async def together(works: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
     """What each of them gives back, at the same time; when all have ended, the first failure of them is raised.
 

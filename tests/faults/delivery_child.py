@@ -8,10 +8,10 @@ import os
 import sys
 from datetime import UTC, datetime, timedelta
 
-from guardian.mail.delivery import deliver_due
 from guardian.mail.transports.smtp import SmtpTransport
 from guardian.settings.schema import SmtpSettings
 from guardian.stores.sqlite.state import SqliteStateStore
+from tests.support.delivering import deliver_due
 
 
 async def deliver(database: str, port: int, seconds: float) -> None:

@@ -11,8 +11,8 @@ from aiosmtpd.smtp import SMTP
 from guardian.application.judging.steps import alert_step
 from guardian.application.root import open_application
 from guardian.core.time import micros
-from guardian.mail.delivery import deliver_due
 from guardian.settings.schema import Settings
+from tests.support.delivering import deliver_due
 from tests.support.plain import plain
 from tracker.event import Event, Failure
 

@@ -26,12 +26,12 @@ from guardian.mail.channels import compose_channel
 from guardian.mail.channels.client import LARGEST_ANSWER, Client
 from guardian.mail.channels.sender import Request
 from guardian.mail.channels.transport import ChannelTransport
-from guardian.mail.delivery import deliver_due
 from guardian.mail.transport import DeliveryError, PermanentError, UnknownOutcome, Unreachable
 from guardian.mail.transports import build_transports
 from guardian.settings.channels import ChannelSettings
 from guardian.settings.schema import Settings
 from guardian.stores.sqlite.state import SqliteStateStore
+from tests.support.delivering import deliver_due
 
 NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 NASTY = "<!channel> @everyone @here <@123> <@&55> <at>Bob</at> **b** `c` [l](http://x.test) <b>h</b> :fire: {{DATE(x)}}"

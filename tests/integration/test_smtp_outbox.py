@@ -11,12 +11,12 @@ from typer.testing import CliRunner
 
 from guardian.cli import app as guardian
 from guardian.mail.circuits import Circuits
-from guardian.mail.delivery import deliver_due
 from guardian.mail.service import EmailService
 from guardian.mail.transport import Unreachable
 from guardian.mail.transports.smtp import SmtpTransport
 from guardian.settings.schema import SmtpSettings
 from guardian.stores.sqlite.state import SqliteStateStore
+from tests.support.delivering import deliver_due
 
 NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)

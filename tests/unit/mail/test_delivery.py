@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from guardian.core.outgoing import Outgoing
 from guardian.mail.circuits import Circuits
-from guardian.mail.delivery import GIVE_UP, LEASE, Desk, backoff, deliver_due
+from guardian.mail.delivery import GIVE_UP, LEASE, Desk, backoff
 from guardian.mail.transport import DeliveryError, PermanentError, UnknownOutcome, Unreachable
 from guardian.stores.sqlite.state import SqliteStateStore
+from tests.support.delivering import deliver_due
 
 NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
