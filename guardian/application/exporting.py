@@ -12,8 +12,6 @@ from guardian.core.templates import environment
 from guardian.stores.erasure import as_kept
 
 Form = Literal["json", "html"]
-TABLES = ("user_sessions", "feature_usage", "user_errors")
-"""The parts of an export, in this order."""
 
 
 async def export_person(app: Application, name: str, form: Form) -> AsyncIterator[str] | None:
