@@ -5,38 +5,19 @@ The daemon and the backtest judge the same `Snapshot`s of a `History`, so that t
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import UTC, tzinfo
 from fnmatch import fnmatchcase
-from functools import cached_property, lru_cache
+from functools import cached_property
 
 import numpy as np
 
 from guardian.alerting.columns import MINUTE_US, NOTHING, Columns, Counts, MinuteCounts, lowest_bad
+from guardian.alerting.stretches import Stretches
+from guardian.alerting.wanted import weeks_ago
 from guardian.core.cursor import Cursor
-from guardian.core.unlinked import is_unlinked
 from tracker.event import ANONYMOUS, Event
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """What rules ask for beside the counts: the requests of single minutes before them. `minutes` holds, by what they
-    are of, which ones: a tuple of names and patterns of features, None is everything. `known_us` is from when on a
-    feature that was used counts as one that there is."""
-
-    minutes: Mapping[tuple[str, ...] | None, frozenset[int]] = field(default_factory=dict)
-    known_us: int | None = None
-
-
-NOTHING_MORE = Wanted()
-"""Nothing beside the counts."""
-
-
-def fits(name: str, patterns: Iterable[str]) -> bool:
-    """Whether one of the patterns (`chat_*`) is, or matches, this feature."""
-    return any(name == p or (any(mark in p for mark in "*?[") and fnmatchcase(name, p)) for p in patterns)
 
 
 @dataclass(frozen=True)
@@ -108,54 +89,13 @@ class History:
         return {}
 
     @cached_property
-    def failed(self) -> np.ndarray:
-        """Which rows of `columns` failed, in the order of time."""
-        return np.flatnonzero(self.columns.failure >= 0)
-
-    @cached_property
-    def _of_features(self) -> dict[tuple[int, int], list[np.ndarray]]:
-        """By the first and the last row of a stretch, the rows of each feature inside."""
-        return {}
-
-    def _by_feature(self, first: int, last: int) -> list[np.ndarray]:
-        if (first, last) not in self._of_features:
-            feature, number = self.columns.feature[first:last], len(self.columns.features)
-            narrow = feature.astype(np.int16) if number < 2**15 else feature  # numpy sorts these by their digits
-            order = np.argsort(narrow, kind="stable") + first
-            ends = np.cumsum(np.bincount(feature, minlength=number))
-            self._of_features[first, last] = np.split(order, ends[:-1]) if number else []
-        return self._of_features[first, last]
-
-    @cached_property
-    def _places(self) -> dict[str, int]:
-        return {name: code for code, name in enumerate(self.columns.features)}
+    def stretches(self) -> Stretches:
+        """The rows of `columns`, by stretches of time."""
+        return Stretches(self.columns)
 
     def rows(self, start_us: int, end_us: int, feature: str | None = None) -> np.ndarray | slice:
-        """Which rows of `columns` lie in [start, end), of one feature or of all."""
-        first, last = (int(row) for row in np.searchsorted(self.columns.at_us, (start_us, end_us)))
-        if feature is None:
-            return slice(first, last)
-        code = self._places.get(feature)
-        if code is None or first >= last:
-            return slice(0, 0)
-        if (0, len(self.columns)) not in self._of_features and len(self._of_features) < _STRETCHES:
-            return self._by_feature(first, last)[code]
-        # Many stretches: this is the past, minute by minute. All of it is sorted once.
-        rows = self._by_feature(0, len(self.columns))[code]
-        return rows[slice(*np.searchsorted(rows, (first, last)))]
-
-    def failures_between(self, rows: slice) -> np.ndarray:
-        """The rows of a stretch of `columns` that failed."""
-        return self.failed[slice(*np.searchsorted(self.failed, (rows.start, rows.stop)))]
-
-    @cached_property
-    def bursts(self) -> dict[tuple[int, int], tuple[list[int], list[tuple[str, int]]] | None]:
-        """A cache for `Snapshot.bursts`, by (errors, window); None: one minute has asked."""
-        return {}
-
-
-_STRETCHES = 12
-"""So many windows of one history are sorted by feature each for itself."""
+        """See `Stretches.rows`."""
+        return self.stretches.rows(start_us, end_us, feature)
 
 
 def first_sightings(columns: Columns) -> dict[tuple[str, str], int]:
@@ -247,7 +187,7 @@ class Snapshot:
         """Those of the rows on which this (kind, place) failed."""
         columns = self.history.columns
         code = columns.failures.index(what) if what in columns.failures else len(columns.failures)
-        failed = self.history.failures_between(rows) if isinstance(rows, slice) else rows
+        failed = self.history.stretches.failures_between(rows) if isinstance(rows, slice) else rows
         found: np.ndarray = failed[columns.failure[failed] == code]
         return found
 
@@ -272,23 +212,13 @@ class Snapshot:
     def bursts(self, errors: int, window: int, lookback: int) -> dict[str, tuple[int, int]]:
         """The users for whom `errors` errors within `window` seconds (both ends inclusive) were complete in the last
         `lookback` seconds: the times (µs) of the first and the last error of the newest such burst."""
-        key, history = (errors, window), self.history
-        start_us = self.now_us - lookback * 1_000_000
-        if key not in history.bursts:
-            # One minute asks for little of the past; where more of them do, all of it is looked through once.
-            history.bursts[key] = None
-            rows = history.failures_between(self._rows(lookback + window, None, 0))  # type: ignore[arg-type]
-            at, who = _find_bursts(history.columns, rows, errors, window)
-        else:
-            found = history.bursts[key] or _find_bursts(history.columns, history.failed, errors, window)
-            history.bursts[key] = at, who = found
-        first, last = bisect_left(at, start_us), bisect_left(at, self.now_us)
-        return {user: (began, ended) for ended, (user, began) in zip(at[first:last], who[first:last], strict=True)}
+        start_us, window_us = self.now_us - lookback * 1_000_000, window * 1_000_000
+        return self.history.stretches.bursts(errors, window_us, start_us, self.now_us)
 
     def failures(self, window: int) -> list[tuple[str, str]]:
         """What failed in the window, (kind, place), in the order in which it first came ever."""
         columns, first_seen = self.history.columns, self.history.first_seen
-        failed = self.history.failures_between(self._rows(window, None, 0))  # type: ignore[arg-type]
+        failed = self.history.stretches.failures_between(self._rows(window, None, 0))  # type: ignore[arg-type]
         what = [columns.failures[code] for code in np.flatnonzero(np.bincount(columns.failure[failed]))]
         return sorted(what, key=lambda each: (first_seen.get(each, 0), each))
 
@@ -311,31 +241,3 @@ class Snapshot:
         if first >= self.history.counts.start or first not in earlier:
             return self.counts(window, feature, back=back).requests
         return sum(earlier.get(minute, {}).get(feature or "", 0) for minute in range(first, last))
-
-
-def weeks_ago(minute: int, weeks: int, zone: tzinfo) -> int:
-    """See `Snapshot.weeks_ago`, of this minute."""
-    return _weeks_ago(minute // 15, weeks, zone)
-
-
-@lru_cache(maxsize=64)
-def _weeks_ago(quarter: int, weeks: int, zone: tzinfo) -> int:
-    """The same for every minute of a quarter of an hour: clocks are changed at whole quarters (tz database)."""
-    now = quarter * 900
-    then = datetime.fromtimestamp(now, zone) - timedelta(weeks=weeks)
-    return now - int(then.timestamp())
-
-
-def _find_bursts(
-    columns: Columns, failed: np.ndarray, errors: int, window: int
-) -> tuple[list[int], list[tuple[str, int]]]:
-    """Each error of these rows that completes a burst, in the order of time: when, and (whose, when it began)."""
-    order = failed[np.argsort(columns.user[failed], kind="stable")]
-    user, at = columns.user[order], columns.at_us[order]
-    if len(at) < errors:
-        return [], []
-    last, first = slice(errors - 1, None), slice(None, len(at) - errors + 1)
-    hits = np.flatnonzero((user[last] == user[first]) & (at[last] - at[first] <= window * 1_000_000))
-    found = sorted((int(at[i + errors - 1]), columns.users[user[i]], int(at[i])) for i in hits)
-    found = [hit for hit in found if hit[1] != ANONYMOUS and not is_unlinked(hit[1])]
-    return [ended for ended, _, _ in found], [(name, began) for _, name, began in found]

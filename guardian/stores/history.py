@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from guardian.alerting.history import NOTHING_MORE, History, Wanted
+from guardian.alerting.history import History
+from guardian.alerting.wanted import NOTHING_MORE, Wanted
 
 
 class HistoryStore(Protocol):

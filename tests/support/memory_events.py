@@ -5,7 +5,8 @@ from dataclasses import replace
 from itertools import pairwise
 
 from guardian.alerting.columns import MINUTE_US, Columns
-from guardian.alerting.history import NOTHING_MORE, History
+from guardian.alerting.history import History
+from guardian.alerting.wanted import NOTHING_MORE
 from guardian.core.activity import ERRORS_PER_USER, Activity
 from guardian.core.clock import was_ahead
 from guardian.core.cursor import Cursor

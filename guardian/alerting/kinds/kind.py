@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from guardian.alerting.columns import Counts
-from guardian.alerting.history import Snapshot, fits
+from guardian.alerting.history import Snapshot
 from guardian.alerting.turning import Onset, requests_between
 from guardian.alerting.verdicts import Since, Verdict
+from guardian.alerting.wanted import fits
 from guardian.core.language import Language
 from guardian.settings.kinds import KindSettings
 

@@ -11,13 +11,14 @@ from zoneinfo import ZoneInfo
 
 from guardian.alerting.columns import MINUTE_US
 from guardian.alerting.engine import AlertState, Surroundings, advance, set_back
-from guardian.alerting.history import History, Snapshot, Wanted, weeks_ago
+from guardian.alerting.history import History, Snapshot
 from guardian.alerting.incidents import Transition
 from guardian.alerting.kinds import kind_of
 from guardian.alerting.kinds.kind import window_of
 from guardian.alerting.maintenance import Maintenance, Once, Recurring
 from guardian.alerting.notify import Notice
 from guardian.alerting.verdicts import CLOCK_CHANGE, WEEK
+from guardian.alerting.wanted import Wanted, weeks_ago
 from guardian.core.cadence import Cron
 from guardian.core.clock import was_ahead
 from guardian.core.off_loop import off_loop

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import replace
 
 from guardian.alerting.columns import MINUTE_US, MinuteCounts
-from guardian.alerting.history import History, Wanted, fits
+from guardian.alerting.history import History
+from guardian.alerting.wanted import Wanted, fits
 from guardian.core.totals import Part
 from guardian.stores.sqlite import seals
 from guardian.stores.sqlite.buckets import MINUTES5, SPANS, ids, meta, time_of

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
-from datetime import timedelta
 from itertools import chain
 from pathlib import Path
 from typing import TypeVar
@@ -13,16 +12,17 @@ from typing import TypeVar
 import numpy as np
 
 from guardian.alerting.columns import MINUTE_US, Columns, MinuteCounts
-from guardian.alerting.history import NOTHING_MORE, History, Wanted, first_sightings
-from guardian.core.clock import SLACK
+from guardian.alerting.history import History, first_sightings
+from guardian.alerting.wanted import NOTHING_MORE, Wanted
 from guardian.core.cursor import Cursor
 from guardian.core.storage import StorageError
 from guardian.stores.people.aliases import NO_ALIASES, Aliases
 from guardian.stores.people.book import NO_BOOK, AliasBook
-from guardian.stores.sqlite.buckets import AT_US, ids, time_of
+from guardian.stores.sqlite.buckets import AT_US, ids
 from guardian.stores.sqlite.damage import UNREADABLE, unreadable
 from guardian.stores.sqlite.earlier import late_minutes, with_earlier
 from guardian.stores.sqlite.importing import OWN
+from guardian.stores.sqlite.sightings import read_first_event, read_first_sightings, read_heartbeats
 from guardian.stores.sqlite.singles import Singles, unpacked
 from tracker.sqlite.connection import connect
 from tracker.sqlite.database_file import FileChanged, OpenedFile
@@ -86,12 +86,6 @@ class SqliteHistory:
             raise unreadable(self._path, error) from error
 
 
-def _places(db: sqlite3.Connection) -> dict[int, tuple[str, str]]:
-    """Per failure its kind and the innermost line of its location, "" where no exception was seen."""
-    rows = db.execute("SELECT id, kind, location FROM guardian_failure")
-    return {number: (kind, location.rsplit("\n", 1)[-1]) for number, kind, location in rows}
-
-
 def read_minute_counts(db: sqlite3.Connection, start: int, end: int, singles: Singles) -> MinuteCounts:
     """Counts of the minutes [start, end), read in pieces so that no read lasts long enough to hold up the WAL."""
     found = MinuteCounts.of_rows(start, np.zeros((0, 0, 3), dtype=np.int64), [])
@@ -106,38 +100,6 @@ def read_minute_counts(db: sqlite3.Connection, start: int, end: int, singles: Si
         piece = MinuteCounts.counted(first, last, packed >> 32, singles.routes(db, routes), status, singles.features)
         found = found.followed(piece, end - start)
     return found
-
-
-def read_first_sightings(db: sqlite3.Connection, only: str = "") -> dict[tuple[str, str], int]:
-    """When each (kind, place) of error was first recorded, µs."""
-    places, feature_of = _places(db), dict(db.execute("SELECT id, feature FROM guardian_route"))
-    seen: dict[tuple[str, str], int] = {}
-    for failure, route, event in db.execute(
-        f"SELECT failure, route, min(id) FROM guardian_request WHERE failure IS NOT NULL {only} GROUP BY failure, route"
-    ):
-        if failure not in places or route not in feature_of:
-            continue
-        kind, location = places[failure]
-        what = (kind, location or feature_of[route])
-        seen[what] = min(seen.get(what, time_of(event)), time_of(event))
-    return seen
-
-
-def read_first_event(db: sqlite3.Connection, only: str = "") -> int | None:
-    """When the oldest stored event ended, µs; None for an empty database."""
-    (oldest,) = db.execute(f"SELECT min(id) FROM guardian_request WHERE true {only}").fetchone()
-    return None if oldest is None else time_of(oldest)
-
-
-def read_heartbeats(db: sqlite3.Connection, end: int) -> list[int]:
-    """The latest sign of life of each recorder, ascending, µs; `end` is the minute that ended last.
-
-    Without those that a clock has noted which was ahead: they would keep a dead app alive.
-    """
-    latest = (end + 2) * MINUTE_US + SLACK // timedelta(
-        microseconds=1
-    )  # a minute is judged while the next one is under way
-    return sorted(seen for (seen,) in db.execute("SELECT seen_us FROM guardian_recorder WHERE seen_us <= ?", (latest,)))
 
 
 def read_history(

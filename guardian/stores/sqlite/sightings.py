@@ -1,0 +1,48 @@
+"""What a SQLite file says in a row or two: when the first event came, and each error, and when recorders lived last."""
+
+from __future__ import annotations
+
+import sqlite3
+from datetime import timedelta
+
+from guardian.alerting.columns import MINUTE_US
+from guardian.core.clock import SLACK
+from guardian.stores.sqlite.buckets import time_of
+
+
+def _places(db: sqlite3.Connection) -> dict[int, tuple[str, str]]:
+    """Per failure its kind and the innermost line of its location, "" where no exception was seen."""
+    rows = db.execute("SELECT id, kind, location FROM guardian_failure")
+    return {number: (kind, location.rsplit("\n", 1)[-1]) for number, kind, location in rows}
+
+
+def read_first_sightings(db: sqlite3.Connection, only: str = "") -> dict[tuple[str, str], int]:
+    """When each (kind, place) of error was first recorded, µs."""
+    places, feature_of = _places(db), dict(db.execute("SELECT id, feature FROM guardian_route"))
+    seen: dict[tuple[str, str], int] = {}
+    for failure, route, event in db.execute(
+        f"SELECT failure, route, min(id) FROM guardian_request WHERE failure IS NOT NULL {only} GROUP BY failure, route"
+    ):
+        if failure not in places or route not in feature_of:
+            continue
+        kind, location = places[failure]
+        what = (kind, location or feature_of[route])
+        seen[what] = min(seen.get(what, time_of(event)), time_of(event))
+    return seen
+
+
+def read_first_event(db: sqlite3.Connection, only: str = "") -> int | None:
+    """When the oldest stored event ended, µs; None for an empty database."""
+    (oldest,) = db.execute(f"SELECT min(id) FROM guardian_request WHERE true {only}").fetchone()
+    return None if oldest is None else time_of(oldest)
+
+
+def read_heartbeats(db: sqlite3.Connection, end: int) -> list[int]:
+    """The latest sign of life of each recorder, ascending, µs; `end` is the minute that ended last.
+
+    Without those that a clock has noted which was ahead: they would keep a dead app alive.
+    """
+    latest = (end + 2) * MINUTE_US + SLACK // timedelta(
+        microseconds=1
+    )  # a minute is judged while the next one is under way
+    return sorted(seen for (seen,) in db.execute("SELECT seen_us FROM guardian_recorder WHERE seen_us <= ?", (latest,)))
