@@ -159,6 +159,13 @@ class Snapshot:
         end_us = self.now_us - back * 1_000_000
         return self.history.rows(max(end_us - window * 1_000_000, since_us), end_us, feature)
 
+    def _stretch(self, window: int, since_us: int = 0) -> slice:
+        """The same of all features: rows one after the other."""
+        first, last = np.searchsorted(
+            self.history.columns.at_us, (max(self.now_us - window * 1_000_000, since_us), self.now_us)
+        )
+        return slice(int(first), max(int(first), int(last)))
+
     def users(
         self,
         window: int,
@@ -185,10 +192,9 @@ class Snapshot:
 
     def _of_failure(self, rows: np.ndarray | slice, what: tuple[str, str]) -> np.ndarray:
         """Those of the rows on which this (kind, place) failed."""
-        columns = self.history.columns
-        code = columns.failures.index(what) if what in columns.failures else len(columns.failures)
+        code = self.history.stretches.failure(what)
         failed = self.history.stretches.failures_between(rows) if isinstance(rows, slice) else rows
-        found: np.ndarray = failed[columns.failure[failed] == code]
+        found: np.ndarray = failed[self.history.columns.failure[failed] == (-2 if code is None else code)]
         return found
 
     def rows_of(self, user: str, window: int) -> np.ndarray:
@@ -202,11 +208,9 @@ class Snapshot:
         return found
 
     def durations_ms(self, window: int, feature: str | None = None, *, since_us: int = 0) -> np.ndarray:
-        """The durations of the window's good requests; WebSockets (status 101) don't count, they last by design."""
-        rows = self._rows(window, feature, since_us)
-        status, took_us = self.history.columns.status[rows], self.history.columns.duration_us[rows]
-        # Below 0 is what nobody measured.
-        found: np.ndarray = took_us[(status < 400) & (status != 101) & (took_us >= 0)] / 1000
+        """The durations of the window's good requests; see `Stretches.good_us`."""
+        start_us = max(self.now_us - window * 1_000_000, since_us)
+        found: np.ndarray = self.history.stretches.good_us(start_us, self.now_us, feature) / 1000
         return found
 
     def bursts(self, errors: int, window: int, lookback: int) -> dict[str, tuple[int, int]]:
@@ -218,8 +222,8 @@ class Snapshot:
     def failures(self, window: int) -> list[tuple[str, str]]:
         """What failed in the window, (kind, place), in the order in which it first came ever."""
         columns, first_seen = self.history.columns, self.history.first_seen
-        failed = self.history.stretches.failures_between(self._rows(window, None, 0))  # type: ignore[arg-type]
-        what = [columns.failures[code] for code in np.flatnonzero(np.bincount(columns.failure[failed]))]
+        counts, _ = self.history.stretches.failures(self._stretch(window))
+        what = [columns.failures[code] for code in np.flatnonzero(counts)]
         return sorted(what, key=lambda each: (first_seen.get(each, 0), each))
 
     def failure_times(self, since_us: int, what: tuple[str, str]) -> np.ndarray:
@@ -230,8 +234,11 @@ class Snapshot:
 
     def failure_counts(self, window: int, what: tuple[str, str], *, since_us: int = 0) -> Counts:
         """How often this (kind, place) came in the window."""
-        status = self.history.columns.status[self._of_failure(self._rows(window, None, since_us), what)]
-        return Counts(len(status), len(status), int((status >= 500).sum()))
+        code = self.history.stretches.failure(what)
+        if code is None:
+            return NOTHING
+        counts, server = self.history.stretches.failures(self._stretch(window, since_us))
+        return Counts(int(counts[code]), int(counts[code]), int(server[code]))
 
     def requests(self, window: int, feature: str | None, *, back: int) -> int:
         """The requests of a window that ended `back` seconds ago, also where it lies before the counts."""

@@ -13,6 +13,8 @@ from tracker.event import ANONYMOUS
 
 _STRETCHES = 12
 """So many windows of one history are sorted by feature each for itself."""
+_LONGEST = 48
+"""Durations are told apart up to so many bits of microseconds: nine years."""
 
 
 class Stretches:
@@ -20,6 +22,7 @@ class Stretches:
 
     def __init__(self, columns: Columns) -> None:
         self.columns = columns
+        self._counted: tuple[tuple[int, int], tuple[np.ndarray, np.ndarray]] | None = None
 
     @cached_property
     def failed(self) -> np.ndarray:
@@ -60,7 +63,65 @@ class Stretches:
 
     def failures_between(self, rows: slice) -> np.ndarray:
         """The rows of a stretch of `columns` that failed."""
-        return self.failed[slice(*np.searchsorted(self.failed, (rows.start, rows.stop)))]
+        key = (rows.start, rows.stop)
+        if "failed" in self.__dict__ or (len(self._failed) >= _STRETCHES and key not in self._failed):
+            return self.failed[slice(*np.searchsorted(self.failed, key))]
+        if key not in self._failed:
+            self._failed[key] = np.flatnonzero(self.columns.failure[rows] >= 0) + rows.start
+        return self._failed[key]
+
+    @cached_property
+    def _failed(self) -> dict[tuple[int, int], np.ndarray]:
+        return {}
+
+    def failures(self, rows: slice) -> tuple[np.ndarray, np.ndarray]:
+        """By its index in `columns.failures`, how often each failure came in a stretch of `columns`, and how often as a
+        server error."""
+        key = (rows.start, rows.stop)
+        if self._counted is None or self._counted[0] != key:
+            columns, failed = self.columns, self.failures_between(rows)
+            codes, server = columns.failure[failed], columns.status[failed] >= 500
+            size = len(columns.failures)
+            counts = np.bincount(codes, minlength=size), np.bincount(codes[server], minlength=size)
+            self._counted = key, counts
+        return self._counted[1]
+
+    def failure(self, what: tuple[str, str]) -> int | None:
+        """The index of a (kind, place) in `columns.failures`; None for one that never came."""
+        return self._failures.get(what)
+
+    @cached_property
+    def _failures(self) -> dict[tuple[str, str], int]:
+        return {what: code for code, what in enumerate(self.columns.failures)}
+
+    def good_us(self, start_us: int, end_us: int, feature: str | None = None) -> np.ndarray:
+        """How long (µs) the good requests of [start, end) took, of one feature or of all, in any order. WebSockets
+        (status 101) don't count: they last by design. Nor does what nobody measured."""
+        first, last = (int(row) for row in np.searchsorted(self.columns.at_us, (start_us, end_us)))
+        code = self._places.get(feature) if feature is not None else -1
+        if code is None or first >= last:
+            return np.empty(0, dtype=np.int64)
+        key, columns = (first, last), self.columns
+        if key not in self._good and len(self._good) >= _STRETCHES:
+            rows = self.rows(start_us, end_us, feature)
+            found: np.ndarray = columns.duration_us[rows][_are_good(columns, rows)]
+            return found
+        if key not in self._good:
+            # One sort of one number for two puts each feature's together: ten times as fast as feature by feature.
+            rows = slice(first, last)
+            good = _are_good(columns, rows)
+            both = columns.feature[rows][good].astype(np.int64) << _LONGEST
+            both |= np.minimum(columns.duration_us[rows][good], (1 << _LONGEST) - 1)
+            both.sort()
+            edges = np.arange(len(columns.features) + 1) << _LONGEST
+            self._good[key] = both & (1 << _LONGEST) - 1, np.searchsorted(both, edges)
+        durations, ends = self._good[key]
+        return durations if feature is None else durations[ends[code] : ends[code + 1]]
+
+    @cached_property
+    def _good(self) -> dict[tuple[int, int], tuple[np.ndarray, np.ndarray]]:
+        """By the first and the last row of a stretch: durations feature by feature, and where each feature begins."""
+        return {}
 
     def bursts(self, errors: int, window_us: int, start_us: int, end_us: int) -> dict[str, tuple[int, int]]:
         """The users for whom `errors` errors within `window_us` (both ends inclusive) were complete in [start, end):
@@ -82,11 +143,19 @@ class Stretches:
         return {}
 
 
+def _are_good(columns: Columns, rows: np.ndarray | slice) -> np.ndarray:
+    status, took_us = columns.status[rows], columns.duration_us[rows]
+    good: np.ndarray = (status < 400) & (status != 101) & (took_us >= 0)
+    return good
+
+
 def _find_bursts(
     columns: Columns, failed: np.ndarray, errors: int, window_us: int
 ) -> tuple[list[int], list[tuple[str, int]]]:
     """Each error of these rows that completes a burst, in the order of time: when, and (whose, when it began)."""
-    order = failed[np.argsort(columns.user[failed], kind="stable")]
+    # The user and the place in one number: a plain sort of it is stable, and the fastest that there is.
+    both = np.sort(columns.user[failed].astype(np.int64) << 32 | np.arange(len(failed)))
+    order = failed[both & 0xFFFFFFFF]
     user, at = columns.user[order], columns.at_us[order]
     if len(at) < errors:
         return [], []

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
-from itertools import chain
 from pathlib import Path
 from typing import TypeVar
 
@@ -22,15 +21,16 @@ from guardian.stores.sqlite.buckets import AT_US, ids
 from guardian.stores.sqlite.damage import UNREADABLE, unreadable
 from guardian.stores.sqlite.earlier import late_minutes, with_earlier
 from guardian.stores.sqlite.importing import OWN
+from guardian.stores.sqlite.numbers import next_size, read_numbers
 from guardian.stores.sqlite.sightings import read_first_event, read_first_sightings, read_heartbeats
-from guardian.stores.sqlite.singles import Singles, unpacked
+from guardian.stores.sqlite.singles import PACKED, Singles, unpacked
 from tracker.sqlite.connection import connect
 from tracker.sqlite.database_file import FileChanged, OpenedFile
 
 T = TypeVar("T")
 
-_PIECE = 6 * 60
-"""How many minutes one statement reads."""
+_PIECE, _MOST = 4, 6 * 60
+"""How many minutes the first statement reads, and any one at most: by what is there, see `next_size`."""
 
 
 class SqliteHistory:
@@ -89,16 +89,19 @@ class SqliteHistory:
 def read_minute_counts(db: sqlite3.Connection, start: int, end: int, singles: Singles) -> MinuteCounts:
     """Counts of the minutes [start, end), read in pieces so that no read lasts long enough to hold up the WAL."""
     found = MinuteCounts.of_rows(start, np.zeros((0, 0, 3), dtype=np.int64), [])
-    for first in range(start, end, _PIECE):
-        last = min(first + _PIECE, end)
-        sql = f"SELECT ({AT_US} / {MINUTE_US} - ?) << 32 | (route << 12) | status FROM guardian_request"
-        rows = db.execute(
-            f"{sql} WHERE id >= ? AND id < ? {singles.only}", (first, *ids(first * MINUTE_US, last * MINUTE_US))
+    first, size = start, _PIECE
+    while first < end:
+        last = min(first + size, end)
+        minute, packed = read_numbers(
+            db,
+            (f"{AT_US} / {MINUTE_US} - {first}", PACKED),
+            f"id >= ? AND id < ? {singles.only}",
+            ids(first * MINUTE_US, last * MINUTE_US),
         )
-        packed = np.fromiter(chain.from_iterable(rows), dtype=np.int64)
-        _, routes, status = unpacked(packed & 0xFFFFFFFF)
-        piece = MinuteCounts.counted(first, last, packed >> 32, singles.routes(db, routes), status, singles.features)
+        routes, status = unpacked(packed)
+        piece = MinuteCounts.counted(first, last, minute, singles.routes(db, routes), status, singles.features)
         found = found.followed(piece, end - start)
+        first, size = last, next_size(size, len(packed), _MOST)
     return found
 
 
@@ -121,11 +124,13 @@ def read_history(
     first = max(start, end - -(-single_events // 60))
     singles = Singles(db, aliases, only)
     counts = read_minute_counts(db, start, first, singles)
-    for minute in range(first, end, _PIECE):
-        last = min(minute + _PIECE, end)
+    minute, size = first, _PIECE
+    while minute < end:
+        last = min(minute + size, end)
         piece = singles.read(db, minute * MINUTE_US, last * MINUTE_US)
         singles.add(piece, last, 0)
         counts = counts.followed(MinuteCounts.of(piece, minute, last), end - start)
+        minute, size = last, next_size(size, len(piece), _MOST)
     singles.end = end
     history = History(
         counts,

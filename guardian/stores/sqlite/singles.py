@@ -4,28 +4,26 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Mapping
-from itertools import chain
 
 import numpy as np
 
 from guardian.alerting.columns import MINUTE_US, Columns
 from guardian.stores.people.aliases import Aliases
-from guardian.stores.sqlite.buckets import ids
+from guardian.stores.sqlite.buckets import AT_US, ids
+from guardian.stores.sqlite.numbers import read_numbers
 from guardian.stores.sqlite.people import person_names
 from tracker.event import ANONYMOUS
 from tracker.sqlite.dictionaries import OTHER
-from tracker.sqlite.keys import SEQUENCE_BITS
 
-_STATUS_BITS, _ROUTE_BITS = 12, 20
-PACKED = f"(user << {_STATUS_BITS + _ROUTE_BITS}) | (route << {_STATUS_BITS}) | status"
-"""The SQL of one number for three columns: each number that sqlite3 hands over costs."""
+_STATUS_BITS = 12
+PACKED = f"route << {_STATUS_BITS} | status"
+"""The SQL of one number for two columns: each number that SQLite hands over costs."""
 _TYPES = {"at_us": "i8", "user": "i4", "feature": "i4", "status": "i2", "duration_us": "i8", "failure": "i4"}
 
 
-def unpacked(packed: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Users, routes and outcomes out of `PACKED`."""
-    route = packed >> _STATUS_BITS & (1 << _ROUTE_BITS) - 1
-    return packed >> _STATUS_BITS + _ROUTE_BITS, route, packed & (1 << _STATUS_BITS) - 1
+def unpacked(packed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Routes and outcomes out of `PACKED`."""
+    return packed >> _STATUS_BITS, packed & (1 << _STATUS_BITS) - 1
 
 
 class Singles:
@@ -62,18 +60,20 @@ class Singles:
 
     def read(self, db: sqlite3.Connection, start_us: int, end_us: int) -> Columns:
         """The events of [start, end), without keeping them."""
-        cursor = db.execute(
-            f"SELECT id, {PACKED}, coalesce(latency_us, duration_us), coalesce(failure, 0) FROM guardian_request "
-            f"WHERE id >= ? AND id < ? {self.only} ORDER BY id",
+        at_us, user, packed, duration_us, failures = read_numbers(
+            db,
+            (f"{AT_US} - {start_us}", "user", PACKED, "coalesce(latency_us, duration_us)", "coalesce(failure, 0)"),
+            f"id >= ? AND id < ? {self.only}",
             ids(start_us, end_us),
         )
-        table = np.fromiter(chain.from_iterable(cursor), dtype=np.int64).reshape(-1, 4)
-        user, route, status = unpacked(table[:, 1])
-        failure = np.full(len(table), -1, dtype=np.int32)
-        for row in np.flatnonzero(table[:, 3]):
-            failure[row] = self._failed(db, int(table[row, 3]), int(route[row]))
-        at_us, users, features = table[:, 0] >> SEQUENCE_BITS, self._user(db, user), self.routes(db, route)
-        found: tuple[np.ndarray, ...] = (at_us, users, features, status, table[:, 2], failure)
+        route, status = unpacked(packed)
+        failure = np.full(len(at_us), -1, dtype=np.int32)
+        for row in np.flatnonzero(failures):
+            failure[row] = self._failed(db, int(failures[row]), int(route[row]))
+        found = (at_us + start_us, self._user(db, user), self.routes(db, route), status, duration_us, failure)
+        if np.any(at_us[1:] < at_us[:-1]):
+            order = np.argsort(at_us, kind="stable")
+            found = tuple(each[order] for each in found)  # type: ignore[assignment]
         return self._columns({name: each.astype(_TYPES[name]) for name, each in zip(_TYPES, found, strict=True)})
 
     def add(self, later: Columns, end: int, keep_us: int) -> None:

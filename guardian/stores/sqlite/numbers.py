@@ -1,0 +1,33 @@
+"""Many numbers out of SQLite at once."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+FEW, MANY = 100_000, 400_000
+"""Between so many rows and so many are to be read by one statement."""
+
+
+def read_numbers(
+    db: sqlite3.Connection, wanted: Sequence[str], where: str, values: Sequence[Any]
+) -> tuple[np.ndarray, ...]:
+    """What each SQL expression, none of which is NULL, has on the rows of guardian_request: an array an expression. The
+    order of the rows is any, the same in each array.
+
+    SQLite writes the numbers of a column into one text. That takes half the time of handing over row by row, and the
+    interpreter's lock is free meanwhile.
+    """
+    texts = ", ".join(f"group_concat({each})" for each in wanted)
+    row = db.execute(f"SELECT {texts} FROM guardian_request WHERE {where}", values).fetchone()
+    return tuple(np.fromstring(text, np.int64, sep=",") if text else np.empty(0, np.int64) for text in row)
+
+
+def next_size(minutes: int, rows: int, most: int) -> int:
+    """How many minutes to read next, at most so many, where these minutes had so many rows."""
+    if rows < FEW:
+        return min(2 * minutes, most)
+    return max(minutes // 2, 1) if rows > MANY else minutes

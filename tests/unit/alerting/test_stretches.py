@@ -1,0 +1,60 @@
+"""Rows by stretches of time: whatever is asked for, and however often, it is what the events themselves say."""
+
+import random
+
+import pytest
+
+from guardian.alerting.columns import Columns
+from guardian.alerting.stretches import Stretches
+from tracker.event import Event, Failure
+
+
+def traffic(number=400, seed=3):
+    chance = random.Random(seed)
+    for _ in range(number):
+        status = chance.choice((200, 200, 204, 101, 404, 500))
+        failure = Failure("Boom", "no", f"app.py:{chance.randrange(4)} f") if status >= 400 else None
+        feature, took = chance.choice("abc"), chance.choice((chance.randrange(90_000), 2**50))
+        latency = chance.choice((None, -1, took // 2))
+        user = f"u{chance.randrange(5)}@example.com"
+        yield Event(chance.randrange(1_000), user, f"/{feature}", "GET", feature, status, took, failure, latency)
+
+
+def good(events, start, end, feature):
+    inside = [e for e in events if start <= e.at_us < end and feature in (None, e.feature)]
+    took = [e.duration_us if e.latency_us is None else e.latency_us for e in inside if e.status < 400]
+    status = [e.status for e in inside if e.status < 400]
+    return sorted(min(us, 2**48 - 1) for us, code in zip(took, status, strict=True) if code != 101 and us >= 0)
+
+
+@pytest.mark.parametrize("questions", [3, 40], ids=["one minute asks", "a past is replayed"])
+def test_durations_and_failures_are_those_of_the_events(questions):
+    events = list(traffic())
+    stretches, chance = Stretches(Columns.of(events)), random.Random(9)
+    for _ in range(questions):
+        start = chance.randrange(900)
+        end = start + chance.randrange(300)
+        for feature in (None, "a", "b", "never"):
+            found = sorted(min(int(us), 2**48 - 1) for us in stretches.good_us(start, end, feature))
+            assert found == good(events, start, end, feature)
+        rows = stretches.rows(start, end)
+        counts, server = stretches.failures(rows)
+        for place in range(4):
+            code = stretches.failure(("Boom", f"app.py:{place} f"))
+            there = [e for e in events if start <= e.at_us < end and e.failure and f":{place}" in e.failure.location]
+            assert (counts[code], server[code]) == (len(there), sum(e.status >= 500 for e in there))
+
+
+def test_an_error_that_never_came_has_no_place():
+    assert Stretches(Columns.of(traffic())).failure(("Boom", "elsewhere.py:1 f")) is None
+
+
+def test_the_newest_burst_of_each_user_is_told():
+    events = [
+        Event(at, user, "/a", "GET", "a", 500, 9, Failure("Boom", "no"))
+        for at, user in ((10, "a@x.org"), (12, "b@x.org"), (14, "a@x.org"), (30, "a@x.org"), (33, "a@x.org"))
+    ]
+    stretches = Stretches(Columns.of(events))
+    assert stretches.bursts(2, 5, 0, 40) == {"a@x.org": (30, 33)}
+    assert stretches.bursts(2, 5, 0, 20) == {"a@x.org": (10, 14)}
+    assert stretches.bursts(2, 20, 0, 40) == {"a@x.org": (30, 33)}
