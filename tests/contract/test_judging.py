@@ -57,3 +57,36 @@ async def test_the_daemon_does_what_the_backtest_says(open_stores):
     assert {i.rule for i in result.incidents} == {rule.name for rule in RULES}
     assert len(told) == len({(t.incident.id, t.change, t.at_us) for t in told})
     assert len(await stores.state.outbox()) == len(result.notices) > 3
+
+
+async def test_minutes_in_which_nothing_happens_are_stored_now_and_then(open_stores):
+    stores = await open_stores()
+    live, versions = LiveHistory(stores.history, RULES), []
+    for minute in range(1, 36):
+        if minute < 9:
+            await stores.events.write(list(minute_of(minute - 1)))
+        elif minute >= 30:  # all that go to chat fail
+            later_us = (minute - 11) * MINUTE_US
+            await stores.events.write([event._replace(at_us=event.at_us + later_us) for event in minute_of(10)])
+        now = START + timedelta(minutes=minute, seconds=6)
+        await judge_passed_minutes(stores.alerts, live, AROUND, compose, now=now, token=None)
+        versions.append((await stores.alerts.load()).version)
+    quiet, busy = versions[9:29], versions[29:]
+    assert len(set(quiet)) == 3
+    assert busy == sorted(set(busy))  # what happens is stored at once
+    assert (await stores.alerts.load()).minute == FIRST + 35
+
+
+async def test_a_restart_amid_quiet_minutes_judges_them_again_to_the_same_end(open_stores):
+    stores, ends = await open_stores(), []
+    for restarting in (False, True):
+        live = LiveHistory(stores.history, RULES)
+        await stores.events.write(list(minute_of(0)))
+        told = []
+        for minute in range(1, 9):
+            if restarting and minute == 6:
+                live = LiveHistory(stores.history, RULES)
+            now = START + timedelta(minutes=minute + (100 if restarting else 0), seconds=6)
+            told += await judge_passed_minutes(stores.alerts, live, AROUND, compose, now=now, token=None)
+        ends.append((told, live.judged.minute - (100 if restarting else 0)))
+    assert ends == [([], FIRST + 8)] * 2

@@ -40,6 +40,8 @@ TRIES = 5
 """So often minutes are judged at once, each time because somebody acted meanwhile; then they wait for the next step."""
 KEEP_ANSWERS = 100
 """How many answers of a probe are remembered."""
+UNSTORED = 10
+"""So many minutes in which nothing happened are judged before their state is stored: a restart judges them again."""
 
 Compose = Callable[[Notice, Snapshot], tuple[Sequence[Outgoing], Mapping[str, str]]]
 """Writes the messages of a notice, one a recipient and channel, from the snapshot of the minute that ended last; and
@@ -104,6 +106,11 @@ class LiveHistory:
         self._minutes, self._single = lookback(rules, weeks=False)
         self._history: History | None = None
         self.probes: dict[str, tuple[tuple[int, bool], ...]] = {}
+        self.stored = self.judged = AlertState()
+
+    def newest(self, stored: AlertState) -> AlertState:
+        """The state to go on from: the stored one, or what was judged since and is not worth storing."""
+        return self.judged if stored == self.stored and stored.version == self.stored.version else stored
 
     def answered(self, rule: str, at_us: int, good: bool) -> None:
         """Note an answer of a rule's probe."""
@@ -168,7 +175,8 @@ async def _judge_once(
 ) -> list[Transition]:
     """The same; raises ChangedMeanwhile too."""
     end = (micros(now) - SETTLE_US) // MINUTE_US
-    state = await store.load()
+    stored = await store.load()
+    state = live.newest(stored)
     if state.minute is not None and was_ahead(_begin(state.minute), _begin(end)):
         log.warning("The clock was ahead: alerts go on from %s", now.isoformat(timespec="minutes"))
         state = set_back(state, end - 1)
@@ -190,8 +198,23 @@ async def _judge_once(
     after = replace(
         after, probes={rule.name: live.probes[rule.name] for rule in around.rules if rule.name in live.probes}
     )
-    await store.commit(after, mails, now=now, token=token)
+    if mails or transitions or _happened(stored, after):
+        await store.commit(after, mails, now=now, token=token)
+    else:
+        live.stored, live.judged = stored, after
     return transitions
+
+
+def _happened(before: AlertState, after: AlertState) -> bool:
+    """Whether these states differ in more than what judging the same minutes again brings back, or many of them."""
+    if before.minute is None or not before.minute <= (after.minute or 0) < before.minute + UNSTORED:
+        return True
+
+    def lasting(state: AlertState) -> AlertState:
+        memories = {name: replace(memory, last_good_us={}) for name, memory in state.memories.items()}
+        return replace(state, minute=None, spent=(), maintained_us=0, memories=memories)
+
+    return lasting(before) != lasting(after)
 
 
 def _begin(minute: int) -> datetime:

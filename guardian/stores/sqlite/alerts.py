@@ -20,6 +20,9 @@ from guardian.stores.alerts import ChangedMeanwhile
 from guardian.stores.sqlite.database import StateDatabase
 from guardian.stores.sqlite.schema import put_mails
 
+_STATE = "SELECT body FROM guardian_alert_state"
+_VERSION = "SELECT json_extract(body, '$.version') FROM guardian_alert_state"
+
 
 class SqliteAlertStore:
     """`AlertStore` in the database of the outbox."""
@@ -29,7 +32,8 @@ class SqliteAlertStore:
 
     async def load(self) -> AlertState:
         """See AlertStore."""
-        return await self._state.transact(_load)
+        found = await self._state.read_as(lambda row: read_state(row[0]), _STATE)
+        return found[0] if found else AlertState()
 
     async def commit(
         self, state: AlertState, mails: Sequence[Outgoing], *, now: datetime, token: int | None = None
@@ -120,13 +124,14 @@ def _edited(db: sqlite3.Connection, edit: Edit, incident_id: str | None = None) 
 
 
 def _load(db: sqlite3.Connection) -> AlertState:
-    row = db.execute("SELECT body FROM guardian_alert_state").fetchone()
+    row = db.execute(_STATE).fetchone()
     return read_state(row[0]) if row else AlertState()
 
 
 def _save(db: sqlite3.Connection, state: AlertState) -> AlertState:
     """The state as it is stored now. Raises ChangedMeanwhile where it came from another version than the stored one."""
-    if _load(db).version != state.version:
+    (version,) = db.execute(_VERSION).fetchone() or (0,)
+    if (version or 0) != state.version:
         raise ChangedMeanwhile
     state = replace(state, version=state.version + 1)
     db.execute("REPLACE INTO guardian_alert_state VALUES (1, ?)", (STATE_JSON.dump_json(state).decode(),))
