@@ -53,10 +53,10 @@ class Host:
                 batch.append(Event(when, *row, 500 if bad else 200, took, failure))
             self.write(batch)
 
-    def write(self, batch: list[Event]) -> None:
-        """Store a batch with its heartbeat."""
+    def write(self, batch: list[Event], late_us: int = 0) -> None:
+        """Store a batch with its heartbeat, so long after its last event."""
         self._stored += len(batch)
-        row = ("one", 0, max(event.at_us for event in batch), self._stored, self._stored, 0, "1")
+        row = ("one", 0, max(event.at_us for event in batch) + late_us, self._stored, self._stored, 0, "1")
         self._writer.write(batch, heartbeat=lambda stored, poison: row)
 
 
@@ -80,7 +80,7 @@ async def measure(path: Path, rate: int, minutes: int) -> None:
             host.minute(now, rate * 60)
         if minute == minutes + 1:
             at_us = int((now - timedelta(minutes=40)).timestamp()) * 1_000_000
-            host.write([Event(at_us + 7, "late@example.com", "/r1", "GET", "r1", 200, 900, None)])
+            host.write([Event(at_us + 7, "late@example.com", "/r1", "GET", "r1", 200, 900, None)], 40 * 60_000_000)
         began, cpu = time.perf_counter(), time.process_time()
         await judge_passed_minutes(
             store, live, around, lambda notice, snapshot: ([], {"": ""}), now=now + timedelta(seconds=6), token=None

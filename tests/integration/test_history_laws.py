@@ -60,3 +60,53 @@ def test_a_history_that_grew_is_the_one_read_anew(numbered, seed, lags):
             history = store.grown(history, end, keep=120, **asked)
             assert said(history, end) == said(store.read(end - 120, end, **asked), end)
         writer.close()
+
+
+@settings(max_examples=15, deadline=None)
+@given(seed=st.integers(0, 10**6), lags=st.lists(st.lists(st.integers(0, 100), max_size=6), min_size=1, max_size=8))
+def test_beside_a_tracker_that_notes_nothing_of_late_events_too(seed, lags):
+    chance, stored = random.Random(seed), {"one": 0, "old": 0}
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "guardian.db"
+        writer, store = Writer(str(path)), SqliteHistory(path)
+        writer.write([event(START, chance)])
+        end, asked = START + 120, {"single_events": 3600}
+        history = store.read(end - 120, end, **asked)
+        for late in lags:
+            end += 1
+            for lag in late:
+                who = chance.choice(("one", "old"))
+                stored[who] += 1
+                row = (who, 0, end * MINUTE_US, stored[who], stored[who], 0, "1")
+                writer.write([event(end - 1 - lag, chance)], heartbeat=lambda *_, row=row: row)
+                if who == "old":
+                    writer.db.execute("DELETE FROM guardian_late WHERE start_us = ?", ((end - 1 - lag) * MINUTE_US,))
+            history = store.grown(history, end, keep=120, **asked)
+            assert said(history, end) == said(store.read(end - 120, end, **asked), end)
+        writer.close()
+
+
+def test_a_late_event_is_noted_by_its_minute_and_looked_for_nowhere_else(tmp_path, monkeypatch):
+    path, chance = tmp_path / "guardian.db", random.Random(1)
+    writer, store = Writer(str(path)), SqliteHistory(path)
+
+    def write(minutes, stored, now):
+        row = ("one", 0, now, stored, stored, 0, "1")
+        writer.write([event(minute, chance) for minute in minutes], heartbeat=lambda *_: row)
+
+    def marks():
+        return writer.db.execute("SELECT start_us / 60000000, count FROM guardian_late ORDER BY 1").fetchall()
+
+    write([START, START + 60, START + 118], 3, (START + 120) * MINUTE_US)
+    seen = dict(marks())
+    history = store.read(START, START + 120, single_events=3600)
+    monkeypatch.setattr("guardian.stores.sqlite.history.late_minutes", lambda *_: pytest.fail("it is counted"))
+    write([START + 120], 4, (START + 121) * MINUTE_US + 3_999_999)
+    assert dict(marks()) == seen  # rules read a minute five seconds after its end
+    write([START + 60, START + 60, START + 5], 7, (START + 121) * MINUTE_US + 4_000_000)
+    assert {minute: n - seen.get(minute, 0) for minute, n in marks()} | {START: 0, START + 118: 0} == {
+        START: 0, START + 5: 1, START + 60: 2, START + 118: 0
+    }  # fmt: skip
+    grown = store.grown(history, START + 121, keep=121, single_events=3600)
+    assert said(grown, START + 121) == said(store.read(START, START + 121, single_events=3600), START + 121)
+    writer.close()

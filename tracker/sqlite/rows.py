@@ -12,6 +12,13 @@ from tracker.sqlite.keys import SEQUENCE_BITS
 
 BUCKET_US = 5 * 60 * 1_000_000
 """The smallest sealed summary covers five minutes; a late event makes the one that it falls into stale."""
+MINUTE_US = 60_000_000
+LATE_US = 4_000_000
+"""An event is late when it is stored so long after its minute's end; rules read a minute five seconds after that."""
+_LATE = """
+    INSERT INTO guardian_late (start_us, count) VALUES (?, ?)
+    ON CONFLICT (start_us) DO UPDATE SET count = count + excluded.count
+"""
 _ROWS = 500  # a full batch of the recorder goes in with one statement
 Row = tuple[int, int, int, int, int, int | None, int | None]
 """at_us, user, route, outcome, duration_us, failure, latency_us."""
@@ -79,6 +86,20 @@ def insert_rows(db: sqlite3.Connection, table: str, rows: Sequence[tuple[Any, ..
 def _insert_statement(table: str, columns: int, rows: int, conflict: str) -> str:
     row = f"({', '.join('?' * columns)})"
     return f"INSERT INTO {table} VALUES {', '.join([row] * rows)} {conflict}"
+
+
+def note_late(db: sqlite3.Connection, ids: Sequence[int], now_us: int) -> None:
+    """Note of which minutes that ended a while ago the ids, which are in order, are, and how many of each."""
+    before_us = (now_us - LATE_US) // MINUTE_US * MINUTE_US
+    late: dict[int, int] = {}
+    for number in ids:
+        at = number >> SEQUENCE_BITS
+        if at >= before_us:
+            break
+        start = at // MINUTE_US * MINUTE_US
+        late[start] = late.get(start, 0) + 1
+    if late:
+        db.executemany(_LATE, list(late.items()))
 
 
 def mark_late(db: sqlite3.Connection, ids: Sequence[int], sealed_until_us: int) -> None:

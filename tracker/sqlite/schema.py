@@ -155,4 +155,12 @@ TRACKER_MIGRATIONS: Sequence[Migration] = (
         LEFT JOIN guardian_session_client c ON c.session = s.id;
         """,
     ),
+    (
+        "events/0004_late",
+        """
+        -- How many events came after their minute (its start, microseconds) had ended: who has read it reads it again.
+        -- A hint: what a tracker that does not write it stores late is found by counting.
+        CREATE TABLE guardian_late (start_us INTEGER PRIMARY KEY, count INTEGER NOT NULL);
+        """,
+    ),
 )

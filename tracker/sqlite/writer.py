@@ -14,7 +14,7 @@ from tracker.sqlite.database_file import FileChanged, OpenedFile
 from tracker.sqlite.dictionaries import Dictionaries
 from tracker.sqlite.keys import SEQUENCE_BITS
 from tracker.sqlite.migrations import prepare
-from tracker.sqlite.rows import Row, insert, mark_late
+from tracker.sqlite.rows import Row, insert, mark_late, note_late
 from tracker.sqlite.sessions import Seen, extend_sessions, note_clients, seen
 
 _NOTE = """
@@ -97,14 +97,17 @@ class Writer:
                 self._epoch = meta.get("dictionary_epoch")
             self._names.begin()
             rows, clients, poison = self._rows(events)
+            ids: list[int] = []
             if rows:
                 extend_sessions(db, rows, self._names.anonymous)
                 note_clients(db, clients)
-                mark_late(db, insert(db, rows, source), int(meta.get("sealed_until_us") or 0))
+                ids = insert(db, rows, source)
+                mark_late(db, ids, int(meta.get("sealed_until_us") or 0))
             if along is not None:
                 along(db)
             if heartbeat is not None:
                 row = heartbeat(len(rows), poison)
+                note_late(db, ids, row[2])
                 db.execute(f"REPLACE INTO {_RECORDER} VALUES (?, ?, ?, ?, ?, ?, ?)", row)
                 db.executemany(_NOTE, [(row[0], *note, row[2]) for note in notes])
             db.execute("COMMIT")

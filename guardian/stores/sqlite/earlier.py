@@ -1,4 +1,4 @@
-"""What rules ask of a SQLite file beside the latest counts: minutes of earlier weeks, old features, late events."""
+"""What rules ask of a SQLite file beside the latest counts: minutes of earlier weeks, old features."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import replace
 
-from guardian.alerting.columns import MINUTE_US, MinuteCounts
+from guardian.alerting.columns import MINUTE_US
 from guardian.alerting.history import History
 from guardian.alerting.wanted import Wanted, fits
 from guardian.core.totals import Part
@@ -16,17 +16,13 @@ from guardian.stores.sqlite.buckets import MINUTES5, SPANS, ids, meta, time_of
 from guardian.stores.sqlite.importing import NUMBER
 from guardian.stores.sqlite.totals import cover
 
-_AGAIN = 15
-"""So many minutes are counted again where not everybody who writes says how much."""
-_DAY = 1440
-
 
 def with_earlier(db: sqlite3.Connection, history: History, wanted: Wanted, only: str) -> History:
     """The history with what is wanted of before its counts; minutes that it has are not read again. `only`, here and
     below, is "" or OWN."""
     if not wanted.minutes and wanted.known_us is None:
         return replace(history, earlier={}, last_used={})
-    start, only = history.counts.start, _narrowed(db, only)
+    start, only = history.counts.start, narrowed(db, only)
     last_used = history.last_used
     if wanted.known_us is not None:
         patterns = tuple(name for names in wanted.minutes if names for name in names)
@@ -45,7 +41,7 @@ def with_earlier(db: sqlite3.Connection, history: History, wanted: Wanted, only:
             if mark in known:
                 counts.update(known)
             elif routes is None:
-                counts[""] = _count(db, minute, minute + 1, only)
+                counts[""] = count(db, minute, minute + 1, only)
             else:
                 for route, number in _by_route(db, minute, routes, only):
                     counts[feature_of[route]] = counts.get(feature_of[route], 0) + number
@@ -53,52 +49,20 @@ def with_earlier(db: sqlite3.Connection, history: History, wanted: Wanted, only:
     return replace(history, earlier=earlier, last_used=last_used)
 
 
-def late_minutes(db: sqlite3.Connection, counts: MinuteCounts, missing: int, only: str) -> list[int] | None:
-    """The minutes of these counts that have more events by now; `missing` says how many came, as far as that is known.
-    None where they are to be sought further back than a day."""
-    found, only = list[int](), _narrowed(db, only)
-    again = max(counts.start, counts.end - _AGAIN)
-    for minute in range(again, counts.end):
-        more = _count(db, minute, minute + 1, only) - counts.requests(minute, minute + 1)
-        missing -= more
-        found += [minute] if more else []
-    first_us = max(counts.start, counts.end - _DAY) * MINUTE_US
-    spans, sealed = _sealed(db, only)
-    stale = [at for (at,) in db.execute("SELECT start_us FROM guardian_dirty ORDER BY start_us")]
-    for piece in reversed(list(cover(db, first_us, again * MINUTE_US, spans[1:], sealed, stale))):
-        if missing <= 0:
-            break
-        first, last = piece.start // MINUTE_US, piece.end // MINUTE_US
-        number = seals.requests(db, piece.span, piece.start) if piece.span else _count(db, first, last, only)
-        if number != counts.requests(first, last):
-            missing -= number - counts.requests(first, last)
-            found += _differing(db, counts, first, last, only)
-    return None if missing > 0 else found
-
-
-def _differing(db: sqlite3.Connection, counts: MinuteCounts, first: int, last: int, only: str) -> list[int]:
-    """The minutes of [first, last), of which some have other numbers than these: found by halves."""
-    if last - first == 1:
-        return [first]
-    middle = (first + last) // 2
-    halves = ((first, middle), (middle, last))
-    differing = [half for half in halves if _count(db, *half, only) != counts.requests(*half)]
-    return [minute for half in differing for minute in _differing(db, counts, *half, only)]
-
-
-def _narrowed(db: sqlite3.Connection, only: str) -> str:
+def narrowed(db: sqlite3.Connection, only: str) -> str:
     """`only`, or "" where nothing was imported: without a condition, rows are counted ten times as fast."""
     return only if db.execute(f"SELECT 1 FROM guardian_source WHERE id = ({NUMBER})").fetchone() else ""
 
 
-def _sealed(db: sqlite3.Connection, only: str) -> tuple[Sequence[int], int]:
+def sealed(db: sqlite3.Connection, only: str) -> tuple[Sequence[int], int]:
     """The lengths of sealed buckets, longest first, and until when (µs) there are any. None where no daemon has opened
     the file yet, and none where some of their events are not asked for."""
     there = db.execute("SELECT 1 FROM sqlite_schema WHERE name = 'guardian_summary_part'").fetchone()
     return (SPANS, meta(db, "sealed_until_us")) if there and not only else ((), 0)
 
 
-def _count(db: sqlite3.Connection, first: int, last: int, only: str) -> int:
+def count(db: sqlite3.Connection, first: int, last: int, only: str) -> int:
+    """How many events the minutes [first, last) have."""
     sql = f"SELECT count(*) FROM guardian_request WHERE id >= ? AND id < ? {only}"
     number: int = db.execute(sql, ids(first * MINUTE_US, last * MINUTE_US)).fetchone()[0]
     return number
@@ -125,7 +89,7 @@ def _last_used(
         routes = {route for route, name in feature_of.items() if name in new}
         exact = {route for route in routes if fits(feature_of[route], patterns)}
         found.update(dict.fromkeys(new, -1))
-        for route, at_us in _last_of(db, routes, exact, first_us, end_us, _sealed(db, only)[0], only).items():
+        for route, at_us in _last_of(db, routes, exact, first_us, end_us, sealed(db, only)[0], only).items():
             found[feature_of[route]] = max(found[feature_of[route]], at_us)
     if not history.counts.requests(history.counts.start, history.counts.end):
         (last,) = db.execute(f"SELECT max(id) FROM guardian_request WHERE id < ? {only}", ids(0, end_us)[1:]).fetchone()
@@ -147,7 +111,7 @@ def _last_of(
     nobody asks when. From the longest sealed buckets to the shortest, the latest first."""
     dirty = db.execute("SELECT start_us FROM guardian_dirty WHERE start_us >= ? ORDER BY start_us", (start_us,))
     stale, left, found = [at for (at,) in dirty], set(routes), dict[int, int]()
-    for piece in reversed(list(cover(db, start_us, end_us, spans, _sealed(db, only)[1], stale))):
+    for piece in reversed(list(cover(db, start_us, end_us, spans, sealed(db, only)[1], stale))):
         if not left:
             break
         if piece.span:

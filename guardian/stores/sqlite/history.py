@@ -19,8 +19,9 @@ from guardian.stores.people.aliases import NO_ALIASES, Aliases
 from guardian.stores.people.book import NO_BOOK, AliasBook
 from guardian.stores.sqlite.buckets import AT_US, ids
 from guardian.stores.sqlite.damage import UNREADABLE, unreadable
-from guardian.stores.sqlite.earlier import late_minutes, with_earlier
+from guardian.stores.sqlite.earlier import with_earlier
 from guardian.stores.sqlite.importing import OWN
+from guardian.stores.sqlite.late import late_minutes, marked, read_marks
 from guardian.stores.sqlite.numbers import next_size, read_numbers
 from guardian.stores.sqlite.sightings import read_first_event, read_first_sightings, read_heartbeats
 from guardian.stores.sqlite.singles import PACKED, Singles, unpacked
@@ -121,6 +122,7 @@ def read_history(
     """
     with _one_state(db):
         cursor, ahead = _read_so_far(db, end)  # first: what comes meanwhile is looked for again
+        marks = read_marks(db)
     first = max(start, end - -(-single_events // 60))
     singles = Singles(db, aliases, only)
     counts = read_minute_counts(db, start, first, singles)
@@ -131,7 +133,7 @@ def read_history(
         singles.add(piece, last, 0)
         counts = counts.followed(MinuteCounts.of(piece, minute, last), end - start)
         minute, size = last, next_size(size, len(piece), _MOST)
-    singles.end = end
+    singles.end, singles.marks = end, marks
     history = History(
         counts,
         singles.columns,
@@ -184,7 +186,10 @@ def _grown(
     more = cursor.since(history.cursor) + history.ahead - ahead
     new = singles.read(db, known * MINUTE_US, end * MINUTE_US)
     # Whoever writes without numbers (an import, a test) is noticed by that, or while nobody writes with them.
-    late = [] if more == len(new) > 0 else late_minutes(db, history.counts, more - len(new), OWN)
+    marks = read_marks(db)
+    late = None if len(new) == more == 0 else marked(singles.marks, marks, known, more - len(new))
+    if late is None:
+        late = late_minutes(db, history.counts, more - len(new), OWN)
     if late is None:
         return None
     pieces = {minute: singles.read(db, minute * MINUTE_US, (minute + 1) * MINUTE_US) for minute in late}
@@ -197,6 +202,7 @@ def _grown(
         if minute * MINUTE_US >= history.singles_us:
             singles.replace(minute, piece)
     singles.add(new, end, singles_us)
+    singles.marks = marks
     return History(
         counts, singles.columns, seen, first, read_heartbeats(db, end),
         singles_us=singles_us, cursor=cursor, ahead=ahead, source=singles,

@@ -36,6 +36,7 @@ def purge(db: sqlite3.Connection, events_before_us: int, summaries_before_us: in
             pass
     db.execute("DELETE FROM guardian_recorder WHERE seen_us < ?", (before,))
     db.execute("DELETE FROM guardian_recorder_note WHERE seen_us < ?", (before,))
+    db.execute("DELETE FROM guardian_late WHERE start_us < ?", (before,))
     importing.forget(db, before)
     _forget_summaries(db, min(summaries_before_us, before) // DAY * DAY)
     _give_back(db)

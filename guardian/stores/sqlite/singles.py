@@ -18,6 +18,7 @@ from tracker.sqlite.dictionaries import OTHER
 _STATUS_BITS = 12
 PACKED = f"route << {_STATUS_BITS} | status"
 """The SQL of one number for two columns: each number that SQLite hands over costs."""
+_MOVED = 50_000
 _TYPES = {"at_us": "i8", "user": "i4", "feature": "i4", "status": "i2", "duration_us": "i8", "failure": "i4"}
 
 
@@ -29,8 +30,8 @@ def unpacked(packed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 class Singles:
     """The single events of one stretch up to the minute `end`, and the numbers that their columns use for names.
 
-    Columns that were handed out stay as they are: what is new is written behind them. `only` is "", or OWN: without
-    what was imported.
+    Columns that were handed out are good until the next call: what is new is written behind them, and what is old
+    goes in place. `only` is "", or OWN: without what was imported.
     """
 
     def __init__(self, db: sqlite3.Connection, aliases: Aliases, only: str = "") -> None:
@@ -47,6 +48,8 @@ class Singles:
         self._room = {name: np.empty(0, dtype=kind) for name, kind in _TYPES.items()}
         self._first = self._last = 0
         self.end = 0
+        self.marks: dict[int, int] = {}
+        """How many events came late, as far as that is noted, by the minute (its start, µs)."""
 
     def fits(self, db: sqlite3.Connection, aliases: Aliases, end: int) -> bool:
         """Whether these are the events up to that minute, under the names that hold now: nobody was erased since, no
@@ -79,13 +82,9 @@ class Singles:
     def add(self, later: Columns, end: int, keep_us: int) -> None:
         """Keep these events, which follow at once and reach to the minute `end`; those before `keep_us` go."""
         self._first += int(np.searchsorted(self._room["at_us"][self._first : self._last], keep_us))
-        live, size = self._last - self._first, len(later)
+        size = len(later)
         if self._last + size > len(self._room["at_us"]):
-            for name, room in self._room.items():
-                grown = np.empty(live + size + max(live // 4, 8 * size), dtype=room.dtype)
-                grown[:live] = room[self._first : self._last]
-                self._room[name] = grown
-            self._first, self._last = 0, live
+            self._make_room(size)
         for name, room in self._room.items():
             room[self._last : self._last + size] = getattr(later, name)
         self._last += size
@@ -94,11 +93,26 @@ class Singles:
     def replace(self, minute: int, anew: Columns) -> None:
         """Take these events for those of that minute."""
         at_us = self._room["at_us"][self._first : self._last]
-        first, last = np.searchsorted(at_us, (minute * MINUTE_US, (minute + 1) * MINUTE_US))
+        edges = np.searchsorted(at_us, (minute * MINUTE_US, (minute + 1) * MINUTE_US))
+        more = len(anew) - int(edges[1] - edges[0])
+        if self._last + more > len(self._room["at_us"]):
+            self._make_room(more)
+        first, last = (int(edge) + self._first for edge in edges)
         for name, room in self._room.items():
-            old = room[self._first : self._last]
-            self._room[name] = np.concatenate((old[:first], getattr(anew, name), old[last:]))
-        self._first, self._last = 0, len(self._room["at_us"])
+            _move(room, last, self._last, more)
+            room[first : last + more] = getattr(anew, name)
+        self._last += more
+
+    def _make_room(self, more: int) -> None:
+        """Move the events to the beginning of their arrays; to larger ones where so many more would not fit then."""
+        live, there = self._last - self._first, len(self._room["at_us"])
+        for name, room in self._room.items():
+            if live + live // 8 + more > there:
+                self._room[name] = np.empty(live + more + max(live // 4, 4 * more), dtype=room.dtype)
+                self._room[name][:live] = room[self._first : self._last]
+            else:
+                _move(room, self._first, self._last, -self._first)
+        self._first, self._last = 0, live
 
     def routes(self, db: sqlite3.Connection, numbers: np.ndarray) -> np.ndarray:
         """The index of the feature of each route."""
@@ -144,6 +158,14 @@ class Singles:
 
     def _columns(self, arrays: Mapping[str, np.ndarray]) -> Columns:
         return Columns(**arrays, users=self._names[0], features=self._names[1], failures=self._pairs)
+
+
+def _move(room: np.ndarray, first: int, last: int, by: int) -> None:
+    """Move what is in [first, last) by so many places, in pieces: numpy copies what overlaps."""
+    starts = range(first, last, _MOVED) if by else range(0)
+    for start in starts if by < 0 else reversed(starts):
+        end = min(start + _MOVED, last)
+        room[start + by : end + by] = room[start:end]
 
 
 def _epoch(db: sqlite3.Connection) -> str | None:
