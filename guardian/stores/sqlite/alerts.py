@@ -13,6 +13,7 @@ from guardian.alerting.actions import Edit
 from guardian.alerting.engine import AlertState
 from guardian.alerting.incidents import Incident
 from guardian.alerting.links import LinkUsed
+from guardian.core.off_loop import off_loop
 from guardian.core.outgoing import Outgoing
 from guardian.core.time import micros
 from guardian.stores.alert_state import INCIDENT_JSON, STATE_JSON, read_incident, read_state
@@ -29,24 +30,29 @@ class SqliteAlertStore:
 
     def __init__(self, state: StateDatabase) -> None:
         self._state = state
+        self._read = ("", AlertState())  # what was read last, and what that means: it is long, and seldom another
 
     async def load(self) -> AlertState:
         """See AlertStore."""
-        found = await self._state.read_as(lambda row: read_state(row[0]), _STATE)
-        return found[0] if found else AlertState()
+        for (text,) in await self._state.read(_STATE):
+            if text != self._read[0]:
+                self._read = (text, await off_loop(read_state, text))
+            return self._read[1]
+        return AlertState()
 
     async def commit(
         self, state: AlertState, mails: Sequence[Outgoing], *, now: datetime, token: int | None = None
     ) -> AlertState:
         """See AlertStore."""
 
-        def work(db: sqlite3.Connection) -> AlertState:
-            written = _save(db, state)
+        def work(db: sqlite3.Connection) -> tuple[str, AlertState]:
+            text, written = _save(db, state)
             _close_orphans(db, written, micros(now))
             put_mails(db, mails, micros(now))
-            return written
+            return text, written
 
-        return await self._state.transact(work, token=token)
+        self._read = await self._state.transact(work, token=token)
+        return self._read[1]
 
     async def change(self, incident_id: str, edit: Edit) -> Incident | None:
         """See AlertStore."""
@@ -119,7 +125,7 @@ def _edited(db: sqlite3.Connection, edit: Edit, incident_id: str | None = None) 
     for each in ids:
         state = edit(state, state.by_id()[each])
     if ids:
-        state = _save(db, state)
+        _, state = _save(db, state)
     return [incident for incident in state.incidents() if incident.id in ids]
 
 
@@ -128,13 +134,15 @@ def _load(db: sqlite3.Connection) -> AlertState:
     return read_state(row[0]) if row else AlertState()
 
 
-def _save(db: sqlite3.Connection, state: AlertState) -> AlertState:
-    """The state as it is stored now. Raises ChangedMeanwhile where it came from another version than the stored one."""
+def _save(db: sqlite3.Connection, state: AlertState) -> tuple[str, AlertState]:
+    """The text that is stored now, and the state that it says. Raises ChangedMeanwhile where that came from
+    another version than the stored one."""
     (version,) = db.execute(_VERSION).fetchone() or (0,)
     if (version or 0) != state.version:
         raise ChangedMeanwhile
     state = replace(state, version=state.version + 1)
-    db.execute("REPLACE INTO guardian_alert_state VALUES (1, ?)", (STATE_JSON.dump_json(state).decode(),))
+    text = STATE_JSON.dump_json(state).decode()
+    db.execute("REPLACE INTO guardian_alert_state VALUES (1, ?)", (text,))
     db.executemany(
         "REPLACE INTO guardian_incident VALUES (?, ?, ?, ?, ?, ?, ?)",
         [
@@ -143,7 +151,7 @@ def _save(db: sqlite3.Connection, state: AlertState) -> AlertState:
             if i.opened_us is not None
         ],
     )
-    return state
+    return text, state
 
 
 def _close_orphans(db: sqlite3.Connection, state: AlertState, now_us: int) -> None:

@@ -99,7 +99,7 @@ def read_minute_counts(db: sqlite3.Connection, start: int, end: int, singles: Si
             f"id >= ? AND id < ? {singles.only}",
             ids(first * MINUTE_US, last * MINUTE_US),
         )
-        routes, status = unpacked(packed)
+        _, routes, status = unpacked(packed)
         piece = MinuteCounts.counted(first, last, minute, singles.routes(db, routes), status, singles.features)
         found = found.followed(piece, end - start)
         first, size = last, next_size(size, len(packed), _MOST)

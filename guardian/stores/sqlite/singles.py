@@ -15,16 +15,17 @@ from guardian.stores.sqlite.people import person_names
 from tracker.event import ANONYMOUS
 from tracker.sqlite.dictionaries import OTHER
 
-_STATUS_BITS = 12
-PACKED = f"route << {_STATUS_BITS} | status"
-"""The SQL of one number for two columns: each number that SQLite hands over costs."""
+_STATUS_BITS, _ROUTE_BITS = 12, 20
+PACKED = f"(user << {_STATUS_BITS + _ROUTE_BITS}) | (route << {_STATUS_BITS}) | status"
+"""The SQL of one number for three columns: each number that SQLite hands over costs."""
 _MOVED = 50_000
 _TYPES = {"at_us": "i8", "user": "i4", "feature": "i4", "status": "i2", "duration_us": "i8", "failure": "i4"}
 
 
-def unpacked(packed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Routes and outcomes out of `PACKED`."""
-    return packed >> _STATUS_BITS, packed & (1 << _STATUS_BITS) - 1
+def unpacked(packed: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Users, routes and outcomes out of `PACKED`."""
+    route = packed >> _STATUS_BITS & (1 << _ROUTE_BITS) - 1
+    return packed >> _STATUS_BITS + _ROUTE_BITS, route, packed & (1 << _STATUS_BITS) - 1
 
 
 class Singles:
@@ -63,13 +64,13 @@ class Singles:
 
     def read(self, db: sqlite3.Connection, start_us: int, end_us: int) -> Columns:
         """The events of [start, end), without keeping them."""
-        at_us, user, packed, duration_us, failures = read_numbers(
+        at_us, packed, duration_us, failures = read_numbers(
             db,
-            (f"{AT_US} - {start_us}", "user", PACKED, "coalesce(latency_us, duration_us)", "coalesce(failure, 0)"),
+            (f"{AT_US} - {start_us}", PACKED, "coalesce(latency_us, duration_us)", "coalesce(failure, 0)"),
             f"id >= ? AND id < ? {self.only}",
             ids(start_us, end_us),
         )
-        route, status = unpacked(packed)
+        user, route, status = unpacked(packed)
         failure = np.full(len(at_us), -1, dtype=np.int32)
         for row in np.flatnonzero(failures):
             failure[row] = self._failed(db, int(failures[row]), int(route[row]))
