@@ -198,6 +198,7 @@ async def open_application(settings: Settings, *, clock: Clock = utc_now) -> Asy
                 code=settings.mail.language,
                 languages=settings.mail.languages,
                 app=settings.app_label,
+                max_users=settings.report.max_users,
             ),
             transports=transports,
             clock=clock,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import re
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
@@ -24,11 +25,12 @@ MAX_SUBJECT = 196
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
-    """A file that goes along; `kind` is its media type, such as text/csv."""
+    """A file that goes along; `kind` is its media type, such as text/csv. One that is `packed` goes out gzipped."""
 
     name: str
     kind: str
     content: bytes
+    packed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +102,8 @@ def build_message(
             page.add_related(image.content, "image", "png", cid=f"<{image.cid}>", disposition="inline")
     for each in attachments:
         main, _, sub = each.kind.partition("/")
-        message.add_attachment(each.content, maintype=main, subtype=sub, filename=each.name)
+        content = gzip.compress(each.content, mtime=0) if each.packed else each.content
+        message.add_attachment(content, maintype=main, subtype=sub, filename=each.name)
     for n, part in enumerate(part for part in message.walk() if part.is_multipart()):
         # "=_" occurs in no quoted-printable text (RFC 2045, 6.7), and the same mail made again is the same bytes.
         part.set_boundary(f"=_{own}.{n}")

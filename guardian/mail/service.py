@@ -15,7 +15,7 @@ from guardian.core.mail_address import address_of
 from guardian.core.mentions import marked
 from guardian.core.off_loop import off_loop
 from guardian.core.outgoing import Outgoing
-from guardian.core.report.model import Report
+from guardian.core.report.model import MAX_USERS, Report
 from guardian.core.report.people import renamed
 from guardian.core.report.reading import from_json
 from guardian.core.time import utc_now
@@ -25,7 +25,7 @@ from guardian.mail.message import Attachment, Inline, build_message
 from guardian.mail.naming import Told
 from guardian.mail.render import is_whole, render
 from guardian.mail.report.sections import nothing_to_say, only_sections
-from guardian.mail.report.userlist import users_csv
+from guardian.mail.report.userlist import users_file
 from guardian.mail.report.view import report_view
 from guardian.mail.transport import DeliveryError, Transport
 from guardian.mail.unwritten import one_mail
@@ -41,6 +41,7 @@ class EmailService:
     One that cannot be written is `Outgoing.unwritten`, so that it stops none of those to others.
     `sender` is what From says; `timezone` is the zone that times are shown in, `code` the language, `languages` the
     code of each address that reads another one. `app` is what the app is called, "" where the settings do not say.
+    A report mail names at most `max_users` people, in the file that goes along.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class EmailService:
         code: str = "en",
         languages: Mapping[str, str] | None = None,
         app: str = "",
+        max_users: int = MAX_USERS,
     ) -> None:
         self._transports = [each for each in transports if each.channel == "mail"]
         self.sender = sender
@@ -64,6 +66,7 @@ class EmailService:
         self.zone = ZoneInfo(timezone)
         self.language = language(code)
         self.app = app
+        self._max_users = max_users
         self._languages = {address.lower(): code for address, code in (languages or {}).items()}
 
     def language_of(self, address: str, code: str | None = None) -> Language:
@@ -111,9 +114,12 @@ class EmailService:
         companions = [_companion(name, value) for name, value in reports.items() if name != "usage_stats"]
         if sections and "companions" not in sections:
             companions = []
+        file, more = users_file(report, self._max_users, lang) if report else (None, "")
         for most in ITEMS:
             shown = [each.shortened(most) if isinstance(each, Companion) else each for each in companions]
-            view = report_view(report, shown, lang=lang, zone=zone, next_report=next_report, app=self.app)
+            view = report_view(
+                report, shown, lang=lang, zone=zone, next_report=next_report, app=self.app, more_users=more
+            )
             view.update(incidents=incidents, unsubscribe=unsubscribe)
             view = only_sections(view, sections)
             view["nothing"] = nothing_to_say(view, report, sections, lang)
@@ -134,8 +140,7 @@ class EmailService:
             severity=view["grave"],
             headers=headers,
             inline=[Inline(CID, draw(chart))] if chart and not text_only else [],
-            attachments=[Attachment("users.csv", "text/csv", users_csv(report.users, lang))]
-            if report and view["more_users"] else [],
+            attachments=[file] if file and view["more_users"] else [],
         )  # fmt: skip
 
     @one_mail("test")

@@ -27,6 +27,7 @@ from guardian.settings.mail import MailSettings
 from guardian.settings.mail import SmtpSettings as SmtpSettings
 from guardian.settings.people import AliasSettings
 from guardian.settings.quantities import Duration, between
+from guardian.settings.reports import ReportSettings
 from guardian.settings.rules import DEFAULT_RULES, AnyRule, forgetful, named_tables
 from guardian.settings.schedules import ScheduleSettings, WatchdogSettings
 from guardian.settings.section import Section
@@ -168,6 +169,7 @@ class Settings(BaseSettings):
     mail: MailSettings = MailSettings()
     api: ApiSettings = ApiSettings()
     dashboard: DashboardSettings = DashboardSettings()
+    report: ReportSettings = ReportSettings()
     retention: RetentionSettings = RetentionSettings()
     alias: AliasSettings = AliasSettings()
     alerts: AlertSettings = AlertSettings()

@@ -6,8 +6,10 @@ found as a text; no other name is ever searched for, since a name may be any wor
 
 from __future__ import annotations
 
+import gzip
 import json
 import re
+import zlib
 from base64 import encodebytes
 from binascii import a2b_base64
 from collections.abc import Callable, Collection, Sequence
@@ -22,6 +24,7 @@ from guardian.core.mentions import ERASED, Mention, without
 from guardian.core.outgoing import Outgoing
 from guardian.stores.erasure import digest
 
+PACKED, _MAGIC = "application/gzip", b"\x1f\x8b"
 _VERBATIM = policy.SMTP.clone(refold_source="none")
 _SUBJECT = re.compile(rb"(?im)^Subject:[^\r\n]*(?:\r?\n[ \t][^\r\n]*)*")
 _REPLY_TO = re.compile(rb"(?im)^Reply-To:[^\r\n]*(?:\r?\n[ \t][^\r\n]*)*\r?\n")
@@ -62,7 +65,7 @@ def may_name(message: Outgoing, noted: bytes, people: Collection[str]) -> bool:
     seen = message.body.replace(b"=\r\n", b"").replace(b"<wbr>", b"").lower()
     if any(name in seen for name in addresses):
         return True
-    decoded = (a2b_base64(found.group(1)).lower() for found in _BASE64.finditer(message.body))
+    decoded = (_unpacked(a2b_base64(found.group(1))).lower() for found in _BASE64.finditer(message.body))
     return any(name in text for text in decoded for name in addresses)
 
 
@@ -121,7 +124,7 @@ def _mail_without(message: Outgoing, subject: str, people: Collection[str]) -> t
     mail = message_from_bytes(blocks.rest, policy=_VERBATIM)
     changed = False
     for place, part in enumerate(mail.walk()):
-        if part.get_content_maintype() != "text":
+        if part.get_content_maintype() != "text" and part.get_content_type() != PACKED:
             continue
         before = _content(part, blocks)
         text, others = _text_without(before, message.people, str(place), people)
@@ -141,6 +144,18 @@ def _mail_without(message: Outgoing, subject: str, people: Collection[str]) -> t
     return body, left
 
 
+def _is_packed(content: bytes) -> bool:
+    return content.startswith(_MAGIC)
+
+
+def _unpacked(content: bytes) -> bytes:
+    """What is packed in a file, or the content as it is."""
+    try:
+        return gzip.decompress(content) if _is_packed(content) else content
+    except (OSError, EOFError, zlib.error):  # it only begins like one
+        return content
+
+
 class _Blocks:
     """The parts of a mail in base64, taken out: the email package goes through a table of thousands line by line.
 
@@ -156,12 +171,14 @@ class _Blocks:
     def _out(self, found: re.Match[bytes]) -> bytes:
         name = f"{self._name}-{len(self._blocks)}-"
         self._blocks[name] = found.group(1)
-        self.texts[name] = a2b_base64(found.group(1))
+        self.texts[name] = _unpacked(a2b_base64(found.group(1)))
         start = found.start()
         return found.group()[: found.start(1) - start] + name.encode() + b"\r\n"
 
     def put(self, name: str, text: bytes) -> None:
-        """Let a part hold another text."""
+        """Let a part hold another text; one that is packed stays so."""
+        if _is_packed(a2b_base64(self._blocks[name])):
+            text = gzip.compress(text, mtime=0)
         self._blocks[name] = encodebytes(text).replace(b"\n", b"\r\n")
 
     def back(self, rest: bytes) -> bytes:

@@ -46,8 +46,13 @@ PAGE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'n
 
 
 async def usage_summary(call: Call) -> dict[str, Any]:
-    """The report on the last hours."""
-    return await call.app.usage.generate_report(call.asked.hours)
+    """The report on the last hours.
+
+    It names at most `report.max_users` people of the settings, those with most errors and then most requests;
+    `users_left_out` counts the others, whom /api/usage/users lists too.
+    """
+    most = call.app.settings.report.max_users
+    return await call.app.usage.generate_report(call.asked.hours, max_users=most)
 
 
 async def generate_report(call: Call) -> dict[str, Any]:

@@ -13,6 +13,9 @@ from typing import Literal, NamedTuple
 
 from guardian.core.summary import TimelineBar
 
+MAX_USERS = 1_000
+"""A mail and the summary of the API name so many people if nothing else is set; the file of a report names all."""
+
 Statuses = Mapping[str, int]
 """How many requests failed, by the status that the client met; "200" are those that the app noted as failed."""
 

@@ -1,32 +1,68 @@
-"""All users of a report as a file for a spreadsheet."""
+"""The users of a report as a file for a spreadsheet, which goes along with the mail."""
 
 from __future__ import annotations
 
 import csv
+import gzip
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from io import StringIO
 
 from guardian.core.language import Language
 from guardian.core.mentions import plain
-from guardian.core.report.model import UserRow
+from guardian.core.report.model import Report, UserRow
+from guardian.mail.message import Attachment
 
-MOST_ROWS = 20_000
-"""A file with more people would make a mail that servers refuse."""
+SHOWN = 10
+"""How many users the mail itself shows."""
+PLAIN_BYTES, MOST_BYTES = 100_000, 1_000_000
+"""A longer file is packed; one that is longer than the second even then stays at home: servers refuse such mails."""
+
+
+def users_file(report: Report, most: int, lang: Language) -> tuple[Attachment | None, str]:
+    """The file with up to so many users, most errors first, then most requests; and the sentence under the table of the
+    mail, which says how many more there are and where. No file and "" where the mail shows everybody."""
+    total = len(report.users) + report.users_left_out
+    number = total - SHOWN
+    if number <= 0:
+        return None, ""
+    named = sorted(report.users, key=lambda user: (-user.errors_count, -user.requests_count, user.email))[:most]
+    table = users_csv(named, lang)
+    packed = len(table) > PLAIN_BYTES
+    if packed and len(gzip.compress(table, 6)) > MOST_BYTES:
+        return None, lang.plural(
+            "and %(n)s more person; the API lists everybody.", "and %(n)s more people; the API lists everybody.", number
+        )
+    name = "users.csv.gz" if packed else "users.csv"
+    file = Attachment(name, "application/gzip" if packed else "text/csv", table, packed)
+    if len(named) < total:
+        return file, lang(
+            "and %(n)s more people; the %(most)s with most errors, then most requests, are in the attached %(file)s, "
+            "and the API lists everybody.",
+            n=lang.number(number), most=lang.number(len(named)), file=name,
+        )  # fmt: skip
+    return file, lang.plural(
+        "and %(n)s more person; everybody is in the attached %(file)s.",
+        "and %(n)s more people; everybody is in the attached %(file)s.",
+        number, file=name,
+    )  # fmt: skip
 
 
 def users_csv(users: Sequence[UserRow], lang: Language) -> bytes:
-    """A line a user, the busiest first and at most 20,000, as RFC 4180 has it; in UTF-8 with a mark that spreadsheets
-    know it by."""
+    """A line a user, the busiest first, as RFC 4180 has it; in UTF-8 with a mark that spreadsheets know it by."""
     file = StringIO()
     # Texts in quotes: a spreadsheet that parts cells by semicolons, as in France, makes no cell out of a part of one.
     writer = csv.writer(file, delimiter=";" if lang.code == "fr" else ",", quoting=csv.QUOTE_NONNUMERIC)
     writer.writerow([lang("User"), lang("Requests"), lang("Errors"), lang("Minutes"), lang("Features")])
-    for user in sorted(users, key=lambda user: (-user.requests_count, user.email))[:MOST_ROWS]:
-        features = ", ".join(user.features_used)
-        numbers = (user.requests_count, user.errors_count, user.total_time_minutes)
-        writer.writerow([plain_cell(user.email), *numbers, plain_cell(features)])
+    writer.writerows(csv_rows(sorted(users, key=lambda user: (-user.requests_count, user.email))))
     return file.getvalue().encode("utf-8-sig", "replace")
+
+
+def csv_rows(users: Iterable[UserRow]) -> Iterable[Sequence[str | int]]:
+    """The cells of each user: name, requests, errors, minutes, features."""
+    for user in users:
+        numbers = (user.requests_count, user.errors_count, user.total_time_minutes)
+        yield plain_cell(user.email), *numbers, plain_cell(", ".join(user.features_used))
 
 
 def plain_cell(text: str) -> str:

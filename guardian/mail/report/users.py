@@ -8,18 +8,16 @@ from zoneinfo import ZoneInfo
 from guardian.core.language import Language
 from guardian.core.report.model import Anonymous, Report, UserRow
 from guardian.mail.report.section import Section
-from guardian.mail.report.userlist import MOST_ROWS
+from guardian.mail.report.userlist import SHOWN
 from guardian.mail.report.wording import short
-
-MOST = 10
 
 
 def words(report: Report, lang: Language, zone: ZoneInfo) -> dict[str, Any]:
-    """`users`, rows of a table, the busiest first; the sentences `more_users` and `anonymous`, "" for none."""
+    """`users`, rows of a table, the busiest first; the sentence `anonymous`, "" for none. `more_users` comes with the
+    file (`userlist`)."""
     users = sorted(report.users, key=lambda user: (-user.requests_count, user.email))
     return {
-        "users": [_user(user, lang) for user in users[:MOST]],
-        "more_users": more_people(len(users), lang),
+        "users": [_user(user, lang) for user in users[:SHOWN]],
         "anonymous": _anonymous(report.anonymous, lang),
     }
 
@@ -34,23 +32,6 @@ def _user(user: UserRow, lang: Language) -> dict[str, Any]:
         "any_error": user.errors_count > 0,
         "time": lang.duration(user.total_time_minutes * 60) if user.total_time_minutes else lang("< 1 min"),
     }
-
-
-def more_people(users: int, lang: Language) -> str:
-    """How many more of so many users there are than the mail shows, and where; "" for none."""
-    number = users - MOST
-    if number <= 0:
-        return ""
-    if users > MOST_ROWS:
-        return lang(
-            "and %(n)s more people; the %(most)s busiest are in the attached users.csv.",
-            n=lang.number(number), most=lang.number(MOST_ROWS),
-        )  # fmt: skip
-    return lang.plural(
-        "and %(n)s more person; everybody is in the attached users.csv.",
-        "and %(n)s more people; everybody is in the attached users.csv.",
-        number,
-    )
 
 
 def _anonymous(totals: Anonymous, lang: Language) -> str:

@@ -27,12 +27,13 @@ def report_view(
     zone: ZoneInfo,
     next_report: tuple[datetime, Any] | None = None,
     app: str = "",
+    more_users: str = "",
 ) -> dict[str, Any]:
     """Everything that the templates print. `report` None means a mail of companion reports only.
 
-    `app` is what the app is called, "" where the settings do not say. The status of the whole, OK, WARNING or CRITICAL,
-    is the worst of all parts. A companion that is UNKNOWN or that cannot be read counts as WARNING: nobody can say that
-    it is well.
+    `app` is what the app is called, "" where the settings do not say; `more_users` the sentence of `users_file`. The
+    status of the whole, OK, WARNING or CRITICAL, is the worst of all parts. A companion that is UNKNOWN or that cannot
+    be read counts as WARNING: nobody can say that it is well.
     """
     head = {"period": "", "day": "", "notes": (), "more_notes": "", "grave": "OK", "headline": "", "verdict": ""}
     view: dict[str, Any] = {**head, **blank(), "next_report": "", "unsubscribe": None}
@@ -41,6 +42,7 @@ def report_view(
         view.update(_head(report, lang, zone))
         for section in SECTIONS:
             view.update(section.words(report, lang, zone))
+        view["more_users"] = more_users
     view.update(shown(companions, lang, zone))
     others = summarised(companions, lang)
     own = view["grave"]
