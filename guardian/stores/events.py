@@ -11,6 +11,7 @@ from tracker.event import Event
 
 if TYPE_CHECKING:
     from guardian.core.activity import Activity
+    from guardian.core.listing import Listing, Place
     from guardian.core.quiet import Quiet
     from guardian.core.summary import Counts, Summary, TimelineBar
 
@@ -49,6 +50,11 @@ class UsageRepository(Protocol):
     ) -> tuple[Activity, list[TimelineBar]]:
         """What a report shows of the time from the first edge to the last, naming at most so many people (None: all),
         and a bar for each two neighbours: of one state of the store. Raises WindowGone as `summary` does."""
+        ...
+
+    async def people(self, start: datetime, end: datetime, *, after: Place | None, most: int) -> Listing:
+        """The next `most` verified people of the window behind the place `after` (None: from the first on), most errors
+        first, then most requests; nobody who was erased. Raises WindowGone as `summary` does."""
         ...
 
     async def counts(self, start: datetime, end: datetime, *, features: Sequence[str] = ()) -> Counts:

@@ -31,6 +31,18 @@ class User(BaseModel):
     errors: list[FailedRequest]
 
 
+class UserPage(BaseModel):
+    """Some users of the window [period_start, period_end), most errors first, then most requests.
+
+    `after` asks for the next page; None: this was the last one.
+    """
+
+    period_start: datetime
+    period_end: datetime
+    users: list[User]
+    after: str | None
+
+
 class FeatureCount(BaseModel):
     """How often a feature was used."""
 

@@ -113,7 +113,8 @@ def create_app(application: Application, endpoints: Sequence[Endpoint] = ENDPOIN
             claims = await let_in(endpoint, request)
             asked = read_asked(endpoint, request.path_params, request.query_params.multi_items())
             body = None if endpoint.method == "GET" else await read_body(request, endpoint.body)
-            call = Call(application, asked, body, claims, request.scope.get("root_path", ""))
+            accept = request.headers.get("accept", "")
+            call = Call(application, asked, body, claims, request.scope.get("root_path", ""), accept)
             try:
                 content = await endpoint.run(call)
                 if isinstance(content, Streamed):

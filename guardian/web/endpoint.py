@@ -61,13 +61,17 @@ class Streamed:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One request after its checks: `asked` and `body` are the endpoint's models, `claims` the admin's token's."""
+    """One request after its checks: `asked` and `body` are the endpoint's models, `claims` the admin's token's.
+
+    `accept` is the header in which the client says what it takes.
+    """
 
     app: Application
     asked: Any
     body: Any
     claims: Mapping[str, Any]
     root_path: str = ""
+    accept: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +79,8 @@ class Endpoint:
     """One row of the table. `path` is a Starlette template; `run` gives the answer, and its docstring is the text of
     the documentation. A `large` answer, which grows with what is stored, is written off the event loop.
     `refusals` are the statuses of its own, beside those that follow from access and validation. `status` says with
-    which an answer goes out (200 if not given), `answers` which form it has where that is another, and what it means.
+    which an answer goes out (200 if not given), `answers` which form it has where that is another, and what it means;
+    `other_kinds` are media types that it has beside JSON.
     """
 
     method: Literal["GET", "POST", "DELETE"]
@@ -89,6 +94,7 @@ class Endpoint:
     refusals: Mapping[int, str] = field(default_factory=dict)
     status: Callable[[Any], int] = lambda content: 200
     answers: Mapping[int, tuple[type[BaseModel], str]] = field(default_factory=dict)
+    other_kinds: Sequence[str] = ()
 
 
 def answer(

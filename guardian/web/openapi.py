@@ -87,7 +87,7 @@ def _operation(endpoint: Endpoint) -> dict[str, Any]:
         "security": _SECURITY[endpoint.access],
         "parameters": _parameters(endpoint),
         "responses": {
-            "200": {"description": "Done", **_json(endpoint.answer)},
+            "200": {"description": "Done", "content": {**_json(endpoint.answer)["content"], **_texts(endpoint)}},
             **{str(status): {"description": meaning, **_json(Error)} for status, meaning in refusals(endpoint).items()},
             **{str(status): {"description": text, **_json(form)} for status, (form, text) in endpoint.answers.items()},
         },
@@ -116,6 +116,10 @@ def _parameters(endpoint: Endpoint) -> list[dict[str, Any]]:
 
 def _json(model: type[BaseModel]) -> dict[str, Any]:
     return {"content": {"application/json": {"schema": {"$ref": f"#/components/schemas/{model.__name__}"}}}}
+
+
+def _texts(endpoint: Endpoint) -> dict[str, Any]:
+    return {kind: {"schema": {"type": "string"}} for kind in endpoint.other_kinds}
 
 
 def _version() -> str:

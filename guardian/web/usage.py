@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, StringConstraints
+from pydantic import AfterValidator, AwareDatetime, Field, StringConstraints
 
 from guardian.application.erasing import erase_person
 from guardian.application.exporting import export_person
+from guardian.application.listing import asked_for, read_csv, read_page
 from guardian.application.upkeep import clean_up
+from guardian.core.off_loop import off_loop
+from guardian.core.report.json import user_json
+from guardian.core.report.model import MAX_USERS
+from guardian.core.storage import WindowGone
 from guardian.stores.erasure import as_kept
-from guardian.web.answers import GeneratedReport, Report
+from guardian.web.answers import GeneratedReport, Report, UserPage
 from guardian.web.endpoint import Asked, Call, Endpoint, Refusal, Streamed
 from guardian.web.receipts import CleanedUp, Erased, UserExport
 
@@ -19,6 +24,17 @@ class Window(Asked):
     """The last `hours` hours."""
 
     hours: int = Field(2, ge=1, le=720, description="a whole number of hours from 1 to 720")
+
+
+class Listed(Asked):
+    """A window, a place in it, and how the answer is written."""
+
+    hours: int | None = Field(None, ge=1, le=720, description="a whole number of hours from 1 to 720")
+    start: AwareDatetime | None = Field(None, description="a time with a zone, such as 2026-03-01T00:00:00Z")
+    end: AwareDatetime | None = Field(None, description="a time with a zone, such as 2026-03-02T00:00:00Z")
+    after: str | None = Field(None, description="the value of `after` that the page before had, or leave it out")
+    limit: int | None = Field(None, ge=1, le=1_000_000, description="a whole number from 1 to 1000000")
+    format: Literal["json", "csv"] | None = Field(None, description="json or csv")
 
 
 class Cleanup(Asked):
@@ -53,6 +69,41 @@ async def usage_summary(call: Call) -> dict[str, Any]:
     """
     most = call.app.settings.report.max_users
     return await call.app.usage.generate_report(call.asked.hours, max_users=most)
+
+
+async def list_users(call: Call) -> dict[str, Any] | Streamed:
+    """Everybody who was there in the last `hours` hours, or in [start, end): most errors first, then most requests.
+
+    As JSON a page of `limit` users, at most and if not given 1,000; the answer's `after` asks for the next page, and
+    brings the window with it. As CSV (`format=csv`, or a client that accepts text/csv) everybody at once, or `limit`
+    of them, while they are read. People who were erased are not among them.
+    """
+    asked, now = call.asked, call.app.clock()
+    whole = asked.hours is None and asked.start is None and asked.end is None
+    try:
+        wanted = asked_for(now, 2 if whole else asked.hours, asked.start, asked.end, asked.after)
+    except ValueError as error:
+        raise Refusal(400, str(error).replace("start_time", "start").replace("end_time", "end")) from None
+    form = asked.format or ("csv" if _takes_csv(call.accept) else "json")
+    try:
+        if form == "csv":
+            headers = {"Content-Disposition": 'attachment; filename="users.csv"'}
+            return Streamed(await read_csv(call.app, wanted, asked.limit), "text/csv", headers)
+        page = await read_page(call.app, wanted, min(asked.limit or MAX_USERS, MAX_USERS))
+    except WindowGone as gone:
+        raise Refusal(400, str(gone)) from None
+    return {
+        "period_start": page.start.isoformat(),
+        "period_end": page.end.isoformat(),
+        "users": await off_loop(list, map(user_json, page.users)),
+        "after": page.after,
+    }
+
+
+def _takes_csv(accept: str) -> bool:
+    """Whether the client asks for CSV and not for JSON."""
+    kinds = {part.partition(";")[0].strip().lower() for part in accept.split(",")}
+    return "text/csv" in kinds and "application/json" not in kinds
 
 
 async def generate_report(call: Call) -> dict[str, Any]:
@@ -121,6 +172,8 @@ _NOBODY = {404: "Nobody of this name was seen"}
 ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(method="GET", path="/api/usage/summary", run=usage_summary, asked=Window, answer=Report,
              large=True),
+    Endpoint(method="GET", path="/api/usage/users", run=list_users, asked=Listed, answer=UserPage, large=True,
+             refusals={400: "The window or `after` is none"}, other_kinds=("text/csv",)),
     Endpoint(
         method="POST", path="/api/usage/generate-report", run=generate_report, asked=Window, answer=GeneratedReport,
         large=True

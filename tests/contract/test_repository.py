@@ -20,6 +20,7 @@ from guardian.core.report.features import latency
 from guardian.core.storage import RecorderNote, StorageError, WindowGone
 from guardian.core.summary import Summary, TimelineBar
 from guardian.core.time import micros
+from guardian.core.unlinked import is_unlinked
 from guardian.stores.people.book import NO_BOOK
 from guardian.stores.sqlite import retention, sealing, seals
 from guardian.stores.sqlite.events import SqliteRepository
@@ -208,6 +209,25 @@ def test_seals_late_events_erasure_and_restarts_change_no_total(store, tmp_path_
     asyncio.run(_seals_change_nothing(opener, batches, seals, sorted(edges)))
 
 
+async def pages_have_everybody(repository, start, end, most):
+    """Page after page has each person of the window once, in order, but nobody who was erased."""
+    everybody, _ = await repository.activity([start, end])
+    users, failures, after = [], {}, None
+    while True:
+        page = await repository.people(start, end, after=after, most=most)
+        assert len(page.users) <= most
+        users += page.users
+        failures |= page.failures
+        after = page.last
+        if after is None:
+            break
+    kept = [user for user in everybody.users if not is_unlinked(user.name)]
+    assert sorted(users) == sorted(kept)
+    assert [user[1:3] for user in users] == [user[1:3] for user in kept]
+    named = {user.name for user in kept}
+    assert failures == {name: failed for name, failed in everybody.failures.items() if name in named}
+
+
 async def equals_the_plain_activity(repository, ends, bars):
     """What is counted in arrays, of all people and of the first two, is what the plain code counts of single events."""
     everything = [e async for chunk in repository.events(ends[0], ends[-1]) for e in chunk]
@@ -222,6 +242,8 @@ async def equals_the_plain_activity(repository, ends, bars):
             expected = Activity.of(Summary.of(mine), newest, micros(ends[0]), most=most)
             found, shown = await repository.activity(ends, most=most, features=features)
             assert found == expected
+            if most and not features:
+                await pages_have_everybody(repository, ends[0], ends[-1], most)
             if not features and bars is not None:
                 assert shown == bars
     begin, since, until = quiet_window(ends[0], ends[-1])

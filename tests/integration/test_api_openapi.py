@@ -23,6 +23,7 @@ from tests.support.api_client import SCHEDULER, bearer, calling, open_incident, 
 
 CALLS = [
     ("GET", "/api/usage/summary"),
+    ("GET", "/api/usage/users?limit=1"),
     ("POST", "/api/usage/generate-report?hours=720"),
     ("GET", "/api/usage/health"),
     ("POST", "/api/guardian/scheduled-report"),

@@ -10,6 +10,7 @@ from guardian.alerting.wanted import NOTHING_MORE
 from guardian.core.activity import ERRORS_PER_USER, Activity
 from guardian.core.clock import was_ahead
 from guardian.core.cursor import Cursor
+from guardian.core.listing import listed
 from guardian.core.quiet import LAST_THING, Visits, gone_quiet, quiet_window, regular
 from guardian.core.storage import StorageError, StorageStats, WindowGone
 from guardian.core.summary import Summary, TimelineBar, fits
@@ -106,6 +107,10 @@ class MemoryEvents:
         summary, bars = await self.timeline(edges, features=features)
         failures = await self.recent_failures(edges[0], edges[-1], per_user=ERRORS_PER_USER, features=features)
         return Activity.of(summary, failures, micros(edges[0]), most=most), bars
+
+    async def people(self, start, end, *, after, most):
+        everybody, _ = await self.activity([start, end])
+        return listed(everybody, after, most)
 
     async def gone_quiet(self, start, end):
         begin, since, until = quiet_window(start, end)

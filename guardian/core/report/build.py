@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from guardian.core.activity import Activity
+from guardian.core.activity import Active, Activity
 from guardian.core.clock import was_ahead
 from guardian.core.notes import Note, as_json, in_order, never_recorded, traffic_notes
 from guardian.core.quiet import Quiet
@@ -95,7 +95,7 @@ def build_report(
         active_users=current.active_users,
         total_requests=current.requests,
         total_errors=current.errors,
-        users=_users(current),
+        users=user_rows(current.users, current.failures),
         top_features=_top_features(current),
         error_breakdown=_errors_by_status(current),
         status=status,
@@ -135,11 +135,11 @@ def _before(summary: Counts, start: datetime, end: datetime) -> Previous:
     )
 
 
-def _users(current: Activity) -> tuple[UserRow, ...]:
-    failures = current.failures
+def user_rows(users: Iterable[Active], failures: Mapping[str, Sequence[Event]]) -> tuple[UserRow, ...]:
+    """The rows of these users, with the failed requests that are known one by one."""
     return tuple(
         UserRow(name, minutes, used, requests, errors, tuple(map(_failed, failures.get(name, ()))))
-        for name, requests, errors, minutes, used in current.users
+        for name, requests, errors, minutes, used in users
     )
 
 

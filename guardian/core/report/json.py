@@ -27,7 +27,7 @@ def to_json(report: Report) -> dict[str, Any]:
         "period_start": _iso(report.period_start),
         "period_end": _iso(report.period_end),
         **_totals(report),
-        "users": list(map(_user, report.users)),
+        "users": list(map(user_json, report.users)),
         "top_features": [_fields(each) for each in report.top_features],
         "error_breakdown": dict(report.error_breakdown),
         "status": report.status,
@@ -100,7 +100,8 @@ def _note(note: NoteRow) -> dict[str, Any]:
     return {name: value for name, value in _fields(note).items() if value is not None}
 
 
-def _user(user: UserRow) -> dict[str, Any]:
+def user_json(user: UserRow) -> dict[str, Any]:
+    """A user as the report has it."""
     email, minutes, features, requests, errors_count, errors = user
     return {
         "email": email,

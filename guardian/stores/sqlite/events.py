@@ -21,6 +21,7 @@ from guardian.stores.sqlite.burying import erase, erase_buried
 from guardian.stores.sqlite.counts import read_counts
 from guardian.stores.sqlite.export import read_errors, read_sessions, read_usage
 from guardian.stores.sqlite.failures import newest_failures
+from guardian.stores.sqlite.listing import SqliteListing
 from guardian.stores.sqlite.overview import SqliteOverview
 from guardian.stores.sqlite.people import People, names_of, read_people
 from guardian.stores.sqlite.quiet import read_quiet
@@ -43,7 +44,7 @@ _EVENTS = """
 _ROUTES = "SELECT id, feature, endpoint, method FROM guardian_route"
 
 
-class SqliteRepository(SqliteOverview):
+class SqliteRepository(SqliteOverview, SqliteListing):
     """The store of events in one SQLite file. Every method raises StorageError where the database cannot answer."""
 
     async def write(self, events: Sequence[Event]) -> int:

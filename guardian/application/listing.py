@@ -1,0 +1,120 @@
+"""Everybody who was there in a window: a page at a time, or one after the other as rows of CSV."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from io import StringIO
+
+from guardian.application.root import Application
+from guardian.application.usage import window
+from guardian.core.listing import Listing, Place, cursor_of, read_cursor
+from guardian.core.off_loop import off_loop
+from guardian.core.report.build import user_rows
+from guardian.core.report.model import UserRow
+from guardian.core.storage import WindowGone
+from guardian.core.time import moment
+from guardian.mail.report.userlist import plain_cell
+
+STRIDE = 10_000
+"""So many people of a CSV are in the memory at once."""
+COLUMNS = ("email", "total_time_minutes", "requests_count", "errors_count", "features_used")
+"""Of the CSV: the keys of a user in a report. Features stand in one cell, with commas between them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A window [start, end), and the place behind which the people are wanted; None: from the first on."""
+
+    start: datetime
+    end: datetime
+    after: Place | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some people of the window [start, end). `after` asks for the next ones; None: these were the last."""
+
+    start: datetime
+    end: datetime
+    users: tuple[UserRow, ...]
+    after: str | None
+
+
+def asked_for(
+    now: datetime, hours: int | None, start: datetime | None, end: datetime | None, after: str | None
+) -> Asked:
+    """What is wanted. A cursor brings its own window, so that all pages are of the same one.
+
+    Raises ValueError with one sentence for a bad window or cursor.
+    """
+    if after is None:
+        return Asked(*window(now, hours, start, end))
+    try:
+        return Asked(*read_cursor(after))
+    except ValueError:
+        raise ValueError(
+            f'after is "{after[:80]}": give the value of `after` that the page before had, or leave it out'
+        ) from None
+
+
+async def read_page(app: Application, asked: Asked, most: int) -> Page:
+    """The next `most` people.
+
+    Where single events do not reach back to the first, begun 5 minutes any more, all of these count, as in a report.
+    Raises WindowGone where retention has deleted more than that, StorageError where the store does not answer.
+    """
+    await app.repository.seal(app.clock())
+    try:
+        return await _page(app, asked, most)
+    except WindowGone:
+        if asked.after is not None:
+            raise
+        early = asked.start - (asked.start - moment(0)) % timedelta(minutes=5)
+        return await _page(app, Asked(early, asked.end), most)
+
+
+async def _page(app: Application, asked: Asked, most: int) -> Page:
+    found = await app.repository.people(asked.start, asked.end, after=asked.after, most=most)
+    rows = await off_loop(_rows, found)
+    after = None if found.last is None else cursor_of(asked.start, asked.end, found.last)
+    return Page(asked.start, asked.end, rows, after)
+
+
+def _rows(found: Listing) -> tuple[UserRow, ...]:
+    return user_rows(found.users, found.failures)
+
+
+async def read_csv(app: Application, asked: Asked, most: int | None) -> AsyncIterator[str]:
+    """The text of the CSV piece by piece, up to `most` people (None: everybody); the first page is read at once.
+
+    No reading lasts: each piece is one of its own. Raises what `read_page` does.
+    """
+    first = await read_page(app, asked, _stride(most, 0))
+
+    async def texts() -> AsyncIterator[str]:
+        page, given = first, 0
+        yield ",".join(COLUMNS) + "\r\n"
+        while True:
+            given += len(page.users)
+            yield await off_loop(_lines, page.users)
+            if page.after is None or (most is not None and given >= most):
+                return
+            page = await read_page(app, Asked(*read_cursor(page.after)), _stride(most, given))
+
+    return texts()
+
+
+def _stride(most: int | None, given: int) -> int:
+    return STRIDE if most is None else min(STRIDE, most - given)
+
+
+def _lines(users: tuple[UserRow, ...]) -> str:
+    """RFC 4180; no cell is a formula for a spreadsheet. A lone surrogate in a name is a question mark."""
+    file = StringIO()
+    writer = csv.writer(file)
+    for email, minutes, used, requests, errors, _ in users:
+        writer.writerow((plain_cell(email), minutes, requests, errors, plain_cell(", ".join(used))))
+    return file.getvalue().encode("utf-8", "replace").decode("utf-8")

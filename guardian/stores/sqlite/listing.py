@@ -1,0 +1,93 @@
+"""Everybody who was there in a window, a page at a time, counted in arrays: of the page alone, names are looked up."""
+
+from __future__ import annotations
+
+import sqlite3
+from datetime import datetime
+
+import numpy as np
+
+from guardian.core.activity import ERRORS_PER_USER, Active, most_used
+from guardian.core.listing import Listing, Place
+from guardian.core.time import micros
+from guardian.core.totals import Part
+from guardian.core.unlinked import is_unlinked
+from guardian.stores.sqlite import seals
+from guardian.stores.sqlite.buckets import ids
+from guardian.stores.sqlite.counts import runs
+from guardian.stores.sqlite.events_file import EventsFile
+from guardian.stores.sqlite.failures import events_of, read_failed
+from guardian.stores.sqlite.people import People, names_of, number_of_nobody
+from guardian.stores.sqlite.totals import pieces, read_raw, read_totals
+
+_ERASED = "SELECT id, email FROM guardian_user WHERE email >= 'erased-' AND email < 'erased.'"
+_FEATURES = "SELECT id, feature FROM guardian_route"
+
+
+class SqliteListing(EventsFile):
+    """The part of `UsageRepository` that lists everybody."""
+
+    async def people(self, start: datetime, end: datetime, *, after: Place | None, most: int) -> Listing:
+        """See UsageRepository."""
+
+        def read(db: sqlite3.Connection, people: People) -> Listing:
+            db.execute("BEGIN")  # seals, single events and names of one state
+            try:
+                return _read_listing(db, people, micros(start), micros(end), after, most)
+            finally:
+                db.execute("ROLLBACK")
+
+        return await self._with_people(read)
+
+
+def _read_listing(
+    db: sqlite3.Connection, people: People, start_us: int, end_us: int, after: Place | None, most: int
+) -> Listing:
+    users = read_totals(db, start_us, end_us, people, (Part.PEOPLE, Part.TIMES)).users
+    erased = [number for number, email in db.execute(_ERASED) if is_unlinked(email)]
+    nobody = number_of_nobody(db)
+    left_out = erased if nobody is None else [*erased, nobody]
+    users = users[~np.isin(users[:, 0], people.persons(np.array(left_out, np.int64)))]
+    number, requests, errors = users[:, 0], users[:, 1], users[:, 2]
+    if after is not None:
+        equal = (errors == after.errors) & (requests == after.requests) & (number > after.tie)
+        fewer = (errors == after.errors) & (requests < after.requests)
+        users = users[(errors < after.errors) | fewer | equal]
+        number, requests, errors = users[:, 0], users[:, 1], users[:, 2]
+    page = users[np.lexsort((number, -requests, -errors))[:most]]
+    names = names_of(db, people, page[:, 0].tolist())
+    used = _features(db, people, start_us, end_us, page[:, 0])
+    minutes = (page[:, 6] - np.maximum(0, start_us - page[:, 4]) + 30_000_000) // 60_000_000
+    failed = read_failed(db, people, ids(start_us, end_us))
+    failed = failed.where(np.flatnonzero(np.isin(failed.persons, page[:, 0]))).last_of_each(ERRORS_PER_USER)
+    last = page[-1].tolist() if len(users) > most else None
+    return Listing(
+        [
+            Active(names[one], asked, bad, time, most_used(used.get(one, {})))
+            for (one, asked, bad), time in zip(page[:, :3].tolist(), minutes.tolist(), strict=True)
+        ],
+        events_of(db, people, failed.ids),
+        None if last is None else Place(last[2], last[1], last[0]),
+    )
+
+
+def _features(
+    db: sqlite3.Connection, people: People, start_us: int, end_us: int, wanted: np.ndarray
+) -> dict[int, dict[str, int]]:
+    """By person, how many requests of each feature these people made."""
+    feature_of = dict(db.execute(_FEATURES))
+    found: dict[int, dict[str, int]] = {}
+    for span, at, until in runs(pieces(db, start_us, end_us)):
+        if span:
+            read = seals.columns(db, Part.USED, span, at, until, (0, 1, 2))
+        else:
+            read = [list(read_raw(db, at, until, people=people).used.T)]
+        for users, routes, counts in read:
+            persons = people.persons(users)
+            mine = np.isin(persons, wanted)
+            for person, route, count in zip(
+                persons[mine].tolist(), routes[mine].tolist(), counts[mine].tolist(), strict=True
+            ):
+                features, name = found.setdefault(person, {}), feature_of[route]
+                features[name] = features.get(name, 0) + count
+    return found
