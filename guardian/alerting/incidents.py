@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any, Literal
 
+from guardian.core.time import moment
 from guardian.settings.kinds import Severity
 
 SECOND, MINUTE = 1_000_000, 60_000_000
@@ -188,3 +190,10 @@ class Memory:
         """Whether it was told of this burst before its time came."""
         onset_us, ended_us = self.ahead_us.get(subject, (0, 0))
         return "ended_us" in facts and onset_us <= facts["onset_us"] and facts["ended_us"] <= ended_us
+
+
+def was_open(incident: Incident, start: datetime, end: datetime) -> bool:
+    """Whether the incident was open at any time within [start, end)."""
+    if incident.opened_us is None or moment(incident.opened_us) >= end:
+        return False
+    return incident.resolved_us is None or moment(incident.resolved_us) >= start

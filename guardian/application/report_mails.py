@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from guardian.alerting.forgetting import people_named
+from guardian.alerting.incidents import was_open
 from guardian.alerting.links import make_unsubscribe_link
 from guardian.application.judging.review import find_better
 from guardian.application.root import Application, NamedSchedule
@@ -20,7 +21,7 @@ from guardian.core.report.judge import BUSY
 from guardian.core.report.reading import from_json
 from guardian.core.schedule import Period
 from guardian.mail.companions import Companion, load_companions
-from guardian.mail.report.incidents import incident_lines, is_long, was_open
+from guardian.mail.report.incidents import incident_lines, is_long
 
 
 async def says_nothing(app: Application, report: Mapping[str, Any]) -> bool:

@@ -11,27 +11,22 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import partial
-from pathlib import Path
 from typing import Any
 
-from guardian.application.elsewhere import records_elsewhere
 from guardian.application.glances import Glances
 from guardian.application.judging.live import LiveHistory
+from guardian.application.reading import usage_of
 from guardian.application.usage import UsageGuardian
 from guardian.core.clock import Waits
-from guardian.core.report.model import Fired
 from guardian.core.schedule import Schedule, parse_schedule
 from guardian.core.time import utc_now
 from guardian.mail.circuits import Circuits
 from guardian.mail.delivery import Lane
-from guardian.mail.report.incidents import was_open
 from guardian.mail.service import EmailService
 from guardian.mail.transport import Transport
 from guardian.mail.transports import build_transports
 from guardian.settings.schedules import ScheduleSettings
 from guardian.settings.schema import Settings
-from guardian.stores.alerts import AlertStore
 from guardian.stores.events import UsageRepository
 from guardian.stores.opening import Stores, backend
 from guardian.stores.people.book import NO_BOOK, AliasBook
@@ -148,18 +143,6 @@ def name_schedules(settings: Settings) -> tuple[NamedSchedule, ...]:
     return tuple(named)
 
 
-def find_elsewhere(settings: Settings, now: datetime) -> list[Path]:
-    """Other files that the app may record into: around the database, in the current folder, and held open by it."""
-    return records_elsewhere(settings.database, [Path()], now=now)
-
-
-async def rules_fired(store: AlertStore, start: datetime, end: datetime) -> list[Fired]:
-    """The rules of which an incident was open within [start, end), each once with each severity, in order."""
-    incidents = await store.incidents(since=start, limit=1000)
-    found = {(each.rule, each.severity) for each in incidents if was_open(each, start, end)}
-    return [Fired(*each) for each in sorted(found)]
-
-
 @asynccontextmanager
 async def open_application(settings: Settings, *, clock: Clock = utc_now) -> AsyncIterator[Application]:
     """The application of these settings; everything it opened is closed at the end.
@@ -174,25 +157,15 @@ async def open_application(settings: Settings, *, clock: Clock = utc_now) -> Asy
         transports = build_transports(settings)
         for transport in transports:
             opened.push_async_callback(transport.close)
-        reports_dir = settings.reports_dir
         yield Application(
             settings=settings,
             stores=stores,
-            usage=UsageGuardian(
-                stores.events,
-                reports_dir=reports_dir,
-                clock=clock,
-                timezone=settings.timezone,
-                critical_features=settings.critical_features,
-                elsewhere=partial(find_elsewhere, settings),
-                book=book,
-                fired=partial(rules_fired, stores.alerts) if settings.alerts.enabled else None,
-            ),
+            usage=usage_of(settings, stores, book, clock),
             email=EmailService(
                 transports,
                 sender=settings.mail.sender,
                 reply_to=settings.mail.reply_to,
-                reports_dir=reports_dir,
+                reports_dir=settings.reports_dir,
                 clock=clock,
                 timezone=settings.timezone,
                 code=settings.mail.language,

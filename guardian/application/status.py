@@ -8,7 +8,8 @@ from typing import Any
 
 from guardian.application.noticing import noticed_lately
 from guardian.application.outages import LONGEST_WAIT, TRIES
-from guardian.application.root import Application, NamedSchedule, find_elsewhere
+from guardian.application.reading import find_elsewhere
+from guardian.application.root import Application, NamedSchedule
 from guardian.core.notes import Note, as_json
 
 SHOWN_DEAD = 10

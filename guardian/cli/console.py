@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from guardian.application.root import Application
+    from guardian.application.usage import UsageGuardian
     from guardian.settings.schema import Settings
 
 T = TypeVar("T")
@@ -55,6 +56,24 @@ def with_application(config: Path | None, work: Callable[[Application], Awaitabl
     async def opened() -> T:
         async with open_application(settings) as app:
             return await work(app)
+
+    return asyncio.run(opened())
+
+
+def with_usage(settings: Settings, work: Callable[[UsageGuardian], Awaitable[T]]) -> T:
+    """What `work` gives for what makes the reports of these settings; nothing that sends is loaded.
+
+    Raises StorageError where there is no database yet.
+    """
+    _need_database(settings.database)
+
+    import asyncio
+
+    from guardian.application.reading import open_usage
+
+    async def opened() -> T:
+        async with open_usage(settings) as usage:
+            return await work(usage)
 
     return asyncio.run(opened())
 

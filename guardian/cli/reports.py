@@ -8,10 +8,21 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from guardian.cli.console import ConfigOption, HoursOption, JsonOption, err, out, say_json, with_application
+from guardian.cli.console import (
+    ConfigOption,
+    HoursOption,
+    JsonOption,
+    err,
+    out,
+    say_json,
+    settings_of,
+    with_application,
+    with_usage,
+)
 
 if TYPE_CHECKING:
     from guardian.application.root import Application
+    from guardian.application.usage import UsageGuardian
 
 
 def report(
@@ -22,20 +33,18 @@ def report(
 ) -> None:
     """Report on the last hours: who used what, and what failed for whom."""
 
-    async def generate(app: Application) -> tuple[dict[str, Any], Path | None, str]:
-        made = (
-            await app.usage.generate_and_save_report(hours) if save else (await app.usage.generate_report(hours), None)
-        )
-        return (*made, app.settings.timezone)
+    async def generate(usage: UsageGuardian) -> tuple[dict[str, Any], Path | None]:
+        return await usage.generate_and_save_report(hours) if save else (await usage.generate_report(hours), None)
 
-    made, path, zone = with_application(config, generate)
+    settings = settings_of(config)
+    made, path = with_usage(settings, generate)
     if as_json:
         say_json(made)
     else:
         from guardian.cli.report_view import report_view
         from guardian.core.report.reading import from_json
 
-        out().print(report_view(from_json(made), zone))
+        out().print(report_view(from_json(made), settings.timezone))
     if path:
         typer.echo(f"Wrote {path}.", err=True)
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from guardian.alerting.incidents import UNKNOWN, Incident
+from guardian.alerting.incidents import UNKNOWN, Incident, was_open
 from guardian.alerting.kinds import kind_of
 from guardian.alerting.review import NOISY, Better, noisiest, review
 from guardian.alerting.wording import title
@@ -43,13 +43,6 @@ def incident_lines(
 def is_long(start: datetime, end: datetime) -> bool:
     """Whether the period is a week (one with an hour less counts) or more: rules are judged by no less."""
     return end - start >= timedelta(days=6)
-
-
-def was_open(incident: Incident, start: datetime, end: datetime) -> bool:
-    """Whether the incident was open at any time within [start, end)."""
-    if incident.opened_us is None or moment(incident.opened_us) >= end:
-        return False
-    return incident.resolved_us is None or moment(incident.resolved_us) >= start
 
 
 def _line(incident: Incident, rule: Rule | None, lang: Language, zone: ZoneInfo) -> str:

@@ -1,0 +1,59 @@
+"""What a command loads: each library costs a start of its own, so one that only reads loads nothing that sends."""
+
+import json
+import subprocess
+import sys
+from datetime import timedelta
+
+import pytest
+
+from guardian.core.time import utc_now
+from guardian.stores.opening import backend
+from guardian.stores.people.book import NO_BOOK
+from tests.support.api_client import event
+
+HEAVY = (
+    "PIL", "aiosmtplib", "apprise", "apscheduler", "css_inline", "google", "httpx2", "jinja2", "jwt", "markdown_it",
+    "rich", "starlette", "uvicorn",
+)  # fmt: skip
+RUN = """
+import sys
+from guardian.cli import main
+try:
+    main(sys.argv[1:])
+except SystemExit as ended:
+    assert not ended.code, ended.code
+print(sorted({name.partition(".")[0] for name in sys.modules}), file=sys.stderr)
+"""
+
+
+@pytest.fixture
+async def folder(tmp_path):
+    stores = await backend(tmp_path / "guardian.db").open(NO_BOOK)
+    await stores.events.write([event(utc_now() - timedelta(minutes=5), status=500)])
+    await stores.close()
+    (tmp_path / "guardian.toml").write_text(
+        'admins = ["you@example.com"]\n[mail]\nsmtp = "smtp://user:secret@smtp.example.com:587"\n'
+    )
+    (tmp_path / "guardian.toml").chmod(0o600)
+    return tmp_path
+
+
+def loaded(folder, *arguments):
+    done = subprocess.run(
+        [sys.executable, "-c", RUN, *arguments], cwd=folder, capture_output=True, text=True, timeout=60, check=True
+    )
+    return done.stdout, done.stderr
+
+
+@pytest.mark.parametrize("more", [[], ["--save"]])
+def test_a_report_as_json_loads_nothing_that_sends_draws_or_serves(folder, more):
+    said, modules = loaded(folder, "report", "--hours", "2", "--json", *more)
+    assert json.loads(said)["total_errors"] == 1
+    assert [name for name in HEAVY if f"'{name}'" in modules] == []
+
+
+def test_a_report_for_people_loads_only_what_draws_its_tables(folder):
+    said, modules = loaded(folder, "report", "--hours", "2")
+    assert "ada@example.com" in said
+    assert [name for name in HEAVY if f"'{name}'" in modules] == ["rich"]
