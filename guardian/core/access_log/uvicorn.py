@@ -13,10 +13,13 @@ from collections.abc import Callable
 
 from guardian.core.access_log.line import Request, Times, Unreadable, leading_time, status_of
 
-_LINE = re.compile(
-    rb'^[^"]*?(?:\S+:\d+|None|-) - "([A-Za-z_-]+|WebSocket) ([^" ?]+)(?:\?[^"]*?)?(?: HTTP/\d(?:\.\d)?)?" '
+_REQUEST = (
+    rb' - "([A-Za-z_-]+|WebSocket) ([^" ?]+)(?:\?[^"]*?)?(?: HTTP/\d(?:\.\d)?)?" '
     rb"(?:(\d{3})(?: .*)?|\[?(accepted)\]?)$"
 )
+# From the first quotation mark back to the address is a few steps; from the left to it, one a letter.
+_USUAL = re.compile(rb'^[^"]*(?:\S:\d+|None|-)' + _REQUEST)
+_LINE = re.compile(rb'^[^"]*?(?:\S+:\d+|None|-)' + _REQUEST)
 NO_TIME = "the line has no time: see docs/install.md for how uvicorn's access log gets one"
 
 
@@ -24,7 +27,7 @@ def uvicorn(times: Times) -> Callable[[bytes], Request]:
     """The parser of uvicorn's lines. It raises Unreadable."""
 
     def parse(line: bytes) -> Request:
-        found = _LINE.match(line)
+        found = _USUAL.match(line) or _LINE.match(line)
         if found is None:
             raise Unreadable("the line does not have the fields of this format")
         time = leading_time(line)

@@ -207,3 +207,84 @@ def test_a_query_and_an_id_never_come_through(text, number, uuid, status):
 def test_any_target_has_a_template_of_words_alone(target):
     found = Places().find(target, 200)
     assert found == UNMATCHED or (found.startswith("/") and found.isascii() and "@" not in found and "?" not in found)
+
+
+CADDY_LINE = (
+    '{"level":"info","ts":1646861401.5241024,"logger":"http.log.access","msg":"handled request","request":{"remote_ip":'
+    '"127.0.0.1","remote_port":"41342","client_ip":"127.0.0.1","proto":"HTTP/2.0","method":"GET","host":"localhost","uri":'
+    '"/a/b?q=1","headers":{"User-Agent":["curl/7.82.0"],"Accept":["a","b"],"X":[]},"tls":{"resumed":false,"version":772,'
+    '"server_name":"localhost"}},"bytes_read":0,"user_id":"frank","duration":0.000929675,"size":10900,"status":200,'
+    '"resp_headers":{"Server":["Caddy"]}}'
+)
+TRAEFIK_LINE = (
+    '{"ClientAddr":"10.0.0.1:5000","ClientUsername":"-","DownstreamStatus":200,"Duration":1234567,"OriginStatus":200,'
+    '"RequestCount":12,"RequestMethod":"GET","RequestPath":"/a/b?q=1","RetryAttempts":0,"StartLocal":'
+    '"2026-03-02T13:30:00.123456789Z","StartUTC":"2026-03-02T13:30:00.123456789Z","level":"info","msg":"","ok":true,'
+    '"time":"2026-03-02T13:30:01Z"}'
+)
+
+
+def long_way(format, line):
+    """What the same line says after its JSON was read and written with a blank behind each comma, which is odd."""
+    return read(format, json.dumps(json.loads(line)))
+
+
+@pytest.mark.parametrize(("format", "line"), [("caddy", CADDY_LINE), ("traefik", TRAEFIK_LINE)])
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("", ""),
+        ("/a/b?q=1", "/ä?x"),
+        ("/a/b?q=1", "/a\\u0062\\\"status\\\":500"),
+        ("/a/b?q=1", '/status:500,'),
+        ('"status":200', '"status":0'),
+        ('"DownstreamStatus":200', '"DownstreamStatus":0'),
+        ('"status":200', '"status":404.0'),
+        ('"DownstreamStatus":200', '"DownstreamStatus":"404"'),
+        ('"DownstreamStatus":200,', ""),
+        ('"duration":0.000929675', '"duration":9.29675e-05'),
+        ('"duration":0.000929675', '"duration":null'),
+        ('"duration":0.000929675', '"duration":"1.5ms"'),
+        ('"Duration":1234567', '"Duration":1.5e6'),
+        ('"Duration":1234567', '"Duration":-3'),
+        ('"Duration":1234567', '"Duration":null'),
+        ('"ts":1646861401.5241024', '"ts":1646861401'),
+        ('"ts":1646861401.5241024', '"ts":1646861401524.1024'),
+        ('"ts":1646861401.5241024', '"ts":"2022-03-09T21:30:01.524Z"'),
+        ('"ts":1646861401.5241024', '"ts":1e400'),
+        ('"ts":1646861401.5241024', '"ts":-1'),
+        ('"user_id":"frank"', '"user_id":""'),
+        ('"ClientUsername":"-"', '"ClientUsername":"frank"'),
+        ('"ClientUsername":"-"', '"ClientUsername":null'),
+        ('"method":"GET"', '"method":"POST","method":"PUT"'),
+        ('"RequestMethod":"GET"', '"RequestMethod":"POST","RequestMethod":"PUT"'),
+        ('"StartUTC":"2026-03-02T13:30:00.123456789Z"', '"StartUTC":""'),
+        ('"StartUTC":"2026-03-02T13:30:00.123456789Z",', ""),
+        ('"level":"info"', '"level":"DownstreamStatus"'),
+        ('"level":"info"', '"level":{"DownstreamStatus":500,"status":500}'),
+    ],
+)  # fmt: skip
+def test_a_line_read_by_its_grammar_says_what_its_json_says(format, line, old, new):
+    changed = line.replace(old, new, 1)
+    found = []
+    for way in (read, long_way):
+        try:
+            found.append(way(format, changed))
+        except Unreadable as error:
+            found.append(str(error))
+    assert found[0] == found[1]
+
+
+@pytest.mark.parametrize(("format", "line"), [("caddy", CADDY_LINE), ("traefik", TRAEFIK_LINE)])
+@given(data=st.data())
+def test_what_is_no_json_is_refused_by_both_ways(format, line, data):
+    """One letter of a line is another one: it is read as its JSON, or is none."""
+    at = data.draw(st.integers(0, len(line) - 1))
+    changed = line[:at] + data.draw(st.sampled_from('"\\{}[],:0159.eE+-a\t\x7fé ')) + line[at + 1 :]
+    try:
+        expected = long_way(format, changed)
+    except (ValueError, Unreadable):
+        with pytest.raises(Unreadable):
+            read(format, changed)
+    else:
+        assert read(format, changed) == expected
