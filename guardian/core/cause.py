@@ -1,0 +1,209 @@
+"""What tells the bad requests from the good ones: a route, a person, a release; said with its figures, or not at all.
+
+Pure, and the same for failures, for slow answers, and for requests that are missing: only what is "bad" differs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from math import log
+
+import numpy as np
+
+HALF = 0.5
+"""What explains less than this share of the excess is not said."""
+EVEN, EVEN_BAD = 0.25, 50
+"""Where no value explains this share, of at least so many bad requests, they are spread evenly."""
+DOUBT = 4.0
+"""How much more likely than chance it must be that a value differs: e to the power of this, and as many times more as
+there are values to choose from."""
+FEWEST = 5
+"""With fewer bad requests nothing is said."""
+DEPTH = 2
+"""Inside of what was found, one more may be found: of the release, one route."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dimension:
+    """What requests can differ by. `codes` holds each request's index in `values`, -1 where that is not known: such a
+    request counts with the others, and is never the cause. `usual` is the share of bad requests that each value has at
+    other times, NaN where that is not known; None: of none it is known."""
+
+    name: str
+    codes: np.ndarray
+    values: Sequence[Hashable]
+    usual: np.ndarray | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One value that tells bad from good. Of `of` bad requests (those of what was found before it, if it was) `bad`
+    have it; `requests` have it in all. Of the `other_requests` without it, `of - bad` are bad. `share` is the part of
+    the excess that it explains, 0 to 1. Where good requests are a sample, all of them are estimated."""
+
+    dimension: str
+    value: Hashable
+    bad: int
+    of: int
+    requests: int
+    other_requests: int
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """What was found: the values that explain most of the excess, from the outside to the inside, and the dimensions
+    over which it is spread evenly. Both empty: nothing can be said."""
+
+    found: tuple[Found, ...] = ()
+    even: tuple[str, ...] = ()
+
+
+NOTHING_FOUND = Cause()
+"""Nothing can be said."""
+
+
+def find_cause(
+    bad: np.ndarray, dimensions: Sequence[Dimension], *, base: float = 0.0, weight: np.ndarray | None = None
+) -> Cause:
+    """What tells the bad requests from the others.
+
+    `bad` says of each request whether it is; `weight` for how many requests each stands (None: one). `base` is the
+    share that is bad at other times: only what is more than that is an excess. A value is named where it differs from
+    all others beyond chance (log-likelihood ratio of one value against the rest, with a penalty for every value that
+    could have been named) and explains at least half of the excess. Of those, the one with the highest ratio comes
+    first; of equals, the one whose dimension stands first in `dimensions`.
+    """
+    table = _Table(np.asarray(bad, dtype=bool), weight)
+    if table.bad < FEWEST:
+        return NOTHING_FOUND
+    excess = table.bad - base * table.all
+    if excess <= 0:
+        return NOTHING_FOUND
+    choices = sum(max(len(np.unique(d.codes[d.codes >= 0])), 1) for d in dimensions)
+    found: list[Found] = []
+    rest, inside, kept = list(dimensions), table, np.ones(len(bad), dtype=bool)
+    first: list[_Score] = []
+    for depth in range(DEPTH):
+        scores = [score for place, each in enumerate(rest) for score in _scores(inside, each, kept, excess, place)]
+        first = first if depth else scores
+        told = [score for score in scores if score.share >= HALF and score.ratio > DOUBT + log(max(choices, 1))]
+        if not told:
+            break
+        best = max(told, key=lambda score: (round(score.ratio, 9), -score.place, score.bad))
+        found.append(best.found(inside, rest[best.place]))
+        kept = kept & (rest[best.place].codes == best.code)
+        rest = [each for place, each in enumerate(rest) if place != best.place]
+        inside = _Table(table.flags[kept], None if weight is None else weight[kept])
+    return Cause(tuple(found), () if found else _even(table, dimensions, first))
+
+
+def _even(table: _Table, dimensions: Sequence[Dimension], scores: Sequence[_Score]) -> tuple[str, ...]:
+    """The dimensions of which no value stands out, though there are several; none where one of any does."""
+    if table.bad < EVEN_BAD or any(score.share >= EVEN for score in scores):
+        return ()
+    return tuple(each.name for each in dimensions if len(np.unique(each.codes[(each.codes >= 0) & table.flags])) > 1)
+
+
+class _Table:
+    """Bad and all requests, as many as they stand for; and how many were looked at."""
+
+    def __init__(self, flags: np.ndarray, weight: np.ndarray | None) -> None:
+        self.flags = flags
+        self.weight = np.ones(len(flags)) if weight is None else np.asarray(weight, dtype=float)
+        self.bad = float(self.weight[flags].sum())
+        self.all = float(self.weight.sum())
+        seen_bad, seen = float(flags.sum()), float(len(flags))
+        self.bad_scale = seen_bad / self.bad if self.bad else 1.0
+        self.good_scale = (seen - seen_bad) / (self.all - self.bad) if self.all > self.bad else 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Score:
+    place: int
+    code: int
+    bad: float
+    good: float
+    share: float
+    ratio: float
+
+    def found(self, table: _Table, dimension: Dimension) -> Found:
+        bad, of = round(self.bad), round(table.bad)
+        mine = bad + round(self.good)
+        return Found(
+            dimension.name, dimension.values[self.code], bad, of, mine, round(table.all) - mine, min(self.share, 1.0)
+        )
+
+
+def _scores(table: _Table, dimension: Dimension, kept: np.ndarray, excess: float, place: int) -> Iterator[_Score]:
+    """Of each value with more bad requests than there would be if it were like all others."""
+    codes = dimension.codes[kept]
+    known = codes >= 0
+    size = len(dimension.values)
+    if not size or not known.any():
+        return
+    weight, flags = table.weight[known], table.flags[known]
+    of_all = np.bincount(codes[known], weights=weight, minlength=size)
+    of_bad = np.bincount(codes[known], weights=weight * flags, minlength=size)
+    others, others_bad = table.all - of_all, table.bad - of_bad
+    there = (of_bad > 0) & (others > 1e-9)
+    elsewhere = np.divide(others_bad, others, out=np.zeros(size), where=there)
+    if dimension.usual is not None:
+        elsewhere = np.fmax(elsewhere, dimension.usual)
+    share = (of_bad - elsewhere * of_all) / excess
+    for code in np.flatnonzero(there & (share > 0)):
+        bad, good = float(of_bad[code]), float(of_all[code] - of_bad[code])
+        rest_good = max(table.all - table.bad - good, 0.0)
+        seen = (bad * table.bad_scale, good * table.good_scale)
+        rest = (float(others_bad[code]) * table.bad_scale, rest_good * table.good_scale)
+        yield _Score(place, int(code), bad, good, float(share[code]), _ratio(seen, rest))
+
+
+def _ratio(mine: tuple[float, float], rest: tuple[float, float]) -> float:
+    """The logarithm of how much likelier (bad, good) are if both have a share of their own than if they have one."""
+    (a, b), (c, d) = mine, rest
+    total = a + b + c + d
+    parts = _entropy(a) + _entropy(b) + _entropy(c) + _entropy(d) + _entropy(total)
+    return parts - _entropy(a + b) - _entropy(c + d) - _entropy(a + c) - _entropy(b + d)
+
+
+def _entropy(n: float) -> float:
+    return n * log(n) if n > 0 else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """The way to fail that explains most: `bad` of `of` failures are of this kind; at other times `before` of
+    `before_requests` requests were, None where nothing is known of other times."""
+
+    value: Hashable
+    bad: int
+    of: int
+    before: int | None
+    before_requests: int | None
+
+
+def commonest_way(
+    now: Sequence[Hashable], before: Sequence[Hashable], requests: int, before_requests: int
+) -> Way | None:
+    """Which way to fail explains at least half of the excess: `now` are the failures among `requests`, `before` those
+    among `before_requests` of another time. None where none does, or where there are too few."""
+    if len(now) < FEWEST:
+        return None
+    ratio = requests / before_requests if before_requests else 0.0
+    excess = len(now) - ratio * len(before)
+    counts = _counted(now)
+    then = _counted(before)
+    value, bad = max(counts.items(), key=lambda each: (each[1] - ratio * then.get(each[0], 0), each[1]))
+    if excess <= 0 or bad - ratio * then.get(value, 0) < HALF * excess:
+        return None
+    way = Way(value, bad, len(now), then.get(value, 0), before_requests)
+    return way if before_requests else replace(way, before=None, before_requests=None)
+
+
+def _counted(values: Sequence[Hashable]) -> dict[Hashable, int]:
+    found: dict[Hashable, int] = {}
+    for value in values:
+        found[value] = found.get(value, 0) + 1
+    return found
