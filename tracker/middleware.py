@@ -66,14 +66,16 @@ class UsageTrackingMiddleware:
         trusted_proxies: Iterable[str] = (),
         user_agent: str | None = None,
         pseudonymous: bool = False,
+        release: str | None = None,
         buffer_size: int = 10_000,
         flush_interval: float = 1.0,
         recorder: Recorder | None = None,
     ) -> None:
         self.app = app
         setup = Setup(*getattr(self, "_misplaced", ((), {})))
-        given = setup.given_recorder(recorder, pseudonymous)
-        self._hold = None if given is not None else setup.recorder(database, buffer_size, flush_interval, pseudonymous)
+        given = setup.given_recorder(recorder, pseudonymous, release)
+        wanted = (database, buffer_size, flush_interval, pseudonymous, release)
+        self._hold = None if given is not None else setup.recorder(*wanted)
         self.recorder: Recorder | None = given or (self._hold.recorder if self._hold is not None else None)
         paths = setup.paths(skip, skip_defaults)
         self._skips, self._paths = paths.skips, paths.known

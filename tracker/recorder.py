@@ -15,6 +15,7 @@ from tracker.heartbeat import Pulse
 from tracker.process import watch
 from tracker.saying import say
 from tracker.sink import opener
+from tracker.source import find_source
 from tracker.tally import Tally
 from tracker.writer_thread import CLOSE_SECONDS, WriterThread
 
@@ -33,7 +34,8 @@ class Recorder:
     used at all (corrupt, of a newer version) is said once in the log, and tried again every ten seconds; meanwhile
     events are dropped and counted, and the host goes on serving. What waits is stored when the process ends, unless it
     is killed. An event that comes after `close` is stored at once. A forked child starts anew.
-    With `pseudonymous` a keyed hash is stored in place of each name: see tracker.pseudonyms.
+    With `pseudonymous` a keyed hash is stored in place of each name: see tracker.pseudonyms. `release` is the version
+    of the app; None: see tracker.source.
     """
 
     def __init__(
@@ -44,6 +46,7 @@ class Recorder:
         flush_interval: float = 1.0,
         batch_size: int = 500,
         pseudonymous: bool = False,
+        release: str | None = None,
         texts: AuthoredTexts | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -53,7 +56,7 @@ class Recorder:
         if not 0 < flush_interval <= 3600:
             raise ValueError(f"flush_interval = {flush_interval!r} must be above 0 and at most 3600 seconds")
         self._database = os.fspath(database)
-        self._opener = opener(self._database, pseudonymous=pseudonymous)
+        self._opener = opener(self._database, pseudonymous=pseudonymous, made_by=find_source(release))
         self._size = buffer_size
         self._interval = flush_interval
         self._batch = min(batch_size, buffer_size)

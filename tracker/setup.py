@@ -45,26 +45,34 @@ class Setup:
             self._problems.append(str(error) or type(error).__name__)
             return otherwise()
 
-    def given_recorder(self, recorder: Any, pseudonymous: Any) -> Any:
+    def given_recorder(self, recorder: Any, pseudonymous: Any, release: Any) -> Any:
         """The recorder that was given, if it is one; else None."""
         if recorder is not None and pseudonymous is True:
             self._problems.append(
                 "pseudonymous is set, but a recorder was given, which stores as it was made: "
                 "write Recorder(…, pseudonymous=True)"
             )
+        if recorder is not None and release is not None:
+            self._problems.append(
+                "release is set, but a recorder was given, which notes its own: write Recorder(…, release=…)"
+            )
         if recorder is None or callable(getattr(recorder, "add", None)):
             return recorder
         self._problems.append(f"recorder = {recorder!r} must be a tracker.Recorder: for a file, write database=")
         return None
 
-    def recorder(self, database: str | os.PathLike[str], size: int, interval: float, pseudonymous: bool) -> Hold | None:
+    def recorder(
+        self, database: str | os.PathLike[str], size: int, interval: float, pseudonymous: bool, release: Any
+    ) -> Hold | None:
         """The process' recorder of a file; None where nothing can be recorded."""
 
         def make() -> Hold:
             checks.yes_or_no("pseudonymous", pseudonymous)
             checks.whole_number("buffer_size", size, 1)
             checks.seconds("flush_interval", interval, least=0.001, most=3600)
-            return shared_recorder(database_path(database), size, interval, pseudonymous=pseudonymous)
+            named = self._made(lambda: checks.text("release", release), lambda: None)
+            path = database_path(database)
+            return shared_recorder(path, size, interval, pseudonymous=pseudonymous, release=named)
 
         return self._made(make, lambda: None)
 
@@ -179,7 +187,7 @@ ARGUMENTS = (
     "database", "features", "feature_names", "skip", "skip_defaults", "routes", "identify", "jwt_key", "jwks",
     "jwt_algorithms", "jwt_audience", "jwt_issuer", "jwt_leeway", "jwt_user_claim", "jwt_cookie", "jwt_query",
     "jwt_subprotocol", "session_user_key", "gateway_header",
-    "client_address", "trusted_proxies", "user_agent", "pseudonymous",
+    "client_address", "trusted_proxies", "user_agent", "pseudonymous", "release",
     "buffer_size", "flush_interval", "recorder",
 )  # fmt: skip
 
@@ -187,7 +195,7 @@ ARGUMENTS = (
 _ALSO_CALLED = {
     "jwt_secret": "jwt_key", "secret": "jwt_key", "secret_key": "jwt_key", "key": "jwt_key", "jwks_url": "jwks",
     "audience": "jwt_audience", "issuer": "jwt_issuer", "path": "database", "db": "database", "exclude": "skip",
-    "get_user": "identify", "user": "identify",
+    "get_user": "identify", "version": "release", "user": "identify",
 }  # fmt: skip
 
 

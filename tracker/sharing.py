@@ -23,9 +23,11 @@ _shared: weakref.WeakValueDictionary[tuple[int, str, bool], Hold] = weakref.Weak
 _sharing = threading.Lock()
 
 
-def shared_recorder(database: str, buffer_size: int, flush_interval: float, *, pseudonymous: bool = False) -> Hold:
-    """The one recorder that this process has for a file, by its absolute path; the first who asks decides on its size.
-    One that is pseudonymous is another one.
+def shared_recorder(
+    database: str, buffer_size: int, flush_interval: float, *, pseudonymous: bool = False, release: str | None = None
+) -> Hold:
+    """The one recorder that this process has for a file, by its absolute path; the first who asks decides on its size
+    and its release. One that is pseudonymous is another one.
 
     Frameworks that make a middleware for each route, and a parent app beside a mounted one, share it. Raises ValueError
     for a size or an interval that cannot be.
@@ -35,7 +37,11 @@ def shared_recorder(database: str, buffer_size: int, flush_interval: float, *, p
         hold = _shared.get(key)
         if hold is None:
             recorder = Recorder(
-                database, buffer_size=buffer_size, flush_interval=flush_interval, pseudonymous=pseudonymous
+                database,
+                buffer_size=buffer_size,
+                flush_interval=flush_interval,
+                pseudonymous=pseudonymous,
+                release=release,
             )
             hold = Hold(recorder)
             _shared[key] = hold

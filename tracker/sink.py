@@ -10,6 +10,7 @@ from functools import partial
 from typing import NamedTuple, Protocol
 
 from tracker.event import Event
+from tracker.source import Source
 
 
 class Unavailable(Exception):
@@ -69,8 +70,8 @@ Opener = Callable[[], Sink]
 """Opens a sink, in the thread that will write to it. Raises Unavailable and Unusable."""
 
 
-def opener(database: str, *, pseudonymous: bool = False) -> Opener:
-    """How to open the store of an address; nothing is opened, or made, yet. See tracker.pseudonyms."""
+def opener(database: str, *, pseudonymous: bool = False, made_by: Source | None = None) -> Opener:
+    """How to open the store of an address; nothing is opened, or made, yet. `made_by` goes with its events."""
     from tracker.sqlite.sink import SqliteSink  # here alone: who only wants the words of an event loads no database
 
-    return partial(SqliteSink, database, pseudonymous=pseudonymous)
+    return partial(SqliteSink, database, pseudonymous=pseudonymous, made_by=made_by)

@@ -13,6 +13,7 @@ import pytest
 
 from guardian.stores.sqlite.events import SqliteRepository
 from tracker.event import Event, Failure
+from tracker.source import Source
 from tracker.sqlite.connection import connect
 from tracker.sqlite.writer import Writer
 
@@ -101,7 +102,7 @@ def published(path, columns, table):
 
 async def test_an_old_tracker_goes_on_writing_into_a_newer_database(old_app, tmp_path):
     path = tmp_path / "guardian.db"
-    new = Writer(str(path))
+    new = Writer(str(path), made_by=Source("2.4.1", "web-1"))
     noted = now(1)._replace(failure=Failure("Noted", "tool error"), latency_us=1_000)
     assert new.write([now(0), noted]) == 2
     app = old_app()

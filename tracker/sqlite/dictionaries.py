@@ -8,12 +8,15 @@ from typing import TypeVar
 
 from tracker.event import ANONYMOUS, Failure
 from tracker.pseudonyms import pseudonym
+from tracker.source import Source
 from tracker.sqlite.tombstones import Tombstones
 
 ROUTE_CAP = 5_000
 """At most so many (endpoint, method, feature) triples are told apart; what comes later is `(other)`."""
 FAILURE_CAP = 20_000
 """At most so many failures are told apart; what comes later is `(other)`."""
+SOURCE_CAP = 10_000
+"""At most so many pairs of release and instance are told apart; what comes later is `(other)`."""
 OTHER = "(other)"
 _CACHE_CAP = 50_000
 _CACHED_BYTES = 4_000_000
@@ -37,6 +40,7 @@ class Dictionaries:
         self._users: dict[str, int] = {}
         self._routes: dict[tuple[str, str, str], int] = {}
         self._failures: dict[Failure, int] = {}
+        self._sources: dict[Source, int] = {}
         self._erased: dict[str, int] = {}
         self.anonymous: int | None = None
         self._cached = 0
@@ -76,6 +80,14 @@ class Dictionaries:
         if number is None:
             names, values = ("kind", "message", "location"), tuple(failure)
             number = self._number(self._failures, failure, "guardian_failure", names, values, FAILURE_CAP)
+        return number
+
+    def source(self, source: Source) -> int:
+        """The number of a release and instance; that of `(other)` where there are too many."""
+        number = self._sources.get(source)
+        if number is None:
+            names, values = ("release", "instance"), tuple(source)
+            number = self._number(self._sources, source, "guardian_source", names, values, SOURCE_CAP)
         return number
 
     def _person(self, name: str) -> int:

@@ -11,6 +11,7 @@ from tracker.address import why_not_opened
 from tracker.event import Event
 from tracker.pseudonyms import NoKey, key_path, make_key
 from tracker.sink import Beat, Unavailable, Unusable
+from tracker.source import Source
 from tracker.sqlite.migrations import NewerDatabase
 from tracker.sqlite.writer import Writer
 
@@ -21,10 +22,11 @@ LOCK_SECONDS = 0.05
 class SqliteSink:
     """A Sink that is a Writer on a file. Raises Unavailable and Unusable when it is opened."""
 
-    def __init__(self, path: str, *, pseudonymous: bool = False) -> None:
+    def __init__(self, path: str, *, pseudonymous: bool = False, made_by: Source | None = None) -> None:
         self._path = path
         with self._translated():
-            self._writer = Writer(path, timeout=LOCK_SECONDS, key=_key(path) if pseudonymous else None)
+            key = _key(path) if pseudonymous else None
+            self._writer = Writer(path, timeout=LOCK_SECONDS, key=key, made_by=made_by)
 
     def write(
         self, events: Iterable[Event], *, heartbeat: Beat | None = None, notes: Iterable[tuple[str, str, int]] = ()

@@ -9,6 +9,7 @@ from operator import index
 from typing import Any
 
 from tracker.event import NOT_MEASURED, Event
+from tracker.source import Source
 from tracker.sqlite.connection import connect
 from tracker.sqlite.database_file import FileChanged, OpenedFile
 from tracker.sqlite.dictionaries import Dictionaries
@@ -34,11 +35,18 @@ class Writer:
 
     `database` is a file's path, whose tables are made where they are missing, or a connection whose tables are there.
     `timeout` is how many seconds another process' lock on the file is waited for. With a `key`, a pseudonym is stored
-    for each name.
+    for each name; `made_by` is which release and instance the events come from, None where that is not known.
     Raises NewerDatabase or sqlite3.Error when it is opened on a file that it cannot use.
     """
 
-    def __init__(self, database: str | sqlite3.Connection, *, timeout: float = 5.0, key: bytes | None = None) -> None:
+    def __init__(
+        self,
+        database: str | sqlite3.Connection,
+        *,
+        timeout: float = 5.0,
+        key: bytes | None = None,
+        made_by: Source | None = None,
+    ) -> None:
         self._file: OpenedFile | None = None
         if isinstance(database, sqlite3.Connection):
             self.db = database
@@ -53,6 +61,7 @@ class Writer:
             self._file.note()
         self._epoch: Any = None
         self._names = Dictionaries(self.db, key)
+        self._made_by = made_by if made_by is not None and any(made_by) else None
 
     def moved(self) -> bool:
         """Whether the file that was opened is no longer the one at its path: it was removed, or another put there."""
@@ -81,7 +90,8 @@ class Writer:
     ) -> int:
         """Store a batch in one transaction; how many of it were stored (a poison event costs only itself).
 
-        `source` is the number of a row of guardian_source; `along` writes more in the same transaction.
+        `source` is the number of a row of guardian_source, None for that of `made_by`; `along` writes more in the
+        same transaction.
 
         `heartbeat` is told how many are stored and how many were poison, and returns the row of guardian_recorder that
         is written along, with the recorder's `notes`: kind, detail, count. Raises sqlite3.Error where the
@@ -99,6 +109,8 @@ class Writer:
             rows, clients, poison = self._rows(events)
             ids: list[int] = []
             if rows:
+                if source is None and self._made_by is not None:
+                    source = self._names.source(self._made_by)
                 extend_sessions(db, rows, self._names.anonymous)
                 note_clients(db, clients)
                 ids = insert(db, rows, source)
