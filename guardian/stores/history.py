@@ -5,7 +5,11 @@ from __future__ import annotations
 from typing import Protocol
 
 from guardian.alerting.history import History
+from guardian.alerting.sample import Sample
 from guardian.alerting.wanted import NOTHING_MORE, Wanted
+
+SAMPLED = 25_000
+"""How many requests a sample has at most, where nobody says another number."""
 
 
 class HistoryStore(Protocol):
@@ -37,6 +41,11 @@ class HistoryStore(Protocol):
         It equals what `read` would give without what was imported, with what came late too, and costs less where little
         has come.
         """
+        ...
+
+    def sample(self, start_us: int, end_us: int, *, most: int = SAMPLED) -> Sample:
+        """Requests of [start, end), imported ones too: all of them, or about `most` / 2 of the failed and as many of
+        the good ones, from all of the window. It takes as long for many requests as for few."""
         ...
 
     async def reopen(self) -> None:

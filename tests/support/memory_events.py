@@ -6,6 +6,7 @@ from itertools import pairwise
 
 from guardian.alerting.columns import MINUTE_US, Columns
 from guardian.alerting.history import History
+from guardian.alerting.sample import Sample
 from guardian.alerting.wanted import NOTHING_MORE
 from guardian.core.activity import ERRORS_PER_USER, Activity
 from guardian.core.clock import was_ahead
@@ -16,6 +17,7 @@ from guardian.core.storage import StorageError, StorageStats, WindowGone
 from guardian.core.summary import Summary, TimelineBar, fits
 from guardian.core.time import micros, moment
 from guardian.stores.events import MOST_AHEAD
+from guardian.stores.history import SAMPLED
 from tracker.event import ANONYMOUS, SESSION_GAP_US, Failure
 from tracker.names import clean_name
 
@@ -314,6 +316,11 @@ class MemoryHistory:
 
     def grown(self, history, end, *, keep, single_events, wanted=NOTHING_MORE):
         return self.read(end - keep, end, single_events=single_events, wanted=wanted)
+
+    def sample(self, start_us, end_us, *, most=SAMPLED):
+        aliases = self._book.current()
+        events = [event._replace(user=person(aliases, event.user)) for event in self._db.events]
+        return Sample.of([(event, None) for event in events if start_us <= event.at_us < end_us], most)
 
     async def reopen(self):
         """Nothing can take its place."""

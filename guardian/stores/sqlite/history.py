@@ -12,9 +12,11 @@ import numpy as np
 
 from guardian.alerting.columns import MINUTE_US, Columns, MinuteCounts
 from guardian.alerting.history import History, first_sightings
+from guardian.alerting.sample import Sample
 from guardian.alerting.wanted import NOTHING_MORE, Wanted
 from guardian.core.cursor import Cursor
 from guardian.core.storage import StorageError
+from guardian.stores.history import SAMPLED
 from guardian.stores.people.aliases import NO_ALIASES, Aliases
 from guardian.stores.people.book import NO_BOOK, AliasBook
 from guardian.stores.sqlite.buckets import AT_US, ids
@@ -23,6 +25,7 @@ from guardian.stores.sqlite.earlier import with_earlier
 from guardian.stores.sqlite.importing import OWN
 from guardian.stores.sqlite.late import late_minutes, marked, read_marks
 from guardian.stores.sqlite.numbers import next_size, read_numbers
+from guardian.stores.sqlite.sampling import read_sample
 from guardian.stores.sqlite.sightings import read_first_event, read_first_sightings, read_heartbeats
 from guardian.stores.sqlite.singles import PACKED, Singles, unpacked
 from tracker.sqlite.connection import connect
@@ -68,6 +71,11 @@ class SqliteHistory:
             return refreshed(history, db, end, keep=keep, single_events=single_events, aliases=aliases, wanted=wanted)
 
         return self._ask(work)
+
+    def sample(self, start_us: int, end_us: int, *, most: int = SAMPLED) -> Sample:
+        """See HistoryStore."""
+        aliases = self._book.current()
+        return self._ask(lambda db: read_sample(db, start_us, end_us, most, aliases))
 
     async def reopen(self) -> None:
         """See HistoryStore."""
