@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -80,6 +81,18 @@ class Sample:
     def requests(self) -> int:
         """How many requests it stands for."""
         return round(float(self.weight.sum()))
+
+    def failed(self, lowest: int, facts: Mapping[str, Any]) -> np.ndarray:
+        """1 for each request with at least this outcome, 0 for each other one; where the facts of an incident are of
+        one error, only for that one. The place of an error without an exception is there the feature."""
+        flags = self.status >= lowest
+        if "place" in facts:
+            kind, where = facts["kind"], facts["place"]
+            same = [what == kind and (line or where) == where for what, line in self.failures]
+            flags &= np.array([*same, False])[self.failure]
+            if not any(line == where for _, line in self.failures):
+                flags &= np.array([feature == where for _, _, feature in self.routes], dtype=bool)[self.route]
+        return flags.astype(np.int8)
 
     def only(self, rows: np.ndarray) -> Sample:
         """The same with some of its rows: their numbers, or a flag each."""

@@ -5,8 +5,8 @@ Pure, and the same for failures, for slow answers, and for requests that are mis
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from math import log
 
 import numpy as np
@@ -185,25 +185,18 @@ class Way:
 
 
 def commonest_way(
-    now: Sequence[Hashable], before: Sequence[Hashable], requests: int, before_requests: int
+    now: Mapping[Hashable, float], before: Mapping[Hashable, float], requests: int, before_requests: int
 ) -> Way | None:
-    """Which way to fail explains at least half of the excess: `now` are the failures among `requests`, `before` those
-    among `before_requests` of another time. None where none does, or where there are too few."""
-    if len(now) < FEWEST:
+    """Which way to fail explains at least half of the excess: `now` says how many of `requests` failed in which way,
+    `before` how many of the `before_requests` of another time. None where none does, or where too few failed."""
+    failed = sum(now.values())
+    if failed < FEWEST:
         return None
     ratio = requests / before_requests if before_requests else 0.0
-    excess = len(now) - ratio * len(before)
-    counts = _counted(now)
-    then = _counted(before)
-    value, bad = max(counts.items(), key=lambda each: (each[1] - ratio * then.get(each[0], 0), each[1]))
-    if excess <= 0 or bad - ratio * then.get(value, 0) < HALF * excess:
+    excess = failed - ratio * sum(before.values())
+    value, bad = max(now.items(), key=lambda each: (each[1] - ratio * before.get(each[0], 0), each[1]))
+    if excess <= 0 or bad - ratio * before.get(value, 0) < HALF * excess:
         return None
-    way = Way(value, bad, len(now), then.get(value, 0), before_requests)
-    return way if before_requests else replace(way, before=None, before_requests=None)
-
-
-def _counted(values: Sequence[Hashable]) -> dict[Hashable, int]:
-    found: dict[Hashable, int] = {}
-    for value in values:
-        found[value] = found.get(value, 0) + 1
-    return found
+    if not before_requests:
+        return Way(value, round(bad), round(failed), None, None)
+    return Way(value, round(bad), round(failed), round(before.get(value, 0)), before_requests)

@@ -8,7 +8,7 @@ from guardian.alerting.history import History
 from guardian.alerting.sample import Sample
 from guardian.alerting.wanted import NOTHING_MORE, Wanted
 
-SAMPLED = 25_000
+SAMPLED = 15_000
 """How many requests a sample has at most, where nobody says another number."""
 
 

@@ -6,8 +6,11 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from guardian.alerting.columns import Counts
+import numpy as np
+
+from guardian.alerting.columns import Counts, lowest_bad
 from guardian.alerting.history import Snapshot
+from guardian.alerting.sample import Sample
 from guardian.alerting.turning import Onset, requests_between
 from guardian.alerting.verdicts import Since, Verdict
 from guardian.alerting.wanted import fits
@@ -60,6 +63,11 @@ def its_features(rule: Any, incident: Incident, snapshot: Snapshot, seconds: int
 def nowhere(rule: Any, incident: Incident, snapshot: Snapshot, seconds: int) -> Mapping[str, Counts]:
     """Nothing: it is not about failures."""
     return {}
+
+
+def which_failed(rule: Any, incident: Incident, sample: Sample) -> np.ndarray:
+    """1 for each request of a sample that the rule counts as failed, of one error where it is about one; else 0."""
+    return sample.failed(lowest_bad(counted(rule)), incident.facts)
 
 
 def onset_by_share(
@@ -203,6 +211,8 @@ class Kind:
     of two values. `keeps_good` says whether a subject's last good moment is worth keeping: not of every user who ever
     met no error. `of_one_user` says that the subject is a user, `says_users` that mails count whom it affects. `probe`
     is what to ask every minute, `unseen` why a rule cannot be judged from stored events alone; None: nothing, it can.
+    `bad` says which requests of a sample it is about (1), and which are good (0; -1: does not matter), None: of none;
+    `slow` that those are slow; `traffic` is 1 where it is about too many requests, -1 about too few, else 0.
     """
 
     settings: type[KindSettings]
@@ -234,5 +244,8 @@ class Kind:
     of_one_user: bool = False
     says_users: bool = True
     probe: Callable[[Any], Probe | None] = nothing
+    bad: Callable[[Any, Incident, Sample], np.ndarray] | None = which_failed
+    slow: bool = False
+    traffic: int = 0
     unseen: Callable[[Any], str | None] = nothing
     threshold: Threshold | None = None

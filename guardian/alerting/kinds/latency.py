@@ -9,6 +9,7 @@ import numpy as np
 from guardian.alerting.columns import Counts
 from guardian.alerting.history import Snapshot
 from guardian.alerting.kinds.kind import Kind, Threshold, all_its_users, now, nowhere, worst
+from guardian.alerting.sample import Sample
 from guardian.alerting.statistics import quantile
 from guardian.alerting.turning import Onset, Series
 from guardian.alerting.verdicts import Since, Verdict, enough_users, least
@@ -103,6 +104,11 @@ def _recovery(rule: Latency, incident: Incident, snapshot: Snapshot, start_us: i
     return _slow(rule, incident, snapshot, start_us).recovery(1 - rule.quantile)
 
 
+def _too_slow(rule: Latency, incident: Incident, sample: Sample) -> np.ndarray:
+    timed = (sample.status < 400) & (sample.status != 101) & (sample.duration_us >= 0)
+    return np.where(timed, sample.duration_us > rule.threshold_ms * 1000, -1).astype(np.int8)
+
+
 def _gist(rule: Latency, incident: Incident, lang: Language) -> str:
     return lang(
         "the slowest %(share)s of the successful requests to %(feature)s above %(limit)s in %(span)s",
@@ -132,6 +138,8 @@ LATENCY = Kind(
     features=nowhere,
     onset=_onset,
     recovery=_recovery,
+    bad=_too_slow,
+    slow=True,
     threshold=Threshold("threshold_ms", 10.0, lambda value, lang: lang.milliseconds(value)),
 )
 """See the module."""

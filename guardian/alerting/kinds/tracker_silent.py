@@ -117,6 +117,7 @@ TRACKER_SILENT = Kind(
     fresh=always,
     onset=_onset,
     recovery=_recovery,
+    bad=None,
     says_users=False,
     unseen=lambda rule: "heartbeats of the past are not recorded",
 )

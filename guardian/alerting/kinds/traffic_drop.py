@@ -110,6 +110,8 @@ TRAFFIC_DROP = Kind(
     fresh=always,
     onset=_onset,
     recovery=_recovery,
+    bad=None,
+    traffic=-1,
     worse=min,
     says_users=False,
 )

@@ -91,6 +91,8 @@ TRAFFIC_SPIKE = Kind(
     features=nowhere,
     onset=_onset,
     recovery=_recovery,
+    bad=None,
+    traffic=1,
     says_users=False,
 )
 """See the module."""

@@ -155,16 +155,16 @@ def facts(cause):
 
 
 def test_the_way_to_fail_that_is_new_is_told_with_how_often_it_was_before():
-    now = ["KeyError at chat.py:118"] * 108 + ["HTTP 404"] * 20
-    before = ["HTTP 404"] * 25
+    now = {"KeyError at chat.py:118": 108, "HTTP 404": 20}
+    before = {"HTTP 404": 25}
     assert commonest_way(now, before, 700, 4012) == Way("KeyError at chat.py:118", 108, 128, 0, 4012)
 
 
 def test_a_way_to_fail_that_is_as_frequent_as_ever_explains_nothing():
-    now = ["HTTP 404"] * 60 + ["A"] * 8 + ["B"] * 8 + ["C"] * 8
-    assert commonest_way(now, ["HTTP 404"] * 60, 500, 500) is None
+    now = {"HTTP 404": 60, "A": 8, "B": 8, "C": 8}
+    assert commonest_way(now, {"HTTP 404": 60}, 500, 500) is None
 
 
 def test_where_nothing_is_known_of_before_the_commonest_way_stands_alone():
-    assert commonest_way(["A"] * 8 + ["B"], [], 20, 0) == Way("A", 8, 9, None, None)
-    assert commonest_way(["A"] * 4, [], 20, 0) is None
+    assert commonest_way({"A": 8, "B": 1}, {}, 20, 0) == Way("A", 8, 9, None, None)
+    assert commonest_way({"A": 4}, {}, 20, 0) is None

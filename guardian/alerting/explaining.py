@@ -1,0 +1,187 @@
+"""Why: what tells the requests of an incident from all others, looked for in samples of two times. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from guardian.alerting.incidents import SECOND, Incident
+from guardian.alerting.kinds import kind_of
+from guardian.alerting.kinds.kind import window_of
+from guardian.alerting.sample import NO_SAMPLE, Sample
+from guardian.core.cause import NOTHING_FOUND, Cause, Dimension, Way, commonest_way, find_cause
+from guardian.core.unlinked import is_unlinked
+from tracker.event import ANONYMOUS
+
+if TYPE_CHECKING:
+    from guardian.settings.rules import Rule
+
+DAY = 86400
+MOST_LEAD = 6 * 3600
+"""Of what went on before an incident, so many seconds are looked at, at most."""
+KNOWN = 50
+"""So many requests of another time say what share of them is bad usually."""
+KNOWN_OF_ONE = 20
+"""The same for those of one value."""
+
+Read = Callable[[int, int], Sample]
+"""Gives the sample of [start, end), µs."""
+Of = Literal["failed", "slow", "missing", "more", "alone"]
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """What can be said of the cause: `of` says of which requests, `way` which way to fail is new, `days` how many days
+    before the other time lies that they are compared with (0: there is none). `others` is, for the errors of one
+    person, how many others met the same, and how many others were there; None for other rules."""
+
+    of: Of = "failed"
+    cause: Cause = NOTHING_FOUND
+    way: Way | None = None
+    days: int = 0
+    others: tuple[int, int] | None = None
+
+    def named(self, name: Callable[[str], str]) -> Explanation:
+        """The same with people written as `name` writes them."""
+        found = tuple(
+            replace(each, value=name(str(each.value))) if each.dimension == "person" else each
+            for each in self.cause.found
+        )
+        return replace(self, cause=replace(self.cause, found=found))
+
+
+UNEXPLAINED = Explanation()
+"""Nothing can be said."""
+
+
+def explain(rule: Rule, incident: Incident, now_us: int, read: Read) -> Explanation:
+    """Why this incident is, as far as requests tell. It reads what went on from some time before its beginning to its
+    end (or now), and the same time a week before, or a day before where there is nothing."""
+    kind = kind_of(rule)
+    if kind.bad is None and not kind.traffic:
+        return UNEXPLAINED
+    end_us = now_us if incident.over_us is None else min(now_us, incident.over_us + SECOND)
+    start_us = min(incident.first_us, end_us)
+    if kind.traffic:
+        start_us = min(start_us, end_us - window_of(rule) * SECOND)
+    lead_us = 0 if kind.traffic else min(max(window_of(rule) * SECOND, end_us - start_us), MOST_LEAD * SECOND)
+    now = _of_feature(read(start_us - lead_us, end_us), kind.feature(incident))
+    for days in (7, 1):
+        back_us = days * DAY * SECOND
+        before = _of_feature(read(start_us - lead_us - back_us, end_us - back_us), kind.feature(incident))
+        if len(before):
+            break
+    else:
+        days, before = 0, NO_SAMPLE
+    if kind.of_one_user:
+        return Explanation("alone", others=_others(incident, now, start_us))
+    if kind.traffic:
+        return Explanation("more" if kind.traffic > 0 else "missing", _moved(now, before, kind.traffic), days=days)
+    return _told_apart(rule, incident, now, before, start_us, days)
+
+
+def _told_apart(rule: Rule, incident: Incident, now: Sample, before: Sample, start_us: int, days: int) -> Explanation:
+    bad_of = kind_of(rule).bad
+    assert bad_of is not None
+    flags, then = bad_of(rule, incident, now), bad_of(rule, incident, before)
+    now, flags = now.only(flags >= 0), flags[flags >= 0]
+    before, then = before.only(then >= 0), then[then >= 0]
+    slow = kind_of(rule).slow
+    earlier = now.at_us < start_us
+    base = _share(before, then)
+    if base is None:
+        base = _share(now.only(earlier), flags[earlier]) or 0.0
+    cause = find_cause(flags == 1, _dimensions(now, before, then), base=base, weight=now.weight)
+    way = None
+    if not slow:
+        during, same_time = ~earlier, before.at_us >= start_us - days * DAY * SECOND
+        numbers = now.only(during).requests, before.only(same_time).requests
+        way = commonest_way(_ways(now, flags, during), _ways(before, then, same_time), *numbers)
+    return Explanation("slow" if slow else "failed", cause, way, days)
+
+
+def _of_feature(sample: Sample, feature: str | None) -> Sample:
+    if feature is None:
+        return sample
+    wanted = np.array([name == feature for _, _, name in sample.routes], dtype=bool)
+    return sample.only(wanted[sample.route]) if len(sample) else sample
+
+
+def _share(sample: Sample, flags: np.ndarray) -> float | None:
+    """Which share is bad; None of too few requests."""
+    return float((sample.weight * flags).sum() / sample.weight.sum()) if sample.requests >= KNOWN else None
+
+
+def _ways(sample: Sample, flags: np.ndarray, when: np.ndarray) -> dict[Hashable, float]:
+    """How many of those requests failed in which way."""
+    found: dict[Hashable, float] = {}
+    bad = sample.only(when & (flags == 1) & (sample.failure >= 0))
+    for code, weight in zip(bad.failure.tolist(), bad.weight.tolist(), strict=True):
+        found[sample.failures[code]] = found.get(sample.failures[code], 0.0) + weight
+    return found
+
+
+def _values(sample: Sample) -> dict[str, tuple[np.ndarray, list[Hashable | None]]]:
+    """By the name of the dimension the codes and what they stand for, None for what is never named."""
+    return {
+        "release": (sample.source, [each.release or None for each in sample.sources]),
+        "route": (sample.route, [endpoint for endpoint, _, _ in sample.routes]),
+        "instance": (sample.source, [each.instance or None for each in sample.sources]),
+        "person": (sample.user, [None if _nobody(name) else name for name in sample.users]),
+        "method": (sample.route, [method for _, method, _ in sample.routes]),
+        "feature": (sample.route, [feature for _, _, feature in sample.routes]),
+    }
+
+
+def _nobody(name: str) -> bool:
+    return name == ANONYMOUS or is_unlinked(name)
+
+
+def _dimension(name: str, samples: Sequence[Sample]) -> Dimension:
+    """One dimension of several samples, one after the other: what has the same name has the same code."""
+    known: dict[Hashable, int] = {}
+    parts = []
+    for sample in samples:
+        codes, values = _values(sample)[name]
+        table = [-1 if value is None else known.setdefault(value, len(known)) for value in values]
+        parts.append(np.array([*table, -1], dtype=np.int64)[codes])  # the code -1 is the last one
+    return Dimension(name, np.concatenate(parts), [*known])
+
+
+def _dimensions(now: Sample, before: Sample, then: np.ndarray) -> list[Dimension]:
+    found = []
+    for name in ("release", "route", "instance", "person", "method"):
+        both = _dimension(name, (now, before))
+        codes, earlier = both.codes[: len(now)], both.codes[len(now) :]
+        size, known = len(both.values), earlier >= 0
+        of_all = np.bincount(earlier[known], before.weight[known], size)
+        of_bad = np.bincount(earlier[known], (before.weight * then)[known], size)
+        usual = np.divide(of_bad, of_all, out=np.full(size, np.nan), where=of_all >= KNOWN_OF_ONE)
+        found.append(Dimension(name, codes, both.values, usual))
+    return found
+
+
+def _moved(now: Sample, before: Sample, traffic: int) -> Cause:
+    """Which feature, or who, makes the requests fewer or more than before: what is gone is there in only one of both
+    times. Where nothing changed, half of the requests belong to each."""
+    flags = np.concatenate([np.full(len(now), traffic > 0), np.full(len(before), traffic < 0)])
+    dimensions = [_dimension(name, (now, before)) for name in ("feature", "person")]
+    cause = find_cause(flags, dimensions, base=0.5, weight=np.concatenate([now.weight, before.weight]))
+    return replace(cause, found=cause.found[:1])
+
+
+def _others(incident: Incident, sample: Sample, start_us: int) -> tuple[int, int] | None:
+    """How many others met an error in the same place as this person, of how many others."""
+    during = sample.only(sample.at_us >= start_us)
+    mine = during.users.index(incident.subject) if incident.subject in during.users else -1
+    known = np.array([not _nobody(name) for name in during.users] + [False])[during.user]
+    failed = during.failure >= 0
+    places = np.unique(during.failure[failed & (during.user == mine)])
+    if not len(places):
+        return None
+    others = known & (during.user != mine)
+    same = others & failed & np.isin(during.failure, places)
+    return len(np.unique(during.user[same])), len(np.unique(during.user[others]))

@@ -1,0 +1,170 @@
+"""Why an incident is, as far as the requests of its time and of another tell."""
+
+from dataclasses import replace
+
+import pytest
+
+from guardian.alerting.explaining import UNEXPLAINED, explain
+from guardian.alerting.incidents import Incident
+from guardian.alerting.sample import Sample
+from guardian.core.cause import Way
+from guardian.settings.rules import parse_rule
+from tracker.event import Event, Failure
+from tracker.source import Source
+
+SECOND, WEEK = 1_000_000, 7 * 86400
+NOW = 1_772_442_000
+"""Seconds since 1970."""
+INCIDENT = Incident(
+    "i", "r", "", "warning", "open", since_us=(NOW - 600) * SECOND, onset_us=(NOW - 600) * SECOND,
+    fired_us=NOW * SECOND,
+)  # fmt: skip
+KEY_ERROR = Failure("KeyError", "no", "chat.py:118 answer")
+OLD, NEW = Source("2.4.0", "web-1"), Source("2.4.1", "web-1")
+
+
+def traffic(start, end, number, *, route="/chat", users=20, source=OLD, failure=None, took=5_000, user=None):
+    """So many requests between `start` and `end` seconds before now, in turn by so many people."""
+    status = 200 if failure is None else 500
+    return [
+        (
+            Event(
+                int((NOW - start + (start - end) * n / number) * SECOND), user or f"u{n % users}@x.org", route, "GET",
+                route[1:], status, took, failure,
+            ),
+            source,
+        )
+        for n in range(number)
+    ]  # fmt: skip
+
+
+def why(kind, requests, incident=INCIDENT, **settings):
+    def read(start_us, end_us):
+        return Sample.of([pair for pair in requests if start_us <= pair[0].at_us < end_us], 20_000)
+
+    return explain(parse_rule(kind, settings), incident, NOW * SECOND, read)
+
+
+def named(explanation):
+    return [(found.dimension, found.value) for found in explanation.cause.found]
+
+
+BEFORE = [*traffic(4200, 600, 400), *traffic(4200, 600, 400, route="/files")]
+
+
+def test_a_release_that_breaks_one_route_is_named_with_the_route_and_the_error():
+    told = why(
+        "error_rate",
+        [
+            *BEFORE,
+            *traffic(600, 0, 60, source=NEW, failure=KEY_ERROR),
+            *traffic(600, 0, 60, route="/files", source=NEW),
+            *traffic(WEEK + 600, WEEK, 500),
+        ],
+    )
+    assert set(named(told)) == {("release", "2.4.1"), ("route", "/chat")}
+    assert (told.of, told.days) == ("failed", 7)
+    assert told.way == Way(("KeyError", "chat.py:118 answer"), 60, 60, 0, 500)
+
+
+def test_what_there_is_nothing_of_a_week_before_is_compared_with_the_day_before():
+    told = why("error_rate", [*traffic(600, 0, 60, failure=KEY_ERROR), *traffic(86400 + 600, 86400, 90)])
+    assert (told.days, told.way.before, told.way.before_requests) == (1, 0, 90)
+    alone = why("error_rate", traffic(600, 0, 60, failure=KEY_ERROR))
+    assert (alone.days, alone.way.before_requests) == (0, None)
+
+
+def test_where_all_fail_alike_nothing_is_blamed_and_that_is_told():
+    failing = [
+        *traffic(600, 0, 60, failure=KEY_ERROR), *traffic(600, 0, 60),
+        *traffic(600, 0, 60, route="/files", failure=KEY_ERROR), *traffic(600, 0, 60, route="/files"),
+    ]  # fmt: skip
+    told = why("error_rate", [*BEFORE, *failing])
+    assert named(told) == []
+    assert {"route", "person"} <= set(told.cause.even)
+
+
+def test_a_route_that_always_fails_is_not_the_cause():
+    flaky = [*traffic(4200, 0, 100, route="/old", failure=KEY_ERROR), *traffic(4200, 0, 100, route="/old")]
+    week = [
+        (event._replace(at_us=event.at_us - WEEK * SECOND), source)
+        for event, source in [*flaky, *BEFORE, *traffic(600, 0, 60)]
+    ]
+    told = why("error_rate", [*BEFORE, *flaky, *week, *traffic(600, 0, 60, source=NEW, failure=KEY_ERROR)])
+    assert named(told)[0] == ("release", "2.4.1")
+    assert ("route", "/old") not in named(told)
+
+
+def test_a_rule_about_server_errors_ignores_the_others():
+    missing = Failure("HTTP 404", "")
+    other = [(event._replace(status=404, failure=missing), source) for event, source in traffic(600, 0, 90)]
+    told = why("error_rate", [*BEFORE, *other, *traffic(600, 0, 30, route="/files", failure=KEY_ERROR)], count="server")
+    assert named(told)[0] == ("route", "/files")
+
+
+def test_a_rule_about_one_feature_looks_at_that_alone():
+    failing = traffic(600, 0, 60, source=NEW, failure=KEY_ERROR)
+    noise = traffic(600, 0, 200, route="/files", failure=KEY_ERROR)
+    told = why("error_rate", [*BEFORE, *failing, *noise], replace(INCIDENT, subject="chat"), feature="chat")
+    assert named(told) == [("release", "2.4.1")]
+
+
+def test_a_slow_instance_is_named():
+    slow, quick = Source("2.4.0", "web-2"), Source("2.4.0", "web-1")
+    requests = [
+        *traffic(4200, 0, 200, source=quick),
+        *traffic(4200, 600, 200, source=slow),
+        *traffic(600, 0, 60, source=slow, took=9_000_000),
+    ]
+    told = why("latency", requests, replace(INCIDENT, subject="chat"), feature="chat", threshold_ms=2000)
+    assert (told.of, named(told), told.way) == ("slow", [("instance", "web-2")], None)
+
+
+def test_of_too_few_requests_it_is_told_which_feature_is_missing():
+    week = [*traffic(WEEK + 3600, WEEK, 300), *traffic(WEEK + 3600, WEEK, 300, route="/files")]
+    told = why("traffic_drop", [*week, *traffic(3600, 0, 300, route="/files")])
+    assert (told.of, named(told)) == ("missing", [("feature", "chat")])
+    assert (told.cause.found[0].bad, told.cause.found[0].requests) == (300, 300)
+
+
+def test_of_too_many_requests_it_is_told_whose_they_are():
+    week = traffic(WEEK + 3600, WEEK, 300)
+    told = why("traffic_spike", [*week, *traffic(3600, 0, 300), *traffic(3600, 0, 900, user="bot@x.org")])
+    assert (told.of, named(told)) == ("more", [("person", "bot@x.org")])
+
+
+def test_of_a_burst_of_one_person_it_is_told_whether_others_met_it():
+    burst = replace(INCIDENT, subject="ann@x.org", of_user=True)
+    mine = traffic(500, 0, 10, failure=KEY_ERROR, user="ann@x.org")
+    assert why("user_burst", [*mine, *traffic(600, 0, 100)], burst).others == (0, 20)
+    others = traffic(500, 0, 30, failure=KEY_ERROR, users=3)
+    assert why("user_burst", [*mine, *others, *traffic(600, 0, 100)], burst).others == (3, 20)
+
+
+@pytest.mark.parametrize("name", ["anonymous", "erased-0123456789abcdef"])
+def test_who_is_nobody_is_counted_and_not_named(name):
+    told = why("error_rate", [*traffic(4200, 0, 400), *traffic(600, 0, 60, failure=KEY_ERROR, user=name)])
+    assert all(found.dimension != "person" for found in told.cause.found)
+
+
+def test_of_an_error_that_is_new_only_that_one_counts():
+    new = replace(INCIDENT, facts={"kind": "KeyError", "place": "chat.py:118 answer"})
+    noise = traffic(600, 0, 90, route="/files", failure=Failure("Boom", "", "a.py:1 f"))
+    told = why("new_error", [*BEFORE, *noise, *traffic(600, 0, 30, failure=KEY_ERROR)], new)
+    assert named(told)[0] == ("route", "/chat")
+
+
+def test_nothing_is_said_of_a_tracker_that_is_silent_or_where_nothing_came():
+    assert why("tracker_silent", BEFORE) is UNEXPLAINED
+    assert why("error_rate", []).cause.found == ()
+
+
+def test_after_its_end_an_incident_is_explained_by_its_own_time():
+    over = replace(
+        INCIDENT, status="resolved", since_us=(NOW - 7200) * SECOND, onset_us=(NOW - 7200) * SECOND,
+        recovery_us=(NOW - 6600) * SECOND,
+    )  # fmt: skip
+    broken = traffic(7200, 6600, 60, source=NEW, failure=KEY_ERROR)
+    later = traffic(6000, 0, 300, source=NEW)
+    told = why("error_rate", [*traffic(10800, 7200, 400), *broken, *traffic(7200, 6600, 60), *later], over)
+    assert named(told) == [("release", "2.4.1")]
