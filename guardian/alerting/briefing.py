@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from guardian.alerting.columns import MINUTE_US
 from guardian.alerting.concerned import Failing, features, looked_at
 from guardian.alerting.evidence import Evidence, evidence
+from guardian.alerting.explaining import UNEXPLAINED, Explanation
 from guardian.alerting.forgetting import people_named
 from guardian.alerting.history import Snapshot
 from guardian.alerting.incidents import SECOND, Incident, Transition
@@ -58,7 +59,7 @@ class Briefing:
     seconds, else (None) from `start` on until it was over. `again` is when it last began again, None where it never
     ended. `last_good` is None where none was seen; `ended` and `duration` (seconds, without the time in between in
     which it was over) are None while it goes on. `silenced_until` is None unless it is silenced now. `steps` are a
-    user's last ones, oldest first.
+    user's last ones, oldest first. `why` is what is known of the cause.
     """
 
     incident: Incident
@@ -84,12 +85,20 @@ class Briefing:
     duration: int | None
     chart: tuple[Bucket, ...]
     steps: tuple[Step, ...]
+    why: Explanation = UNEXPLAINED
 
 
 def brief(
-    transition: Transition, rule: Rule, snapshot: Snapshot, lang: Language, *, name: Callable[[str], str] = str
+    transition: Transition,
+    rule: Rule,
+    snapshot: Snapshot,
+    lang: Language,
+    *,
+    name: Callable[[str], str] = str,
+    why: Explanation = UNEXPLAINED,
 ) -> Briefing:
-    """The briefing for one transition, from the snapshot in which it came; people are written as `name` writes them."""
+    """The briefing for one transition, from the snapshot in which it came, and why it is, as far as is known; people
+    are written as `name` writes them."""
     incident, now_us = transition.incident, snapshot.now_us
     kind, over = kind_of(rule), incident.status == "resolved"
     fires = incident.fired_us == now_us and not over
@@ -120,6 +129,7 @@ def brief(
         duration=incident.lasted_s,
         chart=_chart(snapshot, kind.feature(incident), counted(rule)),
         steps=_steps(snapshot, incident.subject if kind.of_one_user else None),
+        why=why.named(name),
     )
 
 

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from zoneinfo import ZoneInfo
 
 import httpx2
@@ -14,6 +15,7 @@ import httpx2
 from guardian.alerting.history import Snapshot
 from guardian.alerting.kinds import kind_of
 from guardian.alerting.notify import Notice
+from guardian.application.judging.causes import why_of
 from guardian.application.judging.live import LiveHistory, judge_passed_minutes, surroundings
 from guardian.application.root import Application
 from guardian.core.off_loop import off_loop
@@ -49,6 +51,7 @@ async def alert_step(app: Application, now: datetime, token: int | None) -> None
         support_email=app.settings.alerts.support_email,
         language_of=app.email.language_of,
         app=app.settings.app_label,
+        look=partial(why_of, app.stores.history),
         alone=frozenset(name for name, each in app.settings.channels.items() if follows_each(each.address)),
     )
 

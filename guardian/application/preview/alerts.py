@@ -9,7 +9,9 @@ from typing import Any
 
 from guardian.alerting.columns import MINUTE_US
 from guardian.alerting.engine import AlertState, Surroundings, advance
+from guardian.alerting.explaining import explain
 from guardian.alerting.history import History
+from guardian.alerting.sample import reading
 from guardian.application.preview.sample import ADMIN, NOW, SENDER, URL, ZONE, Sample
 from guardian.application.preview.traffic import USERS
 from guardian.core.language import Language
@@ -117,8 +119,10 @@ def _lived(scene: Scene, lang: Language) -> Sequence[Outgoing]:
     rules = tuple(parse_rule(name, table) for name, table in scene.rules.items())
     around = replace(Surroundings(rules, ZONE), **dict(scene.around))
     writer = AlertWriter((ADMIN,), SENDER, lang, ZONE, URL, "sample " * 6, nonce=lambda: "sample")
-    first = micros(NOW)
-    history = History.of(_events(scene), first + scene.start * MINUTE_US, first + scene.minutes * MINUTE_US)
+    first, events = micros(NOW), _events(scene)
+    read = reading(events)
+    writer = replace(writer, look=lambda rule, incident, now_us: explain(rule, incident, now_us, read))
+    history = History.of(events, first + scene.start * MINUTE_US, first + scene.minutes * MINUTE_US)
     if scene.silent_from is not None:
         history = replace(history, alive_us=[first + m * MINUTE_US for m in range(scene.silent_from)])
     state, mails = AlertState(), list[Outgoing]()

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from guardian.alerting.actions import Action
 from guardian.alerting.briefing import Briefing, brief
+from guardian.alerting.explaining import UNEXPLAINED, Explanation
 from guardian.alerting.history import Snapshot
+from guardian.alerting.incidents import Incident
 from guardian.alerting.kinds import kind_of
 from guardian.alerting.links import WORDS, fresh_nonce, make_link
 from guardian.alerting.notify import Notice
@@ -25,11 +28,18 @@ from guardian.mail.naming import Told, told_in_channel
 from guardian.mail.render import is_whole, render
 from guardian.mail.unwritten import unwritten
 
+if TYPE_CHECKING:
+    from guardian.settings.rules import Rule
+
 BUTTONS: tuple[Action, ...] = ("acknowledge", "silence-1h", "silence-8h", "silence-morning", "fixed")
 """What an alert mail offers to do, in this order; the first stands out."""
 _FITTING = ((FULL, None), *((full, 1) for full in range(FULL, 0, -1)))
 """How many incidents a mail tells in full, and how many buttons those have that have but a line (None: all): the first
 that makes a mail which Gmail shows whole."""
+
+
+Look = Callable[["Rule", Incident, int], Explanation]
+"""Finds out why an incident is, as far as is known at that moment (µs)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +57,8 @@ class AlertWriter:
 
     `lang` is the language of channels, and of recipients for whom `language_of` (None: of nobody) gives no other.
     `nonce` gives the number that tells a link apart from all others. `app` names the app ("" for no name). `alone` are
-    the channels that follow each incident by itself, with a message an incident.
+    the channels that follow each incident by itself, with a message an incident. `look` finds their causes; None:
+    nobody looks.
     """
 
     admins: tuple[str, ...]
@@ -61,10 +72,12 @@ class AlertWriter:
     nonce: Callable[[], str] = fresh_nonce
     app: str = ""
     alone: frozenset[str] = frozenset()
+    look: Look | None = None
 
     def compose(self, notice: Notice, snapshot: Snapshot, now: datetime) -> Composed:
         """The messages of one notice, among them `unwritten` ones for whom it could not be written."""
-        briefings, subject = self._told(notice, snapshot)
+        why = self._looked(notice, snapshot)
+        briefings, subject = self._told(notice, snapshot, why)
         messages, subjects = [], {"": subject}
         for channel in dict.fromkeys(notice.audience.channels):
             if channel != "mail":
@@ -74,7 +87,7 @@ class AlertWriter:
             for recipient in dict.fromkeys(notice.audience.recipients or self.admins):
                 try:
                     writer = self._writer_for(recipient)
-                    told = (briefings, subject) if writer is self else writer._told(notice, snapshot)
+                    told = (briefings, subject) if writer is self else writer._told(notice, snapshot, why)
                     if writer is not self:
                         subjects[writer.lang.code] = told[1]
                     messages.append(writer._mail(notice, *told, recipient, now))
@@ -90,14 +103,26 @@ class AlertWriter:
         lang = self.language_of(recipient) if self.language_of else self.lang
         return self if lang.code == self.lang.code else replace(self, lang=lang)
 
-    def _told(self, notice: Notice, snapshot: Snapshot) -> tuple[list[Briefing], str]:
+    def _looked(self, notice: Notice, snapshot: Snapshot) -> dict[str, Explanation]:
+        """Why the incidents are that are told in full, by their ids."""
+        if self.look is None:
+            return {}
+        told = sorted((t.incident for t in notice.transitions), key=lambda i: -grade(i.severity))[:FULL]
+        return {each.id: self.look(notice.rules[each.rule], each, snapshot.now_us) for each in told}
+
+    def _told(self, notice: Notice, snapshot: Snapshot, why: Mapping[str, Explanation]) -> tuple[list[Briefing], str]:
         """What happened, in this writer's language, and the subject."""
-        briefings = self._briefed(notice, snapshot)
+        briefings = self._briefed(notice, snapshot, why)
         return briefings, self._subject(notice, briefings)
 
-    def _briefed(self, notice: Notice, snapshot: Snapshot) -> list[Briefing]:
-        rules = notice.rules
-        found = [brief(t, rules[t.incident.rule], snapshot, self.lang, name=marked) for t in notice.transitions]
+    def _briefed(self, notice: Notice, snapshot: Snapshot, why: Mapping[str, Explanation]) -> list[Briefing]:
+        found = [
+            brief(
+                t, notice.rules[t.incident.rule], snapshot, self.lang,
+                name=marked, why=why.get(t.incident.id, UNEXPLAINED),
+            )
+            for t in notice.transitions
+        ]  # fmt: skip
         return sorted(found, key=_rank)
 
     def _subject(self, notice: Notice, briefings: Sequence[Briefing]) -> str:

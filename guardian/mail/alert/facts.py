@@ -5,6 +5,7 @@ from __future__ import annotations
 from zoneinfo import ZoneInfo
 
 from guardian.alerting.briefing import Briefing
+from guardian.alerting.cause_words import cause_line, unnamed, way_note
 from guardian.alerting.concerned import NAMES
 from guardian.alerting.evidence import Cause
 from guardian.alerting.kinds import kind_of
@@ -32,6 +33,9 @@ def facts(b: Briefing, lang: Language, zone: ZoneInfo, names: bool = True) -> li
     found.append((lang("Happened"), before if b.earlier else lang("for the first time")))
     if b.evidence.causes:
         found.append((lang("What failed"), _causes(b, lang)))
+    why = cause_line(b.why, lang) if names else unnamed(b.why, lang)
+    if why:
+        found.append((lang("Cause"), why))
     if b.features:
         where = [
             lang("%(feature)s (%(bad)s of %(all)s)", feature=name, bad=lang.number(bad), all=lang.number(number))
@@ -70,6 +74,8 @@ def _causes(b: Briefing, lang: Language) -> str:
             count = lang("at least %(n)s", n=count)
         elif not said:
             count = lang("%(bad)s of %(all)s", bad=count, all=lang.number(failed))
+        if note := way_note(b.why, cause.kind, cause.place, lang):
+            count = f"{count} {note}"
         said.append(lang("%(label)s: %(value)s", label=_cause(cause, lang), value=count))
     rest = failed - sum(cause.failed for cause in b.evidence.causes)
     return "; ".join([*said, lang("others: %(n)s", n=lang.number(rest))] if rest else said)

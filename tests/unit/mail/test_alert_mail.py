@@ -13,12 +13,14 @@ import pytest
 from guardian.alerting.briefing import brief
 from guardian.alerting.columns import MINUTE_US
 from guardian.alerting.engine import AlertState, Surroundings, advance
+from guardian.alerting.explaining import Explanation
 from guardian.alerting.history import History
 from guardian.alerting.incidents import Incident, Transition
 from guardian.alerting.kinds import KINDS
 from guardian.alerting.notify import Audience, Notice
 from guardian.alerting.rule_words import rule_in_words
 from guardian.alerting.wording import at_worst, sentence, title
+from guardian.core.cause import Cause, Found, Way
 from guardian.core.language import language
 from guardian.mail.alert.compose import AlertWriter
 from guardian.mail.alert.facts import affected
@@ -427,3 +429,33 @@ def test_a_thread_keeps_the_subject_that_it_began_with_in_each_language():
     assert [mail["Subject"] for mail in ends] == [
         "Re: ● 2 alerts: chat is down, … – Guardian", "Re: ● 2 alertes : chat est en panne, … – Guardian",
     ]  # fmt: skip
+
+
+BROKEN = Explanation(
+    cause=Cause((Found("release", "2.4.1", 60, 61, 65, 1_200, 0.98),)),
+    way=Way(("Boom", "app.py:7 f"), 60, 61, 0, 4_012),
+    days=7,
+)
+
+
+def test_an_alert_tells_its_cause_and_how_often_the_error_came_before():
+    looked = []
+
+    def look(rule, incident, now_us):
+        looked.append((rule.name, incident.id, now_us))
+        return BROKEN
+
+    happened = events(*((minute, 10, 200) for minute in range(5)), *((minute, 10, 500) for minute in range(5, 20)))
+    admins = ("a@example.org", "b@example.org")
+    first, _ = mails(happened, 10, parse_rule("error_rate", {}), look=look, admins=admins)
+    words = " ".join(text(first).split())
+    assert "Cause release 2.4.1 has 60 of 61 failures (92.3 % of its requests, 0.08 % of the others)" in words
+    assert re.search(r"500 Boom at app.py:7: \d+ of \d+ \(0 of 4,012 requests a week before\)", words)
+    assert "release 2.4.1" in plain(html(first))
+    assert len(looked) == 1, "once for all recipients"
+
+
+def test_an_alert_whose_cause_nobody_looks_for_says_nothing_of_it():
+    happened = events(*((minute, 10, 500) for minute in range(20)))
+    [mail] = mails(happened, 10, parse_rule("error_rate", {}))
+    assert "Cause" not in text(mail)

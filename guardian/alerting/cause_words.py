@@ -1,0 +1,107 @@
+"""Says why an incident is: in one line, with the figures that it rests on; or nothing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Hashable
+
+from guardian.alerting.explaining import Explanation
+from guardian.core.bidi import isolated
+from guardian.core.cause import Found
+from guardian.core.language import Language, marked
+
+_SHA = re.compile(r"[0-9a-f]{40}")
+LONGEST = 80
+"""More characters of a value are not shown."""
+_OVER = {
+    "release": marked("releases"),
+    "route": marked("routes"),
+    "instance": marked("instances"),
+    "person": marked("people"),
+    "method": marked("methods"),
+}
+
+
+def cause_line(told: Explanation, lang: Language) -> str:
+    """What was found, "" where nothing can be said. It names at most one person."""
+    if told.others is not None:
+        return _alone(*told.others, lang)
+    if told.cause.found:
+        first, *inner = [_said(found, told, lang) for found in told.cause.found]
+        return "; ".join([first, *(lang("of these %(found)s", found=each) for each in inner)])
+    if told.cause.even and told.of != "missing":
+        several = ", ".join(lang(_OVER[name]) for name in told.cause.even if name in _OVER and name != "method")
+        if several:
+            return lang("none stands out: spread evenly over %(several)s", several=several)
+    return ""
+
+
+def unnamed(told: Explanation, lang: Language) -> str:
+    """The same for a room of a chat, which has other readers: without the name of a person."""
+    return cause_line(told.named(lambda name: lang("one person")), lang)
+
+
+def way_note(told: Explanation, kind: str, place: str, lang: Language) -> str:
+    """How often this error came at the other time, in brackets; "" unless it is the one that explains most."""
+    way = told.way
+    if way is None or way.before_requests is None or way.value != (kind, place):
+        return ""
+    numbers = {"n": lang.number(way.before or 0), "all": lang.number(way.before_requests)}
+    if told.days == 1:
+        return lang("(%(n)s of %(all)s requests the day before)", **numbers)
+    return lang("(%(n)s of %(all)s requests a week before)", **numbers)
+
+
+def _alone(hit: int, others: int, lang: Language) -> str:
+    if not others:
+        return lang("nobody else was there")
+    many = lang.number(others)
+    if not hit:
+        return lang("nobody else met it, of %(all)s others who were there", all=many)
+    return lang("%(n)s of %(all)s others who were there met it too", n=lang.number(hit), all=many)
+
+
+def _said(found: Found, told: Explanation, lang: Language) -> str:
+    what = _value(found, lang)
+    if told.of in ("missing", "more"):
+        then, now = found.bad, found.requests - found.bad
+        if told.of == "more":
+            then, now = now, then
+        numbers = {"what": what, "now": lang.number(now), "before": lang.number(then)}
+        if told.days == 1:
+            return lang("%(what)s: %(now)s requests, %(before)s the day before", **numbers)
+        return lang("%(what)s: %(now)s requests, %(before)s a week before", **numbers)
+    numbers = {
+        "what": what,
+        "bad": lang.number(found.bad),
+        "all": lang.number(found.of),
+        "share": lang.percent(found.bad / found.requests),
+        "others": lang.percent((found.of - found.bad) / found.other_requests if found.other_requests else 0),
+    }
+    if told.of == "slow":
+        return lang(
+            "%(what)s has %(bad)s of %(all)s slow requests (%(share)s of its requests, %(others)s of the others)",
+            **numbers,
+        )
+    return lang(
+        "%(what)s has %(bad)s of %(all)s failures (%(share)s of its requests, %(others)s of the others)", **numbers
+    )
+
+
+def _value(found: Found, lang: Language) -> str:
+    value = isolated(_short(found.value))
+    match found.dimension:
+        case "release":
+            return lang("release %(value)s", value=value)
+        case "instance":
+            return lang("instance %(value)s", value=value)
+        case "method":
+            return lang("method %(value)s", value=value)
+    return value
+
+
+def _short(value: Hashable) -> str:
+    text = str(value)
+    if _SHA.fullmatch(text):
+        return text[:12]
+    return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"

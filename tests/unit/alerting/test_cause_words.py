@@ -1,0 +1,94 @@
+"""How the cause of an incident is said, in English and French."""
+
+import pytest
+
+from guardian.alerting.cause_words import cause_line, unnamed, way_note
+from guardian.alerting.explaining import UNEXPLAINED, Explanation
+from guardian.core.cause import Cause, Found, Way
+from guardian.core.language import language
+from guardian.core.mentions import marked, unmarked
+from tests.support.plain import plain
+
+EN, FR = language(), language("fr")
+RELEASE = Found("release", "2.4.1", 60, 61, 65, 1_200, 0.98)
+CHAT = Found("route", "/api/chat", 60, 60, 60, 5, 1.0)
+ANN = Found("person", "ann@x.org", 90, 100, 90, 400, 0.9)
+
+
+def said(told, lang=EN):
+    return plain(cause_line(told, lang))
+
+
+def test_what_was_found_is_said_with_its_figures():
+    assert said(Explanation(cause=Cause((RELEASE,)))) == (
+        "release 2.4.1 has 60 of 61 failures (92.3 % of its requests, 0.08 % of the others)"
+    )
+    assert said(Explanation(cause=Cause((RELEASE, CHAT)))) == (
+        "release 2.4.1 has 60 of 61 failures (92.3 % of its requests, 0.08 % of the others); "
+        "of these /api/chat has 60 of 60 failures (100 % of its requests, 0 % of the others)"
+    )
+    assert said(Explanation("slow", Cause((RELEASE,)))).startswith("release 2.4.1 has 60 of 61 slow requests (")
+
+
+def test_requests_that_are_missing_or_too_many_are_said_beside_those_of_before():
+    missing = Found("feature", "chat", 300, 340, 310, 500, 0.9)
+    assert said(Explanation("missing", Cause((missing,)), days=7)) == "chat: 10 requests, 300 a week before"
+    more = Found("person", "bot@x.org", 900, 1200, 900, 600, 0.9)
+    assert said(Explanation("more", Cause((more,)), days=1)) == "bot@x.org: 900 requests, 0 the day before"
+
+
+def test_that_nothing_stands_out_is_said_too():
+    even = Explanation(cause=Cause(even=("route", "instance", "person", "method")))
+    assert said(even) == "none stands out: spread evenly over routes, instances, people"
+    assert said(UNEXPLAINED) == ""
+    assert said(Explanation(cause=Cause(even=("method",)))) == ""
+
+
+def test_of_one_persons_errors_it_is_said_whether_others_met_them():
+    assert said(Explanation("alone", others=(0, 40))) == "nobody else met it, of 40 others who were there"
+    assert said(Explanation("alone", others=(12, 40))) == "12 of 40 others who were there met it too"
+    assert said(Explanation("alone", others=(0, 0))) == "nobody else was there"
+
+
+def test_an_error_is_followed_by_how_often_it_came_before():
+    told = Explanation(way=Way(("KeyError", "chat.py:118 answer"), 108, 128, 0, 4012), days=7)
+    assert plain(way_note(told, "KeyError", "chat.py:118 answer", EN)) == "(0 of 4,012 requests a week before)"
+    assert way_note(told, "HTTP 404", "", EN) == ""
+    assert way_note(UNEXPLAINED, "KeyError", "chat.py:118 answer", EN) == ""
+
+
+def test_in_a_room_of_a_chat_nobody_is_named():
+    told = Explanation(cause=Cause((ANN,)))
+    assert said(told).startswith("ann@x.org has 90 of 100 failures")
+    assert "ann" not in unnamed(told, EN)
+    assert plain(unnamed(told, EN)).startswith("one person has 90 of 100 failures")
+
+
+def test_a_persons_name_is_marked_so_that_erasing_finds_it():
+    line = cause_line(Explanation(cause=Cause((ANN,))).named(marked), EN)
+    assert [span.name for span in unmarked(line)[1]] == ["ann@x.org"]
+
+
+def test_a_commit_is_said_by_its_first_characters_and_a_long_name_is_cut():
+    commit = Found("release", "0123456789abcdef0123456789abcdef01234567", 60, 61, 65, 1_200, 0.98)
+    assert said(Explanation(cause=Cause((commit,)))).startswith("release 0123456789ab has")
+    long = Found("route", "/" + "x" * 200, 60, 61, 65, 1_200, 0.98)
+    assert len(said(Explanation(cause=Cause((long,))))) < 200
+
+
+@pytest.mark.parametrize(
+    ("told", "french"),
+    [
+        (
+            Explanation(cause=Cause((RELEASE,))),
+            "version 2.4.1 a 60 des 61 échecs (92,3 % de ses requêtes, 0,08 % des autres)",
+        ),
+        (
+            Explanation(cause=Cause(even=("route", "person"))),
+            "rien ne ressort : réparti uniformément (routes, personnes)",
+        ),
+        (Explanation("alone", others=(3, 40)), "3 autres présents sur 40 l'ont rencontré aussi"),
+    ],
+)
+def test_in_french(told, french):
+    assert said(told, FR) == french
