@@ -16,6 +16,7 @@ from guardian.core.off_loop import no_collection
 from guardian.core.storage import StorageError
 from guardian.stores.people.book import NO_BOOK, AliasBook
 from guardian.stores.sqlite import importing, seals
+from guardian.stores.sqlite.connections import Connections
 from guardian.stores.sqlite.damage import UNREADABLE, unreadable
 from guardian.stores.sqlite.database import cannot_open
 from guardian.stores.sqlite.people import People, read_people
@@ -38,6 +39,7 @@ class EventsFile:
         self._file = file
         self._path = file.path
         self._book = book
+        self._connections = Connections(file)
 
     @classmethod
     async def open(cls, path: str | os.PathLike[str], *, book: AliasBook = NO_BOOK) -> Self:
@@ -52,6 +54,7 @@ class EventsFile:
         """See UsageRepository."""
         reader = await _opened(self._file, create=False)
         old, self._reader = self._reader, reader
+        await asyncio.to_thread(self._connections.drop)
         if old is not None:
             await old.close()
 
@@ -86,12 +89,11 @@ class EventsFile:
         return await self._with_connection(lambda db: work(db, read_people(db, aliases)))
 
     async def _with_connection(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Run work that takes long, or writes, in a thread with a connection of its own."""
+        """Run work that takes long, or writes, in a thread with a connection that nobody else uses meanwhile."""
 
         def run() -> T:
             try:
-                self._file.check()
-                with no_collection(), closing(connect(self._path, timeout=10.0, create=False)) as db:
+                with no_collection(), self._connections.use() as db:
                     return work(db)
             except FileChanged as error:
                 raise StorageError(str(error)) from error
@@ -106,6 +108,7 @@ class EventsFile:
         """See UsageRepository."""
         if self._reader is not None:
             reader, self._reader = self._reader, None
+            await asyncio.to_thread(self._connections.drop)
             await reader.close()
 
 

@@ -1,0 +1,57 @@
+"""Connections to one SQLite file for work in threads, some kept for the next work: opening one takes longer than a
+short read."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Lock
+
+from tracker.sqlite.connection import connect
+from tracker.sqlite.database_file import OpenedFile
+
+KEPT = 2
+"""How many are kept: a report reads one after the other, a page beside it another one."""
+
+
+class Connections:
+    """Hands out connections to the file, each to one thread at a time."""
+
+    def __init__(self, file: OpenedFile) -> None:
+        self._file = file
+        self._lock = Lock()
+        self._idle: list[sqlite3.Connection] = []
+        self._drops = 0
+
+    @contextmanager
+    def use(self) -> Iterator[sqlite3.Connection]:
+        """An autocommit connection without a transaction, as `tracker.sqlite.connection.connect` opens it.
+
+        Raises FileChanged where the file that was opened is not there any more, and what `connect` raises. One whose
+        work failed or left a transaction open is not used again.
+        """
+        self._file.check()
+        with self._lock:
+            db, drops = self._idle.pop() if self._idle else None, self._drops
+        if db is None:
+            db = connect(self._file.path, timeout=10.0, create=False)
+        keep = False
+        try:
+            yield db
+            keep = not db.in_transaction
+        finally:
+            with self._lock:
+                keep = keep and drops == self._drops and len(self._idle) < KEPT
+                if keep:
+                    self._idle.append(db)
+            if not keep:
+                db.close()
+
+    def drop(self) -> None:
+        """Close those that are kept; one in use is closed when its work is done."""
+        with self._lock:
+            idle, self._idle = self._idle, []
+            self._drops += 1
+        for db in idle:
+            db.close()
