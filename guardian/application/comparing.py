@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
+from itertools import takewhile
 from zoneinfo import ZoneInfo
 
 from guardian.core.activity import Activity
-from guardian.core.off_loop import off_loop
 from guardian.core.report.comparing import by_weekday, compare, earlier_periods, recorded_since, server_rate, usual_rate
 from guardian.core.report.judge import SERVER_RATE
 from guardian.core.report.model import Comparison
@@ -44,14 +44,8 @@ async def compared(
             found = (await repository.counts(*earlier[0], features=features), *earlier[0])
         except WindowGone:
             made = replace(made, kind="nothing")
-    if since is not None and await off_loop(server_rate, current) > SERVER_RATE:
-        known = []
-        for window in earlier:
-            if window[0] < since:
-                break
-            try:
-                known.append(await repository.counts(*window, features=features))
-            except WindowGone:
-                break
-        made = replace(made, usual_server_rate=await off_loop(usual_rate, known))
+    if since is not None and server_rate(current.statuses()) > SERVER_RATE:
+        recorded = list(takewhile(lambda window: window[0] >= since, earlier))
+        known = await repository.outcomes(recorded, features=features)
+        made = replace(made, usual_server_rate=usual_rate(known))
     return made, found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -59,6 +59,16 @@ class UsageRepository(Protocol):
 
     async def counts(self, start: datetime, end: datetime, *, features: Sequence[str] = ()) -> Counts:
         """What `summary` says of the window without its people and latencies, in a fraction of the time."""
+        ...
+
+    async def outcomes(
+        self, windows: Sequence[tuple[datetime, datetime]], *, features: Sequence[str] = ()
+    ) -> list[Mapping[int, int]]:
+        """How many requests of each window had which outcome (`Event.outcome`), of one state of the store.
+
+        Fewer than there are windows where retention has deleted what one needs: that one and those behind it are left
+        out.
+        """
         ...
 
     async def gone_quiet(self, start: datetime, end: datetime) -> list[Quiet]:

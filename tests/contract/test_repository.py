@@ -261,6 +261,36 @@ async def equals_the_plain_activity(repository, ends, bars):
 
 
 @settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    st.lists(st.tuples(st.integers(0, 2800), st.sampled_from([200, 404, 500]), st.sampled_from("ab")), max_size=30),
+    st.lists(st.tuples(st.integers(0, 2900), st.integers(1, 900)), max_size=4),
+    st.integers(0, 2900),
+    st.sampled_from([(), ("a*",), ("z",)]),
+)
+def test_outcomes_of_windows_are_those_of_their_counts(store, tmp_path_factory, rows, windows, sealed, features):
+    opener = STORES[store](tmp_path_factory.mktemp("law"))
+    windows = [(moment(at), moment(at + length)) for at, length in windows]
+    asyncio.run(_outcomes_equal_counts(opener, rows, windows, moment(sealed), features))
+
+
+async def _outcomes_equal_counts(opener, rows, windows, sealed, features):
+    stores = await opener(NO_BOOK)
+    await stores.events.write([event(minute, status=status, feature=name) for minute, status, name in sorted(rows)])
+    await stores.events.seal(sealed)
+    expected = [(await stores.events.counts(*window, features=features)).statuses() for window in windows]
+    assert await stores.events.outcomes(windows, features=features) == expected
+    await stores.close()
+
+
+async def test_outcomes_end_with_the_window_of_which_something_is_gone(repository):
+    await repository.write([event(-1), event(0), event(1500)])
+    await repository.seal(NOW)
+    await repository.purge(events_before=DAY, summaries_before=DAY)
+    windows = [(moment(1440), moment(2880)), (moment(-2), moment(1440)), (moment(0), moment(1440))]
+    assert await repository.outcomes(windows) == [{200: 1}]
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.integers(0, 10**6), st.integers(1, 40), st.integers(0, 2 * 1440))
 def test_who_went_quiet_is_the_same_however_much_is_sealed(store, tmp_path_factory, seed, hours, sealed_before):
     opener = STORES[store](tmp_path_factory.mktemp("law"))

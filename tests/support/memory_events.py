@@ -105,6 +105,15 @@ class MemoryEvents:
     async def counts(self, start, end, *, features=()):
         return (await self.summary(start, end, features=features)).counts()
 
+    async def outcomes(self, windows, *, features=()):
+        found = []
+        for start, end in windows:
+            try:
+                found.append((await self.counts(start, end, features=features)).statuses())
+            except WindowGone:
+                break
+        return found
+
     async def activity(self, edges, *, most=None, features=()):
         summary, bars = await self.timeline(edges, features=features)
         failures = await self.recent_failures(edges[0], edges[-1], per_user=ERRORS_PER_USER, features=features)

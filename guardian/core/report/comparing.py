@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from statistics import median
 from zoneinfo import ZoneInfo
 
-from guardian.core.activity import Activity
 from guardian.core.report.model import Comparison
 from guardian.core.storage import RecorderHealth, StorageStats
-from guardian.core.summary import Counts
 
 DAY, WEEK = timedelta(days=1), timedelta(days=7)
 CLOCK_CHANGE = timedelta(hours=1)
@@ -60,12 +58,14 @@ def compare(
     return Comparison("weekday" if weekday else "before", recorded_since=since)
 
 
-def server_rate(totals: Activity | Counts) -> float:
-    """The share of the requests that met a server error; 0.0 where there was no request."""
-    return totals.server_errors / totals.requests if totals.requests else 0.0
+def server_rate(outcomes: Mapping[int, int]) -> float:
+    """The share of the requests, by outcome, that met a server error; 0.0 where there was no request."""
+    requests = sum(outcomes.values())
+    server = sum(number for outcome, number in outcomes.items() if outcome >= 500)
+    return server / requests if requests else 0.0
 
 
-def usual_rate(periods: Sequence[Counts]) -> float | None:
-    """The median rate of server errors of periods that had requests; None of fewer than three of them."""
-    rates = [server_rate(each) for each in islice((each for each in periods if each.requests), PERIODS)]
+def usual_rate(periods: Iterable[Mapping[int, int]]) -> float | None:
+    """The median rate of server errors of periods, requests by outcome, that had some; None of fewer than three."""
+    rates = [server_rate(each) for each in islice(filter(None, periods), PERIODS)]
     return median(rates) if len(rates) >= LEAST_PERIODS else None

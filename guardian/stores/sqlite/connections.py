@@ -4,12 +4,15 @@ short read."""
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Lock
+from typing import TypeVar
 
 from tracker.sqlite.connection import connect
 from tracker.sqlite.database_file import OpenedFile
+
+T = TypeVar("T")
 
 KEPT = 2
 """How many are kept: a report reads one after the other, a page beside it another one."""
@@ -55,3 +58,12 @@ class Connections:
             self._drops += 1
         for db in idle:
             db.close()
+
+
+def in_one_state(db: sqlite3.Connection, read: Callable[[sqlite3.Connection], T]) -> T:
+    """What `read` gives back, all of it read from one state of the database."""
+    db.execute("BEGIN")
+    try:
+        return read(db)
+    finally:
+        db.execute("ROLLBACK")

@@ -12,12 +12,13 @@ from itertools import groupby
 
 import numpy as np
 
+from guardian.core.storage import WindowGone
 from guardian.core.summary import Counts, Route
 from guardian.core.time import micros
 from guardian.core.totals import Part, Totals, grouped
 from guardian.stores.sqlite import seals
 from guardian.stores.sqlite.people import People, number_of_nobody
-from guardian.stores.sqlite.totals import Piece, pieces, read_raw, read_routes
+from guardian.stores.sqlite.totals import Piece, count_outcomes, pieces, read_raw, read_routes, refuse_gone
 
 
 def read_counts(
@@ -47,6 +48,37 @@ def read_counts(
     failed = int(statuses[statuses[:, 1] >= 400, 2].sum())
     by_route = Totals(NOTHING, NOTHING, statuses, NOTHING).by_route(routes)
     return Counts(active(users, number_of_nobody(db)), int(statuses[:, 2].sum()), failed, by_route)
+
+
+def read_outcomes(
+    db: sqlite3.Connection, windows: Sequence[tuple[datetime, datetime]], *, only: Sequence[int] | None
+) -> list[dict[int, int]]:
+    """See `UsageRepository.outcomes`; `only` of these numbers of routes."""
+    found = []
+    for start, end in windows:
+        try:
+            found.append(_outcomes(db, micros(start), micros(end), only))
+        except WindowGone:
+            break
+    return found
+
+
+def _outcomes(db: sqlite3.Connection, start_us: int, end_us: int, only: Sequence[int] | None) -> dict[int, int]:
+    if only is not None:
+        refuse_gone(db, start_us, end_us)
+        return count_outcomes(db, start_us, end_us, only)
+    found: dict[int, int] = {}
+    for span, at, until in runs(pieces(db, start_us, end_us)):
+        if span:
+            read = seals.columns(db, Part.STATUSES, span, at, until, (1, 2))
+            outcomes, counts = (np.concatenate(columns) for columns in zip(*read, strict=True))
+            sums = np.bincount(outcomes, weights=counts)  # floats, exact up to 2 ** 53
+            more = {outcome: int(sums[outcome]) for outcome in np.flatnonzero(sums).tolist()}
+        else:
+            more = count_outcomes(db, at, until, None)
+        for outcome, number in more.items():
+            found[outcome] = found.get(outcome, 0) + number
+    return found
 
 
 NOTHING = np.zeros((0, 3), np.int64)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from itertools import pairwise
@@ -18,12 +17,13 @@ from guardian.core.totals import Totals
 from guardian.stores.sqlite.activity import read_activity
 from guardian.stores.sqlite.buckets import ids, time_of
 from guardian.stores.sqlite.burying import erase, erase_buried
-from guardian.stores.sqlite.counts import read_counts
+from guardian.stores.sqlite.connections import in_one_state
+from guardian.stores.sqlite.counts import read_counts, read_outcomes
 from guardian.stores.sqlite.export import read_errors, read_sessions, read_usage
 from guardian.stores.sqlite.failures import newest_failures
 from guardian.stores.sqlite.listing import SqliteListing
 from guardian.stores.sqlite.overview import SqliteOverview
-from guardian.stores.sqlite.people import People, names_of, read_people
+from guardian.stores.sqlite.people import People, names_of
 from guardian.stores.sqlite.quiet import read_quiet
 from guardian.stores.sqlite.retention import count_old, purge, purge_errors, purge_sessions
 from guardian.stores.sqlite.sealing import seal
@@ -111,22 +111,20 @@ class SqliteRepository(SqliteOverview, SqliteListing):
 
         return await self._of_one_state(read)
 
+    async def outcomes(
+        self, windows: Sequence[tuple[datetime, datetime]], *, features: Sequence[str] = ()
+    ) -> list[Mapping[int, int]]:
+        """See UsageRepository."""
+
+        def read(db: sqlite3.Connection) -> list[Mapping[int, int]]:
+            only = _routes_of(_all_routes(db), features) if features else None
+            return list[Mapping[int, int]](read_outcomes(db, windows, only=only))
+
+        return await self._with_connection(lambda db: in_one_state(db, read))
+
     async def gone_quiet(self, start: datetime, end: datetime) -> list[Quiet]:
         """See UsageRepository."""
         return await self._of_one_state(lambda db, people: read_quiet(db, people, start, end))
-
-    async def _of_one_state(self, work: Callable[[sqlite3.Connection, People], T]) -> T:
-        """Run work as `_with_people` does, with seals, single events and names of one state of the database."""
-        aliases = await asyncio.to_thread(self._book.current)
-
-        def run(db: sqlite3.Connection) -> T:
-            db.execute("BEGIN")
-            try:
-                return work(db, read_people(db, aliases))
-            finally:
-                db.execute("ROLLBACK")
-
-        return await self._with_connection(run)
 
     async def seal(self, now: datetime) -> int:
         """See UsageRepository."""

@@ -16,7 +16,7 @@ from guardian.core.off_loop import no_collection
 from guardian.core.storage import StorageError
 from guardian.stores.people.book import NO_BOOK, AliasBook
 from guardian.stores.sqlite import importing, seals
-from guardian.stores.sqlite.connections import Connections
+from guardian.stores.sqlite.connections import Connections, in_one_state
 from guardian.stores.sqlite.damage import UNREADABLE, unreadable
 from guardian.stores.sqlite.database import cannot_open
 from guardian.stores.sqlite.people import People, read_people
@@ -87,6 +87,15 @@ class EventsFile:
         if complete and self._book.trouble:
             raise StorageError(f"not all ids of a person are known, since {self._book.trouble}; then try again")
         return await self._with_connection(lambda db: work(db, read_people(db, aliases)))
+
+    async def _of_one_state(self, work: Callable[[sqlite3.Connection, People], T]) -> T:
+        """Run work as `_with_people` does, with seals, single events and names of one state of the database."""
+        aliases = await asyncio.to_thread(self._book.current)
+
+        def read(db: sqlite3.Connection) -> T:
+            return work(db, read_people(db, aliases))
+
+        return await self._with_connection(lambda db: in_one_state(db, read))
 
     async def _with_connection(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Run work that takes long, or writes, in a thread with a connection that nobody else uses meanwhile."""

@@ -11,7 +11,7 @@ from guardian.core.storage import RecorderHealth, RecorderNote, StorageStats
 from guardian.core.time import micros, moment
 from guardian.core.totals import Part
 from guardian.stores.events import MOST_AHEAD
-from guardian.stores.sqlite.buckets import MINUTES5, ids, time_of
+from guardian.stores.sqlite.buckets import MINUTES5, ids, meta, time_of
 from guardian.stores.sqlite.events_file import EventsFile
 from guardian.stores.sqlite.people import People
 from guardian.stores.sqlite.totals import count_events
@@ -19,6 +19,7 @@ from tracker.event import ANONYMOUS
 
 _RECENT_RECORDERS = "SELECT * FROM guardian_recorder WHERE seen_us >= ? ORDER BY seen_us DESC"
 _NOTES = "SELECT recorder, kind, detail, count, seen_us FROM guardian_recorder_note WHERE seen_us >= ?"
+_NEWEST = "SELECT max(id) FROM guardian_request WHERE id < ?"
 _LAST_ID = 2**63 - 1
 _TOTALS_SINCE = "SELECT min(start_us) FROM guardian_summary_part WHERE part = ? AND span_us = ?"
 _WEEK_US = 7 * 86400 * 1_000_000
@@ -29,28 +30,29 @@ class SqliteOverview(EventsFile):
 
     async def stats(self, now: datetime | None = None) -> StorageStats:
         """See UsageRepository."""
-        # Each alone is a look at the ends of the tree or at its pages; together they would visit every row.
-        events = await self._with_connection(_count_events)
-        [(oldest,)] = await self._read("SELECT min(id) FROM guardian_request")
-        users = await self._with_people(_count_people)
-        [(pages,)] = await self._read("PRAGMA page_count")
-        [(page_size,)] = await self._read("PRAGMA page_size")
-        purged = await self._read("SELECT value FROM guardian_meta WHERE key = 'purged_events'")
-        [(totals,)] = await self._read(_TOTALS_SINCE, (Part.PEOPLE, MINUTES5))
-        return StorageStats(
-            events,
-            users,
-            oldest=_time_of(oldest),
-            newest=await self.newest_event(now),
-            size_bytes=pages * page_size,
-            purged=int(purged[0][0]) if purged else 0,
-            totals_since=None if totals is None else moment(totals),
-            place=_absolute(self._path),
-        )
+
+        def read(db: sqlite3.Connection, people: People) -> StorageStats:
+            # Each alone is a look at the ends of the tree or at its pages; together they would visit every row.
+            (oldest,) = db.execute("SELECT min(id) FROM guardian_request").fetchone()
+            (newest,) = db.execute(_NEWEST, (_first_ahead(now),)).fetchone()
+            (pages,), (page_size,) = (db.execute(f"PRAGMA page_{what}").fetchone() for what in ("count", "size"))
+            (totals,) = db.execute(_TOTALS_SINCE, (Part.PEOPLE, MINUTES5)).fetchone()
+            return StorageStats(
+                count_events(db),
+                _count_people(db, people),
+                oldest=_time_of(oldest),
+                newest=_time_of(newest),
+                size_bytes=pages * page_size,
+                purged=meta(db, "purged_events"),
+                totals_since=None if totals is None else moment(totals),
+                place=_absolute(self._path),
+            )
+
+        return await self._of_one_state(read)
 
     async def newest_event(self, now: datetime | None = None) -> datetime | None:
         """See UsageRepository."""
-        [(newest,)] = await self._read("SELECT max(id) FROM guardian_request WHERE id < ?", (_first_ahead(now),))
+        [(newest,)] = await self._read(_NEWEST, (_first_ahead(now),))
         return _time_of(newest)
 
     async def events_ahead(self, now: datetime) -> int:
@@ -81,15 +83,6 @@ class SqliteOverview(EventsFile):
 
 def _time_of(number: int | None) -> datetime | None:
     return None if number is None else moment(time_of(number))
-
-
-def _count_events(db: sqlite3.Connection) -> int:
-    """How many single events are stored: sealed ones by what their buckets say."""
-    db.execute("BEGIN")
-    try:
-        return count_events(db)
-    finally:
-        db.execute("ROLLBACK")
 
 
 def _count_people(db: sqlite3.Connection, people: People) -> int:

@@ -161,6 +161,12 @@ def read_routes(
 
     To be called inside a transaction. Raises WindowGone where retention has deleted events of the window.
     """
+    refuse_gone(db, start_us, end_us)
+    return read_raw(db, start_us, end_us, routes, people)
+
+
+def refuse_gone(db: sqlite3.Connection, start_us: int, end_us: int) -> None:
+    """Raises WindowGone where retention has deleted single events of [start, end)."""
     purged, forgotten = meta(db, "purged_until_us"), meta(db, "forgotten_until_us")
     gone = seals.starts(db, MINUTES5, start_us - MINUTES5 + 1, min(end_us, purged))
     if gone or start_us < forgotten:
@@ -168,4 +174,12 @@ def read_routes(
             "the single events of this window have been deleted (see retention.events_days), and a report of some "
             "features alone counts them: let retention.events_days be longer than its period"
         )
-    return read_raw(db, start_us, end_us, routes, people)
+
+
+def count_outcomes(db: sqlite3.Connection, start_us: int, end_us: int, routes: Sequence[int] | None) -> dict[int, int]:
+    """How many single events of [start, end) had which outcome; with `routes`, as in `read_raw`."""
+    only = "" if routes is None else "AND route IN (SELECT value FROM json_each(?))"
+    values = ids(start_us, end_us) if routes is None else (*ids(start_us, end_us), json.dumps(list(routes)))
+    return dict(
+        db.execute(f"SELECT status, count(*) FROM guardian_request WHERE id >= ? AND id < ? {only} GROUP BY 1", values)
+    )
