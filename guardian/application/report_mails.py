@@ -21,7 +21,7 @@ from guardian.core.report.judge import BUSY
 from guardian.core.report.reading import from_json
 from guardian.core.schedule import Period
 from guardian.mail.companions import Companion, load_companions
-from guardian.mail.report.incidents import incident_lines, is_long
+from guardian.mail.report.incidents import IncidentLine, incident_lines, is_long
 
 
 async def says_nothing(app: Application, report: Mapping[str, Any]) -> bool:
@@ -68,7 +68,7 @@ async def compose_reports(
 
     better = await asyncio.to_thread(find_better, app.settings, incidents, start, end) if is_long(start, end) else None
 
-    def lines(lang: Language) -> list[str]:
+    def lines(lang: Language) -> list[IncidentLine]:
         return incident_lines(told, app.settings.rules, start, end, lang=lang, zone=zone, better=better)
 
     def unsubscribe(to: str) -> str | None:

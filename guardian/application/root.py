@@ -172,6 +172,7 @@ async def open_application(settings: Settings, *, clock: Clock = utc_now) -> Asy
                 languages=settings.mail.languages,
                 app=settings.app_label,
                 max_users=settings.report.max_users,
+                pages_url=settings.pages_url,
             ),
             transports=transports,
             clock=clock,

@@ -23,7 +23,10 @@ from guardian.mail.chart import CID, draw
 from guardian.mail.companions import Companion, Malformed, read_companion
 from guardian.mail.message import Attachment, Inline, build_message
 from guardian.mail.naming import Told
+from guardian.mail.pages import Pages
 from guardian.mail.render import is_whole, render
+from guardian.mail.report.incidents import IncidentLine
+from guardian.mail.report.linked import linked
 from guardian.mail.report.sections import nothing_to_say, only_sections
 from guardian.mail.report.userlist import users_file
 from guardian.mail.report.view import report_view
@@ -42,6 +45,7 @@ class EmailService:
     `sender` is what From says; `timezone` is the zone that times are shown in, `code` the language, `languages` the
     code of each address that reads another one. `app` is what the app is called, "" where the settings do not say.
     A report mail names at most `max_users` people, in the file that goes along.
+    `pages_url` is where readers find the dashboard, whose pages reports link to; "" for no links.
     """
 
     def __init__(
@@ -57,6 +61,7 @@ class EmailService:
         languages: Mapping[str, str] | None = None,
         app: str = "",
         max_users: int = MAX_USERS,
+        pages_url: str = "",
     ) -> None:
         self._transports = [each for each in transports if each.channel == "mail"]
         self.sender = sender
@@ -67,6 +72,7 @@ class EmailService:
         self.language = language(code)
         self.app = app
         self._max_users = max_users
+        self._pages = Pages(pages_url)
         self._languages = {address.lower(): code for address, code in (languages or {}).items()}
 
     def language_of(self, address: str, code: str | None = None) -> Language:
@@ -92,7 +98,7 @@ class EmailService:
         *,
         key: str,
         next_report: tuple[datetime, Any] | None = None,
-        incidents: Sequence[str] = (),
+        incidents: Sequence[IncidentLine] = (),
         unsubscribe: str | None = None,
         code: str | None = None,
         zone: ZoneInfo | None = None,
@@ -121,7 +127,7 @@ class EmailService:
                 report, shown, lang=lang, zone=zone, next_report=next_report, app=self.app, more_users=more
             )
             view.update(incidents=incidents, unsubscribe=unsubscribe)
-            view = only_sections(view, sections)
+            view = linked(only_sections(view, sections), report, self._pages)
             view["nothing"] = nothing_to_say(view, report, sections, lang)
             html, text = render("guardian_report_email", lang, view=view)
             if is_whole(html):

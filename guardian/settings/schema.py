@@ -184,6 +184,12 @@ class Settings(BaseSettings):
             return f"{self.app_name} ({self.environment})"
         return self.app_name or self.environment or ""
 
+    @property
+    def pages_url(self) -> str:
+        """Where readers of mails find the dashboard; "" where `public_url` is not set, or no pages are served."""
+        known = "public_url" in self.model_fields_set and self.api.enabled and self.dashboard.enabled
+        return self.public_url if known else ""
+
     @model_validator(mode="after")
     def _links_follow_the_api(self) -> Self:
         if "public_url" not in self.model_fields_set and self.api.port:  # 0: any port, which nobody knows yet

@@ -47,6 +47,7 @@ async def alert_step(app: Application, now: datetime, token: int | None) -> None
         lang=app.email.language,
         zone=ZoneInfo(app.settings.timezone),
         public_url=app.settings.public_url,
+        pages_url=app.settings.pages_url,
         link_key=await store.link_key() if app.settings.api.enabled else None,
         support_email=app.settings.alerts.support_email,
         language_of=app.email.language_of,

@@ -118,7 +118,7 @@ def _lived(scene: Scene, lang: Language) -> Sequence[Outgoing]:
     """Every mail of the scene, in order."""
     rules = tuple(parse_rule(name, table) for name, table in scene.rules.items())
     around = replace(Surroundings(rules, ZONE), **dict(scene.around))
-    writer = AlertWriter((ADMIN,), SENDER, lang, ZONE, URL, "sample " * 6, nonce=lambda: "sample")
+    writer = AlertWriter((ADMIN,), SENDER, lang, ZONE, URL, "sample " * 6, nonce=lambda: "sample", pages_url=URL)
     first, events = micros(NOW), _events(scene)
     read = reading(events)
     writer = replace(writer, look=lambda rule, incident, now_us: explain(rule, incident, now_us, read))

@@ -15,7 +15,7 @@ from guardian.application.outages import words as outage_words
 from guardian.application.preview.alerts import alert_samples
 from guardian.application.preview.pictures import SCREENS, Screen, take_picture
 from guardian.application.preview.reports import report_samples
-from guardian.application.preview.sample import ADMIN, NOW, SENDER, ZONE, Sample
+from guardian.application.preview.sample import ADMIN, NOW, SENDER, URL, ZONE, Sample
 from guardian.application.watchdog import Reason, words
 from guardian.core.files import replacing
 from guardian.core.schedule import parse_schedule
@@ -26,7 +26,7 @@ from guardian.stores.watching import Outage, Undelivered
 
 async def all_samples(code: str = "en") -> list[Sample]:
     """One of each mail that Guardian can send, in the language of this code."""
-    email = EmailService([], sender=SENDER, timezone=ZONE.key, clock=lambda: NOW, code=code)
+    email = EmailService([], sender=SENDER, timezone=ZONE.key, clock=lambda: NOW, code=code, pages_url=URL)
     test = email.compose_test(ADMIN, key="sample/test")
     return [
         *await report_samples(email),

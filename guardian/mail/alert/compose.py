@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
@@ -25,6 +26,7 @@ from guardian.mail.alert.titles import gravest, is_resolved, subject_of, title_o
 from guardian.mail.alert.view import FULL, AlertView
 from guardian.mail.message import Thread, build_message, message_id
 from guardian.mail.naming import Told, told_in_channel
+from guardian.mail.pages import Pages
 from guardian.mail.render import is_whole, render
 from guardian.mail.unwritten import unwritten
 
@@ -56,9 +58,9 @@ class AlertWriter:
     """Writes alert mails. `link_key` signs the links of the buttons; None leaves the buttons out.
 
     `lang` is the language of channels, and of recipients for whom `language_of` (None: of nobody) gives no other.
-    `nonce` gives the number that tells a link apart from all others. `app` names the app ("" for no name). `alone` are
-    the channels that follow each incident by itself, with a message an incident. `look` finds their causes; None:
-    nobody looks.
+    `nonce` gives the number that tells a link apart from all others. `pages_url` is where readers find the dashboard,
+    whose pages messages link to; "" for no links. `app` names the app ("" for no name). `alone` are the channels that
+    follow each incident by itself, with a message an incident. `look` finds their causes; None: nobody looks.
     """
 
     admins: tuple[str, ...]
@@ -73,6 +75,7 @@ class AlertWriter:
     app: str = ""
     alone: frozenset[str] = frozenset()
     look: Look | None = None
+    pages_url: str = ""
 
     def compose(self, notice: Notice, snapshot: Snapshot, now: datetime) -> Composed:
         """The messages of one notice, among them `unwritten` ones for whom it could not be written."""
@@ -139,7 +142,8 @@ class AlertWriter:
     ) -> Outgoing:
         key = f"incident/{notice.thread}/{notice.name}/{recipient}"
         for full, few in _FITTING:
-            view = AlertView(self.lang, self.zone, lambda b: self._buttons(b, recipient, now), self.app, few)
+            buttons = partial(self._buttons, recipient=recipient, now=now)
+            view = AlertView(self.lang, self.zone, buttons, self.app, few, Pages(self.pages_url))
             html, text = render("alert", self.lang, view=view.of(briefings, subject, now, full, notice.form))
             if is_whole(html):
                 break
@@ -176,7 +180,8 @@ class AlertWriter:
         body = compose_channel(
             *told,
             severity=grave,
-            url=self.public_url,
+            url=(Pages(self.pages_url).incident(briefings[0].incident.id) if len(briefings) == 1 else "")
+            or self.public_url,
             thread=briefings[0].incident.id if own else notice.thread,
             resolved=all(map(is_resolved, briefings)),
             over=all(b.ended is not None for b in briefings),

@@ -15,8 +15,10 @@ from guardian.core.bidi import isolated
 from guardian.core.grade import grade
 from guardian.core.language import Language
 from guardian.mail.alert.facts import facts
+from guardian.mail.alert.linked import evidence, linked_facts
 from guardian.mail.alert.titles import all_of, gravest, is_resolved, why_late
 from guardian.mail.chart import BLOCKS
+from guardian.mail.pages import NOWHERE, Pages
 from tracker.event import NOTED
 
 CHART_HEIGHT = 56
@@ -35,6 +37,7 @@ class AlertView:
     """Says incidents in `lang`, with times of `zone`, of the app that `app` names ("" for no name).
 
     `buttons` gives the links under one of them, label and url; of those that have but a line, the first `few` of them.
+    `pages` are those that show the evidence.
     """
 
     lang: Language
@@ -42,6 +45,7 @@ class AlertView:
     buttons: Callable[[Briefing], list[dict[str, str]]] = _no_buttons
     app: str = ""
     few: int | None = None
+    pages: Pages = NOWHERE
 
     def of(
         self, briefings: Sequence[Briefing], subject: str, now: datetime, full: int = FULL, form: Form = "single"
@@ -55,7 +59,7 @@ class AlertView:
             "grave": "OK" if all(map(is_resolved, briefings)) else grade(gravest(briefings)).look.style,
             "preheader": " · ".join(self._labelled(self._changed(b), b.sentence) for b in briefings[:3]),
             "day": self.lang.zoned(now, self.zone),
-            "blocks": [self._block(b, len(briefings) > 1) for b in briefings[:full]],
+            "blocks": [self._block(b, len(briefings) > 1, now) for b in briefings[:full]],
             "others": self._others(briefings[full:]),
             "more": self._more(briefings[full:]),
         }
@@ -74,9 +78,10 @@ class AlertView:
     def _others(self, briefings: Sequence[Briefing]) -> list[dict[str, Any]]:
         """A line and the buttons of each that has no room in full."""
         return [
-            {"text": self._labelled(self._changed(b), b.title), "buttons": self.buttons(b)[: self.few]}
+            {"text": self._labelled(self._changed(b), b.title), "buttons": self.buttons(b)[: self.few],
+             "url": self.pages.incident(b.incident.id)}
             for b in briefings[:LINES]
-        ]
+        ]  # fmt: skip
 
     def _labelled(self, label: str, value: str) -> str:
         return self.lang("%(label)s: %(value)s", label=label, value=value)
@@ -88,8 +93,9 @@ class AlertView:
             return ""
         return self.lang("and %(n)s more, which 'guardian alerts list' shows", n=self.lang.number(more))
 
-    def _block(self, b: Briefing, titled: bool) -> dict[str, Any]:
+    def _block(self, b: Briefing, titled: bool, now: datetime) -> dict[str, Any]:
         lang, told = self.lang, facts(b, self.lang, self.zone)
+        pages = evidence(b, self.pages, now)
         return {
             "title": b.title if titled else "",
             "grave": "OK" if is_resolved(b) else grade(gravest([b])).look.style,
@@ -97,6 +103,9 @@ class AlertView:
             "sentence": b.sentence,
             "line": b.line,
             "facts": told,
+            "rows": linked_facts(b, told, pages, lang),
+            "url": pages.incident(b.incident.id),
+            "person": pages.person(b.incident.subject) if kind_of(b.rule).of_one_user else "",
             "width": max(12, *(len(label) for label, _ in told)),
             "chart": self._chart(b),
             "did": lang.plural("Their last request", "Their last %(n)s requests", len(b.steps)),
@@ -104,6 +113,7 @@ class AlertView:
                 {
                     "time": lang.clock(s.at, self.zone),
                     "feature": isolated(s.feature),
+                    "url": pages.feature(s.feature),
                     "status": lang("%(code)s (failed)", code=s.status % NOTED) if s.status > NOTED else s.status,
                     "bad": s.status >= 400,
                 }

@@ -14,7 +14,8 @@ MOST = 8
 
 
 def words(report: Report, lang: Language, zone: ZoneInfo) -> dict[str, Any]:
-    """`features`, each with `name`, `count`, its `share` of the most used; `failed` and `speed` "" where unknown."""
+    """`features`, each with `name`, whole as `raw`, `count`, its `share` of the most used; `failed` and `speed` ""
+    where unknown."""
     known = {feature.name: feature for feature in report.features}
     most = max((feature.count for feature in report.top_features), default=1)
     rows = []
@@ -24,6 +25,7 @@ def words(report: Report, lang: Language, zone: ZoneInfo) -> dict[str, Any]:
         rows.append(
             {
                 "name": short(feature.name),
+                "raw": feature.name,
                 "count": lang.number(feature.count),
                 "share": feature.count / most,
                 "failed": lang.plural("%(n)s failed", "%(n)s failed", bad) if bad else "",

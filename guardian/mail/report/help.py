@@ -19,7 +19,8 @@ ERRORS = 3
 
 
 def words(report: Report, lang: Language, zone: ZoneInfo) -> dict[str, Any]:
-    """`help`, each with `email`, a `summary`, `errors`, and `steps` in a sentence, "" where the report has none."""
+    """`help`, each with `email`, whole as `raw`, a `summary`, `errors`, and `steps` in a sentence, "" where the report
+    has none."""
     users = {user.email: user for user in report.users}
     needy = most_in_need((user.email, user.requests_count, user.errors_count) for user in report.users)
     steps = {each.email: each.steps for each in report.help}
@@ -28,6 +29,7 @@ def words(report: Report, lang: Language, zone: ZoneInfo) -> dict[str, Any]:
         "help": [
             {
                 "email": short(user.email),
+                "raw": user.email,
                 "summary": lang.plural(
                     "%(bad)s of %(n)s request failed", "%(bad)s of %(n)s requests failed",
                     user.requests_count, bad=lang.number(user.errors_count),

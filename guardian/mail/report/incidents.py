@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from guardian.alerting.incidents import UNKNOWN, Incident, was_open
@@ -18,6 +19,14 @@ from guardian.settings.rules import Rule
 MOST = 8
 
 
+class IncidentLine(NamedTuple):
+    """A sentence, and the id of the incident or the name of the rule that it is about; "" for none."""
+
+    text: str
+    incident: str = ""
+    rule: str = ""
+
+
 def incident_lines(
     incidents: Sequence[Incident],
     rules: Mapping[str, Rule],
@@ -27,14 +36,14 @@ def incident_lines(
     lang: Language,
     zone: ZoneInfo,
     better: Better | None = None,
-) -> list[str]:
+) -> list[IncidentLine]:
     """A sentence an incident that was open within [start, end), the open ones first; and, for a week or more, one on
     the noisiest rule, with a `better` threshold for it, and on those that nobody ever acted on."""
     during = [i for i in incidents if was_open(i, start, end)]
     during.sort(key=lambda i: (i.status == "resolved", -(i.opened_us or 0)))
-    lines = [_line(incident, rules.get(incident.rule), lang, zone) for incident in during[:MOST]]
+    lines = [IncidentLine(_line(each, rules.get(each.rule), lang, zone), incident=each.id) for each in during[:MOST]]
     if len(during) > MOST:
-        lines.append(lang("and %(n)s more", n=len(during) - MOST))
+        lines.append(IncidentLine(lang("and %(n)s more", n=len(during) - MOST)))
     if is_long(start, end):
         lines += _noise(during, better, start, lang)
     return lines
@@ -61,7 +70,7 @@ def _line(incident: Incident, rule: Rule | None, lang: Language, zone: ZoneInfo)
     )
 
 
-def _noise(incidents: Sequence[Incident], better: Better | None, start: datetime, lang: Language) -> list[str]:
+def _noise(incidents: Sequence[Incident], better: Better | None, start: datetime, lang: Language) -> list[IncidentLine]:
     lines = []
     noise = noisiest(incidents, start)
     if noise and noise.acted_on:
@@ -76,9 +85,12 @@ def _noise(incidents: Sequence[Incident], better: Better | None, start: datetime
                 "A threshold of %(value)s would have kept those and spared you %(n)s others.",
                 better.spared, value=value,
             )  # fmt: skip
-        lines.append(text)
+        lines.append(IncidentLine(text, rule=noise.rule))
     return lines + [
-        lang("Rule %(rule)s fired %(n)s times, and nobody acted on it.", rule=each.rule, n=each.incidents)
+        IncidentLine(
+            lang("Rule %(rule)s fired %(n)s times, and nobody acted on it.", rule=each.rule, n=each.incidents),
+            rule=each.rule,
+        )
         for each in review(incidents, start)
         if each.incidents >= NOISY and not each.acted_on
     ]

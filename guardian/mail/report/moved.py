@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from guardian.core.language import Language
@@ -15,11 +15,23 @@ UNMATCHED = "(unmatched)"
 """The feature of requests that no route matches: they fail by their nature."""
 
 
+class Moved(NamedTuple):
+    """One thing that moved: its `rank`, the gravest first, the sentence, and the `feature` or `status` that it is
+    about, the other one ""."""
+
+    rank: float
+    text: str
+    feature: str = ""
+    status: str = ""
+
+
 def words(report: Report, lang: Language, zone: ZoneInfo) -> dict[str, Any]:
-    """`moved`, the sentences; `moved_from`, what they are compared with, "" where that is the period before."""
-    day = compared_day(report, lang, zone)
+    """`moved`, the sentences, and `moved_about`, of each the feature or status that it is about; `moved_from`, what
+    they are compared with, "" where that is the period before."""
+    day, found = compared_day(report, lang, zone), _ranked(report, lang)
     return {
-        "moved": moved(report, lang),
+        "moved": [each.text for each in found],
+        "moved_about": [{"feature": each.feature, "status": each.status} for each in found],
         "moved_from": _compared_with(report, day, lang, zone) if day else "",
     }
 
@@ -33,15 +45,18 @@ def _compared_with(report: Report, day: str, lang: Language, zone: ZoneInfo) -> 
 
 def moved(report: Report, lang: Language) -> list[str]:
     """What changed against the period before, in sentences, the gravest first; at most four."""
+    return [each.text for each in _ranked(report, lang)]
+
+
+def _ranked(report: Report, lang: Language) -> list[Moved]:
     before = report.baseline
     if before is None or not before.total_requests or not report.total_requests:
         return []
-    found = list(_moved_errors(report, before, lang))
-    found += _moved_features(report, before, lang)
-    return [text for _, text in sorted(found, key=lambda pair: (-pair[0], pair[1]))[:4]]
+    found = [*_moved_errors(report, before, lang), *_moved_features(report, before, lang)]
+    return sorted(found, key=lambda each: (-each.rank, each.text))[:4]
 
 
-def _moved_errors(report: Report, before: Previous, lang: Language) -> Iterable[tuple[float, str]]:
+def _moved_errors(report: Report, before: Previous, lang: Language) -> Iterable[Moved]:
     """Kinds of error that are new or came more often, but for those that one feature's sentence tells."""
     earlier = {feature.name: feature for feature in before.features}
     told = {
@@ -55,13 +70,15 @@ def _moved_errors(report: Report, before: Previous, lang: Language) -> Iterable[
         if count < 5 or code in told:
             continue
         if old == 0:
-            yield 10 + count, lang.plural("%(what)s is new: once.", "%(what)s is new: %(n)s times.", count, what=name)
+            text = lang.plural("%(what)s is new: once.", "%(what)s is new: %(n)s times.", count, what=name)
+            yield Moved(10 + count, text, status=code)
         elif rise >= 2:
-            yield rise, lang(
+            text = lang(
                 "%(what)s came %(times)s× as often as before: %(now)s of the requests, not %(old)s.",
                 what=name, times=lang.number(rise, 1), now=lang.percent(count / report.total_requests),
                 old=lang.percent(old / before.total_requests),
             )  # fmt: skip
+            yield Moved(rise, text, status=code)
 
 
 def _fails(feature: Feature, old: FeatureBefore | None) -> bool:
@@ -96,16 +113,17 @@ def _failing(feature: Feature, old: FeatureBefore | None, lang: Language) -> str
                 times=lang.number(times, 1 if times < 10 else 0), what=what)  # fmt: skip
 
 
-def _moved_features(report: Report, before: Previous, lang: Language) -> Iterable[tuple[float, str]]:
+def _moved_features(report: Report, before: Previous, lang: Language) -> Iterable[Moved]:
     old = {feature.name: feature.count for feature in before.top_features}
     earlier = {feature.name: feature for feature in before.features}
     for feature in report.features:
         name, count, failed = feature.name, feature.requests, feature.errors
         if _fails(feature, earlier.get(name)):
-            yield 10 + failed, _failing(feature, earlier.get(name), lang)
+            yield Moved(10 + failed, _failing(feature, earlier.get(name), lang), feature=name)
         if old.get(name, 0) >= 20 and count >= 2 * old[name]:
             times = lang.number(count / old[name], 1)
-            yield 1, lang("%(feature)s was used %(times)s× as much as before.", feature=short(name), times=times)
+            text = lang("%(feature)s was used %(times)s× as much as before.", feature=short(name), times=times)
+            yield Moved(1, text, feature=name)
     now = {feature.name: feature.requests for feature in report.features}
     for name, count in old.items():
         if count >= 20 and now.get(name, 0) <= count / 3 and report.features:
@@ -114,7 +132,7 @@ def _moved_features(report: Report, before: Previous, lang: Language) -> Iterabl
                 "%(feature)s was used less: %(n)s requests, down from %(old)s.",
                 now.get(name, 0), feature=short(name), old=lang.number(count),
             )  # fmt: skip
-            yield 1.5, text
+            yield Moved(1.5, text, feature=name)
 
 
-SECTION = Section("moved", {"moved": (), "moved_from": ""}, words)
+SECTION = Section("moved", {"moved": (), "moved_about": (), "moved_from": ""}, words)

@@ -14,11 +14,12 @@ MOST = 5
 
 
 def words(report: Report, lang: Language, zone: ZoneInfo) -> dict[str, Any]:
-    """`gone_quiet`, each with `email` and a `sentence`."""
+    """`gone_quiet`, each with `email` as it is shown and whole as `raw`, and a `sentence`."""
     return {
         "gone_quiet": [
             {
                 "email": short(each.email),
+                "raw": each.email,
                 "sentence": lang(
                     "not seen since %(at)s; their last request: %(code)s %(error)s, %(endpoint)s",
                     at=lang.moment(each.last_seen, zone), code=code_of(each.error, lang),

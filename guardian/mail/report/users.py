@@ -26,6 +26,7 @@ def _user(user: UserRow, lang: Language) -> dict[str, Any]:
     used = user.features_used
     return {
         "email": short(user.email),
+        "raw": user.email,
         "features": short(", ".join(used[:4])) + (f" +{len(used) - 4}" if len(used) > 4 else ""),
         "requests": lang.number(user.requests_count),
         "errors": lang.number(user.errors_count),

@@ -26,7 +26,8 @@ def lines(incidents, days=1, better=None):
     start = END - timedelta(days=days)
     zone = ZoneInfo("Europe/Zurich")
     return [
-        plain(line) for line in incident_lines(incidents, RULES, start, END, lang=language(), zone=zone, better=better)
+        plain(line.text)
+        for line in incident_lines(incidents, RULES, start, END, lang=language(), zone=zone, better=better)
     ]
 
 
