@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from typing import Annotated, Any, Self, get_args
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import (
     AfterValidator,
@@ -49,7 +49,7 @@ from guardian.settings.values import (
 
 
 class ApiSettings(Section):
-    """The HTTP API of the daemon and who may call it: `[api]`."""
+    """The HTTP API of the daemon and who may call it: `[api]`. `metrics` says who may read /metrics."""
 
     enabled: bool = True
     host: str = "127.0.0.1"
@@ -68,6 +68,7 @@ class ApiSettings(Section):
     scheduler_audience: str | None = Field(default=None, min_length=1, max_length=2_000)
     scheduler_issuer: str = "https://accounts.google.com"
     scheduler_jwks: KeySource = "https://www.googleapis.com/oauth2/v3/certs"
+    metrics: Literal["public", "admin", "off"] = "public"
 
     @model_validator(mode="after")
     def _account_and_audience(self) -> ApiSettings:

@@ -84,19 +84,19 @@ def create_app(application: Application, endpoints: Sequence[Endpoint] = ENDPOIN
     networks = application.settings.dashboard.networks
     doors = Doors(application, verifier, limiter)
 
-    async def let_in(endpoint: Endpoint, request: Request) -> dict[str, Any]:
+    async def let_in(access: str, request: Request) -> dict[str, Any]:
         """The claims of an admin, none where others may call. Raises Refusal."""
-        if endpoint.access == "public":
+        if access == "public":
             return {}
         client = client_of(request.scope, networks)
         shared, token = request.headers.get(SCHEDULER_HEADER), request.headers.get("authorization")
         given = token
-        if endpoint.access == "scheduler" and (shared or of_schedulers is None):
+        if access == "scheduler" and (shared or of_schedulers is None):
             given = shared
         if given:
             limiter.check(client)
         try:
-            if endpoint.access == "admin":
+            if access == "admin":
                 return require_admin_claims(given, verifier, api)
             if of_schedulers is not None and given and not shared:
                 await require_scheduler_account(given, of_schedulers, api)
@@ -110,7 +110,7 @@ def create_app(application: Application, endpoints: Sequence[Endpoint] = ENDPOIN
 
     def checked(endpoint: Endpoint) -> Callable[[Request], Awaitable[Response]]:
         async def respond(request: Request) -> Response:
-            claims = await let_in(endpoint, request)
+            claims = await let_in(endpoint.access, request)
             asked = read_asked(endpoint, request.path_params, request.query_params.multi_items())
             body = None if endpoint.method == "GET" else await read_body(request, endpoint.body)
             accept = request.headers.get("accept", "")
@@ -139,10 +139,14 @@ def create_app(application: Application, endpoints: Sequence[Endpoint] = ENDPOIN
             return shown or await _unrouted(request, error)
 
         handlers[HTTPException] = unrouted
+    metrics = list[Route]()
+    if api.metrics != "off":
+        read = metrics_endpoint(application, lambda request: let_in(api.metrics, request))
+        metrics = [Route("/metrics", read, methods=["GET"])]
     starlette = Starlette(
         routes=[
             *(Route(each.path, checked(each), methods=[each.method]) for each in endpoints),
-            Route("/metrics", metrics_endpoint(application), methods=["GET"]),
+            *metrics,
             *action_routes(application, limiter),
             *unsubscribe_routes(application, limiter),
             *pages,

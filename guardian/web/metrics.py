@@ -91,10 +91,13 @@ async def read_metrics(app: Application) -> list[Metric]:
     ]  # fmt: skip
 
 
-def metrics_endpoint(app: Application) -> Callable[[Request], Awaitable[Response]]:
-    """Answers GET /metrics; 503 where the database does not answer in time."""
+def metrics_endpoint(
+    app: Application, let_in: Callable[[Request], Awaitable[object]]
+) -> Callable[[Request], Awaitable[Response]]:
+    """Answers GET /metrics to whom `let_in` raises no Refusal for; 503 where the database does not answer in time."""
 
     async def respond(request: Request) -> Response:
+        await let_in(request)
         try:
             async with asyncio.timeout(READ_SECONDS):
                 found = await app.glances.take("metrics", lambda: read_metrics(app), now=app.clock(), fresh=FRESH)

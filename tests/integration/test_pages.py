@@ -70,6 +70,7 @@ async def test_every_page_is_served_to_an_admin_and_to_nobody_else(tmp_path, pat
         answer = await client.get(path, headers=bearer(email="admin@example.com"))
         assert answer.status_code == 200
         assert "default-src 'none'" in answer.headers["content-security-policy"]
+        assert ("frame-src 'self'" in answer.headers["content-security-policy"]) == (path == "/mail/1")
         assert (await client.get(path)).status_code == 303
 
 

@@ -202,5 +202,5 @@ async def _send(view: View, hours: str) -> str:
 
 
 PAGE = Page("/mail", marked("Mail"), run, "mail.html", nav=True, key="7", act=act)
-ONE = Page("/mail/{id}", marked("Mail"), run_one, "mail_one.html", act=act)
+ONE = Page("/mail/{id}", marked("Mail"), run_one, "mail_one.html", act=act, frames=True)
 BODY = Page("/mail/{id}/body", marked("Mail"), run_body, "mail_one.html")

@@ -19,11 +19,17 @@ PAGE_HEADERS: Mapping[str, str] = {
     **HEADERS,
     "Content-Security-Policy": (
         "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; "
-        "frame-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+        "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
     ),
     "X-Robots-Tag": "noindex",
 }
 """On every page: nothing of another host, nothing inline, no frame around it, nothing kept, no address passed on."""
+
+FRAMING_HEADERS: Mapping[str, str] = {
+    **PAGE_HEADERS,
+    "Content-Security-Policy": PAGE_HEADERS["Content-Security-Policy"] + "; frame-src 'self'",
+}
+"""The same on a page that shows another one of ours in a frame."""
 
 
 @cache

@@ -21,7 +21,7 @@ from guardian.web.endpoint import HEADERS, Refusal
 from guardian.web.pages import PAGES
 from guardian.web.pages.assets import FOREVER, served
 from guardian.web.pages.page import Page, View, url
-from guardian.web.pages.rendering import PAGE_HEADERS, page_answer
+from guardian.web.pages.rendering import FRAMING_HEADERS, PAGE_HEADERS, page_answer
 
 log = logging.getLogger("guardian.web")
 
@@ -82,7 +82,8 @@ def _guarded(app: Application, doors: Doors, page: Page, nav: Sequence[Page]) ->
                 "view": view, "nav": nav, "here": page.path, "title": lang(page.title),
                 "app_label": app.settings.app_label, "may_leave": person.session is not None,
             }  # fmt: skip
-            return await off_loop(page_answer, page.template, lang, visitor.base, {**around, **values})
+            headers = FRAMING_HEADERS if page.frames else None
+            return await off_loop(page_answer, page.template, lang, visitor.base, {**around, **values}, headers=headers)
         except (Refusal, StorageError) as error:
             return problem(app, error, lang, visitor.base)
         except Exception:
