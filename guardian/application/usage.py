@@ -34,8 +34,6 @@ MAX_HOURS = 720
 STEPS, STEPS_WITHIN = 6, timedelta(minutes=30)
 """Who needs help is shown with so many steps, of so long before their newest error."""
 _YEARS = (1990, 2199)
-
-
 Firings = Callable[[datetime, datetime], Awaitable[Sequence[Fired]]]
 """Gives the rules of which an incident was open within [start, end)."""
 
@@ -112,6 +110,22 @@ class UsageGuardian:
         max_users: int | None = None,
     ) -> Report:
         """The same as a typed value, for those who show it themselves; raises what `generate_report` does."""
+        report, _ = await self.read_window(
+            hours, start_time=start_time, end_time=end_time, zone=zone, features=features, max_users=max_users
+        )
+        return report
+
+    async def read_window(
+        self,
+        hours: int | None = None,
+        *,
+        start_time: datetime | None = None,
+        end_time: datetime | None = None,
+        zone: ZoneInfo | None = None,
+        features: Sequence[str] = (),
+        max_users: int | None = None,
+    ) -> tuple[Report, Activity]:
+        """The same with what it was made from, which has the latencies of each route."""
         now = self._clock()
         start, end = window(now, hours, start_time, end_time)
         await self._repository.seal(now)  # so that what is read next is short, whoever runs beside
@@ -155,7 +169,7 @@ class UsageGuardian:
         )
         if note := alias_note(self._book):
             report = replace(report, notes=(*report.notes, note))
-        return replace(report, only_features=tuple(features))
+        return replace(report, only_features=tuple(features)), current
 
     async def _read(
         self,

@@ -160,3 +160,29 @@ async def test_a_threshold_replays_the_past_and_gives_the_line_to_paste(tmp_path
         for bad in ("x", "-1", "nan", "inf", "0"):
             with pytest.raises(Refusal):
                 await look(app, "/rules", rule="error_rate", threshold=bad)
+
+
+async def test_nobody_is_new_where_only_people_without_a_name_came_before(tmp_path):
+    events = [named("anonymous", 60 * 24 * 3), named("ada@example.com", 30)]
+    async with opened(tmp_path / "d", events=events) as app:
+        assert '<span class="tag">New' not in await text_of(app, "/people", range="24h")
+
+
+async def test_what_is_live_can_be_switched_off_by_an_address_that_ranges_keep(tmp_path):
+    async with opened(tmp_path / "d") as app:
+        assert 'id="live" data-live' in await text_of(app, "/")
+        off = await text_of(app, "/", live="off", range="7d")
+        assert "data-live" not in off and "live=off&amp;range=30d" in off and 'href="/?range=7d">Live on' in off
+
+
+async def test_the_overview_reads_its_window_once(tmp_path, monkeypatch):
+    async with opened(tmp_path / "d") as app:
+        reads, read = [], type(app.repository).activity
+
+        async def counted(repository, edges, **more):
+            reads.append(more)
+            return await read(repository, edges, **more)
+
+        monkeypatch.setattr(type(app.repository), "activity", counted)
+        assert "How long requests took" in await text_of(app, "/")
+        assert reads == [{"most": 20, "features": ()}]

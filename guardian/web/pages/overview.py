@@ -9,14 +9,13 @@ from typing import Any
 from markupsafe import Markup
 from starlette.responses import Response
 
-from guardian.core.activity import Activity, most_in_need
+from guardian.core.activity import Activity
 from guardian.core.grade import grade
 from guardian.core.language import marked
 from guardian.core.mentions import plain
 from guardian.core.off_loop import off_loop
 from guardian.core.report.model import Report
 from guardian.core.summary import RATIO, TimelineBar, quantile_ms
-from guardian.mail.report.features import MOST as MOST_FEATURES
 from guardian.mail.report.view import report_view
 from guardian.mail.report.wording import error_phrase
 from guardian.web.pages.frame import framed, range_bar, tick_words, time_words
@@ -36,10 +35,19 @@ async def run(view: View) -> Mapping[str, Any] | Response:
     chosen = read_range(view.query, view.now, view.zone)
     reading = await read_window(view.app, chosen, view.now, view.zone)
     opened = await view.app.stores.alerts.incidents(open_only=True, limit=50)
+    live = view.query.get("live") != "off"
+    kept = {} if live else {"live": "off"}
+    flipped = {**chosen.query, "live": "off"} if live else chosen.query
     own = await off_loop(overview, view, chosen, reading)
     return await framed(
         view,
-        {**own, "range": range_bar(view, chosen), "open": [incident_row(each, view) for each in opened]},
+        {
+            **own,
+            "range": range_bar(view, chosen, **kept),
+            "live": live,
+            "live_flip": flipped,
+            "open": [incident_row(each, view) for each in opened],
+        },
         tables=overview_tables(reading.report),
     )
 
@@ -48,8 +56,6 @@ def overview(view: View, chosen: Range, reading: Reading) -> dict[str, Any]:
     """What is shown of a window: the words are those of the report's mail. Pure."""
     report, lang, zone = reading.report, view.lang, view.zone
     said = report_view(report, (), lang=lang, zone=zone)
-    busiest = sorted(report.users, key=lambda user: (-user.requests_count, user.email))
-    needy = most_in_need((user.email, user.requests_count, user.errors_count) for user in report.users)
     hrefs = ("/people", "", "/errors", "/features")
     figures = [{**each, "href": href} for each, href in zip(said["figures"], hrefs, strict=False)]
     return {
@@ -60,14 +66,15 @@ def overview(view: View, chosen: Range, reading: Reading) -> dict[str, Any]:
         "figures": figures,
         "first": said["first"] if chosen.compare else "",
         "held": said["held"],
-        "moved": said["moved"],
+        "moved": [
+            {"text": text, "href": view.url("/features", **chosen.query, name=about["feature"]) if about["feature"]
+             else view.url("/errors", **chosen.query, status=about["status"])}
+            for text, about in zip(said["moved"], said["moved_about"], strict=True)
+        ],
         "moved_from": said["moved_from"],
         "users_chart": users_chart(report, reading.before, view),
         "requests_chart": requests_chart(report, view),
-        "features": [
-            {**each, "raw": feature.name}
-            for each, feature in zip(said["features"], report.top_features[:MOST_FEATURES], strict=True)
-        ],
+        "features": said["features"],
         "errors_chart": errors_chart(report, view),
         "latency": [
             (label, "–" if value is None else lang.milliseconds(value))
@@ -75,15 +82,8 @@ def overview(view: View, chosen: Range, reading: Reading) -> dict[str, Any]:
                                  ("p99", report.latency_ms.p99))
         ],
         "latency_chart": latency_chart(durations(reading.counts), view),
-        "help": [{**each, "raw": email} for each, email in zip(said["help"], needy, strict=True)],
-        "quiet": [
-            {**each, "raw": gone.email} for each, gone in zip(said["gone_quiet"], report.gone_quiet, strict=False)
-        ],
-        "busiest": [
-            {**each, "raw": user.email} for each, user in zip(said["users"], busiest, strict=False)
-        ],
-        "anonymous": said["anonymous"],
-        "people": len(report.users),
+        "help": said["help"],
+        "quiet": said["gone_quiet"],
     }  # fmt: skip
 
 

@@ -15,9 +15,13 @@ from guardian.core.report.timeline import bar_edges
 from guardian.core.storage import WindowGone
 from guardian.core.summary import Summary, TimelineBar
 from guardian.web.pages.ranges import Range
+from tracker.event import ANONYMOUS
 
 FRESH, FRESH_LONG = timedelta(seconds=9), timedelta(seconds=55)
 """For so long a reading serves those who come after; a long range changes little in a minute."""
+
+NAMED = 20
+"""So many people, those with most errors, a reading names: pages show no more of a report's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +54,12 @@ def _fresh(chosen: Range) -> timedelta:
 
 async def _read(app: Application, chosen: Range, zone: ZoneInfo) -> Reading:
     if chosen.hours is not None:
-        report = await app.usage.read_report(chosen.hours, zone=zone)
+        report, counts = await app.usage.read_window(chosen.hours, zone=zone, max_users=NAMED)
     else:
-        report = await app.usage.read_report(start_time=chosen.start, end_time=chosen.end, zone=zone)
+        report, counts = await app.usage.read_window(
+            start_time=chosen.start, end_time=chosen.end, zone=zone, max_users=NAMED
+        )
     start, end = report.period_start, report.period_end
-    counts, _ = await app.repository.activity([start, end], most=0)
     if not chosen.compare:
         return Reading(replace(report, previous=None, comparison=None), counts, None)
     back = _back(report)
@@ -83,8 +88,8 @@ async def read_people(app: Application, chosen: Range, now: datetime) -> Summary
 
 
 async def last_seen_before(app: Application, chosen: Range, now: datetime, back: timedelta) -> Mapping[str, int]:
-    """Everybody who came in the time `back` before the window, with when their last request was (µs); empty where
-    that is not stored any more."""
+    """Everybody who signed in during the time `back` before the window, with when their last request was (µs); empty
+    where that is not stored any more."""
 
     async def read() -> Mapping[str, int]:
         begin = (chosen.start - back).replace(minute=0, second=0, microsecond=0)
@@ -92,6 +97,6 @@ async def last_seen_before(app: Application, chosen: Range, now: datetime, back:
             found = await app.repository.summary(begin, chosen.start)
         except WindowGone:
             return {}
-        return await off_loop(lambda: {name: user.last_us for name, user in found.users.items()})
+        return await off_loop(lambda: {name: user.last_us for name, user in found.users.items() if name != ANONYMOUS})
 
     return await app.glances.take(("seen before", *_key(chosen), back), read, now=now, fresh=timedelta(minutes=5))
