@@ -25,6 +25,12 @@ def pytest_xdist_auto_num_workers():
     return (os.cpu_count() or 1) + 1
 
 
+def pytest_make_parametrize_id(val, argname):
+    """A long text is no name for a test: it may hold a time or a signature, and then each process of a run would find
+    other tests than the next."""
+    return f"long-{argname}" if isinstance(val, str) and len(val) > 70 else None
+
+
 @pytest.fixture(scope="session")
 def samples_in(tmp_path_factory):
     """The sample mails in the language of a code, made once in a run, whichever of its processes asks first:
