@@ -105,3 +105,19 @@ def _short(value: Hashable) -> str:
     if _SHA.fullmatch(text):
         return text[:12]
     return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
+
+
+def cause_lines(told: Explanation, lang: Language) -> list[str]:
+    """All that is known of the cause, a sentence each: which error it is, and where; nothing where nothing is."""
+    found = []
+    if told.way is not None and isinstance(told.way.value, tuple):
+        kind, place = told.way.value
+        what, line = _short(kind), _short(place.rpartition(" ")[0])
+        if place:
+            what = lang("%(error)s at %(place)s", error=what, place=line)
+        numbers = {"bad": lang.number(told.way.bad), "all": lang.number(told.way.of), "error": what}
+        line = lang("%(bad)s of %(all)s failures are %(error)s", **numbers)
+        found.append(" ".join(filter(None, (line, way_note(told, kind, place, lang)))))
+    if line := cause_line(told, lang):
+        found.append(line)
+    return found

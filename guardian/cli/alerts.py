@@ -72,17 +72,19 @@ def show(incident: IncidentArgument, config: ConfigOption = None, as_json: JsonO
 
     async def read(app: Application) -> dict[str, Any]:
         from guardian.application.judging.acting import told
+        from guardian.application.judging.causes import cause_of, cause_values
 
         found = await app.stores.alerts.incident(incident)
         if found is None:
             raise ValueError(f"there is no incident {incident!r}: 'guardian alerts list' shows those there are")
-        return told(app, found)
+        return {**told(app, found), "cause": cause_values(await cause_of(app, found))}
 
     row = with_application(config, read)
     if as_json:
         say_json(row)
         return
-    for name, value in row.items():
+    cause = row.pop("cause") or {"lines": []}
+    for name, value in [*row.items(), *(("cause", line) for line in cause["lines"])]:
         if value not in (None, ""):
             typer.echo(printable(f"{name}: {value}"))
 

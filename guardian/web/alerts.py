@@ -7,7 +7,9 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field
 
 from guardian.alerting.actions import Action
+from guardian.alerting.incidents import Incident
 from guardian.application.judging.acting import act, told
+from guardian.application.judging.causes import cause_of, cause_values
 from guardian.core.off_loop import off_loop
 from guardian.web.endpoint import Asked, Call, Endpoint, Refusal
 
@@ -59,6 +61,22 @@ class Alert(BaseModel):
     told_at: str | None
 
 
+class Cause(BaseModel):
+    """What tells its requests from others: facts, and `lines` that say them in English."""
+
+    lines: list[str]
+    found: list[dict[str, Any]]
+    even: list[str]
+    error: dict[str, Any] | None
+    days_before: int | None
+
+
+class WithCause(Alert):
+    """An incident and its cause, null where nothing can be said."""
+
+    cause: Cause | None
+
+
 class Alerts(BaseModel):
     """Incidents, the newest first."""
 
@@ -69,6 +87,12 @@ async def list_alerts(call: Call) -> dict[str, Any]:
     """The incidents that opened, the newest first."""
     found = await call.app.stores.alerts.incidents(open_only=call.asked.open, limit=call.asked.limit)
     return {"alerts": await off_loop(lambda: [told(call.app, incident) for incident in found])}
+
+
+async def show_alert(call: Call) -> dict[str, Any]:
+    """One incident, with its cause as far as the requests that are still there tell it."""
+    incident = await _known(call)
+    return {**told(call.app, incident), "cause": cause_values(await cause_of(call.app, incident))}
 
 
 async def acknowledge(call: Call) -> dict[str, Any]:
@@ -93,8 +117,7 @@ async def resolve(call: Call) -> dict[str, Any]:
 
 
 async def _done(call: Call, action: Action) -> dict[str, Any]:
-    if await call.app.stores.alerts.incident(call.asked.id) is None:
-        raise Refusal(404, f"there is no incident {call.asked.id!r}: GET /api/guardian/alerts lists them")
+    await _known(call)
     by = str(call.claims.get("email") or call.claims.get("sub") or "an admin")[:320]
     try:
         [incident] = await act(call.app, action, call.asked.id, by=by)
@@ -103,9 +126,24 @@ async def _done(call: Call, action: Action) -> dict[str, Any]:
     return told(call.app, incident)
 
 
+async def _known(call: Call) -> Incident:
+    incident = await call.app.stores.alerts.incident(call.asked.id)
+    if incident is None:
+        raise Refusal(404, f"there is no incident {call.asked.id!r}: GET /api/guardian/alerts lists them")
+    return incident
+
+
 _REFUSALS = {404: "There is no such incident.", 409: "It is over."}
 ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(method="GET", path="/api/guardian/alerts", run=list_alerts, answer=Alerts, asked=Which, large=True),
+    Endpoint(
+        method="GET",
+        path="/api/guardian/alerts/{id}",
+        run=show_alert,
+        answer=WithCause,
+        asked=One,
+        refusals={404: "There is no such incident."},
+    ),
     *(
         Endpoint(
             method="POST",

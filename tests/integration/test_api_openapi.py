@@ -33,6 +33,7 @@ CALLS = [
     ("GET", "/api/guardian/reports"),
     ("GET", "/api/guardian/reports/1"),
     ("GET", "/api/guardian/alerts?open=true"),
+    ("GET", "/api/guardian/alerts/chat"),
     ("POST", "/api/guardian/alerts/chat/acknowledge"),
     ("POST", "/api/guardian/alerts/chat/silence"),
     ("POST", "/api/guardian/alerts/chat/fixed"),

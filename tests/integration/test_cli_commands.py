@@ -260,6 +260,7 @@ def test_incidents_are_listed_silenced_marked_as_fixed_and_ended(guardian, withi
     assert guardian("alerts", "fixed")[1] == "c1 (chat is down) is judged by new requests only.\n"
     assert guardian("alerts", "ack", "c1")[1] == "c1 (chat is down) is acknowledged.\n"
     assert "status: acknowledged" in guardian("alerts", "show", "c1")[1]
+    assert json.loads(guardian("alerts", "show", "c1", "--json")[1])["cause"] is None
     assert guardian("alerts", "resolve", "c1")[1] == "c1 (chat is down) is over.\n"
     assert guardian("alerts", "list", "--open")[1] == "Nothing fires.\n"
     for command, sentence in (

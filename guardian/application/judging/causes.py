@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import asdict
+from typing import Any
 
+from guardian.alerting.cause_words import cause_lines
 from guardian.alerting.explaining import UNEXPLAINED, Explanation, explain
 from guardian.alerting.incidents import Incident
+from guardian.application.root import Application
+from guardian.core.language import language
+from guardian.core.off_loop import off_loop
 from guardian.core.storage import StorageError
-from guardian.settings.rules import Rule
+from guardian.core.time import micros
+from guardian.settings.rules import Rule, watching
 from guardian.stores.history import HistoryStore
 
 log = logging.getLogger("guardian.alerting")
@@ -23,3 +30,38 @@ def why_of(history: HistoryStore, rule: Rule, incident: Incident, now_us: int) -
     except Exception:  # a fault of ours costs the cause, not the alert
         log.exception("The cause of incident %s could not be found", incident.id)
     return UNEXPLAINED
+
+
+async def cause_of(app: Application, incident: Incident) -> Explanation:
+    """The same for an incident that is or was, by its rule as it is now; nothing where the rule is gone."""
+    rule = app.settings.rules.get(incident.rule)
+    if rule is None:
+        return UNEXPLAINED
+    rule = watching(rule, app.settings.critical_features)
+    return await off_loop(why_of, app.stores.history, rule, incident, micros(app.clock()))
+
+
+def cause_values(why: Explanation) -> dict[str, Any] | None:
+    """The same as JSON values, None where nothing is known: `lines` say it in English."""
+    lines = cause_lines(why, language())
+    if not lines:
+        return None
+    way = why.way
+    error = None
+    if way is not None and isinstance(way.value, tuple):
+        kind, place = way.value
+        error = {
+            "kind": kind,
+            "place": place,
+            "failed": way.bad,
+            "of": way.of,
+            "before": way.before,
+            "requests_before": way.before_requests,
+        }
+    return {
+        "lines": lines,
+        "found": [asdict(found) for found in why.cause.found],
+        "even": list(why.cause.even),
+        "error": error,
+        "days_before": why.days or None,
+    }

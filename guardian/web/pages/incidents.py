@@ -8,8 +8,10 @@ from typing import Any
 from starlette.responses import Response
 
 from guardian.alerting.actions import parse_action
+from guardian.alerting.cause_words import cause_lines
 from guardian.alerting.incidents import Incident
 from guardian.application.judging.acting import act as act_on
+from guardian.application.judging.causes import cause_of
 from guardian.core.language import marked
 from guardian.core.outgoing import OutboxItem
 from guardian.core.time import micros, moment
@@ -84,6 +86,7 @@ async def run_one(view: View) -> Mapping[str, Any] | Response:
             "person": person,
             "names": [name for name in incident.names if name != person],
             "earlier": incident.earlier,
+            "cause": cause_lines(await cause_of(view.app, incident), view.lang),
             "timeline": timeline(incident, told, view),
             "buttons": BUTTONS if incident.over_us is None else (),
             "since": moment(incident.first_us),

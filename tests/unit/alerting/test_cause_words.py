@@ -2,7 +2,7 @@
 
 import pytest
 
-from guardian.alerting.cause_words import cause_line, unnamed, way_note
+from guardian.alerting.cause_words import cause_line, cause_lines, unnamed, way_note
 from guardian.alerting.explaining import UNEXPLAINED, Explanation
 from guardian.core.cause import Cause, Found, Way
 from guardian.core.language import language
@@ -55,6 +55,17 @@ def test_an_error_is_followed_by_how_often_it_came_before():
     assert plain(way_note(told, "KeyError", "chat.py:118 answer", EN)) == "(0 of 4,012 requests a week before)"
     assert way_note(told, "HTTP 404", "", EN) == ""
     assert way_note(UNEXPLAINED, "KeyError", "chat.py:118 answer", EN) == ""
+
+
+def test_all_that_is_known_is_said_line_by_line():
+    way = Way(("KeyError", "chat.py:118 answer"), 108, 128, 0, 4012)
+    told = Explanation(cause=Cause((RELEASE,)), way=way, days=7)
+    assert [plain(line) for line in cause_lines(told, EN)] == [
+        "108 of 128 failures are KeyError at chat.py:118 (0 of 4,012 requests a week before)", said(told),
+    ]  # fmt: skip
+    alone = Explanation(way=Way(("HTTP 413", ""), 8, 9, None, None))
+    assert cause_lines(alone, EN) == ["8 of 9 failures are HTTP 413"]
+    assert cause_lines(UNEXPLAINED, EN) == []
 
 
 def test_in_a_room_of_a_chat_nobody_is_named():

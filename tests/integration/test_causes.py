@@ -1,0 +1,115 @@
+"""A release that breaks one route: its cause in the alert mail, on the page, in the API and on the command line."""
+
+from contextlib import closing
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from email import message_from_bytes, policy
+
+import pytest
+
+from guardian.alerting.explaining import UNEXPLAINED
+from guardian.alerting.incidents import Incident
+from guardian.application.judging.causes import cause_of, why_of
+from guardian.application.judging.steps import alert_step
+from guardian.application.root import open_application
+from guardian.core.storage import StorageError
+from guardian.core.time import micros
+from guardian.settings.rules import parse_rule
+from tests.support.api_client import bearer, calling, make_settings
+from tests.support.pages import text_of
+from tests.support.plain import plain
+from tracker.event import Event, Failure
+from tracker.source import Source
+from tracker.sqlite.writer import Writer
+
+START = datetime(2026, 3, 16, 9, 0, tzinfo=UTC)
+MINUTES = 20
+OLD, NEW = Source("2.4.0", "web-1"), Source("2.4.1", "web-1")
+BROKEN = Failure("KeyError", "no", "chat.py:118 answer")
+
+
+class Clock:
+    minute = 0
+
+    def __call__(self):
+        return START + timedelta(minutes=self.minute, seconds=10)
+
+
+def request(minute, n, feature, bad):
+    at_us = micros(START + timedelta(minutes=minute)) + n * 1_000_000
+    failure = BROKEN if bad else None
+    user = f"u{n}@example.com"
+    return Event(at_us, user, f"/api/{feature}", "POST", feature, 500 if bad else 200, 9_000, failure)
+
+
+def record(path):
+    """A week ago all was well; today the release of minute 10 breaks the chat."""
+    for source, minutes, broken in ((OLD, range(-10080, -10080 + MINUTES), False), (OLD, range(10), False),
+                                    (NEW, range(10, MINUTES), True)):  # fmt: skip
+        with closing(Writer(str(path), made_by=source)) as writer:
+            for minute in minutes:
+                chat = [request(minute, n, "chat", broken) for n in range(8)]
+                writer.write(chat + [request(minute, n + 20, "files", False) for n in range(8)])
+
+
+@pytest.fixture
+async def broken(tmp_path):
+    """The app after its alert was judged, and the incident."""
+    folder, clock = tmp_path / "d", Clock()
+    folder.mkdir()
+    record(folder / "guardian.db")
+    rules = {"error_rate": {"window": "10m", "min_requests": 20}}
+    async with open_application(make_settings(folder, rules=rules), clock=clock) as app:
+        for clock.minute in range(1, MINUTES + 1):
+            await alert_step(app, clock(), None)
+        found = [each for each in await app.stores.alerts.incidents() if each.rule == "error_rate"]
+        assert len(found) == 1
+        yield app, found[0]
+
+
+async def test_the_alert_mail_names_the_release_the_route_and_the_error(broken):
+    app, incident = broken
+    item = next(each for each in await app.state.outbox(limit=100) if incident.id in each.message.key)
+    mail = message_from_bytes(item.message.body, policy=policy.default)
+    words = " ".join(plain(mail.get_body(("plain",)).get_content()).split())
+    assert "release 2.4.1 has " in words
+    assert "/api/chat" in words
+    assert "(0 of " in words and "requests a week before)" in words
+    assert "2.4.1" in mail.get_body(("html",)).get_content()
+
+
+async def test_the_page_the_api_and_the_command_say_the_same(broken):
+    app, incident = broken
+    page = plain(await text_of(app, f"/incidents/{incident.id}"))
+    async with calling(app, bearer()) as client:
+        answer = (await client.get(f"/api/guardian/alerts/{incident.id}")).json()
+        assert (await client.get("/api/guardian/alerts/none")).status_code == 404
+    cause = answer["cause"]
+    assert {each["value"] for each in cause["found"]} == {"2.4.1", "/api/chat"}
+    assert (cause["error"]["kind"], cause["error"]["before"], cause["days_before"]) == ("KeyError", 0, 7)
+    for line in cause["lines"]:
+        assert plain(line) in page
+    french = plain(await text_of(app, f"/incidents/{incident.id}", lang="fr"))
+    assert "version 2.4.1 a " in french
+
+
+async def test_of_a_rule_that_is_gone_nothing_is_said(broken):
+    app, incident = broken
+    assert (await cause_of(app, incident)).cause.found != ()
+    assert await cause_of(app, replace(incident, rule="gone")) is UNEXPLAINED
+
+
+def test_where_the_store_cannot_answer_the_alert_goes_out_without_a_cause(caplog):
+    class Away:
+        def sample(self, *window):
+            raise StorageError("it is locked")
+
+    class Wrong:
+        def sample(self, *window):
+            raise RuntimeError("a fault of ours")
+
+    incident = Incident("i", "error_rate", "", "warning", "open", since_us=micros(START))
+    for store in (Away(), Wrong()):
+        assert why_of(store, parse_rule("error_rate", {}), incident, micros(START)).cause.found == ()
+    assert "it is locked" in caplog.text
+    assert "could not be found" in caplog.text
