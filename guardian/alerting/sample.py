@@ -13,6 +13,8 @@ from tracker.source import Source
 
 Route = tuple[str, str, str]
 """Endpoint, method, feature."""
+Flags = np.ndarray
+"""A small number for each request of a sample."""
 Place = tuple[str, str]
 """What failed, such as "KeyError", and where: "file:line function", "" where no exception was seen."""
 

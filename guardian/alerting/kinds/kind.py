@@ -6,11 +6,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
-
 from guardian.alerting.columns import Counts, lowest_bad
 from guardian.alerting.history import Snapshot
-from guardian.alerting.sample import Sample
+from guardian.alerting.sample import Flags, Sample
 from guardian.alerting.turning import Onset, requests_between
 from guardian.alerting.verdicts import Since, Verdict
 from guardian.alerting.wanted import fits
@@ -65,7 +63,7 @@ def nowhere(rule: Any, incident: Incident, snapshot: Snapshot, seconds: int) -> 
     return {}
 
 
-def which_failed(rule: Any, incident: Incident, sample: Sample) -> np.ndarray:
+def which_failed(rule: Any, incident: Incident, sample: Sample) -> Flags:
     """1 for each request of a sample that the rule counts as failed, of one error where it is about one; else 0."""
     return sample.failed(lowest_bad(counted(rule)), incident.facts)
 
@@ -244,7 +242,7 @@ class Kind:
     of_one_user: bool = False
     says_users: bool = True
     probe: Callable[[Any], Probe | None] = nothing
-    bad: Callable[[Any, Incident, Sample], np.ndarray] | None = which_failed
+    bad: Callable[[Any, Incident, Sample], Flags] | None = which_failed
     slow: bool = False
     traffic: int = 0
     unseen: Callable[[Any], str | None] = nothing
