@@ -100,6 +100,11 @@ def _value(found: Found, lang: Language) -> str:
     return value
 
 
+def release_name(release: str) -> str:
+    """A release as texts say it: a commit by its first characters."""
+    return isolated(_short(release))
+
+
 def _short(value: Hashable) -> str:
     text = str(value)
     if _SHA.fullmatch(text):

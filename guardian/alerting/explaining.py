@@ -11,7 +11,7 @@ import numpy as np
 from guardian.alerting.incidents import SECOND, Incident
 from guardian.alerting.kinds import kind_of
 from guardian.alerting.kinds.kind import window_of
-from guardian.alerting.sample import NO_SAMPLE, Sample
+from guardian.alerting.sample import NO_SAMPLE, Released, Sample
 from guardian.core.cause import NOTHING_FOUND, Cause, Dimension, Way, commonest_way, find_cause
 from guardian.core.unlinked import is_unlinked
 from tracker.event import ANONYMOUS
@@ -36,13 +36,15 @@ Of = Literal["failed", "slow", "missing", "more", "alone"]
 class Explanation:
     """What can be said of the cause: `of` says of which requests, `way` which way to fail is new, `days` how many days
     before the other time lies that they are compared with (0: there is none). `others` is, for the errors of one
-    person, how many others met the same, and how many others were there; None for other rules."""
+    person, how many others met the same, and how many others were there; None for other rules.
+    `released` is what was released shortly before it or meanwhile, in order."""
 
     of: Of = "failed"
     cause: Cause = NOTHING_FOUND
     way: Way | None = None
     days: int = 0
     others: tuple[int, int] | None = None
+    released: tuple[Released, ...] = ()
 
     def named(self, name: Callable[[str], str]) -> Explanation:
         """The same with people written as `name` writes them."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -17,6 +17,13 @@ Flags = np.ndarray
 """A small number for each request of a sample."""
 Place = tuple[str, str]
 """What failed, such as "KeyError", and where: "file:line function", "" where no exception was seen."""
+
+
+class Released(NamedTuple):
+    """A release of the app, and when (µs) the first request came that it answered."""
+
+    release: str
+    at_us: int
 
 
 @dataclass(frozen=True, slots=True)

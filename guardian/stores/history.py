@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from guardian.alerting.history import History
-from guardian.alerting.sample import Sample
+from guardian.alerting.sample import Released, Sample
 from guardian.alerting.wanted import NOTHING_MORE, Wanted
 
 SAMPLED = 15_000
@@ -46,6 +46,11 @@ class HistoryStore(Protocol):
     def sample(self, start_us: int, end_us: int, *, most: int = SAMPLED) -> Sample:
         """Requests of [start, end), imported ones too: all of them, or about `most` / 2 of the failed and as many of
         the good ones, from all of the window. It takes as long for many requests as for few."""
+        ...
+
+    def releases(self, start_us: int, end_us: int) -> list[Released]:
+        """What was released in [start, end), in order: each release that no process had before, once, however many
+        began with it. Not the first that was ever noted: before it nobody knew of any."""
         ...
 
     async def reopen(self) -> None:

@@ -69,6 +69,7 @@ class Cause(BaseModel):
     even: list[str]
     error: dict[str, Any] | None
     days_before: int | None
+    released: list[dict[str, str]]
 
 
 class WithCause(Alert):

@@ -5,6 +5,7 @@ from collections import Counter
 from contextlib import closing
 from datetime import UTC, datetime
 
+from guardian.alerting.sample import Released
 from guardian.core.time import micros
 from guardian.stores.opening import backend
 from guardian.stores.people.book import NO_BOOK
@@ -100,3 +101,21 @@ async def test_each_request_has_its_release_and_instance(stores, sqlite_file):
         for at, code in zip(sample.at_us.tolist(), sample.source.tolist(), strict=True)
     }
     assert by_second == {0: Source("2.4.0", "a"), 1: Source("2.4.1", "b"), 2: None}
+
+
+async def test_a_release_that_was_never_seen_is_told_once_with_its_first_request(stores, sqlite_file):
+    for second, source in (
+        (0, Source("2.4.0", "a")), (10, Source("2.4.1", "b")), (9, Source("2.4.1", "c")), (20, Source("2.4.0", "b")),
+        (30, None), (40, Source("2.4.2", "a")),
+    ):  # fmt: skip
+        with closing(Writer(str(sqlite_file), made_by=source)) as writer:
+            writer.write([request(second + 1), request(second)])
+    releases = backend(sqlite_file).history(NO_BOOK).releases
+    first, second = Released("2.4.1", START + 9 * SECOND), Released("2.4.2", START + 40 * SECOND)
+    assert releases(START, START + 60 * SECOND) == [first, second]
+    assert releases(START + 10 * SECOND, START + 40 * SECOND) == []
+
+
+async def test_without_releases_nothing_was_released(stores):
+    await stores.events.write([request(0)])
+    assert stores.history.releases(START, START + SECOND) == []

@@ -1,5 +1,6 @@
 """A release that breaks one route: its cause in the alert mail, on the page, in the API and on the command line."""
 
+import re
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -74,6 +75,7 @@ async def test_the_alert_mail_names_the_release_the_route_and_the_error(broken):
     words = " ".join(plain(mail.get_body(("plain",)).get_content()).split())
     assert "release 2.4.1 has " in words
     assert "/api/chat" in words
+    assert re.search(r"Released 2\.4\.1 at .*09:10", words)
     assert "(0 of " in words and "requests a week before)" in words
     assert "2.4.1" in mail.get_body(("html",)).get_content()
 
@@ -87,8 +89,10 @@ async def test_the_page_the_api_and_the_command_say_the_same(broken):
     cause = answer["cause"]
     assert {each["value"] for each in cause["found"]} == {"2.4.1", "/api/chat"}
     assert (cause["error"]["kind"], cause["error"]["before"], cause["days_before"]) == ("KeyError", 0, 7)
+    assert cause["released"] == [{"release": "2.4.1", "at": "2026-03-16T09:10:00+00:00"}]
     for line in cause["lines"]:
         assert plain(line) in page
+    assert "Release 2.4.1 answered for the first time" in page
     french = plain(await text_of(app, f"/incidents/{incident.id}", lang="fr"))
     assert "version 2.4.1 a " in french
 

@@ -82,12 +82,15 @@ class Dictionaries:
             number = self._number(self._failures, failure, "guardian_failure", names, values, FAILURE_CAP)
         return number
 
-    def source(self, source: Source) -> int:
-        """The number of a release and instance; that of `(other)` where there are too many."""
+    def source(self, source: Source, at_us: int) -> int:
+        """The number of a release and instance; that of `(other)` where there are too many. `at_us` is when its first
+        event was that is known here."""
         number = self._sources.get(source)
         if number is None:
             names, values = ("release", "instance"), tuple(source)
             number = self._number(self._sources, source, "guardian_source", names, values, SOURCE_CAP)
+            earlier = "UPDATE guardian_source SET first_us = ?2 WHERE id = ?1 AND coalesce(first_us, ?2 + 1) > ?2"
+            self._db.execute(earlier, (number, at_us))
         return number
 
     def _person(self, name: str) -> int:

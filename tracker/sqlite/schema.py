@@ -163,4 +163,11 @@ TRACKER_MIGRATIONS: Sequence[Migration] = (
         CREATE TABLE guardian_late (start_us INTEGER PRIMARY KEY, count INTEGER NOT NULL);
         """,
     ),
+    (
+        "events/0005_releases",
+        """
+        -- When the first request of this release and instance came: the first of a release is when it was released.
+        ALTER TABLE guardian_source ADD COLUMN first_us INTEGER;
+        """,
+    ),
 )

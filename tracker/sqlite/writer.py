@@ -110,7 +110,7 @@ class Writer:
             ids: list[int] = []
             if rows:
                 if source is None and self._made_by is not None:
-                    source = self._names.source(self._made_by)
+                    source = self._names.source(self._made_by, rows[0][0])
                 extend_sessions(db, rows, self._names.anonymous)
                 note_clients(db, clients)
                 ids = insert(db, rows, source)

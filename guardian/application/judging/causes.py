@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from guardian.alerting.cause_words import cause_lines
-from guardian.alerting.explaining import UNEXPLAINED, Explanation, explain
-from guardian.alerting.incidents import Incident
+from guardian.alerting.explaining import MOST_LEAD, UNEXPLAINED, Explanation, explain
+from guardian.alerting.incidents import SECOND, Incident
 from guardian.application.root import Application
 from guardian.core.language import language
 from guardian.core.off_loop import off_loop
 from guardian.core.storage import StorageError
-from guardian.core.time import micros
+from guardian.core.time import micros, moment
 from guardian.settings.rules import Rule, watching
 from guardian.stores.history import HistoryStore
 
@@ -24,7 +24,9 @@ def why_of(history: HistoryStore, rule: Rule, incident: Incident, now_us: int) -
     """What the requests that are still there tell of the cause; nothing where they cannot be read, for a mail must not
     wait for that. It blocks for up to a tenth of a second: call it in a thread."""
     try:
-        return explain(rule, incident, now_us, history.sample)
+        why = explain(rule, incident, now_us, history.sample)
+        end_us = now_us if incident.over_us is None else incident.over_us
+        return replace(why, released=tuple(history.releases(incident.first_us - MOST_LEAD * SECOND, end_us)))
     except StorageError as error:
         log.warning("The cause of an incident cannot be looked for, since %s", error)
     except Exception:  # a fault of ours costs the cause, not the alert
@@ -44,7 +46,7 @@ async def cause_of(app: Application, incident: Incident) -> Explanation:
 def cause_values(why: Explanation) -> dict[str, Any] | None:
     """The same as JSON values, None where nothing is known: `lines` say it in English."""
     lines = cause_lines(why, language())
-    if not lines:
+    if not lines and not why.released:
         return None
     way = why.way
     error = None
@@ -64,4 +66,5 @@ def cause_values(why: Explanation) -> dict[str, Any] | None:
         "even": list(why.cause.even),
         "error": error,
         "days_before": why.days or None,
+        "released": [{"release": name, "at": moment(at_us).isoformat()} for name, at_us in why.released],
     }

@@ -5,15 +5,19 @@ from __future__ import annotations
 from zoneinfo import ZoneInfo
 
 from guardian.alerting.briefing import Briefing
-from guardian.alerting.cause_words import cause_line, unnamed, way_note
+from guardian.alerting.cause_words import cause_line, release_name, unnamed, way_note
 from guardian.alerting.concerned import NAMES
 from guardian.alerting.evidence import Cause
 from guardian.alerting.kinds import kind_of
 from guardian.core.bidi import isolated
 from guardian.core.language import NO_BREAK, Language
+from guardian.core.time import moment
 from guardian.mail.report.wording import short
 from tracker.bookkeeping import NOTED_KIND
 from tracker.error_text import reason_phrase
+
+RELEASES = 3
+"""Of releases the latest so many are told."""
 
 
 def facts(b: Briefing, lang: Language, zone: ZoneInfo, names: bool = True) -> list[tuple[str, str]]:
@@ -36,6 +40,8 @@ def facts(b: Briefing, lang: Language, zone: ZoneInfo, names: bool = True) -> li
     why = cause_line(b.why, lang) if names else unnamed(b.why, lang)
     if why:
         found.append((lang("Cause"), why))
+    if b.why.released:
+        found.append((lang("Released"), _released(b, lang, zone)))
     if b.features:
         where = [
             lang("%(feature)s (%(bad)s of %(all)s)", feature=name, bad=lang.number(bad), all=lang.number(number))
@@ -52,6 +58,14 @@ def facts(b: Briefing, lang: Language, zone: ZoneInfo, names: bool = True) -> li
     if names:
         found.append((lang("Fires when"), b.rule_in_words))
     return found
+
+
+def _released(b: Briefing, lang: Language, zone: ZoneInfo) -> str:
+    """What was released shortly before it or meanwhile, the latest few."""
+    return ", ".join(
+        lang("%(release)s at %(time)s", release=release_name(each.release), time=lang.moment(moment(each.at_us), zone))
+        for each in b.why.released[-RELEASES:]
+    )
 
 
 def _when(b: Briefing, lang: Language, zone: ZoneInfo) -> str:

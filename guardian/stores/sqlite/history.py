@@ -12,7 +12,7 @@ import numpy as np
 
 from guardian.alerting.columns import MINUTE_US, Columns, MinuteCounts
 from guardian.alerting.history import History, first_sightings
-from guardian.alerting.sample import Sample
+from guardian.alerting.sample import Released, Sample
 from guardian.alerting.wanted import NOTHING_MORE, Wanted
 from guardian.core.cursor import Cursor
 from guardian.core.storage import StorageError
@@ -25,7 +25,7 @@ from guardian.stores.sqlite.earlier import with_earlier
 from guardian.stores.sqlite.importing import OWN
 from guardian.stores.sqlite.late import late_minutes, marked, read_marks
 from guardian.stores.sqlite.numbers import next_size, read_numbers
-from guardian.stores.sqlite.sampling import read_sample
+from guardian.stores.sqlite.sampling import read_releases, read_sample
 from guardian.stores.sqlite.sightings import read_first_event, read_first_sightings, read_heartbeats
 from guardian.stores.sqlite.singles import PACKED, Singles, unpacked
 from tracker.sqlite.connection import connect
@@ -41,10 +41,8 @@ class SqliteHistory:
     """`HistoryStore` on the database at `path`, with a connection for each call; it makes no file."""
 
     def __init__(self, path: Path, book: AliasBook = NO_BOOK) -> None:
-        self._path = path
-        self._file = OpenedFile(str(path))
-        self._book = book
-        self._opened = False
+        self._path, self._book = path, book
+        self._file, self._opened = OpenedFile(str(path)), False
 
     def first_event(self) -> int | None:
         """See HistoryStore."""
@@ -76,6 +74,10 @@ class SqliteHistory:
         """See HistoryStore."""
         aliases = self._book.current()
         return self._ask(lambda db: read_sample(db, start_us, end_us, most, aliases))
+
+    def releases(self, start_us: int, end_us: int) -> list[Released]:
+        """See HistoryStore."""
+        return self._ask(lambda db: read_releases(db, start_us, end_us))
 
     async def reopen(self) -> None:
         """See HistoryStore."""

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from guardian.alerting.sample import Place, Route, Sample, place
+from guardian.alerting.sample import Place, Released, Route, Sample, place
 from guardian.stores.people.aliases import Aliases
 from guardian.stores.sqlite.buckets import ids
 from guardian.stores.sqlite.people import person_names
@@ -39,6 +39,16 @@ def read_sample(db: sqlite3.Connection, start_us: int, end_us: int, most: int, a
         table[:, 0] >> SEQUENCE_BITS, user, route, source, status, table[:, 2], failure, weight,
         users, routes, sources, failures,
     )  # fmt: skip
+
+
+def read_releases(db: sqlite3.Connection, start_us: int, end_us: int) -> list[Released]:
+    """See `HistoryStore.releases`."""
+    found = db.execute(
+        "SELECT release, min(first_us) AS at_us FROM guardian_source "
+        "WHERE release NOT IN ('', ?) AND first_us IS NOT NULL GROUP BY release ORDER BY at_us, release",
+        (OTHER,),
+    ).fetchall()
+    return [Released(*row) for row in found[1:] if start_us <= row[1] < end_us]
 
 
 def _rows(db: sqlite3.Connection, start_us: int, end_us: int, most: int, which: str) -> tuple[np.ndarray, np.ndarray]:

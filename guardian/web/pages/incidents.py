@@ -8,7 +8,8 @@ from typing import Any
 from starlette.responses import Response
 
 from guardian.alerting.actions import parse_action
-from guardian.alerting.cause_words import cause_lines
+from guardian.alerting.cause_words import cause_lines, release_name
+from guardian.alerting.explaining import Explanation
 from guardian.alerting.incidents import Incident
 from guardian.application.judging.acting import act as act_on
 from guardian.application.judging.causes import cause_of
@@ -75,7 +76,7 @@ async def run_one(view: View) -> Mapping[str, Any] | Response:
     if incident is None:
         raise Refusal(404, view.lang("There is no such incident, or it is older than the retention."))
     told = [item for item in await view.app.state.outbox(limit=LOOKED_AT) if _about(item, incident)]
-    person = person_of(incident, view)
+    person, why = person_of(incident, view), await cause_of(view.app, incident)
     return await framed(
         view,
         {
@@ -86,8 +87,8 @@ async def run_one(view: View) -> Mapping[str, Any] | Response:
             "person": person,
             "names": [name for name in incident.names if name != person],
             "earlier": incident.earlier,
-            "cause": cause_lines(await cause_of(view.app, incident), view.lang),
-            "timeline": timeline(incident, told, view),
+            "cause": cause_lines(why, view.lang),
+            "timeline": timeline(incident, told, why, view),
             "buttons": BUTTONS if incident.over_us is None else (),
             "since": moment(incident.first_us),
         },
@@ -98,14 +99,25 @@ def _about(item: OutboxItem, incident: Incident) -> bool:
     return item.message.key.startswith((f"incident/{incident.id}/", f"incident/{incident.thread}/"))
 
 
-def timeline(incident: Incident, told: list[OutboxItem], view: View) -> list[dict[str, Any]]:
-    """What happened and what was told to whom, in order."""
+def timeline(incident: Incident, told: list[OutboxItem], why: Explanation, view: View) -> list[dict[str, Any]]:
+    """What happened, what was released and what was told to whom, in order."""
     lang = view.lang
     fates = {
         "sent": lang("told"), "pending": lang("waiting to be sent"), "dead": lang("could not be sent"),
         "dropped": lang("dropped"),
     }  # fmt: skip
     found = told_times(incident, view)
+    for release, at_us in why.released:
+        found.append(
+            {
+                "at": at_us,
+                "when": lang.moment(moment(at_us), view.zone),
+                "what": lang("Release %(release)s answered for the first time", release=release_name(release)),
+                "tone": "",
+                "to": "",
+                "href": "",
+            }
+        )
     for item in told:
         at = item.sent_at or item.created_at
         found.append(
