@@ -38,12 +38,7 @@ def edit_for(action: Action, *, by: str, now: datetime, zone: ZoneInfo) -> Edit:
         return state.changed(replace(incident, silenced_until_us=until, acknowledged_by=by, acted=True))
 
     def fixed(state: AlertState, incident: Incident) -> AlertState:
-        state = state.changed(replace(incident, fixed_us=at_us, acknowledged_by=by, acted=True))
-        memory = state.memories[incident.rule]
-        memory = replace(memory, fixed_us={**memory.fixed_us, incident.subject: at_us})
-        if incident.status == "pending":  # What it began with lies before the fix.
-            memory = replace(memory, latest={s: i for s, i in memory.latest.items() if s != incident.subject})
-        return replace(state, memories={**state.memories, incident.rule: memory})
+        return fixed_at(at_us)(state, replace(incident, acknowledged_by=by, acted=True))
 
     def resolve(state: AlertState, incident: Incident) -> AlertState:
         state = fixed(state, incident)
@@ -58,6 +53,20 @@ def edit_for(action: Action, *, by: str, now: datetime, zone: ZoneInfo) -> Edit:
 
     edits: Mapping[str, Edit] = {"acknowledge": acknowledge, "fixed": fixed, "resolve": resolve}
     return edits.get(action, silence)
+
+
+def fixed_at(at_us: int) -> Edit:
+    """Judge the incident by what came since that moment only, as after a fix."""
+
+    def fixed(state: AlertState, incident: Incident) -> AlertState:
+        state = state.changed(replace(incident, fixed_us=at_us))
+        memory = state.memories[incident.rule]
+        memory = replace(memory, fixed_us={**memory.fixed_us, incident.subject: at_us})
+        if incident.status == "pending":  # What it began with lies before the fix.
+            memory = replace(memory, latest={s: i for s, i in memory.latest.items() if s != incident.subject})
+        return replace(state, memories={**state.memories, incident.rule: memory})
+
+    return fixed
 
 
 def silent_until(action: Action, now: datetime, zone: ZoneInfo) -> datetime:

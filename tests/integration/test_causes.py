@@ -117,3 +117,29 @@ def test_where_the_store_cannot_answer_the_alert_goes_out_without_a_cause(caplog
         assert why_of(store, parse_rule("error_rate", {}), incident, micros(START)).cause.found == ()
     assert "it is locked" in caplog.text
     assert "could not be found" in caplog.text
+
+
+async def lived(folder, **rule):
+    """The chat fails from minute 2 to 10, when a release repairs it; the minutes in which something was told."""
+    folder.mkdir()
+    clock, path = Clock(), folder / "guardian.db"
+    rules = {"error_rate": {"window": "60m", "min_requests": 20, "resolve_after": "5m", **rule}}
+    async with open_application(make_settings(folder, rules=rules), clock=clock) as app:
+        for clock.minute in range(1, 31):
+            at = clock.minute - 1
+            with closing(Writer(str(path), made_by=OLD if at < 10 else NEW)) as writer:
+                writer.write([request(at, n, "chat", 2 <= at < 10) for n in range(10)])
+            await alert_step(app, clock(), None)
+        [incident] = [each for each in await app.stores.alerts.incidents() if each.rule == "error_rate"]
+    return incident
+
+
+async def test_a_new_release_marks_as_fixed_what_was_open_where_the_rule_says_so(tmp_path):
+    fixed = await lived(tmp_path / "a", fixed_by_release=True)
+    assert (fixed.status, fixed.end) == ("resolved", "resolved")
+    assert fixed.fixed_us == micros(START + timedelta(minutes=10))
+    assert (fixed.acknowledged_by, fixed.acted) == (None, False), "no person did anything"
+
+
+async def test_otherwise_the_window_is_waited_for(tmp_path):
+    assert (await lived(tmp_path / "b")).status == "open"

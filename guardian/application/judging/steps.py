@@ -17,6 +17,7 @@ from guardian.alerting.kinds import kind_of
 from guardian.alerting.notify import Notice
 from guardian.application.judging.causes import why_of
 from guardian.application.judging.live import LiveHistory, judge_passed_minutes, surroundings
+from guardian.application.judging.releases import fix_by_release
 from guardian.application.root import Application
 from guardian.core.off_loop import off_loop
 from guardian.core.outgoing import Outgoing
@@ -41,6 +42,8 @@ async def alert_step(app: Application, now: datetime, token: int | None) -> None
         if not state.held and all(each.status == "resolved" for each in state.incidents()):
             return
         around = replace(around, rules=())
+    if app.settings.alerts.enabled:
+        await fix_by_release(app, now)
     writer = AlertWriter(
         admins=app.settings.admins,
         sender=app.email.sender,
