@@ -21,6 +21,7 @@ CLOSE_SECONDS = 3.5
 """The end waits at most this long for what is to be stored."""
 QUIET_SECONDS = 0.05
 """What waits is stored once nothing more has come for this long."""
+_MOST = 5_000  # events at once, where so many wait: what a batch costs beside its events is shared by more
 _BACKOFF = (0.02, 0.05, 0.1, 0.25, 0.5, 1.0)
 _CLOSING_BACKOFF = 0.01
 _ENDING_SECONDS = 5.0
@@ -143,7 +144,7 @@ class WriterThread:
             self.wake.clear()
             if self.abandoned and self.deadline is None:
                 self.deadline = time.monotonic() + CLOSE_SECONDS
-            batch = self._buffer.first(self._batch)
+            batch = self._buffer.first(max(self._batch, _MOST))
             if self.deadline is None or (batch and time.monotonic() < self.deadline):
                 return batch
             self.thread, self.asleep = None, True
@@ -151,7 +152,7 @@ class WriterThread:
             if batch or not self._buffer.events:
                 return None
             self.thread, self.asleep = threading.current_thread(), False
-            return self._buffer.first(self._batch)
+            return self._buffer.first(max(self._batch, _MOST))
 
     def _rest(self, failures: int) -> None:
         """Wait until there is something to store, and then until nothing more comes, a batch is full or time is up."""

@@ -6,11 +6,16 @@ import json
 import sqlite3
 from collections.abc import Iterable, Sequence
 
-from tracker.event import SESSION_GAP_US, Client
+from tracker.event import ANONYMOUS, SESSION_GAP_US, Client
+from tracker.sqlite.keys import SEQUENCE_BITS
 from tracker.sqlite.rows import Row, insert_rows
 
 Seen = tuple[int, int, str | None, str | None]
 """When a user was seen, and from where: at_us, user, address, user agent."""
+Spans = dict[int, list[tuple[int, int]]]
+"""Per user from when to when, in Unix microseconds and in order, they were active without a gap of 30 minutes."""
+RECENT_US = 2_000_000
+"""So much activity may wait to become sessions, see `Writer`."""
 _CLIENT = """
     INSERT OR IGNORE INTO guardian_session_client (session, ip_address, user_agent)
     SELECT s.id, json_extract(j.value, '$[2]'), json_extract(j.value, '$[3]') FROM json_each(?) j
@@ -21,22 +26,47 @@ _EXTEND = "ON CONFLICT (id) DO UPDATE SET start_us = excluded.start_us, end_us =
 _SESSION = "guardian_session (id, user, start_us, end_us)"
 
 
-def extend_sessions(db: sqlite3.Connection, rows: Sequence[Row], anonymous: int | None) -> None:
-    """Extend the sessions that the rows touch, open new ones, and join those that a late event makes one.
-
-    `rows` are in the order of time; those of the user `anonymous` have no session.
-    """
-    spans: dict[int, list[tuple[int, int, int | None]]] = {}
-    first = last = rows[-1][0]
+def spans_of(rows: Iterable[Row], anonymous: int | None) -> Spans:
+    """When each user of the rows was active. `rows` are in the order of time; those of the user `anonymous` have no
+    session."""
+    spans: Spans = {}
     for at, user, _, _, duration, _, _ in rows:
         if user == anonymous:
             continue
         start = at - duration
-        first = min(first, start)
-        mine = spans.setdefault(user, [])
+        mine = spans.get(user)
+        if mine is None:
+            spans[user] = [(start, at)]
+            continue
         while mine and start - mine[-1][1] < SESSION_GAP_US:
             start = min(start, mine.pop()[0])
-        mine.append((start, at, None))
+        mine.append((start, at))
+    return spans
+
+
+def add_spans(spans: Spans, more: Spans) -> None:
+    """Take over when users were active, in addition."""
+    for user, new in more.items():
+        mine = spans.get(user)
+        if mine is None:
+            spans[user] = new
+            continue
+        (start, end), (begin, until) = mine[-1], new[0]
+        if len(mine) == len(new) == 1 and begin - end < SESSION_GAP_US and start - until < SESSION_GAP_US:
+            spans[user] = [(min(start, begin), max(end, until))]
+        else:
+            spans[user] = [(start, end) for start, end, _ in _join(sorted((*mine, *new)))]
+
+
+def extend_sessions(db: sqlite3.Connection, activity: Spans) -> None:
+    """Extend the sessions that the spans touch, open new ones, and join those that a late event makes one."""
+    if not activity:
+        return
+    spans: dict[int, list[tuple[int, int, int | None]]] = {
+        user: [(*span, None) for span in mine] for user, mine in activity.items()
+    }
+    first = min(mine[0][0] for mine in activity.values())
+    last = max(mine[-1][1] for mine in activity.values())
     # One row of JSON: see insert_rows.
     (stored,) = db.execute(
         "SELECT json_group_array(json_array(s.user, s.start_us, s.end_us, s.id)) FROM json_each(?) j "
@@ -58,16 +88,34 @@ def extend_sessions(db: sqlite3.Connection, rows: Sequence[Row], anonymous: int 
     db.executemany("DELETE FROM guardian_session WHERE id = ?", joined)
 
 
-def _join(spans: Iterable[tuple[int, int, int | None]]) -> list[tuple[int, int, list[int | None]]]:
+def _join(spans: Iterable[tuple[int, int, *tuple[int | None, ...]]]) -> list[tuple[int, int, list[int | None]]]:
     """Sessions out of spans in the order of their starts: (start, end, the ids of the spans in it)."""
     sessions: list[tuple[int, int, list[int | None]]] = []
-    for start, end, number in spans:
+    for start, end, *number in spans:
         if sessions and start - sessions[-1][1] < SESSION_GAP_US:
             begin, until, ids = sessions[-1]
-            sessions[-1] = (begin, max(until, end), [*ids, number])
+            sessions[-1] = (begin, max(until, end), [*ids, *number])
         else:
-            sessions.append((start, end, [number]))
+            sessions.append((start, end, number))
     return sessions
+
+
+def recent_spans(db: sqlite3.Connection) -> Spans:
+    """When each user was active in the last two seconds that have events: a process that was killed may not have come
+    to storing that, see `Writer`."""
+    anonymous = db.execute("SELECT id FROM guardian_user WHERE email = ?", (ANONYMOUS,)).fetchone()
+    (last,) = db.execute("SELECT max(id) FROM guardian_request").fetchone()
+    if last is None:
+        return {}
+    sql = f"SELECT id >> {SEQUENCE_BITS}, user, 0, 0, duration_us, 0, 0 FROM guardian_request WHERE id >= ? ORDER BY id"
+    rows = db.execute(sql, (last - (RECENT_US << SEQUENCE_BITS),))
+    return named(db, spans_of(rows, anonymous[0] if anonymous else None))
+
+
+def named(db: sqlite3.Connection, spans: Spans) -> Spans:
+    """The spans of those who have not been erased meanwhile."""
+    there = "SELECT id FROM guardian_user WHERE id IN (SELECT value FROM json_each(?)) AND email NOT LIKE 'erased-%'"
+    return {user: spans[user] for (user,) in db.execute(there, (json.dumps(list(spans)),)).fetchall()}
 
 
 def seen(row: Row, client: Client) -> Seen:

@@ -26,7 +26,7 @@ class SqliteSink:
         self._path = path
         with self._translated():
             key = _key(path) if pseudonymous else None
-            self._writer = Writer(path, timeout=LOCK_SECONDS, key=key, made_by=made_by)
+            self._writer = Writer(path, timeout=LOCK_SECONDS, key=key, made_by=made_by, rushing=True)
 
     def write(
         self, events: Iterable[Event], *, heartbeat: Beat | None = None, notes: Iterable[tuple[str, str, int]] = ()

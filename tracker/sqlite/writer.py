@@ -16,7 +16,18 @@ from tracker.sqlite.dictionaries import Dictionaries
 from tracker.sqlite.keys import SEQUENCE_BITS
 from tracker.sqlite.migrations import prepare
 from tracker.sqlite.rows import Row, insert, mark_late, note_late
-from tracker.sqlite.sessions import Seen, extend_sessions, note_clients, seen
+from tracker.sqlite.sessions import (
+    RECENT_US,
+    Seen,
+    Spans,
+    add_spans,
+    extend_sessions,
+    named,
+    note_clients,
+    recent_spans,
+    seen,
+    spans_of,
+)
 
 _NOTE = """
     INSERT INTO guardian_recorder_note (recorder, kind, detail, count, seen_us) VALUES (?, ?, ?, ?, ?)
@@ -24,6 +35,8 @@ _NOTE = """
 """
 _MAX_US = 2**63 - 1 >> SEQUENCE_BITS
 _MAX_STATUS = 999
+_FULL = 1_000
+"""A batch of so many events is a full one."""
 
 _RECORDER = "guardian_recorder (id, started_us, seen_us, accepted, stored, dropped, version)"
 _POISON = (ValueError, TypeError, OverflowError, sqlite3.DataError, sqlite3.InterfaceError, sqlite3.ProgrammingError)
@@ -36,6 +49,9 @@ class Writer:
     `database` is a file's path, whose tables are made where they are missing, or a connection whose tables are there.
     `timeout` is how many seconds another process' lock on the file is waited for. With a `key`, a pseudonym is stored
     for each name; `made_by` is which release and instance the events come from, None where that is not known.
+    With `rushing`, the sessions of full batches, which come when events come faster than they are stored, are stored
+    with a later one: half of a batch's cost is that. Those of RECENT_US of events may wait; a smaller batch, a
+    heartbeat alone and `close` store what was put off; after a kill the next such Writer does.
     Raises NewerDatabase or sqlite3.Error when it is opened on a file that it cannot use.
     """
 
@@ -46,6 +62,7 @@ class Writer:
         timeout: float = 5.0,
         key: bytes | None = None,
         made_by: Source | None = None,
+        rushing: bool = False,
     ) -> None:
         self._file: OpenedFile | None = None
         if isinstance(database, sqlite3.Connection):
@@ -60,6 +77,9 @@ class Writer:
             self._file = OpenedFile(database)
             self._file.note()
         self._epoch: Any = None
+        self._rushing = rushing
+        self._put_off: Spans | None = None if rushing else {}  # None: what another Writer left is not known yet
+        self._since = 0  # the first moment of what is put off
         self._names = Dictionaries(self.db, key)
         self._made_by = made_by if made_by is not None and any(made_by) else None
 
@@ -74,6 +94,7 @@ class Writer:
 
     def leave(self) -> None:
         """Close the connection to a file that has moved, so that a new one can be opened at its path."""
+        self._put_off = None
         if self._file is not None:
             with suppress(FileChanged):  # there is none now
                 self._file.leave(self.db)
@@ -105,14 +126,21 @@ class Writer:
                 # Another process has erased somebody: numbers that were known may stand for nobody now.
                 self._names.forget()
                 self._epoch = meta.get("dictionary_epoch")
+                self._put_off = self._put_off and named(db, self._put_off)
             self._names.begin()
             rows, clients, poison = self._rows(events)
             ids: list[int] = []
+            activity = recent_spans(db) if self._put_off is None else dict(self._put_off)
+            add_spans(activity, spans_of(rows, self._names.anonymous))
+            rush = self._rushing and len(rows) >= _FULL and not clients
+            since = min(rows[0][0], self._since if self._put_off else rows[0][0]) if rush else 0
+            rush = rush and rows[-1][0] - since < RECENT_US
+            if not rush:
+                extend_sessions(db, activity)
+                note_clients(db, clients)
             if rows:
                 if source is None and self._made_by is not None:
                     source = self._names.source(self._made_by, rows[0][0])
-                extend_sessions(db, rows, self._names.anonymous)
-                note_clients(db, clients)
                 ids = insert(db, rows, source)
                 mark_late(db, ids, int(meta.get("sealed_until_us") or 0))
             if along is not None:
@@ -128,6 +156,8 @@ class Writer:
             if db.in_transaction:
                 db.execute("ROLLBACK")
             raise
+        self._put_off = activity if rush else {}
+        self._since = since
         return len(rows)
 
     def _rows(self, events: Iterable[Event]) -> tuple[list[Row], list[Seen], int]:
@@ -161,7 +191,10 @@ class Writer:
         )  # fmt: skip
 
     def close(self) -> None:
-        """Close the connection; safe to call twice."""
+        """Store what was put off and close the connection; safe to call twice."""
+        if self._put_off:
+            with suppress(sqlite3.Error):  # the next Writer finds it
+                self.write(())
         self.db.close()
 
 

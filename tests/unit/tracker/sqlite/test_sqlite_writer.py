@@ -201,6 +201,79 @@ def test_sessions_do_not_depend_on_the_order_nor_the_batches_nor_the_process(fou
     db.close()
 
 
+def rush(users=40, seconds=3.0, start=T):
+    """As many events as come when a host is flooded: 2,000 a second."""
+    return [
+        event(start + n * 500, f"u{n * 7 % users}@example.com", duration_us=n % 900) for n in range(int(seconds * 2000))
+    ]
+
+
+def sessions_of(found):
+    return expected_sessions([(each.at_us, each.user, each.duration_us) for each in found])
+
+
+@pytest.mark.parametrize("end", ["a small batch", "a heartbeat", "a close", "a kill"])
+def test_in_a_rush_sessions_wait_for_a_moment_and_are_those_of_the_events(tmp_path, end):
+    found, path = rush(), str(tmp_path / "guardian.db")
+    writer = Writer(path, rushing=True)
+    for first in range(0, len(found), 1_500):
+        writer.write(found[first : first + 1_500])
+    assert sessions(writer.db) != sessions_of(found)
+    if end == "a small batch":
+        found.append(event(T + 4_000_000))
+        writer.write(found[-1:])
+    elif end == "a heartbeat":
+        writer.write((), heartbeat=lambda stored, poison: ("one", 0, T, 1, 1, 0, "1"))
+    elif end == "a close":
+        writer.close()
+        writer = Writer(path)
+    else:
+        writer.db.close()
+        writer = Writer(path, rushing=True)
+        writer.write(())
+    assert sessions(writer.db) == sessions_of(found)
+    writer.close()
+
+
+def test_in_a_rush_no_more_than_two_seconds_wait_and_nothing_late(tmp_path):
+    writer = Writer(str(tmp_path / "guardian.db"), rushing=True)
+    found = rush(seconds=10)
+    for first in range(0, len(found), 1_000):
+        writer.write(found[first : first + 1_000])
+        stored = max((end for _, _, end in sessions(writer.db)), default=0)
+        assert found[min(first + 999, len(found) - 1)].at_us - max(stored, T) <= 2_000_000
+    late = [*rush(seconds=0.6, start=found[-1].at_us), event(T - 3 * SESSION_GAP_US, "late@example.com")]
+    writer.write(late)
+    assert sessions(writer.db) == sessions_of([*found, *late])
+    writer.close()
+
+
+def test_what_waits_of_somebody_who_is_erased_meanwhile_is_forgotten(tmp_path):
+    writer = Writer(str(tmp_path / "guardian.db"), rushing=True)
+    writer.write([])
+    writer.write(rush(seconds=0.6))
+    writer.db.execute("UPDATE guardian_user SET email = 'erased-1' WHERE email = 'u7@example.com'")
+    writer.db.execute("REPLACE INTO guardian_meta VALUES ('dictionary_epoch', 'another')")
+    writer.write([])
+    assert {user for user, _, _ in sessions(writer.db)} == {f"u{n}@example.com" for n in range(40) if n != 7}
+    writer.close()
+
+
+def test_a_batch_that_fails_in_a_rush_leaves_nothing_of_itself(tmp_path):
+    writer = Writer(str(tmp_path / "guardian.db"), rushing=True)
+    found = rush(seconds=0.6)
+    writer.write(found)
+
+    def fails(stored, poison):
+        raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        writer.write(rush(users=5, start=T + 700_000, seconds=0.6), heartbeat=fails)
+    writer.write([])
+    assert sessions(writer.db) == sessions_of(found)
+    writer.close()
+
+
 def test_an_event_older_than_the_seal_marks_its_bucket(writer):
     bucket = T // BUCKET_US * BUCKET_US
     writer.db.execute("INSERT INTO guardian_meta VALUES ('sealed_until_us', ?)", (bucket + BUCKET_US,))
