@@ -22,7 +22,7 @@ from guardian.core.summary import Summary, TimelineBar
 from guardian.core.time import micros
 from guardian.core.unlinked import is_unlinked
 from guardian.stores.people.book import NO_BOOK
-from guardian.stores.sqlite import retention, sealing, seals
+from guardian.stores.sqlite import pacing, retention, sealing, seals
 from guardian.stores.sqlite.events import SqliteRepository
 from tests.support.events import event as made
 from tests.support.stores import STORES
@@ -723,7 +723,9 @@ class Killed(sqlite3.Connection):
 
 async def test_a_purge_that_is_killed_keeps_its_count_and_the_next_one_says_it(tmp_path, monkeypatch):
     """SQLite deletes in steps, so that it can die between two of them."""
-    monkeypatch.setattr(retention, "ROWS", 100)
+    monkeypatch.setattr(pacing, "FIRST", 100)
+    monkeypatch.setattr(pacing, "LEAST", 100)
+    monkeypatch.setattr(pacing, "MOST", 100)
     repository = await SqliteRepository.open(tmp_path / "guardian.db")
     await repository.write([event(n) for n in range(1000)])
     await repository.seal(NOW)

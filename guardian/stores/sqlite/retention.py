@@ -12,28 +12,29 @@ from guardian.stores.sqlite import importing, seals
 from guardian.stores.sqlite.buckets import DAY, MINUTES5, ids, meta, set_meta
 from guardian.stores.sqlite.burying import unlink
 from guardian.stores.sqlite.forgetting import empty_log
+from guardian.stores.sqlite.pacing import cut_log, in_steps, own_checkpoints
 from guardian.stores.sqlite.sealing import GRACE_US, seal
 from tracker.event import ANONYMOUS
 
-ROWS = 2_000
-"""How many rows one step deletes: it takes milliseconds."""
 _UNSAID = "purged_unsaid"
 """Where guardian_meta counts the events that were deleted since a purge last came to its end."""
-PAGES = 2_000
-"""How many free pages one step gives back to the file system."""
 
 
 def purge(db: sqlite3.Connection, events_before_us: int, summaries_before_us: int) -> int:
     """Delete events of full 5 minutes before the first moment, and summaries of full days before the second; how many
     events went, with those of a purge that was killed before it could say so. Events are summarised before they go, and
     summaries never go before their events."""
+    with own_checkpoints(db):
+        return _purge(db, events_before_us, summaries_before_us)
+
+
+def _purge(db: sqlite3.Connection, events_before_us: int, summaries_before_us: int) -> int:
     seal(db, events_before_us + MINUTES5 + GRACE_US)
     before = max(0, min(events_before_us, meta(db, "sealed_until_us"))) // MINUTES5 * MINUTES5
     _, end = ids(0, before)
     if db.execute("SELECT 1 FROM guardian_request WHERE id < ?", (end,)).fetchone():
         set_meta(db, "purged_until_us", before)
-        while _delete_events(db, end) == ROWS:
-            pass
+        in_steps(lambda rows: _delete_events(db, end, rows))
     db.execute("DELETE FROM guardian_recorder WHERE seen_us < ?", (before,))
     db.execute("DELETE FROM guardian_recorder_note WHERE seen_us < ?", (before,))
     db.execute("DELETE FROM guardian_late WHERE start_us < ?", (before,))
@@ -51,8 +52,13 @@ def purge_sessions(db: sqlite3.Connection, before_us: int) -> int:
 def purge_errors(db: sqlite3.Connection, before_us: int) -> int:
     """Take text and place from the errors before this moment; of how many events. Their kind stays."""
     _, end = ids(0, before_us)
-    cleared, last = 0, -1
-    while rows := _errors_to_clear(db, last, end):
+    last = -1
+
+    def step(number: int) -> int:
+        nonlocal last
+        rows = _errors_to_clear(db, last, end, number)
+        if not rows:
+            return 0
         with _transaction(db):
             for kind in {kind for _, kind in rows}:
                 db.execute(f"INSERT OR IGNORE INTO {_TEXTS} VALUES (?1, ?1, '')", (kind,))
@@ -61,7 +67,11 @@ def purge_errors(db: sqlite3.Connection, before_us: int) -> int:
                 "(SELECT id FROM guardian_failure WHERE kind = ?1 AND message = ?1 AND location = '') WHERE id = ?2",
                 [(kind, number) for number, kind in rows],
             )
-        cleared, last = cleared + len(rows), rows[-1][0]
+        last = rows[-1][0]
+        return len(rows)
+
+    with own_checkpoints(db):
+        cleared = in_steps(step)
     if db.execute(_UNUSED).fetchall():
         _forget_texts(db)
         empty_log(db)
@@ -74,12 +84,12 @@ _UNUSED = (
 )
 
 
-def _errors_to_clear(db: sqlite3.Connection, last: int, end: int) -> list[tuple[int, str]]:
+def _errors_to_clear(db: sqlite3.Connection, last: int, end: int, most: int) -> list[tuple[int, str]]:
     return db.execute(
         "SELECT e.id, f.kind FROM guardian_request e JOIN guardian_failure f ON f.id = e.failure "
         "WHERE e.failure IS NOT NULL AND e.id > ? AND e.id < ? AND (f.message != f.kind OR f.location != '') "
-        f"ORDER BY e.id LIMIT {ROWS}",
-        (last, end),
+        "ORDER BY e.id LIMIT ?",
+        (last, end, most),
     ).fetchall()
 
 
@@ -121,10 +131,10 @@ def _forget_summaries(db: sqlite3.Connection, before: int) -> None:
     unlink(db, [[user] for user in leaving - set(anonymous or ())])
 
 
-def _delete_events(db: sqlite3.Connection, bound: int) -> int:
+def _delete_events(db: sqlite3.Connection, bound: int, rows: int) -> int:
     """Delete some of the oldest events, and count them in the same transaction; how many went."""
     with _transaction(db):
-        sql = f"DELETE FROM guardian_request WHERE id IN (SELECT id FROM guardian_request WHERE id < ? LIMIT {ROWS})"
+        sql = f"DELETE FROM guardian_request WHERE id IN (SELECT id FROM guardian_request WHERE id < ? LIMIT {rows})"
         gone = db.execute(sql, (bound,)).rowcount
         for count in ("purged_events", _UNSAID):
             set_meta(db, count, meta(db, count) + gone)
@@ -152,22 +162,19 @@ def _transaction(db: sqlite3.Connection) -> Iterator[None]:
 
 
 def _delete(db: sqlite3.Connection, table: str, where: str, bound: int) -> int:
-    gone = 0
-    while True:
-        sql = f"DELETE FROM {table} WHERE id IN (SELECT id FROM {table} WHERE {where} LIMIT {ROWS})"
-        number = db.execute(sql, (bound,)).rowcount
-        gone += number
-        if number < ROWS:
-            return gone
+    sql = f"DELETE FROM {table} WHERE id IN (SELECT id FROM {table} WHERE {where} LIMIT ?)"
+    return in_steps(lambda rows: db.execute(sql, (bound, rows)).rowcount)
 
 
 def _give_back(db: sqlite3.Connection) -> None:
     """Shrink the file, where it was made so that it can shrink (auto_vacuum = INCREMENTAL), and the log."""
-    free = db.execute("PRAGMA freelist_count").fetchone()[0]
-    while free:
-        db.execute(f"PRAGMA incremental_vacuum({PAGES})").fetchall()
-        left = db.execute("PRAGMA freelist_count").fetchone()[0]
-        if left >= free:
-            break
-        free = left
-    db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def step(pages: int) -> int:
+        (before,) = db.execute("PRAGMA freelist_count").fetchone()
+        # It has no columns, so `execute` would take its first step alone: one page.
+        db.executescript(f"PRAGMA incremental_vacuum({pages})")
+        (after,) = db.execute("PRAGMA freelist_count").fetchone()
+        return int(before - after)
+
+    in_steps(step)
+    cut_log(db)
