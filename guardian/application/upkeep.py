@@ -33,16 +33,26 @@ class CleanedUp:
     dry_run: bool = False
 
 
-def _silent(what: str) -> None:
+PIECES = 100
+"""In at most so many pieces, of a day or more, single events are deleted."""
+
+
+def _silent(what: object) -> None:
     """Says nothing."""
 
 
 async def clean_up(
-    app: Application, now: datetime, *, dry_run: bool = False, say: Callable[[str], None] = _silent
+    app: Application,
+    now: datetime,
+    *,
+    dry_run: bool = False,
+    say: Callable[[str], None] = _silent,
+    progress: Callable[[float], None] = _silent,
 ) -> CleanedUp:
     """Delete what is older than the retention of the settings; with `dry_run` only count it. Raises StorageError.
 
-    `say` is told what comes next, in a few words.
+    `say` is told what comes next, in a few words, and `progress` what share of the time of single events, which take
+    longest, is done. It may be killed at any point: what is gone is gone, and the next one says so.
     """
     keep = app.settings.retention
     # A retention of a million days means for ever; the calendar begins in the year 1.
@@ -62,7 +72,13 @@ async def clean_up(
         rows = await app.state.count_old(mails_before, incidents_before=incidents_before)
     else:
         say("single requests and totals")
-        events = await app.repository.purge(events_before=events_before, summaries_before=summaries_before)
+        *pieces, last = _pieces((await app.repository.stats()).oldest, events_before)
+        events = 0
+        for number, before_this in enumerate(pieces, 1):
+            events += await app.repository.purge(events_before=before_this, summaries_before=begin)
+            progress(number / (len(pieces) + 1))
+        events += await app.repository.purge(events_before=last, summaries_before=summaries_before)
+        progress(1.0)
         say("texts and places of errors")
         errors = await app.repository.purge_errors(errors_before)
         say("sessions")
@@ -75,6 +91,14 @@ async def clean_up(
         events_before, errors_before, sessions_before, summaries_before, mails_before,
         dry_run,
     )  # fmt: skip
+
+
+def _pieces(oldest: datetime | None, end: datetime) -> list[datetime]:
+    """The ends of the stretches of time, at least a day each, in which to delete what is before `end`."""
+    if oldest is None or oldest >= end:
+        return [end]
+    number = min(max((end - oldest) // timedelta(days=1), 1), PIECES)
+    return [*(oldest + (end - oldest) / number * piece for piece in range(1, number)), end]
 
 
 def _purge_files(settings: Settings, before: datetime) -> int:

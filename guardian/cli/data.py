@@ -23,14 +23,20 @@ def cleanup(
     as_json: JsonOption = False,
 ) -> None:
     """Delete now what is older than the retention settings allow. The daemon does it each day."""
+    from rich.progress import Progress
 
     from guardian.application.upkeep import clean_up
 
-    with err().status("Cleaning up …") as status:
+    with Progress(console=err(), transient=True, disable=not err().is_terminal) as shown:
+        task = shown.add_task("Cleaning up", total=1.0)
         gone = with_application(
             config,
             lambda app: clean_up(
-                app, app.clock(), dry_run=dry_run, say=lambda what: status.update(f"Cleaning up: {what} …")
+                app,
+                app.clock(),
+                dry_run=dry_run,
+                say=lambda what: shown.update(task, description=f"Cleaning up: {what}"),
+                progress=lambda done: shown.update(task, completed=done),
             ),
         )
     if as_json:
