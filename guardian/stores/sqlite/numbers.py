@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-FEW, MANY = 100_000, 400_000
+FEW, MANY = 25_000, 100_000
 """Between so many rows and so many are to be read by one statement."""
 
 
