@@ -71,8 +71,7 @@ def which_failed(rule: Any, incident: Incident, sample: Sample) -> Flags:
 def onset_by_share(
     rule: Any, incident: Incident, snapshot: Snapshot, start_us: int, share: float | None = None
 ) -> Onset | None:
-    """The first bad request since `start_us` of the stretch with too large a share of them: larger than the rule's
-    threshold, if not than `share`."""
+    """The first bad request since `start_us` of the stretch in which more than `share`, or the threshold, were bad."""
     found = requests_between(snapshot, start_us, its_subject(incident), counted(rule))
     return found.onset(rule.threshold if share is None else share)
 
