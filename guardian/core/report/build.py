@@ -10,7 +10,7 @@ from guardian.core.activity import Active, Activity
 from guardian.core.clock import was_ahead
 from guardian.core.notes import Note, as_json, in_order, never_recorded, traffic_notes
 from guardian.core.quiet import Quiet
-from guardian.core.report.features import by_status, features, features_before, latency
+from guardian.core.report.features import by_status, feature_requests, features, features_before, latency
 from guardian.core.report.judge import judge
 from guardian.core.report.model import (
     Anonymous,
@@ -156,9 +156,7 @@ def _failed(event: Event) -> FailedRequest:
 
 
 def _top_features(summary: Activity | Counts) -> tuple[FeatureCount, ...]:
-    counts: dict[str, int] = {}
-    for route, totals in summary.routes.items():
-        counts[route.feature] = counts.get(route.feature, 0) + totals.requests
+    counts = feature_requests(summary.routes)
     ranked = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
     return tuple(FeatureCount(name, count) for name, count in ranked[:TOP])
 

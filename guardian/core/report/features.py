@@ -48,6 +48,14 @@ def features_before(routes: Mapping[Route, RouteTotals]) -> list[FeatureBefore]:
     return sorted(rows, key=lambda row: (-row.requests, row.name))
 
 
+def feature_requests(routes: Mapping[Route, RouteTotals]) -> dict[str, int]:
+    """How many requests each feature had."""
+    counts: dict[str, int] = {}
+    for route, totals in routes.items():
+        counts[route.feature] = counts.get(route.feature, 0) + totals.requests
+    return counts
+
+
 def _outcomes(routes: Iterable[RouteTotals]) -> dict[int, int]:
     outcomes: dict[int, int] = {}
     for totals in routes:
@@ -65,6 +73,7 @@ def latency(routes: Iterable[RouteTotals]) -> Quantiles:
     for totals in routes:
         for slot, number in totals.durations.items():
             bins[slot] = bins.get(slot, 0) + number
+    bins = dict(sorted(bins.items()))  # once: each quantile looks through them in order
     values = (quantile_ms(bins, q) for q in (0.5, 0.95, 0.99))
     return Quantiles(*(None if value is None else round(value, 2) for value in values))
 

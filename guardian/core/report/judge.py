@@ -8,7 +8,7 @@ from guardian.core.activity import Activity
 from guardian.core.language import language
 from guardian.core.note_words import note_words
 from guardian.core.notes import never_recorded
-from guardian.core.report.features import features
+from guardian.core.report.features import feature_requests
 from guardian.core.report.model import Fired
 from guardian.core.storage import StorageStats
 from guardian.core.summary import fits
@@ -37,10 +37,14 @@ def judge(
     (0: nobody need come, as in two hours of a night); or `stats` say that no request was ever recorded. Else OK.
     """
     requests, errors, server = current.requests, current.errors, current.server_errors
-    for feature in features(current):
-        name, number = feature.name, feature.requests
-        if number >= 5 and fits(name, critical_features) and current.reached.get(name, 0) >= 2:
-            return "CRITICAL", all_failed(name, number)
+    failed = [
+        (-number, name)
+        for name, number in feature_requests(current.routes).items()
+        if number >= 5 and current.reached.get(name, 0) >= 2 and fits(name, critical_features)
+    ]
+    if failed:
+        number, name = min(failed)
+        return "CRITICAL", all_failed(name, -number)
     grave = {each.severity for each in fired} & {"critical", "warning"}
     if grave:
         names = sorted({each.rule for each in fired if each.severity in grave})

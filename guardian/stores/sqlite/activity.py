@@ -8,7 +8,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
-from itertools import pairwise
+from itertools import groupby, pairwise
 
 import numpy as np
 
@@ -46,7 +46,8 @@ def read_activity(
             people.joined(db, seals.read(db, span, at, _SUMMED), at, span) if span else raw(at, until)
             for at, until, span in made
         ]
-        people_of = [_people(db, people, *each, raw) for each in spans]
+        known = {piece: part.users[:, :3].T for piece, part in zip(made, parts, strict=True) if piece.span}
+        people_of = [_people(db, people, *each, raw, known) for each in spans]
     else:
         made = []
         parts = [read_routes(db, *each, only, people) for each in spans]
@@ -120,7 +121,7 @@ def _activity(
         routes=by_route,
         failures={
             name: events
-            for name, events in events_of(db, people, failed.ids[shown[failed.persons]]).items()
+            for name, events in events_of(db, people, failed.ids[shown[failed.persons]], names).items()
             if name in told
         },
         failed_users={
@@ -186,14 +187,25 @@ def _raw_once(db: sqlite3.Connection, people: People) -> Raw:
     return read
 
 
-def _people(db: sqlite3.Connection, people: People, start_us: int, end_us: int, raw: Raw) -> list[np.ndarray]:
-    """Number, requests and errors of the persons of a window, of each once or more."""
+def _people(
+    db: sqlite3.Connection,
+    people: People,
+    start_us: int,
+    end_us: int,
+    raw: Raw,
+    known: Mapping[Piece, np.ndarray],
+) -> list[np.ndarray]:
+    """Number, requests and errors of the persons of a window, of each once or more; `known` has those of buckets."""
     found = [[column[:0] for column in NOTHING.T]]
-    for span, at, until in runs(pieces(db, start_us, end_us)):
-        if span:
-            found += seals.columns(db, Part.PEOPLE, span, at, until, (0, 1, 2))
-        else:
-            found.append(list(raw(at, until).users[:, :3].T))
+    for there, group in groupby(pieces(db, start_us, end_us), known.__contains__):
+        if there:
+            found += [list(known[piece]) for piece in group]
+            continue
+        for span, at, until in runs(list(group)):
+            if span:
+                found += seals.columns(db, Part.PEOPLE, span, at, until, (0, 1, 2))
+            else:
+                found.append(list(raw(at, until).users[:, :3].T))
     users, requests, errors = (np.concatenate(columns) for columns in zip(*found, strict=True))
     return [people.persons(users), requests, errors]
 

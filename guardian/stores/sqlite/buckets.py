@@ -6,8 +6,13 @@ Times are Unix microseconds.
 from __future__ import annotations
 
 import sqlite3
+from typing import TypeVar
+
+import numpy as np
 
 from tracker.sqlite.keys import SEQUENCE_BITS, time_sql
+
+Keys = TypeVar("Keys", int, np.ndarray)
 
 MINUTES5, HOUR, DAY = (seconds * 1_000_000 for seconds in (300, 3600, 86400))
 SPANS = (DAY, HOUR, MINUTES5)
@@ -33,6 +38,6 @@ def ids(start_us: int, end_us: int) -> tuple[int, int]:
     return first, end
 
 
-def time_of(number: int) -> int:
-    """The time of the event with this key."""
+def time_of(number: Keys) -> Keys:
+    """The time of the event with this key, or of each in an array of keys."""
     return number >> SEQUENCE_BITS

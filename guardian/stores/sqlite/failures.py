@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -96,12 +96,18 @@ def newest_failures(
     )
 
 
-def events_of(db: sqlite3.Connection, people: People, ids: np.ndarray) -> dict[str, list[Event]]:
-    """The failed events of these keys, in the order of them, by the person."""
+def events_of(
+    db: sqlite3.Connection, people: People, ids: np.ndarray, names: Mapping[int, str] | None = None
+) -> dict[str, list[Event]]:
+    """The failed events of these keys, in the order of them, by the person; `names` are those of all these persons, by
+    the number, where they are known."""
     rows = db.execute(_ROWS, (json.dumps(ids.tolist()),)).fetchall()
     where = {row[0]: row[1:] for row in db.execute(_ROUTES)}
     why = {row[0]: Failure(*row[1:]) for row in db.execute(_FAILURES, (_distinct(rows, 5),))}
-    who = {number: people.name(number, email) for number, email in db.execute(_USERS, (_distinct(rows, 1),))}
+    if names is None:
+        who = people.names(db.execute(_USERS, (_distinct(rows, 1),)))
+    else:
+        who = {user: names[people.same.get(user, user)] for user in {row[1] for row in rows}}
     found: dict[str, list[Event]] = {}
     for number, user, route, status, duration_us, failure, latency_us in rows:
         name, (endpoint, method, feature) = who[user], where[route]

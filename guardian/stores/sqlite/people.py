@@ -54,6 +54,12 @@ class People:
             return email.partition(_PART)[0]
         return self.spelled.get(number) or self.aliases.person(email)
 
+    def names(self, rows: Iterable[tuple[int, str]]) -> dict[int, str]:
+        """The persons' names, by the number, of users who were recorded so."""
+        if self.spelled or self.aliases.addresses:
+            return {number: self.name(number, email) for number, email in rows}
+        return {number: email.partition(_PART)[0] if email[:7] == "erased-" else email for number, email in rows}
+
     def numbers(self, db: sqlite3.Connection, names: Iterable[str]) -> list[int]:
         """The numbers of the persons of these names, ids or addresses; an address in any case."""
         found: set[int] = set()
@@ -194,7 +200,7 @@ def _same(people: People, rows: Iterable[tuple[int, str]]) -> tuple[dict[int, in
 
 def names_of(db: sqlite3.Connection, people: People, numbers: Sequence[int]) -> dict[int, str]:
     """The names of the persons of these numbers."""
-    return {number: people.name(number, email) for number, email in db.execute(_EMAILS, (json.dumps(numbers),))}
+    return people.names(db.execute(_EMAILS, (json.dumps(numbers),)))
 
 
 def number_of_nobody(db: sqlite3.Connection) -> int | None:

@@ -7,7 +7,7 @@ To be called inside a transaction.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 import numpy as np
@@ -31,6 +31,7 @@ from guardian.stores.sqlite.failures import events_of, read_failed
 from guardian.stores.sqlite.people import People, names_of, number_of_nobody
 from guardian.stores.sqlite.totals import Piece, pieces, read_raw, read_totals
 
+Read = Callable[[Piece], tuple[np.ndarray, np.ndarray]]
 _US = timedelta(microseconds=1)
 
 
@@ -41,13 +42,14 @@ def read_quiet(db: sqlite3.Connection, people: People, start: datetime, end: dat
         made = pieces(db, begin, micros(end))
     except WindowGone:
         return []
-    last = _last_visits(db, people, made, since, until)
+    read = _columns_once(db, people)
+    last = _last_visits(db, read, made, since, until)
     failed = read_failed(db, people, ids(since - LAST_THING // _US, until)).last_of_each(1)
     failed = failed.where(np.flatnonzero(failed.persons < len(last)))
-    passed = last[failed.persons] - np.array([time_of(key) for key in failed.ids.tolist()], np.int64)
+    passed = last[failed.persons] - time_of(failed.ids)
     failed = failed.where(np.flatnonzero((last[failed.persons] > 0) & (passed >= 0) & (passed <= LAST_THING // _US)))
     failed = failed.where(np.flatnonzero(failed.persons != number_of_nobody(db)))
-    visits = _regular(db, people, made, last, failed.persons)
+    visits = _regular(db, people, read, made, last, failed.persons)
     if len(visits) > MOST:
         visits = visits[visits[:, 1] >= np.sort(visits[:, 1])[-MOST]]
     names = names_of(db, people, visits[:, 0].tolist())
@@ -55,9 +57,7 @@ def read_quiet(db: sqlite3.Connection, people: People, start: datetime, end: dat
     return gone_quiet(found, events_of(db, people, failed.ids[np.isin(failed.persons, visits[:, 0])]))
 
 
-def _last_visits(
-    db: sqlite3.Connection, people: People, made: Sequence[Piece], since_us: int, until_us: int
-) -> np.ndarray:
+def _last_visits(db: sqlite3.Connection, read: Read, made: Sequence[Piece], since_us: int, until_us: int) -> np.ndarray:
     """By number, when each person's last request finished, for those for whom that was in [since, until); else 0."""
     seen, came = list[np.ndarray](), list[np.ndarray]()
     times = list[np.ndarray]()
@@ -65,11 +65,10 @@ def _last_visits(
         if piece.end <= since_us:
             continue
         if piece.start >= until_us:
-            came.append(_columns(db, people, piece, (0,))[0])
+            came.append(read(piece)[0])
         else:
-            users, at = _ends(db, people, piece)
-            seen.append(users)
-            times.append(at)
+            seen.append(read(piece)[0])
+            times.append(_ends(db, piece))
     users, returned = (np.concatenate([_NONE, *parts]) for parts in (seen, came))
     last = np.zeros(int(users.max(initial=-1)) + 1, np.int64)
     np.maximum.at(last, users, np.concatenate([_NONE, *times]))
@@ -79,7 +78,12 @@ def _last_visits(
 
 
 def _regular(
-    db: sqlite3.Connection, people: People, made: Sequence[Piece], last: np.ndarray, persons: np.ndarray
+    db: sqlite3.Connection,
+    people: People,
+    read: Read,
+    made: Sequence[Piece],
+    last: np.ndarray,
+    persons: np.ndarray,
 ) -> np.ndarray:
     """Of these persons those who came regularly: number, requests, when their first request began, `last`."""
     if not len(persons):
@@ -88,9 +92,8 @@ def _regular(
     wanted[persons] = True
     requests, place = np.zeros(len(last), np.int64), np.zeros(len(last), np.int64)
     for at, piece in reversed(list(enumerate(made))):
-        users, counts = _columns(db, people, piece, (0, 1))
-        mine = users < len(last)
-        mine[mine] = wanted[users[mine]]
+        users, counts = read(piece)
+        mine = np.flatnonzero(wanted.take(users, mode="clip") & (users < len(last)))
         np.add.at(requests, users[mine], counts[mine])
         place[users[mine]] = at
     found = persons[requests[persons] >= REGULAR_REQUESTS]
@@ -110,19 +113,29 @@ def _regular(
 _NONE = np.zeros(0, np.int64)
 
 
-def _columns(db: sqlite3.Connection, people: People, piece: Piece, wanted: Collection[int]) -> list[np.ndarray]:
-    """Columns of PEOPLE, the first with the numbers of persons; who has several ids may be there several times."""
-    if piece.span:
-        [found] = seals.columns(db, Part.PEOPLE, piece.span, piece.start, piece.end, wanted)
-    else:
-        found = list(read_raw(db, piece.start, piece.end).users.T[list(wanted)])
-    return [people.persons(found[0]), *found[1:]]
+def _columns_once(db: sqlite3.Connection, people: People) -> Read:
+    """Reads the persons of a piece and how many requests each made, of the same piece once; who has several ids may be
+    there several times."""
+    known: dict[Piece, tuple[np.ndarray, np.ndarray]] = {}
+
+    def read(piece: Piece) -> tuple[np.ndarray, np.ndarray]:
+        if piece not in known:
+            if piece.span:
+                [(users, requests)] = seals.columns(db, Part.PEOPLE, piece.span, piece.start, piece.end, (0, 1))
+            else:
+                users, requests = read_raw(db, piece.start, piece.end).users.T[:2]
+            # A report on a month looks at 47 days of everybody: half the memory.
+            known[piece] = people.persons(users).astype(np.int32), requests.astype(np.int32)
+        return known[piece]
+
+    return read
 
 
-def _ends(db: sqlite3.Connection, people: People, piece: Piece) -> tuple[np.ndarray, np.ndarray]:
-    """The persons of a piece, and when the last request of each finished."""
+def _ends(db: sqlite3.Connection, piece: Piece) -> np.ndarray:
+    """When the last request of each row of a piece finished."""
     if not piece.span:
-        rows = read_raw(db, piece.start, piece.end).users
-        return people.persons(rows[:, 0]), rows[:, 5]
+        ends: np.ndarray = read_raw(db, piece.start, piece.end).users[:, 5]
+        return ends
     [(first, length)] = seals.columns(db, Part.TIMES, piece.span, piece.start, piece.end, (0, 1))
-    return _columns(db, people, piece, (0,))[0], first + length
+    ends = first + length
+    return ends
