@@ -15,7 +15,7 @@ import numpy as np
 from guardian.core.activity import ERRORS_PER_USER, TOP_HELP, Active, Activity, most_in_need, wholly_failed
 from guardian.core.summary import Route, TimelineBar
 from guardian.core.time import micros
-from guardian.core.totals import Part, Totals, grouped
+from guardian.core.totals import Part, Totals, among, distinct, grouped
 from guardian.stores.sqlite import seals
 from guardian.stores.sqlite.buckets import ids
 from guardian.stores.sqlite.counts import NOTHING, active, runs
@@ -99,10 +99,13 @@ def _activity(
     table[:, 1] = codes[table[:, 1]]
     table = grouped(table)
     met = failed.persons * len(features) + codes[failed.routes]
-    met = np.unique(met[failed.persons != nobody])
+    met = distinct(met[failed.persons != nobody])
     met_by = np.bincount(met % max(len(features), 1), minlength=len(features))
-    could = table[np.isin(table[:, 0], unsure_of)]
-    unsure = np.unique(could[~np.isin(could[:, 0] * len(features) + could[:, 1], met), 1]).tolist()
+    doubted = np.zeros(size, bool)
+    doubted[unsure_of] = True
+    could = table[doubted[table[:, 0]]]
+    new = ~among(could[:, 0] * len(features) + could[:, 1], met)
+    unsure = np.flatnonzero(np.bincount(could[new, 1])).tolist()
     told = {names[number] for number in [*named[:, 0].tolist(), *needy]}
     shown = np.zeros(size, bool)
     shown[named[:, 0]] = shown[needy] = True

@@ -102,9 +102,9 @@ def _regular(
     # Who first came so long before is regular whenever in that bucket it was; of the others it is looked up.
     unsure = last[found] - first < REGULAR_SPAN // _US
     for at in np.unique(place[found[unsure]]).tolist():
-        rows = read_totals(db, made[at].start, made[at].end, people, (Part.PEOPLE, Part.TIMES)).users
         here = np.flatnonzero(unsure & (place[found] == at))
-        first[here] = rows[np.searchsorted(rows[:, 0], found[here]), 4]
+        users, began = _begins(db, people, read, made[at])
+        first[here] = began[np.searchsorted(users, found[here])]
     table: np.ndarray = np.stack((found, requests[found], first, last[found]), axis=1)
     came: np.ndarray = table[last[found] - first >= REGULAR_SPAN // _US]
     return came
@@ -129,6 +129,15 @@ def _columns_once(db: sqlite3.Connection, people: People) -> Read:
         return known[piece]
 
     return read
+
+
+def _begins(db: sqlite3.Connection, people: People, read: Read, piece: Piece) -> tuple[np.ndarray, np.ndarray]:
+    """The persons of a piece, in order, and when the first request of each began."""
+    if piece.span and not people.same:
+        [(began,)] = seals.columns(db, Part.TIMES, piece.span, piece.start, piece.end, (0,))
+        return read(piece)[0], began
+    rows = read_totals(db, piece.start, piece.end, people, (Part.PEOPLE, Part.TIMES)).users
+    return rows[:, 0], rows[:, 4]
 
 
 def _ends(db: sqlite3.Connection, piece: Piece) -> np.ndarray:
