@@ -49,7 +49,7 @@ def import_logs(
         zone=read_zone(timezone or settings.timezone),
         now_us=micros(utc_now()),
         format=format,
-        routes=route or (),
+        routes=(*settings.import_routes, *(route or ())),
         people=not anonymous,
     )
     outcome = _imported(wanted, settings, dry_run=dry_run)

@@ -1,11 +1,24 @@
-"""The settings of `[report]`: what holds for every report."""
+"""The settings of `[report]`, what holds for every report, and the routes by which `guardian import` reads logs."""
 
 from __future__ import annotations
 
-from pydantic import Field
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
 
 from guardian.core.report.model import MAX_USERS
 from guardian.settings.section import Section
+from guardian.settings.values import Names
+from tracker.templates import Templates
+
+
+def _routes(value: tuple[str, ...]) -> tuple[str, ...]:
+    Templates(value)
+    return value
+
+
+Routes = Annotated[Names, AfterValidator(_routes)]
+"""Templates of routes, such as /threads/{id}."""
 
 
 class ReportSettings(Section):

@@ -27,7 +27,7 @@ from guardian.settings.mail import MailSettings
 from guardian.settings.mail import SmtpSettings as SmtpSettings
 from guardian.settings.people import AliasSettings
 from guardian.settings.quantities import Duration, between
-from guardian.settings.reports import ReportSettings
+from guardian.settings.reports import ReportSettings, Routes
 from guardian.settings.rules import DEFAULT_RULES, AnyRule, forgetful, named_tables
 from guardian.settings.schedules import ScheduleSettings, WatchdogSettings
 from guardian.settings.section import Section
@@ -166,6 +166,7 @@ class Settings(BaseSettings):
     timezone: ZoneName = "UTC"
     public_url: HttpUrl = "http://127.0.0.1:8765"
     critical_features: Names = ("chat_*",)
+    import_routes: Routes = ()
     schedules: Annotated[tuple[ScheduleSettings, ...], BeforeValidator(listed_schedules)] = ()
     mail: MailSettings = MailSettings()
     api: ApiSettings = ApiSettings()

@@ -138,3 +138,22 @@ def test_the_command_says_what_became_what_and_which_lines_could_not_be_read(tmp
     assert "zzq" not in said.stdout
     again = json.loads(CliRunner().invoke(app, [*arguments, "--json"]).stdout)
     assert (again["imported"], again["known"], again["bad"]) == (0, 1, 1)
+
+
+def test_templates_of_the_settings_name_routes_before_those_of_the_command(tmp_path):
+    (tmp_path / "guardian.toml").write_text(
+        'database = "guardian.db"\nadmins = ["a@example.com"]\nimport_routes = ["/users/{name}"]\n'
+    )
+    (tmp_path / "access.log").write_text(line(1, target="/users/alice") + line(2, target="/teams/blue"))
+    arguments = ["import", str(tmp_path / "access.log"), "--config", str(tmp_path / "guardian.toml"), "--json"]
+    made = json.loads(CliRunner().invoke(app, [*arguments, "--route", "/teams/{team}"]).stdout)
+    assert {each["route"] for each in made["routes"]} == {"/users/{name}", "/teams/{team}"}
+
+
+@pytest.mark.parametrize("route", ["users/{name}", "/users/[0-9]+"])
+def test_a_template_of_the_settings_that_is_none_is_refused(tmp_path, route):
+    (tmp_path / "guardian.toml").write_text(f'admins = ["a@example.com"]\nimport_routes = ["{route}"]\n')
+    (tmp_path / "access.log").write_text(line(1))
+    said = CliRunner().invoke(app, ["import", str(tmp_path / "access.log"), "-c", str(tmp_path / "guardian.toml")])
+    assert said.exit_code != 0
+    assert "guardian.toml line 2: import_routes" in str(said.exception) or "import_routes" in said.output
