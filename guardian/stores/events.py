@@ -161,6 +161,11 @@ class UsageRepository(Protocol):
         """How much is stored; the newest event is the one of `newest_event`."""
         ...
 
+    async def unmerged_bytes(self) -> int:
+        """How many bytes wait beside the main file to become part of it, as in SQLite's write-ahead log; 0 where there
+        is no such thing."""
+        ...
+
     async def newest_event(self, now: datetime | None = None) -> datetime | None:
         """The time of the newest event, at once however many there are; None where there is none.
 

@@ -15,6 +15,7 @@ from guardian.application.noticing import LATELY
 from guardian.application.root import LEASE, Application
 from guardian.application.scheduler import STEPS
 from guardian.core.clock import was_ahead
+from guardian.core.growth import UNMERGED_MOST
 from guardian.core.note_words import KINDS
 from guardian.core.notes import gone_silent
 from guardian.core.storage import RecorderHealth, RecorderNote, StorageError
@@ -58,7 +59,7 @@ class Wanted(Asked):
 @dataclass(frozen=True, slots=True)
 class Facts:
     """What the database says: of recorders, the newest event and how many are of the future, whether somebody leads,
-    and since when what waits longest has waited."""
+    since when what waits longest has waited, and how many bytes wait for the main file."""
 
     recorders: list[RecorderHealth]
     newest: datetime | None
@@ -66,6 +67,7 @@ class Facts:
     said: list[RecorderNote]
     led: bool
     unsent: datetime | None
+    unmerged: int
 
 
 async def usage_health(call: Call) -> Health:
@@ -77,7 +79,9 @@ async def usage_health(call: Call) -> Health:
     app, now = call.app, call.app.clock()
     facts, why = await _facts(app)
     health = (
-        blind(why) if facts is None else judge_health(app, facts.recorders, facts.newest, now, facts.said, facts.ahead)
+        blind(why)
+        if facts is None
+        else judge_health(app, facts.recorders, facts.newest, now, facts.said, facts.ahead, facts.unmerged)
     )
     if not call.asked.ready:
         return health
@@ -133,6 +137,7 @@ async def _read(app: Application) -> Facts:
         said=await app.repository.recorder_notes(now - LATELY),
         led=await app.state.lease_held(LEASE, now, LEASE_TTL),
         unsent=await app.stores.watch.oldest_unsent(),
+        unmerged=await app.repository.unmerged_bytes(),
     )
 
 
@@ -156,10 +161,12 @@ def judge_health(
     now: datetime,
     said: list[RecorderNote],
     events_ahead: int = 0,
+    unmerged: int = 0,
 ) -> Health:
     """Health from what the recorders and steps last said; `newest` is the time of the newest event.
 
     `events_ahead` is how many have a time that is still to come. These are no sign of life, nor are such heartbeats.
+    `unmerged` is how many bytes wait for the main file.
     """
     present = [each for each in recorders if not was_ahead(each.seen_at, now)]
     seen = max((each.seen_at for each in present), default=None)
@@ -175,6 +182,11 @@ def judge_health(
     lost = sum(each.queued for each in gone_silent(recorders, now) if now - each.seen_at <= LOST_FOR)
     if lost:
         reasons.append(f"the host app's recorder went silent with {lost} events queued: stop the app by SIGTERM")
+    if unmerged > UNMERGED_MOST:
+        size = f"{unmerged / 1e6:,.0f} MB"
+        reasons.append(
+            f"the write-ahead log has {size}, since another program holds a reading open: see 'guardian check'"
+        )
     kinds: dict[str, int] = {}
     for each in said:
         if each.kind in KINDS:  # public: no text of the database is

@@ -127,3 +127,10 @@ async def test_a_report_that_cannot_be_saved_is_refused_with_the_reason(app):
         answered = await admin.post("/api/usage/generate-report")
         assert answered.status_code == 503
         assert answered.json()["error"].startswith("usage_report.json cannot be written to reports_dir (")
+
+
+async def test_a_log_that_another_program_holds_up_is_a_reason(app, monkeypatch):
+    monkeypatch.setattr("guardian.web.health.UNMERGED_MOST", 0)
+    async with calling(app) as client:
+        answered = (await client.get(HEALTH)).json()
+    assert any("write-ahead log has" in reason and "another program" in reason for reason in answered["reasons"])

@@ -1,8 +1,10 @@
 """`guardian check`: what it says of settings, real databases and a real mail server."""
 
+import re
 import sqlite3
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import pytest
 
@@ -355,3 +357,35 @@ async def test_a_schedule_says_what_is_special_about_it_and_that_its_requests_ar
     assert chat.endswith("to 1 recipient, only the features chat_*, with summary, users, as plain text, in 'fr'")
     assert worse == "error"
     assert month.endswith("set retention.events_days above 32, or leave features out")
+
+
+async def test_how_the_database_grows_and_when_its_disk_is_full_is_said(look, tmp_path, monkeypatch):
+    repository = await SqliteRepository.open(tmp_path / "guardian.db")
+    await repository.write([event(NOW - timedelta(hours=hours)) for hours in range(1, 21)])
+    await repository.close()
+    free = SimpleNamespace(free=80_000_000_000)
+    monkeypatch.setattr("guardian.application.check.database.shutil.disk_usage", lambda _: free)
+    found = (await look('admins = ["a@example.com"]'))["database"]
+    level, text = found[1]
+    assert level == "ok"
+    assert re.fullmatch(
+        r"0\.\d MB come in a day, and 80\.0 GB are free; retention \(90 days\) holds the file at .+ MB", text
+    )
+    free.free = 1_000_000
+    level, text = (await look('admins = ["a@example.com"]'))["database"][1]
+    assert level == "warning"
+    assert re.search(r"are free: the disk is full in \d+ days?; make room, or lower retention.events_days$", text)
+
+
+async def test_a_foreign_reader_that_holds_up_the_log_is_named(look, tmp_path, monkeypatch):
+    monkeypatch.setattr("guardian.application.check.database.UNMERGED_MOST", 200_000)
+    repository = await SqliteRepository.open(tmp_path / "guardian.db")
+    with closing(sqlite3.connect(tmp_path / "guardian.db", isolation_level=None)) as foreign:
+        foreign.execute("BEGIN")
+        foreign.execute("SELECT count(*) FROM guardian_request").fetchone()
+        for minute in range(60):
+            await repository.write([event(NOW - timedelta(minutes=minute, seconds=n / 100)) for n in range(300)])
+        found = (await look('admins = ["a@example.com"]'))["database"]
+    await repository.close()
+    [text] = [text for level, text in found if level == "warning"]
+    assert re.match(r"\d+ MB wait in guardian\.db-wal, since another program reads the database and does not end", text)

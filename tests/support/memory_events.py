@@ -257,6 +257,9 @@ class MemoryEvents:
             place=db.place,
         )
 
+    async def unmerged_bytes(self):
+        return 0
+
     async def newest_event(self, now=None):
         times = [moment(event.at_us) for event in self._db.events]
         return max((at for at in times if now is None or not was_ahead(at, now)), default=None)

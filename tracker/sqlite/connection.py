@@ -7,6 +7,9 @@ import sqlite3
 from contextlib import suppress
 from urllib.parse import quote
 
+LOG_LIMIT = 64 * 2**20
+"""Bytes that the write-ahead log keeps on the disk when it begins anew (SQLite, "PRAGMA journal_size_limit")."""
+
 
 def connect(path: str, *, synchronous: str = "NORMAL", timeout: float = 5.0, create: bool = True) -> sqlite3.Connection:
     """An autocommit connection to the database file at `path`, made if it is missing, in WAL mode.
@@ -31,6 +34,7 @@ def connect(path: str, *, synchronous: str = "NORMAL", timeout: float = 5.0, cre
         db.execute("PRAGMA journal_mode = WAL")
         db.execute(f"PRAGMA synchronous = {synchronous}")
         db.execute("PRAGMA secure_delete = ON")
+        db.execute(f"PRAGMA journal_size_limit = {LOG_LIMIT}")
     except BaseException:
         db.close()
         raise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
@@ -10,7 +11,8 @@ from guardian.application.check.findings import conservation
 from guardian.application.root import Application
 from guardian.core.clock import was_ahead
 from guardian.core.finding import Finding
-from guardian.core.storage import StorageError
+from guardian.core.growth import LATELY, UNMERGED_MOST, growth
+from guardian.core.storage import StorageError, StorageStats, WindowGone
 from guardian.settings.schema import Settings
 from guardian.stores.opening import backend
 
@@ -44,6 +46,7 @@ async def database_findings(app: Application) -> list[Finding]:
     )
     size = f"{counted(stats.events, 'request')} of {counted(stats.users, 'user')}, {stats.size_bytes / 1e6:,.1f} MB"
     found = [Finding("database", "ok", f"{app.settings.database.absolute()}: {size}")]
+    found += await _growth(app, stats, now)
     early = [each.seen_at for each in recorders if was_ahead(each.seen_at, now)]
     signs = [each.seen_at for each in recorders if each.seen_at not in early] + ([stats.newest] if stats.newest else [])
     latest = max(signs, default=None)
@@ -59,6 +62,35 @@ async def database_findings(app: Application) -> list[Finding]:
         found.append(Finding("tracker", "ok", f"last sign of life {max(0, (now - latest).seconds)} s ago"))
     found += conservation(recorders, now)
     return found + await _dead(app, mails)
+
+
+async def _growth(app: Application, stats: StorageStats, now: datetime) -> list[Finding]:
+    """How the database grows and when its disk is full, and that a foreign reader holds up its log."""
+    found = []
+    log = await app.repository.unmerged_bytes()
+    if log > UNMERGED_MOST:
+        text = f"{log / 1e6:,.0f} MB wait in {app.settings.database.name}-wal, since another program reads the "
+        text += "database and does not end its transaction: end it (fuser shows which have the file open)"
+        found.append(Finding("database", "warning", text))
+    try:
+        lately = (await app.repository.counts(now - LATELY, now)).requests
+        free = await asyncio.to_thread(lambda: shutil.disk_usage(app.settings.database.absolute().parent).free)
+    except (WindowGone, OSError):  # nothing can be said
+        return found
+    days = app.settings.retention.events_days
+    grows = growth(stats, lately, now, events_days=days, free=free)
+    if grows is None:
+        return found
+    text = f"{_size(grows.a_day)} come in a day, and {_size(free)} are free"
+    if grows.full_in is not None:
+        text += f": the disk is full in {counted(int(grows.full_in), 'day')}; make room, or lower retention.events_days"
+        return [*found, Finding("database", "warning", text)]
+    held = f"; retention ({counted(days, 'day')}) holds the file at some {_size(grows.holds_at)}"
+    return [*found, Finding("database", "ok", text + held)]
+
+
+def _size(size: float) -> str:
+    return f"{size / 1e9:,.1f} GB" if size >= 1e9 else f"{size / 1e6:,.1f} MB"
 
 
 def _ahead(latest: datetime, heartbeats: int, events: int, *, alive: bool) -> Finding:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sqlite3
 from datetime import datetime
@@ -50,6 +51,10 @@ class SqliteOverview(EventsFile):
 
         return await self._of_one_state(read)
 
+    async def unmerged_bytes(self) -> int:
+        """See UsageRepository."""
+        return await asyncio.to_thread(_log_bytes, self._path)
+
     async def newest_event(self, now: datetime | None = None) -> datetime | None:
         """See UsageRepository."""
         [(newest,)] = await self._read(_NEWEST, (_first_ahead(now),))
@@ -79,6 +84,13 @@ class SqliteOverview(EventsFile):
     async def feature_names(self) -> set[str]:
         """See UsageRepository."""
         return {name for (name,) in await self._read("SELECT DISTINCT feature FROM guardian_route")}
+
+
+def _log_bytes(path: str) -> int:
+    try:
+        return os.path.getsize(f"{path}-wal")
+    except OSError:  # it is gone when nobody has the database open
+        return 0
 
 
 def _time_of(number: int | None) -> datetime | None:

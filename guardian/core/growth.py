@@ -1,0 +1,41 @@
+"""How fast a store grows, where retention ends that, and when the disk is full. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from guardian.core.storage import StorageStats
+
+LATELY = timedelta(days=7)
+"""How many requests come in a day is told from so long a time."""
+UNMERGED_MOST = 128 * 2**20
+"""More bytes than this, twice what the log keeps, wait for the main file only where a foreign reader holds them up."""
+_LEAST = timedelta(hours=6)
+_DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Growth:
+    """`a_day` bytes come in a day; from `holds_at` bytes on, retention takes as much as comes.
+
+    In `full_in` days the disk is full; None where retention comes first, or nothing grows.
+    """
+
+    a_day: float
+    holds_at: float
+    full_in: float | None
+
+
+def growth(stats: StorageStats, lately: int, now: datetime, *, events_days: int, free: int) -> Growth | None:
+    """How a store grows in which `lately` requests came within LATELY, with so many bytes `free` beside it.
+
+    None where less than six hours were recorded, which tell nothing.
+    """
+    if stats.oldest is None or not stats.events or now - stats.oldest < _LEAST:
+        return None
+    days = min(LATELY, now - stats.oldest) / _DAY
+    a_day = stats.size_bytes / stats.events * lately / days
+    ahead = 0.0 if stats.purged else max(0.0, events_days - (now - stats.oldest) / _DAY)
+    comes = a_day * ahead
+    return Growth(a_day, stats.size_bytes + comes, free / a_day if comes > free else None)
