@@ -18,7 +18,7 @@ from guardian.core.storage import WindowGone
 from guardian.core.time import moment
 from guardian.mail.report.userlist import plain_cell
 
-STRIDE = 10_000
+STRIDE = 50_000
 """So many people of a CSV are in the memory at once."""
 COLUMNS = ("email", "total_time_minutes", "requests_count", "errors_count", "features_used")
 """Of the CSV: the keys of a user in a report. Features stand in one cell, with commas between them."""
