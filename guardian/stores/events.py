@@ -71,6 +71,11 @@ class UsageRepository(Protocol):
         """
         ...
 
+    async def latencies(self, edges: Sequence[datetime]) -> list[dict[int, int]]:
+        """Between each two neighbours of the edges, how many latencies fell into each bin (`bin_of`): of one state of
+        the store. Raises WindowGone as `summary` does."""
+        ...
+
     async def gone_quiet(self, start: datetime, end: datetime) -> list[Quiet]:
         """Who went quiet after an error, as a report on the window says (`guardian.core.quiet`); nobody where retention
         has deleted what would tell."""

@@ -342,6 +342,11 @@ async def _seals_change_nothing(opener, batches, seals, edges):
             await repository.seal(at)
         assert await repository.timeline(ends) == expected
         assert await repository.counts(ends[0], ends[-1]) == expected[0].counts()
+        for bins, (start, end) in zip(await repository.latencies(ends), pairwise(ends), strict=True):
+            found = Counter()
+            for route in (await repository.summary(start, end)).routes.values():
+                found.update(route.durations)
+            assert bins == found
         await equals_the_plain_activity(repository, ends, bars)
         assert (await repository.stats()).events == sum(map(len, batches))
     await stores.close()

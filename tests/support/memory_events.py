@@ -1,6 +1,7 @@
 """Events, and the past for rules, in memory: see `tests.support.memory`."""
 
 import secrets
+from collections import Counter
 from dataclasses import replace
 from itertools import pairwise
 
@@ -122,6 +123,14 @@ class MemoryEvents:
     async def people(self, start, end, *, after, most):
         everybody, _ = await self.activity([start, end])
         return listed(everybody, after, most)
+
+    async def latencies(self, edges):
+        parts = [await self.summary(start, end) for start, end in pairwise(edges)]
+        bins = [Counter() for _ in parts]
+        for total, part in zip(bins, parts, strict=True):
+            for route in part.routes.values():
+                total.update(route.durations)
+        return [dict(total) for total in bins]
 
     async def gone_quiet(self, start, end):
         begin, since, until = quiet_window(start, end)

@@ -81,6 +81,7 @@ def overview(view: View, chosen: Range, reading: Reading) -> dict[str, Any]:
             for label, value in (("p50", report.latency_ms.p50), ("p95", report.latency_ms.p95),
                                  ("p99", report.latency_ms.p99))
         ],
+        "latency_over_time": latency_over_time(report, reading.latencies, view),
         "latency_chart": latency_chart(durations(reading.counts), view),
         "help": said["help"],
         "quiet": said["gone_quiet"],
@@ -180,6 +181,28 @@ def latency_chart(bins: Mapping[int, int], view: View) -> Markup:
     return histogram(
         words, names, places, [lang.number(each) for each in places], ticks,
         scale=scale(max(places), view), name=lang("Requests"),
+    )  # fmt: skip
+
+
+def latency_over_time(report: Report, latencies: Sequence[Mapping[int, int]], view: View) -> Markup:
+    """The latency that half of the requests, 95 % and 99 % of them kept to, through the window."""
+    lang, starts = view.lang, [bar.start for bar in report.timeline]
+    found = [[quantile_ms(bins, q) for bins in latencies] for q in (0.95, 0.5, 0.99)]
+    series = [
+        Series(name, [value or 0.0 for value in values], tone)
+        for name, values, tone in zip(("p95", "p50", "p99"), found, ("users", "calm", "warm"), strict=True)
+    ]
+    most = max((value for each in series for value in each.values), default=0)
+    top = nice_top(most)
+    words = Words(
+        lang("Latency over time, at most %(time)s", time=lang.milliseconds(most)), lang("Time"), lang("The numbers"),
+        lang("No latency was measured."),
+    )  # fmt: skip
+    said = [["–" if value is None else lang.milliseconds(value) for value in values] for values in found]
+    return over_time(
+        words, time_words(starts, report.period_end, lang, view.zone), series,
+        tick_words(starts, report.period_end, lang, view.zone), said,
+        scale=[lang.milliseconds(value) for value in (top, top / 2, 0)],
     )  # fmt: skip
 
 

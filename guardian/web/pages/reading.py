@@ -26,11 +26,12 @@ NAMED = 20
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A window: its report, its totals by route, and the bars of the period before, one for each of the report's; None
-    where that is not stored any more, or was not asked for."""
+    """A window: its report, its totals by route, the latencies of each bar by bin, and the bars of the period before,
+    one for each of the report's; None where that is not stored any more, or was not asked for."""
 
     report: Report
     counts: Activity
+    latencies: tuple[Mapping[int, int], ...]
     before: tuple[TimelineBar, ...] | None
 
 
@@ -60,14 +61,15 @@ async def _read(app: Application, chosen: Range, zone: ZoneInfo) -> Reading:
             start_time=chosen.start, end_time=chosen.end, zone=zone, max_users=NAMED
         )
     start, end = report.period_start, report.period_end
+    took = tuple(await app.repository.latencies(bar_edges(start, end, zone)))
     if not chosen.compare:
-        return Reading(replace(report, previous=None, comparison=None), counts, None)
+        return Reading(replace(report, previous=None, comparison=None), counts, took, None)
     back = _back(report)
     try:
         _, bars = await app.repository.timeline([edge - back for edge in bar_edges(start, end, zone)])
     except WindowGone:
-        return Reading(report, counts, None)
-    return Reading(report, counts, tuple(bars) if any(bar.requests for bar in bars) else None)
+        return Reading(report, counts, took, None)
+    return Reading(report, counts, took, tuple(bars) if any(bar.requests for bar in bars) else None)
 
 
 def _back(report: Report) -> timedelta:
