@@ -81,7 +81,7 @@ def why_not_opened(path: str) -> str | None:
         if not os.path.lexists(part):
             return f"the folder {part} does not exist: make it, or name another file"
         if not os.path.isdir(part):
-            return f"{part} is no folder: name a file in a folder"
+            return f"{part} is not a folder: name a file in a folder"
         if not _may(part, os.X_OK):
             return f"{_me()} may not enter the folder {part}, which belongs to {_owner(part)}: {_CURE}"
     if os.path.islink(path) and not os.path.exists(path):

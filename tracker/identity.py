@@ -138,7 +138,7 @@ class Identity:
         name = names_of(given, trusted=True).best
         if name is None and given != ANONYMOUS:
             self._complain(
-                f"identify returned {class_name(type(given))}, which is no name of 1 to {MAX_NAME} characters"
+                f"identify returned {class_name(type(given))}, which is not a name of 1 to {MAX_NAME} characters"
             )
         return name or ANONYMOUS
 

@@ -204,4 +204,4 @@ def _unknown(name: str) -> str:
 
     near = _ALSO_CALLED.get(name) or next(iter(get_close_matches(name, ARGUMENTS, 1)), None)
     cure = f"did you mean {near}?" if near else "docs/tracker.md lists them"
-    return f"{name} is no argument of UsageTrackingMiddleware: {cure}"
+    return f"{name} is not an argument of UsageTrackingMiddleware: {cure}"

@@ -29,8 +29,8 @@ class Until(StrEnum):
 
 @alerts.command("list")
 def list_(
-    open_only: Annotated[bool, typer.Option("--open", help="Only those that are not over.")] = False,
-    limit: Annotated[int, typer.Option("--limit", min=1, max=10_000, help="At most so many, the newest.")] = 50,
+    open_only: Annotated[bool, typer.Option("--open", help="Only those that are still open.")] = False,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=10_000, help="At most this many, the newest.")] = 50,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -91,7 +91,7 @@ def show(incident: IncidentArgument, config: ConfigOption = None, as_json: JsonO
 
 @alerts.command("ack")
 def ack(incident: IncidentArgument, config: ConfigOption = None) -> None:
-    """Acknowledge an incident: no more reminders, but its end is told."""
+    """Acknowledge an incident: no more reminders, but you are told when it is over."""
     _act("acknowledge", incident, config, "is acknowledged")
 
 
@@ -101,16 +101,18 @@ def silence(
     until: Annotated[Until, typer.Option("--until", help="For an hour, for eight, or until 08:00.")] = Until.one_hour,
     config: ConfigOption = None,
 ) -> None:
-    """Hear nothing more of an incident for a while; what still fires then is said at once."""
+    """Hear nothing about an incident for a while. If it is still firing then, you are told at once."""
     _act("silence-morning" if until is Until.morning else f"silence-{until.value}", incident, config, "is silenced")  # type: ignore[arg-type]
 
 
 @alerts.command("fixed")
 def fixed(
-    incident: Annotated[str | None, typer.Argument(metavar="[ID]", help="Without one: every open incident.")] = None,
+    incident: Annotated[
+        str | None, typer.Argument(metavar="[ID]", help="Leave it out for every open incident.")
+    ] = None,
     config: ConfigOption = None,
 ) -> None:
-    """Mark as fixed: from now on only new requests count. Call it after a deploy."""
+    """Mark as fixed: from now on only new requests count. Run it after a deploy."""
     _act("fixed", incident, config, "is judged by new requests only")
 
 

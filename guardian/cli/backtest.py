@@ -39,11 +39,11 @@ class _Strip:
 
 
 def backtest(
-    days: Annotated[int, typer.Option("--days", min=1, max=400, help="How many days up to now.")] = 30,
+    days: Annotated[int, typer.Option("--days", min=1, max=400, help="How many days back from now.")] = 30,
     sets: Annotated[
         list[str] | None,
         typer.Option(
-            "--set", metavar="RULE.KEY=VALUE", help="Try another value beside it, as error_rate.threshold=5%."
+            "--set", metavar="RULE.KEY=VALUE", help="Also try another value, such as error_rate.threshold=5%."
         ),
     ] = None,
     page: Annotated[Path | None, typer.Option("--html", dir_okay=False, help="Write a page with the charts.")] = None,

@@ -31,7 +31,7 @@ ConfigOption = Annotated[
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
-HoursOption = Annotated[int, typer.Option("--hours", min=1, max=720, help="How many hours up to now.")]
+HoursOption = Annotated[int, typer.Option("--hours", min=1, max=720, help="How many hours back from now.")]
 
 
 def settings_of(config: Path | None) -> Settings:

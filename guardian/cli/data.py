@@ -22,7 +22,7 @@ def cleanup(
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Delete now what is older than the retention settings allow. The daemon does it each day."""
+    """Delete now what is older than the retention settings allow. The daemon does so every day."""
     from rich.progress import Progress
 
     from guardian.application.upkeep import clean_up
@@ -51,7 +51,7 @@ def cleanup(
 
 
 def backup(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="The copy to make; it must not be there yet.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The copy to make; it must not exist yet.")],
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:

@@ -45,7 +45,9 @@ def login(
     table = '[mail.smtp]\nhost = "smtp.gmail.com"\nauth = "xoauth2"\nusername = "you@example.com"'
     typer.echo(f'\n{table if smtp else "[mail.gmail]"}\ntoken_file = "{path.absolute()}"\n')
     if expiry is not None:
-        typer.echo(f"This login ends {expiry:%Y-%m-%d %H:%M} UTC, as those of apps in testing do: see docs/gmail.md.")
+        typer.echo(
+            f"This login expires {expiry:%Y-%m-%d %H:%M} UTC, like those of all apps in testing: see docs/gmail.md."
+        )
     typer.echo("Then run: guardian check")
 
 

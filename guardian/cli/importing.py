@@ -26,18 +26,20 @@ def import_logs(
         typer.Option("--format", help="nginx, apache, combined, caddy, traefik or uvicorn.", show_default="found out"),
     ] = None,
     route: Annotated[
-        list[str] | None, typer.Option("--route", help="A template, as /threads/{id}; may be repeated.")
+        list[str] | None, typer.Option("--route", help="A template, such as /threads/{id}; may be repeated.")
     ] = None,
     timezone: Annotated[
         str | None,
-        typer.Option("--timezone", help="The zone of times that name none.", show_default="that of the settings"),
+        typer.Option(
+            "--timezone", help="The time zone of log lines that name none.", show_default="that of the settings"
+        ),
     ] = None,
-    anonymous: Annotated[bool, typer.Option("--anonymous", help="Take no names from the logs.")] = False,
+    anonymous: Annotated[bool, typer.Option("--anonymous", help="Do not take names from the logs.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be imported.")] = False,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Bring in the past from access logs of nginx, Apache, Caddy, Traefik or uvicorn. Twice adds nothing."""
+    """Import the past from access logs of nginx, Apache, Caddy, Traefik or uvicorn. A second run adds nothing."""
     from guardian.application.importing.logs import found
     from guardian.application.importing.run import Wanted
     from guardian.core.time import micros, utc_now

@@ -29,7 +29,7 @@ def rotate(
     if not yes:
         typer.confirm(
             "Renew the keys? The buttons and links of all mails sent until now stop working. Where the app records "
-            "pseudonyms, those stored until now lead to nobody any more, also for 'guardian users'.",
+            "pseudonyms, those stored until now lead to nobody any more, not even for 'guardian users'.",
             abort=True,
         )
     if with_application(config, _renewed):

@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 
 
 def link(
-    address: Annotated[str | None, typer.Argument(show_default="the first of admins", help="Whom it signs in.")] = None,
+    address: Annotated[
+        str | None, typer.Argument(show_default="the first of admins", help="The person it signs in.")
+    ] = None,
     config: ConfigOption = None,
 ) -> None:
     """Print a link that signs in to the dashboard, once, within 15 minutes, in whatever browser opens it."""

@@ -31,7 +31,7 @@ class Status(StrEnum):
 @outbox.command("list")
 def list_(
     status: Annotated[Status | None, typer.Option("--status", help="Only mails of this status.")] = None,
-    limit: Annotated[int, typer.Option("--limit", min=1, max=10_000, help="At most so many, the newest.")] = 50,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=10_000, help="At most this many, the newest.")] = 50,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -84,7 +84,7 @@ def show(item: ItemArgument, config: ConfigOption = None, as_json: JsonOption = 
 def retry(item: ItemArgument, config: ConfigOption = None) -> None:
     """Make a mail due now, even one that is dead or dropped. The daemon sends it."""
     if not with_application(config, lambda app: app.state.retry(item, app.clock())):
-        raise ValueError(f"mail {item} cannot be tried again: it was sent, or there is none")
+        raise ValueError(f"mail {item} cannot be tried again: it was sent, or does not exist")
     typer.echo(f"Mail {item} is due now.")
 
 
@@ -92,7 +92,7 @@ def retry(item: ItemArgument, config: ConfigOption = None) -> None:
 def drop(item: ItemArgument, config: ConfigOption = None) -> None:
     """Never send a mail that waits."""
     if not with_application(config, lambda app: app.state.drop(item, app.clock())):
-        raise ValueError(f"mail {item} cannot be dropped: it was sent or dropped before, or there is none")
+        raise ValueError(f"mail {item} cannot be dropped: it was already sent or dropped, or does not exist")
     typer.echo(f"Mail {item} will not be sent.")
 
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 def report(
     hours: HoursOption = 24,
-    save: Annotated[bool, typer.Option("--save", help="Write usage_report.json into reports_dir, too.")] = False,
+    save: Annotated[bool, typer.Option("--save", help="Also write usage_report.json into reports_dir.")] = False,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:

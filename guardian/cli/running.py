@@ -21,7 +21,7 @@ class LogFormat(StrEnum):
 def run(
     config: ConfigOption = None,
     log_format: Annotated[
-        LogFormat, typer.Option("--log-format", help="How the log is written: text, or a JSON object a line.")
+        LogFormat, typer.Option("--log-format", help="How the log is written: text, or one JSON object per line.")
     ] = LogFormat.text,
 ) -> int:
     """Run the daemon: reports by schedule, mail, and the API, until SIGTERM or Ctrl-C."""
@@ -36,7 +36,7 @@ def demo(
     directory: Annotated[
         Path, typer.Option("--dir", file_okay=False, help="Where the database, the reports and the mails go.")
     ] = Path("demo"),
-    once: Annotated[bool, typer.Option("--once", help="Leave the files and end, instead of staying up.")] = False,
+    once: Annotated[bool, typer.Option("--once", help="Leave the files and exit, instead of staying up.")] = False,
 ) -> int:
     """Track a small real app under real traffic, and read its report mail in the browser. Needs no settings."""
     try:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 def init(
     config: ConfigOption = None,
-    force: Annotated[bool, typer.Option("--force", help="Overwrite a file that is there.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite an existing file.")] = False,
 ) -> None:
     """Write a settings file with every key explained. Five lines are to be filled in."""
     from guardian.settings.loading import DEFAULT_PATH, write_example
@@ -34,14 +34,14 @@ def init(
 
 def check(
     config: ConfigOption = None,
-    send_test: Annotated[bool, typer.Option("--send-test", help="Send a test mail to each admin, too.")] = False,
+    send_test: Annotated[bool, typer.Option("--send-test", help="Also send a test mail to each admin.")] = False,
     app: Annotated[
         str | None,
         typer.Option(
-            "--app", metavar="MODULE:APP", help="Import this app, too, and say which feature each route will be."
+            "--app", metavar="MODULE:APP", help="Also import this app, and say which feature each route will become."
         ),
     ] = None,
-    factory: Annotated[bool, typer.Option("--factory", help="What --app names is called, and gives the app.")] = False,
+    factory: Annotated[bool, typer.Option("--factory", help="--app names a function that returns the app.")] = False,
     as_json: JsonOption = False,
 ) -> int:
     """Say what is wrong with the settings and around them, all at once. Exits 1 when there is an error."""

@@ -45,7 +45,7 @@ def _fault(address: str) -> str | None:
     if not _ASCII_LOCAL.fullmatch("".join(each for each in local if each.isascii())):
         return "quotes, brackets, commas, colons and backslashes cannot stand in it; write it as you@example.com"
     if local.startswith(".") or local.endswith(".") or ".." in local:
-        return "what stands before the @ begins or ends with a dot, or has two in a row; take it away"
+        return "what stands before the @ begins or ends with a dot, or has two in a row; remove it"
     if len(local.encode()) > MAX_LOCAL:
         return f"what stands before the @ is longer than {MAX_LOCAL} bytes; check it"
     try:
@@ -68,10 +68,10 @@ def wire_domain(domain: str) -> str:
         try:
             domain = idna.encode(domain, uts46=True, transitional=False).decode()
         except UnicodeError:  # idna.IDNAError is one
-            raise ValueError("its domain is none that IDNA knows; write the domain in its xn-- form") from None
+            raise ValueError("IDNA does not know its domain; write the domain in its xn-- form") from None
     for label in domain.split("."):
         if not label:
-            return _refuse("its domain has an empty part: a dot too many; take it away")
+            return _refuse("its domain has an empty part: a dot too many; remove it")
         if len(label) > MAX_LABEL:
             return _refuse(f"a part of its domain is longer than {MAX_LABEL} bytes; check it")
         if not _LABEL.fullmatch(label):

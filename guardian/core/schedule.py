@@ -183,7 +183,9 @@ def _cron(expression: str, text: str) -> Cron:
         next(CronSim(expression, datetime(2024, 1, 1, tzinfo=UTC)))
     except (CronSimError, StopIteration) as error:
         reason = str(error) or "no day matches"
-        raise ValueError(f"{text!r} is no crontab expression ({reason}): write five fields, as 0 9 * * 1-5") from None
+        raise ValueError(
+            f"{text!r} is not a crontab expression ({reason}): write five fields, as 0 9 * * 1-5"
+        ) from None
     return Cron(expression)
 
 

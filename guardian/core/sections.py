@@ -30,6 +30,6 @@ def known_sections(names: Iterable[str]) -> tuple[str, ...]:
             close = difflib.get_close_matches(name, SECTIONS, n=1, cutoff=0.6)
             cure = f"did you mean {close[0]}? " if close else ""
             raise ValueError(
-                f"{json.dumps(name)} is no section of the report mail: {cure}They are {', '.join(SECTIONS)}"
+                f"{json.dumps(name)} is not a section of the report mail: {cure}They are {', '.join(SECTIONS)}"
             )
     return names

@@ -131,7 +131,7 @@ def read_companion(name: str, data: Any) -> Companion | Malformed:
 def _read(name: str, data: Mapping[str, Any]) -> Companion | Malformed:
     status = str(data.get("status", "UNKNOWN")).strip().upper()
     if status not in COMPANION_STATUSES:
-        return Malformed(name, f"its status {status[:40]!r} is none of {', '.join(COMPANION_STATUSES)}")
+        return Malformed(name, f"its status {status[:40]!r} is not one of {', '.join(COMPANION_STATUSES)}")
     recommendations = tuple(map(_recommendation, _items(data.get("recommendations"))))
     errors, patterns, logs = (tuple(map(_line, _items(data.get(key)))) for key in _LISTS)
     summary = data.get("summary")

@@ -19,13 +19,13 @@ def _network(value: str) -> str:
         return str(ip_network(value, strict=False))
     except ValueError:
         raise ValueError(
-            f"{json.dumps(value)} is no address of a network: write it as 127.0.0.1, 10.0.0.0/8 or fd00::/8"
+            f"{json.dumps(value)} is not the address of a network: write it as 127.0.0.1, 10.0.0.0/8 or fd00::/8"
         ) from None
 
 
 def _header(value: str) -> str:
     if not re.fullmatch(r"[A-Za-z][A-Za-z0-9-]{0,63}", value):
-        raise ValueError(f"{json.dumps(value)} is no name of a header: write it as X-Forwarded-Email")
+        raise ValueError(f"{json.dumps(value)} is not the name of a header: write it as X-Forwarded-Email")
     if value.lower() in ("authorization", "cookie", "host", "origin", "x-forwarded-for"):
         raise ValueError(f"{value} says something else: name the header that the proxy writes the address into")
     return value

@@ -58,7 +58,7 @@ class SmtpSettings(Section):
             _one_credential(self.token_file, self.service_account_file)
             return self
         if self.token_file is not None or self.service_account_file is not None:
-            raise ValueError("token_file and service_account_file go with auth = 'xoauth2': set it, or take them away")
+            raise ValueError("token_file and service_account_file go with auth = 'xoauth2': set it, or remove them")
         if self.password is None and self.username is not None and self.password_file is None:
             raise ValueError("username is set but password is not: set password, password_file or neither")
         if self.username is None and (self.password or self.password_file) is not None:
@@ -82,7 +82,7 @@ class GmailSettings(Section):
     def _one_way(self) -> GmailSettings:
         _one_credential(self.token_file, self.service_account_file)
         if self.subject is not None and self.service_account_file is None:
-            raise ValueError("subject goes with service_account_file: a token is of one user already, take it away")
+            raise ValueError("subject goes with service_account_file: a token already belongs to one user, remove it")
         return self
 
 
@@ -112,10 +112,10 @@ class MailSettings(Section):
     @classmethod
     def _configured(cls, names: tuple[str, ...] | None, info: ValidationInfo) -> tuple[str, ...] | None:
         if names == ():
-            raise ValueError("the list is empty: name gmail, smtp or both, or take it away")
+            raise ValueError("the list is empty: name gmail, smtp or both, or remove it")
         for name in names or ():
             if name not in ("gmail", "smtp"):
-                raise ValueError(f"{name!r} is no transport: name gmail, smtp or both")
+                raise ValueError(f"{name!r} is not a transport: name gmail, smtp or both")
             if name in info.data and info.data[name] is None:
                 raise ValueError(f"{name!r} is not configured: add [mail.{name}], or take it out of the list")
         if len(set(names or ())) < len(names or ()):

@@ -66,7 +66,7 @@ def _sentence(error: Any, text: str, file: str) -> str:
         "less_than_equal": "must be at most {le}",
         "less_than": "must be less than {lt}",
         "string_too_short": "must not be empty",
-        "literal_error": "is none of {expected}",
+        "literal_error": "is not one of {expected}",
     }
     if kind in limits:
         return f"{place}{shown} " + limits[kind].format(**error.get("ctx", {}))

@@ -77,7 +77,7 @@ class RuleBase(Section):
     def _recipients_hear(self) -> Self:
         if self.recipients and "mail" not in self.channels:
             raise ValueError("recipients get mail, which channels leaves out: add mail to channels, "
-                             "or take recipients away")  # fmt: skip
+                             "or remove recipients")  # fmt: skip
         return self
 
     def unfit(self) -> str | None:

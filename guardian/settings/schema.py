@@ -143,7 +143,7 @@ def _label(value: str) -> str:
     value = value.strip()
     if not value or len(value) > 60 or not value.isprintable():
         said = json.dumps(value, ensure_ascii=False)
-        raise ValueError(f"{said} is no name: write 1 to 60 letters on one line, such as Shop or staging")
+        raise ValueError(f"{said} is not a name: write 1 to 60 letters on one line, such as Shop or staging")
     return value
 
 
@@ -205,7 +205,9 @@ class Settings(BaseSettings):
         for name in watchdog.channels or ():
             if "channels" in info.data and name not in info.data["channels"]:
                 known = ", ".join(info.data["channels"]) or "none is configured"
-                raise ValueError(f"channels has {name!r}, which is no channel (known: {known}): add [channels.{name}]")
+                raise ValueError(
+                    f"channels has {name!r}, which is not a channel (known: {known}): add [channels.{name}]"
+                )
         return watchdog
 
     @field_validator("rules")

@@ -97,12 +97,12 @@ async def show_alert(call: Call) -> dict[str, Any]:
 
 
 async def acknowledge(call: Call) -> dict[str, Any]:
-    """Acknowledge an incident: no more reminders, but its end is told."""
+    """Acknowledge an incident: no more reminders, but you are told when it is over."""
     return await _done(call, "acknowledge")
 
 
 async def silence(call: Call) -> dict[str, Any]:
-    """Hear nothing more of an incident for a while; what still fires then is said at once."""
+    """Hear nothing about an incident for a while. If it is still firing then, you are told at once."""
     actions: dict[str, Action] = {"1h": "silence-1h", "8h": "silence-8h", "morning": "silence-morning"}
     return await _done(call, actions[call.body.until])
 

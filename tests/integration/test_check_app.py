@@ -236,7 +236,7 @@ def test_keys_of_a_provider_without_an_audience_are_warned_of(look):
         (', jwt_key="short"', "32"),
         (', skip="/health"', "skip"),
         (', features={"items": "x"}', "features['items']"),
-        (', jwt_kee="x"', "jwt_kee is no argument of UsageTrackingMiddleware: did you mean jwt_key?"),
+        (', jwt_kee="x"', "jwt_kee is not an argument of UsageTrackingMiddleware: did you mean jwt_key?"),
         (', jwks="http://login.corp.ch/keys"', "jwks"),
     ],
 )
@@ -255,7 +255,7 @@ def test_a_name_that_leads_nowhere_is_said_with_the_nearest(look):
         '[rules.latency]\nfeature = "lvie"\n[rules.feature_down]\nfeatures = ["l*"]\n',
     )
     assert [text for _, text in found["features"]] == [
-        "features has '/api/itmes', which is no route of the app: did you mean '/api/items'?",
+        "features has '/api/itmes', which is not a route of the app: did you mean '/api/items'?",
         "critical_features has 'chat_*', which matches no route of the app: name a feature of the list, such as items, "
         "live",
         "rules.latency.feature has 'lvie', which matches no route of the app: did you mean 'live'?",

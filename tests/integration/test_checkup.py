@@ -187,7 +187,7 @@ async def test_a_heartbeat_of_the_future_is_no_sign_of_life(look, tmp_path, ahea
     assert found["clock"][-1] == (
         "error",
         f"the newest sign of life, {at} UTC, lies in the future: 1 heartbeat and 0 requests of such a time do not "
-        "count; set the clocks of both machines, best by NTP",
+        "count; set the clocks of both machines, preferably by NTP",
     )
 
 

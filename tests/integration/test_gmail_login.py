@@ -84,7 +84,7 @@ async def test_mail_goes_out_with_the_file_of_a_login_whose_end_is_known(google,
     grants = {"expires_in": 3600, "refresh_token": "fresh", "refresh_token_expires_in": WEEK}
     google.token_answers = [(200, grants, {}), (200, {"expires_in": 3600}, {})]
     before = datetime.now(UTC)
-    assert "This login ends " in visit(start())
+    assert "This login expires " in visit(start())
     path = tmp_path / "gmail-token.json"
     transport = GmailTransport(GmailSettings(token_file=path), api_url=google.url)
     await transport.send(b"To: a@example.org\r\n\r\nHi\r\n", sender="g@example.com", recipient="a@example.org")
@@ -99,7 +99,7 @@ async def test_mail_goes_out_with_the_file_of_a_login_whose_end_is_known(google,
             if each.subject == "mail"
         ]  # fmt: skip
         assert found.level == level
-        assert f"the login ends {expiry:%Y-%m-%d %H:%M} UTC" in found.text
+        assert f"the login expires {expiry:%Y-%m-%d %H:%M} UTC" in found.text
 
 
 def test_a_login_without_a_client_names_the_cure(start):

@@ -585,7 +585,9 @@ async def test_each_recipient_reads_the_report_in_their_language_and_in_the_zone
 
 
 def test_a_wrong_section_or_a_second_time_zone_is_refused_with_the_cure():
-    with pytest.raises(ValueError, match=r'"user" is no section of the report mail: did you mean users\? They are sum'):
+    with pytest.raises(
+        ValueError, match=r'"user" is not a section of the report mail: did you mean users\? They are sum'
+    ):
         ScheduleSettings(when="2h", sections=("user",))
     with pytest.raises(ValueError, match=r"when \(Asia/Tokyo\) and in timezone \(UTC\): keep one"):
         ScheduleSettings(when="2h Asia/Tokyo", timezone="UTC")

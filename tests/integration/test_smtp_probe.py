@@ -113,8 +113,8 @@ class WithoutLogin(Server):
     ("server", "settings", "said"),
     [
         ({}, {"security": "none"}, "does not offer AUTH, a login, without encryption: set security = 'starttls' or"),
-        ({"starttls": True}, {}, "does not offer AUTH, a login: take username and password away, or"),
-        ({"tls": True}, {"security": "tls"}, "does not offer AUTH, a login: take username and password away, or"),
+        ({"starttls": True}, {}, "does not offer AUTH, a login: remove username and password, or"),
+        ({"tls": True}, {"security": "tls"}, "does not offer AUTH, a login: remove username and password, or"),
     ],
 )  # fmt: skip
 async def test_a_server_that_offers_no_login_is_told_from_one_without_starttls(serve, trusted, server, settings, said):

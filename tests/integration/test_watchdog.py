@@ -326,7 +326,7 @@ async def test_a_report_whose_events_are_deleted_does_not_stop_the_next(daemon, 
 
 
 def test_a_channel_that_does_not_exist_and_an_address_that_is_none_are_refused_without_showing_the_address():
-    with pytest.raises(ValueError, match=r"channels has 'ops', which is no channel \(known: none is configured\)"):
+    with pytest.raises(ValueError, match=r"channels has 'ops', which is not a channel \(known: none is configured\)"):
         Settings(watchdog=WatchdogSettings(channels=("ops",)))
     with pytest.raises(ValueError, match=r"this is not a web address: write it as https://hc-ping\.com/your-code") as e:
         WatchdogSettings(ping_url="hc-ping.com/s3cret")

@@ -116,7 +116,7 @@ def _told(part: Tracked) -> Iterator[Finding]:
             known = [f"{m} {route.template}".strip() for route in routes for m in ("", *route.methods)]
             near = difflib.get_close_matches(str(key), known, n=1, cutoff=0.5)
             cure = f"did you mean {near[0]!r}?" if near else "write a route's template, as the list shows it"
-            yield Finding("features", "warning", f"features has {key!r}, which is no route of the app: {cure}")
+            yield Finding("features", "warning", f"features has {key!r}, which is not a route of the app: {cure}")
 
 
 def _unknown(part: Tracked) -> Iterator[Finding]:

@@ -103,7 +103,7 @@ def load_app(target: str, *, factory: bool = False) -> Any:
             found = _attribute(target, found, name)
         if match["call"] or factory:
             if not callable(found):
-                raise AppError(f"{target}: {match['path']} is no function: write {match['module']}:{match['path']}")
+                raise AppError(f"{target}: {match['path']} is not a function: write {match['module']}:{match['path']}")
             found = _attempt(target, found, None)
     _refuse_no_app(target, found, match)
     return found

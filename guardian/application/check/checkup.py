@@ -53,7 +53,7 @@ async def check_up(
     except SettingsError as error:
         return clashes() + [Finding("settings", "error", problem) for problem in error.problems]
     found = [*clashes(), *old_libraries(), Finding("settings", "ok", "every key is known and valid")]
-    found += [Finding("settings", "warning", f"{name} is set but is no setting") for name in unknown_variables()]
+    found += [Finding("settings", "warning", f"{name} is set but is not a setting") for name in unknown_variables()]
     found += await _named_in(settings, path, clock(), resolver)
     if send_test:
         found += await send_tests(settings, settings.admins, clock=clock)
@@ -153,7 +153,7 @@ def _people(settings: Settings) -> list[Finding]:
 def _clock(settings: Settings, now: datetime) -> Finding:
     here = f"{now.astimezone(ZoneInfo(settings.timezone)):%A %d %B %Y, %H:%M} in {settings.timezone}"
     if now.year < 2026:
-        return Finding("clock", "error", f"this machine says that it is {here}: set its clock, best by NTP")
+        return Finding("clock", "error", f"this machine says that it is {here}: set its clock, preferably by NTP")
     return Finding("clock", "ok", here)
 
 

@@ -97,7 +97,7 @@ def _ahead(latest: datetime, heartbeats: int, events: int, *, alive: bool) -> Fi
     """How many signs of life are of the future: they are none. Events alone may be of a clock that is right by now."""
     text = f"the newest sign of life, {latest:%Y-%m-%d %H:%M} UTC, lies in the future: "
     text += f"{counted(heartbeats, 'heartbeat')} and {counted(events, 'request')} of such a time do not count; "
-    text += "set the clocks of both machines, best by NTP"
+    text += "set the clocks of both machines, preferably by NTP"
     return Finding("clock", "warning" if alive and not heartbeats else "error", text)
 
 

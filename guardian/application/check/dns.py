@@ -40,7 +40,7 @@ async def sender_findings(
     domain = domain.lower().rstrip(".")
     if not _public(domain):
         return [
-            Finding("sender", "ok", f"SPF, DKIM and DMARC were not looked up: {domain} is no domain of the Internet")
+            Finding("sender", "ok", f"SPF, DKIM and DMARC were not looked up: {domain} is not a domain on the Internet")
         ]
     above = _above(domain)
     keys = [_key_name(selector, domain) for selector in (*selectors, *USUAL_SELECTORS)]
@@ -109,7 +109,7 @@ def _spf(domain: str, answers: Answers) -> Finding:
         cure = "publish one (TXT, v=spf1 …) that lists the servers which send its mail"
         return Finding("SPF", "warning", f"{domain} has no SPF record, so its mail is easily taken for spam: {cure}")
     if len(records) > 1:
-        wrong = f"{domain} has {len(records)} SPF records, and receivers then accept none (RFC 7208, 3.2)"
+        wrong = f"{domain} has {len(records)} SPF records, so receivers accept none of them (RFC 7208, 3.2)"
         return Finding("SPF", "error", f"{wrong}: make one of them")
     if {"all", "+all"} & set(records[0]):
         return Finding(
@@ -157,7 +157,9 @@ def _dmarc(domain: str, above: Sequence[str], answers: Answers) -> Finding:
             return Finding("DMARC", "warning", f"DNS does not answer for _dmarc.{place}, so its policy is not known")
         records = [_tags(text) for text in texts if re.match(r"v\s*=\s*DMARC1\s*(;|$)", text)]
         if len(records) > 1:
-            wrong = f"_dmarc.{place} has {len(records)} DMARC records, and receivers then heed none (RFC 7489, 6.6.3)"
+            wrong = (
+                f"_dmarc.{place} has {len(records)} DMARC records, so receivers ignore all of them (RFC 7489, 6.6.3)"
+            )
             return Finding("DMARC", "warning", f"{wrong}: make one of them")
         if records:
             return _policy(domain, place, records[0])

@@ -60,7 +60,7 @@ async def _gmail(gmail: GmailSettings, sender: str, now: datetime) -> Finding:
     expiry = login.expires_at()
     if expiry is None:
         return Finding("mail", "ok", "Gmail: Google gives an access token")
-    text = f"Gmail: Google gives an access token; the login ends {expiry:%Y-%m-%d %H:%M} UTC"
+    text = f"Gmail: Google gives an access token; the login expires {expiry:%Y-%m-%d %H:%M} UTC"
     if expiry - now < timedelta(days=2):
         return Finding("mail", "warning", f"{text}: {login.cure}")
     return Finding("mail", "ok", text)

@@ -66,7 +66,7 @@ def _why(error: BaseException, smtp: SmtpSettings, sender: str) -> str:
     if missing == "AUTH" and smtp.security == "none":
         return "does not offer AUTH, a login, without encryption: set security = 'starttls' or 'tls' in mail.smtp"
     if missing == "AUTH":
-        return "does not offer AUTH, a login: take username and password away, or check host and port of mail.smtp"
+        return "does not offer AUTH, a login: remove username and password, or check host and port of mail.smtp"
     if missing == BY_PASSWORD:
         return f"does not offer {missing}: set mail.smtp.auth = 'xoauth2' and a token, or check mail.smtp.host"
     if missing == "STARTTLS":

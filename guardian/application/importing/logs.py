@@ -28,7 +28,9 @@ def found(names: Sequence[str]) -> list[str]:
             continue
         fitting = sorted(each for each in glob.glob(os.path.expanduser(name), recursive=True) if os.path.isfile(each))
         if not fitting:
-            what = "is a folder: name the files in it, such as" if os.path.isdir(name) else "is no file; a pattern is"
+            what = (
+                "is a folder: name the files in it, such as" if os.path.isdir(name) else "is not a file; a pattern is"
+            )
             raise ValueError(f"{name} {what} '{os.path.join(name if os.path.isdir(name) else '', 'access.log*')}'")
         files += fitting
     return list(dict.fromkeys(files))

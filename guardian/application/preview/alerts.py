@@ -76,7 +76,7 @@ SCENES: dict[str, tuple[str, int, Scene]] = {
         {"traffic_drop": {}}, weekly(6, 1), 70, -3 * WEEK)),
     "alert-traffic-spike": ("Far more requests than at the same hour of earlier weeks.", 0, Scene(
         {"traffic_spike": {}}, weekly(2, 20), 70, -3 * WEEK)),
-    "alert-new-error": ("An error that was never seen before.", 0, Scene(
+    "alert-new-error": ("An error never seen before.", 0, Scene(
         {"new_error": {}}, failing("chat_message", 2, 5, 9), 20, -1500)),
     "alert-tracker-silent": ("The app gives no sign of life.", 0, Scene(
         {"tracker_silent": {}}, lambda m: usual() if m < 2 else [], 20, silent_from=2)),

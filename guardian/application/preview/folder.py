@@ -45,7 +45,7 @@ LATE = Reason(
 _CHANNEL = Undelivered("ops", "ops", waiting=3, since=NOW - timedelta(minutes=10), critical=True, error="ops: 503")
 _SINCE = Outage("sample", NOW - timedelta(minutes=10), (("mail", ADMIN),))
 OUTAGE = (
-    ("begins", "Messages to a channel, or mail to somebody, are not delivered; told to whom can be reached.",
+    ("begins", "Messages to a channel, or mail to somebody, are not being delivered: sent to those who can be reached.",
      Telling(_SINCE, (_CHANNEL,), True), "warning"),
     ("ends", "They are delivered again; told to whoever heard of the beginning.",
      Telling(_SINCE, (replace(_CHANNEL, waiting=0, last_sent=NOW),), False), "ok"),

@@ -51,8 +51,8 @@ def test_the_windows_of_the_settings_are_those_of_the_rules():
         ({"cron": "0 2 * * sun"}, "needs start and end, or cron and duration"),
         ({"start": "2026-03-16T22:00:00Z", "duration": "1h"}, "needs start and end, or cron and duration"),
         ({"start": "2026-03-16T22:00:00Z", "end": "2026-03-16T22:00:00Z"}, "end lies before start"),
-        ({"cron": "0 2 * *", "duration": "1h"}, "is no crontab expression"),
-        ({"cron": "0 2 31 2 *", "duration": "1h"}, "is no crontab expression"),
+        ({"cron": "0 2 * *", "duration": "1h"}, "is not a crontab expression"),
+        ({"cron": "0 2 31 2 *", "duration": "1h"}, "is not a crontab expression"),
         ({"cron": "0 2 * * sun", "duration": "8d"}, "8d is too long: write 7d or less"),
     ],
 )

@@ -72,7 +72,7 @@ def test_without_a_status_it_is_unknown():
         ("[1]", "it is not a JSON object"),
         ("", "it is not JSON (line 1)"),
         ('{"status":\n oops}', "it is not JSON (line 2)"),
-        ('{"status": "fine"}', "its status 'FINE' is none of OK, DEGRADED, WARNING, CRITICAL, FAILED, UNKNOWN"),
+        ('{"status": "fine"}', "its status 'FINE' is not one of OK, DEGRADED, WARNING, CRITICAL, FAILED, UNKNOWN"),
         ('{"a": "' + "x" * 1_000_001 + '"}', "it is larger than 1,000,000 bytes"),
         ("[" * 100_000, "it is not JSON"),
     ],

@@ -270,8 +270,8 @@ def test_that_nobody_came_any_more_is_worth_its_figures():
         ({"a.json": "Unknown"}, "WARNING", "A reports UNKNOWN."),
         ({"a.json": "degraded", "b.json": "failed"}, "CRITICAL", "B reports FAILED."),
         ({"a.json": "critical"}, "CRITICAL", "A reports CRITICAL."),
-        ({"a.json": "gut"}, "WARNING", "a.json could not be shown: its status 'GUT' is none of OK, DEGRADED, WARNING, "
-                                       "CRITICAL, FAILED, UNKNOWN."),
+        ({"a.json": "gut"}, "WARNING", "a.json could not be shown: its status 'GUT' is not one of OK, DEGRADED, "
+                                       "WARNING, CRITICAL, FAILED, UNKNOWN."),
     ],
 )  # fmt: skip
 def test_the_status_is_that_of_the_worst_part(statuses, expected, headline):

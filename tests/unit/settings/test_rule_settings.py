@@ -66,7 +66,7 @@ def test_a_rule_that_could_never_work_is_refused(problems, kind, line, said):
     [
         ("traffic_drop", "weeks = 3\nmin_weeks = 4", "min_weeks = 4 is more than weeks = 3: make it 3 or less"),
         ("error_rate", 'recipients = ["a@x.org"]\nchannels = ["ops"]',
-         "recipients get mail, which channels leaves out: add mail to channels, or take recipients away"),
+         "recipients get mail, which channels leaves out: add mail to channels, or remove recipients"),
     ],
 )  # fmt: skip
 def test_keys_that_do_not_fit_each_other_are_refused(problems, kind, lines, said):

@@ -108,12 +108,12 @@ def test_transports_are_tried_in_the_order_of_the_settings_gmail_first_by_defaul
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ('mail.transports = ["gmial"]', "mail.transports: 'gmial' is no transport: name gmail, smtp or both"),
+        ('mail.transports = ["gmial"]', "mail.transports: 'gmial' is not a transport: name gmail, smtp or both"),
         (
             'mail.transports = ["gmail"]',
             "mail.transports: 'gmail' is not configured: add [mail.gmail], or take it out of the list",
         ),
-        ("mail.transports = []", "mail.transports: the list is empty: name gmail, smtp or both, or take it away"),
+        ("mail.transports = []", "mail.transports: the list is empty: name gmail, smtp or both, or remove it"),
         (
             'mail.transports = ["smtp", "smtp"]\n' + SMTP,
             "mail.transports: a transport is named twice: name each once",
@@ -124,7 +124,7 @@ def test_transports_are_tried_in_the_order_of_the_settings_gmail_first_by_defaul
         ),
         (
             GMAIL + 'subject = "a@example.com"',
-            "mail.gmail: subject goes with service_account_file: a token is of one user already, take it away",
+            "mail.gmail: subject goes with service_account_file: a token already belongs to one user, remove it",
         ),
         (
             SMTP + 'auth = "xoauth2"\ntoken_file = "t.json"',
@@ -132,7 +132,7 @@ def test_transports_are_tried_in_the_order_of_the_settings_gmail_first_by_defaul
         ),
         (
             SMTP + 'token_file = "t.json"',
-            "mail.smtp: token_file and service_account_file go with auth = 'xoauth2': set it, or take them away",
+            "mail.smtp: token_file and service_account_file go with auth = 'xoauth2': set it, or remove them",
         ),
     ],
 )
@@ -194,7 +194,7 @@ def test_an_address_in_any_script_is_taken_everywhere_and_a_mail_can_be_written_
 @pytest.mark.parametrize(
     ("address", "why"),
     [
-        ("a..b@example.com", "what stands before the @ begins or ends with a dot, or has two in a row; take it away"),
+        ("a..b@example.com", "what stands before the @ begins or ends with a dot, or has two in a row; remove it"),
         ("a\u200bb@example.com", "it has a character that cannot be seen; type it anew, as you@example.com"),
         ("a@" + "x" * 64 + ".com", "a part of its domain is longer than 63 bytes; check it"),
         ("x" * 65 + "@example.com", "what stands before the @ is longer than 64 bytes; check it"),
@@ -302,7 +302,7 @@ events_days = 0
         "guardian.toml line 9: mail.sneder is not a setting: did you mean mail.sender?",
         "guardian.toml line 11: mail.smtp.host is missing: add host = …",
         "guardian.toml line 12: mail.smtp.port = 70000 must be at most 65535",
-        "guardian.toml line 13: mail.smtp.security = \"ssl\" is none of 'starttls', 'tls' or 'none'",
+        "guardian.toml line 13: mail.smtp.security = \"ssl\" is not one of 'starttls', 'tls' or 'none'",
         'guardian.toml line 16: api.enabled = "perhaps" is not true or false',
         'guardian.toml line 17: api.port = "abc" is not a whole number',
         "guardian.toml line 18: api.jwt_key: this secret has 5 bytes and needs at least 32: "
@@ -670,9 +670,12 @@ def test_the_dashboard_takes_networks_and_durations_and_refuses_what_is_none():
     assert found.proxies == ("127.0.0.1/32", "10.0.0.0/8")
     assert (found.sign_out_idle, found.sign_out_after) == (1800, 7 * 86_400)
     for keys, sentence in (
-        ({"proxies": ["my-proxy"]}, '"my-proxy" is no address of a network: write it as 127.0.0.1, 10.0.0.0/8 or'),
+        ({"proxies": ["my-proxy"]}, '"my-proxy" is not the address of a network: write it as 127.0.0.1, 10.0.0.0/8 or'),
         ({"trusted_header": "X-Forwarded-Email"}, "trusted_header is set without proxies, so anybody could write it"),
-        ({"trusted_header": "X Y", "proxies": ["::1"]}, '"X Y" is no name of a header: write it as X-Forwarded-Email'),
+        (
+            {"trusted_header": "X Y", "proxies": ["::1"]},
+            '"X Y" is not the name of a header: write it as X-Forwarded-Email',
+        ),
         ({"trusted_header": "Host", "proxies": ["::1"]}, "Host says something else: name the header that the proxy"),
         ({"sign_out_idle": "1m"}, "1m is too short: write 5m or more"),
         ({"viewers": ["nobody"]}, '"nobody"'),

@@ -154,7 +154,7 @@ def test_what_keeps_a_database_from_being_opened_is_named_with_the_cure(here):
     (here / "dangling.db").symlink_to(here / "away" / "x.db")
     made = "make it, or name another file"
     assert why_not_opened(f"{here}/a/b/x.db") == f"the folder {here}/a does not exist: {made}"
-    assert why_not_opened(f"{here}/file/x.db") == f"{here}/file is no folder: name a file in a folder"
+    assert why_not_opened(f"{here}/file/x.db") == f"{here}/file is not a folder: name a file in a folder"
     assert why_not_opened(f"{here}/home") == f"{here}/home is a folder: name a file in it"
     assert why_not_opened(f"{here}/dangling.db") == f"the folder {here}/away does not exist: {made}"
 

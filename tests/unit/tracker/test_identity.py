@@ -171,8 +171,8 @@ def test_an_identify_that_returns_no_name_is_said_once(caplog):
     identity = Identity(identify=lambda scope: ["secret"])
     assert [identity.user(scope()) for _ in range(3)] == [ANONYMOUS] * 3
     assert [record.getMessage() for record in caplog.records] == [
-        "The tracker could not tell who a user is (identify returned list, which is no name of 1 to 320 characters): "
-        "it counts as anonymous. This is said once."
+        "The tracker could not tell who a user is (identify returned list, which is not a name of 1 to 320 "
+        "characters): it counts as anonymous. This is said once."
     ]
 
 

@@ -633,7 +633,7 @@ async def test_what_an_app_raises_that_cannot_even_be_made_goes_on_unchanged():
         ({"jwks": "http://example.com/k"}, "jwks = 'http://example.com/k' would be fetched without TLS: use https"),
         ({"jwks": "http://u:pw@id.example/k"}, "jwks = 'http://id.example/…' would be fetched without TLS: use https"),
         ({"jwks": "http://id.example/k?t=s3"}, "jwks = 'http://id.example/…' would be fetched without TLS: use https"),
-        ({"databse": "x.db"}, "databse is no argument of UsageTrackingMiddleware: did you mean database?"),
+        ({"databse": "x.db"}, "databse is not an argument of UsageTrackingMiddleware: did you mean database?"),
         ({"features": {"threads": "x"}}, "features['threads'] = 'x': the key must be a path with or without a method, "
                                          "as in 'POST /api/threads'"),
         ({"skip": "/x"}, "skip = '/x' must be a list of paths, as in ['/health']"),
@@ -649,7 +649,7 @@ async def test_what_an_app_raises_that_cannot_even_be_made_goes_on_unchanged():
         ({"jwt_key": "k" * 32, "jwt_user_claim": []}, "jwt_user_claim = [] must be a text or a list of texts"),
         ({"jwt_key": 5}, "jwt_key is a int and must be a text or bytes, such as key.get_secret_value()"),
         ({"jwks": "https://"}, "jwks = 'https://' names no host, as in 'https://example.com/jwks.json'"),
-        ({"jwt_secret": "x"}, "jwt_secret is no argument of UsageTrackingMiddleware: did you mean jwt_key?"),
+        ({"jwt_secret": "x"}, "jwt_secret is not an argument of UsageTrackingMiddleware: did you mean jwt_key?"),
         ({"skip_defaults": "no"}, "skip_defaults = 'no' must be True or False"),
         ({"skip": None}, "skip = None must be a list of paths, as in ['/health']"),
         ({"routes": ["/{a"]}, "routes = '/{a' must have its parameters in braces, as in '/threads/{id}'"),
