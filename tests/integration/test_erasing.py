@@ -11,7 +11,7 @@ import pytest
 from guardian.application.erasing import REMAINS, erase_again, erase_person
 from guardian.application.judging.steps import alert_step
 from guardian.application.reporting import send_due_reports, send_report_now
-from guardian.stores.sqlite.schema import read_people
+from guardian.stores.packing import read_people
 from tests.support.api_client import NOW, bearer, calling, event, opened
 from tracker.event import Client
 from tracker.sqlite.tombstones import Tombstones

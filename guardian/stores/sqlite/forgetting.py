@@ -17,7 +17,7 @@ from guardian.core.report.people import text_without
 from guardian.stores.alert_state import INCIDENT_JSON, STATE_JSON, read_incident, read_state
 from guardian.stores.erasure import Forgotten, digest
 from guardian.stores.forgetting import may_name, may_say, message_without
-from guardian.stores.sqlite.schema import noted_names, pack_people, read_people
+from guardian.stores.packing import noted_names, pack_people, read_people
 from tracker.sqlite.tombstones import tombstone
 
 _MAILS = (

@@ -15,13 +15,14 @@ from guardian.core.report.people import people_of, replaced
 from guardian.core.time import micros, moment
 from guardian.stores.erasure import erased, named, read_at
 from guardian.stores.forgetting import message_without
+from guardian.stores.packing import pack, unpack
 from guardian.stores.sqlite.erasing import SqliteErasing
 from guardian.stores.sqlite.forgetting import (
     buried,
 )
 from guardian.stores.sqlite.lease import SqliteLease
 from guardian.stores.sqlite.outbox import SqliteOutbox
-from guardian.stores.sqlite.schema import pack, put_mails, unpack
+from guardian.stores.sqlite.schema import put_mails
 from guardian.stores.state import Edition, SavedReport
 
 

@@ -1,0 +1,40 @@
+"""How saved reports, and whom mails name, are kept as bytes, whichever database is under them."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from guardian.core.mentions import Mention
+from guardian.core.off_loop import json_text, json_value
+
+
+def pack(report: Mapping[str, Any]) -> bytes:
+    """A report as it is stored: compressed JSON."""
+    return zlib.compress(json_text(report, ensure_ascii=False).encode("utf-8", "surrogatepass"))
+
+
+def unpack(body: bytes) -> dict[str, Any]:
+    """The report that `pack` was given."""
+    report: dict[str, Any] = json_value(zlib.decompress(body).decode("utf-8", "surrogatepass"))
+    return report
+
+
+def pack_people(people: Sequence[Mention]) -> bytes:
+    """Whom a mail names, and where, as the outbox keeps it."""
+    if not people:
+        return b""
+    return zlib.compress(json.dumps(people, ensure_ascii=False).encode("utf-8", "surrogatepass"), level=1)
+
+
+def noted_names(noted: bytes | None) -> bytes:
+    """What `pack_people` was given as it is written, JSON in UTF-8; nothing where an older version noted nothing."""
+    return zlib.decompress(noted) if noted else b""
+
+
+def read_people(noted: bytes | None) -> tuple[Mention, ...]:
+    """What `pack_people` was given; nothing where an older version noted nothing."""
+    written = noted_names(noted)
+    return tuple(Mention(*each) for each in json.loads(written.decode("utf-8", "surrogatepass"))) if written else ()
