@@ -10,6 +10,7 @@ from functools import partial
 from typing import NamedTuple, Protocol
 
 from tracker.event import Event
+from tracker.firestore.address import is_firestore, parse
 from tracker.source import Source
 
 
@@ -66,12 +67,44 @@ class Sink(Protocol):
         """Close it; never raises, and may be called twice."""
 
 
+class Pace(NamedTuple):
+    """A store is written to when `batch` events wait, or after `interval` seconds; where it is `prompt`, as soon as
+    nothing more comes for a moment. Of many instances each takes up to `jitter` of the interval less or more."""
+
+    interval: float
+    batch: int
+    prompt: bool = True
+    jitter: float = 0.0
+
+
+SQLITE_PACE = Pace(1.0, 500)
+FIRESTORE_PACE = Pace(15.0, 5_000, prompt=False, jitter=0.2)
+"""A document costs as much for one event as for thousands."""
+
 Opener = Callable[[], Sink]
 """Opens a sink, in the thread that will write to it. Raises Unavailable and Unusable."""
 
 
 def opener(database: str, *, pseudonymous: bool = False, made_by: Source | None = None) -> Opener:
     """How to open the store of an address; nothing is opened, or made, yet. `made_by` goes with its events."""
+    if is_firestore(database):
+        return _firestore(database, pseudonymous, made_by)
     from tracker.sqlite.sink import SqliteSink  # here alone: who only wants the words of an event loads no database
 
     return partial(SqliteSink, database, pseudonymous=pseudonymous, made_by=made_by)
+
+
+def _firestore(database: str, pseudonymous: bool, made_by: Source | None) -> Opener:
+    from tracker.firestore.sink import FirestoreSink, Waiting
+
+    if pseudonymous:
+        raise ValueError(
+            "pseudonymous = True keeps its key in a file beside the database: with Firestore there is none"
+        )
+    parse(database)
+    return partial(FirestoreSink, database, Waiting(made_by))
+
+
+def pace(database: str) -> Pace:
+    """How often the store of an address is written to, where nobody says it."""
+    return FIRESTORE_PACE if is_firestore(database) else SQLITE_PACE

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import sqlite3
-from hashlib import blake2b
+
+from tracker.keyed import tombstone
+
+__all__ = ["Tombstones", "tombstone"]
 
 _TABLE = "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'guardian_tombstones'"
-
-
-def tombstone(name: str, key: str) -> bytes:
-    """The keyed hash by which an erased name is known again; nobody without the key can try names against it."""
-    return blake2b(name.encode("utf-8", "surrogatepass"), key=key.encode()[:64], digest_size=16).digest()
 
 
 class Tombstones:

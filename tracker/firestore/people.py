@@ -1,0 +1,130 @@
+"""Names of people as random numbers: a document for each name, found by a keyed hash of it.
+
+    guardian_people/{keyed hash}      id, name, seen: the moment in µs at which the document was made
+    guardian_people/erased-{token}    the same for an id whose person was erased: the name leads nowhere
+    guardian_tombstones/{keyed hash}  erased_us: an event of before that must not bring the name back
+    guardian_secret/tombstones        value: the key of the hashes
+
+Erasing somebody is to put the second document in the place of the first. Who has an id in memory then writes events of
+nobody for as long as `FRESH_SECONDS`; afterwards the person begins anew.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Iterable
+from contextlib import suppress
+from typing import Any
+
+from tracker.event import ANONYMOUS
+from tracker.firestore.client import SECONDS
+from tracker.firestore.slices import NOBODY
+from tracker.keyed import tombstone
+
+PEOPLE, TOMBSTONES, SECRETS = "guardian_people", "guardian_tombstones", "guardian_secret"
+FRESH_SECONDS = 600.0
+_MOST_KNOWN = 50_000
+_AT_ONCE = 300
+
+
+def new_id() -> int:
+    """A number that nobody has: of 62 bits, so that a signed one of 64 holds it, and never NOBODY."""
+    return secrets.randbits(62) | 1
+
+
+def key_of(client: Any) -> str:
+    """The key of the hashes of this database, made where there is none yet."""
+    from google.api_core.exceptions import AlreadyExists
+
+    document = client.collection(SECRETS).document("tombstones")
+    found = document.get(retry=None, timeout=SECONDS)
+    if not found.exists:
+        with suppress(AlreadyExists):  # another process was first
+            document.create({"value": secrets.token_urlsafe(32)}, retry=None, timeout=SECONDS)
+        found = document.get(retry=None, timeout=SECONDS)
+    return str(found.get("value"))
+
+
+class People:
+    """The ids of names, asked for once in a while and kept in between; for one thread at a time."""
+
+    def __init__(self, client: Any, *, fresh: float = FRESH_SECONDS) -> None:
+        self._client, self._fresh = client, fresh
+        self._key: str | None = None
+        self._known: dict[str, tuple[int, float]] = {}
+        self._erased: dict[str, tuple[int, int]] = {}
+
+    def ids(self, names: Iterable[tuple[str, int]]) -> dict[tuple[str, int], int]:
+        """The id of each name in these (name, moment in µs of an event) pairs; unknown ones are given one.
+
+        Raises what Google's library raises.
+        """
+        pairs = set(names)
+        now = time.monotonic()
+        wanted = {name for name, _ in pairs if name != ANONYMOUS}
+        missing = sorted(name for name in wanted if now - self._known.get(name, (0, -1e9))[1] > self._fresh)
+        for first in range(0, len(missing), _AT_ONCE):
+            self._ask(missing[first : first + _AT_ONCE], pairs, now)
+        if len(self._known) > _MOST_KNOWN:
+            self._known = {name: self._known[name] for name in wanted if name in self._known}
+        return {(name, at_us): self._id(name, at_us) for name, at_us in pairs}
+
+    def _id(self, name: str, at_us: int) -> int:
+        if name == ANONYMOUS:
+            return NOBODY
+        erased_us, nobody = self._erased.get(name, (-1, 0))
+        return nobody if at_us <= erased_us else self._known[name][0]
+
+    def _ask(self, names: list[str], pairs: set[tuple[str, int]], now: float) -> None:
+        if self._key is None:
+            self._key = key_of(self._client)
+        people, stones = self._client.collection(PEOPLE), self._client.collection(TOMBSTONES)
+        hashes = {tombstone(name, self._key).hex(): name for name in names}
+        asked = [collection.document(each) for collection in (people, stones) for each in hashes]
+        ids: dict[str, int] = {}
+        erased: dict[str, int] = {}
+        for found in self._client.get_all(asked, retry=None, timeout=SECONDS):
+            if found.exists:
+                whose = hashes[found.reference.id]
+                if found.reference.parent.id == PEOPLE:
+                    ids[whose] = int(found.get("id"))
+                else:
+                    erased[whose] = int(found.get("erased_us"))
+        moments: dict[str, list[int]] = {}
+        for name, at_us in pairs:
+            moments.setdefault(name, []).append(at_us)
+        for hashed, name in hashes.items():
+            self._erased.pop(name, None)
+            stone = erased.get(name, -1)
+            if any(at_us <= stone for at_us in moments[name]):
+                self._erased[name] = (stone, self._unlinked())
+            if name not in ids and any(at_us > stone for at_us in moments[name]):
+                ids[name] = self._made(hashed, name)
+            if name in ids:
+                self._known[name] = (ids[name], now)
+
+    def _made(self, hashed: str, name: str) -> int:
+        from google.api_core.exceptions import AlreadyExists
+
+        document = self._client.collection(PEOPLE).document(hashed)
+        number = new_id()
+        try:
+            seen = time.time_ns() // 1_000
+            document.create({"id": number, "name": name, "seen": seen}, retry=None, timeout=SECONDS)
+        except AlreadyExists:  # another process was first
+            number = int(document.get(retry=None, timeout=SECONDS).get("id"))
+        return number
+
+    def _unlinked(self) -> int:
+        """An id for what somebody did before they were erased."""
+        name, number = f"erased-{secrets.token_hex(8)}", new_id()
+        seen = time.time_ns() // 1_000
+        document = self._client.collection(PEOPLE).document(name)
+        document.create({"id": number, "name": name, "seen": seen}, retry=None, timeout=SECONDS)
+        return number
+
+    def forget(self) -> None:
+        """Ask anew from now on."""
+        self._known.clear()
+        self._erased.clear()

@@ -1,0 +1,156 @@
+"""Firestore as the recorder sees it: each batch is one commit of slices, of the heartbeat and of notes.
+
+A commit of which nobody knows whether it took place is made again as it was: its documents have names of their own and
+are only ever created, so that one which is there already is not stored twice.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+from collections.abc import Iterable
+from itertools import islice
+from typing import Any
+
+from tracker.event import Event
+from tracker.firestore.address import Address, parse
+from tracker.firestore.client import SECONDS, client_of, why
+from tracker.firestore.people import People
+from tracker.firestore.slices import slices_of, storable
+from tracker.sink import Beat, Heartbeat, Unavailable
+from tracker.source import Source
+
+SLICES, FEATURES = "feature_usage", "guardian_features"
+RECORDERS, NOTES = "guardian_recorders", "guardian_recorder_notes"
+BEAT_US = 60 * 1_000_000
+"""A recorder whose slices say that it lives has its own document written this often."""
+
+
+class Waiting:
+    """What a recorder's sinks share, one after the other: the name of this instance, and the commit that is under way.
+
+    `ahead` are the events at the head of the recorder's buffer that are stored already, though it was not told so:
+    `number` of them, `stored` without those that can never be.
+    """
+
+    def __init__(self, made_by: Source | None = None) -> None:
+        self.made_by = made_by
+        self.begin()
+
+    def begin(self) -> None:
+        """Be another instance."""
+        self.pid = os.getpid()
+        self.instance = secrets.token_hex(8)
+        self.serial = 0
+        self.commit: tuple[list[tuple[str, dict[str, Any]]], int, int] | None = None
+        self.ahead, self.ahead_stored = 0, 0
+        self.beaten_us = 0
+
+
+class FirestoreSink:
+    """A Sink on one database of Firestore. Raises Unavailable when the library is missing."""
+
+    def __init__(self, database: str, waiting: Waiting | None = None) -> None:
+        self._address: Address = parse(database)
+        self._waiting = waiting or Waiting()
+        if self._waiting.pid != os.getpid():
+            self._waiting.begin()
+        try:
+            self._client: Any = client_of(self._address)
+        except Exception as error:
+            raise Unavailable(why(error, self._address)) from error
+        self._people = People(self._client)
+        self._features: set[str] = set()
+
+    def write(
+        self, events: Iterable[Event], *, heartbeat: Beat | None = None, notes: Iterable[tuple[str, str, int]] = ()
+    ) -> int:
+        """See Sink. `events` begin with those of the call before where that one failed."""
+        waiting = self._waiting
+        events = list(events)
+        try:
+            if waiting.commit is not None:
+                documents, number, stored = waiting.commit
+                self._create(documents)
+                waiting.commit = None
+                waiting.ahead, waiting.ahead_stored = waiting.ahead + number, waiting.ahead_stored + stored
+            rest = list(islice(events, waiting.ahead, None))
+            good = [event for event in rest if storable(event)]
+            ids = self._people.ids((event.user, event.at_us) for event in good)
+            documents = []
+            for fields in slices_of(good, lambda event: ids[event.user, event.at_us]):
+                waiting.serial += 1
+                documents.append((f"{waiting.instance}-{waiting.serial}", fields))
+            stored = waiting.ahead_stored + len(good)
+            beat = None if heartbeat is None else heartbeat(stored, waiting.ahead + len(rest) - stored)
+            if beat is not None and documents:
+                documents[-1][1]["beat"] = dict(beat._asdict())
+            self._name_features({event.feature for event in good})
+            if documents:
+                waiting.commit = (documents, len(rest), len(good))
+                self._create(documents)
+            self._say(beat, list(notes), alone=not documents)
+        except Exception as error:
+            raise Unavailable(why(error, self._address), reopen=False) from error
+        waiting.commit, waiting.ahead, waiting.ahead_stored = None, 0, 0
+        return stored
+
+    def _create(self, documents: list[tuple[str, dict[str, Any]]]) -> None:
+        """Create these slices together; where they are there, they were created by the try before."""
+        from google.api_core.exceptions import AlreadyExists
+        from google.cloud import firestore
+
+        batch = self._client.batch()
+        for name, fields in documents:
+            batch.create(
+                self._client.collection(SLICES).document(name), {**fields, "written": firestore.SERVER_TIMESTAMP}
+            )
+        with contextlib.suppress(AlreadyExists):
+            batch.commit(retry=None, timeout=SECONDS)
+
+    def _name_features(self, features: set[str]) -> None:
+        """Let each feature that was never seen here have its document."""
+        if new := features - self._features:
+            batch = self._client.batch()
+            for name in new:
+                batch.set(self._client.collection(FEATURES).document(document_name(name)), {"name": name})
+            batch.commit(retry=None, timeout=SECONDS)
+            self._features |= new
+
+    def _say(self, beat: Heartbeat | None, notes: list[tuple[str, str, int]], *, alone: bool) -> None:
+        """Store the heartbeat where no slice has just said so, or none has lately, and the notes."""
+        waiting = self._waiting
+        if beat is None or not (alone or notes or beat.seen_us - waiting.beaten_us >= BEAT_US or not waiting.beaten_us):
+            return
+        batch = self._client.batch()
+        batch.set(self._client.collection(RECORDERS).document(document_name(beat.recorder)), dict(beat._asdict()))
+        for kind, detail, count in notes:
+            name = document_name(f"{beat.recorder}|{kind}|{detail}")
+            fields = {
+                "recorder": beat.recorder,
+                "kind": kind,
+                "detail": detail,
+                "count": count,
+                "seen_us": beat.seen_us,
+            }
+            batch.set(self._client.collection(NOTES).document(name), fields)
+        batch.commit(retry=None, timeout=SECONDS)
+        waiting.beaten_us = beat.seen_us
+
+    def moved(self) -> bool:
+        """See Sink: an address of Firestore always means the same database."""
+        return False
+
+    def leave(self) -> None:
+        """See Sink."""
+
+    def close(self) -> None:
+        """See Sink. The client stays: it is the process', and there is one only."""
+
+
+def document_name(text: str) -> str:
+    """A name for the document of this text: names hold no slash, and are no longer than 1,500 bytes."""
+    from hashlib import blake2b
+
+    return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
