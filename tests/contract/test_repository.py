@@ -610,11 +610,12 @@ async def test_what_the_recorders_could_not_make_out_since_a_moment_the_latest_f
     assert await repository.recorder_notes(DAY - timedelta(days=9)) == []
 
 
-async def test_every_feature_that_was_ever_recorded_and_where(repository, tmp_path):
+async def test_every_feature_that_was_ever_recorded_and_where(repository, store, tmp_path):
     assert await repository.feature_names() == set()
     await repository.write([event(1), event(2, feature="search"), event(3)])
     assert await repository.feature_names() == {"chat", "search"}
-    assert (await repository.stats()).place == str(tmp_path / "guardian.db")
+    place = (await repository.stats()).place
+    assert place.startswith("firestore://") if store == "firestore" else place == str(tmp_path / "guardian.db")
 
 
 async def test_an_answer_of_200_that_the_app_noted_as_failed_is_an_error_in_the_published_tables(repository, sql):

@@ -1,0 +1,106 @@
+"""The names behind the ids of people, and the ids behind a name.
+
+Names are asked for when something shows them and kept in memory. Whoever erases somebody changes `guardian_meta/erased`
+in the same commit: it is read before each answer, and what is kept in memory goes where it has changed.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable, Sequence
+
+from guardian.core.unlinked import unlinked_name
+from guardian.stores.firestore.documents import Change, Documents, Found, in_pieces
+from guardian.stores.firestore.progress import META
+from guardian.stores.people.aliases import Aliases
+from tracker.event import ANONYMOUS
+from tracker.firestore.people import PEOPLE, SECRETS
+from tracker.firestore.slices import NOBODY
+from tracker.keyed import tombstone
+from tracker.names import clean_name
+
+ERASED = "erased"
+_PART = "~"
+"""Between the name of an erased person and the count of their further ids."""
+_IN = 30
+"""How many values a condition of Firestore may name."""
+
+
+def erased_name(stem: str, place: int) -> str:
+    """The name of the id at this place (from 0) of an erased person: they stay one person in all totals."""
+    return stem if place == 0 else f"{stem}{_PART}{place}"
+
+
+def person_of(aliases: Aliases, name: str) -> str:
+    """The person who was recorded under this name."""
+    return name.partition(_PART)[0] if name.startswith("erased-") else aliases.person(name)
+
+
+class Directory:
+    """The people of one database."""
+
+    def __init__(self, documents: Documents) -> None:
+        self._documents = documents
+        self._names: dict[int, str] = {NOBODY: ANONYMOUS}
+        self._epoch: object = None
+        self._key: str | None = None
+
+    def refresh(self) -> None:
+        """Forget what is kept where somebody was erased since."""
+        found = self._documents.get(META, ERASED)
+        epoch = None if found is None else found.fields["epoch"]
+        if epoch != self._epoch:
+            self._names, self._epoch = {NOBODY: ANONYMOUS}, epoch
+
+    def names(self, ids: Iterable[int]) -> dict[int, str]:
+        """The names under which these ids were recorded; of those that have none, one that leads nowhere."""
+        wanted = sorted(set(ids))
+        missing = [number for number in wanted if number not in self._names]
+        for each in self.documents_with(missing):
+            self._names[int(each.fields["id"])] = each.fields["name"]
+        return {number: self._names.get(number) or unlinked_name(f"{number:016x}") for number in wanted}
+
+    def documents_with(self, ids: Iterable[int]) -> list[Found]:
+        """The documents of these ids."""
+        return [
+            each
+            for some in in_pieces(sorted(ids), _IN)
+            for each in self._documents.query(PEOPLE, ("id", "in", list(some)))
+        ]
+
+    def everyone(self) -> list[Found]:
+        """The documents of all people, in the order in which they first came."""
+        found = self._documents.query(PEOPLE)
+        for each in found:
+            self._names[int(each.fields["id"])] = each.fields["name"]
+        return sorted(found, key=lambda each: (each.fields.get("seen", 0), each.name))
+
+    def documents_of(self, names: Iterable[str], aliases: Aliases) -> list[Found]:
+        """The documents of all ids of these people, by name, id or address; an address in any case."""
+        wanted = {person_of(aliases, known) for name in names for known in aliases.recorded(clean_name(name) or name)}
+        erased = {name for name in wanted if name.startswith("erased-")}
+        if erased:
+            return [each for each in self.everyone() if person_of(aliases, each.fields["name"]) in wanted]
+        recorded = sorted({each for name in wanted for each in aliases.names_of(name)})
+        hashes = [self._hash(each) for each in recorded]
+        found = self._documents.get_all(PEOPLE, hashes)
+        return sorted(found, key=lambda each: (each.fields.get("seen", 0), each.name))
+
+    def _hash(self, name: str) -> str:
+        if self._key is None:
+            found = self._documents.get(SECRETS, "tombstones")
+            if found is None:
+                return "none"  # nobody was ever recorded
+            self._key = str(found.fields["value"])
+        return tombstone(name, self._key).hex()
+
+    def unlinked(self, people: Iterable[Sequence[Found]]) -> list[Change]:
+        """What gives each person, a list of documents, a name that leads nowhere."""
+        changes = [Change(META, ERASED, {"epoch": secrets.token_hex(8)})]
+        for found in people:
+            stem = unlinked_name(secrets.token_hex(8))
+            for place, each in enumerate(found):
+                name = erased_name(stem, place)
+                changes.append(Change(PEOPLE, each.name, None))
+                changes.append(Change(PEOPLE, name, {**each.fields, "name": name}))
+        return changes

@@ -1,0 +1,134 @@
+"""Deleting in Firestore what is older than it may be."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from guardian.stores.firestore import seals
+from guardian.stores.firestore.directory import Directory
+from guardian.stores.firestore.documents import Change, Documents, Found
+from guardian.stores.firestore.progress import Progress, read_progress, slices_between
+from guardian.stores.firestore.sealing import GRACE_US, seal
+from guardian.stores.firestore.seals import DAY, HOUR, MINUTES5, SPANS
+from guardian.stores.firestore.slices import AT, FAILURE, Table, packed, unpacked
+from tracker.event import Failure
+from tracker.firestore.sink import NOTES, RECORDERS, SLICES
+from tracker.firestore.slices import NOBODY
+
+_AT_ONCE = 200
+_END = 2**62
+
+
+def purge(documents: Documents, people: Directory, events_before_us: int, summaries_before_us: int) -> int:
+    """Delete events of full 5 minutes before the first moment, and summaries of full days before the second; how many
+    events went, with those of a purge that was killed before it could say so."""
+    seal(documents, events_before_us + MINUTES5 + GRACE_US)
+    progress = read_progress(documents)
+    before = max(0, min(events_before_us, progress.until_us)) // MINUTES5 * MINUTES5
+    while found := slices_between(documents, 0, before, limit=_AT_ONCE) if before else []:
+        count = sum(int(each.fields["count"]) for each in found)
+        after = replace(
+            progress,
+            purged_us=max(progress.purged_us, before),
+            purged=progress.purged + count,
+            unsaid=progress.unsaid + count,
+        )
+        documents.commit([after.change(), *(Change(SLICES, each.name, None) for each in found)])
+        progress = read_progress(documents)
+    for collection in (RECORDERS, NOTES):
+        documents.delete(collection, [each.name for each in documents.query(collection, ("seen_us", "<", before))])
+    _forget_summaries(documents, people, min(summaries_before_us, before) // DAY * DAY)
+    return _take_unsaid(documents)
+
+
+def _take_unsaid(documents: Documents) -> int:
+    progress = read_progress(documents)
+    if progress.unsaid and documents.commit([replace(progress, unsaid=0).change()]):
+        return progress.unsaid
+    return 0
+
+
+def _forget_summaries(documents: Documents, people: Directory, before: int) -> None:
+    """Delete the summaries before a midnight, and the names of people whom nothing that is left speaks of."""
+    leaving = [each for span in SPANS for each in seals.read(documents, span, 0, before)]
+    if not leaving:
+        return
+    progress = read_progress(documents)
+    after = replace(
+        progress,
+        forgotten_us=max(progress.forgotten_us, before),
+        unjoined=frozenset(each for each in progress.unjoined if each[1] >= before),
+    )
+    if not documents.commit([after.change()]):
+        return  # the next purge goes on
+    for span in SPANS:
+        documents.delete(seals.SEALS, documents.names(seals.SEALS, *seals.range_of(span, 0, before)))
+    gone = {number for each in leaving for number in each.people.tolist()} - {NOBODY}
+    gone -= _spoken_of(documents, progress, before)
+    found = [each for each in people.documents_with(gone) if not each.fields["name"].startswith("erased-")]
+    for each in found:
+        documents.commit(people.unlinked([[each]]))
+
+
+def _spoken_of(documents: Documents, progress: Progress, start: int) -> set[int]:
+    """The ids of the people that summaries and events from a moment on speak of."""
+    found: set[int] = set()
+    for span in (DAY, HOUR, MINUTES5):
+        for each in seals.read(documents, span, start, _END):
+            found |= set(each.people.tolist())
+    for slice_ in slices_between(documents, 0, _END):
+        if slice_.fields["start"] >= progress.until_us or slice_.fields["start"] < progress.purged_us:
+            found |= set(unpacked(slice_.fields["body"], slice_.fields["names"]).people.tolist())
+    return found
+
+
+def purge_errors(documents: Documents, before_us: int) -> int:
+    """Take text and place from the errors before this moment; of how many events. Their kind stays."""
+    cleared = 0
+    for found in _with_texts(documents, before_us):
+        for each in (found, documents.get(SLICES, found.name)):
+            if each is None:
+                break
+            table = unpacked(each.fields["body"], each.fields["names"])
+            wordy = _wordy(table, before_us)
+            body, names = packed(_bare(table, wordy))
+            left = bool(_wordy(unpacked(body, names), _END).any())
+            changed = {"body": body, "names": names, "texts": left}
+            if not wordy.any() or documents.commit([Change(SLICES, each.name, changed, each.version)]):
+                cleared += int(wordy.sum())
+                break
+    return cleared
+
+
+def _with_texts(documents: Documents, before_us: int) -> list[Found]:
+    return documents.query(SLICES, ("texts", "==", True), ("start", "<", before_us))
+
+
+def _wordy(table: Table, before_us: int) -> np.ndarray:
+    """Which events before a moment have an error that says more than its kind."""
+    says = np.array([*(each != Failure(each.kind, each.kind) for each in table.failures), False])
+    wordy: np.ndarray = says[table.rows[:, FAILURE]] & (table.rows[:, AT] < before_us)
+    return wordy
+
+
+def _bare(table: Table, rows: np.ndarray) -> Table:
+    """The same events, of whose errors in these rows only the kind is left."""
+    bare = [Failure(each.kind, each.kind) for each in table.failures]
+    changed = table.rows.copy()
+    changed[rows, FAILURE] += len(table.failures)
+    failures: dict[Failure, int] = {}
+    places = [failures.setdefault(each, len(failures)) for each in (*table.failures, *bare)]
+    changed[:, FAILURE] = np.array([*places, -1])[changed[:, FAILURE]]
+    return Table(changed, table.people, table.routes, list(failures))
+
+
+def count_old(documents: Documents, events_us: int, errors_us: int) -> tuple[int, int]:
+    """How many events and error texts are older than these moments."""
+    before = events_us // MINUTES5 * MINUTES5
+    errors = 0
+    for each in _with_texts(documents, errors_us):
+        table = unpacked(each.fields["body"], each.fields["names"])
+        errors += int((_wordy(table, errors_us) & (table.rows[:, AT] >= before)).sum())
+    return documents.total(SLICES, "count", ("start", "<", before)), errors

@@ -1,0 +1,125 @@
+"""Sealing in Firestore: each closed bucket of 5 minutes, an hour, a day is summarised once, and again where an event
+came late. Each step commits its buckets with the progress, so that of two that seal at once one begins anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import groupby
+
+import numpy as np
+
+from guardian.core.time import micros
+from guardian.stores.firestore import seals
+from guardian.stores.firestore.documents import Change, Documents, Found
+from guardian.stores.firestore.progress import (
+    BEHIND_US,
+    Progress,
+    as_table,
+    late_slices,
+    number_of,
+    read_progress,
+    slices_between,
+)
+from guardian.stores.firestore.seals import DAY, HOUR, MINUTES5, Seal
+from tracker.firestore.sink import SLICES
+
+GRACE_US = 60_000_000
+"""A bucket is sealed this long after its end: what the recorders still held is in by then."""
+_INNER = {HOUR: MINUTES5, DAY: HOUR}
+_AT_ONCE = 100
+_TRIES = 20
+
+
+def seal(documents: Documents, now_us: int) -> int:
+    """Summarise what is stale, then what has closed, then the hours and days that are complete; how many buckets were
+    written."""
+    for _ in range(_TRIES):
+        written = _seal(documents, now_us)
+        if written is not None:
+            return written
+    return 0  # another one is at it, again and again
+
+
+def _seal(documents: Documents, now_us: int) -> int | None:
+    """None where another one has sealed meanwhile."""
+    progress, written = read_progress(documents), 0
+    end = (now_us - GRACE_US) // MINUTES5 * MINUTES5
+    mark_us = max(progress.mark_us, progress.read_us - BEHIND_US)
+    for found, until_us in _steps(documents, progress, end):
+        step = _made(documents, progress, found, until_us, mark_us)
+        if step is None:
+            return None
+        progress, more = step
+        written += more
+    for span in (HOUR, DAY):
+        for inner, start in sorted(progress.unjoined):
+            if inner == span and start + span <= progress.until_us:
+                parts = seals.read(documents, _INNER[span], start, start + span)
+                whole = seals.joined(span, start, parts) if parts else None
+                after = replace(progress, unjoined=progress.unjoined - {(span, start)})
+                changed = seals.changes(whole) if whole else [seals.gone(span, start)]
+                if not documents.commit([*changed, after.change()]):
+                    return None
+                progress = read_progress(documents)
+                written += whole is not None
+    return written
+
+
+def _steps(documents: Documents, progress: Progress, end: int) -> list[tuple[list[Found], int]]:
+    """What is to be sealed, as slices and up to where all is sealed then; each step by itself."""
+    late = late_slices(documents, progress)
+    starts = {int(each.fields["start"]) // MINUTES5 * MINUTES5 for each in late}
+    found: list[Found] = []
+    for start in sorted(starts):
+        found += slices_between(documents, start, start + MINUTES5)
+    steps = [(found, progress.until_us)] if found else []
+    at = progress.until_us
+    while at < end:
+        [*first] = documents.query(
+            SLICES, ("start", ">=", at), ("start", "<", end), order=[("start", "ASCENDING")], limit=1
+        )
+        if not first:
+            break
+        begin = int(first[0].fields["start"]) // MINUTES5 * MINUTES5
+        at = min(end, begin // DAY * DAY + DAY)
+        steps.append((slices_between(documents, begin, at), at))
+    if steps and at < end:
+        steps.append(([], end))
+    return steps
+
+
+def _made(
+    documents: Documents, progress: Progress, found: Sequence[Found], until_us: int, mark_us: int
+) -> tuple[Progress, int] | None:
+    """Commit the buckets of these slices: the progress as it is then, and how many there were."""
+    buckets = {
+        start: list(group)
+        for start, group in groupby(found, key=lambda each: int(each.fields["start"]) // MINUTES5 * MINUTES5)
+    }
+    starts, written = sorted(buckets), 0
+    for first in range(0, max(1, len(starts)), _AT_ONCE):
+        some = starts[first : first + _AT_ONCE]
+        last = first + _AT_ONCE >= len(starts)
+        sealed = {number_of(each.name): micros(each.fields["written"]) for start in some for each in buckets[start]}
+        changes: list[Change] = []
+        for start in some:
+            table = as_table(buckets[start])
+            places = np.arange(len(table.people)), np.arange(len(table.routes))
+            changes += seals.changes(Seal(MINUTES5, start, table.totals(*places), table.people, table.routes))
+        changes += [
+            seals.gone(span, start) for span in (HOUR, DAY) for start in sorted({s // span * span for s in some})
+        ]
+        after = replace(
+            progress.with_stale(some, (HOUR, DAY)),
+            until_us=max(progress.until_us, until_us if last else some[-1] + MINUTES5),
+            sealed={**progress.sealed, **sealed},
+        )
+        if last:
+            after = replace(after, mark_us=mark_us)
+        if not documents.commit([*changes, after.change()]):
+            return None
+        written += len(some)
+        progress = read_progress(documents)
+    return progress, written
