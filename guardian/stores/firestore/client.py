@@ -1,0 +1,74 @@
+"""The asynchronous connection of a process to Firestore.
+
+A client of Google's belongs to the event loop that it was used on first, and does not outlive a fork. One for each call
+would leak; so there is one for each process, loop and database, made when it is asked for first.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+
+from guardian.core.storage import StorageError
+from tracker.firestore.address import Address
+from tracker.firestore.client import why
+
+T = TypeVar("T")
+
+SECONDS = 10.0
+"""How long one call may take. Google's library does not hold its own limit when it tries again, so it never does."""
+_clients: dict[tuple[int, Address], tuple[asyncio.AbstractEventLoop, Any]] = {}
+
+
+async def client_of(address: Address) -> Any:
+    """The `AsyncClient` of this process and event loop for a database. Raises StorageError where there are no
+    credentials, or the library is missing."""
+    loop, key = asyncio.get_running_loop(), (os.getpid(), address)
+    known = _clients.get(key)
+    if known is not None and known[0] is loop:
+        return known[1]
+    async with answering(address):
+        made = await asyncio.to_thread(_made, address)
+    known = _clients.get(key)
+    if known is None or known[0] is not loop:  # nobody else of this loop was faster
+        _clients[key] = (loop, made)
+    return _clients[key][1]
+
+
+def _made(address: Address) -> Any:
+    from google.cloud import firestore  # 0.7 s and 50 MB
+
+    return firestore.AsyncClient(project=address.project, database=address.database)
+
+
+@asynccontextmanager
+async def answering(address: Address) -> AsyncIterator[None]:
+    """Turns every error of Google's library inside into a StorageError of one sentence with the cure."""
+    try:
+        yield
+    except (ImportError, TimeoutError) as error:
+        raise unanswered(address, error) from error
+    except Exception as error:
+        if not _is_googles(error):
+            raise
+        raise unanswered(address, error) from error
+
+
+def unanswered(address: Address, error: BaseException) -> StorageError:
+    """The sentence for an error of Google's library."""
+    if isinstance(error, TimeoutError):
+        return StorageError(f"the database {address} did not answer within {SECONDS:.0f} seconds: look at the network")
+    return StorageError(f"the database {address} cannot be used: {why(error, address)}")
+
+
+def _is_googles(error: BaseException) -> bool:
+    return type(error).__module__.startswith(("google.", "grpc"))
+
+
+async def within(call: Awaitable[T], seconds: float = SECONDS) -> T:
+    """What the call gives. Raises TimeoutError after so many seconds."""
+    async with asyncio.timeout(seconds):
+        return await call

@@ -1,0 +1,30 @@
+"""What is asked of Firestore, as plain values: each needs an index, and config/firestore.indexes.json has them all."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+
+class Query(NamedTuple):
+    """Documents of a collection: `where` are (field, operator, value), `order` (field, whether the greatest comes
+    first), `fields` those that are wanted, None for all."""
+
+    collection: str
+    where: tuple[tuple[str, str, Any], ...] = ()
+    order: tuple[tuple[str, bool], ...] = ()
+    limit: int | None = None
+    fields: tuple[str, ...] | None = None
+
+    def on(self, client: Any) -> Any:
+        """The query as Google's library has it."""
+        from google.cloud.firestore import FieldFilter
+        from google.cloud.firestore import Query as Googles
+
+        asked: Any = client.collection(self.collection)
+        for condition in self.where:
+            asked = asked.where(filter=FieldFilter(*condition))
+        for field, falling in self.order:
+            asked = asked.order_by(field, direction=Googles.DESCENDING if falling else Googles.ASCENDING)
+        if self.limit is not None:
+            asked = asked.limit(self.limit)
+        return asked if self.fields is None else asked.select(self.fields)

@@ -1,0 +1,34 @@
+"""Who was erased, and when, as keyed hashes in Firestore: what was queued before must not bring them back."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+
+from guardian.stores.firestore.database import META, STATE, meta, secret
+from guardian.stores.firestore.draft import Draft
+from guardian.stores.firestore.queries import Query
+from tracker.firestore.people import TOMBSTONES
+from tracker.keyed import tombstone
+
+KEY = "tombstones"
+"""The secret whose key the hashes have."""
+
+
+async def bury(draft: Draft, people: Iterable[str], at_us: int) -> None:
+    """Remember that these people were erased at this moment. Commits that looked at who was erased before fail."""
+    key = await secret(draft, KEY)
+    for name in people:
+        draft.force(TOMBSTONES, tombstone(name, key).hex(), {"erased_us": at_us})
+    draft.put(META, STATE, {"erasures": (await meta(draft))["erasures"] + 1})
+
+
+async def buried(draft: Draft, people: Collection[str], since_us: int) -> set[str]:
+    """Those of these people who were erased at this moment or after it. The commit fails if somebody is since."""
+    if not people or not (await meta(draft))["erasures"]:
+        return set()
+    found = await draft.find(Query(TOMBSTONES, (("erased_us", ">=", since_us),)))
+    stones = {name for name, _ in found}
+    if not stones:
+        return set()
+    key = await secret(draft, KEY)
+    return {name for name in people if tombstone(name, key).hex() in stones}
