@@ -13,6 +13,7 @@ import pytest
 
 NEEDS = {
     "needs_chromium": "chromium",
+    "needs_firestore": "gcloud",
     "needs_node": "node",
     "needs_postfix": "postfix",
     "needs_systemd": "systemd-analyze",
@@ -67,6 +68,8 @@ def missing(program):
     """What is not installed of what a program needs; None where it can run."""
     if shutil.which(program) is None:
         return program
+    if program == "gcloud" and shutil.which("java") is None:
+        return "java"  # for the emulator
     if program == "chromium" and sys.platform == "linux":
         try:
             ctypes.CDLL("libatomic.so.1")  # for Playwright's own Node, which steers it

@@ -15,6 +15,7 @@ from guardian.stores.importing import Imports
 from guardian.stores.sign_ins import SignInStore
 from guardian.stores.state import StateStore
 from guardian.stores.watching import WatchStore
+from tracker.firestore.address import is_firestore
 
 if TYPE_CHECKING:
     from guardian.stores.people.book import AliasBook
@@ -95,9 +96,16 @@ class Backend(Protocol):
         ...
 
 
-def backend(database: Path) -> Backend:
-    """The kind of database that an address means; nothing is opened yet."""
-    # A second kind is a folder beside sqlite/ and a line here. Loaded when asked for: it brings its driver with it.
+def backend(database: Path | str) -> Backend:
+    """The kind of database that an address means: a file, or `firestore://PROJECT[/DATABASE]`; nothing is opened yet.
+
+    Raises StorageError for an address of Firestore that is none.
+    """
+    # Loaded when asked for: each brings its driver with it.
+    if isinstance(database, str) and is_firestore(database):
+        from guardian.stores.firestore.backend import FirestoreBackend
+
+        return FirestoreBackend(database)
     from guardian.stores.sqlite.backend import SqliteBackend
 
-    return SqliteBackend(database)
+    return SqliteBackend(Path(database))

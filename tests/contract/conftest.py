@@ -9,7 +9,11 @@ from tests.support.stores import STORES
 def pytest_generate_tests(metafunc):
     if "store" in metafunc.fixturenames:
         looks_inside = {"sql", "sqlite_file"} & set(metafunc.fixturenames)
-        metafunc.parametrize("store", ["sqlite"] if looks_inside else STORES)
+        metafunc.parametrize("store", ["sqlite"] if looks_inside else [_named(each) for each in STORES])
+
+
+def _named(store):
+    return pytest.param(store, marks=pytest.mark.needs_firestore) if store == "firestore" else store
 
 
 @pytest.fixture

@@ -116,14 +116,35 @@ def _without_comments(file):
     return "\n".join(line for line in file.read_text().splitlines() if not line.strip().startswith(("#", "--")))
 
 
-def test_a_store_is_chosen_in_one_place():
+@pytest.mark.parametrize("store", ["sqlite", "firestore"])
+def test_a_store_is_chosen_in_one_place(store):
     named = {
         str(file.relative_to(ROOT))
-        for file in modules_outside("guardian/stores/sqlite")
+        for file in modules_outside(f"guardian/stores/{store}")
         for node in ast.walk(ast.parse(file.read_text()))
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("guardian.stores.sqlite")
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(f"guardian.stores.{store}")
     }
     assert named == {"guardian/stores/opening.py"}
+
+
+def test_googles_library_stands_in_the_folders_of_its_store_and_nowhere_else():
+    found = set()
+    for file in modules_outside("guardian/stores/firestore", "tracker/firestore", of=("guardian", "tracker")):
+        for node in ast.walk(ast.parse(file.read_text())):
+            modules = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            modules += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if any(re.match(r"google\.(cloud|api_core)|grpc", module) for module in modules):
+                found.add(str(file.relative_to(ROOT)))
+    assert found == set()
+
+
+def test_googles_library_is_loaded_when_a_client_is_made_and_not_before():
+    code = (
+        "import sys, guardian.stores.firestore.backend, tracker.firestore.sink; "
+        "print([name for name in sys.modules if name.startswith(('google.cloud', 'google.api_core', 'grpc'))])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert done.stdout.strip() == "[]"
 
 
 def test_the_middleware_is_imported_without_a_database():

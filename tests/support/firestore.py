@@ -1,0 +1,150 @@
+"""Google's own emulator of Firestore, started when a test asks for it first and stopped at the end of the run.
+
+The emulator answers queries that the real service refuses, since there is no index for them. So each query that is
+made on it is compared with `config/firestore.indexes.json`.
+"""
+
+import atexit
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+import urllib.request
+from functools import cache
+from hashlib import blake2b
+from pathlib import Path
+
+HOST = "FIRESTORE_EMULATOR_HOST"
+INDEXES = Path(__file__).parents[2] / "config" / "firestore.indexes.json"
+START_SECONDS = 90
+
+
+@cache
+def emulator():
+    """Where the emulator listens, HOST:PORT; this process and those that it starts use it from now on."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        place = f"127.0.0.1:{free.getsockname()[1]}"
+    log = tempfile.TemporaryFile()  # noqa: SIM115 (it is the emulator's for as long as that runs)
+    command = ["gcloud", "emulators", "firestore", "start", f"--host-port={place}", "--quiet"]
+    process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
+    atexit.register(_stop, process, os.getpid())
+    ends = time.monotonic() + START_SECONDS
+    while not _answers(place):
+        if process.poll() is not None or time.monotonic() > ends:
+            log.seek(0)
+            raise RuntimeError(f"the emulator of Firestore did not start: {log.read().decode()}")
+        time.sleep(0.1)
+    os.environ[HOST] = place
+    _look_at_queries()
+    return place
+
+
+def _stop(process, started_by):
+    if os.getpid() == started_by:
+        os.killpg(process.pid, signal.SIGTERM)
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+def _answers(place):
+    try:
+        with urllib.request.urlopen(f"http://{place}/", timeout=1):
+            return True
+    except OSError:
+        return False
+
+
+def address_in(folder):
+    """The address of a database that no other folder has: each is a project of its own."""
+    emulator()
+    return f"firestore://t-{blake2b(str(folder).encode(), digest_size=10).hexdigest()}"
+
+
+def installed():
+    """Whether the emulator can be started here."""
+    return bool(shutil.which("gcloud") and shutil.which("java"))
+
+
+# Queries and their indexes
+
+
+def indexes():
+    """Each composite index: (collection, ((field, ASCENDING or DESCENDING), …))."""
+    listed = json.loads(INDEXES.read_text())["indexes"]
+    return {
+        (each["collectionGroup"], tuple((field["fieldPath"], field["order"]) for field in each["fields"]))
+        for each in listed
+    }
+
+
+def not_indexed():
+    """The fields, (collection, field), that have no index of their own."""
+    listed = json.loads(INDEXES.read_text())["fieldOverrides"]
+    return {(each["collectionGroup"], each["fieldPath"]) for each in listed if not each["indexes"]}
+
+
+def wanted_index(query):
+    """What a query of Google's library needs beside the index of each field: (collection, equal fields, ordered ones),
+    None where it needs nothing ("Index types in Cloud Firestore")."""
+    asked = query._to_protobuf_unlooked() if hasattr(query, "_to_protobuf_unlooked") else query._to_protobuf()
+    conditions = _conditions(asked.where) if "where" in asked else []
+    equal = [field for field, operator in conditions if operator in ("EQUAL", "IN", "ARRAY_CONTAINS")]
+    between = [field for field, operator in conditions if operator not in ("EQUAL", "IN", "ARRAY_CONTAINS")]
+    order = [(each.field.field_path, each.direction.name) for each in asked.order_by]
+    named = [field for field, _ in order]
+    order += [(field, "ASCENDING") for field in dict.fromkeys(between) if field not in named]
+    order = [(field, how) for field, how in order if field != "__name__" or len(order) > 1]
+    collection = asked.from_[0].collection_id
+    fields = {*equal, *(field for field, _ in order)} - {"__name__"}
+    if unindexed := sorted(field for field in fields if (collection, field) in not_indexed()):
+        raise AssertionError(f"a query on {collection} asks for {unindexed}, which config/ exempts from indexes")
+    if len(order) > 1 or (order and equal):
+        return collection, frozenset(equal), tuple(order)
+    return None
+
+
+def missing_index(wanted):
+    """Whether no index of the file serves what `wanted_index` gave."""
+    collection, equal, order = wanted
+    for name, fields in indexes():
+        head, tail = fields[: len(equal)], fields[len(equal) :]
+        if name == collection and {field for field, _ in head} == equal and _serves(tail, order):
+            return False
+    return True
+
+
+def _serves(tail, order):
+    turned = tuple((field, "ASCENDING" if how == "DESCENDING" else "DESCENDING") for field, how in order)
+    return tail in (order, turned)
+
+
+def _conditions(where):
+    if "composite_filter" in where:
+        return [found for each in where.composite_filter.filters for found in _conditions(each)]
+    if "unary_filter" in where:
+        return [(where.unary_filter.field.field_path, "EQUAL")]
+    return [(where.field_filter.field.field_path, where.field_filter.op.name)]
+
+
+def _look_at_queries():
+    """Let a query without an index fail in tests as it would at Google's."""
+    from google.cloud.firestore_v1.base_query import BaseQuery
+
+    if hasattr(BaseQuery, "_to_protobuf_unlooked"):
+        return
+    BaseQuery._to_protobuf_unlooked = BaseQuery._to_protobuf
+
+    def looked_at(self):
+        wanted = wanted_index(self)
+        if wanted is not None and missing_index(wanted):
+            raise AssertionError(f"config/firestore.indexes.json has no index for {wanted}")
+        return self._to_protobuf_unlooked()
+
+    BaseQuery._to_protobuf = looked_at
