@@ -22,8 +22,8 @@ MARK = "by"
 PARTS = "guardian_parts"
 INLINE_BYTES = 600_000
 """A document holds a MiB at most; what is longer lies in parts."""
-COMMIT_BYTES = 6_000_000
-"""A commit holds 10 MiB at most; what goes beyond this lies in parts."""
+COMMIT_BYTES = 3_000_000
+"""A commit holds 10 MiB at most, and on the emulator 4; of bodies that come to more, the others lie in parts."""
 _AT_ONCE = 300
 
 
