@@ -1,10 +1,12 @@
-"""Where the database is: one file, written as a path or as SQLAlchemy writes an SQLite database."""
+"""Where the database is: one file, written as a path or as SQLAlchemy writes an SQLite database; or in Firestore."""
 
 from __future__ import annotations
 
 import os
 import re
 import stat
+
+from tracker.firestore.address import is_firestore, parse
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9.-]+)(?:\+([A-Za-z0-9_.-]+))?://(.*)", re.DOTALL)
 try:
@@ -15,7 +17,8 @@ _MEMORY = "is kept in memory, where app and daemon could not share it: name a fi
 
 
 def database_path(value: str | os.PathLike[str], folder: str | os.PathLike[str] = "") -> str:
-    """The absolute path of the database file that `value` means; nothing is made, symbolic links stay.
+    """The absolute path of the database file that `value` means; nothing is made, symbolic links stay. An address of
+    Firestore, `firestore://PROJECT` or `firestore://PROJECT/DATABASE`, stays what it is.
 
     Understood are a path, `~/guardian.db`, and `sqlite:///relative.db` or `sqlite:////absolute.db` as SQLAlchemy has
     them ("Database URLs" in its documentation), with any driver but an encrypting one. A relative path is seen from
@@ -23,6 +26,8 @@ def database_path(value: str | os.PathLike[str], folder: str | os.PathLike[str] 
     kind of database, a database in memory, an URI with parameters, an empty text, a folder, and for what is no file.
     """
     text = _text(value)
+    if is_firestore(text):
+        return str(parse(text))
     place = _within_url(text)
     if place.startswith("file:"):
         place = _within_uri(place)

@@ -14,6 +14,9 @@ STOP_SECONDS = 4.0
 """A shutdown waits at most this long for what is to be stored: hosts are killed ten seconds after they are told to end
 (Docker, Kubernetes 30)."""
 
+FLUSH_SECONDS = 2.0
+"""The end of a request waits at most this long for what is to be stored, where it waits at all."""
+
 
 class Drained(Protocol):
     """What is asked of a recorder."""
@@ -30,6 +33,9 @@ class Drained(Protocol):
 
     def drain(self) -> bool:
         """Store what waits; whether that could be done."""
+
+    def flush(self, timeout: float) -> bool:
+        """Store what waits now, within so many seconds; whether that could be done."""
 
 
 async def watch_lifespan(
@@ -92,3 +98,10 @@ async def refuse_to_start(
     message = f"UsageTrackingMiddleware: {why}"
     await send({"type": "lifespan.startup.failed", "message": message})
     raise ValueError(message)
+
+
+async def flush_now(recorder: Drained) -> None:
+    """Store what waits before the call of a request ends, for hosts that stop a process between two requests: in a
+    thread, and for FLUSH_SECONDS at most. What could not be stored then, is at the end of the next request."""
+    if not recorder.idle:
+        await in_a_thread(lambda: recorder.flush(FLUSH_SECONDS), FLUSH_SECONDS)

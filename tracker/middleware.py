@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from tracker.exchange import Exchange, HttpExchange, Receive, Scope, Send
 from tracker.identity import Identify
 from tracker.keeper import EventKeeper
-from tracker.lifespan import refuse_to_start, watch_lifespan
+from tracker.lifespan import flush_now, refuse_to_start, watch_lifespan
 from tracker.notes import KEY
 from tracker.recorder import Recorder
 from tracker.saying import say
@@ -23,7 +23,7 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 class UsageTrackingMiddleware:
     """Records who used which feature, and what failed: `app.add_middleware(UsageTrackingMiddleware, database=…)`.
 
-    `database` is the file, `guardian.db` or `sqlite:///guardian.db`; it is made when the first request comes. Every
+    `database` is the file, `guardian.db` or `sqlite:///guardian.db`, or `firestore://PROJECT`. Every
     argument is told in docs/tracker.md. Identity is only what was verified: by `identify` (scope → name or None, plain
     or async), by the app itself (`note_user`, `scope["user"]`, `request.state`, a session under `session_user_key`), by
     a JWT checked against `jwt_key` or `jwks` (file or URL), or by `gateway_header`, which must only be set where a
@@ -68,7 +68,8 @@ class UsageTrackingMiddleware:
         pseudonymous: bool = False,
         release: str | None = None,
         buffer_size: int = 10_000,
-        flush_interval: float = 1.0,
+        flush_interval: float | None = None,
+        flush: str | None = None,
         recorder: Recorder | None = None,
     ) -> None:
         self.app = app
@@ -77,6 +78,7 @@ class UsageTrackingMiddleware:
         wanted = (database, buffer_size, flush_interval, pseudonymous, release)
         self._hold = None if given is not None else setup.recorder(*wanted)
         self.recorder: Recorder | None = given or (self._hold.recorder if self._hold is not None else None)
+        self._flushes = setup.flushes(flush)
         paths = setup.paths(skip, skip_defaults)
         self._skips, self._paths = paths.skips, paths.known
         self._places = setup.places(features, feature_names, routes)
@@ -139,6 +141,8 @@ class UsageTrackingMiddleware:
         finally:
             if exchange.pending is not None:
                 await keeper.identify(exchange)
+            if self._flushes and self.recorder is not None:
+                await flush_now(self.recorder)
             exchange.scope = None  # it holds the exchange: nothing is left to the garbage collector
 
     async def _passed(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -14,7 +14,7 @@ from tracker.event import Event
 from tracker.heartbeat import Pulse
 from tracker.process import watch
 from tracker.saying import say
-from tracker.sink import opener
+from tracker.sink import opener, pace
 from tracker.source import find_source
 from tracker.tally import Tally
 from tracker.writer_thread import CLOSE_SECONDS, WriterThread
@@ -28,12 +28,13 @@ class Recorder:
     """Takes events from requests and stores them in `database`, in batches, from a thread of its own.
 
     `add` never raises; when `buffer_size` events wait, the newest is dropped and counted. What waits is stored when
-    nothing more has come for 50 ms, when `batch_size` events wait, or after `flush_interval` seconds. An event leaves
-    the buffer only when its batch has been committed to the file that is there; a database that is locked or full is
-    tried again, and one that was removed or replaced under the process is opened anew, and said. One that cannot be
-    used at all (corrupt, of a newer version) is said once in the log, and tried again every ten seconds; meanwhile
-    events are dropped and counted, and the host goes on serving. What waits is stored when the process ends, unless it
-    is killed. An event that comes after `close` is stored at once. A forked child starts anew.
+    nothing more has come for 50 ms, when `batch_size` events wait (500), or after `flush_interval` seconds (1). An
+    event leaves the buffer only when its batch has been committed to the file that is there; a database that is locked
+    or full is tried again, and one that was removed or replaced under the process is opened anew, and said. One that
+    cannot be used at all (corrupt, of a newer version) is said once in the log, and tried again every ten seconds;
+    meanwhile events are dropped and counted, and the host goes on serving. What waits is stored when the process ends,
+    unless it is killed. An event that comes after `close` is stored at once. A forked child starts anew.
+    With Firestore, 5,000 events or 15 seconds make a batch, and one alone waits as well: a document costs as much.
     With `pseudonymous` a keyed hash is stored in place of each name: see tracker.pseudonyms. `release` is the version
     of the app; None: see tracker.source.
     """
@@ -43,13 +44,16 @@ class Recorder:
         database: str | os.PathLike[str],
         *,
         buffer_size: int = 10_000,
-        flush_interval: float = 1.0,
-        batch_size: int = 500,
+        flush_interval: float | None = None,
+        batch_size: int | None = None,
         pseudonymous: bool = False,
         release: str | None = None,
         texts: AuthoredTexts | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
+        usual = pace(os.fspath(database))
+        batch_size = usual.batch if batch_size is None else batch_size
+        flush_interval = usual.interval if flush_interval is None else flush_interval
         for name, value in (("buffer_size", buffer_size), ("batch_size", batch_size)):
             if value < 1:
                 raise ValueError(f"{name} = {value!r} must be at least 1 event")
@@ -58,8 +62,7 @@ class Recorder:
         self._database = os.fspath(database)
         self._opener = opener(self._database, pseudonymous=pseudonymous, made_by=find_source(release))
         self._size = buffer_size
-        self._interval = flush_interval
-        self._batch = min(batch_size, buffer_size)
+        self._pace = usual._replace(interval=flush_interval, batch=min(batch_size, buffer_size))
         self._texts = texts or AuthoredTexts()
         self._clock = clock
         self.reset()
@@ -73,9 +76,9 @@ class Recorder:
         self._buffer = Buffer(self._size)
         self._writer = WriterThread(
             self._opener, self._buffer, self._tally, pulse,
-            texts=self._texts, batch=self._batch, interval=self._interval, name=self._database,
+            texts=self._texts, pace=self._pace, name=self._database,
         )  # fmt: skip
-        self._full_at = self._batch - 1
+        self._full_at = self._pace.batch - 1
         self._apps = 0  # that have started and will say when they end
         self._late = 4 * _LATE_SECONDS  # how long late events may wait, all together
         self._patience = CLOSE_SECONDS  # how long close() may wait yet, all its calls together

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from tracker import checks
 from tracker.address import database_path
+from tracker.firestore.address import is_firestore
 from tracker.identity import Identity
 from tracker.places import Places
 from tracker.sharing import Hold, shared_recorder
@@ -30,6 +31,7 @@ class Setup:
 
     def __init__(self, more: Sequence[Any], unknown: Mapping[str, Any]) -> None:
         self._problems = [_unknown(name) for name in unknown]
+        self._in_firestore = False
         if more:
             self._problems.append("only the app and database may be given without a name: name the other arguments")
 
@@ -62,19 +64,33 @@ class Setup:
         return None
 
     def recorder(
-        self, database: str | os.PathLike[str], size: int, interval: float, pseudonymous: bool, release: Any
+        self,
+        database: str | os.PathLike[str],
+        size: int,
+        interval: float | None,
+        pseudonymous: bool,
+        release: Any,
     ) -> Hold | None:
         """The process' recorder of a file; None where nothing can be recorded."""
+
+        self._in_firestore = isinstance(database, str) and is_firestore(database)
 
         def make() -> Hold:
             checks.yes_or_no("pseudonymous", pseudonymous)
             checks.whole_number("buffer_size", size, 1)
-            checks.seconds("flush_interval", interval, least=0.001, most=3600)
+            if interval is not None:
+                checks.seconds("flush_interval", interval, least=0.001, most=3600)
             named = self._made(lambda: checks.text("release", release), lambda: None)
             path = database_path(database)
             return shared_recorder(path, size, interval, pseudonymous=pseudonymous, release=named)
 
         return self._made(make, lambda: None)
+
+    def flushes(self, flush: str | None) -> bool:
+        """Whether what waits is stored at the end of each response."""
+        if flush not in (None, "response"):
+            self._problems.append(f"flush = {flush!r} must be 'response', or be left out")
+        return flush == "response"
 
     def paths(self, skip: Iterable[str], defaults: bool) -> PathFilter:
         """Tells which requests are not recorded."""
@@ -101,6 +117,11 @@ class Setup:
     def clients(self, address: Any, user_agent: Any, proxies: Any) -> Clients | None:
         """Tells from where requests come; None where that is not wanted."""
         if address is None and user_agent is None and proxies == ():
+            return None
+        if self._in_firestore:
+            self._problems.append(
+                "client_address and user_agent are not kept in Firestore: leave them out, or name a file"
+            )
             return None
         from tracker.clients import Clients  # ipaddress would make every import of the tracker slower
 
@@ -188,7 +209,7 @@ ARGUMENTS = (
     "jwt_algorithms", "jwt_audience", "jwt_issuer", "jwt_leeway", "jwt_user_claim", "jwt_cookie", "jwt_query",
     "jwt_subprotocol", "session_user_key", "gateway_header",
     "client_address", "trusted_proxies", "user_agent", "pseudonymous", "release",
-    "buffer_size", "flush_interval", "recorder",
+    "buffer_size", "flush_interval", "flush", "recorder",
 )  # fmt: skip
 
 

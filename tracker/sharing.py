@@ -24,7 +24,12 @@ _sharing = threading.Lock()
 
 
 def shared_recorder(
-    database: str, buffer_size: int, flush_interval: float, *, pseudonymous: bool = False, release: str | None = None
+    database: str,
+    buffer_size: int,
+    flush_interval: float | None,
+    *,
+    pseudonymous: bool = False,
+    release: str | None = None,
 ) -> Hold:
     """The one recorder that this process has for a file, by its absolute path; the first who asks decides on its size
     and its release. One that is pseudonymous is another one.

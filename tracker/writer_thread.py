@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import random
 import threading
 import time
 from contextlib import suppress
@@ -12,7 +13,7 @@ from tracker.error_text import AuthoredTexts
 from tracker.event import Event
 from tracker.heartbeat import Pulse
 from tracker.saying import announce, say
-from tracker.sink import Heartbeat, Opener, Sink, Unavailable, Unusable
+from tracker.sink import Heartbeat, Opener, Pace, Sink, Unavailable, Unusable
 from tracker.tally import Tally
 from tracker.tracebacks import class_name
 from tracker.unverified import verified
@@ -32,7 +33,7 @@ _AWAKE_SECONDS = 10.0  # how long after the last event the thread looks for the 
 
 class WriterThread:
     """Stores the events of `buffer`, and the heartbeats of `pulse` with the counts of `tally`, into what `opener`
-    opens, `batch` at a time and at least every `interval` seconds. `name` is what the log calls the database.
+    opens, at the `pace` of the store. `name` is what the log calls the database.
 
     The thread is started by `start` when there is something to do. All is changed under the buffer's lock.
     """
@@ -45,12 +46,11 @@ class WriterThread:
         pulse: Pulse,
         *,
         texts: AuthoredTexts,
-        batch: int,
-        interval: float,
+        pace: Pace,
         name: str,
     ) -> None:
         self._open, self._buffer, self._tally, self._pulse = opener, buffer, tally, pulse
-        self._texts, self._batch, self._interval, self._name = texts, batch, interval, name
+        self._texts, self._pace, self._batch, self._interval, self._name = texts, pace, pace.batch, pace.interval, name
         self.inside = threading.Lock()  # held while the thread is inside the store
         self.wake = threading.Event()
         self.thread: threading.Thread | None = None
@@ -170,14 +170,18 @@ class WriterThread:
                 if not events:  # whoever adds from here on wakes us
                     self.wake.wait(min(self._interval, _LOOK_SECONDS))
                 self.asleep = False
-        end = time.monotonic() + self._interval
+        pace = self._pace
+        end = time.monotonic() + self._interval * random.uniform(1 - pace.jitter, 1 + pace.jitter)
         while waiting := len(events):
             self.wake.clear()
             # After the clearing: whoever sets the event changes one of these before.
             if self._hurried() or self.deadline is not None or self._buffer.awaited or waiting >= self._batch:
                 return
             left = end - time.monotonic()
-            if left <= 0 or self.wake.wait(min(QUIET_SECONDS, left)) or len(events) == waiting:
+            if left <= 0 or self.abandoned:
+                return
+            woken = self.wake.wait(min(QUIET_SECONDS if pace.prompt else _LOOK_SECONDS, left))
+            if pace.prompt and (woken or len(events) == waiting):
                 return
 
     def _hurried(self) -> bool:

@@ -31,7 +31,6 @@ def parse(database: str) -> Address:
     project, _, name = database.removeprefix(SCHEME).rstrip("/").partition("/")
     if not is_firestore(database) or not all(_PART.fullmatch(part) for part in (project, name or DEFAULT)):
         raise ValueError(
-            f"database = {database!r} is no address of Firestore: write firestore://PROJECT, or "
-            "firestore://PROJECT/DATABASE"
+            "database is no address of Firestore: write firestore://PROJECT, or firestore://PROJECT/DATABASE"
         )
     return Address(project, name or DEFAULT)

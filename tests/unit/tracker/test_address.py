@@ -85,7 +85,9 @@ def test_a_relative_path_is_seen_from_the_folder_that_is_given(here):
         ("postgresql://ann:secret@db/x", "database is an address of postgresql://, and only an SQLite file will do"),
         ("postgresql+asyncpg://ann:secret@db/x", "postgresql://"),
         ("mysql://ann:secret@db/x", "mysql://"),
-        ("firestore://project", "firestore://"),
+        ("firestore://", "database is no address of Firestore: write firestore://PROJECT, or firestore://PROJECT/"),
+        ("firestore://ann:secret@project", "database is no address of Firestore"),
+        ("firestore://project/one/two", "database is no address of Firestore"),
         (" x.db", "database = ' x.db' has spaces or quotes around it: write it without them"),
         ("'x.db'", "has spaces or quotes around it: write it without them"),
         ("sqlite:/x.db", "database = 'sqlite:/x.db' has too few slashes: write it as sqlite:///guardian.db"),
@@ -196,3 +198,16 @@ def test_whatever_is_written_it_is_an_absolute_path_or_one_sentence(value):
     else:
         assert os.path.isabs(path)
         assert not os.path.isdir(path)
+
+
+@pytest.mark.parametrize(
+    ("value", "meant"),
+    [
+        ("firestore://project", "firestore://project"),
+        ("firestore://project/", "firestore://project"),
+        ("firestore://project/(default)", "firestore://project"),
+        ("firestore://project/usage", "firestore://project/usage"),
+    ],
+)
+def test_an_address_of_firestore_is_taken_as_it_is(value, meant):
+    assert database_path(value) == meant

@@ -8,7 +8,7 @@ import types
 import pytest
 from starlette.requests import ClientDisconnect
 
-from tracker import UsageTrackingMiddleware, name_feature, note_error, note_user
+from tracker import Recorder, UsageTrackingMiddleware, name_feature, note_error, note_user
 from tracker.event import ANONYMOUS, UNMATCHED, Event, Failure
 from tracker.notes import leave_out
 from tracker.tracebacks import location_of
@@ -727,7 +727,7 @@ def test_an_argument_without_a_name_is_refused():
     assert middleware.problem.startswith("only the app and database may be given without a name")
 
 
-@pytest.mark.parametrize("interval", ["1", None, True, 0, 10_000, float("nan")])
+@pytest.mark.parametrize("interval", ["1", True, 0, 10_000, float("nan")])
 def test_an_interval_that_is_none_is_refused(interval):
     problem = UsageTrackingMiddleware(play(), flush_interval=interval).problem
     assert problem.startswith(f"flush_interval = {interval!r} must be a number of seconds from 0.001 to 3600")
@@ -778,3 +778,38 @@ async def test_an_answer_that_begins_after_the_client_has_left_is_no_failure_of_
 async def test_a_name_of_a_feature_that_is_not_taken_is_counted():
     kept, _, _ = await run(saying(lambda scope: name_feature(scope, "(unmatched)")), http())
     assert kept.notes == [("name_refused", "name_feature was given something that is no name of 1 to 100 characters")]
+
+
+@pytest.mark.parametrize(
+    ("settings", "problem"),
+    [
+        ({"flush": "always"}, "flush = 'always' must be 'response', or be left out"),
+        (
+            {"database": "firestore://p", "client_address": "full"},
+            "client_address and user_agent are not kept in Firestore: leave them out, or name a file",
+        ),
+        (
+            {"database": "firestore://p", "pseudonymous": True},
+            "pseudonymous = True keeps its key in a file beside the database: with Firestore there is none",
+        ),
+    ],
+    ids=["flush", "client_address", "pseudonymous"],
+)
+def test_what_a_store_cannot_do_is_said_at_the_start(settings, problem):
+    assert UsageTrackingMiddleware(play(), **settings).problem == problem
+
+
+async def test_what_waits_is_stored_before_the_call_of_a_request_ends_where_that_is_asked_for(tmp_path):
+    recorder = Recorder(tmp_path / "guardian.db", flush_interval=3600, batch_size=1000)
+    sent = []
+
+    async def send(message):
+        sent.append((message["type"], recorder.stats().stored))
+
+    answer = ({"type": "http.response.start", "status": 200, "headers": []}, {"type": "http.response.body"})
+    app = UsageTrackingMiddleware(play(*answer), recorder=recorder, flush="response")
+    scope = {"type": "http", "method": "GET", "path": "/chat", "headers": []}
+    await app(scope, None, send)
+    assert recorder.stats() == (1, 1, 0, 0)
+    assert recorder.close()
+    assert [stored for _, stored in sent] == [0, 0], "the answer did not wait for it"

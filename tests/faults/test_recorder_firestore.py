@@ -1,0 +1,206 @@
+"""A recorder whose events go to Firestore: late where it is away, exactly once whatever a try said, and none lost when
+the process ends."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import textwrap
+import urllib.request
+
+import pytest
+from google.api_core.exceptions import ServiceUnavailable
+
+from guardian.core.time import moment
+from guardian.stores.firestore.documents import Documents
+from guardian.stores.firestore.overview import recorders
+from guardian.stores.firestore.progress import read_table
+from tests.support.events import event as made
+from tests.support.firestore import address_in
+from tests.support.waiting import until
+from tracker import Recorder
+from tracker.firestore.address import parse
+from tracker.firestore.sink import SLICES, FirestoreSink, Waiting
+from tracker.sink import Heartbeat, Unavailable
+
+pytestmark = pytest.mark.needs_firestore
+T = 1_700_000_000_000_000
+
+
+def event(number=0):
+    return made(T + number)
+
+
+@pytest.fixture
+def address(tmp_path):
+    return address_in(tmp_path)
+
+
+def stored(address):
+    return [at - T for at in read_table(Documents(parse(address)), 0, 2**62).rows[:, 0].tolist()]
+
+
+def failing(monkeypatch, *, times, after):
+    """Let so many commits of slices fail, before or after they were made."""
+    create, left = FirestoreSink._create, [times]
+
+    def failed(self, documents):
+        if left[0] <= 0:
+            return create(self, documents)
+        left[0] -= 1
+        if after:
+            create(self, documents)
+        raise ServiceUnavailable("away")
+
+    monkeypatch.setattr(FirestoreSink, "_create", failed)
+    return left
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["not made", "made, and nobody was told"])
+def test_a_batch_that_failed_is_stored_once(address, monkeypatch, after):
+    failing(monkeypatch, times=3, after=after)
+    recorder = Recorder(address, flush_interval=0.05)
+    for number in range(50):
+        recorder.add(event(number))
+    until(lambda: recorder.stats().stored == 50)
+    for number in range(50, 60):
+        recorder.add(event(number))
+    assert recorder.close()
+    assert stored(address) == list(range(60))
+    assert recorder.stats() == (60, 60, 0, 0)
+
+
+def test_what_came_after_an_unknown_try_is_stored_beside_it(address, monkeypatch):
+    sink = FirestoreSink(address, Waiting())
+    events = [event(number) for number in range(20)]
+    failing(monkeypatch, times=2, after=True)
+    with pytest.raises(Unavailable, match="Firestore does not answer") as caught:
+        sink.write(events[:10])
+    assert not caught.value.reopen
+    with pytest.raises(Unavailable):
+        sink.write(events[:15])
+    assert sink.write(events) == 20
+    assert stored(address) == list(range(20))
+
+
+def test_while_it_is_away_memory_is_bounded_and_what_is_dropped_is_counted(address, monkeypatch):
+    left = failing(monkeypatch, times=10**6, after=False)
+    recorder = Recorder(address, flush_interval=0.01, buffer_size=200)
+    for number in range(500):
+        recorder.add(event(number))
+    until(lambda: left[0] < 10**6 - 3)
+    assert recorder.stats() == (500, 0, 300, 200)
+    left[0] = 0
+    until(lambda: recorder.stats().stored == 200)
+    assert recorder.close()
+    assert stored(address) == list(range(200))
+
+
+def test_a_poison_event_costs_only_itself_and_the_heartbeat_says_so(address):
+    sink = FirestoreSink(address, Waiting())
+
+    def beat(stored, poison):
+        return Heartbeat("host:1", T, T + 5, 9, stored, poison, "1.0")
+
+    assert sink.write([event(1), event(2)._replace(user="\ud800"), event(3)], heartbeat=beat) == 2
+    [health] = recorders(Documents(parse(address)), moment(T))
+    assert (health.id, health.accepted, health.stored, health.dropped) == ("host:1", 9, 2, 1)
+
+
+def test_a_batch_is_a_document_where_it_was_written_within_five_minutes(address):
+    recorder = Recorder(address)
+    for number in range(700):
+        recorder.add(event(number))
+    assert recorder.close()
+    found = Documents(parse(address)).query(SLICES)
+    assert [each.fields["count"] for each in found] == [700]
+
+
+def test_events_wait_for_each_other_where_a_document_costs_as_much_for_one(address):
+    recorder = Recorder(address, flush_interval=0.3)
+    recorder.add(event(1))
+    until(lambda: recorder._writer.thread)
+    for number in range(2, 6):
+        recorder.add(event(number))
+        recorder._writer.wake.set()  # whatever wakes the thread
+    until(lambda: recorder.stats().stored == 5)
+    assert recorder.close()
+    assert [each.fields["count"] for each in Documents(parse(address)).query(SLICES)] == [5]
+
+
+CHILD = """
+    import sys, uvicorn
+    from starlette.applications import Starlette
+    from starlette.responses import PlainTextResponse
+    from starlette.routing import Route
+    from tracker import UsageTrackingMiddleware
+
+    async def chat(request):
+        return PlainTextResponse("hello")
+
+    app = Starlette(routes=[Route("/chat", chat)])
+    app.add_middleware(UsageTrackingMiddleware, database=sys.argv[2], **eval(sys.argv[3]))
+    uvicorn.run(app, host="127.0.0.1", port=int(sys.argv[1]), log_level="error")
+"""
+
+
+@pytest.fixture
+def served(address):
+    """Starts an app that is tracked: a process, and what sends it a request."""
+    started = []
+
+    def start(**settings):
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        command = [sys.executable, "-c", textwrap.dedent(CHILD), str(port), address, repr(settings)]
+        process = subprocess.Popen(command, env=dict(os.environ))
+        started.append(process)
+
+        def ask():
+            try:
+                with urllib.request.urlopen(f"http://127.0.0.1:{port}/chat", timeout=5) as answer:
+                    return answer.read()
+            except OSError:
+                return None
+
+        assert until(ask) == b"hello"
+        return process, ask
+
+    yield start
+    for process in started:
+        process.kill()
+        process.wait()
+
+
+def test_a_process_that_is_told_to_end_loses_nothing(address, served):
+    process, ask = served()
+    for _ in range(20):
+        ask()
+    process.send_signal(signal.SIGTERM)
+    process.wait(20)
+    assert len(stored(address)) == 21
+
+
+def test_a_process_that_is_killed_loses_what_came_since_its_last_slice_and_no_more(address, served):
+    process, ask = served(flush_interval=0.2)
+    until(lambda: stored(address))
+    for _ in range(20):
+        ask()
+    process.kill()
+    process.wait()
+    documents = Documents(parse(address))
+    found = sorted(documents.query(SLICES), key=lambda each: each.fields["start"])
+    told = found[-1].fields["beat"]
+    assert told["stored"] == len(stored(address)) <= 21
+    assert told["accepted"] >= told["stored"]
+
+
+def test_what_waits_is_stored_before_the_call_of_a_request_ends_where_that_is_asked_for(address, served):
+    process, ask = served(flush="response", flush_interval=3600)
+    ask()
+    until(lambda: len(stored(address)) == 2)
+    process.kill()
+    process.wait()
+    assert len(stored(address)) == 2
