@@ -18,14 +18,16 @@ MOST_FILES, MOST_ENTRIES, MOST_PROCESSES = 200, 5_000, 2_000
 
 
 def records_elsewhere(
-    database: Path, folders: Iterable[Path], *, now: datetime, proc: Path = Path("/proc")
+    database: Path | str, folders: Iterable[Path], *, now: datetime, proc: Path = Path("/proc")
 ) -> list[Path]:
     """Other files that an app records into now, the latest sign of life first.
 
     Looked at are `*.db` in `folders` and beside `database`; where none is found, what processes of the same user hold
     open (on Linux; `proc` is where the kernel lists them). Files are opened for reading only; one that cannot be read
-    is left out.
+    is left out. None where `database` is no file: who records into another than many machines share knows of it.
     """
+    if isinstance(database, str):
+        return []
     return _alive(_beside(database, folders), database, now) or _alive(_held_open(proc), database, now)
 
 

@@ -78,14 +78,14 @@ def with_usage(settings: Settings, work: Callable[[UsageGuardian], Awaitable[T]]
     return asyncio.run(opened())
 
 
-def existing_database(config: Path | None) -> Path:
+def existing_database(config: Path | None) -> Path | str:
     """The address of the database that these settings name. Raises StorageError where there is none yet."""
     database = settings_of(config).database
     _need_database(database)
     return database
 
 
-def _need_database(database: Path) -> None:
+def _need_database(database: Path | str) -> None:
     from guardian.core.storage import StorageError
     from guardian.stores.opening import backend
 

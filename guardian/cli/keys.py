@@ -45,6 +45,8 @@ async def _renewed(app: Application) -> bool:
     from tracker.pseudonyms import renew_key
 
     await app.stores.alerts.renew_link_key()
+    if isinstance(app.settings.database, str):
+        return False  # pseudonyms need a file beside that of the database
     try:
         return renew_key(app.settings.database)
     except OSError as error:

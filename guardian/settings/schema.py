@@ -35,7 +35,7 @@ from guardian.settings.values import (
     Address,
     Addresses,
     CronText,
-    DatabasePath,
+    DatabasePlace,
     HttpUrl,
     KeySource,
     LocalPath,
@@ -158,7 +158,7 @@ class Settings(BaseSettings):
         env_prefix="GUARDIAN_", env_nested_delimiter="__", enable_decoding=False,
     )  # fmt: skip
 
-    database: DatabasePath = Path("guardian.db")
+    database: DatabasePlace = Path("guardian.db")
     reports_dir: LocalPath = Path("reports")
     app_name: Label | None = None
     environment: Label | None = None

@@ -20,6 +20,7 @@ from guardian.core.mail_address import NoAddress, check_address, split_mailbox, 
 from guardian.core.secret_url import SecretUrl
 from guardian.settings.secret_files import read_secret
 from tracker.address import database_path
+from tracker.firestore.address import is_firestore
 
 SECRET_LENGTH = 32
 """The fewest bytes of a signing key or token: RFC 7518, section 3.2, wants as many as HS256's hash has."""
@@ -162,7 +163,10 @@ def local_path(path: Path) -> Path:
 
 
 def _database(value: Any) -> Any:
-    return Path(database_path(value, _folder.get())) if isinstance(value, str | os.PathLike) else value
+    if not isinstance(value, str | os.PathLike):
+        return value
+    place = database_path(value, _folder.get())
+    return place if is_firestore(place) else Path(place)
 
 
 def _secret_file(path: Path) -> Path:
@@ -203,8 +207,8 @@ Names = Annotated[tuple[str, ...], BeforeValidator(listed)]
 Selectors = Annotated[tuple[Annotated[str, AfterValidator(_selector)], ...], BeforeValidator(listed)]
 LanguageCode = Annotated[str, AfterValidator(_language)]
 LocalPath = Annotated[Path, AfterValidator(local_path)]
-DatabasePath = Annotated[Path, BeforeValidator(_database)]
-"""An absolute path, written as a path or as sqlite:///guardian.db."""
+DatabasePlace = Annotated[Path | str, BeforeValidator(_database)]
+"""An absolute path, written as a path or as sqlite:///guardian.db; or the text firestore://PROJECT[/DATABASE]."""
 LongSecret = Annotated[SecretStr, AfterValidator(_long_enough)]
 SecretFile = Annotated[Path, AfterValidator(local_path), AfterValidator(_secret_file)]
 LongSecretFile = Annotated[Path, AfterValidator(local_path), AfterValidator(_long_secret_file)]

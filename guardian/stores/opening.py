@@ -96,6 +96,11 @@ class Backend(Protocol):
         ...
 
 
+def shown(database: Path | str) -> str:
+    """What people know a database by: the absolute path of its file, or its address."""
+    return str(database.absolute()) if isinstance(database, Path) else database
+
+
 def backend(database: Path | str) -> Backend:
     """The kind of database that an address means: a file, or `firestore://PROJECT[/DATABASE]`; nothing is opened yet.
 

@@ -185,6 +185,7 @@ def test_what_is_mounted_without_a_router_is_one_feature_and_guardians_own_pages
     [
         ("other/guardian.db", "the app records into another file: other/guardian.db, seen from this folder: set data"),
         ("/srv/guardian.db", "the app records into another file: /srv/guardian.db: set database="),
+        ("firestore://shop", "the app records into another database: firestore://shop: set database="),
         ("sqlite:///guardian.db", "records into guardian.db, which Guardian reads"),
         ("linked.db", "records into linked.db, which Guardian reads"),
         ("postgresql://u:secret@h/d", "UsageTrackingMiddleware: database is an address of postgresql://, and only an"),

@@ -23,8 +23,10 @@ from guardian.application.check.app_tracking import (
 from guardian.application.check.names import matching_nothing
 from guardian.core.finding import Finding
 from guardian.settings.schema import Settings
+from guardian.stores.opening import shown
 from tracker.address import database_path
 from tracker.features import FeatureNames
+from tracker.firestore.address import is_firestore
 
 _IDENTITY = {
     "identify": "the app's own function (identify)",
@@ -76,7 +78,7 @@ def _sorted(lines: Iterable[RouteLine]) -> list[RouteLine]:
 
 def _no_middleware(target: str, app: Any, settings: Settings | None) -> Finding:
     name = target.partition(":")[2].partition("(")[0] or "app"
-    file = str(settings.database.absolute()) if settings else "guardian.db"
+    file = shown(settings.database) if settings else "guardian.db"
     if any(hasattr(layer, "add_middleware") for layer in layers(app)):
         line = f'{name}.add_middleware(UsageTrackingMiddleware, database="{file}")'
     else:
@@ -153,15 +155,18 @@ def _database(part: Tracked, settings: Settings | None) -> Iterator[Finding]:
         return
     if settings is None:
         yield Finding("app", "ok", f"records into {file}")
-    elif _same(file, str(settings.database.absolute())):
+    elif _same(file, shown(settings.database)):
         yield Finding("app", "ok", f"records into {file}, which Guardian reads")
     else:
-        cure = f'set database="{settings.database.absolute()}" there, or database in guardian.toml'
-        seen = "" if os.path.isabs(os.fspath(given)) else ", seen from this folder"
-        yield Finding("app", "warning", f"the app records into another file: {file}{seen}: {cure}")
+        cure = f'set database="{shown(settings.database)}" there, or database in guardian.toml'
+        seen = "" if is_firestore(file) or os.path.isabs(os.fspath(given)) else ", seen from this folder"
+        kind = "database" if is_firestore(file) or isinstance(settings.database, str) else "file"
+        yield Finding("app", "warning", f"the app records into another {kind}: {file}{seen}: {cure}")
 
 
 def _same(one: str, other: str) -> bool:
+    if is_firestore(one) or is_firestore(other):
+        return one == other
     try:
         return os.path.samefile(one, other)
     except OSError:  # one of them is not there yet

@@ -33,7 +33,7 @@ from guardian.mail.transports import build_transports
 from guardian.settings.loading import SettingsError, load_settings, unknown_variables
 from guardian.settings.schema import ApiSettings, Settings
 from guardian.settings.values import is_loopback, is_placeholder
-from guardian.stores.opening import backend
+from guardian.stores.opening import backend, shown
 from guardian.stores.people.book import AliasBook
 from tracker.address import why_not_opened
 
@@ -57,9 +57,13 @@ async def check_up(
     found += await _named_in(settings, path, clock(), resolver)
     if send_test:
         found += await send_tests(settings, settings.admins, clock=clock)
-    if not backend(settings.database).exists():
+    try:
+        there = await asyncio.to_thread(backend(settings.database).exists)
+    except StorageError as error:
+        return [*found, Finding("database", "error", str(error))]
+    if not there:
         found += await asyncio.to_thread(alias_findings, AliasBook.of(settings.alias, settings.database), ())
-        return [*found, _no_database(settings.database.absolute()), *await noted_elsewhere(settings, path, clock())]
+        return [*found, _no_database(settings.database), *await noted_elsewhere(settings, path, clock())]
     if damage := await asyncio.to_thread(find_damage, settings):
         found.append(damage)
         if damage.level == "error":
@@ -206,13 +210,14 @@ def _links(settings: Settings) -> list[Finding]:
     return [Finding("links", "warning", f"{where}: set public_url to where people reach Guardian over HTTPS")]
 
 
-def _no_database(path: Path) -> Finding:
-    if why := why_not_opened(str(path)):
-        return Finding("database", "error", f"{path} does not exist and cannot be made: {why}")
+def _no_database(database: Path | str) -> Finding:
+    place = shown(database)
+    if isinstance(database, Path) and (why := why_not_opened(place)):
+        return Finding("database", "error", f"{place} does not exist and cannot be made: {why}")
     return Finding(
         "database", "warning",
-        f"{path} does not exist yet: it appears when the app with "
-        f"UsageTrackingMiddleware(database={str(path)!r}) or 'guardian run' starts",
+        f"{place} {'does not exist' if isinstance(database, Path) else 'holds nothing'} yet: it appears when the app "
+        f"with UsageTrackingMiddleware(database={place!r}) or 'guardian run' starts",
     )  # fmt: skip
 
 

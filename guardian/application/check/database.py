@@ -14,7 +14,7 @@ from guardian.core.finding import Finding
 from guardian.core.growth import LATELY, UNMERGED_MOST, growth
 from guardian.core.storage import StorageError, StorageStats, WindowGone
 from guardian.settings.schema import Settings
-from guardian.stores.opening import backend
+from guardian.stores.opening import backend, shown
 
 LOOK_SECONDS = 30.0
 """A database is looked through for damage for so long; half a gigabyte a second is usual."""
@@ -45,7 +45,7 @@ async def database_findings(app: Application) -> list[Finding]:
         app.repository.events_ahead(now),
     )
     size = f"{counted(stats.events, 'request')} of {counted(stats.users, 'user')}, {stats.size_bytes / 1e6:,.1f} MB"
-    found = [Finding("database", "ok", f"{app.settings.database.absolute()}: {size}")]
+    found = [Finding("database", "ok", f"{shown(app.settings.database)}: {size}")]
     found += await _growth(app, stats, now)
     early = [each.seen_at for each in recorders if was_ahead(each.seen_at, now)]
     signs = [each.seen_at for each in recorders if each.seen_at not in early] + ([stats.newest] if stats.newest else [])

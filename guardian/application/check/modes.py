@@ -20,17 +20,24 @@ def mode_findings(settings: Settings, path: Path | None) -> list[Finding]:
     """
     if sys.platform == "win32":
         return []
-    database, reports = settings.database, settings.reports_dir
+    reports = settings.reports_dir
+    files = _database_files(settings.database) if isinstance(settings.database, Path) else ()
     looked_at = [
         ("settings", path or DEFAULT_PATH, OTHERS, "names the admins"),
-        *(("database", Path(f"{database}{part}"), OTHERS, "names users and holds the key of the links in mails")
-          for part in ("", "-wal", "-shm")),
-        ("database", Path(key_path(database)), OTHERS, "leads from pseudonyms to people"),
+        *files,
         ("reports", reports, WRITE, "is mailed to the admins"),
         ("reports", reports / "usage_report.json", OTHERS, "names users"),
         ("mail", settings.mail.directory or reports / "mail", WRITE, "holds mails"),
     ]  # fmt: skip
     return [found for each in looked_at if (found := _finding(*each)) is not None]
+
+
+def _database_files(database: Path) -> list[tuple[str, Path, int, str]]:
+    holds = "names users and holds the key of the links in mails"
+    return [
+        *(("database", Path(f"{database}{part}"), OTHERS, holds) for part in ("", "-wal", "-shm")),
+        ("database", Path(key_path(database)), OTHERS, "leads from pseudonyms to people"),
+    ]
 
 
 def _finding(subject: str, path: Path, bits: int, why: str) -> Finding | None:

@@ -40,9 +40,9 @@ def _is(number: int) -> str:
     return "is" if number == 1 else "are"
 
 
-def pseudonym_findings(database: Path, seen: Sequence[tuple[str, str]]) -> list[Finding]:
+def pseudonym_findings(database: Path | str, seen: Sequence[tuple[str, str]]) -> list[Finding]:
     """A warning where the database has a key of pseudonyms, and names beside them; `seen` as in `alias_findings`."""
-    if not os.path.exists(key_path(database)):
+    if isinstance(database, str) or not os.path.exists(key_path(database)):
         return []
     named = sum(not is_pseudonym(recorded) for recorded, _ in seen)
     if not named:

@@ -53,9 +53,9 @@ class AliasBook:
         self.trouble: str | None = None
 
     @classmethod
-    def of(cls, settings: AliasSettings, database: Path) -> AliasBook:
-        """The book of these settings; `database` is the file of the events."""
-        return cls(open_source(settings, database), database=database)
+    def of(cls, settings: AliasSettings, database: Path | str) -> AliasBook:
+        """The book of these settings; `database` is that of the events. Only one that is a file has pseudonyms."""
+        return cls(open_source(settings, database), database=database if isinstance(database, Path) else None)
 
     @property
     def name(self) -> str | None:

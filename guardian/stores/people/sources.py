@@ -25,8 +25,8 @@ ADDRESSES = ("email", "e_mail", "email_address", "e_mail_address", "mail", "addr
 """How the columns of a CSV file may be called, in any case; without such a head the first two are id and address."""
 
 
-def open_source(settings: AliasSettings, database: Path) -> Source | None:
-    """The source that the settings name, None where they name none. `database` is the file of the events."""
+def open_source(settings: AliasSettings, database: Path | str) -> Source | None:
+    """The source that the settings name, None where they name none. `database` is that of the events."""
     if settings.csv is not None:
         return CsvFile(settings.csv)
     if settings.call is not None:
@@ -97,7 +97,7 @@ class Function:
 
     name: str
     folder: Path
-    database: Path
+    database: Path | str
 
     def version(self) -> Hashable:
         """See Source."""

@@ -474,6 +474,20 @@ def test_a_database_is_one_absolute_path_however_it_is_written(load, tmp_path, m
     assert str(settings.database) == path.replace("FOLDER", str(tmp_path)).replace("HOME", "/home/ann")
 
 
+@pytest.mark.parametrize("written", ["firestore://my-shop", "firestore://my-shop/eu"])
+def test_a_database_of_firestore_is_its_address(load, monkeypatch, written):
+    assert load(f'database = "{written}"').database == written
+    monkeypatch.setenv("GUARDIAN_DATABASE", written)
+    assert load_settings().database == written
+
+
+@pytest.mark.parametrize("written", ["firestore://", "firestore:///eu", "firestore://a b"])
+def test_what_is_no_address_of_firestore_is_refused_in_a_sentence(problems, written):
+    [said] = problems(f'database = "{written}"')
+    assert said.startswith("guardian.toml line 1: database")
+    assert "firestore://PROJECT" in said
+
+
 def test_without_a_file_a_database_is_seen_from_the_current_folder(monkeypatch, tmp_path):
     monkeypatch.setenv("GUARDIAN_DATABASE", "sqlite:///x.db")
     assert load_settings().database == tmp_path / "x.db"
@@ -483,7 +497,7 @@ def test_without_a_file_a_database_is_seen_from_the_current_folder(monkeypatch, 
     ("written", "said"),
     [
         ("postgresql://ann:hunter2@db/x", "database is an address of postgresql://, and only an SQLite file will do"),
-        ("firestore://project", "database is an address of firestore://, and only"),
+        ("mongodb://project", "database is an address of mongodb://, and only"),
         (":memory:", "database = ':memory:' is kept in memory"),
         ("", "database = '' names no file"),
         ("sub", "database = 'sub' is a folder: name a file in it, such as sub/guardian.db"),
