@@ -42,6 +42,7 @@ class Directory:
     def __init__(self, documents: Documents) -> None:
         self._documents = documents
         self._names: dict[int, str] = {NOBODY: ANONYMOUS}
+        self._erased: dict[int, str] | None = None
         self._epoch: object = None
         self._key: str | None = None
 
@@ -50,7 +51,7 @@ class Directory:
         found = self._documents.get(META, ERASED)
         epoch = None if found is None else found.fields["epoch"]
         if epoch != self._epoch:
-            self._names, self._epoch = {NOBODY: ANONYMOUS}, epoch
+            self._names, self._erased, self._epoch = {NOBODY: ANONYMOUS}, None, epoch
 
     def names(self, ids: Iterable[int]) -> dict[int, str]:
         """The names under which these ids were recorded; of those that have none, one that leads nowhere."""
@@ -59,6 +60,13 @@ class Directory:
         for each in self.documents_with(missing):
             self._names[int(each.fields["id"])] = each.fields["name"]
         return {number: self._names.get(number) or unlinked_name(f"{number:016x}") for number in wanted}
+
+    def erased(self) -> dict[int, str]:
+        """The ids of people who were erased, and the names that lead nowhere which they have now."""
+        if self._erased is None:
+            found = self._documents.query(PEOPLE, ("name", ">=", "erased-"), ("name", "<", "erased."))
+            self._erased = {int(each.fields["id"]): str(each.fields["name"]) for each in found}
+        return self._erased
 
     def documents_with(self, ids: Iterable[int]) -> list[Found]:
         """The documents of these ids."""

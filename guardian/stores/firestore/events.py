@@ -1,88 +1,52 @@
-"""`UsageRepository` on Firestore: every method does its work in a thread, on the synchronous client of the process."""
+"""`UsageRepository` on Firestore: what is read of events and summaries."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from datetime import datetime
 from functools import partial
-from itertools import pairwise
 from typing import Any, TypeVar
 
 import numpy as np
 
 from guardian.core.activity import ERRORS_PER_USER, Activity
 from guardian.core.quiet import LAST_THING, Quiet, Visits, gone_quiet, quiet_window, regular
-from guardian.core.storage import RecorderHealth, RecorderNote, StorageError, StorageStats, WindowGone
+from guardian.core.storage import WindowGone
 from guardian.core.summary import Counts, Summary, TimelineBar, fits
 from guardian.core.time import micros
-from guardian.core.totals import Totals
-from guardian.stores.firestore import erasing, export, overview, retention, sealing, writing
-from guardian.stores.firestore.directory import Directory
+from guardian.stores.firestore import export
+from guardian.stores.firestore.answers import Answer, newest_of
+from guardian.stores.firestore.buckets import MINUTES5, newest
 from guardian.stores.firestore.documents import Documents
+from guardian.stores.firestore.keeping import FirestoreKeeping
 from guardian.stores.firestore.progress import as_table, slices_between
-from guardian.stores.firestore.seals import MINUTES5
 from guardian.stores.firestore.slices import PERSON, Table
 from guardian.stores.firestore.windows import Windows
-from guardian.stores.people.aliases import Aliases
-from guardian.stores.people.book import NO_BOOK, AliasBook
-from tracker.event import ANONYMOUS, Event
-from tracker.firestore.address import parse
+from tracker.event import Event
 
 T = TypeVar("T")
 
 CHUNK = 5_000
-"""How many events a piece has, and up to 5 minutes more."""
+"""How many events a piece has at most."""
+_SLICES = 200
 
 
-class FirestoreRepository:
+class FirestoreRepository(FirestoreKeeping):
     """The store of events in one database. Every method raises StorageError where it does not answer."""
 
-    def __init__(self, address: str, book: AliasBook = NO_BOOK) -> None:
-        self.documents = Documents(parse(address))
-        self._directory = Directory(self.documents)
-        self._book = book
-
-    async def _do(self, work: Callable[[], T]) -> T:
-        return await asyncio.to_thread(work)
-
-    async def _windows(self, work: Callable[[Windows], T], *, complete: bool = False) -> T:
-        """Run work on one state of the store. With `complete` StorageError where an id of a person may be missing."""
-
-        def run() -> T:
-            aliases = self._book.current()
-            if complete and self._book.trouble:
-                raise StorageError(f"not all ids of a person are known, since {self._book.trouble}")
-            return work(Windows(self.documents, self._directory, aliases))
-
-        return await self._do(run)
-
-    async def _people(self, work: Callable[[Directory, Aliases], T], *, complete: bool = False) -> T:
-        """Run work on the people. With `complete` StorageError where an id of a person may be missing."""
-
-        def run() -> T:
-            aliases = self._book.current()
-            if complete and self._book.trouble:
-                raise StorageError(f"not all ids of a person are known, since {self._book.trouble}")
-            self._directory.refresh()
-            return work(self._directory, aliases)
-
-        return await self._do(run)
-
-    async def write(self, events: Sequence[Event]) -> int:
-        """See UsageRepository. More events than a commit holds are several."""
-        return await self._do(lambda: writing.write(self.documents, events))
+    async def _answer(self, work: Callable[[Answer], T]) -> T:
+        """Run work on one state of the store."""
+        return await self._people(lambda people, aliases: work(Answer(Windows(self.documents), people, aliases)))
 
     async def events(self, start: datetime, end: datetime, *, failed_only: bool = False) -> AsyncIterator[list[Event]]:
         """See UsageRepository. Each chunk is a read of its own."""
-        first, last = max(0, micros(start)), micros(end)
-        windows = await self._windows(lambda windows: windows)
+        answer = await self._answer(lambda answer: answer)
 
         def read(pieces: Iterator[Table]) -> list[Event] | None:
             table = next(pieces, None)
-            return None if table is None else _named(windows, table.failed() if failed_only else table)
+            return None if table is None else answer.events(table.failed() if failed_only else table)
 
-        pieces = _tables(self.documents, first, last)
+        pieces = _tables(self.documents, max(0, micros(start)), micros(end))
         while (found := await self._do(partial(read, pieces))) is not None:
             if found:
                 yield found
@@ -96,47 +60,66 @@ class FirestoreRepository:
         self, edges: Sequence[datetime], *, features: Sequence[str] = ()
     ) -> tuple[Summary, list[TimelineBar]]:
         """See UsageRepository."""
-        return await self._windows(lambda windows: _timeline(windows, edges, features))
+
+        def read(answer: Answer) -> tuple[Summary, list[TimelineBar]]:
+            pieces = answer.windows.pieces([micros(edge) for edge in edges], features, hourly=True)
+            return answer.summary(pieces), answer.bars(pieces, edges)
+
+        return await self._answer(read)
 
     async def activity(
         self, edges: Sequence[datetime], *, most: int | None = None, features: Sequence[str] = ()
     ) -> tuple[Activity, list[TimelineBar]]:
         """See UsageRepository."""
 
-        def read(windows: Windows) -> tuple[Activity, list[TimelineBar]]:
-            summary, bars = _timeline(windows, edges, features)
-            table = _failed(windows, edges[0], edges[-1], features)
-            failures = _newest(windows, table, ERRORS_PER_USER)
-            return Activity.of(summary, failures, micros(edges[0]), most=most), bars
+        def read(answer: Answer) -> tuple[Activity, list[TimelineBar]]:
+            times = [micros(edge) for edge in edges]
+            pieces = answer.windows.pieces(times, features, hourly=True)
+            return answer.activity(pieces, times[0], ERRORS_PER_USER, most), answer.bars(pieces, edges)
 
-        return await self._windows(read)
+        return await self._answer(read)
 
     async def counts(self, start: datetime, end: datetime, *, features: Sequence[str] = ()) -> Counts:
         """See UsageRepository."""
-        return (await self.summary(start, end, features=features)).counts()
+
+        def read(answer: Answer) -> Counts:
+            pieces = answer.windows.pieces([micros(start), micros(end)], features)
+            totals = answer.totals(pieces)
+            routes = totals.by_route(answer.routes)
+            for each in routes.values():
+                each.durations = {}
+            people = int((totals.users[:, 0] != answer.nobody).sum())
+            return Counts(people, int(totals.users[:, 1].sum()), int(totals.users[:, 2].sum()), routes)
+
+        return await self._answer(read)
 
     async def gone_quiet(self, start: datetime, end: datetime) -> list[Quiet]:
         """See UsageRepository."""
         begin, since, until = quiet_window(start, end)
+        met = since - LAST_THING
 
-        def read(windows: Windows) -> list[Quiet]:
+        def read(answer: Answer) -> list[Quiet]:
             try:
-                users = _timeline(windows, [begin, end], ())[0].users
+                pieces = answer.windows.pieces([micros(at) for at in (begin, met, until, end)])
             except WindowGone:
                 return []
+            users = answer.totals(pieces).users
+            users = users[(users[:, 5] >= micros(since)) & (users[:, 5] < micros(until))]
             visits = [
-                Visits(name, user.requests, user.first_start_us, user.last_us)
-                for name, user in users.items()
-                if name != ANONYMOUS and micros(since) <= user.last_us < micros(until)
+                Visits(str(number), requests, first, last)
+                for number, requests, first, last in users[:, [0, 1, 4, 5]].tolist()
+                if number != answer.nobody
             ]
-            failures = _newest(windows, _failed(windows, since - LAST_THING, until, ()), 1)
-            return gone_quiet(regular(visits), failures)
+            came = {int(each.user): each for each in regular(visits)}
+            meanwhile = [each for each in pieces if micros(met) <= each.start < micros(until)]
+            failed = newest_of(answer, meanwhile, 1)
+            theirs = np.isin(answer.persons(failed.people), list(came))
+            failed = failed.where(np.flatnonzero(theirs[failed.rows[:, PERSON]])) if len(failed) else failed
+            failures = answer.failures(failed)
+            names = answer.names(answer.persons(failed.people[np.unique(failed.rows[:, PERSON])]).tolist())
+            return gone_quiet((came[number]._replace(user=name) for number, name in names.items()), failures)
 
-        return await self._windows(read)
-
-    async def seal(self, now: datetime) -> int:
-        """See UsageRepository."""
-        return await self._do(lambda: sealing.seal(self.documents, micros(now)))
+        return await self._answer(read)
 
     async def recent_failures(
         self,
@@ -147,28 +130,28 @@ class FirestoreRepository:
         users: Sequence[str] | None = None,
         features: Sequence[str] = (),
     ) -> dict[str, list[Event]]:
-        """See UsageRepository."""
+        """See UsageRepository. From single events where these are features, or more of each user than seals have."""
 
-        def read(windows: Windows) -> dict[str, list[Event]]:
-            table = _failed(windows, start, end, features)
-            if users is not None:
-                table = _of(table, windows.ids(users))
-            return _newest(windows, table, per_user)
+        def read(answer: Answer) -> dict[str, list[Event]]:
+            first, last = max(micros(start), answer.windows.progress.purged_us), micros(end)
+            if features or per_user > ERRORS_PER_USER:
+                table = answer.windows.table(first, last).failed().of_features(lambda name: _any(name, features))
+                return {name: found[-per_user:] for name, found in answer.failures(_of(answer, table, users)).items()}
+            found = newest_of(answer, answer.windows.pieces([first, last]), per_user) if first < last else _NONE
+            return answer.failures(_of(answer, found, users))
 
-        return await self._windows(read)
+        return await self._answer(read)
 
     async def steps(
         self, email: str, start: datetime, end: datetime, *, most: int, features: Sequence[str] = ()
     ) -> list[Event]:
         """See UsageRepository."""
 
-        def read(windows: Windows) -> list[Event]:
-            table = _of(windows.table(micros(start), micros(end)), windows.ids([email]))
-            if features:
-                table = table.of_features(lambda name: fits(name, features))
-            return _named(windows, table)[-most:] if most else []
+        def read(answer: Answer) -> list[Event]:
+            table = answer.windows.table(micros(start), micros(end)).of_features(lambda name: _any(name, features))
+            return answer.events(_of(answer, table, [email]))[-most:] if most else []
 
-        return await self._windows(read)
+        return await self._answer(read)
 
     async def export_user(self, email: str) -> dict[str, Any] | None:
         """See UsageRepository. Keys are the published tables, each a list of rows as objects."""
@@ -186,122 +169,27 @@ class FirestoreRepository:
             while (piece := await self._do(partial(next, pieces, None))) is not None:
                 yield piece
 
-    async def names(self) -> list[tuple[str, str]]:
-        """See UsageRepository."""
-        return await self._people(overview.names)
 
-    async def erase_user(self, email: str) -> bool:
-        """See UsageRepository. Each name makes way for an unlinkable one."""
-        return await self._people(
-            lambda people, aliases: erasing.erase(self.documents, people, people.documents_of([email], aliases)),
-            complete=True,
-        )
-
-    async def erase_buried(self, since: datetime) -> int:
-        """See UsageRepository."""
-        return await self._people(lambda people, _: erasing.erase_buried(self.documents, people, micros(since)))
-
-    async def purge(self, *, events_before: datetime, summaries_before: datetime) -> int:
-        """See UsageRepository. Whole 5 minutes of events go, once they are summarised, and whole days of summaries."""
-        return await self._people(
-            lambda people, _: retention.purge(self.documents, people, micros(events_before), micros(summaries_before))
-        )
-
-    async def purge_errors(self, before: datetime) -> int:
-        """See UsageRepository."""
-        return await self._do(lambda: retention.purge_errors(self.documents, micros(before)))
-
-    async def purge_sessions(self, before: datetime) -> int:
-        """See UsageRepository. Sessions are made of events when somebody asks, so none outlives them."""
-        return 0
-
-    async def count_old(
-        self, *, events_before: datetime, errors_before: datetime, sessions_before: datetime
-    ) -> tuple[int, int, int]:
-        """See UsageRepository."""
-        return await self._do(
-            lambda: (*retention.count_old(self.documents, micros(events_before), micros(errors_before)), 0)
-        )
-
-    async def stats(self, now: datetime | None = None) -> StorageStats:
-        """See UsageRepository."""
-        return await self._people(lambda people, aliases: overview.stats(self.documents, people, aliases, now))
-
-    async def newest_event(self, now: datetime | None = None) -> datetime | None:
-        """See UsageRepository."""
-        return await self._do(lambda: overview.newest_event(self.documents, now))
-
-    async def events_ahead(self, now: datetime) -> int:
-        """See UsageRepository."""
-        return await self._do(lambda: overview.events_ahead(self.documents, now))
-
-    async def recorders(self, now: datetime | None = None) -> list[RecorderHealth]:
-        """See UsageRepository."""
-        return await self._do(lambda: overview.recorders(self.documents, now))
-
-    async def recorder_notes(self, since: datetime) -> list[RecorderNote]:
-        """See UsageRepository."""
-        return await self._do(lambda: overview.recorder_notes(self.documents, since))
-
-    async def feature_names(self) -> set[str]:
-        """See UsageRepository."""
-        return await self._do(lambda: overview.feature_names(self.documents))
-
-    async def reopen(self) -> None:
-        """See UsageRepository."""
-
-    async def close(self) -> None:
-        """See UsageRepository. The client stays: it is the process'."""
-        self.documents.closed = True
+_NONE = newest(as_table([]), 1)
 
 
-def _timeline(
-    windows: Windows, edges: Sequence[datetime], features: Sequence[str]
-) -> tuple[Summary, list[TimelineBar]]:
-    parts = [windows.totals(micros(start), micros(end), features) for start, end in pairwise(edges)]
-    numbers = windows.numbers
-    nobody = next((number for number, name in numbers.names.items() if name == ANONYMOUS), -1)
-    bars = [
-        TimelineBar(
-            start, int(part.users[:, 1].sum()), int(part.users[:, 2].sum()), int((part.users[:, 0] != nobody).sum())
-        )
-        for start, part in zip(edges[:-1], parts, strict=True)
-    ]
-    return Totals.merge(parts).summary(numbers.names, numbers.routes), bars
+def _any(name: str, features: Sequence[str]) -> bool:
+    return not features or fits(name, features)
 
 
-def _failed(windows: Windows, start: datetime, end: datetime, features: Sequence[str]) -> Table:
-    """The failed events of the window."""
-    table = windows.table(micros(start), micros(end)).failed()
-    return table.of_features(lambda name: fits(name, features)) if features else table
-
-
-def _newest(windows: Windows, table: Table, most: int) -> dict[str, list[Event]]:
-    """The newest of these events of each user, oldest first."""
-    found: dict[str, list[Event]] = {}
-    for event in _named(windows, table):
-        found.setdefault(event.user, []).append(event)
-    return {user: mine[-most:] for user, mine in found.items()}
-
-
-def _of(table: Table, ids: Sequence[int]) -> Table:
-    """Only the events of the people with these ids."""
-    mine = np.isin(table.people, np.array(ids, np.int64))
-    return table.where(np.flatnonzero(mine[table.rows[:, PERSON]])) if len(table) else table
-
-
-def _named(windows: Windows, table: Table) -> list[Event]:
-    """The events, with the names of the people there are among them."""
-    ids = table.people[np.unique(table.rows[:, PERSON])].tolist() if len(table) else []
-    names = windows.persons_of(ids)
-    return table.events(lambda number: names.get(number, ""))
+def _of(answer: Answer, table: Table, users: Sequence[str] | None) -> Table:
+    """Only the events of these people; None means everybody."""
+    if users is None or not len(table):
+        return table
+    mine = np.isin(answer.persons(table.people), answer.persons(answer.ids(users)))
+    return table.where(np.flatnonzero(mine[table.rows[:, PERSON]]))
 
 
 def _tables(documents: Documents, start_us: int, end_us: int) -> Iterator[Table]:
     """The single events of [start, end) in the order of time, some at a time."""
     first = start_us
-    while found := slices_between(documents, first, end_us, limit=200):
-        full = len(found) == 200
+    while found := slices_between(documents, first, end_us, limit=_SLICES):
+        full = len(found) == _SLICES
         last = int(found[-1].fields["start"]) // MINUTES5 * MINUTES5
         if full:
             # The 5 minutes that the last one belongs to may go on.

@@ -11,6 +11,7 @@ from guardian.core.storage import RecorderHealth, RecorderNote, StorageStats
 from guardian.core.time import micros, moment
 from guardian.stores.events import MOST_AHEAD
 from guardian.stores.firestore import seals
+from guardian.stores.firestore.buckets import MINUTES5
 from guardian.stores.firestore.directory import Directory, person_of
 from guardian.stores.firestore.documents import Documents
 from guardian.stores.firestore.progress import as_table, read_progress
@@ -46,7 +47,7 @@ def _users(documents: Documents, people: Directory, aliases: Aliases) -> int:
 
 def _totals_since(documents: Documents) -> datetime | None:
     first = documents.first_named(seals.SEALS, "m")
-    return None if first is None else moment(int(first.name[1:-4]))
+    return None if first is None else moment(seals.start_of(first.name))
 
 
 def names(people: Directory, aliases: Aliases) -> list[tuple[str, str]]:
@@ -68,7 +69,7 @@ def newest_event(documents: Documents, now: datetime | None) -> datetime | None:
 def events_ahead(documents: Documents, now: datetime) -> int:
     """See `UsageRepository.events_ahead`."""
     first = micros(now + SLACK) + 1
-    found = documents.query(SLICES, ("start", ">=", first - seals.MINUTES5), order=[("start", "ASCENDING")], limit=200)
+    found = documents.query(SLICES, ("start", ">=", first - MINUTES5), order=[("start", "ASCENDING")], limit=200)
     if not found:
         return 0
     return min(int((as_table(found).rows[:, AT] >= first).sum()), MOST_AHEAD)

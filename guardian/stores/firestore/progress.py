@@ -14,10 +14,12 @@ from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from typing import Any
 
+import numpy as np
+
 from guardian.core.time import micros
+from guardian.stores.firestore.buckets import MINUTES5
 from guardian.stores.firestore.documents import NEW, Change, Documents, Found, as_time
-from guardian.stores.firestore.seals import MINUTES5
-from guardian.stores.firestore.slices import Table, table_of
+from guardian.stores.firestore.slices import AT, Table, bare, table_of, wordy
 from tracker.firestore.sink import SLICES
 
 META, PROGRESS = "guardian_meta", "progress"
@@ -28,13 +30,20 @@ BEHIND_US = 60 * 1_000_000
 
 @dataclass(frozen=True)
 class Progress:
-    """The document. `unjoined` are the starts of hours and days, as (length, start), to be made of shorter buckets;
-    `purged` counts the events that were deleted, `unsaid` those of them of which nobody was told."""
+    """The document. `unjoined` are the starts of hours and days, as (length, start), to be made of shorter buckets.
+
+    Errors before `cleared_us` have no text any more; sealed buckets are brought to that up to `bared_us`, and have lost
+    the failed requests that were purged up to `emptied_us`. `purged` counts the events that were deleted, `unsaid`
+    those of them of which nobody was told.
+    """
 
     until_us: int = 0
     purged_us: int = 0
     forgotten_us: int = 0
     mark_us: int = 0
+    cleared_us: int = 0
+    emptied_us: int = 0
+    bared_us: int = 0
     sealed: Mapping[int, int] = field(default_factory=dict)
     unjoined: frozenset[tuple[int, int]] = frozenset()
     purged: int = 0
@@ -49,6 +58,9 @@ class Progress:
             "purged_us": self.purged_us,
             "forgotten_us": self.forgotten_us,
             "mark_us": self.mark_us,
+            "cleared_us": self.cleared_us,
+            "emptied_us": self.emptied_us,
+            "bared_us": self.bared_us,
             "sealed": b"".join(
                 _SEALED.pack(number, at) for number, at in sorted(self.sealed.items()) if at > self.mark_us
             ),
@@ -57,6 +69,11 @@ class Progress:
             "unsaid": self.unsaid,
         }
         return Change(META, PROGRESS, fields, self.version)
+
+    def kept(self, failed: Table) -> Table:
+        """What of the failed requests of sealed buckets is left, whatever these still say."""
+        failed = failed.where(np.flatnonzero(failed.rows[:, AT] >= self.purged_us))
+        return bare(failed, wordy(failed, self.cleared_us))
 
     def with_stale(self, starts: Sequence[int], spans: Sequence[int]) -> Progress:
         """The same with the longer buckets around these moments to be joined."""
@@ -75,6 +92,9 @@ def read_progress(documents: Documents) -> Progress:
         purged_us=int(fields["purged_us"]),
         forgotten_us=int(fields["forgotten_us"]),
         mark_us=int(fields["mark_us"]),
+        cleared_us=int(fields["cleared_us"]),
+        emptied_us=int(fields["emptied_us"]),
+        bared_us=int(fields["bared_us"]),
         sealed=dict(_SEALED.iter_unpack(packed)),
         unjoined=frozenset((int(span), int(at)) for span, at in (each.split(":") for each in fields["unjoined"])),
         purged=int(fields["purged"]),

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
-
-import numpy as np
+from typing import Any
 
 from guardian.stores.firestore import seals
+from guardian.stores.firestore.buckets import DAY, HOUR, MINUTES5, SPANS, Seal, Sighting
 from guardian.stores.firestore.directory import Directory
 from guardian.stores.firestore.documents import Change, Documents, Found
 from guardian.stores.firestore.progress import Progress, read_progress, slices_between
 from guardian.stores.firestore.sealing import GRACE_US, seal
-from guardian.stores.firestore.seals import DAY, HOUR, MINUTES5, SPANS
-from guardian.stores.firestore.slices import AT, FAILURE, Table, packed, unpacked
-from tracker.event import Failure
+from guardian.stores.firestore.slices import AT, EMPTY, bare, packed, unpacked, wordy
 from tracker.firestore.sink import NOTES, RECORDERS, SLICES
 from tracker.firestore.slices import NOBODY
 
@@ -37,6 +36,7 @@ def purge(documents: Documents, people: Directory, events_before_us: int, summar
         )
         documents.commit([after.change(), *(Change(SLICES, each.name, None) for each in found)])
         progress = read_progress(documents)
+    _rewrite(documents, "emptied_us", progress.purged_us // DAY * DAY, lambda seal: replace(seal, failed=EMPTY))
     for collection in (RECORDERS, NOTES):
         documents.delete(collection, [each.name for each in documents.query(collection, ("seen_us", "<", before))])
     _forget_summaries(documents, people, min(summaries_before_us, before) // DAY * DAY)
@@ -86,42 +86,49 @@ def _spoken_of(documents: Documents, progress: Progress, start: int) -> set[int]
 
 def purge_errors(documents: Documents, before_us: int) -> int:
     """Take text and place from the errors before this moment; of how many events. Their kind stays."""
-    cleared = 0
+    progress, cleared = read_progress(documents), 0
+    if before_us > progress.cleared_us and progress.until_us:
+        documents.commit([replace(progress, cleared_us=before_us).change()])
+        _rewrite(documents, "bared_us", before_us // DAY * DAY, _bared)
     for found in _with_texts(documents, before_us):
         for each in (found, documents.get(SLICES, found.name)):
             if each is None:
                 break
             table = unpacked(each.fields["body"], each.fields["names"])
-            wordy = _wordy(table, before_us)
-            body, names = packed(_bare(table, wordy))
-            left = bool(_wordy(unpacked(body, names), _END).any())
+            texts = wordy(table, before_us)
+            body, names = packed(bare(table, texts))
+            left = bool(wordy(unpacked(body, names), _END).any())
             changed = {"body": body, "names": names, "texts": left}
-            if not wordy.any() or documents.commit([Change(SLICES, each.name, changed, each.version)]):
-                cleared += int(wordy.sum())
+            if not texts.any() or documents.commit([Change(SLICES, each.name, changed, each.version)]):
+                cleared += int(texts.sum())
                 break
     return cleared
 
 
+def _rewrite(documents: Documents, reached: str, day: int, change: Callable[[Seal], Seal]) -> None:
+    """Let all sealed buckets before a midnight be changed so; the progress says how far that has come."""
+    progress = read_progress(documents)
+    begin = int(getattr(progress, reached))
+    if day <= begin:
+        return
+    for span in SPANS:
+        for seal_ in seals.read(documents, span, begin, day):
+            if len(seal_.failed) or seal_.seen:
+                documents.commit(seals.changes(change(seal_)))
+    after: Any = {reached: day}
+    documents.commit([replace(read_progress(documents), **after).change()])
+
+
+def _bared(seal_: Seal) -> Seal:
+    """The bucket without the texts and places of its errors."""
+    seen: dict[Sighting, int] = {}
+    for (kind, _, feature), at in seal_.seen.items():
+        seen[kind, "", feature] = min(at, seen.get((kind, "", feature), at))
+    return replace(seal_, failed=bare(seal_.failed, wordy(seal_.failed, _END)), seen=seen)
+
+
 def _with_texts(documents: Documents, before_us: int) -> list[Found]:
     return documents.query(SLICES, ("texts", "==", True), ("start", "<", before_us))
-
-
-def _wordy(table: Table, before_us: int) -> np.ndarray:
-    """Which events before a moment have an error that says more than its kind."""
-    says = np.array([*(each != Failure(each.kind, each.kind) for each in table.failures), False])
-    wordy: np.ndarray = says[table.rows[:, FAILURE]] & (table.rows[:, AT] < before_us)
-    return wordy
-
-
-def _bare(table: Table, rows: np.ndarray) -> Table:
-    """The same events, of whose errors in these rows only the kind is left."""
-    bare = [Failure(each.kind, each.kind) for each in table.failures]
-    changed = table.rows.copy()
-    changed[rows, FAILURE] += len(table.failures)
-    failures: dict[Failure, int] = {}
-    places = [failures.setdefault(each, len(failures)) for each in (*table.failures, *bare)]
-    changed[:, FAILURE] = np.array([*places, -1])[changed[:, FAILURE]]
-    return Table(changed, table.people, table.routes, list(failures))
 
 
 def count_old(documents: Documents, events_us: int, errors_us: int) -> tuple[int, int]:
@@ -130,5 +137,5 @@ def count_old(documents: Documents, events_us: int, errors_us: int) -> tuple[int
     errors = 0
     for each in _with_texts(documents, errors_us):
         table = unpacked(each.fields["body"], each.fields["names"])
-        errors += int((_wordy(table, errors_us) & (table.rows[:, AT] >= before)).sum())
+        errors += int((wordy(table, errors_us) & (table.rows[:, AT] >= before)).sum())
     return documents.total(SLICES, "count", ("start", "<", before)), errors

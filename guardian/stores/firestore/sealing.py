@@ -8,10 +8,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import groupby
 
-import numpy as np
-
 from guardian.core.time import micros
 from guardian.stores.firestore import seals
+from guardian.stores.firestore.buckets import DAY, HOUR, INSIDE, MINUTES5, bucket_of, joined
 from guardian.stores.firestore.documents import Change, Documents, Found
 from guardian.stores.firestore.progress import (
     BEHIND_US,
@@ -22,12 +21,10 @@ from guardian.stores.firestore.progress import (
     read_progress,
     slices_between,
 )
-from guardian.stores.firestore.seals import DAY, HOUR, MINUTES5, Seal
 from tracker.firestore.sink import SLICES
 
 GRACE_US = 60_000_000
 """A bucket is sealed this long after its end: what the recorders still held is in by then."""
-_INNER = {HOUR: MINUTES5, DAY: HOUR}
 _AT_ONCE = 100
 _TRIES = 20
 
@@ -56,8 +53,8 @@ def _seal(documents: Documents, now_us: int) -> int | None:
     for span in (HOUR, DAY):
         for inner, start in sorted(progress.unjoined):
             if inner == span and start + span <= progress.until_us:
-                parts = seals.read(documents, _INNER[span], start, start + span)
-                whole = seals.joined(span, start, parts) if parts else None
+                parts = seals.read(documents, INSIDE[span], start, start + span)
+                whole = joined(span, start, parts) if parts else None
                 after = replace(progress, unjoined=progress.unjoined - {(span, start)})
                 changed = seals.changes(whole) if whole else [seals.gone(span, start)]
                 if not documents.commit([*changed, after.change()]):
@@ -105,9 +102,7 @@ def _made(
         sealed = {number_of(each.name): micros(each.fields["written"]) for start in some for each in buckets[start]}
         changes: list[Change] = []
         for start in some:
-            table = as_table(buckets[start])
-            places = np.arange(len(table.people)), np.arange(len(table.routes))
-            changes += seals.changes(Seal(MINUTES5, start, table.totals(*places), table.people, table.routes))
+            changes += seals.changes(bucket_of(start, as_table(buckets[start])))
         changes += [
             seals.gone(span, start) for span in (HOUR, DAY) for start in sorted({s // span * span for s in some})
         ]

@@ -145,3 +145,21 @@ def packed(table: Table) -> tuple[bytes, bytes]:
         places, rows[there, column] = np.unique(rows[there, column], return_inverse=True)
         kept.append([names[place] for place in places.tolist()])
     return codec.pack(list(rows.T)), packed_names(*kept)
+
+
+def wordy(table: Table, before_us: int) -> np.ndarray:
+    """Which events before a moment have an error that says more than its kind."""
+    says = np.array([*(each != Failure(each.kind, each.kind) for each in table.failures), False])
+    found: np.ndarray = says[table.rows[:, FAILURE]] & (table.rows[:, AT] < before_us)
+    return found
+
+
+def bare(table: Table, rows: np.ndarray) -> Table:
+    """The same events, of whose errors in these rows only the kind is left."""
+    kinds = [Failure(each.kind, each.kind) for each in table.failures]
+    changed = table.rows.copy()
+    changed[rows, FAILURE] += len(table.failures)
+    failures: dict[Failure, int] = {}
+    places = [failures.setdefault(each, len(failures)) for each in (*table.failures, *kinds)]
+    changed[:, FAILURE] = np.array([*places, -1])[changed[:, FAILURE]]
+    return Table(changed, table.people, table.routes, list(failures))

@@ -1,0 +1,249 @@
+"""What is told of the pieces of a window: its totals, a timeline, and the failed requests of people.
+
+Events and summaries speak of ids. Where no aliases hold an id is a person, so only the names that are shown are read.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+
+import numpy as np
+
+from guardian.core.activity import TOP_HELP, Activity
+from guardian.core.summary import Route, Summary, TimelineBar
+from guardian.core.time import micros
+from guardian.core.totals import Totals, followed, grouped
+from guardian.stores.firestore.buckets import MINUTES5, Seal, newest, renumbered
+from guardian.stores.firestore.directory import Directory, person_of
+from guardian.stores.firestore.slices import OUTCOME, PERSON, Table, join
+from guardian.stores.firestore.windows import Piece, Windows
+from guardian.stores.people.aliases import Aliases
+from tracker.event import Event
+from tracker.firestore.slices import NOBODY
+
+
+class Answer:
+    """The numbers of one answer: every person has one, whatever their ids are, and every route."""
+
+    def __init__(self, windows: Windows, directory: Directory, aliases: Aliases) -> None:
+        self.windows, self._directory, self._aliases = windows, directory, aliases
+        self.routes: dict[int, Route] = {}
+        self._numbers: dict[Route, int] = {}
+        self._persons: dict[int | str, int] = {}
+        self._of_ids: dict[int, int] = {}
+        self._ids: list[int] = []
+
+    def persons(self, ids: np.ndarray) -> np.ndarray:
+        """The numbers of the people with these ids."""
+        wanted = ids.tolist()
+        new = [number for number in wanted if number not in self._of_ids]
+        if new:
+            for number, person in zip(new, self._who(new), strict=True):
+                if person not in self._persons:
+                    self._persons[person] = len(self._ids)
+                    self._ids.append(number)
+                self._of_ids[number] = self._persons[person]
+        return np.array([self._of_ids[number] for number in wanted], np.int64)
+
+    def _who(self, ids: Sequence[int]) -> list[int | str]:
+        """What is the same for all ids of a person."""
+        if self._aliases.addresses:
+            names = self._directory.names(ids)
+            return [person_of(self._aliases, names[number]) for number in ids]
+        erased = self._directory.erased()
+        return [person_of(self._aliases, erased[number]) if number in erased else number for number in ids]
+
+    def names(self, persons: Iterable[int]) -> dict[int, str]:
+        """The names of these people, by their numbers."""
+        wanted = sorted(set(persons))
+        found = self._directory.names(self._ids[person] for person in wanted)
+        return {person: person_of(self._aliases, found[self._ids[person]]) for person in wanted}
+
+    @property
+    def nobody(self) -> int:
+        """The number of requests whose sender was not verified; -1 where there are none."""
+        return self._of_ids.get(NOBODY, -1)
+
+    def of_routes(self, routes: Iterable[Route]) -> np.ndarray:
+        """The numbers of these routes."""
+        found = []
+        for route in routes:
+            number = self._numbers.setdefault(route, len(self._numbers))
+            self.routes[number] = route
+            found.append(number)
+        return np.array(found, np.int64)
+
+    def totals(self, pieces: Sequence[Piece]) -> Totals:
+        """The totals of these pieces."""
+        found = [
+            self._sealed(each.content) if isinstance(each.content, Seal) else self._single(each.content)
+            for each in pieces
+        ]
+        return Totals.merge(found)
+
+    def _single(self, table: Table) -> Totals:
+        return table.totals(self.persons(table.people), self.of_routes(table.routes))
+
+    def _sealed(self, seal: Seal) -> Totals:
+        """The totals of a bucket with a row for each person."""
+        persons, routes = self.persons(seal.people), self.of_routes(seal.routes)
+        if len(set(persons.tolist())) == len(persons):
+            return renumbered(seal.totals, persons, routes)
+        whole = renumbered(seal.totals, np.arange(len(persons)), routes)
+        users = whole.users.copy()
+        users[:, 0] = persons[users[:, 0]]
+        users = users[np.lexsort((users[:, 5], users[:, 4], users[:, 0]))]
+        same = users[1:, 0] == users[:-1, 0]
+        if (same & (users[1:, 4] <= _reached(users)[:-1])).any():
+            # Two ids of a person at the same time: what lies inside tells in which order.
+            if seal.span > MINUTES5:
+                return Totals.merge([self._sealed(each) for each in self.windows.inside(seal)])
+            if seal.start >= self.windows.progress.purged_us:
+                return self._single(self.windows.table(seal.start, seal.end))
+            users = _spanned(users)
+        used = whole.used.copy()
+        used[:, 0] = persons[used[:, 0]]
+        return Totals(followed(users), grouped(used), whole.statuses, whole.durations)
+
+    def bars(self, pieces: Sequence[Piece], edges: Sequence[datetime]) -> list[TimelineBar]:
+        """A bar for each two neighbours."""
+        times = [micros(edge) for edge in edges]
+        there: list[list[np.ndarray]] = [[] for _ in times[1:]]
+        counts = [[0, 0] for _ in times[1:]]
+        for piece in pieces:
+            place = bisect_right(times, piece.start) - 1
+            while place < len(counts) and times[place] < piece.end:
+                requests, errors, ids = _within(piece, times[place], times[place + 1])
+                counts[place][0] += requests
+                counts[place][1] += errors
+                there[place].append(self.persons(ids))
+                place += 1
+        nobody = self.nobody
+        people = [np.unique(np.concatenate(each)) if each else np.zeros(0, np.int64) for each in there]
+        return [
+            TimelineBar(start, requests, errors, int((who != nobody).sum()))
+            for start, (requests, errors), who in zip(edges, counts, people, strict=False)
+        ]
+
+    def summary(self, pieces: Sequence[Piece]) -> Summary:
+        """The totals with everybody's name."""
+        totals = self.totals(pieces)
+        return totals.summary(self.names(totals.users[:, 0].tolist()), self.routes)
+
+    def activity(self, pieces: Sequence[Piece], start_us: int, per_user: int, most: int | None) -> Activity:
+        """What a report shows; only the names that it may show are read."""
+        totals, failed = self.totals(pieces), newest_of(self, pieces, per_user)
+        shown = _shown(totals.users[totals.users[:, 0] != self.nobody], most) | {self.nobody}
+        known = self.names(number for number in shown if number >= 0)
+        names = _OrPlaceholder(known)
+        summary = totals.summary({number: names[number] for number in totals.users[:, 0].tolist()}, self.routes)
+        return Activity.of(summary, self._events(failed, names), start_us, most=most)
+
+    def failures(self, table: Table) -> dict[str, list[Event]]:
+        """These events by the name of each person, in the order of time."""
+        ids = table.people[np.unique(table.rows[:, PERSON])] if len(table) else table.people[:0]
+        return self._events(table, self.names(self.persons(ids).tolist()))
+
+    def _events(self, table: Table, names: Mapping[int, str]) -> dict[str, list[Event]]:
+        found: dict[str, list[Event]] = {}
+        for event in table.events(self._namer(table, names)):
+            found.setdefault(event.user, []).append(event)
+        return found
+
+    def _namer(self, table: Table, names: Mapping[int, str]) -> _Namer:
+        self.persons(table.people)
+        return _Namer(self._of_ids, names)
+
+    def events(self, table: Table) -> list[Event]:
+        """These events, with the names of people."""
+        ids = table.people[np.unique(table.rows[:, PERSON])] if len(table) else table.people[:0]
+        return table.events(self._namer(table, self.names(self.persons(ids).tolist())))
+
+    def ids(self, names: Sequence[str]) -> np.ndarray:
+        """All ids of these people, by name, id or address."""
+        found = {int(each.fields["id"]) for each in self._directory.documents_of(names, self._aliases)}
+        return np.array(sorted(found | ({NOBODY} if "anonymous" in names else set())), np.int64)
+
+
+class _Namer:
+    """The names of ids, for those that have one."""
+
+    def __init__(self, persons: Mapping[int, int], names: Mapping[int, str]) -> None:
+        self._persons, self._names = persons, names
+
+    def __call__(self, number: int) -> str:
+        try:
+            return self._names[self._persons[number]]
+        except KeyError:
+            return ""
+
+
+class _OrPlaceholder(dict[int, str]):
+    """Names of people; of those that are not shown, a text that is nobody's and comes after every name."""
+
+    def __missing__(self, number: int) -> str:
+        return f"\U0010ffff{number}"
+
+
+def newest_of(answer: Answer, pieces: Sequence[Piece], most: int) -> Table:
+    """The newest failed events of each person in these pieces, at most so many, in the order of time."""
+    tables = [each.content.failed if isinstance(each.content, Seal) else each.content.failed() for each in pieces]
+    table = answer.windows.progress.kept(join(tables))
+    return newest(_by_person(table, answer.persons(table.people)), most)
+
+
+def _by_person(table: Table, persons: np.ndarray) -> Table:
+    """The same with one place in `people` for all ids of a person."""
+    _, first, places = np.unique(persons, return_index=True, return_inverse=True)
+    rows = table.rows.copy()
+    if len(rows):
+        rows[:, PERSON] = places[rows[:, PERSON]]
+    return Table(rows, table.people[first], table.routes, table.failures)
+
+
+def _within(piece: Piece, start: int, end: int) -> tuple[int, int, np.ndarray]:
+    """Requests, errors and the ids of people of a piece, as far as it lies in [start, end)."""
+    content = piece.content
+    if isinstance(content, Seal):
+        if start <= piece.start and piece.end <= end:
+            users = content.totals.users
+            return int(users[:, 1].sum()), int(users[:, 2].sum()), content.people
+        return *content.requests(start, end), content.there(start, end)
+    rows = content.rows
+    return len(rows), int((rows[:, OUTCOME] >= 400).sum()), content.people[np.unique(rows[:, PERSON])]
+
+
+def _shown(users: np.ndarray, most: int | None) -> set[int]:
+    """The numbers of those whom a report may name."""
+    requests, errors = users[:, 1], users[:, 2]
+    first = np.ones(len(users), bool)
+    if most is not None and len(users) > most:
+        first[:] = False
+        if most:
+            edge = np.lexsort((-requests, -errors))[most - 1]
+            first = (errors > errors[edge]) | ((errors == errors[edge]) & (requests >= requests[edge]))
+    in_need = (errors >= 3) | ((errors > 0) & (errors * 2 >= requests))
+    if in_need.sum() > TOP_HELP:
+        in_need &= errors >= np.sort(errors[in_need])[-TOP_HELP]
+    return set(users[first | in_need, 0].tolist())
+
+
+def _reached(rows: np.ndarray) -> np.ndarray:
+    """The latest `last_us` so far among the rows of each number; they are sorted by number."""
+    reached = rows[:, 5].copy()
+    for at in np.flatnonzero(rows[1:, 0] == rows[:-1, 0]) + 1:
+        reached[at] = max(reached[at], reached[at - 1])
+    return reached
+
+
+def _spanned(rows: np.ndarray) -> np.ndarray:
+    """One row a person of 5 minutes whose single events are gone: who was there began with the first of their ids."""
+    first = np.flatnonzero(np.diff(rows[:, 0], prepend=-1) != 0)
+    found = rows[first]
+    for column in (1, 2, 3):
+        found[:, column] = np.add.reduceat(rows[:, column], first)
+    found[:, 5] = np.maximum.reduceat(rows[:, 5], first)
+    found[:, 6] = found[:, 5] - found[:, 4]
+    return found

@@ -1,0 +1,133 @@
+"""A bucket of time: what was counted in 5 minutes, an hour or a day. Pure.
+
+Beside the totals it has what a reader would otherwise count from single events: the requests of each minute, who was
+there in which hour, the newest failed requests of each person, and when each error came first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from guardian.core.activity import ERRORS_PER_USER
+from guardian.core.summary import Route
+from guardian.core.totals import Totals
+from guardian.stores.firestore.slices import AT, FAILURE, OUTCOME, PERSON, ROUTE, Table, join
+
+MINUTE, MINUTES5, HOUR, DAY = (seconds * 1_000_000 for seconds in (60, 300, 3600, 86400))
+SPANS = (DAY, HOUR, MINUTES5)
+"""The lengths of buckets, longest first; each is a multiple of the next."""
+INSIDE = {DAY: HOUR, HOUR: MINUTES5}
+"""By the length of a bucket, that of those it is made of."""
+
+Sighting = tuple[str, str, str]
+"""What tells an error: its kind, the innermost line of its location ("" for none), and the feature."""
+
+
+@dataclass(frozen=True)
+class Seal:
+    """A bucket of length `span` that begins at `start`. The numbers of people and routes are places in `people` (their
+    ids) and `routes`.
+
+    `minutes` has rows of (minute from the start on, route, outcome, requests); `hours`, of a day, for each person a bit
+    for each hour in which they were there. `failed` are the failed requests, of an hour and a day the newest 20 of each
+    person; `seen` says when (µs) each error came first.
+    """
+
+    span: int
+    start: int
+    totals: Totals
+    people: np.ndarray
+    routes: Sequence[Route]
+    minutes: np.ndarray
+    hours: np.ndarray
+    failed: Table
+    seen: Mapping[Sighting, int]
+
+    @property
+    def end(self) -> int:
+        """Where it ends."""
+        return self.start + self.span
+
+    def requests(self, start_us: int, end_us: int) -> tuple[int, int]:
+        """How many requests, and how many that failed, the whole minutes of [start, end) have."""
+        minute = self.minutes[:, 0] * MINUTE + self.start
+        rows = self.minutes[(minute >= start_us) & (minute < end_us)]
+        return int(rows[:, 3].sum()), int(rows[rows[:, 2] >= 400, 3].sum())
+
+    def there(self, start_us: int, end_us: int) -> np.ndarray:
+        """The ids of those who were there in the whole hours of [start, end) of this day."""
+        first, last = ((at - self.start) // HOUR for at in (max(start_us, self.start), min(end_us, self.end)))
+        mask = (1 << last) - (1 << first)
+        found: np.ndarray = self.people[(self.hours & mask) != 0]
+        return found
+
+
+def bucket_of(start: int, table: Table) -> Seal:
+    """The 5 minutes from `start` on, of which the table has all events."""
+    places = np.arange(len(table.people)), np.arange(len(table.routes))
+    minute = (table.rows[:, AT] - start) // MINUTE
+    keys = np.stack((minute, table.rows[:, ROUTE], table.rows[:, OUTCOME]), axis=1)
+    rows, counts = np.unique(keys, axis=0, return_counts=True)
+    return Seal(
+        MINUTES5, start, table.totals(*places), table.people, table.routes, np.column_stack((rows, counts)),
+        np.zeros(len(table.people), np.int64), table.failed(), sightings(table),
+    )  # fmt: skip
+
+
+def sightings(table: Table) -> dict[Sighting, int]:
+    """When each error came first."""
+    found: dict[Sighting, int] = {}
+    failed = table.failed().rows
+    for at, failure, route in failed[:, [AT, FAILURE, ROUTE]].tolist():
+        kind, _, location = table.failures[failure]
+        found.setdefault((kind, location.rsplit("\n", 1)[-1], table.routes[route].feature), at)
+    return found
+
+
+def joined(span: int, start: int, parts: Sequence[Seal]) -> Seal:
+    """The bucket that these shorter ones, in the order of time, are all of."""
+    ids = np.unique(np.concatenate([part.people for part in parts]))
+    numbers: dict[Route, int] = {}
+    hours = np.zeros(len(ids), np.int64)
+    totals, minutes, seen = [], [], dict[Sighting, int]()
+    for part in parts:
+        routes = np.array([numbers.setdefault(each, len(numbers)) for each in part.routes], np.int64)
+        people = np.searchsorted(ids, part.people)
+        totals.append(renumbered(part.totals, people, routes))
+        rows = part.minutes.copy()
+        rows[:, 0] += (part.start - start) // MINUTE
+        rows[:, 1] = routes[rows[:, 1]]
+        minutes.append(rows)
+        if span == DAY:
+            hours[people] |= 1 << (part.start - start) // HOUR
+        for key, at in part.seen.items():
+            seen[key] = min(at, seen.get(key, at))
+    failed = newest(join([part.failed for part in parts]), ERRORS_PER_USER)
+    return Seal(span, start, Totals.merge(totals), ids, list(numbers), np.concatenate(minutes), hours, failed, seen)
+
+
+def newest(table: Table, most: int) -> Table:
+    """The newest events of each person, at most so many, in the order of time."""
+    order = np.argsort(table.rows[:, PERSON], kind="stable")
+    person = table.rows[order, PERSON]
+    ends = np.searchsorted(person, person, side="right")
+    return table.where(np.sort(order[ends - np.arange(len(person)) <= most]))
+
+
+def renumbered(totals: Totals, people: np.ndarray, routes: np.ndarray) -> Totals:
+    """The same totals under other numbers: those of the people and routes at each place, all different."""
+    users, used, statuses, durations = (
+        table.copy() for table in (totals.users, totals.used, totals.statuses, totals.durations)
+    )
+    for table, column, numbers in (
+        (users, 0, people), (used, 0, people), (used, 1, routes), (statuses, 0, routes), (durations, 0, routes),
+    ):  # fmt: skip
+        if len(table):
+            table[:, column] = numbers[table[:, column]]
+    return Totals(
+        users[np.argsort(users[:, 0], kind="stable")],
+        *(table[np.lexsort((table[:, 1], table[:, 0]))] for table in (used, statuses, durations)),
+    )

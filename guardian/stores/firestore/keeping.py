@@ -1,0 +1,121 @@
+"""The part of `UsageRepository` on Firestore that writes, deletes, and tells of the store as a whole."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import TypeVar
+
+from guardian.core.storage import RecorderHealth, RecorderNote, StorageError, StorageStats
+from guardian.core.time import micros
+from guardian.stores.firestore import erasing, overview, retention, sealing, writing
+from guardian.stores.firestore.directory import Directory
+from guardian.stores.firestore.documents import Documents
+from guardian.stores.people.aliases import Aliases
+from guardian.stores.people.book import NO_BOOK, AliasBook
+from tracker.event import Event
+from tracker.firestore.address import parse
+
+T = TypeVar("T")
+
+
+class FirestoreKeeping:
+    """One database. Every method does its work in a thread, on the synchronous client of the process, and raises
+    StorageError where the database does not answer."""
+
+    def __init__(self, address: str, book: AliasBook = NO_BOOK) -> None:
+        self.documents = Documents(parse(address))
+        self._directory = Directory(self.documents)
+        self._book = book
+
+    async def _do(self, work: Callable[[], T]) -> T:
+        return await asyncio.to_thread(work)
+
+    async def _people(self, work: Callable[[Directory, Aliases], T], *, complete: bool = False) -> T:
+        """Run work on the people. With `complete` StorageError where an id of a person may be missing."""
+
+        def run() -> T:
+            aliases = self._book.current()
+            if complete and self._book.trouble:
+                raise StorageError(f"not all ids of a person are known, since {self._book.trouble}")
+            self._directory.refresh()
+            return work(self._directory, aliases)
+
+        return await self._do(run)
+
+    async def write(self, events: Sequence[Event]) -> int:
+        """See UsageRepository. More events than a commit holds are several."""
+        return await self._do(lambda: writing.write(self.documents, events))
+
+    async def seal(self, now: datetime) -> int:
+        """See UsageRepository."""
+        return await self._do(lambda: sealing.seal(self.documents, micros(now)))
+
+    async def names(self) -> list[tuple[str, str]]:
+        """See UsageRepository."""
+        return await self._people(overview.names)
+
+    async def erase_user(self, email: str) -> bool:
+        """See UsageRepository. Each name makes way for an unlinkable one."""
+        return await self._people(
+            lambda people, aliases: erasing.erase(self.documents, people, people.documents_of([email], aliases)),
+            complete=True,
+        )
+
+    async def erase_buried(self, since: datetime) -> int:
+        """See UsageRepository."""
+        return await self._people(lambda people, _: erasing.erase_buried(self.documents, people, micros(since)))
+
+    async def purge(self, *, events_before: datetime, summaries_before: datetime) -> int:
+        """See UsageRepository. Whole 5 minutes of events go, once they are summarised, and whole days of summaries."""
+        return await self._people(
+            lambda people, _: retention.purge(self.documents, people, micros(events_before), micros(summaries_before))
+        )
+
+    async def purge_errors(self, before: datetime) -> int:
+        """See UsageRepository."""
+        return await self._do(lambda: retention.purge_errors(self.documents, micros(before)))
+
+    async def purge_sessions(self, before: datetime) -> int:
+        """See UsageRepository. Sessions are made of events when somebody asks, so none outlives them."""
+        return 0
+
+    async def count_old(
+        self, *, events_before: datetime, errors_before: datetime, sessions_before: datetime
+    ) -> tuple[int, int, int]:
+        """See UsageRepository."""
+        return await self._do(
+            lambda: (*retention.count_old(self.documents, micros(events_before), micros(errors_before)), 0)
+        )
+
+    async def stats(self, now: datetime | None = None) -> StorageStats:
+        """See UsageRepository."""
+        return await self._people(lambda people, aliases: overview.stats(self.documents, people, aliases, now))
+
+    async def newest_event(self, now: datetime | None = None) -> datetime | None:
+        """See UsageRepository."""
+        return await self._do(lambda: overview.newest_event(self.documents, now))
+
+    async def events_ahead(self, now: datetime) -> int:
+        """See UsageRepository."""
+        return await self._do(lambda: overview.events_ahead(self.documents, now))
+
+    async def recorders(self, now: datetime | None = None) -> list[RecorderHealth]:
+        """See UsageRepository."""
+        return await self._do(lambda: overview.recorders(self.documents, now))
+
+    async def recorder_notes(self, since: datetime) -> list[RecorderNote]:
+        """See UsageRepository."""
+        return await self._do(lambda: overview.recorder_notes(self.documents, since))
+
+    async def feature_names(self) -> set[str]:
+        """See UsageRepository."""
+        return await self._do(lambda: overview.feature_names(self.documents))
+
+    async def reopen(self) -> None:
+        """See UsageRepository."""
+
+    async def close(self) -> None:
+        """See UsageRepository. The client stays: it is the process'."""
+        self.documents.closed = True
