@@ -7,13 +7,13 @@ made on it is compared with `config/firestore.indexes.json`.
 import atexit
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
 import tempfile
 import time
 import urllib.request
+from contextlib import contextmanager
 from functools import cache
 from hashlib import blake2b
 from pathlib import Path
@@ -21,6 +21,7 @@ from pathlib import Path
 HOST = "FIRESTORE_EMULATOR_HOST"
 INDEXES = Path(__file__).parents[2] / "config" / "firestore.indexes.json"
 START_SECONDS = 90
+_started = []
 
 
 @cache
@@ -33,6 +34,7 @@ def emulator():
     command = ["gcloud", "emulators", "firestore", "start", f"--host-port={place}", "--quiet"]
     process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
     atexit.register(_stop, process, os.getpid())
+    _started.append(process)
     ends = time.monotonic() + START_SECONDS
     while not _answers(place):
         if process.poll() is not None or time.monotonic() > ends:
@@ -67,9 +69,15 @@ def address_in(folder):
     return f"firestore://t-{blake2b(str(folder).encode(), digest_size=10).hexdigest()}"
 
 
-def installed():
-    """Whether the emulator can be started here."""
-    return bool(shutil.which("gcloud") and shutil.which("java"))
+@contextmanager
+def frozen():
+    """The emulator answers nobody meanwhile, and closes no connection."""
+    emulator()
+    os.killpg(_started[0].pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.killpg(_started[0].pid, signal.SIGCONT)
 
 
 # Queries and their indexes
