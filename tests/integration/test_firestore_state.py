@@ -168,6 +168,41 @@ async def test_a_database_that_does_not_answer_is_a_sentence_in_time(monkeypatch
             await asyncio.wait_for(FirestoreStateStore.open(parse("firestore://deaf-one")), 5)
 
 
+@pytest.mark.parametrize(
+    ("kind", "text", "said"),
+    [
+        ("PermissionDenied", "403 Missing or insufficient permissions.", "give it the role roles/datastore.user"),
+        ("PermissionDenied", "403 has not been used in project 7", "run gcloud services enable"),
+        ("NotFound", "404 The database (default) does not exist", "run gcloud firestore databases create|make it by"),
+        ("Unauthenticated", "401", "does not accept the credentials"),
+        ("FailedPrecondition", "400 The query requires an index.", "an index is missing in Firestore"),
+        ("ResourceExhausted", "429 Quota exceeded.", "the quota of Firestore is used up"),
+    ],
+)
+async def test_what_google_refuses_is_a_sentence_with_the_cure(state, kind, text, said):
+    from google.api_core import exceptions
+
+    async def refused(draft):
+        raise getattr(exceptions, kind)(text)
+
+    for ask in (state.read, state.transact):
+        with pytest.raises(StorageError, match=f"^the database {state.address} cannot be used: .*({said})"):
+            await ask(refused)
+
+
+async def test_without_credentials_it_is_said_how_to_get_some(monkeypatch):
+    import google.auth
+    from google.auth.exceptions import DefaultCredentialsError
+
+    def none(*_, **__):
+        raise DefaultCredentialsError("Your default credentials were not found.")
+
+    monkeypatch.delenv(HOST, raising=False)
+    monkeypatch.setattr(google.auth, "default", none)
+    with pytest.raises(StorageError, match="run gcloud auth application-default login"):
+        await FirestoreStateStore.open(parse("firestore://nobodys"))
+
+
 async def test_a_database_of_a_newer_version_is_refused_in_a_sentence(state, monkeypatch):
     monkeypatch.setattr(database, "VERSION", 0)
     with pytest.raises(StorageError, match="has the layout 1, which this version of Guardian does not know"):

@@ -20,22 +20,20 @@ T = TypeVar("T")
 
 SECONDS = 10.0
 """How long one call may take. Google's library does not hold its own limit when it tries again, so it never does."""
-_clients: dict[tuple[int, Address], tuple[asyncio.AbstractEventLoop, Any]] = {}
+_clients: dict[tuple[int, asyncio.AbstractEventLoop, Address], Any] = {}
 
 
 async def client_of(address: Address) -> Any:
     """The `AsyncClient` of this process and event loop for a database. Raises StorageError where there are no
     credentials, or the library is missing."""
-    loop, key = asyncio.get_running_loop(), (os.getpid(), address)
-    known = _clients.get(key)
-    if known is not None and known[0] is loop:
-        return known[1]
-    async with answering(address):
-        made = await asyncio.to_thread(_made, address)
-    known = _clients.get(key)
-    if known is None or known[0] is not loop:  # nobody else of this loop was faster
-        _clients[key] = (loop, made)
-    return _clients[key][1]
+    key = (os.getpid(), asyncio.get_running_loop(), address)
+    if key not in _clients:
+        async with answering(address):
+            made = await asyncio.to_thread(_made, address)
+        for old in [each for each in _clients if each[1].is_closed()]:
+            del _clients[old]
+        _clients.setdefault(key, made)  # somebody else of this loop may have been faster
+    return _clients[key]
 
 
 def _made(address: Address) -> Any:
