@@ -12,6 +12,8 @@ from guardian.core.mentions import Mention
 from guardian.core.outgoing import Outgoing
 from guardian.core.storage import StorageError
 from guardian.stores.firestore import client, database
+from guardian.stores.firestore.alerts import ALERTS, INCIDENT, OPEN_US, FirestoreAlertStore
+from guardian.stores.firestore.database import name_of
 from guardian.stores.firestore.draft import INLINE_BYTES, PARTS, Draft
 from guardian.stores.firestore.queries import Query
 from guardian.stores.firestore.state import FirestoreStateStore
@@ -201,6 +203,20 @@ async def test_without_credentials_it_is_said_how_to_get_some(monkeypatch):
     monkeypatch.setattr(google.auth, "default", none)
     with pytest.raises(StorageError, match="run gcloud auth application-default login"):
         await FirestoreStateStore.open(parse("firestore://nobodys"))
+
+
+async def test_a_damaged_document_is_a_sentence_with_the_cure(state):
+    alerts = FirestoreAlertStore(state)
+
+    async def damage(draft):
+        fields = {"id": "a", "opened_us": 1, "until_us": OPEN_US, "body": '{"id": 7}'}
+        draft.force(INCIDENT, name_of("a"), fields)
+        draft.force(ALERTS, "now", {"body": b"nothing of ours", "parts": []})
+
+    await state.transact(damage)
+    for asked in (alerts.incidents(), alerts.incidents(open_only=True), alerts.incident("a"), alerts.load()):
+        with pytest.raises(StorageError, match=r"a document is damaged .*restore a backup"):
+            await asked
 
 
 async def test_a_database_of_a_newer_version_is_refused_in_a_sentence(state, monkeypatch):

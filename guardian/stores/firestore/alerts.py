@@ -94,13 +94,21 @@ class FirestoreAlertStore:
             query = Query(INCIDENT, (("until_us", ">=", micros(since)),))
         else:
             query = Query(INCIDENT, (), (("opened_us", True), ("id", False)), limit)
-        found = [read_incident(fields["body"]) for fields in await self._state.find(query)]
+
+        async def work(draft: Draft) -> list[Incident]:
+            return [read_incident(fields["body"]) for _, fields in await draft.find(query)]
+
+        found = await self._state.read(work)
         return sorted(found, key=lambda incident: (-(incident.opened_us or 0), incident.id))[:limit]
 
     async def incident(self, incident_id: str) -> Incident | None:
         """See AlertStore."""
-        fields = await self._state.read(lambda draft: draft.get(INCIDENT, name_of(incident_id)))
-        return None if fields is None else read_incident(fields["body"])
+
+        async def work(draft: Draft) -> Incident | None:
+            fields = await draft.get(INCIDENT, name_of(incident_id))
+            return None if fields is None else read_incident(fields["body"])
+
+        return await self._state.read(work)
 
     async def link_key(self, *, make: bool = True) -> str:
         """See AlertStore."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import zlib
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
@@ -20,6 +21,7 @@ T = TypeVar("T")
 
 SECONDS = 10.0
 """How long one call may take. Google's library does not hold its own limit when it tries again, so it never does."""
+_UNREADABLE = (zlib.error, ValueError, LookupError, TypeError, ArithmeticError)
 _clients: dict[tuple[int, asyncio.AbstractEventLoop, Address], Any] = {}
 
 
@@ -44,15 +46,19 @@ def _made(address: Address) -> Any:
 
 @asynccontextmanager
 async def answering(address: Address) -> AsyncIterator[None]:
-    """Turns every error of Google's library inside into a StorageError of one sentence with the cure."""
+    """Turns every error of Google's library inside into a StorageError of one sentence with the cure, and so what a
+    document raises that Guardian cannot have written: of that nothing is told, since it may hold a name."""
     try:
         yield
     except (ImportError, TimeoutError) as error:
         raise unanswered(address, error) from error
     except Exception as error:
-        if not _is_googles(error):
-            raise
-        raise unanswered(address, error) from error
+        if _is_googles(error):
+            raise unanswered(address, error) from error
+        if isinstance(error, _UNREADABLE):
+            damaged = f"the database {address} does not answer: a document is damaged ({type(error).__name__})"
+            raise StorageError(f"{damaged}; restore a backup (docs/operations.md)") from error
+        raise
 
 
 def unanswered(address: Address, error: BaseException) -> StorageError:
