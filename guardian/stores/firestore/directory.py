@@ -46,12 +46,13 @@ class Directory:
         self._epoch: object = None
         self._key: str | None = None
 
-    def refresh(self) -> None:
-        """Forget what is kept where somebody was erased since."""
+    def refresh(self) -> object:
+        """Forget what is kept where somebody was erased since; what is another then, and the same otherwise."""
         found = self._documents.get(META, ERASED)
         epoch = None if found is None else found.fields["epoch"]
         if epoch != self._epoch:
             self._names, self._erased, self._epoch = {NOBODY: ANONYMOUS}, None, epoch
+        return epoch
 
     def names(self, ids: Iterable[int]) -> dict[int, str]:
         """The names under which these ids were recorded; of those that have none, one that leads nowhere."""

@@ -1,9 +1,12 @@
-"""The history that rules are judged on, read from Firestore. Calls block."""
+"""The history that rules are judged on, read from Firestore: once from sealed buckets, then only what is new.
+
+Calls block. No past is imported into Firestore, so everything there is the app's own.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TypeVar
 
@@ -13,10 +16,13 @@ from guardian.alerting.columns import MINUTE_US, Columns, MinuteCounts
 from guardian.alerting.history import NOTHING_MORE, History, Wanted, first_sightings
 from guardian.core.clock import SLACK
 from guardian.core.cursor import Cursor
+from guardian.core.time import micros
+from guardian.stores.firestore import past
 from guardian.stores.firestore.directory import Directory, person_of
-from guardian.stores.firestore.documents import Documents
-from guardian.stores.firestore.progress import as_table, slices_between
-from guardian.stores.firestore.slices import AT, DURATION, FAILURE, LATENCY, OUTCOME, PERSON, ROUTE, Table
+from guardian.stores.firestore.documents import Documents, as_time
+from guardian.stores.firestore.progress import BEHIND_US, as_table, read_table
+from guardian.stores.firestore.slices import AT, DURATION, FAILURE, LATENCY, OUTCOME, PERSON, ROUTE, Table, join
+from guardian.stores.firestore.windows import Windows
 from guardian.stores.people.aliases import Aliases
 from guardian.stores.people.book import NO_BOOK, AliasBook
 from tracker.firestore.address import parse
@@ -26,77 +32,159 @@ from tracker.firestore.slices import IS_DURATION
 T = TypeVar("T")
 
 _SLACK_US = SLACK // timedelta(microseconds=1)
+_ALIVE = 100
+"""So many of the latest heartbeats are read."""
+_END = 2**62
+
+
+@dataclass
+class _Read:
+    """What a history was made of: its single events and those of after its end, under whose names, and which slices
+    written after `mark_us` are among them."""
+
+    table: Table
+    aliases: Aliases
+    epoch: object
+    mark_us: int
+    slices: frozenset[str] = field(default_factory=frozenset)
 
 
 class FirestoreHistory:
     """`HistoryStore` on one database."""
 
     def __init__(self, address: str, book: AliasBook = NO_BOOK) -> None:
-        self._documents = Documents(parse(address))
-        self._directory = Directory(self._documents)
+        self.documents = Documents(parse(address))
+        self._directory = Directory(self.documents)
         self._book = book
 
     def first_event(self) -> int | None:
         """See HistoryStore."""
-        found = self._documents.query(SLICES, order=[("start", "ASCENDING")], limit=1)
+        found = self.documents.query(SLICES, order=[("start", "ASCENDING")], limit=1)
         return int(found[0].fields["start"]) if found else None
 
     def read(
         self, start: int, end: int, *, single_events: int, imported: bool = True, wanted: Wanted = NOTHING_MORE
     ) -> History:
         """See HistoryStore."""
-        aliases = self._book.current()
-        self._directory.refresh()
-        found = slices_between(self._documents, 0, 2**62)
-        if not imported:
-            found = [each for each in found if not each.fields.get("imported")]
-        table = as_table(found)
-        everything = self._columns(table, aliases)
-        inside = self._columns(table.between(start * MINUTE_US, end * MINUTE_US), aliases)
+        aliases, epoch = self._book.current(), self._directory.refresh()
+        windows = Windows(self.documents)
+        mark_us = windows.progress.read_us - BEHIND_US
+        before = self.documents.query(SLICES, ("written", ">", as_time(max(mark_us, 0))))
         first = max(start, end - -(-single_events // 60))
-        history = History(
-            MinuteCounts.of(inside, start, end),
-            _from(inside, first * MINUTE_US),
-            first_sightings(everything),
-            int(table.rows[0, AT]) if len(table) else None,
-            self._heartbeats(end),
+        begin = windows.progress.purged_us
+        pieces = windows.pieces([begin, first * MINUTE_US]) if begin < first * MINUTE_US else []
+        found = self.documents.query(
+            SLICES, ("start", ">=", first // 5 * 5 * MINUTE_US), order=[("start", "ASCENDING")]
+        )
+        table = as_table(found).between(first * MINUTE_US, _END)
+        inside = self._columns(table.between(first * MINUTE_US, end * MINUTE_US), aliases)
+        rows = past.rows_of(pieces)
+        counts = past.counts_of(rows, start, first).followed(MinuteCounts.of(inside, first, end), end - start)
+        seen = past.sightings_of(pieces, windows.progress.cleared_us)
+        lately = frozenset(each.name for each in (*before, *found) if micros(each.fields["written"]) > mark_us)
+        return History(
+            counts, inside, _earliest(seen, first_sightings(inside)), self.first_event(), self._heartbeats(end),
             singles_us=first * MINUTE_US,
-            cursor=Cursor({"slices": len(table)}),
-        )
-        return replace(
-            history,
-            earlier=_earlier(table, wanted),
-            last_used=_last_used(table, start, wanted),
-        )
+            cursor=Cursor({"slices": len(found)}),
+            earlier=past.earlier_of(rows, past.minutes_wanted(wanted, start)),
+            last_used=past.last_used_of(rows, wanted, start),
+            source=_Read(table, aliases, epoch, mark_us, lately),
+        )  # fmt: skip
 
     def grown(
         self, history: History, end: int, *, keep: int, single_events: int, wanted: Wanted = NOTHING_MORE
     ) -> History:
-        """See HistoryStore."""
-        return self.read(end - keep, end, single_events=single_events, imported=False, wanted=wanted)
+        """See HistoryStore. What was written since is added; it is read anew where that is not enough."""
+        aliases, epoch = self._book.current(), self._directory.refresh()
+        known, source = history.counts.end, history.source
+        singles_us = end * MINUTE_US - single_events * 1_000_000
+        grown = None
+        if (
+            isinstance(source, _Read)
+            and (source.aliases, source.epoch) == (aliases, epoch)
+            and known <= end
+            and end - known <= keep
+            and not singles_us < history.singles_us > (end - keep) * MINUTE_US
+        ):
+            grown = self._grown(history, source, end, keep=keep, singles_us=singles_us, wanted=wanted)
+        return grown or self.read(end - keep, end, single_events=single_events, imported=False, wanted=wanted)
+
+    def _grown(
+        self, history: History, source: _Read, end: int, *, keep: int, singles_us: int, wanted: Wanted
+    ) -> History | None:
+        known = history.counts.end
+        found = self.documents.query(SLICES, ("written", ">", as_time(max(source.mark_us, 0))))
+        fresh = [each for each in found if each.name not in source.slices]
+        new = as_table(fresh)
+        if len(new) and new.rows[0, AT] < history.singles_us:
+            return None  # later than what is at hand
+        late = np.unique(new.between(0, known * MINUTE_US).rows[:, AT] // MINUTE_US).tolist()
+        table = _in_order(join([source.table, new])).between(singles_us, _END)
+        inside = self._columns(table.between(0, end * MINUTE_US), source.aliases)
+        counts = history.counts
+        if any(minute * MINUTE_US < singles_us for minute in late):
+            return None
+        for minute in late:
+            if minute >= counts.start:
+                counts = counts.mended(MinuteCounts.of(inside, minute, minute + 1))
+        if end > known:
+            counts = counts.followed(MinuteCounts.of(inside, known, end), keep)
+        mark_us = max(source.mark_us, max((micros(each.fields["written"]) for each in found), default=0) - BEHIND_US)
+        lately = frozenset(each.name for each in found if micros(each.fields["written"]) > mark_us)
+        asked = past.minutes_wanted(wanted, counts.start)
+        return History(
+            counts, inside, _earliest(history.first_seen, first_sightings(inside)), self.first_event(),
+            self._heartbeats(end),
+            singles_us=singles_us,
+            cursor=Cursor({"slices": sum(history.cursor.serials.values()) + len(fresh)}),
+            earlier={minute: history.earlier.get(minute) or self._minute(history, minute) for minute in asked},
+            last_used={**history.last_used, **past.fallen_out(history.counts, counts)} if wanted.known_us else {},
+            source=replace(source, table=table, mark_us=mark_us, slices=lately),
+        )  # fmt: skip
+
+    def _minute(self, history: History, minute: int) -> dict[str, int]:
+        """The requests of one minute by feature: of those that were counted lately, or else read."""
+        counts = history.counts
+        if counts.start <= minute < counts.end:
+            at = minute - counts.start
+            places = {"": 0, **counts.places}
+            return {
+                name: int(counts.running[at + 1, place, 0] - counts.running[at, place, 0])
+                for name, place in places.items()
+            }
+        found = {"": 0}
+        table = read_table(self.documents, minute * MINUTE_US, (minute + 1) * MINUTE_US)
+        for route in table.rows[:, ROUTE].tolist():
+            for name in ("", table.routes[route].feature):
+                found[name] = found.get(name, 0) + 1
+        return found
 
     async def reopen(self) -> None:
-        """See HistoryStore."""
+        """See HistoryStore: an address of Firestore always means the same database."""
 
     def _heartbeats(self, end: int) -> list[int]:
         latest = (end + 2) * MINUTE_US + _SLACK_US
-        found = self._documents.query(RECORDERS, ("seen_us", "<=", latest), order=[("seen_us", "ASCENDING")])
-        return [int(each.fields["seen_us"]) for each in found]
+        found = self.documents.query(
+            RECORDERS, ("seen_us", "<=", latest), order=[("seen_us", "DESCENDING")], limit=_ALIVE
+        )
+        return sorted(int(each.fields["seen_us"]) for each in found)
 
     def _columns(self, table: Table, aliases: Aliases) -> Columns:
         """The events as rules read them."""
         rows = table.rows
-        names = self._directory.names(table.people.tolist())
-        users, user = _coded(person_of(aliases, names[number]) for number in table.people.tolist())
+        there = np.unique(rows[:, PERSON])
+        ids = table.people[there].tolist() if len(rows) else []
+        names = self._directory.names(ids)
+        users, codes = _coded(person_of(aliases, names[number]) for number in ids)
+        user = np.zeros(len(table.people), np.int64)
+        user[there] = codes
         features, feature = _coded(route.feature for route in table.routes)
         latency = np.where(rows[:, LATENCY] == IS_DURATION, rows[:, DURATION], rows[:, LATENCY])
         failed = np.flatnonzero(rows[:, FAILURE] >= 0)
+        lines = [each.location.rsplit("\n", 1)[-1] for each in table.failures]
         pairs = [
-            (
-                table.failures[failure].kind,
-                table.failures[failure].location.rsplit("\n", 1)[-1] or table.routes[route].feature,
-            )
-            for failure, route in rows[failed][:, [FAILURE, ROUTE]].tolist()
+            (table.failures[place].kind, lines[place] or table.routes[route].feature)
+            for place, route in rows[failed][:, [FAILURE, ROUTE]].tolist()
         ]
         failures, code = _coded(pairs)
         failure = np.full(len(rows), -1, np.int64)
@@ -107,6 +195,13 @@ class FirestoreHistory:
         )  # fmt: skip
 
 
+def _in_order(table: Table) -> Table:
+    """The events in the order of time, with only those people that they are of."""
+    rows = table.rows[np.argsort(table.rows[:, AT], kind="stable")]
+    there, rows[:, PERSON] = np.unique(rows[:, PERSON], return_inverse=True)
+    return Table(rows, table.people[there], table.routes, table.failures)
+
+
 def _coded(values: Iterable[T]) -> tuple[list[T], np.ndarray]:
     """The different values, and for each given one its place among them."""
     places: dict[T, int] = {}
@@ -114,31 +209,5 @@ def _coded(values: Iterable[T]) -> tuple[list[T], np.ndarray]:
     return list(places), np.array(codes, np.int64)
 
 
-def _from(columns: Columns, start_us: int) -> Columns:
-    """Those events from a moment on."""
-    first = int(np.searchsorted(columns.at_us, start_us))
-    return replace(
-        columns,
-        **{
-            name: getattr(columns, name)[first:]
-            for name in ("at_us", "user", "feature", "status", "duration_us", "failure")
-        },
-    )
-
-
-def _earlier(table: Table, wanted: Wanted) -> dict[int, dict[str, int]]:
-    found: dict[int, dict[str, int]] = {minute: {} for minutes in wanted.minutes.values() for minute in minutes}
-    for at, route in table.rows[:, [AT, ROUTE]].tolist():
-        if (counts := found.get(at // MINUTE_US)) is not None:
-            for name in ("", table.routes[route].feature):
-                counts[name] = counts.get(name, 0) + 1
-    return found
-
-
-def _last_used(table: Table, start: int, wanted: Wanted) -> dict[str, int]:
-    if wanted.known_us is None:
-        return {}
-    used = table.between(wanted.known_us, start * MINUTE_US)
-    return {
-        table.routes[route].feature: at // MINUTE_US * MINUTE_US for at, route in used.rows[:, [AT, ROUTE]].tolist()
-    }
+def _earliest(known: Mapping[tuple[str, str], int], more: Mapping[tuple[str, str], int]) -> dict[tuple[str, str], int]:
+    return {what: min(known.get(what, at), at) for what, at in {**known, **more}.items()}

@@ -11,7 +11,7 @@ from itertools import groupby
 from guardian.core.time import micros
 from guardian.stores.firestore import seals
 from guardian.stores.firestore.buckets import DAY, HOUR, INSIDE, MINUTES5, bucket_of, joined
-from guardian.stores.firestore.documents import Change, Documents, Found
+from guardian.stores.firestore.documents import NEW, Change, Documents, Found
 from guardian.stores.firestore.progress import (
     BEHIND_US,
     Progress,
@@ -50,6 +50,11 @@ def _seal(documents: Documents, now_us: int) -> int | None:
             return None
         progress, more = step
         written += more
+    if progress.version is not NEW and mark_us > progress.mark_us + BEHIND_US // 2:
+        # So that the slices of the minutes before are not read again.
+        if not documents.commit([replace(progress, mark_us=mark_us).change()]):
+            return None
+        progress = read_progress(documents)
     for span in (HOUR, DAY):
         for inner, start in sorted(progress.unjoined):
             if inner == span and start + span <= progress.until_us:

@@ -1,0 +1,117 @@
+"""How many documents of Firestore are read: each costs, so it must not grow with the traffic."""
+
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from guardian.alerting.history import Wanted
+from guardian.stores.firestore import history as history_module
+from guardian.stores.firestore import sealing, writing
+from guardian.stores.firestore.events import FirestoreRepository
+from guardian.stores.firestore.history import FirestoreHistory
+from tests.support.events import event as made
+from tests.support.firestore import address_in
+from tracker.event import Failure
+
+pytestmark = pytest.mark.needs_firestore
+DAY = datetime(2026, 3, 2, tzinfo=UTC)
+END = DAY + timedelta(days=34, hours=11, minutes=37)
+MONTH = timedelta(hours=720)
+
+
+@pytest.fixture
+def address(tmp_path):
+    return address_in(tmp_path)
+
+
+def event(at, user="u1@example.com", status=200):
+    failure = Failure("Boom", "no", "app.py:3 f") if status >= 400 else None
+    return made(int(at.timestamp()) * 1_000_000, user=user, status=status, failure=failure)
+
+
+async def filled(address, monkeypatch, *, people):
+    """Somebody is there every two hours for 35 days, and now and then something fails."""
+    repository = FirestoreRepository(address)
+    times = [DAY + timedelta(hours=2 * number) for number in range(34 * 12 + 6)]
+    events = [
+        event(at + timedelta(seconds=n), f"u{n}@example.com", 500 if place % (10 + n) == 0 else 200)
+        for place, at in enumerate(times)
+        for n in range(people)
+    ]
+    writing.write(repository.documents, events)
+    await repository.seal(END)
+    monkeypatch.setattr(sealing, "BEHIND_US", 0)  # as a minute later
+    await repository.seal(END)
+    return repository
+
+
+def edges(zone):
+    """The start of a month, its midnights by the clock of a place, and its end."""
+    midnight = (END - MONTH).astimezone(zone).replace(hour=0, minute=0, second=0, microsecond=0)
+    days = [(midnight + timedelta(days=n)).astimezone(UTC) for n in range(1, 31)]
+    return [END - MONTH, *days, END]
+
+
+async def read_by(repository, work):
+    before = repository.documents.reads
+    found = await work
+    return found, repository.documents.reads - before
+
+
+async def test_a_report_of_a_month_reads_a_hundred_documents_whatever_the_traffic(tmp_path, monkeypatch):
+    counts = []
+    for people in (2, 20):
+        place = address_in(tmp_path / str(people))
+        repository = await filled(place, monkeypatch, people=people)
+        (activity, bars), reads = await read_by(
+            repository, repository.activity(edges(ZoneInfo("America/New_York")), most=1)
+        )
+        assert activity.active_users == people and len(bars) == 31
+        assert sum(bar.requests for bar in bars) == activity.requests == 360 * people
+        shown = 5 + 1  # who needs help, and who is named
+        counts.append(reads)
+        assert reads <= 100 + shown
+    assert counts[1] - counts[0] <= 6, "more people are more names, and nothing else"
+
+
+async def test_sealing_again_where_nothing_came_reads_four_documents(address, monkeypatch):
+    repository = await filled(address, monkeypatch, people=1)
+    _, reads = await read_by(repository, repository.seal(END))
+    assert reads <= 4
+
+
+async def test_a_minute_of_alerting_reads_what_came_and_a_few_documents(address, monkeypatch):
+    """Three instances write four slices a minute each."""
+    repository = await filled(address, monkeypatch, people=1)
+    monkeypatch.setattr(history_module, "BEHIND_US", 0)  # as if a minute passed between two writes
+    history = FirestoreHistory(address)
+    end = int(END.timestamp()) // 60
+    past = history.read(end - 7 * 1440, end, single_events=3600)
+    for minute in range(end, end + 3):
+        slices = 12
+        for n in range(slices):
+            at = datetime.fromtimestamp(minute * 60 + n, UTC)
+            writing.write(repository.documents, [event(at)])
+        before = history.documents.reads
+        past = history.grown(past, minute + 1, keep=7 * 1440, single_events=3600)
+        assert history.documents.reads - before <= 5 + slices
+        assert past.at(minute + 1).counts(60).requests == slices
+    anew = history.read(end + 3 - 7 * 1440, end + 3, single_events=3600)
+    assert past.at(end + 3).counts(6 * 86400) == anew.at(end + 3).counts(6 * 86400)
+    assert past.first_seen == anew.first_seen
+
+
+async def test_the_past_that_rules_begin_with_is_read_from_sealed_buckets(address, monkeypatch):
+    await filled(address, monkeypatch, people=2)
+    monkeypatch.setattr(history_module, "BEHIND_US", 0)  # as a minute later
+    history = FirestoreHistory(address)
+    end = int(END.timestamp()) // 60
+    monday = end - 3 * 7 * 1440
+    wanted = Wanted({None: frozenset({monday - 97 - monday % 120})}, known_us=0)
+    past = history.read(end - 7 * 1440, end, single_events=3600, wanted=wanted)
+    assert history.documents.reads <= 100
+    assert past.at(end).counts(7 * 86400).requests == 84 * 2
+    assert past.first_event_us == int(DAY.timestamp()) * 1_000_000
+    assert past.first_seen == {("Boom", "app.py:3 f"): int(DAY.timestamp()) * 1_000_000}
+    assert set(past.last_used) == {"chat"}
