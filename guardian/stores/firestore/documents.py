@@ -20,7 +20,8 @@ SECONDS = 30.0
 """How long one call may take."""
 LEAST, MOST = -(2**63), 2**63 - 1
 """What an integer of Firestore holds."""
-_AT_ONCE = 300
+_AT_ONCE, _CHANGES = 300, 200
+_BYTES = 5_000_000
 
 
 class Found(NamedTuple):
@@ -217,6 +218,22 @@ def _found(snapshot: Any) -> Found:
 def as_time(us: int) -> datetime:
     """A moment in µs as Firestore's timestamps are compared."""
     return datetime.fromtimestamp(us // 1_000_000, UTC).replace(microsecond=us % 1_000_000)
+
+
+def in_commits(groups: Iterable[Sequence[Change]]) -> Iterator[list[Change]]:
+    """The changes in as many commits as their number and size ask for, those of a group together: Firestore takes 10
+    MiB at once."""
+    made: list[Change] = []
+    size = 0
+    for group in groups:
+        grows = sum(len(value) for each in group for value in (each.fields or {}).values() if isinstance(value, bytes))
+        if made and (len(made) + len(group) > _CHANGES or size + grows > _BYTES):
+            yield made
+            made, size = [], 0
+        made += group
+        size += grows
+    if made:
+        yield made
 
 
 def in_pieces(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:

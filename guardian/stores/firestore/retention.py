@@ -78,8 +78,8 @@ def _spoken_of(documents: Documents, progress: Progress, start: int) -> set[int]
     for span in (DAY, HOUR, MINUTES5):
         for each in seals.read(documents, span, start, _END):
             found |= set(each.people.tolist())
-    for slice_ in slices_between(documents, 0, _END):
-        if slice_.fields["start"] >= progress.until_us or slice_.fields["start"] < progress.purged_us:
+    for first, last in ((0, progress.purged_us), (progress.until_us, _END)):
+        for slice_ in slices_between(documents, first, last):
             found |= set(unpacked(slice_.fields["body"], slice_.fields["names"]).people.tolist())
     return found
 

@@ -11,7 +11,7 @@ from itertools import groupby
 from guardian.core.time import micros
 from guardian.stores.firestore import seals
 from guardian.stores.firestore.buckets import DAY, HOUR, INSIDE, MINUTES5, bucket_of, joined
-from guardian.stores.firestore.documents import NEW, Change, Documents, Found
+from guardian.stores.firestore.documents import NEW, Change, Documents, Found, in_commits
 from guardian.stores.firestore.progress import (
     BEHIND_US,
     Progress,
@@ -25,7 +25,6 @@ from tracker.firestore.sink import SLICES
 
 GRACE_US = 60_000_000
 """A bucket is sealed this long after its end: what the recorders still held is in by then."""
-_AT_ONCE = 100
 _TRIES = 20
 
 
@@ -100,26 +99,26 @@ def _made(
         start: list(group)
         for start, group in groupby(found, key=lambda each: int(each.fields["start"]) // MINUTES5 * MINUTES5)
     }
-    starts, written = sorted(buckets), 0
-    for first in range(0, max(1, len(starts)), _AT_ONCE):
-        some = starts[first : first + _AT_ONCE]
-        last = first + _AT_ONCE >= len(starts)
+    commits = list(in_commits(_changes(start, buckets[start]) for start in sorted(buckets))) or [[]]
+    written = 0
+    for place, commit in enumerate(commits, 1):
+        some = sorted({seals.start_of(each.name) for each in commit if seals.is_of(MINUTES5, each.name)})
+        last = place == len(commits)
         sealed = {number_of(each.name): micros(each.fields["written"]) for start in some for each in buckets[start]}
-        changes: list[Change] = []
-        for start in some:
-            changes += seals.changes(bucket_of(start, as_table(buckets[start])))
-        changes += [
-            seals.gone(span, start) for span in (HOUR, DAY) for start in sorted({s // span * span for s in some})
-        ]
         after = replace(
             progress.with_stale(some, (HOUR, DAY)),
             until_us=max(progress.until_us, until_us if last else some[-1] + MINUTES5),
+            mark_us=mark_us if last else progress.mark_us,
             sealed={**progress.sealed, **sealed},
         )
-        if last:
-            after = replace(after, mark_us=mark_us)
-        if not documents.commit([*changes, after.change()]):
+        if not documents.commit([*commit, after.change()]):
             return None
         written += len(some)
         progress = read_progress(documents)
     return progress, written
+
+
+def _changes(start: int, slices: Sequence[Found]) -> list[Change]:
+    """What writes the 5 minutes of these slices; the hour and the day around them go, to be joined again."""
+    around = [seals.gone(span, start) for span in (HOUR, DAY)]
+    return [*around, *seals.changes(bucket_of(start, as_table(slices)))]

@@ -71,6 +71,11 @@ def range_of(span: int, start: int, end: int) -> tuple[str, str]:
     return _name(span, start, 0), _name(span, end, 0)
 
 
+def is_of(span: int, name: str) -> bool:
+    """Whether a document is of a bucket of this length."""
+    return name.startswith(_LETTER[span])
+
+
 def start_of(name: str) -> int:
     """When the bucket of a document begins, µs."""
     return int(name[1:-4])

@@ -6,13 +6,11 @@ import secrets
 from collections.abc import Sequence
 from typing import Any
 
-from guardian.stores.firestore.documents import NEW, Change, Documents, in_pieces
+from guardian.stores.firestore.documents import NEW, Change, Documents, in_commits
 from tracker.event import Event
 from tracker.firestore.people import People
 from tracker.firestore.sink import FEATURES, SLICES, document_name
 from tracker.firestore.slices import slices_of, storable
-
-_AT_ONCE = 200
 
 
 def write(documents: Documents, events: Sequence[Event], *, marks: dict[str, Any] | None = None) -> int:
@@ -28,6 +26,6 @@ def write(documents: Documents, events: Sequence[Event], *, marks: dict[str, Any
     ]
     features = {event.feature for event in good}
     changes += [Change(FEATURES, document_name(name), {"name": name}) for name in features]
-    for some in in_pieces(changes, _AT_ONCE):
+    for some in in_commits([each] for each in changes):
         documents.commit(some)
     return len(good)
