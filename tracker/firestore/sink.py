@@ -21,7 +21,7 @@ from tracker.firestore.slices import slices_of, storable
 from tracker.sink import Beat, Heartbeat, Unavailable
 from tracker.source import Source
 
-SLICES, FEATURES = "feature_usage", "guardian_features"
+SLICES, FEATURES, RELEASES = "feature_usage", "guardian_features", "guardian_releases"
 RECORDERS, NOTES = "guardian_recorders", "guardian_recorder_notes"
 BEAT_US = 60 * 1_000_000
 """A recorder whose slices say that it lives has its own document written this often."""
@@ -46,6 +46,7 @@ class Waiting:
         self.commit: tuple[list[tuple[str, dict[str, Any]]], int, int] | None = None
         self.ahead, self.ahead_stored = 0, 0
         self.beaten_us = 0
+        self.released = False
 
 
 class FirestoreSink:
@@ -81,12 +82,15 @@ class FirestoreSink:
             documents = []
             for fields in slices_of(good, lambda event: ids[event.user, event.at_us]):
                 waiting.serial += 1
+                if waiting.made_by is not None:
+                    fields |= waiting.made_by._asdict()
                 documents.append((f"{waiting.instance}-{waiting.serial}", fields))
             stored = waiting.ahead_stored + len(good)
             beat = None if heartbeat is None else heartbeat(stored, waiting.ahead + len(rest) - stored)
             if beat is not None and documents:
                 documents[-1][1]["beat"] = dict(beat._asdict())
             self._name_features({event.feature for event in good})
+            self._name_release(min((event.at_us for event in good), default=None))
             if documents:
                 waiting.commit = (documents, len(rest), len(good))
                 self._create(documents)
@@ -117,6 +121,18 @@ class FirestoreSink:
                 batch.set(self._client.collection(FEATURES).document(document_name(name)), {"name": name})
             batch.commit(retry=None, timeout=SECONDS)
             self._features |= new
+
+    def _name_release(self, at_us: int | None) -> None:
+        """Let a release that was never seen have its document: since when it answers."""
+        from google.api_core.exceptions import AlreadyExists
+
+        source = self._waiting.made_by
+        if at_us is None or self._waiting.released or source is None or not source.release:
+            return
+        place = self._client.collection(RELEASES).document(document_name(source.release))
+        with contextlib.suppress(AlreadyExists):
+            place.create({"release": source.release, "first_us": at_us}, retry=None, timeout=SECONDS)
+        self._waiting.released = True
 
     def _say(self, beat: Heartbeat | None, notes: list[tuple[str, str, int]], *, alone: bool) -> None:
         """Store the heartbeat where no slice has just said so, or none has lately, and the notes."""

@@ -6,6 +6,7 @@ import asyncio
 import shutil
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from pathlib import Path
 
 from guardian.application.check.findings import conservation
 from guardian.application.root import Application
@@ -66,15 +67,18 @@ async def database_findings(app: Application) -> list[Finding]:
 
 async def _growth(app: Application, stats: StorageStats, now: datetime) -> list[Finding]:
     """How the database grows and when its disk is full, and that a foreign reader holds up its log."""
-    found = []
+    found: list[Finding] = []
+    database = app.settings.database
+    if not isinstance(database, Path):
+        return found  # how much room there is, and what lies in it, is Firestore's
     log = await app.repository.unmerged_bytes()
     if log > UNMERGED_MOST:
-        text = f"{log / 1e6:,.0f} MB wait in {app.settings.database.name}-wal, since another program reads the "
+        text = f"{log / 1e6:,.0f} MB wait in {database.name}-wal, since another program reads the "
         text += "database and does not end its transaction: end it (fuser shows which have the file open)"
         found.append(Finding("database", "warning", text))
     try:
         lately = (await app.repository.counts(now - LATELY, now)).requests
-        free = await asyncio.to_thread(lambda: shutil.disk_usage(app.settings.database.absolute().parent).free)
+        free = await asyncio.to_thread(lambda: shutil.disk_usage(database.absolute().parent).free)
     except (WindowGone, OSError):  # nothing can be said
         return found
     days = app.settings.retention.events_days

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import partial
+from itertools import pairwise
 from typing import Any, TypeVar
 
 import numpy as np
 
 from guardian.core.activity import ERRORS_PER_USER, Activity
+from guardian.core.listing import Listing, Place, listed
 from guardian.core.quiet import LAST_THING, Quiet, Visits, gone_quiet, quiet_window, regular
 from guardian.core.storage import WindowGone
 from guardian.core.summary import Counts, Summary, TimelineBar, fits
@@ -93,6 +95,41 @@ class FirestoreRepository(FirestoreKeeping):
 
         return await self._answer(read)
 
+    async def outcomes(
+        self, windows: Sequence[tuple[datetime, datetime]], *, features: Sequence[str] = ()
+    ) -> list[Mapping[int, int]]:
+        """See UsageRepository."""
+
+        def read(answer: Answer) -> list[Mapping[int, int]]:
+            found: list[Mapping[int, int]] = []
+            for start, end in windows:
+                try:
+                    pieces = answer.windows.pieces([micros(start), micros(end)], features)
+                except WindowGone:
+                    break
+                found.append(_by(answer.totals(pieces).statuses))
+            return found
+
+        return await self._answer(read)
+
+    async def latencies(self, edges: Sequence[datetime]) -> list[dict[int, int]]:
+        """See UsageRepository."""
+
+        def read(answer: Answer) -> list[dict[int, int]]:
+            times = [micros(edge) for edge in edges]
+            pieces = answer.windows.pieces(times)
+            return [
+                _by(answer.totals([each for each in pieces if first <= each.start < last]).durations)
+                for first, last in pairwise(times)
+            ]
+
+        return await self._answer(read)
+
+    async def people(self, start: datetime, end: datetime, *, after: Place | None, most: int) -> Listing:
+        """See UsageRepository."""
+        everybody, _ = await self.activity([start, end])
+        return listed(everybody, after, most)
+
     async def gone_quiet(self, start: datetime, end: datetime) -> list[Quiet]:
         """See UsageRepository."""
         begin, since, until = quiet_window(start, end)
@@ -171,6 +208,14 @@ class FirestoreRepository(FirestoreKeeping):
 
 
 _NONE = newest(as_table([]), 1)
+
+
+def _by(table: np.ndarray) -> dict[int, int]:
+    """The sums of a table of (route, what, how many), by what."""
+    found: dict[int, int] = {}
+    for _, what, count in table.tolist():
+        found[what] = found.get(what, 0) + count
+    return found
 
 
 def _any(name: str, features: Sequence[str]) -> bool:

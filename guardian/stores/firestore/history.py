@@ -13,16 +13,20 @@ from typing import TypeVar
 import numpy as np
 
 from guardian.alerting.columns import MINUTE_US, Columns, MinuteCounts
-from guardian.alerting.history import NOTHING_MORE, History, Wanted, first_sightings
+from guardian.alerting.history import History, first_sightings
+from guardian.alerting.sample import Released, Sample
+from guardian.alerting.wanted import NOTHING_MORE, Wanted
 from guardian.core.clock import SLACK
 from guardian.core.cursor import Cursor
 from guardian.core.time import micros
 from guardian.stores.firestore import past
 from guardian.stores.firestore.directory import Directory, person_of
 from guardian.stores.firestore.documents import Documents, as_time
+from guardian.stores.firestore.evidence import read_releases, read_sample
 from guardian.stores.firestore.progress import BEHIND_US, as_table, read_table
 from guardian.stores.firestore.slices import AT, DURATION, FAILURE, LATENCY, OUTCOME, PERSON, ROUTE, Table, join
 from guardian.stores.firestore.windows import Windows
+from guardian.stores.history import SAMPLED
 from guardian.stores.people.aliases import Aliases
 from guardian.stores.people.book import NO_BOOK, AliasBook
 from tracker.firestore.address import parse
@@ -158,6 +162,15 @@ class FirestoreHistory:
             for name in ("", table.routes[route].feature):
                 found[name] = found.get(name, 0) + 1
         return found
+
+    def sample(self, start_us: int, end_us: int, *, most: int = SAMPLED) -> Sample:
+        """See HistoryStore."""
+        self._directory.refresh()
+        return read_sample(self.documents, self._directory, self._book.current(), start_us, end_us, most)
+
+    def releases(self, start_us: int, end_us: int) -> list[Released]:
+        """See HistoryStore."""
+        return read_releases(self.documents, start_us, end_us)
 
     async def reopen(self) -> None:
         """See HistoryStore: an address of Firestore always means the same database."""

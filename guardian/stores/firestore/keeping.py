@@ -93,6 +93,10 @@ class FirestoreKeeping:
         """See UsageRepository."""
         return await self._people(lambda people, aliases: overview.stats(self.documents, people, aliases, now))
 
+    async def unmerged_bytes(self) -> int:
+        """See UsageRepository."""
+        return 0
+
     async def newest_event(self, now: datetime | None = None) -> datetime | None:
         """See UsageRepository."""
         return await self._do(lambda: overview.newest_event(self.documents, now))

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from guardian.alerting.columns import MINUTE_US, MinuteCounts
-from guardian.alerting.history import Wanted
+from guardian.alerting.wanted import Wanted
 from guardian.stores.firestore.buckets import MINUTE, Seal, Sighting, bucket_of
 from guardian.stores.firestore.windows import Piece
 
