@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from guardian.alerting.history import Wanted
+from guardian.alerting.wanted import Wanted
 from guardian.stores.firestore import history as history_module
 from guardian.stores.firestore import sealing, writing
 from guardian.stores.firestore.events import FirestoreRepository
