@@ -7,9 +7,17 @@ import os
 import pickle
 import shutil
 import sys
+from contextlib import suppress
 from functools import cache
 
 import pytest
+
+with suppress(ImportError):  # where only the tracker's tests run, it may be missing
+    from hypothesis import HealthCheck, settings
+
+    # Timing never decides a test: other work may have the machine's cores.
+    settings.register_profile("guardian", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.load_profile("guardian")
 
 NEEDS = {
     "needs_chromium": "chromium",

@@ -78,7 +78,7 @@ def test_there_is_one_of_each_kind_of_alert_and_of_all_that_becomes_of_it(sample
         (
             "alert-overflow",
             "⚠ 2 alerts held back by the hourly limit: Error rate above 10 %, … – Guardian",
-            "so these waited",
+            "so these had to wait",
         ),
     ],
 )

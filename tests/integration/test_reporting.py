@@ -223,8 +223,8 @@ async def test_a_report_that_is_made_again_says_which_one_it_replaces(applicatio
         assert again.message.key.replace("~2", "") == early.message.key
         mail = message_from_bytes(again.message.body, policy=policy.default)
         assert (
-            "This report replaces one of the same period that came too early: at 2026-03-02 13:30 UTC, by a clock that "
-            "was ahead." in " ".join(text_of(mail).split())
+            "This report replaces one of the same period that went out too early, at 2026-03-02 13:30 UTC, because the "
+            "clock was ahead." in " ".join(text_of(mail).split())
         )
         assert mail["Message-ID"] != message_from_bytes(early.message.body, policy=policy.default)["Message-ID"]
         newest, _ = await app.state.reports()
@@ -249,7 +249,7 @@ async def test_that_nothing_was_ever_recorded_in_a_whole_day_goes_out_as_a_warni
         await due(app, NOW + DAY)
         [mail] = (await mails_of(app)).values()
         text = mail.get_body(("plain",)).get_content()
-        assert "No request was ever recorded in" in text and "Nobody used" not in text
+        assert "No request has ever been recorded in" in text and "Nobody used" not in text
         assert "* Add UsageTrackingMiddleware to the app, with this database, and use the" in text
 
 

@@ -19,7 +19,7 @@ from tests.support.api_client import NOW, bearer, opened
 HERE = "http://127.0.0.1:8765"
 ADMIN, VIEWER = "admin@example.com", "viewer@example.com"
 CSP = (
-    "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; frame-src 'self'; "
+    "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; "
     "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 )
 

@@ -13,11 +13,12 @@ from guardian.mail.report.wording import short
 
 
 def words(report: Report, lang: Language, zone: ZoneInfo) -> dict[str, Any]:
-    """`users`, rows of a table, the busiest first; the sentence `anonymous`, "" for none. `more_users` comes with the
-    file (`userlist`)."""
+    """`users`, rows of a table, the busiest first; the sentence `anonymous`, "" for none. `more_users` is "" until the
+    file is there that it tells of (`userlist`)."""
     users = sorted(report.users, key=lambda user: (-user.requests_count, user.email))
     return {
         "users": [_user(user, lang) for user in users[:SHOWN]],
+        "more_users": "",
         "anonymous": _anonymous(report.anonymous, lang),
     }
 
