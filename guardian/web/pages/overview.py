@@ -94,12 +94,12 @@ def users_chart(report: Report, before: Sequence[TimelineBar] | None, view: View
     series = [Series(lang("Active users"), [bar.active_users for bar in report.timeline], "users")]
     if before is not None and len(before) == len(starts):
         series.append(Series(lang("Before"), [bar.active_users for bar in before], "before"))
-    most = max((value for each in series for value in each.values), default=0)
+    most = max((value or 0 for each in series for value in each.values), default=0)
     words = Words(
         lang("Active users over time, at most %(n)s", n=lang.number(most)), lang("Time"), lang("The numbers"),
         lang("Nobody used the app in this period."),
     )  # fmt: skip
-    said = [[lang.number(value) for value in each.values] for each in series]
+    said = [[lang.number(value or 0) for value in each.values] for each in series]
     return over_time(
         words, time_words(starts, report.period_end, lang, view.zone), series,
         tick_words(starts, report.period_end, lang, view.zone), said, scale=scale(most, view),
@@ -117,7 +117,7 @@ def requests_chart(report: Report, view: View) -> Markup:
         lang("There were no requests in this period."),
     )  # fmt: skip
     series = [Series(lang("Failed"), failed, "bad"), Series(lang("Went well"), well, "good")]
-    said = [[lang.number(value) for value in each.values] for each in series]
+    said = [[lang.number(value or 0) for value in each.values] for each in series]
     return over_time(
         words, time_words(starts, report.period_end, lang, view.zone), series,
         tick_words(starts, report.period_end, lang, view.zone), said, scale=scale(most, view), form="stacked",
@@ -189,10 +189,10 @@ def latency_over_time(report: Report, latencies: Sequence[Mapping[int, int]], vi
     lang, starts = view.lang, [bar.start for bar in report.timeline]
     found = [[quantile_ms(bins, q) for bins in latencies] for q in (0.95, 0.5, 0.99)]
     series = [
-        Series(name, [value or 0.0 for value in values], tone)
+        Series(name, values, tone)
         for name, values, tone in zip(("p95", "p50", "p99"), found, ("users", "calm", "warm"), strict=True)
     ]
-    most = max((value for each in series for value in each.values), default=0)
+    most = max((value or 0 for each in series for value in each.values), default=0)
     top = nice_top(most)
     words = Words(
         lang("Latency over time, at most %(time)s", time=lang.milliseconds(most)), lang("Time"), lang("The numbers"),

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from math import cos, floor, log10, pi, sin
 
 from markupsafe import Markup, escape
@@ -21,10 +22,11 @@ MOST_POINTS = 120
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """A row of numbers and its name; `tone` is a class of the stylesheet: users, good, bad, before or slow."""
+    """A row of numbers and its name, None where nothing was measured, which leaves a gap in a line; `tone` is a class
+    of the stylesheet: users, good, bad, before, calm or warm."""
 
     name: str
-    values: Sequence[float]
+    values: Sequence[float | None]
     tone: str
 
 
@@ -62,14 +64,13 @@ def _number(value: float) -> str:
 
 
 def _svg(body: str, title: str, shape: str, *, name: str, stretched: bool = True) -> str:
+    """A picture called `title`; without one, a picture that is hidden from those who hear what stands beside it."""
     ratio = ' preserveAspectRatio="none"' if stretched else ""
-    return (
-        f'<svg class="{shape}" viewBox="0 0 {name}" role="img" aria-label="{escape(title)}"{ratio} focusable="false">'
-        f"{body}</svg>"
-    )
+    heard = f'role="img" aria-label="{escape(title)}"' if title else 'aria-hidden="true"'
+    return f'<svg class="{shape}" viewBox="0 0 {name}" {heard}{ratio} focusable="false">{body}</svg>'
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]], label: str) -> str:
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]], label: str, title: str) -> str:
     cells = "".join(f'<th scope="col">{escape(each)}</th>' for each in head)
     body = "".join(
         f'<tr><th scope="row">{escape(first)}</th>' + "".join(f"<td>{escape(each)}</td>" for each in rest) + "</tr>"
@@ -77,7 +78,7 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]], label: str) -> st
     )
     return (
         f'<details class="behind"><summary>{escape(label)}</summary><div class="wide" tabindex="0" role="region" '
-        f'aria-label="{escape(label)}"><table><thead><tr>{cells}</tr></thead><tbody>{body}</tbody></table></div></details>'
+        f'aria-label="{escape(title)}"><table><thead><tr>{cells}</tr></thead><tbody>{body}</tbody></table></div></details>'
     )
 
 
@@ -105,8 +106,8 @@ def over_time(
     number = len(starts)
     if number > MOST_POINTS:
         raise ValueError(f"a chart has {number} points: {MOST_POINTS} at most")
-    sums = [sum(each.values[i] for each in series) for i in range(number)] if form == "stacked" else None
-    most = max(sums if sums is not None else [v for each in series for v in each.values], default=0)
+    sums = [sum(each.values[i] or 0 for each in series) for i in range(number)] if form == "stacked" else None
+    most = max(sums if sums is not None else [v or 0 for each in series for v in each.values], default=0)
     if not number or most <= 0:
         return Markup(f'<p class="nothing">{escape(words.empty)}</p>')
     top = top or nice_top(most)
@@ -123,7 +124,7 @@ def over_time(
     y_axis = "".join(f"<span>{escape(each)}</span>" for each in scale)
     x_axis = "".join(f"<span>{escape(each)}</span>" for each in ticks)
     rows = ([starts[i], *(text[i] for text in said)] for i in range(number))
-    behind = _table([words.first, *(each.name for each in series)], rows, words.table)
+    behind = _table([words.first, *(each.name for each in series)], rows, words.table, words.title)
     return Markup(
         f'<div class="chart" dir="ltr"><div class="y" aria-hidden="true">{y_axis}</div>{picture}'
         f'<div class="x" aria-hidden="true">{x_axis}</div></div>'
@@ -134,29 +135,35 @@ def over_time(
 def _areas(series: Sequence[Series], number: int, step: float, top: float) -> str:
     drawn = ""
     for rank, each in enumerate(series):
-        points = [
-            (_number((i + 0.5) * step), _number(HEIGHT - HEIGHT * min(value / top, 1)))
-            for i, value in enumerate(each.values)
-        ]
-        line = "L".join(f"{x} {y}" for x, y in points)
+        places = ((i + 0.5) * step for i in range(number))
+        runs = list(_runs(zip(places, each.values, strict=True), top))
         if rank == 0:
-            drawn += f'<path class="fill {each.tone}" d="M{points[0][0]} {HEIGHT}L{line}L{points[-1][0]} {HEIGHT}Z"/>'
-        drawn += f'<path class="line {each.tone}" d="M{line}"/>'
+            fill = "".join(f"M{'L'.join(run)}V{HEIGHT}H{run[0].partition(' ')[0]}Z" for run in runs)
+            drawn += f'<path class="fill {each.tone}" d="{fill}"/>'
+        # A place between two gaps is a line without length, whose round ends are seen.
+        line = "".join(f"M{'L'.join(run)}" + ("h0" if len(run) == 1 else "") for run in runs)
+        drawn += f'<path class="line {each.tone}" d="{line}"/>'
     return drawn
+
+
+def _runs(points: Iterable[tuple[float, float | None]], top: float) -> Iterable[list[str]]:
+    """The stretches of a line between its gaps, as text in units of the plot."""
+    for there, group in groupby(points, key=lambda point: point[1] is not None):
+        if there:
+            yield [f"{_number(x)} {_number(HEIGHT - HEIGHT * min((value or 0) / top, 1))}" for x, value in group]
 
 
 def _stacked(series: Sequence[Series], number: int, step: float, top: float) -> str:
     under, drawn, gap = [0.0] * number, "", step * 0.14
+    wide = _number(step - 2 * gap)
     for each in series:
         path = ""
         for i, value in enumerate(each.values):
-            if value > 0:
+            if value:
                 # What is there must be seen: two units at least.
                 high = max(HEIGHT * value / top, 2)
                 x, y = i * step + gap, HEIGHT - under[i] - high
-                path += (
-                    f"M{_number(x)} {_number(y)}h{_number(step - 2 * gap)}v{_number(high)}h-{_number(step - 2 * gap)}z"
-                )
+                path += f"M{_number(x)} {_number(y)}h{wide}v{_number(high)}h-{wide}z"
                 under[i] += high
         drawn += f'<path class="bar {each.tone}" d="{path}"/>' if path else ""
     return drawn
@@ -167,9 +174,7 @@ def histogram(
     *, scale: Sequence[str], name: str,
 ) -> Markup:  # fmt: skip
     """How often each place of a scale came, as bars that touch."""
-    return over_time(
-        words, places, [Series(name, values, "users")], ticks, [said], scale=scale, form="stacked"
-    )  # fmt: skip
+    return over_time(words, places, [Series(name, values, "users")], ticks, [said], scale=scale, form="stacked")
 
 
 def share_bar(share: float, tone: str = "users") -> Markup:
@@ -190,12 +195,12 @@ def donut(words: Words, slices: Sequence[Slice], *, centre: str, under: str, col
     at, drawn = 0.0, ""
     for rank, each in enumerate(slices):
         share = each.value / total
-        ring = _arc(at, at + share, rank, f"{each.name}: {each.said}")
-        drawn += f'<a href="{escape(each.href)}" tabindex="-1">{ring}</a>' if each.href else ring
+        drawn += _arc(at, at + share, rank, f"{each.name}: {each.said}")
         at += share
     drawn += f'<text class="centre" x="60" y="61" text-anchor="middle">{escape(centre)}</text>'
     drawn += f'<text class="under" x="60" y="76" text-anchor="middle">{escape(under)}</text>'
-    picture = _svg(drawn, words.title, "donut", name="120 120", stretched=False)
+    # The table beside it is seen, says the same, and has the links: a picture may not hold any.
+    picture = _svg(drawn, "", "donut", name="120 120", stretched=False)
     rows = ""
     for rank, each in enumerate(slices):
         label = f'<a href="{escape(each.href)}">{escape(each.name)}</a>' if each.href else str(escape(each.name))

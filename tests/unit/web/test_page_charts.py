@@ -52,6 +52,17 @@ def test_a_chart_with_too_many_points_is_refused():
         chart([1] * 121)
 
 
+def test_where_nothing_was_measured_a_line_has_a_gap_and_a_place_by_itself_is_seen():
+    line = re.search('class="line users" d="([^"]*)"', chart([4, 2, None, 4, None]))[1]
+    assert line == "M100 0L300 100M700 0h0"
+
+
+def test_a_ring_is_hidden_from_those_who_hear_its_table_and_holds_no_links():
+    ring = str(donut(WORDS, [Slice("500", 4, "4", "/x")], centre="4", under="", columns=("a", "b")))
+    picture, table = ring.split("</svg>")
+    assert 'aria-hidden="true"' in picture and "<a " not in picture and '<a href="/x">' in table
+
+
 def test_a_share_beyond_the_whole_is_the_whole():
     assert 'width="100"' in str(share_bar(1.7)).split("bar users")[1]
     assert 'width="0"' in str(share_bar(-1)).split("bar users")[1]
