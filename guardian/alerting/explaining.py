@@ -12,6 +12,7 @@ from guardian.alerting.incidents import SECOND, Incident
 from guardian.alerting.kinds import kind_of
 from guardian.alerting.kinds.kind import window_of
 from guardian.alerting.sample import NO_SAMPLE, Released, Sample
+from guardian.alerting.whom import NOBODY, Whom
 from guardian.core.cause import NOTHING_FOUND, Cause, Dimension, Way, commonest_way, find_cause
 from guardian.core.unlinked import is_unlinked
 from tracker.event import ANONYMOUS
@@ -37,7 +38,8 @@ class Explanation:
     """What can be said of the cause: `of` says of which requests, `way` which way to fail is new, `days` how many days
     before the other time lies that they are compared with (0: there is none). `others` is, for the errors of one
     person, how many others met the same, and how many others were there; None for other rules.
-    `released` is what was released shortly before it or meanwhile, in order."""
+    `released` is what was released shortly before it or meanwhile, in order. `whom` is who was hit, where
+    somebody looks."""
 
     of: Of = "failed"
     cause: Cause = NOTHING_FOUND
@@ -45,6 +47,7 @@ class Explanation:
     days: int = 0
     others: tuple[int, int] | None = None
     released: tuple[Released, ...] = ()
+    whom: Whom = NOBODY
 
     def named(self, name: Callable[[str], str]) -> Explanation:
         """The same with people written as `name` writes them."""
@@ -52,7 +55,7 @@ class Explanation:
             replace(each, value=name(str(each.value))) if each.dimension == "person" else each
             for each in self.cause.found
         )
-        return replace(self, cause=replace(self.cause, found=found))
+        return replace(self, cause=replace(self.cause, found=found), whom=self.whom.named(name))
 
 
 UNEXPLAINED = Explanation()

@@ -68,23 +68,32 @@ def list_(
 
 @alerts.command("show")
 def show(incident: IncidentArgument, config: ConfigOption = None, as_json: JsonOption = False) -> None:
-    """Show everything about one incident."""
+    """Show everything about one incident: its cause, and whom it hit."""
+    lines: list[str] = []
 
     async def read(app: Application) -> dict[str, Any]:
+        from zoneinfo import ZoneInfo
+
+        from guardian.alerting.whom_words import whom_lines
         from guardian.application.judging.acting import told
-        from guardian.application.judging.causes import cause_of, cause_values
+        from guardian.application.judging.causes import cause_of, cause_values, whom_values
+        from guardian.core.language import language
 
         found = await app.stores.alerts.incident(incident)
         if found is None:
             raise ValueError(f"there is no incident {incident!r}: 'guardian alerts list' shows those there are")
-        return {**told(app, found), "cause": cause_values(await cause_of(app, found))}
+        why = await cause_of(app, found)
+        lines.extend(whom_lines(why.whom, language(), ZoneInfo(app.settings.timezone)))
+        return {**told(app, found), "cause": cause_values(why), "whom": whom_values(why.whom)}
 
     row = with_application(config, read)
     if as_json:
         say_json(row)
         return
-    cause = row.pop("cause") or {"lines": []}
-    for name, value in [*row.items(), *(("cause", line) for line in cause["lines"])]:
+    cause, whom = row.pop("cause") or {"lines": []}, row.pop("whom") or {"people": []}
+    more = [*(("cause", line) for line in cause["lines"]), *(("whom to tell", line) for line in lines)]
+    more += [(each["since"].replace("_", " "), f"{each['name']} ({each['times']})") for each in whom["people"]]
+    for name, value in [*row.items(), *more]:
         if value not in (None, ""):
             typer.echo(printable(f"{name}: {value}"))
 

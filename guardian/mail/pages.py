@@ -85,7 +85,7 @@ class Pages:
     def _at(self, path: str, name: str = "", **query: str) -> str:
         if not self.base:
             return ""
-        parts = [f"name={_encoded(name)}"] if name else []
+        parts = [f"name={encoded(name)}"] if name else []
         if query:
             parts.append(urlencode(query, quote_via=quote, safe=":", errors="replace"))
         return f"{self.base.rstrip('/')}{path}{'?' if parts else ''}{'&'.join(parts)}"
@@ -95,8 +95,8 @@ NOWHERE = Pages()
 """No pages: mails have no links."""
 
 
-def _encoded(name: str) -> str:
-    """The name for a query, between the same signs as it was."""
+def encoded(name: str) -> str:
+    """The name for a query of an address, between the same signs as it was."""
     whole = plain(name)
     shown = quote(whole, safe="@", errors="replace")
     return shown if whole == name else remarked(shown, [Span(0, len(shown), whole)])

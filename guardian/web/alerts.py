@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 from guardian.alerting.actions import Action
 from guardian.alerting.incidents import Incident
 from guardian.application.judging.acting import act, told
-from guardian.application.judging.causes import cause_of, cause_values
+from guardian.application.judging.causes import cause_of, cause_values, whom_values
 from guardian.core.off_loop import off_loop
 from guardian.web.endpoint import Asked, Call, Endpoint, Refusal
 
@@ -72,10 +72,37 @@ class Cause(BaseModel):
     released: list[dict[str, str]]
 
 
+class Hit(BaseModel):
+    """One person who was hit: how often, when first and last, where last, and how it went for them since."""
+
+    name: str
+    times: int
+    first_at: str
+    last_at: str
+    endpoint: str
+    feature: str
+    since: Literal["succeeded", "failed_again", "not_back"]
+
+
+class Whom(BaseModel):
+    """Whom it hit. Erased people count in `hit` and are not named, as the failures of anonymous requests.
+    `until` is up to when requests were looked at."""
+
+    people: list[Hit]
+    hit: int
+    succeeded: int
+    failed_again: int
+    not_back: int
+    erased: int
+    anonymous_failures: int
+    until: str
+
+
 class WithCause(Alert):
-    """An incident and its cause, null where nothing can be said."""
+    """An incident, its cause, null where nothing can be said, and whom it hit, null where nobody was."""
 
     cause: Cause | None
+    whom: Whom | None
 
 
 class Alerts(BaseModel):
@@ -91,9 +118,10 @@ async def list_alerts(call: Call) -> dict[str, Any]:
 
 
 async def show_alert(call: Call) -> dict[str, Any]:
-    """One incident, with its cause as far as the requests that are still there tell it."""
+    """One incident, with its cause and whom it hit, as far as the requests that are still there tell it."""
     incident = await _known(call)
-    return {**told(call.app, incident), "cause": cause_values(await cause_of(call.app, incident))}
+    why = await cause_of(call.app, incident)
+    return {**told(call.app, incident), "cause": cause_values(why), "whom": whom_values(why.whom)}
 
 
 async def acknowledge(call: Call) -> dict[str, Any]:

@@ -143,3 +143,33 @@ async def test_a_new_release_marks_as_fixed_what_was_open_where_the_rule_says_so
 
 async def test_otherwise_the_window_is_waited_for(tmp_path):
     assert (await lived(tmp_path / "b")).status == "open"
+
+
+async def test_whom_it_hit_is_on_the_page_and_in_the_api_with_a_draft_once_it_is_over(tmp_path):
+    folder, clock = tmp_path / "d", Clock()
+    folder.mkdir()
+    rules = {"error_rate": {"window": "10m", "min_requests": 20, "resolve_after": "5m"}}
+    async with open_application(make_settings(folder, rules=rules), clock=clock) as app:
+        for clock.minute in range(1, 41):
+            at = clock.minute - 1
+            with closing(Writer(str(folder / "guardian.db"), made_by=OLD)) as writer:
+                # u8 and u9 were there while it failed, and never again.
+                people = range(10) if at < 10 else range(8)
+                writer.write([request(at, n, "chat", 2 <= at < 10) for n in people])
+            await alert_step(app, clock(), None)
+        [incident] = [each for each in await app.stores.alerts.incidents() if each.rule == "error_rate"]
+        assert incident.over_us is not None
+        async with calling(app, bearer()) as client:
+            whom = (await client.get(f"/api/guardian/alerts/{incident.id}")).json()["whom"]
+        assert (whom["hit"], whom["succeeded"], whom["failed_again"], whom["not_back"]) == (10, 8, 0, 2)
+        assert [(each["name"], each["times"], each["since"]) for each in whom["people"][:2]] == [
+            ("u8@example.com", 8, "not_back"), ("u9@example.com", 8, "not_back"),
+        ]  # fmt: skip
+        page = plain(await text_of(app, f"/incidents/{incident.id}"))
+        assert "10 people were hit: 8 have used chat since, 2 have not come back." in page
+        assert "u8@example.com, u9@example.com" in page
+        assert "mailto:?bcc=u8@example.com,u9@example.com&amp;subject=It%20works%20again%3A%20chat" in page
+        french = plain(await text_of(app, f"/incidents/{incident.id}", lang="fr"))
+        assert "10 personnes touchées : 8 ont utilisé chat depuis, 2 ne sont pas revenues." in french
+        table = await text_of(app, f"/incidents/{incident.id}", **{"table": "people", "as": "csv"})
+        assert table.count("not_back") == 2

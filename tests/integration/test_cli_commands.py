@@ -240,6 +240,20 @@ def test_the_chart_of_a_backtest_stays_on_one_line_of_the_terminal(guardian, dat
     assert all(len(line) <= columns for line in lines[1:])
 
 
+def test_one_incident_is_shown_with_whom_it_hit(guardian, database, within):
+    async def open_one(app):
+        now_us = micros(app.clock())
+        app_down = Incident("c1", "error_rate", "", "critical", "open", since_us=1, opened_us=now_us)
+        state = AlertState(now_us // 60_000_000, {"error_rate": Memory({"": app_down})})
+        await app.stores.alerts.commit(state, [], now=app.clock())
+
+    within(open_one)
+    told, whom = guardian("alerts", "show", "c1")[1], json.loads(guardian("alerts", "show", "c1", "--json")[1])["whom"]
+    first = whom["people"][0]
+    assert f"{first['since'].replace('_', ' ')}: {first['name']} ({first['times']})\n" in told
+    assert re.search(rf"^whom to tell: {whom['hit']} (person was|people were) hit: ", told, re.MULTILINE)
+
+
 def test_incidents_are_listed_silenced_marked_as_fixed_and_ended(guardian, within):
     async def open_one(app):
         now_us = micros(app.clock())

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 from dataclasses import asdict, replace
+from functools import partial
 from typing import Any
 
 from guardian.alerting.cause_words import cause_lines
 from guardian.alerting.explaining import MOST_LEAD, UNEXPLAINED, Explanation, explain
 from guardian.alerting.incidents import SECOND, Incident
+from guardian.alerting.whom import NOBODY, Whom, whom
 from guardian.application.root import Application
 from guardian.core.language import language
 from guardian.core.off_loop import off_loop
@@ -18,6 +20,11 @@ from guardian.settings.rules import Rule, watching
 from guardian.stores.history import HistoryStore
 
 log = logging.getLogger("guardian.alerting")
+
+SINCE = {"back": "succeeded", "again": "failed_again", "away": "not_back"}
+"""How it went for a person since, as the API says it."""
+PIECE = 50_000
+"""Of requests whose people are wanted, at most so many are read at once."""
 
 
 def why_of(history: HistoryStore, rule: Rule, incident: Incident, now_us: int) -> Explanation:
@@ -34,13 +41,32 @@ def why_of(history: HistoryStore, rule: Rule, incident: Incident, now_us: int) -
     return UNEXPLAINED
 
 
+def ended_with(history: HistoryStore, rule: Rule, incident: Incident, now_us: int) -> Explanation:
+    """The same for a mail, and of an incident that is over also whom it hit."""
+    why = why_of(history, rule, incident, now_us)
+    return why if incident.over_us is None else replace(why, whom=whom_of(history, rule, incident, now_us))
+
+
+def whom_of(history: HistoryStore, rule: Rule, incident: Incident, now_us: int) -> Whom:
+    """Whom it hit and how they fared since, by the requests that are still there; nobody where they cannot be read."""
+    try:
+        return whom(rule, incident, now_us, partial(history.sample, most=PIECE))
+    except StorageError as error:
+        log.warning("Whom an incident hit cannot be looked up, since %s", error)
+    except Exception:  # as above
+        log.exception("Whom incident %s hit could not be found", incident.id)
+    return NOBODY
+
+
 async def cause_of(app: Application, incident: Incident) -> Explanation:
     """The same for an incident that is or was, by its rule as it is now; nothing where the rule is gone."""
     rule = app.settings.rules.get(incident.rule)
     if rule is None:
         return UNEXPLAINED
     rule = watching(rule, app.settings.critical_features)
-    return await off_loop(why_of, app.stores.history, rule, incident, micros(app.clock()))
+    history, now_us = app.stores.history, micros(app.clock())
+    why = await off_loop(why_of, history, rule, incident, now_us)
+    return replace(why, whom=await off_loop(whom_of, history, rule, incident, now_us))
 
 
 def cause_values(why: Explanation) -> dict[str, Any] | None:
@@ -67,4 +93,31 @@ def cause_values(why: Explanation) -> dict[str, Any] | None:
         "error": error,
         "days_before": why.days or None,
         "released": [{"release": name, "at": moment(at_us).isoformat()} for name, at_us in why.released],
+    }
+
+
+def whom_values(found: Whom) -> dict[str, Any] | None:
+    """Whom it hit as JSON values, None where nobody was; those to write to come first."""
+    if not found.number and not found.anonymous:
+        return None
+    return {
+        "people": [
+            {
+                "name": hit.name,
+                "times": hit.times,
+                "first_at": moment(hit.first_us).isoformat(),
+                "last_at": moment(hit.last_us).isoformat(),
+                "endpoint": hit.endpoint,
+                "feature": hit.feature,
+                "since": SINCE[hit.fate],
+            }
+            for hit in found.people
+        ],
+        "hit": found.number,
+        "succeeded": len(found.fared("back")),
+        "failed_again": len(found.fared("again")),
+        "not_back": len(found.fared("away")),
+        "erased": found.erased,
+        "anonymous_failures": found.anonymous,
+        "until": moment(found.until_us).isoformat(),
     }

@@ -15,7 +15,7 @@ import httpx2
 from guardian.alerting.history import Snapshot
 from guardian.alerting.kinds import kind_of
 from guardian.alerting.notify import Notice
-from guardian.application.judging.causes import why_of
+from guardian.application.judging.causes import ended_with
 from guardian.application.judging.live import LiveHistory, judge_passed_minutes, surroundings
 from guardian.application.judging.releases import fix_by_release
 from guardian.application.root import Application
@@ -55,7 +55,7 @@ async def alert_step(app: Application, now: datetime, token: int | None) -> None
         support_email=app.settings.alerts.support_email,
         language_of=app.email.language_of,
         app=app.settings.app_label,
-        look=partial(why_of, app.stores.history),
+        look=partial(ended_with, app.stores.history),
         alone=frozenset(name for name, each in app.settings.channels.items() if follows_each(each.address)),
     )
 

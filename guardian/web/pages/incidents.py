@@ -11,11 +11,14 @@ from guardian.alerting.actions import parse_action
 from guardian.alerting.cause_words import cause_lines, release_name
 from guardian.alerting.explaining import Explanation
 from guardian.alerting.incidents import Incident
+from guardian.alerting.whom import Whom
+from guardian.alerting.whom_words import whom_lines
 from guardian.application.judging.acting import act as act_on
-from guardian.application.judging.causes import cause_of
+from guardian.application.judging.causes import SINCE, cause_of
 from guardian.core.language import marked
 from guardian.core.outgoing import OutboxItem
 from guardian.core.time import micros, moment
+from guardian.mail.alert.letter import addresses, fate_word, mailto, no_address, to_write_to
 from guardian.web.endpoint import Refusal
 from guardian.web.pages.frame import framed
 from guardian.web.pages.incident_words import feature_of, incident_row, person_of, rule_facts, told_times
@@ -28,6 +31,8 @@ MOST = 500
 SHOWN = 25
 LOOKED_AT = 2000
 """Among so many of the newest messages those of an incident are sought."""
+LISTED = 50
+"""Of those who fared alike, so many are named; the file has all."""
 BUTTONS = (
     ("acknowledge", marked("Acknowledge")),
     ("silence-1h", marked("Silence for 1 h")),
@@ -88,11 +93,41 @@ async def run_one(view: View) -> Mapping[str, Any] | Response:
             "names": [name for name in incident.names if name != person],
             "earlier": incident.earlier,
             "cause": cause_lines(why, view.lang),
+            "whom": _whom(why.whom, incident, view),
             "timeline": timeline(incident, told, why, view),
             "buttons": BUTTONS if incident.over_us is None else (),
             "since": moment(incident.first_us),
         },
+        tables=[_people(why.whom)] if why.whom.people else [],
     )
+
+
+def _whom(found: Whom, incident: Incident, view: View) -> dict[str, Any]:
+    """Whom it hit: sentences, the people by how they fared, and what is needed to write to them."""
+    lang, groups = view.lang, list[dict[str, Any]]()
+    for fate in ("away", "again", "back"):
+        if hits := found.fared(fate):
+            names = [(hit.name, lang.number(hit.times)) for hit in hits[:LISTED]]
+            more = lang.number(len(hits) - LISTED) if len(hits) > LISTED else ""
+            groups.append({"word": fate_word(fate, lang), "names": names, "more": more})
+    good, others = addresses(to_write_to(found))
+    over = None if incident.over_us is None else moment(incident.over_us)
+    return {
+        "lines": whom_lines(found, lang, view.zone),
+        "groups": groups,
+        "addresses": ", ".join(good),
+        "unreachable": no_address(others, lang),
+        "draft": mailto(found, lang, view.zone, over) if over else "",
+    }
+
+
+def _people(found: Whom) -> Table:
+    columns = ("name", "times", "first", "last", "endpoint", "feature", "since")
+    rows = (
+        (hit.name, hit.times, moment(hit.first_us), moment(hit.last_us), hit.endpoint, hit.feature, SINCE[hit.fate])
+        for hit in found.people
+    )
+    return Table("people", columns, rows)
 
 
 def _about(item: OutboxItem, incident: Incident) -> bool:

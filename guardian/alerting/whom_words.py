@@ -1,0 +1,74 @@
+"""Says whom an incident hit and how they fared since, in sentences with the figures."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from guardian.alerting.whom import Whom
+from guardian.core.language import Language
+from guardian.core.time import moment
+
+
+def whom_lines(found: Whom, lang: Language, zone: ZoneInfo) -> list[str]:
+    """How many were hit and how they fared, who is not named, and up to when requests were looked at; nothing where
+    nobody was. It names no person."""
+    lines = []
+    if found.number:
+        hit = lang.plural("%(n)s person was hit", "%(n)s people were hit", found.number)
+        fared = _fared(found, lang)
+        lines.append(lang("%(hit)s: %(fared)s.", hit=hit, fared=fared) if fared else lang("%(hit)s.", hit=hit))
+    if found.erased:
+        lines.append(
+            lang.plural(
+                "%(n)s of them was erased, and is not named.",
+                "%(n)s of them were erased, and are not named.",
+                found.erased,
+            )
+        )
+    if found.anonymous:
+        lines.append(
+            lang.plural(
+                "%(n)s failed request came from somebody who was not signed in.",
+                "%(n)s failed requests came from people who were not signed in.",
+                found.anonymous,
+            )
+        )
+    if lines and found.cut:
+        until = lang.moment(moment(found.until_us), zone)
+        lines.append(lang("There are too many requests to look at all: these are those up to %(time)s.", time=until))
+    return lines
+
+
+def _fared(found: Whom, lang: Language) -> str:
+    back, again, away = (len(found.fared(fate)) for fate in ("back", "again", "away"))
+    features = {hit.feature for hit in found.people}
+    said = []
+    if back and len(features) == 1:
+        [feature] = features
+        said.append(
+            lang.plural("%(n)s has used %(feature)s since", "%(n)s have used %(feature)s since", back, feature=feature)
+        )
+    elif back:
+        said.append(lang.plural("%(n)s has succeeded since", "%(n)s have succeeded since", back))
+    if again:
+        said.append(lang.plural("%(n)s has tried again and failed", "%(n)s have tried again and failed", again))
+    if away:
+        said.append(lang.plural("%(n)s has not come back", "%(n)s have not come back", away))
+    return ", ".join(said)
+
+
+def letter(found: Whom, lang: Language, zone: ZoneInfo, *, over: datetime | None) -> tuple[str, str]:
+    """Subject and body of a draft for those who are to be told, once it was over."""
+    features = ", ".join(sorted({hit.feature for hit in found.people}))
+    first = lang.moment(moment(min(hit.first_us for hit in found.people)), zone)
+    last = lang.moment(over or moment(max(hit.last_us for hit in found.people)), zone)
+    body = [
+        lang("Hello,"),
+        lang(
+            "between %(start)s and %(end)s, %(features)s did not work for you. We are sorry.",
+            start=first, end=last, features=features,
+        ),
+        lang("It works again: please try once more, and answer this mail if it does not."),
+    ]  # fmt: skip
+    return lang("It works again: %(features)s", features=features), "\n\n".join(body)

@@ -1,0 +1,160 @@
+"""Whom to tell: who was hit, and how it went for them since."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from guardian.alerting import whom as module
+from guardian.alerting.incidents import Incident
+from guardian.alerting.sample import Sample
+from guardian.alerting.whom import NOBODY, Hit, whom
+from guardian.settings.rules import parse_rule
+from tracker.event import ANONYMOUS, Event, Failure
+
+SECOND = 1_000_000
+RULE = parse_rule("error_rate", {"count": "server"})
+OVER = Incident(
+    "i", "error_rate", "", "warning", "resolved", since_us=100 * SECOND, onset_us=100 * SECOND,
+    recovery_us=200 * SECOND, resolved_us=300 * SECOND, end="resolved",
+)  # fmt: skip
+LIVE = replace(OVER, status="open", recovery_us=None, resolved_us=None, end=None)
+
+
+def at(second, user, status=200, feature="chat"):
+    failure = Failure("KeyError", "no", "chat.py:118 answer") if status >= 400 else None
+    return Event(second * SECOND, user, f"/api/{feature}", "POST", feature, status, 5_000, failure)
+
+
+def told(*events, incident=OVER, rule=RULE, now=1000, most=100_000):
+    reads = []
+
+    def read(start_us, end_us):
+        reads.append((start_us, end_us))
+        return Sample.of(((event, None) for event in events if start_us <= event.at_us < end_us), most)
+
+    return whom(rule, incident, now * SECOND, read)
+
+
+def fates(found):
+    return {hit.name: hit.fate for hit in found.people}
+
+
+def test_each_person_is_told_with_how_often_where_first_and_last():
+    found = told(at(110, "ann", 500), at(150, "ann", 500, "files"), at(120, "bob", 503))
+    assert found.people == (
+        Hit("ann", 2, 110 * SECOND, 150 * SECOND, "/api/files", "files", "away"),
+        Hit("bob", 1, 120 * SECOND, 120 * SECOND, "/api/chat", "chat", "away"),
+    )
+
+
+def test_who_succeeded_since_in_the_same_feature_is_back_and_who_used_another_is_not():
+    found = told(
+        at(110, "ann", 500), at(250, "ann"),
+        at(110, "bob", 500), at(250, "bob", feature="files"),
+        at(110, "cat", 500), at(105, "cat"),
+    )  # fmt: skip
+    assert fates(found) == {"ann": "back", "bob": "away", "cat": "away"}
+
+
+def test_who_tried_after_the_end_and_failed_failed_again_unless_it_went_well_later():
+    found = told(
+        at(110, "ann", 500), at(250, "ann", 500),
+        at(110, "bob", 500), at(250, "bob", 500), at(260, "bob"),
+        at(110, "cat", 500), at(250, "cat"), at(260, "cat", 500),
+    )  # fmt: skip
+    assert fates(found) == {"ann": "again", "bob": "back", "cat": "again"}
+    assert [hit.times for hit in found.people] == [1, 1, 1], "what fails after the end is no hit of this incident"
+
+
+def test_who_failed_only_before_or_after_it_was_not_hit():
+    assert told(at(99, "ann", 500), at(201, "bob", 500), at(150, "cat")).people == ()
+
+
+def test_while_it_goes_on_everyone_until_now_is_hit():
+    found = told(at(110, "ann", 500), at(900, "bob", 500), at(950, "ann"), incident=LIVE)
+    assert fates(found) == {"ann": "back", "bob": "away"}
+
+
+def test_those_to_write_to_come_first():
+    found = told(at(110, "ann", 500), at(250, "ann"), at(110, "bob", 500), at(110, "cat", 500), at(111, "cat", 500))
+    assert [hit.name for hit in found.people] == ["cat", "bob", "ann"]
+
+
+def test_the_erased_and_the_anonymous_are_counted_and_not_named():
+    gone = "erased-0123456789abcdef"
+    found = told(at(110, gone, 500), at(111, ANONYMOUS, 500), at(112, ANONYMOUS, 500), at(113, "ann", 500))
+    assert (found.number, found.erased, found.anonymous) == (2, 1, 2)
+    assert [hit.name for hit in found.people] == ["ann"]
+
+
+def test_only_what_the_rule_counts_is_a_hit_and_only_success_is_back():
+    found = told(at(110, "ann", 404), at(110, "bob", 500), at(250, "bob", 404))
+    assert fates(found) == {"bob": "away"}
+
+
+def test_a_rule_of_one_feature_tells_of_no_other():
+    rule = parse_rule("feature_down", {})
+    found = told(at(110, "ann", 500), at(110, "bob", 500, "files"), incident=replace(OVER, subject="chat"), rule=rule)
+    assert fates(found) == {"ann": "away"}
+
+
+def test_who_met_slow_answers_is_hit_where_the_rule_is_about_them():
+    rule = parse_rule("latency", {})
+    slow = at(110, "ann")._replace(duration_us=3_600_000_000)
+    assert fates(told(slow, at(250, "ann"), rule=rule)) == {"ann": "back"}
+
+
+@pytest.mark.parametrize("kind", ["traffic_drop", "traffic_spike", "tracker_silent"])
+def test_where_nothing_fails_nobody_is_hit(kind):
+    assert told(at(110, "ann", 500), rule=parse_rule(kind, {})) is NOBODY
+
+
+def test_where_there_are_too_many_requests_it_says_until_when_it_looked(monkeypatch):
+    monkeypatch.setattr(module, "MOST_ROWS", 30)
+    found = told(*(at(100 + n, f"u{n}", 500) for n in range(90)), at(800, "u1"), most=20)
+    assert found.until_us < 800 * SECOND
+    assert fates(found)["u1"] == "away"
+
+
+EVENTS = st.lists(
+    st.builds(
+        at, st.integers(90, 400), st.sampled_from(["ann", "bob", "cat"]), st.sampled_from([200, 404, 500]),
+        st.sampled_from(["chat", "files"]),
+    ),
+    max_size=40,
+)  # fmt: skip
+
+
+@given(EVENTS, st.integers(2, 50))
+def test_how_it_is_read_changes_nothing(events, most):
+    events = [event._replace(at_us=event.at_us + n) for n, event in enumerate(events)]
+    whole = told(*events)
+    # A piece of a second is read as it is, so every second has few.
+    seconds = [event.at_us // SECOND for event in events]
+    if all(seconds.count(second) <= most // 2 for second in seconds):
+        assert told(*events, most=max(most, 2)) == whole
+
+
+@given(EVENTS)
+def test_the_order_of_requests_changes_nothing_and_names_are_only_names(events):
+    found = told(*events)
+    assert told(*reversed(events)) == found
+    renamed = told(*(event._replace(user=f"x-{event.user}") for event in events))
+    assert renamed == found.named(lambda name: f"x-{name}")
+
+
+@given(EVENTS)
+def test_every_failure_of_its_time_is_counted_once(events):
+    counted = [e for e in events if e.status >= 500 and 100 * SECOND <= e.at_us <= 200 * SECOND]
+    found = told(*events)
+    assert sum(hit.times for hit in found.people) == len(counted)
+    assert {hit.name for hit in found.people} == {e.user for e in counted}
+    assert found.number == len(found.fared("away")) + len(found.fared("again")) + len(found.fared("back"))
+
+
+@given(EVENTS)
+def test_a_success_in_the_end_brings_everyone_back(events):
+    more = [at(500, user, feature=feature) for user in ("ann", "bob", "cat") for feature in ("chat", "files")]
+    assert {hit.fate for hit in told(*events, *more).people} <= {"back"}
