@@ -22,6 +22,7 @@ from guardian.core.language import Language
 from guardian.core.mail_address import check_address
 from guardian.core.mentions import Mention, marked, plain
 from guardian.core.outgoing import Outgoing
+from guardian.mail.alert.letter import people_file
 from guardian.mail.alert.titles import gravest, is_resolved, subject_of, title_of, why_late
 from guardian.mail.alert.view import FULL, AlertView
 from guardian.mail.message import Thread, build_message, message_id
@@ -143,12 +144,15 @@ class AlertWriter:
         key = f"incident/{notice.thread}/{notice.name}/{recipient}"
         for full, few in _FITTING:
             buttons = partial(self._buttons, recipient=recipient, now=now)
-            view = AlertView(self.lang, self.zone, buttons, self.app, few, Pages(self.pages_url))
+            hit = [b for b in briefings[:full] if b.ended is not None and b.why.whom.people]
+            files = {b.incident.id: f"people-{n}.csv" if n > 1 else "people.csv" for n, b in enumerate(hit, 1)}
+            view = AlertView(self.lang, self.zone, buttons, self.app, few, Pages(self.pages_url), files)
             html, text = render("alert", self.lang, view=view.of(briefings, subject, now, full, notice.form))
             if is_whole(html):
                 break
         root = message_id(f"incident-{notice.thread}", self.sender)
-        told, reply_to = Told.of(subject, text, html), self._reply_to(briefings)
+        attached = [people_file(b.why.whom, self.lang, files[b.incident.id]) for b in hit]
+        told, reply_to = Told.of(subject, text, html, attached), self._reply_to(briefings)
         body = build_message(
             sender=self.sender,
             recipient=recipient,
@@ -159,6 +163,7 @@ class AlertWriter:
             now=now,
             reply_to=reply_to,
             thread=Thread(root, notice.begins_for(recipient)),
+            attachments=told.attachments,
         )
         people = told.people
         if reply_to is not None and reply_to != self.support_email:

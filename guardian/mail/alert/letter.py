@@ -3,19 +3,27 @@ of them itself."""
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
+from io import StringIO
+from typing import Any
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
 from guardian.alerting.whom import Fate, Hit, Whom
-from guardian.alerting.whom_words import letter
+from guardian.alerting.whom_words import letter, whom_lines
 from guardian.core.bidi import bare, isolated
 from guardian.core.language import NO_BREAK, Language
 from guardian.core.mail_address import check_address
 from guardian.core.mentions import plain
+from guardian.core.time import moment
+from guardian.mail.message import Attachment
 from guardian.mail.pages import encoded
+from guardian.mail.report.userlist import plain_cell
 
+COPIED = 100
+"""So many addresses are in a mail to copy; the file has all."""
 LONGEST = 1900
 """Characters of a mailto address, of which some programs take no more than 2,000."""
 NAMES = 10
@@ -61,6 +69,43 @@ def mailto(found: Whom, lang: Language, zone: ZoneInfo, over: datetime | None) -
     text = quote(body.replace("\n", "\r\n"), safe="", errors="replace")
     url = f"mailto:?bcc={','.join(map(encoded, good))}&subject={quote(subject, safe='', errors='replace')}&body={text}"
     return url if len(plain(url)) <= LONGEST else ""
+
+
+def told(found: Whom, lang: Language, zone: ZoneInfo, over: datetime | None, file: str) -> dict[str, Any]:
+    """What a mail says about it, as templates print it: `lines`, the `addresses` to copy with a label, a `draft` (the
+    address of a link, "" for none), and `notes` about what is not there and where it is. `file` is the name of the file
+    that goes along, "" where none does."""
+    lines = whom_lines(found, lang, zone)
+    good, others = addresses(to_write_to(found))
+    draft = mailto(found, lang, zone, over)
+    notes = [no_address(others, lang)]
+    if len(good) > COPIED:
+        notes.append(lang("and %(n)s more", n=lang.number(len(good) - COPIED)) + ".")
+    if good and not draft:
+        notes.append(lang("They are too many for one draft: copy the addresses to Bcc."))
+    if file:
+        notes.append(lang("Everybody who was hit is in the attached %(file)s.", file=file))
+    return {
+        "lines": lines,
+        "label": lang("Not come back or failed again, to copy:") if good else "",
+        "addresses": ", ".join(good[:COPIED]),
+        "draft": draft,
+        "notes": [note for note in notes if note],
+    }
+
+
+def people_file(found: Whom, lang: Language, name: str) -> Attachment:
+    """Everybody who was hit, a line each, those to write to first; times are UTC."""
+    file = StringIO()
+    writer = csv.writer(file, delimiter=";" if lang.code == "fr" else ",", quoting=csv.QUOTE_NONNUMERIC)
+    writer.writerow(
+        [lang("User"), lang("Errors"), lang("First"), lang("Last"), lang("Route"), lang("Feature"), lang("Since then")]
+    )
+    for hit in found.people[:MOST_LINES]:
+        first, last = (moment(at).astimezone(UTC).isoformat(timespec="seconds") for at in (hit.first_us, hit.last_us))
+        where = plain_cell(hit.endpoint), plain_cell(hit.feature)
+        writer.writerow([plain_cell(hit.name), hit.times, first, last, *where, fate_word(hit.fate, lang)])
+    return Attachment(name, "text/csv", file.getvalue().encode("utf-8-sig", "replace"))
 
 
 def fate_word(fate: Fate, lang: Language) -> str:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -11,10 +11,12 @@ from zoneinfo import ZoneInfo
 from guardian.alerting.briefing import CHART_BUCKET_MINUTES, Briefing
 from guardian.alerting.kinds import kind_of
 from guardian.alerting.notify import Form
+from guardian.alerting.whom_words import whom_lines
 from guardian.core.bidi import isolated
 from guardian.core.grade import grade
 from guardian.core.language import Language
 from guardian.mail.alert.facts import facts
+from guardian.mail.alert.letter import told
 from guardian.mail.alert.linked import evidence, linked_facts
 from guardian.mail.alert.titles import all_of, gravest, is_resolved, why_late
 from guardian.mail.chart import BLOCKS
@@ -37,7 +39,7 @@ class AlertView:
     """Says incidents in `lang`, with times of `zone`, of the app that `app` names ("" for no name).
 
     `buttons` gives the links under one of them, label and url; of those that have but a line, the first `few` of them.
-    `pages` are those that show the evidence.
+    `pages` are those that show the evidence. `files` are the names of files that go along, by the ids of incidents.
     """
 
     lang: Language
@@ -46,6 +48,7 @@ class AlertView:
     app: str = ""
     few: int | None = None
     pages: Pages = NOWHERE
+    files: Mapping[str, str] = field(default_factory=dict)
 
     def of(
         self, briefings: Sequence[Briefing], subject: str, now: datetime, full: int = FULL, form: Form = "single"
@@ -72,6 +75,8 @@ class AlertView:
             lines.append(f"{self._labelled(self._changed(b), b.title)}. {b.sentence}")
             lines.append(b.line)
             lines += [self._labelled(*fact) for fact in facts(b, self.lang, self.zone, names=False)]
+            if b.ended is not None:
+                lines += whom_lines(b.why.whom, self.lang, self.zone)
         others = briefings[FULL:]
         return [*lines, *(each["text"] for each in self._others(others)), *filter(None, [self._more(others)])]
 
@@ -94,7 +99,7 @@ class AlertView:
         return self.lang("and %(n)s more, which 'guardian alerts list' shows", n=self.lang.number(more))
 
     def _block(self, b: Briefing, titled: bool, now: datetime) -> dict[str, Any]:
-        lang, told = self.lang, facts(b, self.lang, self.zone)
+        lang, said = self.lang, facts(b, self.lang, self.zone)
         pages = evidence(b, self.pages, now)
         return {
             "title": b.title if titled else "",
@@ -102,11 +107,11 @@ class AlertView:
             "change": self._changed(b),
             "sentence": b.sentence,
             "line": b.line,
-            "facts": told,
-            "rows": linked_facts(b, told, pages, lang),
+            "facts": said,
+            "rows": linked_facts(b, said, pages, lang),
             "url": pages.incident(b.incident.id),
             "person": pages.person(b.incident.subject) if kind_of(b.rule).of_one_user else "",
-            "width": max(12, *(len(label) for label, _ in told)),
+            "width": max(12, *(len(label) for label, _ in said)),
             "chart": self._chart(b),
             "did": lang.plural("Their last request", "Their last %(n)s requests", len(b.steps)),
             "steps": [
@@ -120,7 +125,15 @@ class AlertView:
                 for s in b.steps
             ],
             "buttons": self.buttons(b),
+            "whom": self._whom(b),
         }
+
+    def _whom(self, b: Briefing) -> dict[str, Any] | None:
+        """Whom it hit, of what is over; None where that is not said."""
+        found = b.why.whom
+        if b.ended is None or not whom_lines(found, self.lang, self.zone):
+            return None
+        return told(found, self.lang, self.zone, b.ended, self.files.get(b.incident.id, ""))
 
     def _changed(self, b: Briefing) -> str:
         lang = self.lang

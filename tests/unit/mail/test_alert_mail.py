@@ -13,12 +13,13 @@ import pytest
 from guardian.alerting.briefing import brief
 from guardian.alerting.columns import MINUTE_US
 from guardian.alerting.engine import AlertState, Surroundings, advance
-from guardian.alerting.explaining import Explanation
+from guardian.alerting.explaining import UNEXPLAINED, Explanation
 from guardian.alerting.history import History
 from guardian.alerting.incidents import Incident, Transition
 from guardian.alerting.kinds import KINDS
 from guardian.alerting.notify import Audience, Notice
 from guardian.alerting.rule_words import rule_in_words
+from guardian.alerting.whom import Hit, Whom
 from guardian.alerting.wording import at_worst, sentence, title
 from guardian.core.cause import Cause, Found, Way
 from guardian.core.language import language
@@ -459,3 +460,104 @@ def test_an_alert_whose_cause_nobody_looks_for_says_nothing_of_it():
     happened = events(*((minute, 10, 500) for minute in range(20)))
     [mail] = mails(happened, 10, parse_rule("error_rate", {}))
     assert "Cause" not in text(mail)
+
+
+def hit(name, fate="away", times=2):
+    return Hit(name, times, START_US, START_US + MINUTE_US, "/api/chat", "chat", fate)
+
+
+def told_after(*hits, **more):
+    """The mail of an end that hit these people."""
+    found = Whom(tuple(hits), **more)
+    *_, mail = mails(OUTAGE, 16, DOWN, look=lambda *_: replace(UNEXPLAINED, whom=found))
+    return mail
+
+
+def test_the_end_says_whom_to_tell_with_a_list_a_draft_and_a_file():
+    mail = told_after(
+        hit("eve@example.com"), hit("=zoe"), hit("bob@example.com", "again"), hit("ann@example.com", "back"),
+        erased=1, anonymous=2,
+    )  # fmt: skip
+    words = " ".join(text(mail).split())
+    assert (
+        "WHOM TO TELL 5 people were hit: 1 has used chat since, 1 has tried again and failed, 2 have not come back. "
+        "1 of them was erased, and is not named. 2 failed requests came from people who were not signed in. "
+        "Not come back or failed again, to copy: eve@example.com, bob@example.com "
+        "1 of them has no mail address: =zoe Everybody who was hit is in the attached people.csv."
+    ) in words
+    draft = 'href="mailto:?bcc=eve@example.com,bob@example.com&amp;subject=It%20works%20again%3A%20chat&amp;'
+    assert draft in html(mail)
+    [file] = mail.iter_attachments()
+    assert file.get_filename() == "people.csv"
+    rows = file.get_payload(decode=True).decode("utf-8-sig").splitlines()
+    assert rows[0] == '"User","Errors","First","Last","Route","Feature","Since then"'
+    assert rows[2].startswith('"\'=zoe",2,"2026-03-16T09:00:00+00:00","2026-03-16T09:01:00+00:00","/api/chat","chat",')
+    assert rows[4].endswith('"succeeded"')
+
+
+def test_of_what_goes_on_a_mail_does_not_say_whom_to_tell_yet():
+    found = Whom((hit("eve@example.com"),))
+    first, *_ = mails(OUTAGE, 16, DOWN, look=lambda *_: replace(UNEXPLAINED, whom=found))
+    assert "WHOM TO TELL" not in text(first)
+    assert list(first.iter_attachments()) == []
+
+
+def test_too_many_for_a_draft_are_copied_and_the_mail_says_so():
+    mail = told_after(*(hit(f"somebody.with.a.long.name.{n:03}@department.example.com") for n in range(150)))
+    words = " ".join(text(mail).split())
+    assert "mailto:" not in html(mail)
+    assert "They are too many for one draft: copy the addresses to Bcc." in words
+    assert ".099@department.example.com" in words and ".100@" not in words
+    assert "and 50 more." in words
+    [file] = mail.iter_attachments()
+    assert len(file.get_content().splitlines()) == 151
+
+
+def test_where_everybody_is_fine_again_there_is_nobody_to_write_to():
+    mail = told_after(hit("ann@example.com", "back"))
+    assert "1 person was hit: 1 has used chat since." in text(mail)
+    assert "mailto:" not in html(mail) and "to copy" not in text(mail)
+
+
+def test_people_to_tell_can_be_erased_from_the_mail():
+    found = Whom((hit("eve@example.com"),))
+    writer_mails = []
+    around = Surroundings((DOWN,), ZURICH, admins=("admin@example.org",))
+    writer = AlertWriter(
+        admins=("admin@example.org",), sender="g@example.com", lang=language(), zone=ZURICH, public_url="",
+        link_key=None, look=lambda *_: replace(UNEXPLAINED, whom=found),
+    )  # fmt: skip
+    history, state = History.of(OUTAGE, START_US, START_US + 16 * MINUTE_US), AlertState()
+    for minute in range(1, 17):
+        snapshot = history.at(START_US // MINUTE_US + minute)
+        state, _, notices = advance(state, snapshot, around)
+        for notice in notices:
+            writer_mails += writer.compose(notice, snapshot, START + timedelta(minutes=minute)).messages
+    end = writer_mails[-1]
+    places = {mention.part for mention in end.people if mention.name == "eve@example.com"}
+    parts = list(email.message_from_bytes(end.body, policy=policy.default).walk())
+    holding = {
+        str(n) for n, part in enumerate(parts)
+        if not part.is_multipart() and "eve@example.com" in part.get_content()
+    }  # fmt: skip
+    assert places >= holding
+    assert len(holding) == 3, "in the text, the page and the file"
+
+
+def test_a_channel_hears_how_many_were_hit_and_nobody_by_name():
+    lines = AlertView(language(), ZURICH).lines([ended_briefing(Whom((hit("eve@example.com"),)))])
+    assert "1 person was hit: 1 has not come back." in lines
+    assert not any("eve@example.com" in line for line in lines)
+
+
+def ended_briefing(found):
+    """What is told of the end of an outage that hit these people."""
+    around, history, state = Surroundings((DOWN,), ZURICH, admins=("a@example.org",)), None, AlertState()
+    history = History.of(OUTAGE, START_US, START_US + 16 * MINUTE_US)
+    for minute in range(1, 17):
+        snapshot = history.at(START_US // MINUTE_US + minute)
+        state, transitions, _ = advance(state, snapshot, around)
+        for each in transitions:
+            if each.change == "resolved":
+                return brief(each, DOWN, snapshot, language(), why=replace(UNEXPLAINED, whom=found))
+    raise AssertionError("it does not end")
