@@ -39,6 +39,7 @@ catalogues: setup ## Bring the translations in templates/locales/ up to date wit
 
 screenshots: setup tools ## Take the pictures of the docs anew
 	.venv/bin/python scripts/screenshots.py
+	.venv/bin/python scripts/dashboard_pictures.py
 
 release: setup ## Make a release ready (VERSION=0.2.0), or try the present one: see docs/releasing.md
 	.venv/bin/python scripts/release.py $(VERSION)
