@@ -84,7 +84,11 @@ def told(found: Whom, lang: Language, zone: ZoneInfo, over: datetime | None, fil
     if good and not draft:
         notes.append(lang("They are too many for one draft: copy the addresses to Bcc."))
     if file:
-        notes.append(lang("Everybody who was hit is in the attached %(file)s.", file=file))
+        if len(found.people) > MOST_LINES:
+            most = lang.number(MOST_LINES)
+            notes.append(lang("The first %(n)s of those who were hit are in the attached %(file)s.", n=most, file=file))
+        else:
+            notes.append(lang("Everybody who was hit is in the attached %(file)s.", file=file))
     return {
         "lines": lines,
         "label": lang("Not come back or failed again, to copy:") if good else "",
@@ -95,7 +99,7 @@ def told(found: Whom, lang: Language, zone: ZoneInfo, over: datetime | None, fil
 
 
 def people_file(found: Whom, lang: Language, name: str) -> Attachment:
-    """Everybody who was hit, a line each, those to write to first; times are UTC."""
+    """Those who were hit, a line each and at most MOST_LINES, those to write to first; times are UTC."""
     file = StringIO()
     writer = csv.writer(file, delimiter=";" if lang.code == "fr" else ",", quoting=csv.QUOTE_NONNUMERIC)
     writer.writerow(
