@@ -5,7 +5,8 @@
 The database is read, and sealed; make a copy. DuckDB gets the events as a table of its own, polars as Parquet, both in
 the order of time. What each works out: every person's requests, errors, active time and features, outcomes and
 quantiles of each route, the timeline, the newest 20 errors of each person, the totals of the period before, the server
-errors of eight more, and who went quiet. A difference in any number but the quantiles, which may differ by 1 %, ends
+errors of eight more, and who went quiet. Compared are the requests, errors and minutes of each person, the bars, the
+period before, the quiet people, and the quantiles within 1 %: a difference ends
 the run.
 """
 
