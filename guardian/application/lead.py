@@ -53,13 +53,12 @@ async def follow_file(app: Application) -> bool:
     return True
 
 
-async def renew_lead(app: Application, *, busy: bool = False) -> bool:
+async def renew_lead(app: Application) -> bool:
     """Take, keep or lose the lead; True where this process has just taken it.
 
-    A replaced database is begun on when no step is under way any more (`busy`): what such a step has read is of the
-    old one.
+    A replaced database is begun on when no step is under way any more: what such a step has read is of the old one.
     """
-    if not (file_is_there(app) if busy else await follow_file(app)):
+    if not (file_is_there(app) if app.under_way else await follow_file(app)):
         return False
     led = app.token is not None
     try:

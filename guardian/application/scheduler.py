@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -148,29 +148,28 @@ async def running(app: Application, steps: Sequence[Step] | None = None) -> Asyn
     STOP_SECONDS, and the lease is given up.
     """
     scheduler = AsyncIOScheduler(timezone=UTC, job_defaults={"coalesce": True, "misfire_grace_time": None})
-    under_way: dict[str, asyncio.Task[None]] = {}
+    tasks = set[asyncio.Task[bool]]()
 
     async def fire(step: Step) -> None:
         # APScheduler does not wait for the step: at a stop it would cancel it, and log that with a traceback.
-        if step.name not in under_way:
-            task = asyncio.create_task(_fire(app, step), name=f"guardian-{step.name}")
-            under_way[step.name] = task
-            task.add_done_callback(lambda _: under_way.pop(step.name))
+        task = asyncio.create_task(run_step(app, step), name=f"guardian-{step.name}")
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
 
     for step in STEPS if steps is None else steps:
         scheduler.add_job(fire, IntervalTrigger(seconds=step.seconds, timezone=UTC), [step], id=step.name)
     await renew_lead(app)
     scheduler.start()
     run_all_now(scheduler)
-    pulse = asyncio.create_task(_pulse(app, scheduler, under_way), name="guardian-pulse")
+    pulse = asyncio.create_task(_pulse(app, scheduler), name="guardian-pulse")
     try:
         yield
     finally:
         app.stopping = True
         scheduler.pause()
         pulse.cancel()
-        if under_way:
-            running_still = tuple(under_way.values())
+        if tasks:
+            running_still = tuple(tasks)
             _, late = await asyncio.wait(running_still, timeout=STOP_SECONDS)
             for task in late:
                 task.cancel()
@@ -184,18 +183,14 @@ async def running(app: Application, steps: Sequence[Step] | None = None) -> Asyn
             log.warning("The lease was not given up and ends by itself: %s", failure)
 
 
-async def _fire(app: Application, step: Step) -> None:
-    await run_step(app, step)
-
-
-async def _pulse(app: Application, scheduler: AsyncIOScheduler, under_way: Collection[object]) -> None:
+async def _pulse(app: Application, scheduler: AsyncIOScheduler) -> None:
     watch = ClockWatch(app.clock(), time.monotonic())
     while True:
         await asyncio.sleep(PULSE_SECONDS)
         step = watch.stepped(app.clock(), time.monotonic())
         if step:
             log.warning("The clock was set by %+.0f s: all steps run now", step.total_seconds())
-        if await renew_lead(app, busy=bool(under_way)) or step:
+        if await renew_lead(app) or step:
             run_all_now(scheduler)
 
 
