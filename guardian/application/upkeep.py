@@ -33,6 +33,8 @@ class CleanedUp:
     dry_run: bool = False
 
 
+UNFINISHED = timedelta(hours=6)
+"""What was begun so long ago and is not finished never will be: a change takes seconds."""
 PIECES = 100
 """In at most so many pieces, of a day or more, single events are deleted."""
 
@@ -85,6 +87,8 @@ async def clean_up(
         sessions = await app.repository.purge_sessions(sessions_before)
         say("mails, reports and incidents")
         rows = await app.state.purge_state(mails_before, incidents_before=incidents_before)
+        if left := await app.state.purge_unfinished(now - UNFINISHED):
+            log.info("%d parts of messages were deleted that a process left behind when it died", left)
         rows += await asyncio.to_thread(_purge_files, app.settings, mails_before)
     return CleanedUp(
         events, errors, sessions, rows,

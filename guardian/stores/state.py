@@ -190,6 +190,12 @@ class StateStore(Protocol):
         before `incidents_before`; how many rows went."""
         ...
 
+    async def purge_unfinished(self, before: datetime) -> int:
+        """Remove what a process left behind that died in the middle of a change begun before this moment, as pieces of
+        a long message that was never committed; how many pieces. None where a store undoes such changes by itself.
+        `forget` removes all of it, however young: it may name anybody."""
+        ...
+
     async def count_old(self, before: datetime, *, incidents_before: datetime) -> int:
         """How many rows `purge_state` would take, without taking them."""
         ...

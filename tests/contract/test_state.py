@@ -1,6 +1,7 @@
 """What every state store must do: lease, ledger, reports, outbox, unsubscribing, erasing."""
 
 import json
+import os
 import sqlite3
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -373,6 +374,15 @@ async def test_a_purge_takes_what_is_done_and_old_and_leaves_what_waits_and_the_
     assert keys(await state.outbox()) == ["b"]
     assert await state.reports() == []
     assert await state.last_period_end("daily") == NOW
+
+
+async def test_what_is_finished_outlives_the_purge_of_what_never_was(state):
+    long = replace(mail("a"), body=b"\r\n\r\n" + os.urandom(2_000_000))
+    report = {"noise": os.urandom(1_000_000).hex()}
+    await state.claim_period("daily", NOW - HOUR, NOW, report=report, mails=[long, mail("b")], now=NOW)
+    assert await state.purge_unfinished(datetime(2100, 1, 1, tzinfo=UTC)) == 0
+    assert {item.message.key: item.message.body for item in await state.outbox()}["a"] == long.body
+    assert (await state.report((await state.reports())[0].id)).report == report
 
 
 def letter(text, **headers):

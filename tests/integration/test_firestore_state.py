@@ -8,9 +8,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from guardian.application.root import open_application
+from guardian.application.upkeep import clean_up
 from guardian.core.mentions import Mention
 from guardian.core.outgoing import Outgoing
 from guardian.core.storage import StorageError
+from guardian.settings.schema import Settings
 from guardian.stores.firestore import client, database
 from guardian.stores.firestore.alerts import ALERTS, INCIDENT, OPEN_US, FirestoreAlertStore
 from guardian.stores.firestore.database import name_of
@@ -268,6 +271,92 @@ async def test_a_long_report_loses_an_erased_person_and_the_parts_that_named_the
     assert (await state.forget("bob")).reports == 1
     assert (await state.report(1)).report == {**report, "users": [{"email": "(erased)"}]}
     assert await parts(state) == before > 0
+
+
+class Died(BaseException):
+    """The process is gone: nothing of it clears up."""
+
+
+@pytest.fixture
+def die(monkeypatch):
+    """Let a change die once its parts are written, before it is committed."""
+
+    async def dying(change):
+        async def nothing(draft):
+            raise Died
+
+        async def cleared(draft):
+            """Nobody is left who would."""
+
+        with monkeypatch.context() as dead, pytest.raises(Died):
+            dead.setattr(Draft, "commit", nothing)
+            dead.setattr(Draft, "clear_parts", cleared)
+            await change
+
+    return dying
+
+
+async def test_parts_of_a_message_that_a_process_died_over_go_once_they_are_some_hours_old(state, die):
+    long = mail("long", body=b"\r\n\r\n" + os.urandom(2 * INLINE_BYTES))
+    await state.enqueue([long], now=NOW)
+    await die(state.enqueue([mail("lost", body=os.urandom(2 * INLINE_BYTES))], now=NOW))
+    await die(state.claim_period("daily", *PERIOD, report={"x": os.urandom(INLINE_BYTES).hex()}, mails=[], now=NOW))
+    everything, written = await parts(state), datetime.now(UTC)
+    assert everything > 3 + 3
+    assert await state.purge_unfinished(written - HOUR) == 0
+    assert await state.purge_unfinished(written + HOUR) == everything - 3
+    assert await parts(state) == 3
+    assert (await state.outbox())[0].message.body == long.body
+
+
+async def test_erasing_somebody_leaves_no_part_of_a_message_that_a_process_died_over(state, die):
+    bob = Mention("bob@example.com", "0", 0, 15)
+    lost = mail("lost", body=b"bob@example.com" + os.urandom(2 * INLINE_BYTES), people=(bob,))
+    await die(state.enqueue([lost], now=NOW))
+    assert await parts(state) == 3
+    await state.forget("bob@example.com", buried_at=NOW)
+    assert await parts(state) == 0
+
+
+async def test_parts_of_before_there_were_marks_stay_as_long_as_a_message_names_them(state):
+    long = mail("long", body=b"\r\n\r\n" + os.urandom(2 * INLINE_BYTES))
+    await state.enqueue([long], now=NOW)
+
+    async def unmarked(draft):
+        for name, fields in await draft.find(Query(PARTS)):
+            await draft.client.collection(PARTS).document(name).set({"body": fields["body"]})
+        await draft.client.collection(PARTS).document("lost").set({"body": b"bob@example.com"})
+
+    await state.read(unmarked)
+    assert await state.purge_unfinished(datetime.now(UTC) + HOUR) == 1
+    assert (await state.outbox())[0].message.body == long.body
+
+
+async def test_a_message_whose_parts_are_cleared_before_it_is_committed_is_written_again(state, monkeypatch):
+    body, commit, cleared = b"\r\n\r\n" + os.urandom(2 * INLINE_BYTES), Draft.commit, []
+
+    async def late(draft):
+        if draft.parts and not cleared:
+            cleared.append(await state.read(lambda other: other.find(Query(PARTS))))
+            for name, _ in cleared[0]:
+                await draft.client.collection(PARTS).document(name).delete()
+        await commit(draft)
+
+    monkeypatch.setattr(Draft, "commit", late)
+    await state.enqueue([mail("long", body=body)], now=NOW)
+    assert len(cleared[0]) == 3
+    assert (await state.outbox())[0].message.body == body
+
+
+async def test_the_daily_cleanup_removes_what_a_process_died_over(state, die):
+    await die(state.enqueue([mail("lost", body=os.urandom(2 * INLINE_BYTES))], now=NOW))
+    now = datetime.now(UTC)
+    settings = Settings(database=str(state.address), admins=("admin@example.com",))
+    async with open_application(settings, clock=lambda: now) as app:
+        await clean_up(app, now)
+        assert await parts(state) == 3  # it may be under way
+        await clean_up(app, now + 7 * HOUR)
+    assert await parts(state) == 0
 
 
 # Processes and loops

@@ -228,6 +228,9 @@ class MemoryState:
     async def unsubscribed(self, schedule):
         return {recipient for name, recipient in self.opened().unsubscribed if name == schedule}
 
+    async def purge_unfinished(self, before):
+        return 0
+
     async def purge_state(self, before, *, incidents_before):
         db = self.opened()
 

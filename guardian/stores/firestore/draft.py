@@ -107,6 +107,10 @@ class Draft:
         else:
             self._writes[place] = None
 
+    def changed_at(self, collection: str, name: str) -> Any:
+        """When a document that was read, and is there, was written last: a moment of Firestore's clock."""
+        return self._seen[collection, name]
+
     def check(self, collection: str, name: str) -> None:
         """Let the commit fail where this document, which is there, changes before it: a field is written as it is."""
         place = (collection, name)
@@ -145,6 +149,10 @@ class Draft:
         for place, fields in self._checked.items():
             if place not in self._writes:
                 batch.update(self._document(place), fields, option=self._since(place))
+        for name in self.parts:
+            if (PARTS, name) not in self._writes:
+                # What is not marked belongs to nobody. Where it was removed meanwhile, this fails, and is done again.
+                batch.update(self._document((PARTS, name)), {MARK: self.mark})
         await within(batch.commit(retry=None, timeout=SECONDS))
 
     def _add(self, batch: Any, place: Place, fields: Fields | None) -> None:

@@ -18,6 +18,7 @@ from guardian.stores.firestore.alerts import INCIDENT, USED_LINK, load, put_inci
 from guardian.stores.firestore.database import StateDatabase
 from guardian.stores.firestore.draft import Draft
 from guardian.stores.firestore.ledger import REPORT
+from guardian.stores.firestore.leftovers import clear_leftovers
 from guardian.stores.firestore.mails import OUTBOX, message_of, text_of
 from guardian.stores.firestore.queries import Query
 from guardian.stores.firestore.sign_ins import end_sessions
@@ -56,7 +57,9 @@ class FirestoreForgetting(StateDatabase):
 
         found = await self.transact(alerting)
         found += await self._each(OUTBOX, lambda draft, name: _mail_without(draft, name, people, gone))
-        return found + await self._each(REPORT, lambda draft, name: _report_without(draft, name, people))
+        found += await self._each(REPORT, lambda draft, name: _report_without(draft, name, people))
+        await self._clear_leftovers(None)  # nobody can tell whom they name
+        return found
 
     async def _each(self, collection: str, change: Any) -> Forgotten:
         """What `change` does to each document of a collection whose documents have rising numbers."""
@@ -99,6 +102,16 @@ class FirestoreForgetting(StateDatabase):
             for first in range(0, len(old), _AT_ONCE):
                 await self._delete(collection, old[first : first + _AT_ONCE])
         return len(mails) + len(reports) + len(incidents)
+
+    async def purge_unfinished(self, before: datetime) -> int:
+        """See StateStore. The moment is compared with Firestore's clock."""
+        return await self._clear_leftovers(before)
+
+    async def _clear_leftovers(self, before: datetime | None) -> int:
+        gone = 0
+        while some := await self.transact(lambda draft: clear_leftovers(draft, before)):
+            gone += some
+        return gone
 
     async def count_old(self, before: datetime, *, incidents_before: datetime) -> int:
         """See StateStore."""
