@@ -16,21 +16,18 @@ from guardian.core.time import micros
 from guardian.core.totals import Totals
 from guardian.stores.sqlite.activity import read_activity
 from guardian.stores.sqlite.buckets import ids, time_of
-from guardian.stores.sqlite.burying import erase, erase_buried
 from guardian.stores.sqlite.connections import in_one_state
 from guardian.stores.sqlite.counts import read_counts, read_outcomes
 from guardian.stores.sqlite.export import read_errors, read_sessions, read_usage
 from guardian.stores.sqlite.failures import newest_failures
+from guardian.stores.sqlite.keeping import SqliteKeeping
 from guardian.stores.sqlite.latencies import read_latencies
 from guardian.stores.sqlite.listing import SqliteListing
 from guardian.stores.sqlite.overview import SqliteOverview
 from guardian.stores.sqlite.people import People, names_of
 from guardian.stores.sqlite.quiet import read_quiet
-from guardian.stores.sqlite.retention import count_old, purge, purge_errors, purge_sessions
-from guardian.stores.sqlite.sealing import seal
 from guardian.stores.sqlite.totals import read_routes, read_totals
 from tracker.event import ANONYMOUS, Event, Failure
-from tracker.sqlite.writer import write_events
 
 T = TypeVar("T")
 
@@ -45,12 +42,8 @@ _EVENTS = """
 _ROUTES = "SELECT id, feature, endpoint, method FROM guardian_route"
 
 
-class SqliteRepository(SqliteOverview, SqliteListing):
+class SqliteRepository(SqliteOverview, SqliteListing, SqliteKeeping):
     """The store of events in one SQLite file. Every method raises StorageError where the database cannot answer."""
-
-    async def write(self, events: Sequence[Event]) -> int:
-        """See UsageRepository."""
-        return await self._with_connection(lambda db: write_events(db, events))
 
     async def events(self, start: datetime, end: datetime, *, failed_only: bool = False) -> AsyncIterator[list[Event]]:
         """See UsageRepository. Each chunk is a read of its own, so no read holds the write-ahead log for long."""
@@ -131,10 +124,6 @@ class SqliteRepository(SqliteOverview, SqliteListing):
         """See UsageRepository."""
         return await self._of_one_state(lambda db, people: read_quiet(db, people, start, end))
 
-    async def seal(self, now: datetime) -> int:
-        """See UsageRepository."""
-        return await self._with_connection(lambda db: seal(db, micros(now)))
-
     async def recent_failures(
         self,
         start: datetime,
@@ -196,42 +185,6 @@ class SqliteRepository(SqliteOverview, SqliteListing):
                 if rows or last < 0:
                     yield table, rows
                 last = int(rows[-1]["id"]) if rows else 0
-
-    async def names(self) -> list[tuple[str, str]]:
-        """See UsageRepository."""
-
-        def read(db: sqlite3.Connection, people: People) -> list[tuple[str, str]]:
-            rows = db.execute("SELECT id, email FROM guardian_user WHERE email != ? ORDER BY id", (ANONYMOUS,))
-            return [(email, people.name(number, email)) for number, email in rows if not email.startswith("erased-")]
-
-        return await self._with_people(read)
-
-    async def erase_user(self, email: str) -> bool:
-        """See UsageRepository. Each name makes way for an unlinkable one; sessions go."""
-        return await self._with_people(lambda db, people: erase(db, people.numbers(db, [email])), complete=True)
-
-    async def erase_buried(self, since: datetime) -> int:
-        """See UsageRepository."""
-        return await self._with_connection(lambda db: erase_buried(db, micros(since)))
-
-    async def purge(self, *, events_before: datetime, summaries_before: datetime) -> int:
-        """See UsageRepository. Whole 5 minutes of events go, once they are summarised, and whole days of summaries."""
-        return await self._with_connection(lambda db: purge(db, micros(events_before), micros(summaries_before)))
-
-    async def purge_errors(self, before: datetime) -> int:
-        """See UsageRepository."""
-        return await self._with_connection(lambda db: purge_errors(db, micros(before)))
-
-    async def purge_sessions(self, before: datetime) -> int:
-        """See UsageRepository."""
-        return await self._with_connection(lambda db: purge_sessions(db, micros(before)))
-
-    async def count_old(
-        self, *, events_before: datetime, errors_before: datetime, sessions_before: datetime
-    ) -> tuple[int, int, int]:
-        """See UsageRepository."""
-        moments = micros(events_before), micros(errors_before), micros(sessions_before)
-        return await self._with_connection(lambda db: count_old(db, *moments))
 
 
 def _totals(
