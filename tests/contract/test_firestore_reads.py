@@ -31,9 +31,9 @@ def event(at, user="u1@example.com", status=200):
 
 
 async def filled(address, monkeypatch, *, people):
-    """Somebody is there every two hours for 35 days, and now and then something fails."""
+    """Somebody is there every four hours for 35 days, and now and then something fails."""
     repository = FirestoreRepository(address)
-    times = [DAY + timedelta(hours=2 * number) for number in range(34 * 12 + 6)]
+    times = [DAY + timedelta(hours=4 * number) for number in range(34 * 6 + 3)]
     events = [
         event(at + timedelta(seconds=n), f"u{n}@example.com", 500 if place % (10 + n) == 0 else 200)
         for place, at in enumerate(times)
@@ -68,7 +68,7 @@ async def test_a_report_of_a_month_reads_a_hundred_documents_whatever_the_traffi
             repository, repository.activity(edges(ZoneInfo("America/New_York")), most=1)
         )
         assert activity.active_users == people and len(bars) == 31
-        assert sum(bar.requests for bar in bars) == activity.requests == 360 * people
+        assert sum(bar.requests for bar in bars) == activity.requests == 180 * people
         shown = 5 + 1  # who needs help, and who is named
         counts.append(reads)
         assert reads <= 100 + shown
@@ -111,7 +111,7 @@ async def test_the_past_that_rules_begin_with_is_read_from_sealed_buckets(addres
     wanted = Wanted({None: frozenset({monday - 97 - monday % 120})}, known_us=0)
     past = history.read(end - 7 * 1440, end, single_events=3600, wanted=wanted)
     assert history.documents.reads <= 100
-    assert past.at(end).counts(7 * 86400).requests == 84 * 2
+    assert past.at(end).counts(7 * 86400).requests == 42 * 2
     assert past.first_event_us == int(DAY.timestamp()) * 1_000_000
     assert past.first_seen == {("Boom", "app.py:3 f"): int(DAY.timestamp()) * 1_000_000}
     assert set(past.last_used) == {"chat"}

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from guardian.alerting.columns import MINUTE_US
@@ -18,7 +18,7 @@ from guardian.stores.people.aliases import Aliases
 from guardian.stores.people.book import NO_BOOK, AliasBook
 from guardian.stores.sqlite.events import SqliteRepository
 from tests.support.events import event as made
-from tests.support.stores import STORES
+from tests.support.stores import STORES, law_on
 from tracker.event import Failure
 from tracker.sqlite.connection import connect
 
@@ -92,15 +92,19 @@ batches = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
-@given(
-    batches,
-    st.lists(st.integers(-200, 3100), max_size=5),
-    st.lists(st.integers(-300, 3100), min_size=2, max_size=4),
-    st.dictionaries(st.sampled_from([ADA, *IDS, "stranger"]), st.sampled_from([BOB, "cy@example.com", ADA])),
-)
-def test_reports_equal_the_plain_computation_over_addresses(store, tmp_path_factory, batches, seals, edges, ids):
-    asyncio.run(_equals_the_plain(STORES[store](tmp_path_factory.mktemp("law")), batches, seals, sorted(edges), ids))
+def test_reports_equal_the_plain_computation_over_addresses(store, tmp_path_factory):
+    @law_on(store, examples=60)
+    @given(
+        batches,
+        st.lists(st.integers(-200, 3100), max_size=5),
+        st.lists(st.integers(-300, 3100), min_size=2, max_size=4),
+        st.dictionaries(st.sampled_from([ADA, *IDS, "stranger"]), st.sampled_from([BOB, "cy@example.com", ADA])),
+    )
+    def law(batches, seals, edges, ids):
+        opener = STORES[store](tmp_path_factory.mktemp("law"))
+        asyncio.run(_equals_the_plain(opener, batches, seals, sorted(edges), ids))
+
+    law()
 
 
 async def _equals_the_plain(opener, batches, seals, edges, ids):

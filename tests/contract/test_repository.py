@@ -11,7 +11,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from guardian.core.activity import ERRORS_PER_USER, Activity
@@ -25,7 +25,7 @@ from guardian.stores.people.book import NO_BOOK
 from guardian.stores.sqlite import pacing, retention, sealing, seals
 from guardian.stores.sqlite.events import SqliteRepository
 from tests.support.events import event as made
-from tests.support.stores import STORES
+from tests.support.stores import STORES, law_on
 from tracker.event import Failure
 from tracker.sqlite.connection import connect
 from tracker.sqlite.writer import write_events
@@ -200,13 +200,28 @@ batches = st.lists(
 )
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
-@given(
-    batches, st.lists(st.integers(-200, 3100), max_size=5), st.lists(st.integers(-300, 3100), min_size=2, max_size=4)
-)
-def test_seals_late_events_erasure_and_restarts_change_no_total(store, tmp_path_factory, batches, seals, edges):
-    opener = STORES[store](tmp_path_factory.mktemp("law"))
-    asyncio.run(_seals_change_nothing(opener, batches, seals, sorted(edges)))
+def test_seals_late_events_erasure_and_restarts_change_no_total(store, tmp_path_factory):
+    @law_on(store, examples=40)
+    @given(
+        batches,
+        st.lists(st.integers(-200, 3100), max_size=5),
+        st.lists(st.integers(-300, 3100), min_size=2, max_size=4),
+    )
+    @example(LATE, [700, 1500, 2990], [-300, 123, 1441, 3100])
+    def law(batches, seals, edges):
+        opener = STORES[store](tmp_path_factory.mktemp("law"))
+        asyncio.run(_seals_change_nothing(opener, batches, seals, sorted(edges)))
+
+    law()
+
+
+LATE = [
+    [event(1, "bob@example.com", 500), event(600), event(601, "anonymous")],
+    [event(650, "bob@example.com"), event(2, status=404), event(1400, feature="documents")],
+    [event(1439, "anonymous", 404), event(700, "bob@example.com", 500), event(3)],
+    [event(1, "bob@example.com"), event(2980, "bob@example.com", 404)],
+]
+"""Each batch but the first has events of buckets that are sealed, and two have some of a person who is erased."""
 
 
 async def pages_have_everybody(repository, start, end, most):
@@ -244,10 +259,15 @@ async def equals_the_plain_activity(repository, ends, bars):
             assert found == expected
             if most and not features:
                 await pages_have_everybody(repository, ends[0], ends[-1], most)
-            if not features and bars is not None:
+            if not features:
                 assert shown == bars
-    begin, since, until = quiet_window(ends[0], ends[-1])
-    before = [e async for chunk in repository.events(begin, ends[-1]) for e in chunk]
+    await equals_the_plain_quiet(repository, ends[0], ends[-1])
+
+
+async def equals_the_plain_quiet(repository, start, end):
+    """Who went quiet is who the plain code says did, of single events."""
+    begin, since, until = quiet_window(start, end)
+    before = [e async for chunk in repository.events(begin, end) for e in chunk]
     visits = [
         Visits(name, user.requests, user.first_start_us, user.last_us)
         for name, user in Summary.of(before).users.items()
@@ -257,20 +277,23 @@ async def equals_the_plain_activity(repository, ends, bars):
     for each in before:
         if each.failure and micros(since - LAST_THING) <= each.at_us < micros(until):
             failed[each.user] = [each]
-    assert await repository.gone_quiet(ends[0], ends[-1]) == gone_quiet(regular(visits), failed)
+    assert await repository.gone_quiet(start, end) == gone_quiet(regular(visits), failed)
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
-@given(
-    st.lists(st.tuples(st.integers(0, 2800), st.sampled_from([200, 404, 500]), st.sampled_from("ab")), max_size=30),
-    st.lists(st.tuples(st.integers(0, 2900), st.integers(1, 900)), max_size=4),
-    st.integers(0, 2900),
-    st.sampled_from([(), ("a*",), ("z",)]),
-)
-def test_outcomes_of_windows_are_those_of_their_counts(store, tmp_path_factory, rows, windows, sealed, features):
-    opener = STORES[store](tmp_path_factory.mktemp("law"))
-    windows = [(moment(at), moment(at + length)) for at, length in windows]
-    asyncio.run(_outcomes_equal_counts(opener, rows, windows, moment(sealed), features))
+def test_outcomes_of_windows_are_those_of_their_counts(store, tmp_path_factory):
+    @law_on(store, examples=16)
+    @given(
+        st.lists(st.tuples(st.integers(0, 2800), st.sampled_from([200, 404, 500]), st.sampled_from("ab")), max_size=30),
+        st.lists(st.tuples(st.integers(0, 2900), st.integers(1, 900)), max_size=4),
+        st.integers(0, 2900),
+        st.sampled_from([(), ("a*",), ("z",)]),
+    )
+    def law(rows, windows, sealed, features):
+        opener = STORES[store](tmp_path_factory.mktemp("law"))
+        windows = [(moment(at), moment(at + length)) for at, length in windows]
+        asyncio.run(_outcomes_equal_counts(opener, rows, windows, moment(sealed), features))
+
+    law()
 
 
 async def _outcomes_equal_counts(opener, rows, windows, sealed, features):
@@ -290,11 +313,14 @@ async def test_outcomes_end_with_the_window_of_which_something_is_gone(repositor
     assert await repository.outcomes(windows) == [{200: 1}]
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
-@given(st.integers(0, 10**6), st.integers(1, 40), st.integers(0, 2 * 1440))
-def test_who_went_quiet_is_the_same_however_much_is_sealed(store, tmp_path_factory, seed, hours, sealed_before):
-    opener = STORES[store](tmp_path_factory.mktemp("law"))
-    asyncio.run(_quiet_equals_the_plain(opener, seed, hours, sealed_before))
+def test_who_went_quiet_is_the_same_however_much_is_sealed(store, tmp_path_factory):
+    @law_on(store, examples=16)
+    @given(st.integers(0, 10**6), st.integers(1, 40), st.integers(0, 2 * 1440))
+    def law(seed, hours, sealed_before):
+        opener = STORES[store](tmp_path_factory.mktemp("law"))
+        asyncio.run(_quiet_equals_the_plain(opener, seed, hours, sealed_before))
+
+    law()
 
 
 async def _quiet_equals_the_plain(opener, seed, hours, sealed_before):
@@ -313,7 +339,7 @@ async def _quiet_equals_the_plain(opener, seed, hours, sealed_before):
     for at in (end - timedelta(minutes=sealed_before), end):
         await stores.events.seal(at)
         for length in (timedelta(hours=hours), timedelta(days=hours)):
-            await equals_the_plain_activity(stores.events, [end - length, end], None)
+            await equals_the_plain_quiet(stores.events, end - length, end)
     await stores.close()
 
 
