@@ -9,6 +9,8 @@ from tracker.event import Event
 
 STRETCH_US = 5 * 60 * 1_000_000
 """Marks of lines are kept by stretches of time of this length, which begin at its multiples."""
+IMPORTED = "(imported)"
+"""The instance that imported events are of, where no machine's name stands."""
 
 
 class Imports(Protocol):
@@ -36,7 +38,8 @@ class Imports(Protocol):
         ...
 
     def add(self, events: Sequence[Event], marks: Mapping[int, Sequence[int]]) -> int:
-        """Store events with the marks of their lines, by stretch, in one transaction; how many events were stored."""
+        """Store events with the marks of their lines, by stretch; how many events were stored. What a stretch gets is
+        stored in one transaction."""
         ...
 
     def close(self) -> None:

@@ -13,10 +13,10 @@ from guardian.stores.firestore.directory import Directory
 from guardian.stores.firestore.documents import Documents
 from guardian.stores.firestore.events import FirestoreRepository
 from guardian.stores.firestore.history import FirestoreHistory
+from guardian.stores.firestore.importing import FirestoreImports
 from guardian.stores.firestore.sign_ins import FirestoreSignInStore
 from guardian.stores.firestore.state import FirestoreStateStore
 from guardian.stores.firestore.watching import FirestoreWatchStore
-from guardian.stores.importing import Imports
 from guardian.stores.opening import Stores
 from guardian.stores.people.book import AliasBook
 from tracker.event import ANONYMOUS
@@ -48,11 +48,9 @@ class FirestoreBackend:
         """See Backend."""
         return FirestoreHistory(str(self._address), book)
 
-    def imports(self) -> Imports:
-        """See Backend: raises StorageError, since a past is imported into a file only."""
-        raise StorageError(
-            f"a past cannot be imported into {self._address}: import it into a file, which database names meanwhile"
-        )
+    def imports(self) -> FirestoreImports:
+        """See Backend."""
+        return FirestoreImports(self._address)
 
     def exists(self) -> bool:
         """See Backend. Raises StorageError where the database does not answer."""

@@ -83,8 +83,10 @@ class Documents:
         *conditions: tuple[str, str, Any],
         order: Sequence[tuple[str, str]] = (),
         limit: int | None = None,
+        fields: Sequence[str] | None = None,
     ) -> list[Found]:
-        """The documents that fit these (field, operator, value) conditions, in this order of (field, direction)."""
+        """The documents that fit these (field, operator, value) conditions, in this order of (field, direction); only
+        `fields` of them, if given."""
 
         def work(client: Any) -> list[Found]:
             from google.cloud.firestore import FieldFilter
@@ -96,6 +98,7 @@ class Documents:
                 query = query.order_by(field, direction=direction)
             if limit is not None:
                 query = query.limit(limit)
+            query = query if fields is None else query.select(fields)
             self.queries.add((collection, tuple(c[0] for c in conditions), tuple(field for field, _ in order)))
             found = [_found(each) for each in query.stream(retry=None, timeout=SECONDS)]
             self.reads += max(1, len(found))

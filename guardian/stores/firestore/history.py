@@ -1,6 +1,7 @@
 """The history that rules are judged on, read from Firestore: once from sealed buckets, then only what is new.
 
-Calls block. No past is imported into Firestore, so everything there is the app's own.
+Calls block. What was imported lies before what the app recorded itself, in slices of its own: who wants the latter
+alone begins where the imported past ends.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from guardian.stores.firestore import past
 from guardian.stores.firestore.directory import Directory, person_of
 from guardian.stores.firestore.documents import Documents, as_time
 from guardian.stores.firestore.evidence import read_releases, read_sample
+from guardian.stores.firestore.importing import first_own, imported_until, is_own
 from guardian.stores.firestore.progress import BEHIND_US, as_table, read_table
 from guardian.stores.firestore.slices import AT, DURATION, FAILURE, LATENCY, OUTCOME, PERSON, ROUTE, Table, join
 from guardian.stores.firestore.windows import Windows
@@ -63,6 +65,12 @@ class FirestoreHistory:
 
     def first_event(self) -> int | None:
         """See HistoryStore."""
+        return self._first(0)
+
+    def _first(self, own_us: int) -> int | None:
+        """When the first event ended; where something was imported, until `own_us`, the first of the app's own."""
+        if own_us:
+            return first_own(self.documents, own_us)
         found = self.documents.query(SLICES, order=[("start", "ASCENDING")], limit=1)
         return int(found[0].fields["start"]) if found else None
 
@@ -75,19 +83,21 @@ class FirestoreHistory:
         mark_us = windows.progress.read_us - BEHIND_US
         before = self.documents.query(SLICES, ("written", ">", as_time(max(mark_us, 0))))
         first = max(start, end - -(-single_events // 60))
-        begin = windows.progress.purged_us
+        own_us = 0 if imported else imported_until(self.documents)
+        begin = max(windows.progress.purged_us, own_us)
         pieces = windows.pieces([begin, first * MINUTE_US]) if begin < first * MINUTE_US else []
         found = self.documents.query(
             SLICES, ("start", ">=", first // 5 * 5 * MINUTE_US), order=[("start", "ASCENDING")]
         )
-        table = as_table(found).between(first * MINUTE_US, _END)
+        table = as_table(found if imported else list(filter(is_own, found))).between(first * MINUTE_US, _END)
         inside = self._columns(table.between(first * MINUTE_US, end * MINUTE_US), aliases)
         rows = past.rows_of(pieces)
         counts = past.counts_of(rows, start, first).followed(MinuteCounts.of(inside, first, end), end - start)
         seen = past.sightings_of(pieces, windows.progress.cleared_us)
         lately = frozenset(each.name for each in (*before, *found) if micros(each.fields["written"]) > mark_us)
         return History(
-            counts, inside, _earliest(seen, first_sightings(inside)), self.first_event(), self._heartbeats(end),
+            counts, inside, _earliest(seen, first_sightings(inside)), self._first(own_us),
+            self._heartbeats(end),
             singles_us=first * MINUTE_US,
             cursor=Cursor({"slices": len(found)}),
             earlier=past.earlier_of(rows, past.minutes_wanted(wanted, start)),
@@ -118,7 +128,7 @@ class FirestoreHistory:
     ) -> History | None:
         known = history.counts.end
         found = self.documents.query(SLICES, ("written", ">", as_time(max(source.mark_us, 0))))
-        fresh = [each for each in found if each.name not in source.slices]
+        fresh = [each for each in found if each.name not in source.slices and is_own(each)]
         new = as_table(fresh)
         if len(new) and new.rows[0, AT] < history.singles_us:
             return None  # later than what is at hand
@@ -137,8 +147,8 @@ class FirestoreHistory:
         lately = frozenset(each.name for each in found if micros(each.fields["written"]) > mark_us)
         asked = past.minutes_wanted(wanted, counts.start)
         return History(
-            counts, inside, _earliest(history.first_seen, first_sightings(inside)), self.first_event(),
-            self._heartbeats(end),
+            counts, inside, _earliest(history.first_seen, first_sightings(inside)),
+            self._first(imported_until(self.documents)), self._heartbeats(end),
             singles_us=singles_us,
             cursor=Cursor({"slices": sum(history.cursor.serials.values()) + len(fresh)}),
             earlier={minute: history.earlier.get(minute) or self._minute(history, minute) for minute in asked},

@@ -20,11 +20,15 @@ from guardian.stores.firestore.progress import (
     number_of,
     read_progress,
     slices_between,
+    stale_buckets,
 )
 from tracker.firestore.sink import SLICES
 
 GRACE_US = 60_000_000
 """A bucket is sealed this long after its end: what the recorders still held is in by then."""
+MOST_LATELY = 20_000
+"""So many slices at most are sealed until the mark moves on: the progress names each of them, in one document. What is
+left of a long past that was imported comes with the next rounds."""
 _TRIES = 20
 
 
@@ -70,14 +74,16 @@ def _seal(documents: Documents, now_us: int) -> int | None:
 
 def _steps(documents: Documents, progress: Progress, end: int) -> list[tuple[list[Found], int]]:
     """What is to be sealed, as slices and up to where all is sealed then; each step by itself."""
-    late = late_slices(documents, progress)
-    starts = {int(each.fields["start"]) // MINUTES5 * MINUTES5 for each in late}
-    found: list[Found] = []
-    for start in sorted(starts):
-        found += slices_between(documents, start, start + MINUTES5)
+    room, found = MOST_LATELY - len(progress.sealed), list[Found]()
+    for start in stale_buckets(late_slices(documents, progress)):
+        if len(found) < room:
+            found += slices_between(documents, start, start + MINUTES5)
     steps = [(found, progress.until_us)] if found else []
+    room -= len(found)
     at = progress.until_us
     while at < end:
+        if room <= 0:
+            return steps
         [*first] = documents.query(
             SLICES, ("start", ">=", at), ("start", "<", end), order=[("start", "ASCENDING")], limit=1
         )
@@ -86,6 +92,7 @@ def _steps(documents: Documents, progress: Progress, end: int) -> list[tuple[lis
         begin = int(first[0].fields["start"]) // MINUTES5 * MINUTES5
         at = min(end, begin // DAY * DAY + DAY)
         steps.append((slices_between(documents, begin, at), at))
+        room -= len(steps[-1][0])
     if steps and at < end:
         steps.append(([], end))
     return steps

@@ -3,29 +3,65 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from itertools import groupby
 from typing import Any
 
+import numpy as np
+
+from guardian.stores.firestore.buckets import MINUTES5
 from guardian.stores.firestore.documents import NEW, Change, Documents, in_commits
 from tracker.event import Event
 from tracker.firestore.people import People
 from tracker.firestore.sink import FEATURES, SLICES, document_name
 from tracker.firestore.slices import slices_of, storable
 
+Fields = dict[str, Any]
 
-def write(documents: Documents, events: Sequence[Event], *, marks: dict[str, Any] | None = None) -> int:
-    """Store events; how many were stored (a poison event costs only itself). `marks` are more fields of each slice."""
+
+def write(documents: Documents, events: Sequence[Event]) -> int:
+    """Store events; how many were stored (a poison event costs only itself)."""
+    return write_with(documents, events, lambda client: People(client))
+
+
+def write_with(
+    documents: Documents,
+    events: Sequence[Event],
+    people: Callable[[Any], People],
+    *,
+    more: Mapping[str, Any] | None = None,
+    marks: Mapping[int, Sequence[int]] | None = None,
+) -> int:
+    """The same with `people` for the names, given the client. `more` are fields of each slice; `marks` are kept with
+    the slices of the 5 minutes that begin at their keys, in one commit, as numbers of 8 bytes, little-endian."""
     from google.cloud import firestore
 
     good = [event for event in events if storable(event)]
-    ids = documents.ask(lambda client: People(client).ids((event.user, event.at_us) for event in good))
-    token = secrets.token_hex(8)
-    changes = [
-        Change(SLICES, f"{token}-{serial}", {**fields, **(marks or {}), "written": firestore.SERVER_TIMESTAMP}, NEW)
-        for serial, fields in enumerate(slices_of(good, lambda event: ids[event.user, event.at_us]), 1)
+    ids = documents.ask(lambda client: people(client).ids((event.user, event.at_us) for event in good))
+    slices = list(slices_of(good, lambda event: ids[event.user, event.at_us]))
+    if marks is not None:
+        _put_marks(slices, marks)
+    token, written = secrets.token_hex(8), {**(more or {}), "written": firestore.SERVER_TIMESTAMP}
+    named = [(f"{token}-{serial}", {**fields, **written}) for serial, fields in enumerate(slices, 1)]
+    groups = [
+        [Change(SLICES, name, fields, NEW) for name, fields in some]
+        for _, some in groupby(named, key=lambda each: _stretch(each[1]))
     ]
     features = {event.feature for event in good}
-    changes += [Change(FEATURES, document_name(name), {"name": name}) for name in features]
-    for some in in_commits([each] for each in changes):
+    groups += [[Change(FEATURES, document_name(name), {"name": name})] for name in features]
+    for some in in_commits(groups):
         documents.commit(some)
     return len(good)
+
+
+def _stretch(fields: Mapping[str, Any]) -> int:
+    return int(fields["start"]) // MINUTES5 * MINUTES5
+
+
+def _put_marks(slices: Sequence[Fields], marks: Mapping[int, Sequence[int]]) -> None:
+    """Let the slices of a stretch share its marks, so that none of them grows too large."""
+    for start, some in groupby(slices, key=_stretch):
+        mine = list(some)
+        parts = np.array_split(np.array(marks.get(start, ()), "<u8"), len(mine))
+        for fields, part in zip(mine, parts, strict=True):
+            fields["marks"] = part.tobytes()

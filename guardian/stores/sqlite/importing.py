@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from guardian.core.storage import StorageError
-from guardian.stores.importing import STRETCH_US
+from guardian.stores.importing import IMPORTED, STRETCH_US
 from guardian.stores.sqlite.buckets import meta, time_of
 from guardian.stores.sqlite.damage import UNREADABLE, unreadable
 from guardian.stores.sqlite.database import cannot_open
@@ -32,8 +32,8 @@ _MIGRATIONS: Sequence[Migration] = (
         """,
     ),
 )
-_SOURCE = ("", "(imported)")
-NUMBER = "SELECT id FROM guardian_source WHERE release = '' AND instance = '(imported)'"
+_SOURCE = ("", IMPORTED)
+NUMBER = f"SELECT id FROM guardian_source WHERE release = '' AND instance = '{IMPORTED}'"
 OWN = f"AND source IS NOT coalesce(({NUMBER}), -1)"
 """The condition that a row of guardian_request was not imported."""
 _MARK = np.dtype("<u8")

@@ -1,0 +1,118 @@
+"""An imported past in Firestore: slices of an instance of its own, which hold the marks of their lines.
+
+So events and marks are one document, and an import that was killed goes on where its last commit stands. Up to where
+the past reaches stands in `guardian_meta/imports`, and is written before it: rules never take it for the app's own.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from guardian.stores.firestore.buckets import DAY
+from guardian.stores.firestore.documents import NEW, Change, Documents, Found
+from guardian.stores.firestore.progress import META, read_progress
+from guardian.stores.firestore.writing import write_with
+from guardian.stores.importing import IMPORTED, STRETCH_US
+from tracker.event import Event
+from tracker.firestore.address import Address
+from tracker.firestore.people import SECRETS, People
+from tracker.firestore.sink import SLICES
+
+IMPORTS = "imports"
+_KEY = "import"
+_PAGE = 300
+_DAYS = 3
+"""The marks of so many days are held: a log is in the order of time, nearly."""
+
+
+class FirestoreImports:
+    """`Imports` on one database. Raises StorageError where it does not answer."""
+
+    def __init__(self, address: Address) -> None:
+        self._documents = Documents(address)
+        self._people: People | None = None
+        self._days: dict[int, dict[int, list[int]]] = {}
+        self.key = self._secret().encode()
+
+    def _secret(self) -> str:
+        found = self._documents.get(SECRETS, _KEY)
+        if found is None:
+            made = {"value": secrets.token_hex(16)}
+            self._documents.commit([Change(SECRETS, _KEY, made, NEW)])  # unless another was first
+            return self._secret()
+        return str(found.fields["value"])
+
+    def recorded_since_us(self) -> int | None:
+        """See Imports."""
+        return first_own(self._documents, 0)
+
+    def purged_until_us(self) -> int:
+        """See Imports."""
+        return read_progress(self._documents).purged_us
+
+    def marks(self, start_us: int) -> list[int]:
+        """See Imports. Those of a day are read at once."""
+        return self._marks_of_day(start_us // DAY * DAY).get(start_us, [])
+
+    def _marks_of_day(self, day: int) -> dict[int, list[int]]:
+        if day not in self._days:
+            if len(self._days) >= _DAYS:
+                del self._days[next(iter(self._days))]
+            found = self._documents.query(
+                SLICES, ("start", ">=", day), ("start", "<", day + DAY), fields=("start", "marks")
+            )
+            marks: dict[int, list[int]] = {}
+            for each in found:
+                stretch = int(each.fields["start"]) // STRETCH_US * STRETCH_US
+                marks.setdefault(stretch, []).extend(np.frombuffer(each.fields.get("marks", b""), "<u8").tolist())
+            self._days[day] = marks
+        return self._days[day]
+
+    def add(self, events: Sequence[Event], marks: Mapping[int, Sequence[int]]) -> int:
+        """See Imports. In one commit a stretch: what was committed before a kill is known the next time."""
+        until_us = max((event.at_us + 1 for event in events), default=0)
+        if until_us > imported_until(self._documents):
+            self._documents.commit([Change(META, IMPORTS, {"until_us": until_us})])
+        more = {"release": "", "instance": IMPORTED}
+        stored = write_with(self._documents, events, self._asked, more=more, marks=marks)
+        for start_us, added in marks.items():
+            day = self._days.get(start_us // DAY * DAY)
+            if day is not None:
+                day.setdefault(start_us, []).extend(added)
+        return stored
+
+    def _asked(self, client: Any) -> People:
+        self._people = self._people or People(client)
+        return self._people
+
+    def close(self) -> None:
+        """See Imports."""
+        self._documents.closed = True
+
+
+def imported_until(documents: Documents) -> int:
+    """Every imported event ended before this moment, µs; 0 where there is none."""
+    found = documents.get(META, IMPORTS)
+    return 0 if found is None else int(found.fields["until_us"])
+
+
+def is_own(found: Found) -> bool:
+    """Whether the app recorded the events of a slice itself."""
+    return found.fields.get("instance") != IMPORTED
+
+
+def first_own(documents: Documents, start_us: int) -> int | None:
+    """When the first event from a moment on ended that the app recorded itself, µs; None where there is none."""
+    after = start_us
+    while True:
+        found = documents.query(
+            SLICES, ("start", ">=", after), order=[("start", "ASCENDING")], limit=_PAGE, fields=("start", "instance")
+        )
+        own = next((int(each.fields["start"]) for each in found if is_own(each)), None)
+        if own is not None or len(found) < _PAGE:
+            return own
+        after = max(int(found[-1].fields["start"]), after + 1)
