@@ -23,7 +23,8 @@ from guardian.web.pages.incident_words import incident_row
 from guardian.web.pages.page import Page, View
 from guardian.web.pages.ranges import Range, read_range
 from guardian.web.pages.reading import Reading, read_window
-from guardian.web.pages.svg import Series, Slice, Words, donut, histogram, nice_top, over_time
+from guardian.web.pages.ring import Slice, donut
+from guardian.web.pages.svg import Series, Words, histogram, nice_top, over_time
 from guardian.web.pages.tables import Table
 
 SLICES = 6

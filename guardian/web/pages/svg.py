@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from math import cos, floor, log10, pi, sin
+from math import floor, log10
 
 from markupsafe import Markup, escape
 
@@ -28,16 +28,6 @@ class Series:
     name: str
     values: Sequence[float | None]
     tone: str
-
-
-@dataclass(frozen=True, slots=True)
-class Slice:
-    """A part of a whole; `href` is where a click leads, "" for nowhere."""
-
-    name: str
-    value: float
-    said: str
-    href: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +53,7 @@ def _number(value: float) -> str:
     return f"{value:.1f}".rstrip("0").rstrip(".")
 
 
-def _svg(body: str, title: str, shape: str, *, name: str, stretched: bool = True) -> str:
+def picture_of(body: str, title: str, shape: str, *, name: str, stretched: bool = True) -> str:
     """A picture called `title`; without one, a picture that is hidden from those who hear what stands beside it."""
     ratio = ' preserveAspectRatio="none"' if stretched else ""
     heard = f'role="img" aria-label="{escape(title)}"' if title else 'aria-hidden="true"'
@@ -120,7 +110,7 @@ def over_time(
         spot = f'<rect class="spot" {place}><title>{escape(told)}</title></rect>'
         body += f'<a href="{escape(href[i])}" tabindex="-1">{spot}</a>' if href else spot
     legend = "".join(f'<li class="key {each.tone}">{escape(each.name)}</li>' for each in series)
-    picture = _svg(body, words.title, "plot", name=f"{WIDTH} {HEIGHT}")
+    picture = picture_of(body, words.title, "plot", name=f"{WIDTH} {HEIGHT}")
     y_axis = "".join(f"<span>{escape(each)}</span>" for each in scale)
     x_axis = "".join(f"<span>{escape(each)}</span>" for each in ticks)
     rows = ([starts[i], *(text[i] for text in said)] for i in range(number))
@@ -187,48 +177,6 @@ def share_bar(share: float, tone: str = "users") -> Markup:
     )
 
 
-def donut(words: Words, slices: Sequence[Slice], *, centre: str, under: str, columns: Sequence[str]) -> Markup:
-    """Parts of a whole as a ring, with `centre` inside and `under` below that; the table is the legend, and seen."""
-    total = sum(each.value for each in slices)
-    if total <= 0:
-        return Markup(f'<p class="nothing">{escape(words.empty)}</p>')
-    at, drawn = 0.0, ""
-    for rank, each in enumerate(slices):
-        share = each.value / total
-        drawn += _arc(at, at + share, rank, f"{each.name}: {each.said}")
-        at += share
-    drawn += f'<text class="centre" x="60" y="61" text-anchor="middle">{escape(centre)}</text>'
-    drawn += f'<text class="under" x="60" y="76" text-anchor="middle">{escape(under)}</text>'
-    # The table beside it is seen, says the same, and has the links: a picture may not hold any.
-    picture = _svg(drawn, "", "donut", name="120 120", stretched=False)
-    rows = ""
-    for rank, each in enumerate(slices):
-        label = f'<a href="{escape(each.href)}">{escape(each.name)}</a>' if each.href else str(escape(each.name))
-        rows += (
-            f'<tr><th scope="row"><span class="swatch slice{rank % 8}"></span>{label}</th>'
-            f'<td class="num">{escape(each.said)}</td></tr>'
-        )
-    head = "".join(f'<th scope="col">{escape(each)}</th>' for each in columns)
-    return Markup(
-        f'<div class="round">{picture}<table class="legend-table">'
-        f'<caption class="unseen">{escape(words.title)}</caption>'
-        f'<thead class="unseen"><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>'
-    )
-
-
-def _arc(start: float, end: float, rank: int, title: str) -> str:
-    told = f"<title>{escape(title)}</title>"
-    if end - start > 0.9999:
-        return f'<circle class="arc slice{rank % 8}" cx="60" cy="60" r="46">{told}</circle>'
-    # A gap between neighbours, but for those that are narrower than that.
-    gap = min(0.004, (end - start) / 4)
-    (x1, y1), (x2, y2) = (
-        (60 + 46 * sin(2 * pi * share), 60 - 46 * cos(2 * pi * share)) for share in (start + gap, end - gap)
-    )
-    large = int(end - start - 2 * gap > 0.5)
-    return f'<path class="arc slice{rank % 8}" d="M{x1:.2f} {y1:.2f}A46 46 0 {large} 1 {x2:.2f} {y2:.2f}">{told}</path>'
-
-
 def strip(title: str, marks: Iterable[Mark], ticks: Sequence[str] = ()) -> Markup:
     """A band of time with marks on it; a mark is seen, however short."""
     drawn = f'<rect class="track" width="{WIDTH}" height="40" rx="3"/>'
@@ -241,5 +189,5 @@ def strip(title: str, marks: Iterable[Mark], ticks: Sequence[str] = ()) -> Marku
             f'width="{_number(width)}" height="{_number(high)}"><title>{escape(mark.title)}</title></rect>'
         )
     under = "".join(f"<span>{escape(each)}</span>" for each in ticks)
-    picture = _svg(drawn, title, "strip", name=f"{WIDTH} 40")
+    picture = picture_of(drawn, title, "strip", name=f"{WIDTH} 40")
     return Markup(f'<div class="banded" dir="ltr">{picture}<div class="x" aria-hidden="true">{under}</div></div>')

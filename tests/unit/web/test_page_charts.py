@@ -2,7 +2,8 @@ import re
 
 import pytest
 
-from guardian.web.pages.svg import Mark, Series, Slice, Words, donut, nice_top, over_time, share_bar, strip
+from guardian.web.pages.ring import Slice, donut
+from guardian.web.pages.svg import Mark, Series, Words, nice_top, over_time, share_bar, strip
 
 WORDS = Words("Requests", "Time", "The numbers", "Nothing came.")
 HOSTILE = "\"><script>alert(1)</script>' onload='x"
