@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from dataclasses import dataclass
 from functools import cache
 from hashlib import blake2b
@@ -15,10 +16,11 @@ FOREVER = "public, max-age=31536000, immutable"
 
 @dataclass(frozen=True, slots=True)
 class Asset:
-    """A file as it is served; `name` holds a hash of `body`."""
+    """A file as it is served; `name` holds a hash of `body`, `packed` is the same by gzip."""
 
     name: str
     body: bytes
+    packed: bytes
     media_type: str
 
 
@@ -31,7 +33,7 @@ def assets() -> dict[str, Asset]:
         if kind in _TYPES:
             body = path.read_bytes()
             mark = blake2b(body, digest_size=6).hexdigest()
-            found[path.name] = Asset(f"{stem}.{mark}.{kind}", body, _TYPES[kind])
+            found[path.name] = Asset(f"{stem}.{mark}.{kind}", body, gzip.compress(body, mtime=0), _TYPES[kind])
     return found
 
 
