@@ -15,13 +15,14 @@ from guardian.core.report.timeline import bar_edges
 from guardian.core.summary import Summary, TimelineBar
 from guardian.mail.report.wording import error_phrase, short
 from guardian.web.endpoint import Refusal
-from guardian.web.pages.frame import framed, range_bar, tick_words, time_words
-from guardian.web.pages.overview import latency_chart, scale
+from guardian.web.pages.frame import framed, range_bar
+from guardian.web.pages.overview import latency_chart
 from guardian.web.pages.page import Page, View
 from guardian.web.pages.ranges import Range, read_range
 from guardian.web.pages.reading import Reading, read_people, read_window
-from guardian.web.pages.svg import Series, Words, over_time
+from guardian.web.pages.svg import Series, Words
 from guardian.web.pages.tables import Table
+from guardian.web.pages.timeline import bar_links, number_scale, through_time
 from tracker.event import ANONYMOUS
 
 SORTS = ("requests", "people", "errors", "p95", "name")
@@ -130,7 +131,7 @@ async def _one(view: View, chosen: Range, reading: Reading, people: Summary, nam
                 "name": short(name),
                 "raw": name,
                 "row": shown,
-                "chart": feature_chart(bars, report, view),
+                "chart": feature_chart(bars, name, chosen, reading, view),
                 "latency": latency_chart(bins, view),
                 "first": lang.moment(used[0].start, view.zone) if used else "",
                 "last": lang.moment(used[-1].start, view.zone) if used else "",
@@ -155,21 +156,21 @@ async def _bars(view: View, chosen: Range, name: str, edges: list[Any]) -> list[
     return await view.app.glances.take(key, read, now=view.now, fresh=timedelta(seconds=55))
 
 
-def feature_chart(bars: list[TimelineBar], report: Report, view: View) -> Any:
+def feature_chart(bars: list[TimelineBar], name: str, chosen: Range, reading: Reading, view: View) -> Any:
     """Requests of one feature through the window, those that failed in red."""
-    lang, starts = view.lang, [bar.start for bar in bars]
+    lang, report, starts = view.lang, reading.report, [bar.start for bar in bars]
     failed = [bar.errors for bar in bars]
     well = [bar.requests - bar.errors for bar in bars]
     words = Words(
         lang("Requests over time, those that failed in red"), lang("Time"), lang("The numbers"),
         lang("There were no requests in this period."),
     )  # fmt: skip
-    return over_time(
-        words, time_words(starts, report.period_end, lang, view.zone),
+    return through_time(
+        words, starts, report.period_end,
         [Series(lang("Failed"), failed, "bad"), Series(lang("Went well"), well, "good")],
-        tick_words(starts, report.period_end, lang, view.zone),
-        [[lang.number(v) for v in values] for values in (failed, well)],
-        scale=scale(max((bar.requests for bar in bars), default=0), view), form="stacked",
+        [[lang.number(v) for v in values] for values in (failed, well)], view,
+        scale=number_scale(max((bar.requests for bar in bars), default=0), lang), form="stacked",
+        released=reading.released, href=bar_links("/features", bars, report.period_end, chosen, view, name=name),
     )  # fmt: skip
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from markupsafe import Markup
 from starlette.responses import Response
 
+from guardian.alerting.sample import Released
 from guardian.core.activity import Activity
 from guardian.core.grade import grade
 from guardian.core.language import marked
@@ -18,14 +19,15 @@ from guardian.core.report.model import Report
 from guardian.core.summary import RATIO, TimelineBar, quantile_ms
 from guardian.mail.report.view import report_view
 from guardian.mail.report.wording import error_phrase
-from guardian.web.pages.frame import framed, range_bar, tick_words, time_words
+from guardian.web.pages.frame import framed, range_bar
 from guardian.web.pages.incident_words import incident_row
 from guardian.web.pages.page import Page, View
 from guardian.web.pages.ranges import Range, read_range
 from guardian.web.pages.reading import Reading, read_window
 from guardian.web.pages.ring import Slice, donut
-from guardian.web.pages.svg import Series, Words, histogram, nice_top, over_time
+from guardian.web.pages.svg import Series, Words, histogram
 from guardian.web.pages.tables import Table
+from guardian.web.pages.timeline import bar_links, number_scale, through_time, time_scale
 
 SLICES = 6
 """So many statuses have a slice of their own; the others share one."""
@@ -57,7 +59,7 @@ def overview(view: View, chosen: Range, reading: Reading) -> dict[str, Any]:
     """What is shown of a window: the words are those of the report's mail. Pure."""
     report, lang, zone = reading.report, view.lang, view.zone
     said = report_view(report, (), lang=lang, zone=zone)
-    hrefs = ("/people", "", "/errors", "/features")
+    hrefs = ("/people", "/features", "/errors", "/features")
     figures = [{**each, "href": href} for each, href in zip(said["figures"], hrefs, strict=False)]
     return {
         "grade": grade(said["grave"]).look.style,
@@ -73,8 +75,8 @@ def overview(view: View, chosen: Range, reading: Reading) -> dict[str, Any]:
             for text, about in zip(said["moved"], said["moved_about"], strict=True)
         ],
         "moved_from": said["moved_from"],
-        "users_chart": users_chart(report, reading.before, view),
-        "requests_chart": requests_chart(report, view),
+        "users_chart": users_chart(report, reading.before, reading.released, view),
+        "requests_chart": requests_chart(report, chosen, reading.released, view),
         "features": said["features"],
         "errors_chart": errors_chart(report, view),
         "latency": [
@@ -82,14 +84,16 @@ def overview(view: View, chosen: Range, reading: Reading) -> dict[str, Any]:
             for label, value in (("p50", report.latency_ms.p50), ("p95", report.latency_ms.p95),
                                  ("p99", report.latency_ms.p99))
         ],
-        "latency_over_time": latency_over_time(report, reading.latencies, view),
+        "latency_over_time": latency_over_time(report, reading.latencies, reading.released, view),
         "latency_chart": latency_chart(durations(reading.counts), view),
         "help": said["help"],
         "quiet": said["gone_quiet"],
     }  # fmt: skip
 
 
-def users_chart(report: Report, before: Sequence[TimelineBar] | None, view: View) -> Markup:
+def users_chart(
+    report: Report, before: Sequence[TimelineBar] | None, released: Sequence[Released], view: View
+) -> Markup:
     """Active users through the window, and through the one that it is compared with."""
     lang, starts = view.lang, [bar.start for bar in report.timeline]
     series = [Series(lang("Active users"), [bar.active_users for bar in report.timeline], "users")]
@@ -101,13 +105,12 @@ def users_chart(report: Report, before: Sequence[TimelineBar] | None, view: View
         lang("Nobody used the app in this period."),
     )  # fmt: skip
     said = [[lang.number(value or 0) for value in each.values] for each in series]
-    return over_time(
-        words, time_words(starts, report.period_end, lang, view.zone), series,
-        tick_words(starts, report.period_end, lang, view.zone), said, scale=scale(most, view),
-    )  # fmt: skip
+    return through_time(
+        words, starts, report.period_end, series, said, view, scale=number_scale(most, lang), released=released
+    )
 
 
-def requests_chart(report: Report, view: View) -> Markup:
+def requests_chart(report: Report, chosen: Range, released: Sequence[Released], view: View) -> Markup:
     """Requests through the window, those that failed on top."""
     lang, starts = view.lang, [bar.start for bar in report.timeline]
     failed = [bar.errors for bar in report.timeline]
@@ -119,16 +122,10 @@ def requests_chart(report: Report, view: View) -> Markup:
     )  # fmt: skip
     series = [Series(lang("Failed"), failed, "bad"), Series(lang("Went well"), well, "good")]
     said = [[lang.number(value or 0) for value in each.values] for each in series]
-    return over_time(
-        words, time_words(starts, report.period_end, lang, view.zone), series,
-        tick_words(starts, report.period_end, lang, view.zone), said, scale=scale(most, view), form="stacked",
+    return through_time(
+        words, starts, report.period_end, series, said, view, scale=number_scale(most, lang), form="stacked",
+        released=released, href=bar_links("/", report.timeline, report.period_end, chosen, view),
     )  # fmt: skip
-
-
-def scale(most: float, view: View) -> list[str]:
-    """The texts of the top, the middle and the bottom of a scale."""
-    top = nice_top(most)
-    return [view.lang.number(value, 1) for value in (top, top / 2, 0)]
 
 
 def errors_chart(report: Report, view: View) -> Markup:
@@ -181,11 +178,13 @@ def latency_chart(bins: Mapping[int, int], view: View) -> Markup:
     ticks = [lang.milliseconds(edge) for edge in (1, 10, 100, 1000, 10_000)]
     return histogram(
         words, names, places, [lang.number(each) for each in places], ticks,
-        scale=scale(max(places), view), name=lang("Requests"),
+        scale=number_scale(max(places), lang), name=lang("Requests"),
     )  # fmt: skip
 
 
-def latency_over_time(report: Report, latencies: Sequence[Mapping[int, int]], view: View) -> Markup:
+def latency_over_time(
+    report: Report, latencies: Sequence[Mapping[int, int]], released: Sequence[Released], view: View
+) -> Markup:
     """The latency that half of the requests, 95 % and 99 % of them kept to, through the window."""
     lang, starts = view.lang, [bar.start for bar in report.timeline]
     found = [[quantile_ms(bins, q) for bins in latencies] for q in (0.95, 0.5, 0.99)]
@@ -194,17 +193,14 @@ def latency_over_time(report: Report, latencies: Sequence[Mapping[int, int]], vi
         for name, values, tone in zip(("p95", "p50", "p99"), found, ("users", "calm", "warm"), strict=True)
     ]
     most = max((value or 0 for each in series for value in each.values), default=0)
-    top = nice_top(most)
     words = Words(
         lang("Latency over time, at most %(time)s", time=lang.milliseconds(most)), lang("Time"), lang("The numbers"),
         lang("No latency was measured."),
     )  # fmt: skip
     said = [["–" if value is None else lang.milliseconds(value) for value in values] for values in found]
-    return over_time(
-        words, time_words(starts, report.period_end, lang, view.zone), series,
-        tick_words(starts, report.period_end, lang, view.zone), said,
-        scale=[lang.milliseconds(value) for value in (top, top / 2, 0)],
-    )  # fmt: skip
+    return through_time(
+        words, starts, report.period_end, series, said, view, scale=time_scale(most, lang), released=released
+    )
 
 
 def overview_tables(report: Report) -> list[Table]:

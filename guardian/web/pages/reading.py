@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
+from guardian.alerting.sample import Released
 from guardian.application.root import Application
 from guardian.core.activity import Activity
 from guardian.core.off_loop import off_loop
@@ -14,6 +15,7 @@ from guardian.core.report.model import Report
 from guardian.core.report.timeline import bar_edges
 from guardian.core.storage import WindowGone
 from guardian.core.summary import Summary, TimelineBar
+from guardian.core.time import micros
 from guardian.web.pages.ranges import Range
 from tracker.event import ANONYMOUS
 
@@ -26,22 +28,35 @@ NAMED = 20
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A window: its report, its totals by route, the latencies of each bar by bin, and the bars of the period before,
-    one for each of the report's; None where that is not stored any more, or was not asked for."""
+    """A window: its report, its totals by route, the latencies of each bar by bin, the bars of the period before, one
+    for each of the report's (None where that is not stored any more, or was not asked for), and what was released."""
 
     report: Report
     counts: Activity
     latencies: tuple[Mapping[int, int], ...]
     before: tuple[TimelineBar, ...] | None
+    released: tuple[Released, ...] = ()
 
 
 async def read_window(app: Application, chosen: Range, now: datetime, zone: ZoneInfo) -> Reading:
     """The window of a page. Raises StorageError where the store does not answer."""
-    return await app.glances.take(
+    reading = await app.glances.take(
         ("window", *_key(chosen), chosen.compare, zone.key),
         lambda: _read(app, chosen, zone),
         now=now, fresh=_fresh(chosen),
     )  # fmt: skip
+    start_us, end_us = micros(reading.report.period_start), micros(reading.report.period_end)
+    known = await _releases(app, now)
+    return replace(reading, released=tuple(each for each in known if start_us <= each.at_us < end_us))
+
+
+async def _releases(app: Application, now: datetime) -> Sequence[Released]:
+    """Every release that is known, in order: there are few, and to read them all takes no longer than to read some."""
+
+    async def read() -> Sequence[Released]:
+        return await off_loop(app.stores.history.releases, 0, micros(app.clock()) + 1)
+
+    return await app.glances.take(("released",), read, now=now, fresh=FRESH_LONG)
 
 
 def _key(chosen: Range) -> tuple[str, ...]:

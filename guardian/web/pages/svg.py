@@ -31,6 +31,25 @@ class Series:
 
 
 @dataclass(frozen=True, slots=True)
+class Flag:
+    """A moment in a chart over time: `at` is its share of the whole, `place` the number of the place that it is in.
+    `name` stands above its line, `said` is all of it."""
+
+    at: float
+    place: int
+    name: str
+    said: str
+
+
+@dataclass(frozen=True, slots=True)
+class Flags:
+    """The moments that a chart marks: `column` is what the table behind it calls them."""
+
+    column: str
+    each: Sequence[Flag]
+
+
+@dataclass(frozen=True, slots=True)
 class Mark:
     """Something on a strip: from `start` to `end`, shares of its whole; `title` says what it is."""
 
@@ -42,11 +61,15 @@ class Mark:
 
 
 def nice_top(most: float) -> float:
-    """The end of a scale that holds `most`, a round number: 1, 2, 4, 5 or 10 times a power of ten; 1 for nothing."""
+    """The end of a scale that holds `most`, a round number that is at most half as much again; 1 for nothing.
+
+    Its half is round too, since it stands beside the middle: 1.5 and 2.5 come from ten on.
+    """
     if most <= 0:
         return 1.0
     power = 10.0 ** floor(log10(most))
-    return next(step * power for step in (1, 2, 4, 5, 10) if most <= step * power * (1 + 1e-9))
+    steps = (1, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10) if power >= 10 else (1, 2, 3, 4, 5, 6, 8, 10)
+    return next(step * power for step in steps if most <= step * power * (1 + 1e-9))
 
 
 def _number(value: float) -> str:
@@ -60,16 +83,22 @@ def picture_of(body: str, title: str, shape: str, *, name: str, stretched: bool 
     return f'<svg class="{shape}" viewBox="0 0 {name}" {heard}{ratio} focusable="false">{body}</svg>'
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]], label: str, title: str) -> str:
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]], label: str, title: str, href: Sequence[str] = ()) -> str:
     cells = "".join(f'<th scope="col">{escape(each)}</th>' for each in head)
     body = "".join(
-        f'<tr><th scope="row">{escape(first)}</th>' + "".join(f"<td>{escape(each)}</td>" for each in rest) + "</tr>"
-        for first, *rest in rows
+        f'<tr><th scope="row">{_linked(first, href[i] if href else "")}</th>'
+        + "".join(f"<td>{escape(each)}</td>" for each in rest)
+        + "</tr>"
+        for i, (first, *rest) in enumerate(rows)
     )
     return (
         f'<details class="behind"><summary>{escape(label)}</summary><div class="wide" tabindex="0" role="region" '
         f'aria-label="{escape(title)}"><table><thead><tr>{cells}</tr></thead><tbody>{body}</tbody></table></div></details>'
     )
+
+
+def _linked(text: str, href: str) -> str:
+    return f'<a href="{escape(href)}">{escape(text)}</a>' if href else str(escape(text))
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,13 +114,14 @@ class Words:
 
 def over_time(
     words: Words, starts: Sequence[str], series: Sequence[Series], ticks: Sequence[str], said: Sequence[Sequence[str]],
-    *, scale: Sequence[str], form: str = "area", href: Sequence[str] = (), top: float | None = None,
+    *, scale: Sequence[str], form: str = "area", href: Sequence[str] = (), flags: Flags | None = None,
 ) -> Markup:  # fmt: skip
     """Numbers over time: one place for each of `starts`, what it is called.
 
     `said` has of each series each number as text. `scale` are the texts of the top, the middle and the bottom of the
     scale, `ticks` stand under the plot at equal distances. `form` is "area" (lines, the first one filled) or "stacked"
-    (bars, one on another). `href` leads from each place to what is behind it. Raises ValueError for too many points.
+    (bars, one on another). `href` leads from each row of the table to what is behind it; a script makes the places of
+    the picture do the same. `flags` are moments to be marked. Raises ValueError for too many points.
     """
     number = len(starts)
     if number > MOST_POINTS:
@@ -100,26 +130,50 @@ def over_time(
     most = max(sums if sums is not None else [v or 0 for each in series for v in each.values], default=0)
     if not number or most <= 0:
         return Markup(f'<p class="nothing">{escape(words.empty)}</p>')
-    top = top or nice_top(most)
-    step = WIDTH / number
+    top, step = nice_top(most), WIDTH / number
+    marked = flags.each if flags else ()
     body = "".join(f'<path class="guide" d="M0 {y}H{WIDTH}"/>' for y in (0.5, HEIGHT / 2, HEIGHT - 0.5))
     body += _stacked(series, number, step, top) if form == "stacked" else _areas(series, number, step, top)
+    body += "".join(f'<path class="flag" d="M{_number(WIDTH * flag.at)} 0V{HEIGHT}"/>' for flag in marked)
+    said_there = [[flag.said for flag in marked if flag.place == i] for i in range(number)]
+    spots = ""
     for i in range(number):
-        told = "\n".join([starts[i], *(f"{each.name}: {text[i]}" for each, text in zip(series, said, strict=True))])
-        place = f'x="{_number(i * step)}" width="{_number(step)}" height="{HEIGHT}"'
-        spot = f'<rect class="spot" {place}><title>{escape(told)}</title></rect>'
-        body += f'<a href="{escape(href[i])}" tabindex="-1">{spot}</a>' if href else spot
-    legend = "".join(f'<li class="key {each.tone}">{escape(each.name)}</li>' for each in series)
+        told = "\n".join(
+            [starts[i], *(f"{each.name}: {text[i]}" for each, text in zip(series, said, strict=True)), *said_there[i]]
+        )
+        spots += f'<rect x="{_number(i * step)}" width="{_number(step)}"><title>{escape(told)}</title></rect>'
+    body += f'<g class="spots">{spots}</g>'
+    legend = [f'<li class="key {each.tone}">{escape(each.name)}</li>' for each in series if len(series) > 1]
+    legend += [f'<li class="key flag">{escape(flag.said)}</li>' for flag in marked]
     picture = picture_of(body, words.title, "plot", name=f"{WIDTH} {HEIGHT}")
     y_axis = "".join(f"<span>{escape(each)}</span>" for each in scale)
     x_axis = "".join(f"<span>{escape(each)}</span>" for each in ticks)
-    rows = ([starts[i], *(text[i] for text in said)] for i in range(number))
-    behind = _table([words.first, *(each.name for each in series)], rows, words.table, words.title)
+    rows = [[starts[i], *(text[i] for text in said)] for i in range(number)]
+    head = [words.first, *(each.name for each in series)]
+    if flags and marked:
+        head.append(flags.column)
+        rows = [[*row, " · ".join(there)] for row, there in zip(rows, said_there, strict=True)]
+    behind = _table(head, rows, words.table, words.title, href)
     return Markup(
-        f'<div class="chart" dir="ltr"><div class="y" aria-hidden="true">{y_axis}</div>{picture}'
+        f'<div class="chart" dir="ltr">{_flag_names(marked)}<div class="y" aria-hidden="true">{y_axis}</div>{picture}'
         f'<div class="x" aria-hidden="true">{x_axis}</div></div>'
-        + (f'<ul class="legend">{legend}</ul>' if len(series) > 1 else "") + behind
+        + (f'<ul class="legend">{"".join(legend)}</ul>' if legend else "") + behind
     )  # fmt: skip
+
+
+APART = 0.22
+"""The name of a moment that lies nearer to one before it, as a share of the whole, is left to the legend."""
+
+
+def _flag_names(flags: Sequence[Flag]) -> str:
+    """The names above the plot. A picture of its own, since letters in the plot would be stretched with it."""
+    drawn, last = "", -1.0
+    for flag in flags:
+        if flag.at - last >= APART:
+            anchor = "start" if flag.at < 0.1 else "end" if flag.at > 0.9 else "middle"
+            drawn += f'<text x="{_number(100 * flag.at)}%" y="11" text-anchor="{anchor}">{escape(flag.name)}</text>'
+            last = flag.at
+    return f'<svg class="flags" aria-hidden="true" focusable="false">{drawn}</svg>' if drawn else ""
 
 
 def _areas(series: Sequence[Series], number: int, step: float, top: float) -> str:

@@ -2,6 +2,7 @@
 //   data-live        on main or a part with an id: fetched again every 10 s; focus, scroll and open details stay
 //   data-swap="id"   on a GET form: while a slider or a search field changes, the part with this id is fetched again
 //   data-key="1"     on a link or button: this key follows it; "/" goes to [data-search], "?" opens dialog[data-help]
+//   .spots rect      in a chart: a click follows the link of the same row of the table behind it
 //   data-pause       on a hidden button: shown where there is something live, and stops or starts it (key x)
 "use strict";
 (() => {
@@ -109,6 +110,16 @@
     });
   }
 
+  function spots() {
+    document.addEventListener("click", (event) => {
+      const spot = event.target.closest(".spots rect");
+      if (!spot) return;
+      const place = [...spot.parentElement.children].indexOf(spot);
+      const link = one("tbody tr:nth-child(" + (place + 1) + ") th a", spot.closest(".chart").parentElement);
+      if (link) link.click();
+    });
+  }
+
   function help() {
     const dialog = one("dialog[data-help]");
     if (dialog && !dialog.open) dialog.showModal();
@@ -141,5 +152,5 @@
     }
   }
 
-  live(); swaps(); keys(); zone();
+  live(); swaps(); spots(); keys(); zone();
 })();

@@ -3,7 +3,7 @@ import re
 import pytest
 
 from guardian.web.pages.ring import Slice, donut
-from guardian.web.pages.svg import Mark, Series, Words, nice_top, over_time, share_bar, strip
+from guardian.web.pages.svg import Flag, Flags, Mark, Series, Words, nice_top, over_time, share_bar, strip
 
 WORDS = Words("Requests", "Time", "The numbers", "Nothing came.")
 HOSTILE = "\"><script>alert(1)</script>' onload='x"
@@ -16,10 +16,64 @@ def chart(values, form="area", names=None):
 
 
 @pytest.mark.parametrize(
-    ("most", "top"), [(0, 1), (1, 1), (3, 4), (5, 5), (6, 10), (72, 100), (1142, 2000), (0.3, 0.4)]
+    ("most", "top"),
+    [
+        (0, 1),
+        (1, 1),
+        (1.2, 2),
+        (2.5, 3),
+        (3, 3),
+        (5, 5),
+        (6, 6),
+        (7, 8),
+        (9, 10),
+        (12, 15),
+        (72, 80),
+        (240, 250),
+        (260, 300),
+        (1142, 1500),
+        (0.3, 0.3),
+        (0.07, 0.08),
+    ],
 )
 def test_a_scale_ends_with_a_round_number(most, top):
     assert nice_top(most) == pytest.approx(top)
+
+
+def test_no_chart_is_more_than_a_third_empty_and_its_middle_has_a_round_name():
+    for most in range(1, 3000):
+        top = nice_top(most)
+        assert most <= top <= most * 2 and (most < 2 or top <= most * 1.5), most
+        assert round(top / 2, 1) == top / 2, most
+
+
+@pytest.mark.parametrize("form", ["area", "stacked"])
+def test_a_moment_is_a_line_with_its_name_above_and_stands_in_the_legend_and_in_the_table(form):
+    flags = Flags("Released", [Flag(0.5, 1, "1.4.2", "1.4.2, at 1:20"), Flag(0.55, 1, "1.4.3", "1.4.3, at 1:25"),
+                               Flag(0.95, 2, HOSTILE, HOSTILE)])  # fmt: skip
+    names, said = [f"{hour}:00" for hour in range(3)], [["3", "0", "7"]]
+    series = [Series("All", [3, 0, 7], "users")]
+    found = str(over_time(WORDS, names, series, ["0"], said, scale="abc", form=form, flags=flags))
+    assert re.findall(r'class="flag" d="(.*?)"', found) == ["M500 0V200", "M550 0V200", "M950 0V200"]
+    assert re.findall(r"<text x=\"(.*?)\" .*?>(.*?)</text>", found)[0] == ("50%", "1.4.2")
+    assert ">1.4.3</text>" not in found, "names do not lie on one another"
+    assert '<li class="key flag">1.4.3, at 1:25</li>' in found
+    assert "<td>1.4.2, at 1:20 · 1.4.3, at 1:25</td>" in found and '<th scope="col">Released</th>' in found
+    assert "1:00\nAll: 0\n1.4.2, at 1:20" in found, "pointing at it says so"
+    assert "<script" not in found
+
+
+def test_where_nothing_was_released_a_chart_has_no_column_for_it():
+    series = [Series("All", [1], "users")]
+    found = str(over_time(WORDS, ["0:00"], series, [], [["1"]], scale="abc", flags=Flags("Released", [])))
+    assert "Released" not in found and "legend" not in found
+
+
+def test_each_row_behind_a_chart_leads_to_its_time():
+    series = [Series("All", [1, 2], "users")]
+    found = str(over_time(WORDS, ["a", "b"], series, [], [["1", "2"]], scale="abc", href=["/x?a=1&b=2", "/y"]))
+    assert '<th scope="row"><a href="/x?a=1&amp;b=2">a</a></th>' in found
+    assert "<a " not in found.partition("</svg>")[0], "a picture holds no links"
 
 
 @pytest.mark.parametrize("form", ["area", "stacked"])
