@@ -96,16 +96,27 @@ def _told_apart(rule: Rule, incident: Incident, now: Sample, before: Sample, sta
     before, then = before.only(then >= 0), then[then >= 0]
     slow = kind_of(rule).slow
     earlier = now.at_us < start_us
-    base = _share(before, then)
-    if base is None:
-        base = _share(now.only(earlier), flags[earlier]) or 0.0
-    cause = find_cause(flags == 1, _dimensions(now, before, then), base=base, weight=now.weight)
-    way = None
+    way = noise = None
     if not slow:
         during, same_time = ~earlier, before.at_us >= start_us - days * DAY * SECOND
         numbers = now.only(during).requests, before.only(same_time).requests
         way = commonest_way(_ways(now, flags, during), _ways(before, then, same_time), *numbers)
+    alike = flags
+    if way is not None:  # what failed in another way is no part of it
+        alike, then = flags * _by(way, now), then * _by(way, before)
+        noise = flags != alike
+    base = _share(before, then)
+    if base is None:
+        base = _share(now.only(earlier), alike[earlier]) or 0.0
+    cause = find_cause(flags == 1, _dimensions(now, before, then), base=base, weight=now.weight, noise=noise)
     return Explanation("slow" if slow else "failed", cause, way, days)
+
+
+def _by(way: Way, sample: Sample) -> np.ndarray:
+    """1 for each request that failed in this way."""
+    same = np.array([*(each == way.value for each in sample.failures), False], dtype=np.int8)
+    found: np.ndarray = same[sample.failure]
+    return found
 
 
 def _of_feature(sample: Sample, feature: str | None) -> Sample:

@@ -18,8 +18,8 @@ EVEN, EVEN_BAD = 0.25, 50
 DOUBT = 4.0
 """How much more likely than chance it must be that a value differs: e to the power of this, and as many times more as
 there are values to choose from."""
-FEWEST = 5
-"""With fewer bad requests nothing is said."""
+FEWEST, FEWEST_ALIKE = 5, 3
+"""With fewer bad requests nothing is said, nor with fewer that are so for the same reason."""
 DEPTH = 2
 """Inside of what was found, one more may be found: of the release, one route."""
 
@@ -65,56 +65,77 @@ NOTHING_FOUND = Cause()
 
 
 def find_cause(
-    bad: np.ndarray, dimensions: Sequence[Dimension], *, base: float = 0.0, weight: np.ndarray | None = None
+    bad: np.ndarray,
+    dimensions: Sequence[Dimension],
+    *,
+    base: float = 0.0,
+    weight: np.ndarray | None = None,
+    noise: np.ndarray | None = None,
 ) -> Cause:
     """What tells the bad requests from the others.
 
-    `bad` says of each request whether it is; `weight` for how many requests each stands (None: one). `base` is the
-    share that is bad at other times: only what is more than that is an excess. A value is named where it differs from
-    all others beyond chance (log-likelihood ratio of one value against the rest, with a penalty for every value that
-    could have been named) and explains at least half of the excess. Of those, the one with the highest ratio comes
-    first; of equals, the one whose dimension stands first in `dimensions`.
+    `bad` says of each request whether it is; `weight` for how many requests each stands (None: one). `noise` says which
+    bad ones are so for another reason (None: of none it is known): they are not searched, but the figures count them.
+    `base` is the share of the rest that is bad at other times: only what is more than that is an excess. A value is
+    named where it differs from all others beyond chance (log-likelihood ratio of one value against the rest, with a
+    penalty for every value that could have been named) and explains at least half of the excess. Of those, the one with
+    the highest ratio comes first; of equals, the one whose dimension stands first in `dimensions`.
     """
-    table = _Table(np.asarray(bad, dtype=bool), weight)
-    if table.bad < FEWEST:
+    flags = np.asarray(bad, dtype=bool)
+    weight = np.ones(len(flags)) if weight is None else np.asarray(weight, dtype=float)
+    kept, clear = np.ones(len(flags), dtype=bool), np.ones(len(flags), dtype=bool) if noise is None else ~noise
+    whole = table = _Table(flags, weight, clear)
+    if weight[flags].sum() < FEWEST or table.bad < FEWEST_ALIKE:
         return NOTHING_FOUND
     excess = table.bad - base * table.all
     if excess <= 0:
         return NOTHING_FOUND
     choices = sum(max(len(np.unique(d.codes[d.codes >= 0])), 1) for d in dimensions)
     found: list[Found] = []
-    rest, inside, kept = list(dimensions), table, np.ones(len(bad), dtype=bool)
+    rest = list(dimensions)
     first: list[_Score] = []
     for depth in range(DEPTH):
-        scores = [score for place, each in enumerate(rest) for score in _scores(inside, each, kept, excess, place)]
+        scores = [score for place, each in enumerate(rest) for score in _scores(table, each, excess, place)]
         first = first if depth else scores
         told = [score for score in scores if score.share >= HALF and score.ratio > DOUBT + log(max(choices, 1))]
         if not told:
             break
         best = max(told, key=lambda score: (round(score.ratio, 9), -score.place, score.bad))
-        found.append(best.found(inside, rest[best.place]))
-        kept = kept & (rest[best.place].codes == best.code)
-        rest = [each for place, each in enumerate(rest) if place != best.place]
-        inside = _Table(table.flags[kept], None if weight is None else weight[kept])
-    return Cause(tuple(found), () if found else _even(table, dimensions, first))
+        within, kept = kept, kept & (rest[best.place].codes == best.code)
+        found.append(_found(rest.pop(best.place), best, flags, weight, within, kept))
+        table = _Table(flags, weight, clear & kept)
+    return Cause(tuple(found), () if found else _even(whole, dimensions, first))
+
+
+def _found(
+    dimension: Dimension, score: _Score, flags: np.ndarray, weight: np.ndarray, within: np.ndarray, mine: np.ndarray
+) -> Found:
+    """The value with its figures, of all requests that are within what was found before."""
+    bad, of, requests, every = (
+        round(float(weight[rows].sum())) for rows in (mine & flags, within & flags, mine, within)
+    )
+    return Found(
+        dimension.name, dimension.values[score.code], bad, of, requests, every - requests, min(score.share, 1.0)
+    )
 
 
 def _even(table: _Table, dimensions: Sequence[Dimension], scores: Sequence[_Score]) -> tuple[str, ...]:
     """The dimensions of which no value stands out, though there are several; none where one of any does."""
     if table.bad < EVEN_BAD or any(score.share >= EVEN for score in scores):
         return ()
-    return tuple(each.name for each in dimensions if len(np.unique(each.codes[(each.codes >= 0) & table.flags])) > 1)
+    bad = table.rows[table.flags]
+    return tuple(each.name for each in dimensions if len(np.unique(each.codes[bad][each.codes[bad] >= 0])) > 1)
 
 
 class _Table:
-    """Bad and all requests, as many as they stand for; and how many were looked at."""
+    """Bad and all requests of some rows, as many as they stand for; and how many were looked at."""
 
-    def __init__(self, flags: np.ndarray, weight: np.ndarray | None) -> None:
-        self.flags = flags
-        self.weight = np.ones(len(flags)) if weight is None else np.asarray(weight, dtype=float)
-        self.bad = float(self.weight[flags].sum())
+    def __init__(self, flags: np.ndarray, weight: np.ndarray, kept: np.ndarray) -> None:
+        self.rows = np.flatnonzero(kept)
+        self.flags, self.weight = flags[self.rows], weight[self.rows]
+        self.bad = float(self.weight[self.flags].sum())
         self.all = float(self.weight.sum())
-        seen_bad, seen = float(flags.sum()), float(len(flags))
+        seen_bad, seen = float(self.flags.sum()), float(len(self.rows))
         self.bad_scale = seen_bad / self.bad if self.bad else 1.0
         self.good_scale = (seen - seen_bad) / (self.all - self.bad) if self.all > self.bad else 1.0
 
@@ -128,17 +149,10 @@ class _Score:
     share: float
     ratio: float
 
-    def found(self, table: _Table, dimension: Dimension) -> Found:
-        bad, of = round(self.bad), round(table.bad)
-        mine = bad + round(self.good)
-        return Found(
-            dimension.name, dimension.values[self.code], bad, of, mine, round(table.all) - mine, min(self.share, 1.0)
-        )
 
-
-def _scores(table: _Table, dimension: Dimension, kept: np.ndarray, excess: float, place: int) -> Iterator[_Score]:
+def _scores(table: _Table, dimension: Dimension, excess: float, place: int) -> Iterator[_Score]:
     """Of each value with more bad requests than there would be if it were like all others."""
-    codes = dimension.codes[kept]
+    codes = dimension.codes[table.rows]
     known = codes >= 0
     size = len(dimension.values)
     if not size or not known.any():

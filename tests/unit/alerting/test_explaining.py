@@ -102,6 +102,17 @@ def test_a_rule_about_server_errors_ignores_the_others():
     assert named(told)[0] == ("route", "/files")
 
 
+def test_errors_that_come_anyhow_do_not_hide_who_has_the_new_one():
+    anyhow = [
+        (event._replace(status=404, failure=Failure("HTTP 404", "")), source)
+        for event, source in traffic(4200, 0, 40, route="/files", users=40)
+    ]
+    week = [(event._replace(at_us=event.at_us - WEEK * SECOND), source) for event, source in [*anyhow, *BEFORE]]
+    told = why("error_rate", [*BEFORE, *anyhow, *week, *traffic(600, 0, 6, user="ann@x.org", failure=KEY_ERROR)])
+    assert named(told)[0] == ("person", "ann@x.org")
+    assert (told.cause.found[0].bad, told.cause.found[0].of) == (6, 46)
+
+
 def test_a_rule_about_one_feature_looks_at_that_alone():
     failing = traffic(600, 0, 60, source=NEW, failure=KEY_ERROR)
     noise = traffic(600, 0, 200, route="/files", failure=KEY_ERROR)

@@ -95,6 +95,23 @@ def test_a_sample_of_the_good_ones_counts_for_all_of_them():
     assert found == Found("route", "/chat", 60, 60, 460, 2000, 1.0)
 
 
+def test_what_failed_for_another_reason_hides_no_cause_and_is_counted_in_the_figures():
+    bad, dimensions = requests(
+        (4, True, "/chat", "ann", "1"), (20, False, "/chat", "ann", "1"),
+        (4, True, "/files", "bob", "1"), (140, False, "/files", "bob", "1"), (140, False, "/chat", "bob", "1"),
+    )  # fmt: skip
+    assert find_cause(bad, dimensions, base=0.01) == NOTHING_FOUND
+    noise = bad & (dimensions[0].codes == 1)
+    (found, *_) = find_cause(bad, dimensions, noise=noise).found
+    assert (found.dimension, found.value, found.bad, found.of) == ("person", "ann", 4, 8)
+    assert (found.requests, found.other_requests) == (24, 284)
+
+
+def test_fewer_than_three_of_the_same_are_no_cause_whatever_fails_beside():
+    bad, dimensions = requests((2, True, "/chat", "ann", "1"), (9, True, "/x", "b", "1"), (200, False, "/x", "b", "1"))
+    assert find_cause(bad, dimensions, noise=bad & (dimensions[0].codes == 1)).found == ()
+
+
 ROWS = st.lists(
     st.tuples(
         st.booleans(),
