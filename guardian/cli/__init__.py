@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from guardian.cli import alerts, backtest, data, gmail, importing, keys, link, mails, reports, running, setup
+from guardian.cli import alerts, backtest, data, gmail, importing, keys, link, mails, migrate, reports, running, setup
 
 app = typer.Typer(
     name="guardian",
@@ -64,6 +64,7 @@ app.add_typer(mails.outbox, rich_help_panel=MAIL)
 app.add_typer(gmail.gmail, rich_help_panel=MAIL)
 app.command("cleanup", rich_help_panel=DATA)(data.cleanup)
 app.command("backup", rich_help_panel=DATA)(data.backup)
+app.command("migrate", rich_help_panel=DATA)(migrate.migrate)
 app.add_typer(data.users, rich_help_panel=DATA)
 app.add_typer(keys.keys, rich_help_panel=DATA)
 

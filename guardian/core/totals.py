@@ -211,3 +211,19 @@ def _sums(column: np.ndarray, first: np.ndarray) -> Any:
 def _ends(first: np.ndarray, length: int) -> np.ndarray:
     """Where the groups that begin at `first` end: the places of their last rows."""
     return np.append(first[1:], length)[: len(first)] - 1
+
+
+def renumbered(totals: Totals, people: np.ndarray, routes: np.ndarray) -> Totals:
+    """The same totals under other numbers: those of the people and routes at each place, all different."""
+    users, used, statuses, durations = (
+        table.copy() for table in (totals.users, totals.used, totals.statuses, totals.durations)
+    )
+    for table, column, numbers in (
+        (users, 0, people), (used, 0, people), (used, 1, routes), (statuses, 0, routes), (durations, 0, routes),
+    ):  # fmt: skip
+        if len(table):
+            table[:, column] = numbers[table[:, column]]
+    return Totals(
+        users[np.argsort(users[:, 0], kind="stable")],
+        *(table[np.lexsort((table[:, 1], table[:, 0]))] for table in (used, statuses, durations)),
+    )

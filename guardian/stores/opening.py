@@ -12,6 +12,7 @@ from guardian.stores.alerts import AlertStore
 from guardian.stores.events import UsageRepository
 from guardian.stores.history import HistoryStore
 from guardian.stores.importing import Imports
+from guardian.stores.moving import Moving
 from guardian.stores.sign_ins import SignInStore
 from guardian.stores.state import StateStore
 from guardian.stores.watching import WatchStore
@@ -62,6 +63,11 @@ class Backend(Protocol):
 
     def imports(self) -> Imports:
         """What takes an imported past; made where nothing was made yet. Close it at the end. Blocks."""
+        ...
+
+    def moving(self) -> Moving:
+        """What gives and takes everything that is kept, for a move. `open` must have made the tables. Close it at the
+        end. Blocks."""
         ...
 
     def exists(self) -> bool:

@@ -68,7 +68,7 @@ class FirestoreAlertStore:
         async def work(draft: Draft) -> list[Incident] | None:
             if await draft.get(USED_LINK, name_of(nonce)) is not None:
                 return None
-            draft.put(USED_LINK, name_of(nonce), {"used_us": micros(now)})
+            draft.put(USED_LINK, name_of(nonce), {"nonce": nonce, "used_us": micros(now)})
             return await _edited(draft, edit, incident_id)
 
         changed = await self._state.transact(work)

@@ -14,8 +14,8 @@ import numpy as np
 from guardian.core.activity import TOP_HELP, Activity
 from guardian.core.summary import Route, Summary, TimelineBar
 from guardian.core.time import micros
-from guardian.core.totals import Totals, followed, grouped
-from guardian.stores.firestore.buckets import MINUTES5, Seal, newest, renumbered
+from guardian.core.totals import Totals, followed, grouped, renumbered
+from guardian.stores.firestore.buckets import MINUTES5, Seal, newest
 from guardian.stores.firestore.directory import Directory, person_of
 from guardian.stores.firestore.slices import OUTCOME, PERSON, Table, join
 from guardian.stores.firestore.windows import Piece, Windows

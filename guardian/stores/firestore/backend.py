@@ -14,6 +14,7 @@ from guardian.stores.firestore.documents import Documents
 from guardian.stores.firestore.events import FirestoreRepository
 from guardian.stores.firestore.history import FirestoreHistory
 from guardian.stores.firestore.importing import FirestoreImports
+from guardian.stores.firestore.moving import FirestoreMoving
 from guardian.stores.firestore.sign_ins import FirestoreSignInStore
 from guardian.stores.firestore.state import FirestoreStateStore
 from guardian.stores.firestore.watching import FirestoreWatchStore
@@ -51,6 +52,10 @@ class FirestoreBackend:
     def imports(self) -> FirestoreImports:
         """See Backend."""
         return FirestoreImports(self._address)
+
+    def moving(self) -> FirestoreMoving:
+        """See Backend."""
+        return FirestoreMoving(self._address)
 
     def exists(self) -> bool:
         """See Backend. Raises StorageError where the database does not answer."""

@@ -13,7 +13,7 @@ import numpy as np
 
 from guardian.core.activity import ERRORS_PER_USER
 from guardian.core.summary import Route
-from guardian.core.totals import Totals
+from guardian.core.totals import Totals, renumbered
 from guardian.stores.firestore.slices import AT, FAILURE, OUTCOME, PERSON, ROUTE, Table, join
 
 MINUTE, MINUTES5, HOUR, DAY = (seconds * 1_000_000 for seconds in (60, 300, 3600, 86400))
@@ -115,19 +115,3 @@ def newest(table: Table, most: int) -> Table:
     person = table.rows[order, PERSON]
     ends = np.searchsorted(person, person, side="right")
     return table.where(np.sort(order[ends - np.arange(len(person)) <= most]))
-
-
-def renumbered(totals: Totals, people: np.ndarray, routes: np.ndarray) -> Totals:
-    """The same totals under other numbers: those of the people and routes at each place, all different."""
-    users, used, statuses, durations = (
-        table.copy() for table in (totals.users, totals.used, totals.statuses, totals.durations)
-    )
-    for table, column, numbers in (
-        (users, 0, people), (used, 0, people), (used, 1, routes), (statuses, 0, routes), (durations, 0, routes),
-    ):  # fmt: skip
-        if len(table):
-            table[:, column] = numbers[table[:, column]]
-    return Totals(
-        users[np.argsort(users[:, 0], kind="stable")],
-        *(table[np.lexsort((table[:, 1], table[:, 0]))] for table in (used, statuses, durations)),
-    )

@@ -16,6 +16,7 @@ from guardian.stores.sqlite.copying import Progress, copy_checked, find_damage
 from guardian.stores.sqlite.events import SqliteRepository
 from guardian.stores.sqlite.history import SqliteHistory
 from guardian.stores.sqlite.importing import SqliteImports
+from guardian.stores.sqlite.moving import SqliteMoving
 from guardian.stores.sqlite.sign_ins import SqliteSignInStore
 from guardian.stores.sqlite.state import SqliteStateStore
 from guardian.stores.sqlite.watching import SqliteWatchStore
@@ -54,6 +55,10 @@ class SqliteBackend:
     def imports(self) -> SqliteImports:
         """See Backend."""
         return SqliteImports(self._path)
+
+    def moving(self) -> SqliteMoving:
+        """See Backend."""
+        return SqliteMoving(self._path)
 
     def exists(self) -> bool:
         """See Backend."""

@@ -32,9 +32,12 @@ def seal(db: sqlite3.Connection, now_us: int) -> int:
         written += _seal(db, at, closing=True) or 0
         low = min(low, at)
     _advance(db, end)  # over a stretch without events in one go
-    for span, inner in _INNER:
-        written += sum(_join(db, span, inner, start) for start in _missing(db, span, inner, low))
-    return written
+    return written + join(db, low)
+
+
+def join(db: sqlite3.Connection, low: int) -> int:
+    """Make the hours and days that are complete and not there, from the day of this moment on; how many."""
+    return sum(_join(db, span, inner, start) for span, inner in _INNER for start in _missing(db, span, inner, low))
 
 
 def _next_closed(db: sqlite3.Connection, end: int) -> int | None:

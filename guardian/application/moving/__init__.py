@@ -1,0 +1,1 @@
+"""Moving everything from one database into another, and comparing both afterwards."""

@@ -1,0 +1,216 @@
+"""The part of `Moving` on Firestore that gives and takes single events and the summaries of those that are gone.
+
+A slice that was moved has a name made of its stretch, of a digest of all events of that, and of its number: whoever
+moves a stretch again writes the same documents, and of other events others.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from hashlib import blake2b
+from typing import Any
+
+import numpy as np
+
+from guardian.core.totals import renumbered
+from guardian.stores.firestore import seals
+from guardian.stores.firestore.buckets import DAY, HOUR, MINUTES5, Seal
+from guardian.stores.firestore.directory import Directory
+from guardian.stores.firestore.documents import NEW, SECONDS, Change, Documents, Found
+from guardian.stores.firestore.progress import as_table, read_progress, slices_between
+from guardian.stores.firestore.sealing import seal
+from guardian.stores.firestore.slices import EMPTY
+from guardian.stores.moving import STRETCH_US, Bucket, Facts, Recorded
+from tracker.event import ANONYMOUS, Event
+from tracker.firestore.address import Address
+from tracker.firestore.people import PEOPLE, key_of, new_id
+from tracker.firestore.sink import SLICES
+from tracker.firestore.slices import NOBODY, slices_of, storable
+from tracker.keyed import tombstone
+from tracker.source import Source
+
+_BYTES, _CHANGES = 2_500_000, 200
+"""What one commit holds: 10 MiB at most, and on the emulator 4."""
+
+
+def pages(documents: Documents, collection: str, size: int) -> Iterator[list[Found]]:
+    """All documents of a collection in the order of their names, so many at a time."""
+    after: str | None = None
+
+    def work(client: Any) -> list[Found]:
+        from google.cloud.firestore import FieldFilter
+
+        query = place = client.collection(collection)
+        if after is not None:
+            query = query.where(filter=FieldFilter("__name__", ">", place.document(after)))
+        found = query.limit(size).stream(retry=None, timeout=SECONDS)
+        return [Found(each.id, each.to_dict() or {}, each.update_time, each.read_time) for each in found]
+
+    while found := documents.ask(work):
+        yield found
+        after = found[-1].name
+
+
+class FirestoreMovingEvents:
+    """One database of Firestore."""
+
+    def __init__(self, address: Address) -> None:
+        self._documents = Documents(address)
+        self._directory = Directory(self._documents)
+        self._ids: dict[str, int] | None = None
+        self._key = ""
+
+    def facts(self) -> Facts:
+        """See Moving."""
+        progress = read_progress(self._documents)
+        return Facts(progress.purged_us, progress.forgotten_us, progress.purged)
+
+    def put_facts(self, facts: Facts) -> None:
+        """See Moving."""
+        known = read_progress(self._documents)
+        after = replace(
+            known,
+            until_us=max(known.until_us, facts.purged_us),
+            purged_us=max(known.purged_us, facts.purged_us),
+            forgotten_us=max(known.forgotten_us, facts.forgotten_us),
+            purged=max(known.purged, facts.purged),
+        )
+        self._documents.commit([after.change()])
+
+    def bucket_starts(self) -> list[int]:
+        """See Moving."""
+        facts = self.facts()
+        names = self._documents.names(seals.SEALS, *seals.range_of(MINUTES5, facts.forgotten_us, facts.purged_us))
+        return sorted({seals.start_of(name) for name in names})
+
+    def buckets(self, starts: Sequence[int]) -> Iterator[Bucket]:
+        """See Moving."""
+        wanted = set(starts)
+        for day in sorted({start // DAY for start in wanted}):
+            for each in seals.read(self._documents, MINUTES5, day * DAY, (day + 1) * DAY):
+                if each.start in wanted:
+                    names = self._directory.names(each.people.tolist())
+                    people = [names[number] for number in each.people.tolist()]
+                    yield Bucket(each.start, each.totals, people, each.routes)
+
+    def put_buckets(self, buckets: Sequence[Bucket]) -> None:
+        """See Moving. Of which minute a request was is not known any more: the first one has them all."""
+        ids = self._person_ids([name for bucket in buckets for name in bucket.people])
+        changes = []
+        for bucket in buckets:
+            numbers = np.array([ids[name] for name in bucket.people], np.int64)
+            order = np.argsort(numbers)
+            place = np.empty(len(numbers), np.int64)
+            place[order] = np.arange(len(numbers))
+            totals = renumbered(bucket.totals, place, np.arange(len(bucket.routes)))
+            minutes = np.column_stack((np.zeros(len(totals.statuses), np.int64), totals.statuses))
+            hours = np.zeros(len(numbers), np.int64)
+            made = Seal(
+                MINUTES5, bucket.start_us, totals, numbers[order], list(bucket.routes), minutes, hours, EMPTY, {}
+            )
+            changes += [seals.gone(span, bucket.start_us) for span in (HOUR, DAY)] + seals.changes(made)
+        self._commit(changes)
+        stale = read_progress(self._documents).with_stale([each.start_us for each in buckets], (HOUR, DAY))
+        self._documents.commit([stale.change()])
+
+    def join_buckets(self) -> None:
+        """See Moving."""
+        seal(self._documents, self.facts().purged_us)
+
+    def stretches(self) -> dict[int, int]:
+        """See Moving."""
+        found: dict[int, int] = defaultdict(int)
+        purged_us = self.facts().purged_us
+
+        def work(client: Any) -> None:
+            for each in client.collection(SLICES).select(["start", "count"]).stream(retry=None, timeout=600.0):
+                start = int(each.get("start")) // STRETCH_US * STRETCH_US
+                if start >= purged_us:
+                    found[start] += int(each.get("count"))
+
+        self._documents.ask(work)
+        return dict(found)
+
+    def events(self, start_us: int) -> list[Recorded]:
+        """See Moving."""
+        found: list[Recorded] = []
+        for each in slices_between(self._documents, start_us, start_us + STRETCH_US):
+            table = as_table([each])
+            names = self._directory.names(table.people.tolist())
+            release, instance = each.fields.get("release", ""), each.fields.get("instance", "")
+            source = Source(release, instance) if release or instance else None
+            found += [Recorded(event, source) for event in table.events(names.__getitem__)]
+        return sorted(found, key=lambda each: each.event.at_us)
+
+    def replace(self, stretches: Mapping[int, Sequence[Recorded]]) -> None:
+        """See Moving. What was there goes once the new slices are there."""
+        from google.cloud import firestore
+
+        ids = self._person_ids([each.event.user for some in stretches.values() for each in some])
+        changes, kept = [], set()
+        for start, recorded in stretches.items():
+            groups = defaultdict[Source | None, list[Event]](list)
+            for event, source in recorded:
+                if storable(event):
+                    groups[source].append(event)
+            slices = [
+                {**fields, **({} if source is None else source._asdict()), "written": firestore.SERVER_TIMESTAMP}
+                for source, events in groups.items()
+                for fields in slices_of(events, lambda event: ids[event.user])
+            ]
+            digest = blake2b(repr(recorded).encode(), digest_size=8).hexdigest()
+            for number, fields in enumerate(slices):
+                name = f"{_stem(start)}{digest}-{number:03d}"
+                kept.add(name)
+                changes.append(Change(SLICES, name, fields))
+        self._commit(changes)
+        there = self._documents.names(SLICES, _stem(min(stretches)), _stem(max(stretches) + STRETCH_US))
+        old = [name for name in there if name not in kept and int(name.split("-")[1]) in stretches]
+        self._documents.delete(SLICES, old)
+
+    def close(self) -> None:
+        """See Moving. The client is the process'."""
+        self._documents.closed = True
+
+    def _person_ids(self, names: Iterable[str]) -> dict[str, int]:
+        """The id of each of these names, of those that were never seen a new one; and of all others that are known."""
+        if self._ids is None:
+            self._key = self._documents.ask(key_of)
+            self._ids = {str(each.fields["name"]): int(each.fields["id"]) for each in self._directory.everyone()}
+            self._ids[ANONYMOUS] = NOBODY
+        seen, made = time.time_ns() // 1_000, {}
+        for name in dict.fromkeys(names):
+            if name not in self._ids:
+                fields = {"id": new_id(), "name": name, "seen": seen}
+                made[name] = Change(PEOPLE, self._document_of(name), fields, NEW)
+        self._commit(made.values())
+        self._ids |= {name: change.fields["id"] for name, change in made.items() if change.fields}
+        return self._ids
+
+    def _document_of(self, name: str) -> str:
+        return name if name.startswith("erased-") else tombstone(name, self._key).hex()
+
+    def _forget_people(self, names: Sequence[str]) -> None:
+        self._person_ids([])
+        self._documents.delete(PEOPLE, [self._document_of(name) for name in names])
+        self._ids = None
+
+    def _commit(self, changes: Iterable[Change]) -> None:
+        """Write these documents, in as many commits as their number and size ask for."""
+        made: list[Change] = []
+        size = 0
+        for change in changes:
+            grows = sum(len(value) for value in (change.fields or {}).values() if isinstance(value, bytes))
+            if made and (len(made) == _CHANGES or size + grows > _BYTES):
+                self._documents.commit(made)
+                made, size = [], 0
+            made.append(change)
+            size += grows
+        self._documents.commit(made)
+
+
+def _stem(start_us: int) -> str:
+    return f"moved-{start_us:018d}-"

@@ -1,0 +1,189 @@
+"""The part of `Moving` on a SQLite file that gives and takes single events and the summaries of those that are gone."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from guardian.core.storage import StorageError
+from guardian.core.summary import Route
+from guardian.core.totals import Totals, renumbered
+from guardian.stores.moving import STRETCH_US, Bucket, Facts, Recorded, places
+from guardian.stores.sqlite import seals
+from guardian.stores.sqlite.buckets import AT_US, DAY, HOUR, MINUTES5, ids, meta, set_meta, time_of
+from guardian.stores.sqlite.damage import UNREADABLE, unreadable
+from guardian.stores.sqlite.database import cannot_open
+from guardian.stores.sqlite.sealing import join
+from tracker.event import ANONYMOUS, Event, Failure
+from tracker.pseudonyms import key_path
+from tracker.source import Source
+from tracker.sqlite.connection import connect
+from tracker.sqlite.dictionaries import Dictionaries
+from tracker.sqlite.rows import Row, insert
+from tracker.sqlite.sessions import extend_sessions, spans_of
+
+NAME = "coalesce(nullif(s.spelling, ''), u.email)"
+USERS = "guardian_user u LEFT JOIN guardian_spelling s ON s.user = u.id"
+"""People under the names that they were recorded under: of a name in lower case of before, how it is spelled."""
+_EVENTS = """
+    SELECT e.id, e.user, r.endpoint, r.method, r.feature, e.status % 1000, e.duration_us, f.kind, f.message,
+           f.location, e.latency_us, o.release, o.instance
+    FROM guardian_request e JOIN guardian_route r ON r.id = e.route LEFT JOIN guardian_failure f ON f.id = e.failure
+    LEFT JOIN guardian_source o ON o.id = e.source WHERE e.id >= ? AND e.id < ? ORDER BY e.id
+"""
+_EVER_US = 2**62
+
+
+class SqliteMovingEvents:
+    """A connection to one SQLite file whose tables are there. Raises StorageError where it cannot be opened."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        try:
+            self._db = connect(str(path), synchronous="FULL", timeout=10.0, create=False)
+        except sqlite3.Error as error:
+            raise StorageError(cannot_open(path, error)) from error
+        self._names: dict[int, str] = {}
+        self._dictionaries = Dictionaries(self._db)
+
+    def outside(self) -> list[str]:
+        """See Moving: the key of the pseudonyms is a file of its own."""
+        key = key_path(self._path)
+        return [f"the key of the pseudonyms, {key}"] if os.path.exists(key) else []
+
+    def facts(self) -> Facts:
+        """See Moving."""
+        with self._readable():
+            return Facts(*(meta(self._db, each) for each in ("purged_until_us", "forgotten_until_us", "purged_events")))
+
+    def put_facts(self, facts: Facts) -> None:
+        """See Moving."""
+        with self._transaction() as db:
+            set_meta(db, "purged_until_us", facts.purged_us)
+            set_meta(db, "forgotten_until_us", facts.forgotten_us)
+            set_meta(db, "sealed_until_us", facts.purged_us)
+            set_meta(db, "purged_events", facts.purged)
+
+    def bucket_starts(self) -> list[int]:
+        """See Moving."""
+        facts = self.facts()
+        with self._readable():
+            return seals.starts(self._db, MINUTES5, facts.forgotten_us, facts.purged_us)
+
+    def buckets(self, starts: Sequence[int]) -> Iterator[Bucket]:
+        """See Moving."""
+        with self._readable():
+            routes = {row[0]: Route(*row[1:]) for row in self._db.execute(_ROUTES)}
+            for start in starts:
+                totals = seals.read(self._db, MINUTES5, start)
+                users, people = places((totals.users[:, 0], totals.used[:, 0]))
+                numbers, used = places((totals.used[:, 1], totals.statuses[:, 0], totals.durations[:, 0]))
+                names = [self._name(user) for user in users]
+                yield Bucket(start, renumbered(totals, people, used), names, [routes[number] for number in numbers])
+
+    def put_buckets(self, buckets: Sequence[Bucket]) -> None:
+        """See Moving. The hours and days around them go, to be joined again."""
+        names = self._dictionaries
+        with self._transaction() as db:
+            for bucket in buckets:
+                people = np.array([names.user(name, _EVER_US) for name in bucket.people], np.int64)
+                routes = np.array([names.route(r.endpoint, r.method, r.feature) for r in bucket.routes], np.int64)
+                for span in (HOUR, DAY):
+                    seals.put(db, span, bucket.start_us // span * span, Totals.of([]))
+                seals.put(db, MINUTES5, bucket.start_us, renumbered(bucket.totals, people, routes))
+
+    def join_buckets(self) -> None:
+        """See Moving."""
+        with self._readable():
+            join(self._db, 0)
+
+    def stretches(self) -> dict[int, int]:
+        """See Moving."""
+        start = f"{AT_US} / {STRETCH_US} * {STRETCH_US}"
+        sql = f"SELECT {start}, count(*) FROM guardian_request WHERE id >= ? GROUP BY 1"
+        with self._readable():
+            return dict(self._db.execute(sql, ids(self.facts().purged_us, 0)[:1]))
+
+    def events(self, start_us: int) -> list[Recorded]:
+        """See Moving."""
+        with self._readable():
+            return [self._recorded(row) for row in self._db.execute(_EVENTS, ids(start_us, start_us + STRETCH_US))]
+
+    def replace(self, stretches: Mapping[int, Sequence[Recorded]]) -> None:
+        """See Moving. Each stretch is replaced as a whole."""
+        with self._transaction() as db:
+            sealed_us, groups = meta(db, "sealed_until_us"), defaultdict[Source | None, list[Row]](list)
+            for start, recorded in stretches.items():
+                db.execute("DELETE FROM guardian_request WHERE id >= ? AND id < ?", ids(start, start + STRETCH_US))
+                if start < sealed_us:
+                    db.execute("INSERT OR IGNORE INTO guardian_dirty VALUES (?)", (start,))
+                for event, source in recorded:
+                    groups[source].append(self._row(event))
+            self._dictionaries.user(ANONYMOUS, 0)
+            for source, rows in groups.items():
+                rows.sort(key=lambda row: row[0])
+                insert(db, rows, None if source is None else self._source(source))
+            every = sorted((row for rows in groups.values() for row in rows), key=lambda row: row[0])
+            extend_sessions(db, spans_of(every, self._dictionaries.anonymous))
+
+    def close(self) -> None:
+        """See Moving."""
+        self._db.close()
+
+    def _name(self, user: int) -> str:
+        if user not in self._names:
+            sql = f"SELECT {NAME} FROM {USERS} WHERE u.id = ?"
+            self._names[user] = str(self._db.execute(sql, (user,)).fetchone()[0])
+        return self._names[user]
+
+    def _recorded(self, row: tuple[int, int, str, str, str, int, int, str, str, str, int | None, str, str]) -> Recorded:
+        number, user, endpoint, method, feature, status, duration, kind, message, location, latency, *source = row
+        failure = None if kind is None else Failure(kind, message, location)
+        at = time_of(number)
+        event = Event(at, self._name(user), endpoint, method, feature, status, duration, failure, latency)
+        return Recorded(event, None if source[0] is None else Source(*source))
+
+    def _row(self, event: Event) -> Row:
+        names = self._dictionaries
+        return (
+            event.at_us, names.user(event.user, event.at_us), names.route(event.endpoint, event.method, event.feature),
+            event.outcome, event.duration_us, None if event.failure is None else names.failure(event.failure),
+            event.latency_us,
+        )  # fmt: skip
+
+    def _source(self, source: Source) -> int:
+        """The number of a source, without the moment of its first event: that is moved by itself."""
+        self._db.execute("INSERT OR IGNORE INTO guardian_source (release, instance) VALUES (?, ?)", source)
+        sql = "SELECT id FROM guardian_source WHERE release = ? AND instance = ?"
+        return int(self._db.execute(sql, source).fetchone()[0])
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        """What is written inside is written together, or not at all."""
+        with self._readable():
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                self._dictionaries.begin()
+                yield self._db
+                self._db.execute("COMMIT")
+            except BaseException:
+                self._dictionaries.forget()
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                raise
+
+    @contextmanager
+    def _readable(self) -> Iterator[None]:
+        try:
+            yield
+        except UNREADABLE as error:
+            raise unreadable(self._path, error) from error
+
+
+_ROUTES = "SELECT id, feature, endpoint, method FROM guardian_route"

@@ -1,0 +1,261 @@
+"""Everything that a database keeps is moved into another one, of its kind or not, and is the same there."""
+
+import sqlite3
+from contextlib import asynccontextmanager, closing
+from datetime import timedelta
+from random import Random
+
+import pytest
+
+from guardian.alerting.links import LinkUsed
+from guardian.application.moving import comparing
+from guardian.application.moving.run import ASKED, move
+from guardian.application.root import LEASE
+from guardian.core.storage import StorageError
+from guardian.core.time import micros
+from guardian.stores.moving import TABLES, Recorded
+from guardian.stores.opening import backend
+from guardian.stores.people.book import NO_BOOK
+from tests.support.firestore import address_in
+from tests.support.moving import COOKIE, DAY, HOUR, NOW, PERIOD, fill
+from tracker.event import Event
+from tracker.source import Source
+
+PAIRS = [
+    "sqlite-sqlite",
+    pytest.param("sqlite-firestore", marks=pytest.mark.needs_firestore),
+    pytest.param("firestore-sqlite", marks=pytest.mark.needs_firestore),
+]
+TTL = timedelta(seconds=30)
+
+
+@pytest.fixture(autouse=True)
+def few_windows(monkeypatch):
+    monkeypatch.setattr(comparing, "WINDOWS", 5)
+
+
+@pytest.fixture(params=PAIRS)
+def pair(request, tmp_path):
+    return [
+        tmp_path / f"{n}.db" if kind == "sqlite" else address_in(tmp_path / str(n))
+        for n, kind in enumerate(request.param.split("-"))
+    ]
+
+
+@pytest.fixture
+def files(tmp_path):
+    return [tmp_path / "0.db", tmp_path / "1.db"]
+
+
+@asynccontextmanager
+async def opened(database):
+    stores = await backend(database).open(NO_BOOK)
+    try:
+        yield stores
+    finally:
+        await stores.close()
+
+
+def silent(what, done):
+    """Nobody looks."""
+
+
+async def moved(pair, **values):
+    return await move(*pair, told=silent, clock=lambda: NOW, random=Random(7), **values)
+
+
+async def test_everything_is_the_same_on_the_other_side_and_a_second_run_adds_nothing(pair):
+    await fill(pair[0])
+    told = []
+    outcome = await move(*pair, told=lambda *each: told.append(each), clock=lambda: NOW, random=Random(7))
+    assert outcome.differences == []
+    assert outcome.windows == 5
+    assert outcome.requests > 50 < outcome.summaries
+    assert outcome.waiting == 5
+    assert {"outbox", "period", "report", "incident", "person", "tombstone", "used_link"} <= set(outcome.rows)
+    assert ASKED in outcome.left
+    assert [done for _, done in told] == sorted(done for _, done in told)
+    assert told[-1][1] == 1.0
+
+    again = await moved(pair)
+    assert again.resumed
+    assert (again.rows, again.requests, again.summaries, again.differences) == ({}, 0, 0, [])
+
+    async with opened(pair[1]) as stores:
+        await looks_as_filled(stores)
+
+
+async def looks_as_filled(stores):
+    """What the filled database says through its Protocols."""
+    state, mails = stores.state, {item.message.key: item for item in await stores.state.outbox()}
+    assert {key: item.status for key, item in mails.items()} == {
+        "sent": "sent", "waiting": "pending", "tried": "pending", "given up": "dead", "long": "pending",
+        "late/1": "pending", "incident/g": "pending",
+    }  # fmt: skip
+    assert (mails["tried"].attempts, mails["tried"].next_attempt_at) == (1, NOW + HOUR)
+    assert len(mails["long"].message.body) > 1_500_000
+    assert await state.last_period_end("daily") == NOW
+    assert not await state.claim_period("daily", *PERIOD, report=None, mails=[], now=NOW)
+    assert (await state.report(1)).report["users"] == [{"email": "ada@example.com"}]
+    assert await state.unsubscribed("daily") == {"bob@example.com"}
+    assert await state.erased_since(["eve@example.com", "ada@example.com"], NOW) == {"eve@example.com"}
+    assert {each.id: each.status for each in await stores.alerts.incidents()} == {"o": "resolved", "g": "acknowledged"}
+    assert {each.id for each in (await stores.alerts.load()).incidents()} == {"o", "g"}
+    with pytest.raises(LinkUsed):
+        await stores.alerts.change_by_link("nonce", "g", lambda state, incident: state, NOW)
+    assert (await stores.sign_ins.session(COOKIE)).address == "admin@example.com"
+    assert len(await stores.watch.watched()) == 3
+    assert dict(await stores.events.names()).keys() == {"ada@example.com", "bob@example.com", "Cyd"}
+    # What is new gets numbers that nobody had.
+    await state.enqueue([mails["waiting"].message.__class__("new", "new@example.com", b"\r\n\r\n")], now=NOW)
+    assert (await state.outbox())[0].id > max(item.id for item in mails.values())
+    assert (await state.forget("ada@example.com", buried_at=NOW)).mails == len(mails)
+
+
+async def test_what_comes_to_the_source_meanwhile_comes_with_the_next_run(pair):
+    await fill(pair[0], many=100)
+    await moved(pair)
+    async with opened(pair[0]) as stores:
+        late = Event(micros(NOW - HOUR), "new@example.com", "/chat", "GET", "chat", 200, 1_000)
+        await stores.events.write([late])
+        await stores.state.forget("bob@example.com", buried_at=NOW)
+        await stores.events.erase_user("bob@example.com")
+        [waiting] = [item for item in await stores.state.outbox() if item.message.key == "waiting"]
+        await stores.state.drop(waiting.id, NOW)
+    again = await moved(pair)
+    assert again.differences == []
+    async with opened(pair[1]) as stores:
+        assert dict(await stores.events.names()).keys() == {"ada@example.com", "Cyd", "new@example.com"}
+        assert (await stores.state.outbox_item(waiting.id)).status == "dropped"
+        summary = await stores.events.summary(NOW - 7 * DAY, NOW)
+        assert summary.users["new@example.com"].requests == 1
+        assert "bob@example.com" not in str(await stores.events.summary(NOW - 9 * DAY, NOW))
+
+
+async def test_a_dry_run_counts_and_writes_nothing(files):
+    await fill(files[0], many=100)
+    outcome = await moved(files, dry_run=True)
+    assert outcome.rows["outbox"] == 7
+    assert outcome.requests > 20 < outcome.summaries
+    assert not files[1].exists()
+
+
+@pytest.mark.parametrize("side", [0, 1])
+async def test_while_a_daemon_leads_on_either_side_nothing_is_moved(files, side):
+    await fill(files[0], many=20)
+    async with opened(files[side]) as stores:
+        await stores.state.acquire_lease(LEASE, "host/1/a", NOW, TTL)
+        for dry_run in (True, False):
+            with pytest.raises(StorageError, match=r"a daemon leads on .*db: stop 'guardian run' there"):
+                await moved(files, dry_run=dry_run)
+        await stores.state.release_lease(LEASE, "host/1/a")
+    assert (await moved(files)).differences == []
+
+
+async def test_a_daemon_that_is_started_meanwhile_stands_by(files, monkeypatch):
+    await fill(files[0], many=20)
+    tried = []
+
+    async def compare(source, target, **values):
+        for side in (source, target):
+            tried.append(await side.stores.state.acquire_lease(LEASE, "host/1/a", NOW, TTL))
+        return 0, []
+
+    monkeypatch.setattr("guardian.application.moving.run.compare", compare)
+    await moved(files)
+    assert tried == [None, None]
+    async with opened(files[1]) as stores:
+        assert await stores.state.acquire_lease(LEASE, "host/1/a", NOW, TTL)
+
+
+async def test_a_target_that_holds_anything_else_is_refused(files):
+    await fill(files[0], many=20)
+    async with opened(files[1]) as stores:
+        await stores.events.write([Event(micros(NOW), "x@example.com", "/", "GET", "x", 200, 1)])
+    with pytest.raises(StorageError, match="holds the names of people already, which no move has put there"):
+        await moved(files)
+
+
+async def test_a_target_that_was_moved_to_from_elsewhere_is_refused(files, tmp_path):
+    other = tmp_path / "other.db"
+    await fill(files[0], many=20)
+    await fill(other, many=20)
+    await moved(files)
+    with pytest.raises(StorageError, match=r"1\.db holds what was moved from .*0\.db: name a database that is empty"):
+        await moved([other, files[1]])
+
+
+async def test_a_target_that_somebody_has_begun_to_work_with_is_not_written_over(files):
+    await fill(files[0], many=20)
+    await moved(files)
+    async with opened(files[1]) as stores:
+        await stores.state.acquire_lease(LEASE, "host/1/a", NOW, TTL)
+        await stores.state.release_lease(LEASE, "host/1/a")
+    with pytest.raises(StorageError, match="was in use since everything was moved there"):
+        await moved(files)
+
+
+async def test_a_database_is_not_moved_into_itself_nor_one_that_is_not_there(files):
+    with pytest.raises(StorageError, match=r"there is no database .*0\.db that could be moved"):
+        await moved(files)
+    await fill(files[0], many=20)
+    with pytest.raises(StorageError, match="cannot be moved into itself"):
+        await moved([files[0], files[0]])
+
+
+async def test_what_is_not_the_same_is_named_and_nobody_with_it(files, monkeypatch):
+    await fill(files[0], many=100)
+
+    async def spoiled(self, now):
+        moving = backend(files[1]).moving()
+        moving.put("outbox", [{**row, "subject": "other"} for rows in moving.rows("outbox") for row in rows][:2])
+        moving.delete("unsubscribed", [("daily", "bob@example.com")])
+        start = max(moving.stretches())
+        moving.replace({start: moving.events(start)[1:]})
+        moving.close()
+
+    monkeypatch.setattr("guardian.stores.sqlite.events.SqliteRepository.seal", spoiled)
+    outcome = await moved(files)
+    said = "\n".join(outcome.differences)
+    assert "outbox: 2 other" in said
+    assert "unsubscribed: 1 missing" in said
+    assert "requests: the 5 minutes from 2026-03-1" in said
+    assert "the report on 2026-03-1" in said
+    assert "@" not in said
+
+
+async def test_releases_and_instances_come_along(pair):
+    async with opened(pair[0]):
+        moving = backend(pair[0]).moving()
+    start = micros(NOW) // 300_000_000 * 300_000_000
+    event = Event(start + 5, "ada@example.com", "/chat", "GET", "chat", 200, 3)
+    made_by = [Source("v1", "a"), Source("v2", "a"), None]
+    moving.replace({start: [Recorded(event._replace(at_us=start + 5 + n), each) for n, each in enumerate(made_by)]})
+    moving.put("release", [{"release": "v1", "first_us": start}, {"release": "v2", "first_us": start + 6}])
+    moving.close()
+    assert (await moved(pair)).differences == []
+    moving = backend(pair[1]).moving()
+    assert [each.source for each in moving.events(start)] == made_by
+    moving.close()
+    assert [each.release for each in backend(pair[1]).history(NO_BOOK).releases(start, start + 100)] == ["v2"]
+
+
+MADE_ANEW = {
+    "guardian_meta", "guardian_lease", "guardian_asked", "guardian_unsettled", "guardian_dirty", "guardian_late",
+    "guardian_migration", "guardian_spelling",
+}  # fmt: skip
+"""Tables of a file that are of no use elsewhere, or are made of the others."""
+MOVED_AS_EVENTS = {
+    "guardian_request", "guardian_route", "guardian_failure", "guardian_source", "guardian_session",
+    "guardian_session_client", "guardian_user", "guardian_recorder", "guardian_summary_part",
+}  # fmt: skip
+
+
+async def test_a_table_that_is_new_in_a_file_is_not_forgotten(files):
+    async with opened(files[0]):
+        pass
+    with closing(sqlite3.connect(files[0])) as db:
+        there = {name for (name,) in db.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
+    there = {name for name in there if name.startswith("guardian_")}
+    rows = {name.replace("guardian_", "").removesuffix("s") for name in there - MADE_ANEW - MOVED_AS_EVENTS}
+    assert rows - {"recorder_note", "imported"} <= {*TABLES}
