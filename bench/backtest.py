@@ -2,7 +2,7 @@
 
     PYTHONPATH=. python bench/backtest.py [--events 1000000] [--days 30]
 
-The goal is under 10 seconds on two cores. Every kind of rule that events alone can judge is replayed beside the three
+The goal is under 2 seconds of CPU. Every kind of rule that events alone can judge is replayed beside the three
 default ones.
 """
 
@@ -56,12 +56,13 @@ def main() -> None:
         fill(path, arguments.events, arguments.days, now)
         for name, rules in (("the three default rules", DEFAULT), ("eight kinds of rule", MORE)):
             settings = Settings(database=path, admins=("a@example.com",), rules=rules)
-            began = time.perf_counter()
+            began, cpu = time.perf_counter(), time.process_time()
             [result] = run_backtests(settings, days=arguments.days, now=now)
-            took = time.perf_counter() - began
+            took, cpu = time.perf_counter() - began, time.process_time() - cpu
             found = ", ".join(f"{rule.rule} {rule.incidents}" for rule in result.rules)
-            goal = "met" if took < 10 else "missed"
-            print(f"{name}: {took:.1f} s for {result.events:,} events over {arguments.days} days (goal 10 s: {goal})")
+            goal = "met" if cpu < 2 else "missed"
+            events = f"{result.events:,} events over {arguments.days} days"
+            print(f"{name}: {cpu:.1f} s of CPU, {took:.1f} s in all, for {events} (goal 2 s: {goal})")
             print(f"    incidents: {found}")
 
 

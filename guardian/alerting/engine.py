@@ -3,7 +3,7 @@ past, the preview with invented traffic."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from itertools import chain
@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 from guardian.alerting.columns import MINUTE_US
 from guardian.alerting.concerned import noted, timed
 from guardian.alerting.history import Snapshot
-from guardian.alerting.incidents import ENDS, SECOND, Change, Incident, Memory, Transition
+from guardian.alerting.incidents import ENDS, NOTHING_KNOWN, SECOND, Change, Incident, Memory, Transition
 from guardian.alerting.kinds import judge, kind_of
 from guardian.alerting.life import step
 from guardian.alerting.maintenance import Maintenance
@@ -79,22 +79,30 @@ class AlertState:
 
 
 def advance(
-    state: AlertState, snapshot: Snapshot, around: Surroundings, *, passed: Iterable[Snapshot] = ()
+    state: AlertState,
+    snapshot: Snapshot,
+    around: Surroundings,
+    *,
+    passed: Iterable[Snapshot] = (),
+    idle: Collection[str] = (),
 ) -> tuple[AlertState, list[Transition], Sequence[Notice]]:
     """Judge every rule on one snapshot: the state after it, what changed, what is to be sent.
 
     `passed` are the snapshots of minutes before it that nobody watched, in order. They are judged one by one; what is
-    to be sent is told once, of the situation at the end.
+    to be sent is told once, of the situation at the end. `idle` are the names of rules of which is known that they have
+    nothing to say: see `Outlook`.
     """
     transitions: list[Transition] = []
     for each in chain(passed, (snapshot,)):
-        state, changes = _judge_minute(state, each, around)
+        state, changes = _judge_minute(state, each, around, idle)
         transitions += changes
     after, notices = tell(state, transitions, snapshot.now_us, around)
     return after, transitions, notices
 
 
-def _judge_minute(state: AlertState, snapshot: Snapshot, around: Surroundings) -> tuple[AlertState, list[Transition]]:
+def _judge_minute(
+    state: AlertState, snapshot: Snapshot, around: Surroundings, idle: Collection[str]
+) -> tuple[AlertState, list[Transition]]:
     """The state after judging every rule on one snapshot, and what changed; nothing is said of it yet."""
     now_us = snapshot.now_us
     # The minute that ended may belong to a window that ends with it.
@@ -106,7 +114,10 @@ def _judge_minute(state: AlertState, snapshot: Snapshot, around: Surroundings) -
     transitions: list[Transition] = []
     former = state.former
     for rule in around.rules:
-        memory = state.memories.get(rule.name, Memory())
+        memory = state.memories.get(rule.name, NOTHING_KNOWN)
+        if rule.name in idle:
+            memories[rule.name] = memory
+            continue
         since = memory.fixed_us if muted or not maintained_us else _Since(memory.fixed_us, maintained_us)
         verdicts = judge(rule, snapshot, since)
         verdicts = [v for v in verdicts if not memory.was_told(v.subject, v.facts)] if memory.ahead_us else verdicts
@@ -136,8 +147,10 @@ def _judge_minute(state: AlertState, snapshot: Snapshot, around: Surroundings) -
     used = {i.under for memory in memories.values() for i in memory.latest.values() if i.status != "resolved"}
     former = {key: rule for key, rule in former.items() if key in used}
     rules = {**state.rules, **{rule.name: rule for rule in around.rules if rule.name in state.rules}}
-    state = replace(state, minute=snapshot.minute, memories=memories, maintained_us=maintained_us)
-    return replace(state, rules=rules, former=former), transitions
+    state = replace(
+        state, minute=snapshot.minute, memories=memories, maintained_us=maintained_us, rules=rules, former=former
+    )
+    return state, transitions
 
 
 class _Since(dict[str, int]):

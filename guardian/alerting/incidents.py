@@ -192,6 +192,10 @@ class Memory:
         return "ended_us" in facts and onset_us <= facts["onset_us"] and facts["ended_us"] <= ended_us
 
 
+NOTHING_KNOWN = Memory()
+"""What is remembered of a rule that was never judged."""
+
+
 def was_open(incident: Incident, start: datetime, end: datetime) -> bool:
     """Whether the incident was open at any time within [start, end)."""
     if incident.opened_us is None or moment(incident.opened_us) >= end:

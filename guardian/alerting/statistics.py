@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import sqrt
+from typing import Any
 
 import numpy as np
 
@@ -12,12 +12,15 @@ def wilson_lower(bad: int, total: int, z: float = 1.96) -> float:
 
     Wilson, "Probable inference, the law of succession, and statistical inference", JASA 22 (1927).
     """
-    if total == 0:
-        return 0.0
+    return max(0.0, float(wilson_lowers(bad, total, z))) if total else 0.0
+
+
+def wilson_lowers(bad: Any, total: Any, z: float = 1.96) -> Any:
+    """The same of numbers or arrays; totals are not 0. What is 0 may be a little less by rounding."""
     share = bad / total
     centre = share + z * z / (2 * total)
-    spread = z * sqrt(share * (1 - share) / total + z * z / (4 * total * total))
-    return max(0.0, (centre - spread) / (1 + z * z / total))
+    spread = z * np.sqrt(share * (1 - share) / total + z * z / (4 * total * total))
+    return (centre - spread) / (1 + z * z / total)
 
 
 def quantile(values: np.ndarray, q: float) -> float:

@@ -123,6 +123,19 @@ class Stretches:
         """By the first and the last row of a stretch: durations feature by feature, and where each feature begins."""
         return {}
 
+    def good_rows(self, feature: str) -> np.ndarray:
+        """Which rows of `columns` are the good requests of a feature that `good_us` would time."""
+        code = self._places.get(feature)
+        rows = self._by_feature(0, len(self.columns))[code] if code is not None else np.empty(0, dtype=np.int64)
+        found: np.ndarray = rows[_are_good(self.columns, rows)]
+        return found
+
+    def every_burst(self, errors: int, window_us: int) -> np.ndarray:
+        """When (µs) any burst was complete, in the order of time; see `bursts`."""
+        found = self._bursts.get((errors, window_us)) or _find_bursts(self.columns, self.failed, errors, window_us)
+        self._bursts[errors, window_us] = found
+        return np.array(found[0], dtype=np.int64)
+
     def bursts(self, errors: int, window_us: int, start_us: int, end_us: int) -> dict[str, tuple[int, int]]:
         """The users for whom `errors` errors within `window_us` (both ends inclusive) were complete in [start, end):
         the times (µs) of the first and the last error of the newest such burst."""

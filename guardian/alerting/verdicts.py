@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from guardian.alerting.columns import NOTHING, Counts
 from guardian.alerting.history import Snapshot
+from guardian.alerting.minutes import Minutes
 
 if TYPE_CHECKING:
     from guardian.settings.rules import Rule
@@ -51,7 +52,7 @@ def enough_users(rule: Rule, snapshot: Snapshot, window: int, subject: str, **wh
     return not rule.min_users or len(snapshot.users(window, subject or None, **which)) >= rule.min_users
 
 
-def subjects(feature: str | None, snapshot: Snapshot) -> list[str]:
+def subjects(feature: str | None, snapshot: Snapshot | Minutes) -> list[str]:
     """What a rule with this `feature` judges: everything, or each feature that the pattern matches."""
     return [""] if feature is None else snapshot.features([feature])
 

@@ -7,6 +7,16 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta, tzinfo
 from fnmatch import fnmatchcase
 from functools import lru_cache
+from typing import NamedTuple
+
+
+class Compared(NamedTuple):
+    """What a rule compares with the same hour of earlier weeks: of how many, how many seconds, of which features (a
+    name or a pattern each; None: everything)."""
+
+    weeks: int
+    window: int
+    features: tuple[str, ...] | None
 
 
 @dataclass(frozen=True)

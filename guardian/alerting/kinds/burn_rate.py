@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Literal
 
+import numpy as np
+
 from guardian.alerting.columns import Counts
 from guardian.alerting.history import Snapshot
 from guardian.alerting.kinds.kind import Kind, now, onset_by_share, recovery_by_share, worst
+from guardian.alerting.minutes import Calm, Minutes, Said
 from guardian.alerting.turning import Onset
 from guardian.alerting.verdicts import DAY, Since, Verdict, enough_users, least, subjects
 from guardian.core.language import Language
@@ -72,6 +75,21 @@ def _judge(rule: BurnRate, snapshot: Snapshot, since: Since) -> list[Verdict]:
         else:
             verdicts.append(Verdict(rule.name, subject, "ok" if enough else "no_data"))
     return verdicts
+
+
+def _calm(rule: BurnRate, minutes: Minutes) -> Calm:
+    said = []
+    for subject in subjects(rule.feature, minutes):
+        values, enough = np.full(len(minutes), np.nan), np.zeros(len(minutes), dtype=bool)
+        for long, short, factor in BURN_WINDOWS:
+            both = [minutes.counts(seconds, subject or None) for seconds in (long, short)]
+            judged = (both[0].requests >= least(rule)) & (both[1].requests > 0)
+            burns = [c.bad(rule.count) / np.maximum(c.requests, 1) / (1 - rule.objective) for c in both]
+            enough |= judged
+            burning = judged & (np.minimum(*burns) > factor)
+            values = np.where(burning & np.isnan(values), burns[0], values)
+        said.append(Said(subject, ~np.isnan(values), enough, None if rule.min_users else values))
+    return Calm.of(minutes, said)
 
 
 def _words(rule: BurnRate, lang: Language) -> str:
@@ -146,6 +164,7 @@ BURN_RATE = Kind(
     _sentence,
     _at_worst,
     gist=_gist,
+    calm=_calm,
     reading=_reading,
     span=lambda rule, incident: incident.facts.get("window", BURN_WINDOWS[0][0]),
     counts_back=lambda rule: LONGEST,

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import numpy as np
 
 from guardian.alerting.columns import Counts
 from guardian.alerting.history import Snapshot
 from guardian.alerting.kinds.kind import Kind, Threshold, counted_s, now, worst
-from guardian.alerting.statistics import wilson_lower
+from guardian.alerting.minutes import Calm, Minutes, Said
+from guardian.alerting.statistics import wilson_lower, wilson_lowers
 from guardian.alerting.verdicts import Since, Verdict, enough_users, least, subjects
 from guardian.core.language import Language
 from guardian.settings.kinds import KindSettings
@@ -47,13 +50,28 @@ def _judge(rule: ErrorRate, snapshot: Snapshot, since: Since) -> list[Verdict]:
             verdicts.append(Verdict(rule.name, subject, "no_data", None, counts))
             continue
         rate = bad / counts.requests
-        # Compared as integers, so that exactly 10 % is not 10.000000000000002 %.
-        above = bad * 1_000_000 > round(rule.threshold * 1_000_000) * counts.requests
-        firing = above and wilson_lower(bad, counts.requests) > rule.threshold / 2
+        firing = _above(rule, bad, counts.requests) and wilson_lower(bad, counts.requests) > rule.threshold / 2
         met = {"since_us": start, "failed": True, "count": rule.count}
         firing = firing and enough_users(rule, snapshot, rule.window, subject, **met)
         verdicts.append(Verdict(rule.name, subject, "firing" if firing else "ok", rate, counts))
     return verdicts
+
+
+def _above(rule: ErrorRate, bad: Any, requests: Any) -> Any:
+    """Whether the threshold is exceeded, of numbers or arrays; compared as integers, so that exactly 10 % is not
+    10.000000000000002 %."""
+    return bad * 1_000_000 > round(rule.threshold * 1_000_000) * requests
+
+
+def _calm(rule: ErrorRate, minutes: Minutes) -> Calm:
+    said = []
+    for subject in subjects(rule.feature, minutes):
+        counts = minutes.counts(rule.window, subject or None)
+        bad, requests = counts.bad(rule.count), np.maximum(counts.requests, 1)
+        enough = counts.requests >= least(rule)
+        firing = enough & _above(rule, bad, requests) & (wilson_lowers(bad, requests) > rule.threshold / 2)
+        said.append(Said(subject, firing, enough, None if rule.min_users else np.where(firing, bad / requests, np.nan)))
+    return Calm.of(minutes, said)
 
 
 def _words(rule: ErrorRate, lang: Language) -> str:
@@ -124,6 +142,7 @@ ERROR_RATE = Kind(
     _sentence,
     _at_worst,
     gist=_gist,
+    calm=_calm,
     reading=_reading,
     threshold=Threshold("threshold", 0.01, lambda value, lang: lang.percent(value)),
 )

@@ -9,9 +9,12 @@ import numpy as np
 
 from guardian.alerting.columns import MINUTE_US, Counts, lowest_bad
 from guardian.alerting.history import Snapshot
-from guardian.alerting.kinds.kind import Compared, Kind, counted_s, named, new_requests, now
+from guardian.alerting.kinds.kind import Kind, counted_s, named, new_requests, now
+from guardian.alerting.minutes import Calm, Minutes, Said
+from guardian.alerting.probes import answers, state_of
 from guardian.alerting.turning import Onset, Series, last_request, requests_between
 from guardian.alerting.verdicts import WEEK, Since, State, Verdict, earlier_weeks, enough_users
+from guardian.alerting.wanted import Compared
 from guardian.core.language import Language
 from guardian.core.secret_url import shown_url
 from guardian.settings.kinds import KindSettings, Severity
@@ -78,13 +81,27 @@ def _judge(rule: FeatureDown, snapshot: Snapshot, since: Since) -> list[Verdict]
 
 def _silent(rule: FeatureDown, snapshot: Snapshot, subject: str, since_us: int, facts: dict[str, Any]) -> bool:
     """No request for `silence`, where each of at least two earlier weeks was busy in the same span."""
-    if not rule.silence or snapshot.begins_inside(rule.silence, since_us):
-        return False
-    if snapshot.counts(rule.silence, subject).requests:
+    cut = not rule.silence or snapshot.begins_inside(rule.silence, since_us)
+    if cut or snapshot.counts(rule.silence, subject).requests:
         return False
     usual = earlier_weeks(snapshot, SILENCE_WEEKS, rule.silence, subject)
     facts.update(why="silent", usual=round(median(usual)) if usual else 0)
     return len(usual) >= LEAST_WEEKS and min(usual) >= rule.silence_requests
+
+
+def _calm(rule: FeatureDown, minutes: Minutes) -> Calm | None:
+    if minutes.history.probes.get(rule.name):
+        return None
+    found = []
+    for subject in minutes.features(rule.features):
+        counts, silent = minutes.counts(rule.window, subject), minutes.counts(rule.silence, subject).requests == 0
+        usual, covered = minutes.earlier_weeks(SILENCE_WEEKS, rule.silence, subject)
+        busy = [(week >= covered) | (number >= rule.silence_requests) for week, number in enumerate(usual)]
+        silent &= (rule.silence > 0) & (covered >= LEAST_WEEKS) & np.all(busy, axis=0)
+        failing = (counts.requests >= rule.min_requests) & (counts.bad(rule.count) == counts.requests)
+        may_fire = np.where(counts.requests > 0, failing, silent)
+        found.append(Said(subject, may_fire, counts.requests > counts.bad(rule.count)))
+    return Calm.of(minutes, found)
 
 
 def _asked(incident: Incident) -> str:
@@ -94,14 +111,7 @@ def _asked(incident: Incident) -> str:
 
 def _probed(rule: FeatureDown, snapshot: Snapshot, since_us: int) -> Verdict:
     assert rule.probe is not None
-    answers = [good for at, good in snapshot.history.probes.get(rule.name, []) if since_us <= at < snapshot.now_us]
-    last = answers[-rule.probe.failures :]
-    if not last:
-        state: State = "no_data"
-    elif last[-1]:
-        state = "ok"
-    else:
-        state = "firing" if len(last) == rule.probe.failures and not any(last) else "no_data"
+    state = state_of(answers(rule.name, snapshot, since_us), rule.probe.failures)
     return Verdict(rule.name, "probe", state, None, facts={"why": "probe", "url": str(rule.probe.url)})
 
 
@@ -112,18 +122,11 @@ def _words(rule: FeatureDown, lang: Language) -> str:
     else:
         words = lang("Every request to %(features)s failed within %(time)s.", **said)
     if rule.silence:
-        words += " " + lang(
-            "Or none came for %(time)s, where each earlier week saw %(n)s or more.",
-            time=lang.duration(rule.silence),
-            n=lang.number(rule.silence_requests),
-        )
+        silence = {"time": lang.duration(rule.silence), "n": lang.number(rule.silence_requests)}
+        words += " " + lang("Or none came for %(time)s, where each earlier week saw %(n)s or more.", **silence)
     if rule.probe:
-        words += " " + lang.plural(
-            "Or %(url)s failed.",
-            "Or %(url)s failed %(n)s times in a row.",
-            rule.probe.failures,
-            url=str(rule.probe.url),
-        )
+        times, url = rule.probe.failures, str(rule.probe.url)
+        words += " " + lang.plural("Or %(url)s failed.", "Or %(url)s failed %(n)s times in a row.", times, url=url)
     return words
 
 
@@ -181,8 +184,8 @@ def _onset(rule: FeatureDown, incident: Incident, snapshot: Snapshot, start_us: 
         last = last_request(snapshot, incident.subject)
         return None if last is None else Onset(last, last)
     if why == "probe":
-        answers = [(at, good) for at, good in _answers(rule, snapshot) if at >= start_us]
-        return Series.of([at for at, _ in answers], [good for _, good in answers]).unbroken()
+        found = answers(rule.name, snapshot, start_us)
+        return Series.of([at for at, _ in found], [good for _, good in found]).unbroken()
     rows = snapshot.history.rows(max(start_us, 0), snapshot.now_us, incident.subject)
     columns = snapshot.history.columns
     return Series.of(columns.at_us[rows], columns.status[rows] < lowest_bad(rule.count)).unbroken()
@@ -192,14 +195,10 @@ def _recovery(rule: FeatureDown, incident: Incident, snapshot: Snapshot, start_u
     """The first good request, or answer of the probe, since it last fired."""
     after_us = max(start_us, incident.fired_us - MINUTE_US)
     if incident.subject == "probe":
-        return next((at for at, good in _answers(rule, snapshot) if good and at >= after_us), None)
+        return next((at for at, good in answers(rule.name, snapshot, after_us) if good), None)
     found = requests_between(snapshot, after_us, incident.subject, rule.count)
     good = np.flatnonzero(found.good)
     return int(found.at_us[good[0]]) if len(good) else None
-
-
-def _answers(rule: FeatureDown, snapshot: Snapshot) -> list[tuple[int, bool]]:
-    return [(at, good) for at, good in snapshot.history.probes.get(rule.name, []) if at < snapshot.now_us]
 
 
 def _gist(rule: FeatureDown, incident: Incident, lang: Language) -> str:
@@ -236,6 +235,7 @@ FEATURE_DOWN = Kind(
     _sentence,
     _at_worst,
     gist=_gist,
+    calm=_calm,
     reading=_reading,
     counts_back=lambda rule: rule.silence,
     compares=lambda rule: Compared(SILENCE_WEEKS, rule.silence, rule.features) if rule.silence else None,

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from guardian.alerting.columns import Counts, lowest_bad
 from guardian.alerting.history import Snapshot
+from guardian.alerting.minutes import Calm, Minutes
 from guardian.alerting.sample import Flags, Sample
 from guardian.alerting.turning import Onset, requests_between
 from guardian.alerting.verdicts import Since, Verdict
-from guardian.alerting.wanted import fits
+from guardian.alerting.wanted import Compared, fits
 from guardian.core.language import Language
 from guardian.settings.kinds import KindSettings
 
@@ -159,22 +160,13 @@ def always(rule: Any, snapshot: Snapshot, subject: str) -> bool:
     return True
 
 
-def nothing(rule: Any) -> None:
+def nothing(rule: Any, *more: Any) -> None:
     """None."""
 
 
 def not_further(rule: Any) -> int:
     """0."""
     return 0
-
-
-class Compared(NamedTuple):
-    """What a rule compares with the same hour of earlier weeks: of how many, how many seconds, of which features (a
-    name or a pattern each; None: everything)."""
-
-    weeks: int
-    window: int
-    features: tuple[str, ...] | None
 
 
 class Threshold(NamedTuple):
@@ -190,7 +182,8 @@ class Threshold(NamedTuple):
 class Kind:
     """One kind of rule: all that alerting and its mails ask of it.
 
-    The first six, and `gist`, every kind has of its own. `settings` describes its keys. `judge` is pure. `words` say
+    The first six, and `gist`, every kind has of its own. `settings` describes its keys. `judge` is pure; `calm` says of
+    many minutes at once where it fires for nobody, None: they have to be judged one by one. `words` say
     when it fires, without the minimums. `title` (of a rule and a subject) stays the same for the whole thread.
     `sentence` says what is measured in the minute in which it fires, `at_worst` what was when it was worst (the peak).
     `gist` is the rule with its threshold in a few words, `reading` the value beside it: with the counts of the minute
@@ -223,6 +216,7 @@ class Kind:
     least_requests: Callable[[int, Language], str] = least_requests
     least_users: Callable[[int, Language], str] = least_users
     fewest: int = 0
+    calm: Callable[[Any, Minutes], Calm | None] = nothing
     counts_back: Callable[[Any], int] = not_further
     singles_back: Callable[[Any], int] = not_further
     compares: Callable[[Any], Compared | None] = nothing

@@ -9,6 +9,7 @@ import numpy as np
 from guardian.alerting.columns import Counts
 from guardian.alerting.history import Snapshot
 from guardian.alerting.kinds.kind import Kind, Threshold, all_its_users, now, nowhere, worst
+from guardian.alerting.minutes import Calm, Minutes, Said
 from guardian.alerting.sample import Sample
 from guardian.alerting.statistics import quantile
 from guardian.alerting.turning import Onset, Series
@@ -53,6 +54,25 @@ def _judge(rule: Latency, snapshot: Snapshot, since: Since) -> list[Verdict]:
         firing = slow and enough_users(rule, snapshot, rule.window, subject, since_us=start)
         verdicts.append(Verdict(rule.name, subject, "firing" if firing else "ok", value, counts))
     return verdicts
+
+
+def _calm(rule: Latency, minutes: Minutes) -> Calm:
+    """It takes so many slow requests to make the quantile slow."""
+    usual, said = least(rule), []
+    columns, stretches = minutes.history.columns, minutes.history.stretches
+    limit_us = rule.threshold_ms * 1000 * (1 - 1e-9)  # what is no slower than that does not round to above it
+    for subject in minutes.features([rule.feature]):
+        counts = minutes.counts(rule.window, subject)
+        many = counts.requests - counts.failed >= usual
+        if not many.any():
+            continue
+        rows = stretches.good_rows(subject)
+        number = minutes.sums(columns.at_us[rows], rule.window)
+        slow = minutes.sums(columns.at_us[rows[columns.duration_us[rows] > limit_us]], rule.window)
+        above = ((number - 1) * rule.quantile).astype(np.int64) + 1
+        enough = many & (number >= usual)
+        said.append(Said(subject, enough & (slow >= number - np.minimum(above, number - 1)), enough))
+    return Calm.of(minutes, said)
 
 
 def _words(rule: Latency, lang: Language) -> str:
@@ -133,6 +153,7 @@ LATENCY = Kind(
     _sentence,
     _at_worst,
     gist=_gist,
+    calm=_calm,
     reading=_reading,
     users=all_its_users,
     features=nowhere,

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 
-from guardian.alerting.columns import Counts
+from guardian.alerting.columns import Counts, lowest_bad
 from guardian.alerting.history import Snapshot
 from guardian.alerting.kinds.kind import Kind, any_requests, counted, no_feature, since_it_began, whichever
+from guardian.alerting.minutes import Calm, Minutes
 from guardian.alerting.turning import Onset, first_request
 from guardian.alerting.verdicts import DAY, Since, State, Verdict, enough_users
 from guardian.core.language import Language
@@ -60,6 +61,19 @@ def _judge(rule: NewError, snapshot: Snapshot, since: Since) -> list[Verdict]:
         facts = {"kind": kind, "place": place}
         verdicts.append(Verdict(rule.name, subject, state, float(counts.requests), counts, facts))
     return verdicts
+
+
+def _calm(rule: NewError, minutes: Minutes) -> Calm:
+    """It fires while an error that is new lies in the window."""
+    history = minutes.history
+    columns, first_seen = history.columns, history.first_seen
+    warm_us = (history.first_event_us or 0) + rule.warmup * 1_000_000
+    seen_us = np.array([first_seen.get(what, 0) for what in columns.failures], dtype=np.int64)
+    new_until_us = np.where(seen_us >= warm_us, seen_us + max(NEW_FOR, rule.window) * 1_000_000, -1)
+    rows = history.stretches.failed
+    rows = rows[columns.status[rows] >= lowest_bad(rule.count)]
+    at_us, until_us = columns.at_us[rows], new_until_us[columns.failure[rows]]
+    return Calm.within(minutes, at_us, np.minimum(at_us + rule.window * 1_000_000, until_us))
 
 
 def _words(rule: NewError, lang: Language) -> str:
@@ -148,6 +162,7 @@ NEW_ERROR = Kind(
     _sentence,
     _at_worst,
     gist=_gist,
+    calm=_calm,
     reading=_reading,
     least_requests=_least_requests,
     fewest=1,

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from guardian.alerting.columns import Counts
+from guardian.alerting.columns import MINUTE_US, Counts
 from guardian.alerting.history import Snapshot
 from guardian.alerting.kinds.kind import Kind, always, no_feature, now, nowhere
+from guardian.alerting.minutes import Calm, Minutes, Said
 from guardian.alerting.turning import Onset, first_request, last_request
 from guardian.alerting.verdicts import DAY, Since, State, Verdict, enough_users
 from guardian.core.language import Language
@@ -46,6 +47,15 @@ def _judge(rule: TrackerSilent, snapshot: Snapshot, since: Since) -> list[Verdic
     used = used and enough_users(rule, snapshot, DAY, "", back=rule.window)
     state: State = "ok" if alive else "firing" if waited and used else "no_data"
     return [Verdict(rule.name, "", state, None, counts)]
+
+
+def _calm(rule: TrackerSilent, minutes: Minutes) -> Calm:
+    alive_us = minutes.history.alive_us
+    if alive_us is None or minutes.history.first_event_us is None:
+        return Calm.of(minutes, [])
+    start_us = minutes.minute * MINUTE_US - rule.window * 1_000_000
+    alive = (minutes.counts(rule.window).requests > 0) | (start_us <= max(alive_us, default=-1))
+    return Calm.of(minutes, [Said("", ~alive, alive)])
 
 
 def _words(rule: TrackerSilent, lang: Language) -> str:
@@ -107,6 +117,7 @@ TRACKER_SILENT = Kind(
     _sentence,
     _at_worst,
     gist=_gist,
+    calm=_calm,
     reading=_reading,
     least_requests=_least_requests,
     least_users=_least_users,

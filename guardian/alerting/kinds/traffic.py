@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from statistics import median
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
 from guardian.alerting.columns import MINUTE_US, Counts
 from guardian.alerting.history import Snapshot
-from guardian.alerting.kinds.kind import Compared, its_subject
+from guardian.alerting.kinds.kind import its_subject
+from guardian.alerting.minutes import Calm, Minutes, Said
 from guardian.alerting.turning import Onset, first_request
 from guardian.alerting.verdicts import WEEK, Since, State, Verdict, earlier_weeks, enough_users, subjects
+from guardian.alerting.wanted import Compared
 from guardian.core.language import Language
 from guardian.settings.kinds import KindSettings
 
@@ -44,7 +46,7 @@ class Traffic(KindSettings):
 
 
 def judge_traffic(
-    rule: Traffic, snapshot: Snapshot, since: Since, unusual: Callable[[int, float], bool], *, back: int
+    rule: Traffic, snapshot: Snapshot, since: Since, unusual: Callable[[Any, Any], Any], *, back: int
 ) -> list[Verdict]:
     """The verdicts where `unusual` says of (requests, usual number) whether it fires; `min_users` counts the users of
     the window that ended `back` seconds ago."""
@@ -62,6 +64,21 @@ def judge_traffic(
         state: State = "firing" if firing else "ok"
         verdicts.append(Verdict(rule.name, subject, state, float(counts.requests), counts, {"usual": usual}))
     return verdicts
+
+
+def calm_traffic(rule: Traffic, minutes: Minutes, unusual: Callable[[Any, Any], Any]) -> Calm:
+    """The same of many minutes at once; `unusual` says it of arrays."""
+    said = []
+    for subject in subjects(rule.feature, minutes):
+        counts = minutes.counts(rule.window, subject or None)
+        earlier, covered = minutes.earlier_weeks(rule.weeks, rule.window, subject)
+        usual = np.full(len(minutes), np.nan)
+        for number in range(rule.min_weeks, rule.weeks + 1):
+            usual[covered == number] = np.median(earlier[:number, covered == number], axis=0)
+        firing = unusual(counts.requests, usual)
+        values = None if rule.min_users else np.where(firing, counts.requests, np.nan)
+        said.append(Said(subject, firing, covered >= rule.min_weeks, values))
+    return Calm.of(minutes, said)
 
 
 def traffic_compares(rule: Traffic) -> Compared:

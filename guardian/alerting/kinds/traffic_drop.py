@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from guardian.alerting.columns import Counts
 from guardian.alerting.history import Snapshot
 from guardian.alerting.kinds.kind import Kind, all_its_users, always, now, nowhere, worst
 from guardian.alerting.kinds.traffic import (
     Traffic,
+    calm_traffic,
     judge_traffic,
     traffic_at_worst,
     traffic_compares,
@@ -41,11 +43,12 @@ class TrafficDrop(Traffic):
 
 
 def _judge(rule: TrafficDrop, snapshot: Snapshot, since: Since) -> list[Verdict]:
-    def unusual(requests: int, usual: float) -> bool:
-        return usual >= rule.min_requests and requests < usual * rule.below
-
     # The users who stay away cannot be counted, those of a week ago can.
-    return judge_traffic(rule, snapshot, since, unusual, back=snapshot.weeks_ago(1))
+    return judge_traffic(rule, snapshot, since, partial(_unusual, rule), back=snapshot.weeks_ago(1))
+
+
+def _unusual(rule: TrafficDrop, requests: Any, usual: Any) -> Any:
+    return (usual >= rule.min_requests) & (requests < usual * rule.below)
 
 
 def _words(rule: TrafficDrop, lang: Language) -> str:
@@ -100,6 +103,7 @@ TRAFFIC_DROP = Kind(
     traffic_sentence,
     traffic_at_worst,
     gist=_gist,
+    calm=lambda rule, minutes: calm_traffic(rule, minutes, partial(_unusual, rule)),
     reading=_reading,
     least_requests=_least_requests,
     least_users=_least_users,

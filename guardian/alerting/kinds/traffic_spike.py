@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from guardian.alerting.columns import Counts
 from guardian.alerting.history import Snapshot
 from guardian.alerting.kinds.kind import Kind, all_its_users, now, nowhere, worst
 from guardian.alerting.kinds.traffic import (
     Traffic,
+    calm_traffic,
     judge_traffic,
     traffic_at_worst,
     traffic_compares,
@@ -34,10 +36,11 @@ class TrafficSpike(Traffic):
 
 
 def _judge(rule: TrafficSpike, snapshot: Snapshot, since: Since) -> list[Verdict]:
-    def unusual(requests: int, usual: float) -> bool:
-        return requests >= rule.min_requests and requests > usual * rule.above
+    return judge_traffic(rule, snapshot, since, partial(_unusual, rule), back=0)
 
-    return judge_traffic(rule, snapshot, since, unusual, back=0)
+
+def _unusual(rule: TrafficSpike, requests: Any, usual: Any) -> Any:
+    return (requests >= rule.min_requests) & (requests > usual * rule.above)
 
 
 def _words(rule: TrafficSpike, lang: Language) -> str:
@@ -85,6 +88,7 @@ TRAFFIC_SPIKE = Kind(
     traffic_sentence,
     traffic_at_worst,
     gist=_gist,
+    calm=lambda rule, minutes: calm_traffic(rule, minutes, partial(_unusual, rule)),
     reading=_reading,
     compares=traffic_compares,
     users=all_its_users,

@@ -10,6 +10,7 @@ import numpy as np
 from guardian.alerting.columns import MINUTE_US, NOTHING, Counts
 from guardian.alerting.history import Snapshot
 from guardian.alerting.kinds.kind import Kind, any_requests, no_feature, since_it_began, whichever
+from guardian.alerting.minutes import Calm, Minutes
 from guardian.alerting.turning import Onset
 from guardian.alerting.verdicts import Since, State, Verdict
 from guardian.core.language import Language
@@ -34,7 +35,7 @@ class UserBurst(KindSettings):
 
 
 def _judge(rule: UserBurst, snapshot: Snapshot, since: Since) -> list[Verdict]:
-    seen = max(rule.window, 60)  # a minute is judged once: what was complete at its beginning too
+    seen = _seen(rule)
     found = snapshot.bursts(rule.errors, rule.window, seen)
     found = {user: span for user, span in found.items() if span[0] >= since.get(user, 0)}
     active = {user for user in found if not rule.min_requests or len(snapshot.rows_of(user, seen)) >= rule.min_requests}
@@ -45,6 +46,16 @@ def _judge(rule: UserBurst, snapshot: Snapshot, since: Since) -> list[Verdict]:
         said = state if user in active else "no_data"
         verdicts.append(Verdict(rule.name, user, said, float(rule.errors), facts=facts))
     return verdicts
+
+
+def _seen(rule: UserBurst) -> int:
+    """Within how many seconds a burst was complete: a minute is judged once, what was complete at its beginning too."""
+    return max(rule.window, 60)
+
+
+def _calm(rule: UserBurst, minutes: Minutes) -> Calm:
+    ended_us = minutes.history.stretches.every_burst(rule.errors, rule.window * 1_000_000)
+    return Calm.within(minutes, ended_us, ended_us + _seen(rule) * 1_000_000)
 
 
 def _words(rule: UserBurst, lang: Language) -> str:
@@ -127,6 +138,7 @@ USER_BURST = Kind(
     _sentence,
     _at_worst,
     gist=_gist,
+    calm=_calm,
     reading=_reading,
     least_requests=_least_requests,
     feature=no_feature,
