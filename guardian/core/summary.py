@@ -76,12 +76,13 @@ class TimelineBar:
 @dataclass(frozen=True, slots=True)
 class Counts:
     """Totals of a window without its people and latencies: how many verified users there were, all requests, those that
-    failed, and the outcomes of each route."""
+    failed, the outcomes of each route, and how many requests nobody can be given."""
 
     active_users: int
     requests: int
     errors: int
     routes: Mapping[Route, RouteTotals]
+    anonymous: int = 0
 
     def statuses(self) -> dict[int, int]:
         """Requests by outcome, over all routes."""
@@ -140,7 +141,8 @@ class Summary:
     def counts(self) -> Counts:
         """The same without people and latencies."""
         routes = {route: RouteTotals(totals.statuses) for route, totals in self.routes.items()}
-        return Counts(self.active_users, self.requests, self.errors, routes)
+        nobody = self.users.get(ANONYMOUS)
+        return Counts(self.active_users, self.requests, self.errors, routes, nobody.requests if nobody else 0)
 
     @property
     def active_users(self) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
 from guardian.core.storage import RecorderHealth, RecorderNote, StorageStats
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from guardian.core.activity import Activity
     from guardian.core.listing import Listing, Place
     from guardian.core.quiet import Quiet
+    from guardian.core.roster import Roster
     from guardian.core.summary import Counts, Summary, TimelineBar
 
 
@@ -57,6 +58,11 @@ class UsageRepository(Protocol):
         first, then most requests; nobody who was erased. Raises WindowGone as `summary` does."""
         ...
 
+    async def roster(self, start: datetime, end: datetime, *, back: timedelta) -> Roster:
+        """Everybody who was there in the window; who was not in the time `back` before it, from a full hour on, is new.
+        Raises WindowGone as `summary` does; where `back` reaches too far for that, nobody is called new."""
+        ...
+
     async def counts(self, start: datetime, end: datetime, *, features: Sequence[str] = ()) -> Counts:
         """What `summary` says of the window without its people and latencies, in a fraction of the time."""
         ...
@@ -74,6 +80,12 @@ class UsageRepository(Protocol):
     async def latencies(self, edges: Sequence[datetime]) -> list[dict[int, int]]:
         """Between each two neighbours of the edges, how many latencies fell into each bin (`bin_of`): of one state of
         the store. Raises WindowGone as `summary` does."""
+        ...
+
+    async def bars(self, edges: Sequence[datetime], *, features: Sequence[str] = ()) -> list[TimelineBar]:
+        """A bar for each two neighbours of the edges: of one state of the store. With `features`, names in which *
+        stands for any letters, only their requests count, from sealed summaries as well. Raises WindowGone as `summary`
+        does without any."""
         ...
 
     async def gone_quiet(self, start: datetime, end: datetime) -> list[Quiet]:

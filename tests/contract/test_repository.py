@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from guardian.core.activity import ERRORS_PER_USER, Activity
 from guardian.core.quiet import LAST_THING, Visits, gone_quiet, quiet_window, regular
 from guardian.core.report.features import latency
+from guardian.core.roster import BACK, Roster
 from guardian.core.storage import RecorderNote, StorageError, WindowGone
 from guardian.core.summary import Summary, TimelineBar
 from guardian.core.time import micros
@@ -243,6 +244,30 @@ async def pages_have_everybody(repository, start, end, most):
     assert failures == {name: failed for name, failed in everybody.failures.items() if name in named}
 
 
+async def pages_read_the_plain_columns(repository, ends, bars):
+    """Bars, of everything and of a feature, and the roster are what the plain code counts of single events."""
+    assert await repository.bars(ends) == bars
+    mine = [[e for e in await events_of(repository, a, b) if e.feature == "chat"] for a, b in pairwise(ends)]
+    assert await repository.bars(ends, features=["cha*"]) == [
+        TimelineBar(start, len(part), sum(e.outcome >= 400 for e in part), len({e.user for e in part} - {"anonymous"}))
+        for start, part in zip(ends, mine, strict=False)
+    ]
+    assert all(not bar.requests for bar in await repository.bars(ends, features=["none"]))
+    whole_window = Summary.of(await events_of(repository, ends[0], ends[-1]))
+    for hours in (1, 24 * 8):
+        since = (ends[0] - timedelta(hours=hours)).replace(minute=0, second=0)
+        before = Summary.of(await events_of(repository, since, ends[0])).users.items()
+        seen = {name: user.last_us for name, user in before if name != "anonymous"}
+        expected = Roster.of(whole_window, micros(ends[0]), seen)
+        found = await repository.roster(ends[0], ends[-1], back=timedelta(hours=hours))
+        assert found.rows(found.chosen()) == expected.rows(expected.chosen())
+        assert found.reached() == expected.reached()
+
+
+async def events_of(repository, start, end):
+    return [e async for chunk in repository.events(start, end) for e in chunk]
+
+
 async def equals_the_plain_activity(repository, ends, bars):
     """What is counted in arrays, of all people and of the first two, is what the plain code counts of single events."""
     everything = [e async for chunk in repository.events(ends[0], ends[-1]) for e in chunk]
@@ -340,7 +365,18 @@ async def _quiet_equals_the_plain(opener, seed, hours, sealed_before):
         await stores.events.seal(at)
         for length in (timedelta(hours=hours), timedelta(days=hours)):
             await equals_the_plain_quiet(stores.events, end - length, end)
+    await people_are_new_or_come_back(stores.events, end - timedelta(hours=hours), end)
     await stores.close()
+
+
+async def people_are_new_or_come_back(repository, start, end):
+    """Whoever stayed away for 7 days, and whoever was never there, whatever pieces the time before is made of."""
+    since = (start - BACK).replace(minute=0, second=0)
+    before = Summary.of(await events_of(repository, since, start)).users
+    now = Summary.of(await events_of(repository, start, end))
+    expected = Roster.of(now, micros(start), {name: user.last_us for name, user in before.items()})
+    found = await repository.roster(start, end, back=BACK)
+    assert found.rows(found.chosen()) == expected.rows(expected.chosen())
 
 
 async def _seals_change_nothing(opener, batches, seals, edges):
@@ -374,6 +410,7 @@ async def _seals_change_nothing(opener, batches, seals, edges):
                 found.update(route.durations)
             assert bins == found
         await equals_the_plain_activity(repository, ends, bars)
+        await pages_read_the_plain_columns(repository, ends, bars)
         assert (await repository.stats()).events == sum(map(len, batches))
     await stores.close()
 

@@ -186,3 +186,9 @@ async def test_the_overview_reads_its_window_once(tmp_path, monkeypatch):
         monkeypatch.setattr(type(app.repository), "activity", counted)
         assert "How long requests took" in await text_of(app, "/")
         assert reads == [{"most": 20, "features": ()}]
+
+
+async def test_a_feature_whose_name_looks_like_a_pattern_has_bars_of_its_own(tmp_path):
+    found = [event(NOW - timedelta(hours=1))._replace(feature=name) for name in ("a[bc]", "b")]
+    async with opened(tmp_path, events=found) as app:
+        assert "First used" in await text_of(app, "/features", name="a[bc]", range="24h")

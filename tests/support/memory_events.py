@@ -14,6 +14,7 @@ from guardian.core.clock import was_ahead
 from guardian.core.cursor import Cursor
 from guardian.core.listing import listed
 from guardian.core.quiet import LAST_THING, Visits, gone_quiet, quiet_window, regular
+from guardian.core.roster import Roster
 from guardian.core.storage import StorageError, StorageStats, WindowGone
 from guardian.core.summary import Summary, TimelineBar, fits
 from guardian.core.time import micros, moment
@@ -123,6 +124,23 @@ class MemoryEvents:
     async def people(self, start, end, *, after, most):
         everybody, _ = await self.activity([start, end])
         return listed(everybody, after, most)
+
+    async def roster(self, start, end, *, back):
+        summary = await self.summary(start, end)
+        try:
+            before = await self.summary((start - back).replace(minute=0, second=0, microsecond=0), start)
+        except WindowGone:
+            return Roster.of(summary, micros(start), {})
+        seen = {name: user.last_us for name, user in before.users.items() if name != ANONYMOUS}
+        return Roster.of(summary, micros(start), seen)
+
+    async def bars(self, edges, *, features=()):
+        found = []
+        for start, end in pairwise(edges):
+            mine = [e for e in self._counted(start, end, ()) if not features or fits(e.feature, features)]
+            part = Summary.of(mine)
+            found.append(TimelineBar(start, part.requests, part.errors, part.active_users))
+        return found
 
     async def latencies(self, edges):
         parts = [await self.summary(start, end) for start, end in pairwise(edges)]

@@ -127,6 +127,13 @@ class Answer:
             for start, (requests, errors), who in zip(edges, counts, people, strict=False)
         ]
 
+    def bar(self, start: datetime, totals: Totals, routes: Sequence[int]) -> TimelineBar:
+        """The bar that begins at `start`, of these numbers of routes alone."""
+        people = np.unique(totals.used[np.isin(totals.used[:, 1], routes), 0])
+        mine = totals.statuses[np.isin(totals.statuses[:, 0], routes)]
+        failed = int(mine[mine[:, 1] >= 400, 2].sum())
+        return TimelineBar(start, int(mine[:, 2].sum()), failed, int((people != self.nobody).sum()))
+
     def summary(self, pieces: Sequence[Piece]) -> Summary:
         """The totals with everybody's name."""
         totals = self.totals(pieces)

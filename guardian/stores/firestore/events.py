@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from itertools import pairwise
 from typing import Any, TypeVar
@@ -13,6 +13,7 @@ import numpy as np
 from guardian.core.activity import ERRORS_PER_USER, Activity
 from guardian.core.listing import Listing, Place, listed
 from guardian.core.quiet import LAST_THING, Quiet, Visits, gone_quiet, quiet_window, regular
+from guardian.core.roster import Roster
 from guardian.core.storage import WindowGone
 from guardian.core.summary import Counts, Summary, TimelineBar, fits
 from guardian.core.time import micros
@@ -24,7 +25,7 @@ from guardian.stores.firestore.keeping import FirestoreKeeping
 from guardian.stores.firestore.progress import as_table, slices_between
 from guardian.stores.firestore.slices import PERSON, Table
 from guardian.stores.firestore.windows import Windows
-from tracker.event import Event
+from tracker.event import ANONYMOUS, Event
 
 T = TypeVar("T")
 
@@ -90,8 +91,9 @@ class FirestoreRepository(FirestoreKeeping):
             routes = totals.by_route(answer.routes)
             for each in routes.values():
                 each.durations = {}
-            people = int((totals.users[:, 0] != answer.nobody).sum())
-            return Counts(people, int(totals.users[:, 1].sum()), int(totals.users[:, 2].sum()), routes)
+            known = totals.users[:, 0] != answer.nobody
+            requests, errors = totals.users[:, 1:3].sum(axis=0).tolist()
+            return Counts(int(known.sum()), requests, errors, routes, requests - int(totals.users[known, 1].sum()))
 
         return await self._answer(read)
 
@@ -129,6 +131,37 @@ class FirestoreRepository(FirestoreKeeping):
         """See UsageRepository."""
         everybody, _ = await self.activity([start, end])
         return listed(everybody, after, most)
+
+    async def roster(self, start: datetime, end: datetime, *, back: timedelta) -> Roster:
+        """See UsageRepository."""
+        since = (start - back).replace(minute=0, second=0, microsecond=0)
+
+        def read(answer: Answer) -> Roster:
+            times = [micros(at) for at in (since, start, end)]
+            try:
+                pieces = answer.windows.pieces(times)
+            except WindowGone:
+                return Roster.of(answer.summary(answer.windows.pieces(times[1:])), times[1], {})
+            before = answer.summary([each for each in pieces if each.start < times[1]])
+            seen = {name: user.last_us for name, user in before.users.items() if name != ANONYMOUS}
+            return Roster.of(answer.summary([each for each in pieces if each.start >= times[1]]), times[1], seen)
+
+        return await self._answer(read)
+
+    async def bars(self, edges: Sequence[datetime], *, features: Sequence[str] = ()) -> list[TimelineBar]:
+        """See UsageRepository."""
+
+        def read(answer: Answer) -> list[TimelineBar]:
+            times = [micros(edge) for edge in edges]
+            pieces = answer.windows.pieces(times, hourly=not features)
+            if not features:
+                return answer.bars(pieces, edges)
+            spans = pairwise(times)
+            parts = [answer.totals([each for each in pieces if a <= each.start < b]) for a, b in spans]
+            only = [number for number, route in answer.routes.items() if fits(route.feature, features)]
+            return [answer.bar(start, part, only) for start, part in zip(edges, parts, strict=False)]
+
+        return await self._answer(read)
 
     async def gone_quiet(self, start: datetime, end: datetime) -> list[Quiet]:
         """See UsageRepository."""

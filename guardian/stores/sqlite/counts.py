@@ -33,21 +33,24 @@ def read_counts(
     """The totals of a window without its people. Raises WindowGone."""
     if only is not None:
         totals = read_routes(db, micros(start), micros(end), only, people)
-        users, statuses = totals.users[:, 0], totals.statuses
+        users, asked, statuses = totals.users[:, 0], totals.users[:, 1], totals.statuses
     else:
-        found, tables = [NOTHING[:, 0]], [NOTHING]
+        found, tables = [list(NOTHING.T[:2])], [NOTHING]
         for span, at, until in runs(pieces(db, micros(start), micros(end))):
             if span:
-                found += [people.persons(u) for (u,) in seals.columns(db, Part.PEOPLE, span, at, until, (0,))]
+                found += seals.columns(db, Part.PEOPLE, span, at, until, (0, 1))
                 tables += [np.stack(t).T for t in seals.columns(db, Part.STATUSES, span, at, until, (0, 1, 2))]
             else:
                 totals = read_raw(db, at, until, people=people)
-                found.append(totals.users[:, 0])
+                found.append(list(totals.users.T[:2]))
                 tables.append(totals.statuses)
-        users, statuses = np.concatenate(found), grouped(np.concatenate(tables))
+        users, asked = (np.concatenate(columns) for columns in zip(*found, strict=True))
+        users, statuses = people.persons(users), grouped(np.concatenate(tables))
     failed = int(statuses[statuses[:, 1] >= 400, 2].sum())
     by_route = Totals(NOTHING, NOTHING, statuses, NOTHING).by_route(routes)
-    return Counts(active(users, number_of_nobody(db)), int(statuses[:, 2].sum()), failed, by_route)
+    nobody = number_of_nobody(db)
+    anonymous = int(asked[users == nobody].sum())
+    return Counts(active(users, nobody), int(statuses[:, 2].sum()), failed, by_route, anonymous)
 
 
 def read_outcomes(

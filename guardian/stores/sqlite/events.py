@@ -21,7 +21,6 @@ from guardian.stores.sqlite.counts import read_counts, read_outcomes
 from guardian.stores.sqlite.export import read_errors, read_sessions, read_usage
 from guardian.stores.sqlite.failures import newest_failures
 from guardian.stores.sqlite.keeping import SqliteKeeping
-from guardian.stores.sqlite.latencies import read_latencies
 from guardian.stores.sqlite.listing import SqliteListing
 from guardian.stores.sqlite.overview import SqliteOverview
 from guardian.stores.sqlite.people import People, names_of
@@ -115,10 +114,6 @@ class SqliteRepository(SqliteOverview, SqliteListing, SqliteKeeping):
             return list[Mapping[int, int]](read_outcomes(db, windows, only=only))
 
         return await self._with_connection(lambda db: in_one_state(db, read))
-
-    async def latencies(self, edges: Sequence[datetime]) -> list[dict[int, int]]:
-        """See UsageRepository."""
-        return await self._of_one_state(lambda db, people: read_latencies(db, edges))
 
     async def gone_quiet(self, start: datetime, end: datetime) -> list[Quiet]:
         """See UsageRepository."""

@@ -12,8 +12,11 @@ import numpy as np
 from guardian.core.time import micros
 from guardian.core.totals import Part
 from guardian.stores.sqlite import seals
-from guardian.stores.sqlite.counts import runs
+from guardian.stores.sqlite.counts import NOTHING, runs
 from guardian.stores.sqlite.totals import pieces, read_raw
+
+_LEAST = -1
+"""The first bin (`bin_of`)."""
 
 
 def read_latencies(db: sqlite3.Connection, edges: Sequence[datetime]) -> list[dict[int, int]]:
@@ -22,13 +25,12 @@ def read_latencies(db: sqlite3.Connection, edges: Sequence[datetime]) -> list[di
 
 
 def _between(db: sqlite3.Connection, start_us: int, end_us: int) -> dict[int, int]:
-    bins: dict[int, int] = {}
+    found = [list(NOTHING.T[1:])]
     for span, at, until in runs(pieces(db, start_us, end_us)):
         if span:
-            tables = [np.stack(t) for t in seals.columns(db, Part.DURATIONS, span, at, until, (1, 2))]
+            found += seals.columns(db, Part.DURATIONS, span, at, until, (1, 2))
         else:
-            tables = [read_raw(db, at, until).durations[:, 1:3].T]
-        for slots, numbers in tables:
-            for slot, number in zip(slots.tolist(), numbers.tolist(), strict=True):
-                bins[slot] = bins.get(slot, 0) + number
-    return bins
+            found.append(list(read_raw(db, at, until).durations.T[1:]))
+    slots, numbers = (np.concatenate(columns) for columns in zip(*found, strict=True))
+    sums = np.bincount(slots - _LEAST, weights=numbers)  # floats, exact up to 2 ** 53
+    return {slot + _LEAST: int(sums[slot]) for slot in np.flatnonzero(sums).tolist()}

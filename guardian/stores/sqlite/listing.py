@@ -1,23 +1,29 @@
-"""Everybody who was there in a window, a page at a time, counted in arrays: of the page alone, names are looked up."""
+"""What pages show of a window, counted in arrays: everybody who was there, or some of them, and a timeline."""
 
 from __future__ import annotations
 
 import sqlite3
-from datetime import datetime
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 
 import numpy as np
 
 from guardian.core.activity import ERRORS_PER_USER, Active, most_used
 from guardian.core.listing import Listing, Place
+from guardian.core.roster import Roster
+from guardian.core.summary import TimelineBar, fits
 from guardian.core.time import micros
 from guardian.core.totals import Part
 from guardian.core.unlinked import is_unlinked
 from guardian.stores.sqlite import seals
+from guardian.stores.sqlite.bars import read_bars
 from guardian.stores.sqlite.buckets import ids
 from guardian.stores.sqlite.counts import runs
 from guardian.stores.sqlite.events_file import EventsFile
 from guardian.stores.sqlite.failures import events_of, read_failed
+from guardian.stores.sqlite.latencies import read_latencies
 from guardian.stores.sqlite.people import People, names_of, number_of_nobody
+from guardian.stores.sqlite.roster import read_roster
 from guardian.stores.sqlite.totals import pieces, read_raw, read_totals
 
 _ERASED = "SELECT id, email FROM guardian_user WHERE email >= 'erased-' AND email < 'erased.'"
@@ -25,7 +31,28 @@ _FEATURES = "SELECT id, feature FROM guardian_route"
 
 
 class SqliteListing(EventsFile):
-    """The part of `UsageRepository` that lists everybody."""
+    """The part of `UsageRepository` that lists everybody, and counts through time."""
+
+    async def roster(self, start: datetime, end: datetime, *, back: timedelta) -> Roster:
+        """See UsageRepository."""
+        since = (start - back).replace(minute=0, second=0, microsecond=0)
+        return await self._of_one_state(
+            lambda db, people: read_roster(db, people, micros(start), micros(end), micros(since))
+        )
+
+    async def bars(self, edges: Sequence[datetime], *, features: Sequence[str] = ()) -> list[TimelineBar]:
+        """See UsageRepository."""
+
+        def read(db: sqlite3.Connection, people: People) -> list[TimelineBar]:
+            routes = dict(db.execute(_FEATURES))
+            only = [number for number, name in routes.items() if fits(name, features)] if features else None
+            return read_bars(db, people, edges, only)
+
+        return await self._of_one_state(read)
+
+    async def latencies(self, edges: Sequence[datetime]) -> list[dict[int, int]]:
+        """See UsageRepository."""
+        return await self._of_one_state(lambda db, people: read_latencies(db, edges))
 
     async def people(self, start: datetime, end: datetime, *, after: Place | None, most: int) -> Listing:
         """See UsageRepository."""

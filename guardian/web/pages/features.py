@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import timedelta
+from glob import escape
 from typing import Any
 
 from starlette.responses import Response
@@ -12,18 +13,17 @@ from guardian.core.language import marked
 from guardian.core.off_loop import off_loop
 from guardian.core.report.model import Feature, Report
 from guardian.core.report.timeline import bar_edges
-from guardian.core.summary import Summary, TimelineBar
+from guardian.core.summary import TimelineBar
 from guardian.mail.report.wording import error_phrase, short
 from guardian.web.endpoint import Refusal
 from guardian.web.pages.frame import framed, range_bar
 from guardian.web.pages.overview import latency_chart
 from guardian.web.pages.page import Page, View
 from guardian.web.pages.ranges import Range, read_range
-from guardian.web.pages.reading import Reading, read_people, read_window
+from guardian.web.pages.reading import Reading, read_roster, read_window
 from guardian.web.pages.svg import Series, Words
 from guardian.web.pages.tables import Table
 from guardian.web.pages.timeline import bar_links, number_scale, through_time
-from tracker.event import ANONYMOUS
 
 SORTS = ("requests", "people", "errors", "p95", "name")
 
@@ -32,29 +32,19 @@ async def run(view: View) -> Mapping[str, Any] | Response:
     """The list, or with `name` in the address one feature. Raises Refusal for one that was never used."""
     chosen = read_range(view.query, view.now, view.zone)
     reading = await read_window(view.app, chosen, view.now, view.zone)
-    people = await read_people(view.app, chosen, view.now)
+    people = (await read_roster(view.app, chosen, view.now)).reached()
     if name := view.query.get("name", ""):
         return await _one(view, chosen, reading, people, name)
     sort = view.query.get("sort", "") if view.query.get("sort", "") in SORTS else "requests"
     search = view.query.get("q", "")[:320]
     kept = {key: value for key, value in (("q", search), ("sort", "" if sort == "requests" else sort)) if value}
-    rows = await off_loop(feature_rows, reading.report, people_by_feature(people), view, search, sort)
+    rows = await off_loop(feature_rows, reading.report, people, view, search, sort)
     return await framed(
         view,
         {"range": range_bar(view, chosen, **kept), "rows": rows, "sort": sort, "search": search, "one": None,
          "kept": kept},
-        tables=[_table(reading.report, people_by_feature(people))],
+        tables=[_table(reading.report, people)],
     )  # fmt: skip
-
-
-def people_by_feature(summary: Summary) -> dict[str, int]:
-    """How many verified users used each feature. Pure."""
-    found: dict[str, int] = {}
-    for name, user in summary.users.items():
-        if name != ANONYMOUS:
-            for feature in user.features:
-                found[feature] = found.get(feature, 0) + 1
-    return found
 
 
 def feature_rows(
@@ -104,7 +94,9 @@ def trend(now: int, before: int | None, view: View) -> str:
     return ("↑ " if change > 0 else "↓ ") + view.lang.percent(abs(change))
 
 
-async def _one(view: View, chosen: Range, reading: Reading, people: Summary, name: str) -> Mapping[str, Any] | Response:
+async def _one(
+    view: View, chosen: Range, reading: Reading, people: Mapping[str, int], name: str
+) -> Mapping[str, Any] | Response:
     lang, report = view.lang, reading.report
     known = next((each for each in report.features if each.name == name), None)
     if known is None and name not in await view.app.repository.feature_names():
@@ -119,7 +111,7 @@ async def _one(view: View, chosen: Range, reading: Reading, people: Summary, nam
                 bins[slot] = bins.get(slot, 0) + number
     edges = bar_edges(report.period_start, report.period_end, view.zone)
     bars = await _bars(view, chosen, name, edges)
-    row = feature_rows(report, people_by_feature(people), view, name)
+    row = feature_rows(report, people, view, name)
     shown = next((each for each in row if each["raw"] == name), None)
     used = [bar for bar in bars if bar.requests]
     return await framed(
@@ -150,7 +142,7 @@ async def _one(view: View, chosen: Range, reading: Reading, people: Summary, nam
 
 async def _bars(view: View, chosen: Range, name: str, edges: list[Any]) -> list[TimelineBar]:
     async def read() -> list[TimelineBar]:
-        return (await view.app.repository.timeline(edges, features=(name,)))[1]
+        return await view.app.repository.bars(edges, features=(escape(name),))
 
     key = ("feature", name, chosen.key, edges[0], view.zone.key)
     return await view.app.glances.take(key, read, now=view.now, fresh=timedelta(seconds=55))

@@ -10,9 +10,8 @@ from guardian.application.root import Application
 from guardian.core.clock import was_ahead
 from guardian.core.language import Language
 from guardian.core.note_words import note_words
-from guardian.core.summary import Summary
 from guardian.web.pages.page import View
-from tracker.event import ANONYMOUS, UNMATCHED
+from tracker.event import UNMATCHED
 
 ALIVE = timedelta(minutes=2)
 """A process of the app writes every few seconds while it lives."""
@@ -50,10 +49,9 @@ async def read_honesty(view: View) -> Honesty:
 async def _read(app: Application) -> Honesty:
     now = app.clock()
     start = (now - LATELY).replace(minute=0, second=0, microsecond=0)  # a full hour: sealed summaries begin there
-    day: Summary = await app.repository.summary(start, now + timedelta(minutes=1))
+    day = await app.repository.counts(start, now + timedelta(minutes=1))
     newest = await app.repository.newest_event(now)
     found = [each for each in await app.repository.recorders(now) if not was_ahead(each.seen_at, now)]
-    nobody = day.users.get(ANONYMOUS)
     return Honesty(
         accepted=sum(each.accepted for each in found),
         stored=sum(each.stored for each in found),
@@ -63,7 +61,7 @@ async def _read(app: Application) -> Honesty:
         alive=sum(now - each.seen_at <= ALIVE for each in found),
         known=len(found),
         requests=day.requests,
-        anonymous=nobody.requests if nobody else 0,
+        anonymous=day.anonymous,
         unmatched=sum(t.requests for route, t in day.routes.items() if route.feature.startswith(UNMATCHED)),
     )
 

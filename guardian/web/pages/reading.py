@@ -13,11 +13,11 @@ from guardian.core.activity import Activity
 from guardian.core.off_loop import off_loop
 from guardian.core.report.model import Report
 from guardian.core.report.timeline import bar_edges
+from guardian.core.roster import BACK, Roster
 from guardian.core.storage import WindowGone
-from guardian.core.summary import Summary, TimelineBar
+from guardian.core.summary import TimelineBar
 from guardian.core.time import micros
 from guardian.web.pages.ranges import Range
-from tracker.event import ANONYMOUS
 
 FRESH, FRESH_LONG = timedelta(seconds=9), timedelta(seconds=55)
 """For so long a reading serves those who come after; a long range changes little in a minute."""
@@ -81,7 +81,7 @@ async def _read(app: Application, chosen: Range, zone: ZoneInfo) -> Reading:
         return Reading(replace(report, previous=None, comparison=None), counts, took, None)
     back = _back(report)
     try:
-        _, bars = await app.repository.timeline([edge - back for edge in bar_edges(start, end, zone)])
+        bars = await app.repository.bars([edge - back for edge in bar_edges(start, end, zone)])
     except WindowGone:
         return Reading(report, counts, took, None)
     return Reading(report, counts, took, tuple(bars) if any(bar.requests for bar in bars) else None)
@@ -95,25 +95,10 @@ def _back(report: Report) -> timedelta:
     return report.period_end - report.period_start
 
 
-async def read_people(app: Application, chosen: Range, now: datetime) -> Summary:
-    """The totals of each person in the window."""
+async def read_roster(app: Application, chosen: Range, now: datetime) -> Roster:
+    """Everybody who was there in the window. Raises StorageError where the store does not answer."""
     return await app.glances.take(
         ("people", *_key(chosen)),
-        lambda: app.repository.summary(chosen.start, chosen.end),
+        lambda: app.repository.roster(chosen.start, chosen.end, back=BACK),
         now=now, fresh=FRESH_LONG,
     )  # fmt: skip
-
-
-async def last_seen_before(app: Application, chosen: Range, now: datetime, back: timedelta) -> Mapping[str, int]:
-    """Everybody who signed in during the time `back` before the window, with when their last request was (µs); empty
-    where that is not stored any more."""
-
-    async def read() -> Mapping[str, int]:
-        begin = (chosen.start - back).replace(minute=0, second=0, microsecond=0)
-        try:
-            found = await app.repository.summary(begin, chosen.start)
-        except WindowGone:
-            return {}
-        return await off_loop(lambda: {name: user.last_us for name, user in found.users.items() if name != ANONYMOUS})
-
-    return await app.glances.take(("seen before", *_key(chosen), back), read, now=now, fresh=timedelta(minutes=5))

@@ -1,0 +1,58 @@
+"""The bars of a timeline in SQLite, of the whole app or of some features: from sealed summaries, without names.
+
+To be called inside a transaction.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from datetime import datetime
+from itertools import pairwise
+
+import numpy as np
+
+from guardian.core.summary import TimelineBar
+from guardian.core.time import micros
+from guardian.core.totals import Part
+from guardian.stores.sqlite import seals
+from guardian.stores.sqlite.counts import active, runs
+from guardian.stores.sqlite.people import People, number_of_nobody
+from guardian.stores.sqlite.totals import pieces, read_raw
+
+
+def read_bars(
+    db: sqlite3.Connection, people: People, edges: Sequence[datetime], only: Sequence[int] | None
+) -> list[TimelineBar]:
+    """A bar for each two neighbours; with `only`, of these numbers of routes alone. Raises WindowGone."""
+    nobody = number_of_nobody(db)
+    routes = None if only is None else np.array(sorted(only), np.int64)
+    found = []
+    for start, end in pairwise(edges):
+        who, requests, errors = _bar(db, people, micros(start), micros(end), routes)
+        found.append(TimelineBar(start, requests, errors, active(who, nobody)))
+    return found
+
+
+def _bar(
+    db: sqlite3.Connection, people: People, start_us: int, end_us: int, routes: np.ndarray | None
+) -> tuple[np.ndarray, int, int]:
+    """The numbers of the people, of each once or more, how many requests there were, and how many failed."""
+    users, requests, errors = [np.zeros(0, np.int64)], 0, 0
+    for span, at, until in runs(pieces(db, start_us, end_us)):
+        single = None if span else read_raw(db, at, until, None if routes is None else routes.tolist())
+        if routes is None:
+            table = [single.users.T[:3]] if single else seals.columns(db, Part.PEOPLE, span, at, until, (0, 1, 2))
+            for who, asked, failed in table:
+                users.append(who)
+                requests += int(asked.sum())
+                errors += int(failed.sum())
+            continue
+        table = [single.used.T[:2]] if single else seals.columns(db, Part.USED, span, at, until, (0, 1))
+        users += [who[np.isin(route, routes)] for who, route in table]
+        table = [single.statuses.T] if single else seals.columns(db, Part.STATUSES, span, at, until, (0, 1, 2))
+        for route, outcome, count in table:
+            count = count * np.isin(route, routes)
+            requests += int(count.sum())
+            errors += int(count[outcome >= 400].sum())
+    return people.persons(np.concatenate(users)), requests, errors
