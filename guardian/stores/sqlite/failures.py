@@ -1,4 +1,4 @@
-"""Failed requests in SQLite, found in the index of failed ones alone."""
+"""Failed requests in SQLite, found in sealed days and in the index of failed ones alone."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from guardian.stores.sqlite import sealed_failures
+from guardian.stores.sqlite.buckets import ids, time_of
 from guardian.stores.sqlite.people import People
 from tracker.event import Event, Failure
 from tracker.sqlite.keys import SEQUENCE_BITS
@@ -58,24 +60,46 @@ def read_failed(
 ) -> Failed:
     """The failed requests of a window of keys, [first, end); with `users` or `routes`, numbers of the dictionaries, of
     those alone."""
+    columns = ("id", "user", "route") if with_routes else ("id", "user")
+    first, end = window
+    found = [[_NONE] * len(columns)]
+    for start, until, noted in sealed_failures.days(db, time_of(first), time_of(end)):
+        found += _in_index(db, columns, (first, ids(start, until)[0]), users, routes)
+        keep = np.ones(len(noted[0]), bool)
+        for column, numbers in ((noted[1], users), (noted[2], routes)):
+            if numbers is not None:
+                keep &= np.isin(column, list(numbers))
+        found.append([column[keep] for column in noted[: len(columns)]])
+        first = ids(start, until)[1]
+    found += _in_index(db, columns, (first, end), users, routes)
+    read = [np.concatenate(parts) for parts in zip(*found, strict=True)]
+    return Failed(read[0], people.persons(read[1]), read[2] if with_routes else _NONE)
+
+
+def _in_index(
+    db: sqlite3.Connection,
+    columns: Sequence[str],
+    window: tuple[int, int],
+    users: Sequence[int] | None,
+    routes: Sequence[int] | None,
+) -> list[list[np.ndarray]]:
+    """These columns of the failed requests of a window of keys, in pieces."""
     only, values = "", list[Any]()
     for column, numbers in (("user", users), ("route", routes)):
         if numbers is not None:
             only += f" AND {column} IN (SELECT value FROM json_each(?))"
             values.append(json.dumps(list(numbers)))
-    columns = ("id", "user", "route") if with_routes else ("id", "user")
     # As one text a column: a tuple and three numbers of Python's for each row take three times as long.
     texts = ", ".join(f"group_concat({column})" for column in columns)
     sql = f"SELECT {texts} FROM (SELECT {', '.join(columns)} {_INDEXED}{only} ORDER BY id LIMIT {_CHUNK})"
     first, end = window
-    found = []
+    found = list[list[np.ndarray]]()
     while (row := db.execute(sql, (first, end, *values)).fetchone())[0] is not None:
         found.append([np.fromstring(text, np.int64, sep=",") for text in row])
         first = int(found[-1][0][-1]) + 1
         if len(found[-1][0]) < _CHUNK:
             break
-    read = [np.concatenate(parts) for parts in zip(*found, strict=True)] if found else [_NONE] * len(columns)
-    return Failed(read[0], people.persons(read[1]), read[2] if with_routes else _NONE)
+    return found
 
 
 _NONE = np.zeros(0, np.int64)
@@ -97,11 +121,11 @@ def newest_failures(
 
 
 def events_of(
-    db: sqlite3.Connection, people: People, ids: np.ndarray, names: Mapping[int, str] | None = None
+    db: sqlite3.Connection, people: People, keys: np.ndarray, names: Mapping[int, str] | None = None
 ) -> dict[str, list[Event]]:
     """The failed events of these keys, in the order of them, by the person; `names` are those of all these persons, by
     the number, where they are known."""
-    rows = db.execute(_ROWS, (json.dumps(ids.tolist()),)).fetchall()
+    rows = db.execute(_ROWS, (json.dumps(keys.tolist()),)).fetchall()
     where = {row[0]: row[1:] for row in db.execute(_ROUTES)}
     why = {row[0]: Failure(*row[1:]) for row in db.execute(_FAILURES, (_distinct(rows, 5),))}
     if names is None:

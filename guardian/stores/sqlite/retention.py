@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from guardian.core.totals import Part
-from guardian.stores.sqlite import importing, seals
+from guardian.stores.sqlite import importing, sealed_failures, seals
 from guardian.stores.sqlite.buckets import DAY, MINUTES5, ids, meta, set_meta
 from guardian.stores.sqlite.burying import unlink
 from guardian.stores.sqlite.forgetting import empty_log
@@ -34,6 +34,7 @@ def _purge(db: sqlite3.Connection, events_before_us: int, summaries_before_us: i
     _, end = ids(0, before)
     if db.execute("SELECT 1 FROM guardian_request WHERE id < ?", (end,)).fetchone():
         set_meta(db, "purged_until_us", before)
+        sealed_failures.forget(db, before)
         in_steps(lambda rows: _delete_events(db, end, rows))
     db.execute("DELETE FROM guardian_recorder WHERE seen_us < ?", (before,))
     db.execute("DELETE FROM guardian_recorder_note WHERE seen_us < ?", (before,))

@@ -11,7 +11,7 @@ from __future__ import annotations
 import sqlite3
 
 from guardian.core.totals import Totals
-from guardian.stores.sqlite import seals
+from guardian.stores.sqlite import sealed_failures, seals
 from guardian.stores.sqlite.buckets import DAY, HOUR, MINUTES5, ids, meta, set_meta, time_of
 from guardian.stores.sqlite.totals import read_raw
 
@@ -32,7 +32,9 @@ def seal(db: sqlite3.Connection, now_us: int) -> int:
         written += _seal(db, at, closing=True) or 0
         low = min(low, at)
     _advance(db, end)  # over a stretch without events in one go
-    return written + join(db, low)
+    written += join(db, low)
+    sealed_failures.note(db)
+    return written
 
 
 def join(db: sqlite3.Connection, low: int) -> int:

@@ -27,6 +27,8 @@ _MIGRATIONS: Sequence[Migration] = (
         """,
     ),
 )
+FAILED = 5
+"""Beside the parts of `Part`, of a day: the failed requests (see `guardian.stores.sqlite.sealed_failures`)."""
 log = logging.getLogger("guardian.stores")
 
 _OLD = 500
@@ -92,7 +94,7 @@ def put(db: sqlite3.Connection, span_us: int, start_us: int, totals: Totals) -> 
     """Store the totals of a bucket in place of what is there; 1, or how many buckets went where they are empty."""
     if not len(totals.users):
         sql = "DELETE FROM guardian_summary_part WHERE part = ? AND span_us = ? AND start_us = ?"
-        return max(db.execute(sql, (part, span_us, start_us)).rowcount for part in Part)
+        return max(db.execute(sql, (part, span_us, start_us)).rowcount for part in (*Part, FAILED))
     requests = int(totals.users[:, 1].sum())
     rows = [(part, span_us, start_us, requests, body) for part, body in totals.pack().items()]
     columns = "part, span_us, start_us, requests, body"
@@ -109,7 +111,7 @@ def requests(db: sqlite3.Connection, span_us: int, start_us: int) -> int:
 
 def delete(db: sqlite3.Connection, before_us: int) -> None:
     """Delete the buckets that begin before this moment."""
-    keys = [(part, span, before_us) for part in Part for span in SPANS]
+    keys = [(part, span, before_us) for part in (*Part, FAILED) for span in SPANS]
     db.executemany("DELETE FROM guardian_summary_part WHERE part = ? AND span_us = ? AND start_us < ?", keys)
 
 

@@ -1,0 +1,86 @@
+"""The failed requests of each sealed day as columns, beside its summary: who met them, where and when.
+
+The index of failed requests has no routes, and is read row by row: a month of them took most of a report's time. What
+is noted here is of the single events that are stored: where these are purged, it goes with them.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from guardian.core import codec
+from guardian.core.totals import Part
+from guardian.stores.sqlite.buckets import DAY, ids, meta
+from guardian.stores.sqlite.seals import FAILED
+from tracker.sqlite.keys import SEQUENCE_BITS
+
+_ROWS = "SELECT id, user, route FROM guardian_request WHERE id >= ? AND id < ? AND failure IS NOT NULL ORDER BY id"
+_SEALED = f"""
+    guardian_summary_part s LEFT JOIN guardian_summary_part f
+        ON f.part = {FAILED} AND f.span_us = s.span_us AND f.start_us = s.start_us AND f.requests = s.requests
+    WHERE s.part = {Part.STATUSES} AND s.span_us = {DAY} AND s.start_us >= ?
+"""
+_NUMBER = f"SELECT count(*) FROM guardian_summary_part WHERE part = ? AND span_us = {DAY} AND start_us >= ?"
+_MISSING = f"SELECT s.start_us FROM {_SEALED} AND f.part IS NULL"
+_NOTED = f"SELECT f.start_us, f.body FROM {_SEALED} AND s.start_us <= ? AND f.part IS NOT NULL ORDER BY s.start_us"
+_SEQUENCE = (1 << SEQUENCE_BITS) - 1
+
+
+def note(db: sqlite3.Connection) -> int:
+    """Note the failed requests of each sealed day that has none noted; of how many days.
+
+    Days that another version has sealed anew since are among them as soon as any is missing; until then they are read
+    from the index.
+    """
+    purged = meta(db, "purged_until_us")
+    sealed, noted = (db.execute(_NUMBER, (part, purged)).fetchone() for part in (Part.STATUSES, FAILED))
+    missing = db.execute(_MISSING, (purged,)).fetchall() if sealed != noted else []
+    for (start,) in missing:
+        db.execute("BEGIN IMMEDIATE")
+        try:
+            _note(db, start)
+            db.execute("COMMIT")
+        except BaseException:
+            db.execute("ROLLBACK")
+            raise
+    return len(missing)
+
+
+def _note(db: sqlite3.Connection, start_us: int) -> None:
+    sealed = "SELECT requests FROM guardian_summary_part WHERE part = ? AND span_us = ? AND start_us = ?"
+    row = db.execute(sealed, (Part.STATUSES, DAY, start_us)).fetchone()
+    if row is None or start_us < meta(db, "purged_until_us") or _stale(db, start_us, start_us + DAY):
+        return
+    rows = db.execute(_ROWS, ids(start_us, start_us + DAY)).fetchall()
+    keys, users, routes = np.array(rows, np.int64).reshape(-1, 3).T
+    body = codec.pack((keys >> SEQUENCE_BITS, keys & _SEQUENCE, users, routes))
+    columns = "part, span_us, start_us, requests, body"
+    values = (FAILED, DAY, start_us, row[0], body)
+    db.execute(f"REPLACE INTO guardian_summary_part ({columns}) VALUES (?, ?, ?, ?, ?)", values)
+
+
+def days(db: sqlite3.Connection, start_us: int, end_us: int) -> Iterator[tuple[int, int, Sequence[np.ndarray]]]:
+    """The days inside [start, end) whose failed requests are noted, in order: (start, end, their keys, users and
+    routes). Inside a transaction of the reader's, which has no day of purged events, nor one that is stale."""
+    first = max(start_us, meta(db, "purged_until_us"))
+    if end_us - first < DAY:
+        return
+    stale = _stale(db, first, end_us)
+    for start, body in db.execute(_NOTED, (first, end_us - DAY)).fetchall():
+        if start not in stale:
+            at, sequence, users, routes = codec.unpack(body)
+            yield start, start + DAY, ((at << SEQUENCE_BITS) + sequence, users, routes)
+
+
+def _stale(db: sqlite3.Connection, start_us: int, end_us: int) -> set[int]:
+    """The days in which something came late that is not summarised yet."""
+    rows = db.execute("SELECT start_us FROM guardian_dirty WHERE start_us >= ? AND start_us < ?", (start_us, end_us))
+    return {at // DAY * DAY for (at,) in rows}
+
+
+def forget(db: sqlite3.Connection, before_us: int) -> None:
+    """Delete what is noted of days that begin before this moment: their single events are deleted."""
+    db.execute("DELETE FROM guardian_summary_part WHERE part = ? AND start_us < ?", (FAILED, before_us))

@@ -1,0 +1,139 @@
+"""The failed requests of sealed days, noted beside their summaries: the index alone would say the same."""
+
+import asyncio
+import sqlite3
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from guardian.core.time import micros, moment
+from guardian.stores.sqlite.events import SqliteRepository
+from tests.support.events import event as made
+from tracker.event import Failure
+
+START = datetime(2026, 3, 2, tzinfo=UTC)
+DAYS = 4
+WHOLE = (START - timedelta(days=1), START + timedelta(days=DAYS + 1))
+
+
+def failed(minutes, user="ada@example.com", feature="chat"):
+    at_us = micros(START + timedelta(minutes=minutes))
+    return made(at_us, user=user, feature=feature, status=404, failure=Failure("HTTP 404", "Not Found"))
+
+
+def noted(path):
+    with closing(sqlite3.connect(path)) as db:
+        return [
+            start for (start,) in db.execute("SELECT start_us FROM guardian_summary_part WHERE part = 5 ORDER BY 1")
+        ]
+
+
+def day(number):
+    return micros(START + timedelta(days=number))
+
+
+async def open_at(folder):
+    return await SqliteRepository.open(folder / "guardian.db")
+
+
+async def test_each_sealed_day_has_its_failed_requests_noted_and_only_those(tmp_path):
+    repository = await open_at(tmp_path)
+    await repository.write([failed(10), failed(1500), failed(1501), failed(3000)])
+    await repository.seal(START + timedelta(days=2, hours=3))
+    assert noted(tmp_path / "guardian.db") == [day(0), day(1)]
+    found = await repository.recent_failures(*WHOLE, per_user=9)
+    assert [e.at_us for e in found["ada@example.com"]] == [failed(m).at_us for m in (10, 1500, 1501, 3000)]
+    await repository.close()
+
+
+async def test_a_failed_request_that_comes_late_is_told_before_and_after_its_day_is_sealed_anew(tmp_path):
+    repository = await open_at(tmp_path)
+    await repository.write([failed(10), failed(2000)])
+    await repository.seal(START + timedelta(days=DAYS))
+    await repository.write([failed(5, "bob@example.com")])
+    for _ in range(2):
+        assert set(await repository.recent_failures(*WHOLE, per_user=9)) == {"ada@example.com", "bob@example.com"}
+        await repository.seal(START + timedelta(days=DAYS))
+    await repository.close()
+
+
+async def test_what_another_version_sealed_anew_is_noted_anew(tmp_path):
+    repository = await open_at(tmp_path)
+    await repository.write([failed(10)])
+    await repository.seal(START + timedelta(days=DAYS))
+    with closing(sqlite3.connect(tmp_path / "guardian.db", isolation_level=None)) as db:
+        before = db.execute("SELECT * FROM guardian_summary_part WHERE part = 5").fetchone()
+        await repository.write([failed(20)])
+        await repository.seal(START + timedelta(days=DAYS))
+        db.execute("REPLACE INTO guardian_summary_part VALUES (?, ?, ?, ?, ?)", before)  # it knew nothing of this row
+    for _ in range(2):
+        assert len((await repository.recent_failures(*WHOLE, per_user=9))["ada@example.com"]) == 2
+        await repository.seal(START + timedelta(days=DAYS))
+    await repository.close()
+
+
+async def test_a_database_of_before_has_its_days_noted_when_it_is_sealed_next(tmp_path):
+    repository = await open_at(tmp_path)
+    await repository.write([failed(10), failed(1500)])
+    await repository.seal(START + timedelta(days=DAYS))
+    with closing(sqlite3.connect(tmp_path / "guardian.db", isolation_level=None)) as db:
+        db.execute("DELETE FROM guardian_summary_part WHERE part = 5")
+    assert len((await repository.recent_failures(*WHOLE, per_user=9))["ada@example.com"]) == 2
+    await repository.seal(START + timedelta(days=DAYS))
+    assert noted(tmp_path / "guardian.db") == [day(0), day(1)]
+    await repository.close()
+
+
+async def test_nothing_is_noted_any_more_of_a_day_whose_single_events_are_deleted(tmp_path):
+    repository = await open_at(tmp_path)
+    await repository.write([failed(10), failed(1500), failed(3000)])
+    await repository.seal(START + timedelta(days=DAYS))
+    cut = START + timedelta(days=1, hours=2)
+    await repository.purge(events_before=cut, summaries_before=START - timedelta(days=9))
+    await repository.seal(START + timedelta(days=DAYS))
+    assert noted(tmp_path / "guardian.db") == [day(2)]
+    assert len((await repository.recent_failures(*WHOLE, per_user=9))["ada@example.com"]) == 1
+    await repository.close()
+
+
+one = st.tuples(st.integers(0, DAYS * 1440), st.sampled_from("abc"), st.sampled_from(("chat", "load")))
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    st.lists(one, max_size=40),
+    st.lists(one, max_size=4),
+    st.integers(0, DAYS * 1440),
+    st.integers(1, DAYS * 1440),
+    st.sampled_from((None, ("a",), ("b", "c"))),
+    st.sampled_from(((), ("chat",))),
+)  # fmt: skip
+def test_any_window_has_the_newest_failed_requests_of_the_plain_table(
+    tmp_path_factory, rows, late, first, length, users, features
+):
+    folder = tmp_path_factory.mktemp("law")
+    asyncio.run(_equal_the_plain(folder, rows, late, first, length, users, features))
+
+
+async def _equal_the_plain(folder, rows, late, first, length, users, features):
+    repository = await open_at(folder)
+    await repository.write([failed(*row) for row in sorted(rows)])
+    await repository.seal(START + timedelta(days=DAYS - 1, hours=5))
+    await repository.write([failed(*row) for row in sorted(late)])
+    start, end = START + timedelta(minutes=first), START + timedelta(minutes=first + length)
+    with closing(sqlite3.connect(folder / "guardian.db")) as db:
+        sql = "SELECT user_email, timestamp, feature_name FROM feature_usage WHERE timestamp >= ? AND timestamp < ?"
+        window = [at.isoformat(timespec="microseconds") for at in (start, end)]
+        table = db.execute(f"{sql} ORDER BY timestamp", window).fetchall()
+    wanted = [r for r in table if (users is None or r[0] in users) and (not features or r[2] in features)]
+    expected = {name: sorted(r[1:] for r in wanted if r[0] == name)[-2:] for name in {r[0] for r in wanted}}
+    found = await repository.recent_failures(start, end, per_user=2, users=users, features=features)
+    await repository.close()
+    told = {name: sorted((_iso(e), e.feature) for e in failed) for name, failed in found.items()}
+    assert told == expected
+
+
+def _iso(event):
+    return moment(event.at_us).isoformat(timespec="microseconds")
