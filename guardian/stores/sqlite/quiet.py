@@ -33,6 +33,7 @@ from guardian.stores.sqlite.totals import Piece, pieces, read_raw, read_totals
 
 Read = Callable[[Piece], tuple[np.ndarray, np.ndarray]]
 _US = timedelta(microseconds=1)
+_SOON = LAST_THING // _US
 
 
 def read_quiet(db: sqlite3.Connection, people: People, start: datetime, end: datetime) -> list[Quiet]:
@@ -43,71 +44,95 @@ def read_quiet(db: sqlite3.Connection, people: People, start: datetime, end: dat
     except WindowGone:
         return []
     read = _columns_once(db, people)
-    last = _last_visits(db, read, made, since, until)
-    failed = read_failed(db, people, ids(since - LAST_THING // _US, until)).last_of_each(1)
-    failed = failed.where(np.flatnonzero(failed.persons < len(last)))
-    passed = last[failed.persons] - time_of(failed.ids)
-    failed = failed.where(np.flatnonzero((last[failed.persons] > 0) & (passed >= 0) & (passed <= LAST_THING // _US)))
+    failed = read_failed(db, people, ids(since - _SOON, until)).last_of_each(1)
     failed = failed.where(np.flatnonzero(failed.persons != number_of_nobody(db)))
-    visits = _regular(db, people, read, made, last, failed.persons)
-    if len(visits) > MOST:
-        visits = visits[visits[:, 1] >= np.sort(visits[:, 1])[-MOST]]
+    last = _last_visits(db, read, made, since, until, failed.persons, time_of(failed.ids))
+    failed = failed.where(np.flatnonzero(last))
+    visits = _busiest(db, people, read, made, failed.persons, last[last > 0])
     names = names_of(db, people, visits[:, 0].tolist())
     found = [Visits(names[number], *times) for number, *times in visits.tolist()]
     return gone_quiet(found, events_of(db, people, failed.ids[np.isin(failed.persons, visits[:, 0])]))
 
 
-def _last_visits(db: sqlite3.Connection, read: Read, made: Sequence[Piece], since_us: int, until_us: int) -> np.ndarray:
-    """By number, when each person's last request finished, for those for whom that was in [since, until); else 0."""
-    seen, came = list[np.ndarray](), list[np.ndarray]()
-    times = list[np.ndarray]()
-    for piece in made:
-        if piece.end <= since_us:
+def _last_visits(
+    db: sqlite3.Connection,
+    read: Read,
+    made: Sequence[Piece],
+    since_us: int,
+    until_us: int,
+    persons: np.ndarray,
+    failed_us: np.ndarray,
+) -> np.ndarray:
+    """When the last request of each of these finished, whose newest failed one was then: 0 where that was not in
+    [since, until), or not soon after the failed one."""
+    size = int(persons.max(initial=-1)) + 1
+    place = np.full(size, -1, np.int64)
+    for at, piece in enumerate(made):
+        if piece.end > since_us:
+            users, _ = read(piece)
+            place[users[users < size]] = at
+    last, theirs = np.zeros(len(persons), np.int64), place[persons]
+    for at in np.unique(theirs[theirs >= 0]).tolist():
+        piece = made[at]
+        # Who failed long before the piece they were last seen in was seen again later than soon.
+        here = np.flatnonzero((theirs == at) & (failed_us >= piece.start - _SOON))
+        if piece.start >= until_us or not len(here):
             continue
-        if piece.start >= until_us:
-            came.append(read(piece)[0])
-        else:
-            seen.append(read(piece)[0])
-            times.append(_ends(db, piece))
-    users, returned = (np.concatenate([_NONE, *parts]) for parts in (seen, came))
-    last = np.zeros(int(users.max(initial=-1)) + 1, np.int64)
-    np.maximum.at(last, users, np.concatenate([_NONE, *times]))
-    last[returned[returned < len(last)]] = 0
-    last[(last < since_us) | (last >= until_us)] = 0
+        ended, (users, _) = np.zeros(size, np.int64), read(piece)
+        np.maximum.at(ended, users[users < size], _ends(db, piece)[users < size])
+        last[here] = ended[persons[here]]
+    last[(last < since_us) | (last >= until_us) | (last - failed_us > _SOON)] = 0
     return last
 
 
-def _regular(
+def _busiest(
     db: sqlite3.Connection,
     people: People,
     read: Read,
     made: Sequence[Piece],
-    last: np.ndarray,
     persons: np.ndarray,
+    last: np.ndarray,
 ) -> np.ndarray:
-    """Of these persons those who came regularly: number, requests, when their first request began, `last`."""
-    if not len(persons):
-        return np.zeros((0, 4), np.int64)
-    wanted = np.zeros(len(last), bool)
+    """Of these persons the MOST who came regularly and most often, and who came as often: number, requests, when their
+    first request began, `last`."""
+    size = int(persons.max(initial=-1)) + 1
+    wanted, requests, place = np.zeros(size, bool), np.zeros(size, np.int64), np.zeros(size, np.int64)
     wanted[persons] = True
-    requests, place = np.zeros(len(last), np.int64), np.zeros(len(last), np.int64)
     for at, piece in reversed(list(enumerate(made))):
         users, counts = read(piece)
-        mine = np.flatnonzero(wanted.take(users, mode="clip") & (users < len(last)))
+        mine = np.flatnonzero((users < size) & wanted.take(users, mode="clip")) if size else _NONE
         np.add.at(requests, users[mine], counts[mine])
         place[users[mine]] = at
-    found = persons[requests[persons] >= REGULAR_REQUESTS]
-    ends = np.array([piece.end for piece in made], np.int64)
-    first = ends[place[found]]
-    # Who first came so long before is regular whenever in that bucket it was; of the others it is looked up.
-    unsure = last[found] - first < REGULAR_SPAN // _US
-    for at in np.unique(place[found[unsure]]).tolist():
-        here = np.flatnonzero(unsure & (place[found] == at))
+    found = [np.zeros((0, 4), np.int64)]
+    often = requests[persons]
+    for number in np.unique(often[often >= REGULAR_REQUESTS])[::-1].tolist():
+        here = np.flatnonzero(often == number)
+        first = _firsts(db, people, read, made, persons[here], place[persons[here]], last[here])
+        came = last[here] - first >= REGULAR_SPAN // _US
+        found.append(np.stack((persons[here], often[here], first, last[here]), axis=1)[came])
+        if sum(map(len, found)) >= MOST:
+            break
+    return np.concatenate(found)
+
+
+def _firsts(
+    db: sqlite3.Connection,
+    people: People,
+    read: Read,
+    made: Sequence[Piece],
+    persons: np.ndarray,
+    place: np.ndarray,
+    last: np.ndarray,
+) -> np.ndarray:
+    """When the first request of each of these began, who first came in that piece; where they came regularly whenever
+    in the piece it was, its end."""
+    first: np.ndarray = np.array([piece.end for piece in made], np.int64)[place]
+    unsure = last - first < REGULAR_SPAN // _US
+    for at in np.unique(place[unsure]).tolist():
+        here = np.flatnonzero(unsure & (place == at))
         users, began = _begins(db, people, read, made[at])
-        first[here] = began[np.searchsorted(users, found[here])]
-    table: np.ndarray = np.stack((found, requests[found], first, last[found]), axis=1)
-    came: np.ndarray = table[last[found] - first >= REGULAR_SPAN // _US]
-    return came
+        first[here] = began[np.searchsorted(users, persons[here])]
+    return first
 
 
 _NONE = np.zeros(0, np.int64)
