@@ -18,13 +18,12 @@ from guardian.core.time import micros
 from guardian.core.totals import Part, Totals, among, distinct, grouped
 from guardian.stores.sqlite import seals
 from guardian.stores.sqlite.buckets import ids
-from guardian.stores.sqlite.counts import NOTHING, active, runs
+from guardian.stores.sqlite.counts import NOTHING, active
 from guardian.stores.sqlite.failures import Failed, events_of, read_failed
 from guardian.stores.sqlite.people import People, names_of, number_of_nobody
-from guardian.stores.sqlite.totals import Piece, pieces, read_raw, read_routes
+from guardian.stores.sqlite.totals import Piece, pieces, pieces_between, read_pieces, read_raw, read_routes, runs
 
 _SUMMED = (Part.PEOPLE, Part.TIMES, Part.STATUSES, Part.DURATIONS)
-Raw = Callable[[int, int], Totals]
 
 
 def read_activity(
@@ -39,18 +38,17 @@ def read_activity(
     """The activity from the first edge to the last, with at most so many people, and a bar for each two neighbours;
     `only` of these numbers of routes. Raises WindowGone."""
     start, end = micros(edges[0]), micros(edges[-1])
-    spans, raw = list(pairwise(map(micros, edges))), _raw_once(db, people)
     if only is None:
         made = pieces(db, start, end)
-        parts = [
-            people.joined(db, seals.read(db, span, at, _SUMMED), at, span) if span else raw(at, until)
-            for at, until, span in made
+        read = list(read_pieces(db, made, people, _SUMMED))
+        parts = [part for _, part in read]
+        known = {piece: part.users[:, :3].T for piece, part in read}
+        people_of = [
+            _people(db, people, each, known) for each in pieces_between(db, [micros(edge) for edge in edges], made)
         ]
-        known = {piece: part.users[:, :3].T for piece, part in zip(made, parts, strict=True) if piece.span}
-        people_of = [_people(db, people, *each, raw, known) for each in spans]
     else:
-        made = []
-        parts = [read_routes(db, *each, only, people) for each in spans]
+        made, read = [], []
+        parts = [read_routes(db, *each, only, people) for each in pairwise(map(micros, edges))]
         people_of = [list(part.users[:, :3].T) for part in parts]
     totals, nobody = Totals.merge(parts), number_of_nobody(db)
     bars = [
@@ -61,7 +59,8 @@ def read_activity(
 
     def used(wanted: np.ndarray, failing: Collection[int]) -> np.ndarray:
         if only is None:
-            return _used(db, people, made, raw, wanted, failing)
+            single = {piece: part.used for piece, part in read if not piece.span}
+            return _used(db, people, made, single, wanted, failing)
         return totals.used
 
     return _activity(db, people, totals, failed, used, routes, nobody, start, most), bars
@@ -178,29 +177,12 @@ def _most_used(table: np.ndarray, features: Sequence[str]) -> dict[int, tuple[st
     return {number: tuple(words[a:b]) for number, (a, b) in zip(table[first, 0].tolist(), pairwise(edges), strict=True)}
 
 
-def _raw_once(db: sqlite3.Connection, people: People) -> Raw:
-    """Reads the totals of single events, of the same stretch once."""
-    known: dict[tuple[int, int], Totals] = {}
-
-    def read(start_us: int, end_us: int) -> Totals:
-        if (start_us, end_us) not in known:
-            known[start_us, end_us] = read_raw(db, start_us, end_us, people=people)
-        return known[start_us, end_us]
-
-    return read
-
-
 def _people(
-    db: sqlite3.Connection,
-    people: People,
-    start_us: int,
-    end_us: int,
-    raw: Raw,
-    known: Mapping[Piece, np.ndarray],
+    db: sqlite3.Connection, people: People, made: Sequence[Piece], known: Mapping[Piece, np.ndarray]
 ) -> list[np.ndarray]:
-    """Number, requests and errors of the persons of a window, of each once or more; `known` has those of buckets."""
+    """Number, requests and errors of the persons of these pieces, of each once or more; `known` has those of some."""
     found = [[column[:0] for column in NOTHING.T]]
-    for there, group in groupby(pieces(db, start_us, end_us), known.__contains__):
+    for there, group in groupby(made, known.__contains__):
         if there:
             found += [list(known[piece]) for piece in group]
             continue
@@ -208,7 +190,7 @@ def _people(
             if span:
                 found += seals.columns(db, Part.PEOPLE, span, at, until, (0, 1, 2))
             else:
-                found.append(list(raw(at, until).users[:, :3].T))
+                found.append(list(read_raw(db, at, until, people=people).users[:, :3].T))
     users, requests, errors = (np.concatenate(columns) for columns in zip(*found, strict=True))
     return [people.persons(users), requests, errors]
 
@@ -217,15 +199,19 @@ def _used(
     db: sqlite3.Connection,
     people: People,
     made: Sequence[Piece],
-    raw: Raw,
+    single: Mapping[Piece, np.ndarray],
     wanted: np.ndarray,
     failing: Collection[int],
 ) -> np.ndarray:
-    """Person, route, requests of the people that are wanted, and of these routes of everyone."""
+    """Person, route, requests of the people that are wanted, and of these routes of everyone; `single` has those of the
+    pieces that are single events."""
     tables = [NOTHING]
     routes = np.array(sorted(failing), np.int64)
     for span, at, until in runs(made):
-        read = seals.columns(db, Part.USED, span, at, until, (0, 1, 2)) if span else [list(raw(at, until).used.T)]
+        if span:
+            read = seals.columns(db, Part.USED, span, at, until, (0, 1, 2))
+        else:
+            read = [list(single[Piece(at, until, 0)].T)]
         for users, route, count in read:
             persons = people.persons(users)
             keep = wanted[persons]

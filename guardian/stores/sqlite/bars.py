@@ -8,7 +8,6 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 from datetime import datetime
-from itertools import pairwise
 
 import numpy as np
 
@@ -16,9 +15,9 @@ from guardian.core.summary import TimelineBar
 from guardian.core.time import micros
 from guardian.core.totals import Part
 from guardian.stores.sqlite import seals
-from guardian.stores.sqlite.counts import active, runs
+from guardian.stores.sqlite.counts import active
 from guardian.stores.sqlite.people import People, number_of_nobody
-from guardian.stores.sqlite.totals import pieces, read_raw
+from guardian.stores.sqlite.totals import Piece, pieces, pieces_between, read_raw, runs
 
 
 def read_bars(
@@ -28,18 +27,20 @@ def read_bars(
     nobody = number_of_nobody(db)
     routes = None if only is None else np.array(sorted(only), np.int64)
     found = []
-    for start, end in pairwise(edges):
-        who, requests, errors = _bar(db, people, micros(start), micros(end), routes)
+    times = [micros(edge) for edge in edges]
+    made = pieces_between(db, times, pieces(db, times[0], times[-1]))
+    for start, inside in zip(edges[:-1], made, strict=True):
+        who, requests, errors = _bar(db, people, inside, routes)
         found.append(TimelineBar(start, requests, errors, active(who, nobody)))
     return found
 
 
 def _bar(
-    db: sqlite3.Connection, people: People, start_us: int, end_us: int, routes: np.ndarray | None
+    db: sqlite3.Connection, people: People, made: Sequence[Piece], routes: np.ndarray | None
 ) -> tuple[np.ndarray, int, int]:
     """The numbers of the people, of each once or more, how many requests there were, and how many failed."""
     users, requests, errors = [np.zeros(0, np.int64)], 0, 0
-    for span, at, until in runs(pieces(db, start_us, end_us)):
+    for span, at, until in runs(made):
         single = None if span else read_raw(db, at, until, None if routes is None else routes.tolist())
         if routes is None:
             table = [single.users.T[:3]] if single else seals.columns(db, Part.PEOPLE, span, at, until, (0, 1, 2))

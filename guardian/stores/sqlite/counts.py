@@ -6,9 +6,8 @@ To be called inside a transaction.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from itertools import groupby
 
 import numpy as np
 
@@ -18,7 +17,7 @@ from guardian.core.time import micros
 from guardian.core.totals import Part, Totals, grouped
 from guardian.stores.sqlite import seals
 from guardian.stores.sqlite.people import People, number_of_nobody
-from guardian.stores.sqlite.totals import Piece, count_outcomes, pieces, read_raw, read_routes, refuse_gone
+from guardian.stores.sqlite.totals import count_outcomes, pieces, read_raw, read_routes, refuse_gone, runs
 
 
 def read_counts(
@@ -85,16 +84,6 @@ def _outcomes(db: sqlite3.Connection, start_us: int, end_us: int, only: Sequence
 
 
 NOTHING = np.zeros((0, 3), np.int64)
-
-
-def runs(made: Sequence[Piece]) -> Iterator[tuple[int, int, int]]:
-    """The buckets of one length that follow each other: (length, start, end); single events with the length 0."""
-    for span, run in groupby(made, key=lambda piece: piece.span):
-        found = list(run)
-        if span:
-            yield span, found[0].start, found[-1].end
-        else:
-            yield from ((0, piece.start, piece.end) for piece in found)
 
 
 def active(users: np.ndarray, nobody: int | None) -> int:

@@ -46,7 +46,7 @@ def late_minutes(db: sqlite3.Connection, counts: MinuteCounts, missing: int, onl
         if missing <= 0:
             break
         first, last = piece.start // MINUTE_US, piece.end // MINUTE_US
-        number = seals.requests(db, piece.span, piece.start) if piece.span else count(db, first, last, only)
+        number = seals.requests(db, piece.span, piece.start, piece.end) if piece.span else count(db, first, last, only)
         if number != counts.requests(first, last):
             missing -= number - counts.requests(first, last)
             found += _differing(db, counts, first, last, only)

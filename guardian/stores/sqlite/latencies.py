@@ -5,15 +5,14 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 from datetime import datetime
-from itertools import pairwise
 
 import numpy as np
 
 from guardian.core.time import micros
 from guardian.core.totals import Part
 from guardian.stores.sqlite import seals
-from guardian.stores.sqlite.counts import NOTHING, runs
-from guardian.stores.sqlite.totals import pieces, read_raw
+from guardian.stores.sqlite.counts import NOTHING
+from guardian.stores.sqlite.totals import Piece, pieces, pieces_between, read_raw, runs
 
 _LEAST = -1
 """The first bin (`bin_of`)."""
@@ -21,12 +20,13 @@ _LEAST = -1
 
 def read_latencies(db: sqlite3.Connection, edges: Sequence[datetime]) -> list[dict[int, int]]:
     """Between each two neighbours of the edges, how many latencies fell into each bin. Raises WindowGone."""
-    return [_between(db, micros(start), micros(end)) for start, end in pairwise(edges)]
+    times = [micros(edge) for edge in edges]
+    return [_of(db, made) for made in pieces_between(db, times, pieces(db, times[0], times[-1]))]
 
 
-def _between(db: sqlite3.Connection, start_us: int, end_us: int) -> dict[int, int]:
+def _of(db: sqlite3.Connection, made: Sequence[Piece]) -> dict[int, int]:
     found = [list(NOTHING.T[1:])]
-    for span, at, until in runs(pieces(db, start_us, end_us)):
+    for span, at, until in runs(made):
         if span:
             found += seals.columns(db, Part.DURATIONS, span, at, until, (1, 2))
         else:

@@ -18,13 +18,12 @@ from guardian.core.unlinked import is_unlinked
 from guardian.stores.sqlite import seals
 from guardian.stores.sqlite.bars import read_bars
 from guardian.stores.sqlite.buckets import ids
-from guardian.stores.sqlite.counts import runs
 from guardian.stores.sqlite.events_file import EventsFile
 from guardian.stores.sqlite.failures import events_of, read_failed
 from guardian.stores.sqlite.latencies import read_latencies
 from guardian.stores.sqlite.people import People, names_of, number_of_nobody
 from guardian.stores.sqlite.roster import read_roster
-from guardian.stores.sqlite.totals import pieces, read_raw, read_totals
+from guardian.stores.sqlite.totals import pieces, read_raw, read_totals, runs
 
 _ERASED = "SELECT id, email FROM guardian_user WHERE email >= 'erased-' AND email < 'erased.'"
 _FEATURES = "SELECT id, feature FROM guardian_route"

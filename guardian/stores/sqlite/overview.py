@@ -14,9 +14,8 @@ from guardian.core.totals import Part
 from guardian.stores.events import MOST_AHEAD
 from guardian.stores.sqlite.buckets import MINUTES5, ids, meta, time_of
 from guardian.stores.sqlite.events_file import EventsFile
-from guardian.stores.sqlite.people import People
+from guardian.stores.sqlite.people import People, number_of_nobody
 from guardian.stores.sqlite.totals import count_events
-from tracker.event import ANONYMOUS
 
 _RECENT_RECORDERS = "SELECT * FROM guardian_recorder WHERE seen_us >= ? ORDER BY seen_us DESC"
 _NOTES = "SELECT recorder, kind, detail, count, seen_us FROM guardian_recorder_note WHERE seen_us >= ?"
@@ -100,8 +99,8 @@ def _time_of(number: int | None) -> datetime | None:
 def _count_people(db: sqlite3.Connection, people: People) -> int:
     """How many people were ever seen; those who were erased are among them."""
     users: int
-    [(users,)] = db.execute("SELECT count(*) FROM guardian_user WHERE email != ?", (ANONYMOUS,))
-    return users - len(people.same)
+    [(users,)] = db.execute("SELECT count(*) FROM guardian_user")  # without a condition, no row is looked at
+    return users - (number_of_nobody(db) is not None) - len(people.same)
 
 
 def _first_ahead(now: datetime | None) -> int:

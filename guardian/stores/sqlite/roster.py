@@ -16,9 +16,8 @@ from guardian.core.storage import WindowGone
 from guardian.core.totals import Part, distinct
 from guardian.stores.sqlite import seals
 from guardian.stores.sqlite.activity import users_active
-from guardian.stores.sqlite.counts import runs
 from guardian.stores.sqlite.people import People, names_of, number_of_nobody
-from guardian.stores.sqlite.totals import Piece, pieces, read_raw, read_totals
+from guardian.stores.sqlite.totals import Piece, pieces, read_raw, read_totals, runs
 
 _FEATURES = "SELECT id, feature FROM guardian_route"
 _EVERYBODY = "SELECT json_group_array(id), json_group_array(email) FROM guardian_user"

@@ -77,8 +77,15 @@ def read_run(
     db: sqlite3.Connection, span_us: int, start_us: int, end_us: int, parts: Collection[Part] = ALL
 ) -> Iterator[tuple[int, Totals]]:
     """The buckets of this length that begin in [start, end): (start, totals), in order."""
-    for start in starts(db, span_us, start_us, end_us):
-        yield start, read(db, span_us, start, parts)
+    found: dict[int, dict[Part, bytes]] = {start: {} for start in starts(db, span_us, start_us, end_us)}
+    for part in parts:
+        rows = db.execute(
+            f"SELECT start_us, body FROM guardian_summary_part WHERE {_WHERE}", (part, span_us, start_us, end_us)
+        )
+        for start, body in rows:
+            found[start][part] = body
+    for start, bodies in found.items():
+        yield start, Totals.unpack(bodies)
 
 
 def bodies(db: sqlite3.Connection, span_us: int, start_us: int, end_us: int) -> list[tuple[int, int, bytes]]:
@@ -102,10 +109,10 @@ def put(db: sqlite3.Connection, span_us: int, start_us: int, totals: Totals) -> 
     return 1
 
 
-def requests(db: sqlite3.Connection, span_us: int, start_us: int) -> int:
-    """How many requests a bucket has."""
-    sql = "SELECT requests FROM guardian_summary_part WHERE part = ? AND span_us = ? AND start_us = ?"
-    number: int = db.execute(sql, (Part.STATUSES, span_us, start_us)).fetchone()[0]
+def requests(db: sqlite3.Connection, span_us: int, start_us: int, end_us: int) -> int:
+    """How many requests the buckets of this length have that begin in [start, end)."""
+    sql = f"SELECT coalesce(sum(requests), 0) FROM guardian_summary_part WHERE {_WHERE}"
+    number: int = db.execute(sql, (Part.STATUSES, span_us, start_us, end_us)).fetchone()[0]
     return number
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from bisect import bisect_left
 from collections.abc import Collection, Iterator, Sequence
-from itertools import chain
+from itertools import chain, groupby, pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -71,14 +72,44 @@ def read_totals(
     To be called inside a transaction: seals and events must be of one state. Raises
     WindowGone where an edge needs what retention has deleted.
     """
-    found = []
-    for start, end, span in pieces(db, start_us, end_us):
+    return Totals.merge([part for _, part in read_pieces(db, pieces(db, start_us, end_us), people, parts)])
+
+
+def read_pieces(
+    db: sqlite3.Connection, made: Sequence[Piece], people: People | None = None, parts: Collection[Part] = ALL
+) -> Iterator[tuple[Piece, Totals]]:
+    """The totals of each of these pieces, in order. To be called inside the transaction that found them."""
+    for span, start, end in runs(made):
+        if not span:
+            yield Piece(start, end, 0), read_raw(db, start, end, people=people)
+            continue
+        for at, part in seals.read_run(db, span, start, end, parts):
+            yield Piece(at, at + span, span), part if people is None else people.joined(db, part, at, span)
+
+
+def runs(made: Sequence[Piece]) -> Iterator[tuple[int, int, int]]:
+    """The buckets of one length that follow each other: (length, start, end); single events with the length 0."""
+    for span, run in groupby(made, key=lambda piece: piece.span):
+        found = list(run)
         if span:
-            part = seals.read(db, span, start, parts)
-            found.append(part if people is None else people.joined(db, part, start, span))
+            yield span, found[0].start, found[-1].end
         else:
-            found.append(read_raw(db, start, end, people=people))
-    return Totals.merge(found)
+            yield from ((0, piece.start, piece.end) for piece in found)
+
+
+def pieces_between(db: sqlite3.Connection, edges: Sequence[int], made: Sequence[Piece]) -> list[list[Piece]]:
+    """What the time between each two neighbours of the edges is made of; `made` is it of the whole.
+
+    What of the whole lies between two edges is not sought again; where a piece reaches over one, shorter ones are.
+    """
+    found = list[list[Piece]]()
+    starts = [piece.start for piece in made]
+    for first, last in pairwise(edges):
+        inside = list(made[bisect_left(starts, first) : bisect_left(starts, last)])
+        before = made[place - 1].end if (place := bisect_left(starts, first)) else first
+        over = before > first or (inside and inside[-1].end > last)
+        found.append(pieces(db, first, last) if over else inside)
+    return found
 
 
 def pieces(db: sqlite3.Connection, start_us: int, end_us: int) -> list[Piece]:
@@ -113,8 +144,8 @@ def count_events(db: sqlite3.Connection) -> int:
     number = _counted(db, 0, purged)
     dirty = db.execute("SELECT start_us FROM guardian_dirty WHERE start_us >= ? ORDER BY start_us", (purged,))
     start, end = max(purged, time_of(first) // DAY * DAY), time_of(last) + 1
-    for piece in cover(db, start, end, SPANS, sealed, [at for (at,) in dirty]):
-        number += seals.requests(db, piece.span, piece.start) if piece.span else _counted(db, piece.start, piece.end)
+    for span, at, until in runs(list(cover(db, start, end, SPANS, sealed, [at for (at,) in dirty]))):
+        number += seals.requests(db, span, at, until) if span else _counted(db, at, until)
     return number
 
 
