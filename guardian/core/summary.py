@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from fnmatch import fnmatchcase
+from itertools import accumulate
 from math import ceil, exp, floor, log
 from typing import NamedTuple, TypeVar
 
@@ -229,12 +231,14 @@ def bin_of(duration_us: int) -> int:
 
 def quantile_ms(durations: Mapping[int, int], q: float) -> float | None:
     """The q-quantile (nearest rank) of binned durations, in milliseconds, within 1 %; None without any."""
-    total = sum(durations.values())
-    if not total:
-        return None
-    rank, seen = max(1, ceil(q * total)), 0
-    for slot in sorted(durations):
-        seen += durations[slot]
-        if seen >= rank:
-            return 0.0 if slot < 0 else exp((slot + 0.5) * _LOG_RATIO) / 1000
-    raise AssertionError("the ranks add up")
+    return quantiles_ms(durations, (q,))[0]
+
+
+def quantiles_ms(durations: Mapping[int, int], qs: Sequence[float]) -> list[float | None]:
+    """Several quantiles of the same durations, as `quantile_ms` gives them."""
+    slots = sorted(durations)
+    sums = list(accumulate(map(durations.__getitem__, slots)))
+    if not sums or not sums[-1]:
+        return [None] * len(qs)
+    found = (slots[bisect_left(sums, max(1, ceil(q * sums[-1])))] for q in qs)
+    return [0.0 if slot < 0 else exp((slot + 0.5) * _LOG_RATIO) / 1000 for slot in found]

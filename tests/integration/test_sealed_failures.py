@@ -98,6 +98,20 @@ async def test_nothing_is_noted_any_more_of_a_day_whose_single_events_are_delete
     await repository.close()
 
 
+async def test_the_text_of_an_error_that_is_deleted_is_gone_from_its_day_too(tmp_path):
+    repository = await open_at(tmp_path)
+    told = failed(10)._replace(failure=Failure("KeyError", "a text", "app.py:3 load"))
+    await repository.write([told, failed(1500)])
+    await repository.seal(START + timedelta(days=DAYS))
+    assert await repository.purge_errors(START + timedelta(days=1)) == 1
+    for days_noted in ([day(1)], [day(0), day(1)]):
+        assert noted(tmp_path / "guardian.db") == days_noted
+        found = await repository.recent_failures(*WHOLE, per_user=9)
+        assert found["ada@example.com"][0].failure == Failure("KeyError", "KeyError")
+        await repository.seal(START + timedelta(days=DAYS))
+    await repository.close()
+
+
 one = st.tuples(st.integers(0, DAYS * 1440), st.sampled_from("abc"), st.sampled_from(("chat", "load")))
 
 

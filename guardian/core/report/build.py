@@ -148,11 +148,12 @@ def _step(event: Event) -> Step:
 
 
 def _failed(event: Event) -> FailedRequest:
-    failure = event.failure
-    text = reason_phrase(event.status) if failure is None else failure.message
-    if failure is not None and failure.location:
-        text = f"{failure.kind}: {text}"
-    return FailedRequest(event.endpoint, text, moment(event.at_us), event.status, event.outcome > NOTED)
+    failure, status = event.failure, event.status
+    if failure is None:
+        text = reason_phrase(status)
+    else:
+        text = f"{failure.kind}: {failure.message}" if failure.location else failure.message
+    return FailedRequest(event.endpoint, text, moment(event.at_us), status, event.outcome > NOTED)
 
 
 def _top_features(summary: Activity | Counts) -> tuple[FeatureCount, ...]:

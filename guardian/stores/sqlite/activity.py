@@ -123,7 +123,9 @@ def _activity(
         routes=by_route,
         failures={
             name: events
-            for name, events in events_of(db, people, failed.ids[shown[failed.persons]], names).items()
+            for name, events in events_of(
+                db, people, failed.where(np.flatnonzero(shown[failed.persons])), names
+            ).items()
             if name in told
         },
         failed_users={

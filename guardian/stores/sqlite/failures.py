@@ -9,32 +9,35 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from guardian.core.off_loop import pieces
 from guardian.stores.sqlite import sealed_failures
 from guardian.stores.sqlite.buckets import ids, time_of
-from guardian.stores.sqlite.people import People
+from guardian.stores.sqlite.people import People, names_of
 from tracker.event import Event, Failure
 from tracker.sqlite.keys import SEQUENCE_BITS
 
 _CHUNK = 20_000
 _INDEXED = "FROM guardian_request WHERE id >= ? AND id < ? AND failure IS NOT NULL"
 _ROWS = """
-    SELECT e.id, e.user, e.route, e.status % 1000, e.duration_us, e.failure, e.latency_us FROM json_each(?) j
+    SELECT e.id, e.user, e.route, e.status, e.duration_us, e.failure, coalesce(e.latency_us, -2) FROM json_each(?) j
     CROSS JOIN guardian_request e ON e.id = j.value
 """
 _ROUTES = "SELECT id, endpoint, method, feature FROM guardian_route"
 _FAILURES = "SELECT id, kind, message, location FROM guardian_failure WHERE id IN (SELECT value FROM json_each(?))"
-_USERS = "SELECT id, email FROM guardian_user WHERE id IN (SELECT value FROM json_each(?))"
 
 
 class Failed(NamedTuple):
-    """Failed requests in the order of time: their keys, the numbers of the persons, and those of the routes.
+    """Failed requests in the order of time: their keys, the numbers of the persons and of the routes, and what else is
+    noted of them: status, duration, failure, latency (-2: not known).
 
-    `routes` is empty where it was not asked for: they are not in the index.
+    `routes` and `noted` are empty where they were not asked for. What is not of a sealed day has a status of -1: the
+    rest is then in the table alone.
     """
 
     ids: np.ndarray
     persons: np.ndarray
     routes: np.ndarray
+    noted: np.ndarray
 
     def last_of_each(self, number: int) -> Failed:
         """The last so many of each person."""
@@ -62,18 +65,27 @@ def read_failed(
     those alone."""
     columns = ("id", "user", "route") if with_routes else ("id", "user")
     first, end = window
-    found = [[_NONE] * len(columns)]
+    found, notes = [[_NONE] * len(columns)], [_UNKNOWN[:0]]
+
+    def read_index(until: int) -> None:
+        more = _in_index(db, columns, (first, until), users, routes)
+        found.extend(more)
+        notes.extend(np.broadcast_to(_UNKNOWN, (len(part[0]), 4)) for part in more)
+
     for start, until, noted in sealed_failures.days(db, time_of(first), time_of(end)):
-        found += _in_index(db, columns, (first, ids(start, until)[0]), users, routes)
+        read_index(ids(start, until)[0])
         keep = np.ones(len(noted[0]), bool)
         for column, numbers in ((noted[1], users), (noted[2], routes)):
             if numbers is not None:
                 keep &= np.isin(column, list(numbers))
         found.append([column[keep] for column in noted[: len(columns)]])
+        if with_routes:
+            notes.append(np.stack(noted[3:], axis=1)[keep])
         first = ids(start, until)[1]
-    found += _in_index(db, columns, (first, end), users, routes)
+    read_index(end)
     read = [np.concatenate(parts) for parts in zip(*found, strict=True)]
-    return Failed(read[0], people.persons(read[1]), read[2] if with_routes else _NONE)
+    persons = people.persons(read[1])
+    return Failed(read[0], persons, *((read[2], np.concatenate(notes)) if with_routes else (_NONE, _UNKNOWN[:0])))
 
 
 def _in_index(
@@ -103,6 +115,7 @@ def _in_index(
 
 
 _NONE = np.zeros(0, np.int64)
+_UNKNOWN = np.array([[-1, 0, 0, 0]], np.int64)
 
 
 def newest_failures(
@@ -116,30 +129,36 @@ def newest_failures(
 ) -> dict[str, list[Event]]:
     """The newest failed events of each person, at most so many, oldest first; the rest as in `read_failed`."""
     return events_of(
-        db, people, read_failed(db, people, window, users=users, routes=routes).last_of_each(per_person).ids
+        db,
+        people,
+        read_failed(db, people, window, users=users, routes=routes, with_routes=True).last_of_each(per_person),
     )
 
 
 def events_of(
-    db: sqlite3.Connection, people: People, keys: np.ndarray, names: Mapping[int, str] | None = None
+    db: sqlite3.Connection, people: People, failed: Failed, names: Mapping[int, str] | None = None
 ) -> dict[str, list[Event]]:
-    """The failed events of these keys, in the order of them, by the person; `names` are those of all these persons, by
-    the number, where they are known."""
-    rows = db.execute(_ROWS, (json.dumps(keys.tolist()),)).fetchall()
+    """These failed events, in the order of them, by the person; `names` are those of all these persons, by the number,
+    where they are known."""
+    noted = failed.noted[:, 0] >= 0 if len(failed.noted) else np.zeros(len(failed.ids), bool)
+    known = failed.where(np.flatnonzero(noted))
+    table = np.column_stack((known.ids, known.persons, known.routes, known.noted)) if noted.any() else _NO_ROWS
+    unknown = failed.ids[~noted]
+    read = np.array(db.execute(_ROWS, (json.dumps(unknown.tolist()),)).fetchall() or _NO_ROWS, np.int64)
+    read[:, 1] = people.persons(read[:, 1])
+    table = np.concatenate((table, read))
+    if len(table) > len(read) > 0:
+        table = table[np.argsort(table[:, 0], kind="stable")]
     where = {row[0]: row[1:] for row in db.execute(_ROUTES)}
-    why = {row[0]: Failure(*row[1:]) for row in db.execute(_FAILURES, (_distinct(rows, 5),))}
-    if names is None:
-        who = people.names(db.execute(_USERS, (_distinct(rows, 1),)))
-    else:
-        who = {user: names[people.same.get(user, user)] for user in {row[1] for row in rows}}
+    why = {row[0]: Failure(*row[1:]) for row in db.execute(_FAILURES, (json.dumps(np.unique(table[:, 5]).tolist()),))}
+    who = names_of(db, people, np.unique(table[:, 1]).tolist()) if names is None else names
     found: dict[str, list[Event]] = {}
-    for number, user, route, status, duration_us, failure, latency_us in rows:
-        name, (endpoint, method, feature) = who[user], where[route]
-        at_us = number >> SEQUENCE_BITS
-        event = Event(at_us, name, endpoint, method, feature, status, duration_us, why[failure], latency_us)
+    for number, person, route, status, duration_us, failure, latency in pieces(table):
+        name, (endpoint, method, feature) = who[person], where[route]
+        at_us, latency_us = number >> SEQUENCE_BITS, None if latency == -2 else latency
+        event = Event(at_us, name, endpoint, method, feature, status % 1000, duration_us, why[failure], latency_us)
         found.setdefault(name, []).append(event)
     return found
 
 
-def _distinct(rows: Sequence[tuple[int, ...]], column: int) -> str:
-    return json.dumps(list({row[column] for row in rows}))
+_NO_ROWS = np.zeros((0, 7), np.int64)

@@ -84,7 +84,7 @@ def _read_listing(
     names = names_of(db, people, page[:, 0].tolist())
     used = _features(db, people, start_us, end_us, page[:, 0])
     minutes = (page[:, 6] - np.maximum(0, start_us - page[:, 4]) + 30_000_000) // 60_000_000
-    failed = read_failed(db, people, ids(start_us, end_us))
+    failed = read_failed(db, people, ids(start_us, end_us), with_routes=True)
     failed = failed.where(np.flatnonzero(np.isin(failed.persons, page[:, 0]))).last_of_each(ERRORS_PER_USER)
     last = page[-1].tolist() if len(users) > most else None
     return Listing(
@@ -92,7 +92,7 @@ def _read_listing(
             Active(names[one], asked, bad, time, most_used(used.get(one, {})))
             for (one, asked, bad), time in zip(page[:, :3].tolist(), minutes.tolist(), strict=True)
         ],
-        events_of(db, people, failed.ids),
+        events_of(db, people, failed),
         None if last is None else Place(last[2], last[1], last[0]),
     )
 

@@ -51,7 +51,7 @@ def read_quiet(db: sqlite3.Connection, people: People, start: datetime, end: dat
     visits = _busiest(db, people, read, made, failed.persons, last[last > 0])
     names = names_of(db, people, visits[:, 0].tolist())
     found = [Visits(names[number], *times) for number, *times in visits.tolist()]
-    return gone_quiet(found, events_of(db, people, failed.ids[np.isin(failed.persons, visits[:, 0])]))
+    return gone_quiet(found, events_of(db, people, failed.where(np.flatnonzero(np.isin(failed.persons, visits[:, 0])))))
 
 
 def _last_visits(

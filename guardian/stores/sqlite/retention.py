@@ -68,6 +68,7 @@ def purge_errors(db: sqlite3.Connection, before_us: int) -> int:
                 "(SELECT id FROM guardian_failure WHERE kind = ?1 AND message = ?1 AND location = '') WHERE id = ?2",
                 [(kind, number) for number, kind in rows],
             )
+            sealed_failures.forget_texts(db, (number for number, _ in rows))
         last = rows[-1][0]
         return len(rows)
 

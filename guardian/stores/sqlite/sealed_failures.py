@@ -1,4 +1,4 @@
-"""The failed requests of each sealed day as columns, beside its summary: who met them, where and when.
+"""The failed requests of each sealed day as columns, beside its summary: who met them, where, when and why.
 
 The index of failed requests has no routes, and is read row by row: a month of them took most of a report's time. What
 is noted here is of the single events that are stored: where these are purged, it goes with them.
@@ -7,17 +7,18 @@ is noted here is of the single events that are stored: where these are purged, i
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
 from guardian.core import codec
 from guardian.core.totals import Part
-from guardian.stores.sqlite.buckets import DAY, ids, meta
+from guardian.stores.sqlite.buckets import DAY, ids, meta, time_of
 from guardian.stores.sqlite.seals import FAILED
 from tracker.sqlite.keys import SEQUENCE_BITS
 
-_ROWS = "SELECT id, user, route FROM guardian_request WHERE id >= ? AND id < ? AND failure IS NOT NULL ORDER BY id"
+_COLUMNS = "id, user, route, status, duration_us, failure, coalesce(latency_us, -2)"
+_ROWS = f"SELECT {_COLUMNS} FROM guardian_request WHERE id >= ? AND id < ? AND failure IS NOT NULL ORDER BY id"
 _SEALED = f"""
     guardian_summary_part s LEFT JOIN guardian_summary_part f
         ON f.part = {FAILED} AND f.span_us = s.span_us AND f.start_us = s.start_us AND f.requests = s.requests
@@ -55,30 +56,40 @@ def _note(db: sqlite3.Connection, start_us: int) -> None:
     if row is None or start_us < meta(db, "purged_until_us") or _stale(db, start_us, start_us + DAY):
         return
     rows = db.execute(_ROWS, ids(start_us, start_us + DAY)).fetchall()
-    keys, users, routes = np.array(rows, np.int64).reshape(-1, 3).T
-    body = codec.pack((keys >> SEQUENCE_BITS, keys & _SEQUENCE, users, routes))
+    keys, *others = np.array(rows, np.int64).reshape(-1, 7).T
+    body = codec.pack((keys >> SEQUENCE_BITS, keys & _SEQUENCE, *others))
     columns = "part, span_us, start_us, requests, body"
     values = (FAILED, DAY, start_us, row[0], body)
     db.execute(f"REPLACE INTO guardian_summary_part ({columns}) VALUES (?, ?, ?, ?, ?)", values)
 
 
 def days(db: sqlite3.Connection, start_us: int, end_us: int) -> Iterator[tuple[int, int, Sequence[np.ndarray]]]:
-    """The days inside [start, end) whose failed requests are noted, in order: (start, end, their keys, users and
-    routes). Inside a transaction of the reader's, which has no day of purged events, nor one that is stale."""
+    """The days inside [start, end) whose failed requests are noted, in order: (start, end, their columns), which are
+    keys, users, routes, statuses, durations, failures and latencies; -2 is a latency that is not known.
+
+    Inside a transaction of the reader's. No day of purged events is among them, nor one that is stale.
+    """
     first = max(start_us, meta(db, "purged_until_us"))
     if end_us - first < DAY:
         return
     stale = _stale(db, first, end_us)
     for start, body in db.execute(_NOTED, (first, end_us - DAY)).fetchall():
         if start not in stale:
-            at, sequence, users, routes = codec.unpack(body)
-            yield start, start + DAY, ((at << SEQUENCE_BITS) + sequence, users, routes)
+            at, sequence, *others = codec.unpack(body)
+            yield start, start + DAY, ((at << SEQUENCE_BITS) + sequence, *others)
 
 
 def _stale(db: sqlite3.Connection, start_us: int, end_us: int) -> set[int]:
     """The days in which something came late that is not summarised yet."""
     rows = db.execute("SELECT start_us FROM guardian_dirty WHERE start_us >= ? AND start_us < ?", (start_us, end_us))
     return {at // DAY * DAY for (at,) in rows}
+
+
+def forget_texts(db: sqlite3.Connection, keys: Iterable[int]) -> None:
+    """Delete what is noted of the days of these failed requests: each has another failure now. `note` makes it anew."""
+    days = {time_of(key) // DAY * DAY for key in keys}
+    sql = "DELETE FROM guardian_summary_part WHERE part = ? AND start_us = ?"
+    db.executemany(sql, [(FAILED, start) for start in days])
 
 
 def forget(db: sqlite3.Connection, before_us: int) -> None:

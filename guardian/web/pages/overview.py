@@ -16,7 +16,7 @@ from guardian.core.language import marked
 from guardian.core.mentions import plain
 from guardian.core.off_loop import off_loop
 from guardian.core.report.model import Report
-from guardian.core.summary import RATIO, TimelineBar, quantile_ms
+from guardian.core.summary import RATIO, TimelineBar, quantile_ms, quantiles_ms
 from guardian.mail.report.view import report_view
 from guardian.mail.report.wording import error_phrase
 from guardian.web.pages.frame import framed, range_bar
@@ -187,7 +187,7 @@ def latency_over_time(
 ) -> Markup:
     """The latency that half of the requests, 95 % and 99 % of them kept to, through the window."""
     lang, starts = view.lang, [bar.start for bar in report.timeline]
-    found = [[quantile_ms(bins, q) for bins in latencies] for q in (0.95, 0.5, 0.99)]
+    found = list(zip(*(quantiles_ms(bins, (0.95, 0.5, 0.99)) for bins in latencies), strict=True))
     series = [
         Series(name, values, tone)
         for name, values, tone in zip(("p95", "p50", "p99"), found, ("users", "calm", "warm"), strict=True)
