@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from itertools import islice
 from typing import NamedTuple
 
 from tracker.event import Event
@@ -45,8 +46,10 @@ class Buffer:
 
     def first(self, most: int) -> list[Event]:
         """The oldest events, which stay where they are; for the writer thread, with the lock held."""
-        # By number: an iteration would fail on what is added meanwhile.
-        return [self.events[i] for i in range(min(len(self.events), most))]
+        try:
+            return list(islice(self.events, most))
+        except RuntimeError:  # something was added meanwhile, as without the interpreter's lock
+            return [self.events[i] for i in range(min(len(self.events), most))]
 
     def take(self, number: int, stored: int) -> None:
         """Let the oldest events go: `stored` of them are stored now, the rest is lost. The lock is held."""

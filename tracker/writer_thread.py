@@ -198,7 +198,7 @@ class WriterThread:
         """Commit a batch and take it off the buffer. What went into a file that is gone meanwhile stays in it."""
         news = self._tally.news()
         try:
-            events = [verified(event, self._texts) for event in batch]
+            events = [each if each.failure is None else verified(each, self._texts) for each in batch]
             stored = sink.write(events, heartbeat=self._heartbeat, notes=news)
         except BaseException:
             self._tally.untold(news)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from collections.abc import Sequence
+from contextlib import suppress
 from typing import TypeVar
 
 from tracker.event import ANONYMOUS, Failure
@@ -64,6 +66,29 @@ class Dictionaries:
             if name == ANONYMOUS:
                 self.anonymous = number
         return number
+
+    def all_of(
+        self, users: Sequence[str], routes: tuple[Sequence[str], ...], at_us: Sequence[int]
+    ) -> tuple[Sequence[int], Sequence[int]] | None:
+        """The numbers of the users and of the routes of events at these moments, as `user` and `route` make them; None
+        where they have to be asked for one by one: somebody was erased, or there are too many names to remember.
+
+        `routes` are the endpoints, the methods and the features.
+        """
+        for known in (False, True):
+            if self._erased:
+                break
+            with suppress(KeyError):
+                # The tuples that zip makes are not kept: so many new ones would set the garbage collector going.
+                triples = zip(*routes, strict=True)
+                return [*map(self._users.__getitem__, users)], [*map(self._routes.__getitem__, triples)]
+            if not known:
+                new = {name: at for name, at in zip(users, at_us, strict=True) if name not in self._users}
+                for name, at in new.items():
+                    self.user(name, at)
+                for triple in {triple for triple in zip(*routes, strict=True) if triple not in self._routes}:
+                    self.route(*triple)
+        return None
 
     def route(self, endpoint: str, method: str, feature: str) -> int:
         """The number of a route's names; that of `(other)` where there are too many."""

@@ -5,10 +5,14 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence, Set
 from functools import lru_cache
-from itertools import chain
-from typing import Any
+from itertools import chain, islice
+from operator import lt
+from typing import TYPE_CHECKING, Any
 
 from tracker.sqlite.keys import SEQUENCE_BITS
+
+if TYPE_CHECKING:
+    from tracker.sqlite.batch import Batch
 
 BUCKET_US = 5 * 60 * 1_000_000
 """The smallest sealed summary covers five minutes; a late event makes the one that it falls into stale."""
@@ -22,22 +26,20 @@ _LATE = """
 _ROWS = 500  # a full batch of the recorder goes in with one statement
 Row = tuple[int, int, int, int, int, int | None, int | None]
 """at_us, user, route, outcome, duration_us, failure, latency_us."""
-_REQUEST = "guardian_request (id, user, route, status, duration_us, failure, latency_us)"
-_FROM_SOURCE = "guardian_request (id, user, route, status, duration_us, failure, latency_us, source)"
+_COLUMNS = ("id", "user", "route", "status", "duration_us", "failure", "latency_us")
 
 
-def insert(db: sqlite3.Connection, rows: Sequence[Row], source: int | None = None) -> list[int]:
-    """Insert the rows, each with an id of its own made of its time and a sequence number; the ids.
+def insert(db: sqlite3.Connection, batch: Batch, source: int | None = None) -> list[int]:
+    """Insert the rows of a batch, each with an id of its own made of its time and a sequence number; the ids.
 
     `source` is the number of a row of guardian_source.
     """
-    table, more = (_REQUEST, ()) if source is None else (_FROM_SOURCE, (source,))
     taken: set[int] = set()
     db.execute("SAVEPOINT batch")
     while True:
-        ids = _ids(rows, taken)
+        ids = _ids(batch.at_us, taken)
         try:
-            insert_rows(db, table, [(number, *row[1:], *more) for number, row in zip(ids, rows, strict=True)])
+            _insert_requests(db, (ids, *batch[1:7]), source)
             break
         except sqlite3.IntegrityError:
             # Another process has had an event in the same microsecond. Nobody else writes until this is committed.
@@ -50,11 +52,27 @@ def insert(db: sqlite3.Connection, rows: Sequence[Row], source: int | None = Non
     return ids
 
 
-def _ids(rows: Sequence[Row], taken: Set[int]) -> list[int]:
-    """A number for each row, in their order: the first from its time on that neither another row nor `taken` has."""
+def _insert_requests(db: sqlite3.Connection, columns: Sequence[Sequence[Any]], source: int | None) -> None:
+    """Insert rows of guardian_request, many with one statement, see `insert_rows`; without what all of them lack."""
+    names = list(_COLUMNS)
+    while names[-1] in ("failure", "latency_us") and columns[len(names) - 1].count(None) == len(columns[0]):
+        names.pop()
+    more = () if source is None else (source,)
+    done, size = 0, len(columns[0])
+    while done < size:
+        number = _few_lengths(size - done)
+        part = zip(*(column[done : done + number] for column in columns[: len(names)]), strict=True)
+        db.execute(_insert_statement(tuple(names), number, *more), [*chain.from_iterable(part)])
+        done += number
+
+
+def _ids(at_us: Sequence[int], taken: Set[int]) -> list[int]:
+    """A number for each time, in their order: the first from it on that neither another row nor `taken` has."""
+    if not taken and all(map(lt, at_us, islice(at_us, 1, None))):
+        return [at << SEQUENCE_BITS for at in at_us]
     ids, last = [], -1
-    for row in rows:
-        last = max(row[0] << SEQUENCE_BITS, last + 1)
+    for at in at_us:
+        last = max(at << SEQUENCE_BITS, last + 1)
         while last in taken:
             last += 1
         ids.append(last)
@@ -75,17 +93,23 @@ def insert_rows(db: sqlite3.Connection, table: str, rows: Sequence[tuple[Any, ..
     """
     done = 0
     while done < len(rows):
-        left = len(rows) - done
-        number = _ROWS if left >= _ROWS else 1 << left.bit_length() - 1  # few lengths: SQLite keeps the statements
-        values = list(chain.from_iterable(rows[done : done + number]))
-        db.execute(_insert_statement(table, len(rows[0]), number, conflict), values)
+        number = _few_lengths(len(rows) - done)
+        row = f"({', '.join('?' * len(rows[0]))})"
+        sql = f"INSERT INTO {table} VALUES {', '.join([row] * number)} {conflict}"
+        db.execute(sql, [*chain.from_iterable(rows[done : done + number])])
         done += number
 
 
+def _few_lengths(left: int) -> int:
+    """How many of so many rows go into one statement: a few different numbers, so that SQLite keeps the statements."""
+    return _ROWS if left >= _ROWS else 1 << left.bit_length() - 1
+
+
 @lru_cache
-def _insert_statement(table: str, columns: int, rows: int, conflict: str) -> str:
-    row = f"({', '.join('?' * columns)})"
-    return f"INSERT INTO {table} VALUES {', '.join([row] * rows)} {conflict}"
+def _insert_statement(names: tuple[str, ...], rows: int, source: int | None = None) -> str:
+    more, value = ("", "") if source is None else (", source", f", {source}")
+    row = f"({', '.join('?' * len(names))}{value})"
+    return f"INSERT INTO guardian_request ({', '.join(names)}{more}) VALUES {', '.join([row] * rows)}"
 
 
 def note_late(db: sqlite3.Connection, ids: Sequence[int], now_us: int) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterable, Sequence
+from operator import sub
 
 from tracker.event import ANONYMOUS, SESSION_GAP_US, Client
 from tracker.sqlite.keys import SEQUENCE_BITS
@@ -12,8 +13,9 @@ from tracker.sqlite.rows import Row, insert_rows
 
 Seen = tuple[int, int, str | None, str | None]
 """When a user was seen, and from where: at_us, user, address, user agent."""
-Spans = dict[int, list[tuple[int, int]]]
-"""Per user from when to when, in Unix microseconds and in order, they were active without a gap of 30 minutes."""
+Spans = dict[int, list[int]]
+"""Per user when they began and ceased to be active, by turns and in order: without a gap of 30 minutes, in Unix
+microseconds."""
 RECENT_US = 2_000_000
 """So much activity may wait to become sessions, see `Writer`."""
 _CLIENT = """
@@ -26,36 +28,27 @@ _EXTEND = "ON CONFLICT (id) DO UPDATE SET start_us = excluded.start_us, end_us =
 _SESSION = "guardian_session (id, user, start_us, end_us)"
 
 
-def spans_of(rows: Iterable[Row], anonymous: int | None) -> Spans:
-    """When each user of the rows was active. `rows` are in the order of time; those of the user `anonymous` have no
-    session."""
-    spans: Spans = {}
-    for at, user, _, _, duration, _, _ in rows:
-        if user == anonymous:
-            continue
-        start = at - duration
-        mine = spans.get(user)
+def add_activity(
+    spans: Spans, at_us: Sequence[int], users: Sequence[int], durations_us: Sequence[int], anonymous: int | None
+) -> None:
+    """Take over when users were active: requests that ended at these moments, in the order of time, in addition. The
+    user `anonymous` has no session."""
+    known = spans.get
+    for at, user, start in zip(at_us, users, map(sub, at_us, durations_us), strict=True):
+        mine = known(user)
         if mine is None:
-            spans[user] = [(start, at)]
-            continue
-        while mine and start - mine[-1][1] < SESSION_GAP_US:
-            start = min(start, mine.pop()[0])
-        mine.append((start, at))
-    return spans
-
-
-def add_spans(spans: Spans, more: Spans) -> None:
-    """Take over when users were active, in addition."""
-    for user, new in more.items():
-        mine = spans.get(user)
-        if mine is None:
-            spans[user] = new
-            continue
-        (start, end), (begin, until) = mine[-1], new[0]
-        if len(mine) == len(new) == 1 and begin - end < SESSION_GAP_US and start - until < SESSION_GAP_US:
-            spans[user] = [(min(start, begin), max(end, until))]
+            if user != anonymous:
+                spans[user] = [start, at]
+        elif start - mine[-1] >= SESSION_GAP_US:
+            mine += (start, at)
+        elif start >= mine[-2] or (len(mine) == 2 and mine[0] - at < SESSION_GAP_US):
+            if at > mine[-1]:
+                mine[-1] = at
+            if start < mine[-2]:
+                mine[-2] = start
         else:
-            spans[user] = [(start, end) for start, end, _ in _join(sorted((*mine, *new)))]
+            together = _join(sorted([*zip(mine[::2], mine[1::2], strict=True), (start, at)]))
+            mine[:] = [moment for begin, end, _ in together for moment in (begin, end)]
 
 
 def extend_sessions(db: sqlite3.Connection, activity: Spans) -> None:
@@ -63,10 +56,11 @@ def extend_sessions(db: sqlite3.Connection, activity: Spans) -> None:
     if not activity:
         return
     spans: dict[int, list[tuple[int, int, int | None]]] = {
-        user: [(*span, None) for span in mine] for user, mine in activity.items()
+        user: [(begin, end, None) for begin, end in zip(mine[::2], mine[1::2], strict=True)]
+        for user, mine in activity.items()
     }
-    first = min(mine[0][0] for mine in activity.values())
-    last = max(mine[-1][1] for mine in activity.values())
+    first = min(mine[0] for mine in activity.values())
+    last = max(mine[-1] for mine in activity.values())
     # One row of JSON: see insert_rows.
     (stored,) = db.execute(
         "SELECT json_group_array(json_array(s.user, s.start_us, s.end_us, s.id)) FROM json_each(?) j "
@@ -107,9 +101,11 @@ def recent_spans(db: sqlite3.Connection) -> Spans:
     (last,) = db.execute("SELECT max(id) FROM guardian_request").fetchone()
     if last is None:
         return {}
-    sql = f"SELECT id >> {SEQUENCE_BITS}, user, 0, 0, duration_us, 0, 0 FROM guardian_request WHERE id >= ? ORDER BY id"
-    rows = db.execute(sql, (last - (RECENT_US << SEQUENCE_BITS),))
-    return named(db, spans_of(rows, anonymous[0] if anonymous else None))
+    sql = f"SELECT id >> {SEQUENCE_BITS}, user, duration_us FROM guardian_request WHERE id >= ? ORDER BY id"
+    at_us, users, durations_us = zip(*db.execute(sql, (last - (RECENT_US << SEQUENCE_BITS),)), strict=True)
+    spans: Spans = {}
+    add_activity(spans, at_us, users, durations_us, anonymous[0] if anonymous else None)
+    return named(db, spans)
 
 
 def named(db: sqlite3.Connection, spans: Spans) -> Spans:

@@ -5,42 +5,34 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from operator import index
 from typing import Any
 
-from tracker.event import NOT_MEASURED, Event
+from tracker.event import Event
 from tracker.source import Source
+from tracker.sqlite.batch import batch_of
 from tracker.sqlite.connection import connect
 from tracker.sqlite.database_file import FileChanged, OpenedFile
 from tracker.sqlite.dictionaries import Dictionaries
-from tracker.sqlite.keys import SEQUENCE_BITS
 from tracker.sqlite.migrations import prepare
-from tracker.sqlite.rows import Row, insert, mark_late, note_late
+from tracker.sqlite.rows import insert, mark_late, note_late
 from tracker.sqlite.sessions import (
     RECENT_US,
-    Seen,
     Spans,
-    add_spans,
+    add_activity,
     extend_sessions,
     named,
     note_clients,
     recent_spans,
-    seen,
-    spans_of,
 )
 
 _NOTE = """
     INSERT INTO guardian_recorder_note (recorder, kind, detail, count, seen_us) VALUES (?, ?, ?, ?, ?)
     ON CONFLICT (recorder, kind, detail) DO UPDATE SET count = excluded.count, seen_us = excluded.seen_us
 """
-_MAX_US = 2**63 - 1 >> SEQUENCE_BITS
-_MAX_STATUS = 999
 _FULL = 1_000
 """A batch of so many events is a full one."""
 
 _RECORDER = "guardian_recorder (id, started_us, seen_us, accepted, stored, dropped, version)"
-_POISON = (ValueError, TypeError, OverflowError, sqlite3.DataError, sqlite3.InterfaceError, sqlite3.ProgrammingError)
-"""What an event raises that SQLite cannot hold: a lone surrogate, an integer over 64 bits, a value of a wrong type."""
 
 
 class Writer:
@@ -128,25 +120,28 @@ class Writer:
                 self._epoch = meta.get("dictionary_epoch")
                 self._put_off = self._put_off and named(db, self._put_off)
             self._names.begin()
-            rows, clients, poison = self._rows(events)
+            batch = batch_of(list(events), self._names)
+            at_us = batch.at_us
             ids: list[int] = []
-            activity = recent_spans(db) if self._put_off is None else dict(self._put_off)
-            add_spans(activity, spans_of(rows, self._names.anonymous))
-            rush = self._rushing and len(rows) >= _FULL and not clients
-            since = min(rows[0][0], self._since if self._put_off else rows[0][0]) if rush else 0
-            rush = rush and rows[-1][0] - since < RECENT_US
+            first_us = self._since if self._put_off else 2**63
+            activity = recent_spans(db) if self._put_off is None else self._put_off
+            self._put_off = None if self._rushing else {}  # should this batch fail, the last one tells it anew
+            add_activity(activity, at_us, batch.user, batch.duration_us, self._names.anonymous)
+            rush = self._rushing and len(at_us) >= _FULL and not batch.clients
+            since = min(at_us[0], first_us) if rush else 0
+            rush = rush and at_us[-1] - since < RECENT_US
             if not rush:
                 extend_sessions(db, activity)
-                note_clients(db, clients)
-            if rows:
+                note_clients(db, batch.clients)
+            if at_us:
                 if source is None and self._made_by is not None:
-                    source = self._names.source(self._made_by, rows[0][0])
-                ids = insert(db, rows, source)
+                    source = self._names.source(self._made_by, at_us[0])
+                ids = insert(db, batch, source)
                 mark_late(db, ids, int(meta.get("sealed_until_us") or 0))
             if along is not None:
                 along(db)
             if heartbeat is not None:
-                row = heartbeat(len(rows), poison)
+                row = heartbeat(len(at_us), batch.poison)
                 note_late(db, ids, row[2])
                 db.execute(f"REPLACE INTO {_RECORDER} VALUES (?, ?, ?, ?, ?, ?, ?)", row)
                 db.executemany(_NOTE, [(row[0], *note, row[2]) for note in notes])
@@ -158,37 +153,7 @@ class Writer:
             raise
         self._put_off = activity if rush else {}
         self._since = since
-        return len(rows)
-
-    def _rows(self, events: Iterable[Event]) -> tuple[list[Row], list[Seen], int]:
-        """The rows of guardian_request in the order of time, with times in place of ids; from where users were seen;
-        and how many events were poison."""
-        rows: list[Row] = []
-        clients: list[Seen] = []
-        poison = 0
-        for event in events:
-            try:
-                row = self._row(event)
-                if event.client is not None:
-                    clients.append(seen(row, event.client))
-                rows.append(row)
-            except _POISON:
-                poison += 1
-        rows.sort(key=lambda row: row[0])
-        return rows, clients, poison
-
-    def _row(self, event: Event) -> Row:
-        at, user, endpoint, method, feature, status, duration, failure, latency, _ = event
-        if not 0 <= index(duration) <= index(at) <= _MAX_US or not 0 <= index(status) <= _MAX_STATUS:
-            raise ValueError("a number that no request has")
-        if latency is not None and not NOT_MEASURED <= index(latency) <= duration:
-            raise ValueError("a latency that no request has")
-        names = self._names
-        outcome = index(status) if failure is None else event.outcome
-        return (
-            index(at), names.user(user, at), names.route(endpoint, method, feature), outcome, index(duration),
-            None if failure is None else names.failure(failure), latency,
-        )  # fmt: skip
+        return len(at_us)
 
     def close(self) -> None:
         """Store what was put off and close the connection; safe to call twice."""
