@@ -186,15 +186,15 @@ class Moving(Protocol):
         ...
 
     def join_buckets(self) -> None:
-        """Let hours and days be made of what `put_buckets` has written."""
+        """Let the hours and days be made that are missing of what `put_buckets` has written."""
         ...
 
     def stretches(self) -> dict[int, int]:
         """How many single events each stretch has, by its start, from `Facts.purged_us` on; those with none not."""
         ...
 
-    def events(self, start_us: int) -> list[Recorded]:
-        """The events of the stretch that begins there, in the order of time."""
+    def events(self, starts: Sequence[int]) -> dict[int, list[Recorded]]:
+        """The events of the stretches that begin there, in order, each by its start and in the order of time."""
         ...
 
     def replace(self, stretches: Mapping[int, Sequence[Recorded]]) -> None:

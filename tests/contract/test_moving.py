@@ -128,7 +128,7 @@ async def test_a_stretch_has_exactly_the_events_that_were_put_last(moving, store
     assert moving.stretches() == {US: 2, US + STRETCH_US: 1}
     moving.replace({US: [*first, Recorded(failed, None)], US + STRETCH_US: []})
     assert moving.stretches() == {US: 3}
-    assert sorted(moving.events(US), key=repr) == sorted([*first, Recorded(failed, None)], key=repr)
+    assert sorted(moving.events([US])[US], key=repr) == sorted([*first, Recorded(failed, None)], key=repr)
     await stores.events.seal(NOW.replace(hour=13))
     moving.replace({US: first[:1]})
     await stores.events.seal(NOW.replace(hour=13))

@@ -5,9 +5,12 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 from zoneinfo import ZoneInfo
 
+import pytest
+
 from guardian.alerting.actions import edit_for
 from guardian.alerting.engine import AlertState
 from guardian.alerting.incidents import Incident, Memory
+from guardian.alerting.links import LinkUsed
 from guardian.core.mentions import Mention
 from guardian.core.outgoing import Outgoing
 from guardian.core.schedule import Period
@@ -94,3 +97,30 @@ def mail(key):
     return Outgoing(
         key=key, recipient=to, body=b"Subject: x\r\n\r\nada@example.com\r\n", subject="ada@example.com", people=named
     )
+
+
+async def looks_as_filled(stores):
+    """What the filled database says through its Protocols."""
+    state, mails = stores.state, {item.message.key: item for item in await stores.state.outbox()}
+    assert {key: item.status for key, item in mails.items()} == {
+        "sent": "sent", "waiting": "pending", "tried": "pending", "given up": "dead", "long": "pending",
+        "late/1": "pending", "incident/g": "pending",
+    }  # fmt: skip
+    assert (mails["tried"].attempts, mails["tried"].next_attempt_at) == (1, NOW + HOUR)
+    assert len(mails["long"].message.body) > 1_500_000
+    assert await state.last_period_end("daily") == NOW
+    assert not await state.claim_period("daily", *PERIOD, report=None, mails=[], now=NOW)
+    assert (await state.report(1)).report["users"] == [{"email": "ada@example.com"}]
+    assert await state.unsubscribed("daily") == {"bob@example.com"}
+    assert await state.erased_since(["eve@example.com", "ada@example.com"], NOW) == {"eve@example.com"}
+    assert {each.id: each.status for each in await stores.alerts.incidents()} == {"o": "resolved", "g": "acknowledged"}
+    assert {each.id for each in (await stores.alerts.load()).incidents()} == {"o", "g"}
+    with pytest.raises(LinkUsed):
+        await stores.alerts.change_by_link("nonce", "g", lambda state, incident: state, NOW)
+    assert (await stores.sign_ins.session(COOKIE)).address == "admin@example.com"
+    assert len(await stores.watch.watched()) == 3
+    assert dict(await stores.events.names()).keys() == {"ada@example.com", "bob@example.com", "Cyd"}
+    # What is new gets numbers that nobody had.
+    await state.enqueue([mails["waiting"].message.__class__("new", "new@example.com", b"\r\n\r\n")], now=NOW)
+    assert (await state.outbox())[0].id > max(item.id for item in mails.values())
+    assert (await state.forget("ada@example.com", buried_at=NOW)).mails == len(mails)

@@ -67,8 +67,7 @@ def copy_buckets(source: Moving, target: Moving, *, anew: bool, told: Callable[[
         target.put_buckets(list(source.buckets(starts)))
         done += len(starts)
         told(done / len(missing))
-    if missing:
-        target.join_buckets()
+    target.join_buckets()  # those too that a run before this one came to put, but not to join
     return len(missing)
 
 
@@ -79,7 +78,7 @@ def copy_events(source: Moving, target: Moving, *, anew: bool, told: Callable[[f
     changed = sorted(start for start in mine.keys() | theirs.keys() if anew or mine.get(start) != theirs.get(start))
     whole, done = sum(mine.get(start, 0) for start in changed), 0
     for starts in _batches(changed, mine):
-        target.replace({start: source.events(start) for start in starts})
+        target.replace(source.events(starts))
         done += sum(mine.get(start, 0) for start in starts)
         told(done / max(whole, 1))
     return whole

@@ -113,12 +113,19 @@ class FirestoreMovingEvents:
             )
             changes += [seals.gone(span, bucket.start_us) for span in (HOUR, DAY)] + seals.changes(made)
         self._commit(changes)
-        stale = read_progress(self._documents).with_stale([each.start_us for each in buckets], (HOUR, DAY))
-        self._documents.commit([stale.change()])
 
     def join_buckets(self) -> None:
         """See Moving."""
-        seal(self._documents, self.facts().purged_us)
+        facts, starts = self.facts(), self.bucket_starts()
+        missing = set[tuple[int, int]]()
+        for span in (HOUR, DAY):
+            names = self._documents.names(seals.SEALS, *seals.range_of(span, 0, facts.purged_us))
+            made = {(span, seals.start_of(name)) for name in names}
+            missing |= {(span, start // span * span) for start in starts} - made
+        progress = read_progress(self._documents)
+        if missing - progress.unjoined:
+            self._documents.commit([replace(progress, unjoined=progress.unjoined | missing).change()])
+        seal(self._documents, facts.purged_us)
 
     def stretches(self) -> dict[int, int]:
         """See Moving."""
@@ -134,16 +141,22 @@ class FirestoreMovingEvents:
         self._documents.ask(work)
         return dict(found)
 
-    def events(self, start_us: int) -> list[Recorded]:
+    def events(self, starts: Sequence[int]) -> dict[int, list[Recorded]]:
         """See Moving."""
-        found: list[Recorded] = []
-        for each in slices_between(self._documents, start_us, start_us + STRETCH_US):
-            table = as_table([each])
-            names = self._directory.names(table.people.tolist())
-            release, instance = each.fields.get("release", ""), each.fields.get("instance", "")
-            source = Source(release, instance) if release or instance else None
-            found += [Recorded(event, source) for event in table.events(names.__getitem__)]
-        return sorted(found, key=lambda each: each.event.at_us)
+        found: dict[int, list[Recorded]] = {start: [] for start in starts}
+        for first, last in _runs(starts):
+            for each in slices_between(self._documents, first, last + STRETCH_US):
+                start = int(each.fields["start"]) // STRETCH_US * STRETCH_US
+                if start in found:
+                    found[start] += self._recorded(each)
+        return {start: sorted(some, key=lambda each: each.event.at_us) for start, some in found.items()}
+
+    def _recorded(self, found: Found) -> list[Recorded]:
+        table = as_table([found])
+        names = self._directory.names(table.people.tolist())
+        release, instance = found.fields.get("release", ""), found.fields.get("instance", "")
+        source = Source(release, instance) if release or instance else None
+        return [Recorded(event, source) for event in table.events(names.__getitem__)]
 
     def replace(self, stretches: Mapping[int, Sequence[Recorded]]) -> None:
         """See Moving. What was there goes once the new slices are there."""
@@ -210,6 +223,17 @@ class FirestoreMovingEvents:
             made.append(change)
             size += grows
         self._documents.commit(made)
+
+
+def _runs(starts: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """The first and the last of each run of stretches with less than an hour between two: what lies between is read."""
+    first = last = starts[0]
+    for start in starts[1:]:
+        if start - last > HOUR:
+            yield first, last
+            first = start
+        last = start
+    yield first, last
 
 
 def _stem(start_us: int) -> str:

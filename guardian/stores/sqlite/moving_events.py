@@ -110,10 +110,13 @@ class SqliteMovingEvents:
         with self._readable():
             return dict(self._db.execute(sql, ids(self.facts().purged_us, 0)[:1]))
 
-    def events(self, start_us: int) -> list[Recorded]:
+    def events(self, starts: Sequence[int]) -> dict[int, list[Recorded]]:
         """See Moving."""
         with self._readable():
-            return [self._recorded(row) for row in self._db.execute(_EVENTS, ids(start_us, start_us + STRETCH_US))]
+            return {
+                start: [self._recorded(row) for row in self._db.execute(_EVENTS, ids(start, start + STRETCH_US))]
+                for start in starts
+            }
 
     def replace(self, stretches: Mapping[int, Sequence[Recorded]]) -> None:
         """See Moving. Each stretch is replaced as a whole."""
