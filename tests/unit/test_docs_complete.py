@@ -4,9 +4,10 @@ import inspect
 import re
 from pathlib import Path
 
+import pytest
 import typer
 
-from guardian.cli import app
+from guardian.cli import app, main
 from guardian.settings.rules import RuleBase, rule_models
 from guardian.settings.schema import setting_fields
 from tracker import UsageTrackingMiddleware
@@ -60,6 +61,14 @@ def test_every_command_explains_itself_and_takes_the_settings_file():
         options = {name for param in command.params for name in param.opts}
         assert command.help, f"{path} says nothing about itself"
         assert "--config" in options or path == "guardian demo", f"{path} takes no --config"
+
+
+def test_every_command_prints_its_help(capsys):
+    for path in ("guardian", *commands()):
+        with pytest.raises(SystemExit) as ended:
+            main([*path.split()[1:], "--help"])
+        assert ended.value.code == 0, path
+        assert "--help" in capsys.readouterr().out, path
 
 
 def test_every_argument_of_the_tracker_is_documented_with_its_default_and_no_other():
