@@ -91,3 +91,11 @@ async def test_each_request_has_its_release_and_instance_and_a_new_release_is_to
     assert by_second == {0: Source("2.4.0", "a"), 10: Source("2.4.1", "b"), 20: Source("2.4.1", "c"), 30: None}
     releases = await asyncio.to_thread(history.releases, first, first + 60 * SECOND)
     assert releases == [Released("2.4.1", first + 10 * SECOND)]
+
+
+def test_a_release_begins_with_the_earliest_request_that_any_process_has_seen(address):
+    for release, seconds in (("v1", [5]), ("v2", [90, 40, 60])):
+        for second in seconds:
+            FirestoreSink(address, Waiting(Source(release, "a"))).write([event(second)])
+    released = FirestoreHistory(address).releases(0, 2**62)
+    assert [(each.release, each.at_us) for each in released] == [("v2", event(40).at_us)]

@@ -123,15 +123,23 @@ class FirestoreSink:
             self._features |= new
 
     def _name_release(self, at_us: int | None) -> None:
-        """Let a release that was never seen have its document: since when it answers."""
-        from google.api_core.exceptions import AlreadyExists
+        """Let a release have its document, since when it answers: the earliest that any process has seen, whoever was
+        the first to store it."""
+        from google.api_core.exceptions import AlreadyExists, FailedPrecondition
 
         source = self._waiting.made_by
         if at_us is None or self._waiting.released or source is None or not source.release:
             return
         place = self._client.collection(RELEASES).document(document_name(source.release))
-        with contextlib.suppress(AlreadyExists):
+        try:
             place.create({"release": source.release, "first_us": at_us}, retry=None, timeout=SECONDS)
+        except AlreadyExists:
+            found = place.get(retry=None, timeout=SECONDS)
+            while found.exists and at_us < int(found.get("first_us")):
+                since = self._client.write_option(last_update_time=found.update_time)
+                with contextlib.suppress(FailedPrecondition):
+                    place.update({"first_us": at_us}, option=since, retry=None, timeout=SECONDS)
+                found = place.get(retry=None, timeout=SECONDS)
         self._waiting.released = True
 
     def _say(self, beat: Heartbeat | None, notes: list[tuple[str, str, int]], *, alone: bool) -> None:
