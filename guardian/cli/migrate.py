@@ -15,11 +15,21 @@ if TYPE_CHECKING:
 
 def migrate(
     target: Annotated[
-        str, typer.Option("--to", metavar="DATABASE", help="An empty one: sqlite:///FILE, firestore://PROJECT or firestore://PROJECT/DATABASE.")
+        str,
+        typer.Option(
+            "--to",
+            metavar="DATABASE",
+            help="An empty one: sqlite:///FILE, firestore://PROJECT or firestore://PROJECT/DATABASE.",
+        ),
     ],
     source: Annotated[
         str | None,
-        typer.Option("--from", metavar="DATABASE", help="The one that is moved, written as --to.", show_default="that of the settings"),
+        typer.Option(
+            "--from",
+            metavar="DATABASE",
+            help="The one that is moved, written as --to.",
+            show_default="that of the settings",
+        ),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be moved.")] = False,
     config: ConfigOption = None,

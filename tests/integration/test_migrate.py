@@ -15,6 +15,7 @@ from guardian.core.time import micros
 from guardian.stores.moving import TABLES, Recorded
 from guardian.stores.opening import backend
 from guardian.stores.people.book import NO_BOOK
+from guardian.stores.sqlite.events import SqliteRepository
 from tests.support.firestore import address_in
 from tests.support.moving import DAY, HOUR, NOW, fill, looks_as_filled
 from tracker.event import Event
@@ -102,6 +103,22 @@ async def test_what_comes_to_the_source_meanwhile_comes_with_the_next_run(pair):
         summary = await stores.events.summary(NOW - 7 * DAY, NOW)
         assert summary.users["new@example.com"].requests == 1
         assert "bob@example.com" not in str(await stores.events.summary(NOW - 9 * DAY, NOW))
+
+
+async def test_each_day_is_summed_up_as_soon_as_it_is_there(files, monkeypatch):
+    await fill(files[0], many=300)
+    monkeypatch.setattr("guardian.application.moving.copying._STRETCHES", 10)
+    sealed, seal = [], SqliteRepository.seal
+
+    async def noted(self, now):
+        sealed.append(now)
+        return await seal(self, now)
+
+    monkeypatch.setattr(SqliteRepository, "seal", noted)
+    assert (await moved(files)).differences == []
+    days = sealed[: sealed.index(NOW)]
+    assert len(days) >= 3
+    assert days == sorted(days)
 
 
 async def test_a_dry_run_counts_and_writes_nothing(files):

@@ -7,7 +7,17 @@ from itertools import islice
 from secrets import token_urlsafe
 from typing import TypeVar
 
-from guardian.stores.moving import AFTER_EVENTS, HASHED_BY, HEAVY, TABLES, Key, Moving, fingerprint, fingerprints
+from guardian.stores.moving import (
+    AFTER_EVENTS,
+    HASHED_BY,
+    HEAVY,
+    STRETCH_US,
+    TABLES,
+    Key,
+    Moving,
+    fingerprint,
+    fingerprints,
+)
 
 T = TypeVar("T")
 Told = Callable[[str, float], None]
@@ -71,17 +81,18 @@ def copy_buckets(source: Moving, target: Moving, *, anew: bool, told: Callable[[
     return len(missing)
 
 
-def copy_events(source: Moving, target: Moving, *, anew: bool, told: Callable[[float], None]) -> int:
+def copied_events(source: Moving, target: Moving, *, anew: bool) -> Iterator[tuple[int, int, float]]:
     """Let each stretch of the target have the events of the source; all are written where `anew`, or else those of
-    which the target has another number. How many events were written."""
+    which the target has another number. After each write how many events it were, before which moment (µs) all of them
+    are there, and how much of the whole is done."""
     mine, theirs = source.stretches(), target.stretches()
     changed = sorted(start for start in mine.keys() | theirs.keys() if anew or mine.get(start) != theirs.get(start))
     whole, done = sum(mine.get(start, 0) for start in changed), 0
     for starts in _batches(changed, mine):
         target.replace(source.events(starts))
-        done += sum(mine.get(start, 0) for start in starts)
-        told(done / max(whole, 1))
-    return whole
+        count = sum(mine.get(start, 0) for start in starts)
+        done += count
+        yield count, starts[-1] + STRETCH_US, done / max(whole, 1)
 
 
 def _batches(starts: Iterable[int], counts: Mapping[int, int]) -> Iterator[list[int]]:

@@ -29,7 +29,7 @@ from guardian.application.moving.sides import (
 )
 from guardian.application.root import Clock, new_holder
 from guardian.core.storage import StorageError
-from guardian.core.time import micros, moment, utc_now
+from guardian.core.time import moment, utc_now
 from guardian.stores.moving import Move, Moving
 from guardian.stores.opening import backend, shown
 
@@ -38,6 +38,7 @@ _LEFT = {
     "mark": "which lines of logs were imported: import none of them again",
 }
 """What cannot be moved everywhere, and what that means."""
+_DAY_US = 86_400_000_000
 ASKED = "links to sign in by that nobody has opened yet: ask for a new one"
 
 
@@ -117,14 +118,19 @@ async def _count(source: Side, target: Side | None, outcome: Outcome) -> None:
     await _note_rest(source, target, outcome)
 
 
-async def _add_up(side: Side, now: datetime, told: Callable[[float], None]) -> None:
-    """Seal what has closed, day by day: all at once would say nothing for long."""
-    first = min(await asyncio.to_thread(side.moving.stretches), default=micros(now))
-    days = range(min(first, micros(now)), micros(now), 86_400_000_000)
-    for number, day in enumerate(days):
-        await side.stores.events.seal(moment(day))
-        told(number / len(days))
-    await side.stores.events.seal(now)
+async def _requests(source: Side, target: Side, anew: bool, now: datetime, told: Callable[[float], None]) -> int:
+    """Copy the single requests; how many were written. Each day is summed up once it is there: all at the end would be
+    long, and more than a store wants to know of what is new."""
+    copied = copying.copied_events(source.moving, target.moving, anew=anew)
+    written, sealed_us = 0, 0
+    while (step := await asyncio.to_thread(next, copied, None)) is not None:
+        count, end_us, done = step
+        written += count
+        if end_us - sealed_us >= _DAY_US:
+            await target.stores.events.seal(min(now, moment(end_us)))
+            sealed_us = end_us
+        told(done)
+    return written
 
 
 def _number_of_rows(store: Moving, table: str) -> int:
@@ -155,15 +161,14 @@ async def _moved(source: Side, target: Side, outcome: Outcome, told: Told, clock
     outcome.summaries = await asyncio.to_thread(
         copying.copy_buckets, one, two, anew=bool(gone), told=part("summaries", 0.1, 0.2)
     )
-    outcome.requests = await asyncio.to_thread(
-        copying.copy_events, one, two, anew=bool(gone), told=part("requests", 0.2, 0.7)
-    )
+    outcome.requests = await _requests(source, target, bool(gone), clock(), part("requests", 0.2, 0.75))
     if gone:
         await asyncio.to_thread(two.delete, "person", gone)
-    rows |= await asyncio.to_thread(copying.copy_tables, one, two, late=True, told=part("sessions", 0.7, 0.72))
+    rows |= await asyncio.to_thread(copying.copy_tables, one, two, late=True, told=part("sessions", 0.75, 0.77))
     outcome.rows = {table: count for table, count in rows.items() if count}
-    for number, side in enumerate((source, target)):
-        await _add_up(side, clock(), part("adding up", 0.72 + 0.03 * number, 0.75 + 0.1 * number))
+    told("adding up", 0.77)
+    for side in (source, target):
+        await side.stores.events.seal(clock())
     outcome.windows, outcome.differences = await compare(
         source, target, now=clock(), random=random, told=part("comparing", 0.85, 1)
     )

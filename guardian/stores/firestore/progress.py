@@ -110,10 +110,10 @@ def number_of(name: str) -> int:
 
 
 def late_slices(documents: Documents, progress: Progress) -> list[Found]:
-    """The slices of sealed 5 minutes that are in no seal."""
+    """The slices of sealed 5 minutes that are in no seal, without their events."""
     if not progress.until_us:
         return []
-    found = documents.query(SLICES, ("written", ">", as_time(progress.mark_us)))
+    found = documents.query(SLICES, ("written", ">", as_time(progress.mark_us)), fields=("start",))
     return [
         each
         for each in found
