@@ -12,6 +12,8 @@ from guardian.application.moving.run import ASKED, move
 from guardian.application.root import LEASE
 from guardian.core.storage import StorageError
 from guardian.core.time import micros
+from guardian.stores.firestore.documents import Documents
+from guardian.stores.firestore.draft import MARK, PARTS
 from guardian.stores.moving import TABLES, Recorded
 from guardian.stores.opening import backend
 from guardian.stores.people.book import NO_BOOK
@@ -19,6 +21,7 @@ from guardian.stores.sqlite.events import SqliteRepository
 from tests.support.firestore import address_in
 from tests.support.moving import DAY, HOUR, NOW, fill, looks_as_filled
 from tracker.event import Event
+from tracker.firestore.address import parse
 from tracker.source import Source
 
 PAIRS = [
@@ -119,6 +122,23 @@ async def test_each_day_is_summed_up_as_soon_as_it_is_there(files, monkeypatch):
     days = sealed[: sealed.index(NOW)]
     assert len(days) >= 3
     assert days == sorted(days)
+
+
+@pytest.mark.needs_firestore
+async def test_of_a_long_message_that_got_shorter_or_went_meanwhile_no_part_is_left_in_firestore(tmp_path):
+    pair = [tmp_path / "0.db", address_in(tmp_path)]
+    await fill(pair[0], many=20)
+    await moved(pair)
+    documents = Documents(parse(pair[1]))
+    assert len(documents.query(PARTS)) == 3 + 2  # of a message and of a report
+    assert all(MARK in each.fields for each in documents.query(PARTS))
+    source = backend(pair[0]).moving()
+    [long] = [row for rows in source.rows("outbox") for row in rows if row["key"] == "long"]
+    source.put("outbox", [{**long, "body": Random(5).randbytes(700_000)}])
+    source.delete("report", [(1,)])
+    source.close()
+    assert (await moved(pair)).differences == []
+    assert len(documents.query(PARTS)) == 2
 
 
 async def test_a_dry_run_counts_and_writes_nothing(files):

@@ -115,7 +115,10 @@ class FirestoreMoving(FirestoreMovingEvents):
         else:
             if table == "tombstone" and rows:
                 self._put_state({"erasures": max(len(rows), int(self._state()["erasures"]))})
-            self._commit(change for row in rows for change in self._changes(table, row))
+            before = self._parts_of(table, [TABLES[table].key(row) for row in rows])
+            changes = [change for row in rows for change in self._changes(table, row)]
+            self._commit(changes)
+            self._documents.delete(PARTS, before.difference(change.name for change in changes))
 
     def _changes(self, table: str, row: Row) -> Iterator[Change]:
         collection, named = _PLACES[table]
@@ -139,19 +142,12 @@ class FirestoreMoving(FirestoreMovingEvents):
             fields["body"] = zlib.compress(row["body"])
         elif table == "alert_state":
             name, fields["body"] = NOW, zlib.compress(row["body"].encode())
-        if table in HEAVY:
-            yield from self._kept(f"moved-{table}-{name}", fields)
+        parts = _parts(f"moved-{table}-{name}", fields) if table in HEAVY else []
+        yield from parts
         yield Change(collection, name, fields)
-
-    def _kept(self, stem: str, fields: dict[str, Any]) -> Iterator[Change]:
-        """The parts of a long body, which `fields` names then; marked as those of a message that was committed."""
-        body, fields["parts"] = fields["body"], []
-        if len(body) <= INLINE_BYTES:
-            return
-        for number, first in enumerate(range(0, len(body), INLINE_BYTES)):
-            fields["parts"].append(f"{stem}-{number}")
-            yield Change(PARTS, fields["parts"][-1], {"body": body[first : first + INLINE_BYTES], MARK: _MARKED})
-        fields["body"] = b""
+        # Marked only once their owner is there: until then they belong to nobody (see leftovers).
+        for part in parts:
+            yield part._replace(fields={**(part.fields or {}), MARK: _MARKED})
 
     def delete(self, table: str, keys: Sequence[Key]) -> None:
         """See Moving."""
@@ -159,11 +155,15 @@ class FirestoreMoving(FirestoreMovingEvents):
         if table == "person":
             self._forget_people([str(name) for (name,) in keys])
             return
-        names = [named(*key) for key in keys]
-        if table in HEAVY:
-            parts = [name for each in self._documents.get_all(collection, names) for name in each.fields["parts"]]
-            self._documents.delete(PARTS, parts)
-        self._documents.delete(collection, names)
+        parts = self._parts_of(table, keys)
+        self._documents.delete(collection, [named(*key) for key in keys])
+        self._documents.delete(PARTS, parts)
+
+    def _parts_of(self, table: str, keys: Sequence[Key]) -> set[str]:
+        """The parts that the bodies of these rows lie in."""
+        collection, named = _PLACES[table]
+        there = self._documents.get_all(collection, [named(*key) for key in keys]) if table in HEAVY else []
+        return {name for each in there for name in each.fields["parts"]}
 
     def _state(self) -> dict[str, Any]:
         found = self._documents.get(META, STATE)
@@ -171,3 +171,14 @@ class FirestoreMoving(FirestoreMovingEvents):
 
     def _put_state(self, values: dict[str, Any]) -> None:
         self._documents.commit([Change(META, STATE, {**self._state(), **values})])
+
+
+def _parts(stem: str, fields: dict[str, Any]) -> list[Change]:
+    """The parts of a long body, which `fields` names then, instead of holding it."""
+    body, fields["parts"] = fields["body"], []
+    if len(body) <= INLINE_BYTES:
+        return []
+    pieces = [body[first : first + INLINE_BYTES] for first in range(0, len(body), INLINE_BYTES)]
+    made = [Change(PARTS, f"{stem}-{number}", {"body": piece}) for number, piece in enumerate(pieces)]
+    fields["body"], fields["parts"] = b"", [change.name for change in made]
+    return made
