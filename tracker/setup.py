@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from tracker import checks
 from tracker.address import database_path
-from tracker.firestore.address import is_firestore
 from tracker.identity import Identity
 from tracker.places import Places
 from tracker.sharing import Hold, shared_recorder
@@ -31,7 +30,6 @@ class Setup:
 
     def __init__(self, more: Sequence[Any], unknown: Mapping[str, Any]) -> None:
         self._problems = [_unknown(name) for name in unknown]
-        self._in_firestore = False
         if more:
             self._problems.append("only the app and database may be given without a name: name the other arguments")
 
@@ -72,8 +70,6 @@ class Setup:
         release: Any,
     ) -> Hold | None:
         """The process' recorder of a file; None where nothing can be recorded."""
-
-        self._in_firestore = isinstance(database, str) and is_firestore(database)
 
         def make() -> Hold:
             checks.yes_or_no("pseudonymous", pseudonymous)
@@ -117,11 +113,6 @@ class Setup:
     def clients(self, address: Any, user_agent: Any, proxies: Any) -> Clients | None:
         """Tells from where requests come; None where that is not wanted."""
         if address is None and user_agent is None and proxies == ():
-            return None
-        if self._in_firestore:
-            self._problems.append(
-                "client_address and user_agent are not kept in Firestore: leave them out, or name a file"
-            )
             return None
         from tracker.clients import Clients  # ipaddress would make every import of the tracker slower
 

@@ -124,7 +124,11 @@ class People:
         document.create({"id": number, "name": name, "seen": seen}, retry=None, timeout=SECONDS)
         return number
 
-    def forget(self) -> None:
-        """Ask anew from now on."""
-        self._known.clear()
-        self._erased.clear()
+    def doubt(self, names: Iterable[str]) -> None:
+        """Ask anew for these names when they come next."""
+        for name in names:
+            self._known.pop(name, None)
+
+    def known(self, names: Iterable[str]) -> dict[str, int]:
+        """The ids of those of these names that `ids` has lately told of as somebody's."""
+        return {name: self._known[name][0] for name in names if name in self._known}

@@ -9,13 +9,14 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator
 from itertools import islice
 from typing import Any
 
 from tracker.event import Event
 from tracker.firestore.address import Address, parse
 from tracker.firestore.client import SECONDS, client_of, why
+from tracker.firestore.clients import CLIENTS, Clients, documents_of
 from tracker.firestore.people import People
 from tracker.firestore.slices import slices_of, storable
 from tracker.sink import Beat, Heartbeat, Unavailable
@@ -25,6 +26,7 @@ SLICES, FEATURES, RELEASES = "feature_usage", "guardian_features", "guardian_rel
 RECORDERS, NOTES = "guardian_recorders", "guardian_recorder_notes"
 BEAT_US = 60 * 1_000_000
 """A recorder whose slices say that it lives has its own document written this often."""
+_AT_ONCE = 300
 
 
 class Waiting:
@@ -45,6 +47,7 @@ class Waiting:
         self.serial = 0
         self.commit: tuple[list[tuple[str, dict[str, Any]]], int, int] | None = None
         self.ahead, self.ahead_stored = 0, 0
+        self.clients = Clients()
         self.beaten_us = 0
         self.released = False
 
@@ -78,7 +81,10 @@ class FirestoreSink:
                 waiting.ahead, waiting.ahead_stored = waiting.ahead + number, waiting.ahead_stored + stored
             rest = list(islice(events, waiting.ahead, None))
             good = [event for event in rest if storable(event)]
+            starting = waiting.clients.starting(good)
+            self._people.doubt({event.user for event in starting})
             ids = self._people.ids((event.user, event.at_us) for event in good)
+            self._note_clients([event for event in starting if ids[event.user, event.at_us] in self._known(event)])
             documents = []
             for fields in slices_of(good, lambda event: ids[event.user, event.at_us]):
                 waiting.serial += 1
@@ -97,8 +103,22 @@ class FirestoreSink:
             self._say(beat, list(notes), alone=not documents)
         except Exception as error:
             raise Unavailable(why(error, self._address), reopen=False) from error
+        waiting.clients.noted(good)
         waiting.commit, waiting.ahead, waiting.ahead_stored = None, 0, 0
         return stored
+
+    def _known(self, event: Event) -> Collection[int]:
+        """The id of whose event it is; none where they were erased since."""
+        return self._people.known([event.user]).values()
+
+    def _note_clients(self, events: list[Event]) -> None:
+        """Store from where these came: the same documents where that is tried again."""
+        person = self._people.known(event.user for event in events)
+        for some in _in_batches(documents_of(events, person)):
+            batch = self._client.batch()
+            for name, fields in some:
+                batch.set(self._client.collection(CLIENTS).document(name), fields)
+            batch.commit(retry=None, timeout=SECONDS)
 
     def _create(self, documents: list[tuple[str, dict[str, Any]]]) -> None:
         """Create these slices together; where they are there, they were created by the try before."""
@@ -171,6 +191,11 @@ class FirestoreSink:
 
     def close(self) -> None:
         """See Sink. The client stays: it is the process', and there is one only."""
+
+
+def _in_batches(documents: list[tuple[str, dict[str, Any]]]) -> Iterator[list[tuple[str, dict[str, Any]]]]:
+    for first in range(0, len(documents), _AT_ONCE):
+        yield documents[first : first + _AT_ONCE]
 
 
 def document_name(text: str) -> str:

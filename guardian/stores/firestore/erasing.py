@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from guardian.core.unlinked import unlinked_name
+from guardian.stores.firestore.clients import forget_clients
 from guardian.stores.firestore.directory import Directory
 from guardian.stores.firestore.documents import Change, Documents, Found, as_time
 from guardian.stores.firestore.progress import slices_between
@@ -23,7 +24,10 @@ def erase(documents: Documents, people: Directory, found: Sequence[Found]) -> bo
     """Put an unlinkable name in the place of those of a person's documents; False where there are none."""
     if not found:
         return False
+    ids = [int(each.fields["id"]) for each in found]
+    forget_clients(documents, ids)  # first, so that who is interrupted here still knows whose they are
     documents.commit(people.unlinked([found]))
+    forget_clients(documents, ids)
     return True
 
 
@@ -47,6 +51,7 @@ def _buried(documents: Documents, people: Directory, person: Found, erased_us: i
         found = slices_between(documents, 0, erased_us + 1)
     nobody, name = new_id(), unlinked_name(secrets.token_hex(8))
     again = False
+    forget_clients(documents, [number], until_us=erased_us)
     for each in found:
         table = unpacked(each.fields["body"], each.fields["names"])
         mine = _of(table, number) & (table.rows[:, AT] <= erased_us)

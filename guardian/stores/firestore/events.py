@@ -19,19 +19,16 @@ from guardian.core.summary import Counts, Summary, TimelineBar, fits
 from guardian.core.time import micros
 from guardian.stores.firestore import export
 from guardian.stores.firestore.answers import Answer, newest_of
-from guardian.stores.firestore.buckets import MINUTES5, newest
-from guardian.stores.firestore.documents import Documents
+from guardian.stores.firestore.buckets import newest
+from guardian.stores.firestore.clients import read_clients
 from guardian.stores.firestore.keeping import FirestoreKeeping
-from guardian.stores.firestore.progress import as_table, slices_between
+from guardian.stores.firestore.progress import as_table
 from guardian.stores.firestore.slices import PERSON, Table
+from guardian.stores.firestore.streaming import tables_between
 from guardian.stores.firestore.windows import Windows
 from tracker.event import ANONYMOUS, Event
 
 T = TypeVar("T")
-
-CHUNK = 5_000
-"""How many events a piece has at most."""
-_SLICES = 200
 
 
 class FirestoreRepository(FirestoreKeeping):
@@ -49,7 +46,7 @@ class FirestoreRepository(FirestoreKeeping):
             table = next(pieces, None)
             return None if table is None else answer.events(table.failed() if failed_only else table)
 
-        pieces = _tables(self.documents, max(0, micros(start)), micros(end))
+        pieces = tables_between(self.documents, max(0, micros(start)), micros(end))
         while (found := await self._do(partial(read, pieces))) is not None:
             if found:
                 yield found
@@ -235,7 +232,11 @@ class FirestoreRepository(FirestoreKeeping):
         names = await self._people(lambda people, aliases: export.names_of(people, aliases, email), complete=True)
         if not names:
             return
-        for pieces in export.pieces(names, partial(_tables, self.documents, 0, 2**62)):
+        seen, tables = (
+            await self._do(lambda: read_clients(self.documents, names)),
+            partial(tables_between, self.documents),
+        )
+        for pieces in export.pieces(names, partial(tables, 0, 2**62), seen):
             while (piece := await self._do(partial(next, pieces, None))) is not None:
                 yield piece
 
@@ -261,23 +262,3 @@ def _of(answer: Answer, table: Table, users: Sequence[str] | None) -> Table:
         return table
     mine = np.isin(answer.persons(table.people), answer.persons(answer.ids(users)))
     return table.where(np.flatnonzero(mine[table.rows[:, PERSON]]))
-
-
-def _tables(documents: Documents, start_us: int, end_us: int) -> Iterator[Table]:
-    """The single events of [start, end) in the order of time, some at a time."""
-    first = start_us
-    while found := slices_between(documents, first, end_us, limit=_SLICES):
-        full = len(found) == _SLICES
-        last = int(found[-1].fields["start"]) // MINUTES5 * MINUTES5
-        if full:
-            # The 5 minutes that the last one belongs to may go on.
-            found = [each for each in found if each.fields["start"] < last] or slices_between(
-                documents, last, last + MINUTES5
-            )
-            last = int(found[-1].fields["start"]) // MINUTES5 * MINUTES5
-        table = as_table(found).between(start_us, end_us)
-        for at in range(0, len(table), CHUNK):
-            yield table.where(np.arange(at, min(at + CHUNK, len(table))))
-        if not full:
-            return
-        first = last + MINUTES5

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -14,7 +14,10 @@ from guardian.stores.people.aliases import Aliases
 from tracker.event import ANONYMOUS, SESSION_GAP_US, Event
 from tracker.firestore.slices import NOBODY
 
+T = TypeVar("T")
 Row = dict[str, Any]
+_LONGEST_US = 86_400 * 1_000_000 + SESSION_GAP_US
+"""A request that lasts longer than a day may begin in a session that was told of before."""
 
 
 def names_of(people: Directory, aliases: Aliases, email: str) -> dict[int, str]:
@@ -24,9 +27,10 @@ def names_of(people: Directory, aliases: Aliases, email: str) -> dict[int, str]:
 
 
 def pieces(
-    names: Mapping[int, str], tables: Callable[[], Iterator[Table]]
+    names: Mapping[int, str], tables: Callable[[], Iterator[Table]], clients: Sequence[Seen]
 ) -> Iterator[Iterator[tuple[str, list[Row]]]]:
-    """Of each table, in its turn, the pieces: its name and some rows, at least one piece."""
+    """Of each table, in its turn, the pieces: its name and some rows, at least one piece. `clients` is what is known of
+    from where these people came."""
 
     def events() -> Iterator[list[Event]]:
         for table in tables():
@@ -35,17 +39,15 @@ def pieces(
             if len(rows):
                 yield rows.events(lambda number: names.get(number, ""))
 
-    yield iter([("user_sessions", _sessions(events()))])
+    yield _rows("user_sessions", sessions(events(), clients), lambda row: [row])
     yield _rows("feature_usage", events(), lambda event: [_usage(event)])
     yield _rows("user_errors", events(), lambda event: [_error(event)] if event.failure else [])
 
 
-def _rows(
-    table: str, pieces: Iterator[list[Event]], row: Callable[[Event], list[Row]]
-) -> Iterator[tuple[str, list[Row]]]:
+def _rows(table: str, pieces: Iterator[list[T]], row: Callable[[T], list[Row]]) -> Iterator[tuple[str, list[Row]]]:
     number, said = 0, False
-    for events in pieces:
-        rows = [each for event in events for each in row(event)]
+    for found in pieces:
+        rows = [each for one in found for each in row(one)]
         for place, each in enumerate(rows, number + 1):
             each["id"] = str(place)
         number += len(rows)
@@ -76,29 +78,48 @@ def _error(event: Event) -> Row:
     }  # fmt: skip
 
 
-def _sessions(pieces: Iterator[list[Event]]) -> list[Row]:
-    """The sessions that these events are of, for each id by itself."""
-    found: list[tuple[int, int, str]] = []
+class Seen(NamedTuple):
+    """From where somebody came, at a moment in µs: an address, and what the browser calls itself."""
+
+    user: str
+    at_us: int
+    ip_address: str | None
+    user_agent: str | None
+
+
+def sessions(pieces: Iterator[list[Event]], clients: Sequence[Seen]) -> Iterator[list[Row]]:
+    """The sessions that these events are of, for each id by itself, in the order of their ends; nobody's are none."""
+    seen: dict[str, list[Seen]] = {}
+    for each in sorted(clients, key=lambda each: each.at_us):
+        seen.setdefault(each.user, []).append(each)
     running: dict[str, tuple[int, int]] = {}
     for events in pieces:
+        over = []
         for event in events:
-            start, end = running.get(event.user, (0, -SESSION_GAP_US))
+            if event.user == ANONYMOUS:
+                continue
             began = event.at_us - event.duration_us
-            if event.user in running and began - end < SESSION_GAP_US:
-                running[event.user] = (start, event.at_us)
-            else:
-                if event.user in running:
-                    found.append((start, end, event.user))
-                running[event.user] = (began, event.at_us)
-    found += [(start, end, user) for user, (start, end) in running.items()]
-    return [
-        {
-            "id": str(place), "user_email": user, "session_start": _time(start), "session_end": _time(end),
-            "duration_seconds": round((end - start) / 1_000_000), "ip_address": None, "user_agent": None,
-            "created_at": _time(end),
-        }
-        for place, (start, end, user) in enumerate(sorted(found), 1)
-    ]  # fmt: skip
+            start, end = running.get(event.user, (began, event.at_us))
+            if began - end >= SESSION_GAP_US:
+                over.append((event.user, start, end))
+                start = began
+            running[event.user] = (min(start, began), event.at_us)
+        last = events[-1].at_us if events else 0
+        quiet = [user for user, (_, end) in running.items() if last - end >= _LONGEST_US]
+        over += [(user, *running.pop(user)) for user in quiet]
+        if over:
+            yield [_session(*each, seen) for each in over]
+    if running:
+        yield [_session(user, *span, seen) for user, span in sorted(running.items(), key=lambda each: each[1])]
+
+
+def _session(user: str, start: int, end: int, seen: Mapping[str, Sequence[Seen]]) -> Row:
+    came = next((each for each in seen.get(user, ()) if start <= each.at_us <= end), None)
+    return {
+        "id": "", "user_email": user, "session_start": _time(start), "session_end": _time(end),
+        "duration_seconds": (end - start) // 1_000_000, "ip_address": came.ip_address if came else None,
+        "user_agent": came.user_agent if came else None, "created_at": _time(start),
+    }  # fmt: skip
 
 
 def _time(us: int) -> str:

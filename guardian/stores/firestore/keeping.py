@@ -10,6 +10,7 @@ from typing import TypeVar
 from guardian.core.storage import RecorderHealth, RecorderNote, StorageError, StorageStats
 from guardian.core.time import micros
 from guardian.stores.firestore import erasing, overview, retention, sealing, writing
+from guardian.stores.firestore.clients import purge_clients
 from guardian.stores.firestore.directory import Directory
 from guardian.stores.firestore.documents import Documents
 from guardian.stores.people.aliases import Aliases
@@ -78,7 +79,9 @@ class FirestoreKeeping:
         return await self._do(lambda: retention.purge_errors(self.documents, micros(before)))
 
     async def purge_sessions(self, before: datetime) -> int:
-        """See UsageRepository. Sessions are made of events when somebody asks, so none outlives them."""
+        """See UsageRepository. Sessions are made of events when somebody asks, so none outlives them; from where they
+        came is deleted."""
+        await self._do(lambda: purge_clients(self.documents, micros(before)))
         return 0
 
     async def count_old(

@@ -8,6 +8,7 @@ from typing import Any
 
 from guardian.stores.firestore import seals
 from guardian.stores.firestore.buckets import DAY, HOUR, MINUTES5, SPANS, Seal, Sighting
+from guardian.stores.firestore.clients import purge_clients
 from guardian.stores.firestore.directory import Directory
 from guardian.stores.firestore.documents import Change, Documents, Found
 from guardian.stores.firestore.progress import Progress, read_progress, slices_between
@@ -39,6 +40,7 @@ def purge(documents: Documents, people: Directory, events_before_us: int, summar
     _rewrite(documents, "emptied_us", progress.purged_us // DAY * DAY, lambda seal: replace(seal, failed=EMPTY))
     for collection in (RECORDERS, NOTES):
         documents.delete(collection, [each.name for each in documents.query(collection, ("seen_us", "<", before))])
+    purge_clients(documents, before)
     _forget_summaries(documents, people, min(summaries_before_us, before) // DAY * DAY)
     return _take_unsaid(documents)
 

@@ -785,15 +785,11 @@ async def test_a_name_of_a_feature_that_is_not_taken_is_counted():
     [
         ({"flush": "always"}, "flush = 'always' must be 'response', or be left out"),
         (
-            {"database": "firestore://p", "client_address": "full"},
-            "client_address and user_agent are not kept in Firestore: leave them out, or name a file",
-        ),
-        (
             {"database": "firestore://p", "pseudonymous": True},
             "pseudonymous = True keeps its key in a file beside the database: with Firestore there is none",
         ),
     ],
-    ids=["flush", "client_address", "pseudonymous"],
+    ids=["flush", "pseudonymous"],
 )
 def test_what_a_store_cannot_do_is_said_at_the_start(settings, problem):
     assert UsageTrackingMiddleware(play(), **settings).problem == problem
