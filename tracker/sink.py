@@ -98,11 +98,11 @@ def _firestore(database: str, pseudonymous: bool, made_by: Source | None) -> Ope
     from tracker.firestore.sink import FirestoreSink, Waiting
 
     if pseudonymous:
-        raise ValueError(
-            "pseudonymous = True keeps its key in a file beside the database: with Firestore there is none"
-        )
+        from tracker.firestore.pseudonyms import key_apart
+
+        key_apart()  # one that is none is said at the start
     parse(database)
-    return partial(FirestoreSink, database, Waiting(made_by))
+    return partial(FirestoreSink, database, Waiting(made_by), pseudonymous=pseudonymous)
 
 
 def pace(database: str) -> Pace:

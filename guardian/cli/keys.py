@@ -42,13 +42,13 @@ def rotate(
 
 async def _renewed(app: Application) -> bool:
     """Renew the keys; whether there was one of pseudonyms."""
-    from tracker.pseudonyms import renew_key
+    import asyncio
+
+    from guardian.stores.opening import backend
 
     await app.stores.alerts.renew_link_key()
-    if isinstance(app.settings.database, str):
-        return False  # pseudonyms need a file beside that of the database
     try:
-        return renew_key(app.settings.database)
+        return await asyncio.to_thread(backend(app.settings.database).renew_pseudonym_key)
     except OSError as error:
         raise ValueError(
             f"the key of pseudonyms cannot be renewed ({error.strerror}): check who may write beside the database"

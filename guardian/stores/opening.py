@@ -96,6 +96,20 @@ class Backend(Protocol):
         """
         ...
 
+    def pseudonym_key(self) -> bytes | None:
+        """The key that people's pseudonyms are made with; None where there is none. What was read lately will do.
+
+        Blocks. Raises OSError, StorageError, and NoKey where it is none.
+        """
+        ...
+
+    def renew_pseudonym_key(self) -> bool:
+        """Put another key in its place: what is stored leads to nobody any more. False where there is none.
+
+        Blocks. Raises OSError, StorageError, and ValueError where it does not stand in the database.
+        """
+        ...
+
     def last_sign(self, now: datetime, within: timedelta) -> int | None:
         """When a recorder last wrote here, in µs; None where none did `within` this time, and where another Guardian
         reads it: two apps of one user are no mistake. Blocks, and never raises because of what is there."""

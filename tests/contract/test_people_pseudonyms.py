@@ -7,12 +7,16 @@ from pathlib import Path
 import pytest
 
 from guardian.settings.people import AliasSettings
+from guardian.stores.firestore.backend import _keys
+from guardian.stores.firestore.documents import Change, Documents
+from guardian.stores.opening import backend
 from guardian.stores.people.aliases import Aliases
 from guardian.stores.people.book import AliasBook
-from guardian.stores.sqlite.events import SqliteRepository
 from tests.support.events import event as made
+from tests.support.firestore import address_in
 from tracker import Recorder
-from tracker.pseudonyms import key_path, pseudonym, read_key
+from tracker.firestore.address import parse
+from tracker.pseudonyms import key_path, pseudonym
 
 DAY = datetime(2026, 3, 2, tzinfo=UTC)
 ADA, BEN = "ada@example.com", "ben@example.com"
@@ -23,14 +27,27 @@ def event(minutes, user):
     return made(at_us, user=user)
 
 
-@pytest.fixture
-def path(tmp_path):
-    path = tmp_path / "guardian.db"
+@pytest.fixture(params=["sqlite", pytest.param("firestore", marks=pytest.mark.needs_firestore)])
+def path(request, tmp_path):
+    path = tmp_path / "guardian.db" if request.param == "sqlite" else address_in(tmp_path)
     recorder = Recorder(path, pseudonymous=True)
     for number, user in enumerate((ADA, BEN, "auth0|5f7c")):
         recorder.add(event(number, user))
-    assert recorder.close()
+    assert recorder.flush(60) and recorder.close()
     return path
+
+
+def read_key(path):
+    return backend(path).pseudonym_key()
+
+
+def put_key(path, text):
+    """Let the key of a database be this text."""
+    if isinstance(path, Path):
+        Path(key_path(path)).write_text(text)
+    else:
+        Documents(parse(path)).commit([Change("guardian_secret", "pseudonyms", {"value": text})])
+        _keys.clear()
 
 
 @pytest.fixture
@@ -42,7 +59,7 @@ async def opened(path, tmp_path):
         if csv is not None:
             (tmp_path / "people.csv").write_text(csv)
             settings = AliasSettings(csv=Path(tmp_path / "people.csv"))
-        made.append(await SqliteRepository.open(path, book=AliasBook.of(settings, path)))
+        made.append(await backend(path).open_events(AliasBook.of(settings, path)))
         return made[-1]
 
     yield open_with
@@ -84,16 +101,56 @@ async def test_a_person_is_exported_and_erased_by_address(opened, path, csv):
 
 
 async def test_under_a_key_that_was_changed_nobody_is_known_any_more(opened, path):
-    Path(key_path(path)).write_text("0" * 64)
+    put_key(path, "0" * 64)
     assert ADA not in await seen(await opened(f"{ADA}\n"))
 
 
 async def test_a_key_that_is_none_is_said(path, tmp_path):
     (tmp_path / "people.csv").write_text(f"{ADA}\n")
-    Path(key_path(path)).write_text("none")
+    put_key(path, "none")
     book = AliasBook.of(AliasSettings(csv=tmp_path / "people.csv"), path)
     book.current()
-    assert book.trouble.startswith(f"{key_path(path)} holds no key: ")
+    where = key_path(path) if isinstance(path, Path) else "guardian_secret/pseudonyms"
+    assert book.trouble.startswith(f"{where} holds no key: ")
+
+
+async def test_the_key_is_renewed_and_then_everybody_is_somebody_new(opened, path):
+    before = read_key(path)
+    assert backend(path).renew_pseudonym_key()
+    assert read_key(path) not in (None, before)
+    recorder = Recorder(path, pseudonymous=True)
+    recorder.add(event(30, ADA))
+    assert recorder.flush(60) and recorder.close()
+    assert await seen(await opened(f"{ADA}\n")) > {ADA, pseudonym(before, ADA)}
+
+
+def test_a_database_without_pseudonyms_has_no_key_to_renew(tmp_path):
+    assert not backend(tmp_path / "other.db").renew_pseudonym_key()
+
+
+@pytest.mark.needs_firestore
+async def test_a_key_of_the_environment_stands_nowhere_in_firestore(tmp_path, monkeypatch):
+    path = address_in(tmp_path)
+    monkeypatch.setenv("TRACKER_PSEUDONYMS_KEY", "5f" * 32)
+    recorder = Recorder(path, pseudonymous=True)
+    recorder.add(event(0, ADA))
+    assert recorder.flush(60) and recorder.close()
+    documents = Documents(parse(path))
+    assert documents.get("guardian_secret", "pseudonyms") is None
+    assert [each.fields["name"] for each in documents.query("guardian_people")] == [pseudonym(b"\x5f" * 32, ADA)]
+    assert backend(path).pseudonym_key() == b"\x5f" * 32
+    with pytest.raises(ValueError, match="stands in TRACKER_PSEUDONYMS_KEY: write another one there"):
+        backend(path).renew_pseudonym_key()
+
+
+@pytest.mark.needs_firestore
+def test_what_is_imported_beside_pseudonyms_is_stored_under_them(tmp_path):
+    path = address_in(tmp_path)
+    put_key(path, "ab" * 32)
+    imports = backend(path).imports()
+    imports.add([event(0, ADA), event(1, "anonymous")], {})
+    imports.close()
+    assert backend(path).names() == [pseudonym(b"\xab" * 32, ADA)]
 
 
 def test_all_names_of_a_person_have_their_pseudonyms_among_them():

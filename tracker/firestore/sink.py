@@ -13,13 +13,15 @@ from collections.abc import Collection, Iterable, Iterator
 from itertools import islice
 from typing import Any
 
-from tracker.event import Event
+from tracker.event import ANONYMOUS, Event
 from tracker.firestore.address import Address, parse
 from tracker.firestore.client import SECONDS, client_of, why
 from tracker.firestore.clients import CLIENTS, Clients, documents_of
 from tracker.firestore.people import People
+from tracker.firestore.pseudonyms import make_key
 from tracker.firestore.slices import slices_of, storable
-from tracker.sink import Beat, Heartbeat, Unavailable
+from tracker.pseudonyms import NoKey, pseudonym
+from tracker.sink import Beat, Heartbeat, Unavailable, Unusable
 from tracker.source import Source
 
 SLICES, FEATURES, RELEASES = "feature_usage", "guardian_features", "guardian_releases"
@@ -53,9 +55,10 @@ class Waiting:
 
 
 class FirestoreSink:
-    """A Sink on one database of Firestore. Raises Unavailable when the library is missing."""
+    """A Sink on one database of Firestore; when it is `pseudonymous`, with a keyed hash in place of each name. Raises
+    Unavailable when the library is missing."""
 
-    def __init__(self, database: str, waiting: Waiting | None = None) -> None:
+    def __init__(self, database: str, waiting: Waiting | None = None, *, pseudonymous: bool = False) -> None:
         self._address: Address = parse(database)
         self._waiting = waiting or Waiting()
         if self._waiting.pid != os.getpid():
@@ -65,6 +68,7 @@ class FirestoreSink:
         except Exception as error:
             raise Unavailable(why(error, self._address)) from error
         self._people = People(self._client)
+        self._pseudonymous, self._key = pseudonymous, b""
         self._features: set[str] = set()
 
     def write(
@@ -80,7 +84,7 @@ class FirestoreSink:
                 waiting.commit = None
                 waiting.ahead, waiting.ahead_stored = waiting.ahead + number, waiting.ahead_stored + stored
             rest = list(islice(events, waiting.ahead, None))
-            good = [event for event in rest if storable(event)]
+            good = self._hidden([event for event in rest if storable(event)])
             starting = waiting.clients.starting(good)
             self._people.doubt({event.user for event in starting})
             ids = self._people.ids((event.user, event.at_us) for event in good)
@@ -101,11 +105,23 @@ class FirestoreSink:
                 waiting.commit = (documents, len(rest), len(good))
                 self._create(documents)
             self._say(beat, list(notes), alone=not documents)
+        except NoKey as error:
+            raise Unusable(str(error)) from error
         except Exception as error:
             raise Unavailable(why(error, self._address), reopen=False) from error
         waiting.clients.noted(good)
         waiting.commit, waiting.ahead, waiting.ahead_stored = None, 0, 0
         return stored
+
+    def _hidden(self, events: list[Event]) -> list[Event]:
+        """These events as they are stored."""
+        if not self._pseudonymous or not events:
+            return events
+        self._key = self._key or make_key(self._client)
+        return [
+            event if event.user == ANONYMOUS else event._replace(user=pseudonym(self._key, event.user))
+            for event in events
+        ]
 
     def _known(self, event: Event) -> Collection[int]:
         """The id of whose event it is; none where they were erased since."""

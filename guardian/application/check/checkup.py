@@ -72,7 +72,7 @@ async def check_up(
         async with open_application(settings, clock=clock) as app:
             names = await app.repository.names()
             found += await asyncio.to_thread(alias_findings, app.book, names)
-            found += pseudonym_findings(settings.database, names)
+            found += await asyncio.to_thread(pseudonym_findings, settings.database, names)
             found += await database_findings(app)
             found += await note_findings(app, path)
     except (StorageError, ValueError) as error:
@@ -88,7 +88,7 @@ async def check_running(app: Application) -> list[Finding]:
     found = [*clashes(), *old_libraries(), *await _named_in(app.settings, None, app.clock(), None)]
     names = await app.repository.names()
     found += await asyncio.to_thread(alias_findings, app.book, names)
-    found += pseudonym_findings(app.settings.database, names)
+    found += await asyncio.to_thread(pseudonym_findings, app.settings.database, names)
     return [*found, *await database_findings(app), *await note_findings(app, None)]
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from guardian.core.finding import Finding
+from guardian.core.storage import StorageError
+from guardian.stores.opening import backend
 from guardian.stores.people.book import AliasBook
-from tracker.pseudonyms import is_pseudonym, key_path
+from tracker.pseudonyms import NoKey, is_pseudonym
 
 
 def alias_findings(book: AliasBook, seen: Sequence[tuple[str, str]]) -> list[Finding]:
@@ -41,9 +42,15 @@ def _is(number: int) -> str:
 
 
 def pseudonym_findings(database: Path | str, seen: Sequence[tuple[str, str]]) -> list[Finding]:
-    """A warning where the database has a key of pseudonyms, and names beside them; `seen` as in `alias_findings`."""
-    if isinstance(database, str) or not os.path.exists(key_path(database)):
-        return []
+    """A warning where the database has a key of pseudonyms, and names beside them; `seen` as in `alias_findings`. May
+    block: call it in a thread."""
+    try:
+        if backend(database).pseudonym_key() is None:
+            return []
+    except NoKey as error:
+        return [Finding("privacy", "error", str(error))]
+    except (OSError, StorageError):
+        return []  # whoever reads the database says so, or the names of people do
     named = sum(not is_pseudonym(recorded) for recorded, _ in seen)
     if not named:
         return []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -10,7 +11,7 @@ from guardian.core.storage import StorageError
 from guardian.stores.firestore.alerts import FirestoreAlertStore
 from guardian.stores.firestore.database import META, STATE
 from guardian.stores.firestore.directory import Directory
-from guardian.stores.firestore.documents import Documents
+from guardian.stores.firestore.documents import Change, Documents
 from guardian.stores.firestore.events import FirestoreRepository
 from guardian.stores.firestore.history import FirestoreHistory
 from guardian.stores.firestore.importing import FirestoreImports
@@ -21,8 +22,15 @@ from guardian.stores.firestore.watching import FirestoreWatchStore
 from guardian.stores.opening import Stores
 from guardian.stores.people.book import AliasBook
 from tracker.event import ANONYMOUS
-from tracker.firestore.address import parse
+from tracker.firestore.address import Address, parse
+from tracker.firestore.people import SECRETS
+from tracker.firestore.pseudonyms import SECRET, VARIABLE, key_apart, key_in, new_key
 from tracker.firestore.sink import SLICES
+from tracker.pseudonyms import NoKey
+
+FRESH_SECONDS = 60.0
+"""The key of pseudonyms is read anew when so long has passed: each answer asks for it."""
+_keys: dict[Address, tuple[float, bytes | None]] = {}
 
 
 class FirestoreBackend:
@@ -50,8 +58,11 @@ class FirestoreBackend:
         return FirestoreHistory(str(self._address), book)
 
     def imports(self) -> FirestoreImports:
-        """See Backend."""
-        return FirestoreImports(self._address)
+        """See Backend. Where the app stores pseudonyms, so does this."""
+        try:
+            return FirestoreImports(self._address, self.pseudonym_key())
+        except NoKey as error:
+            raise StorageError(str(error)) from error
 
     def moving(self) -> FirestoreMoving:
         """See Backend."""
@@ -77,6 +88,30 @@ class FirestoreBackend:
         people = Directory(Documents(self._address)).everyone()
         named = [str(each.fields["name"]) for each in people]
         return [name for name in named if name != ANONYMOUS and not name.startswith("erased-")]
+
+    def pseudonym_key(self) -> bytes | None:
+        """See Backend: it stands in the database, unless the environment names another."""
+        apart = key_apart()
+        if apart is not None:
+            return apart
+        known = _keys.get(self._address)
+        if known is None or time.monotonic() - known[0] > FRESH_SECONDS:
+            found = Documents(self._address).get(SECRETS, SECRET)
+            known = _keys[self._address] = time.monotonic(), None if found is None else key_in(found.fields)
+        return known[1]
+
+    def renew_pseudonym_key(self) -> bool:
+        """See Backend."""
+        if key_apart() is not None:
+            raise ValueError(
+                f"the key of pseudonyms stands in {VARIABLE}: write another one there, for the app and for Guardian"
+            )
+        documents = Documents(self._address)
+        if documents.get(SECRETS, SECRET) is None:
+            return False
+        documents.commit([Change(SECRETS, SECRET, new_key())])
+        _keys.pop(self._address, None)
+        return True
 
     def last_sign(self, now: datetime, within: timedelta) -> int | None:
         """See Backend: a database that many machines share is no sign of a mistake."""

@@ -17,10 +17,11 @@ from guardian.stores.firestore.documents import NEW, Change, Documents, Found
 from guardian.stores.firestore.progress import META, read_progress
 from guardian.stores.firestore.writing import write_with
 from guardian.stores.importing import IMPORTED, STRETCH_US
-from tracker.event import Event
+from tracker.event import ANONYMOUS, Event
 from tracker.firestore.address import Address
 from tracker.firestore.people import SECRETS, People
 from tracker.firestore.sink import SLICES
+from tracker.pseudonyms import pseudonym
 
 IMPORTS = "imports"
 _KEY = "import"
@@ -30,10 +31,11 @@ _DAYS = 3
 
 
 class FirestoreImports:
-    """`Imports` on one database. Raises StorageError where it does not answer."""
+    """`Imports` on one database; with the key of `pseudonyms` people are stored under those. Raises StorageError where
+    it does not answer."""
 
-    def __init__(self, address: Address) -> None:
-        self._documents = Documents(address)
+    def __init__(self, address: Address, pseudonyms: bytes | None = None) -> None:
+        self._documents, self._pseudonyms = Documents(address), pseudonyms
         self._people: People | None = None
         self._days: dict[int, dict[int, list[int]]] = {}
         self.key = self._secret().encode()
@@ -77,6 +79,8 @@ class FirestoreImports:
         until_us = max((event.at_us + 1 for event in events), default=0)
         if until_us > imported_until(self._documents):
             self._documents.commit([Change(META, IMPORTS, {"until_us": until_us})])
+        if self._pseudonyms is not None:
+            events = [each._replace(user=self._stored(each.user)) for each in events]
         more = {"release": "", "instance": IMPORTED}
         stored = write_with(self._documents, events, self._asked, more=more, marks=marks)
         for start_us, added in marks.items():
@@ -84,6 +88,9 @@ class FirestoreImports:
             if day is not None:
                 day.setdefault(start_us, []).extend(added)
         return stored
+
+    def _stored(self, name: str) -> str:
+        return name if self._pseudonyms is None or name == ANONYMOUS else pseudonym(self._pseudonyms, name)
 
     def _asked(self, client: Any) -> People:
         self._people = self._people or People(client)

@@ -10,11 +10,13 @@ from contextlib import suppress
 from pathlib import Path
 
 from guardian.core.report.model import NoteRow
+from guardian.core.storage import StorageError
 from guardian.settings.people import AliasSettings
+from guardian.stores.opening import backend
 from guardian.stores.people.aliases import NO_ALIASES, Aliases
 from guardian.stores.people.source import Source, SourceError
 from guardian.stores.people.sources import open_source
-from tracker.pseudonyms import NoKey, read_key
+from tracker.pseudonyms import NoKey
 
 log = logging.getLogger("guardian.people")
 
@@ -37,12 +39,12 @@ class AliasBook:
         self,
         source: Source | None = None,
         *,
-        database: Path | None = None,
+        key: Callable[[], bytes | None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
         wait: float = WAIT_SECONDS,
     ) -> None:
         self._source = source
-        self._database = database
+        self._key = key
         self._clock = clock
         self._wait = wait
         self._lock = threading.Lock()
@@ -54,8 +56,8 @@ class AliasBook:
 
     @classmethod
     def of(cls, settings: AliasSettings, database: Path | str) -> AliasBook:
-        """The book of these settings; `database` is that of the events. Only one that is a file has pseudonyms."""
-        return cls(open_source(settings, database), database=database if isinstance(database, Path) else None)
+        """The book of these settings; `database` is that of the events, whose key of pseudonyms is asked for."""
+        return cls(open_source(settings, database), key=lambda: backend(database).pseudonym_key())
 
     @property
     def name(self) -> str | None:
@@ -80,8 +82,8 @@ class AliasBook:
 
     def _without_source(self) -> Aliases:
         """Who is asked for by address is found under a pseudonym all the same."""
-        with suppress(OSError, NoKey):  # said where names are read
-            key = None if self._database is None else read_key(self._database)
+        with suppress(OSError, NoKey, StorageError):  # said where names are read
+            key = self._key()
             return NO_ALIASES if key is None else Aliases(key=key)
         return NO_ALIASES
 
@@ -100,9 +102,8 @@ class AliasBook:
 
     def _read(self, source: Source) -> None:
         try:
-            key = None if self._database is None else read_key(self._database)
-            found, trouble = Aliases.of(source.read(), key=key), None
-        except (SourceError, NoKey) as error:
+            found, trouble = Aliases.of(source.read(), key=self._key()), None
+        except (SourceError, NoKey, StorageError) as error:
             found, trouble = None, str(error)
         except Exception as error:  # whatever a driver raises: a report goes out all the same
             found, trouble = None, f"{source.name} cannot be read ({type(error).__name__}): look at it"

@@ -20,6 +20,7 @@ from guardian.stores.sqlite.moving import SqliteMoving
 from guardian.stores.sqlite.sign_ins import SqliteSignInStore
 from guardian.stores.sqlite.state import SqliteStateStore
 from guardian.stores.sqlite.watching import SqliteWatchStore
+from tracker.pseudonyms import read_key, renew_key
 from tracker.sqlite.connection import connect
 
 _MAGIC = b"SQLite format 3\0"  # SQLite, "Database File Format"
@@ -83,6 +84,14 @@ class SqliteBackend:
                 "SELECT email FROM guardian_user WHERE email != 'anonymous' AND email NOT LIKE 'erased-%'"
             )
             return [name for (name,) in rows]
+
+    def pseudonym_key(self) -> bytes | None:
+        """See Backend: it lies in a file beside the database."""
+        return read_key(self._path)
+
+    def renew_pseudonym_key(self) -> bool:
+        """See Backend."""
+        return renew_key(self._path)
 
     def last_sign(self, now: datetime, within: timedelta) -> int | None:
         """See Backend. The file is opened for reading only.

@@ -781,17 +781,20 @@ async def test_a_name_of_a_feature_that_is_not_taken_is_counted():
 
 
 @pytest.mark.parametrize(
-    ("settings", "problem"),
+    ("settings", "variable", "problem"),
     [
-        ({"flush": "always"}, "flush = 'always' must be 'response', or be left out"),
+        ({"flush": "always"}, "", "flush = 'always' must be 'response', or be left out"),
         (
             {"database": "firestore://p", "pseudonymous": True},
-            "pseudonymous = True keeps its key in a file beside the database: with Firestore there is none",
+            "secret",
+            "TRACKER_PSEUDONYMS_KEY holds no key: let it be 64 hexadecimal digits, as 'openssl rand -hex 32' prints "
+            "them",
         ),
     ],
     ids=["flush", "pseudonymous"],
 )
-def test_what_a_store_cannot_do_is_said_at_the_start(settings, problem):
+def test_what_cannot_be_done_is_said_at_the_start(monkeypatch, settings, variable, problem):
+    monkeypatch.setenv("TRACKER_PSEUDONYMS_KEY", variable)
     assert UsageTrackingMiddleware(play(), **settings).problem == problem
 
 
