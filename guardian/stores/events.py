@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from guardian.core.storage import RecorderHealth, RecorderNote, StorageStats
 from tracker.event import Event
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from guardian.core.summary import Counts, Summary, TimelineBar
 
 
+Table = Literal["user_sessions", "feature_usage", "user_errors"]
+"""The published tables."""
 MOST_AHEAD = 10_000
 """More events of the future than this are not counted."""
 
@@ -136,6 +138,11 @@ class UsageRepository(Protocol):
 
         Nothing for someone never seen. What is read holds up nobody, however much it is.
         """
+        ...
+
+    def rows(self, table: Table, start: datetime, end: datetime) -> AsyncIterator[list[dict[str, Any]]]:
+        """The rows of a published table, everybody's, some at a time: of requests that ended in the window, or of
+        sessions that began in it. People stand there as they were recorded. What is read holds up nobody."""
         ...
 
     async def names(self) -> list[tuple[str, str]]:

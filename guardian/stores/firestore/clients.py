@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 from guardian.stores.firestore.documents import Documents, Found, in_pieces
 from guardian.stores.firestore.export import Seen
@@ -14,15 +15,16 @@ _IN = 30
 
 def read_clients(documents: Documents, names: Mapping[int, str]) -> list[Seen]:
     """What is known of these people, by the names of their ids."""
-    return [
-        Seen(
-            names[each.fields["person"]],
-            int(each.fields["at_us"]),
-            each.fields["ip_address"],
-            each.fields["user_agent"],
-        )
-        for each in _of(documents, names)
-    ]
+    return [_seen(each.fields, names[each.fields["person"]]) for each in _of(documents, names)]
+
+
+def read_clients_between(
+    documents: Documents, start_us: int, end_us: int, names: Callable[[Iterable[int]], Mapping[int, str]]
+) -> list[Seen]:
+    """What is known of [start, end), of everybody; `names` gives the names of ids."""
+    found = [each.fields for each in documents.query(CLIENTS, ("at_us", ">=", start_us), ("at_us", "<", end_us))]
+    known = names(fields["person"] for fields in found)
+    return [_seen(fields, known[fields["person"]]) for fields in found]
 
 
 def forget_clients(documents: Documents, people: Iterable[int], *, until_us: int = 2**62) -> None:
@@ -43,3 +45,7 @@ def _of(documents: Documents, people: Iterable[int]) -> list[Found]:
         for some in in_pieces(sorted(people), _IN)
         for each in documents.query(CLIENTS, ("person", "in", list(some)))
     ]
+
+
+def _seen(fields: Mapping[str, Any], name: str) -> Seen:
+    return Seen(name, int(fields["at_us"]), fields["ip_address"], fields["user_agent"])

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from itertools import pairwise
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
@@ -17,11 +17,9 @@ from guardian.core.roster import Roster
 from guardian.core.storage import WindowGone
 from guardian.core.summary import Counts, Summary, TimelineBar, fits
 from guardian.core.time import micros
-from guardian.stores.firestore import export
 from guardian.stores.firestore.answers import Answer, newest_of
 from guardian.stores.firestore.buckets import newest
-from guardian.stores.firestore.clients import read_clients
-from guardian.stores.firestore.keeping import FirestoreKeeping
+from guardian.stores.firestore.exporting import FirestoreExport
 from guardian.stores.firestore.progress import as_table
 from guardian.stores.firestore.slices import PERSON, Table
 from guardian.stores.firestore.streaming import tables_between
@@ -31,7 +29,7 @@ from tracker.event import ANONYMOUS, Event
 T = TypeVar("T")
 
 
-class FirestoreRepository(FirestoreKeeping):
+class FirestoreRepository(FirestoreExport):
     """The store of events in one database. Every method raises StorageError where it does not answer."""
 
     async def _answer(self, work: Callable[[Answer], T]) -> T:
@@ -219,26 +217,6 @@ class FirestoreRepository(FirestoreKeeping):
             return answer.events(_of(answer, table, [email]))[-most:] if most else []
 
         return await self._answer(read)
-
-    async def export_user(self, email: str) -> dict[str, Any] | None:
-        """See UsageRepository. Keys are the published tables, each a list of rows as objects."""
-        found: dict[str, list[dict[str, Any]]] = {}
-        async for table, rows in self.exported(email):
-            found.setdefault(table, []).extend(rows)
-        return found or None
-
-    async def exported(self, email: str) -> AsyncIterator[tuple[str, list[dict[str, Any]]]]:
-        """See UsageRepository. Each piece is a read of its own."""
-        names = await self._people(lambda people, aliases: export.names_of(people, aliases, email), complete=True)
-        if not names:
-            return
-        seen, tables = (
-            await self._do(lambda: read_clients(self.documents, names)),
-            partial(tables_between, self.documents),
-        )
-        for pieces in export.pieces(names, partial(tables, 0, 2**62), seen):
-            while (piece := await self._do(partial(next, pieces, None))) is not None:
-                yield piece
 
 
 _NONE = newest(as_table([]), 1)

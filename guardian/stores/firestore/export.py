@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -14,7 +14,6 @@ from guardian.stores.people.aliases import Aliases
 from tracker.event import ANONYMOUS, SESSION_GAP_US, Event
 from tracker.firestore.slices import NOBODY
 
-T = TypeVar("T")
 Row = dict[str, Any]
 _LONGEST_US = 86_400 * 1_000_000 + SESSION_GAP_US
 """A request that lasts longer than a day may begin in a session that was told of before."""
@@ -39,18 +38,41 @@ def pieces(
             if len(rows):
                 yield rows.events(lambda number: names.get(number, ""))
 
-    yield _rows("user_sessions", sessions(events(), clients), lambda row: [row])
-    yield _rows("feature_usage", events(), lambda event: [_usage(event)])
-    yield _rows("user_errors", events(), lambda event: [_error(event)] if event.failure else [])
+    yield _rows("user_sessions", sessions_between(events(), clients, 0, 2**62))
+    for table in ("feature_usage", "user_errors"):
+        yield _rows(table, rows_of(table, events()))
 
 
-def _rows(table: str, pieces: Iterator[list[T]], row: Callable[[T], list[Row]]) -> Iterator[tuple[str, list[Row]]]:
-    number, said = 0, False
-    for found in pieces:
-        rows = [each for one in found for each in row(one)]
-        for place, each in enumerate(rows, number + 1):
-            each["id"] = str(place)
+def rows_of(table: str, events: Iterator[list[Event]]) -> Iterator[list[Row]]:
+    """The rows of these events in feature_usage or user_errors, numbered, as many pieces as of events."""
+    number = 0
+    for some in events:
+        rows = [_usage(e) for e in some] if table == "feature_usage" else [_error(e) for e in some if e.failure]
+        yield _numbered(rows, number)
         number += len(rows)
+
+
+def sessions_between(
+    events: Iterator[list[Event]], clients: Sequence[Seen], start_us: int, end_us: int
+) -> Iterator[list[Row]]:
+    """The rows of the sessions that began in [start, end), numbered; the events are those of around it, too."""
+    number = 0
+    for some in sessions(events, clients):
+        rows = [row for began, row in some if start_us <= began < end_us]
+        yield _numbered(rows, number)
+        number += len(rows)
+
+
+def _numbered(rows: list[Row], after: int) -> list[Row]:
+    for place, each in enumerate(rows, after + 1):
+        each["id"] = str(place)
+    return rows
+
+
+def _rows(table: str, pieces: Iterator[list[Row]]) -> Iterator[tuple[str, list[Row]]]:
+    """These pieces with the name of their table: at least one, and one without rows at the end of the last table."""
+    said = False
+    for rows in pieces:
         if rows:
             said = True
             yield table, rows
@@ -87,8 +109,9 @@ class Seen(NamedTuple):
     user_agent: str | None
 
 
-def sessions(pieces: Iterator[list[Event]], clients: Sequence[Seen]) -> Iterator[list[Row]]:
-    """The sessions that these events are of, for each id by itself, in the order of their ends; nobody's are none."""
+def sessions(pieces: Iterator[list[Event]], clients: Sequence[Seen]) -> Iterator[list[tuple[int, Row]]]:
+    """The sessions that these events are of, for each id by itself, in the order of their ends, with when each began.
+    Nobody has any."""
     seen: dict[str, list[Seen]] = {}
     for each in sorted(clients, key=lambda each: each.at_us):
         seen.setdefault(each.user, []).append(each)
@@ -108,9 +131,10 @@ def sessions(pieces: Iterator[list[Event]], clients: Sequence[Seen]) -> Iterator
         quiet = [user for user, (_, end) in running.items() if last - end >= _LONGEST_US]
         over += [(user, *running.pop(user)) for user in quiet]
         if over:
-            yield [_session(*each, seen) for each in over]
+            yield [(each[1], _session(*each, seen)) for each in over]
     if running:
-        yield [_session(user, *span, seen) for user, span in sorted(running.items(), key=lambda each: each[1])]
+        left = sorted(running.items(), key=lambda each: each[1])
+        yield [(span[0], _session(user, *span, seen)) for user, span in left]
 
 
 def _session(user: str, start: int, end: int, seen: Mapping[str, Sequence[Seen]]) -> Row:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from datetime import datetime, timedelta
+from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -15,10 +17,12 @@ from guardian.core.summary import TimelineBar, fits
 from guardian.core.time import micros
 from guardian.core.totals import Part
 from guardian.core.unlinked import is_unlinked
+from guardian.stores.events import Table
 from guardian.stores.sqlite import seals
 from guardian.stores.sqlite.bars import read_bars
 from guardian.stores.sqlite.buckets import ids
 from guardian.stores.sqlite.events_file import EventsFile
+from guardian.stores.sqlite.export import page_of
 from guardian.stores.sqlite.failures import events_of, read_failed
 from guardian.stores.sqlite.latencies import read_latencies
 from guardian.stores.sqlite.people import People, names_of, number_of_nobody
@@ -30,7 +34,7 @@ _FEATURES = "SELECT id, feature FROM guardian_route"
 
 
 class SqliteListing(EventsFile):
-    """The part of `UsageRepository` that lists everybody, and counts through time."""
+    """The part of `UsageRepository` that lists everybody, counts through time, and writes out the tables."""
 
     async def roster(self, start: datetime, end: datetime, *, back: timedelta) -> Roster:
         """See UsageRepository."""
@@ -52,6 +56,13 @@ class SqliteListing(EventsFile):
     async def latencies(self, edges: Sequence[datetime]) -> list[dict[int, int]]:
         """See UsageRepository."""
         return await self._of_one_state(lambda db, people: read_latencies(db, edges))
+
+    async def rows(self, table: Table, start: datetime, end: datetime) -> AsyncIterator[list[dict[str, Any]]]:
+        """See UsageRepository. Each piece is a read of its own."""
+        page, last = page_of(table, micros(start), micros(end)), -1
+        while rows := await self._with_connection(partial(page, after=last)):
+            yield rows
+            last = int(rows[-1]["id"])
 
     async def people(self, start: datetime, end: datetime, *, after: Place | None, most: int) -> Listing:
         """See UsageRepository."""
