@@ -45,7 +45,8 @@ async def database_findings(app: Application) -> list[Finding]:
         app.state.outbox_counts(),
         app.repository.events_ahead(now),
     )
-    size = f"{counted(stats.events, 'request')} of {counted(stats.users, 'user')}, {stats.size_bytes / 1e6:,.1f} MB"
+    size = f"{counted(stats.events, 'request')} of {counted(stats.users, 'user')}"
+    size += f", {stats.size_bytes / 1e6:,.1f} MB" if stats.size_bytes else ""  # Firestore does not say
     found = [Finding("database", "ok", f"{shown(app.settings.database)}: {size}")]
     found += await _growth(app, stats, now)
     early = [each.seen_at for each in recorders if was_ahead(each.seen_at, now)]

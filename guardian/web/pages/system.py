@@ -54,7 +54,7 @@ async def run(view: View) -> Mapping[str, Any] | Response:
         {
             "database": {
                 "place": short(str(app.settings.database)),
-                "size": size_words(stats.size_bytes, view),
+                "size": size_words(stats.size_bytes, view) if stats.size_bytes else "–",  # Firestore does not say
                 "growth": lang("about %(size)s a day", size=size_words(daily, view)) if daily >= 1 else "",
                 "events": lang.number(stats.events),
                 "people": lang.number(stats.users),
