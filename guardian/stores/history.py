@@ -8,6 +8,8 @@ from guardian.alerting.history import History
 from guardian.alerting.sample import Released, Sample
 from guardian.alerting.wanted import NOTHING_MORE, Wanted
 
+ALIVE_US = 120 * 1_000_000
+"""A process that has said nothing for so long is not waited for: it says that it lives each minute at least."""
 SAMPLED = 15_000
 """How many requests a sample has at most, where nobody says another number."""
 
@@ -51,6 +53,11 @@ class HistoryStore(Protocol):
     def releases(self, start_us: int, end_us: int) -> list[Released]:
         """What was released in [start, end), in order: each release that no process had before, once, however many
         began with it. Not the first that was ever noted: before it nobody knew of any."""
+        ...
+
+    def stored_until(self, now_us: int) -> int:
+        """Up to when everything is stored that the processes have taken which live, µs; `now_us`, or later, where none
+        is known to have more."""
         ...
 
     async def reopen(self) -> None:

@@ -365,5 +365,8 @@ class MemoryHistory:
         """Nobody says where events come from."""
         return []
 
+    def stored_until(self, now_us):
+        return now_us
+
     async def reopen(self):
         """Nothing can take its place."""

@@ -32,7 +32,9 @@ from guardian.stores.history import HistoryStore
 log = logging.getLogger("guardian.alerting")
 
 SETTLE_US = 5_000_000
-"""A minute is judged this long after its end: the tracker's last batch of it is in the database by then."""
+"""A minute is judged no sooner after its end: the last batch of a tracker that stores at once is there by then."""
+LATEST_US = 60_000_000
+"""It is judged no later after its end, whoever may still have events of it."""
 CATCH_UP = 24 * 60
 """After a downtime, at most this many minutes are judged one by one."""
 
@@ -139,6 +141,13 @@ class LiveHistory:
         """
         return await asyncio.to_thread(self._read, first, end, zone)
 
+    async def settled(self, now: datetime) -> int:
+        """The end of the last minute that may be judged: each process that lives has stored what it took of it, or it
+        has waited as long as it may. Raises StorageError."""
+        now_us = micros(now)
+        stored = await asyncio.to_thread(self._store.stored_until, now_us)
+        return max(min(stored, now_us - SETTLE_US) // MINUTE_US, (now_us - LATEST_US) // MINUTE_US)
+
     def _read(self, first: int, end: int, zone: tzinfo) -> History:
         beside = wanted(self._rules, first, end, zone)
         more = end - first
@@ -174,12 +183,15 @@ async def _judge_once(
     store: AlertStore, live: LiveHistory, around: Surroundings, compose: Compose, now: datetime, token: int | None
 ) -> list[Transition]:
     """The same; raises ChangedMeanwhile too."""
-    end = (micros(now) - SETTLE_US) // MINUTE_US
+    over = (micros(now) - SETTLE_US) // MINUTE_US
     stored = await store.load()
     state = live.newest(stored)
-    if state.minute is not None and was_ahead(_begin(state.minute), _begin(end)):
+    if state.minute is not None and was_ahead(_begin(state.minute), _begin(over)):
         log.warning("The clock was ahead: alerts go on from %s", now.isoformat(timespec="minutes"))
-        state = set_back(state, end - 1)
+        state = set_back(state, over - 1)
+    if state.minute is not None and state.minute >= over:
+        return []
+    end = await live.settled(now)
     first = end if state.minute is None else max(state.minute + 1, end - CATCH_UP)
     if first > end:
         return []

@@ -25,6 +25,7 @@ from guardian.stores.firestore.directory import Directory, person_of
 from guardian.stores.firestore.documents import Documents, as_time
 from guardian.stores.firestore.evidence import read_releases, read_sample
 from guardian.stores.firestore.importing import first_own, imported_until, is_own
+from guardian.stores.firestore.passing import Passing
 from guardian.stores.firestore.progress import BEHIND_US, as_table, read_table
 from guardian.stores.firestore.slices import AT, DURATION, FAILURE, LATENCY, OUTCOME, PERSON, ROUTE, Table, join
 from guardian.stores.firestore.windows import Windows
@@ -61,6 +62,7 @@ class FirestoreHistory:
     def __init__(self, address: str, book: AliasBook = NO_BOOK) -> None:
         self.documents = Documents(parse(address))
         self._directory = Directory(self.documents)
+        self._passing = Passing(self.documents)
         self._book = book
 
     def first_event(self) -> int | None:
@@ -181,6 +183,10 @@ class FirestoreHistory:
     def releases(self, start_us: int, end_us: int) -> list[Released]:
         """See HistoryStore."""
         return read_releases(self.documents, start_us, end_us)
+
+    def stored_until(self, now_us: int) -> int:
+        """See HistoryStore."""
+        return self._passing.until(now_us)
 
     async def reopen(self) -> None:
         """See HistoryStore: an address of Firestore always means the same database."""

@@ -19,6 +19,7 @@ from guardian.core.storage import StorageError
 from guardian.stores.history import SAMPLED
 from guardian.stores.people.aliases import NO_ALIASES, Aliases
 from guardian.stores.people.book import NO_BOOK, AliasBook
+from guardian.stores.sqlite import sightings
 from guardian.stores.sqlite.buckets import AT_US, ids
 from guardian.stores.sqlite.damage import UNREADABLE, unreadable
 from guardian.stores.sqlite.earlier import with_earlier
@@ -26,7 +27,6 @@ from guardian.stores.sqlite.importing import OWN
 from guardian.stores.sqlite.late import late_minutes, marked, read_marks
 from guardian.stores.sqlite.numbers import next_size, read_numbers
 from guardian.stores.sqlite.sampling import read_releases, read_sample
-from guardian.stores.sqlite.sightings import read_first_event, read_first_sightings, read_heartbeats
 from guardian.stores.sqlite.singles import PACKED, Singles, unpacked
 from tracker.sqlite.connection import connect
 from tracker.sqlite.database_file import FileChanged, OpenedFile
@@ -46,7 +46,7 @@ class SqliteHistory:
 
     def first_event(self) -> int | None:
         """See HistoryStore."""
-        return self._ask(read_first_event)
+        return self._ask(sightings.read_first_event)
 
     def read(
         self, start: int, end: int, *, single_events: int, imported: bool = True, wanted: Wanted = NOTHING_MORE
@@ -65,10 +65,8 @@ class SqliteHistory:
         """See HistoryStore."""
         aliases = self._book.current()
 
-        def work(db: sqlite3.Connection) -> History:
-            return refreshed(history, db, end, keep=keep, single_events=single_events, aliases=aliases, wanted=wanted)
-
-        return self._ask(work)
+        asked = {"keep": keep, "single_events": single_events}
+        return self._ask(lambda db: refreshed(history, db, end, **asked, aliases=aliases, wanted=wanted))
 
     def sample(self, start_us: int, end_us: int, *, most: int = SAMPLED) -> Sample:
         """See HistoryStore."""
@@ -78,6 +76,10 @@ class SqliteHistory:
     def releases(self, start_us: int, end_us: int) -> list[Released]:
         """See HistoryStore."""
         return self._ask(lambda db: read_releases(db, start_us, end_us))
+
+    def stored_until(self, now_us: int) -> int:
+        """See HistoryStore. A process stores at once what comes, so only who said that more waits is behind."""
+        return self._ask(lambda db: sightings.read_stored_until(db, now_us))
 
     async def reopen(self) -> None:
         """See HistoryStore."""
@@ -147,9 +149,9 @@ def read_history(
     history = History(
         counts,
         singles.columns,
-        read_first_sightings(db, only),
-        read_first_event(db, only),
-        read_heartbeats(db, end),
+        sightings.read_first_sightings(db, only),
+        sightings.read_first_event(db, only),
+        sightings.read_heartbeats(db, end),
         singles_us=first * MINUTE_US,
         cursor=cursor,
         ahead=ahead,
@@ -180,8 +182,7 @@ def refreshed(
         with _one_state(db):
             grown = _grown(history, db, end, keep=keep, singles_us=singles_us, aliases=aliases)
     if grown is None:
-        asked = {"single_events": single_events}
-        return read_history(db, end - keep, end, **asked, aliases=aliases, only=OWN, wanted=wanted)
+        return read_history(db, end - keep, end, single_events=single_events, aliases=aliases, only=OWN, wanted=wanted)
     return with_earlier(db, grown, wanted, OWN)
 
 
@@ -203,7 +204,7 @@ def _grown(
     if late is None:
         return None
     pieces = {minute: singles.read(db, minute * MINUTE_US, (minute + 1) * MINUTE_US) for minute in late}
-    first = read_first_event(db, OWN)
+    first = sightings.read_first_event(db, OWN)
     seen = _first_sightings(history, (new, *pieces.values()), db, first)
     counts = history.counts.followed(MinuteCounts.of(new, known, end), keep) if end > known else history.counts
     for minute, piece in pieces.items():
@@ -214,7 +215,7 @@ def _grown(
     singles.add(new, end, singles_us)
     singles.marks = marks
     return History(
-        counts, singles.columns, seen, first, read_heartbeats(db, end),
+        counts, singles.columns, seen, first, sightings.read_heartbeats(db, end),
         singles_us=singles_us, cursor=cursor, ahead=ahead, source=singles,
         earlier=history.earlier, last_used=history.last_used,
     )  # fmt: skip
@@ -241,7 +242,7 @@ def _first_sightings(
 ) -> Mapping[tuple[str, str], int]:
     """Those that were known and what is new in the pieces; all anew where retention has deleted events of some."""
     if first is None or min(history.first_seen.values(), default=first) < first:
-        return read_first_sightings(db, OWN)
+        return sightings.read_first_sightings(db, OWN)
     seen = dict(history.first_seen)
     for piece in pieces:
         for what, at in first_sightings(piece).items():

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from guardian.alerting.columns import MINUTE_US
 from guardian.core.clock import SLACK
+from guardian.stores.history import ALIVE_US
 from guardian.stores.sqlite.buckets import time_of
 
 
@@ -46,3 +47,11 @@ def read_heartbeats(db: sqlite3.Connection, end: int) -> list[int]:
         microseconds=1
     )  # a minute is judged while the next one is under way
     return sorted(seen for (seen,) in db.execute("SELECT seen_us FROM guardian_recorder WHERE seen_us <= ?", (latest,)))
+
+
+def read_stored_until(db: sqlite3.Connection, now_us: int) -> int:
+    """When the process last stored something, µs, that lives, said that more waits, and has been silent longest;
+    `now_us` where there is none."""
+    sql = "SELECT min(seen_us) FROM guardian_recorder WHERE seen_us BETWEEN ? AND ? AND accepted > stored + dropped"
+    (seen,) = db.execute(sql, (now_us - ALIVE_US, now_us)).fetchone()
+    return now_us if seen is None else int(seen)
