@@ -74,6 +74,7 @@ async def clean_up(
         rows = await app.state.count_old(mails_before, incidents_before=incidents_before)
     else:
         say("single requests and totals")
+        await app.repository.let_expire(timedelta(days=keep.events_days), now)
         *pieces, last = _pieces((await app.repository.stats()).oldest, events_before)
         events = 0
         for number, before_this in enumerate(pieces, 1):

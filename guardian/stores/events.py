@@ -167,6 +167,11 @@ class UsageRepository(Protocol):
         """
         ...
 
+    async def let_expire(self, keep: timedelta, now: datetime) -> None:
+        """Let the database delete single events by itself a few days after they are older than that, where it can: for
+        the time when nobody purges."""
+        ...
+
     async def purge_errors(self, before: datetime) -> int:
         """Take text and place from errors that are older; of how many events. Their kind stays."""
         ...

@@ -17,6 +17,7 @@ from tracker.event import ANONYMOUS, Event
 from tracker.firestore.address import Address, parse
 from tracker.firestore.client import SECONDS, client_of, why
 from tracker.firestore.clients import CLIENTS, Clients, documents_of
+from tracker.firestore.expiry import Expiry
 from tracker.firestore.people import People
 from tracker.firestore.pseudonyms import make_key
 from tracker.firestore.slices import slices_of, storable
@@ -67,7 +68,7 @@ class FirestoreSink:
             self._client: Any = client_of(self._address)
         except Exception as error:
             raise Unavailable(why(error, self._address)) from error
-        self._people = People(self._client)
+        self._people, self._expiry = People(self._client), Expiry(self._client)
         self._pseudonymous, self._key = pseudonymous, b""
         self._features: set[str] = set()
 
@@ -92,6 +93,7 @@ class FirestoreSink:
             documents = []
             for fields in slices_of(good, lambda event: ids[event.user, event.at_us]):
                 waiting.serial += 1
+                fields |= self._expiry.field(fields["end"])
                 if waiting.made_by is not None:
                     fields |= waiting.made_by._asdict()
                 documents.append((f"{waiting.instance}-{waiting.serial}", fields))
@@ -133,6 +135,7 @@ class FirestoreSink:
         for some in _in_batches(documents_of(events, person)):
             batch = self._client.batch()
             for name, fields in some:
+                fields |= self._expiry.field(fields["at_us"])
                 batch.set(self._client.collection(CLIENTS).document(name), fields)
             batch.commit(retry=None, timeout=SECONDS)
 
@@ -184,7 +187,8 @@ class FirestoreSink:
         if beat is None or not (alone or notes or beat.seen_us - waiting.beaten_us >= BEAT_US or not waiting.beaten_us):
             return
         batch = self._client.batch()
-        batch.set(self._client.collection(RECORDERS).document(document_name(beat.recorder)), dict(beat._asdict()))
+        place, expires = self._client.collection(RECORDERS), self._expiry.field(beat.seen_us)
+        batch.set(place.document(document_name(beat.recorder)), {**beat._asdict(), **expires})
         for kind, detail, count in notes:
             name = document_name(f"{beat.recorder}|{kind}|{detail}")
             fields = {
@@ -193,6 +197,7 @@ class FirestoreSink:
                 "detail": detail,
                 "count": count,
                 "seen_us": beat.seen_us,
+                **expires,
             }
             batch.set(self._client.collection(NOTES).document(name), fields)
         batch.commit(retry=None, timeout=SECONDS)

@@ -10,6 +10,7 @@
                method]], failures: [[kind, message, location]]}
     texts      whether a failure says more than its kind
     written    when it was stored, by Firestore's clock
+    expires    when Firestore may delete it (`tracker.firestore.expiry`); not there where that is never
 
 A person is an id, a random number of 62 bits (`tracker.firestore.people`); 0 is somebody who was not verified.
 """

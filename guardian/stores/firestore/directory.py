@@ -11,9 +11,9 @@ from collections.abc import Iterable, Sequence
 
 from guardian.core.unlinked import unlinked_name
 from guardian.stores.firestore.documents import Change, Documents, Found, in_pieces
-from guardian.stores.firestore.progress import META
 from guardian.stores.people.aliases import Aliases
 from tracker.event import ANONYMOUS
+from tracker.firestore.expiry import META
 from tracker.firestore.people import PEOPLE, SECRETS
 from tracker.firestore.slices import NOBODY
 from tracker.keyed import tombstone

@@ -14,11 +14,12 @@ import numpy as np
 
 from guardian.stores.firestore.buckets import DAY
 from guardian.stores.firestore.documents import NEW, Change, Documents, Found
-from guardian.stores.firestore.progress import META, read_progress
+from guardian.stores.firestore.progress import read_progress
 from guardian.stores.firestore.writing import write_with
 from guardian.stores.importing import IMPORTED, STRETCH_US
 from tracker.event import ANONYMOUS, Event
 from tracker.firestore.address import Address
+from tracker.firestore.expiry import META
 from tracker.firestore.people import SECRETS, People
 from tracker.firestore.sink import SLICES
 from tracker.pseudonyms import pseudonym

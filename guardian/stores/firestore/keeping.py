@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TypeVar
 
 from guardian.core.storage import RecorderHealth, RecorderNote, StorageError, StorageStats
@@ -13,6 +13,7 @@ from guardian.stores.firestore import erasing, overview, retention, sealing, wri
 from guardian.stores.firestore.clients import purge_clients
 from guardian.stores.firestore.directory import Directory
 from guardian.stores.firestore.documents import Documents
+from guardian.stores.firestore.expiring import let_expire
 from guardian.stores.people.aliases import Aliases
 from guardian.stores.people.book import NO_BOOK, AliasBook
 from tracker.event import Event
@@ -73,6 +74,10 @@ class FirestoreKeeping:
         return await self._people(
             lambda people, _: retention.purge(self.documents, people, micros(events_before), micros(summaries_before))
         )
+
+    async def let_expire(self, keep: timedelta, now: datetime) -> None:
+        """See UsageRepository. The trackers read it once an hour."""
+        await self._do(lambda: let_expire(self.documents, keep // timedelta(microseconds=1), micros(now)))
 
     async def purge_errors(self, before: datetime) -> int:
         """See UsageRepository."""

@@ -63,7 +63,7 @@ def newest_event(documents: Documents, now: datetime | None) -> datetime | None:
     if not found:
         return None
     times = as_table(found).rows[:, AT]
-    return moment(int(times[times < until].max()))
+    return moment(int(times[times < until].max())) if (times < until).any() else None
 
 
 def events_ahead(documents: Documents, now: datetime) -> int:

@@ -20,9 +20,9 @@ from guardian.core.time import micros
 from guardian.stores.firestore.buckets import MINUTES5
 from guardian.stores.firestore.documents import NEW, Change, Documents, Found, as_time
 from guardian.stores.firestore.slices import AT, Table, bare, table_of, wordy
+from tracker.firestore.expiry import FIELD, KEEP, META, PROGRESS
 from tracker.firestore.sink import SLICES
 
-META, PROGRESS = "guardian_meta", "progress"
 _SEALED = struct.Struct(">Qq")
 BEHIND_US = 60 * 1_000_000
 """How far the mark stays behind what was read."""
@@ -34,7 +34,8 @@ class Progress:
 
     Errors before `cleared_us` have no text any more; sealed buckets are brought to that up to `bared_us`, and have lost
     the failed requests that were purged up to `emptied_us`. `purged` counts the events that were deleted, `unsaid`
-    those of them of which nobody was told.
+    those of them of which nobody was told. Single events expire `keep_us` after they ended, and a little (0: never);
+    since `longer_us` that is longer than before.
     """
 
     until_us: int = 0
@@ -48,6 +49,8 @@ class Progress:
     unjoined: frozenset[tuple[int, int]] = frozenset()
     purged: int = 0
     unsaid: int = 0
+    keep_us: int = 0
+    longer_us: int = 0
     version: Any = NEW
     read_us: int = 0
 
@@ -67,6 +70,8 @@ class Progress:
             "unjoined": [f"{span}:{start}" for span, start in sorted(self.unjoined)],
             "purged": self.purged,
             "unsaid": self.unsaid,
+            KEEP: self.keep_us,
+            "longer_us": self.longer_us,
         }
         return Change(META, PROGRESS, fields, self.version)
 
@@ -99,6 +104,8 @@ def read_progress(documents: Documents) -> Progress:
         unjoined=frozenset((int(span), int(at)) for span, at in (each.split(":") for each in fields["unjoined"])),
         purged=int(fields["purged"]),
         unsaid=int(fields["unsaid"]),
+        keep_us=int(fields.get(KEEP, 0)),
+        longer_us=int(fields.get("longer_us", 0)),
         version=found.version,
         read_us=micros(found.read_at) if found.read_at is not None else 0,
     )
@@ -144,5 +151,10 @@ def read_table(documents: Documents, start_us: int, end_us: int) -> Table:
 
 
 def as_table(found: Sequence[Found]) -> Table:
-    """The events of these slices."""
-    return table_of((each.name, each.fields) for each in found)
+    """The events of these slices, but for those that have expired: Firestore deletes them within a day or so."""
+    return table_of((each.name, each.fields) for each in found if _is_there(each))
+
+
+def _is_there(found: Found) -> bool:
+    until = found.fields.get(FIELD)
+    return until is None or found.read_at is None or bool(until > found.read_at)

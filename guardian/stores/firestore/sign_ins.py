@@ -9,6 +9,7 @@ from guardian.stores.firestore.database import StateDatabase
 from guardian.stores.firestore.draft import Draft, Fields
 from guardian.stores.firestore.queries import Query
 from guardian.stores.sign_ins import TRIES, AskedLink, Session
+from tracker.firestore.expiry import FIELD
 
 ASKED, SIGNED_IN = "guardian_asked", "guardian_signed_in"
 
@@ -28,6 +29,7 @@ class FirestoreSignInStore:
             draft.force(ASKED, asked.link.hex(), {
                 "link": asked.link, "address": asked.address.lower(), "expires_us": micros(asked.expires),
                 "browser": asked.browser, "code": asked.code, "forwarded": asked.forwarded, "tries": 0,
+                FIELD: asked.expires,
             })  # fmt: skip
 
         await self._state.transact(work)

@@ -11,7 +11,9 @@ import numpy as np
 
 from guardian.stores.firestore.buckets import MINUTES5
 from guardian.stores.firestore.documents import NEW, Change, Documents, in_commits
+from guardian.stores.firestore.progress import read_progress
 from tracker.event import Event
+from tracker.firestore.expiry import expires_at
 from tracker.firestore.people import People
 from tracker.firestore.sink import FEATURES, SLICES, document_name
 from tracker.firestore.slices import slices_of, storable
@@ -42,7 +44,11 @@ def write_with(
     if marks is not None:
         _put_marks(slices, marks)
     token, written = secrets.token_hex(8), {**(more or {}), "written": firestore.SERVER_TIMESTAMP}
-    named = [(f"{token}-{serial}", {**fields, **written}) for serial, fields in enumerate(slices, 1)]
+    keep_us = read_progress(documents).keep_us
+    named = [
+        (f"{token}-{serial}", {**fields, **written, **expires_at(fields["end"], keep_us)})
+        for serial, fields in enumerate(slices, 1)
+    ]
     groups = [
         [Change(SLICES, name, fields, NEW) for name, fields in some]
         for _, some in groupby(named, key=lambda each: _stretch(each[1]))

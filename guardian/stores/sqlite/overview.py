@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from guardian.core.clock import SLACK
 from guardian.core.storage import RecorderHealth, RecorderNote, StorageStats
@@ -64,6 +64,9 @@ class SqliteOverview(EventsFile):
         sql = "SELECT count(*) FROM (SELECT 1 FROM guardian_request WHERE id >= ? LIMIT ?)"
         [(count,)] = await self._read(sql, (_first_ahead(now), MOST_AHEAD))
         return int(count)
+
+    async def let_expire(self, keep: timedelta, now: datetime) -> None:
+        """See UsageRepository: a file deletes nothing by itself."""
 
     async def recorders(self, now: datetime | None = None) -> list[RecorderHealth]:
         """See UsageRepository."""
