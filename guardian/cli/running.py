@@ -36,6 +36,12 @@ def demo(
     directory: Annotated[
         Path, typer.Option("--dir", file_okay=False, help="Where the database, the reports and the mails go.")
     ] = Path("demo"),
+    database: Annotated[
+        str | None, typer.Option("--database", help="A database of Firestore.", show_default="guardian.db in --dir")
+    ] = None,
+    real: Annotated[
+        bool, typer.Option("--real-project", help="Write into --database though it is no emulator's.")
+    ] = False,
     once: Annotated[bool, typer.Option("--once", help="Leave the files and exit, instead of staying up.")] = False,
 ) -> int:
     """Track a small real app under real traffic, and read its report mail in the browser. Needs no settings."""
@@ -43,4 +49,4 @@ def demo(
         from guardian.demo.run import run_demo
     except ModuleNotFoundError as error:
         raise ValueError(f"the demo needs {error.name}: install it with pip install 'usage-guardian[demo]'") from None
-    return run_demo(directory, once=once)
+    return run_demo(directory, once=once, database=database, real=real)

@@ -24,6 +24,7 @@ from guardian.application.scheduler import running
 from guardian.core.storage import StorageError
 from guardian.demo.servers import PAGES, example_app, inbox, smtp_server
 from guardian.settings.schema import Settings
+from guardian.stores.opening import begin_demo
 
 REQUESTS = 900
 """How many requests the demo sends before its first report."""
@@ -57,18 +58,21 @@ OUTAGE_EVERY, OUTAGE, REPORT_EVERY = 660, 140, 120
 out this often."""
 
 
-def run_demo(directory: Path, *, once: bool) -> int:
+def run_demo(directory: Path, *, once: bool, database: str | None = None, real: bool = False) -> int:
     """Run the demo in `directory`; the exit code: 0, or 1 with one line on stderr where it could not go on.
 
-    It leaves guardian.db, reports/usage_report.json and mail/*.eml there. With `once` it ends then, else it stays up,
-    with the inbox in the browser and some traffic, until Ctrl-C or SIGTERM. Raises ValueError for a folder that holds
-    anything else than an earlier demo, KeyboardInterrupt where it was stopped before its report.
+    It leaves guardian.db, reports/usage_report.json and mail/*.eml there; no guardian.db with a database of Firestore,
+    which is an emulator's unless it is to be a `real` project. With `once` it ends then, else it stays up, with the
+    inbox in the browser and some traffic, until Ctrl-C or SIGTERM. Raises ValueError for a folder or a database that
+    holds anything else than an earlier demo, KeyboardInterrupt where it was stopped before its report.
     """
     folder = directory.absolute()
     _prepare(folder)
     told = asyncio.Event()
     try:
-        asyncio.run(_run(folder, Console(), once, told))
+        if database is not None:
+            begin_demo(database, real=real)
+        asyncio.run(_run(folder, database or folder / "guardian.db", Console(), once, told))
     except (StorageError, OSError) as error:
         sys.stderr.write(f"guardian: the demo cannot go on: {error}\n")
         return 1
@@ -89,7 +93,7 @@ def _prepare(folder: Path) -> None:
             path.unlink()
 
 
-async def _run(folder: Path, console: Console, once: bool, told: asyncio.Event) -> None:
+async def _run(folder: Path, database: Path | str, console: Console, once: bool, told: asyncio.Event) -> None:
     """The whole demo; `told` is set when the report has been sent. Ends by being cancelled, unless `once`."""
     task = asyncio.current_task()
     assert task is not None
@@ -100,14 +104,14 @@ async def _run(folder: Path, console: Console, once: bool, told: asyncio.Event) 
         smtp_port = await stack.enter_async_context(smtp_server(folder / "mail"))
         page = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
         address = f"http://127.0.0.1:{page.getsockname()[1]}"
-        app = await stack.enter_async_context(open_application(_settings(folder, smtp_port, address)))
-        await _write_history(app, console)
+        app = await stack.enter_async_context(open_application(_settings(folder, database, smtp_port, address)))
+        invented = await _write_history(app, console)
         environment = {"DEMO_DATABASE": str(app.settings.database), "DEMO_KEY": key, "DEMO_BROKEN": str(broken)}
         url = await stack.enter_async_context(example_app(environment))
         _say(console, f"Example app  {url}  (tracked by one line of middleware)")
         users = await stack.enter_async_context(crowd(url, key))
         await _send_traffic(console, users, broken)
-        await _until_stored(app, users.answered)
+        await _until_stored(app, invented + users.answered)
         _say(console, f"Traffic      {users.answered:,} requests answered; for a while the chat's model was down")
         with console.status("Writing and delivering the report …"):
             app.settings.reports_dir.mkdir(exist_ok=True)
@@ -138,17 +142,18 @@ def _say(console: Console, text: str) -> None:
     console.print(text, soft_wrap=True, highlight=False)
 
 
-def _settings(folder: Path, smtp_port: int, address: str) -> Settings:
+def _settings(folder: Path, database: Path | str, smtp_port: int, address: str) -> Settings:
     """What a guardian.toml would say; the links of the mails lead to `address`, where `inbox` answers them."""
     mail = {
         "sender": "Guardian <guardian@example.com>",
         "smtp": {"host": "127.0.0.1", "port": smtp_port, "security": "none"},
     }
     values: dict[str, Any] = {"mail": mail, "rules": RULES, "admins": [ADMIN], "public_url": address + PAGES}
-    return Settings(database=folder / "guardian.db", reports_dir=folder / "reports", **values)
+    return Settings(database=database, reports_dir=folder / "reports", **values)
 
 
-async def _write_history(app: Application, console: Console) -> None:
+async def _write_history(app: Application, console: Console) -> int:
+    """Store what is invented; how many requests."""
     now = app.clock()
     with console.status("Inventing a week of history …"):
         events = history(now)
@@ -156,6 +161,7 @@ async def _write_history(app: Application, console: Console) -> None:
             await app.repository.write(events[first : first + 2_000])
         await app.repository.seal(now)
     _say(console, f"History      {len(events):,} requests of the last 8 days, invented to compare with")
+    return len(events)
 
 
 async def _send_traffic(console: Console, users: Crowd, broken: Path) -> None:
@@ -176,12 +182,12 @@ async def _send_traffic(console: Console, users: Crowd, broken: Path) -> None:
 
 
 async def _until_stored(app: Application, number: int) -> None:
-    """Wait until the tracker has stored so many events: each of its batches says so in the database."""
-    for _ in range(100):
-        if sum(recorder.stored for recorder in await app.repository.recorders()) >= number:
+    """Wait until so many events are stored."""
+    for _ in range(150):
+        if (await app.repository.stats()).events >= number:
             return
         await asyncio.sleep(0.1)
-    raise OSError(f"the tracker has not stored the {number} requests of the example app")
+    raise OSError("the tracker has not stored all requests of the example app")
 
 
 async def _live(app: Application, users: Crowd, broken: Path) -> None:

@@ -134,3 +134,17 @@ def backend(database: Path | str) -> Backend:
     from guardian.stores.sqlite.backend import SqliteBackend
 
     return SqliteBackend(Path(database))
+
+
+def begin_demo(database: str, *, real: bool) -> None:
+    """Make a database of Firestore ready for a demonstration; a `real` project only where somebody says so.
+
+    Raises ValueError with the cure for anything else, and where it holds other data; StorageError.
+    """
+    if not is_firestore(database):
+        raise ValueError(
+            f"--database {database} is no address of Firestore: write firestore://PROJECT, or leave it out"
+        )
+    from guardian.stores.firestore import demo
+
+    demo.begin_demo(database, real=real)

@@ -18,6 +18,9 @@ import pytest
 
 from guardian.demo.run import OUTAGE, OUTAGE_EVERY, RULES
 from guardian.settings.rules import parse_rule
+from guardian.stores.firestore.documents import Change, Documents
+from tests.support.firestore import address_in
+from tracker.firestore.address import parse
 
 GUARDIAN = [sys.executable, "-m", "guardian"]
 
@@ -31,9 +34,9 @@ def environment(**more):
     }
 
 
-def demo(folder, *options, cwd):
+def demo(folder, *options, cwd, **more):
     command = [*GUARDIAN, "demo", "--dir", str(folder), *options]
-    return subprocess.run(command, cwd=cwd, env=environment(), capture_output=True, text=True, timeout=120)
+    return subprocess.run(command, cwd=cwd, env=environment(**more), capture_output=True, text=True, timeout=240)
 
 
 @pytest.fixture(scope="module")
@@ -175,3 +178,48 @@ def test_every_alert_of_an_outage_can_end_before_the_next_one_begins():
         rule = parse_rule(name, table)
         # Minutes are judged whole, and the first well one begins the wait.
         assert OUTAGE + rule.window + rule.resolve_after + 2 * 60 <= OUTAGE_EVERY, name
+
+
+@pytest.mark.needs_firestore
+def test_it_runs_on_the_emulator_of_firestore_again_and_again(tmp_path):
+    place = address_in(tmp_path)
+    for _ in range(2):
+        run = demo(tmp_path / "d", "--once", "--database", place, cwd=tmp_path)
+        assert (run.returncode, run.stderr) == (0, "")
+        assert f"Database     {place}" in run.stdout
+        report = json.loads((tmp_path / "d" / "reports" / "usage_report.json").read_text())
+        assert report["active_users"] == 40
+        assert 850 <= report["total_requests"] < 1_500
+    assert not list((tmp_path / "d").glob("guardian.db*"))
+
+
+@pytest.mark.needs_firestore
+def test_a_database_of_firestore_with_other_data_is_left_alone(tmp_path):
+    place = address_in(tmp_path)
+    documents = Documents(parse(place))
+    documents.commit([Change("feature_usage", "mine", {"start": 1, "count": 1})])
+    run = demo(tmp_path / "d", "--once", "--database", place, cwd=tmp_path)
+    assert (run.returncode, run.stderr) == (
+        1, f"guardian: {place} holds other data: name a project or a database that is empty\n"
+    )  # fmt: skip
+    assert documents.get("feature_usage", "mine") is not None
+
+
+@pytest.mark.parametrize(
+    ("database", "sentence"),
+    [
+        (
+            "firestore://demo",
+            "is a real project of Google Cloud, since FIRESTORE_EMULATOR_HOST is not set: start",
+        ),
+        (
+            "firestore://a b",
+            "--database is no address of Firestore: write firestore://PROJECT, or firestore://PROJECT/DA",
+        ),
+        ("other.db", "--database other.db is no address of Firestore: write firestore://PROJECT"),
+    ],
+)
+def test_it_never_writes_into_a_real_project_by_mistake(tmp_path, database, sentence):
+    run = demo(tmp_path / "d", "--once", "--database", database, cwd=tmp_path, FIRESTORE_EMULATOR_HOST="")
+    assert (run.returncode, run.stdout, run.stderr.count("\n")) == (1, "", 1)
+    assert sentence in run.stderr
