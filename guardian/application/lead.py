@@ -66,7 +66,13 @@ async def renew_lead(app: Application) -> bool:
     except StorageError as failure:
         # Whoever cannot renew must not go on as if it led: another may by now.
         app.token = None
-        log.error("The lease cannot be renewed: %s", failure)
+        if app.unrenewed != str(failure):
+            log.error("The lease cannot be renewed, and is tried for again and again: %s", failure)
+        app.unrenewed = str(failure)
+    else:
+        if app.unrenewed is not None:
+            log.warning("The lease is renewed again: the database answers")
+        app.unrenewed = None
     if led != (app.token is not None):
         log.info("This process stands by" if led else "This process leads")
         if led:

@@ -74,9 +74,9 @@ class Application:
     `holder` names this process in leases; `delivering` is held by whoever uses the transports of a channel. `token`
     is the fencing token while this process leads, None while it stands by; `stopping` is set when it is about to
     end. `health` has an entry for each step that has run; `trouble` says why nothing is done while the database is
-    not there. `book` knows the people behind ids; `live` is the history that alert rules are judged on, once it was
-    read. `under_way` names the steps that this process runs now. The watchdog counts in `waits` how long it has seen
-    reports wait. `glances` is what pages have read lately.
+    not there, `unrenewed` why the lease could not be renewed the last time. `book` knows the people behind ids; `live`
+    is the history that alert rules are judged on, once it was read. `under_way` names the steps that this process runs
+    now. The watchdog counts in `waits` how long it has seen reports wait. `glances` is what pages have read lately.
     """
 
     settings: Settings
@@ -95,6 +95,7 @@ class Application:
     health: dict[str, StepHealth] = field(default_factory=dict)
     under_way: set[str] = field(default_factory=set)
     trouble: str | None = None
+    unrenewed: str | None = None
     live: LiveHistory | None = None
     waits: Waits = field(default_factory=Waits)
     watching_since: datetime | None = None
