@@ -1,5 +1,6 @@
-"""Makes the pictures of the README from a demo run: the report on a desk and on a phone at night, and the inbox; and
-those of docs/mail.md from the samples of `guardian preview --all`.
+"""Makes the pictures of the README and of docs/demo.md from a demo run: the report on a desk and on a phone at night,
+the alert about a release, its end, and the inbox; and those of docs/mail.md from the samples of `guardian preview
+--all`.
 
     .venv/bin/python scripts/screenshots.py [FOLDER]        # docs/images without one
 
@@ -83,12 +84,16 @@ async def main(images: Path) -> None:
                     executable_path=shutil.which("chromium"),
                     args=["--no-sandbox", "--disable-background-networking"],
                 )
-                mail = f"{inbox}mail/0001"
+                first, *_, last, newest = sorted(path.stem for path in (Path(folder) / "mail").glob("*.eml"))[:4]
+                mail = f"{inbox}mail/{newest}"
                 await shoot(browser, mail, images / "inbox.png", width=1280, height=860, dark=False, whole=False)
                 report = {"dark": False, "whole": True, "height": 900}
                 await shoot(browser, f"{mail}/html", images / "report-desktop.png", width=760, **report)
                 phone = report | {"dark": True, "height": 760}
                 await shoot(browser, f"{mail}/html", images / "report-phone-dark.png", width=390, **phone)
+                await shoot(browser, f"{inbox}mail/{first}/html", images / "demo-alert.png", width=760, **report)
+                end = f"{inbox}mail/{last}/html"
+                await shoot(browser, end, images / "demo-recovery-phone-dark.png", width=390, **phone)
                 await browser.close()
         finally:
             demo.terminate()

@@ -1,7 +1,8 @@
 """The example app that the demo tracks: a chat service with threads and documents.
 
-Its set-up for Guardian is the one line with `UsageTrackingMiddleware`. DEMO_DATABASE, DEMO_KEY and DEMO_BROKEN (a file:
-while it exists, the chat's model is down) come from the environment.
+Its set-up for Guardian is the one line with `UsageTrackingMiddleware`. DEMO_DATABASE, DEMO_KEY, DEMO_RELEASE (which
+release of the app this is), DEMO_BUG (set: the release has a bug) and DEMO_BROKEN (a file: while it exists, the chat's
+model is down) come from the environment.
 """
 
 from __future__ import annotations
@@ -37,11 +38,20 @@ class ModelUnavailable(Exception):
     """The chat's language model does not answer."""
 
 
+STYLE = {"tone": "friendly"}
+
+
+def prompt(text: str, *, bug: bool) -> str:
+    """What the model is asked. A release with the bug looks for a setting that it renamed nowhere else."""
+    return f"{STYLE['voice' if bug else 'tone']}: {text}"
+
+
 def ask_model(text: str) -> str:
     """The model's answer; fails while the file DEMO_BROKEN exists."""
+    asked = prompt(text, bug="DEMO_BUG" in os.environ)
     if Path(os.environ["DEMO_BROKEN"]).exists():
         raise ModelUnavailable(f"no answer to {text!r}")  # the text stays out of Guardian's database
-    return text[::-1]
+    return asked[::-1]
 
 
 @router.post("/chat/message")
@@ -112,6 +122,7 @@ def create() -> FastAPI:
         UsageTrackingMiddleware,
         database=os.environ["DEMO_DATABASE"],
         jwt_key=os.environ["DEMO_KEY"],
+        release=os.environ["DEMO_RELEASE"],
         features={"POST /api/threads": "thread_create", "POST /api/documents": "document_upload"},
         flush_interval=0.2,
     )

@@ -22,6 +22,7 @@ from guardian.application.reporting import send_report_now
 from guardian.application.root import Application, open_application
 from guardian.application.scheduler import running
 from guardian.core.storage import StorageError
+from guardian.demo import story
 from guardian.demo.servers import PAGES, example_app, inbox, smtp_server
 from guardian.settings.schema import Settings
 from guardian.stores.opening import begin_demo
@@ -54,8 +55,9 @@ RULES = {
 }
 """Nobody waits an hour at a demo: the default rules, with shorter windows."""
 OUTAGE_EVERY, OUTAGE, REPORT_EVERY = 660, 140, 120
-"""Seconds: the chat breaks this often, so that every alert about it can end first, for this long; and a report goes
-out this often."""
+"""Seconds: a release breaks the chat this often, so that every alert about it can end first, for this long; and a
+report goes out this often."""
+STORY = f"of the hour before, invented: release {story.BAD.release} broke the chat, was named, and was rolled back"
 
 
 def run_demo(directory: Path, *, once: bool, database: str | None = None, real: bool = False) -> int:
@@ -106,7 +108,18 @@ async def _run(folder: Path, database: Path | str, console: Console, once: bool,
         address = f"http://127.0.0.1:{page.getsockname()[1]}"
         app = await stack.enter_async_context(open_application(_settings(folder, database, smtp_port, address)))
         invented = await _write_history(app, console)
-        environment = {"DEMO_DATABASE": str(app.settings.database), "DEMO_KEY": key, "DEMO_BROKEN": str(broken)}
+        with console.status("Playing the last hour …"):
+            invented += await story.play(app)
+            await app.repository.seal(app.clock())
+            await story.send(app)
+        _say(console, f"Alerts       {STORY}")
+        environment = {
+            "DEMO_DATABASE": str(app.settings.database),
+            "DEMO_KEY": key,
+            "DEMO_BROKEN": str(broken),
+            "DEMO_RELEASE": story.GOOD.release,
+            "GUARDIAN_INSTANCE": story.GOOD.instance,
+        }
         url = await stack.enter_async_context(example_app(environment))
         _say(console, f"Example app  {url}  (tracked by one line of middleware)")
         users = await stack.enter_async_context(crowd(url, key))
@@ -135,7 +148,7 @@ async def _run(folder: Path, database: Path | str, console: Console, once: bool,
             with suppress(webbrowser.Error):
                 webbrowser.open(address)
         await stack.enter_async_context(running(app))
-        await _live(app, users, broken)
+        await _live(app, users, url, environment)
 
 
 def _say(console: Console, text: str) -> None:
@@ -159,7 +172,6 @@ async def _write_history(app: Application, console: Console) -> int:
         events = history(now)
         for first in range(0, len(events), 2_000):
             await app.repository.write(events[first : first + 2_000])
-        await app.repository.seal(now)
     _say(console, f"History      {len(events):,} requests of the last 8 days, invented to compare with")
     return len(events)
 
@@ -190,24 +202,25 @@ async def _until_stored(app: Application, number: int) -> None:
     raise OSError("the tracker has not stored all requests of the example app")
 
 
-async def _live(app: Application, users: Crowd, broken: Path) -> None:
-    """A little traffic all the time, now and then a chat that is down, and reports; for ever."""
+async def _live(app: Application, users: Crowd, url: str, environment: dict[str, str]) -> None:
+    """A little traffic all the time, reports, and now and then a release that breaks the chat and is rolled back; for
+    ever. The app at `url` is the one without the bug."""
     begin = asyncio.get_running_loop().time()
-    reported = begin
-    broken_at = begin + 20
-    try:
+    reported, broken_at, number, deployed = begin, begin + 20, 2, False
+    async with AsyncExitStack() as bad:
         while True:
             now = asyncio.get_running_loop().time()
             if now >= broken_at + OUTAGE:
-                broken.unlink(missing_ok=True)
-                broken_at += OUTAGE_EVERY
-            elif now >= broken_at and not broken.exists():
-                broken.touch()
+                users.turn_to(url)
+                await bad.aclose()
+                broken_at, number, deployed = broken_at + OUTAGE_EVERY, number + 1, False
+            elif now >= broken_at and not deployed:
+                release = {"DEMO_RELEASE": f"2.4.{number}", "DEMO_BUG": "1"}
+                users.turn_to(await bad.enter_async_context(example_app({**environment, **release})))
+                deployed = True
                 await users.have_bad_luck()
             await users.come(1)
             if now >= reported + REPORT_EVERY:
                 reported = now
                 await send_report_now(app, hours=2)
             await asyncio.sleep(1)
-    finally:
-        broken.unlink(missing_ok=True)

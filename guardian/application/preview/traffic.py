@@ -22,6 +22,15 @@ _NAMES = (
     "ida ines ivan jana jonas julia kai lara leo lena maria marco mia nina noah olga oscar paula rosa sami"
 )
 USERS = tuple(f"{name}@example.com" for name in _NAMES.split())
+FEATURES = (
+    ("chat_message", "/api/chat/message", "POST", 0.02),
+    ("threads", "/api/threads/{thread_id}", "GET", 0.01),
+    ("thread_create", "/api/threads", "POST", 0.03),
+    ("documents", "/api/documents/{document_id}", "GET", 0.01),
+    ("document_upload", "/api/documents", "POST", 0.05),
+    ("search", "/api/search", "GET", 0.0),
+)
+"""What invented requests are for: feature, endpoint, method, and the share that fails."""
 UNLUCKY = "rosa@example.com"
 """This one sends files that are too large, again and again."""
 
@@ -77,12 +86,17 @@ class Crowd:
     """All users of the example app at `url`, and somebody who is not signed in. `answered` counts what was answered."""
 
     def __init__(self, client: httpx2.AsyncClient, key: str, seed: int) -> None:
+        self._client = client
         self.random = random.Random(seed)
         self.answered = 0
         self.visitors = {
             email: Visitor(client, {"Authorization": f"Bearer {token(email, key)}"}, self.random) for email in USERS
         }
         self.stranger = Visitor(client, {"X-User-Email": "root@example.com"}, self.random)
+
+    def turn_to(self, url: str) -> None:
+        """From now on all use the app at `url`, as when a release takes the place of another."""
+        self._client.base_url = httpx2.URL(url)
 
     async def come(self, requests: int, progress: Callable[[], None] = lambda: None) -> None:
         """Send so many requests of anybody, 12 at a time."""
@@ -122,28 +136,24 @@ def history(now: datetime, days: int = 8, seed: int = 2) -> list[Event]:
     Busy at noon, quiet at night, in the order of time; the last hour is left to the real traffic.
     """
     chance = random.Random(seed)
-    features = (
-        ("chat_message", "/api/chat/message", "POST", 0.02),
-        ("threads", "/api/threads/{thread_id}", "GET", 0.01),
-        ("thread_create", "/api/threads", "POST", 0.03),
-        ("documents", "/api/documents/{document_id}", "GET", 0.01),
-        ("document_upload", "/api/documents", "POST", 0.05),
-        ("search", "/api/search", "GET", 0.0),
-    )
     events = []
     start = now - timedelta(days=days)
     for minute in range(days * 1440 - 60):
         at = start + timedelta(minutes=minute)
         busy = max(0.05, 1 - abs(at.hour + at.minute / 60 - 13) / 9)
         for _ in range(chance.choices((0, 1, 3, 8), weights=(4 - 3 * busy, busy, busy, busy / 2))[0]):
-            feature, endpoint, method, bad = chance.choices(features, weights=(9, 4, 1, 2, 1, 1))[0]
-            user = ANONYMOUS if chance.random() < 0.02 else chance.choice(USERS)
-            status, failure = 200, None
-            if chance.random() < bad:
-                status = 413 if feature == "document_upload" else 422 if method == "POST" else 404
-                text = "File too large" if status == 413 else reason_phrase(status)
-                failure = Failure(f"HTTP {status}", text)
-            at_us = int(at.timestamp()) * 1_000_000 + chance.randrange(60_000_000)
-            duration = int(chance.lognormvariate(10.2, 0.6))
-            events.append(Event(at_us, user, endpoint, method, feature, status, duration, failure))
+            events.append(invented(chance, at))
     return sorted(events, key=lambda event: event.at_us)
+
+
+def invented(chance: random.Random, at: datetime) -> Event:
+    """A request of anybody in the minute that begins at `at`."""
+    feature, endpoint, method, bad = chance.choices(FEATURES, weights=(9, 4, 1, 2, 1, 1))[0]
+    user = ANONYMOUS if chance.random() < 0.02 else chance.choice(USERS)
+    status, failure = 200, None
+    if chance.random() < bad:
+        status = 413 if feature == "document_upload" else 422 if method == "POST" else 404
+        text = "File too large" if status == 413 else reason_phrase(status)
+        failure = Failure(f"HTTP {status}", text)
+    at_us = int(at.timestamp()) * 1_000_000 + chance.randrange(60_000_000)
+    return Event(at_us, user, endpoint, method, feature, status, int(chance.lognormvariate(10.2, 0.6)), failure)
