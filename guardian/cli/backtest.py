@@ -9,16 +9,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from guardian.cli.console import ConfigOption, JsonOption, out, say_json, settings_of
+from guardian.cli.console import ConfigOption, JsonOption, out, printable, say_json, settings_of
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions
     from rich.measure import Measurement
 
     from guardian.application.judging.backtest import Backtest
+    from guardian.core.language import Language
 
 _BLOCKS = " ▁▂▃▄▅▆▇█"
 _NARROW = 6
+_CAUSES = 10
+"""Of so many incidents, the newest, the cause is printed."""
 
 
 class _Strip:
@@ -54,10 +57,11 @@ def backtest(
     settings = settings_of(config)
 
     from guardian.application.judging.backtest import run_backtests, write_page
+    from guardian.core.language import language
 
     results = run_backtests(settings, days=days, changes=sets or ())
     if page is not None:
-        write_page(page, results)
+        write_page(page, results, language(settings.mail.language if settings.mail else "en"))
     if as_json:
         say_json([_fields(result) for result in results])
         return
@@ -68,6 +72,8 @@ def backtest(
 
 
 def _fields(result: Backtest) -> dict[str, Any]:
+    from guardian.application.judging.causes import cause_values
+
     return {
         "title": result.title,
         "start": result.start,
@@ -75,7 +81,14 @@ def _fields(result: Backtest) -> dict[str, Any]:
         "seconds": round(result.seconds, 2),
         "rules": [asdict(rule) for rule in result.rules],
         "incidents": [
-            {"rule": i.rule, "subject": i.subject, "start": start, "end": end, "peak": i.peak}
+            {
+                "rule": i.rule,
+                "subject": i.subject,
+                "start": start,
+                "end": end,
+                "peak": i.peak,
+                "cause": cause_values(result.why[i.id]) if i.id in result.why else None,
+            }
             for i, start, end in result.spans()
         ],
     }
@@ -99,7 +112,25 @@ def _print(result: Backtest) -> None:
         length, longest = (lang.duration(s) if s else "–" for s in (rule.open_seconds, rule.longest))
         table.add_row(escape(rule.rule), str(rule.incidents), str(rule.messages), length, longest, _Strip(rule.strip))
     out(fitted=True).print(table)
+    _print_causes(result, lang)
     for rule in result.rules:
         if rule.unseen:
             typer.echo(f"{rule.rule}: {rule.unseen}, so not all of it could be replayed.")
     typer.echo("")
+
+
+def _print_causes(result: Backtest, lang: Language) -> None:
+    """Why the newest incidents were, the newest first, where anything is known of it."""
+    from guardian.alerting.cause_words import cause_lines
+
+    told = []
+    for incident, start, _ in reversed(result.spans()):
+        lines = cause_lines(result.why[incident.id], lang) if incident.id in result.why else []
+        about = f" ({incident.subject})" if incident.subject else ""
+        told += [f"{start:%Y-%m-%d %H:%M} {incident.rule}{about}: {'; '.join(lines)}"] if lines else []
+    if told:
+        typer.echo("\nWhy, as far as requests tell (times are UTC):")
+    for line in told[:_CAUSES]:
+        typer.echo(f"  {printable(line)}")
+    if len(told) > _CAUSES:
+        typer.echo(f"  and {len(told) - _CAUSES} more: --json has those of the newest incidents.")

@@ -3,7 +3,9 @@
 import asyncio
 import json
 import re
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from time import time
 
 import pytest
 
@@ -13,8 +15,11 @@ from guardian.application.root import open_application
 from guardian.cli import main
 from guardian.core.time import micros
 from guardian.settings.loading import load_settings
+from tests.support.plain import plain
 from tracker.event import Event, Failure
 from tracker.pseudonyms import make_key, read_key
+from tracker.source import Source
+from tracker.sqlite.writer import Writer
 
 
 @pytest.fixture(autouse=True)
@@ -238,6 +243,28 @@ def test_the_chart_of_a_backtest_stays_on_one_line_of_the_terminal(guardian, dat
     assert shown in (cells, cells - 1)  # rich before 14.3 makes tables one column narrower
     assert len(charts) == 3
     assert all(len(line) <= columns for line in lines[1:])
+
+
+def test_a_backtest_prints_why_the_newest_incidents_were(guardian, tmp_path):
+    start_us = int(time() - 3 * 3600) * 1_000_000
+    boom = Failure("KeyError", "Internal Server Error", "chat.py:118 answer")
+    for release, first, last in (("2.4.0", 0, 90), ("2.4.1", 90, 120), ("2.4.0", 120, 170)):
+        with closing(Writer(str(tmp_path / "guardian.db"), made_by=Source(release, "web-1"))) as writer:
+            writer.write(
+                Event(
+                    start_us + minute * 60_000_000 + n, f"u{n}@x.org", "/chat", "POST", "chat",
+                    500 if release == "2.4.1" else 200, 9000, boom if release == "2.4.1" else None,
+                )
+                for minute in range(first, last)
+                for n in range(10)
+            )  # fmt: skip
+    code, told, _ = guardian("backtest", "--days", "1", "--set", "error_rate.window=10m")
+    assert code == 0
+    why = "300 of 300 failures are KeyError at chat.py:118; release 2.4.1 has 300 of 300 failures"
+    assert re.search(rf"^  \d{{4}}-\d\d-\d\d \d\d:\d\d error_rate: {why}", plain(told), re.MULTILINE)
+    [mine] = json.loads(guardian("backtest", "--days", "1", "--json")[1])
+    causes = [each["cause"] for each in mine["incidents"] if each["rule"] == "error_rate"]
+    assert [[found["value"] for found in cause["found"]] for cause in causes] == [["2.4.1"]]
 
 
 def test_one_incident_is_shown_with_whom_it_hit(guardian, database, within):

@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import copy
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from itertools import islice
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
+from guardian.alerting.cause_words import cause_lines
 from guardian.alerting.columns import MINUTE_US
 from guardian.alerting.engine import AlertState, Surroundings, advance
+from guardian.alerting.explaining import Explanation
 from guardian.alerting.history import History
 from guardian.alerting.incidents import SECOND, Incident
 from guardian.alerting.kinds import kind_of
 from guardian.alerting.notify import Notice, messages_of
 from guardian.alerting.outlook import Outlook
-from guardian.application.judging.live import lookback, surroundings
+from guardian.alerting.released import fixed
+from guardian.alerting.sample import Released
+from guardian.application.judging.causes import why_each
+from guardian.application.judging.live import SETTLE_US, lookback, surroundings
 from guardian.core.files import private
-from guardian.core.language import language
+from guardian.core.language import Language
 from guardian.core.storage import StorageError
 from guardian.core.templates import environment
 from guardian.core.time import moment, utc_now
@@ -31,6 +38,8 @@ from guardian.stores.people.book import AliasBook
 
 STRIP = 60
 """How many cells a strip chart has."""
+EXPLAINED = 100
+"""Of so many incidents, the newest, the cause is looked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +74,10 @@ class RuleReplay:
 
 @dataclass(frozen=True, slots=True)
 class Backtest:
-    """One set of rules over the past: `title` says which, `start` and `end` are aware, `seconds` how long it took."""
+    """One set of rules over the past: `title` says which, `start` and `end` are aware, `seconds` how long it took.
+
+    `why` says by the id of an incident what is known of its cause, for the newest `EXPLAINED`.
+    """
 
     title: str
     start: datetime
@@ -73,6 +85,7 @@ class Backtest:
     events: int
     replay: Replay
     rules: tuple[RuleReplay, ...]
+    why: Mapping[str, Explanation]
     seconds: float
 
     def spans(self) -> list[tuple[Incident, datetime, datetime | None]]:
@@ -108,27 +121,39 @@ def run_backtests(
     first = max(end - days * 1440, oldest // MINUTE_US + 1)
     # Counts for as far as rules look back, single events for what is judged.
     history = past.read(first - minutes, end, single_events=(end - first) * 60 + single)
+    released = past.releases((first - minutes) * MINUTE_US, (end + 1) * MINUTE_US)
     results = []
     for title, rules in variants:
         around = replace(surroundings(settings), rules=tuple(rule for rule in rules if rule.enabled))
-        result = replay(history, around, first, end)
+        result = replay(history, around, first, end, released=released)
+        why = why_each(past, around.rules, result.incidents[-EXPLAINED:], end * MINUTE_US)
         parts = tuple(by_rule(result, around, len(around.admins) or 1))
         start = moment(first * MINUTE_US)
         stop = start + timedelta(minutes=end - first)
-        results.append(Backtest(title, start, stop, len(history.columns), result, parts, perf_counter() - began))
+        results.append(Backtest(title, start, stop, len(history.columns), result, parts, why, perf_counter() - began))
         began = perf_counter()
     return results
 
 
-def write_page(path: Path, results: Sequence[Backtest]) -> None:
+def write_page(path: Path, results: Sequence[Backtest], lang: Language) -> None:
     """The backtests as an HTML page of its own, without scripts, for the owner of the file alone."""
-    page = environment("web").get_template("backtest.html").render(results=results, lang=language(), strip=STRIP)
+    told = [(each, {i: cause_lines(why, lang) for i, why in each.why.items()}) for each in results]
+    page = environment("web").get_template("backtest.html").render(results=told, lang=lang, zone=UTC, strip=STRIP)
     with private(path) as file:
         file.write(page)
 
 
-def replay(history: History, around: Surroundings, first: int, last: int, state: AlertState | None = None) -> Replay:
-    """Judge the minutes first … last as the daemon would have, had it run without a break from `state` on.
+def replay(
+    history: History,
+    around: Surroundings,
+    first: int,
+    last: int,
+    state: AlertState | None = None,
+    *,
+    released: Sequence[Released] = (),
+) -> Replay:
+    """Judge the minutes first … last as the daemon would have, had it run without a break from `state` on; `released`
+    is what was released meanwhile, in order.
 
     Where all minutes at once show that a rule says nothing, it is not asked: that makes no difference but to the time.
     """
@@ -137,14 +162,19 @@ def replay(history: History, around: Surroundings, first: int, last: int, state:
     notices: list[Notice] = []
     history = replace(history, zone=around.zone)
     outlook = Outlook(history, around, first, last)
+    releases = deque(-(-(each.at_us + 1 - SETTLE_US) // MINUTE_US) for each in released)
     minute = outlook.next(state, first)
     while minute <= last:
+        state = fixed(state, around.rules, released, minute * MINUTE_US + SETTLE_US)
         state, idle = outlook.prepared(state, minute)
         state, transitions, sent = advance(state, history.at(minute), around, idle=idle)
         notices += sent
         for transition in transitions:
             incidents[transition.incident.id] = transition.incident
-        minute = outlook.next(state, minute + 1)
+        while releases and releases[0] <= minute:
+            releases.popleft()
+        # The minute of a release may end what goes on.
+        minute = min([outlook.next(state, minute + 1), *islice(releases, 1)])
     for incident in state.incidents():
         if incident.opened_us is not None:
             incidents[incident.id] = incident

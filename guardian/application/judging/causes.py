@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from typing import Any
@@ -39,6 +40,15 @@ def why_of(history: HistoryStore, rule: Rule, incident: Incident, now_us: int) -
     except Exception:  # a fault of ours costs the cause, not the alert
         log.exception("The cause of incident %s could not be found", incident.id)
     return UNEXPLAINED
+
+
+def why_each(
+    history: HistoryStore, rules: Sequence[Rule], incidents: Sequence[Incident], now_us: int
+) -> dict[str, Explanation]:
+    """The same for each of these incidents, by its id, as the mail of its end says it, and of those that go on as of
+    `now_us`."""
+    named = {rule.name: rule for rule in rules}
+    return {i.id: why_of(history, named[i.rule], i, min(i.resolved_us or now_us, now_us)) for i in incidents}
 
 
 def ended_with(history: HistoryStore, rule: Rule, incident: Incident, now_us: int) -> Explanation:

@@ -23,10 +23,11 @@ from guardian.stores.sqlite.sealing import join
 from tracker.event import ANONYMOUS, Event, Failure
 from tracker.pseudonyms import key_path
 from tracker.source import Source
+from tracker.sqlite.batch import batch_of
 from tracker.sqlite.connection import connect
 from tracker.sqlite.dictionaries import Dictionaries
-from tracker.sqlite.rows import Row, insert
-from tracker.sqlite.sessions import extend_sessions, spans_of
+from tracker.sqlite.rows import insert
+from tracker.sqlite.sessions import Spans, add_activity, extend_sessions
 
 NAME = "coalesce(nullif(s.spelling, ''), u.email)"
 USERS = "guardian_user u LEFT JOIN guardian_spelling s ON s.user = u.id"
@@ -121,19 +122,20 @@ class SqliteMovingEvents:
     def replace(self, stretches: Mapping[int, Sequence[Recorded]]) -> None:
         """See Moving. Each stretch is replaced as a whole."""
         with self._transaction() as db:
-            sealed_us, groups = meta(db, "sealed_until_us"), defaultdict[Source | None, list[Row]](list)
+            sealed_us, groups = meta(db, "sealed_until_us"), defaultdict[Source | None, list[Event]](list)
             for start, recorded in stretches.items():
                 db.execute("DELETE FROM guardian_request WHERE id >= ? AND id < ?", ids(start, start + STRETCH_US))
                 if start < sealed_us:
                     db.execute("INSERT OR IGNORE INTO guardian_dirty VALUES (?)", (start,))
                 for event, source in recorded:
-                    groups[source].append(self._row(event))
+                    groups[source].append(event)
             self._dictionaries.user(ANONYMOUS, 0)
-            for source, rows in groups.items():
-                rows.sort(key=lambda row: row[0])
-                insert(db, rows, None if source is None else self._source(source))
-            every = sorted((row for rows in groups.values() for row in rows), key=lambda row: row[0])
-            extend_sessions(db, spans_of(every, self._dictionaries.anonymous))
+            spans: Spans = {}
+            for source, events in groups.items():
+                batch = batch_of(events, self._dictionaries)
+                insert(db, batch, None if source is None else self._source(source))
+                add_activity(spans, batch.at_us, batch.user, batch.duration_us, self._dictionaries.anonymous)
+            extend_sessions(db, spans)
 
     def close(self) -> None:
         """See Moving."""
@@ -151,14 +153,6 @@ class SqliteMovingEvents:
         at = time_of(number)
         event = Event(at, self._name(user), endpoint, method, feature, status, duration, failure, latency)
         return Recorded(event, None if source[0] is None else Source(*source))
-
-    def _row(self, event: Event) -> Row:
-        names = self._dictionaries
-        return (
-            event.at_us, names.user(event.user, event.at_us), names.route(event.endpoint, event.method, event.feature),
-            event.outcome, event.duration_us, None if event.failure is None else names.failure(event.failure),
-            event.latency_us,
-        )  # fmt: skip
 
     def _source(self, source: Source) -> int:
         """The number of a source, without the moment of its first event: that is moved by itself."""

@@ -4,11 +4,15 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from guardian.application.judging import backtest
 from guardian.application.judging.backtest import STRIP, overridden, run_backtests, write_page
+from guardian.core.language import language
 from guardian.core.storage import StorageError
 from guardian.settings.loading import SettingsError
 from guardian.settings.schema import Settings
+from tests.support.plain import plain
 from tracker.event import Event, Failure
+from tracker.source import Source
 from tracker.sqlite.writer import Writer
 
 NOW = datetime(2026, 3, 16, 12, 0, tzinfo=UTC)
@@ -80,6 +84,57 @@ def test_a_new_error_is_over_when_it_no_longer_comes_and_not_before(tmp_path):
     assert 0 < incident.resolved_us - last - (600 + 300) * 1_000_000 <= 120_000_000, "a window and resolve_after later"
 
 
+def released(folder):
+    """Ten chats a minute for three hours: those of minutes 60 to 89 fail, which release 2 answers; 3 is good again."""
+    start_us = int((NOW - timedelta(hours=3)).timestamp()) * 1_000_000
+    boom = Failure("KeyError", "Internal Server Error", "chat.py:118 answer")
+    for release, first, last in (("1", 0, 60), ("2", 60, 90), ("3", 90, 180)):
+        bad = release == "2"
+        events = [
+            Event(start_us + m * 60_000_000 + n * 1_000_000, f"u{n}@x.org", "/chat", "POST", "chat",
+                  500 if bad else 200, 9000, boom if bad else None)
+            for m in range(first, last) for n in range(10)
+        ]  # fmt: skip
+        writer = Writer(str(folder / "guardian.db"), made_by=Source(release, "web-1"))
+        writer.write(events)
+        writer.close()
+
+
+def test_it_says_why_as_the_mail_would_have(tmp_path):
+    released(tmp_path)
+    [result] = run_backtests(settings(tmp_path, rules={"error_rate": {"window": "10m"}}), days=1, now=NOW)
+    [incident] = [each for each in result.replay.incidents if each.rule == "error_rate"]
+    why = result.why[incident.id]
+    assert [(found.dimension, found.value) for found in why.cause.found] == [("release", "2")]
+    assert [each.release for each in why.released] == ["2"]
+    for code, words in (("en", "release 2 has 300 of 300 failures"), ("fr", "version 2 a 300 des 300 échecs")):
+        write_page(tmp_path / "page.html", [result], language(code))
+        page = plain((tmp_path / "page.html").read_text())
+        assert words in page
+        assert f'<html lang="{code}">' in page
+
+
+def test_only_the_newest_incidents_are_explained(tmp_path, monkeypatch):
+    released(tmp_path)
+    monkeypatch.setattr(backtest, "EXPLAINED", 1)
+    rules = {"error_rate": {"window": "10m"}, "chat_down": {"kind": "feature_down", "features": ["chat"]}}
+    [result] = run_backtests(settings(tmp_path, rules=rules), days=1, now=NOW)
+    assert len(result.replay.incidents) >= 2
+    assert list(result.why) == [result.replay.incidents[-1].id]
+
+
+def test_a_release_ends_an_incident_where_the_rule_says_so_as_it_does_live(tmp_path):
+    released(tmp_path)
+    rules = {"error_rate": {"window": "60m", "resolve_after": "5m"}}
+    mine, other = run_backtests(
+        settings(tmp_path, rules=rules), days=1, now=NOW, changes=["error_rate.fixed_by_release=true"]
+    )
+    [long], [short] = ([i for i in each.replay.incidents if i.rule == "error_rate"] for each in (mine, other))
+    release_us = int((NOW - timedelta(minutes=90)).timestamp()) * 1_000_000
+    assert (long.fixed_us, short.fixed_us) == (None, release_us)
+    assert release_us < short.resolved_us <= release_us + 15 * 60_000_000 < long.resolved_us
+
+
 def test_a_change_that_fits_no_rule_is_refused(tmp_path):
     record(tmp_path, days=1)
     for change in ("error_rate", "error_rate.threshold", "=5", "error_rate.threshold="):
@@ -118,7 +173,7 @@ def test_the_page_shows_the_strips_and_escapes_names(tmp_path):
     rules = {"<b>bold</b>": {"kind": "error_rate"}}
     results = run_backtests(settings(tmp_path, rules=rules), days=30, now=NOW)
     (tmp_path / "page.html").touch(mode=0o644)
-    write_page(tmp_path / "page.html", results)
+    write_page(tmp_path / "page.html", results, language())
     assert (tmp_path / "page.html").stat().st_mode & 0o077 == 0
     page = (tmp_path / "page.html").read_text()
     assert "&lt;b&gt;bold&lt;/b&gt;" in page
