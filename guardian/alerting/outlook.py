@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from bisect import bisect_left
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from functools import reduce
 from typing import TYPE_CHECKING
@@ -25,10 +26,14 @@ class Outlook:
     """The minutes first … last (since 1970) of a history, looked through at once before they are judged in order.
 
     A rule is not asked in a minute in which it is known to fire for nobody while none of its incidents goes on; nor in
-    one in which it only goes on to fire, if it does in the next too.
+    one in which it only goes on to fire, if it does in the next too. `breaks` are minutes, in order, that may begin
+    by ending what goes on.
     """
 
-    def __init__(self, history: History, around: Surroundings, first: int, last: int) -> None:
+    def __init__(
+        self, history: History, around: Surroundings, first: int, last: int, breaks: Sequence[int] = ()
+    ) -> None:
+        self._breaks = breaks
         self._first, self._last, self._changes = first, last, bool(around.maintenance)
         self._rules = {rule.name: rule for rule in around.rules}
         minutes = Minutes(history, first, last)
@@ -95,6 +100,9 @@ class Outlook:
                 return minute
             if incident.status == "open" and incident.told_us is not None and repeat_us > 0:
                 end = min(end, -(-(incident.told_us + repeat_us) // MINUTE_US))
+        place = bisect_left(self._breaks, minute)
+        if place < len(self._breaks):
+            end = min(end, self._breaks[place] - 1)
         key = rule.name, frozenset(latest)
         if key not in self._steady:
             firing = np.all([~np.isnan(calm.values[subject]) for subject in latest], axis=0)

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import copy
-from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from itertools import islice
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -161,8 +159,7 @@ def replay(
     incidents: dict[str, Incident] = {i.id: i for i in state.incidents() if i.opened_us is not None}
     notices: list[Notice] = []
     history = replace(history, zone=around.zone)
-    outlook = Outlook(history, around, first, last)
-    releases = deque(-(-(each.at_us + 1 - SETTLE_US) // MINUTE_US) for each in released)
+    outlook = Outlook(history, around, first, last, [_first_minute(each) for each in released])
     minute = outlook.next(state, first)
     while minute <= last:
         state = fixed(state, around.rules, released, minute * MINUTE_US + SETTLE_US)
@@ -171,15 +168,20 @@ def replay(
         notices += sent
         for transition in transitions:
             incidents[transition.incident.id] = transition.incident
-        while releases and releases[0] <= minute:
-            releases.popleft()
-        # The minute of a release may end what goes on.
-        minute = min([outlook.next(state, minute + 1), *islice(releases, 1)])
+        minute += 1
+        # What opened after a release and began before it is fixed at once.
+        if fixed(state, around.rules, released, minute * MINUTE_US + SETTLE_US) is state:
+            minute = outlook.next(state, minute)
     for incident in state.incidents():
         if incident.opened_us is not None:
             incidents[incident.id] = incident
     ordered = sorted(incidents.values(), key=lambda incident: (incident.opened_us or 0, incident.id))
     return Replay(first, last, tuple(ordered), tuple(notices))
+
+
+def _first_minute(released: Released) -> int:
+    """The first minute that is judged when this is known."""
+    return (released.at_us - SETTLE_US) // MINUTE_US + 1
 
 
 def by_rule(result: Replay, around: Surroundings, admins: int = 1) -> list[RuleReplay]:

@@ -15,7 +15,10 @@ from guardian.alerting.incidents import Memory
 from guardian.alerting.kinds import KINDS, judge, kind_of
 from guardian.alerting.maintenance import Once, Recurring
 from guardian.alerting.minutes import Minutes
+from guardian.alerting.released import fixed
+from guardian.alerting.sample import Released
 from guardian.application.judging.backtest import Replay, replay
+from guardian.application.judging.live import SETTLE_US
 from guardian.core.cadence import Cron
 from guardian.core.time import moment
 from guardian.settings.rules import parse_rule
@@ -47,8 +50,8 @@ TABLES = [
 ]
 
 
-def rules(tables=TABLES):
-    named = [(f"{kind}-{n}", {"kind": kind, "repeat": "1h", **keys}) for n, (kind, keys) in enumerate(tables)]
+def rules(tables=TABLES, **more):
+    named = [(f"{kind}-{n}", {"kind": kind, "repeat": "1h", **keys, **more}) for n, (kind, keys) in enumerate(tables)]
     return tuple(parse_rule(name, table, critical_features=("chat",)) for name, table in named)
 
 
@@ -80,10 +83,11 @@ def past(seed, minutes=420):
     return replace(history, zone=ZONE, alive_us=seen)
 
 
-def one_by_one(history, around, first, last, state):
-    """`replay` as it is meant: each minute is judged with each rule."""
+def one_by_one(history, around, first, last, state, released=()):
+    """`replay` as it is meant: each minute is judged with each rule, after what was released."""
     incidents, notices = {i.id: i for i in state.incidents() if i.opened_us is not None}, []
     for minute in range(first, last + 1):
+        state = fixed(state, around.rules, released, minute * MINUTE_US + SETTLE_US)
         state, transitions, sent = advance(state, history.at(minute), around)
         notices += sent
         incidents |= {t.incident.id: t.incident for t in transitions}
@@ -125,6 +129,20 @@ def test_a_replay_finds_what_judging_each_minute_finds(seed):
     found = replay(history, around, START - 419, START)
     assert found == one_by_one(history, around, START - 419, START, AlertState())
     assert found.notices
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_releases_that_fix_what_is_open_make_no_difference(seed):
+    history, chance = past(seed + 40), random.Random(seed)
+    around = Surroundings(rules(fixed_by_release=True), ZONE, admins=("a@example.com",))
+    begun = (START - 425) * MINUTE_US
+    moments = sorted(begun + chance.randrange(425 * MINUTE_US) for _ in range(2 + seed))
+    # At the very edge of what a minute may know, too.
+    moments = sorted([*moments, (START - 200) * MINUTE_US + SETTLE_US, (START - 100) * MINUTE_US + SETTLE_US - 1])
+    released = [Released(f"2.{n}", at_us) for n, at_us in enumerate(moments)]
+    found = replay(history, around, START - 419, START, released=released)
+    assert found == one_by_one(history, around, START - 419, START, AlertState(), released)
+    assert any(each.fixed_us for each in found.incidents)
 
 
 @pytest.mark.parametrize("rule", rules(), ids=lambda rule: rule.name)
