@@ -82,7 +82,7 @@ def explain(rule: Rule, incident: Incident, now_us: int, read: Read) -> Explanat
     else:
         days, before = 0, NO_SAMPLE
     if kind.of_one_user:
-        return Explanation("alone", others=_others(incident, now, start_us))
+        return _alone(incident, now, before, start_us, days)
     if kind.traffic:
         return Explanation("more" if kind.traffic > 0 else "missing", _moved(now, before, kind.traffic), days=days)
     return _told_apart(rule, incident, now, before, start_us, days)
@@ -187,6 +187,21 @@ def _moved(now: Sample, before: Sample, traffic: int) -> Cause:
     dimensions = [_dimension(name, (now, before)) for name in ("feature", "person")]
     cause = find_cause(flags, dimensions, base=0.5, weight=np.concatenate([now.weight, before.weight]))
     return replace(cause, found=cause.found[:1])
+
+
+def _alone(incident: Incident, now: Sample, before: Sample, start_us: int, days: int) -> Explanation:
+    """Which error it is that this person meets, and how many others meet it."""
+    same_time = before.at_us >= start_us - days * DAY * SECOND
+    during, then = _of(incident.subject, now, now.at_us >= start_us), _of(incident.subject, before, same_time)
+    met, usual = (_ways(each, each.failure >= 0, np.ones(len(each), dtype=bool)) for each in (during, then))
+    way = commonest_way(met, usual, during.requests, then.requests)
+    return Explanation("alone", way=way, days=days, others=_others(incident, now, start_us))
+
+
+def _of(person: str, sample: Sample, when: np.ndarray) -> Sample:
+    """Their requests."""
+    number = sample.users.index(person) if person in sample.users else -1
+    return sample.only(when & (sample.user == number))
 
 
 def _others(incident: Incident, sample: Sample, start_us: int) -> tuple[int, int] | None:

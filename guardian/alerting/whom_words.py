@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from guardian.alerting.whom import Whom
+from guardian.alerting.whom import Hit, Whom
 from guardian.core.language import Language
 from guardian.core.time import moment
 
@@ -58,11 +58,18 @@ def _fared(found: Whom, lang: Language) -> str:
     return ", ".join(said)
 
 
+def to_write_to(found: Whom) -> tuple[Hit, ...]:
+    """Those who are to be told: who has not come back, and who failed again."""
+    return found.fared("away", "again")
+
+
 def letter(found: Whom, lang: Language, zone: ZoneInfo, *, over: datetime | None) -> tuple[str, str]:
-    """Subject and body of a draft for those who are to be told, once it was over."""
-    features = ", ".join(sorted({hit.feature for hit in found.people}))
-    first = lang.moment(moment(min(hit.first_us for hit in found.people)), zone)
-    last = lang.moment(over or moment(max(hit.last_us for hit in found.people)), zone)
+    """Subject and body of a draft for those who are to be told, of whom there must be one, once it was over: of what
+    failed for them."""
+    hits = to_write_to(found)
+    features = ", ".join(sorted({hit.feature for hit in hits}))
+    first = lang.moment(moment(min(hit.first_us for hit in hits)), zone)
+    last = lang.moment(over or moment(max(hit.last_us for hit in hits)), zone)
     body = [
         lang("Hello,"),
         lang(

@@ -90,8 +90,9 @@ def show(incident: IncidentArgument, config: ConfigOption = None, as_json: JsonO
     if as_json:
         say_json(row)
         return
-    cause, whom = row.pop("cause") or {"lines": []}, row.pop("whom") or {"people": []}
+    cause, whom = row.pop("cause") or {"lines": [], "released": []}, row.pop("whom") or {"people": []}
     more = [*(("cause", line) for line in cause["lines"]), *(("whom to tell", line) for line in lines)]
+    more += [("released", f"{each['release']} at {each['at']}") for each in cause["released"]]
     more += [(each["since"].replace("_", " "), f"{each['name']} ({each['times']})") for each in whom["people"]]
     for name, value in [*row.items(), *more]:
         if value not in (None, ""):

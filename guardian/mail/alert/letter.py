@@ -12,7 +12,7 @@ from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
 from guardian.alerting.whom import Fate, Hit, Whom
-from guardian.alerting.whom_words import letter, whom_lines
+from guardian.alerting.whom_words import letter, to_write_to, whom_lines
 from guardian.core.bidi import bare, isolated
 from guardian.core.language import NO_BREAK, Language
 from guardian.core.mail_address import check_address
@@ -30,11 +30,6 @@ NAMES = 10
 """So many names that are no addresses are said."""
 MOST_LINES = 5000
 """So many people are in the file; the API has everybody."""
-
-
-def to_write_to(found: Whom) -> tuple[Hit, ...]:
-    """Those who are to be told: who has not come back, and who failed again."""
-    return found.fared("away", "again")
 
 
 def addresses(hits: Sequence[Hit]) -> tuple[list[str], list[str]]:

@@ -12,13 +12,13 @@ from guardian.alerting.cause_words import cause_lines, release_name
 from guardian.alerting.explaining import Explanation
 from guardian.alerting.incidents import Incident
 from guardian.alerting.whom import Whom
-from guardian.alerting.whom_words import whom_lines
+from guardian.alerting.whom_words import to_write_to, whom_lines
 from guardian.application.judging.acting import act as act_on
 from guardian.application.judging.causes import SINCE, cause_of
 from guardian.core.language import marked
 from guardian.core.outgoing import OutboxItem
 from guardian.core.time import micros, moment
-from guardian.mail.alert.letter import addresses, fate_word, mailto, no_address, to_write_to
+from guardian.mail.alert.letter import addresses, fate_word, mailto, no_address
 from guardian.web.endpoint import Refusal
 from guardian.web.pages.frame import framed
 from guardian.web.pages.incident_words import feature_of, incident_row, person_of, rule_facts, told_times

@@ -148,6 +148,9 @@ def test_of_a_burst_of_one_person_it_is_told_whether_others_met_it():
     burst = replace(INCIDENT, subject="ann@x.org", of_user=True)
     mine = traffic(500, 0, 10, failure=KEY_ERROR, user="ann@x.org")
     assert why("user_burst", [*mine, *traffic(600, 0, 100)], burst).others == (0, 20)
+    usual = traffic(WEEK + 500, WEEK, 40, user="ann@x.org")
+    told = why("user_burst", [*mine, *traffic(600, 0, 100), *usual], burst)
+    assert told.way == Way(("KeyError", "chat.py:118 answer"), 10, 10, 0, 40), "with what is usual for that person"
     others = traffic(500, 0, 30, failure=KEY_ERROR, users=3)
     assert why("user_burst", [*mine, *others, *traffic(600, 0, 100)], burst).others == (3, 20)
 

@@ -1,6 +1,7 @@
 """Whom to tell: who was hit, and how it went for them since."""
 
 from dataclasses import replace
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
@@ -9,7 +10,9 @@ from hypothesis import strategies as st
 from guardian.alerting import whom as module
 from guardian.alerting.incidents import Incident
 from guardian.alerting.sample import Sample
-from guardian.alerting.whom import NOBODY, Hit, whom
+from guardian.alerting.whom import NOBODY, Hit, Whom, whom
+from guardian.alerting.whom_words import letter
+from guardian.core.language import language
 from guardian.settings.rules import parse_rule
 from tracker.event import ANONYMOUS, Event, Failure
 
@@ -158,3 +161,14 @@ def test_every_failure_of_its_time_is_counted_once(events):
 def test_a_success_in_the_end_brings_everyone_back(events):
     more = [at(500, user, feature=feature) for user in ("ann", "bob", "cat") for feature in ("chat", "files")]
     assert {hit.fate for hit in told(*events, *more).people} <= {"back"}
+
+
+def test_the_draft_is_about_what_failed_for_those_who_are_to_be_told():
+    found = Whom((
+        Hit("ann@x.org", 1, 10_000_000, 20_000_000, "/chat", "chat", "back"),
+        Hit("bob@x.org", 1, 3600_000_000, 3601_000_000, "/files", "files", "away"),
+    ))  # fmt: skip
+    subject, body = letter(found, language(), ZoneInfo("UTC"), over=None)
+    assert subject == "It works again: files"
+    assert "chat" not in body
+    assert "01:00" in body
