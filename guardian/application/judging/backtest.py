@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from time import perf_counter
-from typing import Any
 
 from guardian.alerting.cause_words import cause_lines
 from guardian.alerting.columns import MINUTE_US
@@ -23,13 +21,14 @@ from guardian.alerting.released import fixed
 from guardian.alerting.sample import Released
 from guardian.application.judging.causes import why_each
 from guardian.application.judging.live import SETTLE_US, lookback, surroundings
+from guardian.application.judging.overriding import overridden
 from guardian.core.files import private
 from guardian.core.language import Language
 from guardian.core.storage import StorageError
 from guardian.core.templates import environment
 from guardian.core.time import moment, utc_now
 from guardian.settings.loading import parse_rules
-from guardian.settings.rules import Rule, rule_models
+from guardian.settings.rules import Rule
 from guardian.settings.schema import Settings
 from guardian.stores.opening import backend
 from guardian.stores.people.book import AliasBook
@@ -227,39 +226,3 @@ def _strip(spans: Sequence[tuple[int, int]], first: int, last: int) -> tuple[flo
                 # An incident of a few minutes within a day still shows.
                 cells[cell] = min(1.0, max(cells[cell] + max(overlap, 0) / size, 0.15))
     return tuple(cells)
-
-
-def overridden(tables: Mapping[str, Mapping[str, Any]], settings: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """The `[rules]` tables with `rule.key=value` settings applied: `error_rate.threshold=5%`, lists as
-    `feature_down.features=chat_*,login`, and keys of tables as `feature_down.probe.failures=2`.
-
-    A rule that is not there yet is added. Raises ValueError with one sentence for a text of another form.
-    """
-    changed = copy.deepcopy({name: dict(table) for name, table in tables.items()})
-    for text in settings:
-        path, equals, value = text.partition("=")
-        name, *keys = path.strip().split(".")
-        if not (equals and name and keys and all(keys) and value.strip()):
-            raise ValueError(f"--set {text!r} is not of the form rule.key=value, such as error_rate.threshold=5%")
-        table = changed.setdefault(name, {})
-        for key in keys[:-1]:
-            inner = table.get(key)
-            table[key] = table = dict(inner) if isinstance(inner, dict) else {}
-        listed = keys[-1] in _lists()
-        table[keys[-1]] = [part.strip() for part in value.split(",")] if listed else _value(value.strip())
-    return changed
-
-
-def _lists() -> set[str]:
-    """The keys of rules that hold a list."""
-    models = rule_models().values()
-    return {k for model in models for k, field in model.model_fields.items() if field.annotation == tuple[str, ...]}
-
-
-def _value(text: str) -> Any:
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return {"true": True, "false": False}.get(text, text)

@@ -5,7 +5,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from guardian.application.judging import backtest
-from guardian.application.judging.backtest import STRIP, overridden, run_backtests, write_page
+from guardian.application.judging.backtest import STRIP, run_backtests, write_page
+from guardian.application.judging.overriding import overridden
 from guardian.core.language import language
 from guardian.core.storage import StorageError
 from guardian.settings.loading import SettingsError
