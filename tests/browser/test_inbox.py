@@ -1,7 +1,6 @@
 """The demo's inbox in a real Chromium: what a newcomer sees first."""
 
 import asyncio
-import shutil
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
@@ -10,10 +9,10 @@ from itertools import product
 
 import pytest
 import uvicorn
-from playwright.async_api import async_playwright
 
 from guardian.demo.inbox import create_inbox
 from guardian.web.daemon import Server
+from tests.support.chromium import chromium
 
 pytestmark = pytest.mark.needs_chromium
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -48,14 +47,10 @@ async def opened(folder):
             await asyncio.sleep(0.01)
     address = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}/"
     try:
-        async with async_playwright() as playwright:
-            browser = await playwright.chromium.launch(
-                executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-background-networking"]
-            )
+        async with chromium() as browser:
             tab = await browser.new_page()
             await tab.goto(address)
             yield tab, address
-            await browser.close()
     finally:
         server.should_exit = True
         await task

@@ -1,18 +1,18 @@
 """The mails in a real Chromium: on a phone and on a desk, by day and by night."""
 
 import email
-import shutil
 from datetime import timedelta
 from email import policy
 from itertools import product
 
 import pytest
-from playwright.async_api import async_playwright
+import pytest_asyncio
 
 from guardian.core.language import LANGUAGES
 from guardian.mail.message import html_page
 from guardian.mail.service import EmailService
 from tests.support import report_samples as samples
+from tests.support.chromium import chromium
 
 pytestmark = pytest.mark.needs_chromium
 COMPANIONS = {"prod_report.json": samples.COMPANION, "docs_report.json": {"status": "OK"}, "integrity_report.json": []}
@@ -38,14 +38,10 @@ def message_of(body):
     return email.message_from_bytes(body, policy=policy.default)
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def browser():
-    async with async_playwright() as playwright:
-        found = await playwright.chromium.launch(
-            executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-background-networking"]
-        )
+    async with chromium() as found:
         yield found
-        await found.close()
 
 
 @pytest.fixture(scope="module", params=LANGUAGES)
@@ -55,13 +51,14 @@ def every_sample(request, samples_in):
 
 @pytest.mark.parametrize("name", REPORTS)
 async def test_it_fits_and_reads_well_on_phone_and_desk_by_day_and_by_night(browser, name):
-    await reads_well(browser, page(REPORTS[name]()), links=False)
+    await reads_well(*await reader(browser), page(REPORTS[name]()), links=False)
 
 
 async def test_so_does_every_mail_that_guardian_sends(browser, every_sample):
     assert len(every_sample) > 20
+    tab, asked = await reader(browser)
     for html in every_sample.values():
-        await reads_well(browser, html, links=True)
+        await reads_well(tab, asked, html, links=True)
 
 
 async def test_every_mail_names_its_language_and_says_the_same_with_pictures_blocked(browser, every_sample, request):
@@ -81,12 +78,16 @@ async def test_every_mail_names_its_language_and_says_the_same_with_pictures_blo
     await context.close()
 
 
-async def reads_well(browser, html, *, links):
-    """Fails where a page is too wide, too pale or too small, fetches anything, or shows a picture without words."""
-    tab = await browser.new_page()
-    asked = []
+async def reader(browser):
+    """A tab, and what it asks for or says."""
+    tab, asked = await browser.new_page(), []
     tab.on("request", lambda request: asked.append(request.url))
     tab.on("dialog", lambda dialog: asked.append(dialog.message))
+    return tab, asked
+
+
+async def reads_well(tab, asked, html, *, links):
+    """Fails where a page is too wide, too pale or too small, fetches anything, or shows a picture without words."""
     await tab.set_content(html)
     for width, scheme in product((360, 700), ("light", "dark")):
         await tab.set_viewport_size({"width": width, "height": 900})
@@ -101,7 +102,6 @@ async def reads_well(browser, html, *, links):
     assert await tab.locator("script, form, iframe, img:not([alt]), img[alt='']").count() == 0
     assert await tab.locator("img:not([src^='data:'])").count() == 0
     assert links or await tab.locator("a[href]").count() == 0
-    await tab.close()
 
 
 async def test_by_night_the_page_is_dark(browser):

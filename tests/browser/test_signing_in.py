@@ -2,13 +2,12 @@
 
 import asyncio
 import re
-import shutil
 from contextlib import asynccontextmanager
 from email import message_from_bytes, policy
 
 import pytest
 import uvicorn
-from playwright.async_api import async_playwright, expect
+from playwright.async_api import expect
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
@@ -17,6 +16,7 @@ from guardian.web import create_app
 from guardian.web.daemon import Server
 from guardian.web.pages import page, routes
 from tests.support.api_client import opened
+from tests.support.chromium import chromium
 from tests.support.mail_servers import free_port
 
 pytestmark = pytest.mark.needs_chromium
@@ -52,12 +52,8 @@ async def served(folder, monkeypatch, mount="", pages=None):
             while not server.started:
                 await asyncio.sleep(0.01)
         try:
-            async with async_playwright() as playwright:
-                browser = await playwright.chromium.launch(
-                    executable_path=shutil.which("chromium"), args=["--no-sandbox"]
-                )
+            async with chromium() as browser:
                 yield browser, address, application
-                await browser.close()
         finally:
             server.should_exit = True
             await task

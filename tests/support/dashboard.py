@@ -1,17 +1,16 @@
 """The dashboard on a port of its own and a Chromium beside it, signed in by a token: what the browser tests share."""
 
 import asyncio
-import shutil
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
 import uvicorn
-from playwright.async_api import async_playwright
 
 from guardian.application.reporting import send_report_now
 from guardian.web import create_app
 from guardian.web.daemon import Server
 from tests.support.api_client import NOW, bearer, event, open_incident, opened
+from tests.support.chromium import chromium
 from tests.support.mail_servers import free_port
 from tracker.event import Failure
 
@@ -55,12 +54,8 @@ async def dashboard(folder, *, events=None, incident=True, language="en", wrap=N
             while not server.started:
                 await asyncio.sleep(0.01)
         try:
-            async with async_playwright() as playwright:
-                browser = await playwright.chromium.launch(
-                    executable_path=shutil.which("chromium"), args=["--no-sandbox"]
-                )
+            async with chromium() as browser:
                 yield browser, f"http://127.0.0.1:{port}", application
-                await browser.close()
         finally:
             server.should_exit = True
             await task

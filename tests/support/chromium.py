@@ -1,0 +1,33 @@
+"""The Chromium that all tests of a process share: to start one takes longer than most of them."""
+
+import shutil
+from contextlib import asynccontextmanager
+
+from playwright.async_api import async_playwright
+
+_running = []
+
+
+@asynccontextmanager
+async def chromium():
+    """The browser, without the tabs of the test before. It belongs to the loop of the first who asks."""
+    if _running and not _running[1].is_connected():
+        await stop()
+    if not _running:
+        playwright = await async_playwright().start()
+        args = ["--no-sandbox", "--disable-background-networking"]
+        _running[:] = playwright, await playwright.chromium.launch(executable_path=shutil.which("chromium"), args=args)
+    try:
+        yield _running[1]
+    finally:
+        for context in _running[1].contexts:
+            await context.close()
+
+
+async def stop():
+    """End it, if it runs."""
+    if _running:
+        playwright, browser = _running
+        _running.clear()
+        await browser.close()
+        await playwright.stop()
