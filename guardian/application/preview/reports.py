@@ -55,9 +55,9 @@ async def report_samples(email: EmailService) -> list[Sample]:
     more: dict[str, Any] = {"next_report": NEXT, "unsubscribe": f"{URL}/u/sample"}
     told = {code: incident_lines(incidents(), RULES, *DAY_BEFORE, lang=language(code), zone=ZONE) for code in LANGUAGES}
     long_ago = [event(MIDNIGHT - 9 * DAY, USERS[0], "chat_message")]  # an app that was never used is another matter
-    bad = await _report(bad_day(), fired=[Fired("feature_down", "critical"), Fired("error_rate", "warning")])
-    quiet, crowd, nobody = [await _report(events) for events in (quiet_day(), crowded_day(), long_ago)]
-    week = await _report(bad_day(), *WEEK, fired=[Fired("feature_down", "critical"), Fired("error_rate", "warning")])
+    fired = [Fired("feature_down", "critical"), Fired("error_rate", "warning")]
+    bad, week = await _reports(bad_day(), DAY_BEFORE, WEEK, fired=fired)
+    [quiet], [crowd], [nobody] = [await _reports(each, DAY_BEFORE) for each in (quiet_day(), crowded_day(), long_ago)]
     better = Better(RULES["error_rate"], 0.13, 5)
     noise = incident_lines(noisy_week(), RULES, *WEEK, lang=email.language, zone=ZONE, better=better)
     return [
@@ -82,13 +82,10 @@ def _mail(email: EmailService, reports: Mapping[str, Any], key: str, **more: Any
     return email.compose_guardian_report(ADMIN, reports, key=f"sample/{key}", **more)
 
 
-async def _report(
-    events: Sequence[Event],
-    start: datetime = DAY_BEFORE[0],
-    end: datetime = DAY_BEFORE[1],
-    fired: Sequence[Fired] = (),
-) -> dict[str, Any]:
-    """The real report on [start, end), without them on the day before, as `daily at 09:00` covers it."""
+async def _reports(
+    events: Sequence[Event], *windows: tuple[datetime, datetime], fired: Sequence[Fired] = ()
+) -> list[dict[str, Any]]:
+    """The real report on each window, half-open."""
 
     async def firings(start: datetime, end: datetime) -> Sequence[Fired]:
         return fired
@@ -99,7 +96,7 @@ async def _report(
             for first in range(0, len(events), 5_000):
                 await repository.write(events[first : first + 5_000])
             usage = UsageGuardian(repository, reports_dir=folder, clock=lambda: NOW, timezone=ZONE.key, fired=firings)
-            return await usage.generate_report(start_time=start, end_time=end)
+            return [await usage.generate_report(start_time=start, end_time=end) for start, end in windows]
         finally:
             await repository.close()
 
