@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from guardian.alerting.columns import MINUTE_US
 from guardian.stores.sqlite.history import SqliteHistory
-from tracker.event import Event, Failure
+from tests.support.events import event as made
+from tracker.event import Failure
 from tracker.sqlite.writer import Writer
 
 START = 29_560_000
@@ -21,7 +22,8 @@ def event(minute, chance):
     feature = chance.choice("abc")
     failure = Failure("Boom", "no", f"app.py:{chance.randrange(3)} f") if bad else None
     at_us = minute * MINUTE_US + chance.randrange(3)
-    return Event(at_us, f"u{chance.randrange(4)}@x.org", f"/{feature}", "GET", feature, 500 if bad else 200, 9, failure)
+    user = f"u{chance.randrange(4)}@x.org"
+    return made(at_us, user=user, feature=feature, status=500 if bad else 200, failure=failure)
 
 
 def said(history, end):

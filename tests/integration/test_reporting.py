@@ -21,8 +21,9 @@ from guardian.core.storage import WindowGone
 from guardian.mail.message import build_message
 from guardian.settings.schema import MailSettings, ScheduleSettings, Settings, SmtpSettings
 from guardian.stores.state import LeaseLost
+from tests.support.events import event as made
 from tests.support.mail_servers import serving
-from tracker.event import Event, Failure
+from tracker.event import Failure
 
 NOW = datetime(2026, 3, 2, 12, 30, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -81,7 +82,8 @@ def application(tmp_path, inbox):
 
 def event(at, user="ada@example.com", status=200, feature="chat_message"):
     failure = Failure("HTTP 500", "Internal Server Error") if status >= 400 else None
-    return Event(int(at.timestamp() * 1e6), user, f"/api/{feature}", "POST", feature, status, 20_000, failure)
+    return made(int(at.timestamp() * 1e6), user=user, feature=feature, path=f"/api/{feature}", method="POST", ms=20,
+                status=status, failure=failure)  # fmt: skip
 
 
 async def mails_of(app):

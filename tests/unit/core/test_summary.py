@@ -7,16 +7,13 @@ from hypothesis import strategies as st
 
 from guardian.core.summary import Route, Summary, active_minutes, bin_of, merge, merge_all, quantile_ms
 from guardian.core.totals import Totals
-from tracker.event import Event, Failure
+from tests.support.events import event
+from tracker.event import Failure
 
 MINUTE = 60_000_000
 
 
 NOTED = Failure("Noted", "tool error")
-
-
-def event(at_us, user="ada@example.com", status=200, duration_us=1_000, feature="chat", failure=None, latency_us=None):
-    return Event(at_us, user, f"/{feature}", "GET", feature, status, duration_us, failure, latency_us)
 
 
 USERS = ["ada@example.com", "bob@example.com", "anonymous"]
@@ -25,12 +22,12 @@ events = st.lists(
     st.builds(
         event,
         st.integers(0, 6 * 60).map(lambda minute: 10**15 + minute * MINUTE),
-        st.sampled_from(USERS),
-        st.sampled_from([200, 404, 413, 500]),
-        st.integers(0, 40 * MINUTE),
-        st.sampled_from(FEATURES),
-        st.sampled_from([None, None, NOTED]),
-        st.sampled_from([None, 0, 700]),
+        user=st.sampled_from(USERS),
+        status=st.sampled_from([200, 404, 413, 500]),
+        duration_us=st.integers(0, 40 * MINUTE),
+        feature=st.sampled_from(FEATURES),
+        failure=st.sampled_from([None, None, NOTED]),
+        latency_us=st.sampled_from([None, 0, 700]),
     )
 ).map(lambda found: sorted(found, key=lambda e: e.at_us))
 
@@ -125,7 +122,9 @@ def test_what_a_first_request_did_before_the_window_does_not_count():
 
 
 def test_totals_are_kept_by_user_and_by_route():
-    whole = Summary.of([event(1), event(2, status=404), event(3, "bob@example.com", 500, feature="documents")])
+    whole = Summary.of(
+        [event(1), event(2, status=404), event(3, user="bob@example.com", status=500, feature="documents")]
+    )
     assert (whole.requests, whole.errors, whole.statuses()) == (3, 2, {200: 1, 404: 1, 500: 1})
     ada = whole.users["ada@example.com"]
     assert (ada.requests, ada.errors, ada.server_errors, ada.features) == (2, 1, 0, {"chat": 2})

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tracker.event import ANONYMOUS, SESSION_GAP_US, Event, Failure
+from tests.support.events import event as made
+from tracker.event import ANONYMOUS, SESSION_GAP_US, Failure
 from tracker.sqlite import dictionaries
 from tracker.sqlite.connection import connect
 from tracker.sqlite.dictionaries import OTHER
@@ -22,8 +23,8 @@ MINUTE = 60_000_000
 NOT_FOUND = Failure("HTTP 404", "Not Found")
 
 
-def event(at_us=T, user="ada@example.com", endpoint="/chat", status=200, duration_us=1_000, failure=None, method="GET"):
-    return Event(at_us, user, endpoint, method, "chat", status, duration_us, failure)
+def event(at_us=T, user="ada@example.com", **more):
+    return made(at_us, user=user, **more)
 
 
 @pytest.fixture
@@ -62,12 +63,12 @@ class Status(IntEnum):
     "poison",
     [
         event(user="\ud800"),
-        event(endpoint="/\udcff"),
+        event(path="/\udcff"),
         event(failure=Failure("X", "\ud800")),
         event(user=None),
         event(user=7),
         event(user=b"ada@example.com"),
-        event(endpoint=None),
+        event()._replace(endpoint=None),
         event(method=["GET"]),
         event(at_us=10**30),
         event(at_us=2**63 - 1),
@@ -300,7 +301,7 @@ def test_routes_and_failures_beyond_the_cap_share_one_name(writer, monkeypatch):
     monkeypatch.setattr(dictionaries, "ROUTE_CAP", 3)
     monkeypatch.setattr(dictionaries, "FAILURE_CAP", 2)
     for number in range(10):
-        writer.write([event(T + number, endpoint=f"/{number}", failure=Failure(f"Error{number}", "m"))])
+        writer.write([event(T + number, path=f"/{number}", failure=Failure(f"Error{number}", "m"))])
     assert [name for (name,) in rows(writer.db, "SELECT endpoint FROM guardian_route")] == ["/0", "/1", "/2", OTHER]
     assert [name for (name,) in rows(writer.db, "SELECT kind FROM guardian_failure")] == ["Error0", "Error1", OTHER]
     assert rows(writer.db, "SELECT count(*) FROM guardian_request") == [(10,)]
