@@ -46,7 +46,7 @@ async def deliver_all(app: Application, go_on: Callable[[], bool], *, look_again
 
 async def _next(app: Application, desk: Desk, lane: Lane) -> DeliveryCounts:
     async with app.delivering[lane]:
-        return await desk.deliver(lane, 1)
+        return await desk.deliver(lane)
 
 
 def _desk(app: Application) -> Desk:

@@ -90,27 +90,24 @@ class Desk:
         channels = dict.fromkeys(transport.channel for transport in self.transports)
         return [*channels, None] if channels else []
 
-    async def deliver(self, lane: Lane, limit: int) -> DeliveryCounts:
-        """Try at most `limit` mails of a lane that are due, one after the other, each recipient's in order.
+    async def deliver(self, lane: Lane) -> DeliveryCounts:
+        """Try the mail of a lane that is due first, if there is one; each recipient's go in order.
 
         What only a transport could carry that is left alone for now waits, and loses no try. Raises StorageError where
         the outbox cannot be read or marked.
         """
-        fates = []
         carriers = [each for each in self.transports if each.channel == lane]
         besides = () if lane is not None else [each for each in self.lanes if each is not None]
-        for _ in range(limit):
-            at = self.clock()
-            resting = [each.name for each in carriers if not self.circuits.allow(each.name, at)]
-            if carriers and len(resting) == len(carriers):
-                break
-            items = await self.state.claim_due(
-                at, holder=self.holder, lease=LEASE, limit=1, channel=lane, besides=besides, resting=resting
-            )
-            if not items:
-                break
-            fates.append(await self._deliver(items[0], carriers, resting))
-        return DeliveryCounts(sent=fates.count("sent"), retried=fates.count("retried"), dead=fates.count("dead"))
+        at = self.clock()
+        resting = [each.name for each in carriers if not self.circuits.allow(each.name, at)]
+        if carriers and len(resting) == len(carriers):
+            return DeliveryCounts()
+        items = await self.state.claim_due(
+            at, holder=self.holder, lease=LEASE, limit=1, channel=lane, besides=besides, resting=resting
+        )
+        if not items:
+            return DeliveryCounts()
+        return DeliveryCounts(**{await self._deliver(items[0], carriers, resting): 1})
 
     async def _deliver(self, item: OutboxItem, carriers: Sequence[Transport], resting: Sequence[str]) -> str:
         """Send one claimed mail and mark it: "sent", "retried" or "dead"."""

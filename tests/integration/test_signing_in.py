@@ -1,5 +1,6 @@
 """Signing in to the dashboard over HTTP: by a link, by a code, by a token, by a proxy; and who stays outside."""
 
+import asyncio
 import re
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -53,7 +54,7 @@ class Inside:
         return httpx2.AsyncClient(transport=transport, base_url=base, headers={"Accept": "text/html", **headers})
 
     async def mails(self):
-        await self.doors[-1].settled()
+        await asyncio.gather(*self.doors[-1]._tasks)  # what no answer waits for
         items = await self.app.state.outbox()
         return [message_from_bytes(each.message.body, policy=policy.default) for each in reversed(items)]
 

@@ -17,4 +17,12 @@ async def deliver_due(
         circuits=Circuits() if circuits is None else circuits,
         clock=lambda: now + timedelta(seconds=time.monotonic() - began),
     )  # fmt: skip
-    return sum_of(await together(desk.deliver(lane, limit) for lane in desk.lanes))
+    return sum_of(await together(deliver_lane(desk, lane, limit) for lane in desk.lanes))
+
+
+async def deliver_lane(desk, lane, limit):
+    """Try at most `limit` mails of a lane, one after the other, as the daemon does."""
+    found = []
+    while len(found) < limit and (not found or found[-1].tried):
+        found.append(await desk.deliver(lane))
+    return sum_of(found)

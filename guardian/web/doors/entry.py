@@ -110,7 +110,3 @@ class Doors:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-    async def settled(self) -> None:
-        """Wait until what was begun is done."""
-        await asyncio.gather(*self._tasks)

@@ -13,7 +13,7 @@ from guardian.mail.circuits import Circuits
 from guardian.mail.delivery import GIVE_UP, LEASE, Desk, backoff
 from guardian.mail.transport import DeliveryError, PermanentError, UnknownOutcome, Unreachable
 from guardian.stores.sqlite.state import SqliteStateStore
-from tests.support.delivering import deliver_due
+from tests.support.delivering import deliver_due, deliver_lane
 
 NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -293,7 +293,7 @@ async def test_a_slow_refusal_is_a_hang_too_and_one_that_comes_at_once_is_none(s
             state=state, transports=[smtp], holder="me", clock=lambda: NOW, random=lambda: 0.0,
             monotonic=lambda slow=slow: next(clock) if slow else 0.0,
         )  # fmt: skip
-        await desk.deliver("mail", 20)
+        await deliver_lane(desk, "mail", 20)
         assert smtp.tries == tries
         for item in await state.outbox():
             await state.drop(item.id, NOW)
