@@ -1,6 +1,7 @@
 """What helps people to work on Guardian is true: the files that it names are there, and the checks are the same."""
 
 import re
+import subprocess
 import tomllib
 from pathlib import Path
 
@@ -16,6 +17,18 @@ def test_every_path_and_link_is_there(page):
     linked = [(ROOT / page).parent / target for target in re.findall(r"\]\(([^):#]+)\)", text)]
     assert named
     assert [str(path) for path in [*(ROOT / name for name in named), *linked] if not path.exists()] == []
+
+
+def test_every_example_is_a_commit_that_touched_files_which_are_still_there():
+    def git(*said):
+        return subprocess.run(["git", "-C", ROOT, *said], capture_output=True, text=True).stdout
+
+    examples = re.findall(r"`([0-9a-f]{7})`", (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"))
+    assert len(examples) >= 8
+    if git("rev-parse", "--is-shallow-repository").strip() != "false":
+        return  # a checkout without its history: whoever has that runs this test too
+    touched = {each: git("show", "--name-only", "--format=", each).split() for each in examples}
+    assert [each for each, files in touched.items() if not any((ROOT / file).exists() for file in files)] == []
 
 
 @pytest.mark.parametrize("page", ["CONTRIBUTING.md", "docs/releasing.md"])

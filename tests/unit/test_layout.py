@@ -150,3 +150,20 @@ def test_no_database_is_loaded_before_one_is_opened():
     code = "import sys, guardian.application.root; print({'sqlite3', 'aiosqlite'} & sys.modules.keys())"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
     assert done.stdout.strip() == "set()"
+
+
+def test_the_architecture_names_every_package_and_no_module_that_is_not_there():
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    rows = [row.split("|")[1:3] for row in text.splitlines() if re.match(r"\| `(guardian|tracker)/", row)]
+    named = {package: words for where, words in rows for package in re.findall(r"`([\w/]+)/`", where)}
+    inside = {path.parent for top in ("guardian", "tracker") for path in (ROOT / top).rglob("__init__.py")}
+    assert set(named) == {str(path.relative_to(ROOT)) for path in inside} - {"guardian"}
+    gone = [
+        f"{package}: {word}"
+        for package, words in named.items()
+        for word in re.findall(r"`(\w+)`", words)
+        if not (ROOT / package / f"{word}.py").exists()
+    ]
+    assert gone == []
+    others = re.findall(r"`([\w./]+(?:\.py|/))`", text)
+    assert [each for each in others if not any((top / each).exists() for top in (ROOT, ROOT / "guardian"))] == []
