@@ -12,7 +12,7 @@ from pathlib import Path
 from guardian.stores.opening import backend
 
 ALIVE = timedelta(minutes=10)
-"""An app that has said within this time that it lives counts as running; it says so every few seconds."""
+"""An app that has said within this time that it lives counts as running; it says so every 30 seconds at least."""
 MOST_FILES, MOST_ENTRIES, MOST_PROCESSES = 200, 5_000, 2_000
 """So many databases, entries of a folder and processes are looked at, so that the look stays cheap."""
 

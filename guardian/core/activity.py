@@ -26,13 +26,13 @@ class Active(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Activity:
-    """The totals of a window and the people that are named.
+    """The totals of a window, and the people whom the report names.
 
     `users` are the verified ones, most errors first, then most requests, then by name; `active_users` counts them all,
     `needy` are those of all who need help (`most_in_need`). `failures` has the newest failed requests of those named
-    and of the needy, oldest first, at most 20 of each. `failed_users` is, by feature, how many verified users met an
-    error in it; None where that is not known, because more of somebody's errors are counted than are known one by one.
-    `reached` is, of each feature of which every request failed, how many verified users used it.
+    and of the needy, oldest first, at most 20 of each. `failed_users` is, by feature, how many verified users hit an
+    error in it; None where that is not known, because somebody has more errors than are kept one by one. `reached`
+    says, for each feature of which every request failed, how many verified users used it.
     """
 
     active_users: int = 0

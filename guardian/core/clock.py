@@ -1,8 +1,8 @@
 """One policy for clocks that are wrong: how far a time noted for the future is believed, and what a step is. Pure.
 
-Whoever notes a time that is still to come knows how far off it may lie: a lease two of its own lengths, a mail's next
-try a day. What lies further off was noted by a clock that has been set back since, and is over. What is said to have
-*happened* in the future did not: nobody waits for it, and it is no sign of life.
+Whoever stores a time that is still to come knows how far off it can be: a lease at most two of its own lengths, a
+mail's next try a day. Anything further off was stored by a clock that has been set back since, and counts as over. What
+is said to have *happened* in the future did not: nobody waits for it, and it is no sign of life.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ def was_ahead(noted: datetime, now: datetime, slack: timedelta = SLACK) -> bool:
 
 
 def made_early(end: datetime, claimed: datetime, now: datetime) -> bool:
-    """Whether the report of a period that ends then, put into the ledger at `claimed`, cannot have been made rightly:
-    the period has not ended by now, or it was made later than now."""
+    """Whether a report of a period that ends then, entered in the ledger at `claimed`, was made by a wrong clock: the
+    period has not ended by now, or it was made later than now."""
     return was_ahead(end, now, STEP) or was_ahead(claimed, now)
 
 

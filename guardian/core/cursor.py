@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """Per writing instance the serial of the newest of its events that was read; they count from 1.
+    """For each writing instance the serial of its newest event that has been read; serials count from 1.
 
-    Not one number for all: what two instances write at the same moment commits in any order, and the later of two
-    numbers may be there first. A store whose ids do commit in order has one instance.
+    One number for all would not do: what two instances write at the same moment commits in any order, so the later of
+    two numbers may be there first. A store whose ids do commit in order has a single instance.
     """
 
     serials: Mapping[str, int] = field(default_factory=dict)

@@ -12,9 +12,9 @@ from typing import TextIO
 
 @contextmanager
 def private(path: Path) -> Iterator[TextIO]:
-    """As `replacing`, for a file that somebody names: what it held before was not for others either, whatever its mode.
+    """As `replacing`, for a file that a user names: only its owner can read it afterwards, whatever its mode was.
 
-    The file that a link leads to is the one that is written; a pipe or a terminal is written to as it is.
+    A link is followed to its file; a pipe or a terminal is written to as it is.
     """
     path = Path(os.path.realpath(path))
     if path.exists() and not path.is_file():
@@ -29,8 +29,8 @@ def private(path: Path) -> Iterator[TextIO]:
 def replacing(path: Path) -> Iterator[TextIO]:
     """A UTF-8 file to write; it takes the place of `path` when the block ends, and only its owner can read it.
 
-    Where the block raises, or the disk is full, `path` stays as it was and nothing is left beside it. What has no
-    UTF-8, half of a surrogate pair, is written as its escape. Raises OSError where the folder cannot be written.
+    Where the block raises, or the disk is full, `path` stays as it was and nothing is left beside it. Half of a
+    surrogate pair, which UTF-8 cannot hold, is written as an escape. Raises OSError where the folder cannot be written.
     """
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=".new-")  # with mode 0600
     try:

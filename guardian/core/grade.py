@@ -25,8 +25,8 @@ Level = Literal["ok", "warning", "error"]
 
 
 class Look(NamedTuple):
-    """How a grade looks: `mark` begins a subject ("" for none), `sign` and `colour` are those of a terminal, `style` is
-    of which colours a mail shows it in: `ok`, `unknown`, `warning` or `critical`."""
+    """How a grade looks: `mark` begins a subject ("" for none), `sign` and `colour` are those of a terminal, `style`
+    names the colours that a mail shows it in: `ok`, `unknown`, `warning` or `critical`."""
 
     mark: str
     sign: str

@@ -17,9 +17,10 @@ _DAY = timedelta(days=1)
 
 @dataclass(frozen=True, slots=True)
 class Growth:
-    """`a_day` bytes come in a day; from `holds_at` bytes on, retention takes as much as comes.
+    """The store grows by `a_day` bytes a day until it has `holds_at` bytes, where retention removes as much as is
+    added.
 
-    In `full_in` days the disk is full; None where retention comes first, or nothing grows.
+    `full_in` is in how many days the disk is full; None where retention comes first, or nothing grows.
     """
 
     a_day: float

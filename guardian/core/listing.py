@@ -18,9 +18,9 @@ _CURSOR = re.compile(r"\d{1,19}(-\d{1,19}){4}", re.ASCII)
 
 
 class Place(NamedTuple):
-    """Where a page ended: its last person's errors and requests.
+    """Where a page ended: the errors and requests of its last person.
 
-    `tie` orders those who have the same, by a number of the store's. No name is part of it: it goes into addresses.
+    `tie`, a number of the store's own, orders those who have the same. It holds no name, since it goes into addresses.
     """
 
     errors: int
@@ -30,9 +30,10 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """Some people of a window in order, and the newest 20 failed requests of each, oldest first; nobody who was erased.
+    """Some people of a window, in order, and the newest 20 failed requests of each, oldest first; erased people are
+    left out.
 
-    `last` is where the next page begins, None where nobody is left.
+    `last` is where the next page begins, None on the last page.
     """
 
     users: Sequence[Active] = ()

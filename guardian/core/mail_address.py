@@ -1,7 +1,7 @@
 """Mail addresses: the one grammar of what may be configured, written into a message and given to a mail server.
 
-Local parts may be in any script (RFC 6531), domains too (IDNA, RFC 5890). Left out are quoted local parts, address
-literals and comments, which few mail programs take and which smuggle things past whoever checks them.
+Local parts may be in any script (RFC 6531), domains too (IDNA, RFC 5890). Quoted local parts, address literals and
+comments are refused: few mail programs accept them, and they smuggle things past whoever checks addresses.
 """
 
 from __future__ import annotations
@@ -58,9 +58,9 @@ def _fault(address: str) -> str | None:
 
 
 def wire_domain(domain: str) -> str:
-    """The domain in ASCII, as DNS and mail servers know it: labels in other scripts as IDNA's `xn--…`.
+    """The domain in ASCII, as DNS and mail servers know it: labels in other scripts become IDNA's `xn--…`.
 
-    Raises ValueError with what is wrong and the cure, to follow the domain's or the address's name.
+    Raises ValueError that says what is wrong and the cure, to be put after the domain or the address.
     """
     if not domain.isascii():
         import idna  # 10 ms, for those who need it

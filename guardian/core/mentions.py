@@ -1,7 +1,7 @@
-"""Where a text names people, so that one of them can be taken out again without searching in it. Pure.
+"""Where a text names people, so that one of them can be removed later without searching the text. Pure.
 
-While a mail is written, each name stands between two signs that no text has (`marked`). Templates, filters and
-translations carry them along. At the end `unmarked` takes them out and says where the names were.
+While a mail is being written, each name stands between two signs that no text contains (`marked`). Templates, filters
+and translations carry them along. At the end `unmarked` removes them and says where the names are.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Span(NamedTuple):
 
 
 class Mention(NamedTuple):
-    """A part of a message names somebody, at the characters [start, end).
+    """One place where a part of a message names somebody: the characters [start, end).
 
     `part` is "subject", a key of a channel's message, "Reply-To" for the header (both numbers are 0), or the place of
     the MIME part among all of them.

@@ -1,6 +1,6 @@
-"""What Guardian noticed of its own eyes: nobody is recognised, no route is known, tokens are refused. Pure.
+"""What Guardian noticed by itself: nobody is recognised, no route is known, tokens are refused. Pure.
 
-A report that says "0 active users, OK" is no news where the tracker cannot tell who its users are. Notes are what the
+A report that says "0 active users, OK" tells nothing where the tracker cannot recognise users. Notes are what the
 report, `guardian check` and the API say of that, each with a number and a cure; `core.note_words` has the words.
 """
 
@@ -20,7 +20,7 @@ from tracker.event import NOTED, UNMATCHED
 ENOUGH = 20
 """With fewer requests than this, that all of them are anonymous may be chance, once somebody was recognised."""
 SILENT = timedelta(minutes=2)
-"""A process writes every few seconds while it lives; one that was silent for longer does not write any more."""
+"""A living process writes every 30 seconds at least; one that was silent for longer than this has stopped."""
 
 
 class Note(NamedTuple):
@@ -49,8 +49,8 @@ def tracker_notes(
 ) -> list[Note]:
     """What the writing processes said since `start`, with the counts of equal reasons added up.
 
-    A count is of all the time since its process started. What a process said that started at `end` or later does not
-    concern the window.
+    A count is of all the time since its process started. A process that started at `end` or later does not concern the
+    window.
     """
     later = {each.id for each in recorders if each.started_at >= end}
     counts: dict[tuple[str, str], int] = {}
@@ -102,8 +102,8 @@ def _used(pattern: str, features: Collection[str]) -> bool:
 def _unmatched(traffic: Activity | Counts, *, known: bool) -> list[Note]:
     """Whether routes are not recognised; `known` says that some were, at some time.
 
-    Their feature is `(unmatched)`, unless the app named it; a method may follow (`feature_names = "method"`).
-    That paths which nobody serves match no route, as scanners ask for, shows nothing: these are answered with 404.
+    Their feature is `(unmatched)`, unless the app named it; a method may follow (`feature_names = "method"`). Paths
+    that nobody serves, such as scanners ask for, match no route either; they prove nothing, and are answered with 404.
     """
     total = traffic.requests
     mine = [totals for route, totals in traffic.routes.items() if route.feature.startswith(UNMATCHED)]

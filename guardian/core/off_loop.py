@@ -1,7 +1,7 @@
 """Pure work that takes long, off the event loop; and JSON that does not hold the interpreter's lock while it is made.
 
-A thread hands the lock over every 5 ms between two steps of Python, so the loop goes on; a single call into C that
-takes 40 ms, as json.dumps of a report on 5,000 users does, stops the loop from any thread.
+Between two steps of Python a thread releases the lock every 5 ms, so the loop goes on. A single call into C that takes
+40 ms, such as json.dumps of a report on 5,000 users, blocks the loop from any thread.
 """
 
 from __future__ import annotations
@@ -42,10 +42,10 @@ if hasattr(os, "register_at_fork"):  # not on Windows
 
 
 async def off_loop(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """What the work gives back, done in the one thread that Guardian has for this; its exception is raised here.
+    """The result of the work, done in the one thread that Guardian has for this; its exception is raised here.
 
-    One thread, so that at most one computes at a time, and of Guardian's own: the host app's threads may be busy, and
-    are its own.
+    One thread, so that at most one computation runs at a time; and Guardian's own, since those of the host app may all
+    be busy.
     """
     if not _threads:
         _threads.append(ThreadPoolExecutor(1, thread_name_prefix="guardian-work"))
@@ -62,8 +62,8 @@ def no_collection() -> Iterator[None]:
     """Keep Python's garbage collector from starting by itself meanwhile, for work of a few seconds at most.
 
     The objects of a report on 5,000 users would set off full collections, which visit every object of the process and
-    stop every thread: 30 to 100 ms each, and more the larger the host app is. What the work no longer needs goes all
-    the same, by its count of references. A collector that the host app has switched off stays off.
+    stop every thread: 30 to 100 ms each, and more the larger the host app is. What the work no longer needs is freed
+    all the same, by reference counting. A collector that the host app has switched off stays off.
     """
     with _collector:
         _pauses.append(gc.isenabled() or any(_pauses))

@@ -12,12 +12,15 @@ from guardian.core.mentions import Mention
 class Outgoing:
     """A rendered message to be delivered.
 
-    `key` is unique: `report/{schedule}/{period_start}/{period_end}/{recipient}` or
-    `incident/{id}/{transition}/{recipient}`; a second one with the same key is not stored. `recipient` is one address,
-    or a channel's name. `body` is the whole RFC 5322 message for channel "mail", else what the channel takes. `kind`
-    is report, alert, digest, test or warning (about Guardian itself). `people` says where it names whom; the outbox
-    notes it, and does not give it back. `unwritten` is why there is no `body`: the outbox keeps such a message as dead,
-    with that reason, and can never send it; None for all others.
+    `key` is unique, and a second message with the same key is not stored. It begins with what the message is about and
+    ends with `recipient`: `report/{schedule}/{start}/{end}` (`~2` after the end of one that is made again),
+    `watchdog/…` of a report that is late, `incident/{thread}/{notice}`, `{outage}/{phase}/{channel}`,
+    `transport-warning/{transport}/{day}`, `transport-expiry/{transport}/{moment}`. Keys with a random part (`test/…`,
+    `sign-in/…`) or the present time (`report/direct/…`) never meet another. `recipient` is one address, or a channel's
+    name. `body` is the whole RFC 5322 message for channel "mail", else what the channel takes. `kind` is report, alert,
+    digest, test, sign-in or warning (about Guardian itself). `people` says whom it names and where; the outbox keeps
+    that, and does not return it. `unwritten` says why there is no `body`: the outbox keeps such a message as dead, with
+    the reason, and never sends it. None for all others.
     """
 
     key: str
@@ -39,8 +42,8 @@ SECRET = frozenset({"sign-in"})
 class OutboxItem:
     """An `Outgoing` with its fate: status is pending, sent, dead or dropped.
 
-    `attempts` counts tries so far; `next_attempt_at` says when the next may start; `transport` names the one that
-    answered "unknown" last time and must be the one to retry, None where any may.
+    `attempts` counts tries so far; `next_attempt_at` says when the next may start; `transport` names the one whose last
+    try ended "unknown", which alone may try again; None where any may.
     """
 
     id: int

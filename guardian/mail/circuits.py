@@ -19,10 +19,10 @@ RandomFloat = Callable[[], float]
 
 @dataclass(slots=True)
 class Circuits:
-    """Which transports are left alone for now, because the server behind them could not be reached, or hangs.
+    """Which transports are left alone for now, because their server cannot be reached or hangs.
 
     One try at a time finds out whether it is back, after 1, 2, then at most 4 minutes: a server that is down for hours
-    meets at most 20 tries an hour, and what waits goes out within minutes of its return, whatever the number of mails.
+    sees at most 20 tries an hour, and what waits goes out within minutes of its return, however many mails there are.
     """
 
     failures: dict[str, int] = field(default_factory=dict)

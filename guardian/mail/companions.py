@@ -69,8 +69,8 @@ class Malformed:
 def load_companions(reports_dir: Path) -> dict[str, Companion | Malformed]:
     """Every *.json of the folder but our own usage_report.json, by file name, in the order of names.
 
-    Of more than `MAX_FILES` files, or more than `MAX_BYTES_IN_ALL`, those that are left out are Malformed, with that
-    reason: a mail that goes out late for them would help nobody.
+    Beyond `MAX_FILES` files or `MAX_BYTES_IN_ALL` bytes the rest is Malformed, with that reason: a mail that is late
+    because of them would help nobody.
     """
     found: dict[str, Companion | Malformed] = {}
     try:

@@ -1,6 +1,7 @@
-"""Deliveries: claim a mail of the outbox, send it, mark it. At least once: a mail is sent first and marked after.
+"""Deliveries: claim a mail of the outbox, send it, mark it.
 
-Each channel has a lane of its own, so that what hangs in one holds up nothing of another.
+At least once: a mail is sent first and marked afterwards. Each channel has a lane of its own, so that one that hangs
+holds up no other.
 """
 
 from __future__ import annotations
@@ -68,10 +69,10 @@ def backoff(attempts: int, random: RandomFloat) -> timedelta:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Desk:
-    """Everything that a delivery works with.
+    """All that a delivery needs.
 
     A transport carries mail, or the channel that its attribute `channel` names. The next one is tried only when the one
-    before has surely not sent. `circuits` carries what is known of servers from pass to pass. `warnings` are put into
+    before has surely not sent. `circuits` remembers from pass to pass which servers are down. `warnings` are put into
     the outbox when a login is refused and another transport is there to carry them. `monotonic` gives seconds.
     """
 
@@ -180,9 +181,10 @@ class Desk:
 
 
 async def together(works: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
-    """What each of them gives back, at the same time; when all have ended, the first failure of them is raised.
+    """The results of all of them, run at the same time.
 
-    So none is left behind in the middle of a send because another one failed.
+    Only when all have ended is the first failure raised, so that none is abandoned in the middle of a send because
+    another one failed.
     """
     fates = await asyncio.gather(*works, return_exceptions=True)
     for fate in fates:

@@ -28,7 +28,7 @@ def unstructured(name: str, text: str) -> str:
 def mailbox(name: str, header: str, address: str) -> str:
     """The value of an address header: `Guardian <guardian@example.com>`, or `<guardian@example.com>` without a name.
 
-    Angle brackets are always there: filters of unwanted mail count addresses without them.
+    The angle brackets are always there: spam filters mark addresses without them down.
     """
     if not name:
         return f"<{address}>"

@@ -67,10 +67,10 @@ def build_message(
     """The RFC 5322 message, lines ended by CRLF, with a text part and an HTML part (multipart/alternative).
 
     Its Message-ID follows from `key`, so that the same mail made again is the same bytes; X-Guardian-Id repeats it,
-    since some services replace Message-IDs. It says that it was made by a machine (Auto-Submitted, RFC 3834), so that
-    nobody's holiday notice answers. An address whose name before the @ is not ASCII makes it a message for servers with
-    SMTPUTF8 (RFC 6532). Raises ValueError with one sentence for an address that is none, or where the finished bytes
-    do not read back as what was meant.
+    since some services replace Message-IDs. It says that a machine made it (Auto-Submitted, RFC 3834), so that no
+    vacation responder answers. An address whose name before the @ is not ASCII makes it a message for servers with
+    SMTPUTF8 (RFC 6532). Raises ValueError with one sentence for an invalid address, or where the finished bytes do not
+    read back as what was meant.
     """
     name, address = _mailbox(sender)
     own = blake2b(f"{key}\n{recipient}".encode(errors="surrogatepass"), digest_size=12).hexdigest()
@@ -152,7 +152,7 @@ def one_line(text: str) -> str:
 def clean_line(text: str) -> str:
     """The text on one line, fit for a header.
 
-    `=?` is pulled apart: Python 3.11.7 decodes an encoded word in a value that it is given, line breaks and all
+    `=?` is split: Python 3.11.7 decodes an encoded word in a value that it is given, line breaks included
     (CVE-2024-6923), and writes what follows them as headers.
     """
     return " ".join(one_line(text).replace("=?", "= ?").split())

@@ -41,11 +41,11 @@ ITEMS = (20, 10, 5, 3, 1, 0)
 class EmailService:
     """Composes mails for the outbox (`compose_…`), or composes and sends one at once (`send_…`).
 
-    One that cannot be written is `Outgoing.unwritten`, so that it stops none of those to others.
-    `sender` is what From says; `timezone` is the zone that times are shown in, `code` the language, `languages` the
-    code of each address that reads another one. `app` is what the app is called, "" where the settings do not say.
-    A report mail names at most `max_users` people, in the file that goes along.
-    `pages_url` is where readers find the dashboard, whose pages reports link to; "" for no links.
+    A mail that cannot be written has `Outgoing.unwritten`, so that it does not stop the others. `sender` is what From
+    says; `timezone` is the zone that times are shown in, `code` the language, `languages` the code of each address that
+    prefers another. `app` is what the app is called, "" where the settings do not say. A report mail names at most
+    `max_users` people, in the file that goes along. `pages_url` is where readers find the dashboard, whose pages
+    reports link to; "" for no links.
     """
 
     def __init__(
@@ -84,8 +84,8 @@ class EmailService:
         """Write the report mail and hand it over now, through the first transport that surely takes it.
 
         `reports` has the usage report under "usage_stats", and companion reports under their file names. Raises
-        ValueError for an address that is none, DeliveryError where no transport took it, UnknownOutcome where one may
-        have.
+        ValueError for an invalid address, DeliveryError where no transport accepted the mail, UnknownOutcome where one
+        may have.
         """
         key = f"report/direct/{self._clock().isoformat()}"
         await self._send(await off_loop(self.compose_guardian_report, to_email, reports, key=f"{key}/{to_email}"))

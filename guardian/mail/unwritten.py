@@ -1,4 +1,4 @@
-"""The guard behind the settings: a mail that cannot be written costs itself alone, and is there to be seen."""
+"""The guard behind the settings: a mail that cannot be written harms no other, and can be seen in the outbox."""
 
 from __future__ import annotations
 

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
 
 class Traffic(KindSettings):
-    """Requests of the last hour against the median of the same hour of the four weeks before."""
+    """The requests of the latest `window` beside the median of the same time of day and week in the `weeks` before, of
+    which at least `min_weeks` must be on record; of one `feature`, or of the whole app."""
 
     window: Window = 3600
     weeks: Annotated[int, Field(ge=2, le=8)] = 4

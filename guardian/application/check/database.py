@@ -21,7 +21,7 @@ LOOK_SECONDS = 30.0
 """A database is looked through for damage for so long; half a gigabyte a second is usual."""
 
 SILENT_AFTER = timedelta(minutes=10)
-"""A recorder says that it lives every few seconds while its app runs; longer silence is worth a warning."""
+"""While its app runs, a recorder says every 30 seconds at least that it lives; a longer silence is worth a warning."""
 
 
 def find_damage(settings: Settings) -> Finding | None:

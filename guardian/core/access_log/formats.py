@@ -26,9 +26,9 @@ _TRIED = (COMBINED, "caddy", "traefik")
 
 
 def parser(name: str, zone: tzinfo) -> Parser:
-    """The parser of a format; it takes a line without its end, gives its request, and raises Unreadable.
+    """The parser of a format: it takes a line without its line end and returns the request, or raises Unreadable.
 
-    `zone` is that of times which name none. Raises ValueError for a format that there is not.
+    `zone` applies to times that name none. Raises ValueError for an unknown format.
     """
     if name not in _MAKERS:
         raise ValueError(f"--format {name!r} is not known: it is one of {', '.join(FORMATS)}")

@@ -29,9 +29,9 @@ class Unreadable(ValueError):
 class Request(NamedTuple):
     """One line of an access log.
 
-    `at_us` is the end of the request in Unix microseconds. `name` is whom the server says it let in, as it is written,
-    None for nobody. `target` is what was asked for without its query, as it is written. `duration_us` is None where
-    the log does not have it.
+    `at_us` is the end of the request in Unix microseconds. `name` is the user whom the server says it let in, as
+    written, None for nobody. `target` is what was asked for, as written, without its query. `duration_us` is None where
+    the log does not give it.
     """
 
     at_us: int

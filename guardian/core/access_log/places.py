@@ -1,7 +1,7 @@
 """From what was asked for to a route template: by the templates that are given, else by leaving out what is a value.
 
 `/api/threads/7f3a/messages/12?q=x` is `/api/threads/{id}/messages/{id}`. Only words that an author may have written
-stay, and where very many of them follow the same ones, they are values too: names of people, titles.
+stay; where very many different ones follow the same words, they are values too: names of people, titles.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ _TURNS = re.compile(r"[a-z][A-Z]")
 class Places:
     """Finds templates. Raises ValueError for `routes` that are none.
 
-    Which words there are is learned from answers that tell of the app. Give those of many requests to `learn` before
-    the first is asked for: where words are values, none of them has been kept then.
+    The words are learned from answers that tell of the app. Give those of many requests to `learn` before asking for
+    the first template: then no word that turns out to be a value has been kept.
     """
 
     def __init__(self, routes: Iterable[str] = ()) -> None:
@@ -105,7 +105,7 @@ class Places:
 def path_of(target: bytes) -> str | None:
     """The path of what was asked for, without scheme, host, query and fragment, with its escapes read; None for none.
 
-    An absolute form (RFC 9112, 3.2.2) has scheme and host; `*` and `host:port` are no paths. Bytes that are no UTF-8
+    An absolute form (RFC 9112, 3.2.2) has scheme and host; `*` and `host:port` are no paths. Bytes that are not UTF-8
     are replaced.
     """
     raw = _raw_path(target)

@@ -3,7 +3,7 @@
     2026-03-02 13:30:00,123 INFO:     127.0.0.1:50000 - "GET /path?q HTTP/1.1" 200 OK
 
 uvicorn's own format has no time: a log configuration, systemd (`journalctl -o short-iso`) or Docker (`docker logs -t`)
-puts one in front. It knows no people, and not how long a request took.
+puts one in front. It names no users, and does not say how long a request took.
 """
 
 from __future__ import annotations

@@ -23,9 +23,10 @@ SUCCESS = "Guardian may send now. You can close this window."
 
 
 def ask(client_secrets: Path, token_file: Path, *, scope: str, browser: bool, now: datetime) -> datetime | None:
-    """Write the token file, whole or not at all, mode 0600; when its refresh token dies, None where it does not.
+    """Write the token file, whole or not at all, with mode 0600.
 
-    Raises ValueError with one sentence where that did not work out.
+    Returns when its refresh token expires, None where it does not. Raises ValueError with one sentence where the login
+    failed.
     """
     try:
         flow = InstalledAppFlow.from_client_secrets_file(str(client_secrets), scopes=[scope])

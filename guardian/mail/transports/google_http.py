@@ -1,7 +1,7 @@
 """An httplib2 client that sends a request once, and knows whether it has. Imported only where Gmail is used.
 
-httplib2 by itself repeats a request when the connection breaks before the answer (`Http._conn_request`), and a mail
-must not be sent twice behind the back of the outbox.
+httplib2 by itself repeats a request when the connection breaks before the answer (`Http._conn_request`), and no mail
+may be sent twice without the outbox knowing.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ class _Closing(DeliveryError):
 
 
 class SmtpTransport:
-    """Delivers through one server, over one connection at a time that is kept for a while.
+    """Delivers through one server, over one connection at a time, which is kept open for a while.
 
     Certificates are checked; with `security = "starttls"` a server that does not offer TLS gets no mail.
     """
@@ -76,7 +76,7 @@ class SmtpTransport:
         """The message, and with which options and encoding its envelope is given to this server (RFC 6531).
 
         A server without SMTPUTF8 cannot deliver to an address whose name is in another script; nothing is wrong with
-        the mails to others then, so they go out, without a Reply-To that it could not take either.
+        the mails to others then, so those go out, without a Reply-To that it could not accept either.
         """
         head = message.partition(b"\r\n\r\n")[0]
         if sender.isascii() and recipient.isascii() and head.isascii():

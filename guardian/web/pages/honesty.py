@@ -14,7 +14,7 @@ from guardian.web.pages.page import View
 from tracker.event import UNMATCHED
 
 ALIVE = timedelta(minutes=2)
-"""A process of the app writes every few seconds while it lives."""
+"""A process of the app says that it lives every 30 seconds when idle, and with each batch when busy."""
 STALE = timedelta(minutes=15)
 MANY = 0.2
 """A larger share of requests that nobody can be given, or no route, is worth its cure."""
