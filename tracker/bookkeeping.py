@@ -48,8 +48,8 @@ def failure_of(
     """Why a request failed; None where it did not.
 
     `why` counts for a status of 400 or more: a failure as it is, an exception, or what the answer may say. `note` is
-    the app's own text, `noted` whether it called the request failed, `origin` the function that answered. `message` are
-    words of ours that take the place of an exception's.
+    the app's own text, `noted` whether it called the request failed, `origin` the function that answered. `message` is
+    a text of our own that replaces an exception's.
     """
     if status < 400:
         if not noted:

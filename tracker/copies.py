@@ -19,7 +19,7 @@ def copies_of(scope: Scope, key: str, mark: object, error: BaseException | None 
     """The other dictionaries that have `mark` under `key`, as far as they can be found at little cost.
 
     An app that is sending has them in the frames that led to us, one that has raised in those of its traceback. Where
-    it sends from another task, they are among the objects that were made last.
+    it sends from another task, they are among the newest objects.
     """
     found: dict[int, dict[str, Any]] = {}
     frames = _of_error(error) if error is not None else _above()

@@ -18,8 +18,8 @@ class FeatureNames:
 
     `configured` maps `"POST /api/threads"`, `"/api/threads"` or a prefix `"/api/admin/*"` to a name; the most exact
     entry counts. `style` "method" appends the method to a name that was not configured where `shared` says that several
-    methods share its template: `threads_post`. Raises ValueError for another form of key, for a name that is none, and
-    for another style.
+    methods share its template: `threads_post`. Raises ValueError for a key of another form, an invalid name, and an
+    unknown style.
     """
 
     def __init__(

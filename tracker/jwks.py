@@ -136,8 +136,8 @@ class KeySet:
 def parse(text: bytes) -> dict[str | None, Key]:
     """The keys that may check a signature, by their id.
 
-    Raises NoKeySet where there is none. Secrets (`oct`) do not count: a set is public. A key that PyJWT does not know
-    is left out, as are those for encryption.
+    Raises NoKeySet where there is none. Secrets (`oct`) do not count: a set is public. Keys that PyJWT does not know
+    are left out, as are those for encryption.
     """
     if len(text) > MAX_BYTES:
         raise NoKeySet(f"has more than {MAX_BYTES} bytes")

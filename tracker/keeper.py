@@ -22,10 +22,10 @@ _event = tuple.__new__  # Event(…) without the call to Python that a NamedTupl
 
 
 class EventKeeper:
-    """Records exchanges with `recorder`: where they went is told by `places`, who sent them by `identity`.
+    """Records exchanges with `recorder`: `places` says where they went, `identity` who sent them, and `client`, where
+    that is wanted, where they came from.
 
-    `client` tells from where they came, where that is wanted. `plain` is whether `identity` need not be asked for every
-    request. See Keeper for what exchanges report.
+    `plain` says that `identity` need not be asked for every request. See Keeper for what exchanges report.
     """
 
     def __init__(

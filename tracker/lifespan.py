@@ -47,9 +47,9 @@ async def watch_lifespan(
 ) -> None:
     """Run the app's lifespan; what waits is stored before the server hears that the shutdown is complete.
 
-    An app that turns lifespan away without a look is answered for, as Django does with a ValueError, and many with an
-    assertion: uvicorn ends itself with the signal that stopped it, so no code runs after its shutdown. Anything else
-    that an app raises goes on unchanged.
+    Where an app refuses lifespan outright, as Django does with a ValueError and many with an assertion, the server is
+    answered in its place: uvicorn ends itself with the signal that stopped it, so no code runs after its shutdown.
+    Anything else that an app raises goes on unchanged.
     """
     asked = False
 
@@ -89,7 +89,7 @@ async def watch_lifespan(
 async def refuse_to_start(
     receive: Callable[[], Awaitable[Message]], send: Callable[[Message], Awaitable[None]], why: str
 ) -> None:
-    """Let the start of the app fail with one sentence (ASGI, lifespan.startup.failed).
+    """Make the start of the app fail with one sentence (ASGI, lifespan.startup.failed).
 
     Raises ValueError with it afterwards, as Starlette's own lifespan does: Starlette's TestClient looks for that, and
     would go on to a shutdown that nobody answers. Of the servers, only Granian logs it, too.
@@ -102,6 +102,6 @@ async def refuse_to_start(
 
 async def flush_now(recorder: Drained) -> None:
     """Store what waits before the call of a request ends, for hosts that stop a process between two requests: in a
-    thread, and for FLUSH_SECONDS at most. What could not be stored then, is at the end of the next request."""
+    thread, and for FLUSH_SECONDS at most. What could not be stored then is stored at the end of the next request."""
     if not recorder.idle:
         await in_a_thread(lambda: recorder.flush(FLUSH_SECONDS), FLUSH_SECONDS)

@@ -38,10 +38,9 @@ def _asyncio() -> Any:
 
 
 async def in_a_thread(work: Callable[[], object], seconds: float) -> None:
-    """Run `work` in a thread of its own and come back when it is done, or after so many seconds.
+    """Run `work` in a thread of its own and return when it is done, or after so many seconds.
 
-    Not in the loop's pool, whose threads the host may have filled, or closed. Where no known loop runs, it waits in
-    place.
+    The loop's pool is not used: the host may have filled or closed it. Where no known loop runs, it waits in place.
     """
     done = threading.Event()
 

@@ -44,7 +44,7 @@ NOBODY = Names()
 def clean_name(name: Any) -> str | None:
     """The name as it is stored: 1 to 320 printable characters without space around them; else None.
 
-    Only what contains an @ is put in lower case: OpenID Connect Core, 2 has subjects compare by case. Text is in NFC
+    Only what contains an @ becomes lower case: subjects are case-sensitive (OpenID Connect Core, 2). Text is in NFC
     (Unicode, UAX 15). A sign that another form makes equal to a different one, such as the Kelvin sign for a K, would
     let one person be taken for another: such a name is refused.
     """
@@ -73,8 +73,8 @@ def names_of(who: Any, order: Sequence[str] = ORDER, *, trusted: bool = False) -
     """What a text, a number, a UUID, a mapping or an object is called. Reading it runs no code of the app's, unless the
     app hands it over itself: then it is `trusted`, and lazy attributes, properties and proxies are read.
 
-    `email_verified` that says no (OpenID Connect Core, 5.1) means that anybody could have given an address as theirs:
-    none of theirs counts then, in an `order` of one's own only not the `email`.
+    `email_verified` that says no (OpenID Connect Core, 5.1) means that anybody could have entered the address: then no
+    address of theirs counts, or, with an `order` of your own, only `email` does not.
     """
     kind = type(who)  # never isinstance: a proxy would load what it stands for, to say what it is
     if issubclass(kind, str | int | UUID) or (trusted and isinstance(who, str)):
@@ -114,7 +114,7 @@ def _text(value: Any) -> Any:
 
 
 def peek(thing: Any, name: str, trusted: bool = False) -> Any:
-    """An attribute that lies ready in the object: in its dictionary or slots, or a constant of its class; else None.
+    """An attribute that is stored in the object: in its dictionary or slots, or a constant of its class; else None.
 
     Nothing is computed, so no lazy attribute of a database's object is loaded. Properties are read of Starlette's users
     (`starlette.authentication.BaseUser`), which are made of them. Of what is `trusted` everything is read.

@@ -82,8 +82,8 @@ def note_error(request: Any, text: str | None = None, *, failed: bool = False) -
 def name_feature(request: Any, name: str) -> None:
     """Say which feature a request used, where its route does not tell: `name_feature(request, "chat")`.
 
-    A name of 1 to 100 printable characters that begins with no bracket; anything else is not taken, and counted. Names
-    should be few: they are kept for good.
+    A name of 1 to 100 printable characters that begins with no bracket; anything else is not taken, and counted. Use
+    few names: they are kept for good.
     """
     notes = notes_of(request)
     text = name.strip() if isinstance(name, str) else ""

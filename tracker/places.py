@@ -62,7 +62,7 @@ class Places:
         """Endpoint, method, feature and route of a request that came with `path` and was answered with `status`.
 
         `host_route` is the template that the shim of the app's framework has found. The method is OTHER where the route
-        does not have it: a client makes it up, and names are kept for good.
+        does not have it: clients can make methods up, and names are kept for good.
         """
         method = method_name(scope)
         if host_route is not None:
@@ -105,7 +105,8 @@ class Places:
         then neither route nor user can be seen in the original.
 
         The copies carry our notes. They are looked for in the frames that are sending, or have raised `error`, then
-        among the newest objects. Where good answers never have any, as in an app without a router, it is seldom tried.
+        among the newest objects. Where good answers never have any, as in an app without a router, they are seldom
+        looked for.
         """
         if self._vain >= _IN_VAIN and self._vain % _AGAIN:
             self._vain += status < 400

@@ -1,7 +1,7 @@
 """People under pseudonyms: a keyed hash of each name is stored, and the key lies in a file beside the database.
 
-Who has the database alone cannot find out who somebody is, nor try the addresses that he knows. Who has the key as well
-can do the latter: that is how the daemon shows the people whom it is told of.
+Whoever has only the database cannot find out who somebody is, not even by trying addresses. Whoever has the key as well
+can try addresses: that is how the daemon shows the people whom it is told of.
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ def shared_recorder(
     release: str | None = None,
 ) -> Hold:
     """The one recorder that this process has for a file, by its absolute path; the first who asks decides on its size
-    and its release. One that is pseudonymous is another one.
+    and its release. A pseudonymous one is separate.
 
     Frameworks that make a middleware for each route, and a parent app beside a mounted one, share it. Raises ValueError
     for a size or an interval that cannot be.

@@ -15,9 +15,9 @@ from tracker.source import Source
 
 
 class Unavailable(Exception):
-    """The store takes nothing just now, as one that is locked, full or gone: the same batch is tried again.
+    """The store accepts nothing for now, because it is locked, full or gone: the same batch is tried again.
 
-    The message says why, for the log. With `reopen` the sink is of no use any more: open another one.
+    The message says why, for the log. With `reopen` this sink is finished: open another one.
     """
 
     def __init__(self, why: str, *, reopen: bool = True) -> None:
@@ -51,7 +51,7 @@ class Sink(Protocol):
     def write(
         self, events: Iterable[Event], *, heartbeat: Beat | None = None, notes: Iterable[tuple[str, str, int]] = ()
     ) -> int:
-        """Take a batch, all or nothing, and give how many of it are stored: an event that cannot be stored costs only
+        """Take a batch, all or nothing, and return how many of it are stored: an event that cannot be stored costs only
         itself. The heartbeat, and `notes` of kind, detail and count, are stored with it.
 
         Raises Unavailable and Unusable; nothing of the batch is stored then.
@@ -69,7 +69,8 @@ class Sink(Protocol):
 
 class Pace(NamedTuple):
     """A store is written to when `batch` events wait, or after `interval` seconds; where it is `prompt`, as soon as
-    nothing more comes for a moment. Of many instances each takes up to `jitter` of the interval less or more."""
+    nothing more comes for a moment. So that many instances do not write at once, each varies the interval by up to
+    `jitter` of it."""
 
     interval: float
     batch: int

@@ -1,7 +1,7 @@
 """Which exception it was, and where the app's code raised it: names that the app's author gave.
 
 A class, a file and a function can be made while the app runs, and named by what a client sent. So a name is only kept
-where an imported module has it. Nothing is asked of a class or an exception that its own code could answer.
+where an imported module has it. Nothing is read of a class or an exception in a way that would run its own code.
 """
 
 from __future__ import annotations

@@ -15,8 +15,8 @@ class Unverified:
     found among its frames: both in the writer thread.
 
     `candidate` may be what a client sent: it stays out of `repr`, is compared, and forgotten. `endpoint` is the
-    function that answered, or None; it tells which package is the app's own. `message` are words of ours that are kept
-    as they are.
+    function that answered, or None; it tells which package is the app's own. `message` is a text of our own, kept as it
+    is.
     """
 
     __slots__ = ("candidate", "endpoint", "frames", "kind", "message")

@@ -22,10 +22,11 @@ Edit = Callable[[AlertState, Incident], AlertState]
 
 
 def edit_for(action: Action, *, by: str, now: datetime, zone: ZoneInfo) -> Edit:
-    """The change that an action means, done by `by` at `now`; for `AlertStore.change`.
+    """The change that an action makes, taken by `by` at `now`; for `AlertStore.change`.
 
-    Acknowledged: no more repeats, the end is told. Silenced: nothing is told until then. Fixed: the rule counts only
-    what comes after `now`. Resolved: it is over, whatever the rule says; it opens again when the rule fires anew.
+    Acknowledged: reminders stop, and the end is still told. Silenced: nothing is told until then. Fixed: the rule
+    counts only what comes after `now`. Resolved: it is over, whatever the rule says; it opens again when the rule fires
+    anew.
     """
     at_us = micros(now)
 

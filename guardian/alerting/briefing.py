@@ -52,13 +52,13 @@ class Bucket:
 class Briefing:
     """Everything that one incident's part of a mail says.
 
-    `line` is its rule with threshold and value. `users` counts the verified users whom it concerns as far as is known,
-    `names` are the first few; `more_users` says that events of before are no longer at hand. `earlier` counts the
-    incidents of the same rule and subject before this one. `features` are (name, failed, requests), worst first; they
-    and the `evidence` count the same time: where it fires now that of the sentence, which may be the last `lately`
-    seconds, else (None) from `start` on until it was over. `again` is when it last began again, None where it never
-    ended. `last_good` is None where none was seen; `ended` and `duration` (seconds, without the time in between in
-    which it was over) are None while it goes on. `silenced_until` is None unless it is silenced now. `steps` are a
+    `line` is its rule with threshold and value. `users` counts the verified users known to be affected, `names` has the
+    first few; `more_users` says that earlier events are no longer at hand, so there may be more. `earlier` counts the
+    incidents of the same rule and subject before this one. `features` are (name, failed, requests), worst first. They
+    and the `evidence` cover the same time: while the rule fires, that of the sentence, which may be the last `lately`
+    seconds; else (`lately` None) from `start` until it was over. `again` is when it last began again, None where it
+    never ended. `last_good` is None where none was seen; `ended` and `duration` (seconds, without the time in between
+    in which it was over) are None while it goes on. `silenced_until` is None unless it is silenced now. `steps` are a
     user's last ones, oldest first. `why` is what is known of the cause.
     """
 
@@ -134,9 +134,11 @@ def brief(
 
 
 def _looked_at(rule: Rule, incident: Incident, snapshot: Snapshot, fires: bool) -> tuple[Snapshot, int, int | None]:
-    """Until when and over how many seconds a briefing counts, and the same seconds again if the sentence names them.
+    """The end of the time that a briefing covers, its length in seconds, and that length again if the sentence names
+    it.
 
-    Of what fires it is the time that the sentence names; else from the beginning on, until the end if it is over.
+    While the rule fires it is the time that the sentence names; else it runs from the beginning to now, or to the end
+    if it is over.
     """
     span = kind_of(rule).span(rule, incident) if fires else None
     if span is not None:

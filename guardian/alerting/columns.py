@@ -152,7 +152,7 @@ class MinuteCounts:
 
     def sums(self, feature: str | None) -> tuple[memoryview, memoryview, memoryview] | None:
         """Running totals of a feature: requests, failed, server errors, minutes + 1 numbers each (read one by one, a
-        memoryview is several times faster than an array). None is everything, of an unknown feature there are none."""
+        memoryview is several times faster than an array). None is everything; an unknown feature has zeros."""
         place = 0 if feature is None else self.places.get(feature)
         if place is None:
             return None

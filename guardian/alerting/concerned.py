@@ -33,9 +33,9 @@ def noted(rule: Rule, incident: Incident, snapshot: Snapshot) -> Incident:
 
 
 def timed(rule: Rule, incident: Incident, before: Incident | None, snapshot: Snapshot, since_us: int) -> Incident:
-    """The incident with the beginning and the end that requests tell of, in the minute in which a verdict first says
-    that it fires, fires again, or is well. `before` is what it was a minute ago; what lies before `since_us` (µs) no
-    longer counts."""
+    """The incident with its beginning and end as requests show them, in the minute in which a verdict first says that
+    it fires, fires again, or is well. `before` is the incident a minute ago; what lies before `since_us` (µs) no longer
+    counts."""
     kind, now_us = kind_of(rule), snapshot.now_us
     if incident.fired_us == now_us:
         if incident.judged_from_us != since_us:

@@ -40,10 +40,10 @@ class Cause:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What the rule counts as failed in the last `seconds`: how many, the commonest `causes` first, how many `users`
-    (verified) met it, the first few whom it `hits` most and how often, and who met it only since the last message about
-    the incident: how many, and the first few by name. `whole` says whether the single events of all that time are at
-    hand: else there was more."""
+    """What the rule counts as failed in the last `seconds`: how many, the commonest `causes` first, how many verified
+    `users` hit it, the few whom it `hits` most and how often, and who has hit it only since the last message about the
+    incident: how many, and the first few by name. `whole` says whether the single events of all that time are at hand;
+    where not, there was more."""
 
     seconds: int
     failed: int = 0

@@ -35,11 +35,10 @@ Of = Literal["failed", "slow", "missing", "more", "alone"]
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """What can be said of the cause: `of` says of which requests, `way` which way to fail is new, `days` how many days
-    before the other time lies that they are compared with (0: there is none). `others` is, for the errors of one
-    person, how many others met the same, and how many others were there; None for other rules.
-    `released` is what was released shortly before it or meanwhile, in order. `whom` is who was hit, where
-    somebody looks."""
+    """What can be said of the cause. `of` says which requests it is about, `way` which kind of failure is new, `days`
+    how many days earlier the time lies that they are compared with (0: there is none). For the errors of one person,
+    `others` says how many others hit the same and how many others were there; None for other rules. `released` lists
+    what was released shortly before or meanwhile, in order. `whom` says who was hit, where that was asked for."""
 
     of: Of = "failed"
     cause: Cause = NOTHING_FOUND

@@ -40,7 +40,7 @@ def incident_without(
 ) -> Incident | None:
     """The incident without these people; None for one that is about one of them, the same where it names none.
 
-    `leaving` are those, in small letters, who get no more mails: they go from among those who were told of it, too.
+    `leaving` are those, in lower case, who get no more mails: they are also removed from those who were told of it.
     """
     if is_about(incident, people, rules):
         return None

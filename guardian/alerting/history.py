@@ -22,15 +22,15 @@ from tracker.event import ANONYMOUS, Event
 
 @dataclass(frozen=True)
 class History:
-    """Everything that rules may look at. `first_seen` says when each (kind, place) of error first came (µs),
-    `alive_us` are the heartbeats of the host in ascending order, None where they were not recorded; `probes` holds
-    each rule's answers in ascending order of time, as (µs, good). `zone` is whose clock people live by;
-    `columns` holds every event from `singles_us` on. `cursor` says how far the events were read, and `ahead` how many
-    of those in the database are later than the counts: from both follows whether any came late.
+    """Everything that rules may look at. `first_seen` says when each (kind, place) of error first came (µs), `alive_us`
+    are the heartbeats of the host in ascending order, None where they were not recorded; `probes` holds each rule's
+    answers, oldest first, as (µs, good). `zone` is whose clock the users live by; `columns` has every event from
+    `singles_us` on. `cursor` says how far events were read, `ahead` how many are later than the counts: if any is late.
 
     `earlier` holds the requests of single minutes before the counts, by the feature, "" for all of them; `last_used`
     when (µs) a feature that the counts do not have was used last, "" any of them: for all that are known, 0 where that
-    was not asked for, -1 where it was long ago. `source` is its store's, to grow it by."""
+    was not asked for, -1 where it was long ago. `source` is its store's, to grow it by.
+    """
 
     counts: MinuteCounts
     columns: Columns

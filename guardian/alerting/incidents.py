@@ -31,8 +31,8 @@ UNKNOWN: Collection[End | None] = ("removed", "unwatched")
 
 @dataclass(frozen=True, slots=True)
 class Audience:
-    """Who gets a message: the channels (among them "mail") and the mail's recipients. No recipients, though there is
-    mail, stands for the admins: they are not known, as in a preview, or were not noted by an older version."""
+    """Who gets a message: the channels (among them "mail") and the mail's recipients. Mail without recipients stands
+    for the admins: they are not known, as in a preview, or an older version did not record them."""
 
     channels: tuple[str, ...]
     recipients: tuple[str, ...]
@@ -132,8 +132,8 @@ class Incident:
 
     @property
     def lasted_s(self) -> int | None:
-        """How many seconds it went on in all, without the time between an end and the next beginning; None while it
-        does. From a minute on it is whole minutes: those from the minute of `first_us` to the minute of `over_us`."""
+        """How many seconds it lasted in all, without the time between an end and the next beginning; None while it goes
+        on. A minute or more is counted in whole minutes, from the minute of `first_us` to that of `over_us`."""
         over_us = self.over_us
         if over_us is None:
             return None

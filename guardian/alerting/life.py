@@ -37,11 +37,11 @@ def step(
     muted: bool = False,
     fresh: Callable[[str], bool] = lambda subject: True,
 ) -> tuple[Memory, list[Transition]]:
-    """What the verdicts of one minute make of a rule's incidents, and what is to be told.
+    """A rule's incidents after the verdicts of one minute, and what is to be told.
 
-    `alive` says whether any event came lately: a subject without a verdict is then well, otherwise unknown, and the
-    unknown never resolves anything. With `muted` (a maintenance window) nothing opens, and nothing is repeated. `fresh`
-    says of a subject whether its verdict rests on anything of the last minute: a rule's `for` counts no others.
+    `alive` says whether any event came lately: if so, a subject without a verdict is well; if not, it is unknown, which
+    never resolves anything. With `muted` (a maintenance window) nothing opens, and nothing is repeated. `fresh` says of
+    a subject whether its verdict rests on anything of the last minute: a rule's `for` counts no others.
     """
     if not memory.latest and not memory.fixed_us and all(verdict.state != "firing" for verdict in verdicts):
         # The common minute, in which nothing fires and nothing fired lately.

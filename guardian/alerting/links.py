@@ -89,8 +89,8 @@ def _serializer(key: str) -> URLSafeSerializer:
 
 
 def make_unsubscribe_link(public_url: str, key: str, schedule: str, recipient: str, now: datetime) -> str:
-    """The address that ends the reports of a schedule for one recipient; works until `UNSUBSCRIBE_LIFETIME` from now,
-    as often as it is used. It names nobody: addresses of pages are kept in logs and histories."""
+    """The address that ends the reports of a schedule for one recipient; it works for `UNSUBSCRIBE_LIFETIME` from now,
+    any number of times. It names nobody, since addresses of pages are kept in logs and browser histories."""
     expires = int((now + UNSUBSCRIBE_LIFETIME).timestamp())
     token = _unsubscribing(key).dumps([_pair(key, schedule, recipient), expires])
     return f"{public_url.rstrip('/')}/u/{token}"

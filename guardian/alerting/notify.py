@@ -44,7 +44,7 @@ class Notice:
     """One message to be written: about one incident, several that opened together, or what was held back.
 
     `thread` is the name of the thread, `first` says whether this message begins it. `rules` are those of its incidents.
-    `newcomers` are those of its audience who never had a message of the thread.
+    `newcomers` are those in its audience who have had no message of the thread yet.
     """
 
     form: Form
@@ -86,7 +86,8 @@ class Plan:
 class Budget:
     """At most `per_hour` messages an hour, the last `reserve` of them for critical ones; `spent` in the last hour.
 
-    Where one notice to everybody means more messages than that, one fits in all the same, and a critical one after it.
+    Where a single notice to everybody takes more messages than that, one is sent all the same, and a critical one after
+    it.
     """
 
     per_hour: int = 60
@@ -128,11 +129,11 @@ def plan(
     admins: tuple[str, ...] = (),
     last_told: Mapping[str, int] | None = None,
 ) -> Plan:
-    """What to say of this minute's transitions and of what was held back until now, of each incident one thing.
+    """What to say of this minute's transitions and of what was held back until now: one thing for each incident.
 
     A beginning is told to those whom the rule names now (`admins` where it names no recipients), and to whoever still
-    waits for the end of an earlier one; all that follows to those who heard the beginning, whatever the settings say
-    now. `last_told` says when (µs) an opening or an end of a rule was last told, by `phase`.
+    waits for the end of an earlier one; everything after that goes to those who heard the beginning, whatever the
+    settings say now. `last_told` says when (µs) an opening or an end of a rule was last told, by `phase`.
     """
     waiting: list[Held] = []
     due: list[Held] = []

@@ -30,8 +30,8 @@ class Released(NamedTuple):
 class Sample:
     """Requests, a numpy array a column; `user`, `route`, `source` and `failure` index the lists of what they stand for,
     `source` and `failure` are -1 where there is none. `status` holds outcomes (`Event.outcome`), `duration_us`
-    latencies. `weight` is for how many requests of the window each stands: 1 where all of its kind, failed or good,
-    are here. `sources` are pairs of release and instance, "" for what is not known. In no order."""
+    latencies. `weight` says how many requests of the window each one stands for: 1 where all of its kind, failed or
+    good, are here. `sources` are pairs of release and instance, "" for what is not known. In no order."""
 
     at_us: np.ndarray
     user: np.ndarray

@@ -25,7 +25,7 @@ def without_unwatched(
     since: Since,
     alive: bool,
 ) -> tuple[Memory, list[Transition]]:
-    """The memory of a rule in which what it no longer watches has ended, and those ends.
+    """The memory of a rule after what it no longer watches has ended, and those ends.
 
     `former` are the rules that incidents fired by, by their `under`: as long as such an incident has not fired by the
     present rule, what its own rule does not call well is not called well. `alive`: see `incidents.step`.

@@ -26,7 +26,7 @@ class Verdict:
     """What a rule says of one subject: a feature, a user, an error, or "" for everything.
 
     `value` is what was measured, in the unit of the rule's threshold; None where nothing could be. `counts` are the
-    totals of the rule's window. `facts` holds what the words of the mail need beyond that.
+    totals of the rule's window. `facts` holds what else the words of the mail need.
     """
 
     rule: str

@@ -42,7 +42,7 @@ class Whom:
     """Who was hit: `people`, those to write to first (away, then again, then back), in each the most often hit first.
 
     `erased` counts people who were erased since, `anonymous` the failed requests of nobody who is known: neither is
-    named. `until_us` is up to when requests were looked at: before now where there are too many, which `cut` says.
+    named. Requests were read up to `until_us`, which is before now where there are too many; then `cut` is true.
     """
 
     people: tuple[Hit, ...] = ()

@@ -34,7 +34,7 @@ async def compared(
 ) -> tuple[Comparison, Compared | None]:
     """What the report on [start, end), with these totals, is compared with; the second part for the same weekday only.
 
-    Eight more periods are read where enough failed for the question whether that is usual. Raises StorageError.
+    Where enough failed to ask whether that is usual, eight more periods are read. Raises StorageError.
     """
     since, weekday = recorded_since(stats, recorders), by_weekday(start, end)
     earlier = earlier_periods(start, end, zone)

@@ -24,7 +24,7 @@ def records_elsewhere(
 
     Looked at are `*.db` in `folders` and beside `database`; where none is found, what processes of the same user hold
     open (on Linux; `proc` is where the kernel lists them). Files are opened for reading only; one that cannot be read
-    is left out. None where `database` is no file: who records into another than many machines share knows of it.
+    is left out. None where `database` is no file: nobody records by mistake into a database that many machines share.
     """
     if isinstance(database, str):
         return []

@@ -81,7 +81,7 @@ class Erasure:
 
 
 async def erase_person(app: Application, name: str) -> Erasure | None:
-    """Take the person out of the events, of kept mails and reports, and of files; totals stay true.
+    """Remove the person from the events, from kept mails and reports, and from files; totals stay true.
 
     All their ids go with them, whichever of their names is given, however it is written. None for someone never seen:
     nothing is changed then. Safe to repeat after a failure half-way. Raises StorageError, also where the aliases cannot
@@ -119,10 +119,10 @@ def recipients(app: Application) -> set[str]:
 
 
 async def erase_again(app: Application) -> int:
-    """Erase who came back: by events that were queued in the host, or by a report that was being written.
+    """Erase again whoever came back, by events that were queued in the host or by a report that was being written; what
+    somebody did after they were erased stays, as a new person's.
 
-    What somebody did after they were erased stays: they count as a new person. Then remove copies of what was erased
-    that a reader has held. How many names were erased again.
+    Then remove copies of what was erased that a reader had kept in use. Returns how many names were erased again.
     """
     again = await app.repository.erase_buried(app.clock() - LATEST)
     path = app.settings.reports_dir / "usage_report.json"

@@ -30,9 +30,9 @@ class Glances:
     async def take(
         self, key: Hashable, read: Callable[[], Awaitable[Read]], *, now: datetime, fresh: timedelta
     ) -> Read:
-        """What was read under this key less than `fresh` ago, else what `read` gives; its exception is kept for none.
+        """What was read under this key less than `fresh` ago, else what `read` gives; an exception is not kept.
 
-        Who comes while it is being read waits for the same reading; that one of them goes away stops it for nobody.
+        Whoever asks while it is being read waits for the same reading, which goes on when one of them leaves.
         """
         known = self._kept.get(key)
         # A clock that was set back makes no reading fresh for hours.

@@ -1,7 +1,7 @@
-"""Messages that do not go out: told, once, by a channel or to a recipient that still can be reached, and so is the end.
+"""Messages that do not go out: told once, by a channel or to a recipient that can still be reached, and so is the end.
 
-What is told of is read from the outbox and `guardian_outage` each time, so a restart changes nothing. Messages about
-messages are never told of themselves.
+It all follows from the outbox and `guardian_outage`, read each time, so a restart changes nothing. Nothing is told
+about messages that are themselves about messages.
 """
 
 from __future__ import annotations
@@ -72,9 +72,9 @@ def waited_since(app: Application, now: datetime) -> datetime:
 
 
 def reachable(app: Application, found: Iterable[Undelivered]) -> tuple[Pair, ...]:
-    """Who can be told, where nothing that failed so much as once gets through to those found: the channels of the
-    watchdog that work, else any that does, else the admins whose mail does, and at last the channels that gave up a
-    message, but perhaps not every one."""
+    """Who can be told, trusting nothing that has failed even once: the channels of the watchdog that work, else any
+    that does, else the admins whose mail does, and at last the channels that gave up a message, but perhaps not every
+    one."""
     troubled = {(each.channel, each.recipient) for each in found}
     doubtful = {channel for channel, _ in troubled if channel != "mail"}
     down = {each.channel for each in found if each.waiting and each.channel != "mail"}

@@ -45,9 +45,10 @@ class SendResult:
 
 @dataclass(frozen=True, slots=True)
 class ScheduledResult:
-    """What became of one period: `claimed` is False where it had been reported before, and nothing was sent then.
+    """What became of one period.
 
-    `recipients` are those whose mail was put into the outbox now; `covers` spans older periods too in a bundle.
+    `claimed` is False where it had been reported before; nothing was sent then. `recipients` are those whose mail was
+    put into the outbox now; for a bundle `covers` includes the older periods.
     """
 
     schedule: str
@@ -133,10 +134,10 @@ async def _send_periods(
 
 
 async def _begin(app: Application, named: NamedSchedule, now: datetime) -> datetime:
-    """Where the ledger of a schedule begins that is seen for the first time: at what was due last.
+    """Where the ledger of a schedule that is seen for the first time begins: at what was due last.
 
-    Or where that of one stands which the settings no longer have, and whose text meant the same periods: an edited time
-    neither doubles a report nor leaves one out.
+    Or where the ledger stands of one that the settings no longer have and whose text meant the same periods, so that an
+    edited time neither doubles a report nor leaves one out.
     """
     last, ends = named.schedule.last_due(now), []
     if named.settings.name is None:

@@ -114,10 +114,11 @@ class Application:
         return self.stores.state
 
     async def begin_anew(self) -> None:
-        """Go on with the database that is there now, as a process that has just started: it was deleted or replaced.
+        """Go on with the database that is there now, like a process that has just started: the one before was deleted
+        or replaced.
 
-        What was known of the one before is forgotten, and the lead is taken under a new name: a backup may hold the
-        lease of this process, which others must not meet again. Raises StorageError where it cannot be used.
+        What was known of that is forgotten, and the lead is taken under a new name, since a backup may hold this
+        process' old lease. Raises StorageError where the database cannot be used.
         """
         await self.stores.reopen()
         self.token, self.live, self.waits = None, None, Waits()

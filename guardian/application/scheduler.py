@@ -99,8 +99,8 @@ STEPS: tuple[Step, ...] = (
 async def run_step(app: Application, step: Step) -> bool:
     """Run a step if this process leads, and note in `app.health` how it went; its failure goes no further.
 
-    False where it did not run: this process stands by, or runs the same step already. Of a step in which the lead was
-    lost nothing is noted: another process does it now, and knows how it goes.
+    False where it did not run: this process stands by, or is running the same step already. A step in which the lead
+    was lost is not noted: another process does it now, and notes that.
     """
     if step.name in app.under_way:
         return False

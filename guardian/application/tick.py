@@ -24,7 +24,7 @@ SOON = 60
 class Round:
     """What a round did. `leads` is False where another process leads, which does it all by itself; nothing ran then.
 
-    `done` and `failed` (with why) are the steps that ran, `left` those that the time did not suffice for: the next
+    `done` and `failed` (with the reason) are the steps that ran, `left` those for which there was no time: the next
     round does them.
     """
 
@@ -37,8 +37,8 @@ class Round:
 async def tick(app: Application, seconds: float, steps: Sequence[Step] = STEPS) -> Round:
     """Take or keep the lead, run each step that is due, in order, and say how that went; over within `seconds`.
 
-    Twice at once does no harm: a step runs once in a process, and one process leads. A step that the end of the time
-    meets is broken off as at a stop, and what it had not committed is done again by the next round.
+    Twice at once does no harm: a step runs once in a process, and one process leads. A step that is running when the
+    time is up is interrupted as at a stop, and the next round does again what it had not committed.
     """
     await renew_lead(app)
     if app.token is None:

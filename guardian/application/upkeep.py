@@ -54,7 +54,7 @@ async def clean_up(
     """Delete what is older than the retention of the settings; with `dry_run` only count it. Raises StorageError.
 
     `say` is told what comes next, in a few words, and `progress` what share of the time of single events, which take
-    longest, is done. It may be killed at any point: what is gone is gone, and the next one says so.
+    longest, is done. It may be killed at any point: what is deleted stays deleted, and the next cleanup counts it.
     """
     keep = app.settings.retention
     # A retention of a million days means for ever; the calendar begins in the year 1.

@@ -45,11 +45,11 @@ def _nowhere(now: datetime) -> Sequence[Path]:
 class UsageGuardian:
     """Makes reports out of a repository.
 
-    `clock` gives the present, aware. In `timezone` (an IANA name) the bars of the timeline begin. A report is
-    CRITICAL where a feature whose name fits a pattern of `critical_features` fails for everyone. `elsewhere` finds the
-    other files that the app may record into, at that time; it is asked, in a thread, where no recorder is alive. `book`
-    is the one that the repository has: a report made while it is in trouble says so in `notes`. `fired` gives the rules
-    that fired within a window; without it, a report knows of none.
+    `clock` gives the present, aware. In `timezone` (an IANA name) the bars of the timeline begin. A report is CRITICAL
+    where a feature whose name fits a pattern of `critical_features` fails for everyone. `elsewhere` finds the other
+    files that the app may record into, at that time; it is asked, in a thread, where no recorder is alive. `book` is
+    the repository's: a report that is made while it cannot be read says so in `notes`. `fired` gives the rules that
+    fired within a window; without it, a report does not know.
     """
 
     def __init__(

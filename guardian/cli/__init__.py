@@ -71,7 +71,7 @@ app.add_typer(keys.keys, rich_help_panel=DATA)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run a command and exit: 0 done, 1 it could not be done, 2 it was not understood, 130 interrupted.
+    """Run a command and exit: 0 done, 1 could not be done, 2 not understood, 130 interrupted.
 
     `arguments` None means those of the process; without any, the help is shown. What goes wrong is one line on stderr.
     """

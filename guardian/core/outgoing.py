@@ -14,13 +14,14 @@ class Outgoing:
 
     `key` is unique, and a second message with the same key is not stored. It begins with what the message is about and
     ends with `recipient`: `report/{schedule}/{start}/{end}` (`~2` after the end of one that is made again),
-    `watchdog/…` of a report that is late, `incident/{thread}/{notice}`, `{outage}/{phase}/{channel}`,
-    `transport-warning/{transport}/{day}`, `transport-expiry/{transport}/{moment}`. Keys with a random part (`test/…`,
-    `sign-in/…`) or the present time (`report/direct/…`) never meet another. `recipient` is one address, or a channel's
-    name. `body` is the whole RFC 5322 message for channel "mail", else what the channel takes. `kind` is report, alert,
-    digest, test, sign-in or warning (about Guardian itself). `people` says whom it names and where; the outbox keeps
-    that, and does not return it. `unwritten` says why there is no `body`: the outbox keeps such a message as dead, with
-    the reason, and never sends it. None for all others.
+    `watchdog/…` of a report that is late, `incident/{thread}/{notice}`,
+    `undelivered/{channel}/{moment}/{kind}/{phase}/{channel}`, `transport-warning/{transport}/{day}`,
+    `transport-expiry/{transport}/{moment}`. Keys with a random part (`test/…`, `sign-in/…`) or the present time
+    (`report/direct/…`) never meet another. `recipient` is one address, or a channel's name. `body` is the whole RFC
+    5322 message for channel "mail", else what the channel takes. `kind` is report, alert, digest, test, sign-in or
+    warning (about Guardian itself). `people` says whom it names and where; the outbox keeps that, and does not return
+    it. `unwritten` says why there is no `body`: the outbox keeps such a message as dead, with the reason, and never
+    sends it. None for all others.
     """
 
     key: str

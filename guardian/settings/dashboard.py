@@ -37,9 +37,9 @@ Networks = Annotated[tuple[Annotated[str, AfterValidator(_network)], ...], Befor
 class DashboardSettings(Section):
     """The pages that the API serves at /: `[dashboard]`.
 
-    `viewers` may look but change nothing, and get no mail. What X-Forwarded-For and its like say is believed of
-    `proxies` alone, and so is `trusted_header`, in which they write the address of whom they have let in. Who has done
-    nothing for `sign_out_idle` seconds, or signed in `sign_out_after` ago, is asked again.
+    `viewers` may look but change nothing, and get no mail. X-Forwarded-For and its like are believed only from
+    `proxies`, and so is `trusted_header`, in which these write the address of whom they have let in. Whoever has done
+    nothing for `sign_out_idle` seconds, or signed in `sign_out_after` seconds ago, must sign in again.
     """
 
     enabled: bool = True

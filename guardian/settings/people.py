@@ -46,7 +46,7 @@ def _database_url(value: SecretStr) -> SecretStr:
 
 
 class AliasSettings(Section):
-    """Who is behind the ids that the app's users are recorded by: `[alias]`. At most one source; none by default.
+    """Who is behind the ids under which the app's users are recorded: `[alias]`. At most one source; none by default.
 
     `csv` is a file of ids and addresses. `call` is `module:function`: asked for the address of one id, or without an
     argument for all. `query` gives ids and addresses from the database of `database_url`.

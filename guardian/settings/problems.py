@@ -30,8 +30,8 @@ def table_names() -> set[str]:
 def sentences(error: Any, text: str, file: str) -> list[str]:
     """What one of pydantic's errors says, a sentence for each thing that is wrong.
 
-    `text` is the file's and `file` its name, for the line; both empty where there is no file. All channels that rules
-    name and that are not there, for one, are a single error.
+    `text` is the file's and `file` its name, for the line; both empty where there is no file. One error can hold
+    several: all unknown channels that rules name are a single one, for example.
     """
     if error["type"] not in _OF_RULES:
         return [_sentence(error, text, file)]

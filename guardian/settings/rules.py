@@ -40,10 +40,10 @@ def _each_once(names: tuple[str, ...]) -> tuple[str, ...]:
 
 
 class RuleBase(Section):
-    """What every rule has. `for` is how long it must hold before anybody hears of it; `resolve_after` how long it
-    must be well again; `repeat` how often an open, unacknowledged incident is said again (0: never). What opens within
-    `group_interval` of the rule's last opening that was told waits for the end of it, and comes in one message.
-    With `fixed_by_release` a release that is new marks what is open as fixed."""
+    """What every rule has. `for` is how long it must hold before anybody hears of it; `resolve_after` how long it must
+    be well again; `repeat` how often an open, unacknowledged incident is repeated (0: never). What opens within
+    `group_interval` of the rule's last opening that was told waits until that has passed, and comes in one message.
+    With `fixed_by_release` a new release marks what is open as fixed."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, allow_inf_nan=False)
 

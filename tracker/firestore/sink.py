@@ -1,7 +1,7 @@
 """Firestore as the recorder sees it: each batch is one commit of slices, of the heartbeat and of notes.
 
-A commit of which nobody knows whether it took place is made again as it was: its documents have names of their own and
-are only ever created, so that one which is there already is not stored twice.
+A commit whose outcome is unknown is made again as it was: its documents have unique names and are only ever created, so
+nothing is stored twice.
 """
 
 from __future__ import annotations

@@ -88,7 +88,7 @@ def _taken(db: sqlite3.Connection, ids: Sequence[int]) -> set[int]:
 def insert_rows(db: sqlite3.Connection, table: str, rows: Sequence[tuple[Any, ...]], conflict: str = "") -> None:
     """Insert rows, many with one statement.
 
-    sqlite3 lets go of the interpreter's lock at each step of a statement: a statement a row would hand it to and fro
+    sqlite3 releases the interpreter's lock at each step of a statement: with a statement a row it would change hands
     with the host's event loop hundreds of times a batch, and slow its requests down.
     """
     done = 0

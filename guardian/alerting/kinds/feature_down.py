@@ -35,8 +35,8 @@ LEAST_WEEKS = 2
 class FeatureDown(KindSettings):
     """Every request to a critical feature failed; or its probe failed; or it is silent where it is normally busy.
 
-    `features` empty means the setting `critical_features`. `silence` is how long the feature must have been silent
-    where each of at least two earlier weeks had `silence_requests` or more in the same span (0: never judged).
+    `features` empty means the setting `critical_features`. `silence` is how long the feature must have had no request,
+    in a span in which at least two earlier weeks had `silence_requests` or more each (0: silence is not judged).
     """
 
     kind: Literal["feature_down"] = "feature_down"

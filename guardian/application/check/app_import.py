@@ -90,8 +90,8 @@ def _no_fetch() -> Iterator[None]:
 def load_app(target: str, *, factory: bool = False) -> Any:
     """The ASGI app that `module:app` names, imported with the current folder first on the path.
 
-    `module:create_app()` and, with `factory`, `module:create_app` are called without arguments. Nothing is started,
-    and no compiled files are left. What the module prints goes to stderr. Raises AppError with one sentence.
+    `module:create_app()` and, with `factory`, `module:create_app` are called without arguments. Nothing is started, and
+    no compiled files are left behind. What the module prints goes to stderr. Raises AppError with one sentence.
     """
     match = _TARGET.fullmatch(target.strip())
     if match is None:

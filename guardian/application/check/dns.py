@@ -34,8 +34,8 @@ async def sender_findings(
 ) -> list[Finding]:
     """What DNS says of mail from this domain; `selectors` are the DKIM selectors known to be its own.
 
-    `resolver` asks (None: as /etc/resolv.conf says), and gives up after `lifetime` seconds. Raises nothing: where DNS
-    does not answer, that is a warning.
+    `resolver` asks (None: as /etc/resolv.conf says) and gives up after `lifetime` seconds. Never raises: DNS that does
+    not answer is a warning.
     """
     domain = domain.lower().rstrip(".")
     if not _public(domain):

@@ -78,7 +78,8 @@ async def _seal(database: Backend, now_us: int) -> None:
 def import_logs(
     wanted: Wanted, store: Imports | None, progress: Progress = lambda name, read: None, *, dry_run: bool = False
 ) -> Outcome:
-    """Import the files; what came of them. Without a store nothing is known, with `dry_run` nothing is stored.
+    """Import the files, and say what came of them. Without a store no line counts as imported before; with `dry_run`
+    nothing is stored.
 
     Raises ValueError for a file of no known format, OSError for one that cannot be read, StorageError.
     """

@@ -14,9 +14,10 @@ from guardian.core.time import micros, moment
 
 
 async def act(app: Application, action: Action, incident_id: str | None, *, by: str) -> list[Incident]:
-    """Do it to one incident, or with None to every one that is not over (a deploy: "fixed"); those that changed.
+    """Do it to one incident, or with None to every one that is not over (as after a deploy: "fixed").
 
-    Raises ValueError with one sentence for an incident that is not known, or over. Raises StorageError.
+    Returns those that changed. Raises ValueError with one sentence for an incident that is unknown or over. Raises
+    StorageError.
     """
     store, zone, now = app.stores.alerts, ZoneInfo(app.settings.timezone), app.clock()
     edit = edit_for(action, by=by, now=now, zone=zone)

@@ -54,7 +54,7 @@ class Replay:
 
 @dataclass(frozen=True, slots=True)
 class RuleReplay:
-    """One rule's part of a replay: how many incidents and messages, for how long (seconds) in all, and where.
+    """One rule's part of a replay: how many incidents and messages, how many seconds in all, and where.
 
     `strip` has a cell for each part of the span, from 0 (never firing there) to 1 (always). `unseen` says why a rule
     could not be judged from events alone, None where it could.

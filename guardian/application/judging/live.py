@@ -163,7 +163,7 @@ class LiveHistory:
 async def judge_passed_minutes(
     store: AlertStore, live: LiveHistory, around: Surroundings, compose: Compose, *, now: datetime, token: int | None
 ) -> list[Transition]:
-    """Judge every minute that ended since the last one judged; what changed.
+    """Judge every minute that has ended since the last one judged, and return what changed.
 
     Nothing happens twice: state, incidents and mails of these minutes are committed together, and a restart goes on
     where the last commit stands. Where somebody acts on an incident meanwhile, they are judged again with that.

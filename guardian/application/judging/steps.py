@@ -33,7 +33,7 @@ log = logging.getLogger("guardian.alerting")
 async def alert_step(app: Application, now: datetime, token: int | None) -> None:
     """Judge every minute that ended since the last time, and put what follows into the outbox.
 
-    Where alerts are switched off, all there is to say is that nobody looks any more at what fired until then. Raises
+    Where alerts are switched off, the only thing to say is that what was firing is no longer watched. Raises
     StorageError or LeaseLost; nothing is changed then.
     """
     around, store = surroundings(app.settings), app.stores.alerts

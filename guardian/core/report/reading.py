@@ -29,9 +29,10 @@ from guardian.core.summary import TimelineBar
 
 
 def from_json(data: Mapping[str, Any]) -> Report:
-    """The report that was written so, by this version or an older one: what is missing has the model's default.
+    """The report that this JSON holds, written by this version or an older one: what is missing gets the model's
+    default.
 
-    Only the fixed keys must be there. Raises KeyError where one is not, ValueError for a time that is none.
+    Only the fixed keys must be there. Raises KeyError where one is missing, ValueError for an invalid time.
     """
     before = data.get("previous")
     return Report(
