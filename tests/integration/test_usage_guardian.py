@@ -1,5 +1,7 @@
+import asyncio
 import json
 import os
+import shutil
 import sqlite3
 import stat
 from contextlib import closing
@@ -31,6 +33,27 @@ async def repository(tmp_path):
     await found.close()
 
 
+@pytest.fixture(scope="module")
+def weeks(tmp_path_factory):
+    """A database of some weeks that are sealed, made once: to seal them takes longer than any report on them."""
+    path = tmp_path_factory.mktemp("weeks") / "guardian.db"
+
+    async def fill():
+        repository = await SqliteRepository.open(path)
+        await repository.write(some_weeks())
+        await repository.seal(NOW)
+        await repository.close()
+
+    asyncio.run(fill())
+    return path
+
+
+@pytest.fixture
+def some_weeks_before(weeks, tmp_path):
+    """To be asked for before the repository, which then has them."""
+    shutil.copy(weeks, tmp_path / "guardian.db")
+
+
 @pytest.fixture
 def guardian(repository, tmp_path):
     return UsageGuardian(repository, reports_dir=tmp_path / "reports", clock=lambda: NOW)
@@ -45,8 +68,9 @@ def some_weeks():
 
 
 @pytest.mark.parametrize("hours", [1, 2, 24, 167, 720])
-async def test_a_report_says_what_plain_sql_over_the_published_tables_says(guardian, repository, tmp_path, hours):
-    await repository.write(some_weeks())
+async def test_a_report_says_what_plain_sql_over_the_published_tables_says(
+    some_weeks_before, guardian, tmp_path, hours
+):
     report = await guardian.generate_report(hours=hours)
     with closing(sqlite3.connect(tmp_path / "guardian.db")) as db:
 
@@ -128,8 +152,8 @@ async def test_a_failing_store_is_an_error_and_never_a_report_of_zeros(guardian,
     assert not (tmp_path / "reports").exists()
 
 
-async def test_reports_that_reach_back_behind_retention_stay_true(guardian, repository):
-    await repository.write([*some_weeks(), event(timedelta(hours=720, minutes=2))])
+async def test_reports_that_reach_back_behind_retention_stay_true(some_weeks_before, guardian, repository):
+    await repository.write([event(timedelta(hours=720, minutes=2))])
     before = await guardian.generate_report(hours=720)
     await repository.purge(events_before=NOW - timedelta(days=7), summaries_before=NOW - timedelta(days=700))
     report = await guardian.generate_report(hours=720)
@@ -141,8 +165,7 @@ async def test_reports_that_reach_back_behind_retention_stay_true(guardian, repo
     assert short["period_start"] == "2026-03-31T10:03:07.250000+00:00"
 
 
-async def test_a_window_before_that_is_no_longer_stored_is_none(guardian, repository):
-    await repository.write(some_weeks())
+async def test_a_window_before_that_is_no_longer_stored_is_none(some_weeks_before, guardian, repository):
     await repository.purge(events_before=NOW - timedelta(days=7), summaries_before=NOW - timedelta(days=31))
     report = await guardian.generate_report(hours=720)
     assert report["previous"] is None
