@@ -46,20 +46,25 @@ def samples_in(tmp_path_factory):
     `samples_in("fr")`."""
     import fcntl
 
-    from guardian.application.preview.folder import all_samples  # here: `make test-matrix` has only the tracker
+    from guardian.application.preview.folder import samples_of  # here: `make test-matrix` has only the tracker
+    from guardian.application.preview.reports import sample_reports
 
     own = tmp_path_factory.getbasetemp()
     folder = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
 
-    @cache
-    def samples(code):
-        with (folder / f"samples-{code}.pickle").open("a+b") as kept:
+    def made_once(name, make):
+        with (folder / f"{name}.pickle").open("a+b") as kept:
             fcntl.flock(kept, fcntl.LOCK_EX)  # until it is closed
             if not kept.seek(0, os.SEEK_END):
-                kept.write(pickle.dumps(asyncio.run(all_samples(code))))
+                kept.write(pickle.dumps(make()))
                 kept.flush()
             kept.seek(0)
             return pickle.load(kept)
+
+    @cache
+    def samples(code):
+        reports = made_once("reports", lambda: asyncio.run(sample_reports()))
+        return made_once(f"samples-{code}", lambda: samples_of(reports, code))
 
     return samples
 

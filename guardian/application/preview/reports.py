@@ -50,14 +50,20 @@ RULES = {
 }
 
 
-async def report_samples(email: EmailService) -> list[Sample]:
-    """The report mail of a bad day, of its week, of a quiet one, of 5,000 users, and of a day without anybody."""
-    more: dict[str, Any] = {"next_report": NEXT, "unsubscribe": f"{URL}/u/sample"}
-    told = {code: incident_lines(incidents(), RULES, *DAY_BEFORE, lang=language(code), zone=ZONE) for code in LANGUAGES}
+async def sample_reports() -> list[dict[str, Any]]:
+    """The reports on a bad day, its week, a quiet day, one of 5,000 users and one without anybody, in any language."""
     long_ago = [event(MIDNIGHT - 9 * DAY, USERS[0], "chat_message")]  # an app that was never used is another matter
     fired = [Fired("feature_down", "critical"), Fired("error_rate", "warning")]
     bad, week = await _reports(bad_day(), DAY_BEFORE, WEEK, fired=fired)
     [quiet], [crowd], [nobody] = [await _reports(each, DAY_BEFORE) for each in (quiet_day(), crowded_day(), long_ago)]
+    return [bad, week, quiet, crowd, nobody]
+
+
+def report_samples(email: EmailService, reports: Sequence[dict[str, Any]]) -> list[Sample]:
+    """A mail of each of `sample_reports`, and one more in French."""
+    bad, week, quiet, crowd, nobody = reports
+    more: dict[str, Any] = {"next_report": NEXT, "unsubscribe": f"{URL}/u/sample"}
+    told = {code: incident_lines(incidents(), RULES, *DAY_BEFORE, lang=language(code), zone=ZONE) for code in LANGUAGES}
     better = Better(RULES["error_rate"], 0.13, 5)
     noise = incident_lines(noisy_week(), RULES, *WEEK, lang=email.language, zone=ZONE, better=better)
     return [
