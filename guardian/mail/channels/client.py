@@ -57,62 +57,44 @@ class Client:
         Raises Failed, and PrivateAddress before any connection.
         """
         self.begun = False
-        guarded = _Guarded(await off_loop(self._wire, self._verify), self._allow_private)
-        headers = httpx2.Headers(
-            {"User-Agent": "Guardian", "Content-Type": "application/json", "Accept-Encoding": "identity"}
-        )
-        for name, value in request.headers.items():
-            headers[name] = value  # in UTF-8, which a constructor would refuse
-        limits = httpx2.Timeout(READ_SECONDS, connect=CONNECT_SECONDS)
-        client = httpx2.AsyncClient(transport=guarded, trust_env=False, follow_redirects=False, timeout=limits)
-        asked = client.stream(
-            request.method,
-            request.url,
-            content=request.content(),
-            headers=headers,
-            extensions={"trace": self._watch},
-        )
+        limits, wire = httpx2.Timeout(READ_SECONDS, connect=CONNECT_SECONDS), await off_loop(self._wire, self._verify)
+        client = httpx2.AsyncClient(transport=wire, trust_env=False, follow_redirects=False, timeout=limits)
         try:
             with quiet():
-                async with client, asked as response:
-                    return Answer(response.status_code, response.headers, await _beginning(response))
+                async with client:
+                    return await self._ask(client, request, httpx2.URL(request.url))
         except PrivateAddress:
             raise
         except (httpx2.HTTPError, httpx2.InvalidURL, OSError, ValueError) as error:
             raise Failed(_trouble(error), begun=self.begun) from None
 
-    async def _watch(self, event: str, info: dict[str, Any]) -> None:
-        if event == "http11.send_request_headers.started":
-            self.begun = True
-
-
-class _Guarded(httpx2.AsyncBaseTransport):
-    """Connects to the very addresses that were looked at, and still asks for the host by its name (SNI, Host)."""
-
-    def __init__(self, wire: httpx2.AsyncBaseTransport, allow_private: bool) -> None:
-        self._wire, self._allow_private = wire, allow_private
-
-    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        if self._allow_private:
-            return await self._wire.handle_async_request(request)
-        host, port = request.url.raw_host.decode(), request.url.port or (443 if request.url.scheme == "https" else 80)
+    async def _ask(self, client: httpx2.AsyncClient, request: Request, url: httpx2.URL) -> Answer:
+        """Connects to the very addresses that were looked at, and still asks for the host by its name (SNI, Host)."""
+        host, places = url.raw_host.decode(), [url]
+        if not self._allow_private:
+            port = url.port or (443 if url.scheme == "https" else 80)
+            found = await asyncio.to_thread(public_addresses, host, port)
+            places = [url.copy_with(host=address) for address in found]
+        headers = httpx2.Headers(
+            {"Host": url.netloc.decode(), "User-Agent": "Guardian", "Content-Type": "application/json",
+             "Accept-Encoding": "identity"}
+        )  # fmt: skip
+        for name, value in request.headers.items():
+            headers[name] = value  # in UTF-8, which a constructor would refuse
+        watched: dict[str, Any] = {"trace": self._watch, "sni_hostname": host}
         failure: Exception = OSError("no address")
-        for address in await asyncio.to_thread(public_addresses, host, port):
-            pinned = httpx2.Request(
-                request.method,
-                request.url.copy_with(host=address),
-                headers=request.headers,
-                stream=request.stream,
-                extensions={**request.extensions, "sni_hostname": host},
-            )
+        for place in places:
+            asked = client.stream(request.method, place, content=request.content(), headers=headers, extensions=watched)
             try:
-                return await self._wire.handle_async_request(pinned)
+                async with asked as response:
+                    return Answer(response.status_code, response.headers, await _beginning(response))
             except (httpx2.ConnectError, httpx2.ConnectTimeout) as error:  # nothing was sent
                 failure = error
         raise failure
 
-    async def aclose(self) -> None:
-        await self._wire.aclose()
+    async def _watch(self, event: str, info: dict[str, Any]) -> None:
+        if event == "http11.send_request_headers.started":
+            self.begun = True
 
 
 async def _beginning(response: httpx2.Response) -> bytes:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 from guardian.mail.channels.message import ChannelMessage
 from guardian.mail.channels.parts import Address
-from guardian.mail.channels.sender import Conversation, Request, written
+from guardian.mail.channels.sender import Conversation, Request, Say, filled, written
 
 _PINGED = re.compile(r"@(everyone|here)|(?:<?@|^)(&?)(\d+)>?")
 
@@ -21,7 +20,7 @@ def shown(address: Address) -> Address | None:
     return replace(address, scheme="discord", host="", route="/".join(address.path[2:]))
 
 
-def discord(address: Address) -> Callable[[ChannelMessage], Conversation] | None:
+def discord(address: Address) -> Say | None:
     """How to say a message to this address, None for one that is not complete."""
     words, flags = [each for each in (address.host, *address.path) if each], address.option("flags")
     if len(words) < 2 or not all(re.fullmatch(r"[\w-]+", each) for each in words[:2]):
@@ -36,7 +35,7 @@ def discord(address: Address) -> Callable[[ChannelMessage], Conversation] | None
     named = {"username": address.option("botname") or address.user, "avatar_url": address.option("avatar_url")}
     if not address.flag("avatar", True):
         named["avatar_url"] = ""
-    extra |= {key: value for key, value in named.items() if value}
+    extra |= filled(named)
     pings, allowed = _pings(address.option("ping"))
 
     def say(message: ChannelMessage) -> Conversation:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from dataclasses import replace
 from posixpath import basename
 from urllib.parse import quote, urlsplit
 
 from guardian.mail.channels.message import ChannelMessage
-from guardian.mail.channels.parts import Address
-from guardian.mail.channels.sender import Conversation, Request, basic, kind, written
+from guardian.mail.channels.parts import Address, only
+from guardian.mail.channels.sender import Conversation, Request, Say, basic, filled, kind, written
 
 _TOPIC = re.compile(r"[a-z0-9_-]{1,64}", re.IGNORECASE)
 _PRIORITIES = {
@@ -33,7 +32,7 @@ def shown(address: Address) -> Address | None:
     return replace(address, scheme="ntfys", options={**address.options, "mode": "cloud"})
 
 
-def ntfy(address: Address) -> Callable[[ChannelMessage], Conversation] | None:
+def ntfy(address: Address) -> Say | None:
     """How to say a message to this address, None for one that is not complete.
 
     Raises ValueError for several topics.
@@ -46,8 +45,7 @@ def ntfy(address: Address) -> Callable[[ChannelMessage], Conversation] | None:
     login = _login(address)
     if not topics or login is None or mode not in ("private", "cloud") or (mode == "private" and not address.host):
         return None
-    if len(topics) > 1:
-        raise ValueError("the address names several receivers: make each a channel of its own")
+    topic = only(topics)
     url = f"{'https' if address.scheme == 'ntfys' else 'http'}://{address.place}/"
     url, login = (url, login) if mode == "private" else ("https://ntfy.sh/", {})
     priority = address.option("priority").lower()
@@ -61,7 +59,7 @@ def ntfy(address: Address) -> Callable[[ChannelMessage], Conversation] | None:
     tags = sorted(filter(None, re.split(r"[\s,;|/]+", address.option("xtags", "tags"))))
     attach = address.option("attach")
     file = basename(address.option("filename") or urlsplit(attach).path) if attach else ""
-    attached = {key: value for key, value in {"attach": attach, "filename": file}.items() if value}
+    attached = filled({"attach": attach, "filename": file})
 
     def say(message: ChannelMessage) -> Conversation:
         # What is over 4,096 bytes ntfy makes a file of; as JSON, a character can be six bytes.
@@ -69,8 +67,8 @@ def ntfy(address: Address) -> Callable[[ChannelMessage], Conversation] | None:
         click = quote(address.option("click") or message.url, safe=":/?@&=#%+,;[]!$'()*~")
         loud = {"X-Priority": _LOUD.get(kind(message), "") if forced is None else forced}
         loud["X-Tags"] = ",".join([*filter(None, [_EMOJI.get(kind(message), "")]), *tags])
-        headers = {key: value for key, value in {**fixed, **loud, "X-Click": click}.items() if value}
-        yield Request(url, {"topic": topics[0], **attached, "title": title, "message": text}, headers | login)
+        headers = filled({**fixed, **loud, "X-Click": click})
+        yield Request(url, {"topic": topic, **attached, "title": title, "message": text}, headers | login)
 
     return say
 

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 from typing import Any
 
 from guardian.mail.channels.message import ChannelMessage
 from guardian.mail.channels.parts import Address
-from guardian.mail.channels.sender import Conversation, Request, kind, written
+from guardian.mail.channels.sender import Conversation, Request, Say, filled, kind, written
 
 _URLS = {"us": "https://events.pagerduty.com/v2/enqueue", "eu": "https://events.eu.pagerduty.com/v2/enqueue"}
 _SEVERITIES = {"info": "info", "success": "info", "warning": "warning", "failure": "critical"}
 
 
-def pagerduty(address: Address) -> Callable[[ChannelMessage], Conversation] | None:
+def pagerduty(address: Address) -> Say | None:
     """How to say a message to this address, None for one that is not complete."""
     key, api = address.option("integrationkey") or address.user, address.option("apikey") or address.host
     url = _URLS.get(address.option("region").lower() or "us")
@@ -23,8 +22,8 @@ def pagerduty(address: Address) -> Callable[[ChannelMessage], Conversation] | No
     action = next((each for each in ("trigger", "map", "resolve") if each.startswith(asked)), None)
     if not key or not api or url is None or severity is None or action is None:
         return None
-    about = {"group": address.option("group"), "class": address.option("class")}
-    about |= {"custom_details": dict(address.extras.get("+", {}))}  # type: ignore[dict-item]
+    details = dict(address.extras.get("+", {}))
+    about = {"group": address.option("group"), "class": address.option("class"), "custom_details": details}
 
     def say(message: ChannelMessage) -> Conversation:
         title, text = written(message, "plain", 1024, titled=True, linked=True)
@@ -38,10 +37,8 @@ def pagerduty(address: Address) -> Callable[[ChannelMessage], Conversation] | No
             summary["severity"] = severity if forced else _SEVERITIES[kind(message)]
             click = address.option("click") or message.url
             body |= {"event_action": "trigger", "client": "Guardian"}
-            body["payload"] = summary | {name: value for name, value in about.items() if value}
+            body["payload"] = summary | filled(about)
             body |= {"links": [{"href": click}]} if click else {}
-        yield Request(
-            url, {name: value for name, value in body.items() if value}, {"Authorization": f"Token token={api}"}
-        )
+        yield Request(url, filled(body), {"Authorization": f"Token token={api}"})
 
     return say

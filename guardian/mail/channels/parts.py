@@ -52,6 +52,13 @@ class Address:
         return said in _ON or (default and said not in _OFF)
 
 
+def only(receivers: list[str]) -> str:
+    """The one receiver of an address, "" for none. Raises ValueError for several."""
+    if len(receivers) > 1:
+        raise ValueError("the address names several receivers: make each a channel of its own")
+    return "".join(receivers)
+
+
 def read_address(text: str) -> Address | None:
     """The address's parts, None for what has not the form of one."""
     form = _FORM.fullmatch(text.strip())

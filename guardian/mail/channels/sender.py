@@ -44,12 +44,16 @@ Conversation = Generator[Request, Answer, None]
 or PermanentError where that is none in truth."""
 
 
+Say = Callable[[ChannelMessage], Conversation]
+"""How a message is said to one address."""
+
+
 @dataclass(frozen=True, slots=True)
 class Sender:
     """A service at one address. `name` is what it is called; `verify` whether its TLS certificate must be trusted."""
 
     name: str
-    say: Callable[[ChannelMessage], Conversation]
+    say: Say
     verify: bool = True
 
 
@@ -78,6 +82,11 @@ def kind(message: ChannelMessage) -> str:
 def color(message: ChannelMessage) -> str:
     """The color of its sort, as #RRGGBB."""
     return _COLORS[kind(message)]
+
+
+def filled(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of the values that say something."""
+    return {name: value for name, value in values.items() if value}
 
 
 def basic(user: str, password: str | None) -> dict[str, str]:

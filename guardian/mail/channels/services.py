@@ -12,12 +12,12 @@ from guardian.mail.channels import discord, ntfy, pagerduty, slack, teams, webho
 from guardian.mail.channels.addresses import is_private_host
 from guardian.mail.channels.message import ChannelMessage
 from guardian.mail.channels.parts import Address, read_address
-from guardian.mail.channels.sender import Conversation, Sender
+from guardian.mail.channels.sender import Say, Sender
 
 if TYPE_CHECKING:
     from guardian.mail.channels.others import Other
 
-_Build = Callable[[Address], Callable[[ChannelMessage], Conversation] | None]
+_Build = Callable[[Address], Say | None]
 
 _SERVICES: dict[str, tuple[str, _Build]] = {
     "slack": ("Slack", slack.slack),
@@ -71,11 +71,6 @@ def follows_each(url: str) -> bool:
     return scheme_of(url) in ("pagerduty", "jsons", "json")
 
 
-def is_private(sender: Sender | Other) -> bool:
-    """Whether the address names a private host, as it is written; where Guardian cannot see that, it may."""
-    return not isinstance(sender, Sender) or is_private_host(_host(sender.say))
-
-
 def _through_apprise(url: str, scheme: str) -> Other:
     known = ", ".join(f"{each}://" for each in _SERVICES)
     if scheme and find_spec("apprise") is None:
@@ -88,7 +83,7 @@ def _through_apprise(url: str, scheme: str) -> Other:
     raise ValueError(f"this is not a channel's address: it begins with one of {known}")
 
 
-def _host(say: Callable[[ChannelMessage], Conversation]) -> str:
+def _host(say: Say) -> str:
     """The host that is asked first, "" where the URL is none."""
     try:
         return URL(next(say(_ANY)).url).raw_host.decode()
@@ -97,13 +92,17 @@ def _host(say: Callable[[ChannelMessage], Conversation]) -> str:
 
 
 def check_address(address: str, allow_private: bool) -> None:
-    """Refuse an address of which no sender can be made, and a private host that is not meant. Raises ValueError."""
+    """Refuse an address of which no sender can be made, and a private host that is not meant. Raises ValueError.
+
+    Where Guardian cannot see the host, as with Apprise, it may be private.
+    """
     sender = make_sender(address)
-    if not is_private(sender) or allow_private:
+    if allow_private:
         return
     if not isinstance(sender, Sender):
         raise ValueError(
             f"{scheme_of(address)}:// goes through Apprise, which may reach private hosts too: "
             "set allow_private = true if this is meant"
         )
-    raise ValueError("its host is private, which is refused: set allow_private = true if this is meant")
+    if is_private_host(_host(sender.say)):
+        raise ValueError("its host is private, which is refused: set allow_private = true if this is meant")

@@ -5,14 +5,13 @@ from __future__ import annotations
 import html
 import json
 import re
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 from urllib.parse import urlencode
 
 from guardian.mail.channels.message import ChannelMessage
-from guardian.mail.channels.parts import Address
-from guardian.mail.channels.sender import Answer, Conversation, Request, color, written
+from guardian.mail.channels.parts import Address, only
+from guardian.mail.channels.sender import Answer, Conversation, Request, Say, color, written
 from guardian.mail.transport import DeliveryError, PermanentError
 
 _API = "https://slack.com/api/"
@@ -39,7 +38,7 @@ def shown(address: Address) -> Address | None:
     return replace(address, scheme="slack", host="", route="/".join(address.path[1:]), options=options)
 
 
-def slack(address: Address) -> Callable[[ChannelMessage], Conversation] | None:
+def slack(address: Address) -> Say | None:
     """How to say a message to this address, None for one that is not complete.
 
     Raises ValueError for several receivers.
@@ -56,9 +55,7 @@ def slack(address: Address) -> Callable[[ChannelMessage], Conversation] | None:
     targets += _split(address.option("to"))
     if len(words) < count or not all(re.fullmatch(form, each, re.IGNORECASE) for each in words[:count]):
         return None
-    if len(targets) > 1:
-        raise ValueError("the address names several receivers: make each a channel of its own")
-    target = targets[0] if targets else "general" if mode == "bot" else ""
+    target = only(targets) or ("general" if mode == "bot" else "")
     email = mode == "bot" and _EMAIL.fullmatch(target)
     if target and (mode in ("workflow", "trigger") or not (email or _CHANNEL.fullmatch(target))):
         return None

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 from urllib.parse import urlencode
 
 from guardian.mail.channels.message import ChannelMessage
 from guardian.mail.channels.parts import Address
-from guardian.mail.channels.sender import Conversation, Request, written
+from guardian.mail.channels.sender import Conversation, Request, Say, written
 
 _AUTOMATE = "/powerautomate/automations/direct"
 _SHOWN = re.compile(
@@ -27,7 +26,7 @@ def shown(address: Address) -> Address | None:
     return replace(address, scheme="workflows", route="", options={**address.options, **told})
 
 
-def teams(address: Address) -> Callable[[ChannelMessage], Conversation] | None:
+def teams(address: Address) -> Say | None:
     """How to say a message to this address, None for one that is not complete."""
     words = address.path
     workflow = address.option("workflow", "id") or "".join(words[:1])

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlencode
 
 from guardian.mail.channels.message import ChannelMessage
 from guardian.mail.channels.parts import Address
-from guardian.mail.channels.sender import Conversation, Request, basic, kind, written
+from guardian.mail.channels.sender import Conversation, Request, Say, basic, kind, written
 
 _FIELD = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 """A header's name: RFC 9110 (5.1)."""
 _METHODS = ("POST", "GET", "DELETE", "PUT", "HEAD", "PATCH", "UPDATE", "OPTIONS")
 
 
-def webhook(address: Address) -> Callable[[ChannelMessage], Conversation] | None:
+def webhook(address: Address) -> Say | None:
     """How to say a message to this address, None for one that is not complete."""
     method = address.option("method").upper() or "POST"
     given = address.extras.get("+", {})
