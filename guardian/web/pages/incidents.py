@@ -31,8 +31,8 @@ MOST = 500
 SHOWN = 25
 LOOKED_AT = 2000
 """Among so many of the newest messages those of an incident are sought."""
-LISTED = 50
-"""Of those who fared alike, so many are named; the file has all."""
+LISTED, UNFOLDED = 50, 8
+"""Of those who fared alike, so many are named; the file has all. Up to so many in all stand there without a click."""
 BUTTONS = (
     ("acknowledge", marked("Acknowledge")),
     ("silence-1h", marked("Silence for 1 h")),
@@ -109,7 +109,16 @@ def _whom(found: Whom, incident: Incident, view: View) -> dict[str, Any]:
         if hits := found.fared(fate):
             names = [(hit.name, lang.number(hit.times)) for hit in hits[:LISTED]]
             more = lang.number(len(hits) - LISTED) if len(hits) > LISTED else ""
-            groups.append({"word": fate_word(fate, lang), "names": names, "more": more})
+            word = fate_word(fate, lang)
+            groups.append(
+                {
+                    "word": word[:1].upper() + word[1:],
+                    "number": lang.number(len(hits)),
+                    "names": names,
+                    "more": more,
+                    "unfolded": len(found.people) <= UNFOLDED,
+                }
+            )
     good, others = addresses(to_write_to(found))
     over = None if incident.over_us is None else moment(incident.over_us)
     return {
