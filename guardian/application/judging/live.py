@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from zoneinfo import ZoneInfo
 
 from guardian.alerting.columns import MINUTE_US
+from guardian.alerting.concerned import noted
 from guardian.alerting.engine import AlertState, Surroundings, advance, set_back
 from guardian.alerting.history import History, Snapshot
 from guardian.alerting.incidents import Transition
@@ -42,6 +43,7 @@ TRIES = 5
 """So often minutes are judged at once, each time because somebody acted meanwhile; then they wait for the next step."""
 KEEP_ANSWERS = 100
 """How many answers of a probe are remembered."""
+GOING_ON = ("open", "acknowledged")
 UNSTORED = 10
 """So many minutes in which nothing happened are judged before their state is stored: a restart judges them again."""
 
@@ -202,6 +204,7 @@ async def _judge_once(
         lambda: advance(state, history.at(end), around, passed=map(history.at, range(first, end)))
     )
     snapshot = history.at(end)
+    after = await off_loop(_counted, after, around.rules, snapshot)
     mails: list[Outgoing] = []
     for notice in notices:
         written, subjects = await off_loop(compose, notice, snapshot)
@@ -215,6 +218,15 @@ async def _judge_once(
     else:
         live.stored, live.judged = stored, after
     return transitions
+
+
+def _counted(state: AlertState, rules: Sequence[Rule], snapshot: Snapshot) -> AlertState:
+    """The state in which what fires counts whom it has met by now: pages show it, also between two mails."""
+    mine = {rule.name: rule for rule in rules}
+    for incident in state.incidents():
+        if incident.rule in mine and incident.fired_us == snapshot.now_us and incident.status in GOING_ON:
+            state = state.changed(noted(mine[incident.rule], incident, snapshot))
+    return state
 
 
 def _happened(before: AlertState, after: AlertState) -> bool:

@@ -1,0 +1,54 @@
+"""How many people an incident says it hit, between its mails too."""
+
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from guardian.application.judging.steps import alert_step
+from guardian.application.root import open_application
+from guardian.core.time import micros
+from tests.support.api_client import make_settings
+from tests.support.pages import text_of
+from tests.support.plain import plain
+from tracker.event import Event, Failure
+from tracker.sqlite.writer import Writer
+
+START = datetime(2026, 3, 16, 9, 0, tzinfo=UTC)
+RULES = {"error_rate": {"min_requests": 20}, "feature_down": {"features": ["chat"]}}
+
+
+def failures(minute):
+    """Three requests a minute, of three people who have not been there before."""
+    at = micros(START + timedelta(minutes=minute))
+    failure = Failure("Boom", "no answer", "chat.py:1 f")
+    return [Event(at + n, f"u{minute}-{n}@example.com", "/chat", "POST", "chat", 500, 9_000, failure) for n in range(3)]
+
+
+@pytest.fixture
+async def down(tmp_path):
+    """The app after 30 minutes in which every request failed, each judged as it ended; and what was told."""
+    folder, clock = tmp_path / "d", [START]
+    folder.mkdir()
+    async with open_application(make_settings(folder, rules=RULES), clock=lambda: clock[0]) as app:
+        for minute in range(30):
+            with closing(Writer(str(folder / "guardian.db"))) as writer:
+                writer.write(failures(minute))
+            clock[0] = START + timedelta(minutes=minute + 1, seconds=10)
+            await alert_step(app, clock[0], None)
+        yield app
+
+
+async def test_two_incidents_of_the_same_failures_count_the_same_people(down):
+    found = {each.rule: each for each in await down.stores.alerts.incidents()}
+    assert {rule: each.users for rule, each in found.items()} == {"error_rate": 90, "feature_down": 90}
+    page = plain(await text_of(down, "/"))
+    assert page.count("90 users") == 2
+    mails = [item for item in await down.state.outbox() if item.message.kind == "alert"]
+    assert len(mails) == 2, "what has grown since is no reason for another mail"
+
+
+async def test_the_list_and_the_page_of_an_incident_name_the_same_number(down):
+    for incident in await down.stores.alerts.incidents():
+        page = plain(await text_of(down, f"/incidents/{incident.id}"))
+        assert "90 users" in page and "90 people were hit" in page
