@@ -67,7 +67,8 @@ def visitor_of(request: HTTPConnection, settings: Settings) -> Visitor:
 def _base(request: HTTPConnection, proxied: bool, by_public: bool, public: str) -> str:
     mounted = str(request.scope.get("root_path", "")).rstrip("/")
     prefix = _first(request.headers.get("x-forwarded-prefix", "")).rstrip("/") if proxied else ""
-    if prefix.startswith("/") and not prefix.startswith("//") and prefix.isprintable():
+    # To a browser a backslash is a slash: "/\\x" would be another host, as "//x" is.
+    if prefix.startswith("/") and not prefix.startswith("//") and "\\" not in prefix and prefix.isprintable():
         return prefix if prefix.endswith(mounted) else prefix + mounted
     public = public.rstrip("/")
     through = by_public or any(name in request.headers for name in _FORWARDED)

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from zoneinfo import ZoneInfo
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
@@ -115,6 +115,8 @@ def _acting(app: Application, doors: Doors, page: Page) -> Handler:
             return RedirectResponse(visitor.base + await page.act(view, form), 303, dict(PAGE_HEADERS))
         except (Refusal, StorageError) as error:
             return problem(app, error, lang, visitor.base, REFUSED)
+        except ClientDisconnect:
+            raise
         except Exception:
             log.exception("A form of the page %s failed", page.path)
             return _page(app, lang, visitor.base, 500, REFUSED, lang(FAILED))
