@@ -17,7 +17,7 @@ from guardian.core.summary import TimelineBar
 from guardian.mail.report.wording import error_phrase, short
 from guardian.web.endpoint import Refusal
 from guardian.web.pages.frame import framed, range_bar
-from guardian.web.pages.overview import latency_chart
+from guardian.web.pages.latency import latency_chart, latency_table
 from guardian.web.pages.page import Page, View
 from guardian.web.pages.ranges import Range, read_range
 from guardian.web.pages.reading import Reading, read_roster, read_window
@@ -137,6 +137,14 @@ async def _one(
                 ],
             },
         },
+        tables=[
+            Table("timeline", ("start", "requests", "errors"), [(bar.start, bar.requests, bar.errors) for bar in bars]),
+            Table("statuses", ("status", "requests"),
+                  [(int(code), n) for code, n in (known.statuses if known else {}).items()]),
+            Table("routes", ("method", "route", "requests"),
+                  [(r.method, r.endpoint, totals.requests) for r, totals in routes]),
+            latency_table(bins),
+        ],
     )  # fmt: skip
 
 

@@ -82,6 +82,7 @@ async def run_one(view: View) -> Mapping[str, Any] | Response:
         raise Refusal(404, view.lang("There is no such incident, or it is older than the retention."))
     told = [item for item in await view.app.state.outbox(limit=LOOKED_AT) if _about(item, incident)]
     person, why = person_of(incident, view), await cause_of(view.app, incident)
+    happened = timeline(incident, told, why, view)
     return await framed(
         view,
         {
@@ -94,11 +95,11 @@ async def run_one(view: View) -> Mapping[str, Any] | Response:
             "earlier": incident.earlier,
             "cause": cause_lines(why, view.lang),
             "whom": _whom(why.whom, incident, view),
-            "timeline": timeline(incident, told, why, view),
+            "timeline": happened,
             "buttons": BUTTONS if incident.over_us is None else (),
             "since": moment(incident.first_us),
         },
-        tables=[_people(why.whom)] if why.whom.people else [],
+        tables=[*([_people(why.whom)] if why.whom.people else []), _happened(happened)],
     )
 
 
@@ -137,6 +138,10 @@ def _people(found: Whom) -> Table:
         for hit in found.people
     )
     return Table("people", columns, rows)
+
+
+def _happened(timeline: list[dict[str, Any]]) -> Table:
+    return Table("timeline", ("at", "what", "told"), ((moment(e["at"]), e["what"], e["to"]) for e in timeline))
 
 
 def _about(item: OutboxItem, incident: Incident) -> bool:

@@ -83,7 +83,7 @@ async def run(view: View) -> Mapping[str, Any] | Response:
                 for each in view.app.transports
             ],
         },
-        tables=[_table(found)],
+        tables=[_table(found), _schedules(view), _transports(view)],
     )  # fmt: skip
 
 
@@ -137,6 +137,18 @@ def _table(found: list[OutboxItem]) -> Table:
     return Table("mails", columns, rows)
 
 
+def _schedules(view: View) -> Table:
+    columns = ("schedule", "goes_out", "covers_from", "covers_until", "recipients")
+    upcoming = ((named, *named.schedule.upcoming(view.now)) for named in view.app.schedules)
+    return Table("schedules", columns, ((n.name, at, w.start, w.end, len(n.recipients)) for n, at, w in upcoming))
+
+
+def _transports(view: View) -> Table:
+    paused = view.app.circuits.closed_until
+    rows = ((each.name, each.channel, paused.get(each.name)) for each in view.app.transports)
+    return Table("transports", ("transport", "channel", "paused_until"), rows)
+
+
 async def _item(view: View) -> OutboxItem:
     _for_admins(view)
     asked = str(view.path["id"])
@@ -158,7 +170,8 @@ async def run_one(view: View) -> Mapping[str, Any] | Response:
         parts = await off_loop(read_mail, item.message.body)
         own |= {"headers": parts.headers, "text": parts.text, "html": bool(parts.html),
                 "files": [(name, view.lang.number(size)) for name, size in parts.files]}  # fmt: skip
-    return await framed(view, own)
+    tables = [Table("headers", ("header", "value"), own["headers"])] if own["headers"] else []
+    return await framed(view, own, tables=tables)
 
 
 async def run_body(view: View) -> Response:

@@ -3,29 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
 from typing import Any
 
 from markupsafe import Markup
 from starlette.responses import Response
 
 from guardian.alerting.sample import Released
-from guardian.core.activity import Activity
 from guardian.core.grade import grade
 from guardian.core.language import marked
 from guardian.core.mentions import plain
 from guardian.core.off_loop import off_loop
 from guardian.core.report.model import Report
-from guardian.core.summary import RATIO, TimelineBar, quantile_ms, quantiles_ms
+from guardian.core.summary import TimelineBar, quantiles_ms
 from guardian.mail.report.view import report_view
 from guardian.mail.report.wording import error_phrase
 from guardian.web.pages.frame import framed, range_bar
 from guardian.web.pages.incident_words import incident_row
+from guardian.web.pages.latency import durations, latency_chart, latency_table
 from guardian.web.pages.page import Page, View
 from guardian.web.pages.ranges import Range, read_range
 from guardian.web.pages.reading import Reading, read_window
 from guardian.web.pages.ring import Slice, donut
-from guardian.web.pages.svg import Series, Words, histogram
+from guardian.web.pages.svg import Series, Words
 from guardian.web.pages.tables import Table
 from guardian.web.pages.timeline import bar_links, number_scale, through_time, time_scale
 
@@ -51,7 +50,7 @@ async def run(view: View) -> Mapping[str, Any] | Response:
             "live_flip": flipped,
             "open": [incident_row(each, view) for each in opened],
         },
-        tables=overview_tables(reading.report),
+        tables=overview_tables(reading),
     )
 
 
@@ -145,43 +144,6 @@ def errors_chart(report: Report, view: View) -> Markup:
     )  # fmt: skip
 
 
-def durations(counts: Activity) -> dict[int, int]:
-    """How many latencies fell into each bin, over all routes."""
-    total: dict[int, int] = {}
-    for route in counts.routes.values():
-        for slot, number in route.durations.items():
-            total[slot] = total.get(slot, 0) + number
-    return total
-
-
-EDGES_MS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 30_000)
-"""Where the bars of a latency's distribution end; the last one has no end."""
-
-
-def latency_chart(bins: Mapping[int, int], view: View) -> Markup:
-    """How latencies are distributed, on a scale that doubles and more with each bar."""
-    lang, places = view.lang, [0] * (len(EDGES_MS) + 1)
-    for slot, number in bins.items():
-        at_ms = 0.0 if slot < 0 else RATIO ** (slot + 0.5) / 1000
-        places[next((i for i, edge in enumerate(EDGES_MS) if at_ms < edge), len(EDGES_MS))] += number
-    names = [lang("under %(time)s", time=lang.milliseconds(EDGES_MS[0]))]
-    names += [f"{lang.milliseconds(a)} – {lang.milliseconds(b)}" for a, b in pairwise(EDGES_MS)]
-    names.append(lang("over %(time)s", time=lang.milliseconds(EDGES_MS[-1])))
-    words = Words(
-        lang("How long requests took"), lang("Latency"), lang("The numbers"), lang("No latency was measured.")
-    )
-    p95 = quantile_ms(bins, 0.95)
-    if p95 is not None:
-        words = Words(
-            lang("How long requests took: 95 %% within %(time)s", time=lang.milliseconds(p95)), words.first, words.table
-        )
-    ticks = [lang.milliseconds(edge) for edge in (1, 10, 100, 1000, 10_000)]
-    return histogram(
-        words, names, places, [lang.number(each) for each in places], ticks,
-        scale=number_scale(max(places), lang), name=lang("Requests"),
-    )  # fmt: skip
-
-
 def latency_over_time(
     report: Report, latencies: Sequence[Mapping[int, int]], released: Sequence[Released], view: View
 ) -> Markup:
@@ -203,13 +165,20 @@ def latency_over_time(
     )
 
 
-def overview_tables(report: Report) -> list[Table]:
-    """The tables behind the page."""
-    bars = [(bar.start, bar.requests, bar.errors, bar.active_users) for bar in report.timeline]
+def overview_tables(reading: Reading) -> list[Table]:
+    """The tables behind the page: of the period before, what is not known is empty."""
+    report, before = reading.report, reading.before
+    bars = (
+        (bar.start, bar.requests, bar.errors, bar.active_users, before[i].active_users if before else None,
+         *quantiles_ms(took, (0.5, 0.95, 0.99)))
+        for i, (bar, took) in enumerate(zip(report.timeline, reading.latencies, strict=True))
+    )  # fmt: skip
+    columns = ("start", "requests", "errors", "active_users", "active_users_before", "p50_ms", "p95_ms", "p99_ms")
     return [
-        Table("timeline", ("start", "requests", "errors", "active_users"), bars),
+        Table("timeline", columns, bars),
         Table("statuses", ("status", "requests"), [(int(code), n) for code, n in report.error_breakdown.items()]),
         Table("features", ("feature", "requests"), [(each.name, each.count) for each in report.top_features]),
+        latency_table(durations(reading.counts)),
     ]
 
 

@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from guardian.core.language import marked
 from guardian.core.off_loop import off_loop
+from guardian.core.report.model import GoneQuiet
 from guardian.core.roster import SORTS, Person, Roster
 from guardian.core.time import moment
 from guardian.mail.report.wording import short
@@ -43,12 +44,13 @@ async def run(view: View) -> Mapping[str, Any] | Response:
         places = await off_loop(everybody.chosen, search=search, group=group, sort=sort, feature=feature)
     page: Paged = paged(range(len(places)), query, SHOWN)
     quiet: list[dict[str, str]] = []
+    gone: Sequence[GoneQuiet] = ()
     if group == "quiet":
-        report = (await read_window(view.app, chosen, view.now, view.zone)).report
+        gone = (await read_window(view.app, chosen, view.now, view.zone)).report.gone_quiet
         quiet = [
             {"raw": each.email, "name": short(each.email), "seen": lang.moment(each.last_seen, view.zone),
              "code": str(each.error.code), "what": short(each.error.endpoint)}
-            for each in report.gone_quiet
+            for each in gone
         ]  # fmt: skip
     most = int(everybody.requests.max(initial=1))
     keep = {"q": search, "group": group, "sort": "" if sort == "requests" else sort, "feature": feature}
@@ -70,7 +72,7 @@ async def run(view: View) -> Mapping[str, Any] | Response:
             "columns": (("name", lang("Person")), ("requests", lang("Requests")), ("errors", lang("Failed")),
                         ("time", lang("Time")), ("seen", lang("Last seen"))),
         },
-        tables=[_table(everybody, places)],
+        tables=[_quiet(gone) if group == "quiet" else _table(everybody, places)],
     )  # fmt: skip
 
 
@@ -98,6 +100,11 @@ def _table(everybody: Roster, places: np.ndarray) -> Table:
             yield p.name, p.requests, p.errors, p.minutes, p.features, moment(p.last_us), p.kind
 
     return Table("people", ("person", "requests", "errors", "minutes", "features", "last_seen", "kind"), rows())
+
+
+def _quiet(gone: Sequence[GoneQuiet]) -> Table:
+    rows = ((each.email, each.last_seen, each.error.code, each.error.endpoint) for each in gone)
+    return Table("quiet", ("person", "last_seen", "status", "route"), rows)
 
 
 PAGE = Page("/people", marked("People"), run, "people.html", nav=True, key="2")

@@ -19,7 +19,7 @@ from guardian.stores.erasure import as_kept
 from guardian.web.endpoint import HEADERS, Refusal
 from guardian.web.pages.frame import framed, range_bar, tick_words
 from guardian.web.pages.page import Page, View
-from guardian.web.pages.person_story import Story, Visit, failed, story_of, visits_of
+from guardian.web.pages.person_story import Story, Visit, failed, ranked_features, story_of, visits_of
 from guardian.web.pages.ranges import Range, read_range
 from guardian.web.pages.svg import Mark, share_bar, strip
 from guardian.web.pages.tables import Table
@@ -49,19 +49,14 @@ async def run(view: View) -> Mapping[str, Any] | Response:
     if not steps and not await view.app.repository.steps(name, view.now - timedelta(days=3650), view.now, most=1):
         raise Refusal(404, view.lang("Nobody with this name was seen: check the spelling."))
     own = await off_loop(person, view, chosen, name, steps)
-    return await framed(view, own, tables=[_table(steps)])
+    return await framed(view, own, tables=[_table(steps), _sessions(steps), _used(steps)])
 
 
 def person(view: View, chosen: Range, name: str, steps: Sequence[Event]) -> dict[str, Any]:
     """What is shown of somebody's steps in the window, in the order of time. Pure."""
     lang = view.lang
     visits, bad = visits_of(steps), [step for step in steps if failed(step)]
-    used: dict[str, list[int]] = {}
-    for step in steps:
-        count = used.setdefault(step.feature, [0, 0])
-        count[0] += 1
-        count[1] += failed(step)
-    ranked = sorted(used.items(), key=lambda pair: (-pair[1][0], pair[0]))
+    ranked = ranked_features(steps)
     most = ranked[0][1][0] if ranked else 1
     active = sum(visit.end_us - visit.start_us for visit in visits) // 1_000_000
     return {
@@ -172,6 +167,15 @@ def _table(steps: Sequence[Event]) -> Table:
         for s in steps
     )  # fmt: skip
     return Table("steps", columns, rows)
+
+
+def _sessions(steps: Sequence[Event]) -> Table:
+    rows = ((moment(v.start_us), moment(v.end_us), v.requests, v.errors) for v in visits_of(steps))
+    return Table("sessions", ("start", "end", "requests", "errors"), rows)
+
+
+def _used(steps: Sequence[Event]) -> Table:
+    return Table("features", ("feature", "requests", "errors"), ((name, *n) for name, n in ranked_features(steps)))
 
 
 async def _export(view: View, name: str, form: str) -> Response:

@@ -52,6 +52,16 @@ def visits_of(steps: Sequence[Event]) -> list[Visit]:
     return found
 
 
+def ranked_features(steps: Sequence[Event]) -> list[tuple[str, list[int]]]:
+    """Each feature of the steps with how many requests it had and how many of them failed, the most used first."""
+    used: dict[str, list[int]] = {}
+    for step in steps:
+        count = used.setdefault(step.feature, [0, 0])
+        count[0] += 1
+        count[1] += failed(step)
+    return sorted(used.items(), key=lambda pair: (-pair[1][0], pair[0]))
+
+
 def story_of(steps: Sequence[Event]) -> Story | None:
     """What is to be told of the newest error among somebody's events, in the order of time; None where none failed.
 

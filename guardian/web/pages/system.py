@@ -93,6 +93,12 @@ async def run(view: View) -> Mapping[str, Any] | Response:
             Table("recorders", ("process", "started", "seen", "accepted", "stored", "dropped", "queued", "version"),
                   [(e.id, e.started_at, e.seen_at, e.accepted, e.stored, e.dropped, e.queued, e.version)
                    for e in recorders]),
+            Table("steps", ("step", "ended", "error"),
+                  [(name, health.ended_at, health.error) for name, health in sorted(app.health.items())]),
+            Table("versions", ("package", "version"), versions()),
+            *([Table("settings", ("setting", "value"), settings_shown(app.settings))] if view.may_act else ()),
+            *([Table("check", ("subject", "level", "text"), [(f["subject"], f["style"], f["text"]) for f in findings])]
+              if findings is not None else ()),
         ],
     )  # fmt: skip
 

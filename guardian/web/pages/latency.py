@@ -1,0 +1,67 @@
+"""How latencies are distributed: the chart of it, and its table. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import pairwise
+
+from markupsafe import Markup
+
+from guardian.core.activity import Activity
+from guardian.core.summary import RATIO, quantile_ms
+from guardian.web.pages.page import View
+from guardian.web.pages.svg import Words, histogram
+from guardian.web.pages.tables import Table
+from guardian.web.pages.timeline import number_scale
+
+
+def durations(counts: Activity) -> dict[int, int]:
+    """How many latencies fell into each bin, over all routes."""
+    total: dict[int, int] = {}
+    for route in counts.routes.values():
+        for slot, number in route.durations.items():
+            total[slot] = total.get(slot, 0) + number
+    return total
+
+
+EDGES_MS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 30_000)
+"""Where the bars of a latency's distribution end; the last one has no end."""
+
+
+def _places(bins: Mapping[int, int]) -> list[int]:
+    places = [0] * (len(EDGES_MS) + 1)
+    for slot, number in bins.items():
+        at_ms = 0.0 if slot < 0 else RATIO ** (slot + 0.5) / 1000
+        places[next((i for i, edge in enumerate(EDGES_MS) if at_ms < edge), len(EDGES_MS))] += number
+    return places
+
+
+def latency_table(bins: Mapping[int, int]) -> Table:
+    """The same as a file: how many requests took `from_ms` or longer and less than `below_ms`."""
+    edges = (0, *EDGES_MS, None)
+    return Table(
+        "durations",
+        ("from_ms", "below_ms", "requests"),
+        [(*pair, n) for pair, n in zip(pairwise(edges), _places(bins), strict=True)],
+    )
+
+
+def latency_chart(bins: Mapping[int, int], view: View) -> Markup:
+    """How latencies are distributed, on a scale that doubles and more with each bar."""
+    lang, places = view.lang, _places(bins)
+    names = [lang("under %(time)s", time=lang.milliseconds(EDGES_MS[0]))]
+    names += [f"{lang.milliseconds(a)} – {lang.milliseconds(b)}" for a, b in pairwise(EDGES_MS)]
+    names.append(lang("over %(time)s", time=lang.milliseconds(EDGES_MS[-1])))
+    words = Words(
+        lang("How long requests took"), lang("Latency"), lang("The numbers"), lang("No latency was measured.")
+    )
+    p95 = quantile_ms(bins, 0.95)
+    if p95 is not None:
+        words = Words(
+            lang("How long requests took: 95 %% within %(time)s", time=lang.milliseconds(p95)), words.first, words.table
+        )
+    ticks = [lang.milliseconds(edge) for edge in (1, 10, 100, 1000, 10_000)]
+    return histogram(
+        words, names, places, [lang.number(each) for each in places], ticks,
+        scale=number_scale(max(places), lang), name=lang("Requests"),
+    )  # fmt: skip
