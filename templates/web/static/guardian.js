@@ -1,6 +1,6 @@
 // What makes the pages nicer where scripts may run. Everything works without it.
 //   data-live        on main or a part with an id: fetched again every 10 s; focus, scroll and open details stay
-//   data-swap="id"   on a GET form: while a slider or a search field changes, the part with this id is fetched again
+//   data-swap="id …" on a GET form: while a slider or a search field changes, the parts with these ids are fetched again
 //   data-key="1"     on a link or button: this key follows it; "/" goes to [data-search], "?" opens dialog[data-help]
 //   .spots rect      in a chart: a click follows the link of the same row of the table behind it
 //   data-pause       on a hidden button: shown where there is something live, and stops or starts it (key x)
@@ -93,18 +93,18 @@
     document.addEventListener("input", (event) => {
       const form = event.target.form;
       if (!form || !form.dataset.swap || form.method !== "get") return;
-      all("output[for~='" + CSS.escape(event.target.id) + "']", form).forEach((e) => { e.value = event.target.value; });
       clearTimeout(waiting);
       waiting = setTimeout(async () => {
         const address = new URL(form.action);
         address.search = new URLSearchParams(new FormData(form));
         try {
           const fresh = await fetched(address);
-          const old = document.getElementById(form.dataset.swap);
-          if (!fresh || !old) return;
-          exchange(old, fresh.getElementById(old.id));
+          if (!fresh) return;
+          form.dataset.swap.split(" ").forEach((id) => {
+            const old = document.getElementById(id);
+            if (old) exchange(old, fresh.getElementById(id));
+          });
           history.replaceState(null, "", address);
-          say(old.dataset.said || "");
         } catch { /* a newer one is under way */ }
       }, 150);
     });
