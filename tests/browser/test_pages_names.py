@@ -2,10 +2,12 @@
 
 import json
 from datetime import timedelta
+from urllib.parse import quote
 
 import pytest
 
 from guardian.application.reporting import send_report_now
+from guardian.core.outgoing import Outgoing
 from tests.support.api_client import NOW, event, open_incident
 from tests.support.dashboard import LISTS, dashboard, signed_in
 from tracker.event import Failure
@@ -97,3 +99,28 @@ async def test_a_hostile_name_is_text_on_every_page_and_in_every_file(tmp_path):
             assert "nosniff" in sheet.headers["x-content-type-options"]
             assert not [line for line in (await sheet.text()).splitlines() if line.startswith(("=", "+", "-", "@"))]
             assert len(json.loads(await data.text())[table]) >= 20
+
+
+async def test_a_hostile_rule_recipient_release_or_route_is_text_too(tmp_path):
+    """What an author of settings or of the app wrote, and whom a mail is for."""
+    rules = {name[:200]: {"kind": "error_rate"} for name in NAMES if name.isprintable()}
+    async with dashboard(tmp_path, events=hostile_events(), incident=False, rules=rules) as (browser, address, app):
+        mails = [
+            Outgoing(f"report/{n}", name, b"", "report", subject=name, channel="mail") for n, name in enumerate(NAMES)
+        ]
+        await app.state.enqueue(mails, now=NOW)
+        tab, said = await signed_in(browser, viewport={"width": 360, "height": 800}, reduced_motion="reduce")
+        wrong = []
+        routes = [f"/features?name={quote(name[:100])}" for name in NAMES[:70:7]]
+        for path in ("/rules", "/mail", "/mail?page=2", "/mail?page=3", "/mail/1", "/mail/40", "/incidents",
+                     "/errors?page=2", "/system", *routes):  # fmt: skip
+            answer = await tab.goto(address + path)
+            if answer.status != 200:
+                wrong.append(f"{path}: {answer.status}")
+            wrong += [f"{path}: {each}" for each in await tab.evaluate(FOREIGN)]
+            if await tab.evaluate(WIDER):
+                wrong.append(f"{path}: scrolls sideways")
+        assert not wrong, "\n".join(wrong)
+        await tab.goto(f"{address}/rules")
+        assert "{{7*7}}" in await tab.evaluate("document.body.innerText")
+        assert said == []

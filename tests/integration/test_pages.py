@@ -165,7 +165,7 @@ async def test_a_threshold_replays_the_past_and_gives_the_line_to_paste(tmp_path
 async def test_nobody_is_new_where_only_people_without_a_name_came_before(tmp_path):
     events = [named("anonymous", 60 * 24 * 3), named("ada@example.com", 30)]
     async with opened(tmp_path / "d", events=events) as app:
-        assert '<span class="tag">New' not in await text_of(app, "/people", range="24h")
+        assert 'group=new">New</a>' not in await text_of(app, "/people", range="24h")
 
 
 async def test_what_is_live_can_be_switched_off_by_an_address_that_ranges_keep(tmp_path):

@@ -136,6 +136,7 @@ def group_row(group: Group, view: View, most: int) -> dict[str, Any]:
         "kind": short(group.kind),
         "message": short(group.message) if group.message and group.message != group.kind else "",
         "route": short(group.route),
+        "raw_route": group.route,
         "place": short(group.place),
         "feature": short(group.feature),
         "raw_feature": group.feature,

@@ -132,8 +132,11 @@ async def _one(
                     for code, n in sorted((known.statuses if known else {}).items(), key=lambda pair: -pair[1])
                 ],
                 "routes": [
-                    (short(f"{route.method} {route.endpoint}"), lang.number(totals.requests))
-                    for route, totals in sorted(routes, key=lambda pair: -pair[1].requests)[:20]
+                    (name, short(name), lang.number(count))
+                    for name, count in sorted(
+                        ((f"{route.method} {route.endpoint}", totals.requests) for route, totals in routes),
+                        key=lambda pair: (-pair[1], pair[0]),
+                    )[:20]
                 ],
             },
         },

@@ -110,6 +110,7 @@ def mail_row(item: OutboxItem, view: View) -> dict[str, Any]:
         "id": item.id,
         "subject": short(message.subject) or lang(KINDS.get(message.kind, message.kind)),
         "recipient": short(message.recipient),
+        "raw": message.recipient,
         "channel": message.channel,
         "kind": lang(KINDS.get(message.kind, message.kind)),
         "status": lang(STATUSES.get(item.status, item.status)),

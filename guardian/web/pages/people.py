@@ -89,6 +89,7 @@ def _row(person: Person, view: View, most: int) -> dict[str, Any]:
         "seen": lang.moment(moment(person.last_us), view.zone),
         "features": person.features,
         "kind": lang(GROUPS[person.kind]) if person.kind else "",
+        "group": person.kind,
     }
 
 
