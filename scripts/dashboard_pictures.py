@@ -31,6 +31,8 @@ from guardian.settings.schema import Settings
 from guardian.web import create_app
 from guardian.web.daemon import Server
 from tracker.event import Event, Failure
+from tracker.source import Source
+from tracker.sqlite.writer import Writer
 
 ROOT = Path(__file__).resolve().parent.parent
 NOW = datetime(2026, 3, 5, 14, 30, tzinfo=UTC)
@@ -43,6 +45,10 @@ PICTURES = (
     ("rules-desk-dark", "/rules?rule=error_rate&threshold=0.05", 1280, True),
 )
 """Name, address ("" is the newest incident), width, and whether by night."""
+
+
+RELEASES = (("2.4.0", 60 * 24 * 9), ("2.4.1", 60 * 11), ("2.4.2", 26))
+"""Each release of the app, and how many minutes ago it came."""
 
 
 def outage() -> list[Event]:
@@ -59,6 +65,14 @@ def outage() -> list[Event]:
             large = Failure("HTTP 413", "File too large")
             made.append(Event(at_us + 1, UNLUCKY, "/api/documents", "POST", "document_upload", 413, 9_000, large))
     return made
+
+
+def release(database: Path) -> None:
+    """A request that each release answered: the newest came just before the model went down."""
+    for name, minutes in RELEASES:
+        at_us = int((NOW - timedelta(minutes=minutes)).timestamp() * 1e6)
+        with closing(Writer(str(database), made_by=Source(name, "web-1"))) as writer:
+            writer.write([Event(at_us, UNLUCKY, "/api/chat/message", "POST", "chat_message", 200, 41_000, None)])
 
 
 def record(database: Path, stored: int) -> None:
@@ -87,7 +101,8 @@ async def main(images: Path) -> None:
             for first in range(0, len(events), 2_000):
                 await app.repository.write(events[first : first + 2_000])
             await app.repository.write(outage())
-            record(settings.database, len(events) + len(outage()))
+            release(settings.database)
+            record(settings.database, len(events) + len(outage()) + len(RELEASES))
             for minute in range(60, -1, -5):
                 moment[0] = NOW - timedelta(minutes=minute)
                 await tick(app, 30)
