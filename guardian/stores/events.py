@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from guardian.core.quiet import Quiet
     from guardian.core.roster import Roster
     from guardian.core.summary import Counts, Summary, TimelineBar
+    from guardian.core.turnover import Turnover
 
 
 Table = Literal["user_sessions", "feature_usage", "user_errors"]
@@ -93,6 +94,11 @@ class UsageRepository(Protocol):
     async def gone_quiet(self, start: datetime, end: datetime) -> list[Quiet]:
         """Who went quiet after an error, as a report on the window says (`guardian.core.quiet`); nobody where retention
         has deleted what would tell."""
+        ...
+
+    async def turnover(self, edges: Sequence[datetime]) -> Turnover:
+        """What became of people in the windows between each two neighbours of the edges (`guardian.core.turnover`), at
+        least two; of one state of the store. Raises WindowGone as `summary` does."""
         ...
 
     async def timeline(

@@ -3,7 +3,10 @@
 import secrets
 from collections import Counter
 from dataclasses import replace
+from datetime import timedelta
 from itertools import pairwise
+
+import numpy as np
 
 from guardian.alerting.columns import MINUTE_US, Columns
 from guardian.alerting.history import History
@@ -18,6 +21,7 @@ from guardian.core.roster import Roster
 from guardian.core.storage import StorageError, StorageStats, WindowGone
 from guardian.core.summary import Summary, TimelineBar, fits
 from guardian.core.time import micros, moment
+from guardian.core.turnover import MOST_BACK, Presence, gone, turnover
 from guardian.stores.events import MOST_AHEAD
 from guardian.stores.history import SAMPLED
 from tracker.event import ANONYMOUS, SESSION_GAP_US, Failure
@@ -162,6 +166,36 @@ class MemoryEvents:
             if name != ANONYMOUS and micros(since) <= user.last_us < micros(until)
         ]
         return gone_quiet(regular(visits), await self.recent_failures(since - LAST_THING, until, per_user=1))
+
+    async def turnover(self, edges):
+        first = max(micros(edges[0] - MOST_BACK), self._db.forgotten_until)
+        spans = [(moment(first), edges[0]), *pairwise(edges)]
+        parts = [(await self.summary(*span)).users for span in spans]
+        people = sorted({name for part in parts for name in part} - {ANONYMOUS})
+        features = sorted({name for part in parts for user in part.values() for name in user.features})
+
+        def column(part, say):
+            return [say(part[name]) if name in part else 0 for name in people]
+
+        def used(part):
+            return [sum(name in user.features for who, user in part.items() if who != ANONYMOUS) for name in features]
+
+        there = np.array([[name in part for name in people] for part in parts], bool).reshape(len(parts), -1)
+        found = Presence(
+            there,
+            np.array([column(part, lambda user: user.requests) for part in parts[-2:]], np.int64).reshape(2, -1),
+            np.array(column(parts[-2], lambda user: user.last_us), np.int64),
+            np.array(column(parts[-1], lambda user: user.first_start_us), np.int64),
+            np.array([used(part) for part in parts[-2:]], np.int64),
+            features,
+        )
+        failures = await self.recent_failures(edges[-3], edges[-2], per_user=1)
+        failed = {}
+        for number in np.flatnonzero(gone(there)).tolist():
+            for event in failures.get(people[number], ()):
+                if found.last_us[number] - event.at_us <= LAST_THING // timedelta(microseconds=1):
+                    failed[number] = event.feature
+        return turnover(found, failed, edges, lambda numbers: {number: people[number] for number in numbers})
 
     async def timeline(self, edges, *, features=()):
         parts = [Summary.of(self._counted(start, end, features)) for start, end in pairwise(edges)]

@@ -9,11 +9,15 @@ from typing import TypeVar
 
 from guardian.core.storage import RecorderHealth, RecorderNote, StorageError, StorageStats
 from guardian.core.time import micros
+from guardian.core.turnover import Turnover
 from guardian.stores.firestore import erasing, overview, retention, sealing, writing
+from guardian.stores.firestore.answers import Answer
 from guardian.stores.firestore.clients import purge_clients
 from guardian.stores.firestore.directory import Directory
 from guardian.stores.firestore.documents import Documents
 from guardian.stores.firestore.expiring import let_expire
+from guardian.stores.firestore.turnover import read_turnover
+from guardian.stores.firestore.windows import Windows
 from guardian.stores.people.aliases import Aliases
 from guardian.stores.people.book import NO_BOOK, AliasBook
 from tracker.event import Event
@@ -53,6 +57,12 @@ class FirestoreKeeping:
     async def seal(self, now: datetime) -> int:
         """See UsageRepository."""
         return await self._do(lambda: sealing.seal(self.documents, micros(now)))
+
+    async def turnover(self, edges: Sequence[datetime]) -> Turnover:
+        """See UsageRepository."""
+        return await self._people(
+            lambda people, aliases: read_turnover(Answer(Windows(self.documents), people, aliases), edges)
+        )
 
     async def names(self) -> list[tuple[str, str]]:
         """See UsageRepository."""

@@ -16,6 +16,7 @@ from guardian.core.roster import Roster
 from guardian.core.summary import TimelineBar, fits
 from guardian.core.time import micros
 from guardian.core.totals import Part
+from guardian.core.turnover import Turnover
 from guardian.core.unlinked import is_unlinked
 from guardian.stores.events import Table
 from guardian.stores.sqlite import seals
@@ -28,6 +29,7 @@ from guardian.stores.sqlite.latencies import read_latencies
 from guardian.stores.sqlite.people import People, names_of, number_of_nobody
 from guardian.stores.sqlite.roster import read_roster
 from guardian.stores.sqlite.totals import pieces, read_raw, read_totals, runs
+from guardian.stores.sqlite.turnover import read_turnover
 
 _ERASED = "SELECT id, email FROM guardian_user WHERE email >= 'erased-' AND email < 'erased.'"
 _FEATURES = "SELECT id, feature FROM guardian_route"
@@ -35,6 +37,10 @@ _FEATURES = "SELECT id, feature FROM guardian_route"
 
 class SqliteListing(EventsFile):
     """The part of `UsageRepository` that lists everybody, counts through time, and writes out the tables."""
+
+    async def turnover(self, edges: Sequence[datetime]) -> Turnover:
+        """See UsageRepository."""
+        return await self._of_one_state(lambda db, people: read_turnover(db, people, edges))
 
     async def roster(self, start: datetime, end: datetime, *, back: timedelta) -> Roster:
         """See UsageRepository."""
