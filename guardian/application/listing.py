@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from io import StringIO
 
 from guardian.application.root import Application
-from guardian.application.usage import window
+from guardian.application.window import window
 from guardian.core.listing import Listing, Place, cursor_of, read_cursor
 from guardian.core.off_loop import off_loop
 from guardian.core.report.build import user_rows

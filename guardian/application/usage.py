@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 
 from guardian.application.comparing import compared
 from guardian.application.noticing import Elsewhere, noticed
+from guardian.application.window import window
 from guardian.core.activity import Activity
 from guardian.core.files import replacing
 from guardian.core.off_loop import off_loop
@@ -30,10 +31,8 @@ from tracker.event import Event
 
 REPORT_NAME = "usage_report.json"
 """The file in the reports folder that holds the newest report."""
-MAX_HOURS = 720
 STEPS, STEPS_WITHIN = 6, timedelta(minutes=30)
 """Who needs help is shown with so many steps, of so long before their newest error."""
-_YEARS = (1990, 2199)
 Firings = Callable[[datetime, datetime], Awaitable[Sequence[Fired]]]
 """Gives the rules of which an incident was open within [start, end)."""
 
@@ -220,26 +219,6 @@ class UsageGuardian:
         path = self._reports_dir / REPORT_NAME
         await off_loop(_write_whole, path, report)
         return path
-
-
-def window(now: datetime, hours: int | None, start: datetime | None, end: datetime | None) -> tuple[datetime, datetime]:
-    """The half-open window that was asked for, in UTC. Raises ValueError with one sentence."""
-    if hours is not None and (start is not None or end is not None):
-        raise ValueError("give hours, or start_time and end_time, not both")
-    if hours is not None:
-        if isinstance(hours, bool) or not isinstance(hours, int) or not 1 <= hours <= MAX_HOURS:
-            raise ValueError(f"hours = {hours!r} must be a whole number from 1 to {MAX_HOURS}")
-        return now.astimezone(UTC) - timedelta(hours=hours), now.astimezone(UTC)
-    if start is None or end is None:
-        raise ValueError("give hours, or both start_time and end_time")
-    for name, value in (("start_time", start), ("end_time", end)):
-        if value.tzinfo is None:
-            raise ValueError(f"{name} = {value.isoformat()} has no time zone: add one, such as +00:00")
-        if not _YEARS[0] <= value.year <= _YEARS[1]:
-            raise ValueError(f"{name} = {value.isoformat()} must lie in the years {_YEARS[0]} to {_YEARS[1]}")
-    if not start < end:
-        raise ValueError(f"start_time = {start.isoformat()} must lie before end_time = {end.isoformat()}")
-    return start.astimezone(UTC), end.astimezone(UTC)
 
 
 def _write_whole(path: Path, report: Mapping[str, Any]) -> None:

@@ -4,7 +4,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from guardian.application.usage import window
+from guardian.application.window import window
 from guardian.core.activity import Activity
 from guardian.core.language import language
 from guardian.core.report.build import build_report
