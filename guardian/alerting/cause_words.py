@@ -7,7 +7,7 @@ from collections.abc import Hashable
 
 from guardian.alerting.explaining import Explanation
 from guardian.core.bidi import isolated
-from guardian.core.cause import Found
+from guardian.core.cause import PERIOD_BEFORE, Found
 from guardian.core.language import Language, marked
 
 _SHA = re.compile(r"[0-9a-f]{40}")
@@ -49,6 +49,8 @@ def way_note(told: Explanation, kind: str, place: str, lang: Language) -> str:
     numbers = {"n": lang.number(way.before or 0), "all": lang.number(way.before_requests)}
     if told.days == 1:
         return lang("(%(n)s of %(all)s requests the day before)", **numbers)
+    if told.days == PERIOD_BEFORE:
+        return lang("(%(n)s of %(all)s requests in the period before)", **numbers)
     return lang("(%(n)s of %(all)s requests a week before)", **numbers)
 
 
@@ -70,6 +72,8 @@ def _said(found: Found, told: Explanation, lang: Language) -> str:
         numbers = {"what": what, "now": lang.number(now), "before": lang.number(then)}
         if told.days == 1:
             return lang("%(what)s: %(now)s requests, %(before)s the day before", **numbers)
+        if told.days == PERIOD_BEFORE:
+            return lang("%(what)s: %(now)s requests, %(before)s in the period before", **numbers)
         return lang("%(what)s: %(now)s requests, %(before)s a week before", **numbers)
     numbers = {
         "what": what,

@@ -13,9 +13,9 @@ from guardian.alerting.kinds import kind_of
 from guardian.alerting.kinds.kind import window_of
 from guardian.alerting.sample import NO_SAMPLE, Released, Sample
 from guardian.alerting.whom import NOBODY, Whom
-from guardian.core.cause import NOTHING_FOUND, Cause, Dimension, Way, commonest_way, find_cause
+from guardian.core.cause import NOTHING_FOUND, PERIOD_BEFORE, Cause, Dimension, Way, commonest_way, find_cause
 from guardian.core.unlinked import is_unlinked
-from tracker.event import ANONYMOUS
+from tracker.event import ANONYMOUS, NOTED
 
 if TYPE_CHECKING:
     from guardian.settings.rules import Rule
@@ -50,11 +50,7 @@ class Explanation:
 
     def named(self, name: Callable[[str], str]) -> Explanation:
         """The same with people written as `name` writes them."""
-        found = tuple(
-            replace(each, value=name(str(each.value))) if each.dimension == "person" else each
-            for each in self.cause.found
-        )
-        return replace(self, cause=replace(self.cause, found=found), whom=self.whom.named(name))
+        return replace(self, cause=self.cause.named(name), whom=self.whom.named(name))
 
 
 UNEXPLAINED = Explanation()
@@ -95,15 +91,12 @@ def _told_apart(rule: Rule, incident: Incident, now: Sample, before: Sample, sta
     before, then = before.only(then >= 0), then[then >= 0]
     slow = kind_of(rule).slow
     earlier = now.at_us < start_us
-    way = noise = None
+    way = None
     if not slow:
         during, same_time = ~earlier, before.at_us >= start_us - days * DAY * SECOND
         numbers = now.only(during).requests, before.only(same_time).requests
         way = commonest_way(_ways(now, flags, during), _ways(before, then, same_time), *numbers)
-    alike = flags
-    if way is not None:  # what failed in another way is no part of it
-        alike, then = flags * _by(way, now), then * _by(way, before)
-        noise = flags != alike
+    alike, then, noise = _alike(way, now, flags, before, then)
     base = _share(before, then)
     if base is None:
         base = _share(now.only(earlier), alike[earlier]) or 0.0
@@ -111,11 +104,52 @@ def _told_apart(rule: Rule, incident: Incident, now: Sample, before: Sample, sta
     return Explanation("slow" if slow else "failed", cause, way, days)
 
 
+def _alike(
+    way: Way | None, now: Sample, flags: np.ndarray, before: Sample, then: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """What failed in this way, now and before, and what failed now in another, which is no part of it."""
+    if way is None:
+        return flags, then, None
+    alike = flags * _by(way, now)
+    return alike, then * _by(way, before), flags != alike
+
+
 def _by(way: Way, sample: Sample) -> np.ndarray:
     """1 for each request that failed in this way."""
     same = np.array([*(each == way.value for each in sample.failures), False], dtype=np.int8)
     found: np.ndarray = same[sample.failure]
     return found
+
+
+def explain_change(
+    now: Sample,
+    before: Sample,
+    *,
+    of: Literal["failed", "more", "missing"] = "failed",
+    feature: str = "",
+    status: str = "",
+    days: int = PERIOD_BEFORE,
+) -> Explanation:
+    """Why a report's window differs from the one it is compared with: why more requests of the `feature`, or with the
+    `status`, failed, or whose requests of the feature are more or fewer. `days` as in `MovedCause`."""
+    now, before = (_of_feature(each, feature or None) for each in (now, before))
+    if of != "failed":
+        return Explanation(of, _moved(now, before, 1 if of == "more" else -1), days=days)
+    flags, then = (_failed(each, status) for each in (now, before))
+    ways = [_ways(each, bad, np.ones(len(each), bool)) for each, bad in ((now, flags), (before, then))]
+    way = commonest_way(ways[0], ways[1], now.requests, before.requests)
+    _, then, noise = _alike(way, now, flags, before, then)
+    base = _share(before, then) or 0.0
+    cause = find_cause(flags == 1, _dimensions(now, before, then), base=base, weight=now.weight, noise=noise)
+    return Explanation(of, cause, way, days)
+
+
+def _failed(sample: Sample, status: str) -> np.ndarray:
+    """1 for each request that failed, with this status if one is given."""
+    flags: np.ndarray = sample.status >= 400
+    if status:
+        flags &= sample.status % NOTED == int(status)
+    return flags.astype(np.int8)
 
 
 def _of_feature(sample: Sample, feature: str | None) -> Sample:

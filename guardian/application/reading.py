@@ -45,6 +45,7 @@ def usage_of(settings: Settings, stores: Stores, book: AliasBook, clock: Callabl
         elsewhere=partial(find_elsewhere, settings),
         book=book,
         fired=partial(rules_fired, stores.alerts) if settings.alerts.enabled else None,
+        history=stores.history,
     )
 
 

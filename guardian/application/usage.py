@@ -13,6 +13,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from guardian.application.comparing import compared
+from guardian.application.explained import explained
 from guardian.application.noticing import Elsewhere, noticed
 from guardian.application.window import window
 from guardian.core.activity import Activity
@@ -26,6 +27,7 @@ from guardian.core.storage import WindowGone
 from guardian.core.summary import Counts, TimelineBar
 from guardian.core.time import moment, utc_now
 from guardian.stores.events import UsageRepository
+from guardian.stores.history import HistoryStore
 from guardian.stores.people.book import NO_BOOK, AliasBook, alias_note
 from tracker.event import Event
 
@@ -48,7 +50,7 @@ class UsageGuardian:
     where a feature whose name fits a pattern of `critical_features` fails for everyone. `elsewhere` finds the other
     files that the app may record into, at that time; it is asked, in a thread, where no recorder is alive. `book` is
     the repository's: a report that is made while it cannot be read says so in `notes`. `fired` gives the rules that
-    fired within a window; without it, a report does not know.
+    fired within a window; without it, a report does not know. `history` tells of releases and of causes.
     """
 
     def __init__(
@@ -62,6 +64,7 @@ class UsageGuardian:
         elsewhere: Elsewhere = _nowhere,
         book: AliasBook = NO_BOOK,
         fired: Firings | None = None,
+        history: HistoryStore | None = None,
     ) -> None:
         self._repository = repository
         self._reports_dir = Path(reports_dir)
@@ -71,6 +74,7 @@ class UsageGuardian:
         self._elsewhere = elsewhere
         self._book = book
         self._fired = fired
+        self._history = history
 
     async def generate_report(
         self,
@@ -112,7 +116,7 @@ class UsageGuardian:
         report, _ = await self.read_window(
             hours, start_time=start_time, end_time=end_time, zone=zone, features=features, max_users=max_users
         )
-        return report
+        return await explained(report, self._repository, self._history, zone or self._zone)
 
     async def read_window(
         self,
@@ -124,7 +128,8 @@ class UsageGuardian:
         features: Sequence[str] = (),
         max_users: int | None = None,
     ) -> tuple[Report, Activity]:
-        """The same with what it was made from, which has the latencies of each route."""
+        """The same with what it was made from, which has the latencies of each route; without who came and went, what
+        was released, and why something moved (`guardian.application.explained`)."""
         now = self._clock()
         start, end = window(now, hours, start_time, end_time)
         await self._repository.seal(now)  # so that what is read next is short, whoever runs beside

@@ -5,9 +5,10 @@ Pure, and the same for failures, for slow answers, and for requests that are mis
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from math import log
+from typing import Literal
 
 import numpy as np
 
@@ -58,6 +59,11 @@ class Cause:
 
     found: tuple[Found, ...] = ()
     even: tuple[str, ...] = ()
+
+    def named(self, name: Callable[[str], str]) -> Cause:
+        """The same with people written as `name` writes them."""
+        found = (replace(f, value=name(str(f.value))) if f.dimension == "person" else f for f in self.found)
+        return replace(self, found=tuple(found))
 
 
 NOTHING_FOUND = Cause()
@@ -214,3 +220,21 @@ def commonest_way(
     if not before_requests:
         return Way(value, round(bad), round(failed), None, None)
     return Way(value, round(bad), round(failed), round(before.get(value, 0)), before_requests)
+
+
+@dataclass(frozen=True, slots=True)
+class MovedCause:
+    """Why something moved in a report: the failures of a `feature` or with a `status` (the other one is ""), or the
+    requests of a feature that are "more" or "missing" (`of`). `days` is 7 or 1 where it is compared with the same time
+    so many days before, else `PERIOD_BEFORE`."""
+
+    feature: str
+    status: str
+    of: Literal["failed", "more", "missing"]
+    days: int
+    cause: Cause = NOTHING_FOUND
+    way: Way | None = None
+
+
+PERIOD_BEFORE = -1
+"""The time that is compared with is the period before."""

@@ -9,7 +9,9 @@ from collections.abc import Iterable
 SECTIONS = (
     "summary",
     "incidents",
+    "releases",
     "moved",
+    "turnover",
     "chart",
     "failures",
     "help",

@@ -6,7 +6,7 @@ The same holds of a month, and of any window of a week or more. Stores say who w
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
@@ -95,6 +95,15 @@ class Turnover:
     adopted: tuple[Usage, ...] = ()
     abandoned: tuple[Usage, ...] = ()
     ordinary: bool = False
+
+    def named(self, name: Callable[[str], str]) -> Turnover:
+        """The same with people written as `name` writes them."""
+
+        def group(each: Group) -> Group:
+            return each._replace(people=tuple(map(name, each.people)))
+
+        quiet = None if self.quiet is None else tuple(map(group, self.quiet))
+        return replace(self, new=group(self.new), returned=group(self.returned), quiet=quiet)
 
 
 def turnover_edges(start: datetime, end: datetime, zone: ZoneInfo, since: datetime | None) -> list[datetime]:

@@ -27,6 +27,12 @@ class Pages:
         """The same pages, showing [start, end)."""
         return replace(self, start=start, end=end)
 
+    def before(self) -> Pages:
+        """The same pages, showing the time of the same length before."""
+        if self.start is None or self.end is None:
+            return self
+        return self.during(self.start - (self.end - self.start), self.start)
+
     def overview(self) -> str:
         """The first page."""
         return self._timed("/")

@@ -11,11 +11,12 @@ from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from guardian.core.language import Language, language
+from guardian.core.listing import MAX_USERS
 from guardian.core.mail_address import address_of
 from guardian.core.mentions import marked
 from guardian.core.off_loop import off_loop
 from guardian.core.outgoing import Outgoing
-from guardian.core.report.model import MAX_USERS, Report
+from guardian.core.report.model import Report
 from guardian.core.report.people import renamed
 from guardian.core.report.reading import from_json
 from guardian.core.time import utc_now

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from guardian.core.report.model import MAX_USERS
+from guardian.core.listing import MAX_USERS
 from guardian.settings.section import Section
 from guardian.settings.values import Names
 from tracker.templates import Templates

@@ -10,9 +10,9 @@ from guardian.application.erasing import erase_person
 from guardian.application.exporting import export_person
 from guardian.application.listing import asked_for, read_csv, read_page
 from guardian.application.upkeep import clean_up
+from guardian.core.listing import MAX_USERS
 from guardian.core.off_loop import off_loop
 from guardian.core.report.json import user_json
-from guardian.core.report.model import MAX_USERS
 from guardian.core.storage import WindowGone
 from guardian.stores.erasure import as_kept
 from guardian.web.answers import GeneratedReport, Report, UserPage

@@ -9,6 +9,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+from guardian.core.report.additions import additions_json
 from guardian.core.report.model import (
     Comparison,
     FailedRequest,
@@ -22,7 +23,7 @@ from guardian.core.report.model import (
 
 def to_json(report: Report) -> dict[str, Any]:
     """The report as `json.dumps` takes it: times in UTC as ISO 8601. `only_features` and `users_left_out` are there
-    only with some, `comparison` and `incidents` only in reports that know them."""
+    only with some, `comparison`, `incidents` and what `additions` has only in reports that know them."""
     written: dict[str, Any] = {
         "period_start": _iso(report.period_start),
         "period_end": _iso(report.period_end),
@@ -64,7 +65,7 @@ def to_json(report: Report) -> dict[str, Any]:
         written["only_features"] = list(report.only_features)
     if report.users_left_out:
         written["users_left_out"] = report.users_left_out
-    return written
+    return {**written, **additions_json(report)}
 
 
 def _comparison(made: Comparison) -> dict[str, Any]:

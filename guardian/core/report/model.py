@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from guardian.core.summary import TimelineBar
 
-MAX_USERS = 1_000
-"""A mail and the summary of the API name so many people if nothing else is set; the file of a report names all."""
+if TYPE_CHECKING:
+    from guardian.core.cause import MovedCause
+    from guardian.core.releases import Release
+    from guardian.core.turnover import Turnover
 
 Statuses = Mapping[str, int]
 """How many requests failed, by the status that the client met; "200" are those that the app noted as failed."""
@@ -200,7 +202,8 @@ class Report:
     `status` is OK, WARNING or CRITICAL, "" where the report does not say; `previous` is None where the period before
     is no longer stored. A report on some features only has their patterns in `only_features`. `comparison` is None in
     an older report, which was compared with `previous`; `fired` has the rules that fired, None where nobody asked.
-    `users_left_out` counts the people that `users` does not name.
+    `users_left_out` counts the people that `users` does not name. `turnover` is None where it was not looked for: in a
+    short window, or an app too young; `releases` where nobody knows of any. `causes` are those of what moved.
     """
 
     period_start: datetime
@@ -228,6 +231,9 @@ class Report:
     comparison: Comparison | None = None
     fired: tuple[Fired, ...] | None = None
     users_left_out: int = 0
+    turnover: Turnover | None = None
+    releases: tuple[Release, ...] | None = None
+    causes: tuple[MovedCause, ...] = ()
 
     @property
     def baseline(self) -> Previous | None:

@@ -1,9 +1,9 @@
-"""The people whom a report names: three fields of it, and no other. Pure."""
+"""The people whom a report names: a few fields of it, and no other. Pure."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -12,6 +12,8 @@ from guardian.core.report.model import Report
 
 FIELDS = ("users", "help", "gone_quiet")
 """The lists of a report's JSON in which each item has somebody's name under "email"."""
+NESTED = ("turnover", "causes")
+"""The values in which somebody's name may stand under "email" at any depth."""
 _ERASED = json.dumps(ERASED).encode()
 
 
@@ -22,12 +24,15 @@ def renamed(report: Report, name: Callable[[str], str]) -> Report:
         users=tuple(user._replace(email=name(user.email)) for user in report.users),
         help=tuple(replace(each, email=name(each.email)) for each in report.help),
         gone_quiet=tuple(replace(each, email=name(each.email)) for each in report.gone_quiet),
+        turnover=None if report.turnover is None else report.turnover.named(name),
+        causes=tuple(replace(each, cause=each.cause.named(name)) for each in report.causes),
     )
 
 
 def people_of(report: Mapping[str, Any]) -> set[str]:
     """The names in a report's JSON; none in what is no report."""
-    return {row["email"] for rows in _rows(report) for row in rows if isinstance(row.get("email"), str)}
+    found = {row["email"] for rows in _rows(report) for row in rows if isinstance(row.get("email"), str)}
+    return found.union(*(_names_in(report.get(field)) for field in NESTED))
 
 
 def replaced(report: Mapping[str, Any], name: Callable[[str], str]) -> dict[str, Any]:
@@ -38,7 +43,27 @@ def replaced(report: Mapping[str, Any], name: Callable[[str], str]) -> dict[str,
             changed[field] = [
                 {**row, "email": name(row["email"])} if isinstance(row.get("email"), str) else row for row in rows
             ]
-    return changed
+    return changed | {field: _replaced_in(report[field], name) for field in NESTED if field in report}
+
+
+def _names_in(value: Any) -> Iterator[str]:
+    """Every name under "email" in JSON values."""
+    if isinstance(value, Mapping):
+        if isinstance(value.get("email"), str):
+            yield value["email"]
+        value = list(value.values())
+    for each in value if isinstance(value, list) else ():
+        yield from _names_in(each)
+
+
+def _replaced_in(value: Any, name: Callable[[str], str]) -> Any:
+    """The same values with each name as `name` gives it."""
+    if isinstance(value, Mapping):
+        return {
+            key: name(each) if key == "email" and isinstance(each, str) else _replaced_in(each, name)
+            for key, each in value.items()
+        }
+    return [_replaced_in(each, name) for each in value] if isinstance(value, list) else value
 
 
 def text_without(text: bytes, people: Collection[str]) -> bytes:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
+from guardian.core.report.additions import read_additions
 from guardian.core.report.model import (
     Anonymous,
     Comparison,
@@ -94,6 +95,7 @@ def from_json(data: Mapping[str, Any]) -> Report:
         if "incidents" in data
         else None,
         users_left_out=data["users_left_out"] if "users_left_out" in data else 0,  # noqa: SIM401 -- in tests, get() refuses a missing key
+        **read_additions(data),
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from guardian.core.report.model import Report
 from guardian.mail.pages import Pages
 from guardian.mail.report.incidents import IncidentLine
+from guardian.mail.report.turnover import Line
 
 
 def linked(view: Mapping[str, Any], report: Report | None, pages: Pages) -> dict[str, Any]:
@@ -27,7 +28,9 @@ def linked(view: Mapping[str, Any], report: Report | None, pages: Pages) -> dict
             {**each, "url": url} for each, url in zip(view["figures"], to_figures, strict=False)
         ],
         "incidents": [{"text": each.text, "url": _incident(each, pages)} for each in view["incidents"]],
+        "releases": [{"text": text, "url": timed.overview()} for text in view["releases"]],
         "moved": [{"text": text, "url": _moved(what, timed)} for text, what in about],
+        "turnover": [_turned(each, pages, timed) for each in view["turnover"]],
         "errors": [{**each, "url": timed.errors(status=each["code"])} for each in view["errors"]],
         "help": [{**each, "url": timed.person(each["raw"])} for each in view["help"]],
         "gone_quiet": [{**each, "url": pages.person(each["raw"], range="30d")} for each in view["gone_quiet"]],
@@ -35,6 +38,20 @@ def linked(view: Mapping[str, Any], report: Report | None, pages: Pages) -> dict
         "users": [{**each, "url": timed.person(each["raw"])} for each in view["users"]],
         "notes": [{"text": text, "url": pages.system()} for text in view["notes"]],
     }  # fmt: skip
+
+
+def _turned(line: Line, pages: Pages, timed: Pages) -> dict[str, Any]:
+    """Who came in the time of the report leads to it; who did not, to the time before it, and to their last month."""
+    url = ""
+    if line.feature:
+        url = timed.feature(line.feature)
+    elif line.group:
+        url = (timed.before() if line.earlier else timed).people(group="" if line.group == "all" else line.group)
+    people = [
+        {"name": name, "url": pages.person(raw, range="30d") if line.earlier else timed.person(raw)}
+        for name, raw in line.people
+    ]
+    return {"text": line.text, "people": people, "more": line.more, "url": url}
 
 
 def _incident(line: IncidentLine, pages: Pages) -> str:

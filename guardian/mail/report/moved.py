@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
+from guardian.alerting.cause_words import cause_lines
+from guardian.alerting.explaining import Explanation
 from guardian.core.language import Language
 from guardian.core.report.model import Feature, FeatureBefore, Previous, Report
 from guardian.mail.report.section import Section
@@ -17,20 +19,21 @@ UNMATCHED = "(unmatched)"
 
 class Moved(NamedTuple):
     """One thing that moved: its `rank`, the gravest first, the sentence, and the `feature` or `status` that it is
-    about, the other one ""."""
+    about, the other one "". `of` says of which requests."""
 
     rank: float
     text: str
     feature: str = ""
     status: str = ""
+    of: Literal["failed", "more", "missing"] = "failed"
 
 
 def words(report: Report, lang: Language, zone: ZoneInfo) -> dict[str, Any]:
     """`moved`, the sentences, and `moved_about`, of each the feature or status that it is about; `moved_from`, what
     they are compared with, "" where that is the period before."""
-    day, found = compared_day(report, lang, zone), _ranked(report, lang)
+    day, found = compared_day(report, lang, zone), ranked(report, lang)
     return {
-        "moved": [each.text for each in found],
+        "moved": [" ".join((each.text, *_why(each, report, lang))) for each in found],
         "moved_about": [{"feature": each.feature, "status": each.status} for each in found],
         "moved_from": _compared_with(report, day, lang, zone) if day else "",
     }
@@ -45,15 +48,25 @@ def _compared_with(report: Report, day: str, lang: Language, zone: ZoneInfo) -> 
 
 def moved(report: Report, lang: Language) -> list[str]:
     """What changed against the period before, in sentences, the gravest first; at most four."""
-    return [each.text for each in _ranked(report, lang)]
+    return [each.text for each in ranked(report, lang)]
 
 
-def _ranked(report: Report, lang: Language) -> list[Moved]:
+def ranked(report: Report, lang: Language) -> list[Moved]:
+    """The same with what each is about."""
     before = report.baseline
     if before is None or not before.total_requests or not report.total_requests:
         return []
     found = [*_moved_errors(report, before, lang), *_moved_features(report, before, lang)]
     return sorted(found, key=lambda each: (-each.rank, each.text))[:4]
+
+
+def _why(moved: Moved, report: Report, lang: Language) -> list[str]:
+    """What is known of its cause, in sentences."""
+    for each in report.causes:
+        if (each.feature, each.status, each.of) == (moved.feature, moved.status, moved.of):
+            told = Explanation(each.of, each.cause, each.way, each.days)
+            return [f"{line}." for line in cause_lines(told, lang)]
+    return []
 
 
 def _moved_errors(report: Report, before: Previous, lang: Language) -> Iterable[Moved]:
@@ -123,7 +136,7 @@ def _moved_features(report: Report, before: Previous, lang: Language) -> Iterabl
         if old.get(name, 0) >= 20 and count >= 2 * old[name]:
             times = lang.number(count / old[name], 1)
             text = lang("%(feature)s was used %(times)s× as much as before.", feature=short(name), times=times)
-            yield Moved(1, text, feature=name)
+            yield Moved(1, text, feature=name, of="more")
     now = {feature.name: feature.requests for feature in report.features}
     for name, count in old.items():
         if count >= 20 and now.get(name, 0) <= count / 3 and report.features:
@@ -132,7 +145,7 @@ def _moved_features(report: Report, before: Previous, lang: Language) -> Iterabl
                 "%(feature)s was used less: %(n)s requests, down from %(old)s.",
                 now.get(name, 0), feature=short(name), old=lang.number(count),
             )  # fmt: skip
-            yield Moved(1.5, text, feature=name)
+            yield Moved(1.5, text, feature=name, of="missing")
 
 
 SECTION = Section("moved", {"moved": (), "moved_about": (), "moved_from": ""}, words)

@@ -18,14 +18,18 @@ from guardian.mail.report import (
     moved,
     privacy,
     quiet,
+    releases,
     summary,
+    turnover,
     users,
 )
 
 SECTIONS = (
     summary.SECTION,
     incidents.SECTION,
+    releases.SECTION,
     moved.SECTION,
+    turnover.SECTION,
     chart.SECTION,
     failures.SECTION,
     help.SECTION,
