@@ -119,11 +119,17 @@ def turnover_edges(start: datetime, end: datetime, zone: ZoneInfo, since: dateti
     return [*reversed(known), start, end] if known else []
 
 
-def gone(there: np.ndarray) -> np.ndarray:
-    """Whether each person came in each of the two windows before the last, and not in it."""
+def steady(there: np.ndarray) -> np.ndarray:
+    """Whether each person came in each of the two windows before the last."""
     if len(there) < 4:
         return np.zeros(there.shape[1], bool)
-    flags: np.ndarray = there[-2] & there[-3] & ~there[-1]
+    flags: np.ndarray = there[-2] & there[-3]
+    return flags
+
+
+def gone(there: np.ndarray) -> np.ndarray:
+    """Whether each person came in each of the two windows before the last, and not in it."""
+    flags: np.ndarray = steady(there) & ~there[-1]
     return flags
 
 
@@ -132,7 +138,8 @@ Names = Callable[[Sequence[int]], Mapping[int, str]]
 
 
 def turnover(found: Presence, failed: Mapping[int, str], edges: Sequence[datetime], names: Names) -> Turnover:
-    """What became of people. `failed` has, of those who are `gone` and met an error at the end, in which feature."""
+    """What became of people. `failed` has, of those who were `steady` and whose last thing in the window before the
+    last was an error, in which feature; of those who are not `gone` it only counts how many they are."""
     there, now, before = found.there, found.there[-1], found.there[-2]
     fresh = [_first_in(there, row) for row in range(1, len(there))]
     came = now & there[:-1].any(axis=0) & (~before | (found.first_us - found.last_us >= AWAY_US))
@@ -151,7 +158,7 @@ def turnover(found: Presence, failed: Mapping[int, str], edges: Sequence[datetim
         cohorts=cohorts if sum(each.new for each in cohorts) >= COHORTS_FROM else (),
         adopted=adopted,
         abandoned=abandoned,
-        ordinary=not adopted and not abandoned and quiet is not None and not failed and _usual(there, fresh),
+        ordinary=not adopted and not abandoned and quiet is not None and _usual(there, fresh, failed),
     )
 
 
@@ -194,11 +201,15 @@ def _group(numbers: np.ndarray, requests: np.ndarray, names: Names) -> Group:
     return Group(len(numbers), tuple(name for _, name in ranked[:NAMED]))
 
 
-def _usual(there: np.ndarray, fresh: Sequence[np.ndarray]) -> bool:
-    """Whether as many people are new, and as many went quiet, as in the windows before, within chance."""
+def _usual(there: np.ndarray, fresh: Sequence[np.ndarray], failed: Iterable[int]) -> bool:
+    """Whether as many people are new, and as many went quiet, as in the windows before, and as many of the quiet met an
+    error last as of the others, within chance."""
     new = [int(each.sum()) for each in fresh[1:]]
     left = [int(gone(there[:row]).sum()) for row in range(4, len(there) + 1)]
-    return not any(beyond_chance([count_differs(each[-1], each[:-1]) for each in (new, left)]))
+    away, stayed = gone(there), steady(there) & there[-1]
+    hit = [sum(bool(flags[number]) for number in failed) for flags in (away, stayed)]
+    drove = shares_differ(hit[0], int(away.sum()), hit[1], int(stayed.sum()))
+    return not any(beyond_chance([drove, *(count_differs(each[-1], each[:-1]) for each in (new, left))]))
 
 
 def _usage(found: Presence) -> tuple[tuple[Usage, ...], tuple[Usage, ...]]:

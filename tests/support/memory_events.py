@@ -21,7 +21,7 @@ from guardian.core.roster import Roster
 from guardian.core.storage import StorageError, StorageStats, WindowGone
 from guardian.core.summary import Summary, TimelineBar, fits
 from guardian.core.time import micros, moment
-from guardian.core.turnover import MOST_BACK, Presence, gone, turnover
+from guardian.core.turnover import MOST_BACK, Presence, steady, turnover
 from guardian.stores.events import MOST_AHEAD
 from guardian.stores.history import SAMPLED
 from tracker.event import ANONYMOUS, SESSION_GAP_US, Failure
@@ -191,7 +191,7 @@ class MemoryEvents:
         )
         failures = await self.recent_failures(edges[-3], edges[-2], per_user=1)
         failed = {}
-        for number in np.flatnonzero(gone(there)).tolist():
+        for number in np.flatnonzero(steady(there)).tolist():
             for event in failures.get(people[number], ()):
                 if found.last_us[number] - event.at_us <= LAST_THING // timedelta(microseconds=1):
                     failed[number] = event.feature

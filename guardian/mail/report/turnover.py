@@ -13,8 +13,8 @@ from guardian.core.turnover import Cohort, Group, Turnover, Usage
 from guardian.mail.report.section import Section
 from guardian.mail.report.wording import short
 
-FEATURES = 5
-"""So many features of each kind are named."""
+FEATURES, ERRORS = 5, 3
+"""So many features of each kind are named, and of those whose error was the last that people met."""
 
 
 class Line(NamedTuple):
@@ -73,7 +73,14 @@ def _lines(told: Turnover, lang: Language) -> Iterator[Line]:
         lang,
         group="returned",
     )
-    for each in quiet:
+    after = [each for each in quiet if each.feature]
+    for each in after[:ERRORS]:
+        yield from _group(each, _gone(each, lang), lang, group="all", earlier=True)
+    if rest := after[ERRORS:]:
+        number = sum(each.number for each in rest)
+        features = lang.plural("%(n)s other feature", "%(n)s other features", len(rest))
+        yield Line(f"{_gone(Group(number, feature=features), lang)}.", group="all", earlier=True)
+    for each in quiet[len(after) :]:
         yield from _group(each, _gone(each, lang), lang, group="all", earlier=True)
     if told.came_new:
         yield Line(

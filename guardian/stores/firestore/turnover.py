@@ -11,7 +11,7 @@ import numpy as np
 from guardian.core.quiet import LAST_THING
 from guardian.core.time import micros
 from guardian.core.totals import Totals
-from guardian.core.turnover import MOST_BACK, Presence, Turnover, gone, turnover
+from guardian.core.turnover import MOST_BACK, Presence, Turnover, steady, turnover
 from guardian.stores.firestore.answers import Answer, newest_of
 from guardian.stores.firestore.buckets import DAY
 from guardian.stores.firestore.slices import AT, PERSON, ROUTE
@@ -69,9 +69,9 @@ def _presence(answer: Answer, before: Sequence[np.ndarray], windows: Sequence[To
 
 
 def _failed(answer: Answer, found: Presence, start_us: int, end_us: int) -> Mapping[int, str]:
-    """Of those who are gone and met an error at the end, the feature of it."""
+    """Of those who were steady, and met an error at the end, the feature of it."""
     table = newest_of(answer, answer.windows.pieces([start_us, end_us]), 1)
-    persons, flags, failed = answer.persons(table.people), gone(found.there), dict[int, str]()
+    persons, flags, failed = answer.persons(table.people), steady(found.there), dict[int, str]()
     for at_us, place, route in table.rows[:, [AT, PERSON, ROUTE]].tolist():
         person = int(persons[place])
         if person < len(flags) and flags[person] and 0 <= found.last_us[person] - at_us <= LAST_THING // _US:

@@ -16,7 +16,7 @@ import numpy as np
 from guardian.core.quiet import LAST_THING
 from guardian.core.time import micros
 from guardian.core.totals import Part
-from guardian.core.turnover import MOST_BACK, Presence, Turnover, gone, turnover
+from guardian.core.turnover import MOST_BACK, Presence, Turnover, steady, turnover
 from guardian.stores.sqlite import seals
 from guardian.stores.sqlite.buckets import ids, meta, time_of
 from guardian.stores.sqlite.failures import read_failed
@@ -105,10 +105,10 @@ def _all(db: sqlite3.Connection, piece: Piece) -> tuple[np.ndarray, ...]:
 
 
 def _failed(db: sqlite3.Connection, people: People, found: Presence, start_us: int, end_us: int) -> Mapping[int, str]:
-    """Of those who are gone and met an error at the end, the feature of it."""
+    """Of those who were steady, and met an error at the end, the feature of it."""
     failed = read_failed(db, people, ids(start_us, end_us)).last_of_each(1)
     passed = found.last_us[failed.persons] - time_of(failed.ids)
-    flags = gone(found.there)[failed.persons] & (passed >= 0) & (passed <= LAST_THING // _US)
+    flags = steady(found.there)[failed.persons] & (passed >= 0) & (passed <= LAST_THING // _US)
     failed = failed.where(np.flatnonzero(flags))
     rows = db.execute(
         "SELECT r.feature FROM json_each(?) j JOIN guardian_request e ON e.id = j.value "

@@ -118,8 +118,15 @@ def test_a_week_like_those_before_is_ordinary():
     rows = ["11111"] * 20 + ["01000", "00100", "00010", "00001"]
     assert told(*rows).ordinary
     assert not told(*rows, *["00001"] * 9).ordinary
-    assert not told(*rows, *["00110"] * 9).ordinary
-    assert not told(*rows, "00110", failed={24: "chat"}).ordinary
+    assert not told(*rows, *["00110"] * 12).ordinary
+    assert told(*rows, "00110", failed={24: "chat"}).ordinary
+
+
+def test_it_is_none_where_more_of_those_who_stayed_away_met_an_error_last_than_of_the_others():
+    rows = ["11111"] * 40 + ["01100", "01100", "01100", "00110", "00110", "00110"]
+    assert told(*rows).ordinary
+    assert told(*rows, failed=dict.fromkeys([*range(20), 43], "chat")).ordinary
+    assert not told(*rows, failed=dict.fromkeys([0, 43, 44, 45], "chat")).ordinary
 
 
 histories = st.lists(st.text("01", min_size=5, max_size=5), min_size=1, max_size=40)

@@ -61,6 +61,16 @@ def test_the_week_in_people_is_told_in_sentences_with_names():
     ]
 
 
+def test_of_many_features_after_whose_errors_people_stayed_away_three_are_named():
+    many = replace(TURNOVER, quiet=(*(Group(9 - n, ("ann@x.org",), f"f{n}") for n in range(5)), Group(3)))
+    assert [line for line in lines(week(many)) if "stayed away" in line][3:] == [
+        "11 people who came in both periods before stayed away, after an error in 2 other features.",
+        "3 people who came in both periods before stayed away.",
+    ]
+    many = replace(TURNOVER, adopted=TURNOVER.adopted * 7)
+    assert lines(week(many))[-2:] == ["and 2 features more", "Fewer people use old: 3 of 120, before 30 of 115."]
+
+
 def test_an_ordinary_week_is_one_line():
     ordinary = replace(TURNOVER, adopted=(), abandoned=(), quiet=(Group(3),), ordinary=True)
     view = turnover.words(week(ordinary), language(), samples.ZONE)
