@@ -17,6 +17,8 @@ FEWEST = 50
 LEAST_ERRORS, LEAST_TIMES = 5, 1.5
 """What failed, what was slow and how much was asked has moved where it is so many times as much, or as little; and of
 failed or slow requests so many more or fewer than there would be."""
+NEAR = 0.01
+"""Shares that differ by less than this are alike."""
 Measure = Literal["errors", "latency", "requests"]
 
 
@@ -79,7 +81,7 @@ def _judged(release: Release, now: Bins, then: Bins, level: float) -> Release:
     for (name, shares), beyond in zip(asked, certain, strict=True):
         if beyond and _much(*shares):
             moved.append(name)
-        if beyond or not _much(*shares):  # else nobody can say whether it is chance
+        if beyond or _near(*shares):  # else nobody can say whether it is chance
             compared.append(name)
     if not 1 / LEAST_TIMES < since.requests / before.requests < LEAST_TIMES:
         moved.append("requests")
@@ -94,6 +96,12 @@ def _slow_from(bins: Bins) -> int:
         if left <= 0:
             return slot
     return max(bins)
+
+
+def _near(some: int, of: int, others: int, of_others: int) -> bool:
+    """Whether both shares are so much alike that nothing has moved, whatever chance has added."""
+    one, other = some / of, others / of_others
+    return abs(one - other) < NEAR or max(one, other) < LEAST_TIMES * min(one, other)
 
 
 def _much(some: int, of: int, others: int, of_others: int) -> bool:

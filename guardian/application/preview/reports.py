@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,15 @@ from guardian.alerting.review import Better
 from guardian.application.preview.sample import ADMIN, NOW, URL, ZONE, Sample
 from guardian.application.preview.traffic import USERS, history
 from guardian.application.usage import UsageGuardian
+from guardian.core.cause import Cause, Found, MovedCause, Way
 from guardian.core.language import LANGUAGES, language
 from guardian.core.outgoing import Outgoing
+from guardian.core.releases import Release, Since
+from guardian.core.report.additions import additions_json
 from guardian.core.report.model import Fired
+from guardian.core.report.reading import from_json
 from guardian.core.time import micros
+from guardian.core.turnover import Cohort, Group, Turnover, Usage
 from guardian.mail.report.incidents import incident_lines
 from guardian.mail.service import EmailService
 from guardian.settings.rules import parse_rule
@@ -55,6 +61,7 @@ async def sample_reports() -> list[dict[str, Any]]:
     long_ago = [event(MIDNIGHT - 9 * DAY, USERS[0], "chat_message")]  # an app that was never used is another matter
     fired = [Fired("feature_down", "critical"), Fired("error_rate", "warning")]
     bad, week = await _reports(bad_day(), DAY_BEFORE, WEEK, fired=fired)
+    week |= additions_json(replace(from_json(week), **story()))
     [quiet], [crowd], [nobody] = [await _reports(each, DAY_BEFORE) for each in (quiet_day(), crowded_day(), long_ago)]
     return [bad, week, quiet, crowd, nobody]
 
@@ -74,7 +81,8 @@ def report_samples(email: EmailService, reports: Sequence[dict[str, Any]]) -> li
         ),
         Sample("report-french", "The same in French, for those whose `language` it is.",
                _mail(email, {"usage_stats": bad}, "french", code="fr", incidents=told["fr"], **more)),
-        Sample("report-weekly", "Weekly: the same of seven days, and which rule is the noisiest.",
+        Sample("report-weekly",
+               "Weekly: the same of seven days, who came and went, a release, and which rule is the noisiest.",
                _mail(email, {"usage_stats": week}, "week", incidents=noise, **more | {"next_report": NEXT_WEEK})),
         Sample("report-quiet", "The same of a good day.", _mail(email, {"usage_stats": quiet}, "quiet", **more)),
         Sample("report-5000-users", "The same with 5,000 users: the busiest in the mail, all in the attached table.",
@@ -105,6 +113,28 @@ async def _reports(
             return [await usage.generate_report(start_time=start, end_time=end) for start, end in windows]
         finally:
             await repository.close()
+
+
+def story() -> dict[str, Any]:
+    """Who came and went in that week, the release that broke the chat, and why the chat failed."""
+    released = Since(MIDNIGHT - timedelta(hours=10), MIDNIGHT, 1_204, 197, 132.0)
+    before = replace(released, start=released.start - 7 * DAY, end=released.end - 7 * DAY, requests=1_188, errors=9)
+    starts = [WEEK[0] - n * 7 * DAY for n in (4, 3, 2, 1)]
+    back = ((6, 5, 5, 4), (9, 7, 6), (6, 5), (7,))
+    return {
+        "turnover": Turnover(
+            active=40, active_before=38, new=Group(4, tuple(USERS[-4:])), returned=Group(2, tuple(USERS[20:22])),
+            quiet=(Group(3, tuple(USERS[24:27]), "chat_message"), Group(1, (USERS[28],))),
+            came_new=9, came_back=7,
+            cohorts=tuple(Cohort(at, 9 if n == 3 else 8 + n, came)
+                          for n, (at, came) in enumerate(zip(starts, back, strict=True))),
+            adopted=(Usage("document_upload", 21, 6),),
+        ),
+        "releases": (Release("2.4.1", released, before, ("errors", "latency", "requests"), ("errors",)),),
+        "causes": (MovedCause("chat_message", "", "failed", 7, Cause(
+            (Found("release", "2.4.1", 171, 180, 340, 1_600, 0.94),)),
+            Way(("KeyError", "chat.py:118 answer"), 168, 180, 0, 1_510)),),
+    }  # fmt: skip
 
 
 def incidents() -> list[Incident]:

@@ -13,6 +13,8 @@ from guardian.core.turnover import Cohort, Group, Turnover, Usage
 from guardian.mail.report.section import Section
 from guardian.mail.report.wording import short
 
+LONGEST = 60
+"""Of a name in a sentence no more characters are shown."""
 FEATURES, ERRORS = 5, 3
 """So many features of each kind are named, and of those whose error was the last that people met."""
 
@@ -126,7 +128,7 @@ def _group(each: Group, text: str, lang: Language, *, group: str = "", earlier: 
     """A line of these people; none of nobody."""
     if not each.number:
         return
-    names = tuple((short(name), name) for name in each.people)
+    names = tuple((short(name, LONGEST), name) for name in each.people)
     more = each.number - len(names)
     said = lang("and %(n)s more", n=lang.number(more)) if names and more else ""
     yield Line(lang("%(what)s:", what=text) if names else f"{text}.", names, said, group, earlier=earlier)

@@ -15,17 +15,17 @@ from tracker.error_text import reason_phrase
 MAX_NAME = 120
 
 
-def short(text: str) -> str:
-    """A name on one line, of at most 120 characters: a client or an author may have made it as long as they liked.
+def short(text: str, longest: int = MAX_NAME) -> str:
+    """A name on one line, of at most so many characters: a client or an author may have made it as long as they liked.
 
     One that is written from right to left is isolated.
     """
-    return isolated(shortening(text, _short))
 
+    def cut(text: str) -> str:
+        line = one_line(text[: 4 * longest])
+        return line if len(line) <= longest else line[: longest - 1] + "…"
 
-def _short(text: str) -> str:
-    line = one_line(text[: 4 * MAX_NAME])
-    return line if len(line) <= MAX_NAME else line[: MAX_NAME - 1] + "…"
+    return isolated(shortening(text, cut))
 
 
 def compared_day(report: Report, lang: Language, zone: ZoneInfo) -> str:

@@ -30,6 +30,8 @@ def found(now, before, fast_ms=50, slow=(0, 0)):
         ((1000, 10), (400, 4), (0, 0), {"errors", "latency", "requests"}, {"requests"}),
         ((1000, 30), (1000, 10), (200, 10), {"errors", "latency", "requests"}, {"errors", "latency"}),
         ((100, 12), (100, 5), (0, 0), {"latency", "requests"}, set()),  # may be chance: nothing is said of errors
+        ((137, 10), (158, 6), (0, 0), {"latency", "requests"}, set()),
+        ((137, 1), (158, 0), (0, 0), {"errors", "latency", "requests"}, set()),
         ((49, 40), (1000, 10), (0, 0), set(), set()),
         ((1000, 900), (49, 0), (0, 0), set(), set()),
     ],
