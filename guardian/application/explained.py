@@ -38,7 +38,9 @@ async def explained(
     releases and causes. Raises StorageError."""
     if report.only_features:
         return report
-    report = replace(report, turnover=await _turnover(report, repository, zone))
+    since = report.comparison.recorded_since if report.comparison else None
+    turnover = await turnover_of(repository, report.period_start, report.period_end, zone, since)
+    report = replace(report, turnover=turnover)
     if history is None:
         return report
     released = await off_loop(history.releases, micros(report.period_start), micros(report.period_end))
@@ -49,9 +51,12 @@ async def explained(
     )
 
 
-async def _turnover(report: Report, repository: UsageRepository, zone: ZoneInfo) -> Turnover | None:
-    since = report.comparison.recorded_since if report.comparison else None
-    edges = turnover_edges(report.period_start, report.period_end, zone, since)
+async def turnover_of(
+    repository: UsageRepository, start: datetime, end: datetime, zone: ZoneInfo, since: datetime | None
+) -> Turnover | None:
+    """Who came and went in [start, end), of an app that was recorded `since` then; None where that is not told of it:
+    see `guardian.core.turnover.turnover_edges`. Raises StorageError."""
+    edges = turnover_edges(start, end, zone, since)
     if not edges:
         return None
     try:

@@ -192,3 +192,28 @@ async def test_a_feature_whose_name_looks_like_a_pattern_has_bars_of_its_own(tmp
     found = [event(NOW - timedelta(hours=1))._replace(feature=name) for name in ("a[bc]", "b")]
     async with opened(tmp_path, events=found) as app:
         assert "First used" in await text_of(app, "/features", name="a[bc]", range="24h")
+
+
+@pytest.mark.parametrize("name", ["zoe@example.com", HOSTILE[0], HOSTILE[8]])
+async def test_people_says_of_a_week_who_came_and_went_and_leads_to_each(tmp_path, name):
+    days = [
+        (1, name),
+        *((day, "ada@example.com") for day in (2, 9, 16, 23)),
+        (10, "bob@example.com"),
+        (17, "bob@example.com"),
+    ]
+    events = sorted(event(NOW - timedelta(days=day), user=user) for day, user in days)
+    async with opened(tmp_path / "d", events=events) as app:
+        page = await text_of(app, "/people", range="7d")
+        told = page[page.index('id="turned"') : page.index("</section>", page.index('id="turned"'))]
+        assert "The week in people" in told and "As usual" in told
+        crowd = [event(NOW - timedelta(days=1, minutes=n), user=f"u{n}@example.com") for n in range(9)]
+        await app.repository.write([*sorted(crowd), *(event(NOW - timedelta(hours=n), user=name) for n in (3, 2))])
+        app.glances.forget()
+        page = await text_of(app, "/people", range="7d")
+        told = unescape(page[page.index('id="turned"') : page.index("</section>", page.index('id="turned"'))])
+        assert "10 people are new:" in told and "1 person who came in both periods before stayed away:" in told
+        assert name[:60] in told.replace("\u2068", "") and "<script>alert" not in page
+        assert "group=new" in told and "range=30d" in told
+        for query in ({"range": "24h"}, {"range": "7d", "group": "new"}, {"range": "7d", "q": "ada"}, {"range": "30d"}):
+            assert 'id="turned"' not in await text_of(app, "/people", **query)

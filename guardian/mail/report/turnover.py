@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from datetime import timedelta
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -33,21 +34,24 @@ class Line(NamedTuple):
 
 
 def words(report: Report, lang: Language, zone: ZoneInfo) -> dict[str, Any]:
-    """`turnover`, lines; `turnover_title`; and `cohorts`, a table with its `head` and `rows`, None for none. Nothing
-    where the report does not know, or nobody came, neither now nor before."""
-    told = report.turnover
+    """As `turnover_words`."""
+    return turnover_words(report.turnover, report.period_end - report.period_start, lang, zone)
+
+
+def turnover_words(told: Turnover | None, length: timedelta, lang: Language, zone: ZoneInfo) -> dict[str, Any]:
+    """`turnover`, lines; `turnover_title`, by the `length` of the window; and `cohorts`, a table with its `head` and
+    `rows`, None for none. Nothing where nobody knows, or nobody came, neither now nor before."""
     lines = [] if told is None else list(_lines(told, lang))
     if told is None or not lines:
         return dict(SECTION.blank)
     return {
         "turnover": lines,
-        "turnover_title": _title(report, lang),
+        "turnover_title": _title(length, lang),
         "cohorts": _table(told.cohorts, lang, zone) if told.cohorts and not told.ordinary else None,
     }
 
 
-def _title(report: Report, lang: Language) -> str:
-    length = report.period_end - report.period_start
+def _title(length: timedelta, lang: Language) -> str:
     if length <= WEEK + CLOCK_CHANGE:
         return lang("The week in people")
     return lang("The month in people") if length <= 31 * DAY + CLOCK_CHANGE else lang("Who came and went")

@@ -20,6 +20,7 @@ from guardian.web.pages.paging import Paged, paged
 from guardian.web.pages.ranges import read_range
 from guardian.web.pages.reading import read_roster, read_window
 from guardian.web.pages.tables import Table
+from guardian.web.pages.turned import turned
 
 SHOWN = 50
 GROUPS = {
@@ -69,6 +70,7 @@ async def run(view: View) -> Mapping[str, Any] | Response:
             "rows": [_row(person, view, most) for person in everybody.rows(places[list(page.rows)])],
             "pages": page,
             "quiet": quiet,
+            "turned": None if kept.keys() - {"sort"} else await turned(view, chosen),
             "columns": (("name", lang("Person")), ("requests", lang("Requests")), ("errors", lang("Failed")),
                         ("time", lang("Time")), ("seen", lang("Last seen"))),
         },
