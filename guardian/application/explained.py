@@ -27,7 +27,7 @@ from guardian.stores.history import HistoryStore
 
 log = logging.getLogger("guardian.reporting")
 
-SAMPLED = 8_000
+SAMPLED = 4_000
 """Why something moved is looked for in so many requests of the window, at most, and in as many of the one before."""
 
 

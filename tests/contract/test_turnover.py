@@ -151,6 +151,15 @@ async def test_single_events_that_are_gone_change_nothing_but_what_somebody_met_
     assert (before.active, before.active_before) == (6, 6)
 
 
+async def test_who_was_last_there_more_than_400_days_ago_is_new(stores):
+    edges = [START + (500 + 7 * n) * DAY for n in range(3)]
+    days = {"ada@example.com": 500 + 7 - 401, "bob@example.com": 500 + 7 - 399}
+    events = [event(START + at * DAY, name) for name, day in days.items() for at in (day, 510)]
+    await stores.events.write(sorted(events))
+    told = await stores.events.turnover(edges)
+    assert (told.new.people, told.returned.people) == (("ada@example.com",), ("bob@example.com",))
+
+
 async def test_a_window_that_is_gone_is_said_to_be(stores):
     await stores.events.write([event(START + n * DAY, "ada@example.com") for n in range(20)])
     await stores.events.seal(START + 30 * DAY)

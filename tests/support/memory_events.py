@@ -168,8 +168,7 @@ class MemoryEvents:
         return gone_quiet(regular(visits), await self.recent_failures(since - LAST_THING, until, per_user=1))
 
     async def turnover(self, edges):
-        first = max(micros(edges[0] - MOST_BACK), self._db.forgotten_until)
-        spans = [(moment(first), edges[0]), *pairwise(edges)]
+        spans = [(min(self._back_from(edges[-2]), edges[0]), edges[0]), *pairwise(edges)]
         parts = [(await self.summary(*span)).users for span in spans]
         people = sorted({name for part in parts for name in part} - {ANONYMOUS})
         features = sorted({name for part in parts for user in part.values() for name in user.features})
@@ -196,6 +195,10 @@ class MemoryEvents:
                 if found.last_us[number] - event.at_us <= LAST_THING // timedelta(microseconds=1):
                     failed[number] = event.feature
         return turnover(found, failed, edges, lambda numbers: {number: people[number] for number in numbers})
+
+    def _back_from(self, before):
+        first = max(micros(before - MOST_BACK), self._db.forgotten_until)
+        return moment(-(-first // DAY) * DAY)
 
     async def timeline(self, edges, *, features=()):
         parts = [Summary.of(self._counted(start, end, features)) for start, end in pairwise(edges)]

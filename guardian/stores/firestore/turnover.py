@@ -24,12 +24,18 @@ _AT_ONCE = 30 * DAY
 def read_turnover(answer: Answer, edges: Sequence[datetime]) -> Turnover:
     """See `UsageRepository.turnover`."""
     times = [micros(edge) for edge in edges]
-    begin = max(times[0] - MOST_BACK // _US, answer.windows.progress.forgotten_us or 0, 0)
+    begin = min(_begin(answer, times[-2]), times[0])
     before = [answer.totals(answer.windows.pieces(span)).users[:, 0] for span in _pieces(begin, times[0])]
     windows = [answer.totals(answer.windows.pieces(span)) for span in pairwise(times)]
     found = _presence(answer, before, windows)
     failed = _failed(answer, found, times[-3], times[-2])
     return turnover(found, failed, edges, answer.names)
+
+
+def _begin(answer: Answer, before_us: int) -> int:
+    """How far back people are looked for: a full day, since where single events are gone, totals begin there."""
+    first = max(before_us - MOST_BACK // _US, answer.windows.progress.forgotten_us or 0, 0)
+    return -(-first // DAY) * DAY
 
 
 def _pieces(begin: int, end: int) -> Iterator[tuple[int, int]]:

@@ -18,7 +18,7 @@ from guardian.core.time import micros
 from guardian.core.totals import Part
 from guardian.core.turnover import MOST_BACK, Presence, Turnover, steady, turnover
 from guardian.stores.sqlite import seals
-from guardian.stores.sqlite.buckets import ids, meta, time_of
+from guardian.stores.sqlite.buckets import DAY, ids, meta, time_of
 from guardian.stores.sqlite.failures import read_failed
 from guardian.stores.sqlite.people import People, names_of, number_of_nobody
 from guardian.stores.sqlite.totals import Piece, pieces, read_raw
@@ -29,10 +29,16 @@ _US = timedelta(microseconds=1)
 def read_turnover(db: sqlite3.Connection, people: People, edges: Sequence[datetime]) -> Turnover:
     """See `UsageRepository.turnover`."""
     times = [micros(edge) for edge in edges]
-    begin = max(times[0] - MOST_BACK // _US, meta(db, "forgotten_until_us"), 0)
+    begin = min(_begin(db, times[-2]), times[0])
     found = _presence(db, people, [(begin, times[0]), *pairwise(times)])
     failed = _failed(db, people, found, times[-3], times[-2])
     return turnover(found, failed, edges, lambda numbers: names_of(db, people, numbers))
+
+
+def _begin(db: sqlite3.Connection, before_us: int) -> int:
+    """How far back people are looked for: a full day, since where single events are gone, totals begin there."""
+    first = max(before_us - MOST_BACK // _US, meta(db, "forgotten_until_us"), 0)
+    return -(-first // DAY) * DAY
 
 
 def _presence(db: sqlite3.Connection, people: People, spans: Sequence[tuple[int, int]]) -> Presence:
