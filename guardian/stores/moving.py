@@ -70,7 +70,7 @@ TABLES: Mapping[str, Table] = {
     "session": _table("person start_us end_us ip_address user_agent", 2),
 }
 """All tables, in the order in which they are moved; keys and tombstones come before the names that they are about."""
-AFTER_EVENTS = frozenset({"release", "feature", "session"})
+AFTER_EVENTS = frozenset({"mark", "release", "feature", "session"})
 """These belong to single events, and are moved after them."""
 HASHED_BY = "tombstones"
 """The secret by which erased names are hashed, and on Firestore all of them: both sides must have the same."""

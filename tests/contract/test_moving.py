@@ -9,6 +9,7 @@ from guardian.core.summary import Route
 from guardian.core.time import micros
 from guardian.core.totals import Totals
 from guardian.stores.alert_state import INCIDENT_JSON, STATE_JSON
+from guardian.stores.importing import IMPORTED
 from guardian.stores.moving import HEAVY, STRETCH_US, TABLES, Bucket, Facts, Lead, Move, Recorded, fingerprints
 from guardian.stores.opening import backend
 from guardian.stores.people.book import NO_BOOK
@@ -89,6 +90,7 @@ def test_each_table_has_its_row_here():
 
 async def test_a_row_comes_back_once_as_it_was_put_and_goes(moving):
     moving.put("person", [ROWS["person"]])
+    moving.replace({US: [Recorded(event(US + 5), Source("", IMPORTED))]})
     for table in sorted(moving.takes - {"number", "person"}):
         for _ in range(2):
             moving.put(table, [ROWS[table]])

@@ -14,7 +14,7 @@ from guardian.core.storage import StorageError
 from guardian.core.time import micros
 from guardian.stores.firestore.documents import Documents
 from guardian.stores.firestore.draft import MARK, PARTS
-from guardian.stores.moving import TABLES, Recorded
+from guardian.stores.moving import STRETCH_US, TABLES, Recorded
 from guardian.stores.opening import backend
 from guardian.stores.people.book import NO_BOOK
 from guardian.stores.sqlite.events import SqliteRepository
@@ -231,6 +231,28 @@ async def test_what_is_not_the_same_is_named_and_nobody_with_it(files, monkeypat
     assert "requests: the 5 minutes from 2026-03-1" in said
     assert "the report on 2026-03-1" in said
     assert "@" not in said
+
+
+async def test_an_imported_past_stays_one_and_no_line_of_it_is_taken_again(pair):
+    async with opened(pair[0]) as stores:
+        await stores.events.write([Event(micros(NOW), "ada@example.com", "/", "GET", "x", 200, 1)])
+    start = micros(NOW - HOUR) // STRETCH_US * STRETCH_US
+    imports = backend(pair[0]).imports()
+    past = [Event(start + n, "old@example.com", "/", "GET", "x", 200, 1) for n in (5, 6)]
+    assert imports.add(past, {start: [7, 2**63 + 1]}) == 2
+    imports.close()
+    for _ in range(2):
+        assert (await moved(pair)).differences == []
+    again = backend(pair[1]).imports()
+    assert (again.key, sorted(again.marks(start))) == (imports.key, [7, 2**63 + 1])
+    assert again.recorded_since_us() == micros(NOW)
+    again.close()
+    minute = micros(NOW) // 60_000_000
+    past = backend(pair[1]).history(NO_BOOK)
+    counts = [
+        past.read(minute - 120, minute + 1, single_events=7200, imported=imported).counts for imported in (True, False)
+    ]
+    assert [each.requests(minute - 120, minute + 1) for each in counts] == [3, 1]
 
 
 async def test_releases_and_instances_come_along(pair):

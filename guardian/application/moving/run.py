@@ -35,7 +35,6 @@ from guardian.stores.opening import backend, shown
 
 _LEFT = {
     "session": "sessions: they are made of the single requests there",
-    "mark": "which lines of logs were imported: import none of them again",
 }
 """What cannot be moved everywhere, and what that means."""
 _DAY_US = 86_400_000_000

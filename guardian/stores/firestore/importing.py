@@ -25,7 +25,8 @@ from tracker.firestore.sink import SLICES
 from tracker.pseudonyms import pseudonym
 
 IMPORTS = "imports"
-_KEY = "import"
+KEY = "import"
+"""The secret that marks are hashed with."""
 _PAGE = 300
 _DAYS = 3
 """The marks of so many days are held: a log is in the order of time, nearly."""
@@ -42,10 +43,10 @@ class FirestoreImports:
         self.key = self._secret().encode()
 
     def _secret(self) -> str:
-        found = self._documents.get(SECRETS, _KEY)
+        found = self._documents.get(SECRETS, KEY)
         if found is None:
             made = {"value": secrets.token_hex(16)}
-            self._documents.commit([Change(SECRETS, _KEY, made, NEW)])  # unless another was first
+            self._documents.commit([Change(SECRETS, KEY, made, NEW)])  # unless another was first
             return self._secret()
         return str(found.fields["value"])
 

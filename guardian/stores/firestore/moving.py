@@ -12,18 +12,19 @@ from guardian.stores.firestore.database import LEASES, META, SECRETS, STATE, VER
 from guardian.stores.firestore.documents import Change, Found
 from guardian.stores.firestore.draft import INLINE_BYTES, MARK, PARTS
 from guardian.stores.firestore.forgetting import UNSUBSCRIBED
+from guardian.stores.firestore.importing import KEY
 from guardian.stores.firestore.ledger import PERIOD, REPORT, SCHEDULE
 from guardian.stores.firestore.mails import OUTBOX, place_of
 from guardian.stores.firestore.moving_events import FirestoreMovingEvents, pages
+from guardian.stores.firestore.moving_imports import changes_of, read_marks
 from guardian.stores.firestore.sign_ins import SIGNED_IN
 from guardian.stores.firestore.watching import OUTAGE, WATCH
 from guardian.stores.moving import HEAVY, TABLES, Key, Lead, Move, Row
 from tracker.firestore.people import PEOPLE, TOMBSTONES
 from tracker.firestore.sink import FEATURES, NOTES, RECORDERS, RELEASES, document_name
 
+_IMPORT_KEY = "import_key"
 _MOVED, _MARKED = "moved", "a move"
-_SHUT = ("session", "mark", "import_key")
-"""What this store does not keep."""
 _PLACES: dict[str, tuple[str, Callable[..., str]]] = {
     "secret": (SECRETS, str),
     "tombstone": (TOMBSTONES, bytes.hex),
@@ -49,7 +50,7 @@ _PLACES: dict[str, tuple[str, Callable[..., str]]] = {
 class FirestoreMoving(FirestoreMovingEvents):
     """`Moving` on one database of Firestore."""
 
-    gives = takes = frozenset(TABLES).difference(_SHUT)
+    gives = takes = frozenset(TABLES) - {"session"}
 
     def lead(self, name: str) -> Lead:
         """See Moving."""
@@ -76,13 +77,21 @@ class FirestoreMoving(FirestoreMovingEvents):
             state = self._state()
             yield [{"name": name, "value": int(state[name])} for name in ("mails", "reports")]
             return
+        if table == "mark":
+            yield read_marks(self._documents)
+            return
+        if table == "import_key":
+            key = self._documents.get(SECRETS, KEY)
+            yield [] if key is None else [{"name": _IMPORT_KEY, "value": str(key.fields["value"])}]
+            return
         fields = TABLES[table].fields
         for found in pages(self._documents, _PLACES[table][0], 20 if table in HEAVY else 300):
             rows = [self._out(table, each) for each in found]
             yield [{field: row[field] for field in fields} for row in rows if row is not None]
 
     def _out(self, table: str, found: Found) -> dict[str, Any] | None:
-        """The row of a document; None for one that cannot be told: of a link that was used before links were noted."""
+        """The row of a document; None for one that is none: a link that was used before links were noted, and the key
+        of imports."""
         row = dict(found.fields)
         if table in HEAVY:
             row["body"] = self._body(row)
@@ -98,7 +107,8 @@ class FirestoreMoving(FirestoreMovingEvents):
             row["body"] = zlib.decompress(row["body"])
         elif table == "alert_state":
             row["body"] = zlib.decompress(row["body"]).decode()
-        return None if table == "used_link" and "nonce" not in row else row
+        told = "nonce" in row if table == "used_link" else (table, found.name) != ("secret", KEY)
+        return row if told else None
 
     def _body(self, row: dict[str, Any]) -> bytes:
         if not row.get("parts"):
@@ -112,6 +122,10 @@ class FirestoreMoving(FirestoreMovingEvents):
             self._put_state({str(row["name"]): row["value"] for row in rows})
         elif table == "person":
             self._person_ids([row["name"] for row in rows])
+        elif table == "mark":
+            self._commit(changes_of(self._documents, {row["start_us"]: row["marks"] for row in rows}))
+        elif table == "import_key":
+            self._documents.commit([Change(SECRETS, KEY, {"value": row["value"]}) for row in rows])
         else:
             if table == "tombstone" and rows:
                 self._put_state({"erasures": max(len(rows), int(self._state()["erasures"]))})
@@ -151,13 +165,17 @@ class FirestoreMoving(FirestoreMovingEvents):
 
     def delete(self, table: str, keys: Sequence[Key]) -> None:
         """See Moving."""
-        collection, named = _PLACES[table]
         if table == "person":
             self._forget_people([str(name) for (name,) in keys])
-            return
-        parts = self._parts_of(table, keys)
-        self._documents.delete(collection, [named(*key) for key in keys])
-        self._documents.delete(PARTS, parts)
+        elif table == "mark":
+            self._commit(changes_of(self._documents, {start: b"" for (start,) in keys}))
+        elif table == "import_key":
+            self._documents.delete(SECRETS, [KEY])
+        else:
+            collection, named = _PLACES[table]
+            parts = self._parts_of(table, keys)
+            self._documents.delete(collection, [named(*key) for key in keys])
+            self._documents.delete(PARTS, parts)
 
     def _parts_of(self, table: str, keys: Sequence[Key]) -> set[str]:
         """The parts that the bodies of these rows lie in."""

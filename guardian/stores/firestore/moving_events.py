@@ -20,6 +20,7 @@ from guardian.stores.firestore import seals
 from guardian.stores.firestore.buckets import DAY, HOUR, MINUTES5, Seal
 from guardian.stores.firestore.directory import Directory
 from guardian.stores.firestore.documents import NEW, SECONDS, Change, Documents, Found
+from guardian.stores.firestore.moving_imports import note_imported, stretch_of
 from guardian.stores.firestore.progress import as_table, read_progress, slices_between
 from guardian.stores.firestore.sealing import seal
 from guardian.stores.firestore.slices import EMPTY
@@ -146,8 +147,7 @@ class FirestoreMovingEvents:
         found: dict[int, list[Recorded]] = {start: [] for start in starts}
         for first, last in _runs(starts):
             for each in slices_between(self._documents, first, last + STRETCH_US):
-                start = int(each.fields["start"]) // STRETCH_US * STRETCH_US
-                if start in found:
+                if (start := stretch_of(each)) in found:
                     found[start] += self._recorded(each)
         return {start: sorted(some, key=lambda each: each.event.at_us) for start, some in found.items()}
 
@@ -163,6 +163,7 @@ class FirestoreMovingEvents:
         from google.cloud import firestore
 
         ids = self._person_ids([each.event.user for some in stretches.values() for each in some])
+        note_imported(self._documents, (each for some in stretches.values() for each in some))
         changes, kept = [], set()
         for start, recorded in stretches.items():
             groups = defaultdict[Source | None, list[Event]](list)
