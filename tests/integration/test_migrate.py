@@ -1,6 +1,8 @@
 """Everything that a database keeps is moved into another one, of its kind or not, and is the same there."""
 
+import asyncio
 import sqlite3
+import time
 from contextlib import asynccontextmanager, closing
 from datetime import timedelta
 from random import Random
@@ -18,10 +20,12 @@ from guardian.stores.moving import STRETCH_US, TABLES, Recorded
 from guardian.stores.opening import backend
 from guardian.stores.people.book import NO_BOOK
 from guardian.stores.sqlite.events import SqliteRepository
+from guardian.stores.sqlite.moving import SqliteMoving
 from tests.support.firestore import address_in
 from tests.support.moving import DAY, HOUR, NOW, fill, looks_as_filled
 from tracker.event import Event
 from tracker.firestore.address import parse
+from tracker.pseudonyms import make_key
 from tracker.source import Source
 
 PAIRS = [
@@ -141,6 +145,17 @@ async def test_of_a_long_message_that_got_shorter_or_went_meanwhile_no_part_is_l
     assert len(documents.query(PARTS)) == 2
 
 
+async def test_pseudonyms_stay_as_they_are_and_where_their_key_lies_is_said(files):
+    make_key(files[0])
+    async with opened(files[0]) as stores:
+        await stores.events.write([Event(micros(NOW), "p-0123456789abcdef", "/", "GET", "x", 200, 1)])
+    outcome = await moved(files)
+    assert outcome.differences == []
+    assert f"the key of the pseudonyms, {files[0]}.pseudonyms: copy it beside the new file" in outcome.left
+    async with opened(files[1]) as stores:
+        assert dict(await stores.events.names()).keys() == {"p-0123456789abcdef"}
+
+
 async def test_a_dry_run_counts_and_writes_nothing(files):
     await fill(files[0], many=100)
     outcome = await moved(files, dry_run=True)
@@ -175,6 +190,30 @@ async def test_a_daemon_that_is_started_meanwhile_stands_by(files, monkeypatch):
     assert tried == [None, None]
     async with opened(files[1]) as stores:
         assert await stores.state.acquire_lease(LEASE, "host/1/a", NOW, TTL)
+
+
+async def test_a_move_that_is_stopped_ends_what_it_writes_and_gives_the_lead_back(files, monkeypatch):
+    await fill(files[0], many=300)
+    monkeypatch.setattr("guardian.application.moving.copying._STRETCHES", 2)
+    task, replace, closed = None, SqliteMoving.replace, []
+
+    def slow(self, stretches):
+        loop.call_soon_threadsafe(task.cancel)
+        time.sleep(0.2)
+        closed.append(self._db.in_transaction)
+        replace(self, stretches)
+
+    loop = asyncio.get_running_loop()
+    monkeypatch.setattr(SqliteMoving, "replace", slow)
+    task = asyncio.ensure_future(moved(files))
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert closed == [False]
+    monkeypatch.undo()
+    for file in files:
+        async with opened(file) as stores:
+            assert not await stores.state.lease_held(LEASE, NOW, TTL)
+    assert (await moved(files)).differences == []
 
 
 async def test_a_target_that_holds_anything_else_is_refused(files):

@@ -9,7 +9,7 @@ from random import Random
 from typing import Any
 
 from guardian.application.moving.copying import shared
-from guardian.application.moving.sides import Side
+from guardian.application.moving.sides import Side, in_thread
 from guardian.application.usage import UsageGuardian
 from guardian.core.storage import WindowGone
 from guardian.core.time import moment
@@ -27,14 +27,14 @@ async def compare(
     source: Side, target: Side, *, now: datetime, random: Random, told: Callable[[float], None]
 ) -> tuple[int, list[str]]:
     """How many windows were compared, and what differs, a sentence each; no sentence names anybody."""
-    found = await asyncio.to_thread(_tables, source, target)
+    found = await in_thread(_tables, source, target)
     told(0.2)
-    mine, theirs = await asyncio.gather(*(asyncio.to_thread(each.moving.stretches) for each in (source, target)))
+    mine, theirs = await asyncio.gather(*(in_thread(each.moving.stretches) for each in (source, target)))
     for start in sorted(start for start in mine.keys() | theirs.keys() if mine.get(start) != theirs.get(start))[:20]:
         at = f"{moment(start):%Y-%m-%d %H:%M}"
         found.append(f"requests: the 5 minutes from {at} UTC have {mine.get(start, 0):,} and {theirs.get(start, 0):,}")
     told(0.3)
-    starts = [await asyncio.to_thread(each.moving.bucket_starts) for each in (source, target)]
+    starts = [await in_thread(each.moving.bucket_starts) for each in (source, target)]
     if starts[0] != starts[1]:
         found.append(f"summaries: there are {len(starts[0]):,} and {len(starts[1]):,}")
     found += await _counted(source, target, now)

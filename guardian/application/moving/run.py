@@ -5,7 +5,6 @@ It may be killed at any moment and run again: what is there already is not writt
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass, field
@@ -22,6 +21,7 @@ from guardian.application.moving.sides import (
     begun_before,
     give_lead,
     has_rows,
+    in_thread,
     opened,
     refuse_led,
     take_lead,
@@ -100,9 +100,9 @@ async def move(
         stack.push_async_callback(give_lead, one, holder)
         token = await take_lead(two, holder, clock())
         stack.push_async_callback(give_lead, two, holder)
-        await asyncio.to_thread(two.moving.note_move, Move(one.place, token))
+        await in_thread(two.moving.note_move, Move(one.place, token))
         await while_leading((one, two), holder, clock, _moved(one, two, outcome, told, clock, random or Random()))
-        await asyncio.to_thread(two.moving.note_move, Move(one.place, token, done=not outcome.differences))
+        await in_thread(two.moving.note_move, Move(one.place, token, done=not outcome.differences))
     return outcome
 
 
@@ -111,9 +111,9 @@ async def _count(source: Side, target: Side | None, outcome: Outcome) -> None:
     takes = source.moving.gives if target is None else target.moving.takes
     for table in copying.shared(source.moving, source.moving):
         if table in takes:
-            outcome.rows[table] = await asyncio.to_thread(_number_of_rows, source.moving, table)
-    outcome.requests = sum((await asyncio.to_thread(source.moving.stretches)).values())
-    outcome.summaries = len(await asyncio.to_thread(source.moving.bucket_starts))
+            outcome.rows[table] = await in_thread(_number_of_rows, source.moving, table)
+    outcome.requests = sum((await in_thread(source.moving.stretches)).values())
+    outcome.summaries = len(await in_thread(source.moving.bucket_starts))
     await _note_rest(source, target, outcome)
 
 
@@ -122,7 +122,7 @@ async def _requests(source: Side, target: Side, anew: bool, now: datetime, told:
     long, and more than a store wants to know of what is new."""
     copied = copying.copied_events(source.moving, target.moving, anew=anew)
     written, sealed_us = 0, 0
-    while (step := await asyncio.to_thread(next, copied, None)) is not None:
+    while (step := await in_thread(next, copied, None)) is not None:
         count, end_us, done = step
         written += count
         if end_us - sealed_us >= _DAY_US:
@@ -140,9 +140,9 @@ async def _note_rest(source: Side, target: Side | None, outcome: Outcome) -> Non
     outcome.waiting = (await source.stores.state.outbox_counts())["pending"]
     gone = set() if target is None else source.moving.gives - target.moving.takes
     for table, said in _LEFT.items():
-        if table in gone and await asyncio.to_thread(has_rows, source.moving, table):
+        if table in gone and await in_thread(has_rows, source.moving, table):
             outcome.left.append(said)
-    outcome.left += [ASKED, *await asyncio.to_thread(source.moving.outside)]
+    outcome.left += [ASKED, *await in_thread(source.moving.outside)]
 
 
 async def _moved(source: Side, target: Side, outcome: Outcome, told: Told, clock: Clock, random: Random) -> None:
@@ -151,19 +151,19 @@ async def _moved(source: Side, target: Side, outcome: Outcome, told: Told, clock
         return lambda done: told(what, first + (last - first) * done)
 
     one, two = source.moving, target.moving
-    await asyncio.to_thread(copying.make_key, one)
-    rows = await asyncio.to_thread(
+    await in_thread(copying.make_key, one)
+    rows = await in_thread(
         copying.copy_tables, one, two, late=False, told=part("reports, mails, alerts and people", 0, 0.1)
     )
-    gone = await asyncio.to_thread(copying.people_gone, one, two)
-    await asyncio.to_thread(lambda: two.put_facts(one.facts()))
-    outcome.summaries = await asyncio.to_thread(
+    gone = await in_thread(copying.people_gone, one, two)
+    await in_thread(lambda: two.put_facts(one.facts()))
+    outcome.summaries = await in_thread(
         copying.copy_buckets, one, two, anew=bool(gone), told=part("summaries", 0.1, 0.2)
     )
     outcome.requests = await _requests(source, target, bool(gone), clock(), part("requests", 0.2, 0.75))
     if gone:
-        await asyncio.to_thread(two.delete, "person", gone)
-    rows |= await asyncio.to_thread(copying.copy_tables, one, two, late=True, told=part("sessions", 0.75, 0.77))
+        await in_thread(two.delete, "person", gone)
+    rows |= await in_thread(copying.copy_tables, one, two, late=True, told=part("sessions", 0.75, 0.77))
     outcome.rows = {table: count for table, count in rows.items() if count}
     told("adding up", 0.77)
     for side in (source, target):

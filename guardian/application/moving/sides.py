@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TypeVar
+from typing import ParamSpec, TypeVar
 
 from guardian.application.lead import LEASE_TTL
 from guardian.application.root import LEASE, Clock
@@ -21,6 +21,7 @@ from guardian.stores.opening import Stores, backend, shown
 from guardian.stores.people.book import NO_BOOK
 
 T = TypeVar("T")
+P = ParamSpec("P")
 
 _RENEWED_SECONDS = LEASE_TTL.total_seconds() / 3
 _MARK = "migrate/"
@@ -44,19 +45,30 @@ async def opened(database: Path | str) -> AsyncIterator[Side]:
     kind = backend(database)
     stores = await kind.open(NO_BOOK)
     try:
-        moving = await asyncio.to_thread(kind.moving)
+        moving = await in_thread(kind.moving)
         try:
             yield Side(shown(database), stores, moving)
         finally:
-            await asyncio.to_thread(moving.close)
+            await in_thread(moving.close)
     finally:
         await stores.close()
+
+
+async def in_thread(work: Callable[P, T], *args: P.args, **values: P.kwargs) -> T:
+    """What the work gives, done in a thread. Whoever is stopped meanwhile waits for its end: a database is not closed
+    under it."""
+    running = asyncio.ensure_future(asyncio.to_thread(work, *args, **values))
+    try:
+        return await asyncio.shield(running)
+    except asyncio.CancelledError:
+        await asyncio.wait((running,))
+        raise
 
 
 async def refuse_led(side: Side, now: datetime) -> None:
     """Raises StorageError where another process leads on this database. The lead of a move of this machine that is
     dead is taken from it."""
-    lead = await asyncio.to_thread(side.moving.lead, LEASE)
+    lead = await in_thread(side.moving.lead, LEASE)
     if not _leads(lead, now):
         return
     if not lead.holder.startswith(_MARK):
@@ -95,7 +107,7 @@ async def begun_before(source: Side, target: Side) -> bool:
 
     Raises StorageError where the target holds anything else, or was worked with since.
     """
-    move = await asyncio.to_thread(target.moving.move)
+    move = await in_thread(target.moving.move)
     if move is None:
         if what := await _what_is_there(target):
             raise StorageError(
@@ -104,7 +116,7 @@ async def begun_before(source: Side, target: Side) -> bool:
         return False
     if move.source != source.place:
         raise StorageError(f"{target.place} holds what was moved from {move.source}: name a database that is empty")
-    if await asyncio.to_thread(_was_used, source.moving, target.moving, move):
+    if await in_thread(_was_used, source.moving, target.moving, move):
         raise StorageError(
             f"{target.place} was in use since everything was moved there: what is newer there would be lost. To move "
             "again, empty it or name another one"
@@ -114,7 +126,7 @@ async def begun_before(source: Side, target: Side) -> bool:
 
 async def _what_is_there(side: Side) -> str | None:
     for table in _SIGNS:
-        if await asyncio.to_thread(has_rows, side.moving, table):
+        if await in_thread(has_rows, side.moving, table):
             return f"a {table.replace('_', ' ')}" if table != "person" else "the names of people"
     return "requests" if await side.stores.events.newest_event() else None
 
@@ -144,13 +156,13 @@ async def while_leading(sides: tuple[Side, Side], holder: str, clock: Clock, wor
     keeping, working = asyncio.ensure_future(keep()), asyncio.ensure_future(work)
     try:
         await asyncio.wait((keeping, working), return_when=asyncio.FIRST_COMPLETED)
-        if keeping.done() and not working.done():
-            working.cancel()
-            await asyncio.wait((working,))
+        if not working.done():
             keeping.result()
         return await working
     finally:
-        keeping.cancel()
+        for task in (keeping, working):
+            task.cancel()
+        await asyncio.wait((keeping, working))
 
 
 async def take_lead(side: Side, holder: str, now: datetime) -> int:

@@ -56,7 +56,7 @@ class SqliteMovingEvents:
     def outside(self) -> list[str]:
         """See Moving: the key of the pseudonyms is a file of its own."""
         key = key_path(self._path)
-        return [f"the key of the pseudonyms, {key}"] if os.path.exists(key) else []
+        return [f"the key of the pseudonyms, {key}: copy it beside the new file"] if os.path.exists(key) else []
 
     def facts(self) -> Facts:
         """See Moving."""
