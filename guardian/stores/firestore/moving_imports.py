@@ -10,9 +10,10 @@ import numpy as np
 
 from guardian.stores.firestore.documents import Change, Documents, Found
 from guardian.stores.firestore.importing import IMPORTS, imported_until, is_own
-from guardian.stores.firestore.progress import META, slices_between
+from guardian.stores.firestore.progress import slices_between
 from guardian.stores.importing import IMPORTED
 from guardian.stores.moving import STRETCH_US, Recorded
+from tracker.firestore.expiry import META
 from tracker.firestore.sink import SLICES
 
 
@@ -32,7 +33,9 @@ def note_imported(documents: Documents, recorded: Iterable[Recorded]) -> None:
 def read_marks(documents: Documents) -> list[dict[str, Any]]:
     """The rows of the table of marks: sorted, a row a stretch."""
     found = defaultdict[int, list[bytes]](list)
-    for each in documents.query(SLICES, ("instance", "==", IMPORTED), fields=("start", "marks")):
+    until_us = imported_until(documents)
+    before = documents.query(SLICES, ("start", "<", until_us), fields=("start", "marks")) if until_us else []
+    for each in before:
         found[stretch_of(each)].append(bytes(each.fields.get("marks", b"")))
     joined = {start: np.sort(np.frombuffer(b"".join(some), "<u8")).tobytes() for start, some in found.items()}
     return [{"start_us": start, "marks": marks} for start, marks in sorted(joined.items()) if marks]

@@ -129,13 +129,12 @@ class SqliteMovingEvents:
                     db.execute("INSERT OR IGNORE INTO guardian_dirty VALUES (?)", (start,))
                 for event, source in recorded:
                     groups[source].append(event)
-            self._dictionaries.user(ANONYMOUS, 0)
-            spans: Spans = {}
+            nobody, activity = self._dictionaries.user(ANONYMOUS, 0), Spans()
             for source, events in groups.items():
                 batch = batch_of(events, self._dictionaries)
                 insert(db, batch, None if source is None else self._source(source))
-                add_activity(spans, batch.at_us, batch.user, batch.duration_us, self._dictionaries.anonymous)
-            extend_sessions(db, spans)
+                add_activity(activity, batch.at_us, batch.user, batch.duration_us, nobody)
+            extend_sessions(db, activity)
 
     def close(self) -> None:
         """See Moving."""
