@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -15,6 +14,7 @@ from guardian.application.delivering import deliver_now
 from guardian.application.report_mails import compose_reports, says_nothing
 from guardian.application.root import Application, NamedSchedule
 from guardian.application.saving import report_with_file
+from guardian.application.settling import SETTLE, settled, until_settled
 from guardian.core.mail_address import check_address
 from guardian.core.notes import Note, as_json
 from guardian.core.schedule import Period, parse_schedule
@@ -23,9 +23,6 @@ from guardian.stores.state import LeaseLost
 from guardian.stores.watching import report_key
 
 log = logging.getLogger("guardian.reporting")
-
-SETTLE = timedelta(seconds=5)
-"""The wait after a period's end, in which the host's recorders write the last events (they flush each second)."""
 
 BUNDLE_ABOVE = 3
 """More missed reports than this go out as one that covers them all."""
@@ -120,7 +117,10 @@ async def _send_due(app: Application, named: NamedSchedule, now: datetime, token
         begin = await _begin(app, named, now)
         await app.state.claim_period(named.name, begin, begin, report=None, mails=(), now=now, token=token)
         return []
-    return await _send_periods(app, named, named.schedule.due_after(done, now - SETTLE), now, token)
+    due = named.schedule.due_after(done, now - SETTLE)
+    if due:  # the last events of a period may still be in the host's processes
+        due = named.schedule.due_after(done, await settled(app.stores.history, now))
+    return await _send_periods(app, named, due, now, token)
 
 
 async def _send_periods(
@@ -162,7 +162,7 @@ async def send_scheduled_report(app: Application, *, now: datetime, schedule: st
     await _doubt_early(app, now, None)
     period = named.schedule.last_complete(now)
     # Bells ring on the second: the last events of the period may still be in the host's buffer.
-    await asyncio.sleep(max(0.0, (period.end + SETTLE - now).total_seconds()))
+    await until_settled(app.stores.history, period.end, now)
     done = await app.state.last_period_end(named.name, now=now)
     missed = [each for each in named.schedule.due_after(done, now) if each.end < period.end]
     *_, result = await _send_periods(app, named, [*missed, period], now, None)

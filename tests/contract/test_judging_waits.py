@@ -1,5 +1,7 @@
-"""When a minute is judged: once every process that lives has stored what it took of it, or a minute after its end."""
+"""When a minute is judged, or a period reported on: once every process that lives has stored what it took of it, or a
+minute after its end."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -8,11 +10,15 @@ import pytest
 from guardian.alerting.columns import MINUTE_US
 from guardian.alerting.engine import Surroundings
 from guardian.application.judging.live import LiveHistory, judge_passed_minutes
+from guardian.application.reporting import send_due_reports
+from guardian.application.root import open_application
+from guardian.application.settling import until_settled
 from guardian.core.time import micros
 from guardian.settings.rules import parse_rule
 from guardian.stores.firestore import passing
 from guardian.stores.opening import backend
 from guardian.stores.people.book import NO_BOOK
+from tests.support.api_client import make_settings
 from tests.support.events import event as made
 from tests.support.firestore import address_in
 from tracker.firestore.sink import FirestoreSink
@@ -164,3 +170,38 @@ async def test_a_slice_is_read_once_to_find_out_how_far_processes_are(tmp_path, 
         history.stored_until(micros(at(20)))
         reads.append(history.documents.reads - before)
     assert reads == [1 + 8, 1 + 1]
+
+
+async def test_a_report_waits_for_the_same_and_no_longer(place, processes, tmp_path):
+    first, second = processes
+    async with open_application(make_settings(tmp_path / "d", database=place, schedules=["every 1h"])) as app:
+        await app.state.claim_period(app.schedules[0].name, at(-7200), at(-3600), report=None, mails=(), now=at(-3600))
+        first.says(-9, -20, -10, waiting=2)
+        second.says(-7, -12, waiting=1)
+
+        async def made(seconds):
+            return [found.covers[1] for found in await send_due_reports(app, now=at(seconds), token=None)]
+
+        assert await made(6) == []
+        first.says(8, -5, 1)
+        assert await made(9) == []
+        second.says(10, -1)
+        assert END in await made(11)
+
+
+async def test_a_report_that_a_scheduler_asks_for_on_the_bell_waits_too(place, processes, monkeypatch):
+    first, _ = processes
+    first.says(-9, -20, waiting=2)
+    history, slept = backend(place).history(NO_BOOK), []
+
+    async def sleep(seconds):
+        slept.append(seconds)
+        if len(slept) == 4:
+            await asyncio.to_thread(first.says, 7, -5)
+
+    monkeypatch.setattr("guardian.application.settling.asyncio.sleep", sleep)
+    await until_settled(history, END, at(0))
+    assert slept == [5, 1, 1, 1]
+    slept.clear()
+    await until_settled(history, at(3600), at(3700))  # long over, and nobody lives any more
+    assert slept == [0]

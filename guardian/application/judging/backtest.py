@@ -20,8 +20,9 @@ from guardian.alerting.outlook import Outlook
 from guardian.alerting.released import fixed
 from guardian.alerting.sample import Released
 from guardian.application.judging.causes import why_each
-from guardian.application.judging.live import SETTLE_US, lookback, surroundings
+from guardian.application.judging.live import lookback, surroundings
 from guardian.application.judging.overriding import overridden
+from guardian.application.settling import SETTLE_US
 from guardian.core.files import private
 from guardian.core.language import Language
 from guardian.core.storage import StorageError

@@ -20,6 +20,7 @@ from guardian.alerting.maintenance import Maintenance, Once, Recurring
 from guardian.alerting.notify import Notice
 from guardian.alerting.verdicts import CLOCK_CHANGE, WEEK
 from guardian.alerting.wanted import Wanted, weeks_ago
+from guardian.application.settling import SETTLE, settled
 from guardian.core.cadence import Cron
 from guardian.core.clock import was_ahead
 from guardian.core.off_loop import off_loop
@@ -32,10 +33,6 @@ from guardian.stores.history import HistoryStore
 
 log = logging.getLogger("guardian.alerting")
 
-SETTLE_US = 5_000_000
-"""A minute is judged no sooner after its end: the last batch of a tracker that stores at once is there by then."""
-LATEST_US = 60_000_000
-"""It is judged no later after its end, whoever may still have events of it."""
 CATCH_UP = 24 * 60
 """After a downtime, at most this many minutes are judged one by one."""
 
@@ -146,9 +143,7 @@ class LiveHistory:
     async def settled(self, now: datetime) -> int:
         """The end of the last minute that may be judged: each process that lives has stored what it took of it, or it
         has waited as long as it may. Raises StorageError."""
-        now_us = micros(now)
-        stored = await asyncio.to_thread(self._store.stored_until, now_us)
-        return max(min(stored, now_us - SETTLE_US) // MINUTE_US, (now_us - LATEST_US) // MINUTE_US)
+        return micros(await settled(self._store, now)) // MINUTE_US
 
     def _read(self, first: int, end: int, zone: tzinfo) -> History:
         beside = wanted(self._rules, first, end, zone)
@@ -185,7 +180,7 @@ async def _judge_once(
     store: AlertStore, live: LiveHistory, around: Surroundings, compose: Compose, now: datetime, token: int | None
 ) -> list[Transition]:
     """The same; raises ChangedMeanwhile too."""
-    over = (micros(now) - SETTLE_US) // MINUTE_US
+    over = micros(now - SETTLE) // MINUTE_US
     stored = await store.load()
     state = live.newest(stored)
     if state.minute is not None and was_ahead(_begin(state.minute), _begin(over)):
