@@ -7,6 +7,7 @@ import pytest
 
 from guardian.application.importing import run
 from guardian.application.importing.run import Wanted, import_into
+from guardian.application.moving.copying import copied_events, copy_tables
 from guardian.core.storage import StorageError
 from guardian.core.time import micros
 from guardian.stores.firestore import sealing
@@ -184,3 +185,34 @@ def test_a_long_past_is_sealed_in_several_goes_and_counts_whole_meanwhile(tmp_pa
     monkeypatch.setattr(sealing, "BEHIND_US", 0)  # as a minute later
     for _ in range(3):
         assert with_events(database, look)[0] == 13
+
+
+@pytest.mark.needs_firestore
+@pytest.mark.parametrize("to_firestore", [True, False], ids=["into Firestore", "into a file"])
+def test_after_a_move_the_same_log_adds_nothing_and_rules_see_the_apps_own_alone(tmp_path, to_firestore):
+    places = [tmp_path / "guardian.db", address_in(tmp_path)]
+    source, target = places if to_firestore else places[::-1]
+    own = Event(micros(NOW - timedelta(minutes=5)), "frank@example.com", "/a", "GET", "a", 200, 1)
+    with_events(source, lambda store: store.write([own]))
+    wanted = Wanted(files=[str(tmp_path / "0.log")], zone=UTC, now_us=micros(NOW))
+    (tmp_path / "0.log").write_text("".join(line(200 * number) for number in range(12)) + line(1) * 2)
+    import_into(backend(source), wanted, lambda *_: None, lambda: None, dry_run=False)
+
+    async def move():
+        opened = [await backend(place).open(NO_BOOK) for place in (source, target)]
+        one, two = backend(source).moving(), backend(target).moving()
+        for late in (False, True):
+            if late:
+                list(copied_events(one, two, anew=False))
+            copy_tables(one, two, late=late, told=lambda done: None)
+        for each in (*opened, one, two):
+            closing = each.close()
+            if closing is not None:
+                await closing
+
+    asyncio.run(move())
+    again = import_into(backend(target), wanted, lambda *_: None, lambda: None, dry_run=False)
+    assert (again.imported, again.known) == (0, 14)
+    assert len(stored(target)) == 15
+    live = backend(target).history(NO_BOOK).read(MINUTE - 120, MINUTE, single_events=600, imported=False)
+    assert (live.counts.requests(MINUTE - 120, MINUTE), live.first_event_us) == (1, own.at_us)

@@ -66,6 +66,7 @@ ELSEWHERE = {
     "guardian gmail login": "logs in to Google, and opens no database",
     "guardian demo": "tests/integration/test_demo.py",
     "guardian run": "test_the_daemon_begins_answers_and_ends",
+    "guardian migrate": "tests/integration/test_cli_migrate.py",
     "guardian backup": "test_a_backup_is_a_file_or_is_googles",
 }
 """The others, and where they are tried or why they need not be."""
