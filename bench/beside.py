@@ -1,13 +1,13 @@
 """How long a report takes, and how long DuckDB and polars take for the same numbers of the same events, in one run.
 
-    python bench/beside.py guardian.db [--end 2026-03-31T12:03:07+00:00] [--runs 5]
+    python bench/beside.py [guardian.db] [--end 2026-03-31T12:03:07+00:00] [--runs 5] [--events 1000000]
 
-The database is read, and sealed; make a copy. DuckDB gets the events as a table of its own, polars as Parquet, both in
-the order of time. What each works out: every person's requests, errors, active time and features, outcomes and
-quantiles of each route, the timeline, the newest 20 errors of each person, the totals of the period before, the server
-errors of eight more, and who went quiet. Compared are the requests, errors and minutes of each person, the bars, the
-period before, the quiet people, and the quantiles within 1 %: a difference ends
-the run.
+The database is read, and sealed; make a copy. Without one, it is made of events as in bench/report.py. DuckDB gets the
+events as a table of its own, polars as Parquet, both in the order of time. What each works out: requests, errors, time
+and features of every person, outcomes and quantiles of each route, the timeline, the newest 20 errors of each
+person, the totals of the period before, the server errors of eight more, and who went quiet. Compared are requests,
+errors, minutes, features (the most used first) and newest errors of each person, the bars, the period before and the
+eight more, the quiet people, and the quantiles within 1 %: a difference ends the run.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import argparse
 import asyncio
 import statistics
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -28,14 +28,16 @@ import duckdb
 import numpy as np
 import polars as pl
 
+from bench.report import events
 from guardian.application.usage import UsageGuardian
 from guardian.core.quiet import LAST_THING, REGULAR_REQUESTS, REGULAR_SPAN, quiet_window
 from guardian.core.report.comparing import earlier_periods
 from guardian.core.report.timeline import bar_edges
-from guardian.core.time import micros
+from guardian.core.time import micros, moment
 from guardian.stores.sqlite.events import SqliteRepository
 from tracker.event import ANONYMOUS, SESSION_GAP_US
 from tracker.sqlite.connection import connect
+from tracker.sqlite.writer import Writer
 
 US = timedelta(microseconds=1)
 COLUMNS = ("us", "user", "route", "status", "duration", "latency")
@@ -64,8 +66,9 @@ def by_duckdb(db: duckdb.DuckDBPyConnection, w: Window) -> dict[str, Any]:
 
     inside = f"FROM e WHERE us >= {w.start} AND us < {w.end}"
     earlier = " UNION ALL ".join(
-        f"SELECT count(*) AS n, count(*) FILTER (status >= 500) AS bad FROM e WHERE us >= {a} AND us < {b}"
-        for a, b in w.earlier
+        f"SELECT {place} AS place, count(*) AS n, count(*) FILTER (status >= 500) AS bad "
+        f"FROM e WHERE us >= {a} AND us < {b}"
+        for place, (a, b) in enumerate(w.earlier)
     )
     return {
         "users": ask(f"""
@@ -86,7 +89,7 @@ def by_duckdb(db: duckdb.DuckDBPyConnection, w: Window) -> dict[str, Any]:
                           us DESC) AS place {inside} AND status >= 400) WHERE place <= 20"""),
         "previous": ask(f"""SELECT count(*) AS n, count(*) FILTER (status >= 400) AS bad, count(DISTINCT user)
                             FILTER (user != {w.nobody}) AS people FROM e WHERE us >= {w.before} AND us < {w.start}"""),
-        "earlier": ask(earlier),
+        "earlier": ask(f"SELECT * FROM ({earlier}) ORDER BY place"),
         "quiet": ask(f"""
             SELECT user FROM e WHERE us >= {w.look_back} AND us < {w.end} AND user != {w.nobody} GROUP BY user
             HAVING max(us) >= {w.since} AND max(us) < {w.until} AND count(*) >= {REGULAR_REQUESTS}
@@ -107,7 +110,7 @@ def by_polars(events: pl.LazyFrame, w: Window) -> dict[str, Any]:
     active = pl.when(pl.col("last").is_null() | (began - pl.col("last") >= SESSION_GAP_US))
     active = active.then(pl.col("duration")).otherwise(at - pl.col("last")).sum()
     cut = pl.max_horizontal(pl.lit(0), w.start - began.first())
-    quantiles = [pl.col("latency").quantile(q, "nearest").alias(str(q)) for q in QUANTILES]
+    quantiles = [pl.col("latency").quantile(q, "equiprobable").alias(str(q)) for q in QUANTILES]
     before = events.filter(at >= w.before, at < w.start)
     past = events.filter(at >= w.look_back, at < w.end, user != w.nobody).group_by("user")
     counted = past.agg(
@@ -136,7 +139,9 @@ def by_polars(events: pl.LazyFrame, w: Window) -> dict[str, Any]:
     }
 
 
-def told(found: dict[str, Any], names: dict[int, str], quantiles: list[float]) -> dict[str, Any]:
+def told(
+    found: dict[str, Any], names: dict[int, str], features: dict[int, str], quantiles: list[float]
+) -> dict[str, Any]:
     """The numbers that are compared, of either."""
 
     def rows(table: str, *columns: str) -> list[tuple[int, ...]]:
@@ -144,8 +149,19 @@ def told(found: dict[str, Any], names: dict[int, str], quantiles: list[float]) -
 
     [(requests, errors, people)] = rows("previous", "n", "bad", "people")
     users = rows("users", "user", "n", "bad", "active")
+    used: dict[str, dict[str, int]] = {names[user]: {} for user, *_ in users}
+    for user, route, n in rows("used", "user", "route", "n"):
+        if names[user] in used:
+            mine = used[names[user]]
+            mine[features[route]] = mine.get(features[route], 0) + n
+    newest: dict[str, list[tuple[int, int]]] = {name: [] for name in used}
+    for us, user, status in sorted(rows("errors", "us", "user", "status")):
+        newest.get(names[user], []).append((us, status % 1000))
     return {
         "users": {names[user]: (n, bad, (active + 30_000_000) // 60_000_000) for user, n, bad, active in users},
+        "features": {name: sorted(mine, key=lambda f: (-mine[f], f)) for name, mine in used.items()},
+        "errors": newest,
+        "earlier": rows("earlier", "n", "bad"),
         "bars": rows("bars", "n", "bad", "people"),
         "previous": (requests, errors, people),
         "quiet": sorted(names[u] for (u,) in rows("quiet", "user")),
@@ -153,13 +169,21 @@ def told(found: dict[str, Any], names: dict[int, str], quantiles: list[float]) -
     }  # fmt: skip
 
 
-def ours(report: dict[str, Any]) -> dict[str, Any]:
-    """The same numbers of a report that names everyone."""
+def ours(report: dict[str, Any], earlier: list[Mapping[int, int]]) -> dict[str, Any]:
+    """The same numbers of a report that names everyone, and of the outcomes of the earlier periods."""
     before = report["previous"]
     return {
         "users": {
             u["email"]: (u["requests_count"], u["errors_count"], u["total_time_minutes"]) for u in report["users"]
         },
+        "features": {u["email"]: u["features_used"] for u in report["users"]},
+        "errors": {
+            u["email"]: [(micros(datetime.fromisoformat(e["timestamp"])), e["code"]) for e in u["errors"]]
+            for u in report["users"]
+        },
+        "earlier": [
+            (sum(found.values()), sum(n for outcome, n in found.items() if outcome >= 500)) for found in earlier
+        ],
         "bars": [(b["requests"], b["errors"], b["active_users"]) for b in report["timeline"] if b["requests"]],
         "previous": tuple(before[name] for name in ("total_requests", "total_errors", "active_users")),
         "quiet": sorted(each["email"] for each in report["gone_quiet"]),
@@ -176,7 +200,8 @@ def check(mine: dict[str, Any], other: dict[str, Any], who: str) -> None:
         elif name == "quiet" and len(value) == 20:
             same = set(value) <= set(other[name])  # the report names the busiest 20
         if not same:
-            raise SystemExit(f"{name}: the report and {who} differ")
+            said = f": {value} and {other[name]}" if name in ("previous", "earlier", "quantiles") else ""
+            raise SystemExit(f"{name}: the report and {who} differ{said}")
 
 
 def milliseconds(work: Callable[[], Any], runs: int) -> float:
@@ -189,10 +214,20 @@ def milliseconds(work: Callable[[], Any], runs: int) -> float:
     return statistics.median(times)
 
 
+def make(path: Path, number: int, users: int) -> str:
+    """The path of a new database with so many events."""
+    writer = Writer(path)
+    for batch in events(number, users):
+        writer.write(batch)
+    writer.close()
+    return str(path)
+
+
 async def main(path: str, end: datetime, runs: int, folder: Path) -> None:
     """Prints a row for each window."""
     with closing(connect(path)) as db:
         names = dict(db.execute("SELECT id, email FROM guardian_user"))
+        features = dict(db.execute("SELECT id, feature FROM guardian_route"))
         cursor, parts = db.execute(SQL), []
         while rows := cursor.fetchmany(500_000):
             parts.append(np.array(rows, np.int64))
@@ -204,18 +239,34 @@ async def main(path: str, end: datetime, runs: int, folder: Path) -> None:
     duck = duckdb.connect(str(folder / "events.duckdb"))
     duck.execute(f"CREATE TABLE e AS SELECT * FROM '{folder / 'events.parquet'}'")
     del table, parts, frame
-    events = pl.scan_parquet(folder / "events.parquet")
-    nobody = next((number for number, name in names.items() if name == ANONYMOUS), -1)
+    everything = pl.scan_parquet(folder / "events.parquet")
     repository = await SqliteRepository.open(path)
+    try:
+        await compare(repository, end, runs, (duck, everything), (names, features))
+    finally:
+        await repository.close()
+
+
+async def compare(
+    repository: SqliteRepository,
+    end: datetime,
+    runs: int,
+    peers: tuple[duckdb.DuckDBPyConnection, pl.LazyFrame],
+    words: tuple[dict[int, str], dict[int, str]],
+) -> None:
+    """Prints a row for each window. Ends the run where a number differs."""
+    (duck, everything), (names, features) = peers, words
+    nobody = next((number for number, name in names.items() if name == ANONYMOUS), -1)
     guardian = UsageGuardian(repository, clock=lambda: end)
     await repository.seal(end)
     print("hours   1,000 people   everyone     DuckDB     polars   everyone beside DuckDB, polars")
     for hours in (2, 24, 720):
         w = Window(end - timedelta(hours=hours), end, nobody)
-        both = by_duckdb(duck, w), by_polars(events, w)
-        mine = ours(await guardian.generate_report(hours=hours))
-        check(mine, told(both[0], names, both[0]["quantiles"]["q"][0]), "DuckDB")
-        check(mine, told(both[1], names, both[1]["quantiles"].row(0)), "polars")
+        both = by_duckdb(duck, w), by_polars(everything, w)
+        earlier = await repository.outcomes([(moment(a), moment(b)) for a, b in w.earlier])
+        mine = ours(await guardian.generate_report(hours=hours), earlier)
+        check(mine, told(both[0], names, features, both[0]["quantiles"]["q"][0]), "DuckDB")
+        check(mine, told(both[1], names, features, both[1]["quantiles"].row(0)), "polars")
         times = [[], []]
         for _ in range(runs):
             for most, found in zip((1000, None), times, strict=True):
@@ -225,20 +276,22 @@ async def main(path: str, end: datetime, runs: int, folder: Path) -> None:
         some, all_ = map(statistics.median, times)
         theirs = [
             milliseconds(lambda w=w: by_duckdb(duck, w), runs),
-            milliseconds(lambda w=w: by_polars(events, w), runs),
+            milliseconds(lambda w=w: by_polars(everything, w), runs),
         ]
         print(
             f"{hours:5} {some:11.1f} ms {all_:7.1f} ms {theirs[0]:7.1f} ms {theirs[1]:7.1f} ms"
             f"   {all_ / theirs[0]:.2f}x, {all_ / theirs[1]:.2f}x", flush=True,
         )  # fmt: skip
-    await repository.close()
 
 
 if __name__ == "__main__":
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("database")
+    options.add_argument("database", nargs="?")
     options.add_argument("--end", type=datetime.fromisoformat, default=datetime(2026, 3, 31, 12, 3, 7, tzinfo=UTC))
     options.add_argument("--runs", type=int, default=5)
+    options.add_argument("--events", type=int, default=1_000_000)
+    options.add_argument("--users", type=int, default=5_000)
     given = options.parse_args()
     with tempfile.TemporaryDirectory() as name:
-        asyncio.run(main(given.database, given.end, given.runs, Path(name)))
+        database = given.database or make(Path(name) / "guardian.db", given.events, given.users)
+        asyncio.run(main(database, given.end, given.runs, Path(name)))
