@@ -155,15 +155,18 @@ class Snapshot:
         """The features that match one of the patterns (`chat_*`), sorted; a plain name need not have been seen."""
         return self.history.matching(tuple(patterns))
 
+    def start_us(self, window: int, since_us: int = 0) -> int:
+        """When the window starts."""
+        return max(self.now_us - window * 1_000_000, since_us)
+
     def _rows(self, window: int, feature: str | None, since_us: int, back: int = 0) -> np.ndarray | slice:
         end_us = self.now_us - back * 1_000_000
         return self.history.rows(max(end_us - window * 1_000_000, since_us), end_us, feature)
 
     def _stretch(self, window: int, since_us: int = 0) -> slice:
         """The same of all features: rows one after the other."""
-        first, last = np.searchsorted(
-            self.history.columns.at_us, (max(self.now_us - window * 1_000_000, since_us), self.now_us)
-        )
+        edges = (self.start_us(window, since_us), self.now_us)
+        first, last = np.searchsorted(self.history.columns.at_us, edges)
         return slice(int(first), max(int(first), int(last)))
 
     def users(
@@ -205,12 +208,6 @@ class Snapshot:
         start_us = self.now_us - window * 1_000_000
         first, last = np.searchsorted(columns.at_us, (start_us, self.now_us))
         found: np.ndarray = first + np.flatnonzero(columns.user[first:last] == columns.users.index(user))
-        return found
-
-    def durations_ms(self, window: int, feature: str | None = None, *, since_us: int = 0) -> np.ndarray:
-        """The durations of the window's good requests; see `Stretches.good_us`."""
-        start_us = max(self.now_us - window * 1_000_000, since_us)
-        found: np.ndarray = self.history.stretches.good_us(start_us, self.now_us, feature) / 1000
         return found
 
     def bursts(self, errors: int, window: int, lookback: int) -> dict[str, tuple[int, int]]:

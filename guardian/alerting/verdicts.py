@@ -25,8 +25,8 @@ State = Literal["firing", "ok", "no_data"]
 class Verdict:
     """What a rule says of one subject: a feature, a user, an error, or "" for everything.
 
-    `value` is what was measured, in the unit of the rule's threshold; None where nothing could be. `counts` are the
-    totals of the rule's window. `facts` holds what else the words of the mail need.
+    `value` is what was measured, in the unit of the rule's threshold; None where nothing could be, or had to be to call
+    it ok. `counts` are the totals of the rule's window. `facts` holds what else the words of the mail need.
     """
 
     rule: str

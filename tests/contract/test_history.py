@@ -12,6 +12,7 @@ from guardian.core.time import micros
 from guardian.settings.rules import parse_rule
 from guardian.stores.opening import backend
 from guardian.stores.people.book import NO_BOOK, AliasBook
+from tests.support.snapshots import took
 from tracker.event import Event, Failure
 
 START = micros(datetime(2026, 3, 2, 9, 0, tzinfo=UTC)) // MINUTE_US
@@ -42,7 +43,7 @@ def seen(history, minute, windows=(60, 600, 3600)):
     return [
         (
             window, feature, snapshot.counts(window, feature), snapshot.users(window, feature),
-            snapshot.users(window, feature, failed=True), sorted(snapshot.durations_ms(window, feature)),
+            snapshot.users(window, feature, failed=True), took(snapshot, window, feature),
             sorted(snapshot.failures(window)),
         )
         for window in windows

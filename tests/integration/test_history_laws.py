@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from guardian.alerting.columns import MINUTE_US
 from guardian.stores.sqlite.history import SqliteHistory
 from tests.support.events import event as made
+from tests.support.snapshots import took
 from tracker.event import Failure
 from tracker.sqlite.writer import Writer
 
@@ -33,7 +34,7 @@ def said(history, end):
             history.counts.features, dict(history.first_seen), history.first_event_us, list(history.columns.at_us),
             snapshot.counts(window, feature), snapshot.users(window, feature),
             snapshot.users(window, feature, failed=True),
-            sorted(snapshot.durations_ms(window, feature)), sorted(snapshot.failures(window)),
+            took(snapshot, window, feature), sorted(snapshot.failures(window)),
             snapshot.bursts(2, 300, window),
         )
         for window in (60, 900, 7200)

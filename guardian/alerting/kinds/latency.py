@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 
@@ -37,7 +37,7 @@ class Latency(KindSettings):
 
 
 def _judge(rule: Latency, snapshot: Snapshot, since: Since) -> list[Verdict]:
-    verdicts = []
+    verdicts, stretches = [], snapshot.history.stretches
     usual, fewest = least(rule), least(rule, well=True)
     for subject in snapshot.features([rule.feature]):
         start = since.get(subject, 0)
@@ -45,10 +45,11 @@ def _judge(rule: Latency, snapshot: Snapshot, since: Since) -> list[Verdict]:
         counts = snapshot.counts(rule.window, subject, since_us=start)
         fixed = start > 0 and snapshot.begins_inside(rule.window, start)
         many = counts.requests - counts.failed >= (fewest if fixed else usual)
-        durations = snapshot.durations_ms(rule.window, subject, since_us=start) if many else np.empty(0)
-        value = quantile(durations, rule.quantile) if len(durations) else 0.0
-        slow = value > rule.threshold_ms
-        if len(durations) < (fewest if fixed and not slow else usual):
+        span = (snapshot.start_us(rule.window, start), snapshot.now_us, subject)
+        number, over = stretches.timed(*span, _limit_us(rule)) if many else (0, 0)
+        value = quantile(stretches.good_us(*span), rule.quantile) / 1000 if _may_be_slow(rule, number, over) else None
+        slow = value is not None and value > rule.threshold_ms
+        if number < (fewest if fixed and not slow else usual):
             verdicts.append(Verdict(rule.name, subject, "no_data", None, counts))
             continue
         firing = slow and enough_users(rule, snapshot, rule.window, subject, since_us=start)
@@ -56,11 +57,21 @@ def _judge(rule: Latency, snapshot: Snapshot, since: Since) -> list[Verdict]:
     return verdicts
 
 
+def _limit_us(rule: Latency) -> float:
+    """Above how many µs a request is slow; a little less, so that no rounding makes a quantile slow of quick ones."""
+    return rule.threshold_ms * 1000 * (1 - 1e-9)
+
+
+def _may_be_slow(rule: Latency, number: Any, over: Any) -> Any:
+    """Whether so many requests over the limit, of so many, are enough to lift the quantile over it. Of numbers or
+    arrays."""
+    above = ((number - 1) * rule.quantile) // 1 + 1  # the higher one of the two places between which it lies
+    return (over > 0) & (over >= number - above)
+
+
 def _calm(rule: Latency, minutes: Minutes) -> Calm:
-    """It takes so many slow requests to make the quantile slow."""
     usual, said = least(rule), []
     columns, stretches = minutes.history.columns, minutes.history.stretches
-    limit_us = rule.threshold_ms * 1000 * (1 - 1e-9)  # what is no slower than that does not round to above it
     for subject in minutes.features([rule.feature]):
         counts = minutes.counts(rule.window, subject)
         many = counts.requests - counts.failed >= usual
@@ -68,10 +79,9 @@ def _calm(rule: Latency, minutes: Minutes) -> Calm:
             continue
         rows = stretches.good_rows(subject)
         number = minutes.sums(columns.at_us[rows], rule.window)
-        slow = minutes.sums(columns.at_us[rows[columns.duration_us[rows] > limit_us]], rule.window)
-        above = ((number - 1) * rule.quantile).astype(np.int64) + 1
+        over = minutes.sums(columns.at_us[rows[columns.duration_us[rows] > _limit_us(rule)]], rule.window)
         enough = many & (number >= usual)
-        said.append(Said(subject, enough & (slow >= number - np.minimum(above, number - 1)), enough))
+        said.append(Said(subject, enough & _may_be_slow(rule, number, over), enough))
     return Calm.of(minutes, said)
 
 

@@ -28,19 +28,22 @@ def with_earlier(db: sqlite3.Connection, history: History, wanted: Wanted, only:
         patterns = tuple(name for names in wanted.minutes if names for name in names)
         last_used = _last_used(db, wanted.known_us, patterns, history, only)
     feature_of = dict(db.execute("SELECT id, feature FROM guardian_route"))
-    earlier: dict[int, dict[str, int]] = {}
+    earlier: dict[int, Mapping[str, int]] = {}
     marks = {names: json.dumps(names) for names in wanted.minutes}
     for names, minutes in wanted.minutes.items():
         routes = None if names is None else [route for route, name in feature_of.items() if fits(name, names)]
+        mark = marks[names]
         for minute in minutes:
             if minute >= start:
                 continue
-            counts = earlier.setdefault(minute, {})
             known = history.earlier.get(minute, {})
-            mark = marks[names]
             if mark in known:
-                counts.update(known)
-            elif routes is None:
+                before = earlier.get(minute, known)
+                earlier[minute] = known if before is known else {**before, **known}
+                continue
+            counts = dict(earlier.get(minute, {}))  # what an older history knows stays as it is
+            earlier[minute] = counts
+            if routes is None:
                 counts[""] = count(db, minute, minute + 1, only)
             else:
                 for route, number in _by_route(db, minute, routes, only):

@@ -71,9 +71,9 @@ class Singles:
             ids(start_us, end_us),
         )
         user, route, status = unpacked(packed)
-        failure = np.full(len(at_us), -1, dtype=np.int32)
-        for row in np.flatnonzero(failures):
-            failure[row] = self._failed(db, int(failures[row]), int(route[row]))
+        failure, rows = np.full(len(at_us), -1, dtype=np.int32), np.flatnonzero(failures)
+        pairs, known = zip(failures[rows].tolist(), route[rows].tolist(), strict=True), self._failed_on
+        failure[rows] = [known[pair] if pair in known else self._failed(db, *pair) for pair in pairs]
         found = (at_us + start_us, self._user(db, user), self.routes(db, route), status, duration_us, failure)
         if np.any(at_us[1:] < at_us[:-1]):
             order = np.argsort(at_us, kind="stable")
