@@ -153,6 +153,7 @@ class UsageTrackingMiddleware:
         elif kind == "lifespan" and self.problem is not None:
             await refuse_to_start(receive, send, self.problem)
         elif kind == "lifespan" and self._hold is not None:
+            self._hold.recorder.serves(scope.get("app") or self.app)
             await watch_lifespan(self.app, scope, receive, send, self._hold.recorder)
         else:
             await self.app(scope, receive, send)
@@ -161,7 +162,9 @@ class UsageTrackingMiddleware:
         """The exchange to watch where something is to be asked first; None for one that is not recorded."""
         if not self._ready:
             self._ready = True
-            self._places.root = scope.get("app") or self.app
+            self._places.root = root = scope.get("app") or self.app
+            if self._hold is not None:
+                self._hold.recorder.serves(root)
             if self.problem is not None:
                 say(ERROR, "The tracker is not set up as it should be, and goes on without that: %s", self.problem)
                 self._tell("setting", self.problem)

@@ -12,9 +12,10 @@ from tracker.buffer import Buffer, Stats
 from tracker.error_text import AuthoredTexts
 from tracker.event import Event
 from tracker.heartbeat import Pulse
+from tracker.opening import Opening
 from tracker.process import watch
 from tracker.saying import say
-from tracker.sink import opener, pace
+from tracker.sink import pace
 from tracker.source import find_source
 from tracker.tally import Tally
 from tracker.writer_thread import CLOSE_SECONDS, WriterThread
@@ -60,7 +61,7 @@ class Recorder:
         if not 0 < flush_interval <= 3600:
             raise ValueError(f"flush_interval = {flush_interval!r} must be above 0 and at most 3600 seconds")
         self._database = os.fspath(database)
-        self._opener = opener(self._database, pseudonymous=pseudonymous, made_by=find_source(release))
+        self._opening = Opening(self._database, pseudonymous, find_source(release))
         self._size = buffer_size
         self._pace = usual._replace(interval=flush_interval, batch=min(batch_size, buffer_size))
         self._texts = texts or AuthoredTexts()
@@ -75,13 +76,17 @@ class Recorder:
         self._tally = Tally()
         self._buffer = Buffer(self._size)
         self._writer = WriterThread(
-            self._opener, self._buffer, self._tally, pulse,
+            self._opening, self._buffer, self._tally, pulse,
             texts=self._texts, pace=self._pace, name=self._database,
         )  # fmt: skip
         self._full_at = self._pace.batch - 1
         self._apps = 0  # that have started and will say when they end
         self._late = 4 * _LATE_SECONDS  # how long late events may wait, all together
         self._patience = CLOSE_SECONDS  # how long close() may wait yet, all its calls together
+
+    def serves(self, app: object) -> None:
+        """Say which app's requests these are: where its release is not known, it may be that of its package."""
+        self._opening.note(app)
 
     def add(self, event: Event) -> None:
         """Take one event; called from the event loop or from any thread."""

@@ -39,16 +39,16 @@ def find_source(
     """The release that was named, or else that of the environment, and the instance. All workers of a host are one
     instance."""
     environ = os.environ if environ is None else environ
-    found = _first(environ, INSTANCE_VARIABLES) or _clean(host())
+    found = _first(environ, INSTANCE_VARIABLES) or cleaned(host())
     if found == "localhost":  # says nothing: as containers are called that have no name
         found = ""
-    return Source(_clean(release or "") or _first(environ, RELEASE_VARIABLES), found)
+    return Source(cleaned(release or "") or _first(environ, RELEASE_VARIABLES), found)
 
 
 def _first(environ: Mapping[str, str], names: tuple[str, ...]) -> str:
-    return next((value for name in names if (value := _clean(environ.get(name, "")))), "")
+    return next((value for name in names if (value := cleaned(environ.get(name, "")))), "")
 
 
-def _clean(text: str) -> str:
+def cleaned(text: str) -> str:
     """What can be printed of it, on one line and not too long."""
     return "".join(char if char.isprintable() else " " for char in text)[: 4 * LONGEST].strip()[:LONGEST].strip()
