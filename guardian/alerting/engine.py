@@ -42,14 +42,13 @@ class Surroundings:
 
 @dataclass(frozen=True, slots=True)
 class AlertState:
-    """All that one minute hands to the next: `minute` is the last one judged (minutes since 1970, None: none was),
-    `spent` the messages of the last hour as (µs, how many), `last_told` when (µs) which phase of a rule was.
+    """What one minute hands to the next: `minute` is the last one judged (minutes since 1970, None: none was), `spent`
+    the messages of the last hour as (µs, how many), `last_told` when (µs) which phase of a rule was.
 
     `maintained_us` is when a maintenance window was seen last (0: never). `rules` are those of the incidents of which
-    something may have to be told even when the settings no longer have them. `former` are those that were changed while
-    an incident fired by them, by `Incident.under`: what they still call bad is not called well. `probes` holds each
-    rule's latest answers in ascending order of time, as (µs, good). `version` is that under which it was stored, and
-    only its store changes it; 0: it never was.
+    something may have to be told even when the settings no longer have them. `former` has those that were changed while
+    an incident was firing, by `Incident.under`: what they still call bad is not called well. `probes` holds each rule's
+    latest answers, oldest first, as (µs, good). `version` is its store's to change; 0: it was never stored.
     """
 
     minute: int | None = None
@@ -88,9 +87,8 @@ def advance(
 ) -> tuple[AlertState, list[Transition], Sequence[Notice]]:
     """Judge every rule on one snapshot: the state after it, what changed, what is to be sent.
 
-    `passed` are the snapshots of minutes before it that nobody watched, in order. They are judged one by one; what is
-    to be sent is told once, of the situation at the end. `idle` are the names of rules of which is known that they have
-    nothing to say: see `Outlook`.
+    `passed` are the snapshots of the minutes before it in which nobody was watching, in order. They are judged one by
+    one; what is to be sent is said once, of the end. `idle` names rules that have nothing to say: see `Outlook`.
     """
     transitions: list[Transition] = []
     for each in chain(passed, (snapshot,)):
@@ -165,11 +163,11 @@ class _Since(dict[str, int]):
 
 
 def set_back(state: AlertState, minute: int) -> AlertState:
-    """The state for a clock that was ahead and is right now: as if the last minute judged were `minute`.
+    """The state for a clock that was ahead and has been set right: as if the last minute judged were `minute`.
 
-    What was noted for a time that is still to come happened now at the latest; what was to last longer than the clock
-    was ahead lasts as long as it would have. A burst that was told is not told again when the time that its errors
-    are noted under comes.
+    What was stored under a time that is still to come happened now at the latest; what was to last longer than the
+    clock was ahead lasts as long as it would have. A burst that was told is not told again when the time that its
+    errors are stored under comes.
     """
     now_us, ahead_us = minute * MINUTE_US, (state.minute or minute) * MINUTE_US
 

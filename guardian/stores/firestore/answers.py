@@ -17,6 +17,7 @@ from guardian.core.time import micros
 from guardian.core.totals import Totals, followed, grouped, renumbered
 from guardian.stores.firestore.buckets import MINUTES5, Seal, newest
 from guardian.stores.firestore.directory import Directory, person_of
+from guardian.stores.firestore.naming import Namer, OrPlaceholder
 from guardian.stores.firestore.slices import OUTCOME, PERSON, Table, join
 from guardian.stores.firestore.windows import Piece, Windows
 from guardian.stores.people.aliases import Aliases
@@ -144,7 +145,7 @@ class Answer:
         totals, failed = self.totals(pieces), newest_of(self, pieces, per_user)
         shown = _shown(totals.users[totals.users[:, 0] != self.nobody], most) | {self.nobody}
         known = self.names(number for number in shown if number >= 0)
-        names = _OrPlaceholder(known)
+        names = OrPlaceholder(known)
         summary = totals.summary({number: names[number] for number in totals.users[:, 0].tolist()}, self.routes)
         return Activity.of(summary, self._events(failed, names), start_us, most=most)
 
@@ -159,9 +160,9 @@ class Answer:
             found.setdefault(event.user, []).append(event)
         return found
 
-    def _namer(self, table: Table, names: Mapping[int, str]) -> _Namer:
+    def _namer(self, table: Table, names: Mapping[int, str]) -> Namer:
         self.persons(table.people)
-        return _Namer(self._of_ids, names)
+        return Namer(self._of_ids, names)
 
     def events(self, table: Table) -> list[Event]:
         """These events, with the names of people."""
@@ -172,26 +173,6 @@ class Answer:
         """All ids of these people, by name, id or address."""
         found = {int(each.fields["id"]) for each in self._directory.documents_of(names, self._aliases)}
         return np.array(sorted(found | ({NOBODY} if "anonymous" in names else set())), np.int64)
-
-
-class _Namer:
-    """The names of ids, for those that have one."""
-
-    def __init__(self, persons: Mapping[int, int], names: Mapping[int, str]) -> None:
-        self._persons, self._names = persons, names
-
-    def __call__(self, number: int) -> str:
-        try:
-            return self._names[self._persons[number]]
-        except KeyError:
-            return ""
-
-
-class _OrPlaceholder(dict[int, str]):
-    """Names of people; of those that are not shown, a text that is nobody's and comes after every name."""
-
-    def __missing__(self, number: int) -> str:
-        return f"\U0010ffff{number}"
 
 
 def newest_of(answer: Answer, pieces: Sequence[Piece], most: int) -> Table:
