@@ -27,9 +27,9 @@ DEPTH = 2
 
 @dataclass(frozen=True, slots=True)
 class Dimension:
-    """What requests can differ by. `codes` holds each request's index in `values`, -1 where that is not known: such a
-    request counts with the others, and is never the cause. `usual` is the share of bad requests that each value has at
-    other times, NaN where that is not known; None: of none it is known."""
+    """What requests can differ by. `codes` holds each request's index in `values`, -1 where it is not known: such a
+    request counts among the others, and is never the cause. `usual` is each value's share of bad requests at other
+    times, NaN where it is not known; None where it is known of no value."""
 
     name: str
     codes: np.ndarray
@@ -39,9 +39,9 @@ class Dimension:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """One value that tells bad from good. Of `of` bad requests (those of what was found before it, if it was) `bad`
-    have it; `requests` have it in all. Of the `other_requests` without it, `of - bad` are bad. `share` is the part of
-    the excess that it explains, 0 to 1. Where good requests are a sample, all of them are estimated."""
+    """One value that tells bad from good. Of `of` bad requests (those left within what was found before it) `bad` have
+    it; `requests` have it in all. Of the `other_requests` without it, `of - bad` are bad. `share` is the part of the
+    excess that it explains, 0 to 1. Where the good requests are a sample, these are estimates of all."""
 
     dimension: str
     value: Hashable
@@ -55,7 +55,7 @@ class Found:
 @dataclass(frozen=True, slots=True)
 class Cause:
     """What was found: the values that explain most of the excess, from the outside to the inside, and the dimensions
-    over which it is spread evenly. Both empty: nothing can be said."""
+    over which it is spread evenly. Both are empty where nothing can be said."""
 
     found: tuple[Found, ...] = ()
     even: tuple[str, ...] = ()
@@ -194,7 +194,7 @@ def _entropy(n: float) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """The way to fail that explains most: `bad` of `of` failures are of this kind; at other times `before` of
+    """The kind of failure that explains most: `bad` of `of` failures are of this kind; at other times `before` of
     `before_requests` requests were, None where nothing is known of other times."""
 
     value: Hashable
@@ -207,8 +207,9 @@ class Way:
 def commonest_way(
     now: Mapping[Hashable, float], before: Mapping[Hashable, float], requests: int, before_requests: int
 ) -> Way | None:
-    """Which way to fail explains at least half of the excess: `now` says how many of `requests` failed in which way,
-    `before` how many of the `before_requests` of another time. None where none does, or where too few failed."""
+    """The kind of failure that explains at least half of the excess: `now` says how many of `requests` failed in
+    which way, `before` the same of the `before_requests` of another time. None where no kind does, or where too few
+    failed."""
     failed = sum(now.values())
     if failed < FEWEST:
         return None
