@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from guardian.alerting.dimensions import (
+    dimension_of,
+    dimensions_of,
+    failed_by,
+    is_nobody,
+    of_feature,
+    share_of,
+    ways_of,
+)
 from guardian.alerting.incidents import SECOND, Incident
 from guardian.alerting.kinds import kind_of
 from guardian.alerting.kinds.kind import window_of
 from guardian.alerting.sample import NO_SAMPLE, Released, Sample
 from guardian.alerting.whom import NOBODY, Whom
-from guardian.core.cause import NOTHING_FOUND, PERIOD_BEFORE, Cause, Dimension, Way, commonest_way, find_cause
-from guardian.core.unlinked import is_unlinked
-from tracker.event import ANONYMOUS, NOTED
+from guardian.core.cause import NOTHING_FOUND, PERIOD_BEFORE, Cause, Way, commonest_way, find_cause
+from tracker.event import NOTED
 
 if TYPE_CHECKING:
     from guardian.settings.rules import Rule
@@ -23,10 +31,6 @@ if TYPE_CHECKING:
 DAY = 86400
 MOST_LEAD = 6 * 3600
 """Of what went on before an incident, so many seconds are looked at, at most."""
-KNOWN = 50
-"""So many requests of another time say what share of them is bad usually."""
-KNOWN_OF_ONE = 20
-"""The same for those of one value."""
 
 Read = Callable[[int, int], Sample]
 """Gives the sample of [start, end), µs."""
@@ -68,10 +72,10 @@ def explain(rule: Rule, incident: Incident, now_us: int, read: Read) -> Explanat
     if kind.traffic:
         start_us = min(start_us, end_us - window_of(rule) * SECOND)
     lead_us = 0 if kind.traffic else min(max(window_of(rule) * SECOND, end_us - start_us), MOST_LEAD * SECOND)
-    now = _of_feature(read(start_us - lead_us, end_us), kind.feature(incident))
+    now = of_feature(read(start_us - lead_us, end_us), kind.feature(incident))
     for days in (7, 1):
         back_us = days * DAY * SECOND
-        before = _of_feature(read(start_us - lead_us - back_us, end_us - back_us), kind.feature(incident))
+        before = of_feature(read(start_us - lead_us - back_us, end_us - back_us), kind.feature(incident))
         if len(before):
             break
     else:
@@ -95,12 +99,12 @@ def _told_apart(rule: Rule, incident: Incident, now: Sample, before: Sample, sta
     if not slow:
         during, same_time = ~earlier, before.at_us >= start_us - days * DAY * SECOND
         numbers = now.only(during).requests, before.only(same_time).requests
-        way = commonest_way(_ways(now, flags, during), _ways(before, then, same_time), *numbers)
+        way = commonest_way(ways_of(now, flags, during), ways_of(before, then, same_time), *numbers)
     alike, then, noise = _alike(way, now, flags, before, then)
-    base = _share(before, then)
+    base = share_of(before, then)
     if base is None:
-        base = _share(now.only(earlier), alike[earlier]) or 0.0
-    cause = find_cause(flags == 1, _dimensions(now, before, then), base=base, weight=now.weight, noise=noise)
+        base = share_of(now.only(earlier), alike[earlier]) or 0.0
+    cause = find_cause(flags == 1, dimensions_of(now, before, then), base=base, weight=now.weight, noise=noise)
     return Explanation("slow" if slow else "failed", cause, way, days)
 
 
@@ -110,15 +114,8 @@ def _alike(
     """What failed in this way, now and before, and what failed now in another, which is no part of it."""
     if way is None:
         return flags, then, None
-    alike = flags * _by(way, now)
-    return alike, then * _by(way, before), flags != alike
-
-
-def _by(way: Way, sample: Sample) -> np.ndarray:
-    """1 for each request that failed in this way."""
-    same = np.array([*(each == way.value for each in sample.failures), False], dtype=np.int8)
-    found: np.ndarray = same[sample.failure]
-    return found
+    alike = flags * failed_by(way, now)
+    return alike, then * failed_by(way, before), flags != alike
 
 
 def explain_change(
@@ -132,15 +129,15 @@ def explain_change(
 ) -> Explanation:
     """Why a report's window differs from the one it is compared with: why more requests of the `feature`, or with the
     `status`, failed, or whose requests of the feature are more or fewer. `days` as in `MovedCause`."""
-    now, before = (_of_feature(each, feature or None) for each in (now, before))
+    now, before = (of_feature(each, feature or None) for each in (now, before))
     if of != "failed":
         return Explanation(of, _moved(now, before, 1 if of == "more" else -1), days=days)
     flags, then = (_failed(each, status) for each in (now, before))
-    ways = [_ways(each, bad, np.ones(len(each), bool)) for each, bad in ((now, flags), (before, then))]
+    ways = [ways_of(each, bad, np.ones(len(each), bool)) for each, bad in ((now, flags), (before, then))]
     way = commonest_way(ways[0], ways[1], now.requests, before.requests)
     _, then, noise = _alike(way, now, flags, before, then)
-    base = _share(before, then) or 0.0
-    cause = find_cause(flags == 1, _dimensions(now, before, then), base=base, weight=now.weight, noise=noise)
+    base = share_of(before, then) or 0.0
+    cause = find_cause(flags == 1, dimensions_of(now, before, then), base=base, weight=now.weight, noise=noise)
     return Explanation(of, cause, way, days)
 
 
@@ -152,72 +149,11 @@ def _failed(sample: Sample, status: str) -> np.ndarray:
     return flags.astype(np.int8)
 
 
-def _of_feature(sample: Sample, feature: str | None) -> Sample:
-    if feature is None:
-        return sample
-    wanted = np.array([name == feature for _, _, name in sample.routes], dtype=bool)
-    return sample.only(wanted[sample.route]) if len(sample) else sample
-
-
-def _share(sample: Sample, flags: np.ndarray) -> float | None:
-    """Which share is bad; None of too few requests."""
-    return float((sample.weight * flags).sum() / sample.weight.sum()) if sample.requests >= KNOWN else None
-
-
-def _ways(sample: Sample, flags: np.ndarray, when: np.ndarray) -> dict[Hashable, float]:
-    """How many of those requests failed in which way."""
-    found: dict[Hashable, float] = {}
-    bad = sample.only(when & (flags == 1) & (sample.failure >= 0))
-    for code, weight in zip(bad.failure.tolist(), bad.weight.tolist(), strict=True):
-        found[sample.failures[code]] = found.get(sample.failures[code], 0.0) + weight
-    return found
-
-
-def _values(sample: Sample) -> dict[str, tuple[np.ndarray, list[Hashable | None]]]:
-    """By the name of the dimension the codes and what they stand for, None for what is never named."""
-    return {
-        "release": (sample.source, [each.release or None for each in sample.sources]),
-        "route": (sample.route, [endpoint for endpoint, _, _ in sample.routes]),
-        "instance": (sample.source, [each.instance or None for each in sample.sources]),
-        "person": (sample.user, [None if _nobody(name) else name for name in sample.users]),
-        "method": (sample.route, [method for _, method, _ in sample.routes]),
-        "feature": (sample.route, [feature for _, _, feature in sample.routes]),
-    }
-
-
-def _nobody(name: str) -> bool:
-    return name == ANONYMOUS or is_unlinked(name)
-
-
-def _dimension(name: str, samples: Sequence[Sample]) -> Dimension:
-    """One dimension of several samples, one after the other: what has the same name has the same code."""
-    known: dict[Hashable, int] = {}
-    parts = []
-    for sample in samples:
-        codes, values = _values(sample)[name]
-        table = [-1 if value is None else known.setdefault(value, len(known)) for value in values]
-        parts.append(np.array([*table, -1], dtype=np.int64)[codes])  # the code -1 is the last one
-    return Dimension(name, np.concatenate(parts), [*known])
-
-
-def _dimensions(now: Sample, before: Sample, then: np.ndarray) -> list[Dimension]:
-    found = []
-    for name in ("release", "route", "instance", "person", "method"):
-        both = _dimension(name, (now, before))
-        codes, earlier = both.codes[: len(now)], both.codes[len(now) :]
-        size, known = len(both.values), earlier >= 0
-        of_all = np.bincount(earlier[known], before.weight[known], size)
-        of_bad = np.bincount(earlier[known], (before.weight * then)[known], size)
-        usual = np.divide(of_bad, of_all, out=np.full(size, np.nan), where=of_all >= KNOWN_OF_ONE)
-        found.append(Dimension(name, codes, both.values, usual))
-    return found
-
-
 def _moved(now: Sample, before: Sample, traffic: int) -> Cause:
     """Which feature, or who, makes the requests fewer or more than before: what is gone is there in only one of both
     times. Where nothing changed, half of the requests belong to each."""
     flags = np.concatenate([np.full(len(now), traffic > 0), np.full(len(before), traffic < 0)])
-    dimensions = [_dimension(name, (now, before)) for name in ("feature", "person")]
+    dimensions = [dimension_of(name, (now, before)) for name in ("feature", "person")]
     cause = find_cause(flags, dimensions, base=0.5, weight=np.concatenate([now.weight, before.weight]))
     return replace(cause, found=cause.found[:1])
 
@@ -226,7 +162,7 @@ def _alone(incident: Incident, now: Sample, before: Sample, start_us: int, days:
     """Which error it is that this person meets, and how many others meet it."""
     same_time = before.at_us >= start_us - days * DAY * SECOND
     during, then = _of(incident.subject, now, now.at_us >= start_us), _of(incident.subject, before, same_time)
-    met, usual = (_ways(each, each.failure >= 0, np.ones(len(each), dtype=bool)) for each in (during, then))
+    met, usual = (ways_of(each, each.failure >= 0, np.ones(len(each), dtype=bool)) for each in (during, then))
     way = commonest_way(met, usual, during.requests, then.requests)
     return Explanation("alone", way=way, days=days, others=_others(incident, now, start_us))
 
@@ -241,7 +177,7 @@ def _others(incident: Incident, sample: Sample, start_us: int) -> tuple[int, int
     """How many others met an error in the same place as this person, of how many others."""
     during = sample.only(sample.at_us >= start_us)
     mine = during.users.index(incident.subject) if incident.subject in during.users else -1
-    known = np.array([not _nobody(name) for name in during.users] + [False])[during.user]
+    known = np.array([not is_nobody(name) for name in during.users] + [False])[during.user]
     failed = during.failure >= 0
     places = np.unique(during.failure[failed & (during.user == mine)])
     if not len(places):

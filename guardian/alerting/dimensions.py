@@ -1,0 +1,88 @@
+"""What a sample of requests says of each of them: how it failed, and the values that may tell it from others. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+
+import numpy as np
+
+from guardian.alerting.sample import Sample
+from guardian.core.cause import Dimension, Way
+from guardian.core.unlinked import is_unlinked
+from tracker.event import ANONYMOUS
+
+KNOWN = 50
+"""So many requests of another time say what share of them is bad usually."""
+KNOWN_OF_ONE = 20
+"""The same for those of one value."""
+
+
+def failed_by(way: Way, sample: Sample) -> np.ndarray:
+    """1 for each request that failed in this way."""
+    same = np.array([*(each == way.value for each in sample.failures), False], dtype=np.int8)
+    found: np.ndarray = same[sample.failure]
+    return found
+
+
+def of_feature(sample: Sample, feature: str | None) -> Sample:
+    """The requests of the feature; all for None."""
+    if feature is None:
+        return sample
+    wanted = np.array([name == feature for _, _, name in sample.routes], dtype=bool)
+    return sample.only(wanted[sample.route]) if len(sample) else sample
+
+
+def share_of(sample: Sample, flags: np.ndarray) -> float | None:
+    """Which share is bad; None of too few requests."""
+    return float((sample.weight * flags).sum() / sample.weight.sum()) if sample.requests >= KNOWN else None
+
+
+def ways_of(sample: Sample, flags: np.ndarray, when: np.ndarray) -> dict[Hashable, float]:
+    """How many of those requests failed in which way."""
+    found: dict[Hashable, float] = {}
+    bad = sample.only(when & (flags == 1) & (sample.failure >= 0))
+    for code, weight in zip(bad.failure.tolist(), bad.weight.tolist(), strict=True):
+        found[sample.failures[code]] = found.get(sample.failures[code], 0.0) + weight
+    return found
+
+
+def _values(sample: Sample) -> dict[str, tuple[np.ndarray, list[Hashable | None]]]:
+    """By the name of the dimension the codes and what they stand for, None for what is never named."""
+    return {
+        "release": (sample.source, [each.release or None for each in sample.sources]),
+        "route": (sample.route, [endpoint for endpoint, _, _ in sample.routes]),
+        "instance": (sample.source, [each.instance or None for each in sample.sources]),
+        "person": (sample.user, [None if is_nobody(name) else name for name in sample.users]),
+        "method": (sample.route, [method for _, method, _ in sample.routes]),
+        "feature": (sample.route, [feature for _, _, feature in sample.routes]),
+    }
+
+
+def is_nobody(name: str) -> bool:
+    """Whether this is no person that can be named: the anonymous, and the erased."""
+    return name == ANONYMOUS or is_unlinked(name)
+
+
+def dimension_of(name: str, samples: Sequence[Sample]) -> Dimension:
+    """One dimension of several samples, one after the other: what has the same name has the same code."""
+    known: dict[Hashable, int] = {}
+    parts = []
+    for sample in samples:
+        codes, values = _values(sample)[name]
+        table = [-1 if value is None else known.setdefault(value, len(known)) for value in values]
+        parts.append(np.array([*table, -1], dtype=np.int64)[codes])  # the code -1 is the last one
+    return Dimension(name, np.concatenate(parts), [*known])
+
+
+def dimensions_of(now: Sample, before: Sample, then: np.ndarray) -> list[Dimension]:
+    """What may tell requests of `now` apart; `then` flags the bad ones of `before`, which say what is usual."""
+    found = []
+    for name in ("release", "route", "instance", "person", "method"):
+        both = dimension_of(name, (now, before))
+        codes, earlier = both.codes[: len(now)], both.codes[len(now) :]
+        size, known = len(both.values), earlier >= 0
+        of_all = np.bincount(earlier[known], before.weight[known], size)
+        of_bad = np.bincount(earlier[known], (before.weight * then)[known], size)
+        usual = np.divide(of_bad, of_all, out=np.full(size, np.nan), where=of_all >= KNOWN_OF_ONE)
+        found.append(Dimension(name, codes, both.values, usual))
+    return found
