@@ -18,7 +18,7 @@ from guardian.alerting.minutes import Minutes
 from guardian.alerting.released import fixed
 from guardian.alerting.sample import Released
 from guardian.application.judging.backtest import Replay, replay
-from guardian.application.judging.live import SETTLE_US
+from guardian.application.settling import SETTLE_US
 from guardian.core.cadence import Cron
 from guardian.core.time import moment
 from guardian.settings.rules import parse_rule
