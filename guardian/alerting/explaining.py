@@ -143,10 +143,8 @@ def explain_change(
 
 def _failed(sample: Sample, status: str) -> np.ndarray:
     """1 for each request that failed, with this status if one is given."""
-    flags: np.ndarray = sample.status >= 400
-    if status:
-        flags &= sample.status % NOTED == int(status)
-    return flags.astype(np.int8)
+    same = sample.status % NOTED == int(status) if status else True
+    return ((sample.status >= 400) & same).astype(np.int8)
 
 
 def _moved(now: Sample, before: Sample, traffic: int) -> Cause:
