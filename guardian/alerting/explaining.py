@@ -39,10 +39,9 @@ Of = Literal["failed", "slow", "missing", "more", "alone"]
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """What can be said of the cause. `of` says which requests it is about, `way` which kind of failure is new, `days`
-    how many days earlier the time lies that they are compared with (0: there is none). For the errors of one person,
-    `others` says how many others hit the same and how many others were there; None for other rules. `released` lists
-    what was released shortly before or meanwhile, in order. `whom` says who was hit, where that was asked for."""
+    """What can be said of the cause `of` these requests: the new `way` to fail, compared with `days` before (0: with
+    none); how many `others` hit one person's errors too, and were there (None: another rule); what was `released`
+    shortly before or meanwhile, in order; `whom` it hit, where that was asked for."""
 
     of: Of = "failed"
     cause: Cause = NOTHING_FOUND
