@@ -235,7 +235,7 @@ def test_it_runs_on_the_emulator_of_firestore_again_and_again(tmp_path):
         assert f"Database     {place}" in run.stdout
         report = json.loads((tmp_path / "d" / "reports" / "usage_report.json").read_text())
         assert report["active_users"] == 40
-        assert 850 <= report["total_requests"] < 1_500
+        assert 850 <= report["total_requests"] < 3_000, "and not those of the run before"
     assert not list((tmp_path / "d").glob("guardian.db*"))
 
 
