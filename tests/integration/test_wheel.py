@@ -172,7 +172,7 @@ def test_the_main_job_runs_from_them(installed, tmp_path):
     assert "over SMTP to admin@example.com (sent)" in said
     report = json.loads((tmp_path / "there" / "reports" / "usage_report.json").read_text())
     assert report["active_users"] == 40
-    assert len(list((tmp_path / "there" / "mail").glob("*.eml"))) == 1
+    assert len(list((tmp_path / "there" / "mail").glob("*.eml"))) > 1  # alerts of the hour before, and the report
     assert (tmp_path / "there" / "guardian.db").exists()
 
 
@@ -184,7 +184,7 @@ def test_init_writes_the_settings_file_from_it(installed, tmp_path):
 @pytest.mark.parametrize(
     "command, said",
     [
-        ("demo --once", "the demo needs aiosmtpd: install it with pip install 'usage-guardian[demo]'"),
+        ("demo --once", "the demo needs fastapi: install it with pip install 'usage-guardian[demo]'"),
         ("gmail login", "Google's libraries are not installed: run pip install 'usage-guardian[gmail]'"),
         ("check", "tgram:// needs Apprise, which is not installed: pip install 'usage-guardian[channels]'"),
         ("run", "tgram:// needs Apprise, which is not installed: pip install 'usage-guardian[channels]'"),
