@@ -10,7 +10,7 @@ from guardian.application.reporting import send_report_now
 from guardian.core.outgoing import Outgoing
 from guardian.web.endpoint import Refusal
 from guardian.web.pages import PAGES
-from tests.support.api_client import NOW, calling, open_incident, opened
+from tests.support.api_client import NOW, calling, event, open_incident, opened
 from tests.support.dashboard import busy
 from tests.support.pages import look, post, text_of
 from tests.support.plain import plain
@@ -147,3 +147,50 @@ async def test_a_value_of_the_address_that_makes_no_sense_shows_the_page_all_the
             for name in ("range", "sort", "group", "page", "status", "live", "compare", "rule", "check"):
                 for value in ("", "-1", "0", "nan", "9" * 400, "\x00", "' OR 1=1 --", "é"):
                     assert (await look(app, path, **{name: value})).status_code == 200, (path, name, value)
+
+
+def links(page, path):
+    """What the page links to below this path."""
+    return [each for each in map(unescape, re.findall(r'href="([^"]*)', page)) if each.startswith(path)]
+
+
+async def test_a_click_stays_in_the_time_that_the_page_is_about(tmp_path):
+    async with opened(tmp_path / "d", events=busy()) as app:
+        for path, asked, leads in (
+            ("/", {}, "/errors?range=30d&status="), ("/", {}, "/features?range=30d&name="),
+            ("/people/person", {"name": "ada@example.com"}, "/features?range=30d&name="),
+            ("/features", {"name": "search"}, "/errors?range=30d&feature="),
+        ):  # fmt: skip
+            page = (await text_of(app, path, range="30d", **asked)).partition("<main")[2]
+            assert links(page, leads), (path, leads)
+            assert [each for each in links(page, leads.partition("?")[0] + "?") if "range=30d" not in each] == []
+
+
+async def test_what_a_past_incident_links_to_shows_the_time_of_that_incident(tmp_path):
+    then = NOW - timedelta(days=12)
+    made = [event(then + timedelta(minutes=n), status=500) for n in range(30)]
+    rules = {"feature_down": {"features": ["chat_message"]}}
+    async with opened(tmp_path / "d", events=[*made, event(NOW, user="bob@example.com")], rules=rules) as app:
+        first, over = (int((then + timedelta(minutes=n)).timestamp() * 1e6) for n in (0, 30))
+        await open_incident(app, "chat_message", onset_us=first, recovery_us=over, status="resolved",
+                            end="resolved", names=("ada@example.com",))  # fmt: skip
+        page = await text_of(app, "/incidents/chat_message")
+        window = "range=own&start=2026-02-18T11%3A30Z&end=2026-02-18T14%3A00Z"
+        assert f"/features?{window}&name=chat_message" in links(page, "/features?")
+        assert f"/people/person?{window}&name=ada%40example.com" in links(page, "/people/person?")
+        own = {"range": "own", "start": "2026-02-18T11:30Z", "end": "2026-02-18T14:00Z"}
+        shown = await text_of(app, "/features", name="chat_message", **own)
+        assert 'class="value">30</span>' in shown
+
+
+def chart(page):
+    """The first table behind a chart."""
+    return page.partition('<details class="behind">')[2].partition("</details>")[0]
+
+
+async def test_another_end_of_a_window_shows_another_chart_of_a_feature(tmp_path):
+    async with opened(tmp_path / "d", events=busy()) as app:
+        own = {"range": "own", "start": "2026-03-02T06:00", "name": "search"}
+        short = await text_of(app, "/features", end="2026-03-02T08:00", **own)
+        long = await text_of(app, "/features", end="2026-03-02T12:00", **own)
+        assert "11:30" in chart(long) and "11:30" not in chart(short)

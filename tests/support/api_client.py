@@ -85,8 +85,9 @@ def mails(folder):
 async def open_incident(app, name="chat", **more):
     """An incident of feature_down that fires, as the daemon would have left it."""
     at_us = int(NOW.timestamp()) * 1_000_000
-    known = {"opened_us": at_us, "fired_us": at_us, "told_us": at_us, "thread": name, "thread_subject": "chat is down"}
-    incident = Incident(name, "feature_down", name, "critical", "open", since_us=at_us, **{**known, **more})
+    known = {"status": "open", "opened_us": at_us, "fired_us": at_us, "told_us": at_us, "thread": name,
+             "thread_subject": "chat is down"}  # fmt: skip
+    incident = Incident(name, "feature_down", name, "critical", since_us=at_us, **{**known, **more})
     state = AlertState(
         at_us // 60_000_000,
         {"feature_down": Memory({name: incident})},

@@ -155,7 +155,8 @@ async def _bars(view: View, chosen: Range, name: str, edges: list[Any]) -> list[
     async def read() -> list[TimelineBar]:
         return await view.app.repository.bars(edges, features=(escape(name),))
 
-    key = ("feature", name, chosen.key, edges[0], view.zone.key)
+    own = (edges[-1],) if chosen.hours is None else ()
+    key = ("feature", name, chosen.key, edges[0], *own, view.zone.key)
     return await view.app.glances.take(key, read, now=view.now, fresh=timedelta(seconds=55))
 
 

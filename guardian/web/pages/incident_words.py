@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from typing import Any
 
 from guardian.alerting.incidents import UNKNOWN, Incident
@@ -14,6 +15,10 @@ from guardian.core.mentions import plain
 from guardian.core.time import micros, moment
 from guardian.settings.rules import watching
 from guardian.web.pages.page import View
+from guardian.web.pages.ranges import LONGEST, Range
+
+ASIDE = timedelta(hours=1)
+"""So much of what was before and after an incident its links show too."""
 
 
 def incident_row(incident: Incident, view: View) -> dict[str, Any]:
@@ -80,6 +85,14 @@ def person_of(incident: Incident, view: View) -> str:
     rule = view.app.settings.rules.get(incident.rule)
     known = incident.of_user if incident.of_user is not None else rule is not None and kind_of(rule).of_one_user
     return incident.subject if known else ""
+
+
+def window_of(incident: Incident, now: datetime) -> Range:
+    """The time of an incident with an hour to each side, up to `now`: what its links show. Of one that lasts longer
+    than a page can show, the end."""
+    over = now if incident.over_us is None else moment(incident.over_us)
+    end = min(now, over + ASIDE)
+    return Range("own", max(moment(incident.first_us) - ASIDE, end - LONGEST), end)
 
 
 def told_times(incident: Incident, view: View) -> list[dict[str, Any]]:

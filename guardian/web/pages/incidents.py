@@ -21,7 +21,14 @@ from guardian.core.time import micros, moment
 from guardian.mail.alert.letter import addresses, fate_word, mailto, no_address
 from guardian.web.endpoint import Refusal
 from guardian.web.pages.frame import framed
-from guardian.web.pages.incident_words import feature_of, incident_row, person_of, rule_facts, told_times
+from guardian.web.pages.incident_words import (
+    feature_of,
+    incident_row,
+    person_of,
+    rule_facts,
+    told_times,
+    window_of,
+)
 from guardian.web.pages.page import Page, View
 from guardian.web.pages.paging import paged
 from guardian.web.pages.tables import Table
@@ -97,7 +104,7 @@ async def run_one(view: View) -> Mapping[str, Any] | Response:
             "whom": _whom(why.whom, incident, view),
             "timeline": happened,
             "buttons": BUTTONS if incident.over_us is None else (),
-            "since": moment(incident.first_us),
+            "then": window_of(incident, view.now).query,
         },
         tables=[*([_people(why.whom)] if why.whom.people else []), _happened(happened)],
     )

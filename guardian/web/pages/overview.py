@@ -77,7 +77,7 @@ def overview(view: View, chosen: Range, reading: Reading) -> dict[str, Any]:
         "users_chart": users_chart(report, reading.before, reading.released, view),
         "requests_chart": requests_chart(report, chosen, reading.released, view),
         "features": said["features"],
-        "errors_chart": errors_chart(report, view),
+        "errors_chart": errors_chart(report, chosen, view),
         "latency": [
             (label, "–" if value is None else lang.milliseconds(value))
             for label, value in (("p50", report.latency_ms.p50), ("p95", report.latency_ms.p95),
@@ -127,14 +127,15 @@ def requests_chart(report: Report, chosen: Range, released: Sequence[Released], 
     )  # fmt: skip
 
 
-def errors_chart(report: Report, view: View) -> Markup:
-    """What failed, by the status that the client met."""
+def errors_chart(report: Report, chosen: Range, view: View) -> Markup:
+    """What failed, by the status that the client met; each leads to its errors in the same time."""
     lang = view.lang
     found = sorted(report.error_breakdown.items(), key=lambda pair: (-pair[1], pair[0]))
     slices = [
-        Slice(f"{code} {error_phrase(code, lang)}", count, lang.number(count), view.url("/errors", status=code))
+        Slice(f"{code} {error_phrase(code, lang)}", count, lang.number(count),
+              view.url("/errors", **chosen.query, status=code))
         for code, count in found[:SLICES]
-    ]
+    ]  # fmt: skip
     if rest := sum(count for _, count in found[SLICES:]):
         slices.append(Slice(lang("other statuses"), rest, lang.number(rest)))
     words = Words(lang("Failed requests by status"), lang("Status"), "", lang("No request failed."))
