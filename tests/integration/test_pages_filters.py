@@ -194,3 +194,16 @@ async def test_another_end_of_a_window_shows_another_chart_of_a_feature(tmp_path
         short = await text_of(app, "/features", end="2026-03-02T08:00", **own)
         long = await text_of(app, "/features", end="2026-03-02T12:00", **own)
         assert "11:30" in chart(long) and "11:30" not in chart(short)
+
+
+async def test_a_page_in_french_has_no_english_in_its_buttons_days_and_replays(tmp_path):
+    rules = {"error_rate": {"threshold": 0.1}}
+    many = [event(NOW - timedelta(minutes=n)) for n in range(60)]
+    async with opened(tmp_path / "d", events=many, rules=rules) as app:
+        assert "Envoyer à 1 admin" in plain(await text_of(app, "/mail", lang="fr"))
+        assert "90 jours" in plain(await text_of(app, "/system", lang="fr"))
+        person = plain(await text_of(app, "/people/person", lang="fr", name="ada@example.com"))
+        assert "et 20 étapes de plus" in person
+    async with opened(tmp_path / "e", events=[], rules=rules) as app:
+        page = unescape(plain(await text_of(app, "/rules", lang="fr", rule="error_rate", threshold="0.02")))
+        assert "Aucune requête n'a encore été enregistrée" in page and str(tmp_path) not in page

@@ -130,6 +130,9 @@ async def _tried(view: View) -> dict[str, Any] | None:
         return None
     change = f"{name}.{threshold.key}={_short(value)}"
     app, now = view.app, view.now
+    if await app.repository.newest_event() is None:
+        return {"rule": name, "trouble": view.lang("No request was recorded yet: there is nothing to replay."),
+                "parts": (), "line": ""}  # fmt: skip
     try:
         done: Sequence[Backtest] = await app.glances.take(
             ("replay", change),

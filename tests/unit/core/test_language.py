@@ -211,3 +211,11 @@ def test_a_refused_login_is_told_in_the_readers_language_and_in_lines(why, said)
     text = email.message_from_bytes(mail.body, policy=policy.default).get_body(("plain",)).get_content()
     assert said in " ".join(text.split())
     assert max(map(len, text.splitlines())) <= 78
+
+
+def test_texts_that_templates_say_for_one_and_many_are_in_the_catalogues():
+    found = {each.id for each in texts() if isinstance(each.id, tuple)}
+    for path in (ROOT / "templates").rglob("*.*"):
+        if path.suffix in (".html", ".txt"):
+            for pair in re.findall(r'plural\("([^"]*)", "([^"]*)"', path.read_text(encoding="utf-8")):
+                assert pair in found, path
