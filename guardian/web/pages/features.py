@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from glob import escape
 from typing import Any
 
@@ -24,7 +24,9 @@ from guardian.web.pages.reading import Reading, read_roster, read_window
 from guardian.web.pages.svg import Series, Words
 from guardian.web.pages.tables import Table
 from guardian.web.pages.timeline import bar_links, number_scale, through_time
+from guardian.web.pages.used import first_and_last
 
+Seen = tuple[datetime, datetime] | None
 SORTS = ("requests", "people", "errors", "p95", "name")
 
 
@@ -110,10 +112,9 @@ async def _one(
             for slot, number in totals.durations.items():
                 bins[slot] = bins.get(slot, 0) + number
     edges = bar_edges(report.period_start, report.period_end, view.zone)
-    bars = await _bars(view, chosen, name, edges)
+    bars, seen = await _bars(view, chosen, name, edges)
     row = feature_rows(report, people, view, name)
     shown = next((each for each in row if each["raw"] == name), None)
-    used = [bar for bar in bars if bar.requests]
     return await framed(
         view,
         {
@@ -125,8 +126,8 @@ async def _one(
                 "row": shown,
                 "chart": feature_chart(bars, name, chosen, reading, view),
                 "latency": latency_chart(bins, view),
-                "first": lang.moment(used[0].start, view.zone) if used else "",
-                "last": lang.moment(used[-1].start, view.zone) if used else "",
+                "first": lang.moment(seen[0], view.zone) if seen else "",
+                "last": lang.moment(seen[1], view.zone) if seen else "",
                 "statuses": [
                     (code, error_phrase(code, lang), lang.number(n))
                     for code, n in sorted((known.statuses if known else {}).items(), key=lambda pair: -pair[1])
@@ -151,9 +152,15 @@ async def _one(
     )  # fmt: skip
 
 
-async def _bars(view: View, chosen: Range, name: str, edges: list[Any]) -> list[TimelineBar]:
-    async def read() -> list[TimelineBar]:
+async def _bars(view: View, chosen: Range, name: str, edges: list[datetime]) -> tuple[list[TimelineBar], Seen]:
+    """The bars of one feature, and the minutes of its first and its last request in them."""
+
+    async def bars(edges: list[datetime]) -> list[TimelineBar]:
         return await view.app.repository.bars(edges, features=(escape(name),))
+
+    async def read() -> tuple[list[TimelineBar], Seen]:
+        found = await bars(edges)
+        return found, await first_and_last(found, edges[-1], bars, view.zone)
 
     own = (edges[-1],) if chosen.hours is None else ()
     key = ("feature", name, chosen.key, edges[0], *own, view.zone.key)
