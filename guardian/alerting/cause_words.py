@@ -19,6 +19,7 @@ _OVER = {
     "instance": marked("instances"),
     "person": marked("people"),
     "method": marked("methods"),
+    "feature": marked("features"),
 }
 
 
@@ -29,7 +30,7 @@ def cause_line(told: Explanation, lang: Language) -> str:
     if told.cause.found:
         first, *inner = [_said(found, told, lang) for found in told.cause.found]
         return "; ".join([first, *(lang("of these %(found)s", found=each) for each in inner)])
-    if told.cause.even and told.of != "missing":
+    if told.cause.even:
         several = ", ".join(lang(_OVER[name]) for name in told.cause.even if name in _OVER and name != "method")
         if several:
             return lang("none stands out: spread evenly over %(several)s", several=several)

@@ -103,7 +103,9 @@ def _told_apart(rule: Rule, incident: Incident, now: Sample, before: Sample, sta
     base = share_of(before, then)
     if base is None:
         base = share_of(now.only(earlier), alike[earlier]) or 0.0
-    cause = find_cause(flags == 1, dimensions_of(now, before, then), base=base, weight=now.weight, noise=noise)
+    cause = find_cause(
+        flags == 1, dimensions_of(now, before, then), base=base, weight=now.weight, noise=noise, during=~earlier
+    )
     return Explanation("slow" if slow else "failed", cause, way, days)
 
 

@@ -12,10 +12,10 @@ from typing import Literal
 
 import numpy as np
 
+from guardian.core.evenness import EVEN, even_over
+
 HALF = 0.5
 """What explains less than this share of the excess is not said."""
-EVEN, EVEN_BAD = 0.25, 50
-"""Where no value explains this share, of at least so many bad requests, they are spread evenly."""
 DOUBT = 4.0
 """How much more likely than chance it must be that a value differs: e to the power of this, and as many times more as
 there are values to choose from."""
@@ -77,11 +77,13 @@ def find_cause(
     base: float = 0.0,
     weight: np.ndarray | None = None,
     noise: np.ndarray | None = None,
+    during: np.ndarray | None = None,
 ) -> Cause:
     """What tells the bad requests from the others.
 
     `bad` says of each request whether it is; `weight` for how many requests each stands (None: one). `noise` says which
     bad ones are so for another reason (None: of none it is known): they are not searched, but the figures count them.
+    `during` says which requests came while it was so (None: all): only over those it can be spread evenly.
     `base` is the share of the rest that is bad at other times: only what is more than that is an excess. A value is
     named where it differs from all others beyond chance (log-likelihood ratio of one value against the rest, with a
     penalty for every value that could have been named) and explains at least half of the excess. Of those, the one with
@@ -90,7 +92,7 @@ def find_cause(
     flags = np.asarray(bad, dtype=bool)
     weight = np.ones(len(flags)) if weight is None else np.asarray(weight, dtype=float)
     kept, clear = np.ones(len(flags), dtype=bool), np.ones(len(flags), dtype=bool) if noise is None else ~noise
-    whole = table = _Table(flags, weight, clear)
+    table = _Table(flags, weight, clear)
     if weight[flags].sum() < FEWEST or table.bad < FEWEST_ALIKE:
         return NOTHING_FOUND
     excess = table.bad - base * table.all
@@ -110,7 +112,10 @@ def find_cause(
         within, kept = kept, kept & (rest[best.place].codes == best.code)
         found.append(_found(rest.pop(best.place), best, flags, weight, within, kept))
         table = _Table(flags, weight, clear & kept)
-    return Cause(tuple(found), () if found else _even(whole, dimensions, first))
+    if found or any(score.share >= EVEN for score in first):
+        return Cause(tuple(found))
+    rows = clear if during is None else clear & during
+    return Cause(even=even_over(((d.name, d.codes[rows]) for d in dimensions), flags[rows], weight[rows]))
 
 
 def _found(
@@ -123,14 +128,6 @@ def _found(
     return Found(
         dimension.name, dimension.values[score.code], bad, of, requests, every - requests, min(score.share, 1.0)
     )
-
-
-def _even(table: _Table, dimensions: Sequence[Dimension], scores: Sequence[_Score]) -> tuple[str, ...]:
-    """The dimensions of which no value stands out, though there are several; none where one of any does."""
-    if table.bad < EVEN_BAD or any(score.share >= EVEN for score in scores):
-        return ()
-    bad = table.rows[table.flags]
-    return tuple(each.name for each in dimensions if len(np.unique(each.codes[bad][each.codes[bad] >= 0])) > 1)
 
 
 class _Table:

@@ -42,6 +42,8 @@ def test_that_nothing_stands_out_is_said_too():
     assert said(even) == "none stands out: spread evenly over routes, instances, people"
     assert said(UNEXPLAINED) == ""
     assert said(Explanation(cause=Cause(even=("method",)))) == ""
+    fewer = Explanation("missing", Cause(even=("feature", "person")))
+    assert said(fewer) == "none stands out: spread evenly over features, people"
 
 
 def test_of_one_persons_errors_it_is_said_whether_others_met_them():

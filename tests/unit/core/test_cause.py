@@ -57,6 +57,41 @@ def test_what_has_most_of_the_traffic_is_not_blamed_where_all_fail_alike():
     assert cause.even == ("route", "person")
 
 
+def test_what_several_values_have_alone_is_not_spread_evenly():
+    """Five of twenty routes fail, each with a fifth of the failures: none stands out, but the others are well."""
+    groups = [(30, n < 5, f"/r{n}", f"u{k}", str(k % 2)) for n in range(20) for k in range(4)]
+    cause = find_cause(*requests(*groups))
+    assert (cause.found, cause.even) == ((), ("person", "release"))
+
+
+def test_many_people_with_few_requests_each_are_spread_evenly_by_chance():
+    chance = np.random.default_rng(7)
+    for number in (600, 6_000):
+        bad = chance.random(number) < 0.3
+        people = Dimension("person", chance.integers(0, 200, number), range(200))
+        assert find_cause(bad, [people]).even == ("person",)
+    of_one_customer = Dimension("person", np.where(bad, people.codes % 70, people.codes), range(200))
+    assert find_cause(bad, [of_one_customer]).even == ()
+
+
+def test_where_only_some_are_left_the_missing_ones_are_not_spread_evenly():
+    """Before, 120 requests of each of twelve people; now only two of them are there."""
+    before = [(120, True, f"/r{n % 3}", f"u{n}", "1") for n in range(12)]
+    left = [(60, False, f"/r{n % 3}", f"u{n}", "1") for n in range(2)]
+    assert "person" not in find_cause(*requests(*before, *left), base=0.5).even
+    alike = [(20, False, f"/r{n % 3}", f"u{n}", "1") for n in range(12)]
+    assert find_cause(*requests(*before, *alike), base=0.5).even == ("route", "person")
+
+
+def test_evenness_is_judged_by_the_requests_that_came_meanwhile():
+    """Before, other people were there: that they met nothing says nothing of those who were there later."""
+    groups = [(30, False, "/a", f"early{n}", "1") for n in range(10)]
+    groups += [(10, bad, "/a", f"late{n}", "1") for n in range(10) for bad in (True, False)]
+    bad, dimensions = requests(*groups)
+    assert find_cause(bad, dimensions).even == ()
+    assert find_cause(bad, dimensions, during=np.arange(500) >= 300).even == ("person",)
+
+
 def test_few_bad_requests_say_nothing():
     assert find_cause(*requests((4, True, "/a", None, "1"), (99, False, "/b", None, "1"))) == NOTHING_FOUND
     assert find_cause(*requests((0, True, "/a", None, "1"))) == NOTHING_FOUND
