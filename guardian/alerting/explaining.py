@@ -62,12 +62,13 @@ UNEXPLAINED = Explanation()
 
 def explain(rule: Rule, incident: Incident, now_us: int, read: Read) -> Explanation:
     """Why this incident is, as far as requests tell. It reads what went on from some time before its beginning to its
-    end (or now), and the same time a week before, or a day before where there is nothing."""
+    end (or now), and the same time a week before, or a day before where there is nothing. Of one that began again it
+    says why that is: another release may break now what one broke before."""
     kind = kind_of(rule)
     if kind.bad is None and not kind.traffic:
         return UNEXPLAINED
     end_us = now_us if incident.over_us is None else min(now_us, incident.over_us + SECOND)
-    start_us = min(incident.first_us, end_us)
+    start_us = min(incident.again_us or incident.first_us, end_us)
     if kind.traffic:
         start_us = min(start_us, end_us - window_of(rule) * SECOND)
     lead_us = 0 if kind.traffic else min(max(window_of(rule) * SECOND, end_us - start_us), MOST_LEAD * SECOND)

@@ -95,6 +95,25 @@ def test_a_route_that_always_fails_is_not_the_cause():
     assert ("route", "/old") not in named(told)
 
 
+def test_what_began_again_is_explained_by_what_goes_on_now():
+    """A release broke the chat and was rolled back; within the hour the next one breaks it in the same way."""
+    newer = Source("2.4.2", "web-1")
+    told = why(
+        "error_rate",
+        [
+            *traffic(7200, 3000, 400),
+            *traffic(3000, 2400, 90, source=NEW, failure=KEY_ERROR),
+            *traffic(2400, 300, 300),
+            *traffic(300, 0, 60, source=newer, failure=KEY_ERROR),
+            *traffic(300, 0, 60, route="/files", source=newer),
+        ],
+        replace(INCIDENT, onset_us=(NOW - 3000) * SECOND, again_us=(NOW - 300) * SECOND),
+        window="5m",
+    )
+    assert set(named(told)) == {("release", "2.4.2"), ("route", "/chat")}
+    assert (told.way.bad, told.way.of) == (60, 60)
+
+
 def test_a_rule_about_server_errors_ignores_the_others():
     missing = Failure("HTTP 404", "")
     other = [(event._replace(status=404, failure=missing), source) for event, source in traffic(600, 0, 90)]
