@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -14,6 +15,7 @@ from guardian.cli.console import printable
 from guardian.core.grade import STATUSES, grade
 from guardian.core.language import language
 from guardian.core.report.model import Report
+from guardian.mail.report import moved, releases, turnover
 from guardian.mail.report.wording import code_of, error_phrase
 
 _COMPARED = {
@@ -26,12 +28,14 @@ _EIGHTHS = " ▏▎▍▌▋▊▉"
 
 
 def report_view(report: Report, zone: str) -> RenderableType:
-    """What `rich` prints: status, key figures with their change, users, features, errors; times in `zone`."""
+    """What `rich` prints: status, key figures with their change, what moved and why, releases, who came and went,
+    users, features, errors; times in `zone`."""
     parts: list[RenderableType] = [_title(report, zone), Text()]
     parts.append(_figures(report))
     if report.comparison and (said := _COMPARED.get(report.comparison.kind)):
         parts.append(Text(said, style="dim"))
     parts += _notes(report)
+    parts += [*_moved(report, zone), *_releases(report, zone), *_turnover(report, zone)]
     if report.total_requests:
         parts += [*_users(report, zone), *_features(report), *_errors(report)]
     return Padding(Group(*parts), (1, 2), expand=False)
@@ -87,6 +91,42 @@ def _change(now: int, before: int | None) -> str:
 
 def _share(part: int, whole: int) -> str:
     return f"{part / whole:.1%}".replace("%", " %") if whole else "–"
+
+
+def _moved(report: Report, zone: str) -> list[RenderableType]:
+    """What moved, each with its cause."""
+    said = moved.words(report, language(), ZoneInfo(zone))
+    return _sentences("What moved", said["moved_from"], said["moved"])
+
+
+def _releases(report: Report, zone: str) -> list[RenderableType]:
+    said = releases.words(report, language(), ZoneInfo(zone))
+    return _sentences("Releases", said["releases_from"], said["releases"])
+
+
+def _turnover(report: Report, zone: str) -> list[RenderableType]:
+    """Who came and went, with the table of who came back once there is one."""
+    said = turnover.words(report, language(), ZoneInfo(zone))
+    lines = [" ".join(filter(None, (line.text, ", ".join(name for name, _ in line.people), line.more)))
+             for line in said["turnover"]]  # fmt: skip
+    parts = _sentences(said["turnover_title"], "", lines)
+    if cohorts := said["cohorts"]:
+        first, *numbers = cohorts["head"]
+        table = _table(first, *(f"{name}>" for name in numbers))
+        for row in cohorts["rows"]:
+            table.add_row(*map(printable, row))
+        parts += [Text("How many of the new people came in each period after that", style="dim"), table]
+    return parts
+
+
+def _sentences(title: str, compared: str, lines: Sequence[str]) -> list[RenderableType]:
+    """A section of sentences; nothing of none."""
+    if not lines:
+        return []
+    parts: list[RenderableType] = [Text(), Text(title, style="bold")]
+    if compared:
+        parts.append(Text(printable(compared), style="dim"))
+    return [*parts, *(Text(printable(line)) for line in lines)]
 
 
 def _users(report: Report, zone: str) -> list[RenderableType]:

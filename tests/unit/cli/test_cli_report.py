@@ -1,9 +1,15 @@
 """`guardian report` for people: the fixed keys are enough, and nothing in them can steer the terminal."""
 
+from dataclasses import replace
+
 from rich.console import Console
 
 from guardian.cli.report_view import report_view
+from guardian.core.cause import PERIOD_BEFORE, Cause, Found, MovedCause, Way
+from guardian.core.releases import Release, Since
 from guardian.core.report.reading import from_json
+from guardian.core.turnover import Cohort, Group, Turnover
+from tests.support import report_samples as samples
 
 FIXED = {
     "period_start": "2026-03-02T06:30:00+00:00",
@@ -30,9 +36,13 @@ FIXED = {
 
 
 def shown(report, width=110, zone="Europe/Zurich"):
+    return printed(from_json(report), width, zone)
+
+
+def printed(report, width=110, zone="Europe/Zurich"):
     console = Console(width=width, color_system=None, highlight=False)
     with console.capture() as captured:
-        console.print(report_view(from_json(report), zone))
+        console.print(report_view(report, zone))
     return [line.rstrip() for line in captured.get().splitlines()]
 
 
@@ -132,3 +142,40 @@ def test_what_the_figures_are_compared_with_is_said_where_it_is_not_the_period_b
     lines = shown({**FIXED, "previous": before, "comparison": {"with": "nothing"}})
     assert "−14 %" not in "".join(lines)
     assert "  nothing to compare with: no period before this one was recorded in full" in lines
+
+
+def test_what_moved_and_why_what_was_released_and_who_came_and_went_are_said():
+    events = [samples.event(n, f"u{n % 9}@x.org", 500 if n < 60 else 200, "chat") for n in range(100)]
+    before = [samples.event(n - 110, f"u{n % 9}@x.org", feature="chat") for n in range(100)]
+    report = from_json(samples.report(events, before))
+    way = Way(("KeyError", "chat.py:118 answer"), 60, 60, 0, 100)
+    who = Found("person", "ann@x.org\x1b", 58, 60, 58, 42, 0.9)
+    quiet = (Group(1, ("bob@x.org",), feature="chat"),)
+    told = Turnover(9, 9, Group(12, ("\x1b[2Jnew@x.org",)), Group(0), quiet, None, None,
+                    cohorts=(Cohort(report.period_start, 40, (20,)),))  # fmt: skip
+    release = Release("2.4.1", Since(report.period_start, report.period_end, 900, 30, None))
+    report = replace(
+        report,
+        causes=(MovedCause("chat", "", "failed", PERIOD_BEFORE, Cause((who,)), way),),
+        releases=(release,),
+        turnover=told,
+    )
+    lines = printed(report, width=300)
+    at = lines.index("  What moved")
+    assert lines[at : lines.index("  Users")] == [
+        "  What moved",
+        "  chat fails, and did not before: 60 of 100 requests, 9 users, all 500. 60 of 60 failures are KeyError "
+        "at chat.py:118 (0 of 100 requests in the period before). ann@x.org� has 58 of 60 failures "
+        "(100 % of its requests, 4.8 % of the others).",
+        "",
+        "  Releases",
+        "  2.4.1, released Mon 2 Mar, 09:00.",
+        "",
+        "  The week in people",
+        "  12 people are new: [2Jnew@x.org and 11 more",
+        "  1 person who came in both periods before stayed away, after an error in chat: bob@x.org",
+        "  How many of the new people came in each period after that",
+        "  New in  People    +1",
+        "  2 Mar       40  50 %",
+        "",
+    ]
