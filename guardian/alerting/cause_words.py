@@ -102,6 +102,8 @@ def _value(found: Found, lang: Language) -> str:
             return lang("instance %(value)s", value=value)
         case "method":
             return lang("method %(value)s", value=value)
+        case "hour":
+            return lang("the hour from %(start)s to %(end)s", start=value, end=f"{(int(value[:2]) + 1) % 24:02}:00")
     return value
 
 

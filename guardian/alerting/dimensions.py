@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
+from zoneinfo import ZoneInfo
 
 import numpy as np
 
 from guardian.alerting.sample import Sample
 from guardian.core.cause import Dimension, Way
+from guardian.core.time import moment
 from guardian.core.unlinked import is_unlinked
 from tracker.event import ANONYMOUS
 
@@ -15,6 +17,9 @@ KNOWN = 50
 """So many requests of another time say what share of them is bad usually."""
 KNOWN_OF_ONE = 20
 """The same for those of one value."""
+QUARTER_US = 900_000_000
+FEWEST_HOURS = 4
+"""With requests of fewer hours of the day nothing is said of one of them."""
 
 
 def failed_by(way: Way, sample: Sample) -> np.ndarray:
@@ -76,13 +81,27 @@ def dimension_of(name: str, samples: Sequence[Sample]) -> Dimension:
 
 def dimensions_of(now: Sample, before: Sample, then: np.ndarray) -> list[Dimension]:
     """What may tell requests of `now` apart; `then` flags the bad ones of `before`, which say what is usual."""
-    found = []
-    for name in ("release", "route", "instance", "person", "method"):
-        both = dimension_of(name, (now, before))
-        codes, earlier = both.codes[: len(now)], both.codes[len(now) :]
-        size, known = len(both.values), earlier >= 0
-        of_all = np.bincount(earlier[known], before.weight[known], size)
-        of_bad = np.bincount(earlier[known], (before.weight * then)[known], size)
-        usual = np.divide(of_bad, of_all, out=np.full(size, np.nan), where=of_all >= KNOWN_OF_ONE)
-        found.append(Dimension(name, codes, both.values, usual))
-    return found
+    names = ("release", "route", "instance", "person", "method")
+    return [_beside(dimension_of(name, (now, before)), now, before, then) for name in names]
+
+
+def hours_of(now: Sample, before: Sample, then: np.ndarray, zone: ZoneInfo) -> list[Dimension]:
+    """The same for the hour of the day in the zone, such as "14:00"; empty where there are requests of only a few."""
+    at_us = np.concatenate([now.at_us, before.at_us])
+    quarters, which = np.unique(at_us // QUARTER_US, return_inverse=True)  # zones differ by quarters of an hour
+    table = np.array([moment(int(each) * QUARTER_US).astimezone(zone).hour for each in quarters], dtype=np.int64)
+    codes = table[which.reshape(-1)] if len(at_us) else np.zeros(0, dtype=np.int64)
+    if len(np.unique(codes[: len(now)])) < FEWEST_HOURS:
+        return []
+    return [_beside(Dimension("hour", codes, [f"{hour:02}:00" for hour in range(24)]), now, before, then)]
+
+
+def _beside(both: Dimension, now: Sample, before: Sample, then: np.ndarray) -> Dimension:
+    """The dimension of `now` alone, with what is usual by the requests of `before`; `both` has it of one and the
+    other."""
+    codes, earlier = both.codes[: len(now)], both.codes[len(now) :]
+    size, known = len(both.values), earlier >= 0
+    of_all = np.bincount(earlier[known], before.weight[known], size)
+    of_bad = np.bincount(earlier[known], (before.weight * then)[known], size)
+    usual = np.divide(of_bad, of_all, out=np.full(size, np.nan), where=of_all >= KNOWN_OF_ONE)
+    return Dimension(both.name, codes, both.values, usual)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
+from zoneinfo import ZoneInfo
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from guardian.alerting.dimensions import (
     dimension_of,
     dimensions_of,
     failed_by,
+    hours_of,
     is_nobody,
     of_feature,
     share_of,
@@ -128,9 +130,11 @@ def explain_change(
     feature: str = "",
     status: str = "",
     days: int = PERIOD_BEFORE,
+    zone: ZoneInfo,
 ) -> Explanation:
     """Why a report's window differs from the one it is compared with: why more requests of the `feature`, or with the
-    `status`, failed, or whose requests of the feature are more or fewer. `days` as in `MovedCause`."""
+    `status`, failed, or whose requests of the feature are more or fewer. `days` as in `MovedCause`; hours of the
+    day are those of the zone."""
     now, before = (of_feature(each, feature or None) for each in (now, before))
     if of != "failed":
         return Explanation(of, _moved(now, before, 1 if of == "more" else -1), days=days)
@@ -139,7 +143,8 @@ def explain_change(
     way = commonest_way(ways[0], ways[1], now.requests, before.requests)
     _, then, noise = _alike(way, now, flags, before, then)
     base = share_of(before, then) or 0.0
-    cause = find_cause(flags == 1, dimensions_of(now, before, then), base=base, weight=now.weight, noise=noise)
+    dimensions = [*dimensions_of(now, before, then), *hours_of(now, before, then, zone)]
+    cause = find_cause(flags == 1, dimensions, base=base, weight=now.weight, noise=noise)
     return Explanation(of, cause, way, days)
 
 

@@ -47,7 +47,7 @@ async def explained(
     return replace(
         report,
         releases=await _releases(report, repository, released),
-        causes=await off_loop(_causes, report, history),
+        causes=await off_loop(_causes, report, history, zone),
     )
 
 
@@ -94,7 +94,7 @@ async def _since(repository: UsageRepository, start: datetime, end: datetime) ->
     return Since(start, end, counts.requests, counts.errors, p95(bins)), bins
 
 
-def _causes(report: Report, history: HistoryStore) -> tuple[MovedCause, ...]:
+def _causes(report: Report, history: HistoryStore, zone: ZoneInfo) -> tuple[MovedCause, ...]:
     """Why what moved did, where that can be said. It blocks for up to a tenth of a second: call it in a thread."""
     moved, before = ranked(report, language()), report.baseline
     if not moved or before is None or before.period_start is None or before.period_end is None:
@@ -107,7 +107,7 @@ def _causes(report: Report, history: HistoryStore) -> tuple[MovedCause, ...]:
         return ()
     days, found = _days(report.period_start - before.period_start), []
     for each in moved:
-        told = explain_change(now, then, of=each.of, feature=each.feature, status=each.status, days=days)
+        told = explain_change(now, then, of=each.of, feature=each.feature, status=each.status, days=days, zone=zone)
         cause = Cause(told.cause.found) if told.cause.found else NOTHING_FOUND
         if cause.found or told.way is not None:
             found.append(MovedCause(each.feature, each.status, each.of, days, cause, told.way))

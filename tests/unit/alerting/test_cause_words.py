@@ -30,6 +30,15 @@ def test_what_was_found_is_said_with_its_figures():
     assert said(Explanation("slow", Cause((RELEASE,)))).startswith("release 2.4.1 has 60 of 61 slow requests (")
 
 
+def test_an_hour_of_the_day_is_named_from_its_beginning_to_its_end():
+    late = Found("hour", "23:00", 30, 30, 60, 1380, 1.0)
+    told = Explanation(cause=Cause((late,)))
+    assert said(told) == (
+        "the hour from 23:00 to 00:00 has 30 of 30 failures (50 % of its requests, 0 % of the others)"
+    )
+    assert plain(cause_line(told, language("fr"))).startswith("l'heure de 23:00 à 00:00 a 30 ")
+
+
 def test_requests_that_are_missing_or_too_many_are_said_beside_those_of_before():
     missing = Found("feature", "chat", 300, 340, 310, 500, 0.9)
     assert said(Explanation("missing", Cause((missing,)), days=7)) == "chat: 10 requests, 300 a week before"

@@ -1,10 +1,12 @@
 """Why an incident is, as far as the requests of its time and of another tell."""
 
 from dataclasses import replace
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
 
 import pytest
 
-from guardian.alerting.explaining import UNEXPLAINED, explain
+from guardian.alerting.explaining import UNEXPLAINED, explain, explain_change
 from guardian.alerting.incidents import Incident
 from guardian.alerting.sample import Sample
 from guardian.core.cause import Way
@@ -201,3 +203,45 @@ def test_after_its_end_an_incident_is_explained_by_its_own_time():
     later = traffic(6000, 0, 300, source=NEW)
     told = why("error_rate", [*traffic(10800, 7200, 400), *broken, *traffic(7200, 6600, 60), *later], over)
     assert named(told) == [("release", "2.4.1")]
+
+
+ZURICH = ZoneInfo("Europe/Zurich")
+MIDNIGHT = int(datetime(2026, 3, 2, tzinfo=UTC).timestamp())
+
+
+def a_day(start=MIDNIGHT, hours=24, bad=(), failure=KEY_ERROR, source=OLD, **bad_of):
+    """60 requests an hour; in hours of `bad` half of them fail, by `bad_of` only those from that source."""
+    found = []
+    for n in range(hours * 60):
+        fails = n // 60 in bad and n % 2 == 0
+        at_us = (start + n * 60) * SECOND
+        error, where = (failure, bad_of.get("bad_source", source)) if fails else (None, source)
+        found.append(
+            (Event(at_us, f"u{n % 17}@x.org", f"/r{n % 5}", "GET", "chat", 500 if fails else 200, 5_000, error), where)
+        )
+    return Sample.of(found, 20_000)
+
+
+def change(now, before, **more):
+    return explain_change(now, before, feature="chat", days=7, zone=ZURICH, **more)
+
+
+def test_an_hour_in_which_all_failed_alike_is_named_in_the_zone_of_the_report():
+    told = change(a_day(bad=(13,)), a_day(MIDNIGHT - WEEK))
+    [found] = told.cause.found
+    assert (found.dimension, found.value, found.bad, found.of, found.requests) == ("hour", "14:00", 30, 30, 60)
+
+
+def test_an_hour_that_always_fails_is_not_why_more_failed():
+    told = change(a_day(bad=(2, 13)), a_day(MIDNIGHT - WEEK, bad=(2,)))
+    assert named(told) == [("hour", "14:00")]
+
+
+def test_a_release_that_was_out_for_an_hour_is_named_and_not_the_hour():
+    told = change(a_day(bad=(13,), bad_source=NEW), a_day(MIDNIGHT - WEEK))
+    assert named(told)[0] == ("release", "2.4.1")
+
+
+def test_of_few_hours_none_is_named_nor_where_every_hour_fails_alike():
+    assert change(a_day(hours=2, bad=(1,)), a_day(MIDNIGHT - WEEK)).cause.found == ()
+    assert change(a_day(bad=range(24)), a_day(MIDNIGHT - WEEK)).cause.found == ()
