@@ -169,7 +169,7 @@ def _alone(incident: Incident, now: Sample, before: Sample, start_us: int, days:
     during, then = _of(incident.subject, now, now.at_us >= start_us), _of(incident.subject, before, same_time)
     met, usual = (ways_of(each, each.failure >= 0, np.ones(len(each), dtype=bool)) for each in (during, then))
     way = commonest_way(met, usual, during.requests, then.requests)
-    return Explanation("alone", way=way, days=days, others=_others(incident, now, start_us))
+    return Explanation("alone", way=way, days=days, others=_others(incident, now, start_us, way))
 
 
 def _of(person: str, sample: Sample, when: np.ndarray) -> Sample:
@@ -178,13 +178,17 @@ def _of(person: str, sample: Sample, when: np.ndarray) -> Sample:
     return sample.only(when & (sample.user == number))
 
 
-def _others(incident: Incident, sample: Sample, start_us: int) -> tuple[int, int] | None:
-    """How many others met an error in the same place as this person, of how many others."""
+def _others(incident: Incident, sample: Sample, start_us: int, way: Way | None) -> tuple[int, int] | None:
+    """How many others met the error that this person meets most, or any of theirs where none is most, of how many
+    others."""
     during = sample.only(sample.at_us >= start_us)
     mine = during.users.index(incident.subject) if incident.subject in during.users else -1
     known = np.array([not is_nobody(name) for name in during.users] + [False])[during.user]
     failed = during.failure >= 0
-    places = np.unique(during.failure[failed & (during.user == mine)])
+    theirs = failed & (during.user == mine)
+    if way is not None:
+        theirs &= failed_by(way, during) == 1
+    places = np.unique(during.failure[theirs])
     if not len(places):
         return None
     others = known & (during.user != mine)

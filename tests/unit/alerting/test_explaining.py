@@ -205,6 +205,22 @@ def test_after_its_end_an_incident_is_explained_by_its_own_time():
     assert named(told) == [("release", "2.4.1")]
 
 
+def test_an_error_that_many_met_is_not_the_one_of_the_person_who_met_it_once():
+    """Ann's files are too large, nine times; once she met what everybody met."""
+    too_large = Failure("HTTP 413", "")
+    told = why(
+        "user_burst",
+        [
+            *traffic(500, 0, 9, route="/files", user="ann@x.org", failure=too_large),
+            *traffic(500, 400, 1, user="ann@x.org", failure=KEY_ERROR),
+            *traffic(600, 0, 60, users=20, failure=KEY_ERROR),
+        ],
+        replace(INCIDENT, subject="ann@x.org"),
+    )
+    assert told.way.value == ("HTTP 413", "")
+    assert told.others == (0, 20)
+
+
 ZURICH = ZoneInfo("Europe/Zurich")
 MIDNIGHT = int(datetime(2026, 3, 2, tzinfo=UTC).timestamp())
 
