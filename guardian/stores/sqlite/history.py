@@ -8,8 +8,6 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TypeVar
 
-import numpy as np
-
 from guardian.alerting.columns import MINUTE_US, Columns, MinuteCounts
 from guardian.alerting.history import History, first_sightings
 from guardian.alerting.sample import Released, Sample
@@ -20,21 +18,18 @@ from guardian.stores.history import SAMPLED
 from guardian.stores.people.aliases import NO_ALIASES, Aliases
 from guardian.stores.people.book import NO_BOOK, AliasBook
 from guardian.stores.sqlite import sightings
-from guardian.stores.sqlite.buckets import AT_US, ids
+from guardian.stores.sqlite.buckets import ids
 from guardian.stores.sqlite.damage import UNREADABLE, unreadable
 from guardian.stores.sqlite.earlier import with_earlier
 from guardian.stores.sqlite.importing import OWN
 from guardian.stores.sqlite.late import late_minutes, marked, read_marks
-from guardian.stores.sqlite.numbers import next_size, read_numbers
+from guardian.stores.sqlite.numbers import next_size
 from guardian.stores.sqlite.sampling import read_releases, read_sample
-from guardian.stores.sqlite.singles import PACKED, Singles, unpacked
+from guardian.stores.sqlite.singles import FIRST_PIECE, MOST_MINUTES, Singles, read_minute_counts
 from tracker.sqlite.connection import connect
 from tracker.sqlite.database_file import FileChanged, OpenedFile
 
 T = TypeVar("T")
-
-_PIECE, _MOST = 4, 6 * 60
-"""How many minutes the first statement reads, and any one at most: by what is there, see `next_size`."""
 
 
 class SqliteHistory:
@@ -99,25 +94,6 @@ class SqliteHistory:
             raise unreadable(self._path, error) from error
 
 
-def read_minute_counts(db: sqlite3.Connection, start: int, end: int, singles: Singles) -> MinuteCounts:
-    """Counts of the minutes [start, end), read in pieces so that no read lasts long enough to hold up the WAL."""
-    found = MinuteCounts.of_rows(start, np.zeros((0, 0, 3), dtype=np.int64), [])
-    first, size = start, _PIECE
-    while first < end:
-        last = min(first + size, end)
-        minute, packed = read_numbers(
-            db,
-            (f"{AT_US} / {MINUTE_US} - {first}", PACKED),
-            f"id >= ? AND id < ? {singles.only}",
-            ids(first * MINUTE_US, last * MINUTE_US),
-        )
-        _, routes, status = unpacked(packed)
-        piece = MinuteCounts.counted(first, last, minute, singles.routes(db, routes), status, singles.features)
-        found = found.followed(piece, end - start)
-        first, size = last, next_size(size, len(packed), _MOST)
-    return found
-
-
 def read_history(
     db: sqlite3.Connection,
     start: int,
@@ -138,13 +114,13 @@ def read_history(
     first = max(start, end - -(-single_events // 60))
     singles = Singles(db, aliases, only)
     counts = read_minute_counts(db, start, first, singles)
-    minute, size = first, _PIECE
+    minute, size = first, FIRST_PIECE
     while minute < end:
         last = min(minute + size, end)
         piece = singles.read(db, minute * MINUTE_US, last * MINUTE_US)
         singles.add(piece, last, 0)
         counts = counts.followed(MinuteCounts.of(piece, minute, last), end - start)
-        minute, size = last, next_size(size, len(piece), _MOST)
+        minute, size = last, next_size(size, len(piece), MOST_MINUTES)
     singles.end, singles.marks = end, marks
     history = History(
         counts,

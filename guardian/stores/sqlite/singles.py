@@ -7,10 +7,10 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from guardian.alerting.columns import MINUTE_US, Columns
+from guardian.alerting.columns import MINUTE_US, Columns, MinuteCounts
 from guardian.stores.people.aliases import Aliases
 from guardian.stores.sqlite.buckets import AT_US, ids
-from guardian.stores.sqlite.numbers import read_numbers
+from guardian.stores.sqlite.numbers import next_size, read_numbers
 from guardian.stores.sqlite.people import person_names
 from tracker.event import ANONYMOUS
 from tracker.sqlite.dictionaries import OTHER
@@ -18,6 +18,8 @@ from tracker.sqlite.dictionaries import OTHER
 _STATUS_BITS, _ROUTE_BITS = 12, 20
 PACKED = f"(user << {_STATUS_BITS + _ROUTE_BITS}) | (route << {_STATUS_BITS}) | status"
 """The SQL of one number for three columns: each number that SQLite hands over costs."""
+FIRST_PIECE, MOST_MINUTES = 4, 6 * 60
+"""How many minutes the first statement reads, and any one at most: by what is there, see `next_size`."""
 _MOVED = 50_000
 _TYPES = {"at_us": "i8", "user": "i4", "feature": "i4", "status": "i2", "duration_us": "i8", "failure": "i4"}
 
@@ -188,3 +190,22 @@ def _reaching(codes: np.ndarray, numbers: np.ndarray) -> np.ndarray:
     if longest <= len(codes):
         return codes
     return np.concatenate((codes, np.full(longest + longest // 4 - len(codes), -1, dtype=codes.dtype)))
+
+
+def read_minute_counts(db: sqlite3.Connection, start: int, end: int, singles: Singles) -> MinuteCounts:
+    """Counts of the minutes [start, end), read in pieces so that no read lasts long enough to hold up the WAL."""
+    found = MinuteCounts.of_rows(start, np.zeros((0, 0, 3), dtype=np.int64), [])
+    first, size = start, FIRST_PIECE
+    while first < end:
+        last = min(first + size, end)
+        minute, packed = read_numbers(
+            db,
+            (f"{AT_US} / {MINUTE_US} - {first}", PACKED),
+            f"id >= ? AND id < ? {singles.only}",
+            ids(first * MINUTE_US, last * MINUTE_US),
+        )
+        _, routes, status = unpacked(packed)
+        piece = MinuteCounts.counted(first, last, minute, singles.routes(db, routes), status, singles.features)
+        found = found.followed(piece, end - start)
+        first, size = last, next_size(size, len(packed), MOST_MINUTES)
+    return found
