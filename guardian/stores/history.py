@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import Protocol
 
 from guardian.alerting.history import History
@@ -48,6 +49,17 @@ class HistoryStore(Protocol):
     def sample(self, start_us: int, end_us: int, *, most: int = SAMPLED) -> Sample:
         """Requests of [start, end), imported ones too: all of them, or about `most` / 2 of the failed and as many of
         the good ones, from all of the window. It takes as long for many requests as for few."""
+        ...
+
+    def failed(self, start_us: int, end_us: int) -> Iterator[Sample]:
+        """Every failed request of [start, end), imported ones too, in samples of bounded length and any order. Which
+        release and instance answered is not told on every store."""
+        ...
+
+    def succeeded(self, since: Mapping[tuple[str, str], int], end_us: int) -> set[tuple[str, str]]:
+        """Which of these pairs of person and feature had a request that did not fail, later than the moment (µs) that
+        is given for each, and before the end. It reads sealed summaries wherever these tell, so it costs little however
+        many requests there were. Of a time whose single requests are deleted nothing is told."""
         ...
 
     def releases(self, start_us: int, end_us: int) -> list[Released]:

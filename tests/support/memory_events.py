@@ -10,7 +10,7 @@ import numpy as np
 
 from guardian.alerting.columns import MINUTE_US, Columns
 from guardian.alerting.history import History
-from guardian.alerting.sample import Sample
+from guardian.alerting.recorded import Recorded
 from guardian.alerting.wanted import NOTHING_MORE
 from guardian.core.activity import ERRORS_PER_USER, Activity
 from guardian.core.clock import was_ahead
@@ -396,10 +396,18 @@ class MemoryHistory:
     def grown(self, history, end, *, keep, single_events, wanted=NOTHING_MORE):
         return self.read(end - keep, end, single_events=single_events, wanted=wanted)
 
-    def sample(self, start_us, end_us, *, most=SAMPLED):
+    def _recorded(self):
         aliases = self._book.current()
-        events = [event._replace(user=person(aliases, event.user)) for event in self._db.events]
-        return Sample.of([(event, None) for event in events if start_us <= event.at_us < end_us], most)
+        return Recorded([event._replace(user=person(aliases, event.user)) for event in self._db.events])
+
+    def sample(self, start_us, end_us, *, most=SAMPLED):
+        return self._recorded().sample(start_us, end_us, most=most)
+
+    def failed(self, start_us, end_us):
+        return self._recorded().failed(start_us, end_us)
+
+    def succeeded(self, since, end_us):
+        return self._recorded().succeeded(since, end_us)
 
     def releases(self, start_us, end_us):
         """Nobody says where events come from."""

@@ -18,6 +18,7 @@ from tracker.firestore.people import PEOPLE, SECRETS
 from tracker.firestore.slices import NOBODY
 from tracker.keyed import tombstone
 from tracker.names import clean_name
+from tracker.pseudonyms import pseudonym
 
 ERASED = "erased"
 _PART = "~"
@@ -94,6 +95,28 @@ class Directory:
         hashes = [self._hash(each) for each in recorded]
         found = self._documents.get_all(PEOPLE, hashes)
         return sorted(found, key=lambda each: (each.fields.get("seen", 0), each.name))
+
+    def ids_of(self, names: Iterable[str], aliases: Aliases) -> dict[str, list[int]]:
+        """The ids of each of these people, by the names that `person_of` gives; nobody who was erased.
+
+        Only those are read whose names are not in memory yet, or who may have several ids.
+        """
+        found: dict[str, set[int]] = {name: set() for name in names}
+        for number, name in self._names.items():
+            if (ids := found.get(person_of(aliases, name))) is not None:
+                ids.add(number)
+        others: dict[str, list[str]] = {}
+        for known, name in aliases.addresses.items():
+            others.setdefault(name, []).append(known)
+        missing = [name for name, ids in found.items() if not ids or name in others]
+        recorded = {known for name in missing for known in (name, *others.get(name, ()))}
+        if aliases.key is not None:
+            recorded |= {pseudonym(aliases.key, name) for name in missing}
+        hashes = [self._hash(known) for known in sorted(recorded)]
+        for each in self._documents.get_all(PEOPLE, hashes) if hashes else ():
+            if (theirs := found.get(person_of(aliases, each.fields["name"]))) is not None:
+                theirs.add(int(each.fields["id"]))
+        return {name: sorted(ids) for name, ids in found.items()}
 
     def _hash(self, name: str) -> str:
         if self._key is None:

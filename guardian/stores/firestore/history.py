@@ -6,7 +6,7 @@ alone begins where the imported past ends.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TypeVar
@@ -28,6 +28,7 @@ from guardian.stores.firestore.importing import first_own, imported_until, is_ow
 from guardian.stores.firestore.passing import Passing
 from guardian.stores.firestore.progress import BEHIND_US, as_table, read_table
 from guardian.stores.firestore.slices import AT, DURATION, FAILURE, LATENCY, OUTCOME, PERSON, ROUTE, Table, join
+from guardian.stores.firestore.succeeded import read_failed, read_succeeded
 from guardian.stores.firestore.windows import Windows
 from guardian.stores.history import SAMPLED
 from guardian.stores.people.aliases import Aliases
@@ -135,7 +136,7 @@ class FirestoreHistory:
         if len(new) and new.rows[0, AT] < history.singles_us:
             return None  # later than what is at hand
         late = np.unique(new.between(0, known * MINUTE_US).rows[:, AT] // MINUTE_US).tolist()
-        table = _in_order(join([source.table, new])).between(singles_us, _END)
+        table = join([source.table, new]).in_order().between(singles_us, _END)
         inside = self._columns(table.between(0, end * MINUTE_US), source.aliases)
         counts = history.counts
         if any(minute * MINUTE_US < singles_us for minute in late):
@@ -180,6 +181,16 @@ class FirestoreHistory:
         self._directory.refresh()
         return read_sample(self.documents, self._directory, self._book.current(), start_us, end_us, most)
 
+    def failed(self, start_us: int, end_us: int) -> Iterator[Sample]:
+        """See HistoryStore."""
+        self._directory.refresh()
+        return read_failed(Windows(self.documents), self._directory, self._book.current(), start_us, end_us)
+
+    def succeeded(self, since: Mapping[tuple[str, str], int], end_us: int) -> set[tuple[str, str]]:
+        """See HistoryStore."""
+        self._directory.refresh()
+        return read_succeeded(Windows(self.documents), self._directory, self._book.current(), since, end_us)
+
     def releases(self, start_us: int, end_us: int) -> list[Released]:
         """See HistoryStore."""
         return read_releases(self.documents, start_us, end_us)
@@ -222,13 +233,6 @@ class FirestoreHistory:
             rows[:, AT], user[rows[:, PERSON]], feature[rows[:, ROUTE]], rows[:, OUTCOME], latency, failure,
             users, features, failures,
         )  # fmt: skip
-
-
-def _in_order(table: Table) -> Table:
-    """The events in the order of time, with only those people that they are of."""
-    rows = table.rows[np.argsort(table.rows[:, AT], kind="stable")]
-    there, rows[:, PERSON] = np.unique(rows[:, PERSON], return_inverse=True)
-    return Table(rows, table.people[there], table.routes, table.failures)
 
 
 def _coded(values: Iterable[T]) -> tuple[list[T], np.ndarray]:

@@ -44,6 +44,12 @@ class Table:
         first, last = np.searchsorted(self.rows[:, AT], (start_us, end_us))
         return Table(self.rows[first:last], self.people, self.routes, self.failures)
 
+    def in_order(self) -> Table:
+        """The same in the order of time, with only those people that they are of."""
+        rows = self.rows[np.argsort(self.rows[:, AT], kind="stable")]
+        there, rows[:, PERSON] = np.unique(rows[:, PERSON], return_inverse=True)
+        return Table(rows, self.people[there], self.routes, self.failures)
+
     def failed(self) -> Table:
         """Only those that failed."""
         return self.where(np.flatnonzero(self.rows[:, FAILURE] >= 0))

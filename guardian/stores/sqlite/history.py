@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -24,12 +25,17 @@ from guardian.stores.sqlite.earlier import with_earlier
 from guardian.stores.sqlite.importing import OWN
 from guardian.stores.sqlite.late import late_minutes, marked, read_marks
 from guardian.stores.sqlite.numbers import next_size
-from guardian.stores.sqlite.sampling import read_releases, read_sample
+from guardian.stores.sqlite.people import read_people
+from guardian.stores.sqlite.sampling import read_failed_page, read_releases, read_sample
 from guardian.stores.sqlite.singles import FIRST_PIECE, MOST_MINUTES, Singles, read_minute_counts
+from guardian.stores.sqlite.succeeded import read_succeeded
 from tracker.sqlite.connection import connect
 from tracker.sqlite.database_file import FileChanged, OpenedFile
 
 T = TypeVar("T")
+
+_FAILED = 50_000
+"""So many failed requests are read by one statement."""
 
 
 class SqliteHistory:
@@ -67,6 +73,25 @@ class SqliteHistory:
         """See HistoryStore."""
         aliases = self._book.current()
         return self._ask(lambda db: read_sample(db, start_us, end_us, most, aliases))
+
+    def failed(self, start_us: int, end_us: int) -> Iterator[Sample]:
+        """See HistoryStore."""
+        aliases = self._book.current()
+        first, end = ids(start_us, end_us)
+        while first < end:
+            page = partial(read_failed_page, first=first, end=end, most=_FAILED, aliases=aliases)
+            sample, first = self._ask(page)
+            yield sample
+
+    def succeeded(self, since: Mapping[tuple[str, str], int], end_us: int) -> set[tuple[str, str]]:
+        """See HistoryStore."""
+        aliases = self._book.current()
+
+        def work(db: sqlite3.Connection) -> set[tuple[str, str]]:
+            with _one_state(db):
+                return read_succeeded(db, read_people(db, aliases), since, end_us)
+
+        return self._ask(work)
 
     def releases(self, start_us: int, end_us: int) -> list[Released]:
         """See HistoryStore."""

@@ -29,7 +29,20 @@ def read_sample(db: sqlite3.Connection, start_us: int, end_us: int, most: int, a
     """At most `most` requests of [start, end), half of them failed, half good: see `HistoryStore.sample`."""
     parts = [_rows(db, start_us, end_us, most // 2, which) for which in ("NOT NULL", "NULL")]
     table = np.concatenate([rows for rows, _ in parts])
-    weight = np.concatenate([weight for _, weight in parts])
+    return _sample(db, table, np.concatenate([weight for _, weight in parts]), aliases)
+
+
+def read_failed_page(
+    db: sqlite3.Connection, first: int, end: int, *, most: int, aliases: Aliases
+) -> tuple[Sample, int]:
+    """The first failed requests of the keys [first, end), at most so many, and the key at which the next ones begin:
+    `end` where these are all."""
+    table = _read(db, first, end, most, "NOT NULL")
+    sample = _sample(db, table, np.ones(len(table)), aliases)
+    return sample, int(table[-1, 0]) + 1 if len(table) == most else end
+
+
+def _sample(db: sqlite3.Connection, table: np.ndarray, weight: np.ndarray, aliases: Aliases) -> Sample:
     user, route, status = unpacked(table[:, 1])
     user, users = _named(user, _people(db, user, aliases), ANONYMOUS)
     route, routes = _named(route, _routes(db), (OTHER, OTHER, OTHER))
@@ -53,14 +66,14 @@ def read_releases(db: sqlite3.Connection, start_us: int, end_us: int) -> list[Re
 
 def _rows(db: sqlite3.Connection, start_us: int, end_us: int, most: int, which: str) -> tuple[np.ndarray, np.ndarray]:
     """The failed or the good ones, and for how many each stands."""
-    rows = _read(db, start_us, end_us, most + 1, which)
+    rows = _read(db, *ids(start_us, end_us), most + 1, which)
     if len(rows) <= most:
         return rows, np.ones(len(rows))
     # The beginning of each stretch stands for all of it, by how much of its time was read.
     edges = np.linspace(start_us, end_us, _SLICES + 1).astype(np.int64).tolist()
     found, weights, some = [], [], max(most // _SLICES, 1)
     for first, last in pairwise(edges):
-        part = _read(db, first, last, some + 1, which)
+        part = _read(db, *ids(first, last), some + 1, which)
         times = 1.0
         if len(part) > some:  # up to the first that is left out, so many came in that time
             times = (last - first) / max(int(part[-1, 0] >> SEQUENCE_BITS) - first, 1)
@@ -69,10 +82,10 @@ def _rows(db: sqlite3.Connection, start_us: int, end_us: int, most: int, which: 
     return np.concatenate(found), np.concatenate(weights)
 
 
-def _read(db: sqlite3.Connection, start_us: int, end_us: int, most: int, which: str) -> np.ndarray:
+def _read(db: sqlite3.Connection, first: int, end: int, most: int, which: str) -> np.ndarray:
     cursor = db.execute(
         f"SELECT {_COLUMNS} FROM guardian_request WHERE id >= ? AND id < ? AND failure IS {which} ORDER BY id LIMIT ?",
-        (*ids(start_us, end_us), most),
+        (first, end, most),
     )
     return np.fromiter(chain.from_iterable(cursor), dtype=np.int64).reshape(-1, 5)
 

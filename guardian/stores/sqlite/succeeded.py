@@ -1,0 +1,96 @@
+"""Who has used a feature with success since a moment, read from SQLite: from sealed buckets wherever these tell.
+
+To be called inside a transaction.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Mapping, Sequence
+from itertools import chain
+
+import numpy as np
+
+from guardian.core.totals import Part
+from guardian.stores.sqlite import seals
+from guardian.stores.sqlite.buckets import AT_US, MINUTES5, SPANS, ids, meta
+from guardian.stores.sqlite.people import People
+from guardian.stores.sqlite.totals import Piece, cover, pieces
+from guardian.stores.succeeded import Asked, Counted, succeeded
+
+
+def read_succeeded(
+    db: sqlite3.Connection, people: People, since: Mapping[tuple[str, str], int], end_us: int
+) -> set[tuple[str, str]]:
+    """See `HistoryStore.succeeded`."""
+    asked = Asked.of(since)
+    first_us = max(meta(db, "purged_until_us"), meta(db, "forgotten_until_us"))
+    return succeeded(asked, end_us, _Sealed(db, people, asked), first_us)
+
+
+class _Sealed:
+    """The summaries of this database, with places for the numbers of people and routes."""
+
+    def __init__(self, db: sqlite3.Connection, people: People, asked: Asked) -> None:
+        self._db, self._people = db, people
+        self._numbers = np.array(_numbers(db, people, asked.people), np.int64)
+        self._place = _places({number: n for n, number in enumerate(self._numbers.tolist()) if number >= 0})
+        code = {name: n for n, name in enumerate(asked.features)}
+        routes = db.execute("SELECT id, feature FROM guardian_route")
+        self._feature = _places({number: code[name] for number, name in routes if name in code})
+
+    def pieces(self, start_us: int, end_us: int) -> Sequence[Piece]:
+        """See Summaries."""
+        return pieces(self._db, start_us, end_us)
+
+    def inside(self, piece: Piece) -> Sequence[Piece]:
+        """See Summaries."""
+        if piece.span == MINUTES5:
+            return [piece._replace(span=0)]
+        shorter = SPANS[SPANS.index(piece.span) + 1 :]
+        return list(cover(self._db, piece.start, piece.end, shorter, piece.end, ()))
+
+    def counted(self, piece: Piece) -> Counted | None:
+        """See Summaries."""
+        if not piece.span:
+            return None
+        read = (piece.span, piece.start, piece.end)
+        [(people, requests, errors)] = seals.columns(self._db, Part.PEOPLE, *read, (0, 1, 2))
+        [(users, routes, used)] = seals.columns(self._db, Part.USED, *read, (0, 1, 2))
+        return Counted(self._persons(people), requests, errors, self._persons(users), self._of(routes), used)
+
+    def good(self, piece: Piece, people: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """See Summaries."""
+        wanted = {*self._numbers[people].tolist()}
+        wanted |= {number for number, person in self._people.same.items() if person in wanted}
+        rows = self._db.execute(
+            f"SELECT {AT_US}, user, route FROM guardian_request WHERE id >= ? AND id < ? AND failure IS NULL "
+            "AND user IN (SELECT value FROM json_each(?))",
+            (*ids(piece.start, piece.end), json.dumps([*wanted])),
+        )
+        at_us, users, routes = np.fromiter(chain.from_iterable(rows), np.int64).reshape(-1, 3).T
+        return at_us, self._persons(users), self._of(routes)
+
+    def _persons(self, numbers: np.ndarray) -> np.ndarray:
+        return self._place.take(self._people.persons(numbers), mode="clip")
+
+    def _of(self, routes: np.ndarray) -> np.ndarray:
+        return self._feature.take(routes, mode="clip")
+
+
+def _places(place: Mapping[int, int]) -> np.ndarray:
+    """An array from number to place: -1 for all others, the last among them."""
+    found = np.full(max(place, default=-1) + 2, -1, np.int64)
+    found[list(place)] = list(place.values())
+    return found
+
+
+def _numbers(db: sqlite3.Connection, people: People, names: Sequence[str]) -> list[int]:
+    """The number that stands for each of these persons; for one who is not known a negative one, another for each."""
+    if people.first is not None:
+        known: Mapping[str, int] = people.first
+    else:
+        sql = "SELECT email, id FROM guardian_user WHERE email IN (SELECT value FROM json_each(?))"
+        known = dict(db.execute(sql, (json.dumps(list(names)),)))
+    return [known.get(name, -1 - n) for n, name in enumerate(names)]

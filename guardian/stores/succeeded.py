@@ -1,0 +1,155 @@
+"""Who has used a feature with success since a moment, from sealed summaries where these tell, and else from single
+requests. Pure: a store says what it has."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol, TypeVar
+
+import numpy as np
+
+from guardian.core.totals import distinct
+
+
+class Spell(Protocol):
+    """A part of a window, [start, end), µs."""
+
+    @property
+    def start(self) -> int:
+        """Where it begins."""
+        ...
+
+    @property
+    def end(self) -> int:
+        """Where it ends."""
+        ...
+
+
+P = TypeVar("P", bound=Spell)
+
+
+class Counted(NamedTuple):
+    """What a summary says: how many requests, and how many that failed, each of these people has, and how many requests
+    with which feature. People and features are places among those asked for, -1 for any other."""
+
+    people: np.ndarray
+    requests: np.ndarray
+    errors: np.ndarray
+    users: np.ndarray
+    features: np.ndarray
+    used: np.ndarray
+
+
+class Summaries(Protocol[P]):
+    """What a store has of a window: parts of it that are counted, and parts of single requests."""
+
+    def pieces(self, start_us: int, end_us: int) -> Sequence[P]:
+        """What the window is made of, in order."""
+        ...
+
+    def inside(self, piece: P) -> Sequence[P]:
+        """The shorter parts that a counted one is made of, in order."""
+        ...
+
+    def counted(self, piece: P) -> Counted | None:
+        """What is counted of a part; None: it has single requests."""
+        ...
+
+    def good(self, piece: P, people: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The single requests of these people (and maybe others) that did not fail: µs, people, features, as above."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """People, each with a feature and a moment (µs), in arrays: `person` and `feature` are places in `people` and
+    `features`; `keys` are both as one number, in order, each once."""
+
+    people: Sequence[str]
+    features: Sequence[str]
+    person: np.ndarray
+    feature: np.ndarray
+    since_us: np.ndarray
+    keys: np.ndarray
+
+    @classmethod
+    def of(cls, since: Mapping[tuple[str, str], int]) -> Asked:
+        """Those of a mapping from (person, feature)."""
+        people = {name: n for n, name in enumerate(dict.fromkeys(name for name, _ in since))}
+        features = {name: n for n, name in enumerate(dict.fromkeys(name for _, name in since))}
+        person = np.array([people[name] for name, _ in since], np.int64)
+        feature = np.array([features[name] for _, name in since], np.int64)
+        keys = person * max(len(features), 1) + feature
+        order = np.argsort(keys)
+        moments = np.array(list(since.values()), np.int64)[order]
+        return cls(list(people), list(features), person[order], feature[order], moments, keys[order])
+
+    def places(self, people: np.ndarray, features: np.ndarray) -> np.ndarray:
+        """Which of those asked for each of these pairs is, -1 for none."""
+        keys = people * len(self.features) + features
+        at = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
+        return np.where((people >= 0) & (features >= 0) & (self.keys[at] == keys), at, -1)
+
+
+def succeeded(asked: Asked, end_us: int, store: Summaries[P], first_us: int = 0) -> set[tuple[str, str]]:
+    """Which of these people had a request of their feature after their moment, and before the end, that did not fail.
+
+    What came before `first_us` is not looked at: single requests of then are deleted.
+    """
+    found = np.zeros(len(asked.keys), bool)
+    if len(found):
+        start_us = max(int(asked.since_us.min()) + 1, first_us)
+        if start_us < end_us:
+            _look(asked, store, store.pieces(start_us, end_us), np.arange(len(found)), found)
+    return {
+        (asked.people[person], asked.features[feature])
+        for person, feature in zip(asked.person[found].tolist(), asked.feature[found].tolist(), strict=True)
+    }
+
+
+def _look(asked: Asked, store: Summaries[P], pieces: Sequence[P], rows: np.ndarray, found: np.ndarray) -> None:
+    """Note in `found` who of these rows has succeeded in these pieces.
+
+    A summary does not know which feature failed. Whoever used theirs more often than anything failed for them has
+    succeeded; whom nothing went well for has not. For the others, and where their moment lies inside, what the summary
+    is made of is looked into: after all pieces, since most are found in another one.
+    """
+    unsure = list[tuple[P, np.ndarray]]()
+    for piece in reversed(pieces):
+        left = rows[~found[rows] & (asked.since_us[rows] < piece.end - 1)]
+        if not len(left):
+            continue
+        counted = store.counted(piece)
+        if counted is None:
+            at_us, people, features = store.good(piece, distinct(asked.person[left]))
+            place = asked.places(people, features)
+            there = place >= 0
+            last = np.full(len(found), -1, np.int64)
+            np.maximum.at(last, place[there], at_us[there])
+            found[left] |= last[left] > asked.since_us[left]
+            continue
+        requests, errors, used = _sums(asked, counted)
+        person = asked.person[left]
+        tried = used[left]
+        sure = (tried > errors[person]) & (asked.since_us[left] < piece.start)
+        found[left[sure]] = True
+        maybe = ~sure & (tried > 0) & (requests[person] > errors[person])
+        if maybe.any():
+            unsure.append((piece, left[maybe]))
+    for piece, some in unsure:
+        some = some[~found[some]]
+        if len(some):
+            _look(asked, store, store.inside(piece), some, found)
+
+
+def _sums(asked: Asked, counted: Counted) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The requests and errors of each person asked for, and how often each used the feature in question."""
+    there = counted.people >= 0
+    requests, errors = np.zeros((2, len(asked.people)), np.int64)
+    np.add.at(requests, counted.people[there], counted.requests[there])
+    np.add.at(errors, counted.people[there], counted.errors[there])
+    place = asked.places(counted.users, counted.features)
+    used = np.zeros(len(asked.keys), np.int64)
+    np.add.at(used, place[place >= 0], counted.used[place >= 0])
+    return requests, errors, used
