@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from functools import cached_property
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 import numpy as np
 
@@ -18,7 +19,13 @@ if TYPE_CHECKING:
     from guardian.settings.rules import Rule
 
 MOST_ROWS = 300_000
-"""So many requests are looked at, from the beginning of the incident on; of what comes later nothing is said."""
+"""Where what is slow counts, so many requests are looked at, from the beginning of the incident on; of what comes later
+nothing is said."""
+PIECE = 50_000
+"""Of these at most so many are read at once."""
+
+Use = tuple[str, str]
+"""A person, and a feature that they use."""
 
 Fate = Literal["back", "again", "away"]
 """How it went for a person after their last failure: `back` used the same feature with success, `again` failed at it
@@ -42,7 +49,7 @@ class Whom:
     """Who was hit: `people`, those to write to first (away, then again, then back), in each the most often hit first.
 
     `erased` counts people who were erased since, `anonymous` the failed requests of nobody who is known: neither is
-    named. Requests were read up to `until_us`, which is before now where there are too many; then `cut` is true.
+    named. Requests were read up to `until_us`: before now where a rule about slow ones has too many, and `cut` is true.
     """
 
     people: tuple[Hit, ...] = ()
@@ -70,37 +77,61 @@ NOBODY = Whom()
 _ORDER: dict[Fate, int] = {"away": 0, "again": 1, "back": 2}
 
 
-def whom(rule: Rule, incident: Incident, now_us: int, read: Callable[[int, int], Sample]) -> Whom:
+class Past(Protocol):
+    """What it asks of a store of requests: see `guardian.stores.history.HistoryStore`."""
+
+    def sample(self, start_us: int, end_us: int, *, most: int) -> Sample:
+        """Some requests of [start, end), µs, or all of them."""
+        ...
+
+    def failed(self, start_us: int, end_us: int) -> Iterator[Sample]:
+        """All failed requests of [start, end), µs."""
+        ...
+
+    def succeeded(self, since: Mapping[Use, int], end_us: int) -> set[Use]:
+        """Which of these had a request that did not fail later than their moment (µs), and before the end."""
+        ...
+
+
+def whom(rule: Rule, incident: Incident, now_us: int, past: Past) -> Whom:
     """Who was hit by this incident, and how it went since.
 
     Hit are those whose requests the rule counts as failed (or too slow) from its beginning to its end, or to now while
-    it goes on. `read` gives the sample of [start, end), µs; one that leaves requests out is read again in halves.
-    Nobody for rules that are not about what fails.
+    it goes on. Nobody for rules that are not about what fails.
     """
-    if kind_of(rule).bad is None or kind_of(rule).traffic:
+    kind = kind_of(rule)
+    if kind.bad is None or kind.traffic:
         return NOBODY
-    until_us = now_us
+    if kind.slow:
+        return _slowed(rule, incident, now_us, past)
+    told = _Told(rule, incident)
+    for sample in past.failed(incident.first_us, now_us):
+        told.add(sample)
+    return replace(told.whom(past.succeeded(told.since(), now_us)), until_us=now_us)
 
-    def pieces() -> Iterator[Sample]:
-        nonlocal until_us
-        left = MOST_ROWS
-        for end_us, sample in _whole(read, incident.first_us, now_us):
-            yield sample
-            left -= len(sample)
-            if left <= 0:
-                until_us = end_us
-                return
 
-    found = told_by(rule, incident, pieces())
+def _slowed(rule: Rule, incident: Incident, now_us: int, past: Past) -> Whom:
+    """The same where what is slow counts: no store knows that of a request without reading it, so it reads no more than
+    MOST_ROWS."""
+    told, left, until_us, good = _Told(rule, incident), MOST_ROWS, now_us, dict[Use, int]()
+    for end_us, sample in _whole(past, incident.first_us, now_us):
+        told.add(sample)
+        _note(good, sample, told.good(sample))
+        left -= len(sample)
+        if left <= 0:
+            until_us = end_us
+            break
+    since = told.since()
+    found = told.whom({use for use, at_us in since.items() if good.get(use, -1) > at_us})
     return replace(found, until_us=until_us, cut=until_us < now_us)
 
 
-def _whole(read: Callable[[int, int], Sample], start_us: int, end_us: int) -> Iterator[tuple[int, Sample]]:
+def _whole(past: Past, start_us: int, end_us: int) -> Iterator[tuple[int, Sample]]:
     """Samples of [start, end) that leave nothing out, in order, each with its end."""
     open_ = [(start_us, end_us)] if start_us < end_us else []
     while open_:
         first, last = open_.pop()
-        sample = read(first, last)
+        sample = past.sample(first, last, most=PIECE)
         if len(sample) and float(sample.weight.max()) > 1 and last - first > SECOND:
             middle = (first + last) // 2
             open_ += [(middle, last), (first, middle)]
@@ -111,56 +142,99 @@ def _whole(read: Callable[[int, int], Sample], start_us: int, end_us: int) -> It
 class _Met:
     """What one person met: how often, first, last (µs) and where."""
 
+    __slots__ = ("endpoint", "feature", "first_us", "last_us", "times")
+
     def __init__(self, at_us: int) -> None:
         self.times, self.first_us, self.last_us, self.endpoint, self.feature = 0, at_us, -1, "", ""
 
 
-def told_by(rule: Rule, incident: Incident, samples: Iterable[Sample]) -> Whom:
-    """The same from all requests since the beginning of the incident, in samples of any order."""
-    kind, over_us = kind_of(rule), incident.over_us
-    assert kind.bad is not None
-    met: dict[str, _Met] = {}
-    good: dict[tuple[str, str], int] = {}
-    bad: dict[tuple[str, str], int] = {}
-    anonymous = 0
-    for sample in samples:
-        flags = kind.bad(rule, incident, sample)
-        wanted = _wanted(sample, kind.feature(incident), incident.subject if kind.of_one_user else None)
-        failed = wanted & (flags == 1) & (sample.at_us >= incident.first_us)
-        later = failed & (sample.at_us > over_us) if over_us is not None else np.zeros(len(sample), dtype=bool)
-        for row in np.flatnonzero(failed & ~later).tolist():
-            name, at_us = sample.users[sample.user[row]], int(sample.at_us[row])
+class _Told:
+    """What the requests since the beginning of an incident tell, in samples of any order."""
+
+    def __init__(self, rule: Rule, incident: Incident) -> None:
+        self._rule, self._incident, self._kind = rule, incident, kind_of(rule)
+        self._met: dict[str, _Met] = {}
+        self._again: dict[Use, int] = {}
+        self._anonymous = 0
+
+    def add(self, sample: Sample) -> None:
+        """Count who was hit by these, and note who failed after the end."""
+        over_us = self._incident.over_us
+        bad = self._wanted(sample) & (self._flags(sample) == 1) & (sample.at_us >= self._incident.first_us)
+        later = bad & (sample.at_us > over_us) if over_us is not None else np.zeros(len(sample), dtype=bool)
+        self._hit(sample, np.flatnonzero(bad & ~later))
+        _note(self._again, sample, later)
+
+    def good(self, sample: Sample) -> np.ndarray:
+        """Which of these are good ones."""
+        found: np.ndarray = self._wanted(sample) & (self._flags(sample) == 0) & (sample.failure < 0)
+        return found
+
+    def since(self) -> dict[Use, int]:
+        """For each person that is named, what failed for them last, and when (µs), after the end as well."""
+        uses = (((name, met.feature), met.last_us) for name, met in self._named)
+        return {use: max(last_us, self._again.get(use, -1)) for use, last_us in uses}
+
+    def whom(self, succeeded: Collection[Use]) -> Whom:
+        """Who was hit, given which of `since` has succeeded after that."""
+        hits = [
+            Hit(name, m.times, m.first_us, m.last_us, m.endpoint, m.feature, self._fate(name, m, succeeded))
+            for name, m in self._named
+        ]
+        hits.sort(key=lambda hit: (_ORDER[hit.fate], -hit.times, hit.name))
+        return Whom(tuple(hits), len(self._met) - len(hits), self._anonymous)
+
+    @cached_property
+    def _named(self) -> list[tuple[str, _Met]]:
+        """Those who were hit and not erased since, once all samples are added."""
+        return [(name, met) for name, met in self._met.items() if not is_unlinked(name)]
+
+    def _fate(self, name: str, met: _Met, succeeded: Collection[Use]) -> Fate:
+        use = name, met.feature
+        if use in succeeded:
+            return "back"
+        return "again" if self._again.get(use, -1) > met.last_us else "away"
+
+    def _hit(self, sample: Sample, rows: np.ndarray) -> None:
+        """Count these rows, of each person as one: the last of them is the one that comes last by time, then by name of
+        the endpoint and the feature."""
+        if not len(rows):
+            return
+        by_name = sorted(range(len(sample.routes)), key=lambda n: (sample.routes[n][0], sample.routes[n][2]))
+        rank = np.argsort(np.array(by_name, dtype=np.int64))
+        rows = rows[np.lexsort((rank[sample.route[rows]], sample.at_us[rows], sample.user[rows]))]
+        user, at_us, route = sample.user[rows], sample.at_us[rows], sample.route[rows]
+        first = np.flatnonzero(np.diff(user, prepend=-1))
+        ends = np.append(first[1:], len(rows))
+        columns = (user[first], ends - first, at_us[first], at_us[ends - 1], route[ends - 1])
+        for code, times, first_us, last_us, where in zip(*(column.tolist() for column in columns), strict=True):
+            name = sample.users[code]
             if name == ANONYMOUS:
-                anonymous += 1
+                self._anonymous += times
                 continue
-            mine = met.setdefault(name, _Met(at_us))
-            mine.times += 1
-            mine.first_us = min(mine.first_us, at_us)
-            endpoint, _, feature = sample.routes[sample.route[row]]
-            if (at_us, endpoint, feature) > (mine.last_us, mine.endpoint, mine.feature):
-                mine.last_us, mine.endpoint, mine.feature = at_us, endpoint, feature
-        _note(good, sample, wanted & (flags == 0) & (sample.failure < 0))
-        _note(bad, sample, later)
-    hits = [
-        Hit(name, m.times, m.first_us, m.last_us, m.endpoint, m.feature, _fate(m, name, good, bad))
-        for name, m in met.items()
-        if not is_unlinked(name)
-    ]
-    hits.sort(key=lambda hit: (_ORDER[hit.fate], -hit.times, hit.name))
-    return Whom(tuple(hits), len(met) - len(hits), anonymous)
+            mine = self._met.setdefault(name, _Met(first_us))
+            mine.times += times
+            mine.first_us = min(mine.first_us, first_us)
+            endpoint, _, feature = sample.routes[where]
+            if (last_us, endpoint, feature) > (mine.last_us, mine.endpoint, mine.feature):
+                mine.last_us, mine.endpoint, mine.feature = last_us, endpoint, feature
+
+    def _flags(self, sample: Sample) -> np.ndarray:
+        assert self._kind.bad is not None
+        return self._kind.bad(self._rule, self._incident, sample)
+
+    def _wanted(self, sample: Sample) -> np.ndarray:
+        """Which rows are of the feature and the person that it is about."""
+        rows = np.ones(len(sample), dtype=bool)
+        feature = self._kind.feature(self._incident)
+        if feature is not None and len(sample):
+            rows &= np.array([name == feature for _, _, name in sample.routes], dtype=bool)[sample.route]
+        if self._kind.of_one_user and len(sample):
+            rows &= np.array([name == self._incident.subject for name in sample.users], dtype=bool)[sample.user]
+        return rows
 
 
-def _wanted(sample: Sample, feature: str | None, user: str | None) -> np.ndarray:
-    """Which rows are of the feature and the person that it is about; None: of any."""
-    rows = np.ones(len(sample), dtype=bool)
-    if feature is not None and len(sample):
-        rows &= np.array([name == feature for _, _, name in sample.routes], dtype=bool)[sample.route]
-    if user is not None and len(sample):
-        rows &= np.array([name == user for name in sample.users], dtype=bool)[sample.user]
-    return rows
-
-
-def _note(latest: dict[tuple[str, str], int], sample: Sample, rows: np.ndarray) -> None:
+def _note(latest: dict[Use, int], sample: Sample, rows: np.ndarray) -> None:
     """Note when each person last did so with each feature."""
     if not rows.any():
         return
@@ -171,10 +245,3 @@ def _note(latest: dict[tuple[str, str], int], sample: Sample, rows: np.ndarray) 
     for (user, route), at_us in zip(different.tolist(), last.tolist(), strict=True):
         key = sample.users[user], sample.routes[route][2]
         latest[key] = max(latest.get(key, -1), at_us)
-
-
-def _fate(met: _Met, name: str, good: dict[tuple[str, str], int], bad: dict[tuple[str, str], int]) -> Fate:
-    well, failed = (each.get((name, met.feature), -1) for each in (good, bad))
-    if max(well, failed) <= met.last_us:
-        return "away"
-    return "back" if well > failed else "again"

@@ -89,7 +89,8 @@ class Asked:
         """Which of those asked for each of these pairs is, -1 for none."""
         keys = people * len(self.features) + features
         at = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
-        return np.where((people >= 0) & (features >= 0) & (self.keys[at] == keys), at, -1)
+        found: np.ndarray = np.where((people >= 0) & (features >= 0) & (self.keys[at] == keys), at, -1)
+        return found
 
 
 def succeeded(asked: Asked, end_us: int, store: Summaries[P], first_us: int = 0) -> set[tuple[str, str]]:
@@ -129,8 +130,8 @@ def _look(asked: Asked, store: Summaries[P], pieces: Sequence[P], rows: np.ndarr
             np.maximum.at(last, place[there], at_us[there])
             found[left] |= last[left] > asked.since_us[left]
             continue
-        requests, errors, used = _sums(asked, counted)
         person = asked.person[left]
+        requests, errors, used = _sums(asked, counted, person)
         tried = used[left]
         sure = (tried > errors[person]) & (asked.since_us[left] < piece.start)
         found[left[sure]] = True
@@ -143,13 +144,15 @@ def _look(asked: Asked, store: Summaries[P], pieces: Sequence[P], rows: np.ndarr
             _look(asked, store, store.inside(piece), some, found)
 
 
-def _sums(asked: Asked, counted: Counted) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The requests and errors of each person asked for, and how often each used the feature in question."""
-    there = counted.people >= 0
-    requests, errors = np.zeros((2, len(asked.people)), np.int64)
-    np.add.at(requests, counted.people[there], counted.requests[there])
-    np.add.at(errors, counted.people[there], counted.errors[there])
-    place = asked.places(counted.users, counted.features)
-    used = np.zeros(len(asked.keys), np.int64)
-    np.add.at(used, place[place >= 0], counted.used[place >= 0])
-    return requests, errors, used
+def _sums(asked: Asked, counted: Counted, persons: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The requests and errors of each person, and how often each used the feature in question: of `persons` alone."""
+    wanted = np.zeros(len(asked.people) + 1, bool)  # one more, for the place -1
+    wanted[persons] = True
+    there, using = np.flatnonzero(wanted[counted.people]), np.flatnonzero(wanted[counted.users])
+    requests, errors = (
+        np.bincount(counted.people[there], column[there], len(asked.people))
+        for column in (counted.requests, counted.errors)
+    )
+    place = asked.places(counted.users[using], counted.features[using])
+    mine = place >= 0
+    return requests, errors, np.bincount(place[mine], counted.used[using][mine], len(asked.keys))

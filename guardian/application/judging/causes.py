@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import asdict, replace
-from functools import partial
 from typing import Any
 
 from guardian.alerting.cause_words import cause_lines
@@ -24,8 +23,6 @@ log = logging.getLogger("guardian.alerting")
 
 SINCE = {"back": "succeeded", "again": "failed_again", "away": "not_back"}
 """How it went for a person since, as the API says it."""
-PIECE = 50_000
-"""Of requests whose people are wanted, at most so many are read at once."""
 
 
 def why_of(history: HistoryStore, rule: Rule, incident: Incident, now_us: int) -> Explanation:
@@ -60,7 +57,7 @@ def ended_with(history: HistoryStore, rule: Rule, incident: Incident, now_us: in
 def whom_of(history: HistoryStore, rule: Rule, incident: Incident, now_us: int) -> Whom:
     """Whom it hit and how they fared since, by the requests that are still there; nobody where they cannot be read."""
     try:
-        return whom(rule, incident, now_us, partial(history.sample, most=PIECE))
+        return whom(rule, incident, now_us, history)
     except StorageError as error:
         log.warning("Whom an incident hit cannot be looked up, since %s", error)
     except Exception:  # as above

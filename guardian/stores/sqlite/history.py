@@ -34,7 +34,7 @@ from tracker.sqlite.database_file import FileChanged, OpenedFile
 
 T = TypeVar("T")
 
-_FAILED = 50_000
+_FAILED = 200_000
 """So many failed requests are read by one statement."""
 
 

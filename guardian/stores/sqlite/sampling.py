@@ -11,6 +11,7 @@ import numpy as np
 from guardian.alerting.sample import Place, Released, Route, Sample, place
 from guardian.stores.people.aliases import Aliases
 from guardian.stores.sqlite.buckets import ids
+from guardian.stores.sqlite.numbers import read_numbers
 from guardian.stores.sqlite.people import person_names
 from guardian.stores.sqlite.singles import PACKED, unpacked
 from tracker.event import ANONYMOUS
@@ -22,7 +23,7 @@ Name = TypeVar("Name")
 
 _SLICES = 100
 """Where there are too many, so many stretches of the window are begun to be read."""
-_COLUMNS = f"id, {PACKED}, coalesce(latency_us, duration_us), coalesce(failure, -1), coalesce(source, -1)"
+_COLUMNS = ("id", PACKED, "coalesce(latency_us, duration_us)", "coalesce(failure, -1)", "coalesce(source, -1)")
 
 
 def read_sample(db: sqlite3.Connection, start_us: int, end_us: int, most: int, aliases: Aliases) -> Sample:
@@ -37,9 +38,12 @@ def read_failed_page(
 ) -> tuple[Sample, int]:
     """The first failed requests of the keys [first, end), at most so many, and the key at which the next ones begin:
     `end` where these are all."""
-    table = _read(db, first, end, most, "NOT NULL")
-    sample = _sample(db, table, np.ones(len(table)), aliases)
-    return sample, int(table[-1, 0]) + 1 if len(table) == most else end
+    page = (
+        "SELECT id FROM guardian_request WHERE id >= ? AND id < ? AND failure IS NOT NULL ORDER BY id LIMIT 1 OFFSET ?"
+    )
+    until = (db.execute(page, (first, end, most)).fetchone() or (end,))[0]
+    table = np.stack(read_numbers(db, _COLUMNS, "id >= ? AND id < ? AND failure IS NOT NULL", (first, until)), axis=1)
+    return _sample(db, table, np.ones(len(table)), aliases), until
 
 
 def _sample(db: sqlite3.Connection, table: np.ndarray, weight: np.ndarray, aliases: Aliases) -> Sample:
@@ -66,14 +70,14 @@ def read_releases(db: sqlite3.Connection, start_us: int, end_us: int) -> list[Re
 
 def _rows(db: sqlite3.Connection, start_us: int, end_us: int, most: int, which: str) -> tuple[np.ndarray, np.ndarray]:
     """The failed or the good ones, and for how many each stands."""
-    rows = _read(db, *ids(start_us, end_us), most + 1, which)
+    rows = _read(db, start_us, end_us, most + 1, which)
     if len(rows) <= most:
         return rows, np.ones(len(rows))
     # The beginning of each stretch stands for all of it, by how much of its time was read.
     edges = np.linspace(start_us, end_us, _SLICES + 1).astype(np.int64).tolist()
     found, weights, some = [], [], max(most // _SLICES, 1)
     for first, last in pairwise(edges):
-        part = _read(db, *ids(first, last), some + 1, which)
+        part = _read(db, first, last, some + 1, which)
         times = 1.0
         if len(part) > some:  # up to the first that is left out, so many came in that time
             times = (last - first) / max(int(part[-1, 0] >> SEQUENCE_BITS) - first, 1)
@@ -82,10 +86,11 @@ def _rows(db: sqlite3.Connection, start_us: int, end_us: int, most: int, which: 
     return np.concatenate(found), np.concatenate(weights)
 
 
-def _read(db: sqlite3.Connection, first: int, end: int, most: int, which: str) -> np.ndarray:
+def _read(db: sqlite3.Connection, start_us: int, end_us: int, most: int, which: str) -> np.ndarray:
     cursor = db.execute(
-        f"SELECT {_COLUMNS} FROM guardian_request WHERE id >= ? AND id < ? AND failure IS {which} ORDER BY id LIMIT ?",
-        (first, end, most),
+        f"SELECT {', '.join(_COLUMNS)} FROM guardian_request "
+        f"WHERE id >= ? AND id < ? AND failure IS {which} ORDER BY id LIMIT ?",
+        (*ids(start_us, end_us), most),
     )
     return np.fromiter(chain.from_iterable(cursor), dtype=np.int64).reshape(-1, 5)
 

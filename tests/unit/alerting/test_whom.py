@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from guardian.alerting import whom as module
 from guardian.alerting.incidents import Incident
-from guardian.alerting.sample import Sample
+from guardian.alerting.recorded import Recorded
 from guardian.alerting.whom import NOBODY, Hit, Whom, whom
 from guardian.alerting.whom_words import letter
 from guardian.core.language import language
@@ -30,14 +30,8 @@ def at(second, user, status=200, feature="chat"):
     return Event(second * SECOND, user, f"/api/{feature}", "POST", feature, status, 5_000, failure)
 
 
-def told(*events, incident=OVER, rule=RULE, now=1000, most=100_000):
-    reads = []
-
-    def read(start_us, end_us):
-        reads.append((start_us, end_us))
-        return Sample.of(((event, None) for event in events if start_us <= event.at_us < end_us), most)
-
-    return whom(rule, incident, now * SECOND, read)
+def told(*events, incident=OVER, rule=RULE, now=1000):
+    return whom(rule, incident, now * SECOND, Recorded(events))
 
 
 def fates(found):
@@ -105,8 +99,7 @@ def test_a_rule_of_one_feature_tells_of_no_other():
 
 def test_who_met_slow_answers_is_hit_where_the_rule_is_about_them():
     rule = parse_rule("latency", {})
-    slow = at(110, "ann")._replace(duration_us=3_600_000_000)
-    assert fates(told(slow, at(250, "ann"), rule=rule)) == {"ann": "back"}
+    assert fates(told(slow(110, "ann"), at(250, "ann"), rule=rule)) == {"ann": "back"}
 
 
 @pytest.mark.parametrize("kind", ["traffic_drop", "traffic_spike", "tracker_silent"])
@@ -114,11 +107,24 @@ def test_where_nothing_fails_nobody_is_hit(kind):
     assert told(at(110, "ann", 500), rule=parse_rule(kind, {})) is NOBODY
 
 
-def test_where_there_are_too_many_requests_it_says_until_when_it_looked(monkeypatch):
+def slow(second, user):
+    return at(second, user)._replace(duration_us=3_600_000_000)
+
+
+def test_where_there_are_too_many_requests_of_a_rule_about_slow_ones_it_says_until_when_it_looked(monkeypatch):
     monkeypatch.setattr(module, "MOST_ROWS", 30)
-    found = told(*(at(100 + n, f"u{n}", 500) for n in range(90)), at(800, "u1"), most=20)
-    assert found.until_us < 800 * SECOND
+    monkeypatch.setattr(module, "PIECE", 20)
+    events = [*(slow(100 + n, f"u{n}") for n in range(90)), at(800, "u1")]
+    found = told(*events, rule=parse_rule("latency", {}))
+    assert found.cut and found.until_us < 800 * SECOND
     assert fates(found)["u1"] == "away"
+
+
+def test_of_failed_requests_none_is_left_out_however_many_there_are(monkeypatch):
+    monkeypatch.setattr(module, "MOST_ROWS", 30)
+    found = told(*(at(100 + n, f"u{n}", 500) for n in range(90)), at(800, "u1"))
+    assert (found.number, found.until_us, found.cut) == (90, 1000 * SECOND, False)
+    assert fates(found)["u1"] == "back"
 
 
 EVENTS = st.lists(
@@ -130,14 +136,38 @@ EVENTS = st.lists(
 )  # fmt: skip
 
 
-@given(EVENTS, st.integers(2, 50))
-def test_how_it_is_read_changes_nothing(events, most):
-    events = [event._replace(at_us=event.at_us + n) for n, event in enumerate(events)]
-    whole = told(*events)
-    # A piece of a second is read as it is, so every second has few.
-    seconds = [event.at_us // SECOND for event in events]
-    if all(seconds.count(second) <= most // 2 for second in seconds):
-        assert told(*events, most=max(most, 2)) == whole
+def plainly(events, rule, incident, now_us):
+    """Who was hit, and their fate, by the words of the docs, request by request."""
+    found = {}
+    for name in {event.user for event in events}:
+        mine = sorted(event for event in events if event.user == name and 0 <= event.at_us < now_us)
+        bad = [event for event in mine if event.status >= 500 and event.at_us >= incident.first_us]
+        hits = [event for event in bad if incident.over_us is None or event.at_us <= incident.over_us]
+        if hits:
+            last = max(hits, key=lambda event: (event.at_us, event.endpoint, event.feature))
+            same = [event for event in mine if event.feature == last.feature]
+            again = [event.at_us for event in same if event in bad and event.at_us > last.at_us]
+            well = [event.at_us for event in same if event.status == 200 and event.at_us > last.at_us]
+            fate = "back" if max(well, default=-1) > max(again, default=-1) else "again" if again else "away"
+            found[name] = (len(hits), hits[0].at_us, last.at_us, last.endpoint, fate)
+    return found
+
+
+@given(EVENTS, st.sampled_from([OVER, LIVE]))
+def test_it_is_what_the_plain_rule_says(events, incident):
+    found = told(*events, incident=incident)
+    said = {hit.name: (hit.times, hit.first_us, hit.last_us, hit.endpoint, hit.fate) for hit in found.people}
+    assert said == plainly(events, RULE, incident, 1000 * SECOND)
+
+
+@given(EVENTS, st.integers(1, 50), st.sampled_from([OVER, LIVE]))
+def test_how_it_is_read_changes_nothing(events, some, incident):
+    class InPieces(Recorded):
+        def failed(self, start_us, end_us):
+            for first in range(start_us, end_us, some * SECOND):
+                yield from super().failed(first, min(first + some * SECOND, end_us))
+
+    assert whom(RULE, incident, 1000 * SECOND, InPieces(events)) == told(*events, incident=incident)
 
 
 @given(EVENTS)
