@@ -67,14 +67,17 @@ def letter(found: Whom, lang: Language, zone: ZoneInfo, *, over: datetime | None
     """Subject and body of a draft for those who are to be told, of whom there must be one, once it was over: of what
     failed for them."""
     hits = to_write_to(found)
-    features = ", ".join(sorted({hit.feature for hit in hits}))
+    failed = sorted({hit.feature for hit in hits})
+    features = ", ".join(failed)
     first = lang.moment(moment(min(hit.first_us for hit in hits)), zone)
     last = lang.moment(over or moment(max(hit.last_us for hit in hits)), zone)
     body = [
         lang("Hello,"),
-        lang(
+        # The same in English; other languages have another verb for several.
+        lang.plural(
             "between %(start)s and %(end)s, %(features)s did not work for you. We are sorry.",
-            start=first, end=last, features=features,
+            "between %(start)s and %(end)s, %(features)s did not work for you. We are sorry.",
+            len(failed), start=first, end=last, features=features,
         ),
         lang("It works again: please try once more, and answer this mail if it does not."),
     ]  # fmt: skip

@@ -14,6 +14,7 @@ from guardian.alerting.whom import NOBODY, Hit, Whom, whom
 from guardian.alerting.whom_words import letter
 from guardian.core.language import language
 from guardian.settings.rules import parse_rule
+from tests.support.plain import plain
 from tracker.event import ANONYMOUS, Event, Failure
 
 SECOND = 1_000_000
@@ -202,3 +203,13 @@ def test_the_draft_is_about_what_failed_for_those_who_are_to_be_told():
     assert subject == "It works again: files"
     assert "chat" not in body
     assert "01:00" in body
+
+
+@pytest.mark.parametrize(
+    ("features", "verb"),
+    [(("chat",), "chat n'a pas fonctionné"), (("chat", "files"), "chat, files n'ont pas fonctionné")],
+)
+def test_the_french_draft_has_the_verb_for_one_feature_or_several(features, verb):
+    hits = [Hit(f"{name}@x.org", 1, 0, 0, f"/{name}", name, "away") for name in features]
+    _, body = letter(Whom(tuple(hits)), language("fr"), ZoneInfo("UTC"), over=None)
+    assert verb in plain(body)
