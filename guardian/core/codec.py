@@ -71,11 +71,12 @@ def unpack(body: bytes, wanted: Collection[int] | None = None) -> list[np.ndarra
         if wanted is not None and place not in wanted:
             continue
         if width == 0:
-            column = np.zeros(rows, np.int64)
-        else:
-            column = np.frombuffer(inside, f"<u{width}", rows, first).astype(np.int64)
+            columns.append(np.full(rows, least, np.int64))
+            continue
+        column = np.frombuffer(inside, f"<u{width}", rows, first).astype(np.int64)
         if kind & _STEPS:
             np.cumsum(column, out=column)
-        column += least
+        if least:
+            column += least
         columns.append(column)
     return columns

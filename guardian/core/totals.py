@@ -125,7 +125,11 @@ class Totals:
 
         Raises ValueError or zlib.error for bodies that are none.
         """
-        found = {part: codec.unpack(body) for part, body in bodies.items()}
+        return cls.of_columns({part: codec.unpack(body) for part, body in bodies.items()})
+
+    @classmethod
+    def of_columns(cls, found: Mapping[Part, Sequence[np.ndarray]]) -> Totals:
+        """The same from the columns that are stored of each part."""
         people = found.get(Part.PEOPLE)
         if people is None:
             users = _NOBODY

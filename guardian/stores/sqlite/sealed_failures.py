@@ -14,6 +14,7 @@ import numpy as np
 from guardian.core import codec
 from guardian.core.totals import Part
 from guardian.stores.sqlite.buckets import DAY, ids, meta, time_of
+from guardian.stores.sqlite.decoded import decoded
 from guardian.stores.sqlite.seals import FAILED
 from tracker.sqlite.keys import SEQUENCE_BITS
 
@@ -75,7 +76,7 @@ def days(db: sqlite3.Connection, start_us: int, end_us: int) -> Iterator[tuple[i
     stale = _stale(db, first, end_us)
     for start, body in db.execute(_NOTED, (first, end_us - DAY)).fetchall():
         if start not in stale:
-            at, sequence, *others = codec.unpack(body)
+            at, sequence, *others = decoded().columns((FAILED, DAY, start), body)
             yield start, start + DAY, ((at << SEQUENCE_BITS) + sequence, *others)
 
 

@@ -11,9 +11,9 @@ from collections.abc import Collection, Iterator, Sequence
 
 import numpy as np
 
-from guardian.core import codec
 from guardian.core.totals import ALL, Part, Totals
 from guardian.stores.sqlite.buckets import SPANS
+from guardian.stores.sqlite.decoded import decoded
 from tracker.sqlite.migrations import migrate
 from tracker.sqlite.schema import Migration
 
@@ -58,7 +58,8 @@ def read(db: sqlite3.Connection, span_us: int, start_us: int, parts: Collection[
     """The totals of one bucket, as far as these parts tell. Raises ValueError or zlib.error where one is damaged."""
     sql = "SELECT body FROM guardian_summary_part WHERE part = ? AND span_us = ? AND start_us = ?"
     rows = ((part, db.execute(sql, (part, span_us, start_us)).fetchone()) for part in parts)
-    return Totals.unpack({part: row[0] for part, row in rows if row})
+    columns = decoded().columns
+    return Totals.of_columns({part: columns((part, span_us, start_us), row[0]) for part, row in rows if row})
 
 
 def columns(
@@ -68,24 +69,27 @@ def columns(
 
     Raises ValueError or zlib.error where one is damaged.
     """
-    sql = f"SELECT body FROM guardian_summary_part WHERE {_WHERE} ORDER BY start_us"
+    sql = f"SELECT start_us, body FROM guardian_summary_part WHERE {_WHERE} ORDER BY start_us"
     rows = db.execute(sql, (part, span_us, start_us, end_us)).fetchall()
-    return [codec.unpack(body, wanted) for (body,) in rows]
+    read = decoded().columns
+    return [read((part, span_us, start), body, wanted) for start, body in rows]
 
 
 def read_run(
     db: sqlite3.Connection, span_us: int, start_us: int, end_us: int, parts: Collection[Part] = ALL
 ) -> Iterator[tuple[int, Totals]]:
     """The buckets of this length that begin in [start, end): (start, totals), in order."""
-    found: dict[int, dict[Part, bytes]] = {start: {} for start in starts(db, span_us, start_us, end_us)}
+    found: dict[int, dict[Part, Sequence[np.ndarray]]]
+    found = {start: {} for start in starts(db, span_us, start_us, end_us)}
+    read = decoded().columns
     for part in parts:
         rows = db.execute(
             f"SELECT start_us, body FROM guardian_summary_part WHERE {_WHERE}", (part, span_us, start_us, end_us)
         )
         for start, body in rows:
-            found[start][part] = body
-    for start, bodies in found.items():
-        yield start, Totals.unpack(bodies)
+            found[start][part] = read((part, span_us, start), body)
+    for start, tables in found.items():
+        yield start, Totals.of_columns(tables)
 
 
 def bodies(db: sqlite3.Connection, span_us: int, start_us: int, end_us: int) -> list[tuple[int, int, bytes]]:
