@@ -14,6 +14,11 @@ RUN = """axe.run().then(found => found.violations.map(
 WIDER = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 WHAT_IS_WIDER = """[...document.querySelectorAll('main *')]
   .filter(e => e.getBoundingClientRect().right > innerWidth + 1).slice(0, 4).map(e => e.outerHTML.slice(0, 120))"""
+SPLIT = """[...document.querySelectorAll('td.when')].filter(e => {
+  const text = document.createRange(); text.selectNodeContents(e);
+  return text.getBoundingClientRect().height > 1.6 * parseFloat(getComputedStyle(e).fontSize) })
+  .slice(0, 3).map(e => e.innerText)"""
+PRESSED = ".pages, .search, .pager, .crumb, form, button, .button, .ranges > a, .chips a:not([aria-current])"
 OPEN = "document.querySelectorAll('details').forEach(e => { e.open = true })"
 CASES = {
     "busy by day": ("en", "light", None, (*LISTS, *ONES)),
@@ -37,10 +42,12 @@ async def test_axe_finds_nothing_and_nothing_scrolls_sideways_and_the_console_is
             found = await tab.evaluate(RUN)
             for width in (1600, 360):
                 await tab.set_viewport_size({"width": width, "height": 900})
+                if split := await tab.evaluate(SPLIT):
+                    found.append(f"{width}: in more than one line: {split}")
                 if (more := await tab.evaluate(WIDER)) > 0:
                     found.append(f"{width}: {more} px wider, {await tab.evaluate(WHAT_IS_WIDER)}")
             await tab.emulate_media(media="print")
-            if await tab.locator(".pages, .search, .pager").locator("visible=true").count():
+            if await tab.locator(PRESSED).locator("visible=true").count():
                 found.append("what can only be pressed is printed")
             await tab.emulate_media(media="screen")
             wrong += [f"{path} {each}" for each in found]
