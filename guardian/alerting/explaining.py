@@ -30,7 +30,7 @@ from tracker.event import NOTED
 if TYPE_CHECKING:
     from guardian.settings.rules import Rule
 
-DAY = 86400
+DAY, WEEK = 86400, 7 * 86400
 MOST_LEAD = 6 * 3600
 """Of what went on before an incident, so many seconds are looked at, at most."""
 
@@ -73,11 +73,13 @@ def explain(rule: Rule, incident: Incident, now_us: int, read: Read) -> Explanat
     start_us = min(incident.again_us or incident.first_us, end_us)
     if kind.traffic:
         start_us = min(start_us, end_us - window_of(rule) * SECOND)
+        end_us = min(end_us, start_us + WEEK * SECOND)
     lead_us = 0 if kind.traffic else min(max(window_of(rule) * SECOND, end_us - start_us), MOST_LEAD * SECOND)
     now = of_feature(read(start_us - lead_us, end_us), kind.feature(incident))
     for days in (7, 1):
         back_us = days * DAY * SECOND
-        before = of_feature(read(start_us - lead_us - back_us, end_us - back_us), kind.feature(incident))
+        until_us = end_us - back_us if kind.traffic else min(end_us - back_us, start_us)  # no part of itself
+        before = of_feature(read(start_us - lead_us - back_us, until_us), kind.feature(incident))
         if len(before):
             break
     else:

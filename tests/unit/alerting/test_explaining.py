@@ -221,6 +221,36 @@ def test_an_error_that_many_met_is_not_the_one_of_the_person_who_met_it_once():
     assert told.others == (0, 20)
 
 
+def test_an_incident_of_more_than_a_week_is_not_compared_with_itself():
+    begun = 10 * 86400
+    told = why(
+        "error_rate",
+        [
+            *traffic(begun + WEEK, begun, 700),
+            *traffic(begun, 0, 500, source=NEW, failure=KEY_ERROR),
+            *traffic(begun, 0, 500, route="/files", source=NEW),
+        ],
+        replace(INCIDENT, onset_us=(NOW - begun) * SECOND),
+    )
+    assert (told.way.bad, told.way.before, told.way.before_requests) == (500, 0, 700)
+    assert set(named(told)) == {("release", "2.4.1"), ("route", "/chat")}
+
+
+def test_of_a_drop_of_more_than_a_week_the_first_week_is_compared():
+    begun = 30 * 86400
+    told = why(
+        "traffic_drop",
+        [
+            *traffic(begun + WEEK, begun, 700),
+            *traffic(begun, 0, 600),
+            *traffic(begun + WEEK, 0, 3700, route="/files"),
+        ],
+        replace(INCIDENT, onset_us=(NOW - begun) * SECOND),
+    )
+    [found] = told.cause.found
+    assert (found.value, found.bad, found.requests) == ("chat", 700, 840)
+
+
 ZURICH = ZoneInfo("Europe/Zurich")
 MIDNIGHT = int(datetime(2026, 3, 2, tzinfo=UTC).timestamp())
 
