@@ -24,7 +24,7 @@ import numpy as np
 from guardian.core import cause
 from guardian.core.cause import Cause, Dimension, commonest_way, find_cause
 
-SIZES = {"release": 2, "route": 12, "instance": 4, "person": 40, "method": 4, "hour": 24}
+SIZES = {"release": 2, "route": 12, "instance": 4, "person": 40, "method": 4}
 TRAINED, REPORTED = range(100, 110), range(5)
 """The seeds on which DOUBT is chosen, and those that the figures are of."""
 MOST_ROWS = 50_000
