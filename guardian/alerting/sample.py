@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -114,13 +114,6 @@ class Sample:
 
 NO_SAMPLE = Sample.of((), 2)
 """No requests."""
-
-
-def reading(events: Sequence[Event]) -> Callable[[int, int], Sample]:
-    """A function that gives the sample of [start, end), µs, of these events; nobody knows where they came from."""
-    return lambda start_us, end_us: Sample.of(
-        ((event, None) for event in events if start_us <= event.at_us < end_us), 20_000
-    )
 
 
 def place(kind: str, location: str) -> Place:

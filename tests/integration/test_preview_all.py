@@ -12,6 +12,7 @@ from PIL import Image
 from guardian.alerting.kinds import KINDS
 from guardian.application.preview.folder import take_pictures, write_mail
 from guardian.application.preview.pictures import SCREENS, find_chromium, trim
+from tests.support.plain import plain
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -79,6 +80,14 @@ def test_each_says_what_it_is_for(samples, name, subject, words):
     message = parsed(next(sample for sample in samples if sample.name == name))
     assert message["Subject"] == subject
     assert words in " ".join(message.get_body(("plain",)).get_content().split())
+
+
+def test_what_is_over_names_the_releases_and_whom_to_tell(samples):
+    message = parsed(next(sample for sample in samples if sample.name == "alert-resolved"))
+    text = " ".join(plain(message.get_body(("plain",)).get_content()).split())
+    assert "Released 2.4.1 at Tue 17 Mar, 09:05, 2.4.2 at Tue 17 Mar, 09:40" in text
+    assert "40 people were hit: 18 have used chat_message since, 22 have not come back." in text
+    assert [part.get_filename() for part in message.iter_attachments()] == ["people.csv"]
 
 
 def test_each_has_two_parts_of_which_gmail_shows_the_whole(samples):

@@ -5,21 +5,26 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from guardian.alerting.columns import MINUTE_US
 from guardian.alerting.engine import AlertState, Surroundings, advance
-from guardian.alerting.explaining import explain
+from guardian.alerting.explaining import MOST_LEAD, Explanation, explain
 from guardian.alerting.history import History
-from guardian.alerting.sample import reading
+from guardian.alerting.incidents import SECOND, Incident
+from guardian.alerting.recorded import Recorded
+from guardian.alerting.sample import Released
+from guardian.alerting.whom import NOBODY, whom
 from guardian.application.preview.sample import ADMIN, NOW, SENDER, URL, ZONE, Sample
 from guardian.application.preview.traffic import USERS
 from guardian.core.language import Language
 from guardian.core.outgoing import Outgoing
 from guardian.core.time import micros
 from guardian.mail.alert.compose import AlertWriter
-from guardian.settings.rules import parse_rule
+from guardian.settings.rules import Rule, parse_rule
 from tracker.event import Event, Failure
+from tracker.source import Source
 
 BOOM = Failure("TimeoutError", "Internal Server Error", "chat.py:118 answer")
 WEEK = 7 * 1440
@@ -30,7 +35,10 @@ Requests = Iterable[tuple[str, int, int]]
 
 @dataclass(frozen=True)
 class Scene:
-    """`happens(minute)` for minutes from `start` to 0 and on to `minutes`; rules are judged from minute 1 on."""
+    """`happens(minute)` for minutes from `start` to 0 and on to `minutes`; rules are judged from minute 1 on.
+
+    `releases` are minutes, in order, and what answers from then on.
+    """
 
     rules: dict[str, dict[str, Any]]
     happens: Callable[[int], Requests]
@@ -40,6 +48,7 @@ class Scene:
     slow_from: int | None = None
     silent_from: int | None = None
     around: tuple[tuple[str, Any], ...] = ()
+    releases: tuple[tuple[int, str], ...] = ()
 
 
 def usual(number: int = 12) -> list[tuple[str, int, int]]:
@@ -89,8 +98,9 @@ SCENES: dict[str, tuple[str, int, Scene]] = {
         {"user_burst": {}}, failing("chat_message", 24, 3, 60), 16)),
     "alert-reminder": ("It still fires after `repeat`, and nobody has acknowledged it.", 1, Scene(
         {"error_rate": {"repeat": "1h"}}, failing("chat_message", 8, 5, 200), 110)),
-    "alert-resolved": ("It is over: how long it lasted, and how bad it was.", 1, Scene(
-        {"feature_down": {"features": ["chat_message"]}}, failing("chat_message", 3, 5, 40), 60)),
+    "alert-resolved": ("It is over: how long it lasted, how bad it was, and whom to tell.", 1, Scene(
+        {"feature_down": {"features": ["chat_message"]}}, failing("chat_message", 3, 5, 40), 60,
+        releases=((-360, "2.4.0"), (5, "2.4.1"), (40, "2.4.2")))),
     "alert-reopened": ("It fires again within an hour of its end: the same thread goes on.", 2, Scene(
         {"feature_down": {"features": ["chat_message"], "window": "2m"}},
         lambda m: [("threads", 12, 200), ("chat_message", 3, 500 if 3 <= m < 9 or m >= 25 else 200)])),
@@ -120,8 +130,7 @@ def _lived(scene: Scene, lang: Language) -> Sequence[Outgoing]:
     around = replace(Surroundings(rules, ZONE), **dict(scene.around))
     writer = AlertWriter((ADMIN,), SENDER, lang, ZONE, URL, "sample " * 6, nonce=lambda: "sample", pages_url=URL)
     first, events = micros(NOW), _events(scene)
-    read = reading(events)
-    writer = replace(writer, look=lambda rule, incident, now_us: explain(rule, incident, now_us, read))
+    writer = replace(writer, look=partial(_looked, scene, Recorded(events, partial(_made_by, scene))))
     history = History.of(events, first + scene.start * MINUTE_US, first + scene.minutes * MINUTE_US)
     if scene.silent_from is not None:
         history = replace(history, alive_us=[first + m * MINUTE_US for m in range(scene.silent_from)])
@@ -132,6 +141,24 @@ def _lived(scene: Scene, lang: Language) -> Sequence[Outgoing]:
         for notice in notices:
             mails += writer.compose(notice, snapshot, NOW + timedelta(minutes=minute, seconds=5)).messages
     return mails
+
+
+def _looked(scene: Scene, past: Recorded, rule: Rule, incident: Incident, now_us: int) -> Explanation:
+    """Why, and once it is over whom it hit."""
+    why = explain(rule, incident, now_us, past.sample)
+    began = [Released(name, micros(NOW) + minute * MINUTE_US) for minute, name in scene.releases]
+    over_us = incident.over_us
+    until_us = now_us if over_us is None else over_us
+    released = (each for each in began[1:] if incident.first_us - MOST_LEAD * SECOND <= each.at_us < until_us)
+    return replace(
+        why, released=tuple(released), whom=NOBODY if over_us is None else whom(rule, incident, now_us, past)
+    )
+
+
+def _made_by(scene: Scene, event: Event) -> Source | None:
+    minute = (event.at_us - micros(NOW)) // MINUTE_US
+    names = [name for start, name in scene.releases if start <= minute]
+    return Source(names[-1], "web-1") if names else None
 
 
 def _events(scene: Scene) -> list[Event]:
