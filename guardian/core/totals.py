@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -100,12 +101,11 @@ class Totals:
 
     def by_route(self, routes: Mapping[int, Route]) -> dict[Route, RouteTotals]:
         """What it says of the routes, by their names."""
-        by_route = {route: RouteTotals() for route in np.unique(self.statuses[:, 0]).tolist()}
-        for route, status, count in pieces(self.statuses):
-            by_route[route].statuses[status] = count
-        for route, slot, count in pieces(self.durations):
-            by_route[route].durations[slot] = count
-        return {routes[number]: totals for number, totals in by_route.items()}
+        durations = _by_first(self.durations)
+        return {
+            routes[number]: RouteTotals(statuses, durations.get(number, {}))
+            for number, statuses in _by_first(self.statuses).items()
+        }
 
     def pack(self) -> dict[Part, bytes]:
         """As they are stored (`guardian.core.codec`)."""
@@ -192,6 +192,16 @@ def grouped(rows: np.ndarray) -> np.ndarray:
         first = np.flatnonzero(np.diff(keys, prepend=-1))
         found, counts = keys[first], _sums(rows[order, 2], first)
     return np.stack((found // width + low[0], found % width + low[1], counts)).T
+
+
+def _by_first(rows: np.ndarray) -> dict[int, dict[int, int]]:
+    """Rows of (key, key, count), in the order of the keys: by the first key, the counts by the second one."""
+    first = np.flatnonzero(np.diff(rows[:, 0], prepend=rows[:1, 0] - 1))
+    edges = [*first.tolist(), len(rows)]
+    return {
+        key: dict(zip(rows[a:b, 1].tolist(), rows[a:b, 2].tolist(), strict=True))
+        for key, (a, b) in zip(rows[first, 0].tolist(), pairwise(edges), strict=True)
+    }
 
 
 def distinct(keys: np.ndarray) -> np.ndarray:
