@@ -8,11 +8,15 @@ import pytest
 from guardian.alerting.wanted import Wanted
 from guardian.stores.firestore import history as history_module
 from guardian.stores.firestore import sealing, writing
+from guardian.stores.firestore.documents import Documents
 from guardian.stores.firestore.events import FirestoreRepository
 from guardian.stores.firestore.history import FirestoreHistory
+from guardian.stores.firestore.moving import FirestoreMoving
+from guardian.stores.moving import STRETCH_US, Facts, Recorded
 from tests.support.events import event as made
 from tests.support.firestore import address_in
 from tracker.event import Failure
+from tracker.firestore.address import parse
 
 pytestmark = pytest.mark.needs_firestore
 DAY = datetime(2026, 3, 2, tzinfo=UTC)
@@ -79,6 +83,46 @@ async def test_sealing_again_where_nothing_came_reads_four_documents(address, mo
     repository = await filled(address, monkeypatch, people=1)
     _, reads = await read_by(repository, repository.seal(END))
     assert reads <= 4
+
+
+async def test_the_hours_of_a_long_past_are_joined_with_one_query_a_day(address, monkeypatch):
+    repository, asked = FirestoreRepository(address), []
+    monkeypatch.setattr(
+        Documents, "named", lambda *values, made=Documents.named: (asked.append(values), made(*values))[1]
+    )
+    writing.write(repository.documents, [event(DAY + timedelta(hours=n)) for n in range(3 * 24)])
+    assert await repository.seal(DAY + timedelta(days=3, hours=1)) == 3 * (24 + 24 + 1)
+    assert len(asked) <= 3 * 2
+    summary = await repository.summary(DAY, DAY + timedelta(days=3))
+    assert summary.users["u1@example.com"].requests == 3 * 24
+
+
+async def test_joining_two_hours_anew_reads_nothing_of_those_between(address, monkeypatch):
+    repository = FirestoreRepository(address)
+    writing.write(repository.documents, [event(DAY + timedelta(minutes=5 * n)) for n in range(12 * 24)])
+    end = DAY + timedelta(hours=25)
+    await repository.seal(end)
+    monkeypatch.setattr(sealing, "BEHIND_US", 0)  # as a minute later
+    await repository.seal(end)
+    writing.write(repository.documents, [event(DAY + timedelta(hours=n)) for n in (1, 22)])
+    _, reads = await read_by(repository, repository.seal(end))
+    assert reads <= 2 + 4 + 24 + 24 + 10  # what came, the slices around it, two hours, the day, and the progress
+
+
+async def test_what_was_just_moved_is_not_looked_at_by_each_reader(address):
+    moving, start = FirestoreMoving(parse(address)), int(DAY.timestamp()) * 1_000_000
+    moving.put_facts(Facts())
+    stretches = range(start, start + 100 * STRETCH_US, STRETCH_US)
+    moving.replace({at: [Recorded(event(DAY + timedelta(microseconds=at - start)), None)] for at in stretches})
+    repository = FirestoreRepository(address)
+    await repository.seal(END)
+    summary, reads = await read_by(repository, repository.summary(DAY, DAY + timedelta(hours=2)))
+    assert summary.users["u1@example.com"].requests == 24
+    assert reads <= 10
+    moving.replace({start: []})
+    await repository.seal(END)
+    summary = await repository.summary(DAY, DAY + timedelta(hours=2))
+    assert summary.users["u1@example.com"].requests == 23
 
 
 async def test_a_minute_of_alerting_reads_what_came_and_a_few_documents(address, monkeypatch):

@@ -19,7 +19,7 @@ from guardian.core.totals import renumbered
 from guardian.stores.firestore import seals
 from guardian.stores.firestore.buckets import DAY, HOUR, MINUTES5, Seal
 from guardian.stores.firestore.directory import Directory
-from guardian.stores.firestore.documents import NEW, SECONDS, Change, Documents, Found
+from guardian.stores.firestore.documents import NEW, SECONDS, Change, Documents, Found, as_time
 from guardian.stores.firestore.moving_imports import note_imported, stretch_of
 from guardian.stores.firestore.progress import as_table, read_progress, slices_between
 from guardian.stores.firestore.sealing import seal
@@ -159,19 +159,22 @@ class FirestoreMovingEvents:
         return [Recorded(event, source) for event in table.events(names.__getitem__)]
 
     def replace(self, stretches: Mapping[int, Sequence[Recorded]]) -> None:
-        """See Moving. What was there goes once the new slices are there."""
+        """See Moving. What was there goes once the new slices are there. What is not sealed yet is as if a recorder had
+        written it then: of what was written lately, each reader looks at all for what came late."""
         from google.cloud import firestore
 
+        until_us = read_progress(self._documents).until_us
         ids = self._person_ids([each.event.user for some in stretches.values() for each in some])
         note_imported(self._documents, (each for some in stretches.values() for each in some))
         changes, kept = [], set()
         for start, recorded in stretches.items():
+            now = firestore.SERVER_TIMESTAMP if start < until_us else None
             groups = defaultdict[Source | None, list[Event]](list)
             for event, source in recorded:
                 if storable(event):
                     groups[source].append(event)
             slices = [
-                {**fields, **({} if source is None else source._asdict()), "written": firestore.SERVER_TIMESTAMP}
+                {**fields, **({} if source is None else source._asdict()), "written": now or as_time(fields["end"])}
                 for source, events in groups.items()
                 for fields in slices_of(events, lambda event: ids[event.user])
             ]
@@ -181,6 +184,10 @@ class FirestoreMovingEvents:
                 kept.add(name)
                 changes.append(Change(SLICES, name, fields))
         self._commit(changes)
+        if emptied := [start for start, some in stretches.items() if start < until_us and not some]:
+            # No slice that comes late tells of these.
+            self._commit(seals.gone(span, start) for start in emptied for span in (MINUTES5, HOUR, DAY))
+            self._documents.commit([read_progress(self._documents).with_stale(emptied, (HOUR, DAY)).change()])
         there = self._documents.names(SLICES, _stem(min(stretches)), _stem(max(stretches) + STRETCH_US))
         old = [name for name in there if name not in kept and int(name.split("-")[1]) in stretches]
         self._documents.delete(SLICES, old)

@@ -4,7 +4,7 @@ came late. Each step commits its buckets with the progress, so that of two that 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import groupby
 
@@ -59,16 +59,11 @@ def _seal(documents: Documents, now_us: int) -> int | None:
             return None
         progress = read_progress(documents)
     for span in (HOUR, DAY):
-        for inner, start in sorted(progress.unjoined):
-            if inner == span and start + span <= progress.until_us:
-                parts = seals.read(documents, INSIDE[span], start, start + span)
-                whole = joined(span, start, parts) if parts else None
-                after = replace(progress, unjoined=progress.unjoined - {(span, start)})
-                changed = seals.changes(whole) if whole else [seals.gone(span, start)]
-                if not documents.commit([*changed, after.change()]):
-                    return None
-                progress = read_progress(documents)
-                written += whole is not None
+        step = _joined(documents, progress, span)
+        if step is None:
+            return None
+        progress, more = step
+        written += more
     return written
 
 
@@ -123,6 +118,38 @@ def _made(
         written += len(some)
         progress = read_progress(documents)
     return progress, written
+
+
+def _joined(documents: Documents, progress: Progress, span: int) -> tuple[Progress, int] | None:
+    """Commit the buckets of this length that are complete: the progress as it is then, and how many there were. What
+    follows each other in a day is read at once: hours of a long past that come one by one are slow."""
+    written = 0
+    for starts in _runs(progress, span):
+        found = seals.read(documents, INSIDE[span], starts[0], starts[-1] + span)
+        parts = {start: list(group) for start, group in groupby(found, key=lambda each: each.start // span * span)}
+        made = ((start, joined(span, start, parts[start]) if start in parts else None) for start in starts)
+        for commit in in_commits(seals.changes(whole) if whole else [seals.gone(span, at)] for at, whole in made):
+            done = {seals.start_of(each.name) for each in commit}
+            after = replace(progress, unjoined=progress.unjoined - {(span, start) for start in done})
+            if not documents.commit([*commit, after.change()]):
+                return None
+            written += len(done & parts.keys())
+            progress = read_progress(documents)
+    return progress, written
+
+
+def _runs(progress: Progress, span: int) -> Iterator[list[int]]:
+    """The starts of the buckets of this length that are to be joined, those together that are neighbours in a day."""
+    run: list[int] = []
+    for inner, start in sorted(progress.unjoined):
+        if inner != span or start + span > progress.until_us:
+            continue
+        if run and (start != run[-1] + span or start % DAY == 0):
+            yield run
+            run = []
+        run.append(start)
+    if run:
+        yield run
 
 
 def _changes(start: int, slices: Sequence[Found]) -> list[Change]:
