@@ -75,3 +75,7 @@ class HistoryStore(Protocol):
     async def reopen(self) -> None:
         """Begin on what is there now, as `StateStore.reopen`; until then what was replaced is an error."""
         ...
+
+    async def close(self) -> None:
+        """Release what is kept for the next call; safe to call twice."""
+        ...

@@ -44,6 +44,7 @@ class Stores:
         """Release the connections; safe to call twice."""
         await self.state.close()
         await self.events.close()
+        await self.history.close()
 
 
 class Backend(Protocol):

@@ -202,6 +202,9 @@ class FirestoreHistory:
     async def reopen(self) -> None:
         """See HistoryStore: an address of Firestore always means the same database."""
 
+    async def close(self) -> None:
+        """See HistoryStore: the client is closed with the other stores."""
+
     def _heartbeats(self, end: int) -> list[int]:
         latest = (end + 2) * MINUTE_US + _SLACK_US
         found = self.documents.query(

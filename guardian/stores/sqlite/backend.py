@@ -40,7 +40,7 @@ class SqliteBackend:
         except BaseException:
             await events.close()
             raise
-        history = SqliteHistory(self._path, book)
+        history = SqliteHistory(self._path, book, keep=True)
         return Stores(
             events, history, state, SqliteAlertStore(state), SqliteWatchStore(state), SqliteSignInStore(state)
         )

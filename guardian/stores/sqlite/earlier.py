@@ -27,11 +27,11 @@ def with_earlier(db: sqlite3.Connection, history: History, wanted: Wanted, only:
     if wanted.known_us is not None:
         patterns = tuple(name for names in wanted.minutes if names for name in names)
         last_used = _last_used(db, wanted.known_us, patterns, history, only)
-    feature_of = dict(db.execute("SELECT id, feature FROM guardian_route"))
+    feature_of: dict[int, str] = {}
     earlier: dict[int, Mapping[str, int]] = {}
     marks = {names: json.dumps(names) for names in wanted.minutes}
     for names, minutes in wanted.minutes.items():
-        routes = None if names is None else [route for route, name in feature_of.items() if fits(name, names)]
+        routes: list[int] | None = None
         mark = marks[names]
         for minute in minutes:
             if minute >= start:
@@ -43,9 +43,12 @@ def with_earlier(db: sqlite3.Connection, history: History, wanted: Wanted, only:
                 continue
             counts = dict(earlier.get(minute, {}))  # what an older history knows stays as it is
             earlier[minute] = counts
-            if routes is None:
+            if names is None:
                 counts[""] = count(db, minute, minute + 1, only)
             else:
+                if routes is None:  # most minutes are known from the minute before: then nobody matches names
+                    feature_of = feature_of or dict(db.execute("SELECT id, feature FROM guardian_route"))
+                    routes = [route for route, name in feature_of.items() if fits(name, names)]
                 for route, number in _by_route(db, minute, routes, only):
                     counts[feature_of[route]] = counts.get(feature_of[route], 0) + number
             counts[mark] = 1

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from guardian.alerting.columns import MINUTE_US, Columns, MinuteCounts
-from guardian.alerting.history import History, first_sightings
+from guardian.alerting.columns import MINUTE_US, MinuteCounts
+from guardian.alerting.history import History
 from guardian.alerting.sample import Released, Sample
 from guardian.alerting.wanted import NOTHING_MORE, Wanted
 from guardian.core.cursor import Cursor
@@ -20,6 +21,7 @@ from guardian.stores.people.aliases import NO_ALIASES, Aliases
 from guardian.stores.people.book import NO_BOOK, AliasBook
 from guardian.stores.sqlite import sightings
 from guardian.stores.sqlite.buckets import ids
+from guardian.stores.sqlite.connections import Connections
 from guardian.stores.sqlite.damage import UNREADABLE, unreadable
 from guardian.stores.sqlite.earlier import with_earlier
 from guardian.stores.sqlite.importing import OWN
@@ -29,7 +31,6 @@ from guardian.stores.sqlite.people import read_people
 from guardian.stores.sqlite.sampling import read_failed_page, read_releases, read_sample
 from guardian.stores.sqlite.singles import FIRST_PIECE, MOST_MINUTES, Singles, read_minute_counts
 from guardian.stores.sqlite.succeeded import read_succeeded
-from tracker.sqlite.connection import connect
 from tracker.sqlite.database_file import FileChanged, OpenedFile
 
 T = TypeVar("T")
@@ -39,11 +40,13 @@ _FAILED = 200_000
 
 
 class SqliteHistory:
-    """`HistoryStore` on the database at `path`, with a connection for each call; it makes no file."""
+    """`HistoryStore` on the database at `path`; it makes no file. With `keep` connections stay open from one call to
+    the next, until `close`; without, and after that, each call has one of its own."""
 
-    def __init__(self, path: Path, book: AliasBook = NO_BOOK) -> None:
-        self._path, self._book = path, book
+    def __init__(self, path: Path, book: AliasBook = NO_BOOK, *, keep: bool = False) -> None:
+        self._path, self._book, self._keep = path, book, keep
         self._file, self._opened = OpenedFile(str(path)), False
+        self._connections = Connections(self._file)
 
     def first_event(self) -> int | None:
         """See HistoryStore."""
@@ -104,19 +107,27 @@ class SqliteHistory:
     async def reopen(self) -> None:
         """See HistoryStore."""
         self._opened = False
+        await asyncio.to_thread(self._connections.drop)
+
+    async def close(self) -> None:
+        """See HistoryStore."""
+        self._keep = False
+        await asyncio.to_thread(self._connections.drop)
 
     def _ask(self, work: Callable[[sqlite3.Connection], T]) -> T:
         try:
             if not self._opened:
                 self._file.note()
-            self._file.check()
-            with closing(connect(str(self._path), create=False)) as db:
+            with self._connections.use() as db:
                 self._opened = True
                 return work(db)
         except FileChanged as error:
             raise StorageError(str(error)) from error
         except UNREADABLE as error:
             raise unreadable(self._path, error) from error
+        finally:
+            if not self._keep:
+                self._connections.drop()
 
 
 def read_history(
@@ -206,7 +217,7 @@ def _grown(
         return None
     pieces = {minute: singles.read(db, minute * MINUTE_US, (minute + 1) * MINUTE_US) for minute in late}
     first = sightings.read_first_event(db, OWN)
-    seen = _first_sightings(history, (new, *pieces.values()), db, first)
+    seen = sightings.grown_sightings(history, (new, *pieces.values()), db, first)
     counts = history.counts.followed(MinuteCounts.of(new, known, end), keep) if end > known else history.counts
     for minute, piece in pieces.items():
         if minute >= counts.start:
@@ -236,16 +247,3 @@ def _read_so_far(db: sqlite3.Connection, end: int) -> tuple[Cursor, int]:
     """How many events each recorder, an instance, has stored since it began, and how many lie behind minute `end`."""
     (ahead,) = db.execute("SELECT count(*) FROM guardian_request WHERE id >= ?", ids(end * MINUTE_US, 0)[:1]).fetchone()
     return Cursor(dict(db.execute("SELECT id, stored FROM guardian_recorder"))), ahead
-
-
-def _first_sightings(
-    history: History, pieces: Iterable[Columns], db: sqlite3.Connection, first: int | None
-) -> Mapping[tuple[str, str], int]:
-    """Those that were known and what is new in the pieces; all anew where retention has deleted events of some."""
-    if first is None or min(history.first_seen.values(), default=first) < first:
-        return sightings.read_first_sightings(db, OWN)
-    seen = dict(history.first_seen)
-    for piece in pieces:
-        for what, at in first_sightings(piece).items():
-            seen[what] = min(at, seen.get(what, at))
-    return seen

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 
-from guardian.alerting.columns import MINUTE_US
+from guardian.alerting.columns import MINUTE_US, Columns
+from guardian.alerting.history import History, first_sightings
 from guardian.core.clock import SLACK
 from guardian.stores.history import ALIVE_US
 from guardian.stores.sqlite.buckets import time_of
+from guardian.stores.sqlite.importing import OWN
 
 
 def _places(db: sqlite3.Connection) -> dict[int, tuple[str, str]]:
@@ -29,6 +32,19 @@ def read_first_sightings(db: sqlite3.Connection, only: str = "") -> dict[tuple[s
         kind, location = places[failure]
         what = (kind, location or feature_of[route])
         seen[what] = min(seen.get(what, time_of(event)), time_of(event))
+    return seen
+
+
+def grown_sightings(
+    history: History, pieces: Iterable[Columns], db: sqlite3.Connection, first: int | None
+) -> Mapping[tuple[str, str], int]:
+    """Those that were known and what is new in the pieces; all anew where retention has deleted events of some."""
+    if first is None or min(history.first_seen.values(), default=first) < first:
+        return read_first_sightings(db, OWN)
+    seen = dict(history.first_seen)
+    for piece in pieces:
+        for what, at in first_sightings(piece).items():
+            seen[what] = min(at, seen.get(what, at))
     return seen
 
 
