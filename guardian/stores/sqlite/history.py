@@ -21,13 +21,12 @@ from guardian.stores.people.aliases import NO_ALIASES, Aliases
 from guardian.stores.people.book import NO_BOOK, AliasBook
 from guardian.stores.sqlite import sightings
 from guardian.stores.sqlite.buckets import ids
-from guardian.stores.sqlite.connections import Connections
+from guardian.stores.sqlite.connections import Connections, in_one_state
 from guardian.stores.sqlite.damage import UNREADABLE, unreadable
 from guardian.stores.sqlite.earlier import with_earlier
 from guardian.stores.sqlite.importing import OWN
 from guardian.stores.sqlite.late import late_minutes, marked, read_marks
 from guardian.stores.sqlite.numbers import next_size
-from guardian.stores.sqlite.people import read_people
 from guardian.stores.sqlite.sampling import read_failed_page, read_releases, read_sample
 from guardian.stores.sqlite.singles import FIRST_PIECE, MOST_MINUTES, Singles, read_minute_counts
 from guardian.stores.sqlite.succeeded import read_succeeded
@@ -89,12 +88,7 @@ class SqliteHistory:
     def succeeded(self, since: Mapping[tuple[str, str], int], end_us: int) -> set[tuple[str, str]]:
         """See HistoryStore."""
         aliases = self._book.current()
-
-        def work(db: sqlite3.Connection) -> set[tuple[str, str]]:
-            with _one_state(db):
-                return read_succeeded(db, read_people(db, aliases), since, end_us)
-
-        return self._ask(work)
+        return self._ask(lambda db: in_one_state(db, lambda same: read_succeeded(same, aliases, since, end_us)))
 
     def releases(self, start_us: int, end_us: int) -> list[Released]:
         """See HistoryStore."""

@@ -13,20 +13,21 @@ from itertools import chain
 import numpy as np
 
 from guardian.core.totals import Part
+from guardian.stores.people.aliases import Aliases
 from guardian.stores.sqlite import seals
 from guardian.stores.sqlite.buckets import AT_US, MINUTES5, SPANS, ids, meta
-from guardian.stores.sqlite.people import People
+from guardian.stores.sqlite.people import People, read_people
 from guardian.stores.sqlite.totals import Piece, cover, pieces
 from guardian.stores.succeeded import Asked, Counted, succeeded
 
 
 def read_succeeded(
-    db: sqlite3.Connection, people: People, since: Mapping[tuple[str, str], int], end_us: int
+    db: sqlite3.Connection, aliases: Aliases, since: Mapping[tuple[str, str], int], end_us: int
 ) -> set[tuple[str, str]]:
     """See `HistoryStore.succeeded`."""
     asked = Asked.of(since)
     first_us = max(meta(db, "purged_until_us"), meta(db, "forgotten_until_us"))
-    return succeeded(asked, end_us, _Sealed(db, people, asked), first_us)
+    return succeeded(asked, end_us, _Sealed(db, read_people(db, aliases), asked), first_us)
 
 
 class _Sealed:
