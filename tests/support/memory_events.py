@@ -418,3 +418,6 @@ class MemoryHistory:
 
     async def reopen(self):
         """Nothing can take its place."""
+
+    async def close(self):
+        """Nothing is kept open."""
