@@ -58,10 +58,17 @@ def way_note(told: Explanation, kind: str, place: str, lang: Language) -> str:
 def _alone(hit: int, others: int, lang: Language) -> str:
     if not others:
         return lang("nobody else was there")
+    if others == 1:
+        if hit:
+            return lang("the one other person who was there met it too")
+        return lang("the one other person who was there did not meet it")
     many = lang.number(others)
     if not hit:
         return lang("nobody else met it, of %(all)s others who were there", all=many)
-    return lang("%(n)s of %(all)s others who were there met it too", n=lang.number(hit), all=many)
+    return lang.plural(
+        "%(n)s of %(all)s others who were there met it too", "%(n)s of %(all)s others who were there met it too", hit,
+        all=many,
+    )  # fmt: skip
 
 
 def _said(found: Found, told: Explanation, lang: Language) -> str:

@@ -55,10 +55,17 @@ def test_that_nothing_stands_out_is_said_too():
     assert said(fewer) == "none stands out: spread evenly over features, people"
 
 
+def test_french_says_one_and_many_others_as_it_should():
+    assert said(Explanation("alone", others=(1, 40)), FR) == "1 autre présent sur 40 l'a rencontré aussi"
+    assert said(Explanation("alone", others=(2, 40)), FR) == "2 autres présents sur 40 l'ont rencontré aussi"
+
+
 def test_of_one_persons_errors_it_is_said_whether_others_met_them():
     assert said(Explanation("alone", others=(0, 40))) == "nobody else met it, of 40 others who were there"
     assert said(Explanation("alone", others=(12, 40))) == "12 of 40 others who were there met it too"
     assert said(Explanation("alone", others=(0, 0))) == "nobody else was there"
+    assert said(Explanation("alone", others=(0, 1))) == "the one other person who was there did not meet it"
+    assert said(Explanation("alone", others=(1, 1))) == "the one other person who was there met it too"
 
 
 def test_an_error_is_followed_by_how_often_it_came_before():
