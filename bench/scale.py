@@ -56,6 +56,10 @@ class Load:
     requests: float
 
 
+LOOKS_A_MINUTE, MOST_ASKED = 4, 100
+"""So often it is looked whether every living process has passed a minute, where they are no more than this."""
+
+
 @dataclass(frozen=True)
 class Usage:
     """What a load asks of Firestore: documents a day, and GiB that lie there at the end of the retention."""
@@ -86,6 +90,8 @@ def usage(load: Load, *, retention_days: int = 90, daemon: bool = True, interval
     lease = DAY / (PULSE if daemon else 60)
     writes = slices + busy_minutes + seals + STATE_WRITES_A_DAY + lease + people / 30  # one person in 30 is new
     reads = 2 * slices + 1_440 * TICK_READS + seals + REPORTS_A_DAY * REPORT_READS + lease
+    if load.instances <= MOST_ASKED:
+        reads += 1_440 * LOOKS_A_MINUTE * load.instances + slices
     stored = retention_days * (slices * SLICE_BYTES + load.requests * DAY * EVENT_BYTES) + 730 * seal_bytes
     return Usage(slices, writes, reads, slices + seals, stored / 2**30)
 
