@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from heapq import nsmallest
 from typing import TYPE_CHECKING
 
 from guardian.alerting.history import Snapshot
@@ -28,7 +29,7 @@ def noted(rule: Rule, incident: Incident, snapshot: Snapshot) -> Incident:
     """The incident with the users it concerns, the most so far: later nobody can look them up any more."""
     hit = kind_of(rule).users(rule, incident, snapshot, looked_at(rule, incident, snapshot))
     if len(hit) >= incident.users:
-        incident = replace(incident, users=len(hit), names=tuple(sorted(hit)[:NAMES]))
+        incident = replace(incident, users=len(hit), names=tuple(nsmallest(NAMES, hit)))
     return incident
 
 
