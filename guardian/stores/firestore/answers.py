@@ -12,6 +12,7 @@ from datetime import datetime
 import numpy as np
 
 from guardian.core.activity import TOP_HELP, Activity
+from guardian.core.overlaps import overlapping
 from guardian.core.summary import Route, Summary, TimelineBar
 from guardian.core.time import micros
 from guardian.core.totals import Totals, followed, grouped, renumbered
@@ -96,8 +97,7 @@ class Answer:
         users = whole.users.copy()
         users[:, 0] = persons[users[:, 0]]
         users = users[np.lexsort((users[:, 5], users[:, 4], users[:, 0]))]
-        same = users[1:, 0] == users[:-1, 0]
-        if (same & (users[1:, 4] <= _reached(users)[:-1])).any():
+        if len(overlapping(users)):
             # Two ids of a person at the same time: what lies inside tells in which order.
             if seal.span > MINUTES5:
                 return Totals.merge([self._sealed(each) for each in self.windows.inside(seal)])
@@ -216,14 +216,6 @@ def _shown(users: np.ndarray, most: int | None) -> set[int]:
     if in_need.sum() > TOP_HELP:
         in_need &= errors >= np.sort(errors[in_need])[-TOP_HELP]
     return set(users[first | in_need, 0].tolist())
-
-
-def _reached(rows: np.ndarray) -> np.ndarray:
-    """The latest `last_us` so far among the rows of each number; they are sorted by number."""
-    reached = rows[:, 5].copy()
-    for at in np.flatnonzero(rows[1:, 0] == rows[:-1, 0]) + 1:
-        reached[at] = max(reached[at], reached[at - 1])
-    return reached
 
 
 def _spanned(rows: np.ndarray) -> np.ndarray:

@@ -15,6 +15,7 @@ from functools import cached_property
 
 import numpy as np
 
+from guardian.core.overlaps import overlapping
 from guardian.core.totals import Part, Totals, followed, grouped
 from guardian.stores.people.aliases import NO_ALIASES, Aliases
 from guardian.stores.sqlite import seals
@@ -97,19 +98,13 @@ class People:
         rows = rows.copy()
         rows[:, 0] = self.persons(rows[:, 0])
         rows = rows[np.lexsort((rows[:, 5], rows[:, 4], rows[:, 0]))]
-        same = rows[1:, 0] == rows[:-1, 0]
-        # `last` of all rows before, not of the neighbour alone: a long one may reach over several.
-        reached = _reached(rows)
-        overlapping = np.unique(rows[1:, 0][same & (rows[1:, 4] <= reached[:-1])])
-        if not len(overlapping):
+        twice = overlapping(rows)
+        if not len(twice):
             return followed(rows)
         if span_us == MINUTES5 and start_us < meta(db, "purged_until_us"):
             return _spanned(rows)
-        if span_us == MINUTES5:
-            inner = self._single(db, overlapping, start_us)
-        else:
-            inner = self._inside(db, overlapping, start_us, span_us)
-        rows = np.concatenate((followed(rows[~np.isin(rows[:, 0], overlapping)]), inner))
+        inner = self._single(db, twice, start_us) if span_us == MINUTES5 else self._inside(db, twice, start_us, span_us)
+        rows = np.concatenate((followed(rows[~np.isin(rows[:, 0], twice)]), inner))
         return rows[np.argsort(rows[:, 0], kind="stable")]
 
     def _inside(self, db: sqlite3.Connection, persons: np.ndarray, start_us: int, span_us: int) -> np.ndarray:
@@ -131,14 +126,6 @@ class People:
         ).reshape(-1, 6)
         table[:, 1] = self.persons(table[:, 1])
         return Totals.of(table[np.isin(table[:, 1], persons)]).users
-
-
-def _reached(rows: np.ndarray) -> np.ndarray:
-    """The latest `last_us` so far among the rows of each number; they are sorted by number."""
-    reached = rows[:, 5].copy()
-    for at in np.flatnonzero(rows[1:, 0] == rows[:-1, 0]) + 1:
-        reached[at] = max(reached[at], reached[at - 1])
-    return reached
 
 
 def _spanned(rows: np.ndarray) -> np.ndarray:
