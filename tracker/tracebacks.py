@@ -60,14 +60,14 @@ def _known_name(kind: type) -> str | None:
     if type(module) is not str or type(qualname) is not str:
         return None
     found: Any = sys.modules.get(module)
-    inside: Any = _inside(found)
+    inside: Any = inside_of(found)
     for part in qualname.split("."):
         found = inside.get(part)
         inside = _names(found) if issubclass(type(found), type) else {}
     return qualname.rpartition(".")[2][:MAX_NAME] if found is kind else None
 
 
-def _inside(module: Any) -> Mapping[str, Any]:
+def inside_of(module: Any) -> Mapping[str, Any]:
     """What a module has, without a call of its own code: some load themselves when they are asked."""
     try:
         found = object.__getattribute__(module, "__dict__")
@@ -109,7 +109,7 @@ def _alone(error: BaseException) -> BaseException:
 
 
 def _is_imported(frame: Frame) -> bool:
-    file = _inside(sys.modules.get(frame.module)).get("__file__")
+    file = inside_of(sys.modules.get(frame.module)).get("__file__")
     if type(file) is not str or type(frame.file) is not str:
         return False
     # Compiled code that came without its source remembers where that was.
@@ -132,7 +132,7 @@ def _line(frame: Frame) -> str:
 @lru_cache(maxsize=256)
 def _functions(module: str, file: str) -> frozenset[str]:
     """The names of all functions in a module's code; none where that cannot be read."""
-    code = code_of(_inside(sys.modules.get(module)))
+    code = code_of(inside_of(sys.modules.get(module)))
     return frozenset() if code is None else frozenset(_code_names(code))
 
 

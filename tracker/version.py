@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
 from typing import Any
+
+from tracker.tracebacks import inside_of
 
 _FRAMEWORKS = {"fastapi", "starlette"}
 
@@ -26,13 +27,13 @@ def _version(app: object) -> str:
     packages = {
         name.partition(".")[0]
         for name, module in list(sys.modules.items())
-        if any(each is app for each in list(_inside(module).values()))
+        if any(each is app for each in list(inside_of(module).values()))
     }
     # A library may keep the app of somebody else: whose it is, routes lead into.
     if len(packages) != 1 or _led_to(app) != packages:
         return ""
     [package] = packages
-    file = _inside(sys.modules.get(package)).get("__file__")
+    file = inside_of(sys.modules.get(package)).get("__file__")
     if type(file) is not str:
         return ""
     folder, name = os.path.split(file)
@@ -58,12 +59,3 @@ def _module(endpoint: Any) -> str:
 def _has(record: str, name: str) -> bool:
     """Whether the record of a distribution's files, a line each, has this one."""
     return name in record and any(line.partition(",")[0] == name for line in record.splitlines())
-
-
-def _inside(module: Any) -> Mapping[str, Any]:
-    """What a module has, without a call of its own code: some load themselves when they are asked."""
-    try:
-        found = object.__getattribute__(module, "__dict__")
-    except AttributeError:
-        return {}
-    return found if type(found) is dict else {}
