@@ -14,6 +14,7 @@ from guardian.alerting.whom import NOBODY, Whom, whom
 from guardian.application.root import Application
 from guardian.core.language import language
 from guardian.core.off_loop import off_loop
+from guardian.core.report.additions import way_values
 from guardian.core.storage import StorageError
 from guardian.core.time import micros, moment
 from guardian.settings.rules import Rule, watching
@@ -81,23 +82,11 @@ def cause_values(why: Explanation) -> dict[str, Any] | None:
     lines = cause_lines(why, language())
     if not lines and not why.released:
         return None
-    way = why.way
-    error = None
-    if way is not None and isinstance(way.value, tuple):
-        kind, place = way.value
-        error = {
-            "kind": kind,
-            "place": place,
-            "failed": way.bad,
-            "of": way.of,
-            "before": way.before,
-            "requests_before": way.before_requests,
-        }
     return {
         "lines": lines,
         "found": [asdict(found) for found in why.cause.found],
         "even": list(why.cause.even),
-        "error": error,
+        "error": way_values(why.way),
         "days_before": why.days or None,
         "released": [{"release": name, "at": moment(at_us).isoformat()} for name, at_us in why.released],
     }

@@ -124,25 +124,28 @@ def _read_since(each: Mapping[str, Any]) -> Since:
     return Since(start, end, each["requests"], each["errors"], each["p95_ms"])
 
 
+def way_values(way: Way | None) -> dict[str, Any] | None:
+    """The kind of failure that explains most, as JSON values; None where it is not known, or no error."""
+    if way is None or not isinstance(way.value, tuple):
+        return None
+    kind, place = way.value
+    return {
+        "kind": kind,
+        "place": place,
+        "failed": way.bad,
+        "of": way.of,
+        "before": way.before,
+        "requests_before": way.before_requests,
+    }
+
+
 def _cause(each: MovedCause) -> dict[str, Any]:
-    way = each.way
-    error = None
-    if way is not None and isinstance(way.value, tuple):
-        kind, place = way.value
-        error = {
-            "kind": kind,
-            "place": place,
-            "failed": way.bad,
-            "of": way.of,
-            "before": way.before,
-            "requests_before": way.before_requests,
-        }
     return {
         "feature": each.feature,
         "status": each.status,
         "of": each.of,
         "days_before": each.days if each.days > 0 else None,
-        "error": error,
+        "error": way_values(each.way),
         "found": [_found(found) for found in each.cause.found],
     }
 
