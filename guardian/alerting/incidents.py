@@ -18,6 +18,8 @@ REOPEN_WITHIN = 3600
 """An incident that fires again within this many seconds of its end goes on: same thread, no new incident."""
 
 Status = Literal["pending", "open", "acknowledged", "resolved"]
+GOING_ON: tuple[Status, ...] = ("open", "acknowledged")
+"""What has been told, and is not over."""
 End = Literal["resolved", "closed", "removed", "unwatched"]
 Change = Literal["opened", "reopened", "flapping", "reminder", "unsilenced"] | End
 """What is told of an incident: `unsilenced` is that it still fires after a silence, `closed` that a person ended it,

@@ -13,7 +13,7 @@ import numpy as np
 from guardian.alerting.columns import MINUTE_US
 from guardian.alerting.engine import AlertState, Surroundings
 from guardian.alerting.history import History
-from guardian.alerting.incidents import NOTHING_KNOWN, SECOND, Memory
+from guardian.alerting.incidents import GOING_ON, NOTHING_KNOWN, SECOND, Memory
 from guardian.alerting.kinds import kind_of
 from guardian.alerting.kinds.kind import window_of
 from guardian.alerting.minutes import Minutes
@@ -96,7 +96,7 @@ class Outlook:
             return minute
         for incident in latest.values():
             plain = incident.fired_us == judged_us and incident.silenced_until_us is None and not incident.under
-            if not plain or incident.closing or incident.status not in ("open", "acknowledged"):
+            if not plain or incident.closing or incident.status not in GOING_ON:
                 return minute
             if incident.status == "open" and incident.told_us is not None and repeat_us > 0:
                 end = min(end, -(-(incident.told_us + repeat_us) // MINUTE_US))

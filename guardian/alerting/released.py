@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from guardian.alerting.actions import fixed_at
 from guardian.alerting.engine import AlertState
-from guardian.alerting.incidents import Incident
+from guardian.alerting.incidents import GOING_ON, Incident
 from guardian.alerting.sample import Released
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ def waiting(state: AlertState, rules: Iterable[Rule]) -> list[Incident]:
     asked = {rule.name for rule in rules if rule.enabled and rule.fixed_by_release}
     if not asked:
         return []
-    return [each for each in state.incidents() if each.rule in asked and each.status in ("open", "acknowledged")]
+    return [each for each in state.incidents() if each.rule in asked and each.status in GOING_ON]
 
 
 def begun_before(incidents: Iterable[Incident], newest: Released) -> list[Incident]:

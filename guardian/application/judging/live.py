@@ -13,7 +13,7 @@ from guardian.alerting.columns import MINUTE_US
 from guardian.alerting.concerned import noted
 from guardian.alerting.engine import AlertState, Surroundings, advance, set_back
 from guardian.alerting.history import History, Snapshot
-from guardian.alerting.incidents import Transition
+from guardian.alerting.incidents import GOING_ON, Transition
 from guardian.alerting.kinds import kind_of
 from guardian.alerting.kinds.kind import window_of
 from guardian.alerting.maintenance import Maintenance, Once, Recurring
@@ -40,7 +40,6 @@ TRIES = 5
 """So often minutes are judged at once, each time because somebody acted meanwhile; then they wait for the next step."""
 KEEP_ANSWERS = 100
 """How many answers of a probe are remembered."""
-GOING_ON = ("open", "acknowledged")
 UNSTORED = 10
 """So many minutes in which nothing happened are judged before their state is stored: a restart judges them again."""
 
