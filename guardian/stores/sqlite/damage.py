@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import sqlite3
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from guardian.core.storage import StorageError
 
@@ -23,6 +25,15 @@ def unreadable(path: str | os.PathLike[str], error: Exception) -> StorageError:
         return StorageError(f"the database {os.fspath(path)} does not answer: a row is damaged ({kind}); {CURE}")
     cure = f"; {CURE}" if is_damage(error) else ""
     return StorageError(f"the database {os.fspath(path)} does not answer: {said(error)}{cure}")
+
+
+@contextmanager
+def readable(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Raises StorageError in place of what a damaged row meets inside."""
+    try:
+        yield
+    except UNREADABLE as error:
+        raise unreadable(path, error) from error
 
 
 def said(error: sqlite3.Error) -> str:

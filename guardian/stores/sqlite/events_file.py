@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -67,14 +67,6 @@ class EventsFile:
                 return list(await cursor.fetchall())
         except FileChanged as error:
             raise StorageError(str(error)) from error
-        except UNREADABLE as error:
-            raise unreadable(self._path, error) from error
-
-    @contextmanager
-    def _readable(self) -> Iterator[None]:
-        """Raises StorageError in place of what a damaged row meets inside."""
-        try:
-            yield
         except UNREADABLE as error:
             raise unreadable(self._path, error) from error
 

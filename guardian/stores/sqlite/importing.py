@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import secrets
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +15,7 @@ import numpy as np
 from guardian.core.storage import StorageError
 from guardian.stores.importing import IMPORTED, STRETCH_US
 from guardian.stores.sqlite.buckets import meta, time_of
-from guardian.stores.sqlite.damage import UNREADABLE, unreadable
+from guardian.stores.sqlite.damage import readable
 from guardian.stores.sqlite.database import cannot_open
 from tracker.event import Event
 from tracker.pseudonyms import read_key
@@ -67,7 +66,7 @@ class SqliteImports:
             raise StorageError(cannot_open(path, error)) from error
         self._db = self._writer.db
         try:
-            with self._readable():
+            with readable(self._path):
                 prepare(self._db)
                 self._source, self.key = self._begin()
         except BaseException:
@@ -76,18 +75,18 @@ class SqliteImports:
 
     def recorded_since_us(self) -> int | None:
         """See Imports."""
-        with self._readable():
+        with readable(self._path):
             (first,) = self._db.execute(f"SELECT min(id) FROM guardian_request WHERE true {OWN}").fetchone()
         return None if first is None else time_of(first)
 
     def purged_until_us(self) -> int:
         """See Imports."""
-        with self._readable():
+        with readable(self._path):
             return meta(self._db, "purged_until_us")
 
     def marks(self, start_us: int) -> list[int]:
         """See Imports."""
-        with self._readable():
+        with readable(self._path):
             found: list[int] = _read(self._db, start_us).tolist()
             return found
 
@@ -99,7 +98,7 @@ class SqliteImports:
                 all_of_them = np.sort(np.concatenate((_read(db, start_us), np.array(added, _MARK))))
                 db.execute("REPLACE INTO guardian_imported VALUES (?, ?)", (start_us, all_of_them.tobytes()))
 
-        with self._readable():
+        with readable(self._path):
             return self._writer.write(events, source=self._source, along=along)
 
     def close(self) -> None:
@@ -119,13 +118,6 @@ class SqliteImports:
             db.execute("ROLLBACK")
             raise
         return source, str(key).encode()
-
-    @contextmanager
-    def _readable(self) -> Iterator[None]:
-        try:
-            yield
-        except UNREADABLE as error:
-            raise unreadable(self._path, error) from error
 
 
 def _read(db: sqlite3.Connection, start_us: int) -> np.ndarray:

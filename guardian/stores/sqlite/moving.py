@@ -8,6 +8,7 @@ from typing import Any
 
 from guardian.stores.alert_state import read_incident
 from guardian.stores.moving import HEAVY, TABLES, Key, Lead, Move, Row
+from guardian.stores.sqlite.damage import readable
 from guardian.stores.sqlite.moving_events import NAME, USERS, SqliteMovingEvents
 from tracker.sqlite.dictionaries import OTHER
 
@@ -91,13 +92,13 @@ class SqliteMoving(SqliteMovingEvents):
     def lead(self, name: str) -> Lead:
         """See Moving."""
         sql = "SELECT holder, expires_us, token FROM guardian_lease WHERE name = ?"
-        with self._readable():
+        with readable(self._path):
             found = self._db.execute(sql, (name,)).fetchone()
         return Lead(*found) if found else Lead()
 
     def move(self) -> Move | None:
         """See Moving."""
-        with self._readable():
+        with readable(self._path):
             found = self._db.execute("SELECT value FROM guardian_meta WHERE key = ?", (_MOVE,)).fetchone()
             return Move(*json.loads(found[0])) if found else None
 
@@ -110,7 +111,7 @@ class SqliteMoving(SqliteMovingEvents):
         """See Moving."""
         fields = TABLES[table].fields
         sql = _SELECT.get(table) or f"SELECT {', '.join(fields)} FROM {_PLAIN[table]}"
-        with self._readable():
+        with readable(self._path):
             asked = self._db.execute(sql)
             while found := asked.fetchmany(20 if table in HEAVY else 1_000):
                 yield [_out(table, dict(zip(fields, row, strict=True))) for row in found]

@@ -17,7 +17,7 @@ from guardian.core.totals import Totals, renumbered
 from guardian.stores.moving import STRETCH_US, Bucket, Facts, Recorded, places
 from guardian.stores.sqlite import seals
 from guardian.stores.sqlite.buckets import AT_US, DAY, HOUR, MINUTES5, ids, meta, set_meta, time_of
-from guardian.stores.sqlite.damage import UNREADABLE, unreadable
+from guardian.stores.sqlite.damage import readable
 from guardian.stores.sqlite.database import cannot_open
 from guardian.stores.sqlite.sealing import join
 from tracker.event import ANONYMOUS, Event, Failure
@@ -60,7 +60,7 @@ class SqliteMovingEvents:
 
     def facts(self) -> Facts:
         """See Moving."""
-        with self._readable():
+        with readable(self._path):
             return Facts(*(meta(self._db, each) for each in ("purged_until_us", "forgotten_until_us", "purged_events")))
 
     def put_facts(self, facts: Facts) -> None:
@@ -74,12 +74,12 @@ class SqliteMovingEvents:
     def bucket_starts(self) -> list[int]:
         """See Moving."""
         facts = self.facts()
-        with self._readable():
+        with readable(self._path):
             return seals.starts(self._db, MINUTES5, facts.forgotten_us, facts.purged_us)
 
     def buckets(self, starts: Sequence[int]) -> Iterator[Bucket]:
         """See Moving."""
-        with self._readable():
+        with readable(self._path):
             routes = {row[0]: Route(*row[1:]) for row in self._db.execute(_ROUTES)}
             for start in starts:
                 totals = seals.read(self._db, MINUTES5, start)
@@ -101,19 +101,19 @@ class SqliteMovingEvents:
 
     def join_buckets(self) -> None:
         """See Moving."""
-        with self._readable():
+        with readable(self._path):
             join(self._db, 0)
 
     def stretches(self) -> dict[int, int]:
         """See Moving."""
         start = f"{AT_US} / {STRETCH_US} * {STRETCH_US}"
         sql = f"SELECT {start}, count(*) FROM guardian_request WHERE id >= ? GROUP BY 1"
-        with self._readable():
+        with readable(self._path):
             return dict(self._db.execute(sql, ids(self.facts().purged_us, 0)[:1]))
 
     def events(self, starts: Sequence[int]) -> dict[int, list[Recorded]]:
         """See Moving."""
-        with self._readable():
+        with readable(self._path):
             return {
                 start: [self._recorded(row) for row in self._db.execute(_EVENTS, ids(start, start + STRETCH_US))]
                 for start in starts
@@ -162,7 +162,7 @@ class SqliteMovingEvents:
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         """What is written inside is written together, or not at all."""
-        with self._readable():
+        with readable(self._path):
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 self._dictionaries.begin()
@@ -173,13 +173,6 @@ class SqliteMovingEvents:
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
                 raise
-
-    @contextmanager
-    def _readable(self) -> Iterator[None]:
-        try:
-            yield
-        except UNREADABLE as error:
-            raise unreadable(self._path, error) from error
 
 
 _ROUTES = "SELECT id, feature, endpoint, method FROM guardian_route"

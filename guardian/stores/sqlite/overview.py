@@ -13,6 +13,7 @@ from guardian.core.time import micros, moment
 from guardian.core.totals import Part
 from guardian.stores.events import MOST_AHEAD
 from guardian.stores.sqlite.buckets import MINUTES5, ids, meta, time_of
+from guardian.stores.sqlite.damage import readable
 from guardian.stores.sqlite.events_file import EventsFile
 from guardian.stores.sqlite.people import People, number_of_nobody
 from guardian.stores.sqlite.totals import count_events
@@ -74,13 +75,13 @@ class SqliteOverview(EventsFile):
         sql = "SELECT coalesce(max(seen_us), 0) FROM guardian_recorder WHERE seen_us <= ?"
         [(newest,)] = await self._read(sql, (latest,))
         rows = await self._read(_RECENT_RECORDERS, (newest - _WEEK_US,))
-        with self._readable():
+        with readable(self._path):
             return [RecorderHealth(row[0], moment(row[1]), moment(row[2]), *row[3:7]) for row in rows]
 
     async def recorder_notes(self, since: datetime) -> list[RecorderNote]:
         """See UsageRepository."""
         rows = await self._read(f"{_NOTES} ORDER BY seen_us DESC", (micros(since),))
-        with self._readable():
+        with readable(self._path):
             return [RecorderNote(name, kind, detail, count, moment(seen)) for name, kind, detail, count, seen in rows]
 
     async def feature_names(self) -> set[str]:
