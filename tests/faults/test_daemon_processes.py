@@ -67,12 +67,18 @@ class Listener:
         self.path = path
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.socket.bind(str(path))
-        self.socket.settimeout(20)
+        self.socket.settimeout(1)
 
-    def hear(self, word):
-        heard = []
+    def hear(self, word, child):
+        """The lines until one begins with the word. A child that ends before is a failure that shows what it said."""
+        heard, silent = [], 0
         while not any(line.startswith(word) for line in heard):
-            heard += self.socket.recv(4096).decode().splitlines()
+            try:
+                heard += self.socket.recv(4096).decode().splitlines()
+            except TimeoutError:
+                silent += 1
+                assert child.poll() is None, child.stderr.read()
+                assert silent < 60, f"no {word} in a minute, only {heard}; locks:\n{Path('/proc/locks').read_text()}"
         return heard
 
 
@@ -93,7 +99,7 @@ def start(tmp_path):
         child.listener = listener
         children.append(child)
         if ready:
-            child.heard = listener.hear("READY=1")
+            child.heard = listener.hear("READY=1", child)
         return child
 
     yield begin
@@ -172,9 +178,9 @@ async def test_a_stop_takes_less_than_five_seconds_even_while_a_thread_hangs(set
 async def test_systemd_hears_when_the_daemon_is_ready_alive_and_stopping(settings, start):
     child = start(settings, WATCHDOG_USEC="200000")
     assert "STATUS=leads" in child.heard
-    child.listener.hear("WATCHDOG=1")
+    child.listener.hear("WATCHDOG=1", child)
     child.terminate()
-    child.listener.hear("STOPPING=1")
+    child.listener.hear("STOPPING=1", child)
     assert child.wait(5) == 0
 
 
@@ -244,6 +250,8 @@ async def test_killed_again_and_again_it_loses_no_mail_and_doubles_at_most_one_e
 def freeze(child, settings):
     """SIGSTOP, but for a process that holds the database's lock just then: it would stop all others too."""
     child.send_signal(signal.SIGSTOP)
+    # The signal is only sent: until the system says that each thread stands, one of them may still take the lock.
+    os.waitpid(child.pid, os.WUNTRACED)
     db = sqlite3.connect(settings["database"], timeout=0.2, isolation_level=None)
     try:
         db.execute("BEGIN IMMEDIATE")
