@@ -20,8 +20,17 @@ def cookie_name(kind: str, visitor: Visitor) -> str:
 
 
 def read_cookie(kind: str, request: Request, visitor: Visitor) -> str:
-    """What the browser holds; "" where it holds none."""
-    return request.cookies.get(cookie_name(kind, visitor), "")
+    """What the browser holds; "" where it holds none.
+
+    Of two with one name it sends the one with the longer path first (RFC 6265, 5.4): the other belongs to a Guardian
+    above this prefix. Starlette's `cookies` has the last.
+    """
+    name = cookie_name(kind, visitor)
+    for pair in ";".join(request.headers.getlist("cookie")).split(";"):
+        key, _, value = pair.partition("=")
+        if key.strip() == name:
+            return value.strip().strip('"')
+    return ""
 
 
 def set_cookie(answer: Response, kind: str, value: str, visitor: Visitor, seconds: int | None) -> None:

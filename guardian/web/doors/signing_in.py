@@ -21,7 +21,7 @@ from guardian.web.doors import words
 from guardian.web.doors.asking import Asking, plain_http
 from guardian.web.doors.cookies import SESSION, drop_cookie
 from guardian.web.doors.entry import Doors
-from guardian.web.doors.forms import read_form
+from guardian.web.doors.forms import check_origin, read_form
 from guardian.web.endpoint import Refusal
 from guardian.web.pages.rendering import page_answer
 from guardian.web.pages.routes import problem
@@ -160,6 +160,8 @@ async def _press(asking: Asking) -> Response:
 
 
 async def _leave(asking: Asking) -> Response:
+    # Before it is asked who this is: a form of another page comes without the cookie, and the answer would drop it.
+    check_origin(asking.request, asking.visitor)
     person = await asking.doors.who(asking.request, asking.visitor)
     if person is not None:
         form = await read_form(asking.request)
