@@ -33,8 +33,9 @@ from guardian.web.pages.rendering import PAGE_HEADERS, page_answer
 log = logging.getLogger("guardian.web")
 
 ASKED_SECONDS = int(LIFETIME.total_seconds())
-_LONGEST_WAY = 500
-"""A longer address to come back to is forgotten: it goes into a cookie."""
+_LONGEST_WAY = 1500
+"""A longer address to come back to is forgotten: it goes into a cookie, and proxies take no more than 4 kB of headers.
+A mail's link to a person whose name is in another script has some 600 characters."""
 
 
 class Asking:

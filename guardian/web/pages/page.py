@@ -48,11 +48,15 @@ class View:
         return url(self.base, path, **query)
 
 
+SAFE = "/@:.,~-_"
+"""What stands in a path as it is."""
+
+
 def url(base: str, path: str, **query: Any) -> str:
     """The path of a page under `base`; what of `query` is None or "" is left out. Both are percent-encoded."""
     given = {name: value for name, value in query.items() if value not in (None, "")}
     mark = "?" if given else ""
-    return f"{base}{quote(path, safe='/@:.,~-_')}{mark}{urlencode(given, errors='replace')}"
+    return f"{base}{quote(path, safe=SAFE)}{mark}{urlencode(given, errors='replace')}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
 from starlette.requests import ClientDisconnect, Request
@@ -20,7 +21,7 @@ from guardian.web.doors.visitor import Visitor
 from guardian.web.endpoint import HEADERS, Refusal
 from guardian.web.pages import PAGES
 from guardian.web.pages.assets import FOREVER, served
-from guardian.web.pages.page import Page, View, url
+from guardian.web.pages.page import SAFE, Page, View, url
 from guardian.web.pages.rendering import FRAMING_HEADERS, PAGE_HEADERS, page_answer
 
 log = logging.getLogger("guardian.web")
@@ -146,9 +147,12 @@ def _zone(app: Application, request: Request) -> ZoneInfo:
 
 def to_sign_in(request: Request, visitor: Visitor) -> Response:
     """The way to the page that asks who one is, and back again. A script that asks hears 401: it loads the page."""
-    if request.method != "GET" or request.headers.get("sec-fetch-dest") == "empty":
+    if request.method not in ("GET", "HEAD") or request.headers.get("sec-fetch-dest") == "empty":
         return Response("sign in first\n", 401, dict(PAGE_HEADERS), media_type="text/plain")
-    path = request.url.path.removeprefix(request.scope.get("root_path", "")) or "/"
+    path, root = str(request.scope["path"]), str(request.scope.get("root_path", ""))
+    # Some servers hand on the path with the root_path, others without.
+    path = path.removeprefix(root) if f"{path}/".startswith(f"{root}/") else path
+    path = quote(path or "/", safe=SAFE)
     wanted = f"{path}?{request.url.query}" if request.url.query else path
     return RedirectResponse(url(visitor.base, "/sign-in", next=None if wanted == "/" else wanted), 303, PAGE_HEADERS)
 
