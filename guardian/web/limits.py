@@ -99,15 +99,35 @@ def peer_of(scope: Mapping[str, Any]) -> str:
     return str((scope.get("client") or ("",))[0])
 
 
+def is_said(scope: Mapping[str, Any]) -> bool:
+    """Whether the server put an address that the request names in place of the connection's: what was at its other end
+    is not known then.
+
+    uvicorn and Hypercorn do so for proxies that they are told to believe. They write the port that X-Forwarded-For
+    gives, or 0, which no connection has.
+    """
+    client = scope.get("client")
+    if not client:
+        return False
+    port = client[1] if len(client) > 1 else None
+    said = (f"{client[0]}:{port}", f"[{client[0]}]:{port}")
+    return not port or any(each in said for each in _forwarded(scope))
+
+
+def _forwarded(scope: Mapping[str, Any]) -> list[str]:
+    """The addresses that X-Forwarded-For names, that of the last proxy last."""
+    said = [value.decode("latin-1") for name, value in scope.get("headers", ()) if name == b"x-forwarded-for"]
+    return [each.strip() for each in ",".join(said).split(",")]
+
+
 def host_of(scope: Mapping[str, Any], proxies: Networks = ()) -> str:
     """The address that a request comes from: that of the connection, or where this is one of `proxies`, the last of
     X-Forwarded-For that is none."""
     host = peer_of(scope)
     if proxies and within(host, proxies):
-        said = [value.decode("latin-1") for name, value in scope.get("headers", ()) if name == b"x-forwarded-for"]
-        for each in reversed(",".join(said).split(",")):
-            if each.strip():
-                host = _bare(each.strip())
+        for each in reversed(_forwarded(scope)):
+            if each:
+                host = _bare(each)
                 if not within(host, proxies):
                     break
     return host

@@ -1,9 +1,13 @@
 """The doors of the dashboard: what other pages, other apps on the same host, and servers in between do to them."""
 
+import logging
+
 import pytest
+from starlette.applications import Starlette
+from starlette.routing import Mount
 
 from tests.support.api_client import bearer
-from tests.support.doors import HERE, ask, inside, pages, sign_in, token_of
+from tests.support.doors import ADMIN, HERE, VIEWER, ask, inside, pages, sign_in, token_of
 
 __all__ = ["pages"]
 EVIL = {"Origin": "https://evil.example", "Sec-Fetch-Site": "cross-site"}
@@ -50,6 +54,19 @@ async def test_after_signing_in_one_is_where_one_wanted_to_go(tmp_path, monkeypa
         assert (await browser.get(way)).status_code == 200
 
 
+async def test_a_mount_in_another_script_has_its_cookies_and_addresses(tmp_path, monkeypatch):
+    prefix = "/%C3%BCberwachung/%E7%9B%A3%E8%A6%96"
+    keys = {"public_url": HERE + prefix}
+    async with inside(tmp_path, monkeypatch, "/überwachung/監視", **keys) as world, world.browser() as browser:
+        entered = await sign_in(world, browser, path=f"{prefix}/sign-in")
+        assert entered.headers["location"] == f"{prefix}/"
+        session = entered.headers.get_list("set-cookie")[0]
+        assert f"; Path={prefix};" in session
+        assert (await browser.get(f"{prefix}/")).status_code == 200
+        moved = await browser.get(f"{prefix}/thing/7", headers={"Cookie": "none=1"})
+        assert moved.headers["location"] == f"{prefix}/sign-in?next=%2Fthing%2F7"
+
+
 async def test_a_root_path_is_taken_off_what_begins_with_it_and_off_no_other_path(tmp_path, monkeypatch):
     """As Hypercorn has it behind a proxy that strips: the path comes without the root_path."""
     async with inside(tmp_path, monkeypatch) as world:
@@ -62,6 +79,96 @@ async def test_a_root_path_is_taken_off_what_begins_with_it_and_off_no_other_pat
         async with world.browser() as browser:
             moved = await browser.get("/thing/7")
             assert moved.headers["location"] == "/th/sign-in?next=%2Fthing%2F7"
+
+
+FORWARDED = {"X-Forwarded-For": "10.0.0.9", "X-Forwarded-Email": ADMIN, "X-Forwarded-Prefix": "/g"}
+
+
+def believing(app, client):
+    """A server that puts the address of X-Forwarded-For in place of the connection's, as uvicorn does by default for
+    connections of this machine, and for all with --forwarded-allow-ips '*'."""
+
+    async def server(scope, receive, send):
+        await app({**scope, "client": client}, receive, send)
+
+    return server
+
+
+@pytest.mark.parametrize(
+    ("said", "client"),
+    [("10.0.0.9", ("10.0.0.9", 0)), ("10.0.0.9:4711", ("10.0.0.9", 4711)), ("[fd00::9]:80", ("fd00::9", 80)),
+     ("10.0.0.9", ["10.0.0.9", None])],
+)  # fmt: skip
+async def test_a_client_that_claims_the_address_of_a_proxy_lets_itself_in_nowhere(
+    tmp_path, monkeypatch, caplog, said, client
+):
+    keys = {"dashboard": {"proxies": ["10.0.0.0/8", "fd00::/8"], "trusted_header": "X-Forwarded-Email"}}
+    async with inside(tmp_path, monkeypatch, **keys) as world:
+        world.asgi = believing(world.asgi, client)
+        async with world.browser(peer=("192.0.2.1", 5), **{**FORWARDED, "X-Forwarded-For": said}) as browser:
+            with caplog.at_level(logging.WARNING, "guardian.web"):
+                for _ in range(3):
+                    assert (await browser.get("/thing/7")).status_code == 303
+            [line] = [each.getMessage() for each in caplog.records if each.name == "guardian.web"]
+            assert line == (
+                "X-Forwarded-Email is not believed: the server that runs Guardian has put the address of "
+                "X-Forwarded-For in place of the proxy's, so that nobody knows who asks; for uvicorn add "
+                "--no-proxy-headers"
+            )
+
+
+async def test_behind_a_server_that_believes_forwarded_addresses_the_prefix_of_the_proxy_counts(tmp_path, monkeypatch):
+    keys = {"dashboard": {"proxies": ["127.0.0.1"]}, "public_url": "https://example.com/g"}
+    async with inside(tmp_path, monkeypatch, **keys) as world:
+        world.asgi = believing(world.asgi, ("203.0.113.9", 0))
+        headers = {"X-Forwarded-For": "203.0.113.9", "X-Forwarded-Prefix": "/elsewhere", "X-Forwarded-Proto": "https"}
+        async with world.browser("http://internal.example", **headers) as browser:
+            assert (await browser.get("/")).headers["location"] == "/elsewhere/sign-in"
+
+
+async def test_a_proxy_of_this_machine_is_believed_about_a_client_of_this_machine(tmp_path, monkeypatch):
+    """The address of X-Forwarded-For is then the connection's too, but not its port."""
+    keys = {"dashboard": {"proxies": ["127.0.0.1"], "trusted_header": "X-Forwarded-Email"}}
+    headers = {"X-Forwarded-For": "127.0.0.1", "X-Forwarded-Email": ADMIN}
+    async with inside(tmp_path, monkeypatch, **keys) as world, world.browser(**headers) as browser:
+        assert f"{ADMIN} is admin" in (await browser.get("/thing/7")).text
+
+
+async def test_a_trusted_header_that_comes_twice_lets_nobody_in(tmp_path, monkeypatch):
+    """A proxy that adds its own beside the client's has not removed what the client sent."""
+    keys = {"dashboard": {"proxies": ["127.0.0.1"], "trusted_header": "X-Forwarded-Email", "viewers": [VIEWER]}}
+    async with inside(tmp_path, monkeypatch, **keys) as world, world.browser() as browser:
+        for first, second in ((ADMIN, VIEWER), (VIEWER, ADMIN), (ADMIN, "")):
+            headers = [("Accept", "text/html"), ("X-Forwarded-Email", first), ("X-Forwarded-Email", second)]
+            answer = await browser.get("/thing/7", headers=headers)
+            assert answer.status_code == 403
+            assert "X-Forwarded-Email came twice" in answer.text
+
+
+PREFIXES = {
+    "the proxy says what the server is told too": ("/g", "", "/g", "/g"),
+    "and the host app mounts it": ("/g", "/ops", "/g", "/g/ops"),
+    "the proxy says all of it": ("/g", "/ops", "/g/ops", "/g/ops"),
+    "the proxy alone knows": ("", "/ops", "/g", "/g/ops"),
+    "nobody strips": ("/g", "/ops", "", "/g/ops"),
+}
+
+
+@pytest.mark.parametrize("case", PREFIXES)
+async def test_a_prefix_that_server_and_proxy_both_know_is_not_counted_twice(tmp_path, monkeypatch, case):
+    root, mount, said, base = PREFIXES[case]
+    async with inside(tmp_path, monkeypatch, dashboard={"proxies": ["127.0.0.1"]}) as world:
+        inner = Starlette(routes=[Mount(mount, world.asgi)]) if mount else world.asgi
+
+        async def server(scope, receive, send):
+            """As uvicorn does with --root-path behind a proxy that strips it."""
+            await inner({**scope, "root_path": root, "path": root + scope["path"]}, receive, send)
+
+        world.asgi = server
+        headers = {"X-Forwarded-Prefix": said} if said else {}
+        async with world.browser("http://internal.example", **headers) as browser:
+            moved = await browser.get(f"{mount}/thing/7")
+            assert moved.headers["location"] == f"{base}/sign-in?next=%2Fthing%2F7"
 
 
 async def test_a_page_asked_for_by_head_is_answered_as_by_get(tmp_path, monkeypatch):

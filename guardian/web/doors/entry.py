@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -20,11 +21,14 @@ from guardian.web.endpoint import Refusal
 from guardian.web.limits import Limiter, Quota, client_of
 from tracker.tokens import TokenVerifier
 
+log = logging.getLogger("guardian.web")
+
 A_CLIENT, AN_ADDRESS = 20, 10
 """So many links to sign in by may be asked for in an hour, by one client and for one address."""
 NOBODY = marked(
     "The proxy has let in %(who)s, who is neither an admin nor a viewer of Guardian: add the address to admins."
 )
+TWICE = marked("%(header)s came twice, so nobody knows who you are: the proxy must remove what clients send of it.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +52,7 @@ class Doors:
         self.clients, self.addresses = Quota(A_CLIENT), Quota(AN_ADDRESS)
         self._verifier = verifier
         self._tasks = set[asyncio.Task[None]]()
+        self._told = False
 
     def visitor(self, request: Request) -> Visitor:
         """From where the request comes."""
@@ -65,7 +70,8 @@ class Doors:
         if person := self._by_token(request):
             return person
         header = self.app.settings.dashboard.trusted_header
-        if header and visitor.proxied and (given := request.headers.get(header, "").strip()):
+        given = self._by_proxy(request, visitor, header) if header else ""
+        if given:
             role = role_of(self.app.settings, given)
             if role is None:
                 raise Refusal(403, self.language(request)(NOBODY, who=given[:80]))
@@ -76,6 +82,19 @@ class Doors:
         if session is None or role is None:
             return None
         return Person(session.address, role, f"session:{cookie}", session.cookie)
+
+    def _by_proxy(self, request: Request, visitor: Visitor, header: str) -> str:
+        """Whom a configured proxy says it has let in; "" for nobody. Raises Refusal where the header came twice."""
+        said = request.headers.getlist(header)
+        if len(said) > 1 and visitor.proxied:
+            raise Refusal(403, self.language(request)(TWICE, header=header))
+        if said and visitor.hidden and not self._told:
+            self._told = True
+            log.warning(
+                "%s is not believed: the server that runs Guardian has put the address of X-Forwarded-For in place of "
+                "the proxy's, so that nobody knows who asks; for uvicorn add --no-proxy-headers", header,
+            )  # fmt: skip
+        return said[0].strip() if said and visitor.proxied else ""
 
     def _by_token(self, request: Request) -> Person | None:
         given = request.headers.get("authorization", "")

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from starlette.requests import HTTPConnection
 
 from guardian.settings.schema import Settings
 from guardian.settings.values import is_loopback
-from guardian.web.limits import client_of, peer_of, within
+from guardian.web.limits import client_of, is_said, peer_of, within
+from guardian.web.pages.page import SAFE
 
 _PORTS = {"http": 80, "https": 443}
+_PREFIX = re.compile(r"(/[A-Za-z0-9@:.,~_%-]+)+")
+"""A path as it stands in an address and in a cookie. A browser would take "//x" and "/\\\\x" for another host."""
 _FORWARDED = ("x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-forwarded-prefix", "forwarded")
 
 
 @dataclass(frozen=True, slots=True)
 class Visitor:
     """`client` is whom limits count. `base` stands before every path, as the browser sees it. `origins` are those that
-    a form of ours can come from. `proxied` says that one of the configured proxies asks."""
+    a form of ours can come from. `proxied` says that one of the configured proxies asks; `hidden` that nobody knows,
+    since the server has put the address of X-Forwarded-For in place of the connection's."""
 
     client: str
     base: str
@@ -26,6 +31,7 @@ class Visitor:
     loopback: bool
     origins: frozenset[str]
     proxied: bool
+    hidden: bool = False
 
     @property
     def keeps_cookies(self) -> bool:
@@ -37,18 +43,21 @@ def visitor_of(request: HTTPConnection, settings: Settings) -> Visitor:
     """Who asks.
 
     A proxy that strips a prefix is known by what it sets: `root_path` of the server, X-Forwarded-Prefix of a
-    configured proxy, or else the path of `public_url`, where the request came by that address or by any proxy.
+    configured proxy, or else the path of `public_url`, where the request came by that address or by any proxy. Where
+    the server hides the proxy, it vouches for one: its headers say where the browser is, but not who sits at it.
     """
     headers, networks = request.headers, settings.dashboard.networks
     peer = peer_of(request.scope)
-    proxied = within(peer, networks)
+    hidden = is_said(request.scope)
+    proxied = within(peer, networks) and not hidden
+    forwarded = proxied or (hidden and bool(networks))
     public = urlsplit(settings.public_url)
     host = headers.get("host", "")
-    shown = {host.lower()} | ({_first(headers.get("x-forwarded-host", "")).lower()} if proxied else set())
-    by_public = _same(host, public.netloc, public.scheme) or (proxied and public.netloc.lower() in shown)
+    shown = {host.lower()} | ({_first(headers.get("x-forwarded-host", "")).lower()} if forwarded else set())
+    by_public = _same(host, public.netloc, public.scheme) or (forwarded and public.netloc.lower() in shown)
     https = (
         request.scope.get("scheme") == "https"
-        or ((proxied or _is_here(peer)) and _first(headers.get("x-forwarded-proto", "")).lower() == "https")
+        or ((forwarded or _is_here(peer)) and _first(headers.get("x-forwarded-proto", "")).lower() == "https")
         or (by_public and public.scheme == "https")
     )
     scheme = "https" if https else "http"
@@ -56,19 +65,21 @@ def visitor_of(request: HTTPConnection, settings: Settings) -> Visitor:
     origins.add(f"{public.scheme}://{_plain(public.netloc, public.scheme)}")
     return Visitor(
         client=client_of(request.scope, networks),
-        base=_base(request, proxied, by_public, public.path),
+        base=_base(request, forwarded, by_public, public.path),
         https=https,
         loopback=is_loopback(_name(host)),
         origins=frozenset(origins),
         proxied=proxied,
+        hidden=hidden,
     )
 
 
-def _base(request: HTTPConnection, proxied: bool, by_public: bool, public: str) -> str:
-    mounted = str(request.scope.get("root_path", "")).rstrip("/")
-    prefix = _first(request.headers.get("x-forwarded-prefix", "")).rstrip("/") if proxied else ""
-    # To a browser a backslash is a slash: "/\\x" would be another host, as "//x" is.
-    if prefix.startswith("/") and not prefix.startswith("//") and "\\" not in prefix and prefix.isprintable():
+def _base(request: HTTPConnection, forwarded: bool, by_public: bool, public: str) -> str:
+    mounted = quote(str(request.scope.get("root_path", "")).rstrip("/"), safe=SAFE)
+    prefix = _first(request.headers.get("x-forwarded-prefix", "")).rstrip("/") if forwarded else ""
+    if _PREFIX.fullmatch(prefix):
+        if f"{mounted}/".startswith(f"{prefix}/"):
+            return mounted  # the server was told of it, too
         return prefix if prefix.endswith(mounted) else prefix + mounted
     public = public.rstrip("/")
     through = by_public or any(name in request.headers for name in _FORWARDED)
