@@ -64,8 +64,9 @@ UNEXPLAINED = Explanation()
 
 def explain(rule: Rule, incident: Incident, now_us: int, read: Read) -> Explanation:
     """Why this incident is, as far as requests tell. It reads what went on from some time before its beginning to its
-    end (or now), and the same time a week before, or a day before where there is nothing. Of one that began again it
-    says why that is: another release may break now what one broke before."""
+    end (or now), and the same time a week before, or a day before where there is nothing. Of traffic that is too much
+    or too little for longer than that, the first week is compared, or the first day. Of one that began again it says
+    why that is: another release may break now what one broke before."""
     kind = kind_of(rule)
     if kind.bad is None and not kind.traffic:
         return UNEXPLAINED
@@ -73,17 +74,22 @@ def explain(rule: Rule, incident: Incident, now_us: int, read: Read) -> Explanat
     start_us = min(incident.again_us or incident.first_us, end_us)
     if kind.traffic:
         start_us = min(start_us, end_us - window_of(rule) * SECOND)
-        end_us = min(end_us, start_us + WEEK * SECOND)
     lead_us = 0 if kind.traffic else min(max(window_of(rule) * SECOND, end_us - start_us), MOST_LEAD * SECOND)
-    now = of_feature(read(start_us - lead_us, end_us), kind.feature(incident))
+
+    def of(first_us: int, last_us: int) -> Sample:
+        return of_feature(read(first_us, last_us), kind.feature(incident))
+
     for days in (7, 1):
         back_us = days * DAY * SECOND
-        until_us = end_us - back_us if kind.traffic else min(end_us - back_us, start_us)  # no part of itself
-        before = of_feature(read(start_us - lead_us - back_us, until_us), kind.feature(incident))
+        until_us = min(end_us - back_us, start_us)  # no part of itself
+        before = of(start_us - lead_us - back_us, until_us)
         if len(before):
             break
     else:
         days, before = 0, NO_SAMPLE
+    if kind.traffic and days:
+        end_us = min(end_us, start_us + days * DAY * SECOND)  # as long as what it is compared with
+    now = of(start_us - lead_us, end_us)
     if kind.of_one_user:
         return _alone(incident, now, before, start_us, days)
     if kind.traffic:

@@ -5,6 +5,8 @@ from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from guardian.alerting.explaining import UNEXPLAINED, explain, explain_change
 from guardian.alerting.incidents import Incident
@@ -249,6 +251,43 @@ def test_of_a_drop_of_more_than_a_week_the_first_week_is_compared():
     )
     [found] = told.cause.found
     assert (found.value, found.bad, found.requests) == ("chat", 700, 840)
+
+
+@pytest.mark.parametrize("feature", ["", "chat"])
+def test_of_a_drop_of_more_than_a_day_without_a_week_before_the_first_day_is_compared_with_the_one_before(feature):
+    begun = 3 * 86400
+    told = why(
+        "traffic_drop",
+        [
+            *traffic(begun + 86400, begun, 1000, user="ann@x.org"),
+            *traffic(begun, 0, 30, user="ann@x.org"),
+            *traffic(begun + 86400, 0, 4000, route="/chat" if feature else "/files"),
+        ],
+        replace(INCIDENT, onset_us=(NOW - begun) * SECOND, subject=feature),
+    )
+    [found] = told.cause.found
+    assert (told.days, found.bad, found.requests) == (1, 1000, 1010)
+
+
+@pytest.mark.parametrize("kind", ["traffic_drop", "traffic_spike", "error_rate", "latency"])
+@given(st.integers(0, 40 * 86400), st.integers(0, 40 * 86400), st.sets(st.integers(0, 60)), st.integers(5, 1440))
+def test_what_an_incident_is_compared_with_lies_wholly_before_it(kind, began, calm, there, window):
+    """Of traffic it is as long; whichever days there are requests of."""
+    read = []
+
+    def sample(start_us, end_us):
+        read.append((start_us, end_us))
+        return Sample.of([(traffic(0, 0, 1)[0][0], OLD)] if (NOW - start_us // SECOND) // 86400 in there else (), 100)
+
+    incident = replace(INCIDENT, onset_us=(NOW - began) * SECOND)
+    if calm < began:
+        incident = replace(incident, status="resolved", recovery_us=(NOW - calm) * SECOND)
+    explain(parse_rule(kind, {"window": 60 * window}), incident, NOW * SECOND, sample)
+    *before, now = read
+    assert all(start <= end <= now[0] or kind in ("error_rate", "latency") for start, end in before)
+    assert all(end <= incident.onset_us for _, end in before)
+    if kind.startswith("traffic") and len(before) < 2:
+        assert now[1] - now[0] == before[-1][1] - before[-1][0]
 
 
 ZURICH = ZoneInfo("Europe/Zurich")
