@@ -22,6 +22,7 @@ import numpy as np
 VERSION = 2
 _ROWS, _COLUMN = struct.Struct("<IB"), struct.Struct("<Bq")
 _STEPS = 128
+_TYPES = {width: np.dtype(f"<u{width or 1}") for width in (0, 1, 2, 4, 8)}
 _LEVEL = 1
 """Higher ones take up to five times as long for 3 % less."""
 
@@ -54,29 +55,55 @@ def unpack(body: bytes, wanted: Collection[int] | None = None) -> list[np.ndarra
 
     Raises ValueError or zlib.error for anything else.
     """
+    inside = inflate(body)
+    if wanted is None:
+        wanted = range(inside[_ROWS.size - 1]) if len(inside) >= _ROWS.size else (0,)
+    return joined([inside], wanted)[0]
+
+
+def inflate(body: bytes) -> bytes:
+    """What is inside of a body, for `joined`. Raises ValueError or zlib.error where it is none."""
     if body[:1] != bytes([VERSION]):
         raise ValueError(f"a table of version {body[:1].hex() or 'none'} is not known here")
-    inside = zlib.decompress(memoryview(body)[1:])
-    try:
-        rows, number = _ROWS.unpack_from(inside)
-        heads = [_COLUMN.unpack_from(inside, _ROWS.size + place * _COLUMN.size) for place in range(number)]
-    except struct.error as error:
-        raise ValueError("a table is cut short") from error
-    at, columns = _ROWS.size + number * _COLUMN.size, []
-    for place, (kind, least) in enumerate(heads):
-        width = kind & ~_STEPS
-        if width not in (0, 1, 2, 4, 8):
-            raise ValueError(f"a column is {width} bytes wide")
-        first, at = at, at + rows * width
-        if wanted is not None and place not in wanted:
-            continue
-        if width == 0:
-            columns.append(np.full(rows, least, np.int64))
-            continue
-        column = np.frombuffer(inside, f"<u{width}", rows, first).astype(np.int64)
-        if kind & _STEPS:
-            np.cumsum(column, out=column)
-        if least:
-            column += least
-        columns.append(column)
-    return columns
+    return zlib.decompress(memoryview(body)[1:])
+
+
+def joined(tables: Sequence[bytes], wanted: Collection[int]) -> tuple[list[np.ndarray], list[int]]:
+    """The columns at these places, in their order, of what is inside of several bodies: the rows of one after those of
+    the other, as int64. Then where the rows of each table begin, and where the last ones end.
+
+    Raises ValueError where one is no table, or has no such columns.
+    """
+    places, heads, edges = sorted(wanted), [], [0]
+    for inside in tables:
+        try:
+            rows, number = _ROWS.unpack_from(inside)
+            head = list(_COLUMN.iter_unpack(inside[_ROWS.size : _ROWS.size + number * _COLUMN.size]))
+        except struct.error as error:
+            raise ValueError("a table is cut short") from error
+        if len(head) < number or (places and places[-1] >= number):
+            raise ValueError("a table is cut short")
+        heads.append(head)
+        edges.append(edges[-1] + rows)
+    columns = np.empty((len(places), edges[-1]), np.int64)
+    for inside, head, start, end in zip(tables, heads, edges, edges[1:], strict=False):
+        at, row = _ROWS.size + len(head) * _COLUMN.size, 0
+        for place, (kind, least) in enumerate(head):
+            width = kind & ~_STEPS
+            if width not in _TYPES:
+                raise ValueError(f"a column is {width} bytes wide")
+            first, at = at, at + (end - start) * width
+            if row == len(places) or place != places[row]:
+                continue
+            column, row = columns[row, start:end], row + 1
+            if width == 0:
+                column[:] = least
+                continue
+            values = np.frombuffer(inside, _TYPES[width], end - start, first)
+            if kind & _STEPS:
+                np.cumsum(values, dtype=np.int64, out=column)
+            else:
+                column[:] = values
+            if least:
+                column += least
+    return list(columns), edges

@@ -38,6 +38,8 @@ class Part(IntEnum):
 
 
 ALL = frozenset(Part)
+COLUMNS = {Part.PEOPLE: 4, Part.TIMES: 3, Part.USED: 3, Part.STATUSES: 3, Part.DURATIONS: 3}
+"""How many columns a part has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,15 +111,17 @@ class Totals:
 
     def pack(self) -> dict[Part, bytes]:
         """As they are stored (`guardian.core.codec`)."""
-        first, last, active = self.users[:, 4], self.users[:, 5], self.users[:, 6]
-        tables: dict[Part, Sequence[np.ndarray]] = {
-            Part.PEOPLE: tuple(self.users[:, :4].T),
-            Part.TIMES: (first, last - first, last - first - active),
-            Part.USED: tuple(self.used.T),
-            Part.STATUSES: tuple(self.statuses.T),
-            Part.DURATIONS: tuple(self.durations.T),
-        }
-        return {part: codec.pack(columns) for part, columns in tables.items()}
+        return {part: codec.pack(self.columns(part)) for part in Part}
+
+    def columns(self, part: Part) -> Sequence[np.ndarray]:
+        """The columns of a part, as `Part` says."""
+        if part == Part.PEOPLE:
+            return tuple(self.users[:, :4].T)
+        if part == Part.TIMES:
+            first, last, active = self.users[:, 4], self.users[:, 5], self.users[:, 6]
+            return first, last - first, last - first - active
+        tables = {Part.USED: self.used, Part.STATUSES: self.statuses, Part.DURATIONS: self.durations}
+        return tuple(tables[part].T)
 
     @classmethod
     def unpack(cls, bodies: Mapping[Part, bytes]) -> Totals:

@@ -190,7 +190,7 @@ def _people(
             continue
         for span, at, until in runs(list(group)):
             if span:
-                found += seals.columns(db, Part.PEOPLE, span, at, until, (0, 1, 2))
+                found.append(seals.columns(db, Part.PEOPLE, span, at, until, (0, 1, 2)))
             else:
                 found.append(list(read_raw(db, at, until, people=people).users[:, :3].T))
     users, requests, errors = (np.concatenate(columns) for columns in zip(*found, strict=True))
@@ -211,13 +211,12 @@ def _used(
     routes = np.array(sorted(failing), np.int64)
     for span, at, until in runs(made):
         if span:
-            read = seals.columns(db, Part.USED, span, at, until, (0, 1, 2))
+            users, route, count = seals.columns(db, Part.USED, span, at, until, (0, 1, 2))
         else:
-            read = [list(single[Piece(at, until, 0)].T)]
-        for users, route, count in read:
-            persons = people.persons(users)
-            keep = wanted[persons]
-            if len(routes):
-                keep = keep | np.isin(route, routes)
-            tables.append(np.stack((persons[keep], route[keep], count[keep])).T)
+            users, route, count = single[Piece(at, until, 0)].T
+        persons = people.persons(users)
+        keep = wanted[persons]
+        if len(routes):
+            keep = keep | np.isin(route, routes)
+        tables.append(np.stack((persons[keep], route[keep], count[keep])).T)
     return grouped(np.concatenate(tables))

@@ -13,7 +13,7 @@ import numpy as np
 
 from guardian.core.summary import TimelineBar
 from guardian.core.time import micros
-from guardian.core.totals import Part
+from guardian.core.totals import Part, Totals
 from guardian.stores.sqlite import seals
 from guardian.stores.sqlite.counts import active
 from guardian.stores.sqlite.people import People, number_of_nobody
@@ -43,17 +43,22 @@ def _bar(
     for span, at, until in runs(made):
         single = None if span else read_raw(db, at, until, None if routes is None else routes.tolist())
         if routes is None:
-            table = [single.users.T[:3]] if single else seals.columns(db, Part.PEOPLE, span, at, until, (0, 1, 2))
-            for who, asked, failed in table:
-                users.append(who)
-                requests += int(asked.sum())
-                errors += int(failed.sum())
+            who, asked, failed = _of(db, single, Part.PEOPLE, span, at, until)
+            users.append(who)
+            requests += int(asked.sum())
+            errors += int(failed.sum())
             continue
-        table = [single.used.T[:2]] if single else seals.columns(db, Part.USED, span, at, until, (0, 1))
-        users += [who[np.isin(route, routes)] for who, route in table]
-        table = [single.statuses.T] if single else seals.columns(db, Part.STATUSES, span, at, until, (0, 1, 2))
-        for route, outcome, count in table:
-            count = count * np.isin(route, routes)
-            requests += int(count.sum())
-            errors += int(count[outcome >= 400].sum())
+        who, route, _ = _of(db, single, Part.USED, span, at, until)
+        users.append(who[np.isin(route, routes)])
+        route, outcome, count = _of(db, single, Part.STATUSES, span, at, until)
+        count = count * np.isin(route, routes)
+        requests += int(count.sum())
+        errors += int(count[outcome >= 400].sum())
     return people.persons(np.concatenate(users)), requests, errors
+
+
+def _of(
+    db: sqlite3.Connection, single: Totals | None, part: Part, span: int, start: int, end: int
+) -> Sequence[np.ndarray]:
+    """The first three columns of a part, of single events or of sealed buckets."""
+    return seals.columns(db, part, span, start, end, (0, 1, 2)) if single is None else single.columns(part)[:3]

@@ -37,8 +37,8 @@ def read_counts(
         found, tables = [list(NOTHING.T[:2])], [NOTHING]
         for span, at, until in runs(pieces(db, micros(start), micros(end))):
             if span:
-                found += seals.columns(db, Part.PEOPLE, span, at, until, (0, 1))
-                tables += [np.stack(t).T for t in seals.columns(db, Part.STATUSES, span, at, until, (0, 1, 2))]
+                found.append(seals.columns(db, Part.PEOPLE, span, at, until, (0, 1)))
+                tables.append(np.stack(seals.columns(db, Part.STATUSES, span, at, until, (0, 1, 2)), axis=1))
             else:
                 totals = read_raw(db, at, until, people=people)
                 found.append(list(totals.users.T[:2]))
@@ -72,8 +72,7 @@ def _outcomes(db: sqlite3.Connection, start_us: int, end_us: int, only: Sequence
     found: dict[int, int] = {}
     for span, at, until in runs(pieces(db, start_us, end_us)):
         if span:
-            read = seals.columns(db, Part.STATUSES, span, at, until, (1, 2))
-            outcomes, counts = (np.concatenate(columns) for columns in zip(*read, strict=True))
+            outcomes, counts = seals.columns(db, Part.STATUSES, span, at, until, (1, 2))
             sums = np.bincount(outcomes, weights=counts)  # floats, exact up to 2 ** 53
             more = {outcome: int(sums[outcome]) for outcome in np.flatnonzero(sums).tolist()}
         else:

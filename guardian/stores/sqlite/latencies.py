@@ -28,7 +28,7 @@ def _of(db: sqlite3.Connection, made: Sequence[Piece]) -> dict[int, int]:
     found = [list(NOTHING.T[1:])]
     for span, at, until in runs(made):
         if span:
-            found += seals.columns(db, Part.DURATIONS, span, at, until, (1, 2))
+            found.append(seals.columns(db, Part.DURATIONS, span, at, until, (1, 2)))
         else:
             found.append(list(read_raw(db, at, until).durations.T[1:]))
     slots, numbers = (np.concatenate(columns) for columns in zip(*found, strict=True))

@@ -122,15 +122,14 @@ def _features(
     found: dict[int, dict[str, int]] = {}
     for span, at, until in runs(pieces(db, start_us, end_us)):
         if span:
-            read = seals.columns(db, Part.USED, span, at, until, (0, 1, 2))
+            users, routes, counts = seals.columns(db, Part.USED, span, at, until, (0, 1, 2))
         else:
-            read = [list(read_raw(db, at, until, people=people).used.T)]
-        for users, routes, counts in read:
-            persons = people.persons(users)
-            mine = np.isin(persons, wanted)
-            for person, route, count in zip(
-                persons[mine].tolist(), routes[mine].tolist(), counts[mine].tolist(), strict=True
-            ):
-                features, name = found.setdefault(person, {}), feature_of[route]
-                features[name] = features.get(name, 0) + count
+            users, routes, counts = read_raw(db, at, until, people=people).used.T
+        persons = people.persons(users)
+        mine = np.isin(persons, wanted)
+        for person, route, count in zip(
+            persons[mine].tolist(), routes[mine].tolist(), counts[mine].tolist(), strict=True
+        ):
+            features, name = found.setdefault(person, {}), feature_of[route]
+            features[name] = features.get(name, 0) + count
     return found

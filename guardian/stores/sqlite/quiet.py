@@ -146,7 +146,7 @@ def _columns_once(db: sqlite3.Connection, people: People) -> Read:
     def read(piece: Piece) -> tuple[np.ndarray, np.ndarray]:
         if piece not in known:
             if piece.span:
-                [(users, requests)] = seals.columns(db, Part.PEOPLE, piece.span, piece.start, piece.end, (0, 1))
+                users, requests = seals.columns(db, Part.PEOPLE, piece.span, piece.start, piece.end, (0, 1))
             else:
                 users, requests = read_raw(db, piece.start, piece.end).users.T[:2]
             # A report on a month looks at 47 days of everybody: half the memory.
@@ -159,7 +159,7 @@ def _columns_once(db: sqlite3.Connection, people: People) -> Read:
 def _begins(db: sqlite3.Connection, people: People, read: Read, piece: Piece) -> tuple[np.ndarray, np.ndarray]:
     """The persons of a piece, in order, and when the first request of each began."""
     if piece.span and not people.same:
-        [(began,)] = seals.columns(db, Part.TIMES, piece.span, piece.start, piece.end, (0,))
+        [began] = seals.columns(db, Part.TIMES, piece.span, piece.start, piece.end, (0,))
         return read(piece)[0], began
     rows = read_totals(db, piece.start, piece.end, people, (Part.PEOPLE, Part.TIMES)).users
     return rows[:, 0], rows[:, 4]
@@ -170,6 +170,6 @@ def _ends(db: sqlite3.Connection, piece: Piece) -> np.ndarray:
     if not piece.span:
         ends: np.ndarray = read_raw(db, piece.start, piece.end).users[:, 5]
         return ends
-    [(first, length)] = seals.columns(db, Part.TIMES, piece.span, piece.start, piece.end, (0, 1))
+    first, length = seals.columns(db, Part.TIMES, piece.span, piece.start, piece.end, (0, 1))
     ends = first + length
     return ends

@@ -67,15 +67,14 @@ def _used(
     found = [users[:0]]
     for span, at, until in runs(made):
         if span:
-            read = seals.columns(db, Part.USED, span, at, until, (0, 1))
+            who, route = seals.columns(db, Part.USED, span, at, until, (0, 1))
         else:
-            read = [list(read_raw(db, at, until, people=people).used.T[:2])]
-        for who, route in read:
-            # Who is not among them is nobody in particular, and may have a higher number than all.
-            persons = people.persons(who)
-            theirs = place.take(persons, mode="clip")
-            there = (theirs >= 0) & (users[theirs] == persons)
-            found.append(distinct(theirs[there] * len(features) + codes[route[there]]))
+            who, route = read_raw(db, at, until, people=people).used.T[:2]
+        # Who is not among them is nobody in particular, and may have a higher number than all.
+        persons = people.persons(who)
+        theirs = place.take(persons, mode="clip")
+        there = (theirs >= 0) & (users[theirs] == persons)
+        found.append(distinct(theirs[there] * len(features) + codes[route[there]]))
     return features, distinct(np.concatenate(found))
 
 
@@ -115,7 +114,7 @@ def _who(db: sqlite3.Connection, people: People, piece: Piece) -> np.ndarray:
     """The people of a piece; who has several ids may be there several times."""
     if not piece.span:
         return read_raw(db, piece.start, piece.end, people=people).users[:, 0]
-    [(who,)] = seals.columns(db, Part.PEOPLE, piece.span, piece.start, piece.end, (0,))
+    [who] = seals.columns(db, Part.PEOPLE, piece.span, piece.start, piece.end, (0,))
     return people.persons(who)
 
 
@@ -124,5 +123,5 @@ def _ends(db: sqlite3.Connection, people: People, piece: Piece) -> tuple[np.ndar
     if not piece.span:
         rows = read_raw(db, piece.start, piece.end, people=people).users
         return rows[:, 0], rows[:, 5]
-    [(first, length)] = seals.columns(db, Part.TIMES, piece.span, piece.start, piece.end, (0, 1))
+    first, length = seals.columns(db, Part.TIMES, piece.span, piece.start, piece.end, (0, 1))
     return _who(db, people, piece), first + length

@@ -76,7 +76,7 @@ def days(db: sqlite3.Connection, start_us: int, end_us: int) -> Iterator[tuple[i
     stale = _stale(db, first, end_us)
     for start, body in db.execute(_NOTED, (first, end_us - DAY)).fetchall():
         if start not in stale:
-            at, sequence, *others = decoded().columns((FAILED, DAY, start), body)
+            (at, sequence, *others), _ = decoded().joined([((FAILED, DAY, start), body)], range(8))
             yield start, start + DAY, ((at << SEQUENCE_BITS) + sequence, *others)
 
 

@@ -8,10 +8,12 @@ from __future__ import annotations
 import logging
 import sqlite3
 from collections.abc import Collection, Iterator, Sequence
+from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 
-from guardian.core.totals import ALL, Part, Totals
+from guardian.core.totals import ALL, COLUMNS, Part, Totals
 from guardian.stores.sqlite.buckets import SPANS
 from guardian.stores.sqlite.decoded import decoded
 from tracker.sqlite.migrations import migrate
@@ -56,23 +58,37 @@ def starts(db: sqlite3.Connection, span_us: int, start_us: int, end_us: int) -> 
 
 def read(db: sqlite3.Connection, span_us: int, start_us: int, parts: Collection[Part] = ALL) -> Totals:
     """The totals of one bucket, as far as these parts tell. Raises ValueError or zlib.error where one is damaged."""
-    sql = "SELECT body FROM guardian_summary_part WHERE part = ? AND span_us = ? AND start_us = ?"
-    rows = ((part, db.execute(sql, (part, span_us, start_us)).fetchone()) for part in parts)
-    columns = decoded().columns
-    return Totals.of_columns({part: columns((part, span_us, start_us), row[0]) for part, row in rows if row})
+    found = [totals for _, totals in read_run(db, span_us, start_us, start_us + 1, parts)]
+    return found[0] if found else Totals.of([])
 
 
-def columns(
-    db: sqlite3.Connection, part: Part, span_us: int, start_us: int, end_us: int, wanted: Collection[int]
-) -> list[list[np.ndarray]]:
-    """These columns of a part of each bucket of this length that begins in [start, end) and has events, in order.
+class Run(NamedTuple):
+    """Columns of a part of buckets that follow each other: where these begin, the rows of one after those of the other,
+    and where in them the rows of each bucket begin, and the last ones end."""
+
+    starts: list[int]
+    columns: list[np.ndarray]
+    edges: list[int]
+
+
+def run(db: sqlite3.Connection, part: int, span_us: int, start_us: int, end_us: int, wanted: Collection[int]) -> Run:
+    """These columns of a part of the buckets of this length that begin in [start, end) and have events, in order.
 
     Raises ValueError or zlib.error where one is damaged.
     """
     sql = f"SELECT start_us, body FROM guardian_summary_part WHERE {_WHERE} ORDER BY start_us"
     rows = db.execute(sql, (part, span_us, start_us, end_us)).fetchall()
-    read = decoded().columns
-    return [read((part, span_us, start), body, wanted) for start, body in rows]
+    return Run(
+        [start for start, _ in rows],
+        *decoded().joined([((part, span_us, start), body) for start, body in rows], wanted),
+    )
+
+
+def columns(
+    db: sqlite3.Connection, part: Part, span_us: int, start_us: int, end_us: int, wanted: Collection[int]
+) -> list[np.ndarray]:
+    """The columns of `run` alone."""
+    return run(db, part, span_us, start_us, end_us, wanted).columns
 
 
 def read_run(
@@ -81,15 +97,12 @@ def read_run(
     """The buckets of this length that begin in [start, end): (start, totals), in order."""
     found: dict[int, dict[Part, Sequence[np.ndarray]]]
     found = {start: {} for start in starts(db, span_us, start_us, end_us)}
-    read = decoded().columns
     for part in parts:
-        rows = db.execute(
-            f"SELECT start_us, body FROM guardian_summary_part WHERE {_WHERE}", (part, span_us, start_us, end_us)
-        )
-        for start, body in rows:
-            found[start][part] = read((part, span_us, start), body)
-    for start, tables in found.items():
-        yield start, Totals.of_columns(tables)
+        tables = run(db, part, span_us, start_us, end_us, range(COLUMNS[part]))
+        for start, (a, b) in zip(tables.starts, pairwise(tables.edges), strict=True):
+            found[start][part] = [column[a:b] for column in tables.columns]
+    for start, tables_of in found.items():
+        yield start, Totals.of_columns(tables_of)
 
 
 def bodies(db: sqlite3.Connection, span_us: int, start_us: int, end_us: int) -> list[tuple[int, int, bytes]]:

@@ -57,8 +57,8 @@ class _Sealed:
         if not piece.span:
             return None
         read = (piece.span, piece.start, piece.end)
-        [(people, requests, errors)] = seals.columns(self._db, Part.PEOPLE, *read, (0, 1, 2))
-        [(users, routes, used)] = seals.columns(self._db, Part.USED, *read, (0, 1, 2))
+        people, requests, errors = seals.columns(self._db, Part.PEOPLE, *read, (0, 1, 2))
+        users, routes, used = seals.columns(self._db, Part.USED, *read, (0, 1, 2))
         return Counted(self._persons(people), requests, errors, self._persons(users), self._of(routes), used)
 
     def good(self, piece: Piece, people: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -93,7 +93,7 @@ def _people(db: sqlite3.Connection, piece: Piece) -> np.ndarray:
     if not piece.span:
         users: np.ndarray = read_raw(db, piece.start, piece.end).users[:, 0]
         return users
-    [(users,)] = seals.columns(db, Part.PEOPLE, piece.span, piece.start, piece.end, (0,))
+    [users] = seals.columns(db, Part.PEOPLE, piece.span, piece.start, piece.end, (0,))
     return users
 
 
@@ -104,9 +104,9 @@ def _all(db: sqlite3.Connection, piece: Piece) -> tuple[np.ndarray, ...]:
         totals = read_raw(db, piece.start, piece.end)
         return (*totals.users[:, [0, 1, 4, 5]].T, *totals.used[:, :2].T)
     where = (piece.span, piece.start, piece.end)
-    [(users, requests)] = seals.columns(db, Part.PEOPLE, *where, (0, 1))
-    [(first, length)] = seals.columns(db, Part.TIMES, *where, (0, 1))
-    [(user, route)] = seals.columns(db, Part.USED, *where, (0, 1))
+    users, requests = seals.columns(db, Part.PEOPLE, *where, (0, 1))
+    first, length = seals.columns(db, Part.TIMES, *where, (0, 1))
+    user, route = seals.columns(db, Part.USED, *where, (0, 1))
     return users, requests, first, first + length, user, route
 
 

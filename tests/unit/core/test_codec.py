@@ -23,6 +23,23 @@ def test_a_table_comes_back_as_it_was(columns):
     assert [column.tolist() for column in codec.unpack(body)] == columns
 
 
+@given(
+    st.lists(st.lists(st.tuples(*[st.integers(-(2**61), 2**61)] * 3), max_size=9), max_size=5),
+    st.sets(st.integers(0, 2)),
+)
+def test_the_rows_of_several_tables_come_back_one_after_the_other(tables, wanted):
+    packed = [codec.pack(list(np.array(rows, np.int64).reshape(-1, 3).T)) for rows in tables]
+    columns, edges = codec.joined([codec.inflate(body) for body in packed], wanted)
+    rows = [row for table in tables for row in table]
+    assert [column.tolist() for column in columns] == [[row[place] for row in rows] for place in sorted(wanted)]
+    assert edges == [sum(map(len, tables[:number])) for number in range(len(tables) + 1)]
+
+
+def test_a_column_that_a_table_does_not_have_is_refused():
+    with pytest.raises(ValueError, match="cut short"):
+        codec.joined([codec.inflate(codec.pack([np.array([1])]))], (0, 1))
+
+
 def test_the_bytes_are_those_of_the_documented_layout():
     body = codec.pack([np.array([5, 7, 7]), np.array([300, 40, 41]), np.array([2, 2, 2])])
     assert body[:1] == b"\x02"
