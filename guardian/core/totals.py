@@ -10,19 +10,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 
 from guardian.core import codec
+from guardian.core.counting import grouped, in_order, sums
 from guardian.core.off_loop import pieces
 from guardian.core.summary import RATIO, Route, RouteTotals, Summary, UserTotals
 from tracker.event import SESSION_GAP_US
 
 _LOG_RATIO = np.log(RATIO)
 _WIDTHS = (7, 3, 3, 3)
-_DENSE = 1 << 20
-"""Counts are added up in an array of all keys that there could be, where these are no more than this or a few a row."""
 
 
 class Part(IntEnum):
@@ -63,14 +61,14 @@ class Totals:
         A latency of -1 is not known, and has no bin.
         """
         at, user, route, status, duration, latency = np.array(rows, np.int64).reshape(-1, 6).T
-        order = np.argsort(user, kind="stable")
+        order = in_order(user)
         mine, end, length, code = user[order], at[order], duration[order], status[order]
         new = np.diff(mine, prepend=-1) != 0
         before = np.concatenate((end[:1], end[:-1]))
         fresh = new | (end - length - before >= SESSION_GAP_US)
         first = np.flatnonzero(new)
-        sums = [np.ones_like(mine), code >= 400, code >= 500, np.where(fresh, length, end - before)]
-        requests, errors, server, active = (_sums(column.astype(np.int64), first) for column in sums)
+        columns = [np.ones_like(mine), code >= 400, code >= 500, np.where(fresh, length, end - before)]
+        requests, errors, server, active = (sums(column.astype(np.int64), first) for column in columns)
         users = (mine[first], requests, errors, server, (end - length)[first], end[_ends(first, len(mine))], active)
         slots = np.floor(np.log(np.maximum(latency, 1)) / _LOG_RATIO).astype(np.int64)
         one, timed = np.ones_like(user), latency >= 0
@@ -87,7 +85,7 @@ class Totals:
         if len(parts) <= 1:
             return parts[0] if parts else cls.of([])
         rows = np.concatenate([part.users for part in parts])
-        users = followed(rows[np.argsort(rows[:, 0], kind="stable")])
+        users = followed(rows[in_order(rows[:, 0])])
         counts = (
             np.concatenate(tables) for tables in zip(*((p.used, p.statuses, p.durations) for p in parts), strict=True)
         )
@@ -168,34 +166,34 @@ def followed(rows: np.ndarray) -> np.ndarray:
     """Rows of `Totals.users`, sorted by number and each number's in the order of time, joined to one a number."""
     rows = rows.copy()
     new = np.diff(rows[:, 0], prepend=-1) != 0
-    # A part's first request opened a session there; here it may go on one of the part before.
-    gap = rows[:, 4] - np.concatenate((rows[:1, 5], rows[:-1, 5]))
-    rows[:, 6] += np.where(~new & (gap < SESSION_GAP_US), gap, 0)
+    rows[:, 6] += _gone_on(new, rows[:, 4], rows[:, 5])
     first = np.flatnonzero(new)
     users = rows[first]
     users[:, 5] = rows[_ends(first, len(rows)), 5]
     for column in (1, 2, 3, 6):
-        users[:, column] = _sums(rows[:, column], first)
+        users[:, column] = sums(rows[:, column], first)
     return users
 
 
-def grouped(rows: np.ndarray) -> np.ndarray:
-    """Rows of (key, key, count) with the counts of equal keys added up, in the order of the keys."""
-    if not len(rows):
-        return rows
-    low = rows[:, :2].min(axis=0)
-    width = int(rows[:, 1].max() - low[1]) + 1
-    keys = (rows[:, 0] - low[0]) * width + (rows[:, 1] - low[1])
-    if int(keys.max()) < max(_DENSE, 4 * len(rows)):
-        sums = np.bincount(keys, weights=rows[:, 2])  # floats, exact up to 2 ** 53
-        found = np.flatnonzero(sums)
-        counts = sums[found].astype(np.int64)
-    else:
-        order = np.argsort(keys, kind="stable")
-        keys = keys[order]
-        first = np.flatnonzero(np.diff(keys, prepend=-1))
-        found, counts = keys[first], _sums(rows[order, 2], first)
-    return np.stack((found // width + low[0], found % width + low[1], counts)).T
+def times_of(
+    persons: np.ndarray, first: np.ndarray, last: np.ndarray, active: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Of rows of `Totals.users`, each number's in the order of time: the different numbers in order, and of each the
+    first_start_us and active_us that `followed` gives."""
+    order = in_order(persons)
+    persons, first = persons[order], first[order]
+    new = np.diff(persons, prepend=-1) != 0
+    active = active[order] + _gone_on(new, first, last[order])
+    at = np.flatnonzero(new)
+    return persons[at], first[at], sums(active, at)
+
+
+def _gone_on(new: np.ndarray, first: np.ndarray, last: np.ndarray) -> np.ndarray:
+    """What is added to the active time of a row that is not the first one of its number: a part's first request opened
+    a session there; together it may go on one of the part before."""
+    gap = first - np.concatenate((last[:1], last[:-1]))
+    more: np.ndarray = np.where(~new & (gap < SESSION_GAP_US), gap, 0)
+    return more
 
 
 def _by_first(rows: np.ndarray) -> dict[int, dict[int, int]]:
@@ -206,24 +204,6 @@ def _by_first(rows: np.ndarray) -> dict[int, dict[int, int]]:
         key: dict(zip(rows[a:b, 1].tolist(), rows[a:b, 2].tolist(), strict=True))
         for key, (a, b) in zip(rows[first, 0].tolist(), pairwise(edges), strict=True)
     }
-
-
-def distinct(keys: np.ndarray) -> np.ndarray:
-    """The different ones, in order. `np.unique` of numpy 2.3 and newer hashes them, and takes five times as long."""
-    keys = np.sort(keys)
-    return keys[np.flatnonzero(np.diff(keys, prepend=keys[:1] - 1))]
-
-
-def among(keys: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """Whether each is one of `known`, which are in order."""
-    if not len(known):
-        return np.zeros(len(keys), bool)
-    found: np.ndarray = known[np.minimum(np.searchsorted(known, keys), len(known) - 1)] == keys
-    return found
-
-
-def _sums(column: np.ndarray, first: np.ndarray) -> Any:
-    return np.add.reduceat(column, first) if len(first) else column[:0]
 
 
 def _ends(first: np.ndarray, length: int) -> np.ndarray:

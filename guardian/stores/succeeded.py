@@ -9,7 +9,7 @@ from typing import NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
-from guardian.core.totals import distinct
+from guardian.core.counting import distinct
 
 
 class Spell(Protocol):

@@ -12,10 +12,11 @@ from datetime import datetime
 import numpy as np
 
 from guardian.core.activity import TOP_HELP, Activity
+from guardian.core.counting import grouped
 from guardian.core.overlaps import overlapping
 from guardian.core.summary import Route, Summary, TimelineBar
 from guardian.core.time import micros
-from guardian.core.totals import Totals, followed, grouped, renumbered
+from guardian.core.totals import Totals, followed, renumbered
 from guardian.stores.firestore.buckets import MINUTES5, Seal, newest
 from guardian.stores.firestore.directory import Directory, person_of
 from guardian.stores.firestore.naming import Namer, OrPlaceholder

@@ -11,10 +11,11 @@ from datetime import datetime
 
 import numpy as np
 
+from guardian.core.counting import grouped
 from guardian.core.storage import WindowGone
 from guardian.core.summary import Counts, Route
 from guardian.core.time import micros
-from guardian.core.totals import Part, Totals, grouped
+from guardian.core.totals import Part, Totals
 from guardian.stores.sqlite import seals
 from guardian.stores.sqlite.people import People, number_of_nobody
 from guardian.stores.sqlite.totals import count_outcomes, pieces, read_raw, read_routes, refuse_gone, runs

@@ -15,8 +15,9 @@ from functools import cached_property
 
 import numpy as np
 
+from guardian.core.counting import grouped
 from guardian.core.overlaps import overlapping
-from guardian.core.totals import Part, Totals, followed, grouped
+from guardian.core.totals import Part, Totals, followed
 from guardian.stores.people.aliases import NO_ALIASES, Aliases
 from guardian.stores.sqlite import seals
 from guardian.stores.sqlite.buckets import AT_US, DAY, HOUR, MINUTES5, ids, meta

@@ -11,9 +11,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from guardian.core.counting import distinct
 from guardian.core.roster import AWAY_US, KINDS, Roster
 from guardian.core.storage import WindowGone
-from guardian.core.totals import Part, distinct
+from guardian.core.totals import Part
 from guardian.stores.sqlite import seals
 from guardian.stores.sqlite.activity import users_active
 from guardian.stores.sqlite.people import People, names_of, number_of_nobody
@@ -37,7 +38,7 @@ def read_roster(db: sqlite3.Connection, people: People, start_us: int, end_us: i
         [names[number] for number in numbers],
         users[:, 1],
         users[:, 2],
-        users_active(users, start_us),
+        users_active(users[:, 0], users[:, 4], users[:, 6], start_us, int(users[:, 0].max(initial=0)) + 1)[users[:, 0]],
         users[:, 5],
         _kinds(db, people, users, start_us, back_us),
         features,

@@ -1,0 +1,76 @@
+"""Counting in arrays of small numbers, those of a store's dictionaries: a place for each instead of sorting."""
+
+from __future__ import annotations
+
+import numpy as np
+
+_DENSE = 1 << 20
+"""Keys are counted in an array of all that there could be, where these are no more than this or a few a row."""
+
+
+def in_order(numbers: np.ndarray) -> np.ndarray:
+    """The places of numbers of a dictionary in the order of these; of equal ones the earlier place first.
+
+    16 bits are sorted by radix, ten times as fast as 64.
+    """
+    most = int(numbers.max(initial=0))
+    if most >= 1 << 32:
+        return np.argsort(numbers, kind="stable")
+    order = np.argsort(numbers.astype(np.uint16), kind="stable")
+    if most < 1 << 16:
+        return order
+    found: np.ndarray = order[np.argsort((numbers[order] >> 16).astype(np.uint16), kind="stable")]
+    return found
+
+
+def grouped(rows: np.ndarray) -> np.ndarray:
+    """Rows of (key, key, count) with the counts of equal keys added up, in the order of the keys."""
+    return grouped_columns(*rows.T)
+
+
+def grouped_columns(first: np.ndarray, second: np.ndarray, count: np.ndarray) -> np.ndarray:
+    """The same of columns."""
+    if not len(count):
+        return np.zeros((0, 3), np.int64)
+    low, low_second = int(first.min()), int(second.min())
+    width = int(second.max()) - low_second + 1
+    keys = (first - low) * width + (second - low_second)
+    if int(keys.max()) < max(_DENSE, 4 * len(keys)):
+        added = np.bincount(keys, weights=count)  # floats, exact up to 2 ** 53
+        found = np.flatnonzero(added)
+        counts = added[found].astype(np.int64)
+    else:
+        order = np.argsort(keys, kind="stable")
+        keys = keys[order]
+        at = np.flatnonzero(np.diff(keys, prepend=-1))
+        found, counts = keys[at], sums(count[order], at)
+    return np.stack((found // width + low, found % width + low_second, counts)).T
+
+
+def distinct(keys: np.ndarray) -> np.ndarray:
+    """The different ones, in order. `np.unique` of numpy 2.3 and newer hashes them, and takes five times as long."""
+    if len(keys) and keys.min() >= 0 and keys.max() < max(_DENSE, 4 * len(keys)):
+        there = np.zeros(int(keys.max()) + 1, bool)
+        there[keys] = True
+        return np.flatnonzero(there)
+    keys = np.sort(keys)
+    return keys[np.flatnonzero(np.diff(keys, prepend=keys[:1] - 1))]
+
+
+def among(keys: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Whether each is one of `known`, which are in order."""
+    if not len(known):
+        return np.zeros(len(keys), bool)
+    found: np.ndarray = known[np.minimum(np.searchsorted(known, keys), len(known) - 1)] == keys
+    return found
+
+
+def sums(column: np.ndarray, first: np.ndarray) -> np.ndarray:
+    """The sums of the groups that begin at these places."""
+    added: np.ndarray = np.add.reduceat(column, first) if len(first) else column[:0]
+    return added
+
+
+def added_up(numbers: np.ndarray, counts: np.ndarray, size: int) -> np.ndarray:
+    """The sum of the counts of each number under `size`."""
+    return np.bincount(numbers, weights=counts, minlength=size).astype(np.int64)  # floats, exact up to 2 ** 53

@@ -1,0 +1,81 @@
+"""The tables of a window in SQLite by their parts: of sealed buckets, and of single events where none fits.
+
+To be called inside a transaction.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from itertools import pairwise
+
+import numpy as np
+
+from guardian.core.totals import Part, Totals, times_of
+from guardian.stores.sqlite import seals
+from guardian.stores.sqlite.people import People
+from guardian.stores.sqlite.seals import Run
+from guardian.stores.sqlite.totals import Piece, read_pieces, read_raw, runs
+
+
+class Tables:
+    """What is stored of these pieces, which are in order; `single` has those that are no buckets. Users are persons."""
+
+    def __init__(
+        self, db: sqlite3.Connection, people: People, made: Sequence[Piece], single: Mapping[Piece, Totals]
+    ) -> None:
+        self._db, self._people, self._made, self._single = db, people, made, single
+
+    @classmethod
+    def read(cls, db: sqlite3.Connection, people: People, made: Sequence[Piece]) -> Tables:
+        """Those of pieces of the whole app; single events are counted once, whatever is asked of them."""
+        single = {piece: read_raw(db, piece.start, piece.end, people=people) for piece in made if not piece.span}
+        return cls(db, people, made, single)
+
+    def runs(self, part: Part, wanted: Collection[int]) -> Iterator[Run]:
+        """These columns of a part, of the buckets of one length that follow each other, or of single events.
+
+        Raises ValueError or zlib.error where one is damaged.
+        """
+        places = sorted(wanted)
+        for span, at, until in runs(self._made):
+            if span:
+                run = seals.run(self._db, part, span, at, until, places)
+            else:
+                columns = self._single[Piece(at, until, 0)].columns(part)
+                run = Run([at], [columns[place] for place in places], [0, len(columns[0])])
+            if part in (Part.PEOPLE, Part.USED) and places[0] == 0:
+                run.columns[0] = self._people.persons(run.columns[0])
+            yield run
+
+    def columns(self, part: Part, wanted: Collection[int]) -> list[np.ndarray]:
+        """The same of all pieces, the rows of one after those of the other."""
+        found = [run.columns for run in self.runs(part, wanted)]
+        if not found:
+            return [np.zeros(0, np.int64) for _ in wanted]
+        return found[0] if len(found) == 1 else [np.concatenate(each) for each in zip(*found, strict=True)]
+
+    def by_piece(self, part: Part, wanted: Collection[int]) -> dict[Piece, list[np.ndarray]]:
+        """The same of each piece."""
+        piece_at, found = {piece.start: piece for piece in self._made}, {}
+        for run in self.runs(part, wanted):
+            for start, (a, b) in zip(run.starts, pairwise(run.edges), strict=True):
+                if start in piece_at:  # between two pieces of one length others may lie
+                    found[piece_at[start]] = [column[a:b] for column in run.columns]
+        return found
+
+    def times(self, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Of the persons at whose numbers `wanted` is true, those who were there: their numbers in order, and the
+        first_start_us and active_us of each as in `UserTotals`."""
+        if self._people.same and any(piece.span for piece in self._made):
+            # Who has several ids may be there with two at once.
+            read = read_pieces(self._db, self._made, self._people, (Part.PEOPLE, Part.TIMES))
+            users = Totals.merge([part for _, part in read]).users
+            users = users[wanted[users[:, 0]]]
+            return users[:, 0], users[:, 4], users[:, 6]
+        found = [[np.zeros(0, np.int64)] * 4]
+        for people, times in zip(self.runs(Part.PEOPLE, (0,)), self.runs(Part.TIMES, (0, 1, 2)), strict=True):
+            here = np.flatnonzero(wanted[people.columns[0]])
+            found.append([people.columns[0][here], *(column[here] for column in times.columns)])
+        persons, first, length, idle = (np.concatenate(columns) for columns in zip(*found, strict=True))
+        return times_of(persons, first, first + length, length - idle)
