@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from itertools import pairwise, repeat
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from guardian.core.off_loop import pieces
+from guardian.core.counting import distinct, in_order
 from guardian.stores.sqlite import sealed_failures
 from guardian.stores.sqlite.buckets import ids, time_of
 from guardian.stores.sqlite.people import People, names_of
@@ -41,11 +43,18 @@ class Failed(NamedTuple):
 
     def last_of_each(self, number: int) -> Failed:
         """The last so many of each person."""
-        order = np.argsort(self.persons, kind="stable")
-        mine = self.persons[order]
-        ends = np.flatnonzero(np.diff(mine, append=-1))
+        places = np.arange(len(self.persons))
+        if number == 1:
+            newest = np.zeros(int(self.persons.max(initial=0)) + 1, np.int64)
+            newest[self.persons] = places  # of several at one number the last stays
+            return self.where(np.flatnonzero(newest[self.persons] == places))
+        many = np.flatnonzero((np.bincount(self.persons) > number)[self.persons])
+        order = many[in_order(self.persons[many])]
+        ends = np.flatnonzero(np.diff(self.persons[order], append=-1))
         last = np.repeat(ends, np.diff(ends, prepend=-1))
-        return self.where(np.sort(order[last - np.arange(len(mine)) < number]))
+        keep = np.ones(len(places), bool)
+        keep[order[last - np.arange(len(order)) >= number]] = False
+        return self.where(np.flatnonzero(keep))
 
     def where(self, places: np.ndarray) -> Failed:
         """Those at these places."""
@@ -149,16 +158,36 @@ def events_of(
     table = np.concatenate((table, read))
     if len(table) > len(read) > 0:
         table = table[np.argsort(table[:, 0], kind="stable")]
-    where = {row[0]: row[1:] for row in db.execute(_ROUTES)}
-    why = {row[0]: Failure(*row[1:]) for row in db.execute(_FAILURES, (json.dumps(np.unique(table[:, 5]).tolist()),))}
-    who = names_of(db, people, np.unique(table[:, 1]).tolist()) if names is None else names
-    found: dict[str, list[Event]] = {}
-    for number, person, route, status, duration_us, failure, latency in pieces(table):
-        name, (endpoint, method, feature) = who[person], where[route]
-        at_us, latency_us = number >> SEQUENCE_BITS, None if latency == -2 else latency
-        event = Event(at_us, name, endpoint, method, feature, status % 1000, duration_us, why[failure], latency_us)
-        found.setdefault(name, []).append(event)
-    return found
+    table = table[in_order(table[:, 1])]
+    reasons = db.execute(_FAILURES, (json.dumps(distinct(table[:, 5]).tolist()),))
+    why = _by_number((number, Failure(*reason)) for number, *reason in reasons)
+    routes = db.execute(_ROUTES).fetchall()
+    where = [_by_number((row[0], row[place]) for row in routes) for place in (1, 2, 3)]
+    first = np.flatnonzero(np.diff(table[:, 1], prepend=-1))
+    persons, edges = table[first, 1].tolist(), [*first.tolist(), len(table)]
+    who = names_of(db, people, persons) if names is None else names
+    named = _by_number((place, who[person]) for place, person in enumerate(persons))
+    group = np.repeat(np.arange(len(first)), np.diff(edges))
+    events = list[Event]()
+    for at in range(0, len(table), _AT_ONCE):  # a single call on all of them would hold the interpreter's lock
+        keys, _, route, status, duration, failure, latency = table[at : at + _AT_ONCE].T
+        columns = [
+            (keys >> SEQUENCE_BITS), named[group[at : at + _AT_ONCE]], *(names[route] for names in where),
+            status % 1000, duration, why[failure], np.where(latency == -2, None, latency.astype(object)),
+        ]  # fmt: skip
+        events += map(_EVENT, zip(*(column.tolist() for column in columns), repeat(None), strict=False))
+    return {who[person]: events[a:b] for person, (a, b) in zip(persons, pairwise(edges), strict=True)}
 
 
+def _by_number(pairs: Iterable[tuple[int, Any]]) -> np.ndarray:
+    """An array of objects with each at its number."""
+    found = dict(pairs)
+    objects = np.empty(max(found, default=-1) + 1, object)
+    for number, value in found.items():
+        objects[number] = value
+    return objects
+
+
+_AT_ONCE = 2_000
+_EVENT: Callable[[tuple[Any, ...]], Event] = partial(tuple.__new__, Event)  # four times as fast as to call it
 _NO_ROWS = np.zeros((0, 7), np.int64)
