@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from heapq import nsmallest
 from typing import TYPE_CHECKING
 
-from guardian.alerting.history import Snapshot
-from guardian.alerting.incidents import SECOND, Incident
+from guardian.alerting.history import History, Snapshot
+from guardian.alerting.incidents import GOING_ON, SECOND, Incident
 from guardian.alerting.kinds import kind_of
 from guardian.alerting.kinds.kind import counted, window_of
 
 if TYPE_CHECKING:
+    from guardian.alerting.engine import AlertState
     from guardian.settings.rules import Rule
 
 NAMES, FEATURES = 5, 6
@@ -28,9 +30,68 @@ def looked_at(rule: Rule, incident: Incident, snapshot: Snapshot) -> int:
 def noted(rule: Rule, incident: Incident, snapshot: Snapshot) -> Incident:
     """The incident with the users it concerns, the most so far: later nobody can look them up any more."""
     hit = kind_of(rule).users(rule, incident, snapshot, looked_at(rule, incident, snapshot))
-    if len(hit) >= incident.users:
-        incident = replace(incident, users=len(hit), names=tuple(nsmallest(NAMES, hit)))
-    return incident
+    return _with(incident, len(hit), tuple(nsmallest(NAMES, hit)))
+
+
+def _with(incident: Incident, users: int, names: tuple[str, ...]) -> Incident:
+    return replace(incident, users=users, names=names) if users >= incident.users else incident
+
+
+@dataclass(slots=True)
+class _Met:
+    """The users whom an incident has met before the minute `end`, and the first few of them by name; `of` is what they
+    depend on beside the events."""
+
+    of: tuple[Rule, int, int]
+    end: int
+    people: set[str]
+    names: tuple[str, ...]
+
+
+class Met:
+    """Whom the incidents that fire have met, counted on from minute to minute: only who is new is looked for."""
+
+    def __init__(self) -> None:
+        self._met: dict[str, _Met] = {}
+        self._late: set[int] = set()
+
+    def follow(self, history: History) -> None:
+        """Go on with this history, which was grown from the one before; each one is to be told. Where it was read anew,
+        for somebody may have been erased, all are counted anew."""
+        if history.late is None:
+            self._met, self._late = {}, set()
+        else:
+            self._late.update(history.late)
+
+    def noted(self, state: AlertState, rules: Iterable[Rule], snapshot: Snapshot) -> AlertState:
+        """The state in which each incident that fires counts whom it has met by now, as the function `noted` does.
+        One that does not fire now is counted anew when it does again."""
+        mine = {rule.name: rule for rule in rules}
+        firing = [i for i in state.incidents() if i.fired_us == snapshot.now_us and i.status in GOING_ON]
+        self._met = {i.id: self._counted(mine[i.rule], i, snapshot) for i in firing if i.rule in mine}
+        self._late = set()
+        for incident in firing:
+            met = self._met.get(incident.id)
+            if met is not None and (len(met.people), met.names) != (incident.users, incident.names):
+                state = state.changed(_with(incident, len(met.people), met.names))
+        return state
+
+    def _counted(self, rule: Rule, incident: Incident, snapshot: Snapshot) -> _Met:
+        met, of = self._met.get(incident.id), (rule, incident.since_us, incident.judged_from_us)
+        users, seconds = kind_of(rule).users, looked_at(rule, incident, snapshot)
+        if met is None or met.of != of or met.end > snapshot.minute:
+            met = _Met(of, snapshot.minute, set(), ())
+            new = users(rule, incident, snapshot, seconds)
+        else:
+            new = users(rule, incident, snapshot, (snapshot.minute - met.end) * 60) - met.people
+            for minute in self._late:
+                if snapshot.minute - seconds // 60 <= minute < met.end:
+                    new |= users(rule, incident, snapshot.history.at(minute + 1), 60) - met.people
+        if new:
+            met.people |= new
+            met.names = tuple(nsmallest(NAMES, {*met.names, *new}))
+        met.end = snapshot.minute
+        return met
 
 
 def timed(rule: Rule, incident: Incident, before: Incident | None, snapshot: Snapshot, since_us: int) -> Incident:

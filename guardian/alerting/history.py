@@ -5,7 +5,7 @@ The daemon and the backtest judge the same `Snapshot`s of a `History`, so that t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, tzinfo
 from fnmatch import fnmatchcase
@@ -29,7 +29,8 @@ class History:
 
     `earlier` holds the requests of single minutes before the counts, by the feature, "" for all of them; `last_used`
     when (µs) a feature that the counts do not have was used last, "" any of them: for all that are known, 0 where that
-    was not asked for, -1 where it was long ago. `source` is its store's, to grow it by.
+    was not asked for, -1 where it was long ago. `source` is its store's, to grow it by. `late` has the minutes that the
+    history from which it was grown had with fewer events; None: it was read anew, names may be others.
     """
 
     counts: MinuteCounts
@@ -44,6 +45,7 @@ class History:
     ahead: int = 0
     earlier: Mapping[int, Mapping[str, int]] = field(default_factory=dict)
     last_used: Mapping[str, int] = field(default_factory=dict)
+    late: Collection[int] | None = field(default=None, compare=False)
     source: object = field(default=None, compare=False, repr=False)
 
     @classmethod

@@ -94,7 +94,7 @@ async def test_a_history_that_grows_is_the_one_that_is_read_anew_with_what_came_
     events = traffic()
     held_back = [e for e in events if e.at_us // MINUTE_US == START + 97]
     await stores.events.write([e for e in events if e.at_us // MINUTE_US < START + 100 and e not in held_back])
-    history = stores.history.read(START, START + 100, single_events=3600)
+    history = stores.history.read(START, START + 100, single_events=3600, imported=False)
     for end in (START + 101, START + 110, START + 120):
         known = [e for e in events if e.at_us // MINUTE_US in range(history.counts.end, end)]
         await stores.events.write([*known, *held_back])
@@ -103,6 +103,8 @@ async def test_a_history_that_grows_is_the_one_that_is_read_anew_with_what_came_
         anew = stores.history.read(START, end, single_events=3600)
         assert seen(history, end) == seen(anew, end)
         assert history.first_seen == anew.first_seen
+        assert anew.late is None  # a store that reads it anew each time says the same
+        assert history.source is None or list(history.late) == ([START + 97] if end == START + 101 else [])
 
 
 async def test_people_are_those_of_the_aliases_and_erased_ones_have_no_name(open_stores):

@@ -10,10 +10,10 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from zoneinfo import ZoneInfo
 
 from guardian.alerting.columns import MINUTE_US
-from guardian.alerting.concerned import noted
+from guardian.alerting.concerned import Met
 from guardian.alerting.engine import AlertState, Surroundings, advance, set_back
 from guardian.alerting.history import History, Snapshot
-from guardian.alerting.incidents import GOING_ON, Transition
+from guardian.alerting.incidents import Transition
 from guardian.alerting.kinds import kind_of
 from guardian.alerting.kinds.kind import window_of
 from guardian.alerting.maintenance import Maintenance, Once, Recurring
@@ -105,6 +105,7 @@ class LiveHistory:
         self._rules = tuple(rules)
         self._minutes, self._single = lookback(rules, weeks=False)
         self._history: History | None = None
+        self.met = Met()
         self.probes: dict[str, tuple[tuple[int, bool], ...]] = {}
         self.stored = self.judged = AlertState()
 
@@ -152,6 +153,7 @@ class LiveHistory:
             history = self._store.read(end - minutes, end, single_events=single, imported=False, wanted=beside)
         else:
             history = self._store.grown(self._history, end, keep=minutes, single_events=single, wanted=beside)
+        self.met.follow(history)
         self._history = replace(history, probes=self.probes, zone=zone)
         return self._history
 
@@ -198,7 +200,7 @@ async def _judge_once(
         lambda: advance(state, history.at(end), around, passed=map(history.at, range(first, end)))
     )
     snapshot = history.at(end)
-    after = await off_loop(_counted, after, around.rules, snapshot)
+    after = await off_loop(live.met.noted, after, around.rules, snapshot)
     mails: list[Outgoing] = []
     for notice in notices:
         written, subjects = await off_loop(compose, notice, snapshot)
@@ -212,15 +214,6 @@ async def _judge_once(
     else:
         live.stored, live.judged = stored, after
     return transitions
-
-
-def _counted(state: AlertState, rules: Sequence[Rule], snapshot: Snapshot) -> AlertState:
-    """The state in which what fires counts whom it has met by now: pages show it, also between two mails."""
-    mine = {rule.name: rule for rule in rules}
-    for incident in state.incidents():
-        if incident.rule in mine and incident.fired_us == snapshot.now_us and incident.status in GOING_ON:
-            state = state.changed(noted(mine[incident.rule], incident, snapshot))
-    return state
 
 
 def _happened(before: AlertState, after: AlertState) -> bool:

@@ -156,6 +156,7 @@ class FirestoreHistory:
             cursor=Cursor({"slices": sum(history.cursor.serials.values()) + len(fresh)}),
             earlier={minute: history.earlier.get(minute) or self._minute(history, minute) for minute in asked},
             last_used={**history.last_used, **past.fallen_out(history.counts, counts)} if wanted.known_us else {},
+            late=late,
             source=replace(source, table=table, mark_us=mark_us, slices=lately),
         )  # fmt: skip
 

@@ -223,7 +223,7 @@ def _grown(
     return History(
         counts, singles.columns, seen, first, sightings.read_heartbeats(db, end),
         singles_us=singles_us, cursor=cursor, ahead=ahead, source=singles,
-        earlier=history.earlier, last_used=history.last_used,
+        earlier=history.earlier, last_used=history.last_used, late=late,
     )  # fmt: skip
 
 
