@@ -93,17 +93,21 @@ def create_app(application: Application, endpoints: Sequence[Endpoint] = ENDPOIN
         given = token
         if access == "scheduler" and (shared or of_schedulers is None):
             given = shared
-        if given:
-            limiter.check(client)
+        # A scheduler is known by its token first: behind a proxy anybody's wrong ones come from its address too.
+        over = limiter.over(client) if given else None
+        if over is not None and access != "scheduler":
+            raise over
         try:
             if access == "admin":
                 return require_admin_claims(given, verifier, api)
             if of_schedulers is not None and given and not shared:
-                await require_scheduler_account(given, of_schedulers, api)
+                await require_scheduler_account(given, of_schedulers, api, quiet=over is not None)
             else:
-                require_scheduler_token(given, api)
+                require_scheduler_token(given, api, quiet=over is not None)
         except Refusal as refusal:
             if given and refusal.status == 401:
+                if over is not None:
+                    raise over from None
                 limiter.failed(client)
             raise
         return {}

@@ -26,6 +26,9 @@ WANTED = "a valid token is needed here: docs/api.md says which, and Guardian's l
 """What everybody hears who has none: whoever tries tokens learns nothing from it."""
 
 
+NO_KEYS = "the keys of api.scheduler_jwks could not be fetched yet: Guardian's log says why, try again"
+
+
 def admin_verifier(api: ApiSettings) -> TokenVerifier | None:
     """What checks the tokens of admins; None where no key is configured. Raises ValueError for a key that is none."""
     if api.jwt_key is None and api.jwks is None:
@@ -85,17 +88,21 @@ def scheduler_verifier(api: ApiSettings) -> TokenVerifier | None:
 
 
 async def require_scheduler_account(
-    authorization: str, verifier: TokenVerifier, api: ApiSettings, *, patience: float = KEYS_SECONDS
+    authorization: str, verifier: TokenVerifier, api: ApiSettings, *, patience: float | None = None, quiet: bool = False
 ) -> None:
     """Nothing, where the bearer token is the configured account's, for this audience, by this issuer.
 
-    A process that was started by the very call waits `patience` seconds for the issuer's keys. Raises Refusal: 401.
+    A process that was started by the very call waits `patience` seconds (None: KEYS_SECONDS) for the issuer's keys.
+    Raises Refusal: 503 where they have not come by then, for nobody can be told from anybody else without them; 401 for
+    any other token, of which the log says why unless it is to be `quiet`.
     """
-    for _ in range(round(patience / LOOK_SECONDS)):
+    for _ in range(round((KEYS_SECONDS if patience is None else patience) / LOOK_SECONDS)):
         if not verifier.awaits_keys:
             break
         await asyncio.sleep(LOOK_SECONDS)
     scheme, _, token = authorization.strip().partition(" ")
+    if verifier.awaits_keys:
+        raise Refusal(503, NO_KEYS, {"Retry-After": "10"})
     try:
         if scheme.lower() != "bearer":
             raise InvalidToken("it is no bearer token")
@@ -103,13 +110,15 @@ async def require_scheduler_account(
         if claims.get("email") != api.scheduler_account or claims.get("email_verified") is not True:
             raise InvalidToken("the token is another account's than api.scheduler_account")
     except InvalidToken as error:
-        log.warning("A call is refused (401): %s", error)
+        if not quiet:
+            log.warning("A call is refused (401): %s", error)
         header = 'Bearer realm="guardian", error="invalid_token"'
         raise Refusal(401, WANTED, {"WWW-Authenticate": header}) from None
 
 
-def require_scheduler_token(given: str | None, api: ApiSettings) -> None:
-    """Nothing, where the header holds the configured token; compared in constant time.
+def require_scheduler_token(given: str | None, api: ApiSettings, *, quiet: bool = False) -> None:
+    """Nothing, where the header holds the configured token; compared in constant time. The log says of another one that
+    it is wrong, unless it is to be `quiet`.
 
     Raises Refusal: 503 where none is configured, 401 for another or none.
     """
@@ -120,6 +129,6 @@ def require_scheduler_token(given: str | None, api: ApiSettings) -> None:
     expected = api.scheduler_token.get_secret_value().encode()
     # Header values arrive as Latin-1 text; a token of other letters was sent as UTF-8.
     if not hmac.compare_digest((given or "").encode("latin-1", "replace"), expected):
-        if given:
+        if given and not quiet:
             log.warning("A call is refused (401): the scheduler token is wrong")
         raise Refusal(401, WANTED, {"WWW-Authenticate": 'GuardianScheduler realm="guardian"'})

@@ -33,11 +33,17 @@ class Limiter:
 
     def check(self, client: str) -> None:
         """Raises Refusal (429) where too much of this client failed: nothing more of it is looked at for a while."""
+        if (over := self.over(client)) is not None:
+            raise over
+
+    def over(self, client: str) -> Refusal | None:
+        """The same, given and not raised; None where this client may go on."""
         over = self._level(client) + 1 - FAILURES
-        if over > 0:
-            wait = math.ceil(over * SECONDS)
-            sentence = f"too many wrong tokens or links came from this address: wait {wait} s"
-            raise Refusal(429, sentence, {"Retry-After": str(wait)})
+        if over <= 0:
+            return None
+        wait = math.ceil(over * SECONDS)
+        sentence = f"too many wrong tokens or links came from this address: wait {wait} s"
+        return Refusal(429, sentence, {"Retry-After": str(wait)})
 
     def failed(self, client: str) -> None:
         """A token or a link of this client was wrong."""
