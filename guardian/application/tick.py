@@ -12,9 +12,13 @@ from datetime import datetime
 from guardian.application.lead import renew_lead
 from guardian.application.root import Application
 from guardian.application.scheduler import STEPS, Step, run_step
+from guardian.core.storage import StorageError
 
 ORDER = ("seal", "erasures", "probes", "alerts", "reports", "deliver", "watchdog", "logins", "purge")
 """What a round does first: summaries before rules and reports, and what these have to say before it is sent."""
+
+KEPT = 1 / 20
+"""What part of a round each step keeps for itself, whatever those before it take."""
 
 SOON = 60
 """A step that is due more often than each 60 s runs in every round."""
@@ -37,19 +41,23 @@ class Round:
 async def tick(app: Application, seconds: float, steps: Sequence[Step] = STEPS) -> Round:
     """Take or keep the lead, run each step that is due, in order, and say how that went; over within `seconds`.
 
-    Twice at once does no harm: a step runs once in a process, and one process leads. A step that is running when the
-    time is up is interrupted as at a stop, and the next round does again what it had not committed.
+    Twice at once does no harm: a step runs once in a process, and one process leads. A step that is running when its
+    time is up is interrupted as at a stop, and the next round does again what it had not committed. Each step leaves
+    some of the time to those behind it, so that one that never ends stops no other one, however often this is called.
+    Raises StorageError where the database does not say who leads.
     """
-    await renew_lead(app)
+    until = time.monotonic() + seconds
+    await _renew_lead(app, seconds)
     if app.token is None:
         return Round(leads=False)
-    result, until = Round(leads=True), time.monotonic() + seconds
-    for step in sorted(steps, key=lambda each: ORDER.index(each.name)):
-        remaining = until - time.monotonic()
+    result = Round(leads=True)
+    ordered = sorted(steps, key=lambda each: ORDER.index(each.name))
+    for place, step in enumerate(ordered, 1):
         if app.token is None:
             return result
         if not _is_due(app, step, app.clock()):
             continue
+        remaining = until - time.monotonic() - seconds * KEPT * (len(ordered) - place)
         try:
             if remaining <= 0:
                 raise TimeoutError
@@ -66,6 +74,18 @@ async def tick(app: Application, seconds: float, steps: Sequence[Step] = STEPS) 
         else:
             result.failed[step.name] = health.error
     return result
+
+
+async def _renew_lead(app: Application, seconds: float) -> None:
+    try:
+        async with asyncio.timeout(seconds):
+            await renew_lead(app)
+    except TimeoutError:
+        app.token = None
+        raise StorageError(f"the database did not answer within {seconds:g} s: look at the network") from None
+    # Not the same as another process that leads, which needs nobody's help.
+    if app.token is None and (reason := app.trouble or app.unrenewed):
+        raise StorageError(reason)
 
 
 def _is_due(app: Application, step: Step, now: datetime) -> bool:

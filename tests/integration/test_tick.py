@@ -10,15 +10,24 @@ from guardian.application.scheduler import STEPS, Step, running
 from guardian.application.tick import ORDER, tick
 from guardian.core.storage import StorageError
 from tests.support.api_client import NOW, SCHEDULER, bearer, calling, mails, opened
+from tests.support.firestore import address_in
 
 URL = "/api/guardian/tick"
 LATER = NOW + timedelta(hours=1, minutes=31)
 EACH_ROUND = ["seal", "erasures", "probes", "alerts", "reports", "deliver", "watchdog"]
 
 
+STORES = ["sqlite", pytest.param("firestore", marks=pytest.mark.needs_firestore)]
+
+
+@pytest.fixture(params=STORES)
+def database(request, tmp_path):
+    return tmp_path / "guardian.db" if request.param == "sqlite" else address_in(tmp_path)
+
+
 @pytest.fixture
-async def app(tmp_path):
-    async with opened(tmp_path) as application:
+async def app(tmp_path, database):
+    async with opened(tmp_path, database=database) as application:
         yield application
 
 
@@ -66,10 +75,10 @@ async def test_two_rounds_at_once_send_one_mail(app, anyone, tmp_path):
     assert len(mails(tmp_path)) == 1
 
 
-async def test_two_processes_at_once_send_one_mail_and_one_of_them_leads(app, tmp_path):
+async def test_two_processes_at_once_send_one_mail_and_one_of_them_leads(app, tmp_path, database):
     await tick(app, 50)
     app.clock = lambda: LATER
-    async with opened(tmp_path, now=LATER, events=[]) as other:
+    async with opened(tmp_path, now=LATER, events=[], database=database) as other:
         rounds = await asyncio.gather(tick(app, 50), tick(other, 50))
     assert sorted(each.leads for each in rounds) == [False, True]
     assert len(mails(tmp_path)) == 1
@@ -105,12 +114,15 @@ async def test_a_step_that_fails_is_named_with_why_and_costs_no_other(app):
     assert (result.done, result.failed) == (["deliver"], {"seal": "the disk is full: free some space"})
 
 
-async def test_what_does_not_end_in_time_is_left_to_the_next_round(app):
+async def test_what_does_not_end_in_time_is_left_to_the_next_round(app, monkeypatch):
+    monkeypatch.setattr("guardian.application.tick.KEPT", 0.5)
+
     async def endless(app, now, token):
         await asyncio.Event().wait()
 
     steps = [step("alerts", endless), step("deliver", nothing)]
-    assert (await tick(app, 0.05, steps)).left == ["alerts", "deliver"]
+    result = await tick(app, 2, steps)
+    assert (result.done, result.left) == (["deliver"], ["alerts"]), "the last part of the time is that of the others"
     assert (await tick(app, 50, [step("alerts", nothing), step("deliver", nothing)])).done == ["alerts", "deliver"]
 
 
@@ -131,3 +143,52 @@ async def test_the_seconds_are_a_number_in_range(anyone, given):
     answered = await anyone.post(f"{URL}?seconds={given}", headers=SCHEDULER)
     assert answered.status_code == 422
     assert answered.json()["error"].endswith("give seconds from 1 to 600")
+
+
+async def test_one_step_that_never_ends_starves_no_other_one_however_often_it_is_called(app, tmp_path, monkeypatch):
+    monkeypatch.setattr("guardian.application.tick.KEPT", 0.2)  # in a shorter round the same time for each
+    await tick(app, 50)
+    app.clock = lambda: LATER
+
+    async def endless(app, now, token):
+        await asyncio.Event().wait()
+
+    steps = [step("seal", endless), step("probes", endless), *(each for each in STEPS if each.name == "reports")]
+    sending = [each for each in STEPS if each.name == "deliver"]
+    result = await tick(app, 8, [*steps, *sending])
+    assert (result.done, result.left) == (["reports", "deliver"], ["seal", "probes"])
+    assert len(mails(tmp_path)) == 1
+
+
+async def test_a_database_that_does_not_answer_is_told_as_that_and_not_as_another_one_that_leads(
+    app, anyone, monkeypatch
+):
+    async def away(*values, **named):
+        raise StorageError("the database does not answer: look at the network")
+
+    monkeypatch.setattr(app.state, "acquire_lease", away)
+    answered = await anyone.post(URL, headers=SCHEDULER)
+    assert answered.status_code == 503
+    assert answered.json()["error"] == "the database does not answer: look at the network"
+    monkeypatch.undo()
+    assert (await anyone.post(URL, headers=SCHEDULER)).json()["leads"]
+
+
+async def test_a_database_that_hangs_holds_a_call_no_longer_than_it_may_take(app, anyone, monkeypatch):
+    async def hangs(*values, **named):
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(app.state, "acquire_lease", hangs)
+    answered = await anyone.post(f"{URL}?seconds=1", headers=SCHEDULER)
+    assert answered.status_code == 503
+    assert "did not answer within 1 s" in answered.json()["error"]
+    monkeypatch.undo()
+    assert (await anyone.post(URL, headers=SCHEDULER)).json()["leads"]
+
+
+async def test_a_database_file_that_is_gone_is_told(tmp_path):
+    async with opened(tmp_path) as app, calling(app) as client:
+        (tmp_path / "guardian.db").unlink()
+        answered = await client.post(URL, headers=SCHEDULER)
+        assert answered.status_code == 503
+        assert "guardian.db" in answered.json()["error"]
