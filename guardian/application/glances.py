@@ -22,9 +22,11 @@ class _Glance:
 
 
 class Glances:
-    """Readings by what they are of. Kept for seconds, in memory, and dropped at once when a person is erased."""
+    """Readings by what they are of. Kept for seconds, in memory, and dropped at once when a person is erased, in
+    whatever process: `as_of` is told what the store says of that before anything is taken for somebody's eyes."""
 
     def __init__(self) -> None:
+        self._erasures: tuple[int, ...] | None = None
         self._kept: OrderedDict[Hashable, _Glance] = OrderedDict()
 
     async def take(
@@ -48,6 +50,12 @@ class Glances:
             if self._kept.get(key) is known:
                 del self._kept[key]
             raise
+
+    def as_of(self, erasures: tuple[int, ...]) -> None:
+        """Keep nothing of before where these are not the erasures of the last time (`StateStore.erasures`)."""
+        if erasures != self._erasures:
+            self._erasures = erasures
+            self.forget()
 
     def forget(self) -> None:
         """Keep nothing of what was read before: somebody was erased."""

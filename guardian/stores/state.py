@@ -229,6 +229,10 @@ class StateStore(Protocol):
         """Those of these names that were buried at this moment or after it."""
         ...
 
+    async def erasures(self) -> tuple[int, ...]:
+        """Another value as soon as anybody was buried: what was read before may name them."""
+        ...
+
     def check_file(self) -> None:
         """Raises StorageError where what was opened is gone, or was replaced by something else; until `reopen` every
         method does so too."""

@@ -440,6 +440,16 @@ async def test_who_was_buried_is_known_by_the_name_and_the_time(state):
     assert await state.erased_since(names, NOW + MINUTE) == set()
 
 
+async def test_every_process_sees_that_somebody_was_erased_since_it_looked(open_store):
+    mine, theirs = await open_store(), await open_store()
+    seen = [await mine.erasures()]
+    for name, at in (("bob@example.com", NOW), ("eve@example.com", NOW), ("bob@example.com", NOW + MINUTE)):
+        assert await mine.erasures() == seen[-1]
+        await theirs.forget(name, buried_at=at)
+        seen.append(await mine.erasures())
+    assert len(set(seen)) == 4
+
+
 async def test_a_report_that_was_read_before_somebody_was_erased_comes_without_them(state):
     await state.forget("bob", buried_at=NOW)
     report = {"generated_at": (NOW - MINUTE).isoformat(), "users": [{"email": "bob"}, {"email": "eve"}]}

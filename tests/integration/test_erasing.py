@@ -13,6 +13,7 @@ from guardian.application.judging.steps import alert_step
 from guardian.application.reporting import send_due_reports, send_report_now
 from guardian.stores.packing import read_people
 from tests.support.api_client import NOW, bearer, calling, event, opened
+from tests.support.firestore import address_in
 from tracker.event import Client
 from tracker.sqlite.tombstones import Tombstones
 
@@ -265,3 +266,26 @@ async def test_a_report_that_was_read_while_the_events_were_erased_is_older_than
         monkeypatch.setattr(app.repository, "erase_user", slowly)
         await erase_person(app, "bob@example.com")
         assert await app.state.erased_since(["bob@example.com"], NOW + timedelta(seconds=5)) == {"bob@example.com"}
+
+
+PAGES = [("/people", {}), ("/", {}), ("/errors", {}), ("/incidents", {}), ("/mail", {}),
+         ("/api/usage/summary", {"hours": 2}), ("/api/usage/users", {"hours": 2})]  # fmt: skip
+
+
+@pytest.mark.parametrize("store", ["sqlite", pytest.param("firestore", marks=pytest.mark.needs_firestore)])
+async def test_another_process_that_runs_meanwhile_names_them_no_more(tmp_path, store):
+    database = tmp_path / "guardian.db" if store == "sqlite" else address_in(tmp_path)
+    settings = {"events": [], "rules": RULES, "database": database}
+    async with opened(tmp_path / "one", **settings) as app, opened(tmp_path / "two", **settings) as other:
+        await app.repository.write(traffic("bob@example.com"))
+        await mailed(app)
+        async with calling(other, bearer(email="admin@example.com")) as admin:
+
+            async def said():
+                answers = {path: (await admin.get(path, params=asked)).text for path, asked in PAGES}
+                return {path for path, text in answers.items() if "bob@example.com" in text}
+
+            assert {"/people", "/", "/api/usage/summary", "/api/usage/users"} <= await said()
+            await erase_person(app, "bob@example.com")
+            assert await said() == set()
+            assert (await admin.get("/people/person", params={"name": "bob@example.com"})).status_code == 404

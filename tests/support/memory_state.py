@@ -307,6 +307,10 @@ class MemoryState:
         stones = self.opened().tombstones
         return {name for name in spellings(names) if name in stones and stones[name] >= since}
 
+    async def erasures(self):
+        stones = self.opened().tombstones
+        return len(stones), *(int(at.timestamp() * 1e6) for at in [max(stones.values(), default=None)] if at)
+
     def check_file(self):
         """Nothing can take its place."""
 

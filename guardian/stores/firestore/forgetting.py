@@ -15,7 +15,7 @@ from guardian.core.time import micros
 from guardian.stores.alert_state import read_incident
 from guardian.stores.erasure import Forgotten, digest, spellings
 from guardian.stores.firestore.alerts import INCIDENT, USED_LINK, load, put_incident, put_state
-from guardian.stores.firestore.database import StateDatabase
+from guardian.stores.firestore.database import StateDatabase, meta
 from guardian.stores.firestore.draft import Draft
 from guardian.stores.firestore.ledger import REPORT
 from guardian.stores.firestore.leftovers import clear_leftovers
@@ -84,6 +84,10 @@ class FirestoreForgetting(StateDatabase):
     async def erased_since(self, names: Collection[str], since: datetime) -> set[str]:
         """See StateStore."""
         return await self.read(lambda draft: buried(draft, spellings(names), micros(since)))
+
+    async def erasures(self) -> tuple[int, ...]:
+        """See StateStore."""
+        return (int((await self.read(meta))["erasures"]),)
 
     async def purge_state(self, before: datetime, *, incidents_before: datetime) -> int:
         """See StateStore."""

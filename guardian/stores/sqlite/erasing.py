@@ -86,3 +86,8 @@ class SqliteErasing(StateDatabase):
         """See StateStore."""
         people = spellings(names)
         return await self.transact(lambda db: buried(db, people, micros(since)))
+
+    async def erasures(self) -> tuple[int, ...]:
+        """See StateStore."""
+        [found] = await self.read("SELECT count(*), coalesce(max(erased_us), 0) FROM guardian_tombstones")
+        return tuple(found)

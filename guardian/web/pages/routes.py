@@ -126,6 +126,7 @@ def _acting(app: Application, doors: Doors, page: Page) -> Handler:
 
 
 async def _view(app: Application, doors: Doors, request: Request, visitor: Visitor, person: Person) -> View:
+    app.glances.as_of(await app.state.erasures())
     return View(
         app=app, address=person.address, role=person.role, base=visitor.base,
         lang=app.email.language_of(person.address), zone=_zone(app, request),
