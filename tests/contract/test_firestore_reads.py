@@ -97,6 +97,19 @@ async def test_the_hours_of_a_long_past_are_joined_with_one_query_a_day(address,
     assert summary.users["u1@example.com"].requests == 3 * 24
 
 
+async def test_hours_that_are_far_apart_are_joined_in_a_few_commits(address, monkeypatch):
+    repository, made = FirestoreRepository(address), []
+    monkeypatch.setattr(
+        Documents, "commit", lambda self, changes, commit=Documents.commit: (made.append(1), commit(self, changes))[1]
+    )
+    writing.write(repository.documents, [event(DAY + timedelta(hours=4 * n)) for n in range(10 * 6)])
+    made.clear()
+    assert await repository.seal(DAY + timedelta(days=10, hours=1)) == 60 + 60 + 10
+    assert len(made) <= 10 + 1 + 2, "one for the five minutes of each day, and of the last, all hours, and all days"
+    summary = await repository.summary(DAY, DAY + timedelta(days=10))
+    assert summary.users["u1@example.com"].requests == 60
+
+
 async def test_joining_two_hours_anew_reads_nothing_of_those_between(address, monkeypatch):
     repository = FirestoreRepository(address)
     writing.write(repository.documents, [event(DAY + timedelta(minutes=5 * n)) for n in range(12 * 24)])

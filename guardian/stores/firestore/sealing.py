@@ -10,7 +10,7 @@ from itertools import groupby
 
 from guardian.core.time import micros
 from guardian.stores.firestore import seals
-from guardian.stores.firestore.buckets import DAY, HOUR, INSIDE, MINUTES5, bucket_of, joined
+from guardian.stores.firestore.buckets import DAY, HOUR, INSIDE, MINUTES5, Seal, bucket_of, joined
 from guardian.stores.firestore.documents import NEW, Change, Documents, Found, in_commits
 from guardian.stores.firestore.progress import (
     BEHIND_US,
@@ -122,20 +122,26 @@ def _made(
 
 def _joined(documents: Documents, progress: Progress, span: int) -> tuple[Progress, int] | None:
     """Commit the buckets of this length that are complete: the progress as it is then, and how many there were. What
-    follows each other in a day is read at once: hours of a long past that come one by one are slow."""
+    follows each other in a day is read at once, and a commit takes many: hours of a long past that come one by one are
+    slow."""
     written = 0
-    for starts in _runs(progress, span):
-        found = seals.read(documents, INSIDE[span], starts[0], starts[-1] + span)
-        parts = {start: list(group) for start, group in groupby(found, key=lambda each: each.start // span * span)}
-        made = ((start, joined(span, start, parts[start]) if start in parts else None) for start in starts)
-        for commit in in_commits(seals.changes(whole) if whole else [seals.gone(span, at)] for at, whole in made):
-            done = {seals.start_of(each.name) for each in commit}
-            after = replace(progress, unjoined=progress.unjoined - {(span, start) for start in done})
-            if not documents.commit([*commit, after.change()]):
-                return None
-            written += len(done & parts.keys())
-            progress = read_progress(documents)
+    made = (each for starts in _runs(progress, span) for each in _whole(documents, span, starts))
+    for commit in in_commits(seals.changes(whole) if whole else [seals.gone(span, at)] for at, whole in made):
+        done = {seals.start_of(each.name) for each in commit}
+        after = replace(progress, unjoined=progress.unjoined - {(span, start) for start in done})
+        if not documents.commit([*commit, after.change()]):
+            return None
+        written += len({seals.start_of(each.name) for each in commit if each.fields is not None})
+        progress = read_progress(documents)
     return progress, written
+
+
+def _whole(documents: Documents, span: int, starts: Sequence[int]) -> Iterator[tuple[int, Seal | None]]:
+    """The buckets that begin at these neighbouring starts, of what lies inside them: None where nothing does."""
+    found = seals.read(documents, INSIDE[span], starts[0], starts[-1] + span)
+    parts = {start: list(group) for start, group in groupby(found, key=lambda each: each.start // span * span)}
+    for start in starts:
+        yield start, joined(span, start, parts[start]) if start in parts else None
 
 
 def _runs(progress: Progress, span: int) -> Iterator[list[int]]:
