@@ -12,6 +12,8 @@ from functools import cache
 
 import pytest
 
+from tests.support.firestore import one_for_all
+
 with suppress(ImportError):  # where only the tracker's tests run, it may be missing
     from hypothesis import HealthCheck, settings
 
@@ -32,6 +34,14 @@ NEEDS = {
 def pytest_xdist_auto_num_workers():
     """One process more than there are cores: many a test waits for a browser or a server."""
     return (os.cpu_count() or 1) + 1
+
+
+def pytest_configure(config):
+    """The first process of a run stops the emulator that the others share."""
+    if not hasattr(config, "workerinput"):
+        shared = one_for_all()
+        shared.__enter__()
+        config.add_cleanup(lambda: shared.__exit__(None, None, None))
 
 
 def pytest_make_parametrize_id(val, argname):

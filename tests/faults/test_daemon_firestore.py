@@ -11,7 +11,8 @@ import pytest
 from guardian.core.outgoing import Outgoing
 from guardian.stores.firestore.state import FirestoreStateStore
 from tests.faults.test_daemon_processes import inbox, settings, start, stop
-from tests.support.firestore import address_in, frozen
+from tests.support.firestore import HOST, address_in, emulator
+from tests.support.wire import Wire
 from tracker.firestore.address import parse
 
 pytestmark = pytest.mark.needs_firestore
@@ -70,10 +71,12 @@ async def test_two_daemons_send_each_mail_once_and_the_second_takes_over_from_on
 
 
 async def test_a_daemon_whose_database_does_not_answer_for_a_while_goes_on_after(shared, settings, start, inbox):
-    child = start(settings, quick=SLOW)
-    with frozen():
+    wire = Wire(emulator())
+    child = start(settings, quick=SLOW, **{HOST: wire.place})
+    with wire.still():
         time.sleep(12)  # the span is what is tested: longer than a call may take, and than the lease
     await fill(shared, 6)
     await all_sent(shared)
     assert Counter(number for _, number, _ in inbox.mails) == Counter(map(str, range(6)))
     assert stop(child)[0] == 0
+    wire.close()

@@ -2,10 +2,7 @@
 is dropped is counted, and the daemon says so once and goes on."""
 
 import logging
-import socket
-import threading
 import time
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -21,6 +18,7 @@ from tests.support.api_client import make_settings
 from tests.support.events import event as made
 from tests.support.firestore import HOST, address_in, emulator
 from tests.support.waiting import until
+from tests.support.wire import Wire
 from tracker import Recorder, writer_thread
 from tracker.firestore.address import parse
 from tracker.firestore.sink import FirestoreSink
@@ -79,55 +77,6 @@ def test_after_ten_minutes_of_tries_the_buffer_is_stored_once_and_the_rest_is_co
     [health] = recorders(documents, None)
     assert health.dropped == stats.dropped
     recorder.close()
-
-
-class Wire:
-    """A way to the emulator that can be cut: what is connected breaks, and nobody answers until it is mended."""
-
-    def __init__(self, place):
-        self._to = tuple(place.rsplit(":", 1))
-        self._pairs, self._cut = [], threading.Event()
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.place = f"127.0.0.1:{self._listener.getsockname()[1]}"
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def _accept(self):
-        while True:
-            try:
-                mine, _ = self._listener.accept()
-            except OSError:
-                return
-            if self._cut.is_set():
-                mine.close()
-                continue
-            theirs = socket.create_connection((self._to[0], int(self._to[1])))
-            self._pairs.append((mine, theirs))
-            for source, target in ((mine, theirs), (theirs, mine)):
-                threading.Thread(target=self._carry, args=(source, target), daemon=True).start()
-
-    def _carry(self, source, target):
-        try:
-            while data := source.recv(65_536):
-                target.sendall(data)
-        except OSError:
-            pass
-        for each in (source, target):
-            each.close()
-
-    def cut(self):
-        self._cut.set()
-        for pair in self._pairs:
-            for each in pair:
-                with suppress(OSError):
-                    each.shutdown(socket.SHUT_RDWR)
-        self._pairs.clear()
-
-    def mend(self):
-        self._cut.clear()
-
-    def close(self):
-        self.cut()
-        self._listener.close()
 
 
 @pytest.fixture

@@ -1,10 +1,11 @@
-"""Google's own emulator of Firestore, started when a test asks for it first and stopped at the end of the run.
+"""Google's own emulator of Firestore, one for all processes of a run: started when a test asks for it first, and
+stopped at the end of the run.
 
 The emulator answers queries that the real service refuses, since there is no index for them. So each query that is
 made on it is compared with `config/firestore.indexes.json`.
 """
 
-import atexit
+import fcntl
 import json
 import os
 import signal
@@ -13,49 +14,65 @@ import subprocess
 import tempfile
 import time
 import urllib.request
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from hashlib import blake2b
 from pathlib import Path
 
 HOST = "FIRESTORE_EMULATOR_HOST"
+RUN = "EMULATOR_OF_THE_RUN"
+"""The variable with the folder in which the processes of a run find what one of them has started."""
 INDEXES = Path(__file__).parents[2] / "config" / "firestore.indexes.json"
 START_SECONDS = 90
 CHEAP = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Xshare:auto"
 """For Java, whose best compiler costs a run of some minutes more than it saves: half the time of the processor."""
-_started = []
+
+
+@contextmanager
+def one_for_all():
+    """What is started inside, by this process or by those that it starts, is one emulator; at the end it is stopped."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ[RUN] = folder
+        try:
+            yield
+        finally:
+            del os.environ[RUN]
+            with suppress(FileNotFoundError, ProcessLookupError):
+                os.killpg(json.loads((Path(folder) / "emulator").read_text())["group"], signal.SIGKILL)
 
 
 @cache
 def emulator():
     """Where the emulator listens, HOST:PORT; this process and those that it starts use it from now on."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        place = f"127.0.0.1:{free.getsockname()[1]}"
-    log = tempfile.TemporaryFile()  # noqa: SIM115 (it is the emulator's for as long as that runs)
-    command = ["gcloud", "emulators", "firestore", "start", f"--host-port={place}", "--quiet"]
-    java = {**os.environ, "JAVA_TOOL_OPTIONS": f"{os.environ.get('JAVA_TOOL_OPTIONS', '')} {CHEAP}".strip()}
-    process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, start_new_session=True, env=java)
-    atexit.register(_stop, process, os.getpid())
-    _started.append(process)
-    ends = time.monotonic() + START_SECONDS
-    while not _answers(place):
-        if process.poll() is not None or time.monotonic() > ends:
-            log.seek(0)
-            raise RuntimeError(f"the emulator of Firestore did not start: {log.read().decode()}")
-        time.sleep(0.1)
+    kept = Path(os.environ[RUN]) / "emulator"
+    with kept.open("a+") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)  # until it is closed: the others wait for the first
+        if not kept.read_text():
+            _start(kept)
+    place = json.loads(kept.read_text())["place"]
     os.environ[HOST] = place
     _look_at_queries()
     return place
 
 
-def _stop(process, started_by):
-    if os.getpid() == started_by:
-        os.killpg(process.pid, signal.SIGTERM)
-        try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
+def _start(kept):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        place = f"127.0.0.1:{free.getsockname()[1]}"
+    command = ["gcloud", "emulators", "firestore", "start", f"--host-port={place}", "--quiet"]
+    java = {**os.environ, "JAVA_TOOL_OPTIONS": f"{os.environ.get('JAVA_TOOL_OPTIONS', '')} {CHEAP}".strip()}
+    with tempfile.TemporaryFile() as log:
+        process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, start_new_session=True, env=java)
+        kept.write_text(json.dumps({"place": place, "group": process.pid}))
+        ends = time.monotonic() + START_SECONDS
+        while not _answers(place):
+            if process.poll() is not None or time.monotonic() > ends:
+                kept.write_text("")
+                with suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+                log.seek(0)
+                raise RuntimeError(f"the emulator of Firestore did not start: {log.read().decode()}")
+            time.sleep(0.1)
 
 
 def _answers(place):
@@ -72,20 +89,10 @@ def address_in(folder):
     return f"firestore://t-{blake2b(str(folder).encode(), digest_size=10).hexdigest()}"
 
 
-@contextmanager
-def frozen():
-    """The emulator answers nobody meanwhile, and closes no connection."""
-    emulator()
-    os.killpg(_started[0].pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        os.killpg(_started[0].pid, signal.SIGCONT)
-
-
 # Queries and their indexes
 
 
+@cache
 def indexes():
     """Each composite index: (collection, ((field, ASCENDING or DESCENDING), …))."""
     listed = json.loads(INDEXES.read_text())["indexes"]
@@ -95,6 +102,7 @@ def indexes():
     }
 
 
+@cache
 def not_indexed():
     """The fields, (collection, field), that have no index of their own."""
     listed = json.loads(INDEXES.read_text())["fieldOverrides"]
