@@ -3,7 +3,6 @@
 import json
 import os
 import random
-import resource
 import signal
 import socket
 import sqlite3
@@ -14,7 +13,6 @@ from collections import Counter
 from contextlib import suppress
 from datetime import UTC, datetime
 from email import message_from_bytes, policy
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -89,12 +87,13 @@ def start(tmp_path):
     def begin(settings, *more, quick=QUICK, ready=True, descriptors=None, **environment):
         listener = Listener(tmp_path / f"notify{len(children)}")
         listeners.append(listener)
+        # By a shell: a preexec_fn runs where gRPC, which other tests of this process use, aborts now and then.
+        limited = ["sh", "-c", f'ulimit -n {descriptors} && exec "$@"', "sh"] if descriptors else []
         child = subprocess.Popen(
-            [sys.executable, CHILD, json.dumps(settings), *([quick] if quick else []), *more],
+            [*limited, sys.executable, CHILD, json.dumps(settings), *([quick] if quick else []), *more],
             env=os.environ | {"NOTIFY_SOCKET": str(listener.path), "PYTHONPATH": str(CHILD.parents[2])} | environment,
             stderr=subprocess.PIPE,
             text=True,
-            preexec_fn=descriptors and partial(resource.setrlimit, resource.RLIMIT_NOFILE, (descriptors, descriptors)),
         )
         child.listener = listener
         children.append(child)
@@ -115,7 +114,7 @@ def stop(child):
     """SIGTERM; the exit code and how many seconds it took."""
     began = time.monotonic()
     child.terminate()
-    code = child.wait(10)
+    code = child.wait(60)
     return code, time.monotonic() - began
 
 
@@ -181,7 +180,7 @@ async def test_systemd_hears_when_the_daemon_is_ready_alive_and_stopping(setting
     child.listener.hear("WATCHDOG=1", child)
     child.terminate()
     child.listener.hear("STOPPING=1", child)
-    assert child.wait(5) == 0
+    assert child.wait(60) == 0
 
 
 async def test_two_daemons_send_each_mail_once_and_the_second_takes_over(settings, start, inbox):
@@ -266,7 +265,7 @@ def freeze(child, settings):
 
 def refusal(start, settings):
     child = start(settings, quick=None, ready=False)
-    _, said = child.communicate(timeout=20)
+    _, said = child.communicate(timeout=60)
     lines = [line for line in said.splitlines() if not line.startswith(("INFO", "WARNING"))]
     return child.returncode, lines
 
@@ -310,7 +309,7 @@ async def test_the_daemon_serves_the_api_and_a_stand_by_takes_its_port_over(sett
 
     def answer():
         try:
-            with socket.create_connection(("127.0.0.1", settings["api"]["port"]), timeout=2) as call:
+            with socket.create_connection(("127.0.0.1", settings["api"]["port"]), timeout=30) as call:
                 call.sendall(b"GET /api/usage/health HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
                 return call.recv(4096).startswith(b"HTTP/1.1 200")
         except OSError:
@@ -331,11 +330,11 @@ async def test_three_hundred_half_sent_requests_stop_neither_the_api_nor_the_ste
         port = free.getsockname()[1]
     settings["api"] = {"host": "127.0.0.1", "port": port}
     child = start(settings, descriptors=256)
-    held = [socket.create_connection(("127.0.0.1", port), timeout=5) for _ in range(300)]
+    held = [socket.create_connection(("127.0.0.1", port), timeout=30) for _ in range(300)]
     for each in held:
         with suppress(OSError):
             each.sendall(b"GET /api/usage/health HT")
-    with socket.create_connection(("127.0.0.1", port), timeout=5) as call:
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as call:
         call.sendall(b"GET /api/usage/health HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
         assert call.recv(4096).startswith(b"HTTP/1.1 200")
     await fill(settings, 4)

@@ -160,7 +160,7 @@ def served(address):
 
         def ask():
             try:
-                with urllib.request.urlopen(f"http://127.0.0.1:{port}/chat", timeout=5) as answer:
+                with urllib.request.urlopen(f"http://127.0.0.1:{port}/chat", timeout=30) as answer:
                     return answer.read()
             except OSError:
                 return None

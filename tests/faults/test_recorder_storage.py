@@ -75,7 +75,7 @@ def test_a_folder_that_is_missing_is_tried_again_until_it_is_there(tmp_path, cap
     recorder.add(event())
     assert not recorder.flush(timeout=0.3)
     path.parent.mkdir()
-    assert recorder.flush(timeout=10)
+    assert recorder.flush(timeout=60)
     assert recorder.close()
     assert recorder.stats() == (1, 1, 0, 0)
 

@@ -215,7 +215,7 @@ def test_the_daemon_begins_answers_and_ends(folders, kind):
 def answer(url):
     """The status of an answer; None where nobody answers yet."""
     try:
-        with urllib.request.urlopen(url, timeout=10) as found:
+        with urllib.request.urlopen(url, timeout=30) as found:
             return found.status
     except urllib.error.HTTPError as error:
         return error.code

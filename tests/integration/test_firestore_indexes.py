@@ -14,7 +14,7 @@ def ask(tmp_path):
     from google.cloud import firestore
 
     client = firestore.Client(project=address_in(tmp_path).removeprefix("firestore://"))
-    return lambda query: list(query.on(client).stream(retry=None, timeout=5))
+    return lambda query: list(query.on(client).stream(retry=None, timeout=30))
 
 
 @pytest.mark.parametrize(

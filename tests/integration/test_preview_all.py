@@ -108,7 +108,7 @@ def test_each_is_described_in_the_documentation(samples):
 def test_the_command_writes_every_mail_as_in_any_run_and_says_so_where_no_chromium_is_found(tmp_path, samples):
     done = subprocess.run(
         [sys.executable, "-m", "guardian", "preview", "--all", "--out", str(tmp_path / "out")],
-        capture_output=True, text=True, timeout=100, env={"PATH": str(tmp_path), "PYTHONPATH": str(Path.cwd())},
+        capture_output=True, text=True, timeout=300, env={"PATH": str(tmp_path), "PYTHONPATH": str(Path.cwd())},
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "No pictures: install Chromium or Chrome for them.\n")
     assert done.stdout.endswith(f"Wrote {len(samples)} mails into {tmp_path / 'out'}.\n")

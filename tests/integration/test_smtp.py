@@ -63,7 +63,7 @@ async def serve(certificate):
     """Start a server; the transport to it."""
     running, transports = [], []
 
-    async def start(handler, *, security="none", trust=True, tls=None, timeout=5, login=None, **options):
+    async def start(handler, *, security="none", trust=True, tls=None, timeout=30, login=None, **options):
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(certificate)
         offered = tls or security

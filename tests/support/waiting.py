@@ -3,7 +3,7 @@
 import time
 
 
-def until(condition, seconds=20.0):
+def until(condition, seconds=60.0):
     """Poll until the condition holds, and give back what it gave; fail after so many seconds."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
