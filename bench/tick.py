@@ -71,7 +71,7 @@ async def measure(path: Path, rate: int, minutes: int) -> None:
     state = await SqliteStateStore.open(path)
     tables = {kind: {} for kind in (*KINDS, "tracker_silent", "burn_rate")}
     rules = tuple(parse_rule(name, table, critical_features=("r1", "r2")) for name, table in tables.items())
-    store, live = SqliteAlertStore(state), LiveHistory(SqliteHistory(path), rules)
+    store, live = SqliteAlertStore(state), LiveHistory(SqliteHistory(path, keep=True), rules)
     around = Surroundings(rules, ZoneInfo("UTC"))
     costs: list[tuple[float, float]] = []
     for minute in range(minutes + 2):

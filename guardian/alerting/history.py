@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, tzinfo
 from fnmatch import fnmatchcase
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -171,29 +172,26 @@ class Snapshot:
         first, last = np.searchsorted(self.history.columns.at_us, edges)
         return slice(int(first), max(int(first), int(last)))
 
-    def users(
-        self,
-        window: int,
-        feature: str | None = None,
-        *,
-        since_us: int = 0,
-        back: int = 0,
-        failed: bool = False,
-        count: str = "all",
-        failure: tuple[str, str] | None = None,
-    ) -> set[str]:
+    def users(self, window: int, feature: str | None = None, **which: Any) -> set[str]:
         """The verified users of a window that ended `back` seconds ago; with `failed` those who met an error, with
         `count` "server" a server error, with `failure` an error of this (kind, place)."""
+        return self._named(self._users(window, feature, **which))
+
+    def has_users(self, number: int, window: int, feature: str | None = None, **which: Any) -> bool:
+        """Whether there are so many of them; of more, nobody's name is looked up."""
+        found = self._users(window, feature, **which)
+        return len(found) > number or len(self._named(found)) >= number
+
+    def _named(self, codes: Iterable[int]) -> set[str]:
+        return set(map(self.history.columns.users.__getitem__, codes)) - {ANONYMOUS}
+
+    def _users(
+        self, window: int, feature: str | None, *, since_us: int = 0, back: int = 0, failed: bool = False,
+        count: str = "all", failure: tuple[str, str] | None = None,
+    ) -> list[int]:  # fmt: skip
         rows = self._rows(window, feature, since_us, back)
-        columns = self.history.columns
-        if failure is not None:
-            rows = self._of_failure(rows, failure)
-        codes = columns.user[rows]
-        if failed:
-            codes = codes[columns.status[rows] >= lowest_bad(count)]
-        there = np.zeros(len(columns.users), dtype=bool)
-        there[codes] = True
-        return {columns.users[code] for code in np.flatnonzero(there)} - {ANONYMOUS}
+        rows = rows if failure is None else self._of_failure(rows, failure)
+        return self.history.stretches.users(rows, lowest_bad(count) if failed else 0)
 
     def _of_failure(self, rows: np.ndarray | slice, what: tuple[str, str]) -> np.ndarray:
         """Those of the rows on which this (kind, place) failed."""

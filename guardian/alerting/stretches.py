@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Collection
 from functools import cached_property
 
 import numpy as np
 
-from guardian.alerting.columns import Columns
+from guardian.alerting.columns import MINUTE_US, Columns
 from guardian.core.unlinked import is_unlinked
 from tracker.event import ANONYMOUS
 
@@ -60,6 +61,15 @@ class Stretches:
         # Many stretches: this is the past, minute by minute. All of it is sorted once.
         rows = self._by_feature(0, len(self.columns))[code]
         return rows[slice(*np.searchsorted(rows, (first, last)))]
+
+    def users(self, rows: np.ndarray | slice, lowest: int = 0) -> list[int]:
+        """Whose these rows of `columns` are: indices of `columns.users`, ascending; with `lowest` only of outcomes from
+        there on."""
+        codes = self.columns.user[rows]
+        there = np.zeros(len(self.columns.users), dtype=bool)
+        there[codes[self.columns.status[rows] >= lowest] if lowest else codes] = True
+        found: list[int] = np.flatnonzero(there).tolist()
+        return found
 
     def failures_between(self, rows: slice) -> np.ndarray:
         """The rows of a stretch of `columns` that failed."""
@@ -127,18 +137,51 @@ class Stretches:
         if code is None:
             return 0, 0
         if key not in self._timed:
-            columns, rows = self.columns, self.rows(start_us, end_us)
-            number, features, size = _are_good(columns, rows), columns.feature[rows], len(columns.features)
-            slow = np.flatnonzero(columns.duration_us[rows] > over_us)
-            counted = features[number], features[slow[number[slow]]]
+            if start_us % MINUTE_US or end_us % MINUTE_US:
+                counts = self._count_timed(start_us, end_us, over_us)
+            else:
+                counts = np.zeros((2, len(self.columns.features)), dtype=np.int64)
+                for at_us in range(start_us, end_us, MINUTE_US):
+                    minute = self._timed_minute(at_us, over_us)
+                    counts[:, : minute.shape[1]] += minute
             self._timed.clear()
-            self._timed[key] = tuple(np.bincount(each, minlength=size).tolist() for each in counted)
+            self._timed[key] = counts.tolist()
         every, slow_ones = self._timed[key]
         return every[code], slow_ones[code]
 
+    def _timed_minute(self, at_us: int, over_us: float) -> np.ndarray:
+        """See `_count_timed`; of one minute, which is counted once: the histories that follow know it too."""
+        minutes = self._minutes.setdefault(over_us, {})
+        if at_us not in minutes:
+            minutes[at_us] = self._count_timed(at_us, at_us + MINUTE_US, over_us)
+        return minutes[at_us]
+
+    def _count_timed(self, start_us: int, end_us: int, over_us: float) -> np.ndarray:
+        """By the feature, how many good requests of [start, end) were timed, and below how many of them took longer."""
+        columns, rows = self.columns, self.rows(start_us, end_us)
+        number, features, size = _are_good(columns, rows), columns.feature[rows], len(columns.features)
+        slow = np.flatnonzero(columns.duration_us[rows] > over_us)
+        counted = features[number], features[slow[number[slow]]]
+        return np.stack([np.bincount(each, minlength=size) for each in counted])
+
     @cached_property
-    def _timed(self) -> dict[tuple[int, int, float], tuple[list[int], ...]]:
+    def _timed(self) -> dict[tuple[int, int, float], list[list[int]]]:
         return {}
+
+    @cached_property
+    def _minutes(self) -> dict[float, dict[int, np.ndarray]]:
+        return {}
+
+    def follow(self, before: Stretches, late: Collection[int]) -> None:
+        """Take over what was counted of single minutes from the stretches of the history that this one was grown from,
+        but for the minutes (since 1970) that have more events by now."""
+        if before.columns.features is not self.columns.features:  # the numbers of features may be others
+            return
+        first_us = int(self.columns.at_us[0]) if len(self.columns) else 0
+        gone = {minute * MINUTE_US for minute in late}
+        for over_us, minutes in before._minutes.items():
+            kept = {at_us: counts for at_us, counts in minutes.items() if at_us >= first_us and at_us not in gone}
+            self._minutes[over_us] = kept
 
     @cached_property
     def _good(self) -> dict[tuple[int, int], tuple[np.ndarray, list[int]]]:
@@ -188,6 +231,8 @@ def _find_bursts(
     columns: Columns, failed: np.ndarray, errors: int, window_us: int
 ) -> tuple[list[int], list[tuple[str, int]]]:
     """Each error of these rows that completes a burst, in the order of time: when, and (whose, when it began)."""
+    user = columns.user[failed]
+    failed = failed[np.bincount(user, minlength=1)[user] >= errors]  # few meet so many
     # The user and the place in one number: a plain sort of it is stable, and the fastest that there is.
     both = np.sort(columns.user[failed].astype(np.int64) << 32 | np.arange(len(failed)))
     order = failed[both & 0xFFFFFFFF]

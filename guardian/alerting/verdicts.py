@@ -49,7 +49,7 @@ def least(rule: Rule, *, well: bool = False) -> int:
 
 def enough_users(rule: Rule, snapshot: Snapshot, window: int, subject: str, **which: Any) -> bool:
     """Whether `min_users` are concerned; `which` says whom `Snapshot.users` counts."""
-    return not rule.min_users or len(snapshot.users(window, subject or None, **which)) >= rule.min_users
+    return not rule.min_users or snapshot.has_users(rule.min_users, window, subject or None, **which)
 
 
 def subjects(feature: str | None, snapshot: Snapshot | Minutes) -> list[str]:

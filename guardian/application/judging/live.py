@@ -154,7 +154,9 @@ class LiveHistory:
         else:
             history = self._store.grown(self._history, end, keep=minutes, single_events=single, wanted=beside)
         self.met.follow(history)
-        self._history = replace(history, probes=self.probes, zone=zone)
+        before, self._history = self._history, replace(history, probes=self.probes, zone=zone)
+        if before is not None and history.late is not None:
+            self._history.stretches.follow(before.stretches, history.late)
         return self._history
 
 
@@ -196,11 +198,13 @@ async def _judge_once(
     live.remember(state.probes, micros(now))
     live.reach([*state.rules.values(), *state.former.values()])
     history = await live.until(first, end, around.zone)
-    after, transitions, notices = await off_loop(
-        lambda: advance(state, history.at(end), around, passed=map(history.at, range(first, end)))
-    )
     snapshot = history.at(end)
-    after = await off_loop(live.met.noted, after, around.rules, snapshot)
+
+    def judged() -> tuple[AlertState, list[Transition], Sequence[Notice]]:
+        after, transitions, notices = advance(state, snapshot, around, passed=map(history.at, range(first, end)))
+        return live.met.noted(after, around.rules, snapshot), transitions, notices
+
+    after, transitions, notices = await off_loop(judged)
     mails: list[Outgoing] = []
     for notice in notices:
         written, subjects = await off_loop(compose, notice, snapshot)

@@ -29,29 +29,25 @@ def with_earlier(db: sqlite3.Connection, history: History, wanted: Wanted, only:
         last_used = _last_used(db, wanted.known_us, patterns, history, only)
     feature_of: dict[int, str] = {}
     earlier: dict[int, Mapping[str, int]] = {}
-    marks = {names: json.dumps(names) for names in wanted.minutes}
     for names, minutes in wanted.minutes.items():
         routes: list[int] | None = None
-        mark = marks[names]
+        mark = json.dumps(names)
         for minute in minutes:
             if minute >= start:
                 continue
-            known = history.earlier.get(minute, {})
-            if mark in known:
-                before = earlier.get(minute, known)
-                earlier[minute] = known if before is known else {**before, **known}
-                continue
-            counts = dict(earlier.get(minute, {}))  # what an older history knows stays as it is
+            counts = earlier.get(minute) or history.earlier.get(minute)
+            if counts is None or mark not in counts:
+                counts = dict(counts or {})  # what an older history knows stays as it is
+                if names is None:
+                    counts[""] = count(db, minute, minute + 1, only)
+                else:
+                    if routes is None:  # most minutes are known from the minute before: then nobody matches names
+                        feature_of = feature_of or dict(db.execute("SELECT id, feature FROM guardian_route"))
+                        routes = [route for route, name in feature_of.items() if fits(name, names)]
+                    for route, number in _by_route(db, minute, routes, only):
+                        counts[feature_of[route]] = counts.get(feature_of[route], 0) + number
+                counts[mark] = 1
             earlier[minute] = counts
-            if names is None:
-                counts[""] = count(db, minute, minute + 1, only)
-            else:
-                if routes is None:  # most minutes are known from the minute before: then nobody matches names
-                    feature_of = feature_of or dict(db.execute("SELECT id, feature FROM guardian_route"))
-                    routes = [route for route, name in feature_of.items() if fits(name, names)]
-                for route, number in _by_route(db, minute, routes, only):
-                    counts[feature_of[route]] = counts.get(feature_of[route], 0) + number
-            counts[mark] = 1
     return replace(history, earlier=earlier, last_used=last_used)
 
 

@@ -2,6 +2,7 @@
 
 import random
 
+import numpy as np
 import pytest
 
 from guardian.alerting.columns import Columns
@@ -60,3 +61,41 @@ def test_the_newest_burst_of_each_user_is_told():
     assert stretches.bursts(2, 5, 0, 40) == {"a@x.org": (30, 33)}
     assert stretches.bursts(2, 5, 0, 20) == {"a@x.org": (10, 14)}
     assert stretches.bursts(2, 20, 0, 40) == {"a@x.org": (30, 33)}
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_counts_of_minutes_that_were_taken_over_are_those_of_the_events(seed):
+    chance, minute_us, limit_us = random.Random(seed), 60_000_000, 500
+    features, there, before = [], [], None
+    for minute in range(1, 12):
+        late = {chance.randrange(minute) for _ in range(chance.choice((0, 0, 2)))}
+        for each in (minute - 1, *late):
+            for _ in range(chance.randrange(9)):
+                name = chance.choice("abc")
+                if name not in features:
+                    features.append(name)
+                row = (each * minute_us + chance.randrange(minute_us), 0, features.index(name))
+                there.append((*row, chance.choice((200, 101, 500)), chance.choice((-1, 400, 900)), -1))
+        there.sort()
+        table = np.array(there, dtype=np.int64).reshape(-1, 6).T
+        stretches = Stretches(Columns(*table, users=["u"], features=features, failures=[]))
+        if before is not None:
+            stretches.follow(before, late)
+        before = stretches
+        for start, end in ((0, minute), (max(0, minute - 4), minute), (max(0, minute - 3) + 0.5, minute)):
+            span = (int(start * minute_us), end * minute_us)
+            for name in "abc":
+                took = [row[4] for row in there if span[0] <= row[0] < span[1] and row[3] == 200 and row[4] >= 0
+                        and features[row[2]] == name]  # fmt: skip
+                assert stretches.timed(*span, name, limit_us) == (len(took), sum(each > limit_us for each in took))
+
+
+def test_what_was_counted_by_other_numbers_of_features_is_not_taken_over():
+    one, other = (Stretches(Columns.of([event_of(name)])) for name in ("docs", "chat"))
+    assert one.timed(0, 60_000_000, "docs", 5) == (1, 1)
+    other.follow(one, ())
+    assert (other.timed(0, 60_000_000, "docs", 5), other.timed(0, 60_000_000, "chat", 5)) == ((0, 0), (1, 1))
+
+
+def event_of(feature):
+    return Event(7, "u@example.com", f"/{feature}", "GET", feature, 200, 9, None)
