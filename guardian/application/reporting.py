@@ -61,17 +61,20 @@ async def send_report_now(
     start: datetime | None = None,
     end: datetime | None = None,
     recipients: Sequence[str] | None = None,
+    once: str | None = None,
 ) -> SendResult:
     """Report on the window, save `usage_report.json`, and mail it at once; what cannot be sent now waits in the outbox.
 
-    `recipients` None means the admins. Raises ValueError for a bad window or address, or where nobody would get it,
-    StorageError where the database does not answer.
+    `recipients` None means the admins. Of calls with the same `once` the first one sends; None is like no other.
+
+    Raises ValueError for a bad window or address, or where nobody would get it, StorageError where the database does
+    not answer.
     """
     to = tuple(dict.fromkeys(app.settings.admins if recipients is None else map(check_address, recipients)))
     if not to:
         raise ValueError("nobody would get the report: set admins in the configuration, or name a recipient")
     report = await report_with_file(app, hours, start_time=start, end_time=end)
-    mails = await compose_reports(app, report, f"report/on-demand/{uuid.uuid4().hex}", to, None)
+    mails = await compose_reports(app, report, f"report/on-demand/{once or uuid.uuid4().hex}", to, None)
     await app.state.enqueue(mails, now=app.clock(), since=datetime.fromisoformat(report["generated_at"]))
     own = {mail.key for mail in mails}
     while True:

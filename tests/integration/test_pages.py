@@ -1,7 +1,9 @@
 """The pages over a real database: with data, with none, and with names that want to be markup."""
 
+import asyncio
 import csv
 import json
+import re
 from datetime import timedelta
 from html import unescape
 from io import StringIO
@@ -9,6 +11,7 @@ from io import StringIO
 import pytest
 
 from guardian.application.reporting import send_report_now
+from guardian.core.outgoing import Outgoing
 from guardian.web.endpoint import Refusal
 from guardian.web.pages import PAGES
 from guardian.web.pages.system import HIDDEN
@@ -116,15 +119,43 @@ async def test_a_report_is_sent_now_and_shown_as_it_was_sent_under_a_policy_of_i
     async with opened(tmp_path / "d") as app:
         assert await post(app, "/mail", {"do": "send", "hours": "24"}) == "/mail"
         assert "admin@example.com" in await text_of(app, "/mail")
-        assert 'sandbox="allow-popups"' in await text_of(app, "/mail/1")
+        assert 'sandbox="allow-popups allow-popups-to-escape-sandbox"' in await text_of(app, "/mail/1")
         body = await look(app, "/mail/1/body")
         assert body.headers["content-security-policy"].startswith("sandbox ")
         assert "cid:" not in body.body.decode()
         await app.state.acquire_lease("send-report", "another", app.clock(), timedelta(minutes=1))
         with pytest.raises(Refusal, match="being sent just now"):
             await post(app, "/mail", {"do": "send", "hours": "24"})
-        with pytest.raises(Refusal, match="nothing was changed"):
-            await post(app, "/mail/1", {"do": "drop", "id": "1"})
+        for what in ("drop", "retry"):
+            with pytest.raises(Refusal, match="nothing was changed"):
+                await post(app, "/mail/1", {"do": what, "id": "1"})
+            with pytest.raises(Refusal, match="There is no such mail"):
+                await post(app, "/mail/99", {"do": what, "id": "99"})
+
+
+async def test_a_form_that_comes_twice_sends_one_report_and_another_form_another(tmp_path):
+    async with opened(tmp_path / "d") as app:
+        once = [re.search(r'name="once" value="(\w{32})"', await text_of(app, "/mail"))[1] for _ in range(2)]
+        assert once[0] != once[1]
+        form = {"do": "send", "hours": "24", "once": once[0]}
+        assert await asyncio.gather(post(app, "/mail", form), post(app, "/mail", form)) == ["/mail", "/mail"]
+        assert await post(app, "/mail", form) == "/mail"
+        assert len(await app.state.outbox()) == 1
+        await post(app, "/mail", {**form, "once": once[1]})
+        assert len(await app.state.outbox()) == 2
+        for odd in ("", "x", "../" * 10, "A" * 32, "é" * 32):
+            await post(app, "/mail", {**form, "once": odd})
+        assert len(await app.state.outbox()) == 7, "what is no number of ours counts as none"
+
+
+async def test_dropping_a_message_twice_is_dropping_it(tmp_path):
+    async with opened(tmp_path / "d") as app:
+        await app.state.enqueue([Outgoing("test/1", "admin@example.com", b"To: x\r\n\r\nhello", "test")], now=NOW)
+        for _ in range(2):
+            assert await post(app, "/mail/1", {"do": "drop", "id": "1"}) == "/mail/1"
+        assert (await app.state.outbox_item(1)).status == "dropped"
+        assert await post(app, "/mail/1", {"do": "retry", "id": "1"}) == "/mail/1"
+        assert (await app.state.outbox_item(1)).status == "pending"
 
 
 async def test_who_may_only_look_sees_no_mail_no_settings_and_no_buttons(tmp_path):
@@ -132,6 +163,8 @@ async def test_who_may_only_look_sees_no_mail_no_settings_and_no_buttons(tmp_pat
         await open_incident(app, "chat")
         assert 'method="post"' not in (await text_of(app, "/incidents/chat", role="viewer")).split("<main")[1]
         assert "Settings as loaded" not in await text_of(app, "/system", role="viewer")
+        assert ">Mail</a>" in await text_of(app, "/")
+        assert ">Mail</a>" not in await text_of(app, "/", role="viewer")
         for path in ("/mail", "/mail/1", "/mail/1/body"):
             with pytest.raises(Refusal, match="admins only"):
                 await look(app, path, role="viewer")

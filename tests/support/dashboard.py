@@ -38,7 +38,7 @@ def busy():
 
 
 @asynccontextmanager
-async def dashboard(folder, *, events=None, incident=True, language="en", wrap=None, **keys):
+async def dashboard(folder, *, events=None, incident=True, language="en", wrap=None, port=None, **keys):
     """A browser, the address of the pages, and the application. `wrap` makes another ASGI app of that of the pages."""
     mail = {"directory": folder / "mail", "language": language}
     async with opened(folder, events=busy() if events is None else events, mail=mail, **keys) as application:
@@ -47,7 +47,7 @@ async def dashboard(folder, *, events=None, incident=True, language="en", wrap=N
             await send_report_now(application, hours=24)
         app = create_app(application)
         app = wrap(app) if wrap else app
-        port = free_port()
+        port = port or free_port()
         server = Server(uvicorn.Config(app, port=port, log_level="critical", lifespan="off", ws="none"))
         task = asyncio.create_task(server.serve())
         async with asyncio.timeout(20):

@@ -32,7 +32,8 @@ async def look(app, path, **more):
     values = await page.run(view)
     if isinstance(values, Response):
         return values
-    around = {"view": view, "nav": [p for p in PAGES if p.nav], "here": page.path, "title": view.lang(page.title),
+    nav = [p for p in PAGES if p.nav and (view.may_act or not p.admins)]
+    around = {"view": view, "nav": nav, "here": page.path, "title": view.lang(page.title),
               "app_label": "", "may_leave": True}  # fmt: skip
     return page_answer(page.template, view.lang, view.base, {**around, **values})
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import Mapping
 from typing import Any
@@ -76,6 +77,7 @@ async def run(view: View) -> Mapping[str, Any] | Response:
             ],
             "schedules": [next_report(named, view) for named in view.app.schedules],
             "ranges": [(hours, view.lang(NAMES[key])) for key, hours in HOURS.items()],
+            "once": uuid.uuid4().hex,
             "admins": len(view.app.settings.admins),
             "transports": [
                 {"name": each.name, "channel": each.channel,
@@ -189,25 +191,31 @@ async def act(view: View, form: Mapping[str, str]) -> str:
     """Retry or drop a message, or send a report now; where to go then. Raises Refusal with one sentence."""
     what = form.get("do", "")
     if what == "send":
-        return await _send(view, form.get("hours", ""))
+        return await _send(view, form.get("hours", ""), form.get("once", ""))
     number = form.get("id", "")
     if what not in ("retry", "drop") or not number.isdecimal() or len(number) > 18:
         raise Refusal(422, view.lang("This button is not known."))
     done = view.app.state.retry if what == "retry" else view.app.state.drop
     if not await done(int(number), view.app.clock()):
+        item = await view.app.state.outbox_item(int(number))
+        if item is None:
+            raise Refusal(404, view.lang("There is no such mail, or it is older than the retention."))
+        if what == "drop" and item.status == "dropped":
+            return f"/mail/{number}"  # the button was pressed twice
         raise Refusal(409, view.lang("It was sent meanwhile, or is being sent just now: nothing was changed."))
     return f"/mail/{number}"
 
 
-async def _send(view: View, hours: str) -> str:
-    """Send the report on the last hours to the admins: one at a time, in all processes together."""
+async def _send(view: View, hours: str, once: str) -> str:
+    """Send the report on the last hours to the admins: one at a time, in all processes together, and for one form,
+    which has a number of its own, `once`, one."""
     if hours not in map(str, HOURS.values()):
         raise Refusal(422, view.lang("Choose one of the ranges."))
-    app, caller = view.app, uuid.uuid4().hex
+    app, caller = view.app, once if re.fullmatch("[0-9a-f]{32}", once) else uuid.uuid4().hex
     if await app.state.acquire_lease(SENDING, caller, app.clock(), SENDING_TTL) is None:
         raise Refusal(409, view.lang("A report is being sent just now: wait until that is done."))
     try:
-        await send_report_now(app, hours=int(hours))
+        await send_report_now(app, hours=int(hours), once=caller)
     except (ValueError, StorageError) as error:
         raise Refusal(409, str(error)) from None
     finally:
@@ -215,6 +223,6 @@ async def _send(view: View, hours: str) -> str:
     return "/mail"
 
 
-PAGE = Page("/mail", marked("Mail"), run, "mail.html", nav=True, key="7", act=act)
-ONE = Page("/mail/{id}", marked("Mail"), run_one, "mail_one.html", act=act, frames=True)
-BODY = Page("/mail/{id}/body", marked("Mail"), run_body, "mail_one.html")
+PAGE = Page("/mail", marked("Mail"), run, "mail.html", nav=True, key="7", act=act, admins=True)
+ONE = Page("/mail/{id}", marked("Mail"), run_one, "mail_one.html", act=act, frames=True, admins=True)
+BODY = Page("/mail/{id}/body", marked("Mail"), run_body, "mail_one.html", admins=True)

@@ -65,7 +65,8 @@ class Page:
 
     `run` gives the values of the template `template` (a file in templates/web/), or a finished answer, such as a file.
     It raises Refusal for what it cannot show. `act` does what a form of the page posts, for admins alone, and gives
-    the path to go to then; without it the page takes no form. `frames` says that it shows another page in a frame.
+    the path to go to then; without it the page takes no form. `frames` says that it shows another page in a frame,
+    `admins` that the navigation leads nobody else there.
     """
 
     path: str
@@ -76,3 +77,4 @@ class Page:
     key: str = ""
     act: Callable[[View, Mapping[str, str]], Awaitable[str]] | None = None
     frames: bool = False
+    admins: bool = False

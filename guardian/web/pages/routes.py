@@ -84,7 +84,8 @@ def _guarded(app: Application, doors: Doors, page: Page, nav: Sequence[Page]) ->
             if isinstance(values, Response):
                 return with_headers(values)
             around = {
-                "view": view, "nav": nav, "here": page.path, "title": lang(page.title),
+                "view": view, "nav": [each for each in nav if view.may_act or not each.admins],
+                "here": page.path, "title": lang(page.title),
                 "app_label": app.settings.app_label, "may_leave": person.session is not None,
             }  # fmt: skip
             headers = FRAMING_HEADERS if page.frames else None

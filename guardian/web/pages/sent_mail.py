@@ -9,10 +9,15 @@ from email import message_from_bytes, policy
 from email.message import EmailMessage
 
 POLICY = (
-    "sandbox allow-popups; default-src 'none'; style-src 'unsafe-inline'; img-src data:; "
-    "form-action 'none'; base-uri 'none'; frame-ancestors 'self'"
+    "sandbox allow-popups allow-popups-to-escape-sandbox; "
+    "default-src 'none'; style-src 'unsafe-inline'; img-src data:; form-action 'none'; base-uri 'none'; "
+    "frame-ancestors 'self'"
 )
 """Of the framed mail: its style and its own pictures, no script, no form, nothing from another address."""
+
+_HEAD = re.compile(r"<head[^>]*>", re.IGNORECASE)
+_ELSEWHERE = '<base target="_blank">'
+"""Links open a page of their own: the frame shows nothing but the mail."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,5 +54,6 @@ def read_mail(body: bytes) -> SentMail:
             encoded = base64.b64encode(data).decode("ascii")
             pictures[part["Content-ID"].strip().strip("<>")] = f"data:{kind};base64,{encoded}"
     html = re.sub(r"cid:([^\"'>\s]+)", lambda found: pictures.get(found[1], "data:,"), html)
+    html = _HEAD.sub(r"\g<0>" + _ELSEWHERE, html, count=1)
     headers = tuple((name, str(value)) for name, value in message.items())
     return SentMail(headers, text, html, tuple(files))
