@@ -1,13 +1,43 @@
 """What people do to a page by hand, in a real Chromium: follow a mail's link, erase somebody, press keys."""
 
+from datetime import timedelta
+from urllib.parse import quote
 
 import pytest
 from playwright.async_api import expect
 
+from tests.support.api_client import NOW, event
 from tests.support.dashboard import dashboard, signed_in
 from tests.support.mail_servers import free_port
 
 pytestmark = pytest.mark.needs_chromium
+NAMES = {
+    "long": "auth0|" + "0123456789" * 31, "from right to left": "שלום עולם", "two spaces": "dora  two",
+    "an address": "ada@example.com", "markup": "x'\"<b>", "capitals": "Łukasz-ÄÖ",
+    "both directions": "user_מרים_01",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", NAMES)
+async def test_somebody_is_erased_by_typing_or_copying_what_the_page_shows(tmp_path, case):
+    name = NAMES[case]
+    events = [event(NOW - timedelta(minutes=9), user=name), event(NOW - timedelta(minutes=8), user="other@example.com")]
+    async with dashboard(tmp_path, events=events, incident=False) as (browser, address, app):
+        tab, said = await signed_in(browser)
+        await tab.goto(f"{address}/people/person?name={quote(name)}")
+        await tab.get_by_role("link", name="Erase this person").click()
+        shown = await tab.locator("main strong").inner_text()
+        await tab.get_by_label("Type the name").fill("other@example.com")
+        await tab.get_by_role("button", name="Erase").click()
+        await expect(tab.get_by_role("main")).to_contain_text("nothing was erased")
+        await tab.go_back()
+        await tab.get_by_label("Type the name").fill(shown)
+        await tab.get_by_role("button", name="Erase").click()
+        await expect(tab.get_by_role("heading", level=1)).to_have_text("Erased")
+        await expect(tab.get_by_role("main")).to_contain_text("backups")
+        left = {each for each, _ in await app.repository.names()}
+        assert name not in left and "other@example.com" in left
+        assert [each for each in said if "422" not in each] == []
 
 
 async def test_a_link_of_a_framed_mail_opens_a_page_of_its_own_that_works(tmp_path):

@@ -26,6 +26,7 @@ from guardian.web.pages.tables import Table
 from guardian.web.usage import PAGE_POLICY
 from tracker.error_text import reason_phrase
 from tracker.event import Event
+from tracker.names import MAX_NAME
 
 MOST = 2000
 """So many of somebody's newest steps are read; what lies before is said to be left out."""
@@ -198,18 +199,24 @@ async def _export(view: View, name: str, form: str) -> Response:
 async def run_erase(view: View) -> Mapping[str, Any] | Response:
     """The question whether to erase somebody; nothing is erased by looking at it."""
     name = as_kept(view.query.get("name", "").strip()[:320])
-    return await framed(view, {"name": short(name), "raw": name, "done": view.query.get("done", "")})
+    return await framed(view, {"name": short(name, MAX_NAME), "raw": name, "done": view.query.get("done", "")})
 
 
 async def act_erase(view: View, form: Mapping[str, str]) -> str:
     """Erase somebody, whose name was typed again; where to go then. Raises Refusal with one sentence."""
     name = as_kept(form.get("name", "").strip()[:320])
-    if as_kept(form.get("again", "").strip()[:320]) != name or not name:
+    if not name or _as_typed(form.get("again", "")) != _as_typed(name):
         raise Refusal(422, view.lang("The two names differ, so nothing was erased: type the name exactly as shown."))
     erased = await erase_person(view.app, name)
     if erased is None:
         raise Refusal(404, view.lang("Nobody with this name was seen: check the spelling."))
     return view.url("/people/erase", done=str(erased.rows + erased.names)).removeprefix(view.base)
+
+
+def _as_typed(name: str) -> str:
+    """What two names share that look alike: a page shows no double spaces, and what is copied from it may bring marks
+    of direction along. It only asks for care: who is erased is the form's other field."""
+    return "".join(each for each in as_kept(name[:1000]) if each.isprintable() and not each.isspace()).casefold()
 
 
 PAGE = Page("/people/person", marked("Person"), run, "person_page.html")
