@@ -1,5 +1,6 @@
 """What people do to a page by hand, in a real Chromium: follow a mail's link, erase somebody, press keys."""
 
+import re
 from datetime import timedelta
 from urllib.parse import quote
 
@@ -7,7 +8,7 @@ import pytest
 from playwright.async_api import expect
 
 from tests.support.api_client import NOW, event
-from tests.support.dashboard import dashboard, signed_in
+from tests.support.dashboard import busy, dashboard, signed_in
 from tests.support.mail_servers import free_port
 
 pytestmark = pytest.mark.needs_chromium
@@ -69,3 +70,24 @@ async def test_a_button_that_is_pressed_twice_sends_one_report(tmp_path):
         await tab.get_by_role("button", name="Send to 1 admin").click()
         await expect(tab.locator(".mails li")).to_have_count(2)
         assert len(await app.state.outbox()) == 2
+
+
+PRESS = "(key) => document.dispatchEvent(new KeyboardEvent('keydown', {bubbles: true, cancelable: true, ...key}))"
+
+
+async def test_digits_are_keys_where_a_keyboard_has_them_above_shift(tmp_path):
+    """As on a French one, where the key alone types a letter with an accent."""
+    async with dashboard(tmp_path, events=busy(), incident=False) as (browser, address, _):
+        tab, said = await signed_in(browser)
+        await tab.goto(address)
+        await tab.evaluate(PRESS, {"key": "2", "code": "Digit2", "shiftKey": True})
+        await expect(tab).to_have_url(f"{address}/people")
+        for key in (
+            {"key": "3", "ctrlKey": True}, {"key": "3", "altKey": True}, {"key": "3", "metaKey": True},
+            {"key": "D", "shiftKey": True}, {"key": "é"}, {"key": "3", "repeat": True},
+            {"key": "3", "isComposing": True}, {"key": "3", "modifierAltGraph": True},
+        ):  # fmt: skip
+            await tab.evaluate(PRESS, key)
+        await tab.evaluate(PRESS, {"key": "w"})
+        await expect(tab).to_have_url(re.compile(r"/people\?range=7d$"))
+        assert said == []

@@ -127,8 +127,9 @@
 
   function keys() {
     document.addEventListener("keydown", (event) => {
-      // Never with modifiers: those belong to the browser. Shift is part of typing "?" or "/".
+      // Never with modifiers: those belong to the browser. Shift is part of typing "?" or "/", and digits on AZERTY.
       if (event.ctrlKey || event.altKey || event.metaKey || event.isComposing || event.repeat) return;
+      if (event.getModifierState("AltGraph")) return;
       if (typing(event.target)) return;
       if (event.key === "?") { event.preventDefault(); help(); return; }
       if (event.key === "/") {
@@ -136,7 +137,7 @@
         if (field) { event.preventDefault(); field.focus(); field.select(); }
         return;
       }
-      if (event.shiftKey) return;
+      if (event.shiftKey && !/^[0-9]$/.test(event.key)) return;
       if (event.key === "x") { const button = one("[data-pause]"); if (button) pause(button); return; }
       const target = /^[a-z0-9]$/.test(event.key) && one("[data-key='" + event.key + "']");
       if (target) { event.preventDefault(); target.click(); }
