@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from guardian.alerting.incidents import was_open
 from guardian.application.elsewhere import records_elsewhere
@@ -17,9 +18,11 @@ from guardian.application.usage import UsageGuardian
 from guardian.core.report.model import Fired
 from guardian.core.time import utc_now
 from guardian.settings.schema import Settings
-from guardian.stores.alerts import AlertStore
-from guardian.stores.opening import Stores, backend
+from guardian.stores.opening import ReportSources, Stores, backend
 from guardian.stores.people.book import AliasBook
+
+if TYPE_CHECKING:
+    from guardian.stores.alerts import Incidents
 
 
 def find_elsewhere(settings: Settings, now: datetime) -> list[Path]:
@@ -27,14 +30,16 @@ def find_elsewhere(settings: Settings, now: datetime) -> list[Path]:
     return records_elsewhere(settings.database, [Path()], now=now)
 
 
-async def rules_fired(store: AlertStore, start: datetime, end: datetime) -> list[Fired]:
+async def rules_fired(store: Incidents, start: datetime, end: datetime) -> list[Fired]:
     """The rules of which an incident was open within [start, end), each once with each severity, in order."""
     incidents = await store.incidents(since=start, limit=1000)
     found = {(each.rule, each.severity) for each in incidents if was_open(each, start, end)}
     return [Fired(*each) for each in sorted(found)]
 
 
-def usage_of(settings: Settings, stores: Stores, book: AliasBook, clock: Callable[[], datetime]) -> UsageGuardian:
+def usage_of(
+    settings: Settings, stores: Stores | ReportSources, book: AliasBook, clock: Callable[[], datetime]
+) -> UsageGuardian:
     """What makes the reports of these settings."""
     return UsageGuardian(
         stores.events,
@@ -57,6 +62,6 @@ async def open_usage(settings: Settings, *, clock: Callable[[], datetime] = utc_
     """
     async with AsyncExitStack() as opened:
         book = AliasBook.of(settings.alias, settings.database)
-        stores = await backend(settings.database).open(book)
+        stores = await backend(settings.database).open_for_reports(book)
         opened.push_async_callback(stores.close)
         yield usage_of(settings, stores, book, clock)

@@ -36,9 +36,12 @@ HoursOption = Annotated[int, typer.Option("--hours", min=1, max=720, help="How m
 
 def settings_of(config: Path | None) -> Settings:
     """The settings of the file. Raises SettingsError."""
-    from guardian.settings.loading import load_settings
+    from guardian.core.off_loop import no_collection
 
-    return load_settings(config)
+    with no_collection():  # what is loaded stays: looking through it again and again is a twentieth of a start
+        from guardian.settings.loading import load_settings
+
+        return load_settings(config)
 
 
 def with_application(config: Path | None, work: Callable[[Application], Awaitable[T]]) -> T:
@@ -65,11 +68,14 @@ def with_usage(settings: Settings, work: Callable[[UsageGuardian], Awaitable[T]]
 
     Raises StorageError where there is no database yet.
     """
-    _need_database(settings.database)
-
     import asyncio
 
-    from guardian.application.reading import open_usage
+    from guardian.core.off_loop import no_collection
+
+    with no_collection():
+        _need_database(settings.database)
+
+        from guardian.application.reading import open_usage
 
     async def opened() -> T:
         async with open_usage(settings) as usage:

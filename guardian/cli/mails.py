@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from email import message_from_bytes, policy
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -67,6 +66,8 @@ def show(item: ItemArgument, config: ConfigOption = None, as_json: JsonOption = 
     found = with_application(config, lambda app: app.state.outbox_item(item))
     if found is None:
         raise ValueError(_unknown(item))
+    from email import message_from_bytes, policy
+
     message = message_from_bytes(found.message.body, policy=policy.default)
     part = message.get_body(("plain", "html")) if found.message.channel == "mail" else None
     text = part.get_content() if part else found.message.body.decode("utf-8", "replace")

@@ -37,3 +37,8 @@ def balanced(text: str) -> str:
 def bare(text: str) -> str:
     """The text without isolates, for places that take none: the header of a mail."""
     return re.sub(f"[{_OPENING}{POP}]", "", text)
+
+
+def one_line(text: str) -> str:
+    """The text on one line, without control characters, marks that turn text round, and lone surrogates."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())

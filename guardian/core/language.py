@@ -12,10 +12,7 @@ from zoneinfo import ZoneInfo
 
 from babel import Locale
 from babel.dates import format_datetime, format_time
-from babel.messages.mofile import write_mo
-from babel.messages.pofile import read_po
 from babel.numbers import format_decimal, format_percent
-from babel.support import Translations
 
 from guardian.core.bidi import isolated
 from guardian.core.resources import locales_dir
@@ -48,6 +45,10 @@ class Language:
         self.translations: NullTranslations = NullTranslations()
         path = locales_dir() / f"{code}.po"
         if path.exists():
+            from babel.messages.mofile import write_mo
+            from babel.messages.pofile import read_po
+            from babel.support import Translations
+
             compiled = BytesIO()
             with path.open("rb") as file:
                 write_mo(compiled, read_po(file, locale=code))

@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from guardian.core.bidi import one_line
 from guardian.core.grade import COMPANION_STATUSES, Grade, grade
 from guardian.core.language import marked
 from guardian.core.off_loop import json_value
-from guardian.mail.message import one_line
 
 MAX_BYTES = 1_000_000
 MAX_FILES, MAX_BYTES_IN_ALL = 50, 5_000_000

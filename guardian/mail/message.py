@@ -16,6 +16,7 @@ from email.utils import format_datetime
 from hashlib import blake2b
 from typing import Any
 
+from guardian.core.bidi import one_line
 from guardian.core.mail_address import split_mailbox, wire_address
 from guardian.mail.headers import mailbox, unstructured
 
@@ -142,11 +143,6 @@ def without_reply_to(message: bytes) -> bytes:
     """The finished message without its Reply-To header, if it has one."""
     head, blank, body = message.partition(b"\r\n\r\n")
     return re.sub(rb"\r\nReply-To:[^\r\n]*(\r\n[ \t][^\r\n]*)*", b"", head, flags=re.IGNORECASE) + blank + body
-
-
-def one_line(text: str) -> str:
-    """The text on one line, without control characters, marks that turn text round, and lone surrogates."""
-    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
 
 def clean_line(text: str) -> str:

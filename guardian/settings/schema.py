@@ -156,6 +156,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(
         extra="forbid", frozen=True, validate_default=True, hide_input_in_errors=True,
         env_prefix="GUARDIAN_", env_nested_delimiter="__", enable_decoding=False,
+        defer_build=True,  # the one that reads the file is made of it, and most commands use no other
     )  # fmt: skip
 
     database: DatabasePlace = Path("guardian.db")

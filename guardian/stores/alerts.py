@@ -20,7 +20,21 @@ class ChangedMeanwhile(StorageError):
         super().__init__("the alerts were changed while a minute was judged: it is judged again")
 
 
-class AlertStore(Protocol):
+class Incidents(Protocol):
+    """Reads incidents. Methods raise StorageError where the database cannot answer."""
+
+    async def incidents(
+        self, *, open_only: bool = False, since: datetime | None = None, limit: int = 100
+    ) -> list[Incident]:
+        """Incidents that opened, the newest first; `since` also keeps those that were open then."""
+        ...
+
+    async def incident(self, incident_id: str) -> Incident | None:
+        """One incident by its id, or None."""
+        ...
+
+
+class AlertStore(Incidents, Protocol):
     """Alert state and incidents. Methods raise StorageError where the store cannot answer.
 
     Whatever changes the state, `StateStore.forget` too, gives it a new version.
@@ -54,16 +68,6 @@ class AlertStore(Protocol):
 
     async def change_all(self, edit: Edit) -> list[Incident]:
         """Change every incident that is not over, those too that are pending; what became of them."""
-        ...
-
-    async def incidents(
-        self, *, open_only: bool = False, since: datetime | None = None, limit: int = 100
-    ) -> list[Incident]:
-        """Incidents that opened, the newest first; `since` also keeps those that were open then."""
-        ...
-
-    async def incident(self, incident_id: str) -> Incident | None:
-        """One incident by its id, or None."""
         ...
 
     async def link_key(self, *, make: bool = True) -> str:

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from guardian.stores.alerts import AlertStore
-from guardian.stores.events import UsageRepository
-from guardian.stores.history import HistoryStore
-from guardian.stores.importing import Imports
-from guardian.stores.moving import Moving
-from guardian.stores.sign_ins import SignInStore
-from guardian.stores.state import StateStore
-from guardian.stores.watching import WatchStore
 from tracker.firestore.address import is_firestore
 
 if TYPE_CHECKING:
+    from guardian.stores.alerts import AlertStore, Incidents
+    from guardian.stores.events import UsageRepository
+    from guardian.stores.history import HistoryStore
+    from guardian.stores.importing import Imports
+    from guardian.stores.moving import Moving
     from guardian.stores.people.book import AliasBook
+    from guardian.stores.sign_ins import SignInStore
+    from guardian.stores.state import StateStore
+    from guardian.stores.watching import WatchStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +47,38 @@ class Stores:
         await self.history.close()
 
 
+class Closable(Protocol):
+    """What holds a connection."""
+
+    async def close(self) -> None:
+        """Release it; safe to call twice."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ReportSources:
+    """What reports are made of, and what is to be closed after them."""
+
+    events: UsageRepository
+    history: HistoryStore
+    alerts: Incidents
+    opened: Sequence[Closable]
+
+    async def close(self) -> None:
+        """Release the connections; safe to call twice."""
+        for each in self.opened:
+            await each.close()
+
+
 class Backend(Protocol):
     """A kind of database at one address. Methods raise StorageError where it cannot be used."""
 
     async def open(self, book: AliasBook) -> Stores:
         """Open all of it, and make or bring up to date what is there."""
+        ...
+
+    async def open_for_reports(self, book: AliasBook) -> ReportSources:
+        """What `open` does, but only what reports are made of is there to be used."""
         ...
 
     async def open_events(self, book: AliasBook) -> UsageRepository:

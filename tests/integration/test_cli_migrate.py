@@ -64,7 +64,7 @@ def test_what_is_not_the_same_ends_with_an_error(guardian, database, tmp_path, m
         def put(self, table, rows):
             super().put(table, rows if table != "outbox" else rows[1:])
 
-    monkeypatch.setattr("guardian.stores.sqlite.backend.SqliteMoving", Forgetful)
+    monkeypatch.setattr("guardian.stores.sqlite.moving.SqliteMoving", Forgetful)
     code, out, _ = guardian("--to", "new.db")
     assert code == 1
     assert "Both sides are not the same (the first number is that of the source):\n  outbox: 1 missing\n" in out

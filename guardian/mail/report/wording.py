@@ -5,11 +5,10 @@ from __future__ import annotations
 from datetime import datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
-from guardian.core.bidi import isolated
+from guardian.core.bidi import isolated, one_line
 from guardian.core.language import Language
 from guardian.core.mentions import shortening
 from guardian.core.report.model import FailedRequest, Report, Step
-from guardian.mail.message import one_line
 from tracker.error_text import reason_phrase
 
 MAX_NAME = 120

@@ -19,7 +19,7 @@ from guardian.stores.firestore.moving import FirestoreMoving
 from guardian.stores.firestore.sign_ins import FirestoreSignInStore
 from guardian.stores.firestore.state import FirestoreStateStore
 from guardian.stores.firestore.watching import FirestoreWatchStore
-from guardian.stores.opening import Stores
+from guardian.stores.opening import ReportSources, Stores
 from guardian.stores.people.book import AliasBook
 from tracker.event import ANONYMOUS
 from tracker.firestore.address import Address, parse
@@ -48,6 +48,11 @@ class FirestoreBackend:
         events = await self.open_events(book)
         alerts, watch, sign_ins = FirestoreAlertStore(state), FirestoreWatchStore(state), FirestoreSignInStore(state)
         return Stores(events, self.history(book), state, alerts, watch, sign_ins)
+
+    async def open_for_reports(self, book: AliasBook) -> ReportSources:
+        """See Backend."""
+        stores = await self.open(book)
+        return ReportSources(stores.events, stores.history, stores.alerts, (stores,))
 
     async def open_events(self, book: AliasBook) -> FirestoreRepository:
         """See Backend."""

@@ -7,7 +7,6 @@ import sqlite3
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
 
 from guardian.alerting.actions import Edit
 from guardian.alerting.engine import AlertState
@@ -19,17 +18,18 @@ from guardian.core.time import micros
 from guardian.stores.alert_state import INCIDENT_JSON, STATE_JSON, read_incident, read_state
 from guardian.stores.alerts import ChangedMeanwhile
 from guardian.stores.sqlite.database import StateDatabase
+from guardian.stores.sqlite.incidents import SqliteIncidents
 from guardian.stores.sqlite.schema import put_mails
 
 _STATE = "SELECT body FROM guardian_alert_state"
 _VERSION = "SELECT json_extract(body, '$.version') FROM guardian_alert_state"
 
 
-class SqliteAlertStore:
+class SqliteAlertStore(SqliteIncidents):
     """`AlertStore` in the database of the outbox."""
 
     def __init__(self, state: StateDatabase) -> None:
-        self._state = state
+        super().__init__(state)
         self._read = ("", AlertState())  # what was read last, and what that means: it is long, and seldom another
 
     async def load(self) -> AlertState:
@@ -77,25 +77,6 @@ class SqliteAlertStore:
         """See AlertStore."""
         return await self._state.transact(lambda db: _edited(db, edit))
 
-    async def incidents(
-        self, *, open_only: bool = False, since: datetime | None = None, limit: int = 100
-    ) -> list[Incident]:
-        """See AlertStore."""
-        where, values = "1", []
-        if open_only:
-            where += " AND status != 'resolved'"
-        if since is not None:
-            where += " AND (resolved_us IS NULL OR resolved_us >= ?)"
-            values.append(micros(since))
-        sql = f"SELECT body FROM guardian_incident WHERE {where} ORDER BY opened_us DESC, id LIMIT ?"
-        return await self._state.read_as(_incident, sql, (*values, limit))
-
-    async def incident(self, incident_id: str) -> Incident | None:
-        """See AlertStore."""
-        sql = "SELECT body FROM guardian_incident WHERE id = ?"
-        found = await self._state.read_as(_incident, sql, (incident_id,))
-        return found[0] if found else None
-
     async def link_key(self, *, make: bool = True) -> str:
         """See AlertStore."""
         rows = await self._state.read("SELECT value FROM guardian_secret WHERE name = 'links'")
@@ -112,10 +93,6 @@ class SqliteAlertStore:
         """See AlertStore. The old one is overwritten in the file."""
         await self._state.update("REPLACE INTO guardian_secret VALUES ('links', ?)", (secrets.token_urlsafe(32),))
         await self._state.read("PRAGMA wal_checkpoint(TRUNCATE)")
-
-
-def _incident(row: Sequence[Any]) -> Incident:
-    return read_incident(row[0])
 
 
 def _edited(db: sqlite3.Connection, edit: Edit, incident_id: str | None = None) -> list[Incident]:

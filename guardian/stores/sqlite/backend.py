@@ -7,21 +7,22 @@ import sqlite3
 from contextlib import closing
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from guardian.core.time import micros
-from guardian.stores.opening import Stores
-from guardian.stores.people.book import AliasBook
-from guardian.stores.sqlite.alerts import SqliteAlertStore
-from guardian.stores.sqlite.copying import Progress, copy_checked, find_damage
+from guardian.stores.opening import ReportSources, Stores
+from guardian.stores.sqlite.database import StateDatabase
 from guardian.stores.sqlite.events import SqliteRepository
 from guardian.stores.sqlite.history import SqliteHistory
-from guardian.stores.sqlite.importing import SqliteImports
-from guardian.stores.sqlite.moving import SqliteMoving
-from guardian.stores.sqlite.sign_ins import SqliteSignInStore
-from guardian.stores.sqlite.state import SqliteStateStore
-from guardian.stores.sqlite.watching import SqliteWatchStore
-from tracker.pseudonyms import read_key, renew_key
+from guardian.stores.sqlite.incidents import SqliteIncidents
 from tracker.sqlite.connection import connect
+
+# What a report is not made of is loaded where it is opened: a command that only reads starts sooner by it.
+if TYPE_CHECKING:
+    from guardian.stores.people.book import AliasBook
+    from guardian.stores.sqlite.copying import Progress
+    from guardian.stores.sqlite.importing import SqliteImports
+    from guardian.stores.sqlite.moving import SqliteMoving
 
 _MAGIC = b"SQLite format 3\0"  # SQLite, "Database File Format"
 
@@ -34,6 +35,11 @@ class SqliteBackend:
 
     async def open(self, book: AliasBook) -> Stores:
         """See Backend."""
+        from guardian.stores.sqlite.alerts import SqliteAlertStore
+        from guardian.stores.sqlite.sign_ins import SqliteSignInStore
+        from guardian.stores.sqlite.state import SqliteStateStore
+        from guardian.stores.sqlite.watching import SqliteWatchStore
+
         events = await SqliteRepository.open(self._path, book=book)
         try:
             state = await SqliteStateStore.open(self._path)
@@ -45,6 +51,17 @@ class SqliteBackend:
             events, history, state, SqliteAlertStore(state), SqliteWatchStore(state), SqliteSignInStore(state)
         )
 
+    async def open_for_reports(self, book: AliasBook) -> ReportSources:
+        """See Backend."""
+        events = await SqliteRepository.open(self._path, book=book)
+        try:
+            state = await StateDatabase.open(self._path)
+        except BaseException:
+            await events.close()
+            raise
+        history = SqliteHistory(self._path, book, keep=True)
+        return ReportSources(events, history, SqliteIncidents(state), (state, events, history))
+
     async def open_events(self, book: AliasBook) -> SqliteRepository:
         """See Backend."""
         return await SqliteRepository.open(self._path, book=book)
@@ -55,10 +72,14 @@ class SqliteBackend:
 
     def imports(self) -> SqliteImports:
         """See Backend."""
+        from guardian.stores.sqlite.importing import SqliteImports
+
         return SqliteImports(self._path)
 
     def moving(self) -> SqliteMoving:
         """See Backend."""
+        from guardian.stores.sqlite.moving import SqliteMoving
+
         return SqliteMoving(self._path)
 
     def exists(self) -> bool:
@@ -67,10 +88,14 @@ class SqliteBackend:
 
     def find_damage(self, *, seconds: float) -> str | None:
         """See Backend."""
+        from guardian.stores.sqlite.copying import find_damage
+
         return find_damage(self._path, seconds=seconds)
 
     def copy_checked(self, copy: Path, *, progress: Progress) -> int:
         """See Backend."""
+        from guardian.stores.sqlite.copying import copy_checked
+
         return copy_checked(self._path, copy, progress=progress)
 
     def names(self) -> list[str]:
@@ -87,10 +112,14 @@ class SqliteBackend:
 
     def pseudonym_key(self) -> bytes | None:
         """See Backend: it lies in a file beside the database."""
+        from tracker.pseudonyms import read_key
+
         return read_key(self._path)
 
     def renew_pseudonym_key(self) -> bool:
         """See Backend."""
+        from tracker.pseudonyms import renew_key
+
         return renew_key(self._path)
 
     def last_sign(self, now: datetime, within: timedelta) -> int | None:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 
 from guardian.core.unlinked import unlinked_name
 from guardian.stores.sqlite.buckets import MINUTES5, ids, meta, time_of
-from guardian.stores.sqlite.forgetting import empty_log
+from guardian.stores.sqlite.log import empty_log
 from guardian.stores.sqlite.people import erased_name
 from tracker.event import ANONYMOUS
 from tracker.sqlite.tombstones import tombstone

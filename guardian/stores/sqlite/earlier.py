@@ -13,7 +13,7 @@ from guardian.alerting.wanted import Wanted, fits
 from guardian.core.totals import Part
 from guardian.stores.sqlite import seals
 from guardian.stores.sqlite.buckets import MINUTES5, SPANS, ids, meta, time_of
-from guardian.stores.sqlite.importing import NUMBER
+from guardian.stores.sqlite.imported import NUMBER
 from guardian.stores.sqlite.totals import cover
 
 

@@ -14,7 +14,6 @@ from guardian.stores.sqlite.forgetting import (
     Changes,
     buried,
     bury,
-    empty_log,
     erase_alerts,
     leaving,
     look_at_mails,
@@ -22,6 +21,7 @@ from guardian.stores.sqlite.forgetting import (
     write_mails,
     write_reports,
 )
+from guardian.stores.sqlite.log import empty_log
 
 
 class SqliteErasing(StateDatabase):

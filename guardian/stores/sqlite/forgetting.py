@@ -167,17 +167,3 @@ def buried(db: sqlite3.Connection, people: Iterable[str], since_us: int) -> set[
 def _key(db: sqlite3.Connection) -> str:
     db.execute("INSERT OR IGNORE INTO guardian_secret VALUES ('tombstones', ?)", (secrets.token_urlsafe(32),))
     return str(db.execute("SELECT value FROM guardian_secret WHERE name = 'tombstones'").fetchone()[0])
-
-
-def empty_log(db: sqlite3.Connection) -> bool:
-    """Move what the write-ahead log holds into the file and cut the log, so that no copy of what was erased is left.
-
-    False while somebody reads an older state: until they have done so, the log has to stay.
-    """
-    (before,) = db.execute("PRAGMA busy_timeout").fetchone()
-    db.execute("PRAGMA busy_timeout = 500")
-    try:
-        (busy, _, _) = db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-    finally:
-        db.execute(f"PRAGMA busy_timeout = {before}")
-    return not busy

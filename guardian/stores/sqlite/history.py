@@ -24,7 +24,7 @@ from guardian.stores.sqlite.buckets import ids
 from guardian.stores.sqlite.connections import Connections, in_one_state
 from guardian.stores.sqlite.damage import UNREADABLE, unreadable
 from guardian.stores.sqlite.earlier import with_earlier
-from guardian.stores.sqlite.importing import OWN
+from guardian.stores.sqlite.imported import OWN
 from guardian.stores.sqlite.late import late_minutes, marked, read_marks
 from guardian.stores.sqlite.numbers import next_size
 from guardian.stores.sqlite.sampling import read_failed_page, read_releases, read_sample

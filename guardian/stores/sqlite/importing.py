@@ -13,41 +13,19 @@ from pathlib import Path
 import numpy as np
 
 from guardian.core.storage import StorageError
-from guardian.stores.importing import IMPORTED, STRETCH_US
+from guardian.stores.importing import IMPORTED
 from guardian.stores.sqlite.buckets import meta, time_of
 from guardian.stores.sqlite.damage import readable
 from guardian.stores.sqlite.database import cannot_open
+from guardian.stores.sqlite.imported import NUMBER, OWN, prepare
 from tracker.event import Event
 from tracker.pseudonyms import read_key
-from tracker.sqlite.migrations import NewerDatabase, migrate
-from tracker.sqlite.schema import Migration
+from tracker.sqlite.migrations import NewerDatabase
 from tracker.sqlite.writer import Writer
 
-_MIGRATIONS: Sequence[Migration] = (
-    (
-        "imports/0001_marks",
-        """
-        CREATE TABLE guardian_imported (start_us INTEGER PRIMARY KEY, marks BLOB NOT NULL);
-        """,
-    ),
-)
 _SOURCE = ("", IMPORTED)
-NUMBER = f"SELECT id FROM guardian_source WHERE release = '' AND instance = '{IMPORTED}'"
-OWN = f"AND source IS NOT coalesce(({NUMBER}), -1)"
-"""The condition that a row of guardian_request was not imported."""
 _MARK = np.dtype("<u8")
 _KEY = "import_key"
-
-
-def prepare(db: sqlite3.Connection) -> None:
-    """Make the table. Raises NewerDatabase."""
-    migrate(db, _MIGRATIONS, owner="imports")
-
-
-def forget(db: sqlite3.Connection, before_us: int) -> None:
-    """Delete the marks of whole stretches before this moment, whose lines are not taken any more."""
-    if db.execute("SELECT 1 FROM sqlite_schema WHERE name = 'guardian_imported'").fetchone():
-        db.execute("DELETE FROM guardian_imported WHERE start_us <= ?", (before_us - STRETCH_US,))
 
 
 class SqliteImports:

@@ -7,13 +7,11 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from guardian.core.time import micros
-from guardian.stores.sqlite.burying import erase, erase_buried
 from guardian.stores.sqlite.events_file import EventsFile
 from guardian.stores.sqlite.people import People
-from guardian.stores.sqlite.retention import count_old, purge, purge_errors, purge_sessions
-from guardian.stores.sqlite.sealing import seal
 from tracker.event import ANONYMOUS, Event
-from tracker.sqlite.writer import write_events
+
+# What changes the store is loaded where it is called: who only reads starts sooner by it.
 
 
 class SqliteKeeping(EventsFile):
@@ -21,10 +19,14 @@ class SqliteKeeping(EventsFile):
 
     async def write(self, events: Sequence[Event]) -> int:
         """See UsageRepository."""
+        from tracker.sqlite.writer import write_events
+
         return await self._with_connection(lambda db: write_events(db, events))
 
     async def seal(self, now: datetime) -> int:
         """See UsageRepository."""
+        from guardian.stores.sqlite.sealing import seal
+
         return await self._with_connection(lambda db: seal(db, micros(now)))
 
     async def names(self) -> list[tuple[str, str]]:
@@ -38,27 +40,39 @@ class SqliteKeeping(EventsFile):
 
     async def erase_user(self, email: str) -> bool:
         """See UsageRepository. Each name makes way for an unlinkable one; sessions go."""
+        from guardian.stores.sqlite.burying import erase
+
         return await self._with_people(lambda db, people: erase(db, people.numbers(db, [email])), complete=True)
 
     async def erase_buried(self, since: datetime) -> int:
         """See UsageRepository."""
+        from guardian.stores.sqlite.burying import erase_buried
+
         return await self._with_connection(lambda db: erase_buried(db, micros(since)))
 
     async def purge(self, *, events_before: datetime, summaries_before: datetime) -> int:
         """See UsageRepository. Whole 5 minutes of events go, once they are summarised, and whole days of summaries."""
+        from guardian.stores.sqlite.retention import purge
+
         return await self._with_connection(lambda db: purge(db, micros(events_before), micros(summaries_before)))
 
     async def purge_errors(self, before: datetime) -> int:
         """See UsageRepository."""
+        from guardian.stores.sqlite.retention import purge_errors
+
         return await self._with_connection(lambda db: purge_errors(db, micros(before)))
 
     async def purge_sessions(self, before: datetime) -> int:
         """See UsageRepository."""
+        from guardian.stores.sqlite.retention import purge_sessions
+
         return await self._with_connection(lambda db: purge_sessions(db, micros(before)))
 
     async def count_old(
         self, *, events_before: datetime, errors_before: datetime, sessions_before: datetime
     ) -> tuple[int, int, int]:
         """See UsageRepository."""
+        from guardian.stores.sqlite.retention import count_old
+
         moments = micros(events_before), micros(errors_before), micros(sessions_before)
         return await self._with_connection(lambda db: count_old(db, *moments))

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from guardian.core.totals import Part
-from guardian.stores.sqlite import importing, sealed_failures, seals
+from guardian.stores.sqlite import imported, sealed_failures, seals
 from guardian.stores.sqlite.buckets import DAY, MINUTES5, ids, meta, set_meta
 from guardian.stores.sqlite.burying import unlink
-from guardian.stores.sqlite.forgetting import empty_log
+from guardian.stores.sqlite.log import empty_log
 from guardian.stores.sqlite.pacing import cut_log, in_steps, own_checkpoints
 from guardian.stores.sqlite.sealing import GRACE_US, seal
 from tracker.event import ANONYMOUS
@@ -39,7 +39,7 @@ def _purge(db: sqlite3.Connection, events_before_us: int, summaries_before_us: i
     db.execute("DELETE FROM guardian_recorder WHERE seen_us < ?", (before,))
     db.execute("DELETE FROM guardian_recorder_note WHERE seen_us < ?", (before,))
     db.execute("DELETE FROM guardian_late WHERE start_us < ?", (before,))
-    importing.forget(db, before)
+    imported.forget(db, before)
     _forget_summaries(db, min(summaries_before_us, before) // DAY * DAY)
     _give_back(db)
     return _take_unsaid(db)

@@ -11,7 +11,7 @@ from guardian.alerting.history import History, first_sightings
 from guardian.core.clock import SLACK
 from guardian.stores.history import ALIVE_US
 from guardian.stores.sqlite.buckets import time_of
-from guardian.stores.sqlite.importing import OWN
+from guardian.stores.sqlite.imported import OWN
 
 
 def _places(db: sqlite3.Connection) -> dict[int, tuple[str, str]]:
