@@ -28,7 +28,7 @@ def to_json(report: Report) -> dict[str, Any]:
         "period_start": _iso(report.period_start),
         "period_end": _iso(report.period_end),
         **_totals(report),
-        "users": list(map(user_json, report.users)),
+        "users": [user_json(user) for user in report.users],
         "top_features": [_fields(each) for each in report.top_features],
         "error_breakdown": dict(report.error_breakdown),
         "status": report.status,
@@ -107,17 +107,24 @@ def user_json(user: UserRow) -> dict[str, Any]:
     return {
         "email": email,
         "total_time_minutes": minutes,
-        "features_used": list(features),
+        "features_used": [*features],
         "requests_count": requests,
         "errors_count": errors_count,
-        "errors": list(map(_failed, errors)),
+        "errors": [_failed(each) for each in errors] if errors else [],
     }
 
 
 def _failed(each: FailedRequest) -> dict[str, Any]:
     endpoint, error, at, code, failed = each
-    written = {"endpoint": endpoint, "error": error, "timestamp": _iso(at), "code": code}
-    return {**written, "failed": True} if failed else written
+    written = {
+        "endpoint": endpoint,
+        "error": error,
+        "timestamp": at.isoformat() if at.tzinfo is UTC else _iso(at),
+        "code": code,
+    }
+    if failed:
+        written["failed"] = True
+    return written
 
 
 def _step(step: Step) -> dict[str, Any]:

@@ -31,6 +31,9 @@ _NUMBER = """
     WHERE email = :old AND (spelling IS NULL OR spelling = :name) LIMIT 1
 """
 _EMAILS = "SELECT id, email FROM guardian_user WHERE id IN (SELECT value FROM json_each(?))"
+_EVERYBODY = "SELECT json_group_array(id), json_group_array(email) FROM guardian_user"
+_FEW = 10_000
+"""Up to so many names are looked up one by one; more are found quicker among all, which are read as one text."""
 _PART = "~"
 """Between the name of an erased person and the count of their further ids."""
 
@@ -187,8 +190,11 @@ def _same(people: People, rows: Iterable[tuple[int, str]]) -> tuple[dict[int, in
 
 
 def names_of(db: sqlite3.Connection, people: People, numbers: Sequence[int]) -> dict[int, str]:
-    """The names of the persons of these numbers."""
-    return people.names(db.execute(_EMAILS, (json.dumps(numbers),)))
+    """The names of the persons of these numbers, and maybe those of others."""
+    if len(numbers) <= _FEW:
+        return people.names(db.execute(_EMAILS, (json.dumps(numbers),)))
+    known, emails = map(json.loads, db.execute(_EVERYBODY).fetchone())
+    return people.names(zip(known, emails, strict=True))
 
 
 def number_of_nobody(db: sqlite3.Connection) -> int | None:

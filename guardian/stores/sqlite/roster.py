@@ -5,7 +5,6 @@ To be called inside a transaction.
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Sequence
 
@@ -21,9 +20,6 @@ from guardian.stores.sqlite.people import People, names_of, number_of_nobody
 from guardian.stores.sqlite.totals import Piece, pieces, read_raw, read_totals, runs
 
 _FEATURES = "SELECT id, feature FROM guardian_route"
-_EVERYBODY = "SELECT json_group_array(id), json_group_array(email) FROM guardian_user"
-_FEW = 10_000
-"""Up to so many names are looked up one by one; more are found quicker among all, which are read as one text."""
 
 
 def read_roster(db: sqlite3.Connection, people: People, start_us: int, end_us: int, back_us: int) -> Roster:
@@ -32,7 +28,7 @@ def read_roster(db: sqlite3.Connection, people: People, start_us: int, end_us: i
     users = read_totals(db, start_us, end_us, people, (Part.PEOPLE, Part.TIMES)).users
     users = users[users[:, 0] != number_of_nobody(db)]
     numbers = users[:, 0].tolist()
-    names = names_of(db, people, numbers) if len(numbers) <= _FEW else _all_names(db, people)
+    names = names_of(db, people, numbers)
     features, used = _used(db, people, made, users[:, 0])
     return Roster(
         [names[number] for number in numbers],
@@ -44,11 +40,6 @@ def read_roster(db: sqlite3.Connection, people: People, start_us: int, end_us: i
         features,
         used,
     )
-
-
-def _all_names(db: sqlite3.Connection, people: People) -> dict[int, str]:
-    numbers, emails = map(json.loads, db.execute(_EVERYBODY).fetchone())
-    return people.names(zip(numbers, emails, strict=True))
 
 
 def _used(
