@@ -21,10 +21,11 @@ from guardian.core.time import micros
 from guardian.core.totals import Part, Totals
 from guardian.stores.sqlite.buckets import ids
 from guardian.stores.sqlite.counts import NOTHING, active
+from guardian.stores.sqlite.covering import Cover, Piece
 from guardian.stores.sqlite.failures import Failed, events_of, read_failed
 from guardian.stores.sqlite.people import People, names_of, number_of_nobody
 from guardian.stores.sqlite.tables import Tables
-from guardian.stores.sqlite.totals import Piece, pieces, pieces_between, read_routes
+from guardian.stores.sqlite.totals import read_routes
 
 
 def read_activity(
@@ -40,8 +41,9 @@ def read_activity(
     `only` of these numbers of routes. Raises WindowGone."""
     times, nobody = [micros(edge) for edge in edges], number_of_nobody(db)
     if only is None:
-        made = pieces(db, times[0], times[-1])
-        tables, inside = Tables.read(db, people, made), pieces_between(db, times, made)
+        cover = Cover(db, times[0])
+        made = cover.pieces(times[0], times[-1])
+        tables, inside = Tables.read(db, people, made), cover.between(times, made)
     else:
         made = [Piece(start, end, 0) for start, end in pairwise(times)]
         tables = Tables(db, people, made, {piece: read_routes(db, *piece[:2], only, people) for piece in made})
@@ -203,7 +205,7 @@ def _used(tables: Tables, wanted: np.ndarray, codes: np.ndarray, failing: Collec
     """Person, feature, requests of the persons that are wanted, and of these features of everyone; a route is of the
     feature at its place in `codes`."""
     found = [[column[:0] for column in NOTHING.T]]
-    every = _marked(len(codes), np.flatnonzero(np.isin(codes, list(failing))))
+    every = _marked(int(codes.max()) + 1, list(failing))[codes]
     for run in tables.runs(Part.USED, (0, 1, 2)):
         persons, route, count = run.columns
         keep = wanted.take(persons)

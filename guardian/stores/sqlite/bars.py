@@ -11,13 +11,15 @@ from datetime import datetime
 
 import numpy as np
 
+from guardian.core.counting import among
 from guardian.core.summary import TimelineBar
 from guardian.core.time import micros
 from guardian.core.totals import Part, Totals
 from guardian.stores.sqlite import seals
 from guardian.stores.sqlite.counts import active
+from guardian.stores.sqlite.covering import Piece, pieces_between, runs
 from guardian.stores.sqlite.people import People, number_of_nobody
-from guardian.stores.sqlite.totals import Piece, pieces, pieces_between, read_raw, runs
+from guardian.stores.sqlite.totals import read_raw
 
 
 def read_bars(
@@ -28,7 +30,7 @@ def read_bars(
     routes = None if only is None else np.array(sorted(only), np.int64)
     found = []
     times = [micros(edge) for edge in edges]
-    made = pieces_between(db, times, pieces(db, times[0], times[-1]))
+    made = pieces_between(db, times)
     for start, inside in zip(edges[:-1], made, strict=True):
         who, requests, errors = _bar(db, people, inside, routes)
         found.append(TimelineBar(start, requests, errors, active(who, nobody)))
@@ -49,9 +51,9 @@ def _bar(
             errors += int(failed.sum())
             continue
         who, route, _ = _of(db, single, Part.USED, span, at, until)
-        users.append(who[np.isin(route, routes)])
+        users.append(who[among(route, routes)])
         route, outcome, count = _of(db, single, Part.STATUSES, span, at, until)
-        count = count * np.isin(route, routes)
+        count = count * among(route, routes)
         requests += int(count.sum())
         errors += int(count[outcome >= 400].sum())
     return people.persons(np.concatenate(users)), requests, errors

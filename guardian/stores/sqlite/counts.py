@@ -17,8 +17,9 @@ from guardian.core.summary import Counts, Route
 from guardian.core.time import micros
 from guardian.core.totals import Part, Totals
 from guardian.stores.sqlite import seals
+from guardian.stores.sqlite.covering import Cover, pieces, runs
 from guardian.stores.sqlite.people import People, number_of_nobody
-from guardian.stores.sqlite.totals import count_outcomes, pieces, read_raw, read_routes, refuse_gone, runs
+from guardian.stores.sqlite.totals import count_outcomes, read_raw, read_routes, refuse_gone
 
 
 def read_counts(
@@ -58,20 +59,23 @@ def read_outcomes(
 ) -> list[dict[int, int]]:
     """See `UsageRepository.outcomes`; `only` of these numbers of routes."""
     found = []
+    cover = Cover(db, min((micros(start) for start, _ in windows), default=0))
     for start, end in windows:
         try:
-            found.append(_outcomes(db, micros(start), micros(end), only))
+            found.append(_outcomes(db, cover, micros(start), micros(end), only))
         except WindowGone:
             break
     return found
 
 
-def _outcomes(db: sqlite3.Connection, start_us: int, end_us: int, only: Sequence[int] | None) -> dict[int, int]:
+def _outcomes(
+    db: sqlite3.Connection, cover: Cover, start_us: int, end_us: int, only: Sequence[int] | None
+) -> dict[int, int]:
     if only is not None:
         refuse_gone(db, start_us, end_us)
         return count_outcomes(db, start_us, end_us, only)
     found: dict[int, int] = {}
-    for span, at, until in runs(pieces(db, start_us, end_us)):
+    for span, at, until in runs(cover.pieces(start_us, end_us)):
         if span:
             outcomes, counts = seals.columns(db, Part.STATUSES, span, at, until, (1, 2))
             sums = np.bincount(outcomes, weights=counts)  # floats, exact up to 2 ** 53

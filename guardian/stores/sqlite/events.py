@@ -142,23 +142,22 @@ class SqliteRepository(SqliteOverview, SqliteListing, SqliteKeeping):
 
         return await self._of_one_state(read)
 
-    async def _only(self, features: Sequence[str], column: str) -> str:
-        """The condition that an event's route is of these features; nothing where there are none."""
-        if not features:
-            return ""
-        routes = {row[0]: Route(*row[1:]) for row in await self._read(_ROUTES)}
-        return f" AND {column} IN ({', '.join(map(str, _routes_of(routes, features)))})"
-
     async def steps(
         self, email: str, start: datetime, end: datetime, *, most: int, features: Sequence[str] = ()
     ) -> list[Event]:
         """See UsageRepository. Reads the window from its end backwards, so keep it short for somebody who was idle."""
-        only = await self._only(features, "e.route")
-        people, numbers = await self._with_people(lambda db, people: (people, people.numbers(db, [email])))
-        only += f" AND e.user IN ({', '.join(map(str, numbers))})"
-        sql = f"{_EVENTS} WHERE e.id >= ? AND e.id < ? {only} ORDER BY e.id DESC LIMIT ?"
-        rows = await self._read(sql, (*ids(micros(start), micros(end)), most))
-        return [_event(row, people) for row in reversed(rows)]
+
+        def read(db: sqlite3.Connection, people: People) -> list[Event]:
+            only = [people.numbers(db, [email]), *([_routes_of(_all_routes(db), features)] if features else [])]
+            conditions = " AND ".join(
+                f"{column} IN ({', '.join(map(str, numbers))})"
+                for column, numbers in zip(("e.user", "e.route"), only, strict=False)
+            )
+            sql = f"{_EVENTS} WHERE e.id >= ? AND e.id < ? AND {conditions} ORDER BY e.id DESC LIMIT ?"
+            rows = db.execute(sql, (*ids(micros(start), micros(end)), most)).fetchall()
+            return [_event(row, people) for row in reversed(rows)]
+
+        return await self._with_people(read)
 
     async def export_user(self, email: str) -> dict[str, Any] | None:
         """See UsageRepository. Keys are the published tables, each a list of rows as objects."""

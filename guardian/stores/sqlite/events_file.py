@@ -75,35 +75,41 @@ class EventsFile:
 
         With `complete` raises StorageError where some ids of a person may not be known.
         """
-        aliases = await asyncio.to_thread(self._book.current)
-        if complete and self._book.trouble:
-            raise StorageError(f"not all ids of a person are known, since {self._book.trouble}; then try again")
-        return await self._with_connection(lambda db: work(db, read_people(db, aliases)))
+
+        def run() -> T:
+            aliases = self._book.current()
+            if complete and self._book.trouble:
+                raise StorageError(f"not all ids of a person are known, since {self._book.trouble}; then try again")
+            return self._used(lambda db: work(db, read_people(db, aliases)))
+
+        return await self._in_thread(run)
 
     async def _of_one_state(self, work: Callable[[sqlite3.Connection, People], T]) -> T:
         """Run work as `_with_people` does, with seals, single events and names of one state of the database."""
-        aliases = await asyncio.to_thread(self._book.current)
 
-        def read(db: sqlite3.Connection) -> T:
-            return work(db, read_people(db, aliases))
+        def run() -> T:
+            aliases = self._book.current()  # it may block, so outside of the transaction
+            return self._used(lambda db: in_one_state(db, lambda same: work(same, read_people(same, aliases))))
 
-        return await self._with_connection(lambda db: in_one_state(db, read))
+        return await self._in_thread(run)
 
     async def _with_connection(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Run work that takes long, or writes, in a thread with a connection that nobody else uses meanwhile."""
+        return await self._in_thread(lambda: self._used(work))
 
-        def run() -> T:
-            try:
-                with no_collection(), self._connections.use() as db:
-                    return work(db)
-            except FileChanged as error:
-                raise StorageError(str(error)) from error
-            except UNREADABLE as error:
-                raise unreadable(self._path, error) from error
-
+    async def _in_thread(self, run: Callable[[], T]) -> T:
         if self._reader is None:
             raise StorageError(f"the database {self._path} is closed")
         return await asyncio.to_thread(run)
+
+    def _used(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        try:
+            with no_collection(), self._connections.use() as db:
+                return work(db)
+        except FileChanged as error:
+            raise StorageError(str(error)) from error
+        except UNREADABLE as error:
+            raise unreadable(self._path, error) from error
 
     async def close(self) -> None:
         """See UsageRepository."""

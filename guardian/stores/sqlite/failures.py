@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from guardian.core.counting import distinct, in_order
+from guardian.core.counting import among, distinct, in_order
 from guardian.stores.sqlite import sealed_failures
 from guardian.stores.sqlite.buckets import ids, time_of
 from guardian.stores.sqlite.people import People, names_of
@@ -86,7 +86,7 @@ def read_failed(
         keep = np.ones(len(noted[0]), bool)
         for column, numbers in ((noted[1], users), (noted[2], routes)):
             if numbers is not None:
-                keep &= np.isin(column, list(numbers))
+                keep &= among(column, np.array(sorted(numbers), np.int64))
         found.append([column[keep] for column in noted[: len(columns)]])
         if with_routes:
             notes.append(np.stack(noted[3:], axis=1)[keep])

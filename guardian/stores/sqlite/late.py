@@ -7,8 +7,8 @@ from collections.abc import Mapping
 
 from guardian.alerting.columns import MINUTE_US, MinuteCounts
 from guardian.stores.sqlite import seals
+from guardian.stores.sqlite.covering import cover
 from guardian.stores.sqlite.earlier import count, narrowed, sealed
-from guardian.stores.sqlite.totals import cover
 
 _AGAIN = 15
 """So many minutes are counted again where not everybody who writes says how much."""

@@ -12,7 +12,8 @@ from guardian.core.time import micros
 from guardian.core.totals import Part
 from guardian.stores.sqlite import seals
 from guardian.stores.sqlite.counts import NOTHING
-from guardian.stores.sqlite.totals import Piece, pieces, pieces_between, read_raw, runs
+from guardian.stores.sqlite.covering import Piece, pieces_between, runs
+from guardian.stores.sqlite.totals import read_raw
 
 _LEAST = -1
 """The first bin (`bin_of`)."""
@@ -21,7 +22,7 @@ _LEAST = -1
 def read_latencies(db: sqlite3.Connection, edges: Sequence[datetime]) -> list[dict[int, int]]:
     """Between each two neighbours of the edges, how many latencies fell into each bin. Raises WindowGone."""
     times = [micros(edge) for edge in edges]
-    return [_of(db, made) for made in pieces_between(db, times, pieces(db, times[0], times[-1]))]
+    return [_of(db, made) for made in pieces_between(db, times)]
 
 
 def _of(db: sqlite3.Connection, made: Sequence[Piece]) -> dict[int, int]:

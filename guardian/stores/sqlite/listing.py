@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from guardian.core.activity import ERRORS_PER_USER, Active, most_used
+from guardian.core.counting import among
 from guardian.core.listing import Listing, Place
 from guardian.core.roster import Roster
 from guardian.core.summary import TimelineBar, fits
@@ -22,13 +23,14 @@ from guardian.stores.events import Table
 from guardian.stores.sqlite import seals
 from guardian.stores.sqlite.bars import read_bars
 from guardian.stores.sqlite.buckets import ids
+from guardian.stores.sqlite.covering import pieces, runs
 from guardian.stores.sqlite.events_file import EventsFile
 from guardian.stores.sqlite.export import page_of
 from guardian.stores.sqlite.failures import events_of, read_failed
 from guardian.stores.sqlite.latencies import read_latencies
 from guardian.stores.sqlite.people import People, names_of, number_of_nobody
 from guardian.stores.sqlite.roster import read_roster
-from guardian.stores.sqlite.totals import pieces, read_raw, read_totals, runs
+from guardian.stores.sqlite.totals import read_raw, read_totals
 from guardian.stores.sqlite.turnover import read_turnover
 
 _ERASED = "SELECT id, email FROM guardian_user WHERE email >= 'erased-' AND email < 'erased.'"
@@ -102,7 +104,7 @@ def _read_listing(
     used = _features(db, people, start_us, end_us, page[:, 0])
     minutes = (page[:, 6] - np.maximum(0, start_us - page[:, 4]) + 30_000_000) // 60_000_000
     failed = read_failed(db, people, ids(start_us, end_us), with_routes=True)
-    failed = failed.where(np.flatnonzero(np.isin(failed.persons, page[:, 0]))).last_of_each(ERRORS_PER_USER)
+    failed = failed.where(np.flatnonzero(among(failed.persons, np.sort(page[:, 0])))).last_of_each(ERRORS_PER_USER)
     last = page[-1].tolist() if len(users) > most else None
     return Listing(
         [
@@ -126,7 +128,7 @@ def _features(
         else:
             users, routes, counts = read_raw(db, at, until, people=people).used.T
         persons = people.persons(users)
-        mine = np.isin(persons, wanted)
+        mine = among(persons, np.sort(wanted))
         for person, route, count in zip(
             persons[mine].tolist(), routes[mine].tolist(), counts[mine].tolist(), strict=True
         ):

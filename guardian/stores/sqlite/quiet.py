@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 
 import numpy as np
 
+from guardian.core.counting import among, distinct
 from guardian.core.quiet import (
     LAST_THING,
     MOST,
@@ -27,9 +28,10 @@ from guardian.core.time import micros
 from guardian.core.totals import Part
 from guardian.stores.sqlite import seals
 from guardian.stores.sqlite.buckets import ids, time_of
+from guardian.stores.sqlite.covering import Piece, pieces
 from guardian.stores.sqlite.failures import events_of, read_failed
 from guardian.stores.sqlite.people import People, names_of, number_of_nobody
-from guardian.stores.sqlite.totals import Piece, pieces, read_raw, read_totals
+from guardian.stores.sqlite.totals import read_raw, read_totals
 
 Read = Callable[[Piece], tuple[np.ndarray, np.ndarray]]
 _US = timedelta(microseconds=1)
@@ -51,7 +53,9 @@ def read_quiet(db: sqlite3.Connection, people: People, start: datetime, end: dat
     visits = _busiest(db, people, read, made, failed.persons, last[last > 0])
     names = names_of(db, people, visits[:, 0].tolist())
     found = [Visits(names[number], *times) for number, *times in visits.tolist()]
-    return gone_quiet(found, events_of(db, people, failed.where(np.flatnonzero(np.isin(failed.persons, visits[:, 0])))))
+    return gone_quiet(
+        found, events_of(db, people, failed.where(np.flatnonzero(among(failed.persons, distinct(visits[:, 0])))))
+    )
 
 
 def _last_visits(
@@ -72,7 +76,7 @@ def _last_visits(
             users, _ = read(piece)
             place[users[users < size]] = at
     last, theirs = np.zeros(len(persons), np.int64), place[persons]
-    for at in np.unique(theirs[theirs >= 0]).tolist():
+    for at in distinct(theirs[theirs >= 0]).tolist():
         piece = made[at]
         # Who failed long before the piece they were last seen in was seen again later than soon.
         here = np.flatnonzero((theirs == at) & (failed_us >= piece.start - _SOON))
@@ -105,7 +109,7 @@ def _busiest(
         place[users[mine]] = at
     found = [np.zeros((0, 4), np.int64)]
     often = requests[persons]
-    for number in np.unique(often[often >= REGULAR_REQUESTS])[::-1].tolist():
+    for number in distinct(often[often >= REGULAR_REQUESTS])[::-1].tolist():
         here = np.flatnonzero(often == number)
         first = _firsts(db, people, read, made, persons[here], place[persons[here]], last[here])
         came = last[here] - first >= REGULAR_SPAN // _US
@@ -128,7 +132,7 @@ def _firsts(
     in the piece it was, its end."""
     first: np.ndarray = np.array([piece.end for piece in made], np.int64)[place]
     unsure = last - first < REGULAR_SPAN // _US
-    for at in np.unique(place[unsure]).tolist():
+    for at in distinct(place[unsure]).tolist():
         here = np.flatnonzero(unsure & (place == at))
         users, began = _begins(db, people, read, made[at])
         first[here] = began[np.searchsorted(users, persons[here])]

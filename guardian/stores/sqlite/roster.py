@@ -16,8 +16,9 @@ from guardian.core.storage import WindowGone
 from guardian.core.totals import Part
 from guardian.stores.sqlite import seals
 from guardian.stores.sqlite.activity import users_active
+from guardian.stores.sqlite.covering import Piece, pieces, runs
 from guardian.stores.sqlite.people import People, names_of, number_of_nobody
-from guardian.stores.sqlite.totals import Piece, pieces, read_raw, read_totals, runs
+from guardian.stores.sqlite.totals import read_raw, read_totals
 
 _FEATURES = "SELECT id, feature FROM guardian_route"
 
@@ -92,7 +93,7 @@ def _kinds(db: sqlite3.Connection, people: People, users: np.ndarray, start_us: 
     # The last request was somewhere in that piece: where that decides it, nobody looks when.
     kinds[(last >= 0) & (began - edges[last, 1] >= AWAY_US)] = KINDS.index("returned")
     unsure = (last >= 0) & (began - edges[last, 1] < AWAY_US) & (began - edges[last, 0] >= AWAY_US)
-    for place in np.unique(last[unsure]).tolist():
+    for place in distinct(last[unsure]).tolist():
         ended = np.zeros(size, np.int64)
         who, ends = _ends(db, people, made[place])
         np.maximum.at(ended, who[who < size], ends[who < size])

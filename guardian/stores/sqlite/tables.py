@@ -13,9 +13,10 @@ import numpy as np
 
 from guardian.core.totals import Part, Totals, times_of
 from guardian.stores.sqlite import seals
+from guardian.stores.sqlite.covering import Piece, runs
 from guardian.stores.sqlite.people import People
 from guardian.stores.sqlite.seals import Run
-from guardian.stores.sqlite.totals import Piece, read_pieces, read_raw, runs
+from guardian.stores.sqlite.totals import read_pieces, read_raw
 
 
 class Tables:

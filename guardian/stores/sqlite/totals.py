@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from bisect import bisect_left
 from collections.abc import Collection, Iterator, Sequence
-from itertools import chain, groupby, pairwise
-from typing import TYPE_CHECKING, NamedTuple
+from itertools import chain
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,6 +15,7 @@ from guardian.core.summary import WEBSOCKET
 from guardian.core.totals import ALL, Part, Totals
 from guardian.stores.sqlite import seals
 from guardian.stores.sqlite.buckets import AT_US, DAY, MINUTES5, SPANS, ids, meta, time_of
+from guardian.stores.sqlite.covering import Piece, cover, pieces, runs
 
 if TYPE_CHECKING:
     from guardian.stores.sqlite.people import People
@@ -23,14 +23,6 @@ if TYPE_CHECKING:
 _FIRST_AND_LAST = "SELECT (SELECT min(id) FROM guardian_request), (SELECT max(id) FROM guardian_request)"
 CHUNK = 50_000
 """How many events are counted at once."""
-
-
-class Piece(NamedTuple):
-    """A part of a window, [start, end): a sealed bucket of length `span`, or with 0 single events."""
-
-    start: int
-    end: int
-    span: int
 
 
 def read_raw(
@@ -87,53 +79,6 @@ def read_pieces(
             yield Piece(at, at + span, span), part if people is None else people.joined(db, part, at, span)
 
 
-def runs(made: Sequence[Piece]) -> Iterator[tuple[int, int, int]]:
-    """The buckets of one length that follow each other: (length, start, end); single events with the length 0."""
-    for span, run in groupby(made, key=lambda piece: piece.span):
-        found = list(run)
-        if span:
-            yield span, found[0].start, found[-1].end
-        else:
-            yield from ((0, piece.start, piece.end) for piece in found)
-
-
-def pieces_between(db: sqlite3.Connection, edges: Sequence[int], made: Sequence[Piece]) -> list[list[Piece]]:
-    """What the time between each two neighbours of the edges is made of; `made` is it of the whole.
-
-    What of the whole lies between two edges is not sought again; where a piece reaches over one, shorter ones are.
-    """
-    found = list[list[Piece]]()
-    starts = [piece.start for piece in made]
-    for first, last in pairwise(edges):
-        inside = list(made[bisect_left(starts, first) : bisect_left(starts, last)])
-        before = made[place - 1].end if (place := bisect_left(starts, first)) else first
-        over = before > first or (inside and inside[-1].end > last)
-        found.append(pieces(db, first, last) if over else inside)
-    return found
-
-
-def pieces(db: sqlite3.Connection, start_us: int, end_us: int) -> list[Piece]:
-    """What [start, end) is made of, in order: the longest sealed buckets inside it, single events where none fits.
-
-    To be called inside the transaction that reads them. Raises WindowGone where an edge needs what retention has
-    deleted.
-    """
-    sealed, purged, forgotten = (meta(db, f"{name}_until_us") for name in ("sealed", "purged", "forgotten"))
-    if forgotten and start_us < forgotten:
-        raise WindowGone("this window reaches back further than summaries are kept (see retention.summaries_days)")
-    dirty = db.execute("SELECT start_us FROM guardian_dirty WHERE start_us >= ? ORDER BY start_us", (purged,))
-    stale = [at for (at,) in dirty]
-    found = list(cover(db, start_us, end_us, SPANS, sealed, stale))
-    for edge in (edge for piece in found if not piece.span for edge in piece[:2]):
-        # An edge inside a bucket that is purged; where nothing happened in it, nothing is missing.
-        if edge % MINUTES5 and edge < purged and seals.starts(db, MINUTES5, edge - edge % MINUTES5, edge):
-            raise WindowGone(
-                "the single events at the edge of this window have been deleted (see retention.events_days): "
-                "let it begin and end at full 5 minutes"
-            )
-    return found
-
-
 def count_events(db: sqlite3.Connection) -> int:
     """How many single events are stored, inside a transaction: those of sealed buckets are not visited."""
     first, last = db.execute(_FIRST_AND_LAST).fetchone()
@@ -153,35 +98,6 @@ def _counted(db: sqlite3.Connection, start_us: int, end_us: int) -> int:
     sql = "SELECT count(*) FROM guardian_request WHERE id >= ? AND id < ?"
     number: int = db.execute(sql, ids(start_us, end_us)).fetchone()[0]
     return number
-
-
-def cover(
-    db: sqlite3.Connection, start: int, end: int, spans: Sequence[int], sealed: int, stale: Sequence[int]
-) -> Iterator[Piece]:
-    """What [start, end) is made of, in order: the longest of the buckets that fit, and single events between them.
-
-    Before `sealed`, 5 minutes without a bucket have no events, unless they are `stale` (their starts, in order).
-    """
-    if start >= end:
-        return
-    if not spans:
-        # Single events, but for the sealed 5 minutes in which nothing happened.
-        low, high = -(-start // MINUTES5) * MINUTES5, min(end, sealed) // MINUTES5 * MINUTES5
-        if low >= high:
-            yield Piece(start, end, 0)
-            return
-        edges = [(start, low), *((at, at + MINUTES5) for at in stale if low <= at < high), (high, end)]
-        yield from (Piece(first, last, 0) for first, last in edges if first < last)
-        return
-    span, *shorter = spans
-    low, high = -(-start // span) * span, end // span * span
-    at, whole = start, {at // span * span for at in stale}
-    for bucket in seals.starts(db, span, low, high) if low < high else ():
-        if bucket not in whole:
-            yield from cover(db, at, bucket, shorter, sealed, stale)
-            yield Piece(bucket, bucket + span, span)
-            at = bucket + span
-    yield from cover(db, at, end, shorter, sealed, stale)
 
 
 def read_routes(

@@ -19,9 +19,10 @@ from guardian.core.totals import Part
 from guardian.core.turnover import MOST_BACK, Presence, Turnover, steady, turnover
 from guardian.stores.sqlite import seals
 from guardian.stores.sqlite.buckets import DAY, ids, meta, time_of
+from guardian.stores.sqlite.covering import Piece, pieces
 from guardian.stores.sqlite.failures import read_failed
 from guardian.stores.sqlite.people import People, names_of, number_of_nobody
-from guardian.stores.sqlite.totals import Piece, pieces, read_raw
+from guardian.stores.sqlite.totals import read_raw
 
 _US = timedelta(microseconds=1)
 

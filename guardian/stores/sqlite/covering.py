@@ -1,0 +1,146 @@
+"""What a window is made of in SQLite: the longest sealed buckets inside it, and single events where none fits."""
+
+from __future__ import annotations
+
+import sqlite3
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from itertools import groupby, pairwise
+from typing import NamedTuple
+
+from guardian.core.storage import WindowGone
+from guardian.stores.sqlite import seals
+from guardian.stores.sqlite.buckets import DAY, MINUTES5, SPANS
+
+_UNTIL = ("sealed", "purged", "forgotten")
+_FACTS = (
+    "SELECT key, value FROM guardian_meta WHERE key IN ('sealed_until_us', 'purged_until_us', 'forgotten_until_us')"
+)
+_FEW = 2_016
+"""The buckets of a window of so many 5 minutes, a week, are listed at once where its parts are sought."""
+
+
+class Piece(NamedTuple):
+    """A part of a window, [start, end): a sealed bucket of length `span`, or with 0 single events."""
+
+    start: int
+    end: int
+    span: int
+
+
+def runs(made: Sequence[Piece]) -> Iterator[tuple[int, int, int]]:
+    """The buckets of one length that follow each other: (length, start, end); single events with the length 0."""
+    for span, run in groupby(made, key=lambda piece: piece.span):
+        found = list(run)
+        if span:
+            yield span, found[0].start, found[-1].end
+        else:
+            yield from ((0, piece.start, piece.end) for piece in found)
+
+
+class Cover:
+    """What windows are made of, the earliest of which begins at `start_us`: facts of the database that hold for all of
+    them are read once. To be used inside the transaction that reads the pieces."""
+
+    def __init__(self, db: sqlite3.Connection, start_us: int) -> None:
+        self._db = db
+        facts = {key: int(value) for key, value in db.execute(_FACTS)}
+        self._sealed, self._purged, self._forgotten = (facts.get(f"{name}_until_us", 0) for name in _UNTIL)
+        first = max(self._purged, start_us - DAY)
+        dirty = db.execute("SELECT start_us FROM guardian_dirty WHERE start_us >= ? ORDER BY start_us", (first,))
+        self._stale = [at for (at,) in dirty]
+        self._known: dict[int, tuple[int, int, list[int]]] = {}
+
+    def pieces(self, start_us: int, end_us: int) -> list[Piece]:
+        """What [start, end) is made of, in order: the longest sealed buckets inside it, single events where none fits.
+
+        Raises WindowGone where an edge needs what retention has deleted.
+        """
+        if self._forgotten and start_us < self._forgotten:
+            raise WindowGone("this window reaches back further than summaries are kept (see retention.summaries_days)")
+        found = list(_cover(self._starts, start_us, end_us, SPANS, self._sealed, self._stale))
+        for edge in (edge for piece in found if not piece.span for edge in piece[:2]):
+            # An edge inside a bucket that is purged; where nothing happened in it, nothing is missing.
+            if edge % MINUTES5 and edge < self._purged and self._starts(MINUTES5, edge - edge % MINUTES5, edge):
+                raise WindowGone(
+                    "the single events at the edge of this window have been deleted (see retention.events_days): "
+                    "let it begin and end at full 5 minutes"
+                )
+        return found
+
+    def between(self, edges: Sequence[int], made: Sequence[Piece]) -> list[list[Piece]]:
+        """What the time between each two neighbours of the edges is made of; `made` is it of the whole.
+
+        What of the whole lies between two edges is not sought again; where a piece reaches over one, shorter ones are.
+        """
+        found = list[list[Piece]]()
+        starts = [piece.start for piece in made]
+        for first, last in pairwise(edges):
+            inside = list(made[bisect_left(starts, first) : bisect_left(starts, last)])
+            before = made[place - 1].end if (place := bisect_left(starts, first)) else first
+            over = before > first or (inside and inside[-1].end > last)
+            if over and not self._known and edges[-1] - edges[0] <= _FEW * MINUTES5:
+                for span in SPANS:
+                    window = edges[0] - span, edges[-1]
+                    self._known[span] = (*window, seals.starts(self._db, span, *window))
+            found.append(self.pieces(first, last) if over else inside)
+        return found
+
+    def _starts(self, span: int, low: int, high: int) -> list[int]:
+        """See seals.starts."""
+        first, end, known = self._known.get(span, (0, 0, []))
+        if first <= low and high <= end:
+            return known[bisect_left(known, low) : bisect_left(known, high)]
+        return seals.starts(self._db, span, low, high)
+
+
+def pieces(db: sqlite3.Connection, start_us: int, end_us: int) -> list[Piece]:
+    """See `Cover.pieces`."""
+    return Cover(db, start_us).pieces(start_us, end_us)
+
+
+def pieces_between(db: sqlite3.Connection, edges: Sequence[int]) -> list[list[Piece]]:
+    """What the time between each two neighbours of the edges is made of. Raises WindowGone."""
+    cover = Cover(db, edges[0])
+    return cover.between(edges, cover.pieces(edges[0], edges[-1]))
+
+
+def cover(
+    db: sqlite3.Connection, start: int, end: int, spans: Sequence[int], sealed: int, stale: Sequence[int]
+) -> Iterator[Piece]:
+    """What [start, end) is made of, in order: the longest of the buckets that fit, and single events between them.
+
+    Before `sealed`, 5 minutes without a bucket have no events, unless they are `stale` (their starts, in order).
+    """
+    return _cover(partial(seals.starts, db), start, end, spans, sealed, stale)
+
+
+def _cover(
+    starts: Callable[[int, int, int], Sequence[int]],
+    start: int,
+    end: int,
+    spans: Sequence[int],
+    sealed: int,
+    stale: Sequence[int],
+) -> Iterator[Piece]:
+    if start >= end:
+        return
+    if not spans:
+        # Single events, but for the sealed 5 minutes in which nothing happened.
+        low, high = -(-start // MINUTES5) * MINUTES5, min(end, sealed) // MINUTES5 * MINUTES5
+        if low >= high:
+            yield Piece(start, end, 0)
+            return
+        edges = [(start, low), *((at, at + MINUTES5) for at in stale if low <= at < high), (high, end)]
+        yield from (Piece(first, last, 0) for first, last in edges if first < last)
+        return
+    span, *shorter = spans
+    low, high = -(-start // span) * span, end // span * span
+    at, whole = start, {at // span * span for at in stale}
+    for bucket in starts(span, low, high) if low < high else ():
+        if bucket not in whole:
+            yield from _cover(starts, at, bucket, shorter, sealed, stale)
+            yield Piece(bucket, bucket + span, span)
+            at = bucket + span
+    yield from _cover(starts, at, end, shorter, sealed, stale)
