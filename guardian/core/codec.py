@@ -16,6 +16,8 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Collection, Sequence
+from itertools import accumulate
+from typing import NamedTuple
 
 import numpy as np
 
@@ -25,8 +27,7 @@ _STEPS = 128
 _TYPES = {width: np.dtype(f"<u{width or 1}") for width in (0, 1, 2, 4, 8)}
 _SHORT = 2_000
 """Tables of fewer rows are read many at once."""
-_Stored = tuple[bytes, int, int, int, int]
-"""A column in a table: what is inside of the body, where in it the values begin and end, its kind, and the least."""
+Stored = tuple[bytes, int, int, int, int]
 _LEVEL = 1
 """Higher ones take up to five times as long for 3 % less."""
 
@@ -54,53 +55,60 @@ def pack(columns: Sequence[np.ndarray]) -> bytes:
     return bytes([VERSION]) + zlib.compress(b"".join([*heads, *values]), _LEVEL)
 
 
+class Table(NamedTuple):
+    """What is inside of a body: how many rows, and of each column the bytes that it lies in, where in them its values
+    begin and end, its kind (the byte of the layout), and the least value."""
+
+    rows: int
+    columns: Sequence[Stored]
+    size: int
+
+
 def unpack(body: bytes, wanted: Collection[int] | None = None) -> list[np.ndarray]:
     """The columns, as int64, that `pack` was called on; with `wanted` only those at these places, in their order.
 
     Raises ValueError or zlib.error for anything else.
     """
-    inside = inflate(body)
-    if wanted is None:
-        wanted = range(inside[_ROWS.size - 1]) if len(inside) >= _ROWS.size else (0,)
-    return joined([inside], wanted)[0]
+    table = inflate(body)
+    return joined([table], range(len(table.columns)) if wanted is None else wanted)[0]
 
 
-def inflate(body: bytes) -> bytes:
+def inflate(body: bytes) -> Table:
     """What is inside of a body, for `joined`. Raises ValueError or zlib.error where it is none."""
     if body[:1] != bytes([VERSION]):
         raise ValueError(f"a table of version {body[:1].hex() or 'none'} is not known here")
-    return zlib.decompress(memoryview(body)[1:])
-
-
-def joined(tables: Sequence[bytes], wanted: Collection[int]) -> tuple[list[np.ndarray], list[int]]:
-    """The columns at these places, in their order, of what is inside of several bodies: the rows of one after those of
-    the other, as int64. Then where the rows of each table begin, and where the last ones end.
-
-    Raises ValueError where one is no table, or has no such columns.
-    """
-    places, edges = sorted(wanted), [0]
-    found = [list[_Stored]() for _ in places]
-    for inside in tables:
-        try:
-            rows, number = _ROWS.unpack_from(inside)
-            heads = list(_COLUMN.iter_unpack(inside[_ROWS.size : _ROWS.size + number * _COLUMN.size]))
-        except struct.error as error:
-            raise ValueError("a table is cut short") from error
-        at, row = _ROWS.size + number * _COLUMN.size, 0
-        for place, (kind, least) in enumerate(heads):
+    inside = zlib.decompress(memoryview(body)[1:])
+    try:
+        rows, number = _ROWS.unpack_from(inside)
+        at, columns = _ROWS.size + number * _COLUMN.size, list[Stored]()
+        for place in range(number):
+            kind, least = _COLUMN.unpack_from(inside, _ROWS.size + place * _COLUMN.size)
             width = kind & ~_STEPS
             if width not in _TYPES:
                 raise ValueError(f"a column is {width} bytes wide")
-            if row < len(places) and places[row] == place:
-                found[row].append((inside, at, at + rows * width, kind, least))
-                row += 1
+            columns.append((inside, at, at + rows * width, kind, least))
             at += rows * width
-        if len(inside) < at or row < len(places):
-            raise ValueError("a table is cut short")
-        edges.append(edges[-1] + rows)
-    columns = np.empty((len(places), edges[-1]), np.int64)
-    for column, stored in zip(columns, found, strict=True):
-        kinds = {kind for _, _, _, kind, _ in stored if kind & ~_STEPS}
+    except struct.error as error:
+        raise ValueError("a table is cut short") from error
+    if len(inside) < at:
+        raise ValueError("a table is cut short")
+    return Table(rows, columns, len(inside))
+
+
+def joined(tables: Sequence[Table], wanted: Collection[int]) -> tuple[list[np.ndarray], list[int]]:
+    """The columns at these places, in their order, of several tables: the rows of one after those of the other, as
+    int64. Then where the rows of each table begin, and where the last ones end.
+
+    Raises ValueError where one has no such columns.
+    """
+    edges = [0, *accumulate([table.rows for table in tables])]
+    columns = np.empty((len(wanted), edges[-1]), np.int64)
+    for column, place in zip(columns, sorted(wanted), strict=True):
+        try:
+            stored = [table.columns[place] for table in tables]
+        except IndexError as error:
+            raise ValueError("a table has fewer columns") from error
+        kinds = {kind for _, start, end, kind, _ in stored if start < end}
         if len(kinds) <= 1 and edges[-1] < _SHORT * len(tables):
             _read_alike(column, stored, edges, *kinds)
         else:
@@ -123,21 +131,21 @@ def _read(column: np.ndarray, inside: bytes, start: int, end: int, kind: int, le
         column += least
 
 
-def _read_alike(column: np.ndarray, stored: Sequence[_Stored], edges: Sequence[int], kind: int = 0) -> None:
+def _read_alike(column: np.ndarray, stored: Sequence[Stored], edges: Sequence[int], kind: int = 0) -> None:
     """Fill a column with what is stored of it in many tables, all of one kind or one value each."""
     counts, width = np.diff(edges), kind & ~_STEPS
-    above = np.array([least for *_, least in stored], np.int64)
-    if width:
-        bodies = zip(stored, counts.tolist(), strict=True)
-        raw = b"".join([inside[a:b] if a < b else bytes(width * rows) for (inside, a, b, _, _), rows in bodies])
-        values = np.frombuffer(raw, _TYPES[width])
-        if kind & _STEPS:
-            np.cumsum(values, dtype=np.int64, out=column)
-            there = np.flatnonzero(counts)
-            first = np.array(edges[:-1], np.int64)[there]
-            above[there] -= column[first] - values[first].astype(np.int64)
-        else:
-            column[:] = values
-        column += np.repeat(above, counts)
-    else:
+    above = np.array([each[4] for each in stored], np.int64)
+    if not width:
         column[:] = np.repeat(above, counts)
+        return
+    lengths = counts.tolist()
+    raw = b"".join([each[0][each[1] : each[2]] or bytes(width * n) for each, n in zip(stored, lengths, strict=True)])
+    values = np.frombuffer(raw, _TYPES[width])
+    if kind & _STEPS:
+        np.cumsum(values, dtype=np.int64, out=column)
+        there = np.flatnonzero(counts)
+        first = np.array(edges[:-1], np.int64)[there]
+        above[there] -= column[first] - values[first].astype(np.int64)
+    else:
+        column[:] = values
+    column += np.repeat(above, counts)

@@ -48,9 +48,9 @@ def read_activity(
         made = [Piece(start, end, 0) for start, end in pairwise(times)]
         tables = Tables(db, people, made, {piece: read_routes(db, *piece[:2], only, people) for piece in made})
         inside = [[piece] for piece in made]
-    known = tables.by_piece(Part.PEOPLE, (0, 1, 2))
+    known = tables.people_by_piece()
     more = [piece for pieces in inside for piece in pieces if piece not in known]
-    known |= Tables.read(db, people, more).by_piece(Part.PEOPLE, (0, 1, 2))
+    known |= Tables.read(db, people, more).people_by_piece()
     bars = [_bar(at, [known[piece] for piece in pieces], nobody) for at, pieces in zip(edges[:-1], inside, strict=True)]
     window = ids(times[0], times[-1])
     failed = read_failed(db, people, window, routes=only, with_routes=True).last_of_each(ERRORS_PER_USER)
@@ -129,7 +129,7 @@ _ACTIVE: Callable[[tuple[Any, ...]], Active] = partial(tuple.__new__, Active)  #
 
 def _users(tables: Tables, nobody: int | None) -> tuple[np.ndarray, tuple[int, int]]:
     """Number, requests, errors of each verified person, in order; then requests and errors of nobody in particular."""
-    persons, asked, bad = tables.columns(Part.PEOPLE, (0, 1, 2))
+    persons, asked, bad = tables.columns(Part.PEOPLE)
     size = int(persons.max(initial=0)) + 1
     requests, errors = added_up(persons, asked, size), added_up(persons, bad, size)
     theirs = (0, 0)
@@ -141,9 +141,7 @@ def _users(tables: Tables, nobody: int | None) -> tuple[np.ndarray, tuple[int, i
 
 
 def _by_route(tables: Tables, routes: Mapping[int, Route]) -> dict[Route, RouteTotals]:
-    statuses, durations = (
-        grouped_columns(*tables.columns(part, (0, 1, 2))) for part in (Part.STATUSES, Part.DURATIONS)
-    )
+    statuses, durations = (grouped_columns(*tables.columns(part)) for part in (Part.STATUSES, Part.DURATIONS))
     return Totals(NOTHING, NOTHING, statuses, durations).by_route(routes)
 
 
@@ -206,7 +204,7 @@ def _used(tables: Tables, wanted: np.ndarray, codes: np.ndarray, failing: Collec
     feature at its place in `codes`."""
     found = [[column[:0] for column in NOTHING.T]]
     every = _marked(int(codes.max()) + 1, list(failing))[codes]
-    for run in tables.runs(Part.USED, (0, 1, 2)):
+    for run in tables.runs(Part.USED):
         persons, route, count = run.columns
         keep = wanted.take(persons)
         if failing:

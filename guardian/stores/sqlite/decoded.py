@@ -30,7 +30,7 @@ class Decoded:
     def __init__(self, kept_bytes: int = KEPT_BYTES) -> None:
         self._kept_bytes = kept_bytes
         self._lock = Lock()
-        self._known: OrderedDict[Key, tuple[bytes, bytes]] = OrderedDict()
+        self._known: OrderedDict[Key, tuple[bytes, codec.Table]] = OrderedDict()
         self._size = 0
 
     @property
@@ -50,7 +50,7 @@ class Decoded:
         `codec.inflate` does."""
         return codec.joined([self._inside(key, body) for key, body in bodies], wanted)
 
-    def _inside(self, key: Key, body: bytes) -> bytes:
+    def _inside(self, key: Key, body: bytes) -> codec.Table:
         with self._lock:
             known = self._known.get(key)
             if known is not None:
@@ -60,14 +60,18 @@ class Decoded:
         inside = codec.inflate(body)
         with self._lock:
             if old := self._known.pop(key, None):
-                self._size -= sum(map(len, old))
-            if len(body) + len(inside) <= LARGEST:
+                self._size -= _size(*old)
+            if _size(body, inside) <= LARGEST:
                 self._known[key] = body, inside
-                self._size += len(body) + len(inside)
+                self._size += _size(body, inside)
                 while self._size > self._kept_bytes:
                     _, gone = self._known.popitem(last=False)
-                    self._size -= sum(map(len, gone))
+                    self._size -= _size(*gone)
         return inside
+
+
+def _size(body: bytes, inside: codec.Table) -> int:
+    return len(body) + inside.size
 
 
 _decoded = [Decoded()]

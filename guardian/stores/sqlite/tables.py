@@ -6,7 +6,8 @@ To be called inside a transaction.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
@@ -33,33 +34,37 @@ class Tables:
         single = {piece: read_raw(db, piece.start, piece.end, people=people) for piece in made if not piece.span}
         return cls(db, people, made, single)
 
-    def runs(self, part: Part, wanted: Collection[int]) -> Iterator[Run]:
-        """These columns of a part, of the buckets of one length that follow each other, or of single events.
+    def runs(self, part: Part) -> Iterator[Run]:
+        """The first three columns of a part, of the buckets of one length that follow each other, or of single events;
+        of people they are read once. Raises ValueError or zlib.error where one is damaged."""
+        return iter(self._people_of) if part is Part.PEOPLE else self._read(part)
 
-        Raises ValueError or zlib.error where one is damaged.
-        """
-        places = sorted(wanted)
+    @cached_property
+    def _people_of(self) -> Sequence[Run]:
+        return list(self._read(Part.PEOPLE))
+
+    def _read(self, part: Part) -> Iterator[Run]:
         for span, at, until in runs(self._made):
             if span:
-                run = seals.run(self._db, part, span, at, until, places)
+                run = seals.run(self._db, part, span, at, until, range(3))
             else:
-                columns = self._single[Piece(at, until, 0)].columns(part)
-                run = Run([at], [columns[place] for place in places], [0, len(columns[0])])
-            if part in (Part.PEOPLE, Part.USED) and places[0] == 0:
+                columns = self._single[Piece(at, until, 0)].columns(part)[:3]
+                run = Run([at], list(columns), [0, len(columns[0])])
+            if part in (Part.PEOPLE, Part.USED):
                 run.columns[0] = self._people.persons(run.columns[0])
             yield run
 
-    def columns(self, part: Part, wanted: Collection[int]) -> list[np.ndarray]:
+    def columns(self, part: Part) -> list[np.ndarray]:
         """The same of all pieces, the rows of one after those of the other."""
-        found = [run.columns for run in self.runs(part, wanted)]
+        found = [run.columns for run in self.runs(part)]
         if not found:
-            return [np.zeros(0, np.int64) for _ in wanted]
+            return [np.zeros(0, np.int64) for _ in range(3)]
         return found[0] if len(found) == 1 else [np.concatenate(each) for each in zip(*found, strict=True)]
 
-    def by_piece(self, part: Part, wanted: Collection[int]) -> dict[Piece, list[np.ndarray]]:
-        """The same of each piece."""
+    def people_by_piece(self) -> dict[Piece, list[np.ndarray]]:
+        """The persons of each piece, with their requests and errors."""
         piece_at, found = {piece.start: piece for piece in self._made}, {}
-        for run in self.runs(part, wanted):
+        for run in self.runs(Part.PEOPLE):
             for start, (a, b) in zip(run.starts, pairwise(run.edges), strict=True):
                 if start in piece_at:  # between two pieces of one length others may lie
                     found[piece_at[start]] = [column[a:b] for column in run.columns]
@@ -75,7 +80,7 @@ class Tables:
             users = users[wanted[users[:, 0]]]
             return users[:, 0], users[:, 4], users[:, 6]
         found = [[np.zeros(0, np.int64)] * 4]
-        for people, times in zip(self.runs(Part.PEOPLE, (0,)), self.runs(Part.TIMES, (0, 1, 2)), strict=True):
+        for people, times in zip(self.runs(Part.PEOPLE), self.runs(Part.TIMES), strict=True):
             here = np.flatnonzero(wanted[people.columns[0]])
             found.append([people.columns[0][here], *(column[here] for column in times.columns)])
         persons, first, length, idle = (np.concatenate(columns) for columns in zip(*found, strict=True))

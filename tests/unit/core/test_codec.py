@@ -36,7 +36,7 @@ def test_the_rows_of_several_tables_come_back_one_after_the_other(tables, wanted
 
 
 def test_a_column_that_a_table_does_not_have_is_refused():
-    with pytest.raises(ValueError, match="cut short"):
+    with pytest.raises(ValueError, match="fewer columns"):
         codec.joined([codec.inflate(codec.pack([np.array([1])]))], (0, 1))
 
 
