@@ -102,9 +102,12 @@ def _exit_code(arguments: list[str]) -> int:
 
 
 def _refuse(message: str, code: int = 1) -> int:
+    from guardian.core.log_lines import logs_json, say_at_the_end
+
     lines = message.splitlines() or ["no reason is known"]
-    if len(lines) == 1:
-        sys.stderr.write(f"guardian: {lines[0]}\n")
+    if len(lines) == 1 or logs_json():
+        for line in lines:
+            say_at_the_end(line)
     else:
         sys.stderr.write(f"guardian: {len(lines)} things are wrong\n" + "".join(f"  - {line}\n" for line in lines))
     return code

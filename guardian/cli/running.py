@@ -25,11 +25,15 @@ def run(
     ] = LogFormat.text,
 ) -> int:
     """Run the daemon: reports by schedule, mail, and the API, until SIGTERM or Ctrl-C."""
+    if as_json := log_format is LogFormat.json:
+        from guardian.core.log_lines import log_as_json
+
+        log_as_json()  # before the settings: what is wrong with them is a line of the log, too
     settings = settings_of(config)
 
     from guardian.web.daemon import run_daemon
 
-    return run_daemon(settings, log_json=log_format is LogFormat.json)
+    return run_daemon(settings, log_json=as_json)
 
 
 def demo(

@@ -16,7 +16,7 @@ import uvicorn
 
 from guardian.application.root import Application, open_application
 from guardian.application.scheduler import running
-from guardian.core.log_lines import JsonLines
+from guardian.core.log_lines import log_as_json, say_at_the_end
 from guardian.core.storage import StorageError
 from guardian.settings.schema import ApiSettings, Settings
 from guardian.web.connections import Scarcity, configuration, listen
@@ -46,14 +46,13 @@ def run_daemon(settings: Settings, *, log_json: bool = False) -> int:
     logging.basicConfig(format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     logging.getLogger("guardian").setLevel(logging.INFO)
     if log_json:
-        for handler in logging.getLogger().handlers:
-            handler.setFormatter(JsonLines())
+        log_as_json()
     for noisy in ("apscheduler", "httpx2", "uvicorn"):
         logging.getLogger(noisy).setLevel(logging.ERROR)
     try:
         asyncio.run(_run(settings))
     except (StartError, StorageError) as error:
-        sys.stderr.write(f"guardian: {error}\n")
+        say_at_the_end(str(error))
         return 1
     return 0
 
