@@ -96,16 +96,19 @@ async def print_link(app: Application, address: str | None = None) -> str:
 
 
 async def mail_link(app: Application, address: str, browser: bytes, *, forwarded: bool = False) -> None:
-    """Mail a link that is bound to a browser, and send it at once; nothing for an address that may not sign in."""
+    """Mail a link that is bound to a browser, and send it at once.
+
+    For an address that may not sign in the same is done, up to what is put into the outbox: nothing. Else whoever asks
+    would see by how quickly other requests are answered meanwhile whether there was something to do. The link that is
+    kept then is nobody's, and no one learns it.
+    """
     known = {each.lower(): each for each in (*app.settings.dashboard.viewers, *app.settings.admins)}
     to = known.get(address.strip().lower())
-    if to is None:
-        return
-    link = await _new_link(app, to, browser, forwarded=forwarded)
+    link = await _new_link(app, to or "", browser, forwarded=forwarded)
     key = f"sign-in/{secrets.token_hex(12)}"
     minutes = LIFETIME // timedelta(minutes=1)
-    mail = await off_loop(app.email.compose_sign_in, to, link, minutes=minutes, key=key)
-    await app.state.enqueue([mail], now=app.clock())
+    mail = await off_loop(app.email.compose_sign_in, to or address, link, minutes=minutes, key=key)
+    await app.state.enqueue([mail] if to else [], now=app.clock())
     for _ in range(_TRIES):
         if not (await deliver_now(app, "mail")).tried:
             return

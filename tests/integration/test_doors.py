@@ -184,3 +184,35 @@ async def test_who_asks_for_a_link_for_a_long_address_or_with_a_torn_form_hears_
         for address in ("a" * 500 + "@example.com", "", " ", "ada", "a@b@c", "\x00@example.com", "é" * 400):
             answer = await browser.post("/sign-in", data={"csrf": token, "address": address})
             assert (answer.status_code, "This is not a mail address" in answer.text) == (422, True), address
+
+
+async def test_as_much_is_done_for_a_stranger_as_for_an_admin(tmp_path, monkeypatch):
+    """Requests that are answered meanwhile take as long: also by them nobody learns whose address it is."""
+    async with inside(tmp_path, monkeypatch) as world:
+        app, done = world.app, []
+        for owner, name in (
+            (app.stores.sign_ins, "keep_link"), (app.email, "compose_sign_in"), (app.state, "enqueue"),
+            (app.state, "claim_due"),
+        ):  # fmt: skip
+            monkeypatch.setattr(type(owner), name, noting(done, name, getattr(type(owner), name)))
+        found = []
+        for address in (ADMIN, "stranger@example.com"):
+            async with world.browser() as browser:
+                await ask(browser, address)
+                await world.mails()
+                found.append(list(dict.fromkeys(done)))
+                done.clear()
+        assert found[0] == found[1] == ["keep_link", "compose_sign_in", "enqueue", "claim_due"]
+        assert [mail["to"] for mail in await world.mails()] == [ADMIN]
+        async with world.browser() as browser:
+            token = token_of(await browser.get((await ask(browser, "stranger@example.com")).headers["location"]))
+            for code in ("", "AAAA-AAAA"):
+                assert (await browser.post("/sign-in/code", data={"csrf": token, "code": code})).status_code == 422
+
+
+def noting(done, name, work):
+    def noted(self, *args, **more):
+        done.append(name)
+        return work(self, *args, **more)
+
+    return noted
