@@ -30,6 +30,7 @@ from guardian.web.auth import (
     scheduler_verifier,
 )
 from guardian.web.doors.entry import Doors
+from guardian.web.doors.kept import KeptPrefix
 from guardian.web.doors.signing_in import sign_in_routes
 from guardian.web.endpoint import (
     HEADERS,
@@ -147,15 +148,17 @@ def create_app(application: Application, endpoints: Sequence[Endpoint] = ENDPOIN
     if api.metrics != "off":
         read = metrics_endpoint(application, lambda request: let_in(api.metrics, request))
         metrics = [Route("/metrics", read, methods=["GET"])]
+    routes = [
+        *(Route(each.path, checked(each), methods=[each.method]) for each in endpoints),
+        *metrics,
+        *action_routes(application, limiter),
+        *unsubscribe_routes(application, limiter),
+        *pages,
+    ]
+    kept = Middleware(KeptPrefix, public_url=application.settings.public_url, routes=routes)
     starlette = Starlette(
-        routes=[
-            *(Route(each.path, checked(each), methods=[each.method]) for each in endpoints),
-            *metrics,
-            *action_routes(application, limiter),
-            *unsubscribe_routes(application, limiter),
-            *pages,
-        ],
-        middleware=[Middleware(DefaultHeaders)],
+        routes=routes,
+        middleware=[Middleware(DefaultHeaders), kept],
         exception_handlers=handlers,
     )
     # A redirect would be built from the Host header, and /x/ is not a name of /x here.

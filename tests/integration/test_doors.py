@@ -216,3 +216,23 @@ def noting(done, name, work):
         return work(self, *args, **more)
 
     return noted
+
+
+@pytest.mark.parametrize("prefix", ["/guardian", "/%C3%BCber/wachung"])
+async def test_a_proxy_may_hand_on_the_prefix_of_public_url_or_strip_it(tmp_path, monkeypatch, prefix):
+    async with inside(tmp_path, monkeypatch, public_url=HERE + prefix) as world, world.browser() as browser:
+        for inner in (prefix, ""):
+            moved = await browser.get(f"{inner}/thing/7")
+            assert moved.headers["location"] == f"{prefix}/sign-in?next=%2Fthing%2F7"
+        shown = await browser.get(f"{prefix}/sign-in")
+        form = {"csrf": token_of(shown), "address": ADMIN}
+        asked = await browser.post(f"{prefix}/sign-in", data=form)
+        assert asked.headers["location"] == f"{prefix}/sign-in/code"
+        entered = await browser.get(await world.link())
+        assert entered.headers["location"] == f"{prefix}/"
+        for path in ("", "/", "/thing/7"):
+            assert f"{ADMIN} is admin" in (await browser.get(prefix + path)).text, path
+        assert (await browser.get(f"{prefix}x/sign-in")).status_code == 404
+        assert (await browser.get(f"{prefix}/nowhere")).status_code == 404
+        assert (await browser.get(f"{prefix}/api/usage/health")).status_code == 200
+        assert (await browser.get(f"{prefix}/a/nonsense")).status_code == 410

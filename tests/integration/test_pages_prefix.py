@@ -52,6 +52,7 @@ WAYS = {
     "a proxy that strips, by its header": (
         stripped, "/ops/guardian", {"X-Forwarded-Prefix": "/ops/guardian"}, {"dashboard": {"proxies": ["127.0.0.1"]}},
     ),
+    "a proxy that keeps, by public_url": (kept, "/ops/guardian", {}, {"public_url": f"{HERE}/ops/guardian"}),
     "a proxy that keeps": (passed_on, "/ops/guardian", {}, {}),
 }  # fmt: skip
 
