@@ -67,10 +67,16 @@ def extend_sessions(db: sqlite3.Connection, activity: Spans) -> None:
         "CROSS JOIN guardian_session s ON s.user = j.value WHERE s.end_us > ? AND s.start_us < ?",
         (json.dumps(list(spans)), first - SESSION_GAP_US, last + SESSION_GAP_US),
     ).fetchone()
-    for user, start, end, number in json.loads(stored):
+    found = json.loads(stored)
+    for user, start, end, number in found:
         spans[user].append((start, end, number))
-    changed, joined = [], []
+    changed: list[tuple[int | None, int, int, int]] = []
+    joined = []
+    known_users = {user for user, _, _, _ in found}
     for user, mine in spans.items():
+        if user not in known_users:
+            changed += [(None, user, start, end) for start, end, _ in mine]
+            continue
         if len(mine) > 1:
             mine.sort(key=lambda span: span[0])
         for start, end, ids in _join(mine):

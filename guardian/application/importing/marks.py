@@ -35,6 +35,7 @@ class Marks:
         self._load = load
         self._stretches: OrderedDict[int, _Stretch] = OrderedDict()
         self._last, self._stretch = -1, _Stretch(())
+        self._adding: list[int] | None = None  # what `added` has of the stretch
         self.added: dict[int, list[int]] = {}
 
     def is_new(self, line: bytes, at_us: int) -> bool:
@@ -42,6 +43,7 @@ class Marks:
         start = at_us - at_us % STRETCH_US
         if start != self._last:
             self._last, self._stretch = start, self._open(start)
+            self._adding = None
         digest = self._hash.copy()
         digest.update(line)
         mark = int.from_bytes(digest.digest(), "little")
@@ -50,12 +52,14 @@ class Marks:
         if number <= known.get(mark, 0):
             return False
         known[mark] = number
-        self.added.setdefault(start, []).append(mark)
+        if self._adding is None:
+            self._adding = self.added.setdefault(start, [])
+        self._adding.append(mark)
         return True
 
     def stored(self) -> None:
         """What was added is in the store now."""
-        self.added = {}
+        self.added, self._adding = {}, None
         while len(self._stretches) > _OPEN:
             self._stretches.popitem(last=False)
 

@@ -183,7 +183,7 @@ class _Work:
 
     def _write(self) -> None:
         events, self._events = self._events, []
-        self._outcome.imported += len(events)
+        self._turn.note(events)
         if self._store is not None and events:
             self._store.add(events, self._marks.added)
         self._marks.stored()

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from guardian.application.importing.outcome import Outcome
 from guardian.core.access_log.line import Request
-from guardian.core.access_log.places import Places, path_of
+from guardian.core.access_log.places import Places, path_of, shape_of
 from tracker.error_text import reason_phrase
 from tracker.event import ANONYMOUS, NOT_MEASURED, UNMATCHED, Event, Failure
 from tracker.features import FeatureNames
@@ -17,12 +19,23 @@ from tracker.skipping import PathFilter
 MOST_PATHS = 10_000
 """So many different paths of a template are told apart."""
 _SWITCHED = 101
+_OPENED = b"\n"
+"""Stands for the method of what became a WebSocket; no line has it."""
 _KNOWN = 50_000
 _REFUSED = frozenset((401, 407))
 _FILE = re.compile(
     r"/[^/]+\.(?:css|m?js|map|png|jpe?g|gif|svg|ico|webp|avif|bmp|woff2?|ttf|otf|eot|mp[34]|webm|wasm)", re.IGNORECASE
 )
 _ESCAPE = re.compile(rb"\\x([0-9A-Fa-f]{2})|\\(.)")
+
+
+class _Kind(NamedTuple):
+    """What the requests of a template and a method have in common: the method as it is counted, the feature, and the
+    different paths that became the template; None for those of no template."""
+
+    called: str
+    feature: str
+    paths: set[int] | None
 
 
 class Turning:
@@ -35,17 +48,21 @@ class Turning:
         self._skips: dict[bytes, bool] = {}
         self._names: dict[bytes, str] = {}
         self._methods: dict[bytes, str] = {}
+        self._kinds: dict[tuple[str, bytes], _Kind] = {}
         self._failures: dict[int, Failure] = {}
 
     def skips(self, target: bytes) -> bool:
         """Whether it is a health check, a page of documentation or a file, which is no use of the app."""
         known = self._skips.get(target)
         if known is None:
-            path = path_of(target)
-            known = path is not None and (bool(self._usual(path)) or _FILE.search(path[-300:]) is not None)
+            shape = shape_of(target)
+            known = self._skips.get(shape)
+            if known is None:
+                path = path_of(shape)
+                known = path is not None and (bool(self._usual(path)) or _FILE.search(path[-300:]) is not None)
             if len(self._skips) >= _KNOWN:
                 self._skips.clear()
-            self._skips[target] = known
+            self._skips[shape] = self._skips[target] = known
         return known
 
     def event(self, request: Request) -> Event:
@@ -53,32 +70,43 @@ class Turning:
         at_us, name, method, target, status, took = request
         outcome = self._outcome
         endpoint = self._places.find(target, status)
-        called = "WEBSOCKET" if status == _SWITCHED else self._method(method)
+        if status == _SWITCHED:
+            method = _OPENED
+        kind = self._kinds.get((endpoint, method))
+        if kind is None:
+            kind = self._kind(endpoint, method)
         user = ANONYMOUS if name is None or status in _REFUSED or not self._people else self._user(name)
-        if user == ANONYMOUS:
-            outcome.anonymous += 1
         latency: int | None
         if took is None or took > at_us:
             latency, took = NOT_MEASURED, 0
         else:
             outcome.timed += 1
             latency = NOT_MEASURED if status == _SWITCHED else None
-        if outcome.first_us is None or at_us < outcome.first_us:
-            outcome.first_us = at_us
-        if outcome.last_us is None or at_us > outcome.last_us:
-            outcome.last_us = at_us
-        outcome.places[endpoint, called] += 1
-        self._note_path(endpoint, target)
-        feature = self._features.name(called, endpoint)
+        called, feature, paths = kind
+        if paths is not None and len(paths) < MOST_PATHS:
+            paths.add(hash(target))
         failure = None if status < 400 else self._failure(status)
         return Event(at_us, user, endpoint, called, feature, status, took, failure, latency)
 
-    def _note_path(self, endpoint: str, target: bytes) -> None:
-        paths = self._outcome.paths.get(endpoint)
-        if paths is None:
-            paths = self._outcome.paths[endpoint] = set()
-        if endpoint != UNMATCHED and len(paths) < MOST_PATHS:
-            paths.add(hash(target))
+    def note(self, events: Sequence[Event]) -> None:
+        """Note in the outcome what many events together are."""
+        outcome = self._outcome
+        outcome.imported += len(events)
+        outcome.places.update([(event.endpoint, event.method) for event in events])
+        outcome.anonymous += [event.user for event in events].count(ANONYMOUS)
+        moments = [event.at_us for event in events]
+        if outcome.first_us is not None and outcome.last_us is not None:
+            moments += outcome.first_us, outcome.last_us
+        outcome.first_us, outcome.last_us = min(moments, default=None), max(moments, default=None)
+
+    def _kind(self, endpoint: str, method: bytes) -> _Kind:
+        called = "WEBSOCKET" if method is _OPENED else self._method(method)
+        paths = self._outcome.paths.setdefault(endpoint, set())
+        feature = self._features.name(called, endpoint)
+        kind = _Kind(called, feature, None if endpoint == UNMATCHED else paths)
+        if len(self._kinds) < _KNOWN:
+            self._kinds[endpoint, method] = kind
+        return kind
 
     def _method(self, method: bytes) -> str:
         known = self._methods.get(method)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import NamedTuple
 
@@ -64,27 +66,53 @@ _ISO = re.compile(
 )
 
 
+_SECONDS = {b"%02d" % second: second * 1_000_000 for second in range(60)}
+_FRACTION_AND_ZONE = re.compile(rb"(?:[.,](\d{1,9}))?+( ?(?:Z|UTC|[+-]\d\d:?\d\d))?")
+
+
 class Times:
-    """Reads times; a log has the same one many times over. `zone` is that of times which name none."""
+    """Reads times; a log has the same minute many times over. `zone` is that of times which name none."""
 
     def __init__(self, zone: tzinfo) -> None:
         self._zone = zone
-        self._known: dict[bytes, int] = {}
+        self._known: dict[bytes, int] = {}  # by what stands around the seconds, the moment at which the minute begins
 
     def clf(self, text: bytes) -> int:
         """Microseconds of a time as in `10/Oct/2000:13:55:36 -0700`. Raises Unreadable."""
-        known = self._known.get(text)
-        return self._note(text, self._clf(text)) if known is None else known
+        second = _SECONDS.get(text[18:20])
+        around = text[:18] + text[20:]
+        begins = self._known.get(around)
+        if begins is None or second is None:
+            return self._noted(self._clf, text, around, second, lambda each: text[:18] + each + text[20:])
+        return begins + second
 
     def iso(self, text: bytes) -> int:
         """Microseconds of a time as in `2026-03-02T13:30:00.123Z`. Raises Unreadable."""
-        known = self._known.get(text)
-        return self._note(text, self._iso(text)) if known is None else known
+        second, end = _SECONDS.get(text[17:19]), _FRACTION_AND_ZONE.fullmatch(text, 19)
+        fraction, zone = end.groups(b"") if end else (b"", b"")
+        around = text[:17] + zone
+        begins = self._known.get(around)
+        if begins is None or second is None or end is None:
+            return self._noted(self._iso, text, around, second, lambda each: text[:17] + each + zone)
+        return begins + second + int(fraction.ljust(6, b"0")[:6]) if fraction else begins + second
 
-    def _note(self, text: bytes, at_us: int) -> int:
-        if len(self._known) >= _KEPT_TIMES:
-            self._known.clear()
-        self._known[text] = at_us
+    def _noted(
+        self,
+        read: Callable[[bytes], int],
+        text: bytes,
+        around: bytes,
+        second: int | None,
+        of_second: Callable[[bytes], bytes],
+    ) -> int:
+        """The moment; its minute is noted where all of it lies in one piece, as it does but where clocks change."""
+        at_us = read(text)
+        if second is not None:
+            with suppress(Unreadable):
+                begins = read(of_second(b"00"))
+                if begins <= at_us < begins + 60_000_000 and read(of_second(b"59")) - begins == 59_000_000:
+                    if len(self._known) >= _KEPT_TIMES:
+                        self._known.clear()
+                    self._known[around] = begins
         return at_us
 
     def _clf(self, text: bytes) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from urllib.parse import unquote_to_bytes
 
 from tracker.event import UNMATCHED
@@ -18,6 +19,7 @@ MOST_WORDS = 40
 _DEEPEST = 12
 _LONGEST_PATH = 2_048
 _KNOWN = 50_000
+_KNOWN_SEGMENTS = 2_000  # words come again and again
 _ID, _VALUE = "{id}", "{value}"
 _MOST_PLACES = 5_000
 _NONE: frozenset[str] = frozenset()
@@ -28,6 +30,7 @@ _WORD = re.compile(
 )
 _LONGEST_WORD = 32
 _HEX = re.compile(r"(?:0x)?[0-9a-f]+", re.IGNORECASE)
+_NUMBER = re.compile(rb"/\d+(?=/|\Z)")
 _UUID = re.compile(r"\{?[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}\}?", re.IGNORECASE)
 _CONSONANTS = re.compile(r"[bcdfghjklmnpqrstvwxz]{6}", re.IGNORECASE)
 _TURNS = re.compile(r"[a-z][A-Z]")
@@ -41,7 +44,10 @@ class Places:
     """
 
     def __init__(self, routes: Iterable[str] = ()) -> None:
+        routes = list(routes)
         self._templates = Templates(routes)
+        self._shaped = not routes  # a template of the owner's may have a number of its own
+        self._shapes: dict[bytes, str] = {}
         self._words: dict[tuple[str, ...], set[str] | None] = {}
         self._known: dict[bytes, str] = {}
         self._strange: set[bytes] = set()
@@ -60,9 +66,14 @@ class Places:
         teaches = status not in _TELL_NOTHING
         if not teaches and target in self._strange:
             return UNMATCHED
-        path = path_of(target)
-        place = NOWHERE if path is None else self._templates.find(path)
-        found = place.template if place is not NOWHERE else self._collapsed(target, teaches) if path else UNMATCHED
+        shape = shape_of(target) if self._shaped else target
+        found = self._shapes.get(shape)
+        if found is None:
+            found = self._sought(shape, teaches)
+            if found is not None and shape != target:
+                if len(self._shapes) >= _KNOWN:
+                    self._shapes.clear()
+                self._shapes[shape] = found
         if found is None:
             if len(self._strange) < _KNOWN:
                 self._strange.add(target)
@@ -71,6 +82,13 @@ class Places:
             self._known.clear()
         self._known[target] = found
         return found
+
+    def _sought(self, target: bytes, teaches: bool) -> str | None:
+        path = path_of(target)
+        place = NOWHERE if path is None else self._templates.find(path)
+        if place is not NOWHERE:
+            return place.template
+        return self._collapsed(target, teaches) if path else UNMATCHED
 
     def _collapsed(self, target: bytes, teaches: bool) -> str | None:
         parts: list[str] = []
@@ -96,10 +114,17 @@ class Places:
         if len(words) >= MOST_WORDS or (not words and len(self._words) >= _MOST_PLACES):
             self._words[before] = None
             self._known.clear()
+            self._shapes.clear()
             return _VALUE
         self._words[before] = {*words, segment}
         self._strange.clear()
         return segment
+
+
+def shape_of(target: bytes) -> bytes:
+    """What was asked for with 0 in the place of every segment that is a number: all of that shape is of one template
+    where nobody named any, and is a file or a health check or not."""
+    return _NUMBER.sub(b"/0", target) if len(target) <= _LONGEST_PATH else target
 
 
 def path_of(target: bytes) -> str | None:
@@ -109,13 +134,18 @@ def path_of(target: bytes) -> str | None:
     are replaced.
     """
     raw = _raw_path(target)
-    return None if raw is None else unquote_to_bytes(raw).decode("utf-8", "replace")
+    return None if raw is None else _unquoted(raw)
+
+
+def _unquoted(raw: bytes) -> str:
+    return (unquote_to_bytes(raw) if b"%" in raw else raw).decode("utf-8", "replace")
 
 
 def _raw_path(target: bytes) -> bytes | None:
     if len(target) > _LONGEST_PATH:
         return None
-    target = re.split(rb"[?#]", target, maxsplit=1)[0]
+    if b"?" in target or b"#" in target:
+        target = re.split(rb"[?#]", target, maxsplit=1)[0]
     if target[:1] != b"/":
         found = re.match(rb"https?://[^/]*", target, re.IGNORECASE)
         if found is None:
@@ -128,12 +158,17 @@ def _segments(target: bytes) -> list[str]:
     raw = _raw_path(target) or b"/"
     # What follows a semicolon is a parameter of the segment, such as a session's id (RFC 3986, 3.3).
     parts = (part.partition(b";")[0] for part in raw.split(b"/"))
-    return [unquote_to_bytes(part).decode("utf-8", "replace") for part in parts if part]
+    return [_unquoted(part) for part in parts if part]
 
 
 def kind_of(segment: str) -> str | None:
     """`{id}` for a number, a UUID, a hash or a token, `{value}` for what no author names a route; None for a word."""
-    if segment.isdecimal() or _UUID.fullmatch(segment):
+    return _ID if segment.isdecimal() else _kind_of(segment)
+
+
+@lru_cache(_KNOWN_SEGMENTS)
+def _kind_of(segment: str) -> str | None:
+    if _UUID.fullmatch(segment):
         return _ID
     if _HEX.fullmatch(segment) and len(segment) >= 6 and (len(segment) >= 16 or re.search(r"\d", segment)):
         return _ID

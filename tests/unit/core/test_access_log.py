@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from guardian.core.access_log.formats import FORMATS, detect, parser
-from guardian.core.access_log.line import Unreadable
+from guardian.core.access_log.line import Times, Unreadable
 from guardian.core.access_log.places import MOST_WORDS, Places
 from tracker.event import UNMATCHED
 
@@ -288,3 +288,52 @@ def test_what_is_no_json_is_refused_by_both_ways(format, line, data):
             read(format, changed)
     else:
         assert read(format, changed) == expected
+
+
+def moment_of(times, form, text):
+    try:
+        return getattr(times, form)(text.encode())
+    except Unreadable as error:
+        return str(error)
+
+
+MINUTES = [(2000, 10, 29, 2, 30), (2000, 10, 29, 1, 59), (2000, 3, 26, 2, 10), (2026, 3, 2, 13, 30), (1970, 1, 1, 0, 1)]
+NAMES = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(MINUTES),
+            st.sampled_from(["00", "07", "36", "59", "60", "61", "3a", "7", ""]),
+            st.sampled_from(["", ".5", ",123", ".123456", ".1234567", "."]),
+            st.sampled_from(["", "Z", " UTC", "+02:00", "-0700", " +0000", "x"]),
+        ),
+        min_size=2,
+        max_size=8,
+    ),
+    st.sampled_from([ZURICH, ZoneInfo("UTC"), ZoneInfo("Australia/Lord_Howe")]),
+)
+def test_a_time_is_read_the_same_whatever_was_read_of_its_minute_before(parts, zone):
+    known = {"clf": Times(zone), "iso": Times(zone)}
+    for (year, month, day, hour, minute), second, fraction, offset in parts:
+        written = {
+            "clf": f"{day:02}/{NAMES[month - 1]}/{year}:{hour:02}:{minute:02}:{second}{fraction}{offset}",
+            "iso": f"{year}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second}{fraction}{offset}",
+        }
+        for form, text in written.items():
+            assert moment_of(known[form], form, text) == moment_of(Times(zone), form, text)
+
+
+@given(st.lists(st.text(alphabet="ab7/.%3;é-", max_size=12), min_size=1, max_size=4), st.integers(0, 10**9))
+def test_paths_that_differ_in_numbers_alone_have_one_template_whichever_came_first(parts, number):
+    first, second = (f"/{'/'.join(parts)}/{n}".encode() for n in (7, number))
+    places = Places()
+    places.learn(first, 200)
+    assert places.find(second, 200) == Places().find(second, 200)
+
+
+def test_a_template_with_a_number_of_its_own_is_told_from_others():
+    places = Places(["/year/2024/{what}"])
+    assert places.find(b"/year/2023/a", 200) == "/year/{id}/a"
+    assert places.find(b"/year/2024/a", 200) == "/year/2024/{what}"
