@@ -23,6 +23,7 @@ from guardian.alerting.incidents import SECOND, Incident
 from guardian.alerting.kinds import kind_of
 from guardian.alerting.kinds.kind import window_of
 from guardian.alerting.sample import NO_SAMPLE, Released, Sample
+from guardian.alerting.slowness import slow_cause
 from guardian.alerting.whom import NOBODY, Whom
 from guardian.core.cause import NOTHING_FOUND, PERIOD_BEFORE, Cause, Way, commonest_way, find_cause
 from tracker.event import NOTED
@@ -117,6 +118,8 @@ def _told_apart(rule: Rule, incident: Incident, now: Sample, before: Sample, sta
     cause = find_cause(
         flags == 1, dimensions_of(now, before, then), base=base, weight=now.weight, noise=noise, during=~earlier
     )
+    if slow:
+        cause = slow_cause(cause, now, flags, before, then, earlier)
     return Explanation("slow" if slow else "failed", cause, way, days)
 
 

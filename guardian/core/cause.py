@@ -174,11 +174,12 @@ def _scores(table: _Table, dimension: Dimension, excess: float, place: int) -> I
         rest_good = max(table.all - table.bad - good, 0.0)
         seen = (bad * table.bad_scale, good * table.good_scale)
         rest = (float(others_bad[code]) * table.bad_scale, rest_good * table.good_scale)
-        yield _Score(place, int(code), bad, good, float(share[code]), _ratio(seen, rest))
+        yield _Score(place, int(code), bad, good, float(share[code]), how_unlike(seen, rest))
 
 
-def _ratio(mine: tuple[float, float], rest: tuple[float, float]) -> float:
-    """The logarithm of how much likelier (bad, good) are if both have a share of their own than if they have one."""
+def how_unlike(mine: tuple[float, float], rest: tuple[float, float]) -> float:
+    """The logarithm of how much likelier these (bad, good) are if both have a share of their own than if they have the
+    same."""
     (a, b), (c, d) = mine, rest
     total = a + b + c + d
     parts = _entropy(a) + _entropy(b) + _entropy(c) + _entropy(d) + _entropy(total)
