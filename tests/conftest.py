@@ -51,30 +51,37 @@ def pytest_make_parametrize_id(val, argname):
 
 
 @pytest.fixture(scope="session")
-def samples_in(tmp_path_factory):
-    """The sample mails in the language of a code, made once in a run, whichever of its processes asks first:
-    `samples_in("fr")`."""
+def made_once(tmp_path_factory):
+    """What is made once in a run, whichever of its processes asks first: `made_once("name", make)` gives what `make`
+    made, with an empty folder that all of them can read."""
     import fcntl
-
-    from guardian.application.preview.folder import samples_of  # here: `make test-matrix` has only the tracker
-    from guardian.application.preview.reports import sample_reports
 
     own = tmp_path_factory.getbasetemp()
     folder = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
 
-    def made_once(name, make):
+    def made(name, make):
         with (folder / f"{name}.pickle").open("a+b") as kept:
             fcntl.flock(kept, fcntl.LOCK_EX)  # until it is closed
             if not kept.seek(0, os.SEEK_END):
-                kept.write(pickle.dumps(make()))
+                (folder / name).mkdir()
+                kept.write(pickle.dumps(make(folder / name)))
                 kept.flush()
             kept.seek(0)
             return pickle.load(kept)
 
+    return made
+
+
+@pytest.fixture(scope="session")
+def samples_in(made_once):
+    """The sample mails in the language of a code: `samples_in("fr")`."""
+    from guardian.application.preview.folder import samples_of  # here: `make test-matrix` has only the tracker
+    from guardian.application.preview.reports import sample_reports
+
     @cache
     def samples(code):
-        reports = made_once("reports", lambda: asyncio.run(sample_reports()))
-        return made_once(f"samples-{code}", lambda: samples_of(reports, code))
+        reports = made_once("reports", lambda _: asyncio.run(sample_reports()))
+        return made_once(f"samples-{code}", lambda _: samples_of(reports, code))
 
     return samples
 

@@ -45,11 +45,14 @@ COMMANDS = (
 
 
 @pytest.fixture(scope="module")
-def recorded(tmp_path_factory):
+def recorded(made_once):
     """The bytes of a database with events, summaries, reports, mails and an incident."""
+    return made_once("recorded", database_in)
+
+
+def database_in(folder):
     import asyncio
 
-    folder = tmp_path_factory.mktemp("recorded")
     (folder / "guardian.toml").write_text(SETTINGS.replace('"guardian.db"', f'"{folder}/guardian.db"'))
     (folder / "guardian.toml").chmod(0o600)
 

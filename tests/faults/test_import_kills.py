@@ -73,12 +73,14 @@ def stored(folder):
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("whole")
-    write_log(folder)
-    done = run_import(folder)
-    assert done.stdout.split() == [str(LINES), "0", "0"], done.stderr
-    return stored(folder)
+def whole(made_once):
+    def imported(folder):
+        write_log(folder)
+        done = run_import(folder)
+        assert done.stdout.split() == [str(LINES), "0", "0"], done.stderr
+        return stored(folder)
+
+    return made_once("import", imported)
 
 
 @pytest.mark.parametrize(

@@ -46,11 +46,15 @@ def demo(folder, *options, cwd, **more):
 
 
 @pytest.fixture(scope="module")
-def done(tmp_path_factory):
+def done(made_once):
     """A folder in which the demo ran twice, one after the other, and what the second run said."""
-    folder = tmp_path_factory.mktemp("demo") / "there"
-    assert demo(folder, "--once", cwd=folder.parent).returncode == 0
-    return folder, demo(folder, "--once", cwd=folder.parent)
+
+    def twice(shared):
+        folder = shared / "there"
+        assert demo(folder, "--once", cwd=folder.parent).returncode == 0
+        return folder, demo(folder, "--once", cwd=folder.parent)
+
+    return made_once("demo", twice)
 
 
 @pytest.fixture

@@ -149,12 +149,14 @@ def scrubbed(answer, folder, database):
 
 
 @pytest.fixture(scope="module")
-def both(tmp_path_factory):
+def both(made_once):
     import asyncio
 
-    folder = tmp_path_factory.mktemp("everywhere")
-    sqlite = asyncio.run(answers(folder / "s", folder / "s" / "guardian.db"))
-    return sqlite, asyncio.run(answers(folder / "f", address_in(folder)))
+    def asked_of_both(folder):
+        sqlite = asyncio.run(answers(folder / "s", folder / "s" / "guardian.db"))
+        return sqlite, asyncio.run(answers(folder / "f", address_in(folder)))
+
+    return made_once("endpoints", asked_of_both)
 
 
 def test_every_route_has_its_request(both):

@@ -34,18 +34,18 @@ async def repository(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def weeks(tmp_path_factory):
+def weeks(made_once):
     """A database of some weeks that are sealed, made once: to seal them takes longer than any report on them."""
-    path = tmp_path_factory.mktemp("weeks") / "guardian.db"
 
-    async def fill():
+    async def fill(path):
         repository = await SqliteRepository.open(path)
         await repository.write(some_weeks())
         await repository.seal(NOW)
         await repository.close()
 
-    asyncio.run(fill())
-    return path
+        return path
+
+    return made_once("weeks", lambda folder: asyncio.run(fill(folder / "guardian.db")))
 
 
 @pytest.fixture

@@ -28,15 +28,18 @@ def run(*command, cwd, code=0, **environment):
 
 
 @pytest.fixture(scope="module")
-def wheels(tmp_path_factory):
+def wheels(made_once):
     """The path of each distribution's wheel, by its name."""
-    folder = tmp_path_factory.mktemp("dist")
-    found = {}
-    for name, project in PROJECTS.items():
-        out = folder / name
-        run(sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", out, project, cwd=folder)
-        [found[name]] = out.glob("*.whl")
-    return found
+
+    def built(folder):
+        found = {}
+        for name, project in PROJECTS.items():
+            out = folder / name
+            run(sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", out, project, cwd=folder)
+            [found[name]] = out.glob("*.whl")
+        return found
+
+    return made_once("wheels", built)
 
 
 def environment(folder, *wheels, libraries=None):
@@ -53,16 +56,19 @@ def environment(folder, *wheels, libraries=None):
 
 
 @pytest.fixture(scope="module")
-def installed(wheels, tmp_path_factory):
+def installed(wheels, made_once):
     """Both wheels, with all libraries of this environment."""
-    folder = tmp_path_factory.mktemp("installed") / "env"
-    return environment(folder, *wheels.values(), libraries=sysconfig.get_path("purelib"))
+    libraries = sysconfig.get_path("purelib")
+    return made_once("installed", lambda folder: environment(folder / "env", *wheels.values(), libraries=libraries))
 
 
 @pytest.fixture(scope="module")
-def bare(wheels, tmp_path_factory):
+def bare(wheels, made_once):
     """Both wheels, with only the libraries that `pip install usage-guardian` brings: no extra's."""
-    folder = tmp_path_factory.mktemp("bare")
+    return made_once("bare", lambda folder: without_extras(folder, wheels))
+
+
+def without_extras(folder, wheels):
     libraries = folder / "libraries"
     libraries.mkdir()
     wanted = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
