@@ -14,7 +14,7 @@ from guardian.core.totals import Part
 from guardian.stores.sqlite import seals
 from guardian.stores.sqlite.buckets import MINUTES5, SPANS, ids, meta, time_of
 from guardian.stores.sqlite.covering import cover
-from guardian.stores.sqlite.importing import NUMBER
+from guardian.stores.sqlite.imported import NUMBER
 
 
 def with_earlier(db: sqlite3.Connection, history: History, wanted: Wanted, only: str) -> History:
