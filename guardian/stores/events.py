@@ -11,6 +11,7 @@ from tracker.event import Event
 
 if TYPE_CHECKING:
     from guardian.core.activity import Activity
+    from guardian.core.failure_groups import FailureGroup
     from guardian.core.listing import Listing, Place
     from guardian.core.quiet import Quiet
     from guardian.core.roster import Roster
@@ -124,6 +125,11 @@ class UsageRepository(Protocol):
 
         `features` as in `summary`, here and in `steps`.
         """
+        ...
+
+    async def failure_groups(self, start: datetime, end: datetime) -> list[FailureGroup]:
+        """All failed events of the window by type and place, the largest group first: however many there are, what is
+        held in memory is the groups and whom they met."""
         ...
 
     async def steps(

@@ -15,6 +15,7 @@ from guardian.alerting.wanted import NOTHING_MORE
 from guardian.core.activity import ERRORS_PER_USER, Activity
 from guardian.core.clock import was_ahead
 from guardian.core.cursor import Cursor
+from guardian.core.failure_groups import groups_of
 from guardian.core.listing import listed
 from guardian.core.quiet import LAST_THING, Visits, gone_quiet, quiet_window, regular
 from guardian.core.roster import Roster
@@ -83,6 +84,9 @@ class MemoryEvents:
     async def events(self, start, end, *, failed_only=False):
         if found := [event for event in self._window(start, end) if event.failure or not failed_only]:
             yield found
+
+    async def failure_groups(self, start, end):
+        return await groups_of(self.events(start, end, failed_only=True))
 
     def _counted(self, start, end, features):
         """The events of a window, those too that live on in summaries."""

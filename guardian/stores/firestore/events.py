@@ -11,6 +11,7 @@ from typing import TypeVar
 import numpy as np
 
 from guardian.core.activity import ERRORS_PER_USER, Activity
+from guardian.core.failure_groups import FailureGroup, groups_of
 from guardian.core.listing import Listing, Place, listed
 from guardian.core.quiet import LAST_THING, Quiet, Visits, gone_quiet, quiet_window, regular
 from guardian.core.roster import Roster
@@ -48,6 +49,10 @@ class FirestoreRepository(FirestoreExport):
         while (found := await self._do(partial(read, pieces))) is not None:
             if found:
                 yield found
+
+    async def failure_groups(self, start: datetime, end: datetime) -> list[FailureGroup]:
+        """See UsageRepository. From single events: sealed hours hold the newest failures of each person alone."""
+        return await groups_of(self.events(start, end, failed_only=True))
 
     async def summary(self, start: datetime, end: datetime, *, features: Sequence[str] = ()) -> Summary:
         """See UsageRepository."""

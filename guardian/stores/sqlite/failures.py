@@ -24,8 +24,10 @@ _ROWS = """
     SELECT e.id, e.user, e.route, e.status, e.duration_us, e.failure, coalesce(e.latency_us, -2) FROM json_each(?) j
     CROSS JOIN guardian_request e ON e.id = j.value
 """
-_ROUTES = "SELECT id, endpoint, method, feature FROM guardian_route"
-_FAILURES = "SELECT id, kind, message, location FROM guardian_failure WHERE id IN (SELECT value FROM json_each(?))"
+ROUTES = "SELECT id, endpoint, method, feature FROM guardian_route"
+"""Each route by its number."""
+TEXTS = "SELECT id, kind, message, location FROM guardian_failure WHERE id IN (SELECT value FROM json_each(?))"
+"""Each failure by its number, of a list of numbers as JSON."""
 
 
 class Failed(NamedTuple):
@@ -149,19 +151,11 @@ def events_of(
 ) -> dict[str, list[Event]]:
     """These failed events, in the order of them, by the person; `names` are those of all these persons, by the number,
     where they are known."""
-    noted = failed.noted[:, 0] >= 0 if len(failed.noted) else np.zeros(len(failed.ids), bool)
-    known = failed.where(np.flatnonzero(noted))
-    table = np.column_stack((known.ids, known.persons, known.routes, known.noted)) if noted.any() else _NO_ROWS
-    unknown = failed.ids[~noted]
-    read = np.array(db.execute(_ROWS, (json.dumps(unknown.tolist()),)).fetchall() or _NO_ROWS, np.int64)
-    read[:, 1] = people.persons(read[:, 1])
-    table = np.concatenate((table, read))
-    if len(table) > len(read) > 0:
-        table = table[np.argsort(table[:, 0], kind="stable")]
+    table = rows_of(db, people, failed)
     table = table[in_order(table[:, 1])]
-    reasons = db.execute(_FAILURES, (json.dumps(distinct(table[:, 5]).tolist()),))
+    reasons = db.execute(TEXTS, (json.dumps(distinct(table[:, 5]).tolist()),))
     why = _by_number((number, Failure(*reason)) for number, *reason in reasons)
-    routes = db.execute(_ROUTES).fetchall()
+    routes = db.execute(ROUTES).fetchall()
     where = [_by_number((row[0], row[place]) for row in routes) for place in (1, 2, 3)]
     first = np.flatnonzero(np.diff(table[:, 1], prepend=-1))
     persons, edges = table[first, 1].tolist(), [*first.tolist(), len(table)]
@@ -177,6 +171,21 @@ def events_of(
         ]  # fmt: skip
         events += map(_EVENT, zip(*(column.tolist() for column in columns), repeat(None), strict=False))
     return {who[person]: events[a:b] for person, (a, b) in zip(persons, pairwise(edges), strict=True)}
+
+
+def rows_of(db: sqlite3.Connection, people: People, failed: Failed) -> np.ndarray:
+    """These failed events, in the order of them, a row each: the key, the number of the person, the route, the status
+    as it is stored, the duration, the failure and the latency (-2: not known). They were read with their routes."""
+    noted = failed.noted[:, 0] >= 0 if len(failed.noted) else np.zeros(len(failed.ids), bool)
+    known = failed.where(np.flatnonzero(noted))
+    table = np.column_stack((known.ids, known.persons, known.routes, known.noted)) if noted.any() else _NO_ROWS
+    unknown = failed.ids[~noted]
+    read = np.array(db.execute(_ROWS, (json.dumps(unknown.tolist()),)).fetchall() or _NO_ROWS, np.int64)
+    read[:, 1] = people.persons(read[:, 1])
+    table = np.concatenate((table, read))
+    if len(table) > len(read) > 0:
+        table = table[np.argsort(table[:, 0], kind="stable")]
+    return table
 
 
 def _by_number(pairs: Iterable[tuple[int, Any]]) -> np.ndarray:

@@ -12,6 +12,7 @@ import numpy as np
 
 from guardian.core.activity import ERRORS_PER_USER, Active, most_used
 from guardian.core.counting import among
+from guardian.core.failure_groups import FailureGroup
 from guardian.core.listing import Listing, Place
 from guardian.core.roster import Roster
 from guardian.core.summary import TimelineBar, fits
@@ -26,6 +27,7 @@ from guardian.stores.sqlite.buckets import ids
 from guardian.stores.sqlite.covering import pieces, runs
 from guardian.stores.sqlite.events_file import EventsFile
 from guardian.stores.sqlite.export import page_of
+from guardian.stores.sqlite.failure_groups import read_failure_groups
 from guardian.stores.sqlite.failures import events_of, read_failed
 from guardian.stores.sqlite.latencies import read_latencies
 from guardian.stores.sqlite.people import People, names_of, number_of_nobody
@@ -64,6 +66,10 @@ class SqliteListing(EventsFile):
     async def latencies(self, edges: Sequence[datetime]) -> list[dict[int, int]]:
         """See UsageRepository."""
         return await self._of_one_state(lambda db, people: read_latencies(db, edges))
+
+    async def failure_groups(self, start: datetime, end: datetime) -> list[FailureGroup]:
+        """See UsageRepository."""
+        return await self._of_one_state(lambda db, people: read_failure_groups(db, people, micros(start), micros(end)))
 
     async def rows(self, table: Table, start: datetime, end: datetime) -> AsyncIterator[list[dict[str, Any]]]:
         """See UsageRepository. Each piece is a read of its own."""
