@@ -8,7 +8,7 @@ import pytest
 from playwright.async_api import expect
 
 from tests.support.api_client import NOW, event, open_incident
-from tests.support.dashboard import dashboard, signed_in
+from tests.support.dashboard import busy, dashboard, signed_in
 
 pytestmark = pytest.mark.needs_chromium
 AXE = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text(encoding="utf-8")
@@ -69,3 +69,20 @@ async def test_a_few_people_who_were_hit_stand_there_without_a_click(tmp_path):
         tab, _ = await signed_in(browser)
         await tab.goto(f"{address}/incidents/chat_message")
         await expect(tab.locator("#whom").get_by_role("link", name="ada@example.com")).to_be_visible()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("path", ["/people", "/features", "/errors", "/people/person?name=ada@example.com", "/system"])
+async def test_a_long_table_is_read_on_a_phone_without_scrolling_sideways(tmp_path, path, scheme):
+    events = sorted([*busy(), *(each._replace(user=LONG, feature=LONG[:100]) for each in busy()[:40])])
+    async with dashboard(tmp_path, events=events, language="fr") as (browser, address, _):
+        tab, said = await signed_in(browser, viewport={"width": 360, "height": 740}, color_scheme=scheme, locale="fr")
+        await tab.goto(address + path)
+        shut = "[...document.querySelectorAll('.wide')].filter(e => e.scrollWidth > e.clientWidth).length"
+        assert await tab.evaluate(shut) == 0 and not await tab.evaluate(WIDER)
+        cells = tab.locator(".cards:not(.lean) tbody tr:first-child td")
+        labels = [await cells.nth(i).get_attribute("data-label") for i in range(await cells.count())]
+        assert all(labels)
+        await tab.evaluate(AXE)
+        assert await tab.evaluate(RUN) == []
+        assert said == []

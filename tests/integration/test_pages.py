@@ -4,6 +4,7 @@ import asyncio
 import csv
 import json
 import re
+from contextlib import closing
 from datetime import timedelta
 from html import unescape
 from io import StringIO
@@ -17,6 +18,8 @@ from guardian.web.pages import PAGES
 from guardian.web.pages.system import HIDDEN
 from tests.support.api_client import KEY, NOW, TOKEN, bearer, calling, event, open_incident, opened
 from tests.support.pages import look, post, text_of
+from tracker.source import Source
+from tracker.sqlite.writer import Writer
 
 HOSTILE = [
     "<script>alert(1)</script>", "</title><script>alert(1)</script>", '" onmouseover="alert(1)',
@@ -193,6 +196,37 @@ async def test_a_threshold_replays_the_past_and_gives_the_line_to_paste(tmp_path
         for bad in ("x", "-1", "nan", "inf", "0"):
             with pytest.raises(Refusal):
                 await look(app, "/rules", rule="error_rate", threshold=bad)
+
+
+async def test_what_a_threshold_would_have_meant_is_a_file_of_incidents_with_both_thresholds(tmp_path):
+    bad = (100, 130)  # minutes ago: a third of these requests failed
+    found = [
+        event(NOW - timedelta(minutes=n), status=500 if bad[0] <= n < bad[1] and n % 3 == 0 else 200, user=f"u{n % 7}")
+        for n in range(400, 0, -1)
+    ]
+    async with opened(tmp_path / "d", events=found, rules={"error_rate": {"threshold": 0.5}}) as app:
+        asked = {"rule": "error_rate", "threshold": "0.04"}
+        page = await text_of(app, "/rules", **asked)
+        assert 'href="/rules?rule=error_rate&amp;threshold=0.04&amp;table=replay&amp;as=csv"' in page
+        sheet = await text_of(app, "/rules", **asked, table="replay", **{"as": "csv"})
+        rows = list(csv.DictReader(StringIO(sheet)))
+        assert rows and list(rows[0]) == ["threshold", "subject", "start", "end", "peak", "cause"]
+        assert {row["threshold"] for row in rows} == {"0.04"} and rows[0]["start"].startswith("2026-")
+        assert float(rows[0]["peak"]) > 0.04
+        with pytest.raises(Refusal, match="no such table"):
+            await look(app, "/rules", table="replay")
+
+
+async def test_releases_are_marked_on_the_strip_of_a_person(tmp_path):
+    async with opened(tmp_path / "d") as app:
+        for name, hours in (("2.4.1", 4), ("<b>", 3), ("1.0", 24 * 9)):
+            with closing(Writer(str(app.settings.database), made_by=Source(name, "web-1"))) as writer:
+                writer.write([named("bob@example.com", 60 * hours)])
+        page = await text_of(app, "/people/person", name="ada@example.com", range="24h")
+        told = page[page.index('class="banded"') : page.index("</section>", page.index('class="banded"'))]
+        assert told.count('class="flag"') == 2 and ">2.4.1</text>" in told and "Release 2.4.1, " in told
+        assert "<b>" not in told and "&lt;b&gt;" in told and "1.0" not in told
+        assert 'class="flag"' not in await text_of(app, "/people/person", name="ada@example.com", range="2h")
 
 
 async def test_nobody_is_new_where_only_people_without_a_name_came_before(tmp_path):

@@ -28,6 +28,7 @@ TABLES = {
     "/incidents": {"incidents"},
     "/incidents/chat_message": {"people", "timeline"},
     "/rules": {"rules"},
+    "/rules?rule=error_rate&threshold=0.05": {"rules", "replay"},
     "/mail": {"mails", "schedules", "transports"},
     "/mail/1": {"headers"},
     "/system?check=now": {"recorders", "steps", "versions", "settings", "check"},
@@ -47,7 +48,7 @@ def files(page):
 
 
 async def test_every_table_of_every_page_can_be_had_with_the_same_rows_in_both_forms(tmp_path):
-    rules = {"feature_down": {"features": ["chat_message"]}}
+    rules = {"feature_down": {"features": ["chat_message"]}, "error_rate": {}}
     async with opened(tmp_path / "d", events=busy(), rules=rules, dashboard=PROXY) as app:
         await filled(app)
         async with calling(app, ADMIN) as client:
@@ -76,7 +77,7 @@ async def test_every_table_of_every_page_can_be_had_with_the_same_rows_in_both_f
                     assert sheet == data, (path, name)
                     if not data[0]:
                         empty.add(name)
-            assert empty <= {"quiet", "recorders", "steps", "statuses"}, empty
+            assert empty <= {"quiet", "recorders", "steps", "statuses", "replay"}, empty
 
 
 def test_no_page_with_a_table_is_forgotten_here():

@@ -10,7 +10,7 @@ from markupsafe import Markup
 from guardian.core.activity import Activity
 from guardian.core.summary import RATIO, quantile_ms
 from guardian.web.pages.page import View
-from guardian.web.pages.svg import Words, histogram
+from guardian.web.pages.svg import Series, Words, over_time
 from guardian.web.pages.tables import Table
 from guardian.web.pages.timeline import number_scale
 
@@ -61,7 +61,8 @@ def latency_chart(bins: Mapping[int, int], view: View) -> Markup:
             lang("How long requests took: 95 %% within %(time)s", time=lang.milliseconds(p95)), words.first, words.table
         )
     ticks = [lang.milliseconds(edge) for edge in (1, 10, 100, 1000, 10_000)]
-    return histogram(
-        words, names, places, [lang.number(each) for each in places], ticks,
-        scale=number_scale(max(places), lang), name=lang("Requests"),
+    series = [Series(lang("Requests"), places, "users")]
+    return over_time(
+        words, names, series, ticks, [[lang.number(each) for each in places]],
+        scale=number_scale(max(places), lang), form="stacked",
     )  # fmt: skip

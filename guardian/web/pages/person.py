@@ -9,6 +9,7 @@ from typing import Any
 from markupsafe import Markup
 from starlette.responses import Response, StreamingResponse
 
+from guardian.alerting.sample import Released
 from guardian.application.erasing import erase_person
 from guardian.application.exporting import export_person
 from guardian.core.language import marked
@@ -21,8 +22,10 @@ from guardian.web.pages.frame import framed, range_bar, tick_words
 from guardian.web.pages.page import Page, View
 from guardian.web.pages.person_story import Story, Visit, failed, ranked_features, story_of, visits_of
 from guardian.web.pages.ranges import Range, read_range
+from guardian.web.pages.reading import read_releases
 from guardian.web.pages.svg import Mark, share_bar, strip
 from guardian.web.pages.tables import Table
+from guardian.web.pages.timeline import flags_of
 from guardian.web.usage import PAGE_POLICY
 from tracker.error_text import reason_phrase
 from tracker.event import Event
@@ -49,11 +52,14 @@ async def run(view: View) -> Mapping[str, Any] | Response:
     steps = await view.app.repository.steps(name, chosen.start, end, most=MOST)
     if not steps and not await view.app.repository.steps(name, view.now - timedelta(days=3650), view.now, most=1):
         raise Refusal(404, view.lang("Nobody with this name was seen: check the spelling."))
-    own = await off_loop(person, view, chosen, name, steps)
+    released = await read_releases(view.app, chosen.start, chosen.end, view.now)
+    own = await off_loop(person, view, chosen, name, steps, released)
     return await framed(view, own, tables=[_table(steps), _sessions(steps), _used(steps)])
 
 
-def person(view: View, chosen: Range, name: str, steps: Sequence[Event]) -> dict[str, Any]:
+def person(
+    view: View, chosen: Range, name: str, steps: Sequence[Event], released: Sequence[Released] = ()
+) -> dict[str, Any]:
     """What is shown of somebody's steps in the window, in the order of time. Pure."""
     lang = view.lang
     visits, bad = visits_of(steps), [step for step in steps if failed(step)]
@@ -72,7 +78,7 @@ def person(view: View, chosen: Range, name: str, steps: Sequence[Event]) -> dict
         ),
         "cut": lang("Only the newest %(n)s requests are shown.", n=lang.number(MOST)) if len(steps) == MOST else "",
         "story": story_words(story_of(steps), view),
-        "strip": person_strip(visits, bad, chosen, view),
+        "strip": person_strip(visits, bad, chosen, view, released),
         "features": [
             {"name": short(feature), "raw": feature, "requests": lang.number(n), "bar": share_bar(n / most),
              "errors": lang.number(e) if e else ""}
@@ -106,8 +112,10 @@ def story_words(story: Story | None, view: View) -> list[dict[str, str]]:
     return found
 
 
-def person_strip(visits: Sequence[Visit], bad: Sequence[Event], chosen: Range, view: View) -> Markup:
-    """Sessions as bars, errors as red marks upon them."""
+def person_strip(
+    visits: Sequence[Visit], bad: Sequence[Event], chosen: Range, view: View, released: Sequence[Released]
+) -> Markup:
+    """Sessions as bars, errors as red marks upon them, releases of the app as lines."""
     lang, zone = view.lang, view.zone
     start, length = micros(chosen.start), max(1, micros(chosen.end) - micros(chosen.start))
 
@@ -135,7 +143,8 @@ def person_strip(visits: Sequence[Visit], bad: Sequence[Event], chosen: Range, v
         "Sessions in blue, errors in red: %(sessions)s and %(errors)s",
         sessions=lang.number(len(visits)), errors=lang.number(len(bad)),
     )  # fmt: skip
-    return strip(title, marks, tick_words([chosen.start], chosen.end, lang, zone))
+    flags = flags_of(released, [chosen.start], chosen.end, view)
+    return strip(title, marks, tick_words([chosen.start], chosen.end, lang, zone), flags.each)
 
 
 def _code(step: Event, view: View) -> str:

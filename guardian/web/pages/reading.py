@@ -45,18 +45,18 @@ async def read_window(app: Application, chosen: Range, now: datetime, zone: Zone
         lambda: _read(app, chosen, zone),
         now=now, fresh=_fresh(chosen),
     )  # fmt: skip
-    start_us, end_us = micros(reading.report.period_start), micros(reading.report.period_end)
-    known = await _releases(app, now)
-    return replace(reading, released=tuple(each for each in known if start_us <= each.at_us < end_us))
+    released = await read_releases(app, reading.report.period_start, reading.report.period_end, now)
+    return replace(reading, released=released)
 
 
-async def _releases(app: Application, now: datetime) -> Sequence[Released]:
-    """Every release that is known, in order: there are few, and to read them all takes no longer than to read some."""
+async def read_releases(app: Application, start: datetime, end: datetime, now: datetime) -> tuple[Released, ...]:
+    """What was released in [start, end), in order. Every release is read: there are few, and it takes no longer."""
 
     async def read() -> Sequence[Released]:
         return await off_loop(app.stores.history.releases, 0, micros(app.clock()) + 1)
 
-    return await app.glances.take(("released",), read, now=now, fresh=FRESH_LONG)
+    known = await app.glances.take(("released",), read, now=now, fresh=FRESH_LONG)
+    return tuple(each for each in known if micros(start) <= each.at_us < micros(end))
 
 
 def _key(chosen: Range) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from math import isfinite
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 from markupsafe import Markup
 from starlette.responses import Response
 
+from guardian.alerting.cause_words import cause_lines
 from guardian.alerting.incidents import Incident
 from guardian.alerting.kinds import kind_of
 from guardian.alerting.rule_words import rule_in_words
@@ -24,7 +25,7 @@ from guardian.web.endpoint import Refusal
 from guardian.web.pages.frame import framed
 from guardian.web.pages.page import Page, View
 from guardian.web.pages.svg import Mark, strip
-from guardian.web.pages.tables import Table
+from guardian.web.pages.tables import Cell, Table
 
 DAYS = 30
 STEPS = 20
@@ -60,6 +61,8 @@ async def run(view: View) -> Mapping[str, Any] | Response:
         tables=[
             Table("rules", ("rule", "severity", "enabled", "incidents"),
                   [(n, r.severity, r.enabled, sum(each.rule == n for each in found)) for n, r in rules.items()]),
+            *([Table("replay", ("threshold", "subject", "start", "end", "peak", "cause"), tried["replayed"])]
+              if tried else ()),
         ],
     )  # fmt: skip
 
@@ -132,7 +135,7 @@ async def _tried(view: View) -> dict[str, Any] | None:
     app, now = view.app, view.now
     if await app.repository.newest_event() is None:
         return {"rule": name, "trouble": view.lang("No request was recorded yet: there is nothing to replay."),
-                "parts": (), "line": ""}  # fmt: skip
+                "parts": (), "line": "", "replayed": ()}  # fmt: skip
     try:
         done: Sequence[Backtest] = await app.glances.take(
             ("replay", change),
@@ -140,7 +143,7 @@ async def _tried(view: View) -> dict[str, Any] | None:
             now=now, fresh=timedelta(minutes=2),
         )  # fmt: skip
     except (StorageError, ValueError) as error:
-        return {"rule": name, "trouble": str(error), "parts": (), "line": ""}
+        return {"rule": name, "trouble": str(error), "parts": (), "line": "", "replayed": ()}
     titles = (view.lang("As it is"), view.lang("With %(value)s", value=threshold.said(value, view.lang)))
     parts = [
         _part(title, result, next((each for each in result.rules if each.rule == name), None), view)
@@ -148,10 +151,24 @@ async def _tried(view: View) -> dict[str, Any] | None:
     ]
     return {
         "rule": name,
+        "threshold": _short(value),
         "trouble": "",
         "parts": [part for part in parts if part],
         "line": f"[rules.{name}]\n{threshold.key} = {_short(value)}",
-    }
+        "replayed": [
+            row for at, result in zip((float(getattr(rule, threshold.key)), value), done, strict=False)
+            for row in _replayed(name, at, result, view)
+        ],
+    }  # fmt: skip
+
+
+def _replayed(name: str, threshold: float, result: Backtest, view: View) -> Iterator[Sequence[Cell]]:
+    """The incidents that the rule would have had with this threshold; one that was open to the last has no end."""
+    for incident, start, end in result.spans():
+        if incident.rule == name:
+            why = result.why.get(incident.id)
+            cause = "; ".join(cause_lines(why, view.lang)) if why else ""
+            yield threshold, incident.subject, start, end, incident.peak, cause
 
 
 def _part(title: str, result: Backtest, part: RuleReplay | None, view: View) -> dict[str, Any] | None:

@@ -17,7 +17,7 @@ from markupsafe import Markup, escape
 WIDTH, HEIGHT = 1000, 200
 """Of a plot, in units of its own."""
 MOST_POINTS = 120
-"""A wider series is refused: its page would be too large, and nobody sees more."""
+"""A wider series is refused: its page would be too large."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,19 +78,16 @@ def _number(value: float) -> str:
 
 def picture_of(body: str, title: str, shape: str, *, name: str, stretched: bool = True) -> str:
     """A picture called `title`; without one, a picture that is hidden from those who hear what stands beside it."""
-    ratio = ' preserveAspectRatio="none"' if stretched else ""
+    how = ' preserveAspectRatio="none"' if stretched else ""
     heard = f'role="img" aria-label="{escape(title)}"' if title else 'aria-hidden="true"'
-    return f'<svg class="{shape}" viewBox="0 0 {name}" {heard}{ratio} focusable="false">{body}</svg>'
+    return f'<svg class="{shape}" viewBox="0 0 {name}" {heard}{how} focusable="false">{body}</svg>'
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]], label: str, title: str, href: Sequence[str] = ()) -> str:
-    cells = "".join(f'<th scope="col">{escape(each)}</th>' for each in head)
-    body = "".join(
-        f'<tr><th scope="row">{_linked(first, href[i] if href else "")}</th>'
-        + "".join(f"<td>{escape(each)}</td>" for each in rest)
-        + "</tr>"
-        for i, (first, *rest) in enumerate(rows)
-    )
+    cells, body = "".join(f'<th scope="col">{escape(each)}</th>' for each in head), ""
+    for i, (first, *rest) in enumerate(rows):
+        numbers = "".join(f"<td>{escape(each)}</td>" for each in rest)
+        body += f'<tr><th scope="row">{_linked(first, href[i] if href else "")}</th>{numbers}</tr>'
     return (
         f'<details class="behind"><summary>{escape(label)}</summary><div class="wide" tabindex="0" role="region" '
         f'aria-label="{escape(title)}"><table><thead><tr>{cells}</tr></thead><tbody>{body}</tbody></table></div></details>'
@@ -134,7 +131,7 @@ def over_time(
     marked = flags.each if flags else ()
     body = "".join(f'<path class="guide" d="M0 {y}H{WIDTH}"/>' for y in (0.5, HEIGHT / 2, HEIGHT - 0.5))
     body += _stacked(series, number, step, top) if form == "stacked" else _areas(series, number, step, top)
-    body += "".join(f'<path class="flag" d="M{_number(WIDTH * flag.at)} 0V{HEIGHT}"/>' for flag in marked)
+    body += _lines(marked, HEIGHT)
     said_there = [[flag.said for flag in marked if flag.place == i] for i in range(number)]
     spots = ""
     for i in range(number):
@@ -144,7 +141,7 @@ def over_time(
         spots += f'<rect x="{_number(i * step)}" width="{_number(step)}"><title>{escape(told)}</title></rect>'
     body += f'<g class="spots">{spots}</g>'
     legend = [f'<li class="key {each.tone}">{escape(each.name)}</li>' for each in series if len(series) > 1]
-    legend += [f'<li class="key flag">{escape(flag.said)}</li>' for flag in marked]
+    legend += _keys(marked)
     picture = picture_of(body, words.title, "plot", name=f"{WIDTH} {HEIGHT}")
     y_axis = "".join(f"<span>{escape(each)}</span>" for each in scale)
     x_axis = "".join(f"<span>{escape(each)}</span>" for each in ticks)
@@ -157,8 +154,20 @@ def over_time(
     return Markup(
         f'<div class="chart" dir="ltr">{_flag_names(marked)}<div class="y" aria-hidden="true">{y_axis}</div>{picture}'
         f'<div class="x" aria-hidden="true">{x_axis}</div></div>'
-        + (f'<ul class="legend">{"".join(legend)}</ul>' if legend else "") + behind
+        + _list(legend) + behind
     )  # fmt: skip
+
+
+def _lines(flags: Sequence[Flag], high: int) -> str:
+    return "".join(f'<path class="flag" d="M{_number(WIDTH * flag.at)} 0V{high}"/>' for flag in flags)
+
+
+def _keys(flags: Sequence[Flag]) -> list[str]:
+    return [f'<li class="key flag">{escape(flag.said)}</li>' for flag in flags]
+
+
+def _list(keys: Sequence[str]) -> str:
+    return f'<ul class="legend">{"".join(keys)}</ul>' if keys else ""
 
 
 APART = 0.22
@@ -178,8 +187,8 @@ def _flag_names(flags: Sequence[Flag]) -> str:
 
 def _areas(series: Sequence[Series], number: int, step: float, top: float) -> str:
     drawn = ""
+    places = [(i + 0.5) * step for i in range(number)]
     for rank, each in enumerate(series):
-        places = ((i + 0.5) * step for i in range(number))
         runs = list(_runs(zip(places, each.values, strict=True), top))
         if rank == 0:
             fill = "".join(f"M{'L'.join(run)}V{HEIGHT}H{run[0].partition(' ')[0]}Z" for run in runs)
@@ -213,26 +222,15 @@ def _stacked(series: Sequence[Series], number: int, step: float, top: float) -> 
     return drawn
 
 
-def histogram(
-    words: Words, places: Sequence[str], values: Sequence[float], said: Sequence[str], ticks: Sequence[str],
-    *, scale: Sequence[str], name: str,
-) -> Markup:  # fmt: skip
-    """How often each place of a scale came, as bars that touch."""
-    return over_time(words, places, [Series(name, values, "users")], ticks, [said], scale=scale, form="stacked")
-
-
 def share_bar(share: float, tone: str = "users") -> Markup:
     """A bar beside its number, which is its text: hidden from readers that hear the number."""
     width = _number(100 * max(0.0, min(share, 1.0)))
-    return Markup(
-        '<svg class="share" viewBox="0 0 100 8" preserveAspectRatio="none" aria-hidden="true" focusable="false">'
-        f'<rect class="track" width="100" height="8" rx="2"/>'
-        f'<rect class="bar {tone}" width="{width}" height="8" rx="2"/></svg>'
-    )
+    bar = f'<rect class="bar {tone}" width="{width}" height="8" rx="2"/>'
+    return Markup(picture_of(f'<rect class="track" width="100" height="8" rx="2"/>{bar}', "", "share", name="100 8"))
 
 
-def strip(title: str, marks: Iterable[Mark], ticks: Sequence[str] = ()) -> Markup:
-    """A band of time with marks on it; a mark is seen, however short."""
+def strip(title: str, marks: Iterable[Mark], ticks: Sequence[str] = (), flags: Sequence[Flag] = ()) -> Markup:
+    """A band of time with marks on it; a mark is seen, however short. `flags` are moments, named above it and below."""
     drawn = f'<rect class="track" width="{WIDTH}" height="40" rx="3"/>'
     for mark in marks:
         x = WIDTH * max(0.0, min(mark.start, 1.0))
@@ -242,6 +240,8 @@ def strip(title: str, marks: Iterable[Mark], ticks: Sequence[str] = ()) -> Marku
             f'<rect class="bar {mark.tone}" x="{_number(min(x, WIDTH - 3))}" y="{_number(40 - high)}" '
             f'width="{_number(width)}" height="{_number(high)}"><title>{escape(mark.title)}</title></rect>'
         )
+    drawn += _lines(flags, 40)
     under = "".join(f"<span>{escape(each)}</span>" for each in ticks)
-    picture = picture_of(drawn, title, "strip", name=f"{WIDTH} 40")
-    return Markup(f'<div class="banded" dir="ltr">{picture}<div class="x" aria-hidden="true">{under}</div></div>')
+    picture = _flag_names(flags) + picture_of(drawn, title, "strip", name=f"{WIDTH} 40")
+    shown = f'<div class="banded" dir="ltr">{picture}<div class="x" aria-hidden="true">{under}</div></div>'
+    return Markup(shown + _list(_keys(flags)))
