@@ -168,3 +168,7 @@ def which_of_two(when: datetime, zone: ZoneInfo) -> str:
     minutes = int((local.utcoffset() or timedelta()).total_seconds()) // 60
     hours, rest = divmod(abs(minutes), 60)
     return f"{NO_BREAK}UTC{'-' if minutes < 0 else '+'}{hours}" + (f":{rest:02}" if rest else "")
+
+
+ENGLISH = language()
+"""What is said where nobody asks for another language: on the command line, and in the API."""

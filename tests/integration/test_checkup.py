@@ -8,8 +8,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from guardian.application.check.checkup import check_up
+from guardian.application.check.checkup import check_running, check_up
 from guardian.application.root import open_application
+from guardian.core.language import language
 from guardian.core.outgoing import Outgoing
 from guardian.core.storage import StorageError
 from guardian.settings.schema import Settings
@@ -72,7 +73,7 @@ async def test_a_fresh_start_says_what_is_still_to_do(look, tmp_path):
         "settings": [("ok", "every key is known and valid")],
         "admins": [("error", 'nobody gets mail: set admins = ["you@example.com"]')],
         "schedule": [("warning", 'no report goes out by itself: set schedules = ["daily at 08:00"]')],
-        "clock": [("ok", "Monday 02 March 2026, 13:30 in Europe/Zurich")],
+        "clock": [("ok", "Monday 2 March 2026, 13:30 in Europe/Zurich")],
         "reports": [("ok", "go to reports")],
         "api": [
             ("warning", "admins cannot call it, because no key is configured: set api.jwt_key_file or api.jwks"),
@@ -354,7 +355,9 @@ async def test_a_schedule_says_what_is_special_about_it_and_that_its_requests_ar
     )
     (level, chat), (worse, month) = found["schedule"]
     assert level == "ok"
-    assert chat.endswith("to 1 recipient, only the features chat_*, with summary, users, as plain text, in 'fr'")
+    assert chat.endswith(
+        "to 1 recipient, only the features chat_*, with summary, users, as plain text, in the language fr"
+    )
     assert worse == "error"
     assert month.endswith("set retention.events_days above 32, or leave features out")
 
@@ -369,7 +372,7 @@ async def test_how_the_database_grows_and_when_its_disk_is_full_is_said(look, tm
     level, text = found[1]
     assert level == "ok"
     assert re.fullmatch(
-        r"0\.\d MB come in a day, and 80\.0 GB are free; retention \(90 days\) holds the file at .+ MB", text
+        r"0\.\d MB come in a day, and 80 GB are free; retention \(90 days\) holds the file at .+ MB", text
     )
     free.free = 1_000_000
     level, text = (await look('admins = ["a@example.com"]'))["database"][1]
@@ -389,3 +392,24 @@ async def test_a_foreign_reader_that_holds_up_the_log_is_named(look, tmp_path, m
     await repository.close()
     [text] = [text for level, text in found if level == "warning"]
     assert re.match(r"\d+ MB wait in guardian\.db-wal, since another program reads the database and does not end", text)
+
+
+async def test_a_reader_of_french_is_told_everything_in_french(tmp_path):
+    database = tmp_path / "guardian.db"
+    repository = await SqliteRepository.open(database)
+    await repository.write([event(NOW - timedelta(hours=hours)) for hours in range(1, 41)])
+    await repository.close()
+    settings = Settings(
+        database=database, reports_dir=tmp_path / "reports", admins=("you@example.com",),
+        schedules=["every 2h", {"when": "monthly 1 09:00", "features": ["nowhere"], "format": "text"}],
+        retention={"events_days": 7}, api={"host": "0.0.0.0"}, rules={"feature_down": {"features": ["chatt"]}},
+        mail={"directory": tmp_path / "mail"},
+    )  # fmt: skip
+    async with open_application(settings, clock=lambda: NOW) as app:
+        english, french = await check_running(app), await check_running(app, language("fr"))
+    assert [(each.subject, each.level) for each in english] == [(each.subject, each.level) for each in french]
+    assert len(english) > 12
+    same = [one.text for one, other in zip(english, french, strict=True) if one.text == other.text]
+    assert same == []
+    words = re.compile(r"\b(the|which|with|and|not|is|are|set|of)\b")
+    assert [each.text for each in french if words.search(each.text.replace(str(tmp_path), ""))] == []

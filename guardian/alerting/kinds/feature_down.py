@@ -15,7 +15,7 @@ from guardian.alerting.probes import answers, state_of
 from guardian.alerting.turning import Onset, Series, last_request, requests_between
 from guardian.alerting.verdicts import WEEK, Since, State, Verdict, earlier_weeks, enough_users
 from guardian.alerting.wanted import Compared
-from guardian.core.language import Language
+from guardian.core.language import Language, marked
 from guardian.core.secret_url import shown_url
 from guardian.settings.kinds import KindSettings, Severity
 
@@ -245,6 +245,6 @@ FEATURE_DOWN = Kind(
     onset=_onset,
     recovery=_recovery,
     probe=lambda rule: rule.probe,
-    unseen=lambda rule: "answers of past probes are not recorded" if rule.probe else None,
+    unseen=lambda rule: marked("answers of past probes are not recorded") if rule.probe else None,
 )
 """See the module."""

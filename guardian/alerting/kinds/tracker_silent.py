@@ -10,7 +10,7 @@ from guardian.alerting.kinds.kind import Kind, always, no_feature, now, nowhere
 from guardian.alerting.minutes import Calm, Minutes, Said
 from guardian.alerting.turning import Onset, first_request, last_request
 from guardian.alerting.verdicts import DAY, Since, State, Verdict, enough_users
-from guardian.core.language import Language
+from guardian.core.language import Language, marked
 from guardian.settings.kinds import KindSettings, Severity
 
 if TYPE_CHECKING:
@@ -130,6 +130,6 @@ TRACKER_SILENT = Kind(
     recovery=_recovery,
     bad=None,
     says_users=False,
-    unseen=lambda rule: "heartbeats of the past are not recorded",
+    unseen=lambda rule: marked("heartbeats of the past are not recorded"),
 )
 """See the module."""

@@ -13,6 +13,7 @@ from guardian.application.root import Application
 from guardian.core.clock import was_ahead
 from guardian.core.finding import Finding
 from guardian.core.growth import LATELY, UNMERGED_MOST, growth
+from guardian.core.language import ENGLISH, Language
 from guardian.core.storage import StorageError, StorageStats, WindowGone
 from guardian.settings.schema import Settings
 from guardian.stores.opening import backend, shown
@@ -36,7 +37,7 @@ def find_damage(settings: Settings) -> Finding | None:
     return Finding("database", "error", text) if text else None
 
 
-async def database_findings(app: Application) -> list[Finding]:
+async def database_findings(app: Application, lang: Language = ENGLISH) -> list[Finding]:
     """What the database says: that it can be read, that the tracker lives, that mails get out."""
     now = app.clock()
     stats, recorders, mails, events_ahead = await asyncio.gather(
@@ -45,28 +46,33 @@ async def database_findings(app: Application) -> list[Finding]:
         app.state.outbox_counts(),
         app.repository.events_ahead(now),
     )
-    size = f"{counted(stats.events, 'request')} of {counted(stats.users, 'user')}"
-    size += f", {stats.size_bytes / 1e6:,.1f} MB" if stats.size_bytes else ""  # Firestore does not say
+    size = lang(
+        "%(requests)s of %(users)s", requests=lang.plural("%(n)s request", "%(n)s requests", stats.events),
+        users=lang.plural("%(n)s user", "%(n)s users", stats.users),
+    )  # fmt: skip
+    size += f", {lang.number(stats.size_bytes / 1e6, 1)} MB" if stats.size_bytes else ""  # Firestore does not say
     found = [Finding("database", "ok", f"{shown(app.settings.database)}: {size}")]
-    found += await _growth(app, stats, now)
+    found += await _growth(app, stats, now, lang)
     early = [each.seen_at for each in recorders if was_ahead(each.seen_at, now)]
     signs = [each.seen_at for each in recorders if each.seen_at not in early] + ([stats.newest] if stats.newest else [])
     latest = max(signs, default=None)
     if early or events_ahead:
         newest = await app.repository.newest_event()
-        found.append(_ahead(max([*early, *([newest] if newest else [])]), len(early), events_ahead, alive=bool(signs)))
+        latest_of_all = max([*early, *([newest] if newest else [])])
+        found.append(_ahead(latest_of_all, len(early), events_ahead, alive=bool(signs), lang=lang))
     if latest is None:
-        return found + await _dead(app, mails)  # a note says that nothing was ever recorded
+        return found + await _dead(app, mails, lang)  # a note says that nothing was ever recorded
     if now - latest > SILENT_AFTER:
-        text = f"silent since {latest:%Y-%m-%d %H:%M} UTC: is the app running, and on this database?"
+        at = f"{latest:%Y-%m-%d %H:%M}"
+        text = lang("silent since %(at)s UTC: is the app running, and on this database?", at=at)
         found.append(Finding("tracker", "warning", text))
     else:
-        found.append(Finding("tracker", "ok", f"last sign of life {max(0, (now - latest).seconds)} s ago"))
-    found += conservation(recorders, now)
-    return found + await _dead(app, mails)
+        found.append(Finding("tracker", "ok", lang("last sign of life %(n)s s ago", n=max(0, (now - latest).seconds))))
+    found += conservation(recorders, now, lang)
+    return found + await _dead(app, mails, lang)
 
 
-async def _growth(app: Application, stats: StorageStats, now: datetime) -> list[Finding]:
+async def _growth(app: Application, stats: StorageStats, now: datetime, lang: Language) -> list[Finding]:
     """How the database grows and when its disk is full, and that a foreign reader holds up its log."""
     found: list[Finding] = []
     database = app.settings.database
@@ -74,8 +80,11 @@ async def _growth(app: Application, stats: StorageStats, now: datetime) -> list[
         return found  # how much room there is, and what lies in it, is Firestore's
     log = await app.repository.unmerged_bytes()
     if log > UNMERGED_MOST:
-        text = f"{log / 1e6:,.0f} MB wait in {database.name}-wal, since another program reads the "
-        text += "database and does not end its transaction: end it (fuser shows which have the file open)"
+        text = lang(
+            "%(size)s MB wait in %(file)s, since another program reads the database and does not end its transaction: "
+            "end it (fuser shows which have the file open)",
+            size=lang.number(log / 1e6), file=f"{database.name}-wal",
+        )  # fmt: skip
         found.append(Finding("database", "warning", text))
     try:
         lately = (await app.repository.counts(now - LATELY, now)).requests
@@ -86,36 +95,44 @@ async def _growth(app: Application, stats: StorageStats, now: datetime) -> list[
     grows = growth(stats, lately, now, events_days=days, free=free)
     if grows is None:
         return found
-    text = f"{_size(grows.a_day)} come in a day, and {_size(free)} are free"
+    text = lang("%(size)s come in a day, and %(free)s are free", size=_size(grows.a_day, lang), free=_size(free, lang))
     if grows.full_in is not None:
-        text += f": the disk is full in {counted(int(grows.full_in), 'day')}; make room, or lower retention.events_days"
-        return [*found, Finding("database", "warning", text)]
-    held = f"; retention ({counted(days, 'day')}) holds the file at some {_size(grows.holds_at)}"
-    return [*found, Finding("database", "ok", text + held)]
+        cure = lang(
+            "the disk is full in %(time)s; make room, or lower retention.events_days",
+            time=lang.plural("%(n)s day", "%(n)s days", int(grows.full_in)),
+        )
+        return [*found, Finding("database", "warning", lang("%(what)s: %(cure)s", what=text, cure=cure))]
+    held = lang(
+        "retention (%(time)s) holds the file at some %(size)s",
+        time=lang.plural("%(n)s day", "%(n)s days", days), size=_size(grows.holds_at, lang),
+    )  # fmt: skip
+    return [*found, Finding("database", "ok", f"{text}; {held}")]
 
 
-def _size(size: float) -> str:
-    return f"{size / 1e9:,.1f} GB" if size >= 1e9 else f"{size / 1e6:,.1f} MB"
+def _size(size: float, lang: Language) -> str:
+    unit, least = ("GB", 1e9) if size >= 1e9 else ("MB", 1e6)
+    return f"{lang.number(size / least, 1)} {unit}"
 
 
-def _ahead(latest: datetime, heartbeats: int, events: int, *, alive: bool) -> Finding:
+def _ahead(latest: datetime, heartbeats: int, events: int, *, alive: bool, lang: Language) -> Finding:
     """How many signs of life are of the future: they are none. Events alone may be of a clock that is right by now."""
-    text = f"the newest sign of life, {latest:%Y-%m-%d %H:%M} UTC, lies in the future: "
-    text += f"{counted(heartbeats, 'heartbeat')} and {counted(events, 'request')} of such a time do not count; "
-    text += "set the clocks of both machines, preferably by NTP"
+    text = lang(
+        "the newest sign of life, %(at)s UTC, lies in the future: %(heartbeats)s and %(requests)s of such a time do "
+        "not count; set the clocks of both machines, preferably by NTP",
+        at=f"{latest:%Y-%m-%d %H:%M}", heartbeats=lang.plural("%(n)s heartbeat", "%(n)s heartbeats", heartbeats),
+        requests=lang.plural("%(n)s request", "%(n)s requests", events),
+    )  # fmt: skip
     return Finding("clock", "warning" if alive and not heartbeats else "error", text)
 
 
-async def _dead(app: Application, mails: Mapping[str, int]) -> list[Finding]:
+async def _dead(app: Application, mails: Mapping[str, int], lang: Language) -> list[Finding]:
     newest = await app.state.outbox(status="dead", limit=1)
     if not newest:
         return []
     dead, last = mails.get("dead", 0), newest[0]
-    which = f"{dead:,} mails could not be delivered, the last" if dead > 1 else "a mail could not be delivered,"
-    text = f"{which} to {last.message.recipient}: {last.last_error}; see 'guardian outbox list --status dead'"
+    text = lang.plural(
+        "a mail could not be delivered, to %(to)s: %(error)s; see 'guardian outbox list --status dead'",
+        "%(n)s mails could not be delivered, the last to %(to)s: %(error)s; see 'guardian outbox list --status dead'",
+        max(1, dead), to=last.message.recipient, error=last.last_error,
+    )  # fmt: skip
     return [Finding("mail", "warning", text)]
-
-
-def counted(number: int, noun: str) -> str:
-    """A number with its noun, in the plural where it has to be."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

@@ -12,6 +12,7 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 from guardian.core.finding import Finding
+from guardian.core.language import ENGLISH, Language
 
 if TYPE_CHECKING:
     from dns.asyncresolver import Resolver
@@ -30,7 +31,12 @@ Answers = Mapping[str, tuple[str, ...] | None]
 
 
 async def sender_findings(
-    domain: str, selectors: Sequence[str] = (), *, resolver: Resolver | None = None, lifetime: float = LIFETIME_SECONDS
+    domain: str,
+    selectors: Sequence[str] = (),
+    *,
+    resolver: Resolver | None = None,
+    lifetime: float = LIFETIME_SECONDS,
+    lang: Language = ENGLISH,
 ) -> list[Finding]:
     """What DNS says of mail from this domain; `selectors` are the DKIM selectors known to be its own.
 
@@ -39,19 +45,20 @@ async def sender_findings(
     """
     domain = domain.lower().rstrip(".")
     if not _public(domain):
-        return [
-            Finding("sender", "ok", f"SPF, DKIM and DMARC were not looked up: {domain} is not a domain on the Internet")
-        ]
+        text = lang("SPF, DKIM and DMARC were not looked up: %(domain)s is not a domain on the Internet", domain=domain)
+        return [Finding("sender", "ok", text)]
     above = _above(domain)
     keys = [_key_name(selector, domain) for selector in (*selectors, *USUAL_SELECTORS)]
     names = dict.fromkeys([domain, *(f"_dmarc.{each}" for each in (domain, *above)), *keys])
     answers = await _ask_all(list(names), resolver, lifetime)
     if all(answer is None for answer in answers.values()):
-        text = (
-            f"DNS does not answer, so SPF, DKIM and DMARC of {domain} are not known: try again, or ask another network"
+        text = lang(
+            "DNS does not answer, so SPF, DKIM and DMARC of %(domain)s are not known: try again, or ask another "
+            "network",
+            domain=domain,
         )
         return [Finding("sender", "warning", text)]
-    return [_spf(domain, answers), *_dkim(domain, selectors, answers), _dmarc(domain, above, answers)]
+    return [_spf(domain, answers, lang), *_dkim(domain, selectors, answers, lang), _dmarc(domain, above, answers, lang)]
 
 
 def _public(domain: str) -> bool:
@@ -100,48 +107,64 @@ async def _texts(name: str, resolver: Resolver, lifetime: float) -> tuple[str, .
     return tuple(b"".join(record.strings).decode("utf-8", "replace") for record in answer)
 
 
-def _spf(domain: str, answers: Answers) -> Finding:
+def _spf(domain: str, answers: Answers, lang: Language) -> Finding:
     texts = answers[domain]
     if texts is None:
-        return Finding("SPF", "warning", f"DNS does not answer for {domain}, so its SPF record is not known")
+        text = lang("DNS does not answer for %(domain)s, so its SPF record is not known", domain=domain)
+        return Finding("SPF", "warning", text)
     records = [text.lower().split() for text in texts if re.match(r"v=spf1( |$)", text, flags=re.IGNORECASE)]
     if not records:
-        cure = "publish one (TXT, v=spf1 …) that lists the servers which send its mail"
-        return Finding("SPF", "warning", f"{domain} has no SPF record, so its mail is easily taken for spam: {cure}")
-    if len(records) > 1:
-        wrong = f"{domain} has {len(records)} SPF records, so receivers accept none of them (RFC 7208, 3.2)"
-        return Finding("SPF", "error", f"{wrong}: make one of them")
-    if {"all", "+all"} & set(records[0]):
-        return Finding(
-            "SPF", "warning", f"the SPF record of {domain} lets everybody send for it: end it with -all or ~all"
+        text = lang(
+            "%(domain)s has no SPF record, so its mail is easily taken for spam: publish one (TXT, v=spf1 …) that "
+            "lists the servers which send its mail",
+            domain=domain,
         )
-    return Finding("SPF", "ok", f"{domain} has an SPF record")
+        return Finding("SPF", "warning", text)
+    if len(records) > 1:
+        text = lang(
+            "%(domain)s has %(n)s SPF records, so receivers accept none of them (RFC 7208, 3.2): make one of them",
+            domain=domain, n=len(records),
+        )  # fmt: skip
+        return Finding("SPF", "error", text)
+    if {"all", "+all"} & set(records[0]):
+        text = lang("the SPF record of %(domain)s lets everybody send for it: end it with -all or ~all", domain=domain)
+        return Finding("SPF", "warning", text)
+    return Finding("SPF", "ok", lang("%(domain)s has an SPF record", domain=domain))
 
 
-def _dkim(domain: str, selectors: Sequence[str], answers: Answers) -> list[Finding]:
+def _dkim(domain: str, selectors: Sequence[str], answers: Answers, lang: Language) -> list[Finding]:
     def has_key(selector: str) -> bool:
         return any(map(_is_key, answers[_key_name(selector, domain)] or ()))
+
+    def key_under(name: str) -> Finding:
+        return Finding("DKIM", "ok", lang("%(domain)s has a key under the selector %(name)s", domain=domain, name=name))
 
     found = []
     for selector in selectors:
         where = _key_name(selector, domain)
         if has_key(selector):
-            found.append(Finding("DKIM", "ok", f"{domain} has a key under the selector {selector}"))
+            found.append(key_under(selector))
         elif answers[where] is None:
-            found.append(Finding("DKIM", "warning", f"DNS does not answer for {where}, so its key is not known"))
+            text = lang("DNS does not answer for %(domain)s, so its key is not known", domain=where)
+            found.append(Finding("DKIM", "warning", text))
         else:
-            cure = "publish it, or correct mail.dkim_selectors"
-            found.append(
-                Finding("DKIM", "warning", f"there is no key at {where}, so what it signs is not trusted: {cure}")
+            text = lang(
+                "there is no key at %(domain)s, so what it signs is not trusted: publish it, or correct "
+                "mail.dkim_selectors",
+                domain=where,
             )
+            found.append(Finding("DKIM", "warning", text))
     if selectors:
         return found
     usual = [selector for selector in USUAL_SELECTORS if has_key(selector)]
     if usual:
-        return [Finding("DKIM", "ok", f"{domain} has a key under the selector {', '.join(usual)}")]
-    cure = "set mail.dkim_selectors to have yours looked up"
-    tried = ", ".join(USUAL_SELECTORS)
-    return [Finding("DKIM", "warning", f"not known: no key under the usual selectors of {domain}: {tried}; {cure}")]
+        return [key_under(", ".join(usual))]
+    text = lang(
+        "not known: no key under the usual selectors of %(domain)s: %(names)s; set mail.dkim_selectors to have yours "
+        "looked up",
+        domain=domain, names=", ".join(USUAL_SELECTORS),
+    )  # fmt: skip
+    return [Finding("DKIM", "warning", text)]
 
 
 def _is_key(text: str) -> bool:
@@ -150,29 +173,39 @@ def _is_key(text: str) -> bool:
     return tags.get("v", "DKIM1") == "DKIM1" and bool(tags.get("p"))
 
 
-def _dmarc(domain: str, above: Sequence[str], answers: Answers) -> Finding:
+def _dmarc(domain: str, above: Sequence[str], answers: Answers, lang: Language) -> Finding:
     for place in (domain, *above):
-        texts = answers[f"_dmarc.{place}"]
+        texts, name = answers[f"_dmarc.{place}"], f"_dmarc.{place}"
         if texts is None:
-            return Finding("DMARC", "warning", f"DNS does not answer for _dmarc.{place}, so its policy is not known")
+            text = lang("DNS does not answer for %(domain)s, so its policy is not known", domain=name)
+            return Finding("DMARC", "warning", text)
         records = [_tags(text) for text in texts if re.match(r"v\s*=\s*DMARC1\s*(;|$)", text)]
         if len(records) > 1:
-            wrong = (
-                f"_dmarc.{place} has {len(records)} DMARC records, so receivers ignore all of them (RFC 7489, 6.6.3)"
-            )
-            return Finding("DMARC", "warning", f"{wrong}: make one of them")
+            text = lang(
+                "%(domain)s has %(n)s DMARC records, so receivers ignore all of them (RFC 7489, 6.6.3): make one of "
+                "them",
+                domain=name, n=len(records),
+            )  # fmt: skip
+            return Finding("DMARC", "warning", text)
         if records:
-            return _policy(domain, place, records[0])
-    cure = f"publish one at _dmarc.{domain} (TXT, v=DMARC1; p=none to begin with)"
-    return Finding("DMARC", "warning", f"{domain} has no DMARC record, which large receivers ask for: {cure}")
+            return _policy(domain, place, records[0], lang)
+    text = lang(
+        "%(domain)s has no DMARC record, which large receivers ask for: publish one at %(name)s (TXT, v=DMARC1; p=none "
+        "to begin with)",
+        domain=domain, name=f"_dmarc.{domain}",
+    )  # fmt: skip
+    return Finding("DMARC", "warning", text)
 
 
-def _policy(domain: str, place: str, tags: Mapping[str, str]) -> Finding:
+def _policy(domain: str, place: str, tags: Mapping[str, str], lang: Language) -> Finding:
     name = "sp" if place != domain and "sp" in tags else "p"  # what a domain wants for those below it: RFC 7489, 6.3
     value = tags.get(name, "").lower()
     if value not in ("none", "quarantine", "reject"):
-        return Finding("DMARC", "warning", f"_dmarc.{place} has no valid {name}=: write none, quarantine or reject")
-    return Finding("DMARC", "ok", f"_dmarc.{place} says {name}={value}")
+        text = lang(
+            "%(domain)s has no valid %(name)s=: write none, quarantine or reject", domain=f"_dmarc.{place}", name=name
+        )
+        return Finding("DMARC", "warning", text)
+    return Finding("DMARC", "ok", lang("%(domain)s says %(value)s", domain=f"_dmarc.{place}", value=f"{name}={value}"))
 
 
 def _tags(text: str) -> dict[str, str]:

@@ -12,7 +12,7 @@ from guardian.application.elsewhere import records_elsewhere
 from guardian.application.noticing import LATELY, noticed_lately
 from guardian.application.root import Application
 from guardian.core.finding import Finding
-from guardian.core.language import language
+from guardian.core.language import ENGLISH, Language
 from guardian.core.note_words import note_words
 from guardian.core.notes import Note, gone_silent
 from guardian.core.storage import RecorderHealth
@@ -22,7 +22,7 @@ MOST_PROCESSES = 10
 """So many processes are told one by one, those that lost something first."""
 
 
-async def note_findings(app: Application, path: Path | None) -> list[Finding]:
+async def note_findings(app: Application, path: Path | None, lang: Language = ENGLISH) -> list[Finding]:
     """A warning for each note of the last day; `path` is the settings file, None for the one of the current folder.
 
     Processes that went silent are told one by one, by `conservation`; what lies in the future is told with the clock.
@@ -33,10 +33,11 @@ async def note_findings(app: Application, path: Path | None) -> list[Finding]:
         critical_features=app.settings.critical_features,
         elsewhere=lambda now: records_elsewhere(app.settings.database, _folders(path), now=now),
     )
-    found = [_finding(note) for note in notes if note.kind not in ("silent", "ahead")]
+    found = [_finding(note, lang) for note in notes if note.kind not in ("silent", "ahead")]
     names = await app.repository.feature_names()
     if names:  # of critical features a note has told
-        found += matching_nothing(app.settings, names, "is no feature that was ever used", critical=False)
+        why = lang("is no feature that was ever used")
+        found += matching_nothing(app.settings, names, why, critical=False, lang=lang)
     return found
 
 
@@ -50,12 +51,12 @@ def _folders(path: Path | None) -> list[Path]:
     return [Path(), *([path.parent] if path else [])]
 
 
-def _finding(note: Note) -> Finding:
+def _finding(note: Note, lang: Language = ENGLISH) -> Finding:
     subject = "critical_features" if note.kind == "critical_features" else "tracker"
-    return Finding(subject, "warning", " ".join(note_words(*note, language())).strip())
+    return Finding(subject, "warning", " ".join(note_words(*note, lang)).strip())
 
 
-def conservation(recorders: Sequence[RecorderHealth], now: datetime) -> list[Finding]:
+def conservation(recorders: Sequence[RecorderHealth], now: datetime, lang: Language = ENGLISH) -> list[Finding]:
     """Where the events of each process are: accepted = stored + dropped + queued.
 
     Told are the processes of the last day, and of the last 7 days those that lost some.
@@ -63,22 +64,32 @@ def conservation(recorders: Sequence[RecorderHealth], now: datetime) -> list[Fin
     silent = gone_silent(recorders, now)
     lossy = [each for each in recorders if each.dropped or each in silent]
     told = lossy + [each for each in recorders if each not in lossy and now - each.seen_at <= LATELY]
-    return [_balance(each, each in silent) for each in told[:MOST_PROCESSES]]
+    return [_balance(each, each in silent, lang) for each in told[:MOST_PROCESSES]]
 
 
-def _balance(recorder: RecorderHealth, silent: bool) -> Finding:
-    numbers = (
-        f"{recorder.accepted:,} accepted = {recorder.stored:,} stored + {recorder.dropped:,} dropped "
-        f"+ {recorder.queued:,} queued"
-    )
+def _balance(recorder: RecorderHealth, silent: bool, lang: Language) -> Finding:
+    numbers = lang(
+        "%(accepted)s accepted = %(stored)s stored + %(dropped)s dropped + %(queued)s queued",
+        accepted=lang.number(recorder.accepted), stored=lang.number(recorder.stored),
+        dropped=lang.number(recorder.dropped), queued=lang.number(recorder.queued),
+    )  # fmt: skip
     cures = []
     if recorder.dropped:
-        requests = "1 request was" if recorder.dropped == 1 else f"{recorder.dropped:,} requests were"
-        cures.append(f"{requests} lost, since the buffer was full or the database could not be written to: see its log")
+        cures.append(
+            lang.plural(
+                "%(n)s request was lost, since the buffer was full or the database could not be written to: see its "
+                "log",
+                "%(n)s requests were lost, since the buffer was full or the database could not be written to: see its "
+                "log",
+                recorder.dropped,
+            )
+        )
     if silent:
         cures.append(
-            f"silent since {recorder.seen_at:%Y-%m-%d %H:%M} UTC, so what it had queued is lost: "
-            "stop the app by SIGTERM, not by kill -9"
+            lang(
+                "silent since %(at)s UTC, so what it had queued is lost: stop the app by SIGTERM, not by kill -9",
+                at=f"{recorder.seen_at:%Y-%m-%d %H:%M}",
+            )
         )
-    text = f"the process {recorder.id}: {'; '.join([numbers, *cures])}"
+    text = lang("the process %(name)s: %(what)s", name=recorder.id, what="; ".join([numbers, *cures]))
     return Finding("tracker", "warning" if cures else "ok", text)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from guardian.application.check.dns import sender_findings
 from guardian.application.check.probe import probe_smtp
 from guardian.core.finding import Finding
+from guardian.core.language import ENGLISH, Language
 from guardian.core.mail_address import address_of, wire_address
 from guardian.mail.transport import DeliveryError
 from guardian.mail.transports.gmail import GmailTransport
@@ -21,14 +22,17 @@ if TYPE_CHECKING:
     from dns.asyncresolver import Resolver
 
 
-def _nothing(settings: Settings) -> Finding:
+def _nothing(settings: Settings, lang: Language) -> Finding:
     folder = settings.mail.directory or settings.reports_dir / "mail"
-    return Finding(
-        "mail", "warning", f"no mail leaves this machine: mails become files in {folder} until gmail or smtp is set"
+    text = lang(
+        "no mail leaves this machine: mails become files in %(folder)s until gmail or smtp is set", folder=str(folder)
     )
+    return Finding("mail", "warning", text)
 
 
-async def mail_findings(settings: Settings, now: datetime, resolver: Resolver | None) -> list[Finding]:
+async def mail_findings(
+    settings: Settings, now: datetime, resolver: Resolver | None, lang: Language = ENGLISH
+) -> list[Finding]:
     """What is said of each way that mail may take, in their order, and of the sender's domain. No mail is sent.
 
     `resolver` asks DNS; None means that of this machine.
@@ -36,22 +40,22 @@ async def mail_findings(settings: Settings, now: datetime, resolver: Resolver | 
     mail, tries = settings.mail, list[Coroutine[Any, Any, Finding]]()
     for name in mail.order:
         if name == "gmail" and mail.gmail is not None:
-            tries.append(_gmail(mail.gmail, mail.sender, now))
+            tries.append(_gmail(mail.gmail, mail.sender, now, lang))
         elif mail.smtp is not None:
-            tries.append(_mail_server(mail.smtp, mail.sender, _recipients(settings)))
+            tries.append(_mail_server(mail.smtp, mail.sender, _recipients(settings), lang))
     if not tries:
-        return [_nothing(settings)]
+        return [_nothing(settings, lang)]
     domain = wire_address(address_of(mail.sender)).rpartition("@")[2]
-    of_sender = sender_findings(domain, mail.dkim_selectors, resolver=resolver)
+    of_sender = sender_findings(domain, mail.dkim_selectors, resolver=resolver, lang=lang)
     found, sender = await asyncio.gather(asyncio.gather(*tries), of_sender)
     found += sender
     if mail.directory:
-        text = f"mail.directory is not used, because mail.{mail.order[0]} is set: keep one of them"
+        text = lang("mail.directory is not used, because %(key)s is set: keep one of them", key=f"mail.{mail.order[0]}")
         found.append(Finding("mail", "warning", text))
     return found
 
 
-async def _gmail(gmail: GmailSettings, sender: str, now: datetime) -> Finding:
+async def _gmail(gmail: GmailSettings, sender: str, now: datetime, lang: Language) -> Finding:
     login = GmailTransport(gmail).login
     try:
         await asyncio.to_thread(login.access_token, gmail.subject or address_of(sender))
@@ -59,8 +63,8 @@ async def _gmail(gmail: GmailSettings, sender: str, now: datetime) -> Finding:
         return Finding("mail", "error", f"Gmail: {error}")
     expiry = login.expires_at()
     if expiry is None:
-        return Finding("mail", "ok", "Gmail: Google gives an access token")
-    text = f"Gmail: Google gives an access token; the login expires {expiry:%Y-%m-%d %H:%M} UTC"
+        return Finding("mail", "ok", lang("Gmail: Google gives an access token"))
+    text = lang("Gmail: Google gives an access token; the login expires %(at)s UTC", at=f"{expiry:%Y-%m-%d %H:%M}")
     if expiry - now < timedelta(days=2):
         return Finding("mail", "warning", f"{text}: {login.cure}")
     return Finding("mail", "ok", text)
@@ -72,9 +76,9 @@ def _recipients(settings: Settings) -> list[str]:
     return [*settings.admins, *of_reports, *(to for rule in settings.rules.values() for to in rule.recipients)]
 
 
-async def _mail_server(smtp: SmtpSettings, sender: str, recipients: Sequence[str]) -> Finding:
+async def _mail_server(smtp: SmtpSettings, sender: str, recipients: Sequence[str], lang: Language) -> Finding:
     try:
-        text = await probe_smtp(smtp, address_of(sender), recipients)
+        text = await probe_smtp(smtp, address_of(sender), recipients, lang)
     except DeliveryError as error:
         return Finding("mail", "error", str(error))
     return Finding("mail", "ok" if smtp.security != "none" or is_loopback(smtp.host) else "warning", text)

@@ -6,12 +6,13 @@ import difflib
 from collections.abc import Collection, Iterator
 
 from guardian.core.finding import Finding
+from guardian.core.language import ENGLISH, Language
 from guardian.core.summary import fits
 from guardian.settings.schema import Settings
 
 
 def matching_nothing(
-    settings: Settings, names: Collection[str], why: str, *, critical: bool = True
+    settings: Settings, names: Collection[str], why: str, *, critical: bool = True, lang: Language = ENGLISH
 ) -> Iterator[Finding]:
     """A warning for each pattern in the settings that fits none of the features; `why` goes on after "which".
 
@@ -31,5 +32,8 @@ def matching_nothing(
         for pattern in patterns:
             if not any(fits(name, (pattern,)) for name in names):
                 near = difflib.get_close_matches(pattern.strip("*_"), names, n=1, cutoff=0.6)
-                cure = f"did you mean {near[0]!r}?" if near else f"name a feature of the list, such as {some}"
-                yield Finding("features", "warning", f"{place} has {pattern!r}, which {why}: {cure}")
+                cure = lang("name a feature of the list, such as %(some)s", some=some)
+                if near:
+                    cure = lang("did you mean %(name)s?", name=repr(near[0]))
+                text = lang("%(place)s has %(name)s, which %(why)s", place=place, name=repr(pattern), why=why)
+                yield Finding("features", "warning", lang("%(what)s: %(cure)s", what=text, cure=cure))

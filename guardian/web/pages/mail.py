@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from guardian.application.reporting import send_report_now
 from guardian.application.root import NamedSchedule
+from guardian.application.schedule_words import schedule_name
 from guardian.core.language import marked
 from guardian.core.off_loop import off_loop
 from guardian.core.outgoing import SECRET, OutboxItem
@@ -98,7 +99,7 @@ def next_report(named: NamedSchedule, view: View) -> dict[str, Any]:
         at=view.lang.moment(fire, zone), span=view.lang.span(covers.start, covers.end, zone),
     )  # fmt: skip
     return {
-        "name": named.name,
+        "name": schedule_name(named, view.lang),
         "sentence": f"{said} ({zone.key})",
         "recipients": view.lang.plural("%(n)s recipient", "%(n)s recipients", len(named.recipients)),
     }

@@ -28,6 +28,7 @@ from guardian.web.pages.svg import Mark, strip
 from guardian.web.pages.tables import Cell, Table
 
 DAYS = 30
+SEVERITIES = {"info": marked("info"), "warning": marked("warning"), "critical": marked("critical")}
 STEPS = 20
 """So many steps the slider has to each side of the threshold as it is, up to four times it."""
 
@@ -45,7 +46,7 @@ async def run(view: View) -> Mapping[str, Any] | Response:
                 {
                     "name": name,
                     "words": rule_in_words(watching(rule, view.app.settings.critical_features), view.lang),
-                    "severity": view.lang(rule.severity),
+                    "severity": view.lang(SEVERITIES[rule.severity]),
                     "style": grade(rule.severity).look.style if rule.enabled else "unknown",
                     "enabled": rule.enabled,
                     "number": sum(each.rule == name for each in found),
@@ -190,7 +191,7 @@ def _part(title: str, result: Backtest, part: RuleReplay | None, view: View) -> 
     ]
     ends = [lang.short_day(at, view.zone) for at in (result.start, result.end)]
     return {"title": title, "said": " · ".join(said), "strip": strip(f"{title}: {said[0]}", marks, ends),
-            "unseen": part.unseen or ""}  # fmt: skip
+            "unseen": lang(part.unseen) if part.unseen else ""}  # fmt: skip
 
 
 PAGE = Page("/rules", marked("Rules"), run, "rules.html", nav=True, key="6")

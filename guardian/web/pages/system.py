@@ -39,12 +39,13 @@ async def run(view: View) -> Mapping[str, Any] | Response:
     led = await app.state.lease_held(LEASE, view.now, LEASE_TTL)
     findings = None
     if view.query.get("check") == "now":
+        found = await app.glances.take(
+            ("check", lang.code), lambda: check_running(app, lang), now=view.now, fresh=timedelta(seconds=20)
+        )
         findings = [
-            {"subject": each.subject, "text": each.text, "style": grade(each.level).look.style,
-             "sign": grade(each.level).look.sign}
-            for each in await app.glances.take(
-                "check", lambda: check_running(app), now=view.now, fresh=timedelta(seconds=20)
-            )
+            {"subject": lang(each.subject) if each.subject in _SUBJECTS else each.subject, "text": each.text,
+             "style": grade(each.level).look.style, "sign": grade(each.level).look.sign}
+            for each in found
         ]  # fmt: skip
     daily = stats.size_bytes / stats.events * honest.requests if stats.events else 0.0
     keep = app.settings.retention
@@ -101,6 +102,13 @@ async def run(view: View) -> Mapping[str, Any] | Response:
               if findings is not None else ()),
         ],
     )  # fmt: skip
+
+
+_SUBJECTS = (
+    marked("database"), marked("clock"), marked("schedule"), marked("reports"), marked("links"), marked("sender"),
+    marked("people"), marked("privacy"), marked("installation"), marked("features"), marked("settings"),
+)  # fmt: skip
+"""What a finding is about, where it is a word; the others are names: of keys of the settings, of SPF and so on."""
 
 
 def _sum(findings: Iterable[Mapping[str, str]], view: View) -> str:
