@@ -3,29 +3,70 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Sequence
 from datetime import datetime
+from itertools import pairwise
 
 import numpy as np
 
+from guardian.core.summary import bin_of
 from guardian.core.time import micros
 from guardian.core.totals import Part
 from guardian.stores.sqlite import seals
 from guardian.stores.sqlite.counts import NOTHING
-from guardian.stores.sqlite.covering import Piece, pieces_between, runs
+from guardian.stores.sqlite.covering import Cover, Piece, runs
 from guardian.stores.sqlite.totals import read_raw
 
 _LEAST = -1
-"""The first bin (`bin_of`)."""
+_BINS = bin_of(2**63 - 1) - _LEAST + 1
+"""The first bin (`bin_of`), and how many there are."""
 
 
 def read_latencies(db: sqlite3.Connection, edges: Sequence[datetime]) -> list[dict[int, int]]:
-    """Between each two neighbours of the edges, how many latencies fell into each bin. Raises WindowGone."""
+    """Between each two neighbours of the edges, how many latencies fell into each bin. Raises WindowGone.
+
+    A bucket in which one edge lies is counted whole, and the shorter part beside the edge is taken from it: thirty days
+    of a zone that is an hour ahead are 31 days and 31 hours, not 720 hours.
+    """
     times = [micros(edge) for edge in edges]
-    return [_of(db, made) for made in pieces_between(db, times)]
+    cover = Cover(db, times[0])
+    made = cover.pieces(times[0], times[-1])
+    torn = dict(_torn(times, made))
+    if not torn:
+        return [_as_bins(_sums(db, inside)) for inside in cover.between(times, made)]
+    parts = {at: _beside(db, cover, piece, at) for at, piece in torn.items()}
+    found = []
+    for first, last in pairwise(times):
+        low, high = torn[first].end if first in torn else first, torn[last].start if last in torn else last
+        sums = _sums(db, cover.between((low, high), made)[0] if low < high else [])
+        sums = sums + parts[first][1] if first in torn else sums
+        sums = sums + parts[last][0] if last in torn else sums
+        found.append(_as_bins(sums))
+    return found
 
 
-def _of(db: sqlite3.Connection, made: Sequence[Piece]) -> dict[int, int]:
+def _as_bins(sums: np.ndarray) -> dict[int, int]:
+    return {slot + _LEAST: int(sums[slot]) for slot in np.flatnonzero(sums).tolist()}
+
+
+def _torn(times: Sequence[int], made: Sequence[Piece]) -> Iterator[tuple[int, Piece]]:
+    """The edges that lie alone inside of a sealed bucket, each with that bucket."""
+    for piece in made:
+        inside = times[bisect_right(times, piece.start) : bisect_left(times, piece.end)]
+        if piece.span and len(inside) == 1:
+            yield inside[0], piece
+
+
+def _beside(db: sqlite3.Connection, cover: Cover, piece: Piece, at: int) -> tuple[np.ndarray, np.ndarray]:
+    """What a bucket holds before an edge in it, and behind."""
+    whole, early = _sums(db, [piece]), at - piece.start <= piece.end - at
+    part = _sums(db, cover.pieces(piece.start, at) if early else cover.pieces(at, piece.end))
+    return (part, whole - part) if early else (whole - part, part)
+
+
+def _sums(db: sqlite3.Connection, made: Sequence[Piece]) -> np.ndarray:
+    """How many latencies of these pieces fell into each bin, the first one first; floats, exact up to 2 ** 53."""
     found = [list(NOTHING.T[1:])]
     for span, at, until in runs(made):
         if span:
@@ -33,5 +74,4 @@ def _of(db: sqlite3.Connection, made: Sequence[Piece]) -> dict[int, int]:
         else:
             found.append(list(read_raw(db, at, until).durations.T[1:]))
     slots, numbers = (np.concatenate(columns) for columns in zip(*found, strict=True))
-    sums = np.bincount(slots - _LEAST, weights=numbers)  # floats, exact up to 2 ** 53
-    return {slot + _LEAST: int(sums[slot]) for slot in np.flatnonzero(sums).tolist()}
+    return np.bincount(slots - _LEAST, weights=numbers, minlength=_BINS)

@@ -147,7 +147,7 @@ async def _one(
                   [(int(code), n) for code, n in (known.statuses if known else {}).items()]),
             Table("routes", ("method", "route", "requests"),
                   [(r.method, r.endpoint, totals.requests) for r, totals in routes]),
-            latency_table(bins),
+            latency_table(lambda: bins),
         ],
     )  # fmt: skip
 

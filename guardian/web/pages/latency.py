@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import pairwise
 
 from markupsafe import Markup
 
-from guardian.core.activity import Activity
 from guardian.core.summary import RATIO, quantile_ms
 from guardian.web.pages.page import View
 from guardian.web.pages.svg import Series, Words, over_time
@@ -15,11 +15,11 @@ from guardian.web.pages.tables import Table
 from guardian.web.pages.timeline import number_scale
 
 
-def durations(counts: Activity) -> dict[int, int]:
-    """How many latencies fell into each bin, over all routes."""
+def durations(bars: Iterable[Mapping[int, int]]) -> dict[int, int]:
+    """How many latencies fell into each bin, over all bars of a window."""
     total: dict[int, int] = {}
-    for route in counts.routes.values():
-        for slot, number in route.durations.items():
+    for bar in bars:
+        for slot, number in bar.items():
             total[slot] = total.get(slot, 0) + number
     return total
 
@@ -32,18 +32,19 @@ def _places(bins: Mapping[int, int]) -> list[int]:
     places = [0] * (len(EDGES_MS) + 1)
     for slot, number in bins.items():
         at_ms = 0.0 if slot < 0 else RATIO ** (slot + 0.5) / 1000
-        places[next((i for i, edge in enumerate(EDGES_MS) if at_ms < edge), len(EDGES_MS))] += number
+        places[bisect_right(EDGES_MS, at_ms)] += number
     return places
 
 
-def latency_table(bins: Mapping[int, int]) -> Table:
-    """The same as a file: how many requests took `from_ms` or longer and less than `below_ms`."""
-    edges = (0, *EDGES_MS, None)
-    return Table(
-        "durations",
-        ("from_ms", "below_ms", "requests"),
-        [(*pair, n) for pair, n in zip(pairwise(edges), _places(bins), strict=True)],
-    )
+def latency_table(bins: Callable[[], Mapping[int, int]]) -> Table:
+    """The same as a file: how many requests took `from_ms` or longer and less than `below_ms`. `bins` is
+    called where somebody asks for the file."""
+
+    def rows() -> Iterator[tuple[int | None, ...]]:
+        for pair, number in zip(pairwise((0, *EDGES_MS, None)), _places(bins()), strict=True):
+            yield (*pair, number)
+
+    return Table("durations", ("from_ms", "below_ms", "requests"), rows())
 
 
 def latency_chart(bins: Mapping[int, int], view: View) -> Markup:

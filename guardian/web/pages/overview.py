@@ -84,7 +84,7 @@ def overview(view: View, chosen: Range, reading: Reading) -> dict[str, Any]:
                                  ("p99", report.latency_ms.p99))
         ],
         "latency_over_time": latency_over_time(report, reading.latencies, reading.released, view),
-        "latency_chart": latency_chart(durations(reading.counts), view),
+        "latency_chart": latency_chart(durations(reading.latencies), view),
         "help": said["help"],
         "quiet": said["gone_quiet"],
     }  # fmt: skip
@@ -179,7 +179,7 @@ def overview_tables(reading: Reading) -> list[Table]:
         Table("timeline", columns, bars),
         Table("statuses", ("status", "requests"), [(int(code), n) for code, n in report.error_breakdown.items()]),
         Table("features", ("feature", "requests"), [(each.name, each.count) for each in report.top_features]),
-        latency_table(durations(reading.counts)),
+        latency_table(lambda: durations(reading.latencies)),
     ]
 
 

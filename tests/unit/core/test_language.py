@@ -219,3 +219,9 @@ def test_texts_that_templates_say_for_one_and_many_are_in_the_catalogues():
         if path.suffix in (".html", ".txt"):
             for pair in re.findall(r'plural\("([^"]*)", "([^"]*)"', path.read_text(encoding="utf-8")):
                 assert pair in found, path
+
+
+@pytest.mark.parametrize("code", ["en", "fr"])
+def test_nothing_is_never_minus_nothing_whatever_was_said_before(code):
+    say = language(code).number
+    assert [say(-0.0), say(0), say(-0.04, 1), say(0.0, 1), say(True)] == ["0", "0", "0", "0", "1"]

@@ -1,0 +1,67 @@
+"""What every store must tell of latencies through a window: those of each bar, in the days of any zone."""
+
+import random
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from guardian.core.report.timeline import bar_edges
+from guardian.core.summary import bin_of
+from guardian.core.time import micros
+from guardian.stores.sqlite import latencies
+from tests.support.events import event as made
+
+START = datetime(2026, 3, 27, tzinfo=UTC)
+DAYS = 5
+
+
+def some(seed, number=400):
+    chance = random.Random(seed)
+    times = sorted(chance.randrange(DAYS * 86_400) for _ in range(number))
+    return [
+        made(micros(START + timedelta(seconds=at)) + n, user=f"u{n % 5}", duration_us=chance.randrange(10**6))
+        for n, at in enumerate(times)
+    ]
+
+
+def plainly(events, edges):
+    return [
+        Counter(bin_of(each.duration_us) for each in events if micros(a) <= each.at_us < micros(b))
+        for a, b in pairwise(edges)
+    ]
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Europe/Zurich", "America/New_York", "Asia/Kolkata", "Pacific/Auckland"])
+async def test_latencies_are_those_of_the_days_of_a_zone_however_much_is_sealed(stores, zone):
+    events, late = some(1), some(2, 20)
+    await stores.events.write(events)
+    window = START + timedelta(hours=5), START + timedelta(days=4, hours=7, minutes=3)
+    for edges in (
+        bar_edges(*window, ZoneInfo(zone)), [window[0], START + timedelta(days=2), window[1]],
+        [START, START + timedelta(hours=30), START + timedelta(hours=31), START + timedelta(days=DAYS)],
+    ):  # fmt: skip
+        for sealed in (0, 3, 6):
+            await stores.events.seal(START + timedelta(days=sealed))
+            assert await stores.events.latencies(edges) == plainly(events, edges)
+    await stores.events.write(late)
+    both = [*events, *late]
+    edges = bar_edges(*window, ZoneInfo(zone))
+    assert await stores.events.latencies(edges) == plainly(both, edges)
+
+
+async def test_a_day_that_an_edge_cuts_is_not_read_hour_by_hour(stores, sqlite_file, monkeypatch):
+    await stores.events.write(some(3))
+    await stores.events.seal(START + timedelta(days=6))
+    read, columns = Counter(), latencies.seals.columns
+
+    def counted(db, part, span, start, end, wanted):
+        found = columns(db, part, span, start, end, wanted)
+        read[span // 3_600_000_000] += len(found)
+        return found
+
+    monkeypatch.setattr(latencies.seals, "columns", counted)
+    await stores.events.latencies([START + timedelta(days=day, hours=23) for day in range(DAYS - 1)])
+    assert read[24] == 2 and read[1] <= 2 + 24, "two days, an hour of each, and the ends of the window"
