@@ -284,3 +284,15 @@ async def test_people_says_of_a_week_who_came_and_went_and_leads_to_each(tmp_pat
         assert "group=new" in told and "range=30d" in told
         for query in ({"range": "24h"}, {"range": "7d", "group": "new"}, {"range": "7d", "q": "ada"}, {"range": "30d"}):
             assert 'id="turned"' not in await text_of(app, "/people", **query)
+
+
+async def test_no_line_is_drawn_of_a_period_before_that_was_not_recorded_in_full(tmp_path):
+    few = [event(NOW - timedelta(days=day)) for day in range(35, 0, -1)]
+    async with opened(tmp_path / "d", events=few) as app:
+        assert 'class="line before"' not in await text_of(app, "/", range="30d")
+        assert 'class="line before"' in await text_of(app, "/", range="7d")
+
+
+async def test_of_a_time_without_requests_nobody_says_that_nothing_moved(tmp_path):
+    async with opened(tmp_path / "d", events=[]) as app:
+        assert "Nothing moved." not in await text_of(app, "/")

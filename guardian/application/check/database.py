@@ -50,8 +50,8 @@ async def database_findings(app: Application, lang: Language = ENGLISH) -> list[
         "%(requests)s of %(users)s", requests=lang.plural("%(n)s request", "%(n)s requests", stats.events),
         users=lang.plural("%(n)s user", "%(n)s users", stats.users),
     )  # fmt: skip
-    size += f", {lang.number(stats.size_bytes / 1e6, 1)} MB" if stats.size_bytes else ""  # Firestore does not say
-    found = [Finding("database", "ok", f"{shown(app.settings.database)}: {size}")]
+    size += f", {lang.number(stats.size_bytes / 1e6, 1)} {lang('MB')}" if stats.size_bytes else ""  # Firestore: unknown
+    found = [Finding("database", "ok", lang("%(what)s: %(cure)s", what=shown(app.settings.database), cure=size))]
     found += await _growth(app, stats, now, lang)
     early = [each.seen_at for each in recorders if was_ahead(each.seen_at, now)]
     signs = [each.seen_at for each in recorders if each.seen_at not in early] + ([stats.newest] if stats.newest else [])
@@ -81,9 +81,9 @@ async def _growth(app: Application, stats: StorageStats, now: datetime, lang: La
     log = await app.repository.unmerged_bytes()
     if log > UNMERGED_MOST:
         text = lang(
-            "%(size)s MB wait in %(file)s, since another program reads the database and does not end its transaction: "
+            "%(size)s wait in %(file)s, since another program reads the database and does not end its transaction: "
             "end it (fuser shows which have the file open)",
-            size=lang.number(log / 1e6), file=f"{database.name}-wal",
+            size=f"{lang.number(log / 1e6)} {lang('MB')}", file=f"{database.name}-wal",
         )  # fmt: skip
         found.append(Finding("database", "warning", text))
     try:
@@ -106,12 +106,12 @@ async def _growth(app: Application, stats: StorageStats, now: datetime, lang: La
         "retention (%(time)s) holds the file at some %(size)s",
         time=lang.plural("%(n)s day", "%(n)s days", days), size=_size(grows.holds_at, lang),
     )  # fmt: skip
-    return [*found, Finding("database", "ok", f"{text}; {held}")]
+    return [*found, Finding("database", "ok", lang("%(what)s; %(more)s", what=text, more=held))]
 
 
 def _size(size: float, lang: Language) -> str:
     unit, least = ("GB", 1e9) if size >= 1e9 else ("MB", 1e6)
-    return f"{lang.number(size / least, 1)} {unit}"
+    return f"{lang.number(size / least, 1)} {lang(unit)}"
 
 
 def _ahead(latest: datetime, heartbeats: int, events: int, *, alive: bool, lang: Language) -> Finding:

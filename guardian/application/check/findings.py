@@ -67,6 +67,13 @@ def conservation(recorders: Sequence[RecorderHealth], now: datetime, lang: Langu
     return [_balance(each, each in silent, lang) for each in told[:MOST_PROCESSES]]
 
 
+def _all(parts: Sequence[str], lang: Language) -> str:
+    first, *more = parts
+    for each in more:
+        first = lang("%(what)s; %(more)s", what=first, more=each)
+    return first
+
+
 def _balance(recorder: RecorderHealth, silent: bool, lang: Language) -> Finding:
     numbers = lang(
         "%(accepted)s accepted = %(stored)s stored + %(dropped)s dropped + %(queued)s queued",
@@ -91,5 +98,5 @@ def _balance(recorder: RecorderHealth, silent: bool, lang: Language) -> Finding:
                 at=f"{recorder.seen_at:%Y-%m-%d %H:%M}",
             )
         )
-    text = lang("the process %(name)s: %(what)s", name=recorder.id, what="; ".join([numbers, *cures]))
+    text = lang("the process %(name)s: %(what)s", name=recorder.id, what=_all([numbers, *cures], lang))
     return Finding("tracker", "warning" if cures else "ok", text)

@@ -30,11 +30,12 @@ def alias_findings(book: AliasBook, seen: Sequence[tuple[str, str]], lang: Langu
     known = sum(name != person for name, person in seen)
     unknown = sum(name == person and "@" not in name for name, person in seen)
     if known or unknown:
-        text += "; " + lang(
+        more = lang(
             "of the ids that used the app %(known)s and %(unknown)s",
             known=lang.plural("%(n)s is known", "%(n)s are known", known),
             unknown=lang.plural("%(n)s is not", "%(n)s are not", unknown),
         )  # fmt: skip
+        text = lang("%(what)s; %(more)s", what=text, more=more)
     if unknown and not known:
         cure = lang("let the source give ids as the tracker records them")
         text = lang("%(what)s: %(cure)s", what=text, cure=cure)

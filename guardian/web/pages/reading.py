@@ -29,7 +29,7 @@ NAMED = 20
 @dataclass(frozen=True, slots=True)
 class Reading:
     """A window: its report, its totals by route, the latencies of each bar by bin, the bars of the period before, one
-    for each of the report's (None where that is not stored any more, or was not asked for), and what was released."""
+    for each of the report's (None where that was not recorded in full, or not asked for), and what was released."""
 
     report: Report
     counts: Activity
@@ -79,6 +79,8 @@ async def _read(app: Application, chosen: Range, zone: ZoneInfo) -> Reading:
     took = tuple(await app.repository.latencies(bar_edges(start, end, zone)))
     if not chosen.compare:
         return Reading(replace(report, previous=None, comparison=None), counts, took, None)
+    if report.baseline is None:  # a line of zeros from before recording began would be untrue
+        return Reading(report, counts, took, None)
     back = _back(report)
     try:
         bars = await app.repository.bars([edge - back for edge in bar_edges(start, end, zone)])

@@ -133,10 +133,10 @@ def lease_words(mine: bool, held: bool, view: View) -> str:
 
 def size_words(size: float, view: View) -> str:
     """A size of bytes: 812 kB, 3.4 MB, 1.2 GB."""
-    for unit, least in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+    for unit, least in ((marked("GB"), 1e9), (marked("MB"), 1e6), (marked("kB"), 1e3)):
         if size >= least:
-            return f"{view.lang.number(size / least, 1)}\u00a0{unit}"
-    return f"{view.lang.number(size)}\u00a0B"
+            return f"{view.lang.number(size / least, 1)}\u00a0{view.lang(unit)}"
+    return f"{view.lang.number(size)}\u00a0{view.lang('B')}"
 
 
 def versions() -> list[tuple[str, str]]:
