@@ -9,6 +9,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from itertools import pairwise
 
 import numpy as np
 
@@ -28,7 +29,7 @@ from guardian.core.time import micros
 from guardian.core.totals import Part
 from guardian.stores.sqlite import seals
 from guardian.stores.sqlite.buckets import ids, time_of
-from guardian.stores.sqlite.covering import Piece, pieces
+from guardian.stores.sqlite.covering import Piece, pieces, runs
 from guardian.stores.sqlite.failures import events_of, read_failed
 from guardian.stores.sqlite.people import People, names_of, number_of_nobody
 from guardian.stores.sqlite.totals import read_raw, read_totals
@@ -45,7 +46,7 @@ def read_quiet(db: sqlite3.Connection, people: People, start: datetime, end: dat
         made = pieces(db, begin, micros(end))
     except WindowGone:
         return []
-    read = _columns_once(db, people)
+    read = _reader(db, people, made)
     failed = read_failed(db, people, ids(since - _SOON, until)).last_of_each(1)
     failed = failed.where(np.flatnonzero(failed.persons != number_of_nobody(db)))
     last = _last_visits(db, read, made, since, until, failed.persons, time_of(failed.ids))
@@ -142,22 +143,21 @@ def _firsts(
 _NONE = np.zeros(0, np.int64)
 
 
-def _columns_once(db: sqlite3.Connection, people: People) -> Read:
-    """Reads the persons of a piece and how many requests each made, of the same piece once; who has several ids may be
-    there several times."""
+def _reader(db: sqlite3.Connection, people: People, made: Sequence[Piece]) -> Read:
+    """Gives the persons of each of these pieces and how many requests each made; who has several ids may be there
+    several times."""
     known: dict[Piece, tuple[np.ndarray, np.ndarray]] = {}
-
-    def read(piece: Piece) -> tuple[np.ndarray, np.ndarray]:
-        if piece not in known:
-            if piece.span:
-                users, requests = seals.columns(db, Part.PEOPLE, piece.span, piece.start, piece.end, (0, 1))
-            else:
-                users, requests = read_raw(db, piece.start, piece.end).users.T[:2]
-            # A report on a month looks at 47 days of everybody: half the memory.
-            known[piece] = people.persons(users).astype(np.int32), requests.astype(np.int32)
-        return known[piece]
-
-    return read
+    for span, at, until in runs(made):
+        if span:
+            starts, (users, requests), edges = seals.run(db, Part.PEOPLE, span, at, until, (0, 1))
+        else:
+            users, requests = read_raw(db, at, until).users.T[:2]
+            starts, edges = [at], [0, len(users)]
+        # A report on a month looks at 47 days of everybody: half the memory.
+        users, requests = people.persons(users).astype(np.int32), requests.astype(np.int32)
+        for start, (a, b) in zip(starts, pairwise(edges), strict=True):
+            known[Piece(start, start + span if span else until, span)] = users[a:b], requests[a:b]
+    return known.__getitem__
 
 
 def _begins(db: sqlite3.Connection, people: People, read: Read, piece: Piece) -> tuple[np.ndarray, np.ndarray]:
