@@ -33,8 +33,8 @@ async def test_the_cookie_of_this_path_counts_where_one_of_a_path_above_has_the_
     """Browsers send the cookie of the longer path first (RFC 6265, 5.4): another Guardian may be at the root."""
     async with inside(tmp_path, monkeypatch, "/ops") as world, world.browser() as browser:
         await sign_in(world, browser, path="/ops/sign-in")
-        mine = browser.cookies["guardian"]
-        pair = [f"guardian={mine}", "guardian=of-the-other-one-at-the-root"]
+        mine = browser.cookies["guardian-8765"]
+        pair = [f"guardian-8765={mine}", "guardian-8765=of-the-other-one-at-the-root"]
         headers = [("Accept", "text/html")]
         headers += [("Cookie", "; ".join(pair))] if joined else [("Cookie", each) for each in pair]
         async with world.browser() as other:
@@ -236,3 +236,30 @@ async def test_a_proxy_may_hand_on_the_prefix_of_public_url_or_strip_it(tmp_path
         assert (await browser.get(f"{prefix}/nowhere")).status_code == 404
         assert (await browser.get(f"{prefix}/api/usage/health")).status_code == 200
         assert (await browser.get(f"{prefix}/a/nonsense")).status_code == 410
+
+
+async def test_on_one_machine_two_guardians_keep_their_sessions_apart(tmp_path, monkeypatch):
+    """To cookies every port of a host is the same: signing in to the demo must not sign out of the daemon."""
+    other = "http://127.0.0.1:8766"
+    async with (
+        inside(tmp_path / "one", monkeypatch) as one, inside(tmp_path / "two", monkeypatch) as two,
+        one.browser() as here, two.browser(other) as there,
+    ):  # fmt: skip
+        there.cookies = here.cookies
+        await sign_in(one, here)
+        await ask(there)
+        assert (await there.get((await two.link()).replace(HERE, other))).status_code == 303
+        assert (await here.get("/")).status_code == 200
+        assert (await there.get("/")).status_code == 200
+        for odd in (
+            "127.0.0.1",
+            "[::1]",
+            "[::1]:",
+            "127.0.0.1:",
+            "127.0.0.1:x",
+            "127.0.0.1:1;a=b",
+            "localhost:99999999",
+        ):
+            shown = await here.get("/sign-in", headers={"Host": odd, "Cookie": "x=1"})
+            assert shown.status_code == 200
+            assert shown.headers["set-cookie"].startswith("guardian-asked="), odd

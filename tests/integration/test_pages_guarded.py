@@ -204,7 +204,7 @@ async def test_a_line_end_in_any_parameter_makes_no_header(tmp_path, mount):
         for answer in answers:
             for name, value in answer.headers.multi_items():
                 assert "\r" not in value and "\n" not in value and "evil" not in name, answer.url
-                assert name != "set-cookie" or value.startswith("guardian-asked="), answer.url
+                assert name != "set-cookie" or value.startswith("guardian-asked-8765="), answer.url
             assert answer.status_code < 500, answer.url
 
 

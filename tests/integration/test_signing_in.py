@@ -40,8 +40,8 @@ async def test_a_link_signs_in_the_browser_that_asked_and_once(tmp_path, monkeyp
 async def test_a_cookie_is_for_this_machine_over_plain_http_and_read_by_no_script(tmp_path, monkeypatch):
     async with inside(tmp_path, monkeypatch) as world, world.browser() as browser:
         entered = await sign_in(world, browser)
-        [session] = [each for each in entered.headers.get_list("set-cookie") if each.startswith("guardian=")]
-        assert re.fullmatch(r"guardian=[\w-]{43}; HttpOnly; Max-Age=604800; Path=/; SameSite=lax", session)
+        [session] = [each for each in entered.headers.get_list("set-cookie") if each.startswith("guardian-8765=")]
+        assert re.fullmatch(r"guardian-8765=[\w-]{43}; HttpOnly; Max-Age=604800; Path=/; SameSite=lax", session)
 
 
 async def test_in_another_browser_a_link_shows_a_code_that_signs_in_the_first(tmp_path, monkeypatch):
@@ -49,7 +49,7 @@ async def test_in_another_browser_a_link_shows_a_code_that_signs_in_the_first(tm
         waiting = await desk.get((await ask(desk)).headers["location"])
         shown = await phone.get(await world.link())
         assert shown.status_code == 200
-        assert "guardian=" not in str(shown.headers.get_list("set-cookie"))
+        assert "guardian-8765=" not in str(shown.headers.get_list("set-cookie"))
         code = re.search(r"<code>([A-Z0-9]{4}-[A-Z0-9]{4})</code>", shown.text)[1]
         wrong = await desk.post("/sign-in/code", data={"csrf": token_of(waiting), "code": "AAAA-AAAA"})
         assert wrong.status_code == 422
@@ -200,13 +200,13 @@ async def test_one_signs_out_here_or_everywhere(tmp_path, monkeypatch):
     async with inside(tmp_path, monkeypatch) as world, world.browser() as desk, world.browser() as phone:
         for browser in (desk, phone):
             await sign_in(world, browser)
-        stolen = desk.cookies["guardian"]
+        stolen = desk.cookies["guardian-8765"]
         token = token_of(await desk.get("/"))
         assert (await desk.post("/sign-out", data={"csrf": "0"})).status_code == 403
         left = await desk.post("/sign-out", data={"csrf": token})
         assert (left.status_code, left.headers["location"]) == (303, "/sign-in")
-        assert "guardian" not in desk.cookies
-        assert (await desk.get("/", headers={"Cookie": f"guardian={stolen}"})).status_code == 303
+        assert "guardian-8765" not in desk.cookies
+        assert (await desk.get("/", headers={"Cookie": f"guardian-8765={stolen}"})).status_code == 303
         assert (await phone.get("/")).status_code == 200
         await sign_in(world, desk)
         token = token_of(await desk.get("/"))
@@ -272,8 +272,8 @@ async def test_over_plain_http_elsewhere_a_sentence_says_why_nobody_can_sign_in_
 
 
 MATRIX = {
-    "alone": ("", "", HERE, {}, "guardian", "/"),
-    "mounted": ("/ops", "", HERE, {}, "guardian", "/ops"),
+    "alone": ("", "", HERE, {}, "guardian-8765", "/"),
+    "mounted": ("/ops", "", HERE, {}, "guardian-8765", "/ops"),
     "https": ("", "", "https://guardian.example.com", {}, "__Host-guardian", "/"),
     "https mounted": ("/ops", "", "https://example.com", {}, "__Secure-guardian", "/ops"),
     "proxy ends tls": ("", "", "http://127.0.0.1:8765", {"X-Forwarded-Proto": "https"}, "__Host-guardian", "/"),
@@ -353,7 +353,7 @@ async def test_what_was_typed_is_kept_nowhere(tmp_path, monkeypatch):
         await ask(browser, "stranger@example.com", "/sign-in?next=/thing/secret")
         await ask(browser)
         link = await world.link()
-        secret = browser.cookies["guardian-asked"].partition(".")[0]
+        secret = browser.cookies["guardian-asked-8765"].partition(".")[0]
         await world.app.state.close()
         kept = b"".join(each.read_bytes() for each in tmp_path.glob("guardian.db*"))
         assert b"stranger" not in kept and b"thing/secret" not in kept and secret.encode() not in kept

@@ -48,7 +48,7 @@ class Inside:
         return httpx2.AsyncClient(transport=transport, base_url=base, headers={"Accept": "text/html", **headers})
 
     async def mails(self):
-        await asyncio.gather(*self.doors[-1]._tasks)  # what no answer waits for
+        await asyncio.gather(*(task for each in self.doors for task in each._tasks))  # what no answer waits for
         items = await self.app.state.outbox()
         return [message_from_bytes(each.message.body, policy=policy.default) for each in reversed(items)]
 

@@ -13,9 +13,10 @@ SESSION, ASKED = "guardian", "guardian-asked"
 
 def cookie_name(kind: str, visitor: Visitor) -> str:
     """`__Host-` pins a cookie to this host alone, but sends it to every path; under a prefix it would reach the host
-    app, so there it is `__Secure-`, with that path (RFC 6265bis, 4.1.3). Without HTTPS browsers take neither."""
+    app, so there it is `__Secure-`, with that path (RFC 6265bis, 4.1.3). Without HTTPS browsers take neither; there, on
+    one's own machine, the port tells one Guardian from another, since cookies do not (RFC 6265, 8.5)."""
     if not visitor.https:
-        return kind
+        return f"{kind}-{visitor.port}" if visitor.port else kind
     return f"__Secure-{kind}" if visitor.base else f"__Host-{kind}"
 
 

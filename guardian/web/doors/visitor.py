@@ -14,6 +14,7 @@ from guardian.web.limits import client_of, is_said, peer_of, within
 from guardian.web.pages.page import SAFE
 
 _PORTS = {"http": 80, "https": 443}
+_PORT = re.compile(r":([0-9]{1,5})\Z")
 _PREFIX = re.compile(r"(/[A-Za-z0-9@:.,~_%-]+)+")
 """A path as it stands in an address and in a cookie. A browser would take "//x" and "/\\\\x" for another host."""
 _FORWARDED = ("x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-forwarded-prefix", "forwarded")
@@ -23,7 +24,8 @@ _FORWARDED = ("x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-for
 class Visitor:
     """`client` is whom limits count. `base` stands before every path, as the browser sees it. `origins` are those that
     a form of ours can come from. `proxied` says that one of the configured proxies asks; `hidden` that nobody knows,
-    since the server has put the address of X-Forwarded-For in place of the connection's."""
+    since the server has put the address of X-Forwarded-For in place of the connection's. `port` is that of the address
+    in the browser, "" where it goes without saying."""
 
     client: str
     base: str
@@ -32,6 +34,7 @@ class Visitor:
     origins: frozenset[str]
     proxied: bool
     hidden: bool = False
+    port: str = ""
 
     @property
     def keeps_cookies(self) -> bool:
@@ -71,6 +74,7 @@ def visitor_of(request: HTTPConnection, settings: Settings) -> Visitor:
         origins=frozenset(origins),
         proxied=proxied,
         hidden=hidden,
+        port=found[1] if (found := _PORT.search(host)) else "",
     )
 
 
