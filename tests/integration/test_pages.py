@@ -104,6 +104,10 @@ async def test_an_incident_is_taken_on_by_whoever_presses_the_button(tmp_path):
         await open_incident(app, "chat")
         assert await post(app, "/incidents/chat", {"action": "acknowledge", "id": "chat"}) == "/incidents/chat"
         assert "acknowledged by admin@example.com" in await text_of(app, "/incidents/chat")
+        for _ in range(2):
+            assert await post(app, "/incidents/chat", {"action": "resolve", "id": "chat"}) == "/incidents/chat"
+        with pytest.raises(Refusal, match="is over"):
+            await post(app, "/incidents/chat", {"action": "fixed", "id": "chat"})
         for form in ({"action": "delete", "id": "chat"}, {"action": "acknowledge", "id": "x"}, {}):
             with pytest.raises(Refusal):
                 await post(app, "/incidents/chat", form)
@@ -149,6 +153,29 @@ async def test_a_form_that_comes_twice_sends_one_report_and_another_form_another
         for odd in ("", "x", "../" * 10, "A" * 32, "é" * 32):
             await post(app, "/mail", {**form, "once": odd})
         assert len(await app.state.outbox()) == 7, "what is no number of ours counts as none"
+
+
+DAMAGED = (
+    b"",
+    b"\xff\xfe\x00",
+    b"Content-Type: text/html; charset=klingon\r\n\r\n<b>hello",
+    b"Content-Type: text/plain; charset=x\r\n\r\nhello",
+    b"Content-Type: multipart/mixed; boundary=\r\n\r\n--\r\n",
+    b"Content-Type: message/rfc822\r\n\r\nSubject: a\r\n\r\nb",
+    b"Content-Type: text/html\r\nContent-Transfer-Encoding: base64\r\n\r\n!!!!",
+    b"Subject: =?utf-8?q?=0d=0aX:_y?=\r\n\r\nhi",
+)
+
+
+async def test_a_mail_whose_row_is_damaged_is_shown_as_far_as_it_can_be_read(tmp_path):
+    async with opened(tmp_path / "d") as app:
+        kept = [Outgoing(f"report/{n}/x", "x", body, subject="s") for n, body in enumerate(DAMAGED)]
+        await app.state.enqueue(kept, now=NOW)
+        bodies = []
+        for number in range(1, len(kept) + 1):
+            assert (await look(app, f"/mail/{number}")).status_code == 200
+            bodies.append((await look(app, f"/mail/{number}/body")).body)
+        assert b"<b>hello" in bodies[2]
 
 
 async def test_dropping_a_message_twice_is_dropping_it(tmp_path):

@@ -191,11 +191,15 @@ def timeline(incident: Incident, told: list[OutboxItem], why: Explanation, view:
 
 async def act(view: View, form: Mapping[str, str]) -> str:
     """Do what a button says to one incident; where to go then. Raises Refusal with one sentence."""
+    what, name = form.get("action", ""), form.get("id", "")
     try:
-        await act_on(view.app, parse_action(form.get("action", "")), form.get("id", ""), by=view.address)
+        await act_on(view.app, parse_action(what), name, by=view.address)
     except ValueError as error:
+        found = await view.app.stores.alerts.incident(name)
+        if what == "resolve" and found is not None and found.status == "resolved":
+            return f"/incidents/{name}"  # the button was pressed twice, or it ended by itself meanwhile
         raise Refusal(409, str(error)) from None
-    return f"/incidents/{form['id']}"
+    return f"/incidents/{name}"
 
 
 PAGE = Page("/incidents", marked("Incidents"), run, "incidents.html", nav=True, key="5", act=act)

@@ -47,9 +47,9 @@ def read_mail(body: bytes) -> SentMail:
         if disposition == "attachment":
             files.append((part.get_filename() or kind, len(data)))
         elif kind == "text/html" and not html:
-            html = data.decode(part.get_content_charset() or "utf-8", "replace")
+            html = _decoded(data, part.get_content_charset())
         elif kind == "text/plain" and not text:
-            text = data.decode(part.get_content_charset() or "utf-8", "replace")
+            text = _decoded(data, part.get_content_charset())
         elif kind.startswith("image/") and part["Content-ID"]:
             encoded = base64.b64encode(data).decode("ascii")
             pictures[part["Content-ID"].strip().strip("<>")] = f"data:{kind};base64,{encoded}"
@@ -57,3 +57,10 @@ def read_mail(body: bytes) -> SentMail:
     html = _HEAD.sub(r"\g<0>" + _ELSEWHERE, html, count=1)
     headers = tuple((name, str(value)) for name, value in message.items())
     return SentMail(headers, text, html, tuple(files))
+
+
+def _decoded(data: bytes, charset: str | None) -> str:
+    try:
+        return data.decode(charset or "utf-8", "replace")
+    except LookupError:  # no charset that there is: the row is damaged
+        return data.decode("utf-8", "replace")
