@@ -126,6 +126,16 @@ async def _opened(asking: Asking, link: AskedLink) -> Response | None:
 
 
 async def _open(asking: Asking) -> Response:
+    try:
+        return await _follow(asking)
+    except Refusal:
+        # A link of a mail that is clicked twice, or again while one is signed in: nothing is opened anew.
+        if await asking.doors.who(asking.request, asking.visitor):
+            return asking.back()
+        raise
+
+
+async def _follow(asking: Asking) -> Response:
     if not asking.visitor.keeps_cookies:
         return await _show(asking)
     secret, link = await _found(asking)
