@@ -110,6 +110,39 @@ async def test_hours_that_are_far_apart_are_joined_in_a_few_commits(address, mon
     assert summary.users["u1@example.com"].requests == 60
 
 
+async def test_a_day_that_is_summed_up_has_each_of_its_documents_written_once(address, monkeypatch):
+    repository, written = FirestoreRepository(address), []
+    commit = Documents.commit
+
+    def noted(self, changes):
+        made = list(changes)
+        written.extend(each[:2] for each in made if each.collection == "guardian_seals")
+        return commit(self, made)
+
+    monkeypatch.setattr(Documents, "commit", noted)
+    writing.write(repository.documents, [event(DAY + timedelta(minutes=5 * n)) for n in range(288)])
+    assert await repository.seal(DAY + timedelta(days=1, hours=1)) == 288 + 24 + 1
+    commits = 2  # of the 5 minutes; each lets the hours and the day around them go, and one hour may be in both
+    assert len(written) <= (288 + 24 + 1) + (24 + commits - 1) + commits
+
+
+async def test_what_was_never_moved_is_not_looked_for_when_it_is_replaced(address, monkeypatch):
+    moving, start, looked = FirestoreMoving(parse(address)), int(DAY.timestamp()) * 1_000_000, []
+    monkeypatch.setattr(
+        Documents, "names", lambda *values, made=Documents.names: (looked.append(values), made(*values))[1]
+    )
+    moving.put_facts(Facts())
+    recorded = [Recorded(event(DAY), None)]
+    assert moving.stretches() == {}
+    moving.replace({start: recorded})
+    assert looked == []
+    moving.replace({start: recorded * 2})
+    assert len(looked) == 1
+    assert moving.stretches() == {start: 2}
+    FirestoreMoving(parse(address)).replace({start: recorded})  # of which nobody has counted anything
+    assert moving.stretches() == {start: 1}
+
+
 async def test_joining_two_hours_anew_reads_nothing_of_those_between(address, monkeypatch):
     repository = FirestoreRepository(address)
     writing.write(repository.documents, [event(DAY + timedelta(minutes=5 * n)) for n in range(12 * 24)])

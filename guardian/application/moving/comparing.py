@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
+from itertools import cycle, islice
 from random import Random
 from typing import Any
 
 from guardian.application.moving.copying import shared
 from guardian.application.moving.sides import Side, in_thread
+from guardian.application.moving.steady import steady
 from guardian.application.usage import UsageGuardian
 from guardian.core.storage import WindowGone
 from guardian.core.time import moment
 from guardian.stores.moving import STRETCH_US, fingerprints
 
 WINDOWS = 12
-_HOURS = (1, 2, 6, 24, 24, 168, 720)
+_HOURS = (24, 168, 6, 720, 1, 2, 24, 6, 2, 1, 24)
+"""How long the windows are after the first one. A long one reads the most, and what short ones read again."""
 _OF_THE_MOMENT = ("generated_at", "privacy")
 """What a report says of when it was made."""
 _STATS = ("events", "users", "oldest", "newest", "purged", "totals_since")
@@ -38,9 +41,10 @@ async def compare(
     if starts[0] != starts[1]:
         found.append(f"summaries: there are {len(starts[0]):,} and {len(starts[1]):,}")
     found += await _counted(source, target, now)
+    usages = [UsageGuardian(steady(each.stores.events), clock=lambda: now) for each in (source, target)]
     windows = list(_windows(sorted({*starts[0], *mine}), random))
     for number, (begin, end) in enumerate(windows, 1):
-        keys = await _differing(source, target, begin, end, now)
+        keys = await _differing(usages, begin, end)
         if keys:
             found.append(f"the report on {begin:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} UTC: {', '.join(keys)}")
         told(0.3 + 0.7 * number / len(windows))
@@ -68,21 +72,22 @@ def _tables(source: Side, target: Side) -> list[str]:
 
 
 def _windows(starts: list[int], random: Random) -> Iterator[tuple[datetime, datetime]]:
-    """Windows between the first and the last of these 5 minutes, of many lengths, the newest hours among them."""
+    """Windows between the first and the last of these 5 minutes, of many lengths, the newest hours among them. Every
+    other one has its edges at full hours, which is less to be read."""
     if not starts:
         return
     first, last = starts[0], starts[-1] + STRETCH_US
     yield moment(last) - timedelta(hours=2), moment(last)
-    for _ in range(WINDOWS - 1):
-        length = timedelta(hours=random.choice(_HOURS))
+    for number, hours in enumerate(islice(cycle(_HOURS), WINDOWS - 1)):
+        length = timedelta(hours=hours)
         end = moment(random.randrange(first, last + 1, STRETCH_US)) + length / 2
-        end -= timedelta(seconds=end.timestamp() % 300)
+        end -= timedelta(seconds=end.timestamp() % (300 if number % 2 else 3_600))
         yield end - length, end
 
 
-async def _differing(source: Side, target: Side, start: datetime, end: datetime, now: datetime) -> list[str]:
+async def _differing(usages: Sequence[UsageGuardian], start: datetime, end: datetime) -> list[str]:
     """What of the reports on a window is not the same on both sides."""
-    reports = [await _report(side, start, end, now) for side in (source, target)]
+    reports = await asyncio.gather(*(_report(each, start, end) for each in usages))
     return sorted(
         key
         for key in {*reports[0], *reports[1]}.difference(_OF_THE_MOMENT)
@@ -90,8 +95,7 @@ async def _differing(source: Side, target: Side, start: datetime, end: datetime,
     )
 
 
-async def _report(side: Side, start: datetime, end: datetime, now: datetime) -> dict[str, Any]:
-    usage = UsageGuardian(side.stores.events, clock=lambda: now)
+async def _report(usage: UsageGuardian, start: datetime, end: datetime) -> dict[str, Any]:
     try:
         return await usage.generate_report(start_time=start, end_time=end)
     except WindowGone:

@@ -225,15 +225,18 @@ def as_time(us: int) -> datetime:
 
 def in_commits(groups: Iterable[Sequence[Change]]) -> Iterator[list[Change]]:
     """The changes in as many commits as their number and size ask for, those of a group together: Firestore takes 10
-    MiB at once."""
+    MiB at once. What several groups of a commit delete is deleted once."""
     made: list[Change] = []
+    gone = set[tuple[str, str]]()
     size = 0
     for group in groups:
-        grows = sum(len(value) for each in group for value in (each.fields or {}).values() if isinstance(value, bytes))
-        if made and (len(made) + len(group) > _CHANGES or size + grows > _BYTES):
+        new = [each for each in group if each.fields is not None or each[:2] not in gone]
+        grows = sum(len(value) for each in new for value in (each.fields or {}).values() if isinstance(value, bytes))
+        if made and (len(made) + len(new) > _CHANGES or size + grows > _BYTES):
             yield made
-            made, size = [], 0
-        made += group
+            made, gone, size, new = [], set(), 0, list(group)
+        made += new
+        gone |= {each[:2] for each in new if each.fields is None}
         size += grows
     if made:
         yield made

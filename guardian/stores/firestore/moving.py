@@ -15,8 +15,9 @@ from guardian.stores.firestore.forgetting import UNSUBSCRIBED
 from guardian.stores.firestore.importing import KEY
 from guardian.stores.firestore.ledger import PERIOD, REPORT, SCHEDULE
 from guardian.stores.firestore.mails import OUTBOX, place_of
-from guardian.stores.firestore.moving_events import FirestoreMovingEvents, pages
+from guardian.stores.firestore.moving_events import FirestoreMovingEvents
 from guardian.stores.firestore.moving_imports import changes_of, read_marks
+from guardian.stores.firestore.paging import pages
 from guardian.stores.firestore.sign_ins import SIGNED_IN
 from guardian.stores.firestore.watching import OUTAGE, WATCH
 from guardian.stores.moving import HEAVY, TABLES, Key, Lead, Move, Row

@@ -19,7 +19,7 @@ from guardian.core.totals import renumbered
 from guardian.stores.firestore import seals
 from guardian.stores.firestore.buckets import DAY, HOUR, MINUTES5, Seal
 from guardian.stores.firestore.directory import Directory
-from guardian.stores.firestore.documents import NEW, SECONDS, Change, Documents, Found, as_time
+from guardian.stores.firestore.documents import NEW, Change, Documents, Found, as_time
 from guardian.stores.firestore.moving_imports import note_imported, stretch_of
 from guardian.stores.firestore.progress import as_table, read_progress, slices_between
 from guardian.stores.firestore.sealing import seal
@@ -37,24 +37,6 @@ _BYTES, _CHANGES = 2_500_000, 200
 """What one commit holds: 10 MiB at most, and on the emulator 4."""
 
 
-def pages(documents: Documents, collection: str, size: int) -> Iterator[list[Found]]:
-    """All documents of a collection in the order of their names, so many at a time."""
-    after: str | None = None
-
-    def work(client: Any) -> list[Found]:
-        from google.cloud.firestore import FieldFilter
-
-        query = place = client.collection(collection)
-        if after is not None:
-            query = query.where(filter=FieldFilter("__name__", ">", place.document(after)))
-        found = query.limit(size).stream(retry=None, timeout=SECONDS)
-        return [Found(each.id, each.to_dict() or {}, each.update_time, each.read_time) for each in found]
-
-    while found := documents.ask(work):
-        yield found
-        after = found[-1].name
-
-
 class FirestoreMovingEvents:
     """One database of Firestore."""
 
@@ -63,6 +45,7 @@ class FirestoreMovingEvents:
         self._directory = Directory(self._documents)
         self._ids: dict[str, int] | None = None
         self._key = ""
+        self._held: set[int] | None = None  # the stretches that have slices; None where they were not counted yet
 
     def facts(self) -> Facts:
         """See Moving."""
@@ -140,6 +123,7 @@ class FirestoreMovingEvents:
                     found[start] += int(each.get("count"))
 
         self._documents.ask(work)
+        self._held = set(found)
         return dict(found)
 
     def events(self, starts: Sequence[int]) -> dict[int, list[Recorded]]:
@@ -163,6 +147,10 @@ class FirestoreMovingEvents:
         written it then: of what was written lately, each reader looks at all for what came late."""
         from google.cloud import firestore
 
+        # Nobody but a move writes slices of these names, and only who leads moves.
+        looks = self._held is None or not self._held.isdisjoint(stretches)
+        if self._held is not None:
+            self._held |= stretches.keys()
         until_us = read_progress(self._documents).until_us
         ids = self._person_ids([each.event.user for some in stretches.values() for each in some])
         note_imported(self._documents, (each for some in stretches.values() for each in some))
@@ -188,9 +176,10 @@ class FirestoreMovingEvents:
             # No slice that comes late tells of these.
             self._commit(seals.gone(span, start) for start in emptied for span in (MINUTES5, HOUR, DAY))
             self._documents.commit([read_progress(self._documents).with_stale(emptied, (HOUR, DAY)).change()])
-        there = self._documents.names(SLICES, _stem(min(stretches)), _stem(max(stretches) + STRETCH_US))
-        old = [name for name in there if name not in kept and int(name.split("-")[1]) in stretches]
-        self._documents.delete(SLICES, old)
+        if looks:
+            there = self._documents.names(SLICES, _stem(min(stretches)), _stem(max(stretches) + STRETCH_US))
+            old = [name for name in there if name not in kept and int(name.split("-")[1]) in stretches]
+            self._documents.delete(SLICES, old)
 
     def close(self) -> None:
         """See Moving. The client is the process'."""
