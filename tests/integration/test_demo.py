@@ -242,6 +242,10 @@ def test_it_runs_on_the_emulator_of_firestore_again_and_again(tmp_path):
         report = json.loads((tmp_path / "d" / "reports" / "usage_report.json").read_text())
         assert report["active_users"] == 40
         assert 850 <= report["total_requests"] < 3_000, "and not those of the run before"
+        paths = sorted((tmp_path / "d" / "mail").glob("*.eml"))
+        told = "\n".join(words(email.message_from_bytes(each.read_bytes(), policy=policy.default)) for each in paths)
+        assert "release 2.4.1 has 10 of 10 failures (100 % of its requests, 0 % of the others)" in told
+        assert "33 people were hit: 29 have used chat_message since, 4 have not come back." in told
     assert not list((tmp_path / "d").glob("guardian.db*"))
 
 
