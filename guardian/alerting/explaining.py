@@ -104,7 +104,7 @@ def _told_apart(rule: Rule, incident: Incident, now: Sample, before: Sample, sta
     flags, then = bad_of(rule, incident, now), bad_of(rule, incident, before)
     now, flags = now.only(flags >= 0), flags[flags >= 0]
     before, then = before.only(then >= 0), then[then >= 0]
-    slow = kind_of(rule).slow
+    slow = kind_of(rule).slow is not None
     earlier = now.at_us < start_us
     way = None
     if not slow:

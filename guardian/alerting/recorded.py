@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from guardian.alerting.sample import Sample
+from guardian.alerting.whom import Use
+from guardian.core.summary import WEBSOCKET
 from tracker.event import Event
 from tracker.source import Source
 
@@ -26,10 +28,30 @@ class Recorded:
         found = [(event, self._made_by(event)) for event in failed]
         yield Sample.of(found, 2 * len(found) + 2)
 
-    def succeeded(self, since: Mapping[tuple[str, str], int], end_us: int) -> set[tuple[str, str]]:
-        """Which of these pairs of person and feature had a request that did not fail, after their moment (µs)."""
-        pairs = ((event, (event.user, event.feature)) for event in self._between(0, end_us) if event.failure is None)
+    def slow(self, start_us: int, end_us: int, over_us: float, feature: str | None) -> Iterator[Sample]:
+        """All good requests of [start, end), µs, that took longer, of this feature or of all, in one sample."""
+        good = (event for event in self._between(start_us, end_us) if feature in (None, event.feature))
+        found = [(event, self._made_by(event)) for event in good if timed(event) and latency_of(event) > over_us]
+        yield Sample.of(found, 2 * len(found) + 2)
+
+    def succeeded(self, since: Mapping[Use, int], end_us: int, within_us: float | None = None) -> set[Use]:
+        """Which of these pairs of person and feature had a request that did not fail, after their moment (µs), and took
+        no longer than that."""
+        good = (event for event in self._between(0, end_us) if event.failure is None)
+        if within_us is not None:
+            good = (event for event in good if timed(event) and latency_of(event) <= within_us)
+        pairs = ((event, (event.user, event.feature)) for event in good)
         return {pair for event, pair in pairs if pair in since and event.at_us > since[pair]}
 
     def _between(self, start_us: int, end_us: int) -> Iterator[Event]:
         return (event for event in self._events if start_us <= event.at_us < end_us)
+
+
+def timed(event: Event) -> bool:
+    """Whether it is a good request of which it is known how long it took."""
+    return event.outcome < 400 and event.outcome != WEBSOCKET and latency_of(event) >= 0
+
+
+def latency_of(event: Event) -> int:
+    """How long it took (µs) until the answer began, or as a whole where that is not known."""
+    return event.duration_us if event.latency_us is None else event.latency_us

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 import numpy as np
 
-from guardian.alerting.incidents import SECOND, Incident
+from guardian.alerting.incidents import Incident
 from guardian.alerting.kinds import kind_of
 from guardian.alerting.sample import Sample
 from guardian.core.unlinked import is_unlinked
@@ -17,12 +17,6 @@ from tracker.event import ANONYMOUS
 
 if TYPE_CHECKING:
     from guardian.settings.rules import Rule
-
-MOST_ROWS = 300_000
-"""Where what is slow counts, so many requests are looked at, from the beginning of the incident on; of what comes later
-nothing is said."""
-PIECE = 50_000
-"""Of these at most so many are read at once."""
 
 Use = tuple[str, str]
 """A person, and a feature that they use."""
@@ -49,14 +43,13 @@ class Whom:
     """Who was hit: `people`, those to write to first (away, then again, then back), in each the most often hit first.
 
     `erased` counts people who were erased since, `anonymous` the failed requests of nobody who is known: neither is
-    named. Requests were read up to `until_us`: before now where a rule about slow ones has too many, and `cut` is true.
+    named. Requests were read up to `until_us`.
     """
 
     people: tuple[Hit, ...] = ()
     erased: int = 0
     anonymous: int = 0
     until_us: int = 0
-    cut: bool = False
 
     @property
     def number(self) -> int:
@@ -80,16 +73,17 @@ _ORDER: dict[Fate, int] = {"away": 0, "again": 1, "back": 2}
 class Past(Protocol):
     """What it asks of a store of requests: see `guardian.stores.history.HistoryStore`."""
 
-    def sample(self, start_us: int, end_us: int, *, most: int) -> Sample:
-        """Some requests of [start, end), µs, or all of them."""
-        ...
-
     def failed(self, start_us: int, end_us: int) -> Iterator[Sample]:
         """All failed requests of [start, end), µs."""
         ...
 
-    def succeeded(self, since: Mapping[Use, int], end_us: int) -> set[Use]:
-        """Which of these had a request that did not fail later than their moment (µs), and before the end."""
+    def slow(self, start_us: int, end_us: int, over_us: float, feature: str | None) -> Iterator[Sample]:
+        """All good requests of [start, end), µs, that took longer, of this feature or of all."""
+        ...
+
+    def succeeded(self, since: Mapping[Use, int], end_us: int, within_us: float | None = None) -> set[Use]:
+        """Which of these had a request that did not fail, and took no longer, later than their moment (µs), and before
+        the end."""
         ...
 
 
@@ -102,41 +96,14 @@ def whom(rule: Rule, incident: Incident, now_us: int, past: Past) -> Whom:
     kind = kind_of(rule)
     if kind.bad is None or kind.traffic:
         return NOBODY
-    if kind.slow:
-        return _slowed(rule, incident, now_us, past)
-    told = _Told(rule, incident)
-    for sample in past.failed(incident.first_us, now_us):
+    told, limit_us = _Told(rule, incident), kind.slow(rule) if kind.slow else None
+    if limit_us is None:
+        samples = past.failed(incident.first_us, now_us)
+    else:
+        samples = past.slow(incident.first_us, now_us, limit_us, kind.feature(incident))
+    for sample in samples:
         told.add(sample)
-    return replace(told.whom(past.succeeded(told.since(), now_us)), until_us=now_us)
-
-
-def _slowed(rule: Rule, incident: Incident, now_us: int, past: Past) -> Whom:
-    """The same where what is slow counts: no store knows that of a request without reading it, so it reads no more than
-    MOST_ROWS."""
-    told, left, until_us, good = _Told(rule, incident), MOST_ROWS, now_us, dict[Use, int]()
-    for end_us, sample in _whole(past, incident.first_us, now_us):
-        told.add(sample)
-        _note(good, sample, told.good(sample))
-        left -= len(sample)
-        if left <= 0:
-            until_us = end_us
-            break
-    since = told.since()
-    found = told.whom({use for use, at_us in since.items() if good.get(use, -1) > at_us})
-    return replace(found, until_us=until_us, cut=until_us < now_us)
-
-
-def _whole(past: Past, start_us: int, end_us: int) -> Iterator[tuple[int, Sample]]:
-    """Samples of [start, end) that leave nothing out, in order, each with its end."""
-    open_ = [(start_us, end_us)] if start_us < end_us else []
-    while open_:
-        first, last = open_.pop()
-        sample = past.sample(first, last, most=PIECE)
-        if len(sample) and float(sample.weight.max()) > 1 and last - first > SECOND:
-            middle = (first + last) // 2
-            open_ += [(middle, last), (first, middle)]
-        else:
-            yield last, sample
+    return replace(told.whom(past.succeeded(told.since(), now_us, limit_us)), until_us=now_us)
 
 
 class _Met:
@@ -164,11 +131,6 @@ class _Told:
         later = bad & (sample.at_us > over_us) if over_us is not None else np.zeros(len(sample), dtype=bool)
         self._hit(sample, np.flatnonzero(bad & ~later))
         _note(self._again, sample, later)
-
-    def good(self, sample: Sample) -> np.ndarray:
-        """Which of these are good ones."""
-        found: np.ndarray = self._wanted(sample) & (self._flags(sample) == 0) & (sample.failure < 0)
-        return found
 
     def since(self) -> dict[Use, int]:
         """For each person that is named, what failed for them last, and when (µs), after the end as well."""

@@ -11,8 +11,7 @@ from guardian.core.time import moment
 
 
 def whom_lines(found: Whom, lang: Language, zone: ZoneInfo) -> list[str]:
-    """How many were hit and how they fared, who is not named, and up to when requests were looked at; nothing where
-    nobody was. It names no person."""
+    """How many were hit and how they fared, and who is not named; nothing where nobody was. It names no person."""
     lines = []
     if found.number:
         hit = lang.plural("%(n)s person was hit", "%(n)s people were hit", found.number)
@@ -34,9 +33,6 @@ def whom_lines(found: Whom, lang: Language, zone: ZoneInfo) -> list[str]:
                 found.anonymous,
             )
         )
-    if lines and found.cut:
-        until = lang.moment(moment(found.until_us), zone)
-        lines.append(lang("There are too many requests to look at all: these are those up to %(time)s.", time=until))
     return lines
 
 

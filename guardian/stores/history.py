@@ -8,6 +8,7 @@ from typing import Protocol
 from guardian.alerting.history import History
 from guardian.alerting.sample import Released, Sample
 from guardian.alerting.wanted import NOTHING_MORE, Wanted
+from guardian.alerting.whom import Use
 
 ALIVE_US = 120 * 1_000_000
 """A process that has said nothing for so long is not waited for: it says that it lives each minute at least."""
@@ -56,10 +57,17 @@ class HistoryStore(Protocol):
         release and instance answered is not told on every store."""
         ...
 
-    def succeeded(self, since: Mapping[tuple[str, str], int], end_us: int) -> set[tuple[str, str]]:
+    def slow(self, start_us: int, end_us: int, over_us: float, feature: str | None) -> Iterator[Sample]:
+        """Every good request of [start, end) that took longer than `over_us`, imported ones too, of this feature or of
+        all, in samples as above. Each request is looked at."""
+        ...
+
+    def succeeded(self, since: Mapping[Use, int], end_us: int, within_us: float | None = None) -> set[Use]:
         """Which of these pairs of person and feature had a request that did not fail, later than the moment (µs) that
         is given for each, and before the end. It reads sealed summaries wherever these tell, so it costs little however
-        many requests there were. Of a time whose single requests are deleted nothing is told."""
+        many requests there were. With `within_us` only those count that are known to have taken no longer: then it
+        reads requests, an hour at once and the newest first. Of a time whose single requests are deleted nothing is
+        told."""
         ...
 
     def releases(self, start_us: int, end_us: int) -> list[Released]:

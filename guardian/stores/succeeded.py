@@ -27,6 +27,19 @@ class Spell(Protocol):
 
 
 P = TypeVar("P", bound=Spell)
+HOUR_US = 3600 * 1_000_000
+
+
+class Hour(NamedTuple):
+    """A part of a window that is an hour at most: a `Spell`."""
+
+    start: int
+    end: int
+
+
+def hours(start_us: int, end_us: int) -> list[Hour]:
+    """What [start, end) is made of, in order."""
+    return [Hour(first, min(first + HOUR_US, end_us)) for first in range(start_us, end_us, HOUR_US)]
 
 
 class Counted(NamedTuple):

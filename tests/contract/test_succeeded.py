@@ -24,6 +24,12 @@ def request(second, user, status=200, feature="chat", method="POST"):
     return Event(at_us, user, f"/{feature}", method, feature, status, 5_000, failure)
 
 
+def answer(second, user, took_ms, latency_ms=None, status=200, feature="chat"):
+    """One that took so long."""
+    made = request(second, user, status, feature)._replace(duration_us=int(took_ms * 1000))
+    return made if latency_ms is None else made._replace(latency_us=int(latency_ms * 1000))
+
+
 def asked(stores, since, end=3 * 86_400):
     moments = {pair: START + int(second * SECOND) for pair, second in since.items()}
     return stores.history.succeeded(moments, START + int(end * SECOND))
@@ -34,7 +40,7 @@ def told(samples):
     return Counter(
         (
             int(sample.at_us[n]), sample.users[sample.user[n]], sample.routes[sample.route[n]], int(sample.status[n]),
-            int(sample.duration_us[n]), sample.failures[sample.failure[n]], float(sample.weight[n]),
+            int(sample.duration_us[n]), [*sample.failures, None][sample.failure[n]], float(sample.weight[n]),
         )
         for sample in samples
         for n in range(len(sample))
@@ -75,6 +81,28 @@ async def test_every_failed_request_is_there_once_however_many_one_person_met(st
     for first, last in ((0, 86_400), (61, 5_000), (3_600, 7_200)):
         window = START + first * SECOND, START + last * SECOND
         assert told(stores.history.failed(*window)) == told(Recorded(events).failed(*window))
+
+
+@pytest.mark.parametrize("sealed", [False, True])
+async def test_of_slow_answers_each_is_there_and_only_a_quick_one_is_a_success(stores, sealed):
+    events = [
+        answer(10, "ann", 5_000), answer(20, "ann", 5_000), answer(2 * HOUR, "ann", 100),
+        answer(11, "bob", 9_000, latency_ms=50), answer(12, "bob", 2_000), answer(13, "bob", 2_000.001),
+        answer(14, "cat", 5_000, status=500), answer(15, "cat", 5_000, status=101), answer(16, "dan", 5_000, 3_000),
+        answer(17, "eve", 5_000, feature="files"), answer(5 * HOUR, "dan", 5_000),
+        answer(30, "fay", 5_000), answer(6 * HOUR, "fay", 100, status=404),
+    ]  # fmt: skip
+    await stores.events.write(sorted(events))
+    if sealed:
+        await stores.events.seal(SEALED)
+    window = START, START + 12 * HOUR * SECOND, 2_000_000.0
+    slow = told(stores.history.slow(*window, "chat"))
+    assert slow == told(Recorded(sorted(events)).slow(*window, "chat"))
+    assert sorted(key[1] for key in slow) == ["ann", "ann", "bob", "dan", "dan", "fay"]
+    assert "eve" in {key[1] for key in told(stores.history.slow(*window, None))}
+    since = {(name, "chat"): START + 25 * SECOND for name in ("ann", "bob", "dan", "fay")}
+    assert stores.history.succeeded(since, window[1], 2_000_000.0) == {("ann", "chat")}
+    assert stores.history.succeeded(since, START + 2 * HOUR * SECOND, 2_000_000.0) == set()
 
 
 async def test_what_came_late_into_a_sealed_time_counts(stores):
@@ -130,7 +158,7 @@ def history(chance):
             chance.choice(("ann", "bob", "cat", "dan")),
             chance.choice((200, 200, 404, 500)),
             chance.choice(("chat", "files")),
-        )
+        )._replace(duration_us=chance.choice((5_000, 2_000_000, 2_000_001, 9_000_000)))
         for n in range(chance.choice((5, 30, 120)))
     )
 
@@ -153,6 +181,11 @@ async def test_it_says_the_same_as_the_plain_rule_over_all_requests(open_stores,
             assert stores.history.succeeded(moments, end_us) == plain.succeeded(moments, end_us)
             window = sorted((end_us, START + chance.randrange(80 * HOUR) * SECOND))
             assert told(stores.history.failed(*window)) == told(plain.failed(*window))
+            quick = moments, end_us, 2_000_000.0
+            assert stores.history.succeeded(*quick) == plain.succeeded(*quick)
+            for feature in (None, "chat"):
+                slow = *window, 2_000_000.0, feature
+                assert told(stores.history.slow(*slow)) == told(plain.slow(*slow))
 
     known = []
     for seed in range(5 if store == "firestore" else 25):

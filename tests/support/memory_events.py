@@ -410,8 +410,11 @@ class MemoryHistory:
     def failed(self, start_us, end_us):
         return self._recorded().failed(start_us, end_us)
 
-    def succeeded(self, since, end_us):
-        return self._recorded().succeeded(since, end_us)
+    def slow(self, start_us, end_us, over_us, feature):
+        return self._recorded().slow(start_us, end_us, over_us, feature)
+
+    def succeeded(self, since, end_us, within_us=None):
+        return self._recorded().succeeded(since, end_us, within_us)
 
     def releases(self, start_us, end_us):
         """Nobody says where events come from."""

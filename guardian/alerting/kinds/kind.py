@@ -202,7 +202,8 @@ class Kind:
     met no error. `of_one_user` says that the subject is a user, `says_users` that mails count whom it affects. `probe`
     is what to ask every minute, `unseen` why a rule cannot be judged from stored events alone; None: nothing, it can.
     `bad` says which requests of a sample it is about (1), and which are good (0; -1: does not matter), None: of none;
-    `slow` that those are slow; `traffic` is 1 where it is about too many requests, -1 about too few, else 0.
+    `slow` says above how many µs a request is slow, None: it is not about slow ones; `traffic` is 1 where it is about
+    too many requests, -1 about too few, else 0.
     """
 
     settings: type[KindSettings]
@@ -236,7 +237,7 @@ class Kind:
     says_users: bool = True
     probe: Callable[[Any], Probe | None] = nothing
     bad: Callable[[Any, Incident, Sample], Flags] | None = which_failed
-    slow: bool = False
+    slow: Callable[[Any], float] | None = None
     traffic: int = 0
     unseen: Callable[[Any], str | None] = nothing
     threshold: Threshold | None = None

@@ -170,7 +170,7 @@ LATENCY = Kind(
     onset=_onset,
     recovery=_recovery,
     bad=_too_slow,
-    slow=True,
+    slow=lambda rule: rule.threshold_ms * 1000,
     threshold=Threshold("threshold_ms", 10.0, lambda value, lang: lang.milliseconds(value)),
 )
 """See the module."""

@@ -6,38 +6,36 @@ alone begins where the imported past ends.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from typing import TypeVar
 
 import numpy as np
 
-from guardian.alerting.columns import MINUTE_US, Columns, MinuteCounts
+from guardian.alerting.columns import MINUTE_US, MinuteCounts
 from guardian.alerting.history import History, first_sightings
 from guardian.alerting.sample import Released, Sample
 from guardian.alerting.wanted import NOTHING_MORE, Wanted
+from guardian.alerting.whom import Use
 from guardian.core.clock import SLACK
 from guardian.core.cursor import Cursor
 from guardian.core.time import micros
 from guardian.stores.firestore import past
-from guardian.stores.firestore.directory import Directory, person_of
+from guardian.stores.firestore.columns import columns_of
+from guardian.stores.firestore.directory import Directory
 from guardian.stores.firestore.documents import Documents, as_time
 from guardian.stores.firestore.evidence import read_releases, read_sample
 from guardian.stores.firestore.importing import first_own, imported_until, is_own
 from guardian.stores.firestore.passing import Passing
 from guardian.stores.firestore.progress import BEHIND_US, as_table, read_table
-from guardian.stores.firestore.slices import AT, DURATION, FAILURE, LATENCY, OUTCOME, PERSON, ROUTE, Table, join
-from guardian.stores.firestore.succeeded import read_failed, read_succeeded
+from guardian.stores.firestore.slices import AT, ROUTE, Table, join
+from guardian.stores.firestore.succeeded import read_failed, read_slow, read_succeeded
 from guardian.stores.firestore.windows import Windows
 from guardian.stores.history import SAMPLED
 from guardian.stores.people.aliases import Aliases
 from guardian.stores.people.book import NO_BOOK, AliasBook
 from tracker.firestore.address import parse
 from tracker.firestore.sink import RECORDERS, SLICES
-from tracker.firestore.slices import IS_DURATION
-
-T = TypeVar("T")
 
 _SLACK_US = SLACK // timedelta(microseconds=1)
 _ALIVE = 100
@@ -93,7 +91,7 @@ class FirestoreHistory:
             SLICES, ("start", ">=", first // 5 * 5 * MINUTE_US), order=[("start", "ASCENDING")]
         )
         table = as_table(found if imported else list(filter(is_own, found))).between(first * MINUTE_US, _END)
-        inside = self._columns(table.between(first * MINUTE_US, end * MINUTE_US), aliases)
+        inside = columns_of(self._directory, table.between(first * MINUTE_US, end * MINUTE_US), aliases)
         rows = past.rows_of(pieces)
         counts = past.counts_of(rows, start, first).followed(MinuteCounts.of(inside, first, end), end - start)
         seen = past.sightings_of(pieces, windows.progress.cleared_us)
@@ -137,7 +135,7 @@ class FirestoreHistory:
             return None  # later than what is at hand
         late = np.unique(new.between(0, known * MINUTE_US).rows[:, AT] // MINUTE_US).tolist()
         table = join([source.table, new]).in_order().between(singles_us, _END)
-        inside = self._columns(table.between(0, end * MINUTE_US), source.aliases)
+        inside = columns_of(self._directory, table.between(0, end * MINUTE_US), source.aliases)
         counts = history.counts
         if any(minute * MINUTE_US < singles_us for minute in late):
             return None
@@ -187,10 +185,16 @@ class FirestoreHistory:
         self._directory.refresh()
         return read_failed(Windows(self.documents), self._directory, self._book.current(), start_us, end_us)
 
-    def succeeded(self, since: Mapping[tuple[str, str], int], end_us: int) -> set[tuple[str, str]]:
+    def slow(self, start_us: int, end_us: int, over_us: float, feature: str | None) -> Iterator[Sample]:
         """See HistoryStore."""
         self._directory.refresh()
-        return read_succeeded(Windows(self.documents), self._directory, self._book.current(), since, end_us)
+        asked = (start_us, end_us, over_us, feature)
+        return read_slow(Windows(self.documents), self._directory, self._book.current(), *asked)
+
+    def succeeded(self, since: Mapping[Use, int], end_us: int, within_us: float | None = None) -> set[Use]:
+        """See HistoryStore."""
+        self._directory.refresh()
+        return read_succeeded(Windows(self.documents), self._directory, self._book.current(), since, end_us, within_us)
 
     def releases(self, start_us: int, end_us: int) -> list[Released]:
         """See HistoryStore."""
@@ -212,38 +216,6 @@ class FirestoreHistory:
             RECORDERS, ("seen_us", "<=", latest), order=[("seen_us", "DESCENDING")], limit=_ALIVE
         )
         return sorted(int(each.fields["seen_us"]) for each in found)
-
-    def _columns(self, table: Table, aliases: Aliases) -> Columns:
-        """The events as rules read them."""
-        rows = table.rows
-        there = np.unique(rows[:, PERSON])
-        ids = table.people[there].tolist() if len(rows) else []
-        names = self._directory.names(ids)
-        users, codes = _coded(person_of(aliases, names[number]) for number in ids)
-        user = np.zeros(len(table.people), np.int64)
-        user[there] = codes
-        features, feature = _coded(route.feature for route in table.routes)
-        latency = np.where(rows[:, LATENCY] == IS_DURATION, rows[:, DURATION], rows[:, LATENCY])
-        failed = np.flatnonzero(rows[:, FAILURE] >= 0)
-        lines = [each.location.rsplit("\n", 1)[-1] for each in table.failures]
-        pairs = [
-            (table.failures[place].kind, lines[place] or table.routes[route].feature)
-            for place, route in rows[failed][:, [FAILURE, ROUTE]].tolist()
-        ]
-        failures, code = _coded(pairs)
-        failure = np.full(len(rows), -1, np.int64)
-        failure[failed] = code
-        return Columns(
-            rows[:, AT], user[rows[:, PERSON]], feature[rows[:, ROUTE]], rows[:, OUTCOME], latency, failure,
-            users, features, failures,
-        )  # fmt: skip
-
-
-def _coded(values: Iterable[T]) -> tuple[list[T], np.ndarray]:
-    """The different values, and for each given one its place among them."""
-    places: dict[T, int] = {}
-    codes = [places.setdefault(value, len(places)) for value in values]
-    return list(places), np.array(codes, np.int64)
 
 
 def _earliest(known: Mapping[tuple[str, str], int], more: Mapping[tuple[str, str], int]) -> dict[tuple[str, str], int]:

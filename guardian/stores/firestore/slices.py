@@ -54,6 +54,11 @@ class Table:
         """Only those that failed."""
         return self.where(np.flatnonzero(self.rows[:, FAILURE] >= 0))
 
+    def latencies(self) -> np.ndarray:
+        """How long each took (µs) until its answer began, or as a whole where that is not known."""
+        latency = self.rows[:, LATENCY]
+        return np.where(latency == IS_DURATION, self.rows[:, DURATION], latency)
+
     def of_features(self, fits: Callable[[str], bool]) -> Table:
         """Only those of features that fit."""
         wanted = np.array([fits(route.feature) for route in self.routes], bool)

@@ -8,13 +8,12 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from guardian.alerting.sample import Sample, place
+from guardian.core.summary import WEBSOCKET
 from guardian.stores.firestore.buckets import MINUTES5, Seal
 from guardian.stores.firestore.directory import Directory, person_of
 from guardian.stores.firestore.slices import (
     AT,
-    DURATION,
     FAILURE,
-    LATENCY,
     OUTCOME,
     PERSON,
     ROUTE,
@@ -22,8 +21,7 @@ from guardian.stores.firestore.slices import (
 )
 from guardian.stores.firestore.windows import Piece, Windows
 from guardian.stores.people.aliases import Aliases
-from guardian.stores.succeeded import Asked, Counted, succeeded
-from tracker.firestore.slices import IS_DURATION
+from guardian.stores.succeeded import Asked, Counted, Hour, hours, succeeded
 
 
 def read_failed(
@@ -47,16 +45,43 @@ def read_failed(
             yield _sample(failed, directory, aliases)
 
 
+def read_slow(
+    windows: Windows,
+    directory: Directory,
+    aliases: Aliases,
+    start_us: int,
+    end_us: int,
+    over_us: float,
+    feature: str | None,
+) -> Iterator[Sample]:
+    """See `HistoryStore.slow`."""
+    for hour in hours(max(start_us, _first(windows)), end_us):
+        table = windows.table(hour.start, hour.end)
+        if feature is not None:
+            table = table.of_features(lambda name: name == feature)
+        slow = table.where(np.flatnonzero(_timed(table) & (table.latencies() > over_us)))
+        if len(slow):
+            yield _sample(slow, directory, aliases)
+
+
 def read_succeeded(
-    windows: Windows, directory: Directory, aliases: Aliases, since: Mapping[tuple[str, str], int], end_us: int
+    windows: Windows,
+    directory: Directory,
+    aliases: Aliases,
+    since: Mapping[tuple[str, str], int],
+    end_us: int,
+    within_us: float | None = None,
 ) -> set[tuple[str, str]]:
     """See `HistoryStore.succeeded`."""
     asked = Asked.of(since)
+    if within_us is not None:
+        singles = _Singles(windows, directory, aliases, asked, within_us)
+        return succeeded(asked, end_us, singles, _first(windows))
     return succeeded(asked, end_us, _Sealed(windows, directory, aliases, asked), _first(windows))
 
 
-class _Sealed:
-    """The summaries of this database, with places for the ids of people and for routes."""
+class _Names:
+    """Places for the ids of people and for routes of this database."""
 
     def __init__(self, windows: Windows, directory: Directory, aliases: Aliases, asked: Asked) -> None:
         self._windows = windows
@@ -64,6 +89,23 @@ class _Sealed:
         pairs = sorted((number, n) for n, name in enumerate(asked.people) for number in ids.get(name, ()))
         self._ids, self._places = np.array([*pairs, (2**63 - 1, -1)], np.int64).T
         self._code = {name: n for n, name in enumerate(asked.features)}
+
+    def good_of(self, table: Table, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """See `Summaries.good`: of these rows those that did not fail."""
+        kept = table.rows[rows & (table.rows[:, FAILURE] < 0)]
+        features = self._features([each.feature for each in table.routes])
+        return kept[:, AT], self._persons(table.people)[kept[:, PERSON]], features[kept[:, ROUTE]]
+
+    def _persons(self, ids: np.ndarray) -> np.ndarray:
+        at = np.searchsorted(self._ids, ids)
+        return np.where(self._ids[at] == ids, self._places[at], -1)
+
+    def _features(self, names: Sequence[str]) -> np.ndarray:
+        return np.array([self._code.get(name, -1) for name in names], np.int64)
+
+
+class _Sealed(_Names):
+    """The summaries of this database."""
 
     def pieces(self, start_us: int, end_us: int) -> Sequence[Piece]:
         """See Summaries."""
@@ -87,17 +129,40 @@ class _Sealed:
     def good(self, piece: Piece, people: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """See Summaries."""
         assert isinstance(piece.content, Table)
-        table = piece.content
-        rows = table.rows[table.rows[:, FAILURE] < 0]
-        features = self._features([each.feature for each in table.routes])
-        return rows[:, AT], self._persons(table.people)[rows[:, PERSON]], features[rows[:, ROUTE]]
+        return self.good_of(piece.content, np.ones(len(piece.content), bool))
 
-    def _persons(self, ids: np.ndarray) -> np.ndarray:
-        at = np.searchsorted(self._ids, ids)
-        return np.where(self._ids[at] == ids, self._places[at], -1)
 
-    def _features(self, names: Sequence[str]) -> np.ndarray:
-        return np.array([self._code.get(name, -1) for name in names], np.int64)
+class _Singles(_Names):
+    """The single requests that took no longer than that."""
+
+    def __init__(
+        self, windows: Windows, directory: Directory, aliases: Aliases, asked: Asked, within_us: float
+    ) -> None:
+        super().__init__(windows, directory, aliases, asked)
+        self._within_us = within_us
+
+    def pieces(self, start_us: int, end_us: int) -> Sequence[Hour]:
+        """See Summaries."""
+        return hours(start_us, end_us)
+
+    def inside(self, piece: Hour) -> Sequence[Hour]:
+        """See Summaries: none is counted."""
+        return ()
+
+    def counted(self, piece: Hour) -> None:
+        """See Summaries."""
+
+    def good(self, piece: Hour, people: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """See Summaries."""
+        table = self._windows.table(piece.start, piece.end)
+        return self.good_of(table, _timed(table) & (table.latencies() <= self._within_us))
+
+
+def _timed(table: Table) -> np.ndarray:
+    """Whether each is a good one of which it is known how long it took."""
+    outcome = table.rows[:, OUTCOME]
+    found: np.ndarray = (outcome < 400) & (outcome != WEBSOCKET) & (table.latencies() >= 0)
+    return found
 
 
 def _first(windows: Windows) -> int:
@@ -118,9 +183,8 @@ def _sample(failed: Table, directory: Directory, aliases: Aliases) -> Sample:
     there, user = np.unique(rows[:, PERSON], return_inverse=True)
     ids = failed.people[there].tolist()
     names = directory.names(ids)
-    latency = np.where(rows[:, LATENCY] == IS_DURATION, rows[:, DURATION], rows[:, LATENCY])
     return Sample(
-        rows[:, AT], user.reshape(-1), rows[:, ROUTE], np.full(len(rows), -1), rows[:, OUTCOME], latency,
+        rows[:, AT], user.reshape(-1), rows[:, ROUTE], np.full(len(rows), -1), rows[:, OUTCOME], failed.latencies(),
         rows[:, FAILURE], np.ones(len(rows)), [person_of(aliases, names[number]) for number in ids],
         [(each.endpoint, each.method, each.feature) for each in failed.routes], [],
         [place(each.kind, each.location) for each in failed.failures],

@@ -8,12 +8,13 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from guardian.alerting.columns import MINUTE_US, MinuteCounts
 from guardian.alerting.history import History
 from guardian.alerting.sample import Released, Sample
 from guardian.alerting.wanted import NOTHING_MORE, Wanted
+from guardian.alerting.whom import Use
 from guardian.core.cursor import Cursor
 from guardian.core.storage import StorageError
 from guardian.stores.history import SAMPLED
@@ -27,7 +28,7 @@ from guardian.stores.sqlite.earlier import with_earlier
 from guardian.stores.sqlite.imported import OWN
 from guardian.stores.sqlite.late import late_minutes, marked, read_marks
 from guardian.stores.sqlite.numbers import next_size
-from guardian.stores.sqlite.sampling import read_failed_page, read_releases, read_sample
+from guardian.stores.sqlite.sampling import read_failed_page, read_releases, read_sample, read_slow_page
 from guardian.stores.sqlite.singles import FIRST_PIECE, MOST_MINUTES, Singles, read_minute_counts
 from guardian.stores.sqlite.succeeded import read_succeeded
 from tracker.sqlite.database_file import FileChanged, OpenedFile
@@ -35,7 +36,7 @@ from tracker.sqlite.database_file import FileChanged, OpenedFile
 T = TypeVar("T")
 
 _FAILED = 200_000
-"""So many failed requests are read by one statement."""
+"""So many failed or slow requests are read by one statement."""
 
 
 class SqliteHistory:
@@ -67,7 +68,6 @@ class SqliteHistory:
     ) -> History:
         """See HistoryStore."""
         aliases = self._book.current()
-
         asked = {"keep": keep, "single_events": single_events}
         return self._ask(lambda db: refreshed(history, db, end, **asked, aliases=aliases, wanted=wanted))
 
@@ -81,14 +81,21 @@ class SqliteHistory:
         aliases = self._book.current()
         first, end = ids(start_us, end_us)
         while first < end:
-            page = partial(read_failed_page, first=first, end=end, most=_FAILED, aliases=aliases)
-            sample, first = self._ask(page)
+            sample, first = self._ask(partial(read_failed_page, first=first, end=end, most=_FAILED, aliases=aliases))
             yield sample
 
-    def succeeded(self, since: Mapping[tuple[str, str], int], end_us: int) -> set[tuple[str, str]]:
+    def slow(self, start_us: int, end_us: int, over_us: float, feature: str | None) -> Iterator[Sample]:
         """See HistoryStore."""
-        aliases = self._book.current()
-        return self._ask(lambda db: in_one_state(db, lambda same: read_succeeded(same, aliases, since, end_us)))
+        asked: dict[str, Any] = {"over_us": over_us, "feature": feature, "aliases": self._book.current()}
+        first, end = ids(start_us, end_us)
+        while first < end:
+            sample, first = self._ask(partial(read_slow_page, first=first, end=end, most=_FAILED, **asked))
+            yield sample
+
+    def succeeded(self, since: Mapping[Use, int], end_us: int, within_us: float | None = None) -> set[Use]:
+        """See HistoryStore."""
+        read = partial(read_succeeded, aliases=self._book.current(), since=since, end_us=end_us, within_us=within_us)
+        return self._ask(lambda db: in_one_state(db, read))
 
     def releases(self, start_us: int, end_us: int) -> list[Released]:
         """See HistoryStore."""

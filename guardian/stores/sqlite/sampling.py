@@ -9,6 +9,7 @@ from typing import TypeVar
 import numpy as np
 
 from guardian.alerting.sample import Place, Released, Route, Sample, place
+from guardian.core.summary import WEBSOCKET
 from guardian.stores.people.aliases import Aliases
 from guardian.stores.sqlite.buckets import ids
 from guardian.stores.sqlite.numbers import read_numbers
@@ -23,7 +24,10 @@ Name = TypeVar("Name")
 
 _SLICES = 100
 """Where there are too many, so many stretches of the window are begun to be read."""
-_COLUMNS = ("id", PACKED, "coalesce(latency_us, duration_us)", "coalesce(failure, -1)", "coalesce(source, -1)")
+LATENCY = "coalesce(latency_us, duration_us)"
+TIMED = f"status < 400 AND status != {WEBSOCKET} AND {LATENCY} >= 0"
+"""The SQL of how long a request took, and of whether it is a good one of which that is known."""
+_COLUMNS = ("id", PACKED, LATENCY, "coalesce(failure, -1)", "coalesce(source, -1)")
 
 
 def read_sample(db: sqlite3.Connection, start_us: int, end_us: int, most: int, aliases: Aliases) -> Sample:
@@ -44,6 +48,27 @@ def read_failed_page(
     until = (db.execute(page, (first, end, most)).fetchone() or (end,))[0]
     table = np.stack(read_numbers(db, _COLUMNS, "id >= ? AND id < ? AND failure IS NOT NULL", (first, until)), axis=1)
     return _sample(db, table, np.ones(len(table)), aliases), until
+
+
+def read_slow_page(
+    db: sqlite3.Connection,
+    first: int,
+    end: int,
+    *,
+    over_us: float,
+    feature: str | None,
+    most: int,
+    aliases: Aliases,
+) -> tuple[Sample, int]:
+    """The same of good requests that took longer, of this feature or of all."""
+    only = "" if feature is None else "AND route IN (SELECT id FROM guardian_route WHERE feature = ?)"
+    cursor = db.execute(
+        f"SELECT {', '.join(_COLUMNS)} FROM guardian_request "
+        f"WHERE id >= ? AND id < ? AND {TIMED} AND {LATENCY} > ? {only} ORDER BY id LIMIT ?",
+        (first, end, over_us, *(() if feature is None else (feature,)), most),
+    )
+    table = np.fromiter(chain.from_iterable(cursor), dtype=np.int64).reshape(-1, 5)
+    return _sample(db, table, np.ones(len(table)), aliases), int(table[-1, 0]) + 1 if len(table) == most else end
 
 
 def _sample(db: sqlite3.Connection, table: np.ndarray, weight: np.ndarray, aliases: Aliases) -> Sample:

@@ -16,22 +16,30 @@ from guardian.core.totals import Part
 from guardian.stores.people.aliases import Aliases
 from guardian.stores.sqlite import seals
 from guardian.stores.sqlite.buckets import AT_US, MINUTES5, SPANS, ids, meta
-from guardian.stores.sqlite.covering import Piece, cover, pieces
 from guardian.stores.sqlite.people import People, read_people
-from guardian.stores.succeeded import Asked, Counted, succeeded
+from guardian.stores.sqlite.sampling import LATENCY, TIMED
+from guardian.stores.sqlite.totals import Piece, cover, pieces
+from guardian.stores.succeeded import Asked, Counted, Hour, hours, succeeded
 
 
 def read_succeeded(
-    db: sqlite3.Connection, aliases: Aliases, since: Mapping[tuple[str, str], int], end_us: int
+    db: sqlite3.Connection,
+    aliases: Aliases,
+    since: Mapping[tuple[str, str], int],
+    end_us: int,
+    within_us: float | None = None,
 ) -> set[tuple[str, str]]:
     """See `HistoryStore.succeeded`."""
     asked = Asked.of(since)
     first_us = max(meta(db, "purged_until_us"), meta(db, "forgotten_until_us"))
-    return succeeded(asked, end_us, _Sealed(db, read_people(db, aliases), asked), first_us)
+    people = read_people(db, aliases)
+    if within_us is not None:
+        return succeeded(asked, end_us, _Singles(db, people, asked, within_us), first_us)
+    return succeeded(asked, end_us, _Sealed(db, people, asked), first_us)
 
 
-class _Sealed:
-    """The summaries of this database, with places for the numbers of people and routes."""
+class _Names:
+    """Places for the numbers that people and routes have in this database."""
 
     def __init__(self, db: sqlite3.Connection, people: People, asked: Asked) -> None:
         self._db, self._people = db, people
@@ -40,6 +48,30 @@ class _Sealed:
         code = {name: n for n, name in enumerate(asked.features)}
         routes = db.execute("SELECT id, feature FROM guardian_route")
         self._feature = _places({number: code[name] for number, name in routes if name in code})
+
+    def read(
+        self, start_us: int, end_us: int, people: np.ndarray, only: str = "", *values: float
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """See `Summaries.good`; `only` is more SQL about these requests."""
+        wanted = {*self._numbers[people].tolist()}
+        wanted |= {number for number, person in self._people.same.items() if person in wanted}
+        rows = self._db.execute(
+            f"SELECT {AT_US}, user, route FROM guardian_request WHERE id >= ? AND id < ? AND failure IS NULL "
+            f"AND user IN (SELECT value FROM json_each(?)) {only}",
+            (*ids(start_us, end_us), json.dumps([*wanted]), *values),
+        )
+        at_us, users, routes = np.fromiter(chain.from_iterable(rows), np.int64).reshape(-1, 3).T
+        return at_us, self._persons(users), self._of(routes)
+
+    def _persons(self, numbers: np.ndarray) -> np.ndarray:
+        return self._place.take(self._people.persons(numbers), mode="clip")
+
+    def _of(self, routes: np.ndarray) -> np.ndarray:
+        return self._feature.take(routes, mode="clip")
+
+
+class _Sealed(_Names):
+    """The summaries of this database."""
 
     def pieces(self, start_us: int, end_us: int) -> Sequence[Piece]:
         """See Summaries."""
@@ -63,21 +95,30 @@ class _Sealed:
 
     def good(self, piece: Piece, people: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """See Summaries."""
-        wanted = {*self._numbers[people].tolist()}
-        wanted |= {number for number, person in self._people.same.items() if person in wanted}
-        rows = self._db.execute(
-            f"SELECT {AT_US}, user, route FROM guardian_request WHERE id >= ? AND id < ? AND failure IS NULL "
-            "AND user IN (SELECT value FROM json_each(?))",
-            (*ids(piece.start, piece.end), json.dumps([*wanted])),
-        )
-        at_us, users, routes = np.fromiter(chain.from_iterable(rows), np.int64).reshape(-1, 3).T
-        return at_us, self._persons(users), self._of(routes)
+        return self.read(piece.start, piece.end, people)
 
-    def _persons(self, numbers: np.ndarray) -> np.ndarray:
-        return self._place.take(self._people.persons(numbers), mode="clip")
 
-    def _of(self, routes: np.ndarray) -> np.ndarray:
-        return self._feature.take(routes, mode="clip")
+class _Singles(_Names):
+    """The single requests that took no longer than that."""
+
+    def __init__(self, db: sqlite3.Connection, people: People, asked: Asked, within_us: float) -> None:
+        super().__init__(db, people, asked)
+        self._within_us = within_us
+
+    def pieces(self, start_us: int, end_us: int) -> Sequence[Hour]:
+        """See Summaries."""
+        return hours(start_us, end_us)
+
+    def inside(self, piece: Hour) -> Sequence[Hour]:
+        """See Summaries: none is counted."""
+        return ()
+
+    def counted(self, piece: Hour) -> None:
+        """See Summaries."""
+
+    def good(self, piece: Hour, people: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """See Summaries."""
+        return self.read(piece.start, piece.end, people, f"AND {TIMED} AND {LATENCY} <= ?", self._within_us)
 
 
 def _places(place: Mapping[int, int]) -> np.ndarray:

@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from guardian.alerting import whom as module
 from guardian.alerting.incidents import Incident
 from guardian.alerting.recorded import Recorded
 from guardian.alerting.whom import NOBODY, Hit, Whom, whom
@@ -112,20 +111,10 @@ def slow(second, user):
     return at(second, user)._replace(duration_us=3_600_000_000)
 
 
-def test_where_there_are_too_many_requests_of_a_rule_about_slow_ones_it_says_until_when_it_looked(monkeypatch):
-    monkeypatch.setattr(module, "MOST_ROWS", 30)
-    monkeypatch.setattr(module, "PIECE", 20)
-    events = [*(slow(100 + n, f"u{n}") for n in range(90)), at(800, "u1")]
-    found = told(*events, rule=parse_rule("latency", {}))
-    assert found.cut and found.until_us < 800 * SECOND
-    assert fates(found)["u1"] == "away"
-
-
-def test_of_failed_requests_none_is_left_out_however_many_there_are(monkeypatch):
-    monkeypatch.setattr(module, "MOST_ROWS", 30)
-    found = told(*(at(100 + n, f"u{n}", 500) for n in range(90)), at(800, "u1"))
-    assert (found.number, found.until_us, found.cut) == (90, 1000 * SECOND, False)
-    assert fates(found)["u1"] == "back"
+def test_who_has_only_slow_answers_since_is_not_back_and_tried_again():
+    rule = parse_rule("latency", {})
+    found = told(slow(110, "ann"), slow(250, "ann"), slow(110, "bob"), at(250, "bob", 500), rule=rule)
+    assert fates(found) == {"ann": "again", "bob": "away"}
 
 
 EVENTS = st.lists(
@@ -137,19 +126,27 @@ EVENTS = st.lists(
 )  # fmt: skip
 
 
-def plainly(events, rule, incident, now_us):
+def failed(event):
+    return event.status >= 500
+
+
+def well(event):
+    return event.status == 200
+
+
+def plainly(events, incident, now_us, failed=failed, well=well):
     """Who was hit, and their fate, by the words of the docs, request by request."""
     found = {}
     for name in {event.user for event in events}:
         mine = sorted(event for event in events if event.user == name and 0 <= event.at_us < now_us)
-        bad = [event for event in mine if event.status >= 500 and event.at_us >= incident.first_us]
+        bad = [event for event in mine if failed(event) and event.at_us >= incident.first_us]
         hits = [event for event in bad if incident.over_us is None or event.at_us <= incident.over_us]
         if hits:
             last = max(hits, key=lambda event: (event.at_us, event.endpoint, event.feature))
             same = [event for event in mine if event.feature == last.feature]
             again = [event.at_us for event in same if event in bad and event.at_us > last.at_us]
-            well = [event.at_us for event in same if event.status == 200 and event.at_us > last.at_us]
-            fate = "back" if max(well, default=-1) > max(again, default=-1) else "again" if again else "away"
+            good = [event.at_us for event in same if well(event) and event.at_us > last.at_us]
+            fate = "back" if max(good, default=-1) > max(again, default=-1) else "again" if again else "away"
             found[name] = (len(hits), hits[0].at_us, last.at_us, last.endpoint, fate)
     return found
 
@@ -158,7 +155,31 @@ def plainly(events, rule, incident, now_us):
 def test_it_is_what_the_plain_rule_says(events, incident):
     found = told(*events, incident=incident)
     said = {hit.name: (hit.times, hit.first_us, hit.last_us, hit.endpoint, hit.fate) for hit in found.people}
-    assert said == plainly(events, RULE, incident, 1000 * SECOND)
+    assert said == plainly(events, incident, 1000 * SECOND)
+
+
+TOOK = st.sampled_from([0, 5_000, 2_000_000, 2_000_001, 9_000_000])
+ANSWERS = st.lists(
+    st.builds(
+        lambda took_us, *more: at(*more)._replace(duration_us=took_us), TOOK, st.integers(90, 400),
+        st.sampled_from(["ann", "bob"]), st.sampled_from([200, 500, 101]), st.sampled_from(["chat", "files"]),
+    ),
+    max_size=40,
+)  # fmt: skip
+
+
+@given(ANSWERS, st.sampled_from([OVER, LIVE]))
+def test_of_a_rule_about_slow_answers_it_is_what_the_plain_rule_says_too(events, incident):
+    incident = replace(incident, rule="latency", subject="chat")
+    found = told(*events, incident=incident, rule=parse_rule("latency", {}))
+    said = {hit.name: (hit.times, hit.first_us, hit.last_us, hit.endpoint, hit.fate) for hit in found.people}
+    chat = [event for event in events if event.feature == "chat"]
+    quick = plainly(
+        chat, incident, 1000 * SECOND,
+        failed=lambda event: event.status == 200 and event.duration_us > 2_000_000,
+        well=lambda event: event.status == 200 and event.duration_us <= 2_000_000,
+    )  # fmt: skip
+    assert said == quick
 
 
 @given(EVENTS, st.integers(1, 50), st.sampled_from([OVER, LIVE]))
