@@ -19,7 +19,7 @@ INSTANCE_VARIABLES = (
 )  # fmt: skip
 """The same for the instance; without any, it is the name of the host."""
 LONGEST = 100
-"""More characters are not kept."""
+"""Of longer names the middle is not kept: images and instances differ at their ends."""
 
 
 def _host() -> str:
@@ -51,4 +51,11 @@ def _first(environ: Mapping[str, str], names: tuple[str, ...]) -> str:
 
 def cleaned(text: str) -> str:
     """What can be printed of it, on one line and not too long."""
-    return "".join(char if char.isprintable() else " " for char in text)[: 4 * LONGEST].strip()[:LONGEST].strip()
+    return shortened("".join(char if char.isprintable() else " " for char in text).strip(), LONGEST)
+
+
+def shortened(text: str, most: int) -> str:
+    """The text with at most so many characters: of a longer one the beginning and the end."""
+    if len(text) <= most:
+        return text
+    return f"{text[: most // 2]}…{text[len(text) - (most - most // 2 - 1) :]}"

@@ -9,10 +9,11 @@ from guardian.alerting.explaining import Explanation
 from guardian.core.bidi import isolated
 from guardian.core.cause import PERIOD_BEFORE, Found
 from guardian.core.language import Language, marked
+from tracker.source import shortened
 
 _SHA = re.compile(r"[0-9a-f]{40}")
 LONGEST = 80
-"""More characters of a value are not shown."""
+"""Of a longer value the middle is not shown."""
 _OVER = {
     "release": marked("releases"),
     "route": marked("routes"),
@@ -123,7 +124,7 @@ def _short(value: Hashable) -> str:
     text = str(value)
     if _SHA.fullmatch(text):
         return text[:12]
-    return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
+    return shortened(text, LONGEST)
 
 
 def cause_lines(told: Explanation, lang: Language) -> list[str]:

@@ -47,6 +47,16 @@ def test_names_are_one_line_that_is_not_too_long():
     assert found("\n\t", GIT_SHA="x").release == "x"
 
 
+def test_long_names_that_differ_only_at_their_end_stay_apart():
+    """As the digests of images in one repository, and the pods of one deployment."""
+    image = "europe-west1-docker.pkg.dev/a-project-of-some-length/the-repository/chat-service-of-the-team@sha256:"
+    first, second = (found(f"{image}{digit * 64}") for digit in "ab")
+    assert first.release != second.release
+    assert (len(first.release), first.release[:40], first.release[-8:]) == (100, image[:40], "a" * 8)
+    pods = [found(host=f"{'chat-' * 60}{n}").instance for n in range(2)]
+    assert pods[0] != pods[1]
+
+
 def event(second):
     return Event(second * 1_000_000, "ann@example.com", "/chat", "GET", "chat", 200, 5)
 
