@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
@@ -89,27 +90,19 @@ def export(
     as_json: JsonOption = False,
 ) -> None:
     """Write out a published table, as CSV or as JSON: the same columns whatever the database is."""
-    import sys
     from datetime import timedelta
 
     from guardian.application.exporting import export_table
-    from guardian.core.files import private
     from guardian.core.time import moment
 
-    async def written(app: Application, to: TextIO) -> None:
+    async def pieces(app: Application) -> AsyncIterator[str]:
         end = app.clock()
         start = moment(0) if hours is None else max(moment(0), end - min(timedelta(hours=hours), end - moment(0)))
         # Without a limit, what a clock that was ahead has noted is there as well.
         until = end if hours is not None else moment(2**52)
-        async for piece in export_table(app, table.value, start, until, "json" if as_json else "csv"):
-            to.write(piece)
+        return export_table(app, table.value, start, until, "json" if as_json else "csv")
 
-    if file is None:
-        with_application(config, lambda app: written(app, sys.stdout))
-        return
-    with private(file) as new:
-        with_application(config, lambda app: written(app, new))
-    typer.echo(f"Wrote {file}.")
+    _write_out(config, file, pieces)
 
 
 @users.command("export")
@@ -120,23 +113,35 @@ def export_person(
     config: ConfigOption = None,
 ) -> None:
     """Print everything that is stored about one person, as JSON or as a page that they can be handed."""
+    from guardian.application import exporting
+
+    async def pieces(app: Application) -> AsyncIterator[str]:
+        found = await exporting.export_person(app, email, "html" if html else "json")
+        if found is None:
+            raise ValueError(f"nothing is stored about {email}")
+        return found
+
+    _write_out(config, file, pieces)
+
+
+def _write_out(
+    config: Path | None, file: Path | None, pieces: Callable[[Application], Awaitable[AsyncIterator[str]]]
+) -> None:
+    """Write the pieces of text that the application gives into the file, which only its owner can read; without one, to
+    the terminal."""
     import sys
 
-    from guardian.application import exporting
     from guardian.core.files import private
 
-    async def written(app: Application, to: TextIO) -> None:
-        pieces = await exporting.export_person(app, email, "html" if html else "json")
-        if pieces is None:
-            raise ValueError(f"nothing is stored about {email}")
-        async for piece in pieces:
+    async def write(app: Application, to: TextIO) -> None:
+        async for piece in await pieces(app):
             to.write(piece)
 
     if file is None:
-        with_application(config, lambda app: written(app, sys.stdout))
+        with_application(config, lambda app: write(app, sys.stdout))
         return
     with private(file) as new:
-        with_application(config, lambda app: written(app, new))
+        with_application(config, lambda app: write(app, new))
     typer.echo(f"Wrote {file}.")
 
 

@@ -100,43 +100,29 @@ class Documents:
                 query = query.limit(limit)
             query = query if fields is None else query.select(fields)
             self.queries.add((collection, tuple(c[0] for c in conditions), tuple(field for field, _ in order)))
-            found = [_found(each) for each in query.stream(retry=None, timeout=SECONDS)]
-            self.reads += max(1, len(found))
-            return found
+            return self._answers(query)
 
         return self.ask(work)
 
     def named(self, collection: str, first: str, end: str) -> list[Found]:
         """The documents whose names lie in [first, end), in order."""
-
-        def work(client: Any) -> list[Found]:
-            query = _range(client, collection, first, end)
-            found = [_found(each) for each in query.stream(retry=None, timeout=SECONDS)]
-            self.reads += max(1, len(found))
-            return found
-
-        return self.ask(work)
+        return self.ask(lambda client: self._answers(_range(client, collection, first, end)))
 
     def names(self, collection: str, first: str, end: str) -> list[str]:
         """The names alone of the documents that `named` gives."""
-
-        def work(client: Any) -> list[str]:
-            query = _range(client, collection, first, end).select([])
-            found = [each.id for each in query.stream(retry=None, timeout=SECONDS)]
-            self.reads += max(1, len(found))
-            return found
-
-        return self.ask(work)
+        found = self.ask(lambda client: self._answers(_range(client, collection, first, end).select([])))
+        return [each.name for each in found]
 
     def first_named(self, collection: str, prefix: str) -> Found | None:
         """The first document whose name begins so; None where there is none."""
+        found = self.ask(lambda client: self._answers(_range(client, collection, prefix, prefix + "~").limit(1)))
+        return found[0] if found else None
 
-        def work(client: Any) -> Found | None:
-            query = _range(client, collection, prefix, prefix + "~").limit(1)
-            self.reads += 1
-            return next((_found(each) for each in query.stream(retry=None, timeout=SECONDS)), None)
-
-        return self.ask(work)
+    def _answers(self, query: Any) -> list[Found]:
+        """What a query of the client gives, counted as it is billed."""
+        found = [_found(each) for each in query.stream(retry=None, timeout=SECONDS)]
+        self.reads += max(1, len(found))
+        return found
 
     def total(self, collection: str, field: str | None = None, *conditions: tuple[str, str, Any]) -> int:
         """How many documents fit; with a field, the sum of it. Firestore bills one read a thousand."""
