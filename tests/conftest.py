@@ -63,7 +63,7 @@ def made_once(tmp_path_factory):
         with (folder / f"{name}.pickle").open("a+b") as kept:
             fcntl.flock(kept, fcntl.LOCK_EX)  # until it is closed
             if not kept.seek(0, os.SEEK_END):
-                (folder / name).mkdir()
+                (folder / name).mkdir(exist_ok=True)
                 kept.write(pickle.dumps(make(folder / name)))
                 kept.flush()
             kept.seek(0)
@@ -84,6 +84,17 @@ def samples_in(made_once):
         return made_once(f"samples-{code}", lambda _: samples_of(reports, code))
 
     return samples
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_other_process(tmp_path_factory):
+    """Guardian looks for an app that records into another file among all that this user runs: here, that would be other
+    tests. Those of the look itself say where it looks."""
+    try:
+        from guardian.application.elsewhere import records_elsewhere
+    except ImportError:  # `make test-matrix` has only the tracker
+        return
+    records_elsewhere.__kwdefaults__["proc"] = tmp_path_factory.mktemp("proc")
 
 
 @pytest.fixture
