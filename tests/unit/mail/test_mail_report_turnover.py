@@ -56,7 +56,7 @@ def test_the_week_in_people_is_told_in_sentences_with_names():
     assert lines(week(), "fr")[:3] == [
         "9 personnes sont nouvelles : ann@x.org, bob@x.org et 7 de plus",
         "1 personne est revenue après une semaine ou plus : cleo@x.org",
-        "2 personnes venues les deux périodes d'avant ne sont pas revenues, après une erreur dans chat : "
+        "2 personnes venues lors des deux périodes précédentes ne sont pas revenues, après une erreur dans chat : "
         "dan@x.org, eva@x.org",
     ]
 
