@@ -16,9 +16,9 @@ from guardian.core.totals import Part
 from guardian.stores.people.aliases import Aliases
 from guardian.stores.sqlite import seals
 from guardian.stores.sqlite.buckets import AT_US, MINUTES5, SPANS, ids, meta
+from guardian.stores.sqlite.covering import Piece, cover, pieces
 from guardian.stores.sqlite.people import People, read_people
 from guardian.stores.sqlite.sampling import LATENCY, TIMED
-from guardian.stores.sqlite.totals import Piece, cover, pieces
 from guardian.stores.succeeded import Asked, Counted, Hour, hours, succeeded
 
 
