@@ -323,3 +323,11 @@ async def test_no_line_is_drawn_of_a_period_before_that_was_not_recorded_in_full
 async def test_of_a_time_without_requests_nobody_says_that_nothing_moved(tmp_path):
     async with opened(tmp_path / "d", events=[]) as app:
         assert "Nothing moved." not in await text_of(app, "/")
+
+
+async def test_in_french_when_a_step_was_is_no_duration_and_several_failures_are_several(tmp_path):
+    found = [event(NOW - timedelta(minutes=n), status=500) for n in (3, 2, 1)]
+    async with opened(tmp_path / "d", events=found) as app:
+        page = await text_of(app, "/people/person", lang="fr", name="ada@example.com")
+        assert '<th scope="col">Moment</th>' in page and "3 échecs" in page and "3 échec<" not in page
+        assert '<th scope="col">Moment</th>' in await text_of(app, "/", lang="fr", range="24h")

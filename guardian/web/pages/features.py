@@ -173,7 +173,7 @@ def feature_chart(bars: list[TimelineBar], name: str, chosen: Range, reading: Re
     failed = [bar.errors for bar in bars]
     well = [bar.requests - bar.errors for bar in bars]
     words = Words(
-        lang("Requests over time, those that failed in red"), lang("Time"), lang("The numbers"),
+        lang("Requests over time, those that failed in red"), lang("When"), lang("The numbers"),
         lang("There were no requests in this period."),
     )  # fmt: skip
     return through_time(

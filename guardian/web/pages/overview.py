@@ -100,7 +100,7 @@ def users_chart(
         series.append(Series(lang("Before"), [bar.active_users for bar in before], "before"))
     most = max((value or 0 for each in series for value in each.values), default=0)
     words = Words(
-        lang("Active users over time, at most %(n)s", n=lang.number(most)), lang("Time"), lang("The numbers"),
+        lang("Active users over time, at most %(n)s", n=lang.number(most)), lang("When"), lang("The numbers"),
         lang("Nobody used the app in this period."),
     )  # fmt: skip
     said = [[lang.number(value or 0) for value in each.values] for each in series]
@@ -116,7 +116,7 @@ def requests_chart(report: Report, chosen: Range, released: Sequence[Released], 
     well = [bar.requests - bar.errors for bar in report.timeline]
     most = max((bar.requests for bar in report.timeline), default=0)
     words = Words(
-        lang("Requests over time, those that failed in red"), lang("Time"), lang("The numbers"),
+        lang("Requests over time, those that failed in red"), lang("When"), lang("The numbers"),
         lang("There were no requests in this period."),
     )  # fmt: skip
     series = [Series(lang("Failed"), failed, "bad"), Series(lang("Went well"), well, "good")]
@@ -157,7 +157,7 @@ def latency_over_time(
     ]
     most = max((value or 0 for each in series for value in each.values), default=0)
     words = Words(
-        lang("Latency over time, at most %(time)s", time=lang.milliseconds(most)), lang("Time"), lang("The numbers"),
+        lang("Latency over time, at most %(time)s", time=lang.milliseconds(most)), lang("When"), lang("The numbers"),
         lang("No latency was measured."),
     )  # fmt: skip
     said = [["–" if value is None else lang.milliseconds(value) for value in values] for values in found]

@@ -81,7 +81,7 @@ def person(
         "strip": person_strip(visits, bad, chosen, view, released),
         "features": [
             {"name": short(feature), "raw": feature, "requests": lang.number(n), "bar": share_bar(n / most),
-             "errors": lang.number(e) if e else ""}
+             "errors": e}
             for feature, (n, e) in ranked[:12]
         ],
         "steps": [_step(step, view) for step in reversed(steps[-SHOWN:])],
