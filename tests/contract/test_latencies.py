@@ -59,7 +59,7 @@ async def test_a_day_that_an_edge_cuts_is_not_read_hour_by_hour(stores, sqlite_f
 
     def counted(db, part, span, start, end, wanted):
         found = columns(db, part, span, start, end, wanted)
-        read[span // 3_600_000_000] += len(found)
+        read[span // 3_600_000_000] += (end - start) // span
         return found
 
     monkeypatch.setattr(latencies.seals, "columns", counted)
