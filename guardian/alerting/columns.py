@@ -78,6 +78,19 @@ class Columns:
         return len(self.at_us)
 
 
+class OfUsers:
+    """Some rows of `columns` (ascending), by whose they are: sorted once, for many who are asked for."""
+
+    def __init__(self, columns: Columns, rows: np.ndarray) -> None:
+        order = np.argsort(columns.user[rows], kind="stable")
+        self._rows, self._users = rows[order], columns.user[rows][order]
+
+    def between(self, user: int, rows: slice) -> np.ndarray:
+        """Those of a user, by its index, that lie in this stretch, ascending."""
+        mine = self._rows[slice(*np.searchsorted(self._users, (user, user + 1)))]
+        return np.asarray(mine[slice(*np.searchsorted(mine, (rows.start, rows.stop)))])
+
+
 def place_of(event: Event) -> tuple[str, str]:
     """The (kind, place) pair of a failed event, by which `new_error` tells errors apart."""
     failure = event.failure

@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
-from guardian.alerting.columns import MINUTE_US, Columns
+from guardian.alerting.columns import MINUTE_US, Columns, OfUsers
 from guardian.core.unlinked import is_unlinked
 from tracker.event import ANONYMOUS
 
@@ -29,6 +29,11 @@ class Stretches:
     def failed(self) -> np.ndarray:
         """Which rows of `columns` failed, in the order of time."""
         return np.flatnonzero(self.columns.failure >= 0)
+
+    @cached_property
+    def failed_of(self) -> OfUsers:
+        """The rows that failed, by whose they are."""
+        return OfUsers(self.columns, self.failed)
 
     @cached_property
     def _of_features(self) -> dict[tuple[int, int], list[np.ndarray]]:
@@ -175,13 +180,12 @@ class Stretches:
     def follow(self, before: Stretches, late: Collection[int]) -> None:
         """Take over what was counted of single minutes from the stretches of the history that this one was grown from,
         but for the minutes (since 1970) that have more events by now."""
-        if before.columns.features is not self.columns.features:  # the numbers of features may be others
-            return
+        if before.columns.features is not self.columns.features:
+            return  # the numbers of features may be others
         first_us = int(self.columns.at_us[0]) if len(self.columns) else 0
         gone = {minute * MINUTE_US for minute in late}
         for over_us, minutes in before._minutes.items():
-            kept = {at_us: counts for at_us, counts in minutes.items() if at_us >= first_us and at_us not in gone}
-            self._minutes[over_us] = kept
+            self._minutes[over_us] = {at: each for at, each in minutes.items() if at >= first_us and at not in gone}
 
     @cached_property
     def _good(self) -> dict[tuple[int, int], tuple[np.ndarray, list[int]]]:

@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from guardian.settings.rules import GroupInterval
 
 
+_FIRST_LOOK = 10_000
+"""Among so many requests of everybody somebody's next one is looked for first."""
+
+
 class UserBurst(KindSettings):
     """One user met `errors` or more errors within `window` (sliding, both ends inclusive)."""
 
@@ -99,20 +103,26 @@ def _features(rule: UserBurst, incident: Incident, snapshot: Snapshot, seconds: 
 def _onset(rule: UserBurst, incident: Incident, snapshot: Snapshot, start_us: int) -> Onset | None:
     """Their first error of the window that ended with the burst."""
     ended_us = incident.facts.get("ended_us", snapshot.now_us)
-    columns, rows = snapshot.history.columns, snapshot.rows_of(incident.subject, 2 * max(rule.window, 60))
-    at_us = columns.at_us[rows[columns.status[rows] >= 400]]
+    rows = snapshot.rows_of(incident.subject, 2 * max(rule.window, 60), failed=True)
+    at_us = snapshot.history.columns.at_us[rows]
     found = at_us[at_us >= max(start_us, ended_us - rule.window * 1_000_000)]
     return Onset(int(found[0])) if len(found) else None
 
 
 def _recovery(rule: UserBurst, incident: Incident, snapshot: Snapshot, start_us: int) -> int | None:
     """Their first good request after their last error; that last error where they made no other."""
-    columns = snapshot.history.columns
-    rows = snapshot.rows_of(incident.subject, max(0, snapshot.now_us - start_us) // 1_000_000 + 1)
-    failed = np.flatnonzero(columns.status[rows] >= 400)
+    columns, seconds = snapshot.history.columns, max(0, snapshot.now_us - start_us) // 1_000_000 + 1
+    failed = snapshot.rows_of(incident.subject, seconds, failed=True)
     if not len(failed):
         return None
-    return int(columns.at_us[rows[min(failed[-1] + 1, len(rows) - 1)]])
+    last = int(failed[-1])
+    row, end, size = last + 1, int(np.searchsorted(columns.at_us, snapshot.now_us)), _FIRST_LOOK
+    while row < end:  # the next one is near, and a past of many requests long
+        found = np.flatnonzero(columns.user[row : min(row + size, end)] == columns.user[last])
+        if len(found):
+            return int(columns.at_us[row + int(found[0])])
+        row, size = row + size, 2 * size
+    return int(columns.at_us[last])
 
 
 def _gist(rule: UserBurst, incident: Incident, lang: Language) -> str:

@@ -99,3 +99,12 @@ def test_what_was_counted_by_other_numbers_of_features_is_not_taken_over():
 
 def event_of(feature):
     return Event(7, "u@example.com", f"/{feature}", "GET", feature, 200, 9, None)
+
+
+def test_the_failed_rows_of_one_user_are_those_of_the_events():
+    columns = Columns.of(traffic())
+    stretches = Stretches(columns)
+    for first, last in ((0, len(columns)), (30, 200), (7, 7)):
+        for code in (*range(len(columns.users)), -1):
+            found = stretches.failed_of.between(code, slice(first, last)).tolist()
+            assert found == [n for n in range(first, last) if columns.user[n] == code and columns.failure[n] >= 0]
