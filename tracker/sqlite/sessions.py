@@ -16,6 +16,8 @@ Seen = tuple[int, int, str | None, str | None]
 Spans = dict[int, list[int]]
 """Per user when they began and ceased to be active, by turns and in order: without a gap of 30 minutes, in Unix
 microseconds."""
+Session = tuple[int, int, int]
+"""A session that is stored: start_us, end_us, id."""
 RECENT_US = 2_000_000
 """So much activity may wait to become sessions, see `Writer`."""
 _CLIENT = """
@@ -55,35 +57,41 @@ def extend_sessions(db: sqlite3.Connection, activity: Spans) -> None:
     """Extend the sessions that the spans touch, open new ones, and join those that a late event makes one."""
     if not activity:
         return
-    spans: dict[int, list[tuple[int, int, int | None]]] = {
-        user: [(begin, end, None) for begin, end in zip(mine[::2], mine[1::2], strict=True)]
-        for user, mine in activity.items()
-    }
     first = min(mine[0] for mine in activity.values())
     last = max(mine[-1] for mine in activity.values())
-    # One row of JSON: see insert_rows.
-    (stored,) = db.execute(
-        "SELECT json_group_array(json_array(s.user, s.start_us, s.end_us, s.id)) FROM json_each(?) j "
-        "CROSS JOIN guardian_session s ON s.user = j.value WHERE s.end_us > ? AND s.start_us < ?",
-        (json.dumps(list(spans)), first - SESSION_GAP_US, last + SESSION_GAP_US),
+    # One row of JSON, see insert_rows; of numbers alone, since lists in it would set the garbage collector going.
+    stored = db.execute(
+        "SELECT json_group_array(s.user), json_group_array(s.start_us), json_group_array(s.end_us), "
+        "json_group_array(s.id) FROM json_each(?) j CROSS JOIN guardian_session s ON s.user = j.value "
+        "WHERE s.end_us > ? AND s.start_us < ?",
+        (json.dumps(list(activity)), first - SESSION_GAP_US, last + SESSION_GAP_US),
     ).fetchone()
-    found = json.loads(stored)
-    for user, start, end, number in found:
-        spans[user].append((start, end, number))
+    near: dict[int, Session] = {}
+    more: dict[int, list[Session]] = {}
+    for user, start, end, number in zip(*map(json.loads, stored), strict=True):
+        if user in near:
+            more.setdefault(user, [near[user]]).append((start, end, number))
+        else:
+            near[user] = start, end, number
     changed: list[tuple[int | None, int, int, int]] = []
-    joined = []
-    known_users = {user for user, _, _, _ in found}
-    for user, mine in spans.items():
-        if user not in known_users:
-            changed += [(None, user, start, end) for start, end, _ in mine]
-            continue
-        if len(mine) > 1:
-            mine.sort(key=lambda span: span[0])
-        for start, end, ids in _join(mine):
-            known = [number for number in ids if number is not None]
-            if len(known) < len(ids):
-                changed.append((known[0] if known else None, user, start, end))
-                joined += [(number,) for number in known[1:]]
+    joined: list[tuple[int]] = []
+    for user, mine in activity.items():
+        one = near.get(user)
+        if one is None:
+            changed += [(None, user, begin, end) for begin, end in zip(mine[::2], mine[1::2], strict=True)]
+        elif len(mine) == 2 and user not in more:
+            start, end, number = one
+            if mine[0] - end >= SESSION_GAP_US or start - mine[1] >= SESSION_GAP_US:
+                changed.append((None, user, mine[0], mine[1]))
+            elif mine[0] < start or mine[1] > end:
+                changed.append((number, user, min(start, mine[0]), max(end, mine[1])))
+        else:
+            spans = [(begin, end, None) for begin, end in zip(mine[::2], mine[1::2], strict=True)]
+            for start, end, ids in _join(sorted([*spans, *more.get(user, [one])], key=lambda span: span[0])):
+                known = [number for number in ids if number is not None]
+                if len(known) < len(ids):
+                    changed.append((known[0] if known else None, user, start, end))
+                    joined += [(number,) for number in known[1:]]
     insert_rows(db, _SESSION, changed, _EXTEND)
     db.executemany("DELETE FROM guardian_session WHERE id = ?", joined)
 
