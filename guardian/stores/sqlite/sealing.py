@@ -9,14 +9,20 @@ Times are Unix microseconds. Four facts of guardian_meta and a table steer it:
 from __future__ import annotations
 
 import sqlite3
+from itertools import pairwise
+
+import numpy as np
 
 from guardian.core.totals import Totals
 from guardian.stores.sqlite import sealed_failures, seals
 from guardian.stores.sqlite.buckets import DAY, HOUR, MINUTES5, ids, meta, set_meta, time_of
-from guardian.stores.sqlite.totals import read_raw
+from guardian.stores.sqlite.numbers import read_numbers
+from guardian.stores.sqlite.totals import CHUNK, LATENCY
 
 GRACE_US = 60_000_000
 """A bucket is sealed this long after its end: what the recorders still held is in by then."""
+_COUNT = "SELECT count(*) FROM guardian_request WHERE id >= ? AND id < ?"
+_COLUMNS = ("user", "route", "status", "duration_us", LATENCY)
 _INNER = ((HOUR, MINUTES5), (DAY, HOUR))
 
 
@@ -68,12 +74,11 @@ def _seal(db: sqlite3.Connection, start: int, *, closing: bool) -> int | None:
 
     How many rows were written; None, and nothing done, where an event came in between.
     """
-    totals = read_raw(db, start, start + MINUTES5)
+    totals = read_bucket(db, start)
     db.execute("BEGIN IMMEDIATE")
     try:
         first = meta(db, "sealed_until_us") if closing else start
-        counted = "SELECT count(*) FROM guardian_request WHERE id >= ? AND id < ?"
-        (number,) = db.execute(counted, ids(first, start + MINUTES5)).fetchone()
+        (number,) = db.execute(_COUNT, ids(first, start + MINUTES5)).fetchone()
         current = number == int(totals.users[:, 1].sum())  # events are only ever added: as many are the same
         written = None
         if current:
@@ -91,6 +96,24 @@ def _seal(db: sqlite3.Connection, start: int, *, closing: bool) -> int | None:
         db.execute("ROLLBACK")
         raise
     return written
+
+
+def read_bucket(db: sqlite3.Connection, start: int) -> Totals:
+    """The totals of the 5 minutes from `start`, from single events: what `read_raw` gives, in half the time.
+
+    Raises ValueError where a row holds what is no number.
+    """
+    (number,) = db.execute(_COUNT, ids(start, start + MINUTES5)).fetchone()
+    steps = range(1 + number // CHUNK + 1)
+    edges = [start + MINUTES5 * step // (len(steps) - 1) for step in steps]
+    return Totals.merge([_read(db, first, end) for first, end in pairwise(edges)])
+
+
+def _read(db: sqlite3.Connection, start: int, end: int) -> Totals:
+    first, last = ids(start, end)
+    key, *others = read_numbers(db, (f"id - {first}", *_COLUMNS), "id >= ? AND id < ?", (first, last))
+    table = np.stack((time_of(key + first), *others), axis=1)
+    return Totals.of(table if np.all(key[1:] > key[:-1]) else table[np.argsort(key, kind="stable")])
 
 
 def _missing(db: sqlite3.Connection, span: int, inner: int, low: int) -> list[int]:

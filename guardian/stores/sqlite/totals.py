@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from guardian.stores.sqlite.people import People
 
 _FIRST_AND_LAST = "SELECT (SELECT min(id) FROM guardian_request), (SELECT max(id) FROM guardian_request)"
+LATENCY = f"coalesce(latency_us, CASE WHEN status % 1000 = {WEBSOCKET} THEN -1 ELSE duration_us END)"
+"""The latency of an event, of its row in guardian_request; -1 where it is not known."""
 CHUNK = 50_000
 """How many events are counted at once."""
 
@@ -37,8 +39,7 @@ def read_raw(
     With `people`, here and below, all ids of a person count as one.
     """
     only = "" if routes is None else "AND route IN (SELECT value FROM json_each(?))"
-    latency = f"coalesce(latency_us, CASE WHEN status % 1000 = {WEBSOCKET} THEN -1 ELSE duration_us END)"
-    columns = f"{AT_US}, user, route, status, duration_us, {latency}"
+    columns = f"{AT_US}, user, route, status, duration_us, {LATENCY}"
     rows = f"SELECT {columns} FROM guardian_request WHERE id >= ? AND id < ? {only}"
     values = ids(start_us, end_us) if routes is None else (*ids(start_us, end_us), json.dumps(list(routes)))
     cursor = db.execute(f"{rows} ORDER BY id", values)
