@@ -97,7 +97,7 @@ class WriterThread:
 
     def _run(self) -> None:
         self.announce()
-        sink: Sink | None = None
+        sink: Sink | None = None if self._pace.prompt else self._opened_ahead()
         failures = 0
         while True:
             self._rest(failures)
@@ -137,6 +137,13 @@ class WriterThread:
                     self._pulse.beat()
         with self.inside:
             _close(sink)
+
+    def _opened_ahead(self) -> Sink | None:
+        """The store, opened before anything is due: a process that is told to end soon after its start has no time to
+        load Google's library then. None where that fails: it is told, and tried again, when there is something due."""
+        with self.inside, suppress(Exception):
+            return self._open()
+        return None
 
     def _next_batch(self) -> list[Event] | None:
         """The events to store next, which may be none; None where the thread is to end."""

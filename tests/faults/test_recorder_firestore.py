@@ -8,6 +8,7 @@ import subprocess
 import sys
 import textwrap
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from google.api_core.exceptions import ServiceUnavailable
@@ -21,6 +22,7 @@ from tests.support.firestore import address_in
 from tests.support.waiting import until
 from tracker import Recorder
 from tracker.firestore.address import parse
+from tracker.firestore.people import PEOPLE
 from tracker.firestore.sink import SLICES, FirestoreSink, Waiting
 from tracker.sink import Heartbeat, Unavailable
 
@@ -127,6 +129,66 @@ def test_events_wait_for_each_other_where_a_document_costs_as_much_for_one(addre
     until(lambda: recorder.stats().stored == 5)
     assert recorder.close()
     assert [each.fields["count"] for each in Documents(parse(address)).query(SLICES)] == [5]
+
+
+def test_the_library_is_loaded_before_the_first_batch_is_due(address, monkeypatch):
+    opened, made = [], FirestoreSink.__init__
+
+    def noted(self, *values, **named):
+        made(self, *values, **named)
+        opened.append(self)
+
+    monkeypatch.setattr(FirestoreSink, "__init__", noted)
+    recorder = Recorder(address, flush_interval=3_600)
+    recorder.add(event(1))
+    until(lambda: opened)
+    assert stored(address) == []
+    assert recorder.close()
+    assert (stored(address), len(opened)) == ([1], 1)
+
+
+def test_a_store_that_cannot_be_opened_ahead_is_opened_when_something_is_due(address, monkeypatch):
+    tries, made = [], FirestoreSink.__init__
+
+    def noted(self, *values, **named):
+        tries.append(self)
+        if len(tries) == 1:
+            raise Unavailable("no")
+        made(self, *values, **named)
+
+    monkeypatch.setattr(FirestoreSink, "__init__", noted)
+    recorder = Recorder(address, flush_interval=0.05)
+    recorder.add(event(1))
+    until(lambda: recorder.stats().stored == 1)
+    assert recorder.close()
+    assert (stored(address), len(tries)) == ([1], 2)
+
+
+def test_people_who_are_new_are_made_together(address, monkeypatch):
+    from google.cloud.firestore import WriteBatch
+
+    commits, commit = [], WriteBatch.commit
+    monkeypatch.setattr(WriteBatch, "commit", lambda self, **named: (commits.append(self), commit(self, **named))[1])
+    sink = FirestoreSink(address, Waiting())
+    assert sink.write([event(n)._replace(user=f"u{n}@example.com") for n in range(400)]) == 400
+    assert len(commits) <= 2 + 3, "300 people and 100; the key of their hashes, a slice, a feature"
+    assert len({each.fields["id"] for each in Documents(parse(address)).query(PEOPLE)}) == 400
+
+
+def test_two_processes_that_see_the_same_people_first_give_each_one_id(address):
+    sinks = [FirestoreSink(address, Waiting()) for _ in range(4)]
+    people = [f"u{n}@example.com" for n in range(60)]
+
+    def first(number):
+        some = people[number * 10 : number * 10 + 30]
+        return sinks[number].write([event(n)._replace(user=name) for n, name in enumerate(some)])
+
+    with ThreadPoolExecutor(4) as threads:
+        assert list(threads.map(first, range(4))) == [30] * 4
+    found = Documents(parse(address)).query(PEOPLE)
+    assert sorted(each.fields["name"] for each in found) == sorted(people)
+    table = read_table(Documents(parse(address)), 0, 2**62)
+    assert set(table.people.tolist()) == {each.fields["id"] for each in found}
 
 
 CHILD = """

@@ -92,6 +92,7 @@ class People:
                 else:
                     erased[whose] = int(found.get("erased_us"))
         moments: dict[str, list[int]] = {}
+        new: dict[str, str] = {}
         for name, at_us in pairs:
             moments.setdefault(name, []).append(at_us)
         for hashed, name in hashes.items():
@@ -100,21 +101,30 @@ class People:
             if any(at_us <= stone for at_us in moments[name]):
                 self._erased[name] = (stone, self._unlinked())
             if name not in ids and any(at_us > stone for at_us in moments[name]):
-                ids[name] = self._made(hashed, name)
-            if name in ids:
-                self._known[name] = (ids[name], now)
+                new[hashed] = name
+        ids |= self._made(new)
+        self._known |= {name: (number, now) for name, number in ids.items()}
 
-    def _made(self, hashed: str, name: str) -> int:
+    def _made(self, names: dict[str, str]) -> dict[str, int]:
+        """The ids of these names, by hash, of which none was known: all of them are made together."""
         from google.api_core.exceptions import AlreadyExists
 
-        document = self._client.collection(PEOPLE).document(hashed)
-        number = new_id()
-        try:
-            seen = time.time_ns() // 1_000
-            document.create({"id": number, "name": name, "seen": seen}, retry=None, timeout=SECONDS)
-        except AlreadyExists:  # another process was first
-            number = int(document.get(retry=None, timeout=SECONDS).get("id"))
-        return number
+        ids: dict[str, int] = {}
+        left, people = dict(names), self._client.collection(PEOPLE)
+        while left:
+            made, batch = {name: new_id() for name in left.values()}, self._client.batch()
+            for hashed, name in left.items():
+                batch.create(people.document(hashed), {"id": made[name], "name": name, "seen": time.time_ns() // 1_000})
+            try:
+                batch.commit(retry=None, timeout=SECONDS)
+            except AlreadyExists:  # another process was first with one of them; each time round that is one fewer
+                asked = [people.document(hashed) for hashed in left]
+                for found in self._client.get_all(asked, retry=None, timeout=SECONDS):
+                    if found.exists:
+                        ids[left.pop(found.reference.id)] = int(found.get("id"))
+                continue
+            return ids | made
+        return ids
 
     def _unlinked(self) -> int:
         """An id for what somebody did before they were erased."""
