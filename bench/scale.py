@@ -32,8 +32,12 @@ REQUESTS_A_PERSON_AND_DAY = 50
 SEALS_A_DAY = 288 + 24 + 1
 STATE_WRITES_A_DAY = 144 + 288 + 24
 """The state of alerting each ten quiet minutes, how far sealing has come, reports and their mails."""
-TICK_READS = 20
+DAEMON_READS, TICK_READS = 47, 33
+"""What a minute of a daemon, and a call of a scheduler outside, read beside the slices that are new."""
 REPORT_READS, REPORTS_A_DAY = 150, 24
+WEEK_READS = 800
+"""What a report of a week reads, which says who came and went in the eight weeks before; less where it begins at
+midnight."""
 PULSE = 5.0
 """Seconds between renewals of the lease by a daemon; a scheduler outside renews it each minute."""
 
@@ -89,7 +93,8 @@ def usage(load: Load, *, retention_days: int = 90, daemon: bool = True, interval
     seals = SEALS_A_DAY + seal_bytes / 900_000
     lease = DAY / (PULSE if daemon else 60)
     writes = slices + busy_minutes + seals + STATE_WRITES_A_DAY + lease + people / 30  # one person in 30 is new
-    reads = 2 * slices + 1_440 * TICK_READS + seals + REPORTS_A_DAY * REPORT_READS + lease
+    minutes = 1_440 * (DAEMON_READS if daemon else TICK_READS)
+    reads = 2 * slices + minutes + seals + REPORTS_A_DAY * REPORT_READS + WEEK_READS / 7 + lease
     if load.instances <= MOST_ASKED:
         reads += 1_440 * LOOKS_A_MINUTE * load.instances + slices
     stored = retention_days * (slices * SLICE_BYTES + load.requests * DAY * EVENT_BYTES) + 730 * seal_bytes
