@@ -150,18 +150,18 @@ async def test_an_event_that_comes_while_a_bucket_is_sealed_is_not_lost(
     await repository.write([event(0), event(120)])
     await repository.seal(moment(6))
     await repository.write(earlier)
-    read = sealing.read_raw
+    read = sealing.read_bucket
 
-    def read_and_write(db, start, end):
-        found = read(db, start, end)
-        monkeypatch.setattr(sealing, "read_raw", read)
+    def read_and_write(db, start):
+        found = read(db, start)
+        monkeypatch.setattr(sealing, "read_bucket", read)
         with closing(connect(str(sqlite_file))) as other:
             write_events(other, [event(late)])
         return found
 
-    monkeypatch.setattr(sealing, "read_raw", read_and_write)
+    monkeypatch.setattr(sealing, "read_bucket", read_and_write)
     await repository.seal(NOW)
-    monkeypatch.setattr(sealing, "read_raw", read)
+    monkeypatch.setattr(sealing, "read_bucket", read)
     assert await repository.summary(DAY, NOW) == await whole(repository)
     await repository.seal(NOW)
     assert await repository.summary(DAY, NOW) == await whole(repository)
@@ -169,15 +169,15 @@ async def test_an_event_that_comes_while_a_bucket_is_sealed_is_not_lost(
 
 async def test_two_that_seal_at_once_both_come_to_an_end(repository, monkeypatch, sql):
     await repository.write([event(n * 10) for n in range(20)])
-    read = sealing.read_raw
+    read = sealing.read_bucket
 
-    def overtaken(db, start, end):
-        monkeypatch.setattr(sealing, "read_raw", read)
+    def overtaken(db, start):
+        monkeypatch.setattr(sealing, "read_bucket", read)
         with closing(connect(repository._path)) as other:
             sealing.seal(other, int(moment(100).timestamp()) * 1_000_000)
-        return read(db, start, end)
+        return read(db, start)
 
-    monkeypatch.setattr(sealing, "read_raw", overtaken)
+    monkeypatch.setattr(sealing, "read_bucket", overtaken)
     await asyncio.wait_for(repository.seal(NOW), timeout=20)
     assert sql("SELECT count(*) FROM guardian_summary_part WHERE part = 0 AND span_us = 300000000") == [(20,)]
     assert await repository.summary(DAY, NOW) == await whole(repository)
