@@ -10,10 +10,6 @@ from tracker.loops import in_a_thread
 
 Message = MutableMapping[str, Any]
 
-STOP_SECONDS = 4.0
-"""A shutdown waits at most this long for what is to be stored: hosts are killed ten seconds after they are told to end
-(Docker, Kubernetes 30)."""
-
 FLUSH_SECONDS = 2.0
 """The end of a request waits at most this long for what is to be stored, where it waits at all."""
 
@@ -30,6 +26,10 @@ class Drained(Protocol):
     @property
     def idle(self) -> bool:
         """Whether nothing waits to be stored."""
+
+    @property
+    def ending(self) -> float:
+        """How many seconds a shutdown waits at most for what is to be stored."""
 
     def drain(self) -> bool:
         """Store what waits; whether that could be done."""
@@ -67,7 +67,7 @@ async def watch_lifespan(
                 recorder.open()
             elif isinstance(kind, str) and kind.startswith("lifespan.shutdown."):
                 if not recorder.idle:
-                    await in_a_thread(recorder.drain, STOP_SECONDS)
+                    await in_a_thread(recorder.drain, recorder.ending + 0.5)
                 recorder.release()
         await send(message)
 

@@ -10,14 +10,16 @@ from typing import Protocol
 
 FORK_WAIT = 1.0
 """Seconds that a fork waits at most for each writer to come out of SQLite, where it stays for milliseconds."""
-EXIT_SECONDS = 3.0
-"""Seconds that the end of a process waits at most for all its recorders."""
 
 
 class Forkable(Protocol):
     """What is asked of a recorder."""
 
-    def close(self, timeout: float = EXIT_SECONDS) -> bool:
+    @property
+    def ending(self) -> float:
+        """How many seconds the end of the process waits at most for this one."""
+
+    def close(self, timeout: float | None = None) -> bool:
         """Store what waits."""
 
     def pause(self, timeout: float) -> bool:
@@ -40,9 +42,9 @@ def watch(recorder: Forkable) -> None:
 
 
 def _drain() -> None:
-    end = time.monotonic() + EXIT_SECONDS
+    began = time.monotonic()
     for recorder in list(_watched):
-        recorder.close(max(0.05, end - time.monotonic()))
+        recorder.close(max(0.05, began + recorder.ending - time.monotonic()))
 
 
 def _before_fork() -> None:

@@ -18,7 +18,7 @@ from tracker.saying import say
 from tracker.sink import pace
 from tracker.source import find_source
 from tracker.tally import Tally
-from tracker.writer_thread import CLOSE_SECONDS, WriterThread
+from tracker.writer_thread import WriterThread
 
 __all__ = ["Recorder", "Stats"]
 
@@ -82,7 +82,7 @@ class Recorder:
         self._full_at = self._pace.batch - 1
         self._apps = 0  # that have started and will say when they end
         self._late = 4 * _LATE_SECONDS  # how long late events may wait, all together
-        self._patience = CLOSE_SECONDS  # how long close() may wait yet, all its calls together
+        self._patience = self._pace.ending  # how long close() may wait yet, all its calls together
 
     def serves(self, app: object) -> None:
         """Say which app's requests these are: where its release is not known, it may be that of its package."""
@@ -139,24 +139,31 @@ class Recorder:
         """Say that an app has started which will close this when it ends."""
         with self._buffer.lock:
             self._apps += 1
-            self._writer.ended_at, self._patience, self._late = None, CLOSE_SECONDS, 4 * _LATE_SECONDS
+            self._writer.ended_at, self._patience, self._late = None, self._pace.ending, 4 * _LATE_SECONDS
         self._writer.announce()
+
+    @property
+    def ending(self) -> float:
+        """How many seconds the end of the process waits at most for what is to be stored."""
+        return self._pace.ending
 
     @property
     def idle(self) -> bool:
         """Whether nothing waits to be stored."""
         return not self._buffer.events
 
-    def drain(self, timeout: float = CLOSE_SECONDS) -> bool:
-        """Store what waits, as the end is near; False if `timeout` seconds were not enough, and events still wait.
+    def drain(self, timeout: float | None = None) -> bool:
+        """Store what waits, as the end is near; False if `timeout` seconds (`ending`) were not enough, and events still
+        wait.
 
         The thread ends by itself.
         """
         buffer = self._buffer
         return self._end(timeout, lambda thread, seconds: buffer.gone.wait_for(lambda: not buffer.events, seconds))
 
-    def close(self, timeout: float = CLOSE_SECONDS) -> bool:
-        """Store what waits and end the thread; False if `timeout` seconds were not enough, and events still wait.
+    def close(self, timeout: float | None = None) -> bool:
+        """Store what waits and end the thread; False if `timeout` seconds (`ending`) were not enough, and events still
+        wait.
 
         An event that is added later starts the thread again.
         """
@@ -171,7 +178,7 @@ class Recorder:
 
         return self._end(timeout, join)
 
-    def _end(self, timeout: float, wait: Callable[[threading.Thread, float], object]) -> bool:
+    def _end(self, timeout: float | None, wait: Callable[[threading.Thread, float], object]) -> bool:
         began = time.monotonic()
         buffer, writer = self._buffer, self._writer
         with buffer.lock:
@@ -179,7 +186,7 @@ class Recorder:
             if buffer.events:
                 writer.start()
             # However often it is called, by the lifespan and at the end of the process: hosts have only seconds.
-            timeout = max(0.05, min(timeout, self._patience))
+            timeout = max(0.05, self._patience if timeout is None else min(timeout, self._patience))
             writer.deadline = began + timeout
             writer.wake.set()
             if writer.thread is not None and writer.thread is not threading.current_thread():
@@ -216,7 +223,7 @@ class Recorder:
                 return
             writer.ended_at = time.monotonic()
             if writer.thread is not None:
-                writer.deadline = time.monotonic() + CLOSE_SECONDS
+                writer.deadline = time.monotonic() + self.ending
                 writer.wake.set()
 
     def pause(self, timeout: float) -> bool:

@@ -18,8 +18,6 @@ from tracker.tally import Tally
 from tracker.tracebacks import class_name
 from tracker.unverified import verified
 
-CLOSE_SECONDS = 3.5
-"""The end waits at most this long for what is to be stored."""
 QUIET_SECONDS = 0.05
 """What waits is stored once nothing more has come for this long."""
 _MOST = 5_000  # events at once, where so many wait: what a batch costs beside its events is shared by more
@@ -150,7 +148,7 @@ class WriterThread:
         with self._buffer.lock:
             self.wake.clear()
             if self.abandoned and self.deadline is None:
-                self.deadline = time.monotonic() + CLOSE_SECONDS
+                self.deadline = time.monotonic() + self._pace.ending
             batch = self._buffer.first(max(self._batch, _MOST))
             if self.deadline is None or (batch and time.monotonic() < self.deadline):
                 return batch

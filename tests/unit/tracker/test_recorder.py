@@ -8,6 +8,7 @@ import pytest
 from tests.support.events import event as made
 from tracker import Failure, Recorder
 from tracker.heartbeat import HEARTBEAT_SECONDS
+from tracker.sink import SQLITE_PACE
 from tracker.sqlite.writer import Writer
 from tracker.tracebacks import Frame
 from tracker.unverified import Unverified
@@ -244,3 +245,20 @@ def test_two_recorders_of_a_process_have_a_row_each(path):
 def test_settings_that_cannot_be_are_refused(path, settings, sentence):
     with pytest.raises(ValueError, match=sentence):
         Recorder(path, **settings)
+
+
+@pytest.mark.parametrize(("database", "seconds"), [("guardian.db", 3.5), ("firestore://project", 8.0)])
+def test_the_end_of_a_process_leaves_hosts_time_before_they_kill_it(tmp_path, database, seconds):
+    recorder = Recorder(database if "://" in database else tmp_path / database)
+    assert recorder.ending == seconds < 10  # what Docker and Cloud Run give
+
+
+def test_the_end_waits_as_long_as_the_store_may_take(tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr("tracker.recorder.pace", lambda database: SQLITE_PACE._replace(ending=0.25))
+    recorder = Recorder(tmp_path / "guardian.db")
+    assert recorder.pause(1)
+    recorder.add(event())
+    assert not recorder.close()
+    assert "1 events could not be stored" in caplog.text and "within 0.2 seconds" in caplog.text
+    recorder.resume()
+    assert recorder.flush()
