@@ -127,12 +127,14 @@ class Recorder:
 
     def flush(self, timeout: float = 5.0) -> bool:
         """Wait until what is queued now has been stored or dropped; False if `timeout` seconds were not enough."""
-        buffer = self._buffer
+        buffer, writer = self._buffer, self._writer
         with buffer.lock:
             if buffer.events:
-                self._writer.start()
+                writer.start()
+            if writer.deadline is not None:  # of a close in vain: the thread may be at its last try
+                writer.deadline = max(writer.deadline, time.monotonic() + timeout)
             goal = buffer.await_all()
-            self._writer.wake.set()
+            writer.wake.set()
             return buffer.await_goal(goal, timeout)
 
     def open(self) -> None:

@@ -6,9 +6,11 @@ import threading
 import pytest
 
 from tests.support.events import event as made
+from tests.support.waiting import until
 from tracker import Failure, Recorder
 from tracker.heartbeat import HEARTBEAT_SECONDS
-from tracker.sink import SQLITE_PACE
+from tracker.sink import SQLITE_PACE, Unavailable
+from tracker.sqlite.sink import SqliteSink
 from tracker.sqlite.writer import Writer
 from tracker.tracebacks import Frame
 from tracker.unverified import Unverified
@@ -262,3 +264,28 @@ def test_the_end_waits_as_long_as_the_store_may_take(tmp_path, monkeypatch, capl
     assert "1 events could not be stored" in caplog.text and "within 0.2 seconds" in caplog.text
     recorder.resume()
     assert recorder.flush()
+
+
+def test_a_flush_after_a_close_in_vain_is_not_left_alone_by_a_thread_at_its_end(path, monkeypatch):
+    entered, fail, write = threading.Event(), threading.Event(), SqliteSink.write
+
+    def failing_once(self, *values, **named):
+        if fail.is_set():
+            return write(self, *values, **named)
+        entered.set()
+        fail.wait()
+        raise Unavailable("locked")
+
+    monkeypatch.setattr(SqliteSink, "write", failing_once)
+    recorder = Recorder(path)
+    recorder.add(event())
+    entered.wait()
+    assert not recorder.close(timeout=0.05)  # the thread is inside its last try
+    flushed = []
+    waiter = threading.Thread(target=lambda: flushed.append(recorder.flush(30)))
+    waiter.start()
+    until(lambda: recorder._buffer.awaited)
+    fail.set()
+    waiter.join()
+    assert flushed == [True]
+    assert recorder.stats() == (1, 1, 0, 0)
