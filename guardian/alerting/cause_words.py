@@ -9,6 +9,7 @@ from guardian.alerting.explaining import Explanation
 from guardian.core.bidi import isolated
 from guardian.core.cause import PERIOD_BEFORE, Found
 from guardian.core.language import Language, marked
+from guardian.core.mentions import shortening
 from tracker.source import shortened
 
 _SHA = re.compile(r"[0-9a-f]{40}")
@@ -124,7 +125,7 @@ def _short(value: Hashable) -> str:
     text = str(value)
     if _SHA.fullmatch(text):
         return text[:12]
-    return shortened(text, LONGEST)
+    return shortening(text, lambda whole: shortened(whole, LONGEST))
 
 
 def cause_lines(told: Explanation, lang: Language) -> list[str]:

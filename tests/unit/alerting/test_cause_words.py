@@ -1,12 +1,14 @@
 """How the cause of an incident is said, in English and French."""
 
+from dataclasses import replace
+
 import pytest
 
 from guardian.alerting.cause_words import cause_line, cause_lines, unnamed, way_note
 from guardian.alerting.explaining import UNEXPLAINED, Explanation
 from guardian.core.cause import Cause, Found, Way
 from guardian.core.language import language
-from guardian.core.mentions import marked, unmarked
+from guardian.core.mentions import marked, unmarked, without
 from tests.support.plain import plain
 
 EN, FR = language(), language("fr")
@@ -96,6 +98,14 @@ def test_in_a_room_of_a_chat_nobody_is_named():
 def test_a_persons_name_is_marked_so_that_erasing_finds_it():
     line = cause_line(Explanation(cause=Cause((ANN,))).named(marked), EN)
     assert [span.name for span in unmarked(line)[1]] == ["ann@x.org"]
+
+
+def test_a_name_of_which_the_middle_is_left_out_is_marked_with_all_of_it():
+    long = f"{'a' * 60}.{'b' * 60}@example.org"
+    line = cause_line(Explanation(cause=Cause((replace(ANN, value=long),))).named(marked), EN)
+    shown, spans = unmarked(line)
+    assert [span.name for span in spans] == [long]
+    assert without(shown, spans, {long})[0].startswith("(erased) has 90 of 100 failures")
 
 
 def test_a_commit_is_said_by_its_first_characters_and_a_long_name_is_cut():
