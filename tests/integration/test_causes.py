@@ -5,6 +5,8 @@ from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email import message_from_bytes, policy
+from types import SimpleNamespace
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -13,9 +15,11 @@ from guardian.alerting.incidents import Incident
 from guardian.application.judging.causes import cause_of, why_of
 from guardian.application.judging.steps import alert_step
 from guardian.application.root import open_application
+from guardian.core.language import language
 from guardian.core.storage import StorageError
 from guardian.core.time import micros
 from guardian.settings.rules import parse_rule
+from guardian.web.pages.incidents import _whom
 from tests.support.api_client import bearer, calling, make_settings
 from tests.support.pages import text_of
 from tests.support.plain import plain
@@ -169,6 +173,8 @@ async def test_whom_it_hit_is_on_the_page_and_in_the_api_with_a_draft_once_it_is
         assert "10 people were hit: 8 have used chat since, 2 have not come back." in page
         assert "u8@example.com, u9@example.com" in page
         assert "mailto:?bcc=u8@example.com,u9@example.com&amp;subject=It%20works%20again%3A%20chat" in page
+        unwatched = SimpleNamespace(app=app, lang=language(), zone=ZoneInfo("UTC"), may_act=True)
+        assert _whom((await cause_of(app, incident)).whom, replace(incident, end="unwatched"), unwatched)["draft"] == ""
         french = plain(await text_of(app, f"/incidents/{incident.id}", lang="fr"))
         assert "10 personnes touchées : 8 ont utilisé chat depuis, 2 ne sont pas revenues." in french
         table = await text_of(app, f"/incidents/{incident.id}", **{"table": "people", "as": "csv"})

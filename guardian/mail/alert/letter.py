@@ -68,15 +68,16 @@ def mailto(found: Whom, lang: Language, zone: ZoneInfo, over: datetime | None) -
 
 def told(found: Whom, lang: Language, zone: ZoneInfo, over: datetime | None, file: str) -> dict[str, Any]:
     """What a mail says about it, as templates print it: `lines`, the `addresses` to copy with a label, a `draft` (the
-    address of a link, "" for none), and `notes` about what is not there and where it is. `file` is the name of the file
-    that goes along, "" where none does."""
+    address of a link, "" for none), and `notes` about what is not there and where it is. `over` is when it was well
+    again, None where nobody knows that: then there is no draft, which says so. `file` is the name of the file that goes
+    along, "" where none does."""
     lines = whom_lines(found, lang, zone)
     good, others = addresses(to_write_to(found))
-    draft = mailto(found, lang, zone, over)
+    draft = mailto(found, lang, zone, over) if over else ""
     notes = [no_address(others, lang)]
     if len(good) > COPIED:
         notes.append(lang("and %(n)s more", n=lang.number(len(good) - COPIED)) + ".")
-    if good and not draft:
+    if good and over and not draft:
         notes.append(lang("They are too many for one draft: copy the addresses to Bcc."))
     if file:
         if len(found.people) > MOST_LINES:

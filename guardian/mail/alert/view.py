@@ -9,6 +9,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from guardian.alerting.briefing import CHART_BUCKET_MINUTES, Briefing
+from guardian.alerting.incidents import UNKNOWN
 from guardian.alerting.kinds import kind_of
 from guardian.alerting.notify import Form
 from guardian.alerting.whom_words import whom_lines
@@ -133,7 +134,8 @@ class AlertView:
         found = b.why.whom
         if b.ended is None or not whom_lines(found, self.lang, self.zone):
             return None
-        return told(found, self.lang, self.zone, b.ended, self.files.get(b.incident.id, ""))
+        well = None if b.incident.end in UNKNOWN else b.ended
+        return told(found, self.lang, self.zone, well, self.files.get(b.incident.id, ""))
 
     def _changed(self, b: Briefing) -> str:
         lang = self.lang

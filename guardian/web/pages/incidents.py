@@ -10,7 +10,7 @@ from starlette.responses import Response
 from guardian.alerting.actions import parse_action
 from guardian.alerting.cause_words import cause_lines, release_name
 from guardian.alerting.explaining import Explanation
-from guardian.alerting.incidents import Incident
+from guardian.alerting.incidents import UNKNOWN, Incident
 from guardian.alerting.whom import Whom
 from guardian.alerting.whom_words import to_write_to, whom_lines
 from guardian.application.judging.acting import act as act_on
@@ -128,13 +128,15 @@ def _whom(found: Whom, incident: Incident, view: View) -> dict[str, Any]:
                 }
             )
     good, others = addresses(to_write_to(found))
-    over = None if incident.over_us is None else moment(incident.over_us)
+    over = None if incident.over_us is None or incident.end in UNKNOWN else moment(incident.over_us)
+    draft = mailto(found, lang, view.zone, over) if over else ""
     return {
         "lines": whom_lines(found, lang, view.zone),
         "groups": groups,
         "addresses": ", ".join(good),
         "unreachable": no_address(others, lang),
-        "draft": mailto(found, lang, view.zone, over) if over else "",
+        "draft": draft,
+        "too_many": bool(good and over and not draft),
     }
 
 

@@ -495,6 +495,15 @@ def test_the_end_says_whom_to_tell_with_a_list_a_draft_and_a_file():
     assert rows[4].endswith('"succeeded"')
 
 
+@pytest.mark.parametrize("end", ["removed", "unwatched"])
+def test_where_nobody_knows_whether_it_is_well_no_draft_says_that_it_works_again(end):
+    b = ended_briefing(Whom((hit("eve@example.com"),)))
+    b = replace(b, change=end, incident=replace(b.incident, end=end))
+    [block] = AlertView(language(), ZURICH).of([b], "s", START)["blocks"]
+    assert (block["whom"]["draft"], block["whom"]["addresses"]) == ("", "eve@example.com")
+    assert block["whom"]["notes"] == []
+
+
 def test_of_what_goes_on_a_mail_does_not_say_whom_to_tell_yet():
     found = Whom((hit("eve@example.com"),))
     first, *_ = mails(OUTAGE, 16, DOWN, look=lambda *_: replace(UNEXPLAINED, whom=found))
