@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from guardian.alerting.dimensions import (
+    KNOWN,
     dimension_of,
     dimensions_of,
     failed_by,
@@ -65,9 +66,9 @@ UNEXPLAINED = Explanation()
 
 def explain(rule: Rule, incident: Incident, now_us: int, read: Read) -> Explanation:
     """Why this incident is, as far as requests tell. It reads what went on from some time before its beginning to its
-    end (or now), and the same time a week before, or a day before where there is nothing. Of traffic that is too much
-    or too little for longer than that, the first week is compared, or the first day. Of one that began again it says
-    why that is: another release may break now what one broke before."""
+    end (or now), and the same time a week before, or a day before where a week before there was little and less. Of
+    traffic that is too much or too little for longer than that, the first week is compared, or the first day. Of one
+    that began again it says why that is: another release may break now what one broke before."""
     kind = kind_of(rule)
     if kind.bad is None and not kind.traffic:
         return UNEXPLAINED
@@ -80,14 +81,15 @@ def explain(rule: Rule, incident: Incident, now_us: int, read: Read) -> Explanat
     def of(first_us: int, last_us: int) -> Sample:
         return of_feature(read(first_us, last_us), kind.feature(incident))
 
-    for days in (7, 1):
-        back_us = days * DAY * SECOND
+    days, before = 0, NO_SAMPLE
+    for back in (7, 1):
+        back_us = back * DAY * SECOND
         until_us = min(end_us - back_us, start_us)  # no part of itself
-        before = of(start_us - lead_us - back_us, until_us)
-        if len(before):
+        found = of(start_us - lead_us - back_us, until_us)
+        if found.requests > before.requests:
+            days, before = back, found
+        if before.requests >= KNOWN:
             break
-    else:
-        days, before = 0, NO_SAMPLE
     if kind.traffic and days:
         end_us = min(end_us, start_us + days * DAY * SECOND)  # as long as what it is compared with
     now = of(start_us - lead_us, end_us)
@@ -167,7 +169,9 @@ def _failed(sample: Sample, status: str) -> np.ndarray:
 
 def _moved(now: Sample, before: Sample, traffic: int) -> Cause:
     """Which feature, or who, makes the requests fewer or more than before: what is gone is there in only one of both
-    times. Where nothing changed, half of the requests belong to each."""
+    times. Where nothing changed, half of the requests belong to each. Of what came out of nothing, nothing is known."""
+    if traffic > 0 and not len(before):
+        return NOTHING_FOUND
     flags = np.concatenate([np.full(len(now), traffic > 0), np.full(len(before), traffic < 0)])
     dimensions = [dimension_of(name, (now, before)) for name in ("feature", "person")]
     cause = find_cause(flags, dimensions, base=0.5, weight=np.concatenate([now.weight, before.weight]))

@@ -8,18 +8,28 @@ import numpy as np
 
 EVEN, EVEN_BAD = 0.25, 50
 """Of at least so many bad requests; and so small a part of them may be where good ones are not."""
+MOST = 0.75
+"""Where all requests are bad, and a larger share of them has one value, it is not said that they are spread."""
 NORMAL = 0.4
 """So much of its standard deviation a count is above what is expected on average, and 0 where it is below."""
 
 
 def even_over(dimensions: Iterable[tuple[str, np.ndarray]], bad: np.ndarray, weight: np.ndarray) -> tuple[str, ...]:
     """Over which of these dimensions the bad requests are spread evenly: each has its name and the code of each
-    request's value, -1 for an unknown one. Of one with a single value nothing is said, nor where few are bad.
-    `weight` says for how many requests each stands."""
+    request's value, -1 for an unknown one. Of one with a single value nothing is said, nor where few are bad, nor
+    where one value has nearly all and there are no good ones to compare with. `weight` says for how many requests
+    each stands."""
     if weight[bad].sum() < EVEN_BAD:
         return ()
-    several = ((name, codes) for name, codes in dimensions if len(np.unique(codes[bad & (codes >= 0)])) > 1)
+    most = MOST if bad.all() else 1.0
+    several = ((name, codes) for name, codes in dimensions if _several(codes, bad & (codes >= 0), weight, most))
     return tuple(name for name, codes in several if unevenness(codes, bad, weight) < EVEN)
+
+
+def _several(codes: np.ndarray, rows: np.ndarray, weight: np.ndarray, most: float) -> bool:
+    """Whether these requests have several values, none of which has more than this share of them."""
+    counts = np.bincount(codes[rows], weight[rows])
+    return bool(np.count_nonzero(counts) > 1 and counts.max() <= most * counts.sum())
 
 
 def unevenness(codes: np.ndarray, bad: np.ndarray, weight: np.ndarray) -> float:

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from guardian.alerting.explaining import UNEXPLAINED, explain, explain_change
 from guardian.alerting.incidents import Incident
-from guardian.alerting.sample import Sample
-from guardian.core.cause import Way
+from guardian.alerting.sample import NO_SAMPLE, Sample
+from guardian.core.cause import Cause, Way
 from guardian.settings.rules import parse_rule
 from tracker.event import Event, Failure
 from tracker.source import Source
@@ -76,6 +76,29 @@ def test_what_there_is_nothing_of_a_week_before_is_compared_with_the_day_before(
     assert (told.days, told.way.before, told.way.before_requests) == (1, 0, 90)
     alone = why("error_rate", traffic(600, 0, 60, failure=KEY_ERROR))
     assert (alone.days, alone.way.before_requests) == (0, None)
+
+
+def test_a_few_requests_of_a_week_before_are_no_comparison_where_there_were_more_the_day_before():
+    now, day = traffic(600, 0, 60, failure=KEY_ERROR), traffic(86400 + 600, 86400, 90)
+    for week, days, requests in ((1, 1, 90), (49, 1, 90), (50, 7, 50)):
+        told = why("error_rate", [*now, *day, *traffic(WEEK + 600, WEEK, week)])
+        assert (told.days, told.way.before_requests) == (days, requests)
+    fewer = why("error_rate", [*now, *traffic(86400 + 600, 86400, 20), *traffic(WEEK + 600, WEEK, 20)])
+    assert (fewer.days, fewer.way.before_requests) == (7, 20)
+
+
+def test_of_a_rush_that_is_compared_with_nothing_it_is_not_said_that_it_is_spread():
+    rush = [*traffic(600, 0, 1100, user="bot@x.org"), *traffic(600, 0, 100)]
+    assert why("traffic_spike", rush).cause == Cause()
+    alike = explain_change(Sample.of(traffic(600, 0, 900), 20_000), NO_SAMPLE, of="more", zone=ZoneInfo("UTC"))
+    assert alike.cause == Cause()
+
+
+def test_what_nearly_all_came_from_one_person_is_not_spread_over_people():
+    gone = [*traffic(86400 + 600, 86400, 1100, user="bot@x.org"), *traffic(86400 + 600, 86400, 100)]
+    assert why("traffic_drop", gone).cause == Cause()
+    alike = why("traffic_drop", traffic(86400 + 600, 86400, 1200))
+    assert alike.cause == Cause(even=("person",))
 
 
 def test_where_all_fail_alike_nothing_is_blamed_and_that_is_told():
