@@ -49,12 +49,19 @@ def way_note(told: Explanation, kind: str, place: str, lang: Language) -> str:
     way = told.way
     if way is None or way.before_requests is None or way.value != (kind, place):
         return ""
-    numbers = {"n": lang.number(way.before or 0), "all": lang.number(way.before_requests)}
+    all_, bad = way.before_requests, lang.number(way.before or 0)
     if told.days == 1:
-        return lang("(%(n)s of %(all)s requests the day before)", **numbers)
+        return lang.plural(
+            "(%(bad)s of %(n)s request the day before)", "(%(bad)s of %(n)s requests the day before)", all_, bad=bad
+        )
     if told.days == PERIOD_BEFORE:
-        return lang("(%(n)s of %(all)s requests in the period before)", **numbers)
-    return lang("(%(n)s of %(all)s requests a week before)", **numbers)
+        return lang.plural(
+            "(%(bad)s of %(n)s request in the period before)", "(%(bad)s of %(n)s requests in the period before)", all_,
+            bad=bad,
+        )  # fmt: skip
+    return lang.plural(
+        "(%(bad)s of %(n)s request a week before)", "(%(bad)s of %(n)s requests a week before)", all_, bad=bad
+    )
 
 
 def _alone(hit: int, others: int, lang: Language) -> str:
@@ -79,12 +86,21 @@ def _said(found: Found, told: Explanation, lang: Language) -> str:
         then, now = found.bad, found.requests - found.bad
         if told.of == "more":
             then, now = now, then
-        numbers = {"what": what, "now": lang.number(now), "before": lang.number(then)}
+        values = {"what": what, "before": lang.number(then)}
         if told.days == 1:
-            return lang("%(what)s: %(now)s requests, %(before)s the day before", **numbers)
+            return lang.plural(
+                "%(what)s: %(n)s request, %(before)s the day before",
+                "%(what)s: %(n)s requests, %(before)s the day before", now, **values,
+            )  # fmt: skip
         if told.days == PERIOD_BEFORE:
-            return lang("%(what)s: %(now)s requests, %(before)s in the period before", **numbers)
-        return lang("%(what)s: %(now)s requests, %(before)s a week before", **numbers)
+            return lang.plural(
+                "%(what)s: %(n)s request, %(before)s in the period before",
+                "%(what)s: %(n)s requests, %(before)s in the period before", now, **values,
+            )  # fmt: skip
+        return lang.plural(
+            "%(what)s: %(n)s request, %(before)s a week before",
+            "%(what)s: %(n)s requests, %(before)s a week before", now, **values,
+        )  # fmt: skip
     numbers = {
         "what": what,
         "bad": lang.number(found.bad),

@@ -43,13 +43,15 @@ class Whom:
     """Who was hit: `people`, those to write to first (away, then again, then back), in each the most often hit first.
 
     `erased` counts people who were erased since, `anonymous` the failed requests of nobody who is known: neither is
-    named. Requests were read up to `until_us`.
+    named. Requests were read up to `until_us`. `slow` says that it is about answers that were too slow, of which all
+    this counts, and not about failures.
     """
 
     people: tuple[Hit, ...] = ()
     erased: int = 0
     anonymous: int = 0
     until_us: int = 0
+    slow: bool = False
 
     @property
     def number(self) -> int:
@@ -103,7 +105,8 @@ def whom(rule: Rule, incident: Incident, now_us: int, past: Past) -> Whom:
         samples = past.slow(incident.first_us, now_us, limit_us, kind.feature(incident))
     for sample in samples:
         told.add(sample)
-    return replace(told.whom(past.succeeded(told.since(), now_us, limit_us)), until_us=now_us)
+    found = told.whom(past.succeeded(told.since(), now_us, limit_us))
+    return replace(found, until_us=now_us, slow=limit_us is not None)
 
 
 class _Met:

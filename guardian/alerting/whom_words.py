@@ -8,6 +8,12 @@ from zoneinfo import ZoneInfo
 from guardian.alerting.whom import Hit, Whom
 from guardian.core.language import Language
 from guardian.core.time import moment
+from tracker.event import UNMATCHED
+
+_NO_FEATURES = (UNMATCHED, "(other)")
+"""What the features begin with that say nothing to those who used them."""
+FEATURES = 5
+"""So many features a draft names; of more it says that the app did not work."""
 
 
 def whom_lines(found: Whom, lang: Language, zone: ZoneInfo) -> list[str]:
@@ -17,7 +23,15 @@ def whom_lines(found: Whom, lang: Language, zone: ZoneInfo) -> list[str]:
         hit = lang.plural("%(n)s person was hit", "%(n)s people were hit", found.number)
         fared = _fared(found, lang)
         lines.append(lang("%(hit)s: %(fared)s.", hit=hit, fared=fared) if fared else lang("%(hit)s.", hit=hit))
-    if found.erased:
+    if found.erased and not found.people:
+        lines.append(
+            lang.plural(
+                "This person was erased, and is not named.",
+                "These people were erased, and are not named.",
+                found.erased,
+            )
+        )
+    elif found.erased:
         lines.append(
             lang.plural(
                 "%(n)s of them was erased, and is not named.",
@@ -25,7 +39,15 @@ def whom_lines(found: Whom, lang: Language, zone: ZoneInfo) -> list[str]:
                 found.erased,
             )
         )
-    if found.anonymous:
+    if found.anonymous and found.slow:
+        lines.append(
+            lang.plural(
+                "%(n)s slow request came from somebody who was not signed in.",
+                "%(n)s slow requests came from people who were not signed in.",
+                found.anonymous,
+            )
+        )
+    elif found.anonymous:
         lines.append(
             lang.plural(
                 "%(n)s failed request came from somebody who was not signed in.",
@@ -40,14 +62,18 @@ def _fared(found: Whom, lang: Language) -> str:
     back, again, away = (len(found.fared(fate)) for fate in ("back", "again", "away"))
     features = {hit.feature for hit in found.people}
     said = []
-    if back and len(features) == 1:
+    if back and len(features) == 1 and not any(each.startswith(_NO_FEATURES) for each in features):
         [feature] = features
         said.append(
             lang.plural("%(n)s has used %(feature)s since", "%(n)s have used %(feature)s since", back, feature=feature)
         )
     elif back:
         said.append(lang.plural("%(n)s has succeeded since", "%(n)s have succeeded since", back))
-    if again:
+    if again and found.slow:
+        said.append(
+            lang.plural("%(n)s has tried again, and it was slow", "%(n)s have tried again, and it was slow", again)
+        )
+    elif again:
         said.append(lang.plural("%(n)s has tried again and failed", "%(n)s have tried again and failed", again))
     if away:
         said.append(lang.plural("%(n)s has not come back", "%(n)s have not come back", away))
@@ -63,18 +89,28 @@ def letter(found: Whom, lang: Language, zone: ZoneInfo, *, over: datetime | None
     """Subject and body of a draft for those who are to be told, of whom there must be one, once it was over: of what
     failed for them."""
     hits = to_write_to(found)
-    failed = sorted({hit.feature for hit in hits})
+    failed = sorted({hit.feature for hit in hits if not hit.feature.startswith(_NO_FEATURES)})
+    if not 0 < len(failed) <= FEATURES:
+        failed = [lang("our service")]
     features = ", ".join(failed)
     first = lang.moment(moment(min(hit.first_us for hit in hits)), zone)
     last = lang.moment(over or moment(max(hit.last_us for hit in hits)), zone)
-    body = [
-        lang("Hello,"),
-        # The same in English; other languages have another verb for several.
-        lang.plural(
+    span = {"start": first, "end": last, "features": features}
+    if found.slow:
+        subject = lang("It is fast again: %(features)s", features=features)
+        what = lang.plural(
+            "between %(start)s and %(end)s, %(features)s was slow for you. We are sorry.",
+            "between %(start)s and %(end)s, %(features)s were slow for you. We are sorry.",
+            len(failed), **span,
+        )  # fmt: skip
+        now = lang("It is fast again: please try once more, and answer this mail if it is not.")
+    else:
+        subject = lang("It works again: %(features)s", features=features)
+        what = lang.plural(
+            # The same in English; other languages have another verb for several.
             "between %(start)s and %(end)s, %(features)s did not work for you. We are sorry.",
             "between %(start)s and %(end)s, %(features)s did not work for you. We are sorry.",
-            len(failed), start=first, end=last, features=features,
-        ),
-        lang("It works again: please try once more, and answer this mail if it does not."),
-    ]  # fmt: skip
-    return lang("It works again: %(features)s", features=features), "\n\n".join(body)
+            len(failed), **span,
+        )  # fmt: skip
+        now = lang("It works again: please try once more, and answer this mail if it does not.")
+    return subject, "\n\n".join((lang("Hello,"), what, now))

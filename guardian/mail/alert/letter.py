@@ -73,6 +73,9 @@ def told(found: Whom, lang: Language, zone: ZoneInfo, over: datetime | None, fil
     along, "" where none does."""
     lines = whom_lines(found, lang, zone)
     good, others = addresses(to_write_to(found))
+    label = lang("Not come back or failed again, to copy:")
+    if found.slow:
+        label = lang("Not come back or slow again, to copy:")
     draft = mailto(found, lang, zone, over) if over else ""
     notes = [no_address(others, lang)]
     if len(good) > COPIED:
@@ -87,7 +90,7 @@ def told(found: Whom, lang: Language, zone: ZoneInfo, over: datetime | None, fil
             notes.append(lang("Everybody who was hit is in the attached %(file)s.", file=file))
     return {
         "lines": lines,
-        "label": lang("Not come back or failed again, to copy:") if good else "",
+        "label": label if good else "",
         "addresses": ", ".join(good[:COPIED]),
         "draft": draft,
         "notes": [note for note in notes if note],
@@ -98,18 +101,20 @@ def people_file(found: Whom, lang: Language, name: str) -> Attachment:
     """Those who were hit, a line each and at most MOST_LINES, those to write to first; times are UTC."""
     file = StringIO()
     writer = csv.writer(file, delimiter=";" if lang.code == "fr" else ",", quoting=csv.QUOTE_NONNUMERIC)
-    writer.writerow(
-        [lang("User"), lang("Errors"), lang("First"), lang("Last"), lang("Route"), lang("Feature"), lang("Since then")]
-    )
+    times = lang("Slow requests") if found.slow else lang("Errors")
+    where = lang("Route"), lang("Feature")
+    writer.writerow([lang("User"), times, lang("First"), lang("Last"), *where, lang("Since then")])
     for hit in found.people[:MOST_LINES]:
         first, last = (moment(at).astimezone(UTC).isoformat(timespec="seconds") for at in (hit.first_us, hit.last_us))
         where = plain_cell(hit.endpoint), plain_cell(hit.feature)
-        writer.writerow([plain_cell(hit.name), hit.times, first, last, *where, fate_word(hit.fate, lang)])
+        writer.writerow([plain_cell(hit.name), hit.times, first, last, *where, fate_word(hit.fate, lang, found.slow)])
     return Attachment(name, "text/csv", file.getvalue().encode("utf-8-sig", "replace"))
 
 
-def fate_word(fate: Fate, lang: Language) -> str:
-    """How it went since, in a word or two."""
+def fate_word(fate: Fate, lang: Language, slow: bool) -> str:
+    """How it went since what failed, or was `slow`, in a word or two."""
     if fate == "back":
         return lang("succeeded")
-    return lang("failed again") if fate == "again" else lang("not come back")
+    if fate == "away":
+        return lang("not come back")
+    return lang("slow again") if slow else lang("failed again")

@@ -117,7 +117,7 @@ def _whom(found: Whom, incident: Incident, view: View) -> dict[str, Any]:
         if hits := found.fared(fate):
             names = [(hit.name, lang.number(hit.times)) for hit in hits[:LISTED]]
             more = lang.number(len(hits) - LISTED) if len(hits) > LISTED else ""
-            word = fate_word(fate, lang)
+            word = fate_word(fate, lang, found.slow)
             groups.append(
                 {
                     "word": word[:1].upper() + word[1:],

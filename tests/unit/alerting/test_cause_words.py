@@ -131,3 +131,13 @@ def test_a_commit_is_said_by_its_first_characters_and_a_long_name_is_cut():
 )
 def test_in_french(told, french):
     assert said(told, FR) == french
+
+
+def test_one_request_is_said_in_the_singular():
+    one = Explanation("missing", Cause((Found("feature", "chat", 300, 340, 301, 500, 0.9),)), days=7)
+    assert said(one) == "chat: 1 request, 300 a week before"
+    none = Explanation("missing", Cause((Found("feature", "chat", 300, 340, 300, 500, 0.9),)), days=1)
+    assert said(none, FR) == "chat : 0 requête, 300 la veille"
+    way = Way(("KeyError", ""), 5, 5, 0, 1)
+    assert plain(way_note(Explanation(way=way, days=7), "KeyError", "", EN)) == "(0 of 1 request a week before)"
+    assert plain(way_note(Explanation(way=way, days=1), "KeyError", "", FR)) == "(0 sur 1 requête la veille)"

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from guardian.alerting.incidents import Incident
 from guardian.alerting.recorded import Recorded
 from guardian.alerting.whom import NOBODY, Hit, Whom, whom
-from guardian.alerting.whom_words import letter
+from guardian.alerting.whom_words import letter, whom_lines
 from guardian.core.language import language
+from guardian.mail.alert.letter import people_file
 from guardian.settings.rules import parse_rule
 from tests.support.plain import plain
 from tracker.event import ANONYMOUS, Event, Failure
@@ -234,3 +235,54 @@ def test_the_french_draft_has_the_verb_for_one_feature_or_several(features, verb
     hits = [Hit(f"{name}@x.org", 1, 0, 0, f"/{name}", name, "away") for name in features]
     _, body = letter(Whom(tuple(hits)), language("fr"), ZoneInfo("UTC"), over=None)
     assert verb in plain(body)
+
+
+def lines(found, lang="en"):
+    return [plain(line) for line in whom_lines(found, language(lang), ZoneInfo("UTC"))]
+
+
+SLOW = parse_rule("latency", {"feature": "chat", "threshold_ms": 5})
+
+
+def test_who_had_slow_answers_is_not_said_to_have_met_failures():
+    took = [at(110, "ann"), at(120, ANONYMOUS), at(250, "ann"), at(130, "bob")]
+    found = told(
+        *(each._replace(duration_us=9_000) for each in took), rule=SLOW, incident=replace(OVER, subject="chat")
+    )
+    assert found.slow
+    assert lines(found) == [
+        "2 people were hit: 1 has tried again, and it was slow, 1 has not come back.",
+        "1 slow request came from somebody who was not signed in.",
+    ]
+    assert lines(found, "fr") == [
+        "2 personnes touchées : 1 a réessayé, et c'était lent, 1 n'est pas revenue.",
+        "1 requête lente venait de quelqu'un qui n'était pas connecté.",
+    ]
+    subject, body = letter(found, language(), ZoneInfo("UTC"), over=None)
+    assert plain(subject) == "It is fast again: chat"
+    assert "chat was slow for you" in plain(body) and "work" not in body
+    file = people_file(found, language(), "people.csv").content.decode("utf-8-sig")
+    assert file.splitlines()[0].startswith('"User","Slow requests",')
+    assert [line.rpartition(",")[2] for line in file.splitlines()[1:]] == ['"not come back"', '"slow again"']
+
+
+def test_where_everybody_was_erased_it_is_not_said_that_they_are_some_of_them():
+    assert lines(Whom(erased=1)) == ["1 person was hit.", "This person was erased, and is not named."]
+    assert lines(Whom(erased=2), "fr") == [
+        "2 personnes touchées.", "Ces personnes ont été effacées et ne sont pas nommées.",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("features", [["(unmatched)"], ["(other)", "(unmatched) websocket"], list("abcdef")])
+def test_a_draft_to_users_names_few_features_and_only_such_as_say_something(features):
+    found = Whom(tuple(Hit(f"{name}@x.org", 1, 0, 0, "/a", name, "away") for name in features))
+    subject, body = letter(found, language(), ZoneInfo("UTC"), over=None)
+    assert plain(subject) == "It works again: our service"
+    assert "our service did not work for you" in plain(body)
+    _, french = letter(found, language("fr"), ZoneInfo("UTC"), over=None)
+    assert "notre service n'a pas fonctionné" in plain(french)
+
+
+def test_who_used_what_has_no_route_has_succeeded():
+    found = Whom((Hit("ann@x.org", 1, 0, 0, "(unmatched)", "(unmatched)", "back"),))
+    assert lines(found) == ["1 person was hit: 1 has succeeded since."]
