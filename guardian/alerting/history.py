@@ -244,7 +244,6 @@ class Snapshot:
         """The requests of a window that ended `back` seconds ago, also where it lies before the counts."""
         last = self.minute - back // 60
         first = last - window // 60
-        earlier = self.history.earlier
-        if first >= self.history.counts.start or first not in earlier:
-            return self.counts(window, feature, back=back).requests
-        return sum(earlier.get(minute, {}).get(feature or "", 0) for minute in range(first, last))
+        earlier, start = self.history.earlier, self.history.counts.start
+        counted = self.counts(window, feature, back=back).requests
+        return counted + sum(earlier.get(at, {}).get(feature or "", 0) for at in range(first, min(last, start)))

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from guardian.alerting.columns import MINUTE_US
+from guardian.alerting.wanted import Wanted
 from guardian.stores.sqlite.history import SqliteHistory
 from tests.support.events import event as made
 from tests.support.snapshots import took
@@ -112,4 +113,34 @@ def test_a_late_event_is_noted_by_its_minute_and_looked_for_nowhere_else(tmp_pat
     }  # fmt: skip
     grown = store.grown(history, START + 121, keep=121, single_events=3600)
     assert said(grown, START + 121) == said(store.read(START, START + 121, single_events=3600), START + 121)
+    writer.close()
+
+
+def test_what_came_a_week_late_is_in_its_week(tmp_path):
+    path, chance, end = tmp_path / "guardian.db", random.Random(3), START + 200
+    writer, store, stored, written = Writer(str(path)), SqliteHistory(path), 0, []
+    then = end - 7 * 24 * 60
+    beside = Wanted(dict.fromkeys((("a", "b"), ("a*",), None), frozenset(range(then - 9, then + 3))), then * MINUTE_US)
+    asked = {"single_events": 3600, "wanted": beside}
+
+    def write(minutes):
+        nonlocal stored
+        batch = [event(minute, chance) for minute in minutes]
+        stored, written[len(written) :] = stored + len(batch), batch
+        row = ("one", 0, end * MINUTE_US, stored, stored, 0, "1")
+        writer.write(batch, heartbeat=lambda *_: row)
+
+    write([then - 3, then - 2, *range(end - 100, end)])
+    history = store.read(end - 120, end, imported=False, **asked)
+    for late in ([], [then - 3, then - 3, then + 1], [then + 2], []):
+        end += 1
+        write([*late, end - 1])
+        history = store.grown(history, end, keep=120, **asked)
+        anew = store.read(end - 120, end, imported=False, **asked)
+        assert history.last_used == anew.last_used
+        for feature in ("a", "b", None):
+            here = [e for e in written if feature in (None, e.feature) and then - 9 <= e.at_us // MINUTE_US < then + 1]
+            back = (end - then - 1) * 60
+            assert history.at(end).requests(600, feature, back=back) == len(here)
+            assert anew.at(end).requests(600, feature, back=back) == len(here)
     writer.close()

@@ -146,20 +146,20 @@ class FirestoreHistory:
             counts = counts.followed(MinuteCounts.of(inside, known, end), keep)
         mark_us = max(source.mark_us, max((micros(each.fields["written"]) for each in found), default=0) - BEHIND_US)
         lately = frozenset(each.name for each in found if micros(each.fields["written"]) > mark_us)
-        asked = past.minutes_wanted(wanted, counts.start)
+        asked, own_us = past.minutes_wanted(wanted, counts.start), imported_until(self.documents)
         return History(
             counts, inside, _earliest(history.first_seen, first_sightings(inside)),
-            self._first(imported_until(self.documents)), self._heartbeats(end),
+            self._first(own_us), self._heartbeats(end),
             singles_us=singles_us,
             cursor=Cursor({"slices": sum(history.cursor.serials.values()) + len(fresh)}),
-            earlier={minute: history.earlier.get(minute) or self._minute(history, minute) for minute in asked},
+            earlier={minute: history.earlier.get(minute) or self._minute(history, minute, own_us) for minute in asked},
             last_used={**history.last_used, **past.fallen_out(history.counts, counts)} if wanted.known_us else {},
             late=late,
             source=replace(source, table=table, mark_us=mark_us, slices=lately),
         )  # fmt: skip
 
-    def _minute(self, history: History, minute: int) -> dict[str, int]:
-        """The requests of one minute by feature: of those that were counted lately, or else read."""
+    def _minute(self, history: History, minute: int, own_us: int) -> dict[str, int]:
+        """The requests of one minute by feature: of those that were counted lately, or else read; from `own_us` on."""
         counts = history.counts
         if counts.start <= minute < counts.end:
             at = minute - counts.start
@@ -169,7 +169,7 @@ class FirestoreHistory:
                 for name, place in places.items()
             }
         found = {"": 0}
-        table = read_table(self.documents, minute * MINUTE_US, (minute + 1) * MINUTE_US)
+        table = read_table(self.documents, max(minute * MINUTE_US, own_us), (minute + 1) * MINUTE_US)
         for route in table.rows[:, ROUTE].tolist():
             for name in ("", table.routes[route].feature):
                 found[name] = found.get(name, 0) + 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import replace
 
@@ -44,8 +45,11 @@ def with_earlier(db: sqlite3.Connection, history: History, wanted: Wanted, only:
                     if routes is None:  # most minutes are known from the minute before: then nobody matches names
                         feature_of = feature_of or dict(db.execute("SELECT id, feature FROM guardian_route"))
                         routes = [route for route, name in feature_of.items() if fits(name, names)]
+                    # Others may have counted some of these features: a feature's number is the same, whoever asks.
+                    found = Counter[str]()
                     for route, number in _by_route(db, minute, routes, only):
-                        counts[feature_of[route]] = counts.get(feature_of[route], 0) + number
+                        found[feature_of[route]] += number
+                    counts.update(found)
                 counts[mark] = 1
             earlier[minute] = counts
     return replace(history, earlier=earlier, last_used=last_used)
@@ -71,7 +75,8 @@ def count(db: sqlite3.Connection, first: int, last: int, only: str) -> int:
 
 
 def _by_route(db: sqlite3.Connection, minute: int, routes: Sequence[int], only: str) -> list[tuple[int, int]]:
-    sql = f"SELECT route, count(*) FROM guardian_request WHERE id >= ? AND id < ? AND {_among(routes)} GROUP BY route"
+    where = f"id >= ? AND id < ? AND {_among(routes)} {only}"
+    sql = f"SELECT route, count(*) FROM guardian_request WHERE {where} GROUP BY route"
     return db.execute(sql, ids(minute * MINUTE_US, (minute + 1) * MINUTE_US)).fetchall()
 
 

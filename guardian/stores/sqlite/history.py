@@ -141,10 +141,8 @@ def read_history(
     only: str = "",
     wanted: Wanted = NOTHING_MORE,
 ) -> History:
-    """The minutes [start, end): counts of all of them, single events of the last `single_events` seconds.
-
-    `only`, here and below, is "" or OWN.
-    """
+    """The minutes [start, end): counts of all of them, single events of the last `single_events` seconds. `only`, here
+    and below, is "" or OWN."""
     with _one_state(db):
         cursor, ahead = _read_so_far(db, end)  # first: what comes meanwhile is looked for again
         marks = read_marks(db)
@@ -227,10 +225,11 @@ def _grown(
             singles.replace(minute, piece)
     singles.add(new, end, singles_us)
     singles.marks = marks
+    behind = any(minute < counts.start for minute in late)  # then what is known of there does not hold
     return History(
         counts, singles.columns, seen, first, sightings.read_heartbeats(db, end),
         singles_us=singles_us, cursor=cursor, ahead=ahead, source=singles,
-        earlier=history.earlier, last_used=history.last_used, late=late,
+        earlier={} if behind else history.earlier, last_used={} if behind else history.last_used, late=late,
     )  # fmt: skip
 
 
