@@ -11,6 +11,7 @@ from guardian.alerting.history import History, Snapshot
 from guardian.alerting.incidents import GOING_ON, SECOND, Incident
 from guardian.alerting.kinds import kind_of
 from guardian.alerting.kinds.kind import counted, window_of
+from guardian.alerting.whom import Past, who_failed
 
 if TYPE_CHECKING:
     from guardian.alerting.engine import AlertState
@@ -40,36 +41,39 @@ def _with(incident: Incident, users: int, names: tuple[str, ...]) -> Incident:
 @dataclass(slots=True)
 class _Met:
     """The users whom an incident has met before the minute `end`, and the first few of them by name; `of` is what they
-    depend on beside the events."""
+    depend on beside the events. `late` are minutes that have more events since."""
 
     of: tuple[Rule, int, int]
     end: int
     people: set[str]
     names: tuple[str, ...]
+    late: set[int]
 
 
 class Met:
-    """Whom the incidents that fire have met, counted on from minute to minute: only who is new is looked for."""
+    """Whom the incidents that fire have met, counted on from minute to minute: only who is new is looked for. In `past`
+    are those of before the single events at hand: after a restart, or where the history was read anew."""
 
-    def __init__(self) -> None:
+    def __init__(self, past: Past) -> None:
+        self._past = past
         self._met: dict[str, _Met] = {}
-        self._late: set[int] = set()
 
     def follow(self, history: History) -> None:
         """Go on with this history, which was grown from the one before; each one is to be told. Where it was read anew,
         for somebody may have been erased, all are counted anew."""
         if history.late is None:
-            self._met, self._late = {}, set()
-        else:
-            self._late.update(history.late)
+            self._met = {}
+        for met in self._met.values():
+            met.late.update(history.late or ())
 
     def noted(self, state: AlertState, rules: Iterable[Rule], snapshot: Snapshot) -> AlertState:
-        """The state in which each incident that fires counts whom it has met by now, as the function `noted` does.
-        One that does not fire now is counted anew when it does again."""
+        """The state in which each incident that fires counts whom it has met by now, as the function `noted` does, but
+        however long ago it began; of one that fires again also whom it met in between. Raises StorageError."""
         mine = {rule.name: rule for rule in rules}
-        firing = [i for i in state.incidents() if i.fired_us == snapshot.now_us and i.status in GOING_ON]
-        self._met = {i.id: self._counted(mine[i.rule], i, snapshot) for i in firing if i.rule in mine}
-        self._late = set()
+        there = state.incidents()
+        firing = [i for i in there if i.fired_us == snapshot.now_us and i.status in GOING_ON]
+        self._met = {i.id: self._met[i.id] for i in there if i.id in self._met}
+        self._met |= {i.id: self._counted(mine[i.rule], i, snapshot) for i in firing if i.rule in mine}
         for incident in firing:
             met = self._met.get(incident.id)
             if met is not None and (len(met.people), met.names) != (incident.users, incident.names):
@@ -78,20 +82,28 @@ class Met:
 
     def _counted(self, rule: Rule, incident: Incident, snapshot: Snapshot) -> _Met:
         met, of = self._met.get(incident.id), (rule, incident.since_us, incident.judged_from_us)
-        users, seconds = kind_of(rule).users, looked_at(rule, incident, snapshot)
+        seconds = looked_at(rule, incident, snapshot)
         if met is None or met.of != of or met.end > snapshot.minute:
-            met = _Met(of, snapshot.minute, set(), ())
-            new = users(rule, incident, snapshot, seconds)
+            met = _Met(of, snapshot.minute, set(), (), set())
+            new = self._found(rule, incident, snapshot, seconds)
         else:
-            new = users(rule, incident, snapshot, (snapshot.minute - met.end) * 60) - met.people
-            for minute in self._late:
+            new = self._found(rule, incident, snapshot, (snapshot.minute - met.end) * 60) - met.people
+            for minute in met.late:
                 if snapshot.minute - seconds // 60 <= minute < met.end:
-                    new |= users(rule, incident, snapshot.history.at(minute + 1), 60) - met.people
+                    new |= self._found(rule, incident, snapshot.history.at(minute + 1), 60) - met.people
+            met.late = set()
         if new:
             met.people |= new
             met.names = tuple(nsmallest(NAMES, {*met.names, *new}))
         met.end = snapshot.minute
         return met
+
+    def _found(self, rule: Rule, incident: Incident, snapshot: Snapshot, seconds: int) -> set[str]:
+        """Whom it met in the last so many seconds."""
+        found = kind_of(rule).users(rule, incident, snapshot, seconds)
+        start_us = snapshot.start_us(seconds, incident.judged_from_us)
+        end_us = min(snapshot.now_us, snapshot.history.singles_us)
+        return found | who_failed(rule, incident, start_us, end_us, self._past) if start_us < end_us else found
 
 
 def timed(rule: Rule, incident: Incident, before: Incident | None, snapshot: Snapshot, since_us: int) -> Incident:

@@ -109,6 +109,18 @@ def whom(rule: Rule, incident: Incident, now_us: int, past: Past) -> Whom:
     return replace(found, until_us=now_us, slow=limit_us is not None)
 
 
+def who_failed(rule: Rule, incident: Incident, start_us: int, end_us: int, past: Past) -> set[str]:
+    """Who met a failure in [start, end), µs, that the rule counts for this incident: whom `Snapshot.users` finds there,
+    nobody who is anonymous among them. Nobody for rules that are not about failures."""
+    kind, found = kind_of(rule), set[str]()
+    if kind.bad is None or kind.traffic or kind.slow is not None:
+        return found
+    told = _Told(rule, incident)
+    for sample in past.failed(start_us, end_us):
+        found.update(map(sample.users.__getitem__, np.unique(sample.user[told.bad(sample)]).tolist()))
+    return found - {ANONYMOUS}
+
+
 class _Met:
     """What one person met: how often, first, last (µs) and where."""
 
@@ -130,10 +142,16 @@ class _Told:
     def add(self, sample: Sample) -> None:
         """Count who was hit by these, and note who failed after the end."""
         over_us = self._incident.over_us
-        bad = self._wanted(sample) & (self._flags(sample) == 1) & (sample.at_us >= self._incident.first_us)
+        bad = self.bad(sample) & (sample.at_us >= self._incident.first_us)
         later = bad & (sample.at_us > over_us) if over_us is not None else np.zeros(len(sample), dtype=bool)
         self._hit(sample, np.flatnonzero(bad & ~later))
         _note(self._again, sample, later)
+
+    def bad(self, sample: Sample) -> np.ndarray:
+        """Which of these requests the rule counts, whenever they were."""
+        assert self._kind.bad is not None
+        found: np.ndarray = self._wanted(sample) & (self._kind.bad(self._rule, self._incident, sample) == 1)
+        return found
 
     def since(self) -> dict[Use, int]:
         """For each person that is named, what failed for them last, and when (µs), after the end as well."""
@@ -183,10 +201,6 @@ class _Told:
             endpoint, _, feature = sample.routes[where]
             if (last_us, endpoint, feature) > (mine.last_us, mine.endpoint, mine.feature):
                 mine.last_us, mine.endpoint, mine.feature = last_us, endpoint, feature
-
-    def _flags(self, sample: Sample) -> np.ndarray:
-        assert self._kind.bad is not None
-        return self._kind.bad(self._rule, self._incident, sample)
 
     def _wanted(self, sample: Sample) -> np.ndarray:
         """Which rows are of the feature and the person that it is about."""

@@ -16,6 +16,8 @@ from tracker.sqlite.writer import Writer
 
 START = datetime(2026, 3, 16, 9, 0, tzinfo=UTC)
 RULES = {"error_rate": {"min_requests": 20}, "feature_down": {"features": ["chat"]}}
+LONG = 100
+"""More minutes than single events are kept in memory for."""
 
 
 def failures(minute):
@@ -37,6 +39,30 @@ async def down(tmp_path):
             clock[0] = START + timedelta(minutes=minute + 1, seconds=10)
             await alert_step(app, clock[0], None)
         yield app
+
+
+@pytest.mark.parametrize("what", ["restart", "erasure", "pause"])
+async def test_a_long_incident_counts_whom_it_hit_before_what_is_in_memory(tmp_path, what):
+    folder, clock, failed = tmp_path / "d", [START], set()
+    folder.mkdir()
+    async with open_application(make_settings(folder, rules=RULES), clock=lambda: clock[0]) as app:
+        for minute in range(LONG):
+            events = failures(minute)
+            if what == "pause" and 70 <= minute < 75:
+                events = [event._replace(status=200, failure=None) for event in events]
+            failed |= {event.user for event in events if event.failure}
+            with closing(Writer(str(folder / "guardian.db"))) as writer:
+                writer.write(events)
+            clock[0] = START + timedelta(minutes=minute + 1, seconds=10)
+            if minute == 80 and what == "restart":
+                app.live = None
+            if minute == 80 and what == "erasure":
+                assert await app.repository.erase_user("u3-1@example.com")
+            await alert_step(app, clock[0], None)
+        found = await app.stores.alerts.incidents()
+        assert {each.rule: each.users for each in found} == dict.fromkeys(RULES, len(failed))
+        for incident in found:
+            assert f"{len(failed)} people were hit" in plain(await text_of(app, f"/incidents/{incident.id}"))
 
 
 async def test_two_incidents_of_the_same_failures_count_the_same_people(down):

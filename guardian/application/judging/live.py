@@ -105,7 +105,7 @@ class LiveHistory:
         self._rules = tuple(rules)
         self._minutes, self._single = lookback(rules, weeks=False)
         self._history: History | None = None
-        self.met = Met()
+        self.met = Met(store)
         self.probes: dict[str, tuple[tuple[int, bool], ...]] = {}
         self.stored = self.judged = AlertState()
 

@@ -5,15 +5,17 @@ from dataclasses import replace
 
 import pytest
 
-from guardian.alerting.columns import MINUTE_US
+from guardian.alerting.columns import MINUTE_US, Columns
 from guardian.alerting.concerned import Met, noted
 from guardian.alerting.engine import AlertState
 from guardian.alerting.history import History
 from guardian.alerting.incidents import Incident, Memory
+from guardian.alerting.recorded import Recorded
 from guardian.settings.rules import parse_rule
 from tracker.event import ANONYMOUS, Event, Failure
 
 START = 29_000_000
+NOTHING_MORE = Recorded(())
 BOOM, OTHER = Failure("Boom", "no", "app.py:1 f"), Failure("Other", "no", "app.py:2 f")
 TABLES = [
     ("error_rate", {"window": "10m"}, ""),
@@ -27,6 +29,7 @@ TABLES = [
     ("tracker_silent", {"window": "5m"}, ""),
     ("user_burst", {"window": "5m"}, "u3@example.com"),
 ]
+ABOUT_FAILURES = ("error_rate", "feature_down", "new_error", "burn_rate")
 
 
 def traffic(seed, minutes=60):
@@ -59,7 +62,7 @@ def told(incident):
 @pytest.mark.parametrize(("kind", "keys", "subject"), TABLES)
 @pytest.mark.parametrize("seed", range(5))
 def test_people_counted_minute_by_minute_are_those_counted_all_at_once(kind, keys, subject, seed):
-    rule, chance, events, met = parse_rule(kind, keys), random.Random(seed), traffic(seed), Met()
+    rule, chance, events, met = parse_rule(kind, keys), random.Random(seed), traffic(seed), Met(NOTHING_MORE)
     held_back = chance.sample(events, 40)
     known, first, fixed_us = [e for e in events if e not in held_back], START + 20, (START + 12) * MINUTE_US + 7
     for minute in range(first, START + 60, chance.choice((1, 1, 3))):
@@ -74,8 +77,38 @@ def test_people_counted_minute_by_minute_are_those_counted_all_at_once(kind, key
         assert told(counted) == told(noted(rule, state.incidents()[0], history.at(minute)))
 
 
+@pytest.mark.parametrize(("kind", "keys", "subject"), [each for each in TABLES if each[0] in ABOUT_FAILURES])
+@pytest.mark.parametrize("seed", range(5))
+def test_people_are_counted_from_the_beginning_whatever_is_at_hand(kind, keys, subject, seed):
+    """After restarts, while it does not fire for some minutes, and with what comes later than what is at hand."""
+    rule, chance, events = parse_rule(kind, keys), random.Random(seed), traffic(seed, 200)
+    held_back, first = chance.sample(events, 60), START + 20
+    known, fixed_us = [e for e in events if e not in held_back], (START + 12) * MINUTE_US + 7 if seed % 2 else 0
+    past = Recorded(known)
+    met, begun = Met(past), False
+    for minute in range(first, START + 200):
+        inside = [e for e in held_back if e.at_us < minute * MINUTE_US]
+        came = chance.sample(inside, min(len(inside), chance.choice((0, 0, 3))))
+        held_back = [e for e in held_back if e not in came]
+        known += came
+        anew = not begun or chance.random() < 0.04
+        met, begun = Met(past) if chance.random() < 0.02 else met, True
+        now = [e for e in known if e.at_us < minute * MINUTE_US]
+        history = history_of(now, minute, None if anew else {e.at_us // MINUTE_US for e in came})
+        singles_us = (minute - 15) * MINUTE_US
+        held = replace(history, columns=Columns.of(e for e in now if e.at_us >= singles_us), singles_us=singles_us)
+        met.follow(held)
+        state = firing(rule, subject, minute, first, judged_from_us=fixed_us)
+        if minute % 50 in range(20, 45):  # well for longer than what is at hand
+            state = state.changed(replace(state.incidents()[0], fired_us=(minute // 50 * 50 + 19) * MINUTE_US))
+            assert met.noted(state, [rule], held.at(minute)) == state
+            continue
+        (counted,) = met.noted(state, [rule], held.at(minute)).incidents()
+        assert told(counted) == told(noted(rule, state.incidents()[0], history.at(minute)))
+
+
 def test_an_incident_that_begins_anew_does_not_keep_the_people_of_before():
-    rule, events, met = parse_rule("error_rate", {"window": "5m"}), traffic(1), Met()
+    rule, events, met = parse_rule("error_rate", {"window": "5m"}), traffic(1), Met(NOTHING_MORE)
     for first in (START + 10, START + 50):
         history = history_of(events, first)
         met.follow(history)
@@ -84,7 +117,7 @@ def test_an_incident_that_begins_anew_does_not_keep_the_people_of_before():
 
 
 def test_a_history_that_was_read_anew_has_no_name_of_somebody_who_was_erased():
-    rule, met = parse_rule("error_rate", {"window": "10m"}), Met()
+    rule, met = parse_rule("error_rate", {"window": "10m"}), Met(NOTHING_MORE)
     events = [Event(START * MINUTE_US, f"{name}@example.com", "/c", "GET", "c", 500, 9, BOOM) for name in ("a", "b")]
     for there, late in ((events, ()), (events[1:], None)):
         history = history_of(there, START + 1, late)
@@ -94,7 +127,7 @@ def test_a_history_that_was_read_anew_has_no_name_of_somebody_who_was_erased():
 
 
 def test_a_number_that_was_told_does_not_fall():
-    rule, met = parse_rule("error_rate", {"window": "10m"}), Met()
+    rule, met = parse_rule("error_rate", {"window": "10m"}), Met(NOTHING_MORE)
     history = history_of(traffic(2)[:3], START + 1)
     state = firing(rule, "", START + 1, START + 1, users=77, names=("z@example.com",))
     met.follow(history)
