@@ -594,6 +594,15 @@ async def test_an_event_that_comes_after_its_bucket_was_purged_does_not_undo_the
     assert (await repository.summary(DAY, NOW)).requests == 3
 
 
+async def test_what_comes_for_purged_minutes_counts_in_no_window_wherever_that_begins(repository):
+    await repository.write([event(1), event(100)])
+    await repository.purge(events_before=moment(60), summaries_before=DAY)
+    await repository.write([event(23)])
+    for start in (20, 22, 23):
+        assert (await repository.summary(moment(start), NOW)).requests == 1
+        assert (await repository.counts(moment(start), NOW)).requests == 1
+
+
 async def test_old_summaries_go_by_whole_days_and_with_them_names_that_nothing_else_speaks_of(repository, sql):
     await repository.write([event(1, "old@example.com"), event(2), event(1441), event(1442, "anonymous")])
     await repository.purge(events_before=NOW, summaries_before=DAY + timedelta(hours=30))

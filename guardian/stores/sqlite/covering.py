@@ -67,7 +67,9 @@ class Cover:
                     "the single events at the edge of this window have been deleted (see retention.events_days): "
                     "let it begin and end at full 5 minutes"
                 )
-        return found
+        # What came for purged minutes after they were purged counts in no window, as in no bucket.
+        left = (piece if piece.span else piece._replace(start=max(piece.start, self._purged)) for piece in found)
+        return [piece for piece in left if piece.start < piece.end]
 
     def between(self, edges: Sequence[int], made: Sequence[Piece]) -> list[list[Piece]]:
         """What the time between each two neighbours of the edges is made of; `made` is it of the whole.
