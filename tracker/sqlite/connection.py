@@ -7,7 +7,7 @@ import sqlite3
 from contextlib import suppress
 from urllib.parse import quote
 
-LOG_LIMIT = 64 * 2**20
+LOG_LIMIT = 32 * 2**20
 """Bytes that the write-ahead log keeps on the disk when it begins anew (SQLite, "PRAGMA journal_size_limit")."""
 
 
@@ -29,8 +29,9 @@ def connect(path: str, *, synchronous: str = "NORMAL", timeout: float = 5.0, cre
     name = path if create else f"file:{quote(os.path.abspath(path))}?mode=rw"  # (SQLite, "URI Filenames")
     db = sqlite3.connect(name, timeout=timeout, isolation_level=None, check_same_thread=False, uri=not create)
     try:
-        # Only takes effect before the first table is made; later it is a no-op.
-        db.execute("PRAGMA auto_vacuum = INCREMENTAL")
+        # Only takes effect before the first table is made. Said again it would wait for the lock and write a page.
+        if db.execute("PRAGMA auto_vacuum").fetchone() != (2,):
+            db.execute("PRAGMA auto_vacuum = INCREMENTAL")
         db.execute("PRAGMA journal_mode = WAL")
         db.execute(f"PRAGMA synchronous = {synchronous}")
         db.execute("PRAGMA secure_delete = ON")

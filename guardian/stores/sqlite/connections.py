@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from threading import Lock
 from typing import TypeVar
 
+from guardian.stores.sqlite.turns import Turns
 from tracker.sqlite.connection import connect
 from tracker.sqlite.database_file import OpenedFile
 
@@ -23,6 +24,7 @@ class Connections:
 
     def __init__(self, file: OpenedFile) -> None:
         self._file = file
+        self._turns = Turns(file.path)
         self._lock = Lock()
         self._idle: list[sqlite3.Connection] = []
         self._drops = 0
@@ -31,8 +33,9 @@ class Connections:
     def use(self) -> Iterator[sqlite3.Connection]:
         """An autocommit connection without a transaction, as `tracker.sqlite.connection.connect` opens it.
 
-        Raises FileChanged where the file that was opened is not there any more, and what `connect` raises. One whose
-        work failed or left a transaction open is not used again.
+        Where the write-ahead log is long, its turn comes first, for a second at most (see Turns). Raises FileChanged
+        where the file that was opened is not there any more, and what `connect` raises. One whose work failed or left
+        a transaction open is not used again.
         """
         self._file.check()
         with self._lock:
@@ -41,6 +44,7 @@ class Connections:
             db = connect(self._file.path, timeout=10.0, create=False)
         keep = False
         try:
+            self._turns.give(db)
             yield db
             keep = not db.in_transaction
         finally:

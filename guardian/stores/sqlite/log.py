@@ -1,8 +1,18 @@
-"""The write-ahead log of an SQLite file, where what was erased must not stay."""
+"""The write-ahead log of an SQLite file: how long it is, and how it is emptied where what was erased must not stay."""
 
 from __future__ import annotations
 
+import os
 import sqlite3
+
+
+def log_bytes(path: str) -> int:
+    """How many bytes the log of the database at `path` has on the disk; 0 where there is none, as when nobody has the
+    database open."""
+    try:
+        return os.stat(f"{os.path.realpath(path)}-wal").st_size  # it lies beside the file, wherever a link leads
+    except OSError:
+        return 0
 
 
 def empty_log(db: sqlite3.Connection) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import sqlite3
 from datetime import datetime, timedelta
@@ -15,6 +14,7 @@ from guardian.stores.events import MOST_AHEAD
 from guardian.stores.sqlite.buckets import MINUTES5, ids, meta, time_of
 from guardian.stores.sqlite.damage import readable
 from guardian.stores.sqlite.events_file import EventsFile
+from guardian.stores.sqlite.log import log_bytes
 from guardian.stores.sqlite.people import People, number_of_nobody
 from guardian.stores.sqlite.totals import count_events
 
@@ -53,7 +53,8 @@ class SqliteOverview(EventsFile):
 
     async def unmerged_bytes(self) -> int:
         """See UsageRepository."""
-        return await asyncio.to_thread(_log_bytes, self._path)
+        # Not in a thread: those may all be busy, and one look at a file takes microseconds.
+        return log_bytes(self._path)
 
     async def newest_event(self, now: datetime | None = None) -> datetime | None:
         """See UsageRepository."""
@@ -87,13 +88,6 @@ class SqliteOverview(EventsFile):
     async def feature_names(self) -> set[str]:
         """See UsageRepository."""
         return {name for (name,) in await self._read("SELECT DISTINCT feature FROM guardian_route")}
-
-
-def _log_bytes(path: str) -> int:
-    try:
-        return os.path.getsize(f"{path}-wal")
-    except OSError:  # it is gone when nobody has the database open
-        return 0
 
 
 def _time_of(number: int | None) -> datetime | None:

@@ -44,18 +44,25 @@ def own_checkpoints(db: sqlite3.Connection) -> Iterator[None]:
 
 def cut_log(db: sqlite3.Connection) -> None:
     """Move the log into the file and cut it, where nobody is in the way; nobody waits for that longer than a step."""
+    for _ in range(_TRIES):
+        if cut_once(db):
+            return
+        sleep(LONG)
+
+
+def cut_once(db: sqlite3.Connection) -> bool:
+    """Whether the log was moved into the file and cut: not while somebody reads from it, or writes. Nobody waits."""
+    # This one holds up nobody, and shows whether an older state is read; the other takes the lock of the writers.
+    busy, pages, moved = db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+    if busy or moved < pages:
+        return False
     (before,) = db.execute("PRAGMA busy_timeout").fetchone()
-    # This one holds up nobody, and leaves little for the one that does.
-    db.execute("PRAGMA wal_checkpoint(PASSIVE)")
     db.execute("PRAGMA busy_timeout = 0")
     try:
-        for _ in range(_TRIES):
-            (busy, _, _) = db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-            if not busy:
-                return
-            sleep(LONG)
+        (busy, _, _) = db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
     finally:
         db.execute(f"PRAGMA busy_timeout = {before}")
+    return not busy
 
 
 _TRIES = 50

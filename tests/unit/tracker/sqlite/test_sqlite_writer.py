@@ -403,3 +403,14 @@ def test_a_name_in_lower_case_goes_on_until_a_second_spelling_comes(tmp_path):
     writer.write([event(user="Alice")])
     named = "SELECT u.email, count(*) FROM guardian_request e JOIN guardian_user u ON u.id = e.user GROUP BY 1"
     assert rows(writer.db, named) == [("ALICE", 1), ("Alice", 2), ("alice", 2)]
+
+
+def test_opening_a_database_that_is_there_writes_nothing_and_waits_for_nobody(writer, tmp_path):
+    writer.write([event()])
+    log = tmp_path / "guardian.db-wal"
+    before = log.read_bytes()
+    writer.db.execute("BEGIN IMMEDIATE")
+    other = connect(str(tmp_path / "guardian.db"), timeout=0.0)
+    assert (log.read_bytes(), rows(other, "PRAGMA auto_vacuum")) == (before, [(2,)])
+    other.close()
+    writer.db.execute("ROLLBACK")
