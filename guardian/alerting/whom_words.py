@@ -26,8 +26,8 @@ def whom_lines(found: Whom, lang: Language, zone: ZoneInfo) -> list[str]:
     if found.erased and not found.people:
         lines.append(
             lang.plural(
-                "This person was erased, and is not named.",
-                "These people were erased, and are not named.",
+                "%(n)s person was erased, and is not named.",
+                "%(n)s people were erased, and are not named.",
                 found.erased,
             )
         )

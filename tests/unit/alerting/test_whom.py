@@ -267,9 +267,9 @@ def test_who_had_slow_answers_is_not_said_to_have_met_failures():
 
 
 def test_where_everybody_was_erased_it_is_not_said_that_they_are_some_of_them():
-    assert lines(Whom(erased=1)) == ["1 person was hit.", "This person was erased, and is not named."]
+    assert lines(Whom(erased=1)) == ["1 person was hit.", "1 person was erased, and is not named."]
     assert lines(Whom(erased=2), "fr") == [
-        "2 personnes touchées.", "Ces personnes ont été effacées et ne sont pas nommées.",
+        "2 personnes touchées.", "2 personnes ont été effacées et ne sont pas nommées.",
     ]  # fmt: skip
 
 
