@@ -9,6 +9,7 @@ from guardian.alerting.history import History
 from guardian.alerting.sample import Released, Sample
 from guardian.alerting.wanted import NOTHING_MORE, Wanted
 from guardian.alerting.whom import Use
+from guardian.stores.people.book import AliasBook
 
 ALIVE_US = 120 * 1_000_000
 """A process that has said nothing for so long is not waited for: it says that it lives each minute at least."""
@@ -22,6 +23,11 @@ class HistoryStore(Protocol):
     Methods block, for seconds where much is read: call them in a thread. They raise StorageError with one sentence
     where the store cannot answer.
     """
+
+    @property
+    def book(self) -> AliasBook:
+        """Who the people are that requests are read of."""
+        ...
 
     def first_event(self) -> int | None:
         """When the oldest stored event ended, µs; None where there is none."""

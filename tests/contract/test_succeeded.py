@@ -6,9 +6,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from guardian.alerting.incidents import Incident
 from guardian.alerting.recorded import Recorded
+from guardian.application.judging.causes import whom_of, why_of
 from guardian.core.time import micros
+from guardian.settings.rules import parse_rule
 from guardian.stores.people.aliases import Aliases
+from guardian.stores.people.book import AliasBook
 from tracker.event import ANONYMOUS, Event, Failure
 
 START = micros(datetime(2026, 3, 2, 9, 0, tzinfo=UTC))
@@ -147,6 +151,30 @@ async def test_who_was_erased_is_in_no_failed_request_by_name(stores):
     await stores.events.erase_user("ann")
     users = {key[1] for key in told(stores.history.failed(START, START + 60 * SECOND))}
     assert "bob" in users and "ann" not in users and len(users) == 2
+
+
+async def test_who_got_another_name_since_their_incident_began_is_still_found(open_stores):
+    class Given:
+        name = "people.csv"
+
+        def version(self):
+            return 1
+
+        def read(self):
+            return [("id-1", "ada@example.com")]
+
+    stores = await open_stores(AliasBook(Given()))
+    failed = [request(n, "id-1", 500) for n in range(8)]
+    await stores.events.write([*failed, request(3, "bob", 500), request(4, "eve"), request(50, "id-1")])
+    began, over = START, START + 40 * SECOND
+    incident = Incident(
+        "i", "user_burst", "id-1", "warning", "resolved", since_us=began, onset_us=began, recovery_us=over,
+        resolved_us=over, end="resolved",
+    )  # fmt: skip
+    rule = parse_rule("user_burst", {})
+    found = whom_of(stores.history, rule, incident, START + 60 * SECOND)
+    assert [(hit.name, hit.times, hit.fate) for hit in found.people] == [("ada@example.com", 8, "back")]
+    assert why_of(stores.history, rule, incident, START + 60 * SECOND).others == (1, 2)
 
 
 def history(chance):

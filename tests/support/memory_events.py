@@ -374,13 +374,13 @@ class MemoryHistory:
     """`HistoryStore` on the same list."""
 
     def __init__(self, database, book):
-        self._db, self._book = database, book
+        self._db, self.book = database, book
 
     def first_event(self):
         return self._db.events[0].at_us if self._db.events else None
 
     def read(self, start, end, *, single_events, imported=True, wanted=NOTHING_MORE):
-        aliases = self._book.current()
+        aliases = self.book.current()
         events = [event._replace(user=person(aliases, event.user)) for event in self._db.events]
         inside = [event for event in events if start <= event.at_us // MINUTE_US < end]
         singles_us = max(start, end - -(-single_events // 60)) * MINUTE_US
@@ -401,7 +401,7 @@ class MemoryHistory:
         return self.read(end - keep, end, single_events=single_events, wanted=wanted)
 
     def _recorded(self):
-        aliases = self._book.current()
+        aliases = self.book.current()
         return Recorded([event._replace(user=person(aliases, event.user)) for event in self._db.events])
 
     def sample(self, start_us, end_us, *, most=SAMPLED):

@@ -10,6 +10,7 @@ from typing import Any
 from guardian.alerting.cause_words import cause_lines
 from guardian.alerting.explaining import MOST_LEAD, UNEXPLAINED, Explanation, explain
 from guardian.alerting.incidents import SECOND, Incident
+from guardian.alerting.kinds import kind_of
 from guardian.alerting.whom import NOBODY, Whom, whom
 from guardian.application.root import Application
 from guardian.core.language import language
@@ -30,7 +31,7 @@ def why_of(history: HistoryStore, rule: Rule, incident: Incident, now_us: int) -
     """What the requests that are still there tell of the cause; nothing where they cannot be read, for a mail must not
     wait for that. It blocks for up to a tenth of a second: call it in a thread."""
     try:
-        why = explain(rule, incident, now_us, history.sample)
+        why = explain(rule, _as_now_called(history, rule, incident), now_us, history.sample)
         end_us = now_us if incident.over_us is None else incident.over_us
         return replace(why, released=tuple(history.releases(incident.first_us - MOST_LEAD * SECOND, end_us)))
     except StorageError as error:
@@ -58,12 +59,19 @@ def ended_with(history: HistoryStore, rule: Rule, incident: Incident, now_us: in
 def whom_of(history: HistoryStore, rule: Rule, incident: Incident, now_us: int) -> Whom:
     """Whom it hit and how they fared since, by the requests that are still there; nobody where they cannot be read."""
     try:
-        return whom(rule, incident, now_us, history)
+        return whom(rule, _as_now_called(history, rule, incident), now_us, history)
     except StorageError as error:
         log.warning("Whom an incident hit cannot be looked up, since %s", error)
     except Exception:  # as above
         log.exception("Whom incident %s hit could not be found", incident.id)
     return NOBODY
+
+
+def _as_now_called(history: HistoryStore, rule: Rule, incident: Incident) -> Incident:
+    """The incident of a person by the name that requests have now: an alias may have come since it began."""
+    if not kind_of(rule).of_one_user:
+        return incident
+    return replace(incident, subject=history.book.current().person(incident.subject))
 
 
 async def cause_of(app: Application, incident: Incident) -> Explanation:

@@ -62,7 +62,7 @@ class FirestoreHistory:
         self.documents = Documents(parse(address))
         self._directory = Directory(self.documents)
         self._passing = Passing(self.documents)
-        self._book = book
+        self.book = book
 
     def first_event(self) -> int | None:
         """See HistoryStore."""
@@ -79,7 +79,7 @@ class FirestoreHistory:
         self, start: int, end: int, *, single_events: int, imported: bool = True, wanted: Wanted = NOTHING_MORE
     ) -> History:
         """See HistoryStore."""
-        aliases, epoch = self._book.current(), self._directory.refresh()
+        aliases, epoch = self.book.current(), self._directory.refresh()
         windows = Windows(self.documents)
         mark_us = windows.progress.read_us - BEHIND_US
         before = self.documents.query(SLICES, ("written", ">", as_time(max(mark_us, 0))))
@@ -110,7 +110,7 @@ class FirestoreHistory:
         self, history: History, end: int, *, keep: int, single_events: int, wanted: Wanted = NOTHING_MORE
     ) -> History:
         """See HistoryStore. What was written since is added; it is read anew where that is not enough."""
-        aliases, epoch = self._book.current(), self._directory.refresh()
+        aliases, epoch = self.book.current(), self._directory.refresh()
         known, source = history.counts.end, history.source
         singles_us = end * MINUTE_US - single_events * 1_000_000
         grown = None
@@ -178,23 +178,23 @@ class FirestoreHistory:
     def sample(self, start_us: int, end_us: int, *, most: int = SAMPLED) -> Sample:
         """See HistoryStore."""
         self._directory.refresh()
-        return read_sample(self.documents, self._directory, self._book.current(), start_us, end_us, most)
+        return read_sample(self.documents, self._directory, self.book.current(), start_us, end_us, most)
 
     def failed(self, start_us: int, end_us: int) -> Iterator[Sample]:
         """See HistoryStore."""
         self._directory.refresh()
-        return read_failed(Windows(self.documents), self._directory, self._book.current(), start_us, end_us)
+        return read_failed(Windows(self.documents), self._directory, self.book.current(), start_us, end_us)
 
     def slow(self, start_us: int, end_us: int, over_us: float, feature: str | None) -> Iterator[Sample]:
         """See HistoryStore."""
         self._directory.refresh()
         asked = (start_us, end_us, over_us, feature)
-        return read_slow(Windows(self.documents), self._directory, self._book.current(), *asked)
+        return read_slow(Windows(self.documents), self._directory, self.book.current(), *asked)
 
     def succeeded(self, since: Mapping[Use, int], end_us: int, within_us: float | None = None) -> set[Use]:
         """See HistoryStore."""
         self._directory.refresh()
-        return read_succeeded(Windows(self.documents), self._directory, self._book.current(), since, end_us, within_us)
+        return read_succeeded(Windows(self.documents), self._directory, self.book.current(), since, end_us, within_us)
 
     def releases(self, start_us: int, end_us: int) -> list[Released]:
         """See HistoryStore."""

@@ -44,7 +44,7 @@ class SqliteHistory:
     the next, until `close`; without, and after that, each call has one of its own."""
 
     def __init__(self, path: Path, book: AliasBook = NO_BOOK, *, keep: bool = False) -> None:
-        self._path, self._book, self._keep = path, book, keep
+        self._path, self.book, self._keep = path, book, keep
         self._file, self._opened = OpenedFile(str(path)), False
         self._connections = Connections(self._file)
 
@@ -56,7 +56,7 @@ class SqliteHistory:
         self, start: int, end: int, *, single_events: int, imported: bool = True, wanted: Wanted = NOTHING_MORE
     ) -> History:
         """See HistoryStore."""
-        aliases, only = self._book.current(), "" if imported else OWN
+        aliases, only = self.book.current(), "" if imported else OWN
 
         def work(db: sqlite3.Connection) -> History:
             return read_history(db, start, end, single_events=single_events, aliases=aliases, only=only, wanted=wanted)
@@ -67,18 +67,18 @@ class SqliteHistory:
         self, history: History, end: int, *, keep: int, single_events: int, wanted: Wanted = NOTHING_MORE
     ) -> History:
         """See HistoryStore."""
-        aliases = self._book.current()
+        aliases = self.book.current()
         asked = {"keep": keep, "single_events": single_events}
         return self._ask(lambda db: refreshed(history, db, end, **asked, aliases=aliases, wanted=wanted))
 
     def sample(self, start_us: int, end_us: int, *, most: int = SAMPLED) -> Sample:
         """See HistoryStore."""
-        aliases = self._book.current()
+        aliases = self.book.current()
         return self._ask(lambda db: read_sample(db, start_us, end_us, most, aliases))
 
     def failed(self, start_us: int, end_us: int) -> Iterator[Sample]:
         """See HistoryStore."""
-        aliases = self._book.current()
+        aliases = self.book.current()
         first, end = ids(start_us, end_us)
         while first < end:
             sample, first = self._ask(partial(read_failed_page, first=first, end=end, most=_FAILED, aliases=aliases))
@@ -86,7 +86,7 @@ class SqliteHistory:
 
     def slow(self, start_us: int, end_us: int, over_us: float, feature: str | None) -> Iterator[Sample]:
         """See HistoryStore."""
-        asked: dict[str, Any] = {"over_us": over_us, "feature": feature, "aliases": self._book.current()}
+        asked: dict[str, Any] = {"over_us": over_us, "feature": feature, "aliases": self.book.current()}
         first, end = ids(start_us, end_us)
         while first < end:
             sample, first = self._ask(partial(read_slow_page, first=first, end=end, most=_FAILED, **asked))
@@ -94,7 +94,7 @@ class SqliteHistory:
 
     def succeeded(self, since: Mapping[Use, int], end_us: int, within_us: float | None = None) -> set[Use]:
         """See HistoryStore."""
-        read = partial(read_succeeded, aliases=self._book.current(), since=since, end_us=end_us, within_us=within_us)
+        read = partial(read_succeeded, aliases=self.book.current(), since=since, end_us=end_us, within_us=within_us)
         return self._ask(lambda db: in_one_state(db, read))
 
     def releases(self, start_us: int, end_us: int) -> list[Released]:
