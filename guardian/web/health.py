@@ -129,16 +129,14 @@ async def _facts(app: Application) -> tuple[Facts | None, str]:
 
 
 async def _read(app: Application) -> Facts:
-    now = app.clock()
-    return Facts(
-        recorders=await app.repository.recorders(now),
-        newest=await app.repository.newest_event(now),
-        ahead=await app.repository.events_ahead(now),
-        said=await app.repository.recorder_notes(now - LATELY),
-        led=await app.state.lease_held(LEASE, now, LEASE_TTL),
-        unsent=await app.stores.watch.oldest_unsent(),
-        unmerged=await app.repository.unmerged_bytes(),
+    now, of = app.clock(), app.repository
+    # All at once: one after the other, each would wait for the loop, which others keep busy, to hear of the last one.
+    seen = asyncio.gather(of.recorders(now), of.newest_event(now), of.events_ahead(now), of.unmerged_bytes())
+    own = asyncio.gather(
+        of.recorder_notes(now - LATELY), app.state.lease_held(LEASE, now, LEASE_TTL), app.stores.watch.oldest_unsent()
     )
+    (recorders, newest, ahead, unmerged), (said, led, unsent) = await asyncio.gather(seen, own)
+    return Facts(recorders, newest, ahead, said, led, unsent, unmerged)
 
 
 def blind(reason: str) -> Health:

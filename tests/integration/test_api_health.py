@@ -1,6 +1,9 @@
 """The health for machines: 200 while the process serves, and with ?ready 503 while the promise does not hold."""
 
 import asyncio
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
@@ -11,7 +14,8 @@ from guardian.application.scheduler import Step, run_step
 from guardian.core.outgoing import Outgoing
 from guardian.core.storage import StorageError
 from guardian.stores.state import LeaseLost
-from tests.support.api_client import NOW, bearer, calling, opened
+from guardian.web import daemon
+from tests.support.api_client import NOW, bearer, calling, make_settings, opened
 
 HEALTH = "/api/usage/health"
 
@@ -134,3 +138,43 @@ async def test_a_log_that_another_program_holds_up_is_a_reason(app, monkeypatch)
     async with calling(app) as client:
         answered = (await client.get(HEALTH)).json()
     assert any("write-ahead log has" in reason and "another program" in reason for reason in answered["reasons"])
+
+
+async def test_reports_and_exports_that_have_all_threads_do_not_hold_up_the_health(app):
+    free = threading.Event()
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
+    busy = asyncio.create_task(asyncio.to_thread(free.wait))
+    try:
+        async with calling(app) as client:
+            assert (await client.get(HEALTH)).json()["status"] == "ok"
+    finally:
+        free.set()
+        await busy
+
+
+async def test_all_that_the_health_says_is_asked_for_at_once(app, monkeypatch):
+    """Whoever asks one thing after the other never has two questions open."""
+    both = asyncio.Barrier(2)
+    for store, name in ((app.repository, "recorders"), (app.stores.watch, "oldest_unsent")):
+
+        async def answer(*args, true=getattr(store, name)):
+            await both.wait()
+            return await true(*args)
+
+        monkeypatch.setattr(store, name, answer)
+    async with calling(app) as client:
+        assert (await client.get(HEALTH)).json()["status"] == "ok"
+
+
+def test_a_daemon_lets_no_thread_keep_the_loop_waiting_for_long(tmp_path, monkeypatch):
+    seen, before = [], sys.getswitchinterval()
+
+    async def run(settings):
+        seen.append(sys.getswitchinterval())
+
+    monkeypatch.setattr(daemon, "_run", run)
+    try:
+        assert daemon.run_daemon(make_settings(tmp_path)) == 0
+    finally:
+        sys.setswitchinterval(before)
+    assert seen == [pytest.approx(0.0005)]

@@ -63,8 +63,8 @@ class EventsFile:
             raise StorageError(f"the database {self._path} is closed")
         try:
             self._file.check()
-            async with self._reader.execute(sql, values) as cursor:
-                return list(await cursor.fetchall())
+            # In one go: each step of its own would wait for the thread and for the loop again.
+            return list(await self._reader.execute_fetchall(sql, values))
         except FileChanged as error:
             raise StorageError(str(error)) from error
         except UNREADABLE as error:

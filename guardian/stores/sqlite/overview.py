@@ -18,7 +18,11 @@ from guardian.stores.sqlite.log import log_bytes
 from guardian.stores.sqlite.people import People, number_of_nobody
 from guardian.stores.sqlite.totals import count_events
 
-_RECENT_RECORDERS = "SELECT * FROM guardian_recorder WHERE seen_us >= ? ORDER BY seen_us DESC"
+_RECENT_RECORDERS = """
+    SELECT * FROM guardian_recorder WHERE seen_us >=
+        (SELECT coalesce(max(seen_us), 0) FROM guardian_recorder WHERE seen_us <= ?) - ?
+    ORDER BY seen_us DESC
+"""
 _NOTES = "SELECT recorder, kind, detail, count, seen_us FROM guardian_recorder_note WHERE seen_us >= ?"
 _NEWEST = "SELECT max(id) FROM guardian_request WHERE id < ?"
 _LAST_ID = 2**63 - 1
@@ -73,9 +77,7 @@ class SqliteOverview(EventsFile):
     async def recorders(self, now: datetime | None = None) -> list[RecorderHealth]:
         """See UsageRepository."""
         latest = _LAST_ID if now is None else micros(now + SLACK)
-        sql = "SELECT coalesce(max(seen_us), 0) FROM guardian_recorder WHERE seen_us <= ?"
-        [(newest,)] = await self._read(sql, (latest,))
-        rows = await self._read(_RECENT_RECORDERS, (newest - _WEEK_US,))
+        rows = await self._read(_RECENT_RECORDERS, (latest, _WEEK_US))
         with readable(self._path):
             return [RecorderHealth(row[0], moment(row[1]), moment(row[2]), *row[3:7]) for row in rows]
 
