@@ -12,6 +12,7 @@ from guardian.core.activity import Activity
 from guardian.core.report.comparing import by_weekday, compare, earlier_periods, recorded_since, server_rate, usual_rate
 from guardian.core.report.judge import SERVER_RATE
 from guardian.core.report.model import Comparison
+from guardian.core.report.timeline import moved
 from guardian.core.storage import RecorderHealth, StorageStats, WindowGone
 from guardian.core.summary import Counts
 from guardian.stores.events import UsageRepository
@@ -29,19 +30,22 @@ async def compared(
     *,
     zone: ZoneInfo,
     features: Sequence[str],
+    edges: Sequence[datetime] = (),
     stats: StorageStats,
     recorders: Sequence[RecorderHealth],
 ) -> tuple[Comparison, Compared | None]:
     """What the report on [start, end), with these totals, is compared with; the second part for the same weekday only.
 
-    Where enough failed to ask whether that is usual, eight more periods are read. Raises StorageError.
+    Where enough failed to ask whether that is usual, eight more periods are read. With `edges`, from `start` to `end`,
+    the totals of the weekday have a bar for each two neighbours, moved back, if it is as long. Raises StorageError.
     """
     since, weekday = recorded_since(stats, recorders), by_weekday(start, end)
     earlier = earlier_periods(start, end, zone)
     made, found = compare(before, earlier[0], weekday=weekday, since=since), None
     if made.kind == "weekday":
         try:
-            found = (await repository.counts(*earlier[0], features=features), *earlier[0])
+            drawn = moved(edges, *earlier[0])
+            found = (await repository.counts(*earlier[0], features=features, edges=drawn), *earlier[0])
         except WindowGone:
             made = replace(made, kind="nothing")
     if since is not None and server_rate(current.statuses()) > SERVER_RATE:

@@ -20,9 +20,10 @@ from guardian.core.activity import Activity
 from guardian.core.files import replacing
 from guardian.core.off_loop import off_loop
 from guardian.core.report.build import build_report
+from guardian.core.report.comparing import by_weekday
 from guardian.core.report.json import to_json
 from guardian.core.report.model import Fired, Report
-from guardian.core.report.timeline import bar_edges
+from guardian.core.report.timeline import bar_edges, moved
 from guardian.core.storage import WindowGone
 from guardian.core.summary import Counts, TimelineBar
 from guardian.core.time import moment, utc_now
@@ -113,7 +114,7 @@ class UsageGuardian:
         max_users: int | None = None,
     ) -> Report:
         """The same as a typed value, for those who show it themselves; raises what `generate_report` does."""
-        report, _ = await self.read_window(
+        report, _, _ = await self.read_window(
             hours, start_time=start_time, end_time=end_time, zone=zone, features=features, max_users=max_users
         )
         return await explained(report, self._repository, self._history, zone or self._zone)
@@ -127,34 +128,41 @@ class UsageGuardian:
         zone: ZoneInfo | None = None,
         features: Sequence[str] = (),
         max_users: int | None = None,
-    ) -> tuple[Report, Activity]:
+        latency: bool = False,
+        before: bool = False,
+    ) -> tuple[Report, Activity, Sequence[TimelineBar]]:
         """The same with what it was made from, which has the latencies of each route; without who came and went, what
-        was released, and why something moved (`guardian.application.explained`)."""
+        was released, and why something moved (`guardian.application.explained`).
+
+        What a page draws beside it is read along if asked for: the `latency` of each bar, and a bar for each of the
+        report's of the period `before`, or the weekday, that it is compared with; none where that could not be.
+        """
         now = self._clock()
         start, end = window(now, hours, start_time, end_time)
         await self._repository.seal(now)  # so that what is read next is short, whoever runs beside
-        before = start - (end - start)
-        read = partial(self._read, zone=zone or self._zone, features=features, most=max_users)
+        since = start - (end - start)
+        where = zone or self._zone
+        read = partial(self._read, zone=where, features=features, most=max_users, latency=latency, drawn=before)
         try:
-            previous, current, bars = await read(before, start, end)
+            previous, current, bars = await read(since, start, end)
         except WindowGone:
             if hours is None:
                 raise
             # Single events do not reach back to the window's first, begun 5 minutes any more: all of them count.
             start = start - (start - datetime.min.replace(tzinfo=UTC)) % timedelta(minutes=5)
-            before = start - timedelta(hours=hours)
-            previous, current, bars = await read(before, start, end)
+            since = start - timedelta(hours=hours)
+            previous, current, bars = await read(since, start, end)
         stats, recorders = await self._repository.stats(now), await self._repository.recorders(now)
         noted = await noticed(self._repository, recorders, start=start, end=end, now=now, elsewhere=self._elsewhere)
         comparison, same_weekday = await compared(
-            self._repository, current, start, end, before,
-            zone=zone or self._zone, features=features, stats=stats, recorders=recorders,
+            self._repository, current, start, end, since, zone=where, features=features,
+            edges=[*(bar.start for bar in bars), end] if before else (), stats=stats, recorders=recorders,
         )  # fmt: skip
         report = await off_loop(
             build_report,
             current,
             previous,
-            previous_start=before,
+            previous_start=since,
             start=start,
             end=end,
             now=now,
@@ -173,7 +181,8 @@ class UsageGuardian:
         )
         if note := alias_note(self._book):
             report = replace(report, notes=(*report.notes, note))
-        return replace(report, only_features=tuple(features)), current
+        beside = same_weekday[0] if same_weekday else previous
+        return replace(report, only_features=tuple(features)), current, beside.bars if beside else ()
 
     async def _read(
         self,
@@ -184,11 +193,16 @@ class UsageGuardian:
         zone: ZoneInfo,
         features: Sequence[str],
         most: int | None,
+        latency: bool,
+        drawn: bool,
     ) -> tuple[Counts | None, Activity, list[TimelineBar]]:
-        """The counts of [before, start), None where it is no longer stored; what [start, end) shows, and its bars."""
-        current, bars = await self._repository.activity(bar_edges(start, end, zone), most=most, features=features)
+        """The counts of [before, start), None where it is no longer stored, with bars if these are to be `drawn` and no
+        weekday is instead; what [start, end) shows, and its bars."""
+        edges = bar_edges(start, end, zone)
+        current, bars = await self._repository.activity(edges, most=most, features=features, latency=latency)
+        back = moved(edges, before, start) if drawn and not by_weekday(start, end) else ()
         try:
-            previous = await self._repository.counts(before, start, features=features)
+            previous = await self._repository.counts(before, start, features=features, edges=back)
         except WindowGone:
             previous = None
         return previous, current, bars

@@ -32,7 +32,8 @@ class Activity:
     `needy` are those of all who need help (`most_in_need`). `failures` has the newest failed requests of those named
     and of the needy, oldest first, at most 20 of each. `failed_users` is, by feature, how many verified users hit an
     error in it; None where that is not known, because somebody has more errors than are kept one by one. `reached`
-    says, for each feature of which every request failed, how many verified users used it.
+    says, for each feature of which every request failed, how many verified users used it. `latencies` are those of each
+    bar by bin (`bin_of`); empty where they were not asked for.
     """
 
     active_users: int = 0
@@ -45,6 +46,7 @@ class Activity:
     failed_users: Mapping[str, int | None] = field(default_factory=dict)
     needy: Sequence[str] = ()
     reached: Mapping[str, int] = field(default_factory=dict)
+    latencies: Sequence[Mapping[int, int]] = ()
 
     @classmethod
     def of(

@@ -78,13 +78,14 @@ class TimelineBar:
 @dataclass(frozen=True, slots=True)
 class Counts:
     """Totals of a window without its people and latencies: how many verified users there were, all requests, those that
-    failed, the outcomes of each route, and how many requests nobody can be given."""
+    failed, the outcomes of each route, and how many requests nobody can be given; `bars` where they were asked for."""
 
     active_users: int
     requests: int
     errors: int
     routes: Mapping[Route, RouteTotals]
     anonymous: int = 0
+    bars: Sequence[TimelineBar] = ()
 
     def statuses(self) -> dict[int, int]:
         """Requests by outcome, over all routes."""

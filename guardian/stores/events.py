@@ -51,10 +51,11 @@ class UsageRepository(Protocol):
         ...
 
     async def activity(
-        self, edges: Sequence[datetime], *, most: int | None = None, features: Sequence[str] = ()
+        self, edges: Sequence[datetime], *, most: int | None = None, features: Sequence[str] = (), latency: bool = False
     ) -> tuple[Activity, list[TimelineBar]]:
         """What a report shows of the time from the first edge to the last, naming at most so many people (None: all),
-        and a bar for each two neighbours: of one state of the store. Raises WindowGone as `summary` does."""
+        and a bar for each two neighbours, with its `latency` if asked for (`Activity.latencies`): of one state of the
+        store. Raises WindowGone as `summary` does."""
         ...
 
     async def people(self, start: datetime, end: datetime, *, after: Place | None, most: int) -> Listing:
@@ -67,8 +68,11 @@ class UsageRepository(Protocol):
         Raises WindowGone as `summary` does; where `back` reaches too far for that, nobody is called new."""
         ...
 
-    async def counts(self, start: datetime, end: datetime, *, features: Sequence[str] = ()) -> Counts:
-        """What `summary` says of the window without its people and latencies, in a fraction of the time."""
+    async def counts(
+        self, start: datetime, end: datetime, *, features: Sequence[str] = (), edges: Sequence[datetime] = ()
+    ) -> Counts:
+        """What `summary` says of the window without its people and latencies, in a fraction of the time. With `edges`,
+        from `start` to `end`, a bar for each two neighbours; none where retention has deleted what only they need."""
         ...
 
     async def outcomes(

@@ -46,10 +46,14 @@ async def test_latencies_are_those_of_the_days_of_a_zone_however_much_is_sealed(
         for sealed in (0, 3, 6):
             await stores.events.seal(START + timedelta(days=sealed))
             assert await stores.events.latencies(edges) == plainly(events, edges)
+            assert list((await stores.events.activity(edges, most=1, latency=True))[0].latencies) == plainly(
+                events, edges
+            )
     await stores.events.write(late)
     both = [*events, *late]
     edges = bar_edges(*window, ZoneInfo(zone))
     assert await stores.events.latencies(edges) == plainly(both, edges)
+    assert list((await stores.events.activity(edges, most=1, latency=True))[0].latencies) == plainly(both, edges)
 
 
 async def test_a_day_that_an_edge_cuts_is_not_read_hour_by_hour(stores, sqlite_file, monkeypatch):

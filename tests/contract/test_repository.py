@@ -6,6 +6,7 @@ import sqlite3
 import zlib
 from collections import Counter
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
@@ -282,11 +283,21 @@ async def equals_the_plain_activity(repository, ends, bars):
             expected = Activity.of(Summary.of(mine), newest, micros(ends[0]), most=most)
             found, shown = await repository.activity(ends, most=most, features=features)
             assert found == expected
+            both, same_bars = await repository.activity(ends, most=most, features=features, latency=True)
+            assert replace(both, latencies=()) == found and same_bars == shown
+            assert list(both.latencies) == [latencies_of(mine, a, b) for a, b in pairwise(ends)]
             if most and not features:
                 await pages_have_everybody(repository, ends[0], ends[-1], most)
             if not features:
                 assert shown == bars
     await equals_the_plain_quiet(repository, ends[0], ends[-1])
+
+
+def latencies_of(events, start, end):
+    found = Counter()
+    for route in Summary.of([e for e in events if micros(start) <= e.at_us < micros(end)]).routes.values():
+        found.update(route.durations)
+    return found
 
 
 async def equals_the_plain_quiet(repository, start, end):
@@ -404,6 +415,7 @@ async def _seals_change_nothing(opener, batches, seals, edges):
             await repository.seal(at)
         assert await repository.timeline(ends) == expected
         assert await repository.counts(ends[0], ends[-1]) == expected[0].counts()
+        assert await repository.counts(ends[0], ends[-1], edges=ends) == replace(expected[0].counts(), bars=tuple(bars))
         for bins, (start, end) in zip(await repository.latencies(ends), pairwise(ends), strict=True):
             found = Counter()
             for route in (await repository.summary(start, end)).routes.values():

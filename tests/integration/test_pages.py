@@ -8,11 +8,13 @@ from contextlib import closing
 from datetime import timedelta
 from html import unescape
 from io import StringIO
+from zoneinfo import ZoneInfo
 
 import pytest
 
 from guardian.application.reporting import send_report_now
 from guardian.core.outgoing import Outgoing
+from guardian.core.report.timeline import bar_edges
 from guardian.web.endpoint import Refusal
 from guardian.web.pages import PAGES
 from guardian.web.pages.system import HIDDEN
@@ -271,15 +273,31 @@ async def test_what_is_live_can_be_switched_off_by_an_address_that_ranges_keep(t
 
 async def test_the_overview_reads_its_window_once(tmp_path, monkeypatch):
     async with opened(tmp_path / "d") as app:
-        reads, read = [], type(app.repository).activity
+        reads, read, store = [], type(app.repository).activity, type(app.repository)
 
         async def counted(repository, edges, **more):
             reads.append(more)
             return await read(repository, edges, **more)
 
-        monkeypatch.setattr(type(app.repository), "activity", counted)
-        assert "How long requests took" in await text_of(app, "/")
-        assert reads == [{"most": 20, "features": ()}]
+        monkeypatch.setattr(store, "activity", counted)
+        monkeypatch.setattr(store, "latencies", None)
+        monkeypatch.setattr(store, "bars", None)
+        for name in ("2h", "24h", "30d"):
+            assert "How long requests took" in await text_of(app, "/", range=name)
+        assert reads == [{"most": 20, "features": (), "latency": True}] * 3
+
+
+async def test_the_bars_of_the_period_before_are_those_that_the_store_has_of_it(tmp_path):
+    at = NOW - timedelta(minutes=7)
+    since = [event(at - timedelta(hours=n)) for n in range(24 * 40)]
+    async with opened(tmp_path, events=since) as app:
+        for zone in (ZoneInfo("UTC"), ZoneInfo("Asia/Kolkata")):
+            for hours, back in ((2, timedelta(hours=2)), (24, timedelta(days=7)), (240, timedelta(days=10))):
+                report, counts, bars = await app.usage.read_window(hours, zone=zone, latency=True, before=True)
+                edges = bar_edges(report.period_start, report.period_end, zone)
+                assert list(bars) == await app.repository.bars([edge - back for edge in edges])
+                assert any(bar.requests for bar in bars)
+                assert list(counts.latencies) == await app.repository.latencies(edges)
 
 
 async def test_a_feature_whose_name_looks_like_a_pattern_has_bars_of_its_own(tmp_path):

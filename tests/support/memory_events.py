@@ -2,6 +2,7 @@
 
 import secrets
 from collections import Counter
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from itertools import pairwise
@@ -112,8 +113,11 @@ class MemoryEvents:
     async def summary(self, start, end, *, features=()):
         return Summary.of(self._counted(start, end, features))
 
-    async def counts(self, start, end, *, features=()):
-        return (await self.summary(start, end, features=features)).counts()
+    async def counts(self, start, end, *, features=(), edges=()):
+        counts = (await self.summary(start, end, features=features)).counts()
+        with suppress(WindowGone):
+            return replace(counts, bars=tuple((await self.timeline(edges, features=features))[1]) if edges else ())
+        return counts
 
     async def outcomes(self, windows, *, features=()):
         found = []
@@ -124,10 +128,11 @@ class MemoryEvents:
                 break
         return found
 
-    async def activity(self, edges, *, most=None, features=()):
+    async def activity(self, edges, *, most=None, features=(), latency=False):
         summary, bars = await self.timeline(edges, features=features)
         failures = await self.recent_failures(edges[0], edges[-1], per_user=ERRORS_PER_USER, features=features)
-        return Activity.of(summary, failures, micros(edges[0]), most=most), bars
+        took = tuple(self._bins(start, end, features) for start, end in pairwise(edges)) if latency else ()
+        return replace(Activity.of(summary, failures, micros(edges[0]), most=most), latencies=took), bars
 
     async def people(self, start, end, *, after, most):
         everybody, _ = await self.activity([start, end])
@@ -151,12 +156,13 @@ class MemoryEvents:
         return found
 
     async def latencies(self, edges):
-        parts = [await self.summary(start, end) for start, end in pairwise(edges)]
-        bins = [Counter() for _ in parts]
-        for total, part in zip(bins, parts, strict=True):
-            for route in part.routes.values():
-                total.update(route.durations)
-        return [dict(total) for total in bins]
+        return [self._bins(start, end, ()) for start, end in pairwise(edges)]
+
+    def _bins(self, start, end, features):
+        found = Counter()
+        for route in Summary.of(self._counted(start, end, features)).routes.values():
+            found.update(route.durations)
+        return dict(found)
 
     async def gone_quiet(self, start, end):
         begin, since, until = quiet_window(start, end)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from math import ceil
 from zoneinfo import ZoneInfo
@@ -28,6 +29,13 @@ def bar_edges(start: datetime, end: datetime, zone: ZoneInfo) -> list[datetime]:
             at = at + span if span else following
         day += timedelta(days=days)
     return [*edges, end]
+
+
+def moved(edges: Sequence[datetime], start: datetime, end: datetime) -> list[datetime]:
+    """The same edges in [start, end), another period; none where that is longer or shorter, as where a clock changed,
+    or where there are none."""
+    found = [start + (edge - edges[0]) for edge in edges]
+    return found if found and found[-1] == end else []
 
 
 def _midnight(day: date, zone: ZoneInfo) -> datetime:

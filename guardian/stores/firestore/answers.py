@@ -8,16 +8,17 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from itertools import pairwise
 
 import numpy as np
 
 from guardian.core.activity import TOP_HELP, Activity
 from guardian.core.counting import grouped
 from guardian.core.overlaps import overlapping
-from guardian.core.summary import Route, Summary, TimelineBar
+from guardian.core.summary import Counts, Route, Summary, TimelineBar
 from guardian.core.time import micros
 from guardian.core.totals import Totals, followed, renumbered
-from guardian.stores.firestore.buckets import MINUTES5, Seal, newest
+from guardian.stores.firestore.buckets import MINUTES5, Seal, added_by, newest
 from guardian.stores.firestore.directory import Directory, person_of
 from guardian.stores.firestore.naming import Namer, OrPlaceholder
 from guardian.stores.firestore.slices import OUTCOME, PERSON, Table, join
@@ -149,6 +150,23 @@ class Answer:
         names = OrPlaceholder(known)
         summary = totals.summary({number: names[number] for number in totals.users[:, 0].tolist()}, self.routes)
         return Activity.of(summary, self._events(failed, names), start_us, most=most)
+
+    def counts(self, pieces: Sequence[Piece], edges: Sequence[datetime]) -> Counts:
+        """The totals without people and latencies, and a bar for each two neighbours of the edges, if there are any."""
+        totals = self.totals(pieces)
+        routes = totals.by_route(self.routes)
+        for each in routes.values():
+            each.durations = {}
+        known = totals.users[:, 0] != self.nobody
+        requests, errors = totals.users[:, 1:3].sum(axis=0).tolist()
+        anonymous = requests - int(totals.users[known, 1].sum())
+        bars = tuple(self.bars(pieces, edges)) if edges else ()
+        return Counts(int(known.sum()), requests, errors, routes, anonymous, bars)
+
+    def latencies(self, pieces: Sequence[Piece], times: Sequence[int]) -> list[dict[int, int]]:
+        """Between each two neighbours, over which no piece reaches, how many latencies fell into each bin."""
+        spans = pairwise(times)
+        return [added_by(self.totals([one for one in pieces if a <= one.start < b]).durations) for a, b in spans]
 
     def failures(self, table: Table) -> dict[str, list[Event]]:
         """These events by the name of each person, in the order of time."""

@@ -115,3 +115,11 @@ def newest(table: Table, most: int) -> Table:
     person = table.rows[order, PERSON]
     ends = np.searchsorted(person, person, side="right")
     return table.where(np.sort(order[ends - np.arange(len(person)) <= most]))
+
+
+def added_by(table: np.ndarray) -> dict[int, int]:
+    """The sums of a table of (route, what, how many), by what."""
+    found: dict[int, int] = {}
+    for _, what, count in table.tolist():
+        found[what] = found.get(what, 0) + count
+    return found

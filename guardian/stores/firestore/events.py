@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 from itertools import pairwise
@@ -19,7 +20,7 @@ from guardian.core.storage import WindowGone
 from guardian.core.summary import Counts, Summary, TimelineBar, fits
 from guardian.core.time import micros
 from guardian.stores.firestore.answers import Answer, newest_of
-from guardian.stores.firestore.buckets import newest
+from guardian.stores.firestore.buckets import added_by, newest
 from guardian.stores.firestore.exporting import FirestoreExport
 from guardian.stores.firestore.progress import as_table
 from guardian.stores.firestore.slices import PERSON, Table
@@ -71,31 +72,32 @@ class FirestoreRepository(FirestoreExport):
         return await self._answer(read)
 
     async def activity(
-        self, edges: Sequence[datetime], *, most: int | None = None, features: Sequence[str] = ()
+        self, edges: Sequence[datetime], *, most: int | None = None, features: Sequence[str] = (), latency: bool = False
     ) -> tuple[Activity, list[TimelineBar]]:
         """See UsageRepository."""
 
         def read(answer: Answer) -> tuple[Activity, list[TimelineBar]]:
             times = [micros(edge) for edge in edges]
-            pieces = answer.windows.pieces(times, features, hourly=True)
-            return answer.activity(pieces, times[0], ERRORS_PER_USER, most), answer.bars(pieces, edges)
+            pieces = answer.windows.pieces(times, features, hourly=not latency)
+            found = answer.activity(pieces, times[0], ERRORS_PER_USER, most)
+            took = answer.latencies(pieces, times) if latency else []
+            return replace(found, latencies=tuple(took)), answer.bars(pieces, edges)
 
         return await self._answer(read)
 
-    async def counts(self, start: datetime, end: datetime, *, features: Sequence[str] = ()) -> Counts:
+    async def counts(
+        self, start: datetime, end: datetime, *, features: Sequence[str] = (), edges: Sequence[datetime] = ()
+    ) -> Counts:
         """See UsageRepository."""
-
-        def read(answer: Answer) -> Counts:
-            pieces = answer.windows.pieces([micros(start), micros(end)], features)
-            totals = answer.totals(pieces)
-            routes = totals.by_route(answer.routes)
-            for each in routes.values():
-                each.durations = {}
-            known = totals.users[:, 0] != answer.nobody
-            requests, errors = totals.users[:, 1:3].sum(axis=0).tolist()
-            return Counts(int(known.sum()), requests, errors, routes, requests - int(totals.users[known, 1].sum()))
-
-        return await self._answer(read)
+        times = [micros(at) for at in edges or (start, end)]
+        try:
+            return await self._answer(
+                lambda answer: answer.counts(answer.windows.pieces(times, features, hourly=True), edges)
+            )
+        except WindowGone:
+            if not edges:
+                raise
+            return await self.counts(start, end, features=features)
 
     async def outcomes(
         self, windows: Sequence[tuple[datetime, datetime]], *, features: Sequence[str] = ()
@@ -109,7 +111,7 @@ class FirestoreRepository(FirestoreExport):
                     pieces = answer.windows.pieces([micros(start), micros(end)], features)
                 except WindowGone:
                     break
-                found.append(_by(answer.totals(pieces).statuses))
+                found.append(added_by(answer.totals(pieces).statuses))
             return found
 
         return await self._answer(read)
@@ -119,11 +121,7 @@ class FirestoreRepository(FirestoreExport):
 
         def read(answer: Answer) -> list[dict[int, int]]:
             times = [micros(edge) for edge in edges]
-            pieces = answer.windows.pieces(times)
-            return [
-                _by(answer.totals([each for each in pieces if first <= each.start < last]).durations)
-                for first, last in pairwise(times)
-            ]
+            return answer.latencies(answer.windows.pieces(times), times)
 
         return await self._answer(read)
 
@@ -225,14 +223,6 @@ class FirestoreRepository(FirestoreExport):
 
 
 _NONE = newest(as_table([]), 1)
-
-
-def _by(table: np.ndarray) -> dict[int, int]:
-    """The sums of a table of (route, what, how many), by what."""
-    found: dict[int, int] = {}
-    for _, what, count in table.tolist():
-        found[what] = found.get(what, 0) + count
-    return found
 
 
 def _any(name: str, features: Sequence[str]) -> bool:

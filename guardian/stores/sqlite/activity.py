@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from itertools import pairwise
@@ -19,12 +20,15 @@ from guardian.core.counting import added_up, among, distinct, grouped_columns
 from guardian.core.summary import Route, RouteTotals, TimelineBar
 from guardian.core.time import micros
 from guardian.core.totals import Part, Totals
+from guardian.stores.sqlite.bars import bar_of, bars_of
 from guardian.stores.sqlite.buckets import ids
-from guardian.stores.sqlite.counts import NOTHING, active
+from guardian.stores.sqlite.counts import NOTHING
 from guardian.stores.sqlite.covering import Cover, Piece
 from guardian.stores.sqlite.failures import Failed, events_of, read_failed
+from guardian.stores.sqlite.latencies import latencies_of, sums_of
 from guardian.stores.sqlite.people import People, names_of, number_of_nobody
-from guardian.stores.sqlite.tables import Tables
+from guardian.stores.sqlite.seals import Run
+from guardian.stores.sqlite.tables import Tables, together
 from guardian.stores.sqlite.totals import read_routes
 
 
@@ -36,33 +40,29 @@ def read_activity(
     *,
     most: int | None,
     only: Sequence[int] | None,
+    latency: bool = False,
 ) -> tuple[Activity, list[TimelineBar]]:
-    """The activity from the first edge to the last, with at most so many people, and a bar for each two neighbours;
-    `only` of these numbers of routes. Raises WindowGone."""
+    """The activity from the first edge to the last, with at most so many people, and a bar for each two neighbours,
+    with its `latency` if asked for; `only` of these numbers of routes. Raises WindowGone."""
     times, nobody = [micros(edge) for edge in edges], number_of_nobody(db)
+    cover = Cover(db, times[0])
     if only is None:
-        cover = Cover(db, times[0])
         made = cover.pieces(times[0], times[-1])
-        tables, inside = Tables.read(db, people, made), cover.between(times, made)
+        tables = Tables.read(db, people, made)
+        bars = bars_of(db, people, edges, nobody, cover, made, tables)
     else:
         made = [Piece(start, end, 0) for start, end in pairwise(times)]
         tables = Tables(db, people, made, {piece: read_routes(db, *piece[:2], only, people) for piece in made})
-        inside = [[piece] for piece in made]
-    known = tables.people_by_piece()
-    more = [piece for pieces in inside for piece in pieces if piece not in known]
-    known |= Tables.read(db, people, more).people_by_piece()
-    bars = [_bar(at, [known[piece] for piece in pieces], nobody) for at, pieces in zip(edges[:-1], inside, strict=True)]
+        known = tables.people_by_piece()
+        bars = [bar_of(at, [known[one]] if one in known else [], nobody) for at, one in zip(edges, made, strict=False)]
+    durations = list(tables.runs(Part.DURATIONS))
+    took = latencies_of(db, times, cover, made, sums_of(made, durations)) if latency else []
+    by_route = _by_route(tables, durations, routes)
+    del durations
     window = ids(times[0], times[-1])
     failed = read_failed(db, people, window, routes=only, with_routes=True).last_of_each(ERRORS_PER_USER)
-    return _activity(db, people, tables, failed, routes, nobody, times[0], most), bars
-
-
-def _bar(start: datetime, known: Sequence[Sequence[np.ndarray]], nobody: int | None) -> TimelineBar:
-    """The bar of these pieces' persons, requests and errors."""
-    if not known:
-        return TimelineBar(start, 0, 0, 0)
-    users, requests, errors = (np.concatenate(columns) for columns in zip(*known, strict=True))
-    return TimelineBar(start, int(requests.sum()), int(errors.sum()), active(users, nobody))
+    found = _activity(db, people, tables, failed, routes, by_route, nobody, times[0], most)
+    return replace(found, latencies=tuple(took)), bars
 
 
 def _activity(
@@ -71,11 +71,11 @@ def _activity(
     tables: Tables,
     failed: Failed,
     routes: Mapping[int, Route],
+    by_route: Mapping[Route, RouteTotals],
     nobody: int | None,
     start_us: int,
     most: int | None,
 ) -> Activity:
-    by_route = _by_route(tables, routes)
     features = sorted({route.feature for route in routes.values()})
     code_of = {feature: code for code, feature in enumerate(features)}
     codes = np.zeros(max(routes, default=0) + 1, np.int64)
@@ -140,9 +140,9 @@ def _users(tables: Tables, nobody: int | None) -> tuple[np.ndarray, tuple[int, i
     return np.stack((numbers, requests[numbers], errors[numbers]), axis=1), theirs
 
 
-def _by_route(tables: Tables, routes: Mapping[int, Route]) -> dict[Route, RouteTotals]:
-    statuses, durations = (grouped_columns(*tables.columns(part)) for part in (Part.STATUSES, Part.DURATIONS))
-    return Totals(NOTHING, NOTHING, statuses, durations).by_route(routes)
+def _by_route(tables: Tables, durations: Sequence[Run], routes: Mapping[int, Route]) -> Mapping[Route, RouteTotals]:
+    statuses, bins = grouped_columns(*tables.columns(Part.STATUSES)), grouped_columns(*together(durations))
+    return Totals(NOTHING, NOTHING, statuses, bins).by_route(routes)
 
 
 def _marked(size: int, *numbers: np.ndarray | Sequence[int]) -> np.ndarray:

@@ -16,9 +16,9 @@ from guardian.core.summary import TimelineBar
 from guardian.core.time import micros
 from guardian.core.totals import Part, Totals
 from guardian.stores.sqlite import seals
-from guardian.stores.sqlite.counts import active
-from guardian.stores.sqlite.covering import Piece, pieces_between, runs
+from guardian.stores.sqlite.covering import Cover, Piece, runs
 from guardian.stores.sqlite.people import People, number_of_nobody
+from guardian.stores.sqlite.tables import Tables
 from guardian.stores.sqlite.totals import read_raw
 
 
@@ -27,29 +27,58 @@ def read_bars(
 ) -> list[TimelineBar]:
     """A bar for each two neighbours; with `only`, of these numbers of routes alone. Raises WindowGone."""
     nobody = number_of_nobody(db)
-    routes = None if only is None else np.array(sorted(only), np.int64)
-    found = []
     times = [micros(edge) for edge in edges]
-    made = pieces_between(db, times)
-    for start, inside in zip(edges[:-1], made, strict=True):
-        who, requests, errors = _bar(db, people, inside, routes)
+    cover = Cover(db, times[0])
+    made = cover.pieces(times[0], times[-1])
+    if only is None:
+        return bars_of(db, people, edges, nobody, cover, made, Tables.read(db, people, made))
+    routes = np.array(sorted(only), np.int64)
+    found = []
+    for start, inside in zip(edges[:-1], cover.between(times, made), strict=True):
+        who, requests, errors = _of_routes(db, people, inside, routes)
         found.append(TimelineBar(start, requests, errors, active(who, nobody)))
     return found
 
 
-def _bar(
-    db: sqlite3.Connection, people: People, made: Sequence[Piece], routes: np.ndarray | None
+def bars_of(
+    db: sqlite3.Connection,
+    people: People,
+    edges: Sequence[datetime],
+    nobody: int | None,
+    cover: Cover,
+    made: Sequence[Piece],
+    tables: Tables,
+) -> list[TimelineBar]:
+    """A bar for each two neighbours of the edges, the whole of which is `made` of the pieces of these tables: only
+    where one reaches over an edge is more read. Raises WindowGone."""
+    inside, known = cover.between([micros(edge) for edge in edges], made), tables.people_by_piece()
+    more = [piece for pieces in inside for piece in pieces if piece not in known]
+    known |= Tables.read(db, people, more).people_by_piece()
+    return [bar_of(at, [known[piece] for piece in pieces], nobody) for at, pieces in zip(edges, inside, strict=False)]
+
+
+def bar_of(start: datetime, known: Sequence[Sequence[np.ndarray]], nobody: int | None) -> TimelineBar:
+    """The bar of these pieces' persons, requests and errors."""
+    if not known:
+        return TimelineBar(start, 0, 0, 0)
+    users, requests, errors = (np.concatenate(columns) for columns in zip(*known, strict=True))
+    return TimelineBar(start, int(requests.sum()), int(errors.sum()), active(users, nobody))
+
+
+def active(users: np.ndarray, nobody: int | None) -> int:
+    """How many verified users there are among these numbers, in which somebody may be several times."""
+    counts = np.bincount(users)
+    there = nobody is not None and nobody < len(counts) and counts[nobody] > 0
+    return int(np.count_nonzero(counts)) - int(there)
+
+
+def _of_routes(
+    db: sqlite3.Connection, people: People, made: Sequence[Piece], routes: np.ndarray
 ) -> tuple[np.ndarray, int, int]:
     """The numbers of the people, of each once or more, how many requests there were, and how many failed."""
     users, requests, errors = [np.zeros(0, np.int64)], 0, 0
     for span, at, until in runs(made):
-        single = None if span else read_raw(db, at, until, None if routes is None else routes.tolist())
-        if routes is None:
-            who, asked, failed = _of(db, single, Part.PEOPLE, span, at, until)
-            users.append(who)
-            requests += int(asked.sum())
-            errors += int(failed.sum())
-            continue
+        single = None if span else read_raw(db, at, until, routes.tolist())
         who, route, _ = _of(db, single, Part.USED, span, at, until)
         users.append(who[among(route, routes)])
         route, outcome, count = _of(db, single, Part.STATUSES, span, at, until)

@@ -7,51 +7,53 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 
 import numpy as np
 
-from guardian.core.counting import grouped
+from guardian.core.counting import grouped_columns
 from guardian.core.storage import WindowGone
-from guardian.core.summary import Counts, Route
+from guardian.core.summary import Counts, Route, TimelineBar
 from guardian.core.time import micros
 from guardian.core.totals import Part, Totals
 from guardian.stores.sqlite import seals
-from guardian.stores.sqlite.covering import Cover, pieces, runs
+from guardian.stores.sqlite.bars import active, bars_of, read_bars
+from guardian.stores.sqlite.covering import Cover, runs
 from guardian.stores.sqlite.people import People, number_of_nobody
-from guardian.stores.sqlite.totals import count_outcomes, read_raw, read_routes, refuse_gone
+from guardian.stores.sqlite.tables import Tables
+from guardian.stores.sqlite.totals import count_outcomes, read_routes, refuse_gone
 
 
 def read_counts(
     db: sqlite3.Connection,
     people: People,
-    start: datetime,
-    end: datetime,
+    edges: Sequence[datetime],
     routes: Mapping[int, Route],
     *,
     only: Sequence[int] | None,
+    bars: bool,
 ) -> Counts:
-    """The totals of a window without its people. Raises WindowGone."""
+    """The totals of a window without its people; where `bars` are wanted, with one for each two neighbours of the
+    edges, as far as what they need is still there. Raises WindowGone."""
+    nobody, start_us, end_us = number_of_nobody(db), micros(edges[0]), micros(edges[-1])
+    drawn: Sequence[TimelineBar] = ()
     if only is not None:
-        totals = read_routes(db, micros(start), micros(end), only, people)
+        totals = read_routes(db, start_us, end_us, only, people)
         users, asked, statuses = totals.users[:, 0], totals.users[:, 1], totals.statuses
+        drawn = read_bars(db, people, edges, only) if bars else ()
     else:
-        found, tables = [list(NOTHING.T[:2])], [NOTHING]
-        for span, at, until in runs(pieces(db, micros(start), micros(end))):
-            if span:
-                found.append(seals.columns(db, Part.PEOPLE, span, at, until, (0, 1)))
-                tables.append(np.stack(seals.columns(db, Part.STATUSES, span, at, until, (0, 1, 2)), axis=1))
-            else:
-                totals = read_raw(db, at, until, people=people)
-                found.append(list(totals.users.T[:2]))
-                tables.append(totals.statuses)
-        users, asked = (np.concatenate(columns) for columns in zip(*found, strict=True))
-        users, statuses = people.persons(users), grouped(np.concatenate(tables))
+        cover = Cover(db, start_us)
+        made = cover.pieces(start_us, end_us)
+        tables = Tables.read(db, people, made)
+        users, asked, _ = tables.columns(Part.PEOPLE)
+        statuses = grouped_columns(*tables.columns(Part.STATUSES))
+        with suppress(WindowGone):  # an edge may lie inside 5 minutes of which the single events are deleted
+            drawn = bars_of(db, people, edges, nobody, cover, made, tables) if bars else ()
     failed = int(statuses[statuses[:, 1] >= 400, 2].sum())
     by_route = Totals(NOTHING, NOTHING, statuses, NOTHING).by_route(routes)
-    nobody = number_of_nobody(db)
     anonymous = int(asked[users == nobody].sum())
-    return Counts(active(users, nobody), int(statuses[:, 2].sum()), failed, by_route, anonymous)
+    return Counts(active(users, nobody), int(statuses[:, 2].sum()), failed, by_route, anonymous, tuple(drawn))
 
 
 def read_outcomes(
@@ -88,10 +90,3 @@ def _outcomes(
 
 
 NOTHING = np.zeros((0, 3), np.int64)
-
-
-def active(users: np.ndarray, nobody: int | None) -> int:
-    """How many verified users there are among these numbers, in which somebody may be several times."""
-    counts = np.bincount(users)
-    there = nobody is not None and nobody < len(counts) and counts[nobody] > 0
-    return int(np.count_nonzero(counts)) - int(there)

@@ -102,12 +102,6 @@ def pieces(db: sqlite3.Connection, start_us: int, end_us: int) -> list[Piece]:
     return Cover(db, start_us).pieces(start_us, end_us)
 
 
-def pieces_between(db: sqlite3.Connection, edges: Sequence[int]) -> list[list[Piece]]:
-    """What the time between each two neighbours of the edges is made of. Raises WindowGone."""
-    cover = Cover(db, edges[0])
-    return cover.between(edges, cover.pieces(edges[0], edges[-1]))
-
-
 def cover(
     db: sqlite3.Connection, start: int, end: int, spans: Sequence[int], sealed: int, stale: Sequence[int]
 ) -> Iterator[Piece]:

@@ -83,24 +83,26 @@ class SqliteRepository(SqliteOverview, SqliteListing, SqliteKeeping):
         return await self._of_one_state(read)
 
     async def activity(
-        self, edges: Sequence[datetime], *, most: int | None = None, features: Sequence[str] = ()
+        self, edges: Sequence[datetime], *, most: int | None = None, features: Sequence[str] = (), latency: bool = False
     ) -> tuple[Activity, list[TimelineBar]]:
         """See UsageRepository."""
 
         def read(db: sqlite3.Connection, people: People) -> tuple[Activity, list[TimelineBar]]:
             routes = _all_routes(db)
             only = _routes_of(routes, features) if features else None
-            return read_activity(db, people, edges, routes, most=most, only=only)
+            return read_activity(db, people, edges, routes, most=most, only=only, latency=latency)
 
         return await self._of_one_state(read)
 
-    async def counts(self, start: datetime, end: datetime, *, features: Sequence[str] = ()) -> Counts:
+    async def counts(
+        self, start: datetime, end: datetime, *, features: Sequence[str] = (), edges: Sequence[datetime] = ()
+    ) -> Counts:
         """See UsageRepository."""
 
         def read(db: sqlite3.Connection, people: People) -> Counts:
             routes = _all_routes(db)
             only = _routes_of(routes, features) if features else None
-            return read_counts(db, people, start, end, routes, only=only)
+            return read_counts(db, people, edges or (start, end), routes, only=only, bars=bool(edges))
 
         return await self._of_one_state(read)
 

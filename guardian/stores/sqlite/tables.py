@@ -56,10 +56,7 @@ class Tables:
 
     def columns(self, part: Part) -> list[np.ndarray]:
         """The same of all pieces, the rows of one after those of the other."""
-        found = [run.columns for run in self.runs(part)]
-        if not found:
-            return [np.zeros(0, np.int64) for _ in range(3)]
-        return found[0] if len(found) == 1 else [np.concatenate(each) for each in zip(*found, strict=True)]
+        return together(list(self.runs(part)))
 
     def people_by_piece(self) -> dict[Piece, list[np.ndarray]]:
         """The persons of each piece, with their requests and errors."""
@@ -85,3 +82,11 @@ class Tables:
             found.append([people.columns[0][here], *(column[here] for column in times.columns)])
         persons, first, length, idle = (np.concatenate(columns) for columns in zip(*found, strict=True))
         return times_of(persons, first, first + length, length - idle)
+
+
+def together(read: Sequence[Run]) -> list[np.ndarray]:
+    """The three columns of all of these, the rows of one after those of the other."""
+    found = [run.columns for run in read]
+    if not found:
+        return [np.zeros(0, np.int64) for _ in range(3)]
+    return found[0] if len(found) == 1 else [np.concatenate(each) for each in zip(*found, strict=True)]

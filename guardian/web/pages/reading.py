@@ -69,23 +69,23 @@ def _fresh(chosen: Range) -> timedelta:
 
 
 async def _read(app: Application, chosen: Range, zone: ZoneInfo) -> Reading:
-    if chosen.hours is not None:
-        report, counts = await app.usage.read_window(chosen.hours, zone=zone, max_users=NAMED)
-    else:
-        report, counts = await app.usage.read_window(
-            start_time=chosen.start, end_time=chosen.end, zone=zone, max_users=NAMED
-        )
-    start, end = report.period_start, report.period_end
-    took = tuple(await app.repository.latencies(bar_edges(start, end, zone)))
+    own = chosen.hours is None
+    report, counts, bars = await app.usage.read_window(
+        chosen.hours, start_time=chosen.start if own else None, end_time=chosen.end if own else None, zone=zone,
+        max_users=NAMED, latency=True, before=chosen.compare,
+    )  # fmt: skip
+    took = tuple(counts.latencies)
     if not chosen.compare:
         return Reading(replace(report, previous=None, comparison=None), counts, took, None)
     if report.baseline is None:  # a line of zeros from before recording began would be untrue
         return Reading(report, counts, took, None)
-    back = _back(report)
-    try:
-        bars = await app.repository.bars([edge - back for edge in bar_edges(start, end, zone)])
-    except WindowGone:
-        return Reading(report, counts, took, None)
+    if not bars:  # of a weekday that is an hour longer or shorter
+        back = _back(report)
+        try:
+            edges = bar_edges(report.period_start, report.period_end, zone)
+            bars = await app.repository.bars([edge - back for edge in edges])
+        except WindowGone:
+            return Reading(report, counts, took, None)
     return Reading(report, counts, took, tuple(bars) if any(bar.requests for bar in bars) else None)
 
 

@@ -12,7 +12,7 @@ from guardian.core.report.json import to_json
 from guardian.core.report.judge import judge
 from guardian.core.report.model import Fired
 from guardian.core.report.reading import from_json
-from guardian.core.report.timeline import bar_edges
+from guardian.core.report.timeline import bar_edges, moved
 from guardian.core.storage import RecorderHealth, StorageStats
 from guardian.core.summary import Summary, TimelineBar
 from guardian.core.time import micros
@@ -365,3 +365,10 @@ def test_the_headline_of_the_mail_gives_the_cause_that_the_status_has(events, sa
         .replace("\u202f", " ")
         == said
     )
+
+
+def test_edges_are_moved_to_another_period_that_is_as_long():
+    edges = [datetime(2026, 3, 28, at, tzinfo=UTC) for at in (0, 5, 23)]
+    begin = datetime(2026, 3, 21, tzinfo=UTC)
+    assert moved(edges, begin, begin + timedelta(hours=23)) == [begin + timedelta(hours=at) for at in (0, 5, 23)]
+    assert moved(edges, begin, begin + timedelta(hours=24)) == [] == moved([], begin, begin)
