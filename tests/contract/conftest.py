@@ -1,4 +1,5 @@
-"""Each test of the contract that asks for a store runs on each of them; those that look into the file, on SQLite."""
+"""Each test of the contract that asks for a store runs on each of them; those that look into the file, on SQLite, and
+those marked with `only_on(...)` on those."""
 
 import pytest
 
@@ -9,7 +10,9 @@ from tests.support.stores import STORES
 def pytest_generate_tests(metafunc):
     if "store" in metafunc.fixturenames:
         looks_inside = {"sql", "sqlite_file"} & set(metafunc.fixturenames)
-        metafunc.parametrize("store", ["sqlite"] if looks_inside else [_named(each) for each in STORES])
+        only = metafunc.definition.get_closest_marker("only_on")
+        wanted = only.args if only else ["sqlite"] if looks_inside else STORES
+        metafunc.parametrize("store", [_named(each) for each in wanted])
 
 
 def _named(store):

@@ -86,9 +86,9 @@ async def test_an_imported_past_is_no_earlier_week(place, tmp_path):
     await stores.close()
 
 
-async def test_what_came_a_week_late_is_in_its_week(stores, store):
-    if store == "sqlite":
-        pytest.skip("it notices that by the numbers of recorders: tests/integration/test_history_laws.py")
+# SQLite notices it by the numbers of recorders: tests/integration/test_history_laws.py.
+@pytest.mark.only_on("memory", "firestore")
+async def test_what_came_a_week_late_is_in_its_week(stores):
     events = [event for back in (0, 1, 2) for event in week(random.Random(back), back)]
     late = events[70:90]
     await stores.events.write([*events[:70], *events[90:]])
