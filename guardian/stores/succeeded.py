@@ -3,7 +3,7 @@ requests. Pure: a store says what it has."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol, TypeVar
 
@@ -72,6 +72,32 @@ class Summaries(Protocol[P]):
     def good(self, piece: P, people: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The single requests of these people (and maybe others) that did not fail: µs, people, features, as above."""
         ...
+
+
+Good = Callable[[int, int, np.ndarray], tuple[np.ndarray, np.ndarray, np.ndarray]]
+"""The single requests in [start, end), µs, as `Summaries.good` gives them."""
+
+
+class Singles:
+    """`Summaries` of which nothing is counted: single requests alone, an hour at a time, as `good` reads them."""
+
+    def __init__(self, good: Good) -> None:
+        self._good = good
+
+    def pieces(self, start_us: int, end_us: int) -> Sequence[Hour]:
+        """See Summaries."""
+        return hours(start_us, end_us)
+
+    def inside(self, piece: Hour) -> Sequence[Hour]:
+        """See Summaries: none is counted."""
+        return ()
+
+    def counted(self, piece: Hour) -> None:
+        """See Summaries."""
+
+    def good(self, piece: Hour, people: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """See Summaries."""
+        return self._good(piece.start, piece.end, people)
 
 
 @dataclass(frozen=True, slots=True)

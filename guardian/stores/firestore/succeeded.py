@@ -21,7 +21,7 @@ from guardian.stores.firestore.slices import (
 )
 from guardian.stores.firestore.windows import Piece, Windows
 from guardian.stores.people.aliases import Aliases
-from guardian.stores.succeeded import Asked, Counted, Hour, hours, succeeded
+from guardian.stores.succeeded import Asked, Counted, Singles, hours, succeeded
 
 
 def read_failed(
@@ -75,8 +75,13 @@ def read_succeeded(
     """See `HistoryStore.succeeded`."""
     asked = Asked.of(since)
     if within_us is not None:
-        singles = _Singles(windows, directory, aliases, asked, within_us)
-        return succeeded(asked, end_us, singles, _first(windows))
+        names = _Names(windows, directory, aliases, asked)
+
+        def quick(start_us: int, end_us: int, _: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+            table = windows.table(start_us, end_us)
+            return names.good_of(table, _timed(table) & (table.latencies() <= within_us))
+
+        return succeeded(asked, end_us, Singles(quick), _first(windows))
     return succeeded(asked, end_us, _Sealed(windows, directory, aliases, asked), _first(windows))
 
 
@@ -130,32 +135,6 @@ class _Sealed(_Names):
         """See Summaries."""
         assert isinstance(piece.content, Table)
         return self.good_of(piece.content, np.ones(len(piece.content), bool))
-
-
-class _Singles(_Names):
-    """The single requests that took no longer than that."""
-
-    def __init__(
-        self, windows: Windows, directory: Directory, aliases: Aliases, asked: Asked, within_us: float
-    ) -> None:
-        super().__init__(windows, directory, aliases, asked)
-        self._within_us = within_us
-
-    def pieces(self, start_us: int, end_us: int) -> Sequence[Hour]:
-        """See Summaries."""
-        return hours(start_us, end_us)
-
-    def inside(self, piece: Hour) -> Sequence[Hour]:
-        """See Summaries: none is counted."""
-        return ()
-
-    def counted(self, piece: Hour) -> None:
-        """See Summaries."""
-
-    def good(self, piece: Hour, people: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """See Summaries."""
-        table = self._windows.table(piece.start, piece.end)
-        return self.good_of(table, _timed(table) & (table.latencies() <= self._within_us))
 
 
 def _timed(table: Table) -> np.ndarray:

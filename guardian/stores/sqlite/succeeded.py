@@ -19,7 +19,7 @@ from guardian.stores.sqlite.buckets import AT_US, MINUTES5, SPANS, ids, meta
 from guardian.stores.sqlite.covering import Piece, cover, pieces
 from guardian.stores.sqlite.people import People, read_people
 from guardian.stores.sqlite.sampling import LATENCY, TIMED
-from guardian.stores.succeeded import Asked, Counted, Hour, hours, succeeded
+from guardian.stores.succeeded import Asked, Counted, Singles, succeeded
 
 
 def read_succeeded(
@@ -34,7 +34,9 @@ def read_succeeded(
     first_us = max(meta(db, "purged_until_us"), meta(db, "forgotten_until_us"))
     people = read_people(db, aliases)
     if within_us is not None:
-        return succeeded(asked, end_us, _Singles(db, people, asked, within_us), first_us)
+        names, quick = _Names(db, people, asked), f"AND {TIMED} AND {LATENCY} <= ?"
+        singles = Singles(lambda start_us, end_us, some: names.read(start_us, end_us, some, quick, within_us))
+        return succeeded(asked, end_us, singles, first_us)
     return succeeded(asked, end_us, _Sealed(db, people, asked), first_us)
 
 
@@ -96,29 +98,6 @@ class _Sealed(_Names):
     def good(self, piece: Piece, people: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """See Summaries."""
         return self.read(piece.start, piece.end, people)
-
-
-class _Singles(_Names):
-    """The single requests that took no longer than that."""
-
-    def __init__(self, db: sqlite3.Connection, people: People, asked: Asked, within_us: float) -> None:
-        super().__init__(db, people, asked)
-        self._within_us = within_us
-
-    def pieces(self, start_us: int, end_us: int) -> Sequence[Hour]:
-        """See Summaries."""
-        return hours(start_us, end_us)
-
-    def inside(self, piece: Hour) -> Sequence[Hour]:
-        """See Summaries: none is counted."""
-        return ()
-
-    def counted(self, piece: Hour) -> None:
-        """See Summaries."""
-
-    def good(self, piece: Hour, people: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """See Summaries."""
-        return self.read(piece.start, piece.end, people, f"AND {TIMED} AND {LATENCY} <= ?", self._within_us)
 
 
 def _places(place: Mapping[int, int]) -> np.ndarray:
