@@ -20,8 +20,14 @@ def empty_log(db: sqlite3.Connection) -> bool:
 
     False while somebody reads an older state: until they have done so, the log has to stay.
     """
+    return cut(db, 500)
+
+
+def cut(db: sqlite3.Connection, wait_ms: int) -> bool:
+    """Move the log into the file and cut it, waiting so long for those who read or write; False if that was not
+    enough."""
     (before,) = db.execute("PRAGMA busy_timeout").fetchone()
-    db.execute("PRAGMA busy_timeout = 500")
+    db.execute(f"PRAGMA busy_timeout = {wait_ms}")
     try:
         (busy, _, _) = db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
     finally:

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from time import perf_counter, sleep
 
+from guardian.stores.sqlite.log import cut
+
 LONG = 0.004
 """Seconds that a step may take: who waits for the lock then looks again after 1, 2 and 5 ms, and has it."""
 FIRST, LEAST, MOST = 100, 20, 2_000
@@ -56,13 +58,7 @@ def cut_once(db: sqlite3.Connection) -> bool:
     busy, pages, moved = db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
     if busy or moved < pages:
         return False
-    (before,) = db.execute("PRAGMA busy_timeout").fetchone()
-    db.execute("PRAGMA busy_timeout = 0")
-    try:
-        (busy, _, _) = db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-    finally:
-        db.execute(f"PRAGMA busy_timeout = {before}")
-    return not busy
+    return cut(db, 0)
 
 
 _TRIES = 50
