@@ -7,7 +7,7 @@ import sqlite3
 from contextlib import closing
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from guardian.core.time import micros
 from guardian.stores.opening import ReportSources, Stores
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 _MAGIC = b"SQLite format 3\0"  # SQLite, "Database File Format"
 
+S = TypeVar("S", bound=StateDatabase)
+
 
 class SqliteBackend:
     """`Backend` for the file at `path`."""
@@ -40,27 +42,24 @@ class SqliteBackend:
         from guardian.stores.sqlite.state import SqliteStateStore
         from guardian.stores.sqlite.watching import SqliteWatchStore
 
-        events = await SqliteRepository.open(self._path, book=book)
-        try:
-            state = await SqliteStateStore.open(self._path)
-        except BaseException:
-            await events.close()
-            raise
-        history = SqliteHistory(self._path, book, keep=True)
+        events, history, state = await self._opened(book, SqliteStateStore)
         return Stores(
             events, history, state, SqliteAlertStore(state), SqliteWatchStore(state), SqliteSignInStore(state)
         )
 
     async def open_for_reports(self, book: AliasBook) -> ReportSources:
         """See Backend."""
+        events, history, state = await self._opened(book, StateDatabase)
+        return ReportSources(events, history, SqliteIncidents(state), (state, events, history))
+
+    async def _opened(self, book: AliasBook, kind: type[S]) -> tuple[SqliteRepository, SqliteHistory, S]:
         events = await SqliteRepository.open(self._path, book=book)
         try:
-            state = await StateDatabase.open(self._path)
+            state = await kind.open(self._path)
         except BaseException:
             await events.close()
             raise
-        history = SqliteHistory(self._path, book, keep=True)
-        return ReportSources(events, history, SqliteIncidents(state), (state, events, history))
+        return events, SqliteHistory(self._path, book, keep=True), state
 
     async def open_events(self, book: AliasBook) -> SqliteRepository:
         """See Backend."""
