@@ -25,6 +25,7 @@ NEEDS = {
     "needs_chromium": "chromium",
     "needs_firestore": "gcloud",
     "needs_node": "node",
+    "needs_openssl": "openssl",
     "needs_postfix": "postfix",
     "needs_systemd": "systemd-analyze",
 }

@@ -6,17 +6,15 @@ from contextlib import asynccontextmanager
 from email import message_from_bytes, policy
 
 import pytest
-import uvicorn
 from playwright.async_api import expect
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
 from guardian.application.signing_in import print_link
 from guardian.web import create_app
-from guardian.web.daemon import Server
 from guardian.web.pages import page, routes
 from tests.support.api_client import opened
-from tests.support.chromium import chromium
+from tests.support.dashboard import browsing
 from tests.support.mail_servers import free_port
 
 pytestmark = pytest.mark.needs_chromium
@@ -46,17 +44,8 @@ async def served(folder, monkeypatch, mount="", pages=None):
     async with opened(folder, public_url=address) as application:
         app = create_app(application)
         app = Starlette(routes=[Mount(mount, app)]) if mount else app
-        server = Server(uvicorn.Config(app, port=port, log_level="critical", lifespan="off", ws="none"))
-        task = asyncio.create_task(server.serve())
-        async with asyncio.timeout(20):
-            while not server.started:
-                await asyncio.sleep(0.01)
-        try:
-            async with chromium() as browser:
-                yield browser, address, application
-        finally:
-            server.should_exit = True
-            await task
+        async with browsing(app, port) as browser:
+            yield browser, address, application
 
 
 async def tab_of(browser, **options):

@@ -3,30 +3,26 @@ app, and behind a proxy that strips a prefix; with what the host app beside it g
 
 import asyncio
 import re
-import shutil
 import subprocess
 from contextlib import asynccontextmanager
 from email import message_from_bytes, policy
 
 import pytest
-import uvicorn
 from playwright.async_api import expect
 from starlette.applications import Starlette
 from starlette.responses import HTMLResponse
 from starlette.routing import Mount, Route
 
 from guardian.web import create_app
-from guardian.web.daemon import Server
 from tests.support.api_client import opened
-from tests.support.chromium import chromium
-from tests.support.dashboard import busy
+from tests.support.dashboard import browsing, busy
 from tests.support.mail_servers import free_port
 
 WAIT = 30_000
 """Milliseconds: on a busy machine a page may take longer than the 5 s that Playwright waits."""
 pytestmark = [
     pytest.mark.needs_chromium,
-    pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl for a certificate"),
+    pytest.mark.needs_openssl,
 ]
 
 
@@ -77,21 +73,10 @@ async def served(folder, prefix, wrap, told):
     host = f"https://127.0.0.1:{port}"
     keys = {"public_url": host + (prefix if told else ""), "dashboard": {"proxies": ["127.0.0.1"]}}
     async with opened(folder / "d", events=busy(), **keys) as application:
-        config = uvicorn.Config(
-            wrap(create_app(application)), port=port, log_level="critical", lifespan="off", ws="none",
-            proxy_headers=False, ssl_keyfile=folder / "key", ssl_certfile=folder / "crt",
-        )  # fmt: skip
-        server = Server(config)
-        task = asyncio.create_task(server.serve())
-        async with asyncio.timeout(20):
-            while not server.started:
-                await asyncio.sleep(0.01)
-        try:
-            async with chromium() as browser:
-                yield browser, host, application
-        finally:
-            server.should_exit = True
-            await task
+        app = wrap(create_app(application))
+        options = {"proxy_headers": False, "ssl_keyfile": folder / "key", "ssl_certfile": folder / "crt"}
+        async with browsing(app, port, **options) as browser:
+            yield browser, host, application
 
 
 async def tab_of(browser):

@@ -48,17 +48,24 @@ async def dashboard(folder, *, events=None, incident=True, language="en", wrap=N
         app = create_app(application)
         app = wrap(app) if wrap else app
         port = port or free_port()
-        server = Server(uvicorn.Config(app, port=port, log_level="critical", lifespan="off", ws="none"))
-        task = asyncio.create_task(server.serve())
-        async with asyncio.timeout(20):
-            while not server.started:
-                await asyncio.sleep(0.01)
-        try:
-            async with chromium() as browser:
-                yield browser, f"http://127.0.0.1:{port}", application
-        finally:
-            server.should_exit = True
-            await task
+        async with browsing(app, port) as browser:
+            yield browser, f"http://127.0.0.1:{port}", application
+
+
+@asynccontextmanager
+async def browsing(app, port, **options):
+    """A browser, while the app is served at the port. The options are uvicorn's."""
+    server = Server(uvicorn.Config(app, port=port, log_level="critical", lifespan="off", ws="none", **options))
+    task = asyncio.create_task(server.serve())
+    async with asyncio.timeout(20):
+        while not server.started:
+            await asyncio.sleep(0.01)
+    try:
+        async with chromium() as browser:
+            yield browser
+    finally:
+        server.should_exit = True
+        await task
 
 
 WATCH = """addEventListener('securitypolicyviolation',
