@@ -1,11 +1,12 @@
 #!/bin/sh
-# Installs what the tests drive and pip cannot bring: Chromium (pages, mails), Postfix (delivery), systemd-analyze, and
-# Node with what caniemail.com knows of mail programs.
+# Installs what the tests drive and pip cannot bring: Chromium (pages, mails), Postfix (delivery), systemd-analyze,
+# openssl (certificates), and Node with what caniemail.com knows of mail programs.
 # Without root it only says what is missing; the tests that need it are then reported as skipped.
 set -eu
 cd "$(dirname "$0")/.."
 missing=
 command -v chromium >/dev/null 2>&1 || missing="$missing chromium"
+command -v openssl >/dev/null 2>&1 || missing="$missing openssl"
 command -v systemd-analyze >/dev/null 2>&1 || missing="$missing systemd"
 if ! command -v postfix >/dev/null 2>&1; then
     if [ -e /usr/sbin/sendmail ]; then
