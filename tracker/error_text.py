@@ -102,34 +102,42 @@ class AuthoredTexts:
                 self._packages.add(package)
                 self._read -= self._foreign  # some may be the app's own after all
                 self._foreign.clear()
-            self._read_more()
+            self._read_module(str(getattr(endpoint, "__module__", "")))  # known from the first answer on
+            if text not in self._texts:
+                self._read_more()
         return text in self._texts
 
     def _read_more(self) -> None:
-        """Read the modules that were not there the last time, for a moment: an app may have thousands, and what waits
-        to be stored waits meanwhile. What is left is read next time; till then a text is not known."""
+        """Read the modules that were not there the last time, those of the app's packages first, for a moment: an app
+        may have thousands, and what waits to be stored waits meanwhile. What is left is read next time; till then a
+        text is not known."""
         now = (len(sys.modules), len(self._packages))
         began = self._clock()
         if now == self._seen or began < self._resting_until:
             return
-        for name, module in list(sys.modules.items()):
+        for name in sorted(sys.modules, key=lambda name: name.partition(".")[0] not in self._packages):
             if name in self._read:
                 continue
             if self._clock() - began > READ_SECONDS:
                 self._resting_until = self._clock() + REST_SECONDS
                 return
-            # A host loads some modules only when they are used (importlib.util.LazyLoader, a module's `__getattr__`):
-            # whatever they would run stays theirs, and what goes wrong with one costs that one.
-            try:
-                inside = object.__getattribute__(module, "__dict__")
-                if self._is_own(name, inside):
-                    self._texts.update(_literals(inside))
-                else:
-                    self._foreign.add(name)
-            except Exception:
-                self._foreign.add(name)
-            self._read.add(name)
+            self._read_module(name)
         self._seen = now
+
+    def _read_module(self, name: str) -> None:
+        if name in self._read or name not in sys.modules:
+            return
+        # A host loads some modules only when they are used (importlib.util.LazyLoader, a module's `__getattr__`):
+        # whatever they would run stays theirs, and what goes wrong with one costs that one.
+        try:
+            inside = object.__getattribute__(sys.modules[name], "__dict__")
+            if self._is_own(name, inside):
+                self._texts.update(_literals(inside))
+            else:
+                self._foreign.add(name)
+        except Exception:
+            self._foreign.add(name)
+        self._read.add(name)
 
     def _is_own(self, name: str, inside: Mapping[str, Any]) -> bool:
         top, path = name.partition(".")[0], inside.get("__file__")

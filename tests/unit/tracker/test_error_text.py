@@ -292,6 +292,29 @@ def test_reading_an_apps_modules_takes_a_moment_at_a_time(monkeypatch):
     assert texts.message("in a set", 400, endpoint) == "in a set"
 
 
+def test_the_module_of_an_endpoint_is_read_at_once_however_slow_the_machine_is():
+    hours = iter(range(0, 10**9, 3600))
+    texts = AuthoredTexts(clock=lambda: next(hours))
+    assert texts.message(unwritten("in", "a", "set"), 400, endpoint) == "in a set"
+    assert texts.message(unwritten("File", "too", "large"), 413, endpoint) == "File too large"
+
+
+def test_the_modules_of_an_endpoints_package_are_read_before_all_others(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "own_shop").mkdir()
+    (tmp_path / "own_shop" / "__init__.py").write_text("")
+    (tmp_path / "own_shop" / "words.py").write_text("FULL = 'said by ' 'a shop'\n")
+    (tmp_path / "own_shop" / "pages.py").write_text("from own_shop import words\ndef page(): ...\n")
+    page = importlib.import_module("own_shop.pages").page
+    seconds = iter(range(10**9))
+    steps = AuthoredTexts(clock=lambda: next(seconds) * 0.04)  # three modules at a time, and then a rest
+    try:
+        assert steps.message(unwritten("said", "by", "a", "shop"), 413, page) == "said by a shop"
+    finally:
+        for name in ("own_shop", "own_shop.words", "own_shop.pages"):
+            del sys.modules[name]
+
+
 class Lazy(types.ModuleType):
     """As importlib.util.LazyLoader leaves a module that nobody has used yet."""
 
