@@ -14,6 +14,11 @@ import pytest
 
 from tests.support.firestore import one_for_all
 
+# Python's compiled files are kept, whatever the environment says: each process of the tests, and each program that
+# they start, would otherwise compile all modules anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
 with suppress(ImportError):  # where only the tracker's tests run, it may be missing
     from hypothesis import HealthCheck, settings
 
@@ -96,6 +101,22 @@ def no_other_process(tmp_path_factory):
     except ImportError:  # `make test-matrix` has only the tracker
         return
     records_elsewhere.__kwdefaults__["proc"] = tmp_path_factory.mktemp("proc")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def code_read_once():
+    """To a recorder, the tests' own modules are its app's, whose texts it reads when there is an error. Their code is
+    compiled for one of them, and not for each anew."""
+    from tracker import error_text
+
+    plain, known = error_text.code_of, {}
+
+    def read(inside):
+        if id(inside) not in known or known[id(inside)][0] is not inside:
+            known[id(inside)] = inside, plain(inside)  # holds it, so that no other gets its id
+        return known[id(inside)][1]
+
+    error_text.code_of = read
 
 
 @pytest.fixture

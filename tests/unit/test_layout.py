@@ -1,9 +1,11 @@
 """Where things lie, and which way imports go: who has seen the list of folders once knows where a change goes."""
 
 import ast
+import json
 import re
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -13,16 +15,38 @@ ORDER = ("core", "settings", "alerting", "stores", "mail", "application", "web",
 """Each may import those before it, and the tracker."""
 
 
+@cache
+def text_of(file):
+    return file.read_text()
+
+
+@cache
+def nodes_of(file):
+    """Every part of a file's code."""
+    return list(ast.walk(ast.parse(text_of(file))))
+
+
+@cache
+def modules_outside(*excluded, of=("guardian",)):
+    """Every module of these packages outside of these folders."""
+    folders = [ROOT / folder for folder in excluded]
+    return [
+        file
+        for package in of
+        for file in (ROOT / package).rglob("*.py")
+        if not any(file.is_relative_to(folder) for folder in folders)
+    ]
+
+
 def imports(file):
     """The packages of guardian that a file imports when it is loaded or when something in it runs."""
-    tree = ast.parse(file.read_text())
     typing_only = {
         id(inner)
-        for node in ast.walk(tree)
+        for node in nodes_of(file)
         if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)
         for inner in ast.walk(node)
     }
-    for node in ast.walk(tree):
+    for node in nodes_of(file):
         if id(node) in typing_only:
             continue
         names = [node.module] if isinstance(node, ast.ImportFrom) else []
@@ -42,7 +66,7 @@ def test_imports_go_one_way(package):
     allowed = ORDER[: ORDER.index(package) + 1]
     wrong = {
         f"{file.relative_to(ROOT)} imports guardian.{name}"
-        for file in (ROOT / "guardian" / package).rglob("*.py")
+        for file in modules_outside(of=(f"guardian/{package}",))
         for name in imports(file)
         if name not in allowed
     }
@@ -51,37 +75,36 @@ def test_imports_go_one_way(package):
 
 def test_every_file_can_be_read_in_one_sitting():
     files = modules_outside(of=("guardian", "tracker"))
-    assert [str(file.relative_to(ROOT)) for file in files if len(file.read_text().splitlines()) > 250] == []
+    assert [str(file.relative_to(ROOT)) for file in files if len(text_of(file).splitlines()) > 250] == []
 
 
 def test_the_tracker_imports_nothing_of_guardian():
-    assert [file.name for file in (ROOT / "tracker").rglob("*.py") if list(imports(file))] == []
+    assert [file.name for file in modules_outside(of=("tracker",)) if list(imports(file))] == []
 
 
-@pytest.mark.parametrize(
-    "module",
-    [
+@cache
+def loaded_by(*modules):
+    """What is loaded after the first of these modules was imported in a new interpreter, after the second, and so on:
+    the names of all that is loaded, each time."""
+    code = (
+        "import importlib, json, sys; "
+        "print(json.dumps([(importlib.import_module(each), list(sys.modules))[1] for each in sys.argv[1:]]))"
+    )
+    command = [sys.executable, "-c", code, *modules]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True)
+    return [frozenset(names) for names in json.loads(done.stdout)]
+
+
+def test_what_is_pure_loads_neither_a_database_nor_settings():
+    pure = (
         "guardian.core.report.build",
         "guardian.core.report.json",
         "guardian.core.report.reading",
         "guardian.core.summary",
         "guardian.alerting.engine",
-    ],
-)
-def test_what_is_pure_loads_neither_a_database_nor_settings(module):
-    code = f"import sys, {module}; print([name for name in ('sqlite3', 'pydantic') if name in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
-    assert done.stdout.strip() == "[]"
-
-
-def modules_outside(*excluded, of=("guardian",)):
-    """Every module of these packages outside of these folders."""
-    return [
-        file
-        for package in of
-        for file in (ROOT / package).rglob("*.py")
-        if not any(file.is_relative_to(ROOT / folder) for folder in excluded)
-    ]
+    )
+    loaded = dict(zip(pure, loaded_by(*pure), strict=True))
+    assert {module: names & {"sqlite3", "pydantic"} for module, names in loaded.items()} == {m: set() for m in pure}
 
 
 def test_sql_stands_in_the_folder_of_its_store_and_nowhere_else():
@@ -89,7 +112,7 @@ def test_sql_stands_in_the_folder_of_its_store_and_nowhere_else():
     chosen = {"tracker/sink.py imports ['tracker.sqlite.sink']"}
     found = set()
     for file in modules_outside("guardian/stores/sqlite", "tracker/sqlite", of=("guardian", "tracker")):
-        for node in ast.walk(ast.parse(file.read_text())):
+        for node in nodes_of(file):
             modules = [node.module] if isinstance(node, ast.ImportFrom) else []
             modules += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             if any(re.fullmatch(r"sqlite3|aiosqlite|tracker\.sqlite(\..+)?", module or "") for module in modules):
@@ -106,7 +129,7 @@ def test_how_the_key_of_a_row_holds_its_time_stands_in_one_place():
 
 
 def _without_comments(file):
-    return "\n".join(line for line in file.read_text().splitlines() if not line.strip().startswith(("#", "--")))
+    return "\n".join(line for line in text_of(file).splitlines() if not line.strip().startswith(("#", "--")))
 
 
 @pytest.mark.parametrize("store", ["sqlite", "firestore"])
@@ -114,7 +137,7 @@ def test_a_store_is_chosen_in_one_place(store):
     named = {
         str(file.relative_to(ROOT))
         for file in modules_outside(f"guardian/stores/{store}")
-        for node in ast.walk(ast.parse(file.read_text()))
+        for node in nodes_of(file)
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(f"guardian.stores.{store}")
     }
     assert named == {"guardian/stores/opening.py"}
@@ -123,7 +146,7 @@ def test_a_store_is_chosen_in_one_place(store):
 def test_googles_library_stands_in_the_folders_of_its_store_and_nowhere_else():
     found = set()
     for file in modules_outside("guardian/stores/firestore", "tracker/firestore", of=("guardian", "tracker")):
-        for node in ast.walk(ast.parse(file.read_text())):
+        for node in nodes_of(file):
             modules = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
             modules += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             if any(re.match(r"google\.(cloud|api_core)|grpc", module) for module in modules):
@@ -132,24 +155,21 @@ def test_googles_library_stands_in_the_folders_of_its_store_and_nowhere_else():
 
 
 def test_googles_library_is_loaded_when_a_client_is_made_and_not_before():
-    code = (
-        "import sys, guardian.stores.firestore.backend, tracker.firestore.sink; "
-        "print([name for name in sys.modules if name.startswith(('google.cloud', 'google.api_core', 'grpc'))])"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
-    assert done.stdout.strip() == "[]"
+    *_, loaded = loaded_by("guardian.stores.firestore.backend", "tracker.firestore.sink")
+    assert [name for name in loaded if name.startswith(("google.cloud", "google.api_core", "grpc"))] == []
+
+
+APART = ("tracker.middleware", "tracker.recorder", "guardian.application.root")
 
 
 def test_the_middleware_is_imported_without_a_database():
-    code = "import sys; from tracker import UsageTrackingMiddleware, Recorder; print('sqlite3' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
-    assert done.stdout.strip() == "False"
+    _, loaded, _ = loaded_by(*APART)
+    assert "sqlite3" not in loaded
 
 
 def test_no_database_is_loaded_before_one_is_opened():
-    code = "import sys, guardian.application.root; print({'sqlite3', 'aiosqlite'} & sys.modules.keys())"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
-    assert done.stdout.strip() == "set()"
+    *_, loaded = loaded_by(*APART)
+    assert {"sqlite3", "aiosqlite"} & loaded == set()
 
 
 def test_the_architecture_names_every_package_and_no_module_that_is_not_there():
