@@ -73,8 +73,7 @@ class Client:
         host, places = url.raw_host.decode(), [url]
         if not self._allow_private:
             port = url.port or (443 if url.scheme == "https" else 80)
-            found = await asyncio.to_thread(public_addresses, host, port)
-            places = [url.copy_with(host=address) for address in found]
+            places = [url.copy_with(host=each) for each in await asyncio.to_thread(public_addresses, host, port)]
         headers = httpx2.Headers(
             {"Host": url.netloc.decode(), "User-Agent": "Guardian", "Content-Type": "application/json",
              "Accept-Encoding": "identity"}
@@ -110,11 +109,9 @@ async def _beginning(response: httpx2.Response) -> bytes:
 
 def _trouble(error: BaseException) -> str:
     """What stood in the way, in words without the address: those of the errors beneath have it."""
-    chain = []
-    below: BaseException | None = error
-    while below is not None and below not in chain:
+    chain = [error]
+    while (below := chain[-1].__cause__ or chain[-1].__context__) and below not in chain:
         chain.append(below)
-        below = below.__cause__ or below.__context__
     if isinstance(error, httpx2.ConnectTimeout):
         return f"no connection within {CONNECT_SECONDS:.0f} s"
     for each in chain:

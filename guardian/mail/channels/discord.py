@@ -3,57 +3,37 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from typing import Any
 
 from guardian.mail.channels.message import ChannelMessage
-from guardian.mail.channels.parts import Address
-from guardian.mail.channels.sender import Conversation, Request, Say, filled, written
+from guardian.mail.channels.parts import Address, need
+from guardian.mail.channels.sender import Conversation, Request, filled, written
 
-_PINGED = re.compile(r"@(everyone|here)|(?:<?@|^)(&?)(\d+)>?")
-
-
-def shown(address: Address) -> Address | None:
-    """The address that Discord shows for a webhook, in our own form; None for another page's."""
-    if address.host.lower() not in ("discord.com", "discordapp.com") or address.path[:2] != ["api", "webhooks"]:
-        return None
-    return replace(address, scheme="discord", host="", route="/".join(address.path[2:]))
+_PINGED = re.compile(r"@(everyone|here)|(?:<?@|(?<![^\s,;|]))(&?)(\d+)>?")
 
 
-def discord(address: Address) -> Say | None:
-    """How to say a message to this address, None for one that is not complete."""
-    words, flags = [each for each in (address.host, *address.path) if each], address.option("flags")
-    if len(words) < 2 or not all(re.fullmatch(r"[\w-]+", each) for each in words[:2]):
-        return None
-    if flags and not flags.isdecimal():
-        return None
-    thread = address.option("thread")
-    if thread and not thread.isdecimal():
-        return None
-    url = f"https://discord.com/api/webhooks/{words[0]}/{words[1]}" + (f"?thread_id={thread}" if thread else "")
-    extra: dict[str, Any] = {"flags": int(flags)} if flags else {}
-    named = {"username": address.option("botname") or address.user, "avatar_url": address.option("avatar_url")}
-    if not address.flag("avatar", True):
-        named["avatar_url"] = ""
-    extra |= filled(named)
+def discord(address: Address, message: ChannelMessage) -> Conversation:
+    """Says the message in the webhook's channel; see Service."""
+    webhook, token = [*address.words, "", ""][:2]
+    flags, thread = address.option("flags"), address.option("thread")
+    need(*(re.fullmatch(r"[\w-]+", each) for each in (webhook, token)), (flags or "0").isdecimal())
+    need((thread or "0").isdecimal())
     pings, allowed = _pings(address.option("ping"))
-
-    def say(message: ChannelMessage) -> Conversation:
-        title, text = written(message, "discord", 2000 - len(pings), titled=True)
-        tts = address.flag("tts", False)
-        body = {"tts": tts, "wait": not tts, "content": f"{title}\r\n{text}{pings}", "allowed_mentions": allowed}
-        yield Request(url, body | extra, {"Content-Type": "application/json; charset=utf-8"})
-
-    return say
+    title, text = written(message, "discord", 2000 - len(pings), titled=True)
+    tts, avatar = address.flag("tts", False), address.flag("avatar", True) and address.option("avatar_url")
+    body = {"tts": tts, "wait": not tts, "content": f"{title}\r\n{text}{pings}", "allowed_mentions": allowed}
+    extra = {"username": address.option("botname") or address.user, "avatar_url": avatar, "flags": int(flags or 0)}
+    url = f"https://discord.com/api/webhooks/{webhook}/{token}" + (f"?thread_id={thread}" if thread else "")
+    yield Request(url, body | filled(extra), {"Content-Type": "application/json; charset=utf-8"})
 
 
-def _pings(wanted: str) -> tuple[str, dict[str, list[str]]]:
+def _pings(wanted: str) -> tuple[str, dict[str, Any]]:
     """Whom the address itself wants pinged: what to write for it, and what Discord shall allow: nobody else."""
-    allowed: dict[str, list[str]] = {"parse": [], "users": [], "roles": []}
-    said = []
-    for word in re.split(r"[\s,;|]+", wanted):
-        for all_of, role, number in _PINGED.findall(word):
-            allowed["parse" if all_of else "roles" if role else "users"].append(all_of or number)
-            said.append(f"@{all_of}" if all_of else f"<@{role}{number}>")
-    allowed["parse"] = ["everyone"] if allowed["parse"] else []  # Discord's word for @here too
+    found = _PINGED.findall(wanted)
+    said = [f"@{all_of}" if all_of else f"<@{role}{number}>" for all_of, role, number in found]
+    allowed = {
+        "parse": ["everyone"] if any(all_of for all_of, _, _ in found) else [],  # Discord's word for @here too
+        "users": [number for _, role, number in found if number and not role],
+        "roles": [number for _, role, number in found if role],
+    }
     return ("\n👉 " + " ".join(said) if said else ""), allowed

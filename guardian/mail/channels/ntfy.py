@@ -3,82 +3,57 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from posixpath import basename
 from urllib.parse import quote, urlsplit
 
 from guardian.mail.channels.message import ChannelMessage
-from guardian.mail.channels.parts import Address, only
-from guardian.mail.channels.sender import Conversation, Request, Say, basic, filled, kind, written
+from guardian.mail.channels.parts import Address, need, only, parted
+from guardian.mail.channels.sender import Conversation, Request, basic, filled, kind, written
 
 _TOPIC = re.compile(r"[a-z0-9_-]{1,64}", re.IGNORECASE)
-_PRIORITIES = {
-    "l": "low", "mo": "low", "n": "", "h": "high", "e": "max", "mi": "min", "ma": "max", "d": "",
-    "1": "min", "2": "low", "3": "", "4": "high", "5": "max",
-}  # fmt: skip
-"""What a priority may begin with, and ntfy's name for it: "" is its default."""
+_PRIORITIES = {"l": "low", "mo": "low", "h": "high", "e": "max", "mi": "min", "ma": "max"}
+_PRIORITIES |= {"1": "min", "2": "low", "4": "high", "5": "max"}
+"""What a priority may begin with, and ntfy's name for it; any other is ntfy's default."""
+_SORTS = {"failure": ("max", "rotating_light"), "warning": ("high", "warning"), "success": ("", "white_check_mark")}
+"""By a message's sort: its priority where the address sets none, and the tag that ntfy shows as a picture."""
 
 
-_LOUD = {"failure": "max", "warning": "high"}
-"""The priority of a message by its sort, where the address sets none; that of good news and of info is the default."""
-_EMOJI = {"failure": "rotating_light", "warning": "warning", "success": "white_check_mark"}
-"""The tag that ntfy shows as a picture, by the message's sort."""
-
-
-def shown(address: Address) -> Address | None:
-    """The address of a topic's page at ntfy.sh, in our own form; None for another page's."""
-    if address.host.lower() != "ntfy.sh":
-        return None
-    return replace(address, scheme="ntfys", options={**address.options, "mode": "cloud"})
-
-
-def ntfy(address: Address) -> Say | None:
-    """How to say a message to this address, None for one that is not complete.
-
-    Raises ValueError for several topics.
-    """
-    topics = address.path + [each for each in re.split(r"[\s,;|/]+", address.option("to")) if each]
-    mode = address.option("mode").lower() or ("private" if address.host and topics else "cloud")
-    if mode == "cloud" and "ntfy.sh" not in address.host.lower():
+def ntfy(address: Address, message: ChannelMessage) -> Conversation:
+    """Publishes the message to the one topic; see Service."""
+    topics = address.path + parted(address.option("to"))
+    cloud = address.choice("mode", ("private", "cloud"), "private" if address.host and topics else "cloud") == "cloud"
+    if cloud and "ntfy.sh" not in address.host.lower():
         topics.append(address.host)
-    topics = sorted({each for each in topics if _TOPIC.fullmatch(each)})
     login = _login(address)
-    if not topics or login is None or mode not in ("private", "cloud") or (mode == "private" and not address.host):
-        return None
-    topic = only(topics)
+    topic = only(filter(_TOPIC.fullmatch, topics))
+    need(topic, cloud or address.host, address.option("mode").lower() in ("", "private", "cloud"))
     url = f"{'https' if address.scheme == 'ntfys' else 'http'}://{address.place}/"
-    url, login = (url, login) if mode == "private" else ("https://ntfy.sh/", {})
-    priority = address.option("priority").lower()
-    fixed = {
+    loud, picture = _SORTS.get(kind(message), ("", ""))
+    if priority := address.option("priority").lower():
+        loud = next((name for start, name in _PRIORITIES.items() if priority.startswith(start)), "")
+    # What is over 4,096 bytes ntfy makes a file of; as JSON, a character can be six bytes.
+    title, text = written(message, "plain", 1000, linked=True)
+    headers = {
         "X-Delay": address.option("delay"),
         "X-Email": address.option("email"),
         "X-Actions": address.option("actions"),
         "X-Icon": address.option("avatar_url") if address.flag("image", True) else "",
+        "X-Priority": loud,
+        "X-Tags": ",".join(filter(None, [picture, *sorted(parted(address.option("xtags", "tags")))])),
+        "X-Click": quote(address.option("click") or message.url, safe=":/?@&=#%+,;[]!$'()*~"),
     }
-    forced = next((name for start, name in _PRIORITIES.items() if priority.startswith(start)), "") if priority else None
-    tags = sorted(filter(None, re.split(r"[\s,;|/]+", address.option("xtags", "tags"))))
     attach = address.option("attach")
     file = basename(address.option("filename") or urlsplit(attach).path) if attach else ""
-    attached = filled({"attach": attach, "filename": file})
-
-    def say(message: ChannelMessage) -> Conversation:
-        # What is over 4,096 bytes ntfy makes a file of; as JSON, a character can be six bytes.
-        title, text = written(message, "plain", 1000, linked=True)
-        click = quote(address.option("click") or message.url, safe=":/?@&=#%+,;[]!$'()*~")
-        loud = {"X-Priority": _LOUD.get(kind(message), "") if forced is None else forced}
-        loud["X-Tags"] = ",".join([*filter(None, [_EMOJI.get(kind(message), "")]), *tags])
-        headers = filled({**fixed, **loud, "X-Click": click})
-        yield Request(url, {"topic": topic, **attached, "title": title, "message": text}, headers | login)
-
-    return say
+    body = {"topic": topic, **filled({"attach": attach, "filename": file}), "title": title, "message": text}
+    yield Request("https://ntfy.sh/" if cloud else url, body, filled(headers) | ({} if cloud else login))
 
 
-def _login(address: Address) -> dict[str, str] | None:
-    """The header that logs in, None where a token is asked for and none is given."""
+def _login(address: Address) -> dict[str, str]:
+    """The header that logs in. Raises Incomplete where a token is asked for and none is given."""
     token, auth = address.option("token"), address.option("auth").lower()
-    if not auth:
-        auth = "token" if token or (address.user.lower().startswith("tk_") and not address.password) else "basic"
-    if auth == "basic":
+    bare = address.user.lower().startswith("tk_") and not address.password
+    if auth == "basic" or not (auth or token or bare):
         return basic(address.user, address.password)
     token = token or address.password or address.user
-    return {"Authorization": f"Bearer {token}"} if auth == "token" and token else None
+    need(token, auth in ("", "token"))
+    return {"Authorization": f"Bearer {token}"}

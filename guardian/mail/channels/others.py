@@ -19,13 +19,14 @@ class Other:
     Raises ValueError with one sentence, without the address (a secret), for one that Apprise does not take.
     """
 
+    name, verify = "Apprise", True
+
     def __init__(self, url: str) -> None:
-        self._url, self.name = url, "Apprise"
+        self._url = url
         plugin = self._plugin()
         if plugin is None:
-            raise ValueError(
-                f"this is not a complete {url.partition('://')[0]}:// address: see Apprise's documentation"
-            )
+            scheme = url.partition("://")[0]
+            raise ValueError(f"this is not a complete {scheme}:// address: see Apprise's documentation")
         if len(plugin) != 1:
             raise ValueError("the address names several receivers: make each a channel of its own")
 

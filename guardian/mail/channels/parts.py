@@ -3,15 +3,35 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from urllib.parse import unquote
 
-_FORM = re.compile(r"([a-z][a-z0-9+.-]*)://([^/?#]*)([^?]*)\??(.*)", re.IGNORECASE | re.DOTALL)
+_FORM = re.compile(
+    r"([a-z][a-z0-9+.-]*)://(?:([^/?#:]*)(?::([^/?#]*))?@)?([^/?#]*)([^?]*)\??(.*)", re.IGNORECASE | re.DOTALL
+)
 _HOST = re.compile(r"([\w.-]*|\[[0-9a-f:.]+\])(?::(\d{1,5}))?", re.IGNORECASE)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 _OFF = {"de", "di", "ne", "f", "n", "no", "of", "0", "fa"}
 _ON = {"en", "al", "t", "y", "ye", "on", "1", "tr"}
+_INVOKED = r"/workflows/([\w-]+)/triggers/manual/paths/invoke/?\?(.*)"
+_PORT = "(?::443)?"
+_SHOWN = {
+    rf"hooks\.slack\.com{_PORT}/services/(.*)": r"slack://\1\2&mode=hook",
+    rf"hooks\.slack-gov\.com{_PORT}/services/(.*)": r"slack://\1\2&mode=gov-hook",
+    rf"hooks\.slack\.com{_PORT}/workflows/(.*)": r"slack://\1\2&mode=workflow",
+    rf"hooks\.slack\.com{_PORT}/triggers/(.*)": r"slack://\1\2&mode=trigger",
+    rf"discord(?:app)?\.com{_PORT}/api/webhooks/(.*)": r"discord://\1\2",
+    rf"ntfy\.sh{_PORT}(/.*)": r"ntfys://\1ntfy.sh\2&mode=cloud",
+    r"([^/?#]*)" + _INVOKED: r"workflows://\1\2?\4&id=\3&pa=&route=",
+    r"([^/?#]*)/powerautomate/automations/direct(?:/cu/(\d+))?"
+    + _INVOKED: r"workflows://\1\2?\5&id=\4&pa=yes&route=\3",
+}
+"""What a service's own page shows after https:// and the user, and the same address in our form."""
+
+
+class Incomplete(Exception):
+    """An address lacks a part that its service needs, or has one that the service cannot have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,18 +44,23 @@ class Address:
     """
 
     scheme: str
-    user: str = ""
-    password: str | None = None
-    host: str = ""
-    port: int | None = None
-    route: str = ""
-    options: Mapping[str, str] = field(default_factory=dict)
-    extras: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    user: str
+    password: str | None
+    host: str
+    port: int | None
+    route: str
+    options: Mapping[str, str]
+    extras: Mapping[str, Mapping[str, str]]
 
     @property
     def path(self) -> list[str]:
         """The segments of the path that are not empty."""
         return [unquote(each) for each in self.route.split("/") if each]
+
+    @property
+    def words(self) -> list[str]:
+        """The host, where there is one, and the path: for services whose tokens stand there."""
+        return [each for each in (self.host, *self.path) if each]
 
     @property
     def place(self) -> str:
@@ -51,33 +76,57 @@ class Address:
         said = self.options.get(name, "").lower()[:2]
         return said in _ON or (default and said not in _OFF)
 
+    def choice(self, name: str, choices: Iterable[str], default: str) -> str:
+        """The first of the choices that begins as the option says, "" for none."""
+        said = self.option(name).lower() or default
+        return next((each for each in choices if each.startswith(said)), "")
 
-def only(receivers: list[str]) -> str:
-    """The one receiver of an address, "" for none. Raises ValueError for several."""
-    if len(receivers) > 1:
+
+def need(*parts: object) -> None:
+    """Raises Incomplete where one of the parts, or of what must be true of them, is missing."""
+    if not all(parts):
+        raise Incomplete
+
+
+def parted(text: str) -> list[str]:
+    """The words of an option that holds several, whatever of Apprise's separators stands between them."""
+    return [each for each in re.split(r"[\s,;|/\\#]+", text) if each]
+
+
+def only(receivers: Iterable[str]) -> str:
+    """The one receiver of an address, "" for none. Raises ValueError for several that differ."""
+    if len(found := set(receivers)) > 1:
         raise ValueError("the address names several receivers: make each a channel of its own")
-    return "".join(receivers)
+    return "".join(found)
 
 
 def read_address(text: str) -> Address | None:
-    """The address's parts, None for what has not the form of one."""
-    form = _FORM.fullmatch(text.strip())
+    """The address's parts, None for what has not the form of one; those of what a service's page shows in our form."""
+    form = _FORM.fullmatch(_ours(text.strip()))
     if form is None or _CONTROL.search(unquote(form[0])):
         return None
-    account, _, server = form[2].rpartition("@")
+    scheme, user, password, server, route, query = form.groups()
     host = _HOST.fullmatch(unquote(server))
     if host is None or int(host[2] or 0) > 65535:
         return None
-    user, colon, password = account.partition(":")
-    options, extras = {}, {"+": {}, "-": {}, ":": {}}  # type: ignore[var-annotated]
-    for pair in re.split("[&;]", form[4]):
+    options: dict[str, str] = {}
+    extras: dict[str, dict[str, str]] = {"+": {}, "-": {}, ":": {}}
+    for pair in re.split("[&;]", query):
         key, _, value = pair.partition("=")  # a + is a +, as in passwords and keys
         key, value = unquote(key[:1] + key[1:].replace("+", " ")), unquote(value).strip()
         options[key.lower().strip()] = value
         if key[:1] in extras and key[1:]:
             extras[key[0]][key[1:]] = value
-    route = re.sub("/+", "/", form[3].replace("/#", "/%23").partition("#")[0])  # Slack's channels: /#general
-    port = int(host[2]) if host[2] else None
-    return Address(
-        form[1].lower(), unquote(user), unquote(password) if colon else None, host[1], port, route, options, extras
-    )
+    route = re.sub("/+", "/", route.replace("/#", "/%23").partition("#")[0])  # Slack's channels: /#general
+    secret, port = unquote(password) if password is not None else None, int(host[2]) if host[2] else None
+    return Address(scheme.lower(), unquote(user or ""), secret, host[1], port, route, options, extras)
+
+
+def _ours(text: str) -> str:
+    """An address that a service's own page shows, in our form; any other as it is."""
+    address, _, query = text.partition("?")
+    whole = re.sub("(?<!:)/+", "/", address) + "?" + query
+    for page, ours in _SHOWN.items():
+        if found := re.fullmatch(rf"https://([^/?#]*@|){page}", whole, re.IGNORECASE | re.DOTALL):
+            return found.expand(ours)
+    return text

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from guardian.mail.channels.message import ChannelMessage, Markup, harmless, shortened
+from guardian.mail.channels.parts import Address
 
 LONGEST_TEXT, LONGEST_TITLE = 3000, 190
 """Characters, where the service does not allow fewer: more is folded or cut by the readers' programs."""
@@ -42,10 +43,9 @@ class Answer:
 Conversation = Generator[Request, Answer, None]
 """Each request that a message needs, in turn; it is handed the answer of class 2xx to each, and raises DeliveryError
 or PermanentError where that is none in truth."""
-
-
-Say = Callable[[ChannelMessage], Conversation]
-"""How a message is said to one address."""
+Service = Callable[[Address, ChannelMessage], Conversation]
+"""How a service is told a message at an address. Before its first request it raises, whatever the message, Incomplete
+for an address that it cannot use, and ValueError with one sentence for one with several receivers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class Sender:
     """A service at one address. `name` is what it is called; `verify` whether its TLS certificate must be trusted."""
 
     name: str
-    say: Say
+    say: Callable[[ChannelMessage], Conversation]
     verify: bool = True
 
 

@@ -2,36 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from httpx2 import URL, InvalidURL
 
-from guardian.mail.channels import discord, ntfy, pagerduty, slack, teams, webhook
 from guardian.mail.channels.addresses import is_private_host
+from guardian.mail.channels.discord import discord
 from guardian.mail.channels.message import ChannelMessage
-from guardian.mail.channels.parts import Address, read_address
-from guardian.mail.channels.sender import Say, Sender
+from guardian.mail.channels.ntfy import ntfy
+from guardian.mail.channels.pagerduty import pagerduty
+from guardian.mail.channels.parts import Incomplete, read_address
+from guardian.mail.channels.sender import Sender, Service
+from guardian.mail.channels.slack import slack
+from guardian.mail.channels.teams import teams
+from guardian.mail.channels.webhook import webhook
 
 if TYPE_CHECKING:
     from guardian.mail.channels.others import Other
 
-_Build = Callable[[Address], Say | None]
-
-_SERVICES: dict[str, tuple[str, _Build]] = {
-    "slack": ("Slack", slack.slack),
-    "workflows": ("Teams", teams.teams),
-    "workflow": ("Teams", teams.teams),
-    "discord": ("Discord", discord.discord),
-    "ntfys": ("ntfy", ntfy.ntfy),
-    "ntfy": ("ntfy", ntfy.ntfy),
-    "pagerduty": ("PagerDuty", pagerduty.pagerduty),
-    "jsons": ("the webhook", webhook.webhook),
-    "json": ("the webhook", webhook.webhook),
+_SERVICES: dict[str, tuple[str, Service]] = {
+    "slack": ("Slack", slack),
+    "workflows": ("Teams", teams),
+    "workflow": ("Teams", teams),
+    "discord": ("Discord", discord),
+    "ntfys": ("ntfy", ntfy),
+    "ntfy": ("ntfy", ntfy),
+    "pagerduty": ("PagerDuty", pagerduty),
+    "jsons": ("the webhook", webhook),
+    "json": ("the webhook", webhook),
 }
-_SHOWN = (slack.shown, teams.shown, discord.shown, ntfy.shown)
-"""For each service whose own page shows an https address: what it is in our form."""
 _REFUSED = {"format", "template", "emojis", "overflow", "redirect", "retry", "wait", "rto", "cto", "store"}
 """What Apprise lets an address say, and would undo the escaping or the time limits."""
 NOT_INSTALLED = "needs Apprise, which is not installed: pip install 'usage-guardian[channels]'"
@@ -49,13 +51,12 @@ def make_sender(url: str) -> Sender | Other:
     address = read_address(url)
     for name in sorted(_REFUSED & address.options.keys() if address else ()):
         raise ValueError(f"the address has {name}=, which Guardian sets itself: take it out")
-    if address and scheme == "https":
-        address = next((found for shown in _SHOWN if (found := shown(address))), None)
-    if address is not None:
-        name, build = _SERVICES[address.scheme]
-        say = build(address)
-        if say is not None and _host(say):
-            return Sender(name, say, address.flag("verify", True))
+    if address and address.scheme in _SERVICES:
+        name, service = _SERVICES[address.scheme]
+        sender = Sender(name, partial(service, address), address.flag("verify", True))
+        with suppress(Incomplete, InvalidURL):
+            if _host(sender):
+                return sender
     own = "; a webhook of your own is written as jsons://host/path" if scheme == "https" else ""
     raise ValueError(f"this is not a complete {scheme}:// address: see docs/channels.md{own}")
 
@@ -83,12 +84,9 @@ def _through_apprise(url: str, scheme: str) -> Other:
     raise ValueError(f"this is not a channel's address: it begins with one of {known}")
 
 
-def _host(say: Say) -> str:
-    """The host that is asked first, "" where the URL is none."""
-    try:
-        return URL(next(say(_ANY)).url).raw_host.decode()
-    except InvalidURL:
-        return ""
+def _host(sender: Sender) -> str:
+    """The host that is asked first. Raises Incomplete, InvalidURL and ValueError as soon as the address is at fault."""
+    return URL(next(sender.say(_ANY)).url).raw_host.decode()
 
 
 def check_address(address: str, allow_private: bool) -> None:
@@ -104,5 +102,5 @@ def check_address(address: str, allow_private: bool) -> None:
             f"{scheme_of(address)}:// goes through Apprise, which may reach private hosts too: "
             "set allow_private = true if this is meant"
         )
-    if is_private_host(_host(sender.say)):
+    if is_private_host(_host(sender)):
         raise ValueError("its host is private, which is refused: set allow_private = true if this is meant")

@@ -5,13 +5,12 @@ from __future__ import annotations
 import html
 import json
 import re
-from dataclasses import replace
 from typing import Any
 from urllib.parse import urlencode
 
 from guardian.mail.channels.message import ChannelMessage
-from guardian.mail.channels.parts import Address, only
-from guardian.mail.channels.sender import Answer, Conversation, Request, Say, color, written
+from guardian.mail.channels.parts import Address, need, only, parted
+from guardian.mail.channels.sender import Answer, Conversation, Request, color, written
 from guardian.mail.transport import DeliveryError, PermanentError
 
 _API = "https://slack.com/api/"
@@ -22,86 +21,54 @@ _MODES = {  # how many words the token has, each word's form, and where it is se
     "trigger": (3, r"[\w-]+", "https://hooks.slack.com/triggers/"),
     "bot": (1, r"(xoxe\.)?xox[abp]-[A-Z0-9-]+", ""),
 }
-_SHOWN = {url.removeprefix("https://"): mode for mode, (_, _, url) in _MODES.items() if url}
 _CHANNEL = re.compile(r"([+#@]?[A-Z0-9_-]{1,32})(?::([0-9.]+))?", re.IGNORECASE)
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 _LATER = {"ratelimited", "rate_limited", "internal_error", "fatal_error", "service_unavailable"}
 """Slack's web API says 200 to all; these of its errors pass (docs.slack.dev, chat.postMessage)."""
 
 
-def shown(address: Address) -> Address | None:
-    """The address that Slack's page shows, in our own form; None for another page's."""
-    mode = _SHOWN.get(f"{address.host}/{''.join(address.path[:1])}/")
-    if mode is None:
-        return None
-    options = {**address.options, "mode": mode}
-    return replace(address, scheme="slack", host="", route="/".join(address.path[1:]), options=options)
-
-
-def slack(address: Address) -> Say | None:
-    """How to say a message to this address, None for one that is not complete.
-
-    Raises ValueError for several receivers.
-    """
-    words, token = [each for each in (address.host, *address.path) if each], _split(address.option("token"))
-    bot = (token or words or [""])[0].startswith("xo")
-    wanted = address.option("mode") or ("bot" if bot else "hook")
-    mode = next((each for each in _MODES if each.startswith(wanted)), None)
-    if mode is None:
-        return None
+def slack(address: Address, message: ChannelMessage) -> Conversation:
+    """Says the message in the one channel; a receiver that is an email address is looked up first. See Service."""
+    token = parted(address.option("token")) or address.words
+    mode = address.choice("mode", _MODES, "bot" if token and token[0].startswith("xo") else "hook")
+    need(mode)
     count, form, url = _MODES[mode]
-    words = token[:count] + words[1 if bot else count :] if token else words
-    targets = sorted({each for word in words[count:] for each in re.split(r"[\s,;|]+", word) if each})
-    targets += _split(address.option("to"))
-    if len(words) < count or not all(re.fullmatch(form, each, re.IGNORECASE) for each in words[:count]):
-        return None
-    target = only(targets) or ("general" if mode == "bot" else "")
-    email = mode == "bot" and _EMAIL.fullmatch(target)
-    if target and (mode in ("workflow", "trigger") or not (email or _CHANNEL.fullmatch(target))):
-        return None
+    target = only([each for word in address.words[count:] for each in parted(word)] + parted(address.option("to")))
+    target = target or ("general" if mode == "bot" else "")
+    channel, email = _CHANNEL.fullmatch(target), mode == "bot" and _EMAIL.fullmatch(target)
+    need(len(token) >= count, *(re.fullmatch(form, each, re.IGNORECASE) for each in token[:count]))
+    need(not target or email or (channel and mode not in ("workflow", "trigger")))
     headers = {"Accept": "application/json", "Content-Type": "application/json; charset=utf-8"}
-    headers |= {"Authorization": f"Bearer {words[0]}"} if mode == "bot" else {}
-
-    def say(message: ChannelMessage) -> Conversation:
-        title, text = (html.escape(each, quote=False) for each in written(message, "slack"))
-        if mode in ("workflow", "trigger"):
-            yield Request(url + "/".join(words), {"text": f"{title}: {text}"}, headers)
-            return
-        body = _blocks(address, title, text) if address.flag("blocks", False) else _attachment(address, title, text)
-        body["attachments"][0]["color"] = color(message)
-        body |= {"username": address.user} if address.user else {}
-        if email:
-            asked = f"{_API}users.lookupByEmail?{urlencode({'email': target})}"
-            found = _well((yield Request(asked, None, headers, "GET")))
-            user = found.get("user")
-            body["channel"] = user.get("id", "") if isinstance(user, dict) else ""
-        elif target:
-            name, thread = _CHANNEL.fullmatch(target).groups()  # type: ignore[union-attr]
-            body |= {"thread_ts": thread} if thread else {}
-            body["channel"] = name[1:] if name[0] == "+" else name if name[0] in "#@" else f"#{name}"
-        answer = yield Request(url + "/".join(words[:count]) if url else f"{_API}chat.postMessage", body, headers)
-        if url == "" or answer.content.strip() != b"ok":
-            _well(answer)
-
-    return say
+    headers |= {"Authorization": f"Bearer {token[0]}"} if mode == "bot" else {}
+    url = url + "/".join(token[:count]) if url else f"{_API}chat.postMessage"
+    title, text = (html.escape(each, quote=False) for each in written(message, "slack"))
+    if mode in ("workflow", "trigger"):
+        yield Request(url, {"text": f"{title}: {text}"}, headers)
+        return
+    body = _body(address, title, text, color(message))
+    if email:
+        asked = f"{_API}users.lookupByEmail?{urlencode({'email': target})}"
+        user = _well((yield Request(asked, None, headers, "GET"))).get("user")
+        body["channel"] = user.get("id", "") if isinstance(user, dict) else ""
+    elif channel:
+        name, thread = channel.groups()
+        body |= {"thread_ts": thread} if thread else {}
+        body["channel"] = name[1:] if name[0] == "+" else name if name[0] in "#@" else f"#{name}"
+    answer = yield Request(url, body, headers)
+    if mode == "bot" or answer.content.strip() != b"ok":
+        _well(answer)
 
 
-def _split(text: str) -> list[str]:
-    return [each for each in re.split(r"[\s,#\\/]+", text) if each]
-
-
-def _attachment(address: Address, title: str, text: str) -> dict[str, Any]:
-    footer = {"footer": "Guardian"} if address.flag("footer", True) else {}
-    return {"mrkdwn": False, "attachments": [{"title": title, "text": text, **footer}]}
-
-
-def _blocks(address: Address, title: str, text: str) -> dict[str, Any]:
-    def plain(said: str) -> dict[str, Any]:
-        return {"type": "plain_text", "text": said}
-
-    head = {"type": "header", "text": plain(title) | {"emoji": True}}
-    foot = [{"type": "context", "elements": [plain("Guardian")]}] if address.flag("footer", True) else []
-    return {"attachments": [{"blocks": [head, {"type": "section", "text": plain(text)}, *foot]}]}
+def _body(address: Address, title: str, text: str, color: str) -> dict[str, Any]:
+    """What is said, where Slack formats nothing of it."""
+    user, footer = {"username": address.user} if address.user else {}, address.flag("footer", True)
+    if not address.flag("blocks", False):
+        attachment = {"title": title, "text": text, "color": color} | ({"footer": "Guardian"} if footer else {})
+        return {"mrkdwn": False, "attachments": [attachment], **user}
+    head, said, foot = ({"type": "plain_text", "text": each} for each in (title, text, "Guardian"))
+    blocks: list[dict[str, Any]] = [{"type": "header", "text": {**head, "emoji": True}}]
+    blocks += [{"type": "section", "text": said}, *([{"type": "context", "elements": [foot]}] if footer else [])]
+    return {"attachments": [{"blocks": blocks, "color": color}], **user}
 
 
 def _well(answer: Answer) -> dict[str, Any]:

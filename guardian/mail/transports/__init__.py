@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from guardian.mail.channels.transport import ChannelTransport
 from guardian.mail.transport import Transport
 from guardian.mail.transports.files import FileTransport
 from guardian.mail.transports.gmail import GmailTransport
@@ -14,8 +13,11 @@ from guardian.settings.schema import Settings
 
 def build_transports(settings: Settings) -> list[Transport]:
     """The mail transports of the settings (without any, one that writes files to `reports_dir/mail`), and channels."""
-    channels = [ChannelTransport(name, channel) for name, channel in settings.channels.items()]
-    mail: list[Transport] = []
+    mail, channels = list[Transport](), list[Transport]()
+    if settings.channels:
+        from guardian.mail.channels.transport import ChannelTransport
+
+        channels += [ChannelTransport(name, channel) for name, channel in settings.channels.items()]
     for name in settings.mail.order:
         if name == "gmail" and settings.mail.gmail is not None:
             mail.append(GmailTransport(settings.mail.gmail))
