@@ -32,8 +32,8 @@ REQUESTS_A_PERSON_AND_DAY = 50
 SEALS_A_DAY = 288 + 24 + 1
 STATE_WRITES_A_DAY = 144 + 288 + 24
 """The state of alerting each ten quiet minutes, how far sealing has come, reports and their mails."""
-DAEMON_READS, TICK_READS = 47, 33
-"""What a minute of a daemon, and a call of a scheduler outside, read beside the slices that are new."""
+DAEMON_READS, TICK_READS = 31, 20
+"""What a minute of a daemon beside its lease, and a call of a scheduler outside, read beside the new slices."""
 REPORT_READS, REPORTS_A_DAY = 150, 24
 WEEK_READS = 800
 """What a report of a week reads, which says who came and went in the eight weeks before; less where it begins at

@@ -26,6 +26,8 @@ async def deliver_all(app: Application, go_on: Callable[[], bool], *, look_again
 
     Raises StorageError where the outbox cannot be read or marked.
     """
+    if await app.stores.watch.oldest_unsent() is None:
+        return  # each lane would ask for itself
     desk, sending = _desk(app), set[Lane]()
 
     async def work(lane: Lane) -> None:

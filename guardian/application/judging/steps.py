@@ -51,7 +51,7 @@ async def alert_step(app: Application, now: datetime, token: int | None) -> None
         zone=ZoneInfo(app.settings.timezone),
         public_url=app.settings.public_url,
         pages_url=app.settings.pages_url,
-        link_key=await store.link_key() if app.settings.api.enabled else None,
+        link_key=None,
         support_email=app.settings.alerts.support_email,
         language_of=app.email.language_of,
         app=app.settings.app_label,
@@ -59,8 +59,13 @@ async def alert_step(app: Application, now: datetime, token: int | None) -> None
         alone=frozenset(name for name, each in app.settings.channels.items() if follows_each(each.address)),
     )
 
+    loop = asyncio.get_running_loop()
+
     def compose(notice: Notice, snapshot: Snapshot) -> tuple[Sequence[Outgoing], Mapping[str, str]]:
-        written = writer.compose(notice, snapshot, now)
+        # In a thread, and seldom: where there is nothing to write, no key is read.
+        enabled = app.settings.api.enabled
+        key = asyncio.run_coroutine_threadsafe(store.link_key(), loop).result() if enabled else None
+        written = replace(writer, link_key=key).compose(notice, snapshot, now)
         return written.messages, written.subjects
 
     for change in await judge_passed_minutes(store, live_history(app), around, compose, now=now, token=token):

@@ -89,7 +89,7 @@ class StateDatabase:
         """Let `work` read and change documents, commit all of it, and give back its result; an exception of it undoes
         everything. Where others were faster it is done again, so it must change nothing else.
 
-        Raises LeaseLost where `token` is not None and no longer that of a lease.
+        Raises LeaseLost where there is something to commit, `token` is not None, and it is no longer that of a lease.
         """
         client = await self.client()
         async with self._mine, answering(self.address):
@@ -101,9 +101,9 @@ class StateDatabase:
             draft = Draft(client)
             done = False
             try:
-                await _check(draft, token)
                 result = await work(draft)
                 if draft.writes:
+                    await _check(draft, token)
                     done = await _committed(draft)
                 else:
                     done = True

@@ -36,8 +36,8 @@ def erase_buried(documents: Documents, people: Directory, since_us: int) -> int:
 
     The person's later events stay theirs: they are a new person's.
     """
-    stones = {each.name: int(each.fields["erased_us"]) for each in documents.query(TOMBSTONES)}
-    stones = {name: erased for name, erased in stones.items() if erased > since_us}
+    found = documents.query(TOMBSTONES, ("erased_us", ">", since_us))
+    stones = {each.name: int(each.fields["erased_us"]) for each in found}
     back = documents.get_all(PEOPLE, sorted(stones))
     return sum(_buried(documents, people, each, stones[each.name]) for each in back)
 

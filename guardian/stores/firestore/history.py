@@ -6,7 +6,7 @@ alone begins where the imported past ends.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
@@ -21,17 +21,18 @@ from guardian.core.clock import SLACK
 from guardian.core.cursor import Cursor
 from guardian.core.time import micros
 from guardian.stores.firestore import past
+from guardian.stores.firestore.buckets import HOUR
 from guardian.stores.firestore.columns import columns_of
 from guardian.stores.firestore.directory import Directory
 from guardian.stores.firestore.documents import Documents, as_time
 from guardian.stores.firestore.evidence import read_releases, read_sample
 from guardian.stores.firestore.importing import first_own, imported_until, is_own
 from guardian.stores.firestore.passing import Passing
-from guardian.stores.firestore.progress import BEHIND_US, as_table, read_table
-from guardian.stores.firestore.slices import AT, ROUTE, Table, join
+from guardian.stores.firestore.progress import BEHIND_US, as_table
+from guardian.stores.firestore.slices import AT, Table, join
 from guardian.stores.firestore.succeeded import read_failed, read_slow, read_succeeded
 from guardian.stores.firestore.windows import Windows
-from guardian.stores.history import SAMPLED
+from guardian.stores.history import ALIVE_US, SAMPLED
 from guardian.stores.people.aliases import Aliases
 from guardian.stores.people.book import NO_BOOK, AliasBook
 from tracker.firestore.address import parse
@@ -53,6 +54,9 @@ class _Read:
     epoch: object
     mark_us: int
     slices: frozenset[str] = field(default_factory=frozenset)
+    hours: past.Hours = field(default_factory=dict)
+    """The requests of each minute, by feature, of whole hours of earlier weeks."""
+    own_us: int = 0
 
 
 class FirestoreHistory:
@@ -62,6 +66,7 @@ class FirestoreHistory:
         self.documents = Documents(parse(address))
         self._directory = Directory(self.documents)
         self._passing = Passing(self.documents)
+        self._beats: tuple[int, dict[str, int]] | None = None
         self.book = book
 
     def first_event(self) -> int | None:
@@ -103,7 +108,7 @@ class FirestoreHistory:
             cursor=Cursor({"slices": len(found)}),
             earlier=past.earlier_of(rows, past.minutes_wanted(wanted, start)),
             last_used=past.last_used_of(rows, wanted, start),
-            source=_Read(table, aliases, epoch, mark_us, lately),
+            source=_Read(table, aliases, epoch, mark_us, lately, own_us=own_us),
         )  # fmt: skip
 
     def grown(
@@ -147,32 +152,30 @@ class FirestoreHistory:
         mark_us = max(source.mark_us, max((micros(each.fields["written"]) for each in found), default=0) - BEHIND_US)
         lately = frozenset(each.name for each in found if micros(each.fields["written"]) > mark_us)
         asked, own_us = past.minutes_wanted(wanted, counts.start), imported_until(self.documents)
+        hours = self._hours(history, source, asked, own_us)
         return History(
             counts, inside, _earliest(history.first_seen, first_sightings(inside)),
-            self._first(own_us), self._heartbeats(end),
+            self._first(own_us), self._beaten(end),
             singles_us=singles_us,
             cursor=Cursor({"slices": sum(history.cursor.serials.values()) + len(fresh)}),
-            earlier={minute: history.earlier.get(minute) or self._minute(history, minute, own_us) for minute in asked},
+            earlier={minute: past.earlier_at(history, hours, minute) for minute in asked},
             last_used={**history.last_used, **past.fallen_out(history.counts, counts)} if wanted.known_us else {},
             late=late,
-            source=replace(source, table=table, mark_us=mark_us, slices=lately),
+            source=replace(source, table=table, mark_us=mark_us, slices=lately, hours=hours, own_us=own_us),
         )  # fmt: skip
 
-    def _minute(self, history: History, minute: int, own_us: int) -> dict[str, int]:
-        """The requests of one minute by feature: of those that were counted lately, or else read; from `own_us` on."""
-        counts = history.counts
-        if counts.start <= minute < counts.end:
-            at = minute - counts.start
-            places = {"": 0, **counts.places}
-            return {
-                name: int(counts.running[at + 1, place, 0] - counts.running[at, place, 0])
-                for name, place in places.items()
-            }
-        found = {"": 0}
-        table = read_table(self.documents, max(minute * MINUTE_US, own_us), (minute + 1) * MINUTE_US)
-        for route in table.rows[:, ROUTE].tolist():
-            for name in ("", table.routes[route].feature):
-                found[name] = found.get(name, 0) + 1
+    def _hours(self, history: History, source: _Read, asked: Sequence[int], own_us: int) -> past.Hours:
+        """The hours around those of these minutes that are not at hand: what is asked for next lies in them too."""
+        counts, known = history.counts, source.hours if source.own_us == own_us else {}
+        missing = {m // 60 for m in asked if not (counts.start <= m < counts.end or m in history.earlier)}
+        found = {hour: known[hour] for hour in {m // 60 for m in asked} if hour in known}
+        if new := sorted(missing - found.keys()):
+            windows = Windows(self.documents)
+            begin = max(windows.progress.purged_us, own_us)
+            for hour in new:
+                edges = [max(begin, hour * HOUR), (hour + 1) * HOUR]
+                pieces = windows.pieces(edges) if edges[0] < edges[1] else []
+                found[hour] = past.earlier_of(past.rows_of(pieces), range(hour * 60, hour * 60 + 60))
         return found
 
     def sample(self, start_us: int, end_us: int, *, most: int = SAMPLED) -> Sample:
@@ -210,12 +213,25 @@ class FirestoreHistory:
     async def close(self) -> None:
         """See HistoryStore: the client is closed with the other stores."""
 
+    def _beaten(self, end: int) -> list[int]:
+        """The latest heartbeats, with those that `stored_until` has just read where that was soon after the last."""
+        seen, now_us = self._passing.beats(), end * MINUTE_US
+        if seen is None or self._beats is None or not 0 <= now_us - self._beats[0] <= ALIVE_US // 2:
+            return self._heartbeats(end)
+        self._beats = now_us, {**self._beats[1], **seen}
+        return sorted(at for at in self._beats[1].values() if at <= _latest(end))[-_ALIVE:]
+
     def _heartbeats(self, end: int) -> list[int]:
-        latest = (end + 2) * MINUTE_US + _SLACK_US
+        latest = _latest(end)
         found = self.documents.query(
             RECORDERS, ("seen_us", "<=", latest), order=[("seen_us", "DESCENDING")], limit=_ALIVE
         )
-        return sorted(int(each.fields["seen_us"]) for each in found)
+        self._beats = end * MINUTE_US, {str(each.fields["recorder"]): int(each.fields["seen_us"]) for each in found}
+        return sorted(self._beats[1].values())
+
+
+def _latest(end: int) -> int:
+    return (end + 2) * MINUTE_US + _SLACK_US
 
 
 def _earliest(known: Mapping[tuple[str, str], int], more: Mapping[tuple[str, str], int]) -> dict[tuple[str, str], int]:

@@ -77,7 +77,7 @@ class FirestoreKeeping:
 
     async def erase_buried(self, since: datetime) -> int:
         """See UsageRepository."""
-        return await self._people(lambda people, _: erasing.erase_buried(self.documents, people, micros(since)))
+        return await self._do(lambda: erasing.erase_buried(self.documents, self._directory, micros(since)))
 
     async def purge(self, *, events_before: datetime, summaries_before: datetime) -> int:
         """See UsageRepository. Whole 5 minutes of events go, once they are summarised, and whole days of summaries."""

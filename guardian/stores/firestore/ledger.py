@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from guardian.core.clock import DOUBT_KEPT, SLACK, STEP, made_early, was_ahead
+from guardian.core.clock import DOUBT_KEPT, STEP, made_early, was_ahead
 from guardian.core.off_loop import off_loop
 from guardian.core.outgoing import Outgoing
 from guardian.core.report.people import people_of, replaced
@@ -25,6 +25,7 @@ from guardian.stores.state import Edition, SavedReport
 PERIOD, SCHEDULE, REPORT = "guardian_period", "guardian_schedule", "guardian_report"
 SAVED = ("id", "schedule", "start_us", "end_us", "created_us")
 _PAGE = 10
+"""So many periods are read at once where the newest one does not tell how far a schedule has come."""
 _Period = tuple[str, int, int]
 
 
@@ -34,25 +35,24 @@ class FirestoreLedger(StateDatabase):
     async def last_period_end(self, schedule: str, *, now: datetime | None = None) -> datetime | None:
         """See StateStore."""
         below: tuple[tuple[str, str, Any], ...] = ()
+        many = 1
         while True:
             where = (("schedule", "==", schedule), *below)
-            found = await self.find(Query(PERIOD, where, (("end_us", True),), _PAGE))
+            found = await self.find(Query(PERIOD, where, (("end_us", True),), many))
             for each in found:
                 if now is None or not (each["doubted"] or _early(each, now)):
                     return moment(each["end_us"])
-            if len(found) < _PAGE:
+            if len(found) < many:
                 return None
-            below = (("end_us", "<", found[-1]["end_us"]),)
+            below, many = (("end_us", "<", found[-1]["end_us"]),), _PAGE
 
     async def doubt_early(self, now: datetime, *, token: int | None = None) -> dict[str, int]:
         """See StateStore."""
-        late = [
-            Query(PERIOD, (("end_us", ">", micros(now + STEP)),)),
-            Query(PERIOD, (("claimed_us", ">", micros(now + SLACK)),)),
-        ]
+        # No period is entered before it ends: where the end lies ahead, the entry does.
+        late = Query(PERIOD, (("claimed_us", ">", micros(now + STEP)),))
 
         async def work(draft: Draft) -> dict[str, int]:
-            found = {name: each for query in late for name, each in await draft.find(query)}
+            found = dict(await draft.find(late))
             count: dict[str, int] = {}
             for name, each in sorted(found.items(), key=lambda pair: str(pair[1]["schedule"])):
                 known = each["doubted"] or each["claimed_us"] > micros(now + DOUBT_KEPT)

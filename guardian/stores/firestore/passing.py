@@ -27,6 +27,7 @@ class Passing:
         self._documents = documents
         self._passed: dict[str, int] = {}
         self._read_us = 0
+        self._beats: dict[str, int] | None = None
 
     def until(self, now_us: int) -> int:
         """The moment, µs, before which everything is stored of every process that lives; `now_us` where none does."""
@@ -34,8 +35,10 @@ class Passing:
             RECORDERS, ("seen_us", ">=", now_us - ALIVE_US), ("seen_us", "<=", now_us + ALIVE_US),
             order=[("seen_us", "ASCENDING")], limit=MOST + 1,
         )  # fmt: skip
+        self._beats = None
         if len(alive) > MOST:
             return 0
+        self._beats = {str(each.fields["recorder"]): int(each.fields["seen_us"]) for each in alive}
         for each in alive:
             self._note(each.fields, int(each.fields["seen_us"]), sure=False)
         if alive and any(self._passed[each.fields["recorder"]] < now_us for each in alive):
@@ -43,6 +46,12 @@ class Passing:
         names = {str(each.fields["recorder"]) for each in alive}
         self._passed = {name: at for name, at in self._passed.items() if name in names}
         return min(self._passed.values(), default=now_us)
+
+    def beats(self) -> dict[str, int] | None:
+        """The last sign of life, µs, of each process that `until` has just seen alive, to be taken once; None where it
+        did not look, or saw too many."""
+        found, self._beats = self._beats, None
+        return found
 
     def _read_slices(self, read_us: int) -> None:
         since = max(self._read_us, read_us - ALIVE_US) - _AGAIN_US

@@ -8,12 +8,17 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from guardian.alerting.columns import MINUTE_US, MinuteCounts
+from guardian.alerting.history import History
 from guardian.alerting.wanted import Wanted
 from guardian.stores.firestore.buckets import MINUTE, Seal, Sighting, bucket_of
 from guardian.stores.firestore.windows import Piece
 
 Rows = dict[tuple[int, str, int], int]
 """How many requests there were, by the minute since 1970, the feature and the outcome."""
+
+
+Hours = Mapping[int, Mapping[int, Mapping[str, int]]]
+"""The requests of each minute by feature, "" for all of them, by the hour since 1970 and the minute."""
 
 
 def rows_of(pieces: Iterable[Piece]) -> Rows:
@@ -68,6 +73,18 @@ def earlier_of(rows: Rows, minutes: Iterable[int]) -> dict[int, dict[str, int]]:
             for name in ("", feature):
                 counts[name] = counts.get(name, 0) + count
     return found
+
+
+def earlier_at(history: History, hours: Hours, minute: int) -> Mapping[str, int]:
+    """The requests of one minute by feature: of those that are known, were counted lately, or lie in one of `hours`."""
+    counts = history.counts
+    if found := history.earlier.get(minute):
+        return found
+    if not counts.start <= minute < counts.end:
+        return hours[minute // 60][minute]
+    at, places = minute - counts.start, {"": 0, **counts.places}
+    rows = counts.running[at + 1, :, 0] - counts.running[at, :, 0]
+    return {name: int(rows[place]) for name, place in places.items()}
 
 
 def last_used_of(rows: Rows, wanted: Wanted, start: int) -> dict[str, int]:

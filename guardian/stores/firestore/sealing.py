@@ -57,6 +57,8 @@ def _seal(documents: Documents, now_us: int) -> int | None:
         # So that the slices of the minutes before are not read again.
         if not documents.commit([replace(progress, mark_us=mark_us).change()]):
             return None
+        if not any(_runs(progress, span) for span in (HOUR, DAY)):
+            return written
         progress = read_progress(documents)
     for span in (HOUR, DAY):
         step = _joined(documents, progress, span)
@@ -144,18 +146,16 @@ def _whole(documents: Documents, span: int, starts: Sequence[int]) -> Iterator[t
         yield start, joined(span, start, parts[start]) if start in parts else None
 
 
-def _runs(progress: Progress, span: int) -> Iterator[list[int]]:
+def _runs(progress: Progress, span: int) -> list[list[int]]:
     """The starts of the buckets of this length that are to be joined, those together that are neighbours in a day."""
-    run: list[int] = []
+    runs: list[list[int]] = []
     for inner, start in sorted(progress.unjoined):
         if inner != span or start + span > progress.until_us:
             continue
-        if run and (start != run[-1] + span or start % DAY == 0):
-            yield run
-            run = []
-        run.append(start)
-    if run:
-        yield run
+        if not runs or start != runs[-1][-1] + span or start % DAY == 0:
+            runs.append([])
+        runs[-1].append(start)
+    return runs
 
 
 def _changes(start: int, slices: Sequence[Found]) -> list[Change]:

@@ -153,10 +153,9 @@ async def _watched(draft: Draft, fields: Fields) -> Watched:
 
 async def _undelivered(draft: Draft, before_us: int, tries: int) -> list[Undelivered]:
     by_pair: dict[_Pair, list[Fields]] = {}
-    for status in ("pending", "dead"):
-        for _, each in await draft.find(Query(OUTBOX, (("status", "==", status),), fields=LIGHT)):
-            if not each["key"].startswith(TELLING):
-                by_pair.setdefault((each["channel"], each["recipient"]), []).append(each)
+    for _, each in await draft.find(Query(OUTBOX, (("status", "in", ["pending", "dead"]),), fields=LIGHT)):
+        if not each["key"].startswith(TELLING):
+            by_pair.setdefault((each["channel"], each["recipient"]), []).append(each)
     noted = {(each["channel"], each["recipient"]): each for _, each in await draft.find(Query(OUTAGE))}
     found = []
     for pair in sorted({*by_pair, *noted}):

@@ -1,0 +1,89 @@
+"""How many documents a round, a minute of a daemon and each report read: each one costs. Counted on Google's emulator,
+and compared with what bench/scale.py says on paper."""
+
+import importlib.util
+import sys
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from guardian.application.lead import renew_lead
+from guardian.application.scheduler import STEPS, run_step
+from guardian.application.tick import tick
+from guardian.stores.firestore import history as history_module
+from guardian.stores.firestore import progress as progress_module
+from guardian.stores.firestore import sealing
+from tests.support.api_client import NOW, opened
+from tests.support.events import event as made
+from tests.support.firestore import address_in
+from tests.support.firestore_reads import counted
+from tracker.event import Failure
+
+pytestmark = pytest.mark.needs_firestore
+RULES = {name: {"kind": name} for name in ("feature_down", "error_rate", "new_error")}
+SCHEDULES = ["every 2h", "weekly Monday 09:00"]
+MINUTE = timedelta(minutes=1)
+
+
+@pytest.fixture(scope="module")
+def model():
+    spec = importlib.util.spec_from_file_location("scale", Path(__file__).parents[2] / "bench" / "scale.py")
+    found = importlib.util.module_from_spec(spec)
+    sys.modules["scale"] = found
+    spec.loader.exec_module(found)
+    return found
+
+
+def event(at, user="ada@example.com", status=200):
+    failure = Failure("Boom", "no", "app.py:3 f") if status >= 400 else None
+    return made(int(at.timestamp() * 1e6), user=user, status=status, failure=failure)
+
+
+def past(days, people):
+    """One request of each an hour, one of 37 in vain."""
+    times = [NOW - timedelta(days=days) + timedelta(hours=n, minutes=7) for n in range(24 * days)]
+    return [
+        event(at + timedelta(seconds=n), f"u{n}@example.com", 500 if (place + n) % 37 == 0 else 200)
+        for place, at in enumerate(times)
+        for n in range(people)
+    ]
+
+
+@pytest.fixture
+def as_a_minute_later(monkeypatch):
+    for module in (history_module, progress_module, sealing):
+        monkeypatch.setattr(module, "BEHIND_US", 0)
+
+
+@pytest.mark.parametrize("slices", [0, 4])
+async def test_a_steady_round_reads_twenty_documents_and_what_is_new(model, tmp_path, as_a_minute_later, slices):
+    keys = {"database": address_in(tmp_path), "schedules": SCHEDULES, "rules": RULES}
+    async with opened(tmp_path, events=past(9, 2), **keys) as app:
+        reads = []
+        for minute in range(4):
+            app.clock = lambda now=NOW + minute * MINUTE: now
+            for n in range(slices):
+                await app.repository.write([event(app.clock() - timedelta(seconds=15 * n + 20))])
+            with counted() as found:
+                done = await tick(app, 500)
+            assert done.failed == {} and done.left == []
+            reads.append(found.total())
+    new = 2 * slices  # judged, and looked at for what came late; sealed with their 5 minutes
+    assert model.TICK_READS - 3 <= reads[-1] - new <= model.TICK_READS <= 20
+
+
+async def test_a_minute_of_a_daemon_reads_what_the_model_says(model, tmp_path, as_a_minute_later):
+    keys = {"database": address_in(tmp_path), "schedules": SCHEDULES, "rules": RULES}
+    async with opened(tmp_path, events=past(9, 2), **keys) as app:
+        reads = []
+        for second in range(0, 240, 5):
+            app.clock = lambda now=NOW + timedelta(seconds=second): now
+            await renew_lead(app)
+            with counted() as found:
+                for step in STEPS:
+                    if second % step.seconds == 0:
+                        assert await run_step(app, step)
+            reads.append(found.total())
+        assert not [each for each in app.health.values() if each.error]
+    assert model.DAEMON_READS - 4 <= sum(reads[-12:]) <= model.DAEMON_READS
