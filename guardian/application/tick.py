@@ -5,13 +5,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from guardian.application.lead import renew_lead
 from guardian.application.root import Application
-from guardian.application.scheduler import STEPS, Step, run_step
+from guardian.application.scheduler import PULSE_SECONDS, STEPS, Step, run_step
 from guardian.core.storage import StorageError
 
 ORDER = ("seal", "erasures", "probes", "alerts", "reports", "deliver", "watchdog", "logins", "purge")
@@ -50,6 +51,11 @@ async def tick(app: Application, seconds: float, steps: Sequence[Step] = STEPS) 
     await _renew_lead(app, seconds)
     if app.token is None:
         return Round(leads=False)
+    async with _leading(app):
+        return await _round(app, seconds, until, steps)
+
+
+async def _round(app: Application, seconds: float, until: float, steps: Sequence[Step]) -> Round:
     result = Round(leads=True)
     ordered = sorted(steps, key=lambda each: ORDER.index(each.name))
     for place, step in enumerate(ordered, 1):
@@ -74,6 +80,23 @@ async def tick(app: Application, seconds: float, steps: Sequence[Step] = STEPS) 
         else:
             result.failed[step.name] = health.error
     return result
+
+
+@asynccontextmanager
+async def _leading(app: Application) -> AsyncIterator[None]:
+    """Keeps the lead meanwhile: a round may last longer than the lease does. Who loses it begins no further step."""
+
+    async def renew() -> None:
+        while app.token is not None:
+            await asyncio.sleep(PULSE_SECONDS)
+            await renew_lead(app)
+
+    pulse = asyncio.create_task(renew(), name="guardian-tick-pulse")
+    try:
+        yield
+    finally:
+        pulse.cancel()
+        await asyncio.gather(pulse, return_exceptions=True)
 
 
 async def _renew_lead(app: Application, seconds: float) -> None:

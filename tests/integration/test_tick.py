@@ -9,6 +9,7 @@ from guardian.application.root import LEASE
 from guardian.application.scheduler import STEPS, Step, running
 from guardian.application.tick import ORDER, tick
 from guardian.core.storage import StorageError
+from guardian.stores.state import LeaseLost
 from tests.support.api_client import NOW, SCHEDULER, bearer, calling, mails, opened
 from tests.support.firestore import address_in
 
@@ -124,6 +125,59 @@ async def test_what_does_not_end_in_time_is_left_to_the_next_round(app, monkeypa
     result = await tick(app, 2, steps)
     assert (result.done, result.left) == (["deliver"], ["alerts"]), "the last part of the time is that of the others"
     assert (await tick(app, 50, [step("alerts", nothing), step("deliver", nothing)])).done == ["alerts", "deliver"]
+
+
+@pytest.fixture
+def renewed(app, monkeypatch):
+    """Gives what waits until the lease was asked for once more."""
+    asked, acquire = asyncio.Event(), app.state.acquire_lease
+
+    async def noted(*values):
+        token = await acquire(*values)
+        asked.set()
+        return token
+
+    async def again():
+        asked.clear()
+        await asyncio.wait_for(asked.wait(), 30)
+
+    monkeypatch.setattr("guardian.application.tick.PULSE_SECONDS", 0.01)
+    monkeypatch.setattr(app.state, "acquire_lease", noted)
+    return again
+
+
+async def test_a_round_that_lasts_longer_than_the_lease_keeps_the_lead(app, renewed):
+    later = NOW + timedelta(seconds=50)
+
+    async def slow(app, now, token):
+        app.clock = lambda: later
+        await renewed()
+        assert await app.state.acquire_lease(LEASE, "another", later, timedelta(seconds=30)) is None
+
+    result = await tick(app, 50, [step("seal", slow), step("deliver", nothing)])
+    assert (result.done, result.failed) == (["seal", "deliver"], {})
+    before = [task for task in asyncio.all_tasks() if task.get_name() == "guardian-tick-pulse"]
+    assert before == [], "what renews ends with the round"
+
+
+async def test_who_loses_the_lead_in_a_round_commits_nothing_more_and_begins_no_further_step(app, renewed):
+    begun = []
+
+    async def stalled(app, now, token):
+        later = now + timedelta(seconds=50)  # the process stood still; another one leads since
+        app.clock = lambda: later
+        assert await app.state.acquire_lease(LEASE, "another", later, timedelta(seconds=30)) is not None
+        await renewed()
+        with pytest.raises(LeaseLost):
+            await app.state.claim_period("every 2h", NOW, NOW, report=None, mails=[], now=NOW, token=token)
+        begun.append("seal")
+
+    async def further(app, now, token):
+        begun.append("deliver")
+
+    result = await tick(app, 50, [step("seal", stalled), step("deliver", further)])
+    assert (result.done, result.failed) == ([], {})
+    assert begun == ["seal"]
 
 
 async def test_a_clock_set_back_holds_up_no_step(app):
