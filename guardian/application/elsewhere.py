@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from itertools import islice
 from pathlib import Path
+from threading import Lock
 
 from guardian.stores.opening import backend
 
@@ -15,6 +16,26 @@ ALIVE = timedelta(minutes=10)
 """An app that has said within this time that it lives counts as running; it says so every 30 seconds at least."""
 MOST_FILES, MOST_ENTRIES, MOST_PROCESSES = 200, 5_000, 2_000
 """So many databases, entries of a folder and processes are looked at, so that the look stays cheap."""
+
+LOOKED_FOR = timedelta(minutes=1)
+"""What was found serves whoever asks within this time: a look opens files and visits processes, for up to 50 ms."""
+
+
+class LookedAround:
+    """What `look` finds at a time, looked for once in `LOOKED_FOR`. Safe to use from several threads: who asks while it
+    is being looked for waits for the same look."""
+
+    def __init__(self, look: Callable[[datetime], Sequence[Path]]) -> None:
+        self._look, self._lock = look, Lock()
+        self._known: tuple[datetime, Sequence[Path]] | None = None
+
+    def __call__(self, now: datetime) -> Sequence[Path]:
+        """The files that were found less than `LOOKED_FOR` before `now`, or are now. Raises what `look` does."""
+        with self._lock:
+            # A clock that was set back makes nothing fresh for hours.
+            if self._known is None or not timedelta() <= now - self._known[0] < LOOKED_FOR:
+                self._known = now, self._look(now)
+            return self._known[1]
 
 
 def records_elsewhere(

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from guardian.alerting.incidents import was_open
-from guardian.application.elsewhere import records_elsewhere
+from guardian.application.elsewhere import LookedAround, records_elsewhere
 from guardian.application.usage import UsageGuardian
 from guardian.core.report.model import Fired
 from guardian.core.time import utc_now
@@ -47,7 +47,7 @@ def usage_of(
         clock=clock,
         timezone=settings.timezone,
         critical_features=settings.critical_features,
-        elsewhere=partial(find_elsewhere, settings),
+        elsewhere=LookedAround(partial(find_elsewhere, settings)),
         book=book,
         fired=partial(rules_fired, stores.alerts) if settings.alerts.enabled else None,
         history=stores.history,

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from datetime import datetime
-from functools import partial
 from typing import Any
 
 from guardian.application.noticing import noticed_lately
 from guardian.application.outages import LONGEST_WAIT, TRIES
-from guardian.application.reading import find_elsewhere
 from guardian.application.root import Application, NamedSchedule
 from guardian.core.notes import Note, as_json
 
@@ -89,8 +87,8 @@ async def application_status(app: Application) -> dict[str, Any]:
 
 
 async def _notes(app: Application, now: datetime) -> list[Note]:
-    critical, elsewhere = app.settings.critical_features, partial(find_elsewhere, app.settings)
-    return await noticed_lately(app.repository, now, critical_features=critical, elsewhere=elsewhere)
+    critical = app.settings.critical_features
+    return await noticed_lately(app.repository, now, critical_features=critical, elsewhere=app.usage.elsewhere)
 
 
 async def _schedule(app: Application, named: NamedSchedule, now: datetime) -> dict[str, Any]:

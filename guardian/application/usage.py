@@ -72,7 +72,7 @@ class UsageGuardian:
         self._clock = clock
         self._zone = ZoneInfo(timezone)
         self._critical = tuple(critical_features)
-        self._elsewhere = elsewhere
+        self.elsewhere = elsewhere
         self._book = book
         self._fired = fired
         self._history = history
@@ -153,7 +153,7 @@ class UsageGuardian:
             since = start - timedelta(hours=hours)
             previous, current, bars = await read(since, start, end)
         stats, recorders = await self._repository.stats(now), await self._repository.recorders(now)
-        noted = await noticed(self._repository, recorders, start=start, end=end, now=now, elsewhere=self._elsewhere)
+        noted = await noticed(self._repository, recorders, start=start, end=end, now=now, elsewhere=self.elsewhere)
         comparison, same_weekday = await compared(
             self._repository, current, start, end, since, zone=where, features=features,
             edges=[*(bar.start for bar in bars), end] if before else (), stats=stats, recorders=recorders,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from guardian.application.elsewhere import records_elsewhere
+from guardian.application.elsewhere import LOOKED_FOR, LookedAround, records_elsewhere
 from guardian.core.time import micros
 from tracker.sqlite.writer import Writer
 
@@ -98,3 +98,29 @@ def test_a_file_that_a_process_of_the_same_user_holds_open_is_found_wherever_it_
     path = recording(tmp_path / "far/usage.sqlite3")
     os.symlink(f"/proc/{os.getpid()}", tmp_path / "proc/1")
     assert found(proc=tmp_path / "proc") == [path]
+
+
+def test_files_are_looked_for_once_a_minute_whoever_asks():
+    looks = []
+
+    def look(now):
+        looks.append(now)
+        return [Path(f"{len(looks)}.db")]
+
+    around, second = LookedAround(look), timedelta(seconds=1)
+    assert [around(NOW), around(NOW + second), around(NOW + LOOKED_FOR - second)] == [[Path("1.db")]] * 3
+    assert around(NOW + LOOKED_FOR) == [Path("2.db")]
+    assert around(NOW) == [Path("3.db")]  # the clock was set back
+
+
+def test_a_look_that_failed_is_made_again():
+    def look(now):
+        looks.append(now)
+        if len(looks) == 1:
+            raise OSError
+        return []
+
+    looks, around = [], LookedAround(look)
+    with pytest.raises(OSError):
+        around(NOW)
+    assert around(NOW) == []
