@@ -177,15 +177,15 @@ def followed(rows: np.ndarray) -> np.ndarray:
 
 def times_of(
     persons: np.ndarray, first: np.ndarray, last: np.ndarray, active: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Of rows of `Totals.users`, each number's in the order of time: the different numbers in order, and of each the
-    first_start_us and active_us that `followed` gives."""
+    first_start_us, last_us and active_us that `followed` gives."""
     order = in_order(persons)
-    persons, first = persons[order], first[order]
+    persons, first, last = persons[order], first[order], last[order]
     new = np.diff(persons, prepend=-1) != 0
-    active = active[order] + _gone_on(new, first, last[order])
+    active = active[order] + _gone_on(new, first, last)
     at = np.flatnonzero(new)
-    return persons[at], first[at], sums(active, at)
+    return persons[at], first[at], last[_ends(at, len(last))], sums(active, at)
 
 
 def _gone_on(new: np.ndarray, first: np.ndarray, last: np.ndarray) -> np.ndarray:

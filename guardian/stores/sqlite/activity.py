@@ -81,7 +81,7 @@ def _activity(
     codes = np.zeros(max(routes, default=0) + 1, np.int64)
     for number, route in routes.items():
         codes[number] = code_of[route.feature]
-    users, theirs = _users(tables, nobody)
+    users, theirs = users_of(tables, nobody)
     named, names, needy = _named(db, people, users, most)
     # Of whose errors not all are known one by one.
     size = int(max(users[:, 0].max(initial=0), nobody or 0, failed.persons.max(initial=0))) + 1
@@ -101,7 +101,8 @@ def _activity(
     reached = np.bincount(table[:, 1], minlength=len(features))
     their = _marked(size, named[:, 0])
     most_used = _most_used(table if their.all() else table[their[table[:, 0]]], features)
-    minutes = users_active(*tables.times(their), start_us, size)
+    who, first_us, _, active_us = tables.times(their)
+    minutes = users_active(who, first_us, active_us, start_us, size)
     numbers, requests, errors = (column.tolist() for column in named.T)
     columns = (
         [names[number] for number in numbers], requests, errors, minutes[named[:, 0]].tolist(),
@@ -127,7 +128,7 @@ def _activity(
 _ACTIVE: Callable[[tuple[Any, ...]], Active] = partial(tuple.__new__, Active)  # four times as fast as to call it
 
 
-def _users(tables: Tables, nobody: int | None) -> tuple[np.ndarray, tuple[int, int]]:
+def users_of(tables: Tables, nobody: int | None) -> tuple[np.ndarray, tuple[int, int]]:
     """Number, requests, errors of each verified person, in order; then requests and errors of nobody in particular."""
     persons, asked, bad = tables.columns(Part.PEOPLE)
     size = int(persons.max(initial=0)) + 1

@@ -6,7 +6,6 @@ To be called inside a transaction.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
 
 import numpy as np
 
@@ -15,36 +14,44 @@ from guardian.core.roster import AWAY_US, KINDS, Roster
 from guardian.core.storage import WindowGone
 from guardian.core.totals import Part
 from guardian.stores.sqlite import seals
-from guardian.stores.sqlite.activity import users_active
-from guardian.stores.sqlite.covering import Piece, pieces, runs
+from guardian.stores.sqlite.activity import users_active, users_of
+from guardian.stores.sqlite.covering import Piece, pieces
 from guardian.stores.sqlite.people import People, names_of, number_of_nobody
-from guardian.stores.sqlite.totals import read_raw, read_totals
+from guardian.stores.sqlite.tables import Tables
+from guardian.stores.sqlite.totals import read_raw
 
 _FEATURES = "SELECT id, feature FROM guardian_route"
 
 
 def read_roster(db: sqlite3.Connection, people: People, start_us: int, end_us: int, back_us: int) -> Roster:
     """Everybody of [start, end); who was not there from `back_us` on is new. Raises WindowGone."""
-    made = pieces(db, start_us, end_us)
-    users = read_totals(db, start_us, end_us, people, (Part.PEOPLE, Part.TIMES)).users
-    users = users[users[:, 0] != number_of_nobody(db)]
-    numbers = users[:, 0].tolist()
-    names = names_of(db, people, numbers)
-    features, used = _used(db, people, made, users[:, 0])
+    tables = Tables.read(db, people, pieces(db, start_us, end_us))
+    nobody = number_of_nobody(db)
+    users, _ = users_of(tables, nobody)
+    numbers = users[:, 0]
+    size = int(numbers.max(initial=0)) + 1
+    wanted = np.ones(max(size, (nobody or 0) + 1), bool)
+    who, first_us, last_us, active_us = tables.times(wanted)
+    theirs = np.searchsorted(who, numbers)
+    first_us = first_us[theirs]
+    minutes = users_active(numbers, first_us, active_us[theirs], start_us, size)
+    spelled = numbers.tolist()
+    names = names_of(db, people, spelled)
+    features, used = _used(db, tables, numbers, nobody)
     return Roster(
-        [names[number] for number in numbers],
+        [names[number] for number in spelled],
         users[:, 1],
         users[:, 2],
-        users_active(users[:, 0], users[:, 4], users[:, 6], start_us, int(users[:, 0].max(initial=0)) + 1)[users[:, 0]],
-        users[:, 5],
-        _kinds(db, people, users, start_us, back_us),
+        minutes[numbers],
+        last_us[theirs],
+        _kinds(db, people, numbers, first_us, start_us, back_us),
         features,
         used,
     )
 
 
 def _used(
-    db: sqlite3.Connection, people: People, made: Sequence[Piece], users: np.ndarray
+    db: sqlite3.Connection, tables: Tables, users: np.ndarray, nobody: int | None
 ) -> tuple[list[str], np.ndarray]:
     """The names of features, and which of these people, who are in order, used which: `Roster.used`."""
     feature_of = dict(db.execute(_FEATURES))
@@ -53,41 +60,37 @@ def _used(
     code_of = {name: code for code, name in enumerate(features)}
     for route, name in feature_of.items():
         codes[route] = code_of[name]
-    if not len(users):
-        return features, users
-    place = np.full(int(users.max(initial=0)) + 1, -1, np.int64)
-    place[users] = np.arange(len(users))
-    found = [users[:0]]
-    for span, at, until in runs(made):
-        if span:
-            who, route = seals.columns(db, Part.USED, span, at, until, (0, 1))
-        else:
-            who, route = read_raw(db, at, until, people=people).used.T[:2]
-        # Who is not among them is nobody in particular, and may have a higher number than all.
-        persons = people.persons(who)
-        theirs = place.take(persons, mode="clip")
-        there = (theirs >= 0) & (users[theirs] == persons)
-        found.append(distinct(theirs[there] * len(features) + codes[route[there]]))
-    return features, distinct(np.concatenate(found))
+    place = np.zeros(max(int(users.max(initial=0)), nobody or 0) + 1, np.int64)
+    place[users] = np.arange(0, len(users) * len(features), len(features)) if len(users) else 0
+    if nobody is not None:
+        place[nobody] = len(users) * len(features)  # behind all others
+    found = [users[:0], *(place[run.columns[0]] + codes[run.columns[1]] for run in tables.runs(Part.USED, 2))]
+    pairs = distinct(np.concatenate(found))
+    return features, pairs[: np.searchsorted(pairs, len(users) * len(features))]
 
 
-def _kinds(db: sqlite3.Connection, people: People, users: np.ndarray, start_us: int, back_us: int) -> np.ndarray:
-    """The place in KINDS of each of these rows of `Totals.users`; 0 for all where it is not stored any more who came
-    before, or nobody did."""
+def _kinds(
+    db: sqlite3.Connection, people: People, users: np.ndarray, began: np.ndarray, start_us: int, back_us: int
+) -> np.ndarray:
+    """The place in KINDS of each of these persons, whose first request began then; 0 for all where it is not stored any
+    more who came before, or nobody did."""
     kinds = np.zeros(len(users), np.int64)
     try:
         made = pieces(db, back_us, start_us)
     except WindowGone:
         return kinds
-    size = int(users[:, 0].max(initial=0)) + 1
+    size = int(users.max(initial=0)) + 1
     seen, anybody, nobody = np.full(size, -1, np.int64), False, number_of_nobody(db)
-    for place, piece in enumerate(made):
-        who = _who(db, people, piece)
+    starts = [piece.start for piece in made]
+    for run in Tables.read(db, people, made).runs(Part.PEOPLE, 1):
+        who = run.columns[0]
         anybody = anybody or bool((who != nobody).any())
-        seen[who[who < size]] = place
+        places = np.repeat(np.searchsorted(starts, run.starts, side="right") - 1, np.diff(run.edges))
+        known = who < size
+        seen[who[known]] = places[known]  # of several at one number the last stays
     if not anybody:
         return kinds
-    last, began = seen[users[:, 0]], users[:, 4]
+    last = seen[users]
     kinds[last < 0] = KINDS.index("new")
     edges = np.array([piece[:2] for piece in [*made, (0, 0)]], np.int64)
     # The last request was somewhere in that piece: where that decides it, nobody looks when.
@@ -98,7 +101,7 @@ def _kinds(db: sqlite3.Connection, people: People, users: np.ndarray, start_us: 
         who, ends = _ends(db, people, made[place])
         np.maximum.at(ended, who[who < size], ends[who < size])
         here = np.flatnonzero(unsure & (last == place))
-        away = began[here] - ended[users[here, 0]] >= AWAY_US
+        away = began[here] - ended[users[here]] >= AWAY_US
         kinds[here[away]] = KINDS.index("returned")
     return kinds
 

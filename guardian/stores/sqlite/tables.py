@@ -34,21 +34,21 @@ class Tables:
         single = {piece: read_raw(db, piece.start, piece.end, people=people) for piece in made if not piece.span}
         return cls(db, people, made, single)
 
-    def runs(self, part: Part) -> Iterator[Run]:
-        """The first three columns of a part, of the buckets of one length that follow each other, or of single events;
-        of people they are read once. Raises ValueError or zlib.error where one is damaged."""
-        return iter(self._people_of) if part is Part.PEOPLE else self._read(part)
+    def runs(self, part: Part, number: int = 3) -> Iterator[Run]:
+        """The first so many columns of a part, of the buckets of one length that follow each other, or of single
+        events; all three of people are read once. Raises ValueError or zlib.error where one is damaged."""
+        return iter(self._people_of) if part is Part.PEOPLE and number == 3 else self._read(part, number)
 
     @cached_property
     def _people_of(self) -> Sequence[Run]:
-        return list(self._read(Part.PEOPLE))
+        return list(self._read(Part.PEOPLE, 3))
 
-    def _read(self, part: Part) -> Iterator[Run]:
+    def _read(self, part: Part, number: int) -> Iterator[Run]:
         for span, at, until in runs(self._made):
             if span:
-                run = seals.run(self._db, part, span, at, until, range(3))
+                run = seals.run(self._db, part, span, at, until, range(number))
             else:
-                columns = self._single[Piece(at, until, 0)].columns(part)[:3]
+                columns = self._single[Piece(at, until, 0)].columns(part)[:number]
                 run = Run([at], list(columns), [0, len(columns[0])])
             if part in (Part.PEOPLE, Part.USED):
                 run.columns[0] = self._people.persons(run.columns[0])
@@ -67,15 +67,15 @@ class Tables:
                     found[piece_at[start]] = [column[a:b] for column in run.columns]
         return found
 
-    def times(self, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def times(self, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Of the persons at whose numbers `wanted` is true, those who were there: their numbers in order, and the
-        first_start_us and active_us of each as in `UserTotals`."""
+        first_start_us, last_us and active_us of each as in `UserTotals`."""
         if self._people.same and any(piece.span for piece in self._made):
             # Who has several ids may be there with two at once.
             read = read_pieces(self._db, self._made, self._people, (Part.PEOPLE, Part.TIMES))
             users = Totals.merge([part for _, part in read]).users
             users = users[wanted[users[:, 0]]]
-            return users[:, 0], users[:, 4], users[:, 6]
+            return users[:, 0], users[:, 4], users[:, 5], users[:, 6]
         found = [[np.zeros(0, np.int64)] * 4]
         for people, times in zip(self.runs(Part.PEOPLE), self.runs(Part.TIMES), strict=True):
             here = np.flatnonzero(wanted[people.columns[0]])

@@ -42,8 +42,9 @@ async def run(view: View) -> Mapping[str, Any] | Response:
     everybody = await read_roster(view.app, chosen, view.now)
     places = np.zeros(0, np.int64)
     if group != "quiet":
-        places = await off_loop(everybody.chosen, search=search, group=group, sort=sort, feature=feature)
+        places = await off_loop(everybody.found, search=search, group=group, feature=feature)
     page: Paged = paged(range(len(places)), query, SHOWN)
+    shown = await off_loop(everybody.ordered, places, sort, slice(page.last - len(page.rows), page.last))
     quiet: list[dict[str, str]] = []
     gone: Sequence[GoneQuiet] = ()
     if group == "quiet":
@@ -67,14 +68,14 @@ async def run(view: View) -> Mapping[str, Any] | Response:
             "sort": sort,
             "kept": kept,
             "groups": [(key, lang(name), counts.get(key)) for key, name in GROUPS.items()],
-            "rows": [_row(person, view, most) for person in everybody.rows(places[list(page.rows)])],
+            "rows": [_row(person, view, most) for person in everybody.rows(shown)],
             "pages": page,
             "quiet": quiet,
             "turned": None if kept.keys() - {"sort"} else await turned(view, chosen),
             "columns": (("name", lang("Person")), ("requests", lang("Requests")), ("errors", lang("Failed")),
                         ("time", lang("Time")), ("seen", lang("Last seen"))),
         },
-        tables=[_quiet(gone) if group == "quiet" else _table(everybody, places)],
+        tables=[_quiet(gone) if group == "quiet" else _table(everybody, places, sort)],
     )  # fmt: skip
 
 
@@ -95,11 +96,11 @@ def _row(person: Person, view: View, most: int) -> dict[str, Any]:
     }
 
 
-def _table(everybody: Roster, places: np.ndarray) -> Table:
-    """The people at these places: made only where somebody asks for the file."""
+def _table(everybody: Roster, places: np.ndarray, sort: str) -> Table:
+    """The people at these places, sorted: made only where somebody asks for the file."""
 
     def rows() -> Iterator[Sequence[Any]]:
-        for p in everybody.rows(places):
+        for p in everybody.rows(everybody.ordered(places, sort)):
             yield p.name, p.requests, p.errors, p.minutes, p.features, moment(p.last_us), p.kind
 
     return Table("people", ("person", "requests", "errors", "minutes", "features", "last_seen", "kind"), rows())

@@ -1,6 +1,7 @@
 import time
 
 import numpy as np
+import pytest
 
 from guardian.core.roster import AWAY_US, Roster
 from guardian.core.summary import Summary, UserTotals
@@ -50,6 +51,17 @@ def test_who_is_alike_stands_in_the_order_of_names_whatever_the_case():
     everybody = roster(**{name: person(3, 1) for name in ("b", "A", "a", "C")})
     for sort in ("requests", "errors", "time", "seen", "name"):
         assert names(everybody, sort=sort) == ["A", "a", "b", "C"]
+
+
+@pytest.mark.parametrize("sort", ["requests", "errors", "time", "seen", "name"])
+def test_the_part_that_is_shown_is_that_part_of_the_whole_order(sort):
+    everybody = roster(**{f"{'Uu'[i % 2]}ser{i * 7 % 60}": person(i % 4, i % 3) for i in range(60)})
+    whole = everybody.chosen(sort=sort, group="hit").tolist()
+    found = everybody.found(group="hit")
+    for begin in range(len(whole) + 2):
+        for size in (0, 1, 7):
+            shown = slice(begin, begin + size)
+            assert everybody.ordered(found, sort, shown).tolist() == whole[shown]
 
 
 def test_people_of_each_feature_are_counted():
