@@ -13,15 +13,16 @@ from itertools import pairwise
 
 import numpy as np
 
+from guardian.core.counting import added_up
 from guardian.core.quiet import LAST_THING
 from guardian.core.time import micros
 from guardian.core.totals import Part
 from guardian.core.turnover import MOST_BACK, Presence, Turnover, steady, turnover
-from guardian.stores.sqlite import seals
 from guardian.stores.sqlite.buckets import DAY, ids, meta, time_of
-from guardian.stores.sqlite.covering import Piece, pieces
+from guardian.stores.sqlite.covering import pieces
 from guardian.stores.sqlite.failures import read_failed
 from guardian.stores.sqlite.people import People, names_of, number_of_nobody
+from guardian.stores.sqlite.tables import Tables
 from guardian.stores.sqlite.totals import read_raw
 
 _US = timedelta(microseconds=1)
@@ -45,37 +46,47 @@ def _begin(db: sqlite3.Connection, before_us: int) -> int:
 def _presence(db: sqlite3.Connection, people: People, spans: Sequence[tuple[int, int]]) -> Presence:
     (most,) = db.execute("SELECT coalesce(max(id), 0) FROM guardian_user").fetchone()
     features, feature_of = _features(db)
-    nobody = number_of_nobody(db)
-    there = np.zeros((len(spans), most + 1), bool)
-    requests = np.zeros((2, most + 1), np.int64)
-    first_us, last_us = np.zeros(most + 1, np.int64), np.zeros(most + 1, np.int64)
+    nobody, size = number_of_nobody(db), most + 1
+    there = np.zeros((len(spans), size), bool)
+    requests = np.zeros((2, size), np.int64)
+    first_us, last_us = np.zeros(size, np.int64), np.zeros(size, np.int64)
     counts = []
     for row, (start, end) in enumerate(spans):
         lately = row - len(spans) + 2  # 0 and 1: the last two windows
-        used = np.zeros((most + 1, len(features)), bool) if lately >= 0 else None
-        for piece in pieces(db, start, end) if start < end else ():
-            if used is None:
-                there[row, people.persons(_people(db, piece))] = True
-                continue
-            users, number, first, last, user, route = _all(db, piece)
-            users = people.persons(users)
-            there[row, users] = True
-            np.add.at(requests[lately], users, number)
+        tables = _tables(db, people, start, end)
+        if lately < 0:
+            for run in tables.runs(Part.PEOPLE, 1):
+                there[row, run.columns[0]] = True
+            continue
+        for run, times in zip(tables.runs(Part.PEOPLE, 2), tables.runs(Part.TIMES, 2), strict=True):
+            (persons, number), (first, length) = run.columns, times.columns
+            there[row, persons] = True
+            requests[lately] += added_up(persons, number, size)
             if lately:
-                new = first_us[users] == 0
-                # Several ids of a person may be in one piece.
-                order = np.argsort(-first[new], kind="stable")
-                first_us[users[new][order]] = first[new][order]
+                # Several ids of a person may be in one bucket: then the one counts that began first.
+                order = np.arange(len(persons))
+                if people.same:
+                    order = np.lexsort((first, np.repeat(np.arange(len(run.starts)), np.diff(run.edges))))
+                order = order[first_us[persons[order]] == 0][::-1]
+                first_us[persons[order]] = first[order]  # of several at one number the last stays
             else:
-                np.maximum.at(last_us, users, last)
-            used[people.persons(user), feature_of[route]] = True
-        if used is not None:
-            if nobody is not None:
-                used[nobody] = False
-            counts.append(used.sum(axis=0))
+                np.maximum.at(last_us, persons, first + length)
+        used = np.zeros((size, len(features)), bool)
+        for run in tables.runs(Part.USED, 2):
+            persons, route = run.columns
+            used.reshape(-1)[persons * len(features) + feature_of[route]] = True
+        if nobody is not None:
+            used[nobody] = False
+        counts.append(used.sum(axis=0))
     if nobody is not None:
         there[:, nobody] = False
     return Presence(there, requests, last_us, first_us, np.stack(counts), features)
+
+
+def _tables(db: sqlite3.Connection, people: People, start_us: int, end_us: int) -> Tables:
+    """What is stored of [start, end), which may be empty; in single events each id has a row of its own too."""
+    made = pieces(db, start_us, end_us) if start_us < end_us else []
+    return Tables(db, people, made, {piece: read_raw(db, piece.start, piece.end) for piece in made if not piece.span})
 
 
 def _features(db: sqlite3.Connection) -> tuple[list[str], np.ndarray]:
@@ -87,28 +98,6 @@ def _features(db: sqlite3.Connection) -> tuple[list[str], np.ndarray]:
     for number, feature in routes:
         places[number] = place[feature]
     return features, places
-
-
-def _people(db: sqlite3.Connection, piece: Piece) -> np.ndarray:
-    """Whose requests a piece has; who has several ids is there several times."""
-    if not piece.span:
-        users: np.ndarray = read_raw(db, piece.start, piece.end).users[:, 0]
-        return users
-    [users] = seals.columns(db, Part.PEOPLE, piece.span, piece.start, piece.end, (0,))
-    return users
-
-
-def _all(db: sqlite3.Connection, piece: Piece) -> tuple[np.ndarray, ...]:
-    """Of a piece the users, how many requests each made, when the first began and the last finished; and which user
-    used which route."""
-    if not piece.span:
-        totals = read_raw(db, piece.start, piece.end)
-        return (*totals.users[:, [0, 1, 4, 5]].T, *totals.used[:, :2].T)
-    where = (piece.span, piece.start, piece.end)
-    users, requests = seals.columns(db, Part.PEOPLE, *where, (0, 1))
-    first, length = seals.columns(db, Part.TIMES, *where, (0, 1))
-    user, route = seals.columns(db, Part.USED, *where, (0, 1))
-    return users, requests, first, first + length, user, route
 
 
 def _failed(db: sqlite3.Connection, people: People, found: Presence, start_us: int, end_us: int) -> Mapping[int, str]:
