@@ -7,13 +7,13 @@ To be called inside a transaction.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
-from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 
-from guardian.core.counting import among, distinct
+from guardian.core.counting import added_up, among, distinct
 from guardian.core.quiet import (
     LAST_THING,
     MOST,
@@ -29,12 +29,12 @@ from guardian.core.time import micros
 from guardian.core.totals import Part
 from guardian.stores.sqlite import seals
 from guardian.stores.sqlite.buckets import ids, time_of
-from guardian.stores.sqlite.covering import Piece, pieces, runs
+from guardian.stores.sqlite.covering import Piece, pieces
 from guardian.stores.sqlite.failures import events_of, read_failed
 from guardian.stores.sqlite.people import People, names_of, number_of_nobody
+from guardian.stores.sqlite.tables import Tables
 from guardian.stores.sqlite.totals import read_raw, read_totals
 
-Read = Callable[[Piece], tuple[np.ndarray, np.ndarray]]
 _US = timedelta(microseconds=1)
 _SOON = LAST_THING // _US
 
@@ -46,12 +46,12 @@ def read_quiet(db: sqlite3.Connection, people: People, start: datetime, end: dat
         made = pieces(db, begin, micros(end))
     except WindowGone:
         return []
-    read = _reader(db, people, made)
     failed = read_failed(db, people, ids(since - _SOON, until)).last_of_each(1)
     failed = failed.where(np.flatnonzero(failed.persons != number_of_nobody(db)))
-    last = _last_visits(db, read, made, since, until, failed.persons, time_of(failed.ids))
+    seen = _Seen.read(db, people, made)
+    last = _last_visits(db, seen, since, until, failed.persons, time_of(failed.ids))
     failed = failed.where(np.flatnonzero(last))
-    visits = _busiest(db, people, read, made, failed.persons, last[last > 0])
+    visits = _busiest(db, people, seen, failed.persons, last[last > 0])
     names = names_of(db, people, visits[:, 0].tolist())
     found = [Visits(names[number], *times) for number, *times in visits.tolist()]
     return gone_quiet(
@@ -59,60 +59,73 @@ def read_quiet(db: sqlite3.Connection, people: People, start: datetime, end: dat
     )
 
 
+class _Seen(NamedTuple):
+    """Who was seen in these pieces: the persons of one after those of the other, who has several ids maybe several
+    times; how many requests each made; and where in them the rows of each piece begin, and the last ones end."""
+
+    made: Sequence[Piece]
+    persons: np.ndarray
+    requests: np.ndarray
+    edges: np.ndarray
+
+    @classmethod
+    def read(cls, db: sqlite3.Connection, people: People, made: Sequence[Piece]) -> _Seen:
+        """Those of these pieces, which are in order."""
+        (users, requests), edges = _columns(db, made, Part.PEOPLE)
+        # A report on a month looks at 47 days of everybody: half the memory.
+        return cls(made, people.persons(users).astype(np.int32), requests.astype(np.int32), edges)
+
+    def at(self, first: int, last: int) -> np.ndarray:
+        """Of each row of the pieces from the first of these places to before the last, the place of its piece."""
+        return np.repeat(np.arange(first, last), np.diff(self.edges[first : last + 1]))
+
+
 def _last_visits(
-    db: sqlite3.Connection,
-    read: Read,
-    made: Sequence[Piece],
-    since_us: int,
-    until_us: int,
-    persons: np.ndarray,
-    failed_us: np.ndarray,
+    db: sqlite3.Connection, seen: _Seen, since_us: int, until_us: int, persons: np.ndarray, failed_us: np.ndarray
 ) -> np.ndarray:
     """When the last request of each of these finished, whose newest failed one was then: 0 where that was not in
     [since, until), or not soon after the failed one."""
     size = int(persons.max(initial=-1)) + 1
+    first = sum(piece.end <= since_us for piece in seen.made)
+    behind = sum(piece.start < until_us for piece in seen.made)
+    who, at = seen.persons[seen.edges[first] :], seen.at(first, len(seen.made))
+    known = np.flatnonzero(who < size)
     place = np.full(size, -1, np.int64)
-    for at, piece in enumerate(made):
-        if piece.end > since_us:
-            users, _ = read(piece)
-            place[users[users < size]] = at
-    last, theirs = np.zeros(len(persons), np.int64), place[persons]
-    for at in distinct(theirs[theirs >= 0]).tolist():
-        piece = made[at]
-        # Who failed long before the piece they were last seen in was seen again later than soon.
-        here = np.flatnonzero((theirs == at) & (failed_us >= piece.start - _SOON))
-        if piece.start >= until_us or not len(here):
-            continue
-        ended, (users, _) = np.zeros(size, np.int64), read(piece)
-        np.maximum.at(ended, users[users < size], _ends(db, piece)[users < size])
-        last[here] = ended[persons[here]]
+    place[who[known]] = at[known]  # of several at one number the last stays
+    starts = np.array([piece.start for piece in seen.made], np.int64)
+    theirs = place[persons]
+    # Who failed long before the piece they were last seen in was seen again later than soon.
+    here = np.flatnonzero((theirs >= 0) & (theirs < behind))
+    here = here[failed_us[here] >= starts[theirs[here]] - _SOON]
+    last = np.zeros(len(persons), np.int64)
+    if not len(here):
+        return last
+    (begin, length), _ = _columns(db, seen.made[first:behind], Part.TIMES)
+    known = known[: np.searchsorted(known, len(begin))]
+    known = known[at[known] == place[who[known]]]
+    ended = np.zeros(size, np.int64)
+    np.maximum.at(ended, who[known], begin[known] + length[known])
+    last[here] = ended[persons[here]]
     last[(last < since_us) | (last >= until_us) | (last - failed_us > _SOON)] = 0
     return last
 
 
-def _busiest(
-    db: sqlite3.Connection,
-    people: People,
-    read: Read,
-    made: Sequence[Piece],
-    persons: np.ndarray,
-    last: np.ndarray,
-) -> np.ndarray:
+def _busiest(db: sqlite3.Connection, people: People, seen: _Seen, persons: np.ndarray, last: np.ndarray) -> np.ndarray:
     """Of these persons the MOST who came regularly and most often, and who came as often: number, requests, when their
     first request began, `last`."""
-    size = int(persons.max(initial=-1)) + 1
-    wanted, requests, place = np.zeros(size, bool), np.zeros(size, np.int64), np.zeros(size, np.int64)
-    wanted[persons] = True
-    for at, piece in reversed(list(enumerate(made))):
-        users, counts = read(piece)
-        mine = np.flatnonzero((users < size) & wanted.take(users, mode="clip")) if size else _NONE
-        np.add.at(requests, users[mine], counts[mine])
-        place[users[mine]] = at
     found = [np.zeros((0, 4), np.int64)]
-    often = requests[persons]
+    if not len(persons):
+        return found[0]
+    size = int(persons.max()) + 1
+    wanted, place = np.zeros(size + 1, bool), np.zeros(size, np.int64)
+    wanted[persons] = True
+    mine = np.flatnonzero(wanted.take(np.minimum(seen.persons, size)))
+    who = seen.persons[mine]
+    often = added_up(who, seen.requests[mine], size)[persons]
+    place[who[::-1]] = seen.at(0, len(seen.made))[mine][::-1]  # of several at one number the first stays
     for number in distinct(often[often >= REGULAR_REQUESTS])[::-1].tolist():
         here = np.flatnonzero(often == number)
-        first = _firsts(db, people, read, made, persons[here], place[persons[here]], last[here])
+        first = _firsts(db, people, seen, persons[here], place[persons[here]], last[here])
         came = last[here] - first >= REGULAR_SPAN // _US
         found.append(np.stack((persons[here], often[here], first, last[here]), axis=1)[came])
         if sum(map(len, found)) >= MOST:
@@ -123,57 +136,44 @@ def _busiest(
 def _firsts(
     db: sqlite3.Connection,
     people: People,
-    read: Read,
-    made: Sequence[Piece],
+    seen: _Seen,
     persons: np.ndarray,
     place: np.ndarray,
     last: np.ndarray,
 ) -> np.ndarray:
     """When the first request of each of these began, who first came in that piece; where they came regularly whenever
     in the piece it was, its end."""
-    first: np.ndarray = np.array([piece.end for piece in made], np.int64)[place]
+    first: np.ndarray = np.array([piece.end for piece in seen.made], np.int64)[place]
     unsure = last - first < REGULAR_SPAN // _US
     for at in distinct(place[unsure]).tolist():
         here = np.flatnonzero(unsure & (place == at))
-        users, began = _begins(db, people, read, made[at])
+        users, began = _begins(db, people, seen, at)
         first[here] = began[np.searchsorted(users, persons[here])]
     return first
 
 
-_NONE = np.zeros(0, np.int64)
-
-
-def _reader(db: sqlite3.Connection, people: People, made: Sequence[Piece]) -> Read:
-    """Gives the persons of each of these pieces and how many requests each made; who has several ids may be there
-    several times."""
-    known: dict[Piece, tuple[np.ndarray, np.ndarray]] = {}
-    for span, at, until in runs(made):
-        if span:
-            starts, (users, requests), edges = seals.run(db, Part.PEOPLE, span, at, until, (0, 1))
-        else:
-            users, requests = read_raw(db, at, until).users.T[:2]
-            starts, edges = [at], [0, len(users)]
-        # A report on a month looks at 47 days of everybody: half the memory.
-        users, requests = people.persons(users).astype(np.int32), requests.astype(np.int32)
-        for start, (a, b) in zip(starts, pairwise(edges), strict=True):
-            known[Piece(start, start + span if span else until, span)] = users[a:b], requests[a:b]
-    return known.__getitem__
-
-
-def _begins(db: sqlite3.Connection, people: People, read: Read, piece: Piece) -> tuple[np.ndarray, np.ndarray]:
-    """The persons of a piece, in order, and when the first request of each began."""
+def _begins(db: sqlite3.Connection, people: People, seen: _Seen, at: int) -> tuple[np.ndarray, np.ndarray]:
+    """The persons of the piece at this place, in order, and when the first request of each began."""
+    piece = seen.made[at]
     if piece.span and not people.same:
         [began] = seals.columns(db, Part.TIMES, piece.span, piece.start, piece.end, (0,))
-        return read(piece)[0], began
+        return seen.persons[seen.edges[at] : seen.edges[at + 1]], began
     rows = read_totals(db, piece.start, piece.end, people, (Part.PEOPLE, Part.TIMES)).users
     return rows[:, 0], rows[:, 4]
 
 
-def _ends(db: sqlite3.Connection, piece: Piece) -> np.ndarray:
-    """When the last request of each row of a piece finished."""
-    if not piece.span:
-        ends: np.ndarray = read_raw(db, piece.start, piece.end).users[:, 5]
-        return ends
-    first, length = seals.columns(db, Part.TIMES, piece.span, piece.start, piece.end, (0, 1))
-    ends = first + length
-    return ends
+def _columns(db: sqlite3.Connection, made: Sequence[Piece], part: Part) -> tuple[list[np.ndarray], np.ndarray]:
+    """The first two columns of a part of these pieces, the rows of one after those of the other; and where the rows of
+    each piece begin, and the last ones end. In single events each id has a row of its own."""
+    single = {piece: read_raw(db, piece.start, piece.end) for piece in made if not piece.span}
+    read = list(Tables(db, People(), made, single).runs(part, 2))
+    starts = np.array([start for run in read for start in run.starts], np.int64)
+    rows = np.array([row for run in read for row in np.diff(run.edges).tolist()], np.int64)
+    columns = [np.concatenate(each) for each in zip([_NONE] * 2, *(run.columns for run in read), strict=True)]
+    wanted = np.isin(starts, [piece.start for piece in made])
+    if not wanted.all():  # between two pieces of one length others may lie
+        columns = [column[np.repeat(wanted, rows)] for column in columns]
+    return columns, np.concatenate(([0], np.cumsum(rows[wanted])))
+
+
+_NONE = np.zeros(0, np.int64)
