@@ -83,15 +83,16 @@ def read_failed(
         found.extend(more)
         notes.extend(np.broadcast_to(_UNKNOWN, (len(part[0]), 4)) for part in more)
 
-    for start, until, noted in sealed_failures.days(db, time_of(first), time_of(end)):
+    whole = with_routes or routes is not None
+    for start, until, noted in sealed_failures.days(db, time_of(first), time_of(end), whole=whole):
         read_index(ids(start, until)[0])
-        keep = np.ones(len(noted[0]), bool)
-        for column, numbers in ((noted[1], users), (noted[2], routes)):
+        kept = [*noted[: len(columns)], *([np.stack(noted[3:], axis=1)] if with_routes else [])]
+        for place, numbers in ((1, users), (2, routes)):
             if numbers is not None:
-                keep &= among(column, np.array(sorted(numbers), np.int64))
-        found.append([column[keep] for column in noted[: len(columns)]])
-        if with_routes:
-            notes.append(np.stack(noted[3:], axis=1)[keep])
+                keep = among(noted[place], np.array(sorted(numbers), np.int64))
+                noted, kept = [column[keep] for column in noted], [column[keep] for column in kept]
+        found.append(kept[: len(columns)])
+        notes += kept[len(columns) :]
         first = ids(start, until)[1]
     read_index(end)
     read = [np.concatenate(parts) for parts in zip(*found, strict=True)]

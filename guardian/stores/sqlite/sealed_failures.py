@@ -51,6 +51,13 @@ def note(db: sqlite3.Connection) -> int:
     return len(missing)
 
 
+def newest_is_noted(db: sqlite3.Connection) -> bool:
+    """Whether the newest sealed day has its failed requests noted, or needs none: so it is after each `note`."""
+    newest = f"SELECT max(start_us) FROM guardian_summary_part WHERE part = ? AND span_us = {DAY}"
+    (sealed,), (noted,) = (db.execute(newest, (part,)).fetchone() for part in (Part.STATUSES, FAILED))
+    return sealed is None or sealed == noted or sealed < meta(db, "purged_until_us")
+
+
 def _note(db: sqlite3.Connection, start_us: int) -> None:
     sealed = "SELECT requests FROM guardian_summary_part WHERE part = ? AND span_us = ? AND start_us = ?"
     row = db.execute(sealed, (Part.STATUSES, DAY, start_us)).fetchone()
@@ -64,9 +71,12 @@ def _note(db: sqlite3.Connection, start_us: int) -> None:
     db.execute(f"REPLACE INTO guardian_summary_part ({columns}) VALUES (?, ?, ?, ?, ?)", values)
 
 
-def days(db: sqlite3.Connection, start_us: int, end_us: int) -> Iterator[tuple[int, int, Sequence[np.ndarray]]]:
+def days(
+    db: sqlite3.Connection, start_us: int, end_us: int, *, whole: bool = True
+) -> Iterator[tuple[int, int, Sequence[np.ndarray]]]:
     """The days inside [start, end) whose failed requests are noted, in order: (start, end, their columns), which are
-    keys, users, routes, statuses, durations, failures and latencies; -2 is a latency that is not known.
+    keys, users, and where the `whole` is asked for routes, statuses, durations, failures and latencies; -2 is a latency
+    that is not known.
 
     Inside a transaction of the reader's. No day of purged events is among them, nor one that is stale.
     """
@@ -76,7 +86,7 @@ def days(db: sqlite3.Connection, start_us: int, end_us: int) -> Iterator[tuple[i
     stale = _stale(db, first, end_us)
     for start, body in db.execute(_NOTED, (first, end_us - DAY)).fetchall():
         if start not in stale:
-            (at, sequence, *others), _ = decoded().joined([((FAILED, DAY, start), body)], range(8))
+            (at, sequence, *others), _ = decoded().joined([((FAILED, DAY, start), body)], range(8 if whole else 3))
             yield start, start + DAY, ((at << SEQUENCE_BITS) + sequence, *others)
 
 
