@@ -40,6 +40,46 @@ def test_a_column_that_a_table_does_not_have_is_refused():
         codec.joined([codec.inflate(codec.pack([np.array([1])]))], (0, 1))
 
 
+LIMITS = st.sampled_from([0, 1, 255, 256, 65_535, 2**24, 2**32, 2**37, 2**40 - 1, 2**56, 2**61])
+
+
+@given(
+    st.lists(st.tuples(LIMITS, st.booleans(), st.integers(-(2**61), 2**61)), min_size=1, max_size=4), st.integers(0, 3)
+)
+def test_a_long_table_comes_back_as_it_was_and_beside_short_ones(kinds, more):
+    rows = codec.LONG + more
+    random = np.random.default_rng(rows)
+    columns = []
+    for most, ascending, least in kinds:
+        column = random.integers(0, most, rows, endpoint=True)
+        columns.append((np.sort(column) if ascending else column) + least)
+    short = [column[:5] for column in columns]
+    body = codec.pack(columns)
+    assert (body[0], codec.pack(short)[0]) == (codec.LONG_VERSION, codec.VERSION)
+    assert [column.tolist() for column in codec.unpack(body)] == [column.tolist() for column in columns]
+    read, edges = codec.joined([codec.inflate(each) for each in (body, codec.pack(short), body)], range(len(columns)))
+    assert edges == [0, rows, rows + 5, 2 * rows + 5]
+    assert [column.tolist() for column in read] == [
+        [*column.tolist(), *column[:5].tolist(), *column.tolist()] for column in columns
+    ]
+
+
+def test_the_bytes_of_a_long_table_are_those_of_the_documented_layout():
+    rows = codec.LONG
+    noise = np.random.default_rng(1).integers(0, 256, rows)
+    noise[:2] = 0, 255
+    body = codec.pack([noise + 256 * (np.arange(rows) % 2) - 7, np.full(rows, 4)])
+    assert body[:1] == b"\x03"
+    length = int.from_bytes(body[1:5], "little")
+    assert zlib.decompress(body[5 : 5 + length]) == (
+        rows.to_bytes(4, "little") + b"\x02"
+        b"\x02" b"\xf9\xff\xff\xff\xff\xff\xff\xff" b"\x01"  # two bytes above -7, of which the lower one lies raw
+        b"\x80" b"\x04\0\0\0\0\0\0\0" b"\0"  # always 4
+        + b"\0\x01" * (rows // 2)
+    )  # fmt: skip
+    assert body[5 + length :] == bytes(noise.tolist())
+
+
 def test_the_bytes_are_those_of_the_documented_layout():
     body = codec.pack([np.array([5, 7, 7]), np.array([300, 40, 41]), np.array([2, 2, 2])])
     assert body[:1] == b"\x02"
@@ -52,6 +92,14 @@ def test_the_bytes_are_those_of_the_documented_layout():
     )  # fmt: skip
 
 
+def _long(inside):
+    part = zlib.compress(inside)
+    return b"\x03" + len(part).to_bytes(4, "little") + part
+
+
+LONG = codec.pack([np.random.default_rng(2).integers(0, 256, codec.LONG)])
+
+
 @pytest.mark.parametrize(
     "body",
     [
@@ -61,6 +109,13 @@ def test_the_bytes_are_those_of_the_documented_layout():
         b"\x02abc",
         b"\x02" + zlib.compress(b"\x09"),
         b"\x02" + zlib.compress(b"\x09\0\0\0\x01\x07" + b"\0" * 8),
+        b"\x03",
+        b"\x03\x09\0\0\0abc",
+        b"\x03\x09\0\0\0" + zlib.compress(b"\x09"),
+        LONG[:-1],
+        LONG[:9],
+        _long(b"\x09\0\0\0\x01\x09" + b"\0" * 9),
+        _long(b"\x09\0\0\0\x01\x02" + b"\0" * 9 + b"1234567890"),
     ],
 )
 def test_what_is_no_table_is_refused(body):
