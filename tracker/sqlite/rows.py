@@ -27,6 +27,8 @@ _ROWS = 500  # a full batch of the recorder goes in with one statement
 Row = tuple[int, int, int, int, int, int | None, int | None]
 """at_us, user, route, outcome, duration_us, failure, latency_us."""
 _COLUMNS = ("id", "user", "route", "status", "duration_us", "failure", "latency_us")
+_OPTIONAL = ("failure", "latency_us")
+_NONE = -2  # neither the number of a failure nor a latency
 
 
 def insert(db: sqlite3.Connection, batch: Batch, source: int | None = None) -> list[int]:
@@ -53,17 +55,21 @@ def insert(db: sqlite3.Connection, batch: Batch, source: int | None = None) -> l
 
 
 def _insert_requests(db: sqlite3.Connection, columns: Sequence[Sequence[Any]], source: int | None) -> None:
-    """Insert rows of guardian_request, many with one statement, see `insert_rows`; without what all of them lack."""
-    names = list(_COLUMNS)
-    while names[-1] in ("failure", "latency_us") and columns[len(names) - 1].count(None) == len(columns[0]):
+    """Insert rows of guardian_request, without what all of them lack."""
+    names, given = list(_COLUMNS), list(columns)
+    while names[-1] in _OPTIONAL and given[-1].count(None) == len(given[0]):
         names.pop()
-    more = () if source is None else (source,)
-    done, size = 0, len(columns[0])
-    while done < size:
-        number = _few_lengths(size - done)
-        part = zip(*(column[done : done + number] for column in columns[: len(names)]), strict=True)
-        db.execute(_insert_statement(tuple(names), number, *more), [*chain.from_iterable(part)])
-        done += number
+        given.pop()
+    marks = ["?"] * len(names)
+    for place, name in enumerate(names):
+        if name in _OPTIONAL and given[place].count(None):
+            given[place] = [_NONE if value is None else value for value in given[place]]
+            marks[place] = f"nullif(?, {_NONE})"
+    if source is not None:
+        names.append("source")
+        marks.append(str(source))
+    values = [*chain.from_iterable(zip(*given, strict=True))]
+    insert_rows(db, f"guardian_request ({', '.join(names)})", f"({', '.join(marks)})", values)
 
 
 def _ids(at_us: Sequence[int], taken: Set[int]) -> list[int]:
@@ -85,19 +91,18 @@ def _taken(db: sqlite3.Connection, ids: Sequence[int]) -> set[int]:
     return {number for (number,) in found}
 
 
-def insert_rows(db: sqlite3.Connection, table: str, rows: Sequence[tuple[Any, ...]], conflict: str = "") -> None:
-    """Insert rows, many with one statement.
+def insert_rows(db: sqlite3.Connection, table: str, row: str, values: Sequence[int], conflict: str = "") -> None:
+    """Insert rows, many with one statement. `row` has a mark for each of a row's `values`, which follow each other.
 
     sqlite3 releases the interpreter's lock at each step of a statement: with a statement a row it would change hands
-    with the host's event loop hundreds of times a batch, and slow its requests down.
+    with the host's event loop hundreds of times a batch, and slow its requests down. Let no value be None: sqlite3 asks
+    first how it may be adapted, which takes ten times as long as a number. `nullif(?, -1)` makes one of a number.
     """
-    done = 0
-    while done < len(rows):
-        number = _few_lengths(len(rows) - done)
-        row = f"({', '.join('?' * len(rows[0]))})"
-        sql = f"INSERT INTO {table} VALUES {', '.join([row] * number)} {conflict}"
-        db.execute(sql, [*chain.from_iterable(rows[done : done + number])])
-        done += number
+    done, width = 0, row.count("?")
+    while done < len(values):
+        number = _few_lengths((len(values) - done) // width)
+        db.execute(_statement(table, row, number, conflict), values[done : done + number * width])
+        done += number * width
 
 
 def _few_lengths(left: int) -> int:
@@ -106,10 +111,8 @@ def _few_lengths(left: int) -> int:
 
 
 @lru_cache
-def _insert_statement(names: tuple[str, ...], rows: int, source: int | None = None) -> str:
-    more, value = ("", "") if source is None else (", source", f", {source}")
-    row = f"({', '.join('?' * len(names))}{value})"
-    return f"INSERT INTO guardian_request ({', '.join(names)}{more}) VALUES {', '.join([row] * rows)}"
+def _statement(table: str, row: str, rows: int, conflict: str) -> str:
+    return f"INSERT INTO {table} VALUES {', '.join([row] * rows)} {conflict}"
 
 
 def note_late(db: sqlite3.Connection, ids: Sequence[int], now_us: int) -> None:

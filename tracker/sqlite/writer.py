@@ -9,6 +9,7 @@ from typing import Any
 
 from tracker.event import Event
 from tracker.source import Source
+from tracker.sqlite.activity import Activity
 from tracker.sqlite.batch import batch_of
 from tracker.sqlite.connection import connect
 from tracker.sqlite.database_file import FileChanged, OpenedFile
@@ -17,12 +18,10 @@ from tracker.sqlite.migrations import prepare
 from tracker.sqlite.rows import insert, mark_late, note_late
 from tracker.sqlite.sessions import (
     RECENT_US,
-    Spans,
-    add_activity,
     extend_sessions,
-    named,
+    keep_named,
     note_clients,
-    recent_spans,
+    recent_activity,
 )
 
 _NOTE = """
@@ -70,8 +69,7 @@ class Writer:
             self._file.note()
         self._epoch: Any = None
         self._rushing = rushing
-        self._put_off: Spans | None = None if rushing else {}  # None: what another Writer left is not known yet
-        self._since = 0  # the first moment of what is put off
+        self._put_off = None if rushing else Activity()  # None: what another Writer left is not known yet
         self._names = Dictionaries(self.db, key)
         self._made_by = made_by if made_by is not None and any(made_by) else None
 
@@ -118,18 +116,18 @@ class Writer:
                 # Another process has erased somebody: numbers that were known may stand for nobody now.
                 self._names.forget()
                 self._epoch = meta.get("dictionary_epoch")
-                self._put_off = self._put_off and named(db, self._put_off)
+                if self._put_off is not None:
+                    keep_named(db, self._put_off)
             self._names.begin()
             batch = batch_of(list(events), self._names)
             at_us = batch.at_us
             ids: list[int] = []
-            first_us = self._since if self._put_off else 2**63
-            activity = recent_spans(db) if self._put_off is None else self._put_off
-            self._put_off = None if self._rushing else {}  # should this batch fail, the last one tells it anew
-            add_activity(activity, at_us, batch.user, batch.duration_us, self._names.anonymous)
+            activity = recent_activity(db) if self._put_off is None else self._put_off
+            # Should this batch fail, the last events that are stored tell anew what is put off.
+            self._put_off = None if self._rushing else Activity()
+            activity.add(at_us, batch.user, batch.duration_us, self._names.anonymous)
             rush = self._rushing and len(at_us) >= _FULL and not batch.clients
-            since = min(at_us[0], first_us) if rush else 0
-            rush = rush and at_us[-1] - since < RECENT_US
+            rush = rush and activity.until_us - activity.since_us < RECENT_US
             if not rush:
                 extend_sessions(db, activity)
                 note_clients(db, batch.clients)
@@ -151,13 +149,12 @@ class Writer:
             if db.in_transaction:
                 db.execute("ROLLBACK")
             raise
-        self._put_off = activity if rush else {}
-        self._since = since
+        self._put_off = activity if rush else Activity()
         return len(at_us)
 
     def close(self) -> None:
         """Store what was put off and close the connection; safe to call twice."""
-        if self._put_off:
+        if self._put_off is not None and self._put_off.users():
             with suppress(sqlite3.Error):  # the next Writer finds it
                 self.write(())
         self.db.close()

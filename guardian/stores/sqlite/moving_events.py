@@ -23,11 +23,12 @@ from guardian.stores.sqlite.sealing import join
 from tracker.event import ANONYMOUS, Event, Failure
 from tracker.pseudonyms import key_path
 from tracker.source import Source
+from tracker.sqlite.activity import Activity
 from tracker.sqlite.batch import batch_of
 from tracker.sqlite.connection import connect
 from tracker.sqlite.dictionaries import Dictionaries
 from tracker.sqlite.rows import insert
-from tracker.sqlite.sessions import Spans, add_activity, extend_sessions
+from tracker.sqlite.sessions import extend_sessions
 
 NAME = "coalesce(nullif(s.spelling, ''), u.email)"
 USERS = "guardian_user u LEFT JOIN guardian_spelling s ON s.user = u.id"
@@ -129,11 +130,11 @@ class SqliteMovingEvents:
                     db.execute("INSERT OR IGNORE INTO guardian_dirty VALUES (?)", (start,))
                 for event, source in recorded:
                     groups[source].append(event)
-            nobody, activity = self._dictionaries.user(ANONYMOUS, 0), Spans()
+            nobody, activity = self._dictionaries.user(ANONYMOUS, 0), Activity()
             for source, events in groups.items():
                 batch = batch_of(events, self._dictionaries)
                 insert(db, batch, None if source is None else self._source(source))
-                add_activity(activity, batch.at_us, batch.user, batch.duration_us, nobody)
+                activity.add(batch.at_us, batch.user, batch.duration_us, nobody)
             extend_sessions(db, activity)
 
     def close(self) -> None:
