@@ -140,8 +140,11 @@ def create_app(application: Application, endpoints: Sequence[Endpoint] = ENDPOIN
         pages = [*sign_in_routes(application, doors), *page_routes(application, doors)]
 
         async def unrouted(request: Request, error: HTTPException) -> Response:
-            shown = no_page(application, doors, request) if error.status_code == 404 else None
-            return shown or await _unrouted(request, error)
+            shown = no_page(application, doors, request, error.status_code)
+            if shown is None:
+                return await _unrouted(request, error)
+            shown.headers.update(error.headers or {})
+            return shown
 
         handlers[HTTPException] = unrouted
     metrics = list[Route]()

@@ -7,6 +7,7 @@ import hmac
 import logging
 from typing import Any
 
+from guardian.core.language import marked
 from guardian.core.secret_url import SecretUrl
 from guardian.settings.schema import ApiSettings
 from guardian.web.endpoint import Refusal
@@ -22,9 +23,10 @@ KEYS_SECONDS = 5.0
 LOOK_SECONDS = 0.02
 """How often it looks whether they have."""
 
-WANTED = "a valid token is needed here: docs/api.md says which, and Guardian's log why another is refused"
+WANTED = marked("a valid token is needed here: docs/api.md says which, and Guardian's log why another is refused")
 """What everybody hears who has none: whoever tries tokens learns nothing from it."""
 
+NO_ADMIN = marked("the token's claim %(claim)s is not %(value)s: ask for a token that says so")
 
 NO_KEYS = "the keys of api.scheduler_jwks could not be fetched yet: Guardian's log says why, try again"
 
@@ -62,10 +64,9 @@ def require_admin_claims(authorization: str | None, verifier: TokenVerifier | No
     held = claims.get(api.admin_claim)
     if held != api.admin_value and not (isinstance(held, list) and api.admin_value in held):
         raise Refusal(
-            403,
-            f"the token's claim {api.admin_claim} is not {api.admin_value}: ask for a token that says so",
-            {"WWW-Authenticate": 'Bearer realm="guardian", error="insufficient_scope"'},
-        )
+            403, NO_ADMIN, {"WWW-Authenticate": 'Bearer realm="guardian", error="insufficient_scope"'},
+            claim=api.admin_claim, value=api.admin_value,
+        )  # fmt: skip
     return claims
 
 

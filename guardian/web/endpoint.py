@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from guardian.application.root import Application
+from guardian.core.language import ENGLISH, Language
 from guardian.core.off_loop import json_text
 
 BODY_LIMIT = 65_536
@@ -28,11 +29,19 @@ HEADERS = {
 
 
 class Refusal(Exception):
-    """A request that is not done: the status and the one sentence of the answer."""
+    """A request that is not done: the status and the one sentence of the answer, in English.
 
-    def __init__(self, status: int, sentence: str, headers: Mapping[str, str] | None = None) -> None:
-        super().__init__(sentence)
-        self.status, self.sentence, self.headers = status, sentence, headers
+    `values` fill in the sentence. A page says it in the language of its reader: see `said`.
+    """
+
+    def __init__(self, status: int, sentence: str, headers: Mapping[str, str] | None = None, **values: Any) -> None:
+        self.status, self.headers, self._text, self._values = status, headers, sentence, values
+        self.sentence = self.said(ENGLISH)
+        super().__init__(self.sentence)
+
+    def said(self, lang: Language) -> str:
+        """The sentence in this language, where it has been translated or is written in it already."""
+        return lang(self._text, **self._values) if self._text else ""
 
 
 class Asked(BaseModel):

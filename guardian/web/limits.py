@@ -9,12 +9,15 @@ from collections.abc import Callable, Mapping, Sequence
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Any
 
+from guardian.core.language import marked
 from guardian.web.endpoint import Refusal
 
 FAILURES = 20
 """So many may fail in a row; then one more each `SECONDS`."""
 
 SECONDS = 3.0
+
+TOO_MANY = marked("too many wrong tokens or links came from this address: wait %(n)s s")
 
 CLIENTS = 10_000
 """No more clients than these are remembered: whoever failed longest ago is forgotten first."""
@@ -42,8 +45,7 @@ class Limiter:
         if over <= 0:
             return None
         wait = math.ceil(over * SECONDS)
-        sentence = f"too many wrong tokens or links came from this address: wait {wait} s"
-        return Refusal(429, sentence, {"Retry-After": str(wait)})
+        return Refusal(429, TOO_MANY, {"Retry-After": str(wait)}, n=wait)
 
     def failed(self, client: str) -> None:
         """A token or a link of this client was wrong."""

@@ -94,7 +94,7 @@ class Asking:
         wait = wait or self.doors.addresses.take(hashed(address.lower()).hex())
         if wait:
             minutes = self.lang.duration(-(-wait // 60) * 60)
-            raise Refusal(429, self.lang(words.TOO_OFTEN, time=minutes), {"Retry-After": str(wait)})
+            raise Refusal(429, words.TOO_OFTEN, {"Retry-After": str(wait)}, time=minutes)
 
     def mailing(self, address: str, *, forwarded: bool = False) -> BackgroundTask:
         """What mails a link after the answer is out."""

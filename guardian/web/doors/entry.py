@@ -74,7 +74,7 @@ class Doors:
         if given:
             role = role_of(self.app.settings, given)
             if role is None:
-                raise Refusal(403, self.language(request)(NOBODY, who=given[:80]))
+                raise Refusal(403, NOBODY, who=given[:80])
             return Person(given, role, f"proxy:{given.lower()}")
         cookie = read_cookie(SESSION, request, visitor)
         session = await live_session(self.app, cookie) if cookie else None
@@ -87,7 +87,7 @@ class Doors:
         """Whom a configured proxy says it has let in; "" for nobody. Raises Refusal where the header came twice."""
         said = request.headers.getlist(header)
         if len(said) > 1 and visitor.proxied:
-            raise Refusal(403, self.language(request)(TWICE, header=header))
+            raise Refusal(403, TWICE, header=header)
         if said and visitor.hidden and not self._told:
             self._told = True
             log.warning(
@@ -117,12 +117,9 @@ class Doors:
 
     async def check_form(self, request: Request, visitor: Visitor, person: Person, form: Mapping[str, str]) -> None:
         """Raises Refusal (403) for a form that is not one of ours."""
-        try:
-            check_origin(request, visitor)
-            if not person.bearer:
-                check_token(form, await self.app.stores.alerts.link_key(), person.identity)
-        except Refusal as refusal:
-            raise Refusal(refusal.status, self.app.email.language_of(person.address)(refusal.sentence)) from None
+        check_origin(request, visitor)
+        if not person.bearer:
+            check_token(form, await self.app.stores.alerts.link_key(), person.identity)
 
     def begin(self, work: Coroutine[Any, Any, None]) -> None:
         """Do something beside the answers, so that none of them shows by its time what was done."""

@@ -48,10 +48,7 @@ def _answering(app: Application, doors: Doors, run: Run) -> Callable[[Request], 
         asking = Asking(app, doors, request)
         try:
             return await run(asking)
-        except Refusal as refusal:
-            said = Refusal(refusal.status, asking.lang(refusal.sentence), refusal.headers)
-            return problem(app, said, asking.lang, asking.visitor.base, words.NOT_IN, back="/sign-in")
-        except StorageError as error:
+        except (Refusal, StorageError) as error:
             return problem(app, error, asking.lang, asking.visitor.base, words.NOT_IN, back="/sign-in")
 
     return respond

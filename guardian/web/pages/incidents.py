@@ -7,7 +7,7 @@ from typing import Any
 
 from starlette.responses import Response
 
-from guardian.alerting.actions import parse_action
+from guardian.alerting.actions import ACTIONS
 from guardian.alerting.cause_words import cause_lines, release_name
 from guardian.alerting.explaining import Explanation
 from guardian.alerting.incidents import UNKNOWN, Incident
@@ -49,6 +49,7 @@ BUTTONS = (
     ("resolve", marked("End it")),
 )
 """What can be done about an incident, in words."""
+GONE = marked("There is no such incident, or it is older than the retention.")
 
 
 async def run(view: View) -> Mapping[str, Any] | Response:
@@ -86,7 +87,7 @@ async def run_one(view: View) -> Mapping[str, Any] | Response:
     """One incident. Raises Refusal for one that is not known."""
     incident = await view.app.stores.alerts.incident(view.path["id"])
     if incident is None:
-        raise Refusal(404, view.lang("There is no such incident, or it is older than the retention."))
+        raise Refusal(404, view.lang(GONE))
     told = [item for item in await view.app.state.outbox(limit=LOOKED_AT) if _about(item, incident)]
     person, why = person_of(incident, view), await cause_of(view.app, incident)
     happened = timeline(incident, told, why, view)
@@ -194,13 +195,16 @@ def timeline(incident: Incident, told: list[OutboxItem], why: Explanation, view:
 async def act(view: View, form: Mapping[str, str]) -> str:
     """Do what a button says to one incident; where to go then. Raises Refusal with one sentence."""
     what, name = form.get("action", ""), form.get("id", "")
+    if what not in ACTIONS:
+        raise Refusal(409, view.lang("This button is not known."))
     try:
-        await act_on(view.app, parse_action(what), name, by=view.address)
-    except ValueError as error:
+        await act_on(view.app, what, name, by=view.address)
+    except ValueError:
         found = await view.app.stores.alerts.incident(name)
-        if what == "resolve" and found is not None and found.status == "resolved":
-            return f"/incidents/{name}"  # the button was pressed twice, or it ended by itself meanwhile
-        raise Refusal(409, str(error)) from None
+        if found is None:
+            raise Refusal(409, view.lang(GONE)) from None
+        if what != "resolve":  # else the button was pressed twice, or it ended by itself meanwhile
+            raise Refusal(409, view.lang("It is over: there is nothing to do.")) from None
     return f"/incidents/{name}"
 
 

@@ -47,12 +47,12 @@ def page_routes(app: Application, doors: Doors, pages: Sequence[Page] | None = N
     return routes
 
 
-def no_page(app: Application, doors: Doors, request: Request) -> Response | None:
-    """The page for a browser at an address that does not exist; None for a program."""
+def no_page(app: Application, doors: Doors, request: Request, status: int = 404) -> Response | None:
+    """The page for a browser at an address that does not exist, or that only forms lead to (405); None for a program."""
     if request.method != "GET" or "text/html" not in request.headers.get("accept", ""):
         return None
     lang = doors.language(request)
-    return _page(app, lang, doors.visitor(request).base, 404, NOT_THERE, lang(ELSEWHERE))
+    return _page(app, lang, doors.visitor(request).base, status, NOT_THERE, lang(ELSEWHERE))
 
 
 async def _asset(request: Request) -> Response:
@@ -107,12 +107,12 @@ def _acting(app: Application, doors: Doors, page: Page) -> Handler:
             person = await doors.who(request, visitor)
             if person is None:
                 return to_sign_in(request, visitor)
+            lang = app.email.language_of(person.address)
             form = await read_form(request)
             await doors.check_form(request, visitor, person, form)
             view = await _view(app, doors, request, visitor, person)
-            lang = view.lang
             if not view.may_act:
-                raise Refusal(403, lang(READ_ONLY))
+                raise Refusal(403, READ_ONLY)
             assert page.act is not None
             return RedirectResponse(visitor.base + await page.act(view, form), 303, dict(PAGE_HEADERS))
         except (Refusal, StorageError) as error:
@@ -173,7 +173,8 @@ def problem(
     if isinstance(error, StorageError):
         log.error("A page cannot be shown: %s", error)
         return _page(app, lang, base, 503, title, lang(AGAIN), back)
-    answer = _page(app, lang, base, error.status, title, error.sentence, back)
+    said = error.said(lang)
+    answer = _page(app, lang, base, error.status, title, said[:1].upper() + said[1:], back)
     answer.headers.update(error.headers or {})
     return answer
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from math import isfinite
@@ -27,8 +28,12 @@ from guardian.web.pages.page import Page, View
 from guardian.web.pages.svg import Mark, strip
 from guardian.web.pages.tables import Cell, Table
 
+log = logging.getLogger("guardian.web")
+
 DAYS = 30
 SEVERITIES = {"info": marked("info"), "warning": marked("warning"), "critical": marked("critical")}
+NO_FIT = marked("A rule of this kind cannot have this threshold: choose another one.")
+AGAIN = marked("The database does not answer just now: try again in a minute.")
 STEPS = 20
 """So many steps the slider has to each side of the threshold as it is, up to four times it."""
 
@@ -144,7 +149,9 @@ async def _tried(view: View) -> dict[str, Any] | None:
             now=now, fresh=timedelta(minutes=2),
         )  # fmt: skip
     except (StorageError, ValueError) as error:
-        return {"rule": name, "trouble": str(error), "parts": (), "line": "", "replayed": ()}
+        log.info("The rule %r cannot be replayed with %s: %s", name, change, error)
+        trouble = NO_FIT if isinstance(error, ValueError) else AGAIN
+        return {"rule": name, "trouble": view.lang(trouble), "parts": (), "line": "", "replayed": ()}
     titles = (view.lang("As it is"), view.lang("With %(value)s", value=threshold.said(value, view.lang)))
     parts = [
         _part(title, result, next((each for each in result.rules if each.rule == name), None), view)
