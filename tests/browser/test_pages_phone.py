@@ -14,6 +14,8 @@ pytestmark = pytest.mark.needs_chromium
 AXE = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text(encoding="utf-8")
 RUN = "axe.run().then(found => found.violations.map(each => each.id + ': ' + each.nodes[0].html.slice(0, 160)))"
 WIDER = "document.documentElement.scrollWidth > document.documentElement.clientWidth"
+PARTED = """[...document.querySelectorAll('.triple dd, .figures .value')].filter(
+  e => e.offsetHeight > 1.6 * parseFloat(getComputedStyle(e).fontSize)).map(e => e.innerText)"""
 LONG = "a-name-of-two-hundred-characters." * 6 + "@example.com"
 
 
@@ -86,3 +88,18 @@ async def test_a_long_table_is_read_on_a_phone_without_scrolling_sideways(tmp_pa
         await tab.evaluate(AXE)
         assert await tab.evaluate(RUN) == []
         assert said == []
+
+
+async def test_a_number_on_a_phone_is_never_parted_from_its_unit_and_navigation_takes_two_lines(tmp_path):
+    for language in ("en", "fr"):
+        async with dashboard(tmp_path / language, language=language) as (browser, address, _):
+            tab, _ = await signed_in(browser, viewport={"width": 360, "height": 740}, locale=language)
+            await tab.goto(address)
+            assert await tab.evaluate(PARTED) == []
+            tops = "new Set([...document.querySelectorAll('nav.pages a')].map(e => e.offsetTop)).size"
+            assert await tab.evaluate(tops) == 2
+            ranges = "new Set([...document.querySelectorAll('.ranges .chips a')].map(e => e.offsetTop)).size"
+            assert await tab.evaluate(ranges) == 1
+            await tab.goto(f"{address}/people/person?name=ada@example.com")
+            here = tab.locator("nav.pages a[aria-current]")
+            await expect(here).to_have_text("People" if language == "en" else "Personnes")

@@ -38,7 +38,8 @@ async def framed(view: View, own: Mapping[str, Any], *, tables: Sequence[Table] 
         return await off_loop(as_file, table, view.query.get("as", "csv"))
     bar = honesty_words(await read_honesty(view), view.lang)
     asked = {name: value for name, value in view.query.items() if name not in ("as", "page")}
-    return {"range": None, **own, "honesty": bar, "tables": [table.name for table in tables], "asked": asked}
+    named = [(table.name, view.lang(table.title)) for table in tables]
+    return {"range": None, **own, "honesty": bar, "tables": named, "asked": asked}
 
 
 def as_file(table: Table, form: str) -> Response:

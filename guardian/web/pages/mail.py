@@ -34,6 +34,13 @@ STATUSES = {
     "dead": marked("Not delivered"),
     "dropped": marked("Dropped"),
 }
+FATES = {
+    "pending": marked("waits"),
+    "sent": marked("sent"),
+    "dead": marked("not delivered"),
+    "dropped": marked("dropped"),
+}
+"""How one message stands; STATUSES are of several, which are other words in other languages."""
 KINDS = {
     "report": marked("Report"),
     "alert": marked("Alert"),
@@ -107,6 +114,7 @@ def next_report(named: NamedSchedule, view: View) -> dict[str, Any]:
 def mail_row(item: OutboxItem, view: View) -> dict[str, Any]:
     """A message in a list."""
     message, lang = item.message, view.lang
+    fate = lang(FATES.get(item.status, item.status))
     tries = lang.plural("%(n)s try", "%(n)s tries", item.attempts)
     return {
         "id": item.id,
@@ -115,7 +123,7 @@ def mail_row(item: OutboxItem, view: View) -> dict[str, Any]:
         "raw": message.recipient,
         "channel": message.channel,
         "kind": lang(KINDS.get(message.kind, message.kind)),
-        "status": lang(STATUSES.get(item.status, item.status)),
+        "status": fate[:1].upper() + fate[1:],
         "tone": TONES.get(item.status, "unknown"),
         "when": lang.moment(item.sent_at or item.created_at, view.zone),
         "tries": tries if item.attempts > 1 or item.status != "sent" else "",

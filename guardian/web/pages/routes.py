@@ -48,7 +48,7 @@ def page_routes(app: Application, doors: Doors, pages: Sequence[Page] | None = N
 
 
 def no_page(app: Application, doors: Doors, request: Request, status: int = 404) -> Response | None:
-    """The page for a browser at an address that does not exist, or that only forms lead to (405); None for a program."""
+    """The page for a browser at an address that there is not, or that only forms lead to (405); None for a program."""
     if request.method != "GET" or "text/html" not in request.headers.get("accept", ""):
         return None
     lang = doors.language(request)

@@ -61,15 +61,17 @@ class Mark:
 
 
 def nice_top(most: float) -> float:
-    """The end of a scale that holds `most`, a round number that is at most half as much again; 1 for nothing.
+    """The end of a scale that holds `most`, a round number that is at most half as much again (of 1 twice as much); 1
+    for nothing.
 
-    Its half is round too, since it stands beside the middle: 1.5 and 2.5 come from ten on.
+    Its half, which stands beside the middle, is round too, and whole from one on: there is no half of a person.
     """
     if most <= 0:
         return 1.0
-    power = 10.0 ** floor(log10(most))
-    steps = (1, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10) if power >= 10 else (1, 2, 3, 4, 5, 6, 8, 10)
-    return next(step * power for step in steps if most <= step * power * (1 + 1e-9))
+    place = floor(log10(most))
+    steps = {0: (2, 4, 6, 8), 1: (1, 1.2, 1.6, 2, 3, 4, 5, 6, 8)}.get(place, (1, 1.5, 2, 2.5, 3, 4, 5, 6, 8))
+    power = 10.0**place
+    return next(step * power for step in (*steps, 10) if most <= step * power * (1 + 1e-9))
 
 
 def _number(value: float) -> str:
@@ -225,8 +227,8 @@ def _stacked(series: Sequence[Series], number: int, step: float, top: float) -> 
 def share_bar(share: float, tone: str = "users") -> Markup:
     """A bar beside its number, which is its text: hidden from readers that hear the number."""
     width = _number(100 * max(0.0, min(share, 1.0)))
-    bar = f'<rect class="bar {tone}" width="{width}" height="8" rx="2"/>'
-    return Markup(picture_of(f'<rect class="track" width="100" height="8" rx="2"/>{bar}', "", "share", name="100 8"))
+    bar = f'<rect class="bar {tone}" width="{width}" height="8"/>'
+    return Markup(picture_of(f'<rect class="track" width="100" height="8"/>{bar}', "", "share", name="100 8"))
 
 
 def strip(title: str, marks: Iterable[Mark], ticks: Sequence[str] = (), flags: Sequence[Flag] = ()) -> Markup:

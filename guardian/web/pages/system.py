@@ -75,7 +75,8 @@ async def run(view: View) -> Mapping[str, Any] | Response:
                 for each in recorders[:50]
             ],
             "steps": [
-                {"name": name, "when": lang.moment(health.ended_at, view.zone), "error": short(health.error or "")}
+                {"name": name, "title": lang(step_title(name)), "when": lang.moment(health.ended_at, view.zone),
+                 "error": short(health.error or "")}
                 for name, health in sorted(app.health.items())
             ],
             "lease": lease_words(app.token is not None, led, view),
@@ -109,6 +110,26 @@ _SUBJECTS = (
     marked("people"), marked("privacy"), marked("installation"), marked("features"), marked("settings"),
 )  # fmt: skip
 """What a finding is about, where it is a word; the others are names: of keys of the settings, of SPF and so on."""
+
+
+_STEPS = {
+    "alerts": marked("Judge the rules"),
+    "deliver": marked("Send what waits"),
+    "erasures": marked("Erase who came back"),
+    "logins": marked("Look at mail accounts"),
+    "probes": marked("Ask the app"),
+    "purge": marked("Delete what is old"),
+    "report file": marked("Write the report file"),
+    "reports": marked("Write due reports"),
+    "seal": marked("Sum up"),
+    "watchdog": marked("Watch over reports"),
+}
+"""What a step does. Its name stands beside that: the log and /metrics have it."""
+
+
+def step_title(name: str) -> str:
+    """What the step of this name does, to be translated; the name itself of one that is not known."""
+    return _STEPS.get(name, name)
 
 
 def _sum(findings: Iterable[Mapping[str, str]], view: View) -> str:

@@ -9,6 +9,7 @@ from datetime import datetime
 from io import StringIO
 from typing import Any
 
+from guardian.core.language import marked
 from guardian.core.off_loop import json_text
 from guardian.mail.report.userlist import plain_cell
 
@@ -26,6 +27,36 @@ class Table:
     name: str
     columns: Sequence[str]
     rows: Iterable[Sequence[Cell]]
+
+    @property
+    def title(self) -> str:
+        """What the page calls it, to be translated."""
+        return _TITLES[self.name]
+
+
+_TITLES = {
+    "check": marked("Check"),
+    "durations": marked("Latency"),
+    "errors": marked("Errors"),
+    "features": marked("Features"),
+    "headers": marked("Headers"),
+    "incidents": marked("Incidents"),
+    "mails": marked("Mail"),
+    "people": marked("People"),
+    "quiet": marked("Gone quiet"),
+    "recorders": marked("Recorders"),
+    "replay": marked("Replay"),
+    "routes": marked("Routes"),
+    "rules": marked("Rules"),
+    "schedules": marked("Schedules"),
+    "sessions": marked("Sessions"),
+    "settings": marked("Settings"),
+    "statuses": marked("Errors by status"),
+    "steps": marked("Steps"),
+    "timeline": marked("Over time"),
+    "transports": marked("Transports"),
+    "versions": marked("Versions"),
+}
 
 
 def as_json(table: Table) -> str:
