@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from glob import escape
 from typing import Any
@@ -19,6 +19,7 @@ from guardian.web.endpoint import Refusal
 from guardian.web.pages.frame import framed, range_bar
 from guardian.web.pages.latency import latency_chart, latency_table
 from guardian.web.pages.page import Page, View
+from guardian.web.pages.paging import paged
 from guardian.web.pages.ranges import Range, read_range
 from guardian.web.pages.reading import Reading, read_roster, read_window
 from guardian.web.pages.svg import Series, Words
@@ -27,6 +28,7 @@ from guardian.web.pages.timeline import bar_links, number_scale, through_time
 from guardian.web.pages.used import first_and_last
 
 Seen = tuple[datetime, datetime] | None
+SHOWN = 50
 SORTS = ("requests", "people", "errors", "p95", "name")
 
 
@@ -40,23 +42,30 @@ async def run(view: View) -> Mapping[str, Any] | Response:
     sort = view.query.get("sort", "") if view.query.get("sort", "") in SORTS else "requests"
     search = view.query.get("q", "")[:320]
     kept = {key: value for key, value in (("q", search), ("sort", "" if sort == "requests" else sort)) if value}
-    rows = await off_loop(feature_rows, reading.report, people, view, search, sort)
+    found = await off_loop(features_of, reading.report, people, search, sort)
+    page = paged(found, view.query, SHOWN)
+    rows = await off_loop(feature_rows, page.rows, reading.report, people, view)
     return await framed(
         view,
         {"range": range_bar(view, chosen, **kept), "rows": rows, "sort": sort, "search": search, "one": None,
-         "kept": kept},
+         "kept": kept, "pages": page},
         tables=[_table(reading.report, people)],
     )  # fmt: skip
 
 
-def feature_rows(
-    report: Report, people: Mapping[str, int], view: View, search: str = "", sort: str = "requests"
-) -> list[dict[str, Any]]:
-    """A row a feature, sorted. Pure."""
-    lang, wanted = view.lang, search.strip().casefold()
-    before = {each.name: each.requests for each in report.baseline.features} if report.baseline else {}
+def features_of(report: Report, people: Mapping[str, int], search: str, sort: str) -> list[Feature]:
+    """Those whose name holds `search`, sorted. Pure."""
+    wanted = search.strip().casefold()
     found = [each for each in report.features if wanted in each.name.casefold()]
-    found.sort(key=lambda each: (_rank(each, people, sort), each.name))
+    return sorted(found, key=lambda each: (_rank(each, people, sort), each.name))
+
+
+def feature_rows(
+    shown: Iterable[Feature], report: Report, people: Mapping[str, int], view: View
+) -> list[dict[str, Any]]:
+    """A row for each of these features of the report. Pure."""
+    lang = view.lang
+    before = {each.name: each.requests for each in report.baseline.features} if report.baseline else {}
     most = max((each.requests for each in report.features), default=1)
     return [
         {
@@ -72,7 +81,7 @@ def feature_rows(
             "p95": "–" if each.latency_ms.p95 is None else lang.milliseconds(each.latency_ms.p95),
             "trend": trend(each.requests, before.get(each.name), view) if report.baseline else "",
         }
-        for each in found
+        for each in shown
     ]
 
 
@@ -113,17 +122,16 @@ async def _one(
                 bins[slot] = bins.get(slot, 0) + number
     edges = bar_edges(report.period_start, report.period_end, view.zone)
     bars, seen = await _bars(view, chosen, name, edges)
-    row = feature_rows(report, people, view, name)
-    shown = next((each for each in row if each["raw"] == name), None)
+    row = next(iter(feature_rows([known] if known else (), report, people, view)), None)
     return await framed(
         view,
         {
             "range": range_bar(view, chosen, name=name),
-            "rows": (), "sort": "", "search": "", "kept": {},
+            "rows": (), "sort": "", "search": "", "kept": {}, "pages": None,
             "one": {
                 "name": short(name),
                 "raw": name,
-                "row": shown,
+                "row": row,
                 "chart": feature_chart(bars, name, chosen, reading, view),
                 "latency": latency_chart(bins, view),
                 "first": lang.moment(seen[0], view.zone) if seen else "",

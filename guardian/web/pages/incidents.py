@@ -39,7 +39,12 @@ SHOWN = 25
 LOOKED_AT = 2000
 """Among so many of the newest messages those of an incident are sought."""
 LISTED, UNFOLDED = 50, 8
-"""Of those who fared alike, so many are named; the file has all. Up to so many in all stand there without a click."""
+"""So many open incidents are listed, and of those whom one hit, among each that fared alike, so many named; the files
+have all. Up to so many in all stand there without a click."""
+COPIED = 200
+"""So many addresses stand there to be copied."""
+TOLD = 100
+"""So many of the latest things that happened are listed."""
 BUTTONS = (
     ("acknowledge", marked("Acknowledge")),
     ("silence-1h", marked("Silence for 1 h")),
@@ -56,12 +61,13 @@ async def run(view: View) -> Mapping[str, Any] | Response:
     """The list: those that are open first, then the past ones, the newest first; `rule` leaves one rule's."""
     rule, found = view.query.get("rule", ""), await view.app.stores.alerts.incidents(limit=MOST)
     mine = [each for each in found if not rule or each.rule == rule]
-    opened = [incident_row(each, view) for each in mine if each.status != "resolved"]
+    opened = [each for each in mine if each.status != "resolved"]
     past = paged([each for each in mine if each.status == "resolved"], view.query, SHOWN)
     return await framed(
         view,
         {
-            "open": opened,
+            "open": [incident_row(each, view) for each in opened[:LISTED]],
+            "more": max(0, len(opened) - LISTED),
             "past": [incident_row(each, view) for each in past.rows],
             "pages": past,
             "rule": rule,
@@ -103,7 +109,8 @@ async def run_one(view: View) -> Mapping[str, Any] | Response:
             "earlier": incident.earlier,
             "cause": cause_lines(why, view.lang),
             "whom": _whom(why.whom, incident, view),
-            "timeline": happened,
+            "timeline": happened[-TOLD:],
+            "earlier_times": max(0, len(happened) - TOLD),
             "buttons": BUTTONS if incident.over_us is None else (),
             "then": window_of(incident, view.now).query,
         },
@@ -134,7 +141,8 @@ def _whom(found: Whom, incident: Incident, view: View) -> dict[str, Any]:
     return {
         "lines": whom_lines(found, lang, view.zone),
         "groups": groups,
-        "addresses": ", ".join(good),
+        "addresses": ", ".join(good[:COPIED]),
+        "more": lang.number(len(good) - COPIED) if len(good) > COPIED else "",
         "unreachable": no_address(others, lang),
         "draft": draft,
         "too_many": bool(good and over and not draft),

@@ -28,6 +28,8 @@ from guardian.web.pages.svg import Series, Words
 from guardian.web.pages.tables import Table
 from guardian.web.pages.timeline import bar_links, number_scale, through_time, time_scale
 
+OPEN, COUNTED = 6, 500
+"""So many open incidents are shown, and so many counted at most: a page of its own has them."""
 SLICES = 6
 """So many statuses have a slice of their own; the others share one."""
 
@@ -36,7 +38,7 @@ async def run(view: View) -> Mapping[str, Any] | Response:
     """The values of the first page."""
     chosen = read_range(view.query, view.now, view.zone)
     reading = await read_window(view.app, chosen, view.now, view.zone)
-    opened = await view.app.stores.alerts.incidents(open_only=True, limit=50)
+    opened = await view.app.stores.alerts.incidents(open_only=True, limit=COUNTED)
     live = view.query.get("live") != "off"
     kept = {} if live else {"live": "off"}
     flipped = {**chosen.query, "live": "off"} if live else chosen.query
@@ -48,7 +50,8 @@ async def run(view: View) -> Mapping[str, Any] | Response:
             "range": range_bar(view, chosen, **kept),
             "live": live,
             "live_flip": flipped,
-            "open": [incident_row(each, view) for each in opened],
+            "open": [incident_row(each, view) for each in opened[:OPEN]],
+            "more_open": max(0, len(opened) - OPEN),
         },
         tables=overview_tables(reading),
     )
