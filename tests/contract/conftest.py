@@ -1,6 +1,8 @@
 """Each test of the contract that asks for a store runs on each of them; those that look into the file, on SQLite, and
 those marked with `only_on(...)` on those."""
 
+from functools import cache
+
 import pytest
 
 from guardian.stores.people.book import NO_BOOK
@@ -36,6 +38,30 @@ async def open_stores(store, tmp_path):
 @pytest.fixture
 async def stores(open_stores):
     return await open_stores()
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory):
+    """By store, what opens the one database that tests of a file share, and what has filled it."""
+    return cache(lambda store: (STORES[store](tmp_path_factory.mktemp(store)), set()))
+
+
+@pytest.fixture
+async def filled(store, shared):
+    """Opens a database that many tests only read: `await filled(fill)` gives the stores of one that holds what
+    `await fill(stores)` writes, and nothing else is ever written to it."""
+    opener, fills = shared(store)
+    opened = await opener(NO_BOOK)
+
+    async def holding(fill):
+        if fill not in fills:
+            assert not fills, "one file shares one database"
+            await fill(opened)
+            fills.add(fill)
+        return opened
+
+    yield holding
+    await opened.close()
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from functools import cache
 
 import pytest
 
@@ -32,6 +33,7 @@ def request(at, user, feature="chat", failure=None, path="/chat"):
     return made(micros(at), user=user, feature=feature, status=status, ms=50, failure=failure, path=path)
 
 
+@cache
 def four_weeks():
     """Twenty people a day for four weeks; in the last one the chat fails, and one person is new."""
     found = []
@@ -46,12 +48,16 @@ def four_weeks():
     return sorted(found)
 
 
+async def four_weeks_written(stores):
+    await stores.events.write(four_weeks())
+
+
 def usage(stores, history=None):
     return UsageGuardian(stores.events, clock=lambda: END, history=history or stores.history)
 
 
-async def test_a_weekly_report_says_who_is_new_and_why_the_chat_fails(stores):
-    await stores.events.write(four_weeks())
+async def test_a_weekly_report_says_who_is_new_and_why_the_chat_fails(filled):
+    stores = await filled(four_weeks_written)
     written = await usage(stores).generate_report(start_time=END - 7 * DAY, end_time=END)
     report = from_json(written)
     assert report.turnover.new == Group(1, ("new@x.org",))
@@ -63,8 +69,8 @@ async def test_a_weekly_report_says_who_is_new_and_why_the_chat_fails(stores):
     ]
 
 
-async def test_a_day_has_no_turnover_and_a_report_on_a_feature_nothing_of_it(stores):
-    await stores.events.write(four_weeks())
+async def test_a_day_has_no_turnover_and_a_report_on_a_feature_nothing_of_it(filled):
+    stores = await filled(four_weeks_written)
     day = from_json(await usage(stores).generate_report(start_time=END - DAY, end_time=END))
     assert day.turnover is None and day.causes
     [cause] = day.causes
@@ -98,7 +104,7 @@ async def test_processes_that_start_with_a_release_are_one_marker(stores, sqlite
     assert (set(release.compared), release.moved) == ({"errors", "latency", "requests"}, ("errors",))
 
 
-async def test_the_cause_costs_the_report_nothing_where_it_cannot_be_read(stores):
+async def test_the_cause_costs_the_report_nothing_where_it_cannot_be_read(filled):
     class Broken:
         def releases(self, *edges):
             return []
@@ -106,6 +112,6 @@ async def test_the_cause_costs_the_report_nothing_where_it_cannot_be_read(stores
         def sample(self, *edges, most):
             raise StorageError("the disk is gone")
 
-    await stores.events.write(four_weeks())
+    stores = await filled(four_weeks_written)
     report = from_json(await usage(stores, Broken()).generate_report(start_time=END - 7 * DAY, end_time=END))
     assert report.causes == () and report.turnover is not None

@@ -1,5 +1,6 @@
 """How many documents of Firestore are read: each costs, so it must not grow with the traffic."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -27,6 +28,15 @@ MONTH = timedelta(hours=720)
 @pytest.fixture
 def address(tmp_path):
     return address_in(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def of_two(tmp_path_factory):
+    """The address of a database that two people filled, which is only read."""
+    place = address_in(tmp_path_factory.mktemp("of-two"))
+    with pytest.MonkeyPatch.context() as patched:
+        asyncio.run(filled(place, patched, people=2))
+    return place
 
 
 def event(at, user="u1@example.com", status=200):
@@ -63,11 +73,10 @@ async def read_by(repository, work):
     return found, repository.documents.reads - before
 
 
-async def test_a_report_of_a_month_reads_a_hundred_documents_whatever_the_traffic(tmp_path, monkeypatch):
+async def test_a_report_of_a_month_reads_a_hundred_documents_whatever_the_traffic(of_two, address, monkeypatch):
     counts = []
-    for people in (2, 20):
-        place = address_in(tmp_path / str(people))
-        repository = await filled(place, monkeypatch, people=people)
+    of_twenty = await filled(address, monkeypatch, people=20)
+    for people, repository in ((2, FirestoreRepository(of_two)), (20, of_twenty)):
         (activity, bars), reads = await read_by(
             repository, repository.activity(edges(ZoneInfo("America/New_York")), most=1)
         )
@@ -79,8 +88,9 @@ async def test_a_report_of_a_month_reads_a_hundred_documents_whatever_the_traffi
     assert counts[1] - counts[0] <= 6, "more people are more names, and nothing else"
 
 
-async def test_sealing_again_where_nothing_came_reads_four_documents(address, monkeypatch):
-    repository = await filled(address, monkeypatch, people=1)
+async def test_sealing_again_where_nothing_came_reads_four_documents(of_two, monkeypatch):
+    repository = FirestoreRepository(of_two)
+    monkeypatch.setattr(sealing, "BEHIND_US", 0)  # as a minute later
     _, reads = await read_by(repository, repository.seal(END))
     assert reads <= 4
 
@@ -192,10 +202,10 @@ async def test_a_minute_of_alerting_reads_what_came_and_a_few_documents(address,
     assert past.first_seen == anew.first_seen
 
 
-async def test_the_past_that_rules_begin_with_is_read_from_sealed_buckets(address, monkeypatch):
-    await filled(address, monkeypatch, people=2)
+async def test_the_past_that_rules_begin_with_is_read_from_sealed_buckets(of_two, monkeypatch):
+    monkeypatch.setattr(sealing, "BEHIND_US", 0)
     monkeypatch.setattr(history_module, "BEHIND_US", 0)  # as a minute later
-    history = FirestoreHistory(address)
+    history = FirestoreHistory(of_two)
     end = int(END.timestamp()) // 60
     monday = end - 3 * 7 * 1440
     wanted = Wanted({None: frozenset({monday - 97 - monday % 120})}, known_us=0)

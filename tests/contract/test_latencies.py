@@ -6,8 +6,6 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from zoneinfo import ZoneInfo
 
-import pytest
-
 from guardian.core.report.timeline import bar_edges
 from guardian.core.summary import bin_of
 from guardian.core.time import micros
@@ -34,26 +32,32 @@ def plainly(events, edges):
     ]
 
 
-@pytest.mark.parametrize("zone", ["UTC", "Europe/Zurich", "America/New_York", "Asia/Kolkata", "Pacific/Auckland"])
-async def test_latencies_are_those_of_the_days_of_a_zone_however_much_is_sealed(stores, zone):
+ZONES = ("UTC", "Europe/Zurich", "America/New_York", "Asia/Kolkata", "Pacific/Auckland")
+
+
+async def test_latencies_are_those_of_the_days_of_every_zone_however_much_is_sealed(stores):
     events, late = some(1), some(2, 20)
-    await stores.events.write(events)
     window = START + timedelta(hours=5), START + timedelta(days=4, hours=7, minutes=3)
-    for edges in (
-        bar_edges(*window, ZoneInfo(zone)), [window[0], START + timedelta(days=2), window[1]],
-        [START, START + timedelta(hours=30), START + timedelta(hours=31), START + timedelta(days=DAYS)],
-    ):  # fmt: skip
-        for sealed in (0, 3, 6):
-            await stores.events.seal(START + timedelta(days=sealed))
-            assert await stores.events.latencies(edges) == plainly(events, edges)
-            assert list((await stores.events.activity(edges, most=1, latency=True))[0].latencies) == plainly(
-                events, edges
-            )
+    days = {zone: bar_edges(*window, ZoneInfo(zone)) for zone in ZONES}
+    parts = {
+        "a day": days["Asia/Kolkata"],
+        "two of no zone": [window[0], START + timedelta(days=2), window[1]],
+        "an hour": [START, START + timedelta(hours=30), START + timedelta(hours=31), START + timedelta(days=DAYS)],
+    }
+
+    async def compared(asked, stored):
+        for name, edges in asked.items():
+            expected = plainly(stored, edges)
+            assert await stores.events.latencies(edges) == expected, name
+            activity, _ = await stores.events.activity(edges, most=1, latency=True)
+            assert list(activity.latencies) == expected, name
+
+    await stores.events.write(events)
+    for sealed, asked in ((0, parts), (3, days), (6, days | parts)):
+        await stores.events.seal(START + timedelta(days=sealed))
+        await compared(asked, events)
     await stores.events.write(late)
-    both = [*events, *late]
-    edges = bar_edges(*window, ZoneInfo(zone))
-    assert await stores.events.latencies(edges) == plainly(both, edges)
-    assert list((await stores.events.activity(edges, most=1, latency=True))[0].latencies) == plainly(both, edges)
+    await compared(days, [*events, *late])
 
 
 async def test_a_day_that_an_edge_cuts_is_not_read_hour_by_hour(stores, sqlite_file, monkeypatch):

@@ -53,12 +53,13 @@ class MemoryEvents:
         aliases = self._book.current()
         return [event._replace(user=person(aliases, event.user)) for event in events]
 
+    def _between(self, events, start, end, features):
+        first, last = micros(start), micros(end)
+        inside = (event for event in events if first <= event.at_us < last)
+        return self._named(event for event in inside if not features or fits(event.feature, features))
+
     def _window(self, start, end, features=()):
-        return [
-            event
-            for event in self._named(self._db.events)
-            if micros(start) <= event.at_us < micros(end) and (not features or fits(event.feature, features))
-        ]
+        return self._between(self._db.events, start, end, features)
 
     def _ids(self, email, complete=False):
         """What the person of this name was recorded as. With `complete` StorageError where one may be missing."""
@@ -104,11 +105,7 @@ class MemoryEvents:
         if features and any(first <= event.at_us < last for event in db.summed):
             raise WindowGone("the single events of this window have been deleted (see retention.events_days)")
         events = [*db.summed, *(event for event in db.events if event.at_us >= db.purged_until)]
-        return [
-            event
-            for event in self._named(events)
-            if first <= event.at_us < last and (not features or fits(event.feature, features))
-        ]
+        return self._between(events, start, end, features)
 
     async def summary(self, start, end, *, features=()):
         return Summary.of(self._counted(start, end, features))
