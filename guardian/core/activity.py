@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -100,6 +101,11 @@ class Activity:
     def left_out(self) -> int:
         """How many people there are that are not named."""
         return self.active_users - len(self.users)
+
+
+def reached(summary: Summary) -> dict[str, int]:
+    """How many verified users used each feature of a window."""
+    return dict(Counter(name for who, user in summary.users.items() if who != ANONYMOUS for name in user.features))
 
 
 def most_used(features: Mapping[str, int]) -> tuple[str, ...]:

@@ -134,11 +134,6 @@ class Roster:
             )
         ]
 
-    def reached(self) -> dict[str, int]:
-        """How many people used each feature."""
-        counts = np.bincount(self._pairs[1], minlength=len(self.features)).tolist()
-        return {name: count for name, count in zip(self.features, counts, strict=True) if count}
-
     def _of_group(self, group: str) -> np.ndarray:
         if group == "hit":
             return self.errors > 0

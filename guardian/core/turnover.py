@@ -178,13 +178,15 @@ def _cohorts(there: np.ndarray, fresh: Sequence[np.ndarray], edges: Sequence[dat
 
 
 def _quiet(found: Presence, failed: Mapping[int, str], names: Names) -> tuple[Group, ...]:
-    features: dict[str, list[int]] = {}
-    for number in np.flatnonzero(gone(found.there)).tolist():
-        features.setdefault(failed.get(number, ""), []).append(number)
-    groups = [
-        _group(np.array(numbers), found.requests[0], names)._replace(feature=feature)
-        for feature, numbers in features.items()
-    ]
+    others, features = gone(found.there), dict[str, list[int]]()
+    for number, feature in failed.items():
+        if others[number]:
+            features.setdefault(feature, []).append(number)
+    others[list(failed)] = False
+    apart = {feature: np.array(numbers) for feature, numbers in features.items()}
+    if others.any():
+        apart[""] = np.concatenate((apart.get("", np.zeros(0, np.int64)), np.flatnonzero(others)))
+    groups = [_group(numbers, found.requests[0], names)._replace(feature=feature) for feature, numbers in apart.items()]
     return tuple(sorted(groups, key=lambda group: (not group.feature, -group.number, group.feature)))
 
 

@@ -68,6 +68,10 @@ class UsageRepository(Protocol):
         Raises WindowGone as `summary` does; where `back` reaches too far for that, nobody is called new."""
         ...
 
+    async def reached(self, start: datetime, end: datetime) -> dict[str, int]:
+        """How many verified people used each feature in the window. Raises WindowGone as `summary` does."""
+        ...
+
     async def counts(
         self, start: datetime, end: datetime, *, features: Sequence[str] = (), edges: Sequence[datetime] = ()
     ) -> Counts:
@@ -126,9 +130,7 @@ class UsageRepository(Protocol):
         features: Sequence[str] = (),
     ) -> dict[str, list[Event]]:
         """The newest failed events of each user, at most `per_user`, oldest first; `users` None means everyone.
-
-        `features` as in `summary`, here and in `steps`.
-        """
+        `features` as in `summary`, here and in `steps`."""
         ...
 
     async def failure_groups(self, start: datetime, end: datetime) -> list[FailureGroup]:

@@ -13,7 +13,7 @@ from guardian.alerting.columns import MINUTE_US, Columns
 from guardian.alerting.history import History
 from guardian.alerting.recorded import Recorded
 from guardian.alerting.wanted import NOTHING_MORE
-from guardian.core.activity import ERRORS_PER_USER, Activity
+from guardian.core.activity import ERRORS_PER_USER, Activity, reached
 from guardian.core.clock import was_ahead
 from guardian.core.cursor import Cursor
 from guardian.core.failure_groups import groups_of
@@ -143,6 +143,9 @@ class MemoryEvents:
             return Roster.of(summary, micros(start), {})
         seen = {name: user.last_us for name, user in before.users.items() if name != ANONYMOUS}
         return Roster.of(summary, micros(start), seen)
+
+    async def reached(self, start, end):
+        return reached(await self.summary(start, end))
 
     async def bars(self, edges, *, features=()):
         found = []

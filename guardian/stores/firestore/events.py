@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from guardian.core.activity import ERRORS_PER_USER, Activity
+from guardian.core.activity import ERRORS_PER_USER, Activity, reached
 from guardian.core.failure_groups import FailureGroup, groups_of
 from guardian.core.listing import Listing, Place, listed
 from guardian.core.quiet import LAST_THING, Quiet, Visits, gone_quiet, quiet_window, regular
@@ -145,6 +145,10 @@ class FirestoreRepository(FirestoreExport):
             return Roster.of(answer.summary([each for each in pieces if each.start >= times[1]]), times[1], seen)
 
         return await self._answer(read)
+
+    async def reached(self, start: datetime, end: datetime) -> dict[str, int]:
+        """See UsageRepository."""
+        return reached(await self.summary(start, end))
 
     async def bars(self, edges: Sequence[datetime], *, features: Sequence[str] = ()) -> list[TimelineBar]:
         """See UsageRepository."""

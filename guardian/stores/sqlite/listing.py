@@ -31,7 +31,7 @@ from guardian.stores.sqlite.failure_groups import read_failure_groups
 from guardian.stores.sqlite.failures import events_of, read_failed
 from guardian.stores.sqlite.latencies import read_latencies
 from guardian.stores.sqlite.people import People, names_of, number_of_nobody
-from guardian.stores.sqlite.roster import read_roster
+from guardian.stores.sqlite.roster import read_reached, read_roster
 from guardian.stores.sqlite.totals import read_raw, read_totals
 from guardian.stores.sqlite.turnover import read_turnover
 
@@ -52,6 +52,10 @@ class SqliteListing(EventsFile):
         return await self._of_one_state(
             lambda db, people: read_roster(db, people, micros(start), micros(end), micros(since))
         )
+
+    async def reached(self, start: datetime, end: datetime) -> dict[str, int]:
+        """See UsageRepository."""
+        return await self._of_one_state(lambda db, people: read_reached(db, people, micros(start), micros(end)))
 
     async def bars(self, edges: Sequence[datetime], *, features: Sequence[str] = ()) -> list[TimelineBar]:
         """See UsageRepository."""

@@ -17,10 +17,8 @@ from guardian.stores.sqlite import seals
 from guardian.stores.sqlite.activity import users_active, users_of
 from guardian.stores.sqlite.covering import Piece, pieces
 from guardian.stores.sqlite.people import People, names_of, number_of_nobody
-from guardian.stores.sqlite.tables import Tables
+from guardian.stores.sqlite.tables import Tables, features_of
 from guardian.stores.sqlite.totals import read_raw
-
-_FEATURES = "SELECT id, feature FROM guardian_route"
 
 
 def read_roster(db: sqlite3.Connection, people: People, start_us: int, end_us: int, back_us: int) -> Roster:
@@ -50,16 +48,22 @@ def read_roster(db: sqlite3.Connection, people: People, start_us: int, end_us: i
     )
 
 
+def read_reached(db: sqlite3.Connection, people: People, start_us: int, end_us: int) -> dict[str, int]:
+    """How many verified people used each feature in [start, end). Raises WindowGone."""
+    features, codes = features_of(db)
+    tables = Tables.read(db, people, pieces(db, start_us, end_us))
+    used = (run.columns for run in tables.runs(Part.USED, 2))
+    found = [np.zeros(0, np.int64), *(persons * len(features) + codes[route] for persons, route in used)]
+    persons, places = np.divmod(distinct(np.concatenate(found)), max(len(features), 1))
+    counts = np.bincount(places[persons != number_of_nobody(db)], minlength=len(features)).tolist()
+    return {name: count for name, count in zip(features, counts, strict=True) if count}
+
+
 def _used(
     db: sqlite3.Connection, tables: Tables, users: np.ndarray, nobody: int | None
 ) -> tuple[list[str], np.ndarray]:
     """The names of features, and which of these people, who are in order, used which: `Roster.used`."""
-    feature_of = dict(db.execute(_FEATURES))
-    features = sorted(set(feature_of.values()))
-    codes = np.zeros(max(feature_of, default=0) + 1, np.int64)
-    code_of = {name: code for code, name in enumerate(features)}
-    for route, name in feature_of.items():
-        codes[route] = code_of[name]
+    features, codes = features_of(db)
     place = np.zeros(max(int(users.max(initial=0)), nobody or 0) + 1, np.int64)
     place[users] = np.arange(0, len(users) * len(features), len(features)) if len(users) else 0
     if nobody is not None:

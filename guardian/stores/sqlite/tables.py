@@ -90,3 +90,14 @@ def together(read: Sequence[Run]) -> list[np.ndarray]:
     if not found:
         return [np.zeros(0, np.int64) for _ in range(3)]
     return found[0] if len(found) == 1 else [np.concatenate(each) for each in zip(*found, strict=True)]
+
+
+def features_of(db: sqlite3.Connection) -> tuple[list[str], np.ndarray]:
+    """The names of all features, and the place of each route's among them, by its number."""
+    routes = db.execute("SELECT id, feature FROM guardian_route").fetchall()
+    features = sorted({feature for _, feature in routes})
+    place = {feature: n for n, feature in enumerate(features)}
+    places = np.zeros(max((number for number, _ in routes), default=0) + 1, np.int64)
+    for number, feature in routes:
+        places[number] = place[feature]
+    return features, places

@@ -22,7 +22,7 @@ from guardian.stores.sqlite.buckets import DAY, ids, meta, time_of
 from guardian.stores.sqlite.covering import pieces
 from guardian.stores.sqlite.failures import read_failed
 from guardian.stores.sqlite.people import People, names_of, number_of_nobody
-from guardian.stores.sqlite.tables import Tables
+from guardian.stores.sqlite.tables import Tables, features_of
 from guardian.stores.sqlite.totals import read_raw
 
 _US = timedelta(microseconds=1)
@@ -45,7 +45,7 @@ def _begin(db: sqlite3.Connection, before_us: int) -> int:
 
 def _presence(db: sqlite3.Connection, people: People, spans: Sequence[tuple[int, int]]) -> Presence:
     (most,) = db.execute("SELECT coalesce(max(id), 0) FROM guardian_user").fetchone()
-    features, feature_of = _features(db)
+    features, feature_of = features_of(db)
     nobody, size = number_of_nobody(db), most + 1
     there = np.zeros((len(spans), size), bool)
     requests = np.zeros((2, size), np.int64)
@@ -58,8 +58,8 @@ def _presence(db: sqlite3.Connection, people: People, spans: Sequence[tuple[int,
             for run in tables.runs(Part.PEOPLE, 1):
                 there[row, run.columns[0]] = True
             continue
-        for run, times in zip(tables.runs(Part.PEOPLE, 2), tables.runs(Part.TIMES, 2), strict=True):
-            (persons, number), (first, length) = run.columns, times.columns
+        for run, times in zip(tables.runs(Part.PEOPLE, 2), tables.runs(Part.TIMES, 2 - lately), strict=True):
+            (persons, number), (first, *length) = run.columns, times.columns
             there[row, persons] = True
             requests[lately] += added_up(persons, number, size)
             if lately:
@@ -70,7 +70,7 @@ def _presence(db: sqlite3.Connection, people: People, spans: Sequence[tuple[int,
                 order = order[first_us[persons[order]] == 0][::-1]
                 first_us[persons[order]] = first[order]  # of several at one number the last stays
             else:
-                np.maximum.at(last_us, persons, first + length)
+                np.maximum.at(last_us, persons, first + length[0])
         used = np.zeros((size, len(features)), bool)
         for run in tables.runs(Part.USED, 2):
             persons, route = run.columns
@@ -87,17 +87,6 @@ def _tables(db: sqlite3.Connection, people: People, start_us: int, end_us: int) 
     """What is stored of [start, end), which may be empty; in single events each id has a row of its own too."""
     made = pieces(db, start_us, end_us) if start_us < end_us else []
     return Tables(db, people, made, {piece: read_raw(db, piece.start, piece.end) for piece in made if not piece.span})
-
-
-def _features(db: sqlite3.Connection) -> tuple[list[str], np.ndarray]:
-    """The names of all features, and the place of each route's among them, by its number."""
-    routes = db.execute("SELECT id, feature FROM guardian_route").fetchall()
-    features = sorted({feature for _, feature in routes})
-    place = {feature: n for n, feature in enumerate(features)}
-    places = np.zeros(max((number for number, _ in routes), default=0) + 1, np.int64)
-    for number, feature in routes:
-        places[number] = place[feature]
-    return features, places
 
 
 def _failed(db: sqlite3.Connection, people: People, found: Presence, start_us: int, end_us: int) -> Mapping[int, str]:

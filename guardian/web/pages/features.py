@@ -21,7 +21,7 @@ from guardian.web.pages.latency import latency_chart, latency_table
 from guardian.web.pages.page import Page, View
 from guardian.web.pages.paging import paged
 from guardian.web.pages.ranges import Range, read_range
-from guardian.web.pages.reading import Reading, read_roster, read_window
+from guardian.web.pages.reading import Reading, read_reached, read_window
 from guardian.web.pages.svg import Series, Words
 from guardian.web.pages.tables import Table
 from guardian.web.pages.timeline import bar_links, number_scale, through_time
@@ -36,7 +36,7 @@ async def run(view: View) -> Mapping[str, Any] | Response:
     """The list, or with `name` in the address one feature. Raises Refusal for one that was never used."""
     chosen = read_range(view.query, view.now, view.zone)
     reading = await read_window(view.app, chosen, view.now, view.zone)
-    people = (await read_roster(view.app, chosen, view.now)).reached()
+    people = await read_reached(view.app, chosen, view.now)
     if name := view.query.get("name", ""):
         return await _one(view, chosen, reading, people, name)
     sort = view.query.get("sort", "") if view.query.get("sort", "") in SORTS else "requests"

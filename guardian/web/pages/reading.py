@@ -104,3 +104,12 @@ async def read_roster(app: Application, chosen: Range, now: datetime) -> Roster:
         lambda: app.repository.roster(chosen.start, chosen.end, back=BACK),
         now=now, fresh=FRESH_LONG,
     )  # fmt: skip
+
+
+async def read_reached(app: Application, chosen: Range, now: datetime) -> Mapping[str, int]:
+    """How many people used each feature in the window. Raises StorageError where the store does not answer."""
+    return await app.glances.take(
+        ("reached", *_key(chosen)),
+        lambda: app.repository.reached(chosen.start, chosen.end),
+        now=now, fresh=FRESH_LONG,
+    )  # fmt: skip
