@@ -51,13 +51,6 @@ def note(db: sqlite3.Connection) -> int:
     return len(missing)
 
 
-def newest_is_noted(db: sqlite3.Connection) -> bool:
-    """Whether the newest sealed day has its failed requests noted, or needs none: so it is after each `note`."""
-    newest = f"SELECT max(start_us) FROM guardian_summary_part WHERE part = ? AND span_us = {DAY}"
-    (sealed,), (noted,) = (db.execute(newest, (part,)).fetchone() for part in (Part.STATUSES, FAILED))
-    return sealed is None or sealed == noted or sealed < meta(db, "purged_until_us")
-
-
 def _note(db: sqlite3.Connection, start_us: int) -> None:
     sealed = "SELECT requests FROM guardian_summary_part WHERE part = ? AND span_us = ? AND start_us = ?"
     row = db.execute(sealed, (Part.STATUSES, DAY, start_us)).fetchone()
