@@ -28,17 +28,21 @@ def grouped(rows: np.ndarray) -> np.ndarray:
     return grouped_columns(*rows.T)
 
 
-def grouped_columns(first: np.ndarray, second: np.ndarray, count: np.ndarray) -> np.ndarray:
-    """The same of columns."""
-    if not len(count):
+def grouped_columns(first: np.ndarray, second: np.ndarray, count: np.ndarray | None = None) -> np.ndarray:
+    """The same of columns; without counts each row counts once."""
+    if not len(first):
         return np.zeros((0, 3), np.int64)
     low, low_second = int(first.min()), int(second.min())
     width = int(second.max()) - low_second + 1
     keys = (first - low) * width + (second - low_second)
     if int(keys.max()) < max(_DENSE, 4 * len(keys)):
-        added = np.bincount(keys, weights=count)  # floats, exact up to 2 ** 53
+        added = np.bincount(keys, weights=count)  # floats where there are counts, exact up to 2 ** 53
         found = np.flatnonzero(added)
         counts = added[found].astype(np.int64)
+    elif count is None:
+        keys = np.sort(keys)
+        at = np.flatnonzero(np.diff(keys, prepend=-1))
+        found, counts = keys[at], np.diff(at, append=len(keys))
     else:
         order = np.argsort(keys, kind="stable")
         keys = keys[order]

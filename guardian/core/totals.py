@@ -14,7 +14,7 @@ from itertools import pairwise
 import numpy as np
 
 from guardian.core import codec
-from guardian.core.counting import grouped, in_order, sums
+from guardian.core.counting import grouped, grouped_columns, in_order, sums
 from guardian.core.off_loop import pieces
 from guardian.core.summary import RATIO, Route, RouteTotals, Summary, UserTotals
 from tracker.event import SESSION_GAP_US
@@ -60,23 +60,37 @@ class Totals:
 
         A latency of -1 is not known, and has no bin.
         """
-        at, user, route, status, duration, latency = np.array(rows, np.int64).reshape(-1, 6).T
+        return cls.counted(*np.array(rows, np.int64).reshape(-1, 6).T)
+
+    @classmethod
+    def counted(
+        cls,
+        at: np.ndarray,
+        user: np.ndarray,
+        route: np.ndarray,
+        status: np.ndarray,
+        duration: np.ndarray,
+        latency: np.ndarray,
+    ) -> Totals:
+        """The same of columns of int64."""
         order = in_order(user)
         mine, end, length, code = user[order], at[order], duration[order], status[order]
         new = np.diff(mine, prepend=-1) != 0
         before = np.concatenate((end[:1], end[:-1]))
         fresh = new | (end - length - before >= SESSION_GAP_US)
         first = np.flatnonzero(new)
-        columns = [np.ones_like(mine), code >= 400, code >= 500, np.where(fresh, length, end - before)]
-        requests, errors, server, active = (sums(column.astype(np.int64), first) for column in columns)
-        users = (mine[first], requests, errors, server, (end - length)[first], end[_ends(first, len(mine))], active)
+        columns = code >= 400, code >= 500, np.where(fresh, length, end - before)
+        errors, server, active = (sums(column.astype(np.int64, copy=False), first) for column in columns)
+        last = _ends(first, len(mine))
+        users = (mine[first], last + 1 - first, errors, server, (end - length)[first], end[last], active)
         slots = np.floor(np.log(np.maximum(latency, 1)) / _LOG_RATIO).astype(np.int64)
-        one, timed = np.ones_like(user), latency >= 0
+        slots[latency <= 0] = -1
+        timed = latency >= 0
         return cls(
-            np.stack(users, axis=1),
-            grouped(np.stack((user, route, one), axis=1)),
-            grouped(np.stack((route, status, one), axis=1)),
-            grouped(np.stack((route, np.where(latency <= 0, -1, slots), one), axis=1)[timed]),
+            np.stack(users).T,
+            grouped_columns(user, route),
+            grouped_columns(route, status),
+            grouped_columns(route, slots) if timed.all() else grouped_columns(route[timed], slots[timed]),
         )
 
     @classmethod

@@ -15,8 +15,8 @@ FEW, MANY = 25_000, 100_000
 def read_numbers(
     db: sqlite3.Connection, wanted: Sequence[str], where: str, values: Sequence[Any]
 ) -> tuple[np.ndarray, ...]:
-    """What each SQL expression, none of which is NULL, has on the rows of guardian_request: an array an expression. The
-    order of the rows is any, the same in each array.
+    """What each SQL expression has on the rows of guardian_request: an array an expression. The order of the rows is
+    any, the same in each array; one that is NULL on some rows has nothing of those.
 
     SQLite writes the numbers of a column into one text. That takes half the time of handing over row by row, and the
     interpreter's lock is free meanwhile.

@@ -126,6 +126,15 @@ def put(db: sqlite3.Connection, span_us: int, start_us: int, totals: Totals) -> 
     return 1
 
 
+def copy(db: sqlite3.Connection, inner_us: int, at_us: int, span_us: int, start_us: int) -> None:
+    """Store the bucket of `inner_us` that begins at `at_us` as that of `span_us` from `start_us` on: all of it."""
+    columns = "part, span_us, start_us, requests, body"
+    sql = f"REPLACE INTO guardian_summary_part ({columns}) SELECT part, ?, ?, requests, body FROM guardian_summary_part"
+    for part in Part:
+        where = "WHERE part = ? AND span_us = ? AND start_us = ?"
+        db.execute(f"{sql} {where}", (span_us, start_us, part, inner_us, at_us))
+
+
 def requests(db: sqlite3.Connection, span_us: int, start_us: int, end_us: int) -> int:
     """How many requests the buckets of this length have that begin in [start, end)."""
     sql = f"SELECT coalesce(sum(requests), 0) FROM guardian_summary_part WHERE {_WHERE}"

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from guardian.stores.sqlite import sealing
-from guardian.stores.sqlite.buckets import MINUTES5
+from guardian.stores.sqlite import sealing, seals
+from guardian.stores.sqlite.buckets import DAY, HOUR, MINUTES5
 from guardian.stores.sqlite.totals import read_raw
 from tracker.event import NOT_MEASURED, Event, Failure
 from tracker.sqlite.migrations import prepare
@@ -56,4 +56,17 @@ def test_a_row_that_holds_no_number_is_refused(value):
     db.execute(f"UPDATE guardian_request SET status = {value} WHERE id = (SELECT max(id) FROM guardian_request)")
     with pytest.raises(ValueError):
         sealing.read_bucket(db, START)
+    db.close()
+
+
+def test_an_hour_and_a_day_of_one_bucket_have_its_bytes():
+    db = stored([Event(START + n, f"u{n % 3}@example.com", "/r", "GET", "f", 200, 5) for n in range(9)])
+    seals.prepare(db)
+    sealing.seal(db, START + 2 * DAY)
+    bodies = [
+        [(part, body) for _, part, body in seals.bodies(db, span, START // DAY * DAY, START // DAY * DAY + DAY)]
+        for span in (MINUTES5, HOUR, DAY)
+    ]
+    assert bodies[0] and bodies == [bodies[0]] * 3
+    assert seals.requests(db, DAY, START // DAY * DAY, START + DAY) == 9
     db.close()
