@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Set
 from dataclasses import dataclass, replace
 from heapq import nsmallest
 from typing import TYPE_CHECKING
@@ -11,6 +11,7 @@ from guardian.alerting.history import History, Snapshot
 from guardian.alerting.incidents import GOING_ON, SECOND, Incident
 from guardian.alerting.kinds import kind_of
 from guardian.alerting.kinds.kind import counted, window_of
+from guardian.alerting.users import Gathered
 from guardian.alerting.whom import Past, who_failed
 
 if TYPE_CHECKING:
@@ -40,13 +41,12 @@ def _with(incident: Incident, users: int, names: tuple[str, ...]) -> Incident:
 
 @dataclass(slots=True)
 class _Met:
-    """The users whom an incident has met before the minute `end`, and the first few of them by name; `of` is what they
-    depend on beside the events. `late` are minutes that have more events since."""
+    """The users whom an incident has met before the minute `end`; `of` is what they depend on beside the events. `late`
+    are minutes that have more events since."""
 
     of: tuple[Rule, int, int]
     end: int
-    people: set[str]
-    names: tuple[str, ...]
+    people: Gathered
     late: set[int]
 
 
@@ -74,36 +74,36 @@ class Met:
         firing = [i for i in there if i.fired_us == snapshot.now_us and i.status in GOING_ON]
         self._met = {i.id: self._met[i.id] for i in there if i.id in self._met}
         self._met |= {i.id: self._counted(mine[i.rule], i, snapshot) for i in firing if i.rule in mine}
+        changed = []
         for incident in firing:
             met = self._met.get(incident.id)
-            if met is not None and (len(met.people), met.names) != (incident.users, incident.names):
-                state = state.changed(_with(incident, len(met.people), met.names))
-        return state
+            if met is not None and (len(met.people), met.people.first) != (incident.users, incident.names):
+                changed.append(_with(incident, len(met.people), met.people.first))
+        return state.changed(*changed)
 
     def _counted(self, rule: Rule, incident: Incident, snapshot: Snapshot) -> _Met:
         met, of = self._met.get(incident.id), (rule, incident.since_us, incident.judged_from_us)
         seconds = looked_at(rule, incident, snapshot)
         if met is None or met.of != of or met.end > snapshot.minute:
-            met = _Met(of, snapshot.minute, set(), (), set())
-            new = self._found(rule, incident, snapshot, seconds)
+            met, spans = _Met(of, snapshot.minute, Gathered(NAMES), set()), [(snapshot, seconds)]
         else:
-            new = self._found(rule, incident, snapshot, (snapshot.minute - met.end) * 60) - met.people
-            for minute in met.late:
-                if snapshot.minute - seconds // 60 <= minute < met.end:
-                    new |= self._found(rule, incident, snapshot.history.at(minute + 1), 60) - met.people
+            first = snapshot.minute - seconds // 60
+            late = [snapshot.history.at(minute + 1) for minute in met.late if first <= minute < met.end]
+            spans = [(snapshot, (snapshot.minute - met.end) * 60), *((each, 60) for each in late)]
             met.late = set()
-        if new:
-            met.people |= new
-            met.names = tuple(nsmallest(NAMES, {*met.names, *new}))
+        for span in spans:
+            for users in self._found(rule, incident, *span):
+                met.people.add(users)
         met.end = snapshot.minute
         return met
 
-    def _found(self, rule: Rule, incident: Incident, snapshot: Snapshot, seconds: int) -> set[str]:
+    def _found(self, rule: Rule, incident: Incident, snapshot: Snapshot, seconds: int) -> Iterator[Set[str]]:
         """Whom it met in the last so many seconds."""
-        found = kind_of(rule).users(rule, incident, snapshot, seconds)
+        yield kind_of(rule).users(rule, incident, snapshot, seconds)
         start_us = snapshot.start_us(seconds, incident.judged_from_us)
         end_us = min(snapshot.now_us, snapshot.history.singles_us)
-        return found | who_failed(rule, incident, start_us, end_us, self._past) if start_us < end_us else found
+        if start_us < end_us:
+            yield who_failed(rule, incident, start_us, end_us, self._past)
 
 
 def timed(rule: Rule, incident: Incident, before: Incident | None, snapshot: Snapshot, since_us: int) -> Incident:

@@ -19,6 +19,7 @@ from guardian.alerting.life import step
 from guardian.alerting.maintenance import Maintenance
 from guardian.alerting.notify import Budget, Held, Notice, phase, plan
 from guardian.alerting.unwatched import edited, removed, without_unwatched
+from guardian.alerting.verdicts import SinceMaintenance
 from guardian.core.time import moment
 
 if TYPE_CHECKING:
@@ -70,11 +71,13 @@ class AlertState:
         """The same by their ids."""
         return {incident.id: incident for incident in self.incidents()}
 
-    def changed(self, incident: Incident) -> AlertState:
-        """This state with one incident in a new version."""
-        memory = self.memories[incident.rule]
-        memory = replace(memory, latest={**memory.latest, incident.subject: incident})
-        return replace(self, memories={**self.memories, incident.rule: memory})
+    def changed(self, *incidents: Incident) -> AlertState:
+        """This state with incidents in a new version."""
+        latest: dict[str, dict[str, Incident]] = {}
+        for each in incidents:
+            latest.setdefault(each.rule, {**self.memories[each.rule].latest})[each.subject] = each
+        memories = {name: replace(self.memories[name], latest=new) for name, new in latest.items()}
+        return replace(self, memories={**self.memories, **memories}) if incidents else self
 
 
 def advance(
@@ -116,7 +119,7 @@ def _judge_minute(
         if rule.name in idle:
             memories[rule.name] = memory
             continue
-        since = memory.fixed_us if muted or not maintained_us else _Since(memory.fixed_us, maintained_us)
+        since = memory.fixed_us if muted or not maintained_us else SinceMaintenance(memory.fixed_us, maintained_us)
         verdicts = judge(rule, snapshot, since)
         verdicts = [v for v in verdicts if not memory.was_told(v.subject, v.facts)] if memory.ahead_us else verdicts
         memory, former = edited(memory, state.rules.get(rule.name), rule, former)
@@ -149,17 +152,6 @@ def _judge_minute(
         state, minute=snapshot.minute, memories=memories, maintained_us=maintained_us, rules=rules, former=former
     )
     return state, transitions
-
-
-class _Since(dict[str, int]):
-    """From when on each subject is judged afresh, the end of a maintenance window at the earliest."""
-
-    def __init__(self, fixed_us: Mapping[str, int], maintained_us: int) -> None:
-        super().__init__(fixed_us)
-        self._at_least = maintained_us
-
-    def get(self, subject: str, default: int = 0) -> int:  # type: ignore[override]
-        return max(super().get(subject, default), self._at_least)
 
 
 def set_back(state: AlertState, minute: int) -> AlertState:

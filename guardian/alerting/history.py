@@ -5,7 +5,7 @@ The daemon and the backtest judge the same `Snapshot`s of a `History`, so that t
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import UTC, tzinfo
 from fnmatch import fnmatchcase
@@ -16,9 +16,10 @@ import numpy as np
 
 from guardian.alerting.columns import MINUTE_US, NOTHING, Columns, Counts, MinuteCounts, lowest_bad
 from guardian.alerting.stretches import Stretches
+from guardian.alerting.users import Users
 from guardian.alerting.wanted import weeks_ago
 from guardian.core.cursor import Cursor
-from tracker.event import ANONYMOUS, Event
+from tracker.event import Event
 
 
 @dataclass(frozen=True)
@@ -177,23 +178,19 @@ class Snapshot:
         first, last = np.searchsorted(self.history.columns.at_us, edges)
         return slice(int(first), max(int(first), int(last)))
 
-    def users(self, window: int, feature: str | None = None, **which: Any) -> set[str]:
+    def users(self, window: int, feature: str | None = None, **which: Any) -> Set[str]:
         """The verified users of a window that ended `back` seconds ago; with `failed` those who met an error, with
         `count` "server" a server error, with `failure` an error of this (kind, place)."""
-        return self._named(self._users(window, feature, **which))
+        return self._users(window, feature, **which)
 
     def has_users(self, number: int, window: int, feature: str | None = None, **which: Any) -> bool:
-        """Whether there are so many of them; of more, nobody's name is looked up."""
-        found = self._users(window, feature, **which)
-        return len(found) > number or len(self._named(found)) >= number
-
-    def _named(self, codes: Iterable[int]) -> set[str]:
-        return set(map(self.history.columns.users.__getitem__, codes)) - {ANONYMOUS}
+        """Whether there are so many of them."""
+        return len(self._users(window, feature, **which)) >= number
 
     def _users(
         self, window: int, feature: str | None, *, since_us: int = 0, back: int = 0, failed: bool = False,
         count: str = "all", failure: tuple[str, str] | None = None,
-    ) -> list[int]:  # fmt: skip
+    ) -> Users:  # fmt: skip
         rows = self._rows(window, feature, since_us, back)
         rows = rows if failure is None else self._of_failure(rows, failure)
         return self.history.stretches.users(rows, lowest_bad(count) if failed else 0)

@@ -8,8 +8,9 @@ from functools import cached_property
 
 import numpy as np
 
+from guardian.alerting.bursts import find_bursts
 from guardian.alerting.columns import MINUTE_US, Columns, OfUsers
-from guardian.core.unlinked import is_unlinked
+from guardian.alerting.users import Users
 from tracker.event import ANONYMOUS
 
 _STRETCHES = 12
@@ -24,6 +25,7 @@ class Stretches:
     def __init__(self, columns: Columns) -> None:
         self.columns = columns
         self._counted: tuple[tuple[int, int], tuple[np.ndarray, np.ndarray]] | None = None
+        self._named = 0  # so many of the users are known to be somebody
 
     @cached_property
     def failed(self) -> np.ndarray:
@@ -67,14 +69,20 @@ class Stretches:
         rows = self._by_feature(0, len(self.columns))[code]
         return rows[slice(*np.searchsorted(rows, (first, last)))]
 
-    def users(self, rows: np.ndarray | slice, lowest: int = 0) -> list[int]:
-        """Whose these rows of `columns` are: indices of `columns.users`, ascending; with `lowest` only of outcomes from
-        there on."""
-        codes = self.columns.user[rows]
-        there = np.zeros(len(self.columns.users), dtype=bool)
+    def users(self, rows: np.ndarray | slice, lowest: int = 0) -> Users:
+        """Whose these rows of `columns` are, without nobody; with `lowest` only of outcomes from there on."""
+        codes, names = self.columns.user[rows], self.columns.users
+        there = np.zeros(len(names), dtype=bool)
         there[codes[self.columns.status[rows] >= lowest] if lowest else codes] = True
-        found: list[int] = np.flatnonzero(there).tolist()
-        return found
+        there[self.nobody] = False
+        return Users(np.flatnonzero(there), names)
+
+    @cached_property
+    def nobody(self) -> slice:
+        """Where in `columns.users` nobody is, who has no name; empty where there is no such request."""
+        names = self.columns.users
+        place = names.index(ANONYMOUS, self._named) if ANONYMOUS in names[self._named :] else len(names)
+        return slice(place, place + 1)
 
     def failures_between(self, rows: slice) -> np.ndarray:
         """The rows of a stretch of `columns` that failed."""
@@ -182,6 +190,8 @@ class Stretches:
         but for the minutes (since 1970) that have more events by now."""
         if before.columns.features is not self.columns.features:
             return  # the numbers of features may be others
+        if before.columns.users is self.columns.users and "nobody" in before.__dict__:
+            self._named = before.nobody.start
         first_us = int(self.columns.at_us[0]) if len(self.columns) else 0
         gone = {minute * MINUTE_US for minute in late}
         for over_us, minutes in before._minutes.items():
@@ -201,7 +211,7 @@ class Stretches:
 
     def every_burst(self, errors: int, window_us: int) -> np.ndarray:
         """When (µs) any burst was complete, in the order of time; see `bursts`."""
-        found = self._bursts.get((errors, window_us)) or _find_bursts(self.columns, self.failed, errors, window_us)
+        found = self._bursts.get((errors, window_us)) or find_bursts(self.columns, self.failed, errors, window_us)
         self._bursts[errors, window_us] = found
         return np.array(found[0], dtype=np.int64)
 
@@ -213,9 +223,9 @@ class Stretches:
             # One minute asks for little of the past; where more of them do, all of it is looked through once.
             self._bursts[key] = None
             first, last = np.searchsorted(self.columns.at_us, (start_us - window_us, end_us))
-            at, who = _find_bursts(self.columns, self.failures_between(slice(first, last)), errors, window_us)
+            at, who = find_bursts(self.columns, self.failures_between(slice(first, last)), errors, window_us)
         else:
-            found = self._bursts[key] or _find_bursts(self.columns, self.failed, errors, window_us)
+            found = self._bursts[key] or find_bursts(self.columns, self.failed, errors, window_us)
             self._bursts[key] = at, who = found
         there = slice(bisect_left(at, start_us), bisect_left(at, end_us))
         return {user: (began, ended) for ended, (user, began) in zip(at[there], who[there], strict=True)}
@@ -229,22 +239,3 @@ def _are_good(columns: Columns, rows: np.ndarray | slice) -> np.ndarray:
     status, took_us = columns.status[rows], columns.duration_us[rows]
     good: np.ndarray = (status < 400) & (status != 101) & (took_us >= 0)
     return good
-
-
-def _find_bursts(
-    columns: Columns, failed: np.ndarray, errors: int, window_us: int
-) -> tuple[list[int], list[tuple[str, int]]]:
-    """Each error of these rows that completes a burst, in the order of time: when, and (whose, when it began)."""
-    user = columns.user[failed]
-    failed = failed[np.bincount(user, minlength=1)[user] >= errors]  # few meet so many
-    # The user and the place in one number: a plain sort of it is stable, and the fastest that there is.
-    both = np.sort(columns.user[failed].astype(np.int64) << 32 | np.arange(len(failed)))
-    order = failed[both & 0xFFFFFFFF]
-    user, at = columns.user[order], columns.at_us[order]
-    if len(at) < errors:
-        return [], []
-    last, first = slice(errors - 1, None), slice(None, len(at) - errors + 1)
-    hits = np.flatnonzero((user[last] == user[first]) & (at[last] - at[first] <= window_us))
-    found = sorted((int(at[i + errors - 1]), columns.users[user[i]], int(at[i])) for i in hits)
-    found = [hit for hit in found if hit[1] != ANONYMOUS and not is_unlinked(hit[1])]
-    return [ended for ended, _, _ in found], [(name, began) for _, name, began in found]

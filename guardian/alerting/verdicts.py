@@ -41,6 +41,18 @@ Since = Mapping[str, int]
 """Per subject, the moment (µs) it was marked as fixed: what lies before does not count."""
 
 
+class SinceMaintenance(dict[str, int]):
+    """From when on each subject is judged afresh, the end of a maintenance window at the earliest."""
+
+    def __init__(self, fixed_us: Mapping[str, int], maintained_us: int) -> None:
+        super().__init__(fixed_us)
+        self._at_least = maintained_us
+
+    def get(self, subject: str, default: int = 0) -> int:  # type: ignore[override]
+        """When what counts of a subject begins (µs)."""
+        return max(super().get(subject, default), self._at_least)
+
+
 def least(rule: Rule, *, well: bool = False) -> int:
     """How many requests can be judged by; `well` says that all since a fix, which cut the window, went well."""
     fewest = max(rule.min_requests, 1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -41,13 +41,13 @@ def no_feature(incident: Incident) -> str | None:
     return None
 
 
-def who_met_errors(rule: Any, incident: Incident, snapshot: Snapshot, seconds: int) -> set[str]:
+def who_met_errors(rule: Any, incident: Incident, snapshot: Snapshot, seconds: int) -> Set[str]:
     """The verified users who met an error that the rule counts."""
     which: dict[str, Any] = {"since_us": incident.judged_from_us, "failed": True, "count": counted(rule)}
     return snapshot.users(seconds, its_subject(incident), **which)
 
 
-def all_its_users(rule: Any, incident: Incident, snapshot: Snapshot, seconds: int) -> set[str]:
+def all_its_users(rule: Any, incident: Incident, snapshot: Snapshot, seconds: int) -> Set[str]:
     """All verified users of the feature, or of everything."""
     return snapshot.users(seconds, its_subject(incident), since_us=incident.judged_from_us)
 
@@ -223,7 +223,7 @@ class Kind:
     compares: Callable[[Any], Compared | None] = nothing
     looks_back: Callable[[Any], int] = window_of
     feature: Callable[[Incident], str | None] = its_subject
-    users: Callable[[Any, Incident, Snapshot, int], set[str]] = who_met_errors
+    users: Callable[[Any, Incident, Snapshot, int], Set[str]] = who_met_errors
     features: Callable[[Any, Incident, Snapshot, int], Mapping[str, Counts]] = its_features
     measured: Callable[[Any, Incident, Snapshot, int], Counts] = in_its_window
     span: Callable[[Any, Incident], int | None] = since_the_window

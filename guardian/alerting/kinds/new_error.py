@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
@@ -100,7 +101,7 @@ def _at_worst(rule: NewError, incident: Incident, peak: float, lang: Language) -
     return lang("It had never been seen before.")
 
 
-def _users(rule: NewError, incident: Incident, snapshot: Snapshot, seconds: int) -> set[str]:
+def _users(rule: NewError, incident: Incident, snapshot: Snapshot, seconds: int) -> Set[str]:
     """Those who met this error."""
     what = (incident.facts["kind"], incident.facts["place"]) if "place" in incident.facts else None
     which: dict[str, Any] = {"since_us": incident.judged_from_us, "failed": True, "count": counted(rule)}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
@@ -86,7 +86,7 @@ def _at_worst(rule: UserBurst, incident: Incident, peak: float, lang: Language) 
     return lang("They hit %(n)s or more errors within %(time)s.", n=rule.errors, time=lang.duration(rule.window))
 
 
-def _user(rule: UserBurst, incident: Incident, snapshot: Snapshot, seconds: int) -> set[str]:
+def _user(rule: UserBurst, incident: Incident, snapshot: Snapshot, seconds: int) -> Set[str]:
     return {incident.subject}
 
 

@@ -1,0 +1,81 @@
+"""Users by their places in a list of names, so that many are counted and compared without looking up any name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence, Set
+from heapq import nsmallest
+from typing import TypeVar
+
+import numpy as np
+
+T = TypeVar("T")
+
+
+class Users(Set[str]):
+    """Some users: those at these places (ascending, each once) of a list that holds each name once. A set of names to
+    whoever asks for no more than that; the list may grow at its end."""
+
+    __slots__ = ("_there", "codes", "names")
+
+    def __init__(self, codes: np.ndarray, names: Sequence[str]) -> None:
+        self.codes, self.names = codes, names
+        self._there: frozenset[str] | None = None
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    def __iter__(self) -> Iterator[str]:
+        return map(self.names.__getitem__, self.codes.tolist())
+
+    def __contains__(self, name: object) -> bool:
+        if self._there is None:
+            self._there = frozenset(self)
+        return name in self._there
+
+    @classmethod
+    def _from_iterable(cls, it: Iterable[T]) -> Set[T]:  # what `-` and the like are made of
+        return set(it)
+
+
+class Gathered:
+    """Users who are added again and again: how many there are, and the first few by name (`first`)."""
+
+    __slots__ = ("_few", "_known", "_names", "_others", "_placed", "first")
+
+    def __init__(self, few: int) -> None:
+        self.first: tuple[str, ...] = ()
+        self._few, self._placed = few, 0
+        self._names: Sequence[str] = ()
+        self._known, self._others = np.zeros(0, dtype=bool), set[str]()
+
+    def __len__(self) -> int:
+        return self._placed + len(self._others)
+
+    def add(self, users: Set[str]) -> None:
+        """Add those of them who are not there yet."""
+        if new := self._placed_new(users) if isinstance(users, Users) else self._named_new(users):
+            self.first = tuple(nsmallest(self._few, {*self.first, *new}))
+
+    def _placed_new(self, users: Users) -> list[str]:
+        if self._names is not users.names:  # places in another list say nothing here
+            self._others.update(self._placed_names())
+            self._names, self._placed, self._known = users.names, 0, np.zeros(0, dtype=bool)
+        if len(self._known) < len(users.names):
+            more = np.zeros(len(users.names) - len(self._known), dtype=bool)
+            self._known = np.concatenate((self._known, more))
+        codes = users.codes[~self._known[users.codes]]
+        self._known[codes] = True
+        self._placed += len(codes)
+        new = [users.names[code] for code in codes.tolist()]
+        self._others.difference_update(new if self._others else ())
+        return new
+
+    def _named_new(self, users: Set[str]) -> Set[str]:
+        new = users - self._others
+        if new and self._placed:
+            new = new - set(self._placed_names())
+        self._others |= new
+        return new
+
+    def _placed_names(self) -> Iterable[str]:
+        return map(self._names.__getitem__, np.flatnonzero(self._known).tolist())
