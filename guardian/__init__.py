@@ -27,11 +27,13 @@ _HOMES = {
 }
 
 
-def __getattr__(name: str) -> Any:
-    # Late, so that `guardian --help` does not load what it does not need.
-    if name not in _HOMES:
-        raise AttributeError(f"module 'guardian' has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)
+if not TYPE_CHECKING:  # or a checker would believe that there is every name
+
+    def __getattr__(name: str) -> Any:
+        # Late, so that `guardian --help` does not load what it does not need.
+        if name not in _HOMES:
+            raise AttributeError(f"module 'guardian' has no attribute {name!r}")
+        return getattr(import_module(_HOMES[name]), name)
 
 
 # The settings import nothing that lies above them: they are handed the kinds of rules, and what knows channels.

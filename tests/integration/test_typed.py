@@ -1,4 +1,4 @@
-"""What mypy says of an app that uses the tracker, in strict mode; the tracker is taken as its users have it."""
+"""What mypy says of an app that uses the packages, in strict mode; they are taken as their users have them."""
 
 import os
 import subprocess
@@ -46,6 +46,19 @@ by_name: ASGIApp = UsageTrackingMiddleware(app=app)
 recorder = Recorder("guardian.db")
 stats: Stats = recorder.stats()
 """
+MOUNTED = """
+import guardian
+from guardian import EmailService, UsageGuardian, UsageRepository
+from starlette.routing import Mount
+
+mounted = guardian.app("guardian.toml")
+served = Starlette(lifespan=mounted.lifespan, routes=[Mount("/guardian", mounted)])
+
+
+async def report(repository: UsageRepository) -> None:
+    usage = UsageGuardian(repository, reports_dir="reports", timezone="Europe/Zurich")
+    await usage.generate_report()
+"""
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +70,7 @@ def check(tmp_path_factory):
     def checked(text):
         file = folder / f"typed_app_{len(list(folder.glob('*.py')))}.py"  # mypy keeps what it found out, by name
         file.write_text(APP + text)
-        # From a folder of its own: the tracker is found as an installed package is, by its py.typed.
+        # From a folder of its own: they are found as installed packages are, by their py.typed.
         done = subprocess.run(
             [sys.executable, "-m", "mypy", "--strict", "--no-error-summary", file],
             cwd=folder, capture_output=True, text=True, timeout=300,
@@ -73,6 +86,10 @@ def test_an_app_that_uses_the_tracker_passes_a_strict_check(check):
     assert check(ADDED + DIRECT) == []
 
 
+def test_an_app_that_mounts_guardian_passes_a_strict_check(check):
+    assert check(MOUNTED) == []
+
+
 MISTAKES = {
     "UsageTrackingMiddleware(app, databse='guardian.db')": "databse",
     "UsageTrackingMiddleware(app, flush_interval='soon')": '"flush_interval" to "UsageTrackingMiddleware"',
@@ -82,6 +99,7 @@ MISTAKES = {
     "note_user()": 'Missing positional arguments "request", "user"',
     "name_feature({}, 3)": 'Argument 2 to "name_feature"',
     "from tracker import no_such_thing": 'has no attribute "no_such_thing"',
+    "from guardian import no_such_thing": 'has no attribute "no_such_thing"',
 }
 
 

@@ -112,7 +112,7 @@ def test_the_trackers_holds_its_modules_and_its_types_and_nothing_else(wheels):
     assert names == {*modules, "tracker/py.typed"}
 
 
-def test_the_daemons_holds_its_data_and_nothing_that_was_left_over(wheels):
+def test_the_daemons_holds_its_data_its_types_and_nothing_that_was_left_over(wheels):
     names = names_in(wheels["usage-guardian"])
     data = {name.removeprefix("guardian/data/") for name in names if name.startswith("guardian/data/")}
     wanted = {
@@ -123,6 +123,7 @@ def test_the_daemons_holds_its_data_and_nothing_that_was_left_over(wheels):
     }
     assert data == wanted
     assert {"templates/mail/guardian_report_email.html", "config/guardian.example.toml"} <= data
+    assert "guardian/py.typed" in names
     assert not [name for name in names if name.endswith((".pyc", ".db", ".eml"))]
 
 

@@ -58,7 +58,7 @@ def imports(file):
 
 def test_at_the_top_there_are_only_packages():
     files = {path.name for path in (ROOT / "guardian").iterdir() if path.name != "__pycache__"}
-    assert files == {"__init__.py", "__main__.py", *ORDER}
+    assert files == {"__init__.py", "__main__.py", "py.typed", *ORDER}  # the marker says that it has types (PEP 561)
 
 
 @pytest.mark.parametrize("package", ORDER)
