@@ -14,6 +14,7 @@ _HOST = re.compile(r"([\w.-]*|\[[0-9a-f:.]+\])(?::(\d{1,5}))?", re.IGNORECASE)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 _OFF = {"de", "di", "ne", "f", "n", "no", "of", "0", "fa"}
 _ON = {"en", "al", "t", "y", "ye", "on", "1", "tr"}
+_AUTOMATE = r"/powerautomate/automations/direct(?:/cu/(\d+))?"
 _INVOKED = r"/workflows/([\w-]+)/triggers/manual/paths/invoke/?\?(.*)"
 _PORT = "(?::443)?"
 _SHOWN = {
@@ -23,9 +24,8 @@ _SHOWN = {
     rf"hooks\.slack\.com{_PORT}/triggers/(.*)": r"slack://\1\2&mode=trigger",
     rf"discord(?:app)?\.com{_PORT}/api/webhooks/(.*)": r"discord://\1\2",
     rf"ntfy\.sh{_PORT}(/.*)": r"ntfys://\1ntfy.sh\2&mode=cloud",
-    r"([^/?#]*)" + _INVOKED: r"workflows://\1\2?\4&id=\3&pa=&route=",
-    r"([^/?#]*)/powerautomate/automations/direct(?:/cu/(\d+))?"
-    + _INVOKED: r"workflows://\1\2?\5&id=\4&pa=yes&route=\3",
+    rf"([^/?#]*){_INVOKED}": r"workflows://\1\2?\4&id=\3&pa=&route=",
+    rf"([^/?#]*){_AUTOMATE}{_INVOKED}": r"workflows://\1\2?\5&id=\4&pa=yes&route=\3",
 }
 """What a service's own page shows after https:// and the user, and the same address in our form."""
 
