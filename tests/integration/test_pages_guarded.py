@@ -148,6 +148,37 @@ async def test_a_viewer_is_refused_on_every_form_even_with_a_token_of_their_own(
         assert [each.status for each in await app.stores.alerts.incidents()] == ["open"]
 
 
+async def state_of(app):
+    """What a form could change."""
+    return (
+        [(each.id, each.status) for each in await app.state.outbox()],
+        [each for each in await app.stores.alerts.incidents()],
+        len(await app.repository.steps("ada@example.com", NOW.replace(year=2020), NOW, most=9)),
+        await app.state.reports(),
+        [await app.state.unsubscribed(each.name) for each in app.schedules],
+    )
+
+
+@pytest.mark.parametrize("mount", ["", "/ops"])
+async def test_a_viewer_changes_nothing_by_any_route_and_method_that_there_is(tmp_path, mount):
+    every = {name: value for form in FORMS.values() for name, value in form.items()}
+    async with inside(tmp_path / "d", mount) as (app, client):
+        form = {**every, "csrf": await token(app, VIEWER), "List-Unsubscribe": "One-Click"}
+        before, asked, wrong = await state_of(app), 0, []
+        for path, methods in routes_of(app):
+            for method in sorted(methods - {"GET", "HEAD"}):
+                if path == "/sign-out":  # it ends what is theirs
+                    continue
+                for body in ({"data": form}, {"json": {}}):
+                    answer = await client.request(method, mount + path, headers={"X-User": VIEWER}, **body)
+                    asked += 1
+                    if answer.status_code not in (401, 403, 410, 415):
+                        wrong.append(f"{method} {path}: {answer.status_code}")
+        assert wrong == []
+        assert asked > 20
+        assert await state_of(app) == before
+
+
 FOREIGN = {
     "of another page": {"Origin": "https://evil.example"}, "of no page": {"Origin": "null"},
     "of a page that the browser calls another": {"Sec-Fetch-Site": "cross-site"},
