@@ -123,3 +123,50 @@ async def test_every_link_and_form_stays_under_the_prefix_and_leads_somewhere(tm
                 assert "There is no such page" not in answer.text
             moved = await client.get(f"{prefix}/people", headers={"Authorization": ""})
             assert moved.headers["location"].startswith(f"{prefix}/sign-in?next=")
+
+
+OWN_NAMES = ("people", "incidents", "rules", "mail", "metrics", "api", "static", "sign-in", "a", "health")
+"""Prefixes that are called as a page of ours, or what pages begin with."""
+
+
+def keeps(app, prefix):
+    return app
+
+
+def strips(app, prefix):
+    async def proxy(scope, receive, send):
+        path = scope["path"].removeprefix(prefix) or "/"
+        assert path != scope["path"]
+        await app({**scope, "path": path, "raw_path": path.encode()}, receive, send)
+
+    return proxy
+
+
+def mounts(app, prefix):
+    return Starlette(routes=[Mount(prefix, app)])
+
+
+@pytest.mark.parametrize("way", [keeps, strips, mounts], ids=lambda way: way.__name__)
+async def test_a_prefix_may_be_called_as_one_of_our_own_pages(tmp_path, way):
+    """Each page is where its link says, and says the same as without a prefix."""
+    for name in OWN_NAMES:
+        prefix = f"/{name}"
+        async with opened(tmp_path / name, public_url=HERE + prefix) as application:
+            await open_incident(application, "chat")
+            await send_report_now(application, hours=24)
+            transport = httpx2.ASGITransport(app=way(create_app(application), prefix))
+            signed = {**bearer(email="admin@example.com"), "Accept": "text/html"}
+            async with httpx2.AsyncClient(transport=transport, base_url=HERE, headers=signed) as client:
+                home = await client.get(f"{prefix}/")
+                assert 'aria-current="page" data-key="1"' in home.text, prefix
+                for path in (*LISTS[1:], "/incidents/chat", "/mail/1", "/people/person?name=ada@example.com"):
+                    page = await client.get(prefix + path)
+                    own = path.partition("?")[0].rpartition("/")[0] or path
+                    assert page.status_code == 200, prefix + path
+                    assert f'<a href="{prefix}{own}" aria-current=' in page.text, prefix + path
+                style = next(each for each in Found(home.text).links if each.endswith(".css"))
+                assert (await client.get(style)).headers["content-type"].startswith("text/css"), style
+                metrics = await client.get(f"{prefix}/metrics")
+                assert metrics.text.startswith("# HELP"), prefix
+                asked = await client.get(f"{prefix}/sign-in", headers={"Authorization": ""})
+                assert f'data-base="{prefix}"' in asked.text and asked.status_code == 200, prefix
