@@ -24,6 +24,8 @@ SEEN_EVERY = timedelta(minutes=1)
 """A session's last use is noted no more often than this: pages that are open ask every ten seconds."""
 _TRIES = 5
 """So many messages that are due before it are sent first, at most."""
+_CHANGES = 3
+"""So often the store is changed for a mail: it is put into the outbox, claimed there, and marked as sent."""
 
 
 def role_of(settings: Settings, address: str) -> Role | None:
@@ -98,9 +100,10 @@ async def print_link(app: Application, address: str | None = None) -> str:
 async def mail_link(app: Application, address: str, browser: bytes, *, forwarded: bool = False) -> None:
     """Mail a link that is bound to a browser, and send it at once.
 
-    For an address that may not sign in the same is done, up to what is put into the outbox: nothing. Else whoever asks
-    would see by how quickly other requests are answered meanwhile whether there was something to do. The link that is
-    kept then is nobody's, and no one learns it.
+    For an address that may not sign in as much is done: as many changes of the store, one after the other, and a mail
+    that is composed and put nowhere. Else whoever asks would see by how quickly other requests are answered meanwhile
+    whether there was something to do. The links that are kept then are nobody's, and no one learns them. What is left
+    is the talk with the mail server, which holds nothing up.
     """
     known = {each.lower(): each for each in (*app.settings.dashboard.viewers, *app.settings.admins)}
     to = known.get(address.strip().lower())
@@ -108,7 +111,11 @@ async def mail_link(app: Application, address: str, browser: bytes, *, forwarded
     key = f"sign-in/{secrets.token_hex(12)}"
     minutes = LIFETIME // timedelta(minutes=1)
     mail = await off_loop(app.email.compose_sign_in, to or address, link, minutes=minutes, key=key)
-    await app.state.enqueue([mail] if to else [], now=app.clock())
+    if to:
+        await app.state.enqueue([mail], now=app.clock())
+    else:
+        for _ in range(_CHANGES):
+            await _new_link(app, "", browser)
     for _ in range(_TRIES):
         if not (await deliver_now(app, "mail")).tried:
             return

@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 
 from guardian.application.signing_in import print_link
+from guardian.stores.sqlite.database import StateDatabase
 from guardian.web.pages import routes
 from tests.support.api_client import NOW, bearer
 from tests.support.doors import ADMIN, HERE, VIEWER, ask, inside, pages, sign_in, token_of
@@ -107,6 +108,39 @@ async def test_asking_never_tells_whose_address_it_is(tmp_path, monkeypatch):
                 answers.append((asked.status_code, asked.text, re.sub(r'value="\w+"', "", page.text)))
         assert answers[0] == answers[1] == answers[2]
         assert [mail["to"] for mail in await world.mails()] == [ADMIN, VIEWER]
+
+
+async def test_asking_changes_the_store_as_often_whosever_address_it_is(tmp_path, monkeypatch):
+    """A code that is typed meanwhile waits for these changes: by how long, one could tell an admin's address."""
+    changes, transact = [], StateDatabase.transact
+
+    async def noted(self, work, **more):
+        def counted(db):
+            before = db.total_changes
+            found = work(db)
+            changes.append(db.total_changes > before)
+            return found
+
+        return await transact(self, counted, **more)
+
+    async with inside(tmp_path, monkeypatch) as world:
+        await world.app.stores.alerts.link_key()  # made once for all
+        composed, compose = [], world.app.email.compose_sign_in
+        monkeypatch.setattr(
+            type(world.app.email), "compose_sign_in", lambda _, *a, **k: composed.append(a) or compose(*a, **k)
+        )
+        monkeypatch.setattr(StateDatabase, "transact", noted)
+        done = []
+        for address in (ADMIN, "stranger@example.com", VIEWER, "nobody@example.net"):
+            async with world.browser() as browser:
+                await ask(browser, address)
+                await world.mails()
+                done.append((changes.count(True), changes.count(False), len(composed)))
+                changes.clear()
+                composed.clear()
+        assert len(set(done)) == 1, done
+        assert done[0][0] >= 4
+        assert len(await world.mails()) == 2
 
 
 async def test_a_link_is_over_after_a_quarter_of_an_hour(tmp_path, monkeypatch):
