@@ -73,7 +73,8 @@ def _lowered(column: np.ndarray) -> tuple[np.ndarray, int, int]:
     if not len(column):
         return column, 0, 0
     if len(column) > 1 and int(column[0]) <= int(column[-1]):
-        moved = np.diff(column, prepend=column[:1])
+        moved = np.zeros(len(column), np.int64)
+        np.subtract(column[1:], column[:-1], out=moved[1:])
         if moved.min() >= 0:
             return moved, _STEPS, int(column[0])
     least = int(column.min())

@@ -46,9 +46,16 @@ def grouped_columns(first: np.ndarray, second: np.ndarray, count: np.ndarray | N
     else:
         order = np.argsort(keys, kind="stable")
         keys = keys[order]
-        at = np.flatnonzero(np.diff(keys, prepend=-1))
+        at = np.flatnonzero(begins(keys))
         found, counts = keys[at], sums(count[order], at)
     return np.stack((found // width + low, found % width + low_second, counts)).T
+
+
+def begins(keys: np.ndarray) -> np.ndarray:
+    """Of keys in order, whether each is another one than the one before it; the first one is."""
+    new = np.ones(len(keys), bool)
+    np.not_equal(keys[1:], keys[:-1], out=new[1:])
+    return new
 
 
 def distinct(keys: np.ndarray) -> np.ndarray:
@@ -59,7 +66,8 @@ def distinct(keys: np.ndarray) -> np.ndarray:
         there[keys] = True
         return np.flatnonzero(there)
     keys = np.sort(keys)
-    return keys[np.flatnonzero(np.diff(keys, prepend=keys[:1] - 1))]
+    found: np.ndarray = keys[begins(keys)]
+    return found
 
 
 def among(keys: np.ndarray, known: np.ndarray) -> np.ndarray:

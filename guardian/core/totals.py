@@ -14,7 +14,7 @@ from itertools import pairwise
 import numpy as np
 
 from guardian.core import codec
-from guardian.core.counting import grouped, grouped_columns, in_order, sums
+from guardian.core.counting import begins, grouped, grouped_columns, in_order, sums
 from guardian.core.off_loop import pieces
 from guardian.core.summary import RATIO, Route, RouteTotals, Summary, UserTotals
 from tracker.event import SESSION_GAP_US
@@ -60,6 +60,8 @@ class Totals:
 
         A latency of -1 is not known, and has no bin.
         """
+        if not len(rows):
+            return _EMPTY
         return cls.counted(*np.array(rows, np.int64).reshape(-1, 6).T)
 
     @classmethod
@@ -75,7 +77,7 @@ class Totals:
         """The same of columns of int64."""
         order = in_order(user)
         mine, end, length, code = user[order], at[order], duration[order], status[order]
-        new = np.diff(mine, prepend=-1) != 0
+        new = begins(mine)
         before = np.concatenate((end[:1], end[:-1]))
         fresh = new | (end - length - before >= SESSION_GAP_US)
         first = np.flatnonzero(new)
@@ -174,12 +176,13 @@ class Totals:
 
 
 _NOBODY, _NOTHING = np.zeros((0, 7), np.int64), np.zeros((0, 3), np.int64)
+_EMPTY = Totals(_NOBODY, _NOTHING, _NOTHING, _NOTHING)
 
 
 def followed(rows: np.ndarray) -> np.ndarray:
     """Rows of `Totals.users`, sorted by number and each number's in the order of time, joined to one a number."""
     rows = rows.copy()
-    new = np.diff(rows[:, 0], prepend=-1) != 0
+    new = begins(rows[:, 0])
     rows[:, 6] += _gone_on(new, rows[:, 4], rows[:, 5])
     first = np.flatnonzero(new)
     users = rows[first]
@@ -196,7 +199,7 @@ def times_of(
     first_start_us, last_us and active_us that `followed` gives."""
     order = in_order(persons)
     persons, first, last = persons[order], first[order], last[order]
-    new = np.diff(persons, prepend=-1) != 0
+    new = begins(persons)
     active = active[order] + _gone_on(new, first, last)
     at = np.flatnonzero(new)
     return persons[at], first[at], last[_ends(at, len(last))], sums(active, at)
@@ -212,7 +215,7 @@ def _gone_on(new: np.ndarray, first: np.ndarray, last: np.ndarray) -> np.ndarray
 
 def _by_first(rows: np.ndarray) -> dict[int, dict[int, int]]:
     """Rows of (key, key, count), in the order of the keys: by the first key, the counts by the second one."""
-    first = np.flatnonzero(np.diff(rows[:, 0], prepend=rows[:1, 0] - 1))
+    first = np.flatnonzero(begins(rows[:, 0]))
     edges = [*first.tolist(), len(rows)]
     return {
         key: dict(zip(rows[a:b, 1].tolist(), rows[a:b, 2].tolist(), strict=True))

@@ -202,7 +202,7 @@ async def test_it_says_the_same_as_the_plain_rule_over_all_requests(open_stores,
         if chance.random() < 0.8:
             await stores.events.seal(datetime(2026, 3, 2, 9, tzinfo=UTC) + timedelta(hours=chance.randrange(60)))
         plain = Recorded(sorted(known))
-        for _ in range(20):
+        for _ in range(4 if store == "firestore" else 8):
             some = chance.sample(known, min(len(known), 12))
             moments = {(each.user, each.feature): each.at_us + chance.choice((-1, 0, 0, 1)) for each in some}
             end_us = START + chance.randrange(80 * HOUR) * SECOND

@@ -35,6 +35,7 @@ log = logging.getLogger("guardian.stores")
 
 _OLD = 500
 """How many summaries of the layout before are converted in one transaction."""
+_PARTS, _STORED = (f"({', '.join(str(int(part)) for part in some)})" for some in (Part, (*Part, FAILED)))
 _WHERE = "part = ? AND span_us = ? AND start_us >= ? AND start_us < ?"
 
 
@@ -107,18 +108,16 @@ def read_run(
 
 def bodies(db: sqlite3.Connection, span_us: int, start_us: int, end_us: int) -> list[tuple[int, int, bytes]]:
     """The rows of the buckets that begin in [start, end) as they are: (start, part, body)."""
-    found = []
-    for part in Part:
-        sql = f"SELECT start_us, part, body FROM guardian_summary_part WHERE {_WHERE}"
-        found += db.execute(sql, (part, span_us, start_us, end_us)).fetchall()
-    return found
+    where = f"part IN {_PARTS} AND span_us = ? AND start_us >= ? AND start_us < ?"
+    sql = f"SELECT start_us, part, body FROM guardian_summary_part WHERE {where} ORDER BY part, start_us"
+    return db.execute(sql, (span_us, start_us, end_us)).fetchall()
 
 
 def put(db: sqlite3.Connection, span_us: int, start_us: int, totals: Totals) -> int:
     """Store the totals of a bucket in place of what is there; 1, or how many buckets went where they are empty."""
     if not len(totals.users):
-        sql = "DELETE FROM guardian_summary_part WHERE part = ? AND span_us = ? AND start_us = ?"
-        return max(db.execute(sql, (part, span_us, start_us)).rowcount for part in (*Part, FAILED))
+        sql = f"DELETE FROM guardian_summary_part WHERE part IN {_STORED} AND span_us = ? AND start_us = ?"
+        return int(db.execute(sql, (span_us, start_us)).rowcount > 0)
     requests = int(totals.users[:, 1].sum())
     rows = [(part, span_us, start_us, requests, body) for part, body in totals.pack().items()]
     columns = "part, span_us, start_us, requests, body"
