@@ -11,7 +11,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 START = datetime(2026, 3, 2, tzinfo=UTC)
-LINES = 30_000
+LINES = 9_000
+"""Of 15 batches, and 27 blocks."""
 CHILD = """
 import os, signal, sys
 from datetime import UTC
@@ -23,8 +24,8 @@ from guardian.stores.opening import backend
 from guardian.stores.sqlite.importing import SqliteImports
 
 folder, moment, number = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
-run.BATCH = run.LEARN = 2_000
-logs._BLOCK = 100_000
+run.BATCH = run.LEARN = 600
+logs._BLOCK = 30_000
 calls = 0
 
 def kill_at(found):
