@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import platform
 import sys
@@ -75,7 +76,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     `arguments` None means those of the process; without any, the help is shown. What goes wrong is one line on stderr.
     """
-    sys.exit(_exit_code(list(sys.argv[1:] if arguments is None else arguments) or ["--help"]))
+    code = _exit_code(list(sys.argv[1:] if arguments is None else arguments) or ["--help"])
+    if arguments is None:
+        gc.freeze()  # it ends: looking for cycles in all that it holds is a tenth of a short command
+    sys.exit(code)
 
 
 def _exit_code(arguments: list[str]) -> int:

@@ -1,5 +1,6 @@
 """What a command loads: each library costs a start of its own, so one that only reads loads nothing that sends."""
 
+import asyncio
 import json
 import subprocess
 import sys
@@ -44,39 +45,51 @@ print(sorted(sys.modules), file=sys.stderr)
 """
 
 
-@pytest.fixture
-async def folder(tmp_path):
-    stores = await backend(tmp_path / "guardian.db").open(NO_BOOK)
+REPORT = ("report", "--hours", "2")
+
+
+@pytest.fixture(scope="module")
+def loaded(made_once):
+    """What a report said, and which modules it had loaded, by its further arguments: each is asked once."""
+
+    def asked(folder):
+        asyncio.run(filled(folder))
+        found = {}
+        for more in ((), ("--json",), ("--json", "--save")):
+            done = subprocess.run(
+                [sys.executable, "-c", RUN, *REPORT, *more],
+                cwd=folder, capture_output=True, text=True, timeout=60, check=True,
+            )  # fmt: skip
+            found[more] = done.stdout, done.stderr
+        return found
+
+    return made_once("imports", asked)
+
+
+async def filled(folder):
+    stores = await backend(folder / "guardian.db").open(NO_BOOK)
     await stores.events.write([event(utc_now() - timedelta(minutes=5), status=500)])
     await stores.close()
-    (tmp_path / "guardian.toml").write_text(
+    (folder / "guardian.toml").write_text(
         'admins = ["you@example.com"]\n[mail]\nsmtp = "smtp://user:secret@smtp.example.com:587"\n'
     )
-    (tmp_path / "guardian.toml").chmod(0o600)
-    return tmp_path
+    (folder / "guardian.toml").chmod(0o600)
 
 
-def loaded(folder, *arguments):
-    done = subprocess.run(
-        [sys.executable, "-c", RUN, *arguments], cwd=folder, capture_output=True, text=True, timeout=60, check=True
-    )
-    return done.stdout, done.stderr
-
-
-@pytest.mark.parametrize("more", [[], ["--save"]])
-def test_a_report_as_json_loads_nothing_that_sends_draws_or_serves(folder, more):
-    said, modules = loaded(folder, "report", "--hours", "2", "--json", *more)
+@pytest.mark.parametrize("more", [(), ("--save",)])
+def test_a_report_as_json_loads_nothing_that_sends_draws_or_serves(loaded, more):
+    said, modules = loaded["--json", *more]
     assert json.loads(said)["total_errors"] == 1
     assert [name for name in HEAVY if f"'{name}'" in modules] == []
 
 
-def test_a_report_for_people_loads_only_what_draws_its_tables(folder):
-    said, modules = loaded(folder, "report", "--hours", "2")
+def test_a_report_for_people_loads_only_what_draws_its_tables(loaded):
+    said, modules = loaded[()]
     assert "ada@example.com" in said
     assert [name for name in HEAVY if f"'{name}'" in modules] == ["rich"]
 
 
-@pytest.mark.parametrize("more", [[], ["--json"]])
-def test_a_report_loads_none_of_our_modules_that_judge_change_or_move(folder, more):
-    _, modules = loaded(folder, "report", "--hours", "2", *more)
+@pytest.mark.parametrize("more", [(), ("--json",)])
+def test_a_report_loads_none_of_our_modules_that_judge_change_or_move(loaded, more):
+    _, modules = loaded[more]
     assert [name for name in UNNEEDED if f"'{name}'" in modules] == []

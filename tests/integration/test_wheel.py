@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
+from tests.support.forking import forking
+
 ROOT = Path(__file__).resolve().parents[2]
 PROJECTS = {"usage-guardian": ROOT, "usage-guardian-tracker": ROOT / "tracker"}
 
@@ -188,37 +190,62 @@ def test_init_writes_the_settings_file_from_it(installed, tmp_path):
     assert (tmp_path / "guardian.toml").read_text().strip()
 
 
-@pytest.mark.parametrize(
-    "command, said",
-    [
-        ("demo --once", "the demo needs fastapi: install it with pip install 'usage-guardian[demo]'"),
-        ("gmail login", "Google's libraries are not installed: run pip install 'usage-guardian[gmail]'"),
-        ("check", "tgram:// needs Apprise, which is not installed: pip install 'usage-guardian[channels]'"),
-        ("run", "tgram:// needs Apprise, which is not installed: pip install 'usage-guardian[channels]'"),
-    ],
-)
-def test_a_command_that_misses_an_extra_says_which(bare, tmp_path, command, said):
-    if command in ("check", "run"):
-        (tmp_path / "guardian.toml").write_text('[channels]\nops = "tgram://123456789:abcdefg_hijklmnop/1/"\n')
-        (tmp_path / "guardian.toml").chmod(0o600)
-    found = run(bare / "guardian", *command.split(), cwd=tmp_path, code=1, COLUMNS="300")
-    assert said in found
-    assert "Traceback" not in found
-
-
-@pytest.mark.parametrize(
-    "command",
-    [
-        "report", "report --json", "preview --no-open --out mail", "preview --all --out mails", "alerts list",
-        "backtest", "outbox list", "cleanup", "users export ada@example.com",
-    ],
+MISSING = {
+    "demo --once": "the demo needs fastapi: install it with pip install 'usage-guardian[demo]'",
+    "gmail login": "Google's libraries are not installed: run pip install 'usage-guardian[gmail]'",
+    "check": "tgram:// needs Apprise, which is not installed: pip install 'usage-guardian[channels]'",
+    "run": "tgram:// needs Apprise, which is not installed: pip install 'usage-guardian[channels]'",
+}
+OTHERS = (
+    "report", "report --json", "preview --no-open --out mail", "preview --all --out mails", "alerts list",
+    "backtest", "outbox list", "cleanup", "users export ada@example.com",
 )  # fmt: skip
-def test_every_other_command_needs_no_extra(bare, tmp_path, command):
-    channels = '[channels]\nops = "slack://T0000/B0000/token"\nweb = "jsons://example.com/hook"\n'
-    (tmp_path / "guardian.toml").write_text(f'admins = ["ada@example.com"]\n{channels}')
-    (tmp_path / "guardian.toml").chmod(0o600)
-    made = "from tracker.sqlite.writer import Writer; from tracker.event import Event; import time; "
-    made += "w = Writer('guardian.db'); "
-    made += "w.write([Event(int(time.time() * 1e6) - 1000, 'ada@example.com', '/chat', 'GET', 'chat', 200, 900)])"
-    run(bare / "python", "-c", made, cwd=tmp_path)
-    run(bare / "guardian", *command.split(), cwd=tmp_path, PATH=str(bare))
+
+
+@pytest.fixture(scope="module")
+def answers(bare, made_once):
+    """What each command says where no extra is installed, each in a folder and a process of its own: its exit code,
+    stdout and stderr."""
+
+    def asked(folder):
+        made = "from tracker.sqlite.writer import Writer; from tracker.event import Event; import time; "
+        made += "w = Writer('guardian.db'); "
+        made += "w.write([Event(int(time.time() * 1e6) - 1000, 'ada@example.com', '/chat', 'GET', 'chat', 200, 900)])"
+        found = {}
+        with forking(bare / "python") as guardian:
+            for command in (*MISSING, *OTHERS):
+                own = folder / command.replace(" ", "-")
+                own.mkdir()
+                if command in OTHERS:
+                    channels = '[channels]\nops = "slack://T0000/B0000/token"\nweb = "jsons://example.com/hook"\n'
+                    (own / "guardian.toml").write_text(f'admins = ["ada@example.com"]\n{channels}')
+                    run(bare / "python", "-c", made, cwd=own)
+                elif command in ("check", "run"):
+                    telegram = '[channels]\nops = "tgram://123456789:abcdefg_hijklmnop/1/"\n'
+                    (own / "guardian.toml").write_text(telegram)
+                for settings in own.glob("guardian.toml"):
+                    settings.chmod(0o600)
+                variables = {"COLUMNS": "300", "HOME": str(own), "PATH": str(bare)}
+                found[command] = guardian(*command.split(), cwd=own, env=variables)
+        return found
+
+    return made_once("answers", asked)
+
+
+@pytest.mark.parametrize("command", MISSING)
+def test_a_command_that_misses_an_extra_says_which(answers, command):
+    code, out, err = answers[command]
+    assert code == 1
+    assert MISSING[command] in out + err
+    assert "Traceback" not in out + err
+
+
+@pytest.mark.parametrize("command", OTHERS)
+def test_every_other_command_needs_no_extra(answers, command):
+    code, out, err = answers[command]
+    assert code == 0, out + err
+
+
+def test_the_command_begins_where_no_extra_is_installed(bare, tmp_path):
+    """As it is typed, by the script that pip wrote."""
+    assert "Usage: guardian" in run(bare / "guardian", cwd=tmp_path)
