@@ -60,8 +60,9 @@ def guardian(repository, tmp_path):
 
 
 def some_weeks():
+    """Four requests at a time: each five minutes with traffic take time to seal."""
     return [
-        event(timedelta(seconds=n * 1733), f"u{n % 7}@example.com" if n % 9 else "anonymous",
+        event(timedelta(seconds=n // 4 * 4 * 1733 + n % 4 * 31), f"u{n % 7}@example.com" if n % 9 else "anonymous",
               [200, 201, 200, 413, 200, 500][n % 6], f"f{n % 12}")
         for n in range(4000)
     ]  # fmt: skip
@@ -227,3 +228,15 @@ async def test_nobody_is_said_to_be_quiet_where_retention_has_deleted_what_would
     await repository.write([event(timedelta(days=3, hours=1), status=500)])
     await repository.purge(events_before=NOW - timedelta(days=1), summaries_before=NOW - timedelta(days=5))
     assert (await guardian.generate_report(hours=2))["gone_quiet"] == []
+
+
+async def test_a_report_says_the_same_where_nothing_was_summarised_before_it(repository, guardian, tmp_path):
+    await repository.write(some_weeks()[:400])
+    unsealed = UsageGuardian(repository, reports_dir=tmp_path / "reports", clock=lambda: NOW, seals=False)
+    reports = [await unsealed.generate_report(hours=720)]
+    assert (await repository.stats()).totals_since is None
+    reports.append(await guardian.generate_report(hours=720))
+    assert (await repository.stats()).totals_since is not None
+    for report in reports:
+        del report["privacy"]["size_bytes"], report["privacy"]["totals_since"]
+    assert reports[0] == reports[1]
