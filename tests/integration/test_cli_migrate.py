@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import shutil
 
 import pytest
 
@@ -33,8 +34,12 @@ def guardian(tmp_path, capsys, monkeypatch):
 
 
 @pytest.fixture
-def database(tmp_path):
-    asyncio.run(fill(tmp_path / "guardian.db", many=60))
+def database(made_once, tmp_path):
+    def filled(folder):
+        asyncio.run(fill(folder / "guardian.db", many=60))
+        return folder / "guardian.db"
+
+    shutil.copy(made_once("filled", filled), tmp_path / "guardian.db")
 
 
 def test_without_a_source_that_of_the_settings_is_moved(guardian, database, tmp_path):

@@ -13,14 +13,14 @@ from tests.support.events import event as made
 from tracker.event import Failure
 
 MONDAY = datetime(2026, 3, 2, tzinfo=UTC)
-HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+SECOND, HOUR, DAY = timedelta(seconds=1), timedelta(hours=1), timedelta(days=1)
 FAILED = Failure("KeyError", "Internal Server Error", "app.py:7 chat")
 
 
 def steady(start, end, per_hour=10):
-    """The same traffic in every hour."""
+    """The same traffic in every hour, all of it in one minute: each five minutes with traffic take time to seal."""
     hours = round((end - start) / HOUR)
-    return [event(start + n * HOUR / per_hour) for n in range(hours * per_hour)]
+    return [event(start + hour * HOUR + n * SECOND) for hour in range(hours) for n in range(per_hour)]
 
 
 def event(at, status=200):
