@@ -35,7 +35,6 @@ class Server:
             cwd=HERE.parent.parent, env={**os.environ, "TRACKED_DATABASE": str(path)},
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         )  # fmt: skip
-        until(self.listens)
 
     def listens(self):
         try:
@@ -66,8 +65,9 @@ def serve(tmp_path):
     servers = []
 
     def start(app, *options):
-        servers.append(Server(tmp_path / "guardian.db", app, *options))
-        return servers[-1]
+        servers.append(server := Server(tmp_path / "guardian.db", app, *options))
+        until(server.listens)  # one that does not come up is killed as well
+        return server
 
     yield start
     for server in servers:
