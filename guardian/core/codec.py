@@ -15,7 +15,8 @@ zlib hardly makes shorter lies as it is. Moments in microseconds take 13 % less 
 time.
 
     byte 0       3
-    4 bytes      how long the next part is
+    4 bytes      how long the compressed part is
+    4 bytes      the Adler-32 of the rest (RFC 1950); what zlib holds has one already
     that part    zlib of:
         4 bytes    how many rows
         1 byte     how many columns
@@ -23,7 +24,7 @@ time.
                    8 bytes: the least value
                    1 byte: which bytes of its values lie as they are, the lowest bit for the lowest byte
         of each column, from the lowest byte to the highest, those that do not: one byte a row
-    the rest     of each column those that do, in the same order
+    the rest     of each column those that lie as they are, in the same order
 
 A width of 0 means that all values are the least one. Version 1 had no byte for it (`guardian.core.totals`).
 """
@@ -41,7 +42,7 @@ import numpy as np
 VERSION, LONG_VERSION = 2, 3
 LONG = 1_000
 """Tables of so many rows are stored as long ones."""
-_ROWS, _COLUMN, _LONG_COLUMN, _LENGTH = (struct.Struct(layout) for layout in ("<IB", "<Bq", "<BqB", "<I"))
+_ROWS, _COLUMN, _LONG_COLUMN, _LENGTHS = (struct.Struct(layout) for layout in ("<IB", "<Bq", "<BqB", "<II"))
 _STEPS = 128
 _TYPES = {width: np.dtype(f"<u{width or 1}") for width in (0, 1, 2, 4, 8)}
 _SHORT = 2_000
@@ -92,8 +93,8 @@ def _pack_long(rows: int, lowered: Sequence[tuple[np.ndarray, int, int]]) -> byt
             mask |= (not worth) << place
             (short if worth else raw).append(plane)
         heads.append(_LONG_COLUMN.pack(width | steps, least, mask))
-    inside = zlib.compress(b"".join([*heads, *short]), _LEVEL)
-    return b"".join([bytes([LONG_VERSION]), _LENGTH.pack(len(inside)), inside, *raw])
+    inside, rest = zlib.compress(b"".join([*heads, *short]), _LEVEL), b"".join(raw)
+    return b"".join([bytes([LONG_VERSION]), _LENGTHS.pack(len(inside), zlib.adler32(rest)), inside, rest])
 
 
 class Table(NamedTuple):
@@ -141,9 +142,11 @@ def inflate(body: bytes) -> Table:
 def _inflate_long(body: bytes) -> Table:
     columns, size = list[Stored](), 0
     try:
-        (length,) = _LENGTH.unpack_from(body, 1)
-        raw_at = 1 + _LENGTH.size + length
-        inside = zlib.decompress(memoryview(body)[1 + _LENGTH.size : raw_at])
+        length, checksum = _LENGTHS.unpack_from(body, 1)
+        raw_at = 1 + _LENGTHS.size + length
+        inside = zlib.decompress(memoryview(body)[1 + _LENGTHS.size : raw_at])
+        if zlib.adler32(memoryview(body)[raw_at:]) != checksum:
+            raise ValueError("a table is damaged")
         rows, number = _ROWS.unpack_from(inside)
         at = _ROWS.size + number * _LONG_COLUMN.size
         for place in range(number):

@@ -71,13 +71,14 @@ def test_the_bytes_of_a_long_table_are_those_of_the_documented_layout():
     body = codec.pack([noise + 256 * (np.arange(rows) % 2) - 7, np.full(rows, 4)])
     assert body[:1] == b"\x03"
     length = int.from_bytes(body[1:5], "little")
-    assert zlib.decompress(body[5 : 5 + length]) == (
+    assert int.from_bytes(body[5:9], "little") == zlib.adler32(bytes(noise.tolist()))
+    assert zlib.decompress(body[9 : 9 + length]) == (
         rows.to_bytes(4, "little") + b"\x02"
         b"\x02" b"\xf9\xff\xff\xff\xff\xff\xff\xff" b"\x01"  # two bytes above -7, of which the lower one lies raw
         b"\x80" b"\x04\0\0\0\0\0\0\0" b"\0"  # always 4
         + b"\0\x01" * (rows // 2)
     )  # fmt: skip
-    assert body[5 + length :] == bytes(noise.tolist())
+    assert body[9 + length :] == bytes(noise.tolist())
 
 
 def test_the_bytes_are_those_of_the_documented_layout():
@@ -94,7 +95,7 @@ def test_the_bytes_are_those_of_the_documented_layout():
 
 def _long(inside):
     part = zlib.compress(inside)
-    return b"\x03" + len(part).to_bytes(4, "little") + part
+    return b"\x03" + len(part).to_bytes(4, "little") + (1).to_bytes(4, "little") + part
 
 
 LONG = codec.pack([np.random.default_rng(2).integers(0, 256, codec.LONG)])
@@ -110,9 +111,10 @@ LONG = codec.pack([np.random.default_rng(2).integers(0, 256, codec.LONG)])
         b"\x02" + zlib.compress(b"\x09"),
         b"\x02" + zlib.compress(b"\x09\0\0\0\x01\x07" + b"\0" * 8),
         b"\x03",
-        b"\x03\x09\0\0\0abc",
-        b"\x03\x09\0\0\0" + zlib.compress(b"\x09"),
+        b"\x03\x09\0\0\0\x01\0\0\0abc",
+        b"\x03\x09\0\0\0\x01\0\0\0" + zlib.compress(b"\x09"),
         LONG[:-1],
+        LONG[:-1] + bytes([LONG[-1] ^ 1]),
         LONG[:9],
         _long(b"\x09\0\0\0\x01\x09" + b"\0" * 9),
         _long(b"\x09\0\0\0\x01\x02" + b"\0" * 9 + b"1234567890"),
