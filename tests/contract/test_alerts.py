@@ -135,6 +135,30 @@ async def test_an_incident_is_changed_alone_or_with_all_that_are_not_over(alerts
     assert await alerts.incident("over") == over
 
 
+async def test_of_the_incidents_only_those_are_written_that_changed(stores, sqlite_file):
+    """Hundreds that ended within the last hour are not written again each minute."""
+    a, b = incident("a"), incident("b", "docs")
+    state = await stores.alerts.commit(remembering(a, b), [], now=NOW)
+    if sqlite_file.exists():
+        with closing(sqlite3.connect(sqlite_file)) as db, db:
+            db.execute("UPDATE guardian_incident SET rule = 'untouched'")
+        await stores.alerts.commit(state.changed(replace(b, value=0.5)), [], now=NOW)
+        with closing(sqlite3.connect(sqlite_file)) as db:
+            rows = db.execute("SELECT id, rule FROM guardian_incident ORDER BY id").fetchall()
+        assert rows == [("a", "untouched"), ("b", "error_rate")]
+    assert (await stores.alerts.incident("a")) == a
+
+
+async def test_an_incident_that_was_changed_elsewhere_is_written_as_the_next_commit_has_it(open_stores):
+    one, other = (await open_stores()).alerts, (await open_stores()).alerts
+    await one.commit(remembering(incident("a"), incident("b", "docs")), [], now=NOW)
+    await other.change("a", acknowledge())
+    state = await one.load()
+    state = state.changed(replace(state.by_id()["a"], status="open", acknowledged_by=None))
+    await one.commit(state, [], now=NOW)
+    assert (await other.incident("a")).status == "open"
+
+
 async def test_a_link_acts_once(open_stores):
     one, two = await open_stores(), await open_stores()
     await one.alerts.commit(remembering(incident("a")), [], now=NOW)

@@ -22,7 +22,11 @@ from guardian.stores.sqlite.incidents import SqliteIncidents
 from guardian.stores.sqlite.schema import put_mails
 
 _STATE = "SELECT body FROM guardian_alert_state"
-_VERSION = "SELECT json_extract(body, '$.version') FROM guardian_alert_state"
+
+_Known = tuple[str, AlertState]
+"""What is stored, and what that means."""
+NOTHING: _Known = ("", AlertState())
+"""What is stored before the first minute."""
 
 
 class SqliteAlertStore(SqliteIncidents):
@@ -30,7 +34,7 @@ class SqliteAlertStore(SqliteIncidents):
 
     def __init__(self, state: StateDatabase) -> None:
         super().__init__(state)
-        self._read = ("", AlertState())  # what was read last, and what that means: it is long, and seldom another
+        self._read = NOTHING  # what was read last: it is long, and seldom another
 
     async def load(self) -> AlertState:
         """See AlertStore."""
@@ -45,11 +49,11 @@ class SqliteAlertStore(SqliteIncidents):
     ) -> AlertState:
         """See AlertStore."""
 
-        def work(db: sqlite3.Connection) -> tuple[str, AlertState]:
-            text, written = _save(db, state)
-            _close_orphans(db, written, micros(now))
+        def work(db: sqlite3.Connection) -> _Known:
+            saved = _save(db, state, self._read)
+            _close_orphans(db, saved[1], micros(now))
             put_mails(db, mails, micros(now))
-            return text, written
+            return saved
 
         self._read = await self._state.transact(work, token=token)
         return self._read[1]
@@ -97,35 +101,40 @@ class SqliteAlertStore(SqliteIncidents):
 
 def _edited(db: sqlite3.Connection, edit: Edit, incident_id: str | None = None) -> list[Incident]:
     """What became of the incident (None: of each) that was not over; without those that an edit took away."""
-    state = _load(db)
+    known = _load(db, NOTHING)
+    state = known[1]
     ids = [i.id for i in state.incidents() if i.status != "resolved" and incident_id in (None, i.id)]
     for each in ids:
         state = edit(state, state.by_id()[each])
     if ids:
-        _, state = _save(db, state)
+        _, state = _save(db, state, known)
     return [incident for incident in state.incidents() if incident.id in ids]
 
 
-def _load(db: sqlite3.Connection) -> AlertState:
-    row = db.execute(_STATE).fetchone()
-    return read_state(row[0]) if row else AlertState()
+def _load(db: sqlite3.Connection, known: _Known) -> _Known:
+    """What is stored; where that is what is known, nothing is read out of it."""
+    (text,) = db.execute(_STATE).fetchone() or ("",)
+    if text == known[0]:
+        return known
+    return text, read_state(text)
 
 
-def _save(db: sqlite3.Connection, state: AlertState) -> tuple[str, AlertState]:
-    """The text that is stored now, and the state that it says. Raises ChangedMeanwhile where that came from
-    another version than the stored one."""
-    (version,) = db.execute(_VERSION).fetchone() or (0,)
-    if (version or 0) != state.version:
+def _save(db: sqlite3.Connection, state: AlertState, known: _Known) -> _Known:
+    """What is stored now; of the incidents, those are written that are not as in the state before. Raises
+    ChangedMeanwhile where the state came from another version than the stored one, of which `known` was read last."""
+    _, before = _load(db, known)
+    if before.version != state.version:
         raise ChangedMeanwhile
     state = replace(state, version=state.version + 1)
     text = STATE_JSON.dump_json(state).decode()
     db.execute("REPLACE INTO guardian_alert_state VALUES (1, ?)", (text,))
+    stored = before.by_id()
     db.executemany(
         "REPLACE INTO guardian_incident VALUES (?, ?, ?, ?, ?, ?, ?)",
         [
             (i.id, i.rule, i.subject, i.status, i.opened_us, i.resolved_us, INCIDENT_JSON.dump_json(i).decode())
             for i in state.incidents()
-            if i.opened_us is not None
+            if i.opened_us is not None and stored.get(i.id) != i
         ],
     )
     return text, state
