@@ -206,7 +206,8 @@ class MinuteCounts:
         places = {**self.places, **{name: self.running.shape[1] + n for n, name in enumerate(new)}}
         if new or offset + size + more > len(room) or used[0] != offset + size:
             live = min(size, keep + 1)
-            room = np.empty((live + max(more, live // 8, 64) + more, len(places) + 1, 3), dtype=np.int64)
+            spare = live // 8 if size > keep else live  # a past that is still read grows by much
+            room = np.empty((live + max(more, spare, 64) + more, len(places) + 1, 3), dtype=np.int64)
             room[:live, : self.running.shape[1]] = self.running[size - live :]
             room[:live, self.running.shape[1] :] = 0
             offset, size, used = 0, live, [live]

@@ -51,16 +51,17 @@ def ways_of(sample: Sample, flags: np.ndarray, when: np.ndarray) -> dict[Hashabl
     return found
 
 
-def _values(sample: Sample) -> dict[str, tuple[np.ndarray, list[Hashable | None]]]:
-    """By the name of the dimension the codes and what they stand for, None for what is never named."""
-    return {
-        "release": (sample.source, [each.release or None for each in sample.sources]),
-        "route": (sample.route, [endpoint for endpoint, _, _ in sample.routes]),
-        "instance": (sample.source, [each.instance or None for each in sample.sources]),
-        "person": (sample.user, [None if is_nobody(name) else name for name in sample.users]),
-        "method": (sample.route, [method for _, method, _ in sample.routes]),
-        "feature": (sample.route, [feature for _, _, feature in sample.routes]),
-    }
+def _values(sample: Sample, name: str) -> tuple[np.ndarray, list[Hashable | None]]:
+    """The codes of the dimension of that name and what they stand for, None for what is never named."""
+    match name:
+        case "release":
+            return sample.source, [each.release or None for each in sample.sources]
+        case "instance":
+            return sample.source, [each.instance or None for each in sample.sources]
+        case "person":
+            return sample.user, [None if is_nobody(who) else who for who in sample.users]
+    place = ("route", "method", "feature").index(name)  # as `sample.routes` has them
+    return sample.route, [route[place] for route in sample.routes]
 
 
 def is_nobody(name: str) -> bool:
@@ -73,7 +74,7 @@ def dimension_of(name: str, samples: Sequence[Sample]) -> Dimension:
     known: dict[Hashable, int] = {}
     parts = []
     for sample in samples:
-        codes, values = _values(sample)[name]
+        codes, values = _values(sample, name)
         table = [-1 if value is None else known.setdefault(value, len(known)) for value in values]
         parts.append(np.array([*table, -1], dtype=np.int64)[codes])  # the code -1 is the last one
     return Dimension(name, np.concatenate(parts), [*known])

@@ -55,7 +55,13 @@ class Minutes:
         last = self.minute - back // 60 - counts.start
         first = np.clip(last - window // 60, 0, counts.minutes)
         last = np.maximum(np.minimum(last, counts.minutes), first)
-        return ManyCounts(*(column[last] - column[first] for column in counts.running[:, place].T))
+        if place not in self._columns:  # what lies apart in memory takes several times as long
+            self._columns[place] = np.ascontiguousarray(counts.running[:, place].T)
+        return ManyCounts(*(column[last] - column[first] for column in self._columns[place]))
+
+    @cached_property
+    def _columns(self) -> dict[int, np.ndarray]:
+        return {}
 
     def covers(self, seconds: int | np.ndarray) -> np.ndarray:
         """See `Snapshot.covers`."""

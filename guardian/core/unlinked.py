@@ -14,4 +14,4 @@ def unlinked_name(token: str) -> str:
 
 def is_unlinked(name: str) -> bool:
     """Whether the name is such a one: no user of an app that calls itself `erased-mike` is meant."""
-    return _UNLINKED.fullmatch(name) is not None
+    return name.startswith("erased-") and _UNLINKED.fullmatch(name) is not None
