@@ -1,5 +1,6 @@
 """However much there is, each page stays short: what it leaves out it counts, and the file has all of it."""
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -85,3 +86,19 @@ async def test_features_are_searched_sorted_and_paged(app):
     assert "1–1 of 1" in found and "feature00018" in found
     one = plain(await text_of(app, "/features", name="feature00018"))
     assert "feature00018" in one and "100" in one
+
+
+async def test_the_figures_of_somebody_with_very_many_requests_are_of_all_of_them(tmp_path):
+    busy = [
+        event(NOW - timedelta(minutes=3 * n + 1), user="robot@example.com", status=500 if n % 20 == 0 else 200)
+        for n in range(2500)
+    ]
+    async with opened(tmp_path / "robot", events=busy) as app:
+        page = plain(await text_of(app, "/people/person", name="robot@example.com", range="7d", zone="UTC"))
+        listed = plain(await text_of(app, "/people", range="7d", zone="UTC"))
+        file = (await look(app, "/people/person", name="robot@example.com", table="steps", **{"as": "csv"})).body
+    figures = dict(re.findall(r'<span class="label">(.*?)</span><span class="value">(.*?)</span>', page))
+    assert figures == {"Sessions": "≥ 1", "Time": "5 d 4 h", "Requests": "2,500", "Failed": "125"}
+    assert "5 d 4 h" in listed and "2,500" in listed
+    assert "of the newest 2,000 requests, since Thu 26 Feb, 08:32." in page
+    assert len(file.splitlines()) == 2001 and "and 1,960 more steps: they are in the file" in page

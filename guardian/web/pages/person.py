@@ -14,6 +14,7 @@ from guardian.application.erasing import erase_person
 from guardian.application.exporting import export_person
 from guardian.core.language import marked
 from guardian.core.off_loop import off_loop
+from guardian.core.roster import Person
 from guardian.core.time import micros, moment
 from guardian.mail.report.wording import short
 from guardian.stores.erasure import as_kept
@@ -22,7 +23,7 @@ from guardian.web.pages.frame import framed, range_bar, tick_words
 from guardian.web.pages.page import Page, View
 from guardian.web.pages.person_story import Story, Visit, failed, ranked_features, story_of, visits_of
 from guardian.web.pages.ranges import Range, read_range
-from guardian.web.pages.reading import read_releases
+from guardian.web.pages.reading import read_releases, read_totals
 from guardian.web.pages.svg import Mark, share_bar, strip
 from guardian.web.pages.tables import Table
 from guardian.web.pages.timeline import flags_of
@@ -53,30 +54,42 @@ async def run(view: View) -> Mapping[str, Any] | Response:
     if not steps and not await view.app.repository.steps(name, view.now - timedelta(days=3650), view.now, most=1):
         raise Refusal(404, view.lang("Nobody with this name was seen: check the spelling."))
     released = await read_releases(view.app, chosen.start, chosen.end, view.now)
-    own = await off_loop(person, view, chosen, name, steps, released)
+    whole = await read_totals(view.app, chosen, view.now, name) if len(steps) == MOST else None
+    own = await off_loop(person, view, chosen, name, steps, released, whole)
     return await framed(view, own, tables=[_table(steps), _sessions(steps), _used(steps)])
 
 
 def person(
-    view: View, chosen: Range, name: str, steps: Sequence[Event], released: Sequence[Released] = ()
-) -> dict[str, Any]:
-    """What is shown of somebody's steps in the window, in the order of time. Pure."""
+    view: View, chosen: Range, name: str, steps: Sequence[Event], released: Sequence[Released] = (),
+    whole: Person | None = None,
+) -> dict[str, Any]:  # fmt: skip
+    """What is shown of somebody's steps in the window, in the order of time; where these are only the newest, `whole`
+    has the totals. Pure."""
     lang = view.lang
     visits, bad = visits_of(steps), [step for step in steps if failed(step)]
     ranked = ranked_features(steps)
     most = ranked[0][1][0] if ranked else 1
-    active = sum(visit.end_us - visit.start_us for visit in visits) // 1_000_000
+    active, cut = sum(visit.end_us - visit.start_us for visit in visits) // 1_000_000, ""
+    least, requests, errors = "", len(steps), len(bad)
+    if len(steps) == MOST:
+        since = lang.moment(moment(steps[0].at_us), view.zone)
+        cut = lang("Sessions, steps and features are of the newest %(n)s requests, since %(at)s.",
+                   n=lang.number(MOST), at=since)  # fmt: skip
+        least = "≥\u00a0"
+        if whole is not None:
+            requests, errors, active = whole.requests, whole.errors, whole.minutes * 60
+    said = "" if whole else least
     return {
         "range": range_bar(view, chosen, name=name),
         "name": short(name),
         "raw": name,
         "figures": (
-            (lang("Sessions"), lang.number(len(visits))),
-            (lang("Time"), lang.duration(active)),
-            (lang("Requests"), lang.number(len(steps))),
-            (lang("Failed"), lang.number(len(bad))),
+            (lang("Sessions"), least + lang.number(len(visits))),
+            (lang("Time"), said + lang.duration(active)),
+            (lang("Requests"), said + lang.number(requests)),
+            (lang("Failed"), said + lang.number(errors)),
         ),
-        "cut": lang("Only the newest %(n)s requests are shown.", n=lang.number(MOST)) if len(steps) == MOST else "",
+        "cut": cut,
         "story": story_words(story_of(steps), view),
         "strip": person_strip(visits, bad, chosen, view, released),
         "features": [

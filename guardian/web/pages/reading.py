@@ -13,7 +13,7 @@ from guardian.core.activity import Activity
 from guardian.core.off_loop import off_loop
 from guardian.core.report.model import Report
 from guardian.core.report.timeline import bar_edges
-from guardian.core.roster import BACK, Roster
+from guardian.core.roster import BACK, Person, Roster
 from guardian.core.storage import WindowGone
 from guardian.core.summary import TimelineBar
 from guardian.core.time import micros
@@ -113,3 +113,13 @@ async def read_reached(app: Application, chosen: Range, now: datetime) -> Mappin
         lambda: app.repository.reached(chosen.start, chosen.end),
         now=now, fresh=FRESH_LONG,
     )  # fmt: skip
+
+
+async def read_totals(app: Application, chosen: Range, now: datetime, name: str) -> Person | None:
+    """What somebody did in the window, all of it; None where retention has deleted what would tell."""
+    try:
+        everybody = await read_roster(app, chosen, now)
+    except WindowGone:
+        return None
+    found = await off_loop(everybody.chosen, search=name)
+    return next((each for each in everybody.rows(found) if each.name == name), None)
