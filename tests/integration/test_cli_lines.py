@@ -148,7 +148,7 @@ def test_what_an_app_has_is_collected_as_before_where_it_calls_the_command_itsel
     before = gc.get_freeze_count()
     with pytest.raises(SystemExit):
         main(["--version"])
-    assert gc.get_freeze_count() == before
+    assert gc.get_freeze_count() <= before  # what was frozen may have ended meanwhile
 
 
 def test_a_shell_can_complete_commands(guardian, tmp_path):
