@@ -14,6 +14,7 @@ from guardian.application.root import open_application
 from guardian.settings.schema import Settings
 from guardian.web import create_app
 from tests.support.events import event as made
+from tests.support.stores import make_new
 from tracker.event import Failure
 
 KEY = "an admin key of at least 32 bytes!"
@@ -66,6 +67,8 @@ EVENTS = [
 @asynccontextmanager
 async def opened(folder, *, now=NOW, events=EVENTS, **keys):
     folder.mkdir(exist_ok=True)
+    if "database" not in keys:
+        await make_new(folder / "guardian.db")
     async with open_application(make_settings(folder, **keys), clock=lambda: now) as application:
         await application.repository.write(events)
         yield application
