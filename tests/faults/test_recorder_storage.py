@@ -186,9 +186,10 @@ def test_a_child_forked_while_the_writer_is_at_work_harms_neither_side(tmp_path)
         if child == 0:
             for extra in range(10):
                 recorder.add(event(number + extra))
-            os._exit(0 if recorder.close() and recorder.stats() == (10, 10, 0, 0) else 1)
+            os._exit(0 if recorder.flush(60) and recorder.close() and recorder.stats() == (10, 10, 0, 0) else 1)
         children.append(child)
     statuses = {os.waitpid(child, 0)[1] for child in children}
+    recorder.flush(60)
     recorder.close()
     print(json.dumps([sorted(statuses), recorder.stats()]))
     """,
