@@ -34,6 +34,8 @@ from tracker.sqlite.writer import Writer
 
 KEY = "an admin key of at least 32 bytes!"
 GOAL_MS = 10.0
+SOMEBODY = "someone.with.a.long.name.00000@department.example.com"
+KINDS = ("error_rate", "feature_down", "user_burst", "latency", "traffic_drop", "traffic_spike", "new_error")
 
 
 class Sink:
@@ -45,7 +47,7 @@ class Sink:
 
 def mail_server(port: multiprocessing.Queue) -> None:
     """Serve SMTP on a port of the system's choice, which is put into the queue, until the process ends."""
-    from tests.mail_servers import serving
+    from tests.support.mail_servers import serving
 
     with serving(Sink()) as sink:
         port.put(sink.port)
@@ -60,7 +62,7 @@ def fill(path: Path, number: int, users: int, now: datetime) -> None:
     batch = []
     for n in range(number):
         bad, feature = chance.random() < 0.03, f"feature_{chance.randrange(30)}"
-        user = f"someone.with.a.long.name.{n % users:05}@department.example.com"
+        user = SOMEBODY.replace("00000", f"{n % users:05}")
         at_us = begin + n * 86_400_000_000 // number
         duration = int(chance.lognormvariate(11, 1))
         what = (f"/api/{feature}", "POST", feature, 500 if bad else 200, duration, boom if bad else None)
@@ -133,6 +135,7 @@ async def mounted(settings: Settings, rounds: int) -> None:
             ("POST", "/api/usage/generate-report?hours=24"),
             ("POST", "/api/guardian/send-report?hours=24"),
             ("GET", "/api/guardian/status"),
+            ("GET", f"/api/usage/users/{SOMEBODY}/export"),
         ):
 
             async def ask(method: str = method, path: str = path) -> None:
@@ -157,12 +160,16 @@ def main() -> None:
     server.start()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
+        fill(
+            folder / "guardian.db", given.events // 4, given.users, datetime.now(UTC) - timedelta(days=400)
+        )  # to purge
         fill(folder / "guardian.db", given.events, given.users, datetime.now(UTC))
         settings = Settings(
             database=folder / "guardian.db",
             reports_dir=folder / "reports",
             admins=("a@example.com", "b@example.com"),
             schedules=("daily at 08:00",),
+            rules={kind: {} for kind in KINDS},
             mail={"sender": "guardian@example.com",
                   "smtp": {"host": "127.0.0.1", "port": port.get(), "security": "none"}},
             api={"jwt_key": KEY},
