@@ -34,10 +34,15 @@ STATE_WRITES_A_DAY = 144 + 288 + 24
 """The state of alerting each ten quiet minutes, how far sealing has come, reports and their mails."""
 DAEMON_READS, TICK_READS = 31, 20
 """What a minute of a daemon beside its lease, and a call of a scheduler outside, read beside the new slices."""
-REPORT_READS, REPORTS_A_DAY = 150, 24
-WEEK_READS = 800
-"""What a report of a week reads, which says who came and went in the eight weeks before; less where it begins at
-midnight."""
+REPORTS_READ = 90, 225, 280, 225
+"""What a report of 2 and of 24 hours, of a week from Monday 09:00, and of 30 days read, in a process that knows nothing
+from before: with the periods that they are compared with, who came and went, and the names that they show."""
+REPORT_READS, WEEK_READS = REPORTS_READ[0], REPORTS_READ[2]
+REPORTS_A_DAY = 24
+SLICE_READS = 5
+"""A slice is judged, sealed, and looked at for what came late, again and again until it is a minute old."""
+SUMMED = 1_000
+"""So many slices are one read where Firestore adds up how many events there are, as each report has it do."""
 PULSE = 5.0
 """Seconds between renewals of the lease by a daemon; a scheduler outside renews it each minute."""
 
@@ -94,7 +99,8 @@ def usage(load: Load, *, retention_days: int = 90, daemon: bool = True, interval
     lease = DAY / (PULSE if daemon else 60)
     writes = slices + busy_minutes + seals + STATE_WRITES_A_DAY + lease + people / 30  # one person in 30 is new
     minutes = 1_440 * (DAEMON_READS if daemon else TICK_READS)
-    reads = 2 * slices + minutes + seals + REPORTS_A_DAY * REPORT_READS + WEEK_READS / 7 + lease
+    reads = SLICE_READS * slices + minutes + seals + REPORTS_A_DAY * REPORT_READS + WEEK_READS / 7 + lease
+    reads += REPORTS_A_DAY * slices * retention_days / SUMMED
     if load.instances <= MOST_ASKED:
         reads += 1_440 * LOOKS_A_MINUTE * load.instances + slices
     stored = retention_days * (slices * SLICE_BYTES + load.requests * DAY * EVENT_BYTES) + 730 * seal_bytes

@@ -133,7 +133,38 @@ async def test_a_day_that_is_summed_up_has_each_of_its_documents_written_once(ad
     writing.write(repository.documents, [event(DAY + timedelta(minutes=5 * n)) for n in range(288)])
     assert await repository.seal(DAY + timedelta(days=1, hours=1)) == 288 + 24 + 1
     commits = 2  # of the 5 minutes; each lets the hours and the day around them go, and one hour may be in both
-    assert len(written) <= (288 + 24 + 1) + (24 + commits - 1) + commits
+    assert len(written) <= (288 + 24 + 1) + (24 + commits - 1) + commits + 1, "and the hours once more in one"
+
+
+async def test_the_hours_of_a_day_that_a_window_cuts_are_two_documents_also_after_one_came_late(address, monkeypatch):
+    repository = FirestoreRepository(address)
+    writing.write(repository.documents, [event(DAY + timedelta(hours=n)) for n in range(3 * 24)])
+    monkeypatch.setattr(sealing, "BEHIND_US", 0)  # as a minute later
+    end = DAY + timedelta(days=3, hours=1)
+    cut = DAY + timedelta(hours=5), DAY + timedelta(days=2, hours=20)
+    for count in (63, 64):
+        await repository.seal(end)
+        await repository.seal(end)
+        anew = FirestoreRepository(address)
+        summary, reads = await read_by(anew, anew.summary(*cut))
+        assert summary.users["u1@example.com"].requests == count
+        assert reads <= 1 + 2 * 2 + 6  # the day between, the hours of two, and how far all has come
+        writing.write(repository.documents, [event(DAY + timedelta(hours=7, minutes=30))])
+        late = FirestoreRepository(address)  # before it is sealed
+        assert (await late.summary(*cut)).users["u1@example.com"].requests == count + 1
+
+
+async def test_what_one_answer_has_read_the_next_does_not_read_again(address, monkeypatch):
+    repository = await filled(address, monkeypatch, people=1)
+    window = DAY + timedelta(days=2), DAY + timedelta(days=30)
+    _, first = await read_by(repository, repository.summary(*window))
+    _, again = await read_by(repository, repository.outcomes([window]))
+    assert first >= 28 > 5 >= again
+    writing.write(repository.documents, [event(DAY + timedelta(days=4))])
+    await repository.seal(END)
+    assert (await repository.summary(*window)).users["u0@example.com"].requests == 28 * 6
+    found = (await repository.summary(*window)).users["u1@example.com"].requests
+    assert found == 1, "what was sealed meanwhile is read anew"
 
 
 async def test_what_was_never_moved_is_not_looked_for_when_it_is_replaced(address, monkeypatch):

@@ -40,9 +40,9 @@ def event(at, user="ada@example.com", status=200):
     return made(int(at.timestamp() * 1e6), user=user, status=status, failure=failure)
 
 
-def past(days, people):
-    """One request of each an hour, one of 37 in vain."""
-    times = [NOW - timedelta(days=days) + timedelta(hours=n, minutes=7) for n in range(24 * days)]
+def past(days, people, every=1):
+    """One request of each in so many hours, one of 37 in vain."""
+    times = [NOW - timedelta(days=days) + timedelta(hours=n, minutes=7) for n in range(0, 24 * days, every)]
     return [
         event(at + timedelta(seconds=n), f"u{n}@example.com", 500 if (place + n) % 37 == 0 else 200)
         for place, at in enumerate(times)
@@ -87,3 +87,32 @@ async def test_a_minute_of_a_daemon_reads_what_the_model_says(model, tmp_path, a
             reads.append(found.total())
         assert not [each for each in app.health.values() if each.error]
     assert model.DAEMON_READS - 4 <= sum(reads[-12:]) <= model.DAEMON_READS
+
+
+WINDOWS = {
+    "2 hours": {"hours": 2},
+    "24 hours": {"hours": 24},
+    "week": {
+        "start_time": NOW.replace(hour=9, minute=0) - timedelta(days=7),
+        "end_time": NOW.replace(hour=9, minute=0),
+    },
+    "month": {"hours": 720},
+}
+
+
+async def test_a_report_reads_what_the_model_says_whatever_it_is_of(model, tmp_path):
+    """Each by a process of its own, so that nothing is known from before."""
+    keys = {"database": address_in(tmp_path), "schedules": SCHEDULES, "rules": RULES}
+    async with opened(tmp_path, events=past(70, 1, every=3), **keys) as app:
+        await app.repository.seal(NOW)
+        await app.repository.write([event(NOW - timedelta(hours=30)), event(NOW - MINUTE)])  # one that came late
+        await app.repository.seal(NOW)
+    reads = {}
+    for name, window in WINDOWS.items():
+        async with opened(tmp_path, events=[], **keys) as app:
+            with counted() as found:
+                report = await app.usage.generate_report(**window)
+            assert report["total_requests"] >= 1
+            reads[name] = found.total()
+    limits = dict(zip(WINDOWS, model.REPORTS_READ, strict=True))
+    assert {name: many for name, many in reads.items() if not limits[name] * 0.85 <= many <= limits[name]} == {}

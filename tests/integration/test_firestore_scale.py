@@ -4,14 +4,13 @@ events of a release came from is kept there too."""
 import asyncio
 import importlib.util
 import sys
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from guardian.alerting.sample import Released
 from guardian.core.time import micros
-from guardian.stores.firestore.events import FirestoreRepository
 from guardian.stores.firestore.history import FirestoreHistory
 from tests.support.events import event as made
 from tests.support.firestore import address_in
@@ -58,15 +57,6 @@ def test_the_model_counts_the_slices_that_are_written(model, address, instances,
         assert sinks[instance].write(events) == len(events)
     there = client_of(parse(address)).collection(SLICES).count().get()[0][0].value
     assert there == pytest.approx(model.slices_a_second(model.Load(instances, requests)) * 120, rel=0.05)
-
-
-async def test_the_model_reads_no_less_than_a_report_does(model, address):
-    repository = FirestoreRepository(address)
-    await repository.write([event(60 * n, f"u{n % 20}@example.com") for n in range(600)])
-    await repository.seal(START + timedelta(hours=11))
-    before = repository.documents.reads
-    await repository.activity([START + timedelta(hours=8), START + timedelta(hours=10)], most=10)
-    assert repository.documents.reads - before <= model.REPORT_READS
 
 
 @pytest.mark.parametrize("load", [(1, 10), (100, 1_000), (10_000, 100_000)])

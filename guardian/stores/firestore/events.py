@@ -36,7 +36,9 @@ class FirestoreRepository(FirestoreExport):
 
     async def _answer(self, work: Callable[[Answer], T]) -> T:
         """Run work on one state of the store."""
-        return await self._people(lambda people, aliases: work(Answer(Windows(self.documents), people, aliases)))
+        return await self._people(
+            lambda people, aliases: work(Answer(Windows(self.documents, self._kept), people, aliases))
+        )
 
     async def events(self, start: datetime, end: datetime, *, failed_only: bool = False) -> AsyncIterator[list[Event]]:
         """See UsageRepository. Each chunk is a read of its own."""

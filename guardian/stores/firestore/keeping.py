@@ -16,6 +16,7 @@ from guardian.stores.firestore.clients import purge_clients
 from guardian.stores.firestore.directory import Directory
 from guardian.stores.firestore.documents import Documents
 from guardian.stores.firestore.expiring import let_expire
+from guardian.stores.firestore.kept import Kept
 from guardian.stores.firestore.turnover import read_turnover
 from guardian.stores.firestore.windows import Windows
 from guardian.stores.people.aliases import Aliases
@@ -34,6 +35,10 @@ class FirestoreKeeping:
         self.documents = Documents(parse(address))
         self._directory = Directory(self.documents)
         self._book = book
+        self._kept = Kept(self.documents)
+
+    def _windows(self) -> Windows:
+        return Windows(self.documents, self._kept)
 
     async def _do(self, work: Callable[[], T]) -> T:
         return await asyncio.to_thread(work)
@@ -61,7 +66,7 @@ class FirestoreKeeping:
     async def turnover(self, edges: Sequence[datetime]) -> Turnover:
         """See UsageRepository."""
         return await self._people(
-            lambda people, aliases: read_turnover(Answer(Windows(self.documents), people, aliases), edges)
+            lambda people, aliases: read_turnover(Answer(self._windows(), people, aliases), edges)
         )
 
     async def names(self) -> list[tuple[str, str]]:

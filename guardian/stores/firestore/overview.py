@@ -20,6 +20,8 @@ from guardian.stores.people.aliases import Aliases
 from tracker.firestore.people import PEOPLE
 from tracker.firestore.sink import FEATURES, NOTES, RECORDERS, SLICES
 
+_NEWEST = 5
+"""Among the events of so many slices is the newest one: who has more instances is told of one that is seconds older."""
 _WEEK_US = 7 * 86400 * 1_000_000
 
 
@@ -59,7 +61,7 @@ def names(people: Directory, aliases: Aliases) -> list[tuple[str, str]]:
 def newest_event(documents: Documents, now: datetime | None) -> datetime | None:
     """See `UsageRepository.newest_event`."""
     until = 2**62 if now is None else micros(now + SLACK) + 1
-    found = documents.query(SLICES, ("start", "<", until), order=[("start", "DESCENDING")], limit=20)
+    found = documents.query(SLICES, ("start", "<", until), order=[("start", "DESCENDING")], limit=_NEWEST)
     if not found:
         return None
     times = as_table(found).rows[:, AT]

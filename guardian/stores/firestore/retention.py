@@ -67,6 +67,7 @@ def _forget_summaries(documents: Documents, people: Directory, before: int) -> N
         return  # the next purge goes on
     for span in SPANS:
         documents.delete(seals.SEALS, documents.names(seals.SEALS, *seals.range_of(span, 0, before)))
+    documents.delete(seals.SEALS, seals.names_of_hours(documents, 0, before))
     gone = {number for each in leaving for number in each.people.tolist()} - {NOBODY}
     gone -= _spoken_of(documents, progress, before)
     found = [each for each in people.documents_with(gone) if not each.fields["name"].startswith("erased-")]
@@ -113,6 +114,7 @@ def _rewrite(documents: Documents, reached: str, day: int, change: Callable[[Sea
     begin = int(getattr(progress, reached))
     if day <= begin:
         return
+    documents.delete(seals.SEALS, seals.names_of_hours(documents, begin, day))
     for span in SPANS:
         for seal_ in seals.read(documents, span, begin, day):
             if len(seal_.failed) or seal_.seen:

@@ -10,7 +10,7 @@ from itertools import groupby
 
 from guardian.core.time import micros
 from guardian.stores.firestore import seals
-from guardian.stores.firestore.buckets import DAY, HOUR, INSIDE, MINUTES5, Seal, bucket_of, joined
+from guardian.stores.firestore.buckets import DAY, HOUR, INSIDE, MINUTES5, bucket_of, joined
 from guardian.stores.firestore.documents import NEW, Change, Documents, Found, in_commits
 from guardian.stores.firestore.progress import (
     BEHIND_US,
@@ -128,7 +128,7 @@ def _joined(documents: Documents, progress: Progress, span: int) -> tuple[Progre
     slow."""
     written = 0
     made = (each for starts in _runs(progress, span) for each in _whole(documents, span, starts))
-    for commit in in_commits(seals.changes(whole) if whole else [seals.gone(span, at)] for at, whole in made):
+    for commit in in_commits(made):
         done = {seals.start_of(each.name) for each in commit}
         after = replace(progress, unjoined=progress.unjoined - {(span, start) for start in done})
         if not documents.commit([*commit, after.change()]):
@@ -138,12 +138,17 @@ def _joined(documents: Documents, progress: Progress, span: int) -> tuple[Progre
     return progress, written
 
 
-def _whole(documents: Documents, span: int, starts: Sequence[int]) -> Iterator[tuple[int, Seal | None]]:
-    """The buckets that begin at these neighbouring starts, of what lies inside them: None where nothing does."""
+def _whole(documents: Documents, span: int, starts: Sequence[int]) -> Iterator[list[Change]]:
+    """What writes each of the buckets that begin at these neighbouring starts, of what lies inside them; one inside of
+    which nothing is goes."""
     found = seals.read(documents, INSIDE[span], starts[0], starts[-1] + span)
     parts = {start: list(group) for start, group in groupby(found, key=lambda each: each.start // span * span)}
     for start in starts:
-        yield start, joined(span, start, parts[start]) if start in parts else None
+        if start not in parts:
+            yield [seals.gone(span, start)]
+            continue
+        whole = joined(span, start, parts[start])
+        yield seals.day_changes(whole, parts[start]) if span == DAY else seals.changes(whole)
 
 
 def _runs(progress: Progress, span: int) -> list[list[int]]:

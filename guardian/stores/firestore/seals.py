@@ -27,6 +27,11 @@ from tracker.firestore.slices import MOST_BYTES, packed_names
 
 SEALS = "guardian_seals"
 _LETTER = {DAY: "d", HOUR: "h", MINUTES5: "m"}
+_HOURS = "i"
+"""The letter of the document with all hours of a day, where they fit into one: who wants some of them reads two
+documents. It has the token of the day's own document, and counts for nothing beside another one."""
+FEW = 3
+"""Fewer hours than these are read one by one."""
 _HEAD = struct.Struct("<I")
 _VERSION = 1
 _DAMAGED = "a summary in Firestore is damaged: restore it from a backup"
@@ -36,6 +41,49 @@ def changes(seal: Seal) -> list[Change]:
     """What writes this bucket, in place of what is there; one without requests goes."""
     if not len(seal.totals.users):
         return [gone(seal.span, seal.start)]
+    blob = _blob(seal)
+    pieces = [blob[first : first + MOST_BYTES] for first in range(0, len(blob), MOST_BYTES)]
+    token = secrets.token_hex(8)
+    return [
+        Change(SEALS, _name(seal.span, seal.start, place), {"of": len(pieces), "token": token, "body": piece})
+        for place, piece in enumerate(pieces)
+    ]
+
+
+def day_changes(day: Seal, hours: Sequence[Seal]) -> list[Change]:
+    """What writes a day, and its hours once more in one document, if there are many and they fit."""
+    made, blobs = changes(day), [_blob(each) for each in hours]
+    if made[0].fields is None or len(hours) < FEW or sum(map(len, blobs)) > MOST_BYTES:
+        return made
+    sizes = [[each.start, len(blob)] for each, blob in zip(hours, blobs, strict=True)]
+    fields = {"token": made[0].fields["token"], "hours": json.dumps(sizes), "body": b"".join(blobs)}
+    return [*made, Change(SEALS, _name_of_hours(day.start), fields)]
+
+
+def hours_of(documents: Documents, day: int) -> list[Found] | None:
+    """The documents of all hours of the day that begins then, if one document has them as they are now."""
+    found = {each.name: each for each in documents.get_all(SEALS, [_name(DAY, day, 0), _name_of_hours(day)])}
+    whole, packed = found.get(_name(DAY, day, 0)), found.get(_name_of_hours(day))
+    if whole is None or packed is None or whole.fields["token"] != packed.fields["token"]:
+        return None
+    made, at = [], 0
+    for start, size in json.loads(packed.fields["hours"]):
+        body = packed.fields["body"][at : at + size]
+        made.append(Found(_name(HOUR, start, 0), {"of": 1, "token": packed.fields["token"], "body": body}))
+        at += size
+    return made
+
+
+def names_of_hours(documents: Documents, start: int, end: int) -> list[str]:
+    """The names of the documents with all hours of the days that begin in [start, end)."""
+    return documents.names(SEALS, _name_of_hours(start), _name_of_hours(end))
+
+
+def _name_of_hours(day: int) -> str:
+    return f"{_HOURS}{max(day, 0):018d}-000"
+
+
+def _blob(seal: Seal) -> bytes:
     sections = {part.name: body for part, body in seal.totals.pack().items()}
     sections["ids"] = codec.pack([seal.people])
     sections["names"] = packed_names([], list(seal.routes), [])
@@ -44,13 +92,7 @@ def changes(seal: Seal) -> list[Change]:
     sections["failed"], sections["failed_names"] = packed(seal.failed)
     sections["seen"] = zlib.compress(json.dumps([[*key, at] for key, at in seal.seen.items()]).encode())
     head = json.dumps({"version": _VERSION, "sections": [[key, len(body)] for key, body in sections.items()]}).encode()
-    blob = b"".join([_HEAD.pack(len(head)), head, *sections.values()])
-    pieces = [blob[first : first + MOST_BYTES] for first in range(0, len(blob), MOST_BYTES)]
-    token = secrets.token_hex(8)
-    return [
-        Change(SEALS, _name(seal.span, seal.start, place), {"of": len(pieces), "token": token, "body": piece})
-        for place, piece in enumerate(pieces)
-    ]
+    return b"".join([_HEAD.pack(len(head)), head, *sections.values()])
 
 
 def gone(span: int, at: int) -> Change:
@@ -62,7 +104,11 @@ def read(documents: Documents, span: int, start: int, end: int) -> list[Seal]:
     """The buckets of this length that begin in [start, end), in order. Raises StorageError where one is damaged."""
     if start >= end:
         return []
-    found = documents.named(SEALS, *range_of(span, start, end))
+    return unpacked_from(span, documents.named(SEALS, *range_of(span, start, end)))
+
+
+def unpacked_from(span: int, found: Sequence[Found]) -> list[Seal]:
+    """The buckets of this length of these documents, which are in the order of their names."""
     return list(_read(span, found))
 
 

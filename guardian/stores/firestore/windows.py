@@ -10,9 +10,9 @@ import numpy as np
 
 from guardian.core.storage import WindowGone
 from guardian.core.summary import fits
-from guardian.stores.firestore import seals
 from guardian.stores.firestore.buckets import DAY, HOUR, MINUTES5, SPANS, Seal
 from guardian.stores.firestore.documents import Documents
+from guardian.stores.firestore.kept import Kept
 from guardian.stores.firestore.progress import (
     Progress,
     late_slices,
@@ -33,10 +33,12 @@ class Piece:
 
 
 class Windows:
-    """One state of the store, to read windows of: how far it was sealed, and what has come late since."""
+    """One state of the store, to read windows of: how far it was sealed, and what has come late since. `kept` has what
+    was read of the same state before."""
 
-    def __init__(self, documents: Documents) -> None:
+    def __init__(self, documents: Documents, kept: Kept | None = None) -> None:
         self.documents = documents
+        self._kept = kept or Kept(documents)
         self.progress: Progress = read_progress(documents)
         self._stale = stale_buckets(late_slices(documents, self.progress))
 
@@ -67,7 +69,10 @@ class Windows:
 
     def inside(self, seal: Seal) -> list[Seal]:
         """The shorter buckets that a sealed one is made of."""
-        return seals.read(self.documents, HOUR if seal.span == DAY else MINUTES5, seal.start, seal.end)
+        return self._read(HOUR if seal.span == DAY else MINUTES5, seal.start, seal.end)
+
+    def _read(self, span: int, start: int, end: int) -> list[Seal]:
+        return self._kept.read(self.progress, span, start, end)
 
     def table(self, start_us: int, end_us: int) -> Table:
         """The single events of [start, end)."""
@@ -86,7 +91,7 @@ class Windows:
         start, end = edges[0], edges[-1]
         purged = self.progress.purged_us
         first = max(0, start) // MINUTES5 * MINUTES5
-        if start < purged and seals.read(self.documents, MINUTES5, first, min(end, purged)):
+        if start < purged and self._read(MINUTES5, first, min(end, purged)):
             raise WindowGone(
                 "the single events of this window have been deleted (see retention.events_days), and a report of some "
                 "features alone counts them: let retention.events_days be longer than its period"
@@ -107,7 +112,7 @@ class Windows:
         step = HOUR if hourly and span == DAY else span
         cut = {at // span * span for at in self._stale} | {edge // span * span for edge in edges if edge % step}
         left, at = [], start
-        for seal in seals.read(self.documents, span, low, high):
+        for seal in self._read(span, low, high):
             if seal.start not in cut:
                 left += self._sealed(at, seal.start, shorter, edges, hourly, found)
                 found.append(Piece(seal.start, seal.end, seal))
@@ -129,7 +134,7 @@ class Windows:
         for edge in edges:
             bucket = edge // MINUTES5 * MINUTES5
             inside = edge % MINUTES5 and edge < self.progress.purged_us
-            if inside and seals.read(self.documents, MINUTES5, bucket, bucket + 1):
+            if inside and self._read(MINUTES5, bucket, bucket + 1):
                 raise WindowGone(
                     "the single events at the edge of this window have been deleted (see retention.events_days): "
                     "let it begin and end at full 5 minutes"
