@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from guardian.application.root import Application
-from guardian.core.language import ENGLISH, Language
+from guardian.core.language import Language
 from guardian.core.off_loop import json_text
 
 BODY_LIMIT = 65_536
@@ -36,7 +36,7 @@ class Refusal(Exception):
 
     def __init__(self, status: int, sentence: str, headers: Mapping[str, str] | None = None, **values: Any) -> None:
         self.status, self.headers, self._text, self._values = status, headers, sentence, values
-        self.sentence = self.said(ENGLISH)
+        self.sentence = sentence % values if values else sentence
         super().__init__(self.sentence)
 
     def said(self, lang: Language) -> str:

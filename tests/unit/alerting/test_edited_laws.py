@@ -9,12 +9,13 @@ from hypothesis import strategies as st
 
 from guardian.alerting.actions import edit_for
 from guardian.alerting.columns import MINUTE_US
-from guardian.alerting.engine import AlertState, Surroundings, _Since, advance
+from guardian.alerting.engine import AlertState, Surroundings, advance
 from guardian.alerting.history import History
 from guardian.alerting.incidents import ENDS
 from guardian.alerting.kinds import judge
 from guardian.alerting.maintenance import Once
 from guardian.alerting.notify import OPENINGS
+from guardian.alerting.verdicts import SinceMaintenance
 from guardian.settings.rules import parse_rule
 from guardian.stores.alert_state import STATE_JSON, read_state
 from tracker.event import Event, Failure
@@ -75,7 +76,7 @@ def test_whoever_heard_a_beginning_hears_one_end_that_is_true(parts, edits, deed
         for change in changes:
             if change.change == "resolved":
                 incident = change.incident
-                since = _Since(before.memories[incident.rule].fixed_us, state.maintained_us)
+                since = SinceMaintenance(before.memories[incident.rule].fixed_us, state.maintained_us)
                 said = {v.subject: v.state for v in judge(fired_by[incident.id], snapshot, since)}
                 assert said.get(incident.subject) != "firing", "it still fails"
                 assert incident.first_us <= incident.over_us <= change.at_us
