@@ -8,6 +8,7 @@ import pytest
 
 from guardian.application.reporting import send_report_now
 from guardian.core.outgoing import Outgoing
+from guardian.stores.erasure import as_kept
 from tests.support.api_client import NOW, event, open_incident
 from tests.support.dashboard import LISTS, dashboard, signed_in
 from tracker.event import Failure
@@ -48,10 +49,11 @@ FOREIGN = """[...document.querySelectorAll(
 
 
 def hostile_events():
-    """Each name as a person, a feature, a route, and the kind, the words and the place of an error."""
+    """Each name as a person, as the tracker keeps one, a feature, a route, and the kind, the words and the place of an
+    error."""
     made = []
     for i, name in enumerate(NAMES):
-        each = event(NOW - timedelta(minutes=90 - i), user=name, status=500)
+        each = event(NOW - timedelta(minutes=90 - i), user=as_kept(name), status=500)
         failure = Failure(name[:80], name, f"{name[:60]}.py:1 {name[:60]}")
         made.append(each._replace(feature=name[:100], endpoint="/" + name[:150], failure=failure))
     return made

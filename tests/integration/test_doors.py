@@ -191,8 +191,7 @@ async def test_as_much_is_done_for_a_stranger_as_for_an_admin(tmp_path, monkeypa
     async with inside(tmp_path, monkeypatch) as world:
         app, done = world.app, []
         for owner, name in (
-            (app.stores.sign_ins, "keep_link"), (app.email, "compose_sign_in"), (app.state, "enqueue"),
-            (app.state, "claim_due"),
+            (app.stores.sign_ins, "keep_link"), (app.email, "compose_sign_in"), (app.state, "claim_due"),
         ):  # fmt: skip
             monkeypatch.setattr(type(owner), name, noting(done, name, getattr(type(owner), name)))
         found = []
@@ -202,7 +201,7 @@ async def test_as_much_is_done_for_a_stranger_as_for_an_admin(tmp_path, monkeypa
                 await world.mails()
                 found.append(list(dict.fromkeys(done)))
                 done.clear()
-        assert found[0] == found[1] == ["keep_link", "compose_sign_in", "enqueue", "claim_due"]
+        assert found[0] == found[1] == ["keep_link", "compose_sign_in", "claim_due"]
         assert [mail["to"] for mail in await world.mails()] == [ADMIN]
         async with world.browser() as browser:
             token = token_of(await browser.get((await ask(browser, "stranger@example.com")).headers["location"]))
