@@ -1,7 +1,6 @@
-"""Taking people out of a message that was written: where its notes say that it names them. Pure.
-
-An address that stands somewhere without a note, as in mails of an older version and in what companion reports say, is
-found as a text; no other name is ever searched for, since a name may be any word.
+"""Removing people from a written message, at the places where its notes say it names them. Pure. Addresses without a
+note, as in mails of older versions and in companion reports, are found by text search; other names are never searched
+for, since a name may be any word.
 """
 
 from __future__ import annotations
@@ -35,9 +34,8 @@ _END_OF_HEADERS = re.compile(rb"\r?\n\r?\n")
 
 
 def message_without(message: Outgoing, people: Collection[str]) -> Outgoing:
-    """The message without these people; the very same where it names none of them.
-
-    All else stays as it is: a mail keeps its Message-ID and its other headers.
+    """The message without these people; the same object if it names none of them. Everything else stays: a mail keeps
+    its Message-ID and other headers.
     """
     subject, _ = _text_without(message.subject, message.people, "subject", people)
     subject = _addresses_out(subject, people)
@@ -52,8 +50,8 @@ def message_without(message: Outgoing, people: Collection[str]) -> Outgoing:
 
 
 def may_name(message: Outgoing, noted: bytes, people: Collection[str]) -> bool:
-    """Whether a look that costs little finds that the message may name one of these people; `noted` is the JSON of its
-    notes. Most messages name nobody of them, and to take each apart takes long."""
+    """A cheap test whether the message may name one of these people; `noted` is the JSON of its notes. Most messages
+    name none, and parsing each would take long."""
     if not all(map(_is_plain, people)) or any(f'"{name}"'.encode() in noted for name in people):
         return True
     addresses = [name.lower().encode() for name in people if "@" in name]
@@ -61,7 +59,7 @@ def may_name(message: Outgoing, noted: bytes, people: Collection[str]) -> bool:
         return False
     if any(name in message.subject.lower().encode("utf-8", "surrogatepass") for name in addresses):
         return True
-    # Quoted-printable (RFC 2045, 6.7): lines that go on end with =.
+    # Quoted-printable (RFC 2045, 6.7): a soft line break is = at the end of a line.
     seen = message.body.replace(b"=\r\n", b"").replace(b"<wbr>", b"").lower()
     if any(name in seen for name in addresses):
         return True
@@ -70,20 +68,20 @@ def may_name(message: Outgoing, noted: bytes, people: Collection[str]) -> bool:
 
 
 def may_say(text: str, people: Collection[str]) -> bool:
-    """The same of a text that is JSON: whether one of these people may stand in it."""
+    """The same for JSON text: whether it may contain one of these people."""
     said = text.lower()
     return any(not _is_plain(name) or name.lower() in said for name in people)
 
 
 def _is_plain(name: str) -> bool:
-    """Whether a name is written in every encoding as it is."""
+    """Whether a name is the same text in every encoding."""
     return name.isascii() and name.isprintable() and not set('="\\<&>') & set(name)
 
 
 def _text_without(
     text: str, mentions: Sequence[Mention], part: str, people: Collection[str]
 ) -> tuple[str, list[Mention]]:
-    """The text of a part without these people, and where it names the others now."""
+    """The text of a part without these people, and the new places where it names others."""
     mine = sorted((m for m in mentions if m.part == part), key=lambda mention: mention.start)
     if not any(m.name in people for m in mine):
         return text, mine
@@ -97,7 +95,7 @@ def _addresses_out(text: str, people: Collection[str]) -> str:
             # bob@example.com is not found in jbob@example.com, nor in bob@example.com.au
             spelled = re.sub(r"([@./_]|\\-)", r"\1(?:<wbr>)?", re.escape(name))  # as narrow columns of HTML have it
             found = re.compile(rf"(?<![\w.+-]){spelled}(?![\w-]|\.\w)", re.IGNORECASE)
-            # Line by line, since the expression alone takes long for a table of thousands.
+            # Line by line: on a whole table of thousands of rows the expression is slow.
             first = re.split("[@._/-]", name)[0].casefold()
             lines = text.split("\n")
             text = "\n".join(found.sub(ERASED, line) if first in line.casefold() else line for line in lines)
@@ -149,17 +147,16 @@ def _is_packed(content: bytes) -> bool:
 
 
 def _unpacked(content: bytes) -> bytes:
-    """What is packed in a file, or the content as it is."""
+    """The unpacked content of a gzipped file; other content unchanged."""
     try:
         return gzip.decompress(content) if _is_packed(content) else content
-    except (OSError, EOFError, zlib.error):  # it only begins like one
+    except (OSError, EOFError, zlib.error):  # it only looks gzipped
         return content
 
 
 class _Blocks:
-    """The parts of a mail in base64, taken out: the email package goes through a table of thousands line by line.
-
-    In the place of each stands a name, in `rest`; `texts` are what they hold.
+    """The base64 parts of a mail, taken out, since the email package parses them line by line. In `rest` a placeholder
+    stands for each; `texts` are their contents.
     """
 
     def __init__(self, body: bytes) -> None:
@@ -176,20 +173,20 @@ class _Blocks:
         return found.group()[: found.start(1) - start] + name.encode() + b"\r\n"
 
     def put(self, name: str, text: bytes) -> None:
-        """Let a part hold another text; one that is packed stays so."""
+        """Replace a part's text; a gzipped part stays gzipped."""
         if _is_packed(a2b_base64(self._blocks[name])):
             text = gzip.compress(text, mtime=0)
         self._blocks[name] = encodebytes(text).replace(b"\n", b"\r\n")
 
     def back(self, rest: bytes) -> bytes:
-        """The mail with its parts in their places again."""
+        """The mail with its parts put back."""
         for name, block in self._blocks.items():
             rest = rest.replace(name.encode() + b"\r\n", block, 1)
         return rest
 
 
 def _content(part: Message, blocks: _Blocks) -> str:
-    """The text of a part, as it was written: base64 keeps its ends of lines, everything else goes by those of mails."""
+    """The text of a part as it was written: base64 keeps its line ends, other encodings use those of mail."""
     payload = str(part.get_payload())
     if payload.strip() in blocks.texts:
         return blocks.texts[payload.strip()].decode("utf-8", "replace")
@@ -203,7 +200,7 @@ def _encoding(part: Message) -> str:
 
 
 def _set_content(part: Message, text: str, blocks: _Blocks) -> None:
-    """Give a part another text in the encoding that it has."""
+    """Replace a part's text, keeping its encoding."""
     content = text.encode()
     encoding, name = _encoding(part), str(part.get_payload()).strip()
     if name in blocks.texts:
@@ -217,7 +214,7 @@ def _set_content(part: Message, text: str, blocks: _Blocks) -> None:
 
 
 def _with_subject(body: bytes, old: str, new: str) -> bytes:
-    """The mail with another subject, "Re: " before it as before."""
+    """The mail with another subject, keeping a "Re: "."""
     header = str(message_from_bytes(body, policy=policy.default)["Subject"] or "")
     said = f"Re: {new}" if header.startswith("Re: ") and not old.startswith("Re: ") else new
     charset = Charset("utf-8")

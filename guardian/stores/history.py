@@ -1,4 +1,4 @@
-"""What Guardian needs of a store to judge rules: the recorded past as a `History`."""
+"""What Guardian needs from a store to judge rules: the recorded past as a `History`."""
 
 from __future__ import annotations
 
@@ -12,21 +12,20 @@ from guardian.alerting.whom import Use
 from guardian.stores.people.book import AliasBook
 
 ALIVE_US = 120 * 1_000_000
-"""A process that has said nothing for so long is not waited for: it says that it lives each minute at least."""
+"""A process silent for this long is not waited for: a living one writes a heartbeat at least once a minute."""
 SAMPLED = 15_000
-"""How many requests a sample has at most, where nobody says another number."""
+"""The default for the most requests in a sample."""
 
 
 class HistoryStore(Protocol):
-    """Reads events for rules; its users are people, by the aliases. Minutes are counted since 1970.
-
-    Methods block, for seconds where much is read: call them in a thread. They raise StorageError with one sentence
-    where the store cannot answer.
+    """Reads events for rules, with users named by the aliases. Minutes are counted since 1970. Methods block, for
+    seconds if much is read, so call them in a thread. They raise StorageError with one sentence if the store cannot
+    answer.
     """
 
     @property
     def book(self) -> AliasBook:
-        """Who the people are that requests are read of."""
+        """The aliases by which people are named."""
         ...
 
     def first_event(self) -> int | None:
@@ -36,60 +35,57 @@ class HistoryStore(Protocol):
     def read(
         self, start: int, end: int, *, single_events: int, imported: bool = True, wanted: Wanted = NOTHING_MORE
     ) -> History:
-        """The minutes [start, end): counts of all of them, single events of the last `single_events` seconds, and what
-        is wanted of before.
-
-        Without `imported` only what the app itself recorded counts: nobody is to be called because of an imported past.
+        """The history of the minutes [start, end): counts of all of them, single events of the last `single_events`
+        seconds, and what is wanted from before. Without `imported` only events that the app itself recorded count:
+        imported ones must not raise an alert.
         """
         ...
 
     def grown(
         self, history: History, end: int, *, keep: int, single_events: int, wanted: Wanted = NOTHING_MORE
     ) -> History:
-        """The same history up to minute `end`, of which `keep` minutes of counts stay.
-
-        It equals what `read` would give without what was imported, with what came late too, and costs less where little
-        has come.
+        """The same history up to minute `end`, with `keep` minutes of counts. It equals what `read` without `imported`
+        would give, late events included, but costs less where little has happened.
         """
         ...
 
     def sample(self, start_us: int, end_us: int, *, most: int = SAMPLED) -> Sample:
-        """Requests of [start, end), imported ones too: all of them, or about `most` / 2 of the failed and as many of
-        the good ones, from all of the window. It takes as long for many requests as for few."""
+        """A sample of the requests in [start, end), imported ones included: all of them, or about `most` / 2 each of
+        the failed and the good ones, from all over the window. Takes about the same time however many requests there
+        are."""
         ...
 
     def failed(self, start_us: int, end_us: int) -> Iterator[Sample]:
-        """Every failed request of [start, end), imported ones too, in samples of bounded length and any order. Which
-        release and instance answered is not told on every store."""
+        """Every failed request of [start, end), imported ones too, in samples of bounded size and any order. Not every
+        store says which release and instance answered."""
         ...
 
     def slow(self, start_us: int, end_us: int, over_us: float, feature: str | None) -> Iterator[Sample]:
-        """Every good request of [start, end) that took longer than `over_us`, imported ones too, of this feature or of
-        all, in samples as above. Each request is looked at."""
+        """Every good request of [start, end), of this feature or of all, that took longer than `over_us`, imported ones
+        included; in samples as above. Examines each request."""
         ...
 
     def succeeded(self, since: Mapping[Use, int], end_us: int, within_us: float | None = None) -> set[Use]:
-        """Which of these pairs of person and feature had a request that did not fail, later than the moment (µs) that
-        is given for each, and before the end. It reads sealed summaries wherever these tell, so it costs little however
-        many requests there were. With `within_us` only those count that are known to have taken no longer: then it
-        reads requests, an hour at once and the newest first. Of a time whose single requests are deleted nothing is
-        told."""
+        """Which of these (person, feature) pairs had a good request after the moment (µs) given for each, and before
+        the end. Sealed summaries answer most of this, so it costs little however many requests there were. With
+        `within_us` only requests known to have taken no longer count; then single requests are read, hour by hour,
+        newest first. Times whose single requests are deleted are left out."""
         ...
 
     def releases(self, start_us: int, end_us: int) -> list[Released]:
-        """What was released in [start, end), in order: each release that no process had before, once, however many
-        began with it. Not the first that was ever noted: before it nobody knew of any."""
+        """The releases that first appeared in [start, end), in order, each once, however many processes run it. Without
+        the first release ever recorded, since nothing shows when it was deployed."""
         ...
 
     def stored_until(self, now_us: int) -> int:
-        """Up to when everything is stored that the processes have taken which live, µs; `now_us`, or later, where none
-        is known to have more."""
+        """Up to when (µs) all events of the living processes are stored; `now_us` or later if none is known to have
+        more waiting."""
         ...
 
     async def reopen(self) -> None:
-        """Begin on what is there now, as `StateStore.reopen`; until then what was replaced is an error."""
+        """Open what is there now, like `StateStore.reopen`; until then, a replaced database is an error."""
         ...
 
     async def close(self) -> None:
-        """Release what is kept for the next call; safe to call twice."""
+        """Release what is kept between calls; safe to call twice."""
         ...

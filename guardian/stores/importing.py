@@ -1,4 +1,4 @@
-"""What Guardian needs of a store to import a past: events, and which lines of logs they came from."""
+"""What Guardian needs from a store to import past events, and to remember which log lines they came from."""
 
 from __future__ import annotations
 
@@ -8,15 +8,14 @@ from typing import Protocol
 from tracker.event import Event
 
 STRETCH_US = 5 * 60 * 1_000_000
-"""Marks of lines are kept by stretches of time of this length, which begin at its multiples."""
+"""Marks are grouped by stretches of time of this length, starting at its multiples."""
 IMPORTED = "(imported)"
-"""The instance that imported events are of, where no machine's name stands."""
+"""The instance name of imported events, in place of a machine's name."""
 
 
 class Imports(Protocol):
-    """A store that is open for an import. Methods block, and raise StorageError with one sentence.
-
-    A mark is a keyed hash of a line, 64 bits: nobody without the key can try lines against it.
+    """A store opened for an import. Methods block, and raise StorageError with one sentence. A mark is a keyed 64-bit
+    hash of a line: without the key nobody can test lines against it.
     """
 
     @property
@@ -25,21 +24,20 @@ class Imports(Protocol):
         ...
 
     def recorded_since_us(self) -> int | None:
-        """When the first event ended that the app recorded itself, Unix microseconds; None where there is none."""
+        """When the first event that the app itself recorded ended, in Unix microseconds; None where there is none."""
         ...
 
     def purged_until_us(self) -> int:
-        """Events before this moment were deleted since they were too old, Unix microseconds; 0 for none."""
+        """Events before this moment (Unix microseconds) were deleted by retention; 0: none were."""
         ...
 
     def marks(self, start_us: int) -> list[int]:
-        """The marks of the lines that were imported of the stretch that begins here; equal ones as often as they are
-        there."""
+        """The marks of all imported lines of the stretch that begins here, with duplicates."""
         ...
 
     def add(self, events: Sequence[Event], marks: Mapping[int, Sequence[int]]) -> int:
-        """Store events with the marks of their lines, by stretch; how many events were stored. What a stretch gets is
-        stored in one transaction."""
+        """Store events with the marks of their lines, by stretch; each stretch in one transaction. Returns how many
+        events were stored."""
         ...
 
     def close(self) -> None:

@@ -1,8 +1,7 @@
-"""What Guardian needs of a store to move everything that it keeps into another one, of its own kind or not.
-
-Everything is one of three: rows of tables, which each store has in its own shape and gives in one; summaries of 5
-minutes whose single events are gone; and single events. Each can be given again and again: what is there already is
-not there twice. Nothing is known of the other store.
+"""What Guardian needs from a store to move all its data into another store, of the same kind or not. Data comes in
+three forms: rows of tables, in a common form that each store translates; summaries of 5 minutes whose single events are
+gone; and single events. Writing is idempotent: data written again is not duplicated. A store knows nothing about the
+other one.
 """
 
 from __future__ import annotations
@@ -20,22 +19,22 @@ from tracker.event import Event
 from tracker.source import Source
 
 STRETCH_US = 5 * 60 * 1_000_000
-"""Single events are moved by stretches of this length, which begin at its multiples; summaries are as long."""
+"""Single events are moved by stretches of this length, starting at its multiples. Summaries have the same length."""
 
 Row = Mapping[str, Any]
-"""The fields of one row by name: texts, integers, bytes, None, and lists of these."""
+"""A row's fields by name: texts, integers, bytes, None, and lists of these."""
 Key = tuple[Any, ...]
-"""What tells a row from all others of its table: the values of `Table.key`."""
+"""A row's primary key: the values of `Table.key`."""
 
 
 class Table(NamedTuple):
-    """A table: its fields, the first `keys` of which tell its rows apart. Times are µs, and end in _us."""
+    """A table: its fields, the first `keys` of which are the primary key. Times are in µs, with names ending in _us."""
 
     fields: tuple[str, ...]
     keys: int = 1
 
     def key(self, row: Row) -> Key:
-        """What tells this row from the others."""
+        """The primary key of this row."""
         return tuple(row[field] for field in self.fields[: self.keys])
 
 
@@ -69,18 +68,17 @@ TABLES: Mapping[str, Table] = {
     "feature": _table("name"),
     "session": _table("person start_us end_us ip_address user_agent", 2),
 }
-"""All tables, in the order in which they are moved; keys and tombstones come before the names that they are about."""
+"""All tables, in the order in which they are moved: keys and tombstones before the names they concern."""
 AFTER_EVENTS = frozenset({"mark", "release", "feature", "session"})
-"""These belong to single events, and are moved after them."""
+"""Tables that belong to single events, and are moved after them."""
 HASHED_BY = "tombstones"
-"""The secret by which erased names are hashed, and on Firestore all of them: both sides must have the same."""
+"""The key with which erased names (on Firestore, all names) are hashed; both stores must have the same."""
 HEAVY = frozenset({"outbox", "report", "alert_state", "mark"})
-"""Their rows may be long: few are read and written at once."""
+"""Tables with long rows, of which few are read and written at once."""
 
 
 class Bucket(NamedTuple):
-    """What was counted in the 5 minutes from `start_us` on. The numbers in `totals` are places in `people` and in
-    `routes`."""
+    """The summary of the 5 minutes from `start_us`. The numbers in `totals` are indices into `people` and `routes`."""
 
     start_us: int
     totals: Totals
@@ -89,15 +87,14 @@ class Bucket(NamedTuple):
 
 
 class Recorded(NamedTuple):
-    """A single event, whose user is the name that it was recorded under, and who answered; None where nobody knows."""
+    """A single event, with its user's name as recorded, and the release and instance that answered (None: unknown)."""
 
     event: Event
     source: Source | None
 
 
 class Facts(NamedTuple):
-    """Before `purged_us` there are no single events any more, `purged` of which were deleted, and before
-    `forgotten_us` no summaries either."""
+    """Single events before `purged_us` were deleted (`purged` of them), and so were summaries before `forgotten_us`."""
 
     purged_us: int = 0
     forgotten_us: int = 0
@@ -105,7 +102,7 @@ class Facts(NamedTuple):
 
 
 class Lead(NamedTuple):
-    """Who leads, until when, and the number that fences it; nobody where `holder` is ""."""
+    """A lease: who leads, until when, and the fencing token. `holder` "" means nobody."""
 
     holder: str = ""
     expires_us: int = 0
@@ -113,8 +110,8 @@ class Lead(NamedTuple):
 
 
 class Move(NamedTuple):
-    """What a store says of a move into it: from where, the token of the lead that it had, and whether it came to its
-    end."""
+    """What a store records about a move into it: the source, the mover's fencing token, and whether it was
+    completed."""
 
     source: str
     token: int
@@ -122,43 +119,42 @@ class Move(NamedTuple):
 
 
 class Moving(Protocol):
-    """A store that is open for a move. Methods block, and raise StorageError with one sentence.
-
-    The tables of the store are there: whoever moves has opened it (`Backend.open`) before.
+    """A store opened for a move. Methods block, and raise StorageError with one sentence. The store must have been
+    opened with `Backend.open` before, which makes its tables.
     """
 
     @property
     def gives(self) -> frozenset[str]:
-        """The names of the tables that this store keeps."""
+        """The names of the tables that this store has."""
         ...
 
     @property
     def takes(self) -> frozenset[str]:
-        """Those of them that rows may be put into; the others follow from what else is put."""
+        """The tables among them that accept rows; the others are derived from other data."""
         ...
 
     def lead(self, name: str) -> Lead:
-        """Who has the lease of this name."""
+        """The lease of this name."""
         ...
 
     def move(self) -> Move | None:
-        """What was noted of a move into this store; None for none."""
+        """The recorded move into this store; None if there was none."""
         ...
 
     def note_move(self, move: Move) -> None:
-        """Note it."""
+        """Record a move."""
         ...
 
     def outside(self) -> list[str]:
-        """What belongs to the store and lies outside of it, a sentence each."""
+        """A sentence for each thing that belongs to the store but lies outside it."""
         ...
 
     def rows(self, table: str) -> Iterator[Sequence[Row]]:
-        """All rows of a table, some at a time, in any order."""
+        """All rows of a table, in batches and any order."""
         ...
 
     def put(self, table: str, rows: Sequence[Row]) -> None:
-        """Write these rows, each in the place of the one with its key."""
+        """Write these rows, replacing those with the same key."""
         ...
 
     def delete(self, table: str, keys: Sequence[Key]) -> None:
@@ -166,40 +162,41 @@ class Moving(Protocol):
         ...
 
     def facts(self) -> Facts:
-        """How far events and summaries were deleted."""
+        """Up to when events and summaries were deleted."""
         ...
 
     def put_facts(self, facts: Facts) -> None:
-        """Note it; to be called before summaries and events are put. It never goes back."""
+        """Record these facts; has to be called before summaries and events are written. The moments never move back."""
         ...
 
     def bucket_starts(self) -> list[int]:
-        """Where the summaries of before `Facts.purged_us` begin, in order."""
+        """The starts of the summaries before `Facts.purged_us`, ascending."""
         ...
 
     def buckets(self, starts: Sequence[int]) -> Iterator[Bucket]:
-        """Those that begin there."""
+        """The summaries with these starts."""
         ...
 
     def put_buckets(self, buckets: Sequence[Bucket]) -> None:
-        """Write these, each in the place of the one of its 5 minutes."""
+        """Write these summaries, replacing those of the same 5 minutes."""
         ...
 
     def join_buckets(self) -> None:
-        """Let the hours and days be made that are missing of what `put_buckets` has written."""
+        """Make the missing hour and day summaries of what `put_buckets` has written."""
         ...
 
     def stretches(self) -> dict[int, int]:
-        """How many single events each stretch has, by its start, from `Facts.purged_us` on; those with none not."""
+        """The number of single events in each stretch, by its start, from `Facts.purged_us` on; without empty
+        stretches."""
         ...
 
     def events(self, starts: Sequence[int]) -> dict[int, list[Recorded]]:
-        """The events of the stretches that begin there, in order, each by its start and in the order of time."""
+        """The events of the stretches with these starts, by start, in order of time."""
         ...
 
     def replace(self, stretches: Mapping[int, Sequence[Recorded]]) -> None:
-        """Let each stretch, by its start, have these events and no others. What was summarised of it is stale then. One
-        that is killed in between leaves a stretch with another number of events than it has at the end."""
+        """Give each stretch exactly these events; its summaries become stale. If this is killed, a half-written stretch
+        can be told by its number of events."""
         ...
 
     def close(self) -> None:
@@ -208,7 +205,7 @@ class Moving(Protocol):
 
 
 def fingerprint(row: Row) -> bytes:
-    """What tells a row from one with other values."""
+    """A hash of a row's values."""
     text = json.dumps(row, sort_keys=True, default=lambda value: bytes(value).hex())
     return blake2b(text.encode(), digest_size=16).digest()
 
@@ -220,7 +217,7 @@ def fingerprints(store: Moving, table: str) -> dict[Key, bytes]:
 
 
 def places(numbers: Iterable[np.ndarray]) -> tuple[list[int], np.ndarray]:
-    """The different numbers of some columns, in order, and an array that has at each number its place among them."""
+    """The distinct numbers in some columns, ascending, and an array that maps each number to its index among them."""
     found = np.unique(np.concatenate([*numbers, np.zeros(0, np.int64)]).astype(np.int64))
     where = np.zeros(int(found.max(initial=-1)) + 1, np.int64)
     where[found] = np.arange(len(found))

@@ -1,4 +1,5 @@
-"""The one place that chooses a store, by the database's address. Nothing else outside a store's folder imports it."""
+"""The one place that chooses a store by the database's address. Nothing else outside a store's own package imports
+it."""
 
 from __future__ import annotations
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Stores:
-    """Everything that is kept in one database."""
+    """All the stores of one database."""
 
     events: UsageRepository
     history: HistoryStore
@@ -34,9 +35,10 @@ class Stores:
     sign_ins: SignInStore
 
     async def reopen(self) -> None:
-        """Begin on what is there now, after it was deleted or replaced. Raises StorageError where it cannot be used."""
+        """Open what is there now, after the database was deleted or replaced. Raises StorageError if it cannot be
+        used."""
         await self.state.reopen()
-        self.state.check_file()  # it may be replaced again meanwhile
+        self.state.check_file()  # replaced again meanwhile
         await self.events.reopen()
         await self.history.reopen()
 
@@ -48,7 +50,7 @@ class Stores:
 
 
 class Closable(Protocol):
-    """What holds a connection."""
+    """Something that holds a connection."""
 
     async def close(self) -> None:
         """Release it; safe to call twice."""
@@ -57,7 +59,7 @@ class Closable(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ReportSources:
-    """What reports are made of, and what is to be closed after them."""
+    """The stores that reports read, and what to close after them."""
 
     events: UsageRepository
     history: HistoryStore
@@ -74,87 +76,80 @@ class Backend(Protocol):
     """A kind of database at one address. Methods raise StorageError where it cannot be used."""
 
     async def open(self, book: AliasBook) -> Stores:
-        """Open all of it, and make or bring up to date what is there."""
+        """Open all stores, creating or migrating what is there."""
         ...
 
     async def open_for_reports(self, book: AliasBook) -> ReportSources:
-        """What `open` does, but only what reports are made of is there to be used."""
+        """Like `open`, but only for what reports read."""
         ...
 
     async def open_events(self, book: AliasBook) -> UsageRepository:
-        """Only the events."""
+        """Open only the events."""
         ...
 
     def history(self, book: AliasBook) -> HistoryStore:
-        """Only the past for rules; nothing is made where there is nothing."""
+        """Open only the history for rules; creates nothing."""
         ...
 
     def imports(self) -> Imports:
-        """What takes an imported past; made where nothing was made yet. Close it at the end. Blocks."""
+        """Open the database for an import, creating it if necessary. Close it at the end. Blocks."""
         ...
 
     def moving(self) -> Moving:
-        """What gives and takes everything that is kept, for a move. `open` must have made the tables. Close it at the
-        end. Blocks."""
+        """Open the database for a move. `open` must have created the tables. Close it at the end. Blocks."""
         ...
 
     def exists(self) -> bool:
-        """Whether it was made yet."""
+        """Whether the database exists."""
         ...
 
     def find_damage(self, *, seconds: float) -> str | None:
-        """What is damaged of it, in one sentence with the cure; None where nothing was found. Blocks.
-
-        Raises TimeoutError where so many seconds were not enough to look at all of it.
+        """What is damaged, in one sentence with the cure; None where nothing was found. Blocks. Raises TimeoutError if
+        `timeout` seconds were not enough to check everything.
         """
         ...
 
     def copy_checked(self, copy: Path, *, progress: Callable[[float], None]) -> int:
-        """Make a checked copy that only its owner may read, while others write; its size in bytes. Blocks.
-
-        `progress` is told how much is done, 0 to 1. Raises FileExistsError where the name is taken, OSError where it
-        cannot be written; nothing is left behind then.
+        """Make a checked copy, readable only by its owner, while others write; returns its size in bytes. Blocks.
+        `progress` is called with the fraction done, 0 to 1. Raises FileExistsError if the name is taken, OSError if it
+        cannot be written; then nothing is left behind.
         """
         ...
 
     def names(self) -> list[str]:
-        """Every name that was ever recorded but those of erased people; none where nothing was made yet.
-
-        Blocks. Raises the database's own exception where it cannot be read.
+        """Every name ever recorded, without erased people; empty if the database does not exist yet. Blocks. Raises the
+        database's own exception if it cannot be read.
         """
         ...
 
     def pseudonym_key(self) -> bytes | None:
-        """The key that people's pseudonyms are made with; None where there is none. What was read lately will do.
-
-        Blocks. Raises OSError, StorageError, and NoKey where it is none.
+        """The key of pseudonyms, maybe from a cache; None where there is none. Blocks. Raises OSError, StorageError,
+        and NoKey if what is there is not a key.
         """
         ...
 
     def renew_pseudonym_key(self) -> bool:
-        """Put another key in its place: what is stored leads to nobody any more. False where there is none.
-
-        Blocks. Raises OSError, StorageError, and ValueError where it does not stand in the database.
+        """Replace the key: pseudonyms stored so far can no longer be linked to anybody. False if there is none. Blocks.
+        Raises OSError, StorageError, and ValueError if the key is not kept in the database.
         """
         ...
 
     def last_sign(self, now: datetime, within: timedelta) -> int | None:
-        """When a recorder last wrote here, in µs; None where none did `within` this time, and where another Guardian
-        reads it: two apps of one user are no mistake. Blocks, and never raises because of what is there."""
+        """When (µs) a recorder last wrote here; None if none did `within` this time, or if another Guardian reads this
+        database, since one user may rightly run two apps. Blocks, and never raises, whatever is there."""
         ...
 
 
 def shown(database: Path | str) -> str:
-    """What people know a database by: the absolute path of its file, or its address."""
+    """The database as shown to people: the absolute path of its file, or its address."""
     return str(database.absolute()) if isinstance(database, Path) else database
 
 
 def backend(database: Path | str) -> Backend:
-    """The kind of database that an address means: a file, or `firestore://PROJECT[/DATABASE]`; nothing is opened yet.
-
-    Raises StorageError for an address of Firestore that is none.
+    """The backend for an address: a file, or `firestore://PROJECT[/DATABASE]`. Opens nothing yet. Raises StorageError
+    for a malformed Firestore address.
     """
-    # Loaded when asked for: each brings its driver with it.
+    # Imported on demand: each loads its driver.
     if isinstance(database, str) and is_firestore(database):
         from guardian.stores.firestore.backend import FirestoreBackend
 
@@ -165,9 +160,8 @@ def backend(database: Path | str) -> Backend:
 
 
 def begin_demo(database: str, *, real: bool) -> None:
-    """Make a database of Firestore ready for a demonstration; a `real` project only where somebody says so.
-
-    Raises ValueError with the cure for anything else, and where it holds other data; StorageError.
+    """Prepare a Firestore database for a demonstration. A real project needs `real`. Raises ValueError with the cure
+    for any other database and for one with other data, and StorageError.
     """
     if not is_firestore(database):
         raise ValueError(

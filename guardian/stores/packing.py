@@ -1,4 +1,4 @@
-"""How saved reports, and whom mails name, are kept as bytes, whichever database is under them."""
+"""Saved reports, and the notes of whom mails name, as bytes for any database."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from guardian.core.off_loop import json_text, json_value
 
 
 def pack(report: Mapping[str, Any]) -> bytes:
-    """A report as it is stored: compressed JSON."""
+    """A report as stored: compressed JSON."""
     return zlib.compress(json_text(report, ensure_ascii=False).encode("utf-8", "surrogatepass"))
 
 
@@ -23,18 +23,18 @@ def unpack(body: bytes) -> dict[str, Any]:
 
 
 def pack_people(people: Sequence[Mention]) -> bytes:
-    """Whom a mail names, and where, as the outbox keeps it."""
+    """The notes of whom a mail names and where, as the outbox stores them."""
     if not people:
         return b""
     return zlib.compress(json.dumps(people, ensure_ascii=False).encode("utf-8", "surrogatepass"), level=1)
 
 
 def noted_names(noted: bytes | None) -> bytes:
-    """What `pack_people` was given as it is written, JSON in UTF-8; nothing where an older version noted nothing."""
+    """The notes as JSON in UTF-8; empty if an older version stored none."""
     return zlib.decompress(noted) if noted else b""
 
 
 def read_people(noted: bytes | None) -> tuple[Mention, ...]:
-    """What `pack_people` was given; nothing where an older version noted nothing."""
+    """The notes that `pack_people` was given; empty if an older version stored none."""
     written = noted_names(noted)
     return tuple(Mention(*each) for each in json.loads(written.decode("utf-8", "surrogatepass"))) if written else ()

@@ -1,7 +1,5 @@
-"""Who is signed in to the dashboard, and which links to sign in by wait to be opened, whichever database is under it.
-
-Of everything that opens something (links, codes, cookies) only hashes are kept: whoever reads the database gets in
-nowhere.
+"""Dashboard sessions, and sign-in links that wait to be opened, for any database. Links, codes and cookies are stored
+only as hashes: reading the database gives nobody access.
 """
 
 from __future__ import annotations
@@ -11,14 +9,14 @@ from datetime import datetime
 from typing import Protocol
 
 TRIES = 5
-"""So many wrong codes may be typed for the links of one browser; then none of these is good any more."""
+"""After this many wrong codes, all links of a browser become invalid."""
 
 
 @dataclass(frozen=True, slots=True)
 class AskedLink:
-    """A link that signs `address` in once, up to `expires`. `link` and `code` are hashes; so is `browser`, of the
-    cookie of the one that asked, None where any may open it. With `forwarded` it was asked for from the page of
-    another link, which can be done once."""
+    """A link that signs `address` in, once, until `expires`. `link` and `code` are hashes. `browser` is the hash of the
+    cookie of the browser that asked; None if any browser may open the link. `forwarded`: it was requested from the page
+    of another link, which is possible once."""
 
     link: bytes
     address: str
@@ -30,7 +28,7 @@ class AskedLink:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """Somebody who is signed in since `began` and was `seen` last; `cookie` is the hash of what their browser holds."""
+    """A session that began at `began` and was last used at `seen`; `cookie` is the hash of the browser's cookie."""
 
     cookie: bytes
     address: str
@@ -39,49 +37,49 @@ class Session:
 
 
 class SignInStore(Protocol):
-    """Links to sign in by, and sessions. Methods raise StorageError where the store cannot answer.
+    """Sign-in links, and sessions. Methods raise StorageError where the store cannot answer.
 
     Addresses are compared without regard to case.
     """
 
     async def keep_link(self, asked: AskedLink, now: datetime) -> None:
-        """Remember a link that is about to be sent; those that are over go."""
+        """Store a link that is about to be sent; deletes expired ones."""
         ...
 
     async def link(self, link: bytes, now: datetime) -> AskedLink | None:
-        """The link with this hash, if it is still good; nothing is changed."""
+        """The link with this hash if it is still valid. Changes nothing."""
         ...
 
     async def open_link(self, link: bytes, browser: bytes | None, session: Session, now: datetime) -> str | None:
-        """Use the link up and begin the session in one transaction, for the link's address; that, or None, and
-        nothing done, where there is no such link for this browser. A link of any browser opens for each."""
+        """Use up the link and begin a session for its address, in one transaction. Returns the address; None, with
+        nothing changed, if there is no such link for this browser. A link not bound to a browser works in any."""
         ...
 
     async def open_code(self, code: bytes, browser: bytes, session: Session, now: datetime) -> str | None:
-        """The same for the code of a link of this browser; a wrong one is counted against all of its links."""
+        """The same by the code of one of this browser's links; a wrong code counts against all of them."""
         ...
 
     async def forward_link(self, link: bytes, now: datetime) -> str | None:
-        """The address of a link from whose page another is asked for; None where this was done before, or where it
-        was itself asked for like that: a mail scanner that presses buttons must not set off mail after mail."""
+        """The address of a link whose page requests another link. None if that was done before, or if the link was
+        itself requested that way: a mail scanner that presses buttons must not trigger one mail after another."""
         ...
 
     async def session(self, cookie: bytes) -> Session | None:
-        """The session of this hash, however old."""
+        """The session with this hash, however old."""
         ...
 
     async def see(self, cookie: bytes, now: datetime) -> None:
-        """Note that the session is in use."""
+        """Record that the session was used."""
         ...
 
     async def end_session(self, cookie: bytes) -> None:
-        """Forget one session."""
+        """Delete one session."""
         ...
 
     async def end_sessions(self, address: str) -> int:
-        """Forget every session of an address, and the links that wait for it; how many sessions there were."""
+        """Delete all sessions of an address and its unused links. Returns how many sessions there were."""
         ...
 
     async def purge_sessions(self, *, seen_before: datetime, began_before: datetime) -> None:
-        """Forget sessions that were last seen, or began, before these times."""
+        """Delete sessions last used, or begun, before these times."""
         ...

@@ -1,7 +1,7 @@
-"""What Guardian remembers between steps, whichever database is under it: who leads, what was mailed, what is due.
+"""Guardian's own state, for any database: who leads, what was mailed, what is due.
 
-A state change and the mail that it causes are committed together; delivery is a separate, retried step
-(at least once: a mail is sent first and marked after).
+A state change and the mail that it causes are committed together; delivery is a separate, retried step (at least once:
+a mail is sent first and marked afterwards).
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ from guardian.core.outgoing import OutboxItem, Outgoing
 from guardian.stores.erasure import Forgotten
 
 PATIENCE = 6
-"""After so many tries in vain a mail lets those behind it pass."""
+"""After this many failed attempts a mail lets those behind it pass."""
 FAITHFUL_TRIES = 6
-"""So often is a mail of unknown fate tried by the same transport only; after that a second copy beats no mail."""
+"""How often a mail with unknown outcome is retried only by the same transport; after that, a duplicate is better than
+no mail."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,22 +35,23 @@ class SavedReport:
 
 @dataclass(frozen=True, slots=True)
 class Edition:
-    """A report of a period: the first, or one that is made again since `replaces`, the time of the one before by the
-    clock of then, was too early."""
+    """Which edition of a period's report this is. A later one is made if the one before was made too early, by a clock
+    that ran ahead; `replaces` is that report's time, by that clock."""
 
     number: int = 1
     replaces: datetime | None = None
 
 
 class LeaseLost(Exception):
-    """Another daemon leads now; whoever meets this must stop changing state at once."""
+    """Another daemon leads now; the caller must stop changing state at once."""
 
 
 class StateStore(Protocol):
     """State that survives restarts. Every method that takes `token` raises LeaseLost for an outdated one."""
 
     async def acquire_lease(self, name: str, holder: str, now: datetime, ttl: timedelta) -> int | None:
-        """Take or renew the lease; its fencing token (grows with each new holder), None while another holds it."""
+        """Take or renew the lease. Returns its fencing token, which grows with each new holder; None while another
+        process holds it."""
         ...
 
     async def release_lease(self, name: str, holder: str) -> None:
@@ -57,28 +59,28 @@ class StateStore(Protocol):
         ...
 
     async def lease_held(self, name: str, now: datetime, ttl: timedelta) -> bool:
-        """Whether anybody holds the lease now, and not until a time further off than two `ttl`."""
+        """Whether anybody holds the lease now. One that ends more than two `ttl` from now does not count."""
         ...
 
     async def last_period_end(self, schedule: str, *, now: datetime | None = None) -> datetime | None:
         """The end of the newest period of this schedule that is in the ledger; None for a schedule never run.
 
-        With `now`, entries do not count that a clock which was ahead made (`core.clock.made_early`): they would keep
-        reports from going out until their time has come. `claim_period` takes such an entry over.
+        With `now`, entries made by a clock that ran ahead (`core.clock.made_early`) are ignored: they would stop
+        reports until their time comes. `claim_period` replaces such entries.
         """
         ...
 
     async def doubt_early(self, now: datetime, *, token: int | None = None) -> dict[str, int]:
-        """Remember of each report that was made before its time (`core.clock.made_early`), by a clock that is right
-        now, that it has to be made again; how many each schedule has that were not known yet."""
+        """With the clock right again, mark each report that was made before its time (`core.clock.made_early`) to be
+        made again. Returns how many each schedule has that were not marked yet."""
         ...
 
     async def edition(self, schedule: str, period_start: datetime, period_end: datetime, *, now: datetime) -> Edition:
-        """Which edition of a period's report the next would be."""
+        """The edition that the next report of this period would be."""
         ...
 
     async def ledger_names(self) -> list[str]:
-        """The schedules that the ledger has periods of, in the order of their names."""
+        """The names of the schedules that have periods in the ledger, sorted."""
         ...
 
     async def claim_period(
@@ -93,20 +95,18 @@ class StateStore(Protocol):
         token: int | None = None,
         earlier: Sequence[tuple[datetime, datetime]] = (),
     ) -> bool:
-        """Write ledger, report and mails in one transaction; False (and nothing written) if the period is there.
-
-        `earlier` are older periods (start, end) that the same mails cover after a long downtime; they only go into
-        the ledger. A period that is there, but was made too early, is claimed again: as its next edition. Who was
-        erased since the report's `generated_at` is named by neither report nor mails.
+        """Write the ledger entry, the report and its mails in one transaction. False, with nothing written, if the
+        period is already there; but one that was made too early is claimed again, as its next edition. `earlier` are
+        older periods (start, end) that the same mails cover after a long downtime; they only enter the ledger. People
+        erased since the report's `generated_at` are removed from report and mails.
         """
         ...
 
     async def enqueue(
         self, mails: Sequence[Outgoing], *, now: datetime, token: int | None = None, since: datetime | None = None
     ) -> int:
-        """Put mails into the outbox, those that could not be written as dead; how many were new.
-
-        `since` is when what they say was read: they go without the names of people who were erased after it.
+        """Put mails into the outbox, those that could not be written as dead. Returns how many were new. `since` is
+        when their data was read: people erased after it are removed from them.
         """
         ...
 
@@ -121,19 +121,17 @@ class StateStore(Protocol):
         besides: Collection[str] = (),
         resting: Collection[str] = (),
     ) -> list[OutboxItem]:
-        """Lease pending items that are due, alerts before reports, the gravest first, then the oldest.
-
-        Per recipient, and there for alerts and for reports, it is first in, first out: the next one comes when the one
-        before has been delivered, given up, or put off so often (`PATIENCE`) that it lets others pass. A mail that was
-        never tried is due whatever its time says, and a wait or lease beyond `LONGEST_WAIT` is none.
-
-        Only those of `channel` (None: of all), and none of the channels `besides`. What must be tried again by one of
-        the transports `resting` (see `OutboxItem.transport`) is left where it is.
+        """Lease pending items that are due: alerts before reports, most severe first, then oldest. For each recipient,
+        alerts and reports are each first in, first out: the next item waits until the one before was delivered, given
+        up, or put off so often (`PATIENCE`) that it lets others pass. An item that was never tried is due whatever its
+        time, and waits or leases beyond `LONGEST_WAIT` are ignored. Takes only items of `channel` (None: of all), none
+        of the channels `besides`, and none that must be retried by a transport in `resting` (see
+        `OutboxItem.transport`).
         """
         ...
 
     async def mark_sent(self, item: OutboxItem, *, holder: str, now: datetime, transport: str) -> None:
-        """Delivered. A late mark of an expired lease counts too: the mail is out."""
+        """Mark as delivered, even after the lease expired: the mail is out."""
         ...
 
     async def mark_failed(
@@ -146,11 +144,12 @@ class StateStore(Protocol):
         retry_at: datetime | None,
         transport: str | None,
     ) -> None:
-        """Not delivered: tried again at `retry_at` (through `transport`, if not None), or dead where None."""
+        """Mark as not delivered: to be retried at `retry_at` (by `transport`, if given), or dead if `retry_at` is
+        None."""
         ...
 
     async def outbox(self, *, status: str | None = None, limit: int = 100) -> list[OutboxItem]:
-        """The newest items, of one status or of all."""
+        """The newest items, with one status or with any."""
         ...
 
     async def outbox_item(self, item_id: int) -> OutboxItem | None:
@@ -158,7 +157,8 @@ class StateStore(Protocol):
         ...
 
     async def retry(self, item_id: int, now: datetime) -> bool:
-        """Make a dead, dropped or waiting item due now; False where there is none to retry, or it was never written."""
+        """Make a dead, dropped or waiting item due now. False if there is no such item, or its mail could not be
+        written."""
         ...
 
     async def drop(self, item_id: int, now: datetime) -> bool:
@@ -166,7 +166,7 @@ class StateStore(Protocol):
         ...
 
     async def outbox_counts(self) -> dict[str, int]:
-        """How many items have each status."""
+        """The number of items by status."""
         ...
 
     async def reports(self, *, limit: int = 50) -> list[SavedReport]:
@@ -178,26 +178,26 @@ class StateStore(Protocol):
         ...
 
     async def unsubscribe(self, schedule: str, recipient: str, *, wanted: bool, now: datetime) -> None:
-        """Remember that this recipient no longer wants the schedule's reports, or (`wanted`) wants them again."""
+        """Record that this recipient no longer wants the schedule's reports, or (with `wanted`) wants them again."""
         ...
 
     async def unsubscribed(self, schedule: str) -> set[str]:
-        """Who no longer wants the schedule's reports."""
+        """The recipients who no longer want the schedule's reports."""
         ...
 
     async def purge_state(self, before: datetime, *, incidents_before: datetime) -> int:
-        """Forget sent and dead mails and reports older than `before` (the ledger stays), and incidents that ended
-        before `incidents_before`; how many rows went."""
+        """Delete sent and dead mails and reports older than `before` (the ledger stays), and incidents that ended
+        before `incidents_before`. Returns how many rows."""
         ...
 
     async def purge_unfinished(self, before: datetime) -> int:
-        """Remove what a process left behind that died in the middle of a change begun before this moment, as pieces of
-        a long message that was never committed; how many pieces. None where a store undoes such changes by itself.
-        `forget` removes all of it, however young: it may name anybody."""
+        """Remove what processes left behind that died in the middle of a change begun before this moment, such as parts
+        of a long message that was never committed. Returns how many parts; 0 for stores that undo such changes
+        themselves. `forget` removes all of them, however recent, since they may name anybody."""
         ...
 
     async def count_old(self, before: datetime, *, incidents_before: datetime) -> int:
-        """How many rows `purge_state` would take, without taking them."""
+        """How many rows `purge_state` would delete. Deletes nothing."""
         ...
 
     async def forget(
@@ -207,40 +207,37 @@ class StateStore(Protocol):
         recipients: Collection[str] = (),
         buried_at: datetime | None = None,
     ) -> Forgotten:
-        """Take a person, by all their names, out of what is kept.
-
-        Mails that name them are written again without them and keep their Message-ID; mails to them go, and incidents
-        about them. Saved reports keep their totals and lose the name, as other incidents do. `rules` are the alert
-        rules whose subjects are people. Who is among `recipients` is still to get mails, and keeps those that are
-        addressed to them, and what they have unsubscribed from. With `buried_at` a tombstone is left that says when.
+        """Remove a person, given by all their names, from the state. Mails that name them are rewritten without them
+        and keep their Message-ID; mails to them and incidents about them are deleted. Saved reports keep their totals
+        and lose the name, and so do other incidents. `rules` are the alert rules whose subjects are people. People
+        among `recipients` still get mail, so mails addressed to them and their unsubscriptions stay. With `buried_at`,
+        a tombstone records the time.
         """
         ...
 
     async def settle_erasures(self) -> bool:
-        """Remove the last copies of what was erased; False while a reader still holds some, so that it is to be tried
-        again."""
+        """Remove the last copies of erased data. False while a reader still prevents that; then try again."""
         ...
 
     async def unsettled_erasures(self) -> int:
-        """How many erasures may have left copies that `settle_erasures` has yet to remove."""
+        """How many erasures may still have copies for `settle_erasures` to remove."""
         ...
 
     async def erased_since(self, names: Collection[str], since: datetime) -> set[str]:
-        """Those of these names that were buried at this moment or after it."""
+        """The names among these that have been erased at this moment or later."""
         ...
 
     async def erasures(self) -> tuple[int, ...]:
-        """Another value as soon as anybody was buried: what was read before may name them."""
+        """A value that changes whenever somebody is erased: data read before may name them."""
         ...
 
     def check_file(self) -> None:
-        """Raises StorageError where what was opened is gone, or was replaced by something else; until `reopen` every
-        method does so too."""
+        """Raises StorageError if the opened database is gone or was replaced; until `reopen`, every method does."""
         ...
 
     async def reopen(self) -> None:
-        """Begin on what is there now, brought up to date; nothing is made where there is nothing. Raises StorageError
-        where it cannot be used."""
+        """Open what is there now, and migrate it; creates nothing where there is nothing. Raises StorageError if it
+        cannot be used."""
         ...
 
     async def close(self) -> None:

@@ -1,5 +1,5 @@
-"""Who has used a feature with success since a moment, from sealed summaries where these tell, and else from single
-requests. Pure: a store says what it has."""
+"""Who has successfully used a feature since a moment: from sealed summaries where they suffice, otherwise from single
+requests. Pure: the store supplies the data."""
 
 from __future__ import annotations
 
@@ -31,20 +31,20 @@ HOUR_US = 3600 * 1_000_000
 
 
 class Hour(NamedTuple):
-    """A part of a window that is an hour at most: a `Spell`."""
+    """A part of a window of at most an hour: a `Spell`."""
 
     start: int
     end: int
 
 
 def hours(start_us: int, end_us: int) -> list[Hour]:
-    """What [start, end) is made of, in order."""
+    """[start, end) split into hours, in order."""
     return [Hour(first, min(first + HOUR_US, end_us)) for first in range(start_us, end_us, HOUR_US)]
 
 
 class Counted(NamedTuple):
-    """What a summary says: how many requests, and how many that failed, each of these people has, and how many requests
-    with which feature. People and features are places among those asked for, -1 for any other."""
+    """What a summary counts: the requests and failures of each person, and the requests of each person by feature.
+    People and features are indices into those asked for, -1 for any other."""
 
     people: np.ndarray
     requests: np.ndarray
@@ -55,22 +55,22 @@ class Counted(NamedTuple):
 
 
 class Summaries(Protocol[P]):
-    """What a store has of a window: parts of it that are counted, and parts of single requests."""
+    """What a store has for a window: summaries for some parts, single requests for others."""
 
     def pieces(self, start_us: int, end_us: int) -> Sequence[P]:
-        """What the window is made of, in order."""
+        """The parts of the window, in order."""
         ...
 
     def inside(self, piece: P) -> Sequence[P]:
-        """The shorter parts that a counted one is made of, in order."""
+        """The shorter parts inside a summarised one, in order."""
         ...
 
     def counted(self, piece: P) -> Counted | None:
-        """What is counted of a part; None: it has single requests."""
+        """The summary of a part; None if it has single requests instead."""
         ...
 
     def good(self, piece: P, people: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """The single requests of these people (and maybe others) that did not fail: µs, people, features, as above."""
+        """The good single requests of these people (and maybe of others): times (µs), people, features, as above."""
         ...
 
 
@@ -79,7 +79,7 @@ Good = Callable[[int, int, np.ndarray], tuple[np.ndarray, np.ndarray, np.ndarray
 
 
 class Singles:
-    """`Summaries` of which nothing is counted: single requests alone, an hour at a time, as `good` reads them."""
+    """`Summaries` without any summary: only single requests, which `good` reads an hour at a time."""
 
     def __init__(self, good: Good) -> None:
         self._good = good
@@ -89,7 +89,7 @@ class Singles:
         return hours(start_us, end_us)
 
     def inside(self, piece: Hour) -> Sequence[Hour]:
-        """See Summaries: none is counted."""
+        """See Summaries: there are no summaries."""
         return ()
 
     def counted(self, piece: Hour) -> None:
@@ -102,8 +102,8 @@ class Singles:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """People, each with a feature and a moment (µs), in arrays: `person` and `feature` are places in `people` and
-    `features`; `keys` are both as one number, in order, each once."""
+    """The pairs asked for, each with a moment (µs), as arrays. `person` and `feature` are indices into `people` and
+    `features`; `keys` combine both in one number, ascending and distinct."""
 
     people: Sequence[str]
     features: Sequence[str]
@@ -114,7 +114,7 @@ class Asked:
 
     @classmethod
     def of(cls, since: Mapping[tuple[str, str], int]) -> Asked:
-        """Those of a mapping from (person, feature)."""
+        """From a mapping of (person, feature) to moments."""
         people = {name: n for n, name in enumerate(dict.fromkeys(name for name, _ in since))}
         features = {name: n for n, name in enumerate(dict.fromkeys(name for _, name in since))}
         person = np.array([people[name] for name, _ in since], np.int64)
@@ -125,7 +125,7 @@ class Asked:
         return cls(list(people), list(features), person[order], feature[order], moments, keys[order])
 
     def places(self, people: np.ndarray, features: np.ndarray) -> np.ndarray:
-        """Which of those asked for each of these pairs is, -1 for none."""
+        """The index among the pairs asked for of each of these pairs; -1 for others."""
         keys = people * len(self.features) + features
         at = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
         found: np.ndarray = np.where((people >= 0) & (features >= 0) & (self.keys[at] == keys), at, -1)
@@ -133,9 +133,9 @@ class Asked:
 
 
 def succeeded(asked: Asked, end_us: int, store: Summaries[P], first_us: int = 0) -> set[tuple[str, str]]:
-    """Which of these people had a request of their feature after their moment, and before the end, that did not fail.
+    """Which of these pairs had a good request after their moment and before the end.
 
-    What came before `first_us` is not looked at: single requests of then are deleted.
+    Times before `first_us` are not searched: their single requests are deleted.
     """
     found = np.zeros(len(asked.keys), bool)
     if len(found):
@@ -149,11 +149,11 @@ def succeeded(asked: Asked, end_us: int, store: Summaries[P], first_us: int = 0)
 
 
 def _look(asked: Asked, store: Summaries[P], pieces: Sequence[P], rows: np.ndarray, found: np.ndarray) -> None:
-    """Note in `found` who of these rows has succeeded in these pieces.
+    """Mark in `found` which of these rows succeeded in these pieces.
 
-    A summary does not know which feature failed. Whoever used theirs more often than anything failed for them has
-    succeeded; whom nothing went well for has not. For the others, and where their moment lies inside, what the summary
-    is made of is looked into: after all pieces, since most are found in another one.
+    A summary does not say which feature failed. A person who used the feature more often than they had failures in all
+    has succeeded; one whose requests all failed has not. For the rest, and if the moment lies inside the piece, the
+    shorter parts are searched; but only after all pieces, since most are found in another one.
     """
     unsure = list[tuple[P, np.ndarray]]()
     for piece in reversed(pieces):
@@ -184,7 +184,7 @@ def _look(asked: Asked, store: Summaries[P], pieces: Sequence[P], rows: np.ndarr
 
 
 def _sums(asked: Asked, counted: Counted, persons: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The requests and errors of each person, and how often each used the feature in question: of `persons` alone."""
+    """For these `persons`, their requests, errors, and how often each used the feature in question."""
     wanted = np.zeros(len(asked.people) + 1, bool)  # one more, for the place -1
     wanted[persons] = True
     there, using = np.flatnonzero(wanted[counted.people]), np.flatnonzero(wanted[counted.users])

@@ -1,5 +1,5 @@
-"""Where the watchdog keeps its memory, whichever database is under it: reports that are late or on their way, and what
-the outbox could not deliver."""
+"""The watchdog's memory, for any database: reports that are late or on their way, and what the outbox could not
+deliver."""
 
 from __future__ import annotations
 
@@ -14,12 +14,10 @@ from guardian.core.schedule import Period
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """A report of one period that is not settled yet.
-
-    `claimed_at` is when its mails, `mails` in number, went into the outbox; None while the report is not made. `sent`,
-    `pending` and `dead` are how many of them are that by now, `stuck` whose are one of the latter two. `told` says
-    whether somebody was told that it is late; `tries` counts pings in vain, the next of which may start at `next_at`.
-    `edition` is more than 1 for a report that was made again (see `Edition`).
+    """The report of one period, not settled yet. `claimed_at` is when its `mails` mails entered the outbox; None while
+    the report is not made. `sent`, `pending` and `dead` count its mails by status; `stuck` are the recipients of the
+    pending and dead ones. `told` says whether its lateness was announced. `tries` counts failed pings; the next may
+    start at `next_at`. `edition` is above 1 for a report that was made again (see `Edition`).
     """
 
     schedule: str
@@ -38,12 +36,12 @@ class Watched:
 
 DEAD = "dead"
 TELLING = "undelivered/"
-"""What the keys of messages about messages that are not delivered begin with: nothing is told of those."""
+"""The key prefix of messages about undelivered messages, which are never announced themselves."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outage:
-    """What was told of messages that are not delivered: its name, since when, and to whom: (channel, recipient)."""
+    """An announced outage of delivery: its name, since when, and who was told, as (channel, recipient)."""
 
     name: str
     since: datetime
@@ -51,19 +49,18 @@ class Outage:
 
     @property
     def of_dead(self) -> bool:
-        """Whether it began with messages that were given up, and not with any that wait."""
+        """Whether it started with messages that were given up, rather than with waiting ones."""
         return self.name.endswith(f"/{DEAD}")
 
 
 @dataclass(frozen=True, slots=True)
 class Undelivered:
-    """What one recipient of a channel does not get; `outage` is the one that is open for them, None for none.
-
-    `waiting` messages wait too long, and `dead` ones were given up since the last that was delivered to them, at
-    `last_sent`; of `new_dead`, the newest of which is `newest_dead`, nobody was told, delivered since or not. The first
-    of all these was written `since`; None where there are none. `critical` says whether an alert of that severity is
-    among them, `error` why the last try failed ("" where there was none). The channel delivered to anybody at
-    `channel_sent`.
+    """What one recipient of a channel is not getting. `outage` is their open outage, None if there is none. `waiting`
+    messages have waited too long; `dead` ones were given up since the last delivery to them, at `last_sent`. `new_dead`
+    were given up and never announced, whether or not something was delivered since; the newest is `newest_dead`. The
+    oldest of all these was written at `since` (None: there are none). `critical` says whether a critical alert is among
+    them, `error` why the last attempt failed ("": there was none). `channel_sent` is the channel's last delivery to
+    anybody.
     """
 
     channel: str
@@ -81,13 +78,12 @@ class Undelivered:
 
 
 class WatchStore(Protocol):
-    """What `StateStore.claim_period` notes of each report that was made; what is settled leaves nothing behind.
-
-    Methods raise StorageError where the store cannot answer, and LeaseLost for an outdated `token`.
+    """The reports that `StateStore.claim_period` has recorded; a settled one is removed. Methods raise StorageError if
+    the store cannot answer, and LeaseLost for an outdated `token`.
     """
 
     async def watched(self) -> list[Watched]:
-        """Every report that is late or on its way, the oldest first."""
+        """Every report that is late or on its way, oldest first."""
         ...
 
     async def tell(
@@ -99,24 +95,22 @@ class WatchStore(Protocol):
         now: datetime,
         token: int | None,
     ) -> bool:
-        """Note that these periods were told of, and put the messages into the outbox, in one transaction.
-
-        False, and nothing done, where somebody was told of all of them before.
+        """Record that these periods were announced, and put the messages into the outbox, in one transaction. False,
+        with nothing changed, if all of them were announced before.
         """
         ...
 
     async def settle(self, report: Watched, *, token: int | None) -> None:
-        """Nothing more is to be done for this report."""
+        """Stop watching this report: nothing is left to do."""
         ...
 
     async def ping_failed(self, report: Watched, *, next_at: datetime, token: int | None) -> None:
-        """A ping was in vain; the next may start at `next_at`."""
+        """Record a failed ping; the next may start at `next_at`."""
         ...
 
     async def undelivered(self, *, before: datetime, tries: int) -> list[Undelivered]:
-        """Every recipient of a channel that something is to be told of, or for whom an outage is open.
-
-        A message waits too long where it was tried so often, or was written at or before `before`.
+        """Every recipient of a channel with something to announce or an open outage. A message has waited too long if
+        it was tried `tries` times, or written at or before `before`.
         """
         ...
 
@@ -128,16 +122,16 @@ class WatchStore(Protocol):
         now: datetime,
         token: int | None,
     ) -> None:
-        """Note of each recipient which outage is open now (None: none is any more) and that somebody was told of what
-        was given up, and put the messages into the outbox, in one transaction."""
+        """Record each recipient's open outage (None: closed) and that given-up messages were announced, and put the
+        messages into the outbox, in one transaction."""
         ...
 
     async def oldest_unsent(self) -> datetime | None:
-        """When the oldest message was written that still waits; None where nothing does."""
+        """When the oldest waiting message was written; None where nothing waits."""
         ...
 
 
 def report_key(schedule: str, period: Period, edition: int = 1) -> str:
-    """What the keys of a report's mails begin with; the recipient follows after a slash."""
+    """The key prefix of a report's mails; a slash and the recipient follow."""
     again = "" if edition == 1 else f"~{edition}"
     return f"report/{schedule}/{period.start.isoformat()}/{period.end.isoformat()}{again}"

@@ -29,7 +29,7 @@ class FirestoreExport(FirestoreKeeping):
         return found or None
 
     async def exported(self, email: str) -> AsyncIterator[tuple[str, list[dict[str, Any]]]]:
-        """See UsageRepository. Each piece is a read of its own."""
+        """See UsageRepository. Each piece is read separately."""
         names = await self._people(lambda people, aliases: export.names_of(people, aliases, email), complete=True)
         if not names:
             return
@@ -42,7 +42,7 @@ class FirestoreExport(FirestoreKeeping):
                 yield piece
 
     async def rows(self, table: Table, start: datetime, end: datetime) -> AsyncIterator[list[dict[str, Any]]]:
-        """See UsageRepository. Each piece is a read of its own. Sessions are made of the events of a day more on both
+        """See UsageRepository. Each piece is read separately. Sessions are made of the events of a day more on both
         sides: one that is longer than that is told of in pieces."""
         first, last = max(0, micros(start)), max(0, micros(end))
         await self._people(lambda people, aliases: None)  # names that are kept in memory may have been erased

@@ -123,7 +123,7 @@ class FirestoreSignInStore:
 
 
 async def end_sessions(draft: Draft, address: str) -> int:
-    """Forget the sessions of an address in small letters, and the links that wait for it; how many sessions."""
+    """Delete the sessions of an address (in lower case) and its unused links. Returns how many sessions."""
     mine = (("address", "==", address),)
     for name, _ in await draft.find(Query(ASKED, mine)):
         draft.delete(ASKED, name)
@@ -134,7 +134,7 @@ async def end_sessions(draft: Draft, address: str) -> int:
 
 
 def _begin(draft: Draft, fields: Fields, session: Session) -> str:
-    """Use the link up, and begin the session for its address."""
+    """Use up the link and begin a session for its address."""
     draft.delete(ASKED, fields["link"].hex())
     draft.force(SIGNED_IN, session.cookie.hex(), {
         "address": fields["address"], "began_us": micros(session.began), "seen_us": micros(session.seen),

@@ -1,1 +1,1 @@
-"""One person, one name: ids that the tracker recorded become addresses whenever something is read."""
+"""Aliases: recorded ids are translated to people's addresses whenever something is read."""

@@ -1,4 +1,4 @@
-"""Which id stands for which address, checked row by row. Pure."""
+"""Which id belongs to which address, checked row by row. Pure."""
 
 from __future__ import annotations
 
@@ -13,17 +13,14 @@ from tracker.names import clean_name
 from tracker.pseudonyms import pseudonym
 
 MAX_ROWS = 500_000
-"""How many rows of a source are taken: about 150 MB of names."""
+"""The most rows taken from a source: about 150 MB of names."""
 
 
 @dataclass(frozen=True)
 class Aliases:
-    """`addresses` leads from each id to the name of the person behind it, at one step.
-
-    With a `key`, people are recorded by their pseudonyms under it (see tracker.pseudonyms): those of all ids and
-    addresses that are known lead to the person as well.
-
-    `problems` has a sentence, with the cure, for each kind of row that could not be used.
+    """`addresses` maps each id directly to the person's name. With a `key`, people are recorded under pseudonyms made
+    with it (see tracker.pseudonyms); then the pseudonyms of all known ids and addresses are mapped too. `problems` has
+    a sentence with the cure for each kind of row that could not be used.
     """
 
     addresses: Mapping[str, str] = field(default_factory=dict)
@@ -32,11 +29,10 @@ class Aliases:
 
     @classmethod
     def of(cls, rows: Iterable[Any], most: int = MAX_ROWS, *, key: bytes | None = None) -> Aliases:
-        """The aliases that these (id, address) pairs tell; with a `key`, also addresses alone.
-
-        A row without an address is passed over: nobody has to have one. Text, whole numbers and UUIDs are ids; names
-        are cleaned as the tracker cleans them. An id that stands for two addresses, and ids that lead round in a
-        circle, stand for nobody: a guess could show one person's errors as another's.
+        """The aliases from (id, address) pairs; with a `key`, also from addresses alone. Rows without an address are
+        skipped, which is no error. Ids may be text, whole numbers and UUIDs; names are cleaned as in the tracker. An id
+        with two addresses, and ids that form a circle, are dropped: a guess could show one person's errors as
+        another's.
         """
         given: dict[str, str] = {}
         torn: set[str] = set()
@@ -79,7 +75,7 @@ class Aliases:
         return cls(people, tuple(problems), key)
 
     def person(self, name: str) -> str:
-        """The name of the person who was recorded as `name`; the same where nothing else is known."""
+        """The name of the person recorded as `name`; `name` itself if no alias is known."""
         return self.addresses.get(name, name)
 
     def recorded(self, name: str) -> list[str]:
@@ -87,13 +83,13 @@ class Aliases:
         return [name] if self.key is None else [name, pseudonym(self.key, name)]
 
     def names_of(self, name: str) -> list[str]:
-        """Every name of the person of this id or address: the address first, then the ids and pseudonyms."""
+        """Every name of the person with this id or address: the address first, then the ids and pseudonyms."""
         address = self.person(name)
         known = [address, *(each for each, whose in self.addresses.items() if whose == address)]
         return known if self.key is None else list(dict.fromkeys((*known, pseudonym(self.key, name))))
 
     def of_lower(self, name: str) -> str | None:
-        """The person of an id that was stored in lower case once; None where none or several ids fit."""
+        """The person of an id that an old version stored in lower case; None where no id or several match."""
         return self._lower.get(name)
 
     @cached_property
@@ -109,7 +105,7 @@ NO_ALIASES = Aliases()
 
 
 def _text(value: Any) -> Any:
-    """An id as the text that an app would give the tracker; databases hold numbers and UUIDs too."""
+    """An id as the text that an app would pass to the tracker; databases also hold numbers and UUIDs."""
     return str(value) if isinstance(value, UUID) or (isinstance(value, int) and not isinstance(value, bool)) else value
 
 
@@ -118,7 +114,8 @@ def _ids(count: int, one: str, many: str) -> str:
 
 
 def _end(name: str, found: Mapping[str, str]) -> str | None:
-    """Where the way from this id ends: an address may have become another one. None for a circle."""
+    """The name at the end of the chain from this id, since an address may have been replaced by another. None for a
+    circle."""
     seen = {name}
     while (name := found.get(name, "")) in found:
         if name in seen:
@@ -128,9 +125,8 @@ def _end(name: str, found: Mapping[str, str]) -> str | None:
 
 
 def _as_uuid(name: str) -> str | None:
-    """A UUID as the tracker writes it, with dashes and in small letters; None for what is none, or written so.
-
-    Databases without a type for them keep 32 letters, others give capitals (SQLAlchemy, "Uuid"; RFC 9562, 4).
+    """A UUID in the tracker's form (dashes, lower case); None for other text, and for a UUID already in that form.
+    Databases without a UUID type store 32 digits, some return capitals (SQLAlchemy, "Uuid"; RFC 9562, 4).
     """
     if len(name) not in (32, 36, 38):
         return None

@@ -21,18 +21,17 @@ from tracker.pseudonyms import NoKey
 log = logging.getLogger("guardian.people")
 
 FRESH_SECONDS = 300
-"""The source is asked again when so long has passed; a file that has changed, at once."""
+"""How long until the source is read again; a changed file is read at once."""
 RETRY_SECONDS = 60
-"""After a failure it is asked again this soon."""
+"""How long until it is read again after a failure."""
 WAIT_SECONDS = 10.0
-"""How long a report or a minute of alerting waits for a source at most; what comes later counts for the next one."""
+"""The longest that a report or a minute of alerting waits for a source; a later result counts for the next one."""
 
 
 class AliasBook:
-    """Hands out aliases without ever raising: where the source fails, the last good ones stay.
-
-    `trouble` is one sentence on why they are old or missing, None while all is well. May be used from any thread; the
-    source is read in a thread of its own, one at a time, and never while `current` holds anything.
+    """Hands out aliases and never raises: if the source fails, the last good ones stay. `trouble` is one sentence on
+    why they are old or missing, None while all is well. Thread-safe. The source is read in its own thread, never twice
+    at a time, and `current` holds no lock meanwhile.
     """
 
     def __init__(
@@ -56,18 +55,17 @@ class AliasBook:
 
     @classmethod
     def of(cls, settings: AliasSettings, database: Path | str) -> AliasBook:
-        """The book of these settings; `database` is that of the events, whose key of pseudonyms is asked for."""
+        """The book for these settings. `database` is the events' database, which may have a pseudonym key."""
         return cls(open_source(settings, database), key=lambda: backend(database).pseudonym_key())
 
     @property
     def name(self) -> str | None:
-        """How the source is called; None where there is none."""
+        """The source's name for sentences; None where there is no source."""
         return self._source.name if self._source else None
 
     def current(self) -> Aliases:
-        """The aliases that hold now; none where nothing was ever read.
-
-        May block for `wait` seconds: call it in a thread, and outside of transactions.
+        """The current aliases; empty if nothing was ever read. May block for `wait` seconds, so call it in a thread and
+        outside transactions.
         """
         if self._source is None:
             return self._without_source()
@@ -81,8 +79,8 @@ class AliasBook:
         return self._aliases or NO_ALIASES
 
     def _without_source(self) -> Aliases:
-        """Who is asked for by address is found under a pseudonym all the same."""
-        with suppress(OSError, NoKey, StorageError):  # said where names are read
+        """With a pseudonym key, a person asked for by address is found even without a source."""
+        with suppress(OSError, NoKey, StorageError):  # reported where names are read
             key = self._key()
             return NO_ALIASES if key is None else Aliases(key=key)
         return NO_ALIASES
@@ -105,7 +103,7 @@ class AliasBook:
             found, trouble = Aliases.of(source.read(), key=self._key()), None
         except (SourceError, NoKey, StorageError) as error:
             found, trouble = None, str(error)
-        except Exception as error:  # whatever a driver raises: a report goes out all the same
+        except Exception as error:  # whatever a driver raises, reports must go out
             found, trouble = None, f"{source.name} cannot be read ({type(error).__name__}): look at it"
         with self._lock:
             self._reading = None
@@ -117,7 +115,7 @@ class AliasBook:
             self._failed(trouble)
 
     def _failed(self, trouble: str, *, still: threading.Thread | None = None) -> None:
-        """Note and log the trouble; with `still` only where that reading is not over."""
+        """Record and log the trouble; with `still`, only if that reading is still running."""
         with self._lock:
             if still is not None and self._reading is not still:
                 return
@@ -131,7 +129,7 @@ NO_BOOK = AliasBook()
 
 
 def alias_note(book: AliasBook) -> NoteRow | None:
-    """What a report says in its `notes` where the names of people could not be read; None while all is well."""
+    """The entry for a report's `notes` if people's names could not be read; None while all is well."""
     if not book.trouble:
         return None
     what, _, cure = book.trouble.rpartition(": ")

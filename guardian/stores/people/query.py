@@ -1,4 +1,4 @@
-"""Ids and addresses from the app's own database, through SQLAlchemy (see "Working with Engines and Connections")."""
+"""Ids and addresses from the app's own database, through SQLAlchemy ("Working with Engines and Connections")."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from urllib.parse import unquote, urlsplit
 from guardian.stores.people.source import SourceError
 
 CONNECT_SECONDS = 10
-"""How long a database may take to let us in."""
+"""The time limit for connecting to a database."""
 
 
 @dataclass(frozen=True, repr=False)
 class Query:
-    """A query that gives two columns, on a database that SQLAlchemy can reach. Nothing is ever committed."""
+    """A query that returns two columns, on any database that SQLAlchemy can reach. Never commits."""
 
     query: str
     url: str
@@ -55,7 +55,8 @@ class Query:
             ) from None
 
     def _reason(self, error: Exception) -> str:
-        """What the driver says, in one line, without the URL or a password in it; of a bad value in a row only that."""
+        """The driver's message on one line, without the URL and password; for a bad value in a row, only that there is
+        one."""
         cause = None if type(error).__name__ in ("DataError", "IntegrityError") else getattr(error, "orig", None)
         lines = str(cause if cause is not None else type(error).__name__).strip().splitlines()
         text = lines[0] if lines else type(error).__name__
@@ -71,7 +72,7 @@ class Query:
 
 
 def _limits(url: str) -> dict[str, Any]:
-    """How the drivers that are best known are told to give up connecting; others have limits of their own."""
+    """The connection time-out option of the common drivers; others have their own limits."""
     kind = url.partition("://")[0]
     if kind in ("postgresql", "postgresql+psycopg2", "postgresql+psycopg", "mysql+pymysql", "mysql", "mysql+mysqldb"):
         return {"connect_timeout": CONNECT_SECONDS}

@@ -1,4 +1,4 @@
-"""What every source of ids and addresses can do, and how it fails."""
+"""The interface of sources of ids and addresses, and their error."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ class Source(Protocol):
 
     @property
     def name(self) -> str:
-        """How it is called in sentences."""
+        """Its name for use in sentences."""
         ...
 
     def read(self) -> Iterable[Any]:
-        """All pairs, anew. Raises SourceError, also while they are iterated."""
+        """Reads all pairs. Raises SourceError, possibly during iteration."""
         ...
 
     def version(self) -> Hashable:
-        """Something that is another when the source has surely changed; always the same where nothing tells."""
+        """A value that differs once the source has certainly changed; constant where that cannot be told."""
         ...

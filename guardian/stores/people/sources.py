@@ -1,4 +1,4 @@
-"""Where ids and addresses are read: a CSV file, a function of the app, or a query (see `query`). Each may block."""
+"""Sources of ids and addresses: a CSV file, a function of the app, or a query (see `query`). Each may block."""
 
 from __future__ import annotations
 
@@ -22,11 +22,12 @@ from guardian.stores.people.source import Source, SourceError
 _HEAD = re.compile(r"[\s_-]+")
 IDS = ("id", "user_id", "userid", "uid", "uuid", "sub", "subject", "user", "username")
 ADDRESSES = ("email", "e_mail", "email_address", "e_mail_address", "mail", "address", "user_email")
-"""How the columns of a CSV file may be called, in any case; without such a head the first two are id and address."""
+"""The possible column names of a CSV file, in any case; without such a header the first two columns are id and
+address."""
 
 
 def open_source(settings: AliasSettings, database: Path | str) -> Source | None:
-    """The source that the settings name, None where they name none. `database` is that of the events."""
+    """The source that the settings name; None if they name none. `database` is the events' database."""
     if settings.csv is not None:
         return CsvFile(settings.csv)
     if settings.call is not None:
@@ -38,7 +39,7 @@ def open_source(settings: AliasSettings, database: Path | str) -> Source | None:
 
 @dataclass(frozen=True)
 class CsvFile:
-    """A file in UTF-8; commas, semicolons or tabs between the columns."""
+    """A UTF-8 file, with columns separated by commas, semicolons or tabs."""
 
     path: Path
 
@@ -48,7 +49,7 @@ class CsvFile:
         return str(self.path)
 
     def version(self) -> Hashable:
-        """When and as what the file was written last; None while it is not there."""
+        """The file's modification time, size and identity; None while it does not exist."""
         try:
             found = self.path.stat()
         except OSError:
@@ -58,7 +59,7 @@ class CsvFile:
     def read(self) -> Iterator[tuple[str, ...]]:
         """See Source."""
         try:
-            if self.path.exists() and not self.path.is_file():  # opening a pipe would wait for whoever writes into it
+            if self.path.exists() and not self.path.is_file():  # opening a pipe would wait for its writer
                 raise SourceError(f"{self.path} is not a file: let alias.csv name one")
             with open(self.path, encoding="utf-8-sig", newline="") as file:
                 first = file.readline()
@@ -73,7 +74,7 @@ class CsvFile:
 
 
 def _columns(rows: Iterator[list[str]]) -> Iterator[tuple[str, ...]]:
-    """The ids and addresses of a table, without its head."""
+    """The (id, address) rows of a table, without its header."""
     head = [row for _, row in zip(range(2), rows, strict=False)]
     names = [_HEAD.sub("_", cell.strip().lower()) for cell in head[0]] if head else []
     number = next((names.index(each) for each in IDS if each in names), None)
@@ -84,7 +85,7 @@ def _columns(rows: Iterator[list[str]]) -> Iterator[tuple[str, ...]]:
     else:
         number, address = 0, 1
         if len(head) == 2 and not any("@" in cell for cell in head[0]) and any("@" in cell for cell in head[1]):
-            head = head[1:]  # a head in words of the owner's own
+            head = head[1:]  # a header with other words
     for row in chain(head, rows):
         if any(cell.strip() for cell in row):
             yield (row[number], row[address].strip()) if max(number, address) < len(row) else tuple(row[:1])
@@ -92,8 +93,8 @@ def _columns(rows: Iterator[list[str]]) -> Iterator[tuple[str, ...]]:
 
 @dataclass(frozen=True)
 class Function:
-    """A function of the app, found from the settings file's folder too. With an argument it is asked for one id after
-    the other: those that were ever recorded in `database`. It may be async."""
+    """A function of the app, also importable from the settings file's folder. If it takes an argument, it is called for
+    each id that was ever recorded in `database`. It may be async."""
 
     name: str
     folder: Path
@@ -109,7 +110,7 @@ class Function:
         try:
             single = any(_is_needed(each) for each in inspect.signature(function).parameters.values())
         except (TypeError, ValueError):
-            single = True  # one that is written in C
+            single = True  # a function written in C
         if single:
             return self._one_by_one(function)
         found = self._asked(function)
@@ -139,7 +140,7 @@ class Function:
             try:
                 address = self._asked(function, name)
             except LookupError:
-                continue  # a dictionary's way to say that it does not know the id
+                continue  # how a dictionary says that it does not know the id
             yield name, address
 
     def _asked(self, function: Callable[..., Any], *ids: str) -> Any:
@@ -152,7 +153,7 @@ class Function:
             raise self._failed(error) from None
 
     def _failed(self, error: Exception) -> SourceError:
-        # Not the exception's text: it may have somebody's id.
+        # Not the exception's text, which may contain somebody's id.
         return SourceError(f"{self.name} raised {type(error).__name__}: correct the function")
 
 
