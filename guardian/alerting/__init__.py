@@ -1,1 +1,1 @@
-"""Alerts: rules judged every minute, incidents with a life of their own, and what is said of them."""
+"""Alerts: rules judged every minute, the incidents they open, and the messages about them."""

@@ -22,11 +22,11 @@ Edit = Callable[[AlertState, Incident], AlertState]
 
 
 def edit_for(action: Action, *, by: str, now: datetime, zone: ZoneInfo) -> Edit:
-    """The change that an action makes, taken by `by` at `now`; for `AlertStore.change`.
+    """The edit for an action that `by` takes at `now`, to pass to `AlertStore.change`.
 
-    Acknowledged: reminders stop, and the end is still told. Silenced: nothing is told until then. Fixed: the rule
-    counts only what comes after `now`. Resolved: it is over, whatever the rule says; it opens again when the rule fires
-    anew.
+    Acknowledge: reminders stop, the end is still announced. Silence: nothing is announced until the silence ends.
+    Fixed: the rule counts only what comes after `now`. Resolve: the incident is over whatever the rule says, and opens
+    again when the rule fires on newer requests.
     """
     at_us = micros(now)
 
@@ -57,13 +57,13 @@ def edit_for(action: Action, *, by: str, now: datetime, zone: ZoneInfo) -> Edit:
 
 
 def fixed_at(at_us: int) -> Edit:
-    """Judge the incident by what came since that moment only, as after a fix."""
+    """The edit after which an incident is judged only by what came after that moment, as after a fix."""
 
     def fixed(state: AlertState, incident: Incident) -> AlertState:
         state = state.changed(replace(incident, fixed_us=at_us))
         memory = state.memories[incident.rule]
         memory = replace(memory, fixed_us={**memory.fixed_us, incident.subject: at_us})
-        if incident.status == "pending":  # What it began with lies before the fix.
+        if incident.status == "pending":  # What a pending incident started from lies before the fix.
             memory = replace(memory, latest={s: i for s, i in memory.latest.items() if s != incident.subject})
         return replace(state, memories={**state.memories, incident.rule: memory})
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 CHART_BUCKETS, CHART_BUCKET_MINUTES = 36, 10
 """The chart of an alert: the last six hours in buckets of ten minutes."""
 STEPS = 12
-"""How many of a user's last steps an alert tells."""
+"""How many of a user's latest steps an alert lists."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,16 +50,17 @@ class Bucket:
 
 @dataclass(frozen=True, slots=True)
 class Briefing:
-    """Everything that one incident's part of a mail says.
+    """Everything that a mail says about one incident.
 
-    `line` is its rule with threshold and value. `users` counts the verified users known to be affected, `names` has the
-    first few; `more_users` says that earlier events are no longer at hand, so there may be more. `earlier` counts the
-    incidents of the same rule and subject before this one. `features` are (name, failed, requests), worst first. They
-    and the `evidence` cover the same time: while the rule fires, that of the sentence, which may be the last `lately`
-    seconds; else (`lately` None) from `start` until it was over. `again` is when it last began again, None where it
-    never ended. `last_good` is None where none was seen; `ended` and `duration` (seconds, without the time in between
-    in which it was over) are None while it goes on. `silenced_until` is None unless it is silenced now. `steps` are a
-    user's last ones, oldest first. `why` is what is known of the cause.
+    `line` is its rule with the threshold and the value. `users` counts the verified users known to be affected, `names`
+    has the first few; `more_users` is true where earlier events are no longer in memory, so there may be more.
+    `earlier` counts the incidents of the same rule and subject before this one. `features` are (name, failed,
+    requests), worst first. They and the `evidence` cover the same time: while the rule fires, the time that the
+    sentence speaks of, which may be the last `lately` seconds; otherwise (`lately` None) from `start` to the end.
+    `again` is when it last started again, None if it never ended in between. `last_good` is None where none was seen;
+    `ended` and `duration` (seconds, not counting the times when it was over) are None while it goes on.
+    `silenced_until` is None unless it is silenced now. `steps` are the user's latest ones, oldest first. `why` is what
+    is known about the cause.
     """
 
     incident: Incident
@@ -97,8 +98,8 @@ def brief(
     name: Callable[[str], str] = str,
     why: Explanation = UNEXPLAINED,
 ) -> Briefing:
-    """The briefing for one transition, from the snapshot in which it came, and why it is, as far as is known; people
-    are written as `name` writes them."""
+    """The briefing for one transition, from the snapshot in which it happened and what is known about the cause
+    (`why`). People's names are passed through `name`."""
     incident, now_us = transition.incident, snapshot.now_us
     kind, over = kind_of(rule), incident.status == "resolved"
     fires = incident.fired_us == now_us and not over
@@ -134,11 +135,9 @@ def brief(
 
 
 def _looked_at(rule: Rule, incident: Incident, snapshot: Snapshot, fires: bool) -> tuple[Snapshot, int, int | None]:
-    """The end of the time that a briefing covers, its length in seconds, and that length again if the sentence names
-    it.
-
-    While the rule fires it is the time that the sentence names; else it runs from the beginning to now, or to the end
-    if it is over.
+    """The end of the time that a briefing covers, its length in seconds, and the same length again if the sentence
+    names it, else None. While the rule fires, this is the time that the sentence speaks of; otherwise it runs from the
+    incident's start to now, or to its end.
     """
     span = kind_of(rule).span(rule, incident) if fires else None
     if span is not None:
@@ -146,7 +145,7 @@ def _looked_at(rule: Rule, incident: Incident, snapshot: Snapshot, fires: bool) 
         return snapshot, seconds, seconds
     minute = snapshot.minute if incident.over_us is None else min(snapshot.minute, -(-incident.over_us // MINUTE_US))
     begin = incident.first_us // MINUTE_US
-    if incident.onset_us is None:  # the first firing verdict is of what came in the window before it
+    if incident.onset_us is None:  # the first firing verdict rests on the window before it
         begin -= window_of(rule) // 60
     return snapshot.history.at(minute), max(minute - begin, 1) * 60, None
 

@@ -1,4 +1,4 @@
-"""Says why an incident is: in one line, with the figures that it rests on; or nothing."""
+"""Puts the cause of an incident into words, with the figures behind it; says nothing where no cause was found."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tracker.source import shortened
 
 _SHA = re.compile(r"[0-9a-f]{40}")
 LONGEST = 80
-"""Of a longer value the middle is not shown."""
+"""Longer values are shown without their middle."""
 _OVER = {
     "release": marked("releases"),
     "route": marked("routes"),
@@ -26,7 +26,7 @@ _OVER = {
 
 
 def cause_line(told: Explanation, lang: Language) -> str:
-    """What was found, "" where nothing can be said. It names at most one person."""
+    """The cause in one line, "" where none was found. It names at most one person."""
     if told.others is not None:
         return _alone(*told.others, lang)
     if told.cause.found:
@@ -40,12 +40,13 @@ def cause_line(told: Explanation, lang: Language) -> str:
 
 
 def unnamed(told: Explanation, lang: Language) -> str:
-    """The same for a room of a chat, which has other readers: without the name of a person."""
+    """`cause_line` without anybody's name, for a chat room, whose readers may not be admins."""
     return cause_line(told.named(lambda name: lang("one person")), lang)
 
 
 def way_note(told: Explanation, kind: str, place: str, lang: Language) -> str:
-    """How often this error came at the other time, in brackets; "" unless it is the one that explains most."""
+    """How often this error came in the period compared with, in brackets; "" unless it is the one that explains most
+    failures."""
     way = told.way
     if way is None or way.before_requests is None or way.value != (kind, place):
         return ""
@@ -133,7 +134,7 @@ def _value(found: Found, lang: Language) -> str:
 
 
 def release_name(release: str) -> str:
-    """A release as texts say it: a commit by its first characters."""
+    """A release as shown to readers: a commit hash is cut to its first characters."""
     return isolated(_short(release))
 
 
@@ -145,7 +146,7 @@ def _short(value: Hashable) -> str:
 
 
 def cause_lines(told: Explanation, lang: Language) -> list[str]:
-    """All that is known of the cause, a sentence each: which error it is, and where; nothing where nothing is."""
+    """Everything known about the cause, one sentence each: which error, and where. Empty where nothing is known."""
     found = []
     if told.way is not None and isinstance(told.way.value, tuple):
         kind, place = told.way.value

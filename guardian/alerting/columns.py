@@ -1,4 +1,4 @@
-"""Events as numpy columns, and their counts by the minute: the two shapes in which rules read the past."""
+"""Events as numpy columns, and counts by the minute: the two forms in which rules read the past."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ NOTHING = Counts(0, 0, 0)
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """Single events in the order of time, a numpy array a column; `user`, `feature` and `failure` index the name lists.
-    `status` holds outcomes (`Event.outcome`), `duration_us` latencies: to the first byte where an answer streams.
-    `failure` is -1 for a good event, else it points to a (kind, place) pair: place is where in the code an exception
-    was raised, or else the feature.
+    """Single events in order of time, one numpy array for each column; `user`, `feature` and `failure` index the lists
+    of names. `status` holds outcomes (`Event.outcome`), `duration_us` latencies (the time to the first byte of a
+    streamed answer). `failure` is -1 for an event without an error, otherwise the index of a (kind, place) pair: place
+    is where in the code the exception was raised, or the feature where there was no exception.
     """
 
     at_us: np.ndarray
@@ -55,7 +55,7 @@ class Columns:
 
     @classmethod
     def of(cls, events: Iterable[Event]) -> Columns:
-        """The columns of any events, sorted by time."""
+        """The columns of these events, which may come in any order; sorted by time."""
         users: _Codes[str] = _Codes()
         features: _Codes[str] = _Codes()
         failures: _Codes[tuple[str, str]] = _Codes()
@@ -79,14 +79,14 @@ class Columns:
 
 
 class OfUsers:
-    """Some rows of `columns` (ascending), by whose they are: sorted once, for many who are asked for."""
+    """Some rows of `columns` (ascending), grouped by user: sorted once, for many look-ups."""
 
     def __init__(self, columns: Columns, rows: np.ndarray) -> None:
         order = np.argsort(columns.user[rows], kind="stable")
         self._rows, self._users = rows[order], columns.user[rows][order]
 
     def between(self, user: int, rows: slice) -> np.ndarray:
-        """Those of a user, by its index, that lie in this stretch, ascending."""
+        """The rows of this user (by index) that lie in the slice, ascending."""
         mine = self._rows[slice(*np.searchsorted(self._users, (user, user + 1)))]
         return np.asarray(mine[slice(*np.searchsorted(mine, (rows.start, rows.stop)))])
 
@@ -102,7 +102,7 @@ Name = TypeVar("Name")
 
 
 class _Codes(dict[Name, int]):
-    """A dictionary that numbers what it is asked for."""
+    """A dictionary that gives each new key the next number."""
 
     def __missing__(self, name: Name) -> int:
         self[name] = code = len(self)
@@ -111,8 +111,9 @@ class _Codes(dict[Name, int]):
 
 @dataclass(frozen=True)
 class MinuteCounts:
-    """Running totals of the minutes from `start` (minutes since 1970, UTC) on: `running[n, place]` holds requests,
-    failed and server errors of the first n minutes, of the feature at that place of `places`; place 0 is everything.
+    """Running totals by the minute, beginning at `start` (minutes since 1970, UTC): `running[n, place]` holds the
+    requests, failures and server errors of the first n minutes for the feature at `place` in `places`; place 0 is all
+    features together.
     """
 
     start: int
@@ -142,7 +143,8 @@ class MinuteCounts:
     def counted(
         cls, start: int, end: int, minute: np.ndarray, feature: np.ndarray, status: np.ndarray, names: Sequence[str]
     ) -> MinuteCounts:
-        """The same from an array a column: the minute, from 0 on; the index of its name; the outcome."""
+        """The same from arrays, one for each column: the minute, counted from 0; the index of the feature's name; the
+        outcome."""
         size, wide = end - start, len(names)
         key = minute * wide + feature
         kinds = (key, key[status >= 400], key[status >= 500])
@@ -151,7 +153,7 @@ class MinuteCounts:
 
     @classmethod
     def of_rows(cls, start: int, rows: np.ndarray, names: Sequence[str]) -> MinuteCounts:
-        """Counts from what each minute has: an array of shape (minutes, names, 3)."""
+        """Running totals from the counts of each minute, an array of shape (minutes, names, 3)."""
         running = np.zeros((len(rows) + 1, len(names) + 1, 3), dtype=np.int64)
         np.cumsum(rows, axis=0, out=running[1:, 1:])
         running[:, 0] = running[:, 1:].sum(axis=1)
@@ -164,8 +166,9 @@ class MinuteCounts:
         return sorted(name for name, place in self.places.items() if used[place])
 
     def sums(self, feature: str | None) -> tuple[memoryview, memoryview, memoryview] | None:
-        """Running totals of a feature: requests, failed, server errors, minutes + 1 numbers each (read one by one, a
-        memoryview is several times faster than an array). None is everything; an unknown feature has zeros."""
+        """The running totals of one feature (None: of all together): requests, failures and server errors, minutes + 1
+        numbers each. An unknown feature has zeros. Memoryviews, since reading single numbers from them is several times
+        faster than from arrays."""
         place = 0 if feature is None else self.places.get(feature)
         if place is None:
             return None
@@ -184,7 +187,8 @@ class MinuteCounts:
         return int(self.running[max(first, last), 0, 0] - self.running[first, 0, 0])
 
     def mended(self, anew: MinuteCounts) -> MinuteCounts:
-        """These with other counts of one of their minutes, and no requests gone from it."""
+        """These counts with one of their minutes counted again, as `anew` has it. A minute only ever gains requests: a
+        feature that `anew` does not have keeps its counts."""
         new = [name for name in anew.places if name not in self.places]
         places = {**self.places, **{name: self.running.shape[1] + n for n, name in enumerate(new)}}
         running = np.zeros((len(self.running), len(places) + 1, 3), dtype=np.int64)
@@ -198,8 +202,9 @@ class MinuteCounts:
         return MinuteCounts(self.start, running, places)
 
     def followed(self, later: MinuteCounts, keep: int) -> MinuteCounts:
-        """These and the minutes that follow at once; at most `keep` stay. What is there is not copied each time: the
-        new minutes are written behind it, once after every version, where nobody else looks."""
+        """These counts and the minutes that directly follow; only the latest `keep` stay. Most calls copy nothing: the
+        new minutes go into spare room behind the old ones, which older versions never read. Each version can be
+        followed this way once; after that it is copied."""
         room, offset, used = self.__dict__.get("_room") or (self.running, 0, [0])
         size, more = len(self.running), later.minutes
         new = [name for name in later.places if name not in self.places]

@@ -1,4 +1,4 @@
-"""Whom an incident concerns and where, from a snapshot: only what its rule counts is counted."""
+"""Which users and features an incident concerns, from a snapshot. Only requests that its rule counts matter."""
 
 from __future__ import annotations
 
@@ -25,12 +25,13 @@ Failing = tuple[str, int, int]
 
 
 def looked_at(rule: Rule, incident: Incident, snapshot: Snapshot) -> int:
-    """How many seconds the incident looks back: from the beginning of the window in which it first fired on."""
+    """How many seconds back the incident reaches: to the start of the window in which it first fired."""
     return window_of(rule) + max(0, (snapshot.now_us - incident.since_us) // SECOND)
 
 
 def noted(rule: Rule, incident: Incident, snapshot: Snapshot) -> Incident:
-    """The incident with the users it concerns, the most so far: later nobody can look them up any more."""
+    """The incident with the users it concerns, if they are more than it had: the number never falls, since old events
+    leave the memory."""
     hit = kind_of(rule).users(rule, incident, snapshot, looked_at(rule, incident, snapshot))
     return _with(incident, len(hit), tuple(nsmallest(NAMES, hit)))
 
@@ -41,8 +42,8 @@ def _with(incident: Incident, users: int, names: tuple[str, ...]) -> Incident:
 
 @dataclass(slots=True)
 class _Met:
-    """The users whom an incident has met before the minute `end`; `of` is what they depend on beside the events. `late`
-    are minutes that have more events since."""
+    """The users whom an incident has hit before the minute `end`. `of` is what they depend on besides the events: where
+    it changes, they are counted again. `late` are minutes that have received more events since."""
 
     of: tuple[Rule, int, int]
     end: int
@@ -51,24 +52,25 @@ class _Met:
 
 
 class Met:
-    """Whom the incidents that fire have met, counted on from minute to minute: only who is new is looked for. In `past`
-    are those of before the single events at hand: after a restart, or where the history was read anew."""
+    """The users whom firing incidents have hit, updated minute by minute: only the new minutes are searched. `past`
+    answers for the time before the single events in memory, as after a restart or a full re-read of the history."""
 
     def __init__(self, past: Past) -> None:
         self._past = past
         self._met: dict[str, _Met] = {}
 
     def follow(self, history: History) -> None:
-        """Go on with this history, which was grown from the one before; each one is to be told. Where it was read anew,
-        for somebody may have been erased, all are counted anew."""
+        """Take over the next history. Has to be called with each one, in order. Where the history was read in full
+        (somebody may have been erased), everybody is counted again."""
         if history.late is None:
             self._met = {}
         for met in self._met.values():
             met.late.update(history.late or ())
 
     def noted(self, state: AlertState, rules: Iterable[Rule], snapshot: Snapshot) -> AlertState:
-        """The state in which each incident that fires counts whom it has met by now, as the function `noted` does, but
-        however long ago it began; of one that fires again also whom it met in between. Raises StorageError."""
+        """The state in which each firing incident has the users it has hit so far. Unlike the function `noted` this
+        goes back to the incident's start, however long ago, and includes the time between an end and the next start.
+        Raises StorageError."""
         mine = {rule.name: rule for rule in rules}
         there = state.incidents()
         firing = [i for i in there if i.fired_us == snapshot.now_us and i.status in GOING_ON]
@@ -98,7 +100,7 @@ class Met:
         return met
 
     def _found(self, rule: Rule, incident: Incident, snapshot: Snapshot, seconds: int) -> Iterator[Set[str]]:
-        """Whom it met in the last so many seconds."""
+        """The users hit in the last `seconds`."""
         yield kind_of(rule).users(rule, incident, snapshot, seconds)
         start_us = snapshot.start_us(seconds, incident.judged_from_us)
         end_us = min(snapshot.now_us, snapshot.history.singles_us)
@@ -107,8 +109,8 @@ class Met:
 
 
 def timed(rule: Rule, incident: Incident, before: Incident | None, snapshot: Snapshot, since_us: int) -> Incident:
-    """The incident with its beginning and end as requests show them, in the minute in which a verdict first says that
-    it fires, fires again, or is well. `before` is the incident a minute ago; what lies before `since_us` (µs) no longer
+    """The incident with its start and end as requests show them. They are looked for in the minute of the first verdict
+    that it fires, fires again, or is well. `before` is the incident a minute ago; nothing before `since_us` (µs)
     counts."""
     kind, now_us = kind_of(rule), snapshot.now_us
     if incident.fired_us == now_us:
@@ -135,8 +137,8 @@ def timed(rule: Rule, incident: Incident, before: Incident | None, snapshot: Sna
 
 
 def features(rule: Rule, incident: Incident, snapshot: Snapshot, seconds: int) -> tuple[Failing, ...]:
-    """Where it failed in the last so many seconds, worst first, at most `FEATURES`; nothing where failures are not what
-    the rule is about."""
+    """The features that failed in the last `seconds`, worst first, at most `FEATURES`; empty for rules that are not
+    about failures."""
     found = kind_of(rule).features(rule, incident, snapshot, seconds)
     which = counted(rule)
     failing = [(name, counts.bad(which), counts.requests) for name, counts in found.items() if counts.bad(which)]

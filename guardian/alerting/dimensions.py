@@ -1,4 +1,5 @@
-"""What a sample of requests says of each of them: how it failed, and the values that may tell it from others. Pure."""
+"""The dimensions of a sample of requests (release, endpoint, person …) in which a cause is searched, and how each
+request failed. Pure."""
 
 from __future__ import annotations
 
@@ -14,12 +15,12 @@ from guardian.core.unlinked import is_unlinked
 from tracker.event import ANONYMOUS
 
 KNOWN = 50
-"""So many requests of another time say what share of them is bad usually."""
+"""The fewest requests of a comparison period from which the usual share of bad ones is taken."""
 KNOWN_OF_ONE = 20
-"""The same for those of one value."""
+"""The same for the requests with one value of a dimension."""
 QUARTER_US = 900_000_000
 FEWEST_HOURS = 4
-"""With requests of fewer hours of the day nothing is said of one of them."""
+"""A single hour of the day is only named as a cause where the requests spread over at least this many."""
 
 
 def failed_by(way: Way, sample: Sample) -> np.ndarray:
@@ -30,7 +31,7 @@ def failed_by(way: Way, sample: Sample) -> np.ndarray:
 
 
 def of_feature(sample: Sample, feature: str | None) -> Sample:
-    """The requests of the feature; all for None."""
+    """The requests of the feature; None means all."""
     if feature is None:
         return sample
     wanted = np.array([name == feature for _, _, name in sample.routes], dtype=bool)
@@ -38,12 +39,12 @@ def of_feature(sample: Sample, feature: str | None) -> Sample:
 
 
 def share_of(sample: Sample, flags: np.ndarray) -> float | None:
-    """Which share is bad; None of too few requests."""
+    """The share of bad requests; None where there are fewer than KNOWN."""
     return float((sample.weight * flags).sum() / sample.weight.sum()) if sample.requests >= KNOWN else None
 
 
 def ways_of(sample: Sample, flags: np.ndarray, when: np.ndarray) -> dict[Hashable, float]:
-    """How many of those requests failed in which way."""
+    """How many of the requests flagged in both arrays failed in which way."""
     found: dict[Hashable, float] = {}
     bad = sample.only(when & (flags == 1) & (sample.failure >= 0))
     for code, weight in zip(bad.failure.tolist(), bad.weight.tolist(), strict=True):
@@ -52,7 +53,8 @@ def ways_of(sample: Sample, flags: np.ndarray, when: np.ndarray) -> dict[Hashabl
 
 
 def _values(sample: Sample, name: str) -> tuple[np.ndarray, list[Hashable | None]]:
-    """The codes of the dimension of that name and what they stand for, None for what is never named."""
+    """The codes of the dimension of this name and the values that they stand for; None for a value that is never named
+    as a cause."""
     match name:
         case "release":
             return sample.source, [each.release or None for each in sample.sources]
@@ -65,29 +67,31 @@ def _values(sample: Sample, name: str) -> tuple[np.ndarray, list[Hashable | None
 
 
 def is_nobody(name: str) -> bool:
-    """Whether this is no person that can be named: the anonymous, and the erased."""
+    """Whether this stands for nobody in particular: anonymous requests, or an erased person."""
     return name == ANONYMOUS or is_unlinked(name)
 
 
 def dimension_of(name: str, samples: Sequence[Sample]) -> Dimension:
-    """One dimension of several samples, one after the other: what has the same name has the same code."""
+    """One dimension of several samples, concatenated: equal values get equal codes."""
     known: dict[Hashable, int] = {}
     parts = []
     for sample in samples:
         codes, values = _values(sample, name)
         table = [-1 if value is None else known.setdefault(value, len(known)) for value in values]
-        parts.append(np.array([*table, -1], dtype=np.int64)[codes])  # the code -1 is the last one
+        parts.append(np.array([*table, -1], dtype=np.int64)[codes])  # code -1 picks the last
     return Dimension(name, np.concatenate(parts), [*known])
 
 
 def dimensions_of(now: Sample, before: Sample, then: np.ndarray) -> list[Dimension]:
-    """What may tell requests of `now` apart; `then` flags the bad ones of `before`, which say what is usual."""
+    """The dimensions of `now`, with the usual share of bad requests for each value: from `before`, whose bad ones
+    `then` flags."""
     names = ("release", "route", "instance", "person", "method")
     return [_beside(dimension_of(name, (now, before)), now, before, then) for name in names]
 
 
 def hours_of(now: Sample, before: Sample, then: np.ndarray, zone: ZoneInfo) -> list[Dimension]:
-    """The same for the hour of the day in the zone, such as "14:00"; empty where there are requests of only a few."""
+    """The dimension "hour of the day" in the zone, such as "14:00"; empty where the requests of `now` come from fewer
+    than FEWEST_HOURS."""
     at_us = np.concatenate([now.at_us, before.at_us])
     quarters, which = np.unique(at_us // QUARTER_US, return_inverse=True)  # zones differ by quarters of an hour
     table = np.array([moment(int(each) * QUARTER_US).astimezone(zone).hour for each in quarters], dtype=np.int64)
@@ -98,8 +102,8 @@ def hours_of(now: Sample, before: Sample, then: np.ndarray, zone: ZoneInfo) -> l
 
 
 def _beside(both: Dimension, now: Sample, before: Sample, then: np.ndarray) -> Dimension:
-    """The dimension of `now` alone, with what is usual by the requests of `before`; `both` has it of one and the
-    other."""
+    """The part of `both` (`now`, then `before`) that belongs to `now`, with the usual share of bad requests taken from
+    the other part."""
     codes, earlier = both.codes[: len(now)], both.codes[len(now) :]
     size, known = len(both.values), earlier >= 0
     of_all = np.bincount(earlier[known], before.weight[known], size)

@@ -26,12 +26,12 @@ if TYPE_CHECKING:
     from guardian.settings.rules import Rule
 
 ALIVE_WITHIN = 600
-"""Seconds without any event after which nothing is known of subjects that have no verdict of their own."""
+"""Seconds without any event after which subjects without a verdict count as unknown rather than well."""
 
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What stays the same from minute to minute: rules, zone of the quiet hours, maintenance, budget, admins."""
+    """What the settings say: rules, the time zone of quiet hours, maintenance, the message budget, the admins."""
 
     rules: tuple[Rule, ...]
     zone: ZoneInfo
@@ -44,12 +44,13 @@ class Surroundings:
 @dataclass(frozen=True, slots=True)
 class AlertState:
     """What one minute hands to the next: `minute` is the last one judged (minutes since 1970, None: none was), `spent`
-    the messages of the last hour as (µs, how many), `last_told` when (µs) which phase of a rule was.
+    the messages of the last hour as (µs, how many), `last_told` when (µs) each phase of a rule was last announced.
 
-    `maintained_us` is when a maintenance window was seen last (0: never). `rules` are those of the incidents of which
-    something may have to be told even when the settings no longer have them. `former` has those that were changed while
-    an incident was firing, by `Incident.under`: what they still call bad is not called well. `probes` holds each rule's
-    latest answers, oldest first, as (µs, good). `version` is its store's to change; 0: it was never stored.
+    `maintained_us` is the last moment inside a maintenance window (0: none yet). `rules` are the rules of incidents
+    that may still have something to announce, even after they left the settings. `former` holds, by `Incident.under`,
+    rules that were changed while an incident was firing: as long as the old rule still calls it bad, the incident is
+    not called well. `probes` holds each rule's latest answers, oldest first, as (µs, good). `version` is set by the
+    store; 0: never stored.
     """
 
     minute: int | None = None
@@ -64,11 +65,11 @@ class AlertState:
     version: int = field(default=0, compare=False)
 
     def incidents(self) -> list[Incident]:
-        """Those that are not over, and those that ended less than an hour ago or are silenced."""
+        """The incidents that go on, ended less than an hour ago, or are silenced."""
         return [incident for memory in self.memories.values() for incident in memory.latest.values()]
 
     def by_id(self) -> dict[str, Incident]:
-        """The same by their ids."""
+        """The same incidents by id."""
         return {incident.id: incident for incident in self.incidents()}
 
     def changed(self, *incidents: Incident) -> AlertState:
@@ -88,10 +89,10 @@ def advance(
     passed: Iterable[Snapshot] = (),
     idle: Collection[str] = (),
 ) -> tuple[AlertState, list[Transition], Sequence[Notice]]:
-    """Judge every rule on one snapshot: the state after it, what changed, what is to be sent.
+    """Judge every rule on one snapshot. Returns the new state, the transitions, and what is to be sent.
 
-    `passed` are the snapshots of the minutes before it in which nobody was watching, in order. They are judged one by
-    one; what is to be sent is said once, of the end. `idle` names rules that have nothing to say: see `Outlook`.
+    `passed` are the snapshots of the minutes before it in which nobody was watching, in order. Each of them is judged,
+    but messages are only written about the outcome. `idle` names rules that need not be judged: see `Outlook`.
     """
     transitions: list[Transition] = []
     for each in chain(passed, (snapshot,)):
@@ -104,9 +105,9 @@ def advance(
 def _judge_minute(
     state: AlertState, snapshot: Snapshot, around: Surroundings, idle: Collection[str]
 ) -> tuple[AlertState, list[Transition]]:
-    """The state after judging every rule on one snapshot, and what changed; nothing is said of it yet."""
+    """The state after judging every rule on one snapshot, and the transitions; nothing is announced yet."""
     now_us = snapshot.now_us
-    # The minute that ended may belong to a window that ends with it.
+    # A maintenance window may end with the minute that is judged.
     edges = (now_us, now_us - MINUTE_US)
     muted = any(span.covers(moment(us)) for span in around.maintenance for us in edges)
     maintained_us = now_us if muted else state.maintained_us
@@ -157,9 +158,8 @@ def _judge_minute(
 def set_back(state: AlertState, minute: int) -> AlertState:
     """The state for a clock that was ahead and has been set right: as if the last minute judged were `minute`.
 
-    What was stored under a time that is still to come happened now at the latest; what was to last longer than the
-    clock was ahead lasts as long as it would have. A burst that was told is not told again when the time that its
-    errors are stored under comes.
+    Moments that are now in the future become the present; an end that lay beyond the last minute judged keeps its
+    distance. A burst that was announced is not announced again when the time comes under which its errors are stored.
     """
     now_us, ahead_us = minute * MINUTE_US, (state.minute or minute) * MINUTE_US
 
@@ -201,11 +201,11 @@ def set_back(state: AlertState, minute: int) -> AlertState:
 
 
 _TIMES = tuple(f.name for f in fields(Incident) if f.name.endswith("_us") and f.name not in ("calm_us", "held_us"))
-"""The fields of an incident that are moments."""
+"""The fields of an incident that are points in time, not durations."""
 
 
 def _told(incident: Incident, change: Change, notice: Notice, thread: str) -> Incident:
-    """The incident after that notice: who waits for its end now, and who has its thread."""
+    """The incident after this notice: who now expects to hear of its end, and who has its mail thread."""
     readers = incident.readers
     if readers is not None or incident.thread is None:
         readers = tuple(dict.fromkeys((*(readers or ()), *notice.audience.names)))
@@ -216,8 +216,8 @@ def _told(incident: Incident, change: Change, notice: Notice, thread: str) -> In
 def tell(
     state: AlertState, transitions: Sequence[Transition], now_us: int, around: Surroundings
 ) -> tuple[AlertState, Sequence[Notice]]:
-    """What is to be sent of these transitions (of one minute, or of several that nobody watched) and of what was held
-    back until now; and the state after that."""
+    """The messages about these transitions (of one minute, or of several in which nobody was watching) and about those
+    held back so far, and the state after they were sent."""
     spent = tuple((at, number) for at, number in state.spent if at > now_us - 3600 * SECOND)
     if not transitions and not any(h.until_us <= now_us for h in state.held):
         return (state if spent == state.spent else replace(state, spent=spent)), ()

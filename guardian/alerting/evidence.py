@@ -1,4 +1,4 @@
-"""What failed in an incident, with the figures: the commonest failures, and whom it hits; from the snapshot at hand."""
+"""What failed in an incident, with figures, from a snapshot: the most frequent failures, and the users hit."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ if TYPE_CHECKING:
     from guardian.settings.rules import Rule
 
 CAUSES, HITS, NEWCOMERS = 3, 5, 5
-"""How many failures are told apart, and how many are named of those who were hit most, and of those new to it."""
+"""How many kinds of failure are listed, how many of the users hit most, and how many of those newly hit."""
 _LINE = re.compile(r":\d+ ")
-"""What only a place in the code has; else the place is the feature."""
+"""Found only in a place in the code; otherwise the place is a feature."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cause:
     """One way to fail: `failed` requests (of `Evidence.failed`) answered `status` with an error of this kind, such as
-    "KeyError" or "HTTP 413". `place` is "file:line function", "" where no exception was seen: then the kind alone tells
-    it from others, wherever it came."""
+    "KeyError" or "HTTP 413". `place` is "file:line function", "" where no exception was seen: such failures are grouped
+    by kind alone, whatever the feature."""
 
     status: int
     kind: str
@@ -40,10 +40,10 @@ class Cause:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What the rule counts as failed in the last `seconds`: how many, the commonest `causes` first, how many verified
-    `users` hit it, the few whom it `hits` most and how often, and who has hit it only since the last message about the
-    incident: how many, and the first few by name. `whole` says whether the single events of all that time are at hand;
-    where not, there was more."""
+    """What the rule counts as failed in the last `seconds`: how many requests, their `causes` (most frequent first),
+    how many verified `users` were hit, the few it `hits` most and how often, and the users newly hit since the last
+    message: how many, and the first few by name. `whole` says whether the single events of all that time are in memory;
+    if not, there may be more."""
 
     seconds: int
     failed: int = 0
@@ -61,8 +61,8 @@ class Evidence:
 
 
 def evidence(rule: Rule, incident: Incident, snapshot: Snapshot, seconds: int) -> Evidence:
-    """The evidence of so many seconds before the snapshot, without what came before a fix or maintenance; nothing but
-    the time for rules that are not about failures."""
+    """The evidence of the last `seconds` before the snapshot, leaving out what came before a fix or maintenance. For
+    rules that are not about failures only the time is filled in."""
     kind, columns = kind_of(rule), snapshot.history.columns
     if kind.features is nowhere:
         return Evidence(seconds)
@@ -103,11 +103,12 @@ def _counted(codes: np.ndarray) -> list[tuple[int, int]]:
 
 
 def _newcomers(rule: Rule, incident: Incident, snapshot: Snapshot) -> list[str]:
-    """Who met it only since the last message, of all whom the events since its beginning know."""
+    """The users hit for the first time since the last message, as far as the events in memory reach back to the
+    start."""
     kind, seconds = kind_of(rule), looked_at(rule, incident, snapshot)
     if incident.told_us is None or not kind.says_users or not snapshot.holds(seconds):
         return []
     before = snapshot.history.at(incident.told_us // MINUTE_US)
-    # Whoever met it before a fix or maintenance has met it.
+    # Whoever was hit before a fix or maintenance is not new to it.
     known = kind.users(rule, replace(incident, judged_from_us=0), before, looked_at(rule, incident, before))
     return sorted(kind.users(rule, incident, snapshot, seconds) - known)

@@ -1,4 +1,4 @@
-"""Why: what tells the requests of an incident from all others, looked for in samples of two times. Pure."""
+"""Why an incident happens: what its bad requests have in common, found by comparing samples of two periods. Pure."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 DAY, WEEK = 86400, 7 * 86400
 MOST_LEAD = 6 * 3600
-"""Of what went on before an incident, so many seconds are looked at, at most."""
+"""The most seconds before an incident that are compared with it."""
 
 Read = Callable[[int, int], Sample]
 """Gives the sample of [start, end), µs."""
@@ -43,9 +43,10 @@ Of = Literal["failed", "slow", "missing", "more", "alone"]
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """What can be said of the cause `of` these requests: the new `way` to fail, compared with `days` before (0: with
-    none); how many `others` hit one person's errors too, and were there (None: another rule); what was `released`
-    shortly before or meanwhile, in order; `whom` it hit, where that was asked for."""
+    """What is known about the cause. `of` says which requests are explained, `way` the new way in which they fail, and
+    `days` how many days earlier the comparison period lies (0: there is none). `others` says how many other people met
+    one person's errors, and how many others there were (None for other rules). `released` lists the releases shortly
+    before or during it, in order; `whom` whom it hit, where that was asked for."""
 
     of: Of = "failed"
     cause: Cause = NOTHING_FOUND
@@ -61,14 +62,14 @@ class Explanation:
 
 
 UNEXPLAINED = Explanation()
-"""Nothing can be said."""
+"""Nothing is known about the cause."""
 
 
 def explain(rule: Rule, incident: Incident, now_us: int, read: Read) -> Explanation:
-    """Why this incident is, as far as requests tell. It reads what went on from some time before its beginning to its
-    end (or now), and the same time a week before, or a day before where a week before there was little and less. Of
-    traffic that is too much or too little for longer than that, the first week is compared, or the first day. Of one
-    that began again it says why that is: another release may break now what one broke before."""
+    """What the requests tell about the cause of this incident. It reads from some time before the start to the end (or
+    now), and the same time a week earlier, or a day earlier where that has more requests and the week too few. An
+    unusual volume of traffic that lasts longer than this distance is compared for its first week (or day) only. An
+    incident that started again is explained from its latest start: another release may be to blame this time."""
     kind = kind_of(rule)
     if kind.bad is None and not kind.traffic:
         return UNEXPLAINED
@@ -84,14 +85,14 @@ def explain(rule: Rule, incident: Incident, now_us: int, read: Read) -> Explanat
     days, before = 0, NO_SAMPLE
     for back in (7, 1):
         back_us = back * DAY * SECOND
-        until_us = min(end_us - back_us, start_us)  # no part of itself
+        until_us = min(end_us - back_us, start_us)  # must not overlap the incident
         found = of(start_us - lead_us - back_us, until_us)
         if found.requests > before.requests:
             days, before = back, found
         if before.requests >= KNOWN:
             break
     if kind.traffic and days:
-        end_us = min(end_us, start_us + days * DAY * SECOND)  # as long as what it is compared with
+        end_us = min(end_us, start_us + days * DAY * SECOND)  # no longer than the period compared with
     now = of(start_us - lead_us, end_us)
     if kind.of_one_user:
         return _alone(incident, now, before, start_us, days)
@@ -128,7 +129,8 @@ def _told_apart(rule: Rule, incident: Incident, now: Sample, before: Sample, sta
 def _alike(
     way: Way | None, now: Sample, flags: np.ndarray, before: Sample, then: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-    """What failed in this way, now and before, and what failed now in another, which is no part of it."""
+    """Flags of the requests that failed in this way, now and before, and of those that failed now in another way, which
+    are left out."""
     if way is None:
         return flags, then, None
     alike = flags * failed_by(way, now)
@@ -145,9 +147,9 @@ def explain_change(
     days: int = PERIOD_BEFORE,
     zone: ZoneInfo,
 ) -> Explanation:
-    """Why a report's window differs from the one it is compared with: why more requests of the `feature`, or with the
-    `status`, failed, or whose requests of the feature are more or fewer. `days` as in `MovedCause`; hours of the
-    day are those of the zone."""
+    """Why a report's period differs from the one it is compared with: why more requests of the `feature`, or with the
+    `status`, failed, or whose requests of the feature grew or shrank. `days` as in `MovedCause`; hours of the day are
+    those of the zone."""
     now, before = (of_feature(each, feature or None) for each in (now, before))
     if of != "failed":
         return Explanation(of, _moved(now, before, 1 if of == "more" else -1), days=days)
@@ -168,8 +170,9 @@ def _failed(sample: Sample, status: str) -> np.ndarray:
 
 
 def _moved(now: Sample, before: Sample, traffic: int) -> Cause:
-    """Which feature, or who, makes the requests fewer or more than before: what is gone is there in only one of both
-    times. Where nothing changed, half of the requests belong to each. Of what came out of nothing, nothing is known."""
+    """Which feature or person accounts for the growth or loss of requests: its requests lie mostly in one of the two
+    periods, where an unchanged value has half of them in each. Traffic with nothing to compare with is not
+    explained."""
     if traffic > 0 and not len(before):
         return NOTHING_FOUND
     flags = np.concatenate([np.full(len(now), traffic > 0), np.full(len(before), traffic < 0)])
@@ -179,7 +182,7 @@ def _moved(now: Sample, before: Sample, traffic: int) -> Cause:
 
 
 def _alone(incident: Incident, now: Sample, before: Sample, start_us: int, days: int) -> Explanation:
-    """Which error it is that this person meets, and how many others meet it."""
+    """Which error one person meets, and how many others meet it too."""
     same_time = before.at_us >= start_us - days * DAY * SECOND
     during, then = _of(incident.subject, now, now.at_us >= start_us), _of(incident.subject, before, same_time)
     met, usual = (ways_of(each, each.failure >= 0, np.ones(len(each), dtype=bool)) for each in (during, then))
@@ -188,14 +191,14 @@ def _alone(incident: Incident, now: Sample, before: Sample, start_us: int, days:
 
 
 def _of(person: str, sample: Sample, when: np.ndarray) -> Sample:
-    """Their requests."""
+    """This person's requests among those flagged in `when`."""
     number = sample.users.index(person) if person in sample.users else -1
     return sample.only(when & (sample.user == number))
 
 
 def _others(incident: Incident, sample: Sample, start_us: int, way: Way | None) -> tuple[int, int] | None:
-    """How many others met the error that this person meets most, or any of theirs where none is most, of how many
-    others."""
+    """How many other people met this person's most frequent error (or any of theirs, where none stands out), and how
+    many other people there were; None where that is not known."""
     during = sample.only(sample.at_us >= start_us)
     mine = during.users.index(incident.subject) if incident.subject in during.users else -1
     known = np.array([not is_nobody(name) for name in during.users] + [False])[during.user]

@@ -1,4 +1,4 @@
-"""The people whom incidents and the alert state name, field by field, and how one of them is taken out. Pure."""
+"""Finds the people named in incidents and the alert state, field by field, and removes them. Pure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ V = TypeVar("V")
 
 
 def people_named(incident: Incident, name: Callable[[str], str], *, of_user: bool) -> Incident:
-    """The incident with the people whom it names written as `name` writes them."""
+    """The incident with every person's name passed through `name`."""
     return replace(
         incident,
         subject=name(incident.subject) if of_user else incident.subject,
@@ -38,9 +38,8 @@ def is_about(incident: Incident, people: Collection[str], rules: Collection[str]
 def incident_without(
     incident: Incident, people: Collection[str], rules: Collection[str], leaving: Collection[str] = ()
 ) -> Incident | None:
-    """The incident without these people; None for one that is about one of them, the same where it names none.
-
-    `leaving` are those, in lower case, who get no more mails: they are also removed from those who were told of it.
+    """The incident without these people; None if it is about one of them, unchanged if it names none. `leaving` are the
+    addresses, in lower case, that get no more mail: they are also removed from the incident's recipients.
     """
     if is_about(incident, people, rules):
         return None
@@ -58,13 +57,13 @@ def incident_without(
 
 
 def _staying(recipients: tuple[str, ...], leaving: Collection[str]) -> tuple[str, ...]:
-    """The recipients but for those who leave; a channel may be called as a person is, and stays."""
+    """The recipients without those who leave. A channel stays, even if it has a person's name."""
     return tuple(each for each in recipients if "@" not in each or each.lower() not in leaving)
 
 
 def _audience_without(audience: Audience, leaving: Collection[str]) -> Audience:
-    """The audience without these recipients. Where nobody is left there is no mail either: mail to no recipients would
-    be one to the admins."""
+    """The audience without these recipients. If none is left, mail goes from the channels too: mail without recipients
+    would mean the admins."""
     recipients = _staying(audience.recipients, leaving)
     if recipients or not audience.recipients:
         return replace(audience, recipients=recipients)
@@ -104,7 +103,8 @@ def state_without(
 
 
 def _rules_without(rules: Mapping[str, Rule], leaving: Collection[str]) -> dict[str, Rule]:
-    """Rules as they were once; one whose recipients are all gone mails the admins, as any without recipients."""
+    """Remembered rules without these recipients; one that has none left mails the admins, as any rule without
+    recipients does."""
     found = {}
     for name, rule in rules.items():
         recipients = _staying(rule.recipients, leaving)

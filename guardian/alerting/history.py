@@ -1,4 +1,4 @@
-"""Recent events in the shape that rules ask for: counts by the minute for weeks, columns of single events for hours.
+"""Recent events in the form that rules need: weeks of counts by the minute, hours of single events in columns.
 
 The daemon and the backtest judge the same `Snapshot`s of a `History`, so that they come to the same verdicts.
 """
@@ -26,13 +26,14 @@ from tracker.event import Event
 class History:
     """Everything that rules may look at. `first_seen` says when each (kind, place) of error first came (µs), `alive_us`
     are the heartbeats of the host in ascending order, None where they were not recorded; `probes` holds each rule's
-    answers, oldest first, as (µs, good). `zone` is whose clock the users live by; `columns` has every event from
-    `singles_us` on. `cursor` says how far events were read, `ahead` how many are later than the counts: if any is late.
+    answers, oldest first, as (µs, good). `zone` is the time zone of the users; `columns` has every event from
+    `singles_us` on. `cursor` says how far events have been read; `ahead` how many of them lie after the counts, which
+    shows whether any event came late.
 
-    `earlier` holds the requests of single minutes before the counts, by the feature, "" for all of them; `last_used`
-    when (µs) a feature that the counts do not have was used last, "" any of them: for all that are known, 0 where that
-    was not asked for, -1 where it was long ago. `source` is its store's, to grow it by. `late` has the minutes that the
-    history from which it was grown had with fewer events; None: it was read anew, names may be others.
+    `earlier` holds the requests of single minutes before the counts, by feature ("": all of them). `last_used` says
+    when (µs) a feature that the counts lack was last used ("": any of them); 0 where nobody asked, -1 where it was long
+    ago. `source` belongs to the store, which grows the history by it. `late` are the minutes that gained events since
+    the history this one was grown from; None: everything was read again, and names may have changed.
     """
 
     counts: MinuteCounts
@@ -94,12 +95,12 @@ class History:
 
     @cached_property
     def people(self) -> Mapping[str, int]:
-        """The indices of `columns.users`, by the name."""
+        """The index in `columns.users` of each name."""
         return {name: code for code, name in enumerate(self.columns.users)}
 
     @cached_property
     def stretches(self) -> Stretches:
-        """The rows of `columns`, by stretches of time."""
+        """The rows of `columns`, found by time."""
         return Stretches(self.columns)
 
     def rows(self, start_us: int, end_us: int, feature: str | None = None) -> np.ndarray | slice:
@@ -117,8 +118,9 @@ def first_sightings(columns: Columns) -> dict[tuple[str, str], int]:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A history as it was at the beginning of `minute`. Windows end there, and start `window` seconds before or at
-    `since_us` (rounded up to the minute), whichever is later: so "marked as fixed" forgets what came before."""
+    """A history as it was at the start of `minute`. Windows end there; they start `window` seconds earlier, or at
+    `since_us` (rounded up to the minute) if that is later, which is how "marked as fixed" leaves out what came
+    before."""
 
     history: History
     minute: int
@@ -129,7 +131,7 @@ class Snapshot:
         return self.minute * MINUTE_US
 
     def counts(self, window: int, feature: str | None = None, *, since_us: int = 0, back: int = 0) -> Counts:
-        """Totals of a window that ended `back` seconds ago; whole minutes."""
+        """Totals of a window that ended `back` seconds ago, in whole minutes."""
         sums = self.history.sums(feature)
         if sums is None:
             return NOTHING
@@ -143,8 +145,8 @@ class Snapshot:
         return Counts(requests[last] - requests[first], failed[last] - failed[first], server[last] - server[first])
 
     def weeks_ago(self, weeks: int) -> int:
-        """How many seconds ago it was this time of the week by the clock of the history's zone, so many weeks back: an
-        hour more or less than whole weeks where the clocks have changed since."""
+        """How many seconds ago it was the same time of the week, `weeks` weeks back, on the clock of the history's
+        zone: an hour more or less than whole weeks where the clocks changed in between."""
         return weeks_ago(self.minute, weeks, self.history.zone)
 
     def covers(self, seconds: int) -> bool:
@@ -153,15 +155,16 @@ class Snapshot:
         return first is not None and first <= self.now_us - seconds * 1_000_000
 
     def holds(self, window: int) -> bool:
-        """Whether the single events of the whole window are at hand."""
+        """Whether the single events of the whole window are in memory."""
         return self.history.singles_us <= self.now_us - window * 1_000_000
 
     def begins_inside(self, window: int, since_us: int) -> bool:
-        """Whether `since_us` cuts the window short."""
+        """Whether `since_us` cuts off part of the window."""
         return since_us > self.now_us - window * 1_000_000
 
     def features(self, patterns: Iterable[str]) -> list[str]:
-        """The features that match one of the patterns (`chat_*`), sorted; a plain name need not have been seen."""
+        """The features that match one of the patterns (`chat_*`), sorted; a name without `*` is included even if it was
+        never seen."""
         return self.history.matching(tuple(patterns))
 
     def start_us(self, window: int, since_us: int = 0) -> int:
@@ -173,18 +176,18 @@ class Snapshot:
         return self.history.rows(max(end_us - window * 1_000_000, since_us), end_us, feature)
 
     def _stretch(self, window: int, since_us: int = 0) -> slice:
-        """The same of all features: rows one after the other."""
+        """The rows of the window, of all features, as one slice."""
         edges = (self.start_us(window, since_us), self.now_us)
         first, last = np.searchsorted(self.history.columns.at_us, edges)
         return slice(int(first), max(int(first), int(last)))
 
     def users(self, window: int, feature: str | None = None, **which: Any) -> Set[str]:
-        """The verified users of a window that ended `back` seconds ago; with `failed` those who met an error, with
+        """The verified users of a window that ended `back` seconds ago. With `failed` only those who met an error, with
         `count` "server" a server error, with `failure` an error of this (kind, place)."""
         return self._users(window, feature, **which)
 
     def has_users(self, number: int, window: int, feature: str | None = None, **which: Any) -> bool:
-        """Whether there are so many of them."""
+        """Whether `users` would find at least this many."""
         return len(self._users(window, feature, **which)) >= number
 
     def _users(
@@ -196,15 +199,14 @@ class Snapshot:
         return self.history.stretches.users(rows, lowest_bad(count) if failed else 0)
 
     def _of_failure(self, rows: np.ndarray | slice, what: tuple[str, str]) -> np.ndarray:
-        """Those of the rows on which this (kind, place) failed."""
+        """Only the rows that failed with this (kind, place)."""
         code = self.history.stretches.failure(what)
         failed = self.history.stretches.failures_between(rows) if isinstance(rows, slice) else rows
         found: np.ndarray = failed[self.history.columns.failure[failed] == (-2 if code is None else code)]
         return found
 
     def rows_of(self, user: str, window: int, *, failed: bool = False) -> np.ndarray:
-        """Which rows of the history's columns are this user's in the window, in the order of time; with `failed` those
-        of errors, which takes less time."""
+        """The rows of this user in the window, in order of time; with `failed` only errors, which is faster."""
         users, code, rows = self.history.columns.user, self.history.people.get(user, -1), self._stretch(window)
         if failed:
             return self.history.stretches.failed_of.between(code, rows)
@@ -217,7 +219,7 @@ class Snapshot:
         return self.history.stretches.bursts(errors, window_us, start_us, self.now_us)
 
     def failures(self, window: int) -> list[tuple[str, str]]:
-        """What failed in the window, (kind, place), in the order in which it first came ever."""
+        """The (kind, place) pairs that failed in the window, ordered by when each was first seen ever."""
         columns, first_seen = self.history.columns, self.history.first_seen
         counts, _ = self.history.stretches.failures(self._stretch(window))
         what = [columns.failures[code] for code in np.flatnonzero(counts)]

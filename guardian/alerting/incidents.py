@@ -1,4 +1,4 @@
-"""What is known of a firing rule: the incident, what changes of it, and what is remembered. `life` makes them.
+"""The incident that a firing rule opens, its transitions, and what is remembered between minutes. `life` makes them.
 
 Times are Unix microseconds.
 """
@@ -15,26 +15,27 @@ from guardian.settings.kinds import Severity
 
 SECOND, MINUTE = 1_000_000, 60_000_000
 REOPEN_WITHIN = 3600
-"""An incident that fires again within this many seconds of its end goes on: same thread, no new incident."""
+"""An incident that fires again within this many seconds of its end is continued, in the same thread, instead of a new
+one."""
 
 Status = Literal["pending", "open", "acknowledged", "resolved"]
 GOING_ON: tuple[Status, ...] = ("open", "acknowledged")
-"""What has been told, and is not over."""
+"""The states of an incident that was announced and goes on."""
 End = Literal["resolved", "closed", "removed", "unwatched"]
 Change = Literal["opened", "reopened", "flapping", "reminder", "unsilenced"] | End
-"""What is told of an incident: `unsilenced` is that it still fires after a silence, `closed` that a person ended it,
-`removed` that its rule was taken out of the settings, `unwatched` that a changed rule no longer watches it, or would no
-longer fire: of both nobody knows whether it is well."""
+"""What can happen to an incident. `unsilenced`: it still fires after a silence. `closed`: a person ended it. `removed`:
+its rule left the settings. `unwatched`: its changed rule no longer watches the subject, or would not fire any more.
+After the last two nobody knows whether all is well."""
 ENDS: Collection[Change] = ("resolved", "closed", "removed", "unwatched")
-"""The changes by which an incident is over."""
+"""The changes that end an incident."""
 UNKNOWN: Collection[End | None] = ("removed", "unwatched")
-"""The ends after which nobody looks any more: what fires later is another incident."""
+"""The ends after which the subject is no longer watched: if it fires later, that is a new incident."""
 
 
 @dataclass(frozen=True, slots=True)
 class Audience:
-    """Who gets a message: the channels (among them "mail") and the mail's recipients. Mail without recipients stands
-    for the admins: they are not known, as in a preview, or an older version did not record them."""
+    """Who gets a message: the channels ("mail" among them) and the recipients of the mail. Mail without recipients
+    means the admins, where they are not known (a preview) or were not recorded (an older version)."""
 
     channels: tuple[str, ...]
     recipients: tuple[str, ...]
@@ -45,7 +46,7 @@ class Audience:
         return (*self.recipients, *(channel for channel in self.channels if channel != "mail"))
 
     def joined(self, other: Audience | None) -> Audience:
-        """These and the others, each once."""
+        """Both audiences together, without duplicates."""
         if other is None:
             return self
         channels = dict.fromkeys((*other.channels, *self.channels))
@@ -56,26 +57,26 @@ class Audience:
 class Incident:
     """One firing rule for one subject.
 
-    `since_us` is the first firing verdict, `opened_us` when it had held for the rule's `for`. What requests say of its
-    beginning and end: `onset_us` is the first bad one, or the last sign of life where it shows by absence, and
-    `recovery_us` the first good one after it; None where they do not tell. Texts ask `first_us`, `over_us` and
-    `lasted_s`, which do. `last_good_us` is the last good request before the onset, or the last ok verdict (None: none
-    was seen). `well_since_us` is the first ok verdict since it last fired, None while it fires. `again_us` is the onset
-    since it was last over, `calm_us` how long (µs) it was over in all until then. What lies before `judged_from_us` no
-    longer counted when it last fired: it was marked as fixed, or there was maintenance; 0: all counts.
-    `openings` are the latest times it opened or opened again. `closing` says that a person ended it, of which the
-    others have yet to hear; `acted` that somebody ever did anything about it, `acknowledged_by` who did since it last
-    opened. `earlier` counts the incidents of the same rule and subject before this one. `users` is the most verified
-    users that it was seen to concern, `names` the first few. `told_us` is when a message last spoke of it, None for
-    never; `thread` and `thread_subject` tell to which mail thread it belongs, `thread_subjects` what its subject is in
-    other languages, by code; names are marked in them (`guardian.core.mentions`). `value` and `facts` are those of the
-    latest firing verdict, `peak` is the worst value so far. `of_user` says whether the subject is a person's name, None
-    where an older version did not note it.
+    `since_us` is the first firing verdict, `opened_us` when it had held for the rule's `for`. `onset_us` and
+    `recovery_us` are the start and end as requests show them: the first bad request (or the last sign of life, where
+    absence is the problem), and the first good one after it; None where requests do not show it. Texts use `first_us`,
+    `over_us` and `lasted_s`, which fall back on the verdicts. `last_good_us` is the last good request before the onset,
+    or the last ok verdict (None: none was seen). `well_since_us` is the first ok verdict since it last fired, None
+    while it fires. `again_us` is the onset after its latest end, `calm_us` how long (µs) it was over in between, in
+    all. When it last fired, nothing before `judged_from_us` counted, because of a fix or maintenance; 0: everything
+    did. `openings` are the latest times it opened or opened again. `closing` means that a person ended it and the
+    others have yet to be told; `acted` that somebody ever took an action on it; `acknowledged_by` says who did since it
+    last opened. `earlier` counts the incidents of the same rule and subject before this one. `users` is the largest
+    number of verified users that it was seen to concern, `names` the first few of them. `told_us` is when a message
+    last spoke of it, None for never; `thread` and `thread_subject` are its mail thread, `thread_subjects` the subject
+    in other languages, by code; names are marked in them (`guardian.core.mentions`). `value` and `facts` are those of
+    the latest firing verdict, `peak` is the worst value so far. `of_user` says whether the subject is a person's name,
+    None where an older version did not note it.
 
-    `end` says how it ended, None while it goes on. `heard` is who was told of a beginning and of no end since, and
-    `readers` are the `Audience.names` that have its thread (None: all, in an older version). `under` is the
-    key in `AlertState.former` of the rule that it last fired by, "" where that is the present one. While it is
-    pending, `held_us` is how long it has held, up to the latest request at `data_us`.
+    `end` says how it ended, None while it goes on. `heard` is who was told of a start and not yet of its end, and
+    `readers` are the `Audience.names` that have its thread (None: all, from an older version). `under` is the key in
+    `AlertState.former` of the rule that it last fired by, "" if that is the current rule. While it is pending,
+    `held_us` is how long it has held, up to the latest request at `data_us`.
     """
 
     id: str
@@ -121,12 +122,12 @@ class Incident:
 
     @property
     def first_us(self) -> int:
-        """When it began, as far as is known: with the onset, or with the first firing verdict."""
+        """When it started: the onset, or the first firing verdict where no onset is known."""
         return self.since_us if self.onset_us is None else self.onset_us
 
     @property
     def over_us(self) -> int | None:
-        """When it ended, as far as is known: with the recovery, or with the first ok verdict; None while it goes on."""
+        """When it ended: the recovery, or the first ok verdict where no recovery is known. None while it goes on."""
         if self.status != "resolved":
             return None
         found = (self.recovery_us, self.well_since_us, self.resolved_us)
@@ -134,8 +135,8 @@ class Incident:
 
     @property
     def lasted_s(self) -> int | None:
-        """How many seconds it lasted in all, without the time between an end and the next beginning; None while it goes
-        on. A minute or more is counted in whole minutes, from the minute of `first_us` to that of `over_us`."""
+        """How many seconds it lasted in all, not counting the time between an end and the next start; None while it
+        goes on. A minute or more is counted in whole minutes, from the minute of `first_us` to that of `over_us`."""
         over_us = self.over_us
         if over_us is None:
             return None
@@ -147,29 +148,29 @@ class Incident:
         return (over_us // MINUTE - self.first_us // MINUTE) * 60
 
     def ended(self, end: End, now_us: int) -> Incident:
-        """It, over by something else than a verdict."""
+        """The incident, ended by something other than a verdict."""
         return replace(self, status="resolved", resolved_us=now_us, well_since_us=now_us, end=end, flapping=False)
 
     def kept(self, now_us: int) -> bool:
-        """Whether it may still matter: it goes on, or ended less than `REOPEN_WITHIN` ago, or the silence lasts."""
+        """Whether it may still matter: it goes on, ended less than `REOPEN_WITHIN` ago, or is silenced."""
         if self.resolved_us is None or self.silenced(now_us):
             return True
         return self.resolved_us >= now_us - REOPEN_WITHIN * SECOND
 
     def reopens(self, now_us: int) -> bool:
-        """Whether it goes on where it fires again now."""
+        """Whether firing now continues this incident rather than opening a new one."""
         if self.end in UNKNOWN:
             return False
         return self.resolved_us is None or self.resolved_us >= now_us - REOPEN_WITHIN * SECOND
 
     def silenced(self, now_us: int) -> bool:
-        """Whether nobody wants to hear of it now."""
+        """Whether it is silenced now."""
         return self.silenced_until_us is not None and now_us < self.silenced_until_us
 
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """Something about an incident that may be worth a mail."""
+    """A change of an incident that may be worth a message."""
 
     incident: Incident
     change: Change
@@ -178,9 +179,9 @@ class Transition:
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """What a rule's step needs from before, per subject: the latest incident (see `Incident.kept`), how many there
-    were, the last ok verdict, and since when it is judged afresh ("marked as fixed"). `ahead_us` are bursts,
-    from their first error to their last, that a clock which was ahead had put into a time that was still to come."""
+    """What a rule remembers from minute to minute, per subject: the latest incident (see `Incident.kept`), how many
+    there were, the last ok verdict, and when it was marked as fixed. `ahead_us` are bursts (first and last error) that
+    were stored under a future time by a clock that ran ahead."""
 
     latest: Mapping[str, Incident] = field(default_factory=dict)
     number: Mapping[str, int] = field(default_factory=dict)
@@ -189,13 +190,13 @@ class Memory:
     ahead_us: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
     def was_told(self, subject: str, facts: Mapping[str, Any]) -> bool:
-        """Whether it was told of this burst before its time came."""
+        """Whether this burst was already announced, under a time that was then in the future."""
         onset_us, ended_us = self.ahead_us.get(subject, (0, 0))
         return "ended_us" in facts and onset_us <= facts["onset_us"] and facts["ended_us"] <= ended_us
 
 
 NOTHING_KNOWN = Memory()
-"""What is remembered of a rule that was never judged."""
+"""The memory of a rule that was never judged."""
 
 
 def was_open(incident: Incident, start: datetime, end: datetime) -> bool:

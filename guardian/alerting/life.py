@@ -1,6 +1,5 @@
-"""The life of a firing rule: pending → open → (acknowledged) → resolved, as a pure step from verdicts to transitions.
-
-Nothing here knows of mails: `notify` decides who hears of which transition, and when.
+"""The life of an incident: pending → open → (acknowledged) → resolved, as a pure step from verdicts to transitions.
+Mails are not decided here: `notify` says who hears of which transition, and when.
 """
 
 from __future__ import annotations
@@ -18,13 +17,14 @@ if TYPE_CHECKING:
     from guardian.settings.rules import Rule
 
 DATA_GAP = 600
-"""Between two requests that lie further apart, in seconds, nothing is known: a rule's `for` counts one minute then."""
+"""A gap of more seconds than this between two requests counts as one minute towards a rule's `for`: nothing is known of
+the time in between."""
 FLAP_SPAN, FLAP_OPENINGS = 2 * 3600, 3
-"""Flapping is this many openings within this many seconds; it is said once."""
+"""An incident flaps with this many openings within this many seconds; it is announced once."""
 FLAP_CALM = 1800
 """A flapping incident must be well for this many seconds before it counts as resolved."""
 FIX_LASTS = 7 * 86400
-"""How many seconds "marked as fixed" cuts windows short: as long as the longest window that a rule may have."""
+"""How many seconds "marked as fixed" is remembered: the length of the longest window that a rule may have."""
 
 
 def step(
@@ -37,14 +37,14 @@ def step(
     muted: bool = False,
     fresh: Callable[[str], bool] = lambda subject: True,
 ) -> tuple[Memory, list[Transition]]:
-    """A rule's incidents after the verdicts of one minute, and what is to be told.
+    """A rule's memory after the verdicts of one minute, and the transitions.
 
-    `alive` says whether any event came lately: if so, a subject without a verdict is well; if not, it is unknown, which
-    never resolves anything. With `muted` (a maintenance window) nothing opens, and nothing is repeated. `fresh` says of
-    a subject whether its verdict rests on anything of the last minute: a rule's `for` counts no others.
+    With `alive` (some event came lately) a subject without a verdict is well; without, it is unknown, which never
+    resolves anything. With `muted` (a maintenance window) nothing opens and no reminder is due. `fresh` says whether a
+    subject's verdict rests on anything from the last minute: only such minutes count towards a rule's `for`.
     """
     if not memory.latest and not memory.fixed_us and all(verdict.state != "firing" for verdict in verdicts):
-        # The common minute, in which nothing fires and nothing fired lately.
+        # The common case: nothing fires, and nothing fired lately.
         well = {v.subject: now_us for v in verdicts if v.state == "ok"}
         return (replace(memory, last_good_us={**memory.last_good_us, **well}) if well else memory), []
     latest = {s: i for s, i in memory.latest.items() if i.kept(now_us)}
@@ -84,16 +84,16 @@ def step(
 
 
 def _watched(rule: Rule, said: Mapping[str, Verdict]) -> Iterable[str]:
-    """The subjects whose last good moment is worth keeping: not every user who ever met no error."""
+    """The subjects whose last good moment is remembered (see `Kind.keeps_good`)."""
     return said if kind_of(rule).keeps_good else ()
 
 
 def _advance(
     rule: Rule, old: Incident | None, verdict: Verdict, now_us: int, muted: bool, fresh: Callable[[str], bool]
 ) -> tuple[Incident | None, Change | None]:
-    """The incident after one verdict (None: there is none), and what changed."""
+    """The incident after one verdict (None: there is no incident), and what changed."""
     if old is None or (old.status == "pending" and muted):
-        return None, None  # What was to hold begins anew after maintenance.
+        return None, None  # After maintenance, the time that the rule must hold starts over.
     if verdict.state == "firing":
         return _fire(rule, old, verdict, now_us, muted, fresh)
     if old.status == "resolved":
@@ -113,8 +113,8 @@ def _advance(
 
 
 def _begun(rule: Rule, verdict: Verdict, now_us: int, number: int, past: Incident | None) -> Incident:
-    """A new incident, pending; a silence of the one before it (`past`) goes on. `number` keeps apart what a clock that
-    was set back would give one id."""
+    """A new, pending incident; a silence of the one before (`past`) still applies. `number` keeps ids unique even if
+    the clock was set back."""
     name = f"{rule.name}\n{verdict.subject}\n{now_us}" + (f"\n{number}" if number else "")
     incident_id = blake2b(name.encode(), digest_size=8).hexdigest()
     new = Incident(
@@ -167,7 +167,8 @@ def _worse(rule: Rule, peak: float | None, value: float | None) -> float | None:
 
 
 def _reminder(rule: Rule, incident: Incident, now_us: int) -> Change | None:
-    """A repeat is due for an incident that fires and that nobody has taken on, counted from the last mail about it."""
+    """A reminder, if one is due: for a firing incident that nobody has acknowledged, counted from the last message
+    about it."""
     if incident.status != "open" or incident.silenced(now_us):
         return None
     told_us, silent_us = incident.told_us, incident.silenced_until_us

@@ -1,4 +1,4 @@
-"""Links of mails that act on an incident: signed, expiring, each with a number of its own so that it acts once."""
+"""Links in mails that act on an incident: signed, expiring, each with a nonce, so that it works once."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from guardian.alerting.actions import Action, parse_action
 from guardian.core.language import marked
 
 LIFETIME = timedelta(days=7)
-"""How long a link of a mail works."""
+"""How long a link that acts on an incident works."""
 
 UNSUBSCRIBE_LIFETIME = timedelta(days=366)
-"""How long one works that ends reports: people unsubscribe from old mails too."""
+"""How long an unsubscribe link works: people unsubscribe from old mails too."""
 
 WORDS: dict[Action, str] = {
     "acknowledge": marked("Acknowledge"),
@@ -53,7 +53,7 @@ class LinkUsed(BadLink):
 
 
 def fresh_nonce() -> str:
-    """A number for one link, never given before."""
+    """A new nonce for one link."""
     return secrets.token_urlsafe(9)
 
 
@@ -66,14 +66,14 @@ def make_link(
     now: datetime,
     nonce: Callable[[], str] = fresh_nonce,
 ) -> str:
-    """The address of an action, for one mail; works once, until `LIFETIME` from now. `nonce` tells links apart."""
+    """The URL of an action, for one mail; it works once, for `LIFETIME` from now. `nonce` makes it unique."""
     expires = int((now + LIFETIME).timestamp())
     token = _serializer(key).dumps([incident, action, by, expires, nonce()])
     return f"{public_url.rstrip('/')}/a/{token}"
 
 
 def read_link(key: str, token: str, now: datetime) -> Link:
-    """What the token of a link means. Raises BadLink where it was changed, or is too old."""
+    """What the token of a link means. Raises BadLink if it was tampered with or has expired."""
     try:
         incident, action, by, expires, nonce = _serializer(key).loads(token)
         link = Link(str(incident), parse_action(action), str(by), int(expires), str(nonce))
@@ -90,19 +90,20 @@ def _serializer(key: str) -> URLSafeSerializer:
 
 def make_unsubscribe_link(public_url: str, key: str, schedule: str, recipient: str, now: datetime) -> str:
     """The address that ends the reports of a schedule for one recipient; it works for `UNSUBSCRIBE_LIFETIME` from now,
-    any number of times. It names nobody, since addresses of pages are kept in logs and browser histories."""
+    any number of times. It names nobody, since URLs are kept in logs and browser histories."""
     expires = int((now + UNSUBSCRIBE_LIFETIME).timestamp())
     token = _unsubscribing(key).dumps([_pair(key, schedule, recipient), expires])
     return f"{public_url.rstrip('/')}/u/{token}"
 
 
 def read_unsubscribe_link(key: str, token: str, now: datetime, pairs: Iterable[tuple[str, str]]) -> tuple[str, str]:
-    """(schedule, recipient) of a token: the one of `pairs`, all there are, that it was made for. Raises BadLink."""
+    """The (schedule, recipient) pair that a token was made for, found among `pairs`, which must be all there are.
+    Raises BadLink."""
     try:
         first, second = _unsubscribing(key).loads(token)
     except (BadData, ValueError, TypeError):
         raise BadLink(marked("This link is not one of ours, or was cut short: open it again from the mail.")) from None
-    if isinstance(second, str):  # of a mail of before they ended, and named the schedule and the recipient
+    if isinstance(second, str):  # from a mail of an older version: it never expired, and named schedule and recipient
         return str(first), second
     if second < now.timestamp():
         raise BadLink(marked("This link is more than a year old: use the one of a newer mail."))
@@ -113,7 +114,7 @@ def read_unsubscribe_link(key: str, token: str, now: datetime, pairs: Iterable[t
 
 
 def _pair(key: str, schedule: str, recipient: str) -> str:
-    """What stands for a schedule and a recipient, and tells neither to anybody without the key."""
+    """A keyed hash of a schedule and a recipient: without the key, it reveals neither."""
     text = f"{schedule}\n{recipient.lower()}".encode()
     return blake2b(text, key=key.encode()[:64], digest_size=16, person=b"unsubscribe").hexdigest()
 

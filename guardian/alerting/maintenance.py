@@ -1,4 +1,4 @@
-"""When nothing opens, because somebody works on the app: one span of time, or one that comes again and again."""
+"""Maintenance windows, in which no incident opens: once, or recurring."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from guardian.core.cadence import Cron
 
 
 class Maintenance(Protocol):
-    """Spans in which nothing opens."""
+    """Times in which no incident opens."""
 
     def covers(self, now: datetime) -> bool:
-        """Whether `now`, aware, lies in one of them: its start does, its end does not."""
+        """Whether `now` (aware) lies in the window; windows are half-open, [start, end)."""
         ...
 
 
@@ -34,7 +34,7 @@ class Once:
 
 @dataclass(frozen=True, slots=True)
 class Recurring:
-    """A span of `length` from each match of a crontab expression on, by the clock of `zone`."""
+    """A window of `length` that starts at each match of a crontab expression, in the time of `zone`."""
 
     cron: Cron
     length: timedelta

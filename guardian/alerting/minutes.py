@@ -1,4 +1,5 @@
-"""Many minutes of a past at once: what rules count, as arrays with a number for each; and where rules stay calm."""
+"""Many minutes of a history at once: what rules count, as arrays with one number for each minute, and in which minutes
+rules cannot fire."""
 
 from __future__ import annotations
 
@@ -14,11 +15,11 @@ from guardian.alerting.history import History
 from guardian.alerting.wanted import weeks_ago
 
 _QUARTER = 15
-"""Clocks are changed at whole quarters of an hour (tz database)."""
+"""Daylight saving changes happen at whole quarters of an hour (tz database)."""
 
 
 class ManyCounts(NamedTuple):
-    """`Counts` of many windows, an array each."""
+    """`Counts` of many windows, with arrays in place of numbers."""
 
     requests: np.ndarray
     failed: np.ndarray
@@ -31,8 +32,8 @@ class ManyCounts(NamedTuple):
 
 @dataclass(frozen=True)
 class Minutes:
-    """The snapshots of the minutes first … last (since 1970, both included) of a history, seen at once: arrays have a
-    number for each. What the history knows by `History.earlier` alone is not seen."""
+    """The snapshots of the minutes first … last of a history (since 1970, both included), all at once: arrays have one
+    number for each minute. `History.earlier` is not used."""
 
     history: History
     first: int
@@ -43,7 +44,7 @@ class Minutes:
 
     @cached_property
     def minute(self) -> np.ndarray:
-        """The minutes themselves."""
+        """The minutes, as numbers since 1970."""
         return np.arange(self.first, self.last + 1)
 
     def counts(self, window: int, feature: str | None = None, *, back: int | np.ndarray = 0) -> ManyCounts:
@@ -88,14 +89,14 @@ class Minutes:
         return {}
 
     def earlier_weeks(self, weeks: int, window: int, subject: str) -> tuple[np.ndarray, np.ndarray]:
-        """The requests of the same window of each of so many weeks, a row each; and of how many of them, beginning with
-        the latest, they were recorded. See `verdicts.earlier_weeks`."""
+        """The requests of the same window in each of the `weeks` before, one row a week; and how many of those weeks,
+        counted from the latest, are recorded. See `verdicts.earlier_weeks`."""
         backs = [self.weeks_ago(week) for week in range(1, weeks + 1)]
         covered = np.sum([self.covers(back + window) for back in backs], axis=0)
         return np.array([self.counts(window, subject or None, back=back).requests for back in backs]), covered
 
     def sums(self, at_us: np.ndarray, window: int) -> np.ndarray:
-        """How many of these moments lie in each window of so many seconds, whole minutes."""
+        """How many of these moments lie in each snapshot's window of `window` seconds (whole minutes)."""
         start, more = self.first - window // 60, len(self) + window // 60
         minute = at_us // MINUTE_US - start
         there = minute[(minute >= 0) & (minute < more)]
@@ -104,7 +105,7 @@ class Minutes:
         return found
 
     def within(self, after_us: np.ndarray, until_us: np.ndarray) -> np.ndarray:
-        """Which snapshots lie in any of these spans: after the one moment, at the other or before it."""
+        """Which snapshots lie in any of these spans, (after, until]."""
         size = len(self)
         begin = np.clip(after_us // MINUTE_US + 1 - self.first, 0, size)
         end = np.maximum(np.clip(until_us // MINUTE_US + 1 - self.first, 0, size), begin)
@@ -114,8 +115,9 @@ class Minutes:
 
 
 class Said(NamedTuple):
-    """What a rule is known to say of a subject in many minutes, while nothing cuts its windows short: where it may
-    fire; where it says ok, if it does not fire; and its values, NaN where it is not sure to fire. None: it is never."""
+    """What is known in advance of a rule's verdicts on a subject in many minutes, as long as nothing cuts its windows
+    short: where it may fire; where its verdict is ok if it does not fire; and its values where it is sure to fire, NaN
+    elsewhere (None: it is nowhere sure to)."""
 
     subject: str
     may_fire: np.ndarray
@@ -124,8 +126,8 @@ class Said(NamedTuple):
 
 
 class Calm(NamedTuple):
-    """The same of all its subjects: for how many it may fire at most; of those whose last good moment is kept, where it
-    says ok, and fires for nobody; and the values of those for whom it is sure to fire anywhere."""
+    """The same for all its subjects together: for how many subjects it may fire in each minute; by subject, where its
+    verdict is ok for certain; and by subject, the values where it is sure to fire."""
 
     may_fire: np.ndarray
     well: Mapping[str, np.ndarray]
@@ -133,7 +135,7 @@ class Calm(NamedTuple):
 
     @classmethod
     def of(cls, minutes: Minutes, said: Iterable[Said]) -> Calm:
-        """From what is said of each subject."""
+        """All subjects combined."""
         number, well, values = np.zeros(len(minutes), dtype=np.int64), {}, {}
         for each in said:
             number += each.may_fire
@@ -145,5 +147,5 @@ class Calm(NamedTuple):
 
     @classmethod
     def within(cls, minutes: Minutes, after_us: np.ndarray, until_us: np.ndarray) -> Calm:
-        """Where it may fire in the snapshots of any of these spans, for whomever; no last good moment is kept."""
+        """For a rule that may fire only in the snapshots of these spans, and whose last good moments are not kept."""
         return cls(minutes.within(after_us, until_us), {}, {})

@@ -1,4 +1,4 @@
-"""Who hears of which transition, and when: bundling, quiet hours, silence, the hourly budget, threads. Pure."""
+"""Who is told of which transition, and when: bundling, quiet hours, silences, the hourly budget, threads. Pure."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 Reason = Literal["new", "quiet", "budget", "group", "silence"]
 Form = Literal["single", "bundle", "digest", "overflow"]
 PHASES = {"opened": "opening", "reopened": "opening", "resolved": "end"}
-"""The changes that are told together with others of their rule."""
+"""The changes that are announced together with others of their rule."""
 OPENINGS: Collection[Change] = ("opened", "reopened", "flapping")
 REMINDERS: Collection[Change] = ("reminder", "unsilenced")
 
@@ -26,7 +26,7 @@ REMINDERS: Collection[Change] = ("reminder", "unsilenced")
 @dataclass(frozen=True, slots=True)
 class Held:
     """A transition that waits: for the end of quiet hours or of a silence, for room in the budget, or for others of its
-    rule; "new" is one that has not waited yet."""
+    rule. "new" means that it has not waited yet."""
 
     transition: Transition
     audience: Audience
@@ -34,17 +34,16 @@ class Held:
     why: Reason
 
     def refreshed(self, incidents: Mapping[str, Incident]) -> Held:
-        """The same, with its incident as it is among these (by id), if it is."""
+        """The same with the incident's current version, if it is among these (by id)."""
         old = self.transition.incident
         return replace(self, transition=replace(self.transition, incident=incidents.get(old.id, old)))
 
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """One message to be written: about one incident, several that opened together, or what was held back.
-
-    `thread` is the name of the thread, `first` says whether this message begins it. `rules` are those of its incidents.
-    `newcomers` are those in its audience who have had no message of the thread yet.
+    """One message to be written: about one incident, several that opened together, or what was held back. `thread` is
+    the name of its thread, `first` whether this message starts it. `rules` are those of its incidents. `newcomers` are
+    those in its audience who have had no message of the thread yet.
     """
 
     form: Form
@@ -57,24 +56,24 @@ class Notice:
     newcomers: Collection[str] = ()
 
     def begins_for(self, name: str) -> bool:
-        """Whether this recipient or channel has the thread's first message in this one."""
+        """Whether this is the first message of the thread for this recipient or channel."""
         return self.first or name in self.newcomers
 
     @property
     def name(self) -> str:
-        """What tells it from every other notice of its thread."""
+        """A name that no other notice of its thread has."""
         what = "\n".join(f"{t.incident.id} {t.change}" for t in self.transitions)
         return f"{self.form}-{self.at_us}-{blake2b(what.encode(), digest_size=6).hexdigest()}"
 
     @property
     def critical(self) -> bool:
-        """Whether it may use the part of the budget kept for critical ones."""
+        """Whether it may use the part of the budget reserved for critical messages."""
         return any(t.incident.severity == "critical" for t in self.transitions)
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to send now, what to keep back, and which incident (id) is thereby told of in which thread."""
+    """What to send now, what to hold back, and which incident (id) is thereby announced in which thread."""
 
     notices: tuple[Notice, ...]
     held: tuple[Held, ...]
@@ -84,10 +83,10 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """At most `per_hour` messages an hour, the last `reserve` of them for critical ones; `spent` in the last hour.
+    """At most `per_hour` messages an hour, the last `reserve` of them only for critical ones; `spent` went out in the
+    last hour.
 
-    Where a single notice to everybody takes more messages than that, one is sent all the same, and a critical one after
-    it.
+    A single notice whose messages exceed the budget by themselves is sent all the same, and a critical one after it.
     """
 
     per_hour: int = 60
@@ -95,14 +94,15 @@ class Budget:
     spent: int = 0
 
     def allows(self, messages: int, critical: bool) -> bool:
-        """Whether so many more may go out now."""
+        """Whether this many more may go out now."""
         reserve = max(self.reserve, messages) if self.reserve else 0
         per_hour = max(self.per_hour, messages + reserve)
         return self.spent + messages <= per_hour - (0 if critical else reserve)
 
 
 def quiet_until(quiet: tuple[int, int] | None, now_us: int, zone: ZoneInfo) -> int | None:
-    """The end (µs) of the quiet hours that now lies in, None outside them; `quiet` is minutes since local midnight."""
+    """The end (µs) of the current quiet hours, None outside them. `quiet` is their start and end, in minutes since
+    local midnight."""
     if quiet is None or quiet[0] == quiet[1]:
         return None
     local = moment(now_us).astimezone(zone)
@@ -113,7 +113,7 @@ def quiet_until(quiet: tuple[int, int] | None, now_us: int, zone: ZoneInfo) -> i
         return None
     day = local.date() + timedelta(days=1 if minute >= end else 0)
     until = datetime(day.year, day.month, day.day, end // 60, end % 60, tzinfo=zone)
-    # In the hour that comes twice, the first end may be over.
+    # When the clocks go back, the end comes twice, and the first may have passed.
     ends = (int(until.replace(fold=fold).timestamp()) * SECOND for fold in (0, 1))
     return next((end_us for end_us in ends if end_us > now_us), None)
 
@@ -129,11 +129,11 @@ def plan(
     admins: tuple[str, ...] = (),
     last_told: Mapping[str, int] | None = None,
 ) -> Plan:
-    """What to say of this minute's transitions and of what was held back until now: one thing for each incident.
+    """What to send about this minute's transitions and those held back so far: one message for each incident.
 
-    A beginning is told to those whom the rule names now (`admins` where it names no recipients), and to whoever still
-    waits for the end of an earlier one; everything after that goes to those who heard the beginning, whatever the
-    settings say now. `last_told` says when (µs) an opening or an end of a rule was last told, by `phase`.
+    A start goes to the recipients that the rule names now (`admins` where it names none), and to whoever is still
+    waiting for the end of an earlier one. Everything later goes to those who were told of the start, whatever the
+    settings say by then. `last_told` says when (µs) each `phase` of a rule was last announced.
     """
     waiting: list[Held] = []
     due: list[Held] = []
@@ -170,7 +170,7 @@ def plan(
 
 
 def _audience(transition: Transition, rule: Rule, admins: tuple[str, ...]) -> Audience:
-    """Who hears of it: see `plan`."""
+    """Who is told: see `plan`."""
     heard = transition.incident.heard
     if heard is not None and transition.change not in OPENINGS:
         return heard
@@ -179,13 +179,15 @@ def _audience(transition: Transition, rule: Rule, admins: tuple[str, ...]) -> Au
 
 
 def phase(transition: Transition) -> str | None:
-    """What this transition is told together with: "error_rate opening", "error_rate end"; None for what never waits."""
+    """The group that this transition is announced with: the rule's name with "opening" or "end"; None for one that
+    never waits."""
     which = PHASES.get(transition.change)
     return f"{transition.incident.rule} {which}" if which else None
 
 
 def _newest(transitions: Iterable[Transition], held: Iterable[Held]) -> list[Held]:
-    """Of each incident the newest of what waits and what just came, without the end of what nobody heard of."""
+    """For each incident, the latest of what waits and what just happened; without ends of incidents that were never
+    announced."""
     entries = {h.transition.incident.id: h for h in held}
     opened = {incident_id for incident_id, h in entries.items() if h.why != "group"}
     for transition in transitions:
@@ -195,7 +197,7 @@ def _newest(transitions: Iterable[Transition], held: Iterable[Held]) -> list[Hel
         old = entries.get(incident.id)
         if old is None:
             entries[incident.id] = Held(transition, Audience((), ()), transition.at_us, "new")
-        elif transition.change in REMINDERS:  # What waits says more, and was not heard yet.
+        elif transition.change in REMINDERS:  # Says more, and is still unheard.
             entries[incident.id] = replace(old, transition=replace(old.transition, incident=incident))
         else:
             entries[incident.id] = replace(old, transition=transition)
@@ -208,8 +210,8 @@ def _newest(transitions: Iterable[Transition], held: Iterable[Held]) -> list[Hel
 
 
 def _written(due: Iterable[Held], now_us: int) -> list[Notice]:
-    """A digest for an audience of what quiet hours or the budget held back; one notice for all that opened together;
-    one each for the rest, or one for those that share a thread."""
+    """The notices: a digest for each audience of what quiet hours or the budget held back; one for all incidents that
+    opened together; for the rest one each, or one for those that share a thread."""
     groups: dict[tuple[Audience, Form, str], list[Transition]] = {}
     for h in due:
         incident = h.transition.incident
@@ -240,6 +242,6 @@ def _newcomers(group: Sequence[Transition], audience: Audience) -> tuple[str, ..
 
 
 def messages_of(audience: Audience, admins: int) -> int:
-    """How many messages one notice to it means."""
+    """How many messages one notice to this audience means."""
     mails = (len(audience.recipients) or admins) if "mail" in audience.channels else 0
     return mails + sum(channel != "mail" for channel in audience.channels)

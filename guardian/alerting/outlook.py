@@ -1,4 +1,4 @@
-"""Which minutes of the past have to be judged, rule by rule; in the others it is known that nothing fires."""
+"""Which minutes of the past have to be judged, rule by rule. In the others the outcome is known in advance."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 
 
 class Outlook:
-    """The minutes first … last (since 1970) of a history, looked through at once before they are judged in order.
+    """The minutes first … last of a history (since 1970), examined all at once before they are judged in order.
 
-    A rule is not asked in a minute in which it is known to fire for nobody while none of its incidents goes on; nor in
-    one in which it only goes on to fire, if it does in the next too. `breaks` are minutes, in order, that may begin
-    by ending what goes on.
+    A rule is skipped in a minute in which it cannot fire and has no incident going on, and in a minute in which it
+    keeps firing as before and will in the next. `breaks` are minutes, ascending, at whose start an incident may be
+    ended from outside, so they are not skipped.
     """
 
     def __init__(
@@ -46,7 +46,8 @@ class Outlook:
         self._steady: dict[tuple[str, frozenset[str]], np.ndarray] = {}
 
     def next(self, state: AlertState, minute: int) -> int:
-        """The first minute from `minute` on in which anything may happen; the one after the last where nothing does."""
+        """The first minute, not before `minute`, in which anything may happen; the one after the last if nothing
+        does."""
         if minute > self._last or self._changes or state.held or len(self._calm) < len(self._rules):
             return minute
         if state.memories.keys() - self._rules:
@@ -54,8 +55,8 @@ class Outlook:
         return min((self._asked_next(name, state, minute) for name in self._rules), default=self._last + 1)
 
     def prepared(self, state: AlertState, minute: int) -> tuple[AlertState, Collection[str]]:
-        """The state in which the rules that are to be judged in this minute know what they would, had they been judged
-        in each before it; and the names of the others."""
+        """The state in which every rule to be judged in this minute has the memory that it would have had it been
+        judged in each minute before; and the names of the other rules, which are skipped."""
         idle, caught_up = [], {}
         for name in self._calm:
             if self._asked_next(name, state, minute) > minute:
@@ -67,7 +68,8 @@ class Outlook:
         return (replace(state, memories={**state.memories, **caught_up}) if caught_up else state), idle
 
     def _asked_next(self, name: str, state: AlertState, minute: int) -> int:
-        """The first minute from `minute` on in which this rule is to be judged; the one after the last for none."""
+        """The first minute, not before `minute`, in which this rule has to be judged; the one after the last if there
+        is none."""
         memory = state.memories.get(name, NOTHING_KNOWN)
         known, then = self._asked.get(name, (None, 0))
         if known is not memory or then < minute or self._changes:
@@ -88,7 +90,8 @@ class Outlook:
         return int(self._may_fire[name][place]) if place < len(self._may_fire[name]) else self._last + 1
 
     def _end_of_steady(self, rule: Rule, memory: Memory, state: AlertState, minute: int) -> int:
-        """The last minute in which all incidents of a rule, and no others, go on as in the last one that was judged."""
+        """The last minute of a stretch in which exactly the incidents of the last judged minute keep firing: it has to
+        be judged."""
         calm, latest, repeat_us = self._calm[rule.name], memory.latest, rule.repeat * SECOND
         judged_us, end = self._judged[rule.name] * MINUTE_US, self._last
         cut = self._changes or state.maintained_us or memory.ahead_us
@@ -112,7 +115,7 @@ class Outlook:
         return max(minute, min(end, minute + int(np.argmax(changes))))
 
     def _caught_up(self, name: str, memory: Memory, minute: int) -> Memory:
-        """The memory as it would be after the minutes before this one that were not judged."""
+        """The memory as it would be if the skipped minutes before this one had been judged."""
         calm, judged = self._calm[name], self._judged[name]
         good = {}
         for subject, well in calm.well.items():

@@ -1,4 +1,4 @@
-"""What a rule's probe answered, and what that says."""
+"""The answers of a rule's probe, and the state that follows from them."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from guardian.alerting.verdicts import State
 
 
 def answers(rule: str, snapshot: Snapshot, since_us: int = 0) -> list[tuple[int, bool]]:
-    """When (µs) the probe of the rule of this name was answered since then, and whether well, in the order of time."""
+    """The answers of this rule's probe since then, as (µs, good), in order of time."""
     return [(at, good) for at, good in snapshot.history.probes.get(rule, []) if since_us <= at < snapshot.now_us]
 
 
 def state_of(found: Sequence[tuple[int, bool]], failures: int) -> State:
-    """It fires after so many failures in a row; after fewer nothing is known."""
+    """Firing after this many failures in a row; after fewer, the state is unknown."""
     last = [good for _, good in found[-failures:]]
     if last and last[-1]:
         return "ok"

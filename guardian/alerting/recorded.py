@@ -1,4 +1,4 @@
-"""Requests that are at hand one by one, asked as a store is: for samples of mails, and to compare stores with."""
+"""Requests held in memory, read like a store: for sample mails, and as the reference that stores are compared with."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from tracker.source import Source
 
 
 class Recorded:
-    """`guardian.alerting.whom.Past` on these events, with the sources that they came from, by `made_by`: nobody knows,
-    where nothing is given."""
+    """`guardian.alerting.whom.Past` on these events. `made_by` gives the release and instance of each; without it they
+    are unknown."""
 
     def __init__(self, events: Sequence[Event], made_by: Callable[[Event], Source | None] = lambda event: None) -> None:
         self._events, self._made_by = events, made_by
@@ -35,8 +35,8 @@ class Recorded:
         yield Sample.of(found, 2 * len(found) + 2)
 
     def succeeded(self, since: Mapping[Use, int], end_us: int, within_us: float | None = None) -> set[Use]:
-        """Which of these pairs of person and feature had a request that did not fail, after their moment (µs), and took
-        no longer than that."""
+        """Which of these (person, feature) pairs had a good request after their moment (µs) that took no longer than
+        the given time."""
         good = (event for event in self._between(0, end_us) if event.failure is None)
         if within_us is not None:
             good = (event for event in good if timed(event) and latency_of(event) <= within_us)
@@ -48,10 +48,10 @@ class Recorded:
 
 
 def timed(event: Event) -> bool:
-    """Whether it is a good request of which it is known how long it took."""
+    """Whether it is a good request with a known latency."""
     return event.outcome < 400 and event.outcome != WEBSOCKET and latency_of(event) >= 0
 
 
 def latency_of(event: Event) -> int:
-    """How long it took (µs) until the answer began, or as a whole where that is not known."""
+    """The latency (µs): until the answer began, or the whole duration where that is not known."""
     return event.duration_us if event.latency_us is None else event.latency_us

@@ -1,4 +1,4 @@
-"""A release that is new fixes what was open, for the rules that say so. Pure."""
+"""A new release marks open incidents as fixed, for the rules whose settings say so. Pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def waiting(state: AlertState, rules: Iterable[Rule]) -> list[Incident]:
-    """The open incidents that the next release fixes."""
+    """The open incidents that the next release will mark as fixed."""
     asked = {rule.name for rule in rules if rule.enabled and rule.fixed_by_release}
     if not asked:
         return []
@@ -23,13 +23,13 @@ def waiting(state: AlertState, rules: Iterable[Rule]) -> list[Incident]:
 
 
 def begun_before(incidents: Iterable[Incident], newest: Released) -> list[Incident]:
-    """Those of them that this release fixes: they began before it, and nothing fixed them since."""
+    """The incidents that this release marks as fixed: they started before it, and were not marked as fixed since."""
     return [i for i in incidents if i.first_us < newest.at_us and (i.fixed_us or 0) < newest.at_us]
 
 
 def fixed(state: AlertState, rules: Iterable[Rule], released: Sequence[Released], now_us: int) -> AlertState:
-    """The state in which what was open is judged by what came since the newest of these releases, in order, that
-    answered before `now_us`."""
+    """The state in which open incidents are judged only by what came after the newest of these releases (ascending)
+    that had answered a request before `now_us`."""
     known = [each for each in released if each.at_us < now_us]
     if not known or not (open_ := waiting(state, rules)):
         return state

@@ -1,4 +1,4 @@
-"""How useful the rules were: which make noise that nobody acts on, and which threshold would have made less of it."""
+"""How useful the rules were: which ones make noise that nobody acts on, and which threshold would have made less."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ if TYPE_CHECKING:
     from guardian.settings.rules import Rule
 
 NOISY = 3
-"""A rule with fewer incidents than this is not noise."""
+"""A rule with fewer incidents than this is never called noisy."""
 
 
 @dataclass(frozen=True, slots=True)
 class Review:
-    """How a rule did over some time: how many incidents, and on how many of them somebody acted."""
+    """How a rule did in a period: how many incidents it opened, and how many of them somebody acted on."""
 
     rule: str
     incidents: int
@@ -35,7 +35,8 @@ class Better:
 
 
 def review(incidents: Sequence[Incident], since: datetime) -> list[Review]:
-    """The rules with incidents that opened at `since` or later, by noise: most that nobody acted on first."""
+    """The rules with incidents that opened at `since` or later, noisiest first (most incidents that nobody acted
+    on)."""
     since_us = int(since.timestamp()) * SECOND
     counts: dict[str, list[int]] = {}
     for incident in incidents:

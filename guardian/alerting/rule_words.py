@@ -1,4 +1,4 @@
-"""A rule in sentences that say exactly when it fires."""
+"""Rules in words."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def rule_in_words(rule: Rule, lang: Language) -> str:
 
 def rule_line(rule: Rule, incident: Incident, counts: Counts | None, lang: Language) -> str:
     """The rule's name, its threshold and the value, in one line: "Rule chat-errors: error rate above 10 % in the last
-    hour; now 18.2 %". With `counts` None the incident does not fire in this minute, and the value is the worst."""
+    hour; now 18.2 %". With `counts` None the incident does not fire in this minute, and the value is its peak."""
     kind = kind_of(rule)
     said, value = kind.gist(rule, incident, lang), kind.reading(rule, incident, counts, lang)
     if not value:
@@ -32,7 +32,7 @@ def rule_line(rule: Rule, incident: Incident, counts: Counts | None, lang: Langu
 
 
 def _minimums(rule: Rule, lang: Language) -> list[str]:
-    """What `min_requests` and `min_users` ask for, a sentence each; nothing for those that ask for nothing."""
+    """A sentence each for `min_requests` and `min_users`, if they demand anything."""
     kind, found = kind_of(rule), []
     if rule.min_requests > kind.fewest:
         found.append(kind.least_requests(rule.min_requests, lang))

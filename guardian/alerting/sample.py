@@ -1,4 +1,4 @@
-"""Some of the requests of a window, with all that they can differ by: what a cause is looked for in."""
+"""A sample of the requests in a window, with everything by which a cause can be told."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Place = tuple[str, str]
 
 
 class Released(NamedTuple):
-    """A release of the app, and when (µs) the first request came that it answered."""
+    """A release of the app, and when (µs) it answered its first request."""
 
     release: str
     at_us: int
@@ -28,10 +28,11 @@ class Released(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """Requests, a numpy array a column; `user`, `route`, `source` and `failure` index the lists of what they stand for,
-    `source` and `failure` are -1 where there is none. `status` holds outcomes (`Event.outcome`), `duration_us`
-    latencies. `weight` says how many requests of the window each one stands for: 1 where all of its kind, failed or
-    good, are here. `sources` are pairs of release and instance, "" for what is not known. In no order."""
+    """Requests in no particular order, one numpy array for each column. `user`, `route`, `source` and `failure` index
+    the lists of their values; `source` and `failure` are -1 where there is none. `status` holds outcomes
+    (`Event.outcome`), `duration_us` latencies. `weight` says how many requests of the window each one stands for: 1
+    where all of its kind (failed or good) are in the sample. `sources` are pairs of release and instance, "" for
+    unknown."""
 
     at_us: np.ndarray
     user: np.ndarray
@@ -48,8 +49,8 @@ class Sample:
 
     @classmethod
     def of(cls, events: Iterable[tuple[Event, Source | None]], most: int) -> Sample:
-        """The sample of any events, each with where it came from: all of them, or of the failed and of the good ones at
-        most `most` / 2 each, spread evenly."""
+        """A sample of these events with their sources: all of them, or at most `most` / 2 each of the failed and the
+        good ones, spread evenly."""
         pairs = list(events)
         failed = [pair for pair in pairs if pair[0].failure is not None]
         good = [pair for pair in pairs if pair[0].failure is None]
@@ -88,12 +89,12 @@ class Sample:
 
     @property
     def requests(self) -> int:
-        """How many requests it stands for."""
+        """How many requests of the window the sample stands for."""
         return round(float(self.weight.sum()))
 
     def failed(self, lowest: int, facts: Mapping[str, Any]) -> np.ndarray:
-        """1 for each request with at least this outcome, 0 for each other one; where the facts of an incident are of
-        one error, only for that one. The place of an error without an exception is there the feature."""
+        """1 for each request whose outcome is at least `lowest`, else 0; only for one error, where the facts of an
+        incident name one. In these facts, an error without an exception has the feature as its place."""
         flags = self.status >= lowest
         if "place" in facts:
             kind, where = facts["kind"], facts["place"]
@@ -104,7 +105,7 @@ class Sample:
         return flags.astype(np.int8)
 
     def only(self, rows: np.ndarray) -> Sample:
-        """The same with some of its rows: their numbers, or a flag each."""
+        """The sample with only these rows, given as indices or flags."""
         return Sample(
             self.at_us[rows], self.user[rows], self.route[rows], self.source[rows], self.status[rows],
             self.duration_us[rows], self.failure[rows], self.weight[rows],
@@ -117,5 +118,5 @@ NO_SAMPLE = Sample.of((), 2)
 
 
 def place(kind: str, location: str) -> Place:
-    """What failed, and the innermost line of its location."""
+    """The kind of a failure, and the innermost line of its location."""
     return kind, location.rsplit("\n", 1)[-1]

@@ -1,4 +1,5 @@
-"""Why requests are slow: by those above the limit, and by how long all of them took beside what is usual. Pure."""
+"""Why requests are slow: judged by those above the limit, and by how many took longer than is usual for their endpoint.
+Pure."""
 
 from __future__ import annotations
 
@@ -12,17 +13,17 @@ from guardian.alerting.sample import Route, Sample
 from guardian.core.cause import FEWEST_ALIKE, HALF, NOTHING_FOUND, Cause, Found, find_cause, how_unlike
 
 FEW = 50
-"""With so many slow requests they tell by themselves what can be told."""
+"""With at least this many slow requests, they are enough to find the cause by themselves."""
 UNLIKE = 2.0
-"""Fewer must be so much more likely to differ than by chance, too: e to the power of this."""
+"""With fewer, a difference must also be this unlikely by chance: a log likelihood ratio."""
 USUALLY = 0.9
-"""So many of a route's requests are within its usual time."""
+"""The share of a route's requests that its usual time covers."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Lasted:
-    """Whether each request took longer than its route does usually (1, else 0; -1 where that is not known): those of
-    the incident and of before, those of another time, and which share of them does at other times."""
+    """Whether each request took longer than is usual for its route (1, else 0; -1: unknown), for the requests of the
+    incident's sample (`now`) and of the comparison (`then`); `usual` is the usual share of such requests."""
 
     now: np.ndarray
     then: np.ndarray
@@ -32,15 +33,13 @@ class _Lasted:
 def slow_cause(
     cause: Cause, now: Sample, slow: np.ndarray, before: Sample, then: np.ndarray, earlier: np.ndarray
 ) -> Cause:
-    """What is slow, given what the requests above the limit tell by themselves, flagged in `slow` (1, else 0).
+    """The cause of slowness. `cause` is what the requests above the limit (flagged 1 in `slow`) show by themselves.
 
-    Where those are too few to tell, the requests do that took longer than is usual on their route: they are many more.
-    Where a value tells these apart, and explains most of the slow ones too, it is named, with the figures of the slow
-    ones. And what was found is no cause where all others take longer than usual as well.
-
-    `before` are requests of another time, `then` which of them were slow; `earlier` says which of `now` came before the
-    incident. What came earlier says what is usual, where nothing of another time does; where neither does, `cause` is
-    all that is known.
+    If they are too few, the search uses the requests that took longer than is usual for their route, which are many
+    more; a value found that way is named if it explains most of the slow ones too, with the figures of the slow ones. A
+    value is dropped if all other requests take longer than usual as well. `before` are requests of the comparison
+    period, `then` flags the slow ones among them, `earlier` the requests of `now` from before the incident. What is
+    usual comes from `before`, or else from `earlier`; without either, `cause` is all that is known.
     """
     lasted = _lasted(now, before, earlier)
     if lasted is None:
@@ -63,8 +62,8 @@ def slow_cause(
 
 
 def _stands_out(found: Found, now: Sample, lasted: _Lasted, during: np.ndarray) -> bool:
-    """Whether what has this value takes longer than usual much more often than what has not; also where there is
-    nothing to compare it with."""
+    """Whether requests with this value exceed their usual time much more often than the others do. True where there is
+    nothing to compare with."""
     mine = _having(found, now)
     with_it, without = (_share(now, lasted.now, during & rows) for rows in (mine, ~mine))
     if with_it is None or without is None:
@@ -73,20 +72,21 @@ def _stands_out(found: Found, now: Sample, lasted: _Lasted, during: np.ndarray) 
 
 
 def _share(sample: Sample, flags: np.ndarray, rows: np.ndarray) -> float | None:
-    """Which share of these requests is flagged, None of none."""
+    """The share of these requests that is flagged; None where there are no requests."""
     weight = sample.weight[rows]
     return float((weight * flags[rows]).sum() / weight.sum()) if len(weight) else None
 
 
 def _having(found: Found, sample: Sample) -> np.ndarray:
-    """Which requests have the value."""
+    """Flags of the requests that have the value found."""
     dimension = dimension_of(found.dimension, [sample])
     mine: np.ndarray = dimension.codes == list(dimension.values).index(found.value)
     return mine
 
 
 def _counted(clues: Sequence[Found], now: Sample, slow: np.ndarray, base: float) -> Iterator[Found]:
-    """These values with the figures of the slow requests, up to the first that does not explain most of them."""
+    """These values with the figures of the slow requests, stopping before the first that does not explain most of
+    them."""
     within = np.ones(len(now), dtype=bool)
     for clue in clues:
         mine = within & _having(clue, now)
@@ -105,7 +105,7 @@ def _counted(clues: Sequence[Found], now: Sample, slow: np.ndarray, base: float)
 
 
 def _lasted(now: Sample, before: Sample, earlier: np.ndarray) -> _Lasted | None:
-    """What took longer than usual; None where too little is known of what is usual."""
+    """Which requests took longer than usual; None where too little is known about what is usual."""
     was = now.only(earlier)
     for usual in (before, was):
         limits = _limits(usual)
@@ -117,7 +117,7 @@ def _lasted(now: Sample, before: Sample, earlier: np.ndarray) -> _Lasted | None:
 
 
 def _limits(usual: Sample) -> dict[Route, float]:
-    """By route, within how many µs it answers usually; only those of which enough is known."""
+    """The usual time (µs) of each route that has enough requests."""
     found = dict[Route, float]()
     for code, route in enumerate(usual.routes):
         took_us = usual.duration_us[usual.route == code]
@@ -127,7 +127,7 @@ def _limits(usual: Sample) -> dict[Route, float]:
 
 
 def _above(sample: Sample, limits: dict[Route, float]) -> np.ndarray:
-    """1 for each request that took longer than its route's limit, 0 for each other one, -1 where there is none."""
+    """1 for each request that took longer than its route's usual time, else 0; -1 for routes without one."""
     table = np.array([*(limits.get(route, np.nan) for route in sample.routes), np.nan])
     limit = table[sample.route]
     found: np.ndarray = np.where(np.isnan(limit), -1, sample.duration_us > limit).astype(np.int8)

@@ -1,4 +1,4 @@
-"""The two figures of statistics that verdicts rest on."""
+"""The two statistical functions that verdicts rest on."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def wilson_lower(bad: int, total: int, z: float = 1.96) -> float:
 
 
 def wilson_lowers(bad: Any, total: Any, z: float = 1.96) -> Any:
-    """The same of numbers or arrays; totals are not 0. What is 0 may be a little less by rounding."""
+    """The same for numbers or arrays, with totals above 0. Rounding may turn 0 into a tiny negative number."""
     share = bad / total
     centre = share + z * z / (2 * total)
     spread = z * np.sqrt(share * (1 - share) / total + z * z / (4 * total * total))
@@ -24,8 +24,8 @@ def wilson_lowers(bad: Any, total: Any, z: float = 1.96) -> Any:
 
 
 def quantile(values: np.ndarray, q: float) -> float:
-    """The quantile of values in ascending order, not none, with linear interpolation between neighbours, as numpy's by
-    default; many times as fast."""
+    """The quantile of ascending values (at least one), interpolated linearly as numpy does by default, but many times
+    faster."""
     place = (len(values) - 1) * q
     low = int(place)
     below, above = values[low], values[min(low + 1, len(values) - 1)]

@@ -1,4 +1,5 @@
-"""The rows of single events by stretches of time: of one feature, those that failed, who met many errors at once."""
+"""Single events by stretches of time: the rows of one feature, the failed ones, and the users who met many errors at
+once."""
 
 from __future__ import annotations
 
@@ -14,13 +15,14 @@ from guardian.alerting.users import Users
 from tracker.event import ANONYMOUS
 
 _STRETCHES = 12
-"""So many windows of one history are sorted by feature each for itself."""
+"""Up to this many windows of a history are sorted by feature one by one; with more, the whole history is sorted
+once."""
 _LONGEST = 48
-"""Durations are told apart up to so many bits of microseconds: nine years."""
+"""The bits that a duration in microseconds may take in a combined sort key: nine years."""
 
 
 class Stretches:
-    """The same columns, seen by stretches of time; what several rules ask for is worked out once."""
+    """Looks up `columns` by stretches of time, and remembers what several rules ask for."""
 
     def __init__(self, columns: Columns) -> None:
         self.columns = columns
@@ -29,23 +31,23 @@ class Stretches:
 
     @cached_property
     def failed(self) -> np.ndarray:
-        """Which rows of `columns` failed, in the order of time."""
+        """The failed rows of `columns`, in order of time."""
         return np.flatnonzero(self.columns.failure >= 0)
 
     @cached_property
     def failed_of(self) -> OfUsers:
-        """The rows that failed, by whose they are."""
+        """The failed rows, grouped by user."""
         return OfUsers(self.columns, self.failed)
 
     @cached_property
     def _of_features(self) -> dict[tuple[int, int], list[np.ndarray]]:
-        """By the first and the last row of a stretch, the rows of each feature inside."""
+        """For the stretch of rows [first, last), the rows of each feature."""
         return {}
 
     def _by_feature(self, first: int, last: int) -> list[np.ndarray]:
         if (first, last) not in self._of_features:
             feature, number = self.columns.feature[first:last], len(self.columns.features)
-            narrow = feature.astype(np.int16) if number < 2**15 else feature  # numpy sorts these by their digits
+            narrow = feature.astype(np.int16) if number < 2**15 else feature  # numpy uses a radix sort for these
             order = np.argsort(narrow, kind="stable") + first
             ends = np.cumsum(np.bincount(feature, minlength=number))
             self._of_features[first, last] = np.split(order, ends[:-1]) if number else []
@@ -56,7 +58,7 @@ class Stretches:
         return {name: code for code, name in enumerate(self.columns.features)}
 
     def rows(self, start_us: int, end_us: int, feature: str | None = None) -> np.ndarray | slice:
-        """Which rows of `columns` lie in [start, end), of one feature or of all."""
+        """The rows of `columns` in [start, end), of one feature or of all."""
         first, last = (int(row) for row in np.searchsorted(self.columns.at_us, (start_us, end_us)))
         if feature is None:
             return slice(first, last)
@@ -65,12 +67,12 @@ class Stretches:
             return slice(0, 0)
         if (0, len(self.columns)) not in self._of_features and len(self._of_features) < _STRETCHES:
             return self._by_feature(first, last)[code]
-        # Many stretches: this is the past, minute by minute. All of it is sorted once.
+        # Many stretches mean that the past is judged minute by minute: sort all of it once.
         rows = self._by_feature(0, len(self.columns))[code]
         return rows[slice(*np.searchsorted(rows, (first, last)))]
 
     def users(self, rows: np.ndarray | slice, lowest: int = 0) -> Users:
-        """Whose these rows of `columns` are, without nobody; with `lowest` only of outcomes from there on."""
+        """The users of these rows, without anonymous ones. With `lowest`, only rows with at least that outcome."""
         codes, names = self.columns.user[rows], self.columns.users
         there = np.zeros(len(names), dtype=bool)
         there[codes[self.columns.status[rows] >= lowest] if lowest else codes] = True
@@ -79,13 +81,14 @@ class Stretches:
 
     @cached_property
     def nobody(self) -> slice:
-        """Where in `columns.users` nobody is, who has no name; empty where there is no such request."""
+        """The index of the anonymous user in `columns.users`, in an array; empty where there are no anonymous
+        requests."""
         names = self.columns.users
         place = names.index(ANONYMOUS, self._named) if ANONYMOUS in names[self._named :] else len(names)
         return slice(place, place + 1)
 
     def failures_between(self, rows: slice) -> np.ndarray:
-        """The rows of a stretch of `columns` that failed."""
+        """The failed rows in a stretch of `columns`."""
         key = (rows.start, rows.stop)
         if "failed" in self.__dict__ or (len(self._failed) >= _STRETCHES and key not in self._failed):
             return self.failed[slice(*np.searchsorted(self.failed, key))]
@@ -98,8 +101,8 @@ class Stretches:
         return {}
 
     def failures(self, rows: slice) -> tuple[np.ndarray, np.ndarray]:
-        """By its index in `columns.failures`, how often each failure came in a stretch of `columns`, and how often as a
-        server error."""
+        """How often each failure (by its index in `columns.failures`) came in a stretch of `columns`, and how often as
+        a server error."""
         key = (rows.start, rows.stop)
         if self._counted is None or self._counted[0] != key:
             columns, failed = self.columns, self.failures_between(rows)
@@ -118,8 +121,8 @@ class Stretches:
         return {what: code for code, what in enumerate(self.columns.failures)}
 
     def good_us(self, start_us: int, end_us: int, feature: str) -> np.ndarray:
-        """How long (µs) the good requests of [start, end) to a feature took, in ascending order. WebSockets (status
-        101) don't count: they last by design. Nor does what nobody measured."""
+        """The durations (µs) of a feature's good requests in [start, end), ascending. Leaves out WebSockets (status
+        101), which last by design, and requests that were not timed."""
         code, key = self._places.get(feature), (start_us, end_us)
         if code is None:
             return np.empty(0, dtype=np.int64)
@@ -130,7 +133,7 @@ class Stretches:
             found.sort()
             return found
         if key not in self._good:
-            # One sort of one number for two puts each feature's together: ten times as fast as feature by feature.
+            # Sorting feature and duration combined in one number is ten times as fast as sorting feature by feature.
             stretch = self.rows(start_us, end_us)
             took_us, longest = columns.duration_us[stretch], (1 << _LONGEST) - 1
             both = columns.feature[stretch].astype(np.int64)
@@ -144,8 +147,8 @@ class Stretches:
         return durations[ends[code] : ends[code + 1]]
 
     def timed(self, start_us: int, end_us: int, feature: str, over_us: float) -> tuple[int, int]:
-        """How many good requests of [start, end) to a feature were timed, and how many of them took longer than that;
-        cheaper than `good_us`, which says how long."""
+        """How many good requests of [start, end) to a feature were timed, and how many of them took longer than
+        `over_us`. Cheaper than `good_us`."""
         code, key = self._places.get(feature), (start_us, end_us, over_us)
         if code is None:
             return 0, 0
@@ -163,14 +166,15 @@ class Stretches:
         return every[code], slow_ones[code]
 
     def _timed_minute(self, at_us: int, over_us: float) -> np.ndarray:
-        """See `_count_timed`; of one minute, which is counted once: the histories that follow know it too."""
+        """`_count_timed` for one minute, remembered for this history and those grown from it."""
         minutes = self._minutes.setdefault(over_us, {})
         if at_us not in minutes:
             minutes[at_us] = self._count_timed(at_us, at_us + MINUTE_US, over_us)
         return minutes[at_us]
 
     def _count_timed(self, start_us: int, end_us: int, over_us: float) -> np.ndarray:
-        """By the feature, how many good requests of [start, end) were timed, and below how many of them took longer."""
+        """Two rows, by feature: how many good requests of [start, end) were timed, and how many of them took longer
+        than `over_us`."""
         columns, rows = self.columns, self.rows(start_us, end_us)
         number, features, size = _are_good(columns, rows), columns.feature[rows], len(columns.features)
         slow = np.flatnonzero(columns.duration_us[rows] > over_us)
@@ -186,10 +190,10 @@ class Stretches:
         return {}
 
     def follow(self, before: Stretches, late: Collection[int]) -> None:
-        """Take over what was counted of single minutes from the stretches of the history that this one was grown from,
-        but for the minutes (since 1970) that have more events by now."""
+        """Take over the counts of single minutes from the history that this one was grown from, except for minutes
+        (since 1970) that have gained events."""
         if before.columns.features is not self.columns.features:
-            return  # the numbers of features may be others
+            return  # features may have other numbers
         if before.columns.users is self.columns.users and "nobody" in before.__dict__:
             self._named = before.nobody.start
         first_us = int(self.columns.at_us[0]) if len(self.columns) else 0
@@ -199,18 +203,18 @@ class Stretches:
 
     @cached_property
     def _good(self) -> dict[tuple[int, int], tuple[np.ndarray, list[int]]]:
-        """By the start and the end of a stretch: durations feature by feature, and where each feature begins."""
+        """For each (start, end): the durations sorted by feature, and where each feature's begin."""
         return {}
 
     def good_rows(self, feature: str) -> np.ndarray:
-        """Which rows of `columns` are the good requests of a feature that `good_us` would time."""
+        """The rows of a feature's requests whose durations `good_us` gives."""
         code = self._places.get(feature)
         rows = self._by_feature(0, len(self.columns))[code] if code is not None else np.empty(0, dtype=np.int64)
         found: np.ndarray = rows[_are_good(self.columns, rows)]
         return found
 
     def every_burst(self, errors: int, window_us: int) -> np.ndarray:
-        """When (µs) any burst was complete, in the order of time; see `bursts`."""
+        """When (µs) each burst was complete, in order of time; see `bursts`."""
         found = self._bursts.get((errors, window_us)) or find_bursts(self.columns, self.failed, errors, window_us)
         self._bursts[errors, window_us] = found
         return np.array(found[0], dtype=np.int64)
@@ -220,7 +224,7 @@ class Stretches:
         the times (µs) of the first and the last error of the newest such burst."""
         key = (errors, window_us)
         if key not in self._bursts:
-            # One minute asks for little of the past; where more of them do, all of it is looked through once.
+            # A single minute needs little of the past; when more minutes ask, all of it is searched once.
             self._bursts[key] = None
             first, last = np.searchsorted(self.columns.at_us, (start_us - window_us, end_us))
             at, who = find_bursts(self.columns, self.failures_between(slice(first, last)), errors, window_us)

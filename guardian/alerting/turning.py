@@ -1,4 +1,4 @@
-"""When it turned: the first bad request of an incident and the first good one after it, from requests in order."""
+"""Turning points: the first bad request of an incident, and the first good one after it."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Onset:
-    """When it began: `at_us` is the first bad request, or the last sign of life where it shows by absence; and
-    `last_good_us` the last good request before it, None where none is at hand."""
+    """The start of an incident: `at_us` is the first bad request, or the last sign of life where absence is the
+    problem; `last_good_us` is the last good request before it, None where none is known."""
 
     at_us: int
     last_good_us: int | None = None
@@ -25,8 +25,8 @@ class Onset:
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """Requests in the order of time: single ones, or those of a minute together at its start. `at_us`, `good` and `bad`
-    (how many) have the same length."""
+    """Requests in order of time, either singly or added up by minute under the minute's start. `at_us`, `good` and
+    `bad` (counts) have the same length."""
 
     at_us: np.ndarray
     good: np.ndarray
@@ -34,16 +34,16 @@ class Series:
 
     @classmethod
     def of(cls, at_us: ArrayLike, good: ArrayLike) -> Series:
-        """Single requests, or answers of a probe: when each came (µs), and whether it was good."""
+        """A series of single requests, or answers of a probe, from (µs, good) pairs."""
         well = np.asarray(good, dtype=np.int64)
         return cls(np.asarray(at_us, dtype=np.int64), well, 1 - well)
 
     def onset(self, share: float) -> Onset | None:
-        """The first bad request of the stretch in which bad ones exceed their `share` (0 to 1) by most; None where none
+        """The first bad request of the stretch in which bad requests exceed `share` (0 to 1) the most; None where none
         is bad.
 
-        The stretch of the largest sum of (bad - share × all): Page, "Continuous inspection schemes", Biometrika 41
-        (1954). A few errors of an ordinary hour before it do not move its beginning.
+        That stretch has the largest sum of (bad - share × all): Page, "Continuous inspection schemes", Biometrika 41
+        (1954). A few ordinary errors an hour earlier do not shift the start.
         """
         excess = np.cumsum(self.bad - share * (self.good + self.bad))
         before = np.concatenate(([0.0], excess[:-1])) if len(excess) else excess
@@ -57,7 +57,7 @@ class Series:
         return Onset(int(self.at_us[first]), int(self.at_us[good[-1]]) if len(good) else None)
 
     def unbroken(self) -> Onset | None:
-        """The first bad request after the last good one; None where the last one is good, or there is none."""
+        """The first bad request after the last good one; None where the last request is good, or there is none."""
         good, bad = np.flatnonzero(self.good), np.flatnonzero(self.bad)
         failed = bad[bad > good[-1]] if len(good) else bad
         if not len(failed):
@@ -65,8 +65,8 @@ class Series:
         return Onset(int(self.at_us[failed[0]]), int(self.at_us[good[-1]]) if len(good) else None)
 
     def recovery(self, share: float) -> int | None:
-        """The first good request after that stretch, which began before these or with the first of them; None where
-        there is none."""
+        """The first good request after that stretch, given a series that starts no earlier than it; None where there is
+        none."""
         if not len(self.at_us):
             return None
         last = int(np.argmax(np.cumsum(self.bad - share * (self.good + self.bad))))
@@ -77,9 +77,8 @@ class Series:
 
 
 def requests_between(snapshot: Snapshot, start_us: int, feature: str | None, count: str) -> Series:
-    """The requests of a feature (None: of all) from `start_us` to the snapshot; bad are those that `count` counts.
-
-    Where the single events do not reach back so far, minutes tell.
+    """The requests of a feature (None: of all) from `start_us` to the snapshot; errors that `count` counts are bad.
+    Counts by the minute are used where single events do not reach back that far.
     """
     history, end_us = snapshot.history, snapshot.now_us
     if history.singles_us <= start_us:
@@ -98,8 +97,8 @@ def requests_between(snapshot: Snapshot, start_us: int, feature: str | None, cou
 
 
 def last_request(snapshot: Snapshot, feature: str | None) -> int | None:
-    """When (µs) the last request came before the snapshot: to the minute where it lies before the single events; None
-    where none is known."""
+    """When (µs) the last request before the snapshot came, exact to the minute where it is older than the single
+    events; None where none is known."""
     rows = snapshot.history.rows(0, snapshot.now_us, feature)
     at_us = snapshot.history.columns.at_us[rows]
     if len(at_us):
@@ -113,7 +112,8 @@ def last_request(snapshot: Snapshot, feature: str | None) -> int | None:
 
 
 def first_request(snapshot: Snapshot, feature: str | None, after_us: int, good: bool = False) -> int | None:
-    """When (µs) the first request after that moment came, with `good` the first that did not fail; None for none."""
+    """When (µs) the first request after that moment came (with `good`: the first that did not fail); None where there
+    was none."""
     found = requests_between(snapshot, after_us, feature, "all")
     which = np.flatnonzero(found.good if good else found.good + found.bad)
     return int(found.at_us[which[0]]) if len(which) else None

@@ -1,4 +1,5 @@
-"""What a rule no longer watches, or calls well only because it was changed: told as that, never as resolved."""
+"""Incidents that a changed rule no longer watches, or calls well only because it was changed: announced as unwatched,
+never as resolved."""
 
 from __future__ import annotations
 
@@ -25,10 +26,10 @@ def without_unwatched(
     since: Since,
     alive: bool,
 ) -> tuple[Memory, list[Transition]]:
-    """The memory of a rule after what it no longer watches has ended, and those ends.
+    """Ends the incidents that the rule no longer watches. Returns its memory and the ends as transitions.
 
-    `former` are the rules that incidents fired by, by their `under`: as long as such an incident has not fired by the
-    present rule, what its own rule does not call well is not called well. `alive`: see `incidents.step`.
+    `former` holds, by `Incident.under`, the rules that incidents fired by: until such an incident fires by the current
+    rule, it is well only if its own rule says so too. `alive`: see `incidents.step`.
     """
     unsaid: State = "ok" if alive else "no_data"
     said: dict[str, State] = {verdict.subject: verdict.state for verdict in verdicts}
@@ -56,14 +57,15 @@ def without_unwatched(
 
 
 def _watched(rule: Rule, old: Rule, subject: str) -> bool:
-    """Whether the rule is of the kind that it was, and still watches this subject."""
+    """Whether the rule is still of the same kind and still watches this subject."""
     return kind_of(rule) is kind_of(old) and kind_of(rule).watches(rule, subject)
 
 
 def edited(
     memory: Memory, old: Rule | None, rule: Rule, former: Mapping[str, Rule]
 ) -> tuple[Memory, Mapping[str, Rule]]:
-    """The incidents that go on, each with the rule that it fired by, where that was changed since the last minute."""
+    """If the rule was changed since the last minute, notes the old one: under each incident that goes on, and in
+    `former`."""
     if old is None or old == rule or not memory.latest:
         return memory, former
     key = f"{rule.name} {blake2b(repr(old).encode(), digest_size=6).hexdigest()}"
@@ -72,7 +74,7 @@ def edited(
 
 
 def removed(memory: Memory, now_us: int) -> tuple[Memory, list[Transition]]:
-    """What is left of the memory of a rule that the settings no longer have, and the end of what was open under it."""
+    """What is left of the memory of a rule that was removed from the settings, and the ends of its open incidents."""
     latest = {s: i for s, i in memory.latest.items() if i.status != "pending" and i.kept(now_us)}
     changes = [
         Transition(incident.ended("removed", now_us), "removed", now_us)

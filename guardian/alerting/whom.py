@@ -1,4 +1,4 @@
-"""Whom to tell: who met the failures of an incident, and how it went for each of them since. Pure."""
+"""Whom to write to: who was hit by an incident, and how each of them fared since. Pure."""
 
 from __future__ import annotations
 
@@ -19,15 +19,16 @@ if TYPE_CHECKING:
     from guardian.settings.rules import Rule
 
 Use = tuple[str, str]
-"""A person, and a feature that they use."""
+"""A person, and a feature they use."""
 
 Fate = Literal["back", "again", "away"]
-"""How it went for a person after their last failure: `back` used the same feature with success, `again` failed at it
-after the incident was over, `away` did neither. Of both, what came last counts."""
+"""How a person fared after their last failure: `back` used the same feature successfully, `again` failed at it after
+the incident was over, `away` did neither. If both happened, the later counts."""
 
 
 class Hit(NamedTuple):
-    """One person who was hit: how often, when first and last (µs), at which endpoint and feature last, and since."""
+    """One person who was hit: how often, when first and last (µs), the last endpoint and feature, and how they fared
+    since."""
 
     name: str
     times: int
@@ -40,11 +41,9 @@ class Hit(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Whom:
-    """Who was hit: `people`, those to write to first (away, then again, then back), in each the most often hit first.
-
-    `erased` counts people who were erased since, `anonymous` the failed requests of nobody who is known: neither is
-    named. Requests were read up to `until_us`. `slow` says that it is about answers that were too slow, of which all
-    this counts, and not about failures.
+    """Who was hit. `people` are sorted by need (away, then again, then back), then by how often they were hit. `erased`
+    counts people who were erased since, `anonymous` failed requests without a verified user: neither are named.
+    Requests were read up to `until_us`. With `slow` everything here is about slow answers instead of failures.
     """
 
     people: tuple[Hit, ...] = ()
@@ -59,7 +58,7 @@ class Whom:
         return len(self.people) + self.erased
 
     def fared(self, *fates: Fate) -> tuple[Hit, ...]:
-        """Those for whom it went so."""
+        """The people who fared this way."""
         return tuple(hit for hit in self.people if hit.fate in fates)
 
     def named(self, name: Callable[[str], str]) -> Whom:
@@ -68,32 +67,31 @@ class Whom:
 
 
 NOBODY = Whom()
-"""Nobody was hit, or nobody looks."""
+"""Nobody was hit, or nobody asked."""
 _ORDER: dict[Fate, int] = {"away": 0, "again": 1, "back": 2}
 
 
 class Past(Protocol):
-    """What it asks of a store of requests: see `guardian.stores.history.HistoryStore`."""
+    """What is needed from a store of requests: see `guardian.stores.history.HistoryStore`."""
 
     def failed(self, start_us: int, end_us: int) -> Iterator[Sample]:
         """All failed requests of [start, end), µs."""
         ...
 
     def slow(self, start_us: int, end_us: int, over_us: float, feature: str | None) -> Iterator[Sample]:
-        """All good requests of [start, end), µs, that took longer, of this feature or of all."""
+        """All good requests of [start, end), µs, that took longer than the limit, of this feature or of all."""
         ...
 
     def succeeded(self, since: Mapping[Use, int], end_us: int, within_us: float | None = None) -> set[Use]:
-        """Which of these had a request that did not fail, and took no longer, later than their moment (µs), and before
-        the end."""
+        """Which of these pairs had a good request, within the time limit if there is one, after their moment (µs) and
+        before the end."""
         ...
 
 
 def whom(rule: Rule, incident: Incident, now_us: int, past: Past) -> Whom:
-    """Who was hit by this incident, and how it went since.
-
-    Hit are those whose requests the rule counts as failed (or too slow) from its beginning to its end, or to now while
-    it goes on. Nobody for rules that are not about what fails.
+    """Who was hit by this incident, and how they fared since. People are hit if the rule counts a request of theirs as
+    failed (or too slow) between its start and its end, or now while it goes on. Nobody for rules that are not about
+    failures or slowness.
     """
     kind = kind_of(rule)
     if kind.bad is None or kind.traffic:
@@ -110,8 +108,8 @@ def whom(rule: Rule, incident: Incident, now_us: int, past: Past) -> Whom:
 
 
 def who_failed(rule: Rule, incident: Incident, start_us: int, end_us: int, past: Past) -> set[str]:
-    """Who met a failure in [start, end), µs, that the rule counts for this incident: whom `Snapshot.users` finds there,
-    nobody who is anonymous among them. Nobody for rules that are not about failures."""
+    """The verified users who met, in [start, end), µs, a failure that the rule counts for this incident: the same as
+    `Snapshot.users` would find. Empty for rules that are not about failures."""
     kind, found = kind_of(rule), set[str]()
     if kind.bad is None or kind.traffic or kind.slow is not None:
         return found
@@ -122,7 +120,7 @@ def who_failed(rule: Rule, incident: Incident, start_us: int, end_us: int, past:
 
 
 class _Met:
-    """What one person met: how often, first, last (µs) and where."""
+    """One person's failures: how many, the first and last (µs), and where the last was."""
 
     __slots__ = ("endpoint", "feature", "first_us", "last_us", "times")
 
@@ -131,7 +129,7 @@ class _Met:
 
 
 class _Told:
-    """What the requests since the beginning of an incident tell, in samples of any order."""
+    """Collects who was hit from samples of the requests since the start of an incident, added in any order."""
 
     def __init__(self, rule: Rule, incident: Incident) -> None:
         self._rule, self._incident, self._kind = rule, incident, kind_of(rule)
@@ -140,7 +138,7 @@ class _Told:
         self._anonymous = 0
 
     def add(self, sample: Sample) -> None:
-        """Count who was hit by these, and note who failed after the end."""
+        """Count the people hit in this sample, and note who failed after the end."""
         over_us = self._incident.over_us
         bad = self.bad(sample) & (sample.at_us >= self._incident.first_us)
         later = bad & (sample.at_us > over_us) if over_us is not None else np.zeros(len(sample), dtype=bool)
@@ -148,18 +146,18 @@ class _Told:
         _note(self._again, sample, later)
 
     def bad(self, sample: Sample) -> np.ndarray:
-        """Which of these requests the rule counts, whenever they were."""
+        """Flags of the requests that the rule counts, whatever their time."""
         assert self._kind.bad is not None
         found: np.ndarray = self._wanted(sample) & (self._kind.bad(self._rule, self._incident, sample) == 1)
         return found
 
     def since(self) -> dict[Use, int]:
-        """For each person that is named, what failed for them last, and when (µs), after the end as well."""
+        """For each named person, the feature that last failed for them and when (µs), including after the end."""
         uses = (((name, met.feature), met.last_us) for name, met in self._named)
         return {use: max(last_us, self._again.get(use, -1)) for use, last_us in uses}
 
     def whom(self, succeeded: Collection[Use]) -> Whom:
-        """Who was hit, given which of `since` has succeeded after that."""
+        """The result, given which pairs of `since` succeeded later."""
         hits = [
             Hit(name, m.times, m.first_us, m.last_us, m.endpoint, m.feature, self._fate(name, m, succeeded))
             for name, m in self._named
@@ -169,7 +167,7 @@ class _Told:
 
     @cached_property
     def _named(self) -> list[tuple[str, _Met]]:
-        """Those who were hit and not erased since, once all samples are added."""
+        """The people who were hit and can be named, once all samples are added."""
         return [(name, met) for name, met in self._met.items() if not is_unlinked(name)]
 
     def _fate(self, name: str, met: _Met, succeeded: Collection[Use]) -> Fate:
@@ -179,8 +177,8 @@ class _Told:
         return "again" if self._again.get(use, -1) > met.last_us else "away"
 
     def _hit(self, sample: Sample, rows: np.ndarray) -> None:
-        """Count these rows, of each person as one: the last of them is the one that comes last by time, then by name of
-        the endpoint and the feature."""
+        """Count these rows by person. The last row of a person is the latest by time, then by endpoint and feature
+        name."""
         if not len(rows):
             return
         by_name = sorted(range(len(sample.routes)), key=lambda n: (sample.routes[n][0], sample.routes[n][2]))
@@ -203,7 +201,7 @@ class _Told:
                 mine.last_us, mine.endpoint, mine.feature = last_us, endpoint, feature
 
     def _wanted(self, sample: Sample) -> np.ndarray:
-        """Which rows are of the feature and the person that it is about."""
+        """Flags of the rows of the feature and the person that the incident is about."""
         rows = np.ones(len(sample), dtype=bool)
         feature = self._kind.feature(self._incident)
         if feature is not None and len(sample):
@@ -214,7 +212,7 @@ class _Told:
 
 
 def _note(latest: dict[Use, int], sample: Sample, rows: np.ndarray) -> None:
-    """Note when each person last did so with each feature."""
+    """Note when each person last did this with each feature."""
     if not rows.any():
         return
     pairs = np.stack([sample.user[rows], sample.route[rows]], axis=1)

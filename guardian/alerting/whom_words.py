@@ -1,4 +1,4 @@
-"""Says whom an incident hit and how they fared since, in sentences with the figures."""
+"""Sentences about whom an incident hit and how they fared since, with figures."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from guardian.core.time import moment
 from tracker.event import UNMATCHED
 
 _NO_FEATURES = (UNMATCHED, "(other)")
-"""What the features begin with that say nothing to those who used them."""
+"""The prefixes of feature names that mean nothing to users."""
 FEATURES = 5
-"""So many features a draft names; of more it says that the app did not work."""
+"""A draft names up to this many features; beyond that it says that the app did not work."""
 
 
 def whom_lines(found: Whom, lang: Language, zone: ZoneInfo) -> list[str]:
-    """How many were hit and how they fared, and who is not named; nothing where nobody was. It names no person."""
+    """How many people were hit, how they fared, and how many cannot be named; empty where nobody was hit. Names
+    nobody."""
     lines = []
     if found.number:
         hit = lang.plural("%(n)s person was hit", "%(n)s people were hit", found.number)
@@ -81,13 +82,13 @@ def _fared(found: Whom, lang: Language) -> str:
 
 
 def to_write_to(found: Whom) -> tuple[Hit, ...]:
-    """Those who are to be told: who has not come back, and who failed again."""
+    """The people to write to: those who have not come back, and those who failed again."""
     return found.fared("away", "again")
 
 
 def letter(found: Whom, lang: Language, zone: ZoneInfo, *, over: datetime | None) -> tuple[str, str]:
-    """Subject and body of a draft for those who are to be told, of whom there must be one, once it was over: of what
-    failed for them."""
+    """Subject and body of a draft to the people to write to (at least one), about what failed for them, once the
+    incident is over."""
     hits = to_write_to(found)
     failed = sorted({hit.feature for hit in hits if not hit.feature.startswith(_NO_FEATURES)})
     if not 0 < len(failed) <= FEATURES:
@@ -107,7 +108,7 @@ def letter(found: Whom, lang: Language, zone: ZoneInfo, *, over: datetime | None
     else:
         subject = lang("It works again: %(features)s", features=features)
         what = lang.plural(
-            # The same in English; other languages have another verb for several.
+            # The two texts are equal in English; other languages have a plural verb.
             "between %(start)s and %(end)s, %(features)s did not work for you. We are sorry.",
             "between %(start)s and %(end)s, %(features)s did not work for you. We are sorry.",
             len(failed), **span,

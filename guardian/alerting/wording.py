@@ -1,4 +1,4 @@
-"""What alert mails say: a title that stays the same for the whole thread, one sentence a change, the rule in words."""
+"""The texts of alerts: a title that stays the same for the whole thread, and a sentence for each change."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ if TYPE_CHECKING:
 
 
 def title(rule: Rule, subject: str, lang: Language) -> str:
-    """The steady subject of the thread, without values that change."""
+    """The subject of the thread: it contains no values that change."""
     return kind_of(rule).title(rule, subject, lang)
 
 
 def sentence(rule: Rule, incident: Incident, counts: Counts, lang: Language) -> str:
-    """What is measured in the very minute in which it fires, as one sentence with the figures of the rule's window."""
+    """One sentence with the figures of the rule's window, for an incident that fires in this minute."""
     return kind_of(rule).sentence(rule, incident, counts, lang)
 
 
 def at_worst(rule: Rule, incident: Incident, lang: Language) -> str:
-    """What was measured when it was worst, as one sentence: of an incident that does not fire in this minute, because
-    it is over, nothing is known, or the mail was held back."""
+    """One sentence with the worst value, for an incident that does not fire in this minute: it is over, its state is
+    unknown, or the message was held back."""
     peak = incident.value if incident.peak is None else incident.peak
     return kind_of(rule).at_worst(rule, incident, peak or 0.0, lang)
 
 
 def standing(incident: Incident, now_us: int, lang: Language, zone: ZoneInfo) -> str:
-    """How it stands: fires since when, taken on or silenced by whom, or over since when."""
+    """The incident's status: firing since when, acknowledged or silenced by whom, or over since when."""
 
     def at(us: int) -> str:
         return lang.zoned(moment(us), zone)

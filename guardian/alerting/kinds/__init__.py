@@ -1,5 +1,5 @@
-"""The kinds of rules: one file each, with its settings, how it is judged, what is said of it, how far it looks back,
-and whom it concerns. Adding one is that file and a line of the table. Nothing outside asks which kind a rule is of."""
+"""The kinds of rules. Each is one file with its settings, its judge, its wording, how far it looks back and whom it
+concerns; adding one takes that file and a line in the table. No code outside this package asks which kind a rule is."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _ALL = (
 KINDS: Mapping[str, Kind] = {kind.settings.kind: kind for kind in _ALL}
 """Each kind by its name in the settings."""
 SETTINGS = {name: kind.settings for name, kind in KINDS.items()}
-"""The keys of each kind, for those who read settings."""
+"""The keys of each kind, for reading the settings."""
 
 
 def kind_of(rule: Rule) -> Kind:
@@ -45,5 +45,5 @@ def kind_of(rule: Rule) -> Kind:
 
 
 def judge(rule: Rule, snapshot: Snapshot, since: Since | None = None) -> list[Verdict]:
-    """The verdicts of one rule. A subject that is not among them is ok if there is any traffic, else without data."""
+    """The verdicts of one rule. A subject without a verdict is ok if there is any traffic, otherwise without data."""
     return kind_of(rule).judge(rule, snapshot, {} if since is None else since)

@@ -29,7 +29,8 @@ def _can_be_exceeded(threshold: float) -> float:
 
 
 class ErrorRate(KindSettings):
-    """Share of failed requests over a window above `threshold`; `feature` judges one, or each of a pattern."""
+    """The share of failed requests in a window is above `threshold`; `feature` limits it to one feature, or judges each
+    that a pattern matches."""
 
     kind: Literal["error_rate"] = "error_rate"
     threshold: Annotated[Share, AfterValidator(_can_be_exceeded)] = 0.10
@@ -39,7 +40,7 @@ class ErrorRate(KindSettings):
 
 
 def _judge(rule: ErrorRate, snapshot: Snapshot, since: Since) -> list[Verdict]:
-    """Fires above the threshold, not at it; and only when half of it is beyond doubt (Wilson's lower bound), so that a
+    """Fires above the threshold, not at it; and only if Wilson's lower bound exceeds half the threshold, so that a
     handful of failures among few requests stays quiet."""
     verdicts = []
     for subject in subjects(rule.feature, snapshot):
@@ -58,8 +59,8 @@ def _judge(rule: ErrorRate, snapshot: Snapshot, since: Since) -> list[Verdict]:
 
 
 def _above(rule: ErrorRate, bad: Any, requests: Any) -> Any:
-    """Whether the threshold is exceeded, of numbers or arrays; compared as integers, so that exactly 10 % is not
-    10.000000000000002 %."""
+    """Whether the threshold is exceeded, for numbers or arrays. Compared as integers, so that exactly 10 % does not
+    become 10.000000000000002 %."""
     return bad * 1_000_000 > round(rule.threshold * 1_000_000) * requests
 
 

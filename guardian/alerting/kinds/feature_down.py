@@ -1,4 +1,4 @@
-"""`feature_down`: a critical feature, every request of which fails, or which nobody uses, or whose probe fails."""
+"""`feature_down`: a critical feature whose every request fails, whose probe fails, or that nobody uses any more."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from guardian.settings.rules import Probe
 
 SILENCE_WEEKS = 4
-"""With how many earlier weeks a silence is compared."""
+"""How many earlier weeks a silence is compared with."""
 LEAST_WEEKS = 2
-"""With how many at least."""
+"""How many of them must have been busy."""
 
 
 class FeatureDown(KindSettings):
@@ -51,7 +51,7 @@ class FeatureDown(KindSettings):
     severity: Severity = "critical"
 
     def needs_back(self) -> tuple[int, str]:
-        """See RuleBase. That a silence which nobody asked for is not seen with short retention is no mistake."""
+        """See RuleBase. A `silence` that nobody set may be cut short by retention: then it is not judged."""
         if self.silence and "silence" in self.model_fields_set:
             return LEAST_WEEKS * WEEK + self.silence, "silence"
         return self.window, "window"
@@ -105,7 +105,7 @@ def _calm(rule: FeatureDown, minutes: Minutes) -> Calm | None:
 
 
 def _asked(incident: Incident) -> str:
-    """Whom the probe asked, without what may be a secret; older incidents know the whole address."""
+    """The probe's address without what may be secret; incidents of older versions hold all of it."""
     return shown_url(incident.facts.get("url", ""))
 
 
@@ -169,7 +169,7 @@ def _watches(rule: FeatureDown, subject: str) -> bool:
 
 
 def _fresh(rule: FeatureDown, snapshot: Snapshot, subject: str) -> bool:
-    """Silence and the answers of a probe need no request."""
+    """Silence and a probe's answers are verdicts without any request."""
     return (
         subject == "probe"
         or not snapshot.counts(rule.window, subject).requests
@@ -178,7 +178,7 @@ def _fresh(rule: FeatureDown, snapshot: Snapshot, subject: str) -> bool:
 
 
 def _onset(rule: FeatureDown, incident: Incident, snapshot: Snapshot, start_us: int) -> Onset | None:
-    """The last request before the silence; or the first that failed after the last good one; the same of a probe."""
+    """The last request before a silence; else the first failed request or probe after the last good one."""
     why = incident.facts.get("why")
     if why == "silent":
         last = last_request(snapshot, incident.subject)
@@ -192,7 +192,7 @@ def _onset(rule: FeatureDown, incident: Incident, snapshot: Snapshot, start_us: 
 
 
 def _recovery(rule: FeatureDown, incident: Incident, snapshot: Snapshot, start_us: int) -> int | None:
-    """The first good request, or answer of the probe, since it last fired."""
+    """The first good request, or good answer of the probe, since it last fired."""
     after_us = max(start_us, incident.fired_us - MINUTE_US)
     if incident.subject == "probe":
         return next((at for at, good in answers(rule.name, snapshot, after_us) if good), None)

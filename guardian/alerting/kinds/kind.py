@@ -1,4 +1,4 @@
-"""What a kind of rule is made of. What most kinds have in common is the default of its part."""
+"""What a kind of rule consists of. The functions here are the defaults that most kinds share."""
 
 from __future__ import annotations
 
@@ -65,14 +65,16 @@ def nowhere(rule: Any, incident: Incident, snapshot: Snapshot, seconds: int) -> 
 
 
 def which_failed(rule: Any, incident: Incident, sample: Sample) -> Flags:
-    """1 for each request of a sample that the rule counts as failed, of one error where it is about one; else 0."""
+    """1 for each request of a sample that the rule counts as failed, else 0. A rule about one error counts only that
+    error."""
     return sample.failed(lowest_bad(counted(rule)), incident.facts)
 
 
 def onset_by_share(
     rule: Any, incident: Incident, snapshot: Snapshot, start_us: int, share: float | None = None
 ) -> Onset | None:
-    """The first bad request since `start_us` of the stretch in which more than `share`, or the threshold, were bad."""
+    """The first bad request of the stretch since `start_us` in which the bad ones exceeded `share` (None: the
+    threshold); see `Series.onset`."""
     found = requests_between(snapshot, start_us, its_subject(incident), counted(rule))
     return found.onset(rule.threshold if share is None else share)
 
@@ -86,67 +88,70 @@ def recovery_by_share(
 
 
 def in_its_window(rule: Any, incident: Incident, snapshot: Snapshot, seconds: int) -> Counts:
-    """The totals of the feature, or of everything, in the rule's window, as far as they count."""
+    """The totals of the feature, or of everything, in the rule's window, leaving out what came before a fix or
+    maintenance."""
     return snapshot.counts(window_of(rule), its_subject(incident), since_us=incident.judged_from_us)
 
 
 def counted_s(incident: Incident, window: int) -> int:
-    """How many seconds of a window count: since a fix or maintenance only what came after it, in whole minutes."""
+    """How many seconds of a window count: less than the window in the time after a fix or maintenance. Whole
+    minutes."""
     return min(window, max(60, (incident.fired_us - incident.judged_from_us) // 60_000_000 * 60))
 
 
 def since_the_window(rule: Any, incident: Incident) -> int | None:
-    """The rule's window, which the sentence counts."""
+    """The rule's window: the sentence speaks of it."""
     return window_of(rule)
 
 
 def since_it_began(rule: Any, incident: Incident) -> None:
-    """None: all that came since the incident began is counted."""
+    """None: the sentence speaks of everything since the incident started."""
 
 
 def now(value: str, lang: Language) -> str:
-    """What is measured in this minute, at the end of the line about the rule."""
+    """The value in this minute, as it ends the line about the rule."""
     return lang("now %(value)s", value=value)
 
 
 def worst(value: str, lang: Language) -> str:
-    """What was measured when it was worst, at the end of the line about the rule."""
+    """The worst value, as it ends the line about the rule."""
     return lang("at worst %(value)s", value=value)
 
 
 def no_reading(rule: Any, incident: Incident, counts: Counts | None, lang: Language) -> str:
-    """ "": there is no value to tell."""
+    """ "": there is no value to show."""
     return ""
 
 
 def least_requests(n: int, lang: Language) -> str:
-    """What `min_requests` asks for."""
+    """The sentence for `min_requests`."""
     return lang.plural("With at least %(n)s request.", "With at least %(n)s requests.", n)
 
 
 def least_users(n: int, lang: Language) -> str:
-    """What `min_users` asks for."""
+    """The sentence for `min_users`."""
     return lang.plural("With at least %(n)s user affected.", "With at least %(n)s users affected.", n)
 
 
 def its_own(rule: Any, subject: str) -> bool:
-    """Whether that is everything, where the rule names no feature, or else a feature that it names."""
+    """Whether the rule still watches this subject: everything for a rule without a feature, otherwise a feature that it
+    names."""
     feature = getattr(rule, "feature", None)
     return not subject if feature is None else named((feature,), subject)
 
 
 def named(patterns: Iterable[str], feature: str) -> bool:
-    """Whether one of the patterns (`chat_*`) is, or matches, this feature: as `Snapshot.features` finds them."""
+    """Whether one of the patterns (`chat_*`) equals or matches this feature, just as in `Snapshot.features`."""
     return fits(feature, patterns)
 
 
 def whichever(rule: Any, subject: str) -> bool:
-    """True: it watches whatever comes."""
+    """True: it watches every subject."""
     return True
 
 
 def new_requests(rule: Any, snapshot: Snapshot, subject: str) -> bool:
-    """Whether the last minute has a request to the feature, or any at all where the subject is none."""
+    """Whether the last minute has a request to the feature, or any request where the subject is no feature."""
     return snapshot.counts(60, subject or None).requests > 0
 
 
@@ -156,7 +161,7 @@ def any_requests(rule: Any, snapshot: Snapshot, subject: str) -> bool:
 
 
 def always(rule: Any, snapshot: Snapshot, subject: str) -> bool:
-    """True: it fires by what does not come, or by more than requests."""
+    """True: it does not need requests to fire."""
     return True
 
 
@@ -170,8 +175,8 @@ def not_further(rule: Any) -> int:
 
 
 class Threshold(NamedTuple):
-    """The threshold that a better one can be sought for: its key, the unit in which round numbers are tried, and how
-    a value is said."""
+    """The threshold for which a better value can be proposed: its key, the unit in which round values are tried, and
+    how a value is written."""
 
     key: str
     unit: float
@@ -180,30 +185,27 @@ class Threshold(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One kind of rule: all that alerting and its mails ask of it.
-
-    The first six, and `gist`, every kind has of its own. `settings` describes its keys. `judge` is pure; `calm` says of
-    many minutes at once where it fires for nobody, None: they have to be judged one by one. `words` say
-    when it fires, without the minimums. `title` (of a rule and a subject) stays the same for the whole thread.
-    `sentence` says what is measured in the minute in which it fires, `at_worst` what was when it was worst (the peak).
-    `gist` is the rule with its threshold in a few words, `reading` the value beside it: with the counts of the minute
-    in which it fires, or with None what it was at worst; "" where there is none.
-
-    `fewest` is the `min_requests` that asks for nothing. `counts_back` and `singles_back` say how many seconds before a
-    minute the oldest count and the oldest single event lie that judging asks for, where that is more than twice the
-    window; 0: it is not. `compares` says which earlier weeks it asks for beside them. `looks_back` is how many seconds
-    before its first verdict the onset lies at most. `feature` is the one that an incident is about. `users`, `features`
-    and `measured` look back as many seconds as they are given: whom it concerns, the totals of where, and what the
-    sentence counts; `span` is over how many seconds that is (None: since it began). `onset` says what requests since a
-    moment (µs) tell of the beginning, in a minute in which it fires, and `recovery` when it was well again, from its
-    beginning (µs) on, in a minute that is well; None: they do not tell. `watches` says whether a rule, as it is now, is
-    still about a subject, `fresh` whether a verdict on it rests on anything of the last minute. `worse` picks the worse
-    of two values. `keeps_good` says whether a subject's last good moment is worth keeping: not of every user who ever
-    met no error. `of_one_user` says that the subject is a user, `says_users` that mails count whom it affects. `probe`
-    is what to ask every minute, `unseen` why a rule cannot be judged from stored events alone; None: nothing, it can.
-    `bad` says which requests of a sample it is about (1), and which are good (0; -1: does not matter), None: of none;
-    `slow` says above how many µs a request is slow, None: it is not about slow ones; `traffic` is 1 where it is about
-    too many requests, -1 about too few, else 0.
+    """One kind of rule: everything that alerting and its mails need from it. Every kind has its own first six fields
+    and `gist`. `settings` describes its keys. `judge` is pure. `calm` finds, for many minutes at once, those in which
+    it cannot fire; None: each minute has to be judged. `words` say when it fires, without the minimums. `title` (of a
+    rule and a subject) stays the same for the whole thread. `sentence` states the value in the minute in which it
+    fires, `at_worst` the peak. `gist` is the rule with its threshold in a few words, `reading` the value next to it:
+    from the counts of the minute in which it fires, or the peak if they are None; "" where there is no value. `fewest`
+    is the value of `min_requests` that demands nothing. `counts_back` and `singles_back` say how many seconds back
+    judging reads counts and single events, where that is more than twice the window; 0: it is not. `compares` says
+    which earlier weeks it reads as well. `looks_back` is how many seconds before the first firing verdict the onset may
+    lie. `feature` is the feature that an incident is about. `users`, `features` and `measured` cover the last
+    `seconds`: the users concerned, the totals of each feature concerned, and the counts for the sentence; `span` is how
+    many seconds these counts cover (None: since the incident started). `onset` finds the start in the requests since a
+    moment (µs), in a minute in which the rule fires; `recovery` finds when all was well again, searching from the start
+    (µs), in a minute that is well. Both are None where requests do not show it. `watches` says whether the rule, as it
+    is now, still covers a subject; `fresh` whether a verdict on the subject rests on anything from the last minute.
+    `worse` picks the worse of two values. `keeps_good` says whether to remember a subject's last good moment (not for
+    every user who ever came without an error). `of_one_user`: the subject is a user. `says_users`: mails say how many
+    users are affected. `probe` is what to ask every minute (None: nothing), `unseen` why the rule cannot be judged from
+    stored events alone (None: it can). `bad` flags the requests of a sample as bad (1), good (0) or irrelevant (-1);
+    None: the rule is not about bad requests. `slow` gives the µs above which a request is slow; None: it is not about
+    slowness. `traffic` is 1 for a rule about too many requests, -1 for too few, else 0.
     """
 
     settings: type[KindSettings]

@@ -1,4 +1,4 @@
-"""`latency`: a feature that has become slow."""
+"""`latency`: a slow feature."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class Latency(KindSettings):
-    """A quantile of the durations of a feature's good requests above `threshold_ms`."""
+    """A quantile of the durations of a feature's good requests is above `threshold_ms`."""
 
     kind: Literal["latency"] = "latency"
     group_interval: GroupInterval = 600
@@ -58,14 +58,15 @@ def _judge(rule: Latency, snapshot: Snapshot, since: Since) -> list[Verdict]:
 
 
 def _limit_us(rule: Latency) -> float:
-    """Above how many µs a request is slow; a little less, so that no rounding makes a quantile slow of quick ones."""
+    """The µs above which a request may be slow: a little below the threshold, so that rounding cannot lift a quantile
+    of requests below it above the threshold."""
     return rule.threshold_ms * 1000 * (1 - 1e-9)
 
 
 def _may_be_slow(rule: Latency, number: Any, over: Any) -> Any:
-    """Whether so many requests over the limit, of so many, are enough to lift the quantile over it. Of numbers or
+    """Whether `over` slow requests out of `number` are enough to lift the quantile over the limit. Takes numbers or
     arrays."""
-    above = ((number - 1) * rule.quantile) // 1 + 1  # the higher one of the two places between which it lies
+    above = ((number - 1) * rule.quantile) // 1 + 1  # the upper of its two neighbours
     return (over > 0) & (over >= number - above)
 
 
@@ -118,7 +119,7 @@ def _at_worst(rule: Latency, incident: Incident, peak: float, lang: Language) ->
 
 
 def _slow(rule: Latency, incident: Incident, snapshot: Snapshot, start_us: int) -> Series:
-    """The good requests since then: those are bad that took too long."""
+    """The good requests since `start_us`; those that took too long count as bad."""
     columns, rows = snapshot.history.columns, snapshot.history.rows(start_us, snapshot.now_us, incident.subject)
     status, took_us = columns.status[rows], columns.duration_us[rows]
     timed = (status < 400) & (status != 101) & (took_us >= 0)

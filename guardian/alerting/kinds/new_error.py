@@ -1,4 +1,4 @@
-"""`new_error`: a kind of error at a place of the code that was never seen before."""
+"""`new_error`: a type of error, at a place in the code, that was never seen before."""
 
 from __future__ import annotations
 
@@ -28,7 +28,8 @@ NEW_FOR = DAY
 
 
 class NewError(KindSettings):
-    """A kind of error at a place of the code never seen before, once `warmup` of history is there to compare with."""
+    """A type of error, at a place in the code, never seen before; judged once there is `warmup` of history to compare
+    with."""
 
     kind: Literal["new_error"] = "new_error"
     group_interval: GroupInterval = 600
@@ -43,7 +44,8 @@ class NewError(KindSettings):
 
 
 def _judge(rule: NewError, snapshot: Snapshot, since: Since) -> list[Verdict]:
-    """An error that is no longer new opens nothing; but while it keeps coming, nobody may say that it is over."""
+    """An error that is no longer new opens nothing, but while it keeps coming its verdict is "no data": the incident
+    must not end."""
     if not snapshot.covers(rule.warmup):
         return []
     first_seen, verdicts = snapshot.history.first_seen, []
@@ -65,7 +67,7 @@ def _judge(rule: NewError, snapshot: Snapshot, since: Since) -> list[Verdict]:
 
 
 def _calm(rule: NewError, minutes: Minutes) -> Calm:
-    """It fires while an error that is new lies in the window."""
+    """It can only fire while an occurrence of a new error lies in the window."""
     history = minutes.history
     columns, first_seen = history.columns, history.first_seen
     warm_us = (history.first_event_us or 0) + rule.warmup * 1_000_000
@@ -102,14 +104,14 @@ def _at_worst(rule: NewError, incident: Incident, peak: float, lang: Language) -
 
 
 def _users(rule: NewError, incident: Incident, snapshot: Snapshot, seconds: int) -> Set[str]:
-    """Those who met this error."""
+    """The users who met this error."""
     what = (incident.facts["kind"], incident.facts["place"]) if "place" in incident.facts else None
     which: dict[str, Any] = {"since_us": incident.judged_from_us, "failed": True, "count": counted(rule)}
     return snapshot.users(seconds, failure=what, **which)
 
 
 def _features(rule: NewError, incident: Incident, snapshot: Snapshot, seconds: int) -> dict[str, Counts]:
-    """Where this error came: of what else failed there, nothing."""
+    """Where this error occurred; other failures there are not counted."""
     columns, history = snapshot.history.columns, snapshot.history
     what, found = (incident.facts.get("kind", ""), incident.facts.get("place", "")), dict[str, Counts]()
     if what not in columns.failures:
@@ -125,19 +127,19 @@ def _features(rule: NewError, incident: Incident, snapshot: Snapshot, seconds: i
 
 
 def _measured(rule: NewError, incident: Incident, snapshot: Snapshot, seconds: int) -> Counts:
-    """How often it came in all, not only in the window."""
+    """How often it occurred in all, not only in the window."""
     what = (incident.facts.get("kind", ""), incident.facts.get("place", ""))
     return snapshot.failure_counts(seconds, what, since_us=incident.judged_from_us)
 
 
 def _onset(rule: NewError, incident: Incident, snapshot: Snapshot, start_us: int) -> Onset | None:
-    """When it first came."""
+    """When it first occurred."""
     found = snapshot.failure_times(start_us, (incident.facts.get("kind", ""), incident.facts.get("place", "")))
     return Onset(int(found[0])) if len(found) else None
 
 
 def _recovery(rule: NewError, incident: Incident, snapshot: Snapshot, start_us: int) -> int | None:
-    """The first good request after it came last; that moment where there was none."""
+    """The first good request after it last occurred; the last occurrence where there was none."""
     found = snapshot.failure_times(start_us, (incident.facts.get("kind", ""), incident.facts.get("place", "")))
     if not len(found):
         return None

@@ -1,4 +1,4 @@
-"""`tracker_silent`: neither a request nor a sign of life of the app."""
+"""`tracker_silent`: neither a request nor a heartbeat from the app."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class TrackerSilent(KindSettings):
     severity: Severity = "critical"
 
     def needs_back(self) -> tuple[int, str]:
-        """See RuleBase: the day before, in which the app was used."""
+        """See RuleBase: a day, since the app must have been in use before."""
         return DAY + self.window if self.min_requests or self.min_users else 0, "min_requests"
 
 
@@ -39,8 +39,8 @@ def _judge(rule: TrackerSilent, snapshot: Snapshot, since: Since) -> list[Verdic
         return [Verdict(rule.name, "", "no_data")]
     counts = snapshot.counts(rule.window)
     start = snapshot.now_us - rule.window * 1_000_000
-    # Of each recorder only the latest heartbeat is known: one after this minute says nothing against its life in it.
-    # Those of a clock that is ahead are not among them.
+    # Only the latest heartbeat of each recorder is known, so a recorder whose heartbeat is later may have lived in this
+    # minute too. Heartbeats of a clock that ran ahead were left out before.
     alive = counts.requests > 0 or any(start <= at for at in history.alive_us)
     waited = max(history.first_event_us, since.get("", 0)) <= start
     used = snapshot.counts(DAY, back=rule.window).requests >= rule.min_requests

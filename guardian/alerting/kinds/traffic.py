@@ -1,4 +1,4 @@
-"""What `traffic_drop` and `traffic_spike` share: traffic beside that of the same hour of earlier weeks."""
+"""What `traffic_drop` and `traffic_spike` share: traffic compared with the same hour of earlier weeks."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 
 class Traffic(KindSettings):
-    """The requests of the latest `window` beside the median of the same time of day and week in the `weeks` before, of
-    which at least `min_weeks` must be on record; of one `feature`, or of the whole app."""
+    """The requests of the latest `window`, compared with the median of the same window in the `weeks` before, at least
+    `min_weeks` of which must be recorded. For one `feature`, or for the whole app."""
 
     window: Window = 3600
     weeks: Annotated[int, Field(ge=2, le=8)] = 4
@@ -49,14 +49,14 @@ class Traffic(KindSettings):
 def judge_traffic(
     rule: Traffic, snapshot: Snapshot, since: Since, unusual: Callable[[Any, Any], Any], *, back: int
 ) -> list[Verdict]:
-    """The verdicts where `unusual` says of (requests, usual number) whether it fires; `min_users` counts the users of
-    the window that ended `back` seconds ago."""
+    """The verdicts: `unusual` decides from (requests, usual number) whether the rule fires. `min_users` is checked
+    against the window that ended `back` seconds ago."""
     verdicts = []
     for subject in subjects(rule.feature, snapshot):
         counts = snapshot.counts(rule.window, subject or None)
         earlier = earlier_weeks(snapshot, rule.weeks, rule.window, subject)
         usual = median(earlier) if len(earlier) >= rule.min_weeks else None
-        # A window that was cut short by "marked as fixed" cannot be compared with a whole one.
+        # A window that "marked as fixed" cuts short cannot be compared with whole ones.
         if usual is None or snapshot.begins_inside(rule.window, since.get(subject, 0)):
             verdicts.append(Verdict(rule.name, subject, "no_data", None, counts))
             continue
@@ -68,7 +68,7 @@ def judge_traffic(
 
 
 def calm_traffic(rule: Traffic, minutes: Minutes, unusual: Callable[[Any, Any], Any]) -> Calm:
-    """The same of many minutes at once; `unusual` says it of arrays."""
+    """The same for many minutes at once; `unusual` takes arrays."""
     said = []
     for subject in subjects(rule.feature, minutes):
         counts = minutes.counts(rule.window, subject or None)
@@ -83,12 +83,12 @@ def calm_traffic(rule: Traffic, minutes: Minutes, unusual: Callable[[Any, Any], 
 
 
 def traffic_compares(rule: Traffic) -> Compared:
-    """The windows of earlier weeks that are compared."""
+    """The windows of earlier weeks that the rule compares with."""
     return Compared(rule.weeks, rule.window, None if rule.feature is None else (rule.feature,))
 
 
 def traffic_sentence(rule: Traffic, incident: Incident, counts: Counts, lang: Language) -> str:
-    """How many requests there are, beside the usual number."""
+    """How many requests there are, and how many are usual."""
     return lang(
         "%(now)s requests in %(span)s; %(usual)s are usual at this hour of the week.",
         now=lang.number(incident.value or 0),
@@ -98,7 +98,7 @@ def traffic_sentence(rule: Traffic, incident: Incident, counts: Counts, lang: La
 
 
 def traffic_at_worst(rule: Traffic, incident: Incident, peak: float, lang: Language) -> str:
-    """How many requests there were, beside the usual number."""
+    """How many requests there were, and how many are usual."""
     return lang(
         "There were %(n)s requests in %(time)s; %(usual)s are usual.",
         n=lang.number(peak), time=lang.duration(rule.window), usual=lang.number(incident.facts.get("usual", 0)),
@@ -108,8 +108,8 @@ def traffic_at_worst(rule: Traffic, incident: Incident, peak: float, lang: Langu
 def _minutes(
     rule: Traffic, incident: Incident, snapshot: Snapshot, start_us: int, limit: float, sign: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Each minute since then: its start (µs), its requests, and by how many they are beyond `limit` times the usual
-    number; `sign` 1: above it, -1: below."""
+    """For each minute since `start_us`: its start (µs), its requests, and by how many they exceed `limit` times the
+    usual number (with `sign` 1) or fall short of it (-1)."""
     start_us -= start_us % MINUTE_US
     minutes = -(-(snapshot.now_us - start_us) // MINUTE_US)
     at_us = start_us + np.arange(minutes) * MINUTE_US
@@ -122,7 +122,8 @@ def _minutes(
 def traffic_onset(
     rule: Traffic, incident: Incident, snapshot: Snapshot, start_us: int, limit: float, sign: int
 ) -> Onset | None:
-    """The first minute of the stretch that is furthest beyond; or the last request, where none came from then on."""
+    """The start of the stretch that deviates most in total; where its first or second minute has no request, the last
+    request before that minute."""
     at_us, number, beyond = _minutes(rule, incident, snapshot, start_us, limit, sign)
     if not len(beyond):
         return None
@@ -143,7 +144,7 @@ def traffic_onset(
 def traffic_recovery(
     rule: Traffic, incident: Incident, snapshot: Snapshot, start_us: int, limit: float, sign: int
 ) -> int | None:
-    """The first request of the minute in which it was no longer beyond."""
+    """The first request after the deviation ended."""
     start_us = max(start_us, snapshot.now_us - 2 * rule.window * 1_000_000)
     at_us, number, beyond = _minutes(rule, incident, snapshot, start_us, limit, sign)
     after = int(np.argmax(np.cumsum(beyond))) + 1 if len(beyond) else 0

@@ -43,7 +43,7 @@ class TrafficDrop(Traffic):
 
 
 def _judge(rule: TrafficDrop, snapshot: Snapshot, since: Since) -> list[Verdict]:
-    # The users who stay away cannot be counted, those of a week ago can.
+    # Users who stay away cannot be counted, but the users of a week ago can.
     return judge_traffic(rule, snapshot, since, partial(_unusual, rule), back=snapshot.weeks_ago(1))
 
 

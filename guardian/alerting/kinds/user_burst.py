@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 _FIRST_LOOK = 10_000
-"""Among so many requests of everybody somebody's next one is looked for first."""
+"""How many requests, of all users, are searched first for a user's next one."""
 
 
 class UserBurst(KindSettings):
@@ -53,7 +53,7 @@ def _judge(rule: UserBurst, snapshot: Snapshot, since: Since) -> list[Verdict]:
 
 
 def _seen(rule: UserBurst) -> int:
-    """Within how many seconds a burst was complete: a minute is judged once, what was complete at its beginning too."""
+    """For how many seconds a complete burst fires: at least a minute, so that none is missed between two judgements."""
     return max(rule.window, 60)
 
 
@@ -101,7 +101,7 @@ def _features(rule: UserBurst, incident: Incident, snapshot: Snapshot, seconds: 
 
 
 def _onset(rule: UserBurst, incident: Incident, snapshot: Snapshot, start_us: int) -> Onset | None:
-    """Their first error of the window that ended with the burst."""
+    """The user's first error in the window that ended with the burst."""
     ended_us = incident.facts.get("ended_us", snapshot.now_us)
     rows = snapshot.rows_of(incident.subject, 2 * max(rule.window, 60), failed=True)
     at_us = snapshot.history.columns.at_us[rows]
@@ -110,14 +110,14 @@ def _onset(rule: UserBurst, incident: Incident, snapshot: Snapshot, start_us: in
 
 
 def _recovery(rule: UserBurst, incident: Incident, snapshot: Snapshot, start_us: int) -> int | None:
-    """Their first good request after their last error; that last error where they made no other."""
+    """The user's first request after their last error; that error where they made none."""
     columns, seconds = snapshot.history.columns, max(0, snapshot.now_us - start_us) // 1_000_000 + 1
     failed = snapshot.rows_of(incident.subject, seconds, failed=True)
     if not len(failed):
         return None
     last = int(failed[-1])
     row, end, size = last + 1, int(np.searchsorted(columns.at_us, snapshot.now_us)), _FIRST_LOOK
-    while row < end:  # the next one is near, and a past of many requests long
+    while row < end:  # it is usually near, so the search widens step by step
         found = np.flatnonzero(columns.user[row : min(row + size, end)] == columns.user[last])
         if len(found):
             return int(columns.at_us[row + int(found[0])])
