@@ -1,1 +1,1 @@
-"""What is kept: the Protocols of events and of state, and the databases that implement them."""
+"""Storage: the protocols for events and state, and the databases that implement them."""

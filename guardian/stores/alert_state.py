@@ -1,4 +1,4 @@
-"""How the state of alerting is kept as text."""
+"""The alert state and incidents as JSON text, for the database."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ INCIDENT_JSON = TypeAdapter(Incident)
 
 
 def read_state(text: str) -> AlertState:
-    """The state that was stored, by an older version too."""
+    """The stored state; reads what older versions wrote."""
     text = _renamed(text)
     if '"heard"' not in text and '"told_us"' in text:
         text = json.dumps(_with_audiences(json.loads(text)))
@@ -33,7 +33,8 @@ def read_state(text: str) -> AlertState:
 
 
 def _with_audiences(state: dict[str, Any]) -> dict[str, Any]:
-    """A state of before incidents noted who was told of them: whom their rule named when it last was."""
+    """Upgrades a state from before incidents recorded who was told of them: assume the recipients of their rule as last
+    stored."""
     rules = state.get("rules", {})
     of_rules = {name: {key: rule[key] for key in ("channels", "recipients")} for name, rule in rules.items()}
     for memory in state.get("memories", {}).values():
@@ -51,10 +52,11 @@ def _with_audiences(state: dict[str, Any]) -> dict[str, Any]:
 
 
 def read_incident(text: str) -> Incident:
-    """The incident that was stored, by an older version too."""
+    """The stored incident; reads what older versions wrote."""
     return INCIDENT_JSON.validate_json(_renamed(text))
 
 
 def _renamed(text: str) -> str:
-    """The JSON with the names of today. Inside a text a quotation mark has a backslash, so only keys are met."""
+    """The JSON with today's key names. Inside strings a quotation mark is escaped, so the replacements only hit
+    keys."""
     return text.replace('"began_us":', '"onset_us":')

@@ -1,4 +1,4 @@
-"""Where alerting keeps its memory, whichever database is under it: one state, and every incident that opened."""
+"""Storage for alerting, whatever the database: one state, and every incident that ever opened."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from guardian.core.storage import StorageError
 
 
 class ChangedMeanwhile(StorageError):
-    """Somebody acted on an incident, or was erased, since the state was loaded: load it again and judge again."""
+    """The state changed since it was loaded (somebody acted on an incident, or was erased): load it and judge again."""
 
     def __init__(self) -> None:
         super().__init__("the alerts were changed while a minute was judged: it is judged again")
@@ -26,7 +26,7 @@ class Incidents(Protocol):
     async def incidents(
         self, *, open_only: bool = False, since: datetime | None = None, limit: int = 100
     ) -> list[Incident]:
-        """Incidents that opened, the newest first; `since` also keeps those that were open then."""
+        """Incidents, newest first. With `since` only those that opened later or were still open then."""
         ...
 
     async def incident(self, incident_id: str) -> Incident | None:
@@ -37,7 +37,7 @@ class Incidents(Protocol):
 class AlertStore(Incidents, Protocol):
     """Alert state and incidents. Methods raise StorageError where the store cannot answer.
 
-    Whatever changes the state, `StateStore.forget` too, gives it a new version.
+    Every change of the state gives it a new version, `StateStore.forget` included.
     """
 
     async def load(self) -> AlertState:
@@ -47,34 +47,33 @@ class AlertStore(Incidents, Protocol):
     async def commit(
         self, state: AlertState, mails: Sequence[Outgoing], *, now: datetime, token: int | None = None
     ) -> AlertState:
-        """Write the state, its incidents and the mails they cause in one transaction; the state as it was written.
-
-        An incident that is not over and of which the state knows nothing (its rule is no longer in the settings) ends
-        now. Raises ChangedMeanwhile where another version is stored than that which `state` came from, and LeaseLost
-        for an outdated `token`; nothing is written then.
+        """Write the state, its incidents and the mails they cause in one transaction, and return the state as written.
+        Incidents that go on but are missing in the state (their rule left the settings) end now. Raises
+        ChangedMeanwhile if the stored version is not the one that `state` came from, and LeaseLost for an outdated
+        `token`; then nothing is written.
         """
         ...
 
     async def change(self, incident_id: str, edit: Edit) -> Incident | None:
-        """Change one incident that is not over by `edit` (pure); the new one, or None where there is none such."""
+        """Apply `edit` (pure) to one incident that goes on. Returns the new incident; None where there is no such
+        incident."""
         ...
 
     async def change_by_link(self, nonce: str, incident_id: str, edit: Edit, now: datetime) -> Incident | None:
-        """The same, once for each link: it is used up in the transaction that changes the incident.
-
-        Raises LinkUsed where it had been used; nothing is changed then.
+        """The same by a link, which is used up in the transaction that changes the incident. Raises LinkUsed if it was
+        used before; then nothing is changed.
         """
         ...
 
     async def change_all(self, edit: Edit) -> list[Incident]:
-        """Change every incident that is not over, those too that are pending; what became of them."""
+        """Apply `edit` to every incident that goes on or is pending. Returns the new incidents."""
         ...
 
     async def link_key(self, *, make: bool = True) -> str:
-        """The secret that signs the links of mails; made at the first call, and the same until it is renewed. Without
-        `make` nothing is written, and it is empty where there is none yet."""
+        """The secret that signs links in mails; made at the first call, and kept until it is renewed. Without `make`
+        nothing is written: it is empty if there is none yet."""
         ...
 
     async def renew_link_key(self) -> None:
-        """Put a new secret in its place: no link of a mail that was written before works any more."""
+        """Replace the secret: no link in a mail that was written before works any more."""
         ...

@@ -1,4 +1,4 @@
-"""What erasing a person asks of a store, and what it answers."""
+"""What erasing a person needs from a store, and what it reports."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from tracker.names import clean_name
 
 @dataclass(frozen=True, slots=True)
 class Forgotten:
-    """What was changed in what is kept of a person: mails (written again, or removed where they were theirs), saved
-    reports, incidents (changed or removed), and schedules that they had unsubscribed from. `bodies` leads from the
-    digest of each mail that was changed to what it says now, None where it is gone: files may be copies of it."""
+    """How many rows erasing a person touched: mails (rewritten, or removed if addressed to them), saved reports,
+    incidents (changed or removed), and their unsubscriptions. `bodies` maps the digest of each changed mail to its new
+    bytes (None: removed), for files that may be copies of it."""
 
     mails: int = 0
     reports: int = 0
@@ -28,7 +28,7 @@ class Forgotten:
 
     @property
     def rows(self) -> int:
-        """How many rows went or changed."""
+        """How many rows were changed or removed."""
         return self.mails + self.reports + self.incidents + self.unsubscribed
 
     def __add__(self, other: Forgotten) -> Forgotten:
@@ -42,28 +42,28 @@ class Forgotten:
 
 
 def erased(people: Collection[str]) -> Callable[[str], str]:
-    """How names are written once these people are erased."""
+    """A function that rewrites names once these people are erased."""
     return lambda name: ERASED if name in people else name
 
 
 def named(mails: Iterable[Outgoing]) -> set[str]:
-    """Whom the mails name."""
+    """The people whom the mails name."""
     return {each.name for mail in mails for each in mail.people}
 
 
 def read_at(report: Mapping[str, Any] | None, now: datetime) -> datetime:
-    """When the events of a report were read, at the earliest; `now` where it does not say."""
+    """The earliest time at which a report's events were read; `now` if the report does not say."""
     made = None if report is None else report.get("generated_at")
     return now if made is None else datetime.fromisoformat(made)
 
 
 def digest(body: bytes) -> bytes:
-    """What tells one mail's bytes from any other's."""
+    """A hash that identifies a mail's bytes."""
     return blake2b(body, digest_size=16).digest()
 
 
 def as_kept(name: str) -> str:
-    """The name as it is stored: without space around it, an address in lower case, in Unicode's composed form (NFC)."""
+    """The name as it is stored: trimmed, in NFC, an address in lower case."""
     return clean_name(name) or unicodedata.normalize("NFC", name.strip())
 
 

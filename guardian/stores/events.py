@@ -22,50 +22,51 @@ if TYPE_CHECKING:
 Table = Literal["user_sessions", "feature_usage", "user_errors"]
 """The published tables."""
 MOST_AHEAD = 10_000
-"""More events of the future than this are not counted."""
+"""Events with a future time are only counted up to this number."""
 
 
 class UsageRepository(Protocol):
     """Events in, events and summaries out. Windows are half-open `[start, end)`, aware, any zone.
 
-    Whatever is read names people: all ids that the aliases give one name are one person, in every count. Where a method
-    takes somebody's name, each of their ids does as well.
+    Results speak of people: ids that the aliases map to one name count as one person everywhere. A method that takes a
+    person's name accepts any of their ids too.
 
-    Methods raise `StorageError` with one sentence where the store cannot answer; they never answer with zeros instead.
+    Methods raise `StorageError` with one sentence where the store cannot answer; they never return zeros instead.
     """
 
     async def write(self, events: Sequence[Event]) -> int:
-        """Store a batch in one transaction; how many were stored (a poison event costs only itself)."""
+        """Store a batch in one transaction. Returns how many were stored: an event that cannot be stored is skipped."""
         ...
 
     def events(self, start: datetime, end: datetime, *, failed_only: bool = False) -> AsyncIterator[list[Event]]:
-        """The events of the window in the order of time, in chunks of bounded length."""
+        """The events of the window in order of time, in chunks of bounded size."""
         ...
 
     async def summary(self, start: datetime, end: datetime, *, features: Sequence[str] = ()) -> Summary:
         """The exact totals of the window: sealed summaries and, at the edges, raw events.
 
-        With `features`, names in which * stands for any letters, only requests of those count, from raw events alone.
-        This and `timeline` raise WindowGone where retention has deleted what they need.
+        With `features` (patterns with *) only their requests count, which takes single events. This and `timeline`
+        raise WindowGone if retention has deleted what they need.
         """
         ...
 
     async def activity(
         self, edges: Sequence[datetime], *, most: int | None = None, features: Sequence[str] = (), latency: bool = False
     ) -> tuple[Activity, list[TimelineBar]]:
-        """What a report shows of the time from the first edge to the last, naming at most so many people (None: all),
-        and a bar for each two neighbours, with its `latency` if asked for (`Activity.latencies`): of one state of the
-        store. Raises WindowGone as `summary` does."""
+        """What a report shows for the time between the first and the last edge: at most `most` people by name (None:
+        all), and a bar between each two neighbouring edges, with its `latency` if asked for (`Activity.latencies`). All
+        read from one state of the store. Raises WindowGone as `summary` does."""
         ...
 
     async def people(self, start: datetime, end: datetime, *, after: Place | None, most: int) -> Listing:
-        """The next `most` verified people of the window behind the place `after` (None: from the first on), most errors
-        first, then most requests; nobody who was erased. Raises WindowGone as `summary` does."""
+        """The next `most` verified people of the window after the position `after` (None: from the start), most errors
+        first, then most requests. Leaves out erased people. Raises WindowGone as `summary` does."""
         ...
 
     async def roster(self, start: datetime, end: datetime, *, back: timedelta) -> Roster:
-        """Everybody who was there in the window; who was not in the time `back` before it, from a full hour on, is new.
-        Raises WindowGone as `summary` does; where `back` reaches too far for that, nobody is called new."""
+        """Everybody who made a request in the window. People without a request in the time `back` before it (from a
+        full hour on) are new. Raises WindowGone as `summary` does; if only `back` reaches too far, nobody is called
+        new."""
         ...
 
     async def reached(self, start: datetime, end: datetime) -> dict[str, int]:
@@ -75,49 +76,50 @@ class UsageRepository(Protocol):
     async def counts(
         self, start: datetime, end: datetime, *, features: Sequence[str] = (), edges: Sequence[datetime] = ()
     ) -> Counts:
-        """What `summary` says of the window without its people and latencies, in a fraction of the time. With `edges`,
-        from `start` to `end`, a bar for each two neighbours; none where retention has deleted what only they need."""
+        """The `summary` of the window without people and latencies, in a fraction of the time. With `edges`, from
+        `start` to `end`, also a bar between each two neighbours; no bars if retention has deleted what only they
+        need."""
         ...
 
     async def outcomes(
         self, windows: Sequence[tuple[datetime, datetime]], *, features: Sequence[str] = ()
     ) -> list[Mapping[int, int]]:
-        """How many requests of each window had which outcome (`Event.outcome`), of one state of the store.
-
-        Fewer than there are windows where retention has deleted what one needs: that one and those behind it are left
-        out.
+        """How many requests of each window had which outcome (`Event.outcome`), all read from one state of the store.
+        Stops before the first window whose data retention has deleted.
         """
         ...
 
     async def latencies(self, edges: Sequence[datetime]) -> list[dict[int, int]]:
-        """Between each two neighbours of the edges, how many latencies fell into each bin (`bin_of`): of one state of
-        the store. Raises WindowGone as `summary` does."""
+        """Between each two neighbouring edges, how many latencies fell into each bin (`bin_of`), all read from one
+        state of the store. Raises WindowGone as `summary` does."""
         ...
 
     async def bars(self, edges: Sequence[datetime], *, features: Sequence[str] = ()) -> list[TimelineBar]:
-        """A bar for each two neighbours of the edges: of one state of the store. With `features`, names in which *
-        stands for any letters, only their requests count, from sealed summaries as well. Raises WindowGone as `summary`
-        does without any."""
+        """A bar between each two neighbouring edges, all read from one state of the store. With `features` (patterns
+        with *) only their requests count; sealed summaries are enough for that. Raises WindowGone as `summary` does
+        without features."""
         ...
 
     async def gone_quiet(self, start: datetime, end: datetime) -> list[Quiet]:
-        """Who went quiet after an error, as a report on the window says (`guardian.core.quiet`); nobody where retention
-        has deleted what would tell."""
+        """The people who went quiet after an error, as seen from this window (`guardian.core.quiet`); nobody if
+        retention has deleted what that needs."""
         ...
 
     async def turnover(self, edges: Sequence[datetime]) -> Turnover:
-        """What became of people in the windows between each two neighbours of the edges (`guardian.core.turnover`), at
-        least two; of one state of the store. Raises WindowGone as `summary` does."""
+        """Who came, stayed and left in the windows between neighbouring edges (`guardian.core.turnover`), of which
+        there are at least two. All read from one state of the store. Raises WindowGone as `summary` does."""
         ...
 
     async def timeline(
         self, edges: Sequence[datetime], *, features: Sequence[str] = ()
     ) -> tuple[Summary, list[TimelineBar]]:
-        """The summary from the first edge to the last, and a bar for each two neighbours: of one state of the store."""
+        """The summary between the first and the last edge, and a bar between each two neighbours, all read from one
+        state of the store."""
         ...
 
     async def seal(self, now: datetime) -> int:
-        """Summarise each closed bucket that is not sealed yet or was made stale; how many were written."""
+        """Summarise each closed bucket that is not sealed yet, or that late events made stale. Returns how many were
+        written."""
         ...
 
     async def recent_failures(
@@ -129,13 +131,13 @@ class UsageRepository(Protocol):
         users: Sequence[str] | None = None,
         features: Sequence[str] = (),
     ) -> dict[str, list[Event]]:
-        """The newest failed events of each user, at most `per_user`, oldest first; `users` None means everyone.
+        """The newest failed events of each user, at most `per_user`, oldest first. `users` None means everyone;
         `features` as in `summary`, here and in `steps`."""
         ...
 
     async def failure_groups(self, start: datetime, end: datetime) -> list[FailureGroup]:
-        """All failed events of the window by type and place, the largest group first: however many there are, what is
-        held in memory is the groups and whom they met."""
+        """All failed events of the window grouped by type and place, largest group first. Memory holds only the groups
+        and the people they hit, however many events there are."""
         ...
 
     async def steps(
@@ -145,103 +147,97 @@ class UsageRepository(Protocol):
         ...
 
     async def export_user(self, email: str) -> dict[str, Any] | None:
-        """Everything stored about one person, as the published tables' rows, with the ids; None for someone never seen.
-
-        This and `erase_user` raise StorageError where the aliases cannot be read: an id could be left out.
+        """Everything stored about one person, as rows of the published tables, with their ids; None for an unknown
+        person. This and `erase_user` raise StorageError if the aliases cannot be read: an id could be missed.
         """
         ...
 
     def exported(self, email: str) -> AsyncIterator[tuple[str, list[dict[str, Any]]]]:
-        """The same piece by piece: the name of a table and some rows, each table at least once, one after the other.
-
-        Nothing for someone never seen. What is read holds up nobody, however much it is.
+        """The same in pieces: a table's name and some of its rows, table by table, each at least once. Nothing for an
+        unknown person. Reading never blocks writers, however much there is.
         """
         ...
 
     def rows(self, table: Table, start: datetime, end: datetime) -> AsyncIterator[list[dict[str, Any]]]:
-        """The rows of a published table, everybody's, some at a time: of requests that ended in the window, or of
-        sessions that began in it. People stand there as they were recorded. What is read holds up nobody."""
+        """Everybody's rows of a published table, in pieces: requests that ended in the window, or sessions that began
+        in it. People appear as they were recorded, without aliases. Reading never blocks writers."""
         ...
 
     async def names(self) -> list[tuple[str, str]]:
-        """Every id or address that was ever recorded, with the name of the person behind it; none of erased people."""
+        """Every id or address that was ever recorded, with the person's name; without erased people."""
         ...
 
     async def erase_user(self, email: str) -> bool:
-        """Remove the person with all their ids; totals stay true, nothing leads back. False for someone never seen."""
+        """Erase the person with all their ids. Totals stay the same, and nothing leads back to them. False for an
+        unknown person."""
         ...
 
     async def erase_buried(self, since: datetime) -> int:
-        """Erase anew each name erased after `since` that has events of before that: the host had them queued meanwhile.
-
-        What came after it stays, and counts as a new person. How many names were erased.
+        """Erase again each name that was erased after `since` but has events from before its erasure, which the host
+        still had in its queue. Later events stay, and count as a new person's. Returns how many names were erased.
         """
         ...
 
     async def purge(self, *, events_before: datetime, summaries_before: datetime) -> int:
-        """Delete what is older, in small steps that never stall the host's writer; how many events went.
-
-        Among them are those of a purge before that was killed, which could not say so.
+        """Delete events and summaries that are older, in small steps that never stall the host's writer. Returns how
+        many events were deleted, including those of an earlier purge that was killed before it could report them.
         """
         ...
 
     async def let_expire(self, keep: timedelta, now: datetime) -> None:
-        """Let the database delete single events by itself a few days after they are older than that, where it can: for
-        the time when nobody purges."""
+        """Where the database can do so, let it delete single events by itself a few days after they reach this age, in
+        case nobody purges."""
         ...
 
     async def purge_errors(self, before: datetime) -> int:
-        """Take text and place from errors that are older; of how many events. Their kind stays."""
+        """Remove the text and place of older errors; their kind stays. Returns how many events were changed."""
         ...
 
     async def purge_sessions(self, before: datetime) -> int:
-        """Delete the sessions that ended before; how many went."""
+        """Delete the sessions that ended before. Returns how many."""
         ...
 
     async def count_old(
         self, *, events_before: datetime, errors_before: datetime, sessions_before: datetime
     ) -> tuple[int, int, int]:
-        """How many events, error texts and sessions the purges would take, without taking them."""
+        """How many events, error texts and sessions the purges would delete. Deletes nothing."""
         ...
 
     async def stats(self, now: datetime | None = None) -> StorageStats:
-        """How much is stored; the newest event is the one of `newest_event`."""
+        """How much is stored. Its newest event is that of `newest_event`."""
         ...
 
     async def unmerged_bytes(self) -> int:
-        """How many bytes wait beside the main file to become part of it, as in SQLite's write-ahead log; 0 where there
-        is no such thing."""
+        """The bytes not yet merged into the main file, as in SQLite's write-ahead log; 0 for a store without one."""
         ...
 
     async def newest_event(self, now: datetime | None = None) -> datetime | None:
-        """The time of the newest event, at once however many there are; None where there is none.
-
-        Given `now`, without those that a clock which was ahead has noted (`core.clock.was_ahead`).
+        """The time of the newest event; None where there is none. Takes the same short time however many there are.
+        With `now`, events from a clock that ran ahead are ignored (`core.clock.was_ahead`).
         """
         ...
 
     async def events_ahead(self, now: datetime) -> int:
-        """How many events a clock has noted that was ahead (`core.clock.was_ahead`), at most MOST_AHEAD."""
+        """How many events come from a clock that ran ahead (`core.clock.was_ahead`), at most MOST_AHEAD."""
         ...
 
     async def recorders(self, now: datetime | None = None) -> list[RecorderHealth]:
-        """The writing processes of the last 7 days, the latest heartbeat first.
-
-        The days end with the latest heartbeat; given `now`, with the latest of those that no clock which was ahead has
-        noted. The others are among them all the same.
+        """The processes that wrote in the last 7 days, latest heartbeat first. The 7 days end with the latest
+        heartbeat; with `now`, with the latest that no clock running ahead has written, though such processes are still
+        listed.
         """
         ...
 
     async def recorder_notes(self, since: datetime) -> list[RecorderNote]:
-        """What the writing processes said of themselves since then, the latest first."""
+        """What the writing processes reported since then, latest first."""
         ...
 
     async def feature_names(self) -> set[str]:
-        """The names of all features that were ever recorded."""
+        """The names of all features ever recorded."""
         ...
 
     async def reopen(self) -> None:
-        """Begin on what is there now, as `StateStore.reopen`."""
+        """Open what is there now, like `StateStore.reopen`."""
         ...
 
     async def close(self) -> None:

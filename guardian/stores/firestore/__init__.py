@@ -1,1 +1,1 @@
-"""The stores in Firestore, for apps on many machines; loaded only where the database's address says so."""
+"""The stores on Firestore, for apps on many machines. Only loaded for a Firestore address."""

@@ -1,4 +1,5 @@
-"""`AlertStore` on Firestore: a document of state and one for each incident, committed together with their mails."""
+"""`AlertStore` on Firestore: one document for the state and one for each incident, committed together with the
+mails."""
 
 from __future__ import annotations
 
@@ -22,7 +23,7 @@ from guardian.stores.firestore.queries import Query
 
 ALERTS, NOW, INCIDENT, USED_LINK = "guardian_alert_state", "now", "guardian_incident", "guardian_used_link"
 OPEN_US = 2**62
-"""When an incident that is not over will have ended, in µs: later than any time that is asked for."""
+"""Stands for the end (µs) of an incident that goes on: later than any time in a query."""
 
 
 class FirestoreAlertStore:
@@ -126,9 +127,8 @@ async def load(draft: Draft) -> AlertState:
 
 
 async def save(draft: Draft, before: AlertState, state: AlertState) -> AlertState:
-    """The state as it will be stored, with those of its incidents that are not as in `before`, the stored one.
-
-    Raises ChangedMeanwhile where it came from another version than that.
+    """Add the state, and the incidents that differ from the stored state `before`, to the draft; returns the state as
+    it will be stored. Raises ChangedMeanwhile if it did not come from the stored version.
     """
     if before.version != state.version:
         raise ChangedMeanwhile
@@ -143,7 +143,7 @@ async def save(draft: Draft, before: AlertState, state: AlertState) -> AlertStat
 
 
 async def put_state(draft: Draft, state: AlertState) -> None:
-    """Write the state in the place of the one that was read."""
+    """Replace the state that was read."""
     old = await draft.get(ALERTS, NOW)
     if old is not None:
         draft.drop_parts(old)
@@ -151,14 +151,14 @@ async def put_state(draft: Draft, state: AlertState) -> None:
 
 
 def put_incident(draft: Draft, name: str, incident: Incident) -> None:
-    """Write an incident that has opened, and was looked for before."""
+    """Write an incident that has opened; its document must have been read before."""
     until = OPEN_US if incident.status != "resolved" or incident.resolved_us is None else incident.resolved_us
     fields: Fields = {"id": incident.id, "opened_us": incident.opened_us, "until_us": until}
     draft.put(INCIDENT, name, {**fields, "body": INCIDENT_JSON.dump_json(incident).decode()})
 
 
 async def _edited(draft: Draft, edit: Edit, incident_id: str | None = None) -> list[Incident]:
-    """What became of the incident (None: of each) that was not over; without those that an edit took away."""
+    """The edited incident (None: all of them), if it was going on; without incidents that the edit removed."""
     before = state = await load(draft)
     ids = [i.id for i in state.incidents() if i.status != "resolved" and incident_id in (None, i.id)]
     for each in ids:

@@ -1,6 +1,5 @@
-"""What is told of the pieces of a window: its totals, a timeline, and the failed requests of people.
-
-Events and summaries speak of ids. Where no aliases hold an id is a person, so only the names that are shown are read.
+"""Results computed from the pieces of a window: totals, a timeline, and people's failed requests. Events and summaries
+hold ids. Without aliases each id is one person, so only the names that are shown have to be read.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ from tracker.firestore.slices import NOBODY
 
 
 class Answer:
-    """The numbers of one answer: every person has one, whatever their ids are, and every route."""
+    """Numbers the people (whatever ids they have) and the routes of one answer."""
 
     def __init__(self, windows: Windows, directory: Directory, aliases: Aliases) -> None:
         self.windows, self._directory, self._aliases = windows, directory, aliases
@@ -40,7 +39,7 @@ class Answer:
         self._ids: list[int] = []
 
     def persons(self, ids: np.ndarray) -> np.ndarray:
-        """The numbers of the people with these ids."""
+        """The people's numbers for these ids."""
         wanted = ids.tolist()
         new = [number for number in wanted if number not in self._of_ids]
         if new:
@@ -52,7 +51,7 @@ class Answer:
         return np.array([self._of_ids[number] for number in wanted], np.int64)
 
     def _who(self, ids: Sequence[int]) -> list[int | str]:
-        """What is the same for all ids of a person."""
+        """A key that is the same for all ids of a person."""
         if self._aliases.addresses:
             names = self._directory.names(ids)
             return [person_of(self._aliases, names[number]) for number in ids]
@@ -60,18 +59,18 @@ class Answer:
         return [person_of(self._aliases, erased[number]) if number in erased else number for number in ids]
 
     def names(self, persons: Iterable[int]) -> dict[int, str]:
-        """The names of these people, by their numbers."""
+        """The names of the people with these numbers."""
         wanted = sorted(set(persons))
         found = self._directory.names(self._ids[person] for person in wanted)
         return {person: person_of(self._aliases, found[self._ids[person]]) for person in wanted}
 
     @property
     def nobody(self) -> int:
-        """The number of requests whose sender was not verified; -1 where there are none."""
+        """The person number that stands for unverified senders; -1 if there were none."""
         return self._of_ids.get(NOBODY, -1)
 
     def of_routes(self, routes: Iterable[Route]) -> np.ndarray:
-        """The numbers of these routes."""
+        """The numbers for these routes."""
         found = []
         for route in routes:
             number = self._numbers.setdefault(route, len(self._numbers))
@@ -91,7 +90,7 @@ class Answer:
         return table.totals(self.persons(table.people), self.of_routes(table.routes))
 
     def _sealed(self, seal: Seal) -> Totals:
-        """The totals of a bucket with a row for each person."""
+        """A bucket's totals with one row for each person, instead of each id."""
         persons, routes = self.persons(seal.people), self.of_routes(seal.routes)
         if len(set(persons.tolist())) == len(persons):
             return renumbered(seal.totals, persons, routes)
@@ -100,7 +99,7 @@ class Answer:
         users[:, 0] = persons[users[:, 0]]
         users = users[np.lexsort((users[:, 5], users[:, 4], users[:, 0]))]
         if len(overlapping(users)):
-            # Two ids of a person at the same time: what lies inside tells in which order.
+            # Two ids of one person overlap in time: only the shorter buckets inside tell the order.
             if seal.span > MINUTES5:
                 return Totals.merge([self._sealed(each) for each in self.windows.inside(seal)])
             if seal.start >= self.windows.progress.purged_us:
@@ -131,7 +130,7 @@ class Answer:
         ]
 
     def bar(self, start: datetime, totals: Totals, routes: Sequence[int]) -> TimelineBar:
-        """The bar that begins at `start`, of these numbers of routes alone."""
+        """The bar that starts at `start`, counting only these route numbers."""
         people = np.unique(totals.used[np.isin(totals.used[:, 1], routes), 0])
         mine = totals.statuses[np.isin(totals.statuses[:, 0], routes)]
         failed = int(mine[mine[:, 1] >= 400, 2].sum())
@@ -143,7 +142,7 @@ class Answer:
         return totals.summary(self.names(totals.users[:, 0].tolist()), self.routes)
 
     def activity(self, pieces: Sequence[Piece], start_us: int, per_user: int, most: int | None) -> Activity:
-        """What a report shows; only the names that it may show are read."""
+        """What a report shows; reads only the names that it may show."""
         totals, failed = self.totals(pieces), newest_of(self, pieces, per_user)
         shown = _shown(totals.users[totals.users[:, 0] != self.nobody], most) | {self.nobody}
         known = self.names(number for number in shown if number >= 0)
@@ -152,7 +151,8 @@ class Answer:
         return Activity.of(summary, self._events(failed, names), start_us, most=most)
 
     def counts(self, pieces: Sequence[Piece], edges: Sequence[datetime]) -> Counts:
-        """The totals without people and latencies, and a bar for each two neighbours of the edges, if there are any."""
+        """The totals without people and latencies, and a bar between each two neighbouring edges, if there are
+        edges."""
         totals = self.totals(pieces)
         routes = totals.by_route(self.routes)
         for each in routes.values():
@@ -164,12 +164,12 @@ class Answer:
         return Counts(int(known.sum()), requests, errors, routes, anonymous, bars)
 
     def latencies(self, pieces: Sequence[Piece], times: Sequence[int]) -> list[dict[int, int]]:
-        """Between each two neighbours, over which no piece reaches, how many latencies fell into each bin."""
+        """Between each two neighbouring edges, which no piece may cross, how many latencies fell into each bin."""
         spans = pairwise(times)
         return [added_by(self.totals([one for one in pieces if a <= one.start < b]).durations) for a, b in spans]
 
     def failures(self, table: Table) -> dict[str, list[Event]]:
-        """These events by the name of each person, in the order of time."""
+        """These events grouped by person's name, in order of time."""
         ids = table.people[np.unique(table.rows[:, PERSON])] if len(table) else table.people[:0]
         return self._events(table, self.names(self.persons(ids).tolist()))
 
@@ -195,14 +195,14 @@ class Answer:
 
 
 def newest_of(answer: Answer, pieces: Sequence[Piece], most: int) -> Table:
-    """The newest failed events of each person in these pieces, at most so many, in the order of time."""
+    """The newest failed events of each person in these pieces, at most `most` each, in order of time."""
     tables = [each.content.failed if isinstance(each.content, Seal) else each.content.failed() for each in pieces]
     table = answer.windows.progress.kept(join(tables))
     return newest(_by_person(table, answer.persons(table.people)), most)
 
 
 def _by_person(table: Table, persons: np.ndarray) -> Table:
-    """The same with one place in `people` for all ids of a person."""
+    """The table with a single entry in `people` for all ids of a person."""
     _, first, places = np.unique(persons, return_index=True, return_inverse=True)
     rows = table.rows.copy()
     if len(rows):
@@ -211,7 +211,7 @@ def _by_person(table: Table, persons: np.ndarray) -> Table:
 
 
 def _within(piece: Piece, start: int, end: int) -> tuple[int, int, np.ndarray]:
-    """Requests, errors and the ids of people of a piece, as far as it lies in [start, end)."""
+    """The requests, errors and people's ids of the part of a piece inside [start, end)."""
     content = piece.content
     if isinstance(content, Seal):
         if start <= piece.start and piece.end <= end:
@@ -223,7 +223,7 @@ def _within(piece: Piece, start: int, end: int) -> tuple[int, int, np.ndarray]:
 
 
 def _shown(users: np.ndarray, most: int | None) -> set[int]:
-    """The numbers of those whom a report may name."""
+    """The numbers of the people whom a report may name."""
     requests, errors = users[:, 1], users[:, 2]
     first = np.ones(len(users), bool)
     if most is not None and len(users) > most:
@@ -238,7 +238,7 @@ def _shown(users: np.ndarray, most: int | None) -> set[int]:
 
 
 def _spanned(rows: np.ndarray) -> np.ndarray:
-    """One row a person of 5 minutes whose single events are gone: who was there began with the first of their ids."""
+    """One row for each person in 5 minutes whose single events are gone; the row starts like that of their first id."""
     first = np.flatnonzero(np.diff(rows[:, 0], prepend=-1) != 0)
     found = rows[first]
     for column in (1, 2, 3):

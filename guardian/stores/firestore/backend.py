@@ -1,4 +1,4 @@
-"""A database of Firestore as a kind of database: what is opened of it, and what can be seen of it from outside."""
+"""`Backend` for Firestore: opening its stores, and inspecting it from outside."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from tracker.firestore.sink import SLICES
 from tracker.pseudonyms import NoKey
 
 FRESH_SECONDS = 60.0
-"""The key of pseudonyms is read anew when so long has passed: each answer asks for it."""
+"""The pseudonym key is cached for this long, since each answer asks for it."""
 _keys: dict[Address, tuple[float, bytes | None]] = {}
 
 
@@ -63,7 +63,7 @@ class FirestoreBackend:
         return FirestoreHistory(str(self._address), book)
 
     def imports(self) -> FirestoreImports:
-        """See Backend. Where the app stores pseudonyms, so does this."""
+        """See Backend. Stores pseudonyms if the app does."""
         try:
             return FirestoreImports(self._address, self.pseudonym_key())
         except NoKey as error:
@@ -79,7 +79,7 @@ class FirestoreBackend:
         return documents.get(META, STATE) is not None or bool(documents.query(SLICES, limit=1))
 
     def find_damage(self, *, seconds: float) -> str | None:
-        """See Backend: Google looks after what Firestore holds."""
+        """See Backend: keeping the data intact is Google's task."""
         return None
 
     def copy_checked(self, copy: Path, *, progress: Callable[[float], None]) -> int:
@@ -95,7 +95,7 @@ class FirestoreBackend:
         return [name for name in named if name != ANONYMOUS and not name.startswith("erased-")]
 
     def pseudonym_key(self) -> bytes | None:
-        """See Backend: it stands in the database, unless the environment names another."""
+        """See Backend: the key is in the database, unless the environment provides one."""
         apart = key_apart()
         if apart is not None:
             return apart
@@ -119,5 +119,5 @@ class FirestoreBackend:
         return True
 
     def last_sign(self, now: datetime, within: timedelta) -> int | None:
-        """See Backend: a database that many machines share is no sign of a mistake."""
+        """See Backend: always None, since many machines may rightly share a database."""
         return None

@@ -1,7 +1,6 @@
-"""A bucket of time: what was counted in 5 minutes, an hour or a day. Pure.
-
-Beside the totals it has what a reader would otherwise count from single events: the requests of each minute, who was
-there in which hour, the newest failed requests of each person, and when each error came first.
+"""A bucket: what was counted in 5 minutes, an hour or a day. Pure. Besides the totals it has what readers would
+otherwise count from single events: the requests of each minute, who was there in which hour, each person's newest
+failed requests, and when each error first came.
 """
 
 from __future__ import annotations
@@ -20,20 +19,20 @@ MINUTE, MINUTES5, HOUR, DAY = (seconds * 1_000_000 for seconds in (60, 300, 3600
 SPANS = (DAY, HOUR, MINUTES5)
 """The lengths of buckets, longest first; each is a multiple of the next."""
 INSIDE = {DAY: HOUR, HOUR: MINUTES5}
-"""By the length of a bucket, that of those it is made of."""
+"""For each bucket length, the length of the buckets it is joined from."""
 
 Sighting = tuple[str, str, str]
-"""What tells an error: its kind, the innermost line of its location ("" for none), and the feature."""
+"""What identifies an error: its kind, the innermost line of its location ("" for none), and the feature."""
 
 
 @dataclass(frozen=True)
 class Seal:
-    """A bucket of length `span` that begins at `start`. The numbers of people and routes are places in `people` (their
-    ids) and `routes`.
+    """A bucket of length `span` that begins at `start`. People and routes are numbered by their index in `people`
+    (their ids) and `routes`.
 
-    `minutes` has rows of (minute from the start on, route, outcome, requests); `hours`, of a day, for each person a bit
-    for each hour in which they were there. `failed` are the failed requests, of an hour and a day the newest 20 of each
-    person; `seen` says when (µs) each error came first.
+    `minutes` has rows of (minute since the start, route, outcome, requests). `hours` has, in a day's bucket, one bit
+    for each hour in which a person was there. `failed` has the failed requests; in an hour's or day's bucket only the
+    newest 20 of each person. `seen` says when (µs) each error first came.
     """
 
     span: int
@@ -52,13 +51,13 @@ class Seal:
         return self.start + self.span
 
     def requests(self, start_us: int, end_us: int) -> tuple[int, int]:
-        """How many requests, and how many that failed, the whole minutes of [start, end) have."""
+        """How many requests, and how many failed ones, lie in the whole minutes of [start, end)."""
         minute = self.minutes[:, 0] * MINUTE + self.start
         rows = self.minutes[(minute >= start_us) & (minute < end_us)]
         return int(rows[:, 3].sum()), int(rows[rows[:, 2] >= 400, 3].sum())
 
     def there(self, start_us: int, end_us: int) -> np.ndarray:
-        """The ids of those who were there in the whole hours of [start, end) of this day."""
+        """The ids of the people who were there in the whole hours of [start, end); for a day's bucket."""
         first, last = ((at - self.start) // HOUR for at in (max(start_us, self.start), min(end_us, self.end)))
         mask = (1 << last) - (1 << first)
         found: np.ndarray = self.people[(self.hours & mask) != 0]
@@ -66,7 +65,7 @@ class Seal:
 
 
 def bucket_of(start: int, table: Table) -> Seal:
-    """The 5 minutes from `start` on, of which the table has all events."""
+    """The bucket of the 5 minutes from `start`, whose events are all in the table."""
     places = np.arange(len(table.people)), np.arange(len(table.routes))
     minute = (table.rows[:, AT] - start) // MINUTE
     keys = np.stack((minute, table.rows[:, ROUTE], table.rows[:, OUTCOME]), axis=1)
@@ -78,7 +77,7 @@ def bucket_of(start: int, table: Table) -> Seal:
 
 
 def sightings(table: Table) -> dict[Sighting, int]:
-    """When each error came first."""
+    """When (µs) each error first came."""
     found: dict[Sighting, int] = {}
     failed = table.failed().rows
     for at, failure, route in failed[:, [AT, FAILURE, ROUTE]].tolist():
@@ -88,7 +87,7 @@ def sightings(table: Table) -> dict[Sighting, int]:
 
 
 def joined(span: int, start: int, parts: Sequence[Seal]) -> Seal:
-    """The bucket that these shorter ones, in the order of time, are all of."""
+    """The bucket that these shorter ones, in order of time, make up."""
     ids = np.unique(np.concatenate([part.people for part in parts]))
     numbers: dict[Route, int] = {}
     hours = np.zeros(len(ids), np.int64)
@@ -110,7 +109,7 @@ def joined(span: int, start: int, parts: Sequence[Seal]) -> Seal:
 
 
 def newest(table: Table, most: int) -> Table:
-    """The newest events of each person, at most so many, in the order of time."""
+    """The newest events of each person, at most `most` each, in order of time."""
     order = np.argsort(table.rows[:, PERSON], kind="stable")
     person = table.rows[order, PERSON]
     ends = np.searchsorted(person, person, side="right")
@@ -118,7 +117,7 @@ def newest(table: Table, most: int) -> Table:
 
 
 def added_by(table: np.ndarray) -> dict[int, int]:
-    """The sums of a table of (route, what, how many), by what."""
+    """The counts of a (route, key, count) table, summed by key."""
     found: dict[int, int] = {}
     for _, what, count in table.tolist():
         found[what] = found.get(what, 0) + count

@@ -1,7 +1,7 @@
 """The asynchronous connection of a process to Firestore.
 
-A client of Google's belongs to the event loop that it was used on first, and does not outlive a fork. One for each call
-would leak; so there is one for each process, loop and database, made when it is asked for first.
+A Google client belongs to the event loop that it is first used on, and does not survive a fork; making one for each
+call would leak. So there is one for each process, loop and database, made on first use.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from tracker.firestore.client import why
 T = TypeVar("T")
 
 SECONDS = 10.0
-"""How long one call may take. Google's library does not hold its own limit when it tries again, so it never does."""
+"""The time limit of one call. Google's library exceeds its own limit when it retries, so retries are switched off."""
 _UNREADABLE = (zlib.error, ValueError, LookupError, TypeError, ArithmeticError)
 _clients: dict[tuple[int, asyncio.AbstractEventLoop, Address], Any] = {}
 
@@ -34,7 +34,7 @@ async def client_of(address: Address) -> Any:
             made = await asyncio.to_thread(_made, address)
         for old in [each for each in _clients if each[1].is_closed()]:
             del _clients[old]
-        _clients.setdefault(key, made)  # somebody else of this loop may have been faster
+        _clients.setdefault(key, made)  # another task may have made it
     return _clients[key]
 
 
@@ -46,8 +46,8 @@ def _made(address: Address) -> Any:
 
 @asynccontextmanager
 async def answering(address: Address) -> AsyncIterator[None]:
-    """Turns every error of Google's library inside into a StorageError of one sentence with the cure, and so what a
-    document raises that Guardian cannot have written: of that nothing is told, since it may hold a name."""
+    """Turns errors of Google's library into a StorageError of one sentence with the cure. Errors from reading a
+    document that Guardian cannot have written become one too, without details, since the document may hold a name."""
     try:
         yield
     except (ImportError, TimeoutError) as error:
@@ -73,6 +73,6 @@ def _is_googles(error: BaseException) -> bool:
 
 
 async def within(call: Awaitable[T], seconds: float = SECONDS) -> T:
-    """What the call gives. Raises TimeoutError after so many seconds."""
+    """The result of the call. Raises TimeoutError after `seconds`."""
     async with asyncio.timeout(seconds):
         return await call

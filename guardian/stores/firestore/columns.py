@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 def columns_of(directory: Directory, table: Table, aliases: Aliases) -> Columns:
-    """The events of the table, with people by the aliases."""
+    """The table's events as columns, with people named by the aliases."""
     rows = table.rows
     there = np.unique(rows[:, PERSON])
     ids = table.people[there].tolist() if len(rows) else []
@@ -41,7 +41,7 @@ def columns_of(directory: Directory, table: Table, aliases: Aliases) -> Columns:
 
 
 def _coded(values: Iterable[T]) -> tuple[list[T], np.ndarray]:
-    """The different values, and for each given one its place among them."""
+    """The distinct values, and the index of each given value among them."""
     places: dict[T, int] = {}
     codes = [places.setdefault(value, len(places)) for value in values]
     return list(places), np.array(codes, np.int64)

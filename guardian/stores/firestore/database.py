@@ -1,4 +1,5 @@
-"""One database of Firestore as Guardian's own state uses it: whole commits, tried again under contention, one error."""
+"""One Firestore database as Guardian's own state uses it: atomic commits, retried under contention, and a single error
+type."""
 
 from __future__ import annotations
 
@@ -21,17 +22,17 @@ T = TypeVar("T")
 
 META, SECRETS = "guardian_meta", "guardian_secret"
 STATE, LEASES = "state", "leases"
-"""Documents of META: the last numbers that were given, how many erasures there were, and the layout's version; and who
-leads what."""
+"""The documents of META. One holds the last numbers given out, the number of erasures and the layout version; the other
+the leases."""
 VERSION = 1
 PATIENCE_SECONDS = 30.0
-"""How long a change is tried that others get in the way of."""
+"""How long a change is retried while others interfere."""
 _CHANGED = ("FailedPrecondition", "AlreadyExists", "NotFound", "Aborted")
 _UNKNOWN = ("DeadlineExceeded", "ServiceUnavailable", "InternalServerError", "Unknown", "Cancelled")
 
 
 def name_of(*parts: object) -> str:
-    """The name of a document that is known by these values: any text may be in them, and none can be read from it."""
+    """A document name derived from these values by hashing: they may be any text, and cannot be read from it."""
     text = "\0".join(map(str, parts))
     return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
@@ -46,9 +47,8 @@ class StateDatabase:
 
     @classmethod
     async def open(cls, address: Address) -> Self:
-        """Begin on the database, and make what has to be there.
-
-        Raises StorageError where it is not there, may not be used, or was written by a newer version.
+        """Open the database, and create what must be there. Raises StorageError if it does not exist, access is denied,
+        or a newer version wrote it.
         """
         database = cls(address)
         version = await database.transact(_begin)
@@ -60,36 +60,36 @@ class StateDatabase:
         return database
 
     def check_file(self) -> None:
-        """See StateStore: an address always means the same database."""
+        """See StateStore: a Firestore address always means the same database, so nothing can have moved."""
 
     async def reopen(self) -> None:
         """See StateStore: there is nothing to open."""
 
     async def close(self) -> None:
-        """See StateStore. The client stays: it is the process'."""
+        """See StateStore. The client stays open: the process shares it."""
         self._closed = True
 
     async def client(self) -> Any:
-        """The client. Raises StorageError once this was closed."""
+        """The client. Raises StorageError after `close`."""
         if self._closed:
             raise StorageError(f"the database {self.address} is closed")
         return await client_of(self.address)
 
     async def read(self, work: Callable[[Draft], Awaitable[T]]) -> T:
-        """What `work` reads; it writes nothing."""
+        """The result of `work`, which only reads."""
         client = await self.client()
         async with answering(self.address):
             return await work(Draft(client))
 
     async def find(self, query: Query) -> list[Fields]:
-        """The documents that a query gives."""
+        """The documents that a query finds."""
         return [fields for _, fields in await self.read(lambda draft: draft.find(query))]
 
     async def transact(self, work: Callable[[Draft], Awaitable[T]], *, token: int | None = None) -> T:
-        """Let `work` read and change documents, commit all of it, and give back its result; an exception of it undoes
-        everything. Where others were faster it is done again, so it must change nothing else.
+        """Let `work` read and change documents, commit everything, and return its result. If it raises, nothing is
+        written. It is called again if others changed the documents meanwhile, so it must have no other effects.
 
-        Raises LeaseLost where there is something to commit, `token` is not None, and it is no longer that of a lease.
+        Raises LeaseLost if there is something to commit and `token`, if given, no longer belongs to a lease.
         """
         client = await self.client()
         async with self._mine, answering(self.address):
@@ -118,7 +118,7 @@ class StateDatabase:
             await asyncio.sleep(random.uniform(0, min(1.0, 0.01 * 2**tries)))
 
     async def secret(self, name: str, *, make: bool = True) -> str:
-        """A key that Guardian makes for itself, once; without `make` "" where there is none yet."""
+        """A secret that Guardian makes for itself, once. Without `make`: "" if there is none yet."""
 
         async def work(draft: Draft) -> str:
             return await secret(draft, name, make=make)
@@ -126,7 +126,7 @@ class StateDatabase:
         return await self.transact(work)
 
     async def renew_secret(self, name: str) -> None:
-        """Put a new key in the place of one."""
+        """Replace a secret."""
 
         async def work(draft: Draft) -> None:
             draft.force(SECRETS, name, {"value": secrets.token_urlsafe(32)})
@@ -135,7 +135,7 @@ class StateDatabase:
 
 
 async def secret(draft: Draft, name: str, *, make: bool = True) -> str:
-    """The same in a draft."""
+    """The same within a draft."""
     found = await draft.get(SECRETS, name)
     if found is None and make:
         found = {"value": secrets.token_urlsafe(32)}
@@ -144,14 +144,14 @@ async def secret(draft: Draft, name: str, *, make: bool = True) -> str:
 
 
 async def next_number(draft: Draft, field: str, many: int) -> int:
-    """The first of so many numbers that nobody had before: of mails or of reports."""
+    """Reserves `count` new numbers, for mails or reports; returns the first."""
     state = await meta(draft)
     draft.put(META, STATE, {**state, field: state[field] + many})
     return int(state[field]) + 1
 
 
 async def meta(draft: Draft) -> Fields:
-    """The document META/STATE. Whoever writes it has its commit fail where a person was erased since."""
+    """The document META/STATE. A commit that writes it fails if a person was erased since it was read."""
     found = await draft.get(META, STATE)
     return dict(version=VERSION, mails=0, reports=0, erasures=0) if found is None else found
 
@@ -174,7 +174,8 @@ async def _check(draft: Draft, token: int | None) -> None:
 
 
 async def _committed(draft: Draft) -> bool:
-    """Whether it was committed; False where others were faster. Raises what else Google's library raises."""
+    """Whether the draft was committed; False if others changed a document first. Other errors of Google's library are
+    raised."""
     try:
         await draft.commit()
     except Exception as error:

@@ -1,4 +1,4 @@
-"""A database of Firestore for a demonstration: on Google's emulator, unless somebody means a real project."""
+"""A Firestore database for a demonstration: on Google's emulator, unless a real project is explicitly allowed."""
 
 from __future__ import annotations
 
@@ -13,15 +13,14 @@ from tracker.firestore.expiry import META
 
 EMULATOR = "FIRESTORE_EMULATOR_HOST"
 _MARK = "demo"
-"""The document of a database that a demonstration may empty."""
+"""The document that marks a database as one that a demonstration may empty."""
 _SECONDS = 30.0
 
 
 def begin_demo(database: str, *, real: bool) -> None:
-    """Make sure that the database is empty, and mark it: what an earlier demonstration left on an emulator is removed.
-
-    Raises ValueError with the cure where it is a real project and not `real`, or holds something else; StorageError
-    where it does not answer.
+    """Make sure that the database is empty, and mark it. What an earlier demonstration left on an emulator is removed.
+    Raises ValueError with the cure for a real project without `real`, and for a database with other data; StorageError
+    if it does not answer.
     """
     try:
         address = parse(database)
@@ -42,7 +41,7 @@ def begin_demo(database: str, *, real: bool) -> None:
 
 
 def _clear(host: str, project: str, name: str) -> None:
-    """Delete all documents of a database of the emulator, by an interface that only that has."""
+    """Delete all documents of an emulator database, through an endpoint that only the emulator has."""
     url = f"http://{host}/emulator/v1/projects/{project}/databases/{name}/documents"
     try:
         with urllib.request.urlopen(urllib.request.Request(url, method="DELETE"), timeout=_SECONDS):

@@ -1,7 +1,7 @@
 """The names behind the ids of people, and the ids behind a name.
 
-Names are asked for when something shows them and kept in memory. Whoever erases somebody changes `guardian_meta/erased`
-in the same commit: it is read before each answer, and what is kept in memory goes where it has changed.
+Names are read when something shows them, and cached. Every erasure changes `guardian_meta/erased` in the same commit;
+that document is read before each answer, and the cache is dropped if it has changed.
 """
 
 from __future__ import annotations
@@ -22,18 +22,19 @@ from tracker.pseudonyms import pseudonym
 
 ERASED = "erased"
 _PART = "~"
-"""Between the name of an erased person and the count of their further ids."""
+"""Separates the name of an erased person from the number of a further id."""
 _IN = 30
-"""How many values a condition of Firestore may name."""
+"""How many values a Firestore condition may list."""
 
 
 def erased_name(stem: str, place: int) -> str:
-    """The name of the id at this place (from 0) of an erased person: they stay one person in all totals."""
+    """The new name for an erased person's id with this index (from 0). It tells which ids belong together, so totals
+    still count one person."""
     return stem if place == 0 else f"{stem}{_PART}{place}"
 
 
 def person_of(aliases: Aliases, name: str) -> str:
-    """The person who was recorded under this name."""
+    """The person behind a recorded name."""
     return name.partition(_PART)[0] if name.startswith("erased-") else aliases.person(name)
 
 
@@ -48,7 +49,7 @@ class Directory:
         self._key: str | None = None
 
     def refresh(self) -> object:
-        """Forget what is kept where somebody was erased since; what is another then, and the same otherwise."""
+        """Drop the cache if somebody was erased since it was filled. Returns a value that changes with each erasure."""
         found = self._documents.get(META, ERASED)
         epoch = None if found is None else found.fields["epoch"]
         if epoch != self._epoch:
@@ -56,7 +57,7 @@ class Directory:
         return epoch
 
     def names(self, ids: Iterable[int]) -> dict[int, str]:
-        """The names under which these ids were recorded; of those that have none, one that leads nowhere."""
+        """The names under which these ids were recorded; an id without a name gets one that leads nowhere."""
         wanted = sorted(set(ids))
         missing = [number for number in wanted if number not in self._names]
         for each in self.documents_with(missing):
@@ -64,7 +65,7 @@ class Directory:
         return {number: self._names.get(number) or unlinked_name(f"{number:016x}") for number in wanted}
 
     def erased(self) -> dict[int, str]:
-        """The ids of people who were erased, and the names that lead nowhere which they have now."""
+        """The ids of erased people, with the unlinkable names they have now."""
         if self._erased is None:
             found = self._documents.query(PEOPLE, ("name", ">=", "erased-"), ("name", "<", "erased."))
             self._erased = {int(each.fields["id"]): str(each.fields["name"]) for each in found}
@@ -79,14 +80,14 @@ class Directory:
         ]
 
     def everyone(self) -> list[Found]:
-        """The documents of all people, in the order in which they first came."""
+        """The documents of all people, in the order in which they were first seen."""
         found = self._documents.query(PEOPLE)
         for each in found:
             self._names[int(each.fields["id"])] = each.fields["name"]
         return sorted(found, key=lambda each: (each.fields.get("seen", 0), each.name))
 
     def documents_of(self, names: Iterable[str], aliases: Aliases) -> list[Found]:
-        """The documents of all ids of these people, by name, id or address; an address in any case."""
+        """The documents of all ids of these people, who are given by name, id or address (in any case)."""
         wanted = {person_of(aliases, known) for name in names for known in aliases.recorded(clean_name(name) or name)}
         erased = {name for name in wanted if name.startswith("erased-")}
         if erased:
@@ -97,9 +98,8 @@ class Directory:
         return sorted(found, key=lambda each: (each.fields.get("seen", 0), each.name))
 
     def ids_of(self, names: Iterable[str], aliases: Aliases) -> dict[str, list[int]]:
-        """The ids of each of these people, by the names that `person_of` gives; nobody who was erased.
-
-        Only those are read whose names are not in memory yet, or who may have several ids.
+        """The ids of each of these people, keyed by `person_of`; without erased people. Reads only people who are not
+        cached yet or may have several ids.
         """
         found: dict[str, set[int]] = {name: set() for name in names}
         for number, name in self._names.items():
@@ -127,7 +127,7 @@ class Directory:
         return tombstone(name, self._key).hex()
 
     def unlinked(self, people: Iterable[Sequence[Found]]) -> list[Change]:
-        """What gives each person, a list of documents, a name that leads nowhere."""
+        """The changes that give each person (a list of documents) an unlinkable name."""
         changes = [Change(META, ERASED, {"epoch": secrets.token_hex(8)})]
         for found in people:
             stem = unlinked_name(secrets.token_hex(8))

@@ -1,7 +1,6 @@
-"""The documents of one database as the events' side reads and writes them: every query is made here, and counted.
-
-Calls block: they are made in threads. That is why this side has the synchronous client of the process, as the tracker
-has: rules are judged and arrays are made in threads anyway, and it outlives every event loop.
+"""The documents of one database, as the code for events reads and writes them: every query is made and counted here.
+Calls block, so they are made in threads, on the process's synchronous client: rules and arrays are computed in threads
+anyway, and this client, unlike the asynchronous one, is tied to no event loop.
 """
 
 from __future__ import annotations
@@ -19,13 +18,13 @@ T = TypeVar("T")
 SECONDS = 30.0
 """How long one call may take."""
 LEAST, MOST = -(2**63), 2**63 - 1
-"""What an integer of Firestore holds."""
+"""The range of a Firestore integer."""
 _AT_ONCE, _CHANGES = 300, 200
 _BYTES = 5_000_000
 
 
 class Found(NamedTuple):
-    """A document that is there: its name, its fields, and the version that a precondition can ask for."""
+    """A document that exists: its name, its fields, and the version to use in a precondition."""
 
     name: str
     fields: Mapping[str, Any]
@@ -85,8 +84,8 @@ class Documents:
         limit: int | None = None,
         fields: Sequence[str] | None = None,
     ) -> list[Found]:
-        """The documents that fit these (field, operator, value) conditions, in this order of (field, direction); only
-        `fields` of them, if given."""
+        """The documents that match these (field, operator, value) conditions, sorted by (field, direction); only these
+        `fields`, if given."""
 
         def work(client: Any) -> list[Found]:
             from google.cloud.firestore import FieldFilter
@@ -114,18 +113,18 @@ class Documents:
         return [each.name for each in found]
 
     def first_named(self, collection: str, prefix: str) -> Found | None:
-        """The first document whose name begins so; None where there is none."""
+        """The first document whose name starts with this; None where there is none."""
         found = self.ask(lambda client: self._answers(_range(client, collection, prefix, prefix + "~").limit(1)))
         return found[0] if found else None
 
     def _answers(self, query: Any) -> list[Found]:
-        """What a query of the client gives, counted as it is billed."""
+        """A query's results, counted as Google bills them."""
         found = [_found(each) for each in query.stream(retry=None, timeout=SECONDS)]
         self.reads += max(1, len(found))
         return found
 
     def total(self, collection: str, field: str | None = None, *conditions: tuple[str, str, Any]) -> int:
-        """How many documents fit; with a field, the sum of it. Firestore bills one read a thousand."""
+        """How many documents match, or with a field, its sum. Firestore bills one read for each thousand."""
 
         def work(client: Any) -> int:
             from google.cloud.firestore import FieldFilter
@@ -141,7 +140,7 @@ class Documents:
         return self.ask(work)
 
     def commit(self, changes: Iterable[Change]) -> bool:
-        """Make these changes together; False, and nothing is done, where a precondition does not hold."""
+        """Make these changes atomically. False if a precondition does not hold; then nothing is changed."""
         made = list(changes)
 
         def work(client: Any) -> bool:
@@ -171,7 +170,7 @@ class Documents:
         return self.ask(work) if made else True
 
     def delete(self, collection: str, names: Iterable[str]) -> None:
-        """Delete these documents, some at a time."""
+        """Delete these documents, in batches."""
         left = list(names)
         for first in range(0, len(left), _AT_ONCE):
             self.commit(Change(collection, name, None) for name in left[first : first + _AT_ONCE])
@@ -182,7 +181,7 @@ NEW: Any = object()
 
 
 class Change(NamedTuple):
-    """A document that is written; with `fields` of None it goes. `version` is a precondition: NEW, or that of a
+    """A document to be written, or deleted if `fields` is None. `version` is a precondition: NEW, or that of a
     `Found`."""
 
     collection: str
@@ -192,7 +191,7 @@ class Change(NamedTuple):
 
 
 def _range(client: Any, collection: str, first: str, end: str) -> Any:
-    """The query for the documents of a collection whose names lie in [first, end): it needs no index."""
+    """A query for a collection's documents whose names lie in [first, end); needs no index."""
     from google.cloud.firestore import FieldFilter
 
     place = client.collection(collection)
@@ -205,13 +204,13 @@ def _found(snapshot: Any) -> Found:
 
 
 def as_time(us: int) -> datetime:
-    """A moment in µs as Firestore's timestamps are compared."""
+    """A moment in µs as a value to compare with Firestore's timestamps."""
     return datetime.fromtimestamp(us // 1_000_000, UTC).replace(microsecond=us % 1_000_000)
 
 
 def in_commits(groups: Iterable[Sequence[Change]]) -> Iterator[list[Change]]:
-    """The changes in as many commits as their number and size ask for, those of a group together: Firestore takes 10
-    MiB at once. What several groups of a commit delete is deleted once."""
+    """The changes, split into commits that are small enough (Firestore takes 10 MiB); a group is never split. A
+    document that several groups of a commit delete is deleted once."""
     made: list[Change] = []
     gone = set[tuple[str, str]]()
     size = 0
@@ -229,6 +228,6 @@ def in_commits(groups: Iterable[Sequence[Change]]) -> Iterator[list[Change]]:
 
 
 def in_pieces(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
-    """The items, so many at a time."""
+    """The items in lists of at most `size`."""
     for first in range(0, len(items), size):
         yield items[first : first + size]

@@ -1,7 +1,6 @@
-"""A change of documents that is committed whole, or not at all.
-
-Firestore's transactions lock what they read and give up after five tries, so none is used: each document that is
-written carries the moment at which it was read last, and the commit fails where somebody has changed it since.
+"""An atomic change of several documents. Firestore's transactions lock what they read and give up after five tries, so
+they are not used: each write has as its precondition the update time that was read, and the commit fails if anybody has
+changed the document since.
 """
 
 from __future__ import annotations
@@ -18,17 +17,17 @@ Place = tuple[str, str]
 """A collection and the name of a document."""
 
 MARK = "by"
-"""The field that tells which commit wrote a document: an answer can be lost on its way."""
+"""The field with the id of the commit that wrote a document, for the case that the answer to a commit is lost."""
 PARTS = "guardian_parts"
 INLINE_BYTES = 600_000
-"""A document holds a MiB at most; what is longer lies in parts."""
+"""A document holds at most one MiB; longer bodies are split into parts."""
 COMMIT_BYTES = 3_000_000
-"""A commit holds 10 MiB at most, and on the emulator 4; of bodies that come to more, the others lie in parts."""
+"""A commit holds at most 10 MiB (4 on the emulator). Once its bodies exceed this, further ones are split into parts."""
 _AT_ONCE = 300
 
 
 class Draft:
-    """What was read, with the moments of its last change, and what is to be written. For one commit."""
+    """The documents read so far, with their update times, and the writes to make; for one commit."""
 
     def __init__(self, client: Any) -> None:
         self.client = client
@@ -44,13 +43,13 @@ class Draft:
     # Reading
 
     async def get(self, collection: str, name: str) -> Fields | None:
-        """The document as it is now, with what this draft changes; None where there is none."""
+        """The document with this draft's changes; None where there is none."""
         return (await self.get_all(collection, [name])).get(name)
 
     async def get_all(
         self, collection: str, names: Iterable[str], fields: list[str] | None = None
     ) -> dict[str, Fields]:
-        """Those of the documents that are there, by name; only `fields` of them, if given."""
+        """The documents that exist, by name; only these `fields`, if given."""
         names = list(dict.fromkeys(names))
         missing = [name for name in names if (collection, name) not in self._seen]
         for first in range(0, len(missing), _AT_ONCE):
@@ -62,12 +61,12 @@ class Draft:
         return {name: value for name, value in places if value is not None}
 
     async def find(self, query: Query) -> list[tuple[str, Fields]]:
-        """The names and fields of the documents that a query gives, as they are stored."""
+        """The names and fields of the documents that a query finds, as stored (without this draft's changes)."""
         found = await within(_listed(query.on(self.client).stream(retry=None, timeout=SECONDS)))
         return [(each.id, self._note(query.collection, each)) for each in found]
 
     async def count(self, query: Query) -> int:
-        """How many documents a query gives. Google bills one read a thousand."""
+        """How many documents a query finds. Google bills one read for each thousand."""
         [[found]] = await within(query.on(self.client).count().get(retry=None, timeout=SECONDS))
         return int(found.value)
 
@@ -80,20 +79,20 @@ class Draft:
         return fields
 
     async def body(self, fields: Fields) -> bytes:
-        """What `keep` stored in these fields."""
+        """The bytes that `keep` stored in these fields."""
         return await whole_body(self.client, fields)
 
     # Writing
 
     def put(self, collection: str, name: str, fields: Fields) -> None:
-        """Write all fields of a document that was read before, or was found not to be there."""
+        """Write all fields of a document that this draft has read (whether it exists or not)."""
         place = (collection, name)
-        self._seen[place]  # a KeyError here is a mistake of ours: nothing is written unseen
+        self._seen[place]  # KeyError: a bug, nothing may be written unread
         self._writes[place] = {**(self._writes.get(place) or {}), **fields}
         self._values[place] = {**self._values.get(place, {}), **fields}
 
     def force(self, collection: str, name: str, fields: Fields) -> None:
-        """Write a document whatever was there."""
+        """Write a document without reading it first."""
         place = (collection, name)
         self._forced.add(place)
         self._writes[place] = self._values[place] = dict(fields)
@@ -108,16 +107,18 @@ class Draft:
             self._writes[place] = None
 
     def changed_at(self, collection: str, name: str) -> Any:
-        """When a document that was read, and is there, was written last: a moment of Firestore's clock."""
+        """When a document that was read, and exists, was last written, by Firestore's clock."""
         return self._seen[collection, name]
 
     def check(self, collection: str, name: str) -> None:
-        """Let the commit fail where this document, which is there, changes before it: a field is written as it is."""
+        """Make the commit fail if this document, which exists, changes before it. Writes a field with its current
+        value."""
         place = (collection, name)
         self._checked[place] = dict([next(iter(self._values[place].items()))])
 
     async def keep(self, body: bytes) -> Fields:
-        """The fields that hold these bytes, for `put`. What is too long for a document is stored in parts at once."""
+        """The fields that hold these bytes, for `put`. A body too long for a document is stored in parts,
+        immediately."""
         if len(body) <= INLINE_BYTES and self._bytes + len(body) <= COMMIT_BYTES:
             self._bytes += len(body)
             return {"body": body, "parts": []}
@@ -131,7 +132,7 @@ class Draft:
         return {"body": b"", "parts": names}
 
     def drop_parts(self, fields: Fields) -> None:
-        """Delete the parts that a document has which is deleted, or gets another body."""
+        """Delete the parts of a document that is deleted or gets another body."""
         for name in fields.get("parts") or ():
             self._forced.add((PARTS, name))
             self._writes[PARTS, name] = None
@@ -142,7 +143,8 @@ class Draft:
         return bool(self._writes)
 
     async def commit(self) -> None:
-        """Write all of it. Raises what Google's library raises; then nothing was written, unless it says otherwise."""
+        """Commit all writes. Raises what Google's library raises; then nothing was written, unless the error leaves
+        that open."""
         batch = self.client.batch()
         for place, fields in self._writes.items():
             self._add(batch, place, fields)
@@ -151,7 +153,7 @@ class Draft:
                 batch.update(self._document(place), fields, option=self._since(place))
         for name in self.parts:
             if (PARTS, name) not in self._writes:
-                # What is not marked belongs to nobody. Where it was removed meanwhile, this fails, and is done again.
+                # Parts without a mark are orphans. If they were removed meanwhile, this fails and is tried again.
                 batch.update(self._document((PARTS, name)), {MARK: self.mark})
         await within(batch.commit(retry=None, timeout=SECONDS))
 
@@ -173,20 +175,20 @@ class Draft:
         return self.client.write_option(last_update_time=self._seen[place])
 
     async def took_place(self) -> bool:
-        """Whether a commit whose answer was lost did take place."""
+        """Whether a commit whose answer was lost was made."""
         written = [place for place, fields in self._writes.items() if fields is not None]
         asked = [self._document(place) for place in written[:_AT_ONCE]]
         found = await within(_listed(self.client.get_all(asked, retry=None, timeout=SECONDS))) if asked else []
         return any(each.exists and (each.to_dict() or {}).get(MARK) == self.mark for each in found)
 
     async def clear_parts(self) -> None:
-        """Delete the parts of a draft that was not committed."""
+        """Delete the parts that a draft stored but did not commit."""
         for name in self.parts:
             await within(self._document((PARTS, name)).delete(retry=None, timeout=SECONDS))
 
 
 async def whole_body(client: Any, fields: Fields) -> bytes:
-    """The bytes that a document holds, or its parts do."""
+    """The bytes of a document's body, joined from its parts if it has any."""
     parts = fields.get("parts") or ()
     if not parts:
         return bytes(fields["body"])

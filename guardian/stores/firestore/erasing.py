@@ -1,4 +1,5 @@
-"""Erasing people from the events in Firestore, and erasing anew who came back by events that were queued before."""
+"""Erasing people from the events in Firestore, and erasing them again if events that were queued before bring them
+back."""
 
 from __future__ import annotations
 
@@ -17,24 +18,23 @@ from tracker.firestore.people import PEOPLE, TOMBSTONES, new_id
 from tracker.firestore.sink import SLICES
 
 _EARLIER_US = 600 * 1_000_000
-"""How long before a person's document was made a slice with them may have been written."""
+"""How long before a person's document was made a slice may already mention them."""
 
 
 def erase(documents: Documents, people: Directory, found: Sequence[Found]) -> bool:
-    """Put an unlinkable name in the place of those of a person's documents; False where there are none."""
+    """Replace the names in a person's documents by an unlinkable one; False if there are no documents."""
     if not found:
         return False
     ids = [int(each.fields["id"]) for each in found]
-    forget_clients(documents, ids)  # first, so that who is interrupted here still knows whose they are
+    forget_clients(documents, ids)  # first, so that an interrupted erasure can be repeated
     documents.commit(people.unlinked([found]))
     forget_clients(documents, ids)
     return True
 
 
 def erase_buried(documents: Documents, people: Directory, since_us: int) -> int:
-    """Erase anew each name erased after this moment that has events of before its tombstone; how many there were.
-
-    The person's later events stay theirs: they are a new person's.
+    """Erase again each name that was erased after this moment and has events from before its tombstone. Returns how
+    many. Later events stay, as those of a new person.
     """
     found = documents.query(TOMBSTONES, ("erased_us", ">", since_us))
     stones = {each.name: int(each.fields["erased_us"]) for each in found}
@@ -43,7 +43,7 @@ def erase_buried(documents: Documents, people: Directory, since_us: int) -> int:
 
 
 def _buried(documents: Documents, people: Directory, person: Found, erased_us: int) -> bool:
-    """Whether the person of this document had events of before their tombstone; those are nobody's now."""
+    """Whether the person of this document had events from before their tombstone; these become anonymous."""
     number, seen = int(person.fields["id"]), int(person.fields.get("seen", 0))
     if seen > erased_us:
         found = documents.query(SLICES, ("written", ">", as_time(seen - _EARLIER_US)))
@@ -66,13 +66,13 @@ def _buried(documents: Documents, people: Directory, person: Found, erased_us: i
 
 
 def _of(table: Table, number: int) -> np.ndarray:
-    """Which rows are those of the person with this id."""
+    """Flags of the rows of the person with this id."""
     mine: np.ndarray = table.people[table.rows[:, PERSON]] == number
     return mine
 
 
 def _given_to(documents: Documents, found: Found, table: Table, rows: np.ndarray, number: int) -> None:
-    """Put a slice whose rows belong to another person in the place of one: what was sealed of it is sealed again."""
+    """Replace a slice by one whose rows belong to another person; its sealed buckets are made again."""
     from google.cloud import firestore
 
     changed = table.rows.copy()

@@ -1,4 +1,4 @@
-"""`UsageRepository` on Firestore: what is read of events and summaries."""
+"""`UsageRepository` on Firestore: the part that reads events and summaries."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ class FirestoreRepository(FirestoreExport):
     """The store of events in one database. Every method raises StorageError where it does not answer."""
 
     async def _answer(self, work: Callable[[Answer], T]) -> T:
-        """Run work on one state of the store."""
+        """Run `work` on one consistent state of the store."""
         return await self._people(
             lambda people, aliases: work(Answer(Windows(self.documents, self._kept), people, aliases))
         )
 
     async def events(self, start: datetime, end: datetime, *, failed_only: bool = False) -> AsyncIterator[list[Event]]:
-        """See UsageRepository. Each chunk is a read of its own."""
+        """See UsageRepository. Each chunk is read separately."""
         answer = await self._answer(lambda answer: answer)
 
         def read(pieces: Iterator[Table]) -> list[Event] | None:
@@ -54,7 +54,7 @@ class FirestoreRepository(FirestoreExport):
                 yield found
 
     async def failure_groups(self, start: datetime, end: datetime) -> list[FailureGroup]:
-        """See UsageRepository. From single events: sealed hours hold the newest failures of each person alone."""
+        """See UsageRepository. Reads single events: sealed hours hold only the newest failures of each person."""
         return await groups_of(self.events(start, end, failed_only=True))
 
     async def summary(self, start: datetime, end: datetime, *, features: Sequence[str] = ()) -> Summary:
@@ -204,7 +204,8 @@ class FirestoreRepository(FirestoreExport):
         users: Sequence[str] | None = None,
         features: Sequence[str] = (),
     ) -> dict[str, list[Event]]:
-        """See UsageRepository. From single events where these are features, or more of each user than seals have."""
+        """See UsageRepository. Reads single events if `features` are given, or if more failures of each user are wanted
+        than seals hold."""
 
         def read(answer: Answer) -> dict[str, list[Event]]:
             first, last = max(micros(start), answer.windows.progress.purged_us), micros(end)
@@ -236,7 +237,7 @@ def _any(name: str, features: Sequence[str]) -> bool:
 
 
 def _of(answer: Answer, table: Table, users: Sequence[str] | None) -> Table:
-    """Only the events of these people; None means everybody."""
+    """The table with only these people's events; None means everybody."""
     if users is None or not len(table):
         return table
     mine = np.isin(answer.persons(table.people), answer.persons(answer.ids(users)))

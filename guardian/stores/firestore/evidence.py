@@ -1,4 +1,5 @@
-"""What the cause of an incident is looked for in, read from Firestore: some requests of a window, and the releases."""
+"""Reads what is needed to find an incident's cause from Firestore: a sample of a window's requests, and the
+releases."""
 
 from __future__ import annotations
 
@@ -14,7 +15,7 @@ from tracker.firestore.sink import RELEASES
 from tracker.source import Source
 
 _READ = 8
-"""Of a window with more than so many times the requests that are wanted, only some slices are unpacked."""
+"""If a window has more than this many times the requests wanted, only some of its slices are unpacked."""
 
 
 def read_sample(

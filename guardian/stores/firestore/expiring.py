@@ -1,4 +1,5 @@
-"""How long single events are kept, written down for the trackers, so that Firestore may delete them by itself."""
+"""Writes down how long single events are kept, so that trackers can set the time after which Firestore deletes them
+itself."""
 
 from __future__ import annotations
 
@@ -11,19 +12,20 @@ from tracker.firestore.expiry import FIELD, expires_at
 from tracker.firestore.sink import SLICES
 
 LONGEST_US = 36_500 * 86_400 * 1_000_000
-"""More than a hundred years is no span that a calendar ends in."""
+"""A hundred years: a longer span would exceed the calendar."""
 _CATCH_UP_US = 2 * 86_400 * 1_000_000
-"""For so long after the span has grown, slices are looked for that expire too soon: trackers ask now and then."""
+"""How long after the span grew to keep looking for slices that expire too soon: trackers read the new span with a
+delay."""
 _PAGE = 200
 
 
 def let_expire(documents: Documents, keep_us: int, now_us: int) -> int:
-    """Write the span down; where it is longer than before, what is there expires later. How many slices changed."""
+    """Write the span down. If it has grown, existing slices get a later expiry; returns how many."""
     keep_us, progress = min(keep_us, LONGEST_US), read_progress(documents)
     if keep_us != progress.keep_us:
         longer_us = now_us if 0 < progress.keep_us < keep_us else 0
         documents.commit([replace(progress, keep_us=keep_us, longer_us=longer_us).change()])
-        progress = read_progress(documents)  # where another one was faster, the next cleanup does it
+        progress = read_progress(documents)  # if another process was faster, the next cleanup does it
     if progress.longer_us and now_us < progress.longer_us + _CATCH_UP_US:
         return _put_off(documents, progress.keep_us)
     return 0

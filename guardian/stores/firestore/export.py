@@ -1,4 +1,4 @@
-"""The rows of one person as the published tables have them, some at a time, in the order of time."""
+"""Rows of the published tables, in pieces and in order of time."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from tracker.firestore.slices import NOBODY
 
 Row = dict[str, Any]
 _LONGEST_US = 86_400 * 1_000_000 + SESSION_GAP_US
-"""A request that lasts longer than a day may begin in a session that was told of before."""
+"""A request that lasts longer than a day may have started in a session that was already exported."""
 
 
 def names_of(people: Directory, aliases: Aliases, email: str) -> dict[int, str]:
-    """The ids of the person of this name, id or address, and what each was recorded as."""
+    """The ids of the person with this name, id or address, and the name that each was recorded under."""
     found = {int(each.fields["id"]): str(each.fields["name"]) for each in people.documents_of([email], aliases)}
     return {NOBODY: ANONYMOUS} if email == ANONYMOUS and not found else found
 
@@ -28,8 +28,8 @@ def names_of(people: Directory, aliases: Aliases, email: str) -> dict[int, str]:
 def pieces(
     names: Mapping[int, str], tables: Callable[[], Iterator[Table]], clients: Sequence[Seen]
 ) -> Iterator[Iterator[tuple[str, list[Row]]]]:
-    """Of each table, in its turn, the pieces: its name and some rows, at least one piece. `clients` is what is known of
-    from where these people came."""
+    """The pieces of each table in turn: its name and some rows, at least one piece a table. `clients` is the stored
+    client information of these people."""
 
     def events() -> Iterator[list[Event]]:
         for table in tables():
@@ -44,7 +44,7 @@ def pieces(
 
 
 def rows_of(table: str, events: Iterator[list[Event]]) -> Iterator[list[Row]]:
-    """The rows of these events in feature_usage or user_errors, numbered, as many pieces as of events."""
+    """The numbered rows of these events in feature_usage or user_errors; one piece for each piece of events."""
     number = 0
     for some in events:
         rows = [_usage(e) for e in some] if table == "feature_usage" else [_error(e) for e in some if e.failure]
@@ -55,7 +55,7 @@ def rows_of(table: str, events: Iterator[list[Event]]) -> Iterator[list[Row]]:
 def sessions_between(
     events: Iterator[list[Event]], clients: Sequence[Seen], start_us: int, end_us: int
 ) -> Iterator[list[Row]]:
-    """The rows of the sessions that began in [start, end), numbered; the events are those of around it, too."""
+    """The numbered rows of the sessions that began in [start, end); `events` must include those around it."""
     number = 0
     for some in sessions(events, clients):
         rows = [row for began, row in some if start_us <= began < end_us]
@@ -70,7 +70,7 @@ def _numbered(rows: list[Row], after: int) -> list[Row]:
 
 
 def _rows(table: str, pieces: Iterator[list[Row]]) -> Iterator[tuple[str, list[Row]]]:
-    """These pieces with the name of their table: at least one, and one without rows at the end of the last table."""
+    """The pieces with their table's name: at least one for each table, and an empty one at the end of the last."""
     said = False
     for rows in pieces:
         if rows:
@@ -101,7 +101,7 @@ def _error(event: Event) -> Row:
 
 
 class Seen(NamedTuple):
-    """From where somebody came, at a moment in µs: an address, and what the browser calls itself."""
+    """Where a request came from, at a moment in µs: an IP address and a user agent."""
 
     user: str
     at_us: int
@@ -110,8 +110,8 @@ class Seen(NamedTuple):
 
 
 def sessions(pieces: Iterator[list[Event]], clients: Sequence[Seen]) -> Iterator[list[tuple[int, Row]]]:
-    """The sessions that these events are of, for each id by itself, in the order of their ends, with when each began.
-    Nobody has any."""
+    """The sessions in these events, separately for each id, in order of their ends, each with its start. Anonymous
+    requests have none."""
     seen: dict[str, list[Seen]] = {}
     for each in sorted(clients, key=lambda each: each.at_us):
         seen.setdefault(each.user, []).append(each)

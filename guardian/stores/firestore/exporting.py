@@ -1,4 +1,4 @@
-"""The part of `UsageRepository` on Firestore that gives rows of the published tables: of a person, or of a window."""
+"""The part of `UsageRepository` on Firestore that exports rows of the published tables, for a person or a window."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ class FirestoreExport(FirestoreKeeping):
     """Reads slices, piece by piece."""
 
     async def export_user(self, email: str) -> dict[str, Any] | None:
-        """See UsageRepository. Keys are the published tables, each a list of rows as objects."""
+        """See UsageRepository. Maps the name of each published table to its rows."""
         found: dict[str, list[dict[str, Any]]] = {}
         async for table, rows in self.exported(email):
             found.setdefault(table, []).extend(rows)
         return found or None
 
     async def exported(self, email: str) -> AsyncIterator[tuple[str, list[dict[str, Any]]]]:
-        """See UsageRepository. Each piece is read separately."""
+        """See UsageRepository. Each piece is a read of its own."""
         names = await self._people(lambda people, aliases: export.names_of(people, aliases, email), complete=True)
         if not names:
             return
@@ -42,10 +42,10 @@ class FirestoreExport(FirestoreKeeping):
                 yield piece
 
     async def rows(self, table: Table, start: datetime, end: datetime) -> AsyncIterator[list[dict[str, Any]]]:
-        """See UsageRepository. Each piece is read separately. Sessions are made of the events of a day more on both
-        sides: one that is longer than that is told of in pieces."""
+        """See UsageRepository. Each piece is read separately. Sessions are computed with a day of events more on both
+        sides; a longer session comes out in several parts."""
         first, last = max(0, micros(start)), max(0, micros(end))
-        await self._people(lambda people, aliases: None)  # names that are kept in memory may have been erased
+        await self._people(lambda people, aliases: None)  # cached names may have been erased
         if table != "user_sessions":
             pieces = export.rows_of(table, self._events(first, last))
         else:
@@ -57,6 +57,6 @@ class FirestoreExport(FirestoreKeeping):
                 yield piece
 
     def _events(self, start_us: int, end_us: int) -> Iterator[list[Event]]:
-        """Everybody's events of [start, end), under the names that they were recorded with."""
+        """Everybody's events of [start, end), under the names that were recorded."""
         for table in tables_between(self.documents, start_us, end_us):
             yield table.events(self._directory.names(table.people.tolist()).__getitem__)

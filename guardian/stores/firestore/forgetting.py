@@ -1,4 +1,4 @@
-"""Erasing people from the state in Firestore, and forgetting what is old: a piece at a time."""
+"""Erasing people from the state in Firestore, and deleting what is old, in pieces."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _PAGE, _AT_ONCE = 30, 300
 
 
 class FirestoreForgetting(StateDatabase):
-    """The part of `StateStore` that erases people and what is old."""
+    """The part of `StateStore` that erases people and deletes old data."""
 
     async def forget(
         self,
@@ -50,7 +50,7 @@ class FirestoreForgetting(StateDatabase):
                 await bury(draft, people, micros(buried_at))
             unsubscribed = await _leave(draft, gone)
             state = state_without(await load(draft), people, rules, gone)
-            # A new version also where nothing named them: a minute that is judged just now may.
+            # A new version even if nothing named them: the minute being judged right now may.
             await put_state(draft, replace(state, version=state.version + 1))
             incidents = await _from_incidents(draft, people, rules, gone)
             return Forgotten(incidents=incidents, unsubscribed=unsubscribed)
@@ -58,11 +58,11 @@ class FirestoreForgetting(StateDatabase):
         found = await self.transact(alerting)
         found += await self._each(OUTBOX, lambda draft, name: _mail_without(draft, name, people, gone))
         found += await self._each(REPORT, lambda draft, name: _report_without(draft, name, people))
-        await self._clear_leftovers(None)  # nobody can tell whom they name
+        await self._clear_leftovers(None)  # cannot be searched for names
         return found
 
     async def _each(self, collection: str, change: Any) -> Forgotten:
-        """What `change` does to each document of a collection whose documents have rising numbers."""
+        """Apply `change` to each document of a collection that is numbered in ascending order."""
         found, after = Forgotten(), 0
         while True:
             query = Query(collection, (("id", ">", after),), (("id", False),), _PAGE, ("id",))
@@ -74,7 +74,7 @@ class FirestoreForgetting(StateDatabase):
                 return found
 
     async def settle_erasures(self) -> bool:
-        """See StateStore: a document that was changed leaves no copy that a reader could hold."""
+        """See StateStore: a changed Firestore document leaves no old copy behind."""
         return True
 
     async def unsettled_erasures(self) -> int:
@@ -122,7 +122,7 @@ class FirestoreForgetting(StateDatabase):
         return sum(map(len, await self._old(micros(before), micros(incidents_before))))
 
     async def _old(self, at_us: int, ended_us: int) -> tuple[list[str], list[str], list[str]]:
-        """The names of the messages, reports and incidents that are old."""
+        """The document names of old messages, reports and incidents."""
 
         async def work(draft: Draft) -> tuple[list[str], list[str], list[str]]:
             old = (("created_us", "<", at_us),)
@@ -138,7 +138,7 @@ class FirestoreForgetting(StateDatabase):
     async def _delete(self, collection: str, names: list[str]) -> None:
         async def work(draft: Draft) -> None:
             for name, fields in (await draft.get_all(collection, names, ["parts", "status"])).items():
-                if fields.get("status") != "pending":  # as one is again that somebody has sent anew
+                if fields.get("status") != "pending":  # such as one that was sent again
                     draft.drop_parts(fields)
                     draft.delete(collection, name)
 
@@ -146,7 +146,8 @@ class FirestoreForgetting(StateDatabase):
 
 
 async def _leave(draft: Draft, gone: Collection[str]) -> int:
-    """Take those who get no more mails out of what is noted of recipients; how many had unsubscribed."""
+    """Remove people who get no more mail from the notes about recipients. Returns how many unsubscriptions were
+    removed."""
     if not gone:
         return 0
     for address in gone:

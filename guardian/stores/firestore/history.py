@@ -1,7 +1,6 @@
-"""The history that rules are judged on, read from Firestore: once from sealed buckets, then only what is new.
-
-Calls block. What was imported lies before what the app recorded itself, in slices of its own: who wants the latter
-alone begins where the imported past ends.
+"""The history that rules are judged on, from Firestore: read once from sealed buckets, then only updated. Calls block.
+Imported events lie before everything that the app itself recorded, in slices of their own, so leaving them out means
+starting where the imported past ends.
 """
 
 from __future__ import annotations
@@ -40,14 +39,14 @@ from tracker.firestore.sink import RECORDERS, SLICES
 
 _SLACK_US = SLACK // timedelta(microseconds=1)
 _ALIVE = 100
-"""So many of the latest heartbeats are read."""
+"""How many of the latest heartbeats are read."""
 _END = 2**62
 
 
 @dataclass
 class _Read:
-    """What a history was made of: its single events and those of after its end, under whose names, and which slices
-    written after `mark_us` are among them."""
+    """What a history was made from: its single events and later ones, the aliases used, and which of the slices written
+    after `mark_us` are included."""
 
     table: Table
     aliases: Aliases
@@ -74,7 +73,7 @@ class FirestoreHistory:
         return self._first(0)
 
     def _first(self, own_us: int) -> int | None:
-        """When the first event ended; where something was imported, until `own_us`, the first of the app's own."""
+        """When the first event ended; with imports (up to `own_us`), the app's own first event."""
         if own_us:
             return first_own(self.documents, own_us)
         found = self.documents.query(SLICES, order=[("start", "ASCENDING")], limit=1)
@@ -114,7 +113,7 @@ class FirestoreHistory:
     def grown(
         self, history: History, end: int, *, keep: int, single_events: int, wanted: Wanted = NOTHING_MORE
     ) -> History:
-        """See HistoryStore. What was written since is added; it is read anew where that is not enough."""
+        """See HistoryStore. Adds what was written since; reads everything again if that is not enough."""
         aliases, epoch = self.book.current(), self._directory.refresh()
         known, source = history.counts.end, history.source
         singles_us = end * MINUTE_US - single_events * 1_000_000
@@ -137,7 +136,7 @@ class FirestoreHistory:
         fresh = [each for each in found if each.name not in source.slices and is_own(each)]
         new = as_table(fresh)
         if len(new) and new.rows[0, AT] < history.singles_us:
-            return None  # later than what is at hand
+            return None  # later than what was read
         late = np.unique(new.between(0, known * MINUTE_US).rows[:, AT] // MINUTE_US).tolist()
         table = join([source.table, new]).in_order().between(singles_us, _END)
         inside = columns_of(self._directory, table.between(0, end * MINUTE_US), source.aliases)
@@ -208,10 +207,10 @@ class FirestoreHistory:
         return self._passing.until(now_us)
 
     async def reopen(self) -> None:
-        """See HistoryStore: an address of Firestore always means the same database."""
+        """See HistoryStore: a Firestore address always means the same database."""
 
     async def close(self) -> None:
-        """See HistoryStore: the client is closed with the other stores."""
+        """See HistoryStore: the process shares the client, which stays open."""
 
     def _beaten(self, end: int) -> list[int]:
         """The latest heartbeats, with those that `stored_until` has just read where that was soon after the last."""

@@ -1,7 +1,6 @@
-"""An imported past in Firestore: slices of an instance of its own, which hold the marks of their lines.
-
-So events and marks are one document, and an import that was killed goes on where its last commit stands. Up to where
-the past reaches stands in `guardian_meta/imports`, and is written before it: rules never take it for the app's own.
+"""Imported events in Firestore: slices under an instance name of their own, which also hold the marks of the imported
+lines. Events and marks share a document, so an import that was killed resumes after its last commit. The end of the
+imported past is written to `guardian_meta/imports` before the events, so rules never take them for the app's own.
 """
 
 from __future__ import annotations
@@ -26,15 +25,15 @@ from tracker.pseudonyms import pseudonym
 
 IMPORTS = "imports"
 KEY = "import"
-"""The secret that marks are hashed with."""
+"""The key of the marks' hashes."""
 _PAGE = 300
 _DAYS = 3
-"""The marks of so many days are held: a log is in the order of time, nearly."""
+"""The marks of this many days are kept in memory: logs are nearly in order of time."""
 
 
 class FirestoreImports:
-    """`Imports` on one database; with the key of `pseudonyms` people are stored under those. Raises StorageError where
-    it does not answer."""
+    """`Imports` on one database. With the key `pseudonyms`, people are stored under pseudonyms. Raises StorageError if
+    the database does not answer."""
 
     def __init__(self, address: Address, pseudonyms: bytes | None = None) -> None:
         self._documents, self._pseudonyms = Documents(address), pseudonyms
@@ -59,7 +58,7 @@ class FirestoreImports:
         return read_progress(self._documents).purged_us
 
     def marks(self, start_us: int) -> list[int]:
-        """See Imports. Those of a day are read at once."""
+        """See Imports. Reads a whole day's marks at once."""
         return self._marks_of_day(start_us // DAY * DAY).get(start_us, [])
 
     def _marks_of_day(self, day: int) -> dict[int, list[int]]:
@@ -77,7 +76,7 @@ class FirestoreImports:
         return self._days[day]
 
     def add(self, events: Sequence[Event], marks: Mapping[int, Sequence[int]]) -> int:
-        """See Imports. In one commit a stretch: what was committed before a kill is known the next time."""
+        """See Imports. One commit for each stretch: what was committed before a kill is not imported again."""
         until_us = max((event.at_us + 1 for event in events), default=0)
         if until_us > imported_until(self._documents):
             self._documents.commit([Change(META, IMPORTS, {"until_us": until_us})])
@@ -115,7 +114,7 @@ def is_own(found: Found) -> bool:
 
 
 def first_own(documents: Documents, start_us: int) -> int | None:
-    """When the first event from a moment on ended that the app recorded itself, µs; None where there is none."""
+    """When (µs) the first event ended, from this moment on, that the app recorded itself; None where there is none."""
     after = start_us
     while True:
         found = documents.query(

@@ -1,4 +1,4 @@
-"""The part of `UsageRepository` on Firestore that writes, deletes, and tells of the store as a whole."""
+"""The part of `UsageRepository` on Firestore that writes, deletes, and describes the store as a whole."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ T = TypeVar("T")
 
 
 class FirestoreKeeping:
-    """One database. Every method does its work in a thread, on the synchronous client of the process, and raises
-    StorageError where the database does not answer."""
+    """One database. Every method works in a thread, on the process's synchronous client, and raises StorageError if the
+    database does not answer."""
 
     def __init__(self, address: str, book: AliasBook = NO_BOOK) -> None:
         self.documents = Documents(parse(address))
@@ -44,7 +44,8 @@ class FirestoreKeeping:
         return await asyncio.to_thread(work)
 
     async def _people(self, work: Callable[[Directory, Aliases], T], *, complete: bool = False) -> T:
-        """Run work on the people. With `complete` StorageError where an id of a person may be missing."""
+        """Run `work` with the people of the database. With `complete`, raises StorageError if a person's id may be
+        missing."""
 
         def run() -> T:
             aliases = self._book.current()
@@ -56,7 +57,7 @@ class FirestoreKeeping:
         return await self._do(run)
 
     async def write(self, events: Sequence[Event]) -> int:
-        """See UsageRepository. More events than a commit holds are several."""
+        """See UsageRepository. Uses several commits if the events do not fit into one."""
         return await self._do(lambda: writing.write(self.documents, events))
 
     async def seal(self, now: datetime) -> int:
@@ -74,7 +75,7 @@ class FirestoreKeeping:
         return await self._people(overview.names)
 
     async def erase_user(self, email: str) -> bool:
-        """See UsageRepository. Each name makes way for an unlinkable one."""
+        """See UsageRepository. Each name is replaced by an unlinkable one."""
         return await self._people(
             lambda people, aliases: erasing.erase(self.documents, people, people.documents_of([email], aliases)),
             complete=True,
@@ -85,13 +86,14 @@ class FirestoreKeeping:
         return await self._do(lambda: erasing.erase_buried(self.documents, self._directory, micros(since)))
 
     async def purge(self, *, events_before: datetime, summaries_before: datetime) -> int:
-        """See UsageRepository. Whole 5 minutes of events go, once they are summarised, and whole days of summaries."""
+        """See UsageRepository. Deletes events by whole 5 minutes, once they are summarised, and summaries by whole
+        days."""
         return await self._people(
             lambda people, _: retention.purge(self.documents, people, micros(events_before), micros(summaries_before))
         )
 
     async def let_expire(self, keep: timedelta, now: datetime) -> None:
-        """See UsageRepository. The trackers read it once an hour."""
+        """See UsageRepository. Trackers read the setting once an hour."""
         await self._do(lambda: let_expire(self.documents, keep // timedelta(microseconds=1), micros(now)))
 
     async def purge_errors(self, before: datetime) -> int:
@@ -99,8 +101,8 @@ class FirestoreKeeping:
         return await self._do(lambda: retention.purge_errors(self.documents, micros(before)))
 
     async def purge_sessions(self, before: datetime) -> int:
-        """See UsageRepository. Sessions are made of events when somebody asks, so none outlives them; from where they
-        came is deleted."""
+        """See UsageRepository. Sessions are computed from events on demand, so none outlives them; only client
+        information is deleted."""
         await self._do(lambda: purge_clients(self.documents, micros(before)))
         return 0
 
@@ -144,5 +146,5 @@ class FirestoreKeeping:
         """See UsageRepository."""
 
     async def close(self) -> None:
-        """See UsageRepository. The client stays: it is the process'."""
+        """See UsageRepository. The client stays open: the process shares it."""
         self.documents.closed = True

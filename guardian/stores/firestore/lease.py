@@ -1,4 +1,4 @@
-"""The lease of the process that leads, in Firestore: one document for all, so that no token is given twice."""
+"""The leader's lease in Firestore: one document for all leases, so that no token is given out twice."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ class FirestoreLease(StateDatabase):
     """The part of `StateStore` that says which process leads."""
 
     async def acquire_lease(self, name: str, holder: str, now: datetime, ttl: timedelta) -> int | None:
-        """See StateStore. An end further off than two `ttl` comes from a clock that has been set back: it is over."""
+        """See StateStore. A lease that ends more than two `ttl` from now was taken by a clock that ran ahead, and
+        counts as expired."""
 
         async def work(draft: Draft) -> int | None:
             held = await _held(draft)
@@ -31,7 +32,7 @@ class FirestoreLease(StateDatabase):
         return await self.transact(work)
 
     async def release_lease(self, name: str, holder: str) -> None:
-        """See StateStore. The token is spent: it opens nothing any more."""
+        """See StateStore. The token becomes invalid."""
 
         async def work(draft: Draft) -> None:
             held = await _held(draft)

@@ -100,7 +100,7 @@ class FirestoreLedger(StateDatabase):
                 return False
             if report is not None:
                 if gone := await buried(draft, people_of(report) | named(mails), made):
-                    # They were erased while the report was being made.
+                    # Somebody was erased while the report was being made.
                     body = pack(replaced(report, erased(gone)))
                     messages = [message_without(mail, gone) for mail in mails]
                 await _saved_report(draft, schedule, periods, body or b"", micros(now))
@@ -125,8 +125,8 @@ class FirestoreLedger(StateDatabase):
 
 
 async def _entered(draft: Draft, periods: Sequence[_Period], now: datetime) -> int:
-    """Put those periods into the ledger that are new or to be made again; the edition of the first of them, 0, and
-    nothing is done, where that one is there."""
+    """Enter the periods that are new or have to be made again. Returns the edition of the first period; 0 if it is
+    already there, and then nothing is done."""
     names = [name_of(*period) for period in periods]
     known = await draft.get_all(PERIOD, names)
     if names[0] in known and not _again(known[names[0]], now):
@@ -152,7 +152,7 @@ async def _saved_report(draft: Draft, schedule: str, periods: Sequence[_Period],
 
 
 async def _watched(draft: Draft, periods: Sequence[_Period], mails: int | None, edition: int, at_us: int) -> None:
-    """Let the report of the first period be watched, where one was made, and none of the others."""
+    """Start watching the report of the first period, if one was made, and stop watching the others."""
     names = [name_of(*period) for period in periods]
     known = await draft.get_all(WATCH, names)
     for name in names if mails is None else names[1:]:

@@ -1,7 +1,6 @@
-"""Parts of long messages that a process left behind which died before the message itself was committed.
-
-A part is written before what it belongs to, and marked in the commit of that. One without a mark belongs to nobody, or
-to a change that is under way: that one finds its part gone, and is made again.
+"""Parts of long messages left behind by a process that died before it committed the message. A part is written before
+its owner, and marked by the owner's commit. A part without a mark is an orphan, or belongs to a change in progress; if
+it is removed, that change fails and is made again.
 """
 
 from __future__ import annotations
@@ -18,14 +17,14 @@ _AT_ONCE = 300
 
 
 async def clear_leftovers(draft: Draft, before: datetime | None) -> int:
-    """Delete some parts that belong to nobody and were written before this moment (None: whenever); how many, 0 when
-    none is left. Of parts and their owners only the marks are read; of the owners, only where a mark is missing."""
+    """Delete some of the orphaned parts written before this moment (None: at any time). Returns how many; 0 when none
+    is left. Reads only the marks of parts, and their owners only where a mark is missing."""
     parts = await draft.find(Query(PARTS, fields=(MARK,)))
     loose = {name for name, fields in parts if MARK not in fields}
     if before is not None:
         loose = {name for name in loose if draft.changed_at(PARTS, name) < before}
     if loose:
-        # Before there were marks, only their owners knew them.
+        # Parts from before there were marks are known to their owners only.
         for collection in (OUTBOX, REPORT, ALERTS):
             for _, fields in await draft.find(Query(collection, fields=("parts",))):
                 loose.difference_update(fields.get("parts") or ())

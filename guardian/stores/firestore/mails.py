@@ -1,4 +1,4 @@
-"""The documents of the outbox: one for each message, known by its key."""
+"""The outbox documents: one for each message, found by its key."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LIGHT = (
     "id", "key", "recipient", "kind", "channel", "severity", "subject", "status", "attempts", "created_us", "next_us",
     "sent_us", "transport", "last_error", "holder", "lease_us", "unwritten",
 )  # fmt: skip
-"""The fields of a message but those that are long."""
+"""The fields of a message except the long ones."""
 
 
 def place_of(key: str) -> str:
@@ -25,7 +25,7 @@ def place_of(key: str) -> str:
 
 
 async def put_mails(draft: Draft, mails: Sequence[Outgoing], at_us: int) -> int:
-    """Add messages to the outbox, unwritten ones as dead; how many had a new key."""
+    """Add messages to the outbox, those that could not be written as dead. Returns how many had a new key."""
     first = {mail.key: mail for mail in reversed(mails)}
     known = await draft.get_all(OUTBOX, map(place_of, first), ["id"])
     new = [mail for mail in mails if first[mail.key] is mail and place_of(mail.key) not in known]
@@ -44,13 +44,13 @@ async def put_mails(draft: Draft, mails: Sequence[Outgoing], at_us: int) -> int:
 
 
 async def text_of(draft: Draft, mail: Outgoing) -> Fields:
-    """The fields that say what a message says, and whom it names."""
+    """The fields for a message's content and the people it names."""
     people = pack_people(mail.people)
     return {"subject": mail.subject, "people": people, **await draft.keep(zlib.compress(mail.body))}
 
 
 def item_of(fields: Fields, body: bytes) -> OutboxItem:
-    """The item of these fields; `body` as it is stored, b"" where it is not wanted."""
+    """The outbox item of these fields; `body` as stored, or b"" if it is not needed."""
     message = Outgoing(
         fields["key"], fields["recipient"], zlib.decompress(body) if body else b"", fields["kind"], fields["channel"],
         fields["severity"], fields["subject"],
@@ -69,7 +69,7 @@ def item_of(fields: Fields, body: bytes) -> OutboxItem:
 
 
 def message_of(fields: Fields, body: bytes) -> Outgoing:
-    """The message, with its notes of whom it names."""
+    """The message, with its notes about the people it names."""
     message = item_of(fields, body).message
     return Outgoing(
         message.key, message.recipient, message.body, message.kind, message.channel, message.severity, message.subject,

@@ -1,4 +1,4 @@
-"""`Moving` on Firestore: its documents, row by row. Single events and summaries are those of `moving_events`."""
+"""`Moving` on Firestore, for rows of tables; `moving_events` has the part for events and summaries."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ _PLACES: dict[str, tuple[str, Callable[..., str]]] = {
     "feature": (FEATURES, document_name),
     "person": (PEOPLE, str),
 }
-"""The collection of each table, and how a document is named by the key of its row."""
+"""The collection of each table, and how a document's name is made from the key of its row."""
 
 
 class FirestoreMoving(FirestoreMovingEvents):
@@ -91,8 +91,8 @@ class FirestoreMoving(FirestoreMovingEvents):
             yield [{field: row[field] for field in fields} for row in rows if row is not None]
 
     def _out(self, table: str, found: Found) -> dict[str, Any] | None:
-        """The row of a document; None for one that is none: a link that was used before links were noted, and the key
-        of imports."""
+        """The row of a document; None for documents that are no rows (links used before links were recorded, and the
+        import key)."""
         row = dict(found.fields)
         if table in HEAVY:
             row["body"] = self._body(row)
@@ -160,7 +160,7 @@ class FirestoreMoving(FirestoreMovingEvents):
         parts = _parts(f"moved-{table}-{name}", fields) if table in HEAVY else []
         yield from parts
         yield Change(collection, name, fields)
-        # Marked only once their owner is there: until then they belong to nobody (see leftovers).
+        # Marked only after their owner is written: until then they are orphans (see leftovers).
         for part in parts:
             yield part._replace(fields={**(part.fields or {}), MARK: _MARKED})
 
@@ -179,7 +179,7 @@ class FirestoreMoving(FirestoreMovingEvents):
             self._documents.delete(PARTS, parts)
 
     def _parts_of(self, table: str, keys: Sequence[Key]) -> set[str]:
-        """The parts that the bodies of these rows lie in."""
+        """The parts that hold the bodies of these rows."""
         collection, named = _PLACES[table]
         there = self._documents.get_all(collection, [named(*key) for key in keys]) if table in HEAVY else []
         return {name for each in there for name in each.fields["parts"]}
@@ -193,7 +193,7 @@ class FirestoreMoving(FirestoreMovingEvents):
 
 
 def _parts(stem: str, fields: dict[str, Any]) -> list[Change]:
-    """The parts of a long body, which `fields` names then, instead of holding it."""
+    """The parts of a long body; `fields` then names them instead of holding the body."""
     body, fields["parts"] = fields["body"], []
     if len(body) <= INLINE_BYTES:
         return []

@@ -1,7 +1,6 @@
-"""The part of `Moving` on Firestore that gives and takes single events and the summaries of those that are gone.
-
-A slice that was moved has a name made of its stretch, of a digest of all events of that, and of its number: whoever
-moves a stretch again writes the same documents, and of other events others.
+"""The part of `Moving` on Firestore for single events, and for summaries whose events are gone. The name of a moved
+slice consists of its stretch, a digest of the stretch's events, and a number: moving the same events again writes the
+same documents, and different events different ones.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ from tracker.keyed import tombstone
 from tracker.source import Source
 
 _BYTES, _CHANGES = 2_500_000, 200
-"""What one commit holds: 10 MiB at most, and on the emulator 4."""
+"""The most bytes in one commit: Firestore takes 10 MiB, the emulator 4."""
 
 
 class FirestoreMovingEvents:
@@ -45,7 +44,7 @@ class FirestoreMovingEvents:
         self._directory = Directory(self._documents)
         self._ids: dict[str, int] | None = None
         self._key = ""
-        self._held: set[int] | None = None  # the stretches that have slices; None where they were not counted yet
+        self._held: set[int] | None = None  # the stretches with slices; None until they are counted
 
     def facts(self) -> Facts:
         """See Moving."""
@@ -81,7 +80,7 @@ class FirestoreMovingEvents:
                     yield Bucket(each.start, each.totals, people, each.routes)
 
     def put_buckets(self, buckets: Sequence[Bucket]) -> None:
-        """See Moving. Of which minute a request was is not known any more: the first one has them all."""
+        """See Moving. The minute of each request is no longer known, so all are counted in the first one."""
         ids = self._person_ids([name for bucket in buckets for name in bucket.people])
         changes = []
         for bucket in buckets:
@@ -143,11 +142,12 @@ class FirestoreMovingEvents:
         return [Recorded(event, source) for event in table.events(names.__getitem__)]
 
     def replace(self, stretches: Mapping[int, Sequence[Recorded]]) -> None:
-        """See Moving. What was there goes once the new slices are there. What is not sealed yet is as if a recorder had
-        written it then: of what was written lately, each reader looks at all for what came late."""
+        """See Moving. The old slices are deleted after the new ones are written. Slices that are not sealed yet get the
+        time of their last event as their write time, as if a recorder had written them then: readers search everything
+        written recently for late events."""
         from google.cloud import firestore
 
-        # Nobody but a move writes slices of these names, and only who leads moves.
+        # Only a move writes slices with such names, and only the leader moves.
         looks = self._held is None or not self._held.isdisjoint(stretches)
         if self._held is not None:
             self._held |= stretches.keys()
@@ -173,7 +173,7 @@ class FirestoreMovingEvents:
                 changes.append(Change(SLICES, name, fields))
         self._commit(changes)
         if emptied := [start for start, some in stretches.items() if start < until_us and not some]:
-            # No slice that comes late tells of these.
+            # No late slice will mark these as stale.
             self._commit(seals.gone(span, start) for start in emptied for span in (MINUTES5, HOUR, DAY))
             self._documents.commit([read_progress(self._documents).with_stale(emptied, (HOUR, DAY)).change()])
         if looks:
@@ -182,11 +182,11 @@ class FirestoreMovingEvents:
             self._documents.delete(SLICES, old)
 
     def close(self) -> None:
-        """See Moving. The client is the process'."""
+        """See Moving. The process shares the client."""
         self._documents.closed = True
 
     def _person_ids(self, names: Iterable[str]) -> dict[str, int]:
-        """The id of each of these names, of those that were never seen a new one; and of all others that are known."""
+        """The id of each of these names, new ones for unknown names; and the ids of all other known names."""
         if self._ids is None:
             self._key = self._documents.ask(key_of)
             self._ids = {str(each.fields["name"]): int(each.fields["id"]) for each in self._directory.everyone()}
@@ -209,7 +209,7 @@ class FirestoreMovingEvents:
         self._ids = None
 
     def _commit(self, changes: Iterable[Change]) -> None:
-        """Write these documents, in as many commits as their number and size ask for."""
+        """Write these documents, split into commits by number and size."""
         made: list[Change] = []
         size = 0
         for change in changes:
@@ -223,7 +223,7 @@ class FirestoreMovingEvents:
 
 
 def _runs(starts: Sequence[int]) -> Iterator[tuple[int, int]]:
-    """The first and the last of each run of stretches with less than an hour between two: what lies between is read."""
+    """The first and the last stretch of each run in which gaps are shorter than an hour; such gaps are read along."""
     first = last = starts[0]
     for start in starts[1:]:
         if start - last > HOUR:

@@ -1,4 +1,4 @@
-"""The part of `Moving` on Firestore that is about an imported past: its marks stand in its slices."""
+"""The part of `Moving` on Firestore for imported events, whose marks are kept in their slices."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def stretch_of(found: Found) -> int:
 
 
 def note_imported(documents: Documents, recorded: Iterable[Recorded]) -> None:
-    """Let rules know where the imported past ends, before these events of it are there."""
+    """Record where the imported past ends, before these events are written, so that rules leave them out."""
     moments = (each.event.at_us for each in recorded if each.source is not None and each.source.instance == IMPORTED)
     until_us = max((at_us + 1 for at_us in moments), default=0)
     if until_us > imported_until(documents):
@@ -31,7 +31,7 @@ def note_imported(documents: Documents, recorded: Iterable[Recorded]) -> None:
 
 
 def read_marks(documents: Documents) -> list[dict[str, Any]]:
-    """The rows of the table of marks: sorted, a row a stretch."""
+    """The rows of the table of marks: one for each stretch, sorted."""
     found = defaultdict[int, list[bytes]](list)
     until_us = imported_until(documents)
     before = documents.query(SLICES, ("start", "<", until_us), fields=("start", "marks")) if until_us else []
@@ -42,7 +42,8 @@ def read_marks(documents: Documents) -> list[dict[str, Any]]:
 
 
 def changes_of(documents: Documents, marks: Mapping[int, bytes]) -> list[Change]:
-    """What shares the marks of each stretch among its imported slices; marks of events that are gone are not kept."""
+    """The changes that distribute each stretch's marks over its imported slices. Marks of deleted events are
+    dropped."""
     changes = []
     for start, packed in marks.items():
         found = slices_between(documents, start, start + STRETCH_US)

@@ -1,4 +1,4 @@
-"""Names for ids: of the people that are known, and of those that are not shown."""
+"""Names for ids: real ones, and placeholders for people who are not shown."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 
 class Namer:
-    """The names of ids, for those that have one."""
+    """Looks up the names of ids."""
 
     def __init__(self, persons: Mapping[int, int], names: Mapping[int, str]) -> None:
         self._persons, self._names = persons, names
@@ -20,7 +20,7 @@ class Namer:
 
 
 class OrPlaceholder(dict[int, str]):
-    """Names of people; of those that are not shown, a text that is nobody's and comes after every name."""
+    """Names of people; for those who are not shown, a placeholder that is nobody's name and sorts after every name."""
 
     def __missing__(self, number: int) -> str:
         return f"\U0010ffff{number}"

@@ -1,4 +1,4 @@
-"""The outbox in Firestore: what waits to be delivered, with its tries, and what became of it."""
+"""The outbox in Firestore: messages waiting for delivery, their attempts, and their outcome."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from guardian.stores.state import FAITHFUL_TRIES, PATIENCE
 
 STATUSES = ("pending", "sent", "dead", "dropped")
 PENDING = Query(OUTBOX, (("status", "==", "pending"),), fields=LIGHT)
-"""All that waits: which one is next for a recipient cannot be told from a part of it."""
+"""Everything that waits: a part is not enough to tell which message is next for a recipient."""
 _FREE: Fields = {"holder": None, "lease_us": None}
 
 
@@ -49,7 +49,7 @@ class FirestoreOutbox(StateDatabase):
         besides: Collection[str] = (),
         resting: Collection[str] = (),
     ) -> list[OutboxItem]:
-        """See StateStore. Of two that claim at once, one does so and the other looks again."""
+        """See StateStore. If two processes claim at once, one succeeds and the other starts over."""
 
         async def work(draft: Draft) -> list[str]:
             first: dict[Any, tuple[str, Fields]] = {}
@@ -93,7 +93,7 @@ class FirestoreOutbox(StateDatabase):
         retry_at: datetime | None,
         transport: str | None,
     ) -> None:
-        """See StateStore. Nothing changes where another holder has the item by now, or it no longer waits."""
+        """See StateStore. Changes nothing if another holder has the item by now, or it no longer waits."""
 
         def failed(fields: Fields) -> Fields | None:
             if (fields["status"], fields["holder"]) != ("pending", holder):
@@ -138,7 +138,7 @@ class FirestoreOutbox(StateDatabase):
         )
 
     async def _change(self, item: OutboxItem | int, change: Callable[[Fields], Fields | None]) -> bool:
-        """Whether an item is there that `change` gave new values for, which are written."""
+        """Write the new values that `change` gives for an item; whether there were any."""
 
         async def work(draft: Draft) -> bool:
             if isinstance(item, int):
@@ -169,7 +169,7 @@ def _numbered(item_id: int) -> Query:
 
 
 def _is_due(fields: Fields, now: datetime, resting: Collection[str]) -> bool:
-    """Whether it may be tried now. One that never was is due whatever its time says: clocks are set."""
+    """Whether it may be tried now. An item that was never tried is always due, whatever its time: clocks get set."""
     due = not fields["attempts"] or is_over(moment(fields["next_us"]), now, LONGEST_WAIT)
     free = fields["lease_us"] is None or is_over(moment(fields["lease_us"]), now, LONGEST_WAIT)
     return due and free and (fields["transport"] not in resting or fields["attempts"] >= FAITHFUL_TRIES)

@@ -1,4 +1,4 @@
-"""How much is stored in Firestore, and what the writing processes say of themselves."""
+"""How much is stored in Firestore, and what the writing processes report."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _WEEK_US = 7 * 86400 * 1_000_000
 
 
 def stats(documents: Documents, people: Directory, aliases: Aliases, now: datetime | None) -> StorageStats:
-    """See `UsageRepository.stats`; how many bytes there are, Firestore does not say."""
+    """See `UsageRepository.stats`. Firestore does not tell the size in bytes."""
     oldest = documents.query(SLICES, order=[("start", "ASCENDING")], limit=1)
     return StorageStats(
         events=documents.total(SLICES, "count"),

@@ -9,7 +9,7 @@ from guardian.stores.firestore.documents import SECONDS, Documents, Found
 
 
 def pages(documents: Documents, collection: str, size: int) -> Iterator[list[Found]]:
-    """All documents of a collection in the order of their names, so many at a time."""
+    """All documents of a collection in order of their names, page by page."""
     after: str | None = None
 
     def work(client: Any) -> list[Found]:

@@ -1,7 +1,6 @@
-"""Up to when what the tracked processes have taken is stored in Firestore, as they say so with their slices.
-
-A process stores what waits every 15 seconds or so. With each slice goes how many events it had taken and stored by
-then; when none waited, all of before is there. So a process has passed a moment when it said so after it.
+"""Up to which moment all events of the tracked processes are stored in Firestore, according to what they write with
+their slices. A process stores its events about every 15 seconds, and writes with each slice how many it had accepted
+and stored by then; if none waited, everything before that moment is stored.
 """
 
 from __future__ import annotations
@@ -15,13 +14,13 @@ from guardian.stores.history import ALIVE_US
 from tracker.firestore.sink import RECORDERS, SLICES
 
 MOST = 100
-"""Of more processes than this is not asked: each minute is judged when it has waited as long as any does."""
+"""With more processes than this nobody looks: each minute is judged after the longest wait."""
 _AGAIN_US = 10 * 1_000_000
-"""Between a document's time by Firestore's clock and the moment from which it is seen pass seconds."""
+"""A document becomes visible up to some seconds after its timestamp by Firestore's clock."""
 
 
 class Passing:
-    """What processes have said, read bit by bit."""
+    """Reads incrementally what processes have reported."""
 
     def __init__(self, documents: Documents) -> None:
         self._documents = documents
@@ -30,7 +29,7 @@ class Passing:
         self._beats: dict[str, int] | None = None
 
     def until(self, now_us: int) -> int:
-        """The moment, µs, before which everything is stored of every process that lives; `now_us` where none does."""
+        """The moment (µs) before which everything of every living process is stored; `now_us` if none lives."""
         alive = self._documents.query(
             RECORDERS, ("seen_us", ">=", now_us - ALIVE_US), ("seen_us", "<=", now_us + ALIVE_US),
             order=[("seen_us", "ASCENDING")], limit=MOST + 1,
@@ -48,8 +47,8 @@ class Passing:
         return min(self._passed.values(), default=now_us)
 
     def beats(self) -> dict[str, int] | None:
-        """The last sign of life, µs, of each process that `until` has just seen alive, to be taken once; None where it
-        did not look, or saw too many."""
+        """The last heartbeat (µs) of each process that `until` just saw alive. Can be taken once; None if `until` did
+        not look, or saw too many."""
         found, self._beats = self._beats, None
         return found
 
@@ -62,7 +61,8 @@ class Passing:
                 self._note(each.fields["beat"], int(each.fields["end"]), sure=True)
 
     def _note(self, beat: Mapping[str, Any], end_us: int, *, sure: bool) -> None:
-        """Note how far a process has come: where more waited, as far as what was stored, if that is `sure`."""
+        """Note how far a process has come. If events still waited, that is the end of what was stored, provided it is
+        `sure`."""
         waiting = int(beat["accepted"]) - int(beat["stored"]) - int(beat["dropped"])
         passed = int(beat["seen_us"]) if waiting <= 0 else end_us if sure else 0
         name = str(beat["recorder"])

@@ -1,5 +1,5 @@
-"""What rules are told of the past, from the pieces of a window: counts by the minute, and when each error came first.
-Pure."""
+"""What rules need to know about the past, from the pieces of a window: counts by the minute, and when each error first
+came. Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from guardian.stores.firestore.buckets import MINUTE, Seal, Sighting, bucket_of
 from guardian.stores.firestore.windows import Piece
 
 Rows = dict[tuple[int, str, int], int]
-"""How many requests there were, by the minute since 1970, the feature and the outcome."""
+"""The number of requests by minute (since 1970), feature and outcome."""
 
 
 Hours = Mapping[int, Mapping[int, Mapping[str, int]]]
@@ -34,7 +34,7 @@ def rows_of(pieces: Iterable[Piece]) -> Rows:
 
 
 def sealed(piece: Piece) -> Seal:
-    """The bucket of a piece; of single events one that is made for the while."""
+    """The bucket of a piece; for single events, one computed on the fly."""
     if isinstance(piece.content, Seal):
         return piece.content
     return bucket_of(piece.start // MINUTE * MINUTE, piece.content)
@@ -52,7 +52,7 @@ def counts_of(rows: Rows, start: int, end: int) -> MinuteCounts:
 
 
 def sightings_of(pieces: Iterable[Piece], cleared_us: int) -> dict[tuple[str, str], int]:
-    """When each (kind, place) of error came first; what is older than `cleared_us` has lost its place in the code."""
+    """When each (kind, place) of error first came. Errors older than `cleared_us` have lost their place in the code."""
     return _paired((sealed(piece).seen for piece in pieces), cleared_us)
 
 
@@ -88,7 +88,7 @@ def earlier_at(history: History, hours: Hours, minute: int) -> Mapping[str, int]
 
 
 def last_used_of(rows: Rows, wanted: Wanted, start: int) -> dict[str, int]:
-    """When (µs) each feature was used last before the minute `start`, as far back as is wanted."""
+    """When (µs) each feature was last used before the minute `start`, as far back as wanted."""
     found: dict[str, int] = {}
     if wanted.known_us is None:
         return found
@@ -105,7 +105,7 @@ def minutes_wanted(wanted: Wanted, start: int) -> list[int]:
 
 
 def fallen_out(before: MinuteCounts, after: MinuteCounts) -> dict[str, int]:
-    """When (µs) the features that the later counts do not have any more were used last."""
+    """When (µs) the features that are missing in the later counts were last used."""
     gone: Sequence[str] = sorted(set(before.features) - set(after.features))
     found = {}
     for name in gone:

@@ -1,9 +1,7 @@
-"""How far sealing and deleting have come, in one document, and the slices that follows from it.
-
-Every 5 minutes before `until_us` are sealed, but for those into which a slice has come late. Such a one was written
-after `mark_us` and is not among `sealed`, which holds the slices written after it that are in seals, and when each was
-written. Between a slice's time by Firestore's clock and the moment from which it is seen pass seconds: the mark stays
-a minute behind.
+"""How far sealing and deleting have come, in one document, and which slices still have to be sealed. All 5-minute
+buckets before `until_us` are sealed, except those that received a late slice. A slice is late if it was written after
+`mark_us` and is not in `sealed`, which maps the sealed slices written after `mark_us` to their write times. The mark
+stays a minute behind, because a slice becomes visible up to some seconds after its timestamp by Firestore's clock.
 """
 
 from __future__ import annotations
@@ -25,17 +23,18 @@ from tracker.firestore.sink import SLICES
 
 _SEALED = struct.Struct(">Qq")
 BEHIND_US = 60 * 1_000_000
-"""How far the mark stays behind what was read."""
+"""How far the mark stays behind the time of reading."""
 
 
 @dataclass(frozen=True)
 class Progress:
-    """The document. `unjoined` are the starts of hours and days, as (length, start), to be made of shorter buckets.
+    """The document. `unjoined` are the hours and days, as (length, start), that have yet to be joined from shorter
+    buckets.
 
-    Errors before `cleared_us` have no text any more; sealed buckets are brought to that up to `bared_us`, and have lost
-    the failed requests that were purged up to `emptied_us`. `purged` counts the events that were deleted, `unsaid`
-    those of them of which nobody was told. Single events expire `keep_us` after they ended, and a little (0: never);
-    since `longer_us` that is longer than before.
+    Errors before `cleared_us` have lost their text; in sealed buckets this is done up to `bared_us`, and purged failed
+    requests are removed up to `emptied_us`. `purged` counts the deleted events, `unsaid` those of them not yet reported
+    to a caller. Single events expire a little later than `keep_us` after their end (0: never); `longer_us` is when that
+    span last grew.
     """
 
     until_us: int = 0
@@ -55,7 +54,7 @@ class Progress:
     read_us: int = 0
 
     def change(self) -> Change:
-        """What writes it, where nobody else has since it was read."""
+        """The change that writes it, unless somebody else has written it since."""
         fields = {
             "until_us": self.until_us,
             "purged_us": self.purged_us,
@@ -76,12 +75,12 @@ class Progress:
         return Change(META, PROGRESS, fields, self.version)
 
     def kept(self, failed: Table) -> Table:
-        """What of the failed requests of sealed buckets is left, whatever these still say."""
+        """The failed requests of sealed buckets that still count, whatever else the buckets hold."""
         failed = failed.where(np.flatnonzero(failed.rows[:, AT] >= self.purged_us))
         return bare(failed, wordy(failed, self.cleared_us))
 
     def with_stale(self, starts: Sequence[int], spans: Sequence[int]) -> Progress:
-        """The same with the longer buckets around these moments to be joined."""
+        """The progress with the hours and days around these moments marked to be joined."""
         longer = {(span, start // span * span) for start in starts for span in spans}
         return replace(self, unjoined=self.unjoined | longer)
 
@@ -112,12 +111,12 @@ def read_progress(documents: Documents) -> Progress:
 
 
 def number_of(name: str) -> int:
-    """What stands for a slice among `sealed`."""
+    """The key of a slice in `sealed`."""
     return int.from_bytes(blake2b(name.encode(), digest_size=8).digest(), "big")
 
 
 def late_slices(documents: Documents, progress: Progress) -> list[Found]:
-    """The slices of sealed 5 minutes that are in no seal, without their events."""
+    """The late slices: of sealed 5 minutes, but in no seal. Without their events."""
     if not progress.until_us:
         return []
     found = documents.query(SLICES, ("written", ">", as_time(progress.mark_us)), fields=("start",))
@@ -135,7 +134,7 @@ def stale_buckets(late: Sequence[Found]) -> list[int]:
 
 
 def slices_between(documents: Documents, start_us: int, end_us: int, *, limit: int | None = None) -> list[Found]:
-    """The slices with events of [start, end), and maybe some around it, in the order of time; the first so many."""
+    """The first slices with events of [start, end), in order of time; may include some from around it."""
     if start_us >= end_us:
         return []
     first = max(0, start_us) // MINUTES5 * MINUTES5
@@ -151,7 +150,7 @@ def read_table(documents: Documents, start_us: int, end_us: int) -> Table:
 
 
 def as_table(found: Sequence[Found]) -> Table:
-    """The events of these slices, but for those that have expired: Firestore deletes them within a day or so."""
+    """The events of these slices, without expired ones, which Firestore deletes within a day or so."""
     return table_of((each.name, each.fields) for each in found if _is_there(each))
 
 

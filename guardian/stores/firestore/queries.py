@@ -1,4 +1,4 @@
-"""What is asked of Firestore, as plain values: each needs an index, and config/firestore.indexes.json has them all."""
+"""Firestore queries as plain values. Each needs an index; config/firestore.indexes.json lists them all."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 
 
 class Query(NamedTuple):
-    """Documents of a collection: `where` are (field, operator, value), `order` (field, whether the greatest comes
-    first), `fields` those that are wanted, None for all."""
+    """A query for documents of a collection: `where` holds (field, operator, value), `order` (field, descending?),
+    `fields` the fields to read (None: all)."""
 
     collection: str
     where: tuple[tuple[str, str, Any], ...] = ()

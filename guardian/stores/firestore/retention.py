@@ -1,4 +1,4 @@
-"""Deleting in Firestore what is older than it may be."""
+"""Deleting from Firestore what retention no longer allows."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ _END = 2**62
 
 
 def purge(documents: Documents, people: Directory, events_before_us: int, summaries_before_us: int) -> int:
-    """Delete events of full 5 minutes before the first moment, and summaries of full days before the second; how many
-    events went, with those of a purge that was killed before it could say so."""
+    """Delete events in full 5 minutes before the first moment, and summaries of full days before the second. Returns
+    how many events were deleted, including those of a purge that was killed before it could report them."""
     seal(documents, events_before_us + MINUTES5 + GRACE_US)
     progress = read_progress(documents)
     before = max(0, min(events_before_us, progress.until_us)) // MINUTES5 * MINUTES5
@@ -53,7 +53,7 @@ def _take_unsaid(documents: Documents) -> int:
 
 
 def _forget_summaries(documents: Documents, people: Directory, before: int) -> None:
-    """Delete the summaries before a midnight, and the names of people whom nothing that is left speaks of."""
+    """Delete the summaries before a midnight, and the names of people who no longer appear anywhere."""
     leaving = [each for span in SPANS for each in seals.read(documents, span, 0, before)]
     if not leaving:
         return
@@ -76,7 +76,7 @@ def _forget_summaries(documents: Documents, people: Directory, before: int) -> N
 
 
 def _spoken_of(documents: Documents, progress: Progress, start: int) -> set[int]:
-    """The ids of the people that summaries and events from a moment on speak of."""
+    """The ids of the people who appear in summaries and events from a moment on."""
     found: set[int] = set()
     for span in (DAY, HOUR, MINUTES5):
         for each in seals.read(documents, span, start, _END):
@@ -88,7 +88,8 @@ def _spoken_of(documents: Documents, progress: Progress, start: int) -> set[int]
 
 
 def purge_errors(documents: Documents, before_us: int) -> int:
-    """Take text and place from the errors before this moment; of how many events. Their kind stays."""
+    """Remove the text and place of errors before this moment; their kind stays. Returns how many events were
+    changed."""
     progress, cleared = read_progress(documents), 0
     if before_us > progress.cleared_us and progress.until_us:
         documents.commit([replace(progress, cleared_us=before_us).change()])
@@ -109,7 +110,7 @@ def purge_errors(documents: Documents, before_us: int) -> int:
 
 
 def _rewrite(documents: Documents, reached: str, day: int, change: Callable[[Seal], Seal]) -> None:
-    """Let all sealed buckets before a midnight be changed so; the progress says how far that has come."""
+    """Rewrite all sealed buckets before a midnight with `change`; the progress records how far this has come."""
     progress = read_progress(documents)
     begin = int(getattr(progress, reached))
     if day <= begin:

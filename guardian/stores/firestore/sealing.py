@@ -1,5 +1,6 @@
 """Sealing in Firestore: each closed bucket of 5 minutes, an hour, a day is summarised once, and again where an event
-came late. Each step commits its buckets with the progress, so that of two that seal at once one begins anew.
+came late. Each step commits its buckets together with the progress, so if two processes seal at once, one of them
+starts over.
 """
 
 from __future__ import annotations
@@ -25,25 +26,25 @@ from guardian.stores.firestore.progress import (
 from tracker.firestore.sink import SLICES
 
 GRACE_US = 60_000_000
-"""A bucket is sealed this long after its end: what the recorders still held is in by then."""
+"""A bucket is sealed this long after its end, when recorders have stored what they still held."""
 MOST_LATELY = 20_000
-"""So many slices at most are sealed until the mark moves on: the progress names each of them, in one document. What is
-left of a long past that was imported comes with the next rounds."""
+"""At most this many slices are sealed before the mark moves on, since the progress lists each of them in one document.
+The rest of a long imported past follows in the next rounds."""
 _TRIES = 20
 
 
 def seal(documents: Documents, now_us: int) -> int:
-    """Summarise what is stale, then what has closed, then the hours and days that are complete; how many buckets were
+    """Summarise stale buckets, then newly closed ones, then complete hours and days. Returns how many buckets were
     written."""
     for _ in range(_TRIES):
         written = _seal(documents, now_us)
         if written is not None:
             return written
-    return 0  # another one is at it, again and again
+    return 0  # another process keeps interfering
 
 
 def _seal(documents: Documents, now_us: int) -> int | None:
-    """None where another one has sealed meanwhile."""
+    """Like `seal`, in one attempt; None if another process sealed meanwhile."""
     progress, written = read_progress(documents), 0
     end = (now_us - GRACE_US) // MINUTES5 * MINUTES5
     mark_us = max(progress.mark_us, progress.read_us - BEHIND_US)
@@ -54,7 +55,7 @@ def _seal(documents: Documents, now_us: int) -> int | None:
         progress, more = step
         written += more
     if progress.version is not NEW and mark_us > progress.mark_us + BEHIND_US // 2:
-        # So that the slices of the minutes before are not read again.
+        # Saves reading the slices of the last minutes again.
         if not documents.commit([replace(progress, mark_us=mark_us).change()]):
             return None
         if not any(_runs(progress, span) for span in (HOUR, DAY)):
@@ -70,7 +71,7 @@ def _seal(documents: Documents, now_us: int) -> int | None:
 
 
 def _steps(documents: Documents, progress: Progress, end: int) -> list[tuple[list[Found], int]]:
-    """What is to be sealed, as slices and up to where all is sealed then; each step by itself."""
+    """The steps: slices to be sealed, and up to when everything is sealed after that."""
     room, found = MOST_LATELY - len(progress.sealed), list[Found]()
     for start in stale_buckets(late_slices(documents, progress)):
         if len(found) < room:
@@ -98,7 +99,7 @@ def _steps(documents: Documents, progress: Progress, end: int) -> list[tuple[lis
 def _made(
     documents: Documents, progress: Progress, found: Sequence[Found], until_us: int, mark_us: int
 ) -> tuple[Progress, int] | None:
-    """Commit the buckets of these slices: the progress as it is then, and how many there were."""
+    """Commit the buckets of these slices. Returns the new progress and the number of buckets."""
     buckets = {
         start: list(group)
         for start, group in groupby(found, key=lambda each: int(each.fields["start"]) // MINUTES5 * MINUTES5)
@@ -123,9 +124,8 @@ def _made(
 
 
 def _joined(documents: Documents, progress: Progress, span: int) -> tuple[Progress, int] | None:
-    """Commit the buckets of this length that are complete: the progress as it is then, and how many there were. What
-    follows each other in a day is read at once, and a commit takes many: hours of a long past that come one by one are
-    slow."""
+    """Commit the complete buckets of this length. Returns the new progress and the number of buckets. Neighbours within
+    a day are read at once and many are committed together, since a long past would be slow one by one."""
     written = 0
     made = (each for starts in _runs(progress, span) for each in _whole(documents, span, starts))
     for commit in in_commits(made):
@@ -139,8 +139,8 @@ def _joined(documents: Documents, progress: Progress, span: int) -> tuple[Progre
 
 
 def _whole(documents: Documents, span: int, starts: Sequence[int]) -> Iterator[list[Change]]:
-    """What writes each of the buckets that begin at these neighbouring starts, of what lies inside them; one inside of
-    which nothing is goes."""
+    """The changes that write each of the buckets at these neighbouring starts, joined from the shorter ones inside; a
+    bucket with nothing inside is deleted."""
     found = seals.read(documents, INSIDE[span], starts[0], starts[-1] + span)
     parts = {start: list(group) for start, group in groupby(found, key=lambda each: each.start // span * span)}
     for start in starts:
@@ -152,7 +152,7 @@ def _whole(documents: Documents, span: int, starts: Sequence[int]) -> Iterator[l
 
 
 def _runs(progress: Progress, span: int) -> list[list[int]]:
-    """The starts of the buckets of this length that are to be joined, those together that are neighbours in a day."""
+    """The starts of the buckets of this length that have to be joined, grouped into neighbours within a day."""
     runs: list[list[int]] = []
     for inner, start in sorted(progress.unjoined):
         if inner != span or start + span > progress.until_us:
@@ -164,6 +164,7 @@ def _runs(progress: Progress, span: int) -> list[list[int]]:
 
 
 def _changes(start: int, slices: Sequence[Found]) -> list[Change]:
-    """What writes the 5 minutes of these slices; the hour and the day around them go, to be joined again."""
+    """The changes that write the 5 minutes of these slices, and delete the hour and day around them, which are joined
+    again later."""
     around = [seals.gone(span, start) for span in (HOUR, DAY)]
     return [*around, *seals.changes(bucket_of(start, as_table(slices)))]

@@ -1,8 +1,7 @@
-"""Sealed buckets as documents: what was counted of 5 minutes, an hour or a day, with dictionaries of their own.
-
-A bucket is one blob, in as many documents as its size asks for, named by its length, its start and their number, so
-that a range of names is a range of time and needs no index. Each has the blob's token: documents of a blob that was
-replaced by a shorter one are passed over.
+"""Sealed buckets as documents: the counts of 5 minutes, an hour or a day, with their own dictionaries. A bucket is one
+blob, split over as many documents as it needs. Their names consist of its length, its start and a number, so a range of
+names is a range of time and needs no index. Each has the blob's token, so documents left over from a longer blob that
+was replaced are ignored.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ _DAMAGED = "a summary in Firestore is damaged: restore it from a backup"
 
 
 def changes(seal: Seal) -> list[Change]:
-    """What writes this bucket, in place of what is there; one without requests goes."""
+    """The changes that replace this bucket; one without requests is deleted."""
     if not len(seal.totals.users):
         return [gone(seal.span, seal.start)]
     blob = _blob(seal)
@@ -96,7 +95,7 @@ def _blob(seal: Seal) -> bytes:
 
 
 def gone(span: int, at: int) -> Change:
-    """What removes the bucket of this length around a moment."""
+    """The changes that delete the bucket of this length around a moment."""
     return Change(SEALS, _name(span, at // span * span, 0), None)
 
 
@@ -113,7 +112,7 @@ def unpacked_from(span: int, found: Sequence[Found]) -> list[Seal]:
 
 
 def range_of(span: int, start: int, end: int) -> tuple[str, str]:
-    """Between which names, [first, end), the buckets of this length lie that begin in [start, end)."""
+    """The range of names, [first, end), of the buckets of this length that begin in [start, end)."""
     return _name(span, start, 0), _name(span, end, 0)
 
 
@@ -132,7 +131,7 @@ def _read(span: int, found: Sequence[Found]) -> Iterator[Seal]:
         parts = list(group)
         first = parts[0]
         if not first.name.endswith("-000"):
-            continue  # what is left of one that went
+            continue  # left over from a deleted one
         mine = [each for each in parts if each.fields["token"] == first.fields["token"]]
         if len(mine) != first.fields["of"]:
             raise StorageError(_DAMAGED)

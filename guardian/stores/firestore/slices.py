@@ -1,4 +1,4 @@
-"""Slices of events as they are read: columns of numbers, and what the numbers mean (`tracker.firestore.slices`)."""
+"""Slices of events as they are read: columns of numbers, and the values behind them (`tracker.firestore.slices`)."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ AT, PERSON, ROUTE, OUTCOME, DURATION, LATENCY, FAILURE = range(_WIDTH)
 
 @dataclass(frozen=True)
 class Table:
-    """Single events in the order of time: `rows` has a row an event, with a person's place in `people` (their ids), and
-    places in `routes` and `failures`; a failure of -1 is none, a latency of IS_DURATION is the duration."""
+    """Single events in order of time: `rows` has one row for each event, with indices into `people` (their ids),
+    `routes` and `failures` (-1: none). A latency of IS_DURATION equals the duration."""
 
     rows: np.ndarray
     people: np.ndarray
@@ -45,7 +45,7 @@ class Table:
         return Table(self.rows[first:last], self.people, self.routes, self.failures)
 
     def in_order(self) -> Table:
-        """The same in the order of time, with only those people that they are of."""
+        """The table sorted by time, with unused entries of `people` removed."""
         rows = self.rows[np.argsort(self.rows[:, AT], kind="stable")]
         there, rows[:, PERSON] = np.unique(rows[:, PERSON], return_inverse=True)
         return Table(rows, self.people[there], self.routes, self.failures)
@@ -55,12 +55,12 @@ class Table:
         return self.where(np.flatnonzero(self.rows[:, FAILURE] >= 0))
 
     def latencies(self) -> np.ndarray:
-        """How long each took (µs) until its answer began, or as a whole where that is not known."""
+        """Each latency (µs): until the answer began, or the whole duration where that is not known."""
         latency = self.rows[:, LATENCY]
         return np.where(latency == IS_DURATION, self.rows[:, DURATION], latency)
 
     def of_features(self, fits: Callable[[str], bool]) -> Table:
-        """Only those of features that fit."""
+        """Only the events whose feature matches."""
         wanted = np.array([fits(route.feature) for route in self.routes], bool)
         return self.where(np.flatnonzero(wanted[self.rows[:, ROUTE]])) if len(self) else self
 
@@ -80,7 +80,7 @@ class Table:
         return found
 
     def totals(self, persons: np.ndarray, routes: np.ndarray) -> Totals:
-        """Their totals, under other numbers: those of the people and routes at each place."""
+        """Their totals, with people and routes renumbered by these arrays."""
         rows = self.rows
         if not len(rows):
             return Totals.of([])
@@ -95,14 +95,14 @@ EMPTY = Table(np.zeros((0, _WIDTH), np.int64), np.zeros(0, np.int64), (), ())
 
 
 def table_of(documents: Iterable[tuple[str, Mapping[str, Any]]]) -> Table:
-    """The events of these documents, each with its name, in the order of time."""
+    """The events of these documents, given as (name, fields), in order of time."""
     tables = [_table(fields) for _, fields in sorted(documents, key=lambda each: (each[1]["start"], each[0]))]
     joined = join(tables)
     return joined.where(np.argsort(joined.rows[:, AT], kind="stable"))
 
 
 def join(tables: Sequence[Table]) -> Table:
-    """These tables as one, their rows one after the other."""
+    """The tables concatenated into one."""
     if not tables:
         return EMPTY
     if len(tables) == 1:
@@ -129,7 +129,7 @@ def _table(fields: Mapping[str, Any]) -> Table:
 
 
 def unpacked(body: bytes, packed: bytes) -> Table:
-    """The table of these columns and names. Raises StorageError where they are damaged."""
+    """The table of these packed columns and names. Raises StorageError if they are damaged."""
     try:
         columns, names = codec.unpack(body), names_in(packed)
     except (ValueError, zlib.error) as error:
@@ -148,7 +148,7 @@ def names_in(packed: bytes) -> Any:
 
 
 def packed(table: Table) -> tuple[bytes, bytes]:
-    """The fields `body` and `names` of these events, without what none of them names."""
+    """The fields `body` and `names` for these events, without unused names."""
     rows = table.rows.copy()
     kept = []
     for column, names in ((PERSON, table.people.tolist()), (ROUTE, table.routes), (FAILURE, table.failures)):
@@ -159,14 +159,14 @@ def packed(table: Table) -> tuple[bytes, bytes]:
 
 
 def wordy(table: Table, before_us: int) -> np.ndarray:
-    """Which events before a moment have an error that says more than its kind."""
+    """Flags of the events before a moment whose error has more than its kind."""
     says = np.array([*(each != Failure(each.kind, each.kind) for each in table.failures), False])
     found: np.ndarray = says[table.rows[:, FAILURE]] & (table.rows[:, AT] < before_us)
     return found
 
 
 def bare(table: Table, rows: np.ndarray) -> Table:
-    """The same events, of whose errors in these rows only the kind is left."""
+    """The same events, with only the kind left of the errors in these rows."""
     kinds = [Failure(each.kind, each.kind) for each in table.failures]
     changed = table.rows.copy()
     changed[rows, FAILURE] += len(table.failures)

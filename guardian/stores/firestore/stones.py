@@ -1,4 +1,5 @@
-"""Who was erased, and when, as keyed hashes in Firestore: what was queued before must not bring them back."""
+"""Tombstones in Firestore: who was erased and when, as keyed hashes, so that events queued before do not bring them
+back."""
 
 from __future__ import annotations
 
@@ -11,11 +12,11 @@ from tracker.firestore.people import TOMBSTONES
 from tracker.keyed import tombstone
 
 KEY = "tombstones"
-"""The secret whose key the hashes have."""
+"""The secret with the key of the hashes."""
 
 
 async def bury(draft: Draft, people: Iterable[str], at_us: int) -> None:
-    """Remember that these people were erased at this moment. Commits that looked at who was erased before fail."""
+    """Record that these people were erased at this moment. Makes commits fail that looked up erased people before."""
     key = await secret(draft, KEY)
     for name in people:
         draft.force(TOMBSTONES, tombstone(name, key).hex(), {"erased_us": at_us})
@@ -23,7 +24,8 @@ async def bury(draft: Draft, people: Iterable[str], at_us: int) -> None:
 
 
 async def buried(draft: Draft, people: Collection[str], since_us: int) -> set[str]:
-    """Those of these people who were erased at this moment or after it. The commit fails if somebody is since."""
+    """The people among these who were erased at this moment or later. The draft's commit fails if somebody is erased in
+    between."""
     if not people or not (await meta(draft))["erasures"]:
         return set()
     found = await draft.find(Query(TOMBSTONES, (("erased_us", ">=", since_us),)))

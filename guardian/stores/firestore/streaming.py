@@ -1,4 +1,4 @@
-"""Single events of Firestore in the order of time, some at a time."""
+"""Single events from Firestore in order of time, in pieces."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ _SLICES = 200
 
 
 def tables_between(documents: Documents, start_us: int, end_us: int) -> Iterator[Table]:
-    """The single events of [start, end) in the order of time, some at a time."""
+    """The single events of [start, end) in order of time, in pieces."""
     first = start_us
     while found := slices_between(documents, first, end_us, limit=_SLICES):
         full = len(found) == _SLICES
         last = int(found[-1].fields["start"]) // MINUTES5 * MINUTES5
         if full:
-            # The 5 minutes that the last one belongs to may go on.
+            # More slices may follow for the 5 minutes of the last one.
             found = [each for each in found if each.fields["start"] < last] or slices_between(
                 documents, last, last + MINUTES5
             )

@@ -1,5 +1,5 @@
-"""Who has used a feature with success since a moment, and all that failed, read from Firestore: from sealed buckets
-wherever these tell."""
+"""Who has successfully used a feature since a moment, and everything that failed, from Firestore; sealed buckets are
+used wherever they suffice."""
 
 from __future__ import annotations
 
@@ -35,7 +35,8 @@ def read_failed(
         if isinstance(piece.content, Table):
             failed = piece.content.failed()
         else:
-            # Of an hour or a day only the newest of each person are there: where these are not all, it is made of more.
+            # Hours and days hold only the newest failures of each person; if some are missing, the shorter buckets
+            # inside are read.
             failed = piece.content.failed
             if len(failed) < int(piece.content.totals.users[:, 2].sum()):
                 open_ += list(_inside(windows, piece))[::-1]
@@ -86,7 +87,7 @@ def read_succeeded(
 
 
 class _Names:
-    """Places for the ids of people and for routes of this database."""
+    """Maps this database's ids of people, and its routes, to indices."""
 
     def __init__(self, windows: Windows, directory: Directory, aliases: Aliases, asked: Asked) -> None:
         self._windows = windows
@@ -96,7 +97,7 @@ class _Names:
         self._code = {name: n for n, name in enumerate(asked.features)}
 
     def good_of(self, table: Table, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """See `Summaries.good`: of these rows those that did not fail."""
+        """See `Summaries.good`, applied to these rows."""
         kept = table.rows[rows & (table.rows[:, FAILURE] < 0)]
         features = self._features([each.feature for each in table.routes])
         return kept[:, AT], self._persons(table.people)[kept[:, PERSON]], features[kept[:, ROUTE]]
@@ -138,19 +139,19 @@ class _Sealed(_Names):
 
 
 def _timed(table: Table) -> np.ndarray:
-    """Whether each is a good one of which it is known how long it took."""
+    """Flags of the good requests with a known latency."""
     outcome = table.rows[:, OUTCOME]
     found: np.ndarray = (outcome < 400) & (outcome != WEBSOCKET) & (table.latencies() >= 0)
     return found
 
 
 def _first(windows: Windows) -> int:
-    """From when on there are single events."""
+    """The moment from which single events exist."""
     return max(windows.progress.purged_us, windows.progress.forgotten_us)
 
 
 def _inside(windows: Windows, piece: Piece) -> Sequence[Piece]:
-    """The shorter pieces that a sealed one is made of; 5 minutes are made of single events."""
+    """The shorter pieces inside a sealed one; for 5 minutes, single events."""
     assert isinstance(piece.content, Seal)
     if piece.content.span == MINUTES5:
         return [Piece(piece.start, piece.end, windows.counted(windows.table(piece.start, piece.end)))]

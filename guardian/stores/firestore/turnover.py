@@ -18,7 +18,7 @@ from guardian.stores.firestore.slices import AT, PERSON, ROUTE
 
 _US = timedelta(microseconds=1)
 _AT_ONCE = 30 * DAY
-"""Of the time before all windows so much is held in memory at once (µs)."""
+"""How much of the time before all windows (µs) is held in memory at once."""
 
 
 def read_turnover(answer: Answer, edges: Sequence[datetime]) -> Turnover:
@@ -33,7 +33,8 @@ def read_turnover(answer: Answer, edges: Sequence[datetime]) -> Turnover:
 
 
 def _begin(answer: Answer, before_us: int) -> int:
-    """How far back people are looked for: a full day, since where single events are gone, totals begin there."""
+    """How far back people are looked for: to the start of a full day, since days are all that is left where single
+    events are gone."""
     first = max(before_us - MOST_BACK // _US, answer.windows.progress.forgotten_us or 0, 0)
     return -(-first // DAY) * DAY
 
@@ -75,7 +76,7 @@ def _presence(answer: Answer, before: Sequence[np.ndarray], windows: Sequence[To
 
 
 def _failed(answer: Answer, found: Presence, start_us: int, end_us: int) -> Mapping[int, str]:
-    """Of those who were steady, and met an error at the end, the feature of it."""
+    """For each steady person who met an error right before they left, its feature."""
     table = newest_of(answer, answer.windows.pieces([start_us, end_us]), 1)
     persons, flags, failed = answer.persons(table.people), steady(found.there), dict[int, str]()
     for at_us, place, route in table.rows[:, [AT, PERSON, ROUTE]].tolist():

@@ -1,4 +1,4 @@
-"""`WatchStore` on Firestore: a document for each report that `claim_period` has noted, and for each outage."""
+"""`WatchStore` on Firestore: a document for each report that `claim_period` recorded, and for each outage."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _Pair = tuple[str, str]
 
 
 def unwatched(schedule: str, start_us: int, end_us: int) -> Fields:
-    """The document of a report of which nothing is known yet."""
+    """The document of a report about which nothing is known yet."""
     fields: Fields = {"schedule": schedule, "start_us": start_us, "end_us": end_us, "claimed_us": None}
     return {**fields, "mails": 0, "told_us": None, "tries": 0, "next_us": 0, "edition": 1}
 
@@ -132,7 +132,7 @@ def _name(report: Watched) -> str:
 async def _watched(draft: Draft, fields: Fields) -> Watched:
     period = Period(moment(fields["start_us"]), moment(fields["end_us"]))
     prefix = report_key(fields["schedule"], period, fields["edition"])
-    mine = (("key", ">=", f"{prefix}/"), ("key", "<", f"{prefix}0"))  # 0 comes after the slash
+    mine = (("key", ">=", f"{prefix}/"), ("key", "<", f"{prefix}0"))  # "0" sorts right after "/"
     mails = [each for _, each in await draft.find(Query(OUTBOX, mine, fields=("status", "recipient", "key")))]
     fates = [each["status"] for each in mails]
     return Watched(

@@ -1,4 +1,4 @@
-"""What a window is made of in Firestore: the longest sealed buckets inside it, and single events at its edges."""
+"""Splits a window in Firestore into pieces: the longest sealed buckets inside it, and single events at its edges."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ class Piece:
 
 
 class Windows:
-    """One state of the store, to read windows of: how far it was sealed, and what has come late since. `kept` has what
-    was read of the same state before."""
+    """One state of the store for reading windows: how far it was sealed, and which late slices have come since. `kept`
+    has what was read of the same state before."""
 
     def __init__(self, documents: Documents, kept: Kept | None = None) -> None:
         self.documents = documents
@@ -43,10 +43,9 @@ class Windows:
         self._stale = stale_buckets(late_slices(documents, self.progress))
 
     def pieces(self, edges: Sequence[int], features: Sequence[str] = (), *, hourly: bool = False) -> list[Piece]:
-        """What the window from the first edge to the last is made of, in order.
-
-        No piece reaches over an edge, but `hourly` a day may reach over the full hours inside it. With features, all
-        are single events. Raises WindowGone where retention has deleted what is needed.
+        """The pieces of the window from the first edge to the last, in order. No piece crosses an edge, except that
+        with `hourly` a day may cross edges at full hours. With features, all pieces are single events. Raises
+        WindowGone if retention has deleted what is needed.
         """
         start, end = edges[0], edges[-1]
         if start >= end:
@@ -68,7 +67,7 @@ class Windows:
         return sorted(found, key=lambda piece: piece.start)
 
     def inside(self, seal: Seal) -> list[Seal]:
-        """The shorter buckets that a sealed one is made of."""
+        """The shorter buckets inside a sealed one."""
         return self._read(HOUR if seal.span == DAY else MINUTES5, seal.start, seal.end)
 
     def _read(self, span: int, start: int, end: int) -> list[Seal]:
@@ -79,7 +78,7 @@ class Windows:
         return read_table(self.documents, start_us, end_us)
 
     def counted(self, table: Table) -> Table:
-        """The events of these that count: those of purged 5 minutes that came later do not."""
+        """Only the events that count: late events of purged 5 minutes do not."""
         return table.where(np.flatnonzero(table.rows[:, AT] >= self.progress.purged_us))
 
     def _single(self, table: Table, edges: Sequence[int]) -> Iterator[Piece]:
@@ -102,7 +101,8 @@ class Windows:
     def _sealed(
         self, start: int, end: int, spans: Sequence[int], edges: Sequence[int], hourly: bool, found: list[Piece]
     ) -> list[tuple[int, int]]:
-        """Put the longest sealed buckets inside [start, end) into `found`; what is left to be read as single events."""
+        """Put the longest sealed buckets inside [start, end) into `found`, and return the gaps that need single
+        events."""
         if start >= end:
             return []
         if not spans:
@@ -120,8 +120,8 @@ class Windows:
         return left + self._sealed(at, end, shorter, edges, hourly, found)
 
     def _unsealed(self, start: int, end: int, edges: Sequence[int]) -> list[tuple[int, int]]:
-        """What of [start, end), which has no seal that may be used, has single events: its edges inside of 5 minutes,
-        and what is stale or cut by an edge. In all else there is nothing."""
+        """The parts of [start, end), in which no seal can be used, that may have single events: edges inside 5 minutes,
+        stale buckets, and buckets cut by an edge. The rest is empty."""
         low, high = -(-start // MINUTES5) * MINUTES5, end // MINUTES5 * MINUTES5
         if low > high:
             return [(start, end)]
@@ -130,7 +130,7 @@ class Windows:
         return [(a, b) for a, b in ((start, low), *whole, (high, end)) if a < b]
 
     def _may_be_read(self, edges: Sequence[int]) -> None:
-        """Raise WindowGone where an edge lies inside 5 minutes whose events were deleted."""
+        """Raises WindowGone if an edge lies inside 5 minutes whose events were deleted."""
         for edge in edges:
             bucket = edge // MINUTES5 * MINUTES5
             inside = edge % MINUTES5 and edge < self.progress.purged_us

@@ -1,4 +1,4 @@
-"""Writing events from within Guardian, as an import or a demonstration does: as the tracker's sink writes them."""
+"""Writing events from within Guardian, for imports and demonstrations, in the format of the tracker's sink."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Fields = dict[str, Any]
 
 
 def write(documents: Documents, events: Sequence[Event]) -> int:
-    """Store events; how many were stored (a poison event costs only itself)."""
+    """Store events. Returns how many were stored: an event that cannot be stored is skipped."""
     return write_with(documents, events, lambda client: People(client))
 
 
@@ -34,8 +34,9 @@ def write_with(
     more: Mapping[str, Any] | None = None,
     marks: Mapping[int, Sequence[int]] | None = None,
 ) -> int:
-    """The same with `people` for the names, given the client. `more` are fields of each slice; `marks` are kept with
-    the slices of the 5 minutes that begin at their keys, in one commit, as numbers of 8 bytes, little-endian."""
+    """The same with a given client and `people` to look up ids. `more` are additional fields of each slice. `marks`,
+    keyed by the start of 5 minutes, are stored in the same commit with their slices, as 8-byte little-endian
+    numbers."""
     from google.cloud import firestore
 
     good = [event for event in events if storable(event)]
@@ -65,7 +66,7 @@ def _stretch(fields: Mapping[str, Any]) -> int:
 
 
 def _put_marks(slices: Sequence[Fields], marks: Mapping[int, Sequence[int]]) -> None:
-    """Let the slices of a stretch share its marks, so that none of them grows too large."""
+    """Distribute a stretch's marks over its slices, so that none grows too large."""
     for start, some in groupby(slices, key=_stretch):
         mine = list(some)
         parts = np.array_split(np.array(marks.get(start, ()), "<u8"), len(mine))

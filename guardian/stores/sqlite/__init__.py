@@ -1,1 +1,1 @@
-"""Events and state in one SQLite file: the only place with SQL beside the tracker."""
+"""Events and state in one SQLite file. Besides the tracker, this is the only place with SQL."""

@@ -1,6 +1,5 @@
-"""What a report shows of a window in SQLite, counted in arrays: names are looked up for the people that are named.
-
-To be called inside a transaction: seals, events and names must be of one state.
+"""What a report shows for a window in SQLite, counted in arrays; names are looked up only for people who are named.
+Call it inside a transaction: seals, events and names must be from one state.
 """
 
 from __future__ import annotations
@@ -42,8 +41,8 @@ def read_activity(
     only: Sequence[int] | None,
     latency: bool = False,
 ) -> tuple[Activity, list[TimelineBar]]:
-    """The activity from the first edge to the last, with at most so many people, and a bar for each two neighbours,
-    with its `latency` if asked for; `only` of these numbers of routes. Raises WindowGone."""
+    """The activity between the first and the last edge, with at most `most` people, and a bar between each two
+    neighbouring edges, with its `latency` if asked for. `only` limits it to these route numbers. Raises WindowGone."""
     times, nobody = [micros(edge) for edge in edges], number_of_nobody(db)
     cover = Cover(db, times[0])
     if only is None:
@@ -83,7 +82,7 @@ def _activity(
         codes[number] = code_of[route.feature]
     users, theirs = users_of(tables, nobody)
     named, names, needy = _named(db, people, users, most)
-    # Of whose errors not all are known one by one.
+    # People whose errors are not all known one by one.
     size = int(max(users[:, 0].max(initial=0), nobody or 0, failed.persons.max(initial=0))) + 1
     known = np.bincount(failed.persons, minlength=size)
     unsure_of = users[known[users[:, 0]] < users[:, 2], 0]
@@ -125,11 +124,12 @@ def _activity(
     )
 
 
-_ACTIVE: Callable[[tuple[Any, ...]], Active] = partial(tuple.__new__, Active)  # four times as fast as to call it
+_ACTIVE: Callable[[tuple[Any, ...]], Active] = partial(tuple.__new__, Active)  # four times as fast as calling it
 
 
 def users_of(tables: Tables, nobody: int | None) -> tuple[np.ndarray, tuple[int, int]]:
-    """Number, requests, errors of each verified person, in order; then requests and errors of nobody in particular."""
+    """Number, requests and errors of each verified person, by number; then the requests and errors of unverified
+    users."""
     persons, asked, bad = tables.columns(Part.PEOPLE)
     size = int(persons.max(initial=0)) + 1
     requests, errors = added_up(persons, asked, size), added_up(persons, bad, size)
@@ -147,7 +147,7 @@ def _by_route(tables: Tables, durations: Sequence[Run], routes: Mapping[int, Rou
 
 
 def _marked(size: int, *numbers: np.ndarray | Sequence[int]) -> np.ndarray:
-    """An array of this size that is true at these places."""
+    """A boolean array of this size, true at these indices."""
     marked = np.zeros(size, bool)
     for places in numbers:
         marked[places] = True
@@ -157,7 +157,8 @@ def _marked(size: int, *numbers: np.ndarray | Sequence[int]) -> np.ndarray:
 def users_active(
     numbers: np.ndarray, first_us: np.ndarray, active_us: np.ndarray, start_us: int, size: int
 ) -> np.ndarray:
-    """By number, under `size`, the active time in whole minutes of these, as `guardian.core.summary.active_minutes`."""
+    """The active time of these people in whole minutes (as `guardian.core.summary.active_minutes`), indexed by number
+    up to `size`."""
     minutes = np.zeros(size, np.int64)
     minutes[numbers] = (active_us - np.maximum(0, start_us - first_us) + 30_000_000) // 60_000_000
     return minutes
@@ -166,7 +167,8 @@ def users_active(
 def _named(
     db: sqlite3.Connection, people: People, users: np.ndarray, most: int | None
 ) -> tuple[np.ndarray, dict[int, str], list[int]]:
-    """The rows of those who are named, in order; the names of these and more; and the numbers of who needs help."""
+    """The rows of the people to be named, in order; their names (and maybe others); and the numbers of those who need
+    help."""
     requests, errors = users[:, 1], users[:, 2]
     first = np.ones(len(users), bool)
     if most is not None and len(users) > most:
@@ -189,8 +191,8 @@ def _named(
 
 
 def _most_used(table: np.ndarray, features: Sequence[str]) -> dict[int, tuple[str, ...]]:
-    """By person, the names of the features, the most used first; `table` has person, feature, requests."""
-    # In the order of person and feature already.
+    """Each person's features by name, most used first; `table` has person, feature, requests."""
+    # Already sorted by person and feature.
     person, _, count = table.T
     most = int(count.max(initial=0))
     table = table[np.argsort(person * (most + 1) + (most - count), kind="stable")]
@@ -201,8 +203,8 @@ def _most_used(table: np.ndarray, features: Sequence[str]) -> dict[int, tuple[st
 
 
 def _used(tables: Tables, wanted: np.ndarray, codes: np.ndarray, failing: Collection[int]) -> np.ndarray:
-    """Person, feature, requests of the persons that are wanted, and of these features of everyone; a route is of the
-    feature at its place in `codes`."""
+    """Rows of (person, feature, requests): of the wanted people, and for these features of everybody. `codes` maps each
+    route to its feature."""
     found = [[column[:0] for column in NOTHING.T]]
     every = _marked(int(codes.max()) + 1, list(failing))[codes]
     for run in tables.runs(Part.USED):

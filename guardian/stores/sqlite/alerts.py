@@ -1,4 +1,5 @@
-"""`AlertStore` on SQLite: a row of state and every incident, committed together with the mails they cause."""
+"""`AlertStore` on SQLite: one row for the state and one for each incident, committed together with the mails they
+cause."""
 
 from __future__ import annotations
 
@@ -94,13 +95,13 @@ class SqliteAlertStore(SqliteIncidents):
         return await self._state.transact(work)
 
     async def renew_link_key(self) -> None:
-        """See AlertStore. The old one is overwritten in the file."""
+        """See AlertStore. The old secret is overwritten in the file."""
         await self._state.update("REPLACE INTO guardian_secret VALUES ('links', ?)", (secrets.token_urlsafe(32),))
         await self._state.read("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 def _edited(db: sqlite3.Connection, edit: Edit, incident_id: str | None = None) -> list[Incident]:
-    """What became of the incident (None: of each) that was not over; without those that an edit took away."""
+    """The edited incident (None: all of them), if it was going on; without incidents that the edit removed."""
     known = _load(db, NOTHING)
     state = known[1]
     ids = [i.id for i in state.incidents() if i.status != "resolved" and incident_id in (None, i.id)]
@@ -120,8 +121,8 @@ def _load(db: sqlite3.Connection, known: _Known) -> _Known:
 
 
 def _save(db: sqlite3.Connection, state: AlertState, known: _Known) -> _Known:
-    """What is stored now; of the incidents, those are written that are not as in the state before. Raises
-    ChangedMeanwhile where the state came from another version than the stored one, of which `known` was read last."""
+    """Store the state and the incidents that differ from the stored state; returns what is stored now. `known` is what
+    was read last. Raises ChangedMeanwhile if the state did not come from the stored version."""
     _, before = _load(db, known)
     if before.version != state.version:
         raise ChangedMeanwhile
@@ -141,7 +142,7 @@ def _save(db: sqlite3.Connection, state: AlertState, known: _Known) -> _Known:
 
 
 def _close_orphans(db: sqlite3.Connection, state: AlertState, now_us: int) -> None:
-    """End the incidents of rules that the settings no longer have: nobody will ever judge them again."""
+    """End the incidents of rules that left the settings, since they will never be judged again."""
     known = state.by_id()
     for number, body in db.execute("SELECT id, body FROM guardian_incident WHERE status != 'resolved'").fetchall():
         if number not in known:

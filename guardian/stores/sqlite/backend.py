@@ -1,4 +1,4 @@
-"""A SQLite file as a kind of database: what is opened of it, and what can be seen of it from outside."""
+"""`Backend` for a SQLite file: opening its stores, and inspecting it from outside."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from guardian.stores.sqlite.history import SqliteHistory
 from guardian.stores.sqlite.incidents import SqliteIncidents
 from tracker.sqlite.connection import connect
 
-# What a report is not made of is loaded where it is opened: a command that only reads starts sooner by it.
+# What reports do not need is imported where it is opened, so that commands that only read start faster.
 if TYPE_CHECKING:
     from guardian.stores.people.book import AliasBook
     from guardian.stores.sqlite.copying import Progress
@@ -83,7 +83,7 @@ class SqliteBackend:
 
     def exists(self) -> bool:
         """See Backend."""
-        return os.path.exists(self._path)  # Path.exists raises where a folder may not be entered
+        return os.path.exists(self._path)  # Path.exists raises if a folder may not be entered
 
     def find_damage(self, *, seconds: float) -> str | None:
         """See Backend."""
@@ -110,7 +110,7 @@ class SqliteBackend:
             return [name for (name,) in rows]
 
     def pseudonym_key(self) -> bytes | None:
-        """See Backend: it lies in a file beside the database."""
+        """See Backend: the key is in a file beside the database."""
         from tracker.pseudonyms import read_key
 
         return read_key(self._path)
@@ -124,8 +124,8 @@ class SqliteBackend:
     def last_sign(self, now: datetime, within: timedelta) -> int | None:
         """See Backend. The file is opened for reading only.
 
-        A living writer has a write-ahead log and its index beside the file. Without them there is nobody to find, and
-        opening the file would make them.
+        A living writer has the write-ahead log and its index beside the file. Without them there is no writer, and
+        opening the file would create them.
         """
         if not self._path.is_file() or not all(os.path.exists(f"{self._path}{part}") for part in ("-wal", "-shm")):
             return None

@@ -1,6 +1,5 @@
-"""The bars of a timeline in SQLite, of the whole app or of some features: from sealed summaries, without names.
-
-To be called inside a transaction.
+"""The bars of a timeline in SQLite, for the whole app or some features: from sealed summaries, without names. Call it
+inside a transaction.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from guardian.stores.sqlite.totals import read_raw
 def read_bars(
     db: sqlite3.Connection, people: People, edges: Sequence[datetime], only: Sequence[int] | None
 ) -> list[TimelineBar]:
-    """A bar for each two neighbours; with `only`, of these numbers of routes alone. Raises WindowGone."""
+    """A bar between each two neighbours, with `only` for these route numbers alone. Raises WindowGone."""
     nobody = number_of_nobody(db)
     times = [micros(edge) for edge in edges]
     cover = Cover(db, times[0])
@@ -49,8 +48,8 @@ def bars_of(
     made: Sequence[Piece],
     tables: Tables,
 ) -> list[TimelineBar]:
-    """A bar for each two neighbours of the edges, the whole of which is `made` of the pieces of these tables: only
-    where one reaches over an edge is more read. Raises WindowGone."""
+    """A bar between each two neighbouring edges. The pieces of these tables make up the whole window; more is read only
+    for a piece that crosses an edge. Raises WindowGone."""
     inside, known = cover.between([micros(edge) for edge in edges], made), tables.people_by_piece()
     more = [piece for pieces in inside for piece in pieces if piece not in known]
     known |= Tables.read(db, people, more).people_by_piece()
@@ -58,7 +57,7 @@ def bars_of(
 
 
 def bar_of(start: datetime, known: Sequence[Sequence[np.ndarray]], nobody: int | None) -> TimelineBar:
-    """The bar of these pieces' persons, requests and errors."""
+    """The bar for these persons, requests and errors."""
     if not known:
         return TimelineBar(start, 0, 0, 0)
     users, requests, errors = (np.concatenate(columns) for columns in zip(*known, strict=True))
@@ -66,7 +65,7 @@ def bar_of(start: datetime, known: Sequence[Sequence[np.ndarray]], nobody: int |
 
 
 def active(users: np.ndarray, nobody: int | None) -> int:
-    """How many verified users there are among these numbers, in which somebody may be several times."""
+    """How many distinct verified users there are among these numbers."""
     counts = np.bincount(users)
     there = nobody is not None and nobody < len(counts) and counts[nobody] > 0
     return int(np.count_nonzero(counts)) - int(there)
@@ -75,7 +74,7 @@ def active(users: np.ndarray, nobody: int | None) -> int:
 def _of_routes(
     db: sqlite3.Connection, people: People, made: Sequence[Piece], routes: np.ndarray
 ) -> tuple[np.ndarray, int, int]:
-    """The numbers of the people, of each once or more, how many requests there were, and how many failed."""
+    """The numbers of the people (with repetitions), the number of requests, and the number of failed ones."""
     users, requests, errors = [np.zeros(0, np.int64)], 0, 0
     for span, at, until in runs(made):
         single = None if span else read_raw(db, at, until, routes.tolist())
@@ -91,5 +90,5 @@ def _of_routes(
 def _of(
     db: sqlite3.Connection, single: Totals | None, part: Part, span: int, start: int, end: int
 ) -> Sequence[np.ndarray]:
-    """The first three columns of a part, of single events or of sealed buckets."""
+    """The first three columns of a part, from single events or sealed buckets."""
     return seals.columns(db, part, span, start, end, (0, 1, 2)) if single is None else single.columns(part)[:3]

@@ -1,4 +1,5 @@
-"""Erasing people from the events in SQLite, and erasing anew who came back by events that were queued before."""
+"""Erasing people from the events in SQLite, and erasing them again if events that were queued before bring them
+back."""
 
 from __future__ import annotations
 
@@ -15,22 +16,20 @@ from tracker.sqlite.tombstones import tombstone
 
 
 def erase(db: sqlite3.Connection, users: Sequence[int]) -> bool:
-    """Put an unlinkable name in the place of those of a person's numbers, delete the sessions; False for no numbers.
-
-    `anonymous` is no person: their requests would count as one under a new name.
+    """Replace the names of a person's numbers by an unlinkable one, and delete the sessions; False without numbers.
+    `anonymous` cannot be erased: its requests would become one person's under a new name.
     """
     anonymous = db.execute("SELECT id FROM guardian_user WHERE email = ?", (ANONYMOUS,)).fetchone()
     users = [user for user in users if (user,) != anonymous]
     if users:
-        unlink(db, [users])  # the text itself is overwritten in the file (secure_delete)
+        unlink(db, [users])  # secure_delete overwrites the text in the file
         empty_log(db)
     return bool(users)
 
 
 def erase_buried(db: sqlite3.Connection, since_us: int) -> int:
-    """Erase anew each name erased after this moment that has events of before its tombstone; how many there were.
-
-    Their later events and sessions go on under the name, with a number of their own: they are a new person's.
+    """Erase again each name that was erased after this moment and has events from before its tombstone. Returns how
+    many. Later events and sessions keep the name but get a number of their own: they are a new person's.
     """
     found = 0
     for user, email, erased_us in _with_tombstones(db, since_us):
@@ -49,7 +48,7 @@ def erase_buried(db: sqlite3.Connection, since_us: int) -> int:
 
 
 def _with_tombstones(db: sqlite3.Connection, since_us: int) -> list[tuple[int, str, int]]:
-    """The users (number, name) who were erased once, and when."""
+    """The users (number, name) whose names were once erased, and when."""
     if not db.execute("SELECT 1 FROM sqlite_schema WHERE name = 'guardian_tombstones'").fetchone():
         return []
     stones = dict(db.execute("SELECT hash, erased_us FROM guardian_tombstones WHERE erased_us > ?", (since_us,)))
@@ -62,7 +61,7 @@ def _with_tombstones(db: sqlite3.Connection, since_us: int) -> list[tuple[int, s
 
 
 def _begin_anew(db: sqlite3.Connection, old: int, email: str, first: int) -> None:
-    """Give the events from the key `first` on to a user of their own; their sealed summaries are made again."""
+    """Move the events from the key `first` on to a new user, and mark their summaries as stale."""
     db.execute("BEGIN IMMEDIATE")
     try:
         db.execute("INSERT OR IGNORE INTO guardian_user (email) VALUES (?)", (email,))
@@ -80,9 +79,8 @@ def _begin_anew(db: sqlite3.Connection, old: int, email: str, first: int) -> Non
 
 
 def _take_sessions(db: sqlite3.Connection, old: int, new: int) -> None:
-    """Give the sessions that `unlink` left of a number to another, from the first request of that one on.
-
-    One that began earlier is cut there, and from where it came is not known any more: that was seen before.
+    """Move the sessions that `unlink` left of one number to another, starting at the latter's first request. A session
+    that began earlier is cut there and loses its client information, which was recorded before.
     """
     first = "SELECT id, duration_us FROM guardian_request WHERE user = ? ORDER BY id LIMIT 1"
     number, duration_us = db.execute(first, (new,)).fetchone()
@@ -94,8 +92,8 @@ def _take_sessions(db: sqlite3.Connection, old: int, new: int) -> None:
 
 
 def unlink(db: sqlite3.Connection, persons: Iterable[Sequence[int]], *, until_us: int | None = None) -> None:
-    """Give each person, a list of numbers, a name that leads nowhere, and delete their sessions: all, or those that
-    were over at `until_us`."""
+    """Give each person (a list of numbers) an unlinkable name, and delete their sessions: all, or those that ended by
+    `until_us`."""
     over, moments = ("", ()) if until_us is None else (" AND end_us <= ?", (until_us,))
     db.execute("BEGIN IMMEDIATE")
     try:
@@ -104,7 +102,7 @@ def unlink(db: sqlite3.Connection, persons: Iterable[Sequence[int]], *, until_us
             for place, user in enumerate(users):
                 db.execute("UPDATE guardian_user SET email = ? WHERE id = ?", (erased_name(gone, place), user))
                 db.execute(f"DELETE FROM guardian_session WHERE user = ?{over}", (user, *moments))
-        # Writers that know the old number must ask again, or the person's next visit would be nobody's.
+        # Writers that cached the old number must look it up again, or the person's next visit would be lost under it.
         db.execute("REPLACE INTO guardian_meta VALUES ('dictionary_epoch', ?)", (secrets.token_hex(8),))
         db.execute("COMMIT")
     except BaseException:

@@ -1,5 +1,4 @@
-"""Connections to one SQLite file for work in threads, some kept for the next work: opening one takes longer than a
-short read."""
+"""A pool of connections to one SQLite file, for work in threads: opening one takes longer than a short read."""
 
 from __future__ import annotations
 
@@ -16,7 +15,7 @@ from tracker.sqlite.database_file import OpenedFile
 T = TypeVar("T")
 
 KEPT = 2
-"""How many are kept: a report reads one after the other, a page beside it another one."""
+"""How many idle connections are kept: a report uses one at a time, a page beside it another."""
 
 
 class Connections:
@@ -33,9 +32,9 @@ class Connections:
     def use(self) -> Iterator[sqlite3.Connection]:
         """An autocommit connection without a transaction, as `tracker.sqlite.connection.connect` opens it.
 
-        Where the write-ahead log is long, its turn comes first, for a second at most (see Turns). Raises FileChanged
-        where the file that was opened is not there any more, and what `connect` raises. One whose work failed or left
-        a transaction open is not used again.
+        If the write-ahead log is long, it is given its turn first, for at most a second (see Turns). Raises FileChanged
+        if the opened file is no longer there, and whatever `connect` raises. A connection whose work failed or left a
+        transaction open is not reused.
         """
         self._file.check()
         with self._lock:
@@ -56,7 +55,7 @@ class Connections:
                 db.close()
 
     def drop(self) -> None:
-        """Close those that are kept; one in use is closed when its work is done."""
+        """Close the idle connections; one in use is closed when its work is done."""
         with self._lock:
             idle, self._idle = self._idle, []
             self._drops += 1
@@ -65,7 +64,7 @@ class Connections:
 
 
 def in_one_state(db: sqlite3.Connection, read: Callable[[sqlite3.Connection], T]) -> T:
-    """What `read` gives back, all of it read from one state of the database."""
+    """The result of `read`, run on one state of the database."""
     db.execute("BEGIN")
     try:
         return read(db)

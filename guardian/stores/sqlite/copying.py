@@ -1,4 +1,4 @@
-"""Whether a SQLite file is sound, and a checked copy of it that can be made while it is written to."""
+"""Checking a SQLite file, and making a checked copy while it is being written to."""
 
 from __future__ import annotations
 
@@ -14,17 +14,16 @@ from guardian.core.storage import StorageError
 from guardian.stores.sqlite.damage import RESTORE, UNREADABLE, is_damage, unreadable
 
 Progress = Callable[[float], None]
-"""Told how much of the work is done, 0 to 1."""
+"""Called with the fraction of the work done, 0 to 1."""
 
 _STEPS = 50_000
-"""So many steps of SQLite's machine are between two looks at the time: some milliseconds."""
+"""How many SQLite VM steps lie between two looks at the clock: some milliseconds."""
 
 
 def find_damage(path: Path, *, seconds: float) -> str | None:
-    """What `PRAGMA quick_check` says of the file, in one sentence; None where it is sound, as far as that was seen.
-
-    Given up after so many seconds, with what was found until then. Blocks. Raises StorageError where the file cannot
-    be read at all, TimeoutError where the time was not enough and nothing was found.
+    """The result of `PRAGMA quick_check` in one sentence; None if no damage was found. Gives up after `seconds`, with
+    what was found by then. Blocks. Raises StorageError if the file cannot be read at all, TimeoutError if time ran out
+    and nothing was found.
     """
     deadline = time.monotonic() + seconds
     found: list[str] = []
@@ -47,10 +46,9 @@ def find_damage(path: Path, *, seconds: float) -> str | None:
 
 
 def copy_checked(path: Path, copy: Path, *, progress: Progress) -> int:
-    """Make a compact copy of the database as it is now, readable by its owner only; its size in bytes.
-
-    It appears under its name when it is whole and was checked. Blocks. Raises StorageError where the database cannot
-    be read, FileExistsError where the name is taken, other OSErrors where it cannot be written.
+    """Make a compact copy of the database as it is now, readable only by its owner; returns its size in bytes. The copy
+    gets its name only when it is complete and checked. Blocks. Raises StorageError where the database cannot be read,
+    FileExistsError where the name is taken, other OSErrors where it cannot be written.
     """
     if copy.exists() or copy.is_symlink():
         raise _taken(copy)
@@ -94,12 +92,12 @@ def _vacuum(path: Path, part: Path, progress: Progress) -> None:
 
 
 def _name(part: Path, copy: Path) -> None:
-    """Give the finished file its name; nothing that has it by now is overwritten."""
+    """Give the finished file its name, without overwriting a file that has it by now."""
     try:
         os.link(part, copy)
     except FileExistsError:
         raise _taken(copy) from None
-    except OSError:  # a file system without links
+    except OSError:  # no hard links on this file system
         os.replace(part, copy)
 
 

@@ -1,6 +1,5 @@
-"""The totals of a window in SQLite without its people: those of each route, and how many people there were.
-
-To be called inside a transaction.
+"""The totals of a window in SQLite without its people: by route, and how many people there were. Call it inside a
+transaction.
 """
 
 from __future__ import annotations
@@ -34,8 +33,8 @@ def read_counts(
     only: Sequence[int] | None,
     bars: bool,
 ) -> Counts:
-    """The totals of a window without its people; where `bars` are wanted, with one for each two neighbours of the
-    edges, as far as what they need is still there. Raises WindowGone."""
+    """The totals of a window without its people; with `bars`, also a bar between each two neighbouring edges, as far as
+    the data for them still exists. Raises WindowGone."""
     nobody, start_us, end_us = number_of_nobody(db), micros(edges[0]), micros(edges[-1])
     drawn: Sequence[TimelineBar] = ()
     if only is not None:
@@ -48,7 +47,7 @@ def read_counts(
         tables = Tables.read(db, people, made)
         users, asked, _ = tables.columns(Part.PEOPLE)
         statuses = grouped_columns(*tables.columns(Part.STATUSES))
-        with suppress(WindowGone):  # an edge may lie inside 5 minutes of which the single events are deleted
+        with suppress(WindowGone):  # an edge may lie inside 5 minutes whose single events are deleted
             drawn = bars_of(db, people, edges, nobody, cover, made, tables) if bars else ()
     failed = int(statuses[statuses[:, 1] >= 400, 2].sum())
     by_route = Totals(NOTHING, NOTHING, statuses, NOTHING).by_route(routes)
@@ -59,7 +58,7 @@ def read_counts(
 def read_outcomes(
     db: sqlite3.Connection, windows: Sequence[tuple[datetime, datetime]], *, only: Sequence[int] | None
 ) -> list[dict[int, int]]:
-    """See `UsageRepository.outcomes`; `only` of these numbers of routes."""
+    """See `UsageRepository.outcomes`; `only` limits it to these route numbers."""
     found = []
     cover = Cover(db, min((micros(start) for start, _ in windows), default=0))
     for start, end in windows:

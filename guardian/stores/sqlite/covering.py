@@ -1,4 +1,4 @@
-"""What a window is made of in SQLite: the longest sealed buckets inside it, and single events where none fits."""
+"""Splits a window in SQLite into pieces: the longest sealed buckets inside it, and single events where none fits."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ _FACTS = (
     "SELECT key, value FROM guardian_meta WHERE key IN ('sealed_until_us', 'purged_until_us', 'forgotten_until_us')"
 )
 _FEW = 2_016
-"""The buckets of a window of so many 5 minutes, a week, are listed at once where its parts are sought."""
+"""Up to a window of this many 5 minutes (a week), its buckets are listed by one query."""
 
 
 class Piece(NamedTuple):
-    """A part of a window, [start, end): a sealed bucket of length `span`, or with 0 single events."""
+    """A part of a window, [start, end): a sealed bucket of length `span`, or single events (0)."""
 
     start: int
     end: int
@@ -30,7 +30,8 @@ class Piece(NamedTuple):
 
 
 def runs(made: Sequence[Piece]) -> Iterator[tuple[int, int, int]]:
-    """The buckets of one length that follow each other: (length, start, end); single events with the length 0."""
+    """Runs of consecutive buckets of one length, as (length, start, end); each piece of single events is its own run,
+    with length 0."""
     for span, run in groupby(made, key=lambda piece: piece.span):
         found = list(run)
         if span:
@@ -40,8 +41,8 @@ def runs(made: Sequence[Piece]) -> Iterator[tuple[int, int, int]]:
 
 
 class Cover:
-    """What windows are made of, the earliest of which begins at `start_us`: facts of the database that hold for all of
-    them are read once. To be used inside the transaction that reads the pieces."""
+    """Splits several windows, the earliest of which begins at `start_us`, reading only once what all need. Use it
+    inside the transaction that reads the pieces."""
 
     def __init__(self, db: sqlite3.Connection, start_us: int) -> None:
         self._db = db
@@ -53,28 +54,26 @@ class Cover:
         self._known: dict[int, tuple[int, int, list[int]]] = {}
 
     def pieces(self, start_us: int, end_us: int) -> list[Piece]:
-        """What [start, end) is made of, in order: the longest sealed buckets inside it, single events where none fits.
-
-        Raises WindowGone where an edge needs what retention has deleted.
+        """The pieces of [start, end), in order: the longest sealed buckets inside it, single events where none fits.
+        Raises WindowGone if an edge needs what retention has deleted.
         """
         if self._forgotten and start_us < self._forgotten:
             raise WindowGone("this window reaches back further than summaries are kept (see retention.summaries_days)")
         found = list(_cover(self._starts, start_us, end_us, SPANS, self._sealed, self._stale))
         for edge in (edge for piece in found if not piece.span for edge in piece[:2]):
-            # An edge inside a bucket that is purged; where nothing happened in it, nothing is missing.
+            # An edge inside a purged bucket: nothing is missing only if nothing happened in it.
             if edge % MINUTES5 and edge < self._purged and self._starts(MINUTES5, edge - edge % MINUTES5, edge):
                 raise WindowGone(
                     "the single events at the edge of this window have been deleted (see retention.events_days): "
                     "let it begin and end at full 5 minutes"
                 )
-        # What came for purged minutes after they were purged counts in no window, as in no bucket.
+        # Events that arrived for minutes already purged count in no window, as in no bucket.
         left = (piece if piece.span else piece._replace(start=max(piece.start, self._purged)) for piece in found)
         return [piece for piece in left if piece.start < piece.end]
 
     def between(self, edges: Sequence[int], made: Sequence[Piece]) -> list[list[Piece]]:
-        """What the time between each two neighbours of the edges is made of; `made` is it of the whole.
-
-        What of the whole lies between two edges is not sought again; where a piece reaches over one, shorter ones are.
+        """The pieces between each two neighbouring edges, given those of the whole (`made`): pieces between two edges
+        are reused, and a piece that crosses an edge is split into shorter ones.
         """
         found = list[list[Piece]]()
         starts = [piece.start for piece in made]
@@ -105,9 +104,8 @@ def pieces(db: sqlite3.Connection, start_us: int, end_us: int) -> list[Piece]:
 def cover(
     db: sqlite3.Connection, start: int, end: int, spans: Sequence[int], sealed: int, stale: Sequence[int]
 ) -> Iterator[Piece]:
-    """What [start, end) is made of, in order: the longest of the buckets that fit, and single events between them.
-
-    Before `sealed`, 5 minutes without a bucket have no events, unless they are `stale` (their starts, in order).
+    """The pieces of [start, end), in order: the longest buckets that fit, and single events between them. Before
+    `sealed`, 5 minutes without a bucket have no events, unless they are among the `stale` ones (ascending starts).
     """
     return _cover(partial(seals.starts, db), start, end, spans, sealed, stale)
 
@@ -123,7 +121,7 @@ def _cover(
     if start >= end:
         return
     if not spans:
-        # Single events, but for the sealed 5 minutes in which nothing happened.
+        # Single events, leaving out sealed 5 minutes without events.
         low, high = -(-start // MINUTES5) * MINUTES5, min(end, sealed) // MINUTES5 * MINUTES5
         if low >= high:
             yield Piece(start, end, 0)

@@ -1,4 +1,4 @@
-"""One SQLite file as Guardian's own state uses it: a thread of its own, whole transactions, one error."""
+"""One SQLite file as Guardian's own state uses it: its own thread, whole transactions, and a single error type."""
 
 from __future__ import annotations
 
@@ -23,10 +23,9 @@ T = TypeVar("T")
 
 
 class StateDatabase:
-    """Guardian's tables in one SQLite file; every method raises StorageError where the database cannot answer.
-
-    Each method runs in a thread of the object's own: a cancelled caller never leaves a transaction half done.
-    `synchronous=FULL`: what a method has committed survives a power cut.
+    """Guardian's tables in one SQLite file. Every method raises StorageError if the database cannot answer. Each runs
+    in the object's own thread, so a cancelled caller never leaves a transaction half done. With `synchronous=FULL`,
+    commits survive a power cut.
     """
 
     def __init__(self, db: sqlite3.Connection, file: OpenedFile) -> None:
@@ -37,9 +36,8 @@ class StateDatabase:
 
     @classmethod
     async def open(cls, path: str | Path) -> Self:
-        """Open the file, make or bring up to date the tables of Guardian's state.
-
-        Raises StorageError for a file that is no database, cannot be opened, or was written by a newer version.
+        """Open the file, and create or migrate the tables of Guardian's state. Raises StorageError for a file that is
+        no database, cannot be opened, or was written by a newer version.
         """
         file = OpenedFile(str(path))
         return cls(await asyncio.to_thread(_opened, file, create=True), file)
@@ -52,7 +50,7 @@ class StateDatabase:
             raise StorageError(str(error)) from error
 
     async def reopen(self) -> None:
-        """See StateStore. What waits for the thread meanwhile is done on the new file, or fails."""
+        """See StateStore. Work that waits for the thread meanwhile runs on the new file, or fails."""
 
         def run() -> None:
             if self._db is None:
@@ -67,9 +65,8 @@ class StateDatabase:
         await asyncio.get_running_loop().run_in_executor(self._thread, run)
 
     async def transact(self, work: Callable[[sqlite3.Connection], T], *, token: int | None = None) -> T:
-        """Run `work` in one write transaction and give back its result; an exception of it undoes everything.
-
-        Raises LeaseLost where `token` is not None and no longer that of a lease.
+        """Run `work` in one write transaction and return its result; if it raises, everything is rolled back. Raises
+        LeaseLost if `token` is not None and no longer belongs to a lease.
         """
 
         def run(db: sqlite3.Connection) -> T:
@@ -88,11 +85,11 @@ class StateDatabase:
         return await self._run(run)
 
     async def read(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        """The rows that a query gives."""
+        """The rows that a query returns."""
         return await self._run(lambda db: db.execute(sql, values).fetchall())
 
     async def read_as(self, kind: Callable[[Sequence[Any]], T], sql: str, values: Sequence[Any] = ()) -> list[T]:
-        """What `kind` makes of each row that a query gives."""
+        """The rows that a query returns, each converted by `kind`."""
         return await self._run(lambda db: [kind(row) for row in db.execute(sql, values)])
 
     async def _run(self, work: Callable[[sqlite3.Connection], T]) -> T:
@@ -124,7 +121,7 @@ class StateDatabase:
 
 
 def cannot_open(path: str | os.PathLike[str], error: sqlite3.Error) -> str:
-    """That a database cannot be opened, in one sentence, with what keeps it from that and the cure where it is seen."""
+    """A sentence saying that a database cannot be opened, with the reason and the cure if they can be seen."""
     why = why_not_opened(os.path.abspath(path)) if isinstance(error, sqlite3.OperationalError) else None
     cure = f"; {CURE}" if is_damage(error) else ""
     return f"the database {os.fspath(path)} cannot be opened: {said(error)}" + (f", since {why}" if why else cure)

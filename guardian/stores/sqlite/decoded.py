@@ -1,8 +1,8 @@
-"""Tables of sealed summaries that were read lately, so that the next report need not decompress them again.
+"""A cache of decompressed tables of sealed summaries.
 
-A report reads the same days for its totals, for the period before, for who went quiet and for who came and went; the
-next one reads most of them again. The bytes are fetched each time and compared with those that were decompressed, so
-what is kept is never older than the database, whichever process sealed a bucket anew.
+A report reads the same days for its totals, for the period before, for who went quiet and for who came and went, and
+the next report reads most of them again. The compressed bytes are fetched each time and compared with the cached ones,
+so the cache is never stale, whichever process sealed a bucket again.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ import numpy as np
 from guardian.core import codec
 
 KEPT_BYTES = 24 * 2**20
-"""How much is kept at most in a process, the compressed bytes included: what was used least lately goes first. A month
-of 10 million events in 90 days takes 14 MB, the overview of one, which has the month before too, 20: with less, what
-such a page reads first would be gone when the next one asks for it."""
+"""The size of the cache in each process, including the compressed bytes; the least recently used entries are dropped
+first. A month of 10 million events in 90 days takes 14 MB, the overview of one, which has the month before too, 20:
+with less, such a page would push out its own first tables before they are read again."""
 LARGEST = 500_000
-"""A table of more bytes is not kept: a month of them would drive out all that every report reads."""
+"""Larger tables are not cached: a month of them would push out what every report reads."""
 Key = tuple[int, int, int]
 
 
 class Decoded:
-    """What is inside of bodies by where these are stored: (part, length, start). Safe to use from several threads."""
+    """Decompressed bodies by where they are stored: (part, length, start). Thread-safe."""
 
     def __init__(self, kept_bytes: int = KEPT_BYTES) -> None:
         self._kept_bytes = kept_bytes
@@ -36,19 +36,19 @@ class Decoded:
 
     @property
     def size(self) -> int:
-        """How many bytes are kept now."""
+        """The current size in bytes."""
         return self._size
 
     def kept(self) -> list[Key]:
-        """Which tables are kept: the one that was read last at the end."""
+        """The cached tables, the most recently read one last."""
         with self._lock:
             return list(self._known)
 
     def joined(
         self, bodies: Iterable[tuple[Key, bytes]], wanted: Collection[int]
     ) -> tuple[list[np.ndarray], list[int]]:
-        """What `codec.joined` gives of these bodies; the arrays are the caller's own. Raises what it raises, and what
-        `codec.inflate` does."""
+        """The result of `codec.joined` for these bodies; the arrays belong to the caller. Raises what `codec.joined`
+        and `codec.inflate` raise."""
         return codec.joined([self._inside(key, body) for key, body in bodies], wanted)
 
     def _inside(self, key: Key, body: bytes) -> codec.Table:
@@ -79,12 +79,12 @@ _decoded = [Decoded()]
 
 
 def decoded() -> Decoded:
-    """The tables that this process keeps."""
+    """The cache of this process."""
     return _decoded[0]
 
 
 def _begin_as_child() -> None:
-    """A forked worker may have been made while another thread held the lock."""
+    """At the fork another thread may have held the lock."""
     _decoded[0] = Decoded()
 
 

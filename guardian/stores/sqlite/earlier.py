@@ -1,4 +1,4 @@
-"""What rules ask of a SQLite file beside the latest counts: minutes of earlier weeks, old features."""
+"""What rules need from a SQLite file besides the latest counts: minutes of earlier weeks, and old features."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from guardian.stores.sqlite.imported import NUMBER
 
 
 def with_earlier(db: sqlite3.Connection, history: History, wanted: Wanted, only: str) -> History:
-    """The history with what is wanted of before its counts; minutes that it has are not read again. `only`, here and
-    below, is "" or OWN."""
+    """The history with what is wanted from before its counts; minutes that it already has are not read again. `only`,
+    here and below, is "" or OWN."""
     if not wanted.minutes and wanted.known_us is None:
         return replace(history, earlier={}, last_used={})
     start, only = history.counts.start, narrowed(db, only)
@@ -38,14 +38,14 @@ def with_earlier(db: sqlite3.Connection, history: History, wanted: Wanted, only:
                 continue
             counts = earlier.get(minute) or history.earlier.get(minute)
             if counts is None or mark not in counts:
-                counts = dict(counts or {})  # what an older history knows stays as it is
+                counts = dict(counts or {})  # older histories share it
                 if names is None:
                     counts[""] = count(db, minute, minute + 1, only)
                 else:
-                    if routes is None:  # most minutes are known from the minute before: then nobody matches names
+                    if routes is None:  # rarely needed: most minutes are known from before
                         feature_of = feature_of or dict(db.execute("SELECT id, feature FROM guardian_route"))
                         routes = [route for route, name in feature_of.items() if fits(name, names)]
-                    # Others may have counted some of these features: a feature's number is the same, whoever asks.
+                    # Some features may already be counted for another rule; the counts are the same.
                     found = Counter[str]()
                     for route, number in _by_route(db, minute, routes, only):
                         found[feature_of[route]] += number
@@ -56,19 +56,19 @@ def with_earlier(db: sqlite3.Connection, history: History, wanted: Wanted, only:
 
 
 def narrowed(db: sqlite3.Connection, only: str) -> str:
-    """`only`, or "" where nothing was imported: without a condition, rows are counted ten times as fast."""
+    """`only`, or "" if nothing was imported: without a condition, rows are counted ten times as fast."""
     return only if db.execute(f"SELECT 1 FROM guardian_source WHERE id = ({NUMBER})").fetchone() else ""
 
 
 def sealed(db: sqlite3.Connection, only: str) -> tuple[Sequence[int], int]:
-    """The lengths of sealed buckets, longest first, and until when (µs) there are any. None where no daemon has opened
-    the file yet, and none where some of their events are not asked for."""
+    """The lengths of sealed buckets that can be used, longest first, and until when (µs) there are any. No lengths if
+    no daemon has opened the file yet, or if some of their events must be left out."""
     there = db.execute("SELECT 1 FROM sqlite_schema WHERE name = 'guardian_summary_part'").fetchone()
     return (SPANS, meta(db, "sealed_until_us")) if there and not only else ((), 0)
 
 
 def count(db: sqlite3.Connection, first: int, last: int, only: str) -> int:
-    """How many events the minutes [first, last) have."""
+    """The number of events in the minutes [first, last)."""
     sql = f"SELECT count(*) FROM guardian_request WHERE id >= ? AND id < ? {only}"
     number: int = db.execute(sql, ids(first * MINUTE_US, last * MINUTE_US)).fetchone()[0]
     return number
@@ -83,8 +83,8 @@ def _by_route(db: sqlite3.Connection, minute: int, routes: Sequence[int], only: 
 def _last_used(
     db: sqlite3.Connection, known_us: int, patterns: tuple[str, ...], history: History, only: str
 ) -> Mapping[str, int]:
-    """When each feature was used last before the counts, from `known_us` on: to the minute where the counts do not have
-    it and a pattern fits it, else 0; -1 where it was not. What is known is not looked for again."""
+    """When each feature was last used before the counts, back to `known_us`: exact to the minute if a pattern matches
+    it and the counts lack it, otherwise 0; -1 if it was not used. Known answers are not looked up again."""
     end_us = history.counts.start * MINUTE_US
     feature_of = dict(db.execute("SELECT id, feature FROM guardian_route"))
     there = set(history.counts.features)
@@ -114,8 +114,8 @@ def _last_of(
     spans: Sequence[int],
     only: str,
 ) -> dict[int, int]:
-    """The minute (µs) of the last request to each of these routes that was used in [start, end); 0 for one of which
-    nobody asks when. From the longest sealed buckets to the shortest, the latest first."""
+    """The minute (µs) of the last request to each of these routes used in [start, end); 0 for routes whose time is not
+    needed. Searches from the longest sealed buckets to the shortest, latest first."""
     dirty = db.execute("SELECT start_us FROM guardian_dirty WHERE start_us >= ? ORDER BY start_us", (start_us,))
     stale, left, found = [at for (at,) in dirty], set(routes), dict[int, int]()
     for piece in reversed(list(cover(db, start_us, end_us, spans, sealed(db, only)[1], stale))):

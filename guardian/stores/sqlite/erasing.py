@@ -1,4 +1,4 @@
-"""Erasing people from the state in SQLite: a piece at a time, and until no copy is left in the write-ahead log."""
+"""Erasing people from the state in SQLite: in small pieces, and until no copy is left in the write-ahead log."""
 
 from __future__ import annotations
 
@@ -53,8 +53,8 @@ class SqliteErasing(StateDatabase):
         look: Callable[..., Changes],
         write: Callable[..., bool],
     ) -> Forgotten:
-        """Look at rows and write what is to change, piece by piece: nobody waits for the lock while that is found out,
-        nor for long while it is written."""
+        """Find and write the changes piece by piece, so that nobody waits for the lock while rows are examined, nor
+        long while they are written."""
         found, after = Forgotten(), 0
         while True:
             changes = await self._run(partial(look, after=after))

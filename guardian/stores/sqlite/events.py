@@ -1,4 +1,4 @@
-"""`UsageRepository` on SQLite: reads beside the host app's writer, and never holds it up."""
+"""`UsageRepository` on SQLite: reads while the host app writes, without ever blocking it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from tracker.event import ANONYMOUS, Event, Failure
 T = TypeVar("T")
 
 CHUNK = 5_000
-"""How many rows a read fetches before it lets go of the database."""
+"""How many rows one read fetches before it releases the database."""
 _EVENTS = """
     SELECT e.id, u.email, r.endpoint, r.method, r.feature, e.status % 1000, e.duration_us, f.kind, f.message,
            f.location, e.latency_us, e.user
@@ -45,7 +45,7 @@ class SqliteRepository(SqliteOverview, SqliteListing, SqliteKeeping):
     """The store of events in one SQLite file. Every method raises StorageError where the database cannot answer."""
 
     async def events(self, start: datetime, end: datetime, *, failed_only: bool = False) -> AsyncIterator[list[Event]]:
-        """See UsageRepository. Each chunk is a read of its own, so no read holds the write-ahead log for long."""
+        """See UsageRepository. Each chunk is read separately, so no read holds back the write-ahead log for long."""
         failed = "AND e.failure IS NOT NULL" if failed_only else ""
         sql = f"{_EVENTS} WHERE e.id >= ? AND e.id < ? {failed} ORDER BY e.id LIMIT {CHUNK}"
         first, last = ids(micros(start), micros(end))
@@ -147,7 +147,8 @@ class SqliteRepository(SqliteOverview, SqliteListing, SqliteKeeping):
     async def steps(
         self, email: str, start: datetime, end: datetime, *, most: int, features: Sequence[str] = ()
     ) -> list[Event]:
-        """See UsageRepository. Reads the window from its end backwards, so keep it short for somebody who was idle."""
+        """See UsageRepository. Reads the window backwards from its end, so keep it short for somebody who may have been
+        idle."""
 
         def read(db: sqlite3.Connection, people: People) -> list[Event]:
             only = [people.numbers(db, [email]), *([_routes_of(_all_routes(db), features)] if features else [])]
@@ -162,14 +163,14 @@ class SqliteRepository(SqliteOverview, SqliteListing, SqliteKeeping):
         return await self._with_people(read)
 
     async def export_user(self, email: str) -> dict[str, Any] | None:
-        """See UsageRepository. Keys are the published tables, each a list of rows as objects."""
+        """See UsageRepository. Maps the name of each published table to its rows."""
         found: dict[str, list[dict[str, Any]]] = {}
         async for table, rows in self.exported(email):
             found.setdefault(table, []).extend(rows)
         return found or None
 
     async def exported(self, email: str) -> AsyncIterator[tuple[str, list[dict[str, Any]]]]:
-        """See UsageRepository. Each piece is a read of its own, in a thread and with a connection of its own."""
+        """See UsageRepository. Each piece is read separately, in a thread with its own connection."""
         users = await self._with_people(lambda db, people: people.numbers(db, [email]), complete=True)
         if not users:
             return
@@ -191,7 +192,7 @@ def _totals(
     routes: Mapping[int, Route],
     features: Sequence[str],
 ) -> Totals:
-    """The totals of a window, of some features' requests alone where there are `features`."""
+    """The totals of a window, with `features` only of their requests."""
     if features:
         return read_routes(db, micros(start), micros(end), _routes_of(routes, features), people)
     return read_totals(db, micros(start), micros(end), people)
@@ -209,7 +210,7 @@ def _event(row: Sequence[Any], people: People) -> Event:
 
 
 def _routes_of(routes: Mapping[int, Route], features: Sequence[str]) -> list[int]:
-    """The numbers of the routes whose feature fits one of the patterns."""
+    """The numbers of the routes whose feature matches one of the patterns."""
     return [number for number, route in routes.items() if fits(route.feature, features)]
 
 

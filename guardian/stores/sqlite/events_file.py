@@ -1,4 +1,4 @@
-"""The events' SQLite file as its readers use it: one connection that only reads, and threads for what takes long."""
+"""The SQLite file of events as its readers use it: one read-only connection, and threads for long work."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ T = TypeVar("T")
 class EventsFile:
     """One SQLite file with events. Every method raises StorageError where the database cannot answer.
 
-    `book` has the aliases: whatever is read speaks of people, and the tables keep the ids.
+    `book` has the aliases, since results speak of people while the tables hold ids.
     """
 
     def __init__(self, reader: aiosqlite.Connection, file: OpenedFile, book: AliasBook) -> None:
@@ -43,7 +43,7 @@ class EventsFile:
 
     @classmethod
     async def open(cls, path: str | os.PathLike[str], *, book: AliasBook = NO_BOOK) -> Self:
-        """Open the file and bring its tables up to date; a missing one is made.
+        """Open the file and migrate its tables; a missing file is created.
 
         Raises StorageError for a file that is no database, cannot be opened, or was written by a newer version.
         """
@@ -63,7 +63,7 @@ class EventsFile:
             raise StorageError(f"the database {self._path} is closed")
         try:
             self._file.check()
-            # In one go: each step of its own would wait for the thread and for the loop again.
+            # In one call: separate steps would each wait for the thread and the loop again.
             return list(await self._reader.execute_fetchall(sql, values))
         except FileChanged as error:
             raise StorageError(str(error)) from error
@@ -71,9 +71,8 @@ class EventsFile:
             raise unreadable(self._path, error) from error
 
     async def _with_people(self, work: Callable[[sqlite3.Connection, People], T], *, complete: bool = False) -> T:
-        """Run work as `_with_connection` does, with the people of now.
-
-        With `complete` raises StorageError where some ids of a person may not be known.
+        """Run work as `_with_connection` does, with the current people. With `complete`, raises StorageError if some
+        ids of a person may be unknown.
         """
 
         def run() -> T:
@@ -85,16 +84,17 @@ class EventsFile:
         return await self._in_thread(run)
 
     async def _of_one_state(self, work: Callable[[sqlite3.Connection, People], T]) -> T:
-        """Run work as `_with_people` does, with seals, single events and names of one state of the database."""
+        """Run work as `_with_people` does, on one state of the database, so that seals, single events and names
+        agree."""
 
         def run() -> T:
-            aliases = self._book.current()  # it may block, so outside of the transaction
+            aliases = self._book.current()  # may block, so outside the transaction
             return self._used(lambda db: in_one_state(db, lambda same: work(same, read_people(same, aliases))))
 
         return await self._in_thread(run)
 
     async def _with_connection(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Run work that takes long, or writes, in a thread with a connection that nobody else uses meanwhile."""
+        """Run long or writing work in a thread, with a connection of its own."""
         return await self._in_thread(lambda: self._used(work))
 
     async def _in_thread(self, run: Callable[[], T]) -> T:
@@ -129,9 +129,9 @@ async def _opened(file: OpenedFile, *, create: bool) -> aiosqlite.Connection:
     try:
         await asyncio.to_thread(prepare)
         reader = await aiosqlite.connect(_existing(file.path), uri=True, isolation_level=None)
-        # Not mode=ro: where that one closes last, the write-ahead log stays beside the file.
+        # Not mode=ro: if such a connection closes last, the write-ahead log stays beside the file.
         await reader.execute("PRAGMA query_only = ON")
-        # A read opens the file: from here on its number is not given to another one.
+        # A read opens the file, so its inode number is not reused from here on.
         async with reader.execute("SELECT count(*) FROM sqlite_schema"):
             file.note()
     except NewerDatabase as error:
@@ -144,5 +144,5 @@ async def _opened(file: OpenedFile, *, create: bool) -> aiosqlite.Connection:
 
 
 def _existing(name: str) -> str:
-    """The URI of a file that is not made where it is missing (SQLite, "URI Filenames")."""
+    """The URI that opens a file without creating it (SQLite, "URI Filenames")."""
     return f"{Path(os.path.abspath(name)).as_uri()}?mode=rw"

@@ -1,6 +1,5 @@
-"""The rows of the published tables, some at a time, in the order of their keys: of one person, or of a window.
-
-The views themselves cannot be read so: they make text of each key, so every page would visit all rows and sort them.
+"""The rows of the published tables, page by page in order of their keys, for one person or a window. The views
+themselves cannot be paged: they turn each key into text, so every page would visit and sort all rows.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from guardian.core.time import moment
 from guardian.stores.sqlite.buckets import ids, time_of
 
 ROWS = 2_000
-"""How many rows a piece has: it is read in some 10 ms."""
+"""The rows of one page, which is read in about 10 ms."""
 Row = dict[str, Any]
 _MINE = "e.user IN (SELECT value FROM json_each(?)) AND e.id > ?"
 _WITHIN = "e.id > ? AND e.id < ?"
@@ -41,14 +40,14 @@ _PAGE = f"ORDER BY e.id LIMIT {ROWS}"
 
 
 class Page(Protocol):
-    """Reads the next rows behind a key."""
+    """Reads the next rows after a key."""
 
     def __call__(self, db: sqlite3.Connection, *, after: int) -> list[Row]:
         """The rows; none at the end."""
 
 
 def read_sessions(db: sqlite3.Connection, users: Sequence[int]) -> list[Row]:
-    """The sessions of these numbers: one a visit, so all at once."""
+    """All sessions of these numbers at once: one for each visit, so there are few."""
     rows = db.execute(
         "SELECT * FROM user_sessions WHERE user_email IN (SELECT email FROM guardian_user WHERE id IN "
         "(SELECT value FROM json_each(?))) ORDER BY CAST(id AS INTEGER)",
@@ -59,18 +58,18 @@ def read_sessions(db: sqlite3.Connection, users: Sequence[int]) -> list[Row]:
 
 
 def read_usage(db: sqlite3.Connection, *, users: Sequence[int], after: int) -> list[Row]:
-    """The next rows of feature_usage behind the key `after`."""
+    """The next rows of feature_usage after the key `after`."""
     return _usage(db.execute(f"{_USAGE} {_MINE} {_PAGE}", (json.dumps(list(users)), after)))
 
 
 def read_errors(db: sqlite3.Connection, *, users: Sequence[int], after: int) -> list[Row]:
-    """The next rows of user_errors behind the key `after`."""
+    """The next rows of user_errors after the key `after`."""
     return _errors(db.execute(f"{_ERRORS} {_MINE} {_PAGE}", (json.dumps(list(users)), after)))
 
 
 def page_of(table: str, start_us: int, end_us: int) -> Page:
-    """What reads the next rows of a published table behind a key: everybody's of [start, end), sessions that began
-    then. Begin with the key -1."""
+    """A reader for the rows of a published table in [start, end), everybody's, page by page; for sessions, those that
+    began then. Start with the key -1."""
     first, end = ids(start_us, end_us)
     if table == "user_sessions":
         return lambda db, *, after: _sessions(db.execute(_SESSIONS, (after, start_us, end_us)))

@@ -1,4 +1,4 @@
-"""Failed requests in SQLite grouped by type and place: counted in columns, a day at a time."""
+"""Failed requests in SQLite grouped by type and place, counted in arrays a day at a time."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from guardian.stores.sqlite.people import People, names_of
 from tracker.event import Failure
 
 _WAITING = 500_000
-"""So many counts of people wait to be added up: what is held does not grow with the length of the window."""
+"""Counts by person are added up whenever this many have collected, so that memory does not grow with the window."""
 _STATUS, _ROUTE = 32, 44
 _FAILURE, _OUTCOME = (1 << _STATUS) - 1, (1 << _ROUTE - _STATUS) - 1
-"""A route, a status and a failure as one number: the bits where the last two begin, and those that they take."""
+"""The bit positions and widths for packing a route, a status and a failure into one number."""
 
 
 class _Sums:
-    """How often each route, status and failure came together, when first and last (keys), and with which person.
+    """How often each (route, status, failure) came, when first and last (keys), and for which people.
 
-    `numbers` has a number for each three of them, and `spans` by that number the first key, the last one and how often.
+    `numbers` numbers these triples; `spans` has, by that number, the first key, the last key and the count.
     """
 
     def __init__(self) -> None:
@@ -32,12 +32,12 @@ class _Sums:
         self._met, self._waiting = [np.zeros((0, 3), np.int64)], 0
 
     def add(self, table: np.ndarray) -> None:
-        """Count rows of `rows_of`, in the order of time and later than those before."""
+        """Count rows of `rows_of`, in order of time and later than all rows before."""
         keys, persons = table[:, 0], table[:, 1]
         kinds = table[:, 2] << _ROUTE | table[:, 3] << _STATUS | table[:, 5]
         distinct, first, place, count = np.unique(kinds, return_index=True, return_inverse=True, return_counts=True)
         last = np.zeros(len(distinct), np.int64)
-        last[place] = keys  # of equal places, the last one stays
+        last[place] = keys  # for equal indices the last one wins
         here = np.zeros(len(distinct), np.int64)
         for i, (kind, began, ended, number) in enumerate(
             zip(distinct.tolist(), keys[first].tolist(), last.tolist(), count.tolist(), strict=True)
@@ -58,7 +58,7 @@ class _Sums:
 
 
 def added(kinds: np.ndarray, persons: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """A row for each kind and person with the sum of their counts."""
+    """One row for each (number, person), with their counts added up."""
     if not len(kinds):
         return np.zeros((0, 3), np.int64)
     order = np.lexsort((persons, kinds))
@@ -69,7 +69,7 @@ def added(kinds: np.ndarray, persons: np.ndarray, counts: np.ndarray) -> np.ndar
 
 
 def read_failure_groups(db: sqlite3.Connection, people: People, start_us: int, end_us: int) -> list[FailureGroup]:
-    """See UsageRepository.failure_groups; inside a transaction of the reader's."""
+    """See UsageRepository.failure_groups; call it inside a transaction."""
     sums = _Sums()
     (oldest,), (newest,) = (db.execute(f"SELECT {end}(id) FROM guardian_request").fetchone() for end in ("min", "max"))
     if newest is None:

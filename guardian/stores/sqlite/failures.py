@@ -1,4 +1,4 @@
-"""Failed requests in SQLite, found in sealed days and in the index of failed ones alone."""
+"""Failed requests in SQLite, found through sealed days and the index of failed requests only."""
 
 from __future__ import annotations
 
@@ -27,15 +27,13 @@ _ROWS = """
 ROUTES = "SELECT id, endpoint, method, feature FROM guardian_route"
 """Each route by its number."""
 TEXTS = "SELECT id, kind, message, location FROM guardian_failure WHERE id IN (SELECT value FROM json_each(?))"
-"""Each failure by its number, of a list of numbers as JSON."""
+"""Each failure by its number, for a JSON list of numbers."""
 
 
 class Failed(NamedTuple):
-    """Failed requests in the order of time: their keys, the numbers of the persons and of the routes, and what else is
-    noted of them: status, duration, failure, latency (-2: not known).
-
-    `routes` and `noted` are empty where they were not asked for. What is not of a sealed day has a status of -1: the
-    rest is then in the table alone.
+    """Failed requests in order of time: their keys, person numbers and route numbers, and in `noted` their status,
+    duration, failure and latency (-2: unknown). `routes` and `noted` are empty if they were not asked for. A request
+    that is not from a sealed day has status -1: its details are only in the table.
     """
 
     ids: np.ndarray
@@ -44,11 +42,11 @@ class Failed(NamedTuple):
     noted: np.ndarray
 
     def last_of_each(self, number: int) -> Failed:
-        """The last so many of each person."""
+        """The last `most` requests of each person."""
         places = np.arange(len(self.persons))
         if number == 1:
             newest = np.zeros(int(self.persons.max(initial=0)) + 1, np.int64)
-            newest[self.persons] = places  # of several at one number the last stays
+            newest[self.persons] = places  # for equal indices the last one wins
             return self.where(np.flatnonzero(newest[self.persons] == places))
         many = np.flatnonzero((np.bincount(self.persons) > number)[self.persons])
         order = many[in_order(self.persons[many])]
@@ -59,7 +57,7 @@ class Failed(NamedTuple):
         return self.where(np.flatnonzero(keep))
 
     def where(self, places: np.ndarray) -> Failed:
-        """Those at these places."""
+        """The requests at these indices."""
         return Failed(*(column[places] if len(column) else column for column in self))
 
 
@@ -72,8 +70,7 @@ def read_failed(
     routes: Sequence[int] | None = None,
     with_routes: bool = False,
 ) -> Failed:
-    """The failed requests of a window of keys, [first, end); with `users` or `routes`, numbers of the dictionaries, of
-    those alone."""
+    """The failed requests with keys in [first, end); with `users` or `routes` (dictionary numbers), only those."""
     columns = ("id", "user", "route") if with_routes else ("id", "user")
     first, end = window
     found, notes = [[_NONE] * len(columns)], [_UNKNOWN[:0]]
@@ -107,13 +104,13 @@ def _in_index(
     users: Sequence[int] | None,
     routes: Sequence[int] | None,
 ) -> list[list[np.ndarray]]:
-    """These columns of the failed requests of a window of keys, in pieces."""
+    """These columns of the failed requests in a range of keys, in pieces."""
     only, values = "", list[Any]()
     for column, numbers in (("user", users), ("route", routes)):
         if numbers is not None:
             only += f" AND {column} IN (SELECT value FROM json_each(?))"
             values.append(json.dumps(list(numbers)))
-    # As one text a column: a tuple and three numbers of Python's for each row take three times as long.
+    # One text for each column: a Python tuple with three numbers for each row would take three times as long.
     texts = ", ".join(f"group_concat({column})" for column in columns)
     sql = f"SELECT {texts} FROM (SELECT {', '.join(columns)} {_INDEXED}{only} ORDER BY id LIMIT {_CHUNK})"
     first, end = window
@@ -139,7 +136,7 @@ def newest_failures(
     users: Sequence[int] | None = None,
     routes: Sequence[int] | None = None,
 ) -> dict[str, list[Event]]:
-    """The newest failed events of each person, at most so many, oldest first; the rest as in `read_failed`."""
+    """The newest failed events of each person, at most `most`, oldest first; the rest as in `read_failed`."""
     return events_of(
         db,
         people,
@@ -150,8 +147,8 @@ def newest_failures(
 def events_of(
     db: sqlite3.Connection, people: People, failed: Failed, names: Mapping[int, str] | None = None
 ) -> dict[str, list[Event]]:
-    """These failed events, in the order of them, by the person; `names` are those of all these persons, by the number,
-    where they are known."""
+    """These failed events grouped by person, in the given order; `names` maps the numbers of all these persons to
+    names, if they are known."""
     table = rows_of(db, people, failed)
     table = table[in_order(table[:, 1])]
     reasons = db.execute(TEXTS, (json.dumps(distinct(table[:, 5]).tolist()),))
@@ -164,7 +161,7 @@ def events_of(
     named = _by_number((place, who[person]) for place, person in enumerate(persons))
     group = np.repeat(np.arange(len(first)), np.diff(edges))
     events = list[Event]()
-    for at in range(0, len(table), _AT_ONCE):  # a single call on all of them would hold the interpreter's lock
+    for at in range(0, len(table), _AT_ONCE):  # one call on all rows would hold the GIL too long
         keys, _, route, status, duration, failure, latency = table[at : at + _AT_ONCE].T
         columns = [
             (keys >> SEQUENCE_BITS), named[group[at : at + _AT_ONCE]], *(names[route] for names in where),
@@ -175,8 +172,8 @@ def events_of(
 
 
 def rows_of(db: sqlite3.Connection, people: People, failed: Failed) -> np.ndarray:
-    """These failed events, in the order of them, a row each: the key, the number of the person, the route, the status
-    as it is stored, the duration, the failure and the latency (-2: not known). They were read with their routes."""
+    """One row for each of these failed events, in the given order: key, person number, route, stored status, duration,
+    failure and latency (-2: unknown). `failed` must have been read with routes."""
     noted = failed.noted[:, 0] >= 0 if len(failed.noted) else np.zeros(len(failed.ids), bool)
     known = failed.where(np.flatnonzero(noted))
     table = np.column_stack((known.ids, known.persons, known.routes, known.noted)) if noted.any() else _NO_ROWS
@@ -190,7 +187,7 @@ def rows_of(db: sqlite3.Connection, people: People, failed: Failed) -> np.ndarra
 
 
 def _by_number(pairs: Iterable[tuple[int, Any]]) -> np.ndarray:
-    """An array of objects with each at its number."""
+    """An object array with each value at its number."""
     found = dict(pairs)
     objects = np.empty(max(found, default=-1) + 1, object)
     for number, value in found.items():
@@ -199,5 +196,5 @@ def _by_number(pairs: Iterable[tuple[int, Any]]) -> np.ndarray:
 
 
 _AT_ONCE = 2_000
-_EVENT: Callable[[tuple[Any, ...]], Event] = partial(tuple.__new__, Event)  # four times as fast as to call it
+_EVENT: Callable[[tuple[Any, ...]], Event] = partial(tuple.__new__, Event)  # four times as fast as calling it
 _NO_ROWS = np.zeros((0, 7), np.int64)

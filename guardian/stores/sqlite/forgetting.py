@@ -25,14 +25,14 @@ _MAILS = (
     "WHERE id > ? ORDER BY id"
 )
 _SLICE_SECONDS = 0.1
-"""How long one look at mails or reports takes at most, unless a single one takes longer: others use the thread too."""
+"""The longest that one look at mails or reports takes, unless a single one takes longer: others use the thread too."""
 _SLICE_BYTES = 4_000_000
-"""How much is written in one transaction at most, unless a single row is longer: others wait for the lock."""
+"""The most bytes written in one transaction, unless a single row is longer: others wait for the lock."""
 
 
 @dataclass
 class Changes:
-    """What is to be written of mails or saved reports, and the last number that was looked at; None: all were."""
+    """The changes to write to mails or saved reports, and the last number that was examined (None: all were)."""
 
     last: int | None = 0
     forgotten: Forgotten = field(default_factory=Forgotten)
@@ -41,7 +41,7 @@ class Changes:
 
 
 def leaving(people: Collection[str], recipients: Collection[str]) -> frozenset[str]:
-    """The addresses of these people, in small letters, that get no more mails: not being among the recipients."""
+    """The addresses of these people, in lower case, that get no more mail because they are not among the recipients."""
     kept = {each.lower() for each in recipients}
     return frozenset(name.lower() for name in people if "@" in name and name.lower() not in kept)
 
@@ -49,8 +49,8 @@ def leaving(people: Collection[str], recipients: Collection[str]) -> frozenset[s
 def erase_alerts(
     db: sqlite3.Connection, people: Collection[str], rules: Collection[str], gone: Collection[str]
 ) -> Forgotten:
-    """Take these people out of incidents and alerting, and those who leave (`gone`) out of what is noted of recipients,
-    inside the caller's transaction. `rules` are the alert rules whose subjects are people."""
+    """Remove these people from incidents and the alert state, and those who leave (`gone`) from the notes about
+    recipients, inside the caller's transaction. `rules` are the alert rules whose subjects are people."""
     marks = ", ".join("?" * len(gone))
     db.execute(
         f"DELETE FROM guardian_outage WHERE channel = 'mail' AND lower(recipient) IN ({marks}) OR "
@@ -65,7 +65,7 @@ def erase_alerts(
 
 
 def look_at_mails(db: sqlite3.Connection, after: int, people: Collection[str], gone: Collection[str]) -> Changes:
-    """What is to be changed in the next mails, read outside of a transaction. Mails to who leaves go."""
+    """The changes to make to the next mails, read outside a transaction. Mails to people who leave are deleted."""
     found, ends = Changes(), perf_counter() + _SLICE_SECONDS
     size = 0
     for number, *columns, noted in db.execute(_MAILS, (after,)):
@@ -86,15 +86,15 @@ def look_at_mails(db: sqlite3.Connection, after: int, people: Collection[str], g
 
 
 def write_mails(db: sqlite3.Connection, changes: Changes) -> bool:
-    """Write the changes inside the caller's transaction; False where somebody else has changed one meanwhile, so that
-    all are to be looked at again."""
+    """Write the changes inside the caller's transaction. False if somebody else has changed a mail meanwhile: then
+    examine them all again."""
     db.executemany("DELETE FROM guardian_outbox WHERE id = ? AND body = ?", changes.gone)
     sql = "UPDATE guardian_outbox SET subject = ?, body = ?, people = ? WHERE id = ? AND body = ?"
     return _written(db, sql, "guardian_outbox", changes.changed)
 
 
 def look_at_reports(db: sqlite3.Connection, after: int, people: Collection[str]) -> Changes:
-    """As `look_at_mails`, for saved reports."""
+    """Like `look_at_mails`, for saved reports."""
     found, ends = Changes(), perf_counter() + _SLICE_SECONDS
     size = 0
     for number, body in db.execute("SELECT id, body FROM guardian_report WHERE id > ? ORDER BY id", (after,)):
@@ -111,7 +111,7 @@ def look_at_reports(db: sqlite3.Connection, after: int, people: Collection[str])
 
 
 def write_reports(db: sqlite3.Connection, changes: Changes) -> bool:
-    """As `write_mails`, for saved reports."""
+    """Like `write_mails`, for saved reports."""
     sql = "UPDATE guardian_report SET body = ? WHERE id = ? AND body = ?"
     return _written(db, sql, "guardian_report", changes.changed)
 
@@ -124,7 +124,7 @@ def _written(db: sqlite3.Connection, sql: str, table: str, rows: Iterable[tuple[
 def _erase_from_incidents(
     db: sqlite3.Connection, people: Collection[str], rules: Collection[str], leaving: Collection[str]
 ) -> int:
-    """Incidents as they are listed, and what alerting remembers from minute to minute."""
+    """Erases from the stored incidents, and from the alert state."""
     gone, changed = [], []
     for number, body in db.execute("SELECT id, body FROM guardian_incident"):
         if not may_say(body, people):
@@ -139,14 +139,14 @@ def _erase_from_incidents(
     db.executemany("UPDATE guardian_incident SET body = ? WHERE id = ?", changed)
     row = db.execute("SELECT body FROM guardian_alert_state").fetchone()
     state = state_without(read_state(row[0]) if row else AlertState(), people, rules, leaving)
-    # A new version also where nothing named them: a minute that is judged just now may.
+    # A new version even if nothing named them: the minute being judged right now may.
     state = replace(state, version=state.version + 1)
     db.execute("REPLACE INTO guardian_alert_state VALUES (1, ?)", (STATE_JSON.dump_json(state).decode(),))
     return len(gone) + len(changed)
 
 
 def bury(db: sqlite3.Connection, people: Iterable[str], at_us: int) -> None:
-    """Remember, as keyed hashes, that these people were erased at this moment."""
+    """Record, as keyed hashes, that these people were erased at this moment."""
     key = _key(db)
     rows = [(tombstone(name, key), at_us) for name in people]
     db.executemany("REPLACE INTO guardian_tombstones VALUES (?, ?)", rows)
@@ -154,7 +154,7 @@ def bury(db: sqlite3.Connection, people: Iterable[str], at_us: int) -> None:
 
 
 def buried(db: sqlite3.Connection, people: Iterable[str], since_us: int) -> set[str]:
-    """Those of these people who were erased at this moment or after it."""
+    """The people among these who were erased at this moment or later."""
     stones = {
         stone for (stone,) in db.execute("SELECT hash FROM guardian_tombstones WHERE erased_us >= ?", (since_us,))
     }

@@ -36,12 +36,12 @@ from tracker.sqlite.database_file import FileChanged, OpenedFile
 T = TypeVar("T")
 
 _FAILED = 200_000
-"""So many failed or slow requests are read by one statement."""
+"""How many failed or slow requests one statement reads."""
 
 
 class SqliteHistory:
-    """`HistoryStore` on the database at `path`; it makes no file. With `keep` connections stay open from one call to
-    the next, until `close`; without, and after that, each call has one of its own."""
+    """`HistoryStore` on the database at `path`; never creates the file. With `keep`, connections stay open between
+    calls until `close`; without it, and after `close`, each call opens its own."""
 
     def __init__(self, path: Path, book: AliasBook = NO_BOOK, *, keep: bool = False) -> None:
         self._path, self.book, self._keep = path, book, keep
@@ -102,7 +102,7 @@ class SqliteHistory:
         return self._ask(lambda db: read_releases(db, start_us, end_us))
 
     def stored_until(self, now_us: int) -> int:
-        """See HistoryStore. A process stores at once what comes, so only who said that more waits is behind."""
+        """See HistoryStore. Processes store events at once, so only one that reported a backlog is behind."""
         return self._ask(lambda db: sightings.read_stored_until(db, now_us))
 
     async def reopen(self) -> None:
@@ -141,10 +141,10 @@ def read_history(
     only: str = "",
     wanted: Wanted = NOTHING_MORE,
 ) -> History:
-    """The minutes [start, end): counts of all of them, single events of the last `single_events` seconds. `only`, here
-    and below, is "" or OWN."""
+    """The history of the minutes [start, end): counts of all of them, single events of the last `single_events`
+    seconds. `only`, here and below, is "" or OWN."""
     with _one_state(db):
-        cursor, ahead = _read_so_far(db, end)  # first: what comes meanwhile is looked for again
+        cursor, ahead = _read_so_far(db, end)  # first: events that come meanwhile will be found again
         marks = read_marks(db)
     first = max(start, end - -(-single_events // 60))
     singles = Singles(db, aliases, only)
@@ -181,10 +181,9 @@ def refreshed(
     aliases: Aliases = NO_ALIASES,
     wanted: Wanted = NOTHING_MORE,
 ) -> History:
-    """The same history up to minute `end`: what is new is appended.
-
-    What came late is noticed by the numbers of the recorders, or of the last quarter of an hour where others write
-    too, and the minutes that it belongs to are read anew. `keep` is how many minutes of counts stay.
+    """The same history up to minute `end`, with new events appended. Late events show in the recorders' counters, or,
+    where others write too, in the counts of the last quarter of an hour; their minutes are read again. `keep` minutes
+    of counts stay.
     """
     known = history.counts.end
     singles_us = end * MINUTE_US - single_events * 1_000_000
@@ -200,14 +199,14 @@ def refreshed(
 def _grown(
     history: History, db: sqlite3.Connection, end: int, *, keep: int, singles_us: int, aliases: Aliases
 ) -> History | None:
-    """The history with what is new and late; None where it is to be read anew."""
+    """The history with new and late events; None if it has to be read in full."""
     known, singles = history.counts.end, history.source
     if not isinstance(singles, Singles) or singles.only != OWN or not singles.fits(db, aliases, known):
         return None
     cursor, ahead = _read_so_far(db, end)
     more = cursor.since(history.cursor) + history.ahead - ahead
     new = singles.read(db, known * MINUTE_US, end * MINUTE_US)
-    # Whoever writes without numbers (an import, a test) is noticed by that, or while nobody writes with them.
+    # Writers without counters (an import, a test) are noticed by this check, or when nobody writes with counters.
     marks = read_marks(db)
     late = None if len(new) == more == 0 else marked(singles.marks, marks, known, more - len(new))
     if late is None:
@@ -225,7 +224,7 @@ def _grown(
             singles.replace(minute, piece)
     singles.add(new, end, singles_us)
     singles.marks = marks
-    behind = any(minute < counts.start for minute in late)  # then what is known of there does not hold
+    behind = any(minute < counts.start for minute in late)  # then its known counts are outdated
     return History(
         counts, singles.columns, seen, first, sightings.read_heartbeats(db, end),
         singles_us=singles_us, cursor=cursor, ahead=ahead, source=singles,
@@ -235,7 +234,7 @@ def _grown(
 
 @contextmanager
 def _one_state(db: sqlite3.Connection) -> Iterator[None]:
-    """What is read inside is of one moment."""
+    """Everything read inside is from one moment."""
     db.execute("BEGIN")
     try:
         yield
@@ -244,6 +243,6 @@ def _one_state(db: sqlite3.Connection) -> Iterator[None]:
 
 
 def _read_so_far(db: sqlite3.Connection, end: int) -> tuple[Cursor, int]:
-    """How many events each recorder, an instance, has stored since it began, and how many lie behind minute `end`."""
+    """How many events each recorder has stored since it started, and how many lie after minute `end`."""
     (ahead,) = db.execute("SELECT count(*) FROM guardian_request WHERE id >= ?", ids(end * MINUTE_US, 0)[:1]).fetchone()
     return Cursor(dict(db.execute("SELECT id, stored FROM guardian_recorder"))), ahead

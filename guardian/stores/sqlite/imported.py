@@ -1,4 +1,5 @@
-"""What an import leaves in SQLite: how its events are told from the app's own, and the table of marks of its lines."""
+"""What an import leaves in SQLite: the source that tells its events from the app's own, and the table with the marks of
+its lines."""
 
 from __future__ import annotations
 
@@ -19,15 +20,15 @@ _MIGRATIONS: Sequence[Migration] = (
 )
 NUMBER = f"SELECT id FROM guardian_source WHERE release = '' AND instance = '{IMPORTED}'"
 OWN = f"AND source IS NOT coalesce(({NUMBER}), -1)"
-"""The condition that a row of guardian_request was not imported."""
+"""The SQL condition that a row of guardian_request was not imported."""
 
 
 def prepare(db: sqlite3.Connection) -> None:
-    """Make the table. Raises NewerDatabase."""
+    """Create the table. Raises NewerDatabase."""
     migrate(db, _MIGRATIONS, owner="imports")
 
 
 def forget(db: sqlite3.Connection, before_us: int) -> None:
-    """Delete the marks of whole stretches before this moment, whose lines are not taken any more."""
+    """Delete the marks of whole stretches before this moment: lines that old are no longer imported."""
     if db.execute("SELECT 1 FROM sqlite_schema WHERE name = 'guardian_imported'").fetchone():
         db.execute("DELETE FROM guardian_imported WHERE start_us <= ?", (before_us - STRETCH_US,))

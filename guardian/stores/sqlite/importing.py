@@ -1,6 +1,5 @@
-"""An imported past in SQLite: its events have a source of their own, and the marks of its lines a row a stretch.
-
-A row of guardian_imported holds the marks of one stretch, sorted, 8 bytes each, little-endian.
+"""Imported events in SQLite: they have a source of their own, and the marks of their lines are stored by stretch. A row
+of guardian_imported holds the marks of one stretch, sorted, 8 bytes each, little-endian.
 """
 
 from __future__ import annotations
@@ -29,8 +28,8 @@ _KEY = "import_key"
 
 
 class SqliteImports:
-    """`Imports` on the file at `path`, which is made where it is missing. Where the app stores pseudonyms, so does
-    this. Raises StorageError."""
+    """`Imports` on the file at `path`, which is created if missing. Stores pseudonyms if the app does. Raises
+    StorageError."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

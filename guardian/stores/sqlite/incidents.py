@@ -1,4 +1,5 @@
-"""Reading the incidents in SQLite: all that a report needs of alerting, without what judges and keeps its state."""
+"""Reading incidents from SQLite: all that reports need of alerting, without loading the code that judges and stores its
+state."""
 
 from __future__ import annotations
 
@@ -40,6 +41,6 @@ class SqliteIncidents:
 
 
 def _incident(row: Sequence[Any]) -> Incident:
-    from guardian.stores.alert_state import read_incident  # brings all of alerting: most windows have no incident
+    from guardian.stores.alert_state import read_incident  # loads all of alerting; most windows have no incident
 
     return read_incident(row[0])

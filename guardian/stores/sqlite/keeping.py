@@ -11,11 +11,11 @@ from guardian.stores.sqlite.events_file import EventsFile
 from guardian.stores.sqlite.people import People
 from tracker.event import ANONYMOUS, Event
 
-# What changes the store is loaded where it is called: who only reads starts sooner by it.
+# Code that changes the store is imported where it is called, so that commands that only read start faster.
 
 
 class SqliteKeeping(EventsFile):
-    """What changes the store of events, and the names of those who are in it."""
+    """Changes the store of events, and lists the names in it."""
 
     async def write(self, events: Sequence[Event]) -> int:
         """See UsageRepository."""
@@ -39,7 +39,7 @@ class SqliteKeeping(EventsFile):
         return await self._with_people(read)
 
     async def erase_user(self, email: str) -> bool:
-        """See UsageRepository. Each name makes way for an unlinkable one; sessions go."""
+        """See UsageRepository. Names are replaced by unlinkable ones, and sessions deleted."""
         from guardian.stores.sqlite.burying import erase
 
         return await self._with_people(lambda db, people: erase(db, people.numbers(db, [email])), complete=True)
@@ -51,7 +51,8 @@ class SqliteKeeping(EventsFile):
         return await self._with_connection(lambda db: erase_buried(db, micros(since)))
 
     async def purge(self, *, events_before: datetime, summaries_before: datetime) -> int:
-        """See UsageRepository. Whole 5 minutes of events go, once they are summarised, and whole days of summaries."""
+        """See UsageRepository. Deletes events by whole 5 minutes, once they are summarised, and summaries by whole
+        days."""
         from guardian.stores.sqlite.retention import purge
 
         return await self._with_connection(lambda db: purge(db, micros(events_before), micros(summaries_before)))

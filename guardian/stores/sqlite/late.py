@@ -1,4 +1,5 @@
-"""Which minutes have more events than were read: by what the trackers note of late ones, else by counting."""
+"""Finds the minutes that have gained events since they were read: from the trackers' notes of late events, otherwise by
+counting."""
 
 from __future__ import annotations
 
@@ -11,28 +12,28 @@ from guardian.stores.sqlite.covering import cover
 from guardian.stores.sqlite.earlier import count, narrowed, sealed
 
 _AGAIN = 15
-"""So many minutes are counted again where not everybody who writes says how much."""
+"""How many minutes are counted again if not every writer reports its counts."""
 _DAY = 1440
 
 
 def read_marks(db: sqlite3.Connection) -> dict[int, int]:
-    """How many events came late, by the minute (its start, µs), as far as trackers have noted it."""
+    """How many events came late for each minute (its start, µs), as far as trackers have noted them."""
     if not db.execute("SELECT 1 FROM sqlite_schema WHERE name = 'guardian_late'").fetchone():
         return {}
     return dict(db.execute("SELECT start_us, count FROM guardian_late"))
 
 
 def marked(before: Mapping[int, int], now: Mapping[int, int], end: int, missing: int) -> list[int] | None:
-    """The minutes before `end` of which more late events are noted now than before; None where that is not what is
-    missing, since somebody does not note them."""
+    """The minutes before `end` with more late events noted now than before. None if these do not add up to the
+    `missing` events, because some writer does not note them."""
     more = {start: number - before.get(start, 0) for start, number in now.items() if start < end * MINUTE_US}
     more = {start: number for start, number in more.items() if number}
     return sorted(start // MINUTE_US for start in more) if sum(more.values()) == missing else None
 
 
 def late_minutes(db: sqlite3.Connection, counts: MinuteCounts, missing: int, only: str) -> list[int] | None:
-    """The minutes of these counts that have more events by now; `missing` says how many came, as far as that is known.
-    None where they are to be sought further back than a day."""
+    """The minutes of these counts that have gained events; `missing` is how many came, as far as known. None if they
+    must lie more than a day back."""
     found, only = list[int](), narrowed(db, only)
     again = max(counts.start, counts.end - _AGAIN)
     for minute in range(again, counts.end):
@@ -54,7 +55,7 @@ def late_minutes(db: sqlite3.Connection, counts: MinuteCounts, missing: int, onl
 
 
 def _differing(db: sqlite3.Connection, counts: MinuteCounts, first: int, last: int, only: str) -> list[int]:
-    """The minutes of [first, last), of which some have other numbers than these: found by halves."""
+    """The minutes of [first, last) whose numbers differ from these counts, found by bisection."""
     if last - first == 1:
         return [first]
     middle = (first + last) // 2

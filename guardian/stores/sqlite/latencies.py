@@ -1,4 +1,4 @@
-"""How latencies were distributed through a window in SQLite. To be called inside a transaction."""
+"""Latency histograms of a window in SQLite. Call it inside a transaction."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from guardian.stores.sqlite.totals import read_raw
 
 _LEAST = -1
 _BINS = bin_of(2**63 - 1) - _LEAST + 1
-"""The first bin (`bin_of`), and how many there are."""
+"""The first bin (`bin_of`), and the number of bins."""
 
 
 Sums = Mapping[Piece, np.ndarray]
-"""How many latencies of a piece fell into each bin, the first one first; floats, exact up to 2 ** 53."""
+"""How many latencies of a piece fell into each bin, in order; floats, exact up to 2 ** 53."""
 
 
 def read_latencies(db: sqlite3.Connection, edges: Sequence[datetime]) -> list[dict[int, int]]:
-    """Between each two neighbours of the edges, how many latencies fell into each bin. Raises WindowGone."""
+    """Between each two neighbouring edges, how many latencies fell into each bin. Raises WindowGone."""
     times = [micros(edge) for edge in edges]
     cover = Cover(db, times[0])
     return latencies_of(db, times, cover, cover.pieces(times[0], times[-1]), {})
@@ -38,10 +38,9 @@ def read_latencies(db: sqlite3.Connection, edges: Sequence[datetime]) -> list[di
 def latencies_of(
     db: sqlite3.Connection, times: Sequence[int], cover: Cover, made: Sequence[Piece], known: Sums
 ) -> list[dict[int, int]]:
-    """The same between these times, the whole of which is `made` of these pieces; what is `known` is not read again.
-
-    A bucket in which one edge lies is counted whole, and the shorter part beside the edge is taken from it: thirty days
-    of a zone that is an hour ahead are 31 days and 31 hours, not 720 hours.
+    """The same, given the pieces (`made`) of the whole window; pieces in `known` are not read again. A bucket that
+    contains one edge is counted as a whole, and the shorter part on one side of the edge is subtracted: thirty days in
+    a zone one hour ahead take 31 days and 31 hours, not 720 hours.
     """
     torn = dict(_torn(times, made))
     if not torn:
@@ -58,7 +57,7 @@ def latencies_of(
 
 
 def sums_of(made: Sequence[Piece], durations: Sequence[Run]) -> dict[Piece, np.ndarray]:
-    """Those of each of these pieces, of which the part DURATIONS was read."""
+    """The histogram of each of these pieces, whose part DURATIONS was read."""
     found: dict[Piece, np.ndarray] = {piece: np.zeros(_BINS) for piece in made}
     piece_at = {piece.start: piece for piece in made}
     for starts, (_, slots, numbers), edges in durations:
@@ -75,7 +74,7 @@ def _as_bins(sums: np.ndarray) -> dict[int, int]:
 
 
 def _torn(times: Sequence[int], made: Sequence[Piece]) -> Iterator[tuple[int, Piece]]:
-    """The edges that lie alone inside of a sealed bucket, each with that bucket."""
+    """The edges that are the only one inside their sealed bucket, each with that bucket."""
     for piece in made:
         inside = times[bisect_right(times, piece.start) : bisect_left(times, piece.end)]
         if piece.span and len(inside) == 1:
@@ -83,14 +82,14 @@ def _torn(times: Sequence[int], made: Sequence[Piece]) -> Iterator[tuple[int, Pi
 
 
 def _beside(db: sqlite3.Connection, cover: Cover, piece: Piece, at: int, known: Sums) -> tuple[np.ndarray, np.ndarray]:
-    """What a bucket holds before an edge in it, and behind."""
+    """The histograms of a bucket before and after an edge inside it."""
     whole, early = _sums(db, [piece], known), at - piece.start <= piece.end - at
     part = _sums(db, cover.pieces(piece.start, at) if early else cover.pieces(at, piece.end), {})
     return (part, whole - part) if early else (whole - part, part)
 
 
 def _sums(db: sqlite3.Connection, made: Sequence[Piece], known: Sums) -> np.ndarray:
-    """Those of all these pieces together."""
+    """The histogram of all these pieces together."""
     if made and all(piece in known for piece in made):
         together: np.ndarray = sum((known[piece] for piece in made[1:]), known[made[0]])
         return together

@@ -1,4 +1,4 @@
-"""The lease of the process that leads, in SQLite: who holds it, until when, and the number that fences it."""
+"""The leader's lease in SQLite: who holds it, until when, and the fencing token."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ class SqliteLease(StateDatabase):
     """The part of `StateStore` that says which process leads."""
 
     async def acquire_lease(self, name: str, holder: str, now: datetime, ttl: timedelta) -> int | None:
-        """See StateStore. An end further off than two `ttl` comes from a clock that has been set back: it is over."""
+        """See StateStore. A lease that ends more than two `ttl` from now was taken by a clock that ran ahead, and
+        counts as expired."""
 
         def work(db: sqlite3.Connection) -> int | None:
             row = db.execute("SELECT holder, token, expires_us FROM guardian_lease WHERE name = ?", (name,)).fetchone()
@@ -27,7 +28,7 @@ class SqliteLease(StateDatabase):
         return await self.transact(work)
 
     async def release_lease(self, name: str, holder: str) -> None:
-        """See StateStore. The token is spent: it opens nothing any more."""
+        """See StateStore. The token becomes invalid."""
 
         def work(db: sqlite3.Connection) -> None:
             db.execute(

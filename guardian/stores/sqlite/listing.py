@@ -1,4 +1,4 @@
-"""What pages show of a window, counted in arrays: everybody who was there, or some of them, and a timeline."""
+"""What pages show for a window, counted in arrays: everybody who was there, or some of them, and a timeline."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _FEATURES = "SELECT id, feature FROM guardian_route"
 
 
 class SqliteListing(EventsFile):
-    """The part of `UsageRepository` that lists everybody, counts through time, and writes out the tables."""
+    """The part of `UsageRepository` that lists people, makes timelines, and exports the tables."""
 
     async def turnover(self, edges: Sequence[datetime]) -> Turnover:
         """See UsageRepository."""
@@ -76,7 +76,7 @@ class SqliteListing(EventsFile):
         return await self._of_one_state(lambda db, people: read_failure_groups(db, people, micros(start), micros(end)))
 
     async def rows(self, table: Table, start: datetime, end: datetime) -> AsyncIterator[list[dict[str, Any]]]:
-        """See UsageRepository. Each piece is a read of its own."""
+        """See UsageRepository. Each piece is read separately."""
         page, last = page_of(table, micros(start), micros(end)), -1
         while rows := await self._with_connection(partial(page, after=last)):
             yield rows
@@ -86,7 +86,7 @@ class SqliteListing(EventsFile):
         """See UsageRepository."""
 
         def read(db: sqlite3.Connection, people: People) -> Listing:
-            db.execute("BEGIN")  # seals, single events and names of one state
+            db.execute("BEGIN")  # seals, events and names of one state
             try:
                 return _read_listing(db, people, micros(start), micros(end), after, most)
             finally:
@@ -129,7 +129,7 @@ def _read_listing(
 def _features(
     db: sqlite3.Connection, people: People, start_us: int, end_us: int, wanted: np.ndarray
 ) -> dict[int, dict[str, int]]:
-    """By person, how many requests of each feature these people made."""
+    """For each of these people, the number of requests by feature."""
     feature_of = dict(db.execute(_FEATURES))
     found: dict[int, dict[str, int]] = {}
     for span, at, until in runs(pieces(db, start_us, end_us)):

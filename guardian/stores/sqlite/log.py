@@ -1,4 +1,4 @@
-"""The write-ahead log of an SQLite file: how long it is, and how it is emptied where what was erased must not stay."""
+"""The write-ahead log of a SQLite file: its length, and emptying it so that erased data does not stay in it."""
 
 from __future__ import annotations
 
@@ -7,24 +7,23 @@ import sqlite3
 
 
 def log_bytes(path: str) -> int:
-    """How many bytes the log of the database at `path` has on the disk; 0 where there is none, as when nobody has the
+    """The bytes that the log of the database at `path` takes on disk; 0 if there is none, as when nobody has the
     database open."""
     try:
-        return os.stat(f"{os.path.realpath(path)}-wal").st_size  # it lies beside the file, wherever a link leads
+        return os.stat(f"{os.path.realpath(path)}-wal").st_size  # it lies beside the file that links lead to
     except OSError:
         return 0
 
 
 def empty_log(db: sqlite3.Connection) -> bool:
-    """Move what the write-ahead log holds into the file and cut the log, so that no copy of what was erased is left.
-
-    False while somebody reads an older state: until they have done so, the log has to stay.
+    """Move the write-ahead log into the file and truncate it, so that no copy of erased data is left. False while
+    somebody reads an older state, which still needs the log.
     """
     return cut(db, 500)
 
 
 def cut(db: sqlite3.Connection, wait_ms: int) -> bool:
-    """Move the log into the file and cut it, waiting so long for those who read or write; False if that was not
+    """Move the log into the file and truncate it, waiting this long for readers and writers; False if that was not
     enough."""
     (before,) = db.execute("PRAGMA busy_timeout").fetchone()
     db.execute(f"PRAGMA busy_timeout = {wait_ms}")

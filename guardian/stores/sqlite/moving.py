@@ -1,4 +1,4 @@
-"""`Moving` on a SQLite file: its tables, row by row. Single events and summaries are those of `moving_events`."""
+"""`Moving` on a SQLite file, for rows of tables; `moving_events` has the part for events and summaries."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _PLAIN = {
     "note": "guardian_recorder_note",
     "mark": "guardian_imported",
 }
-"""The tables of SQLite whose columns are named as the fields are."""
+"""The SQLite tables whose columns have the names of the fields."""
 _SELECT = {
     "person": f"SELECT {NAME} FROM {USERS} WHERE u.email != 'anonymous'",
     "number": "SELECT 'mails', coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'guardian_outbox'), 0) "

@@ -1,4 +1,4 @@
-"""The part of `Moving` on a SQLite file that gives and takes single events and the summaries of those that are gone."""
+"""The part of `Moving` on a SQLite file for single events, and for summaries whose events are gone."""
 
 from __future__ import annotations
 
@@ -32,7 +32,8 @@ from tracker.sqlite.sessions import extend_sessions
 
 NAME = "coalesce(nullif(s.spelling, ''), u.email)"
 USERS = "guardian_user u LEFT JOIN guardian_spelling s ON s.user = u.id"
-"""People under the names that they were recorded under: of a name in lower case of before, how it is spelled."""
+"""Reads people under their recorded names; for names that an old version stored in lower case, with the known
+spelling."""
 _EVENTS = """
     SELECT e.id, e.user, r.endpoint, r.method, r.feature, e.status % 1000, e.duration_us, f.kind, f.message,
            f.location, e.latency_us, o.release, o.instance
@@ -43,7 +44,7 @@ _EVER_US = 2**62
 
 
 class SqliteMovingEvents:
-    """A connection to one SQLite file whose tables are there. Raises StorageError where it cannot be opened."""
+    """A connection to one SQLite file that has its tables. Raises StorageError if it cannot be opened."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -55,7 +56,7 @@ class SqliteMovingEvents:
         self._dictionaries = Dictionaries(self._db)
 
     def outside(self) -> list[str]:
-        """See Moving: the key of the pseudonyms is a file of its own."""
+        """See Moving: the pseudonym key is a separate file."""
         key = key_path(self._path)
         return [f"the key of the pseudonyms, {key}: copy it beside the new file"] if os.path.exists(key) else []
 
@@ -90,7 +91,7 @@ class SqliteMovingEvents:
                 yield Bucket(start, renumbered(totals, people, used), names, [routes[number] for number in numbers])
 
     def put_buckets(self, buckets: Sequence[Bucket]) -> None:
-        """See Moving. The hours and days around them go, to be joined again."""
+        """See Moving. Deletes the hours and days around them, which are joined again later."""
         names = self._dictionaries
         with self._transaction() as db:
             for bucket in buckets:
@@ -121,7 +122,7 @@ class SqliteMovingEvents:
             }
 
     def replace(self, stretches: Mapping[int, Sequence[Recorded]]) -> None:
-        """See Moving. Each stretch is replaced as a whole."""
+        """See Moving. Each stretch is replaced in one transaction."""
         with self._transaction() as db:
             sealed_us, groups = meta(db, "sealed_until_us"), defaultdict[Source | None, list[Event]](list)
             for start, recorded in stretches.items():
@@ -155,14 +156,14 @@ class SqliteMovingEvents:
         return Recorded(event, None if source[0] is None else Source(*source))
 
     def _source(self, source: Source) -> int:
-        """The number of a source, without the moment of its first event: that is moved by itself."""
+        """The number of a source. The moment of its first event is not set: it is moved separately."""
         self._db.execute("INSERT OR IGNORE INTO guardian_source (release, instance) VALUES (?, ?)", source)
         sql = "SELECT id FROM guardian_source WHERE release = ? AND instance = ?"
         return int(self._db.execute(sql, source).fetchone()[0])
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        """What is written inside is written together, or not at all."""
+        """A transaction: everything written inside is committed, or nothing."""
         with readable(self._path):
             self._db.execute("BEGIN IMMEDIATE")
             try:

@@ -1,4 +1,4 @@
-"""Many numbers out of SQLite at once."""
+"""Reading many numbers from SQLite at once."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 FEW, MANY = 25_000, 100_000
-"""Between so many rows and so many are to be read by one statement."""
+"""The fewest and the most rows that one statement should read."""
 
 
 def read_numbers(
@@ -27,7 +27,7 @@ def read_numbers(
 
 
 def next_size(minutes: int, rows: int, most: int) -> int:
-    """How many minutes to read next, at most so many, where these minutes had so many rows."""
+    """How many minutes to read next (at most `most`), after reading this many minutes with this many rows."""
     if rows < FEW:
         return min(2 * minutes, most)
     return max(minutes // 2, 1) if rows > MANY else minutes

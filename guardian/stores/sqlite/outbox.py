@@ -1,4 +1,4 @@
-"""The outbox in SQLite: what waits to be delivered, with its tries, and what became of it."""
+"""The outbox in SQLite: messages waiting for delivery, their attempts, and their outcome."""
 
 from __future__ import annotations
 
@@ -42,11 +42,10 @@ class SqliteOutbox(StateDatabase):
         besides: Collection[str] = (),
         resting: Collection[str] = (),
     ) -> list[OutboxItem]:
-        """See StateStore. The oldest waiting item of a recipient comes first, even while it waits for its next try.
-
-        One that has been put off `PATIENCE` times, for more than half an hour, no longer holds up the next: a server
-        may refuse that one mail only. A mail that was never tried is due whatever its time says, and a wait or lease
-        of days is none: clocks are set.
+        """See StateStore. A recipient's oldest waiting item comes first, even while it waits for its next attempt. One
+        put off `PATIENCE` times, for more than half an hour, no longer holds up the next: the server may refuse only
+        that mail. A mail never tried is due whatever its time, and waits or leases of days are ignored, since clocks
+        get set.
         """
         at, doubt = micros(now), micros(now + LONGEST_WAIT)
         which, values = _which(channel, besides)
@@ -93,7 +92,7 @@ class SqliteOutbox(StateDatabase):
         retry_at: datetime | None,
         transport: str | None,
     ) -> None:
-        """See StateStore. Nothing changes where another holder has the item by now, or it no longer waits."""
+        """See StateStore. Changes nothing if another holder has the item by now, or it no longer waits."""
         await self.update(
             "UPDATE guardian_outbox SET status = ?, next_us = ?, transport = ?, attempts = attempts + 1, "
             "last_error = ?, holder = NULL, lease_us = NULL WHERE id = ? AND status = 'pending' AND holder = ?",
@@ -135,7 +134,7 @@ class SqliteOutbox(StateDatabase):
 
 
 def _which(channel: str | None, besides: Collection[str]) -> tuple[str, tuple[str, ...]]:
-    """The condition, and its values, that a row is of a channel and of none of those besides."""
+    """The SQL condition, with its values, for rows of a channel and of none of those in `besides`."""
     only = "" if channel is None else "AND channel = ?"
     none_of = f"AND channel NOT IN ({','.join('?' * len(besides))})" if besides else ""
     return f"{only} {none_of}", (*(() if channel is None else (channel,)), *besides)

@@ -1,4 +1,4 @@
-"""How much is stored in SQLite, and what the writing processes say of themselves."""
+"""How much is stored in SQLite, and what the writing processes report."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ _WEEK_US = 7 * 86400 * 1_000_000
 
 
 class SqliteOverview(EventsFile):
-    """The part of `UsageRepository` that tells of the store as a whole."""
+    """The part of `UsageRepository` that describes the store as a whole."""
 
     async def stats(self, now: datetime | None = None) -> StorageStats:
         """See UsageRepository."""
 
         def read(db: sqlite3.Connection, people: People) -> StorageStats:
-            # Each alone is a look at the ends of the tree or at its pages; together they would visit every row.
+            # Separately, each query only looks at the ends of the B-tree; together they would visit every row.
             (oldest,) = db.execute("SELECT min(id) FROM guardian_request").fetchone()
             (newest,) = db.execute(_NEWEST, (_first_ahead(now),)).fetchone()
             (pages,), (page_size,) = (db.execute(f"PRAGMA page_{what}").fetchone() for what in ("count", "size"))
@@ -57,7 +57,7 @@ class SqliteOverview(EventsFile):
 
     async def unmerged_bytes(self) -> int:
         """See UsageRepository."""
-        # Not in a thread: those may all be busy, and one look at a file takes microseconds.
+        # Not in a thread: all may be busy, and looking at a file takes microseconds.
         return log_bytes(self._path)
 
     async def newest_event(self, now: datetime | None = None) -> datetime | None:
@@ -72,7 +72,7 @@ class SqliteOverview(EventsFile):
         return int(count)
 
     async def let_expire(self, keep: timedelta, now: datetime) -> None:
-        """See UsageRepository: a file deletes nothing by itself."""
+        """See UsageRepository: a SQLite file deletes nothing by itself."""
 
     async def recorders(self, now: datetime | None = None) -> list[RecorderHealth]:
         """See UsageRepository."""
@@ -97,14 +97,14 @@ def _time_of(number: int | None) -> datetime | None:
 
 
 def _count_people(db: sqlite3.Connection, people: People) -> int:
-    """How many people were ever seen; those who were erased are among them."""
+    """How many people were ever seen, including erased ones."""
     users: int
-    [(users,)] = db.execute("SELECT count(*) FROM guardian_user")  # without a condition, no row is looked at
+    [(users,)] = db.execute("SELECT count(*) FROM guardian_user")  # without a condition, no row is visited
     return users - (number_of_nobody(db) is not None) - len(people.same)
 
 
 def _first_ahead(now: datetime | None) -> int:
-    """The number of the first event that is too late to be believed; behind all events where `now` is None."""
+    """The key of the first event that lies too far in the future; after all events if `now` is None."""
     return _LAST_ID if now is None else ids(micros(now + SLACK) + 1, 0)[0]
 
 

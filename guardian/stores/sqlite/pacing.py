@@ -1,4 +1,4 @@
-"""Long work on a file that somebody else writes to: in small steps with pauses, so that nobody waits long."""
+"""Long work on a file that others write to: in small steps with pauses, so that nobody waits long."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from time import perf_counter, sleep
 from guardian.stores.sqlite.log import cut
 
 LONG = 0.004
-"""Seconds that a step may take: who waits for the lock then looks again after 1, 2 and 5 ms, and has it."""
+"""The seconds that a step may take: SQLite retries a lock after 1, 2 and 5 ms, and then gets it."""
 FIRST, LEAST, MOST = 100, 20, 2_000
-"""How many rows, or pages, a step begins with, and its bounds."""
+"""How many rows or pages the first step handles, and the bounds."""
 _OWN_PAGES, _USUAL_PAGES = 200, 1_000
 
 
 def in_steps(step: Callable[[int], int]) -> int:
-    """Call `step` with how much to do until it has done less than that; how much it did in all. The steps are as large
-    as they can be done in LONG, and each is followed by a pause that is as long."""
+    """Call `step` with an amount of work until it does less than that; returns how much was done in all. Steps are
+    sized to take LONG, each followed by an equally long pause."""
     number, done = FIRST, 0
     while True:
         began = perf_counter()
@@ -36,7 +36,7 @@ def in_steps(step: Callable[[int], int]) -> int:
 
 @contextmanager
 def own_checkpoints(db: sqlite3.Connection) -> Iterator[None]:
-    """Let this connection move the log into the file early, so that none of the others has to do it for it."""
+    """Let this connection checkpoint the log early, so that no other connection has to."""
     db.execute(f"PRAGMA wal_autocheckpoint = {_OWN_PAGES}")
     try:
         yield
@@ -45,7 +45,7 @@ def own_checkpoints(db: sqlite3.Connection) -> Iterator[None]:
 
 
 def cut_log(db: sqlite3.Connection) -> None:
-    """Move the log into the file and cut it, where nobody is in the way; nobody waits for that longer than a step."""
+    """Move the log into the file and truncate it, if nobody is in the way; nobody waits for it longer than one step."""
     for _ in range(_TRIES):
         if cut_once(db):
             return
@@ -53,8 +53,8 @@ def cut_log(db: sqlite3.Connection) -> None:
 
 
 def cut_once(db: sqlite3.Connection) -> bool:
-    """Whether the log was moved into the file and cut: not while somebody reads from it, or writes. Nobody waits."""
-    # This one holds up nobody, and shows whether an older state is read; the other takes the lock of the writers.
+    """Try to move the log into the file and truncate it; False while somebody reads from it or writes. Never waits."""
+    # This one blocks nobody, and shows whether an older state is being read; the other takes the write lock.
     busy, pages, moved = db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
     if busy or moved < pages:
         return False

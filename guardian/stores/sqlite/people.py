@@ -1,8 +1,8 @@
-"""One person out of several users of the SQLite store: which numbers belong together, and their totals as one.
+"""Joins several users of the SQLite store into one person: which numbers belong together, and their common totals.
 
-Sealed summaries count by number, so they stay right whatever the aliases say. Rows of two numbers are joined where one
-follows the other. Where they overlap in time, the person's row is made anew from the shorter buckets inside, and within
-5 minutes from single events: exact, and only people with several ids cost anything.
+Sealed summaries count by number, so they stay valid whatever the aliases say. Rows of two numbers are joined if one
+follows the other. If they overlap in time, the person's row is computed from the shorter buckets inside, and within 5
+minutes from single events. The result is exact, and only people with several ids cost time.
 """
 
 from __future__ import annotations
@@ -34,20 +34,21 @@ _EMAILS = "SELECT id, email FROM guardian_user WHERE id IN (SELECT value FROM js
 _EVERYBODY = "SELECT json_group_array(id), json_group_array(email) FROM guardian_user"
 _ERASED = "SELECT id, email FROM guardian_user WHERE email >= 'erased-' AND email < 'erased.'"
 _FEW = 10_000
-"""Up to so many names are looked up one by one; more are found quicker among all, which are read as one text."""
+"""Up to this many names are looked up one by one; for more it is faster to read all names as one text."""
 _PART = "~"
-"""Between the name of an erased person and the count of their further ids."""
+"""Separates the name of an erased person from the number of a further id."""
 
 
 def erased_name(stem: str, place: int) -> str:
-    """The name of the id at this place (from 0) of an erased person: they stay one person in all totals."""
+    """The new name for an erased person's id with this index (from 0). It tells which ids belong together, so totals
+    still count one person."""
     return stem if place == 0 else f"{stem}{_PART}{place}"
 
 
 @dataclass(frozen=True)
 class People:
-    """The users of a database as persons. `same` leads from a number to the one that stands for the person, where that
-    is another one; `first` from a person's name to that number, None where no aliases hold: then names are users'."""
+    """The users of a database as persons. `same` maps a user's number to the number that stands for the person, if it
+    is another one. `first` maps a person's name to that number; None without aliases, when every user is a person."""
 
     aliases: Aliases = NO_ALIASES
     same: Mapping[int, int] = field(default_factory=dict)
@@ -55,19 +56,19 @@ class People:
     first: Mapping[str, int] | None = None
 
     def name(self, number: int, email: str) -> str:
-        """The person's name, of a user of this number who was recorded as `email`."""
+        """The person's name for the user with this number, recorded as `email`."""
         if email.startswith("erased-"):
             return email.partition(_PART)[0]
         return self.spelled.get(number) or self.aliases.person(email)
 
     def names(self, rows: Iterable[tuple[int, str]]) -> dict[int, str]:
-        """The persons' names, by the number, of users who were recorded so."""
+        """The persons' names, by number, for users with these recorded names."""
         if self.spelled or self.aliases.addresses:
             return {number: self.name(number, email) for number, email in rows}
         return {number: email.partition(_PART)[0] if email[:7] == "erased-" else email for number, email in rows}
 
     def numbers(self, db: sqlite3.Connection, names: Iterable[str]) -> list[int]:
-        """The numbers of the persons of these names, ids or addresses; an address in any case."""
+        """The numbers of the persons with these names, ids or addresses (in any case)."""
         found: set[int] = set()
         for name in names:
             for known in self.aliases.recorded(clean_name(name) or name):
@@ -77,7 +78,7 @@ class People:
         return sorted(found | {number for number, person in self.same.items() if person in found})
 
     def persons(self, numbers: np.ndarray) -> np.ndarray:
-        """The numbers that stand for the persons of these numbers."""
+        """The person's number for each of these user numbers."""
         known, persons = self._pairs
         if not len(known):
             return numbers
@@ -90,7 +91,8 @@ class People:
         return pairs[:, 0], pairs[:, 1]
 
     def joined(self, db: sqlite3.Connection, part: Totals, start_us: int, span_us: int) -> Totals:
-        """The totals of a sealed bucket with a row for each person; inside the transaction that read the bucket."""
+        """The totals of a sealed bucket with one row for each person. Call it inside the transaction that read the
+        bucket."""
         persons = self.persons(part.users[:, 0])
         if (persons == part.users[:, 0]).all():
             return part
@@ -99,7 +101,7 @@ class People:
         return Totals(self._rows(db, part.users, start_us, span_us), grouped(used), part.statuses, part.durations)
 
     def _rows(self, db: sqlite3.Connection, rows: np.ndarray, start_us: int, span_us: int) -> np.ndarray:
-        """One row of `Totals.users` for each person, from those of the numbers in the bucket."""
+        """One row of `Totals.users` for each person, from the bucket's rows by user number."""
         rows = rows.copy()
         rows[:, 0] = self.persons(rows[:, 0])
         rows = rows[np.lexsort((rows[:, 5], rows[:, 4], rows[:, 0]))]
@@ -113,7 +115,7 @@ class People:
         return rows[np.argsort(rows[:, 0], kind="stable")]
 
     def _inside(self, db: sqlite3.Connection, persons: np.ndarray, start_us: int, span_us: int) -> np.ndarray:
-        """The persons' rows from the shorter buckets of this one."""
+        """The persons' rows, computed from the shorter buckets inside."""
         inner = _INSIDE[span_us]
         found = []
         for at, part in seals.read_run(db, inner, start_us, start_us + span_us, (Part.PEOPLE, Part.TIMES)):
@@ -123,7 +125,7 @@ class People:
         return followed(rows[np.argsort(rows[:, 0], kind="stable")])
 
     def _single(self, db: sqlite3.Connection, persons: np.ndarray, start_us: int) -> np.ndarray:
-        """The persons' rows from the single events of 5 minutes."""
+        """The persons' rows, computed from the single events of 5 minutes."""
         window = ids(start_us, start_us + MINUTES5)
         sql = f"SELECT {AT_US}, user, route, status, duration_us, duration_us FROM guardian_request"
         table = np.array(
@@ -134,11 +136,10 @@ class People:
 
 
 def _spanned(rows: np.ndarray) -> np.ndarray:
-    """One row a person of 5 minutes whose single events are gone.
-
-    Inside 5 minutes nobody begins a second session, so a person was active from their first request to their last one.
-    Which id's request was the first to end is not known any more: the one that began first is taken. So the active time
-    of a session can be wrong by the length of its first request, and nothing else can.
+    """One row for each person in 5 minutes whose single events are gone. Nobody starts a second session within 5
+    minutes, so a person was active from their first to their last request. Which id's request ended first is no longer
+    known; the one that began first is used. So a session's active time may be wrong by the length of its first request,
+    and nothing else can be.
     """
     first = np.flatnonzero(np.diff(rows[:, 0], prepend=-1) != 0)
     found = rows[first]
@@ -150,7 +151,7 @@ def _spanned(rows: np.ndarray) -> np.ndarray:
 
 
 def read_people(db: sqlite3.Connection, aliases: Aliases) -> People:
-    """The people of this database as it is now; without aliases only erased ones have several numbers."""
+    """The people of this database as it is now. Without aliases, only erased people have several numbers."""
     if not aliases.addresses:
         return People(aliases, same=_same(People(), db.execute(_ERASED).fetchall())[0])
     spelled = _spelled(db, aliases)
@@ -160,14 +161,14 @@ def read_people(db: sqlite3.Connection, aliases: Aliases) -> People:
 
 
 def person_names(db: sqlite3.Connection, aliases: Aliases, numbers: Sequence[int]) -> dict[int, str]:
-    """The persons' names of these numbers of users: all numbers of one person have the same."""
+    """The persons' names of these user numbers; all numbers of one person have the same name."""
     return names_of(db, People(aliases, spelled=_spelled(db, aliases) if aliases.addresses else {}), numbers)
 
 
 def _spelled(db: sqlite3.Connection, aliases: Aliases) -> dict[int, str]:
-    """The persons of the users who stand there in lower case."""
-    # A name without an @ was stored in lower case once (see tracker.sqlite.schema); an empty spelling means that
-    # several fit.
+    """The persons of the users whose names were stored in lower case."""
+    # Old versions stored names without an @ in lower case (see tracker.sqlite.schema); an empty spelling means that
+    # several match.
     old = db.execute(
         "SELECT u.id, coalesce(s.spelling, u.email), s.spelling IS NULL FROM guardian_spelling s "
         "JOIN guardian_user u ON u.id = s.user WHERE s.spelling IS NOT ''"
@@ -190,7 +191,7 @@ def _same(people: People, rows: Iterable[tuple[int, str]]) -> tuple[dict[int, in
 
 
 def names_of(db: sqlite3.Connection, people: People, numbers: Sequence[int]) -> dict[int, str]:
-    """The names of the persons of these numbers, and maybe those of others."""
+    """The names of the persons with these numbers, and maybe of others."""
     if len(numbers) <= _FEW:
         return people.names(db.execute(_EMAILS, (json.dumps(numbers),)))
     known, emails = map(json.loads, db.execute(_EVERYBODY).fetchone())
@@ -201,6 +202,6 @@ def names_of(db: sqlite3.Connection, people: People, numbers: Sequence[int]) -> 
 
 
 def number_of_nobody(db: sqlite3.Connection) -> int | None:
-    """The number of requests whose sender was not verified; None where there are none."""
+    """The user number for unverified senders; None if there were none."""
     row = db.execute("SELECT id FROM guardian_user WHERE email = ?", (ANONYMOUS,)).fetchone()
     return row[0] if row else None

@@ -1,7 +1,5 @@
-"""Who went quiet, from sealed summaries: first who does not come any more, of these whose last thing was an error, and
-only of these few how often they came.
-
-To be called inside a transaction.
+"""Who went quiet, from sealed summaries: first the people who no longer come, among them those whose visit ended with
+an error, and only for these few how often they came. Call it inside a transaction.
 """
 
 from __future__ import annotations
@@ -72,7 +70,7 @@ class _Seen(NamedTuple):
     def read(cls, db: sqlite3.Connection, people: People, made: Sequence[Piece]) -> _Seen:
         """Those of these pieces, which are in order."""
         (users, requests), edges = _columns(db, made, Part.PEOPLE)
-        # A report on a month looks at 47 days of everybody: half the memory.
+        # Half the memory: a monthly report covers 47 days of everybody.
         return cls(made, people.persons(users).astype(np.int32), requests.astype(np.int32), edges)
 
     def at(self, first: int, last: int) -> np.ndarray:
@@ -83,18 +81,18 @@ class _Seen(NamedTuple):
 def _last_visits(
     db: sqlite3.Connection, seen: _Seen, since_us: int, until_us: int, persons: np.ndarray, failed_us: np.ndarray
 ) -> np.ndarray:
-    """When the last request of each of these finished, whose newest failed one was then: 0 where that was not in
-    [since, until), or not soon after the failed one."""
+    """For people whose newest failed request is given: when their last request finished; 0 if that was not in [since,
+    until), or not soon after the failed one."""
     size = int(persons.max(initial=-1)) + 1
     first = sum(piece.end <= since_us for piece in seen.made)
     behind = sum(piece.start < until_us for piece in seen.made)
     who, at = seen.persons[seen.edges[first] :], seen.at(first, len(seen.made))
     known = np.flatnonzero(who < size)
     place = np.full(size, -1, np.int64)
-    place[who[known]] = at[known]  # of several at one number the last stays
+    place[who[known]] = at[known]  # for equal indices the last one wins
     starts = np.array([piece.start for piece in seen.made], np.int64)
     theirs = place[persons]
-    # Who failed long before the piece they were last seen in was seen again later than soon.
+    # People who failed long before the piece they were last seen in did not leave right after the error.
     here = np.flatnonzero((theirs >= 0) & (theirs < behind))
     here = here[failed_us[here] >= starts[theirs[here]] - _SOON]
     last = np.zeros(len(persons), np.int64)
@@ -111,8 +109,8 @@ def _last_visits(
 
 
 def _busiest(db: sqlite3.Connection, people: People, seen: _Seen, persons: np.ndarray, last: np.ndarray) -> np.ndarray:
-    """Of these persons the MOST who came regularly and most often, and who came as often: number, requests, when their
-    first request began, `last`."""
+    """The MOST of these persons who came regularly and most often (with ties): number, requests, when their first
+    request began, `last`."""
     found = [np.zeros((0, 4), np.int64)]
     if not len(persons):
         return found[0]
@@ -122,7 +120,7 @@ def _busiest(db: sqlite3.Connection, people: People, seen: _Seen, persons: np.nd
     mine = np.flatnonzero(wanted.take(np.minimum(seen.persons, size)))
     who = seen.persons[mine]
     often = added_up(who, seen.requests[mine], size)[persons]
-    place[who[::-1]] = seen.at(0, len(seen.made))[mine][::-1]  # of several at one number the first stays
+    place[who[::-1]] = seen.at(0, len(seen.made))[mine][::-1]  # for equal indices the first one wins
     for number in distinct(often[often >= REGULAR_REQUESTS])[::-1].tolist():
         here = np.flatnonzero(often == number)
         first = _firsts(db, people, seen, persons[here], place[persons[here]], last[here])
@@ -141,8 +139,8 @@ def _firsts(
     place: np.ndarray,
     last: np.ndarray,
 ) -> np.ndarray:
-    """When the first request of each of these began, who first came in that piece; where they came regularly whenever
-    in the piece it was, its end."""
+    """When the first request of each of these people began, given the piece they first came in; the end of the piece,
+    if they came regularly in any case."""
     first: np.ndarray = np.array([piece.end for piece in seen.made], np.int64)[place]
     unsure = last - first < REGULAR_SPAN // _US
     for at in distinct(place[unsure]).tolist():
@@ -153,7 +151,7 @@ def _firsts(
 
 
 def _begins(db: sqlite3.Connection, people: People, seen: _Seen, at: int) -> tuple[np.ndarray, np.ndarray]:
-    """The persons of the piece at this place, in order, and when the first request of each began."""
+    """The persons of the piece with this index, ascending, and when each one's first request began."""
     piece = seen.made[at]
     if piece.span and not people.same:
         [began] = seals.columns(db, Part.TIMES, piece.span, piece.start, piece.end, (0,))
@@ -163,15 +161,15 @@ def _begins(db: sqlite3.Connection, people: People, seen: _Seen, at: int) -> tup
 
 
 def _columns(db: sqlite3.Connection, made: Sequence[Piece], part: Part) -> tuple[list[np.ndarray], np.ndarray]:
-    """The first two columns of a part of these pieces, the rows of one after those of the other; and where the rows of
-    each piece begin, and the last ones end. In single events each id has a row of its own."""
+    """The first two columns of a part of these pieces, concatenated, and the row numbers at which the pieces begin (and
+    the last one ends). For single events each id has its own row."""
     single = {piece: read_raw(db, piece.start, piece.end) for piece in made if not piece.span}
     read = list(Tables(db, People(), made, single).runs(part, 2))
     starts = np.array([start for run in read for start in run.starts], np.int64)
     rows = np.array([row for run in read for row in np.diff(run.edges).tolist()], np.int64)
     columns = [np.concatenate(each) for each in zip([_NONE] * 2, *(run.columns for run in read), strict=True)]
     wanted = np.isin(starts, [piece.start for piece in made])
-    if not wanted.all():  # between two pieces of one length others may lie
+    if not wanted.all():  # a run may contain other pieces too
         columns = [column[np.repeat(wanted, rows)] for column in columns]
     return columns, np.concatenate(([0], np.cumsum(rows[wanted])))
 

@@ -1,4 +1,4 @@
-"""Deleting in SQLite what is older than it may be, in small steps that never stall the host's writer."""
+"""Deleting from SQLite what retention no longer allows, in small steps that never stall the host's writer."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from guardian.stores.sqlite.sealing import GRACE_US, seal
 from tracker.event import ANONYMOUS
 
 _UNSAID = "purged_unsaid"
-"""Where guardian_meta counts the events that were deleted since a purge last came to its end."""
+"""The key in guardian_meta that counts the events deleted since a purge was last completed."""
 
 
 def purge(db: sqlite3.Connection, events_before_us: int, summaries_before_us: int) -> int:
-    """Delete events of full 5 minutes before the first moment, and summaries of full days before the second; how many
-    events went, with those of a purge that was killed before it could say so. Events are summarised before they go, and
-    summaries never go before their events."""
+    """Delete events in full 5 minutes before the first moment, and summaries of full days before the second. Returns
+    how many events were deleted, including those of a purge that was killed before it could report them. Events are
+    summarised before they are deleted, and summaries are never deleted before their events."""
     with own_checkpoints(db):
         return _purge(db, events_before_us, summaries_before_us)
 
@@ -46,12 +46,13 @@ def _purge(db: sqlite3.Connection, events_before_us: int, summaries_before_us: i
 
 
 def purge_sessions(db: sqlite3.Connection, before_us: int) -> int:
-    """Delete the sessions that ended before this moment; how many went."""
+    """Delete the sessions that ended before this moment. Returns how many."""
     return _delete(db, "guardian_session", "end_us < ?", before_us)
 
 
 def purge_errors(db: sqlite3.Connection, before_us: int) -> int:
-    """Take text and place from the errors before this moment; of how many events. Their kind stays."""
+    """Remove the text and place of errors before this moment; their kind stays. Returns how many events were
+    changed."""
     _, end = ids(0, before_us)
     last = -1
 
@@ -96,10 +97,10 @@ def _errors_to_clear(db: sqlite3.Connection, last: int, end: int, most: int) -> 
 
 
 def _forget_texts(db: sqlite3.Connection) -> None:
-    """Delete the texts that no event has any more."""
+    """Delete the texts that no event refers to any more."""
     with _transaction(db):
         db.execute(f"DELETE FROM guardian_failure WHERE id IN ({_UNUSED})")
-        # Writers that know a number of one must ask again, or their next error would have no text.
+        # Writers that cached a text's number must look it up again, or their next error would have no text.
         db.execute("REPLACE INTO guardian_meta VALUES ('dictionary_epoch', ?)", (secrets.token_hex(8),))
 
 
@@ -117,7 +118,7 @@ def count_old(db: sqlite3.Connection, events_us: int, errors_us: int, sessions_u
 
 
 def _forget_summaries(db: sqlite3.Connection, before: int) -> None:
-    """Delete the summaries before a midnight, and the names of people whom nothing that is left speaks of."""
+    """Delete the summaries before a midnight, and the names of people who no longer appear anywhere."""
     days = seals.read_run(db, DAY, 0, before, (Part.PEOPLE,))
     leaving = {number for _, day in days for number in day.users[:, 0].tolist()}
     if not leaving:
@@ -134,7 +135,7 @@ def _forget_summaries(db: sqlite3.Connection, before: int) -> None:
 
 
 def _delete_events(db: sqlite3.Connection, bound: int, rows: int) -> int:
-    """Delete some of the oldest events, and count them in the same transaction; how many went."""
+    """Delete some of the oldest events, and count them in the same transaction. Returns how many."""
     with _transaction(db):
         sql = f"DELETE FROM guardian_request WHERE id IN (SELECT id FROM guardian_request WHERE id < ? LIMIT {rows})"
         gone = db.execute(sql, (bound,)).rowcount
@@ -144,7 +145,7 @@ def _delete_events(db: sqlite3.Connection, bound: int, rows: int) -> int:
 
 
 def _take_unsaid(db: sqlite3.Connection) -> int:
-    """How many events went of which nobody was told yet; told of now."""
+    """How many deleted events were not reported yet; resets the count."""
     with _transaction(db):
         unsaid = meta(db, _UNSAID)
         db.execute("DELETE FROM guardian_meta WHERE key = ?", (_UNSAID,))
@@ -153,7 +154,7 @@ def _take_unsaid(db: sqlite3.Connection) -> int:
 
 @contextmanager
 def _transaction(db: sqlite3.Connection) -> Iterator[None]:
-    """What is written inside is written together, or not at all."""
+    """A transaction: everything written inside is committed, or nothing."""
     db.execute("BEGIN IMMEDIATE")
     try:
         yield
@@ -169,11 +170,11 @@ def _delete(db: sqlite3.Connection, table: str, where: str, bound: int) -> int:
 
 
 def _give_back(db: sqlite3.Connection) -> None:
-    """Shrink the file, where it was made so that it can shrink (auto_vacuum = INCREMENTAL), and the log."""
+    """Shrink the log, and the file if it was created with auto_vacuum = INCREMENTAL."""
 
     def step(pages: int) -> int:
         (before,) = db.execute("PRAGMA freelist_count").fetchone()
-        # It has no columns, so `execute` would take its first step alone: one page.
+        # The pragma returns no columns, so `execute` would run only its first step: one page.
         db.executescript(f"PRAGMA incremental_vacuum({pages})")
         (after,) = db.execute("PRAGMA freelist_count").fetchone()
         return int(before - after)

@@ -1,6 +1,5 @@
-"""Everybody who was there in a window in SQLite, counted in arrays, with who is new and who came back.
-
-To be called inside a transaction.
+"""Everybody who was there in a window in SQLite, counted in arrays, with who is new and who came back. Call it inside a
+transaction.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from guardian.stores.sqlite.totals import read_raw
 
 
 def read_roster(db: sqlite3.Connection, people: People, start_us: int, end_us: int, back_us: int) -> Roster:
-    """Everybody of [start, end); who was not there from `back_us` on is new. Raises WindowGone."""
+    """Everybody in [start, end); people not seen between `back_us` and the start are new. Raises WindowGone."""
     tables = Tables.read(db, people, pieces(db, start_us, end_us))
     nobody = number_of_nobody(db)
     users, _ = users_of(tables, nobody)
@@ -62,12 +61,12 @@ def read_reached(db: sqlite3.Connection, people: People, start_us: int, end_us: 
 def _used(
     db: sqlite3.Connection, tables: Tables, users: np.ndarray, nobody: int | None
 ) -> tuple[list[str], np.ndarray]:
-    """The names of features, and which of these people, who are in order, used which: `Roster.used`."""
+    """The names of features, and which of these people (ascending) used which: `Roster.used`."""
     features, codes = features_of(db)
     place = np.zeros(max(int(users.max(initial=0)), nobody or 0) + 1, np.int64)
     place[users] = np.arange(0, len(users) * len(features), len(features)) if len(users) else 0
     if nobody is not None:
-        place[nobody] = len(users) * len(features)  # behind all others
+        place[nobody] = len(users) * len(features)  # after all others
     found = [users[:0], *(place[run.columns[0]] + codes[run.columns[1]] for run in tables.runs(Part.USED, 2))]
     pairs = distinct(np.concatenate(found))
     return features, pairs[: np.searchsorted(pairs, len(users) * len(features))]
@@ -76,8 +75,8 @@ def _used(
 def _kinds(
     db: sqlite3.Connection, people: People, users: np.ndarray, began: np.ndarray, start_us: int, back_us: int
 ) -> np.ndarray:
-    """The place in KINDS of each of these persons, whose first request began then; 0 for all where it is not stored any
-    more who came before, or nobody did."""
+    """The index in KINDS for each of these persons, whose first request began at `began`; 0 for all if the time before
+    is no longer stored, or nobody came in it."""
     kinds = np.zeros(len(users), np.int64)
     try:
         made = pieces(db, back_us, start_us)
@@ -91,7 +90,7 @@ def _kinds(
         anybody = anybody or bool((who != nobody).any())
         places = np.repeat(np.searchsorted(starts, run.starts, side="right") - 1, np.diff(run.edges))
         known = who < size
-        seen[who[known]] = places[known]  # of several at one number the last stays
+        seen[who[known]] = places[known]  # for equal indices the last one wins
     if not anybody:
         return kinds
     last = seen[users]
@@ -111,7 +110,7 @@ def _kinds(
 
 
 def _who(db: sqlite3.Connection, people: People, piece: Piece) -> np.ndarray:
-    """The people of a piece; who has several ids may be there several times."""
+    """The people of a piece; somebody with several ids may appear several times."""
     if not piece.span:
         return read_raw(db, piece.start, piece.end, people=people).users[:, 0]
     [who] = seals.columns(db, Part.PEOPLE, piece.span, piece.start, piece.end, (0,))
@@ -119,7 +118,7 @@ def _who(db: sqlite3.Connection, people: People, piece: Piece) -> np.ndarray:
 
 
 def _ends(db: sqlite3.Connection, people: People, piece: Piece) -> tuple[np.ndarray, np.ndarray]:
-    """The same, and when the last request of each finished."""
+    """The same, with the time at which each one's last request finished."""
     if not piece.span:
         rows = read_raw(db, piece.start, piece.end, people=people).users
         return rows[:, 0], rows[:, 5]

@@ -1,4 +1,4 @@
-"""A bounded sample of the requests of a window, read from SQLite: as quick for a day of millions as for an hour."""
+"""A bounded sample of a window's requests from SQLite: as fast for a day of millions as for an hour."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ from tracker.sqlite.keys import SEQUENCE_BITS
 Name = TypeVar("Name")
 
 _SLICES = 100
-"""Where there are too many, so many stretches of the window are begun to be read."""
+"""If a window has too many requests, it is split into this many stretches, and only the start of each is read."""
 LATENCY = "coalesce(latency_us, duration_us)"
 TIMED = f"status < 400 AND status != {WEBSOCKET} AND {LATENCY} >= 0"
-"""The SQL of how long a request took, and of whether it is a good one of which that is known."""
+"""The SQL for a request's latency, and for whether it is a good request with a known latency."""
 _COLUMNS = ("id", PACKED, LATENCY, "coalesce(failure, -1)", "coalesce(source, -1)")
 
 
 def read_sample(db: sqlite3.Connection, start_us: int, end_us: int, most: int, aliases: Aliases) -> Sample:
-    """At most `most` requests of [start, end), half of them failed, half good: see `HistoryStore.sample`."""
+    """At most `most` requests of [start, end), at most half of them failed and half good: see `HistoryStore.sample`."""
     parts = [_rows(db, start_us, end_us, most // 2, which) for which in ("NOT NULL", "NULL")]
     table = np.concatenate([rows for rows, _ in parts])
     return _sample(db, table, np.concatenate([weight for _, weight in parts]), aliases)
@@ -40,8 +40,8 @@ def read_sample(db: sqlite3.Connection, start_us: int, end_us: int, most: int, a
 def read_failed_page(
     db: sqlite3.Connection, first: int, end: int, *, most: int, aliases: Aliases
 ) -> tuple[Sample, int]:
-    """The first failed requests of the keys [first, end), at most so many, and the key at which the next ones begin:
-    `end` where these are all."""
+    """The first failed requests with keys in [first, end), at most `most`, and the key at which to continue: `end` if
+    these are all."""
     page = (
         "SELECT id FROM guardian_request WHERE id >= ? AND id < ? AND failure IS NOT NULL ORDER BY id LIMIT 1 OFFSET ?"
     )
@@ -60,7 +60,7 @@ def read_slow_page(
     most: int,
     aliases: Aliases,
 ) -> tuple[Sample, int]:
-    """The same of good requests that took longer, of this feature or of all."""
+    """The same for good requests that took longer than `over_us`, of this feature or of all."""
     only = "" if feature is None else "AND route IN (SELECT id FROM guardian_route WHERE feature = ?)"
     cursor = db.execute(
         f"SELECT {', '.join(_COLUMNS)} FROM guardian_request "
@@ -94,17 +94,17 @@ def read_releases(db: sqlite3.Connection, start_us: int, end_us: int) -> list[Re
 
 
 def _rows(db: sqlite3.Connection, start_us: int, end_us: int, most: int, which: str) -> tuple[np.ndarray, np.ndarray]:
-    """The failed or the good ones, and for how many each stands."""
+    """The rows of the failed or the good requests, and how many requests each row stands for."""
     rows = _read(db, start_us, end_us, most + 1, which)
     if len(rows) <= most:
         return rows, np.ones(len(rows))
-    # The beginning of each stretch stands for all of it, by how much of its time was read.
+    # The start of each stretch stands for all of it, weighted by the share of its time that was read.
     edges = np.linspace(start_us, end_us, _SLICES + 1).astype(np.int64).tolist()
     found, weights, some = [], [], max(most // _SLICES, 1)
     for first, last in pairwise(edges):
         part = _read(db, first, last, some + 1, which)
         times = 1.0
-        if len(part) > some:  # up to the first that is left out, so many came in that time
+        if len(part) > some:  # the time read ends at the first row left out
             times = (last - first) / max(int(part[-1, 0] >> SEQUENCE_BITS) - first, 1)
         found.append(part[:some])
         weights.append(np.full(len(found[-1]), times))
@@ -121,7 +121,7 @@ def _read(db: sqlite3.Connection, start_us: int, end_us: int, most: int, which: 
 
 
 def _named(numbers: np.ndarray, names: dict[int, Name], otherwise: Name) -> tuple[np.ndarray, list[Name]]:
-    """The index of each number's name, -1 for the number -1, and the names: `otherwise` for one that is gone."""
+    """The index of each number's name (-1 for the number -1), and the names; `otherwise` for a deleted one."""
     different, inverse = np.unique(numbers, return_inverse=True)
     found: dict[Name, int] = {}
     codes = [

@@ -137,7 +137,7 @@ ITEM_COLUMNS = (
 
 
 def to_item(row: Sequence[Any]) -> OutboxItem:
-    """The item of a row of `ITEM_COLUMNS`."""
+    """The outbox item from a row of `ITEM_COLUMNS`."""
     return OutboxItem(
         id=row[0],
         message=Outgoing(*row[1:8]),
@@ -152,7 +152,8 @@ def to_item(row: Sequence[Any]) -> OutboxItem:
 
 
 def put_mails(db: sqlite3.Connection, mails: Sequence[Outgoing], at_us: int) -> int:
-    """Add mails to the outbox inside the caller's transaction, unwritten ones as dead; how many had a new key."""
+    """Add mails to the outbox inside the caller's transaction, those that could not be written as dead. Returns how
+    many had a new key."""
     return db.executemany(
         "INSERT OR IGNORE INTO guardian_outbox (key, recipient, body, kind, channel, severity, subject, people, "
         "created_us, next_us, last_error, status) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",

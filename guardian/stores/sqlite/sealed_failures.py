@@ -1,7 +1,7 @@
 """The failed requests of each sealed day as columns, beside its summary: who met them, where, when and why.
 
-The index of failed requests has no routes, and is read row by row: a month of them took most of a report's time. What
-is noted here is of the single events that are stored: where these are purged, it goes with them.
+The index of failed requests has no routes and is read row by row; for a month, that took most of a report's time. These
+columns mirror stored single events, and are deleted when the events are purged.
 """
 
 from __future__ import annotations
@@ -32,10 +32,8 @@ _SEQUENCE = (1 << SEQUENCE_BITS) - 1
 
 
 def note(db: sqlite3.Connection) -> int:
-    """Note the failed requests of each sealed day that has none noted; of how many days.
-
-    Days that another version has sealed anew since are among them as soon as any is missing; until then they are read
-    from the index.
+    """Store the columns for each sealed day that lacks them. Returns for how many days. Days that another version
+    sealed again are included as soon as any day is missing; until then they are read from the index.
     """
     purged = meta(db, "purged_until_us")
     sealed, noted = (db.execute(_NUMBER, (part, purged)).fetchone() for part in (Part.STATUSES, FAILED))
@@ -84,18 +82,18 @@ def days(
 
 
 def _stale(db: sqlite3.Connection, start_us: int, end_us: int) -> set[int]:
-    """The days in which something came late that is not summarised yet."""
+    """The days with late events that are not summarised yet."""
     rows = db.execute("SELECT start_us FROM guardian_dirty WHERE start_us >= ? AND start_us < ?", (start_us, end_us))
     return {at // DAY * DAY for (at,) in rows}
 
 
 def forget_texts(db: sqlite3.Connection, keys: Iterable[int]) -> None:
-    """Delete what is noted of the days of these failed requests: each has another failure now. `note` makes it anew."""
+    """Delete the columns of the days with these failed requests, whose failure has changed. `note` makes them again."""
     days = {time_of(key) // DAY * DAY for key in keys}
     sql = "DELETE FROM guardian_summary_part WHERE part = ? AND start_us = ?"
     db.executemany(sql, [(FAILED, start) for start in days])
 
 
 def forget(db: sqlite3.Connection, before_us: int) -> None:
-    """Delete what is noted of days that begin before this moment: their single events are deleted."""
+    """Delete the columns of days that begin before this moment, whose single events are deleted."""
     db.execute("DELETE FROM guardian_summary_part WHERE part = ? AND start_us < ?", (FAILED, before_us))

@@ -1,9 +1,9 @@
 """Sealed summaries in SQLite: each closed bucket of 5 minutes, an hour, a day is summarised once.
 
-They speak of people by the number of their dictionary row, never by address: erasing a person is one row there.
-Times are Unix microseconds. Four facts of guardian_meta and a table steer it:
-`sealed_until_us` (every 5 minutes before it are summarised), `purged_until_us` (single events before it are deleted),
-`forgotten_until_us` (summaries too), and guardian_dirty (5 minutes that a late event has made stale).
+They refer to people by the number of their dictionary row, never by address, so erasing a person changes one row there.
+Times are Unix microseconds. Three values in guardian_meta and a table control it: `sealed_until_us` (every 5 minutes
+before it are summarised), `purged_until_us` (single events before it are deleted), `forgotten_until_us` (summaries
+too), and guardian_dirty (5 minutes that a late event has made stale).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from guardian.stores.sqlite.numbers import read_numbers
 from guardian.stores.sqlite.totals import CHUNK
 
 GRACE_US = 60_000_000
-"""A bucket is sealed this long after its end: what the recorders still held is in by then."""
+"""A bucket is sealed this long after its end, when recorders have stored what they still held."""
 _COUNT = "SELECT count(*) FROM guardian_request WHERE id >= ? AND id < ?"
 _COLUMNS = (
     "{key}", "user", "route", "status", "duration_us",
@@ -32,8 +32,8 @@ _INNER = ((HOUR, MINUTES5), (DAY, HOUR))
 
 
 def seal(db: sqlite3.Connection, now_us: int) -> int:
-    """Summarise what is stale, then what has closed, then the hours and days that are complete; how many rows were
-    written. What takes long is read before the transaction, so none lasts longer than storing a row."""
+    """Summarise stale buckets, then newly closed ones, then complete hours and days. Returns how many rows were
+    written. Slow reads happen before each transaction, which only stores rows."""
     written, low = 0, meta(db, "sealed_until_us") - 2 * DAY
     for (start,) in db.execute("SELECT start_us FROM guardian_dirty ORDER BY start_us").fetchall():
         written += _seal(db, start, closing=False) or 0
@@ -42,26 +42,27 @@ def seal(db: sqlite3.Connection, now_us: int) -> int:
     while (at := _next_closed(db, end)) is not None:
         written += _seal(db, at, closing=True) or 0
         low = min(low, at)
-    _advance(db, end)  # over a stretch without events in one go
+    _advance(db, end)  # skip a stretch without events in one step
     written += join(db, low)
     sealed_failures.note(db)
     return written
 
 
 def join(db: sqlite3.Connection, low: int) -> int:
-    """Make the hours and days that are complete and not there, from the day of this moment on; how many."""
+    """Make the complete hours and days that are missing, starting with the day of this moment. Returns how many."""
     return sum(_join(db, span, inner, start) for span, inner in _INNER for start in _missing(db, span, inner, low))
 
 
 def _next_closed(db: sqlite3.Connection, end: int) -> int | None:
-    """The first 5 minutes with events between the seal, wherever others have moved it meanwhile, and `end`."""
+    """The first 5 minutes with events between the current end of sealing (others may have moved it) and `end`."""
     window = ids(meta(db, "sealed_until_us"), end)
     (first,) = db.execute("SELECT min(id) FROM guardian_request WHERE id >= ? AND id < ?", window).fetchone()
     return None if first is None else time_of(first) // MINUTES5 * MINUTES5
 
 
 def _advance(db: sqlite3.Connection, end: int) -> None:
-    """Move the seal over a stretch that has no events, unless one has come meanwhile: the next run counts that."""
+    """Move the end of sealing over a stretch without events, unless an event has come meanwhile, which the next run
+    will count."""
     if meta(db, "sealed_until_us") >= end or db.execute("SELECT 1 FROM guardian_request LIMIT 1").fetchone() is None:
         return
     db.execute("BEGIN IMMEDIATE")
@@ -75,21 +76,20 @@ def _advance(db: sqlite3.Connection, end: int) -> None:
 
 
 def _seal(db: sqlite3.Connection, start: int, *, closing: bool) -> int | None:
-    """Summarise the 5 minutes from `start`; the hour and the day around them go, to be joined again from their parts.
-
-    How many rows were written; None, and nothing done, where an event came in between.
+    """Summarise the 5 minutes from `start`, and delete the hour and day around them, which are joined again later.
+    Returns how many rows were written; None, with nothing changed, if an event came in between.
     """
     totals = read_bucket(db, start)
     db.execute("BEGIN IMMEDIATE")
     try:
         first = meta(db, "sealed_until_us") if closing else start
         (number,) = db.execute(_COUNT, ids(first, start + MINUTES5)).fetchone()
-        current = number == int(totals.users[:, 1].sum())  # events are only ever added: as many are the same
+        current = number == int(totals.users[:, 1].sum())  # equal: none was added, and none is ever removed
         written = None
         if current:
             written = 0
             db.execute("DELETE FROM guardian_dirty WHERE start_us = ?", (start,))
-            # What comes later than retention reaches is not counted: the other events of its bucket are gone.
+            # Events that arrive for purged time are not counted: the other events of their bucket are gone.
             if start >= meta(db, "purged_until_us"):
                 for span, _ in _INNER:
                     seals.put(db, span, start // span * span, Totals.of([]))
@@ -104,9 +104,8 @@ def _seal(db: sqlite3.Connection, start: int, *, closing: bool) -> int | None:
 
 
 def read_bucket(db: sqlite3.Connection, start: int) -> Totals:
-    """The totals of the 5 minutes from `start`, from single events: what `read_raw` gives, in half the time.
-
-    Raises ValueError where a row holds what is no number.
+    """The totals of the 5 minutes from `start`, from single events: the same as `read_raw`, in half the time. Raises
+    ValueError if a row holds something that is not a number.
     """
     (number,) = db.execute(_COUNT, ids(start, start + MINUTES5)).fetchone()
     steps = range(1 + number // CHUNK + 1)
@@ -130,7 +129,7 @@ def _read(db: sqlite3.Connection, start: int, end: int) -> Totals:
 
 
 def _missing(db: sqlite3.Connection, span: int, inner: int, low: int) -> list[int]:
-    """The buckets of `span` from the day of `low` on that are complete and not joined yet."""
+    """The buckets of length `span`, from the day of `low` on, that are complete but not joined yet."""
     first, end = low // DAY * DAY, meta(db, "sealed_until_us") // span * span
     there = {start // span * span for start in seals.starts(db, inner, first, end)}
     return sorted(there.difference(seals.starts(db, span, first, end)))
@@ -142,7 +141,7 @@ def _join(db: sqlite3.Connection, span: int, inner: int, start: int) -> int:
     totals = None if alone else Totals.merge([part for _, part in seals.read_run(db, inner, start, start + span)])
     db.execute("BEGIN IMMEDIATE")
     try:
-        # Where a part was made anew meanwhile, the next run joins; until then the parts themselves are read.
+        # If a part was sealed again meanwhile, the next run joins; until then readers use the parts.
         current = before == seals.bodies(db, inner, start, start + span)
         if current and totals is None:
             seals.copy(db, inner, before[0][0], span, start)

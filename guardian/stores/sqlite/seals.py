@@ -1,4 +1,5 @@
-"""The rows of sealed summaries: each part of a bucket's totals is a row of its own, so a reader takes what it shows.
+"""The rows of sealed summaries. Each part of a bucket's totals is a row of its own, so readers only load what they
+show.
 
 Times are Unix microseconds. A bucket without events has no row.
 """
@@ -30,19 +31,18 @@ _MIGRATIONS: Sequence[Migration] = (
     ),
 )
 FAILED = 5
-"""Beside the parts of `Part`, of a day: the failed requests (see `guardian.stores.sqlite.sealed_failures`)."""
+"""A part besides those of `Part`, only for days: the failed requests (see `guardian.stores.sqlite.sealed_failures`)."""
 log = logging.getLogger("guardian.stores")
 
 _OLD = 500
-"""How many summaries of the layout before are converted in one transaction."""
+"""How many summaries of the previous layout are converted in one transaction."""
 _PARTS, _STORED = (f"({', '.join(str(int(part)) for part in some)})" for some in (Part, (*Part, FAILED)))
 _WHERE = "part = ? AND span_us = ? AND start_us >= ? AND start_us < ?"
 
 
 def prepare(db: sqlite3.Connection) -> None:
-    """Make the table, and bring summaries of the layout before into it. Raises NewerDatabase.
-
-    Where that is done, nobody's lock is waited for.
+    """Create the table, and convert summaries of the previous layout. Raises NewerDatabase. Once that is done, this
+    waits for no lock.
     """
     there = {name for (name,) in db.execute("SELECT name FROM sqlite_schema WHERE name LIKE 'guardian_summary%'")}
     if there == {"guardian_summary_part"}:
@@ -52,20 +52,20 @@ def prepare(db: sqlite3.Connection) -> None:
 
 
 def starts(db: sqlite3.Connection, span_us: int, start_us: int, end_us: int) -> list[int]:
-    """Where the buckets of this length begin that begin in [start, end) and have events, in order."""
+    """The starts of the buckets of this length in [start, end) that have events, ascending."""
     sql = f"SELECT start_us FROM guardian_summary_part WHERE {_WHERE} ORDER BY start_us"
     return [start for (start,) in db.execute(sql, (Part.STATUSES, span_us, start_us, end_us))]
 
 
 def read(db: sqlite3.Connection, span_us: int, start_us: int, parts: Collection[Part] = ALL) -> Totals:
-    """The totals of one bucket, as far as these parts tell. Raises ValueError or zlib.error where one is damaged."""
+    """The totals of one bucket, as far as these parts give them. Raises ValueError or zlib.error if one is damaged."""
     found = [totals for _, totals in read_run(db, span_us, start_us, start_us + 1, parts)]
     return found[0] if found else Totals.of([])
 
 
 class Run(NamedTuple):
-    """Columns of a part of buckets that follow each other: where these begin, the rows of one after those of the other,
-    and where in them the rows of each bucket begin, and the last ones end."""
+    """Columns of one part for a run of buckets: the buckets' starts, their concatenated rows, and the row numbers at
+    which the buckets begin (and the last one ends)."""
 
     starts: list[int]
     columns: list[np.ndarray]
@@ -73,9 +73,8 @@ class Run(NamedTuple):
 
 
 def run(db: sqlite3.Connection, part: int, span_us: int, start_us: int, end_us: int, wanted: Collection[int]) -> Run:
-    """These columns of a part of the buckets of this length that begin in [start, end) and have events, in order.
-
-    Raises ValueError or zlib.error where one is damaged.
+    """These columns of a part for the buckets of this length in [start, end) that have events, in order. Raises
+    ValueError or zlib.error if one is damaged.
     """
     sql = f"SELECT start_us, body FROM guardian_summary_part WHERE {_WHERE} ORDER BY start_us"
     rows = db.execute(sql, (part, span_us, start_us, end_us)).fetchall()
@@ -88,7 +87,7 @@ def run(db: sqlite3.Connection, part: int, span_us: int, start_us: int, end_us: 
 def columns(
     db: sqlite3.Connection, part: Part, span_us: int, start_us: int, end_us: int, wanted: Collection[int]
 ) -> list[np.ndarray]:
-    """The columns of `run` alone."""
+    """Only the columns of `run`."""
     return run(db, part, span_us, start_us, end_us, wanted).columns
 
 
@@ -107,14 +106,15 @@ def read_run(
 
 
 def bodies(db: sqlite3.Connection, span_us: int, start_us: int, end_us: int) -> list[tuple[int, int, bytes]]:
-    """The rows of the buckets that begin in [start, end) as they are: (start, part, body)."""
+    """The rows of the buckets that begin in [start, end), with bodies as stored: (start, part, body)."""
     where = f"part IN {_PARTS} AND span_us = ? AND start_us >= ? AND start_us < ?"
     sql = f"SELECT start_us, part, body FROM guardian_summary_part WHERE {where} ORDER BY part, start_us"
     return db.execute(sql, (span_us, start_us, end_us)).fetchall()
 
 
 def put(db: sqlite3.Connection, span_us: int, start_us: int, totals: Totals) -> int:
-    """Store the totals of a bucket in place of what is there; 1, or how many buckets went where they are empty."""
+    """Replace the totals of a bucket. Returns 1; for empty totals, which delete the bucket, the number of buckets
+    deleted."""
     if not len(totals.users):
         sql = f"DELETE FROM guardian_summary_part WHERE part IN {_STORED} AND span_us = ? AND start_us = ?"
         return int(db.execute(sql, (span_us, start_us)).rowcount > 0)
@@ -135,7 +135,7 @@ def copy(db: sqlite3.Connection, inner_us: int, at_us: int, span_us: int, start_
 
 
 def requests(db: sqlite3.Connection, span_us: int, start_us: int, end_us: int) -> int:
-    """How many requests the buckets of this length have that begin in [start, end)."""
+    """The number of requests in the buckets of this length that begin in [start, end)."""
     sql = f"SELECT coalesce(sum(requests), 0) FROM guardian_summary_part WHERE {_WHERE}"
     number: int = db.execute(sql, (Part.STATUSES, span_us, start_us, end_us)).fetchone()[0]
     return number
@@ -148,16 +148,15 @@ def delete(db: sqlite3.Connection, before_us: int) -> None:
 
 
 def people(db: sqlite3.Connection) -> Iterator[set[int]]:
-    """The numbers of the people of each bucket, the newest first."""
+    """The numbers of the people in each bucket, newest bucket first."""
     sql = "SELECT span_us, start_us FROM guardian_summary_part WHERE part = ? ORDER BY start_us DESC"
     for span, start in db.execute(sql, (Part.PEOPLE,)).fetchall():
         yield set(read(db, span, start, (Part.PEOPLE,)).users[:, 0].tolist())
 
 
 def _convert(db: sqlite3.Connection) -> None:
-    """Bring summaries of the layout before into this one; a run that is killed goes on where it stopped.
-
-    The table goes at the end: a daemon of before, which would find it empty and report zeros, says that it is missing.
+    """Convert summaries of the previous layout; a killed run resumes where it stopped. The old table is dropped at the
+    end: an older daemon then fails because it is missing, instead of reporting zeros.
     """
     if not db.execute("SELECT 1 FROM sqlite_schema WHERE name = 'guardian_summary'").fetchone():
         return
@@ -169,7 +168,7 @@ def _convert(db: sqlite3.Connection) -> None:
         db.execute("BEGIN IMMEDIATE")
         try:
             for span, start, totals in converted:
-                # Where sealing has made it anew meanwhile, what is old is gone.
+                # If it was sealed again meanwhile, the old one is gone.
                 gone = db.execute("DELETE FROM guardian_summary WHERE span_us = ? AND start_us = ?", (span, start))
                 if gone.rowcount:
                     put(db, span, start, totals)

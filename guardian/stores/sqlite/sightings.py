@@ -1,4 +1,4 @@
-"""What a SQLite file says in a row or two: when the first event came, and each error, and when recorders lived last."""
+"""Small facts from a SQLite file: when the first event and each error came, and the last heartbeats of recorders."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from guardian.stores.sqlite.imported import OWN
 
 
 def _places(db: sqlite3.Connection) -> dict[int, tuple[str, str]]:
-    """Per failure its kind and the innermost line of its location, "" where no exception was seen."""
+    """For each failure its kind and the innermost line of its location ("" if no exception was seen)."""
     rows = db.execute("SELECT id, kind, location FROM guardian_failure")
     return {number: (kind, location.rsplit("\n", 1)[-1]) for number, kind, location in rows}
 
@@ -38,7 +38,8 @@ def read_first_sightings(db: sqlite3.Connection, only: str = "") -> dict[tuple[s
 def grown_sightings(
     history: History, pieces: Iterable[Columns], db: sqlite3.Connection, first: int | None
 ) -> Mapping[tuple[str, str], int]:
-    """Those that were known and what is new in the pieces; all anew where retention has deleted events of some."""
+    """The known first sightings and the new ones in the pieces; reads all again if retention has deleted events of
+    some."""
     if first is None or min(history.first_seen.values(), default=first) < first:
         return read_first_sightings(db, OWN)
     seen = dict(history.first_seen)
@@ -49,25 +50,22 @@ def grown_sightings(
 
 
 def read_first_event(db: sqlite3.Connection, only: str = "") -> int | None:
-    """When the oldest stored event ended, µs; None for an empty database."""
+    """When (µs) the oldest stored event ended; None for an empty database."""
     (oldest,) = db.execute(f"SELECT min(id) FROM guardian_request WHERE true {only}").fetchone()
     return None if oldest is None else time_of(oldest)
 
 
 def read_heartbeats(db: sqlite3.Connection, end: int) -> list[int]:
-    """The latest sign of life of each recorder, ascending, µs; `end` is the minute that ended last.
-
-    Without those that a clock has noted which was ahead: they would keep a dead app alive.
+    """The latest heartbeat (µs) of each recorder, ascending; `end` is the minute that ended last. Leaves out heartbeats
+    from a clock that ran ahead, which would make a dead app look alive.
     """
-    latest = (end + 2) * MINUTE_US + SLACK // timedelta(
-        microseconds=1
-    )  # a minute is judged while the next one is under way
+    latest = (end + 2) * MINUTE_US + SLACK // timedelta(microseconds=1)  # the next minute is already under way
     return sorted(seen for (seen,) in db.execute("SELECT seen_us FROM guardian_recorder WHERE seen_us <= ?", (latest,)))
 
 
 def read_stored_until(db: sqlite3.Connection, now_us: int) -> int:
-    """When the process last stored something, µs, that lives, said that more waits, and has been silent longest;
-    `now_us` where there is none."""
+    """When (µs) the process that is furthest behind last stored something: the one silent longest among living
+    processes with a backlog. `now_us` if there is none."""
     sql = "SELECT min(seen_us) FROM guardian_recorder WHERE seen_us BETWEEN ? AND ? AND accepted > stored + dropped"
     (seen,) = db.execute(sql, (now_us - ALIVE_US, now_us)).fetchone()
     return now_us if seen is None else int(seen)

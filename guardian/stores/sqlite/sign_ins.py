@@ -106,7 +106,7 @@ def _asked(row: Sequence[Any]) -> AskedLink:
 
 
 def _begin(db: sqlite3.Connection, sql: str, values: Sequence[Any], session: Session) -> str | None:
-    """Begin the session for the address of the link that the query gives, and use that link up."""
+    """Use up the link that the query finds, and begin a session for its address."""
     row = db.execute(sql, values).fetchone()
     if row is None:
         return None

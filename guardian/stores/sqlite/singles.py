@@ -1,4 +1,4 @@
-"""Single events of a SQLite file as columns that grow at their end: what is known is neither read nor copied again."""
+"""Single events of a SQLite file as columns that grow at the end: known events are neither read nor copied again."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ from tracker.sqlite.dictionaries import OTHER
 
 _STATUS_BITS, _ROUTE_BITS = 12, 20
 PACKED = f"(user << {_STATUS_BITS + _ROUTE_BITS}) | (route << {_STATUS_BITS}) | status"
-"""The SQL of one number for three columns: each number that SQLite hands over costs."""
+"""The SQL that packs three columns into one number, since every number fetched from SQLite takes time."""
 FIRST_PIECE, MOST_MINUTES = 4, 6 * 60
-"""How many minutes the first statement reads, and any one at most: by what is there, see `next_size`."""
+"""How many minutes the first statement reads, and the most for any; in between see `next_size`."""
 _MOVED = 50_000
 _TYPES = {"at_us": "i8", "user": "i4", "feature": "i4", "status": "i2", "duration_us": "i8", "failure": "i4"}
 
 
 def unpacked(packed: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Users, routes and outcomes out of `PACKED`."""
+    """Users, routes and outcomes, unpacked from `PACKED`."""
     route = packed >> _STATUS_BITS & (1 << _ROUTE_BITS) - 1
     return packed >> _STATUS_BITS + _ROUTE_BITS, route, packed & (1 << _STATUS_BITS) - 1
 
 
 class Singles:
-    """The single events of one stretch up to the minute `end`, and the numbers that their columns use for names.
+    """The single events of a stretch up to the minute `end`, and the numbering of names in their columns.
 
-    Columns that were handed out are good until the next call: what is new is written behind them, and what is old
-    goes in place. `only` is "", or OWN: without what was imported.
+    Columns handed out are valid until the next call: new events are appended, and old ones removed, in the same arrays.
+    `only` is "", or OWN to leave out imported events.
     """
 
     def __init__(self, db: sqlite3.Connection, aliases: Aliases, only: str = "") -> None:
@@ -57,24 +57,24 @@ class Singles:
         """How many events came late, as far as that is noted, by the minute (its start, µs)."""
 
     def fits(self, db: sqlite3.Connection, aliases: Aliases, end: int) -> bool:
-        """Whether these are the events up to that minute, under the names that hold now: nobody was erased since, no
-        text of an error deleted."""
+        """Whether these are the events up to that minute and the names are still valid: nobody was erased since, and no
+        error text deleted."""
         return self.end == end and self._epoch == _epoch(db) and (aliases is self._aliases or aliases == self._aliases)
 
     @property
     def columns(self) -> Columns:
-        """The events that there are now."""
+        """The events held now."""
         return self._columns({name: room[self._first : self._last] for name, room in self._room.items()})
 
     def read(self, db: sqlite3.Connection, start_us: int, end_us: int) -> Columns:
-        """The events of [start, end), without keeping them."""
-        if not db.in_transaction:  # one state for both statements
+        """Read the events of [start, end) without keeping them."""
+        if not db.in_transaction:  # one state for both queries
             return in_one_state(db, lambda same: self.read(same, start_us, end_us))
         first, end = ids(start_us, end_us)
         where, span = f"id >= ? AND id < ? {narrowed(db, self.only)}", (first, end)
         wanted = (f"id - {first}", PACKED, "coalesce(latency_us, duration_us)")
         key, packed, duration_us = read_numbers(db, wanted, where, span)
-        # Few fail, and they have an index: that takes less time than one more number of each request.
+        # Few requests fail, and they have an index, so this is faster than one more number for each request.
         failed, failures = read_numbers(db, (f"id - {first}", "failure"), f"{where} AND failure IS NOT NULL", span)
         if np.any(key[1:] < key[:-1]):
             order = np.argsort(key)
@@ -88,7 +88,7 @@ class Singles:
         return self._columns({name: each.astype(_TYPES[name]) for name, each in zip(_TYPES, found, strict=True)})
 
     def add(self, later: Columns, end: int, keep_us: int) -> None:
-        """Keep these events, which follow at once and reach to the minute `end`; those before `keep_us` go."""
+        """Append these events, which directly follow and reach to the minute `end`; drop those before `keep_us`."""
         self._first += int(np.searchsorted(self._room["at_us"][self._first : self._last], keep_us))
         size = len(later)
         if self._last + size > len(self._room["at_us"]):
@@ -99,7 +99,7 @@ class Singles:
         self.end = end
 
     def replace(self, minute: int, anew: Columns) -> None:
-        """Take these events for those of that minute."""
+        """Replace the events of that minute."""
         at_us = self._room["at_us"][self._first : self._last]
         edges = np.searchsorted(at_us, (minute * MINUTE_US, (minute + 1) * MINUTE_US))
         more = len(anew) - int(edges[1] - edges[0])
@@ -112,7 +112,7 @@ class Singles:
         self._last += more
 
     def _make_room(self, more: int) -> None:
-        """Move the events to the beginning of their arrays; to larger ones where so many more would not fit then."""
+        """Make room for this many more events: move the events to the start of their arrays, or to larger arrays."""
         live, there = self._last - self._first, len(self._room["at_us"])
         for name, room in self._room.items():
             if live + live // 8 + more > there:
@@ -123,7 +123,7 @@ class Singles:
         self._first, self._last = 0, live
 
     def routes(self, db: sqlite3.Connection, numbers: np.ndarray) -> np.ndarray:
-        """The index of the feature of each route."""
+        """For each route number, the index of its feature."""
         self._route_codes = _reaching(self._route_codes, numbers)
         codes: np.ndarray = self._route_codes[numbers]
         if len(codes) and codes.min() < 0:
@@ -135,7 +135,7 @@ class Singles:
 
     @property
     def features(self) -> list[str]:
-        """The names of the features, by their index."""
+        """The names of the features, by index."""
         return self._names[1]
 
     def _user(self, db: sqlite3.Connection, numbers: np.ndarray) -> np.ndarray:
@@ -145,14 +145,14 @@ class Singles:
             new = np.unique(numbers[codes < 0]).tolist()
             for number, name in person_names(db, self._aliases, new).items():
                 self._user_codes[number] = _code(self._users, self._names[0], name)
-            # Whoever was taken out of the dictionary since is nobody any more.
+            # People who were removed from the dictionary since are anonymous now.
             gone = [number for number in new if self._user_codes[number] < 0]
             self._user_codes[gone] = _code(self._users, self._names[0], ANONYMOUS) if gone else -1
             codes = self._user_codes[numbers]
         return codes
 
     def _failed(self, db: sqlite3.Connection, failure: int, route: int) -> int:
-        """The index of the (kind, place) of a failure on a route."""
+        """The index of the (kind, place) pair of a failure on a route."""
         key = (failure, route)
         if key not in self._failed_on:
             sql = "SELECT kind, location FROM guardian_failure WHERE id = ?"
@@ -169,7 +169,7 @@ class Singles:
 
 
 def _move(room: np.ndarray, first: int, last: int, by: int) -> None:
-    """Move what is in [first, last) by so many places, in pieces: numpy copies what overlaps."""
+    """Move the elements [first, last) by an offset, in pieces, since numpy would copy overlapping ranges."""
     starts = range(first, last, _MOVED) if by else range(0)
     for start in starts if by < 0 else reversed(starts):
         end = min(start + _MOVED, last)
@@ -177,7 +177,7 @@ def _move(room: np.ndarray, first: int, last: int, by: int) -> None:
 
 
 def _epoch(db: sqlite3.Connection) -> str | None:
-    """Changes whenever a number has come to stand for something else."""
+    """A value that changes whenever a number may have got another meaning."""
     row = db.execute("SELECT value FROM guardian_meta WHERE key = 'dictionary_epoch'").fetchone()
     return None if row is None else str(row[0])
 
@@ -190,7 +190,7 @@ def _code(codes: dict[str, int], names: list[str], name: str) -> int:
 
 
 def _reaching(codes: np.ndarray, numbers: np.ndarray) -> np.ndarray:
-    """The same table of codes, long enough for these numbers."""
+    """The table of codes, extended to reach these numbers."""
     longest = int(numbers.max()) + 1 if len(numbers) else 0
     if longest <= len(codes):
         return codes
@@ -198,7 +198,7 @@ def _reaching(codes: np.ndarray, numbers: np.ndarray) -> np.ndarray:
 
 
 def read_minute_counts(db: sqlite3.Connection, start: int, end: int, singles: Singles) -> MinuteCounts:
-    """Counts of the minutes [start, end), read in pieces so that no read lasts long enough to hold up the WAL."""
+    """Counts of the minutes [start, end), read in pieces so short that none holds back the write-ahead log."""
     found = MinuteCounts.of_rows(start, np.zeros((0, 0, 3), dtype=np.int64), [])
     first, size = start, FIRST_PIECE
     while first < end:

@@ -1,4 +1,5 @@
-"""The state store on SQLite, in the database of the events: the ledger of periods and saved reports stand here."""
+"""The state store on SQLite, in the database of the events. This part has the ledger of periods and the saved
+reports."""
 
 from __future__ import annotations
 
@@ -98,7 +99,7 @@ class SqliteStateStore(SqliteLease, SqliteErasing, SqliteOutbox):
                 return False
             db.executemany(put, [(*row, again) for row in rows[1:]])
             if report is not None and (gone := buried(db, people_of(report) | named(mails), micros(made))):
-                # They were erased while the report was being made.
+                # Somebody was erased while the report was being made.
                 body = pack(replaced(report, erased(gone)))
                 mails = [message_without(mail, gone) for mail in mails]
             watched = [(row[0], row[2], row[1]) for row in rows]
@@ -163,7 +164,7 @@ class SqliteStateStore(SqliteLease, SqliteErasing, SqliteOutbox):
         return await self.transact(work)
 
     async def purge_unfinished(self, before: datetime) -> int:
-        """See StateStore: SQLite undoes by itself what was not committed."""
+        """See StateStore: SQLite itself rolls back what was not committed."""
         return 0
 
     async def count_old(self, before: datetime, *, incidents_before: datetime) -> int:
@@ -181,14 +182,15 @@ _SAVED = "id, schedule, start_us, end_us, created_us"
 
 
 def _saved(row: Sequence[Any]) -> SavedReport:
-    """A saved report without its body, of a row of _SAVED."""
+    """A saved report without its body, from a row of _SAVED."""
     return SavedReport(row[0], row[1], moment(row[2]), moment(row[3]), moment(row[4]))
 
 
 _AGAIN = "(doubted OR claimed_us > ?)"
-"""Of a row of the ledger: whether its report is to be made again; the value is the latest time that is believed."""
+"""The SQL condition that the report of a ledger row has to be made again; its value is the latest time that is
+believed."""
 _EARLY = "doubted OR end_us > ? OR claimed_us > ?"
-"""`core.clock.made_early`, also of what was noted before; the values are those of `_early`."""
+"""`core.clock.made_early` as SQL, including reports already marked; takes the values of `_early`."""
 
 
 def _early(now: datetime) -> tuple[int, int]:

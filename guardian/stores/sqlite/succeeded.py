@@ -1,6 +1,5 @@
-"""Who has used a feature with success since a moment, read from SQLite: from sealed buckets wherever these tell.
-
-To be called inside a transaction.
+"""Who has successfully used a feature since a moment, from SQLite; sealed buckets are used wherever they suffice. Call
+it inside a transaction.
 """
 
 from __future__ import annotations
@@ -41,7 +40,7 @@ def read_succeeded(
 
 
 class _Names:
-    """Places for the numbers that people and routes have in this database."""
+    """Maps this database's numbers of people and routes to indices."""
 
     def __init__(self, db: sqlite3.Connection, people: People, asked: Asked) -> None:
         self._db, self._people = db, people
@@ -54,7 +53,7 @@ class _Names:
     def read(
         self, start_us: int, end_us: int, people: np.ndarray, only: str = "", *values: float
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """See `Summaries.good`; `only` is more SQL about these requests."""
+        """See `Summaries.good`; `only` is an additional SQL condition."""
         wanted = {*self._numbers[people].tolist()}
         wanted |= {number for number, person in self._people.same.items() if person in wanted}
         rows = self._db.execute(
@@ -101,14 +100,14 @@ class _Sealed(_Names):
 
 
 def _places(place: Mapping[int, int]) -> np.ndarray:
-    """An array from number to place: -1 for all others, the last among them."""
+    """An array that maps numbers to indices; -1 for all others, including its last element."""
     found = np.full(max(place, default=-1) + 2, -1, np.int64)
     found[list(place)] = list(place.values())
     return found
 
 
 def _numbers(db: sqlite3.Connection, people: People, names: Sequence[str]) -> list[int]:
-    """The number that stands for each of these persons; for one who is not known a negative one, another for each."""
+    """The number that stands for each of these persons; unknown persons get distinct negative numbers."""
     if people.first is not None:
         known: Mapping[str, int] = people.first
     else:

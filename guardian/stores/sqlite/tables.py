@@ -1,6 +1,5 @@
-"""The tables of a window in SQLite by their parts: of sealed buckets, and of single events where none fits.
-
-To be called inside a transaction.
+"""The parts of a window's totals in SQLite: from sealed buckets, and from single events where none fits. Call it inside
+a transaction.
 """
 
 from __future__ import annotations
@@ -21,7 +20,8 @@ from guardian.stores.sqlite.totals import read_pieces, read_raw
 
 
 class Tables:
-    """What is stored of these pieces, which are in order; `single` has those that are no buckets. Users are persons."""
+    """The stored data of these pieces, which are in order; `single` has the totals of pieces that are not buckets.
+    Users are joined into persons."""
 
     def __init__(
         self, db: sqlite3.Connection, people: People, made: Sequence[Piece], single: Mapping[Piece, Totals]
@@ -30,7 +30,7 @@ class Tables:
 
     @classmethod
     def read(cls, db: sqlite3.Connection, people: People, made: Sequence[Piece]) -> Tables:
-        """Those of pieces of the whole app; single events are counted once, whatever is asked of them."""
+        """For pieces of the whole app. Single events are counted once, whichever parts are read later."""
         single = {piece: read_raw(db, piece.start, piece.end, people=people) for piece in made if not piece.span}
         return cls(db, people, made, single)
 
@@ -55,7 +55,7 @@ class Tables:
             yield run
 
     def columns(self, part: Part) -> list[np.ndarray]:
-        """The same of all pieces, the rows of one after those of the other."""
+        """The same for all pieces, concatenated."""
         return together(list(self.runs(part)))
 
     def people_by_piece(self) -> dict[Piece, list[np.ndarray]]:
@@ -63,7 +63,7 @@ class Tables:
         piece_at, found = {piece.start: piece for piece in self._made}, {}
         for run in self.runs(Part.PEOPLE):
             for start, (a, b) in zip(run.starts, pairwise(run.edges), strict=True):
-                if start in piece_at:  # between two pieces of one length others may lie
+                if start in piece_at:  # a run may contain other pieces too
                     found[piece_at[start]] = [column[a:b] for column in run.columns]
         return found
 
@@ -71,7 +71,7 @@ class Tables:
         """Of the persons at whose numbers `wanted` is true, those who were there: their numbers in order, and the
         first_start_us, last_us and active_us of each as in `UserTotals`."""
         if self._people.same and any(piece.span for piece in self._made):
-            # Who has several ids may be there with two at once.
+            # A person with several ids may appear with two at once.
             read = read_pieces(self._db, self._made, self._people, (Part.PEOPLE, Part.TIMES))
             users = Totals.merge([part for _, part in read]).users
             users = users[wanted[users[:, 0]]]
@@ -85,7 +85,7 @@ class Tables:
 
 
 def together(read: Sequence[Run]) -> list[np.ndarray]:
-    """The three columns of all of these, the rows of one after those of the other."""
+    """The three columns of all of these, concatenated."""
     found = [run.columns for run in read]
     if not found:
         return [np.zeros(0, np.int64) for _ in range(3)]

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 _FIRST_AND_LAST = "SELECT (SELECT min(id) FROM guardian_request), (SELECT max(id) FROM guardian_request)"
 LATENCY = f"coalesce(latency_us, CASE WHEN status % 1000 = {WEBSOCKET} THEN -1 ELSE duration_us END)"
-"""The latency of an event, of its row in guardian_request; -1 where it is not known."""
+"""The SQL for an event's latency, from its row in guardian_request; -1 if it is unknown."""
 CHUNK = 50_000
-"""How many events are counted at once."""
+"""How many events are loaded at a time."""
 
 
 def read_raw(
@@ -34,9 +34,8 @@ def read_raw(
     routes: Sequence[int] | None = None,
     people: People | None = None,
 ) -> Totals:
-    """The totals of [start, end) from single events; with `routes`, numbers of the dictionary, of those alone.
-
-    With `people`, here and below, all ids of a person count as one.
+    """The totals of [start, end) from single events; with `routes` (dictionary numbers), only of those. With `people`,
+    here and below, all ids of a person count as one.
     """
     only = "" if routes is None else "AND route IN (SELECT value FROM json_each(?))"
     columns = f"{AT_US}, user, route, status, duration_us, {LATENCY}"
@@ -59,11 +58,9 @@ def read_totals(
     people: People | None = None,
     parts: Collection[Part] = ALL,
 ) -> Totals:
-    """The exact totals of [start, end), as far as these parts tell: the longest sealed buckets inside it, single events
-    where none fits.
-
-    To be called inside a transaction: seals and events must be of one state. Raises
-    WindowGone where an edge needs what retention has deleted.
+    """The exact totals of [start, end), as far as these parts give them: from the longest sealed buckets inside it, and
+    single events where none fits. Call it inside a transaction, since seals and events must be from one state. Raises
+    WindowGone if an edge needs what retention has deleted.
     """
     return Totals.merge([part for _, part in read_pieces(db, pieces(db, start_us, end_us), people, parts)])
 
@@ -71,7 +68,7 @@ def read_totals(
 def read_pieces(
     db: sqlite3.Connection, made: Sequence[Piece], people: People | None = None, parts: Collection[Part] = ALL
 ) -> Iterator[tuple[Piece, Totals]]:
-    """The totals of each of these pieces, in order. To be called inside the transaction that found them."""
+    """The totals of each of these pieces, in order. Call it inside the transaction that found them."""
     for span, start, end in runs(made):
         if not span:
             yield Piece(start, end, 0), read_raw(db, start, end, people=people)
@@ -81,11 +78,11 @@ def read_pieces(
 
 
 def count_events(db: sqlite3.Connection) -> int:
-    """How many single events are stored, inside a transaction: those of sealed buckets are not visited."""
+    """How many single events are stored. Does not visit those in sealed buckets. Call it inside a transaction."""
     first, last = db.execute(_FIRST_AND_LAST).fetchone()
     if first is None:
         return 0
-    # Sealed buckets before that have more events than are left of them.
+    # Sealed buckets before that count events that are already deleted.
     purged, sealed = meta(db, "purged_until_us"), meta(db, "sealed_until_us")
     number = _counted(db, 0, purged)
     dirty = db.execute("SELECT start_us FROM guardian_dirty WHERE start_us >= ? ORDER BY start_us", (purged,))
@@ -104,17 +101,16 @@ def _counted(db: sqlite3.Connection, start_us: int, end_us: int) -> int:
 def read_routes(
     db: sqlite3.Connection, start_us: int, end_us: int, routes: Sequence[int], people: People | None = None
 ) -> Totals:
-    """The exact totals of these routes in [start, end), from single events: a summary does not know which of a user's
-    errors, and how much of their time, belong to a route.
-
-    To be called inside a transaction. Raises WindowGone where retention has deleted events of the window.
+    """The exact totals of these routes in [start, end), from single events: summaries do not say which of a user's
+    errors, and how much of their time, belong to a route. Call it inside a transaction. Raises WindowGone if retention
+    has deleted events of the window.
     """
     refuse_gone(db, start_us, end_us)
     return read_raw(db, start_us, end_us, routes, people)
 
 
 def refuse_gone(db: sqlite3.Connection, start_us: int, end_us: int) -> None:
-    """Raises WindowGone where retention has deleted single events of [start, end)."""
+    """Raises WindowGone if retention has deleted single events of [start, end)."""
     purged, forgotten = meta(db, "purged_until_us"), meta(db, "forgotten_until_us")
     gone = seals.starts(db, MINUTES5, start_us - MINUTES5 + 1, min(end_us, purged))
     if gone or start_us < forgotten:
@@ -125,7 +121,7 @@ def refuse_gone(db: sqlite3.Connection, start_us: int, end_us: int) -> None:
 
 
 def count_outcomes(db: sqlite3.Connection, start_us: int, end_us: int, routes: Sequence[int] | None) -> dict[int, int]:
-    """How many single events of [start, end) had which outcome; with `routes`, as in `read_raw`."""
+    """The number of single events of [start, end) by outcome; `routes` as in `read_raw`."""
     only = "" if routes is None else "AND route IN (SELECT value FROM json_each(?))"
     values = ids(start_us, end_us) if routes is None else (*ids(start_us, end_us), json.dumps(list(routes)))
     return dict(

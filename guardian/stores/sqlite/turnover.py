@@ -1,7 +1,4 @@
-"""Who came and went, from sealed summaries in SQLite: of each bucket only the columns that tell.
-
-To be called inside a transaction.
-"""
+"""Who came and went, from sealed summaries in SQLite, reading only the columns needed. Call it inside a transaction."""
 
 from __future__ import annotations
 
@@ -38,7 +35,8 @@ def read_turnover(db: sqlite3.Connection, people: People, edges: Sequence[dateti
 
 
 def _begin(db: sqlite3.Connection, before_us: int) -> int:
-    """How far back people are looked for: a full day, since where single events are gone, totals begin there."""
+    """How far back people are looked for: to the start of a full day, since days are all that is left where single
+    events are gone."""
     first = max(before_us - MOST_BACK // _US, meta(db, "forgotten_until_us"), 0)
     return -(-first // DAY) * DAY
 
@@ -90,7 +88,7 @@ def _tables(db: sqlite3.Connection, people: People, start_us: int, end_us: int) 
 
 
 def _failed(db: sqlite3.Connection, people: People, found: Presence, start_us: int, end_us: int) -> Mapping[int, str]:
-    """Of those who were steady, and met an error at the end, the feature of it."""
+    """For each steady person who met an error right before they left, its feature."""
     failed = read_failed(db, people, ids(start_us, end_us)).last_of_each(1)
     passed = found.last_us[failed.persons] - time_of(failed.ids)
     flags = steady(found.there)[failed.persons] & (passed >= 0) & (passed <= LAST_THING // _US)

@@ -1,4 +1,4 @@
-"""`WatchStore` on SQLite: the table guardian_watch, in which `claim_period` notes each report that was made."""
+"""`WatchStore` on SQLite: the table guardian_watch, in which `claim_period` records each report that was made."""
 
 from __future__ import annotations
 
