@@ -11,6 +11,7 @@ from guardian.alerting.forgetting import people_named
 from guardian.alerting.incidents import was_open
 from guardian.alerting.links import make_unsubscribe_link
 from guardian.application.judging.review import find_better
+from guardian.application.latency_before import with_latency_before
 from guardian.application.root import Application, NamedSchedule
 from guardian.core.language import Language
 from guardian.core.mentions import marked
@@ -68,6 +69,8 @@ async def compose_reports(
 
     better = await asyncio.to_thread(find_better, app.settings, incidents, start, end) if is_long(start, end) else None
 
+    usage = await with_latency_before(await off_loop(from_json, report), app.repository)
+
     def lines(lang: Language) -> list[IncidentLine]:
         return incident_lines(told, app.settings.rules, start, end, lang=lang, zone=zone, better=better)
 
@@ -77,7 +80,7 @@ async def compose_reports(
         return make_unsubscribe_link(app.settings.public_url, link_key, named.name, to, app.clock())
 
     def compose() -> list[Outgoing]:
-        reports = {**load_companions(app.settings.reports_dir), "usage_stats": from_json(report)}
+        reports = {**load_companions(app.settings.reports_dir), "usage_stats": usage}
         return [
             app.email.compose_guardian_report(
                 to,

@@ -71,9 +71,10 @@ def preview(
         return
 
     async def compose(app: Application) -> bytes:
+        from guardian.application.latency_before import with_latency_before
         from guardian.mail.companions import load_companions
 
-        made = await app.usage.generate_report(hours)
+        made = await with_latency_before(await app.usage.read_report(hours), app.repository)
         reports = {**load_companions(app.settings.reports_dir), "usage_stats": made}
         to = next(iter(app.settings.admins), "you@example.com")
         upcoming = min((named.schedule.upcoming(app.clock()) for named in app.schedules), default=None)

@@ -2,10 +2,14 @@
 
 import random
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from zoneinfo import ZoneInfo
 
+from guardian.application.latency_before import with_latency_before
+from guardian.application.usage import UsageGuardian
+from guardian.core.releases import p95
 from guardian.core.report.timeline import bar_edges
 from guardian.core.summary import bin_of
 from guardian.core.time import micros
@@ -73,3 +77,25 @@ async def test_a_day_that_an_edge_cuts_is_not_read_hour_by_hour(stores, sqlite_f
     monkeypatch.setattr(latencies.seals, "columns", counted)
     await stores.events.latencies([START + timedelta(days=day, hours=23) for day in range(DAYS - 1)])
     assert read[24] == 2 and read[1] <= 2 + 24, "two days, an hour of each, and the ends of the window"
+
+
+async def test_the_latency_of_the_period_before_is_that_of_its_requests_with_and_without_a_filter(stores):
+    events = [each._replace(feature=("search", "chat")[n % 2]) for n, each in enumerate(some(4))]
+    await stores.events.write(events)
+    start, length = START + timedelta(days=3, minutes=7), timedelta(hours=9, minutes=2)
+    usage = UsageGuardian(stores.events, clock=lambda: START + timedelta(days=DAYS))
+    for only in ((), ("search",), ("none*",)):
+        mine = [each for each in events if not only or each.feature in only]
+        report = await usage.read_report(start_time=start, end_time=start + length, features=only)
+        [bins] = plainly(mine, [start - length, start])
+        found = await with_latency_before(report, stores.events)
+        assert found.baseline.p95_ms == p95(bins), only
+        assert replace(found, previous=report.previous) == report
+
+
+async def test_a_period_before_that_is_no_longer_stored_has_no_latency(stores):
+    await stores.events.write(some(5))
+    usage = UsageGuardian(stores.events, clock=lambda: START + timedelta(days=DAYS))
+    report = await usage.read_report(start_time=START + timedelta(days=3), end_time=START + timedelta(days=3, hours=9))
+    await stores.events.purge(events_before=report.period_start, summaries_before=report.period_start)
+    assert await with_latency_before(report, stores.events) == report

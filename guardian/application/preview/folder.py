@@ -8,7 +8,6 @@ from dataclasses import replace
 from datetime import timedelta
 from email import message_from_bytes, policy
 from pathlib import Path
-from typing import Any
 
 from guardian.application.logins import login_ends, login_refused
 from guardian.application.outages import Telling
@@ -19,6 +18,7 @@ from guardian.application.preview.reports import report_samples, sample_reports
 from guardian.application.preview.sample import ADMIN, NOW, SENDER, URL, ZONE, Sample
 from guardian.application.watchdog import Reason, words
 from guardian.core.files import replacing
+from guardian.core.report.model import Report
 from guardian.core.schedule import parse_schedule
 from guardian.mail.message import html_page
 from guardian.mail.service import EmailService
@@ -30,7 +30,7 @@ async def all_samples(code: str = "en") -> list[Sample]:
     return samples_of(await sample_reports(), code)
 
 
-def samples_of(reports: Sequence[dict[str, Any]], code: str = "en") -> list[Sample]:
+def samples_of(reports: Sequence[Report], code: str = "en") -> list[Sample]:
     """The same, where `sample_reports` are made already: they take longest."""
     email = EmailService([], sender=SENDER, timezone=ZONE.key, clock=lambda: NOW, code=code, pages_url=URL)
     test = email.compose_test(ADMIN, key="sample/test")

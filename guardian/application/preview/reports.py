@@ -12,6 +12,7 @@ from typing import Any
 
 from guardian.alerting.incidents import Incident
 from guardian.alerting.review import Better
+from guardian.application.latency_before import with_latency_before
 from guardian.application.preview.sample import ADMIN, NOW, URL, ZONE, Sample
 from guardian.application.preview.traffic import USERS, history
 from guardian.application.usage import UsageGuardian
@@ -19,9 +20,7 @@ from guardian.core.cause import Cause, Found, MovedCause, Way
 from guardian.core.language import LANGUAGES, language
 from guardian.core.outgoing import Outgoing
 from guardian.core.releases import Release, Since
-from guardian.core.report.additions import additions_json
-from guardian.core.report.model import Fired
-from guardian.core.report.reading import from_json
+from guardian.core.report.model import Fired, Report
 from guardian.core.time import micros, moment
 from guardian.core.turnover import Cohort, Group, Turnover, Usage
 from guardian.mail.report.incidents import incident_lines
@@ -56,17 +55,17 @@ RULES = {
 }
 
 
-async def sample_reports() -> list[dict[str, Any]]:
+async def sample_reports() -> list[Report]:
     """The reports on a bad day, its week, a quiet day, one of 5,000 users and one without anybody, in any language."""
     long_ago = [event(MIDNIGHT - 9 * DAY, USERS[0], "chat_message")]  # an app that was never used is another matter
     fired = [Fired("feature_down", "critical"), Fired("error_rate", "warning")]
     bad, week = await _reports(bad_day(), DAY_BEFORE, WEEK, fired=fired)
-    week |= additions_json(replace(from_json(week), **story()))
+    week = replace(week, **story())
     [quiet], [crowd], [nobody] = [await _reports(each, DAY_BEFORE) for each in (quiet_day(), crowded_day(), long_ago)]
     return [bad, week, quiet, crowd, nobody]
 
 
-def report_samples(email: EmailService, reports: Sequence[dict[str, Any]]) -> list[Sample]:
+def report_samples(email: EmailService, reports: Sequence[Report]) -> list[Sample]:
     """A mail of each of `sample_reports`, and one more in French."""
     bad, week, quiet, crowd, nobody = reports
     more: dict[str, Any] = {"next_report": NEXT, "unsubscribe": f"{URL}/u/sample"}
@@ -98,7 +97,7 @@ def _mail(email: EmailService, reports: Mapping[str, Any], key: str, **more: Any
 
 async def _reports(
     events: Sequence[Event], *windows: tuple[datetime, datetime], fired: Sequence[Fired] = ()
-) -> list[dict[str, Any]]:
+) -> list[Report]:
     """The real report on each window, half-open."""
 
     async def firings(start: datetime, end: datetime) -> Sequence[Fired]:
@@ -114,7 +113,8 @@ async def _reports(
             usage = UsageGuardian(
                 repository, reports_dir=folder, clock=lambda: NOW, timezone=ZONE.key, fired=firings, seals=False
             )
-            return [await usage.generate_report(start_time=start, end_time=end) for start, end in windows]
+            made = [await usage.read_report(start_time=start, end_time=end) for start, end in windows]
+            return [await with_latency_before(report, repository) for report in made]
         finally:
             await repository.close()
 

@@ -71,8 +71,7 @@ class Quantiles:
 
 @dataclass(frozen=True, slots=True)
 class Feature:
-    """One feature's part. `statuses` are those of its errors; `failed_users`, how many verified users met one, is None
-    where that is not known."""
+    """One feature's part, with its errors' `statuses`. `failed_users`, verified ones, met any; None: not known."""
 
     name: str
     requests: int
@@ -95,7 +94,7 @@ class FeatureBefore:
 
 @dataclass(frozen=True, slots=True)
 class Previous:
-    """The period before, which ended where the report's begins; `period_start` None: not said."""
+    """The period before, which ended where the report's begins. None: not known; no JSON has `p95_ms`."""
 
     active_users: int | None
     total_requests: int
@@ -105,6 +104,7 @@ class Previous:
     error_breakdown: Statuses = field(default_factory=dict)
     top_features: tuple[FeatureCount, ...] = ()
     features: tuple[FeatureBefore, ...] = ()
+    p95_ms: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

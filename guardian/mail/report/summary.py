@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
+from math import inf
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from guardian.core.language import Language
-from guardian.core.report.model import Report
+from guardian.core.report.model import Previous, Report
 from guardian.mail.report.section import Section
 from guardian.mail.report.wording import compared_day, is_day
 
@@ -39,8 +40,7 @@ def words(report: Report, lang: Language, zone: ZoneInfo) -> dict[str, Any]:
         {"label": lang("Failed"), "value": failed, "change": change, "tone": tone},
     ]
     if report.latency_ms.p95 is not None:
-        value = lang.milliseconds(report.latency_ms.p95)
-        found.append({"label": lang("95 % within"), "value": value, "change": "", "tone": ""})
+        found.append(_latency(report.latency_ms.p95, before, lang, day, busy=_busy(report)))
     return {"figures": found, "first": _first(report, lang, zone), "held": _held(report, lang)}
 
 
@@ -65,13 +65,14 @@ def _first(report: Report, lang: Language, zone: ZoneInfo) -> str:
 def _held(report: Report, lang: Language) -> str:
     """Which of the key figures are within a tenth of those before, in a sentence; "" for none, or too few requests."""
     before = report.baseline
-    if before is None or min(before.total_requests, report.total_requests) < ENOUGH:
+    if before is None or not _busy(report):
         return ""
     now, then = report.total_errors / report.total_requests, before.total_errors / before.total_requests
     same = [
         (lang("active users"), before.active_users and abs(report.active_users / before.active_users - 1) <= STEADY),
         (lang("requests"), abs(report.total_requests / before.total_requests - 1) <= STEADY),
         (lang("the share that failed"), abs(now - then) <= STEADY * max(now, then)),
+        (lang("latency"), abs(_slower(report.latency_ms.p95, before.p95_ms)) <= STEADY),
     ]
     names = [name for name, steady in same if steady]
     return lang("Steady, within 10 %%: %(what)s.", what=", ".join(names)) if names else ""
@@ -80,6 +81,26 @@ def _held(report: Report, lang: Language) -> str:
 def _figure(label: str, now: int, before: int | None, lang: Language, day: str) -> dict[str, str]:
     change = "" if before is None else _change(now, before, lang.number, lang, day)
     return {"label": label, "value": lang.number(now), "change": change, "tone": ""}
+
+
+def _latency(now: float, before: Previous | None, lang: Language, day: str, *, busy: bool) -> dict[str, str]:
+    """What 95 % of the requests kept to, in milliseconds; slower or faster where enough were made to say so."""
+    change = tone = ""
+    if before and before.p95_ms is not None:
+        change = _change(now, before.p95_ms, lang.milliseconds, lang, day)
+        tone = _tone(_slower(now, before.p95_ms), STEADY) if busy else ""
+    return {"label": lang("95 % within"), "value": lang.milliseconds(now), "change": change, "tone": tone}
+
+
+def _slower(now: float | None, before: float | None) -> float:
+    """By which share it takes longer; infinite where that cannot be told."""
+    return now / before - 1 if now is not None and before else inf
+
+
+def _busy(report: Report) -> bool:
+    """Whether there are enough requests, now and before, to call anything steady."""
+    before = report.baseline
+    return before is not None and min(before.total_requests, report.total_requests) >= ENOUGH
 
 
 def _change(now: float, before: float, say: Callable[[float], str], lang: Language, day: str) -> str:

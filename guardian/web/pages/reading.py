@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from guardian.alerting.sample import Released
+from guardian.application.latency_before import with_latency_before
 from guardian.application.root import Application
 from guardian.core.activity import Activity
 from guardian.core.off_loop import off_loop
@@ -77,6 +78,7 @@ async def _read(app: Application, chosen: Range, zone: ZoneInfo) -> Reading:
     took = tuple(counts.latencies)
     if not chosen.compare:
         return Reading(replace(report, previous=None, comparison=None), counts, took, None)
+    report = await with_latency_before(report, app.repository)
     if report.baseline is None:  # a line of zeros from before recording began would be untrue
         return Reading(report, counts, took, None)
     if not bars:  # of a weekday that is an hour longer or shorter
