@@ -42,7 +42,10 @@ REPORTS_A_DAY = 24
 SLICE_READS = 5
 """A slice is judged, sealed, and looked at for what came late, again and again until it is a minute old."""
 SUMMED = 1_000
-"""So many slices are one read where Firestore adds up how many events there are, as each report has it do."""
+"""So many documents are one read where Firestore counts them, as each report has it do for everybody who was ever seen
+and for the slices of the last minutes."""
+UNSEALED = 360
+"""Seconds of slices that are in no seal yet, at most: their number of events is added up."""
 PULSE = 5.0
 """Seconds between renewals of the lease by a daemon; a scheduler outside renews it each minute."""
 
@@ -100,7 +103,7 @@ def usage(load: Load, *, retention_days: int = 90, daemon: bool = True, interval
     writes = slices + busy_minutes + seals + STATE_WRITES_A_DAY + lease + people / 30  # one person in 30 is new
     minutes = 1_440 * (DAEMON_READS if daemon else TICK_READS)
     reads = SLICE_READS * slices + minutes + seals + REPORTS_A_DAY * REPORT_READS + WEEK_READS / 7 + lease
-    reads += REPORTS_A_DAY * slices * retention_days / SUMMED
+    reads += REPORTS_A_DAY * (slices * UNSEALED / DAY + people * retention_days / 30) / SUMMED
     if load.instances <= MOST_ASKED:
         reads += 1_440 * LOOKS_A_MINUTE * load.instances + slices
     stored = retention_days * (slices * SLICE_BYTES + load.requests * DAY * EVENT_BYTES) + 730 * seal_bytes

@@ -100,7 +100,7 @@ WINDOWS = {
 }
 
 
-async def test_a_report_reads_what_the_model_says_whatever_it_is_of(model, tmp_path):
+async def test_a_report_reads_what_the_model_says_whatever_it_is_of(model, tmp_path, as_a_minute_later):
     """Each by a process of its own, so that nothing is known from before."""
     keys = {"database": address_in(tmp_path), "schedules": SCHEDULES, "rules": RULES}
     async with opened(tmp_path, events=past(70, 1, every=3), **keys) as app:

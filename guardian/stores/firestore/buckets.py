@@ -50,6 +50,11 @@ class Seal:
         """Where it ends."""
         return self.start + self.span
 
+    @property
+    def events(self) -> int:
+        """How many requests it has."""
+        return int(self.totals.users[:, 1].sum())
+
     def requests(self, start_us: int, end_us: int) -> tuple[int, int]:
         """How many requests, and how many failed ones, lie in the whole minutes of [start, end)."""
         minute = self.minutes[:, 0] * MINUTE + self.start

@@ -116,7 +116,7 @@ class FirestoreKeeping:
 
     async def stats(self, now: datetime | None = None) -> StorageStats:
         """See UsageRepository."""
-        return await self._people(lambda people, aliases: overview.stats(self.documents, people, aliases, now))
+        return await self._people(lambda people, aliases: overview.stats(self._windows(), people, aliases, now))
 
     async def unmerged_bytes(self) -> int:
         """See UsageRepository."""

@@ -60,6 +60,7 @@ class FirestoreMovingEvents:
             purged_us=max(known.purged_us, facts.purged_us),
             forgotten_us=max(known.forgotten_us, facts.forgotten_us),
             purged=max(known.purged, facts.purged),
+            counts=None if known.counts else known.counts,
         )
         self._documents.commit([after.change()])
 
@@ -175,7 +176,8 @@ class FirestoreMovingEvents:
         if emptied := [start for start, some in stretches.items() if start < until_us and not some]:
             # No late slice will mark these as stale.
             self._commit(seals.gone(span, start) for start in emptied for span in (MINUTES5, HOUR, DAY))
-            self._documents.commit([read_progress(self._documents).with_stale(emptied, (HOUR, DAY)).change()])
+            after = replace(read_progress(self._documents), counts=None)
+            self._documents.commit([after.with_stale(emptied, (HOUR, DAY)).change()])
         if looks:
             there = self._documents.names(SLICES, _stem(min(stretches)), _stem(max(stretches) + STRETCH_US))
             old = [name for name in there if name not in kept and int(name.split("-")[1]) in stretches]

@@ -10,12 +10,13 @@ from guardian.core.clock import SLACK
 from guardian.core.storage import RecorderHealth, RecorderNote, StorageStats
 from guardian.core.time import micros, moment
 from guardian.stores.events import MOST_AHEAD
-from guardian.stores.firestore import seals
+from guardian.stores.firestore import counting, seals
 from guardian.stores.firestore.buckets import MINUTES5
 from guardian.stores.firestore.directory import Directory, person_of
 from guardian.stores.firestore.documents import Documents
-from guardian.stores.firestore.progress import as_table, read_progress
+from guardian.stores.firestore.progress import as_table
 from guardian.stores.firestore.slices import AT
+from guardian.stores.firestore.windows import Windows
 from guardian.stores.people.aliases import Aliases
 from tracker.firestore.people import PEOPLE
 from tracker.firestore.sink import FEATURES, NOTES, RECORDERS, SLICES
@@ -25,16 +26,18 @@ _NEWEST = 5
 _WEEK_US = 7 * 86400 * 1_000_000
 
 
-def stats(documents: Documents, people: Directory, aliases: Aliases, now: datetime | None) -> StorageStats:
+def stats(windows: Windows, people: Directory, aliases: Aliases, now: datetime | None) -> StorageStats:
     """See `UsageRepository.stats`. Firestore does not tell the size in bytes."""
+    documents = windows.documents
     oldest = documents.query(SLICES, order=[("start", "ASCENDING")], limit=1)
+    oldest_us = int(oldest[0].fields["start"]) if oldest else None
     return StorageStats(
-        events=documents.total(SLICES, "count"),
+        events=0 if oldest_us is None else counting.events(windows, oldest_us),
         users=_users(documents, people, aliases),
-        oldest=moment(int(oldest[0].fields["start"])) if oldest else None,
+        oldest=None if oldest_us is None else moment(oldest_us),
         newest=newest_event(documents, now),
         size_bytes=0,
-        purged=read_progress(documents).purged,
+        purged=windows.progress.purged,
         totals_since=_totals_since(documents),
         place=str(documents.address),
     )

@@ -21,7 +21,7 @@ from guardian.stores.firestore.slices import AT, Table, bare, table_of, wordy
 from tracker.firestore.expiry import FIELD, KEEP, META, PROGRESS
 from tracker.firestore.sink import SLICES
 
-_SEALED = struct.Struct(">Qq")
+_SEALED, _COUNT = struct.Struct(">Qq"), struct.Struct(">qq")
 BEHIND_US = 60 * 1_000_000
 """How far the mark stays behind the time of reading."""
 
@@ -34,7 +34,8 @@ class Progress:
     Errors before `cleared_us` have lost their text; in sealed buckets this is done up to `bared_us`, and purged failed
     requests are removed up to `emptied_us`. `purged` counts the deleted events, `unsaid` those of them not yet reported
     to a caller. Single events expire a little later than `keep_us` after their end (0: never); `longer_us` is when that
-    span last grew.
+    span last grew. `counts` has the events of each day that are sealed and not purged, by the day's start, without what
+    joining the day will still add; None where they have to be counted.
     """
 
     until_us: int = 0
@@ -50,6 +51,7 @@ class Progress:
     unsaid: int = 0
     keep_us: int = 0
     longer_us: int = 0
+    counts: Mapping[int, int] | None = field(default_factory=dict)
     version: Any = NEW
     read_us: int = 0
 
@@ -71,6 +73,7 @@ class Progress:
             "unsaid": self.unsaid,
             KEEP: self.keep_us,
             "longer_us": self.longer_us,
+            "counts": _packed_counts(self.counts, self.until_us),
         }
         return Change(META, PROGRESS, fields, self.version)
 
@@ -105,9 +108,22 @@ def read_progress(documents: Documents) -> Progress:
         unsaid=int(fields["unsaid"]),
         keep_us=int(fields.get(KEEP, 0)),
         longer_us=int(fields.get("longer_us", 0)),
+        counts=_counts_in(fields.get("counts", b""), int(fields["until_us"])),
         version=found.version,
         read_us=micros(found.read_at) if found.read_at is not None else 0,
     )
+
+
+def _packed_counts(counts: Mapping[int, int] | None, until_us: int) -> bytes:
+    """The field, with how far all was sealed then: an earlier version of this program that seals leaves it alone."""
+    if counts is None:
+        return b""
+    return b"".join(_COUNT.pack(*each) for each in [(until_us, 0), *sorted(counts.items())])
+
+
+def _counts_in(packed: bytes, until_us: int) -> dict[int, int] | None:
+    (then_us, _), *counts = _COUNT.iter_unpack(packed) if packed else [(-1, 0)]
+    return dict(counts) if then_us == until_us else None
 
 
 def number_of(name: str) -> int:

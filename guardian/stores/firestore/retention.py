@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from guardian.stores.firestore import seals
+from guardian.stores.firestore import counting, seals
 from guardian.stores.firestore.buckets import DAY, HOUR, MINUTES5, SPANS, Seal, Sighting
 from guardian.stores.firestore.clients import purge_clients
 from guardian.stores.firestore.directory import Directory
@@ -31,6 +31,7 @@ def purge(documents: Documents, people: Directory, events_before_us: int, summar
         count = sum(int(each.fields["count"]) for each in found)
         after = replace(
             progress,
+            counts=counting.after_purge(documents, progress, before),
             purged_us=max(progress.purged_us, before),
             purged=progress.purged + count,
             unsaid=progress.unsaid + count,

@@ -10,7 +10,7 @@ from dataclasses import replace
 from itertools import groupby
 
 from guardian.core.time import micros
-from guardian.stores.firestore import seals
+from guardian.stores.firestore import counting, seals
 from guardian.stores.firestore.buckets import DAY, HOUR, INSIDE, MINUTES5, bucket_of, joined
 from guardian.stores.firestore.documents import NEW, Change, Documents, Found, in_commits
 from guardian.stores.firestore.progress import (
@@ -58,7 +58,7 @@ def _seal(documents: Documents, now_us: int) -> int | None:
         # Saves reading the slices of the last minutes again.
         if not documents.commit([replace(progress, mark_us=mark_us).change()]):
             return None
-        if not any(_runs(progress, span) for span in (HOUR, DAY)):
+        if progress.counts is not None and not any(_runs(progress, span) for span in (HOUR, DAY)):
             return written
         progress = read_progress(documents)
     for span in (HOUR, DAY):
@@ -67,6 +67,8 @@ def _seal(documents: Documents, now_us: int) -> int | None:
             return None
         progress, more = step
         written += more
+    if progress.counts is None:
+        documents.commit([replace(progress, counts=counting.all_days(documents, progress)).change()])
     return written
 
 
@@ -104,7 +106,8 @@ def _made(
         start: list(group)
         for start, group in groupby(found, key=lambda each: int(each.fields["start"]) // MINUTES5 * MINUTES5)
     }
-    commits = list(in_commits(_changes(start, buckets[start]) for start in sorted(buckets))) or [[]]
+    events = dict[int, int]()
+    commits = list(in_commits(_changes(start, buckets[start], events) for start in sorted(buckets))) or [[]]
     written = 0
     for place, commit in enumerate(commits, 1):
         some = sorted({seals.start_of(each.name) for each in commit if seals.is_of(MINUTES5, each.name)})
@@ -112,6 +115,7 @@ def _made(
         sealed = {number_of(each.name): micros(each.fields["written"]) for start in some for each in buckets[start]}
         after = replace(
             progress.with_stale(some, (HOUR, DAY)),
+            counts=counting.after_sealing(documents, progress, {start: events[start] for start in some}),
             until_us=max(progress.until_us, until_us if last else some[-1] + MINUTES5),
             mark_us=mark_us if last else progress.mark_us,
             sealed={**progress.sealed, **sealed},
@@ -126,11 +130,14 @@ def _made(
 def _joined(documents: Documents, progress: Progress, span: int) -> tuple[Progress, int] | None:
     """Commit the complete buckets of this length. Returns the new progress and the number of buckets. Neighbours within
     a day are read at once and many are committed together, since a long past would be slow one by one."""
-    written = 0
-    made = (each for starts in _runs(progress, span) for each in _whole(documents, span, starts))
+    written, events = 0, dict[int, int]()
+    made = (each for starts in _runs(progress, span) for each in _whole(documents, span, starts, events))
     for commit in in_commits(made):
         done = {seals.start_of(each.name) for each in commit}
         after = replace(progress, unjoined=progress.unjoined - {(span, start) for start in done})
+        if span == DAY:
+            days = {start: events.get(start, 0) for start in done}
+            after = replace(after, counts=counting.after_joining(documents, progress, days))
         if not documents.commit([*commit, after.change()]):
             return None
         written += len({seals.start_of(each.name) for each in commit if each.fields is not None})
@@ -138,9 +145,9 @@ def _joined(documents: Documents, progress: Progress, span: int) -> tuple[Progre
     return progress, written
 
 
-def _whole(documents: Documents, span: int, starts: Sequence[int]) -> Iterator[list[Change]]:
+def _whole(documents: Documents, span: int, starts: Sequence[int], events: dict[int, int]) -> Iterator[list[Change]]:
     """The changes that write each of the buckets at these neighbouring starts, joined from the shorter ones inside; a
-    bucket with nothing inside is deleted."""
+    bucket with nothing inside is deleted. Puts the number of events of each into `events`."""
     found = seals.read(documents, INSIDE[span], starts[0], starts[-1] + span)
     parts = {start: list(group) for start, group in groupby(found, key=lambda each: each.start // span * span)}
     for start in starts:
@@ -148,6 +155,7 @@ def _whole(documents: Documents, span: int, starts: Sequence[int]) -> Iterator[l
             yield [seals.gone(span, start)]
             continue
         whole = joined(span, start, parts[start])
+        events[start] = whole.events
         yield seals.day_changes(whole, parts[start]) if span == DAY else seals.changes(whole)
 
 
@@ -163,8 +171,10 @@ def _runs(progress: Progress, span: int) -> list[list[int]]:
     return runs
 
 
-def _changes(start: int, slices: Sequence[Found]) -> list[Change]:
+def _changes(start: int, slices: Sequence[Found], events: dict[int, int]) -> list[Change]:
     """The changes that write the 5 minutes of these slices, and delete the hour and day around them, which are joined
-    again later."""
+    again later. Puts the number of events of these 5 minutes into `events`."""
     around = [seals.gone(span, start) for span in (HOUR, DAY)]
-    return [*around, *seals.changes(bucket_of(start, as_table(slices)))]
+    bucket = bucket_of(start, as_table(slices))
+    events[start] = bucket.events
+    return [*around, *seals.changes(bucket)]

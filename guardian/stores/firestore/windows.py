@@ -40,7 +40,8 @@ class Windows:
         self.documents = documents
         self._kept = kept or Kept(documents)
         self.progress: Progress = read_progress(documents)
-        self._stale = stale_buckets(late_slices(documents, self.progress))
+        self.stale = stale_buckets(late_slices(documents, self.progress))
+        """The starts of the sealed 5 minutes into which something has come late, or was changed, since."""
 
     def pieces(self, edges: Sequence[int], features: Sequence[str] = (), *, hourly: bool = False) -> list[Piece]:
         """The pieces of the window from the first edge to the last, in order. No piece crosses an edge, except that
@@ -110,7 +111,7 @@ class Windows:
         span, *shorter = spans
         low, high = -(-start // span) * span, end // span * span
         step = HOUR if hourly and span == DAY else span
-        cut = {at // span * span for at in self._stale} | {edge // span * span for edge in edges if edge % step}
+        cut = {at // span * span for at in self.stale} | {edge // span * span for edge in edges if edge % step}
         left, at = [], start
         for seal in self._read(span, low, high):
             if seal.start not in cut:
@@ -125,7 +126,7 @@ class Windows:
         low, high = -(-start // MINUTES5) * MINUTES5, end // MINUTES5 * MINUTES5
         if low > high:
             return [(start, end)]
-        single = {*self._stale, *(edge // MINUTES5 * MINUTES5 for edge in edges if edge % MINUTES5)}
+        single = {*self.stale, *(edge // MINUTES5 * MINUTES5 for edge in edges if edge % MINUTES5)}
         whole = [(at, at + MINUTES5) for at in sorted(single) if low <= at < high]
         return [(a, b) for a, b in ((start, low), *whole, (high, end)) if a < b]
 
