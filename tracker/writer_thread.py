@@ -59,6 +59,7 @@ class WriterThread:
         self._busy_at = 0.0
         self._hopeless_at = 0.0  # when the database turned out to be unusable
         self._announced = False
+        self._told = pace.prompt  # whether it was said that this process lives
 
     def start(self) -> None:
         """Start the thread unless it runs; the lock is held."""
@@ -95,7 +96,12 @@ class WriterThread:
 
     def _run(self) -> None:
         self.announce()
-        sink: Sink | None = None if self._pace.prompt else self._opened_ahead()
+        sink: Sink | None = None
+        if not self._pace.prompt:
+            # Who is told to end soon after its start has no time to load Google's library then. Where this fails it is
+            # told, and tried again, when something is due.
+            with self.inside, suppress(Exception):
+                sink = self._opened()
         failures = 0
         while True:
             self._rest(failures)
@@ -111,7 +117,7 @@ class WriterThread:
                     if sink is not None and sink.moved():
                         self._leave(sink)
                         sink = None
-                    sink = sink or self._open()
+                    sink = sink or self._opened()
                     self._store(sink, batch)
                 except Unavailable as error:
                     failures += 1
@@ -136,12 +142,14 @@ class WriterThread:
         with self.inside:
             _close(sink)
 
-    def _opened_ahead(self) -> Sink | None:
-        """The store, opened before anything is due: a process that is told to end soon after its start has no time to
-        load Google's library then. None where that fails: it is told, and tried again, when there is something due."""
-        with self.inside, suppress(Exception):
-            return self._open()
-        return None
+    def _opened(self) -> Sink:
+        """The store, told that this process lives unless it ends: it may be killed before the batch it waits for."""
+        sink = self._open()
+        if not self._told and self.deadline is None:
+            sink.write((), heartbeat=self._heartbeat)
+            self._told = True
+            self._pulse.beat()
+        return sink
 
     def _next_batch(self) -> list[Event] | None:
         """The events to store next, which may be none; None where the thread is to end."""
@@ -180,7 +188,9 @@ class WriterThread:
         while waiting := len(events):
             self.wake.clear()
             # After the clearing: whoever sets the event changes one of these before.
-            if self._hurried() or self.deadline is not None or self._buffer.awaited or waiting >= self._batch:
+            # The end was a moment ago, so that the process may be gone in the next one.
+            hurried = self.ended_at is not None and time.monotonic() - self.ended_at < _ENDING_SECONDS
+            if hurried or self.deadline is not None or self._buffer.awaited or waiting >= self._batch:
                 return
             left = end - time.monotonic()
             if left <= 0 or self.abandoned:
@@ -188,10 +198,6 @@ class WriterThread:
             woken = self.wake.wait(min(QUIET_SECONDS if pace.prompt else _LOOK_SECONDS, left))
             if pace.prompt and (woken or len(events) == waiting):
                 return
-
-    def _hurried(self) -> bool:
-        """Whether the end was a moment ago, so that the process may be gone in the next one."""
-        return self.ended_at is not None and time.monotonic() - self.ended_at < _ENDING_SECONDS
 
     def _leave(self, sink: Sink) -> None:
         """Let go of a database file that is no longer where it was."""
@@ -215,8 +221,7 @@ class WriterThread:
 
     def _heartbeat(self, stored: int, poison: int) -> Heartbeat:
         with self._buffer.lock:
-            counts = self._buffer.counts()
-        return self._pulse.row(counts, stored, poison)
+            return self._pulse.row(self._buffer.counts(), stored, poison)
 
     def _taken(self, number: int, stored: int) -> None:
         """Take so many events off the buffer: some are stored now, the rest is lost."""

@@ -9,14 +9,17 @@ import sys
 import textwrap
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 
 import pytest
 from google.api_core.exceptions import ServiceUnavailable
 
+from guardian.application.check.database import database_findings
 from guardian.core.time import moment
 from guardian.stores.firestore.documents import Documents
 from guardian.stores.firestore.overview import recorders
 from guardian.stores.firestore.progress import read_table
+from tests.support.api_client import calling, opened
 from tests.support.events import event as made
 from tests.support.firestore import address_in
 from tests.support.waiting import until
@@ -201,6 +204,7 @@ CHILD = """
     async def chat(request):
         return PlainTextResponse("hello")
 
+    exec(sys.argv[4])
     app = Starlette(routes=[Route("/chat", chat)])
     app.add_middleware(UsageTrackingMiddleware, database=sys.argv[2], **eval(sys.argv[3]))
     uvicorn.run(app, host="127.0.0.1", port=int(sys.argv[1]), log_level="error")
@@ -209,14 +213,14 @@ CHILD = """
 
 @pytest.fixture
 def served(address):
-    """Starts an app that is tracked: a process, and what sends it a request."""
+    """Starts an app that is tracked, after the statements of `before`: a process, and what sends it a request."""
     started = []
 
-    def start(**settings):
+    def start(before="", **settings):
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
-        command = [sys.executable, "-c", textwrap.dedent(CHILD), str(port), address, repr(settings)]
+        command = [sys.executable, "-c", textwrap.dedent(CHILD), str(port), address, repr(settings), before]
         process = subprocess.Popen(command, env=dict(os.environ))
         started.append(process)
 
@@ -257,6 +261,66 @@ def test_a_process_that_is_killed_loses_what_came_since_its_last_slice_and_no_mo
     told = found[-1].fields["beat"]
     assert told["stored"] == len(stored(address)) <= 21
     assert told["accepted"] >= told["stored"]
+
+
+HANGS = "import time; from tracker.firestore.sink import FirestoreSink as S; S._create = lambda *_: time.sleep(99)"
+"""No slice is ever made."""
+
+
+@pytest.mark.parametrize(
+    "how", [{"flush_interval": 3600}, {"flush": "response", "before": HANGS}], ids=["timer", "flush"]
+)
+async def test_a_process_that_is_killed_before_its_first_slice_has_said_what_it_took(address, served, tmp_path, how):
+    process, ask = served(**how)
+    [told] = until(lambda: recorders(Documents(parse(address)), None))
+    ask()
+    process.kill()
+    process.wait()
+    assert (told.accepted >= 1, told.stored, told.queued) == (True, 0, told.accepted)
+    assert stored(address) == []
+    async with opened(tmp_path, events=[], database=address) as app:
+        app.clock = lambda: told.seen_at + timedelta(minutes=3)
+        async with calling(app) as client:
+            health = (await client.get("/api/usage/health")).json()
+        assert (health["recorder"]["accepted"], health["recorder"]["queued"]) == (told.accepted, told.accepted)
+        assert f"went silent with {told.accepted} events queued" in " ".join(health["reasons"])
+        [lost] = [each for each in await database_findings(app) if each.text.startswith("the process ")]
+        numbers = f"{told.accepted} accepted = 0 stored + 0 dropped + {told.accepted} queued"
+        assert (lost.level, numbers in lost.text, "so what it had queued is lost" in lost.text) == (
+            "warning",
+            True,
+            True,
+        )
+
+
+def test_that_a_process_lives_is_said_before_any_name_and_its_first_slice_says_so_again(address):
+    recorder = Recorder(address, flush_interval=3_600)
+    for number in range(3):
+        recorder.add(event(number))
+    [told] = until(lambda: recorders(Documents(parse(address)), None))
+    assert (1 <= told.accepted <= 3, told.stored) == (True, 0)
+    assert Documents(parse(address)).query(PEOPLE) == []
+    assert recorder.close()
+    [told] = recorders(Documents(parse(address)), None)
+    assert (told.accepted, told.stored, told.queued) == (3, 3, 0)
+
+
+def test_a_process_that_could_not_say_so_at_its_start_says_it_when_something_is_due(address, monkeypatch):
+    said, say = [], FirestoreSink._say
+
+    def failing_once(self, beat, notes, *, alone):
+        said.append(beat.stored)
+        if len(said) == 1:
+            raise ServiceUnavailable("away")
+        return say(self, beat, notes, alone=alone)
+
+    monkeypatch.setattr(FirestoreSink, "_say", failing_once)
+    recorder = Recorder(address, flush_interval=0.05)
+    recorder.add(event(1))
+    until(lambda: recorder.stats().stored == 1)
+    assert recorder.close()
+    assert said[:3] == [0, 0, 1]
+    assert stored(address) == [1]
 
 
 def test_what_waits_is_stored_before_the_call_of_a_request_ends_where_that_is_asked_for(address, served):

@@ -201,7 +201,8 @@ class FirestoreSink:
             }
             batch.set(self._client.collection(NOTES).document(name), fields)
         batch.commit(retry=None, timeout=SECONDS)
-        waiting.beaten_us = beat.seen_us
+        if beat.stored:  # the first slice is told of at once, whatever was said before it
+            waiting.beaten_us = beat.seen_us
 
     def moved(self) -> bool:
         """See Sink: an address of Firestore always means the same database."""
