@@ -1,4 +1,4 @@
-"""Active users through the period: a picture for the mail, its words for who sees none, and a line of blocks."""
+"""A chart of active users through the period: as a picture, as alternative text, and as a line of block characters."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from guardian.core.language import Language
 from guardian.core.summary import TimelineBar
 
 WIDTH, HEIGHT = 536, 150
-"""Of the picture in a mail, in CSS pixels; it holds twice as many, for sharp screens."""
+"""The size of the picture in CSS pixels; it has twice the resolution for sharp screens."""
 FONT = 14
-"""The height of its letters: a phone shows them at little more than half of it."""
+"""The font size: phones show it at little more than half."""
 CID = "active-users@guardian"
 BLOCKS = "▁▂▃▄▅▆▇█"
 BAD_SHARE = 0.10

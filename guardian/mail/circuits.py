@@ -1,4 +1,4 @@
-"""Which transports are left alone for now, and for how long."""
+"""Circuit breakers: which transports are paused, and for how long."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from guardian.core.clock import was_ahead
 
 HANGS = 2
-"""After so many hangs in a row a transport is left alone: what waits would lose a time-out each."""
+"""After this many hangs in a row a transport is paused: otherwise each waiting message would cost a time-out."""
 
 LONGEST_PAUSE = timedelta(minutes=4)
 """An unreachable server is tried again after this at the latest."""
@@ -19,10 +19,9 @@ RandomFloat = Callable[[], float]
 
 @dataclass(slots=True)
 class Circuits:
-    """Which transports are left alone for now, because their server cannot be reached or hangs.
-
-    One try at a time finds out whether it is back, after 1, 2, then at most 4 minutes: a server that is down for hours
-    sees at most 20 tries an hour, and what waits goes out within minutes of its return, however many mails there are.
+    """The transports that are paused because their server hangs or cannot be reached. Single attempts find out whether
+    it is back, after 1, 2, then at most 4 minutes: a server that is down for hours sees at most 20 tries an hour, and
+    what waits goes out within minutes of its return, however many mails there are.
     """
 
     failures: dict[str, int] = field(default_factory=dict)
@@ -33,7 +32,7 @@ class Circuits:
     def allow(self, transport: str, now: datetime) -> bool:
         """Whether this transport may be tried."""
         if was_ahead(self.closed_at.get(transport, now), now):
-            return True  # the clock was set back: until when it was to be left alone means nothing now
+            return True  # the clock was set back: the pause's end is meaningless
         return self.closed_until.get(transport, now) <= now
 
     def failing(self, transport: str) -> bool:
@@ -41,7 +40,7 @@ class Circuits:
         return transport in self.failures
 
     def hung(self, transport: str, now: datetime, random: RandomFloat) -> None:
-        """A send took its time and failed. One mail may be to blame for that, not several in a row."""
+        """A send hung and failed. That may be due to one mail, but not if it happens several times in a row."""
         self.hangs[transport] = self.hangs.get(transport, 0) + 1
         if self.hangs[transport] >= HANGS:
             self.failed(transport, now, random)
@@ -53,7 +52,7 @@ class Circuits:
         self._close(transport, now, wait * (1 - random() / 4))
 
     def rest(self, transport: str, now: datetime, wait: timedelta) -> None:
-        """The server has asked to be left alone for so long."""
+        """The server asked for a pause of this length."""
         self._close(transport, now, wait)
 
     def _close(self, transport: str, now: datetime, wait: timedelta) -> None:

@@ -1,4 +1,4 @@
-"""Reports of other tools that lie beside ours: each gets a section in the mail, a malformed one is named."""
+"""Reports of other tools in the same folder: each gets a section in the mail; malformed ones are named."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from guardian.core.off_loop import json_value
 
 MAX_BYTES = 1_000_000
 MAX_FILES, MAX_BYTES_IN_ALL = 50, 5_000_000
-"""So much is read for one mail: a megabyte takes 50 ms."""
+"""The most bytes read for one mail: a megabyte takes 50 ms."""
 MAX_ITEMS = 20
 """How many recommendations, errors, patterns or log lines of one companion a mail shows."""
 MAX_TEXT = 500
@@ -23,7 +23,7 @@ MAX_TEXT = 500
 
 @dataclass(frozen=True, slots=True)
 class Recommendation:
-    """What a companion proposes; each text may be empty."""
+    """A companion's recommendation; each text may be empty."""
 
     priority: str
     action: str
@@ -32,7 +32,7 @@ class Recommendation:
 
 @dataclass(frozen=True, slots=True)
 class Companion:
-    """One companion report. `name` is its file's; `grave` is OK, WARNING, CRITICAL or UNKNOWN.
+    """One companion report. `name` is that of its file; `grave` is OK, WARNING, CRITICAL or UNKNOWN.
 
     `summary` holds (name, value) pairs as texts; `errors`, `patterns` and `logs` are lines; `more` says how many items
     were left out in all.
@@ -69,8 +69,8 @@ class Malformed:
 def load_companions(reports_dir: Path) -> dict[str, Companion | Malformed]:
     """Every *.json of the folder but our own usage_report.json, by file name, in the order of names.
 
-    Beyond `MAX_FILES` files or `MAX_BYTES_IN_ALL` bytes the rest is Malformed, with that reason: a mail that is late
-    because of them would help nobody.
+    Files beyond `MAX_FILES` or `MAX_BYTES_IN_ALL` become Malformed with that reason, so that they cannot delay the
+    mail.
     """
     found: dict[str, Companion | Malformed] = {}
     try:
@@ -87,7 +87,8 @@ def load_companions(reports_dir: Path) -> dict[str, Companion | Malformed]:
 
 
 def _load(path: Path, most: int) -> tuple[Companion | Malformed, int]:
-    """The companion, and how many bytes were read for it, at most `most`; fewer than 0: the file is not looked at."""
+    """The companion, and how many bytes were read for it, at most `most`; with a negative `most` the file is not
+    read."""
     too_much = Malformed(path.name, marked("only the first 50 files, or 5 MB of them, are read"))
     if most < 0:
         return too_much, 0

@@ -28,29 +28,29 @@ T = TypeVar("T")
 log = logging.getLogger("guardian.delivery")
 
 LEASE = timedelta(minutes=2)
-"""How long a claimed mail belongs to its holder; longer than a send may take."""
+"""How long a claim lasts; longer than a send may take."""
 
 SEND_SECONDS = 100.0
 """After this many seconds a send is given up, with an unknown outcome."""
 
 HUNG_SECONDS = 10.0
-"""A send that fails after so long hung, whatever came of it."""
+"""A failed send that took at least this long counts as a hang."""
 
 LONGEST_OBEYED = timedelta(hours=1)
-"""A server that asks for a longer wait is asked again after this all the same."""
+"""The longest Retry-After that is respected."""
 
 GIVE_UP = timedelta(days=5)
 """A mail that could not be delivered for this long is dead (RFC 5321, 4.5.4.1: at least 4 to 5 days)."""
 
 Warnings = Callable[[str, str, datetime], Sequence[Outgoing]]
-"""The mails that say that a transport's login is refused, and why. Their keys keep them from being many."""
+"""Makes the mails that announce a refused login of a transport. Their keys keep them from being sent repeatedly."""
 Lane = str | None
-"""A channel; None for the rows of channels that nothing carries any more."""
+"""A channel; None stands for the rows of channels without a transport."""
 
 
 @dataclass(frozen=True, slots=True)
 class DeliveryCounts:
-    """What became of the mails of one pass."""
+    """The outcome of one pass, by number of mails."""
 
     sent: int = 0
     retried: int = 0
@@ -69,11 +69,10 @@ def backoff(attempts: int, random: RandomFloat) -> timedelta:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Desk:
-    """All that a delivery needs.
-
-    A transport carries mail, or the channel that its attribute `channel` names. The next one is tried only when the one
-    before has surely not sent. `circuits` remembers from pass to pass which servers are down. `warnings` are put into
-    the outbox when a login is refused and another transport is there to carry them. `monotonic` gives seconds.
+    """Everything that delivery needs. Each transport carries the channel in its attribute `channel` ("mail" or a name).
+    The next transport is tried only if the one before has certainly not sent. `circuits` remembers between passes which
+    servers are down. `warnings` go into the outbox when a login is refused and another transport can carry them.
+    `monotonic` gives seconds.
     """
 
     state: StateStore
@@ -87,15 +86,14 @@ class Desk:
 
     @property
     def lanes(self) -> list[Lane]:
-        """One for each channel, and one for what nothing carries; none without any transport."""
+        """One lane for each channel, and one for rows without a transport; empty without any transport."""
         channels = dict.fromkeys(transport.channel for transport in self.transports)
         return [*channels, None] if channels else []
 
     async def deliver(self, lane: Lane) -> DeliveryCounts:
-        """Try the mail of a lane that is due first, if there is one; each recipient's go in order.
-
-        What only a transport could carry that is left alone for now waits, and loses no try. Raises StorageError where
-        the outbox cannot be read or marked.
+        """Try the lane's first due mail, if there is one; each recipient's mails go in order. A mail that only a paused
+        transport could carry waits, without losing an attempt. Raises StorageError where the outbox cannot be read or
+        marked.
         """
         carriers = [each for each in self.transports if each.channel == lane]
         besides = () if lane is not None else [each for each in self.lanes if each is not None]
@@ -130,7 +128,7 @@ class Desk:
                 circuits.answered(transport.name)
                 return await self._bury(item, transport, f"{transport.name}: {failure}")
             except Unreachable as failure:
-                # The circuit spaces the tries, so the mail itself is due at once when the server is back.
+                # The circuit breaker spaces the attempts, so the mail itself is due as soon as the server is back.
                 circuits.failed(transport.name, self.clock(), random)
                 error = f"{transport.name}: {failure}"
                 wait = min(waits, default=timedelta(0))
@@ -153,7 +151,7 @@ class Desk:
                 reason = str(failure) or f"no answer within {SEND_SECONDS:.0f} s, so it may have been sent"
                 error, wait, pinned = f"{transport.name}: {reason}", backoff(item.attempts, random), transport.name
                 break
-            except Exception as failure:  # one delivery: a fault in a transport must not stop the others
+            except Exception as failure:  # a bug in one transport must not stop the others
                 log.exception("The transport %s failed in a way it should not", transport.name)
                 reason = f"failed with {type(failure).__name__}, so it may have been sent"
                 error, wait, pinned = f"{transport.name}: {reason}", backoff(item.attempts, random), transport.name
@@ -181,10 +179,8 @@ class Desk:
 
 
 async def together(works: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
-    """The results of all of them, run at the same time.
-
-    Only when all have ended is the first failure raised, so that none is abandoned in the middle of a send because
-    another one failed.
+    """Runs all of them concurrently and returns their results. The first failure is raised only after all have ended,
+    so that no send is aborted because another failed.
     """
     fates = await asyncio.gather(*works, return_exceptions=True)
     for fate in fates:
@@ -200,5 +196,5 @@ def sum_of(counts: Sequence[DeliveryCounts]) -> DeliveryCounts:
 
 def _sender(item: OutboxItem) -> str:
     """The envelope sender: the address of the From header."""
-    head = re.split(rb"\r?\n\r?\n", item.message.body, maxsplit=1)[0]  # the parser would decode the megabytes behind it
+    head = re.split(rb"\r?\n\r?\n", item.message.body, maxsplit=1)[0]  # the parser would decode the megabytes after it
     return parseaddr(HeaderParser().parsestr(head.decode("utf-8", "replace"))["From"] or "")[1]

@@ -1,7 +1,6 @@
-"""How a header goes over the wire: names and texts in any script as encoded words, addresses in angle brackets.
-
-Python 3.11.7 writes encoded words of up to 77 characters where RFC 2047 allows 75, loses spaces where it folds, makes
-an encoded word of a long address (List-Unsubscribe), and of an address in another script one that is no address.
+"""Encoding headers: non-ASCII names and texts as encoded words, addresses in angle brackets. Written here because
+Python 3.11.7 makes encoded words of up to 77 characters (RFC 2047 allows 75), loses spaces when folding, turns long
+URLs (List-Unsubscribe) into encoded words, and encodes non-ASCII addresses wrongly.
 """
 
 from __future__ import annotations
@@ -13,13 +12,13 @@ MAX_WORD, MAX_LINE = 75, 76
 """Characters of an encoded word, and of a line that has one: RFC 2047, section 2."""
 _START, _END = "=?utf-8?{}?", "?="
 _PLAIN = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!*+-/")
-"""What a word in Q may hold wherever it stands, a display name too (RFC 2047, section 5, rule 3)."""
+"""The characters allowed in a Q-encoded word anywhere, including display names (RFC 2047, section 5, rule 3)."""
 _PHRASE = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~ -]+")
-"""Atoms and spaces: what needs no quotes in a display name."""
+"""Atoms and spaces: display names that need no quotes."""
 
 
 def unstructured(name: str, text: str) -> str:
-    """The value of a header that holds a text, folded; plain where it is ASCII and fits on one line."""
+    """The value of an unstructured header, folded; plain if it is ASCII and fits on one line."""
     if text.isascii() and len(name) + 2 + len(text) <= MAX_LINE - 1:
         return text
     return _encoded(text, len(name) + 2)

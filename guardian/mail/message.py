@@ -1,4 +1,4 @@
-"""A finished message as bytes, in which nothing that somebody else chose can add a header."""
+"""Builds a message as bytes. Text from others can never inject a header."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from guardian.core.mail_address import split_mailbox, wire_address
 from guardian.mail.headers import mailbox, unstructured
 
 MAX_SUBJECT = 196
-"""Characters of a subject, without the "Re: " of what follows in its thread."""
+"""The most characters of a subject, not counting the "Re: " of later mails in the thread."""
 
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
-    """A file that goes along; `kind` is its media type, such as text/csv. One that is `packed` goes out gzipped."""
+    """An attached file; `kind` is its media type, such as text/csv. With `packed` it is gzipped."""
 
     name: str
     kind: str
@@ -44,7 +44,7 @@ class Inline:
 
 @dataclass(frozen=True, slots=True)
 class Thread:
-    """Where a mail belongs: `root` is the Message-ID that its thread begins with, `first` whether it is this one."""
+    """A mail's thread: `root` is the Message-ID of its first mail, `first` whether this mail is that one."""
 
     root: str
     first: bool
@@ -67,11 +67,11 @@ def build_message(
 ) -> bytes:
     """The RFC 5322 message, lines ended by CRLF, with a text part and an HTML part (multipart/alternative).
 
-    Its Message-ID follows from `key`, so that the same mail made again is the same bytes; X-Guardian-Id repeats it,
-    since some services replace Message-IDs. It says that a machine made it (Auto-Submitted, RFC 3834), so that no
-    vacation responder answers. An address whose name before the @ is not ASCII makes it a message for servers with
-    SMTPUTF8 (RFC 6532). Raises ValueError with one sentence for an invalid address, or where the finished bytes do not
-    read back as what was meant.
+    Its Message-ID is derived from `key`, so the same mail made again has the same bytes; X-Guardian-Id repeats it,
+    since some services replace Message-IDs. It is marked as automatic (Auto-Submitted, RFC 3834), so that no vacation
+    responder answers. An address whose name before the @ is not ASCII makes it a message for servers with SMTPUTF8 (RFC
+    6532). Raises ValueError with one sentence for an invalid address, or if the finished bytes do not parse back to
+    what was meant.
     """
     name, address = _mailbox(sender)
     own = blake2b(f"{key}\n{recipient}".encode(errors="surrogatepass"), digest_size=12).hexdigest()
@@ -113,7 +113,7 @@ def build_message(
 
 
 def _cut(subject: str) -> str:
-    """The subject at its longest; the same with "Re: " before it, since mail programs join what has one subject."""
+    """The subject, shortened to MAX_SUBJECT; equally with a "Re: ", since mail programs group threads by subject."""
     again = "Re: " if subject.startswith("Re: ") else ""
     return again + subject.removeprefix(again)[:MAX_SUBJECT].rstrip()
 
@@ -164,7 +164,7 @@ def _printable(text: str) -> str:
 
 
 def _verified(data: bytes, meant: Mapping[str, str]) -> bytes:
-    """The bytes, if their headers read back as what was meant, each once, and nothing beside them."""
+    """The bytes, if their headers parse back to exactly what was meant."""
     head = data.partition(b"\r\n\r\n")[0].decode()  # a text: an address in another script is UTF-8 (RFC 6532)
     found = Parser(policy=SMTP).parsestr(head + "\r\n\r\n", headersonly=True)
     names = [name for name, _ in found.items() if not name.lower().startswith(("content-", "mime-version"))]
@@ -182,7 +182,7 @@ _MAILBOXES = ("From", "To", "Reply-To")
 
 
 def _mailbox_of(header: Any, raw: str) -> str:
-    """What an address header says, if it is one mailbox, else ""."""
+    """The address in an address header that has exactly one mailbox, else ""."""
     if len(header.addresses) != 1:
         return ""
     address, name = header.addresses[0].addr_spec, header.addresses[0].display_name

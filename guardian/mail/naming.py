@@ -1,4 +1,4 @@
-"""Where a finished message names people: the signs around names become places, which the outbox notes."""
+"""Finds where a finished message names people: the marks around names become positions, which the outbox stores."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def _in_csv(written: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """The parts of a mail as readers see them, and where they name whom."""
+    """The parts of a mail as readers see them, and where they name people."""
 
     subject: str
     text: str
@@ -41,9 +41,8 @@ class Told:
         *,
         pictured: bool = False,
     ) -> Told:
-        """What these parts, with signs around names, say. `pictured` says that the HTML part has pictures with it.
-
-        Places count through the parts of the message that `build_message` makes of them.
+        """Removes the marks from these parts. `pictured` means that the HTML part has inline pictures. Positions refer
+        to the parts of the message as `build_message` builds it.
         """
         people: list[Mention] = []
 

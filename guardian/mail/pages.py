@@ -1,4 +1,4 @@
-"""The addresses of the dashboard's pages that mails lead to: a path and a query, which tell only where to look."""
+"""The URLs of the dashboard's pages for links in mails: a path and a query that only say where to look."""
 
 from __future__ import annotations
 
@@ -13,10 +13,9 @@ from guardian.core.mentions import Span, marked, plain, remarked, unmarked
 
 @dataclass(frozen=True, slots=True)
 class Pages:
-    """The pages under `base`, an address; "" where mails have no links: then every address is "".
-
-    Pages about a time show [`start`, `end`), aware; None: what they show of themselves. A name may have the signs of
-    `guardian.core.mentions` around it, and an address that has the name has them too: erasing takes it out there.
+    """The pages under the URL `base`; with "" mails have no links, and every URL is "". Pages about a period show
+    [`start`, `end`), aware; None: their default. Names may have the marks of `guardian.core.mentions`; URLs keep them,
+    so that erasing finds the names there.
     """
 
     base: str = ""
@@ -54,7 +53,7 @@ class Pages:
         return self._timed("/features", name)
 
     def errors(self, **query: str) -> str:
-        """What failed: `status` and `feature` leave some of it."""
+        """The page of failures, filtered by `status` and `feature`."""
         return self._timed("/errors", **query)
 
     def incident(self, id: str) -> str:
@@ -62,7 +61,7 @@ class Pages:
         return self._at(f"/incidents/{quote(id, safe='')}")
 
     def rule(self, name: str) -> str:
-        """Where the page of rules tells of this one."""
+        """This rule on the page of rules."""
         return self._at("/rules") and f"{self._at('/rules')}#rule-{quote(name, safe='')}"
 
     def system(self) -> str:
@@ -70,7 +69,7 @@ class Pages:
         return self._at("/system")
 
     def with_people(self, text: str) -> Markup:
-        """The text as HTML in which each name that stands between signs leads to the page of that person."""
+        """The text as HTML, with each marked name linked to that person's page."""
         if not self.base:
             return escape(text)
         whole, spans = unmarked(text)
@@ -102,13 +101,13 @@ NOWHERE = Pages()
 
 
 def encoded(name: str) -> str:
-    """The name for a query of an address, between the same signs as it was."""
+    """The name encoded for a URL's query, with its marks kept."""
     whole = plain(name)
     shown = quote(whole, safe="@", errors="replace")
     return shown if whole == name else remarked(shown, [Span(0, len(shown), whole)])
 
 
 def _written(at: datetime) -> str:
-    """A time as the pages read it: without the seconds, where there are none."""
+    """A time in the pages' format: without seconds if they are zero."""
     form = "%Y-%m-%dT%H:%M:%SZ" if at.second or at.microsecond else "%Y-%m-%dT%H:%MZ"
     return at.astimezone(UTC).strftime(form)

@@ -1,4 +1,4 @@
-"""Templates into text: Jinja with escaping wherever HTML is written, styles inlined for mail programs."""
+"""Renders templates: Jinja with escaping for HTML, and styles inlined for mail programs."""
 
 from __future__ import annotations
 
@@ -21,15 +21,16 @@ from guardian.core.templates import environment
 
 @cache
 def mail_templates() -> Environment:
-    """The templates of mails, with the filters `cut`, `flow` and `breakable`, and with Jinja's own that count signs."""
+    """The Jinja environment for mails, with the filters `cut`, `flow` and `breakable`, and replacements for Jinja's
+    filters that count characters."""
     found = environment("mail")
     found.filters.update(cut=cut, flow=flow, breakable=breakable, wordwrap=wordwrap, length=length)
     return found
 
 
 def cut(text: str, width: int) -> str:
-    """The text in at most so many characters, for a column of plain text; its middle goes, since routes and addresses
-    that begin alike differ at their ends."""
+    """The text in at most `width` characters, for a plain-text column. The middle is removed, since similar routes and
+    addresses differ at their ends."""
     tail = (width - 1) // 2
     return shortening(
         text, lambda whole: whole if len(whole) <= width else whole[: width - 1 - tail] + "…" + whole[-tail:]
@@ -37,7 +38,7 @@ def cut(text: str, width: int) -> str:
 
 
 def breakable(text: str) -> Markup:
-    """The text as HTML that may break after each of `@ . / _ -`, rather than anywhere, where its column is narrow."""
+    """The text as HTML with allowed line breaks after each of `@ . / _ -`, for narrow columns."""
     return Markup(re.sub(r"([@./_-])(?=\w)", r"\1<wbr>", str(escape(text))))
 
 
@@ -48,26 +49,27 @@ def flow(text: str, hang: int = 0) -> str:
 
 @pass_environment
 def wordwrap(found: Environment, text: str, width: int, wrapstring: str) -> str:
-    """Jinja's filter of this name, which does not count the signs around names."""
+    """Jinja's `wordwrap` that ignores the marks around names."""
     return wrapping(text, lambda whole: do_wordwrap(found, whole, width, wrapstring=wrapstring))
 
 
 def length(value: Sized) -> int:
-    """How long the value is, without the signs around names."""
+    """The length of the value without the marks around names."""
     return len(plain(value)) if isinstance(value, str) else len(value)
 
 
 def render(name: str, lang: Language, **values: Any) -> tuple[str, str]:
     """The mail `name` as (HTML, plain text), from `name`.html and `name`.txt; in templates `_` translates."""
     given = {"lang": lang, "_": lang, **values}
-    # Macros are imported without the caller's values, so what they all need is global.
+    # Imported macros do not see the caller's values, so what all need is global.
     html = mail_templates().get_template(f"{name}.html").render(given)
     text = mail_templates().get_template(f"{name}.txt").render(given)
     return inlined(_set_apart(html)), re.sub(r"\n{3,}", "\n\n", re.sub(r" +\n", "\n", text)).strip() + "\n"
 
 
 def _set_apart(html: str) -> str:
-    """The page with `<bdi>` for the isolates in its text; in attributes and in its title no element can stand."""
+    """The page with the isolates in its text replaced by `<bdi>`; in attributes and the title, where elements are
+    impossible, they stay."""
 
     def element(found: re.Match[str]) -> str:
         return {FIRST_STRONG: "<bdi>", POP: "</bdi>"}.get(found[0], found[0])
@@ -76,7 +78,7 @@ def _set_apart(html: str) -> str:
 
 
 def is_whole(html: str) -> bool:
-    """Whether Gmail shows all of a mail: no more than the first 102 kB of its HTML."""
+    """Whether Gmail shows the whole mail: it clips HTML after 102 kB."""
     return len(html.encode(errors="replace")) < 100_000
 
 

@@ -36,7 +36,7 @@ from guardian.mail.unwritten import one_mail
 from guardian.settings.values import is_loopback
 
 ITEMS = (20, 10, 5, 3, 1, 0)
-"""How many items of each kind a companion report shows: the first number with which the mail is small enough."""
+"""Limits for the items of each kind in a companion report; the first that makes the mail small enough is used."""
 
 
 class EmailService:
@@ -77,12 +77,12 @@ class EmailService:
         self._languages = {address.lower(): code for address, code in (languages or {}).items()}
 
     def language_of(self, address: str, code: str | None = None) -> Language:
-        """The language that mails to this address are in: its own, else that of `code`, else the one for all."""
+        """The language of mails to this address: its own, else `code`, else the default."""
         own = self._languages.get(address.lower(), code)
         return self.language if own is None else language(own)
 
     async def send_guardian_report(self, to_email: str, reports: Mapping[str, Any]) -> None:
-        """Write the report mail and hand it over now, through the first transport that surely takes it.
+        """Write the report mail and send it now, through the first transport that accepts it.
 
         `reports` has the usage report under "usage_stats", and companion reports under their file names. Raises
         ValueError for an invalid address, DeliveryError where no transport accepted the mail, UnknownOutcome where one
@@ -134,7 +134,7 @@ class EmailService:
             if is_whole(html):
                 break
         headers = {}
-        # A mail service that is to follow the link (RFC 8058) needs HTTPS, and another machine's loopback is its own.
+        # One-click unsubscribing (RFC 8058) is done by the mail service: it needs HTTPS, and cannot reach our loopback.
         if unsubscribe and not is_loopback(urlsplit(unsubscribe).hostname or ""):
             headers["List-Unsubscribe"] = f"<{unsubscribe}>"
             if unsubscribe.startswith("https:"):
@@ -152,7 +152,7 @@ class EmailService:
 
     @one_mail("test")
     def compose_test(self, to_email: str, *, key: str) -> Outgoing:
-        """A mail that says that mail arrives."""
+        """A test mail."""
         lang = self.language_of(to_email)
         view = {
             "subject": self._named(lang("Guardian can reach you")),
@@ -177,7 +177,7 @@ class EmailService:
 
     @one_mail("warning")
     def compose_warning(self, to_email: str, subject: str, text: str, *, key: str, grave: str = "warning") -> Outgoing:
-        """A mail about Guardian itself: something that only a person can put right, or ("ok") that is right again."""
+        """A mail about Guardian itself: a problem that only a person can fix, or ("ok") that it is fixed."""
         view = {"headline": subject, "text": text, "grave": grave, "app": self.app}
         view["subject"] = subject = self._named(subject)
         html, plain = render("test_email", self.language_of(to_email), view=view)

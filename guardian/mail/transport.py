@@ -1,4 +1,4 @@
-"""What carries a finished message, and how it says what became of it."""
+"""The interface of transports, and their errors, which tell the outcome of a message."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ from typing import Protocol
 
 
 class DeliveryError(Exception):
-    """The message was surely not delivered, and may be tried again, here or by another transport.
-
-    `retry_after` is how long this transport wants to be left alone; None where it has not said.
+    """The message was certainly not delivered, and may be retried, here or by another transport. `retry_after` is the
+    pause that this transport asks for; None if it did not.
     """
 
     def __init__(self, *args: object, retry_after: timedelta | None = None) -> None:
@@ -34,11 +33,11 @@ class UnknownOutcome(Exception):
 
 
 class Login(Protocol):
-    """An account of another service that a transport sends through, and whose permission may end."""
+    """The account at a service that a transport sends through; its permission may expire."""
 
     @property
     def cure(self) -> str:
-        """What a person does when the account is refused; to be translated."""
+        """What a person must do if the account is refused; to be translated."""
         ...
 
     def expires_at(self) -> datetime | None:
@@ -65,7 +64,7 @@ class Transport(Protocol):
         ...
 
     async def send(self, message: bytes, *, sender: str, recipient: str) -> None:
-        """Hand one RFC 5322 message over for one envelope recipient; returning means that it was accepted.
+        """Send one RFC 5322 message to one envelope recipient; returning means that it was accepted.
 
         Raises DeliveryError, PermanentError or UnknownOutcome, each with one sentence and no secret in it.
         """

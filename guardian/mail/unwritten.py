@@ -1,4 +1,4 @@
-"""The guard behind the settings: a mail that cannot be written harms no other, and can be seen in the outbox."""
+"""The last safeguard: a mail that cannot be written does not affect others, and shows in the outbox."""
 
 from __future__ import annotations
 
@@ -18,9 +18,8 @@ def unwritten(
     error: Exception, *, key: str, recipient: str, kind: str, channel: str = "mail", severity: str = "info",
     subject: str = "",
 ) -> Outgoing:  # fmt: skip
-    """What stands in the outbox for a message that could not be written: it has no body, and the reason.
-
-    To be called where the error is caught; one that nobody foresaw goes into the log with its place.
+    """The outbox entry for a message that could not be written: without a body, with the reason. Call it where the
+    error is caught: an unexpected one is logged with its traceback's location.
     """
     why = f"it cannot be written: {error if isinstance(error, ValueError) else type(error).__name__}"
     log.error("A message of kind %s to one recipient: %s", kind, why, exc_info=not isinstance(error, ValueError))
@@ -30,7 +29,8 @@ def unwritten(
 def one_mail(
     kind: str,
 ) -> Callable[[Callable[Concatenate[Writer, str, P], Outgoing]], Callable[Concatenate[Writer, str, P], Outgoing]]:
-    """Makes a method that writes one mail (recipient, …, key=…) give back an `unwritten` one instead of raising."""
+    """Decorates a method that writes one mail (recipient, …, key=…): it returns an `unwritten` one instead of
+    raising."""
 
     def decorated(
         write: Callable[Concatenate[Writer, str, P], Outgoing],

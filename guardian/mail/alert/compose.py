@@ -1,4 +1,4 @@
-"""Alert mails: one notice becomes one message a recipient and channel, in the thread of its incident."""
+"""Alert mails: a notice becomes one message for each recipient and channel, in its incident's thread."""
 
 from __future__ import annotations
 
@@ -35,20 +35,20 @@ if TYPE_CHECKING:
     from guardian.settings.rules import Rule
 
 BUTTONS: tuple[Action, ...] = ("acknowledge", "silence-1h", "silence-8h", "silence-morning", "fixed")
-"""What an alert mail offers to do, in this order; the first stands out."""
+"""The actions that an alert mail offers, in this order; the first is the main button."""
 _FITTING = ((FULL, None), *((full, 1) for full in range(FULL, 0, -1)))
-"""How many incidents a mail tells in full, and how many buttons those have that have but a line (None: all): the first
-that makes a mail which Gmail shows whole."""
+"""How many incidents a mail shows in full, and how many buttons the one-line incidents get (None: all). The first pair
+whose mail Gmail shows without clipping is used."""
 
 
 Look = Callable[["Rule", Incident, int], Explanation]
-"""Finds out why an incident is, as far as is known at that moment (µs)."""
+"""Finds the cause of an incident, as far as it is known at that moment (µs)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Composed:
-    """The messages of a notice, and the subject that its thread has from now on: by language code those of mails in
-    other languages than the common one, which has "" for its code."""
+    """The messages of a notice, and the thread's subject from now on, by language code; "" stands for the default
+    language."""
 
     messages: tuple[Outgoing, ...]
     subjects: Mapping[str, str]
@@ -79,7 +79,7 @@ class AlertWriter:
     pages_url: str = ""
 
     def compose(self, notice: Notice, snapshot: Snapshot, now: datetime) -> Composed:
-        """The messages of one notice, among them `unwritten` ones for whom it could not be written."""
+        """The messages of one notice, among them `unwritten` ones for recipients for whom it could not be written."""
         why = self._looked(notice, snapshot)
         briefings, subject = self._told(notice, snapshot, why)
         messages, subjects = [], {"": subject}
@@ -95,7 +95,7 @@ class AlertWriter:
                     if writer is not self:
                         subjects[writer.lang.code] = told[1]
                     messages.append(writer._mail(notice, *told, recipient, now))
-                except Exception as error:  # one delivery: a recipient for whom it cannot be written stops no other
+                except Exception as error:  # a message that cannot be written must not stop the others
                     key, kind = f"incident/{notice.thread}/{notice.name}/{recipient}", _kind(notice)
                     grave = gravest(briefings)
                     messages.append(
@@ -108,14 +108,14 @@ class AlertWriter:
         return self if lang.code == self.lang.code else replace(self, lang=lang)
 
     def _looked(self, notice: Notice, snapshot: Snapshot) -> dict[str, Explanation]:
-        """Why the incidents are that are told in full, by their ids."""
+        """The causes of the incidents shown in full, by id."""
         if self.look is None:
             return {}
         told = sorted((t.incident for t in notice.transitions), key=lambda i: -grade(i.severity))[:FULL]
         return {each.id: self.look(notice.rules[each.rule], each, snapshot.now_us) for each in told}
 
     def _told(self, notice: Notice, snapshot: Snapshot, why: Mapping[str, Explanation]) -> tuple[list[Briefing], str]:
-        """What happened, in this writer's language, and the subject."""
+        """The view of what happened, in this writer's language, and the subject."""
         briefings = self._briefed(notice, snapshot, why)
         return briefings, self._subject(notice, briefings)
 
@@ -171,7 +171,7 @@ class AlertWriter:
         return Outgoing(key, recipient, body, _kind(notice), "mail", gravest(briefings), told.subject, people)
 
     def _channel(self, notice: Notice, briefings: Sequence[Briefing], channel: str) -> Outgoing:
-        """A message that tells of all of them, or of the one incident that its thread is then about."""
+        """A channel's message about all of the incidents, or about the single one that its thread follows."""
         from guardian.mail.channels import compose_channel
 
         own = channel in self.alone
@@ -195,7 +195,7 @@ class AlertWriter:
         return Outgoing(key, channel, body, "alert", channel, grave, told[0], people)
 
     def _reply_to(self, briefings: Sequence[Briefing]) -> str | None:
-        """An alert about one user can be answered: to support, or else to the user."""
+        """The Reply-To of an alert about one user: support, or else the user."""
         if len(briefings) != 1 or not kind_of(briefings[0].rule).of_one_user:
             return self.support_email
         try:
@@ -221,5 +221,5 @@ def _kind(notice: Notice) -> str:
 
 
 def _rank(b: Briefing) -> tuple[bool, int, bool, int, str]:
-    """What goes on before what is over, the gravest first, what concerns the app before what concerns one user."""
+    """The sort key of incidents: ongoing before over, most severe first, the app before a single user."""
     return b.ended is not None, -grade(b.incident.severity), kind_of(b.rule).of_one_user, -b.users, b.title

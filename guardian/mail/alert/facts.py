@@ -1,4 +1,4 @@
-"""What an alert tells of an incident beside its sentence, label by label: since when, whom, what failed."""
+"""The facts that an alert lists below its sentence, as labels and values: since when, whom, what failed."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from tracker.bookkeeping import NOTED_KIND
 from tracker.error_text import reason_phrase
 
 RELEASES = 3
-"""Of releases the latest so many are told."""
+"""How many of the latest releases are listed."""
 
 
 def facts(b: Briefing, lang: Language, zone: ZoneInfo, names: bool = True) -> list[tuple[str, str]]:
-    """Label and value; with `names` False, as for a channel, of the users there is only how many."""
+    """Labels and values. With `names` False, as for a channel, users are only counted."""
     found = [(lang("Since"), lang.zoned(b.since, zone))]
     if b.again:
         found.append((lang("Again since"), lang.moment(b.again, zone)))
@@ -69,7 +69,7 @@ def _released(b: Briefing, lang: Language, zone: ZoneInfo) -> str:
 
 
 def _when(b: Briefing, lang: Language, zone: ZoneInfo) -> str:
-    """Of which time the numbers are."""
+    """The period that the numbers cover."""
     if b.lately is not None:
         return lang("in %(span)s", span=lang.lately(b.lately))
     if b.ended is None:
@@ -80,7 +80,8 @@ def _when(b: Briefing, lang: Language, zone: ZoneInfo) -> str:
 
 
 def _causes(b: Briefing, lang: Language) -> str:
-    """The most frequent ways in which requests failed, with how many of all did, and how many did otherwise."""
+    """The most frequent failures, each with its share of all failed requests, and how many requests failed
+    otherwise."""
     failed, said = b.evidence.failed, list[str]()
     for cause in b.evidence.causes:
         count = lang.number(cause.failed)
@@ -108,7 +109,7 @@ def _cause(cause: Cause, lang: Language) -> str:
 
 
 def affected(b: Briefing, lang: Language, names: bool = True) -> str:
-    """How many verified users it concerns, and with `names` the first few: those whom it hit most, with how often."""
+    """How many verified users it concerns; with `names` also those hit most, and how often."""
     if not b.users:
         return lang("no longer known") if b.more_users else lang("nobody signed in")
     many, hits = lang.plural("%(n)s user", "%(n)s users", b.users), dict(b.evidence.hits[:NAMES])
@@ -129,7 +130,7 @@ def affected(b: Briefing, lang: Language, names: bool = True) -> str:
 
 
 def _newcomers(b: Briefing, lang: Language, names: bool) -> str:
-    """How many are hit since the last message who were not before, and the first few of them."""
+    """How many users were newly hit since the last message, and the first few of them."""
     number, few = b.evidence.newcomers, b.evidence.new_names
     if not number:
         return lang("nobody since the last message")

@@ -1,5 +1,5 @@
-"""What an admin needs to write to those whom an incident hit: a list to copy, a draft, a file. Guardian writes to none
-of them itself."""
+"""What an admin needs to write to the people hit by an incident: a list to copy, a draft, a file. Guardian itself
+writes to none of them."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ from guardian.mail.pages import encoded
 from guardian.mail.report.userlist import plain_cell
 
 COPIED = 100
-"""So many addresses are in a mail to copy; the file has all."""
+"""How many addresses a mail lists for copying; the file has all."""
 LONGEST = 1900
 """Characters of a mailto address, of which some programs take no more than 2,000."""
 NAMES = 10
-"""So many names that are no addresses are said."""
+"""How many names that are not addresses are listed."""
 MOST_LINES = 5000
-"""So many people are in the file; the API has everybody."""
+"""The most people in the file; the API has everybody."""
 
 
 def addresses(hits: Sequence[Hit]) -> tuple[list[str], list[str]]:
-    """The names that are mail addresses, and those that are none, each between the signs that it had."""
+    """The names that are mail addresses, and those that are not, with the marks around them kept."""
     good, others = list[str](), list[str]()
     for hit in hits:
         try:
@@ -46,7 +46,7 @@ def addresses(hits: Sequence[Hit]) -> tuple[list[str], list[str]]:
 
 
 def no_address(names: Sequence[str], lang: Language) -> str:
-    """Which names are no addresses, "" where all are."""
+    """A sentence with the names that are not addresses; "" if all are."""
     if not names:
         return ""
     few = ", ".join([*map(isolated, names[:NAMES]), *(["…"] if len(names) > NAMES else [])])
@@ -55,8 +55,8 @@ def no_address(names: Sequence[str], lang: Language) -> str:
 
 
 def mailto(found: Whom, lang: Language, zone: ZoneInfo, over: datetime | None) -> str:
-    """The address that opens a draft to them in the reader's own mail program, nobody of whom sees the others (RFC
-    6068); "" where there is nobody, or where there are too many for an address."""
+    """A mailto URL (RFC 6068) that opens a draft to them as Bcc in the reader's mail program; "" if there is nobody, or
+    too many for a URL."""
     good, _ = addresses(to_write_to(found))
     if not good:
         return ""
@@ -67,10 +67,10 @@ def mailto(found: Whom, lang: Language, zone: ZoneInfo, over: datetime | None) -
 
 
 def told(found: Whom, lang: Language, zone: ZoneInfo, over: datetime | None, file: str) -> dict[str, Any]:
-    """What a mail says about it, as templates print it: `lines`, the `addresses` to copy with a label, a `draft` (the
-    address of a link, "" for none), and `notes` about what is not there and where it is. `over` is when it was well
-    again, None where nobody knows that: then there is no draft, which says so. `file` is the name of the file that goes
-    along, "" where none does."""
+    """The values that templates print about it: `lines`, the `addresses` to copy with a label, a `draft` (the address
+    of a link, "" for none), and `notes` about what is missing and where to find it. `over` is when all was well again;
+    None if unknown, and then a note says why there is no draft. `file` is the name of the attached file, "" if there is
+    none."""
     lines = whom_lines(found, lang, zone)
     good, others = addresses(to_write_to(found))
     label = lang("Not come back or failed again, to copy:")
@@ -98,7 +98,7 @@ def told(found: Whom, lang: Language, zone: ZoneInfo, over: datetime | None, fil
 
 
 def people_file(found: Whom, lang: Language, name: str) -> Attachment:
-    """Those who were hit, a line each and at most MOST_LINES, those to write to first; times are UTC."""
+    """The people hit as CSV, one line each, at most MOST_LINES, those to write to first. Times are UTC."""
     file = StringIO()
     writer = csv.writer(file, delimiter=";" if lang.code == "fr" else ",", quoting=csv.QUOTE_NONNUMERIC)
     times = lang("Slow requests") if found.slow else lang("Errors")
@@ -112,7 +112,7 @@ def people_file(found: Whom, lang: Language, name: str) -> Attachment:
 
 
 def fate_word(fate: Fate, lang: Language, slow: bool) -> str:
-    """How it went since what failed, or was `slow`, in a word or two."""
+    """How a person fared since their last failure (or `slow` answer), in a word or two."""
     if fate == "back":
         return lang("succeeded")
     if fate == "away":

@@ -13,7 +13,7 @@ from guardian.mail.pages import Pages
 
 
 def evidence(b: Briefing, pages: Pages, now: datetime) -> Pages:
-    """The pages, showing the time that a briefing made at `now` tells of, in whole minutes."""
+    """The pages limited to the time that a briefing made at `now` covers, in whole minutes."""
     start = min(b.since, b.start).replace(second=0, microsecond=0)
     end = (b.ended or now).replace(second=0, microsecond=0) + timedelta(minutes=1)
     return pages.during(start, max(end, start + timedelta(minutes=1)))
@@ -22,7 +22,7 @@ def evidence(b: Briefing, pages: Pages, now: datetime) -> Pages:
 def linked_facts(
     b: Briefing, told: Iterable[tuple[str, str]], pages: Pages, lang: Language
 ) -> list[tuple[str, str | Markup, str]]:
-    """Label, value and address of each fact; people lead to their own pages."""
+    """The label, value and URL of each fact; people link to their own pages."""
     feature = b.features[0][0] if len(b.features) == 1 else ""
     urls = {
         lang("Affected"): pages.people(feature=feature, group="hit"),

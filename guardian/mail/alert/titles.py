@@ -14,21 +14,21 @@ from guardian.core.language import Language
 from guardian.mail.message import clean_line
 
 RESOLVED = f"{Grade.GOOD.look.sign} "
-"""What a channel's title begins with when all that it tells of is resolved."""
+"""The prefix of a channel's title when everything in the message is resolved."""
 
 
 def is_resolved(b: Briefing) -> bool:
-    """Whether it is over, rather than going on or no longer watched."""
+    """Whether it is over, as opposed to going on or no longer watched."""
     return b.ended is not None and b.change not in UNKNOWN
 
 
 def gravest(briefings: Sequence[Briefing]) -> str:
-    """The gravest severity of those that go on; info where none does."""
+    """The highest severity among the incidents that go on; info if there are none."""
     return grades.gravest((b.incident.severity for b in briefings if b.ended is None), "info")
 
 
 def subject_of(briefings: Sequence[Briefing], form: Form, app: str, lang: Language) -> str:
-    """The subject of a mail that begins a thread: it stays the same, so what changes has no place in it."""
+    """The subject of a thread's first mail. The whole thread keeps it, so it contains nothing that changes."""
     alone = form in ("single", "bundle") and len(briefings) == 1
     return _line(
         grades.grade(gravest(briefings)).mark, app, briefings[0].title if alone else all_of(briefings, form, lang)
@@ -36,7 +36,7 @@ def subject_of(briefings: Sequence[Briefing], form: Form, app: str, lang: Langua
 
 
 def title_of(briefings: Sequence[Briefing], form: Form, app: str, lang: Language) -> str:
-    """The title of a channel's message: what became of what it tells of."""
+    """The title of a channel's message, with the incidents' status."""
     mark = RESOLVED if all(map(is_resolved, briefings)) else grades.grade(gravest(briefings)).mark
     alone = form in ("single", "bundle") and len(briefings) == 1
     return _line(mark, app, _one(briefings[0], lang) if alone else all_of(briefings, form, lang))
@@ -62,7 +62,7 @@ def _one(b: Briefing, lang: Language) -> str:
 
 
 def all_of(briefings: Sequence[Briefing], form: Form, lang: Language) -> str:
-    """How many alerts a message tells of, why together, how many of them are over, and the first of them."""
+    """How many alerts the message contains, why they come together, how many are over, and the first few."""
     number, over = len(briefings), sum(b.ended is not None for b in briefings)
     if form == "digest":
         alerts = lang.plural("%(n)s alert in the quiet hours", "%(n)s alerts in the quiet hours", number)
@@ -84,7 +84,7 @@ def all_of(briefings: Sequence[Briefing], form: Form, lang: Language) -> str:
 
 
 def why_late(form: Form, lang: Language) -> str:
-    """Why a message comes later than what it tells of; "" where it does not."""
+    """Why a message comes late; "" if it does not."""
     if form == "digest":
         return lang("Nothing is sent about these rules during their quiet hours, so this comes now that they are over.")
     if form == "overflow":

@@ -25,10 +25,10 @@ from guardian.mail.pages import NOWHERE, Pages
 from tracker.event import NOTED
 
 CHART_HEIGHT = 56
-"""Of the highest column, in CSS pixels."""
+"""The height of the highest column, in CSS pixels."""
 FULL, LINES = 6, 40
-"""Of the incidents in one mail, so many are told in full, and so many more by a line each: an outage that hundreds of
-users hit still makes a mail that Gmail shows whole."""
+"""How many incidents a mail shows in full, and how many more in a line each, so that Gmail does not clip even the mail
+of an outage that hits hundreds of users."""
 
 
 def _no_buttons(b: Briefing) -> list[dict[str, str]]:
@@ -37,10 +37,9 @@ def _no_buttons(b: Briefing) -> list[dict[str, str]]:
 
 @dataclass(frozen=True, slots=True)
 class AlertView:
-    """Says incidents in `lang`, with times of `zone`, of the app that `app` names ("" for no name).
-
-    `buttons` gives the links under one of them, label and url; of those that have but a line, the first `few` of them.
-    `pages` are those that show the evidence. `files` are the names of files that go along, by the ids of incidents.
+    """Makes the view of incidents in `lang`, with times in `zone`, for the app named `app` ("": no name). `buttons`
+    gives an incident's links (label, url); a one-line incident gets the first `few`. `pages` show the evidence. `files`
+    are the names of attached files, by incident id.
     """
 
     lang: Language
@@ -54,7 +53,7 @@ class AlertView:
     def of(
         self, briefings: Sequence[Briefing], subject: str, now: datetime, full: int = FULL, form: Form = "single"
     ) -> dict[str, Any]:
-        """The values of one mail, made at `now`, with at most so many incidents in full."""
+        """The values of one mail, made at `now`, with at most `most` incidents in full."""
         return {
             "subject": subject,
             "app": self.app,
@@ -69,8 +68,8 @@ class AlertView:
         }
 
     def lines(self, briefings: Sequence[Briefing]) -> list[str]:
-        """The same for a channel, a few lines each. It names no user but the one that an incident is about: a room of a
-        chat has other readers than the inboxes of the admins."""
+        """The same for a channel, a few lines each. It names no user except the one that an incident is about, since a
+        chat room may have other readers than the admins."""
         lines = []
         for b in briefings[:FULL]:
             lines.append(f"{self._labelled(self._changed(b), b.title)}. {b.sentence}")
@@ -82,7 +81,7 @@ class AlertView:
         return [*lines, *(each["text"] for each in self._others(others)), *filter(None, [self._more(others)])]
 
     def _others(self, briefings: Sequence[Briefing]) -> list[dict[str, Any]]:
-        """A line and the buttons of each that has no room in full."""
+        """A line and the buttons for each incident that is not shown in full."""
         return [
             {"text": self._labelled(self._changed(b), b.title), "buttons": self.buttons(b)[: self.few],
              "url": self.pages.incident(b.incident.id)}
@@ -93,7 +92,7 @@ class AlertView:
         return self.lang("%(label)s: %(value)s", label=label, value=value)
 
     def _more(self, briefings: Sequence[Briefing]) -> str:
-        """How many have not even a line, "" where all have."""
+        """How many incidents have not even a line; "" if all have."""
         more = len(briefings) - LINES
         if more <= 0:
             return ""
@@ -130,7 +129,7 @@ class AlertView:
         }
 
     def _whom(self, b: Briefing) -> dict[str, Any] | None:
-        """Whom it hit, of what is over; None where that is not said."""
+        """Whom an ended incident hit; None where mails do not say it."""
         found = b.why.whom
         if b.ended is None or not whom_lines(found, self.lang, self.zone):
             return None
@@ -181,7 +180,7 @@ class AlertView:
         line = "".join(BLOCKS[min(7, n * 8 // (max(numbers) + 1))] if n else "·" for n in numbers)
         start, end = b.chart[0].start, b.chart[-1].start + timedelta(minutes=CHART_BUCKET_MINUTES)
         return {
-            # Of one user's errors the app's traffic says nothing.
+            # The app's traffic says nothing about one user's errors.
             "bars": bars if requests and not kind_of(b.rule).of_one_user else [],
             "name": name,
             "line": line,

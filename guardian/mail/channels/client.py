@@ -20,17 +20,17 @@ from guardian.mail.channels.sender import Answer, Request
 
 CONNECT_SECONDS, READ_SECONDS = 5.0, 20.0
 LARGEST_ANSWER = 65536
-"""So many bytes of an answer are read; services say what they have to say in less."""
+"""The most bytes read of an answer; services need fewer."""
 _LOGGERS = ("httpx2", "httpcore2.connection", "httpcore2.http11", "apprise", "urllib3.connectionpool")
 
 Wire = Callable[[bool], httpx2.AsyncBaseTransport]
-"""Makes what speaks HTTP with the address that it is told; asked whether certificates must be trusted."""
+"""Makes an HTTP transport; its argument says whether certificates must be trusted."""
 
 _quiet: ContextVar[bool] = ContextVar("quiet", default=False)
 
 
 class Failed(Exception):
-    """There is no answer. `begun` says whether any byte of the request may have been sent, the message why not."""
+    """There was no answer. The message says why; `begun` whether any byte of the request may have been sent."""
 
     def __init__(self, said: str, *, begun: bool) -> None:
         super().__init__(said)
@@ -38,14 +38,14 @@ class Failed(Exception):
 
 
 def direct(verify: bool) -> httpx2.AsyncBaseTransport:
-    """Connections of our own: no proxy, no setting of the environment, none kept for later."""
+    """Direct connections: no proxy, no environment settings, no keep-alive."""
     return httpx2.AsyncHTTPTransport(
         verify=verify, trust_env=False, limits=httpx2.Limits(max_keepalive_connections=0), retries=0
     )
 
 
 class Client:
-    """Asks the servers of one message. `begun` says whether any byte of the latest request may have been sent."""
+    """Makes the requests of one message. `begun` says whether any byte of the latest request may have been sent."""
 
     def __init__(self, *, verify: bool, allow_private: bool, wire: Wire = direct) -> None:
         self.begun = False
@@ -69,7 +69,7 @@ class Client:
             raise Failed(_trouble(error), begun=self.begun) from None
 
     async def _ask(self, client: httpx2.AsyncClient, request: Request, url: httpx2.URL) -> Answer:
-        """Connects to the very addresses that were looked at, and still asks for the host by its name (SNI, Host)."""
+        """Connects to exactly the addresses that were checked, but with the host's name in SNI and the Host header."""
         host, places = url.raw_host.decode(), [url]
         if not self._allow_private:
             port = url.port or (443 if url.scheme == "https" else 80)
@@ -98,7 +98,7 @@ class Client:
 
 async def _beginning(response: httpx2.Response) -> bytes:
     found = bytearray()
-    with suppress(httpx2.HTTPError, TimeoutError):  # the status is known, and says enough
+    with suppress(httpx2.HTTPError, TimeoutError):  # the status is known, and enough
         async with asyncio.timeout(READ_SECONDS):
             async for part in response.aiter_raw():
                 found += part
@@ -108,7 +108,7 @@ async def _beginning(response: httpx2.Response) -> bytes:
 
 
 def _trouble(error: BaseException) -> str:
-    """What stood in the way, in words without the address: those of the errors beneath have it."""
+    """The reason in our own words: messages of the underlying errors contain the URL."""
     chain = [error]
     while (below := chain[-1].__cause__ or chain[-1].__context__) and below not in chain:
         chain.append(below)
@@ -125,12 +125,11 @@ def _trouble(error: BaseException) -> str:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """The libraries log nothing of what runs inside: they log addresses, which are secrets.
-
-    What goes wrong is told by our own errors. Whatever else uses them in the same process still logs.
+    """Mutes the HTTP libraries' logging for what runs inside: they log URLs, which are secrets, and our own errors tell
+    what went wrong. Other users of the libraries in this process still log.
     """
     for name in _LOGGERS:
-        logging.getLogger(name).addFilter(_heard)  # a second time is nothing
+        logging.getLogger(name).addFilter(_heard)  # adding it twice has no effect
     token = _quiet.set(True)
     try:
         yield

@@ -1,4 +1,4 @@
-"""A channel's message: what the outbox keeps of it, and its text made harmless for each service."""
+"""A channel's message: how the outbox stores it, and escaping its text for each service."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from typing import Literal
 from guardian.core.bidi import balanced, bare
 
 Markup = Literal["plain", "slack", "discord", "teams"]
-"""How a service reads text: as it stands, or with pings and marks that have to be taken out of it."""
+"""How a service reads text: literally, or with mentions and markup that have to be escaped."""
 
 _NO_SPACE = "\u200b"
-"""ZERO WIDTH SPACE: is not seen, and ends a word."""
+"""ZERO WIDTH SPACE: invisible, but ends a word."""
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e]")
-# As discord.py's escape_mentions does: Discord looks for mentions past any backslash.
+# Like escape_mentions in discord.py: Discord finds mentions despite a backslash.
 _MENTION = re.compile(r"@(?=everyone|here|channel|[!&]?\d)", re.IGNORECASE)
 _SHORTCODE = re.compile(r":(?=[\w+'-]+:)")
 # CommonMark (2.4): a backslash before punctuation makes it literal.
@@ -25,11 +25,10 @@ _PUNCTUATION = re.compile(r"[\\`*_~|<>\[\](){}#+\-.!&:]")
 
 @dataclass(frozen=True, slots=True)
 class ChannelMessage:
-    """What one message says. `severity` is info, warning or critical; `url` is where to look, "" for nowhere.
-
-    `thread` names what it is about: messages with the same one belong together, and one with `over` is the last of it.
-    `resolved` says that all is well again, which is not known of what is no longer watched. `change` is what happened
-    to the one incident that it is about, "" for several.
+    """What one message says. `severity` is info, warning or critical; `url` is where to look, "" for nowhere. Messages
+    with the same `thread` belong together, and one with `over` is the last of them. `resolved` says that all is well
+    again, which is unknown for something no longer watched. `change` is what happened to the one incident that it is
+    about, "" for several.
     """
 
     title: str
@@ -72,7 +71,7 @@ def _line(text: str) -> str:
 
 
 def harmless(text: str, markup: Markup) -> str:
-    """The text so that it shows as it stands: nobody is pinged, nothing is formatted, no name becomes a picture.
+    """The text escaped so that it appears literally: no mentions, no formatting, no emoji from :names:.
 
     Slack's &, < and > are not touched: its sender writes them as entities.
     """
@@ -86,10 +85,10 @@ def harmless(text: str, markup: Markup) -> str:
 
 
 def shortened(text: str, room: int, written: Callable[[str], str]) -> str:
-    """The text, or its beginning and "…", so that `written` makes at most `room` characters of it."""
+    """The text, or its beginning and "…", such that `written` turns it into at most `room` characters."""
     if len(written(text)) <= room:
         return text
-    low, high = 0, len(text)  # the beginning's length is found by halving: `written` never makes more of less
+    low, high = 0, len(text)  # bisection: a shorter beginning never gets longer by `written`
     while low < high:
         middle = (low + high + 1) // 2
         low, high = (middle, high) if len(written(text[:middle])) < room else (low, middle - 1)

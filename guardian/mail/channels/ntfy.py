@@ -31,7 +31,7 @@ def ntfy(address: Address, message: ChannelMessage) -> Conversation:
     loud, picture = _SORTS.get(kind(message), ("", ""))
     if priority := address.option("priority").lower():
         loud = next((name for start, name in _PRIORITIES.items() if priority.startswith(start)), "")
-    # What is over 4,096 bytes ntfy makes a file of; as JSON, a character can be six bytes.
+    # ntfy turns more than 4,096 bytes into an attachment; in JSON, a character can take six bytes.
     title, text = written(message, "plain", 1000, linked=True)
     headers = {
         "X-Delay": address.option("delay"),

@@ -1,6 +1,5 @@
-"""Every other service, through Apprise (an extra): it is told what to say, and tells no more than yes or no.
-
-Guardian cannot see where Apprise connects, so such a channel is for those only who allow private addresses.
+"""Every other service, through Apprise (an extra), which only reports success or failure. Guardian cannot see where
+Apprise connects, so such a channel is only possible where private addresses are allowed.
 """
 
 from __future__ import annotations
@@ -31,8 +30,8 @@ class Other:
             raise ValueError("the address names several receivers: make each a channel of its own")
 
     def notify(self, message: ChannelMessage) -> bool:
-        """Send the message; whether Apprise holds it for accepted. Blocks."""
-        # None of its services is ours to know, so pings and :names: are taken out as for Slack.
+        """Send the message; whether Apprise reports success. Blocks."""
+        # The service is unknown, so mentions and :names: are escaped as for Slack.
         title, body = written(message, "slack")
         try:
             with quiet():
@@ -40,11 +39,11 @@ class Other:
                 return plugin is not None and bool(
                     plugin.notify(title=title, body=body, notify_type=kind(message), body_format="text")
                 )
-        except Exception:  # one delivery: whatever Apprise raises may have the address in its words
+        except Exception:  # Apprise's exceptions may contain the URL
             return False
 
     def _plugin(self) -> NotifyBase | None:
-        """A new one, since it keeps what it learns from answers."""
+        """A new plugin each time, since it keeps state from answers."""
         asset = AppriseAsset(
             app_id="Guardian", app_desc="Guardian", image_url_mask="", image_url_logo="",
             async_mode=False, http_redirects=False, storage_mode="memory",

@@ -1,4 +1,4 @@
-"""A channel's address in its parts: `scheme://user:password@host:port/path?option=value`, as Apprise writes them."""
+"""Parsing a channel's address: `scheme://user:password@host:port/path?option=value`, as Apprise writes them."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class Address:
         return self.host if self.port is None else f"{self.host}:{self.port}"
 
     def option(self, *names: str) -> str:
-        """The first of these options that says something, "" for none."""
+        """The first of these options that is set and not empty; "" if none is."""
         return next((self.options[each] for each in names if self.options.get(each)), "")
 
     def flag(self, name: str, default: bool) -> bool:

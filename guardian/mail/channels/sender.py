@@ -1,4 +1,4 @@
-"""What a service's sender is: a conversation of requests and answers, which does no input or output itself."""
+"""The interface of a service's sender: a sans-I/O conversation of requests and answers."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ class Answer:
 
 
 Conversation = Generator[Request, Answer, None]
-"""Each request that a message needs, in turn; it is handed the answer of class 2xx to each, and raises DeliveryError
-or PermanentError where that is none in truth."""
+"""A generator of the requests that a message needs. It is sent the 2xx answer to each, and raises DeliveryError or
+PermanentError if the body reports an error after all."""
 Service = Callable[[Address, ChannelMessage], Conversation]
 """How a service is told a message at an address. Before its first request it raises, whatever the message, Incomplete
 for an address that it cannot use, and ValueError with one sentence for one with several receivers."""
@@ -50,7 +50,7 @@ for an address that it cannot use, and ValueError with one sentence for one with
 
 @dataclass(frozen=True, slots=True)
 class Sender:
-    """A service at one address. `name` is what it is called; `verify` whether its TLS certificate must be trusted."""
+    """A service at one address. `name` is its name; `verify` whether its TLS certificate must be trusted."""
 
     name: str
     say: Callable[[ChannelMessage], Conversation]
@@ -60,9 +60,8 @@ class Sender:
 def written(
     message: ChannelMessage, markup: Markup, longest: int = LONGEST_TEXT, *, titled: bool = False, linked: bool = False
 ) -> tuple[str, str]:
-    """Title and text, made harmless, in at most `longest` characters of text: with `titled`, of title and text.
-
-    With `linked` the message's URL goes elsewhere, and not to the end of the text.
+    """Title and text, escaped, with at most `longest` characters of text (with `titled`: of title and text). With
+    `linked` the message's URL is sent separately instead of at the end of the text.
     """
 
     def shown(text: str) -> str:
@@ -75,17 +74,17 @@ def written(
 
 
 def kind(message: ChannelMessage) -> str:
-    """What sort of news it is: info, success (resolved), warning or failure (critical)."""
+    """The kind of message: info, success (resolved), warning or failure (critical)."""
     return "success" if message.resolved else _TYPES.get(message.severity, "warning")
 
 
 def color(message: ChannelMessage) -> str:
-    """The color of its sort, as #RRGGBB."""
+    """The color of its kind, as #RRGGBB."""
     return _COLORS[kind(message)]
 
 
 def filled(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Those of the values that say something."""
+    """The values that are not empty."""
     return {name: value for name, value in values.items() if value}
 
 

@@ -35,7 +35,7 @@ _SERVICES: dict[str, tuple[str, Service]] = {
     "json": ("the webhook", webhook),
 }
 _REFUSED = {"format", "template", "emojis", "overflow", "redirect", "retry", "wait", "rto", "cto", "store"}
-"""What Apprise lets an address say, and would undo the escaping or the time limits."""
+"""Options that Apprise allows in an address, but that would undo the escaping or the time limits."""
 NOT_INSTALLED = "needs Apprise, which is not installed: pip install 'usage-guardian[channels]'"
 _ANY = ChannelMessage("title", "text", url="https://guardian.example.com")
 
@@ -62,13 +62,13 @@ def make_sender(url: str) -> Sender | Other:
 
 
 def scheme_of(url: str) -> str:
-    """What stands before ://, in small letters; "" where nothing does."""
+    """The scheme (before ://) in lower case; "" if there is none."""
     return url.partition("://")[0].strip().lower() if "://" in url else ""
 
 
 def follows_each(url: str) -> bool:
-    """Whether what gets the messages keeps an incident of its own for each thread, as PagerDuty does, or may, as any
-    program behind a webhook: then each incident has messages of its own."""
+    """Whether the receiver keeps an incident for each thread, as PagerDuty does and any program behind a webhook may.
+    Then each incident gets its own messages."""
     return scheme_of(url) in ("pagerduty", "jsons", "json")
 
 
@@ -90,9 +90,8 @@ def _host(sender: Sender) -> str:
 
 
 def check_address(address: str, allow_private: bool) -> None:
-    """Refuse an address of which no sender can be made, and a private host that is not meant. Raises ValueError.
-
-    Where Guardian cannot see the host, as with Apprise, it may be private.
+    """Raises ValueError for an address without a possible sender, and for a private host that is not allowed. A host
+    that Guardian cannot see, as with Apprise, counts as private.
     """
     sender = make_sender(address)
     if allow_private:

@@ -24,7 +24,7 @@ _MODES = {  # how many words the token has, each word's form, and where it is se
 _CHANNEL = re.compile(r"([+#@]?[A-Z0-9_-]{1,32})(?::([0-9.]+))?", re.IGNORECASE)
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 _LATER = {"ratelimited", "rate_limited", "internal_error", "fatal_error", "service_unavailable"}
-"""Slack's web API says 200 to all; these of its errors pass (docs.slack.dev, chat.postMessage)."""
+"""Slack's web API always answers 200; these of its errors are temporary (docs.slack.dev, chat.postMessage)."""
 
 
 def slack(address: Address, message: ChannelMessage) -> Conversation:
@@ -72,7 +72,7 @@ def _body(address: Address, title: str, text: str, color: str) -> dict[str, Any]
 
 
 def _well(answer: Answer) -> dict[str, Any]:
-    """The answer's JSON where it says ok. Raises what it says instead: a code of Slack's, never other text."""
+    """The answer's JSON if it says ok. Otherwise raises an error with Slack's code, and never with other text."""
     try:
         found = json.loads(answer.content)
         if found["ok"] is True:

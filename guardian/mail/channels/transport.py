@@ -1,4 +1,4 @@
-"""The transport of one channel: it sends the outbox rows that bear the channel's name."""
+"""The transport of one channel: it sends the outbox rows with the channel's name."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from guardian.mail.transport import DeliveryError, PermanentError, UnknownOutcom
 from guardian.settings.channels import ChannelSettings
 
 SEND_SECONDS = 60.0
-"""After this a send is given up; less than delivery waits for it."""
+"""The time limit of a send; shorter than the one of delivery."""
 LONGEST_WAIT = 3600.0
-"""So many seconds at most does a channel keep still because its service asked for it with Retry-After."""
+"""The most seconds that a channel pauses because of Retry-After."""
 _LATER = {408, 425, 429}
 """The answers of class 4xx that mean "try again": RFC 9110 (15.5.9), 8470 (5.2) and 6585 (4)."""
 
@@ -89,7 +89,7 @@ class ChannelTransport:
                 request = conversation.send(answer)
 
     def _judge(self, answer: Answer) -> None:
-        """Returns for an answer of class 2xx, and raises what else became of the message."""
+        """Returns for a 2xx answer, and raises the message's outcome for any other."""
         status, said = answer.status, f"{self._service} answered {answer.status} {_phrase(answer.status)}".rstrip()
         if status in (429, 503):
             self._keep_still(answer)

@@ -1,4 +1,4 @@
-"""What a mail says of companion reports: each in a line on top, and whole below. Pure."""
+"""Companion reports in a mail: a line each at the top, and the whole below. Pure."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def summarised(companions: Sequence[Companion | Malformed], lang: Language) -> l
 
 
 def shown(companions: Sequence[Companion | Malformed], lang: Language, zone: ZoneInfo) -> dict[str, Any]:
-    """What the section has: `others` and how many there are beyond, `companions` and `malformed` ones."""
+    """The section's values: `others` and how many more there are, `companions` and `malformed` ones."""
     others = summarised(companions, lang)
     good = [each for each in companions if isinstance(each, Companion)]
     good.sort(key=lambda each: (-grade(_counts(each)), each.title))

@@ -1,4 +1,4 @@
-"""The state of things in one sentence, which the subject of the mail says too. Pure."""
+"""The overall status in one sentence, also used in the subject. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from guardian.mail.report.wording import compared_day, short
 
 
 def headline(report: Report, status: str, lang: Language, zone: ZoneInfo) -> str:
-    """What a report of this status comes to."""
+    """The sentence for a report with this status."""
     requests, errors = report.total_requests, report.total_errors
     if not requests:
         return _nobody(report, lang, zone)
@@ -41,8 +41,8 @@ def headline(report: Report, status: str, lang: Language, zone: ZoneInfo) -> str
 
 
 def verdict(report: Report, status: str, lang: Language) -> str:
-    """Why the status is what it is, in a sentence: which rules fired, what is usual, or that it was an ordinary period;
-    "" where nobody came, or the report does not know."""
+    """A sentence that justifies the status: which rules fired, what is usual, or that the period was ordinary; "" if
+    nobody came, or the report has no information."""
     if report.fired is None and report.comparison is None:
         return ""
     fired, usual = _fired(report), _usual(report)
@@ -72,7 +72,7 @@ def verdict(report: Report, status: str, lang: Language) -> str:
 
 
 def _fired(report: Report) -> list[str]:
-    """The rules that fired, but for those that only inform."""
+    """The rules that fired, without those of severity info."""
     return sorted({each.rule for each in report.fired or () if each.severity != "info"})
 
 

@@ -1,4 +1,4 @@
-"""Who needs help: the users with most errors, the newest of these, and their last steps. Pure."""
+"""Who needs help: the users with most errors, their newest errors, and their last steps. Pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from guardian.mail.report.section import Section
 from guardian.mail.report.wording import code_of, error_text, short
 
 ERRORS = 3
-"""Each is shown with so many of the newest kinds of error."""
+"""How many of the newest kinds of error are shown for each user."""
 
 
 def words(report: Report, lang: Language, zone: ZoneInfo) -> dict[str, Any]:
@@ -43,7 +43,7 @@ def words(report: Report, lang: Language, zone: ZoneInfo) -> dict[str, Any]:
 
 
 def _moments(report: Report, lang: Language, zone: ZoneInfo) -> Callable[[datetime], str]:
-    """How to say a time of the report: without the day, where all lies within one."""
+    """Formats times of the report: without the day if all lie within one."""
     length = report.period_end - report.period_start
     say = lang.clock if length <= timedelta(hours=25) else lang.moment
     return lambda at: say(at, zone)
@@ -54,7 +54,7 @@ def _grouped(
 ) -> list[dict[str, str]]:
     """The newest kinds of error of a user, each told once with its count and the last time, the newest last.
 
-    A report lists only the newest errors of a user; where that is not the `whole`, there were at least so many.
+    A report lists only a user's newest errors; unless these are the `whole`, the counts are lower bounds.
     """
     kinds: dict[tuple[str, str, str], int] = {}
     last: dict[tuple[str, str, str], datetime] = {}
@@ -79,7 +79,7 @@ def _often(text: str, times: int, *, whole: bool) -> str:
 
 
 def _steps(steps: Sequence[Step], lang: Language) -> str:
-    """What somebody did, as features in their order, those that failed with their status."""
+    """The user's steps as features in order, failed ones with their status."""
     words = []
     for (feature, code), run in groupby(steps, key=lambda step: (step.feature, _bad_code(step, lang))):
         times = len(list(run))

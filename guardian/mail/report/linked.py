@@ -1,4 +1,4 @@
-"""Where each line of a report mail leads: to the page that shows its evidence. Pure."""
+"""The link of each line in a report mail, to the page that shows its evidence. Pure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def linked(view: Mapping[str, Any], report: Report | None, pages: Pages) -> dict
     timed = pages if report is None else pages.during(report.period_start, report.period_end)
     to_figures = (timed.people(), timed.overview(), timed.errors(), timed.features())
     about = zip(view["moved"], view["moved_about"], strict=True)
-    # Who went quiet was last there before the time of the report.
+    # People who went quiet were last there before the report's period.
     return {
         **view,
         "overview": timed.overview() if report is not None else "",
@@ -41,7 +41,7 @@ def linked(view: Mapping[str, Any], report: Report | None, pages: Pages) -> dict
 
 
 def _turned(line: Line, pages: Pages, timed: Pages) -> dict[str, Any]:
-    """Who came in the time of the report leads to it; who did not, to the time before it, and to their last month."""
+    """People who came in the report's period link to it; the others to the period before, and to their last month."""
     url = ""
     if line.feature:
         url = timed.feature(line.feature)

@@ -1,4 +1,4 @@
-"""What moved since the period that this one is compared with, in sentences. Pure."""
+"""What changed since the period compared with, in sentences. Pure."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from guardian.mail.report.section import Section
 from guardian.mail.report.wording import compared_day, error_phrase, short
 
 UNMATCHED = "(unmatched)"
-"""The feature of requests that no route matches: they fail by their nature."""
+"""The feature of requests that match no route, which naturally fail."""
 
 
 class Moved(NamedTuple):
-    """One thing that moved: its `rank`, the gravest first, the sentence, and the `feature` or `status` that it is
-    about, the other one "". `of` says of which requests."""
+    """One change: its `rank` (worst first), the sentence, and the `feature` or `status` that it is about (the other is
+    ""). `of` says which requests changed."""
 
     rank: float
     text: str
@@ -52,7 +52,7 @@ def moved(report: Report, lang: Language) -> list[str]:
 
 
 def ranked(report: Report, lang: Language) -> list[Moved]:
-    """The same with what each is about."""
+    """The same as `Moved` objects, which say what each is about."""
     before = report.baseline
     if before is None or not before.total_requests or not report.total_requests:
         return []
@@ -61,7 +61,7 @@ def ranked(report: Report, lang: Language) -> list[Moved]:
 
 
 def _why(moved: Moved, report: Report, lang: Language) -> list[str]:
-    """What is known of its cause, in sentences."""
+    """What is known about its cause, in sentences."""
     for each in report.causes:
         if (each.feature, each.status, each.of) == (moved.feature, moved.status, moved.of):
             told = Explanation(each.of, each.cause, each.way, each.days)
@@ -70,7 +70,7 @@ def _why(moved: Moved, report: Report, lang: Language) -> list[str]:
 
 
 def _moved_errors(report: Report, before: Previous, lang: Language) -> Iterable[Moved]:
-    """Kinds of error that are new or came more often, but for those that one feature's sentence tells."""
+    """Kinds of error that are new or more frequent, except those covered by a feature's sentence."""
     earlier = {feature.name: feature for feature in before.features}
     told = {
         code for feature in report.features if _fails(feature, earlier.get(feature.name))
@@ -104,7 +104,8 @@ def _fails(feature: Feature, old: FeatureBefore | None) -> bool:
 
 
 def _failing(feature: Feature, old: FeatureBefore | None, lang: Language) -> str:
-    """That it fails: how often against before, for how many users, with which status where it is always the same."""
+    """The sentence that a feature fails: how often compared with before, for how many users, and with which status if
+    it is always the same."""
     name, count, failed = short(feature.name), feature.requests, feature.errors
     details = [lang("%(bad)s of %(all)s requests", bad=lang.number(failed), all=lang.number(count))]
     if feature.failed_users:

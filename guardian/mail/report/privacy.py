@@ -12,7 +12,7 @@ from guardian.mail.report.section import Section
 
 
 def words(report: Report, lang: Language, zone: ZoneInfo) -> dict[str, Any]:
-    """`privacy`, a few sentences; "" where nothing is known of the store."""
+    """`privacy`, a few sentences; "" if nothing is known about the store."""
     receipt = report.privacy
     if receipt.events is None:
         return {"privacy": ""}

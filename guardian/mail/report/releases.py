@@ -1,4 +1,4 @@
-"""What was released in the period, and what moved since: only what the requests show. Pure."""
+"""The releases in the period, and what changed since, as far as requests show it. Pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from guardian.core.report.model import Report
 from guardian.mail.report.section import Section
 
 MOST = 3
-"""So many are told of, the newest."""
+"""How many of the newest releases are listed."""
 
 
 def words(report: Report, lang: Language, zone: ZoneInfo) -> dict[str, Any]:

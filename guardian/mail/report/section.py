@@ -1,4 +1,4 @@
-"""What a section of the report mail is."""
+"""The definition of a section of the report mail."""
 
 from __future__ import annotations
 
@@ -17,12 +17,11 @@ def _nothing(report: Report, lang: Language, zone: ZoneInfo) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """One section: `words` gives what it shows of a report, in the reader's language, as plain values under the keys of
-    `blank`, which holds what stands there where the section is left out.
-
-    What does not come from the report (incidents, companions) has no `words` of its own. `name` is the one of the
-    settings (`guardian.core.sections`), and of the templates `templates/mail/report/NAME.html` and `.txt`; the frame of
-    the mail prints a section that has no `templates`. `nothing` is said of one that is blank, in one line with others.
+    """One section: `words` gives the values that it shows of a report, in the reader's language, under the keys of
+    `blank`, which has the values for a section left out. Sections that do not come from the report (incidents,
+    companions) have no `words`. `name` is the one of the settings (`guardian.core.sections`), and of the templates
+    `templates/mail/report/NAME.html` and `.txt`; the frame of the mail prints a section that has no `templates`.
+    `nothing` is what the common line says about it if it is blank.
     """
 
     name: str

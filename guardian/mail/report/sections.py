@@ -42,14 +42,13 @@ SECTIONS = (
 
 
 def blank() -> dict[str, Any]:
-    """What a view has where every section is left out."""
+    """The values of a view with every section left out."""
     return {key: value for section in SECTIONS for key, value in section.blank.items()}
 
 
 def nothing_to_say(view: Mapping[str, Any], report: Report | None, chosen: Collection[str], lang: Language) -> str:
-    """One line for all chosen sections of a view that have nothing to show; "" for none, or where nobody came.
-
-    That no rule fired is said only where the report knows, and none did, not even one that only informs.
+    """One line for all chosen sections with nothing to show; "" if there are none, or nobody came. It says that no rule
+    fired only if the report knows that, and not even a rule of severity info did.
     """
     if report is None or not report.total_requests:
         return ""

@@ -1,4 +1,4 @@
-"""The key figures beside those of the period that they are compared with. Pure."""
+"""The key figures, next to those of the period compared with. Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from guardian.mail.report.section import Section
 from guardian.mail.report.wording import compared_day, is_day
 
 ENOUGH, STEADY = 20, 0.1
-"""With fewer requests than this nothing is called steady, nor what changed by more than this share."""
+"""Figures are called steady only with at least this many requests, and if they changed by at most this share."""
 
 
 def words(report: Report, lang: Language, zone: ZoneInfo) -> dict[str, Any]:
@@ -45,7 +45,7 @@ def words(report: Report, lang: Language, zone: ZoneInfo) -> dict[str, Any]:
 
 
 def _first(report: Report, lang: Language, zone: ZoneInfo) -> str:
-    """Why the figures stand alone: no period like this one was recorded in full."""
+    """The sentence that there is nothing to compare with: no such period was recorded in full."""
     made = report.comparison
     if made is None or made.kind != "nothing" or made.recorded_since is None:
         return ""
@@ -104,7 +104,7 @@ def _busy(report: Report) -> bool:
 
 
 def _change(now: float, before: float, say: Callable[[float], str], lang: Language, day: str) -> str:
-    """The change as it can be seen: two values that are shown alike are as before, or as on the `day`."""
+    """The visible change: two values that look alike count as unchanged since the period before (or the `day`)."""
     shown = say(before)
     if say(now) == shown:
         return lang("as %(day)s", day=day) if day else lang("as before")

@@ -15,9 +15,9 @@ from guardian.mail.report.section import Section
 from guardian.mail.report.wording import short
 
 LONGEST = 60
-"""Of a name in a sentence no more characters are shown."""
+"""The most characters shown of a name in a sentence."""
 FEATURES, ERRORS = 5, 3
-"""So many features of each kind are named, and of those whose error was the last that people met."""
+"""How many features are named of each kind, and of those with people's last errors."""
 
 
 class Line(NamedTuple):
@@ -129,7 +129,7 @@ def _gone(group: Group, lang: Language) -> str:
 
 
 def _group(each: Group, text: str, lang: Language, *, group: str = "", earlier: bool = False) -> Iterator[Line]:
-    """A line of these people; none of nobody."""
+    """A line about these people; nothing if there are none."""
     if not each.number:
         return
     names = tuple((short(name, LONGEST), name) for name in each.people)
@@ -148,7 +148,7 @@ def _features(found: Sequence[Usage], told: Turnover, text: str, lang: Language)
 
 
 def _table(cohorts: Sequence[Cohort], lang: Language, zone: ZoneInfo) -> dict[str, Any]:
-    """Who was new when, and which share of them came in each period after that."""
+    """The cohort table: when people were new, and which share of them came in each later period."""
     most = max(len(each.back) for each in cohorts)
     return {
         "head": [lang("New in"), lang("People"), *(f"+{n}" for n in range(1, most + 1))],

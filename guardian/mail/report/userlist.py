@@ -1,4 +1,4 @@
-"""The users of a report as a file for a spreadsheet, which goes along with the mail."""
+"""The users of a report as an attached spreadsheet file."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from guardian.mail.message import Attachment
 SHOWN = 10
 """How many users the mail itself shows."""
 PLAIN_BYTES, MOST_BYTES = 100_000, 1_000_000
-"""A longer file is packed; one that is longer than the second even then stays at home: servers refuse such mails."""
+"""A longer file is gzipped; one that is still longer than the second limit is not attached, since servers refuse such
+mails."""
 
 
 def users_file(report: Report, most: int, lang: Language) -> tuple[Attachment | None, str]:
@@ -49,9 +50,9 @@ def users_file(report: Report, most: int, lang: Language) -> tuple[Attachment | 
 
 
 def users_csv(users: Sequence[UserRow], lang: Language) -> bytes:
-    """A line a user, the busiest first, as RFC 4180 has it; in UTF-8 with a mark that spreadsheets know it by."""
+    """A line a user, the busiest first, as RFC 4180 has it; in UTF-8 with a BOM, for spreadsheets."""
     file = StringIO()
-    # Texts in quotes: a spreadsheet that parts cells by semicolons, as in France, makes no cell out of a part of one.
+    # Texts in quotes, so that spreadsheets that separate cells by semicolons, as in France, do not split them.
     writer = csv.writer(file, delimiter=";" if lang.code == "fr" else ",", quoting=csv.QUOTE_NONNUMERIC)
     writer.writerow([lang("User"), lang("Requests"), lang("Errors"), lang("Minutes"), lang("Features")])
     writer.writerows(csv_rows(sorted(users, key=lambda user: (-user.requests_count, user.email))))
@@ -66,8 +67,8 @@ def csv_rows(users: Iterable[UserRow]) -> Iterable[Sequence[str | int]]:
 
 
 def plain_cell(text: str) -> str:
-    """The text, begun with an apostrophe where a spreadsheet would take it for a formula (OWASP, "CSV Injection"): also
-    behind what is not seen, and with the wide signs of East Asian writing."""
+    """The text, prefixed with an apostrophe if a spreadsheet would read it as a formula (OWASP, "CSV Injection"), also
+    after invisible characters and for full-width signs."""
     seen = plain(text)
     first = next((sign for sign in seen if not sign.isspace() and unicodedata.category(sign) not in ("Cc", "Cf")), "")
     formula = unicodedata.normalize("NFKC", first) in ("=", "+", "-", "@") or seen.startswith(("\t", "\r", "\n"))

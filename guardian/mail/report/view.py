@@ -1,4 +1,4 @@
-"""What the report mail shows: sentences and figures made from the report, in the reader's language. Pure."""
+"""The values that the report mail shows: sentences and figures in the reader's language. Pure."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def report_view(
 
     `app` is what the app is called, "" where the settings do not say; `more_users` the sentence of `users_file`. The
     status of the whole, OK, WARNING or CRITICAL, is the worst of all parts. A companion that is UNKNOWN or that cannot
-    be read counts as WARNING: nobody can say that it is well.
+    be read counts as WARNING, since nobody knows whether all is well.
     """
     head = {"period": "", "day": "", "notes": (), "more_notes": "", "grave": "OK", "headline": "", "verdict": ""}
     view: dict[str, Any] = {**head, **blank(), "next_report": "", "unsubscribe": None}
@@ -67,12 +67,12 @@ def report_view(
 
 
 def _span(start: datetime, end: datetime, lang: Language, zone: ZoneInfo) -> str:
-    """A window; a day of the zone's calendar by its name."""
+    """A window in words; a calendar day of the zone by its name."""
     return lang.day(start, zone) if is_day(start, end, zone) else lang.span(start, end, zone)
 
 
 def _head(report: Report, lang: Language, zone: ZoneInfo) -> dict[str, Any]:
-    """What stands above the sections; a report that does not say its status has the one of its errors."""
+    """The values above the sections. A report without a status gets one from its errors."""
     failing = report.total_requests and unusual(report.server_errors / report.total_requests, None)
     status = report.status or ("WARNING" if failing else "OK")
     first = headline(report, status, lang, zone)

@@ -1,4 +1,4 @@
-"""How the sections of a report say what several of them name: names, statuses, errors. Pure."""
+"""Wording shared by the sections of a report: names, statuses, errors. Pure."""
 
 from __future__ import annotations
 
@@ -15,10 +15,7 @@ MAX_NAME = 120
 
 
 def short(text: str, longest: int = MAX_NAME) -> str:
-    """A name on one line, of at most so many characters: a client or an author may have made it as long as they liked.
-
-    One that is written from right to left is isolated.
-    """
+    """A name on one line, limited in length, since clients and authors may use any. Right-to-left names are isolated."""
 
     def cut(text: str) -> str:
         line = one_line(text[: 4 * longest])
@@ -54,5 +51,5 @@ def code_of(met: FailedRequest | Step, lang: Language) -> str:
 
 
 def error_text(text: str) -> str:
-    """An error in words; that an exception is an Internal Server Error goes without saying."""
+    """An error in words; "Internal Server Error" is left out for exceptions."""
     return short(text.removesuffix(": Internal Server Error"))

@@ -1,4 +1,4 @@
-"""Which transports the settings name, in their order of preference, and one for each channel."""
+"""Builds the transports of the settings: for mail in order of preference, and one for each channel."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Mail into a folder, for those who have not configured any other way yet."""
+"""Mail written into a folder, as long as no other transport is configured."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class FileTransport:
         self._said = False
 
     async def send(self, message: bytes, *, sender: str, recipient: str) -> None:
-        """See Transport. The file's name begins with the time; the same message has the same ending."""
+        """See Transport. The file's name begins with the time; it ends the same for the same message."""
         try:
             await asyncio.to_thread(self._write, message, recipient)
         except OSError as error:

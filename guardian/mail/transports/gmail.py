@@ -31,14 +31,14 @@ _TEMPORARY = {
     "quotaExceeded",
     "RATE_LIMIT_EXCEEDED",
 }
-"""403 for a reason that passes."""
+"""Reasons of a 403 that are temporary."""
 
 
 class GmailTransport:
     """Delivers through the Gmail API as one user; each call has a connection of its own, since httplib2 shares badly.
 
-    At most `per_minute` messages go out in any minute of `clock` (monotonic seconds); what is beyond is put off.
-    `api_url` is where the API is, None for Google's.
+    At most `per_minute` messages are sent in any minute of `clock` (monotonic seconds); others are put off. `api_url`
+    is where the API is, None for Google's.
     """
 
     name, channel = "gmail", "mail"
@@ -88,7 +88,7 @@ class GmailTransport:
     def _send(self, message: bytes, subject: str) -> None:
         answer = self._once(message, subject)
         if answer is not None and answer[0] == 401:
-            self.login.forget_token()  # it may have been withdrawn before its time: one new token, then it counts
+            self.login.forget_token()  # the token may have been revoked early: retry once with a new one
             answer = self._once(message, subject)
         if answer is not None:
             raise refusal(*answer, cure=self.login.cure, now=utc_now())
@@ -149,7 +149,7 @@ def refusal(
 ) -> DeliveryError | UnknownOutcome:
     """What an answer other than "accepted" means. `retry_after` is the header of that name, if any."""
     why = set(why)
-    if status in (502, 504):  # a gateway's: the server behind it may have taken the message (RFC 9110, 15.6)
+    if status in (502, 504):  # from a gateway: the server behind it may have accepted the message (RFC 9110, 15.6)
         return UnknownOutcome(f"Gmail's gateway does not say whether the message was taken ({status})")
     if status == 429 or status >= 500 or (status == 403 and why & _TEMPORARY):
         return DeliveryError(f"Gmail does not take mail now ({status})", retry_after=_wait(retry_after, now))

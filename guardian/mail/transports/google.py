@@ -1,7 +1,7 @@
 """Access tokens for one Google account: from the file that `guardian gmail login` writes, or a service account's key.
 
-Google's libraries (extra `gmail`) are imported when a token is first asked for. What the token endpoint says in words
-never reaches an error: only its codes of RFC 6749, section 5.2.
+Google's libraries (extra `gmail`) are imported when a token is first asked for. Errors never contain the token
+endpoint's texts, only its codes (RFC 6749, section 5.2).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from guardian.mail.transport import LoginRefused, Unreachable
 from guardian.settings.secret_files import read_secret
 
 SEND_SCOPE = "https://www.googleapis.com/auth/gmail.send"
-"""Enough to send through the Gmail API, and nothing else."""
+"""The scope for sending through the Gmail API, and nothing else."""
 SMTP_SCOPE = "https://mail.google.com/"
 """What Gmail's SMTP server wants of XOAUTH2 (developers.google.com/gmail/imap/xoauth2-protocol)."""
 TOKEN_URI = "https://oauth2.googleapis.com/token"
@@ -30,9 +30,8 @@ _CODES = {
 
 
 class GoogleLogin:
-    """Access tokens of one account, refreshed when they expire; to be used from threads.
-
-    Exactly one of the files is given. A file that has changed is read again, so a new login needs no restart.
+    """Access tokens of one account, refreshed when they expire. Thread-safe. Exactly one of the files is given; a
+    changed file is read again, so a new login needs no restart.
     """
 
     def __init__(
@@ -52,7 +51,7 @@ class GoogleLogin:
 
     @property
     def cure(self) -> str:
-        """What a person does when the account is refused."""
+        """What a person must do if the account is refused."""
         if self._token_file is None:
             return marked("check the key and the domain-wide delegation of the service account (docs/gmail.md)")
         if self._scope == SMTP_SCOPE:
@@ -89,7 +88,7 @@ class GoogleLogin:
                 self._read[1].token = None
 
     def expires_at(self) -> datetime | None:
-        """When the refresh token dies, aware; None where that is not known or where there is none."""
+        """When the refresh token expires, aware; None if that is unknown or there is none."""
         if self._token_file is None:
             return None
         try:
@@ -118,7 +117,7 @@ class GoogleLogin:
                 else:
                     if self._scope not in (info.get("scopes") or [self._scope]):
                         raise LoginRefused(f"{self._path} does not allow this way of sending: {self.cure}")
-                    # Not from_authorized_user_info: it takes no notice of token_uri.
+                    # Not from_authorized_user_info, which ignores token_uri.
                     made = credentials.Credentials(
                         None, **{name: info[name] for name in ("refresh_token", "client_id", "client_secret")},
                         token_uri=info.get("token_uri") or TOKEN_URI, scopes=info.get("scopes"),

@@ -1,4 +1,4 @@
-"""Asking a person, in their browser, for the right to send as them; what Google gives is written into a token file.
+"""Asks a person in their browser for permission to send as them, and writes Google's answer into a token file.
 
 The flow is that of RFC 8252 (a redirect to this machine). Imported only by `guardian gmail login`.
 """
@@ -17,7 +17,7 @@ from requests.exceptions import RequestException
 from guardian.core.files import replacing
 
 PATIENCE_SECONDS = 600
-"""So long may the person take."""
+"""How long the person may take."""
 PROMPT = "Open this address in a browser on this machine, and allow Guardian to send:\n{url}"
 SUCCESS = "Guardian may send now. You can close this window."
 
@@ -47,7 +47,7 @@ def ask(client_secrets: Path, token_file: Path, *, scope: str, browser: bool, no
         raise ValueError(f"nobody answered within {PATIENCE_SECONDS // 60} minutes: run it again") from None
     except OAuth2Error as error:
         raise ValueError(f"Google did not allow it ({error.error}): run it again, and allow it there") from None
-    except Warning:  # oauthlib's way to say that another scope was granted than asked for
+    except Warning:  # oauthlib: another scope was granted than requested
         raise ValueError("the right to send was not granted: run it again, and tick it") from None
     except (RequestException, OSError) as error:
         raise ValueError(f"Google's token endpoint cannot be reached ({type(error).__name__}): try again") from None

@@ -12,7 +12,7 @@ import httplib2
 
 
 class SentAlready(Exception):
-    """A second try of a request whose first may have arrived."""
+    """A repeated request whose first attempt may have arrived."""
 
 
 class _Once:

@@ -1,4 +1,4 @@
-"""SMTP through aiosmtplib: what became of a message, told apart as far as the server lets one know."""
+"""SMTP through aiosmtplib, with the outcome of a message as exactly as the server's answers allow."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ KEEP_SECONDS = 20.0
 
 
 class _Closing(DeliveryError):
-    """The server let go of the connection before it had the message."""
+    """The server closed the connection before it had the message."""
 
 
 class SmtpTransport:
@@ -44,7 +44,7 @@ class SmtpTransport:
         """See Transport."""
         try:
             sender, recipient = wire_address(sender), wire_address(recipient)
-        except NoAddress as error:  # of a mail from before addresses were looked at so closely
+        except NoAddress as error:  # from a version that checked addresses less strictly
             raise PermanentError(str(error)) from None
         async with self._lock:
             try:
@@ -55,10 +55,10 @@ class SmtpTransport:
                 except _Closing:
                     if client is not kept:
                         raise
-                    # It had merely had enough of the connection that we kept open.
+                    # The server only closed the connection that we had kept open.
                     await self._over(await self._connected(), message, sender, recipient)
             except asyncio.CancelledError:
-                # An answer that nobody waited for would be taken for that of the next command.
+                # An unread answer would be taken for that of the next command.
                 if self._client is not None:
                     self._client.close()
                     self._client = None
@@ -75,8 +75,8 @@ class SmtpTransport:
     ) -> tuple[bytes, list[str], str]:
         """The message, and with which options and encoding its envelope is given to this server (RFC 6531).
 
-        A server without SMTPUTF8 cannot deliver to an address whose name is in another script; nothing is wrong with
-        the mails to others then, so those go out, without a Reply-To that it could not accept either.
+        A server without SMTPUTF8 cannot deliver to an address whose name is in another script; mails to other
+        recipients still go out, without a Reply-To that the server could not accept either.
         """
         head = message.partition(b"\r\n\r\n")[0]
         if sender.isascii() and recipient.isascii() and head.isascii():
@@ -133,7 +133,7 @@ class SmtpTransport:
         return DeliveryError(said) if hung else _Closing(said)
 
     async def _closing(self, error: aiosmtplib.SMTPResponseException) -> None:
-        """Raises _Closing where the server ends the connection instead of taking the command."""
+        """Raises _Closing if the server closes the connection instead of accepting the command."""
         if error.code == 421:  # RFC 5321, section 3.8
             await self.close()
             raise _Closing("the server closes the connection (421)") from None

@@ -1,4 +1,4 @@
-"""What the answers of a mail server mean, and what is said of them: for who sends and for who only tries."""
+"""The meaning of a mail server's answers, in words, for sending and for checking."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _LOGIN = re.compile(
 def first_wanted(error: aiosmtplib.SMTPResponseException, settings: SmtpSettings) -> str | None:
     """What a server wants before it takes mail, and the cure, to follow its name; None where it wants neither.
 
-    The server's words only tell encryption from a login; nothing of them is repeated.
+    The server's text is only used to tell the two apart, and never repeated.
     """
     said = f"({error.code})"
     if error.code < 500 or not (error.code in BEFORE_ALL or _LOGIN.search(error.message)):
@@ -52,7 +52,8 @@ def lacks(error: BaseException) -> str | None:
 
 
 def refusal(error: aiosmtplib.SMTPResponseException, what: str) -> DeliveryError:
-    """4xx may go well later, 5xx never will (RFC 5321, 4.2.1). The server's own words stay out: they repeat names."""
+    """The error for an answer: 4xx is temporary, 5xx permanent (RFC 5321, 4.2.1). The server's own text is left out,
+    since it may repeat names."""
     if error.code >= 500:
         return PermanentError(f"the server refuses {what} for good ({error.code})")
     return DeliveryError(f"the server does not take {what} now ({error.code})")
