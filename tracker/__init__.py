@@ -32,10 +32,10 @@ _HOMES = {
 }
 
 
-if not TYPE_CHECKING:  # or a checker would believe that there is every name
+if not TYPE_CHECKING:  # otherwise type checkers would accept any name
 
     def __getattr__(name: str) -> Any:
-        # Late, so that who only wants the words of an event (the daemon's pure parts) loads no database with them.
+        # Imported late, so that importing only the event's types (as the daemon's pure code does) loads no database.
         if name not in _HOMES:
             raise AttributeError(f"module 'tracker' has no attribute {name!r}")
         from importlib import import_module

@@ -1,4 +1,4 @@
-"""Where the database is: one file, written as a path or as SQLAlchemy writes an SQLite database; or in Firestore."""
+"""The database's address: a file, given as a path or a SQLAlchemy URL for SQLite; or Firestore."""
 
 from __future__ import annotations
 
@@ -17,13 +17,14 @@ _MEMORY = "is kept in memory, where app and daemon could not share it: name a fi
 
 
 def database_path(value: str | os.PathLike[str], folder: str | os.PathLike[str] = "") -> str:
-    """The absolute path of the database file that `value` means; nothing is made, symbolic links stay. An address of
-    Firestore, `firestore://PROJECT` or `firestore://PROJECT/DATABASE`, stays what it is.
+    """The absolute path of the database file that `value` means. Creates nothing and resolves no symbolic links. An
+    address of Firestore, `firestore://PROJECT` or `firestore://PROJECT/DATABASE`, stays what it is.
 
     Understood are a path, `~/guardian.db`, and `sqlite:///relative.db` or `sqlite:////absolute.db` as SQLAlchemy has
-    them ("Database URLs" in its documentation), with any driver but an encrypting one. A relative path is seen from
-    `folder`, itself from the current one. Raises ValueError with one sentence, which repeats no password, for another
-    kind of database, a database in memory, an URI with parameters, an empty text, a folder, and for what is no file.
+    them ("Database URLs" in its documentation), with any driver but an encrypting one. A relative path is relative to
+    `folder`, which is relative to the current folder. Raises ValueError with one sentence, which repeats no password,
+    for another kind of database, a database in memory, an URI with parameters, an empty text, a folder, and for what is
+    no file.
     """
     text = _text(value)
     if is_firestore(text):
@@ -53,8 +54,8 @@ def _absolute(path: str) -> str:
 
 
 def _current_folder() -> str:
-    """The current folder, or where it may not be asked for, that of the start: Starlette makes its middleware inside
-    the event loop, and hosts' tests may forbid any call there that could block. Raises FileNotFoundError."""
+    """The current folder; if it may not be asked for, the one at import. Starlette creates middleware inside the event
+    loop, and a host's tests may forbid blocking calls there. Raises FileNotFoundError."""
     try:
         return os.getcwd()
     except FileNotFoundError:
@@ -66,7 +67,7 @@ def _current_folder() -> str:
 
 
 def _mode(path: str) -> int:
-    """What lies at a path, as `st_mode`; 0 where there is nothing, or it may not be asked."""
+    """The `st_mode` of a path; 0 if nothing is there, or access is denied."""
     try:
         return os.stat(path).st_mode
     except Exception:
@@ -74,10 +75,9 @@ def _mode(path: str) -> int:
 
 
 def why_not_opened(path: str) -> str | None:
-    """What keeps this user from writing the database at an absolute `path`, and the cure; None where nothing is seen.
-
-    SQLite only says "unable to open database file". It writes files beside the database too (sqlite.org/wal.html), so
-    the folder counts as well. Nothing is opened or made.
+    """Why this user cannot write the database at an absolute `path`, with the cure; None if no reason can be seen.
+    SQLite only says "unable to open database file". It also writes files beside the database (sqlite.org/wal.html), so
+    the folder is checked too. Opens and creates nothing.
     """
     folder = os.path.dirname(path)
     if os.path.isdir(path):

@@ -19,16 +19,15 @@ T = TypeVar("T")
 _PREFIX = re.compile(rb"^bearer(?: |\+|%20)+", re.IGNORECASE)
 _MAX_TOKEN = 8_192
 _MAX_BYTES = 2_000_000
-"""How many bytes of tokens are remembered at most, of the accepted and of the refused each."""
+"""The most bytes of tokens remembered, separately for accepted and refused ones."""
 _REFUSED_SECONDS = 10.0
 _ACCEPTED_SECONDS = 300.0
 
 
 class Bearer:
-    """Finds tokens in the Authorization header, and where they are named in a `cookie`, in the `query` parameter of a
-    WebSocket or among its subprotocols; names their users by `claims`, in that order, or in the usual one.
-
-    `refused` is told why a token counted for nothing, each time one comes.
+    """Finds tokens in the Authorization header, and, where configured, in a `cookie`, in a `query` parameter of a
+    WebSocket, or among its subprotocols. Takes the user from the first of `claims` that is there, or from the usual
+    claims. `refused` is called with the reason each time a token is rejected.
     """
 
     def __init__(
@@ -53,7 +52,7 @@ class Bearer:
         self._refused = _Memory[str]()
 
     def names(self, scope: Scope) -> Names:
-        """Whom the first token that checks out names; nobody where there is none."""
+        """The user whom the first valid token names; nobody if there is none."""
         for header, value in scope["headers"]:
             if header == b"authorization":
                 known = self._known.entries.get(value)
@@ -107,20 +106,20 @@ class Bearer:
             claims = self._verifier.claims(token.decode("ascii"))
         except (InvalidToken, UnicodeDecodeError) as error:
             sentence = str(error) if isinstance(error, InvalidToken) else "the token is not valid"
-            # Apart from the accepted ones, or else a flood of made-up tokens would push those out.
+            # Kept apart from accepted ones, so that a flood of made-up tokens cannot push those out.
             self._refused.put(key, sentence, now + _REFUSED_SECONDS)
             self._tell(sentence)
             return None
         found = names_of(claims, self._order)
         if found.best is None:
             self._tell(f"the token names nobody in {', '.join(self._order)}")
-        # Not for as long as the token itself may last: its key may be withdrawn.
+        # Not for the token's whole lifetime: its key may be withdrawn.
         self._known.put(key, found, min(claims.get("exp", math.inf), now + _ACCEPTED_SECONDS))
         return found
 
 
 class _Memory(Generic[T]):
-    """What was found out of a token, and until when that counts; bounded in bytes, the older half goes first."""
+    """Results of checking tokens, with their expiry. Bounded in bytes; when full, the older half is dropped."""
 
     def __init__(self) -> None:
         self.entries: dict[bytes, tuple[T, float]] = {}
@@ -133,5 +132,5 @@ class _Memory(Generic[T]):
             for old in list(self.entries)[: len(self.entries) // 2 + 1]:
                 self.entries.pop(old, None)
             self._bytes = sum(map(len, self.entries))
-        self._bytes += len(key) + 200  # of the entry itself
+        self._bytes += len(key) + 200  # the overhead of an entry
         self.entries[key] = (value, until)

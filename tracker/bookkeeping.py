@@ -1,4 +1,4 @@
-"""Why a finished request failed, told by plain values: nothing in here knows of ASGI."""
+"""Why a finished request failed, decided from plain values, without ASGI."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ Why = Failure | BaseException | str | None
 
 
 class Faults:
-    """What went wrong in the bookkeeping itself: it is counted with the recorder, and never reaches the host."""
+    """Faults of the bookkeeping itself: counted with the recorder, and never passed on to the host."""
 
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
         self._complained = False
 
     def count(self, error: BaseException) -> None:
-        """Count a request that could not be recorded, and say so once; never with what a client sent."""
+        """Count a request that could not be recorded, and log it once, never with anything a client sent."""
         kind = class_name(type(error))  # never its message
         with suppress(Exception):
             self._recorder.add_lost(kind)
@@ -47,9 +47,9 @@ def failure_of(
 ) -> Failure | Unverified | None:
     """Why a request failed; None where it did not.
 
-    `why` counts for a status of 400 or more: a failure as it is, an exception, or what the answer may say. `note` is
-    the app's own text, `noted` whether it called the request failed, `origin` the function that answered. `message` is
-    a text of our own that replaces an exception's.
+    `why` is used for a status of 400 or more: a failure, an exception, or the text of the answer, which is not verified
+    yet. `note` is the app's own text, `noted` whether it marked the request as failed, `origin` the function that
+    answered. `message` is a text of ours that replaces an exception's.
     """
     if status < 400:
         if not noted:
@@ -64,8 +64,8 @@ def failure_of(
 
 
 def answer_text(headers: Any, body: Any, most: int = 4_096) -> str | None:
-    """What the first chunk of a small error answer says, for now (see AuthoredTexts); None where it says nothing that
-    can be read: a compressed one, a large one, strange headers."""
+    """The text in the first chunk of a small error answer, to be verified later (see AuthoredTexts); None if it cannot
+    be read, as when it is compressed or large, or has malformed headers."""
     if not isinstance(body, bytes) or not 0 < len(body) <= most:
         return None
     known = header_values(headers)
@@ -73,7 +73,7 @@ def answer_text(headers: Any, body: Any, most: int = 4_096) -> str | None:
 
 
 def header_values(headers: Any) -> dict[bytes, bytes]:
-    """The headers of an answer by their names in lower case; none where they are not what ASGI says they are."""
+    """The headers of an answer by lower-case name; empty if they violate the ASGI specification."""
     try:
         return {bytes(name).lower(): bytes(value) for name, value in headers}
     except (TypeError, ValueError):

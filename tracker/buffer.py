@@ -1,4 +1,4 @@
-"""Events that wait for the writer thread: bounded, and counted at all times."""
+"""A bounded buffer of events that wait for the writer thread, with exact counts at all times."""
 
 from __future__ import annotations
 
@@ -22,8 +22,7 @@ class Stats(NamedTuple):
 class Buffer:
     """At most `size` events. The host's threads append to `events`, without the lock: that is atomic, and every other
     change is the writer thread's. The numbers are changed under `lock`; `gone` is notified when events have left.
-
-    `room` is how many may wait now: none once the database has turned out to be unusable.
+    `room` is how many may wait now: 0 once the database has turned out to be unusable.
     """
 
     def __init__(self, size: int) -> None:
@@ -32,7 +31,7 @@ class Buffer:
         self.lock = threading.Lock()
         self.gone = threading.Condition(self.lock)
         self._stored = self._dropped = 0
-        self._left = self._goal = 0  # events that have left, and how many of them somebody waits for
+        self._left = self._goal = 0  # events that have left; the number that somebody waits for
 
     def lose(self) -> None:
         """Count an event that is not taken."""
@@ -45,14 +44,14 @@ class Buffer:
         return Stats(self._stored + self._dropped + queued, self._stored, self._dropped, queued)
 
     def first(self, most: int) -> list[Event]:
-        """The oldest events, which stay where they are; for the writer thread, with the lock held."""
+        """The oldest events, without removing them; for the writer thread, with the lock held."""
         try:
             return list(islice(self.events, most))
-        except RuntimeError:  # something was added meanwhile, as without the interpreter's lock
+        except RuntimeError:  # appended meanwhile, as in a free-threaded Python
             return [self.events[i] for i in range(min(len(self.events), most))]
 
     def take(self, number: int, stored: int) -> None:
-        """Let the oldest events go: `stored` of them are stored now, the rest is lost. The lock is held."""
+        """Remove the oldest events: `stored` of them were stored, the rest is lost. The lock is held."""
         for _ in range(number):
             self.events.popleft()
         self._stored += stored
@@ -66,11 +65,11 @@ class Buffer:
         return self._left < self._goal
 
     def await_all(self) -> int:
-        """Wait, by `await_goal`, for all that is here now: the goal to give to it. The lock is held."""
+        """The goal for `await_goal` to wait for all events that are here now. The lock is held."""
         goal = self._left + len(self.events)
         self._goal = max(self._goal, goal)
         return goal
 
     def await_goal(self, goal: int, timeout: float) -> bool:
-        """Whether as many events as that have left within `timeout` seconds. The lock is held."""
+        """Wait until the goal is reached; False if `timeout` seconds were not enough. The lock is held."""
         return self.gone.wait_for(lambda: self._left >= goal, timeout)

@@ -1,5 +1,5 @@
-"""Whether an argument of the middleware can be used: each check gives the value back, or raises ValueError with one
-sentence that names the argument, the value and the cure. Secrets are not repeated."""
+"""Checks of the middleware's arguments. Each returns the value, or raises ValueError with one sentence that names the
+argument, the value and the cure. Secrets are not repeated."""
 
 from __future__ import annotations
 
@@ -29,21 +29,21 @@ def yes_or_no(name: str, value: Any) -> None:
 
 
 def text(name: str, value: Any) -> str | None:
-    """A text that is not empty; None stays."""
+    """A text that is not empty, or None."""
     if value is not None and (not isinstance(value, str) or not value.strip()):
         raise ValueError(f"{name} = {value!r} must be a text that is not empty")
     return value
 
 
 def name(name: str, value: Any) -> str | None:
-    """The name of a key, a cookie, a parameter or a header; None stays."""
+    """The name of a key, a cookie, a parameter or a header, or None."""
     if value is not None and (not isinstance(value, str) or not re.fullmatch(r"[\x21-\x7e]{1,200}", value)):
         raise ValueError(f"{name} = {value!r} must be a name without spaces, as in 'user_id'")
     return value
 
 
 def texts(name: str, value: Any) -> tuple[str, ...] | None:
-    """One text or several, as a tuple; None stays."""
+    """One text or several, as a tuple; or None."""
     if value is None:
         return None
     found = (value,) if isinstance(value, str) else tuple(value) if isinstance(value, Iterable) else ()
@@ -53,7 +53,7 @@ def texts(name: str, value: Any) -> tuple[str, ...] | None:
 
 
 def several(name: str, value: Any, what: str) -> None:
-    """A list, or another collection, and no text."""
+    """A list or another collection, but not a text."""
     if isinstance(value, str | bytes) or not isinstance(value, Iterable):
         raise ValueError(f"{name} = {value!r} must be a list of {what}")
 
@@ -82,13 +82,13 @@ def identify(value: Any) -> Any:
     if value is None:
         return None
     if callable(value):
-        from inspect import signature  # heavy, and only needed here
+        from inspect import signature  # slow to import, and only needed here
 
         try:
             signature(value).bind({})
         except TypeError:
             pass
-        except ValueError:  # a function of C tells nothing
+        except ValueError:  # a C function has no signature
             return value
         else:
             return value

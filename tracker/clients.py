@@ -1,6 +1,5 @@
-"""From where a request came, as far as the app's owner has asked for it: an address, whole or cut, and a user agent.
-
-Nothing of this is looked at unless it was asked for.
+"""Where a request came from, as far as the app's owner wants it recorded: the IP address, whole or truncated, and the
+user agent. Nothing of this is read unless it is switched on.
 """
 
 from __future__ import annotations
@@ -18,15 +17,15 @@ Network = IPv4Network | IPv6Network
 MAX_USER_AGENT = 256
 """Characters of a user agent that are kept."""
 UNIX = "unix"
-"""Stands among the proxies for whoever talks to the app through a Unix socket, which has no address."""
+"""Stands, among the proxies, for a peer on a Unix socket, which has no address."""
 _KEPT = {4: 24, 6: 48}
-"""Bits of a truncated address: the last octet, or the last 80 bits, are 0."""
+"""The bits kept of a truncated address: the last octet (IPv4) or the last 80 bits (IPv6) become 0."""
 _MOST_HOPS = 50
 _MAPPED = IPv6Network("::ffff:0:0/96")
 
 
 class Clients:
-    """Tells the client of a request by its scope. `address` is "truncated", "full" or None, `user_agent` "full" or
+    """Finds the client of a request from its scope. `address` is "truncated", "full" or None, `user_agent` "full" or
     None; `X-Forwarded-For` is only believed from the `proxies`: addresses, networks, or "unix".
 
     Raises ValueError with one sentence for anything else.
@@ -49,10 +48,10 @@ class Clients:
         self._shown: Callable[[str | None, bytes], str | None] = lru_cache(maxsize=1_024)(self._found)
 
     def __call__(self, scope: MutableMapping[str, Any]) -> Client | None:
-        """The client; None where nothing of it is known. Never raises."""
+        """The client; None if nothing is known about it. Never raises."""
         try:
             return self._of(scope)
-        except Exception:  # a scope that is not as ASGI has it costs the client alone
+        except Exception:  # a malformed scope costs only the client information
             return None
 
     def _of(self, scope: MutableMapping[str, Any]) -> Client | None:
@@ -73,7 +72,8 @@ class Clients:
         trusted = self._unix if peer is None else found is not None and self._trusts(found)
         if trusted and len(hops) > _MOST_HOPS:
             return None
-        # Each proxy appends whom it talked to: read from the right, the first that no proxy of ours is, is the client.
+        # Each proxy appends its peer, so from the right, the first address that is not one of our proxies is the
+        # client.
         while trusted and hops:
             found = _parsed(hops.pop().strip())
             trusted = found is not None and self._trusts(found)
@@ -86,14 +86,14 @@ class Clients:
 
 
 def cleaned(value: bytes) -> str | None:
-    """A user agent without what cannot be printed, of bounded length; None where nothing is left."""
+    """A user agent without unprintable characters and of bounded length; None if nothing is left."""
     text = "".join(letter for letter in value[: 4 * MAX_USER_AGENT].decode("latin-1") if letter.isprintable())
     return text.strip()[:MAX_USER_AGENT].rstrip() or None
 
 
 def _parsed(text: Any) -> Address | None:
-    """An address, with or without a port, brackets and a zone; one of IPv4 that is written as one of IPv6 is the
-    former. None for what is none."""
+    """Parses an address, with or without port, brackets and zone. An IPv4-mapped IPv6 address becomes IPv4. None for
+    anything else."""
     if not isinstance(text, str):
         return None
     text = text.strip('"')

@@ -1,4 +1,4 @@
-"""Finds the copies of a request's scope that middleware has made, by a mark that a copy takes along."""
+"""Finds the copies that middleware has made of a request's scope, by a mark that copies carry."""
 
 from __future__ import annotations
 
@@ -16,10 +16,9 @@ _NAME = "scope"  # what ASGI apps call it
 
 
 def copies_of(scope: Scope, key: str, mark: object, error: BaseException | None = None) -> list[dict[str, Any]]:
-    """The other dictionaries that have `mark` under `key`, as far as they can be found at little cost.
-
-    An app that is sending has them in the frames that led to us, one that has raised in those of its traceback. Where
-    it sends from another task, they are among the newest objects.
+    """The other dictionaries with `mark` under `key`, as far as they can be found cheaply. While an app is sending,
+    they are in the calling frames; after an exception, in the frames of its traceback. If it sends from another task,
+    they are among the newest objects.
     """
     found: dict[int, dict[str, Any]] = {}
     frames = _of_error(error) if error is not None else _above()
@@ -50,7 +49,7 @@ def _of_error(error: BaseException) -> Iterator[FrameType]:
 
 
 def _young(scope: Scope, key: str, mark: object) -> list[dict[str, Any]]:
-    """Those among the objects that the garbage collector has seen once at most."""
+    """The matches among the objects that the garbage collector has seen at most once."""
     for generation in (0, 1):
         if gc.get_count()[generation] * (gc.get_threshold()[0] if generation else 1) > _MOST_OBJECTS:
             return []

@@ -44,7 +44,7 @@ class RouteAndUser:
         return response
 
     def process_exception(self, request: Any, exception: BaseException) -> None:
-        """Note what a view raised and no other middleware answered: Django makes a 500 of it that tells nothing."""
+        """Note an exception from a view that no other middleware answered, since Django's 500 does not reveal it."""
         if hasattr(request, "scope"):
             note_host(request.scope, error=exception)
 
@@ -61,7 +61,7 @@ def _note(request: Any) -> None:
 
 
 def _route(request: Any) -> str | None:
-    """The template of the view that answered, or that would have; None where the path leads to none."""
+    """The template of the view that answered or would have; None if the path matches none."""
     match = request.resolver_match
     if match is None:
         try:
@@ -74,7 +74,7 @@ def _route(request: Any) -> str | None:
 def loaded_user(request: Any) -> str | None:
     """The address, the login name or else the id of the user that the app has asked for; None where there is none.
 
-    Reads what lies in the objects and asks the database for nothing: a deferred field counts as missing.
+    Reads only what is loaded and never queries the database: a deferred field counts as missing.
     """
     user = vars(request).get("user")
     if isinstance(user, LazyObject):
@@ -97,13 +97,13 @@ def loaded_user(request: Any) -> str | None:
 _CONVERTER = re.compile(r"<(?:[^<>:]+:)?(\w+)>")
 _IS_REGEX = re.compile(r"[\\^$()\[]")
 _QUANTIFIER = re.compile(r"(?:[?*+]|\{\d*,?\d*\})[?+]?")
-_UNNAMED = "{var}"  # as Django's own documentation generator calls it
+_UNNAMED = "{var}"  # as in Django's admindocs
 
 
 def template(route: str) -> str:
     """The template of `ResolverMatch.route`: `threads/<int:id>/` is `/threads/{id}/`; those of `re_path()` likewise.
 
-    A part that has no name, or may be one of several, is `{var}`.
+    An unnamed part, or one with alternatives, becomes `{var}`.
     """
     plain = _CONVERTER.sub(r"{\1}", route) if not _IS_REGEX.search(route) else _of_regex(route)
     return "/" + plain.lstrip("/")
@@ -148,7 +148,7 @@ def _of_group(inside: str) -> str:
 
 
 def _closing(route: str, at: int) -> int:
-    """The place behind the bracket that closes the one at `at`; the text's end where none does."""
+    """The position after the bracket that closes the one at `at`; the end of the text if none does."""
     if route[at] == "[":
         end = re.compile(r"\[\^?\]?(?:\\.|[^\]\\])*\]").match(route, at)
         return end.end() if end else len(route)

@@ -1,4 +1,4 @@
-"""What may be kept of an error's text: words that the app's author wrote, and nothing that a client sent."""
+"""What may be stored of an error's text: only words that the app's author wrote, nothing that a client sent."""
 
 from __future__ import annotations
 
@@ -13,20 +13,18 @@ from typing import Any
 from tracker.tracebacks import code_of, is_library
 
 NOTED_TEXT = "noted as failed"
-"""What is kept of a request that the app noted as failed, where it gave no text that may be kept."""
+"""The message for a request that the app marked as failed, without a text that may be stored."""
 MAX_TEXT = 200
-"""Characters: a longer text is not kept."""
+"""The most characters of a text that is stored."""
 READ_SECONDS, REST_SECONDS = 0.15, 0.5
-"""Reading an app's modules goes on for so long at a time, and begins again after so long at the earliest."""
+"""How long reading the app's modules may take at a time, and the pause before it may start again."""
 _KEYS = ("detail", "error", "message")
 _FRAMEWORKS = frozenset(("starlette", "fastapi", "tracker"))
 
 
 def candidate_text(content_type: bytes | None, chunk: bytes) -> str | None:
-    """What a small error answer says: the `detail`, `error` or `message` of its JSON, or its plain text; else None.
-
-    A key may hold an object with such a key in its turn, as in `{"error": {"message": …}}`. Nobody has vouched for the
-    text yet: see `AuthoredTexts`. Never raises.
+    """The text of a small error answer: the `detail`, `error` or `message` of its JSON (also nested, as in `{"error":
+    {"message": …}}`), or its plain text; else None. The text is not verified yet: see `AuthoredTexts`. Never raises.
     """
     try:
         kind = (content_type or b"").partition(b";")[0].strip().lower()
@@ -36,7 +34,7 @@ def candidate_text(content_type: bytes | None, chunk: bytes) -> str | None:
             found = chunk.decode("utf-8")
         else:
             return None
-    except Exception:  # whatever an answer holds, and whatever a host has put in json's place, costs the text alone
+    except Exception:  # odd answers, or a host's replacement for json, cost only the text
         return None
     return found if found is not None and 0 < len(found) <= MAX_TEXT else None
 
@@ -59,7 +57,7 @@ _RENAMED = {
 def reason_phrase(status: int) -> str:
     """The words of a status code (RFC 9110, 15; Python has them all from 3.13 on), or those of its class.
 
-    Where the status is a good one, the app noted a failure beside it.
+    With a status under 400: that the app marked the request as failed.
     """
     if status < 400:
         return NOTED_TEXT
@@ -71,9 +69,9 @@ def reason_phrase(status: int) -> str:
 
 class AuthoredTexts:
     """The string literals of the app's own code: modules outside the standard library and site-packages, `__main__`,
-    and modules of the package that the endpoint comes from. Read from compiled code, never from variables, whose
-    values may come from a client. For the writer thread: the first call may take a while, as does one after the app
-    has imported more."""
+    and modules of the package that the endpoint comes from. Read from compiled code, never from variables, whose values
+    may come from a client. For the writer thread: the first call may take a while, and so may one after the app has
+    imported more modules."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -85,12 +83,12 @@ class AuthoredTexts:
         self._seen: tuple[int, int] = (0, 0)
 
     def read_on(self) -> None:
-        """Read some more of what was begun; for a thread that has nothing else to do."""
+        """Continue reading modules, if any are left; for when the thread is idle."""
         if self._packages or self._read:
             self._read_more()
 
     def message(self, candidate: str | None, status: int, endpoint: Any = None) -> str:
-        """The candidate if it is a literal of the app's code, else the status' reason phrase."""
+        """The candidate if it is a literal in the app's code, else the status's reason phrase."""
         if isinstance(candidate, str) and 0 < len(candidate) <= MAX_TEXT and self._is_literal(candidate, endpoint):
             return candidate
         return reason_phrase(status)
@@ -100,7 +98,7 @@ class AuthoredTexts:
             package = str(getattr(endpoint, "__module__", "") or "").partition(".")[0]
             if package not in sys.stdlib_module_names and package not in _FRAMEWORKS | self._packages:
                 self._packages.add(package)
-                self._read -= self._foreign  # some may be the app's own after all
+                self._read -= self._foreign  # some may turn out to be the app's own
                 self._foreign.clear()
             self._read_module(str(getattr(endpoint, "__module__", "")))  # known from the first answer on
             if text not in self._texts:
@@ -127,8 +125,8 @@ class AuthoredTexts:
     def _read_module(self, name: str) -> None:
         if name in self._read or name not in sys.modules:
             return
-        # A host loads some modules only when they are used (importlib.util.LazyLoader, a module's `__getattr__`):
-        # whatever they would run stays theirs, and what goes wrong with one costs that one.
+        # Some modules load lazily (importlib.util.LazyLoader, a module's `__getattr__`): do not trigger that, and skip
+        # a module whose reading fails.
         try:
             inside = object.__getattribute__(sys.modules[name], "__dict__")
             if self._is_own(name, inside):
@@ -145,7 +143,7 @@ class AuthoredTexts:
 
 
 def _literals(inside: Mapping[str, Any]) -> Iterator[str]:
-    """The texts in a module's code; none where it has only machine code, or cannot be read."""
+    """The string literals in a module's code; empty if it is an extension module, or cannot be read."""
     code = code_of(inside)
     if code is not None:
         yield from _strings(code.co_consts)

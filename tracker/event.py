@@ -11,14 +11,15 @@ UNMATCHED = "(unmatched)"
 """The endpoint of requests that no route of the app matched, whatever their path was."""
 
 NOTED = 1000
-"""Added to the status of an answer that the app noted as failed, wherever outcomes are counted; see `Event.outcome`."""
+"""Added to the status of an answer that the app marked as failed, wherever outcomes are counted; see
+`Event.outcome`."""
 
 SESSION_GAP_US = 30 * 60 * 1_000_000
-"""A user's session ends where nothing happened for this many microseconds or more."""
+"""A user's session ends with a gap of at least this many microseconds."""
 
 
 NOT_MEASURED = -1
-"""The latency of an event of which nobody knows how long it took; its duration is 0."""
+"""The latency of an event whose duration is unknown; its duration is 0."""
 
 
 class Failure(NamedTuple):
@@ -36,8 +37,8 @@ class Failure(NamedTuple):
 
 
 class Client(NamedTuple):
-    """From where a request came, where the app's owner has asked for it. `address` is an IP address, maybe with its end
-    cut to 0; None for what was not asked for, or is not known."""
+    """Where a request came from, if the app's owner wants that recorded. `address` is an IP address, maybe truncated.
+    None stands for what is switched off or unknown."""
 
     address: str | None = None
     user_agent: str | None = None
@@ -67,7 +68,7 @@ class Event(NamedTuple):
 
     @property
     def outcome(self) -> int:
-        """The number by which requests are counted: the status, or 1200 for an answer of 200 that was noted as failed.
+        """The number by which requests are counted: the status, or 1200 for a 200 that was marked as failed.
 
         From 400 on it is an error, from 500 on a server error; the status is `outcome % NOTED`.
         """

@@ -18,7 +18,7 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 ABORTED = "response aborted after it had begun"
-"""What is recorded of a response that broke off while the client was still there."""
+"""The status of a response that broke off while the client was still there."""
 CLIENT_GONE = 499
 """The status of a request whose client left before any answer (nginx's number; no standard has one)."""
 STREAMS_NS = 1_000_000_000
@@ -36,23 +36,23 @@ class Keeper(Protocol):
     """Where an exchange reports."""
 
     def finished(self, exchange: Exchange, status: int, took: int, why: Why, message: str | None) -> Any:
-        """Record the exchange: `took` is in ns, the rest as for `failure_of`. What was handed on as its failure."""
+        """Record the exchange: `took` is in ns, the rest as for `failure_of`. Returns the failure that was recorded."""
 
     def completed(self, exchange: Exchange, error: BaseException) -> None:
-        """Add an exception that has come after the answer to the failure that was recorded."""
+        """Add an exception that was raised after the answer to the recorded failure."""
 
     def cancelled(self) -> None:
-        """The exchange that was just recorded was given up from outside."""
+        """The exchange just recorded was cancelled from outside."""
 
     def fault(self, error: BaseException) -> None:
         """Count an exchange that could not be recorded."""
 
 
 class Exchange(Notes):
-    """What an HTTP request and a WebSocket have in common, and what the app says of it meanwhile: the object is in its
-    scope, under KEY. `path` and `root_path` are those it came with. `scope` is None once all is over."""
+    """What HTTP requests and WebSockets have in common, and the app's notes about them; the object is in the scope
+    under KEY. `path` and `root_path` are the original ones. `scope` is None once the exchange is over."""
 
-    # Defaults of the class: a request pays only for what it sets.
+    # Class defaults, so that a request only pays for what it sets.
     status = 0
     first = 0  # ns to the first byte, where more than one message came
     took = -1  # ns to the last byte, once it has been sent
@@ -92,8 +92,8 @@ class Exchange(Notes):
                 if is_cancelled(error):
                     self._keeper.cancelled()
             elif self.status >= 500 and isinstance(self.said, Unverified) and not is_cancelled(error):
-                # An error handler has answered before it raised again: the exception says more than its answer, which
-                # the writer has not read yet.
+                # An error handler answered and raised again: the exception says more than the answer, which is not
+                # verified yet.
                 self._keeper.completed(self, error)
         except Exception as fault:
             self._fault(fault)
@@ -113,7 +113,7 @@ class Exchange(Notes):
         raise NotImplementedError
 
     def _left(self) -> bool:
-        """Whether the client of a request that was cancelled has left: some servers cancel then, all do at a stop."""
+        """Whether the client of a cancelled request has left: some servers cancel for that, and all do on shutdown."""
         if not self.gone:
             self.gone = _is_disconnect(waiting_message(self._app_receive))
         return self.gone
@@ -142,13 +142,14 @@ class HttpExchange(Exchange):
     _start: Message = {}  # noqa: RUF012  # never changed
 
     def send(self, message: Message) -> Awaitable[None]:
-        """A message of the app: what is to be awaited. Not a coroutine of its own where nothing is done after it."""
+        """A message of the app: what is to be awaited. Avoids an extra coroutine if nothing has to be done
+        afterwards."""
         try:
             if message["type"] == "http.response.start":
                 self._start = message
                 self.status = message["status"]
                 self._started = perf_counter_ns()
-                self._too_late = self.gone  # the client has left: nobody meets this answer
+                self._too_late = self.gone  # the client has left: nobody gets this answer
                 return self._app_send(message)
         except Exception as error:
             self._fault(error)
@@ -177,13 +178,14 @@ class HttpExchange(Exchange):
                         self._weigh()
                     if self._too_late and status >= 500:
                         self.status = status = CLIENT_GONE
-                    # Not later: a background task may run for minutes before the app returns.
+                    # Recorded now: a background task may run for minutes before the app returns.
                     self.said = self._keeper.finished(self, status, took, self.said or None, None)
         except Exception as error:
             self._fault(error)
 
     def _weigh(self) -> None:
-        """Note the time to the first byte as the latency of an answer that streams; to its start, where none came."""
+        """For a streamed answer, record the time to the first byte (or to its start, if no byte came) as the
+        latency."""
         if self._is_stream():
             self.latency_ns = self.first or max(0, self._started - self.began)
         elif self.first and self.took - self.first >= STREAMS_NS:
@@ -199,7 +201,7 @@ class HttpExchange(Exchange):
         if self.gone or ((cancelled or isinstance(error, OSError)) and self._left()):
             self._finish(self.status or CLIENT_GONE, took, LEFT)
         elif cancelled:
-            # The server stops: what has begun to stream ends with it, whatever has not is answered with 500.
+            # The server stops: started streams end with it, everything else is answered with 500.
             self._finish(self.status or 500, took, STOPPED)
         else:
             self._finish(500, took, error, ABORTED if self.status else None)

@@ -11,12 +11,12 @@ from http import HTTPStatus
 from typing import Any
 
 FETCH_SECONDS = 15.0
-"""How long an answer may take as a whole: a server that drips is left then."""
+"""The time limit for a whole answer, so that a server sending byte by byte cannot hold us up."""
 _STEP_SECONDS = 10.0  # for each step of it
 
 
 def fetched(url: str, most: int, *, direct: bool = False) -> bytes:
-    """The first `most` bytes of what a URL answers; no redirect is followed. With `direct`, proxies are passed by.
+    """The first `most` bytes of a URL's answer. Follows no redirects. With `direct`, uses no proxy.
 
     Raises OSError, ValueError or http.client.HTTPException: see `why_not`.
     """
@@ -28,7 +28,7 @@ def fetched(url: str, most: int, *, direct: bool = False) -> bytes:
 
 
 def why_not(error: BaseException) -> str:
-    """What went wrong with `fetched`, in words of this machine: the server may say anything in its own."""
+    """Why `fetched` failed, in words of our own, since the server's may be anything."""
     if isinstance(error, urllib.error.HTTPError):
         try:
             return HTTPStatus(error.code).phrase
@@ -46,14 +46,13 @@ def why_not(error: BaseException) -> str:
 
 
 class _Timed(io.RawIOBase):
-    """What a connection reads, until the answer has taken too long as a whole: a timeout of the socket counts anew from
-    each byte."""
+    """A connection's input with a limit for the whole answer: a socket's timeout restarts with each byte."""
 
     def __init__(self, raw: io.RawIOBase, socket: Any) -> None:
         self._raw, self._socket, self._end = raw, socket, time.monotonic() + FETCH_SECONDS
 
     def readable(self) -> bool:
-        """It is."""
+        """True: it can be read."""
         return True
 
     def readinto(self, buffer: Any) -> int | None:
@@ -99,5 +98,5 @@ def _timed(http_class: Any) -> Any:
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
     def redirect_request(self, *args: Any, **kwargs: Any) -> None:
-        """Follow nothing: keys come from where the settings say."""
+        """Never redirect: keys must come from where the settings say."""
         return None

@@ -1,4 +1,5 @@
-"""That a process lives, and how many events it has taken: said with each batch, and when nothing comes."""
+"""Heartbeats: that a process lives, and how many events it has accepted. Written with each batch, and regularly while
+idle."""
 
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ from tracker.buffer import Stats
 from tracker.sink import Heartbeat
 
 HEARTBEAT_SECONDS = 30.0
-"""An idle process says that it lives this often."""
+"""The interval of heartbeats in an idle process."""
 _serial = itertools.count(1)
 
 
@@ -28,16 +29,17 @@ class Pulse:
 
     @property
     def is_due(self) -> bool:
-        """Whether the last one was long enough ago. It is, too, where it lies ahead: the clock was set back, and what
-        was said then would be believed for as long."""
+        """Whether the last heartbeat was long enough ago. Also if it lies in the future: the clock was set back, and
+        the old heartbeat would be believed until that time."""
         return not 0 <= self._clock() - self._beat < HEARTBEAT_SECONDS
 
     def beat(self) -> None:
-        """It was said just now."""
+        """Record that a heartbeat was just written."""
         self._beat = self._clock()
 
     def row(self, counts: Stats, stored: int, poison: int) -> Heartbeat:
-        """What is true once so many more are stored, and so many turned out to be poison."""
+        """The heartbeat as it will be true after this batch: `stored` more events stored, and `poison` that can never
+        be."""
         return Heartbeat(
             self.id, self._started_us, self._now_us(),
             counts.accepted, counts.stored + stored, counts.dropped + poison, _version(),
@@ -50,7 +52,7 @@ class Pulse:
 @lru_cache(maxsize=1)
 def _version() -> str:
     """The version of the program that wrote a heartbeat; "unknown" where it is not installed as a package."""
-    from importlib.metadata import PackageNotFoundError, version  # heavy, and only the writer thread needs it
+    from importlib.metadata import PackageNotFoundError, version  # slow to import, and only the writer thread needs it
 
     for name in ("usage-guardian-tracker", "usage-guardian"):
         with suppress(PackageNotFoundError):

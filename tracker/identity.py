@@ -1,4 +1,4 @@
-"""Who sent a request: only what has been verified counts."""
+"""Who sent a request. Only verified identities count."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Identity:
         """Whether anything was configured."""
 
     async def ask(self, scope: Scope, seconds: float) -> Any:
-        """What an async `identify` answers within so many seconds; None where it raises or takes longer."""
+        """The result of an async `identify` within `seconds`; None if it raises or takes longer."""
         from tracker.loops import limited
 
         assert self._identify is not None
@@ -107,12 +107,12 @@ class Identity:
                 if len(values) == 1:
                     return _decoded(values[0]) or (self._refused() if values[0] else ANONYMOUS)
         except Exception as error:
-            # Never with its message or traceback, which may hold what a client sent.
+            # Never log its message or traceback, which may contain what a client sent.
             self._complain(_raised(error))
         return ANONYMOUS
 
     def _asked(self, scope: Scope) -> Any:
-        """What a plain `identify` answers; None where it raises, as where it does not know."""
+        """The result of a plain `identify`; None if it raises, just as if it does not know."""
         assert self._identify is not None
         try:
             return self._identify(scope)
@@ -130,7 +130,7 @@ class Identity:
 
     def _identified(self, given: Any) -> str:
         if hasattr(given, "__await__"):
-            # A plain function that returns an awaitable: from the next request on it is awaited.
+            # A plain function returned an awaitable: treat it as async from the next request on.
             self.waits = True
             if hasattr(given, "close"):
                 given.close()
@@ -170,7 +170,7 @@ def _is_async(identify: Any) -> bool:
 
 
 def _first(found: Names, more: Names) -> Names:
-    """What two sources know together: the first address, the first name."""
+    """Combines two sources: the first address, and the first name."""
     return Names(found.address or more.address, found.name or more.name, found.refused or more.refused)
 
 
@@ -179,7 +179,7 @@ def _without_placeholder(names: Names) -> Names:
 
 
 def _in_scope(user: Any, status: int) -> Names:
-    """The user whom an authentication middleware set. One that says so is asked whether it is authenticated."""
+    """The user set by an authentication middleware. If the object has `is_authenticated`, that must be true."""
     authenticated = peek(user, "is_authenticated")
     if authenticated is True or (
         authenticated is None and status != 403 and not hasattr(type(user), "is_authenticated")
@@ -189,7 +189,7 @@ def _in_scope(user: Any, status: int) -> Names:
 
 
 def _at(session: Any, key: str) -> Names:
-    """Whom a session names under a key; where it has none of that name, `user.email` looks into `user`."""
+    """The user under a key of the session; if there is no such key, `user.email` means `email` inside `user`."""
     if not isinstance(session, Mapping):
         return NOBODY
     value = session.get(key)

@@ -19,16 +19,16 @@ from tracker.saying import say
 MAX_BYTES = 1_000_000
 """A larger set is refused."""
 UNKNOWN_SECONDS = 60.0
-"""How often at most a URL is asked because a token names a key that is not known: anybody may send one."""
+"""The shortest interval between fetches caused by unknown key ids, which anybody can send."""
 EMPTY_SECONDS = 10.0
-"""The same, as long as no keys have come at all."""
+"""The same as long as no keys have been fetched at all."""
 KEPT_SECONDS = 3_600.0
-"""How long keys from a URL count before they are asked for again, so that a withdrawn one ends."""
+"""How long fetched keys are used before they are fetched again, so that withdrawn keys expire."""
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 class NoKeySet(ValueError):
-    """What should be a set of keys is none; the message says why in words of ours."""
+    """The document is not a valid key set; the message says why in words of our own."""
 
 
 class Key(NamedTuple):
@@ -56,7 +56,7 @@ class KeySet:
             self._keys = self._read()
             return
         if parts.scheme == "http" and parts.hostname not in _LOOPBACK:
-            # A password or a token in it is nobody's but the owner's.
+            # The URL may contain a password or token.
             secret = "@" in parts.netloc or parts.query or parts.fragment
             shown = f"http://{parts.hostname}/…" if secret else source
             raise ValueError(f"jwks = {shown!r} would be fetched without TLS: use https")
@@ -108,13 +108,13 @@ class KeySet:
         try:
             stamp = self._stat()
             if stamp != self._stamp:
-                self._stamp = stamp  # First, so that a bad file is complained of once.
+                self._stamp = stamp  # Set first, so that a bad file is reported only once.
                 self._keys = self._read()
         except ValueError as error:
             say(logging.WARNING, "%s; the keys read before are kept.", error)
 
     def _refresh(self, after: float) -> None:
-        """Fetch the set in a thread, unless that was done within so many seconds, or is under way."""
+        """Fetch the set in a thread, unless that was done less than `seconds` ago or is in progress."""
         now = time.monotonic()
         if now - self._asked >= after and (self._thread is None or not self._thread.is_alive()):
             self._asked = now

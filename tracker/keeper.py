@@ -1,4 +1,4 @@
-"""Makes an event of each exchange that is over, and hands it to the recorder."""
+"""Turns each finished exchange into an event for the recorder."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class EventKeeper:
         route = scope.get("route")
         if route is None or "fastapi" in scope or getattr(route, "endpoint", None) is not scope.get("endpoint"):
             place = self._places.known(scope)
-        else:  # as in Places.known, once more: a call costs as much as the look
+        else:  # inlined from Places.known: the call would cost as much
             place = self._known.get((
                 route if type(route) is str else id(route),
                 scope["method"] if scope["type"] == "http" else "WEBSOCKET",
@@ -57,7 +57,7 @@ class EventKeeper:
             ))  # fmt: skip
         if place is None or status >= 400 or not self._plain or exchange.touched or exchange.latency_ns is not None:
             return self._finished(exchange, status, took, why, message, place)
-        # What nearly every request is: a known route, a good answer, and nothing that the app has said of it.
+        # The common case: a known route, a good answer, and no notes by the app.
         user = self._identity.user(scope, None, status)
         if user is ANONYMOUS:
             return self._finished(exchange, status, took, why, message, place)
@@ -99,14 +99,15 @@ class EventKeeper:
     def _user(
         self, exchange: Exchange, scope: Scope, status: int, error: BaseException | None
     ) -> tuple[str, Identity | None]:
-        """The user of an exchange, and the identity that has to be asked for them yet; None where none has."""
+        """The user of an exchange, and the async identity that still has to be asked; None if there is none."""
         for identity in (self._identity, exchange.inner):
             if identity is None:
                 continue
             if not identity.waits:
                 user = identity.user(scope, exchange, status)
                 if user is ANONYMOUS and scope is exchange.scope and status != 401:
-                    # An authentication may lie behind a copy of the scope, also one that a route's middleware makes.
+                    # Authentication may have set the user on a copy of the scope, made by any middleware, even a
+                    # route's own.
                     whole = self._places.whole(scope, exchange, status, error)
                     user = user if whole is scope else identity.user(whole, exchange, status)
                 if user is not ANONYMOUS:
@@ -127,7 +128,7 @@ class EventKeeper:
         exchange.said.learn(kind_of(error), frames_of(error))
 
     def cancelled(self) -> None:
-        """A request was given up, maybe because the server stops: what is known of it must not wait."""
+        """A request was cancelled, maybe because the server stops: its event must be stored at once."""
         with suppress(Exception):  # the event is recorded already
             self._recorder.hurry()
 

@@ -1,4 +1,4 @@
-"""The lifespan protocol, passed through so that its shutdown can store what still waits."""
+"""Passes the lifespan protocol through, and stores waiting events at shutdown."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from tracker.loops import in_a_thread
 Message = MutableMapping[str, Any]
 
 FLUSH_SECONDS = 2.0
-"""The end of a request waits at most this long for what is to be stored, where it waits at all."""
+"""The longest that the end of a request waits for events to be stored, if it waits at all."""
 
 
 class Drained(Protocol):
-    """What is asked of a recorder."""
+    """The methods of a recorder that are used here."""
 
     def open(self) -> None:
         """An app starts that will say when it ends."""
 
     def release(self) -> None:
-        """The app has ended: what comes now is stored at once."""
+        """The app has ended: later events are stored at once."""
 
     @property
     def idle(self) -> bool:
@@ -45,7 +45,7 @@ async def watch_lifespan(
     send: Callable[[Message], Awaitable[None]],
     recorder: Drained,
 ) -> None:
-    """Run the app's lifespan; what waits is stored before the server hears that the shutdown is complete.
+    """Run the app's lifespan, and store waiting events before the server is told that shutdown is complete.
 
     Where an app refuses lifespan outright, as Django does with a ValueError and many with an assertion, the server is
     answered in its place: uvicorn ends itself with the signal that stopped it, so no code runs after its shutdown.
@@ -61,7 +61,7 @@ async def watch_lifespan(
     async def watched_send(message: Message) -> None:
         nonlocal asked
         asked = True
-        with suppress(Exception):  # nothing of ours keeps the host from starting or ending
+        with suppress(Exception):  # our faults must not keep the host from starting or stopping
             kind = message.get("type")
             if kind == "lifespan.startup.complete":
                 recorder.open()
@@ -101,7 +101,7 @@ async def refuse_to_start(
 
 
 async def flush_now(recorder: Drained) -> None:
-    """Store what waits before the call of a request ends, for hosts that stop a process between two requests: in a
-    thread, and for FLUSH_SECONDS at most. What could not be stored then is stored at the end of the next request."""
+    """Store waiting events before a request's call ends, for hosts that freeze or stop the process between requests.
+    Runs in a thread, for at most FLUSH_SECONDS; the rest is stored at the end of the next request."""
     if not recorder.idle:
         await in_a_thread(lambda: recorder.flush(FLUSH_SECONDS), FLUSH_SECONDS)

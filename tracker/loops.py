@@ -14,7 +14,7 @@ _POLL = 0.005  # seconds
 
 
 def _of(module: str, name: str) -> Any:
-    """Something of a module that is loaded; None where it is not there. Never makes a lazy module load itself."""
+    """An attribute of an already loaded module, or None. Never triggers a lazy module."""
     try:
         return object.__getattribute__(sys.modules[module], "__dict__").get(name)
     except (KeyError, AttributeError):
@@ -26,7 +26,7 @@ def _trio() -> Any:
     lowlevel = _of("trio", "lowlevel")
     try:
         lowlevel.current_task()
-    except Exception:  # RuntimeError outside trio; anything where only something of that name is there
+    except Exception:  # RuntimeError outside trio; anything if another module has that name
         return None
     return sys.modules["trio"]
 
@@ -40,7 +40,7 @@ def _asyncio() -> Any:
 async def in_a_thread(work: Callable[[], object], seconds: float) -> None:
     """Run `work` in a thread of its own and return when it is done, or after so many seconds.
 
-    The loop's pool is not used: the host may have filled or closed it. Where no known loop runs, it waits in place.
+    The loop's own pool is not used, since the host may have filled or closed it. Without a known event loop, it blocks.
     """
     done = threading.Event()
 
@@ -52,7 +52,7 @@ async def in_a_thread(work: Callable[[], object], seconds: float) -> None:
 
     try:
         threading.Thread(target=run, name="usage-tracker-drain", daemon=True).start()
-    except RuntimeError:  # no new threads, in a host at its limit or at its end
+    except RuntimeError:  # no new threads: the host is at its limit or ending
         work()
         return
     end = time.monotonic() + seconds
@@ -77,7 +77,7 @@ async def limited(waiting: Awaitable[T], seconds: float) -> T:
 
 
 def is_cancelled(error: BaseException) -> bool:
-    """Whether a request was given up from outside: by its server, or with its task."""
+    """Whether the exception means that the request was cancelled from outside, by the server or with its task."""
     if isinstance(error, BaseExceptionGroup):
         return not isinstance(error, ExceptionGroup) and all(is_cancelled(each) for each in error.exceptions)
     if isinstance(error, Exception):
@@ -87,9 +87,8 @@ def is_cancelled(error: BaseException) -> bool:
 
 
 def waiting_message(receive: Callable[[], Awaitable[Any]]) -> Any:
-    """The message that the server has ready for an app that was cancelled; None where it would have to be waited for.
-
-    Under asyncio only: there a coroutine that has to wait can be closed again.
+    """The message that the server has ready for a cancelled app; None if that would mean waiting. Only under asyncio,
+    where a coroutine that would wait can be closed.
     """
     if _asyncio() is None or _trio() is not None:
         return None

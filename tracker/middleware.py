@@ -1,4 +1,4 @@
-"""The ASGI middleware: measures each request and hands one event to the recorder. It changes nothing that passes."""
+"""The ASGI middleware: measures each request and hands one event to the recorder. Messages pass unchanged."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ class UsageTrackingMiddleware:
             gateway_header=gateway_header,
             tell=self._tell,
         )
-        # Without a recorder nothing is looked at.
+        # Without a recorder, requests just pass.
         client = setup.clients(client_address, user_agent, trusted_proxies)
         self._keeper: EventKeeper | None = None
         if self.recorder is not None:
@@ -103,7 +103,7 @@ class UsageTrackingMiddleware:
         self.problem = setup.problem
         self._ready = False
 
-    if not TYPE_CHECKING:  # a type checker tells of a misplaced argument by itself
+    if not TYPE_CHECKING:  # type checkers report misplaced arguments themselves
         __init__ = forgiving(__init__)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -113,7 +113,7 @@ class UsageTrackingMiddleware:
         try:
             kind = scope["type"]
             if kind == "http" or kind == "websocket":
-                # A path that was seen before is looked up here: a call costs as much as the look.
+                # Known paths are looked up inline: a call would cost as much as the look-up.
                 skipped = None if scope.get("root_path") else self._paths.get(scope["path"])
                 if skipped is None:
                     skipped = self._skips(scope)
@@ -143,7 +143,7 @@ class UsageTrackingMiddleware:
                 await keeper.identify(exchange)
             if self._flushes and self.recorder is not None:
                 await flush_now(self.recorder)
-            exchange.scope = None  # it holds the exchange: nothing is left to the garbage collector
+            exchange.scope = None  # breaks the reference cycle with the exchange
 
     async def _passed(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a connection on that is not recorded."""
@@ -170,7 +170,7 @@ class UsageTrackingMiddleware:
                 self._tell("setting", self.problem)
         outer = scope.get(KEY)
         if isinstance(outer, Exchange):
-            # An app around this one is tracked too: a request is one row.
+            # An outer app is tracked too, and records the request: it must count only once.
             if outer.inner is None and self.identity.knows:
                 outer.inner, outer.touched = self.identity, True
             return None

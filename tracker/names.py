@@ -1,4 +1,4 @@
-"""What somebody is called: from the text, mapping or object by which an app knows its users, to one stored name."""
+"""Turns whatever an app uses for its users (a text, a mapping, an object) into the one name that is stored."""
 
 from __future__ import annotations
 
@@ -16,17 +16,19 @@ MAX_NAME = 320
 ORDER = (
     "email", "preferred_username", "upn", "username", "identity", "display_name", "id", "sub", "user_id",
 )  # fmt: skip
-"""The keys and attributes that name somebody: an address in one of them counts first, then any name, in this order."""
+"""The keys and attributes that may name a user, in this order; an address in any of them takes precedence over other
+names."""
 PLACEHOLDERS = frozenset(
     ("user", "anonymous", "anonymoususer", "guest", "nobody", "none", "null", "undefined", "unknown", "default")
 )
-"""What frameworks call somebody whom they do not know, in lower case."""
+"""Names that frameworks use for unknown users, in lower case."""
 _DENIED = frozenset(("false", "0", "no", "n", "f", "off"))
 _TUPLE_FIELD = type(NamedTuple("_", [("a", int)]).__dict__["a"])
 
 
 class Names(NamedTuple):
-    """What was found: an address, the first name of any kind, and whether something was there that is no name."""
+    """The names found: an address, the first name of any kind, and whether there was something that is not a valid
+    name."""
 
     address: str | None = None
     name: str | None = None
@@ -45,8 +47,8 @@ def clean_name(name: Any) -> str | None:
     """The name as it is stored: 1 to 320 printable characters without space around them; else None.
 
     Only what contains an @ becomes lower case: subjects are case-sensitive (OpenID Connect Core, 2). Text is in NFC
-    (Unicode, UAX 15). A sign that another form makes equal to a different one, such as the Kelvin sign for a K, would
-    let one person be taken for another: such a name is refused.
+    (Unicode, UAX 15). Names with a character that normalises to a different one, such as the Kelvin sign to K, are
+    refused: one person could pass for another.
     """
     if not isinstance(name, str):
         return None
@@ -65,7 +67,7 @@ def clean_name(name: Any) -> str | None:
 
 
 def _masks(sign: str) -> bool:
-    """Whether Unicode has the sign only as another way to write a single different one."""
+    """Whether the character is canonically equivalent to a single different one."""
     return len(unicodedata.normalize("NFC", sign)) == 1 and unicodedata.normalize("NFC", sign) != sign
 
 
@@ -76,7 +78,7 @@ def names_of(who: Any, order: Sequence[str] = ORDER, *, trusted: bool = False) -
     `email_verified` that says no (OpenID Connect Core, 5.1) means that anybody could have entered the address: then no
     address of theirs counts, or, with an `order` of your own, only `email` does not.
     """
-    kind = type(who)  # never isinstance: a proxy would load what it stands for, to say what it is
+    kind = type(who)  # never isinstance: a proxy would load its target
     if issubclass(kind, str | int | UUID) or (trusted and isinstance(who, str)):
         given, verified = [who], True
     elif issubclass(kind, Mapping):
@@ -100,7 +102,7 @@ def names_of(who: Any, order: Sequence[str] = ORDER, *, trusted: bool = False) -
 
 
 def denied(value: Any) -> bool:
-    """Whether a claim says no, in one of the ways in which providers write it."""
+    """Whether a claim is false, in any of the forms that providers use."""
     return (
         value is False
         or (type(value) is int and value == 0)
@@ -109,7 +111,7 @@ def denied(value: Any) -> bool:
 
 
 def _text(value: Any) -> Any:
-    """A number or a UUID as text; what is neither stays."""
+    """A number or a UUID as text; other values unchanged."""
     return str(value) if isinstance(value, UUID) or type(value) is int else value
 
 
@@ -137,7 +139,7 @@ def peek(thing: Any, name: str, trusted: bool = False) -> Any:
 
 
 def _read(thing: Any, name: str) -> Any:
-    """An attribute, or what a row of a database has under this name; None where the app's code says otherwise."""
+    """An attribute, or the column of this name in a database row; None if the app's code raises."""
     try:
         return getattr(thing, name)
     except Exception:
@@ -160,7 +162,7 @@ def _dictionary(thing: Any) -> dict[str, Any] | None:
 
 
 def is_mapped(own: dict[str, Any] | None) -> bool:
-    """Whether a database stands behind the object: SQLAlchemy's and Django's instances carry their state along."""
+    """Whether the object is mapped to a database: SQLAlchemy and Django instances carry a state attribute."""
     return own is not None and ("_sa_instance_state" in own or "_state" in own)
 
 

@@ -1,4 +1,4 @@
-"""What only the app knows of a request: who sent it, what it was for, and that it failed though the answer says 200."""
+"""Notes that only the app can make about a request: who sent it, what it was for, and that it failed despite a 200."""
 
 from __future__ import annotations
 
@@ -8,21 +8,19 @@ from typing import Any
 KEY = "guardian.notes"
 """The key of the scope under which a request's notes travel: one object, so that a copy of the scope has it too."""
 MAX_FEATURE = 100
-"""Characters: a longer name of a feature is not taken."""
+"""The most characters of a feature's name."""
 
 
 class Notes:
-    """What an app has said of one request, and under `host_…` what the shim of its framework has found out.
-
-    `touched` is True once something was said. `inner` is the identity of a middleware of ours further inside, which has
-    left the request to the outer one.
+    """The app's notes about one request, and under `host_…` those of its framework's shim. `touched` is True once there
+    is any. `inner` is the identity of an inner tracking middleware that left the request to the outer one.
     """
 
     touched = False
     user: str | None = None
     nameless = False  # a user was noted who has no name
     feature: str | None = None
-    misnamed = False  # a feature was named by something that is no name
+    misnamed = False  # a feature was given an invalid name
     text: str | None = None
     failed = False
     host_error: BaseException | None = None

@@ -1,4 +1,4 @@
-"""Where an ASGI request went: endpoint, method and feature, read from its scope after the app has run."""
+"""Where a request went: endpoint, method and feature, read from the ASGI scope after the app has run."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Places:
         self._vain = 0
 
     def known(self, scope: Scope) -> tuple[str, str, str, Any] | None:
-        """Endpoint, method and feature of a request whose route was seen before; None where that takes a closer look.
+        """Endpoint, method and feature of a request whose route was seen before; None if `find` is needed.
 
         A route object stays the same over requests; root_path tells by which mount it was reached.
         """
@@ -80,7 +80,7 @@ class Places:
         if route is not None and status != 405 and len(place.template) + len(mounted) <= _LONGEST_KEY:
             if len(self.seen) >= _CACHE_CAP:
                 self.seen.clear()
-            # With the route itself, which keeps its id from being given again.
+            # Stored with the route object itself, so that its id is not reused.
             self.seen[route if isinstance(route, str) else id(route), method, mounted] = found
         return found
 
@@ -113,7 +113,7 @@ class Places:
             return scope
         copies = copies_of(scope, KEY, notes, error)
         if not copies:
-            self._vain += status < 400  # an answer of a middleware in front tells nothing
+            self._vain += status < 400  # an outer middleware's answer tells nothing
             return scope
         self._vain = 0
         copies.sort(key=lambda copy: (copy.get("endpoint") is not None, len(copy)))
@@ -123,7 +123,7 @@ class Places:
         return merged
 
     def is_settled(self, scope: Scope) -> bool:
-        """Whether the scope itself says which route answered, or that the router found none."""
+        """Whether the scope itself shows which route answered, or that no route matched."""
         if chosen_route(scope) is not None:
             return True
         return scope.get("endpoint") is None and "router" in scope

@@ -1,4 +1,4 @@
-"""What the end of a process, and its fork, mean for the recorders in it."""
+"""Handles the end of a process, and forks, for its recorders."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import weakref
 from typing import Protocol
 
 FORK_WAIT = 1.0
-"""Seconds that a fork waits at most for each writer to come out of SQLite, where it stays for milliseconds."""
+"""The most seconds that a fork waits for each writer to leave SQLite, which normally takes milliseconds."""
 
 
 class Forkable(Protocol):
-    """What is asked of a recorder."""
+    """The methods of a recorder that are used here."""
 
     @property
     def ending(self) -> float:
@@ -23,7 +23,7 @@ class Forkable(Protocol):
         """Store what waits."""
 
     def pause(self, timeout: float) -> bool:
-        """Keep the writer out of SQLite; whether that could be had."""
+        """Keep the writer out of SQLite; False if that did not work in time."""
 
     def resume(self) -> None:
         """Let it in again."""

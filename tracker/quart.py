@@ -21,7 +21,7 @@ def track(app: Quart, database: str | os.PathLike[str] = "guardian.db", **settin
     `note_user` counts more.
     """
 
-    # At the teardown, not after the view: it comes after every answer, and before its first byte is sent.
+    # At teardown, not after the view: it runs for every answer, before its first byte is sent.
     @app.teardown_request
     async def note_request(_: BaseException | None) -> None:
         _note(app, request)
@@ -30,7 +30,7 @@ def track(app: Quart, database: str | os.PathLike[str] = "guardian.db", **settin
     async def note_websocket(_: BaseException | None) -> None:
         _note(app, websocket)
 
-    # Quart makes a 500 of an exception before it comes to us. Async, since it runs other receivers in a thread.
+    # Quart turns exceptions into a 500 before we see them. Async, since Quart runs other receivers in a thread.
     async def note_request_error(_: Quart, exception: Exception, **__: Any) -> None:
         note_host(request, error=exception)
 
@@ -63,7 +63,7 @@ def _signed_in() -> str | None:
     module = sys.modules.get("quart_auth")
     try:
         return None if module is None else module.current_user.auth_id
-    except Exception:  # the app has imported it, and does not use it
+    except Exception:  # imported, but not used by the app
         return None
 
 

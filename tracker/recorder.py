@@ -31,13 +31,12 @@ class Recorder:
     `add` never raises; when `buffer_size` events wait, the newest is dropped and counted. What waits is stored when
     nothing more has come for 50 ms, when `batch_size` events wait (500), or after `flush_interval` seconds (1). An
     event leaves the buffer only when its batch has been committed to the file that is there; a database that is locked
-    or full is tried again, and one that was removed or replaced under the process is opened anew, and said. One that
-    cannot be used at all (corrupt, of a newer version) is said once in the log, and tried again every ten seconds;
-    meanwhile events are dropped and counted, and the host goes on serving. What waits is stored when the process ends,
-    unless it is killed. An event that comes after `close` is stored at once. A forked child starts anew.
-    With Firestore, 5,000 events or 15 seconds make a batch, and one alone waits as well: a document costs as much.
-    With `pseudonymous` a keyed hash is stored in place of each name: see tracker.pseudonyms. `release` is the version
-    of the app; None: see tracker.source.
+    or full is retried, and one that was removed or replaced is opened again, with a log message. One that cannot be
+    used at all (corrupt, or from a newer version) is logged once and retried every ten seconds; meanwhile events are
+    dropped and counted, and the host goes on serving. What waits is stored when the process ends, unless it is killed.
+    An event that comes after `close` is stored at once. A forked child starts anew. With Firestore, 5,000 events or 15
+    seconds make a batch, and one alone waits as well: a document costs as much. With `pseudonymous` a keyed hash is
+    stored in place of each name: see tracker.pseudonyms. `release` is the version of the app; None: see tracker.source.
     """
 
     def __init__(
@@ -105,19 +104,20 @@ class Recorder:
             writer.wake.set()
 
     def hurry(self) -> None:
-        """After `close`, wait a moment for what waits: a request that was cancelled may be the process' last act."""
+        """After `close`, wait briefly for events to be stored: a cancelled request may be the last thing the process
+        does."""
         if self._writer.ended_at is not None and self._late > 0:
             began = time.monotonic()
             self.flush(min(self._late, _LATE_SECONDS))
             self._late -= time.monotonic() - began
 
     def add_lost(self, why: str) -> None:
-        """Count an event that could not even be made; `why` is a word of ours."""
+        """Count an event that could not even be created; `why` is one of our own words."""
         self._buffer.lose()
         self.note("unrecorded", why)
 
     def note(self, kind: str, detail: str, count: int = 1) -> None:
-        """Count something that could not be made out; the count goes with the heartbeat, the log says it once."""
+        """Count a problem; the count is stored with the heartbeat, and the problem is logged once."""
         self._tally.count(kind, detail, count)
 
     def stats(self) -> Stats:
@@ -131,7 +131,7 @@ class Recorder:
         with buffer.lock:
             if buffer.events:
                 writer.start()
-            if writer.deadline is not None:  # of a close in vain: the thread may be at its last try
+            if writer.deadline is not None:  # after a failed close: the thread may be in its last attempt
                 writer.deadline = max(writer.deadline, time.monotonic() + timeout)
             goal = buffer.await_all()
             writer.wake.set()
@@ -187,7 +187,7 @@ class Recorder:
             writer.ended_at = began
             if buffer.events:
                 writer.start()
-            # However often it is called, by the lifespan and at the end of the process: hosts have only seconds.
+            # The limit covers all calls, from the lifespan and at exit: hosts allow only seconds.
             timeout = max(0.05, self._patience if timeout is None else min(timeout, self._patience))
             writer.deadline = began + timeout
             writer.wake.set()
@@ -206,7 +206,7 @@ class Recorder:
         return not waiting
 
     def abandon(self) -> None:
-        """Say that nobody holds this any more: the thread stores what waits, and ends within a second.
+        """Say that nobody uses this recorder any more: the thread stores what waits, and ends within a second.
 
         For a finalizer: the garbage collector may run it in any thread, also one that holds our lock, so none is taken.
         """

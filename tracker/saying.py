@@ -1,4 +1,4 @@
-"""What the tracker says in the host's log, without ever harming the host: its handlers and filters may raise."""
+"""Logging in the host's process, guarded because the host's handlers and filters may raise."""
 
 from __future__ import annotations
 
@@ -9,15 +9,14 @@ _log = logging.getLogger("tracker")
 
 
 def say(level: int, text: str, *values: object) -> None:
-    """Log a sentence of ours; never raises. `values` are never what a client sent."""
+    """Log a sentence; never raises. `values` must never come from a client."""
     with suppress(Exception):
         _log.log(level, text, *values)
 
 
 def announce(text: str, *values: object) -> None:
-    """Say what is good to know once at the start; never raises.
-
-    Servers set up their own loggers only, so where nobody listens to ours it is said in the server's.
+    """Log useful information once at the start; never raises. Servers only set up their own loggers, so if nobody
+    listens to ours, the server's logger is used.
     """
     with suppress(Exception):
         log = _log

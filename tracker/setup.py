@@ -1,4 +1,4 @@
-"""From the middleware's arguments to its parts: each is made as well as it can be, and what is wrong is said."""
+"""Makes the middleware's parts from its arguments, as far as possible, and collects what is wrong."""
 
 from __future__ import annotations
 
@@ -23,9 +23,8 @@ T = TypeVar("T")
 
 
 class Setup:
-    """Makes the parts of a middleware. `problem` says in a sentence each what could not be made; None for nothing.
-
-    `more` and `unknown` are arguments that there are not.
+    """Makes the parts of a middleware. `problem` has a sentence for each part that could not be made; None if all is
+    well. `more` and `unknown` are surplus positional and keyword arguments.
     """
 
     def __init__(self, more: Sequence[Any], unknown: Mapping[str, Any]) -> None:
@@ -35,7 +34,7 @@ class Setup:
 
     @property
     def problem(self) -> str | None:
-        """What is wrong."""
+        """The sentences about what is wrong, or None."""
         return "; ".join(self._problems) or None
 
     def _made(self, make: Callable[[], T], otherwise: Callable[[], T]) -> T:
@@ -46,7 +45,7 @@ class Setup:
             return otherwise()
 
     def given_recorder(self, recorder: Any, pseudonymous: Any, release: Any) -> Any:
-        """The recorder that was given, if it is one; else None."""
+        """The recorder passed in, if it is one; else None."""
         if recorder is not None and pseudonymous is True:
             self._problems.append(
                 "pseudonymous is set, but a recorder was given, which stores as it was made: "
@@ -69,7 +68,7 @@ class Setup:
         pseudonymous: bool,
         release: Any,
     ) -> Hold | None:
-        """The process' recorder of a file; None where nothing can be recorded."""
+        """The process's recorder for this file; None if nothing can be recorded."""
 
         def make() -> Hold:
             checks.yes_or_no("pseudonymous", pseudonymous)
@@ -89,7 +88,7 @@ class Setup:
         return flush == "response"
 
     def paths(self, skip: Iterable[str], defaults: bool) -> PathFilter:
-        """Tells which requests are not recorded."""
+        """The filter for requests that are not recorded."""
 
         def make() -> PathFilter:
             checks.yes_or_no("skip_defaults", defaults)
@@ -99,7 +98,7 @@ class Setup:
         return self._made(make, lambda: PathFilter(defaults=defaults is not False))
 
     def places(self, features: Any, style: Any, routes: Iterable[str] | None) -> Places:
-        """Tells where requests went."""
+        """What finds where requests went."""
 
         def templates() -> Templates | None:
             if routes is None:
@@ -111,7 +110,7 @@ class Setup:
         return self._made(lambda: Places(features, style, found), lambda: Places(templates=found))
 
     def clients(self, address: Any, user_agent: Any, proxies: Any) -> Clients | None:
-        """Tells from where requests come; None where that is not wanted."""
+        """What finds where requests come from; None if that is switched off."""
         if address is None and user_agent is None and proxies == ():
             return None
         from tracker.clients import Clients  # ipaddress would make every import of the tracker slower
@@ -119,14 +118,14 @@ class Setup:
         return self._made(lambda: Clients(address, user_agent, proxies), lambda: None)
 
     def identity(self, **settings: Any) -> Identity:
-        """Tells who sent requests."""
+        """What finds who sent requests."""
         for name, shown in (("session_key", "session_user_key"), ("gateway_header", "gateway_header")):
             settings[name] = self._made(partial(checks.name, shown, settings[name]), lambda: None)
         settings["identify"] = self._made(lambda: checks.identify(settings["identify"]), lambda: None)
         return Identity(**settings)
 
     def tokens(self, tell: Callable[[str, str], None], **settings: Any) -> Bearer | None:
-        """Tells whom tokens name; None where none are checked."""
+        """What finds the users of tokens; None if tokens are not checked."""
         return self._made(lambda: _bearer(tell, **settings), lambda: None)
 
 

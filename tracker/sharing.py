@@ -10,7 +10,7 @@ from tracker.recorder import Recorder
 
 
 class Hold:
-    """A share in the recorder of a file. When the last middleware that has one is gone, the recorder ends."""
+    """A reference to a file's shared recorder. When the last middleware with one is gone, the recorder ends."""
 
     __slots__ = ("__weakref__", "recorder")
 
@@ -54,7 +54,7 @@ def shared_recorder(
 
 
 def _followed(path: str) -> str:
-    """Where links lead; the path itself where that may not be asked (see tracker.address)."""
+    """The path with links resolved; the path itself if that may not be asked (see tracker.address)."""
     try:
         return os.path.realpath(path)
     except Exception:

@@ -15,7 +15,7 @@ from tracker.source import Source
 
 
 class Unavailable(Exception):
-    """The store accepts nothing for now, because it is locked, full or gone: the same batch is tried again.
+    """The store accepts nothing for now, because it is locked, full or gone: the same batch is retried.
 
     The message says why, for the log. With `reopen` this sink is finished: open another one.
     """
@@ -30,7 +30,7 @@ class Unusable(Exception):
 
 
 class Heartbeat(NamedTuple):
-    """What a recorder says of itself with a batch: times in Unix microseconds, numbers since it started."""
+    """What a recorder reports about itself with a batch: times in Unix microseconds, counts since it started."""
 
     recorder: str
     started_us: int
@@ -42,7 +42,7 @@ class Heartbeat(NamedTuple):
 
 
 Beat = Callable[[int, int], Heartbeat]
-"""Told how many events of a batch are stored and how many can never be, gives the heartbeat that is true then."""
+"""Called with how many events of a batch are stored and how many never can be; returns the heartbeat to store along."""
 
 
 class Sink(Protocol):
@@ -61,7 +61,7 @@ class Sink(Protocol):
         """Whether what was opened is no longer what the address means: open another one, after `leave`."""
 
     def leave(self) -> None:
-        """Close what has moved, so that it does no harm to what lies there now; never raises."""
+        """Close a store that has moved, without harming what is now in its place; never raises."""
 
     def close(self) -> None:
         """Close it; never raises, and may be called twice."""
@@ -82,8 +82,8 @@ class Pace(NamedTuple):
 
 SQLITE_PACE = Pace(1.0, 500)
 FIRESTORE_PACE = Pace(15.0, 5_000, prompt=False, jitter=0.2, ending=8.0)
-"""A document costs as much for one event as for thousands. A process that ends early has everything before it yet: the
-library, the connection, the names of all its people."""
+"""A document costs as much for one event as for thousands. The long `ending` is for a process that ends early, which
+still has to load the library, connect, and look up the names of all its people."""
 
 Opener = Callable[[], Sink]
 """Opens a sink, in the thread that will write to it. Raises Unavailable and Unusable."""
@@ -93,7 +93,7 @@ def opener(database: str, *, pseudonymous: bool = False, made_by: Source | None 
     """How to open the store of an address; nothing is opened, or made, yet. `made_by` goes with its events."""
     if is_firestore(database):
         return _firestore(database, pseudonymous, made_by)
-    from tracker.sqlite.sink import SqliteSink  # here alone: who only wants the words of an event loads no database
+    from tracker.sqlite.sink import SqliteSink  # imported here, so that the event's types load no database
 
     return partial(SqliteSink, database, pseudonymous=pseudonymous, made_by=made_by)
 
@@ -110,5 +110,5 @@ def _firestore(database: str, pseudonymous: bool, made_by: Source | None) -> Ope
 
 
 def pace(database: str) -> Pace:
-    """How often the store of an address is written to, where nobody says it."""
+    """The default pace for the store of an address."""
     return FIRESTORE_PACE if is_firestore(database) else SQLITE_PACE

@@ -26,10 +26,10 @@ _UNDER_PREFIX = re.compile(
     rf"|{_ANY}/assets/(?:.*/)?[^/]+\.\w{{1,8}}|(?!/api/){_PLAIN}/assets(?:/.*)?"
     rf"|{_ANY}/(?:favicon\.ico|openapi\.json)"
 )
-"""The same under a prefix: `/api/health`, `/ui/assets/app.js`. A word that an app may well use for a feature of its
-own, such as `ready` or `assets`, counts only behind words that name no feature, or in front of a file."""
+"""The same under a prefix: `/api/health`, `/ui/assets/app.js`. A word that may be a feature of the app, such as `ready`
+or `assets`, counts only after words that name no feature, or before a file."""
 DOUBTFUL = "doubtful"
-"""What is said of such a path: it is skipped unless a route of the app's own, with parameters, answers it."""
+"""The result for such a path: it is skipped unless one of the app's own routes, with parameters, answers it."""
 _LONGEST = 2_048  # characters
 _REMEMBERED, _CACHE_CAP = 200, 4_096
 
@@ -73,7 +73,7 @@ class PathFilter:
         path, root_path = scope["path"], scope.get("root_path")
         if root_path:
             path = below(path, root_path)
-        known = self.known.get(path)  # as above, once more: a call costs as much as the look
+        known = self.known.get(path)  # inlined from above: a call would cost as much
         return self(path) if known is None else known
 
 

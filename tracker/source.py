@@ -1,6 +1,5 @@
-"""Which release of the app answers in this process, and which instance: told by its owner, or found around it.
-
-Both are words of whoever deploys the app. Nothing in them came from a client.
+"""The release of the app and the instance in this process: configured by its owner, or found in the environment. Both
+come from whoever deploys the app, never from a client.
 """
 
 from __future__ import annotations
@@ -13,13 +12,13 @@ RELEASE_VARIABLES = (
     "GUARDIAN_RELEASE", "SENTRY_RELEASE", "GIT_SHA", "SOURCE_VERSION", "K_REVISION", "RENDER_GIT_COMMIT",
     "RAILWAY_GIT_COMMIT_SHA", "HEROKU_SLUG_COMMIT", "FLY_IMAGE_REF",
 )  # fmt: skip
-"""Where a release stands that nobody named; the first that is set counts."""
+"""The environment variables that may hold the release; the first that is set counts."""
 INSTANCE_VARIABLES = (
     "GUARDIAN_INSTANCE", "FLY_MACHINE_ID", "RENDER_INSTANCE_ID", "RAILWAY_REPLICA_ID", "DYNO", "HOSTNAME",
 )  # fmt: skip
-"""The same for the instance; without any, it is the name of the host."""
+"""The same for the instance; without any, the host name is used."""
 LONGEST = 100
-"""Of longer names the middle is not kept: images and instances differ at their ends."""
+"""Longer names lose their middle, since images and instances differ at their ends."""
 
 
 def _host() -> str:
@@ -40,7 +39,7 @@ def find_source(
     instance."""
     environ = os.environ if environ is None else environ
     found = _first(environ, INSTANCE_VARIABLES) or cleaned(host())
-    if found == "localhost":  # says nothing: as containers are called that have no name
+    if found == "localhost":  # meaningless: the host name of containers without a name
         found = ""
     return Source(cleaned(release or "") or _first(environ, RELEASE_VARIABLES), found)
 
@@ -50,7 +49,7 @@ def _first(environ: Mapping[str, str], names: tuple[str, ...]) -> str:
 
 
 def cleaned(text: str) -> str:
-    """What can be printed of it, on one line and not too long."""
+    """The text without unprintable characters, on one line and of limited length."""
     return shortened("".join(char if char.isprintable() else " " for char in text).strip(), LONGEST)
 
 

@@ -1,4 +1,4 @@
-"""What a process could not make out, counted by reason: refused tokens, dropped events, a replaced file."""
+"""Problems of a process, counted by reason: refused tokens, dropped events, a replaced file."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ class Tally:
             say(logging.WARNING, _SAID[kind], detail)
 
     def news(self) -> list[Count]:
-        """The counts that have changed since this was asked the last time."""
+        """The counts that have changed since the last call."""
         with self._lock:
             counts = [(*key, self._counts[key]) for key in self._untold]
             self._untold.clear()
         return counts
 
     def untold(self, counts: Iterable[Count] | None = None) -> None:
-        """Tell these again with the next news, since they were not stored; all where None are named."""
+        """Report these again with the next `news`, since they were not stored; None means all."""
         with self._lock:
             self._untold.update(self._counts if counts is None else ((kind, detail) for kind, detail, _ in counts))

@@ -75,11 +75,11 @@ class TokenVerifier:
             (jwt.InvalidIssuerError, "the token is from another issuer"),
             (jwt.InvalidSignatureError, "the token is not signed with the key that is known"),
         )
-        # Beside PyJWT's own: what json, base64, int and cryptography say of hostile input.
+        # Besides PyJWT's own errors, those that json, base64, int and cryptography raise on hostile input.
         self._errors = (jwt.PyJWTError, ValueError, TypeError, ArithmeticError, AttributeError, RuntimeError)
 
     def claims(self, token: str) -> dict[str, Any]:
-        """The claims of a token that checks out. Raises InvalidToken.
+        """The claims of a valid token. Raises InvalidToken.
 
         Where it is there, `exp` is a number: the second of Unix time at which the token ends, before the year 10000.
         """
@@ -111,13 +111,13 @@ class TokenVerifier:
                 raise InvalidToken("the token has expired")
             return claims
         except self._errors as error:
-            # Its signature has been checked before its audience: what it says is the issuer's word.
+            # The signature was checked before the audience, so the claims are the issuer's.
             foreign = isinstance(error, self._foreign)
             raise InvalidToken(self._audiences(token) if foreign else self._sentence(error)) from None
 
     @property
     def awaits_keys(self) -> bool:
-        """Whether no token can be checked yet: the keys of a URL have not come."""
+        """Whether no token can be checked yet, because the URL's keys have not arrived."""
         return self._keys is not None and self._keys.is_empty
 
     def _audiences(self, token: str) -> str:

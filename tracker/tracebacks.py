@@ -1,7 +1,7 @@
 """Which exception it was, and where the app's code raised it: names that the app's author gave.
 
-A class, a file and a function can be made while the app runs, and named by what a client sent. So a name is only kept
-where an imported module has it. Nothing is read of a class or an exception in a way that would run its own code.
+A class, a file and a function can be made while the app runs, and named by what a client sent. So a name is only stored
+if an imported module has it. Classes and exceptions are read without running any of their own code.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _PLACES = tuple(
     {os.path.realpath(sysconfig.get_path(name)) + os.sep for name in ("stdlib", "platstdlib")}
     | {os.path.dirname(os.path.realpath(__file__)) + os.sep}
 )
-# How Python itself reads these, whatever a class, its metaclass or an exception says of them.
+# The raw descriptors, which bypass overrides in a class, its metaclass or an exception.
 _bases = type.__dict__["__mro__"].__get__
 _names = type.__dict__["__dict__"].__get__
 _qualname = type.__dict__["__qualname__"].__get__
@@ -112,7 +112,7 @@ def _is_imported(frame: Frame) -> bool:
     file = inside_of(sys.modules.get(frame.module)).get("__file__")
     if type(file) is not str or type(frame.file) is not str:
         return False
-    # Compiled code that came without its source remembers where that was.
+    # Bytecode shipped without its source still has the source's original path.
     same = file == frame.file or (file.endswith(".pyc") and _stem(file) == _stem(frame.file))
     return same or os.path.realpath(file) == os.path.realpath(frame.file)
 

@@ -1,4 +1,4 @@
-"""A failure as the request left it, and how the writer thread makes of it one that may be stored."""
+"""A failure as the request left it, and how the writer thread turns it into one that may be stored."""
 
 from __future__ import annotations
 
@@ -49,6 +49,6 @@ def verified(event: Event, texts: AuthoredTexts) -> Event:
     try:
         location = location_of(failure.frames)
         message = failure.message or texts.message(failure.candidate, event.status, failure.endpoint)
-    except Exception:  # reading an app's code may go wrong in its own ways; the event is worth more than its text
+    except Exception:  # reading an app's code may fail in any way; keep the event even without its text
         message = reason_phrase(event.status)
     return event._replace(failure=Failure(failure.kind, message, location))

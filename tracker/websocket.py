@@ -38,7 +38,7 @@ class SocketExchange(Exchange):
             elif kind == "websocket.close" and not (self.gone or self._closed):
                 self._closed = True
                 if not self.status:
-                    self.status = 403  # closed before it was accepted: the handshake is refused (ASGI, WebSocket close)
+                    self.status = 403  # closed before accept: the handshake is rejected (ASGI, WebSocket close)
                 elif (code := message.get("code", 1000)) in CLOSE_STATUS:
                     self.status = CLOSE_STATUS[code]
                     self._why = Failure(f"WebSocket {code}", "closed by the app with an error code")

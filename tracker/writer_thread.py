@@ -1,4 +1,4 @@
-"""The one thread of a process that stores what waits: it rests, takes a batch, and tries until it is committed."""
+"""The process's single writer thread: it waits for events, takes a batch, and retries until it is committed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tracker.tracebacks import class_name
 from tracker.unverified import verified
 
 QUIET_SECONDS = 0.05
-"""What waits is stored once nothing more has come for this long."""
+"""Waiting events are stored once no more have come for this long."""
 _MOST = 5_000  # events at once, where so many wait: what a batch costs beside its events is shared by more
 _BACKOFF = (0.02, 0.05, 0.1, 0.25, 0.5, 1.0)
 _CLOSING_BACKOFF = 0.01
@@ -66,7 +66,7 @@ class WriterThread:
         if self.thread is not None:
             return
         self.deadline = None
-        # A daemon thread: a database that hangs must not keep the host from ending. close() drains, at exit too.
+        # A daemon thread, so that a hanging database cannot keep the host from exiting. close() drains it, at exit too.
         thread = threading.Thread(target=self._live, name="usage-tracker", daemon=True)
         with suppress(RuntimeError):  # no new threads in an interpreter that is ending
             thread.start()
@@ -79,7 +79,7 @@ class WriterThread:
             announce("The tracker records into %s", self._name)
 
     def reopened(self) -> bool:
-        """Whether the database may be usable again: the file may have been mended, or put back, since."""
+        """Whether to retry an unusable database: the file may have been repaired or restored."""
         if not self._buffer.room and time.monotonic() - self._hopeless_at > _HOPE_SECONDS:
             self._buffer.room = self._buffer.size
             return True
@@ -89,7 +89,7 @@ class WriterThread:
         try:
             self._run()
         except BaseException as error:
-            # Whatever it was: the next event starts the thread anew.
+            # Whatever the error, the next event starts a new thread.
             with self._buffer.lock:
                 self.thread, self.asleep = None, True
             self._tally.count("unrecorded", f"the writer stopped: {class_name(type(error))}")
@@ -98,8 +98,8 @@ class WriterThread:
         self.announce()
         sink: Sink | None = None
         if not self._pace.prompt:
-            # Who is told to end soon after its start has no time to load Google's library then. Where this fails it is
-            # told, and tried again, when something is due.
+            # A process that is stopped soon after its start has no time to load Google's library then. A failure is
+            # reported, and tried again, when something is due.
             with self.inside, suppress(Exception):
                 sink = self._opened()
         failures = 0
@@ -130,7 +130,7 @@ class WriterThread:
                     self._give_up(error)
                     break
                 except Exception as error:
-                    # A fault of ours costs this batch, not the thread and all that comes after.
+                    # A bug of ours must cost only this batch, not the thread and all later events.
                     kind = class_name(type(error))
                     say(logging.ERROR, "The tracker could not store %d events (%s).", len(batch), kind)
                     self._taken(len(batch), 0)
@@ -143,7 +143,7 @@ class WriterThread:
             _close(sink)
 
     def _opened(self) -> Sink:
-        """The store, told that this process lives unless it ends: it may be killed before the batch it waits for."""
+        """The store, with a first heartbeat unless it ends: the process may be killed before its first batch."""
         sink = self._open()
         if not self._told and self.deadline is None:
             sink.write((), heartbeat=self._heartbeat)
@@ -161,7 +161,7 @@ class WriterThread:
             if self.deadline is None or (batch and time.monotonic() < self.deadline):
                 return batch
             self.thread, self.asleep = None, True
-            # An event that came before this line found a thread, one that comes now starts another.
+            # Events before this line found a running thread; later ones start another.
             if batch or not self._buffer.events:
                 return None
             self.thread, self.asleep = threading.current_thread(), False
@@ -176,7 +176,7 @@ class WriterThread:
             return
         if not events:
             if time.monotonic() - self._busy_at < _AWAKE_SECONDS:
-                # To be woken costs a request more than a look now and then costs the process.
+                # Polling now and then is cheaper than having requests wake the thread.
                 self.wake.wait(min(QUIET_SECONDS, self._interval))
             else:
                 self.asleep = True
@@ -187,8 +187,8 @@ class WriterThread:
         end = time.monotonic() + self._interval * random.uniform(1 - pace.jitter, 1 + pace.jitter)
         while waiting := len(events):
             self.wake.clear()
-            # After the clearing: whoever sets the event changes one of these before.
-            # The end was a moment ago, so that the process may be gone in the next one.
+            # After clearing: whoever sets the event changes one of these first. An end of a moment ago means that the
+            # process may be gone in the next.
             hurried = self.ended_at is not None and time.monotonic() - self.ended_at < _ENDING_SECONDS
             if hurried or self.deadline is not None or self._buffer.awaited or waiting >= self._batch:
                 return
@@ -206,7 +206,8 @@ class WriterThread:
         sink.leave()
 
     def _store(self, sink: Sink, batch: list[Event]) -> None:
-        """Commit a batch and take it off the buffer. What went into a file that is gone meanwhile stays in it."""
+        """Commit a batch and remove it from the buffer. Events committed to a file that has since moved stay in that
+        file."""
         news = self._tally.news()
         try:
             events = [each if each.failure is None else verified(each, self._texts) for each in batch]
@@ -224,7 +225,7 @@ class WriterThread:
             return self._pulse.row(self._buffer.counts(), stored, poison)
 
     def _taken(self, number: int, stored: int) -> None:
-        """Take so many events off the buffer: some are stored now, the rest is lost."""
+        """Remove this many events from the buffer: some are stored, the rest is lost."""
         buffer = self._buffer
         with buffer.lock:
             self._busy_at = time.monotonic()

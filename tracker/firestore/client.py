@@ -13,7 +13,7 @@ from typing import Any
 from tracker.firestore.address import Address
 
 SECONDS = 5.0
-"""How long one call may take: it is not tried again by Google's library, since its tries last longer than its limit."""
+"""The time limit of one call. Google's library exceeds its own limit when it retries, so retries are switched off."""
 _lock = threading.Lock()
 _clients: dict[tuple[int, Address], Any] = {}
 
@@ -30,7 +30,7 @@ def client_of(address: Address) -> Any:
 
 
 def _begin_as_child() -> None:
-    """A forked child leaves the clients of its parent alone: to close one would wait for threads that it has not."""
+    """A forked child does not close its parent's clients: that would wait for threads that do not exist in it."""
     global _lock
     _lock = threading.Lock()
 

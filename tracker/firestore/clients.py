@@ -19,13 +19,13 @@ _MOST_KNOWN = 50_000
 
 
 class Clients:
-    """Knows who is in the middle of a session in this process."""
+    """Tracks which people are in a session in this process."""
 
     def __init__(self) -> None:
         self._last: dict[str, int] = {}
 
     def starting(self, events: Iterable[Event]) -> list[Event]:
-        """The events with which a session begins, as far as this process knows, and which say from where."""
+        """The events that start a session, as far as this process knows, and have client information."""
         last = dict[str, int]()
         found = []
         for event in sorted(events, key=lambda event: event.at_us):
@@ -38,7 +38,7 @@ class Clients:
         return found
 
     def noted(self, events: Iterable[Event]) -> None:
-        """These events are stored, and what `starting` gave of them is."""
+        """Call when these events, and the documents for `starting`, are stored."""
         if len(self._last) > _MOST_KNOWN:
             self._last.clear()
         for event in events:
@@ -47,7 +47,7 @@ class Clients:
 
 
 def documents_of(events: Iterable[Event], person: dict[str, int]) -> list[tuple[str, dict[str, Any]]]:
-    """The names and fields of the documents of these events; `person` has the ids of those who are somebody."""
+    """The names and fields of the documents for these events; `person` maps verified users to ids."""
     found = []
     for event in events:
         if event.user in person and event.client is not None:

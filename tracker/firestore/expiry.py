@@ -15,13 +15,13 @@ from tracker.firestore.client import SECONDS
 FIELD = "expires"
 """The field with the moment, a timestamp of Firestore. It is never indexed."""
 META, PROGRESS, KEEP = "guardian_meta", "progress", "keep_us"
-"""Where it stands how long single events are kept, µs."""
+"""The document that says how long single events are kept, in µs."""
 LATER_US = 2 * 86_400 * 1_000_000
 FRESH_SECONDS = 3_600.0
 
 
 def expires_at(at_us: int, keep_us: int) -> dict[str, datetime]:
-    """The field for what happened at this moment; none where nothing expires."""
+    """The field for an event at this moment; empty if nothing expires."""
     if not keep_us:
         return {}
     us = at_us + keep_us + LATER_US
@@ -29,7 +29,7 @@ def expires_at(at_us: int, keep_us: int) -> dict[str, datetime]:
 
 
 class Expiry:
-    """Tells it, and asks the database once an hour."""
+    """Gives the field, reading the setting from the database once an hour."""
 
     def __init__(self, client: Any) -> None:
         self._client = client

@@ -5,8 +5,8 @@
     guardian_tombstones/{keyed hash}  erased_us: an event of before that must not bring the name back
     guardian_secret/tombstones        value: the key of the hashes
 
-Erasing somebody is to put the second document in the place of the first. Who has an id in memory then writes events of
-nobody for as long as `FRESH_SECONDS`; afterwards the person begins anew.
+Erasing somebody replaces the first document by the second. A process that still has the id in memory writes events of
+the erased person for up to `FRESH_SECONDS`; afterwards the name gets a new id.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _AT_ONCE = 300
 
 
 def new_id() -> int:
-    """A number that nobody has: of 62 bits, so that a signed one of 64 holds it, and never NOBODY."""
+    """A new random id: 62 bits, so that it fits into a signed 64-bit integer, and never NOBODY."""
     return secrets.randbits(62) | 1
 
 
@@ -47,7 +47,7 @@ def key_of(client: Any) -> str:
 
 
 class People:
-    """The ids of names, asked for once in a while and kept in between; for one thread at a time."""
+    """The ids of names, cached for a while. Not thread-safe."""
 
     def __init__(self, client: Any, *, fresh: float = FRESH_SECONDS) -> None:
         self._client, self._fresh = client, fresh
@@ -117,7 +117,7 @@ class People:
                 batch.create(people.document(hashed), {"id": made[name], "name": name, "seen": time.time_ns() // 1_000})
             try:
                 batch.commit(retry=None, timeout=SECONDS)
-            except AlreadyExists:  # another process was first with one of them; each time round that is one fewer
+            except AlreadyExists:  # another process was first with one; each round has fewer left
                 asked = [people.document(hashed) for hashed in left]
                 for found in self._client.get_all(asked, retry=None, timeout=SECONDS):
                     if found.exists:
@@ -140,5 +140,5 @@ class People:
             self._known.pop(name, None)
 
     def known(self, names: Iterable[str]) -> dict[str, int]:
-        """The ids of those of these names that `ids` has lately told of as somebody's."""
+        """The ids of the names among these that `ids` recently returned as a person's."""
         return {name: self._known[name][0] for name in names if name in self._known}

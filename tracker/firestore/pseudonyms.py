@@ -1,7 +1,7 @@
 """The key of pseudonyms where the database is one of Firestore: a secret of the database, which all processes share.
 
-Who may read the whole database has it, too. Where that is too much, the key stands in the environment of the app and of
-the daemon instead, and nowhere in the database.
+So anybody who can read the whole database has the key. If that is too much, put the key into the environment of the app
+and the daemon instead; then it is nowhere in the database.
 """
 
 from __future__ import annotations

@@ -1,7 +1,5 @@
-"""Firestore as the recorder sees it: each batch is one commit of slices, of the heartbeat and of notes.
-
-A commit whose outcome is unknown is made again as it was: its documents have unique names and are only ever created, so
-nothing is stored twice.
+"""Firestore as a sink of the recorder: each batch is one commit of slices, heartbeat and notes. A commit with unknown
+outcome is repeated unchanged: its documents have unique names and are only created, so nothing is stored twice.
 """
 
 from __future__ import annotations
@@ -28,15 +26,14 @@ from tracker.source import Source
 SLICES, FEATURES, RELEASES = "feature_usage", "guardian_features", "guardian_releases"
 RECORDERS, NOTES = "guardian_recorders", "guardian_recorder_notes"
 BEAT_US = 60 * 1_000_000
-"""A recorder whose slices say that it lives has its own document written this often."""
+"""While slices carry the heartbeat, the recorder's own document is written this often."""
 _AT_ONCE = 300
 
 
 class Waiting:
-    """What a recorder's sinks share, one after the other: the name of this instance, and the commit that is under way.
-
-    `ahead` are the events at the head of the recorder's buffer that are stored already, though it was not told so:
-    `number` of them, `stored` without those that can never be.
+    """The state that passes from one of a recorder's sinks to the next: this instance's name, and the pending commit.
+    `ahead` describes the events at the head of the buffer that are already stored although the recorder was not told:
+    `number` in all, `stored` without those that can never be stored.
     """
 
     def __init__(self, made_by: Source | None = None) -> None:
@@ -44,7 +41,7 @@ class Waiting:
         self.begin()
 
     def begin(self) -> None:
-        """Be another instance."""
+        """Take a new instance name, as after a fork."""
         self.pid = os.getpid()
         self.instance = secrets.token_hex(8)
         self.serial = 0
@@ -75,7 +72,7 @@ class FirestoreSink:
     def write(
         self, events: Iterable[Event], *, heartbeat: Beat | None = None, notes: Iterable[tuple[str, str, int]] = ()
     ) -> int:
-        """See Sink. `events` begin with those of the call before where that one failed."""
+        """See Sink. After a failed call, `events` begins with the events of that call."""
         waiting = self._waiting
         events = list(events)
         try:
@@ -126,7 +123,7 @@ class FirestoreSink:
         ]
 
     def _known(self, event: Event) -> Collection[int]:
-        """The id of whose event it is; none where they were erased since."""
+        """The id of an event's person; NOBODY if they were erased since."""
         return self._people.known([event.user]).values()
 
     def _note_clients(self, events: list[Event]) -> None:
@@ -140,7 +137,7 @@ class FirestoreSink:
             batch.commit(retry=None, timeout=SECONDS)
 
     def _create(self, documents: list[tuple[str, dict[str, Any]]]) -> None:
-        """Create these slices together; where they are there, they were created by the try before."""
+        """Create these slices together. If they exist, the previous attempt created them."""
         from google.api_core.exceptions import AlreadyExists
         from google.cloud import firestore
 
@@ -182,7 +179,7 @@ class FirestoreSink:
         self._waiting.released = True
 
     def _say(self, beat: Heartbeat | None, notes: list[tuple[str, str, int]], *, alone: bool) -> None:
-        """Store the heartbeat where no slice has just said so, or none has lately, and the notes."""
+        """Store the notes, and the heartbeat if no slice has just carried it or the recorder's document is due."""
         waiting = self._waiting
         if beat is None or not (alone or notes or beat.seen_us - waiting.beaten_us >= BEAT_US or not waiting.beaten_us):
             return
@@ -205,14 +202,14 @@ class FirestoreSink:
             waiting.beaten_us = beat.seen_us
 
     def moved(self) -> bool:
-        """See Sink: an address of Firestore always means the same database."""
+        """See Sink: a Firestore address always means the same database."""
         return False
 
     def leave(self) -> None:
         """See Sink."""
 
     def close(self) -> None:
-        """See Sink. The client stays: it is the process', and there is one only."""
+        """See Sink. The client stays open: the process shares it."""
 
 
 def _in_batches(documents: list[tuple[str, dict[str, Any]]]) -> Iterator[list[tuple[str, dict[str, Any]]]]:

@@ -29,7 +29,7 @@ def connect(path: str, *, synchronous: str = "NORMAL", timeout: float = 5.0, cre
     name = path if create else f"file:{quote(os.path.abspath(path))}?mode=rw"  # (SQLite, "URI Filenames")
     db = sqlite3.connect(name, timeout=timeout, isolation_level=None, check_same_thread=False, uri=not create)
     try:
-        # Only takes effect before the first table is made. Said again it would wait for the lock and write a page.
+        # Only takes effect before the first table is created. Later it would wait for the lock and write a page.
         if db.execute("PRAGMA auto_vacuum").fetchone() != (2,):
             db.execute("PRAGMA auto_vacuum = INCREMENTAL")
         db.execute("PRAGMA journal_mode = WAL")

@@ -48,7 +48,7 @@ class Dictionaries:
         self._cached = 0
 
     def begin(self) -> None:
-        """A transaction begins: others may have erased somebody since the last one."""
+        """Call when a transaction begins: others may have erased somebody since the last one."""
         self._tombstones.forget()
 
     def user(self, name: str, at_us: int) -> int:
@@ -79,7 +79,7 @@ class Dictionaries:
             if self._erased:
                 break
             with suppress(KeyError):
-                # The tuples that zip makes are not kept: so many new ones would set the garbage collector going.
+                # The tuples from zip are not kept: so many new ones would trigger the garbage collector.
                 triples = zip(*routes, strict=True)
                 return [*map(self._users.__getitem__, users)], [*map(self._routes.__getitem__, triples)]
             if not known:
@@ -169,7 +169,7 @@ class Dictionaries:
             marks = ", ".join("?" * len(values))
             self._db.execute(f"INSERT OR IGNORE INTO {table} ({', '.join(names)}) VALUES ({marks})", values)
             row = self._db.execute(known, values).fetchone()
-        # Bounded in bytes too: a name may have hundreds of characters, the places of a failure thousands.
+        # Bounded in bytes too: a name may have hundreds of characters, a failure's location thousands.
         self._cached += sum(len(value) if value.isascii() else 4 * len(value) for value in values)
         if len(cache) >= _CACHE_CAP or self._cached >= _CACHED_BYTES:
             for each in (self._users, self._routes, self._failures):

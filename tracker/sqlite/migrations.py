@@ -36,8 +36,8 @@ def migrate(db: sqlite3.Connection, migrations: Sequence[Migration], *, owner: s
 def prepare(db: sqlite3.Connection) -> None:
     """Make the tables of the tracker, or bring them up to date. What a newer version has added is left alone.
 
-    Raises NewerDatabase where a newer version has changed them so that this one cannot use them. Where nothing is
-    missing, nobody's lock is waited for.
+    Raises NewerDatabase where a newer version has changed them so that this one cannot use them. If nothing is missing,
+    this waits for no lock.
     """
     if _is_prepared(db):
         return

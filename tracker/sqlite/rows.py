@@ -18,7 +18,7 @@ BUCKET_US = 5 * 60 * 1_000_000
 """The smallest sealed summary covers five minutes; a late event makes the one that it falls into stale."""
 MINUTE_US = 60_000_000
 LATE_US = 4_000_000
-"""An event is late when it is stored so long after its minute's end; rules read a minute five seconds after that."""
+"""An event is late if it is stored this long after the end of its minute; rules read a minute five seconds later."""
 _LATE = """
     INSERT INTO guardian_late (start_us, count) VALUES (?, ?)
     ON CONFLICT (start_us) DO UPDATE SET count = count + excluded.count
@@ -44,7 +44,7 @@ def insert(db: sqlite3.Connection, batch: Batch, source: int | None = None) -> l
             _insert_requests(db, (ids, *batch[1:7]), source)
             break
         except sqlite3.IntegrityError:
-            # Another process has had an event in the same microsecond. Nobody else writes until this is committed.
+            # Another process had an event in the same microsecond. Nobody else can write before we commit.
             db.execute("ROLLBACK TO batch")
             found = _taken(db, ids)
             if not found:
@@ -94,9 +94,9 @@ def _taken(db: sqlite3.Connection, ids: Sequence[int]) -> set[int]:
 def insert_rows(db: sqlite3.Connection, table: str, row: str, values: Sequence[int], conflict: str = "") -> None:
     """Insert rows, many with one statement. `row` has a mark for each of a row's `values`, which follow each other.
 
-    sqlite3 releases the interpreter's lock at each step of a statement: with a statement a row it would change hands
-    with the host's event loop hundreds of times a batch, and slow its requests down. Let no value be None: sqlite3 asks
-    first how it may be adapted, which takes ten times as long as a number. `nullif(?, -1)` makes one of a number.
+    sqlite3 releases the GIL at each step of a statement: with one statement a row, it would switch to the host's event
+    loop and back hundreds of times a batch, and slow down requests. Let no value be None: sqlite3 asks first how it may
+    be adapted, which takes ten times as long as a number. `nullif(?, -1)` makes one of a number.
     """
     done, width = 0, row.count("?")
     while done < len(values):

@@ -83,8 +83,8 @@ def _fit(user: int, mine: Sequence[int], known: Sequence[Session], changed: list
 
 
 def recent_activity(db: sqlite3.Connection) -> Activity:
-    """When each user was active in the last two seconds that have events: a process that was killed may not have come
-    to storing that, see `Writer`."""
+    """When each user was active in the last two seconds that have events: a killed process may not have stored these
+    sessions, see `Writer`."""
     activity = Activity()
     anonymous = db.execute("SELECT id FROM guardian_user WHERE email = ?", (ANONYMOUS,)).fetchone()
     (last,) = db.execute("SELECT max(id) FROM guardian_request").fetchone()

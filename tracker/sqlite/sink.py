@@ -1,4 +1,4 @@
-"""The SQLite file as the recorder sees it: its errors are told apart by what to do about them."""
+"""A SQLite file as a sink of the recorder, with errors classified by what to do about them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tracker.sqlite.migrations import NewerDatabase
 from tracker.sqlite.writer import Writer
 
 LOCK_SECONDS = 0.05
-"""How long one attempt waits for another process' lock: a fork of the host waits for it, too."""
+"""How long one attempt waits for another process's lock; a fork of the host waits just as long."""
 
 
 class SqliteSink:
@@ -66,7 +66,7 @@ class SqliteSink:
 
 
 def _key(path: str) -> bytes:
-    """The key of the pseudonyms. Without it nothing is stored: a name would stand there for good."""
+    """The pseudonym key. Without it nothing is stored, since real names would stay in the file."""
     try:
         return make_key(path)
     except NoKey as error:

@@ -1,4 +1,4 @@
-"""Whom the daemon has erased: an event that was queued in the app before must not bring a name back."""
+"""Who was erased by the daemon, so that events still queued in the app do not bring a name back."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Events into SQLite: one transaction a batch, names as numbers, sessions and stale summaries kept along."""
+"""Writes events into SQLite: one transaction for each batch, names as numbers, and sessions and stale summaries updated
+along."""
 
 from __future__ import annotations
 
@@ -29,7 +30,7 @@ _NOTE = """
     ON CONFLICT (recorder, kind, detail) DO UPDATE SET count = excluded.count, seen_us = excluded.seen_us
 """
 _FULL = 1_000
-"""A batch of so many events is a full one."""
+"""A batch with at least this many events is a full one."""
 
 _RECORDER = "guardian_recorder (id, started_us, seen_us, accepted, stored, dropped, version)"
 
@@ -113,7 +114,7 @@ class Writer:
         try:
             meta = dict(db.execute("SELECT key, value FROM guardian_meta"))
             if meta.get("dictionary_epoch") != self._epoch:
-                # Another process has erased somebody: numbers that were known may stand for nobody now.
+                # Another process has erased somebody: cached numbers may be invalid now.
                 self._names.forget()
                 self._epoch = meta.get("dictionary_epoch")
                 if self._put_off is not None:
