@@ -74,7 +74,7 @@ class Exchange(Notes):
         self.began = perf_counter_ns()
 
     def send(self, message: Message) -> Awaitable[None]:
-        """A message of the app: what is to be awaited."""
+        """A message from the app. Returns what has to be awaited."""
         raise NotImplementedError
 
     async def receive(self) -> Message:
@@ -142,7 +142,7 @@ class HttpExchange(Exchange):
     _start: Message = {}  # noqa: RUF012  # never changed
 
     def send(self, message: Message) -> Awaitable[None]:
-        """A message of the app: what is to be awaited. Avoids an extra coroutine if nothing has to be done
+        """A message from the app. Returns what has to be awaited. Avoids an extra coroutine if nothing has to be done
         afterwards."""
         try:
             if message["type"] == "http.response.start":

@@ -77,13 +77,13 @@ class _Response(http.client.HTTPResponse):
 
 class _Http(urllib.request.HTTPHandler):
     def do_open(self, http_class: Any, req: Any, **more: Any) -> Any:
-        """Open a connection whose answer is timed."""
+        """Open a connection with a time limit for the whole answer."""
         return super().do_open(_timed(http_class), req, **more)
 
 
 class _Https(urllib.request.HTTPSHandler):
     def do_open(self, http_class: Any, req: Any, **more: Any) -> Any:
-        """Open a connection whose answer is timed."""
+        """Open a connection with a time limit for the whole answer."""
         return super().do_open(_timed(http_class), req, **more)
 
 

@@ -1,4 +1,4 @@
-"""Sending what the outbox holds: each channel goes at its own pace, so that one that hangs holds up no other."""
+"""Sends what the outbox holds. Each channel goes at its own pace, so that a hanging one holds up no other."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from guardian.application.root import Application
 from guardian.mail.delivery import DeliveryCounts, Desk, Lane, sum_of, together
 
 LOOK_AGAIN = 1.0
-"""So many seconds after it found nothing to do a channel looks again, while another one is still sending."""
+"""The seconds after which an idle channel looks again while another is still sending."""
 
 
 async def deliver_now(app: Application, *channels: str) -> DeliveryCounts:
@@ -22,7 +22,7 @@ async def deliver_now(app: Application, *channels: str) -> DeliveryCounts:
 
 
 async def deliver_all(app: Application, go_on: Callable[[], bool], *, look_again: float = LOOK_AGAIN) -> None:
-    """Send what is due until nothing is, or until `go_on` says no; what becomes due meanwhile goes too.
+    """Send until nothing is due any more, or `go_on` returns False; includes what becomes due meanwhile.
 
     Raises StorageError where the outbox cannot be read or marked.
     """

@@ -1,4 +1,5 @@
-"""Whether the app records into another file than Guardian reads: a look at the files around, without writing any."""
+"""Finds out whether the app records into another file than Guardian reads, by looking at nearby files without writing
+any."""
 
 from __future__ import annotations
 
@@ -13,9 +14,9 @@ from threading import Lock
 from guardian.stores.opening import backend
 
 ALIVE = timedelta(minutes=10)
-"""An app that has said within this time that it lives counts as running; it says so every 30 seconds at least."""
+"""An app with a heartbeat within this time counts as running; heartbeats come at least every 30 seconds."""
 MOST_FILES, MOST_ENTRIES, MOST_PROCESSES = 200, 5_000, 2_000
-"""So many databases, entries of a folder and processes are looked at, so that the look stays cheap."""
+"""The most databases, folder entries and processes examined, to keep this cheap."""
 
 LOOKED_FOR = timedelta(minutes=1)
 """What was found serves whoever asks within this time: a look opens files and visits processes, for up to 50 ms."""

@@ -1,4 +1,4 @@
-"""Erasing a person from everywhere, and the receipt that says what was removed and what remains."""
+"""Erases a person everywhere, and makes a receipt of what was removed and what remains."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from guardian.stores.forgetting import may_name, message_without
 from tracker.event import ANONYMOUS
 
 LATEST = timedelta(days=7)
-"""No host holds events back for longer."""
+"""The longest that a host may hold events back."""
 
 REMAINS = (
     "backups that were made before, until they are replaced",
@@ -89,7 +89,7 @@ async def erase_person(app: Application, name: str) -> Erasure | None:
     """
     name = as_kept(name)
     if not name or name.lower() == ANONYMOUS:
-        return None  # not a person: under a new name they would count as one
+        return None  # not a person: under a new name it would count as one
     aliases = await asyncio.to_thread(app.book.current)
     names = spellings((name, *aliases.names_of(name)))  # a mail may name an id: sent before it had an alias
     recorded = {each for each, _ in await app.repository.names()} & names
@@ -119,10 +119,9 @@ def recipients(app: Application) -> set[str]:
 
 
 async def erase_again(app: Application) -> int:
-    """Erase again whoever came back, by events that were queued in the host or by a report that was being written; what
-    somebody did after they were erased stays, as a new person's.
-
-    Then remove copies of what was erased that a reader had kept in use. Returns how many names were erased again.
+    """Erase again people who came back through events queued in the host, or through a report that was being written.
+    What they did after their erasure stays, as a new person's. Then remove copies of erased data that a reader had
+    still held. Returns how many names were erased again.
     """
     again = await app.repository.erase_buried(app.clock() - LATEST)
     path = app.settings.reports_dir / "usage_report.json"
@@ -141,8 +140,8 @@ async def erase_again(app: Application) -> int:
 def _erase_from_files(
     settings: Settings, people: Collection[str], gone: Collection[str], bodies: Mapping[bytes, bytes | None]
 ) -> int:
-    """Take people out of the report that the daemon wrote and of the mails that it wrote as files; how many changed.
-    Mails to who is `gone` go."""
+    """Remove people from the report and mails that the daemon wrote as files. Returns how many were changed. Mails to
+    people in `gone` are deleted."""
     changed = int(_erase_from_report(settings.reports_dir / "usage_report.json", people))
     for mail in sorted(mail_folder(settings).glob("*.eml")):
         try:
@@ -161,7 +160,7 @@ def _erase_from_files(
 
 
 def _mail_without(body: bytes, people: Collection[str], gone: Collection[str]) -> bytes | None:
-    """A mail that no outbox knows without these people; None for one to who is gone."""
+    """A mail that is not in the outbox, without these people; None for one to somebody in `gone`."""
     head, _, _ = body.partition(b"\r\n\r\n")
     headers = BytesHeaderParser(policy=policy.default).parsebytes(head)
     if parseaddr(str(headers["To"] or ""))[1].lower() in gone:

@@ -1,4 +1,4 @@
-"""What a report says beyond its totals: who came and went, what was released, and why something moved."""
+"""Adds to a report what goes beyond totals: who came and went, releases, and why something changed."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ from guardian.stores.history import HistoryStore
 log = logging.getLogger("guardian.reporting")
 
 SAMPLED = 4_000
-"""Why something moved is looked for in so many requests of the window, at most, and in as many of the one before."""
+"""The most requests sampled from the window, and from the one before, to explain a change."""
 
 
 async def explained(
     report: Report, repository: UsageRepository, history: HistoryStore | None, zone: ZoneInfo
 ) -> Report:
-    """The report with all of that; as it is where it is on some features only. Without `history` nobody knows of
+    """The report with these additions; unchanged if it covers only some features. Without `history` there are no
     releases and causes. Raises StorageError."""
     if report.only_features:
         return report
@@ -66,7 +66,7 @@ async def turnover_of(
 
 
 def _back(report: Report) -> timedelta | None:
-    """How long before the report's window the one lies that it is compared with; None where there is none."""
+    """The distance from the report's window back to the one compared with; None if there is none."""
     before = report.baseline
     if before is None or before.period_start is None:
         return None
@@ -95,7 +95,7 @@ async def _since(repository: UsageRepository, start: datetime, end: datetime) ->
 
 
 def _causes(report: Report, history: HistoryStore, zone: ZoneInfo) -> tuple[MovedCause, ...]:
-    """Why what moved did, where that can be said. It blocks for up to a tenth of a second: call it in a thread."""
+    """The known causes of what changed. Blocks for up to a tenth of a second: call it in a thread."""
     moved, before = ranked(report, language()), report.baseline
     if not moved or before is None or before.period_start is None or before.period_end is None:
         return ()

@@ -1,5 +1,5 @@
-"""What is stored: about one person, for them to keep, as JSON for programs or as a page to read; and the published
-tables, whole. Piece by piece."""
+"""Exports, piece by piece: what is stored about one person, as JSON or as a page to read; and whole published
+tables."""
 
 from __future__ import annotations
 

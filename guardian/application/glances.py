@@ -1,4 +1,4 @@
-"""What pages have read lately: several that are opened at once, or one after another, share one reading."""
+"""A short-lived cache of what pages read, so that pages opened together or one after another share a reading."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any, TypeVar, cast
 Read = TypeVar("Read")
 
 MOST = 24
-"""So many readings are kept, the ones that were asked for last."""
+"""The size of the cache; the least recently used readings are dropped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Glances:
         Whoever asks while it is being read waits for the same reading, which goes on when one of them leaves.
         """
         known = self._kept.get(key)
-        # A clock that was set back makes no reading fresh for hours.
+        # If the clock was set back, a reading must not stay fresh for hours.
         if known is None or known.task.cancelled() or not timedelta() <= now - known.at < fresh:
             known = _Glance(now, asyncio.ensure_future(_run(read)))
             self._kept[key] = known
@@ -52,13 +52,13 @@ class Glances:
             raise
 
     def as_of(self, erasures: tuple[int, ...]) -> None:
-        """Keep nothing of before where these are not the erasures of the last time (`StateStore.erasures`)."""
+        """Clear the cache if `StateStore.erasures` has changed since the last call."""
         if erasures != self._erasures:
             self._erasures = erasures
             self.forget()
 
     def forget(self) -> None:
-        """Keep nothing of what was read before: somebody was erased."""
+        """Clear the cache: somebody was erased."""
         self._kept.clear()
 
 

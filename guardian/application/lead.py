@@ -1,4 +1,4 @@
-"""Which process leads, on which database file: the lease is taken, kept, lost, and a replaced file is begun on."""
+"""Leading: taking, keeping and losing the lease, and switching to a replaced database file."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LEASE_TTL = timedelta(seconds=30)
 
 
 def stand_by(app: Application) -> None:
-    """This process no longer leads: how its steps went says nothing of how they go."""
+    """Stop leading. The health of past steps is dropped, since it says nothing about the present."""
     app.token = None
     app.health.clear()
 
@@ -47,7 +47,7 @@ async def follow_file(app: Application) -> bool:
         _note_trouble(app, str(error))
         return False
     app.trouble = None
-    # How steps went on the file of before says nothing of this one, and some run again in an hour only.
+    # The health of steps on the old file says nothing about this one, and some run only once an hour.
     app.health = {name: each for name, each in app.health.items() if each.error is None}
     log.warning("This process begins on the database file that is there now")
     return True
@@ -64,7 +64,7 @@ async def renew_lead(app: Application) -> bool:
     try:
         app.token = await app.state.acquire_lease(LEASE, app.holder, app.clock(), LEASE_TTL)
     except StorageError as failure:
-        # Whoever cannot renew must not go on as if it led: another may by now.
+        # Without renewal, another process may lead by now, so stop.
         app.token = None
         if app.unrenewed != str(failure):
             log.error("The lease cannot be renewed, and is tried for again and again: %s", failure)

@@ -1,4 +1,4 @@
-"""Everybody who was there in a window: a page at a time, or one after the other as rows of CSV."""
+"""Everybody who was there in a window, page by page, or as CSV."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from guardian.core.time import moment
 from guardian.mail.report.userlist import plain_cell
 
 STRIDE = 50_000
-"""So many people of a CSV are in the memory at once."""
+"""How many people of a CSV are in memory at once."""
 COLUMNS = ("email", "total_time_minutes", "requests_count", "errors_count", "features_used")
 """Of the CSV: the keys of a user in a report. Features stand in one cell, with commas between them."""
 

@@ -1,4 +1,4 @@
-"""Telling the admins that an account can no longer send, or soon cannot: what only a person can put right."""
+"""Warns the admins that an account can no longer send, or soon cannot, which only a person can fix."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from guardian.core.outgoing import Outgoing
 from guardian.mail.service import EmailService
 
 AHEAD = timedelta(days=2)
-"""So long before a login ends the admins are told."""
+"""How long before a login expires the admins are told."""
 _NAMES = {"gmail": "Gmail", "smtp": "SMTP"}
 
 

@@ -1,4 +1,4 @@
-"""Reads what notes are made of: what the tracker said, what the requests show, and the files around."""
+"""Collects what notes are made from: the tracker's reports, the requests, and nearby files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Messages that do not go out: told once, by a channel or to a recipient that can still be reached, and so is the end.
+"""Outages of delivery: announced once at their start and end, through a channel or to a recipient that still works.
 
 It all follows from the outbox and `guardian_outage`, read each time, so a restart changes nothing. Nothing is told
 about messages that are themselves about messages.
@@ -21,9 +21,10 @@ from guardian.stores.watching import DEAD, TELLING, Outage, Undelivered
 log = logging.getLogger("guardian.watchdog")
 
 LONGEST_WAIT = timedelta(minutes=9)
-"""A message that waits for longer is told of: with a look each minute, nothing waits unseen for more than ten."""
+"""A message that waits longer than this is announced; checked each minute, nothing waits unnoticed for more than
+ten."""
 TRIES = 2
-"""So is one that failed so often."""
+"""So is a message that failed this often."""
 
 Pair = tuple[str, str]
 """A channel and a recipient."""
@@ -65,8 +66,8 @@ async def tell_outages(app: Application, now: datetime, token: int | None) -> se
 
 
 def waited_since(app: Application, now: datetime) -> datetime:
-    """What was written then or before, and waits, waits too long; nothing does until the watchdog has watched so long:
-    after downtime, or when the clock was set, delivery gets its chance first."""
+    """Messages written at or before this moment have waited too long. Nothing has until the watchdog itself has watched
+    that long: after downtime, or when the clock was set, delivery gets its chance first."""
     watched = app.watching_since is not None and now - app.watching_since >= LONGEST_WAIT
     return now - LONGEST_WAIT if watched else datetime.min.replace(tzinfo=now.tzinfo)
 

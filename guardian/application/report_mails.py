@@ -29,13 +29,13 @@ async def says_nothing(app: Application, report: Mapping[str, Any]) -> bool:
     """Whether nobody came, as is known to be usual, no companion report tells of trouble, and no incident touches
     the period."""
     start, end = (datetime.fromisoformat(report[edge]) for edge in ("period_start", "period_end"))
-    # That an app which is being set up has recorded nothing in these hours is no trouble yet; in a whole day it is.
+    # While an app is being set up, nothing recorded for some hours is no problem yet; for a whole day it is.
     fresh = end - start < timedelta(days=1) and any(note["kind"] == "never" for note in report["notes"])
     if report["total_requests"] or (report["status"] != "OK" and not fresh):
         return False
     known = from_json(report)
     if known.baseline is None and known.previous and known.previous.total_requests >= BUSY and by_weekday(start, end):
-        return False  # the first Tuesday, after a busy Monday: nobody can say yet that this is usual
+        return False  # such as the first Tuesday after a busy Monday: too early to call this usual
     incidents = await app.stores.alerts.incidents(since=start, limit=1000)
     if any(was_open(incident, start, end) for incident in incidents):
         return False

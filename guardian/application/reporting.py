@@ -202,7 +202,7 @@ async def _send_period(
         try:
             report = await _generate(app, named, covers)
             break
-        except WindowGone as gone_by:  # it can never be made any more, and must not stop those that come after it
+        except WindowGone as gone_by:  # can never be made any more, and must not block later ones
             oldest, why = wanted.pop(0), gone_by
             if await app.state.claim_period(named.name, *oldest, report=None, mails=(), now=now, token=token):
                 left_out.append(oldest)

@@ -1,4 +1,4 @@
-"""The composition root: opens what the settings name, and is the one place that asks the clock for the time."""
+"""The composition root: opens everything that the settings describe, and is the one place that reads the clock."""
 
 from __future__ import annotations
 

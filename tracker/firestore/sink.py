@@ -123,7 +123,7 @@ class FirestoreSink:
         ]
 
     def _known(self, event: Event) -> Collection[int]:
-        """The id of an event's person; NOBODY if they were erased since."""
+        """The id of an event's person, in a collection; empty if they were erased since."""
         return self._people.known([event.user]).values()
 
     def _note_clients(self, events: list[Event]) -> None:

@@ -1,1 +1,1 @@
-"""What `guardian check` looks at."""
+"""The checks of `guardian check`."""

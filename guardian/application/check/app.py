@@ -1,6 +1,5 @@
-"""`guardian check --app`: which route of an app will be which feature, and what its tracker was told.
-
-The app is imported and its routers are read; no handler is called, no request is sent, no lifespan begins.
+"""`guardian check --app`: the feature of each route of an app, and the settings of its tracker. The app is imported and
+its routers are read; no handler is called, no request sent, no lifespan started.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ _IDENTITY = {
     "session_user_key": "the session (session_user_key)",
     "gateway_header": "the header of a trusted gateway (gateway_header)",
 }
-"""What each argument of the middleware says about where the names of users come from."""
+"""For each argument of the middleware, where it takes users' names from."""
 
 _FOLDERS = ("StaticFiles", "frontend")
 """Mounted apps below which there are only files."""
@@ -47,9 +46,8 @@ _FOLDERS = ("StaticFiles", "frontend")
 def look_at_app(
     target: str, settings: Settings | None, *, factory: bool = False
 ) -> tuple[list[Finding], list[RouteLine]]:
-    """What is said of the app `module:app`, and its routes; `factory` calls what is named.
-
-    `settings` are the daemon's; None leaves out what is compared with them.
+    """The findings about the app `module:app`, and its routes; `factory` means that the name is a function to call.
+    `settings` are the daemon's; None skips comparisons with them.
     """
     with noting() as noted:
         try:
@@ -63,7 +61,7 @@ def look_at_app(
     found = [*_overview(target, parts, lines)]
     for part in parts:
         found += [*_told(part), *_unknown(part), *_database(part, settings)]
-        if not part.problem:  # what is configured wrongly knows nobody
+        if not part.problem:  # a misconfigured tracker knows no users
             found += _identity(part, app, noted.imported)
     names = {line.feature for line in lines if not line.skipped}
     if names and settings is not None:
@@ -122,7 +120,7 @@ def _told(part: Tracked) -> Iterator[Finding]:
 
 
 def _unknown(part: Tracked) -> Iterator[Finding]:
-    """What is mounted and has no router that can be read: all of it is one feature."""
+    """Mounted apps without a readable router, each of which counts as one feature."""
     for route in every_route(part.app):
         if route.opaque and route.opaque not in _FOLDERS and not route.guardians_own:
             text = (
@@ -132,7 +130,7 @@ def _unknown(part: Tracked) -> Iterator[Finding]:
 
 
 def _leads(key: str, routes: Iterable[AppRoute]) -> bool:
-    """Whether a key of `features` names one of the routes; True for one that is malformed, which is said elsewhere."""
+    """Whether a key of `features` matches one of the routes; True for a malformed key, which is reported elsewhere."""
     try:
         names = FeatureNames({key: "(found)"})
     except ValueError:
@@ -169,7 +167,7 @@ def _same(one: str, other: str) -> bool:
         return one == other
     try:
         return os.path.samefile(one, other)
-    except OSError:  # one of them is not there yet
+    except OSError:  # one of them does not exist yet
         return os.path.realpath(one) == os.path.realpath(other)
 
 

@@ -1,4 +1,4 @@
-"""Importing somebody's app to look at it, with every way in which that fails as one sentence."""
+"""Imports an app for inspection, and turns every possible failure into one sentence."""
 
 from __future__ import annotations
 
@@ -23,35 +23,34 @@ _TARGET = re.compile(r"(?P<module>[^\W\d]\w*(\.[^\W\d]\w*)*):(?P<path>[^\W\d]\w*
 
 
 class AppError(ValueError):
-    """The app cannot be looked at; the text is one sentence with the cure."""
+    """The app cannot be inspected; the text is one sentence with the cure."""
 
 
 @dataclass
 class Noted:
-    """The middleware that was made while `noting` was open, each with the arguments that it was given."""
+    """The middleware created while `noting` was open, with the arguments of each."""
 
     made: list[tuple[UsageTrackingMiddleware, dict[str, Any]]] = field(default_factory=list)
     before: frozenset[str] = field(default_factory=lambda: frozenset(sys.modules))
 
     def arguments(self, middleware: UsageTrackingMiddleware) -> Mapping[str, Any] | None:
-        """What this one was given; None for one that was made before."""
+        """The arguments of this middleware; None if it was created before."""
         return next((arguments for each, arguments in self.made if each is middleware), None)
 
     def imported(self, name: str) -> bool:
-        """Whether a module that was not there before, so one of the app's, has this function of the tracker."""
+        """Whether a newly imported module, so one of the app's, uses this function of the tracker."""
         function = getattr(tracker, name, None)
         wanted = (function, tracker)  # `import tracker; tracker.note_user(…)` too
         new = [module for key, module in list(sys.modules.items()) if key not in self.before]
-        # Not getattr: asking a module for a name may load what it loads lazily.
+        # Not getattr, which may trigger lazy loading in a module.
         held = (list(getattr(module, "__dict__", {}).values()) for module in new)
         return function is not None and any(value is each for values in held for value in values for each in wanted)
 
 
 @contextlib.contextmanager
 def noting() -> Iterator[Noted]:
-    """Note the arguments of each UsageTrackingMiddleware that is made while the context is open.
-
-    The middleware does not keep them, and it makes other things of them.
+    """Record the arguments of each UsageTrackingMiddleware created while the context is open, since the middleware does
+    not keep them.
     """
     noted, init = Noted(), UsageTrackingMiddleware.__init__
     signature = inspect.signature(init)
@@ -73,7 +72,7 @@ def noting() -> Iterator[Noted]:
 
 @contextlib.contextmanager
 def _no_fetch() -> Iterator[None]:
-    """Let no key set be fetched: an app is looked at without a request to anybody."""
+    """Prevent fetching of key sets: inspecting an app must not make requests."""
     try:
         from tracker.jwks import KeySet
     except ImportError:  # without PyJWT there are none

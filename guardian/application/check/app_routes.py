@@ -1,4 +1,4 @@
-"""The routes of an app as its routers hold them: read, never asked. No handler runs and no request is made.
+"""The routes of an app, read from its routers. No handler runs and no request is made.
 
 Templates are those that the tracker records (`tracker.routes.place_of`): mounts included, without convertors.
 """
@@ -13,7 +13,7 @@ from tracker.templates import plain
 
 _MAX_DEPTH = 32
 _WRAPPED = ("app", "asgi_app", "application", "other_asgi_app", "_app")
-"""Where middleware of the well-known packages keeps the app that it wraps."""
+"""The attributes in which common middleware keeps the app it wraps."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ def every_route(app: Any) -> list[AppRoute]:
     """Every route of an app in the order of its routers, mounts and hosts included; of several alike, the first.
 
     Read are the routers of Starlette, FastAPI (included routers and frontends too) and Litestar, through middleware
-    round them. An empty list means that nothing is known: a bare ASGI app, or one whose router is another.
+    round them. An empty list means that nothing is known: a bare ASGI app, or one with another router.
     """
     return list(dict.fromkeys(_routes_of(app, "", 0)))
 
@@ -50,10 +50,9 @@ def mounted_apps(app: Any) -> Iterator[tuple[str, Any]]:
 
 
 def layers(app: Any) -> Iterator[Any]:
-    """An app and what it wraps, from the outside in, as far as that can be seen without running anything.
-
-    Attributes with the usual names are followed, a bound method to its object, and a plain function to the apps that
-    it encloses.
+    """An app and what it wraps, from the outside in, as far as that can be seen without running anything: through
+    attributes with the usual names, from bound methods to their objects, and from functions to the apps in their
+    closures.
     """
     seen: set[int] = set()
     for _ in range(_MAX_DEPTH):

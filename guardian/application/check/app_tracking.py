@@ -1,4 +1,4 @@
-"""What is tracked of an app: each UsageTrackingMiddleware in it, what it was told, and the names of its routes."""
+"""How an app is tracked: each UsageTrackingMiddleware in it with its arguments, and the features of its routes."""
 
 from __future__ import annotations
 
@@ -44,10 +44,9 @@ class Tracked:
 
 
 def tracked_parts(app: Any, noted: Noted, prefix: str = "", depth: int = 0) -> Iterator[Tracked]:
-    """Every middleware of an app, and of the apps mounted in it, that has no other round it.
-
-    `noted` knows the arguments of those that were made when the app was imported. Middleware that is only declared is
-    made once, round an app that is never called, as its settings are judged there.
+    """Every outermost tracking middleware of an app and of the apps mounted in it. `noted` has the arguments of those
+    created at import. Middleware that is only declared is created once, around an app that is never called, because its
+    settings are checked there.
     """
     for layer in layers(app):
         if isinstance(layer, UsageTrackingMiddleware):
@@ -89,7 +88,7 @@ async def _never_called(scope: Any, receive: Any, send: Any) -> None:
 
 
 def known_routes(tracked: Tracked) -> list[AppRoute]:
-    """The routes that a middleware sees, and those of its argument `routes`, for what has no router."""
+    """The routes that a middleware sees, including those of its argument `routes` for apps without a router."""
     told = tracked.arguments.get("routes") or ()
     templates = [] if isinstance(told, str) else [plain(str(each)) for each in told]
     return list(dict.fromkeys([*every_route(tracked.app), *(AppRoute(each, ()) for each in templates)]))

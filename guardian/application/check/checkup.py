@@ -1,4 +1,4 @@
-"""`guardian check`: what is wrong with the settings and with what they name, in plain words, all at once."""
+"""`guardian check`: everything that is wrong with the settings and with what they refer to, in plain words."""
 
 from __future__ import annotations
 
@@ -40,9 +40,8 @@ if TYPE_CHECKING:
 async def check_up(
     path: Path | None, *, send_test: bool = False, clock: Clock = utc_now, resolver: Resolver | None = None
 ) -> list[Finding]:
-    """Look at everything that the settings of this file name. Sends nothing, unless `send_test` asks for it.
-
-    A database that is not there is not made. `resolver` asks DNS; None: as this machine is set up.
+    """Check everything that the settings in this file refer to. Sends nothing unless `send_test`, and does not create a
+    missing database. `resolver` asks DNS; None uses this machine's configuration.
     """
     try:
         settings = load_settings(path)
@@ -77,8 +76,8 @@ async def check_up(
 
 
 async def check_running(app: Application, lang: Language = ENGLISH) -> list[Finding]:
-    """The same of an application that runs, with the settings it has loaded, in a reader's language; sends nothing and
-    opens no second one. What a transport or a source of names says of itself stays in English.
+    """The same for a running application, with its loaded settings, in the reader's language. Sends nothing, and opens
+    no second application. What a transport or a source of names says of itself stays in English.
 
     Raises StorageError where the database does not answer.
     """
@@ -92,14 +91,14 @@ async def check_running(app: Application, lang: Language = ENGLISH) -> list[Find
 async def _named_in(
     settings: Settings, path: Path | None, now: datetime, resolver: Resolver | None, lang: Language = ENGLISH
 ) -> list[Finding]:
-    """What is to be said of everything that the settings name, but for the database."""
+    """The findings about everything that the settings refer to, except the database."""
     found = named_in(settings, now, lang)
     found += mode_findings(settings, path, lang)
     return [*found, *await mail_findings(settings, now, resolver, lang)]
 
 
 async def send_tests(settings: Settings, recipients: Sequence[str], *, clock: Clock = utc_now) -> list[Finding]:
-    """Send a test mail through each transport to each recipient, at once: past the outbox, without a database."""
+    """Send a test mail through each transport to each recipient, immediately, without outbox or database."""
     found = []
     async with AsyncExitStack() as opened:
         transports = [each for each in build_transports(settings) if each.channel == "mail"]

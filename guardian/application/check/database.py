@@ -1,4 +1,4 @@
-"""What `guardian check` says of the database: that it is sound, that the tracker lives, that mails get out."""
+"""`guardian check` for the database: whether it is sound, the tracker is alive, and mails get out."""
 
 from __future__ import annotations
 
@@ -19,14 +19,15 @@ from guardian.settings.schema import Settings
 from guardian.stores.opening import backend, shown
 
 LOOK_SECONDS = 30.0
-"""A database is looked through for damage for so long; half a gigabyte a second is usual."""
+"""The time limit for searching a database for damage; half a gigabyte a second is typical."""
 
 SILENT_AFTER = timedelta(minutes=10)
-"""While its app runs, a recorder says every 30 seconds at least that it lives; a longer silence is worth a warning."""
+"""A recorder writes a heartbeat at least every 30 seconds while its app runs; a silence longer than this is worth a
+warning."""
 
 
 def find_damage(settings: Settings) -> Finding | None:
-    """That the database is damaged, or so large that there was no time to look at all of it; None where it is sound."""
+    """The finding that the database is damaged, or too large to be checked in time; None if it is sound."""
     try:
         text = backend(settings.database).find_damage(seconds=LOOK_SECONDS)
     except StorageError as error:
@@ -38,7 +39,7 @@ def find_damage(settings: Settings) -> Finding | None:
 
 
 async def database_findings(app: Application, lang: Language = ENGLISH) -> list[Finding]:
-    """What the database says: that it can be read, that the tracker lives, that mails get out."""
+    """The findings: whether it can be read, the tracker is alive, and mails get out."""
     now = app.clock()
     stats, recorders, mails, events_ahead = await asyncio.gather(
         app.repository.stats(now),
@@ -61,7 +62,7 @@ async def database_findings(app: Application, lang: Language = ENGLISH) -> list[
         latest_of_all = max([*early, *([newest] if newest else [])])
         found.append(_ahead(latest_of_all, len(early), events_ahead, alive=bool(signs), lang=lang))
     if latest is None:
-        return found + await _dead(app, mails, lang)  # a note says that nothing was ever recorded
+        return found + await _dead(app, mails, lang)  # another finding says that nothing was ever recorded
     if now - latest > SILENT_AFTER:
         at = f"{latest:%Y-%m-%d %H:%M}"
         text = lang("silent since %(at)s UTC: is the app running, and on this database?", at=at)
@@ -73,7 +74,7 @@ async def database_findings(app: Application, lang: Language = ENGLISH) -> list[
 
 
 async def _growth(app: Application, stats: StorageStats, now: datetime, lang: Language) -> list[Finding]:
-    """How the database grows and when its disk is full, and that a foreign reader holds up its log."""
+    """How fast the database grows and when its disk will be full, and whether a foreign reader holds back its log."""
     found: list[Finding] = []
     database = app.settings.database
     if not isinstance(database, Path):
@@ -115,7 +116,8 @@ def _size(size: float, lang: Language) -> str:
 
 
 def _ahead(latest: datetime, heartbeats: int, events: int, *, alive: bool, lang: Language) -> Finding:
-    """How many signs of life are of the future: they are none. Events alone may be of a clock that is right by now."""
+    """How many heartbeats lie in the future, and so do not count. Future events alone may come from a clock that has
+    been corrected."""
     text = lang(
         "the newest sign of life, %(at)s UTC, lies in the future: %(heartbeats)s and %(requests)s of such a time do "
         "not count; set the clocks of both machines, preferably by NTP",

@@ -1,4 +1,4 @@
-"""What the sender's domain says of its mail in DNS: SPF (RFC 7208), DKIM (RFC 6376) and DMARC (RFC 7489).
+"""What the sender's domain publishes about its mail in DNS: SPF (RFC 7208), DKIM (RFC 6376) and DMARC (RFC 7489).
 
 Large receivers put mail without them into the spam folder, or refuse it (Google: "Email sender guidelines").
 """
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from dns.asyncresolver import Resolver
 
 LIFETIME_SECONDS = 3.0
-"""All questions are asked at once, and given up after this."""
+"""The time limit for all queries, which run concurrently."""
 
 USUAL_SELECTORS = ("google", "default", "selector1", "selector2", "mail", "s1", "k1")
 """DKIM keys cannot be listed, only asked for by name: these are the names that large services use."""
 
 DEEPEST = 7
-"""Only so many last labels of a domain are looked through for a DMARC record of a domain above it."""
+"""How many of a domain's last labels are searched for a parent domain's DMARC record."""
 
 Answers = Mapping[str, tuple[str, ...] | None]
 """The TXT records of each name; empty where there are none, None where DNS gave no answer."""
@@ -62,7 +62,7 @@ async def sender_findings(
 
 
 def _public(domain: str) -> bool:
-    """Whether others can look it up: an address has no such records, nor do localhost (RFC 6761) or a bare name."""
+    """Whether the domain is public: IP addresses, localhost (RFC 6761) and bare names have no such records."""
     try:
         ip_address(domain)
     except ValueError:
@@ -71,7 +71,7 @@ def _public(domain: str) -> bool:
 
 
 def _above(domain: str) -> list[str]:
-    """The domains above this one that may speak for it, the nearest first; top-level domains are not among them."""
+    """The parent domains that may speak for this one, nearest first, without top-level domains."""
     labels = domain.split(".")
     return [".".join(labels[start:]) for start in range(1, len(labels) - 1) if len(labels) - start <= DEEPEST]
 

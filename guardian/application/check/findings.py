@@ -1,4 +1,4 @@
-"""What `guardian check` says of the recording: the notes of the last day, and where each process' events are."""
+"""`guardian check` for recording: the notes of the last day, and what became of each process's events."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from guardian.core.storage import RecorderHealth
 from guardian.settings.schema import Settings
 
 MOST_PROCESSES = 10
-"""So many processes are told one by one, those that lost something first."""
+"""How many processes are listed individually, those that lost events first."""
 
 
 async def note_findings(app: Application, path: Path | None, lang: Language = ENGLISH) -> list[Finding]:
@@ -57,9 +57,8 @@ def _finding(note: Note, lang: Language = ENGLISH) -> Finding:
 
 
 def conservation(recorders: Sequence[RecorderHealth], now: datetime, lang: Language = ENGLISH) -> list[Finding]:
-    """Where the events of each process are: accepted = stored + dropped + queued.
-
-    Told are the processes of the last day, and of the last 7 days those that lost some.
+    """What became of the events of each process: accepted = stored + dropped + queued. Lists the processes of the last
+    day, and those of the last 7 days that lost events.
     """
     silent = gone_silent(recorders, now)
     lossy = [each for each in recorders if each.dropped or each in silent]

@@ -1,4 +1,4 @@
-"""What `guardian check` says of the ways that mail may take."""
+"""`guardian check` for the mail transports."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def _nothing(settings: Settings, lang: Language) -> Finding:
 async def mail_findings(
     settings: Settings, now: datetime, resolver: Resolver | None, lang: Language = ENGLISH
 ) -> list[Finding]:
-    """What is said of each way that mail may take, in their order, and of the sender's domain. No mail is sent.
+    """The findings about each mail transport, in order, and about the sender's domain. Sends no mail.
 
     `resolver` asks DNS; None means that of this machine.
     """

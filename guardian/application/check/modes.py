@@ -1,4 +1,4 @@
-"""Whether others on this machine may get at what tells of people, or can act for an admin."""
+"""Whether other users of this machine can access personal data, or secrets that let them act as an admin."""
 
 from __future__ import annotations
 
@@ -15,9 +15,8 @@ OTHERS, WRITE = 0o007, 0o002
 
 
 def mode_findings(settings: Settings, path: Path | None, lang: Language = ENGLISH) -> list[Finding]:
-    """A warning for each file and folder whose mode lets everybody on this machine in; none on Windows.
-
-    A group may share the database. A folder may be looked into: the files that Guardian writes there are closed.
+    """A warning for each file and folder that everybody on this machine can access; none on Windows. A group may share
+    the database. Listing a folder is allowed, since the files that Guardian writes there are closed to others.
     """
     if sys.platform == "win32":
         return []

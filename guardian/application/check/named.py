@@ -1,4 +1,4 @@
-"""What `guardian check` says of what the settings name: people, schedules, the clock, folders, the API and links."""
+"""`guardian check` for what the settings refer to: people, schedules, the clock, folders, the API and links."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from guardian.settings.values import is_loopback, is_placeholder
 
 
 def named_in(settings: Settings, now: datetime, lang: Language) -> list[Finding]:
-    """What is to be said of them, in the reader's language; tries whether reports can be saved, and asks nobody."""
+    """The findings, in the reader's language. Tries whether reports can be saved; makes no requests."""
     found = _people(settings, lang)
     found += [Finding("schedule", *_upcoming(settings, named, now, lang)) for named in name_schedules(settings)]
     found += [_clock(settings, now, lang), _reports_dir(settings.reports_dir, lang)]
@@ -105,7 +105,7 @@ def _api(api: ApiSettings, lang: Language) -> list[Finding]:
 
 
 def _links(settings: Settings, lang: Language) -> list[Finding]:
-    """Whether the links of the mails, to act on an alert and to unsubscribe, lead anywhere."""
+    """Whether the links in mails, for alerts and unsubscribing, lead anywhere."""
     if not settings.api.enabled:
         return []
     url = urlsplit(settings.public_url)

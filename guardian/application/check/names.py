@@ -1,4 +1,4 @@
-"""Names of features in the settings that lead nowhere: `guardian check` compares them with what is known of the app."""
+"""`guardian check` for feature names: which ones in the settings match none of the app's features."""
 
 from __future__ import annotations
 

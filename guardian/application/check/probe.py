@@ -16,7 +16,7 @@ from guardian.mail.transports.smtp_answers import BY_PASSWORD, first_wanted, lac
 from guardian.settings.mail import SmtpSettings
 
 PATIENCE_SECONDS = 15.0
-"""Whoever waits for the answer sits in front of it."""
+"""Short, since a person is waiting for the answer."""
 
 
 async def probe_smtp(smtp: SmtpSettings, sender: str, recipients: Sequence[str] = (), lang: Language = ENGLISH) -> str:
@@ -54,7 +54,7 @@ async def probe_smtp(smtp: SmtpSettings, sender: str, recipients: Sequence[str] 
 
 
 def _why(error: BaseException, smtp: SmtpSettings, sender: str, lang: Language) -> str:
-    """What went wrong, and the cure; nothing of what the server said but its code, since servers repeat names."""
+    """What went wrong, and the cure. Of the server's answer only the code is used, since its text may repeat names."""
     cause = error.__cause__ or error
     if isinstance(error, aiosmtplib.SMTPResponseException) and (wanted := first_wanted(error, smtp)):
         return wanted

@@ -1,1 +1,1 @@
-"""Brings the past of an app in from the access logs of the server in front of it."""
+"""Imports an app's past from the access logs of its web server."""

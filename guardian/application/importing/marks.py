@@ -13,7 +13,7 @@ from hashlib import blake2b
 from guardian.stores.importing import STRETCH_US
 
 _OPEN = 48
-"""So many stretches are held at once, four hours: a log is in the order of time, nearly."""
+"""How many stretches are kept in memory, four hours' worth: logs are nearly in order of time."""
 
 
 class _Stretch:
@@ -27,8 +27,8 @@ class _Stretch:
 
 
 class Marks:
-    """Tells new lines. `load` gives the marks that are stored of a stretch; `added` are those that are not stored yet,
-    by stretch: hand them on with the events, then `stored`."""
+    """Recognises new lines. `load` gives a stretch's stored marks. `added` are marks not stored yet, by stretch: store
+    them with the events, then call `stored`."""
 
     def __init__(self, key: bytes, load: Callable[[int], Iterable[int]]) -> None:
         self._hash = blake2b(key=key, digest_size=8)

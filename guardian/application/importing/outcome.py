@@ -1,4 +1,4 @@
-"""What came of an import, for people and for programs. Nothing of what a client sent is in it."""
+"""The result of an import, for people and programs. It contains nothing that a client sent."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from guardian.core.time import moment
 
 MOST_SHOWN = 20
-"""So many unreadable lines are named one by one."""
+"""How many unreadable lines are listed individually."""
 
 
 @dataclass(slots=True)

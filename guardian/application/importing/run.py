@@ -23,14 +23,14 @@ from guardian.stores.people.book import NO_BOOK
 from tracker.event import Event
 
 BATCH = 20_000
-"""Events of one transaction: it takes about 100 ms, and the app's recorder waits that long."""
+"""Events in one transaction, which takes about 100 ms, during which the app's recorder waits."""
 LEARN = 50_000
-"""From so many lines words are learned before the first is stored."""
+"""How many lines are examined to learn path words before the first is stored."""
 _PROBE = 200
-"""From so many lines the format is told."""
+"""How many lines are examined to detect the format."""
 
 Progress = Callable[[str, int], None]
-"""Told the name of the file that is read, and how many bytes of it were."""
+"""Called with the name of the current file, and how many bytes of it were read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,7 +101,7 @@ class _Work:
         self._turn = Turning(self._places, outcome, people=wanted.people)
         self._marks = Marks(b"", lambda _: ()) if store is None else Marks(store.key, store.marks)
         recorded = None if store is None else store.recorded_since_us()
-        # Most logs know whole seconds: what is of the same one may be the same request.
+        # Most logs have whole seconds: entries in the same second may be the same request.
         self._recorded_us = 2**63 if recorded is None else recorded // 1_000_000 * 1_000_000
         self._purged_us = 0 if store is None else store.purged_until_us()
         self._events: list[Event] = []

@@ -17,10 +17,10 @@ from tracker.routes import METHODS
 from tracker.skipping import PathFilter
 
 MOST_PATHS = 10_000
-"""So many different paths of a template are told apart."""
+"""The most different paths counted for a template."""
 _SWITCHED = 101
 _OPENED = b"\n"
-"""Stands for the method of what became a WebSocket; no line has it."""
+"""The method of a WebSocket; no log line has it."""
 _KNOWN = 50_000
 _REFUSED = frozenset((401, 407))
 _FILE = re.compile(

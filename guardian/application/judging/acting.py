@@ -1,4 +1,4 @@
-"""Doing something with incidents, from wherever it is asked: a mail's page, the API, the command line."""
+"""Actions on incidents, from a mail's page, the API or the command line."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from guardian.core.time import micros, moment
 
 
 async def act(app: Application, action: Action, incident_id: str | None, *, by: str) -> list[Incident]:
-    """Do it to one incident, or with None to every one that is not over (as after a deploy: "fixed").
+    """Apply the action to one incident, or with None to all that are not over (such as "fixed" after a deploy).
 
     Returns those that changed. Raises ValueError with one sentence for an incident that is unknown or over. Raises
     StorageError.

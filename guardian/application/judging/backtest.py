@@ -1,4 +1,5 @@
-"""What these rules would have mailed over the recorded past: the daemon's own functions, minute by minute."""
+"""What these rules would have mailed in the recorded past, computed minute by minute with the daemon's own
+functions."""
 
 from __future__ import annotations
 
@@ -37,7 +38,7 @@ from guardian.stores.people.book import AliasBook
 STRIP = 60
 """How many cells a strip chart has."""
 EXPLAINED = 100
-"""Of so many incidents, the newest, the cause is looked for."""
+"""For how many of the newest incidents a cause is searched."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +118,7 @@ def run_backtests(
     if oldest is None:
         raise StorageError(f"the database {settings.database} holds no events yet: nothing can be replayed")
     first = max(end - days * 1440, oldest // MINUTE_US + 1)
-    # Counts for as far as rules look back, single events for what is judged.
+    # Counts as far back as rules look, single events for the judged time.
     history = past.read(first - minutes, end, single_events=(end - first) * 60 + single)
     released = past.releases((first - minutes) * MINUTE_US, (end + 1) * MINUTE_US)
     results = []
@@ -153,7 +154,7 @@ def replay(
     """Judge the minutes first … last as the daemon would have, had it run without a break from `state` on; `released`
     is what was released meanwhile, in order.
 
-    Where all minutes at once show that a rule says nothing, it is not asked: that makes no difference but to the time.
+    Rules are skipped in minutes in which they are known to do nothing, which changes only the time this takes.
     """
     state = state or AlertState()
     incidents: dict[str, Incident] = {i.id: i for i in state.incidents() if i.opened_us is not None}
@@ -169,7 +170,7 @@ def replay(
         for transition in transitions:
             incidents[transition.incident.id] = transition.incident
         minute += 1
-        # What opened after a release and began before it is fixed at once.
+        # Incidents that open after a release but started before it are fixed at once.
         if fixed(state, around.rules, released, minute * MINUTE_US + SETTLE_US) is state:
             minute = outlook.next(state, minute)
     for incident in state.incidents():
@@ -224,6 +225,6 @@ def _strip(spans: Sequence[tuple[int, int]], first: int, last: int) -> tuple[flo
             low, high = start + cell * size, start + (cell + 1) * size
             overlap = min(ended, high) - max(opened, low)
             if overlap > 0 or low <= opened < high:
-                # An incident of a few minutes within a day still shows.
+                # Incidents of a few minutes must still show in a cell of a day.
                 cells[cell] = min(1.0, max(cells[cell] + max(overlap, 0) / size, 0.15))
     return tuple(cells)

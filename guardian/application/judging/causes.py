@@ -1,4 +1,4 @@
-"""Why an incident is: its requests are read from the store when somebody asks, and nothing of it is kept."""
+"""The cause of an incident, computed from its stored requests whenever somebody asks, and never stored."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ from guardian.stores.history import HistoryStore
 log = logging.getLogger("guardian.alerting")
 
 SINCE = {"back": "succeeded", "again": "failed_again", "away": "not_back"}
-"""How it went for a person since, as the API says it."""
+"""How a person fared since, in the API's words."""
 
 
 def why_of(history: HistoryStore, rule: Rule, incident: Incident, now_us: int) -> Explanation:
-    """What the requests that are still there tell of the cause; nothing where they cannot be read, for a mail must not
-    wait for that. It blocks for up to a tenth of a second: call it in a thread."""
+    """The cause, as far as the stored requests show it. Unexplained if they cannot be read: a mail must not wait for
+    that. Blocks for up to a tenth of a second: call it in a thread."""
     try:
         why = explain(rule, _as_now_called(history, rule, incident), now_us, history.sample)
         end_us = now_us if incident.over_us is None else incident.over_us
         return replace(why, released=tuple(history.releases(incident.first_us - MOST_LEAD * SECOND, end_us)))
     except StorageError as error:
         log.warning("The cause of an incident cannot be looked for, since %s", error)
-    except Exception:  # a fault of ours costs the cause, not the alert
+    except Exception:  # a bug of ours must cost the cause, not the alert
         log.exception("The cause of incident %s could not be found", incident.id)
     return UNEXPLAINED
 
@@ -57,7 +57,7 @@ def ended_with(history: HistoryStore, rule: Rule, incident: Incident, now_us: in
 
 
 def whom_of(history: HistoryStore, rule: Rule, incident: Incident, now_us: int) -> Whom:
-    """Whom it hit and how they fared since, by the requests that are still there; nobody where they cannot be read."""
+    """Whom it hit and how they fared since, according to the stored requests; nobody if they cannot be read."""
     try:
         return whom(rule, _as_now_called(history, rule, incident), now_us, history)
     except StorageError as error:

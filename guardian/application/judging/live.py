@@ -1,4 +1,5 @@
-"""Alerting in the daemon: keeps the recent history in memory, judges every minute that passed, commits what follows."""
+"""Alerting in the daemon: keeps the recent history in memory, judges every minute that has passed, and commits the
+result."""
 
 from __future__ import annotations
 
@@ -37,11 +38,11 @@ CATCH_UP = 24 * 60
 """After a downtime, at most this many minutes are judged one by one."""
 
 TRIES = 5
-"""So often minutes are judged at once, each time because somebody acted meanwhile; then they wait for the next step."""
+"""How often judging is repeated at once because somebody acted meanwhile; after that it waits for the next step."""
 KEEP_ANSWERS = 100
 """How many answers of a probe are remembered."""
 UNSTORED = 10
-"""So many minutes in which nothing happened are judged before their state is stored: a restart judges them again."""
+"""After how many uneventful minutes the state is stored; a restart judges those since again."""
 
 Compose = Callable[[Notice, Snapshot], tuple[Sequence[Outgoing], Mapping[str, str]]]
 """Writes the messages of a notice, one a recipient and channel, from the snapshot of the minute that ended last; and
@@ -118,13 +119,14 @@ class LiveHistory:
         self.probes[rule] = (*self.probes.get(rule, ()), (at_us, good))
 
     def remember(self, probes: Mapping[str, Iterable[tuple[int, bool]]], now_us: int) -> None:
-        """Join earlier answers to those noted, without any of a time that is still to come."""
+        """Add earlier answers to those noted, leaving out any with a future time."""
         for rule in {*probes, *self.probes}:
             answers = {*probes.get(rule, ()), *self.probes.get(rule, ())}
             self.probes[rule] = tuple(sorted(answer for answer in answers if answer[0] <= now_us))[-KEEP_ANSWERS:]
 
     def reach(self, rules: Iterable[Rule]) -> None:
-        """Look back as far as these rules do too: rules of before a change are judged while something fired by them."""
+        """Make sure the history reaches back far enough for these rules too: changed rules are still judged by their
+        old version while an incident that it opened goes on."""
         new = [rule for rule in rules if rule not in self._rules]
         self._rules = (*self._rules, *new)
         minutes, single = lookback(new, weeks=False)
@@ -141,8 +143,8 @@ class LiveHistory:
         return await asyncio.to_thread(self._read, first, end, zone)
 
     async def settled(self, now: datetime) -> int:
-        """The end of the last minute that may be judged: each process that lives has stored what it took of it, or it
-        has waited as long as it may. Raises StorageError."""
+        """The end of the last minute that may be judged: every living process has stored its events of it, or it has
+        waited long enough. Raises StorageError."""
         return micros(await settled(self._store, now)) // MINUTE_US
 
     def _read(self, first: int, end: int, zone: tzinfo) -> History:
@@ -221,7 +223,8 @@ async def _judge_once(
 
 
 def _happened(before: AlertState, after: AlertState) -> bool:
-    """Whether these states differ in more than what judging the same minutes again brings back, or many of them."""
+    """Whether the new state has to be stored: it differs in more than judging the same minutes again would restore, or
+    many minutes have passed."""
     if before.minute is None or not before.minute <= (after.minute or 0) < before.minute + UNSTORED:
         return True
 

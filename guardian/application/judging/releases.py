@@ -1,4 +1,4 @@
-"""A release that is new fixes what was open, for the rules that say so."""
+"""A new release marks open incidents as fixed, for the rules whose settings say so."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A better threshold for the noisiest rule, tried out on the recorded events before anybody is told of it."""
+"""Finds a better threshold for the noisiest rule, and verifies it on the recorded events before it is proposed."""
 
 from __future__ import annotations
 

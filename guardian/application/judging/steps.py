@@ -69,7 +69,7 @@ async def alert_step(app: Application, now: datetime, token: int | None) -> None
         return written.messages, written.subjects
 
     for change in await judge_passed_minutes(store, live_history(app), around, compose, now=now, token=token):
-        # Not its subject, which may be a person: erasing somebody does not reach the log.
+        # Without the subject, which may be a person: erasing does not reach the log.
         log.info("Rule %s: %s, incident %s", change.incident.rule, change.change, change.incident.id)
 
 
@@ -82,7 +82,7 @@ async def probe_step(app: Application, now: datetime, token: int | None) -> None
     }
     if not probes or not app.settings.alerts.enabled:
         return
-    # Reading the machine's certificates takes 70 ms.
+    # Loading the system's certificates takes 70 ms.
     async with await off_loop(httpx2.AsyncClient, follow_redirects=False) as client:
         found = await asyncio.gather(*(answers_well(client, probe) for probe in probes.values()))
     for name, good in zip(probes, found, strict=True):

@@ -1,4 +1,4 @@
-"""Copies what one store has and another has not, or has otherwise; again and again, until both are alike. Blocks."""
+"""Copies what is missing or different in the target store; repeated until both are alike. Blocks."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ def shared(source: Moving, target: Moving, *, late: bool | None = None) -> list[
 
 
 def copy_tables(source: Moving, target: Moving, *, late: bool, told: Callable[[float], None]) -> dict[str, int]:
-    """Let the target have the rows of the source; how many of each table were written. People who are no more stay:
-    their events are still there."""
+    """Let the target have the rows of the source; how many of each table were written. People missing in the source
+    stay for now, since their events are still there."""
     written: dict[str, int] = {}
     tables = shared(source, target, late=late)
     for number, table in enumerate(tables):
@@ -56,7 +56,8 @@ def copy_tables(source: Moving, target: Moving, *, late: bool, told: Callable[[f
 
 
 def make_key(source: Moving) -> None:
-    """Let the source have the key of hashed names: a target that makes one of its own would lose all by the next."""
+    """Make the source create its key of hashed names if it has none: otherwise the target would create another, and
+    lose all names when the source gets its own."""
     if not any(row["name"] == HASHED_BY for rows in source.rows("secret") for row in rows):
         source.put("secret", [{"name": HASHED_BY, "value": token_urlsafe(32)}])
 

@@ -1,6 +1,6 @@
 """Moves everything that is kept from one database into another one, and compares both at the end.
 
-It may be killed at any moment and run again: what is there already is not written again, and nothing is doubled.
+It may be killed at any moment and run again: what was already copied is not written again, and nothing is duplicated.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ async def move(
 
 
 async def _count(source: Side, target: Side | None, outcome: Outcome) -> None:
-    """Say what is there to be moved."""
+    """Count what would be moved."""
     takes = source.moving.gives if target is None else target.moving.takes
     for table in copying.shared(source.moving, source.moving):
         if table in takes:

@@ -15,7 +15,7 @@ MAX_NAME = 120
 
 
 def short(text: str, longest: int = MAX_NAME) -> str:
-    """A name on one line and of limited length, since clients may use any. Right-to-left names are isolated."""
+    """A name on one line, limited in length, since clients and authors may use any; right-to-left ones are isolated."""
 
     def cut(text: str) -> str:
         line = one_line(text[: 4 * longest])
