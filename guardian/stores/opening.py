@@ -105,7 +105,7 @@ class Backend(Protocol):
 
     def find_damage(self, *, seconds: float) -> str | None:
         """What is damaged, in one sentence with the cure; None where nothing was found. Blocks. Raises TimeoutError if
-        `timeout` seconds were not enough to check everything.
+        `seconds` were not enough to check everything.
         """
         ...
 

@@ -29,7 +29,7 @@ class FirestoreExport(FirestoreKeeping):
         return found or None
 
     async def exported(self, email: str) -> AsyncIterator[tuple[str, list[dict[str, Any]]]]:
-        """See UsageRepository. Each piece is a read of its own."""
+        """See UsageRepository. Each piece is read separately."""
         names = await self._people(lambda people, aliases: export.names_of(people, aliases, email), complete=True)
         if not names:
             return
