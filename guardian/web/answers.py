@@ -1,4 +1,4 @@
-"""What the endpoints on reports answer. Times are ISO 8601 in UTC; None means never, or nothing there."""
+"""The answers of the endpoints on reports. Times are ISO 8601 in UTC; None means never, or nothing there."""
 
 from __future__ import annotations
 

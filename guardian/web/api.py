@@ -74,9 +74,8 @@ def described() -> dict[str, Any]:
 
 
 def create_app(application: Application, endpoints: Sequence[Endpoint] = ENDPOINTS) -> Starlette:
-    """The API and the pages over an open application, which whoever opened it closes. Can be mounted under any path.
-
-    Raises ValueError with one sentence for a key that tokens cannot be checked with.
+    """The API and the pages over an open application, which the caller has to close. Can be mounted under any path.
+    Raises ValueError with one sentence for a key that cannot verify tokens.
     """
     verifier, of_schedulers = admin_verifier(application.settings.api), scheduler_verifier(application.settings.api)
     api = application.settings.api
@@ -86,7 +85,7 @@ def create_app(application: Application, endpoints: Sequence[Endpoint] = ENDPOIN
     doors = Doors(application, verifier, limiter)
 
     async def let_in(access: str, request: Request) -> dict[str, Any]:
-        """The claims of an admin, none where others may call. Raises Refusal."""
+        """The admin's claims; empty for endpoints open to others. Raises Refusal."""
         if access == "public":
             return {}
         client = client_of(request.scope, networks)
@@ -94,7 +93,7 @@ def create_app(application: Application, endpoints: Sequence[Endpoint] = ENDPOIN
         given = token
         if access == "scheduler" and (shared or of_schedulers is None):
             given = shared
-        # A scheduler is known by its token first: behind a proxy anybody's wrong ones come from its address too.
+        # Check a scheduler's token before the limits: behind a proxy, everybody's wrong tokens come from one address.
         over = limiter.over(client) if given else None
         if over is not None and access != "scheduler":
             raise over
@@ -164,12 +163,12 @@ def create_app(application: Application, endpoints: Sequence[Endpoint] = ENDPOIN
         middleware=[Middleware(DefaultHeaders), kept],
         exception_handlers=handlers,
     )
-    # A redirect would be built from the Host header, and /x/ is not a name of /x here.
+    # A redirect would use the Host header, and /x/ is not the same as /x here.
     starlette.router.redirect_slashes = False
     return starlette
 
 
-# Handlers are coroutines because Starlette runs plain functions in a thread.
+# Coroutines, since Starlette runs plain functions in threads.
 
 
 async def _refused(request: Request, refusal: Refusal) -> Response:
@@ -192,7 +191,7 @@ async def _unrouted(request: Request, error: HTTPException) -> Response:
     return refuse(Refusal(error.status_code, sentence, error.headers))
 
 
-# Any, since Starlette's type has each handler take every exception; it calls one for its own kind alone.
+# Any: by Starlette's type each handler takes every exception, but it is called only for its own kind.
 _HANDLERS: dict[Any, Any] = {
     Refusal: _refused,
     HTTPException: _unrouted,
@@ -202,7 +201,7 @@ _HANDLERS: dict[Any, Any] = {
 
 
 class DefaultHeaders:
-    """Puts HEADERS on what does not set them itself (pure ASGI)."""
+    """Adds HEADERS to answers that do not set them (pure ASGI)."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app

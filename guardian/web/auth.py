@@ -1,4 +1,4 @@
-"""Who may call: admins by a signed token, a scheduler outside by a shared one. Without a key nobody may."""
+"""Authentication: admins by a signed token, an external scheduler by a shared one. Without a key, nobody may call."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ log = logging.getLogger("guardian.web")
 SCHEDULER_HEADER = "X-Guardian-Scheduler-Token"
 
 KEYS_SECONDS = 5.0
-"""How long a scheduler's call waits for the keys that its token is checked with, where none have come yet."""
+"""How long a scheduler's call waits for the keys that verify its token, if none have arrived yet."""
 
 LOOK_SECONDS = 0.02
-"""How often it looks whether they have."""
+"""How often it checks whether they have."""
 
 WANTED = marked("a valid token is needed here: docs/api.md says which, and Guardian's log why another is refused")
-"""What everybody hears who has none: whoever tries tokens learns nothing from it."""
+"""The answer to every invalid token, which tells nothing to somebody who tries tokens."""
 
 NO_ADMIN = marked("the token's claim %(claim)s is not %(value)s: ask for a token that says so")
 
@@ -32,7 +32,7 @@ NO_KEYS = "the keys of api.scheduler_jwks could not be fetched yet: Guardian's l
 
 
 def admin_verifier(api: ApiSettings) -> TokenVerifier | None:
-    """What checks the tokens of admins; None where no key is configured. Raises ValueError for a key that is none."""
+    """The verifier of admins' tokens; None if no key is configured. Raises ValueError for a key that is none."""
     if api.jwt_key is None and api.jwks is None:
         return None
     return TokenVerifier(
@@ -71,7 +71,7 @@ def require_admin_claims(authorization: str | None, verifier: TokenVerifier | No
 
 
 def scheduler_verifier(api: ApiSettings) -> TokenVerifier | None:
-    """What checks the OpenID Connect tokens of a scheduler; None where no account is configured.
+    """The verifier of a scheduler's OpenID Connect tokens; None if no account is configured.
 
     Google signs them with RS256 and names the account in `email`
     (https://cloud.google.com/scheduler/docs/http-target-auth). Raises ValueError for a key source that is none.
@@ -118,8 +118,7 @@ async def require_scheduler_account(
 
 
 def require_scheduler_token(given: str | None, api: ApiSettings, *, quiet: bool = False) -> None:
-    """Nothing, where the header holds the configured token; compared in constant time. The log says of another one that
-    it is wrong, unless it is to be `quiet`.
+    """Returns if the header holds the configured token (compared in constant time). Logs a wrong one, unless `quiet`.
 
     Raises Refusal: 503 where none is configured, 401 for another or none.
     """
@@ -128,7 +127,7 @@ def require_scheduler_token(given: str | None, api: ApiSettings, *, quiet: bool 
             raise Refusal(401, WANTED, {"WWW-Authenticate": 'Bearer realm="guardian"'})
         raise Refusal(503, "no scheduler token is configured: set api.scheduler_token_file")
     expected = api.scheduler_token.get_secret_value().encode()
-    # Header values arrive as Latin-1 text; a token of other letters was sent as UTF-8.
+    # Header values arrive as Latin-1; other characters were sent as UTF-8.
     if not hmac.compare_digest((given or "").encode("latin-1", "replace"), expected):
         if given and not quiet:
             log.warning("A call is refused (401): the scheduler token is wrong")

@@ -19,23 +19,23 @@ ARRIVE_SECONDS = 10.0
 """A request that has not arrived whole after this, head and body, is given up: bodies have 64 KiB at most."""
 
 LINGER_SECONDS = 10.0
-"""A connection that is closed while its client does not read what was answered is cut after this."""
+"""A closing connection whose client does not read the answer is aborted after this."""
 
 READ_SECONDS = 30.0
-"""A client that takes nothing more of its answer for so long is cut off; a slow one is not."""
+"""A client that reads nothing of its answer for this long is cut off; a slow one is not."""
 
 MOST = 1000
-"""No more connections than this, however many descriptors the process may have."""
+"""The most connections, however many descriptors the process may have."""
 
 SCARCE_SECONDS = 60.0
-"""So often the log says that the process has no descriptor left."""
+"""The shortest interval between log messages that no descriptor is left."""
 
 
 def descriptor_limit() -> int:
     """How many descriptors the process may have open (getrlimit(2), the soft limit); 65,536 where there is no limit."""
     try:
         import resource
-    except ModuleNotFoundError:  # Windows, where connections are no descriptors
+    except ModuleNotFoundError:  # Windows, where sockets are not file descriptors
         return 65_536
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return 65_536 if soft == resource.RLIM_INFINITY else soft
@@ -54,16 +54,16 @@ def listen(host: str, port: int) -> socket.socket:
     """A listening socket. Raises OSError where the address cannot be used."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     made = socket.create_server((host, port), family=family, backlog=128)
-    # Made anew from its number it knows that it speaks TCP, which create_server leaves at 0; asyncio sets TCP_NODELAY
-    # only where it knows. Without it an answer on a kept connection waits 40 ms for the client's acknowledgement.
+    # Recreated from its descriptor, the socket knows its protocol (TCP), which create_server leaves at 0; only then
+    # does asyncio set TCP_NODELAY. Without it, answers on kept connections wait 40 ms for the client's ACK.
     return socket.socket(fileno=made.detach())
 
 
 class Connection(H11Protocol):
-    """uvicorn's protocol (h11), which waits for a request for ever, with an end to the waiting.
+    """uvicorn's h11 protocol with a limit on waiting for a request, which it lacks.
 
-    When there are too many connections, the one that has waited longest for its request makes way, or, where all are
-    being answered, the newest: half-sent requests never keep out a whole one.
+    When there are too many connections, the one that has waited longest for its request is closed, or the newest if all
+    are being answered: half-sent requests never keep out complete ones.
     """
 
     most = MOST
@@ -105,7 +105,7 @@ class Connection(H11Protocol):
         self._stop_looking()
 
     def pause_writing(self) -> None:
-        """The client reads more slowly than it is answered: look whether it reads at all."""
+        """The client reads more slowly than we write: watch whether it reads at all."""
         super().pause_writing()
         self._look_again()
 
@@ -120,7 +120,7 @@ class Connection(H11Protocol):
         self._cut_later()
 
     def give_up(self) -> None:
-        """Close the connection, whatever is still missing."""
+        """Close the connection, even if the request is incomplete."""
         self._stop_waiting()
         self.transport.close()
         self._cut_later()
@@ -154,12 +154,12 @@ class Connection(H11Protocol):
             self._unread = None
 
     def _cut_later(self) -> None:
-        # close() first writes what waits, for as long as that takes; abort() of a closed connection does nothing.
+        # close() first flushes, however long that takes; abort() after it finishes the job.
         self.loop.call_later(LINGER_SECONDS, self.transport.abort)
 
 
 def configuration(app: Any) -> uvicorn.Config:
-    """uvicorn's settings for the API: sparing with descriptors, and without a word of what clients send."""
+    """uvicorn's settings for the API: sparing with descriptors, and never logging what clients send."""
     most, at_once = room(descriptor_limit())
     return uvicorn.Config(
         app, http=type("Connection", (Connection,), {"most": most}), ws="none", lifespan="off", backlog=at_once,

@@ -24,16 +24,16 @@ from guardian.web.connections import Scarcity, configuration, listen
 log = logging.getLogger("guardian.daemon")
 
 REBIND_SECONDS = 5.0
-"""How often a process that stands by asks whether the port of the API has become free."""
+"""How often a standby process checks whether the API's port is free."""
 
 
 STOP_SECONDS = 4.0
-"""A stop that takes longer, because a thread is deep in a long query, is cut short: the database undoes what it did."""
+"""A stop that takes longer, because a thread is in a long query, is cut short; the database rolls back."""
 
 
 SWITCH_SECONDS = 0.0005
-"""How long a thread that computes keeps the interpreter, when the loop wants it. An answer about health needs it some
-ten times, so with Python's own 5 ms it took that much longer beside an export; a report needs some 5 % more by this."""
+"""The GIL switch interval. A health check needs the GIL about ten times, and with Python's default of 5 ms each of
+these waits was that long during an export. In return, a report takes about 5 % longer."""
 
 
 class StartError(Exception):
@@ -46,15 +46,15 @@ def run_daemon(settings: Settings, *, log_json: bool = False) -> int:
     0 after a stop that was asked for; 1, with one line on stderr, where the settings, the database or the port cannot
     be used, or where the stop had to be cut short. With `log_json` each line of the log is a JSON object.
     """
-    # The command line has set logging up already, at WARNING, and then this line does nothing. What the daemon itself
-    # says at INFO is meant to be read, so its level is its own; libraries stay at their warnings.
+    # No effect if the command line has already set up logging, at WARNING. The daemon's own INFO messages are meant to
+    # be read, so its logger gets its own level; libraries stay at WARNING.
     logging.basicConfig(format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     logging.getLogger("guardian").setLevel(logging.INFO)
     if log_json:
         log_as_json()
     for noisy in ("apscheduler", "httpx2", "uvicorn"):
         logging.getLogger(noisy).setLevel(logging.ERROR)
-    sys.setswitchinterval(SWITCH_SECONDS)  # not where Guardian is mounted: that process is the host's
+    sys.setswitchinterval(SWITCH_SECONDS)  # not when mounted: then the process belongs to the host
     try:
         asyncio.run(_run(settings))
     except (StartError, StorageError) as error:
@@ -109,7 +109,7 @@ def _cut_short_after(seconds: float) -> None:
 
 
 async def _until(stop: asyncio.Event) -> None:
-    """Wait for the stop, telling systemd's watchdog twice in each of its intervals that the event loop turns."""
+    """Wait for the stop, pinging systemd's watchdog twice in each of its intervals to show that the event loop runs."""
     microseconds = os.environ.get("WATCHDOG_USEC", "")
     interval = int(microseconds) / 2e6 if microseconds.isdigit() and int(microseconds) else None
     while not stop.is_set():
@@ -137,7 +137,7 @@ class Server(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Leave the signals alone."""
+        """Install no signal handlers."""
         yield
 
 
@@ -145,10 +145,10 @@ class Server(uvicorn.Server):
 async def _serving(app: Application, stop: asyncio.Event) -> AsyncIterator[None]:
     """Serve the API while the context is open.
 
-    Raises StartError where the port is taken, unless another process leads: then it is likely that one's port, and
-    this process waits for it.
+    Raises StartError if the port is taken, unless another process leads: then the port is probably that one's, and this
+    process waits for it.
     """
-    from guardian.web import create_app  # only where it is served: a daemon without an API does not load it
+    from guardian.web import create_app  # loaded only if it is served
 
     try:
         listener = listen(app.settings.api.host, app.settings.api.port)
@@ -180,7 +180,7 @@ async def _serve(app: Application, server: Server, listener: socket.socket | Non
     log.info("The API listens on http://%s:%d", f"[{host}]" if ":" in host else host, port)
     with listener:
         await server.serve(sockets=[listener])
-    stop.set()  # a server that ends by itself must not leave a daemon that looks alive
+    stop.set()  # if the server ends by itself, the daemon must not look alive
 
 
 def _refusal(api: ApiSettings, error: OSError) -> str:

@@ -25,7 +25,7 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
-"""On every answer that does not say otherwise: nothing is cached, framed, guessed at or passed on."""
+"""Default headers of every answer: no caching, framing, content sniffing or referrer."""
 
 
 class Refusal(Exception):
@@ -61,7 +61,7 @@ class Error(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Streamed:
-    """An answer that is sent piece by piece while it is read: it may be larger than the memory."""
+    """An answer that is sent piece by piece while it is read, so it may be larger than memory."""
 
     pieces: AsyncIterator[str]
     media_type: str = "application/json"
@@ -154,7 +154,7 @@ async def read_body(request: Request, model: type[Asked] | None) -> Asked | None
 
 
 def _too_large() -> Refusal:
-    # The rest of the body is not read, so the connection cannot be used again.
+    # The rest of the body stays unread, so the connection cannot be reused.
     return Refusal(413, f"the body is larger than {BODY_LIMIT} bytes: send less", {"Connection": "close"})
 
 

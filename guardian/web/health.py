@@ -1,4 +1,4 @@
-"""The health: whether events arrive and Guardian does what it is for. Anybody may ask, often: nothing counts rows."""
+"""The health check: whether events arrive and Guardian does its work. Public and cheap: it never counts rows."""
 
 from __future__ import annotations
 
@@ -23,26 +23,26 @@ from guardian.web.endpoint import Asked, Call, Endpoint
 from guardian.web.state_answers import Health, NotReady, ProcessTotals, Readiness, RecorderTotals
 
 HEARTBEAT_SECONDS = 120
-"""A host app whose recorder was silent for longer is said to be degraded."""
+"""A recorder silent for longer makes the health degraded."""
 
 DROPPED_SHARE = 0.001
-"""A recorder that drops a larger part of its events is said to be degraded."""
+"""A recorder that drops a larger share of its events makes the health degraded."""
 
 LOST_FOR = timedelta(hours=1)
-"""For so long a process that went silent with events queued is said to have lost them."""
+"""How long a process that went silent with queued events is reported as having lost them."""
 
 
 READ_SECONDS = 0.8
-"""The health is answered after this, whatever the database is busy with."""
+"""The health check answers after this time, however busy the database is."""
 
 INTERVALS = 3
-"""A step that failed so often in a row does not do what it is for."""
+"""A step that failed this often in a row counts as not working."""
 
 HUNG = timedelta(minutes=15)
-"""Nor does one whose last run ended longer ago than this and so many intervals."""
+"""So does one whose last run ended longer ago than this plus this many intervals."""
 
 UNSENT = timedelta(minutes=15)
-"""Nothing waits in the outbox for longer where the promise holds."""
+"""The longest that a message may wait in the outbox of a ready Guardian."""
 
 GONE = "the database file is gone or was replaced by another one: see Guardian's log"
 SILENT = "the database does not answer: see Guardian's log"
@@ -90,7 +90,7 @@ async def usage_health(call: Call) -> Health:
 
 
 def not_ready(app: Application, facts: Facts, now: datetime) -> list[NotReady]:
-    """Why the promise does not hold; nothing where it does. A step of a process that stands by is none of its own."""
+    """The reasons why Guardian is not ready; empty if it is. The steps of a standby process do not count."""
     found: list[NotReady] = []
     if app.token is None and not facts.led:
         found.append("no-leader")
@@ -119,7 +119,7 @@ async def _facts(app: Application) -> tuple[Facts | None, str]:
         return None, GONE
     if app.reading is None or app.reading.done():
         app.reading = asyncio.create_task(_read(app), name="guardian-health")
-        # Whoever asked may be gone when it fails.
+        # The client may be gone when it fails.
         app.reading.add_done_callback(lambda task: task.cancelled() or task.exception())
     try:
         async with asyncio.timeout(READ_SECONDS):
@@ -130,7 +130,7 @@ async def _facts(app: Application) -> tuple[Facts | None, str]:
 
 async def _read(app: Application) -> Facts:
     now, of = app.clock(), app.repository
-    # All at once: one after the other, each would wait for the loop, which others keep busy, to hear of the last one.
+    # Concurrently: one after another, each would have to wait for the busy event loop.
     seen = asyncio.gather(of.recorders(now), of.newest_event(now), of.events_ahead(now), of.unmerged_bytes())
     own = asyncio.gather(
         of.recorder_notes(now - LATELY), app.state.lease_held(LEASE, now, LEASE_TTL), app.stores.watch.oldest_unsent()
@@ -140,7 +140,7 @@ async def _read(app: Application) -> Facts:
 
 
 def blind(reason: str) -> Health:
-    """What is said while nothing can be read."""
+    """The health while nothing can be read."""
     return Health(
         status="degraded",
         reasons=[reason],
@@ -187,7 +187,7 @@ def judge_health(
         )
     kinds: dict[str, int] = {}
     for each in said:
-        if each.kind in KINDS:  # public: no text of the database is
+        if each.kind in KINDS:  # public, so without texts from the database
             kinds[each.kind] = kinds.get(each.kind, 0) + each.count
     accepted, stored, dropped = (
         sum(getattr(each, count) for each in recorders) for count in ("accepted", "stored", "dropped")

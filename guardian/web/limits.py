@@ -1,4 +1,4 @@
-"""How much one client may try: wrong tokens and links, and links to sign in by; in tables of a bounded size."""
+"""Rate limits for each client: wrong tokens and links, and requests for sign-in links; in tables of bounded size."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from guardian.core.language import marked
 from guardian.web.endpoint import Refusal
 
 FAILURES = 20
-"""So many may fail in a row; then one more each `SECONDS`."""
+"""How many attempts may fail in a row; then one more every `SECONDS`."""
 
 SECONDS = 3.0
 
 TOO_MANY = marked("too many wrong tokens or links came from this address: wait %(n)s s")
 
 CLIENTS = 10_000
-"""No more clients than these are remembered: whoever failed longest ago is forgotten first."""
+"""The most clients remembered: the one that failed longest ago is forgotten first."""
 
 
 class Limiter:
-    """Counts what failed, by client. `monotonic` gives seconds."""
+    """Counts failures by client. `monotonic` gives seconds."""
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._monotonic = monotonic
@@ -35,7 +35,7 @@ class Limiter:
         return len(self._failed)
 
     def check(self, client: str) -> None:
-        """Raises Refusal (429) where too much of this client failed: nothing more of it is looked at for a while."""
+        """Raises Refusal (429) if too many attempts of this client failed; further ones are refused for a while."""
         if (over := self.over(client)) is not None:
             raise over
 
@@ -63,7 +63,7 @@ HOUR = 3600.0
 
 
 class Quota:
-    """Lets `most` things an hour happen for each name. `monotonic` gives seconds."""
+    """Allows `most` actions an hour for each name. `monotonic` gives seconds."""
 
     def __init__(self, most: int, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._most, self._monotonic = most, monotonic
@@ -74,7 +74,7 @@ class Quota:
         return len(self._done)
 
     def take(self, name: str) -> int:
-        """0 where it may happen, and is counted; else after how many seconds it may."""
+        """0 if the action is allowed (it is then counted); otherwise the seconds until it will be."""
         now = self._monotonic()
         done = self._done.setdefault(name, deque())
         self._done.move_to_end(name)

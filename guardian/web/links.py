@@ -44,7 +44,7 @@ NOT_NOW, AGAIN = marked("Nothing was changed"), marked("The database does not an
 USELESS = marked("This link does not work")
 TOO_MANY = marked("Too many links that do not work were opened from this address: wait a minute.")
 READ_SECONDS = 3.0
-"""A page is not waited for longer than this while the database is locked."""
+"""The longest that a page waits for a locked database."""
 
 
 def page(
@@ -63,13 +63,13 @@ def page(
 
 
 def bad_link(app: Application, limiter: Limiter, request: Request, error: BadLink) -> Response:
-    """The page of a link that does not work; it is counted against whoever opened it."""
+    """The page for an invalid link, which is counted against the client."""
     limiter.failed(client_of(request.scope, app.settings.dashboard.networks))
     return page(410, app.email.language, USELESS, note=str(error))
 
 
 def held_up(app: Application, limiter: Limiter, request: Request) -> Response | None:
-    """The page for a client that opened too many links that do not work; None for others."""
+    """The page for a client that opened too many invalid links; None for others."""
     try:
         limiter.check(client_of(request.scope, app.settings.dashboard.networks))
     except Refusal as refusal:

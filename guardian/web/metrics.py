@@ -21,7 +21,7 @@ from guardian.web.endpoint import HEADERS
 MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 READ_SECONDS = 3.0
 FRESH = timedelta(seconds=5)
-"""Several that ask at once share one reading."""
+"""Concurrent requests share one reading."""
 
 
 @dataclass(frozen=True, slots=True)

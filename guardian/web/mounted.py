@@ -26,7 +26,7 @@ from tracker.notes import leave_out
 log = logging.getLogger("guardian.web")
 
 RETRY_SECONDS = 5.0
-"""After a failure to open, requests in this time are refused without another try."""
+"""How long after a failure to open requests are refused without another attempt."""
 
 
 class MountedGuardian:
@@ -79,13 +79,13 @@ class MountedGuardian:
         await send({"type": "lifespan.shutdown.complete"})
 
     async def _start(self) -> Starlette | None:
-        """The API, opened by whoever comes first in this event loop; None where that failed."""
+        """The API, opened by the first request in this event loop; None if that failed."""
         loop = asyncio.get_running_loop()
         if self._task is None or self._task.done() or self._task.get_loop() is not loop:
             if time.monotonic() - self._failed_at < RETRY_SECONDS:
                 return None
             self._api, self._stop = loop.create_future(), asyncio.Event()
-            # One task opens and closes: the request that happened to be first must not own the connections.
+            # A task of its own opens and closes, since the first request must not own the connections.
             self._task = loop.create_task(self._run(self._api, self._stop), name="guardian")
         assert self._api is not None
         either: list[asyncio.Future[Any]] = [self._api, self._task]

@@ -1,4 +1,4 @@
-"""What the endpoints on retention and on one person answer. Times are ISO 8601 in UTC."""
+"""The answers of the endpoints on retention and on one person. Times are ISO 8601 in UTC."""
 
 from __future__ import annotations
 

@@ -21,7 +21,8 @@ from guardian.web.usage import Window
 
 SENDING = "send-report"
 SENDING_TTL = timedelta(minutes=10)
-"""How long a process that died in the middle of sending keeps others from it; the lease is given up when it is done."""
+"""The length of the lease for sending: how long a process that died while sending blocks others. It is released
+afterwards."""
 
 
 class To(Asked):

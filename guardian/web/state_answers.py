@@ -1,4 +1,4 @@
-"""What the endpoints on Guardian's own state answer: its health and its status. See `guardian.web.answers`."""
+"""The answers of the endpoints on Guardian's own state: its health and its status. See `guardian.web.answers`."""
 
 from __future__ import annotations
 

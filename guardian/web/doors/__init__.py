@@ -1,1 +1,1 @@
-"""The doors of the dashboard: who asks, from where, whether they may, and how they come in."""
+"""Access to the dashboard: who a request comes from, whether they may see it, and signing in."""

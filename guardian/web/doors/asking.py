@@ -1,4 +1,4 @@
-"""One request to the doors: who asks, from where, and what their browser holds; and what it is answered with."""
+"""A request for signing in or out, with its client and cookies, and the answers to it."""
 
 from __future__ import annotations
 
@@ -34,15 +34,15 @@ log = logging.getLogger("guardian.web")
 
 ASKED_SECONDS = int(LIFETIME.total_seconds())
 _LONGEST_WAY = 1500
-"""A longer address to come back to is forgotten: it goes into a cookie, and proxies take no more than 4 kB of headers.
-A mail's link to a person whose name is in another script has some 600 characters."""
+"""A longer return path is dropped: it goes into a cookie, and proxies limit headers to 4 kB. A mail's link to a person
+with a non-Latin name has about 600 characters."""
 
 
 class Asking:
     """One request to the doors: who asks from where, and what their browser holds.
 
-    `browser` is the secret of the browser that asks for links, `new` where it was made just now; `way` is the path
-    that it wants to come back to, without the prefix.
+    `browser` is the secret of the browser that asks for links, `new` if it was just created; `way` is the path to
+    return to, without the prefix.
     """
 
     def __init__(self, app: Application, doors: Doors, request: Request) -> None:
@@ -66,20 +66,21 @@ class Asking:
         return answer
 
     def bind(self, answer: Response) -> None:
-        """Give the browser the cookie by which a link knows it again."""
+        """Set the cookie by which a link recognises the browser."""
         way = "." + urlsafe_b64encode(self.way.encode()).decode().rstrip("=") if self.way else ""
         set_cookie(answer, ASKED, self.browser + way, self.visitor, ASKED_SECONDS)
 
     def to(self, path: str) -> Response:
-        """The way to another path."""
+        """A redirect to another path."""
         return RedirectResponse(url(self.visitor.base, path), 303, dict(PAGE_HEADERS))
 
     def back(self) -> Response:
-        """The way to where the browser wanted to go before it was asked to sign in."""
+        """A redirect to where the browser wanted to go before it had to sign in."""
         return RedirectResponse(self.visitor.base + (self.way or "/"), 303, dict(PAGE_HEADERS))
 
     async def form(self) -> dict[str, str]:
-        """What was posted. Raises Refusal for what is no form of ours in this browser, and over plain HTTP."""
+        """The posted fields. Raises Refusal for a form that is not ours or not from this browser, and over plain
+        HTTP."""
         if not self.visitor.keeps_cookies:
             raise Refusal(403, plain_http(self.lang, self.app.settings.public_url))
         form = await read_form(self.request)
@@ -90,19 +91,19 @@ class Asking:
     def count(self, address: str) -> None:
         """Count that a link is asked for. Raises Refusal (429) where that is too often."""
         wait = self.doors.clients.take(self.visitor.client)
-        # What is remembered is a hash: an address that somebody typed is kept nowhere.
+        # Only a hash is remembered: an address that somebody typed is stored nowhere.
         wait = wait or self.doors.addresses.take(hashed(address.lower()).hex())
         if wait:
             minutes = self.lang.duration(-(-wait // 60) * 60)
             raise Refusal(429, words.TOO_OFTEN, {"Retry-After": str(wait)}, time=minutes)
 
     def mailing(self, address: str, *, forwarded: bool = False) -> BackgroundTask:
-        """What mails a link after the answer is out."""
+        """The task that mails a link after the answer was sent."""
 
         async def work() -> None:
             try:
                 await mail_link(self.app, address, hashed(self.browser), forwarded=forwarded)
-            except Exception as error:  # one link: whoever asked sees no mail, and the log says why
+            except Exception as error:  # the person gets no mail, and the log says why
                 log.error("A link to sign in by cannot be mailed: %s", error)
 
         async def begin() -> None:
@@ -111,7 +112,7 @@ class Asking:
         return BackgroundTask(begin)
 
     async def enter(self, opened: Callable[[Any], Awaitable[str | None]]) -> Response | None:
-        """Sign in by what `opened` makes of a session; None where it makes nothing of it."""
+        """Sign in with a new session that `opened` accepts; None if it does not."""
         secret, session = new_session(self.app.clock())
         if await opened(session) is None:
             return None
@@ -123,7 +124,7 @@ class Asking:
 
 
 def own_path(text: str) -> str:
-    """A path of ours with its query, to come back to; "" for anything else, such as another host's address."""
+    """A path of ours with its query, to return to; "" for anything else, such as another host's URL."""
     if not text.startswith("/") or text.startswith("//") or len(text) > _LONGEST_WAY or not text.isascii():
         return ""
     if not text.isprintable() or any(each in text for each in '\\ "<>') or text.startswith("/sign-"):

@@ -1,4 +1,4 @@
-"""The cookies of the dashboard: what they are called and how far they reach."""
+"""The dashboard's cookies: their names and scopes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from starlette.responses import Response
 from guardian.web.doors.visitor import Visitor
 
 SESSION, ASKED = "guardian", "guardian-asked"
-"""Who is signed in; which browser asked for a link."""
+"""The session; and the browser that asked for a link."""
 
 
 def cookie_name(kind: str, visitor: Visitor) -> str:
@@ -46,5 +46,5 @@ def set_cookie(answer: Response, kind: str, value: str, visitor: Visitor, second
 
 
 def drop_cookie(answer: Response, kind: str, visitor: Visitor) -> None:
-    """Take a cookie away."""
+    """Delete a cookie."""
     set_cookie(answer, kind, "", visitor, 0)

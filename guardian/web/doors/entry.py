@@ -24,7 +24,7 @@ from tracker.tokens import TokenVerifier
 log = logging.getLogger("guardian.web")
 
 A_CLIENT, AN_ADDRESS = 20, 10
-"""So many links to sign in by may be asked for in an hour, by one client and for one address."""
+"""How many sign-in links may be requested in an hour, by one client and for one address."""
 NOBODY = marked(
     "The proxy has let in %(who)s, who is neither an admin nor a viewer of Guardian: add the address to admins."
 )
@@ -33,9 +33,9 @@ TWICE = marked("%(header)s came twice, so nobody knows who you are: the proxy mu
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Who looks. `identity` is what the tokens of their forms are made for; `session` the hash of their cookie, None
-    where they did not sign in here. A `bearer` token is sent by no browser of its own accord: no other page can use
-    it."""
+    """The person who looks at a page. `identity` is what their form tokens are bound to; `session` is the hash of their
+    cookie, None if they did not sign in here. With a `bearer` token no form token is needed: browsers never send it by
+    themselves, so other pages cannot abuse it."""
 
     address: str
     role: Role
@@ -45,7 +45,7 @@ class Person:
 
 
 class Doors:
-    """Lets people in. `verifier` checks bearer tokens, None for none; `limiter` counts those that are wrong."""
+    """Decides who may look. `verifier` checks bearer tokens (None: there are none); `limiter` counts wrong ones."""
 
     def __init__(self, app: Application, verifier: TokenVerifier | None, limiter: Limiter) -> None:
         self.app, self.limiter = app, limiter
@@ -112,7 +112,7 @@ class Doors:
         return Person(named[:320], "admin", "", bearer=True)
 
     async def token(self, identity: str) -> str:
-        """What the forms of this identity carry; "" for one that needs none."""
+        """The form token for this identity; "" if none is needed."""
         return form_token(await self.app.stores.alerts.link_key(), identity) if identity else ""
 
     async def check_form(self, request: Request, visitor: Visitor, person: Person, form: Mapping[str, str]) -> None:
@@ -122,7 +122,7 @@ class Doors:
             check_token(form, await self.app.stores.alerts.link_key(), person.identity)
 
     def begin(self, work: Coroutine[Any, Any, None]) -> None:
-        """Do something beside the answers, so that none of them shows by its time what was done."""
+        """Run something in the background, so that an answer's time does not reveal what was done."""
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

@@ -1,4 +1,4 @@
-"""What forms post: read with a limit, and only where they are forms of ours."""
+"""Posted forms: read with a size limit, and protected against forgery (CSRF)."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ async def read_form(request: Request) -> dict[str, str]:
 
 
 def form_token(key: str, identity: str) -> str:
-    """What a form of the page of `identity` carries, which no other page can know."""
+    """The CSRF token of the forms of `identity`, which other pages cannot know."""
     return blake2b(identity.encode(), key=key.encode()[:64], digest_size=20, person=b"guardian.form").hexdigest()
 
 
 def check_origin(request: Request, visitor: Visitor) -> None:
     """Raises Refusal (403) where the browser says that another page sent this.
 
-    What says neither is no browser, or one too old to say; it needs the token all the same.
+    A request that says neither comes from no browser, or a very old one; it needs the token all the same.
     """
     site, origin = request.headers.get("sec-fetch-site"), request.headers.get("origin")
     if site == "same-origin":

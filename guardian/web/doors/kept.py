@@ -1,4 +1,4 @@
-"""The prefix of a proxy that hands it on: taken off where the server was not told of it."""
+"""Removes a prefix that a proxy passes on, if the server does not know about it."""
 
 from __future__ import annotations
 

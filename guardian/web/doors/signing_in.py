@@ -126,7 +126,7 @@ async def _open(asking: Asking) -> Response:
     try:
         return await _follow(asking)
     except Refusal:
-        # A link of a mail that is clicked twice, or again while one is signed in: nothing is opened anew.
+        # A link clicked twice, or while already signed in: nothing to do.
         if await asking.doors.who(asking.request, asking.visitor):
             return asking.back()
         raise
@@ -167,7 +167,7 @@ async def _press(asking: Asking) -> Response:
 
 
 async def _leave(asking: Asking) -> Response:
-    # Before it is asked who this is: a form of another page comes without the cookie, and the answer would drop it.
+    # Before identifying the person: another page's form comes without the cookie, and the answer would delete it.
     check_origin(asking.request, asking.visitor)
     person = await asking.doors.who(asking.request, asking.visitor)
     if person is not None:
@@ -184,6 +184,6 @@ async def _leave(asking: Asking) -> Response:
 
 
 def _ahead(headers: Mapping[str, str]) -> bool:
-    """Whether a browser fetches the page before anybody asked for it."""
+    """Whether the browser prefetches the page."""
     said = headers.get("sec-purpose", "") + headers.get("purpose", "") + headers.get("x-moz", "")
     return "prefetch" in said or "preview" in said

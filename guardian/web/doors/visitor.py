@@ -1,4 +1,4 @@
-"""From where a request comes, and under which prefix and scheme its browser sees Guardian."""
+"""Where a request comes from, and under which prefix and scheme its browser sees Guardian."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The style sheet and the script of the pages: files whose address changes with what is in them."""
+"""The pages' style sheet and script: files whose URL changes with their content."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from guardian.core.resources import templates_dir
 
 _TYPES = {"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8", "svg": "image/svg+xml"}
 FOREVER = "public, max-age=31536000, immutable"
-"""How long a browser keeps one: another version has another address."""
+"""How long browsers may cache a file: each version has its own URL."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Errors: grouped by type and place, with when each came first and last, and whom it met."""
+"""Errors: grouped by type and place, with the first and last occurrence, and the people hit."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ async def _groups(view: View, chosen: Range) -> Sequence[FailureGroup]:
 
 
 async def run(view: View) -> Mapping[str, Any] | Response:
-    """The groups; `status`, `feature` and `q` leave some. With `group` one of them and the people it met."""
+    """The groups, filtered by `status`, `feature` and `q`; with `group`, one of them and the people it hit."""
     query = view.query
     chosen = read_range(query, view.now, view.zone)
     groups = await _groups(view, chosen)

@@ -1,4 +1,4 @@
-"""Features: how much each is used, by how many, how often it fails, how long it takes, and how that moved."""
+"""Features: how much each is used and by how many, how often it fails, how long it takes, and how that changed."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def _rank(each: Feature, people: Mapping[str, int], sort: str) -> float | str:
 
 
 def trend(now: int, before: int | None, view: View) -> str:
-    """How use moved: "new", or by how much of what it was; "" for a twentieth or less."""
+    """The change in use, in words: "new", or by how much; "" for a twentieth or less."""
     if not before:
         return view.lang("new")
     change = now / before - 1

@@ -1,4 +1,4 @@
-"""What the pages have in common: the bar that says how honest their figures are, ranges, and tables as files."""
+"""What pages share: the bar about the quality of the figures, the range, and tables as files."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def range_bar(view: View, chosen: Range, **kept: str) -> dict[str, Any]:
 
 
 def time_words(starts: Sequence[datetime], end: datetime, lang: Language, zone: ZoneInfo) -> list[str]:
-    """What each bar of a timeline is called: its day and time, or its day where it is one."""
+    """The label of each bar of a timeline: its day and time, or only the day if it is a whole day."""
     days = bool(starts) and (end - starts[0]).total_seconds() / len(starts) >= 86_000
     return [lang.short_day(at, zone) if days else lang.moment(at, zone) for at in starts]
 

@@ -1,4 +1,5 @@
-"""What every page says of its own figures: whether all was counted, how old the newest is, and who nobody knows."""
+"""What every page says about the quality of its figures: whether everything was counted, how old the newest event is,
+and how many requests are anonymous."""
 
 from __future__ import annotations
 
@@ -17,7 +18,7 @@ ALIVE = timedelta(minutes=2)
 """A process of the app says that it lives every 30 seconds when idle, and with each batch when busy."""
 STALE = timedelta(minutes=15)
 MANY = 0.2
-"""A larger share of requests that nobody can be given, or no route, is worth its cure."""
+"""From this share of requests without a user, or without a route, on, the bar shows the cure."""
 
 
 @dataclass(frozen=True, slots=True)

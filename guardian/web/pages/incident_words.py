@@ -18,7 +18,7 @@ from guardian.web.pages.page import View
 from guardian.web.pages.ranges import LONGEST, Range
 
 ASIDE = timedelta(hours=1)
-"""So much of what was before and after an incident its links show too."""
+"""How much time before and after an incident its links include."""
 
 
 def incident_row(incident: Incident, view: View) -> dict[str, Any]:
@@ -49,7 +49,7 @@ def incident_row(incident: Incident, view: View) -> dict[str, Any]:
 
 
 def status_word(incident: Incident, now_us: int, lang: Language) -> str:
-    """How it stands, in a word or two."""
+    """The incident's status in a word or two."""
     if incident.end in UNKNOWN:
         return lang("No longer watched")
     if incident.status == "resolved":

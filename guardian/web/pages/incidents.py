@@ -37,7 +37,7 @@ MOST = 500
 """So many incidents, the newest, are listed."""
 SHOWN = 25
 LOOKED_AT = 2000
-"""Among so many of the newest messages those of an incident are sought."""
+"""How many of the newest messages are searched for those of an incident."""
 LISTED, UNFOLDED = 50, 8
 """So many open incidents are listed, and of those whom one hit, among each that fared alike, so many named; the files
 have all. Up to so many in all stand there without a click."""
@@ -211,7 +211,7 @@ async def act(view: View, form: Mapping[str, str]) -> str:
         found = await view.app.stores.alerts.incident(name)
         if found is None:
             raise Refusal(409, view.lang(GONE)) from None
-        if what != "resolve":  # else the button was pressed twice, or it ended by itself meanwhile
+        if what != "resolve":  # else pressed twice, or the incident ended meanwhile
             raise Refusal(409, view.lang("It is over: there is nothing to do.")) from None
     return f"/incidents/{name}"
 

@@ -1,4 +1,4 @@
-"""How latencies are distributed: the chart of it, and its table. Pure."""
+"""The histogram of latencies, and its table. Pure."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def durations(bars: Iterable[Mapping[int, int]]) -> dict[int, int]:
 
 
 EDGES_MS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 30_000)
-"""Where the bars of a latency's distribution end; the last one has no end."""
+"""The upper bounds of the histogram's bars; the last one has none."""
 
 
 def _places(bins: Mapping[int, int]) -> list[int]:
@@ -48,7 +48,7 @@ def latency_table(bins: Callable[[], Mapping[int, int]]) -> Table:
 
 
 def latency_chart(bins: Mapping[int, int], view: View) -> Markup:
-    """How latencies are distributed, on a scale that doubles and more with each bar."""
+    """The histogram of latencies, on a roughly logarithmic scale."""
     lang, places = view.lang, _places(bins)
     names = [lang("under %(time)s", time=lang.milliseconds(EDGES_MS[0]))]
     names += [f"{lang.milliseconds(a)} – {lang.milliseconds(b)}" for a, b in pairwise(EDGES_MS)]

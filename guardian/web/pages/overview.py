@@ -1,4 +1,4 @@
-"""The first page: how it stands, what moved, and where to look next."""
+"""The first page: the status, what changed, and where to look next."""
 
 from __future__ import annotations
 
@@ -151,7 +151,7 @@ def errors_chart(report: Report, chosen: Range, view: View) -> Markup:
 def latency_over_time(
     report: Report, latencies: Sequence[Mapping[int, int]], released: Sequence[Released], view: View
 ) -> Markup:
-    """The latency that half of the requests, 95 % and 99 % of them kept to, through the window."""
+    """The median, 95 % and 99 % latencies through the window."""
     lang, starts = view.lang, [bar.start for bar in report.timeline]
     found = list(zip(*(quantiles_ms(bins, (0.95, 0.5, 0.99)) for bins in latencies), strict=True))
     series = [

@@ -33,7 +33,7 @@ from tracker.event import Event
 from tracker.names import MAX_NAME
 
 MOST = 2000
-"""So many of somebody's newest steps are read; what lies before is said to be left out."""
+"""How many of a person's newest steps are read; the page says if there were more."""
 SHOWN = 40
 """So many of them, the newest, are listed."""
 MARKS = 240
@@ -219,7 +219,7 @@ async def _export(view: View, name: str, form: str) -> Response:
 
 
 async def run_erase(view: View) -> Mapping[str, Any] | Response:
-    """The question whether to erase somebody; nothing is erased by looking at it."""
+    """The page that asks whether to erase somebody; opening it erases nothing."""
     name = as_kept(view.query.get("name", "").strip()[:320])
     return await framed(view, {"name": short(name, MAX_NAME), "raw": name, "done": view.query.get("done", "")})
 

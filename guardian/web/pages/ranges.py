@@ -1,4 +1,4 @@
-"""Which time a page is about: the last hours or days, or a window that somebody gave. Pure."""
+"""The time range of a page: the last hours or days, or a given window. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What pages are made of, read once for all who look within seconds."""
+"""Reads the data of pages, shared by everybody who looks within seconds."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from guardian.core.time import micros
 from guardian.web.pages.ranges import Range
 
 FRESH, FRESH_LONG = timedelta(seconds=9), timedelta(seconds=55)
-"""For so long a reading serves those who come after; a long range changes little in a minute."""
+"""How long a reading is shared; a long range changes little in a minute."""
 
 NAMED = 20
 """So many people, those with most errors, a reading names: pages show no more of a report's."""
@@ -79,9 +79,9 @@ async def _read(app: Application, chosen: Range, zone: ZoneInfo) -> Reading:
     if not chosen.compare:
         return Reading(replace(report, previous=None, comparison=None), counts, took, None)
     report = await with_latency_before(report, app.repository)
-    if report.baseline is None:  # a line of zeros from before recording began would be untrue
+    if report.baseline is None:  # zeros from before recording began would be wrong
         return Reading(report, counts, took, None)
-    if not bars:  # of a weekday that is an hour longer or shorter
+    if not bars:  # the weekday compared with is an hour longer or shorter
         back = _back(report)
         try:
             edges = bar_edges(report.period_start, report.period_end, zone)

@@ -1,4 +1,4 @@
-"""Templates into answers: what every page of the dashboard, signed in or not, has around its content."""
+"""Renders templates into answers, with what every dashboard page, signed in or not, has around its content."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PAGE_HEADERS: Mapping[str, str] = {
     ),
     "X-Robots-Tag": "noindex",
 }
-"""On every page: nothing of another host, nothing inline, no frame around it, nothing kept, no address passed on."""
+"""The headers of every page: nothing from other hosts, nothing inline, no framing, no caching, no referrer."""
 
 FRAMING_HEADERS: Mapping[str, str] = {
     **PAGE_HEADERS,

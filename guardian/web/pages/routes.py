@@ -1,4 +1,4 @@
-"""The routes of the pages: who asks is let in or sent to sign in, and what a page gives becomes HTML."""
+"""The routes of the pages: people are let in or sent to sign in, and a page's values become HTML."""
 
 from __future__ import annotations
 
@@ -148,7 +148,7 @@ def _zone(app: Application, request: Request) -> ZoneInfo:
 
 
 def to_sign_in(request: Request, visitor: Visitor) -> Response:
-    """The way to the page that asks who one is, and back again. A script that asks hears 401: it loads the page."""
+    """A redirect to sign in, and back afterwards. A script gets 401, and then loads the page."""
     if request.method not in ("GET", "HEAD") or request.headers.get("sec-fetch-dest") == "empty":
         return Response("sign in first\n", 401, dict(PAGE_HEADERS), media_type="text/plain")
     path, root = str(request.scope["path"]), str(request.scope.get("root_path", ""))

@@ -35,7 +35,7 @@ SEVERITIES = {"info": marked("info"), "warning": marked("warning"), "critical": 
 NO_FIT = marked("A rule of this kind cannot have this threshold: choose another one.")
 AGAIN = marked("The database does not answer just now: try again in a minute.")
 STEPS = 20
-"""So many steps the slider has to each side of the threshold as it is, up to four times it."""
+"""The slider's steps on each side of the current threshold, up to four times its value."""
 
 
 async def run(view: View) -> Mapping[str, Any] | Response:

@@ -27,7 +27,7 @@ from guardian.web.pages.tables import Table
 
 HIDDEN = "••••••"
 SECRET = ("password", "secret", "token", "jwt_key", "credentials")
-"""A key with one of these in its name is never shown, whatever its type is; the name of a file is."""
+"""The value of a key with one of these in its name is never shown, whatever its type, except for names of files."""
 
 
 async def run(view: View) -> Mapping[str, Any] | Response:

@@ -14,7 +14,7 @@ from guardian.core.summary import TimelineBar
 
 MINUTE = timedelta(minutes=1)
 FINEST = 5 * MINUTE
-"""What is sealed is in pieces of this length; within one, single minutes are looked at."""
+"""Sealed buckets have this length; inside one, single minutes are examined."""
 Bars = Callable[[list[datetime]], Awaitable[list[TimelineBar]]]
 """What gives a bar for each two neighbours of some edges."""
 
