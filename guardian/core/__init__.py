@@ -1,1 +1,1 @@
-"""Words of the trade that every part shares: pure, and of no store."""
+"""The domain model that all parts share: pure, and independent of any store."""

@@ -1,4 +1,4 @@
-"""What a report tells of a window: its totals, and of its people as many as are named. Pure."""
+"""What a report shows for a window: its totals, and the people it names. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from guardian.core.summary import Route, RouteTotals, Summary, active_minutes, s
 from tracker.event import ANONYMOUS, Event
 
 ERRORS_PER_USER = 20
-"""The newest errors of each user that a report tells one by one; `errors_count` counts them all."""
+"""How many of each user's newest errors a report lists; `errors_count` counts all."""
 TOP_HELP = 5
 
 

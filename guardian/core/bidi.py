@@ -6,14 +6,14 @@ import re
 import unicodedata
 
 FIRST_STRONG, POP = "\u2068", "\u2069"
-"""FIRST STRONG ISOLATE and POP DIRECTIONAL ISOLATE: what stands between them turns nothing outside."""
+"""FIRST STRONG ISOLATE and POP DIRECTIONAL ISOLATE: text between them does not affect the direction outside."""
 _OPENING = "\u2066\u2067\u2068"
 _OVERRIDING = re.compile("[\u200e\u200f\u061c\u202a-\u202e]")
 _FROM_THE_RIGHT = frozenset({"R", "AL", "AN"})
 
 
 def isolated(text: str) -> str:
-    """The text, between isolates if anything in it runs from right to left: it would turn the numbers beside it."""
+    """The text, inside isolates if anything in it runs from right to left, which would reorder numbers next to it."""
     if text.isascii():
         return text
     text = balanced(text)

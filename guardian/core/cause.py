@@ -1,6 +1,5 @@
-"""What tells the bad requests from the good ones: a route, a person, a release; said with its figures, or not at all.
-
-Pure, and the same for failures, for slow answers, and for requests that are missing: only what is "bad" differs.
+"""Finds what tells bad requests from good ones (a route, a person, a release), with figures. Pure, and the same for
+failures, slow answers and missing requests: only what counts as bad differs.
 """
 
 from __future__ import annotations
@@ -15,20 +14,20 @@ import numpy as np
 from guardian.core.evenness import EVEN, even_over
 
 HALF = 0.5
-"""What explains less than this share of the excess is not said."""
+"""A value must explain at least this share of the excess."""
 DOUBT = 4.0
-"""How much more likely than chance it must be that a value differs: e to the power of this, and as many times more as
-there are values to choose from."""
+"""The log likelihood ratio that a value must exceed to differ beyond chance; the logarithm of the number of candidate
+values is added."""
 FEWEST, FEWEST_ALIKE = 5, 3
-"""With fewer bad requests nothing is said, nor with fewer that are so for the same reason."""
+"""The fewest bad requests, and the fewest with the same kind of failure, for which a cause is named."""
 DEPTH = 2
-"""Inside of what was found, one more may be found: of the release, one route."""
+"""How many values may be nested: for example a release, and inside it one route."""
 
 
 @dataclass(frozen=True, slots=True)
 class Dimension:
-    """What requests can differ by. `codes` holds each request's index in `values`, -1 where it is not known: such a
-    request counts among the others, and is never the cause. `usual` is each value's share of bad requests at other
+    """A property by which requests can differ. `codes` holds each request's index in `values`, -1 for unknown: such
+    requests count among the others, and are never the cause. `usual` is each value's share of bad requests at other
     times, NaN where it is not known; None where it is known of no value."""
 
     name: str
@@ -55,7 +54,7 @@ class Found:
 @dataclass(frozen=True, slots=True)
 class Cause:
     """What was found: the values that explain most of the excess, from the outside to the inside, and the dimensions
-    over which it is spread evenly. Both are empty where nothing can be said."""
+    over which it is spread evenly. Both are empty if no cause was found."""
 
     found: tuple[Found, ...] = ()
     even: tuple[str, ...] = ()
@@ -121,7 +120,7 @@ def find_cause(
 def _found(
     dimension: Dimension, score: _Score, flags: np.ndarray, weight: np.ndarray, within: np.ndarray, mine: np.ndarray
 ) -> Found:
-    """The value with its figures, of all requests that are within what was found before."""
+    """The value with its figures, among the requests inside the values found before."""
     bad, of, requests, every = (
         round(float(weight[rows].sum())) for rows in (mine & flags, within & flags, mine, within)
     )
@@ -131,7 +130,7 @@ def _found(
 
 
 class _Table:
-    """Bad and all requests of some rows, as many as they stand for; and how many were looked at."""
+    """Weighted counts of bad and of all requests of some rows, and the number of rows."""
 
     def __init__(self, flags: np.ndarray, weight: np.ndarray, kept: np.ndarray) -> None:
         self.rows = np.flatnonzero(kept)
@@ -154,7 +153,7 @@ class _Score:
 
 
 def _scores(table: _Table, dimension: Dimension, excess: float, place: int) -> Iterator[_Score]:
-    """Of each value with more bad requests than there would be if it were like all others."""
+    """The score of each value that has more bad requests than it would have if it were like all others."""
     codes = dimension.codes[table.rows]
     known = codes >= 0
     size = len(dimension.values)
@@ -178,8 +177,7 @@ def _scores(table: _Table, dimension: Dimension, excess: float, place: int) -> I
 
 
 def how_unlike(mine: tuple[float, float], rest: tuple[float, float]) -> float:
-    """The logarithm of how much likelier these (bad, good) are if both have a share of their own than if they have the
-    same."""
+    """The log likelihood ratio of two (bad, good) counts: separate shares of bad ones against a common one."""
     (a, b), (c, d) = mine, rest
     total = a + b + c + d
     parts = _entropy(a) + _entropy(b) + _entropy(c) + _entropy(d) + _entropy(total)

@@ -1,4 +1,4 @@
-"""Whether two numbers differ by more than chance. Pure, exact for small numbers too."""
+"""Significance tests: whether two numbers differ by more than chance. Pure, and exact for small numbers too."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from math import exp, lgamma, log
 
 LEVEL = 0.01
-"""Where nothing has changed, so large a share of what is asked at once may be called changed, at most."""
+"""The significance level: if nothing has changed, the largest probability that any of the questions asked at once finds
+a change."""
 _TINY = 1e-17
 _Likely = Callable[[int], float]
 
@@ -51,14 +52,14 @@ def beyond_chance(likelihoods: Sequence[float], level: float = LEVEL) -> list[bo
 
 
 def _twice_the_lesser(likely: _Likely, at: int, low: int, high: int, mean: float) -> float:
-    """Summed from the number on away from the mean, where few terms count; the other tail is what is left."""
+    """Sums from the number away from the mean, where few terms matter; the other tail is the rest."""
     away = range(at, high + 1) if at >= mean else range(at, low - 1, -1)
     tail = sum(_falling(likely, away))
     return min(1.0, 2 * min(tail, 1 - tail + likely(at)))
 
 
 def _falling(likely: _Likely, places: range) -> Iterator[float]:
-    """The terms from one place on, as far as they count."""
+    """The terms from one position on, as far as they matter."""
     for place in places:
         term = likely(place)
         yield term

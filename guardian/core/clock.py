@@ -1,8 +1,8 @@
-"""One policy for clocks that are wrong: how far a time noted for the future is believed, and what a step is. Pure.
+"""The policy for wrong clocks: how far a stored future time is believed, and what counts as a clock step. Pure.
 
-Whoever stores a time that is still to come knows how far off it can be: a lease at most two of its own lengths, a
-mail's next try a day. Anything further off was stored by a clock that has been set back since, and counts as over. What
-is said to have *happened* in the future did not: nobody waits for it, and it is no sign of life.
+A stored future time has a known maximum: for a lease two of its lengths, for a mail's next attempt a day. Anything
+later was stored by a clock that has since been set back, and counts as over. Events recorded as having *happened* in
+the future are ignored: nobody waits for them, and they are no sign of life.
 """
 
 from __future__ import annotations
@@ -11,17 +11,17 @@ from collections.abc import Hashable, Iterable, Mapping
 from datetime import datetime, timedelta
 
 STEP = timedelta(seconds=10)
-"""A wall clock that gains or loses more than this against the monotonic one has been set: NTP slews what is less."""
+"""A wall clock that moves more than this against the monotonic clock was stepped; NTP slews smaller differences."""
 
 SLACK = timedelta(minutes=2)
-"""Two clocks that are both right differ by less, and so does one clock before and after a small correction."""
+"""Correct clocks differ by less than this, and so does one clock before and after a small correction."""
 
 LONGEST_WAIT = timedelta(days=1)
 """No wait that Guardian notes for a mail is longer; the longest that a server can ask for is an hour."""
 
 DOUBT_KEPT = timedelta(days=8)
-"""That a report was made too early is remembered where the clock was ahead by at most this. What is further off is not
-believed while it lies ahead, but nothing is noted: a machine without a battery begins in 1970 each time."""
+"""A report made too early is marked if the clock was ahead by at most this. Anything later is not believed, but not
+marked either: a machine without a clock battery starts in 1970 each time."""
 
 LONGEST_PING_WAIT = timedelta(hours=1)
 """No wait between two pings is longer: the longest is 8 minutes."""
@@ -44,7 +44,7 @@ def made_early(end: datetime, claimed: datetime, now: datetime) -> bool:
 
 
 LONGEST_LOOK = timedelta(minutes=4)
-"""Between two looks at what waits passes a minute; of more, a machine's sleep or a step of its clock is the cause."""
+"""Checks of waiting things are a minute apart; a longer gap means that the machine slept or its clock was set."""
 
 
 class Waits:

@@ -46,10 +46,10 @@ _ROWS, _COLUMN, _LONG_COLUMN, _LENGTHS = (struct.Struct(layout) for layout in ("
 _STEPS = 128
 _TYPES = {width: np.dtype(f"<u{width or 1}") for width in (0, 1, 2, 4, 8)}
 _SHORT = 2_000
-"""Tables of fewer rows are read many at once."""
+"""Tables with fewer rows are decoded many at once."""
 Stored = tuple[bytes, int, int, int, int]
 _LEVEL = 1
-"""Higher ones take up to five times as long for 3 % less."""
+"""The zlib level: higher ones take up to five times as long for 3 % less."""
 _WORTH = 0.7
 """Bytes that zlib makes shorter than to this share are compressed; what it hardly does takes three times as long."""
 
@@ -116,7 +116,7 @@ def unpack(body: bytes, wanted: Collection[int] | None = None) -> list[np.ndarra
 
 
 def inflate(body: bytes) -> Table:
-    """What is inside of a body, for `joined`. Raises ValueError or zlib.error where it is none."""
+    """Decompresses a body, for `joined`. Raises ValueError or zlib.error for anything else."""
     if body[:1] == bytes([LONG_VERSION]):
         return _inflate_long(body)
     if body[:1] != bytes([VERSION]):
@@ -171,8 +171,8 @@ def _inflate_long(body: bytes) -> Table:
 
 
 def joined(tables: Sequence[Table], wanted: Collection[int]) -> tuple[list[np.ndarray], list[int]]:
-    """The columns at these places, in their order, of several tables: the rows of one after those of the other, as
-    int64. Then where the rows of each table begin, and where the last ones end.
+    """The columns with these indices, in that order, of several tables, concatenated, as int64. Then the row numbers at
+    which the tables begin, and the last one ends.
 
     Raises ValueError where one has no such columns.
     """
@@ -193,7 +193,7 @@ def joined(tables: Sequence[Table], wanted: Collection[int]) -> tuple[list[np.nd
 
 
 def _read(column: np.ndarray, inside: bytes, start: int, end: int, kind: int, least: int) -> None:
-    """Fill a column with what is stored of it."""
+    """Decode one stored column."""
     if start == end:
         column[:] = least
         return

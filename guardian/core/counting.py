@@ -1,4 +1,4 @@
-"""Counting in arrays of small numbers, those of a store's dictionaries: a place for each instead of sorting."""
+"""Counting small numbers (those of a store's dictionaries) in arrays indexed by number, instead of sorting."""
 
 from __future__ import annotations
 
@@ -9,10 +9,7 @@ _DENSE = 1 << 20
 
 
 def in_order(numbers: np.ndarray) -> np.ndarray:
-    """The places of numbers of a dictionary in the order of these; of equal ones the earlier place first.
-
-    16 bits are sorted by radix, ten times as fast as 64.
-    """
+    """A stable argsort of dictionary numbers. numpy sorts 16 bits by radix, ten times as fast as 64."""
     most = int(numbers.max(initial=0))
     if most >= 1 << 32:
         return np.argsort(numbers, kind="stable")
@@ -59,8 +56,8 @@ def begins(keys: np.ndarray) -> np.ndarray:
 
 
 def distinct(keys: np.ndarray) -> np.ndarray:
-    """The different ones, in order. `np.unique` of numpy 2.3 and newer hashes them, and takes five times as long; its
-    first call loads 15 ms of modules."""
+    """The distinct numbers, ascending. `np.unique` since numpy 2.3 uses hashing and takes five times as long; its first
+    call loads modules for 15 ms."""
     if len(keys) and keys.min() >= 0 and keys.max() < max(_DENSE, 4 * len(keys)):
         there = np.zeros(int(keys.max()) + 1, bool)
         there[keys] = True
@@ -71,7 +68,7 @@ def distinct(keys: np.ndarray) -> np.ndarray:
 
 
 def among(keys: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """Whether each is one of `known`, which are in order."""
+    """Whether each is one of `known`, which is ascending."""
     if not len(known):
         return np.zeros(len(keys), bool)
     found: np.ndarray = known[np.minimum(np.searchsorted(known, keys), len(known) - 1)] == keys
@@ -79,11 +76,11 @@ def among(keys: np.ndarray, known: np.ndarray) -> np.ndarray:
 
 
 def sums(column: np.ndarray, first: np.ndarray) -> np.ndarray:
-    """The sums of the groups that begin at these places."""
+    """The sums of the groups that begin at these indices."""
     added: np.ndarray = np.add.reduceat(column, first) if len(first) else column[:0]
     return added
 
 
 def added_up(numbers: np.ndarray, counts: np.ndarray, size: int) -> np.ndarray:
-    """The sum of the counts of each number under `size`."""
+    """The counts added up by number, for numbers under `size`."""
     return np.bincount(numbers, weights=counts, minlength=size).astype(np.int64)  # floats, exact up to 2 ** 53

@@ -1,4 +1,4 @@
-"""How far a reader of events has come, whichever store is under it."""
+"""How far a reader of events has come, in any store."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 class Cursor:
     """For each writing instance the serial of its newest event that has been read; serials count from 1.
 
-    One number for all would not do: what two instances write at the same moment commits in any order, so the later of
-    two numbers may be there first. A store whose ids do commit in order has a single instance.
+    One number for all is not enough: two instances that write at the same moment commit in any order, so the higher
+    number may appear first. A store whose ids do commit in order has a single instance.
     """
 
     serials: Mapping[str, int] = field(default_factory=dict)

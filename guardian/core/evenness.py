@@ -1,4 +1,4 @@
-"""Whether what is bad is spread over the values of a dimension as the good is. Pure."""
+"""Whether bad requests are spread over the values of a dimension as evenly as good ones. Pure."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from collections.abc import Iterable
 import numpy as np
 
 EVEN, EVEN_BAD = 0.25, 50
-"""Of at least so many bad requests; and so small a part of them may be where good ones are not."""
+"""The largest `unevenness` that still counts as even, and the fewest bad requests for saying so."""
 MOST = 0.75
-"""Where all requests are bad, and a larger share of them has one value, it is not said that they are spread."""
+"""If all requests are bad and one value has a larger share of them than this, they do not count as spread."""
 NORMAL = 0.4
-"""So much of its standard deviation a count is above what is expected on average, and 0 where it is below."""
+"""The mean excess of a count over its expectation, in standard deviations and taking 0 if it is below: that of a normal
+distribution."""
 
 
 def even_over(dimensions: Iterable[tuple[str, np.ndarray]], bad: np.ndarray, weight: np.ndarray) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Failed requests grouped by type and place: how often each came, when first and last, and whom it met. Pure."""
+"""Failed requests grouped by type and place: how many, the first and the last, and the people hit. Pure."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ class FailureGroup:
 
     @property
     def id(self) -> str:
-        """What an address calls it: the same for the same type and place, today and tomorrow."""
+        """Its id in URLs, which depends only on type and place, so it stays the same."""
         text = "\0".join((self.kind, self.route, self.place, str(self.status)))
         return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=6).hexdigest()
 
     @property
     def met(self) -> int:
-        """How many verified users it met."""
+        """How many verified users it hit."""
         return len(self.people) - (ANONYMOUS in self.people)
 
 
@@ -53,7 +53,7 @@ def group_key(method: str, endpoint: str, status: int, failure: Failure | None) 
 
 
 def new_group(key: GroupKey, feature: str, failure: Failure | None, first_us: int) -> FailureGroup:
-    """A group that nothing was counted into yet; `feature`, `failure` and `first_us` are of its first request."""
+    """An empty group; `feature`, `failure` and `first_us` are those of its first request."""
     kind, method, endpoint, place, status = key
     message = failure.message if failure else reason_phrase(status)
     return FailureGroup(kind, message, f"{method} {endpoint}", feature, place, status, first_us=first_us)

@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all."""
+"""Atomic writing of files."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def replacing(path: Path) -> Iterator[TextIO]:
         with open(handle, "w", encoding="utf-8", errors="backslashreplace") as file:
             yield file
             file.flush()
-            os.fsync(file.fileno())  # a rename may reach the disk before what was written
+            os.fsync(file.fileno())  # otherwise the rename may reach the disk before the content
         os.replace(name, path)
     except BaseException:
         with suppress(OSError):

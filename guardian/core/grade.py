@@ -16,12 +16,12 @@ from enum import IntEnum
 from typing import Literal, NamedTuple, get_args
 
 Status = Literal["OK", "WARNING", "CRITICAL"]
-"""What a report comes to, the least grave first."""
+"""The statuses of a report, least severe first."""
 STATUSES: tuple[Status, ...] = get_args(Status)
 Severity = Literal["info", "warning", "critical"]
-"""How grave an incident is, the least first."""
+"""The severities of an incident, least severe first."""
 Level = Literal["ok", "warning", "error"]
-"""What `guardian check` found: all well, works but know it, or will not work."""
+"""The levels of `guardian check`: all well, works with a caveat, or will not work."""
 
 
 class Look(NamedTuple):
@@ -35,7 +35,7 @@ class Look(NamedTuple):
 
 
 class Grade(IntEnum):
-    """How grave, the least first; the graver of two is `max`."""
+    """The grades, least severe first; `max` gives the worse of two."""
 
     GOOD = 0
     INFO = 1
@@ -50,7 +50,8 @@ class Grade(IntEnum):
 
     @property
     def status(self) -> Status:
-        """The status that it gives to a report: of what is unknown nobody can say that it is well."""
+        """The status that it means for a report. UNKNOWN counts as a warning, since nobody knows whether all is
+        well."""
         return "CRITICAL" if self >= Grade.CRITICAL else "WARNING" if self >= Grade.UNKNOWN else "OK"
 
     @property
@@ -86,5 +87,5 @@ def grade(word: str) -> Grade:
 
 
 def gravest(words: Iterable[str], otherwise: str) -> str:
-    """The gravest of these words, as it is spelled; the first of equals. `otherwise` where there is none."""
+    """The most severe of these words, as spelled; the first of equals. `otherwise` if there are none."""
     return max(words, key=grade, default=otherwise)

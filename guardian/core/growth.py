@@ -1,4 +1,4 @@
-"""How fast a store grows, where retention ends that, and when the disk is full. Pure."""
+"""How fast a store grows, at which size retention stops that, and when the disk is full. Pure."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from datetime import datetime, timedelta
 from guardian.core.storage import StorageStats
 
 LATELY = timedelta(days=7)
-"""How many requests come in a day is told from so long a time."""
+"""The time from which the daily number of requests is estimated."""
 UNMERGED_MOST = 128 * 2**20
-"""More bytes than this, twice what the log keeps, wait for the main file only where a foreign reader holds them up."""
+"""More unmerged bytes than this (twice the log's normal size) mean that a foreign reader holds back the log."""
 _LEAST = timedelta(hours=6)
 _DAY = timedelta(days=1)
 

@@ -18,13 +18,13 @@ from guardian.core.bidi import isolated
 from guardian.core.resources import locales_dir
 
 NO_BREAK = "\u00a0"
-"""Stands between a number and its unit, so that a line never ends there."""
+"""A no-break space between a number and its unit."""
 LANGUAGES = ("en", "fr")
-"""What mails can be written in. English is the language of the code; the others are catalogues in `locales/`."""
+"""The languages of mails. English is that of the code; the others are catalogues in `locales/`."""
 
 
 def marked(text: str) -> str:
-    """The same text: marks one for the catalogues where it is written, when it is translated only where it is said."""
+    """Returns the text unchanged: marks it for the catalogues where it is defined, if it is translated elsewhere."""
     return text
 
 
@@ -75,11 +75,11 @@ class Language:
 
     def number(self, value: float, digits: int = 0) -> str:
         """12,345 or 12.3, with at most `digits` decimals."""
-        return _number(self.code, round(value, digits) + 0, digits)  # nothing is never -0
+        return _number(self.code, round(value, digits) + 0, digits)  # avoids -0
 
     def percent(self, share: float) -> str:
-        """A share of 1 as a percentage with one decimal, two below 0.1 %. What is not nothing is never 0 %, and what is
-        not all never 100 %: these are < 0.01 % and > 99.9 %."""
+        """A share of 1 as a percentage with one decimal, two below 0.1 %. A share above 0 is never shown as 0 %, nor
+        one below 1 as 100 %: these are < 0.01 % and > 99.9 %."""
         if 0 < share < 0.0001:
             return f"<{NO_BREAK}{self.percent(0.0001)}"
         if 0.9995 <= share < 1:
@@ -159,7 +159,7 @@ class Language:
 
 @lru_cache(maxsize=4096)
 def _number(code: str, value: float, digits: int) -> str:
-    """A page says many numbers again and again, and Babel takes a tenth of a millisecond for each."""
+    """Cached: pages repeat many numbers, and Babel takes 0.1 ms for each."""
     return format_decimal(value, locale=language(code).locale, format="#,##0." + "#" * digits)
 
 
@@ -184,4 +184,4 @@ def which_of_two(when: datetime, zone: ZoneInfo) -> str:
 
 
 ENGLISH = language()
-"""What is said where nobody asks for another language: on the command line, and in the API."""
+"""The default language: for the command line and the API."""

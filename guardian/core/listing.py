@@ -14,7 +14,7 @@ from guardian.core.unlinked import is_unlinked
 from tracker.event import Event
 
 MAX_USERS = 1_000
-"""A mail and the summary of the API name so many people if nothing else is set; the file of a report names all."""
+"""The default for how many people mails and the API's summary name; a report's file names all."""
 _LARGEST = 2**63 - 1
 _CURSOR = re.compile(r"\d{1,19}(-\d{1,19}){4}", re.ASCII)
 

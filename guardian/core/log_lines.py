@@ -50,7 +50,7 @@ def logs_json() -> bool:
 
 
 def say_at_the_end(sentence: str) -> None:
-    """Why a command cannot go on: a line of the log where that is JSON, else `guardian: sentence` on stderr."""
+    """Say why a command stops: as a line of the log if that is JSON, else as `guardian: sentence` on stderr."""
     if logs_json():
         log.error("%s", sentence)
     else:

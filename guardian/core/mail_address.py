@@ -17,7 +17,7 @@ _LABEL = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?")
 _UNSEEN = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
 )
-"""What shows nothing although it counts as a letter, mark or symbol (Unicode's Default_Ignorable_Code_Point)."""
+"""Invisible characters that count as letters, marks or symbols (Unicode's Default_Ignorable_Code_Point)."""
 
 
 class NoAddress(ValueError):
@@ -38,7 +38,7 @@ def check_address(text: str) -> str:
 
 
 def _fault(address: str) -> str | None:
-    """What is wrong with it, and the cure; None: nothing."""
+    """What is wrong with it, and the cure; None if it is valid."""
     local, at, domain = address.rpartition("@")
     if not at or not local or not domain or "@" in local or re.search(r"\s", address):
         return "write it as you@example.com"
@@ -116,7 +116,7 @@ def address_of(mailbox: str) -> str:
 
 
 def _unseen(character: str) -> bool:
-    """Whether it is a control, a mark that shows nothing or turns text round, half of a pair, or no character."""
+    """Whether it is a control, an invisible or direction-changing mark, a lone surrogate, or not a character."""
     return unicodedata.category(character)[0] == "C" or _UNSEEN.match(character) is not None
 
 

@@ -1,7 +1,7 @@
 """Where a text names people, so that one of them can be removed later without searching the text. Pure.
 
-While a mail is being written, each name stands between two signs that no text contains (`marked`). Templates, filters
-and translations carry them along. At the end `unmarked` removes them and says where the names are.
+While a mail is being written, each name stands between two marks that occur in no other text (`marked`). They pass
+through templates, filters and translations. At the end `unmarked` removes them and says where the names are.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterable
 from typing import NamedTuple
 
 ERASED = "(erased)"
-"""What stands where the name of an erased person stood."""
+"""The replacement for an erased person's name."""
 # Signs of Linear A (Unicode, 10600 to 1077F), a writing that nobody can read: printable, and letters for every filter.
 _OPEN, _MIDDLE, _CLOSE = "\U00010760", "\U00010761", "\U00010762"
 _SIGNS = re.compile(f"[{_OPEN}{_MIDDLE}{_CLOSE}]")
@@ -40,20 +40,17 @@ class Mention(NamedTuple):
 
 
 def marked(name: str) -> str:
-    """The name between its signs."""
+    """The name between its marks."""
     return f"{_OPEN}{_SIGNS.sub('', name)}{_CLOSE}"
 
 
 def plain(text: str) -> str:
-    """The text without the signs around names."""
+    """The text without the marks around names."""
     return unmarked(text)[0] if _OPEN in text else text
 
 
 def unmarked(text: str, read: Callable[[str], str] = str) -> tuple[str, list[Span]]:
-    """The text without the signs, and where it names whom.
-
-    `read` makes a name of what is written there, such as HTML.
-    """
+    """The text without the marks, and where it names people. `read` decodes a name from the text, such as HTML."""
     spans: list[Span] = []
     pieces: list[str] = []
     length = at = 0
@@ -65,7 +62,7 @@ def unmarked(text: str, read: Callable[[str], str] = str) -> tuple[str, list[Spa
         pieces += (before, shown)
         length, at = start + len(shown), found.end()
     pieces.append(text[at:])
-    # What is left of a sign whose partner was cut off is no text either.
+    # A mark whose partner was cut off must be removed too.
     whole = "".join(pieces)
     return (whole, spans) if not _SIGNS.search(whole) else (_SIGNS.sub("", whole), _moved(whole, spans))
 
@@ -81,7 +78,7 @@ def _moved(text: str, spans: Iterable[Span]) -> list[Span]:
 
 
 def remarked(text: str, spans: Iterable[Span]) -> str:
-    """The text with the signs put back; the spans are in order."""
+    """The text with the marks put back; the spans are in order."""
     pieces: list[str] = []
     at = 0
     for start, end, name in spans:

@@ -1,7 +1,7 @@
-"""What Guardian noticed by itself: nobody is recognised, no route is known, tokens are refused. Pure.
+"""What Guardian noticed about the recording: nobody is recognised, no route is known, tokens are refused. Pure.
 
-A report that says "0 active users, OK" tells nothing where the tracker cannot recognise users. Notes are what the
-report, `guardian check` and the API say of that, each with a number and a cure; `core.note_words` has the words.
+A report that says "0 active users, OK" is worthless if the tracker cannot recognise users. Notes are what the report,
+`guardian check` and the API say of that, each with a number and a cure; `core.note_words` has the words.
 """
 
 from __future__ import annotations
@@ -47,10 +47,8 @@ def in_order(notes: Iterable[Note]) -> list[Note]:
 def tracker_notes(
     said: Sequence[RecorderNote], recorders: Sequence[RecorderHealth], *, start: datetime, end: datetime, now: datetime
 ) -> list[Note]:
-    """What the writing processes said since `start`, with the counts of equal reasons added up.
-
-    A count is of all the time since its process started. A process that started at `end` or later does not concern the
-    window.
+    """What the writing processes reported since `start`, with the counts of equal reasons added up. Counts cover the
+    whole time since a process started. A process that started at `end` or later does not concern the window.
     """
     later = {each.id for each in recorders if each.started_at >= end}
     counts: dict[tuple[str, str], int] = {}

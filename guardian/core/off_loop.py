@@ -1,7 +1,6 @@
-"""Pure work that takes long, off the event loop; and JSON that does not hold the interpreter's lock while it is made.
-
-Between two steps of Python a thread releases the lock every 5 ms, so the loop goes on. A single call into C that takes
-40 ms, such as json.dumps of a report on 5,000 users, blocks the loop from any thread.
+"""Long pure work in a thread off the event loop, and JSON encoding that does not hold the GIL. Python code releases the
+GIL every 5 ms, so the loop goes on. A single call into C that takes 40 ms, such as json.dumps of a report on 5,000
+users, blocks the loop from any thread.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 _LONG = 20
-"""A list of more items than this is written item by item."""
+"""Longer lists are encoded item by item."""
 
 _threads: list[ThreadPoolExecutor] = []
 _collector, _pauses = Lock(), list[bool]()
@@ -94,7 +93,7 @@ def _written(value: Any, encoder: json.JSONEncoder) -> str:
 
 
 def json_value(text: str) -> Any:
-    """The same as `json.loads`, which calls nothing of Python's and so holds the lock throughout."""
+    """The same as `json.loads`, which runs entirely in C and so holds the GIL throughout."""
     return json.loads(text, object_hook=_as_it_is)
 
 
@@ -103,6 +102,6 @@ def _as_it_is(value: dict[str, Any]) -> dict[str, Any]:
 
 
 def pieces(rows: Any, size: int = 2_000) -> Any:
-    """The rows of an array as lists of numbers, made a piece at a time: `tolist` of all of them is one long call."""
+    """The rows of an array as lists of numbers, converted in pieces: `tolist` of everything is one long call."""
     for first in range(0, len(rows), size):
         yield from rows[first : first + size].tolist()

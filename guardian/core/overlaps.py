@@ -1,4 +1,4 @@
-"""Rows of the same person that lie in the same time, as of one who was recorded under two numbers. Pure."""
+"""Finds rows of one person that overlap in time, as when they were recorded under two numbers. Pure."""
 
 from __future__ import annotations
 

@@ -9,13 +9,13 @@ from typing import NamedTuple
 from tracker.event import Event
 
 QUIET = timedelta(days=3)
-"""Somebody who has not been seen for so long is quiet: a weekend alone is not enough from Friday noon on."""
+"""A person not seen for this long went quiet; a weekend from Friday noon on is shorter."""
 BEFORE = timedelta(days=14)
-"""How far back before that somebody's use is looked at."""
+"""How far back before that a person's use is examined."""
 REGULAR_REQUESTS, REGULAR_SPAN = 10, timedelta(days=2)
-"""Who sent so many requests, over at least so long, used the app regularly."""
+"""A person with at least this many requests, over at least this time, used the app regularly."""
 LAST_THING = timedelta(minutes=10)
-"""An error is the last thing somebody met when they were gone so soon after it."""
+"""A visit ended with an error if the person left this soon after it."""
 MOST = 20
 
 

@@ -1,4 +1,4 @@
-"""What moved since a release: what can be counted of the time behind it, beside the same time before. Pure."""
+"""What changed since a release: the figures of the time after it, compared with the same time before. Pure."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from guardian.core.chance import LEVEL, beyond_chance, shares_differ
 from guardian.core.summary import quantile_ms
 
 MOST = 10
-"""So many releases a report tells of, the newest."""
+"""How many of the newest releases a report shows."""
 FEWEST = 50
-"""With fewer requests on one side nothing is said to have moved or held."""
+"""With fewer requests on either side no comparison is made."""
 LEAST_ERRORS, LEAST_TIMES = 5, 1.5
 """What failed, what was slow and how much was asked has moved where it is so many times as much, or as little; and of
 failed or slow requests so many more or fewer than there would be."""
 NEAR = 0.01
-"""Shares that differ by less than this are alike."""
+"""Shares that differ by less than this count as equal."""
 Measure = Literal["errors", "latency", "requests"]
 
 
@@ -81,7 +81,7 @@ def _judged(release: Release, now: Bins, then: Bins, level: float) -> Release:
     for (name, shares), beyond in zip(asked, certain, strict=True):
         if beyond and _much(*shares):
             moved.append(name)
-        if beyond or _near(*shares):  # else nobody can say whether it is chance
+        if beyond or _near(*shares):  # otherwise it might be chance
             compared.append(name)
     if not 1 / LEAST_TIMES < since.requests / before.requests < LEAST_TIMES:
         moved.append("requests")

@@ -1,4 +1,4 @@
-"""Where templates and example files lie: inside the installed package, or in the folders of a checkout."""
+"""The location of templates and example files: inside the installed package, or in the folders of a checkout."""
 
 from __future__ import annotations
 

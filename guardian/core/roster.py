@@ -15,9 +15,9 @@ from guardian.core.summary import Summary, active_minutes
 from tracker.event import ANONYMOUS
 
 BACK = timedelta(days=30)
-"""Who was not there in so long a time before the window is new in it."""
+"""A person not seen for this long before the window is new in it."""
 AWAY_US = 7 * 86_400_000_000
-"""Who stayed away for so long before they came (µs) has come back."""
+"""A person who had stayed away for this long (µs) has come back."""
 KINDS = ("", "new", "returned")
 SORTS = ("name", "requests", "errors", "time", "seen")
 GROUPS = ("", "new", "returned", "hit")

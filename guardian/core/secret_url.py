@@ -1,4 +1,4 @@
-"""An address of the web that may hold a secret: a password before the host, a token in the path or behind a ?."""
+"""A URL that may contain a secret: a password before the host, or a token in the path or query."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 
 class SecretUrl:
-    """The address, whose every written form (`str`, `repr`, log, JSON) is its scheme and host; `reveal` has it all."""
+    """A URL that shows only its scheme and host in every form (`str`, `repr`, log, JSON); `reveal` gives all of it."""
 
     __slots__ = ("_address",)
 
@@ -14,12 +14,12 @@ class SecretUrl:
         self._address = address
 
     def reveal(self) -> str:
-        """The whole address, for whoever asks it."""
+        """The whole URL, for making the request."""
         return self._address
 
     @property
     def holds_secret(self) -> bool:
-        """Whether a user, a password or a query stands in it. A path tells nothing by itself."""
+        """Whether it contains a user, a password or a query. A path alone proves nothing."""
         try:
             parts = urlsplit(self._address)
         except ValueError:

@@ -1,4 +1,4 @@
-"""What a store of events tells of itself, and how it says that it cannot answer."""
+"""What a store of events reports about itself, and its errors."""
 
 from __future__ import annotations
 
@@ -63,4 +63,4 @@ class StorageError(Exception):
 
 
 class WindowGone(StorageError):
-    """The window reaches back to what retention has deleted."""
+    """The window reaches back into what retention has deleted."""

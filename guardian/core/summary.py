@@ -207,7 +207,7 @@ def _follow(a: UserTotals, b: UserTotals) -> None:
     a.requests += b.requests
     a.errors += b.errors
     a.server_errors += b.server_errors
-    # In b alone its first request opened a session; here it may go on one of a.
+    # In `b` alone the first request opened a session; after `a` it may continue one.
     gap = b.first_start_us - a.last_us
     a.active_us += b.active_us + (gap if gap < SESSION_GAP_US else 0)
     a.last_us = b.last_us

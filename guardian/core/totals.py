@@ -1,4 +1,4 @@
-"""Totals of a window as arrays of integers: the shape in which summaries are stored, and merged by the hundred.
+"""Totals of a window as integer arrays: the form in which summaries are stored, and merged by the hundred.
 
 People and routes are numbers of the store's dictionaries. Same laws as `guardian.core.summary`, about 20 times faster.
 """
@@ -24,7 +24,7 @@ _WIDTHS = (7, 3, 3, 3)
 
 
 class Part(IntEnum):
-    """What of some totals is stored, and read, by itself: a reader takes only what it shows."""
+    """The parts of totals that are stored and read separately, so that readers load only what they show."""
 
     PEOPLE = 0
     """User, requests, errors, server errors."""
@@ -116,7 +116,7 @@ class Totals:
         return Summary({emails[number]: user for number, user in users.items()}, self.by_route(routes))
 
     def by_route(self, routes: Mapping[int, Route]) -> dict[Route, RouteTotals]:
-        """What it says of the routes, by their names."""
+        """The totals of the routes, by their names."""
         durations = _by_first(self.durations)
         return {
             routes[number]: RouteTotals(statuses, durations.get(number, {}))
@@ -224,12 +224,12 @@ def _by_first(rows: np.ndarray) -> dict[int, dict[int, int]]:
 
 
 def _ends(first: np.ndarray, length: int) -> np.ndarray:
-    """Where the groups that begin at `first` end: the places of their last rows."""
+    """The indices of the last rows of the groups that begin at `first`."""
     return np.append(first[1:], length)[: len(first)] - 1
 
 
 def renumbered(totals: Totals, people: np.ndarray, routes: np.ndarray) -> Totals:
-    """The same totals under other numbers: those of the people and routes at each place, all different."""
+    """The same totals with people and routes renumbered by these arrays of distinct numbers."""
     users, used, statuses, durations = (
         table.copy() for table in (totals.users, totals.used, totals.statuses, totals.durations)
     )

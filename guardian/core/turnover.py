@@ -1,6 +1,5 @@
-"""The week in people: who is new, who came back, who went quiet, and which features were taken up or given up. Pure.
-
-The same holds of a month, and of any window of a week or more. Stores say who was there (`Presence`), by number.
+"""Who came and went in a week (or a longer window): who is new, who came back, who went quiet, and which features were
+taken up or given up. Pure. Stores say who was there (`Presence`), by number.
 """
 
 from __future__ import annotations
@@ -19,19 +18,19 @@ from guardian.core.unlinked import is_unlinked
 from tracker.event import UNMATCHED
 
 SHORTEST = WEEK - CLOCK_CHANGE
-"""Of a shorter window nothing is told: from one day to the next people come and go."""
+"""Shorter windows are left out: from one day to the next, people come and go anyway."""
 AWAY_US = WEEK // timedelta(microseconds=1)
-"""Who stayed away for so long before they came (µs) has come back."""
+"""A person who had stayed away for this long (µs) has come back."""
 MOST_BACK = timedelta(days=400)
-"""Who was not there in so long a time before, as far as it is stored, is new."""
+"""A person not seen for this long before, as far as data is stored, is new."""
 WINDOWS = 8
-"""So many windows are looked at one by one: the report's, and those before it."""
+"""How many windows are examined: the report's, and those before it."""
 NAMED = 5
-"""So many people of a group are named, the busiest first."""
+"""How many people of a group are named, busiest first."""
 COHORTS_FROM = 30
-"""The table of how many new people came back is shown from so many new people on."""
+"""The fewest new people for which the table of returning people is shown."""
 _NO_FEATURES = (UNMATCHED, "(other)")
-"""What the features begin with that are none."""
+"""The prefixes of names that are not real features."""
 LEAST_MORE, LEAST_TIMES = 5, 1.5
 """A feature was taken up, or given up, where it is so many people and so many times the share more, or less."""
 
@@ -219,7 +218,7 @@ def _usage(found: Presence) -> tuple[tuple[Usage, ...], tuple[Usage, ...]]:
     before, now = (int(row.sum()) for row in found.there[-2:])
     then, used = found.used.tolist()
     asked = [n for n, name in enumerate(found.features) if not name.startswith(_NO_FEATURES) and (then[n] or used[n])]
-    # Of what is not worth telling it is not asked; it counts among what could have been told all the same.
+    # Changes too small to report are not tested, but still count among the candidates.
     unlikely = beyond_chance(
         [
             shares_differ(used[n], now, then[n], before)

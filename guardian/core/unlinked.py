@@ -1,4 +1,4 @@
-"""The names that lead nowhere, which events have whose user was erased: they count in totals, and are about nobody."""
+"""Unlinkable names, which replace those of erased users: their events count in totals, but belong to nobody."""
 
 from __future__ import annotations
 
@@ -13,5 +13,5 @@ def unlinked_name(token: str) -> str:
 
 
 def is_unlinked(name: str) -> bool:
-    """Whether the name is such a one: no user of an app that calls itself `erased-mike` is meant."""
+    """Whether the name is such a one; a user who is really called `erased-mike` is not."""
     return name.startswith("erased-") and _UNLINKED.fullmatch(name) is not None

@@ -1,4 +1,4 @@
-"""The time zone that somebody meant: a name of the tz database for one that it does not have."""
+"""Guesses the time zone that somebody meant by a name that the tz database does not have."""
 
 from __future__ import annotations
 

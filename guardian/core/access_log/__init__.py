@@ -1,1 +1,1 @@
-"""Access logs of web servers: one line in, one request out, with no more of it than Guardian may keep. Pure."""
+"""Parsers of web servers' access logs: one line in, one request out, with only what Guardian may store. Pure."""

@@ -20,7 +20,7 @@ _REQUEST = re.compile(rb"([A-Za-z_-]+) ([^ ?]+)(?:\?.*)?(?: HTTP/\d(?:\.\d)?)?",
 _SECONDS = re.compile(rb"(?:^| )(?:rt=|request_time=|urt=)?(\d{1,7}\.\d{3})(?= |$)")
 _MICROS = re.compile(rb" ?(\d{1,13})")
 NO_REQUEST = b"-"
-"""The method and target of a line that a server wrote for what was no HTTP request."""
+"""The method and target that servers log for something that was not an HTTP request."""
 
 
 class Combined:

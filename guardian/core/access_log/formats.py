@@ -1,4 +1,4 @@
-"""Which formats there are, and which one a log has."""
+"""The supported formats, and detecting the format of a log."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def parser(name: str, zone: tzinfo) -> Parser:
 
 
 def detect(lines: Iterable[bytes], zone: tzinfo) -> str | None:
-    """The format that most of these lines have; None where none of them has a known one."""
+    """The format of most of these lines; None if none has a known format."""
     votes: dict[str, int] = {}
     parsers = {name: parser(name, zone) for name in _TRIED}
     for line in lines:

@@ -1,4 +1,4 @@
-"""What the parsers of all formats share: the request of a line, why a line is none, and how its fields are read."""
+"""What the parsers share: the request of a line, the error for other lines, and reading of fields."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from typing import NamedTuple
 
 LONGEST = 64 * 1024
-"""Bytes of a line: servers refuse a request head that is longer, so a longer line is none of theirs."""
+"""The most bytes of a line: servers refuse longer request heads, so they log no longer lines."""
 LEFT = 499
-"""The status of a request whose client left before an answer; servers write 0 or 000 too."""
+"""The status of a request whose client left before an answer; some servers log 0 or 000."""
 _MOST_US = 30 * 86_400 * 1_000_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -25,7 +25,7 @@ _KEPT_TIMES = 4_096
 
 
 class Unreadable(ValueError):
-    """A line that is no request. The message is one of a few fixed texts: nothing of the line is in it."""
+    """The line is not a request. The message is one of a few fixed texts, and contains nothing of the line."""
 
 
 class Request(NamedTuple):
@@ -54,7 +54,7 @@ def status_of(number: int) -> int:
 
 
 def micros_of(value: float, unit: float) -> int | None:
-    """A duration in microseconds, of a value that is counted in so many; None for one that no request lasts."""
+    """A duration in microseconds, from a value in a given unit (µs); None if no request can last that long."""
     if not 0 <= value * unit < _MOST_US:  # a NaN is not
         return None
     return round(value * unit)
@@ -71,11 +71,11 @@ _FRACTION_AND_ZONE = re.compile(rb"(?:[.,](\d{1,9}))?+( ?(?:Z|UTC|[+-]\d\d:?\d\d
 
 
 class Times:
-    """Reads times; a log has the same minute many times over. `zone` is that of times which name none."""
+    """Parses times, caching minutes, since a log repeats each many times. `zone` applies to times without one."""
 
     def __init__(self, zone: tzinfo) -> None:
         self._zone = zone
-        self._known: dict[bytes, int] = {}  # by what stands around the seconds, the moment at which the minute begins
+        self._known: dict[bytes, int] = {}  # from the text around the seconds to the start of the minute
 
     def clf(self, text: bytes) -> int:
         """Microseconds of a time as in `10/Oct/2000:13:55:36 -0700`. Raises Unreadable."""

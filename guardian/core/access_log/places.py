@@ -1,7 +1,7 @@
-"""From what was asked for to a route template: by the templates that are given, else by leaving out what is a value.
+"""Derives route templates from request targets: by given templates, otherwise by replacing values in the path.
 
 `/api/threads/7f3a/messages/12?q=x` is `/api/threads/{id}/messages/{id}`. Only words that an author may have written
-stay; where very many different ones follow the same words, they are values too: names of people, titles.
+stay; where very many different words follow the same prefix, they count as values too, such as names or titles.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from tracker.event import UNMATCHED
 from tracker.templates import NOWHERE, Templates
 
 MOST_WORDS = 40
-"""More different words at one place of a path than this are values."""
+"""With more different words than this at one position of a path, they are values."""
 _DEEPEST = 12
 _LONGEST_PATH = 2_048
 _KNOWN = 50_000
@@ -24,7 +24,7 @@ _ID, _VALUE = "{id}", "{value}"
 _MOST_PLACES = 5_000
 _NONE: frozenset[str] = frozenset()
 _TELL_NOTHING = frozenset((301, 308, 400, 401, 403, 404, 408, 410, 414, 421, 429, 431, 444, 499))
-"""Statuses that a server gives to whatever path a stranger tries."""
+"""Statuses that a server may answer for any made-up path."""
 _WORD = re.compile(
     r"v\d{1,2}|[._]?[a-z]+(?:[-_][a-z]+){0,3}\d?(?:\.(?:html?|php|json|xml|aspx?|jsp|cgi))?", re.IGNORECASE
 )

@@ -1,4 +1,4 @@
-"""The report, from the totals of two windows and what was found beside them. Pure."""
+"""Builds the report from the totals of two windows and other findings. Pure."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from tracker.event import NOTED, Event, Failure
 TOP = 10
 """How many features `top_features` names."""
 SHORTEST_DAY = timedelta(hours=23)
-"""In a shorter period nobody need come."""
+"""In a shorter period it is normal that nobody comes."""
 STORED = ("route template", "method", "status", "duration", "time", "verified user", "error type and place")
 
 
@@ -147,7 +147,7 @@ def user_rows(users: Iterable[Active], failures: Mapping[str, Sequence[Event]]) 
     return tuple(map(_USER, rows))
 
 
-_USER: Callable[[tuple[Any, ...]], UserRow] = partial(tuple.__new__, UserRow)  # four times as fast as to call it
+_USER: Callable[[tuple[Any, ...]], UserRow] = partial(tuple.__new__, UserRow)  # four times as fast as calling it
 _FAILED: Callable[[tuple[Any, ...]], FailedRequest] = partial(tuple.__new__, FailedRequest)
 
 

@@ -14,12 +14,12 @@ from guardian.core.storage import RecorderHealth, StorageStats
 DAY, WEEK = timedelta(days=1), timedelta(days=7)
 CLOCK_CHANGE = timedelta(hours=1)
 PERIODS, LEAST_PERIODS = 8, 3
-"""What is usual is the median of so many periods; of fewer than the least, nothing is called usual."""
+"""The usual value is the median of this many periods; with fewer than the least, there is none."""
 
 
 def recorded_since(stats: StorageStats, recorders: Iterable[RecorderHealth]) -> datetime | None:
-    """Since when everything is known that happened: the first event or sign of life of a recorder, or where retention
-    has deleted events, the oldest totals. None: nothing was ever recorded."""
+    """Since when the records are complete: from the first event or heartbeat, or from the oldest totals if retention
+    has deleted events. None: nothing was ever recorded."""
     first = stats.totals_since if stats.purged else stats.oldest
     alive = () if stats.purged else (each.started_at for each in recorders)
     return min((at for at in (first, *alive) if at is not None), default=None)

@@ -14,9 +14,9 @@ from guardian.core.storage import StorageStats
 from guardian.core.summary import fits
 
 BUSY = 20
-"""A period with fewer requests than this may be followed by one without any."""
+"""After a period with fewer requests than this, one without any is no warning."""
 SERVER_RATE, TIMES_USUAL = 0.01, 3
-"""A warning: the share of server errors is above this, and above this many times the usual share."""
+"""Server errors are a warning above this share and above this many times the usual share."""
 
 
 def judge(
