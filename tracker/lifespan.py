@@ -35,7 +35,7 @@ class Drained(Protocol):
         """Store what waits; whether that could be done."""
 
     def flush(self, timeout: float) -> bool:
-        """Store what waits now, within so many seconds; whether that could be done."""
+        """Store what waits now; False if `timeout` seconds were not enough."""
 
 
 async def watch_lifespan(

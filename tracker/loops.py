@@ -38,7 +38,7 @@ def _asyncio() -> Any:
 
 
 async def in_a_thread(work: Callable[[], object], seconds: float) -> None:
-    """Run `work` in a thread of its own and return when it is done, or after so many seconds.
+    """Run `work` in a thread of its own and return when it is done, or after `seconds`.
 
     The loop's own pool is not used, since the host may have filled or closed it. Without a known event loop, it blocks.
     """
@@ -65,7 +65,7 @@ async def in_a_thread(work: Callable[[], object], seconds: float) -> None:
 
 
 async def limited(waiting: Awaitable[T], seconds: float) -> T:
-    """What an awaitable gives. Raises TimeoutError after so many seconds; under an unknown loop there is no limit."""
+    """The result of an awaitable. Raises TimeoutError after `seconds`; under an unknown loop there is no limit."""
     if trio := _trio():
         with trio.move_on_after(seconds):
             return await waiting

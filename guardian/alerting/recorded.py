@@ -19,7 +19,7 @@ class Recorded:
         self._events, self._made_by = events, made_by
 
     def sample(self, start_us: int, end_us: int, *, most: int = 20_000) -> Sample:
-        """The sample of [start, end), µs, with at most so many requests."""
+        """The sample of [start, end), µs, with at most `most` requests."""
         return Sample.of(((event, self._made_by(event)) for event in self._between(start_us, end_us)), most)
 
     def failed(self, start_us: int, end_us: int) -> Iterator[Sample]:

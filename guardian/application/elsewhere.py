@@ -54,7 +54,7 @@ def records_elsewhere(
 
 
 def _alive(paths: Iterable[Path], database: Path, now: datetime) -> list[Path]:
-    """Those of the files that an app records into, but for `database` itself."""
+    """The files that an app records into, except `database` itself."""
     found: dict[Path, int] = {}
     for path in islice(paths, MOST_FILES):
         with suppress(OSError):

@@ -23,7 +23,7 @@ LIFETIME = timedelta(minutes=15)
 SEEN_EVERY = timedelta(minutes=1)
 """A session's last use is noted no more often than this: pages that are open ask every ten seconds."""
 _TRIES = 5
-"""So many messages that are due before it are sent first, at most."""
+"""The most messages due before it that are sent first."""
 _CHANGES = 3
 """So often the store is changed for a mail: it is put into the outbox, claimed there, and marked as sent."""
 

@@ -47,15 +47,14 @@ def quiet_window(start: datetime, end: datetime) -> tuple[datetime, datetime, da
 
 
 def regular(visits: Iterable[Visits]) -> list[Visits]:
-    """Those who used the app regularly."""
+    """The people who used the app regularly."""
     span = REGULAR_SPAN // timedelta(microseconds=1)
     return [each for each in visits if each.requests >= REGULAR_REQUESTS and each.last_us - each.first_us >= span]
 
 
 def gone_quiet(regulars: Iterable[Visits], failures: Mapping[str, Sequence[Event]]) -> list[Quiet]:
-    """Those of the regular users, who have not come back, whose last thing was an error.
-
-    `failures` has the newest failed event of each. The busiest first, at most 20.
+    """The regular users who have not come back after a visit that ended with an error; busiest first, at most 20.
+    `failures` has each one's newest failed event.
     """
     found: list[Quiet] = []
     for user, requests, _, last_us in regulars:

@@ -15,8 +15,8 @@ MOST = 10
 FEWEST = 50
 """With fewer requests on either side no comparison is made."""
 LEAST_ERRORS, LEAST_TIMES = 5, 1.5
-"""What failed, what was slow and how much was asked has moved where it is so many times as much, or as little; and of
-failed or slow requests so many more or fewer than there would be."""
+"""Failures, slow requests and traffic have changed if they grew or shrank by this factor; and there must be this many
+more or fewer failed or slow requests than expected."""
 NEAR = 0.01
 """Shares that differ by less than this count as equal."""
 Measure = Literal["errors", "latency", "requests"]
@@ -54,7 +54,7 @@ Bins = Mapping[int, int]
 
 
 def p95(bins: Bins) -> float | None:
-    """95 % of the latencies are within so many milliseconds; None of none."""
+    """The 95 % quantile of the latencies in milliseconds; None without any."""
     value = quantile_ms(dict(sorted(bins.items())), 0.95)
     return None if value is None else round(value, 2)
 

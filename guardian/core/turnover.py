@@ -32,7 +32,8 @@ COHORTS_FROM = 30
 _NO_FEATURES = (UNMATCHED, "(other)")
 """The prefixes of names that are not real features."""
 LEAST_MORE, LEAST_TIMES = 5, 1.5
-"""A feature was taken up, or given up, where it is so many people and so many times the share more, or less."""
+"""A feature was taken up or given up if at least this many people more or fewer use it, and their share changed by this
+factor."""
 
 
 class Presence(NamedTuple):
@@ -50,7 +51,8 @@ class Presence(NamedTuple):
 
 
 class Group(NamedTuple):
-    """So many people, a few of them by name. `feature` is the one whose error they met last, "" for none."""
+    """A group of `number` people, a few of them by name. `feature` is the one whose error they met last, "" for
+    none."""
 
     number: int = 0
     people: tuple[str, ...] = ()
@@ -168,7 +170,8 @@ def _first_in(there: np.ndarray, row: int) -> np.ndarray:
 
 
 def _cohorts(there: np.ndarray, fresh: Sequence[np.ndarray], edges: Sequence[datetime]) -> tuple[Cohort, ...]:
-    """Those of each window but the first, in which everybody may be new, and the last, after which nobody came yet."""
+    """The cohorts of all windows except the first, in which everybody may be new, and the last, which nothing follows
+    yet."""
     found = []
     for place in range(1, len(fresh) - 1):
         back = tuple(int((fresh[place] & there[row]).sum()) for row in range(place + 2, len(there)))
@@ -190,7 +193,7 @@ def _quiet(found: Presence, failed: Mapping[int, str], names: Names) -> tuple[Gr
 
 
 def _group(numbers: np.ndarray, requests: np.ndarray, names: Names) -> Group:
-    """These people; of those with most requests a few by name. Whoever was erased is counted, and not named."""
+    """The group of these people, with the busiest few by name. Erased people are counted but not named."""
     if not len(numbers):
         return Group()
     counts = requests[numbers]

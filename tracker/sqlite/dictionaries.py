@@ -14,11 +14,11 @@ from tracker.source import Source
 from tracker.sqlite.tombstones import Tombstones
 
 ROUTE_CAP = 5_000
-"""At most so many (endpoint, method, feature) triples are told apart; what comes later is `(other)`."""
+"""The most (endpoint, method, feature) triples stored; later ones become `(other)`."""
 FAILURE_CAP = 20_000
-"""At most so many failures are told apart; what comes later is `(other)`."""
+"""The most failures stored; later ones become `(other)`."""
 SOURCE_CAP = 10_000
-"""At most so many pairs of release and instance are told apart; what comes later is `(other)`."""
+"""The most pairs of release and instance stored; later ones become `(other)`."""
 OTHER = "(other)"
 _CACHE_CAP = 50_000
 _CACHED_BYTES = 4_000_000

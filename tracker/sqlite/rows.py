@@ -86,7 +86,7 @@ def _ids(at_us: Sequence[int], taken: Set[int]) -> list[int]:
 
 
 def _taken(db: sqlite3.Connection, ids: Sequence[int]) -> set[int]:
-    """Those of the ids that events have already."""
+    """The ids among these that events already have."""
     found = db.execute("SELECT e.id FROM json_each(?) j CROSS JOIN guardian_request e ON e.id = j.value", [str(ids)])
     return {number for (number,) in found}
 
@@ -106,7 +106,8 @@ def insert_rows(db: sqlite3.Connection, table: str, row: str, values: Sequence[i
 
 
 def _few_lengths(left: int) -> int:
-    """How many of so many rows go into one statement: a few different numbers, so that SQLite keeps the statements."""
+    """How many of these rows go into one statement: only a few different numbers, so that SQLite's statement cache
+    works."""
     return _ROWS if left >= _ROWS else 1 << left.bit_length() - 1
 
 

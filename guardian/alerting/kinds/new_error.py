@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from guardian.settings.rules import GroupInterval
 
 NEW_FOR = DAY
-"""An error counts as new for so many seconds after its first sighting."""
+"""How many seconds an error counts as new after its first sighting."""
 
 
 class NewError(KindSettings):

@@ -24,7 +24,7 @@ Told = Callable[[str, float], None]
 """Told what is being done, in a few words, and how much of the whole is done, 0 to 1."""
 
 _EVENTS, _STRETCHES = 20_000, 200
-"""So many events, of so many stretches, are put at once."""
+"""How many events, and of how many stretches, are written at once."""
 _BUCKETS = 50
 
 

@@ -14,7 +14,7 @@ from PIL import Image, ImageChops
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 PATIENCE_SECONDS = 60
 MARGIN = 24
-"""So many rows stay below the last thing on a page."""
+"""How many rows of pixels are kept below the end of a page."""
 
 
 class Screen(NamedTuple):

@@ -13,9 +13,9 @@ from guardian.mail.channels.sender import Conversation, Request, basic, filled, 
 _TOPIC = re.compile(r"[a-z0-9_-]{1,64}", re.IGNORECASE)
 _PRIORITIES = {"l": "low", "mo": "low", "h": "high", "e": "max", "mi": "min", "ma": "max"}
 _PRIORITIES |= {"1": "min", "2": "low", "4": "high", "5": "max"}
-"""What a priority may begin with, and ntfy's name for it; any other is ntfy's default."""
+"""The prefixes of a priority, and ntfy's name for it; any other means ntfy's default."""
 _SORTS = {"failure": ("max", "rotating_light"), "warning": ("high", "warning"), "success": ("", "white_check_mark")}
-"""By a message's sort: its priority where the address sets none, and the tag that ntfy shows as a picture."""
+"""For each kind of message, its priority if the address sets none, and the tag that ntfy shows as an emoji."""
 
 
 def ntfy(address: Address, message: ChannelMessage) -> Conversation:
@@ -49,7 +49,7 @@ def ntfy(address: Address, message: ChannelMessage) -> Conversation:
 
 
 def _login(address: Address) -> dict[str, str]:
-    """The header that logs in. Raises Incomplete where a token is asked for and none is given."""
+    """The Authorization header. Raises Incomplete if a token is required and missing."""
     token, auth = address.option("token"), address.option("auth").lower()
     bare = address.user.lower().startswith("tk_") and not address.password
     if auth == "basic" or not (auth or token or bare):

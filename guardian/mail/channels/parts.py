@@ -89,19 +89,20 @@ def need(*parts: object) -> None:
 
 
 def parted(text: str) -> list[str]:
-    """The words of an option that holds several, whatever of Apprise's separators stands between them."""
+    """The words of an option with several, split at any of Apprise's separators."""
     return [each for each in re.split(r"[\s,;|/\\#]+", text) if each]
 
 
 def only(receivers: Iterable[str]) -> str:
-    """The one receiver of an address, "" for none. Raises ValueError for several that differ."""
+    """The address's single receiver, "" if there is none. Raises ValueError for several different ones."""
     if len(found := set(receivers)) > 1:
         raise ValueError("the address names several receivers: make each a channel of its own")
     return "".join(found)
 
 
 def read_address(text: str) -> Address | None:
-    """The address's parts, None for what has not the form of one; those of what a service's page shows in our form."""
+    """The address's parts; None if it is malformed. An address as a service's page shows it is converted to our form
+    first."""
     form = _FORM.fullmatch(_ours(text.strip()))
     if form is None or _CONTROL.search(unquote(form[0])):
         return None

@@ -21,7 +21,7 @@ mails."""
 
 
 def users_file(report: Report, most: int, lang: Language) -> tuple[Attachment | None, str]:
-    """The file with up to so many users, most errors first, then most requests; and the sentence under the table of the
+    """The file with up to `most` users, most errors first, then most requests; and the sentence under the table of the
     mail, which says how many more there are and where. No file and "" where the mail shows everybody."""
     total = len(report.users) + report.users_left_out
     number = total - SHOWN

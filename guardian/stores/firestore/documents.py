@@ -64,7 +64,7 @@ class Documents:
         return found[0] if found else None
 
     def get_all(self, collection: str, names: Sequence[str]) -> list[Found]:
-        """Those of these documents that are there."""
+        """The documents among these that exist."""
 
         def work(client: Any) -> list[Found]:
             place, found = client.collection(collection), []

@@ -25,7 +25,7 @@ from guardian.stores.state import Edition, SavedReport
 PERIOD, SCHEDULE, REPORT = "guardian_period", "guardian_schedule", "guardian_report"
 SAVED = ("id", "schedule", "start_us", "end_us", "created_us")
 _PAGE = 10
-"""So many periods are read at once where the newest one does not tell how far a schedule has come."""
+"""How many periods are read at once if the newest one does not show how far a schedule has come."""
 _Period = tuple[str, int, int]
 
 

@@ -68,7 +68,7 @@ class _Seen(NamedTuple):
 
     @classmethod
     def read(cls, db: sqlite3.Connection, people: People, made: Sequence[Piece]) -> _Seen:
-        """Those of these pieces, which are in order."""
+        """Reads these pieces, which must be in order."""
         (users, requests), edges = _columns(db, made, Part.PEOPLE)
         # Half the memory: a monthly report covers 47 days of everybody.
         return cls(made, people.persons(users).astype(np.int32), requests.astype(np.int32), edges)

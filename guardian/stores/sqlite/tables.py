@@ -35,7 +35,7 @@ class Tables:
         return cls(db, people, made, single)
 
     def runs(self, part: Part, number: int = 3) -> Iterator[Run]:
-        """The first so many columns of a part, of the buckets of one length that follow each other, or of single
+        """The first `number` columns of a part, run by run: buckets of one length that follow each other, or single
         events; all three of people are read once. Raises ValueError or zlib.error where one is damaged."""
         return iter(self._people_of) if part is Part.PEOPLE and number == 3 else self._read(part, number)
 

@@ -34,7 +34,7 @@ from guardian.web.pages.paging import paged
 from guardian.web.pages.tables import Table
 
 MOST = 500
-"""So many incidents, the newest, are listed."""
+"""How many of the newest incidents are listed."""
 SHOWN = 25
 LOOKED_AT = 2000
 """How many of the newest messages are searched for those of an incident."""
@@ -42,9 +42,9 @@ LISTED, UNFOLDED = 50, 8
 """So many open incidents are listed, and of those whom one hit, among each that fared alike, so many named; the files
 have all. Up to so many in all stand there without a click."""
 COPIED = 200
-"""So many addresses stand there to be copied."""
+"""How many addresses are shown for copying."""
 TOLD = 100
-"""So many of the latest things that happened are listed."""
+"""How many of the latest entries of the timeline are listed."""
 BUTTONS = (
     ("acknowledge", marked("Acknowledge")),
     ("silence-1h", marked("Silence for 1 h")),

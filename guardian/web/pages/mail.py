@@ -26,7 +26,7 @@ from guardian.web.pages.tables import Table
 from guardian.web.reports import SENDING, SENDING_TTL
 
 MOST, SHOWN = 2000, 25
-"""So many messages, the newest, are listed; so many on a page."""
+"""How many of the newest messages are listed, and how many on a page."""
 STATUSES = {
     "": marked("All"),
     "pending": marked("Waiting"),

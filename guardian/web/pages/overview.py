@@ -31,7 +31,7 @@ from guardian.web.pages.timeline import bar_links, number_scale, through_time, t
 OPEN, COUNTED = 6, 500
 """So many open incidents are shown, and so many counted at most: a page of its own has them."""
 SLICES = 6
-"""So many statuses have a slice of their own; the others share one."""
+"""How many statuses have a slice of their own; the others share one."""
 
 
 async def run(view: View) -> Mapping[str, Any] | Response:

@@ -35,9 +35,9 @@ from tracker.names import MAX_NAME
 MOST = 2000
 """How many of a person's newest steps are read; the page says if there were more."""
 SHOWN = 40
-"""So many of them, the newest, are listed."""
+"""How many of the newest steps are listed."""
 MARKS = 240
-"""So many errors, the newest, have a mark on the strip."""
+"""How many of the newest errors are marked on the strip."""
 
 
 async def run(view: View) -> Mapping[str, Any] | Response:

@@ -20,7 +20,7 @@ from guardian.web.pages.ranges import Range
 from guardian.web.pages.svg import Flag, Flags, Series, Words, nice_top, over_time
 
 MOST = 6
-"""So many releases, the latest, are marked."""
+"""How many of the latest releases are marked."""
 NAME = 14
 """A longer name of a release is cut above its line, not beside it."""
 
