@@ -15,6 +15,8 @@ from tracker.source import shortened
 _SHA = re.compile(r"[0-9a-f]{40}")
 LONGEST = 80
 """Longer values are shown without their middle."""
+_OURS = {"release", "instance", "method", "hour"}
+"""The dimensions whose values come after a word of ours: see `_value`."""
 _OVER = {
     "release": marked("releases"),
     "route": marked("routes"),
@@ -159,3 +161,12 @@ def cause_lines(told: Explanation, lang: Language) -> list[str]:
     if line := cause_line(told, lang):
         found.append(line)
     return found
+
+
+def cause_sentences(told: Explanation, lang: Language) -> list[str]:
+    """The same as sentences of a text. A word of ours at the beginning has a capital letter; a name stays as it is."""
+    lines = cause_lines(told, lang)
+    named = told.others is None and told.cause.found and told.cause.found[0].dimension not in _OURS
+    if lines and not (named and lines[-1] == cause_line(told, lang)):
+        lines[-1] = lines[-1][:1].upper() + lines[-1][1:]
+    return [f"{line}." for line in lines]

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any, Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
-from guardian.alerting.cause_words import cause_lines
+from guardian.alerting.cause_words import cause_sentences
 from guardian.alerting.explaining import Explanation
 from guardian.core.language import Language
 from guardian.core.report.model import Feature, FeatureBefore, Previous, Report
@@ -65,7 +65,7 @@ def _why(moved: Moved, report: Report, lang: Language) -> list[str]:
     for each in report.causes:
         if (each.feature, each.status, each.of) == (moved.feature, moved.status, moved.of):
             told = Explanation(each.of, each.cause, each.way, each.days)
-            return [f"{line}." for line in cause_lines(told, lang)]
+            return cause_sentences(told, lang)
     return []
 
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from guardian.alerting.cause_words import cause_line, cause_lines, unnamed, way_note
+from guardian.alerting.cause_words import cause_line, cause_lines, cause_sentences, unnamed, way_note
 from guardian.alerting.explaining import UNEXPLAINED, Explanation
 from guardian.core.cause import Cause, Found, Way
 from guardian.core.language import language
@@ -141,3 +141,21 @@ def test_one_request_is_said_in_the_singular():
     way = Way(("KeyError", ""), 5, 5, 0, 1)
     assert plain(way_note(Explanation(way=way, days=7), "KeyError", "", EN)) == "(0 of 1 request a week before)"
     assert plain(way_note(Explanation(way=way, days=1), "KeyError", "", FR)) == "(0 sur 1 requête la veille)"
+
+
+@pytest.mark.parametrize(
+    "told, begins",
+    [
+        (Explanation(cause=Cause((RELEASE,))), "Release 2.4.1 has 60 "),
+        (Explanation(cause=Cause((CHAT,))), "/api/chat has 60 "),
+        (Explanation(cause=Cause((ANN,))), "ann@x.org has 90 "),
+        (Explanation(cause=Cause(even=("route", "person"))), "None stands out: "),
+        (Explanation("alone", others=(3, 40)), "3 of 40 others "),
+    ],
+)
+def test_in_a_text_a_word_of_ours_begins_with_a_capital_and_a_name_stays_as_it_is(told, begins):
+    [sentence] = cause_sentences(told, EN)
+    assert plain(sentence).startswith(begins) and sentence.endswith(".")
+    both = cause_sentences(replace(told, way=Way(("KeyError", ""), 5, 6, 0, 10)), EN)
+    assert plain(both[0]) == "5 of 6 failures are KeyError (0 of 10 requests a week before)."
+    assert both[1] == sentence
