@@ -32,7 +32,7 @@ class Server:
     def reached(self, stage):
         if stage == self.stage and self.mails <= 0:
             self.stage = None
-            os.kill(self.clients.get(timeout=5), signal.SIGKILL)
+            os.kill(self.clients.get(timeout=60), signal.SIGKILL)
 
     async def handle_EHLO(self, server, session, envelope, hostname, responses):
         self.reached("EHLO")

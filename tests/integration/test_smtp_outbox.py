@@ -82,7 +82,7 @@ async def server():
 
 @pytest.fixture
 async def transport(server):
-    settings = SmtpSettings(host="127.0.0.1", port=server.port, security="none", timeout_seconds=5)
+    settings = SmtpSettings(host="127.0.0.1", port=server.port, security="none", timeout_seconds=60)
     made = Counted(settings)
     yield made
     await made.close()
@@ -238,7 +238,7 @@ async def test_a_mail_over_the_servers_limit_is_dead_at_once_and_the_next_one_go
 
 
 async def test_a_server_that_loses_its_starttls_gets_no_mail_in_the_clear(state, server):
-    wary = Counted(SmtpSettings(host="127.0.0.1", port=server.port, security="starttls", timeout_seconds=5))
+    wary = Counted(SmtpSettings(host="127.0.0.1", port=server.port, security="starttls", timeout_seconds=60))
     with pytest.raises(Unreachable, match="it does not offer STARTTLS"):
         await wary.send(mail(ANN).body, sender="guardian@example.com", recipient=ANN)
     await state.enqueue([mail(ANN)], now=NOW)
