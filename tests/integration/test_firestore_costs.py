@@ -1,10 +1,7 @@
 """How many documents a round, a minute of a daemon and each report read: each one costs. Counted on Google's emulator,
 and compared with what bench/scale.py says on paper."""
 
-import importlib.util
-import sys
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 
@@ -18,6 +15,7 @@ from tests.support.api_client import NOW, opened
 from tests.support.events import event as made
 from tests.support.firestore import address_in
 from tests.support.firestore_reads import counted
+from tests.support.scale import scale
 from tracker.event import Failure
 
 pytestmark = pytest.mark.needs_firestore
@@ -28,11 +26,7 @@ MINUTE = timedelta(minutes=1)
 
 @pytest.fixture(scope="module")
 def model():
-    spec = importlib.util.spec_from_file_location("scale", Path(__file__).parents[2] / "bench" / "scale.py")
-    found = importlib.util.module_from_spec(spec)
-    sys.modules["scale"] = found
-    spec.loader.exec_module(found)
-    return found
+    return scale()
 
 
 def event(at, user="ada@example.com", status=200):

@@ -2,10 +2,7 @@
 events of a release came from is kept there too."""
 
 import asyncio
-import importlib.util
-import sys
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 
@@ -14,6 +11,7 @@ from guardian.core.time import micros
 from guardian.stores.firestore.history import FirestoreHistory
 from tests.support.events import event as made
 from tests.support.firestore import address_in
+from tests.support.scale import scale
 from tracker.firestore.address import parse
 from tracker.firestore.client import client_of
 from tracker.firestore.sink import SLICES, FirestoreSink, Waiting
@@ -31,11 +29,7 @@ def address(tmp_path):
 
 @pytest.fixture
 def model():
-    spec = importlib.util.spec_from_file_location("scale", Path(__file__).parents[2] / "bench" / "scale.py")
-    found = importlib.util.module_from_spec(spec)
-    sys.modules["scale"] = found
-    spec.loader.exec_module(found)
-    return found
+    return scale()
 
 
 def event(second, user="ann@example.com"):
