@@ -7,7 +7,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from functools import partial
+from functools import cache, partial
 from zoneinfo import ZoneInfo
 
 import httpx2
@@ -61,11 +61,14 @@ async def alert_step(app: Application, now: datetime, token: int | None) -> None
 
     loop = asyncio.get_running_loop()
 
+    @cache
+    def signing() -> AlertWriter:
+        """The writer with the key of its links, read where something is to be written, and once."""
+        key = asyncio.run_coroutine_threadsafe(store.link_key(), loop).result() if app.settings.api.enabled else None
+        return replace(writer, link_key=key)
+
     def compose(notice: Notice, snapshot: Snapshot) -> tuple[Sequence[Outgoing], Mapping[str, str]]:
-        # In a thread, and seldom: where there is nothing to write, no key is read.
-        enabled = app.settings.api.enabled
-        key = asyncio.run_coroutine_threadsafe(store.link_key(), loop).result() if enabled else None
-        written = replace(writer, link_key=key).compose(notice, snapshot, now)
+        written = signing().compose(notice, snapshot, now)  # in a thread
         return written.messages, written.subjects
 
     for change in await judge_passed_minutes(store, live_history(app), around, compose, now=now, token=token):

@@ -123,5 +123,5 @@ async def read_totals(app: Application, chosen: Range, now: datetime, name: str)
         everybody = await read_roster(app, chosen, now)
     except WindowGone:
         return None
-    found = await off_loop(everybody.chosen, search=name)
+    found = await off_loop(everybody.found, search=name)
     return next((each for each in everybody.rows(found) if each.name == name), None)
