@@ -8,10 +8,11 @@ from guardian.alerting.columns import Columns
 from guardian.core.unlinked import is_unlinked
 from tracker.event import ANONYMOUS
 
+Bursts = tuple[list[int], list[tuple[str, int]]]
+"""When (µs) each burst was complete, ascending, and beside it whose it was and when its first error came."""
 
-def find_bursts(
-    columns: Columns, failed: np.ndarray, errors: int, window_us: int
-) -> tuple[list[int], list[tuple[str, int]]]:
+
+def find_bursts(columns: Columns, failed: np.ndarray, errors: int, window_us: int) -> Bursts:
     """Each error of these rows that completes a burst, in the order of time: when, and (whose, when it began)."""
     user = columns.user[failed]
     failed = failed[np.bincount(user, minlength=1)[user] >= errors]  # few meet so many

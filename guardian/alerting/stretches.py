@@ -9,7 +9,7 @@ from functools import cached_property
 
 import numpy as np
 
-from guardian.alerting.bursts import find_bursts
+from guardian.alerting.bursts import Bursts, find_bursts
 from guardian.alerting.columns import MINUTE_US, Columns, OfUsers
 from guardian.alerting.users import Users
 from tracker.event import ANONYMOUS
@@ -215,9 +215,8 @@ class Stretches:
 
     def every_burst(self, errors: int, window_us: int) -> np.ndarray:
         """When (µs) each burst was complete, in order of time; see `bursts`."""
-        found = self._bursts.get((errors, window_us)) or find_bursts(self.columns, self.failed, errors, window_us)
-        self._bursts[errors, window_us] = found
-        return np.array(found[0], dtype=np.int64)
+        at, _ = self._all_bursts((errors, window_us))
+        return np.array(at, dtype=np.int64)
 
     def bursts(self, errors: int, window_us: int, start_us: int, end_us: int) -> dict[str, tuple[int, int]]:
         """The users for whom `errors` errors within `window_us` (both ends inclusive) were complete in [start, end):
@@ -229,13 +228,17 @@ class Stretches:
             first, last = np.searchsorted(self.columns.at_us, (start_us - window_us, end_us))
             at, who = find_bursts(self.columns, self.failures_between(slice(first, last)), errors, window_us)
         else:
-            found = self._bursts[key] or find_bursts(self.columns, self.failed, errors, window_us)
-            self._bursts[key] = at, who = found
+            at, who = self._all_bursts(key)
         there = slice(bisect_left(at, start_us), bisect_left(at, end_us))
         return {user: (began, ended) for ended, (user, began) in zip(at[there], who[there], strict=True)}
 
+    def _all_bursts(self, key: tuple[int, int]) -> Bursts:
+        """All of these errors and window, searched once."""
+        found = self._bursts[key] = self._bursts.get(key) or find_bursts(self.columns, self.failed, *key)
+        return found
+
     @cached_property
-    def _bursts(self) -> dict[tuple[int, int], tuple[list[int], list[tuple[str, int]]] | None]:
+    def _bursts(self) -> dict[tuple[int, int], Bursts | None]:
         return {}
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from guardian.alerting.incidents import Incident
 from guardian.alerting.kinds import kind_of
 from guardian.alerting.sample import Sample
+from guardian.core.counting import begins
 from guardian.core.unlinked import is_unlinked
 from tracker.event import ANONYMOUS
 
@@ -185,7 +186,7 @@ class _Told:
         rank = np.argsort(np.array(by_name, dtype=np.int64))
         rows = rows[np.lexsort((rank[sample.route[rows]], sample.at_us[rows], sample.user[rows]))]
         user, at_us, route = sample.user[rows], sample.at_us[rows], sample.route[rows]
-        first = np.flatnonzero(np.diff(user, prepend=-1))
+        first = np.flatnonzero(begins(user))
         ends = np.append(first[1:], len(rows))
         columns = (user[first], ends - first, at_us[first], at_us[ends - 1], route[ends - 1])
         for code, times, first_us, last_us, where in zip(*(column.tolist() for column in columns), strict=True):

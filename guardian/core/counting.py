@@ -38,7 +38,7 @@ def grouped_columns(first: np.ndarray, second: np.ndarray, count: np.ndarray | N
         counts = added[found].astype(np.int64)
     elif count is None:
         keys = np.sort(keys)
-        at = np.flatnonzero(np.diff(keys, prepend=-1))
+        at = np.flatnonzero(begins(keys))
         found, counts = keys[at], np.diff(at, append=len(keys))
     else:
         order = np.argsort(keys, kind="stable")

@@ -12,7 +12,7 @@ from itertools import pairwise
 import numpy as np
 
 from guardian.core.activity import TOP_HELP, Activity
-from guardian.core.counting import grouped
+from guardian.core.counting import begins, grouped
 from guardian.core.overlaps import overlapping
 from guardian.core.summary import Counts, Route, Summary, TimelineBar
 from guardian.core.time import micros
@@ -239,7 +239,7 @@ def _shown(users: np.ndarray, most: int | None) -> set[int]:
 
 def _spanned(rows: np.ndarray) -> np.ndarray:
     """One row for each person in 5 minutes whose single events are gone; the row starts like that of their first id."""
-    first = np.flatnonzero(np.diff(rows[:, 0], prepend=-1) != 0)
+    first = np.flatnonzero(begins(rows[:, 0]))
     found = rows[first]
     for column in (1, 2, 3):
         found[:, column] = np.add.reduceat(rows[:, column], first)

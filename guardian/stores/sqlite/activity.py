@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from guardian.core.activity import ERRORS_PER_USER, TOP_HELP, Active, Activity, most_in_need, wholly_failed
-from guardian.core.counting import added_up, among, distinct, grouped_columns
+from guardian.core.counting import added_up, among, begins, distinct, grouped_columns
 from guardian.core.summary import Route, RouteTotals, TimelineBar
 from guardian.core.time import micros
 from guardian.core.totals import Part, Totals
@@ -197,7 +197,7 @@ def _most_used(table: np.ndarray, features: Sequence[str]) -> dict[int, tuple[st
     most = int(count.max(initial=0))
     table = table[np.argsort(person * (most + 1) + (most - count), kind="stable")]
     words = [features[code] for code in table[:, 1].tolist()]
-    first = np.flatnonzero(np.diff(table[:, 0], prepend=-1))
+    first = np.flatnonzero(begins(table[:, 0]))
     edges = [*first.tolist(), len(words)]
     return {number: tuple(words[a:b]) for number, (a, b) in zip(table[first, 0].tolist(), pairwise(edges), strict=True)}
 

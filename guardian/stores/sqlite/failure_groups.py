@@ -7,6 +7,7 @@ import sqlite3
 
 import numpy as np
 
+from guardian.core.counting import begins
 from guardian.core.failure_groups import FailureGroup, GroupKey, group_key, in_order, new_group
 from guardian.stores.sqlite.buckets import DAY, ids, time_of
 from guardian.stores.sqlite.failures import ROUTES, TEXTS, read_failed, rows_of
@@ -63,7 +64,7 @@ def added(kinds: np.ndarray, persons: np.ndarray, counts: np.ndarray) -> np.ndar
         return np.zeros((0, 3), np.int64)
     order = np.lexsort((persons, kinds))
     kinds, persons, counts = kinds[order], persons[order], counts[order]
-    new = (np.diff(kinds, prepend=-1) != 0) | (np.diff(persons, prepend=-1) != 0)
+    new = begins(kinds) | begins(persons)
     first = np.flatnonzero(new)
     return np.stack((kinds[first], persons[first], np.add.reduceat(counts, first)), axis=1)
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from guardian.core.counting import among, distinct, in_order
+from guardian.core.counting import among, begins, distinct, in_order
 from guardian.stores.sqlite import sealed_failures
 from guardian.stores.sqlite.buckets import ids, time_of
 from guardian.stores.sqlite.people import People, names_of
@@ -155,7 +155,7 @@ def events_of(
     why = _by_number((number, Failure(*reason)) for number, *reason in reasons)
     routes = db.execute(ROUTES).fetchall()
     where = [_by_number((row[0], row[place]) for row in routes) for place in (1, 2, 3)]
-    first = np.flatnonzero(np.diff(table[:, 1], prepend=-1))
+    first = np.flatnonzero(begins(table[:, 1]))
     persons, edges = table[first, 1].tolist(), [*first.tolist(), len(table)]
     who = names_of(db, people, persons) if names is None else names
     named = _by_number((place, who[person]) for place, person in enumerate(persons))

@@ -15,7 +15,7 @@ from functools import cached_property
 
 import numpy as np
 
-from guardian.core.counting import grouped
+from guardian.core.counting import begins, grouped
 from guardian.core.overlaps import overlapping
 from guardian.core.totals import Part, Totals, followed
 from guardian.stores.people.aliases import NO_ALIASES, Aliases
@@ -141,7 +141,7 @@ def _spanned(rows: np.ndarray) -> np.ndarray:
     known; the one that began first is used. So a session's active time may be wrong by the length of its first request,
     and nothing else can be.
     """
-    first = np.flatnonzero(np.diff(rows[:, 0], prepend=-1) != 0)
+    first = np.flatnonzero(begins(rows[:, 0]))
     found = rows[first]
     for column in (1, 2, 3):
         found[:, column] = np.add.reduceat(rows[:, column], first)
