@@ -30,12 +30,11 @@ from guardian.stores.sqlite.export import page_of
 from guardian.stores.sqlite.failure_groups import read_failure_groups
 from guardian.stores.sqlite.failures import events_of, read_failed
 from guardian.stores.sqlite.latencies import read_latencies
-from guardian.stores.sqlite.people import People, names_of, number_of_nobody
+from guardian.stores.sqlite.people import ERASED, People, names_of, number_of_nobody
 from guardian.stores.sqlite.roster import read_reached, read_roster
 from guardian.stores.sqlite.totals import read_raw, read_totals
 from guardian.stores.sqlite.turnover import read_turnover
 
-_ERASED = "SELECT id, email FROM guardian_user WHERE email >= 'erased-' AND email < 'erased.'"
 _FEATURES = "SELECT id, feature FROM guardian_route"
 
 
@@ -99,7 +98,7 @@ def _read_listing(
     db: sqlite3.Connection, people: People, start_us: int, end_us: int, after: Place | None, most: int
 ) -> Listing:
     users = read_totals(db, start_us, end_us, people, (Part.PEOPLE, Part.TIMES)).users
-    erased = [number for number, email in db.execute(_ERASED) if is_unlinked(email)]
+    erased = [number for number, email in db.execute(ERASED) if is_unlinked(email)]
     nobody = number_of_nobody(db)
     left_out = erased if nobody is None else [*erased, nobody]
     users = users[~np.isin(users[:, 0], people.persons(np.array(left_out, np.int64)))]

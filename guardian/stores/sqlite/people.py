@@ -32,7 +32,8 @@ _NUMBER = """
 """
 _EMAILS = "SELECT id, email FROM guardian_user WHERE id IN (SELECT value FROM json_each(?))"
 _EVERYBODY = "SELECT json_group_array(id), json_group_array(email) FROM guardian_user"
-_ERASED = "SELECT id, email FROM guardian_user WHERE email >= 'erased-' AND email < 'erased.'"
+ERASED = "SELECT id, email FROM guardian_user WHERE email >= 'erased-' AND email < 'erased.'"
+"""The users who are named as the erased are; somebody may have such a name (`is_unlinked`)."""
 _FEW = 10_000
 """Up to this many names are looked up one by one; for more it is faster to read all names as one text."""
 _PART = "~"
@@ -153,7 +154,7 @@ def _spanned(rows: np.ndarray) -> np.ndarray:
 def read_people(db: sqlite3.Connection, aliases: Aliases) -> People:
     """The people of this database as it is now. Without aliases, only erased people have several numbers."""
     if not aliases.addresses:
-        return People(aliases, same=_same(People(), db.execute(_ERASED).fetchall())[0])
+        return People(aliases, same=_same(People(), db.execute(ERASED).fetchall())[0])
     spelled = _spelled(db, aliases)
     people = People(aliases, spelled=spelled)
     same, first = _same(people, db.execute("SELECT id, email FROM guardian_user ORDER BY id").fetchall())
@@ -198,7 +199,7 @@ def names_of(db: sqlite3.Connection, people: People, numbers: Sequence[int]) -> 
     if people.spelled or people.aliases.addresses:
         return people.names(zip(known, emails, strict=True))
     # Only erased ones have other names than they are stored under: each of the others looked at takes 10 ms.
-    return dict(zip(known, emails, strict=True)) | people.names(db.execute(_ERASED))
+    return dict(zip(known, emails, strict=True)) | people.names(db.execute(ERASED))
 
 
 def number_of_nobody(db: sqlite3.Connection) -> int | None:
