@@ -78,10 +78,6 @@ class Roster:
         """How many belong to one of GROUPS."""
         return int(np.count_nonzero(self._of_group(group)))
 
-    def chosen(self, *, search: str = "", group: str = "", sort: str = "requests", feature: str = "") -> np.ndarray:
-        """The places of those whom `found` finds, as `ordered` puts them."""
-        return self.ordered(self.found(search=search, group=group, feature=feature), sort)
-
     def found(self, *, search: str = "", group: str = "", feature: str = "") -> np.ndarray:
         """The places of those whose name holds `search`, in whatever case, of one of GROUPS, who used the feature ("":
         of all)."""

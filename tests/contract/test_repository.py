@@ -27,6 +27,7 @@ from guardian.stores.people.book import NO_BOOK
 from guardian.stores.sqlite import pacing, retention, sealing, seals
 from guardian.stores.sqlite.events import SqliteRepository
 from tests.support.events import event as made
+from tests.support.rosters import chosen
 from tests.support.stores import STORES, law_on
 from tracker.event import Failure
 from tracker.sqlite.connection import connect
@@ -266,7 +267,7 @@ async def pages_read_the_plain_columns(repository, events, ends, bars):
         seen = {name: user.last_us for name, user in before if name != "anonymous"}
         expected = Roster.of(whole_window, micros(ends[0]), seen)
         found = await repository.roster(ends[0], ends[-1], back=timedelta(hours=hours))
-        assert found.rows(found.chosen()) == expected.rows(expected.chosen())
+        assert found.rows(chosen(found)) == expected.rows(chosen(expected))
 
 
 LONG_AGO = DAY - timedelta(days=90)
@@ -399,7 +400,7 @@ async def people_are_new_or_come_back(repository, events, start, end):
     now = Summary.of(inside(events, start, end))
     expected = Roster.of(now, micros(start), {name: user.last_us for name, user in before.items()})
     found = await repository.roster(start, end, back=BACK)
-    assert found.rows(found.chosen()) == expected.rows(expected.chosen())
+    assert found.rows(chosen(found)) == expected.rows(chosen(expected))
 
 
 async def _seals_change_nothing(opener, batches, seals, edges):

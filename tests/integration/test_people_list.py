@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from guardian.core.time import micros, moment
 from guardian.stores.sqlite.events import SqliteRepository
 from tests.support.events import event as made
+from tests.support.rosters import chosen
 from tracker.event import Failure
 
 START = datetime(2026, 3, 2, tzinfo=UTC)
@@ -59,7 +60,7 @@ async def _equal_the_plain(path, found, first, length, search):
             sql = f"SELECT * FROM ({EVERYBODY}) WHERE instr(folded(user_email), ?) ORDER BY {order}, folded(user_email)"
             for page in (0, 1):
                 rows = db.execute(f"{sql} LIMIT 2 OFFSET ?", (*window, search.casefold(), 2 * page)).fetchall()
-                places = everybody.chosen(search=search, sort=sort)[2 * page : 2 * page + 2]
+                places = chosen(everybody, search=search, sort=sort)[2 * page : 2 * page + 2]
                 assert [
                     (p.name, p.requests, p.errors, moment(p.last_us).isoformat(timespec="microseconds"), p.features)
                     for p in everybody.rows(places)

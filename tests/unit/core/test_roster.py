@@ -5,6 +5,7 @@ import pytest
 
 from guardian.core.roster import AWAY_US, Roster
 from guardian.core.summary import Summary, UserTotals
+from tests.support.rosters import chosen
 
 
 def person(requests=1, errors=0, at_us=10 * AWAY_US, features=("chat",)):
@@ -15,8 +16,8 @@ def roster(before=None, **users):
     return Roster.of(Summary(users, {}), 0, before or {})
 
 
-def names(everybody, **chosen):
-    return [each.name for each in everybody.rows(everybody.chosen(**chosen))]
+def names(everybody, **wanted):
+    return [each.name for each in everybody.rows(chosen(everybody, **wanted))]
 
 
 def test_nobody_in_particular_is_no_person():
@@ -26,7 +27,7 @@ def test_nobody_in_particular_is_no_person():
 
 def test_who_was_not_there_before_is_new_and_who_stayed_away_a_week_came_back():
     everybody = roster({"back": 9 * AWAY_US, "there": 10 * AWAY_US - 1}, new=person(), back=person(), there=person())
-    assert {each.name: each.kind for each in everybody.rows(everybody.chosen())} == {
+    assert {each.name: each.kind for each in everybody.rows(chosen(everybody))} == {
         "new": "new", "back": "returned", "there": "",
     }  # fmt: skip
     assert (everybody.number("new"), everybody.number("returned"), everybody.number("")) == (1, 1, 3)
@@ -35,7 +36,7 @@ def test_who_was_not_there_before_is_new_and_who_stayed_away_a_week_came_back():
 
 def test_where_nothing_is_known_of_before_nobody_is_called_new():
     everybody = roster(ada=person())
-    assert [each.kind for each in everybody.rows(everybody.chosen())] == [""]
+    assert [each.kind for each in everybody.rows(chosen(everybody))] == [""]
 
 
 def test_people_are_searched_sorted_and_grouped():
@@ -56,7 +57,7 @@ def test_who_is_alike_stands_in_the_order_of_names_whatever_the_case():
 @pytest.mark.parametrize("sort", ["requests", "errors", "time", "seen", "name"])
 def test_the_part_that_is_shown_is_that_part_of_the_whole_order(sort):
     everybody = roster(**{f"{'Uu'[i % 2]}ser{i * 7 % 60}": person(i % 4, i % 3) for i in range(60)})
-    whole = everybody.chosen(sort=sort, group="hit").tolist()
+    whole = chosen(everybody, sort=sort, group="hit").tolist()
     found = everybody.found(group="hit")
     for begin in range(len(whole) + 2):
         for size in (0, 1, 7):
@@ -66,19 +67,19 @@ def test_the_part_that_is_shown_is_that_part_of_the_whole_order(sort):
 
 def test_features_of_each_person_are_counted():
     everybody = roster(ada=person(features=("chat", "search")), bob=person(features=("chat",)))
-    assert [each.features for each in everybody.rows(everybody.chosen())] == [2, 1]
+    assert [each.features for each in everybody.rows(chosen(everybody))] == [2, 1]
 
 
 def test_fifty_thousand_people_are_searched_and_sorted_at_once():
     everybody = roster(**{f"user{i:05}@example.com": person(i % 97, i % 7) for i in range(50_000)})
     began = time.process_time()
-    found = everybody.rows(everybody.chosen(search="42", sort="errors")[50:100])
+    found = everybody.rows(chosen(everybody, search="42", sort="errors")[50:100])
     assert len(found) == 50
     assert time.process_time() - began < 0.25  # 15 ms alone; other work runs beside tests
 
 
 def test_any_page_is_the_same_part_of_the_whole_order():
     everybody = roster(**{f"user{i * 37 % 500}": person(i % 5, i % 3) for i in range(500)})
-    whole = everybody.rows(everybody.chosen(sort="errors"))
+    whole = everybody.rows(chosen(everybody, sort="errors"))
     assert whole == sorted(whole, key=lambda p: (-p.errors, -p.requests, p.name))
-    assert np.unique(everybody.chosen(sort="seen")).tolist() == list(range(500))
+    assert np.unique(chosen(everybody, sort="seen")).tolist() == list(range(500))
