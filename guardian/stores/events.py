@@ -122,19 +122,6 @@ class UsageRepository(Protocol):
         written."""
         ...
 
-    async def recent_failures(
-        self,
-        start: datetime,
-        end: datetime,
-        *,
-        per_user: int,
-        users: Sequence[str] | None = None,
-        features: Sequence[str] = (),
-    ) -> dict[str, list[Event]]:
-        """The newest failed events of each user, at most `per_user`, oldest first. `users` None means everyone;
-        `features` as in `summary`, here and in `steps`."""
-        ...
-
     async def failure_groups(self, start: datetime, end: datetime) -> list[FailureGroup]:
         """All failed events of the window grouped by type and place, largest group first. Memory holds only the groups
         and the people they hit, however many events there are."""

@@ -18,6 +18,7 @@ from guardian.stores.people.aliases import Aliases
 from guardian.stores.people.book import NO_BOOK, AliasBook
 from guardian.stores.sqlite.events import SqliteRepository
 from tests.support.events import event as made
+from tests.support.events import failures_in
 from tests.support.stores import STORES, law_on
 from tracker.event import Failure
 from tracker.sqlite.connection import connect
@@ -132,15 +133,11 @@ async def _equals_the_plain(opener, batches, seals, edges, ids):
     for e in everything:
         if e.failure is not None:
             failures.setdefault(e.user, []).append(e)
-    newest = {user: failed[-2:] for user, failed in failures.items()}
-    assert await repository.recent_failures(ends[0], ends[-1], per_user=2) == newest
     few = {user: failed[-20:] for user, failed in failures.items()}
     for most in (None, 2):
         shown = Activity.of(expected[0], few, int(ends[0].timestamp()) * 1_000_000, most=most)
         assert await repository.activity(ends, most=most) == (shown, bars)
     assert await repository.counts(ends[0], ends[-1]) == expected[0].counts()
-    one = await repository.recent_failures(ends[0], ends[-1], per_user=2, users=[BOB])
-    assert one == {user: failed for user, failed in newest.items() if user == BOB}
     mine = [e for e in everything if e.user == ids.get(ADA, ADA)]
     assert await repository.steps(ADA, ends[0], ends[-1], most=3) == mine[-3:]
     await repository.seal(moment(4000))
@@ -189,7 +186,7 @@ async def test_erasing_one_name_erases_all_and_the_totals_stay_those_of_one_pers
         assert gone.startswith("erased-")
         assert after.users[gone] == before.users[ADA]
         assert (await other.stats()).users == 2
-        failed = await other.recent_failures(moment(-60), moment(60), per_user=1, users=[gone])
+        failed = await failures_in(other, moment(-60), moment(60))
         assert [e.at_us for e in failed[gone]] == [event(3).at_us]
 
 

@@ -1,4 +1,5 @@
-"""Requests as the recorder would have noted them, for tests that only care about a few of their fields."""
+"""Requests as the recorder would have noted them, for tests that only care about a few of their fields, and what a
+store says of those that failed."""
 
 from tracker.event import Event
 
@@ -22,3 +23,9 @@ def event(
     endpoint = f"/{feature}" if path is None else path
     took = ms * 1000 if duration_us is None else duration_us
     return Event(at_us, user, endpoint, method, feature, status, took, failure, latency_us, client=client)
+
+
+async def failures_in(repository, start, end, *, features=()):
+    """The newest failed requests of each person in a window, oldest first, as a report lists them."""
+    found, _ = await repository.activity([start, end], features=features)
+    return found.failures

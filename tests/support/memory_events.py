@@ -127,7 +127,7 @@ class MemoryEvents:
 
     async def activity(self, edges, *, most=None, features=(), latency=False):
         summary, bars = await self.timeline(edges, features=features)
-        failures = await self.recent_failures(edges[0], edges[-1], per_user=ERRORS_PER_USER, features=features)
+        failures = self._newest_failures(edges[0], edges[-1], ERRORS_PER_USER, features)
         took = tuple(self._bins(start, end, features) for start, end in pairwise(edges)) if latency else ()
         return replace(Activity.of(summary, failures, micros(edges[0]), most=most), latencies=took), bars
 
@@ -175,7 +175,7 @@ class MemoryEvents:
             for name, user in users
             if name != ANONYMOUS and micros(since) <= user.last_us < micros(until)
         ]
-        return gone_quiet(regular(visits), await self.recent_failures(since - LAST_THING, until, per_user=1))
+        return gone_quiet(regular(visits), self._newest_failures(since - LAST_THING, until, 1))
 
     async def turnover(self, edges):
         spans = [(min(self._back_from(edges[-2]), edges[0]), edges[0]), *pairwise(edges)]
@@ -198,7 +198,7 @@ class MemoryEvents:
             np.array([used(part) for part in parts[-2:]], np.int64),
             features,
         )
-        failures = await self.recent_failures(edges[-3], edges[-2], per_user=1)
+        failures = self._newest_failures(edges[-3], edges[-2], 1)
         failed = {}
         for number in np.flatnonzero(steady(there)).tolist():
             for event in failures.get(people[number], ()):
@@ -221,12 +221,10 @@ class MemoryEvents:
     async def seal(self, now):
         return 0  # counting anew is quick here
 
-    async def recent_failures(self, start, end, *, per_user, users=None, features=()):
-        wanted = None if users is None else {id for user in users for id in self._ids(user)}
-        aliases, found = self._book.current(), {}
-        people = None if wanted is None else {person(aliases, id) for id in wanted}
+    def _newest_failures(self, start, end, per_user, features=()):
+        found = {}
         for event in self._window(start, end, features):
-            if event.failure and (people is None or event.user in people):
+            if event.failure:
                 found.setdefault(event.user, []).append(event)
         return {user: failed[-per_user:] for user, failed in found.items()}
 

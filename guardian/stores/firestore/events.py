@@ -195,28 +195,6 @@ class FirestoreRepository(FirestoreExport):
 
         return await self._answer(read)
 
-    async def recent_failures(
-        self,
-        start: datetime,
-        end: datetime,
-        *,
-        per_user: int,
-        users: Sequence[str] | None = None,
-        features: Sequence[str] = (),
-    ) -> dict[str, list[Event]]:
-        """See UsageRepository. Reads single events if `features` are given, or if more failures of each user are wanted
-        than seals hold."""
-
-        def read(answer: Answer) -> dict[str, list[Event]]:
-            first, last = max(micros(start), answer.windows.progress.purged_us), micros(end)
-            if features or per_user > ERRORS_PER_USER:
-                table = answer.windows.table(first, last).failed().of_features(lambda name: _any(name, features))
-                return {name: found[-per_user:] for name, found in answer.failures(_of(answer, table, users)).items()}
-            found = newest_of(answer, answer.windows.pieces([first, last]), per_user) if first < last else _NONE
-            return answer.failures(_of(answer, found, users))
-
-        return await self._answer(read)
-
     async def steps(
         self, email: str, start: datetime, end: datetime, *, most: int, features: Sequence[str] = ()
     ) -> list[Event]:

@@ -19,7 +19,6 @@ from guardian.stores.sqlite.buckets import ids, time_of
 from guardian.stores.sqlite.connections import in_one_state
 from guardian.stores.sqlite.counts import read_counts, read_outcomes
 from guardian.stores.sqlite.export import read_errors, read_sessions, read_usage
-from guardian.stores.sqlite.failures import newest_failures
 from guardian.stores.sqlite.keeping import SqliteKeeping
 from guardian.stores.sqlite.listing import SqliteListing
 from guardian.stores.sqlite.overview import SqliteOverview
@@ -120,29 +119,6 @@ class SqliteRepository(SqliteOverview, SqliteListing, SqliteKeeping):
     async def gone_quiet(self, start: datetime, end: datetime) -> list[Quiet]:
         """See UsageRepository."""
         return await self._of_one_state(lambda db, people: read_quiet(db, people, start, end))
-
-    async def recent_failures(
-        self,
-        start: datetime,
-        end: datetime,
-        *,
-        per_user: int,
-        users: Sequence[str] | None = None,
-        features: Sequence[str] = (),
-    ) -> dict[str, list[Event]]:
-        """See UsageRepository."""
-
-        def read(db: sqlite3.Connection, people: People) -> dict[str, list[Event]]:
-            return newest_failures(
-                db,
-                people,
-                ids(micros(start), micros(end)),
-                per_person=per_user,
-                users=None if users is None else people.numbers(db, users),
-                routes=_routes_of(_all_routes(db), features) if features else None,
-            )
-
-        return await self._of_one_state(read)
 
     async def steps(
         self, email: str, start: datetime, end: datetime, *, most: int, features: Sequence[str] = ()

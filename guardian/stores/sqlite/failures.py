@@ -42,7 +42,7 @@ class Failed(NamedTuple):
     noted: np.ndarray
 
     def last_of_each(self, number: int) -> Failed:
-        """The last `most` requests of each person."""
+        """The last `number` requests of each person."""
         places = np.arange(len(self.persons))
         if number == 1:
             newest = np.zeros(int(self.persons.max(initial=0)) + 1, np.int64)
@@ -66,17 +66,16 @@ def read_failed(
     people: People,
     window: tuple[int, int],
     *,
-    users: Sequence[int] | None = None,
     routes: Sequence[int] | None = None,
     with_routes: bool = False,
 ) -> Failed:
-    """The failed requests with keys in [first, end); with `users` or `routes` (dictionary numbers), only those."""
+    """The failed requests with keys in [first, end); with `routes` (dictionary numbers), only theirs."""
     columns = ("id", "user", "route") if with_routes else ("id", "user")
     first, end = window
     found, notes = [[_NONE] * len(columns)], [_UNKNOWN[:0]]
 
     def read_index(until: int) -> None:
-        more = _in_index(db, columns, (first, until), users, routes)
+        more = _in_index(db, columns, (first, until), routes)
         found.extend(more)
         notes.extend(np.broadcast_to(_UNKNOWN, (len(part[0]), 4)) for part in more)
 
@@ -84,10 +83,9 @@ def read_failed(
     for start, until, noted in sealed_failures.days(db, time_of(first), time_of(end), whole=whole):
         read_index(ids(start, until)[0])
         kept = [*noted[: len(columns)], *([np.stack(noted[3:], axis=1)] if with_routes else [])]
-        for place, numbers in ((1, users), (2, routes)):
-            if numbers is not None:
-                keep = among(noted[place], np.array(sorted(numbers), np.int64))
-                noted, kept = [column[keep] for column in noted], [column[keep] for column in kept]
+        if routes is not None:
+            keep = among(noted[2], np.array(sorted(routes), np.int64))
+            kept = [column[keep] for column in kept]
         found.append(kept[: len(columns)])
         notes += kept[len(columns) :]
         first = ids(start, until)[1]
@@ -101,15 +99,13 @@ def _in_index(
     db: sqlite3.Connection,
     columns: Sequence[str],
     window: tuple[int, int],
-    users: Sequence[int] | None,
     routes: Sequence[int] | None,
 ) -> list[list[np.ndarray]]:
     """These columns of the failed requests in a range of keys, in pieces."""
     only, values = "", list[Any]()
-    for column, numbers in (("user", users), ("route", routes)):
-        if numbers is not None:
-            only += f" AND {column} IN (SELECT value FROM json_each(?))"
-            values.append(json.dumps(list(numbers)))
+    if routes is not None:
+        only = " AND route IN (SELECT value FROM json_each(?))"
+        values.append(json.dumps(list(routes)))
     # One text for each column: a Python tuple with three numbers for each row would take three times as long.
     texts = ", ".join(f"group_concat({column})" for column in columns)
     sql = f"SELECT {texts} FROM (SELECT {', '.join(columns)} {_INDEXED}{only} ORDER BY id LIMIT {_CHUNK})"
@@ -125,23 +121,6 @@ def _in_index(
 
 _NONE = np.zeros(0, np.int64)
 _UNKNOWN = np.array([[-1, 0, 0, 0]], np.int64)
-
-
-def newest_failures(
-    db: sqlite3.Connection,
-    people: People,
-    window: tuple[int, int],
-    *,
-    per_person: int,
-    users: Sequence[int] | None = None,
-    routes: Sequence[int] | None = None,
-) -> dict[str, list[Event]]:
-    """The newest failed events of each person, at most `most`, oldest first; the rest as in `read_failed`."""
-    return events_of(
-        db,
-        people,
-        read_failed(db, people, window, users=users, routes=routes, with_routes=True).last_of_each(per_person),
-    )
 
 
 def events_of(
