@@ -16,6 +16,7 @@ from guardian.stores.sqlite import seals
 from guardian.stores.sqlite.buckets import MINUTES5, SPANS, ids, meta, time_of
 from guardian.stores.sqlite.covering import cover
 from guardian.stores.sqlite.imported import NUMBER
+from guardian.stores.sqlite.routes import all_features
 
 
 def with_earlier(db: sqlite3.Connection, history: History, wanted: Wanted, only: str) -> History:
@@ -43,7 +44,7 @@ def with_earlier(db: sqlite3.Connection, history: History, wanted: Wanted, only:
                     counts[""] = count(db, minute, minute + 1, only)
                 else:
                     if routes is None:  # rarely needed: most minutes are known from before
-                        feature_of = feature_of or dict(db.execute("SELECT id, feature FROM guardian_route"))
+                        feature_of = feature_of or all_features(db)
                         routes = [route for route, name in feature_of.items() if fits(name, names)]
                     # Some features may already be counted for another rule; the counts are the same.
                     found = Counter[str]()
@@ -86,7 +87,7 @@ def _last_used(
     """When each feature was last used before the counts, back to `known_us`: exact to the minute if a pattern matches
     it and the counts lack it, otherwise 0; -1 if it was not used. Known answers are not looked up again."""
     end_us = history.counts.start * MINUTE_US
-    feature_of = dict(db.execute("SELECT id, feature FROM guardian_route"))
+    feature_of = all_features(db)
     there = set(history.counts.features)
     absent = set(feature_of.values()) - there
     found = {name: at for name, at in history.last_used.items() if name in absent and (at <= 0 or at >= known_us)}

@@ -24,6 +24,7 @@ from guardian.stores.sqlite.listing import SqliteListing
 from guardian.stores.sqlite.overview import SqliteOverview
 from guardian.stores.sqlite.people import People, names_of
 from guardian.stores.sqlite.quiet import read_quiet
+from guardian.stores.sqlite.routes import all_routes
 from guardian.stores.sqlite.totals import read_routes, read_totals
 from tracker.event import ANONYMOUS, Event, Failure
 
@@ -37,7 +38,6 @@ _EVENTS = """
     FROM guardian_request e JOIN guardian_user u ON u.id = e.user JOIN guardian_route r ON r.id = e.route
     LEFT JOIN guardian_failure f ON f.id = e.failure
 """
-_ROUTES = "SELECT id, feature, endpoint, method FROM guardian_route"
 
 
 class SqliteRepository(SqliteOverview, SqliteListing, SqliteKeeping):
@@ -71,7 +71,7 @@ class SqliteRepository(SqliteOverview, SqliteListing, SqliteKeeping):
         """See UsageRepository."""
 
         def read(db: sqlite3.Connection, people: People) -> tuple[Summary, list[TimelineBar]]:
-            routes = _all_routes(db)
+            routes = all_routes(db)
             parts = [_totals(db, start, end, people, routes, features) for start, end in pairwise(edges)]
             whole = Totals.merge(parts)
             names = names_of(db, people, whole.users[:, 0].tolist())
@@ -87,7 +87,7 @@ class SqliteRepository(SqliteOverview, SqliteListing, SqliteKeeping):
         """See UsageRepository."""
 
         def read(db: sqlite3.Connection, people: People) -> tuple[Activity, list[TimelineBar]]:
-            routes = _all_routes(db)
+            routes = all_routes(db)
             only = _routes_of(routes, features) if features else None
             return read_activity(db, people, edges, routes, most=most, only=only, latency=latency)
 
@@ -99,7 +99,7 @@ class SqliteRepository(SqliteOverview, SqliteListing, SqliteKeeping):
         """See UsageRepository."""
 
         def read(db: sqlite3.Connection, people: People) -> Counts:
-            routes = _all_routes(db)
+            routes = all_routes(db)
             only = _routes_of(routes, features) if features else None
             return read_counts(db, people, edges or (start, end), routes, only=only, bars=bool(edges))
 
@@ -111,7 +111,7 @@ class SqliteRepository(SqliteOverview, SqliteListing, SqliteKeeping):
         """See UsageRepository."""
 
         def read(db: sqlite3.Connection) -> list[Mapping[int, int]]:
-            only = _routes_of(_all_routes(db), features) if features else None
+            only = _routes_of(all_routes(db), features) if features else None
             return list[Mapping[int, int]](read_outcomes(db, windows, only=only))
 
         return await self._with_connection(lambda db: in_one_state(db, read))
@@ -127,7 +127,7 @@ class SqliteRepository(SqliteOverview, SqliteListing, SqliteKeeping):
         idle."""
 
         def read(db: sqlite3.Connection, people: People) -> list[Event]:
-            only = [people.numbers(db, [email]), *([_routes_of(_all_routes(db), features)] if features else [])]
+            only = [people.numbers(db, [email]), *([_routes_of(all_routes(db), features)] if features else [])]
             conditions = " AND ".join(
                 f"{column} IN ({', '.join(map(str, numbers))})"
                 for column, numbers in zip(("e.user", "e.route"), only, strict=False)
@@ -172,10 +172,6 @@ def _totals(
     if features:
         return read_routes(db, micros(start), micros(end), _routes_of(routes, features), people)
     return read_totals(db, micros(start), micros(end), people)
-
-
-def _all_routes(db: sqlite3.Connection) -> dict[int, Route]:
-    return {row[0]: Route(*row[1:]) for row in db.execute(_ROUTES)}
 
 
 def _event(row: Sequence[Any], people: People) -> Event:

@@ -10,8 +10,9 @@ import numpy as np
 from guardian.core.counting import begins
 from guardian.core.failure_groups import FailureGroup, GroupKey, group_key, in_order, new_group
 from guardian.stores.sqlite.buckets import DAY, ids, time_of
-from guardian.stores.sqlite.failures import ROUTES, TEXTS, read_failed, rows_of
+from guardian.stores.sqlite.failures import TEXTS, read_failed, rows_of
 from guardian.stores.sqlite.people import People, names_of
+from guardian.stores.sqlite.routes import all_routes
 from tracker.event import Failure
 
 _WAITING = 500_000
@@ -86,13 +87,13 @@ def read_failure_groups(db: sqlite3.Connection, people: People, start_us: int, e
 
 
 def _named(db: sqlite3.Connection, people: People, sums: _Sums) -> list[FailureGroup]:
-    where = {row[0]: row[1:] for row in db.execute(ROUTES)}
+    routes = all_routes(db)
     texts = sorted({kind & _FAILURE for kind in sums.numbers})
     why = {row[0]: Failure(*row[1:]) for row in db.execute(TEXTS, (json.dumps(texts),))}
     found: dict[GroupKey, FailureGroup] = {}
     of_kind: dict[int, FailureGroup] = {}
     for kind, number in sorted(sums.numbers.items(), key=lambda each: sums.spans[each[1]][0]):
-        (endpoint, method, feature), (first, last, count) = where[kind >> _ROUTE], sums.spans[number]
+        (feature, endpoint, method), (first, last, count) = routes[kind >> _ROUTE], sums.spans[number]
         failure, status = why.get(kind & _FAILURE), kind >> _STATUS & _OUTCOME
         key = group_key(method, endpoint, status % 1000, failure)
         if key not in found:

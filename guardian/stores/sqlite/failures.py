@@ -15,6 +15,7 @@ from guardian.core.counting import among, begins, distinct, in_order
 from guardian.stores.sqlite import sealed_failures
 from guardian.stores.sqlite.buckets import ids, time_of
 from guardian.stores.sqlite.people import People, names_of
+from guardian.stores.sqlite.routes import all_routes
 from tracker.event import Event, Failure
 from tracker.sqlite.keys import SEQUENCE_BITS
 
@@ -24,8 +25,6 @@ _ROWS = """
     SELECT e.id, e.user, e.route, e.status, e.duration_us, e.failure, coalesce(e.latency_us, -2) FROM json_each(?) j
     CROSS JOIN guardian_request e ON e.id = j.value
 """
-ROUTES = "SELECT id, endpoint, method, feature FROM guardian_route"
-"""Each route by its number."""
 TEXTS = "SELECT id, kind, message, location FROM guardian_failure WHERE id IN (SELECT value FROM json_each(?))"
 """Each failure by its number, for a JSON list of numbers."""
 
@@ -132,8 +131,11 @@ def events_of(
     table = table[in_order(table[:, 1])]
     reasons = db.execute(TEXTS, (json.dumps(distinct(table[:, 5]).tolist()),))
     why = _by_number((number, Failure(*reason)) for number, *reason in reasons)
-    routes = db.execute(ROUTES).fetchall()
-    where = [_by_number((row[0], row[place]) for row in routes) for place in (1, 2, 3)]
+    routes = all_routes(db).items()
+    where = [
+        _by_number((number, getattr(route, part)) for number, route in routes)
+        for part in ("endpoint", "method", "feature")
+    ]
     first = np.flatnonzero(begins(table[:, 1]))
     persons, edges = table[first, 1].tolist(), [*first.tolist(), len(table)]
     who = names_of(db, people, persons) if names is None else names

@@ -32,10 +32,9 @@ from guardian.stores.sqlite.failures import events_of, read_failed
 from guardian.stores.sqlite.latencies import read_latencies
 from guardian.stores.sqlite.people import ERASED, People, names_of, number_of_nobody
 from guardian.stores.sqlite.roster import read_reached, read_roster
+from guardian.stores.sqlite.routes import all_features
 from guardian.stores.sqlite.totals import read_raw, read_totals
 from guardian.stores.sqlite.turnover import read_turnover
-
-_FEATURES = "SELECT id, feature FROM guardian_route"
 
 
 class SqliteListing(EventsFile):
@@ -60,8 +59,7 @@ class SqliteListing(EventsFile):
         """See UsageRepository."""
 
         def read(db: sqlite3.Connection, people: People) -> list[TimelineBar]:
-            routes = dict(db.execute(_FEATURES))
-            only = [number for number, name in routes.items() if fits(name, features)] if features else None
+            only = [number for number, name in all_features(db).items() if fits(name, features)] if features else None
             return read_bars(db, people, edges, only)
 
         return await self._of_one_state(read)
@@ -129,7 +127,7 @@ def _features(
     db: sqlite3.Connection, people: People, start_us: int, end_us: int, wanted: np.ndarray
 ) -> dict[int, dict[str, int]]:
     """For each of these people, the number of requests by feature."""
-    feature_of = dict(db.execute(_FEATURES))
+    feature_of = all_features(db)
     found: dict[int, dict[str, int]] = {}
     for span, at, until in runs(pieces(db, start_us, end_us)):
         if span:

@@ -12,13 +12,13 @@ from pathlib import Path
 import numpy as np
 
 from guardian.core.storage import StorageError
-from guardian.core.summary import Route
 from guardian.core.totals import Totals, renumbered
 from guardian.stores.moving import STRETCH_US, Bucket, Facts, Recorded, places
 from guardian.stores.sqlite import seals
 from guardian.stores.sqlite.buckets import AT_US, DAY, HOUR, MINUTES5, ids, meta, set_meta, time_of
 from guardian.stores.sqlite.damage import readable
 from guardian.stores.sqlite.database import cannot_open
+from guardian.stores.sqlite.routes import all_routes
 from guardian.stores.sqlite.sealing import join
 from tracker.event import ANONYMOUS, Event, Failure
 from tracker.pseudonyms import key_path
@@ -82,7 +82,7 @@ class SqliteMovingEvents:
     def buckets(self, starts: Sequence[int]) -> Iterator[Bucket]:
         """See Moving."""
         with readable(self._path):
-            routes = {row[0]: Route(*row[1:]) for row in self._db.execute(_ROUTES)}
+            routes = all_routes(self._db)
             for start in starts:
                 totals = seals.read(self._db, MINUTES5, start)
                 users, people = places((totals.users[:, 0], totals.used[:, 0]))
@@ -175,6 +175,3 @@ class SqliteMovingEvents:
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
                 raise
-
-
-_ROUTES = "SELECT id, feature, endpoint, method FROM guardian_route"

@@ -14,6 +14,7 @@ from guardian.stores.people.aliases import Aliases
 from guardian.stores.sqlite.buckets import ids
 from guardian.stores.sqlite.numbers import read_numbers
 from guardian.stores.sqlite.people import person_names
+from guardian.stores.sqlite.routes import all_routes
 from guardian.stores.sqlite.singles import PACKED, unpacked
 from tracker.event import ANONYMOUS
 from tracker.source import Source
@@ -136,8 +137,7 @@ def _people(db: sqlite3.Connection, numbers: np.ndarray, aliases: Aliases) -> di
 
 
 def _routes(db: sqlite3.Connection) -> dict[int, Route]:
-    found = db.execute("SELECT id, endpoint, method, feature FROM guardian_route")
-    return {number: (endpoint, method, feature) for number, endpoint, method, feature in found}
+    return {number: (route.endpoint, route.method, route.feature) for number, route in all_routes(db).items()}
 
 
 def _sources(db: sqlite3.Connection) -> dict[int, Source]:

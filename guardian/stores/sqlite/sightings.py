@@ -12,6 +12,7 @@ from guardian.core.clock import SLACK
 from guardian.stores.history import ALIVE_US
 from guardian.stores.sqlite.buckets import time_of
 from guardian.stores.sqlite.imported import OWN
+from guardian.stores.sqlite.routes import all_features
 
 
 def _places(db: sqlite3.Connection) -> dict[int, tuple[str, str]]:
@@ -22,7 +23,7 @@ def _places(db: sqlite3.Connection) -> dict[int, tuple[str, str]]:
 
 def read_first_sightings(db: sqlite3.Connection, only: str = "") -> dict[tuple[str, str], int]:
     """When each (kind, place) of error was first recorded, µs."""
-    places, feature_of = _places(db), dict(db.execute("SELECT id, feature FROM guardian_route"))
+    places, feature_of = _places(db), all_features(db)
     seen: dict[tuple[str, str], int] = {}
     for failure, route, event in db.execute(
         f"SELECT failure, route, min(id) FROM guardian_request WHERE failure IS NOT NULL {only} GROUP BY failure, route"

@@ -14,6 +14,7 @@ from guardian.stores.sqlite.connections import in_one_state
 from guardian.stores.sqlite.earlier import narrowed
 from guardian.stores.sqlite.numbers import next_size, read_numbers
 from guardian.stores.sqlite.people import person_names
+from guardian.stores.sqlite.routes import all_features
 from tracker.event import ANONYMOUS
 from tracker.sqlite.dictionaries import OTHER
 
@@ -127,7 +128,7 @@ class Singles:
         self._route_codes = _reaching(self._route_codes, numbers)
         codes: np.ndarray = self._route_codes[numbers]
         if len(codes) and codes.min() < 0:
-            for number, feature in db.execute("SELECT id, feature FROM guardian_route").fetchall():
+            for number, feature in all_features(db).items():
                 self._route_codes = _reaching(self._route_codes, np.array([number]))
                 self._route_codes[number] = _code(self._features, self._names[1], feature)
             codes = self._route_codes[numbers]

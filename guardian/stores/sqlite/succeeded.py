@@ -17,6 +17,7 @@ from guardian.stores.sqlite import seals
 from guardian.stores.sqlite.buckets import AT_US, MINUTES5, SPANS, ids, meta
 from guardian.stores.sqlite.covering import Piece, cover, pieces
 from guardian.stores.sqlite.people import People, read_people
+from guardian.stores.sqlite.routes import all_features
 from guardian.stores.sqlite.sampling import LATENCY, TIMED
 from guardian.stores.succeeded import Asked, Counted, Singles, succeeded
 
@@ -47,8 +48,7 @@ class _Names:
         self._numbers = np.array(_numbers(db, people, asked.people), np.int64)
         self._place = _places({number: n for n, number in enumerate(self._numbers.tolist()) if number >= 0})
         code = {name: n for n, name in enumerate(asked.features)}
-        routes = db.execute("SELECT id, feature FROM guardian_route")
-        self._feature = _places({number: code[name] for number, name in routes if name in code})
+        self._feature = _places({number: code[name] for number, name in all_features(db).items() if name in code})
 
     def read(
         self, start_us: int, end_us: int, people: np.ndarray, only: str = "", *values: float

@@ -15,6 +15,7 @@ from guardian.core.totals import Part, Totals, times_of
 from guardian.stores.sqlite import seals
 from guardian.stores.sqlite.covering import Piece, runs
 from guardian.stores.sqlite.people import People
+from guardian.stores.sqlite.routes import all_features
 from guardian.stores.sqlite.seals import Run
 from guardian.stores.sqlite.totals import read_pieces, read_raw
 
@@ -94,10 +95,10 @@ def together(read: Sequence[Run]) -> list[np.ndarray]:
 
 def features_of(db: sqlite3.Connection) -> tuple[list[str], np.ndarray]:
     """The names of all features, and the place of each route's among them, by its number."""
-    routes = db.execute("SELECT id, feature FROM guardian_route").fetchall()
-    features = sorted({feature for _, feature in routes})
+    routes = all_features(db)
+    features = sorted({*routes.values()})
     place = {feature: n for n, feature in enumerate(features)}
-    places = np.zeros(max((number for number, _ in routes), default=0) + 1, np.int64)
-    for number, feature in routes:
+    places = np.zeros(max(routes, default=0) + 1, np.int64)
+    for number, feature in routes.items():
         places[number] = place[feature]
     return features, places
