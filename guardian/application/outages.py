@@ -147,7 +147,7 @@ def _compose(app: Application, telling: Telling) -> list[Outgoing]:
             from guardian.mail.channels import compose_channel
 
             body = compose_channel(
-                title, text, severity=grave, url=app.settings.public_url, thread=outage.name,
+                title, text, severity=grave, url=app.settings.links_url, thread=outage.name,
                 resolved=not telling.begins,
             )  # fmt: skip
             messages.append(Outgoing(key, channel, body, "alert", channel, grave, title))

@@ -77,7 +77,7 @@ async def compose_reports(
     def unsubscribe(to: str) -> str | None:
         if link_key is None or named is None:
             return None
-        return make_unsubscribe_link(app.settings.public_url, link_key, named.name, to, app.clock())
+        return make_unsubscribe_link(app.settings.links_url, link_key, named.name, to, app.clock())
 
     def compose() -> list[Outgoing]:
         reports = {**load_companions(app.settings.reports_dir), "usage_stats": usage}

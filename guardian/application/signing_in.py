@@ -78,7 +78,7 @@ async def _new_link(app: Application, address: str, browser: bytes | None, *, fo
     code = None if browser is None else hashed(code_of(key, secret))
     await app.stores.sign_ins.keep_link(AskedLink(hashed(secret), address, expires, browser, code, forwarded), now)
     token = _signed(key).dumps([secret, expires.timestamp()])
-    return f"{app.settings.public_url.rstrip('/')}/sign-in/{token}"
+    return f"{app.settings.links_url.rstrip('/')}/sign-in/{token}"
 
 
 async def print_link(app: Application, address: str | None = None) -> str:

@@ -170,7 +170,7 @@ def _compose(
         from guardian.mail.channels import compose_channel
 
         title, text = words(named.name, named.schedule, periods, why, app.email.language)
-        body = compose_channel(title, text, severity="warning", url=settings.public_url, thread=key)
+        body = compose_channel(title, text, severity="warning", url=settings.links_url, thread=key)
         return [Outgoing(f"{key}/{name}", name, body, "alert", name, "warning", title) for name in channels]
     admins = [to for to in dict.fromkeys(settings.admins) if to not in stuck]
     return [

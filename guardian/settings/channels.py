@@ -6,13 +6,13 @@ import difflib
 import json
 import re
 from collections.abc import Collection, Iterable, Mapping
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import SecretStr, model_validator
 
 from guardian.settings.channel_check import check_address
 from guardian.settings.section import Section
-from guardian.settings.values import SecretFile
+from guardian.settings.values import OR_OF_FILE, SecretFile
 
 
 class ChannelSettings(Section):
@@ -21,8 +21,8 @@ class ChannelSettings(Section):
     `allow_private` lets it be on a private host: this machine, the local network.
     """
 
-    url: SecretStr | None = None
     url_file: SecretFile | None = None
+    url: Annotated[SecretStr | None, OR_OF_FILE] = None
     allow_private: bool = False
 
     @property

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
 
 from guardian.settings.section import Section
 from guardian.settings.smtp_url import smtp_table
 from guardian.settings.values import (
+    OR_OF_FILE,
     Address,
     LanguageCode,
     LocalPath,
@@ -27,8 +28,8 @@ class SmtpSettings(Section):
     port: int = Field(default=587, ge=1, le=65535)
     security: Literal["starttls", "tls", "none"] = "starttls"
     username: str | None = None
-    password: SecretStr | None = None
     password_file: SecretFile | None = None
+    password: Annotated[SecretStr | None, OR_OF_FILE] = None
     auth: Literal["password", "xoauth2"] = "password"
     token_file: LocalPath | None = None
     service_account_file: LocalPath | None = None
@@ -59,9 +60,9 @@ class SmtpSettings(Section):
             return self
         if self.token_file is not None or self.service_account_file is not None:
             raise ValueError("token_file and service_account_file go with auth = 'xoauth2': set it, or remove them")
-        if self.password is None and self.username is not None and self.password_file is None:
+        if self.password is None and self.username is not None:
             raise ValueError("username is set but password is not: set password, password_file or neither")
-        if self.username is None and (self.password or self.password_file) is not None:
+        if self.username is None and self.password is not None:
             raise ValueError("password is set but username is not: set both or neither")
         return self
 

@@ -9,7 +9,7 @@ from typing import Annotated
 from pydantic import AfterValidator, PrivateAttr, SecretStr, model_validator
 
 from guardian.settings.section import Section
-from guardian.settings.values import LocalPath, SecretFile, local_path
+from guardian.settings.values import OR_OF_FILE, LocalPath, SecretFile, local_path
 
 _BLOCKING = {"asyncpg": "psycopg", "aiomysql": "pymysql", "asyncmy": "pymysql"}
 
@@ -55,8 +55,8 @@ class AliasSettings(Section):
     csv: LocalPath | None = None
     call: Annotated[str, AfterValidator(_function)] | None = None
     query: Annotated[str, AfterValidator(_query)] | None = None
-    database_url: Annotated[SecretStr, AfterValidator(_database_url)] | None = None
     database_url_file: SecretFile | None = None
+    database_url: Annotated[Annotated[SecretStr, AfterValidator(_database_url)] | None, OR_OF_FILE] = None
     _folder: Path = PrivateAttr(default_factory=lambda: local_path(Path()).absolute())
 
     @model_validator(mode="after")
@@ -68,8 +68,6 @@ class AliasSettings(Section):
             raise ValueError("query has no database: add database_url or database_url_file")
         if self.query is None and self.database_url is not None:
             raise ValueError('database_url is set without a query: add query = "SELECT id, email FROM users"')
-        if self.database_url is not None and self.database_url_file is not None:
-            self.__dict__["database_url"] = _database_url(self.database_url)  # what a file says was not looked at yet
         return self
 
     @property

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import (
     AfterValidator,
@@ -32,6 +32,7 @@ from guardian.settings.rules import DEFAULT_RULES, AnyRule, forgetful, named_tab
 from guardian.settings.schedules import ScheduleSettings, WatchdogSettings
 from guardian.settings.section import Section
 from guardian.settings.values import (
+    OR_OF_FILE,
     Address,
     Addresses,
     CronText,
@@ -54,16 +55,16 @@ class ApiSettings(Section):
     enabled: bool = True
     host: str = "127.0.0.1"
     port: int = Field(default=8765, ge=0, le=65535)
-    jwt_key: LongSecret | None = None
     jwt_key_file: LongSecretFile | None = None
+    jwt_key: Annotated[LongSecret | None, OR_OF_FILE] = None
     jwks: KeySource | None = None
     jwt_algorithms: Names | None = None
     jwt_audience: str | None = None
     jwt_issuer: str | None = None
     admin_claim: str = "role"
     admin_value: str = "admin"
-    scheduler_token: LongSecret | None = None
     scheduler_token_file: LongSecretFile | None = None
+    scheduler_token: Annotated[LongSecret | None, OR_OF_FILE] = None
     scheduler_account: str | None = Field(default=None, min_length=3, max_length=320)
     scheduler_audience: str | None = Field(default=None, min_length=1, max_length=2_000)
     scheduler_issuer: str = "https://accounts.google.com"
@@ -81,7 +82,7 @@ class ApiSettings(Section):
 
     @model_validator(mode="after")
     def _one_family(self) -> ApiSettings:
-        keyed = self.jwt_key is not None or self.jwt_key_file is not None
+        keyed = self.jwt_key is not None
         if keyed and self.jwks:
             raise ValueError("both jwt_key and jwks are set: tokens are checked with one of them")
         for name in self.jwt_algorithms or ():
@@ -165,7 +166,7 @@ class Settings(BaseSettings):
     environment: Label | None = None
     admins: Addresses = ()
     timezone: ZoneName = "UTC"
-    public_url: HttpUrl = "http://127.0.0.1:8765"
+    public_url: HttpUrl | None = None
     critical_features: Names = ("chat_*",)
     import_routes: Routes = ()
     schedules: Annotated[tuple[ScheduleSettings, ...], BeforeValidator(listed_schedules)] = ()
@@ -190,15 +191,16 @@ class Settings(BaseSettings):
     @property
     def pages_url(self) -> str:
         """Where readers of mails find the dashboard; "" where `public_url` is not set, or no pages are served."""
-        known = "public_url" in self.model_fields_set and self.api.enabled and self.dashboard.enabled
-        return self.public_url if known else ""
+        return self.public_url or "" if self.api.enabled and self.dashboard.enabled else ""
 
-    @model_validator(mode="after")
-    def _links_follow_the_api(self) -> Self:
-        if "public_url" not in self.model_fields_set and self.api.port:  # 0: any port, which nobody knows yet
-            host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.api.host, self.api.host)
-            self.__dict__["public_url"] = f"http://{f'[{host}]' if ':' in host else host}:{self.api.port}"
-        return self
+    @property
+    def links_url(self) -> str:
+        """Where the links of mails lead: `public_url` or, where it is not set, where the API listens."""
+        if self.public_url is not None:
+            return self.public_url
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.api.host, self.api.host)
+        port = self.api.port or ApiSettings().port  # 0: any port, which nobody knows yet
+        return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
     @field_validator("watchdog")
     @classmethod

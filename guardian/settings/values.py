@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, BeforeValidator, PlainSerializer, SecretStr
+from pydantic import AfterValidator, BeforeValidator, PlainSerializer, SecretStr, ValidationInfo
 
 from guardian.core.mail_address import NoAddress, check_address, split_mailbox, wire_domain
 from guardian.core.secret_url import SecretUrl
@@ -179,6 +179,15 @@ def _long_secret_file(path: Path) -> Path:
     return path
 
 
+def _or_of_file(value: Any, info: ValidationInfo) -> Any:
+    path = info.data.get(f"{info.field_name}_file")
+    if path is None:
+        return value
+    if value is not None:
+        raise ValueError(f"both {info.field_name} and {info.field_name}_file are set: keep one of them")
+    return read_secret(path)
+
+
 def _cron(text: str) -> str:
     from guardian.core.schedule import check_cron
 
@@ -210,6 +219,8 @@ LocalPath = Annotated[Path, AfterValidator(local_path)]
 DatabasePlace = Annotated[Path | str, BeforeValidator(_database)]
 """An absolute path, written as a path or as sqlite:///guardian.db; or the text firestore://PROJECT[/DATABASE]."""
 LongSecret = Annotated[SecretStr, AfterValidator(_long_enough)]
+OR_OF_FILE = BeforeValidator(_or_of_file)
+"""Makes a key NAME hold the secret of the file that NAME_file names. NAME_file stands before it in the model."""
 SecretFile = Annotated[Path, AfterValidator(local_path), AfterValidator(_secret_file)]
 LongSecretFile = Annotated[Path, AfterValidator(local_path), AfterValidator(_long_secret_file)]
 

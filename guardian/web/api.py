@@ -157,7 +157,7 @@ def create_app(application: Application, endpoints: Sequence[Endpoint] = ENDPOIN
         *unsubscribe_routes(application, limiter),
         *pages,
     ]
-    kept = Middleware(KeptPrefix, public_url=application.settings.public_url, routes=routes)
+    kept = Middleware(KeptPrefix, public_url=application.settings.links_url, routes=routes)
     starlette = Starlette(
         routes=routes,
         middleware=[Middleware(DefaultHeaders), kept],

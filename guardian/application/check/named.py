@@ -108,21 +108,21 @@ def _links(settings: Settings, lang: Language) -> list[Finding]:
     """Whether the links in mails, for alerts and unsubscribing, lead anywhere."""
     if not settings.api.enabled:
         return []
-    url = urlsplit(settings.public_url)
+    url = urlsplit(settings.links_url)
     if is_loopback(url.hostname or ""):
         text = lang(
             "the buttons and links of mails lead to %(url)s, which only this machine can open: set public_url to where "
             "people reach Guardian over HTTPS",
-            url=settings.public_url,
+            url=settings.links_url,
         )
     elif url.scheme != "https":
         text = lang(
             "the buttons and links of mails lead to %(url)s, without encryption: set public_url to where people reach "
             "Guardian over HTTPS",
-            url=settings.public_url,
+            url=settings.links_url,
         )
     else:
-        return [Finding("links", "ok", lang("of mails lead to %(url)s", url=settings.public_url))]
+        return [Finding("links", "ok", lang("of mails lead to %(url)s", url=settings.links_url))]
     return [Finding("links", "warning", text)]
 
 

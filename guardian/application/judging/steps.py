@@ -49,7 +49,7 @@ async def alert_step(app: Application, now: datetime, token: int | None) -> None
         sender=app.email.sender,
         lang=app.email.language,
         zone=ZoneInfo(app.settings.timezone),
-        public_url=app.settings.public_url,
+        public_url=app.settings.links_url,
         pages_url=app.settings.pages_url,
         link_key=None,
         support_email=app.settings.alerts.support_email,

@@ -82,7 +82,7 @@ class Asking:
         """The posted fields. Raises Refusal for a form that is not ours or not from this browser, and over plain
         HTTP."""
         if not self.visitor.keeps_cookies:
-            raise Refusal(403, plain_http(self.lang, self.app.settings.public_url))
+            raise Refusal(403, plain_http(self.lang, self.app.settings.links_url))
         form = await read_form(self.request)
         check_origin(self.request, self.visitor)
         check_token(form, await self.app.stores.alerts.link_key(), f"asked:{self.held}" if self.held else "")

@@ -58,7 +58,7 @@ async def _show(asking: Asking) -> Response:
     if await asking.doors.who(asking.request, asking.visitor):
         return asking.back()
     if not asking.visitor.keeps_cookies:
-        why = plain_http(asking.lang, asking.app.settings.public_url)
+        why = plain_http(asking.lang, asking.app.settings.links_url)
         return page_answer(
             "problem.html", asking.lang, asking.visitor.base,
             {"title": asking.lang(words.NO_WAY_IN), "text": why, "back": ""},

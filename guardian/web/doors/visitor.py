@@ -54,7 +54,7 @@ def visitor_of(request: HTTPConnection, settings: Settings) -> Visitor:
     hidden = is_said(request.scope)
     proxied = within(peer, networks) and not hidden
     forwarded = proxied or (hidden and bool(networks))
-    public = urlsplit(settings.public_url)
+    public = urlsplit(settings.links_url)
     host = headers.get("host", "")
     shown = {host.lower()} | ({_first(headers.get("x-forwarded-host", "")).lower()} if forwarded else set())
     by_public = _same(host, public.netloc, public.scheme) or (forwarded and public.netloc.lower() in shown)

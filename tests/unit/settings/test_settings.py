@@ -441,7 +441,9 @@ def test_secrets_can_lie_in_files_of_their_own_which_only_the_owner_reads(load, 
     ]
     secret.write_text(KEY)
     both = f"[api]\njwt_key_file = 'key'\njwt_key = '{KEY}'"
-    assert problems(both) == ["guardian.toml line 1: api: both jwt_key and jwt_key_file are set: keep one of them"]
+    assert problems(both) == [
+        "guardian.toml line 3: api.jwt_key: both jwt_key and jwt_key_file are set: keep one of them"
+    ]
 
 
 def test_paths_are_seen_from_the_folder_of_the_file(tmp_path, monkeypatch):
@@ -596,12 +598,12 @@ def test_whatever_stands_in_the_file_it_loads_or_is_refused_in_single_lines(load
     ],
 )
 def test_links_lead_to_where_the_api_listens_unless_they_are_said_to_lead_elsewhere(load, text, url):
-    assert load(text).public_url == url
+    assert load(text).links_url == url
 
 
 def test_links_follow_a_port_from_the_environment(load, monkeypatch):
     monkeypatch.setenv("GUARDIAN_API__PORT", "9000")
-    assert load(FIVE_LINES).public_url == "http://127.0.0.1:9000"
+    assert load(FIVE_LINES).links_url == "http://127.0.0.1:9000"
 
 
 def test_settings_never_change_after_loading(load):
@@ -658,6 +660,9 @@ def test_the_url_of_the_apps_database_is_a_secret(load, problems, tmp_path):
     (tmp_path / "url").chmod(0o600)
     text = '[alias]\nquery = "SELECT id, email FROM users"\ndatabase_url_file = "url"\n'
     assert load(text, mode=0o644).alias.database_url.get_secret_value() == "postgresql://u:secret@h/d"
+    (tmp_path / "url").write_text("postgresql+asyncpg://u:secret@h/d\n")
+    [problem] = problems(text)
+    assert "alias.database_url: the driver asyncpg works only inside an event loop" in problem
 
 
 def test_the_source_of_names_can_come_from_a_variable(load, monkeypatch, tmp_path):
