@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
@@ -63,17 +64,8 @@ async def application_status(app: Application) -> dict[str, Any]:
             for name, health in app.health.items()
         },
         "recorders": [
-            {
-                "id": recorder.id,
-                "started_at": recorder.started_at.isoformat(),
-                "seen_at": recorder.seen_at.isoformat(),
-                "accepted": recorder.accepted,
-                "stored": recorder.stored,
-                "dropped": recorder.dropped,
-                "queued": recorder.queued,
-                "version": recorder.version,
-            }
-            for recorder in await app.repository.recorders(now)
+            {**asdict(each), "queued": each.queued, "started_at": _iso(each.started_at), "seen_at": _iso(each.seen_at)}
+            for each in await app.repository.recorders(now)
         ],
         "notes": [as_json(note) for note in await _notes(app, now)],
         "storage": {
