@@ -69,7 +69,7 @@ class UsageGuardian:
         history: HistoryStore | None = None,
         seals: bool = True,
     ) -> None:
-        self._repository = repository
+        self.repository = repository
         self._reports_dir = Path(reports_dir)
         self._clock = clock
         self._zone = ZoneInfo(timezone)
@@ -119,7 +119,7 @@ class UsageGuardian:
         report, _, _ = await self.read_window(
             hours, start_time=start_time, end_time=end_time, zone=zone, features=features, max_users=max_users
         )
-        return await explained(report, self._repository, self._history, zone or self._zone)
+        return await explained(report, self.repository, self._history, zone or self._zone)
 
     async def read_window(
         self,
@@ -142,7 +142,7 @@ class UsageGuardian:
         now = self._clock()
         start, end = window(now, hours, start_time, end_time)
         if self._seals:
-            await self._repository.seal(now)  # so that what is read next is short, whoever runs beside
+            await self.repository.seal(now)  # so that what is read next is short, whoever runs beside
         since = start - (end - start)
         where = zone or self._zone
         read = partial(self._read, zone=where, features=features, most=max_users, latency=latency, drawn=before)
@@ -155,10 +155,10 @@ class UsageGuardian:
             start = start - (start - datetime.min.replace(tzinfo=UTC)) % timedelta(minutes=5)
             since = start - timedelta(hours=hours)
             previous, current, bars = await read(since, start, end)
-        stats, recorders = await self._repository.stats(now), await self._repository.recorders(now)
-        noted = await noticed(self._repository, recorders, start=start, end=end, now=now, elsewhere=self.elsewhere)
+        stats, recorders = await self.repository.stats(now), await self.repository.recorders(now)
+        noted = await noticed(self.repository, recorders, start=start, end=end, now=now, elsewhere=self.elsewhere)
         comparison, same_weekday = await compared(
-            self._repository, current, start, end, since, zone=where, features=features,
+            self.repository, current, start, end, since, zone=where, features=features,
             edges=[*(bar.start for bar in bars), end] if before else (), stats=stats, recorders=recorders,
         )  # fmt: skip
         report = await off_loop(
@@ -170,13 +170,13 @@ class UsageGuardian:
             end=end,
             now=now,
             steps=await self._steps(current, features),
-            quiet=[] if features else await self._repository.gone_quiet(start, end),
+            quiet=[] if features else await self.repository.gone_quiet(start, end),
             timeline=bars,
             critical_features=self._critical,
             stats=stats,
             recorders=recorders,
             notes=noted,
-            known_features=await self._repository.feature_names(),
+            known_features=await self.repository.feature_names(),
             whole=not features,
             comparison=comparison,
             compared=same_weekday,
@@ -202,10 +202,10 @@ class UsageGuardian:
         """The counts of [before, start), None where it is no longer stored, with bars if these are to be `drawn` and no
         weekday is instead; what [start, end) shows, and its bars."""
         edges = bar_edges(start, end, zone)
-        current, bars = await self._repository.activity(edges, most=most, features=features, latency=latency)
+        current, bars = await self.repository.activity(edges, most=most, features=features, latency=latency)
         back = moved(edges, before, start) if drawn and not by_weekday(start, end) else ()
         try:
-            previous = await self._repository.counts(before, start, features=features, edges=back)
+            previous = await self.repository.counts(before, start, features=features, edges=back)
         except WindowGone:
             previous = None
         return previous, current, bars
@@ -217,7 +217,7 @@ class UsageGuardian:
             if failed := current.failures.get(email):
                 until = moment(failed[-1].at_us) + timedelta(microseconds=1)
                 since = until - STEPS_WITHIN
-                found[email] = await self._repository.steps(email, since, until, most=STEPS, features=features)
+                found[email] = await self.repository.steps(email, since, until, most=STEPS, features=features)
         return found
 
     async def generate_and_save_report(

@@ -70,7 +70,9 @@ def _figures(report: Report) -> Table:
         ("failed", _share(errors, requests), ""),
     ]
     if report.latency_ms.p95 is not None:
-        columns.append(("95 % within", f"{report.latency_ms.p95:,.0f} ms", ""))
+        old = before.p95_ms if before else None
+        change = _change(round(report.latency_ms.p95), None if old is None else round(old))
+        columns.append(("95 % within", f"{report.latency_ms.p95:,.0f} ms", change))
     for name, _, _ in columns:
         table.add_column(name)
     table.add_row(*(f"[bold]{value}[/]" for _, value, _ in columns))

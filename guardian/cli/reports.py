@@ -23,6 +23,7 @@ from guardian.cli.console import (
 if TYPE_CHECKING:
     from guardian.application.root import Application
     from guardian.application.usage import UsageGuardian
+    from guardian.core.report.model import Report
 
 
 def report(
@@ -33,20 +34,28 @@ def report(
 ) -> None:
     """Report on the last hours: who used what, and what failed for whom."""
 
-    async def generate(usage: UsageGuardian) -> tuple[dict[str, Any], Path | None]:
-        return await usage.generate_and_save_report(hours) if save else (await usage.generate_report(hours), None)
+    async def generate(usage: UsageGuardian) -> tuple[dict[str, Any], Report | None, Path | None]:
+        made, path = await usage.generate_and_save_report(hours) if save else (await usage.generate_report(hours), None)
+        return made, None if as_json else await _shown(made, usage), path
 
     settings = settings_of(config)
-    made, path = with_usage(settings, generate)
-    if as_json:
+    made, shown, path = with_usage(settings, generate)
+    if shown is None:
         say_json(made)
     else:
         from guardian.cli.report_view import report_view
-        from guardian.core.report.reading import from_json
 
-        out().print(report_view(from_json(made), settings.timezone))
+        out().print(report_view(shown, settings.timezone))
     if path:
         typer.echo(f"Wrote {path}.", err=True)
+
+
+async def _shown(made: dict[str, Any], usage: UsageGuardian) -> Report:
+    """The report as it is shown to people: with the latency of the period before, which its JSON does not have."""
+    from guardian.application.latency_before import with_latency_before
+    from guardian.core.report.reading import from_json
+
+    return await with_latency_before(from_json(made), usage.repository)
 
 
 def preview(

@@ -101,6 +101,20 @@ def test_report_is_a_table_for_people_and_json_for_programs(guardian, database, 
     assert not (tmp_path / "reports").exists()
 
 
+def test_report_says_how_the_latency_changed(guardian, within):
+    now = datetime.now(UTC)
+
+    def event(hours, ms):
+        at = int((now - timedelta(hours=hours)).timestamp() * 1_000_000)
+        return Event(at, "ann@example.com", "/chat", "POST", "chat_message", 200, ms * 1000, None)
+
+    within(lambda app: app.repository.write([event(5, 100), *(event(1.5, 100) for _ in range(9)), event(0.5, 200)]))
+    _, out, _ = guardian("report", "--hours", "1")
+    [head] = [line for line in out.splitlines() if "95 % within" in line]
+    values, changes = out.splitlines()[out.splitlines().index(head) + 1 :][:2]
+    assert (values.split()[-2:], changes.split()[-2:]) == (["200", "ms"], ["+100", "%"])
+
+
 def test_a_report_that_goes_into_a_pipe_is_cut_nowhere(guardian, within, monkeypatch):
     monkeypatch.setenv("COLUMNS", "40")
     user, now = f"{'long.name.' * 12}ann@example.com", datetime.now(UTC)

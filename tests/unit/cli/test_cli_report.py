@@ -89,7 +89,10 @@ def test_more_keys_are_shown_where_they_are():
         "previous": {"active_users": 2, "total_requests": 1400, "total_errors": 0},
         "latency_ms": {"p50": 12.0, "p95": 1312.4, "p99": 2000.0},
     }
-    lines = shown({**FIXED, **more})
+    report = from_json({**FIXED, **more})
+    slower = replace(report, previous=replace(report.previous, p95_ms=1250.0))
+    assert printed(slower)[6] == "  as before       −14 %       0 before              +5 %"
+    lines = printed(report)
     assert lines[1:7] == [
         "   WARNING   2026-03-02 07:30 – 09:30 Europe/Zurich",
         "  7.4 % of the requests failed.",
