@@ -24,7 +24,7 @@ MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 
 
 def event(at, user="ada@example.com"):
-    return made(int(at.timestamp()) * 1_000_000, user=user)
+    return made(at, user=user)
 
 
 @pytest.mark.parametrize("seed", range(6))

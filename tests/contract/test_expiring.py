@@ -36,7 +36,7 @@ def documents(address):
 
 
 def event(ago=timedelta(), **more):
-    return made(micros(NOW - ago), **more)
+    return made(NOW - ago, **more)
 
 
 def expiries(documents, collection="feature_usage"):

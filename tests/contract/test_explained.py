@@ -30,7 +30,7 @@ BOOM = Failure("KeyError", "no", "app.py:1 main\nchat.py:118 answer")
 
 def request(at, user, feature="chat", failure=None, path="/chat"):
     status = 200 if failure is None else 500
-    return made(micros(at), user=user, feature=feature, status=status, ms=50, failure=failure, path=path)
+    return made(at, user=user, feature=feature, status=status, ms=50, failure=failure, path=path)
 
 
 @cache

@@ -30,7 +30,7 @@ def at(minutes):
 
 
 def event(minutes, user="bob", status=500, failure=FAILURES[0], feature="chat", method="GET"):
-    return made(micros(at(minutes)), user=user, status=status, failure=failure, feature=feature, method=method)
+    return made(at(minutes), user=user, status=status, failure=failure, feature=feature, method=method)
 
 
 def plainly(events, name=lambda user: user):

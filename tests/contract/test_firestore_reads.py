@@ -41,7 +41,7 @@ def of_two(tmp_path_factory):
 
 def event(at, user="u1@example.com", status=200):
     failure = Failure("Boom", "no", "app.py:3 f") if status >= 400 else None
-    return made(int(at.timestamp()) * 1_000_000, user=user, status=status, failure=failure)
+    return made(at, user=user, status=status, failure=failure)
 
 
 async def filled(address, monkeypatch, *, people):

@@ -4,12 +4,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from guardian.core.time import micros
 from guardian.stores.firestore.documents import Documents
 from guardian.stores.opening import backend
 from guardian.stores.people.book import NO_BOOK
+from tests.support.events import event as made
 from tests.support.firestore import address_in
-from tracker import Event, Recorder
+from tracker import Recorder
 from tracker.event import Client
 from tracker.firestore.address import parse
 from tracker.firestore.clients import CLIENTS
@@ -21,7 +21,7 @@ HOME, WORK = Client("198.51.100.7", "curl/8.7.6"), Client("203.0.113.9", "Firefo
 
 
 def event(minutes, client=HOME, user=ADA):
-    return Event(micros(AT + timedelta(minutes=minutes)), user, "/chat", "GET", "chat", 200, 1_000, None, None, client)
+    return made(AT + timedelta(minutes=minutes), user=user, client=client)
 
 
 @pytest.fixture(params=["sqlite", pytest.param("firestore", marks=pytest.mark.needs_firestore)])

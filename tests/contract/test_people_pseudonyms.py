@@ -23,8 +23,7 @@ ADA, BEN = "ada@example.com", "ben@example.com"
 
 
 def event(minutes, user):
-    at_us = int((DAY + timedelta(minutes=minutes)).timestamp()) * 1_000_000
-    return made(at_us, user=user)
+    return made(DAY + timedelta(minutes=minutes), user=user)
 
 
 @pytest.fixture(params=["sqlite", pytest.param("firestore", marks=pytest.mark.needs_firestore)])

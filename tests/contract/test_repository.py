@@ -44,8 +44,7 @@ def moment(minutes):
 
 def event(minutes, user="ada@example.com", status=200, feature="chat", duration_ms=120):
     failure = None if status < 400 else Failure(f"HTTP {status}", "No such thing")
-    at_us = int(moment(minutes).timestamp()) * 1_000_000
-    return made(at_us, user=user, feature=feature, status=status, ms=duration_ms, failure=failure)
+    return made(moment(minutes), user=user, feature=feature, status=status, ms=duration_ms, failure=failure)
 
 
 @pytest.fixture

@@ -9,7 +9,8 @@ from guardian.alerting.sample import Released
 from guardian.core.time import micros
 from guardian.stores.opening import backend
 from guardian.stores.people.book import NO_BOOK
-from tracker.event import ANONYMOUS, Event, Failure
+from tests.support.events import event as made
+from tracker.event import ANONYMOUS, Failure
 from tracker.source import Source
 from tracker.sqlite.writer import Writer
 
@@ -19,7 +20,10 @@ SECOND = 1_000_000
 
 def request(second, user="ann@example.com", status=200, failure=None, latency=None, endpoint="/chat", method="GET"):
     at_us = START + int(second * SECOND)
-    return Event(at_us, user, endpoint, method, endpoint[1:], status, 5_000, failure, latency)
+    return made(
+        at_us, user=user, path=endpoint, method=method, feature=endpoint[1:], status=status, ms=5, failure=failure,
+        latency_us=latency,
+    )  # fmt: skip
 
 
 def told(sample):

@@ -13,7 +13,8 @@ from guardian.core.time import micros
 from guardian.settings.rules import parse_rule
 from guardian.stores.people.aliases import Aliases
 from guardian.stores.people.book import AliasBook
-from tracker.event import ANONYMOUS, Event, Failure
+from tests.support.events import event as made
+from tracker.event import ANONYMOUS, Failure
 
 START = micros(datetime(2026, 3, 2, 9, 0, tzinfo=UTC))
 SECOND = 1_000_000
@@ -25,7 +26,7 @@ BOOM = Failure("KeyError", "no", "app.py:1 main\nchat.py:118 answer")
 def request(second, user, status=200, feature="chat", method="POST"):
     at_us = START + int(second * SECOND)
     failure = BOOM if status >= 400 else None
-    return Event(at_us, user, f"/{feature}", method, feature, status, 5_000, failure)
+    return made(at_us, user=user, method=method, feature=feature, status=status, ms=5, failure=failure)
 
 
 def answer(second, user, took_ms, latency_ms=None, status=200, feature="chat"):

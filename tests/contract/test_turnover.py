@@ -25,7 +25,7 @@ WEEK_US, LAST_US = 7 * 86_400_000_000, 600_000_000
 
 def event(at, user, status=200, feature="chat"):
     failure = None if status < 400 else Failure("KeyError", "Internal Server Error", "app.py:7 chat")
-    return made(micros(at), user=user, feature=feature, status=status, ms=5, failure=failure)
+    return made(at, user=user, feature=feature, status=status, ms=5, failure=failure)
 
 
 def plainly(events, edges):

@@ -13,10 +13,11 @@ from guardian.application.judging.steps import alert_step
 from guardian.application.root import open_application
 from guardian.core.time import micros
 from tests.support.api_client import bearer, calling, make_settings
+from tests.support.events import event as made
 from tests.support.firestore import address_in
 from tests.support.pages import text_of
 from tests.support.plain import plain
-from tracker.event import ANONYMOUS, Event, Failure
+from tracker.event import ANONYMOUS, Failure
 from tracker.firestore.sink import FirestoreSink, Waiting
 from tracker.source import Source
 from tracker.sqlite.writer import Writer
@@ -41,9 +42,12 @@ class Clock:
 
 
 def request(minute, n, feature, failure=None, took=9_000):
-    at_us = micros(START + timedelta(minutes=minute)) + n * 1_000_000
+    at, status = START + timedelta(minutes=minute, seconds=n), 500 if failure else 200
     user = ANONYMOUS if n == 7 else f"u{n}@example.com"
-    return Event(at_us, user, f"/api/{feature}", "POST", feature, 500 if failure else 200, took, failure)
+    return made(
+        at, user=user, path=f"/api/{feature}", method="POST", feature=feature, status=status, duration_us=took,
+        failure=failure,
+    )  # fmt: skip
 
 
 def past():

@@ -21,9 +21,10 @@ from guardian.core.time import micros
 from guardian.settings.rules import parse_rule
 from guardian.web.pages.incidents import _whom
 from tests.support.api_client import bearer, calling, make_settings
+from tests.support.events import event as made
 from tests.support.pages import text_of
 from tests.support.plain import plain
-from tracker.event import Event, Failure
+from tracker.event import Failure
 from tracker.source import Source
 from tracker.sqlite.writer import Writer
 
@@ -41,10 +42,11 @@ class Clock:
 
 
 def request(minute, n, feature, bad):
-    at_us = micros(START + timedelta(minutes=minute)) + n * 1_000_000
-    failure = BROKEN if bad else None
-    user = f"u{n}@example.com"
-    return Event(at_us, user, f"/api/{feature}", "POST", feature, 500 if bad else 200, 9_000, failure)
+    outcome = {"status": 500, "failure": BROKEN} if bad else {}
+    return made(
+        START + timedelta(minutes=minute, seconds=n), user=f"u{n}@example.com", path=f"/api/{feature}", method="POST",
+        feature=feature, ms=9, **outcome,
+    )  # fmt: skip
 
 
 def record(path):

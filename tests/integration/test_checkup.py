@@ -342,7 +342,7 @@ async def test_a_test_mail_reaches_each_admin_before_there_is_a_database(look, s
 
 
 def event(at):
-    return made(int(at.timestamp() * 1_000_000), user="ann@example.com", method="POST")
+    return made(at, user="ann@example.com", method="POST")
 
 
 async def test_a_schedule_says_what_is_special_about_it_and_that_its_requests_are_deleted_too_soon(look, tmp_path):

@@ -22,11 +22,12 @@ from guardian.application.root import open_application
 from guardian.cli import main
 from guardian.core.time import micros
 from guardian.settings.loading import load_settings
+from tests.support.events import event as made
 from tests.support.firestore import address_in
 from tests.support.mail_servers import free_port
 from tests.support.waiting import until
 from tests.unit.test_docs_complete import commands
-from tracker.event import Event, Failure
+from tracker.event import Failure
 
 pytestmark = pytest.mark.needs_firestore
 NOW = datetime.now(UTC)
@@ -78,8 +79,10 @@ def test_every_command_has_its_line():
 
 def event(minutes, user, status=200):
     failure = Failure("Boom", "no answer", "app.py:3 chat") if status >= 400 else None
-    at_us = micros(NOW - timedelta(minutes=minutes))
-    return Event(at_us, user, "/api/chat", "POST", "chat_message", status, 20_000, failure)
+    return made(
+        NOW - timedelta(minutes=minutes), user=user, path="/api/chat", method="POST", feature="chat_message",
+        status=status, ms=20, failure=failure,
+    )  # fmt: skip
 
 
 EVENTS = [

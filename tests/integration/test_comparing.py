@@ -24,9 +24,8 @@ def steady(start, end, per_hour=10):
 
 
 def event(at, status=200):
-    us = (at - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
     failure = FAILED if status >= 500 else None
-    return made(us, path="/api/chat", method="POST", status=status, ms=20, failure=failure)
+    return made(at, path="/api/chat", method="POST", status=status, ms=20, failure=failure)
 
 
 @pytest.fixture

@@ -31,7 +31,7 @@ def model():
 
 def event(at, user="ada@example.com", status=200):
     failure = Failure("Boom", "no", "app.py:3 f") if status >= 400 else None
-    return made(int(at.timestamp() * 1e6), user=user, status=status, failure=failure)
+    return made(at, user=user, status=status, failure=failure)
 
 
 def past(days, people, every=1):

@@ -33,8 +33,8 @@ pytestmark = pytest.mark.usefixtures("no_variables")
 
 
 def event(seconds_ago, user, failure=None, now=NOW):
-    at_us = int((now - timedelta(seconds=seconds_ago)).timestamp() * 1_000_000)
-    return made(at_us, user=user, method="POST", status=500 if failure else 200, ms=20, failure=failure)
+    at = now - timedelta(seconds=seconds_ago)
+    return made(at, user=user, method="POST", status=500 if failure else 200, ms=20, failure=failure)
 
 
 @pytest.fixture

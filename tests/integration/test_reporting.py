@@ -82,7 +82,7 @@ def application(tmp_path, inbox):
 
 def event(at, user="ada@example.com", status=200, feature="chat_message"):
     failure = Failure("HTTP 500", "Internal Server Error") if status >= 400 else None
-    return made(int(at.timestamp() * 1e6), user=user, feature=feature, path=f"/api/{feature}", method="POST", ms=20,
+    return made(at, user=user, feature=feature, path=f"/api/{feature}", method="POST", ms=20,
                 status=status, failure=failure)  # fmt: skip
 
 

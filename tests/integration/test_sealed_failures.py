@@ -21,8 +21,8 @@ WHOLE = (START - timedelta(days=1), START + timedelta(days=DAYS + 1))
 
 
 def failed(minutes, user="ada@example.com", feature="chat"):
-    at_us = micros(START + timedelta(minutes=minutes))
-    return made(at_us, user=user, feature=feature, status=404, failure=Failure("HTTP 404", "Not Found"))
+    at = START + timedelta(minutes=minutes)
+    return made(at, user=user, feature=feature, status=404, failure=Failure("HTTP 404", "Not Found"))
 
 
 def noted(path):

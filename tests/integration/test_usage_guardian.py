@@ -19,10 +19,16 @@ NOW = datetime(2026, 3, 31, 12, 3, 7, 250_000, tzinfo=UTC)
 
 
 def event(ago, user="ada@example.com", status=200, feature="chat_message"):
-    at_us = (NOW - ago - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
     failure = None if status < 400 else Failure(f"HTTP {status}", "File too large")
     return made(
-        at_us, path=f"/api/{feature}", method="POST", ms=250, user=user, feature=feature, status=status, failure=failure
+        NOW - ago,
+        path=f"/api/{feature}",
+        method="POST",
+        ms=250,
+        user=user,
+        feature=feature,
+        status=status,
+        failure=failure,
     )
 
 

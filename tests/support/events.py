@@ -1,11 +1,15 @@
 """Requests as the recorder would have noted them, for tests that only care about a few of their fields, and what a
 store says of those that failed."""
 
+from datetime import UTC, datetime, timedelta
+
 from tracker.event import Event
+
+_BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def event(
-    at_us,
+    at,
     *,
     user="ada@example.com",
     feature="chat",
@@ -18,8 +22,9 @@ def event(
     failure=None,
     client=None,
 ):
-    """One request that ended at `at_us` and took `duration_us`, by default `ms` milliseconds; without a `path` it went
-    to "/" and the feature."""
+    """One request that ended at `at` (a time, or microseconds) and took `duration_us`, by default `ms` milliseconds;
+    without a `path` it went to "/" and the feature."""
+    at_us = at if isinstance(at, int) else (at - _BEGINNING) // timedelta(microseconds=1)
     endpoint = f"/{feature}" if path is None else path
     took = ms * 1000 if duration_us is None else duration_us
     return Event(at_us, user, endpoint, method, feature, status, took, failure, latency_us, client=client)
