@@ -67,6 +67,38 @@ async def test_the_collector_rests_meanwhile_and_is_then_as_the_host_app_had_it(
         gc.enable()
 
 
+@pytest.fixture
+def unfrozen():
+    """Nothing is frozen, as in most processes; the tests' own objects are again afterwards."""
+    gc.unfreeze()
+    yield
+    gc.collect()
+    gc.freeze()
+
+
+def is_young(thing):
+    return any(each is thing for each in gc.get_objects(generation=0))
+
+
+def test_the_collector_does_not_look_at_what_a_lot_of_work_has_left(unfrozen):
+    with no_collection():
+        much = [[] for _ in range(100_000)]
+    assert not is_young(much[0])
+    assert gc.get_count()[0] < 10_000
+    with no_collection():
+        little = [[] for _ in range(100)]
+    assert is_young(little[0])
+
+
+def test_what_the_host_app_has_frozen_stays_frozen(unfrozen):
+    gc.freeze()
+    frozen = gc.get_freeze_count()
+    with no_collection():
+        much = [[] for _ in range(100_000)]
+    assert len(much) == 100_000
+    assert gc.get_freeze_count() >= frozen - 100  # some may have ended meanwhile
+
+
 async def test_a_forked_process_has_a_thread_of_its_own():
     await off_loop(int)
     child = os.fork()
