@@ -6,7 +6,7 @@ People and routes are numbers of the store's dictionaries. Same laws as `guardia
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from itertools import pairwise
@@ -73,8 +73,9 @@ class Totals:
         status: np.ndarray,
         duration: np.ndarray,
         latency: np.ndarray,
+        parts: Collection[Part] = ALL,
     ) -> Totals:
-        """The same of columns of int64."""
+        """The same of columns of int64, as far as these parts give them."""
         order = in_order(user)
         mine, end, length, code = user[order], at[order], duration[order], status[order]
         new = begins(mine)
@@ -85,14 +86,11 @@ class Totals:
         errors, server, active = (sums(column.astype(np.int64, copy=False), first) for column in columns)
         last = _ends(first, len(mine))
         users = (mine[first], last + 1 - first, errors, server, (end - length)[first], end[last], active)
-        slots = np.floor(np.log(np.maximum(latency, 1)) / _LOG_RATIO).astype(np.int64)
-        slots[latency <= 0] = -1
-        timed = latency >= 0
         return cls(
             np.stack(users).T,
-            grouped_columns(user, route),
-            grouped_columns(route, status),
-            grouped_columns(route, slots) if timed.all() else grouped_columns(route[timed], slots[timed]),
+            grouped_columns(user, route) if Part.USED in parts else _NOTHING,
+            grouped_columns(route, status) if Part.STATUSES in parts else _NOTHING,
+            _binned(route, latency) if Part.DURATIONS in parts else _NOTHING,
         )
 
     @classmethod
@@ -211,6 +209,13 @@ def _gone_on(new: np.ndarray, first: np.ndarray, last: np.ndarray) -> np.ndarray
     gap = first - np.concatenate((last[:1], last[:-1]))
     more: np.ndarray = np.where(~new & (gap < SESSION_GAP_US), gap, 0)
     return more
+
+
+def _binned(route: np.ndarray, latency: np.ndarray) -> np.ndarray:
+    slots = np.floor(np.log(np.maximum(latency, 1)) / _LOG_RATIO).astype(np.int64)
+    slots[latency <= 0] = -1
+    timed = latency >= 0
+    return grouped_columns(route, slots) if timed.all() else grouped_columns(route[timed], slots[timed])
 
 
 def _by_first(rows: np.ndarray) -> dict[int, dict[int, int]]:

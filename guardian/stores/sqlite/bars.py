@@ -20,6 +20,8 @@ from guardian.stores.sqlite.people import People, number_of_nobody
 from guardian.stores.sqlite.tables import Tables
 from guardian.stores.sqlite.totals import read_raw
 
+_PEOPLE = (Part.PEOPLE,)
+
 
 def read_bars(
     db: sqlite3.Connection, people: People, edges: Sequence[datetime], only: Sequence[int] | None
@@ -30,7 +32,7 @@ def read_bars(
     cover = Cover(db, times[0])
     made = cover.pieces(times[0], times[-1])
     if only is None:
-        return bars_of(db, people, edges, nobody, cover, made, Tables.read(db, people, made))
+        return bars_of(db, people, edges, nobody, cover, made, Tables.read(db, people, made, _PEOPLE))
     routes = np.array(sorted(only), np.int64)
     found = []
     for start, inside in zip(edges[:-1], cover.between(times, made), strict=True):
@@ -52,7 +54,7 @@ def bars_of(
     for a piece that crosses an edge. Raises WindowGone."""
     inside, known = cover.between([micros(edge) for edge in edges], made), tables.people_by_piece()
     more = [piece for pieces in inside for piece in pieces if piece not in known]
-    known |= Tables.read(db, people, more).people_by_piece()
+    known |= Tables.read(db, people, more, _PEOPLE).people_by_piece()
     return [bar_of(at, [known[piece] for piece in pieces], nobody) for at, pieces in zip(edges, inside, strict=False)]
 
 

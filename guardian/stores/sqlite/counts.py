@@ -44,7 +44,7 @@ def read_counts(
     else:
         cover = Cover(db, start_us)
         made = cover.pieces(start_us, end_us)
-        tables = Tables.read(db, people, made)
+        tables = Tables.read(db, people, made, (Part.PEOPLE, Part.STATUSES))
         users, asked, _ = tables.columns(Part.PEOPLE)
         statuses = grouped_columns(*tables.columns(Part.STATUSES))
         with suppress(WindowGone):  # an edge may lie inside 5 minutes whose single events are deleted

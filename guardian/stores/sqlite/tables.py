@@ -5,13 +5,13 @@ a transaction.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
 
-from guardian.core.totals import Part, Totals, times_of
+from guardian.core.totals import ALL, Part, Totals, times_of
 from guardian.stores.sqlite import seals
 from guardian.stores.sqlite.covering import Piece, runs
 from guardian.stores.sqlite.people import People
@@ -30,10 +30,19 @@ class Tables:
         self._db, self._people, self._made, self._single = db, people, made, single
 
     @classmethod
-    def read(cls, db: sqlite3.Connection, people: People, made: Sequence[Piece]) -> Tables:
-        """For pieces of the whole app. Single events are counted once, whichever parts are read later."""
-        single = {piece: read_raw(db, piece.start, piece.end, people=people) for piece in made if not piece.span}
-        return cls(db, people, made, single)
+    def read(
+        cls, db: sqlite3.Connection, people: People, made: Sequence[Piece], parts: Collection[Part] = ALL
+    ) -> Tables:
+        """For pieces of the whole app. Single events are counted once, whichever of these parts are read later."""
+        return cls(db, people, made, {at: read_raw(db, *at[:2], people=people, parts=parts) for at in _single(made)})
+
+    @classmethod
+    def by_id(
+        cls, db: sqlite3.Connection, people: People, made: Sequence[Piece], parts: Collection[Part] = ALL
+    ) -> Tables:
+        """The same with a row for each id of a person in single events too, so that rows of PEOPLE and of TIMES belong
+        together everywhere."""
+        return cls(db, people, made, {at: read_raw(db, *at[:2], parts=parts) for at in _single(made)})
 
     def runs(self, part: Part, number: int = 3) -> Iterator[Run]:
         """The first `number` columns of a part, run by run: buckets of one length that follow each other, or single
@@ -83,6 +92,10 @@ class Tables:
             found.append([people.columns[0][here], *(column[here] for column in times.columns)])
         persons, first, length, idle = (np.concatenate(columns) for columns in zip(*found, strict=True))
         return times_of(persons, first, first + length, length - idle)
+
+
+def _single(made: Sequence[Piece]) -> list[Piece]:
+    return [piece for piece in made if not piece.span]
 
 
 def together(read: Sequence[Run]) -> list[np.ndarray]:

@@ -33,22 +33,24 @@ def read_raw(
     end_us: int,
     routes: Sequence[int] | None = None,
     people: People | None = None,
+    parts: Collection[Part] = ALL,
 ) -> Totals:
-    """The totals of [start, end) from single events; with `routes` (dictionary numbers), only of those. With `people`,
-    here and below, all ids of a person count as one.
+    """The totals of [start, end) from single events, as far as these parts give them; with `routes` (dictionary
+    numbers), only of those. With `people`, here and below, all ids of a person count as one.
     """
     only = "" if routes is None else "AND route IN (SELECT value FROM json_each(?))"
     columns = f"{AT_US}, user, route, status, duration_us, {LATENCY}"
     rows = f"SELECT {columns} FROM guardian_request WHERE id >= ? AND id < ? {only}"
     values = ids(start_us, end_us) if routes is None else (*ids(start_us, end_us), json.dumps(list(routes)))
     cursor = db.execute(f"{rows} ORDER BY id", values)
-    parts = []
+    found = []
     while chunk := cursor.fetchmany(CHUNK):
         table = np.fromiter(chain.from_iterable(chunk), np.int64, 6 * len(chunk)).reshape(-1, 6)
         if people is not None:
             table[:, 1] = people.persons(table[:, 1])
-        parts.append(Totals.of(table))
-    return Totals.merge(parts)
+        at, user, route, status, duration, latency = table.T
+        found.append(Totals.counted(at, user, route, status, duration, latency, parts))
+    return Totals.merge(found)
 
 
 def read_totals(
@@ -71,7 +73,7 @@ def read_pieces(
     """The totals of each of these pieces, in order. Call it inside the transaction that found them."""
     for span, start, end in runs(made):
         if not span:
-            yield Piece(start, end, 0), read_raw(db, start, end, people=people)
+            yield Piece(start, end, 0), read_raw(db, start, end, people=people, parts=parts)
             continue
         for at, part in seals.read_run(db, span, start, end, parts):
             yield Piece(at, at + span, span), part if people is None else people.joined(db, part, at, span)

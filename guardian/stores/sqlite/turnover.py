@@ -20,7 +20,6 @@ from guardian.stores.sqlite.covering import pieces
 from guardian.stores.sqlite.failures import read_failed
 from guardian.stores.sqlite.people import People, names_of, number_of_nobody
 from guardian.stores.sqlite.tables import Tables, features_of
-from guardian.stores.sqlite.totals import read_raw
 
 _US = timedelta(microseconds=1)
 
@@ -51,7 +50,7 @@ def _presence(db: sqlite3.Connection, people: People, spans: Sequence[tuple[int,
     counts = []
     for row, (start, end) in enumerate(spans):
         lately = row - len(spans) + 2  # 0 and 1: the last two windows
-        tables = _tables(db, people, start, end)
+        tables = Tables.by_id(db, people, pieces(db, start, end) if start < end else ())
         if lately < 0:
             for run in tables.runs(Part.PEOPLE, 1):
                 there[row, run.columns[0]] = True
@@ -79,12 +78,6 @@ def _presence(db: sqlite3.Connection, people: People, spans: Sequence[tuple[int,
     if nobody is not None:
         there[:, nobody] = False
     return Presence(there, requests, last_us, first_us, np.stack(counts), features)
-
-
-def _tables(db: sqlite3.Connection, people: People, start_us: int, end_us: int) -> Tables:
-    """What is stored of [start, end), which may be empty; in single events each id has a row of its own too."""
-    made = pieces(db, start_us, end_us) if start_us < end_us else []
-    return Tables(db, people, made, {piece: read_raw(db, piece.start, piece.end) for piece in made if not piece.span})
 
 
 def _failed(db: sqlite3.Connection, people: People, found: Presence, start_us: int, end_us: int) -> Mapping[int, str]:
