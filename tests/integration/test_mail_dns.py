@@ -36,7 +36,8 @@ NO_KEY = (
 
 
 class Names(asyncio.DatagramProtocol):
-    """Answers TXT questions from a table; a name that is None there gets no answer, one that is missing NXDOMAIN."""
+    """Answers TXT questions from a table: a name that is None there with SERVFAIL, as a resolver does that hears nothing
+    itself, and one that is missing with NXDOMAIN. Without a table it never answers."""
 
     def __init__(self, table):
         self.table, self.asked = table, []
@@ -48,12 +49,14 @@ class Names(asyncio.DatagramProtocol):
         query = dns.message.from_wire(data)
         name = query.question[0].name.to_text()
         self.asked.append(name)
-        if self.table is None or self.table.get(name, ()) is None:
+        if self.table is None:
             return
         response = dns.message.make_response(query)
         response.flags |= dns.flags.RA
         if name not in self.table:
             response.set_rcode(dns.rcode.NXDOMAIN)
+        elif self.table[name] is None:
+            response.set_rcode(dns.rcode.SERVFAIL)
         elif self.table[name]:
             texts = [" ".join(f'"{part}"' for part in text.split("|")) for text in self.table[name]]
             response.answer.append(dns.rrset.from_text(name, 60, "IN", "TXT", *texts))
