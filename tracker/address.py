@@ -49,6 +49,11 @@ def database_path(value: str | os.PathLike[str], folder: str | os.PathLike[str] 
     return path
 
 
+def is_file(database: str) -> bool:
+    """Whether what `database_path` gave is the path of a file, and not the address of another kind of database."""
+    return not is_firestore(database)
+
+
 def _absolute(path: str) -> str:
     return os.path.normpath(path if os.path.isabs(path) else os.path.join(_current_folder(), path))
 

@@ -19,8 +19,7 @@ from pydantic import AfterValidator, BeforeValidator, PlainSerializer, SecretStr
 from guardian.core.mail_address import NoAddress, check_address, split_mailbox, wire_domain
 from guardian.core.secret_url import SecretUrl
 from guardian.settings.secret_files import read_secret
-from tracker.address import database_path
-from tracker.firestore.address import is_firestore
+from tracker.address import database_path, is_file
 
 SECRET_LENGTH = 32
 """The fewest bytes of a signing key or token: RFC 7518, section 3.2, wants as many as HS256's hash has."""
@@ -166,7 +165,7 @@ def _database(value: Any) -> Any:
     if not isinstance(value, str | os.PathLike):
         return value
     place = database_path(value, _folder.get())
-    return place if is_firestore(place) else Path(place)
+    return Path(place) if is_file(place) else place
 
 
 def _secret_file(path: Path) -> Path:

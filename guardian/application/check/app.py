@@ -7,6 +7,7 @@ from __future__ import annotations
 import difflib
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from guardian.application.check.app_import import AppError, load_app, noting
@@ -23,9 +24,8 @@ from guardian.application.check.names import matching_nothing
 from guardian.core.finding import Finding
 from guardian.settings.schema import Settings
 from guardian.stores.opening import shown
-from tracker.address import database_path
+from tracker.address import database_path, is_file
 from tracker.features import FeatureNames
-from tracker.firestore.address import is_firestore
 
 _IDENTITY = {
     "identify": "the app's own function (identify)",
@@ -157,13 +157,13 @@ def _database(part: Tracked, settings: Settings | None) -> Iterator[Finding]:
         yield Finding("app", "ok", f"records into {file}, which Guardian reads")
     else:
         cure = f'set database="{shown(settings.database)}" there, or database in guardian.toml'
-        seen = "" if is_firestore(file) or os.path.isabs(os.fspath(given)) else ", seen from this folder"
-        kind = "database" if is_firestore(file) or isinstance(settings.database, str) else "file"
+        seen = ", seen from this folder" if is_file(file) and not os.path.isabs(os.fspath(given)) else ""
+        kind = "file" if is_file(file) and isinstance(settings.database, Path) else "database"
         yield Finding("app", "warning", f"the app records into another {kind}: {file}{seen}: {cure}")
 
 
 def _same(one: str, other: str) -> bool:
-    if is_firestore(one) or is_firestore(other):
+    if not is_file(one) or not is_file(other):
         return one == other
     try:
         return os.path.samefile(one, other)

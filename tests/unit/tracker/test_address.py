@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tracker.address import database_path, why_not_opened
+from tracker.address import database_path, is_file, why_not_opened
 
 
 @pytest.fixture(autouse=True)
@@ -209,5 +209,7 @@ def test_whatever_is_written_it_is_an_absolute_path_or_one_sentence(value):
         ("firestore://project/usage", "firestore://project/usage"),
     ],
 )
-def test_an_address_of_firestore_is_taken_as_it_is(value, meant):
+def test_an_address_of_firestore_is_taken_as_it_is_and_no_file(value, meant):
     assert database_path(value) == meant
+    assert not is_file(meant)
+    assert is_file(database_path("firestore.db"))
