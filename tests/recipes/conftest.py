@@ -10,12 +10,21 @@ from pathlib import Path
 
 import pytest
 
+from tracker import error_text
+
 HERE = Path(__file__).parent
 
 
 def pytest_ignore_collect(collection_path, config):
     named = any(HERE in (path := Path(arg.partition("::")[0]).resolve()).parents or path == HERE for arg in config.args)
     return None if named else True
+
+
+@pytest.fixture(autouse=True)
+def all_modules_are_read_at_once(monkeypatch):
+    """What an app's author wrote is known from the first request on, however busy this machine is: a recipe's libraries
+    are thousands of modules, and the tracker reads them for a moment at a time."""
+    monkeypatch.setattr(error_text, "READ_SECONDS", 60)
 
 
 @pytest.fixture
