@@ -1,5 +1,7 @@
 """Every link and form of every page, followed under each kind of prefix: none leads out of it, none to nowhere."""
 
+import re
+import shutil
 from html.parser import HTMLParser
 from urllib.parse import urlencode, urljoin, urlsplit
 
@@ -57,13 +59,17 @@ WAYS = {
 }  # fmt: skip
 
 
+LEADS = re.compile(r"<form\b[^>]*>|<\w[^>]*\s(?:href|src|name)=[^>]*>|</(?:form|script)>")
+"""The tags that say where a page leads, which are few beside all others: no page has a plain ">" within a value."""
+
+
 class Found(HTMLParser):
     """Where a page leads: its links, its files, and its GET forms as they stand. `posts` are where others lead."""
 
     def __init__(self, text):
         super().__init__()
         self.links, self.posts, self.form = set(), set(), None
-        self.feed(text)
+        self.feed("".join(LEADS.findall(text)))
 
     def handle_starttag(self, tag, attrs):
         given = dict(attrs)
@@ -149,11 +155,14 @@ def mounts(app, prefix):
 @pytest.mark.parametrize("way", [keeps, strips, mounts], ids=lambda way: way.__name__)
 async def test_a_prefix_may_be_called_as_one_of_our_own_pages(tmp_path, way):
     """Each page is where its link says, and says the same as without a prefix."""
+    made = tmp_path / "made"
+    async with opened(made) as application:
+        await open_incident(application, "chat")
+        await send_report_now(application, hours=24)
     for name in OWN_NAMES:
         prefix = f"/{name}"
-        async with opened(tmp_path / name, public_url=HERE + prefix) as application:
-            await open_incident(application, "chat")
-            await send_report_now(application, hours=24)
+        shutil.copytree(made, tmp_path / name)
+        async with opened(tmp_path / name, events=[], public_url=HERE + prefix) as application:
             transport = httpx2.ASGITransport(app=way(create_app(application), prefix))
             signed = {**bearer(email="admin@example.com"), "Accept": "text/html"}
             async with httpx2.AsyncClient(transport=transport, base_url=HERE, headers=signed) as client:
