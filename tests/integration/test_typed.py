@@ -61,35 +61,6 @@ async def report(repository: UsageRepository) -> None:
 """
 
 
-@pytest.fixture(scope="module")
-def check(tmp_path_factory):
-    """A function: what mypy --strict says of a text that follows APP, line by line; nothing where all is well."""
-    pytest.importorskip("mypy")
-    folder = tmp_path_factory.mktemp("typed")
-
-    def checked(text):
-        file = folder / f"typed_app_{len(list(folder.glob('*.py')))}.py"  # mypy keeps what it found out, by name
-        file.write_text(APP + text)
-        # From a folder of its own: they are found as installed packages are, by their py.typed.
-        done = subprocess.run(
-            [sys.executable, "-m", "mypy", "--strict", "--no-error-summary", file],
-            cwd=folder, capture_output=True, text=True, timeout=300,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))},
-        )  # fmt: skip
-        assert not done.stderr, done.stderr
-        return done.stdout.splitlines()
-
-    return checked
-
-
-def test_an_app_that_uses_the_tracker_passes_a_strict_check(check):
-    assert check(ADDED + DIRECT) == []
-
-
-def test_an_app_that_mounts_guardian_passes_a_strict_check(check):
-    assert check(MOUNTED) == []
-
-
 MISTAKES = {
     "UsageTrackingMiddleware(app, databse='guardian.db')": "databse",
     "UsageTrackingMiddleware(app, flush_interval='soon')": '"flush_interval" to "UsageTrackingMiddleware"',
@@ -102,10 +73,45 @@ MISTAKES = {
     "from guardian import no_such_thing": 'has no attribute "no_such_thing"',
 }
 
+APPS = {"tracked": ADDED + DIRECT, "mounted": MOUNTED, "mistaken": "\n".join(MISTAKES)}
+"""What follows APP in each app."""
 
-def test_a_mistake_is_found_by_the_check(check):
+
+@pytest.fixture(scope="module")
+def said(made_once):
+    """What mypy --strict says of each app, line by line: in one run, since they use the same libraries."""
+    pytest.importorskip("mypy")
+
+    def checked(folder):
+        files = [folder / f"{name}_app.py" for name in APPS]
+        for file, text in zip(files, APPS.values(), strict=True):
+            file.write_text(APP + text)
+        # From a folder of its own: they are found as installed packages are, by their py.typed.
+        done = subprocess.run(
+            [sys.executable, "-m", "mypy", "--strict", "--no-error-summary", *(file.name for file in files)],
+            cwd=folder, capture_output=True, text=True, timeout=300,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))},
+        )  # fmt: skip
+        assert not done.stderr, done.stderr
+        lines = done.stdout.splitlines()
+        by_app = {name: [each for each in lines if each.startswith(f"{name}_app.py:")] for name in APPS}
+        assert sum(map(len, by_app.values())) == len(lines), lines
+        return by_app
+
+    return made_once("typed", checked)
+
+
+def test_an_app_that_uses_the_tracker_passes_a_strict_check(said):
+    assert said["tracked"] == []
+
+
+def test_an_app_that_mounts_guardian_passes_a_strict_check(said):
+    assert said["mounted"] == []
+
+
+def test_a_mistake_is_found_by_the_check(said):
     first = APP.count("\n") + 1
-    found = [line for line in check("\n".join(MISTAKES)) if ": error: " in line]  # some have a hint below
+    found = [line for line in said["mistaken"] if ": error: " in line]  # some have a hint below
     assert len(found) == len(MISTAKES), found
-    for number, (line, said) in enumerate(MISTAKES.items(), start=first):
-        assert any(f":{number}: error: " in each and said in each for each in found), (line, found)
+    for number, (line, words) in enumerate(MISTAKES.items(), start=first):
+        assert any(f":{number}: error: " in each and words in each for each in found), (line, found)
