@@ -38,10 +38,24 @@ def message_of(body):
     return email.message_from_bytes(body, policy=policy.default)
 
 
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def only_tab():
+    """A tab, and what it asks for or says: one for all, since to open one takes longer than most tests."""
+    async with chromium() as browser:
+        tab, asked = await browser.new_page(), []
+        tab.on("request", lambda request: asked.append(request.url))
+        tab.on("dialog", lambda dialog: asked.append(dialog.message))
+        yield tab, asked
+
+
 @pytest_asyncio.fixture(loop_scope="session")
-async def browser():
-    async with chromium() as found:
-        yield found
+async def reader(only_tab):
+    """The tab as wide as a desk, by day, and what it asks for or says from now on."""
+    tab, asked = only_tab
+    await tab.set_viewport_size({"width": 700, "height": 900})
+    await tab.emulate_media(color_scheme="light")
+    asked.clear()
+    return tab, asked
 
 
 @pytest.fixture(scope="module", params=LANGUAGES)
@@ -50,20 +64,18 @@ def every_sample(request, samples_in):
 
 
 @pytest.mark.parametrize("name", REPORTS)
-async def test_it_fits_and_reads_well_on_phone_and_desk_by_day_and_by_night(browser, name):
-    await reads_well(*await reader(browser), page(REPORTS[name]()), links=False)
+async def test_it_fits_and_reads_well_on_phone_and_desk_by_day_and_by_night(reader, name):
+    await reads_well(*reader, page(REPORTS[name]()), links=False)
 
 
-async def test_so_does_every_mail_that_guardian_sends(browser, every_sample):
+async def test_so_does_every_mail_that_guardian_sends(reader, every_sample):
     assert len(every_sample) > 20
-    tab, asked = await reader(browser)
     for html in every_sample.values():
-        await reads_well(tab, asked, html, links=True)
+        await reads_well(*reader, html, links=True)
 
 
-async def test_every_mail_names_its_language_and_says_the_same_with_pictures_blocked(browser, every_sample, request):
-    context = await browser.new_context(viewport={"width": 700, "height": 900})
-    tab = await context.new_page()
+async def test_every_mail_names_its_language_and_says_the_same_with_pictures_blocked(reader, every_sample, request):
+    tab, _ = reader
     for name, html in every_sample.items():
         await tab.set_content(html)
         own = "fr" if name == "report-french" else request.node.callspec.params["every_sample"]
@@ -75,15 +87,6 @@ async def test_every_mail_names_its_language_and_says_the_same_with_pictures_blo
         assert await tab.evaluate("document.documentElement.scrollWidth") <= 700
         for image in await tab.locator("img").all():
             assert len(await image.get_attribute("alt")) > 20, name
-    await context.close()
-
-
-async def reader(browser):
-    """A tab, and what it asks for or says."""
-    tab, asked = await browser.new_page(), []
-    tab.on("request", lambda request: asked.append(request.url))
-    tab.on("dialog", lambda dialog: asked.append(dialog.message))
-    return tab, asked
 
 
 async def reads_well(tab, asked, html, *, links):
@@ -104,15 +107,17 @@ async def reads_well(tab, asked, html, *, links):
     assert links or await tab.locator("a[href]").count() == 0
 
 
-async def test_by_night_the_page_is_dark(browser):
-    tab = await browser.new_page(color_scheme="dark")
+async def test_by_night_the_page_is_dark(reader):
+    tab, _ = reader
+    await tab.emulate_media(color_scheme="dark")
     await tab.set_content(page(REPORTS["ordinary"]()))
     shade = await tab.locator(".card").evaluate("card => getComputedStyle(card).backgroundColor")
     assert max(map(int, shade.removeprefix("rgb(").rstrip(")").split(","))) < 64
 
 
-async def test_a_phone_shows_two_figures_side_by_side(browser):
-    tab = await browser.new_page(viewport={"width": 360, "height": 900})
+async def test_a_phone_shows_two_figures_side_by_side(reader):
+    tab, _ = reader
+    await tab.set_viewport_size({"width": 360, "height": 900})
     await tab.set_content(page(REPORTS["ordinary"]()))
     boxes = [await figure.bounding_box() for figure in await tab.locator(".figure").all()]
     assert len(boxes) == 4

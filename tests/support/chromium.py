@@ -5,6 +5,15 @@ from contextlib import asynccontextmanager
 
 from playwright.async_api import async_playwright
 
+# Chromium takes the last list alone, and Playwright's own comes before: this says what tests need of that one, and that
+# no part of the browser's own window, which nobody sees, is made ready beside each page. It took a tenth of the time.
+OFF = (
+    "PreloadTopChromeWebUI", "HttpsUpgrades", "HttpsFirstBalancedModeAutoEnable", "PaintHolding", "MediaRouter",
+    "ThirdPartyStoragePartitioning", "AvoidCorsURLLoaderRestartOnRedirect", "AvoidUnnecessaryBeforeUnloadCheckSync",
+    "DestroyProfileOnBrowserClose", "LensOverlay", "OptimizationHints", "NetworkTimeServiceQuerying",
+    "PreconnectToSearch",
+)  # fmt: skip
+ARGS = ["--no-sandbox", "--disable-background-networking", "--disable-gpu", f"--disable-features={','.join(OFF)}"]
 _running = []
 
 
@@ -15,8 +24,7 @@ async def chromium():
         await stop()
     if not _running:
         playwright = await async_playwright().start()
-        args = ["--no-sandbox", "--disable-background-networking"]
-        _running[:] = playwright, await playwright.chromium.launch(executable_path=shutil.which("chromium"), args=args)
+        _running[:] = playwright, await playwright.chromium.launch(executable_path=shutil.which("chromium"), args=ARGS)
     try:
         yield _running[1]
     finally:

@@ -55,6 +55,7 @@ def _draw(chromium: str, page: Path, picture: Path, screen: Screen, height: int)
         command = [
             chromium, "--headless=new", "--disable-gpu", "--hide-scrollbars", "--no-first-run", "--disable-extensions",
             "--disable-background-networking", "--disable-sync", f"--user-data-dir={profile}",
+            "--disable-features=PreloadTopChromeWebUI",  # parts of a window that nobody sees
             f"--window-size={screen.width},{height}", f"--force-device-scale-factor={screen.scale}",
             f"--blink-settings=preferredColorScheme={0 if screen.dark else 1}",  # Blink's kDark and kLight
             f"--screenshot={picture}", page.absolute().as_uri(),
