@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from io import StringIO
 
 from guardian.application.root import Application
 from guardian.application.window import window
-from guardian.core.listing import Listing, Place, cursor_of, read_cursor
+from guardian.core.listing import Place, cursor_of, read_cursor
 from guardian.core.off_loop import off_loop
-from guardian.core.report.build import user_rows
 from guardian.core.report.model import UserRow
+from guardian.core.report.rows import UserRows
 from guardian.core.storage import WindowGone
 from guardian.core.time import moment
 from guardian.mail.report.userlist import plain_cell
@@ -39,7 +39,7 @@ class Page:
 
     start: datetime
     end: datetime
-    users: tuple[UserRow, ...]
+    users: Sequence[UserRow]
     after: str | None
 
 
@@ -78,13 +78,9 @@ async def read_page(app: Application, asked: Asked, most: int) -> Page:
 
 async def _page(app: Application, asked: Asked, most: int) -> Page:
     found = await app.repository.people(asked.start, asked.end, after=asked.after, most=most)
-    rows = await off_loop(_rows, found)
+    rows = UserRows(found.users, found.failures)
     after = None if found.last is None else cursor_of(asked.start, asked.end, found.last)
     return Page(asked.start, asked.end, rows, after)
-
-
-def _rows(found: Listing) -> tuple[UserRow, ...]:
-    return user_rows(found.users, found.failures)
 
 
 async def read_csv(app: Application, asked: Asked, most: int | None) -> AsyncIterator[str]:
@@ -111,7 +107,7 @@ def _stride(most: int | None, given: int) -> int:
     return STRIDE if most is None else min(STRIDE, most - given)
 
 
-def _lines(users: tuple[UserRow, ...]) -> str:
+def _lines(users: Sequence[UserRow]) -> str:
     """RFC 4180; no cell is a formula for a spreadsheet. A lone surrogate in a name is a question mark."""
     file = StringIO()
     writer = csv.writer(file)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import overload
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -21,3 +22,18 @@ def micros(moment: datetime) -> int:
 def moment(us: int) -> datetime:
     """The aware UTC datetime of a Unix time in microseconds."""
     return _EPOCH + us * _MICROSECOND
+
+
+@overload
+def iso(at: datetime) -> str: ...
+
+
+@overload
+def iso(at: None) -> None: ...
+
+
+def iso(at: datetime | None) -> str | None:
+    """The aware time in UTC as ISO 8601, as it stands in JSON; None for None."""
+    if at is None:
+        return None
+    return (at if at.tzinfo is UTC else at.astimezone(UTC)).isoformat()

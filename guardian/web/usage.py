@@ -12,7 +12,7 @@ from guardian.application.listing import asked_for, read_csv, read_page
 from guardian.application.upkeep import clean_up
 from guardian.core.listing import MAX_USERS
 from guardian.core.off_loop import off_loop
-from guardian.core.report.json import user_json
+from guardian.core.report.rows import users_json
 from guardian.core.storage import WindowGone
 from guardian.stores.erasure import as_kept
 from guardian.web.answers import GeneratedReport, Report, UserPage
@@ -95,7 +95,7 @@ async def list_users(call: Call) -> dict[str, Any] | Streamed:
     return {
         "period_start": page.start.isoformat(),
         "period_end": page.end.isoformat(),
-        "users": await off_loop(list, map(user_json, page.users)),
+        "users": await off_loop(users_json, page.users),
         "after": page.after,
     }
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from functools import partial
-from typing import Any
 
-from guardian.core.activity import Active, Activity
+from guardian.core.activity import Activity
 from guardian.core.clock import was_ahead
 from guardian.core.notes import Note, as_json, in_order, never_recorded, traffic_notes
 from guardian.core.quiet import Quiet
@@ -17,7 +15,6 @@ from guardian.core.report.judge import judge
 from guardian.core.report.model import (
     Anonymous,
     Comparison,
-    FailedRequest,
     FeatureCount,
     Fired,
     GoneQuiet,
@@ -28,13 +25,12 @@ from guardian.core.report.model import (
     RecorderRow,
     Report,
     Step,
-    UserRow,
 )
+from guardian.core.report.rows import UserRows, failed_request
 from guardian.core.storage import RecorderHealth, StorageStats
 from guardian.core.summary import Counts, TimelineBar
 from guardian.core.time import moment
-from tracker.error_text import reason_phrase
-from tracker.event import NOTED, Event, Failure
+from tracker.event import NOTED, Event
 
 TOP = 10
 """How many features `top_features` names."""
@@ -97,7 +93,7 @@ def build_report(
         active_users=current.active_users,
         total_requests=current.requests,
         total_errors=current.errors,
-        users=user_rows(current.users, current.failures),
+        users=UserRows(current.users, current.failures),
         top_features=_top_features(current),
         error_breakdown=_errors_by_status(current),
         status=status,
@@ -109,7 +105,8 @@ def build_report(
         features=tuple(features(current)),
         help=tuple(Helped(email, tuple(map(_step, did))) for email, did in (steps or {}).items()),
         gone_quiet=tuple(
-            GoneQuiet(each.email, moment(each.last_us), each.requests_count, _failed(each.error)) for each in quiet
+            GoneQuiet(each.email, moment(each.last_us), each.requests_count, failed_request(each.error))
+            for each in quiet
         ),
         timeline=tuple(timeline),
         privacy=_receipt(stats, recorders, now),
@@ -137,46 +134,8 @@ def _before(summary: Counts, start: datetime, end: datetime) -> Previous:
     )
 
 
-def user_rows(users: Iterable[Active], failures: Mapping[str, Sequence[Event]]) -> tuple[UserRow, ...]:
-    """The rows of these users, with the failed requests that are known one by one."""
-    texts = _Texts()
-    rows = [
-        (name, minutes, used, requests, errors, texts.told(failures[name]) if name in failures else ())
-        for name, requests, errors, minutes, used in users
-    ]
-    return tuple(map(_USER, rows))
-
-
-_USER: Callable[[tuple[Any, ...]], UserRow] = partial(tuple.__new__, UserRow)  # four times as fast as calling it
-_FAILED: Callable[[tuple[Any, ...]], FailedRequest] = partial(tuple.__new__, FailedRequest)
-
-
-class _Texts(dict[tuple[Failure | None, int], str]):
-    """What is said of each failure and status: of thousands of requests a few are different."""
-
-    def __missing__(self, key: tuple[Failure | None, int]) -> str:
-        failure, status = key
-        if failure is None:
-            text = reason_phrase(status)
-        else:
-            text = f"{failure.kind}: {failure.message}" if failure.location else failure.message
-        self[key] = text
-        return text
-
-    def told(self, events: Sequence[Event]) -> tuple[FailedRequest, ...]:
-        """The same requests as a report has them."""
-        return tuple([
-            _FAILED((endpoint, self[failure, status], moment(at_us), status, failure is not None and status < 400))
-            for at_us, _, endpoint, _, _, status, _, failure, _, _ in events
-        ])  # fmt: skip
-
-
 def _step(event: Event) -> Step:
     return Step(event.feature, event.status, event.outcome > NOTED, moment(event.at_us))
-
-
-def _failed(event: Event) -> FailedRequest:
-    return _Texts().told([event])[0]
 
 
 def _top_features(summary: Activity | Counts) -> tuple[FeatureCount, ...]:

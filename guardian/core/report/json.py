@@ -6,29 +6,28 @@ compared byte for byte.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any
 
 from guardian.core.report.additions import additions_json
 from guardian.core.report.model import (
     Comparison,
-    FailedRequest,
     NoteRow,
     Previous,
     Report,
     Step,
-    UserRow,
 )
+from guardian.core.report.rows import failed_json, users_json
+from guardian.core.time import iso
 
 
 def to_json(report: Report) -> dict[str, Any]:
     """The report as `json.dumps` takes it: times in UTC as ISO 8601. `only_features` and `users_left_out` are there
     only with some, `comparison`, `incidents` and what `additions` has only in reports that know them."""
     written: dict[str, Any] = {
-        "period_start": _iso(report.period_start),
-        "period_end": _iso(report.period_end),
+        "period_start": iso(report.period_start),
+        "period_end": iso(report.period_end),
         **_totals(report),
-        "users": [user_json(user) for user in report.users],
+        "users": users_json(report.users),
         "top_features": [_fields(each) for each in report.top_features],
         "error_breakdown": dict(report.error_breakdown),
         "status": report.status,
@@ -43,19 +42,19 @@ def to_json(report: Report) -> dict[str, Any]:
         ],
         "help": [{"email": each.email, "steps": [_step(step) for step in each.steps]} for each in report.help],
         "gone_quiet": [
-            {**_fields(each), "last_seen": _iso(each.last_seen), "error": _failed(each.error)}
+            {**_fields(each), "last_seen": iso(each.last_seen), "error": failed_json(each.error)}
             for each in report.gone_quiet
         ],
-        "timeline": [{**_fields(bar), "start": _iso(bar.start)} for bar in report.timeline],
+        "timeline": [{**_fields(bar), "start": iso(bar.start)} for bar in report.timeline],
         "privacy": {
             **_fields(report.privacy),
             "stored": list(report.privacy.stored),
-            "oldest": _iso(report.privacy.oldest),
-            "totals_since": _iso(report.privacy.totals_since),
-            "last_heartbeat": _iso(report.privacy.last_heartbeat),
+            "oldest": iso(report.privacy.oldest),
+            "totals_since": iso(report.privacy.totals_since),
+            "last_heartbeat": iso(report.privacy.last_heartbeat),
         },
-        "recorders": [{**_fields(each), "seen_at": _iso(each.seen_at)} for each in report.recorders],
-        "generated_at": _iso(report.generated_at),
+        "recorders": [{**_fields(each), "seen_at": iso(each.seen_at)} for each in report.recorders],
+        "generated_at": iso(report.generated_at),
     }
     if report.comparison is not None:
         written["comparison"] = _comparison(report.comparison)
@@ -72,7 +71,7 @@ def _comparison(made: Comparison) -> dict[str, Any]:
     return {
         "with": made.kind,
         "period": None if made.period is None else _previous(made.period),
-        "recorded_since": _iso(made.recorded_since),
+        "recorded_since": iso(made.recorded_since),
         "usual_server_error_rate": made.usual_server_rate,
     }
 
@@ -88,8 +87,8 @@ def _totals(part: Report | Previous) -> dict[str, Any]:
 
 def _previous(before: Previous) -> dict[str, Any]:
     return {
-        "period_start": _iso(before.period_start),
-        "period_end": _iso(before.period_end),
+        "period_start": iso(before.period_start),
+        "period_end": iso(before.period_end),
         **_totals(before),
         "error_breakdown": dict(before.error_breakdown),
         "top_features": [_fields(each) for each in before.top_features],
@@ -101,38 +100,6 @@ def _note(note: NoteRow) -> dict[str, Any]:
     return {name: value for name, value in _fields(note).items() if value is not None}
 
 
-def user_json(user: UserRow) -> dict[str, Any]:
-    """A user as the report has it."""
-    email, minutes, features, requests, errors_count, errors = user
-    return {
-        "email": email,
-        "total_time_minutes": minutes,
-        "features_used": [*features],
-        "requests_count": requests,
-        "errors_count": errors_count,
-        "errors": [_failed(each) for each in errors] if errors else [],
-    }
-
-
-def _failed(each: FailedRequest) -> dict[str, Any]:
-    endpoint, error, at, code, failed = each
-    written = {
-        "endpoint": endpoint,
-        "error": error,
-        "timestamp": at.isoformat() if at.tzinfo is UTC else _iso(at),
-        "code": code,
-    }
-    if failed:
-        written["failed"] = True
-    return written
-
-
 def _step(step: Step) -> dict[str, Any]:
     code = {"code": step.code, "failed": True} if step.failed else {"code": step.code}
-    return {"feature": step.feature, **code, "timestamp": _iso(step.timestamp)}
-
-
-def _iso(at: datetime | None) -> str | None:
-    if at is None:
-        return None
-    return (at if at.tzinfo is UTC else at.astimezone(UTC)).isoformat()
+    return {"feature": step.feature, **code, "timestamp": iso(step.timestamp)}

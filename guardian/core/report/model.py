@@ -6,7 +6,7 @@ A default is what an older report has, or one of nothing but the fixed keys.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Literal, NamedTuple
@@ -211,7 +211,7 @@ class Report:
     active_users: int
     total_requests: int
     total_errors: int
-    users: tuple[UserRow, ...]
+    users: Sequence[UserRow]
     top_features: tuple[FeatureCount, ...]
     error_breakdown: Statuses
     status: str = ""
