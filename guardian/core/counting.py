@@ -58,7 +58,7 @@ def begins(keys: np.ndarray) -> np.ndarray:
 def distinct(keys: np.ndarray) -> np.ndarray:
     """The distinct numbers, ascending. `np.unique` since numpy 2.3 uses hashing and takes five times as long; its first
     call loads modules for 15 ms."""
-    if len(keys) and keys.min() >= 0 and keys.max() < max(_DENSE, 4 * len(keys)):
+    if len(keys) and keys.min() >= 0 and keys.max() < max(_DENSE, 32 * len(keys)):  # a byte each: less than a sort
         there = np.zeros(int(keys.max()) + 1, bool)
         there[keys] = True
         return np.flatnonzero(there)

@@ -36,8 +36,8 @@ NO_KEY = (
 
 
 class Names(asyncio.DatagramProtocol):
-    """Answers TXT questions from a table: a name that is None there with SERVFAIL, as a resolver does that hears nothing
-    itself, and one that is missing with NXDOMAIN. Without a table it never answers."""
+    """Answers TXT questions from a table. Who is None there gets SERVFAIL, as from a resolver that hears nothing;
+    who is missing, NXDOMAIN. Without a table it never answers."""
 
     def __init__(self, table):
         self.table, self.asked = table, []
