@@ -221,11 +221,9 @@ def _binned(route: np.ndarray, latency: np.ndarray) -> np.ndarray:
 def _by_first(rows: np.ndarray) -> dict[int, dict[int, int]]:
     """Rows of (key, key, count), in the order of the keys: by the first key, the counts by the second one."""
     first = np.flatnonzero(begins(rows[:, 0]))
-    edges = [*first.tolist(), len(rows)]
-    return {
-        key: dict(zip(rows[a:b, 1].tolist(), rows[a:b, 2].tolist(), strict=True))
-        for key, (a, b) in zip(rows[first, 0].tolist(), pairwise(edges), strict=True)
-    }
+    keys, others, counts = rows[first, 0].tolist(), rows[:, 1].tolist(), rows[:, 2].tolist()
+    edges = pairwise([*first.tolist(), len(rows)])
+    return {key: dict(zip(others[a:b], counts[a:b], strict=True)) for key, (a, b) in zip(keys, edges, strict=True)}
 
 
 def _ends(first: np.ndarray, length: int) -> np.ndarray:

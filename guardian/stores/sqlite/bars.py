@@ -10,7 +10,7 @@ from datetime import datetime
 
 import numpy as np
 
-from guardian.core.counting import among
+from guardian.core.counting import among, distinct
 from guardian.core.summary import TimelineBar
 from guardian.core.time import micros
 from guardian.core.totals import Part, Totals
@@ -68,9 +68,8 @@ def bar_of(start: datetime, known: Sequence[Sequence[np.ndarray]], nobody: int |
 
 def active(users: np.ndarray, nobody: int | None) -> int:
     """How many distinct verified users there are among these numbers."""
-    counts = np.bincount(users)
-    there = nobody is not None and nobody < len(counts) and counts[nobody] > 0
-    return int(np.count_nonzero(counts)) - int(there)
+    found = distinct(users)
+    return len(found) - int(nobody is not None and nobody in found)
 
 
 def _of_routes(

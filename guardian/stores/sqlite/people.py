@@ -30,7 +30,7 @@ _NUMBER = """
     SELECT id FROM guardian_user JOIN guardian_spelling ON user = id
     WHERE email = :old AND (spelling IS NULL OR spelling = :name) LIMIT 1
 """
-_EMAILS = "SELECT id, email FROM guardian_user WHERE id IN (SELECT value FROM json_each(?))"
+_EMAILS = "SELECT u.id, u.email FROM json_each(?) j CROSS JOIN guardian_user u ON u.id = j.value"
 _EVERYBODY = "SELECT json_group_array(id), json_group_array(email) FROM guardian_user"
 ERASED = "SELECT id, email FROM guardian_user WHERE email >= 'erased-' AND email < 'erased.'"
 """The users who are named as the erased are; somebody may have such a name (`is_unlinked`)."""
