@@ -6,9 +6,11 @@ twice, while two equal lines of one file are two requests.
 
 from __future__ import annotations
 
+import struct
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from hashlib import blake2b
+from itertools import groupby
 
 from guardian.stores.importing import STRETCH_US
 
@@ -34,32 +36,43 @@ class Marks:
         self._hash = blake2b(key=key, digest_size=8)
         self._load = load
         self._stretches: OrderedDict[int, _Stretch] = OrderedDict()
-        self._last, self._stretch = -1, _Stretch(())
-        self._adding: list[int] | None = None  # what `added` has of the stretch
         self.added: dict[int, list[int]] = {}
 
-    def is_new(self, line: bytes, at_us: int) -> bool:
-        """Whether a line has to be stored; it is noted as one that will be."""
-        start = at_us - at_us % STRETCH_US
-        if start != self._last:
-            self._last, self._stretch = start, self._open(start)
-            self._adding = None
-        digest = self._hash.copy()
-        digest.update(line)
-        mark = int.from_bytes(digest.digest(), "little")
-        here, known = self._stretch.here, self._stretch.known
-        number = here[mark] = here.get(mark, 0) + 1
-        if number <= known.get(mark, 0):
-            return False
-        known[mark] = number
-        if self._adding is None:
-            self._adding = self.added.setdefault(start, [])
-        self._adding.append(mark)
-        return True
+    def new(self, lines: Sequence[bytes], at_us: Sequence[int]) -> list[bool]:
+        """Which of the lines, of these moments, have to be stored; those are noted as ones that will be."""
+        begun, digests = self._hash.copy, list[bytes]()
+        for line in lines:
+            digest = begun()
+            digest.update(line)
+            digests.append(digest.digest())
+        marks = struct.unpack(f"<{len(lines)}Q", b"".join(digests))
+        new: list[bool] = []
+        for start, several in groupby([at - at % STRETCH_US for at in at_us]):
+            first = len(new)
+            new += self._new_of(start, marks[first : first + len([*several])])
+        return new
+
+    def _new_of(self, start: int, marks: Sequence[int]) -> list[bool]:
+        """The same of marks of one stretch."""
+        stretch = self._open(start)
+        here, known, once = stretch.here, stretch.known, dict.fromkeys(marks, 1)
+        if len(once) == len(marks) and here.keys().isdisjoint(once) and known.keys().isdisjoint(once):
+            here.update(once)
+            known.update(once)
+            self.added.setdefault(start, []).extend(marks)
+            return [True] * len(marks)
+        new: list[bool] = []
+        for mark in marks:
+            number = here[mark] = here.get(mark, 0) + 1
+            new.append(number > known.get(mark, 0))
+            if new[-1]:
+                known[mark] = number
+                self.added.setdefault(start, []).append(mark)
+        return new
 
     def stored(self) -> None:
         """What was added is in the store now."""
-        self.added, self._adding = {}, None
+        self.added = {}
         while len(self._stretches) > _OPEN:
             self._stretches.popitem(last=False)
 

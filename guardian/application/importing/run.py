@@ -12,8 +12,8 @@ from guardian.application.importing.logs import Log, opened
 from guardian.application.importing.marks import Marks
 from guardian.application.importing.outcome import Outcome
 from guardian.application.importing.turning import Turning
-from guardian.core.access_log.formats import detect, parser
-from guardian.core.access_log.line import Request, Unreadable
+from guardian.core.access_log.columns import Refused, Requests
+from guardian.core.access_log.formats import detect, reader
 from guardian.core.access_log.places import Places
 from guardian.core.off_loop import no_collection
 from guardian.core.time import moment
@@ -28,6 +28,9 @@ LEARN = 50_000
 """How many lines are examined to learn path words before the first is stored."""
 _PROBE = 200
 """How many lines are examined to detect the format."""
+
+_FUTURE = "the time lies in the future: is it in the right time zone?"
+Reader = Callable[[Sequence[bytes]], tuple[Requests, Refused]]
 
 Progress = Callable[[str, int], None]
 """Called with the name of the current file, and how many bytes of it were read."""
@@ -105,19 +108,20 @@ class _Work:
         self._recorded_us = 2**63 if recorded is None else recorded // 1_000_000 * 1_000_000
         self._purged_us = 0 if store is None else store.purged_until_us()
         self._events: list[Event] = []
-        self._waiting: list[tuple[bytes, Request]] | None = []
+        self._waiting: list[Requests] | None = []
 
     def read(self, name: str, log: Log, progress: Progress) -> None:
         """Read one file. What is not stored yet waits for `store_all`."""
-        parse: Callable[[bytes], Request] | None = None
+        read: Reader | None = None
         number = 0
         self._marks.next_file()
         for lines in log.blocks():
-            if parse is None:
+            if read is None:
                 format = self._wanted.format or self._detected(name, lines)
                 self._outcome.formats[name] = format
-                parse = parser(format, self._wanted.zone)
-            number = self._take(name, number, lines, parse)
+                read = reader(format, self._wanted.zone)
+            self._take(name, number, lines, read)
+            number += len(lines)
             progress(name, log.read_bytes)
 
     def _detected(self, name: str, lines: Sequence[bytes]) -> str:
@@ -127,52 +131,51 @@ class _Work:
             raise ValueError(f"{name} has no known format in its first lines: name it with --format")
         return found or "combined"
 
-    def _take(self, name: str, number: int, lines: Sequence[bytes], parse: Callable[[bytes], Request]) -> int:
+    def _take(self, name: str, number: int, lines: Sequence[bytes], read: Reader) -> None:
+        """Take over the lines that follow the one of this number."""
         outcome, now_us = self._outcome, self._wanted.now_us
-        waiting = self._waiting
-        for line in lines:
-            number += 1
-            if line[-1:] == b"\r":
-                line = line[:-1]
-            if not line or line.isspace():
-                continue
-            outcome.lines += 1
-            try:
-                request = parse(line)
-                if request.at_us > now_us:
-                    raise Unreadable("the time lies in the future: is it in the right time zone?")
-            except Unreadable as error:
-                outcome.refuse(name, number, str(error))
-                continue
-            if waiting is None:
-                self._keep(line, request)
-            else:
-                waiting.append((line, request))
-        if waiting is not None and len(waiting) >= LEARN:
-            self._learned()
+        lines = [line[:-1] if line[-1:] == b"\r" else line for line in lines]
+        numbers: Sequence[int] = range(number + 1, number + 1 + len(lines))
+        if not all(lines) or any(line.isspace() for line in lines):
+            numbers = [place for place, line in zip(numbers, lines, strict=True) if line and not line.isspace()]
+            lines = [line for line in lines if line and not line.isspace()]
+        outcome.lines += len(lines)
+        requests, refused = read(lines)
+        bad = [(numbers[place], why) for place, why in refused]
+        if max(requests.at_us, default=0) > now_us:
+            gone = {place for place, _ in refused}
+            there = [number for place, number in enumerate(numbers) if place not in gone]
+            bad += [(place, _FUTURE) for place, at in zip(there, requests.at_us, strict=True) if at > now_us]
+            requests = requests.only([at <= now_us for at in requests.at_us])
+        for place, why in sorted(bad):
+            outcome.refuse(name, place, why)
+        if self._waiting is None:
+            self._keep(requests)
+        else:
+            self._waiting.append(requests)
+            if sum(len(each.line) for each in self._waiting) >= LEARN:
+                self._learned()
         if len(self._events) >= BATCH:
             self._write()
-        return number
 
     def _learned(self) -> None:
         waiting, self._waiting = self._waiting, None
-        for _, request in waiting or ():
-            self._places.learn(request.target, request.status)
-        for line, request in waiting or ():
-            self._keep(line, request)
+        for requests in waiting or ():
+            self._places.learn_all(requests.target, requests.status)
+        for requests in waiting or ():
+            self._keep(requests)
 
-    def _keep(self, line: bytes, request: Request) -> None:
-        at_us, outcome = request.at_us, self._outcome
-        if at_us >= self._recorded_us:
-            outcome.recorded += 1
-        elif at_us < self._purged_us:
-            outcome.old += 1
-        elif self._turn.skips(request.target):
-            outcome.skipped += 1
-        elif not self._marks.is_new(line, at_us):
-            outcome.known += 1
-        else:
-            self._events.append(self._turn.event(request))
+    def _keep(self, requests: Requests) -> None:
+        before = requests.only([at < self._recorded_us for at in requests.at_us])
+        young = before.only([at >= self._purged_us for at in before.at_us])
+        used = young.only([not skipped for skipped in self._turn.skips(young.target)])
+        new = used.only(self._marks.new(used.line, used.at_us))
+        outcome, sizes = self._outcome, [len(each.line) for each in (requests, before, young, used, new)]
+        outcome.recorded += sizes[0] - sizes[1]
+        outcome.old += sizes[1] - sizes[2]
+        outcome.skipped += sizes[2] - sizes[3]
+        outcome.known += sizes[3] - sizes[4]
+        self._events += self._turn.events(new)
 
     def store_all(self) -> None:
         """Store what waits."""

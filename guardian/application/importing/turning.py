@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import NamedTuple
+from itertools import repeat
+from typing import NamedTuple, cast
 
 from guardian.application.importing.outcome import Outcome
-from guardian.core.access_log.line import Request
+from guardian.core.access_log.columns import Requests
 from guardian.core.access_log.places import Places, path_of, shape_of
 from tracker.error_text import reason_phrase
 from tracker.event import ANONYMOUS, NOT_MEASURED, UNMATCHED, Event, Failure
@@ -30,12 +31,10 @@ _ESCAPE = re.compile(rb"\\x([0-9A-Fa-f]{2})|\\(.)")
 
 
 class _Kind(NamedTuple):
-    """What the requests of a template and a method have in common: the method as it is counted, the feature, and the
-    different paths that became the template; None for those of no template."""
+    """What the requests of a template and a method have in common: the method as it is counted, and the feature."""
 
     called: str
     feature: str
-    paths: set[int] | None
 
 
 class Turning:
@@ -51,8 +50,12 @@ class Turning:
         self._kinds: dict[tuple[str, bytes], _Kind] = {}
         self._failures: dict[int, Failure] = {}
 
-    def skips(self, target: bytes) -> bool:
-        """Whether it is a health check, a page of documentation or a file, which is no use of the app."""
+    def skips(self, targets: Sequence[bytes]) -> list[bool]:
+        """Which of them are health checks, pages of documentation or files, which are no use of the app."""
+        known = [*map(self._skips.get, targets)]
+        return [self._skipped(target) if each is None else each for target, each in zip(targets, known, strict=True)]
+
+    def _skipped(self, target: bytes) -> bool:
         known = self._skips.get(target)
         if known is None:
             shape = shape_of(target)
@@ -65,28 +68,53 @@ class Turning:
             self._skips[shape] = self._skips[target] = known
         return known
 
-    def event(self, request: Request) -> Event:
-        """The event of a request."""
-        at_us, name, method, target, status, took = request
-        outcome = self._outcome
-        endpoint = self._places.find(target, status)
-        if status == _SWITCHED:
-            method = _OPENED
-        kind = self._kinds.get((endpoint, method))
-        if kind is None:
-            kind = self._kind(endpoint, method)
-        user = ANONYMOUS if name is None or status in _REFUSED or not self._people else self._user(name)
-        latency: int | None
-        if took is None or took > at_us:
-            latency, took = NOT_MEASURED, 0
-        else:
-            outcome.timed += 1
-            latency = NOT_MEASURED if status == _SWITCHED else None
-        called, feature, paths = kind
-        if paths is not None and len(paths) < MOST_PATHS:
-            paths.add(hash(target))
-        failure = None if status < 400 else self._failure(status)
-        return Event(at_us, user, endpoint, called, feature, status, took, failure, latency)
+    def events(self, requests: Requests) -> list[Event]:
+        """The events of requests."""
+        _, at_us, names, methods, targets, statuses, took = requests
+        outcome, different = self._outcome, set(statuses)
+        endpoints = self._places.find_all(targets, statuses)
+        if _SWITCHED in different:
+            asked = zip(methods, statuses, strict=True)
+            methods = [_OPENED if status == _SWITCHED else method for method, status in asked]
+        kinds = self._kinds_of(endpoints, methods)
+        if not self._people:
+            names = [None] * len(at_us)
+        elif different & _REFUSED:
+            names = [None if status in _REFUSED else name for name, status in zip(names, statuses, strict=True)]
+        users = [
+            known if known is not None else ANONYMOUS if name is None else self._user(name)
+            for name, known in zip(names, map(self._names.get, cast(Sequence[bytes], names)), strict=True)
+        ]
+        failing = {status: self._failure(status) for status in different if status >= 400}
+        for endpoint, target in {*zip(endpoints, targets, strict=True)}:
+            paths = outcome.paths[endpoint]
+            if endpoint != UNMATCHED and len(paths) < MOST_PATHS:
+                paths.add(hash(target))
+        durations, latencies = self._timed(at_us, statuses, took)
+        columns = (
+            at_us, users, endpoints, [kind.called for kind in kinds], [kind.feature for kind in kinds], statuses,
+            durations, map(failing.get, statuses), latencies, repeat(None),
+        )  # fmt: skip
+        return [*map(Event._make, zip(*columns, strict=False))]
+
+    def _kinds_of(self, endpoints: Sequence[str], methods: Sequence[bytes]) -> list[_Kind]:
+        known = self._kinds.get
+        return [known(pair) or self._kind(*pair) for pair in zip(endpoints, methods, strict=True)]
+
+    def _timed(
+        self, at_us: Sequence[int], statuses: Sequence[int], took: Sequence[int | None]
+    ) -> tuple[Sequence[int], Sequence[int | None]]:
+        """How long the requests took, 0 where the log does not say, and their latencies as in `Event`."""
+        if took.count(None) == len(took):
+            return [0] * len(took), [NOT_MEASURED] * len(took)
+        durations: list[int] = []
+        latencies: list[int | None] = []
+        for at, status, each in zip(at_us, statuses, took, strict=True):
+            timed = each is not None and each <= at
+            self._outcome.timed += timed
+            durations.append(each if each is not None and timed else 0)
+            latencies.append(None if timed and status != _SWITCHED else NOT_MEASURED)
+        return durations, latencies
 
     def note(self, events: Sequence[Event]) -> None:
         """Note in the outcome what many events together are."""
@@ -101,9 +129,8 @@ class Turning:
 
     def _kind(self, endpoint: str, method: bytes) -> _Kind:
         called = "WEBSOCKET" if method is _OPENED else self._method(method)
-        paths = self._outcome.paths.setdefault(endpoint, set())
-        feature = self._features.name(called, endpoint)
-        kind = _Kind(called, feature, None if endpoint == UNMATCHED else paths)
+        self._outcome.paths.setdefault(endpoint, set())
+        kind = _Kind(called, self._features.name(called, endpoint))
         if len(self._kinds) < _KNOWN:
             self._kinds[endpoint, method] = kind
         return kind

@@ -10,7 +10,10 @@ a name before it (`rt=0.123`), a whole number at the very end is microseconds as
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from typing import cast
 
+from guardian.core.access_log.columns import STATUSES, Columns, without_nobody
 from guardian.core.access_log.line import Request, Times, Unreadable, micros_of, status_of
 
 _HEAD = rb'^(?:\S+:\d+ (?=[0-9a-fA-F:.]+ ))?\S+ \S+ ([^"\[]*|[^"]*?) \[([^\]"]{20,40})\] "'
@@ -36,6 +39,31 @@ class Combined:
             return self._other(line)
         name, time, method, target, status = found.groups()
         return self._request(name, time, method, target, status, line, found.end())
+
+    def quick(self, lines: Sequence[bytes]) -> tuple[Columns, Sequence[int]] | None:
+        """See Quick."""
+        matches = [*map(_USUAL.match, lines)]
+        odd = [place for place, found in enumerate(matches) if found is None] if None in matches else []
+        usual = [found for found in matches if found is not None] if odd else cast(list[re.Match[bytes]], matches)
+        if not usual:
+            return None
+        names, times, methods, targets, statuses = zip(*map(re.Match.groups, usual), strict=True)
+        status = [*map(STATUSES.get, statuses)]
+        if None in status:
+            return None
+        known = dict.fromkeys(times, 0)
+        try:
+            for time in known:
+                known[time] = self._times.clf(time)
+        except Unreadable:
+            return None
+        at = [*map(known.__getitem__, times)]
+        took: list[int | None] = [None] * len(at)
+        for place, found in enumerate(usual):
+            if found.string[-1:] != b'"':
+                took[place], began = _duration(found.string, found.end())
+                at[place] += took[place] or 0 if (began if self._starts is None else self._starts) else 0
+        return (at, without_nobody(names), methods, targets, cast(list[int], status), took), odd
 
     def _other(self, line: bytes) -> Request:
         found = _ANY.match(line)

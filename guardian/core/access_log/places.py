@@ -7,8 +7,9 @@ stay; where very many different words follow the same prefix, they count as valu
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
+from itertools import islice
 from urllib.parse import unquote_to_bytes
 
 from tracker.event import UNMATCHED
@@ -51,6 +52,29 @@ class Places:
         self._words: dict[tuple[str, ...], set[str] | None] = {}
         self._known: dict[bytes, str] = {}
         self._strange: set[bytes] = set()
+        self._cleared = 0  # how often what is known had to be forgotten
+
+    def learn_all(self, targets: Sequence[bytes], statuses: Sequence[int]) -> None:
+        """`learn` of each, in their order."""
+        cleared, learned = self._cleared, set[tuple[bytes, int]]()
+        for pair in zip(targets, statuses, strict=True):
+            if pair not in learned:
+                self.learn(*pair)
+                if cleared != self._cleared:
+                    cleared, learned = self._cleared, set()
+                learned.add(pair)
+
+    def find_all(self, targets: Sequence[bytes], statuses: Sequence[int]) -> list[str]:
+        """`find` of each, in their order."""
+        found: list[str] = []
+        while len(found) < len(targets):
+            # Those that are known are known until what is known is forgotten, by one that is not.
+            cleared, first = self._cleared, len(found)
+            for place, known in enumerate([*map(self._known.get, islice(targets, first, None))], first):
+                found.append(self.find(targets[place], statuses[place]) if known is None else known)
+                if cleared != self._cleared:
+                    break
+        return found
 
     def learn(self, target: bytes, status: int) -> None:
         """Note the words of what was asked for, if the answer tells that the app has it."""
@@ -79,9 +103,13 @@ class Places:
                 self._strange.add(target)
             return UNMATCHED
         if len(self._known) >= _KNOWN:
-            self._known.clear()
+            self._forget()
         self._known[target] = found
         return found
+
+    def _forget(self) -> None:
+        self._known.clear()
+        self._cleared += 1
 
     def _sought(self, target: bytes, teaches: bool) -> str | None:
         path = path_of(target)
@@ -113,7 +141,7 @@ class Places:
             return None
         if len(words) >= MOST_WORDS or (not words and len(self._words) >= _MOST_PLACES):
             self._words[before] = None
-            self._known.clear()
+            self._forget()
             self._shapes.clear()
             return _VALUE
         self._words[before] = {*words, segment}
