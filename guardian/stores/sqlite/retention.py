@@ -16,6 +16,8 @@ from guardian.stores.sqlite.pacing import cut_log, in_steps, own_checkpoints
 from guardian.stores.sqlite.sealing import GRACE_US, seal
 from tracker.event import ANONYMOUS
 
+_AT_ONCE = 50_000
+"""So many old sessions are looked for at a time."""
 _UNSAID = "purged_unsaid"
 """The key in guardian_meta that counts the events deleted since a purge was last completed."""
 
@@ -46,8 +48,25 @@ def _purge(db: sqlite3.Connection, events_before_us: int, summaries_before_us: i
 
 
 def purge_sessions(db: sqlite3.Connection, before_us: int) -> int:
-    """Delete the sessions that ended before this moment. Returns how many."""
-    return _delete(db, "guardian_session", "end_us < ?", before_us)
+    """Delete the sessions that ended before this moment. Returns how many.
+
+    They are looked for before writing begins, so that the app can write meanwhile: no index says which are old, since
+    it would be moved by each request of a session.
+    """
+    old = f"SELECT id FROM guardian_session NOT INDEXED WHERE end_us < ? LIMIT {_AT_ONCE}"
+    sql = "DELETE FROM guardian_session WHERE id IN (SELECT value FROM json_each(?)) AND end_us < ?"
+    gone = 0
+    while found := [number for (number,) in db.execute(old, (before_us,))]:
+
+        def step(rows: int, found: list[int] = found) -> int:
+            nonlocal gone
+            some = found[-rows:]
+            del found[-rows:]
+            gone += db.execute(sql, (str(some), before_us)).rowcount
+            return len(some)
+
+        in_steps(step)
+    return gone
 
 
 def purge_errors(db: sqlite3.Connection, before_us: int) -> int:
@@ -162,11 +181,6 @@ def _transaction(db: sqlite3.Connection) -> Iterator[None]:
     except BaseException:
         db.execute("ROLLBACK")
         raise
-
-
-def _delete(db: sqlite3.Connection, table: str, where: str, bound: int) -> int:
-    sql = f"DELETE FROM {table} WHERE id IN (SELECT id FROM {table} WHERE {where} LIMIT ?)"
-    return in_steps(lambda rows: db.execute(sql, (bound, rows)).rowcount)
 
 
 def _give_back(db: sqlite3.Connection) -> None:
