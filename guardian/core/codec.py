@@ -48,8 +48,9 @@ _TYPES = {width: np.dtype(f"<u{width or 1}") for width in (0, 1, 2, 4, 8)}
 _SHORT = 2_000
 """Tables with fewer rows are decoded many at once."""
 Stored = tuple[bytes, int, int, int, int]
-_LEVEL = 1
-"""The zlib level: higher ones take up to five times as long for 3 % less."""
+_LEVEL, _SHORT_LEVEL = 1, 6
+"""The zlib levels of long tables and of short ones. Higher ones take up to five times as long for 3 % less of long
+ones; short ones, which are the most of all sealed bytes, become 2 to 11 % shorter in 20 microseconds more."""
 _WORTH = 0.7
 """Bytes that zlib makes shorter than to this share are compressed; what it hardly does takes three times as long."""
 
@@ -66,7 +67,8 @@ def pack(columns: Sequence[np.ndarray]) -> bytes:
         heads.append(_COLUMN.pack(width | steps, least))
         if width:
             values.append(column.astype(f"<u{width}").tobytes())
-    return bytes([VERSION]) + zlib.compress(b"".join([*heads, *values]), _LEVEL)
+    inside = zlib.compressobj(_SHORT_LEVEL, strategy=zlib.Z_FILTERED)
+    return b"".join([bytes([VERSION]), inside.compress(b"".join([*heads, *values])), inside.flush()])
 
 
 def _lowered(column: np.ndarray) -> tuple[np.ndarray, int, int]:
