@@ -56,16 +56,19 @@ def extend_sessions(db: sqlite3.Connection, activity: Activity) -> None:
     joined: list[tuple[int]] = []
     for user in users:
         mine, place = activity.of(user), place_of.get(user)
-        if len(mine) > 2 or user in several:
+        if user in several or (len(mine) > 2 and place is not None and mine[2] - ends[place] < SESSION_GAP_US):
             known = several.get(user) or ([] if place is None else [(starts[place], ends[place], ids[place])])
             gone = _fit(user, mine, known, changed)
             joined += [(number,) for number in gone]
             continue
-        begin, end = mine
+        begin, end = mine[0], mine[1]
         if place is None or begin - ends[place] >= SESSION_GAP_US or starts[place] - end >= SESSION_GAP_US:
             changed += (_NEW, user, begin, end)
         elif begin < starts[place] or end > ends[place]:
             changed += (ids[place], user, min(starts[place], begin), max(ends[place], end))
+        # What is stored ended long enough before these, as in the import of a log of hours.
+        for later in range(2, len(mine), 2):
+            changed += (_NEW, user, mine[later], mine[later + 1])
     insert_rows(db, _SESSION, f"(nullif(?, {_NEW}), ?, ?, ?)", changed, _EXTEND)
     db.executemany("DELETE FROM guardian_session WHERE id = ?", joined)
 

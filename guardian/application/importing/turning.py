@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import partial
 from itertools import repeat
 from typing import NamedTuple, cast
 
@@ -95,7 +96,8 @@ class Turning:
             at_us, users, endpoints, [kind.called for kind in kinds], [kind.feature for kind in kinds], statuses,
             durations, map(failing.get, statuses), latencies, repeat(None),
         )  # fmt: skip
-        return [*map(Event._make, zip(*columns, strict=False))]
+        # As `Event._make` does, in half of the time.
+        return cast(list[Event], [*map(partial(tuple.__new__, Event), zip(*columns, strict=False))])
 
     def _kinds_of(self, endpoints: Sequence[str], methods: Sequence[bytes]) -> list[_Kind]:
         known = self._kinds.get

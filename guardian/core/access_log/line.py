@@ -64,8 +64,8 @@ _CLF = re.compile(rb"(\d\d)/([A-Z][a-z][a-z])/(\d{4}):(\d\d):(\d\d):(\d\d)(\.\d{
 _ISO = re.compile(
     rb"(\d{4})-(\d\d)-(\d\d)[T ](\d\d):(\d\d):(\d\d)(?:[.,](\d{1,9}))?(?: ?(Z|UTC|[+-]\d\d:?\d\d))?(?![\d:.])"
 )
-
-
+ISO_TIME = rb"(?>\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?: ?(?:Z|UTC|[+-]\d\d:?\d\d))?(?![\d:.]))"
+"""The pattern of what `leading_time` finds, as a part of a greater one."""
 _SECONDS = {b"%02d" % second: second * 1_000_000 for second in range(60)}
 _FRACTION_AND_ZONE = re.compile(rb"(?:[.,](\d{1,9}))?+( ?(?:Z|UTC|[+-]\d\d:?\d\d))?")
 

@@ -10,11 +10,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from itertools import compress
 from typing import cast
 
 from guardian.core.access_log.columns import STATUSES, Columns
-from guardian.core.access_log.line import Request, Times, Unreadable, leading_time, status_of
+from guardian.core.access_log.line import ISO_TIME, Request, Times, Unreadable, leading_time, status_of
 
 _REQUEST = (
     rb' - "([A-Za-z_-]+|WebSocket) ([^" ?]+)(?:\?[^"]*?)?(?: HTTP/\d(?:\.\d)?)?" '
@@ -23,6 +22,7 @@ _REQUEST = (
 # From the first quotation mark back to the address is a few steps; from the left to it, one a letter.
 _USUAL = re.compile(rb'^[^"]*(?:\S:\d+|None|-)' + _REQUEST)
 _LINE = re.compile(rb'^[^"]*?(?:\S+:\d+|None|-)' + _REQUEST)
+_TIMED = re.compile(rb"\[?+(" + ISO_TIME + rb')[^"]*(?:\S:\d+|None|-)' + _REQUEST)
 NO_TIME = "the line has no time: see docs/install.md for how uvicorn's access log gets one"
 
 
@@ -46,18 +46,17 @@ class Uvicorn:
 
     def quick(self, lines: Sequence[bytes]) -> tuple[Columns, Sequence[int]] | None:
         """See Quick."""
-        matches, times = [*map(_USUAL.match, lines)], [*map(leading_time, lines)]
-        there = [found is not None and time is not None for found, time in zip(matches, times, strict=True)]
-        odd = [place for place, each in enumerate(there) if not each]
-        if len(odd) == len(lines):
+        matches = [*map(_TIMED.match, lines)]
+        odd = [place for place, found in enumerate(matches) if found is None] if None in matches else []
+        usual = [found.groups() for found in matches if found is not None]
+        if not usual:
             return None
-        usual = [found.groups() for found in compress(matches, there) if found is not None]
-        methods, targets, statuses, _ = zip(*usual, strict=True)
+        times, methods, targets, statuses, _ = zip(*usual, strict=True)
         status = [101 if each is None else STATUSES.get(each) for each in statuses]
         if None in status:
             return None
         try:
-            at = [self._times.iso(time) for time in compress(times, there) if time is not None]
+            at = [*map(self._times.iso, times)]
         except Unreadable:
             return None
         if b"WebSocket" in methods:
