@@ -28,24 +28,29 @@ class _Stretch:
             self.known[mark] = self.known.get(mark, 0) + 1
 
 
-class Marks:
-    """Recognises new lines. `load` gives a stretch's stored marks. `added` are marks not stored yet, by stretch: store
-    them with the events, then call `stored`."""
+def marks_of(key: bytes, lines: Sequence[bytes]) -> list[bytes]:
+    """The marks of lines, as `Imports` says, each as 8 bytes, little-endian."""
+    begun, marks = blake2b(key=key, digest_size=8).copy, list[bytes]()
+    for line in lines:
+        mark = begun()
+        mark.update(line)
+        marks.append(mark.digest())
+    return marks
 
-    def __init__(self, key: bytes, load: Callable[[int], Iterable[int]]) -> None:
-        self._hash = blake2b(key=key, digest_size=8)
+
+class Marks:
+    """Recognises new lines by their marks. `load` gives a stretch's stored marks. `added` are marks not stored yet, by
+    stretch: store them with the events, then call `stored`."""
+
+    def __init__(self, load: Callable[[int], Iterable[int]]) -> None:
         self._load = load
         self._stretches: OrderedDict[int, _Stretch] = OrderedDict()
         self.added: dict[int, list[int]] = {}
 
-    def new(self, lines: Sequence[bytes], at_us: Sequence[int]) -> list[bool]:
-        """Which of the lines, of these moments, have to be stored; those are noted as ones that will be."""
-        begun, digests = self._hash.copy, list[bytes]()
-        for line in lines:
-            digest = begun()
-            digest.update(line)
-            digests.append(digest.digest())
-        marks = struct.unpack(f"<{len(lines)}Q", b"".join(digests))
+    def new(self, marks_of_lines: Sequence[bytes], at_us: Sequence[int]) -> list[bool]:
+        """Which of the lines with these marks (`marks_of`), of these moments, have to be stored; those are noted as
+        ones that will be."""
+        marks = struct.unpack(f"<{len(marks_of_lines)}Q", b"".join(marks_of_lines))
         new: list[bool] = []
         for start, several in groupby([at - at % STRETCH_US for at in at_us]):
             first = len(new)

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import tzinfo
-from itertools import islice
 
-from guardian.application.importing.logs import Log, opened
 from guardian.application.importing.marks import Marks
 from guardian.application.importing.outcome import Outcome
+from guardian.application.importing.reading import How, Read, read
 from guardian.application.importing.turning import Turning
-from guardian.core.access_log.columns import Refused, Requests
-from guardian.core.access_log.formats import detect, reader
+from guardian.core.access_log.columns import Requests
 from guardian.core.access_log.places import Places
 from guardian.core.off_loop import no_collection
 from guardian.core.time import moment
@@ -26,12 +25,6 @@ BATCH = 20_000
 """Events in one transaction, which takes about 100 ms, during which the app's recorder waits."""
 LEARN = 50_000
 """How many lines are examined to learn path words before the first is stored."""
-_PROBE = 200
-"""How many lines are examined to detect the format."""
-
-_FUTURE = "the time lies in the future: is it in the right time zone?"
-Reader = Callable[[Sequence[bytes]], tuple[Requests, Refused]]
-
 Progress = Callable[[str, int], None]
 """Called with the name of the current file, and how many bytes of it were read."""
 
@@ -90,8 +83,7 @@ def import_logs(
     work = _Work(wanted, store, outcome, dry_run=dry_run)
     with no_collection():
         for name in wanted.files:
-            with opened(name) as log:
-                work.read(name, log, progress)
+            work.read(name, progress)
             work.store_all()
     return outcome
 
@@ -102,7 +94,8 @@ class _Work:
         self._store = None if dry_run else store
         self._places = Places(wanted.routes)
         self._turn = Turning(self._places, outcome, people=wanted.people)
-        self._marks = Marks(b"", lambda _: ()) if store is None else Marks(store.key, store.marks)
+        self._marks = Marks(lambda _: ()) if store is None else Marks(store.marks)
+        self._how = How(wanted.format, wanted.zone, wanted.now_us, b"" if store is None else store.key)
         recorded = None if store is None else store.recorded_since_us()
         # Most logs have whole seconds: entries in the same second may be the same request.
         self._recorded_us = 2**63 if recorded is None else recorded // 1_000_000 * 1_000_000
@@ -110,49 +103,23 @@ class _Work:
         self._events: list[Event] = []
         self._waiting: list[Requests] | None = []
 
-    def read(self, name: str, log: Log, progress: Progress) -> None:
+    def read(self, name: str, progress: Progress) -> None:
         """Read one file. What is not stored yet waits for `store_all`."""
-        read: Reader | None = None
-        number = 0
         self._marks.next_file()
-        for lines in log.blocks():
-            if read is None:
-                format = self._wanted.format or self._detected(name, lines)
-                self._outcome.formats[name] = format
-                read = reader(format, self._wanted.zone)
-            self._take(name, number, lines, read)
-            number += len(lines)
-            progress(name, log.read_bytes)
+        with closing(read(name, self._how)) as several:
+            for some in several:
+                self._outcome.formats[name] = some.format
+                self._take(name, some)
+                progress(name, some.read_bytes)
 
-    def _detected(self, name: str, lines: Sequence[bytes]) -> str:
-        probe = list(islice((line.rstrip(b"\r") for line in lines if line.strip()), _PROBE))
-        found = detect(probe, self._wanted.zone)
-        if found is None and probe:
-            raise ValueError(f"{name} has no known format in its first lines: name it with --format")
-        return found or "combined"
-
-    def _take(self, name: str, number: int, lines: Sequence[bytes], read: Reader) -> None:
-        """Take over the lines that follow the one of this number."""
-        outcome, now_us = self._outcome, self._wanted.now_us
-        lines = [line[:-1] if line[-1:] == b"\r" else line for line in lines]
-        numbers: Sequence[int] = range(number + 1, number + 1 + len(lines))
-        if not all(lines) or any(line.isspace() for line in lines):
-            numbers = [place for place, line in zip(numbers, lines, strict=True) if line and not line.isspace()]
-            lines = [line for line in lines if line and not line.isspace()]
-        outcome.lines += len(lines)
-        requests, refused = read(lines)
-        bad = [(numbers[place], why) for place, why in refused]
-        if max(requests.at_us, default=0) > now_us:
-            gone = {place for place, _ in refused}
-            there = [number for place, number in enumerate(numbers) if place not in gone]
-            bad += [(place, _FUTURE) for place, at in zip(there, requests.at_us, strict=True) if at > now_us]
-            requests = requests.only([at <= now_us for at in requests.at_us])
-        for place, why in sorted(bad):
-            outcome.refuse(name, place, why)
+    def _take(self, name: str, some: Read) -> None:
+        self._outcome.lines += some.lines
+        for number, why in some.refused:
+            self._outcome.refuse(name, number, why)
         if self._waiting is None:
-            self._keep(requests)
+            self._keep(some.requests)
         else:
-            self._waiting.append(requests)
+            self._waiting.append(some.requests)
             if sum(len(each.line) for each in self._waiting) >= LEARN:
                 self._learned()
         if len(self._events) >= BATCH:

@@ -25,8 +25,8 @@ the columns. None where the lines have to be read one by one."""
 
 
 class Requests(NamedTuple):
-    """Requests as columns of the same length, in the order of their lines: `line` is what they were read from, the
-    others are those of `Request`."""
+    """Requests as columns of the same length, in the order of their lines: `line` is what they were read from, or
+    stands for it; the others are those of `Request`."""
 
     line: Sequence[bytes]
     at_us: Sequence[int]

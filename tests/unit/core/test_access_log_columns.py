@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from guardian.application.importing.marks import Marks
+from guardian.application.importing.marks import Marks, marks_of
 from guardian.core.access_log import columns, skeletons
 from guardian.core.access_log.formats import FORMATS, parser, reader
 from guardian.core.access_log.line import Unreadable
@@ -137,13 +137,12 @@ def test_lines_without_the_fields_that_are_read_are_soon_not_looked_at_for_a_sha
     st.lists(st.integers(1, 9)),
 )
 def test_a_line_is_new_as_often_as_it_stands_there_more_often_than_it_was_stored(lines, stored, cuts):
-    key = b"k" * 16
-    before = Marks(key, lambda _: ())
-    before.new([line.encode() for line, _ in stored], [at * STRETCH_US for _, at in stored])
-    marks, left, found = Marks(key, lambda start: before.added.get(start, [])), lines, []
+    before = Marks(lambda _: ())
+    before.new(marks_of(b"key", [line.encode() for line, _ in stored]), [at * STRETCH_US for _, at in stored])
+    marks, left, found = Marks(lambda start: before.added.get(start, [])), lines, []
     for cut in [*cuts, len(lines) + 1]:
         some, left = left[:cut], left[cut:]
-        found += marks.new([line.encode() for line, _ in some], [at * STRETCH_US for _, at in some])
+        found += marks.new(marks_of(b"key", [line.encode() for line, _ in some]), [at * STRETCH_US for _, at in some])
     known, here, expected = Counter(stored), Counter(), []
     for each in lines:
         here[each] += 1
