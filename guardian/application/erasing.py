@@ -15,7 +15,7 @@ from typing import Any
 from guardian.alerting.kinds import kind_of
 from guardian.application.root import Application
 from guardian.core.files import replacing
-from guardian.core.off_loop import json_value
+from guardian.core.off_loop import json_value, no_collection
 from guardian.core.outgoing import Outgoing
 from guardian.core.report.people import people_of, text_without
 from guardian.mail.transports import mail_folder
@@ -125,10 +125,9 @@ async def erase_again(app: Application) -> int:
     """
     again = await app.repository.erase_buried(app.clock() - LATEST)
     path = app.settings.reports_dir / "usage_report.json"
-    report = await asyncio.to_thread(_read_report, path)
-    if report is not None:
-        made = datetime.fromisoformat(report.get("generated_at") or report["period_end"])
-        gone = await app.state.erased_since(people_of(report), made)
+    named = await asyncio.to_thread(_named_in, path)
+    if named is not None:
+        gone = await app.state.erased_since(*named)
         if gone:
             await asyncio.to_thread(_erase_from_report, path, gone)
             again += len(gone)
@@ -183,9 +182,15 @@ def _erase_from_report(path: Path, people: Collection[str]) -> bool:
     return True
 
 
-def _read_report(path: Path) -> dict[str, Any] | None:
-    try:
-        report = json_value(path.read_bytes().decode("utf-8", "surrogatepass"))
-    except (OSError, ValueError):
-        return None  # there is none, or it is none of ours
-    return report if isinstance(report, dict) and "period_end" in report else None
+def _named_in(path: Path) -> tuple[set[str], datetime] | None:
+    """Whom the file of a report names, and when it was made; None where there is none of ours."""
+    with no_collection():
+        try:
+            report = json_value(path.read_bytes().decode("utf-8", "surrogatepass"))
+        except (OSError, ValueError):
+            return None
+        if not isinstance(report, dict) or "period_end" not in report:
+            return None
+        found = people_of(report), datetime.fromisoformat(report.get("generated_at") or report["period_end"])
+        del report  # before the collector may visit it
+        return found

@@ -11,7 +11,7 @@ from io import StringIO
 from guardian.application.root import Application
 from guardian.application.window import window
 from guardian.core.listing import Place, cursor_of, read_cursor
-from guardian.core.off_loop import off_loop
+from guardian.core.off_loop import no_collection, off_loop
 from guardian.core.report.model import UserRow
 from guardian.core.report.rows import UserRows
 from guardian.core.storage import WindowGone
@@ -88,19 +88,29 @@ async def read_csv(app: Application, asked: Asked, most: int | None) -> AsyncIte
 
     No reading lasts: each piece is one of its own. Raises what `read_page` does.
     """
-    first = await read_page(app, asked, _stride(most, 0))
+    first = await _read_text(app, asked, _stride(most, 0))
 
     async def texts() -> AsyncIterator[str]:
-        page, given = first, 0
+        piece, given = first, 0
         yield ",".join(COLUMNS) + "\r\n"
         while True:
-            given += len(page.users)
-            yield await off_loop(_lines, page.users)
-            if page.after is None or (most is not None and given >= most):
+            text, number, after = piece
+            given += number
+            yield text
+            if after is None or (most is not None and given >= most):
                 return
-            page = await read_page(app, Asked(*read_cursor(page.after)), _stride(most, given))
+            piece = await _read_text(app, Asked(*read_cursor(after)), _stride(most, given))
 
     return texts()
+
+
+async def _read_text(app: Application, asked: Asked, most: int) -> tuple[str, int, str | None]:
+    """The lines of the next `most` people, how many these are, and `Page.after`; see `no_collection`."""
+    with no_collection():
+        page = await read_page(app, asked, most)
+        number, after, held = len(page.users), page.after, [page.users]
+        del page
+        return await off_loop(lambda: _lines(held.pop())), number, after
 
 
 def _stride(most: int | None, given: int) -> int:

@@ -69,7 +69,7 @@ async def compose_reports(
 
     better = await asyncio.to_thread(find_better, app.settings, incidents, start, end) if is_long(start, end) else None
 
-    usage = await with_latency_before(await off_loop(from_json, report), app.repository)
+    usage = [await with_latency_before(await off_loop(from_json, report), app.repository)]
 
     def lines(lang: Language) -> list[IncidentLine]:
         return incident_lines(told, app.settings.rules, start, end, lang=lang, zone=zone, better=better)
@@ -80,7 +80,7 @@ async def compose_reports(
         return make_unsubscribe_link(app.settings.links_url, link_key, named.name, to, app.clock())
 
     def compose() -> list[Outgoing]:
-        reports = {**load_companions(app.settings.reports_dir), "usage_stats": usage}
+        reports = {**load_companions(app.settings.reports_dir), "usage_stats": usage.pop()}
         return [
             app.email.compose_guardian_report(
                 to,

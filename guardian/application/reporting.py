@@ -17,6 +17,7 @@ from guardian.application.saving import report_with_file
 from guardian.application.settling import SETTLE, settled, until_settled
 from guardian.core.mail_address import check_address
 from guardian.core.notes import Note, as_json
+from guardian.core.off_loop import no_collection, off_loop
 from guardian.core.schedule import Period, parse_schedule
 from guardian.core.storage import WindowGone
 from guardian.stores.state import LeaseLost
@@ -30,12 +31,13 @@ BUNDLE_ABOVE = 3
 
 @dataclass(frozen=True, slots=True)
 class SendResult:
-    """The report of an on-demand mail and the fate of each recipient's copy: "sent", "pending" (tried again) or "dead".
+    """The window of a report that was mailed on demand, and the fate of each recipient's copy: "sent", "pending" (tried
+    again) or "dead".
 
     `errors` says why, for each recipient whose copy is not sent.
     """
 
-    report: dict[str, Any]
+    covers: Period
     fates: dict[str, str]
     errors: dict[str, str]
 
@@ -73,9 +75,14 @@ async def send_report_now(
     to = tuple(dict.fromkeys(app.settings.admins if recipients is None else map(check_address, recipients)))
     if not to:
         raise ValueError("nobody would get the report: set admins in the configuration, or name a recipient")
-    report = await report_with_file(app, hours, start_time=start, end_time=end)
-    mails = await compose_reports(app, report, f"report/on-demand/{once or uuid.uuid4().hex}", to, None)
-    await app.state.enqueue(mails, now=app.clock(), since=datetime.fromisoformat(report["generated_at"]))
+    with no_collection():
+        held = [await report_with_file(app, hours, start_time=start, end_time=end)]
+        mails = await compose_reports(app, held[0], f"report/on-demand/{once or uuid.uuid4().hex}", to, None)
+        first, last, made = (
+            datetime.fromisoformat(held[0][name]) for name in ("period_start", "period_end", "generated_at")
+        )
+        await off_loop(held.clear)
+    await app.state.enqueue(mails, now=app.clock(), since=made)
     own = {mail.key for mail in mails}
     while True:
         counts = await deliver_now(app, "mail")
@@ -84,7 +91,7 @@ async def send_report_now(
             break
     fates = {item.message.recipient: item.status for item in items}
     errors = {i.message.recipient: i.last_error or "waits" for i in items if i.status != "sent"}
-    return SendResult(report, fates, errors)
+    return SendResult(Period(first, last), fates, errors)
 
 
 async def send_due_reports(app: Application, *, now: datetime, token: int | None = None) -> list[ScheduledResult]:
@@ -132,8 +139,10 @@ async def _send_periods(
     """Report on each period, oldest first; on more than BUNDLE_ABOVE of them in one report that covers all."""
     if len(due) > BUNDLE_ABOVE:
         log.info("%d reports of %r were missed: one covers them all", len(due), named.name)
-        return [await _send_period(app, named, due[-1], due[:-1], now, token)]
-    return [await _send_period(app, named, period, (), now, token) for period in due]
+        with no_collection():
+            return [await _send_period(app, named, due[-1], due[:-1], now, token)]
+    with no_collection():
+        return [await _send_period(app, named, period, (), now, token) for period in due]
 
 
 async def _begin(app: Application, named: NamedSchedule, now: datetime) -> datetime:
@@ -196,11 +205,11 @@ async def _send_period(
 
     What retention has deleted meanwhile, oldest first, is claimed without a report, and said in the log.
     """
-    wanted, left_out = [*earlier, period], []
+    wanted, left_out, made = [*earlier, period], [], list[dict[str, Any]]()
     while wanted:
         covers = Period(wanted[0].start, period.end)
         try:
-            report = await _generate(app, named, covers)
+            made.append(await _generate(app, named, covers))
             break
         except WindowGone as gone_by:  # can never be made any more, and must not block later ones
             oldest, why = wanted.pop(0), gone_by
@@ -209,8 +218,25 @@ async def _send_period(
     if left_out:
         span = " to ".join(edge.isoformat(timespec="minutes") for edge in (left_out[0].start, left_out[-1].end))
         log.error("Report %r for %s is left out: %s", named.name, span, why)
-    if not wanted:
+    if not made:
         return ScheduledResult(named.name, covers, period in left_out)
+    try:
+        return await _send_made(app, named, period, wanted, made[0], now, token)
+    finally:
+        await off_loop(made.clear)
+
+
+async def _send_made(
+    app: Application,
+    named: NamedSchedule,
+    period: Period,
+    wanted: Sequence[Period],
+    report: dict[str, Any],
+    now: datetime,
+    token: int | None,
+) -> ScheduledResult:
+    """Put the mails of the report that covers all `wanted` periods into the outbox, and claim them."""
+    covers = Period(wanted[0].start, period.end)
     gone = await app.state.unsubscribed(named.name)
     recipients = tuple(to for to in dict.fromkeys(named.recipients) if to not in gone)
     if named.settings.skip_empty and await says_nothing(app, report):

@@ -100,10 +100,12 @@ class UsageGuardian:
         Raises ValueError with one sentence for a bad window, StorageError where the store does not answer: a report
         never shows zeros in place of a failure.
         """
-        report = await self.read_report(
-            hours, start_time=start_time, end_time=end_time, zone=zone, features=features, max_users=max_users
-        )
-        return await off_loop(to_json, report)
+        made = [
+            await self.read_report(
+                hours, start_time=start_time, end_time=end_time, zone=zone, features=features, max_users=max_users
+            )
+        ]
+        return await off_loop(lambda: to_json(made.pop()))
 
     async def read_report(
         self,
@@ -116,9 +118,10 @@ class UsageGuardian:
         max_users: int | None = None,
     ) -> Report:
         """The same as a typed value, for those who show it themselves; raises what `generate_report` does."""
-        report, _, _ = await self.read_window(
+        report, *beside = await self.read_window(
             hours, start_time=start_time, end_time=end_time, zone=zone, features=features, max_users=max_users
         )
+        await off_loop(beside.clear)  # there, since all that was counted is freed by it
         return await explained(report, self.repository, self._history, zone or self._zone)
 
     async def read_window(

@@ -66,6 +66,10 @@ def no_collection() -> Iterator[None]:
     stop every thread: 30 to 100 ms each, and more the larger the host app is. What the work no longer needs is freed
     all the same, by reference counting. Nor is what a lot of work has left visited right after it. A collector that the
     host app has switched off stays off.
+
+    Of less work, the collector visits what is still there as soon as it may start again. So hold this until large
+    values are gone, across awaits too: keep them in a list of one, and let a function in `off_loop` take them out of
+    it. Then they are also freed in that thread; the event loop would stand still meanwhile.
     """
     with _collector:
         _pauses.append(gc.isenabled() or any(_pauses))

@@ -8,6 +8,7 @@ from functools import cache
 from http import HTTPStatus
 from typing import Any
 
+import anyio._backends._asyncio  # noqa: F401 - else the first stream would import it in the event loop, for 28 ms
 from starlette.applications import Starlette
 from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
@@ -18,7 +19,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from guardian.application.root import Application
-from guardian.core.off_loop import off_loop
+from guardian.core.off_loop import no_collection, off_loop
 from guardian.core.storage import StorageError
 from guardian.web import alerts, health, reports, usage
 from guardian.web.auth import (
@@ -120,11 +121,7 @@ def create_app(application: Application, endpoints: Sequence[Endpoint] = ENDPOIN
             accept = request.headers.get("accept", "")
             call = Call(application, asked, body, claims, request.scope.get("root_path", ""), accept)
             try:
-                content = await endpoint.run(call)
-                if isinstance(content, Streamed):
-                    return StreamingResponse(content.pieces, 200, content.headers, content.media_type)
-                status = endpoint.status(content)
-                return await off_loop(answer, content, status) if endpoint.large else answer(content, status)
+                return await (_answered_large if endpoint.large else _answered)(endpoint, call)
             except StorageError as error:
                 log.error("%s %s cannot be answered: %s", endpoint.method, endpoint.path, error)
                 public = endpoint.access == "public"
@@ -166,6 +163,26 @@ def create_app(application: Application, endpoints: Sequence[Endpoint] = ENDPOIN
     # A redirect would use the Host header, and /x/ is not the same as /x here.
     starlette.router.redirect_slashes = False
     return starlette
+
+
+async def _answered(endpoint: Endpoint, call: Call) -> Response:
+    content = await endpoint.run(call)
+    return _streamed(content) if isinstance(content, Streamed) else answer(content, endpoint.status(content))
+
+
+async def _answered_large(endpoint: Endpoint, call: Call) -> Response:
+    """The same with the answer written off the loop, where its values are freed as well; see `no_collection`."""
+    with no_collection():
+        content = await endpoint.run(call)
+        if isinstance(content, Streamed):
+            return _streamed(content)
+        held, status = [content], endpoint.status(content)
+        del content
+        return await off_loop(lambda: answer(held.pop(), status))
+
+
+def _streamed(content: Streamed) -> Response:
+    return StreamingResponse(content.pieces, 200, content.headers, content.media_type)
 
 
 # Coroutines, since Starlette runs plain functions in threads.

@@ -74,8 +74,8 @@ async def send_report(call: Call) -> dict[str, Any]:
         result = await send_report_now(app, hours=call.asked.hours, recipients=recipients)
     finally:
         await app.state.release_lease(SENDING, caller)
-    edges = {edge: result.report[edge] for edge in ("period_start", "period_end")}
-    return {**edges, "recipients": result.fates, "errors": result.errors}
+    start, end = (edge.isoformat() for edge in result.covers)
+    return {"period_start": start, "period_end": end, "recipients": result.fates, "errors": result.errors}
 
 
 def _known(app: Application, wanted: list[str] | None) -> list[str]:

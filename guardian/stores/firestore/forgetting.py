@@ -83,7 +83,8 @@ class FirestoreForgetting(StateDatabase):
 
     async def erased_since(self, names: Collection[str], since: datetime) -> set[str]:
         """See StateStore."""
-        return await self.read(lambda draft: buried(draft, spellings(names), micros(since)))
+        people = await off_loop(spellings, names)
+        return await self.read(lambda draft: buried(draft, people, micros(since)))
 
     async def erasures(self) -> tuple[int, ...]:
         """See StateStore."""

@@ -90,7 +90,7 @@ class FirestoreLedger(StateDatabase):
     ) -> bool:
         """See StateStore."""
         periods = [(schedule, micros(s), micros(e)) for s, e in [(period_start, period_end), *earlier]]
-        packed = None if report is None else await off_loop(pack, report)
+        packed, people = (None, set[str]()) if report is None else await off_loop(_kept, report, mails)
         made = micros(read_at(report, now))
 
         async def work(draft: Draft) -> bool:
@@ -99,7 +99,7 @@ class FirestoreLedger(StateDatabase):
             if not editions:
                 return False
             if report is not None:
-                if gone := await buried(draft, people_of(report) | named(mails), made):
+                if gone := await buried(draft, people, made):
                     # Somebody was erased while the report was being made.
                     body = pack(replaced(report, erased(gone)))
                     messages = [message_without(mail, gone) for mail in mails]
@@ -119,9 +119,14 @@ class FirestoreLedger(StateDatabase):
 
         async def work(draft: Draft) -> SavedReport | None:
             fields = await draft.get(REPORT, str(report_id))
-            return None if fields is None else _saved(fields, unpack(await draft.body(fields)))
+            return None if fields is None else _saved(fields, await off_loop(unpack, await draft.body(fields)))
 
         return await self.read(work)
+
+
+def _kept(report: Mapping[str, Any], mails: Sequence[Outgoing]) -> tuple[bytes, set[str]]:
+    """The report as it is stored, and whom it and the mails name."""
+    return pack(report), people_of(report) | named(mails)
 
 
 async def _entered(draft: Draft, periods: Sequence[_Period], now: datetime) -> int:

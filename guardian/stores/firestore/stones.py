@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
+from guardian.core.off_loop import off_loop
 from guardian.stores.firestore.database import META, STATE, meta, secret
 from guardian.stores.firestore.draft import Draft
 from guardian.stores.firestore.queries import Query
@@ -33,4 +34,4 @@ async def buried(draft: Draft, people: Collection[str], since_us: int) -> set[st
     if not stones:
         return set()
     key = await secret(draft, KEY)
-    return {name for name in people if tombstone(name, key).hex() in stones}
+    return await off_loop(lambda: {name for name in people if tombstone(name, key).hex() in stones})

@@ -84,8 +84,7 @@ class SqliteErasing(StateDatabase):
 
     async def erased_since(self, names: Collection[str], since: datetime) -> set[str]:
         """See StateStore."""
-        people = spellings(names)
-        return await self.transact(lambda db: buried(db, people, micros(since)))
+        return await self.transact(lambda db: buried(db, spellings(names), micros(since)))
 
     async def erasures(self) -> tuple[int, ...]:
         """See StateStore."""
