@@ -15,7 +15,7 @@ from typing import Any
 from guardian.alerting.kinds import kind_of
 from guardian.application.root import Application
 from guardian.core.files import replacing
-from guardian.core.off_loop import json_value, no_collection
+from guardian.core.off_loop import json_value, no_collection, off_loop
 from guardian.core.outgoing import Outgoing
 from guardian.core.report.people import people_of, text_without
 from guardian.mail.transports import mail_folder
@@ -92,7 +92,9 @@ async def erase_person(app: Application, name: str) -> Erasure | None:
         return None  # not a person: under a new name it would count as one
     aliases = await asyncio.to_thread(app.book.current)
     names = spellings((name, *aliases.names_of(name)))  # a mail may name an id: sent before it had an alias
-    recorded = {each for each, _ in await app.repository.names()} & names
+    with no_collection():
+        known = [await app.repository.names()]
+        recorded = await off_loop(lambda: names.intersection(name for name, _ in known.pop()))
     seen = await app.repository.erase_user(name)
     at = app.clock()  # not before: a report that has read the name meanwhile is to be found older than this
     kept = await app.state.forget(

@@ -25,6 +25,7 @@ from guardian.stores.watching import report_key
 
 log = logging.getLogger("guardian.reporting")
 
+_TIMES = ("period_start", "period_end", "generated_at")
 BUNDLE_ABOVE = 3
 """More missed reports than this go out as one that covers them all."""
 
@@ -78,10 +79,8 @@ async def send_report_now(
     with no_collection():
         held = [await report_with_file(app, hours, start_time=start, end_time=end)]
         mails = await compose_reports(app, held[0], f"report/on-demand/{once or uuid.uuid4().hex}", to, None)
-        first, last, made = (
-            datetime.fromisoformat(held[0][name]) for name in ("period_start", "period_end", "generated_at")
-        )
-        await off_loop(held.clear)
+        first, last, made = (datetime.fromisoformat(held[0][key]) for key in _TIMES)
+        await off_loop(held.clear)  # see no_collection
     await app.state.enqueue(mails, now=app.clock(), since=made)
     own = {mail.key for mail in mails}
     while True:
@@ -137,11 +136,10 @@ async def _send_periods(
     app: Application, named: NamedSchedule, due: Sequence[Period], now: datetime, token: int | None
 ) -> list[ScheduledResult]:
     """Report on each period, oldest first; on more than BUNDLE_ABOVE of them in one report that covers all."""
-    if len(due) > BUNDLE_ABOVE:
-        log.info("%d reports of %r were missed: one covers them all", len(due), named.name)
-        with no_collection():
-            return [await _send_period(app, named, due[-1], due[:-1], now, token)]
     with no_collection():
+        if len(due) > BUNDLE_ABOVE:
+            log.info("%d reports of %r were missed: one covers them all", len(due), named.name)
+            return [await _send_period(app, named, due[-1], due[:-1], now, token)]
         return [await _send_period(app, named, period, (), now, token) for period in due]
 
 
@@ -205,11 +203,11 @@ async def _send_period(
 
     What retention has deleted meanwhile, oldest first, is claimed without a report, and said in the log.
     """
-    wanted, left_out, made = [*earlier, period], [], list[dict[str, Any]]()
+    wanted, left_out = [*earlier, period], []
     while wanted:
         covers = Period(wanted[0].start, period.end)
         try:
-            made.append(await _generate(app, named, covers))
+            held = [await _generate(app, named, covers)]
             break
         except WindowGone as gone_by:  # can never be made any more, and must not block later ones
             oldest, why = wanted.pop(0), gone_by
@@ -218,37 +216,21 @@ async def _send_period(
     if left_out:
         span = " to ".join(edge.isoformat(timespec="minutes") for edge in (left_out[0].start, left_out[-1].end))
         log.error("Report %r for %s is left out: %s", named.name, span, why)
-    if not made:
+    if not wanted:
         return ScheduledResult(named.name, covers, period in left_out)
-    try:
-        return await _send_made(app, named, period, wanted, made[0], now, token)
-    finally:
-        await off_loop(made.clear)
-
-
-async def _send_made(
-    app: Application,
-    named: NamedSchedule,
-    period: Period,
-    wanted: Sequence[Period],
-    report: dict[str, Any],
-    now: datetime,
-    token: int | None,
-) -> ScheduledResult:
-    """Put the mails of the report that covers all `wanted` periods into the outbox, and claim them."""
-    covers = Period(wanted[0].start, period.end)
     gone = await app.state.unsubscribed(named.name)
     recipients = tuple(to for to in dict.fromkeys(named.recipients) if to not in gone)
-    if named.settings.skip_empty and await says_nothing(app, report):
+    if named.settings.skip_empty and await says_nothing(app, held[0]):
         recipients = ()
     edition = await app.state.edition(named.name, *period, now=now)
     if edition.replaces is not None:
-        report["notes"] = [as_json(_replacing(edition.replaces, named.schedule.zone)), *report["notes"]]
+        held[0]["notes"] = [as_json(_replacing(edition.replaces, named.schedule.zone)), *held[0]["notes"]]
     key = report_key(named.name, period, edition.number)
-    mails = await compose_reports(app, report, key, recipients, named.schedule.upcoming(now), named=named)
+    mails = await compose_reports(app, held[0], key, recipients, named.schedule.upcoming(now), named=named)
     claimed = await app.state.claim_period(
-        named.name, period.start, period.end, report=report, mails=mails, now=now, token=token, earlier=wanted[:-1]
+        named.name, period.start, period.end, report=held[0], mails=mails, now=now, token=token, earlier=wanted[:-1]
     )
+    await off_loop(held.clear)  # see no_collection
     return ScheduledResult(named.name, covers, claimed, recipients if claimed else ())
 
 

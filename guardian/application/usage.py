@@ -100,11 +100,9 @@ class UsageGuardian:
         Raises ValueError with one sentence for a bad window, StorageError where the store does not answer: a report
         never shows zeros in place of a failure.
         """
-        made = [
-            await self.read_report(
-                hours, start_time=start_time, end_time=end_time, zone=zone, features=features, max_users=max_users
-            )
-        ]
+        made = [await self.read_report(
+            hours, start_time=start_time, end_time=end_time, zone=zone, features=features, max_users=max_users
+        )]  # fmt: skip
         return await off_loop(lambda: to_json(made.pop()))
 
     async def read_report(
@@ -165,13 +163,7 @@ class UsageGuardian:
             edges=[*(bar.start for bar in bars), end] if before else (), stats=stats, recorders=recorders,
         )  # fmt: skip
         report = await off_loop(
-            build_report,
-            current,
-            previous,
-            previous_start=since,
-            start=start,
-            end=end,
-            now=now,
+            build_report, current, previous, previous_start=since, start=start, end=end, now=now,
             steps=await self._steps(current, features),
             quiet=[] if features else await self.repository.gone_quiet(start, end),
             timeline=bars,
@@ -184,7 +176,7 @@ class UsageGuardian:
             comparison=comparison,
             compared=same_weekday,
             fired=None if self._fired is None else await self._fired(start, end),
-        )
+        )  # fmt: skip
         if note := alias_note(self._book):
             report = replace(report, notes=(*report.notes, note))
         beside = same_weekday[0] if same_weekday else previous
