@@ -76,7 +76,8 @@ class Application:
     end. `health` has an entry for each step that has run; `trouble` says why nothing is done while the database is
     not there, `unrenewed` why the lease could not be renewed the last time. `book` knows the people behind ids; `live`
     is the history that alert rules are judged on, once it was read. `under_way` names the steps that this process runs
-    now. The watchdog counts in `waits` how long it has seen reports wait. `glances` is what pages have read lately.
+    now. The watchdog counts in `waits` how long it has seen reports wait. `glances` is what pages have read lately,
+    `reading` what the health reads just now.
     """
 
     settings: Settings
@@ -100,7 +101,7 @@ class Application:
     waits: Waits = field(default_factory=Waits)
     watching_since: datetime | None = None
     watched_at: datetime | None = None
-    reading: asyncio.Task[Any] | None = None
+    reading: dict[str, asyncio.Task[Any]] = field(default_factory=dict)
     glances: Glances = field(default_factory=Glances)
 
     @property

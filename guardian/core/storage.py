@@ -40,6 +40,18 @@ class RecorderNote:
 
 
 @dataclass(frozen=True, slots=True)
+class Signs:
+    """What a store shows of whether events arrive. Each is what the method of `UsageRepository` gives alone: `recorders`,
+    the `newest` event, how many events are `ahead`, `notes`, and `unmerged` bytes."""
+
+    recorders: list[RecorderHealth]
+    newest: datetime | None
+    ahead: int
+    notes: list[RecorderNote]
+    unmerged: int
+
+
+@dataclass(frozen=True, slots=True)
 class StorageStats:
     """How much is stored. `oldest` and `newest` are times of events, None where there is none.
 

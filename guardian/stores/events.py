@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from guardian.core.storage import RecorderHealth, RecorderNote, StorageStats
+from guardian.core.storage import RecorderHealth, RecorderNote, Signs, StorageStats
 from tracker.event import Event
 
 if TYPE_CHECKING:
@@ -217,6 +217,10 @@ class UsageRepository(Protocol):
 
     async def recorder_notes(self, since: datetime) -> list[RecorderNote]:
         """What the writing processes reported since then, latest first."""
+        ...
+
+    async def signs(self, now: datetime, since: datetime) -> Signs:
+        """These five at `now`, with the notes since then, by as few questions as can be."""
         ...
 
     async def feature_names(self) -> set[str]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Annotated
+from typing import Annotated, Any, TypeVar
 
 from pydantic import BeforeValidator, Field
 
@@ -18,9 +18,11 @@ from guardian.core.clock import was_ahead
 from guardian.core.growth import UNMERGED_MOST
 from guardian.core.note_words import KINDS
 from guardian.core.notes import gone_silent
-from guardian.core.storage import RecorderHealth, RecorderNote, StorageError
+from guardian.core.storage import Signs, StorageError
 from guardian.web.endpoint import Asked, Call, Endpoint
 from guardian.web.state_answers import Health, NotReady, ProcessTotals, Readiness, RecorderTotals
+
+T = TypeVar("T")
 
 HEARTBEAT_SECONDS = 120
 """A recorder silent for longer makes the health degraded."""
@@ -57,17 +59,12 @@ class Wanted(Asked):
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
-    """What the database says: of recorders, the newest event and how many are of the future, whether somebody leads,
-    since when what waits longest has waited, and how many bytes wait for the main file."""
+class Duty:
+    """What the database says of Guardian's own work: whether somebody leads, and since when what waits longest in the
+    outbox has waited, None where nothing does."""
 
-    recorders: list[RecorderHealth]
-    newest: datetime | None
-    ahead: int
-    said: list[RecorderNote]
     led: bool
     unsent: datetime | None
-    unmerged: int
 
 
 async def usage_health(call: Call) -> Health:
@@ -76,27 +73,23 @@ async def usage_health(call: Call) -> Health:
     The answer is 200 while the process serves, be it degraded. With `ready` it is 503 while the promise does not hold:
     `not_ready` says in words why.
     """
-    app, now = call.app, call.app.clock()
-    facts, why = await _facts(app)
-    health = (
-        blind(why)
-        if facts is None
-        else judge_health(app, facts.recorders, facts.newest, now, facts.said, facts.ahead, facts.unmerged)
-    )
-    if not call.asked.ready:
+    app, now, ready = call.app, call.app.clock(), call.asked.ready
+    signs, duty, why = await _read(app, now, ready=ready)
+    health = blind(why) if signs is None else judge_health(app, signs, now)
+    if not ready:
         return health
     lost: NotReady = "database-lost" if why == GONE else "database-unusable"
-    return Readiness(**health.model_dump(), not_ready=[lost] if facts is None else not_ready(app, facts, now))
+    return Readiness(**health.model_dump(), not_ready=[lost] if duty is None else not_ready(app, duty, now))
 
 
-def not_ready(app: Application, facts: Facts, now: datetime) -> list[NotReady]:
+def not_ready(app: Application, duty: Duty, now: datetime) -> list[NotReady]:
     """The reasons why Guardian is not ready; empty if it is. The steps of a standby process do not count."""
     found: list[NotReady] = []
-    if app.token is None and not facts.led:
+    if app.token is None and not duty.led:
         found.append("no-leader")
     if app.token is not None and any(_fails(app, step.name, step.seconds, now) for step in STEPS):
         found.append("step-failing")
-    if facts.unsent is not None and now - facts.unsent >= UNSENT:
+    if duty.unsent is not None and now - duty.unsent >= UNSENT:
         found.append("mail-unsent")
     return found
 
@@ -109,34 +102,44 @@ def _fails(app: Application, step: str, seconds: int, now: datetime) -> bool:
     return health.failures >= INTERVALS or hangs
 
 
-async def _facts(app: Application) -> tuple[Facts | None, str]:
-    """What the database says, or None and why it says nothing. All who ask at the same time share one answer."""
+async def _read(app: Application, now: datetime, *, ready: bool) -> tuple[Signs | None, Duty | None, str]:
+    """What the database says, of its own work only if `ready` is asked for; or why it says nothing, without both.
+
+    All who ask at the same time share one answer. As little as can be is asked for: beside a thread that computes, each
+    question waits for it several times.
+    """
     if app.trouble is not None:
-        return None, GONE
+        return None, None, GONE
+    signs = _shared(app, "signs", lambda: app.repository.signs(now, now - LATELY))
+    duty = _shared(app, "duty", lambda: _duty(app, now)) if ready else None
+    try:
+        async with asyncio.timeout(READ_SECONDS):
+            return await asyncio.shield(signs), None if duty is None else await asyncio.shield(duty), ""
+    except (StorageError, TimeoutError):
+        return None, None, GONE if _is_gone(app) else SILENT
+
+
+def _shared(app: Application, name: str, read: Callable[[], Coroutine[Any, Any, T]]) -> asyncio.Task[T]:
+    """The reading of this name that is under way, else a new one."""
+    known = app.reading.get(name)
+    if known is None or known.done():
+        known = app.reading[name] = asyncio.create_task(read(), name="guardian-health")
+        # The client may be gone when it fails.
+        known.add_done_callback(lambda task: task.cancelled() or task.exception())
+    return known
+
+
+async def _duty(app: Application, now: datetime) -> Duty:
+    led = app.state.lease_held(LEASE, now, LEASE_TTL)
+    return Duty(*await asyncio.gather(led, app.stores.watch.oldest_unsent()))
+
+
+def _is_gone(app: Application) -> bool:
     try:
         app.state.check_file()
     except StorageError:
-        return None, GONE
-    if app.reading is None or app.reading.done():
-        app.reading = asyncio.create_task(_read(app), name="guardian-health")
-        # The client may be gone when it fails.
-        app.reading.add_done_callback(lambda task: task.cancelled() or task.exception())
-    try:
-        async with asyncio.timeout(READ_SECONDS):
-            return await asyncio.shield(app.reading), ""
-    except (StorageError, TimeoutError):
-        return None, SILENT
-
-
-async def _read(app: Application) -> Facts:
-    now, of = app.clock(), app.repository
-    # Concurrently: one after another, each would have to wait for the busy event loop.
-    seen = asyncio.gather(of.recorders(now), of.newest_event(now), of.events_ahead(now), of.unmerged_bytes())
-    own = asyncio.gather(
-        of.recorder_notes(now - LATELY), app.state.lease_held(LEASE, now, LEASE_TTL), app.stores.watch.oldest_unsent()
-    )
-    (recorders, newest, ahead, unmerged), (said, led, unsent) = await asyncio.gather(seen, own)
-    return Facts(recorders, newest, ahead, said, led, unsent, unmerged)
+        return True
+    return False
 
 
 def blind(reason: str) -> Health:
@@ -152,27 +155,17 @@ def blind(reason: str) -> Health:
     )
 
 
-def judge_health(
-    app: Application,
-    recorders: list[RecorderHealth],
-    newest: datetime | None,
-    now: datetime,
-    said: list[RecorderNote],
-    events_ahead: int = 0,
-    unmerged: int = 0,
-) -> Health:
-    """Health from what the recorders and steps last said; `newest` is the time of the newest event.
-
-    `events_ahead` is how many have a time that is still to come. These are no sign of life, nor are such heartbeats.
-    `unmerged` is how many bytes wait for the main file.
-    """
+def judge_health(app: Application, signs: Signs, now: datetime) -> Health:
+    """Health from what the store shows and the steps last said. What has a time that is still to come is no sign of
+    life."""
+    recorders = signs.recorders
     present = [each for each in recorders if not was_ahead(each.seen_at, now)]
     seen = max((each.seen_at for each in present), default=None)
     heartbeat = _age(seen, now)
     reasons = [f"the step {name} failed" for name, health in sorted(app.health.items()) if health.error is not None]
     if heartbeat is not None and heartbeat > HEARTBEAT_SECONDS:
         reasons.append(f"the host app's recorder has been silent for {heartbeat} s")
-    if ahead := events_ahead + len(recorders) - len(present):
+    if ahead := signs.ahead + len(recorders) - len(present):
         reasons.append(f"{ahead:,} events and heartbeats are of the future: set the clock of the app's machine")
     live = [each for each in present if (now - each.seen_at).total_seconds() <= HEARTBEAT_SECONDS]
     if sum(each.dropped for each in live) > DROPPED_SHARE * sum(each.accepted for each in live):
@@ -180,13 +173,13 @@ def judge_health(
     lost = sum(each.queued for each in gone_silent(recorders, now) if now - each.seen_at <= LOST_FOR)
     if lost:
         reasons.append(f"the host app's recorder went silent with {lost} events queued: stop the app by SIGTERM")
-    if unmerged > UNMERGED_MOST:
-        size = f"{unmerged / 1e6:,.0f} MB"
+    if signs.unmerged > UNMERGED_MOST:
+        size = f"{signs.unmerged / 1e6:,.0f} MB"
         reasons.append(
             f"the write-ahead log has {size}, since another program holds a reading open: see 'guardian check'"
         )
     kinds: dict[str, int] = {}
-    for each in said:
+    for each in signs.notes:
         if each.kind in KINDS:  # public, so without texts from the database
             kinds[each.kind] = kinds.get(each.kind, 0) + each.count
     accepted, stored, dropped = (
@@ -214,7 +207,7 @@ def judge_health(
             if now - each.seen_at <= LATELY
         ],
         notes=dict(sorted(kinds.items())),
-        last_event_age_seconds=_age(newest, now),
+        last_event_age_seconds=_age(signs.newest, now),
         last_heartbeat_age_seconds=heartbeat,
     )
 

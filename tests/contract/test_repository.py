@@ -19,7 +19,7 @@ from guardian.core.activity import ERRORS_PER_USER, Activity, reached
 from guardian.core.quiet import LAST_THING, Visits, gone_quiet, quiet_window, regular
 from guardian.core.report.features import latency
 from guardian.core.roster import BACK, Roster
-from guardian.core.storage import RecorderNote, StorageError, WindowGone
+from guardian.core.storage import RecorderNote, Signs, StorageError, WindowGone
 from guardian.core.summary import Summary, TimelineBar
 from guardian.core.time import micros
 from guardian.core.unlinked import is_unlinked
@@ -704,6 +704,32 @@ async def test_what_the_recorders_could_not_make_out_since_a_moment_the_latest_f
     await repository.write([event(1), event(60 * 49)])
     await repository.purge(events_before=NOW, summaries_before=DAY)
     assert await repository.recorder_notes(DAY - timedelta(days=9)) == []
+
+
+async def signs_one_by_one(repository, now, since):
+    return Signs(
+        await repository.recorders(now), await repository.newest_event(now), await repository.events_ahead(now),
+        await repository.recorder_notes(since), await repository.unmerged_bytes(),
+    )  # fmt: skip
+
+
+async def test_the_signs_are_what_the_store_says_one_by_one(repository):
+    assert await repository.signs(NOW, DAY) == Signs([], None, 0, [], await repository.unmerged_bytes())
+    await repository.write([event(1), event(2), event(60 * 24 * 400)])
+    found = await repository.signs(NOW, DAY)
+    assert found == await signs_one_by_one(repository, NOW, DAY)
+    assert (found.newest, found.ahead) == (moment(2), 1)
+
+
+async def test_the_signs_have_the_recorders_and_notes_in_their_order(repository, sql):
+    for name, minutes in (("a", -1), ("b", 0), ("c", 5)):
+        at = int(moment(minutes).timestamp()) * 1_000_000
+        sql("INSERT INTO guardian_recorder VALUES (?, ?, ?, 5, 4, 1, '0.1.0')", name, at - 1, at)
+        sql("INSERT INTO guardian_recorder_note VALUES (?, 'token_refused', ?, 7, ?)", name, 'the "é" of it\n', at)
+    found = await repository.signs(NOW, DAY)
+    assert found == await signs_one_by_one(repository, NOW, DAY)
+    assert [each.id for each in found.recorders] == ["c", "b", "a"]
+    assert [each.recorder for each in found.notes] == ["c", "b"]
 
 
 async def test_every_feature_that_was_ever_recorded_and_where(repository, store, tmp_path):

@@ -271,7 +271,7 @@ async def test_a_database_that_does_not_answer_is_503(app, admin, monkeypatch):
         raise StorageError("/somewhere/guardian.db cannot be read: free the disk")
 
     monkeypatch.setattr(type(app.repository), "activity", broken)
-    monkeypatch.setattr(type(app.repository), "newest_event", broken)
+    monkeypatch.setattr(type(app.repository), "signs", broken)
     assert sentence(await admin.get("/api/usage/summary"), 503).startswith("/somewhere/guardian.db cannot be read")
     # The health is public: no path in it.
     health = await admin.get("/api/usage/health")

@@ -12,7 +12,7 @@ from guardian.application.lead import LEASE_TTL, renew_lead
 from guardian.application.root import LEASE, StepHealth
 from guardian.application.scheduler import Step, run_step
 from guardian.core.outgoing import Outgoing
-from guardian.core.storage import StorageError
+from guardian.core.storage import Signs, StorageError
 from guardian.stores.state import LeaseLost
 from guardian.web import daemon
 from tests.support.api_client import NOW, bearer, calling, make_settings, opened
@@ -48,7 +48,7 @@ async def test_a_database_that_is_gone_or_does_not_answer_is_not_ready(app, monk
     async def broken(*args):
         raise StorageError("/somewhere/guardian.db is locked")
 
-    monkeypatch.setattr(type(app.repository), "recorders", broken)
+    monkeypatch.setattr(type(app.repository), "signs", broken)
     assert await asked(app) == (200, 503, ["database-unusable"])
     (app.settings.database).unlink()
     assert await asked(app) == (200, 503, ["database-lost"])
@@ -59,10 +59,10 @@ async def test_a_database_that_is_busy_for_long_holds_up_no_answer(app, monkeypa
 
     async def busy(*args):
         await free.wait()
-        return []
+        return Signs([], None, 0, [], 0)
 
     monkeypatch.setattr("guardian.web.health.READ_SECONDS", 0.05)
-    monkeypatch.setattr(type(app.repository), "recorders", busy)
+    monkeypatch.setattr(type(app.repository), "signs", busy)
     for _ in range(2):
         assert await asked(app) == (200, 503, ["database-unusable"])
     assert len([task for task in asyncio.all_tasks() if task.get_name() == "guardian-health"]) == 1
@@ -152,10 +152,10 @@ async def test_reports_and_exports_that_have_all_threads_do_not_hold_up_the_heal
         await busy
 
 
-async def test_all_that_the_health_says_is_asked_for_at_once(app, monkeypatch):
+async def test_all_that_readiness_says_is_asked_for_at_once(app, monkeypatch):
     """Whoever asks one thing after the other never has two questions open."""
     both = asyncio.Barrier(2)
-    for store, name in ((app.repository, "recorders"), (app.stores.watch, "oldest_unsent")):
+    for store, name in ((app.repository, "signs"), (app.stores.watch, "oldest_unsent")):
 
         async def answer(*args, true=getattr(store, name)):
             await both.wait()
@@ -163,7 +163,18 @@ async def test_all_that_the_health_says_is_asked_for_at_once(app, monkeypatch):
 
         monkeypatch.setattr(store, name, answer)
     async with calling(app) as client:
+        assert (await client.get(f"{HEALTH}?ready")).json()["not_ready"] == []
+
+
+async def test_the_plain_health_is_one_question_to_the_database(app, monkeypatch):
+    """Beside a thread that computes, each question waits for it several times."""
+    asked_for, reader = [], app.repository._reader
+    true = reader.execute_fetchall
+    monkeypatch.setattr(reader, "execute_fetchall", lambda sql, values: asked_for.append(sql) or true(sql, values))
+    monkeypatch.setattr(app.state, "_run", lambda work: pytest.fail("the state was asked"))
+    async with calling(app) as client:
         assert (await client.get(HEALTH)).json()["status"] == "ok"
+    assert len(asked_for) == 1
 
 
 def test_a_daemon_lets_no_thread_keep_the_loop_waiting_for_long(tmp_path, monkeypatch):

@@ -20,7 +20,7 @@ from guardian.core.failure_groups import groups_of
 from guardian.core.listing import listed
 from guardian.core.quiet import LAST_THING, Visits, gone_quiet, quiet_window, regular
 from guardian.core.roster import Roster
-from guardian.core.storage import StorageError, StorageStats, WindowGone
+from guardian.core.storage import Signs, StorageError, StorageStats, WindowGone
 from guardian.core.summary import Summary, TimelineBar, fits
 from guardian.core.time import micros, moment
 from guardian.core.turnover import MOST_BACK, Presence, steady, turnover
@@ -341,6 +341,9 @@ class MemoryEvents:
 
     async def events_ahead(self, now):
         return min(sum(was_ahead(moment(event.at_us), now) for event in self._db.events), MOST_AHEAD)
+
+    async def signs(self, now, since):
+        return Signs([], await self.newest_event(now), await self.events_ahead(now), [], 0)
 
     async def recorders(self, now=None):
         return []

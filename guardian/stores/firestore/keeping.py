@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import TypeVar
 
-from guardian.core.storage import RecorderHealth, RecorderNote, StorageError, StorageStats
+from guardian.core.storage import RecorderHealth, RecorderNote, Signs, StorageError, StorageStats
 from guardian.core.time import micros
 from guardian.core.turnover import Turnover
 from guardian.stores.firestore import erasing, overview, retention, sealing, writing
@@ -137,6 +137,13 @@ class FirestoreKeeping:
     async def recorder_notes(self, since: datetime) -> list[RecorderNote]:
         """See UsageRepository."""
         return await self._do(lambda: overview.recorder_notes(self.documents, since))
+
+    async def signs(self, now: datetime, since: datetime) -> Signs:
+        """See UsageRepository. All are asked for at the same time."""
+        recorders, newest, ahead, notes = await asyncio.gather(
+            self.recorders(now), self.newest_event(now), self.events_ahead(now), self.recorder_notes(since)
+        )
+        return Signs(recorders, newest, ahead, notes, 0)
 
     async def feature_names(self) -> set[str]:
         """See UsageRepository."""

@@ -10,7 +10,8 @@ def log_bytes(path: str) -> int:
     """The bytes that the log of the database at `path` takes on disk; 0 if there is none, as when nobody has the
     database open."""
     try:
-        return os.stat(f"{os.path.realpath(path)}-wal").st_size  # it lies beside the file that links lead to
+        # It lies beside the file that a link leads to. A file that is none is not looked up folder by folder.
+        return os.stat(f"{os.path.realpath(path) if os.path.islink(path) else path}-wal").st_size
     except OSError:
         return 0
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 from guardian.core.clock import SLACK
-from guardian.core.storage import RecorderHealth, RecorderNote, StorageStats
+from guardian.core.storage import RecorderHealth, RecorderNote, Signs, StorageStats
 from guardian.core.time import micros, moment
 from guardian.core.totals import Part
 from guardian.stores.events import MOST_AHEAD
@@ -23,8 +26,17 @@ _RECENT_RECORDERS = """
         (SELECT coalesce(max(seen_us), 0) FROM guardian_recorder WHERE seen_us <= ?) - ?
     ORDER BY seen_us DESC
 """
-_NOTES = "SELECT recorder, kind, detail, count, seen_us FROM guardian_recorder_note WHERE seen_us >= ?"
+_NOTES = (
+    "SELECT recorder, kind, detail, count, seen_us FROM guardian_recorder_note WHERE seen_us >= ? ORDER BY seen_us DESC"
+)
 _NEWEST = "SELECT max(id) FROM guardian_request WHERE id < ?"
+_AHEAD = f"SELECT count(*) FROM (SELECT 1 FROM guardian_request WHERE id >= ? LIMIT {MOST_AHEAD})"
+_SIGNS = f"""
+    SELECT (SELECT json_group_array(json_array(id, started_us, seen_us, accepted, stored, dropped, version))
+            FROM ({_RECENT_RECORDERS})),
+        ({_NEWEST}), ({_AHEAD}),
+        (SELECT json_group_array(json_array(recorder, kind, detail, count, seen_us)) FROM ({_NOTES}))
+"""
 _LAST_ID = 2**63 - 1
 _TOTALS_SINCE = "SELECT min(start_us) FROM guardian_summary_part WHERE part = ? AND span_us = ?"
 _WEEK_US = 7 * 86400 * 1_000_000
@@ -67,8 +79,7 @@ class SqliteOverview(EventsFile):
 
     async def events_ahead(self, now: datetime) -> int:
         """See UsageRepository."""
-        sql = "SELECT count(*) FROM (SELECT 1 FROM guardian_request WHERE id >= ? LIMIT ?)"
-        [(count,)] = await self._read(sql, (_first_ahead(now), MOST_AHEAD))
+        [(count,)] = await self._read(_AHEAD, (_first_ahead(now),))
         return int(count)
 
     async def let_expire(self, keep: timedelta, now: datetime) -> None:
@@ -79,17 +90,34 @@ class SqliteOverview(EventsFile):
         latest = _LAST_ID if now is None else micros(now + SLACK)
         rows = await self._read(_RECENT_RECORDERS, (latest, _WEEK_US))
         with readable(self._path):
-            return [RecorderHealth(row[0], moment(row[1]), moment(row[2]), *row[3:7]) for row in rows]
+            return _recorders(rows)
 
     async def recorder_notes(self, since: datetime) -> list[RecorderNote]:
         """See UsageRepository."""
-        rows = await self._read(f"{_NOTES} ORDER BY seen_us DESC", (micros(since),))
+        rows = await self._read(_NOTES, (micros(since),))
         with readable(self._path):
-            return [RecorderNote(name, kind, detail, count, moment(seen)) for name, kind, detail, count, seen in rows]
+            return _notes(rows)
+
+    async def signs(self, now: datetime, since: datetime) -> Signs:
+        """See UsageRepository. One statement with one row: beside a thread that computes, each further row and each way
+        to a thread and back waits for it."""
+        ahead = _first_ahead(now)
+        [row] = await self._read(_SIGNS, (micros(now + SLACK), _WEEK_US, ahead, ahead, micros(since)))
+        with readable(self._path):
+            recorders, notes = _recorders(json.loads(row[0])), _notes(json.loads(row[3]))
+            return Signs(recorders, _time_of(row[1]), row[2], notes, log_bytes(self._path))
 
     async def feature_names(self) -> set[str]:
         """See UsageRepository."""
         return {name for (name,) in await self._read("SELECT DISTINCT feature FROM guardian_route")}
+
+
+def _recorders(rows: Iterable[Sequence[Any]]) -> list[RecorderHealth]:
+    return [RecorderHealth(row[0], moment(row[1]), moment(row[2]), *row[3:7]) for row in rows]
+
+
+def _notes(rows: Iterable[Sequence[Any]]) -> list[RecorderNote]:
+    return [RecorderNote(name, kind, detail, count, moment(seen)) for name, kind, detail, count, seen in rows]
 
 
 def _time_of(number: int | None) -> datetime | None:
