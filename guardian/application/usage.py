@@ -29,6 +29,7 @@ from guardian.core.summary import Counts, TimelineBar
 from guardian.core.time import moment, utc_now
 from guardian.stores.events import UsageRepository
 from guardian.stores.history import HistoryStore
+from guardian.stores.one_state import of_one_state
 from guardian.stores.people.book import NO_BOOK, AliasBook, alias_note
 from tracker.event import Event
 
@@ -71,12 +72,10 @@ class UsageGuardian:
     ) -> None:
         self.repository = repository
         self._reports_dir = Path(reports_dir)
-        self._clock = clock
-        self._zone = ZoneInfo(timezone)
+        self._clock, self._zone = clock, ZoneInfo(timezone)
         self._critical = tuple(critical_features)
         self.elsewhere = elsewhere
-        self._book = book
-        self._fired = fired
+        self._book, self._fired = book, fired
         self._history, self._seals = history, seals
 
     async def generate_report(
@@ -116,11 +115,12 @@ class UsageGuardian:
         max_users: int | None = None,
     ) -> Report:
         """The same as a typed value, for those who show it themselves; raises what `generate_report` does."""
-        report, *beside = await self.read_window(
-            hours, start_time=start_time, end_time=end_time, zone=zone, features=features, max_users=max_users
-        )
-        await off_loop(beside.clear)  # there, since all that was counted is freed by it
-        return await explained(report, self.repository, self._history, zone or self._zone)
+        with of_one_state():
+            report, *beside = await self.read_window(
+                hours, start_time=start_time, end_time=end_time, zone=zone, features=features, max_users=max_users
+            )
+            await off_loop(beside.clear)  # there, since all that was counted is freed by it
+            return await explained(report, self.repository, self._history, zone or self._zone)
 
     async def read_window(
         self,

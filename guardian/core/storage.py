@@ -41,8 +41,8 @@ class RecorderNote:
 
 @dataclass(frozen=True, slots=True)
 class Signs:
-    """What a store shows of whether events arrive. Each is what the method of `UsageRepository` gives alone: `recorders`,
-    the `newest` event, how many events are `ahead`, `notes`, and `unmerged` bytes."""
+    """What a store shows of whether events arrive. Each is what the method of `UsageRepository` gives alone:
+    `recorders`, the `newest` event, how many events are `ahead`, `notes`, and `unmerged` bytes."""
 
     recorders: list[RecorderHealth]
     newest: datetime | None

@@ -8,13 +8,14 @@ import pytest
 from guardian.application.lead import renew_lead
 from guardian.application.scheduler import STEPS, run_step
 from guardian.application.tick import tick
+from guardian.core.activity import TOP_HELP
 from guardian.stores.firestore import history as history_module
 from guardian.stores.firestore import progress as progress_module
 from guardian.stores.firestore import sealing
 from tests.support.api_client import NOW, opened
 from tests.support.events import event as made
 from tests.support.firestore import address_in
-from tests.support.firestore_reads import counted
+from tests.support.firestore_reads import counted, parts
 from tests.support.scale import scale
 from tracker.event import Failure
 
@@ -67,6 +68,19 @@ async def test_a_steady_round_reads_twenty_documents_and_what_is_new(model, tmp_
     assert model.TICK_READS - 3 <= reads[-1] - new <= model.TICK_READS <= 20
 
 
+async def test_the_first_round_of_a_process_reads_the_past_of_its_rules_from_few_documents(
+    model, tmp_path, as_a_minute_later
+):
+    keys = {"database": address_in(tmp_path), "schedules": SCHEDULES, "rules": RULES}
+    async with opened(tmp_path, events=past(70, 2, every=3), **keys) as app:
+        await tick(app, 500)
+    async with opened(tmp_path, events=[], now=NOW + 5 * MINUTE, **keys) as app:
+        with counted() as found:
+            done = await tick(app, 500)
+        assert done.failed == {} and done.left == []
+    assert found.total() <= model.FIRST_READS
+
+
 async def test_a_minute_of_a_daemon_reads_what_the_model_says(model, tmp_path, as_a_minute_later):
     keys = {"database": address_in(tmp_path), "schedules": SCHEDULES, "rules": RULES}
     async with opened(tmp_path, events=past(9, 2), **keys) as app:
@@ -94,19 +108,33 @@ WINDOWS = {
 }
 
 
-async def test_a_report_reads_what_the_model_says_whatever_it_is_of(model, tmp_path, as_a_minute_later):
-    """Each by a process of its own, so that nothing is known from before."""
-    keys = {"database": address_in(tmp_path), "schedules": SCHEDULES, "rules": RULES}
-    async with opened(tmp_path, events=past(70, 1, every=3), **keys) as app:
+async def parts_of_reports(folder, people):
+    """What each report reads, by `parts`, in a process of its own, so that nothing is known from before."""
+    folder.mkdir()
+    keys = {"database": address_in(folder), "schedules": SCHEDULES, "rules": RULES}
+    async with opened(folder, events=past(70, people, every=3), **keys) as app:
         await app.repository.seal(NOW)
         await app.repository.write([event(NOW - timedelta(hours=30)), event(NOW - MINUTE)])  # one that came late
         await app.repository.seal(NOW)
     reads = {}
     for name, window in WINDOWS.items():
-        async with opened(tmp_path, events=[], **keys) as app:
+        async with opened(folder, events=[], **keys) as app:
             with counted() as found:
                 report = await app.usage.generate_report(**window)
             assert report["total_requests"] >= 1
-            reads[name] = found.total()
+            reads[name] = parts(found)
+    return reads
+
+
+async def test_a_report_reads_what_the_model_says_whatever_the_traffic(model, tmp_path, as_a_minute_later):
+    few = await parts_of_reports(tmp_path / "few", 1)
     limits = dict(zip(WINDOWS, model.REPORTS_READ, strict=True))
+    reads = {name: found.total() for name, found in few.items()}
     assert {name: many for name, many in reads.items() if not limits[name] * 0.85 <= many <= limits[name]} == {}
+    many = await parts_of_reports(tmp_path / "many", 10)
+    for name in WINDOWS:
+        steps = many[name]["rest"] - few[name]["rest"]
+        assert 0 <= steps <= TOP_HELP - 1, "what each of those who need help did last"
+        same = {"names": 0, "rest": 0}
+        assert {**many[name], **same} == {**few[name], **same}, f"ten times the people: only names are more ({name})"
+    assert many["month"]["days"] + many["month"]["rest"] <= 45 < 100

@@ -4,11 +4,15 @@ library sends its requests."""
 from collections import Counter
 from contextlib import contextmanager
 
+from guardian.stores.firestore.seals import SEALS
+from tracker.firestore.people import PEOPLE
+
 
 @contextmanager
 def counted():
-    """Counts what is read inside: by (how, collection), the documents. A query without results counts one, and so does
-    a document that is not there."""
+    """Counts what is read inside: by (how, collection), the documents. Of the sealed buckets each length is one for
+    itself: its letter stands behind the collection's name. A query without results counts one, and so does a document
+    that is not there."""
     from google.cloud.firestore_v1.services.firestore import FirestoreAsyncClient, FirestoreClient
 
     found = Counter()
@@ -22,18 +26,41 @@ def counted():
             setattr(kind, name, call)
 
 
+def parts(found):
+    """What `counted` gave, for a report: sealed `days`, the `edges` of windows that cut a day with the shorter buckets
+    there, the `names` that it shows, and all the `rest`."""
+    made = Counter(days=0, edges=0, names=0, rest=0)
+    for (how, place), many in found.items():
+        if place.startswith(SEALS):
+            made["days" if how == "query" and place[-1] in "dp" else "edges"] += many
+        else:
+            made["names" if place == PEOPLE and how != "total" else "rest"] += many
+    return made
+
+
 def _documents(found, call, *, asynchronous):
     def asked(self, request=None, **more):
-        names = request["documents"]
-        found["get", names[0].split("/documents/")[1].partition("/")[0]] += len(names)
+        for name in request["documents"]:
+            found["get", _place(*name.split("/documents/")[1].split("/", 1))] += 1
         return call(self, request, **more)
 
     return asked
 
 
+def _place(collection, name):
+    return f"{collection} {name[0]}" if collection == SEALS else collection
+
+
+def _asked(query):
+    """The collection of a query; of one for a range of names, as `_place` says it."""
+    first = query.where.composite_filter.filters[:1]
+    name = first[0].field_filter.value.reference_value if first else ""
+    return _place(query.from_[0].collection_id, name.rpartition("/")[2] or "?")
+
+
 def _query(found, call, *, asynchronous):
     def noted(request, many):
-        found["query", request["structured_query"].from_[0].collection_id] += max(1, many)
+        found["query", _asked(request["structured_query"])] += max(1, many)
 
     def asked(self, request=None, **more):
         def answers():

@@ -25,7 +25,6 @@ from guardian.stores.firestore.exporting import FirestoreExport
 from guardian.stores.firestore.progress import as_table
 from guardian.stores.firestore.slices import PERSON, Table
 from guardian.stores.firestore.streaming import tables_between
-from guardian.stores.firestore.windows import Windows
 from tracker.event import ANONYMOUS, Event
 
 T = TypeVar("T")
@@ -36,9 +35,7 @@ class FirestoreRepository(FirestoreExport):
 
     async def _answer(self, work: Callable[[Answer], T]) -> T:
         """Run `work` on one consistent state of the store."""
-        return await self._people(
-            lambda people, aliases: work(Answer(Windows(self.documents, self._kept), people, aliases))
-        )
+        return await self._people(lambda people, aliases: work(Answer(self._windows(), people, aliases)))
 
     async def events(self, start: datetime, end: datetime, *, failed_only: bool = False) -> AsyncIterator[list[Event]]:
         """See UsageRepository. Each chunk is read separately."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from guardian.core.storage import RecorderHealth, RecorderNote, Signs, StorageError, StorageStats
 from guardian.core.time import micros
@@ -19,6 +19,7 @@ from guardian.stores.firestore.expiring import let_expire
 from guardian.stores.firestore.kept import Kept
 from guardian.stores.firestore.turnover import read_turnover
 from guardian.stores.firestore.windows import Windows
+from guardian.stores.one_state import held
 from guardian.stores.people.aliases import Aliases
 from guardian.stores.people.book import NO_BOOK, AliasBook
 from tracker.event import Event
@@ -38,7 +39,11 @@ class FirestoreKeeping:
         self._kept = Kept(self.documents)
 
     def _windows(self) -> Windows:
-        return Windows(self.documents, self._kept)
+        """How the store stands; what is read `of_one_state` asks once."""
+        state = held()
+        if self._kept not in state:
+            state[self._kept] = Windows(self.documents, self._kept)
+        return cast(Windows, state[self._kept])
 
     async def _do(self, work: Callable[[], T]) -> T:
         return await asyncio.to_thread(work)
@@ -51,7 +56,9 @@ class FirestoreKeeping:
             aliases = self._book.current()
             if complete and self._book.trouble:
                 raise StorageError(f"not all ids of a person are known, since {self._book.trouble}")
-            self._directory.refresh()
+            state = held()
+            if self._directory not in state:
+                state[self._directory] = self._directory.refresh()
             return work(self._directory, aliases)
 
         return await self._do(run)
@@ -62,6 +69,7 @@ class FirestoreKeeping:
 
     async def seal(self, now: datetime) -> int:
         """See UsageRepository."""
+        held().pop(self._kept, None)
         return await self._do(lambda: sealing.seal(self.documents, micros(now)))
 
     async def turnover(self, edges: Sequence[datetime]) -> Turnover:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from threading import Lock
 from typing import Any
 
-from guardian.stores.firestore import seals
+from guardian.stores.firestore import packs, seals
 from guardian.stores.firestore.buckets import DAY, HOUR, Seal
 from guardian.stores.firestore.documents import NEW, Documents, Found
 from guardian.stores.firestore.progress import Progress
@@ -41,7 +41,12 @@ class Kept:
         if progress.version is NEW:
             return seals.read(self._documents, span, start, end)
         if span == HOUR:
-            self._read_days(progress.version, start, end)
+            self._read_hours(progress.version, start, end)
+        if span == DAY:
+            for place, found in packs.days_of(
+                self._documents, progress, self._missing(progress.version, DAY, start, end)
+            ):
+                self._keep(progress.version, DAY, place, found)
         for first, last in self._missing(progress.version, span, start, end):
             found = self._documents.named(seals.SEALS, *seals.range_of(span, first, last))
             self._keep(progress.version, span, (first, last), found)
@@ -54,7 +59,7 @@ class Kept:
                 )
         return seals.read(self._documents, span, start, end)  # another one began anew meanwhile, or it is too much
 
-    def _read_days(self, version: Any, start: int, end: int) -> None:
+    def _read_hours(self, version: Any, start: int, end: int) -> None:
         """Read all hours of the days that an edge cuts where several are missing and a document has them."""
         cut = {at // DAY * DAY for at in (start, end) if at % DAY}
         for day in sorted(cut):

@@ -21,7 +21,9 @@ from guardian.stores.firestore.slices import AT, Table, bare, table_of, wordy
 from tracker.firestore.expiry import FIELD, KEEP, META, PROGRESS
 from tracker.firestore.sink import SLICES
 
-_SEALED, _COUNT = struct.Struct(">Qq"), struct.Struct(">qq")
+_SEALED, _COUNT, _PACK, _DAY = (struct.Struct(each) for each in (">Qq", ">qq", ">qq", ">q"))
+_STATE = ("until_us", "forgotten_us", "mark_us", "emptied_us", "bared_us", "sealed", "unjoined")
+"""Each sealing, deleting or rewriting changes one of these fields."""
 BEHIND_US = 60 * 1_000_000
 """How far the mark stays behind the time of reading."""
 
@@ -35,7 +37,9 @@ class Progress:
     requests are removed up to `emptied_us`. `purged` counts the deleted events, `unsaid` those of them not yet reported
     to a caller. Single events expire a little later than `keep_us` after their end (0: never); `longer_us` is when that
     span last grew. `counts` has the events of each day that are sealed and not purged, by the day's start, without what
-    joining the day will still add; None where they have to be counted.
+    joining the day will still add; None where they have to be counted. `packs` has the token of each pack by its start
+    (guardian.stores.firestore.packs), `unpacked` the days that these do not have as they are now; None where nobody
+    knows.
     """
 
     until_us: int = 0
@@ -52,12 +56,14 @@ class Progress:
     keep_us: int = 0
     longer_us: int = 0
     counts: Mapping[int, int] | None = field(default_factory=dict)
+    packs: Mapping[int, int] | None = field(default_factory=dict)
+    unpacked: frozenset[int] = frozenset()
     version: Any = NEW
     read_us: int = 0
 
     def change(self) -> Change:
         """The change that writes it, unless somebody else has written it since."""
-        fields = {
+        fields: dict[str, Any] = {
             "until_us": self.until_us,
             "purged_us": self.purged_us,
             "forgotten_us": self.forgotten_us,
@@ -75,6 +81,11 @@ class Progress:
             "longer_us": self.longer_us,
             "counts": _packed_counts(self.counts, self.until_us),
         }
+        if self.packs is None:
+            fields |= {"packs": b"", "unpacked": b""}
+        else:
+            fields["packs"] = _digest(fields) + b"".join(_PACK.pack(*each) for each in sorted(self.packs.items()))
+            fields["unpacked"] = b"".join(map(_DAY.pack, sorted(self.unpacked)))
         return Change(META, PROGRESS, fields, self.version)
 
     def kept(self, failed: Table) -> Table:
@@ -109,6 +120,8 @@ def read_progress(documents: Documents) -> Progress:
         keep_us=int(fields.get(KEEP, 0)),
         longer_us=int(fields.get("longer_us", 0)),
         counts=_counts_in(fields.get("counts", b""), int(fields["until_us"])),
+        packs=_packs_in(fields),
+        unpacked=frozenset(day for (day,) in _DAY.iter_unpack(fields.get("unpacked", b""))),
         version=found.version,
         read_us=micros(found.read_at) if found.read_at is not None else 0,
     )
@@ -124,6 +137,16 @@ def _packed_counts(counts: Mapping[int, int] | None, until_us: int) -> bytes:
 def _counts_in(packed: bytes, until_us: int) -> dict[int, int] | None:
     (then_us, _), *counts = _COUNT.iter_unpack(packed) if packed else [(-1, 0)]
     return dict(counts) if then_us == until_us else None
+
+
+def _digest(fields: Mapping[str, Any]) -> bytes:
+    """What tells whether a version of this program that knows no packs has changed something since."""
+    return blake2b(repr([fields[name] for name in _STATE]).encode(), digest_size=8).digest()
+
+
+def _packs_in(fields: Mapping[str, Any]) -> dict[int, int] | None:
+    digest, packs = fields.get("packs", b"")[:8], fields.get("packs", b"")[8:]
+    return dict(_PACK.iter_unpack(packs)) if digest == _digest(fields) else None
 
 
 def number_of(name: str) -> int:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from guardian.stores.firestore import counting, seals
+from guardian.stores.firestore import counting, packs, seals
 from guardian.stores.firestore.buckets import DAY, HOUR, MINUTES5, SPANS, Seal, Sighting
 from guardian.stores.firestore.clients import purge_clients
 from guardian.stores.firestore.directory import Directory
@@ -60,7 +60,7 @@ def _forget_summaries(documents: Documents, people: Directory, before: int) -> N
         return
     progress = read_progress(documents)
     after = replace(
-        progress,
+        packs.forgotten(progress, before),
         forgotten_us=max(progress.forgotten_us, before),
         unjoined=frozenset(each for each in progress.unjoined if each[1] >= before),
     )
@@ -69,6 +69,8 @@ def _forget_summaries(documents: Documents, people: Directory, before: int) -> N
     for span in SPANS:
         documents.delete(seals.SEALS, documents.names(seals.SEALS, *seals.range_of(span, 0, before)))
     documents.delete(seals.SEALS, seals.names_of_hours(documents, 0, before))
+    documents.delete(seals.SEALS, packs.names_of_forgotten(documents, before))
+    packs.update(documents, read_progress(documents))
     gone = {number for each in leaving for number in each.people.tolist()} - {NOBODY}
     gone -= _spoken_of(documents, progress, before)
     found = [each for each in people.documents_with(gone) if not each.fields["name"].startswith("erased-")]
@@ -79,8 +81,9 @@ def _forget_summaries(documents: Documents, people: Directory, before: int) -> N
 def _spoken_of(documents: Documents, progress: Progress, start: int) -> set[int]:
     """The ids of the people who appear in summaries and events from a moment on."""
     found: set[int] = set()
-    for span in (DAY, HOUR, MINUTES5):
-        for each in seals.read(documents, span, start, _END):
+    loose = min([progress.until_us // DAY * DAY, *(at for span, at in progress.unjoined if span == DAY)])
+    for span, first in ((DAY, start), (HOUR, loose), (MINUTES5, loose)):  # a day has whoever its hours have
+        for each in seals.read(documents, span, max(first, start), _END):
             found |= set(each.people.tolist())
     for first, last in ((0, progress.purged_us), (progress.until_us, _END)):
         for slice_ in slices_between(documents, first, last):
@@ -116,6 +119,8 @@ def _rewrite(documents: Documents, reached: str, day: int, change: Callable[[Sea
     begin = int(getattr(progress, reached))
     if day <= begin:
         return
+    while not documents.commit([packs.without(progress, begin, day).change()]):
+        progress = read_progress(documents)  # somebody sealed meanwhile
     documents.delete(seals.SEALS, seals.names_of_hours(documents, begin, day))
     for span in SPANS:
         for seal_ in seals.read(documents, span, begin, day):
@@ -123,6 +128,7 @@ def _rewrite(documents: Documents, reached: str, day: int, change: Callable[[Sea
                 documents.commit(seals.changes(change(seal_)))
     after: Any = {reached: day}
     documents.commit([replace(read_progress(documents), **after).change()])
+    packs.update(documents, read_progress(documents))
 
 
 def _bared(seal_: Seal) -> Seal:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from itertools import groupby
 
 from guardian.core.time import micros
-from guardian.stores.firestore import counting, seals
+from guardian.stores.firestore import counting, packs, seals
 from guardian.stores.firestore.buckets import DAY, HOUR, INSIDE, MINUTES5, bucket_of, joined
 from guardian.stores.firestore.documents import NEW, Change, Documents, Found, in_commits
 from guardian.stores.firestore.progress import (
@@ -58,7 +58,8 @@ def _seal(documents: Documents, now_us: int) -> int | None:
         # Saves reading the slices of the last minutes again.
         if not documents.commit([replace(progress, mark_us=mark_us).change()]):
             return None
-        if progress.counts is not None and not any(_runs(progress, span) for span in (HOUR, DAY)):
+        joinable = any(_runs(progress, span) for span in (HOUR, DAY))
+        if progress.counts is not None and not joinable and not packs.is_due(progress):
             return written
         progress = read_progress(documents)
     for span in (HOUR, DAY):
@@ -67,7 +68,10 @@ def _seal(documents: Documents, now_us: int) -> int | None:
             return None
         progress, more = step
         written += more
-    if progress.counts is None:
+    packed = packs.update(documents, progress)
+    if packed is None:
+        return None
+    if (progress := packed).counts is None:
         documents.commit([replace(progress, counts=counting.all_days(documents, progress)).change()])
     return written
 
@@ -137,7 +141,8 @@ def _joined(documents: Documents, progress: Progress, span: int) -> tuple[Progre
         after = replace(progress, unjoined=progress.unjoined - {(span, start) for start in done})
         if span == DAY:
             days = {start: events.get(start, 0) for start in done}
-            after = replace(after, counts=counting.after_joining(documents, progress, days))
+            counts = counting.after_joining(documents, progress, days)
+            after = replace(after, counts=counts, unpacked=progress.unpacked | done)
         if not documents.commit([*commit, after.change()]):
             return None
         written += len({seals.start_of(each.name) for each in commit if each.fields is not None})

@@ -41,12 +41,17 @@ def changes(seal: Seal) -> list[Change]:
     if not len(seal.totals.users):
         return [gone(seal.span, seal.start)]
     blob = _blob(seal)
-    pieces = [blob[first : first + MOST_BYTES] for first in range(0, len(blob), MOST_BYTES)]
+    pieces = pieces_of(blob)
     token = secrets.token_hex(8)
     return [
         Change(SEALS, _name(seal.span, seal.start, place), {"of": len(pieces), "token": token, "body": piece})
         for place, piece in enumerate(pieces)
     ]
+
+
+def pieces_of(blob: bytes) -> list[bytes]:
+    """A blob in pieces that fit into a document each."""
+    return [blob[first : first + MOST_BYTES] for first in range(0, len(blob), MOST_BYTES)]
 
 
 def day_changes(day: Seal, hours: Sequence[Seal]) -> list[Change]:
@@ -68,9 +73,14 @@ def hours_of(documents: Documents, day: int) -> list[Found] | None:
     made, at = [], 0
     for start, size in json.loads(packed.fields["hours"]):
         body = packed.fields["body"][at : at + size]
-        made.append(Found(_name(HOUR, start, 0), {"of": 1, "token": packed.fields["token"], "body": body}))
+        made.append(as_one(HOUR, start, body))
         at += size
     return made
+
+
+def as_one(span: int, start: int, blob: bytes) -> Found:
+    """The document that a bucket would be, however long its blob is."""
+    return Found(_name(span, start, 0), {"of": 1, "token": "", "body": blob})
 
 
 def names_of_hours(documents: Documents, start: int, end: int) -> list[str]:
@@ -108,7 +118,7 @@ def read(documents: Documents, span: int, start: int, end: int) -> list[Seal]:
 
 def unpacked_from(span: int, found: Sequence[Found]) -> list[Seal]:
     """The buckets of this length of these documents, which are in the order of their names."""
-    return list(_read(span, found))
+    return [_seal(span, start, blob) for start, blob in blobs(found)]
 
 
 def range_of(span: int, start: int, end: int) -> tuple[str, str]:
@@ -126,7 +136,9 @@ def start_of(name: str) -> int:
     return int(name[1:-4])
 
 
-def _read(span: int, found: Sequence[Found]) -> Iterator[Seal]:
+def blobs(found: Sequence[Found]) -> Iterator[tuple[int, bytes]]:
+    """The start and the whole blob of each bucket of these documents, which are in the order of their names. Raises
+    StorageError where one is damaged."""
     for start, group in groupby(found, key=lambda each: start_of(each.name)):
         parts = list(group)
         first = parts[0]
@@ -135,7 +147,7 @@ def _read(span: int, found: Sequence[Found]) -> Iterator[Seal]:
         mine = [each for each in parts if each.fields["token"] == first.fields["token"]]
         if len(mine) != first.fields["of"]:
             raise StorageError(_DAMAGED)
-        yield _seal(span, start, b"".join(each.fields["body"] for each in mine))
+        yield start, b"".join(each.fields["body"] for each in mine)
 
 
 def _seal(span: int, start: int, blob: bytes) -> Seal:

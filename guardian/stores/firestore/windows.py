@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -112,13 +112,33 @@ class Windows:
         low, high = -(-start // span) * span, end // span * span
         step = HOUR if hourly and span == DAY else span
         cut = {at // span * span for at in self.stale} | {edge // span * span for edge in edges if edge % step}
-        left, at = [], start
-        for seal in self._read(span, low, high):
+        left, at, here = list[tuple[int, int]](), start, self._read(span, low, high)
+        there = {seal.start for seal in here}
+
+        def closer(first: int, last: int) -> None:
+            for part in self._may_have(span, there, first, last):
+                left.extend(self._sealed(*part, shorter, edges, hourly, found))
+
+        for seal in here:
             if seal.start not in cut:
-                left += self._sealed(at, seal.start, shorter, edges, hourly, found)
+                closer(at, seal.start)
                 found.append(Piece(seal.start, seal.end, seal))
                 at = seal.end
-        return left + self._sealed(at, end, shorter, edges, hourly, found)
+        closer(at, end)
+        return left
+
+    def _may_have(self, span: int, there: Collection[int], start: int, end: int) -> Iterator[tuple[int, int]]:
+        """The parts of [start, end) that may have events, where `there` are the starts of the buckets of this length:
+        nothing was in one that is missing although all shorter ones are joined, unless something has come late."""
+        late, at = {each // span * span for each in self.stale}, start
+        for first in range(-(-start // span) * span, end - span + 1, span):
+            joined = first + span <= self.progress.until_us and (span, first) not in self.progress.unjoined
+            if joined and first not in there and first not in late:
+                if at < first:
+                    yield at, first
+                at = first + span
+        if at < end:
+            yield at, end
 
     def _unsealed(self, start: int, end: int, edges: Sequence[int]) -> list[tuple[int, int]]:
         """The parts of [start, end), in which no seal can be used, that may have single events: edges inside 5 minutes,

@@ -18,6 +18,7 @@ from guardian.core.roster import BACK, Person, Roster
 from guardian.core.storage import WindowGone
 from guardian.core.summary import TimelineBar
 from guardian.core.time import micros
+from guardian.stores.one_state import of_one_state
 from guardian.web.pages.ranges import Range
 
 FRESH, FRESH_LONG = timedelta(seconds=9), timedelta(seconds=55)
@@ -41,11 +42,12 @@ class Reading:
 
 async def read_window(app: Application, chosen: Range, now: datetime, zone: ZoneInfo) -> Reading:
     """The window of a page. Raises StorageError where the store does not answer."""
-    reading = await app.glances.take(
-        ("window", *_key(chosen), chosen.compare, zone.key),
-        lambda: _read(app, chosen, zone),
-        now=now, fresh=_fresh(chosen),
-    )  # fmt: skip
+    with of_one_state():
+        reading = await app.glances.take(
+            ("window", *_key(chosen), chosen.compare, zone.key),
+            lambda: _read(app, chosen, zone),
+            now=now, fresh=_fresh(chosen),
+        )  # fmt: skip
     released = await read_releases(app, reading.report.period_start, reading.report.period_end, now)
     return replace(reading, released=released)
 
