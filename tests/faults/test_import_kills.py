@@ -3,12 +3,13 @@
 import os
 import signal
 import sqlite3
-import subprocess
-import sys
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
+
+from tests.support.forking import LIBRARIES, forking
 
 START = datetime(2026, 3, 2, tzinfo=UTC)
 LINES = 9_000
@@ -59,11 +60,15 @@ def write_log(folder):
     (folder / "access.log").write_text("".join(lines))
 
 
-def run_import(folder, moment="never", number=0):
-    return subprocess.run(
-        [sys.executable, "-c", CHILD, str(folder), moment, str(number)], capture_output=True, text=True, timeout=120,
-        env=dict(os.environ),
-    )  # fmt: skip
+@pytest.fixture(scope="module")
+def run_import():
+    """`run_import(folder, moment, number)` gives the exit code, stdout and stderr of an import that dies there. It is
+    forked from a process that has loaded its modules."""
+    modules = ("guardian.application.importing.run", "guardian.stores.opening", "guardian.stores.sqlite.importing")
+    with forking(path=[Path(__file__).parents[2]], libraries=[*LIBRARIES, *modules]) as run:
+        yield lambda folder, moment="never", number=0: run(
+            str(folder), moment, str(number), cwd=folder, env=dict(os.environ), program=CHILD
+        )
 
 
 def stored(folder):
@@ -74,11 +79,11 @@ def stored(folder):
 
 
 @pytest.fixture(scope="module")
-def whole(made_once):
+def whole(made_once, run_import):
     def imported(folder):
         write_log(folder)
-        done = run_import(folder)
-        assert done.stdout.split() == [str(LINES), "0", "0"], done.stderr
+        _, stdout, stderr = run_import(folder)
+        assert stdout.split() == [str(LINES), "0", "0"], stderr
         return stored(folder)
 
     return made_once("import", imported)
@@ -87,11 +92,13 @@ def whole(made_once):
 @pytest.mark.parametrize(
     ("moment", "number"), [("before", 1), ("after", 1), ("before", 3), ("after", 4), ("reading", 2), ("adding up", 1)]
 )
-def test_an_import_that_was_killed_goes_on_with_nothing_lost_and_nothing_doubled(tmp_path, whole, moment, number):
+def test_an_import_that_was_killed_goes_on_with_nothing_lost_and_nothing_doubled(
+    tmp_path, run_import, whole, moment, number
+):  # fmt: skip
     write_log(tmp_path)
-    assert run_import(tmp_path, moment, number).returncode == -signal.SIGKILL
-    done = run_import(tmp_path)
-    imported, known, bad = map(int, done.stdout.split())
-    assert (imported + known, bad) == (LINES, 0), done.stderr
+    assert run_import(tmp_path, moment, number)[0] == -signal.SIGKILL
+    _, stdout, stderr = run_import(tmp_path)
+    imported, known, bad = map(int, stdout.split())
+    assert (imported + known, bad) == (LINES, 0), stderr
     assert stored(tmp_path) == whole
-    assert run_import(tmp_path).stdout.split() == ["0", str(LINES), "0"]
+    assert run_import(tmp_path)[1].split() == ["0", str(LINES), "0"]

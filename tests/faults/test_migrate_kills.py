@@ -3,14 +3,14 @@
 import json
 import os
 import signal
-import subprocess
-import sys
+from pathlib import Path
 
 import pytest
 
 from guardian.stores.opening import backend
 from guardian.stores.people.book import NO_BOOK
 from tests.support.firestore import address_in
+from tests.support.forking import LIBRARIES, forking
 from tests.support.moving import fill, looks_as_filled
 
 CHILD = """
@@ -41,11 +41,20 @@ main(["migrate", "--from", sys.argv[2], "--to", sys.argv[3], "--json"])
 """Kills itself before the write of this number is made, 0 for never."""
 
 
-def run_migrate(source, target, write=0):
-    return subprocess.run(
-        [sys.executable, "-c", CHILD, str(write), source, target], capture_output=True, text=True, timeout=240,
-        env=dict(os.environ),
+@pytest.fixture(scope="module")
+def run():
+    """Runs a program in a process that is forked from one with all modules of a move."""
+    modules = (
+        "guardian.cli", "guardian.application.moving.copying", "guardian.stores.sqlite.moving", "google.cloud.firestore",
     )  # fmt: skip
+    with forking(path=[Path(__file__).parents[2]], libraries=[*LIBRARIES, *modules]) as run:
+        yield run
+
+
+@pytest.fixture
+def migrate(run, tmp_path, pair):
+    """`migrate(write)` gives the exit code, stdout and stderr of a move that dies before this write, 0 for never."""
+    return lambda write=0: run(str(write), *pair, cwd=tmp_path, env=dict(os.environ), program=CHILD)
 
 
 @pytest.fixture(
@@ -62,16 +71,16 @@ def pair(request, tmp_path):
     ]
 
 
-async def test_a_move_that_is_killed_four_times_ends_with_everything_once(pair):
+async def test_a_move_that_is_killed_four_times_ends_with_everything_once(pair, migrate):
     await fill(pair[0].removeprefix("sqlite:///"), many=120)
     for write in (2, 9, 14, 6):
-        killed = run_migrate(*pair, write)
-        assert killed.returncode == -signal.SIGKILL, killed.stderr
-    done = run_migrate(*pair)
-    assert done.returncode == 0, done.stderr + done.stdout
-    outcome = json.loads(done.stdout)
+        code, _, stderr = migrate(write)
+        assert code == -signal.SIGKILL, stderr
+    code, stdout, stderr = migrate()
+    assert code == 0, stderr + stdout
+    outcome = json.loads(stdout)
     assert (outcome["resumed"], outcome["differences"]) == (True, [])
-    again = json.loads(run_migrate(*pair).stdout)
+    again = json.loads(migrate()[1])
     assert (again["rows"], again["requests"], again["summaries"], again["differences"]) == ({}, 0, 0, [])
     stores = await backend(pair[1].removeprefix("sqlite:///")).open(NO_BOOK)
     try:

@@ -1,7 +1,8 @@
 """Commands of `guardian` as processes of their own, forked from one that has loaded the libraries: to load them takes
 longer than most commands do. Each child still imports Guardian's own modules anew, in the order of its command.
 
-`forking(…)` starts that process; this file is also its program, which needs nothing of the tests.
+`forking(…)` starts that process; this file is also its program, which needs nothing of the tests. Tests that run one
+program many times may let it load more than that.
 """
 
 import gc
@@ -25,7 +26,8 @@ SECONDS = 120
 @contextmanager
 def forking(python=sys.executable, *, path=(), libraries=LIBRARIES):
     """A function that runs a command with this interpreter, and `path` in front of what it imports from:
-    `run("report", "--json", cwd=folder, env={…})` gives its exit code, stdout and stderr."""
+    `run("report", "--json", cwd=folder, env={…})` gives its exit code, stdout and stderr. With `program="…"` that text
+    of Python runs with these arguments instead."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "GUARDIAN_"))}
     process = subprocess.Popen(
         [python, __file__, json.dumps({"path": [*map(str, path)], "libraries": libraries})],
@@ -33,15 +35,15 @@ def forking(python=sys.executable, *, path=(), libraries=LIBRARIES):
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
 
-    def run(*arguments, cwd, env):
+    def run(*arguments, cwd, env, program=None):
         with tempfile.TemporaryDirectory() as folder:
             streams = [f"{folder}/out", f"{folder}/err"]
-            asked = {"arguments": arguments, "cwd": str(cwd), "env": env, "streams": streams}
+            asked = {"arguments": arguments, "cwd": str(cwd), "env": env, "streams": streams, "program": program}
             process.stdin.write(json.dumps(asked) + "\n")
             process.stdin.flush()
             if not select.select([process.stdout], [], [], SECONDS)[0]:
                 process.kill()
-                raise AssertionError(f"guardian {' '.join(arguments)} did not end within {SECONDS} s")
+                raise AssertionError(f"{' '.join(arguments)} did not end within {SECONDS} s")
             return int(process.stdout.readline()), *(Path(each).read_text() for each in streams)
 
     try:
@@ -69,8 +71,8 @@ def serve(path, libraries):
         print(os.waitstatus_to_exitcode(status), file=answers, flush=True)
 
 
-def command(arguments, cwd, env, streams):
-    """What the process of a command does; ends by SystemExit, as it does."""
+def command(arguments, cwd, env, streams, program):
+    """What the process of a command or program does; ends by SystemExit, as it does."""
     os.chdir(cwd)
     os.environ.clear()
     os.environ.update(env)
@@ -80,6 +82,9 @@ def command(arguments, cwd, env, streams):
         os.close(opened)
     sys.stdin = os.fdopen(0)
     sys.argv = ["guardian", *arguments]
+    if program is not None:
+        exec(compile(program, "<program>", "exec"), {"__name__": "__main__"})
+        sys.exit()
     from guardian.cli import main
 
     main(arguments)
