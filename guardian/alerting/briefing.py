@@ -97,29 +97,32 @@ def brief(
     *,
     name: Callable[[str], str] = str,
     why: Explanation = UNEXPLAINED,
+    in_full: bool = True,
 ) -> Briefing:
     """The briefing for one transition, from the snapshot in which it happened and what is known about the cause
-    (`why`). People's names are passed through `name`."""
+    (`why`). People's names are passed through `name`. Without `in_full` no requests are searched: the sentence gives
+    the worst value, and features, evidence, chart and steps are empty."""
     incident, now_us = transition.incident, snapshot.now_us
     kind, over = kind_of(rule), incident.status == "resolved"
     fires = incident.fired_us == now_us and not over
     then, seconds, lately = _looked_at(rule, incident, snapshot, fires)
-    counts = kind.measured(rule, incident, then, seconds)
+    fires = fires and in_full
+    counts = kind.measured(rule, incident, then, seconds) if fires else None
     said = people_named(incident, name, of_user=kind.of_one_user)
     return Briefing(
         incident=said,
         change=transition.change,
         rule=rule,
         title=title(rule, said.subject, lang),
-        sentence=sentence(rule, said, counts, lang) if fires else at_worst(rule, said, lang),
+        sentence=at_worst(rule, said, lang) if counts is None else sentence(rule, said, counts, lang),
         rule_in_words=rule_in_words(rule, lang),
-        line=rule_line(rule, said, counts if fires else None, lang),
+        line=rule_line(rule, said, counts, lang),
         users=incident.users,
         names=said.names,
         more_users=not snapshot.holds(looked_at(rule, incident, snapshot)),
         earlier=incident.earlier,
-        features=features(rule, incident, then, seconds),
-        evidence=evidence(rule, incident, then, seconds).named(name),
+        features=features(rule, incident, then, seconds) if in_full else (),
+        evidence=evidence(rule, incident, then, seconds).named(name) if in_full else Evidence(seconds),
         lately=lately,
         start=moment(then.now_us - seconds * SECOND),
         since=moment(incident.first_us),
@@ -128,8 +131,8 @@ def brief(
         silenced_until=_moment(incident.silenced_until_us) if incident.silenced(now_us) and not over else None,
         ended=_moment(incident.over_us),
         duration=incident.lasted_s,
-        chart=_chart(snapshot, kind.feature(incident), counted(rule)),
-        steps=_steps(snapshot, incident.subject if kind.of_one_user else None),
+        chart=_chart(snapshot, kind.feature(incident), counted(rule)) if in_full else (),
+        steps=_steps(snapshot, incident.subject if kind.of_one_user and in_full else None),
         why=why.named(name),
     )
 

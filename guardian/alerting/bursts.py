@@ -2,28 +2,119 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
 import numpy as np
 
-from guardian.alerting.columns import Columns
+from guardian.alerting.columns import Columns, OfUsers
 from guardian.core.unlinked import is_unlinked
 from tracker.event import ANONYMOUS
 
-Bursts = tuple[list[int], list[tuple[str, int]]]
-"""When (µs) each burst was complete, ascending, and beside it whose it was and when its first error came."""
+if TYPE_CHECKING:
+    from guardian.alerting.stretches import Stretches
 
 
-def find_bursts(columns: Columns, failed: np.ndarray, errors: int, window_us: int) -> Bursts:
-    """Each error of these rows that completes a burst, in the order of time: when, and (whose, when it began)."""
-    user = columns.user[failed]
-    failed = failed[np.bincount(user, minlength=1)[user] >= errors]  # few meet so many
-    # The user and the place in one number: a plain sort of it is stable, and the fastest that there is.
-    both = np.sort(columns.user[failed].astype(np.int64) << 32 | np.arange(len(failed)))
-    order = failed[both & 0xFFFFFFFF]
-    user, at = columns.user[order], columns.at_us[order]
+@dataclass(frozen=True, slots=True)
+class Bursts:
+    """Some bursts of errors, as arrays with one number for each: whose it is (the index in `names`), and when (µs) its
+    first error came and the one that completed it. They go round as (name, first, last)."""
+
+    names: list[str]
+    user: np.ndarray
+    began_us: np.ndarray
+    ended_us: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.user)
+
+    def __iter__(self) -> Iterator[tuple[str, int, int]]:
+        names = map(self.names.__getitem__, self.user.tolist())
+        return zip(names, self.began_us.tolist(), self.ended_us.tolist(), strict=True)
+
+    def only(self, which: np.ndarray | slice) -> Bursts:
+        """Those at these places, in this order."""
+        return Bursts(self.names, self.user[which], self.began_us[which], self.ended_us[which])
+
+    def between(self, start_us: int, end_us: int) -> Bursts:
+        """Those that were complete in [start, end), of bursts in order of time."""
+        return self.only(slice(*np.searchsorted(self.ended_us, (start_us, end_us))))
+
+    def newest(self) -> Bursts:
+        """The newest one of each user, of bursts in order of time: in the order in which each user's first one of these
+        was complete, then by name."""
+        user, first = np.unique(self.user, return_index=True)
+        _, last = np.unique(self.user[::-1], return_index=True)
+        at = self.ended_us[first]
+        order = np.argsort(at, kind="stable")
+        if np.any(np.diff(at[order]) == 0):
+            names = [self.names[code] for code in user.tolist()]
+            order = np.array(sorted(range(len(user)), key=lambda n: (at[n], names[n])))
+        return self.only((len(self) - 1 - last)[order])
+
+
+def find_bursts(columns: Columns, failed: OfUsers, errors: int, window_us: int) -> Bursts:
+    """A burst for each of these errors that completes one, in order of time."""
+    user, at = failed.users, columns.at_us[failed.rows]
     if len(at) < errors:
-        return [], []
+        nothing = np.empty(0, dtype=np.int64)
+        return Bursts(columns.users, nothing, nothing, nothing)
     last, first = slice(errors - 1, None), slice(None, len(at) - errors + 1)
     hits = np.flatnonzero((user[last] == user[first]) & (at[last] - at[first] <= window_us))
-    found = sorted((int(at[i + errors - 1]), columns.users[user[i]], int(at[i])) for i in hits)
-    found = [hit for hit in found if hit[1] != ANONYMOUS and not is_unlinked(hit[1])]
-    return [ended for ended, _, _ in found], [(name, began) for _, name, began in found]
+    hits = hits[_somebody(columns.users, user[hits])]
+    hits = hits[np.argsort(at[hits + errors - 1], kind="stable")]
+    return Bursts(columns.users, user[hits], at[hits], at[hits + errors - 1])
+
+
+def _somebody(names: list[str], users: np.ndarray) -> np.ndarray:
+    """Which of these users are people: neither anonymous nor erased."""
+    codes, place = np.unique(users, return_inverse=True)
+    people = [not (names[code] == ANONYMOUS or is_unlinked(names[code])) for code in codes.tolist()]
+    return np.array(people, dtype=bool)[place]
+
+
+class BurstSearch:
+    """Searches stretches of time for bursts, and remembers what was found."""
+
+    def __init__(self, stretches: Stretches) -> None:
+        self._stretches, self._columns = stretches, stretches.columns
+        self._found: dict[tuple[int, int], Bursts | None] = {}
+        # Where it was searched last: the failed rows of users who have enough, and the first row of that stretch.
+        self._errors: dict[tuple[int, int], tuple[OfUsers, int]] = {}
+
+    def every(self, errors: int, window_us: int) -> Bursts:
+        """A burst for each error that completes one, in order of time: `errors` errors of one user within `window_us`,
+        both ends inclusive. Searched once."""
+        key = (errors, window_us)
+        if (found := self._found.get(key)) is None:
+            found = self._found[key] = self._search(*key, slice(0, len(self._columns)))
+        return found
+
+    def bursts(self, errors: int, window_us: int, start_us: int, end_us: int) -> Bursts:
+        """The users with a burst that was complete in [start, end), each with the newest one."""
+        key = (errors, window_us)
+        if key not in self._found:
+            # A single minute needs little of the past; when more minutes ask, all of it is searched once.
+            self._found[key] = None
+            first, last = np.searchsorted(self._columns.at_us, (start_us - window_us, end_us))
+            found = self._search(*key, slice(int(first), int(last)))
+        else:
+            found = self.every(*key)
+        return found.between(start_us, end_us).newest()
+
+    def _search(self, errors: int, window_us: int, rows: slice) -> Bursts:
+        grouped = OfUsers(self._columns, self._stretches.failures_between(rows), errors)
+        self._errors[errors, window_us] = grouped, rows.start
+        return find_bursts(self._columns, grouped, errors, window_us)
+
+    def errors_of(self, user: str, start_us: int, end_us: int, errors: int, window_us: int) -> np.ndarray:
+        """When (µs) a user met errors in [start, end), in order: one of whom `bursts` found a burst in that time. Where
+        it searched all of it, nothing is sorted anew."""
+        first, last = np.searchsorted(self._columns.at_us, (start_us, max(start_us, end_us)))
+        grouped, searched = self._errors.get((errors, window_us), (None, 0))
+        if grouped is None or first < searched:
+            grouped = self._stretches.failed_of
+        rows = grouped.between(self._stretches.user(user), slice(int(first), int(last)))
+        found: np.ndarray = self._columns.at_us[rows]
+        return found

@@ -73,14 +73,16 @@ class Met:
         Raises StorageError."""
         mine = {rule.name: rule for rule in rules}
         there = state.incidents()
-        firing = [i for i in there if i.fired_us == snapshot.now_us and i.status in GOING_ON]
+        firing = [i for i in there if i.fired_us == snapshot.now_us and i.status in GOING_ON and i.rule in mine]
+        of_many = [i for i in firing if not kind_of(mine[i.rule]).of_one_user]
         self._met = {i.id: self._met[i.id] for i in there if i.id in self._met}
-        self._met |= {i.id: self._counted(mine[i.rule], i, snapshot) for i in firing if i.rule in mine}
+        self._met |= {i.id: self._counted(mine[i.rule], i, snapshot) for i in of_many}
         changed = []
         for incident in firing:
             met = self._met.get(incident.id)
-            if met is not None and (len(met.people), met.people.first) != (incident.users, incident.names):
-                changed.append(_with(incident, len(met.people), met.people.first))
+            hit = (1, (incident.subject,)) if met is None else (len(met.people), met.people.first)
+            if hit != (incident.users, incident.names):
+                changed.append(_with(incident, *hit))
         return state.changed(*changed)
 
     def _counted(self, rule: Rule, incident: Incident, snapshot: Snapshot) -> _Met:

@@ -121,7 +121,7 @@ def _judge_minute(
             memories[rule.name] = memory
             continue
         since = memory.fixed_us if muted or not maintained_us else SinceMaintenance(memory.fixed_us, maintained_us)
-        verdicts = judge(rule, snapshot, since)
+        verdicts = judge(rule, snapshot, since, memory.latest)
         verdicts = [v for v in verdicts if not memory.was_told(v.subject, v.facts)] if memory.ahead_us else verdicts
         memory, former = edited(memory, state.rules.get(rule.name), rule, former)
         memory, gone = without_unwatched(memory, rule, verdicts, former, snapshot, since, alive)

@@ -67,16 +67,16 @@ def evidence(rule: Rule, incident: Incident, snapshot: Snapshot, seconds: int) -
     if kind.features is nowhere:
         return Evidence(seconds)
     start_us = max(snapshot.now_us - seconds * SECOND, incident.judged_from_us)
-    rows = np.arange(len(columns))[snapshot.history.rows(start_us, snapshot.now_us, kind.feature(incident))]
-    rows = rows[columns.status[rows] >= lowest_bad(counted(rule))]
+    found = snapshot.history.rows(start_us, snapshot.now_us, kind.feature(incident))
+    bad = columns.status[found] >= lowest_bad(counted(rule))
+    rows = np.flatnonzero(bad) + found.start if isinstance(found, slice) else found[bad]
     if kind.of_one_user:
-        mine = columns.users.index(incident.subject) if incident.subject in columns.users else -1
-        rows = rows[columns.user[rows] == mine]
+        rows = rows[columns.user[rows] == snapshot.history.stretches.user(incident.subject)]
     if "place" in incident.facts:
         what = (incident.facts["kind"], incident.facts["place"])
         code = columns.failures.index(what) if what in columns.failures else len(columns.failures)
         rows = rows[columns.failure[rows] == code]
-    known = rows[columns.user[rows] != (columns.users.index(ANONYMOUS) if ANONYMOUS in columns.users else -1)]
+    known = rows[columns.user[rows] != snapshot.history.stretches.user(ANONYMOUS)]
     hit = _counted(columns.user[known])
     names = _newcomers(rule, incident, snapshot)
     most = sorted(((columns.users[code], number) for code, number in hit), key=lambda m: (-m[1], m[0]))

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from guardian.alerting.bursts import Bursts
 from guardian.alerting.columns import MINUTE_US, NOTHING, Columns, Counts, MinuteCounts, lowest_bad
 from guardian.alerting.stretches import Stretches
 from guardian.alerting.users import Users
@@ -92,11 +93,6 @@ class History:
     @cached_property
     def _matching(self) -> dict[tuple[str, ...], list[str]]:
         return {}
-
-    @cached_property
-    def people(self) -> Mapping[str, int]:
-        """The index in `columns.users` of each name."""
-        return {name: code for code, name in enumerate(self.columns.users)}
 
     @cached_property
     def stretches(self) -> Stretches:
@@ -207,16 +203,16 @@ class Snapshot:
 
     def rows_of(self, user: str, window: int, *, failed: bool = False) -> np.ndarray:
         """The rows of this user in the window, in order of time; with `failed` only errors, which is faster."""
-        users, code, rows = self.history.columns.user, self.history.people.get(user, -1), self._stretch(window)
+        users, code, rows = self.history.columns.user, self.history.stretches.user(user), self._stretch(window)
         if failed:
             return self.history.stretches.failed_of.between(code, rows)
         return np.asarray(np.flatnonzero(users[rows] == code) + rows.start)
 
-    def bursts(self, errors: int, window: int, lookback: int) -> dict[str, tuple[int, int]]:
+    def bursts(self, errors: int, window: int, lookback: int) -> Bursts:
         """The users for whom `errors` errors within `window` seconds (both ends inclusive) were complete in the last
-        `lookback` seconds: the times (µs) of the first and the last error of the newest such burst."""
+        `lookback` seconds, each with the newest such burst."""
         start_us, window_us = self.now_us - lookback * 1_000_000, window * 1_000_000
-        return self.history.stretches.bursts(errors, window_us, start_us, self.now_us)
+        return self.history.stretches.searched.bursts(errors, window_us, start_us, self.now_us)
 
     def failures(self, window: int) -> list[tuple[str, str]]:
         """The (kind, place) pairs that failed in the window, ordered by when each was first seen ever."""

@@ -3,13 +3,12 @@ once."""
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Collection
 from functools import cached_property
 
 import numpy as np
 
-from guardian.alerting.bursts import Bursts, find_bursts
+from guardian.alerting.bursts import BurstSearch
 from guardian.alerting.columns import MINUTE_US, Columns, OfUsers
 from guardian.alerting.users import Users
 from tracker.event import ANONYMOUS
@@ -38,6 +37,22 @@ class Stretches:
     def failed_of(self) -> OfUsers:
         """The failed rows, grouped by user."""
         return OfUsers(self.columns, self.failed)
+
+    @cached_property
+    def searched(self) -> BurstSearch:
+        """Who met many errors at once."""
+        return BurstSearch(self)
+
+    def user(self, name: str) -> int:
+        """The index of a user in `columns.users`; -1 for one who never came."""
+        known, names = self._users, self.columns.users
+        known.update((names[code], code) for code in range(len(known), len(names)))
+        return known.get(name, -1)
+
+    @cached_property
+    def _users(self) -> dict[str, int]:
+        """The index of each user, as far as `user` has looked them up."""
+        return {}
 
     @cached_property
     def _of_features(self) -> dict[tuple[int, int], list[np.ndarray]]:
@@ -194,8 +209,9 @@ class Stretches:
         (since 1970) that have gained events."""
         if before.columns.features is not self.columns.features:
             return  # features may have other numbers
-        if before.columns.users is self.columns.users and "nobody" in before.__dict__:
-            self._named = before.nobody.start
+        if before.columns.users is self.columns.users:
+            self._users = before._users
+            self._named = before.nobody.start if "nobody" in before.__dict__ else 0
         first_us = int(self.columns.at_us[0]) if len(self.columns) else 0
         gone = {minute * MINUTE_US for minute in late}
         for over_us, minutes in before._minutes.items():
@@ -212,34 +228,6 @@ class Stretches:
         rows = self._by_feature(0, len(self.columns))[code] if code is not None else np.empty(0, dtype=np.int64)
         found: np.ndarray = rows[_are_good(self.columns, rows)]
         return found
-
-    def every_burst(self, errors: int, window_us: int) -> np.ndarray:
-        """When (µs) each burst was complete, in order of time; see `bursts`."""
-        at, _ = self._all_bursts((errors, window_us))
-        return np.array(at, dtype=np.int64)
-
-    def bursts(self, errors: int, window_us: int, start_us: int, end_us: int) -> dict[str, tuple[int, int]]:
-        """The users for whom `errors` errors within `window_us` (both ends inclusive) were complete in [start, end):
-        the times (µs) of the first and the last error of the newest such burst."""
-        key = (errors, window_us)
-        if key not in self._bursts:
-            # A single minute needs little of the past; when more minutes ask, all of it is searched once.
-            self._bursts[key] = None
-            first, last = np.searchsorted(self.columns.at_us, (start_us - window_us, end_us))
-            at, who = find_bursts(self.columns, self.failures_between(slice(first, last)), errors, window_us)
-        else:
-            at, who = self._all_bursts(key)
-        there = slice(bisect_left(at, start_us), bisect_left(at, end_us))
-        return {user: (began, ended) for ended, (user, began) in zip(at[there], who[there], strict=True)}
-
-    def _all_bursts(self, key: tuple[int, int]) -> Bursts:
-        """All of these errors and window, searched once."""
-        found = self._bursts[key] = self._bursts.get(key) or find_bursts(self.columns, self.failed, *key)
-        return found
-
-    @cached_property
-    def _bursts(self) -> dict[tuple[int, int], Bursts | None]:
-        return {}
 
 
 def _are_good(columns: Columns, rows: np.ndarray | slice) -> np.ndarray:

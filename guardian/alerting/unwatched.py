@@ -44,7 +44,7 @@ def without_unwatched(
             if now == "firing":
                 continue
             if incident.under not in before:
-                before[incident.under] = {v.subject: v.state for v in judge(old, snapshot, since)}
+                before[incident.under] = {v.subject: v.state for v in judge(old, snapshot, since, memory.latest)}
             then = before[incident.under].get(subject, unsaid)
             if then == now or then == "ok":
                 continue

@@ -36,7 +36,7 @@ def said(history, end):
             snapshot.counts(window, feature), snapshot.users(window, feature),
             snapshot.users(window, feature, failed=True),
             took(snapshot, window, feature), sorted(snapshot.failures(window)),
-            snapshot.bursts(2, 300, window),
+            sorted(snapshot.bursts(2, 300, window)),
         )
         for window in (60, 900, 7200)
         for feature in (None, "a", "b", "never")

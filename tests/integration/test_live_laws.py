@@ -84,7 +84,7 @@ def said(history, minute):
         "since": (history.first_event_us, history.alive_us),
         "windows": [
             (
-                snapshot.counts(window, feature), snapshot.users(window, feature), snapshot.bursts(2, 90, window),
+                snapshot.counts(window, feature), snapshot.users(window, feature), list(snapshot.bursts(2, 90, window)),
                 snapshot.users(window, feature, failed=True), sorted(snapshot.failures(window)),
                 history.stretches.timed(end_us - window * 1_000_000, end_us, feature or "docs", 150_000.0),
             )

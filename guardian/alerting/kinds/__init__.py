@@ -20,6 +20,7 @@ from guardian.alerting.kinds.user_burst import USER_BURST
 from guardian.alerting.verdicts import Since, Verdict
 
 if TYPE_CHECKING:
+    from guardian.alerting.incidents import Incident
     from guardian.settings.rules import Rule
 
 _ALL = (
@@ -33,6 +34,7 @@ _ALL = (
     TRACKER_SILENT,
     BURN_RATE,
 )
+NO_INCIDENTS: Mapping[str, Incident] = {}
 KINDS: Mapping[str, Kind] = {kind.settings.kind: kind for kind in _ALL}
 """Each kind by its name in the settings."""
 SETTINGS = {name: kind.settings for name, kind in KINDS.items()}
@@ -44,6 +46,12 @@ def kind_of(rule: Rule) -> Kind:
     return KINDS[rule.kind]
 
 
-def judge(rule: Rule, snapshot: Snapshot, since: Since | None = None) -> list[Verdict]:
-    """The verdicts of one rule. A subject without a verdict is ok if there is any traffic, otherwise without data."""
-    return kind_of(rule).judge(rule, snapshot, {} if since is None else since)
+def judge(
+    rule: Rule, snapshot: Snapshot, since: Since | None = None, latest: Mapping[str, Incident] = NO_INCIDENTS
+) -> list[Verdict]:
+    """The verdicts of one rule, whose subjects had these incidents until now. A subject without a verdict is ok if
+    there is any traffic, otherwise without data."""
+    kind, since = kind_of(rule), {} if since is None else since
+    if kind.chooses:
+        return kind.judge(rule, snapshot, since, [s for s, each in latest.items() if each.status != "resolved"])
+    return kind.judge(rule, snapshot, since)

@@ -11,7 +11,7 @@ from guardian.alerting.history import Snapshot
 from guardian.alerting.minutes import Calm, Minutes
 from guardian.alerting.sample import Flags, Sample
 from guardian.alerting.turning import Onset, requests_between
-from guardian.alerting.verdicts import Since, Verdict
+from guardian.alerting.verdicts import Verdict
 from guardian.alerting.wanted import Compared, fits
 from guardian.core.language import Language
 from guardian.settings.kinds import KindSettings
@@ -201,15 +201,16 @@ class Kind:
     (µs), in a minute that is well. Both are None where requests do not show it. `watches` says whether the rule, as it
     is now, still covers a subject; `fresh` whether a verdict on the subject rests on anything from the last minute.
     `worse` picks the worse of two values. `keeps_good` says whether to remember a subject's last good moment (not for
-    every user who ever came without an error). `of_one_user`: the subject is a user. `says_users`: mails say how many
-    users are affected. `probe` is what to ask every minute (None: nothing), `unseen` why the rule cannot be judged from
-    stored events alone (None: it can). `bad` flags the requests of a sample as bad (1), good (0) or irrelevant (-1);
-    None: the rule is not about bad requests. `slow` gives the µs above which a request is slow; None: it is not about
-    slowness. `traffic` is 1 for a rule about too many requests, -1 for too few, else 0.
+    every user who ever came without an error). `of_one_user`: the subject is a user. `chooses`: `judge` is also given
+    the subjects of incidents that go on, since it picks some of very many. `says_users`: mails say how many users are
+    affected. `probe` is what to ask every minute (None: nothing), `unseen` why the rule cannot be judged from stored
+    events alone (None: it can). `bad` flags the requests of a sample as bad (1), good (0) or irrelevant (-1); None: the
+    rule is not about bad requests. `slow` gives the µs above which a request is slow; None: it is not about slowness.
+    `traffic` is 1 for a rule about too many requests, -1 for too few, else 0.
     """
 
     settings: type[KindSettings]
-    judge: Callable[[Any, Snapshot, Since], list[Verdict]]
+    judge: Callable[..., list[Verdict]]
     words: Callable[[Any, Language], str]
     title: Callable[[Any, str, Language], str]
     sentence: Callable[[Any, Incident, Counts, Language], str]
@@ -236,6 +237,7 @@ class Kind:
     worse: Callable[[float, float], float] = max
     keeps_good: bool = True
     of_one_user: bool = False
+    chooses: bool = False
     says_users: bool = True
     probe: Callable[[Any], Probe | None] = nothing
     bad: Callable[[Any, Incident, Sample], Flags] | None = which_failed

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
+from collections.abc import Collection, Mapping, Set
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
 
+from guardian.alerting.bursts import Bursts
 from guardian.alerting.columns import MINUTE_US, NOTHING, Counts
 from guardian.alerting.history import Snapshot
 from guardian.alerting.kinds.kind import Kind, any_requests, no_feature, since_it_began, whichever
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
     from guardian.settings.quantities import Duration, between
     from guardian.settings.rules import GroupInterval
 
-
+MOST = 100
+"""Of how many people at once each has an incident: more than anybody reads, and as many as a minute has time for."""
 _FIRST_LOOK = 10_000
 """How many requests, of all users, are searched first for a user's next one."""
 
@@ -38,18 +40,38 @@ class UserBurst(KindSettings):
     window: Annotated[Duration, between("1s", "7d")] = 600
 
 
-def _judge(rule: UserBurst, snapshot: Snapshot, since: Since) -> list[Verdict]:
+def _judge(rule: UserBurst, snapshot: Snapshot, since: Since, going_on: Collection[str]) -> list[Verdict]:
+    """Those who have an incident are judged first, then others in the order of their bursts, `MOST` at once."""
     seen = _seen(rule)
     found = snapshot.bursts(rule.errors, rule.window, seen)
-    found = {user: span for user, span in found.items() if span[0] >= since.get(user, 0)}
-    active = {user for user in found if not rule.min_requests or len(snapshot.rows_of(user, seen)) >= rule.min_requests}
-    state: State = "firing" if len(active) >= rule.min_users else "ok"
+    counting = found.began_us >= _since_each(found, snapshot, since)
+    found = found.only(counting) if not np.all(counting) else found
+    active = np.ones(len(found), dtype=bool)
+    if rule.min_requests:
+        rows = snapshot.history.rows(snapshot.start_us(seen), snapshot.now_us)
+        made = np.bincount(snapshot.history.columns.user[rows], minlength=len(found.names))
+        active = made[found.user] >= rule.min_requests
+    firing = int(np.count_nonzero(active)) >= rule.min_users
+    known = np.isin(found.user, [snapshot.history.stretches.user(name) for name in going_on])
+    others = np.flatnonzero(~known)
+    others = np.concatenate((others[active[others]], others[~active[others]]))[: max(0, MOST - len(going_on))]
+    judged = np.sort(np.concatenate((np.flatnonzero(known), others)))
+    left_out = int(np.count_nonzero(active)) - int(np.count_nonzero(active[judged])) if firing else 0
+    more = {"left_out": left_out} if left_out else {}
     verdicts = []
-    for user, (onset_us, ended_us) in found.items():
-        facts = {"onset_us": onset_us, "ended_us": ended_us}
-        said = state if user in active else "no_data"
-        verdicts.append(Verdict(rule.name, user, said, float(rule.errors), facts=facts))
+    for (user, onset_us, ended_us), is_active in zip(found.only(judged), active[judged].tolist(), strict=True):
+        state: State = "no_data" if not is_active else "firing" if firing else "ok"
+        facts = {"onset_us": onset_us, "ended_us": ended_us, **more}
+        verdicts.append(Verdict(rule.name, user, state, float(rule.errors), facts=facts))
     return verdicts
+
+
+def _since_each(found: Bursts, snapshot: Snapshot, since: Since) -> np.ndarray:
+    """For each of these bursts the moment (µs) before which nothing of its user counts."""
+    since_us = np.full(len(found), since.get("", 0), dtype=np.int64)
+    for name in since:
+        since_us[found.user == snapshot.history.stretches.user(name)] = since.get(name, 0)
+    return since_us
 
 
 def _seen(rule: UserBurst) -> int:
@@ -58,7 +80,7 @@ def _seen(rule: UserBurst) -> int:
 
 
 def _calm(rule: UserBurst, minutes: Minutes) -> Calm:
-    ended_us = minutes.history.stretches.every_burst(rule.errors, rule.window * 1_000_000)
+    ended_us = minutes.history.stretches.searched.every(rule.errors, rule.window * 1_000_000).ended_us
     return Calm.within(minutes, ended_us, ended_us + _seen(rule) * 1_000_000)
 
 
@@ -77,13 +99,27 @@ def _title(rule: UserBurst, subject: str, lang: Language) -> str:
 def _sentence(rule: UserBurst, incident: Incident, counts: Counts, lang: Language) -> str:
     minutes = -(-(incident.fired_us - incident.first_us) // MINUTE_US)
     span = lang.lately(60 * max(minutes, 1))
-    return lang.plural(
+    said = lang.plural(
         "They hit one error in %(span)s.", "They hit %(n)s errors in %(span)s.", counts.failed, span=span
     )
+    return _and_others(said, incident, lang)
 
 
 def _at_worst(rule: UserBurst, incident: Incident, peak: float, lang: Language) -> str:
-    return lang("They hit %(n)s or more errors within %(time)s.", n=rule.errors, time=lang.duration(rule.window))
+    said = lang("They hit %(n)s or more errors within %(time)s.", n=rule.errors, time=lang.duration(rule.window))
+    return _and_others(said, incident, lang)
+
+
+def _and_others(said: str, incident: Incident, lang: Language) -> str:
+    """The sentence, and another one where there were too many people to follow each of them."""
+    if not (left_out := incident.facts.get("left_out", 0)):
+        return said
+    others = lang.plural(
+        "So did one more at that time, whom no alert follows.",
+        "So did %(n)s more at that time, whom no alert follows.",
+        left_out,
+    )
+    return f"{said} {others}"
 
 
 def _user(rule: UserBurst, incident: Incident, snapshot: Snapshot, seconds: int) -> Set[str]:
@@ -103,9 +139,9 @@ def _features(rule: UserBurst, incident: Incident, snapshot: Snapshot, seconds: 
 def _onset(rule: UserBurst, incident: Incident, snapshot: Snapshot, start_us: int) -> Onset | None:
     """The user's first error in the window that ended with the burst."""
     ended_us = incident.facts.get("ended_us", snapshot.now_us)
-    rows = snapshot.rows_of(incident.subject, 2 * max(rule.window, 60), failed=True)
-    at_us = snapshot.history.columns.at_us[rows]
-    found = at_us[at_us >= max(start_us, ended_us - rule.window * 1_000_000)]
+    from_us = max(start_us, ended_us - rule.window * 1_000_000)
+    span, window_us = (from_us, snapshot.now_us), rule.window * 1_000_000
+    found = snapshot.history.stretches.searched.errors_of(incident.subject, *span, rule.errors, window_us)
     return Onset(int(found[0])) if len(found) else None
 
 
@@ -163,6 +199,7 @@ USER_BURST = Kind(
     recovery=_recovery,
     keeps_good=False,
     of_one_user=True,
+    chooses=True,
     says_users=False,
 )
 """See the module."""

@@ -12,11 +12,13 @@ from zoneinfo import ZoneInfo
 from guardian.alerting.actions import Action
 from guardian.alerting.briefing import Briefing, brief
 from guardian.alerting.explaining import UNEXPLAINED, Explanation
+from guardian.alerting.forgetting import people_named
 from guardian.alerting.history import Snapshot
 from guardian.alerting.incidents import Incident
 from guardian.alerting.kinds import kind_of
 from guardian.alerting.links import WORDS, fresh_nonce, make_link
 from guardian.alerting.notify import Notice
+from guardian.alerting.wording import title
 from guardian.core.grade import grade
 from guardian.core.language import Language
 from guardian.core.mail_address import check_address
@@ -120,14 +122,17 @@ class AlertWriter:
         return briefings, self._subject(notice, briefings)
 
     def _briefed(self, notice: Notice, snapshot: Snapshot, why: Mapping[str, Explanation]) -> list[Briefing]:
-        found = [
+        """In the order in which messages name them. Only those that a message shows in full are looked into: there may
+        be hundreds."""
+        full = len(notice.transitions) if self.alone.intersection(notice.audience.channels) else FULL
+        ranked = sorted(notice.transitions, key=lambda t: _rank(t.incident, notice.rules[t.incident.rule], self.lang))
+        return [
             brief(
                 t, notice.rules[t.incident.rule], snapshot, self.lang,
-                name=marked, why=why.get(t.incident.id, UNEXPLAINED),
+                name=marked, why=why.get(t.incident.id, UNEXPLAINED), in_full=n < full,
             )
-            for t in notice.transitions
+            for n, t in enumerate(ranked)
         ]  # fmt: skip
-        return sorted(found, key=_rank)
 
     def _subject(self, notice: Notice, briefings: Sequence[Briefing]) -> str:
         begun = notice.transitions[0].incident
@@ -220,6 +225,8 @@ def _kind(notice: Notice) -> str:
     return "alert" if notice.form in ("single", "bundle") else "digest"
 
 
-def _rank(b: Briefing) -> tuple[bool, int, bool, int, str]:
+def _rank(incident: Incident, rule: Rule, lang: Language) -> tuple[bool, int, bool, int, str]:
     """The sort key of incidents: ongoing before over, most severe first, the app before a single user."""
-    return b.ended is not None, -grade(b.incident.severity), kind_of(b.rule).of_one_user, -b.users, b.title
+    alone = kind_of(rule).of_one_user
+    named = title(rule, people_named(incident, marked, of_user=alone).subject, lang)
+    return incident.over_us is not None, -grade(incident.severity), alone, -incident.users, named

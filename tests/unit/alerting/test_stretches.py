@@ -1,6 +1,7 @@
 """Rows by stretches of time: whatever is asked for, and however often, it is what the events themselves say."""
 
 import random
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -57,10 +58,36 @@ def test_the_newest_burst_of_each_user_is_told():
         Event(at, user, "/a", "GET", "a", 500, 9, Failure("Boom", "no"))
         for at, user in ((10, "a@x.org"), (12, "b@x.org"), (14, "a@x.org"), (30, "a@x.org"), (33, "a@x.org"))
     ]
-    stretches = Stretches(Columns.of(events))
-    assert stretches.bursts(2, 5, 0, 40) == {"a@x.org": (30, 33)}
-    assert stretches.bursts(2, 5, 0, 20) == {"a@x.org": (10, 14)}
-    assert stretches.bursts(2, 20, 0, 40) == {"a@x.org": (30, 33)}
+    searched = Stretches(Columns.of(events)).searched
+    assert list(searched.bursts(2, 5, 0, 40)) == [("a@x.org", 30, 33)]
+    assert list(searched.bursts(2, 5, 0, 20)) == [("a@x.org", 10, 14)]
+    assert list(searched.bursts(2, 20, 0, 40)) == [("a@x.org", 30, 33)]
+
+
+def test_whose_burst_was_complete_first_is_told_first_and_of_two_at_once_the_first_by_name():
+    """Whatever the order in which the names were met."""
+    who = ((1, "z@x.org"), (2, "b@x.org"), (3, "a@x.org"), (8, "a@x.org"), (8, "b@x.org"), (9, "z@x.org"))
+    events = [Event(at, user, "/a", "GET", "a", 500, 9, Failure("Boom", "no")) for at, user in who]
+    found = [("a@x.org", 3, 8), ("b@x.org", 2, 8), ("z@x.org", 1, 9)]
+    assert list(Stretches(Columns.of(events)).searched.bursts(2, 20, 0, 40)) == found
+
+
+def test_nobody_and_who_was_erased_have_no_bursts():
+    names = ("anonymous", f"erased-{'0' * 16}", "erased-mike")
+    events = [Event(at, name, "/a", "GET", "a", 500, 9, Failure("Boom", "no")) for at in (1, 2) for name in names]
+    assert list(Stretches(Columns.of(events)).searched.bursts(2, 20, 0, 40)) == [("erased-mike", 1, 2)]
+
+
+def test_a_user_is_found_among_those_who_came_since():
+    """The history that grows shares its names."""
+    before = Columns.of([Event(1, "a@x.org", "/a", "GET", "a", 200, 9, None)])
+    after = replace(before, users=before.users)
+    stretches = Stretches(before)
+    assert (stretches.user("a@x.org"), stretches.user("b@x.org")) == (0, -1)
+    before.users.append("b@x.org")
+    later = Stretches(after)
+    later.follow(stretches, ())
+    assert (later.user("a@x.org"), later.user("b@x.org"), later.user("c@x.org")) == (0, 1, -1)
 
 
 @pytest.mark.parametrize("seed", range(8))
