@@ -45,8 +45,11 @@ main(["migrate", "--from", sys.argv[2], "--to", sys.argv[3], "--json"])
 def run():
     """Runs a program in a process that is forked from one with all modules of a move."""
     modules = (
-        "guardian.cli", "guardian.application.moving.copying", "guardian.stores.sqlite.moving", "google.cloud.firestore",
-    )  # fmt: skip
+        "guardian.cli",
+        "guardian.application.moving.copying",
+        "guardian.stores.sqlite.moving",
+        "google.cloud.firestore",
+    )
     with forking(path=[Path(__file__).parents[2]], libraries=[*LIBRARIES, *modules]) as run:
         yield run
 
