@@ -29,7 +29,7 @@ TRAINED, REPORTED = range(100, 110), range(5)
 """The seeds on which DOUBT is chosen, and those that the figures are of."""
 MOST_ROWS = 50_000
 KINDS = 5
-"""So many errors there are besides that of the incident: what fails anyhow fails in any of them."""
+"""How many other errors there are: a request that fails for another reason has any of them."""
 
 
 class Made(NamedTuple):

@@ -27,7 +27,7 @@ ROOT = Path(__file__).resolve().parent.parent
 GOAL_MB = 20.0
 WARM_UP = 20_000
 STRETCH = 4_000
-"""After so many requests the buffer, which takes 10,000, is written."""
+"""How many requests come between two writes of the buffer, which takes 10,000."""
 APPS = 750
 BIG = "x" * 60_000
 KEY = "a key for the bench, of more than thirty-two bytes"

@@ -37,7 +37,7 @@ METHODS = [
     ("templates/web/**.html", said_by),
 ]
 KEYWORDS = {"lang": None, "self": None, "_": None, "marked": None, "plural": (1, 2)}
-"""How a text is said: see guardian/language.py."""
+"""The names that the code gives to what translates a text: see guardian/core/language.py."""
 
 
 def texts() -> Catalog:

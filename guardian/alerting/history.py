@@ -178,7 +178,7 @@ class Snapshot:
         return slice(int(first), max(int(first), int(last)))
 
     def users(self, window: int, feature: str | None = None, **which: Any) -> Set[str]:
-        """The verified users of a window that ended `back` seconds ago. With `failed` only those who met an error, with
+        """The verified users of a window that ended `back` seconds ago. With `failed` only those who hit an error, with
         `count` "server" a server error, with `failure` an error of this (kind, place)."""
         return self._users(window, feature, **which)
 

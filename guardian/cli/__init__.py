@@ -46,7 +46,7 @@ def guardian(
         typer.Option("--version", callback=_tell_versions, is_eager=True, help="Say which versions these are."),
     ] = False,
 ) -> None:
-    """What stands before a command: `version` says the versions, and nothing else is done."""
+    """The options that come before a command. With `version` the versions are printed, and no command runs."""
 
 
 START, LOOK, MAIL, DATA = "Start", "Look", "Mail", "Data"

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _BLOCKS = " ▁▂▃▄▅▆▇█"
 _NARROW = 6
 _CAUSES = 10
-"""Of so many incidents, the newest, the cause is printed."""
+"""The cause is printed for at most so many incidents, the newest."""
 
 
 class _Strip:
@@ -120,7 +120,7 @@ def _print(result: Backtest) -> None:
 
 
 def _print_causes(result: Backtest, lang: Language) -> None:
-    """Why the newest incidents were, the newest first, where anything is known of it."""
+    """The causes of the newest incidents, as far as they are known, the newest first."""
     from guardian.alerting.cause_words import cause_lines
 
     told = []

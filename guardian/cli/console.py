@@ -1,4 +1,4 @@
-"""What the commands share: the options that all have, opening the application, and saying things."""
+"""What the commands share: common options, opening the application, and printing."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def settings_of(config: Path | None) -> Settings:
 
 
 def with_application(config: Path | None, work: Callable[[Application], Awaitable[T]]) -> T:
-    """What `work` gives for the application of these settings.
+    """The result of `work`, called with the application of these settings.
 
     Raises StorageError where there is no database yet: a command that reads must not make an empty one.
     """
@@ -64,7 +64,7 @@ def with_application(config: Path | None, work: Callable[[Application], Awaitabl
 
 
 def with_usage(settings: Settings, work: Callable[[UsageGuardian], Awaitable[T]]) -> T:
-    """What `work` gives for what makes the reports of these settings; nothing that sends is loaded.
+    """The result of `work`, called with what makes reports. Nothing that sends is loaded.
 
     Raises StorageError where there is no database yet.
     """
@@ -103,7 +103,7 @@ def _need_database(database: Path | str) -> None:
 
 
 def say_json(value: Any) -> None:
-    """Print a value as JSON; times are ISO 8601, a dataclass gives up its fields before."""
+    """Print a value as JSON; times as ISO 8601. A dataclass has to be turned into a dict first."""
     typer.echo(json.dumps(value, indent=2, ensure_ascii=False, default=_plain))
 
 
@@ -112,7 +112,7 @@ def _plain(value: Any) -> Any:
 
 
 def err() -> Console:
-    """The console for what is not a result, such as progress, on stderr."""
+    """The console for everything but results, such as progress, on stderr."""
     from rich.console import Console
 
     return Console(stderr=True, highlight=False)

@@ -127,8 +127,8 @@ def export_person(
 def _write_out(
     config: Path | None, file: Path | None, pieces: Callable[[Application], Awaitable[AsyncIterator[str]]]
 ) -> None:
-    """Write the pieces of text that the application gives into the file, which only its owner can read; without one, to
-    the terminal."""
+    """Write the application's pieces of text into the file, readable by its owner only; without a file, to the
+    terminal."""
     import sys
 
     from guardian.core.files import private

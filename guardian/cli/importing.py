@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from guardian.settings.schema import Settings
 
 _SHOWN = 40
-"""So many templates are shown; `--json` has all."""
+"""The most templates that are shown; `--json` has all."""
 
 
 def import_logs(

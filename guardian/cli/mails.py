@@ -19,7 +19,7 @@ _COLOURS = {"pending": "yellow", "sent": "green", "dead": "red", "dropped": "dim
 
 
 class Status(StrEnum):
-    """The fates of a mail."""
+    """What can have become of a mail."""
 
     pending = "pending"
     sent = "sent"

@@ -1,4 +1,4 @@
-"""A report as people read it in a terminal. Pure: shows what the report has."""
+"""A report for people, in a terminal. Pure."""
 
 from __future__ import annotations
 

@@ -94,7 +94,7 @@ class Activity:
 
     @property
     def server_errors(self) -> int:
-        """How many requests met a server error."""
+        """How many requests hit a server error."""
         return sum(number for outcome, number in self.statuses().items() if outcome >= 500)
 
     @property
@@ -114,7 +114,7 @@ def most_used(features: Mapping[str, int]) -> tuple[str, ...]:
 
 
 def most_in_need(users: Iterable[tuple[str, int, int]]) -> list[str]:
-    """Who met most errors, at most five: of those with 3 or more, or for whom half of the requests failed.
+    """Who hit most errors, at most five: of those with 3 or more, or for whom half of the requests failed.
 
     Each user is (address, requests, errors).
     """

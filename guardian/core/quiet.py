@@ -1,4 +1,4 @@
-"""Who went quiet: people who used the app regularly, met an error, and have not come back since. Pure."""
+"""Who went quiet: people who used the app regularly, hit an error, and have not come back since. Pure."""
 
 from __future__ import annotations
 

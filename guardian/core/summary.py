@@ -93,7 +93,7 @@ class Counts:
 
     @property
     def server_errors(self) -> int:
-        """How many requests met a server error."""
+        """How many requests hit a server error."""
         return sum(number for outcome, number in self.statuses().items() if outcome >= 500)
 
 

@@ -42,7 +42,7 @@ STYLE = {"tone": "friendly"}
 
 
 def prompt(text: str, *, bug: bool) -> str:
-    """What the model is asked. A release with the bug looks for a setting that it renamed nowhere else."""
+    """The prompt for the model. A release with the bug looks for a setting whose name is wrong."""
     return f"{STYLE['voice' if bug else 'tone']}: {text}"
 
 

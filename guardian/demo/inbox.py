@@ -24,7 +24,7 @@ from guardian.mail.message import html_page
 POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox allow-popups allow-popups-to-escape-sandbox"
 )
-"""What the HTML of a mail may do in the frame."""
+"""The content security policy for a mail's HTML in its frame."""
 
 
 class Mailbox:

@@ -53,10 +53,10 @@ RULES = {
     "feature_down": {"features": ["chat_message"], "window": "1m", "silence": 0, "resolve_after": "1m"},
     "user_burst": {"errors": 8, "window": "3m", "resolve_after": "1m", "group_interval": "2m"},
 }
-"""Nobody waits an hour at a demo: the default rules, with shorter windows."""
+"""The default rules with shorter windows: nobody waits an hour for a demo."""
 OUTAGE_EVERY, OUTAGE, REPORT_EVERY = 660, 140, 120
-"""Seconds: a release breaks the chat this often, so that every alert about it can end first, for this long; and a
-report goes out this often."""
+"""Seconds: how often a release breaks the chat (every alert about the one before has ended by then), how long it stays
+broken, and how often a report goes out."""
 STORY = f"of the hour before, invented: release {story.BAD.release} broke the chat, was named, and was rolled back"
 
 
@@ -156,7 +156,8 @@ def _say(console: Console, text: str) -> None:
 
 
 def _settings(folder: Path, database: Path | str, smtp_port: int, address: str) -> Settings:
-    """What a guardian.toml would say; the links of the mails lead to `address`, where `inbox` answers them."""
+    """The settings that a guardian.toml would hold. The links of the mails lead to `address`, where `inbox` answers
+    them."""
     mail = {
         "sender": "Guardian <guardian@example.com>",
         "smtp": {"host": "127.0.0.1", "port": smtp_port, "security": "none"},
@@ -166,7 +167,7 @@ def _settings(folder: Path, database: Path | str, smtp_port: int, address: str) 
 
 
 async def _write_history(app: Application, console: Console) -> int:
-    """Store what is invented; how many requests."""
+    """Store the invented past. Returns the number of requests."""
     now = app.clock()
     with console.status("Inventing a week of history …"):
         events = history(now)

@@ -20,7 +20,7 @@ from guardian.web import create_app
 from guardian.web.daemon import Server
 
 PAGES = "/guardian"
-"""Under this path the dashboard is served, beside the inbox."""
+"""The path of the dashboard, beside the inbox."""
 
 
 @asynccontextmanager

@@ -1,6 +1,6 @@
 """What happened in the hour before the demo: a release broke the chat, an alert named it, it was rolled back.
 
-Invented requests, judged and told minute by minute by the daemon's own steps, as if it had run.
+The requests are invented; the daemon's own code judges each minute and writes the mails, as if it had been running.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ GOOD, BAD = Source("2.4.0", "web-1"), Source("2.4.1", "web-1")
 BEGUN, RELEASED, ROLLED_BACK, OVER = 58, 44, 32, 12
 """Minutes before the demo: from when on there is traffic, when the release came and went, and until when there is."""
 A_MINUTE, RETURN = 14, 2
-"""So many requests came in each minute; for so many minutes after the rollback those who were hit tried again."""
+"""How many requests come in each minute, and for how many minutes after the rollback those who were hit try again."""
 AWAY = tuple(f"{name}@example.com" for name in ("emma", "ivan", "noah", "olga"))
-"""These met the error, and did not come back before Guardian wrote that it was over."""
+"""The people who hit the error and had not come back when Guardian wrote that it was over."""
 SETTLED = timedelta(seconds=10)
-"""So long after its end a minute is judged."""
+"""How long after its end a minute is judged."""
 
 
 async def play(app: Application) -> int:
-    """Write it into the database and judge it; how many requests it has. Raises StorageError."""
+    """Write the story into the database and judge it. Returns the number of its requests. Raises StorageError."""
     now = app.clock().replace(second=0, microsecond=0)
     written = await off_loop(_write, str(app.settings.database), now)
     for ago in range(BEGUN - 10, OVER - 1, -1):
@@ -42,7 +42,7 @@ async def play(app: Application) -> int:
 
 
 async def send(app: Application) -> None:
-    """Deliver what was told."""
+    """Deliver the mails that it caused."""
     await deliver_all(app, lambda: True)
 
 
@@ -83,7 +83,7 @@ def _chat(event: Event, user: str) -> Event:
 
 
 def _broken(event: Event) -> Event:
-    """The same as the release with the bug answered it: with its real exception."""
+    """The request as the release with the bug answered it, with its real exception."""
     try:
         prompt("", bug=True)
     except KeyError as error:

@@ -1,6 +1,5 @@
-"""How the settings have a channel's address checked by what sends to it, which lies above them, in `guardian.mail`.
-
-The package `guardian` hands the check over.
+"""How settings check a channel's address. The code that sends to channels knows how, but it lies above this package, in
+`guardian.mail`; so the package `guardian` hands its check over.
 """
 
 from __future__ import annotations
@@ -13,11 +12,12 @@ _checks: list[Check] = []
 
 
 def check_addresses_with(check: Check) -> None:
-    """Let `check` look at each channel's address, and at whether a private host is meant."""
+    """From now on `check` is called with each channel's address, and with whether it may be on a private host."""
     _checks[:] = [check]
 
 
 def check_address(address: str, allow_private: bool) -> None:
-    """Raises ValueError, with the cure, for an address that no sender takes, and for a private host not meant."""
+    """Raises ValueError, with the cure, for an address that no sender accepts, and for a private host that is not
+    allowed."""
     (check,) = _checks
     check(address, allow_private)

@@ -18,7 +18,7 @@ from guardian.settings.values import OR_OF_FILE, SecretFile
 class ChannelSettings(Section):
     """One channel: `[channels] NAME = "slack://…"`, or a table with these keys. The address is a secret.
 
-    `allow_private` lets it be on a private host: this machine, the local network.
+    `allow_private` allows a private host: this machine, or one of the local network.
     """
 
     url_file: SecretFile | None = None
@@ -54,7 +54,7 @@ def named_channels(channels: Mapping[str, ChannelSettings]) -> Mapping[str, Chan
 
 
 def unknown_channels(rules: Mapping[str, Any], channels: Collection[str]) -> Iterable[tuple[str, str]]:
-    """Per name in a rule's `channels` that is no channel: (the rule's name, one sentence)."""
+    """For each name in a rule's `channels` that is not a channel: the rule's name, and a sentence with the cure."""
     known = ["mail", *channels]
     for name, rule in rules.items():
         for wrong in rule.channels:

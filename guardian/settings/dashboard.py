@@ -1,4 +1,4 @@
-"""The settings of `[dashboard]`: who may look at the pages, and by which proxies they come."""
+"""The settings of `[dashboard]`: who may look at the pages, and through which proxies they come."""
 
 from __future__ import annotations
 
@@ -37,9 +37,10 @@ Networks = Annotated[tuple[Annotated[str, AfterValidator(_network)], ...], Befor
 class DashboardSettings(Section):
     """The pages that the API serves at /: `[dashboard]`.
 
-    `viewers` may look but change nothing, and get no mail. X-Forwarded-For and its like are believed only from
-    `proxies`, and so is `trusted_header`, in which these write the address of whom they have let in. Whoever has done
-    nothing for `sign_out_idle` seconds, or signed in `sign_out_after` seconds ago, must sign in again.
+    `viewers` may look but change nothing, and get no mail. X-Forwarded-For and similar headers count only if they come
+    from one of `proxies`. So does `trusted_header`, in which a proxy writes the address of the person whom it has
+    signed in. People must sign in again after `sign_out_idle` seconds without a request, and in any case
+    `sign_out_after` seconds after they signed in.
     """
 
     enabled: bool = True

@@ -1,6 +1,5 @@
-"""How the settings know the kinds of rules, which are written above them, in `guardian.alerting.kinds`.
-
-The package `guardian` hands the table over. Nothing here loads pydantic, so that rules can be judged without it.
+"""How settings know the kinds of rules. These are defined above this package, in `guardian.alerting.kinds`; so the
+package `guardian` hands their table over. Nothing here loads pydantic, so that rules can be judged without it.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ else:
         """The base of a class that says which keys a kind of rule has, with their types and defaults.
 
         Such a class is a plain description: `guardian.settings.rules.model_of` makes the model of it that reads and
-        checks a rule, on top of `RuleBase`, where settings are read. To a type checker it is that model.
+        checks a rule, on top of `RuleBase`, where settings are read. A type checker takes the class for that model.
         """
 
 

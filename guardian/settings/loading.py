@@ -1,4 +1,4 @@
-"""The settings file: reading it with all that is wrong said at once, and writing the first one."""
+"""The settings file: reading it, with everything that is wrong reported at once, and writing a first one."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from guardian.settings.values import relative_to
 
 DEFAULT_PATH = Path("guardian.toml")
 _NAMED = ("GUARDIAN_CHANNELS__", "GUARDIAN_RULES__")
-"""What begins the variables of tables whose names the owner chooses."""
+"""How the variables begin of tables whose names the owner chooses."""
 
 
 class SettingsError(ValueError):
@@ -35,7 +35,7 @@ class SettingsError(ValueError):
 
 
 class _Layered(Settings):
-    """Settings whose arguments, the file, come after the environment."""
+    """Settings made from the file; environment variables override it."""
 
     @classmethod
     def settings_customise_sources(
@@ -101,7 +101,8 @@ def _variables() -> list[str]:
 
 
 def unknown_variables() -> list[str]:
-    """The environment variables that look like settings but name none; GUARDIAN_CONFIG is the command line's."""
+    """The environment variables that look like settings but are not. GUARDIAN_CONFIG is known: it belongs to the
+    command line."""
     known = {*_variables(), "GUARDIAN_CONFIG"}
     return sorted(name for name in os.environ if name.startswith(PREFIX) and name not in known)
 

@@ -34,7 +34,7 @@ class SmtpSettings(Section):
     token_file: LocalPath | None = None
     service_account_file: LocalPath | None = None
     allow_plaintext: bool = False
-    """Whether `security = "none"` is meant for another machine too, such as a relay inside a private network."""
+    """Whether `security = "none"` is allowed for another machine too, such as a relay in a private network."""
     timeout_seconds: float = Field(default=30, gt=0, le=300)
 
     @model_validator(mode="before")

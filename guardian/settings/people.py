@@ -1,4 +1,4 @@
-"""The settings of `[alias]`: where it is written which id stands for which address."""
+"""The settings of `[alias]`: where to look up which address an id stands for."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def _query(value: str) -> str:
 
 
 def _database_url(value: SecretStr) -> SecretStr:
-    """The URL for a driver that blocks, since we ask in a thread. It may hold a password, so no sentence repeats it."""
+    """The URL for a blocking driver, since the query runs in a thread. It may hold a password: no error repeats it."""
     scheme, mark, rest = value.get_secret_value().partition("://")
     kind, _, driver = scheme.partition("+")
     if not mark or not re.fullmatch(r"\w+(\+\w+)?", scheme):
@@ -46,7 +46,7 @@ def _database_url(value: SecretStr) -> SecretStr:
 
 
 class AliasSettings(Section):
-    """Who is behind the ids under which the app's users are recorded: `[alias]`. At most one source; none by default.
+    """Who the people are whom the app records by an id: `[alias]`. One source at most; none by default.
 
     `csv` is a file of ids and addresses. `call` is `module:function`: asked for the address of one id, or without an
     argument for all. `query` gives ids and addresses from the database of `database_url`.

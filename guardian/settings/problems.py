@@ -18,7 +18,7 @@ from guardian.settings.section import Section
 PREFIX = "GUARDIAN_"
 """What the name of every variable of a setting begins with."""
 _OF_RULES: dict[str, tuple[str, ...]] = {"unknown_channels": ("channels",), "forgetful_rules": ()}
-"""The errors that are of several rules at once, and the key of theirs that each is about."""
+"""The errors that concern several rules at once, and which of their keys each is about."""
 _EXAMPLES = {"bool": "true or false", "int": "a whole number", "float": "a number", "string": "a text in quotes"}
 
 

@@ -1,4 +1,4 @@
-"""Durations, shares and times of day as settings say them. Each refuses in one sentence."""
+"""Durations, shares and times of day as they are written in settings. Each parser refuses with one sentence."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ def parse_duration(value: Any) -> int:
 
 
 def between(shortest: str, longest: str, whole_minutes: bool = False) -> AfterValidator:
-    """Refuses a duration outside [shortest, longest], and with `whole_minutes` one of other seconds."""
+    """A validator that refuses durations outside [shortest, longest], and with `whole_minutes` those that are not whole
+    minutes."""
     low, high = parse_duration(shortest), parse_duration(longest)
 
     def check(seconds: int) -> int:
@@ -44,7 +45,7 @@ def between(shortest: str, longest: str, whole_minutes: bool = False) -> AfterVa
 
 
 def written(seconds: int) -> str:
-    """A duration as the settings say it, in the largest unit up to days that leaves no rest: "90s", "10m", "7d"."""
+    """A duration as it is written in settings, in the largest unit up to days that divides it: "90s", "10m", "7d"."""
     unit = next(name for name in "dhms" if seconds % _UNITS[name] == 0)
     return f"{seconds // _UNITS[unit]}{unit}" if seconds else "0"
 

@@ -1,4 +1,5 @@
-"""The settings of `[report]`, what holds for every report, and the routes by which `guardian import` reads logs."""
+"""The settings of `[report]`, what holds for every report, and the templates that `guardian import` matches the paths
+of logs with."""
 
 from __future__ import annotations
 

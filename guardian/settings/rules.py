@@ -83,11 +83,11 @@ class RuleBase(Section):
         return self
 
     def unfit(self) -> str | None:
-        """Why keys that are fine one by one do not go together, as a sentence with the cure; None: they do."""
+        """Why keys that are valid alone contradict each other, in a sentence with the cure; None if they do not."""
         return None
 
     def needs_back(self) -> tuple[int, str]:
-        """How many seconds of single events the rule needs to say anything true, and the key that asks for them."""
+        """How many seconds of single events the rule needs for a correct verdict, and the key that asks for them."""
         return getattr(self, "window", 0), "window"
 
     @model_validator(mode="after")
@@ -157,7 +157,7 @@ DEFAULT_RULES: dict[str, dict[str, Any]] = {"error_rate": {}, "feature_down": {}
 
 
 def forgetful(rules: Mapping[str, Any], events_days: int) -> Iterable[tuple[str, str]]:
-    """Per rule that needs events which are deleted before it has them: (its name, one sentence)."""
+    """For each rule that needs older events than retention keeps: its name, and a sentence with the cure."""
     for name, rule in rules.items():
         seconds, key = rule.needs_back()
         if rule.enabled and seconds > events_days * DAY:

@@ -1,4 +1,5 @@
-"""The tables of the settings that say when reports go out, to whom, with what; and who hears when one does not."""
+"""The tables of the settings on reports: when they go out, to whom, and with what; and who is told when one did not go
+out."""
 
 from __future__ import annotations
 

@@ -105,8 +105,8 @@ class RetentionSettings(Section):
 
 
 class MaintenanceSettings(Section):
-    """When no alert opens: `[[alerts.maintenance]]`. Either once, [start, end), or `duration` long from each match of a
-    crontab expression on, by the clock of `timezone`."""
+    """A time in which no alert opens: `[[alerts.maintenance]]`. Either once, [start, end), or for `duration` from each
+    match of a crontab expression on, by the clock of `timezone`."""
 
     start: AwareDatetime | None = None
     end: AwareDatetime | None = None

@@ -8,7 +8,7 @@ from guardian.core.secret_url import SecretUrl
 from guardian.settings.schema import setting_fields
 
 _URLS = ("SecretUrl", "_key_source")
-"""What tells the type of an address that may hold a secret."""
+"""What stands in the type of a key whose value is an address that may hold a secret."""
 
 
 def is_secret(key: str) -> bool:

@@ -9,7 +9,7 @@ SMTP_KEYS = frozenset(
     {"host", "port", "security", "username", "password", "password_file", "auth", "token_file", "service_account_file",
      "allow_plaintext", "timeout_seconds"}
 )  # fmt: skip
-"""What `[mail.smtp]` has, and so what may stand behind the ? of its URL."""
+"""The keys of `[mail.smtp]`, which are also the options of its URL."""
 
 
 def smtp_table(url: str) -> dict[str, Any]:

@@ -42,7 +42,7 @@ def no_feature(incident: Incident) -> str | None:
 
 
 def who_met_errors(rule: Any, incident: Incident, snapshot: Snapshot, seconds: int) -> Set[str]:
-    """The verified users who met an error that the rule counts."""
+    """The verified users who hit an error that the rule counts."""
     which: dict[str, Any] = {"since_us": incident.judged_from_us, "failed": True, "count": counted(rule)}
     return snapshot.users(seconds, its_subject(incident), **which)
 

@@ -200,7 +200,7 @@ def quiet_day() -> list[Event]:
 
 
 def crowded_day() -> list[Event]:
-    """A day of 5,000 users, of whom every fiftieth meets errors; and the day before, of fewer."""
+    """A day of 5,000 users, of whom every fiftieth hits errors; and the day before, of fewer."""
     timeout = Failure("TimeoutError", "Internal Server Error", "search.py:52 ask")
     events = []
     for n in range(5_000):

@@ -59,7 +59,7 @@ def compare(
 
 
 def server_rate(outcomes: Mapping[int, int]) -> float:
-    """The share of the requests, by outcome, that met a server error; 0.0 where there was no request."""
+    """The share of the requests, by outcome, that hit a server error; 0.0 where there was no request."""
     requests = sum(outcomes.values())
     server = sum(number for outcome, number in outcomes.items() if outcome >= 500)
     return server / requests if requests else 0.0

@@ -244,7 +244,7 @@ class Report:
 
     @property
     def server_errors(self) -> int:
-        """How many requests met a server error."""
+        """How many requests hit a server error."""
         if self.features:
             return sum(feature.server_errors for feature in self.features)
         return sum(count for code, count in self.error_breakdown.items() if int(code) >= 500)

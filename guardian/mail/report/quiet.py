@@ -1,4 +1,4 @@
-"""Who went quiet: regular users who met an error and have not come back. Pure."""
+"""Who went quiet: regular users who hit an error and have not come back. Pure."""
 
 from __future__ import annotations
 

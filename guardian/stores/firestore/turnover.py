@@ -76,7 +76,7 @@ def _presence(answer: Answer, before: Sequence[np.ndarray], windows: Sequence[To
 
 
 def _failed(answer: Answer, found: Presence, start_us: int, end_us: int) -> Mapping[int, str]:
-    """For each steady person who met an error right before they left, its feature."""
+    """For each steady person who hit an error right before they left, its feature."""
     table = newest_of(answer, answer.windows.pieces([start_us, end_us]), 1)
     persons, flags, failed = answer.persons(table.people), steady(found.there), dict[int, str]()
     for at_us, place, route in table.rows[:, [AT, PERSON, ROUTE]].tolist():

@@ -81,7 +81,7 @@ def _presence(db: sqlite3.Connection, people: People, spans: Sequence[tuple[int,
 
 
 def _failed(db: sqlite3.Connection, people: People, found: Presence, start_us: int, end_us: int) -> Mapping[int, str]:
-    """For each steady person who met an error right before they left, its feature."""
+    """For each steady person who hit an error right before they left, its feature."""
     failed = read_failed(db, people, ids(start_us, end_us)).last_of_each(1)
     passed = found.last_us[failed.persons] - time_of(failed.ids)
     flags = steady(found.there)[failed.persons] & (passed >= 0) & (passed <= LAST_THING // _US)
