@@ -68,10 +68,10 @@ def _moved(source: Path | str, target: Path | str, *, dry_run: bool) -> Outcome:
     with Progress(*columns, console=err(), transient=True, disable=not err().is_terminal) as shown:
         task = shown.add_task("Opening", total=1.0)
 
-        def told(what: str, done: float) -> None:
+        def progress(what: str, done: float) -> None:
             shown.update(task, completed=done, description=f"Moving: {what}")
 
-        return asyncio.run(move(source, target, told=told, dry_run=dry_run))
+        return asyncio.run(move(source, target, progress=progress, dry_run=dry_run))
 
 
 def _show(outcome: Outcome) -> None:

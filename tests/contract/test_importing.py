@@ -204,7 +204,7 @@ def test_after_a_move_the_same_log_adds_nothing_and_rules_see_the_apps_own_alone
         for late in (False, True):
             if late:
                 list(copied_events(one, two, anew=False))
-            copy_tables(one, two, late=late, told=lambda done: None)
+            copy_tables(one, two, late=late, progress=lambda done: None)
         for each in (*opened, one, two):
             closing = each.close()
             if closing is not None:

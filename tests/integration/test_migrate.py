@@ -68,13 +68,13 @@ def silent(what, done):
 
 
 async def moved(pair, **values):
-    return await move(*pair, told=silent, clock=lambda: NOW, random=Random(7), **values)
+    return await move(*pair, progress=silent, clock=lambda: NOW, random=Random(7), **values)
 
 
 async def test_everything_is_the_same_on_the_other_side_and_a_second_run_adds_nothing(pair):
     await fill(pair[0])
     told = []
-    outcome = await move(*pair, told=lambda *each: told.append(each), clock=lambda: NOW, random=Random(7))
+    outcome = await move(*pair, progress=lambda *each: told.append(each), clock=lambda: NOW, random=Random(7))
     assert outcome.differences == []
     assert outcome.windows == 5
     assert outcome.requests > 50 < outcome.summaries

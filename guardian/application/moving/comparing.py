@@ -27,16 +27,16 @@ _SAID = {"tombstone": "erased", "person": "people", "alert_state": "alert state"
 
 
 async def compare(
-    source: Side, target: Side, *, now: datetime, random: Random, told: Callable[[float], None]
+    source: Side, target: Side, *, now: datetime, random: Random, progress: Callable[[float], None]
 ) -> tuple[int, list[str]]:
     """How many windows were compared, and what differs, a sentence each; no sentence names anybody."""
     found = await in_thread(_tables, source, target)
-    told(0.2)
+    progress(0.2)
     mine, theirs = await asyncio.gather(*(in_thread(each.moving.stretches) for each in (source, target)))
     for start in sorted(start for start in mine.keys() | theirs.keys() if mine.get(start) != theirs.get(start))[:20]:
         at = f"{moment(start):%Y-%m-%d %H:%M}"
         found.append(f"requests: the 5 minutes from {at} UTC have {mine.get(start, 0):,} and {theirs.get(start, 0):,}")
-    told(0.3)
+    progress(0.3)
     starts = [await in_thread(each.moving.bucket_starts) for each in (source, target)]
     if starts[0] != starts[1]:
         found.append(f"summaries: there are {len(starts[0]):,} and {len(starts[1]):,}")
@@ -47,7 +47,7 @@ async def compare(
         keys = await _differing(usages, begin, end)
         if keys:
             found.append(f"the report on {begin:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} UTC: {', '.join(keys)}")
-        told(0.3 + 0.7 * number / len(windows))
+        progress(0.3 + 0.7 * number / len(windows))
     return len(windows), found
 
 

@@ -20,8 +20,8 @@ from guardian.stores.moving import (
 )
 
 T = TypeVar("T")
-Told = Callable[[str, float], None]
-"""Told what is being done, in a few words, and how much of the whole is done, 0 to 1."""
+Progress = Callable[[str, float], None]
+"""Called with what is being done, in a few words, and how much of the whole is done, 0 to 1."""
 
 _EVENTS, _STRETCHES = 20_000, 200
 """How many events, and of how many stretches, are written at once."""
@@ -33,13 +33,13 @@ def shared(source: Moving, target: Moving, *, late: bool | None = None) -> list[
     return [table for table in TABLES if table in source.gives & target.takes and late in (None, table in AFTER_EVENTS)]
 
 
-def copy_tables(source: Moving, target: Moving, *, late: bool, told: Callable[[float], None]) -> dict[str, int]:
+def copy_tables(source: Moving, target: Moving, *, late: bool, progress: Callable[[float], None]) -> dict[str, int]:
     """Let the target have the rows of the source; how many of each table were written. People missing in the source
     stay for now, since their events are still there."""
     written: dict[str, int] = {}
     tables = shared(source, target, late=late)
     for number, table in enumerate(tables):
-        told(number / len(tables))
+        progress(number / len(tables))
         known, seen = fingerprints(target, table), set[Key]()
         written[table] = 0
         for rows in source.rows(table):
@@ -69,7 +69,7 @@ def people_gone(source: Moving, target: Moving) -> list[Key]:
     return sorted(fingerprints(target, "person").keys() - fingerprints(source, "person").keys())
 
 
-def copy_buckets(source: Moving, target: Moving, *, anew: bool, told: Callable[[float], None]) -> int:
+def copy_buckets(source: Moving, target: Moving, *, anew: bool, progress: Callable[[float], None]) -> int:
     """Let the target have the summaries whose single events are gone, all of them where `anew`; how many were put."""
     known = set() if anew else set(target.bucket_starts())
     missing = [start for start in source.bucket_starts() if start not in known]
@@ -77,7 +77,7 @@ def copy_buckets(source: Moving, target: Moving, *, anew: bool, told: Callable[[
     for starts in _some(missing, _BUCKETS):
         target.put_buckets(list(source.buckets(starts)))
         done += len(starts)
-        told(done / len(missing))
+        progress(done / len(missing))
     target.join_buckets()  # those too that a run before this one came to put, but not to join
     return len(missing)
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from guardian.application.moving import copying
 from guardian.application.moving.comparing import compare
-from guardian.application.moving.copying import Told
+from guardian.application.moving.copying import Progress
 from guardian.application.moving.sides import (
     Side,
     begun_before,
@@ -69,7 +69,7 @@ async def move(
     source: Path | str,
     target: Path | str,
     *,
-    told: Told,
+    progress: Progress,
     clock: Clock = utc_now,
     random: Random | None = None,
     dry_run: bool = False,
@@ -101,7 +101,7 @@ async def move(
         token = await take_lead(two, holder, clock())
         stack.push_async_callback(give_lead, two, holder)
         await in_thread(two.moving.note_move, Move(one.place, token))
-        await while_leading((one, two), holder, clock, _moved(one, two, outcome, told, clock, random or Random()))
+        await while_leading((one, two), holder, clock, _moved(one, two, outcome, progress, clock, random or Random()))
         await in_thread(two.moving.note_move, Move(one.place, token, done=not outcome.differences))
     return outcome
 
@@ -117,7 +117,7 @@ async def _count(source: Side, target: Side | None, outcome: Outcome) -> None:
     await _note_rest(source, target, outcome)
 
 
-async def _requests(source: Side, target: Side, anew: bool, now: datetime, told: Callable[[float], None]) -> int:
+async def _requests(source: Side, target: Side, anew: bool, now: datetime, progress: Callable[[float], None]) -> int:
     """Copy the single requests; how many were written. Each day is summed up once it is there: all at the end would be
     long, and more than a store wants to know of what is new."""
     copied = copying.copied_events(source.moving, target.moving, anew=anew)
@@ -128,7 +128,7 @@ async def _requests(source: Side, target: Side, anew: bool, now: datetime, told:
         if end_us - sealed_us >= _DAY_US:
             await target.stores.events.seal(min(now, moment(end_us)))
             sealed_us = end_us
-        told(done)
+        progress(done)
     return written
 
 
@@ -145,31 +145,33 @@ async def _note_rest(source: Side, target: Side | None, outcome: Outcome) -> Non
     outcome.left += [ASKED, *await in_thread(source.moving.outside)]
 
 
-async def _moved(source: Side, target: Side, outcome: Outcome, told: Told, clock: Clock, random: Random) -> None:
+async def _moved(
+    source: Side, target: Side, outcome: Outcome, progress: Progress, clock: Clock, random: Random
+) -> None:
     def part(what: str, first: float, last: float) -> Any:
-        told(what, first)
-        return lambda done: told(what, first + (last - first) * done)
+        progress(what, first)
+        return lambda done: progress(what, first + (last - first) * done)
 
     one, two = source.moving, target.moving
     await in_thread(copying.make_key, one)
     rows = await in_thread(
-        copying.copy_tables, one, two, late=False, told=part("reports, mails, alerts and people", 0, 0.1)
+        copying.copy_tables, one, two, late=False, progress=part("reports, mails, alerts and people", 0, 0.1)
     )
     gone = await in_thread(copying.people_gone, one, two)
     await in_thread(lambda: two.put_facts(one.facts()))
     outcome.summaries = await in_thread(
-        copying.copy_buckets, one, two, anew=bool(gone), told=part("summaries", 0.1, 0.2)
+        copying.copy_buckets, one, two, anew=bool(gone), progress=part("summaries", 0.1, 0.2)
     )
     outcome.requests = await _requests(source, target, bool(gone), clock(), part("requests", 0.2, 0.75))
     if gone:
         await in_thread(two.delete, "person", gone)
-    rows |= await in_thread(copying.copy_tables, one, two, late=True, told=part("sessions", 0.75, 0.77))
+    rows |= await in_thread(copying.copy_tables, one, two, late=True, progress=part("sessions", 0.75, 0.77))
     outcome.rows = {table: count for table, count in rows.items() if count}
-    told("adding up", 0.77)
+    progress("adding up", 0.77)
     for side in (source, target):
         await side.stores.events.seal(clock())
     outcome.windows, outcome.differences = await compare(
-        source, target, now=clock(), random=random, told=part("comparing", 0.85, 1)
+        source, target, now=clock(), random=random, progress=part("comparing", 0.85, 1)
     )
-    told("comparing", 1.0)
+    progress("comparing", 1.0)
     await _note_rest(source, target, outcome)
