@@ -66,7 +66,7 @@ def mailto(found: Whom, lang: Language, zone: ZoneInfo, over: datetime | None) -
     return url if len(plain(url)) <= LONGEST else ""
 
 
-def told(found: Whom, lang: Language, zone: ZoneInfo, over: datetime | None, file: str) -> dict[str, Any]:
+def whom_shown(found: Whom, lang: Language, zone: ZoneInfo, over: datetime | None, file: str) -> dict[str, Any]:
     """The values that templates print about it: `lines`, the `addresses` to copy with a label, a `draft` (the address
     of a link, "" for none), and `notes` about what is missing and where to find it. `over` is when all was well again;
     None if unknown, and then a note says why there is no draft. `file` is the name of the attached file, "" if there is

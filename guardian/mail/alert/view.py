@@ -17,7 +17,7 @@ from guardian.core.bidi import isolated
 from guardian.core.grade import grade
 from guardian.core.language import Language
 from guardian.mail.alert.facts import facts
-from guardian.mail.alert.letter import told
+from guardian.mail.alert.letter import whom_shown
 from guardian.mail.alert.linked import evidence, linked_facts
 from guardian.mail.alert.titles import all_of, gravest, is_resolved, why_late
 from guardian.mail.chart import BLOCKS
@@ -134,7 +134,7 @@ class AlertView:
         if b.ended is None or not whom_lines(found, self.lang, self.zone):
             return None
         well = None if b.incident.end in UNKNOWN else b.ended
-        return told(found, self.lang, self.zone, well, self.files.get(b.incident.id, ""))
+        return whom_shown(found, self.lang, self.zone, well, self.files.get(b.incident.id, ""))
 
     def _changed(self, b: Briefing) -> str:
         lang = self.lang

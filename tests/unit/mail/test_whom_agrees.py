@@ -19,7 +19,7 @@ from guardian.core.language import language
 from guardian.core.mentions import marked
 from guardian.core.mentions import plain as unmarked
 from guardian.core.time import moment
-from guardian.mail.alert.letter import COPIED, LONGEST, addresses, mailto, people_file, told
+from guardian.mail.alert.letter import COPIED, LONGEST, addresses, mailto, people_file, whom_shown
 from guardian.settings.rules import parse_rule
 from tests.support.plain import plain
 from tracker.event import ANONYMOUS, Event, Failure
@@ -69,7 +69,7 @@ def agree(found, lang):
     assert sum(fates) == len(api["people"]) == api["hit"] - api["erased"]
     said = [*([api["hit"], *filter(None, fates)] if api["hit"] else []), api["erased"], api["anonymous_failures"]]
     assert [number for line in lines for number in numbers(line)] == list(filter(None, said))
-    mail = told(found.named(marked), lang, UTC, over, "people.csv")
+    mail = whom_shown(found.named(marked), lang, UTC, over, "people.csv")
     assert mail["lines"] == lines
     good, others = addresses(to_write_to(found))
     assert len(good) + len(others) == api["failed_again"] + api["not_back"]
