@@ -37,10 +37,10 @@ def list_(
     """List the newest incidents."""
 
     async def read(app: Application) -> tuple[list[dict[str, Any]], str]:
-        from guardian.application.judging.acting import told
+        from guardian.application.judging.acting import incident_values
 
         found = await app.stores.alerts.incidents(open_only=open_only, limit=limit)
-        return [told(app, incident) for incident in found], app.settings.timezone
+        return [incident_values(app, incident) for incident in found], app.settings.timezone
 
     rows, zone = with_application(config, read)
     if as_json:
@@ -75,7 +75,7 @@ def show(incident: IncidentArgument, config: ConfigOption = None, as_json: JsonO
         from zoneinfo import ZoneInfo
 
         from guardian.alerting.whom_words import whom_lines
-        from guardian.application.judging.acting import told
+        from guardian.application.judging.acting import incident_values
         from guardian.application.judging.causes import cause_of, cause_values, whom_values
         from guardian.core.language import language
 
@@ -84,7 +84,7 @@ def show(incident: IncidentArgument, config: ConfigOption = None, as_json: JsonO
             raise ValueError(f"there is no incident {incident!r}: 'guardian alerts list' shows those there are")
         why = await cause_of(app, found)
         lines.extend(whom_lines(why.whom, language(), ZoneInfo(app.settings.timezone)))
-        return {**told(app, found), "cause": cause_values(why), "whom": whom_values(why.whom)}
+        return {**incident_values(app, found), "cause": cause_values(why), "whom": whom_values(why.whom)}
 
     row = with_application(config, read)
     if as_json:
@@ -134,9 +134,9 @@ def resolve(incident: IncidentArgument, config: ConfigOption = None) -> None:
 
 def _act(action: Action, incident: str | None, config: Any, words: str) -> None:
     async def do(app: Application) -> list[dict[str, Any]]:
-        from guardian.application.judging.acting import act, told
+        from guardian.application.judging.acting import act, incident_values
 
-        return [told(app, each) for each in await act(app, action, incident, by=getpass.getuser())]
+        return [incident_values(app, each) for each in await act(app, action, incident, by=getpass.getuser())]
 
     changed = with_application(config, do)
     for row in changed:

@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 
 from guardian.alerting.actions import Action
 from guardian.alerting.incidents import Incident
-from guardian.application.judging.acting import act, told
+from guardian.application.judging.acting import act, incident_values
 from guardian.application.judging.causes import cause_of, cause_values, whom_values
 from guardian.core.off_loop import off_loop
 from guardian.web.endpoint import Asked, Call, Endpoint, Refusal
@@ -114,14 +114,14 @@ class Alerts(BaseModel):
 async def list_alerts(call: Call) -> dict[str, Any]:
     """The incidents that opened, the newest first."""
     found = await call.app.stores.alerts.incidents(open_only=call.asked.open, limit=call.asked.limit)
-    return {"alerts": await off_loop(lambda: [told(call.app, incident) for incident in found])}
+    return {"alerts": await off_loop(lambda: [incident_values(call.app, incident) for incident in found])}
 
 
 async def show_alert(call: Call) -> dict[str, Any]:
     """One incident, with its cause and whom it hit, as far as the requests that are still there tell it."""
     incident = await _known(call)
     why = await cause_of(call.app, incident)
-    return {**told(call.app, incident), "cause": cause_values(why), "whom": whom_values(why.whom)}
+    return {**incident_values(call.app, incident), "cause": cause_values(why), "whom": whom_values(why.whom)}
 
 
 async def acknowledge(call: Call) -> dict[str, Any]:
@@ -152,7 +152,7 @@ async def _done(call: Call, action: Action) -> dict[str, Any]:
         [incident] = await act(call.app, action, call.asked.id, by=by)
     except ValueError as error:
         raise Refusal(409, str(error)) from None
-    return told(call.app, incident)
+    return incident_values(call.app, incident)
 
 
 async def _known(call: Call) -> Incident:

@@ -32,7 +32,7 @@ async def act(app: Application, action: Action, incident_id: str | None, *, by: 
     raise ValueError(f"the incident {incident_id!r} is over: there is nothing to do")
 
 
-def told(app: Application, incident: Incident) -> dict[str, Any]:
+def incident_values(app: Application, incident: Incident) -> dict[str, Any]:
     """An incident as JSON values; times are ISO 8601 in UTC, None where there is none."""
     rule = app.settings.rules.get(incident.rule)
     times = {
