@@ -79,7 +79,7 @@ async def answers(address, monkeypatch, start):
             edges = [start + timedelta(days=n) for n in range(0, (END - start).days, 5)]
             found.append(
                 (await repository.timeline(edges), await repository.turnover(edges[-4:]), await repository.gone_quiet(
-                    edges[-2], edges[-1]), await repository.recent_failures(edges[0], edges[-1], per_user=20))
+                    edges[-2], edges[-1]), await repository.activity([edges[0], edges[-1]]))
             )  # fmt: skip
     return found
 
