@@ -52,9 +52,9 @@ def start(google, tmp_path):
 def visit(process):
     """Opens the address that the command prints, as a browser does; what it says to the end."""
     assert "Open this address" in process.stdout.readline()
-    with urlopen(process.stdout.readline().strip(), timeout=20) as page:
+    with urlopen(process.stdout.readline().strip(), timeout=60) as page:
         assert b"Guardian may send now" in page.read()
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=60)
     assert (process.returncode, err) == (0, "")
     return out
 
@@ -104,7 +104,7 @@ async def test_mail_goes_out_with_the_file_of_a_login_whose_end_is_known(google,
 
 def test_a_login_without_a_client_names_the_cure(start):
     process = start("--client-secrets", "none.json")
-    _, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=60)
     assert process.returncode == 1
     assert err.startswith("guardian: none.json cannot be read (No such file or directory): download it from the Cloud")
 
@@ -113,9 +113,9 @@ def test_a_login_that_google_refuses_leaves_no_file(google, start, tmp_path):
     google.token_answers = [(400, {"error": "invalid_grant", "error_description": "ann@example.org"}, {})]
     process = start()
     process.stdout.readline()
-    with urlopen(process.stdout.readline().strip(), timeout=20):
+    with urlopen(process.stdout.readline().strip(), timeout=60):
         pass
-    _, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=60)
     assert (process.returncode, len(err.splitlines())) == (1, 1)
     assert "Google did not allow it (invalid_grant)" in err
     assert "ann@" not in err

@@ -135,7 +135,7 @@ async def lifespan(app, work):
     running = asyncio.ensure_future(app(scope, to_app.get, from_app.put))
     await to_app.put({"type": "lifespan.startup"})
     started = asyncio.ensure_future(from_app.get())
-    await asyncio.wait((started, running), timeout=20, return_when=asyncio.FIRST_COMPLETED)
+    await asyncio.wait((started, running), timeout=60, return_when=asyncio.FIRST_COMPLETED)
     if running.done():
         running.result()
     assert started.result()["type"] == "lifespan.startup.complete", started.result()
@@ -143,8 +143,8 @@ async def lifespan(app, work):
         return await asyncio.wait_for(work(app), 60)
     finally:
         await to_app.put({"type": "lifespan.shutdown"})
-        await asyncio.wait_for(from_app.get(), 20)
-        await asyncio.wait_for(running, 20)
+        await asyncio.wait_for(from_app.get(), 60)
+        await asyncio.wait_for(running, 60)
 
 
 @pytest.fixture
