@@ -1,4 +1,5 @@
-"""All tests of the pages and mails run on one loop, so that they can share a Chromium."""
+"""All tests of the pages and mails run on one loop, so that they can share a Chromium, and wait long for what a page is
+to show."""
 
 from inspect import iscoroutinefunction
 from pathlib import Path
@@ -7,6 +8,8 @@ import pytest
 import pytest_asyncio
 
 HERE = Path(__file__).parent
+WAIT = 60_000
+"""Milliseconds: on a busy machine a page may take longer than the 5 s that Playwright waits."""
 
 
 def pytest_collection_modifyitems(items):
@@ -17,7 +20,10 @@ def pytest_collection_modifyitems(items):
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session", autouse=True)
 async def end_of_chromium():
-    from tests.support.chromium import stop  # here: Playwright may be missing
+    from playwright.async_api import expect  # here: it may be missing
 
+    from tests.support.chromium import stop
+
+    expect.set_options(timeout=WAIT)
     yield
     await stop()

@@ -42,7 +42,7 @@ async def opened(folder):
     """A page of the inbox of `folder`, and its address."""
     server = Server(uvicorn.Config(create_inbox(folder), port=0, log_level="critical", lifespan="off"))
     task = asyncio.create_task(server.serve())
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not server.started:
             await asyncio.sleep(0.01)
     address = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}/"
@@ -99,7 +99,7 @@ async def test_an_empty_inbox_says_that_it_looks_again_and_does(tmp_path):
     async with opened(tmp_path) as (tab, _):
         assert "No mail yet" in await tab.locator("main").text_content()
         keep(tmp_path, 1, "The first")
-        await tab.get_by_role("link", name="The first").wait_for(timeout=15_000)
+        await tab.get_by_role("link", name="The first").wait_for(timeout=60_000)
 
 
 async def test_it_fits_a_phone_and_a_desk_by_day_and_by_night(tmp_path):

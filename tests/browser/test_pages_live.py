@@ -91,7 +91,7 @@ async def test_the_slider_is_moved_by_the_keyboard_and_the_replay_follows_with_t
         await slider.focus()
         await tab.keyboard.press("ArrowRight")
         await tab.keyboard.press("ArrowRight")
-        await expect(tab.get_by_role("main")).to_contain_text("threshold = 0.12", timeout=20_000)
+        await expect(tab.get_by_role("main")).to_contain_text("threshold = 0.12")
         await expect(tab).to_have_url(re.compile("threshold=0.12"))
         await expect(slider).to_be_focused()
         await expect(tab.locator("output")).to_have_text(re.compile("12"))

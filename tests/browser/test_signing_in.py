@@ -59,7 +59,7 @@ async def tab_of(browser, **options):
 
 async def mailed(application):
     """The link of the newest mail, once it is there."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not (items := await application.state.outbox()):
             await asyncio.sleep(0.02)
     mail = message_from_bytes(items[0].message.body, policy=policy.default)

@@ -18,8 +18,6 @@ from tests.support.api_client import opened
 from tests.support.dashboard import browsing, busy
 from tests.support.mail_servers import free_port
 
-WAIT = 30_000
-"""Milliseconds: on a busy machine a page may take longer than the 5 s that Playwright waits."""
 pytestmark = [
     pytest.mark.needs_chromium,
     pytest.mark.needs_openssl,
@@ -91,12 +89,12 @@ async def ask(tab, address):
     await tab.goto(address)
     await tab.get_by_label("Mail address").fill("admin@example.com")
     await tab.get_by_role("button", name="Mail me a link").click()
-    await expect(tab.get_by_role("heading")).to_have_text("Check your mail", timeout=WAIT)
+    await expect(tab.get_by_role("heading")).to_have_text("Check your mail")
 
 
 async def mailed(application, number):
     """The path of the link in the mail of this number, once it is there."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while len(items := await application.state.outbox()) < number:
             await asyncio.sleep(0.02)
     mail = message_from_bytes(items[0].message.body, policy=policy.default)
@@ -115,7 +113,7 @@ async def test_one_signs_in_here_and_from_another_browser_and_out_everywhere(tmp
         code = await phone.locator("code").text_content()
         await desk.get_by_label("Code").fill(code)
         await desk.get_by_role("button", name="Sign in").click()
-        await expect(desk).to_have_url(f"{here}/people?range=7d", timeout=WAIT)
+        await expect(desk).to_have_url(f"{here}/people?range=7d")
         kind = "__Secure-" if prefix else "__Host-"
         held = {each["name"]: each for each in await desk.context.cookies()}
         assert set(held) <= {f"{kind}guardian", "guardian-zone"}
@@ -124,19 +122,19 @@ async def test_one_signs_in_here_and_from_another_browser_and_out_everywhere(tmp
             prefix or "/", True, True, "Lax",
         )  # fmt: skip
         await phone.goto(here + link)  # it has been used by its code
-        await expect(phone.get_by_role("main")).to_contain_text("has been used", timeout=WAIT)
+        await expect(phone.get_by_role("main")).to_contain_text("has been used")
         await ask(phone, f"{here}/errors")
         await phone.goto(here + await mailed(application, 2))
-        await expect(phone).to_have_url(f"{here}/errors", timeout=WAIT)
+        await expect(phone).to_have_url(f"{here}/errors")
         await desk.keyboard.press("3")
-        await expect(desk).to_have_url(re.compile(f"^{here}/features"), timeout=WAIT)
+        await expect(desk).to_have_url(re.compile(f"^{here}/features"))
         if prefix:
             await desk.goto(f"{host}/")
             assert await desk.locator("p").text_content() == "cookies: "
             await desk.goto(f"{here}/")
         await desk.locator("summary").first.click()
         await desk.get_by_role("button", name="Sign out everywhere").click()
-        await expect(desk.get_by_label("Mail address")).to_be_visible(timeout=WAIT)
+        await expect(desk.get_by_label("Mail address")).to_be_visible()
         await phone.goto(f"{here}/")
-        await expect(phone.get_by_label("Mail address")).to_be_visible(timeout=WAIT)
+        await expect(phone.get_by_label("Mail address")).to_be_visible()
         assert [each for each in said + said_there if "410" not in each] == []
