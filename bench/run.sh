@@ -9,7 +9,7 @@ if ! cmp -s bench/requirements.lock .venv-bench/.installed; then
     cp bench/requirements.lock .venv-bench/.installed
 fi
 export PYTHONPATH=.
-for bench in middleware storage report beside backtest mail tick loop purge daemon; do
+for bench in middleware host storage report beside backtest mail tick loop purge daemon; do
     printf '\n== %s\n' "$bench"
     .venv-bench/bin/python "bench/$bench.py"
 done
