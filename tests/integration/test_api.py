@@ -4,6 +4,7 @@ import asyncio
 import json
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from datetime import timedelta
 
 import httpx2
@@ -178,10 +179,12 @@ async def test_health_says_what_is_wrong_and_names_nobody(app, anyone, monkeypat
         seen = NOW - timedelta(seconds=seconds)
         return RecorderHealth("host/1", seen - timedelta(hours=1), seen, accepted, stored, dropped, "0.1.0")
 
-    async def recorders():
-        return said
+    true = app.repository.signs
 
-    monkeypatch.setattr(type(app.repository), "recorders", lambda self, now=None: recorders())
+    async def signs(self, now, since):
+        return replace(await true(now, since), recorders=said)
+
+    monkeypatch.setattr(type(app.repository), "signs", signs)
     said = [recorder(3, 1000, 990, 1)]
     answered = await anyone.get("/api/usage/health")
     assert answered.json() == {
