@@ -5,6 +5,7 @@ A store is a folder beside this file. Nothing else in the tracker knows which on
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from functools import partial
 from typing import NamedTuple, Protocol
@@ -69,7 +70,8 @@ class Sink(Protocol):
 
 class Pace(NamedTuple):
     """A store is written to when `batch` events wait, or after `interval` seconds; where it is `prompt`, as soon as
-    nothing more comes for a moment. So that many instances do not write at once, each varies the interval by up to
+    nothing more comes for a moment. The first batch of a process waits at most `first` seconds, since nobody knows yet
+    what would be lost with it. So that many instances do not write at once, each varies the interval by up to
     `jitter` of it. The end of the process waits at most `ending` seconds for what is to be stored: hosts are killed
     ten seconds after they are told to end (Docker, Cloud Run; Kubernetes 30)."""
 
@@ -78,10 +80,11 @@ class Pace(NamedTuple):
     prompt: bool = True
     jitter: float = 0.0
     ending: float = 3.5
+    first: float = math.inf
 
 
 SQLITE_PACE = Pace(1.0, 500)
-FIRESTORE_PACE = Pace(15.0, 5_000, prompt=False, jitter=0.2, ending=8.0)
+FIRESTORE_PACE = Pace(15.0, 5_000, prompt=False, jitter=0.2, ending=8.0, first=1.0)
 """A document costs as much for one event as for thousands. The long `ending` is for a process that ends early, which
 still has to load the library, connect, and look up the names of all its people."""
 

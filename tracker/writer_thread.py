@@ -56,8 +56,7 @@ class WriterThread:
         self.deadline: float | None = None  # the end is near: what is not stored by then, stays
         self.ended_at: float | None = None  # when the app ended, until another one starts
         self.abandoned = False
-        self._busy_at = 0.0
-        self._hopeless_at = 0.0  # when the database turned out to be unusable
+        self._busy_at = self._hopeless_at = 0.0  # when a batch was stored last; when the database could not be used
         self._announced = False
         self._told = pace.prompt  # whether it was said that this process lives
 
@@ -184,7 +183,8 @@ class WriterThread:
                     self.wake.wait(min(self._interval, _LOOK_SECONDS))
                 self.asleep = False
         pace = self._pace
-        end = time.monotonic() + self._interval * random.uniform(1 - pace.jitter, 1 + pace.jitter)
+        interval = self._interval if self._busy_at else min(self._interval, pace.first)
+        end = time.monotonic() + interval * random.uniform(1 - pace.jitter, 1 + pace.jitter)
         while waiting := len(events):
             self.wake.clear()
             # After clearing: whoever sets the event changes one of these first. An end of a moment ago means that the

@@ -21,7 +21,7 @@ from guardian.stores.firestore.overview import recorders
 from guardian.stores.firestore.progress import read_table
 from tests.support.api_client import calling, opened
 from tests.support.events import event as made
-from tests.support.firestore import address_in
+from tests.support.firestore import address_in, late_first
 from tests.support.waiting import until
 from tracker import Recorder
 from tracker.firestore.address import parse
@@ -135,6 +135,7 @@ def test_events_wait_for_each_other_where_a_document_costs_as_much_for_one(addre
 
 
 def test_the_library_is_loaded_before_the_first_batch_is_due(address, monkeypatch):
+    late_first(monkeypatch)
     opened, made = [], FirestoreSink.__init__
 
     def noted(self, *values, **named):
@@ -263,13 +264,19 @@ def test_a_process_that_is_killed_loses_what_came_since_its_last_slice_and_no_mo
     assert told["accepted"] >= told["stored"]
 
 
+def test_the_first_slice_of_a_process_does_not_wait_for_its_time_since_the_process_may_be_killed(address, served):
+    process, _ = served(flush_interval=3600)
+    [told] = until(lambda: [each for each in recorders(Documents(parse(address)), None) if each.stored])
+    process.kill()
+    process.wait()
+    assert told.accepted >= told.stored == len(stored(address)) >= 1
+
+
 HANGS = "import time; from tracker.firestore.sink import FirestoreSink as S; S._create = lambda *_: time.sleep(99)"
 """No slice is ever made."""
 
 
-@pytest.mark.parametrize(
-    "how", [{"flush_interval": 3600}, {"flush": "response", "before": HANGS}], ids=["timer", "flush"]
-)
+@pytest.mark.parametrize("how", [{"before": HANGS}, {"flush": "response", "before": HANGS}], ids=["timer", "flush"])
 async def test_a_process_that_is_killed_before_its_first_slice_has_said_what_it_took(address, served, tmp_path, how):
     process, ask = served(**how)
     [told] = until(lambda: recorders(Documents(parse(address)), None))
@@ -293,7 +300,8 @@ async def test_a_process_that_is_killed_before_its_first_slice_has_said_what_it_
         )
 
 
-def test_that_a_process_lives_is_said_before_any_name_and_its_first_slice_says_so_again(address):
+def test_that_a_process_lives_is_said_before_any_name_and_its_first_slice_says_so_again(address, monkeypatch):
+    late_first(monkeypatch)
     recorder = Recorder(address, flush_interval=3_600)
     for number in range(3):
         recorder.add(event(number))

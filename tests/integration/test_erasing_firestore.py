@@ -15,7 +15,7 @@ from guardian.stores.firestore.ledger import REPORT
 from guardian.stores.firestore.mails import OUTBOX
 from tests.integration.test_erasing import LONG, RULES, mailed, readable, traffic, written
 from tests.support.api_client import NOW, bearer, calling, event, open_incident, opened
-from tests.support.firestore import address_in
+from tests.support.firestore import address_in, late_first
 from tracker import Recorder
 from tracker.event import Client
 from tracker.firestore.address import parse
@@ -131,7 +131,8 @@ async def test_a_long_name_that_is_in_parts_of_messages_goes_too(tmp_path, addre
         assert places_of(address, LONG, LONG[:30]) == {}
 
 
-async def test_what_was_queued_before_brings_nobody_back(tmp_path, address):
+async def test_what_was_queued_before_brings_nobody_back(tmp_path, address, monkeypatch):
+    late_first(monkeypatch)
     async with opened(tmp_path, events=[], rules=RULES, database=address) as app:
         known = await kept(app, address, BOB)
         fresh, recorder = FirestoreSink(address, Waiting()), Recorder(address, flush_interval=3_600)

@@ -89,6 +89,13 @@ def address_in(folder):
     return f"firestore://t-{blake2b(str(folder).encode(), digest_size=10).hexdigest()}"
 
 
+def late_first(monkeypatch):
+    """Let the first batch of a recorder wait as long as each later one."""
+    from tracker.sink import FIRESTORE_PACE
+
+    monkeypatch.setattr("tracker.recorder.pace", lambda database: FIRESTORE_PACE._replace(first=3_600))
+
+
 # Queries and their indexes
 
 
