@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from guardian.alerting.columns import Columns, OfUsers
-from guardian.core.unlinked import is_unlinked
-from tracker.event import ANONYMOUS
 
 if TYPE_CHECKING:
     from guardian.alerting.stretches import Stretches
@@ -54,24 +52,17 @@ class Bursts:
         return self.only((len(self) - 1 - last)[order])
 
 
-def find_bursts(columns: Columns, failed: OfUsers, errors: int, window_us: int) -> Bursts:
-    """A burst for each of these errors that completes one, in order of time."""
+def find_bursts(columns: Columns, failed: OfUsers, errors: int, window_us: int, nobodies: Sequence[int]) -> Bursts:
+    """A burst for each of these errors that completes one, in order of time; `nobodies` (indices) have none."""
     user, at = failed.users, columns.at_us[failed.rows]
     if len(at) < errors:
         nothing = np.empty(0, dtype=np.int64)
         return Bursts(columns.users, nothing, nothing, nothing)
     last, first = slice(errors - 1, None), slice(None, len(at) - errors + 1)
     hits = np.flatnonzero((user[last] == user[first]) & (at[last] - at[first] <= window_us))
-    hits = hits[_somebody(columns.users, user[hits])]
+    hits = hits[~np.isin(user[hits], nobodies)]
     hits = hits[np.argsort(at[hits + errors - 1], kind="stable")]
     return Bursts(columns.users, user[hits], at[hits], at[hits + errors - 1])
-
-
-def _somebody(names: list[str], users: np.ndarray) -> np.ndarray:
-    """Which of these users are people: neither anonymous nor erased."""
-    codes, place = np.unique(users, return_inverse=True)
-    people = [not (names[code] == ANONYMOUS or is_unlinked(names[code])) for code in codes.tolist()]
-    return np.array(people, dtype=bool)[place]
 
 
 class BurstSearch:
@@ -106,7 +97,7 @@ class BurstSearch:
     def _search(self, errors: int, window_us: int, rows: slice) -> Bursts:
         grouped = OfUsers(self._columns, self._stretches.failures_between(rows), errors)
         self._errors[errors, window_us] = grouped, rows.start
-        return find_bursts(self._columns, grouped, errors, window_us)
+        return find_bursts(self._columns, grouped, errors, window_us, self._stretches.people.nobodies())
 
     def errors_of(self, user: str, start_us: int, end_us: int, errors: int, window_us: int) -> np.ndarray:
         """When (µs) a user met errors in [start, end), in order: one of whom `bursts` found a burst in that time. Where
@@ -115,6 +106,6 @@ class BurstSearch:
         grouped, searched = self._errors.get((errors, window_us), (None, 0))
         if grouped is None or first < searched:
             grouped = self._stretches.failed_of
-        rows = grouped.between(self._stretches.user(user), slice(int(first), int(last)))
+        rows = grouped.between(self._stretches.people.place(user), slice(int(first), int(last)))
         found: np.ndarray = self._columns.at_us[rows]
         return found

@@ -71,12 +71,12 @@ def evidence(rule: Rule, incident: Incident, snapshot: Snapshot, seconds: int) -
     bad = columns.status[found] >= lowest_bad(counted(rule))
     rows = np.flatnonzero(bad) + found.start if isinstance(found, slice) else found[bad]
     if kind.of_one_user:
-        rows = rows[columns.user[rows] == snapshot.history.stretches.user(incident.subject)]
+        rows = rows[columns.user[rows] == snapshot.history.stretches.people.place(incident.subject)]
     if "place" in incident.facts:
         what = (incident.facts["kind"], incident.facts["place"])
         code = columns.failures.index(what) if what in columns.failures else len(columns.failures)
         rows = rows[columns.failure[rows] == code]
-    known = rows[columns.user[rows] != snapshot.history.stretches.user(ANONYMOUS)]
+    known = rows[columns.user[rows] != snapshot.history.stretches.people.place(ANONYMOUS)]
     hit = _counted(columns.user[known])
     names = _newcomers(rule, incident, snapshot)
     most = sorted(((columns.users[code], number) for code, number in hit), key=lambda m: (-m[1], m[0]))

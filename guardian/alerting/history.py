@@ -173,9 +173,7 @@ class Snapshot:
 
     def _stretch(self, window: int, since_us: int = 0) -> slice:
         """The rows of the window, of all features, as one slice."""
-        edges = (self.start_us(window, since_us), self.now_us)
-        first, last = np.searchsorted(self.history.columns.at_us, edges)
-        return slice(int(first), max(int(first), int(last)))
+        return self.history.stretches.stretch(self.start_us(window, since_us), self.now_us)
 
     def users(self, window: int, feature: str | None = None, **which: Any) -> Set[str]:
         """The verified users of a window that ended `back` seconds ago. With `failed` only those who hit an error, with
@@ -203,7 +201,7 @@ class Snapshot:
 
     def rows_of(self, user: str, window: int, *, failed: bool = False) -> np.ndarray:
         """The rows of this user in the window, in order of time; with `failed` only errors, which is faster."""
-        users, code, rows = self.history.columns.user, self.history.stretches.user(user), self._stretch(window)
+        users, code, rows = self.history.columns.user, self.history.stretches.people.place(user), self._stretch(window)
         if failed:
             return self.history.stretches.failed_of.between(code, rows)
         return np.asarray(np.flatnonzero(users[rows] == code) + rows.start)
@@ -241,4 +239,5 @@ class Snapshot:
         first = last - window // 60
         earlier, start = self.history.earlier, self.history.counts.start
         counted = self.counts(window, feature, back=back).requests
-        return counted + sum(earlier.get(at, {}).get(feature or "", 0) for at in range(first, min(last, start)))
+        minutes = [earlier[at] for at in range(first, min(last, start)) if at in earlier]
+        return counted + sum([counts.get(feature or "", 0) for counts in minutes])

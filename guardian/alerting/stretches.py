@@ -10,7 +10,7 @@ import numpy as np
 
 from guardian.alerting.bursts import BurstSearch
 from guardian.alerting.columns import MINUTE_US, Columns, OfUsers
-from guardian.alerting.users import Users
+from guardian.alerting.users import People, Users
 from tracker.event import ANONYMOUS
 
 _STRETCHES = 12
@@ -26,6 +26,7 @@ class Stretches:
     def __init__(self, columns: Columns) -> None:
         self.columns = columns
         self._counted: tuple[tuple[int, int], tuple[np.ndarray, np.ndarray]] | None = None
+        self._last = 0, 0, slice(0, 0)  # the latest answer of `stretch`
         self._named = 0  # so many of the users are known to be somebody
 
     @cached_property
@@ -43,16 +44,10 @@ class Stretches:
         """Who met many errors at once."""
         return BurstSearch(self)
 
-    def user(self, name: str) -> int:
-        """The index of a user in `columns.users`; -1 for one who never came."""
-        known, names = self._users, self.columns.users
-        known.update((names[code], code) for code in range(len(known), len(names)))
-        return known.get(name, -1)
-
     @cached_property
-    def _users(self) -> dict[str, int]:
-        """The index of each user, as far as `user` has looked them up."""
-        return {}
+    def people(self) -> People:
+        """Where the users stand in `columns.users`."""
+        return People(self.columns.users)
 
     @cached_property
     def _of_features(self) -> dict[tuple[int, int], list[np.ndarray]]:
@@ -72,11 +67,19 @@ class Stretches:
     def _places(self) -> dict[str, int]:
         return {name: code for code, name in enumerate(self.columns.features)}
 
+    def stretch(self, start_us: int, end_us: int) -> slice:
+        """The rows of `columns` in [start, end), of all features. Often the same one is asked for again and again."""
+        if self._last[:2] != (start_us, end_us):
+            first, last = np.searchsorted(self.columns.at_us, (start_us, end_us))
+            self._last = start_us, end_us, slice(int(first), max(int(first), int(last)))
+        return self._last[2]
+
     def rows(self, start_us: int, end_us: int, feature: str | None = None) -> np.ndarray | slice:
         """The rows of `columns` in [start, end), of one feature or of all."""
-        first, last = (int(row) for row in np.searchsorted(self.columns.at_us, (start_us, end_us)))
+        stretch = self.stretch(start_us, end_us)
+        first, last = stretch.start, stretch.stop
         if feature is None:
-            return slice(first, last)
+            return stretch
         code = self._places.get(feature)
         if code is None or first >= last:
             return slice(0, 0)
@@ -210,7 +213,7 @@ class Stretches:
         if before.columns.features is not self.columns.features:
             return  # features may have other numbers
         if before.columns.users is self.columns.users:
-            self._users = before._users
+            self.people = before.people
             self._named = before.nobody.start if "nobody" in before.__dict__ else 0
         first_us = int(self.columns.at_us[0]) if len(self.columns) else 0
         gone = {minute * MINUTE_US for minute in late}

@@ -8,6 +8,9 @@ from typing import TypeVar
 
 import numpy as np
 
+from guardian.core.unlinked import is_unlinked
+from tracker.event import ANONYMOUS
+
 T = TypeVar("T")
 
 
@@ -35,6 +38,32 @@ class Users(Set[str]):
     @classmethod
     def _from_iterable(cls, it: Iterable[T]) -> Set[T]:  # what `-` and the like are made of
         return set(it)
+
+
+class People:
+    """The places of names in a list that may grow at its end; each name is looked at once."""
+
+    __slots__ = ("_names", "_nobodies", "_places")
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self._names, self._places, self._nobodies = names, dict[str, int](), list[int]()
+
+    def place(self, name: str) -> int:
+        """The place of a name; -1 for one that is not there."""
+        self._learn()
+        return self._places.get(name, -1)
+
+    def nobodies(self) -> Sequence[int]:
+        """The places of those who are no people: anonymous or erased."""
+        self._learn()
+        return self._nobodies
+
+    def _learn(self) -> None:
+        for place in range(len(self._places), len(self._names)):
+            name = self._names[place]
+            self._places[name] = place
+            if name == ANONYMOUS or is_unlinked(name):
+                self._nobodies.append(place)
 
 
 class Gathered:

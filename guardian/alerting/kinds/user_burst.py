@@ -52,7 +52,7 @@ def _judge(rule: UserBurst, snapshot: Snapshot, since: Since, going_on: Collecti
         made = np.bincount(snapshot.history.columns.user[rows], minlength=len(found.names))
         active = made[found.user] >= rule.min_requests
     firing = int(np.count_nonzero(active)) >= rule.min_users
-    known = np.isin(found.user, [snapshot.history.stretches.user(name) for name in going_on])
+    known = np.isin(found.user, [snapshot.history.stretches.people.place(name) for name in going_on])
     others = np.flatnonzero(~known)
     others = np.concatenate((others[active[others]], others[~active[others]]))[: max(0, MOST - len(going_on))]
     judged = np.sort(np.concatenate((np.flatnonzero(known), others)))
@@ -70,7 +70,7 @@ def _since_each(found: Bursts, snapshot: Snapshot, since: Since) -> np.ndarray:
     """For each of these bursts the moment (µs) before which nothing of its user counts."""
     since_us = np.full(len(found), since.get("", 0), dtype=np.int64)
     for name in since:
-        since_us[found.user == snapshot.history.stretches.user(name)] = since.get(name, 0)
+        since_us[found.user == snapshot.history.stretches.people.place(name)] = since.get(name, 0)
     return since_us
 
 

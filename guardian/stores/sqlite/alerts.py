@@ -144,8 +144,10 @@ def _save(db: sqlite3.Connection, state: AlertState, known: _Known) -> _Known:
 def _close_orphans(db: sqlite3.Connection, state: AlertState, now_us: int) -> None:
     """End the incidents of rules that left the settings, since they will never be judged again."""
     known = state.by_id()
-    for number, body in db.execute("SELECT id, body FROM guardian_incident WHERE status != 'resolved'").fetchall():
+    going_on = db.execute("SELECT id FROM guardian_incident WHERE status != 'resolved'").fetchall()
+    for (number,) in going_on:
         if number not in known:
+            (body,) = db.execute("SELECT body FROM guardian_incident WHERE id = ?", (number,)).fetchone()
             ended = read_incident(body).ended("removed", now_us)
             db.execute(
                 "UPDATE guardian_incident SET status = 'resolved', resolved_us = ?, body = ? WHERE id = ?",

@@ -34,24 +34,23 @@ def with_earlier(db: sqlite3.Connection, history: History, wanted: Wanted, only:
     for names, minutes in wanted.minutes.items():
         routes: list[int] | None = None
         mark = json.dumps(names)
-        for minute in minutes:
-            if minute >= start:
-                continue
-            counts = earlier.get(minute) or history.earlier.get(minute)
-            if counts is None or mark not in counts:
-                counts = dict(counts or {})  # older histories share it
-                if names is None:
-                    counts[""] = count(db, minute, minute + 1, only)
-                else:
-                    if routes is None:  # rarely needed: most minutes are known from before
-                        feature_of = feature_of or all_features(db)
-                        routes = [route for route, name in feature_of.items() if fits(name, names)]
-                    # Some features may already be counted for another rule; the counts are the same.
-                    found = Counter[str]()
-                    for route, number in _by_route(db, minute, routes, only):
-                        found[feature_of[route]] += number
-                    counts.update(found)
-                counts[mark] = 1
+        there = {**history.earlier, **earlier}
+        known = {at: counts for at in minutes if at < start and (counts := there.get(at)) and mark in counts}
+        earlier.update(known)
+        for minute in [at for at in minutes if at < start and at not in known]:  # few
+            counts = dict(there.get(minute, {}))  # older histories share it
+            if names is None:
+                counts[""] = count(db, minute, minute + 1, only)
+            else:
+                if routes is None:
+                    feature_of = feature_of or all_features(db)
+                    routes = [route for route, name in feature_of.items() if fits(name, names)]
+                # Some features may already be counted for another rule; the counts are the same.
+                found = Counter[str]()
+                for route, number in _by_route(db, minute, routes, only):
+                    found[feature_of[route]] += number
+                counts.update(found)
+            counts[mark] = 1
             earlier[minute] = counts
     return replace(history, earlier=earlier, last_used=last_used)
 

@@ -82,8 +82,10 @@ class Singles:
             key, packed, duration_us = key[order], packed[order], duration_us[order]
         user, route, status = unpacked(packed)
         failure, rows = np.full(len(key), -1, dtype=np.int32), np.searchsorted(key, failed)
-        pairs, known = zip(failures.tolist(), route[rows].tolist(), strict=True), self._failed_on
-        failure[rows] = [known[pair] if pair in known else self._failed(db, *pair) for pair in pairs]
+        # The failure and the route in one number: each pair is looked up once.
+        pairs, place = np.unique(failures << _ROUTE_BITS | route[rows], return_inverse=True)
+        codes = [self._failed(db, pair >> _ROUTE_BITS, pair & (1 << _ROUTE_BITS) - 1) for pair in pairs.tolist()]
+        failure[rows] = np.array(codes, dtype=np.int32)[place]
         at_us = time_of(key) + start_us
         found = (at_us, self._user(db, user), self.routes(db, route), status, duration_us, failure)
         return self._columns({name: each.astype(_TYPES[name]) for name, each in zip(_TYPES, found, strict=True)})

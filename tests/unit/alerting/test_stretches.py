@@ -83,11 +83,11 @@ def test_a_user_is_found_among_those_who_came_since():
     before = Columns.of([Event(1, "a@x.org", "/a", "GET", "a", 200, 9, None)])
     after = replace(before, users=before.users)
     stretches = Stretches(before)
-    assert (stretches.user("a@x.org"), stretches.user("b@x.org")) == (0, -1)
+    assert (stretches.people.place("a@x.org"), stretches.people.place("b@x.org")) == (0, -1)
     before.users.append("b@x.org")
     later = Stretches(after)
     later.follow(stretches, ())
-    assert (later.user("a@x.org"), later.user("b@x.org"), later.user("c@x.org")) == (0, 1, -1)
+    assert (later.people.place("a@x.org"), later.people.place("b@x.org"), later.people.place("c@x.org")) == (0, 1, -1)
 
 
 @pytest.mark.parametrize("seed", range(8))
