@@ -69,10 +69,11 @@ class Stretches:
 
     def stretch(self, start_us: int, end_us: int) -> slice:
         """The rows of `columns` in [start, end), of all features. Often the same one is asked for again and again."""
-        if self._last[:2] != (start_us, end_us):
+        known = self._last
+        if known[:2] != (start_us, end_us):
             first, last = np.searchsorted(self.columns.at_us, (start_us, end_us))
-            self._last = start_us, end_us, slice(int(first), max(int(first), int(last)))
-        return self._last[2]
+            known = self._last = start_us, end_us, slice(int(first), max(int(first), int(last)))
+        return known[2]
 
     def rows(self, start_us: int, end_us: int, feature: str | None = None) -> np.ndarray | slice:
         """The rows of `columns` in [start, end), of one feature or of all."""
