@@ -3,7 +3,7 @@
     PYTHONPATH=. python bench/imports.py [--lines 200000]
 
 Lines as the servers write them, of 3,000 people and 20,000 paths. A log of 8 MB and more is read by a process of its
-own: then lines a second by the clock need two idle cores, and the CPU of the process that stores says how many it can
+own: then lines a second by the clock need two idle cores, and the CPU of the process that stores says how many they can
 be.
 """
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from guardian.application.importing import logs, reading, run
+from guardian.application.importing import reading, run
 from guardian.application.importing.reading import How, read
 from guardian.application.importing.run import Wanted, import_into
 from guardian.core.time import micros
@@ -24,13 +24,13 @@ NOW = datetime(2026, 3, 3, tzinfo=UTC)
 
 @pytest.fixture
 def log(tmp_path, monkeypatch):
-    """Of many blocks, with bad lines, blank ones, one of the future, and the same line twice."""
+    """Of three blocks, more than a pipe holds, with bad lines, blank ones, one of the future, and the same line
+    twice."""
     monkeypatch.setattr(run, "LEARN", 500)
     monkeypatch.setattr(run, "BATCH", 500)
-    monkeypatch.setattr(logs, "_BLOCK", 20_000)
     lines = []
-    for number in range(9_000):
-        at = NOW - timedelta(hours=9) + timedelta(seconds=number // 9 + (99_999 if number == 70 else 0))
+    for number in range(30_000):
+        at = NOW - timedelta(hours=9) + timedelta(seconds=number // 30 + (99_999 if number == 70 else 0))
         path = f"/api/threads/{number % 50}?q={number % 2}" if number % 7 else "/api/me"
         lines.append(f'10.0.0.1 - u{number % 40} [{at:%d/%b/%Y:%H:%M:%S +0000}] "GET {path} HTTP/1.1" 200 5 "-" "-"\n')
     lines[9], lines[2_000], lines[55] = "hello\n", "hello\r\n", " \n"
@@ -85,7 +85,7 @@ def test_what_a_killed_reader_did_not_read_is_read_here(log, here, aside, tmp_pa
 
     def killed(pipe):
         number.append(pipe)
-        if len(number) == 3:
+        if len(number) == 2:
             aside[0].kill()
             aside[0].wait()
         return received(pipe)
