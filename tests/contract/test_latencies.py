@@ -21,8 +21,11 @@ DAYS = 5
 
 
 def some(seed, number=400):
+    """Requests of every hour, those of an hour in the same five minutes: each such five minutes take Firestore's
+    emulator long."""
     chance = random.Random(seed)
-    times = sorted(chance.randrange(DAYS * 86_400) for _ in range(number))
+    knots = [hour * 3600 + chance.randrange(12) * 300 for hour in range(DAYS * 24)]
+    times = sorted(chance.choice(knots) + chance.randrange(300) for _ in range(number))
     return [
         made(micros(START + timedelta(seconds=at)) + n, user=f"u{n % 5}", duration_us=chance.randrange(10**6))
         for n, at in enumerate(times)

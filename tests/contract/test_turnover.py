@@ -94,15 +94,18 @@ def test_who_came_and_went_is_what_plain_sql_says(store, tmp_path_factory, seed,
 
 
 async def _equals_plain_sql(opener, seed, sealed_days):
-    """Thirty people who come in some weeks; their events arrive late, twice, and in any order."""
+    """Thirty people who come in some weeks, in the same few minutes as others, and around the edges of the weeks; their
+    events arrive late, twice, and in any order."""
     chance, found = np.random.default_rng(seed), []
     end = START + 28 * DAY + timedelta(minutes=int(chance.integers(0, 300)), seconds=3)
+    knots = [0, *(int(chance.integers(0, 7 * 86_400)) for _ in range(5)), 7 * 86_400 - 300]
     for person in range(30):
         name = "anonymous" if person == 0 else f"u{person}@example.com"
         for week in range(5):
             if chance.random() < 0.5:
                 for _ in range(int(chance.integers(1, 5))):
-                    at = end - 35 * DAY + week * 7 * DAY + timedelta(seconds=int(chance.integers(0, 7 * 86_400)))
+                    seconds = int(chance.choice(knots) + chance.integers(300))
+                    at = end - 35 * DAY + week * 7 * DAY + timedelta(seconds=seconds)
                     status = int(chance.choice([200, 200, 500]))
                     found.append(event(at, name, status, str(chance.choice(["chat", "files", "search"]))))
     found += [found[n] for n in range(0, len(found), 9)]
