@@ -24,7 +24,7 @@ def event(
 ):
     """One request that ended at `at` (a time, or microseconds) and took `duration_us`, by default `ms` milliseconds;
     without a `path` it went to "/" and the feature."""
-    at_us = at if isinstance(at, int) else (at - _BEGINNING) // timedelta(microseconds=1)
+    at_us = (at - _BEGINNING) // timedelta(microseconds=1) if isinstance(at, datetime) else at
     endpoint = f"/{feature}" if path is None else path
     took = ms * 1000 if duration_us is None else duration_us
     return Event(at_us, user, endpoint, method, feature, status, took, failure, latency_us, client=client)
