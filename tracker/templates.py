@@ -27,7 +27,8 @@ NOWHERE = Place(UNMATCHED)
 class Templates:
     """The routes of an app without a router, as its author names them: `["/{db}/{table}"]`; the first that fits counts.
 
-    `{name}` stands for one segment, `{name:path}` for any number of them. Raises ValueError for what is no template.
+    `{name}` stands for one segment, `{name:path}` for any number of them; `{name:int}`, `{name:float}` and
+    `{name:uuid}` for a segment of that form. Raises ValueError for what is no template.
     """
 
     def __init__(self, templates: Iterable[str]) -> None:
@@ -57,8 +58,19 @@ def compiled(template: str) -> re.Pattern[str]:
     return re.compile(pattern + "/?")
 
 
+_SEGMENT = "[^/]+"
+_FORMS = {
+    "path": ".*",
+    "int": r"[+-]?\d+",
+    "float": r"[+-]?(?:\d+\.?\d*|\.\d+)",
+    "uuid": "[0-9A-Fa-f]{8}(?:-?[0-9A-Fa-f]{4}){3}-?[0-9A-Fa-f]{12}",
+}
+"""What the convertors of routers have in common: a path that one of these refuses does not lead to its route."""
+
+
 def _pattern(part: str) -> str:
-    return ".*" if part.endswith(":path}") else "[^/]+"
+    _, _, convertor = part[1:-1].partition(":")
+    return _FORMS.get(convertor, _SEGMENT)
 
 
 _CONVERTOR = re.compile(r":\w+}")

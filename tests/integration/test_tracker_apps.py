@@ -455,7 +455,12 @@ def test_a_failure_in_front_of_litestars_router_belongs_to_the_route_that_was_me
     client = TestClient(UsageTrackingMiddleware(App(), recorder=recorder))
     client.get("/chat/7")
     client.post("/chat/7")
-    assert stored(recorder) == [("/chat/{room}", "GET", 503), ("/chat/{room}", "OTHER", 503)]
+    client.get("/chat/blue")
+    assert stored(recorder) == [
+        ("/chat/{room}", "GET", 503),
+        ("/chat/{room}", "OTHER", 503),
+        ("(unmatched)", "GET", 503),
+    ]
 
 
 def test_a_wrong_setting_fails_a_test_client_with_its_sentence():

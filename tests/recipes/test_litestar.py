@@ -78,7 +78,7 @@ def test_an_app_that_is_wrapped_tells_routes_users_and_failures(database, drive,
     assert rows("user_email", "endpoint", "status_code") == [
         ("anonymous", "/sign-in/{name}", 201),
         ("ann@example.com", "/threads/{id}", 200),
-        ("anonymous", "/threads/{id}", 404),  # x is no number, but this is the route that was meant
+        ("anonymous", "(unmatched)", 404),
         ("ann@example.com", "/broken/{what}", 500),
         ("ann@example.com", "/busy", 429),
         ("anonymous", "/threads/{id}", 401),

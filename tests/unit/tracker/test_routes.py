@@ -56,6 +56,22 @@ def test_the_routes_of_an_app_without_a_router_are_those_that_its_author_names(p
     assert routes.find(path).template == template
 
 
+@pytest.mark.parametrize(
+    ("convertor", "fits", "does_not"),
+    [
+        ("int", ["7", "-7", "007"], ["x", "7x", "7.5", ""]),
+        ("float", ["7", "-7.25", ".5", "7."], ["x", "7.5.1", "."]),
+        ("uuid", ["9b2f0c6e-8d1a-4f37-a1b2-0123456789ab", "9B2F0C6E8D1A4F37A1B20123456789AB"], ["7", "9b2f0c6e-8d1a"]),
+        ("str", ["7", "x"], [""]),
+        ("of_the_app", ["7", "x"], [""]),
+    ],
+)
+def test_a_path_that_a_convertor_refuses_leads_to_no_route(convertor, fits, does_not):
+    routes = Templates([f"/threads/{{id:{convertor}}}/notes"])
+    assert {routes.find(f"/threads/{each}/notes").template for each in fits} == {"/threads/{id}/notes"}
+    assert {routes.find(f"/threads/{each}/notes").template for each in does_not} == {UNMATCHED}
+
+
 @pytest.mark.parametrize("routes", ["/{db}", ["{db}"], [None], ["/" + "x" * 600]])
 def test_what_is_no_template_is_refused(routes):
     with pytest.raises(ValueError, match=r"^routes = "):
