@@ -242,13 +242,13 @@ def test_every_alert_of_an_outage_can_end_before_the_next_one_begins():
 @pytest.mark.needs_firestore
 def test_it_runs_on_the_emulator_of_firestore_again_and_again(tmp_path):
     place = address_in(tmp_path)
-    for command, least in (([sys.executable, "-c", SHORTER], 120), (GUARDIAN, 850)):
-        run = demo(tmp_path / "d", "--once", "--database", place, cwd=tmp_path, command=command)
+    for _ in range(2):
+        run = demo(tmp_path / "d", "--once", "--database", place, cwd=tmp_path, command=[sys.executable, "-c", SHORTER])
         assert (run.returncode, run.stderr) == (0, "")
         assert f"Database     {place}" in run.stdout
         report = json.loads((tmp_path / "d" / "reports" / "usage_report.json").read_text())
         assert report["active_users"] == 40
-        assert least <= report["total_requests"] < 3_000, "and not those of the run before"
+        assert 700 <= report["total_requests"] < 1_400, "and not those of the run before"
         paths = sorted((tmp_path / "d" / "mail").glob("*.eml"))
         told = "\n".join(words(email.message_from_bytes(each.read_bytes(), policy=policy.default)) for each in paths)
         assert "release 2.4.1 has 10 of 10 failures (100 % of its requests, 0 % of the others)" in told
