@@ -12,8 +12,8 @@ from itertools import pairwise
 import numpy as np
 
 from guardian.core.activity import TOP_HELP, Activity
-from guardian.core.counting import begins, grouped
-from guardian.core.overlaps import overlapping
+from guardian.core.counting import grouped
+from guardian.core.overlaps import overlapping, spanned
 from guardian.core.summary import Counts, Route, Summary, TimelineBar
 from guardian.core.time import micros
 from guardian.core.totals import Totals, followed, renumbered
@@ -104,7 +104,7 @@ class Answer:
                 return Totals.merge([self._sealed(each) for each in self.windows.inside(seal)])
             if seal.start >= self.windows.progress.purged_us:
                 return self._single(self.windows.table(seal.start, seal.end))
-            users = _spanned(users)
+            users = spanned(users)
         used = whole.used.copy()
         used[:, 0] = persons[used[:, 0]]
         return Totals(followed(users), grouped(used), whole.statuses, whole.durations)
@@ -235,14 +235,3 @@ def _shown(users: np.ndarray, most: int | None) -> set[int]:
     if in_need.sum() > TOP_HELP:
         in_need &= errors >= np.sort(errors[in_need])[-TOP_HELP]
     return set(users[first | in_need, 0].tolist())
-
-
-def _spanned(rows: np.ndarray) -> np.ndarray:
-    """One row for each person in 5 minutes whose single events are gone; the row starts like that of their first id."""
-    first = np.flatnonzero(begins(rows[:, 0]))
-    found = rows[first]
-    for column in (1, 2, 3):
-        found[:, column] = np.add.reduceat(rows[:, column], first)
-    found[:, 5] = np.maximum.reduceat(rows[:, 5], first)
-    found[:, 6] = found[:, 5] - found[:, 4]
-    return found

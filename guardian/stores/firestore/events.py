@@ -20,9 +20,8 @@ from guardian.core.storage import WindowGone
 from guardian.core.summary import Counts, Summary, TimelineBar, fits
 from guardian.core.time import micros
 from guardian.stores.firestore.answers import Answer, newest_of
-from guardian.stores.firestore.buckets import added_by, newest
+from guardian.stores.firestore.buckets import added_by
 from guardian.stores.firestore.exporting import FirestoreExport
-from guardian.stores.firestore.progress import as_table
 from guardian.stores.firestore.slices import PERSON, Table
 from guardian.stores.firestore.streaming import tables_between
 from tracker.event import ANONYMOUS, Event
@@ -202,9 +201,6 @@ class FirestoreRepository(FirestoreExport):
             return answer.events(_of(answer, table, [email]))[-most:] if most else []
 
         return await self._answer(read)
-
-
-_NONE = newest(as_table([]), 1)
 
 
 def _any(name: str, features: Sequence[str]) -> bool:

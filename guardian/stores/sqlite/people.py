@@ -15,8 +15,8 @@ from functools import cached_property
 
 import numpy as np
 
-from guardian.core.counting import begins, grouped
-from guardian.core.overlaps import overlapping
+from guardian.core.counting import grouped
+from guardian.core.overlaps import overlapping, spanned
 from guardian.core.totals import Part, Totals, followed
 from guardian.stores.people.aliases import NO_ALIASES, Aliases
 from guardian.stores.sqlite import seals
@@ -110,7 +110,7 @@ class People:
         if not len(twice):
             return followed(rows)
         if span_us == MINUTES5 and start_us < meta(db, "purged_until_us"):
-            return _spanned(rows)
+            return spanned(rows)
         inner = self._single(db, twice, start_us) if span_us == MINUTES5 else self._inside(db, twice, start_us, span_us)
         rows = np.concatenate((followed(rows[~np.isin(rows[:, 0], twice)]), inner))
         return rows[np.argsort(rows[:, 0], kind="stable")]
@@ -134,21 +134,6 @@ class People:
         ).reshape(-1, 6)
         table[:, 1] = self.persons(table[:, 1])
         return Totals.of(table[np.isin(table[:, 1], persons)]).users
-
-
-def _spanned(rows: np.ndarray) -> np.ndarray:
-    """One row for each person in 5 minutes whose single events are gone. Nobody starts a second session within 5
-    minutes, so a person was active from their first to their last request. Which id's request ended first is no longer
-    known; the one that began first is used. So a session's active time may be wrong by the length of its first request,
-    and nothing else can be.
-    """
-    first = np.flatnonzero(begins(rows[:, 0]))
-    found = rows[first]
-    for column in (1, 2, 3):
-        found[:, column] = np.add.reduceat(rows[:, column], first)
-    found[:, 5] = np.maximum.reduceat(rows[:, 5], first)
-    found[:, 6] = found[:, 5] - found[:, 4]
-    return found
 
 
 def read_people(db: sqlite3.Connection, aliases: Aliases) -> People:
