@@ -12,8 +12,10 @@ from guardian.core.storage import StorageError
 from guardian.core.time import micros
 from guardian.stores.firestore import sealing
 from guardian.stores.firestore.documents import Documents
+from guardian.stores.importing import STRETCH_US
 from guardian.stores.opening import backend
 from guardian.stores.people.book import NO_BOOK
+from tests.support.events import event
 from tests.support.firestore import address_in
 from tracker import Event
 from tracker.event import Failure
@@ -80,6 +82,32 @@ def test_what_was_imported_is_in_the_events_and_in_the_totals(database, importin
     ]
     summary = with_events(database, lambda store: store.summary(NOW - timedelta(hours=3), NOW))
     assert summary.requests == 2
+
+
+def test_an_import_knows_when_recording_began_and_what_retention_has_passed(database, importing):
+    store = backend(database).imports()
+    assert (store.recorded_since_us(), store.purged_until_us()) == (None, 0)
+    store.close()
+    importing(line(1) + line(400))
+    first, own = NOW - DAY, NOW - timedelta(minutes=5)
+    with_events(database, lambda events: events.write([event(first), event(own)]))
+    with_events(database, lambda events: events.purge(events_before=NOW - DAY / 2, summaries_before=NOW - 9 * DAY))
+    store = backend(database).imports()
+    assert store.recorded_since_us() == micros(own)
+    assert store.purged_until_us() == micros(NOW - DAY / 2)
+    store.close()
+    store.close()
+
+
+def test_the_marks_of_lines_are_found_by_the_five_minutes_they_are_of(database, importing):
+    importing(line(1) + line(1) + line(400))
+    store = backend(database).imports()
+    begins = micros(NOW - timedelta(minutes=90))
+    marks = [store.marks(begins + n * STRETCH_US) for n in range(3)]
+    assert [len(each) for each in marks] == [2, 1, 0]
+    assert marks[0][0] == marks[0][1] != marks[1][0]
+    assert 16 <= len(store.key) <= 64
+    store.close()
 
 
 def test_the_same_file_twice_a_grown_one_and_overlapping_ones_add_nothing_twice(database, importing):

@@ -86,6 +86,23 @@ async def test_a_lease_that_ends_in_a_far_future_was_taken_by_a_wrong_clock_and_
     assert await state.acquire_lease("daemon", "two", NOW, TTL) is not None
 
 
+async def test_a_lease_is_held_from_its_start_until_its_end_or_its_release(open_store):
+    """As a process sees it that holds nothing itself."""
+    state, another = await open_store(), await open_store()
+    assert not await another.lease_held("daemon", NOW, TTL)
+    await state.acquire_lease("daemon", "one", NOW, TTL)
+    assert await another.lease_held("daemon", NOW + TTL - timedelta(microseconds=1), TTL)
+    assert not await another.lease_held("daemon", NOW + TTL, TTL)
+    assert not await another.lease_held("another", NOW, TTL)
+    await state.release_lease("daemon", "one")
+    assert not await another.lease_held("daemon", NOW, TTL)
+
+
+async def test_a_lease_that_a_wrong_clock_took_is_held_by_nobody(state):
+    await state.acquire_lease("daemon", "one", NOW + timedelta(days=1), TTL)
+    assert not await state.lease_held("daemon", NOW, TTL)
+
+
 async def test_whoever_lost_the_lease_changes_nothing(state):
     old = await state.acquire_lease("daemon", "one", NOW, TTL)
     await state.acquire_lease("daemon", "two", NOW + TTL, TTL)
@@ -438,6 +455,13 @@ async def test_who_was_buried_is_known_by_the_name_and_the_time(state):
     names = {"bob@example.com", "eve@example.com"}
     assert await state.erased_since(names, NOW) == {"bob@example.com"}
     assert await state.erased_since(names, NOW + MINUTE) == set()
+
+
+async def test_an_erasure_that_no_reader_holds_up_leaves_nothing_to_settle(state):
+    assert await state.unsettled_erasures() == 0
+    await state.forget("ada@example.com", buried_at=NOW)
+    assert await state.settle_erasures()
+    assert await state.unsettled_erasures() == 0
 
 
 async def test_every_process_sees_that_somebody_was_erased_since_it_looked(open_store):
