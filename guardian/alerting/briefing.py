@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from guardian.alerting.affected import Failing, features, looked_at
 from guardian.alerting.columns import MINUTE_US
-from guardian.alerting.concerned import Failing, features, looked_at
 from guardian.alerting.evidence import Evidence, evidence
 from guardian.alerting.explaining import UNEXPLAINED, Explanation
 from guardian.alerting.forgetting import people_named

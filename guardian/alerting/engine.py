@@ -10,14 +10,14 @@ from itertools import chain
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
+from guardian.alerting.affected import noted, timed
 from guardian.alerting.columns import MINUTE_US
-from guardian.alerting.concerned import noted, timed
 from guardian.alerting.history import Snapshot
 from guardian.alerting.incidents import ENDS, NOTHING_KNOWN, SECOND, Change, Incident, Memory, Transition
 from guardian.alerting.kinds import judge, kind_of
 from guardian.alerting.life import step
 from guardian.alerting.maintenance import Maintenance
-from guardian.alerting.notify import Budget, Held, Notice, phase, plan
+from guardian.alerting.notices import Budget, Held, Notice, phase, plan
 from guardian.alerting.unwatched import edited, removed, without_unwatched
 from guardian.alerting.verdicts import SinceMaintenance
 from guardian.core.time import moment

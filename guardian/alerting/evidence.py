@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from guardian.alerting.affected import looked_at
 from guardian.alerting.columns import MINUTE_US, lowest_bad
-from guardian.alerting.concerned import looked_at
 from guardian.alerting.history import Snapshot
 from guardian.alerting.incidents import SECOND, Incident
 from guardian.alerting.kinds import kind_of

@@ -1,5 +1,5 @@
 """The life of an incident: pending → open → (acknowledged) → resolved, as a pure step from verdicts to transitions.
-Mails are not decided here: `notify` says who hears of which transition, and when.
+Mails are not decided here: `notices` says who hears of which transition, and when.
 """
 
 from __future__ import annotations

@@ -37,7 +37,7 @@ def list_(
     """List the newest incidents."""
 
     async def read(app: Application) -> tuple[list[dict[str, Any]], str]:
-        from guardian.application.judging.acting import incident_values
+        from guardian.application.judging.incident_actions import incident_values
 
         found = await app.stores.alerts.incidents(open_only=open_only, limit=limit)
         return [incident_values(app, incident) for incident in found], app.settings.timezone
@@ -75,8 +75,8 @@ def show(incident: IncidentArgument, config: ConfigOption = None, as_json: JsonO
         from zoneinfo import ZoneInfo
 
         from guardian.alerting.whom_words import whom_lines
-        from guardian.application.judging.acting import incident_values
         from guardian.application.judging.causes import cause_of, cause_values, whom_values
+        from guardian.application.judging.incident_actions import incident_values
         from guardian.core.language import language
 
         found = await app.stores.alerts.incident(incident)
@@ -134,7 +134,7 @@ def resolve(incident: IncidentArgument, config: ConfigOption = None) -> None:
 
 def _act(action: Action, incident: str | None, config: Any, words: str) -> None:
     async def do(app: Application) -> list[dict[str, Any]]:
-        from guardian.application.judging.acting import act, incident_values
+        from guardian.application.judging.incident_actions import act, incident_values
 
         return [incident_values(app, each) for each in await act(app, action, incident, by=getpass.getuser())]
 

@@ -8,8 +8,8 @@ from pydantic import BaseModel, Field
 
 from guardian.alerting.actions import Action
 from guardian.alerting.incidents import Incident
-from guardian.application.judging.acting import act, incident_values
 from guardian.application.judging.causes import cause_of, cause_values, whom_values
+from guardian.application.judging.incident_actions import act, incident_values
 from guardian.core.off_loop import off_loop
 from guardian.web.endpoint import Asked, Call, Endpoint, Refusal
 

@@ -12,7 +12,7 @@ from guardian.alerting.actions import edit_for
 from guardian.alerting.engine import AlertState
 from guardian.alerting.incidents import Incident, Memory, Transition
 from guardian.alerting.links import LinkUsed
-from guardian.alerting.notify import Audience, Held
+from guardian.alerting.notices import Audience, Held
 from guardian.core.outgoing import Outgoing
 from guardian.core.storage import StorageError
 from guardian.core.time import micros

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from guardian.application.check.database import database_findings, find_damage
-from guardian.application.check.findings import note_findings, noted_elsewhere
 from guardian.application.check.mail import mail_findings
 from guardian.application.check.modes import mode_findings
 from guardian.application.check.named import named_in
 from guardian.application.check.neighbours import clashes, old_libraries
 from guardian.application.check.people import alias_findings, pseudonym_findings
+from guardian.application.check.recording import note_findings, noted_elsewhere
 from guardian.application.root import Application, Clock, open_application
 from guardian.core.finding import Finding
 from guardian.core.language import ENGLISH, Language

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from guardian.application.check.findings import conservation
+from guardian.application.check.recording import conservation
 from guardian.application.root import Application
 from guardian.core.clock import was_ahead
 from guardian.core.finding import Finding

@@ -16,7 +16,7 @@ from guardian.alerting.explaining import Explanation
 from guardian.alerting.history import History
 from guardian.alerting.incidents import SECOND, Incident
 from guardian.alerting.kinds import kind_of
-from guardian.alerting.notify import Notice, messages_of
+from guardian.alerting.notices import Notice, messages_of
 from guardian.alerting.outlook import Outlook
 from guardian.alerting.released import fixed
 from guardian.alerting.sample import Released

@@ -10,15 +10,15 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta, tzinfo
 from zoneinfo import ZoneInfo
 
+from guardian.alerting.affected import Met
 from guardian.alerting.columns import MINUTE_US
-from guardian.alerting.concerned import Met
 from guardian.alerting.engine import AlertState, Surroundings, advance, set_back
 from guardian.alerting.history import History, Snapshot
 from guardian.alerting.incidents import Transition
 from guardian.alerting.kinds import kind_of
 from guardian.alerting.kinds.kind import window_of
 from guardian.alerting.maintenance import Maintenance, Once, Recurring
-from guardian.alerting.notify import Notice
+from guardian.alerting.notices import Notice
 from guardian.alerting.verdicts import CLOCK_CHANGE, WEEK
 from guardian.alerting.wanted import Wanted, weeks_ago
 from guardian.application.settling import SETTLE, settled

@@ -14,7 +14,7 @@ import httpx2
 
 from guardian.alerting.history import Snapshot
 from guardian.alerting.kinds import kind_of
-from guardian.alerting.notify import Notice
+from guardian.alerting.notices import Notice
 from guardian.application.judging.causes import ended_with
 from guardian.application.judging.live import LiveHistory, judge_passed_minutes, surroundings
 from guardian.application.judging.releases import fix_by_release

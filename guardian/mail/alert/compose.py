@@ -17,7 +17,7 @@ from guardian.alerting.history import Snapshot
 from guardian.alerting.incidents import Incident
 from guardian.alerting.kinds import kind_of
 from guardian.alerting.links import WORDS, fresh_nonce, make_link
-from guardian.alerting.notify import Notice
+from guardian.alerting.notices import Notice
 from guardian.alerting.wording import title
 from guardian.core.grade import grade
 from guardian.core.language import Language

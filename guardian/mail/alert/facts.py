@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from zoneinfo import ZoneInfo
 
+from guardian.alerting.affected import NAMES
 from guardian.alerting.briefing import Briefing
 from guardian.alerting.cause_words import cause_line, release_name, unnamed, way_note
-from guardian.alerting.concerned import NAMES
 from guardian.alerting.evidence import Cause
 from guardian.alerting.kinds import kind_of
 from guardian.core.bidi import isolated

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from guardian.alerting.briefing import Briefing
 from guardian.alerting.incidents import UNKNOWN
-from guardian.alerting.notify import Form
+from guardian.alerting.notices import Form
 from guardian.core import grade as grades
 from guardian.core.bidi import bare
 from guardian.core.grade import Grade

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from guardian.alerting.briefing import CHART_BUCKET_MINUTES, Briefing
 from guardian.alerting.incidents import UNKNOWN
 from guardian.alerting.kinds import kind_of
-from guardian.alerting.notify import Form
+from guardian.alerting.notices import Form
 from guardian.alerting.whom_words import whom_lines
 from guardian.core.bidi import isolated
 from guardian.core.grade import grade

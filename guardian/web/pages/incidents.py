@@ -13,8 +13,8 @@ from guardian.alerting.explaining import Explanation
 from guardian.alerting.incidents import UNKNOWN, Incident
 from guardian.alerting.whom import Whom
 from guardian.alerting.whom_words import to_write_to, whom_lines
-from guardian.application.judging.acting import act as act_on
 from guardian.application.judging.causes import SINCE, cause_of
+from guardian.application.judging.incident_actions import act as act_on
 from guardian.core.language import marked
 from guardian.core.outgoing import OutboxItem
 from guardian.core.time import micros, moment

@@ -14,7 +14,7 @@ from guardian.alerting.history import History
 from guardian.alerting.incidents import ENDS
 from guardian.alerting.kinds import judge
 from guardian.alerting.maintenance import Once
-from guardian.alerting.notify import OPENINGS
+from guardian.alerting.notices import OPENINGS
 from guardian.alerting.verdicts import SinceMaintenance
 from guardian.settings.rules import parse_rule
 from guardian.stores.alert_state import STATE_JSON, read_state

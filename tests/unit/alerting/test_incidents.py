@@ -20,7 +20,7 @@ def live(
 ) -> tuple[Memory, list[str]]:
     """Feed one verdict a minute ("F" fires, "." is well, "?" unknown); what changed, as "minute change".
 
-    With `tell`, each change is told at once, as `notify` does outside quiet hours.
+    With `tell`, each change is told at once, as `notices` does outside quiet hours.
     """
     rule = rule or parse_rule("error_rate", {})
     memory = memory or Memory()

@@ -8,7 +8,7 @@ import pytest
 
 from guardian.alerting.history import History
 from guardian.alerting.incidents import Incident, Transition
-from guardian.alerting.notify import Audience, Notice
+from guardian.alerting.notices import Audience, Notice
 from guardian.core.language import language
 from guardian.mail.alert.compose import AlertWriter
 from guardian.mail.channels.message import read_message

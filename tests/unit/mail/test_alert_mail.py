@@ -17,7 +17,7 @@ from guardian.alerting.explaining import UNEXPLAINED, Explanation
 from guardian.alerting.history import History
 from guardian.alerting.incidents import Incident, Transition
 from guardian.alerting.kinds import KINDS
-from guardian.alerting.notify import Audience, Notice
+from guardian.alerting.notices import Audience, Notice
 from guardian.alerting.rule_words import rule_in_words
 from guardian.alerting.whom import Hit, Whom
 from guardian.alerting.wording import at_worst, sentence, title

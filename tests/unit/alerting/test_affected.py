@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 
+from guardian.alerting.affected import Met, noted
 from guardian.alerting.columns import MINUTE_US, Columns
-from guardian.alerting.concerned import Met, noted
 from guardian.alerting.engine import AlertState
 from guardian.alerting.history import History
 from guardian.alerting.incidents import Incident, Memory

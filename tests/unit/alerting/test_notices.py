@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from guardian.alerting.incidents import SECOND, Audience, Incident, Transition
-from guardian.alerting.notify import Budget, plan, quiet_until
+from guardian.alerting.notices import Budget, plan, quiet_until
 from guardian.settings.rules import parse_rule
 
 ZURICH = ZoneInfo("Europe/Zurich")
