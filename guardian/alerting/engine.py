@@ -15,7 +15,7 @@ from guardian.alerting.columns import MINUTE_US
 from guardian.alerting.history import Snapshot
 from guardian.alerting.incidents import ENDS, NOTHING_KNOWN, SECOND, Change, Incident, Memory, Transition
 from guardian.alerting.kinds import judge, kind_of
-from guardian.alerting.life import step
+from guardian.alerting.life import after_verdicts
 from guardian.alerting.maintenance import Maintenance
 from guardian.alerting.notices import Budget, Held, Notice, phase, plan
 from guardian.alerting.unwatched import edited, removed, without_unwatched
@@ -128,7 +128,7 @@ def _judge_minute(
         transitions += gone
         before = memory.latest
         fresh = partial(kind_of(rule).fresh, rule, snapshot)
-        memory, changes = step(rule, verdicts, memory, now_us, alive=alive, muted=muted, fresh=fresh)
+        memory, changes = after_verdicts(rule, verdicts, memory, now_us, alive=alive, muted=muted, fresh=fresh)
         latest = {
             subject: timed(rule, incident, before.get(subject), snapshot, since.get(subject, 0))
             for subject, incident in memory.latest.items()
@@ -204,7 +204,7 @@ _TIMES = tuple(f.name for f in fields(Incident) if f.name.endswith("_us") and f.
 """The fields of an incident that are points in time, not durations."""
 
 
-def _told(incident: Incident, change: Change, notice: Notice, thread: str) -> Incident:
+def _announced(incident: Incident, change: Change, notice: Notice, thread: str) -> Incident:
     """The incident after this notice: who now expects to hear of its end, and who has its mail thread."""
     readers = incident.readers
     if readers is not None or incident.thread is None:
@@ -236,7 +236,9 @@ def tell(
     for notice in planned.notices:
         for t in notice.transitions:
             if t.incident.id in known:
-                state = state.changed(_told(known[t.incident.id], t.change, notice, planned.told[t.incident.id]))
+                state = state.changed(
+                    _announced(known[t.incident.id], t.change, notice, planned.threads[t.incident.id])
+                )
     going_on = [incident for incident in state.incidents() if incident.status != "resolved"]
     concerned = {i.rule for i in going_on} | {h.transition.incident.rule for h in state.held}
     return replace(state, rules={name: rules[name] for name in sorted(concerned)}), planned.notices

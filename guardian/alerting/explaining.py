@@ -98,10 +98,12 @@ def explain(rule: Rule, incident: Incident, now_us: int, read: Read) -> Explanat
         return _alone(incident, now, before, start_us, days)
     if kind.traffic:
         return Explanation("more" if kind.traffic > 0 else "missing", _moved(now, before, kind.traffic), days=days)
-    return _told_apart(rule, incident, now, before, start_us, days)
+    return _of_bad_requests(rule, incident, now, before, start_us, days)
 
 
-def _told_apart(rule: Rule, incident: Incident, now: Sample, before: Sample, start_us: int, days: int) -> Explanation:
+def _of_bad_requests(
+    rule: Rule, incident: Incident, now: Sample, before: Sample, start_us: int, days: int
+) -> Explanation:
     bad_of = kind_of(rule).bad
     assert bad_of is not None
     flags, then = bad_of(rule, incident, now), bad_of(rule, incident, before)

@@ -1,4 +1,4 @@
-"""The life of an incident: pending → open → (acknowledged) → resolved, as a pure step from verdicts to transitions.
+"""The life of an incident: pending → open → (acknowledged) → resolved, as a pure function from verdicts to transitions.
 Mails are not decided here: `notices` says who hears of which transition, and when.
 """
 
@@ -27,7 +27,7 @@ FIX_LASTS = 7 * 86400
 """How many seconds "marked as fixed" is remembered: the length of the longest window that a rule may have."""
 
 
-def step(
+def after_verdicts(
     rule: Rule,
     verdicts: Sequence[Verdict],
     memory: Memory,

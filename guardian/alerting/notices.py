@@ -73,11 +73,11 @@ class Notice:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to send now, what to hold back, and which incident (id) is thereby announced in which thread."""
+    """What to send now, what to hold back, and in which of the `threads` each incident (by id) is thereby announced."""
 
     notices: tuple[Notice, ...]
     held: tuple[Held, ...]
-    told: Mapping[str, str]
+    threads: Mapping[str, str]
     messages: int
 
 
@@ -165,8 +165,8 @@ def plan(
             continue
         until = min((w.until_us for w in waiting if w.why == "budget"), default=now_us + 3600 * SECOND)
         waiting += [Held(t, notice.audience, until, "budget") for t in notice.transitions]
-    told = {t.incident.id: t.incident.thread or n.thread for n in notices for t in n.transitions}
-    return Plan(tuple(notices), tuple(waiting), told, budget.spent - spent_before)
+    threads = {t.incident.id: t.incident.thread or n.thread for n in notices for t in n.transitions}
+    return Plan(tuple(notices), tuple(waiting), threads, budget.spent - spent_before)
 
 
 def _audience(transition: Transition, rule: Rule, admins: tuple[str, ...]) -> Audience:

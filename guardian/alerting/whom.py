@@ -97,14 +97,14 @@ def whom(rule: Rule, incident: Incident, now_us: int, past: Past) -> Whom:
     kind = kind_of(rule)
     if kind.bad is None or kind.traffic:
         return NOBODY
-    told, limit_us = _Told(rule, incident), kind.slow(rule) if kind.slow else None
+    collected, limit_us = _HitCollector(rule, incident), kind.slow(rule) if kind.slow else None
     if limit_us is None:
         samples = past.failed(incident.first_us, now_us)
     else:
         samples = past.slow(incident.first_us, now_us, limit_us, kind.feature(incident))
     for sample in samples:
-        told.add(sample)
-    found = told.whom(past.succeeded(told.since(), now_us, limit_us))
+        collected.add(sample)
+    found = collected.whom(past.succeeded(collected.since(), now_us, limit_us))
     return replace(found, until_us=now_us, slow=limit_us is not None)
 
 
@@ -114,9 +114,9 @@ def who_failed(rule: Rule, incident: Incident, start_us: int, end_us: int, past:
     kind, found = kind_of(rule), set[str]()
     if kind.bad is None or kind.traffic or kind.slow is not None:
         return found
-    told = _Told(rule, incident)
+    collected = _HitCollector(rule, incident)
     for sample in past.failed(start_us, end_us):
-        found.update(map(sample.users.__getitem__, np.unique(sample.user[told.bad(sample)]).tolist()))
+        found.update(map(sample.users.__getitem__, np.unique(sample.user[collected.bad(sample)]).tolist()))
     return found - {ANONYMOUS}
 
 
@@ -129,7 +129,7 @@ class _Met:
         self.times, self.first_us, self.last_us, self.endpoint, self.feature = 0, at_us, -1, "", ""
 
 
-class _Told:
+class _HitCollector:
     """Collects who was hit from samples of the requests since the start of an incident, added in any order."""
 
     def __init__(self, rule: Rule, incident: Incident) -> None:

@@ -24,7 +24,7 @@ app = typer.Typer(
 _MISUNDERSTOOD: Any = typer.BadParameter.__bases__[0]
 
 
-def _tell_versions(asked: bool) -> None:
+def _print_versions(asked: bool) -> None:
     if asked:
         from importlib.metadata import PackageNotFoundError, version
 
@@ -43,7 +43,7 @@ def _tell_versions(asked: bool) -> None:
 def guardian(
     version: Annotated[
         bool,
-        typer.Option("--version", callback=_tell_versions, is_eager=True, help="Say which versions these are."),
+        typer.Option("--version", callback=_print_versions, is_eager=True, help="Say which versions these are."),
     ] = False,
 ) -> None:
     """The options that come before a command. With `version` the versions are printed, and no command runs."""

@@ -22,7 +22,7 @@ def _in_csv(written: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class Shown:
     """The parts of a mail as readers see them, and where they name people."""
 
     subject: str
@@ -40,7 +40,7 @@ class Told:
         attachments: Sequence[Attachment] = (),
         *,
         pictured: bool = False,
-    ) -> Told:
+    ) -> Shown:
         """Removes the marks from these parts. `pictured` means that the HTML part has inline pictures. Positions refer
         to the parts of the message as `build_message` builds it.
         """
@@ -59,15 +59,15 @@ class Told:
             replace(each, content=part(str(own + 1 + n), each.content.decode("utf-8"), _in_csv).encode())
             for n, each in enumerate(attachments)
         ]
-        told = part("subject", clean_line(subject))
-        return cls(told, part(str(first), text), plain_html, tuple(files), tuple(people))
+        shown = part("subject", clean_line(subject))
+        return cls(shown, part(str(first), text), plain_html, tuple(files), tuple(people))
 
 
-def told_in_channel(title: str, text: str) -> tuple[tuple[str, str], tuple[Mention, ...]]:
+def shown_in_channel(title: str, text: str) -> tuple[tuple[str, str], tuple[Mention, ...]]:
     """The same for the title and the text of a channel's message."""
-    told, people = [], list[Mention]()
+    shown, people = [], list[Mention]()
     for key, written in (("title", clean_line(title)), ("text", text)):
         whole, spans = unmarked(written)
         people.extend(Mention(name, key, start, end) for start, end, name in spans)
-        told.append(whole)
-    return (told[0], told[1]), tuple(people)
+        shown.append(whole)
+    return (shown[0], shown[1]), tuple(people)

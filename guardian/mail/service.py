@@ -23,7 +23,7 @@ from guardian.core.time import utc_now
 from guardian.mail.chart import CID, draw
 from guardian.mail.companions import Companion, Malformed, read_companion
 from guardian.mail.message import Attachment, Inline, build_message
-from guardian.mail.naming import Told
+from guardian.mail.naming import Shown
 from guardian.mail.pages import Pages
 from guardian.mail.render import is_whole, render
 from guardian.mail.report.incidents import IncidentLine
@@ -200,21 +200,21 @@ class EmailService:
         inline: Sequence[Inline] = (),
         attachments: Sequence[Attachment] = (),
     ) -> Outgoing:
-        told = Told.of(subject, text, html, attachments, pictured=bool(inline))
+        shown = Shown.of(subject, text, html, attachments, pictured=bool(inline))
         body = build_message(
             sender=self.sender,
             recipient=to_email,
-            subject=told.subject,
-            text=told.text,
-            html=told.html,
+            subject=shown.subject,
+            text=shown.text,
+            html=shown.html,
             key=key,
             now=self._clock(),
             reply_to=self._reply_to,
             headers=headers,
             inline=inline,
-            attachments=told.attachments,
+            attachments=shown.attachments,
         )
-        return Outgoing(key, to_email, body, kind, "mail", severity.lower(), told.subject, told.people)
+        return Outgoing(key, to_email, body, kind, "mail", severity.lower(), shown.subject, shown.people)
 
     async def _send(self, mail: Outgoing) -> None:
         if mail.unwritten is not None:

@@ -83,9 +83,9 @@ async def _run(settings: Settings) -> None:
             log.warning("No schedule is configured: no report goes out by itself")
         role = "leads" if app.token is not None else "stands by for another process that leads"
         log.info("Ready: this process %s", role)
-        notify(f"READY=1\nSTATUS={role}")
+        sd_notify(f"READY=1\nSTATUS={role}")
         await _until(stop)
-        notify("STOPPING=1")
+        sd_notify("STOPPING=1")
         log.info("Stopping")
         _cut_short_after(STOP_SECONDS)
 
@@ -116,10 +116,10 @@ async def _until(stop: asyncio.Event) -> None:
         try:
             await asyncio.wait_for(stop.wait(), interval)
         except TimeoutError:
-            notify("WATCHDOG=1")
+            sd_notify("WATCHDOG=1")
 
 
-def notify(message: str) -> None:
+def sd_notify(message: str) -> None:
     """Tell systemd, if it listens (sd_notify(3): one datagram to the socket that NOTIFY_SOCKET names)."""
     address = os.environ.get("NOTIFY_SOCKET", "")
     if not address:

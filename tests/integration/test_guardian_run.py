@@ -57,12 +57,12 @@ def test_the_log_says_that_it_leads_when_the_next_report_goes_out_and_that_it_st
 # A library that logs an event of no interest at the moment at which the daemon is ready.
 CHATTY = """
 import logging, guardian.web.daemon
-tell = guardian.web.daemon.notify
+tell = guardian.web.daemon.sd_notify
 def chat(message):
     logging.getLogger("library").info("a request was sent")
     logging.getLogger("library").warning("a request was odd")
     tell(message)
-guardian.web.daemon.notify = chat
+guardian.web.daemon.sd_notify = chat
 """
 
 

@@ -60,7 +60,7 @@ def look_at_app(
     lines = _sorted(line for part in parts for line in route_lines(part))
     found = [*_overview(target, parts, lines)]
     for part in parts:
-        found += [*_told(part), *_unknown(part), *_database(part, settings)]
+        found += [*_of_arguments(part), *_unknown(part), *_database(part, settings)]
         if not part.problem:  # a misconfigured tracker knows no users
             found += _identity(part, app, noted.imported)
     names = {line.feature for line in lines if not line.skipped}
@@ -105,7 +105,7 @@ def _overview(target: str, parts: Sequence[Tracked], lines: Sequence[RouteLine])
         )
 
 
-def _told(part: Tracked) -> Iterator[Finding]:
+def _of_arguments(part: Tracked) -> Iterator[Finding]:
     """What is wrong with the arguments of a middleware."""
     if part.problem:
         yield Finding("app", "error", f"UsageTrackingMiddleware: {part.problem}")
@@ -173,15 +173,15 @@ def _same(one: str, other: str) -> bool:
 
 def _identity(part: Tracked, app: Any, imported: Callable[[str], bool]) -> Iterator[Finding]:
     """Where the names of users will come from."""
-    told = [text for name, text in _IDENTITY.items() if part.arguments.get(name)]
+    known = [text for name, text in _IDENTITY.items() if part.arguments.get(name)]
     classes = {cls.__name__ for layer in layers(part.app) for cls, _, _ in declared_middleware(layer)}
     classes |= {type(layer).__name__ for layer in layers(app)}
     if "AuthenticationMiddleware" in classes:
-        told.append("request.user, which AuthenticationMiddleware sets")
+        known.append("request.user, which AuthenticationMiddleware sets")
     if imported("note_user"):
-        told.append("note_user, which the app imports")
-    if told:
-        yield Finding("identity", "ok", "users are known by " + ", ".join(told))
+        known.append("note_user, which the app imports")
+    if known:
+        yield Finding("identity", "ok", "users are known by " + ", ".join(known))
         if part.arguments.get("jwks") and not part.arguments.get("jwt_audience"):
             text = "jwt_audience is not set, so tokens that name an audience are refused, as most providers' do"
             yield Finding("identity", "warning", f"{text}: set it to the audience of this app's tokens")

@@ -34,7 +34,7 @@ class UserRows(Sequence[UserRow]):
     def _rows(self) -> tuple[UserRow, ...]:
         texts, failures = _Texts(), self._failures
         rows = [
-            (name, minutes, used, requests, errors, texts.told(failures[name]) if name in failures else ())
+            (name, minutes, used, requests, errors, texts.failed_requests(failures[name]) if name in failures else ())
             for name, requests, errors, minutes, used in self._users
         ]
         return tuple(map(_USER, rows))
@@ -105,7 +105,7 @@ def failed_json(each: FailedRequest) -> dict[str, Any]:
 
 def failed_request(event: Event) -> FailedRequest:
     """A failed event as a report has it."""
-    return _Texts().told([event])[0]
+    return _Texts().failed_requests([event])[0]
 
 
 def _user(
@@ -139,7 +139,7 @@ class _Texts(dict[tuple[Failure | None, int], str]):
         self[key] = text
         return text
 
-    def told(self, events: Sequence[Event]) -> tuple[FailedRequest, ...]:
+    def failed_requests(self, events: Sequence[Event]) -> tuple[FailedRequest, ...]:
         """The same requests as a report has them."""
         return tuple([
             _FAILED((endpoint, self[failure, status], moment(at_us), status, failure is not None and status < 400))

@@ -28,7 +28,7 @@ from guardian.mail.alert.letter import people_file
 from guardian.mail.alert.titles import gravest, is_resolved, subject_of, title_of, why_late
 from guardian.mail.alert.view import FULL, AlertView
 from guardian.mail.message import Thread, build_message, message_id
-from guardian.mail.naming import Told, told_in_channel
+from guardian.mail.naming import Shown, shown_in_channel
 from guardian.mail.pages import Pages
 from guardian.mail.render import is_whole, render
 from guardian.mail.unwritten import unwritten
@@ -83,7 +83,7 @@ class AlertWriter:
     def compose(self, notice: Notice, snapshot: Snapshot, now: datetime) -> Composed:
         """The messages of one notice, among them `unwritten` ones for recipients for whom it could not be written."""
         why = self._looked(notice, snapshot)
-        briefings, subject = self._told(notice, snapshot, why)
+        briefings, subject = self._worded(notice, snapshot, why)
         messages, subjects = [], {"": subject}
         for channel in dict.fromkeys(notice.audience.channels):
             if channel != "mail":
@@ -93,10 +93,10 @@ class AlertWriter:
             for recipient in dict.fromkeys(notice.audience.recipients or self.admins):
                 try:
                     writer = self._writer_for(recipient)
-                    told = (briefings, subject) if writer is self else writer._told(notice, snapshot, why)
+                    said = (briefings, subject) if writer is self else writer._worded(notice, snapshot, why)
                     if writer is not self:
-                        subjects[writer.lang.code] = told[1]
-                    messages.append(writer._mail(notice, *told, recipient, now))
+                        subjects[writer.lang.code] = said[1]
+                    messages.append(writer._mail(notice, *said, recipient, now))
                 except Exception as error:  # a message that cannot be written must not stop the others
                     key, kind = f"incident/{notice.thread}/{notice.name}/{recipient}", _kind(notice)
                     grave = gravest(briefings)
@@ -113,10 +113,10 @@ class AlertWriter:
         """The causes of the incidents shown in full, by id."""
         if self.look is None:
             return {}
-        told = sorted((t.incident for t in notice.transitions), key=lambda i: -grade(i.severity))[:FULL]
-        return {each.id: self.look(notice.rules[each.rule], each, snapshot.now_us) for each in told}
+        full = sorted((t.incident for t in notice.transitions), key=lambda i: -grade(i.severity))[:FULL]
+        return {each.id: self.look(notice.rules[each.rule], each, snapshot.now_us) for each in full}
 
-    def _told(self, notice: Notice, snapshot: Snapshot, why: Mapping[str, Explanation]) -> tuple[list[Briefing], str]:
+    def _worded(self, notice: Notice, snapshot: Snapshot, why: Mapping[str, Explanation]) -> tuple[list[Briefing], str]:
         """The view of what happened, in this writer's language, and the subject."""
         briefings = self._briefed(notice, snapshot, why)
         return briefings, self._subject(notice, briefings)
@@ -157,23 +157,23 @@ class AlertWriter:
                 break
         root = message_id(f"incident-{notice.thread}", self.sender)
         attached = [people_file(b.why.whom, self.lang, files[b.incident.id]) for b in hit]
-        told, reply_to = Told.of(subject, text, html, attached), self._reply_to(briefings)
+        shown, reply_to = Shown.of(subject, text, html, attached), self._reply_to(briefings)
         body = build_message(
             sender=self.sender,
             recipient=recipient,
-            subject=told.subject if notice.begins_for(recipient) else f"Re: {told.subject}",
-            text=told.text,
-            html=told.html,
+            subject=shown.subject if notice.begins_for(recipient) else f"Re: {shown.subject}",
+            text=shown.text,
+            html=shown.html,
             key=key,
             now=now,
             reply_to=reply_to,
             thread=Thread(root, notice.begins_for(recipient)),
-            attachments=told.attachments,
+            attachments=shown.attachments,
         )
-        people = told.people
+        people = shown.people
         if reply_to is not None and reply_to != self.support_email:
             people += (Mention(reply_to, "Reply-To", 0, 0),)
-        return Outgoing(key, recipient, body, _kind(notice), "mail", gravest(briefings), told.subject, people)
+        return Outgoing(key, recipient, body, _kind(notice), "mail", gravest(briefings), shown.subject, people)
 
     def _channel(self, notice: Notice, briefings: Sequence[Briefing], channel: str) -> Outgoing:
         """A channel's message about all of the incidents, or about the single one that its thread follows."""
@@ -186,9 +186,9 @@ class AlertWriter:
             key += f"/{briefings[0].incident.id}"
         late, grave = why_late(notice.form, self.lang), gravest(briefings)
         lines = [*filter(None, [late]), *AlertView(self.lang, self.zone).lines(briefings)]
-        told, people = told_in_channel(title, "\n".join(lines))
+        shown, people = shown_in_channel(title, "\n".join(lines))
         body = compose_channel(
-            *told,
+            *shown,
             severity=grave,
             url=(Pages(self.pages_url).incident(briefings[0].incident.id) if len(briefings) == 1 else "")
             or self.public_url,
@@ -197,7 +197,7 @@ class AlertWriter:
             over=all(b.ended is not None for b in briefings),
             change=briefings[0].change if len(briefings) == 1 else "",
         )
-        return Outgoing(key, channel, body, "alert", channel, grave, told[0], people)
+        return Outgoing(key, channel, body, "alert", channel, grave, shown[0], people)
 
     def _reply_to(self, briefings: Sequence[Briefing]) -> str | None:
         """The Reply-To of an alert about one user: support, or else the user."""

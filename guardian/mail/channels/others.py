@@ -29,7 +29,7 @@ class Other:
         if len(plugin) != 1:
             raise ValueError("the address names several receivers: make each a channel of its own")
 
-    def notify(self, message: ChannelMessage) -> bool:
+    def send(self, message: ChannelMessage) -> bool:
         """Send the message; whether Apprise reports success. Blocks."""
         # The service is unknown, so mentions and :names: are escaped as for Slack.
         title, body = written(message, "slack")

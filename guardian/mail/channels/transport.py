@@ -64,7 +64,7 @@ class ChannelTransport:
             async with asyncio.timeout(self._seconds):
                 if isinstance(self._sender, Sender):
                     await self._converse(self._sender, said, client)
-                elif not await asyncio.to_thread(self._sender.notify, said):
+                elif not await asyncio.to_thread(self._sender.send, said):
                     raise DeliveryError("Apprise did not send it, and does not say why")
         except TimeoutError:
             late = f"within {self._seconds:.0f} s"

@@ -48,7 +48,7 @@ def _seal(documents: Documents, now_us: int) -> int | None:
     progress, written = read_progress(documents), 0
     end = (now_us - GRACE_US) // MINUTES5 * MINUTES5
     mark_us = max(progress.mark_us, progress.read_us - BEHIND_US)
-    for found, until_us in _steps(documents, progress, end):
+    for found, until_us in _to_seal(documents, progress, end):
         step = _made(documents, progress, found, until_us, mark_us)
         if step is None:
             return None
@@ -76,8 +76,8 @@ def _seal(documents: Documents, now_us: int) -> int | None:
     return written
 
 
-def _steps(documents: Documents, progress: Progress, end: int) -> list[tuple[list[Found], int]]:
-    """The steps: slices to be sealed, and up to when everything is sealed after that."""
+def _to_seal(documents: Documents, progress: Progress, end: int) -> list[tuple[list[Found], int]]:
+    """Slices to be sealed one lot after another, and up to when everything is sealed after each."""
     room, found = MOST_LATELY - len(progress.sealed), list[Found]()
     for start in stale_buckets(late_slices(documents, progress)):
         if len(found) < room:

@@ -1,4 +1,4 @@
-"""Long work on a file that others write to: in small steps with pauses, so that nobody waits long."""
+"""Long work on a file that others write to: in small portions with pauses, so that nobody waits long."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from time import perf_counter, sleep
 from guardian.stores.sqlite.log import cut
 
 LONG = 0.004
-"""The seconds that a step may take: SQLite retries a lock after 1, 2 and 5 ms, and then gets it."""
+"""The seconds that a portion may take: SQLite retries a lock after 1, 2 and 5 ms, and then gets it."""
 FIRST, LEAST, MOST = 100, 20, 2_000
-"""How many rows or pages the first step handles, and the bounds."""
+"""How many rows or pages the first portion has, and the bounds."""
 _OWN_PAGES, _USUAL_PAGES = 200, 1_000
 
 
-def in_steps(step: Callable[[int], int]) -> int:
-    """Call `step` with an amount of work until it does less than that; returns how much was done in all. Steps are
-    sized to take LONG, each followed by an equally long pause."""
+def in_portions(work: Callable[[int], int]) -> int:
+    """Call `work` with how many rows or pages to handle, until it handles fewer; returns how many it handled in all.
+    Portions are sized to take LONG, each followed by an equally long pause."""
     number, done = FIRST, 0
     while True:
         began = perf_counter()
-        did = step(number)
+        did = work(number)
         took = perf_counter() - began
         done += did
         if did < number:
@@ -45,7 +45,8 @@ def own_checkpoints(db: sqlite3.Connection) -> Iterator[None]:
 
 
 def cut_log(db: sqlite3.Connection) -> None:
-    """Move the log into the file and truncate it, if nobody is in the way; nobody waits for it longer than one step."""
+    """Move the log into the file and truncate it, if nobody is in the way; nobody waits for it longer than for a
+    portion."""
     for _ in range(_TRIES):
         if cut_once(db):
             return

@@ -12,7 +12,7 @@ from guardian.stores.sqlite import imported, sealed_failures, seals
 from guardian.stores.sqlite.buckets import DAY, MINUTES5, ids, meta, set_meta
 from guardian.stores.sqlite.burying import unlink
 from guardian.stores.sqlite.log import empty_log
-from guardian.stores.sqlite.pacing import cut_log, in_steps, own_checkpoints
+from guardian.stores.sqlite.pacing import cut_log, in_portions, own_checkpoints
 from guardian.stores.sqlite.sealing import GRACE_US, seal
 from tracker.event import ANONYMOUS
 
@@ -37,7 +37,7 @@ def _purge(db: sqlite3.Connection, events_before_us: int, summaries_before_us: i
     if db.execute("SELECT 1 FROM guardian_request WHERE id < ?", (end,)).fetchone():
         set_meta(db, "purged_until_us", before)
         sealed_failures.forget(db, before)
-        in_steps(lambda rows: _delete_events(db, end, rows))
+        in_portions(lambda rows: _delete_events(db, end, rows))
     db.execute("DELETE FROM guardian_recorder WHERE seen_us < ?", (before,))
     db.execute("DELETE FROM guardian_recorder_note WHERE seen_us < ?", (before,))
     db.execute("DELETE FROM guardian_late WHERE start_us < ?", (before,))
@@ -58,14 +58,14 @@ def purge_sessions(db: sqlite3.Connection, before_us: int) -> int:
     gone = 0
     while found := [number for (number,) in db.execute(old, (before_us,))]:
 
-        def step(rows: int, found: list[int] = found) -> int:
+        def portion(rows: int, found: list[int] = found) -> int:
             nonlocal gone
             some = found[-rows:]
             del found[-rows:]
             gone += db.execute(sql, (str(some), before_us)).rowcount
             return len(some)
 
-        in_steps(step)
+        in_portions(portion)
     return gone
 
 
@@ -75,7 +75,7 @@ def purge_errors(db: sqlite3.Connection, before_us: int) -> int:
     _, end = ids(0, before_us)
     last = -1
 
-    def step(number: int) -> int:
+    def portion(number: int) -> int:
         nonlocal last
         rows = _errors_to_clear(db, last, end, number)
         if not rows:
@@ -93,7 +93,7 @@ def purge_errors(db: sqlite3.Connection, before_us: int) -> int:
         return len(rows)
 
     with own_checkpoints(db):
-        cleared = in_steps(step)
+        cleared = in_portions(portion)
     if db.execute(_UNUSED).fetchall():
         _forget_texts(db)
         empty_log(db)
@@ -186,12 +186,12 @@ def _transaction(db: sqlite3.Connection) -> Iterator[None]:
 def _give_back(db: sqlite3.Connection) -> None:
     """Shrink the log, and the file if it was created with auto_vacuum = INCREMENTAL."""
 
-    def step(pages: int) -> int:
+    def portion(pages: int) -> int:
         (before,) = db.execute("PRAGMA freelist_count").fetchone()
         # The pragma returns no columns, so `execute` would run only its first step: one page.
         db.executescript(f"PRAGMA incremental_vacuum({pages})")
         (after,) = db.execute("PRAGMA freelist_count").fetchone()
         return int(before - after)
 
-    in_steps(step)
+    in_portions(portion)
     cut_log(db)

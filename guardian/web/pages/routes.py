@@ -41,9 +41,9 @@ def page_routes(app: Application, doors: Doors, pages: Sequence[Page] | None = N
     nav = [each for each in table if each.nav]
     routes = [Route("/static/{name}", _asset, methods=["GET"])]
     for each in table:
-        routes.append(Route(each.path, _guarded(app, doors, each, nav), methods=["GET"]))
+        routes.append(Route(each.path, _page_handler(app, doors, each, nav), methods=["GET"]))
         if each.act is not None:
-            routes.append(Route(each.path, _acting(app, doors, each), methods=["POST"]))
+            routes.append(Route(each.path, _form_handler(app, doors, each), methods=["POST"]))
     return routes
 
 
@@ -70,7 +70,7 @@ async def _asset(request: Request) -> Response:
 Handler = Callable[[Request], Awaitable[Response]]
 
 
-def _guarded(app: Application, doors: Doors, page: Page, nav: Sequence[Page]) -> Handler:
+def _page_handler(app: Application, doors: Doors, page: Page, nav: Sequence[Page]) -> Handler:
     async def respond(request: Request) -> Response:
         visitor = doors.visitor(request)
         lang = doors.language(request)
@@ -99,7 +99,7 @@ def _guarded(app: Application, doors: Doors, page: Page, nav: Sequence[Page]) ->
     return respond
 
 
-def _acting(app: Application, doors: Doors, page: Page) -> Handler:
+def _form_handler(app: Application, doors: Doors, page: Page) -> Handler:
     async def respond(request: Request) -> Response:
         visitor = doors.visitor(request)
         lang = doors.language(request)

@@ -18,7 +18,7 @@ async def turned(view: View, chosen: Range) -> Mapping[str, Any]:
     """`turnover`, `turnover_title` and `cohorts` as the mail has them; empty where the range is shorter than a week, or
     the one before it was not recorded in full. Raises StorageError."""
     app, start, end = view.app, chosen.start, chosen.end
-    told: Turnover | None = None
+    turnover: Turnover | None = None
     if end - start >= SHORTEST:
 
         async def read() -> Turnover | None:
@@ -28,5 +28,5 @@ async def turned(view: View, chosen: Range) -> Mapping[str, Any]:
 
         own = (start, end) if chosen.hours is None else ()
         key = ("turnover", chosen.key, *own, view.zone.key)
-        told = await app.glances.take(key, read, now=view.now, fresh=FRESH_LONG)
-    return turnover_words(told, end - start, view.lang, view.zone)
+        turnover = await app.glances.take(key, read, now=view.now, fresh=FRESH_LONG)
+    return turnover_words(turnover, end - start, view.lang, view.zone)

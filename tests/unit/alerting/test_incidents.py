@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from guardian.alerting.incidents import REOPEN_WITHIN, SECOND, Memory
-from guardian.alerting.life import step
+from guardian.alerting.life import after_verdicts
 from guardian.alerting.verdicts import Verdict
 from guardian.settings.rules import parse_rule
 
@@ -29,7 +29,7 @@ def live(
         now = minute * MINUTE
         verdict = Verdict(rule.name, subject, STATES[letter], 0.5 if letter == "F" else 0.0)
         quiet = bool(muted) and muted[minute - start] == "m"
-        memory, transitions = step(rule, [verdict], memory, now, alive=True, muted=quiet)
+        memory, transitions = after_verdicts(rule, [verdict], memory, now, alive=True, muted=quiet)
         for transition in transitions:
             changes.append(f"{minute} {transition.change}")
             if tell:
@@ -106,8 +106,8 @@ def test_marked_as_fixed_is_remembered_as_long_as_the_longest_window():
     week = parse_rule("error_rate", {"window": "7d"})
     memory = Memory(fixed_us={"": 0})
     firing = Verdict(week.name, "", "firing", 0.5)
-    assert step(week, [firing], memory, week.window * SECOND, alive=True)[0].fixed_us == {"": 0}
-    assert step(week, [firing], memory, (week.window + 60) * SECOND, alive=True)[0].fixed_us == {}
+    assert after_verdicts(week, [firing], memory, week.window * SECOND, alive=True)[0].fixed_us == {"": 0}
+    assert after_verdicts(week, [firing], memory, (week.window + 60) * SECOND, alive=True)[0].fixed_us == {}
     with pytest.raises(ValueError, match="7d"):
         parse_rule("error_rate", {"window": "8d"})
 
@@ -133,7 +133,9 @@ def test_minutes_in_which_nothing_came_do_not_count_as_time_that_it_held():
     for minute in range(200):  # a window of hours holds the same few failures for hours
         firing = [Verdict(rule.name, "", "firing", 0.5)]
         busy = minute in (0, 60, 120) or minute > 150
-        memory, found = step(rule, firing, memory, minute * MINUTE, alive=True, fresh=lambda subject, busy=busy: busy)
+        memory, found = after_verdicts(
+            rule, firing, memory, minute * MINUTE, alive=True, fresh=lambda subject, busy=busy: busy
+        )
         opened += [minute for transition in found if transition.change == "opened"]
     assert opened == [150 + 30 - 2], "the first three were a minute each, one of them the first"
 
@@ -187,9 +189,9 @@ def test_a_subject_without_a_verdict_is_well_only_while_there_is_traffic():
     rule = parse_rule("user_burst", {})
     fired = Verdict("user_burst", "ann@example.com", "firing", 5)
     for alive, end in ((True, "resolved"), (False, "open")):
-        memory, _ = step(rule, [fired], Memory(), 0, alive=True)
+        memory, _ = after_verdicts(rule, [fired], Memory(), 0, alive=True)
         for minute in range(1, 20):
-            memory, _ = step(rule, [], memory, minute * MINUTE, alive=alive)
+            memory, _ = after_verdicts(rule, [], memory, minute * MINUTE, alive=alive)
         assert memory.latest["ann@example.com"].status == end
 
 
@@ -198,7 +200,7 @@ def test_an_incident_knows_the_last_good_moment_and_its_worst_value():
     assert memory.latest[""].last_good_us == 1 * MINUTE
     rule = parse_rule("error_rate", {})
     for now, value in ((4, 0.9), (5, 0.3)):
-        memory, _ = step(rule, [Verdict(rule.name, "", "firing", value)], memory, now * MINUTE, alive=True)
+        memory, _ = after_verdicts(rule, [Verdict(rule.name, "", "firing", value)], memory, now * MINUTE, alive=True)
     assert (memory.latest[""].peak, memory.latest[""].value) == (0.9, 0.3)
 
 

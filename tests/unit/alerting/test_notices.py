@@ -45,13 +45,13 @@ def spoken(result) -> list[tuple[str, list[str]]]:
 def test_one_opening_is_one_notice_that_begins_a_thread():
     result = planned([transition()])
     assert spoken(result) == [("single", ["a opened"])]
-    assert (result.notices[0].thread, result.notices[0].first, result.told) == ("a", True, {"a": "a"})
+    assert (result.notices[0].thread, result.notices[0].first, result.threads) == ("a", True, {"a": "a"})
 
 
 def test_openings_of_one_minute_come_in_one_notice_and_end_in_its_thread():
     result = planned([transition(name="a"), transition(name="b")])
     assert spoken(result) == [("bundle", ["a opened", "b opened"])]
-    assert result.told == {"a": "a", "b": "a"}
+    assert result.threads == {"a": "a", "b": "a"}
     end = planned([transition("resolved", name="b", thread="a", told_us=1)])
     assert (spoken(end), end.notices[0].thread, end.notices[0].first) == ([("single", ["b resolved"])], "a", False)
     both = planned([transition("resolved", name=n, thread="a", told_us=1) for n in "ab"])
@@ -82,7 +82,7 @@ def test_quiet_hours_hold_everything_back_for_one_digest_in_the_morning():
     morning = planned([], later.held, now="03-17T07:00")
     assert spoken(morning) == [("digest", ["a opened", "b resolved"])]
     assert morning.held == ()
-    assert set(morning.told) == {"a", "b"}
+    assert set(morning.threads) == {"a", "b"}
 
 
 @pytest.mark.parametrize(
@@ -179,7 +179,7 @@ def test_what_opens_soon_after_the_last_opening_of_its_rule_waits_for_others():
     assert planned([], held=third.held, now="03-16T12:09", last_told=told).notices == ()
     both = planned([], held=third.held, now="03-16T12:10", last_told=told)
     assert spoken(both) == [("bundle", ["b opened", "c opened"])]
-    assert (both.notices[0].first, both.held, both.told) == (True, (), {"b": "b", "c": "b"})
+    assert (both.notices[0].first, both.held, both.threads) == (True, (), {"b": "b", "c": "b"})
 
 
 def test_other_rules_and_rules_without_an_interval_do_not_wait():

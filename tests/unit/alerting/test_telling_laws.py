@@ -11,7 +11,7 @@ from guardian.alerting.actions import ACTIONS, edit_for
 from guardian.alerting.columns import MINUTE_US
 from guardian.alerting.engine import AlertState, Surroundings, tell
 from guardian.alerting.incidents import ENDS, Memory
-from guardian.alerting.life import step
+from guardian.alerting.life import after_verdicts
 from guardian.alerting.verdicts import Verdict
 from guardian.settings.rules import parse_rule
 from guardian.stores.alert_state import STATE_JSON
@@ -43,7 +43,9 @@ def live(minutes, deeds):
         now_us, memories, transitions = minute * MINUTE_US, {}, []
         for n, rule in enumerate(RULES):
             said = [Verdict(rule.name, subject, STATES[letters[2 * n + i]], 0.5) for i, subject in enumerate("ab")]
-            memories[rule.name], changes = step(rule, said, state.memories.get(rule.name, Memory()), now_us, alive=True)
+            memories[rule.name], changes = after_verdicts(
+                rule, said, state.memories.get(rule.name, Memory()), now_us, alive=True
+            )
             transitions += changes
         state, notices = tell(replace(state, minute=minute, memories=memories), transitions, now_us, AROUND)
         told += [(minute, notice) for notice in notices]

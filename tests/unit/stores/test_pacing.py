@@ -15,7 +15,7 @@ def test_all_of_it_is_done(monkeypatch, left):
         todo[0] -= done
         return done
 
-    assert pacing.in_steps(step) == left
+    assert pacing.in_portions(step) == left
     assert todo == [0]
 
 
@@ -33,7 +33,7 @@ def test_steps_are_as_large_as_can_be_done_in_four_milliseconds_and_pauses_as_lo
         now[0] += number * cost
         return done
 
-    pacing.in_steps(step)
+    pacing.in_portions(step)
     settled = sizes[len(sizes) // 2 :]
     assert max(settled) <= max(2 * largest, pacing.LEAST)
     assert max(settled) >= largest

@@ -41,7 +41,7 @@ def test_a_session_that_went_on_after_it_was_found_stays(db, monkeypatch):
         db.execute("UPDATE guardian_session SET end_us = 500 WHERE user = 2")
         return step(100)
 
-    monkeypatch.setattr(retention, "in_steps", steps)
+    monkeypatch.setattr(retention, "in_portions", steps)
     assert purge_sessions(db, 100) == 1
     assert db.execute("SELECT user, end_us FROM guardian_session").fetchall() == [(2, 500)]
 
