@@ -14,8 +14,9 @@ from guardian.stores.moving import HEAVY, STRETCH_US, TABLES, Bucket, Facts, Lea
 from guardian.stores.opening import backend
 from guardian.stores.people.book import NO_BOOK
 from tests.contract.test_alerts import incident, remembering
+from tests.support.events import event as made
 from tests.support.firestore import address_in
-from tracker.event import Event, Failure
+from tracker.event import Failure
 from tracker.source import Source
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -119,7 +120,7 @@ async def test_a_move_is_noted_and_who_leads_is_told(moving, stores):
 
 
 def event(at_us, user="ada@example.com", **values):
-    return Event(at_us, user, "/chat/{id}", "GET", "chat", **{"status": 200, "duration_us": 1_000, **values})
+    return made(at_us, user=user, path="/chat/{id}", **values)
 
 
 async def test_a_stretch_has_exactly_the_events_that_were_put_last(moving, stores):

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from guardian.stores.sqlite.events import SqliteRepository
-from tracker.event import Event, Failure
+from tests.support.events import event
+from tracker.event import Failure
 from tracker.source import Source
 from tracker.sqlite.connection import connect
 from tracker.sqlite.writer import Writer
@@ -80,7 +81,7 @@ def old_app(request, tmp_path):
 
 def now(second, user="new@example.com", status=200, **more):
     failure = Failure("HTTPException", "No such thing") if status >= 400 else None
-    return Event(T_US + second * 1_000_000, user, "/new", "GET", "new", status, 5_000, failure, **more)
+    return event(T_US + second * 1_000_000, user=user, feature="new", status=status, ms=5, failure=failure, **more)
 
 
 async def seen(path):

@@ -24,6 +24,7 @@ from guardian.stores.sqlite.history import SqliteHistory, read_history
 from guardian.stores.sqlite.singles import Singles
 from guardian.stores.sqlite.state import SqliteStateStore
 from guardian.stores.state import LeaseLost
+from tests.support.events import event
 from tests.support.snapshots import took
 from tracker.event import Event, Failure
 from tracker.sqlite.writer import Writer
@@ -157,11 +158,11 @@ class Host:
 
 
 def boom(minute):
-    return Event(minute * MINUTE_US, "ann@x.org", "/c", "GET", "chat", 500, 9, Failure("Boom", "m", "app.py:7 f"))
+    return event(minute * MINUTE_US, user="ann@x.org", status=500, failure=Failure("Boom", "m", "app.py:7 f"))
 
 
 def good(minute, seconds=0):
-    return Event(minute * MINUTE_US + seconds * 1_000_000, "ann@x.org", "/c", "GET", "chat", 200, 9, None)
+    return event(minute * MINUTE_US + seconds * 1_000_000, user="ann@x.org")
 
 
 @pytest.mark.parametrize("minutes_late", [20, 180, 3 * 1440])

@@ -13,14 +13,17 @@ from guardian.mail.companions import load_companions
 from guardian.mail.transports.smtp import SmtpTransport
 from guardian.settings.schema import SmtpSettings
 from guardian.stores.sqlite.events import SqliteRepository
-from tracker.event import Event, Failure
+from tests.support.events import event
+from tracker.event import Failure
 
 NOW = datetime(2026, 3, 16, 12, tzinfo=UTC)
 
 
 def upload(minutes_ago, status, failure=None):
-    at_us = int((NOW - timedelta(minutes=minutes_ago)).timestamp()) * 1_000_000
-    return Event(at_us, "ada@example.com", "/api/documents", "POST", "document_upload", status, 90_000, failure)
+    return event(
+        NOW - timedelta(minutes=minutes_ago), path="/api/documents", feature="document_upload", method="POST",
+        status=status, ms=90, failure=failure,
+    )  # fmt: skip
 
 
 class Inbox:

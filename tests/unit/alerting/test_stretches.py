@@ -8,6 +8,7 @@ import pytest
 
 from guardian.alerting.columns import Columns
 from guardian.alerting.stretches import Stretches
+from tests.support.events import event
 from tracker.event import Event, Failure
 
 
@@ -125,7 +126,7 @@ def test_what_was_counted_by_other_numbers_of_features_is_not_taken_over():
 
 
 def event_of(feature):
-    return Event(7, "u@example.com", f"/{feature}", "GET", feature, 200, 9, None)
+    return event(7, user="u@example.com", feature=feature, duration_us=9)
 
 
 def test_the_failed_rows_of_one_user_are_those_of_the_events():

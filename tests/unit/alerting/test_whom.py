@@ -14,8 +14,9 @@ from guardian.alerting.whom_words import letter, whom_lines
 from guardian.core.language import language
 from guardian.mail.alert.letter import people_file
 from guardian.settings.rules import parse_rule
+from tests.support.events import event as made
 from tests.support.plain import plain
-from tracker.event import ANONYMOUS, Event, Failure
+from tracker.event import ANONYMOUS, Failure
 
 SECOND = 1_000_000
 RULE = parse_rule("error_rate", {"count": "server"})
@@ -28,7 +29,16 @@ LIVE = replace(OVER, status="open", recovery_us=None, resolved_us=None, end=None
 
 def at(second, user, status=200, feature="chat"):
     failure = Failure("KeyError", "no", "chat.py:118 answer") if status >= 400 else None
-    return Event(second * SECOND, user, f"/api/{feature}", "POST", feature, status, 5_000, failure)
+    return made(
+        second * SECOND,
+        user=user,
+        path=f"/api/{feature}",
+        feature=feature,
+        method="POST",
+        status=status,
+        ms=5,
+        failure=failure,
+    )
 
 
 def told(*events, incident=OVER, rule=RULE, now=1000):

@@ -17,15 +17,18 @@ from guardian.core.storage import RecorderHealth, StorageStats
 from guardian.core.summary import Summary, TimelineBar
 from guardian.core.time import micros
 from guardian.mail.report.headline import headline
-from tracker.event import Event, Failure
+from tests.support.events import event as made
+from tracker.event import Failure
 
 START = datetime(2026, 3, 2, 8, tzinfo=UTC)
 END = START + timedelta(hours=2)
 
 
 def at(minutes, user="ada@example.com", status=200, feature="chat_message", failure=None, duration_ms=100):
-    us = int((START + timedelta(minutes=minutes)).timestamp()) * 1_000_000
-    return Event(us, user, f"/api/{feature}", "POST", feature, status, duration_ms * 1000, failure)
+    return made(
+        START + timedelta(minutes=minutes), user=user, path=f"/api/{feature}", feature=feature, method="POST",
+        status=status, ms=duration_ms, failure=failure,
+    )  # fmt: skip
 
 
 def report(events, previous=(), **more):

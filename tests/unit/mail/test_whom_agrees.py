@@ -21,8 +21,9 @@ from guardian.core.mentions import plain as unmarked
 from guardian.core.time import moment
 from guardian.mail.alert.letter import COPIED, LONGEST, addresses, mailto, people_file, whom_shown
 from guardian.settings.rules import parse_rule
+from tests.support.events import event
 from tests.support.plain import plain
-from tracker.event import ANONYMOUS, Event, Failure
+from tracker.event import ANONYMOUS, Failure
 
 SECOND, UTC = 1_000_000, ZoneInfo("UTC")
 OVER = Incident(
@@ -37,7 +38,7 @@ NAMES = [
 
 def request(second, user, status, feature):
     failure = Failure("KeyError", "no", "chat.py:118 answer") if status >= 400 else None
-    return Event(second * SECOND, user, f"/api/{feature}", "POST", feature, status, 5_000, failure)
+    return event(second * SECOND, user=user, feature=feature, method="POST", status=status, ms=5, failure=failure)
 
 
 HISTORIES = st.lists(

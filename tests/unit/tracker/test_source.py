@@ -3,8 +3,8 @@ from contextlib import closing
 
 import pytest
 
+from tests.support.events import event as made
 from tracker import Recorder, UsageTrackingMiddleware
-from tracker.event import Event
 from tracker.source import RELEASE_VARIABLES, Source, find_source
 from tracker.sqlite.writer import Writer
 
@@ -58,7 +58,7 @@ def test_long_names_that_differ_only_at_their_end_stay_apart():
 
 
 def event(second):
-    return Event(second * 1_000_000, "ann@example.com", "/chat", "GET", "chat", 200, 5)
+    return made(second * 1_000_000, user="ann@example.com")
 
 
 def sources(path):

@@ -1,12 +1,13 @@
 from guardian.web.pages.person_story import story_of, visits_of
-from tracker.event import Event, Failure
+from tests.support.events import event
+from tracker.event import Failure
 
 MINUTE = 60_000_000
 
 
 def step(minute, status=200, feature="chat"):
     failure = Failure(f"HTTP {status}", "Too Large") if status >= 400 else None
-    return Event(minute * MINUTE, "ada@example.com", "/x", "POST", feature, status, 1000, failure)
+    return event(minute * MINUTE, feature=feature, status=status, failure=failure)
 
 
 def test_who_met_no_error_has_no_story():
