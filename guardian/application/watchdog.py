@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import NamedTuple
@@ -71,12 +72,14 @@ async def watch_step(app: Application, now: datetime, token: int | None) -> None
     for named in app.schedules:
         reports = [report for report in known if report.schedule == named.name]
         if periods := unmade[named.name]:
+            overdue = _overdue_periods(app, named, periods, reports, now)
             in_vain = waited[named.name, periods[0], None] >= GRACE
-            await _tell_unmade(app, named, periods, reports, made, in_vain, store, now, token)
+            if overdue and (in_vain or _was_tried(made, named.schedule.fire(overdue[0]) + _patience(app))):
+                await _tell(app, await _unmade(app, named, overdue, now), now, token)
         for report in reports:
             had_time = not report.pending or waited[_made(report)] >= GRACE
-            if report.claimed_at is not None and report.pending + report.dead and had_time:
-                await _tell_stuck(app, named, report, undelivered, store, now, token)
+            if had_time and _is_stuck(app, named, report, undelivered, now):
+                await _tell(app, _stuck(named, report), now, token)
     await _settle(app, known, store, now, token)
 
 
@@ -84,98 +87,83 @@ def _made(report: Watched) -> tuple[str, Period, datetime | None]:
     return report.schedule, report.period, report.claimed_at
 
 
-async def _tell_unmade(
-    app: Application,
-    named: NamedSchedule,
-    unmade: Sequence[Period],
-    reports: Sequence[Watched],
-    made: StepHealth | None,
-    in_vain: bool,
-    store: WatchStore,
-    now: datetime,
-    token: int | None,
-) -> None:
-    """Tell of those that are overdue, once the step that makes reports has been through since they were (`made` is its
-    last run), or was waited for `in_vain`."""
+@dataclass(frozen=True, slots=True)
+class _Late:
+    """Reports of a schedule that have not gone out: `why`, whose mails are `stuck`, and the `edition` of the last."""
+
+    named: NamedSchedule
+    periods: Sequence[Period]
+    why: Reason
+    stuck: frozenset[str]
+    edition: int
+
+
+def _patience(app: Application) -> timedelta:
+    return timedelta(minutes=app.settings.watchdog.overdue_minutes)
+
+
+def _overdue_periods(
+    app: Application, named: NamedSchedule, unmade: Sequence[Period], reports: Sequence[Watched], now: datetime
+) -> list[Period]:
+    """Those that should have gone out by now, and of which nobody was told."""
     told = {report.period for report in reports if report.told}
-    late = [p for p in unmade if named.schedule.fire(p) <= now - _overdue(app) and p not in told]
-    if not late:
-        return
-    tried = made is not None and (made.began_at or made.ended_at) >= named.schedule.fire(late[0]) + _overdue(app)
-    if not (tried or in_vain):
-        return
+    return [p for p in unmade if named.schedule.fire(p) <= now - _patience(app) and p not in told]
+
+
+def _was_tried(made: StepHealth | None, since: datetime) -> bool:
+    """Whether the step that makes reports, of which `made` is the last run, has begun since then."""
+    return made is not None and (made.began_at or made.ended_at) >= since
+
+
+async def _unmade(app: Application, named: NamedSchedule, periods: Sequence[Period], now: datetime) -> _Late:
     why = Reason(marked("the report could not be made (see the log)"))
-    edition = await app.state.edition(named.name, *late[-1], now=now)
-    await _tell(app, named, late, why, frozenset(), edition.number, store, now, token)
+    edition = await app.state.edition(named.name, *periods[-1], now=now)
+    return _Late(named, periods, why, frozenset(), edition.number)
 
 
-async def _tell_stuck(
-    app: Application,
-    named: NamedSchedule,
-    report: Watched,
-    undelivered: Set[str],
-    store: WatchStore,
-    now: datetime,
-    token: int | None,
-) -> None:
-    """Tell that a report is late whose mails wait or were given up, unless that was told of their recipients before."""
-    assert report.claimed_at is not None
-    due = named.schedule.fire(report.period)
-    if report.told or now - due < _overdue(app) or report.stuck <= undelivered:
-        return
+def _is_stuck(app: Application, named: NamedSchedule, report: Watched, undelivered: Set[str], now: datetime) -> bool:
+    """Whether a report is late whose mails wait or were given up. False once that was told, of it or of its
+    recipients."""
+    if report.claimed_at is None or not report.pending + report.dead or report.told:
+        return False
+    return now - named.schedule.fire(report.period) >= _patience(app) and not report.stuck <= undelivered
+
+
+def _stuck(named: NamedSchedule, report: Watched) -> _Late:
     why = Reason(
         marked("of %(mails)s mails, %(waiting)s are waiting and %(dead)s cannot be delivered"),
         {"mails": report.mails, "waiting": report.pending, "dead": report.dead},
     )
-    await _tell(app, named, [report.period], why, report.stuck, report.edition, store, now, token)
+    return _Late(named, [report.period], why, report.stuck, report.edition)
 
 
-def _overdue(app: Application) -> timedelta:
-    return timedelta(minutes=app.settings.watchdog.overdue_minutes)
-
-
-async def _tell(
-    app: Application,
-    named: NamedSchedule,
-    periods: Sequence[Period],
-    why: Reason,
-    stuck: frozenset[str],
-    edition: int,
-    store: WatchStore,
-    now: datetime,
-    token: int | None,
-) -> None:
-    messages = await off_loop(_compose, app, named, periods, why, stuck, edition)
-    if await store.tell(named.name, periods, messages, now=now, token=token):
+async def _tell(app: Application, late: _Late, now: datetime, token: int | None) -> None:
+    messages = await off_loop(_compose, app, late)
+    named, periods = late.named, late.periods
+    if await app.stores.watch.tell(named.name, periods, messages, now=now, token=token):
         start, end = (edge.isoformat(timespec="minutes") for edge in (periods[0].start, periods[-1].end))
         due = named.schedule.fire(periods[0]).isoformat(timespec="minutes")
         log.error(
             "Report %r for %s to %s was due at %s and has not gone out: %s",
-            *(named.name, start, end, due, why.said(language())),
+            *(named.name, start, end, due, late.why.said(language())),
         )
 
 
-def _compose(
-    app: Application,
-    named: NamedSchedule,
-    periods: Sequence[Period],
-    why: Reason,
-    stuck: frozenset[str],
-    edition: int,
-) -> list[Outgoing]:
+def _compose(app: Application, late: _Late) -> list[Outgoing]:
     """The messages to the channels, or without one to the admins whose own mail is not stuck."""
-    key, settings = report_key(named.name, periods[-1], edition).replace("report/", "watchdog/", 1), app.settings
+    named, periods, settings = late.named, late.periods, app.settings
+    key = report_key(named.name, periods[-1], late.edition).replace("report/", "watchdog/", 1)
     channels = settings.channels if settings.watchdog.channels is None else settings.watchdog.channels
     if channels:
         from guardian.mail.channels import compose_channel
 
-        title, text = words(named.name, named.schedule, periods, why, app.email.language)
+        title, text = words(named.name, named.schedule, periods, late.why, app.email.language)
         body = compose_channel(title, text, severity="warning", url=settings.links_url, thread=key)
         return [Outgoing(f"{key}/{name}", name, body, "alert", name, "warning", title) for name in channels]
-    admins = [to for to in dict.fromkeys(settings.admins) if to not in stuck]
+    admins = [to for to in dict.fromkeys(settings.admins) if to not in late.stuck]
     return [
         app.email.compose_warning(
-            to, *words(named.name, named.schedule, periods, why, app.email.language_of(to)), key=f"{key}/{to}"
+            to, *words(named.name, named.schedule, periods, late.why, app.email.language_of(to)), key=f"{key}/{to}"
         )
         for to in admins
     ]
