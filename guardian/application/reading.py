@@ -18,7 +18,7 @@ from guardian.application.usage import UsageGuardian
 from guardian.core.report.model import Fired
 from guardian.core.time import utc_now
 from guardian.settings.schema import Settings
-from guardian.stores.opening import ReportSources, Stores, backend
+from guardian.stores.opening import ReportSources, Stores, backend, open_book
 from guardian.stores.people.book import AliasBook
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ async def open_usage(settings: Settings, *, clock: Callable[[], datetime] = utc_
     Raises StorageError where the database cannot be used.
     """
     async with AsyncExitStack() as opened:
-        book = AliasBook.of(settings.alias, settings.database)
+        book = open_book(settings.alias, settings.database)
         stores = await backend(settings.database).open_for_reports(book)
         opened.push_async_callback(stores.close)
         yield usage_of(settings, stores, book, clock)

@@ -28,7 +28,7 @@ from guardian.mail.transports import build_transports
 from guardian.settings.schedules import ScheduleSettings
 from guardian.settings.schema import Settings
 from guardian.stores.events import UsageRepository
-from guardian.stores.opening import Stores, backend
+from guardian.stores.opening import Stores, backend, open_book
 from guardian.stores.people.book import NO_BOOK, AliasBook
 from guardian.stores.state import StateStore
 
@@ -154,7 +154,7 @@ async def open_application(settings: Settings, *, clock: Clock = utc_now) -> Asy
     """
     schedules = name_schedules(settings)
     async with AsyncExitStack() as opened:
-        book = AliasBook.of(settings.alias, settings.database)
+        book = open_book(settings.alias, settings.database)
         stores = await backend(settings.database).open(book)
         opened.push_async_callback(stores.close)
         transports = build_transports(settings)

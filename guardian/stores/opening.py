@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 from tracker.firestore.address import is_firestore
 
 if TYPE_CHECKING:
+    from guardian.settings.people import AliasSettings
     from guardian.stores.alerts import AlertStore, Incidents
     from guardian.stores.events import UsageRepository
     from guardian.stores.history import HistoryStore
@@ -157,6 +158,15 @@ def backend(database: Path | str) -> Backend:
     from guardian.stores.sqlite.backend import SqliteBackend
 
     return SqliteBackend(Path(database))
+
+
+def open_book(settings: AliasSettings, database: Path | str) -> AliasBook:
+    """The names of people by these settings. `database` is the events' database, which may have a pseudonym key."""
+    from guardian.stores.people.book import AliasBook
+    from guardian.stores.people.sources import open_source
+
+    source = open_source(settings, lambda: backend(database).names())
+    return AliasBook(source, key=lambda: backend(database).pseudonym_key())
 
 
 def begin_demo(database: str, *, real: bool) -> None:

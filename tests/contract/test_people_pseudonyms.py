@@ -9,9 +9,8 @@ import pytest
 from guardian.settings.people import AliasSettings
 from guardian.stores.firestore.backend import _keys
 from guardian.stores.firestore.documents import Change, Documents
-from guardian.stores.opening import backend
+from guardian.stores.opening import backend, open_book
 from guardian.stores.people.aliases import Aliases
-from guardian.stores.people.book import AliasBook
 from tests.support.events import event as made
 from tests.support.firestore import address_in
 from tracker import Recorder
@@ -58,7 +57,7 @@ async def opened(path, tmp_path):
         if csv is not None:
             (tmp_path / "people.csv").write_text(csv)
             settings = AliasSettings(csv=Path(tmp_path / "people.csv"))
-        made.append(await backend(path).open_events(AliasBook.of(settings, path)))
+        made.append(await backend(path).open_events(open_book(settings, path)))
         return made[-1]
 
     yield open_with
@@ -107,7 +106,7 @@ async def test_under_a_key_that_was_changed_nobody_is_known_any_more(opened, pat
 async def test_a_key_that_is_none_is_said(path, tmp_path):
     (tmp_path / "people.csv").write_text(f"{ADA}\n")
     put_key(path, "none")
-    book = AliasBook.of(AliasSettings(csv=tmp_path / "people.csv"), path)
+    book = open_book(AliasSettings(csv=tmp_path / "people.csv"), path)
     book.current()
     where = key_path(path) if isinstance(path, Path) else "guardian_secret/pseudonyms"
     assert book.trouble.startswith(f"{where} holds no key: ")

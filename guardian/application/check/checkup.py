@@ -29,8 +29,7 @@ from guardian.mail.transport import DeliveryError, Transport, UnknownOutcome
 from guardian.mail.transports import build_transports
 from guardian.settings.loading import SettingsError, load_settings, unknown_variables
 from guardian.settings.schema import Settings
-from guardian.stores.opening import backend, shown
-from guardian.stores.people.book import AliasBook
+from guardian.stores.opening import backend, open_book, shown
 from tracker.address import why_not_opened
 
 if TYPE_CHECKING:
@@ -57,7 +56,7 @@ async def check_up(
     except StorageError as error:
         return [*found, Finding("database", "error", str(error))]
     if not there:
-        found += await asyncio.to_thread(alias_findings, AliasBook.of(settings.alias, settings.database), ())
+        found += await asyncio.to_thread(alias_findings, open_book(settings.alias, settings.database), ())
         return [*found, _no_database(settings.database), *await noted_elsewhere(settings, path, clock())]
     if damage := await asyncio.to_thread(find_damage, settings):
         found.append(damage)

@@ -32,8 +32,7 @@ from guardian.core.time import moment, utc_now
 from guardian.settings.loading import parse_rules
 from guardian.settings.rules import Rule
 from guardian.settings.schema import Settings
-from guardian.stores.opening import backend
-from guardian.stores.people.book import AliasBook
+from guardian.stores.opening import backend, open_book
 
 STRIP = 60
 """How many cells a strip chart has."""
@@ -113,7 +112,7 @@ def run_backtests(
     store = backend(settings.database)
     if not store.exists():
         raise StorageError(f"there is no database {settings.database} yet: nothing is recorded to replay")
-    past = store.history(AliasBook.of(settings.alias, settings.database))
+    past = store.history(open_book(settings.alias, settings.database))
     oldest = past.first_event()
     if oldest is None:
         raise StorageError(f"the database {settings.database} holds no events yet: nothing can be replayed")

@@ -19,8 +19,7 @@ from guardian.application.judging.live import lookback, surroundings
 from guardian.core.storage import StorageError
 from guardian.settings.rules import Rule
 from guardian.settings.schema import Settings
-from guardian.stores.opening import backend
-from guardian.stores.people.book import AliasBook
+from guardian.stores.opening import backend, open_book
 
 log = logging.getLogger("guardian.alerting")
 
@@ -38,7 +37,7 @@ def find_better(settings: Settings, incidents: Sequence[Incident], start: dateti
         return None
     first, last = (int(at.timestamp()) // 60 for at in (start, end))
     minutes, single = lookback([rule])
-    past = backend(settings.database).history(AliasBook.of(settings.alias, settings.database))
+    past = backend(settings.database).history(open_book(settings.alias, settings.database))
     try:
         history = past.read(first - minutes, last, single_events=(last - first) * 60 + single)
     except StorageError as error:

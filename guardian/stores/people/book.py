@@ -7,15 +7,11 @@ import threading
 import time
 from collections.abc import Callable, Hashable
 from contextlib import suppress
-from pathlib import Path
 
 from guardian.core.report.model import NoteRow
 from guardian.core.storage import StorageError
-from guardian.settings.people import AliasSettings
-from guardian.stores.opening import backend
 from guardian.stores.people.aliases import NO_ALIASES, Aliases
 from guardian.stores.people.source import Source, SourceError
-from guardian.stores.people.sources import open_source
 from tracker.pseudonyms import NoKey
 
 log = logging.getLogger("guardian.people")
@@ -52,11 +48,6 @@ class AliasBook:
         self._version: Hashable = None
         self._reading: threading.Thread | None = None
         self.trouble: str | None = None
-
-    @classmethod
-    def of(cls, settings: AliasSettings, database: Path | str) -> AliasBook:
-        """The book for these settings. `database` is the events' database, which may have a pseudonym key."""
-        return cls(open_source(settings, database), key=lambda: backend(database).pseudonym_key())
 
     @property
     def name(self) -> str | None:

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 from guardian.settings.people import AliasSettings
-from guardian.stores.opening import backend
 from guardian.stores.people.query import Query
 from guardian.stores.people.source import Source, SourceError
 
@@ -26,12 +25,12 @@ ADDRESSES = ("email", "e_mail", "email_address", "e_mail_address", "mail", "addr
 address."""
 
 
-def open_source(settings: AliasSettings, database: Path | str) -> Source | None:
-    """The source that the settings name; None if they name none. `database` is the events' database."""
+def open_source(settings: AliasSettings, names: Callable[[], Iterable[str]]) -> Source | None:
+    """The source that the settings name; None if they name none. `names` gives every name that was ever recorded."""
     if settings.csv is not None:
         return CsvFile(settings.csv)
     if settings.call is not None:
-        return Function(settings.call, settings.folder, database)
+        return Function(settings.call, settings.folder, names)
     if settings.query is not None and settings.database_url is not None:
         return Query(settings.query, settings.database_url.get_secret_value())
     return None
@@ -94,11 +93,11 @@ def _columns(rows: Iterator[list[str]]) -> Iterator[tuple[str, ...]]:
 @dataclass(frozen=True)
 class Function:
     """A function of the app, also importable from the settings file's folder. If it takes an argument, it is called for
-    each id that was ever recorded in `database`. It may be async."""
+    each of the `names` that were ever recorded. It may be async."""
 
     name: str
     folder: Path
-    database: Path | str
+    names: Callable[[], Iterable[str]]
 
     def version(self) -> Hashable:
         """See Source."""
@@ -136,7 +135,7 @@ class Function:
         return function
 
     def _one_by_one(self, function: Callable[..., Any]) -> Iterator[tuple[str, Any]]:
-        for name in backend(self.database).names():
+        for name in self.names():
             try:
                 address = self._asked(function, name)
             except LookupError:

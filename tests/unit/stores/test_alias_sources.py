@@ -9,6 +9,7 @@ import pytest
 
 from guardian.settings.people import AliasSettings
 from guardian.settings.values import relative_to
+from guardian.stores.opening import backend
 from guardian.stores.people.aliases import Aliases
 from guardian.stores.people.source import SourceError
 from guardian.stores.people.sources import open_source
@@ -25,7 +26,7 @@ def read(tmp_path):
     def done(**table):
         with relative_to(tmp_path):
             settings = AliasSettings(**table)
-        return dict(Aliases.of(open_source(settings, tmp_path / "guardian.db").read()).addresses)
+        return dict(Aliases.of(open_source(settings, backend(tmp_path / "guardian.db").names).read()).addresses)
 
     return done
 
