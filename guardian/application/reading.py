@@ -18,7 +18,8 @@ from guardian.application.usage import UsageGuardian
 from guardian.core.report.model import Fired
 from guardian.core.time import utc_now
 from guardian.settings.schema import Settings
-from guardian.stores.opening import ReportSources, Stores, backend, open_book
+from guardian.stores.backend import ReportSources, Stores
+from guardian.stores.opening import backend, open_book
 from guardian.stores.people.book import AliasBook
 
 if TYPE_CHECKING:

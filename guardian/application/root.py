@@ -27,8 +27,9 @@ from guardian.mail.transport import Transport
 from guardian.mail.transports import build_transports
 from guardian.settings.schedules import ScheduleSettings
 from guardian.settings.schema import Settings
+from guardian.stores.backend import Stores
 from guardian.stores.events import UsageRepository
-from guardian.stores.opening import Stores, backend, open_book
+from guardian.stores.opening import backend, open_book
 from guardian.stores.people.book import NO_BOOK, AliasBook
 from guardian.stores.state import StateStore
 

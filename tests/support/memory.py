@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from guardian.alerting.engine import AlertState
-from guardian.stores.opening import Stores
+from guardian.stores.backend import Stores
 from guardian.stores.people.book import NO_BOOK
 from tests.support.memory_alerts import MemoryAlerts, MemoryWatch
 from tests.support.memory_events import MemoryEvents, MemoryHistory

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from functools import cache
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -38,8 +39,8 @@ def modules_outside(*excluded, of=("guardian",)):
     ]
 
 
-def imports(file):
-    """The packages of guardian that a file imports when it is loaded or when something in it runs."""
+def imported(file):
+    """What a file imports when it is loaded or when something in it runs: modules, and names in them."""
     typing_only = {
         id(inner)
         for node in nodes_of(file)
@@ -49,11 +50,16 @@ def imports(file):
     for node in nodes_of(file):
         if id(node) in typing_only:
             continue
-        names = [node.module] if isinstance(node, ast.ImportFrom) else []
-        names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-        for name in names:
-            if name and name.startswith("guardian."):
-                yield name.split(".")[1]
+        if isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+
+
+def imports(file):
+    """The packages of guardian among them."""
+    return {name.split(".")[1] for name in imported(file) if name.startswith("guardian.")}
 
 
 def test_at_the_top_there_are_only_packages():
@@ -71,6 +77,19 @@ def test_imports_go_one_way(package):
         if name not in allowed
     }
     assert wrong == set()
+
+
+def test_no_modules_import_each_other_in_a_circle():
+    """Not even when something in them runs. A package's own `__init__` counts as a module like any other."""
+    modules = {".".join(file.relative_to(ROOT).with_suffix("").parts): file for file in modules_outside()}
+    modules = {name.removesuffix(".__init__"): file for name, file in modules.items()}
+    found = {name: set(imported(file)) & modules.keys() - {name} for name, file in modules.items()}
+    for wanted in found.values():  # `from package import module` is of the module, not of the package around it
+        wanted -= {each.rpartition(".")[0] for each in wanted}
+    try:
+        assert [*TopologicalSorter(found).static_order()]
+    except CycleError as error:
+        pytest.fail(" ← ".join(error.args[1]))
 
 
 def test_every_file_can_be_read_in_one_sitting():

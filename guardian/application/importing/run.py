@@ -16,8 +16,8 @@ from guardian.core.access_log.columns import Requests
 from guardian.core.access_log.places import Places
 from guardian.core.off_loop import no_collection
 from guardian.core.time import moment
+from guardian.stores.backend import Backend
 from guardian.stores.importing import Imports
-from guardian.stores.opening import Backend
 from guardian.stores.people.book import NO_BOOK
 from tracker.event import Event
 

@@ -16,8 +16,9 @@ from guardian.application.lead import LEASE_TTL
 from guardian.application.root import LEASE, Clock
 from guardian.core.storage import StorageError
 from guardian.core.time import micros
+from guardian.stores.backend import Stores
 from guardian.stores.moving import Lead, Move, Moving
-from guardian.stores.opening import Stores, backend, shown
+from guardian.stores.opening import backend, shown
 from guardian.stores.people.book import NO_BOOK
 
 T = TypeVar("T")

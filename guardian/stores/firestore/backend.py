@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from guardian.core.storage import StorageError
+from guardian.stores.backend import ReportSources, Stores
 from guardian.stores.firestore.alerts import FirestoreAlertStore
 from guardian.stores.firestore.database import META, STATE
 from guardian.stores.firestore.directory import Directory
@@ -19,7 +20,6 @@ from guardian.stores.firestore.moving import FirestoreMoving
 from guardian.stores.firestore.sign_ins import FirestoreSignInStore
 from guardian.stores.firestore.state import FirestoreStateStore
 from guardian.stores.firestore.watching import FirestoreWatchStore
-from guardian.stores.opening import ReportSources, Stores
 from guardian.stores.people.book import AliasBook
 from tracker.event import ANONYMOUS
 from tracker.firestore.address import Address, parse

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from guardian.core.time import micros
-from guardian.stores.opening import ReportSources, Stores
+from guardian.stores.backend import ReportSources, Stores
 from guardian.stores.sqlite.database import StateDatabase
 from guardian.stores.sqlite.events import SqliteRepository
 from guardian.stores.sqlite.history import SqliteHistory
