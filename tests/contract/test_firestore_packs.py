@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from guardian.core.time import micros
-from guardian.stores.firestore import packs, sealing, seals, writing
+from guardian.stores.firestore import kept, packs, sealing, seals, writing
 from guardian.stores.firestore.buckets import DAY
 from guardian.stores.firestore.documents import Change
 from guardian.stores.firestore.events import FirestoreRepository
@@ -120,3 +120,14 @@ async def test_of_two_that_pack_at_once_one_does_it_and_nothing_is_half(address)
     assert packs.update(repository.documents, stale) is not None
     assert packs.update(repository.documents, stale) is None
     assert_as_the_days_are(repository)
+
+
+async def test_days_that_are_more_than_is_kept_are_read_once(address, monkeypatch):
+    await filled(address)
+    reads = []
+    for most in (16_000_000, 5_000):
+        monkeypatch.setattr(kept, "MOST_BYTES", most)
+        repository = FirestoreRepository(address)
+        await repository.summary(BEGIN, BEGIN + timedelta(days=DAYS))
+        reads.append(repository.documents.reads)
+    assert reads[0] == reads[1]

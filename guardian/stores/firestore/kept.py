@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from threading import Lock
 from typing import Any
 
@@ -18,6 +18,7 @@ SECONDS = 60.0
 """For so long after the first of them was read documents are kept."""
 MOST_BYTES = 16_000_000
 """As they are stored: of more, those that were kept go."""
+Range = tuple[int, int]
 
 
 class Kept:
@@ -40,53 +41,51 @@ class Kept:
             return []
         if progress.version is NEW:
             return seals.read(self._documents, span, start, end)
-        if span == HOUR:
-            self._read_hours(progress.version, start, end)
-        if span == DAY:
-            for place, found in packs.days_of(
-                self._documents, progress, self._missing(progress.version, DAY, start, end)
-            ):
-                self._keep(progress.version, DAY, place, found)
-        for first, last in self._missing(progress.version, span, start, end):
+        there, missing = self._known(progress.version, span, start, end)
+        for place, found in self._together(progress, span, missing):
+            there += self._keep(progress.version, span, place, found)
+            missing = [part for each in missing for part in _without(*each, [place])]
+        for first, last in missing:
             found = self._documents.named(seals.SEALS, *seals.range_of(span, first, last))
-            self._keep(progress.version, span, (first, last), found)
+            there += self._keep(progress.version, span, (first, last), found)
         first_name, end_name = seals.range_of(span, start, end)
-        with self._lock:
-            if self._version == progress.version and not _without(start, end, self._ranges[span]):
-                there = self._found[span]
-                return seals.unpacked_from(
-                    span, [there[name] for name in sorted(there) if first_name <= name < end_name]
-                )
-        return seals.read(self._documents, span, start, end)  # another one began anew meanwhile, or it is too much
+        asked = {each.name: each for each in there if first_name <= each.name < end_name}
+        return seals.unpacked_from(span, [asked[name] for name in sorted(asked)])
 
-    def _read_hours(self, version: Any, start: int, end: int) -> None:
-        """Read all hours of the days that an edge cuts where several are missing and a document has them."""
-        cut = {at // DAY * DAY for at in (start, end) if at % DAY}
-        for day in sorted(cut):
-            missing = self._missing(version, HOUR, max(start, day), min(end, day + DAY))
-            many = sum(last - first for first, last in missing) >= seals.FEW * HOUR
-            if many and (found := seals.hours_of(self._documents, day)) is not None:
-                self._keep(version, HOUR, (day, day + DAY), found)
+    def _together(self, progress: Progress, span: int, missing: Sequence[Range]) -> Iterator[tuple[Range, list[Found]]]:
+        """What one document has of several missing buckets: days that are in a pack, and all hours of a day that an
+        edge cuts where that has some more to be read than `seals.FEW`."""
+        if span == DAY:
+            yield from packs.days_of(self._documents, progress, missing)
+        if span == HOUR:
+            cut = {at // DAY * DAY for each in missing for at in each if at % DAY}
+            for day in sorted(cut):
+                many = sum(max(0, min(last, day + DAY) - max(first, day)) for first, last in missing)
+                if many >= seals.FEW * HOUR and (found := seals.hours_of(self._documents, day)) is not None:
+                    yield (day, day + DAY), found
 
-    def _missing(self, version: Any, span: int, start: int, end: int) -> list[tuple[int, int]]:
+    def _known(self, version: Any, span: int, start: int, end: int) -> tuple[list[Found], list[Range]]:
+        """The documents that are kept, and which parts of [start, end) they are not of."""
         with self._lock:
             if version != self._version or time.monotonic() > self._ends:
                 self._begin(version)
-            return _without(start, end, self._ranges[span])
+            return [*self._found[span].values()], _without(start, end, self._ranges[span])
 
-    def _keep(self, version: Any, span: int, place: tuple[int, int], found: Sequence[Found]) -> None:
+    def _keep(self, version: Any, span: int, place: Range, found: list[Found]) -> list[Found]:
+        """Keep the documents of a range, unless another state is read by now. Returns them."""
         grows = sum(len(each.fields["body"]) for each in found)
         with self._lock:
             if version != self._version:
-                return
+                return found
             if self._bytes + grows > MOST_BYTES:
                 self._begin(version)
             self._bytes += grows
             self._found[span].update((each.name, each) for each in found)
             self._ranges[span] = sorted([*self._ranges[span], place])
+        return found
 
 
-def _without(start: int, end: int, ranges: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+def _without(start: int, end: int, ranges: Sequence[Range]) -> list[Range]:
     """What of [start, end) lies in none of these ranges, which are in order."""
     found = []
     for first, last in ranges:
