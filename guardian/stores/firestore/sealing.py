@@ -177,9 +177,9 @@ def _runs(progress: Progress, span: int) -> list[list[int]]:
 
 
 def _changes(start: int, slices: Sequence[Found], events: dict[int, int]) -> list[Change]:
-    """The changes that write the 5 minutes of these slices, and delete the hour and day around them, which are joined
-    again later. Puts the number of events of these 5 minutes into `events`."""
-    around = [seals.gone(span, start) for span in (HOUR, DAY)]
+    """The changes that write the 5 minutes of these slices. Puts the number of their events into `events`. The hour and
+    day around them stay until they are joined anew: who has read the progress of before looks for them, and would take
+    it that nobody was there."""
     bucket = bucket_of(start, as_table(slices))
     events[start] = bucket.events
-    return [*around, *seals.changes(bucket)]
+    return seals.changes(bucket)

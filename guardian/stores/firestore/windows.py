@@ -72,7 +72,9 @@ class Windows:
         return self._read(HOUR if seal.span == DAY else MINUTES5, seal.start, seal.end)
 
     def _read(self, span: int, start: int, end: int) -> list[Seal]:
-        return self._kept.read(self.progress, span, start, end)
+        """The buckets of this length that begin in [start, end), without those that have yet to be joined anew."""
+        found = self._kept.read(self.progress, span, start, end)
+        return [each for each in found if (span, each.start) not in self.progress.unjoined]
 
     def table(self, start_us: int, end_us: int) -> Table:
         """The single events of [start, end)."""

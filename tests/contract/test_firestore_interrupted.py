@@ -1,0 +1,98 @@
+"""Sealing, deleting and reading on Firestore at the same time, or cut off by a death: no answer has less than there
+is."""
+
+import random
+from datetime import timedelta
+
+import pytest
+
+from guardian.stores.firestore import packs, sealing, writing
+from guardian.stores.firestore.documents import Documents
+from guardian.stores.firestore.events import FirestoreRepository
+from guardian.stores.one_state import of_one_state
+from tests.support.firestore import address_in
+from tests.support.firestore_packs import BEGIN, DAYS, END, answers, assert_as_the_days_are, event, filled
+
+pytestmark = pytest.mark.needs_firestore
+
+
+@pytest.fixture
+def address(tmp_path, monkeypatch):
+    monkeypatch.setattr(sealing, "BEHIND_US", 0)  # as a minute later
+    return address_in(tmp_path)
+
+
+class Killed(Exception):
+    pass
+
+
+async def requests(repository):
+    summary = await repository.summary(BEGIN, END)
+    return sum(each.requests for each in summary.users.values())
+
+
+async def sealed_without_joining(repository, monkeypatch):
+    """As by a process that dies once the 5 minutes of what came late are written."""
+    with monkeypatch.context() as patched:
+        patched.setattr(sealing, "_joined", lambda *values: None)
+        patched.setattr(sealing, "_TRIES", 1)
+        await repository.seal(END)
+
+
+@pytest.mark.parametrize("late", [timedelta(days=20, hours=12, minutes=7), timedelta(days=DAYS, minutes=27)])
+async def test_a_report_that_is_being_made_misses_no_day_or_hour_into_which_something_is_sealed(
+    address, monkeypatch, late
+):
+    monkeypatch.setattr(packs, "MOST_PIECES", 0)
+    repository, reader = await filled(address), FirestoreRepository(address)
+    writing.write(repository.documents, [event(BEGIN + timedelta(days=DAYS, minutes=7))])
+    await repository.seal(END)
+    before = await requests(repository)
+    with of_one_state():
+        await reader.summary(BEGIN + timedelta(days=3), BEGIN + timedelta(days=4))
+        writing.write(repository.documents, [event(BEGIN + late, "late@example.com")])
+        await sealed_without_joining(repository, monkeypatch)
+        assert before <= await requests(reader) <= before + 1
+    assert await requests(reader) == before + 1, "who asks afterwards"
+    await repository.seal(END)
+    assert await requests(FirestoreRepository(address)) == before + 1
+
+
+@pytest.mark.parametrize("seed", range(2))
+async def test_who_dies_before_any_commit_leaves_packs_that_say_what_the_days_do(address, monkeypatch, seed):
+    chance, start, commit = random.Random(seed), BEGIN, Documents.commit
+    repository = await filled(address)
+    for what in chance.choices(["late", "late", "errors", "events", "summaries"], k=6):
+        left = chance.randrange(12)
+
+        def dying(self, changes):
+            nonlocal left
+            left -= 1
+            if left < 0:
+                raise Killed
+            return commit(self, changes)
+
+        if what == "late":
+            times = [BEGIN + timedelta(hours=chance.randrange(24, DAYS * 24)) for _ in range(2)]
+            writing.write(repository.documents, [event(at, "late@example.com", 500) for at in times])
+        before = BEGIN + timedelta(days=chance.randrange(DAYS // 2))
+        with monkeypatch.context() as patched:
+            patched.setattr(Documents, "commit", dying)
+            try:
+                match what:
+                    case "late":
+                        await repository.seal(END)
+                    case "errors":
+                        await repository.purge_errors(before)
+                    case "events":
+                        await repository.purge(events_before=before, summaries_before=start)
+                    case "summaries":
+                        start = max(start, before)
+                        await repository.purge(events_before=start, summaries_before=start)
+            except Killed:
+                pass
+        with_packs, without = await answers(address, monkeypatch, start)
+        assert with_packs == without, what
+    await repository.purge(events_before=start, summaries_before=start)
+    await repository.seal(END)
+    assert_as_the_days_are(repository)
