@@ -9,6 +9,7 @@ import pytest
 from guardian.stores.firestore import packs, sealing, writing
 from guardian.stores.firestore.documents import Documents
 from guardian.stores.firestore.events import FirestoreRepository
+from guardian.stores.firestore.progress import read_progress
 from guardian.stores.one_state import of_one_state
 from tests.support.firestore import address_in
 from tests.support.firestore_packs import BEGIN, DAYS, END, answers, assert_as_the_days_are, event, filled
@@ -56,6 +57,20 @@ async def test_a_report_that_is_being_made_misses_no_day_or_hour_into_which_some
     assert await requests(reader) == before + 1, "who asks afterwards"
     await repository.seal(END)
     assert await requests(FirestoreRepository(address)) == before + 1
+
+
+async def test_what_was_packed_while_error_texts_were_being_purged_is_packed_again(address, monkeypatch):
+    repository = await filled(address)
+    another, delete = Documents(repository.documents.address), Documents.delete
+
+    def beside(self, collection, names):
+        delete(self, collection, names)
+        if self is not another:
+            packs.update(another, read_progress(another))
+
+    monkeypatch.setattr(Documents, "delete", beside)
+    await repository.purge_errors(BEGIN + timedelta(days=20))
+    assert_as_the_days_are(repository)
 
 
 @pytest.mark.parametrize("seed", range(2))

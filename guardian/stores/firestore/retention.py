@@ -127,7 +127,8 @@ def _rewrite(documents: Documents, reached: str, day: int, change: Callable[[Sea
             if len(seal_.failed) or seal_.seen:
                 documents.commit(seals.changes(change(seal_)))
     after: Any = {reached: day}
-    documents.commit([replace(read_progress(documents), **after).change()])
+    # Once more: another process may have put a day into its pack before it was rewritten.
+    documents.commit([replace(packs.without(read_progress(documents), begin, day), **after).change()])
     packs.update(documents, read_progress(documents))
 
 
