@@ -6,8 +6,8 @@ from datetime import timedelta
 
 import pytest
 
-from guardian.stores.firestore import packs, sealing, writing
-from guardian.stores.firestore.documents import Documents
+from guardian.stores.firestore import packs, sealing, seals, writing
+from guardian.stores.firestore.documents import Change, Documents
 from guardian.stores.firestore.events import FirestoreRepository
 from guardian.stores.firestore.progress import read_progress
 from guardian.stores.one_state import of_one_state
@@ -70,6 +70,28 @@ async def test_what_was_packed_while_error_texts_were_being_purged_is_packed_aga
 
     monkeypatch.setattr(Documents, "delete", beside)
     await repository.purge_errors(BEGIN + timedelta(days=20))
+    assert_as_the_days_are(repository)
+
+
+DAMAGE = {
+    "empty": lambda fields: {},
+    "short": lambda fields: {**fields, "body": fields["body"][:-100]},
+    "no list of days": lambda fields: {**fields, "days": "?"},
+    "text": lambda fields: {**fields, "body": "text"},
+    "gone": lambda fields: None,
+}
+
+
+@pytest.mark.parametrize("how", DAMAGE)
+async def test_a_pack_that_is_damaged_is_read_around_and_made_anew_with_the_next_change(address, how):
+    repository = await filled(address)
+    documents = repository.documents
+    name = documents.names(seals.SEALS, "p", "q")[1]
+    documents.commit([Change(seals.SEALS, name, DAMAGE[how](documents.get(seals.SEALS, name).fields))])
+    assert await requests(FirestoreRepository(address)) == DAYS * 2
+    writing.write(documents, [event(BEGIN + timedelta(days=n, hours=1)) for n in range(0, DAYS, 5)])
+    await repository.seal(END)
+    assert await requests(FirestoreRepository(address)) == DAYS * 2 + DAYS // 5
     assert_as_the_days_are(repository)
 
 

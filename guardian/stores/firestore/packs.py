@@ -144,14 +144,18 @@ def _documents(documents: Documents, start: int) -> list[Found]:
 
 
 def _unpacked(found: Sequence[Found], token: int) -> dict[int, bytes] | None:
-    """The blob of each day that the pack of these documents has; None where it is not the one with this token."""
-    mine = [each for each in found if each.fields["token"] == token]
-    if not mine or len(mine) != mine[0].fields["of"]:
+    """The blob of each day that the pack of these documents has; None where it is not the one with this token, or is
+    damaged: the days themselves say the same."""
+    mine = [each for each in found if each.fields.get("token") == token]
+    try:
+        if len(mine) != mine[0].fields["of"]:
+            return None
+        body, at, blobs = b"".join(each.fields["body"] for each in mine), 0, dict[int, bytes]()
+        for day, size in json.loads(mine[0].fields["days"]):
+            blobs[day], at = body[at : at + size], at + size
+    except (LookupError, TypeError, ValueError):
         return None
-    body, at, blobs = b"".join(each.fields["body"] for each in mine), 0, dict[int, bytes]()
-    for day, size in json.loads(mine[0].fields["days"]):
-        blobs[day], at = body[at : at + size], at + size
-    return blobs
+    return blobs if at == len(body) else None
 
 
 def _changes(start: int, blobs: Mapping[int, bytes]) -> tuple[int, list[Change]]:
