@@ -1,7 +1,9 @@
 """One round for a scheduler outside: it does what the daemon would, once, however often it is called."""
 
 import asyncio
+from contextlib import asynccontextmanager
 from datetime import timedelta
+from types import SimpleNamespace
 
 import pytest
 
@@ -44,6 +46,29 @@ def step(name, run, seconds=60):
 
 async def nothing(app, now, token):
     pass
+
+
+@pytest.fixture
+def endless(monkeypatch):
+    """A step that never ends: all the time that a round leaves it goes by at once, and none while others run."""
+    clock, current = SimpleNamespace(at=1_000.0), []
+
+    @asynccontextmanager
+    async def timeout(seconds):
+        async with asyncio.timeout(None) as limit:
+            current.append((limit, seconds))
+            yield
+            current.pop()
+
+    async def run(app, now, token):
+        limit, seconds = current.pop()
+        clock.at += seconds
+        limit.reschedule(asyncio.get_running_loop().time())
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr("guardian.application.tick.asyncio", SimpleNamespace(**{**vars(asyncio), "timeout": timeout}))
+    monkeypatch.setattr("guardian.application.tick.time", SimpleNamespace(monotonic=lambda: clock.at))
+    return run
 
 
 def test_the_order_names_each_step_once():
@@ -115,12 +140,7 @@ async def test_a_step_that_fails_is_named_with_why_and_costs_no_other(app):
     assert (result.done, result.failed) == (["deliver"], {"seal": "the disk is full: free some space"})
 
 
-async def test_what_does_not_end_in_time_is_left_to_the_next_round(app, monkeypatch):
-    monkeypatch.setattr("guardian.application.tick.KEPT", 0.5)
-
-    async def endless(app, now, token):
-        await asyncio.Event().wait()
-
+async def test_what_does_not_end_in_time_is_left_to_the_next_round(app, endless):
     steps = [step("alerts", endless), step("deliver", nothing)]
     result = await tick(app, 2, steps)
     assert (result.done, result.left) == (["deliver"], ["alerts"]), "the last part of the time is that of the others"
@@ -199,14 +219,9 @@ async def test_the_seconds_are_a_number_in_range(anyone, given):
     assert answered.json()["error"].endswith("give seconds from 1 to 600")
 
 
-async def test_one_step_that_never_ends_starves_no_other_one_however_often_it_is_called(app, tmp_path, monkeypatch):
-    monkeypatch.setattr("guardian.application.tick.KEPT", 0.2)  # in a shorter round the same time for each
+async def test_one_step_that_never_ends_starves_no_other_one_however_often_it_is_called(app, tmp_path, endless):
     await tick(app, 50)
     app.clock = lambda: LATER
-
-    async def endless(app, now, token):
-        await asyncio.Event().wait()
-
     steps = [step("seal", endless), step("probes", endless), *(each for each in STEPS if each.name == "reports")]
     sending = [each for each in STEPS if each.name == "deliver"]
     result = await tick(app, 8, [*steps, *sending])
