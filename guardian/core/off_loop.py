@@ -78,7 +78,7 @@ def no_collection() -> Iterator[None]:
         yield
     finally:
         with _collector:
-            was_on = _pauses.pop()
+            was_on = _pauses.pop(0)  # the newest one stays: it knows whether the host app has switched it on meanwhile
             if was_on and not _pauses:
                 _age()
                 gc.enable()

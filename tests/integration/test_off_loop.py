@@ -67,6 +67,22 @@ async def test_the_collector_rests_meanwhile_and_is_then_as_the_host_app_had_it(
         gc.enable()
 
 
+def test_a_collector_that_the_host_app_switches_on_meanwhile_stays_on_whichever_work_ends_first():
+    gc.disable()
+    try:
+        first, second = no_collection(), no_collection()
+        first.__enter__()
+        gc.enable()
+        second.__enter__()
+        assert not gc.isenabled()
+        first.__exit__(None, None, None)
+        assert not gc.isenabled()
+        second.__exit__(None, None, None)
+        assert gc.isenabled()
+    finally:
+        gc.enable()
+
+
 @pytest.fixture
 def unfrozen():
     """Nothing is frozen, as in most processes; the tests' own objects are again afterwards."""
