@@ -40,3 +40,10 @@ def connect(path: str, *, synchronous: str = "NORMAL", timeout: float = 5.0, cre
         db.close()
         raise
     return db
+
+
+def undo(db: sqlite3.Connection) -> None:
+    """Roll the open transaction back. Nothing is done where SQLite has done so itself, as it does where the disk is
+    full or fails: a ROLLBACK would raise then, and hide why."""
+    if db.in_transaction:
+        db.execute("ROLLBACK")

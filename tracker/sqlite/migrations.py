@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Sequence, Set
 from datetime import UTC, datetime
 
+from tracker.sqlite.connection import undo
 from tracker.sqlite.schema import FORMAT, TRACKER_MIGRATIONS, Migration
 
 
@@ -28,7 +29,7 @@ def migrate(db: sqlite3.Connection, migrations: Sequence[Migration], *, owner: s
         applied = _apply(db, migrations, done)
         db.execute("COMMIT")
     except BaseException:
-        db.execute("ROLLBACK")
+        undo(db)
         raise
     return applied
 
@@ -47,7 +48,7 @@ def prepare(db: sqlite3.Connection) -> None:
         _check_format(db)
         db.execute("COMMIT")
     except BaseException:
-        db.execute("ROLLBACK")
+        undo(db)
         raise
 
 

@@ -12,7 +12,7 @@ from tracker.event import Event
 from tracker.source import Source
 from tracker.sqlite.activity import Activity
 from tracker.sqlite.batch import batch_of
-from tracker.sqlite.connection import connect
+from tracker.sqlite.connection import connect, undo
 from tracker.sqlite.database_file import FileChanged, OpenedFile
 from tracker.sqlite.dictionaries import Dictionaries
 from tracker.sqlite.migrations import prepare
@@ -147,8 +147,7 @@ class Writer:
             db.execute("COMMIT")
         except BaseException:
             self._names.forget()
-            if db.in_transaction:
-                db.execute("ROLLBACK")
+            undo(db)
             raise
         self._put_off = activity if rush else Activity()
         return len(at_us)

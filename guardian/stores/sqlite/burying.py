@@ -12,6 +12,7 @@ from guardian.stores.sqlite.buckets import MINUTES5, ids, meta, time_of
 from guardian.stores.sqlite.log import empty_log
 from guardian.stores.sqlite.people import erased_name
 from tracker.event import ANONYMOUS
+from tracker.sqlite.connection import undo
 from tracker.sqlite.tombstones import tombstone
 
 
@@ -74,7 +75,7 @@ def _begin_anew(db: sqlite3.Connection, old: int, email: str, first: int) -> Non
         db.executemany("INSERT OR IGNORE INTO guardian_dirty VALUES (?)", [(start,) for start in stale])
         db.execute("COMMIT")
     except BaseException:
-        db.execute("ROLLBACK")
+        undo(db)
         raise
 
 
@@ -106,5 +107,5 @@ def unlink(db: sqlite3.Connection, persons: Iterable[Sequence[int]], *, until_us
         db.execute("REPLACE INTO guardian_meta VALUES ('dictionary_epoch', ?)", (secrets.token_hex(8),))
         db.execute("COMMIT")
     except BaseException:
-        db.execute("ROLLBACK")
+        undo(db)
         raise

@@ -9,7 +9,7 @@ from threading import Lock
 from typing import TypeVar
 
 from guardian.stores.sqlite.turns import Turns
-from tracker.sqlite.connection import connect
+from tracker.sqlite.connection import connect, undo
 from tracker.sqlite.database_file import OpenedFile
 
 T = TypeVar("T")
@@ -69,4 +69,4 @@ def in_one_state(db: sqlite3.Connection, read: Callable[[sqlite3.Connection], T]
     try:
         return read(db)
     finally:
-        db.execute("ROLLBACK")
+        undo(db)

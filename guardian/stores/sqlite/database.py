@@ -15,7 +15,7 @@ from guardian.stores.sqlite.damage import CURE, UNREADABLE, is_damage, said, unr
 from guardian.stores.sqlite.schema import STATE_MIGRATIONS
 from guardian.stores.state import LeaseLost
 from tracker.address import why_not_opened
-from tracker.sqlite.connection import connect
+from tracker.sqlite.connection import connect, undo
 from tracker.sqlite.database_file import FileChanged, OpenedFile
 from tracker.sqlite.migrations import NewerDatabase, migrate
 
@@ -77,8 +77,7 @@ class StateDatabase:
                 self._file.check()
                 db.execute("COMMIT")
             except BaseException:
-                if db.in_transaction:
-                    db.execute("ROLLBACK")
+                undo(db)
                 raise
             return result
 

@@ -31,6 +31,7 @@ from guardian.stores.sqlite.numbers import next_size
 from guardian.stores.sqlite.sampling import read_failed_page, read_releases, read_sample, read_slow_page
 from guardian.stores.sqlite.singles import FIRST_PIECE, MOST_MINUTES, Singles, read_minute_counts
 from guardian.stores.sqlite.succeeded import read_succeeded
+from tracker.sqlite.connection import undo
 from tracker.sqlite.database_file import FileChanged, OpenedFile
 
 T = TypeVar("T")
@@ -239,7 +240,7 @@ def _one_state(db: sqlite3.Connection) -> Iterator[None]:
     try:
         yield
     finally:
-        db.execute("ROLLBACK")
+        undo(db)
 
 
 def _read_so_far(db: sqlite3.Connection, end: int) -> tuple[Cursor, int]:

@@ -19,6 +19,7 @@ from guardian.stores.sqlite.database import cannot_open
 from guardian.stores.sqlite.imported import NUMBER, OWN, prepare
 from tracker.event import Event
 from tracker.pseudonyms import read_key
+from tracker.sqlite.connection import undo
 from tracker.sqlite.migrations import NewerDatabase
 from tracker.sqlite.writer import Writer
 
@@ -92,7 +93,7 @@ class SqliteImports:
             (key,) = db.execute("SELECT value FROM guardian_meta WHERE key = ?", (_KEY,)).fetchone()
             db.execute("COMMIT")
         except BaseException:
-            db.execute("ROLLBACK")
+            undo(db)
             raise
         return source, str(key).encode()
 

@@ -35,6 +35,7 @@ from guardian.stores.sqlite.roster import read_reached, read_roster
 from guardian.stores.sqlite.routes import all_features
 from guardian.stores.sqlite.totals import read_raw, read_totals
 from guardian.stores.sqlite.turnover import read_turnover
+from tracker.sqlite.connection import undo
 
 
 class SqliteListing(EventsFile):
@@ -87,7 +88,7 @@ class SqliteListing(EventsFile):
             try:
                 return _read_listing(db, people, micros(start), micros(end), after, most)
             finally:
-                db.execute("ROLLBACK")
+                undo(db)
 
         return await self._with_people(read)
 

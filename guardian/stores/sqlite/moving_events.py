@@ -25,7 +25,7 @@ from tracker.pseudonyms import key_path
 from tracker.source import Source
 from tracker.sqlite.activity import Activity
 from tracker.sqlite.batch import batch_of
-from tracker.sqlite.connection import connect
+from tracker.sqlite.connection import connect, undo
 from tracker.sqlite.dictionaries import Dictionaries
 from tracker.sqlite.rows import insert
 from tracker.sqlite.sessions import extend_sessions
@@ -172,6 +172,5 @@ class SqliteMovingEvents:
                 self._db.execute("COMMIT")
             except BaseException:
                 self._dictionaries.forget()
-                if self._db.in_transaction:
-                    self._db.execute("ROLLBACK")
+                undo(self._db)
                 raise

@@ -15,6 +15,7 @@ from guardian.stores.sqlite.log import empty_log
 from guardian.stores.sqlite.pacing import cut_log, in_portions, own_checkpoints
 from guardian.stores.sqlite.sealing import GRACE_US, seal
 from tracker.event import ANONYMOUS
+from tracker.sqlite.connection import undo
 
 _AT_ONCE = 50_000
 """So many old sessions are looked for at a time."""
@@ -179,7 +180,7 @@ def _transaction(db: sqlite3.Connection) -> Iterator[None]:
         yield
         db.execute("COMMIT")
     except BaseException:
-        db.execute("ROLLBACK")
+        undo(db)
         raise
 
 

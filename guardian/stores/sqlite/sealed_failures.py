@@ -16,6 +16,7 @@ from guardian.core.totals import Part
 from guardian.stores.sqlite.buckets import DAY, ids, meta, time_of
 from guardian.stores.sqlite.decoded import decoded
 from guardian.stores.sqlite.seals import FAILED
+from tracker.sqlite.connection import undo
 from tracker.sqlite.keys import SEQUENCE_BITS
 
 _COLUMNS = "id, user, route, status, duration_us, failure, coalesce(latency_us, -2)"
@@ -44,7 +45,7 @@ def note(db: sqlite3.Connection) -> int:
             _note(db, start)
             db.execute("COMMIT")
         except BaseException:
-            db.execute("ROLLBACK")
+            undo(db)
             raise
     return len(missing)
 

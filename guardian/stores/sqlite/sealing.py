@@ -19,6 +19,7 @@ from guardian.stores.sqlite import sealed_failures, seals
 from guardian.stores.sqlite.buckets import DAY, HOUR, MINUTES5, ids, meta, set_meta, time_of
 from guardian.stores.sqlite.numbers import read_numbers
 from guardian.stores.sqlite.totals import CHUNK
+from tracker.sqlite.connection import undo
 
 GRACE_US = 60_000_000
 """A bucket is sealed this long after its end, when recorders have stored what they still held."""
@@ -71,7 +72,7 @@ def _advance(db: sqlite3.Connection, end: int) -> None:
             set_meta(db, "sealed_until_us", end)
         db.execute("COMMIT")
     except BaseException:
-        db.execute("ROLLBACK")
+        undo(db)
         raise
 
 
@@ -98,7 +99,7 @@ def _seal(db: sqlite3.Connection, start: int, *, closing: bool) -> int | None:
                 set_meta(db, "sealed_until_us", start + MINUTES5)
         db.execute("COMMIT")
     except BaseException:
-        db.execute("ROLLBACK")
+        undo(db)
         raise
     return written
 
@@ -149,6 +150,6 @@ def _join(db: sqlite3.Connection, span: int, inner: int, start: int) -> int:
             seals.put(db, span, start, totals)
         db.execute("COMMIT")
     except BaseException:
-        db.execute("ROLLBACK")
+        undo(db)
         raise
     return int(current)

@@ -17,6 +17,7 @@ import numpy as np
 from guardian.core.totals import ALL, COLUMNS, Part, Totals
 from guardian.stores.sqlite.buckets import SPANS
 from guardian.stores.sqlite.decoded import decoded
+from tracker.sqlite.connection import undo
 from tracker.sqlite.migrations import migrate
 from tracker.sqlite.schema import Migration
 
@@ -174,6 +175,6 @@ def _convert(db: sqlite3.Connection) -> None:
                     put(db, span, start, totals)
             db.execute("COMMIT")
         except BaseException:
-            db.execute("ROLLBACK")
+            undo(db)
             raise
     db.execute("DROP TABLE IF EXISTS guardian_summary")
