@@ -145,9 +145,14 @@ class Singles:
         self._user_codes = _reaching(self._user_codes, numbers)
         codes: np.ndarray = self._user_codes[numbers]
         if len(codes) and codes.min() < 0:
-            new = np.unique(numbers[codes < 0]).tolist()
-            for number, name in person_names(db, self._aliases, new).items():
-                self._user_codes[number] = _code(self._users, self._names[0], name)
+            there = np.zeros(len(self._user_codes), dtype=bool)  # faster than sorting them
+            there[numbers[codes < 0]] = True
+            new = np.flatnonzero(there).tolist()
+            found = person_names(db, self._aliases, new)  # maybe of others too
+            known = np.fromiter(found, np.int64, len(found))
+            self._user_codes = _reaching(self._user_codes, known)
+            named = [_code(self._users, self._names[0], name) for name in found.values()]
+            self._user_codes[known] = np.array(named, dtype=np.int32)
             # People who were removed from the dictionary since are anonymous now.
             gone = [number for number in new if self._user_codes[number] < 0]
             self._user_codes[gone] = _code(self._users, self._names[0], ANONYMOUS) if gone else -1
