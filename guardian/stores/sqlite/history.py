@@ -27,9 +27,9 @@ from guardian.stores.sqlite.damage import UNREADABLE, unreadable
 from guardian.stores.sqlite.earlier import with_earlier
 from guardian.stores.sqlite.imported import OWN
 from guardian.stores.sqlite.late import late_minutes, marked, read_marks
-from guardian.stores.sqlite.numbers import next_size
+from guardian.stores.sqlite.pieces import Pieces
 from guardian.stores.sqlite.sampling import read_failed_page, read_releases, read_sample, read_slow_page
-from guardian.stores.sqlite.singles import FIRST_PIECE, MOST_MINUTES, Singles, read_minute_counts
+from guardian.stores.sqlite.singles import Singles, read_minute_counts
 from guardian.stores.sqlite.succeeded import read_succeeded
 from tracker.sqlite.connection import undo
 from tracker.sqlite.database_file import FileChanged, OpenedFile
@@ -150,13 +150,12 @@ def read_history(
     first = max(start, end - -(-single_events // 60))
     singles = Singles(db, aliases, only)
     counts = read_minute_counts(db, start, first, singles)
-    minute, size = first, FIRST_PIECE
-    while minute < end:
-        last = min(minute + size, end)
+    pieces = Pieces(db, first, end)
+    for minute, last in pieces:
         piece = singles.read(db, minute * MINUTE_US, last * MINUTE_US)
         singles.add(piece, last, 0)
         counts = counts.followed(MinuteCounts.of(piece, minute, last), end - start)
-        minute, size = last, next_size(size, len(piece), MOST_MINUTES)
+        pieces.read = len(piece)
     singles.end, singles.marks = end, marks
     history = History(
         counts,

@@ -8,9 +8,6 @@ from typing import Any
 
 import numpy as np
 
-FEW, MANY = 25_000, 100_000
-"""The fewest and the most rows that one statement should read."""
-
 
 def read_numbers(
     db: sqlite3.Connection, wanted: Sequence[str], where: str, values: Sequence[Any]
@@ -24,10 +21,3 @@ def read_numbers(
     texts = ", ".join(f"group_concat({each})" for each in wanted)
     row = db.execute(f"SELECT {texts} FROM guardian_request WHERE {where}", values).fetchone()
     return tuple(np.fromstring(text, np.int64, sep=",") if text else np.empty(0, np.int64) for text in row)
-
-
-def next_size(minutes: int, rows: int, most: int) -> int:
-    """How many minutes to read next (at most `most`), after reading this many minutes with this many rows."""
-    if rows < FEW:
-        return min(2 * minutes, most)
-    return max(minutes // 2, 1) if rows > MANY else minutes

@@ -12,8 +12,9 @@ from guardian.stores.people.aliases import Aliases
 from guardian.stores.sqlite.buckets import AT_US, ids, time_of
 from guardian.stores.sqlite.connections import in_one_state
 from guardian.stores.sqlite.earlier import narrowed
-from guardian.stores.sqlite.numbers import next_size, read_numbers
+from guardian.stores.sqlite.numbers import read_numbers
 from guardian.stores.sqlite.people import person_names
+from guardian.stores.sqlite.pieces import Pieces
 from guardian.stores.sqlite.routes import all_features
 from tracker.event import ANONYMOUS
 from tracker.sqlite.dictionaries import OTHER
@@ -21,8 +22,6 @@ from tracker.sqlite.dictionaries import OTHER
 _STATUS_BITS, _ROUTE_BITS = 12, 20
 PACKED = f"(user << {_STATUS_BITS + _ROUTE_BITS}) | (route << {_STATUS_BITS}) | status"
 """The SQL that packs three columns into one number, since every number fetched from SQLite takes time."""
-FIRST_PIECE, MOST_MINUTES = 4, 6 * 60
-"""How many minutes the first statement reads, and the most for any; in between see `next_size`."""
 _MOVED = 50_000
 _TYPES = {"at_us": "i8", "user": "i4", "feature": "i4", "status": "i2", "duration_us": "i8", "failure": "i4"}
 
@@ -208,9 +207,8 @@ def _reaching(codes: np.ndarray, numbers: np.ndarray) -> np.ndarray:
 def read_minute_counts(db: sqlite3.Connection, start: int, end: int, singles: Singles) -> MinuteCounts:
     """Counts of the minutes [start, end), read in pieces so short that none holds back the write-ahead log."""
     found = MinuteCounts.of_rows(start, np.zeros((0, 0, 3), dtype=np.int64), [])
-    first, size = start, FIRST_PIECE
-    while first < end:
-        last = min(first + size, end)
+    pieces = Pieces(db, start, end)
+    for first, last in pieces:
         minute, packed = read_numbers(
             db,
             (f"{AT_US} / {MINUTE_US} - {first}", PACKED),
@@ -220,5 +218,5 @@ def read_minute_counts(db: sqlite3.Connection, start: int, end: int, singles: Si
         _, routes, status = unpacked(packed)
         piece = MinuteCounts.counted(first, last, minute, singles.routes(db, routes), status, singles.features)
         found = found.followed(piece, end - start)
-        first, size = last, next_size(size, len(packed), MOST_MINUTES)
+        pieces.read = len(packed)
     return found
