@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from guardian.alerting.wanted import Wanted
+from guardian.core.storage import StorageError
 from guardian.stores.firestore import history as history_module
 from guardian.stores.firestore import sealing, writing
 from guardian.stores.firestore.documents import Documents
@@ -268,3 +269,10 @@ async def test_what_is_read_of_one_state_asks_once_how_the_store_stands(address,
         await repository.seal(END)
         assert "new@example.com" in (await repository.summary(*window)).users, "who seals has moved on"
     assert "new@example.com" in (await repository.summary(*window)).users
+
+
+def test_a_move_gives_the_first_call_for_names_as_long_as_each_other_call_of_guardian(address, monkeypatch):
+    monkeypatch.setattr("guardian.stores.firestore.moving_events.SECONDS", 1e-6)
+    moving = FirestoreMoving(parse(address))
+    with pytest.raises(StorageError, match="does not answer"):
+        moving.replace({0: [Recorded(event(STRETCH_US // 2), None)]})

@@ -33,16 +33,16 @@ def new_id() -> int:
     return secrets.randbits(62) | 1
 
 
-def key_of(client: Any) -> str:
-    """The key of the hashes of this database, made where there is none yet."""
+def key_of(client: Any, *, seconds: float = SECONDS) -> str:
+    """The key of the hashes of this database, made where there is none yet; each call may take so many `seconds`."""
     from google.api_core.exceptions import AlreadyExists
 
     document = client.collection(SECRETS).document("tombstones")
-    found = document.get(retry=None, timeout=SECONDS)
+    found = document.get(retry=None, timeout=seconds)
     if not found.exists:
         with suppress(AlreadyExists):  # another process was first
-            document.create({"value": secrets.token_urlsafe(32)}, retry=None, timeout=SECONDS)
-        found = document.get(retry=None, timeout=SECONDS)
+            document.create({"value": secrets.token_urlsafe(32)}, retry=None, timeout=seconds)
+        found = document.get(retry=None, timeout=seconds)
     return str(found.get("value"))
 
 

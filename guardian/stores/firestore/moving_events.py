@@ -18,7 +18,7 @@ from guardian.core.totals import renumbered
 from guardian.stores.firestore import seals
 from guardian.stores.firestore.buckets import DAY, HOUR, MINUTES5, Seal
 from guardian.stores.firestore.directory import Directory
-from guardian.stores.firestore.documents import NEW, Change, Documents, Found, as_time
+from guardian.stores.firestore.documents import NEW, SECONDS, Change, Documents, Found, as_time
 from guardian.stores.firestore.moving_imports import note_imported, stretch_of
 from guardian.stores.firestore.progress import as_table, read_progress, slices_between
 from guardian.stores.firestore.sealing import seal
@@ -190,7 +190,7 @@ class FirestoreMovingEvents:
     def _person_ids(self, names: Iterable[str]) -> dict[str, int]:
         """The id of each of these names, new ones for unknown names; and the ids of all other known names."""
         if self._ids is None:
-            self._key = self._documents.ask(key_of)
+            self._key = self._documents.ask(lambda client: key_of(client, seconds=SECONDS))
             self._ids = {str(each.fields["name"]): int(each.fields["id"]) for each in self._directory.everyone()}
             self._ids[ANONYMOUS] = NOBODY
         seen, made = time.time_ns() // 1_000, {}
