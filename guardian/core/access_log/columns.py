@@ -12,16 +12,18 @@ BLOCK = 2_000
 """So many lines are read together; one with a value that no server writes has all of them read one by one."""
 _FEW = 8
 """If more than one line in so many is odd, all are read one by one."""
-STATUSES = {b"0": LEFT, b"000": LEFT, **{b"%d" % status: status for status in range(100, 600)}}
+_STATUSES = {b"0": LEFT, b"000": LEFT, **{b"%d" % status: status for status in range(100, 600)}}
 """Statuses as they are written, and as they count."""
 
 Columns = tuple[
     Sequence[int], Sequence[bytes | None], Sequence[bytes], Sequence[bytes], Sequence[int], Sequence[int | None]
 ]
 """Those of `Request`, in its order."""
-Quick = Callable[[Sequence[bytes]], tuple[Columns, Sequence[int]] | None]
+Quick = Callable[[Sequence[bytes]], tuple[Columns, Sequence[int]]]
 """Reads lines as a server writes them: their columns, and the places of those that are otherwise, which have no row in
-the columns. None where the lines have to be read one by one."""
+the columns. Raises Unreadable where the lines have to be read one by one."""
+ONE_BY_ONE = "no server writes these lines together"
+"""Why `Quick` raises: nobody is told."""
 
 
 class Requests(NamedTuple):
@@ -52,9 +54,14 @@ def read_all(lines: Sequence[bytes], parse: Callable[[bytes], Request], quick: Q
     refused: Refused = []
     for start in range(0, len(lines), BLOCK):
         block = lines[start : start + BLOCK]
-        found, first, odd = quick(block), len(columns[0]), range(len(block))  # type: Any, int, Sequence[int]
-        if found is not None and len(found[1]) * _FEW <= len(block):
-            rows, odd = found
+        first = len(columns[0])
+        try:
+            rows, odd = quick(block)
+        except Unreadable:
+            odd = range(len(block))
+        if len(odd) * _FEW > len(block):
+            odd = range(len(block))
+        else:
             gone = set(odd)
             columns[0] += [line for place, line in enumerate(block) if place not in gone] if odd else block
             for column, new in zip(columns[1:], rows, strict=True):
@@ -69,6 +76,14 @@ def read_all(lines: Sequence[bytes], parse: Callable[[bytes], Request], quick: Q
             for column, value in zip(columns, (block[place], *request), strict=True):
                 column.insert(first + place, value)
     return Requests._make(columns), refused
+
+
+def statuses_of(written: Sequence[bytes]) -> list[int]:
+    """Statuses as they count. Raises Unreadable for one that no server writes."""
+    try:
+        return [*map(_STATUSES.__getitem__, written)]
+    except KeyError:
+        raise Unreadable(ONE_BY_ONE) from None
 
 
 def without_nobody(names: Sequence[bytes]) -> Sequence[bytes | None]:

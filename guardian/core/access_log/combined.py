@@ -13,7 +13,7 @@ import re
 from collections.abc import Sequence
 from typing import cast
 
-from guardian.core.access_log.columns import STATUSES, Columns, without_nobody
+from guardian.core.access_log.columns import ONE_BY_ONE, Columns, statuses_of, without_nobody
 from guardian.core.access_log.line import Request, Times, Unreadable, micros_of, status_of
 
 _HEAD = rb'^(?:\S+:\d+ (?=[0-9a-fA-F:.]+ ))?\S+ \S+ ([^"\[]*|[^"]*?) \[([^\]"]{20,40})\] "'
@@ -40,30 +40,22 @@ class Combined:
         name, time, method, target, status = found.groups()
         return self._request(name, time, method, target, status, line, found.end())
 
-    def quick(self, lines: Sequence[bytes]) -> tuple[Columns, Sequence[int]] | None:
+    def quick(self, lines: Sequence[bytes]) -> tuple[Columns, Sequence[int]]:
         """See Quick."""
         matches = [*map(_USUAL.match, lines)]
         odd = [place for place, found in enumerate(matches) if found is None] if None in matches else []
         usual = [found for found in matches if found is not None] if odd else cast(list[re.Match[bytes]], matches)
         if not usual:
-            return None
+            raise Unreadable(ONE_BY_ONE)
         names, times, methods, targets, statuses = zip(*map(re.Match.groups, usual), strict=True)
-        status = [*map(STATUSES.get, statuses)]
-        if None in status:
-            return None
-        known = dict.fromkeys(times, 0)
-        try:
-            for time in known:
-                known[time] = self._times.clf(time)
-        except Unreadable:
-            return None
+        known = {time: self._times.clf(time) for time in dict.fromkeys(times)}
         at = [*map(known.__getitem__, times)]
         took: list[int | None] = [None] * len(at)
         for place, found in enumerate(usual):
             if found.string[-1:] != b'"':
                 took[place], began = _duration(found.string, found.end())
                 at[place] += took[place] or 0 if (began if self._starts is None else self._starts) else 0
-        return (at, without_nobody(names), methods, targets, cast(list[int], status), took), odd
+        return (at, without_nobody(names), methods, targets, statuses_of(statuses), took), odd
 
     def _other(self, line: bytes) -> Request:
         found = _ANY.match(line)

@@ -7,7 +7,7 @@ from datetime import tzinfo
 from functools import partial
 from typing import Protocol
 
-from guardian.core.access_log.columns import Columns, Refused, Requests, read_all
+from guardian.core.access_log.columns import ONE_BY_ONE, Columns, Refused, Requests, read_all
 from guardian.core.access_log.combined import Combined
 from guardian.core.access_log.json_lines import Caddy, Traefik
 from guardian.core.access_log.line import LONGEST, Request, Times, Unreadable
@@ -17,7 +17,7 @@ from guardian.core.access_log.uvicorn import Uvicorn, looks_like
 class _Format(Protocol):
     def __call__(self, line: bytes) -> Request: ...
 
-    def quick(self, lines: Sequence[bytes]) -> tuple[Columns, Sequence[int]] | None: ...
+    def quick(self, lines: Sequence[bytes]) -> tuple[Columns, Sequence[int]]: ...
 
 
 COMBINED = "combined"
@@ -47,8 +47,10 @@ def reader(name: str, zone: tzinfo) -> Callable[[Sequence[bytes]], tuple[Request
     format = _made(name, zone)
     parse = _checked(format)
 
-    def quick(lines: Sequence[bytes]) -> tuple[Columns, Sequence[int]] | None:
-        return None if max(map(len, lines)) > LONGEST else format.quick(lines)
+    def quick(lines: Sequence[bytes]) -> tuple[Columns, Sequence[int]]:
+        if max(map(len, lines)) > LONGEST:
+            raise Unreadable(ONE_BY_ONE)
+        return format.quick(lines)
 
     return lambda lines: read_all(lines, parse, quick)
 

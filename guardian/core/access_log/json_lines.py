@@ -11,9 +11,9 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from math import isfinite
-from typing import Any, cast
+from typing import Any
 
-from guardian.core.access_log.columns import STATUSES, Columns, without_nobody
+from guardian.core.access_log.columns import ONE_BY_ONE, Columns, statuses_of, without_nobody
 from guardian.core.access_log.line import Request, Times, Unreadable, micros_of, status_of
 from guardian.core.access_log.skeletons import NUMBER, TEXT, WHOLE, Skeletons
 
@@ -50,19 +50,18 @@ class Caddy:
             status_of(_whole(entry.get("status"))), duration,
         )  # fmt: skip
 
-    def quick(self, lines: Sequence[bytes]) -> tuple[Columns, Sequence[int]] | None:
+    def quick(self, lines: Sequence[bytes]) -> tuple[Columns, Sequence[int]]:
         """See Quick."""
         rows, others = self._shapes.read(lines)
         if not rows:
-            return None
+            raise Unreadable(ONE_BY_ONE)
         at, names, methods, targets, statuses, took = zip(*rows, strict=True)
         seconds = [*map(float, at)]
-        status = [*map(STATUSES.get, statuses)]
-        if min(seconds) < 0 or max(seconds) >= _LATEST_S or None in status:
-            return None
+        if min(seconds) < 0 or max(seconds) >= _LATEST_S:
+            raise Unreadable(ONE_BY_ONE)
         moments = [round(each * 1_000_000) for each in seconds]
         durations = [_number(float(each), 1e6) for each in took]
-        return (moments, without_nobody(names), methods, _paths(targets), cast(list[int], status), durations), others
+        return (moments, without_nobody(names), methods, _paths(targets), statuses_of(statuses), durations), others
 
 
 class Traefik:
@@ -89,22 +88,16 @@ class Traefik:
             status_of(_whole(entry.get("DownstreamStatus", entry.get("OriginStatus")))), duration,
         )  # fmt: skip
 
-    def quick(self, lines: Sequence[bytes]) -> tuple[Columns, Sequence[int]] | None:
+    def quick(self, lines: Sequence[bytes]) -> tuple[Columns, Sequence[int]]:
         """See Quick."""
         rows, others = self._shapes.read(lines)
         if not rows:
-            return None
+            raise Unreadable(ONE_BY_ONE)
         starts, names, methods, targets, statuses, took = zip(*rows, strict=True)
         durations = [_number(int(each), 1e-3) for each in took]
-        status = [*map(STATUSES.get, statuses)]
-        if None in status:
-            return None
-        try:
-            began = [*map(self._times.iso, starts)]
-        except Unreadable:
-            return None
+        began = map(self._times.iso, starts)
         moments = [start + (duration or 0) for start, duration in zip(began, durations, strict=True)]
-        return (moments, without_nobody(names), methods, _paths(targets), cast(list[int], status), durations), others
+        return (moments, without_nobody(names), methods, _paths(targets), statuses_of(statuses), durations), others
 
 
 def _paths(targets: Sequence[bytes]) -> list[bytes]:

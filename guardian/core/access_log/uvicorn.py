@@ -10,9 +10,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import cast
 
-from guardian.core.access_log.columns import STATUSES, Columns
+from guardian.core.access_log.columns import ONE_BY_ONE, Columns, statuses_of
 from guardian.core.access_log.line import ISO_TIME, Request, Times, Unreadable, leading_time, status_of
 
 _REQUEST = (
@@ -44,25 +43,20 @@ class Uvicorn:
         number = 101 if status is None else status_of(int(status))
         return Request(self._times.iso(time), None, b"GET" if method == b"WebSocket" else method, target, number, None)
 
-    def quick(self, lines: Sequence[bytes]) -> tuple[Columns, Sequence[int]] | None:
+    def quick(self, lines: Sequence[bytes]) -> tuple[Columns, Sequence[int]]:
         """See Quick."""
         matches = [*map(_TIMED.match, lines)]
         odd = [place for place, found in enumerate(matches) if found is None] if None in matches else []
         usual = [found.groups() for found in matches if found is not None]
         if not usual:
-            return None
+            raise Unreadable(ONE_BY_ONE)
         times, methods, targets, statuses, _ = zip(*usual, strict=True)
-        status = [101 if each is None else STATUSES.get(each) for each in statuses]
-        if None in status:
-            return None
-        try:
-            at = [*map(self._times.iso, times)]
-        except Unreadable:
-            return None
+        status = statuses_of([b"101" if each is None else each for each in statuses])
+        at = [*map(self._times.iso, times)]
         if b"WebSocket" in methods:
             methods = tuple(b"GET" if method == b"WebSocket" else method for method in methods)
         nothing = [None] * len(at)
-        return (at, nothing, methods, targets, cast(list[int], status), nothing), odd
+        return (at, nothing, methods, targets, status, nothing), odd
 
 
 def looks_like(line: bytes) -> bool:
