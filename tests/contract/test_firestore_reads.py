@@ -7,10 +7,9 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from guardian.alerting.wanted import Wanted
-from guardian.core.storage import StorageError
 from guardian.stores.firestore import history as history_module
-from guardian.stores.firestore import sealing, writing
-from guardian.stores.firestore.documents import Documents
+from guardian.stores.firestore import moving_events, sealing, writing
+from guardian.stores.firestore.documents import SECONDS, Documents
 from guardian.stores.firestore.events import FirestoreRepository
 from guardian.stores.firestore.history import FirestoreHistory
 from guardian.stores.firestore.moving import FirestoreMoving
@@ -180,7 +179,7 @@ async def test_what_was_never_moved_is_not_looked_for_when_it_is_replaced(addres
         Documents, "names", lambda *values, made=Documents.names: (looked.append(values), made(*values))[1]
     )
     moving.put_facts(Facts())
-    recorded = [Recorded(event(DAY), None)]
+    recorded = [Recorded(event(STRETCH_US // 2), None)]
     assert moving.stretches() == {}
     moving.replace({start: recorded})
     assert looked == []
@@ -272,7 +271,9 @@ async def test_what_is_read_of_one_state_asks_once_how_the_store_stands(address,
 
 
 def test_a_move_gives_the_first_call_for_names_as_long_as_each_other_call_of_guardian(address, monkeypatch):
-    monkeypatch.setattr("guardian.stores.firestore.moving_events.SECONDS", 1e-6)
-    moving = FirestoreMoving(parse(address))
-    with pytest.raises(StorageError, match="does not answer"):
-        moving.replace({0: [Recorded(event(STRETCH_US // 2), None)]})
+    given, key_of = [], moving_events.key_of
+    monkeypatch.setattr(
+        moving_events, "key_of", lambda client, *, seconds: given.append(seconds) or key_of(client, seconds=seconds)
+    )
+    FirestoreMoving(parse(address)).replace({0: [Recorded(event(STRETCH_US // 2), None)]})
+    assert given == [SECONDS]
