@@ -9,7 +9,7 @@ from playwright.async_api import expect
 
 from tests.support.api_client import NOW, event
 from tests.support.dashboard import busy, dashboard, signed_in
-from tests.support.mail_servers import free_port
+from tests.support.ports import free_port
 
 pytestmark = pytest.mark.needs_chromium
 NAMES = {

@@ -15,7 +15,7 @@ from guardian.web import create_app
 from guardian.web.pages import page, routes
 from tests.support.api_client import opened
 from tests.support.dashboard import browsing
-from tests.support.mail_servers import free_port
+from tests.support.ports import free_port
 
 pytestmark = pytest.mark.needs_chromium
 HOSTILE = [

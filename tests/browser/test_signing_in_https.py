@@ -16,7 +16,7 @@ from starlette.routing import Mount, Route
 from guardian.web import create_app
 from tests.support.api_client import opened
 from tests.support.dashboard import browsing, busy
-from tests.support.mail_servers import free_port
+from tests.support.ports import free_port
 
 pytestmark = [
     pytest.mark.needs_chromium,

@@ -20,6 +20,7 @@ import pytest
 from guardian.core.outgoing import Outgoing
 from guardian.stores.sqlite.state import SqliteStateStore
 from tests.support.mail_servers import serving
+from tests.support.ports import free_port
 from tests.support.waiting import until
 
 CHILD = Path(__file__).with_name("daemon_child.py")
@@ -304,8 +305,7 @@ async def test_a_port_in_use_ends_the_daemon_with_one_line(settings, start):
 
 
 async def test_the_daemon_serves_the_api_and_a_stand_by_takes_its_port_over(settings, start):
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        settings["api"] = {"host": "127.0.0.1", "port": free.getsockname()[1]}
+    settings["api"] = {"host": "127.0.0.1", "port": free_port()}
 
     def answer():
         try:
@@ -326,8 +326,7 @@ async def test_the_daemon_serves_the_api_and_a_stand_by_takes_its_port_over(sett
 
 
 async def test_three_hundred_half_sent_requests_stop_neither_the_api_nor_the_steps(settings, start, inbox, tmp_path):
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     settings["api"] = {"host": "127.0.0.1", "port": port}
     child = start(settings, descriptors=256)
     held = [socket.create_connection(("127.0.0.1", port), timeout=30) for _ in range(300)]

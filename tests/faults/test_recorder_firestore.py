@@ -3,7 +3,6 @@ the process ends."""
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import textwrap
@@ -22,6 +21,7 @@ from guardian.stores.firestore.progress import read_table
 from tests.support.api_client import calling, opened
 from tests.support.events import event as made
 from tests.support.firestore import address_in, late_first
+from tests.support.ports import free_port
 from tests.support.waiting import until
 from tracker import Recorder
 from tracker.firestore.address import parse
@@ -218,9 +218,7 @@ def served(address):
     started = []
 
     def start(before="", **settings):
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
+        port = free_port()
         command = [sys.executable, "-c", textwrap.dedent(CHILD), str(port), address, repr(settings), before]
         process = subprocess.Popen(command, env=dict(os.environ))
         started.append(process)

@@ -28,7 +28,7 @@ from tests.faults.test_daemon_processes import (  # noqa: F401
     stop,
 )
 from tests.support.api_client import bearer, calling, event, make_settings
-from tests.support.mail_servers import free_port
+from tests.support.ports import free_port
 from tests.support.waiting import until
 
 NOW = datetime(2026, 3, 2, 12, 30, tzinfo=UTC)

@@ -21,7 +21,8 @@ from guardian.settings.loading import SettingsError
 from guardian.stores.sqlite.state import SqliteStateStore
 from guardian.web import app as guardian_app
 from tests.support.api_client import KEY, SCHEDULER, TOKEN, bearer, make_settings
-from tests.support.mail_servers import free_port, serving
+from tests.support.mail_servers import serving
+from tests.support.ports import free_port
 from tracker import UsageTrackingMiddleware
 
 HOST = """

@@ -24,7 +24,7 @@ from guardian.core.time import micros
 from guardian.settings.loading import load_settings
 from tests.support.events import event as made
 from tests.support.firestore import address_in
-from tests.support.mail_servers import free_port
+from tests.support.ports import free_port
 from tests.support.waiting import until
 from tests.unit.test_docs_complete import commands
 from tracker.event import Failure

@@ -2,13 +2,13 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from tests.support.ports import free_port
 from tests.support.waiting import until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -19,8 +19,7 @@ def run(tmp_path):
     """Start `guardian run`, behind lines of Python where some are given; (the process, what it has logged so far)."""
     started, log = [], tmp_path / "log"
     settings = tmp_path / "guardian.toml"
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     settings.write_text(f'admins = ["ada@example.com"]\nschedules = ["daily at 08:00"]\n[api]\nport = {port}\n')
 
     def begin(before=""):

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import shutil
-import socket
 import ssl
 import subprocess
 import tempfile
@@ -19,6 +18,7 @@ from guardian.mail.transport import PermanentError, Unreachable
 from guardian.mail.transports.smtp import SmtpTransport
 from guardian.settings.schema import SmtpSettings
 from tests.support.mail_servers import make_certificate
+from tests.support.ports import free_port
 
 pytestmark = [
     pytest.mark.needs_postfix,
@@ -81,8 +81,7 @@ class Postfix:
 
     def __init__(self, home):
         self.home, self.config = home, home / "etc"
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            self.port = probe.getsockname()[1]
+        self.port = free_port()
 
     def start(self):
         for name in ("etc", "queue", "data", "mail"):
@@ -107,13 +106,13 @@ class Postfix:
         self._run("stop")
 
     def transport(self, *, trust=True):
-        settings = SmtpSettings(host="127.0.0.1", port=self.port, security="starttls", timeout_seconds=20)
+        settings = SmtpSettings(host="127.0.0.1", port=self.port, security="starttls", timeout_seconds=60)
         context = ssl.create_default_context(cafile=str(self.home / "server.pem")) if trust else None
         return SmtpTransport(settings, tls_context=context)
 
     async def mailbox(self, name, count=1):
         """The mails of this person, once there are so many."""
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while len(files := sorted((self.home / "mail" / name / "new").glob("*"))) < count:
             assert time.monotonic() < deadline, f"nothing arrived\n{self.log()}"
             await asyncio.sleep(0.1)

@@ -20,6 +20,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
 from tests.integration.tracked_app import KEY
+from tests.support.ports import free_port
 from tests.support.waiting import until
 
 HERE = Path(__file__).parent
@@ -28,8 +29,7 @@ HERE = Path(__file__).parent
 class Server:
     def __init__(self, path, app, *options):
         self.path = path
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port = free.getsockname()[1]
+        self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         module = "api" if app == "api" else "app"
         self.process = subprocess.Popen(

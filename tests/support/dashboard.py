@@ -11,7 +11,7 @@ from guardian.web import create_app
 from guardian.web.daemon import Server
 from tests.support.api_client import NOW, bearer, event, open_incident, opened
 from tests.support.chromium import chromium
-from tests.support.mail_servers import free_port
+from tests.support.ports import free_port
 from tracker.event import Failure
 
 LISTS = ("/", "/people", "/features", "/errors", "/incidents", "/rules", "/mail", "/system")

@@ -9,7 +9,6 @@ import fcntl
 import json
 import os
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -19,11 +18,13 @@ from functools import cache
 from hashlib import blake2b
 from pathlib import Path
 
+from tests.support.ports import free_port
+
 HOST = "FIRESTORE_EMULATOR_HOST"
 RUN = "EMULATOR_OF_THE_RUN"
 """The variable with the folder in which the processes of a run find what one of them has started."""
 INDEXES = Path(__file__).parents[2] / "config" / "firestore.indexes.json"
-START_SECONDS = 90
+START_SECONDS = 300
 CHEAP = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Xshare:auto"
 """For Java, whose best compiler costs a run of some minutes more than it saves: half the time of the processor."""
 
@@ -56,9 +57,7 @@ def emulator():
 
 
 def _start(kept):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        place = f"127.0.0.1:{free.getsockname()[1]}"
+    place = f"127.0.0.1:{free_port()}"
     command = ["gcloud", "emulators", "firestore", "start", f"--host-port={place}", "--quiet"]
     java = {**os.environ, "JAVA_TOOL_OPTIONS": f"{os.environ.get('JAVA_TOOL_OPTIONS', '')} {CHEAP}".strip()}
     with tempfile.TemporaryFile() as log:
@@ -77,7 +76,7 @@ def _start(kept):
 
 def _answers(place):
     try:
-        with urllib.request.urlopen(f"http://{place}/", timeout=1):
+        with urllib.request.urlopen(f"http://{place}/", timeout=60):
             return True
     except OSError:
         return False
@@ -91,9 +90,10 @@ def address_in(folder):
 
 def late_first(monkeypatch):
     """Let the first batch of a recorder wait as long as each later one."""
-    from tracker.sink import FIRESTORE_PACE
+    from tracker import recorder
 
-    monkeypatch.setattr("tracker.recorder.pace", lambda database: FIRESTORE_PACE._replace(first=3_600))
+    usual = recorder.pace
+    monkeypatch.setattr(recorder, "pace", lambda database: usual(database)._replace(first=3_600))
 
 
 # Queries and their indexes

@@ -1,6 +1,5 @@
 """What tests of mail share: a server on a port of the system's choice, and a certificate for it."""
 
-import socket
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
@@ -16,7 +15,7 @@ class AnyPort(Controller):
     """An SMTP server in a thread, on a port of the system's choice (`port`, once it has started)."""
 
     def __init__(self, handler, **options):
-        super().__init__(handler, hostname="127.0.0.1", port=0, **options)
+        super().__init__(handler, hostname="127.0.0.1", port=0, ready_timeout=60, **options)
 
     def _trigger_server(self):
         # Its own trial connection must know the port.
@@ -34,12 +33,6 @@ def serving(handler):
         yield handler
     finally:
         controller.stop()
-
-
-def free_port():
-    """A port of the loopback address that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        return free.getsockname()[1]
 
 
 def make_certificate(path):
