@@ -120,6 +120,17 @@ def code_read_once():
     error_text.code_of = read
 
 
+@pytest.fixture(scope="session", autouse=True)
+def time_to_store():
+    """A recorder's flush and end give up after some seconds, which a busy machine may take. Tests of these limits set
+    them themselves."""
+    from tracker import recorder
+
+    usual = recorder.pace
+    recorder.pace = lambda database: usual(database)._replace(ending=60.0)
+    recorder.Recorder.flush.__defaults__ = (60.0,)
+
+
 @pytest.fixture
 def no_variables(monkeypatch):
     """No settings in the environment."""
