@@ -1,5 +1,5 @@
 """Runs the daemon with the settings of argv[1] (JSON). argv[2] quickens its clockwork, so that tests need not wait;
-argv[3] adds a step that hangs in a thread."""
+argv[3] adds a step that hangs in a thread; without it, a stop may take as long as the machine needs."""
 
 import asyncio
 import json
@@ -10,13 +10,16 @@ from datetime import timedelta
 import guardian.application.lead
 import guardian.application.scheduler
 import guardian.mail.delivery
+import guardian.web.daemon
 from guardian.settings.schema import Settings
 from guardian.web.daemon import run_daemon
 
 if len(sys.argv) > 3:
     guardian.application.scheduler.STEPS += (
-        guardian.application.scheduler.Step("hang", 60, lambda app, now, token: asyncio.to_thread(time.sleep, 60)),
+        guardian.application.scheduler.Step("hang", 60, lambda app, now, token: asyncio.to_thread(time.sleep, 3600)),
     )
+else:
+    guardian.web.daemon.STOP_SECONDS = 60
 if len(sys.argv) > 2:
     lease, pulse, claim = map(float, sys.argv[2].split(","))
     guardian.application.lead.LEASE_TTL = timedelta(seconds=lease)
