@@ -2,6 +2,7 @@
 is dropped is counted, and the daemon says so once and goes on."""
 
 import logging
+import threading
 import time
 from datetime import UTC, datetime, timedelta
 
@@ -42,7 +43,7 @@ def test_after_ten_minutes_of_tries_the_buffer_is_stored_once_and_the_rest_is_co
     create, tries = FirestoreSink._create, []
 
     def away(self, documents):
-        tries.append(len(documents))
+        tries.append(threading.get_ident())
         if len(tries) <= TRIES:
             if len(tries) % 3 == 0:
                 create(self, documents)  # it came through, and the answer did not
@@ -52,11 +53,9 @@ def test_after_ten_minutes_of_tries_the_buffer_is_stored_once_and_the_rest_is_co
     monkeypatch.setattr(FirestoreSink, "_create", away)
     monkeypatch.setattr(writer_thread, "_BACKOFF", (0.001,) * 6)
     recorder = Recorder(address, flush_interval=0.01, buffer_size=300)
-    took, number = 0.0, 0
+    number = 0
     while len(tries) < TRIES:
-        began = time.thread_time()
         recorder.add(event(number))
-        took += time.thread_time() - began
         number += 1
         assert recorder.stats().queued <= 300
         if number % 20 == 0:
@@ -67,7 +66,7 @@ def test_after_ten_minutes_of_tries_the_buffer_is_stored_once_and_the_rest_is_co
     assert stats.stored >= 300 and stats.dropped > 0
     there = stored(address)
     assert len(there) == len(set(there)) == stats.stored
-    assert took / number < 0.001, "a request pays less than a millisecond of the processor's time"
+    assert threading.get_ident() not in tries, "no request waits for the database"
     recorder.add(event(number))
     assert recorder.flush(60)
     documents = Documents(parse(address))

@@ -179,7 +179,7 @@ def test_no_input_makes_it_fail_or_takes_long(tmp_path, monkeypatch):
 
         try:
             ask()
-            assert max(took) < 1, "an answer took too long"
+            assert max(took) < 30, "an answer is worked on for ever"
         finally:
             runner.run(calls.__aexit__(None, None, None))
             runner.run(context.__aexit__(None, None, None))
