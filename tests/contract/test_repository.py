@@ -180,7 +180,7 @@ async def test_two_that_seal_at_once_both_come_to_an_end(repository, monkeypatch
         return read(db, start)
 
     monkeypatch.setattr(sealing, "read_bucket", overtaken)
-    await asyncio.wait_for(repository.seal(NOW), timeout=20)
+    await asyncio.wait_for(repository.seal(NOW), timeout=60)
     assert sql("SELECT count(*) FROM guardian_summary_part WHERE part = 0 AND span_us = 300000000") == [(20,)]
     assert await repository.summary(DAY, NOW) == await whole(repository)
 

@@ -16,7 +16,7 @@ from tests.support.delivering import deliver_due
 
 async def deliver(database: str, port: int, seconds: float) -> None:
     state = await SqliteStateStore.open(database)
-    transport = SmtpTransport(SmtpSettings(host="127.0.0.1", port=port, security="none", timeout_seconds=10))
+    transport = SmtpTransport(SmtpSettings(host="127.0.0.1", port=port, security="none", timeout_seconds=60))
     # Each process lives ten minutes after the one before, so that the leases of the dead have ended.
     now = datetime(2026, 3, 16, tzinfo=UTC) + timedelta(seconds=seconds)
     holder = f"test/{os.getpid()}"

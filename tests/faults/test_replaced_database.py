@@ -223,7 +223,7 @@ async def test_two_daemons_go_on_with_the_backup_and_double_nothing(settings, st
 
     def health():
         url = f"http://127.0.0.1:{settings['api']['port']}/api/usage/health"
-        with urllib.request.urlopen(url, timeout=30) as answer:
+        with urllib.request.urlopen(url, timeout=60) as answer:
             return json.load(answer)["status"]
 
     assert health() == "ok"

@@ -36,7 +36,7 @@ OLD_APP = """
         failure = Failure("HTTPException", "No such thing") if status >= 400 else None
         at = start_us + second * 1_000_000
         recorder.add(Event(at, user, "/old", "GET", "old", status, 5_000, failure))
-        stored = recorder.flush(timeout=20)
+        stored = recorder.flush(timeout=60)
         print(json.dumps([stored, *recorder.stats()]), flush=True)
     recorder.close()
 """
@@ -61,7 +61,7 @@ class OldApp:
 
     def end(self):
         """Let it end; what it logged."""
-        _, said = self.process.communicate(timeout=30)
+        _, said = self.process.communicate(timeout=60)
         return said
 
 

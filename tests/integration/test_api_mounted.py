@@ -72,13 +72,13 @@ def workers(folder, port):
         finally:
             process.send_signal(signal.SIGTERM)
             try:
-                process.wait(20)
+                process.wait(60)
             except subprocess.TimeoutExpired:
                 process.kill()
                 raise
 
 
-async def eventually(condition, folder, seconds=40.0):
+async def eventually(condition, folder, seconds=60.0):
     try:
         async with asyncio.timeout(seconds):
             while not await condition():

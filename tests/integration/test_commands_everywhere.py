@@ -208,7 +208,7 @@ def test_the_daemon_begins_answers_and_ends(folders, kind):
     try:
         assert until(lambda: answer(f"http://127.0.0.1:{port}/api/usage/health")) == 200
         process.send_signal(signal.SIGTERM)
-        _, said = process.communicate(timeout=30)
+        _, said = process.communicate(timeout=60)
         assert process.returncode == 0, said
         assert "Traceback" not in said
     finally:
@@ -218,7 +218,7 @@ def test_the_daemon_begins_answers_and_ends(folders, kind):
 def answer(url):
     """The status of an answer; None where nobody answers yet."""
     try:
-        with urllib.request.urlopen(url, timeout=30) as found:
+        with urllib.request.urlopen(url, timeout=60) as found:
             return found.status
     except urllib.error.HTTPError as error:
         return error.code

@@ -66,12 +66,13 @@ async def test_a_step_that_fails_runs_again_and_stops_no_other(app, monkeypatch)
     assert app.health["fine"].error is None
 
 
-async def test_a_step_under_way_may_end_before_the_process_does(app):
+async def test_a_step_under_way_may_end_before_the_process_does(app, monkeypatch):
+    monkeypatch.setattr(guardian.application.scheduler, "STOP_SECONDS", 60)
     began, ended = asyncio.Event(), []
 
     async def slow(app, now, token):
         began.set()
-        await asyncio.sleep(0.3)
+        await eventually(lambda: app.stopping)
         ended.append(True)
 
     async with running(app, [Step("slow", 60, slow)]):
@@ -88,7 +89,7 @@ async def test_a_step_that_hangs_does_not_hold_the_process_up(app, monkeypatch):
         began.set()
         await asyncio.Event().wait()
 
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         async with running(app, [Step("hangs", 60, hangs)]):
             await began.wait()
 

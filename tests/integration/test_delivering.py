@@ -45,7 +45,7 @@ def message(key, channel):
 
 
 async def eventually(condition):
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while not condition():
             await asyncio.sleep(0.005)
 

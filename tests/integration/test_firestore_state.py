@@ -170,7 +170,7 @@ async def test_a_database_that_does_not_answer_is_a_sentence_in_time(monkeypatch
         monkeypatch.setattr(client, "SECONDS", 0.3)
         monkeypatch.setattr("guardian.stores.firestore.draft.SECONDS", 0.3)
         with pytest.raises(StorageError, match=r"^the database firestore://deaf-one (cannot be used|did not answer).*"):
-            await asyncio.wait_for(FirestoreStateStore.open(parse("firestore://deaf-one")), 5)
+            await asyncio.wait_for(FirestoreStateStore.open(parse("firestore://deaf-one")), 60)
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ def transport(google, tmp_path):
 
     def made(**settings):
         path = google.token_file(tmp_path / "token.json")
-        return GmailTransport(GmailSettings(token_file=path, **settings), api_url=google.url, timeout=30)
+        return GmailTransport(GmailSettings(token_file=path, **settings), api_url=google.url, timeout=60)
 
     return made
 

@@ -48,7 +48,7 @@ def test_the_log_says_that_it_leads_when_the_next_report_goes_out_and_that_it_st
     child, said = run()
     ready(child, said)
     child.send_signal(signal.SIGTERM)
-    assert child.wait(10) == 0
+    assert child.wait(60) == 0
     assert "INFO guardian.daemon: daily at 08:00" in said()
     assert said().endswith("INFO guardian.daemon: Stopping\n")
 
@@ -89,7 +89,7 @@ def test_without_what_windows_lacks_it_runs_in_the_foreground_until_it_is_interr
     child, said = run(AS_ON_WINDOWS)
     ready(child, said)
     child.send_signal(number)
-    assert child.wait(10) == 0
+    assert child.wait(60) == 0
     assert said().endswith("INFO guardian.daemon: Stopping\n")
 
 
@@ -109,6 +109,6 @@ print(sqlite3.connect("guardian.db").execute("SELECT endpoint, status_code FROM 
 """
     done = subprocess.run(
         [sys.executable, "-c", AS_ON_WINDOWS + code],
-        cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=30,
+        cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=60,
     )  # fmt: skip
     assert done.stdout == "[('/chat', 200)]\n", done.stderr

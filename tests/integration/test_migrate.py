@@ -2,7 +2,6 @@
 
 import asyncio
 import sqlite3
-import time
 from contextlib import asynccontextmanager, closing
 from datetime import timedelta
 from random import Random
@@ -23,6 +22,7 @@ from guardian.stores.sqlite.events import SqliteRepository
 from guardian.stores.sqlite.moving import SqliteMoving
 from tests.support.firestore import address_in
 from tests.support.moving import DAY, HOUR, NOW, fill, looks_as_filled
+from tests.support.waiting import until
 from tracker.event import Event
 from tracker.firestore.address import parse
 from tracker.pseudonyms import make_key
@@ -199,7 +199,7 @@ async def test_a_move_that_is_stopped_ends_what_it_writes_and_gives_the_lead_bac
 
     def slow(self, stretches):
         loop.call_soon_threadsafe(task.cancel)
-        time.sleep(0.2)
+        until(task.cancelling)
         closed.append(self._db.in_transaction)
         replace(self, stretches)
 

@@ -63,7 +63,7 @@ async def serve(certificate):
     """Start a server; the transport to it."""
     running, transports = [], []
 
-    async def start(handler, *, security="none", trust=True, tls=None, timeout=30, login=None, **options):
+    async def start(handler, *, security="none", trust=True, tls=None, timeout=60, login=None, **options):
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(certificate)
         offered = tls or security
@@ -212,9 +212,15 @@ async def test_a_connection_that_breaks_after_the_data_leaves_it_open_whether_it
 
 async def test_a_server_that_never_answers_after_the_data_leaves_it_open_too(serve):
     async def hang(server):
-        await asyncio.sleep(60)
+        await asyncio.Event().wait()
 
-    transport = await serve(Server(data=hang), timeout=0.3)
+    class Hasty(Server):
+        async def handle_RCPT(self, *given):
+            assert transport._client.timeout == 60
+            transport._client.timeout = 0.1  # from here on, so that it cannot run out before the data
+            return await super().handle_RCPT(*given)
+
+    transport = await serve(Hasty(data=hang), timeout=60)
     with pytest.raises(UnknownOutcome):
         await send(transport)
 
@@ -247,7 +253,7 @@ async def test_after_a_send_that_was_stopped_no_answer_is_taken_for_that_of_the_
     transport = await serve(Server(data=slow_then_refusing))
     await send(transport)
     stopped = asyncio.create_task(send(transport))
-    await asyncio.wait_for(reached.wait(), 10)
+    await asyncio.wait_for(reached.wait(), 60)
     stopped.cancel()
     with pytest.raises(asyncio.CancelledError):
         await stopped

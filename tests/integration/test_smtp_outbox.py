@@ -208,15 +208,18 @@ async def test_a_server_that_is_too_slow_may_have_the_mail_and_gets_the_same_aga
     async def slow(server_side, envelope):
         await released.wait()
 
-    server.data = slow
-    hasty = Counted(SmtpSettings(host="127.0.0.1", port=server.port, security="none", timeout_seconds=0.3))
+    def hurry(address):
+        hasty._client.timeout = 0.1  # from here on, so that it cannot run out before the data
+
+    server.data, server.rcpt = slow, hurry
+    hasty = Counted(SmtpSettings(host="127.0.0.1", port=server.port, security="none", timeout_seconds=60))
     await state.enqueue([mail(ANN)], now=NOW)
     await deliver(state, hasty)
     [item] = await state.outbox()
     assert (item.status, item.transport) == ("pending", "smtp")
     assert item.last_error == "smtp: the connection broke while the message was sent (no answer in time)"
     released.set()
-    server.data = None
+    server.data = server.rcpt = None
     await deliver(state, hasty, NOW + 2 * MINUTE)
     assert server.kept[-1] == (ANN, mail(ANN).body)
     assert (await state.outbox())[0].status == "sent"

@@ -159,7 +159,7 @@ def renewed(app, monkeypatch):
 
     async def again():
         asked.clear()
-        await asyncio.wait_for(asked.wait(), 30)
+        await asyncio.wait_for(asked.wait(), 60)
 
     monkeypatch.setattr("guardian.application.tick.PULSE_SECONDS", 0.01)
     monkeypatch.setattr(app.state, "acquire_lease", noted)

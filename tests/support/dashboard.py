@@ -57,7 +57,7 @@ async def browsing(app, port, **options):
     """A browser, while the app is served at the port. The options are uvicorn's."""
     server = Server(uvicorn.Config(app, port=port, log_level="critical", lifespan="off", ws="none", **options))
     task = asyncio.create_task(server.serve())
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not server.started:
             await asyncio.sleep(0.01)
     try:

@@ -53,7 +53,7 @@ class Google:
                 google.sends += 1
                 google.ports.append(self.client_address[1])
                 if google.gate:
-                    google.gate.wait(10)
+                    google.gate.wait(60)
                 answer = google.next(google.answers)
                 if answer == "cut":
                     self.close_connection = True

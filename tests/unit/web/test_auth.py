@@ -230,7 +230,7 @@ async def test_a_call_that_started_the_process_waits_for_the_keys(account, tmp_p
 
     class Certs(BaseHTTPRequestHandler):
         def do_GET(self):
-            asked.wait(10)
+            asked.wait(60)
             self.send_response(200)
             self.end_headers()
             self.wfile.write(keys)
@@ -246,5 +246,5 @@ async def test_a_call_that_started_the_process_waits_for_the_keys(account, tmp_p
         with pytest.raises(Refusal):
             await require_scheduler_account(of_google(), verifier, settings, patience=0.01)
         asked.set()
-        await require_scheduler_account(of_google(), verifier, settings)
+        await require_scheduler_account(of_google(), verifier, settings, patience=60)
         server.shutdown()
