@@ -43,6 +43,17 @@ class Inline:
 
 
 @dataclass(frozen=True, slots=True)
+class Content:
+    """What a mail says. `html` is None for a mail in plain text; `inline` are the pictures that the HTML shows."""
+
+    subject: str
+    text: str
+    html: str | None = None
+    inline: Sequence[Inline] = ()
+    attachments: Sequence[Attachment] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Thread:
     """A mail's thread: `root` is the Message-ID of its first mail, `first` whether this mail is that one."""
 
@@ -51,19 +62,15 @@ class Thread:
 
 
 def build_message(
+    content: Content,
     *,
     sender: str,
     recipient: str,
-    subject: str,
-    text: str,
-    html: str | None,
     key: str,
     now: datetime,
     reply_to: str | None = None,
     thread: Thread | None = None,
     headers: Mapping[str, str] | None = None,
-    inline: Sequence[Inline] = (),
-    attachments: Sequence[Attachment] = (),
 ) -> bytes:
     """The RFC 5322 message, lines ended by CRLF, with a text part and an HTML part (multipart/alternative).
 
@@ -79,7 +86,7 @@ def build_message(
     meant: dict[str, str] = {
         "From": f"{name} <{address}>" if name else address,
         "To": to,
-        "Subject": _cut(clean_line(subject)),
+        "Subject": _cut(clean_line(content.subject)),
         "Date": format_datetime(now),
         "Message-ID": thread.root if thread and thread.first else message_id(own, address),
         "Auto-Submitted": "auto-generated",
@@ -94,22 +101,28 @@ def build_message(
     if thread and not thread.first:
         meant["In-Reply-To"] = meant["References"] = thread.root
     wire["Subject"] = unstructured("Subject", meant["Subject"])
-    message = EmailMessage(policy=SMTP)
-    message.set_content(_printable(text), cte="quoted-printable")
-    if html is not None:
-        message.add_alternative(_printable(html), subtype="html", cte="quoted-printable")
-        page = list(message.iter_parts())[-1]
-        for image in inline:
-            page.add_related(image.content, "image", "png", cid=f"<{image.cid}>", disposition="inline")
-    for each in attachments:
-        main, _, sub = each.kind.partition("/")
-        content = gzip.compress(each.content, mtime=0) if each.packed else each.content
-        message.add_attachment(content, maintype=main, subtype=sub, filename=each.name)
+    message = _body(content)
     for n, part in enumerate(part for part in message.walk() if part.is_multipart()):
         # "=_" occurs in no quoted-printable text (RFC 2045, 6.7), and the same mail made again is the same bytes.
         part.set_boundary(f"=_{own}.{n}")
     head = "".join(f"{header}: {wire.get(header, value)}\r\n" for header, value in meant.items())
     return _verified(head.encode() + message.as_bytes(), meant)
+
+
+def _body(content: Content) -> EmailMessage:
+    """The parts of the message, without the headers of the whole."""
+    message = EmailMessage(policy=SMTP)
+    message.set_content(_printable(content.text), cte="quoted-printable")
+    if content.html is not None:
+        message.add_alternative(_printable(content.html), subtype="html", cte="quoted-printable")
+        page = list(message.iter_parts())[-1]
+        for image in content.inline:
+            page.add_related(image.content, "image", "png", cid=f"<{image.cid}>", disposition="inline")
+    for each in content.attachments:
+        main, _, sub = each.kind.partition("/")
+        file = gzip.compress(each.content, mtime=0) if each.packed else each.content
+        message.add_attachment(file, maintype=main, subtype=sub, filename=each.name)
+    return message
 
 
 def _cut(subject: str) -> str:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import html as pages
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 
 from guardian.core.mentions import Mention, unmarked
-from guardian.mail.message import Attachment, clean_line
+from guardian.mail.message import Content, clean_line
 
 _BREAK = re.compile(r"<wbr\s*/?>")
 
@@ -21,46 +21,27 @@ def _in_csv(written: str) -> str:
     return written.replace('""', '"')
 
 
-@dataclass(frozen=True, slots=True)
-class Shown:
-    """The parts of a mail as readers see them, and where they name people."""
+def shown_in_mail(content: Content) -> tuple[Content, tuple[Mention, ...]]:
+    """The content as readers see it, and where it names people: in which part of the message as `build_message` builds
+    it, at which characters."""
+    people: list[Mention] = []
 
-    subject: str
-    text: str
-    html: str | None
-    attachments: tuple[Attachment, ...]
-    people: tuple[Mention, ...]
+    def part(place: str, written: str, read: Callable[[str], str] = str) -> str:
+        whole, spans = unmarked(written, read)
+        people.extend(Mention(name, place, start, end) for start, end, name in spans)
+        return whole
 
-    @classmethod
-    def of(
-        cls,
-        subject: str,
-        text: str,
-        html: str | None,
-        attachments: Sequence[Attachment] = (),
-        *,
-        pictured: bool = False,
-    ) -> Shown:
-        """Removes the marks from these parts. `pictured` means that the HTML part has inline pictures. Positions refer
-        to the parts of the message as `build_message` builds it.
-        """
-        people: list[Mention] = []
-
-        def part(place: str, written: str, read: Callable[[str], str] = str) -> str:
-            whole, spans = unmarked(written, read)
-            people.extend(Mention(name, place, start, end) for start, end, name in spans)
-            return whole
-
-        # multipart/mixed is there with attachments, multipart/alternative with HTML, multipart/related with pictures.
-        first = bool(attachments) + (html is not None)
-        plain_html = None if html is None else part(str(first + 1 + pictured), html, _in_html)
-        own = first + (0 if html is None else 1 + pictured + pictured)
-        files = [
-            replace(each, content=part(str(own + 1 + n), each.content.decode("utf-8"), _in_csv).encode())
-            for n, each in enumerate(attachments)
-        ]
-        shown = part("subject", clean_line(subject))
-        return cls(shown, part(str(first), text), plain_html, tuple(files), tuple(people))
+    # multipart/mixed is there with attachments, multipart/alternative with HTML, multipart/related with pictures.
+    pictured = bool(content.inline)
+    first = bool(content.attachments) + (content.html is not None)
+    html = None if content.html is None else part(str(first + 1 + pictured), content.html, _in_html)
+    own = first + (0 if html is None else 1 + pictured + pictured)
+    files = [
+        replace(each, content=part(str(own + 1 + n), each.content.decode("utf-8"), _in_csv).encode())
+        for n, each in enumerate(content.attachments)
+    ]
+    subject, text = part("subject", clean_line(content.subject)), part(str(first), content.text)
+    return Content(subject, text, html, content.inline, files), tuple(people)
 
 
 def shown_in_channel(title: str, text: str) -> tuple[tuple[str, str], tuple[Mention, ...]]:

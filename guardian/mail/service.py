@@ -22,8 +22,8 @@ from guardian.core.report.reading import from_json
 from guardian.core.time import utc_now
 from guardian.mail.chart import CID, draw
 from guardian.mail.companions import Companion, Malformed, read_companion
-from guardian.mail.message import Attachment, Inline, build_message
-from guardian.mail.naming import Shown
+from guardian.mail.message import Content, Inline, build_message
+from guardian.mail.naming import shown_in_mail
 from guardian.mail.pages import Pages
 from guardian.mail.render import is_whole, render
 from guardian.mail.report.incidents import IncidentLine
@@ -140,15 +140,14 @@ class EmailService:
             if unsubscribe.startswith("https:"):
                 headers["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
         chart = view.get("chart")
-        return self._outgoing(
-            to_email, view["subject"], None if text_only else html, text,
-            key=key,
-            kind="report",
-            severity=view["grave"],
-            headers=headers,
-            inline=[Inline(CID, draw(chart))] if chart and not text_only else [],
-            attachments=[file] if file and view["more_users"] else [],
-        )  # fmt: skip
+        content = Content(
+            view["subject"],
+            text,
+            None if text_only else html,
+            [Inline(CID, draw(chart))] if chart and not text_only else [],
+            [file] if file and view["more_users"] else [],
+        )
+        return self._outgoing(to_email, content, key=key, kind="report", severity=view["grave"], headers=headers)
 
     @one_mail("test")
     def compose_test(self, to_email: str, *, key: str) -> Outgoing:
@@ -162,7 +161,8 @@ class EmailService:
             "text": lang("This is a test. Reports and alerts will come from the same sender to this address."),
         }
         html, text = render("test_email", lang, view=view)
-        return self._outgoing(to_email, view["subject"], html, text, key=key, kind="test", severity="info")
+        content = Content(view["subject"], text, html)
+        return self._outgoing(to_email, content, key=key, kind="test", severity="info")
 
     @one_mail("sign-in")
     def compose_sign_in(self, to_email: str, link: str, *, minutes: int, key: str) -> Outgoing:
@@ -173,7 +173,8 @@ class EmailService:
         view: dict[str, Any] = {"subject": subject, "app": self.app, "headline": headline, "grave": "ok"}
         view |= {"link": link, "minutes": minutes}
         html, text = render("sign_in_email", lang, view=view)
-        return self._outgoing(to_email, subject, html, text, key=key, kind="sign-in", severity="info")
+        content = Content(subject, text, html)
+        return self._outgoing(to_email, content, key=key, kind="sign-in", severity="info")
 
     @one_mail("warning")
     def compose_warning(self, to_email: str, subject: str, text: str, *, key: str, grave: str = "warning") -> Outgoing:
@@ -181,7 +182,8 @@ class EmailService:
         view = {"headline": subject, "text": text, "grave": grave, "app": self.app}
         view["subject"] = subject = self._named(subject)
         html, plain = render("test_email", self.language_of(to_email), view=view)
-        return self._outgoing(to_email, subject, html, plain, key=key, kind="warning", severity="warning")
+        content = Content(subject, plain, html)
+        return self._outgoing(to_email, content, key=key, kind="warning", severity="warning")
 
     def _named(self, subject: str) -> str:
         return f"{self.app}: {subject}" if self.app else subject
@@ -189,32 +191,24 @@ class EmailService:
     def _outgoing(
         self,
         to_email: str,
-        subject: str,
-        html: str | None,
-        text: str,
+        content: Content,
         *,
         key: str,
         kind: str,
         severity: str,
         headers: Mapping[str, str] | None = None,
-        inline: Sequence[Inline] = (),
-        attachments: Sequence[Attachment] = (),
     ) -> Outgoing:
-        shown = Shown.of(subject, text, html, attachments, pictured=bool(inline))
+        shown, people = shown_in_mail(content)
         body = build_message(
+            shown,
             sender=self.sender,
             recipient=to_email,
-            subject=shown.subject,
-            text=shown.text,
-            html=shown.html,
             key=key,
             now=self._clock(),
             reply_to=self._reply_to,
             headers=headers,
-            inline=inline,
-            attachments=shown.attachments,
         )
-        return Outgoing(key, to_email, body, kind, "mail", severity.lower(), shown.subject, shown.people)
+        return Outgoing(key, to_email, body, kind, "mail", severity.lower(), shown.subject, people)
 
     async def _send(self, mail: Outgoing) -> None:
         if mail.unwritten is not None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from queue import Queue
 
 from guardian.core.outgoing import Outgoing
-from guardian.mail.message import build_message
+from guardian.mail.message import Content, build_message
 from guardian.stores.sqlite.state import SqliteStateStore
 from tests.support.mail_servers import AnyPort
 
@@ -60,10 +60,8 @@ class Server:
 def a_mail(number):
     recipient = f"user{number % 23}@example.org"
     key = f"report/daily/{number}/{recipient}"
-    body = build_message(
-        sender="Guardian <guardian@example.com>", recipient=recipient, subject=f"Mail {number}", text="Hi\n", html=None,
-        key=key, now=NOW,
-    )  # fmt: skip
+    content = Content(f"Mail {number}", "Hi\n")
+    body = build_message(content, sender="Guardian <guardian@example.com>", recipient=recipient, key=key, now=NOW)
     return Outgoing(key, recipient, body)
 
 

@@ -444,10 +444,10 @@ async def test_old_mails_and_reports_are_purged(application):
 async def test_a_mail_that_cannot_be_written_costs_itself_alone_and_the_status_says_why(
     application, monkeypatch, inbox
 ):
-    def write(*, recipient, **more):
+    def write(content, *, recipient, **more):
         if recipient == "bob@example.com":
             raise ValueError("its header would not say what was meant")
-        return build_message(recipient=recipient, **more)
+        return build_message(content, recipient=recipient, **more)
 
     monkeypatch.setattr("guardian.mail.service.build_message", write)
     async with application("every 2h", admins=("ann@example.com", "bob@example.com")) as app:

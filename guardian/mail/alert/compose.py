@@ -27,8 +27,8 @@ from guardian.core.outgoing import Outgoing
 from guardian.mail.alert.letter import people_file
 from guardian.mail.alert.titles import gravest, is_resolved, subject_of, title_of, why_late
 from guardian.mail.alert.view import FULL, AlertView
-from guardian.mail.message import Thread, build_message, message_id
-from guardian.mail.naming import Shown, shown_in_channel
+from guardian.mail.message import Content, Thread, build_message, message_id
+from guardian.mail.naming import shown_in_channel, shown_in_mail
 from guardian.mail.pages import Pages
 from guardian.mail.render import is_whole, render
 from guardian.mail.unwritten import unwritten
@@ -157,20 +157,17 @@ class AlertWriter:
                 break
         root = message_id(f"incident-{notice.thread}", self.sender)
         attached = [people_file(b.why.whom, self.lang, files[b.incident.id]) for b in hit]
-        shown, reply_to = Shown.of(subject, text, html, attached), self._reply_to(briefings)
+        (shown, people), reply_to = shown_in_mail(Content(subject, text, html, (), attached)), self._reply_to(briefings)
+        begins = notice.begins_for(recipient)
         body = build_message(
+            shown if begins else replace(shown, subject=f"Re: {shown.subject}"),
             sender=self.sender,
             recipient=recipient,
-            subject=shown.subject if notice.begins_for(recipient) else f"Re: {shown.subject}",
-            text=shown.text,
-            html=shown.html,
             key=key,
             now=now,
             reply_to=reply_to,
-            thread=Thread(root, notice.begins_for(recipient)),
-            attachments=shown.attachments,
+            thread=Thread(root, begins),
         )
-        people = shown.people
         if reply_to is not None and reply_to != self.support_email:
             people += (Mention(reply_to, "Reply-To", 0, 0),)
         return Outgoing(key, recipient, body, _kind(notice), "mail", gravest(briefings), shown.subject, people)

@@ -1,6 +1,7 @@
 """Nothing that somebody else chose can add a header to a mail, or send it elsewhere."""
 
 import email
+from dataclasses import fields
 from datetime import UTC, datetime
 from email import charset, policy
 
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from guardian.mail.message import (
     Attachment,
+    Content,
     Inline,
     Thread,
     build_message,
@@ -30,8 +32,10 @@ def build(**more):
         "html": "<p>Hello</p>",
         "key": "report/daily/2026-03-16",
         "now": NOW,
+        **more,
     }
-    return build_message(**{**given, **more})
+    content = Content(**{field.name: given.pop(field.name) for field in fields(Content) if field.name in given})
+    return build_message(content, **given)
 
 
 def parsed(data: bytes):

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, SecretStr, ValidationError
 
-from guardian.mail.message import build_message
+from guardian.mail.message import Content, build_message
 from guardian.mail.transports import build_transports
 from guardian.settings.loading import SettingsError, load_settings, unknown_variables, write_example
 from guardian.settings.schema import Settings, SmtpSettings, setting_fields
@@ -186,8 +186,8 @@ ADDRESSED = [
 def test_an_address_in_any_script_is_taken_everywhere_and_a_mail_can_be_written_to_it(load, text):
     for address in ("josé@example.com", "ann@bücher.example", "用户@例子.广告"):
         load(text.format(address))
-        build_message(sender=f"G <{address}>", recipient=address, reply_to=address, subject="s", text="t", html=None,
-                      key="k", now=datetime(2026, 3, 16, tzinfo=UTC))  # fmt: skip
+        build_message(Content("s", "t"), sender=f"G <{address}>", recipient=address, reply_to=address, key="k",
+                      now=datetime(2026, 3, 16, tzinfo=UTC))  # fmt: skip
 
 
 @pytest.mark.parametrize("text", ADDRESSED)
