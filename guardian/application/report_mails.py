@@ -14,7 +14,7 @@ from guardian.application.judging.review import find_better
 from guardian.application.latency_before import with_latency_before
 from guardian.application.root import Application, NamedSchedule
 from guardian.core.language import Language
-from guardian.core.mentions import marked
+from guardian.core.mentions import marked_name
 from guardian.core.off_loop import off_loop
 from guardian.core.outgoing import Outgoing
 from guardian.core.report.comparing import by_weekday
@@ -59,7 +59,7 @@ async def compose_reports(
     store = app.stores.alerts
     start, end = (datetime.fromisoformat(report[edge]) for edge in ("period_start", "period_end"))
     incidents = await store.incidents(since=start, limit=1000)
-    told = [people_named(each, marked, of_user=each.of_user is True) for each in incidents]
+    told = [people_named(each, marked_name, of_user=each.of_user is True) for each in incidents]
     link_key = await store.link_key() if named is not None and app.settings.api.enabled else None
     zone = named.schedule.zone if named else app.email.zone
     look: dict[str, Any] = {"zone": zone}

@@ -1,6 +1,6 @@
 """Where a text names people, so that one of them can be removed later without searching the text. Pure.
 
-While a mail is being written, each name stands between two marks that occur in no other text (`marked`). They pass
+While a mail is being written, each name stands between two marks that occur in no other text (`marked_name`). They pass
 through templates, filters and translations. At the end `unmarked` removes them and says where the names are.
 """
 
@@ -39,7 +39,7 @@ class Mention(NamedTuple):
     end: int
 
 
-def marked(name: str) -> str:
+def marked_name(name: str) -> str:
     """The name between its marks."""
     return f"{_OPEN}{_SIGNS.sub('', name)}{_CLOSE}"
 

@@ -8,7 +8,7 @@ from urllib.parse import quote, urlencode
 
 from markupsafe import Markup, escape
 
-from guardian.core.mentions import Span, marked, plain, remarked, unmarked
+from guardian.core.mentions import Span, marked_name, plain, remarked, unmarked
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ class Pages:
         pieces, at = Markup(), 0
         for span in spans:
             shown = remarked(whole[span.start : span.end], [Span(0, span.end - span.start, span.name)])
-            link = Markup('<a class="to" href="{}">{}</a>').format(self.person(marked(span.name)), shown)
+            link = Markup('<a class="to" href="{}">{}</a>').format(self.person(marked_name(span.name)), shown)
             pieces += escape(whole[at : span.start]) + link
             at = span.end
         return pieces + escape(whole[at:])

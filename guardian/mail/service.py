@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 from guardian.core.language import Language, language
 from guardian.core.listing import MAX_USERS
 from guardian.core.mail_address import address_of
-from guardian.core.mentions import marked
+from guardian.core.mentions import marked_name
 from guardian.core.off_loop import off_loop
 from guardian.core.outgoing import Outgoing
 from guardian.core.report.model import Report
@@ -116,7 +116,7 @@ class EmailService:
         """
         usage = reports.get("usage_stats")
         report = usage if usage is None or isinstance(usage, Report) else from_json(usage)
-        report = None if report is None else renamed(report, marked)
+        report = None if report is None else renamed(report, marked_name)
         lang, zone = self.language_of(to_email, code), zone or self.zone
         companions = [_companion(name, value) for name, value in reports.items() if name != "usage_stats"]
         if sections and "companions" not in sections:

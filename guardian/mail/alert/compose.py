@@ -22,7 +22,7 @@ from guardian.alerting.wording import title
 from guardian.core.grade import grade
 from guardian.core.language import Language
 from guardian.core.mail_address import check_address
-from guardian.core.mentions import Mention, marked, plain
+from guardian.core.mentions import Mention, marked_name, plain
 from guardian.core.outgoing import Outgoing
 from guardian.mail.alert.letter import people_file
 from guardian.mail.alert.titles import gravest, is_resolved, subject_of, title_of, why_late
@@ -129,7 +129,7 @@ class AlertWriter:
         return [
             brief(
                 t, notice.rules[t.incident.rule], snapshot, self.lang,
-                name=marked, why=why.get(t.incident.id, UNEXPLAINED), in_full=n < full,
+                name=marked_name, why=why.get(t.incident.id, UNEXPLAINED), in_full=n < full,
             )
             for n, t in enumerate(ranked)
         ]  # fmt: skip
@@ -225,5 +225,5 @@ def _kind(notice: Notice) -> str:
 def _rank(incident: Incident, rule: Rule, lang: Language) -> tuple[bool, int, bool, int, str]:
     """The sort key of incidents: ongoing before over, most severe first, the app before a single user."""
     alone = kind_of(rule).of_one_user
-    named = title(rule, people_named(incident, marked, of_user=alone).subject, lang)
+    named = title(rule, people_named(incident, marked_name, of_user=alone).subject, lang)
     return incident.over_us is not None, -grade(incident.severity), alone, -incident.users, named

@@ -8,7 +8,7 @@ from guardian.alerting.cause_words import cause_line, cause_lines, cause_sentenc
 from guardian.alerting.explaining import UNEXPLAINED, Explanation
 from guardian.core.cause import Cause, Found, Way
 from guardian.core.language import language
-from guardian.core.mentions import marked, unmarked, without
+from guardian.core.mentions import marked_name, unmarked, without
 from tests.support.plain import plain
 
 EN, FR = language(), language("fr")
@@ -96,13 +96,13 @@ def test_in_a_room_of_a_chat_nobody_is_named():
 
 
 def test_a_persons_name_is_marked_so_that_erasing_finds_it():
-    line = cause_line(Explanation(cause=Cause((ANN,))).named(marked), EN)
+    line = cause_line(Explanation(cause=Cause((ANN,))).named(marked_name), EN)
     assert [span.name for span in unmarked(line)[1]] == ["ann@x.org"]
 
 
 def test_a_name_of_which_the_middle_is_left_out_is_marked_with_all_of_it():
     long = f"{'a' * 60}.{'b' * 60}@example.org"
-    line = cause_line(Explanation(cause=Cause((replace(ANN, value=long),))).named(marked), EN)
+    line = cause_line(Explanation(cause=Cause((replace(ANN, value=long),))).named(marked_name), EN)
     shown, spans = unmarked(line)
     assert [span.name for span in spans] == [long]
     assert without(shown, spans, {long})[0].startswith("(erased) has 90 of 100 failures")

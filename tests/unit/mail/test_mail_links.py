@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 from starlette.routing import compile_path
 
-from guardian.core.mentions import ERASED, marked, plain, unmarked
+from guardian.core.mentions import ERASED, marked_name, plain, unmarked
 from guardian.mail.pages import Pages
 from guardian.mail.report.incidents import IncidentLine
 from guardian.mail.service import EmailService
@@ -117,11 +117,11 @@ HOSTILE = [
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_name_is_encoded_whole_and_found_again_by_who_erases_it(name):
-    address = Pages(BASE).person(marked(name))
+    address = Pages(BASE).person(marked_name(name))
     shown, (span,) = unmarked(address)
     assert dict(parse_qsl(urlsplit(shown).query)) == {"name": name}
     assert span.name == name
-    linked = Pages(BASE).with_people(f"met {marked(name)} & more")
+    linked = Pages(BASE).with_people(f"met {marked_name(name)} & more")
     assert plain(linked).count("<a ") == 1 and "<b>" not in linked
     assert hrefs(plain(linked)) == [shown]
 

@@ -16,7 +16,7 @@ from guardian.alerting.whom import whom
 from guardian.alerting.whom_words import to_write_to, whom_lines
 from guardian.application.judging.causes import whom_values
 from guardian.core.language import language
-from guardian.core.mentions import marked
+from guardian.core.mentions import marked_name
 from guardian.core.mentions import plain as unmarked
 from guardian.core.time import moment
 from guardian.mail.alert.letter import COPIED, LONGEST, addresses, mailto, people_file, whom_shown
@@ -70,7 +70,7 @@ def agree(found, lang):
     assert sum(fates) == len(api["people"]) == api["hit"] - api["erased"]
     said = [*([api["hit"], *filter(None, fates)] if api["hit"] else []), api["erased"], api["anonymous_failures"]]
     assert [number for line in lines for number in numbers(line)] == list(filter(None, said))
-    mail = whom_shown(found.named(marked), lang, UTC, over, "people.csv")
+    mail = whom_shown(found.named(marked_name), lang, UTC, over, "people.csv")
     assert mail["lines"] == lines
     good, others = addresses(to_write_to(found))
     assert len(good) + len(others) == api["failed_again"] + api["not_back"]
