@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 from guardian.application.comparing import compared
 from guardian.application.explained import explained
 from guardian.application.noticing import Elsewhere, noticed
-from guardian.application.window import window
+from guardian.application.window import Scope, window
 from guardian.core.activity import Activity
 from guardian.core.files import replacing
 from guardian.core.off_loop import off_loop
@@ -144,26 +144,25 @@ class UsageGuardian:
         start, end = window(now, hours, start_time, end_time)
         if self._seals:
             await self.repository.seal(now)  # so that what is read next is short, whoever runs beside
-        since = start - (end - start)
-        where = zone or self._zone
-        read = partial(self._read, zone=where, features=features, most=max_users, latency=latency, drawn=before)
+        scope = Scope(start - (end - start), start, end, zone or self._zone, tuple(features))
+        read = partial(self._read, most=max_users, latency=latency, drawn=before)
         try:
-            previous, current, bars = await read(since, start, end)
+            previous, current, bars = await read(scope)
         except WindowGone:
             if hours is None:
                 raise
             # Single events do not reach back to the window's first, begun 5 minutes any more: all of them count.
             start = start - (start - datetime.min.replace(tzinfo=UTC)) % timedelta(minutes=5)
-            since = start - timedelta(hours=hours)
-            previous, current, bars = await read(since, start, end)
+            scope = replace(scope, before=start - timedelta(hours=hours), start=start)
+            previous, current, bars = await read(scope)
         stats, recorders = await self.repository.stats(now), await self.repository.recorders(now)
         noted = await noticed(self.repository, recorders, start=start, end=end, now=now, elsewhere=self.elsewhere)
         comparison, same_weekday = await compared(
-            self.repository, current, start, end, since, zone=where, features=features,
+            self.repository, scope, current,
             edges=[*(bar.start for bar in bars), end] if before else (), stats=stats, recorders=recorders,
         )  # fmt: skip
         report = await off_loop(
-            build_report, current, previous, previous_start=since, start=start, end=end, now=now,
+            build_report, current, previous, previous_start=scope.before, start=start, end=end, now=now,
             steps=await self._steps(current, features),
             quiet=[] if features else await self.repository.gone_quiet(start, end),
             timeline=bars,
@@ -180,27 +179,18 @@ class UsageGuardian:
         if note := alias_note(self._book):
             report = replace(report, notes=(*report.notes, note))
         beside = same_weekday[0] if same_weekday else previous
-        return replace(report, only_features=tuple(features)), current, beside.bars if beside else ()
+        return replace(report, only_features=scope.features), current, beside.bars if beside else ()
 
     async def _read(
-        self,
-        before: datetime,
-        start: datetime,
-        end: datetime,
-        *,
-        zone: ZoneInfo,
-        features: Sequence[str],
-        most: int | None,
-        latency: bool,
-        drawn: bool,
+        self, scope: Scope, *, most: int | None, latency: bool, drawn: bool
     ) -> tuple[Counts | None, Activity, list[TimelineBar]]:
-        """The counts of [before, start), None where it is no longer stored, with bars if these are to be `drawn` and no
-        weekday is instead; what [start, end) shows, and its bars."""
-        edges = bar_edges(start, end, zone)
-        current, bars = await self.repository.activity(edges, most=most, features=features, latency=latency)
-        back = moved(edges, before, start) if drawn and not by_weekday(start, end) else ()
+        """The counts of the period before, None where it is no longer stored, with bars if these are to be `drawn` and
+        no weekday is instead; what the period itself shows, and its bars."""
+        edges = bar_edges(scope.start, scope.end, scope.zone)
+        current, bars = await self.repository.activity(edges, most=most, features=scope.features, latency=latency)
+        back = moved(edges, scope.before, scope.start) if drawn and not by_weekday(scope.start, scope.end) else ()
         try:
-            previous = await self.repository.counts(before, start, features=features, edges=back)
+            previous = await self.repository.counts(scope.before, scope.start, features=scope.features, edges=back)
         except WindowGone:
             previous = None
         return previous, current, bars

@@ -1,11 +1,25 @@
-"""Which window is meant by what somebody asks for."""
+"""Which requests a report is about, by what somebody asks for."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 MAX_HOURS = 720
 _YEARS = (1990, 2199)
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """A report is about [start, end), and first compared with [before, start). Its bars begin in `zone`. `features` are
+    names in which * stands for any letters: only their requests count. Empty: all requests do."""
+
+    before: datetime
+    start: datetime
+    end: datetime
+    zone: ZoneInfo
+    features: tuple[str, ...] = ()
 
 
 def window(now: datetime, hours: int | None, start: datetime | None, end: datetime | None) -> tuple[datetime, datetime]:
