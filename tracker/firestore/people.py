@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any
 
@@ -47,10 +47,11 @@ def key_of(client: Any, *, seconds: float = SECONDS) -> str:
 
 
 class People:
-    """The ids of names, cached for a while. Not thread-safe."""
+    """The ids of names, cached for `fresh` seconds. `clock` (Unix time in seconds) says when a document was made. Not
+    thread-safe."""
 
-    def __init__(self, client: Any, *, fresh: float = FRESH_SECONDS) -> None:
-        self._client, self._fresh = client, fresh
+    def __init__(self, client: Any, *, fresh: float = FRESH_SECONDS, clock: Callable[[], float] = time.time) -> None:
+        self._client, self._fresh, self._clock = client, fresh, clock
         self._key: str | None = None
         self._known: dict[str, tuple[int, float]] = {}
         self._erased: dict[str, tuple[int, int]] = {}
@@ -114,7 +115,7 @@ class People:
         while left:
             made, batch = {name: new_id() for name in left.values()}, self._client.batch()
             for hashed, name in left.items():
-                batch.create(people.document(hashed), {"id": made[name], "name": name, "seen": time.time_ns() // 1_000})
+                batch.create(people.document(hashed), {"id": made[name], "name": name, "seen": self._seen()})
             try:
                 batch.commit(retry=None, timeout=SECONDS)
             except AlreadyExists:  # another process was first with one; each round has fewer left
@@ -129,10 +130,12 @@ class People:
     def _unlinked(self) -> int:
         """An id for what somebody did before they were erased."""
         name, number = f"erased-{secrets.token_hex(8)}", new_id()
-        seen = time.time_ns() // 1_000
         document = self._client.collection(PEOPLE).document(name)
-        document.create({"id": number, "name": name, "seen": seen}, retry=None, timeout=SECONDS)
+        document.create({"id": number, "name": name, "seen": self._seen()}, retry=None, timeout=SECONDS)
         return number
+
+    def _seen(self) -> int:
+        return int(self._clock() * 1_000_000)
 
     def doubt(self, names: Iterable[str]) -> None:
         """Ask anew for these names when they come next."""

@@ -5,15 +5,16 @@ same documents, and different events different ones.
 
 from __future__ import annotations
 
-import time
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from hashlib import blake2b
 from typing import Any
 
 import numpy as np
 
+from guardian.core.time import micros, utc_now
 from guardian.core.totals import renumbered
 from guardian.stores.firestore import seals
 from guardian.stores.firestore.buckets import DAY, HOUR, MINUTES5, Seal
@@ -37,9 +38,10 @@ _BYTES, _CHANGES = 2_500_000, 200
 
 
 class FirestoreMovingEvents:
-    """One database of Firestore."""
+    """One database of Firestore. `clock` says when a name was first seen here."""
 
-    def __init__(self, address: Address) -> None:
+    def __init__(self, address: Address, *, clock: Callable[[], datetime] = utc_now) -> None:
+        self._clock = clock
         self._documents = Documents(address)
         self._directory = Directory(self._documents)
         self._ids: dict[str, int] | None = None
@@ -193,7 +195,7 @@ class FirestoreMovingEvents:
             self._key = self._documents.ask(lambda client: key_of(client, seconds=SECONDS))
             self._ids = {str(each.fields["name"]): int(each.fields["id"]) for each in self._directory.everyone()}
             self._ids[ANONYMOUS] = NOBODY
-        seen, made = time.time_ns() // 1_000, {}
+        seen, made = micros(self._clock()), {}
         for name in dict.fromkeys(names):
             if name not in self._ids:
                 fields = {"id": new_id(), "name": name, "seen": seen}
