@@ -12,6 +12,7 @@ from guardian.core.time import micros
 from guardian.settings.rules import parse_rule
 from guardian.stores.opening import backend
 from guardian.stores.people.book import NO_BOOK, AliasBook
+from tests.support.events import event as made
 from tests.support.snapshots import took
 from tracker.event import Event, Failure
 
@@ -121,7 +122,7 @@ async def test_people_are_those_of_the_aliases_and_erased_ones_have_no_name(open
     at_us = START * MINUTE_US
     await stores.events.write(
         [
-            Event(at_us + n, user, "/c", "GET", "chat", 200, 9, None)
+            made(at_us + n, user=user, path="/c", duration_us=9)
             for n, user in enumerate(("id-1", "id-2", "bob@example.com"))
         ]
     )
@@ -135,7 +136,7 @@ async def test_people_are_those_of_the_aliases_and_erased_ones_have_no_name(open
 async def test_events_that_commit_out_of_order_are_each_seen_once(stores):
     """Two instances write at once: what happened first may be there last."""
     minute = START * MINUTE_US
-    events = [Event(minute + n * 1_000, f"u{n}@example.com", "/c", "GET", "chat", 200, 9, None) for n in range(30)]
+    events = [made(minute + n * 1_000, user=f"u{n}@example.com", path="/c", duration_us=9) for n in range(30)]
     history = stores.history.read(START - 5, START, single_events=3600)
     for batch in (events[20:], events[5:10], events[:5], events[10:20]):
         await stores.events.write(batch)

@@ -17,7 +17,6 @@ from guardian.stores.opening import backend
 from guardian.stores.people.book import NO_BOOK
 from tests.support.events import event
 from tests.support.firestore import address_in
-from tracker import Event
 from tracker.event import Failure
 
 NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
@@ -133,7 +132,7 @@ def test_a_dry_run_stores_nothing_and_knows_what_is_there(database, importing):
 
 def test_what_the_app_recorded_itself_is_not_imported_again_and_rules_see_that_alone(database, importing):
     at = NOW - timedelta(minutes=89)
-    own = Event(micros(at), "frank@example.com", "/a", "GET", "a", 500, 1, Failure("E", "", ""))
+    own = event(at, user="frank@example.com", feature="a", status=500, duration_us=1, failure=Failure("E", "", ""))
     with_events(database, lambda store: store.write([own]))
     outcome = importing(line(1, status=500) + line(59, status=500) + line(60) + line(70))
     assert (outcome.imported, outcome.recorded) == (2, 2)
@@ -151,7 +150,7 @@ def test_what_the_app_recorded_itself_is_not_imported_again_and_rules_see_that_a
 
 
 def test_rules_that_run_do_not_see_a_past_that_is_imported_meanwhile(database, importing):
-    own = Event(micros(NOW - timedelta(minutes=5)), "frank@example.com", "/a", "GET", "a", 200, 1)
+    own = event(NOW - timedelta(minutes=5), user="frank@example.com", feature="a", duration_us=1)
     with_events(database, lambda store: store.write([own]))
     past = backend(database).history(NO_BOOK)
     live = past.read(MINUTE - 60, MINUTE - 1, single_events=3600, imported=False)
@@ -220,7 +219,7 @@ def test_a_long_past_is_sealed_in_several_goes_and_counts_whole_meanwhile(tmp_pa
 def test_after_a_move_the_same_log_adds_nothing_and_rules_see_the_apps_own_alone(tmp_path, to_firestore):
     places = [tmp_path / "guardian.db", address_in(tmp_path)]
     source, target = places if to_firestore else places[::-1]
-    own = Event(micros(NOW - timedelta(minutes=5)), "frank@example.com", "/a", "GET", "a", 200, 1)
+    own = event(NOW - timedelta(minutes=5), user="frank@example.com", feature="a", duration_us=1)
     with_events(source, lambda store: store.write([own]))
     wanted = Wanted(files=[str(tmp_path / "0.log")], zone=UTC, now_us=micros(NOW))
     (tmp_path / "0.log").write_text("".join(line(200 * number) for number in range(12)) + line(1) * 2)

@@ -10,7 +10,8 @@ from guardian.application.judging.live import LiveHistory, judge_passed_minutes
 from guardian.core.outgoing import Outgoing
 from guardian.core.time import micros
 from guardian.settings.rules import parse_rule
-from tracker.event import Event, Failure
+from tests.support.events import event as made
+from tracker.event import Failure
 
 START = datetime(2026, 3, 16, 9, 0, tzinfo=UTC)
 FIRST = micros(START) // MINUTE_US
@@ -30,7 +31,7 @@ def minute_of(number):
         at_us = (FIRST + number) * MINUTE_US + n * 7_000_000
         feature = "chat" if n % 2 == 0 else "docs"
         status, why = (500, boom) if failed else (200, None)
-        yield Event(at_us, f"u{n % 3}@example.com", f"/{feature}", "GET", feature, status, 9_000, why)
+        yield made(at_us, user=f"u{n % 3}@example.com", feature=feature, status=status, ms=9, failure=why)
 
 
 def compose(notice, snapshot):

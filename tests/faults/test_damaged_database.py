@@ -17,7 +17,8 @@ from guardian.cli import main
 from guardian.settings.loading import load_settings
 from guardian.stores.sqlite import copying
 from guardian.stores.sqlite.copying import find_damage
-from tracker.event import Event, Failure
+from tests.support.events import event as made
+from tracker.event import Failure
 
 pytestmark = pytest.mark.usefixtures("no_variables")
 
@@ -63,7 +64,7 @@ def database_in(folder):
             failure = Failure("Boom", "no", f"app.py:{n % 5} f") if chance.random() < 0.3 else None
             user, feature, status = f"u{n % 30}@example.com", f"feature{n % 7}", 500 if failure else 200
             at_us = int(at.timestamp() * 1e6)
-            events.append(Event(at_us, user, f"/{feature}", "GET", feature, status, 1000, failure))
+            events.append(made(at_us, user=user, feature=feature, status=status, failure=failure))
         async with open_application(load_settings(folder / "guardian.toml")) as app:
             await app.repository.write(sorted(events, key=lambda event: event.at_us))
             await app.repository.seal(now)

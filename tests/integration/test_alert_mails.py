@@ -13,8 +13,9 @@ from guardian.application.root import open_application
 from guardian.core.time import micros
 from guardian.settings.schema import Settings
 from tests.support.delivering import deliver_due
+from tests.support.events import event
 from tests.support.plain import plain
-from tracker.event import Event, Failure
+from tracker.event import Failure
 
 START = datetime(2026, 3, 16, 9, 0, tzinfo=UTC)
 
@@ -50,8 +51,15 @@ def requests(minute, feature, users, status=200):
     """One request of each user in this minute."""
     failure = Failure("Boom", "Internal Server Error", "app.py:7 f") if status >= 500 else None
     return [
-        Event(
-            micros(START + timedelta(minutes=minute)) + n, user, f"/api/{feature}", "POST", feature, status, 9, failure
+        event(
+            micros(START + timedelta(minutes=minute)) + n,
+            user=user,
+            path=f"/api/{feature}",
+            method="POST",
+            feature=feature,
+            status=status,
+            duration_us=9,
+            failure=failure,
         )
         for n, user in enumerate(users)
     ]

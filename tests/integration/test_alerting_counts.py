@@ -9,9 +9,10 @@ from guardian.application.judging.steps import alert_step
 from guardian.application.root import open_application
 from guardian.core.time import micros
 from tests.support.api_client import make_settings
+from tests.support.events import event as made
 from tests.support.pages import text_of
 from tests.support.plain import plain
-from tracker.event import Event, Failure
+from tracker.event import Failure
 from tracker.sqlite.writer import Writer
 
 START = datetime(2026, 3, 16, 9, 0, tzinfo=UTC)
@@ -24,7 +25,10 @@ def failures(minute):
     """Three requests a minute, of three people who have not been there before."""
     at = micros(START + timedelta(minutes=minute))
     failure = Failure("Boom", "no answer", "chat.py:1 f")
-    return [Event(at + n, f"u{minute}-{n}@example.com", "/chat", "POST", "chat", 500, 9_000, failure) for n in range(3)]
+    return [
+        made(at + n, user=f"u{minute}-{n}@example.com", method="POST", status=500, ms=9, failure=failure)
+        for n in range(3)
+    ]
 
 
 @pytest.fixture

@@ -59,7 +59,18 @@ def traffic(minutes: int, seed: int = 7, rate: int = 12) -> list[Event]:
             user = f"u{chance.randrange(6)}@example.com"
             status = 500 if failed else 200
             took = chance.randrange(1000, 100_000) * slow
-            events.append(Event(at_us, user, f"/api/{feature}", "POST", feature, status, took, failure))
+            events.append(
+                event(
+                    at_us,
+                    user=user,
+                    path=f"/api/{feature}",
+                    method="POST",
+                    feature=feature,
+                    status=status,
+                    duration_us=took,
+                    failure=failure,
+                )
+            )
     return sorted(events)
 
 
@@ -210,7 +221,8 @@ async def test_an_error_whose_events_are_deleted_is_forgotten_with_and_without_a
     start, boom = micros(START) // MINUTE_US, Failure("Boom", "m", "app.py:7 f")
     writer, live = Writer(str(path)), LiveHistory(SqliteHistory(path), RULES)
     writer.write(
-        Event((start + minute) * MINUTE_US, "ann@x.org", "/c", "GET", "chat", 500, 9, boom) for minute in (0, 90 * day)
+        event((start + minute) * MINUTE_US, user="ann@x.org", path="/c", status=500, duration_us=9, failure=boom)
+        for minute in (0, 90 * day)
     )
     await live.until(start + 1, start + 1)
     await live.until(start + 90 * day + 1, start + 90 * day + 1)
@@ -239,7 +251,7 @@ async def test_silence_is_judged_by_the_clock_on_the_wall(state, tmp_path, hour,
     office = [now.replace(hour=h) - timedelta(weeks=week) for week in range(1, 6) for h in range(9, 19)]
     writer = Writer(str(path))
     writer.write(
-        Event(micros(start.astimezone(UTC)) + i * MINUTE_US, "ann@x.org", "/c", "GET", "chat", 200, 1000, None)
+        event(micros(start.astimezone(UTC)) + i * MINUTE_US, user="ann@x.org", path="/c")
         for start in office for i in range(30)
     )  # fmt: skip
     around = replace(AROUND, rules=(parse_rule("feature_down", {}, critical_features=("chat",)),))
@@ -352,8 +364,12 @@ async def test_a_daemon_that_lost_its_lease_changes_nothing(state, tmp_path):
 async def test_a_clock_that_was_days_ahead_once_stops_no_alert(state, tmp_path):
     path = tmp_path / "guardian.db"
     failing = [
-        Event(
-            micros(START) + i * 1_000_000, f"u{i % 9}@x.org", "/c", "GET", "chat", 500, 1000, Failure("B", "m", "a:1 f")
+        event(
+            micros(START) + i * 1_000_000,
+            user=f"u{i % 9}@x.org",
+            path="/c",
+            status=500,
+            failure=Failure("B", "m", "a:1 f"),
         )
         for i in range(120)
     ]
@@ -371,9 +387,7 @@ async def test_a_clock_that_was_days_ahead_once_stops_no_alert(state, tmp_path):
     assert ahead.status == "open", "no data never resolves"
     assert await judge(START + timedelta(minutes=3, seconds=6)) == set()
     at_us = micros(START + timedelta(minutes=3))
-    writer.write(
-        [Event(at_us + i * 900_000, f"u{i % 9}@x.org", "/c", "GET", "chat", 200, 1000, None) for i in range(600)]
-    )
+    writer.write([event(at_us + i * 900_000, user=f"u{i % 9}@x.org", path="/c") for i in range(600)])
     ended = set()
     for minute in range(4, 12):
         ended |= await judge(START + timedelta(minutes=minute, seconds=6))
@@ -404,8 +418,8 @@ async def test_fixed_takes_back_what_has_not_held_long_enough_to_be_told(state, 
     slow_to_tell = parse_rule("error_rate", {"for": "3m", "window": "30m"})
     around, path, store = replace(AROUND, rules=(slow_to_tell,)), tmp_path / "guardian.db", SqliteAlertStore(state)
     writer, failure = Writer(str(path)), Failure("B", "m", "a:1 f")
-    bad = [Event(micros(START) + i, f"u{i}@x.org", "/c", "GET", "chat", 500, 1000, failure) for i in range(50)]
-    good = [Event(micros(START) + 120_000_000 + i, "v@x.org", "/c", "GET", "chat", 200, 1000, None) for i in range(50)]
+    bad = [event(micros(START) + i, user=f"u{i}@x.org", path="/c", status=500, failure=failure) for i in range(50)]
+    good = [event(micros(START) + 120_000_000 + i, user="v@x.org", path="/c") for i in range(50)]
     writer.write(bad + good)
     writer.close()
     for minute in range(1, 9):
@@ -427,7 +441,7 @@ async def test_nothing_of_an_erased_person_is_left_in_incidents(state, tmp_path)
     rules = (parse_rule("user_burst", {}), parse_rule("error_rate", {"quiet_hours": "00:00-23:59"}))
     around, failure = replace(AROUND, rules=rules), Failure("B", "m", "a:1 f")
     events = [
-        Event(micros(START) + i * 1000, user, "/c", "GET", "chat", 500, 1000, failure)
+        event(micros(START) + i * 1000, user=user, path="/c", status=500, failure=failure)
         for i in range(12)
         for user in ("bob@example.com", "eve@example.com")
     ]

@@ -8,7 +8,8 @@ from guardian.application.judging.steps import alert_step
 from guardian.application.root import open_application
 from guardian.core.time import micros
 from guardian.settings.schema import Settings
-from tracker.event import Event, Failure
+from tests.support.events import event
+from tracker.event import Failure
 
 START = datetime(2026, 3, 16, 9, 0, tzinfo=UTC)
 BOOM = Failure("Boom", "Internal Server Error", "app.py:7 f")
@@ -17,7 +18,10 @@ BOOM = Failure("Boom", "Internal Server Error", "app.py:7 f")
 def failing(minute):
     """Thirty failed requests in this minute, each of another user."""
     at_us = micros(START + timedelta(minutes=minute))
-    return [Event(at_us + n, f"u{minute}-{n}@x.org", "/c", "GET", "chat", 500, 9, BOOM) for n in range(30)]
+    return [
+        event(at_us + n, user=f"u{minute}-{n}@x.org", path="/c", status=500, duration_us=9, failure=BOOM)
+        for n in range(30)
+    ]
 
 
 @pytest.fixture

@@ -15,8 +15,9 @@ from guardian.application.root import open_application
 from guardian.cli import main
 from guardian.core.time import micros
 from guardian.settings.loading import load_settings
+from tests.support.events import event as made
 from tests.support.plain import plain
-from tracker.event import Event, Failure
+from tracker.event import Failure
 from tracker.pseudonyms import make_key, read_key
 from tracker.source import Source
 from tracker.sqlite.writer import Writer
@@ -55,7 +56,16 @@ def database(within):
 
     def event(minutes, user, failure=None):
         at = int((now - timedelta(minutes=minutes)).timestamp() * 1_000_000)
-        return Event(at, user, "/api/chat", "POST", "chat_message", 413 if failure else 200, 20_000, failure)
+        return made(
+            at,
+            user=user,
+            path="/api/chat",
+            method="POST",
+            feature="chat_message",
+            status=413 if failure else 200,
+            ms=20,
+            failure=failure,
+        )
 
     failure = Failure("HTTP 413", "File too large")
     events = [event(30, "ann@example.com"), event(20, "bob@example.com", failure), event(10, "ann@example.com")]
@@ -106,7 +116,9 @@ def test_report_says_how_the_latency_changed(guardian, within):
 
     def event(hours, ms):
         at = int((now - timedelta(hours=hours)).timestamp() * 1_000_000)
-        return Event(at, "ann@example.com", "/chat", "POST", "chat_message", 200, ms * 1000, None)
+        return made(
+            at, user="ann@example.com", path="/chat", method="POST", feature="chat_message", duration_us=ms * 1000
+        )
 
     within(lambda app: app.repository.write([event(5, 100), *(event(1.5, 100) for _ in range(9)), event(0.5, 200)]))
     _, out, _ = guardian("report", "--hours", "1")
@@ -119,8 +131,8 @@ def test_a_report_that_goes_into_a_pipe_is_cut_nowhere(guardian, within, monkeyp
     monkeypatch.setenv("COLUMNS", "40")
     user, now = f"{'long.name.' * 12}ann@example.com", datetime.now(UTC)
     events = [
-        Event(
-            int((now - timedelta(minutes=n + 1)).timestamp() * 1e6), user, f"/f{n}", "GET", f"a_feature_{n}", 200, 1000
+        made(
+            int((now - timedelta(minutes=n + 1)).timestamp() * 1e6), user=user, path=f"/f{n}", feature=f"a_feature_{n}"
         )
         for n in range(20)
     ]
@@ -265,9 +277,9 @@ def test_a_backtest_prints_why_the_newest_incidents_were(guardian, tmp_path):
     for release, first, last in (("2.4.0", 0, 90), ("2.4.1", 90, 120), ("2.4.0", 120, 170)):
         with closing(Writer(str(tmp_path / "guardian.db"), made_by=Source(release, "web-1"))) as writer:
             writer.write(
-                Event(
-                    start_us + minute * 60_000_000 + n, f"u{n}@x.org", "/chat", "POST", "chat",
-                    500 if release == "2.4.1" else 200, 9000, boom if release == "2.4.1" else None,
+                made(
+                    start_us + minute * 60_000_000 + n, user=f"u{n}@x.org", method="POST", ms=9,
+                    status=500 if release == "2.4.1" else 200, failure=boom if release == "2.4.1" else None,
                 )
                 for minute in range(first, last)
                 for n in range(10)

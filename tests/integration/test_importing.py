@@ -13,7 +13,7 @@ from guardian.cli import app
 from guardian.core.time import micros
 from guardian.stores.opening import backend
 from guardian.stores.people.book import NO_BOOK
-from tracker import Event
+from tests.support.events import event as made
 from tracker.event import NOT_MEASURED, Failure
 
 NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
@@ -97,9 +97,10 @@ async def test_an_unknown_duration_counts_in_no_latency(database):
 def test_what_the_app_recorded_itself_is_not_imported_again_and_alerts_see_that_alone(database):
     import asyncio
 
-    own = Event(
-        micros(NOW - timedelta(minutes=89)), "frank@example.com", "/a", "GET", "a", 500, 1, Failure("E", "", "")
-    )
+    own = made(
+        NOW - timedelta(minutes=89), user="frank@example.com", feature="a", status=500, duration_us=1,
+        failure=Failure("E", "", ""),
+    )  # fmt: skip
 
     async def record():
         store = await backend(database).open_events(NO_BOOK)

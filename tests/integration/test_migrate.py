@@ -20,10 +20,10 @@ from guardian.stores.opening import backend
 from guardian.stores.people.book import NO_BOOK
 from guardian.stores.sqlite.events import SqliteRepository
 from guardian.stores.sqlite.moving import SqliteMoving
+from tests.support.events import event as made
 from tests.support.firestore import address_in
 from tests.support.moving import DAY, HOUR, NOW, fill, looks_as_filled
 from tests.support.waiting import until
-from tracker.event import Event
 from tracker.firestore.address import parse
 from tracker.pseudonyms import make_key
 from tracker.source import Source
@@ -96,7 +96,7 @@ async def test_what_comes_to_the_source_meanwhile_comes_with_the_next_run(pair):
     await fill(pair[0], many=100)
     await moved(pair)
     async with opened(pair[0]) as stores:
-        late = Event(micros(NOW - HOUR), "new@example.com", "/chat", "GET", "chat", 200, 1_000)
+        late = made(NOW - HOUR, user="new@example.com")
         await stores.events.write([late])
         await stores.state.forget("bob@example.com", buried_at=NOW)
         await stores.events.erase_user("bob@example.com")
@@ -148,7 +148,7 @@ async def test_of_a_long_message_that_got_shorter_or_went_meanwhile_no_part_is_l
 async def test_pseudonyms_stay_as_they_are_and_where_their_key_lies_is_said(files):
     make_key(files[0])
     async with opened(files[0]) as stores:
-        await stores.events.write([Event(micros(NOW), "p-0123456789abcdef", "/", "GET", "x", 200, 1)])
+        await stores.events.write([made(NOW, user="p-0123456789abcdef", path="/", feature="x", duration_us=1)])
     outcome = await moved(files)
     assert outcome.differences == []
     assert f"the key of the pseudonyms, {files[0]}.pseudonyms: copy it beside the new file" in outcome.left
@@ -219,7 +219,7 @@ async def test_a_move_that_is_stopped_ends_what_it_writes_and_gives_the_lead_bac
 async def test_a_target_that_holds_anything_else_is_refused(files):
     await fill(files[0], many=20)
     async with opened(files[1]) as stores:
-        await stores.events.write([Event(micros(NOW), "x@example.com", "/", "GET", "x", 200, 1)])
+        await stores.events.write([made(NOW, user="x@example.com", path="/", feature="x", duration_us=1)])
     with pytest.raises(StorageError, match="holds the names of people already, which no move has put there"):
         await moved(files)
 
@@ -274,10 +274,10 @@ async def test_what_is_not_the_same_is_named_and_nobody_with_it(files, monkeypat
 
 async def test_an_imported_past_stays_one_and_no_line_of_it_is_taken_again(pair):
     async with opened(pair[0]) as stores:
-        await stores.events.write([Event(micros(NOW), "ada@example.com", "/", "GET", "x", 200, 1)])
+        await stores.events.write([made(NOW, path="/", feature="x", duration_us=1)])
     start = micros(NOW - HOUR) // STRETCH_US * STRETCH_US
     imports = backend(pair[0]).imports()
-    past = [Event(start + n, "old@example.com", "/", "GET", "x", 200, 1) for n in (5, 6)]
+    past = [made(start + n, user="old@example.com", path="/", feature="x", duration_us=1) for n in (5, 6)]
     assert imports.add(past, {start: [7, 2**63 + 1]}) == 2
     imports.close()
     for _ in range(2):
@@ -298,7 +298,7 @@ async def test_releases_and_instances_come_along(pair):
     async with opened(pair[0]):
         moving = backend(pair[0]).moving()
     start = micros(NOW) // 300_000_000 * 300_000_000
-    event = Event(start + 5, "ada@example.com", "/chat", "GET", "chat", 200, 3)
+    event = made(start + 5, duration_us=3)
     made_by = [Source("v1", "a"), Source("v2", "a"), None]
     moving.replace({start: [Recorded(event._replace(at_us=start + 5 + n), each) for n, each in enumerate(made_by)]})
     moving.put("release", [{"release": "v1", "first_us": start}, {"release": "v2", "first_us": start + 6}])

@@ -9,7 +9,7 @@ from guardian.application.root import open_application
 from guardian.application.upkeep import PIECES, clean_up
 from guardian.core.time import micros
 from guardian.settings.schema import Settings
-from tracker.event import Event
+from tests.support.events import event
 
 NOW = datetime(2026, 3, 16, 9, 0, tzinfo=UTC)
 
@@ -24,7 +24,7 @@ async def opened(tmp_path):
 def events(days):
     for day in days:
         at_us = micros(NOW - timedelta(days=day))
-        yield Event(at_us, "ada@example.com", "/chat", "GET", "chat", 200, 1_000)
+        yield event(at_us)
 
 
 async def test_a_cleanup_tells_how_far_it_is(tmp_path):

@@ -12,7 +12,8 @@ from guardian.alerting.history import History
 from guardian.alerting.incidents import Incident, Memory
 from guardian.alerting.recorded import Recorded
 from guardian.settings.rules import parse_rule
-from tracker.event import ANONYMOUS, Event, Failure
+from tests.support.events import event
+from tracker.event import ANONYMOUS, Failure
 
 START = 29_000_000
 NOTHING_MORE = Recorded(())
@@ -39,7 +40,7 @@ def traffic(seed, minutes=60):
         failure = chance.choice((BOOM, OTHER)) if chance.random() < 0.4 else None
         user = ANONYMOUS if chance.random() < 0.1 else f"u{chance.randrange(50)}@example.com"
         status, feature = chance.choice((404, 500)) if failure else 200, chance.choice(("chat", "docs"))
-        events.append(Event(START * MINUTE_US + at, user, f"/{feature}", "GET", feature, status, 9_000, failure))
+        events.append(event(START * MINUTE_US + at, user=user, feature=feature, status=status, ms=9, failure=failure))
     return events
 
 
@@ -118,7 +119,10 @@ def test_an_incident_that_begins_anew_does_not_keep_the_people_of_before():
 
 def test_a_history_that_was_read_anew_has_no_name_of_somebody_who_was_erased():
     rule, met = parse_rule("error_rate", {"window": "10m"}), Met(NOTHING_MORE)
-    events = [Event(START * MINUTE_US, f"{name}@example.com", "/c", "GET", "c", 500, 9, BOOM) for name in ("a", "b")]
+    events = [
+        event(START * MINUTE_US, user=f"{name}@example.com", feature="c", status=500, duration_us=9, failure=BOOM)
+        for name in ("a", "b")
+    ]
     for there, late in ((events, ()), (events[1:], None)):
         history = history_of(there, START + 1, late)
         met.follow(history)

@@ -18,7 +18,8 @@ from guardian.alerting.notices import OPENINGS
 from guardian.alerting.verdicts import SinceMaintenance
 from guardian.settings.rules import parse_rule
 from guardian.stores.alert_state import STATE_JSON, read_state
-from tracker.event import Event, Failure
+from tests.support.events import event
+from tracker.event import Failure
 
 START = datetime(2026, 3, 16, 9, 0, tzinfo=UTC)
 FIRST = int(START.timestamp()) // 60
@@ -50,7 +51,9 @@ def traffic(parts):
                     at_us = ((FIRST + minute) * 60 + second) * 1_000_000
                     failure = BOOM if code >= 400 else None
                     user = f"u{(minute + second) % 4}@x.org"
-                    events.append(Event(at_us, user, "/c", "GET", feature, code, 9000, failure))
+                    events.append(
+                        event(at_us, user=user, path="/c", feature=feature, status=code, ms=9, failure=failure)
+                    )
     return events
 
 

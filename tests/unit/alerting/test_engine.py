@@ -10,7 +10,8 @@ from guardian.alerting.history import History
 from guardian.alerting.maintenance import Once
 from guardian.settings.rules import parse_rule
 from guardian.stores.alert_state import STATE_JSON
-from tracker.event import Event, Failure
+from tests.support.events import event as made
+from tracker.event import Failure
 
 START = datetime(2026, 3, 16, 9, 0, tzinfo=UTC)
 START_US = int(START.timestamp()) * 1_000_000
@@ -23,8 +24,8 @@ def requests(*rows):
     """Events from (minute, number, status); no user of a minute meets more than one error of it."""
     failure = Failure("Boom", "Internal Server Error", "app.py:7 f")
     return [
-        Event(START_US + minute * MINUTE_US + i * 1000, f"u{minute}-{i}@example.org", "/c", "GET", "chat", status, 9000,
-              failure if status >= 400 else None)
+        made(START_US + minute * MINUTE_US + i * 1000, user=f"u{minute}-{i}@example.org", path="/c", status=status,
+             ms=9, failure=failure if status >= 400 else None)
         for minute, number, status in rows
         for i in range(number)
     ]  # fmt: skip
@@ -106,7 +107,7 @@ def test_what_waits_for_the_morning_is_told_though_its_rule_is_gone():
 def test_a_burst_that_was_told_while_the_clock_was_ahead_is_not_told_again_when_its_time_comes():
     failure = Failure("Boom", "Internal Server Error", "app.py:7 f")
     burst = [
-        Event(START_US + 200 * MINUTE_US + i * 1_000_000, "ann@x.org", "/c", "GET", "chat", 500, 9000, failure)
+        made(START_US + 200 * MINUTE_US + i * 1_000_000, user="ann@x.org", path="/c", status=500, ms=9, failure=failure)
         for i in range(6)
     ]
     rest = requests(*((m, 3, 200) for m in range(0, 400)))

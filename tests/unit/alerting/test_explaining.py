@@ -13,7 +13,8 @@ from guardian.alerting.incidents import Incident
 from guardian.alerting.sample import NO_SAMPLE, Sample
 from guardian.core.cause import Cause, Way
 from guardian.settings.rules import parse_rule
-from tracker.event import Event, Failure
+from tests.support.events import event as made
+from tracker.event import Failure
 from tracker.source import Source
 
 SECOND, WEEK = 1_000_000, 7 * 86400
@@ -32,9 +33,9 @@ def traffic(start, end, number, *, route="/chat", users=20, source=OLD, failure=
     status = 200 if failure is None else 500
     return [
         (
-            Event(
-                int((NOW - start + (start - end) * n / number) * SECOND), user or f"u{n % users}@x.org", route, "GET",
-                route[1:], status, took, failure,
+            made(
+                int((NOW - start + (start - end) * n / number) * SECOND), user=user or f"u{n % users}@x.org",
+                feature=route[1:], path=route, status=status, duration_us=took, failure=failure,
             ),
             source,
         )
@@ -325,7 +326,12 @@ def a_day(start=MIDNIGHT, hours=24, bad=(), failure=KEY_ERROR, source=OLD, **bad
         at_us = (start + n * 60) * SECOND
         error, where = (failure, bad_of.get("bad_source", source)) if fails else (None, source)
         found.append(
-            (Event(at_us, f"u{n % 17}@x.org", f"/r{n % 5}", "GET", "chat", 500 if fails else 200, 5_000, error), where)
+            (
+                made(
+                    at_us, user=f"u{n % 17}@x.org", path=f"/r{n % 5}", status=500 if fails else 200, ms=5, failure=error
+                ),
+                where,
+            )
         )
     return Sample.of(found, 20_000)
 

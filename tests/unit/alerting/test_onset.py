@@ -12,7 +12,8 @@ from guardian.alerting.history import History
 from guardian.alerting.incidents import Incident
 from guardian.settings.rules import parse_rule
 from guardian.stores.alert_state import STATE_JSON
-from tracker.event import Event, Failure
+from tests.support.events import event
+from tracker.event import Failure
 
 DAY, WEEK = 24 * 60, 7 * 24 * 60
 START_US = int(datetime(2026, 3, 16, 9, 0, tzinfo=UTC).timestamp()) * 1_000_000
@@ -34,7 +35,15 @@ def every(seconds: float, start: str, end: str, status=200, feature="chat", back
     failure = Failure("Boom", "m", "app.py:7 f") if status >= 400 else None
     step, first = round(seconds * 1_000_000), us(start)
     return [
-        Event(at - back * MINUTE_US, user.format(i % 5), "/c", "GET", feature, status, took, failure)
+        event(
+            at - back * MINUTE_US,
+            user=user.format(i % 5),
+            path="/c",
+            feature=feature,
+            status=status,
+            duration_us=took,
+            failure=failure,
+        )
         for i, at in enumerate(range(first, us(end), step))
     ]
 

@@ -22,7 +22,8 @@ from guardian.application.settling import SETTLE_US
 from guardian.core.cadence import Cron
 from guardian.core.time import moment
 from guardian.settings.rules import parse_rule
-from tracker.event import Event, Failure
+from tests.support.events import event as made
+from tracker.event import Failure
 
 WEEK = 7 * 1440
 START = 29_000_000
@@ -73,7 +74,7 @@ def past(seed, minutes=420):
                 status = chance.choice((404, 500, 503)) if bad else chance.choice((200, 200, 200, 101))
                 took = chance.randrange(1_000, 900_000 if mood == "slow" else 400_000)
                 user, feature = chance.choice("abcd") + "@example.com", chance.choice(("chat", "chart", "docs"))
-                events.append(Event(at_us, user, f"/{feature}", "GET", feature, status, took, failure))
+                events.append(made(at_us, user=user, feature=feature, status=status, duration_us=took, failure=failure))
             minute += length
     events = [event for event in events if event.at_us < START * MINUTE_US]
     columns = Columns.of(events)
@@ -170,7 +171,13 @@ def test_maintenance_and_what_was_marked_as_fixed_make_no_difference(maintenance
 
 def test_an_incident_that_never_ends_is_told_again_and_knows_its_worst_value():
     events = [
-        Event((START - 3000 + n) * MINUTE_US + k, "a@example.com", "/c", "GET", "chat", 500 if k < 5 else 200, 9, None)
+        made(
+            (START - 3000 + n) * MINUTE_US + k,
+            user="a@example.com",
+            path="/c",
+            status=500 if k < 5 else 200,
+            duration_us=9,
+        )
         for n in range(3000)
         for k in range(9 if n == 2000 else 10)
     ]

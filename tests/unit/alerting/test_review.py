@@ -13,7 +13,8 @@ from guardian.application.judging.live import surroundings
 from guardian.application.judging.review import find_better
 from guardian.settings.schema import Settings
 from guardian.stores.sqlite.history import read_history
-from tracker.event import Event, Failure
+from tests.support.events import event
+from tracker.event import Failure
 from tracker.sqlite.connection import connect
 from tracker.sqlite.writer import Writer
 
@@ -50,7 +51,16 @@ def week(tmp_path):
         for n in range(540):
             failed = n < 180 and n % 10 < bad
             status, what = (500, failure) if failed else (200, None)
-            found.append(Event(start_us + n * 20_000_000, f"u{n % 7}@x.org", "/c", "GET", "chat", status, 900, what))
+            found.append(
+                event(
+                    start_us + n * 20_000_000,
+                    user=f"u{n % 7}@x.org",
+                    path="/c",
+                    status=status,
+                    duration_us=900,
+                    failure=what,
+                )
+            )
         return found
 
     writer = Writer(str(settings.database))

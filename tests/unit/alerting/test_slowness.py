@@ -11,8 +11,8 @@ from guardian.alerting.incidents import Incident
 from guardian.alerting.sample import Sample
 from guardian.core.language import language
 from guardian.settings.rules import parse_rule
+from tests.support.events import event as made
 from tests.support.plain import plain
-from tracker.event import Event
 from tracker.source import Source
 
 SECOND, WEEK = 1_000_000, 7 * 86400
@@ -34,7 +34,7 @@ def answers(start, end, number, times=lambda user, route, source: 1.0, seed=16):
         source = Source("2.4.0", f"web-{chance.randrange(3)}")
         took = ROUTES[route] * chance.lognormvariate(0, 0.4) * times(user, route, source)
         at_us = int((NOW - start + (start - end) * n / number) * SECOND)
-        found.append((Event(at_us, user, route, "GET", "chat", 200, int(took), None), source))
+        found.append((made(at_us, user=user, path=route, duration_us=int(took)), source))
     return found
 
 

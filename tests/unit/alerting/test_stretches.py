@@ -56,7 +56,7 @@ def test_an_error_that_never_came_has_no_place():
 
 def test_the_newest_burst_of_each_user_is_told():
     events = [
-        Event(at, user, "/a", "GET", "a", 500, 9, Failure("Boom", "no"))
+        event(at, user=user, feature="a", status=500, duration_us=9, failure=Failure("Boom", "no"))
         for at, user in ((10, "a@x.org"), (12, "b@x.org"), (14, "a@x.org"), (30, "a@x.org"), (33, "a@x.org"))
     ]
     searched = Stretches(Columns.of(events)).searched
@@ -68,20 +68,26 @@ def test_the_newest_burst_of_each_user_is_told():
 def test_whose_burst_was_complete_first_is_told_first_and_of_two_at_once_the_first_by_name():
     """Whatever the order in which the names were met."""
     who = ((1, "z@x.org"), (2, "b@x.org"), (3, "a@x.org"), (8, "a@x.org"), (8, "b@x.org"), (9, "z@x.org"))
-    events = [Event(at, user, "/a", "GET", "a", 500, 9, Failure("Boom", "no")) for at, user in who]
+    events = [
+        event(at, user=user, feature="a", status=500, duration_us=9, failure=Failure("Boom", "no")) for at, user in who
+    ]
     found = [("a@x.org", 3, 8), ("b@x.org", 2, 8), ("z@x.org", 1, 9)]
     assert list(Stretches(Columns.of(events)).searched.bursts(2, 20, 0, 40)) == found
 
 
 def test_nobody_and_who_was_erased_have_no_bursts():
     names = ("anonymous", f"erased-{'0' * 16}", "erased-mike")
-    events = [Event(at, name, "/a", "GET", "a", 500, 9, Failure("Boom", "no")) for at in (1, 2) for name in names]
+    events = [
+        event(at, user=name, feature="a", status=500, duration_us=9, failure=Failure("Boom", "no"))
+        for at in (1, 2)
+        for name in names
+    ]
     assert list(Stretches(Columns.of(events)).searched.bursts(2, 20, 0, 40)) == [("erased-mike", 1, 2)]
 
 
 def test_a_user_is_found_among_those_who_came_since():
     """The history that grows shares its names."""
-    before = Columns.of([Event(1, "a@x.org", "/a", "GET", "a", 200, 9, None)])
+    before = Columns.of([event(1, user="a@x.org", feature="a", duration_us=9)])
     after = replace(before, users=before.users)
     stretches = Stretches(before)
     assert (stretches.people.place("a@x.org"), stretches.people.place("b@x.org")) == (0, -1)

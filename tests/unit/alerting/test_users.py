@@ -8,7 +8,8 @@ import pytest
 from guardian.alerting.columns import MINUTE_US
 from guardian.alerting.history import History
 from guardian.alerting.users import Gathered, Users
-from tracker.event import ANONYMOUS, Event
+from tests.support.events import event
+from tracker.event import ANONYMOUS
 
 NAMES = [f"user{n}@example.com" for n in range(40)]
 
@@ -45,7 +46,7 @@ def test_users_are_a_set_of_names():
 
 @pytest.mark.parametrize("names", [(ANONYMOUS, "a"), ("a", ANONYMOUS), ("a",), (ANONYMOUS,)])
 def test_nobody_is_none_of_the_users(names):
-    events = [Event(n, name, "/c", "GET", "c", 200, 9, None) for n, name in enumerate(names)]
+    events = [event(n, user=name, feature="c", duration_us=9) for n, name in enumerate(names)]
     snapshot = History.of(events, 0, MINUTE_US).at(1)
     assert snapshot.users(60) == {*names} - {ANONYMOUS}
     assert snapshot.has_users(1, 60) is ("a" in names)

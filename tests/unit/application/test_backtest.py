@@ -11,8 +11,9 @@ from guardian.core.language import language
 from guardian.core.storage import StorageError
 from guardian.settings.loading import SettingsError
 from guardian.settings.schema import Settings
+from tests.support.events import event
 from tests.support.plain import plain
-from tracker.event import Event, Failure
+from tracker.event import Failure
 from tracker.source import Source
 from tracker.sqlite.writer import Writer
 
@@ -40,7 +41,9 @@ def record(folder, *, days=5):
             at_us = int((at + timedelta(seconds=3500 * i / number)).timestamp() * 1_000_000)
             user = f"u{i % 7}@example.com"
             status = 500 if failure else 200
-            events.append(Event(at_us, user, "/api/docs", "GET", "docs", status, 9000, failure))
+            events.append(
+                event(at_us, user=user, path="/api/docs", feature="docs", status=status, ms=9, failure=failure)
+            )
     writer.write(sorted(events))
     writer.close()
     return len(events)
@@ -71,8 +74,12 @@ def test_another_threshold_is_tried_beside_it(tmp_path):
 def test_a_new_error_is_over_when_it_no_longer_comes_and_not_before(tmp_path):
     start_us = int(NOW.timestamp()) * 1_000_000 - 40 * 3600 * 1_000_000
     boom = Failure("Boom", "Internal Server Error", "app.py:7 f")
-    good = [Event(start_us + m * 60_000_000, "ann@x.org", "/d", "GET", "docs", 200, 9, None) for m in range(40 * 60)]
-    bad = [Event(start_us + m * 60_000_000 + 1, "ann@x.org", "/d", "GET", "docs", 500, 9, boom)
+    good = [
+        event(start_us + m * 60_000_000, user="ann@x.org", path="/d", feature="docs", duration_us=9)
+        for m in range(40 * 60)
+    ]
+    bad = [event(start_us + m * 60_000_000 + 1, user="ann@x.org", path="/d", feature="docs", status=500, duration_us=9,
+                 failure=boom)
            for m in range(120, 32 * 60, 5)]  # fmt: skip
     writer = Writer(str(tmp_path / "guardian.db"))
     writer.write(good + bad)
@@ -92,8 +99,8 @@ def released(folder):
     for release, first, last in (("1", 0, 60), ("2", 60, 90), ("3", 90, 180)):
         bad = release == "2"
         events = [
-            Event(start_us + m * 60_000_000 + n * 1_000_000, f"u{n}@x.org", "/chat", "POST", "chat",
-                  500 if bad else 200, 9000, boom if bad else None)
+            event(start_us + m * 60_000_000 + n * 1_000_000, user=f"u{n}@x.org", method="POST", ms=9,
+                  status=500 if bad else 200, failure=boom if bad else None)
             for m in range(first, last) for n in range(10)
         ]  # fmt: skip
         writer = Writer(str(folder / "guardian.db"), made_by=Source(release, "web-1"))

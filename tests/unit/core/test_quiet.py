@@ -5,7 +5,8 @@ import pytest
 from guardian.core.quiet import BEFORE, QUIET, Visits, gone_quiet, quiet_window, regular
 from guardian.core.summary import Summary
 from guardian.core.time import micros
-from tracker.event import ANONYMOUS, Event, Failure
+from tests.support.events import event as made
+from tracker.event import ANONYMOUS, Failure
 
 DAY = timedelta(days=1)
 END = datetime(2026, 3, 20, 8, tzinfo=UTC)
@@ -16,9 +17,9 @@ def visits(last, *, count=12, span=timedelta(days=4), user="ada@example.com", fa
     """`count` requests of one user over `span`, the last at `last`; that one fails."""
     moments = [last - span * n / (count - 1) for n in range(count - 1, -1, -1)]
     return [
-        Event(
-            int(at.timestamp() * 1e6), user, "/api/chat", "POST", "chat", 500 if failed and at == last else 200, 1000,
-            Failure("KeyError", "Internal Server Error", "app.py:7 chat") if failed and at == last else None,
+        made(
+            at, user=user, path="/api/chat", method="POST", status=500 if failed and at == last else 200,
+            failure=Failure("KeyError", "Internal Server Error", "app.py:7 chat") if failed and at == last else None,
         )
         for at in moments
     ]  # fmt: skip

@@ -7,7 +7,8 @@ from guardian.core.activity import Active
 from guardian.core.report.model import FailedRequest, UserRow
 from guardian.core.report.rows import UserRows, users_json
 from guardian.core.time import micros
-from tracker.event import Event, Failure
+from tests.support.events import event as made
+from tracker.event import Failure
 
 AT = datetime(2026, 3, 2, 9, tzinfo=UTC)
 TIMES = st.integers(0, micros(datetime(9999, 12, 31, tzinfo=UTC))) | st.integers(0, 4_000_000_000).map(
@@ -17,7 +18,9 @@ FAILURES = st.sampled_from(
     [None, Failure("Noted", "tool error"), Failure("KeyError", "no such key", "app.py:7 chat"), Failure("Boom", "é")]
 )
 FAILED = st.builds(
-    lambda at_us, status, failure: Event(at_us, "", "/api/chat", "POST", "chat", status, 1000, failure),
+    lambda at_us, status, failure: made(
+        at_us, user="", path="/api/chat", method="POST", status=status, failure=failure
+    ),
     TIMES, st.sampled_from([200, 404, 500, 599]), FAILURES,
 )  # fmt: skip
 USERS = st.dictionaries(
@@ -37,9 +40,7 @@ def test_the_json_of_users_is_the_same_whether_their_rows_were_made_or_not(found
 
 
 def test_the_json_of_very_many_failed_requests_has_each_at_its_time():
-    failed = [
-        Event(micros(AT + n * timedelta(milliseconds=250)), "", "/a", "GET", "a", 500, 1000) for n in range(4_100)
-    ]
+    failed = [made(AT + n * timedelta(milliseconds=250), user="", feature="a", status=500) for n in range(4_100)]
     [row] = users_json(UserRows([Active("ada", 4_100, 4_100, 0, ("a",))], {"ada": failed}))
     assert [each["timestamp"] for each in row["errors"]] == [
         (AT + n * timedelta(milliseconds=250)).isoformat() for n in range(4_100)
@@ -50,7 +51,7 @@ def test_the_json_of_very_many_failed_requests_has_each_at_its_time():
 
 
 def test_rows_are_a_sequence_equal_to_a_tuple_of_the_same():
-    event = Event(micros(AT), "ada", "/a", "GET", "a", 404, 1000)
+    event = made(AT, user="ada", feature="a", status=404)
     rows = UserRows([Active("ada", 3, 1, 2, ("a",)), Active("bob", 1, 0, 0, ())], {"ada": [event]})
     ada = UserRow("ada", 2, ("a",), 3, 1, (FailedRequest("/a", "Not Found", AT, 404),))
     assert (len(rows), rows[0], rows[1:]) == (2, ada, (UserRow("bob", 0, (), 1, 0, ()),))

@@ -15,9 +15,10 @@ from guardian.mail.channels.message import read_message
 from guardian.mail.channels.sender import color, kind
 from guardian.mail.channels.services import follows_each, make_sender
 from guardian.settings.rules import parse_rule
+from tests.support.events import event
 from tests.support.plain import plain
 from tests.unit.mail.test_alert_mail import OUTAGE, START, START_US, ZURICH
-from tracker.event import Event, Failure
+from tracker.event import Failure
 
 MINUTE = 60_000_000
 NOW_US = START_US + 16 * MINUTE
@@ -176,8 +177,8 @@ def test_every_service_says_the_title_and_names_the_app(address):
 def test_what_failed_is_told_by_its_three_most_frequent_causes_with_how_many_did_otherwise():
     def failing(number, status, kind, place="", noted=False, offset=0):
         what = Failure(kind, "words of the app", place)
-        return [Event(NOW_US - MINUTE + offset + n, f"u{n % 7}@x.org", "/api/chat", "POST", "chat",
-                      status, 9, what) for n in range(number)]  # fmt: skip
+        return [event(NOW_US - MINUTE + offset + n, user=f"u{n % 7}@x.org", path="/api/chat", method="POST",
+                      status=status, duration_us=9, failure=what) for n in range(number)]  # fmt: skip
 
     events = failing(108, 500, "KeyError", "app/chat.py:118 answer") + failing(9, 413, "HTTP 413", offset=1000)
     events += failing(6, 200, "Noted", offset=2000) + failing(5, 504, "TimeoutError", "db.py:7 ask", offset=3000)

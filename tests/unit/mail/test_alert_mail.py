@@ -27,8 +27,9 @@ from guardian.mail.alert.compose import AlertWriter
 from guardian.mail.alert.facts import affected
 from guardian.mail.alert.view import AlertView
 from guardian.settings.rules import parse_rule
+from tests.support.events import event
 from tests.support.plain import plain
-from tracker.event import Event, Failure
+from tracker.event import Failure
 
 START = datetime(2026, 3, 16, 9, 0, tzinfo=UTC)
 START_US = int(START.timestamp()) * 1_000_000
@@ -43,7 +44,18 @@ def events(*rows, feature="chat", user="ann{i}@example.com"):
             at_us = START_US + minute * MINUTE_US + (i + 1) * 1_000_000
             failure = Failure("Boom", "Internal Server Error", "app.py:7 f") if status >= 400 else None
             who = user.format(i=i % 3)
-            found.append(Event(at_us, who, f"/api/{feature}", "POST", feature, status, 9000, failure))
+            found.append(
+                event(
+                    at_us,
+                    user=who,
+                    path=f"/api/{feature}",
+                    method="POST",
+                    feature=feature,
+                    status=status,
+                    ms=9,
+                    failure=failure,
+                )
+            )
     return found
 
 

@@ -14,7 +14,7 @@ from guardian.stores.people.aliases import Aliases
 from guardian.stores.people.source import SourceError
 from guardian.stores.people.sources import open_source
 from guardian.stores.sqlite.events import SqliteRepository
-from tracker.event import Event
+from tests.support.events import event
 
 ADA, BOB = "ada@example.com", "bob@example.com"
 
@@ -91,7 +91,9 @@ def module(tmp_path, monkeypatch):
 async def seen(tmp_path):
     """A database in which two ids and somebody anonymous were recorded."""
     repository = await SqliteRepository.open(tmp_path / "guardian.db")
-    await repository.write([Event(1, user, "/", "GET", "f", 200, 1, None) for user in ("a", "c", "anonymous")])
+    await repository.write(
+        [event(1, user=user, path="/", feature="f", duration_us=1) for user in ("a", "c", "anonymous")]
+    )
     await repository.close()
 
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from guardian.stores.sqlite import sealing, seals
 from guardian.stores.sqlite.buckets import DAY, HOUR, MINUTES5
 from guardian.stores.sqlite.totals import read_raw
+from tests.support.events import event
 from tracker.event import NOT_MEASURED, Event, Failure
 from tracker.sqlite.migrations import prepare
 from tracker.sqlite.writer import write_events
@@ -49,7 +50,7 @@ def test_a_bucket_has_the_totals_of_its_events_however_many_are_read_at_once(eve
 
 @pytest.mark.parametrize("value", ["'many'", "1.5", "NULL", "x'01'"])
 def test_a_row_that_holds_no_number_is_refused(value):
-    db = stored([Event(START + n, "ada@example.com", "/r", "GET", "f", 200, 5) for n in range(3)])
+    db = stored([event(START + n, path="/r", feature="f", duration_us=5) for n in range(3)])
     db.execute("PRAGMA writable_schema = ON")  # a column that may hold anything, as one of a damaged file may
     db.execute("UPDATE sqlite_schema SET sql = replace(sql, 'status INTEGER NOT NULL', 'status')")
     db.execute("PRAGMA writable_schema = RESET")
@@ -60,7 +61,9 @@ def test_a_row_that_holds_no_number_is_refused(value):
 
 
 def test_an_hour_and_a_day_of_one_bucket_have_its_bytes():
-    db = stored([Event(START + n, f"u{n % 3}@example.com", "/r", "GET", "f", 200, 5) for n in range(9)])
+    db = stored(
+        [event(START + n, user=f"u{n % 3}@example.com", path="/r", feature="f", duration_us=5) for n in range(9)]
+    )
     seals.prepare(db)
     sealing.seal(db, START + 2 * DAY)
     bodies = [
