@@ -14,6 +14,10 @@ from functools import cache
 import pytest
 
 from tests.support.firestore import one_for_all
+from tests.support.patience import TRACKER, be_patient, wait_for_recorders
+
+be_patient(TRACKER)
+wait_for_recorders()
 
 # Python's compiled files are kept, whatever the environment says: each process of the tests, and each program that
 # they start, would otherwise compile all modules anew.
@@ -118,17 +122,6 @@ def code_read_once():
         return known[id(inside)][1]
 
     error_text.code_of = read
-
-
-@pytest.fixture(scope="session", autouse=True)
-def time_to_store():
-    """A recorder's flush and end give up after some seconds, which a busy machine may take. Tests of these limits set
-    them themselves."""
-    from tracker import recorder
-
-    usual = recorder.pace
-    recorder.pace = lambda database: usual(database)._replace(ending=60.0)
-    recorder.Recorder.flush.__defaults__ = (60.0,)
 
 
 @pytest.fixture

@@ -7,6 +7,9 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from tests.support.patience import WEB, be_patient
+
+be_patient(WEB)
 HERE = Path(__file__).parent
 WAIT = 60_000
 """Milliseconds: on a busy machine a page may take longer than the 5 s that Playwright waits."""

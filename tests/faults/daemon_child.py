@@ -1,5 +1,5 @@
 """Runs the daemon with the settings of argv[1] (JSON). argv[2] quickens its clockwork, so that tests need not wait;
-argv[3] adds a step that hangs in a thread; without it, a stop may take as long as the machine needs."""
+argv[3] adds a step that hangs in a thread; without it, a stop and a look at the database may take long."""
 
 import asyncio
 import json
@@ -11,6 +11,7 @@ import guardian.application.lead
 import guardian.application.scheduler
 import guardian.mail.delivery
 import guardian.web.daemon
+import guardian.web.health
 from guardian.settings.schema import Settings
 from guardian.web.daemon import run_daemon
 
@@ -20,6 +21,7 @@ if len(sys.argv) > 3:
     )
 else:
     guardian.web.daemon.STOP_SECONDS = 60
+    guardian.web.health.READ_SECONDS = 60
 if len(sys.argv) > 2:
     lease, pulse, claim = map(float, sys.argv[2].split(","))
     guardian.application.lead.LEASE_TTL = timedelta(seconds=lease)

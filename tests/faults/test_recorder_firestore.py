@@ -239,7 +239,7 @@ def served(address):
         process.wait()
 
 
-PATIENT = "from tracker import recorder as r; o = r.pace; r.pace = lambda database: o(database)._replace(ending=60)"
+PATIENT = "from tests.support.patience import wait_for_recorders; wait_for_recorders()"
 """The end of the process waits until all is stored, however busy the machine is."""
 
 

@@ -309,7 +309,8 @@ def test_what_went_into_a_file_that_was_removed_meanwhile_is_stored_again(tmp_pa
 # The end of a process
 
 
-def test_a_request_that_is_given_up_after_the_end_waits_until_it_is_stored(tmp_path):
+def test_a_request_that_is_given_up_after_the_end_waits_until_it_is_stored(tmp_path, monkeypatch):
+    monkeypatch.setattr("tracker.recorder._LATE_SECONDS", 60)
     path = tmp_path / "guardian.db"
     recorder = Recorder(path)
     recorder.add(event())
