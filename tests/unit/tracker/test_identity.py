@@ -34,7 +34,7 @@ NOW = time.time()
 
 
 def bearer(key=KEY, scheme="Bearer", **claims):
-    claims = {"email": "token@example.com", "exp": int(NOW) + 3600} | claims
+    claims = {"email": "token@example.com", "exp": int(NOW) + 86_400} | claims
     return f"{scheme} {jwt.encode(claims, key)}".encode()
 
 
