@@ -16,6 +16,7 @@ from guardian.application.root import Application
 from guardian.core.language import Language
 from guardian.core.off_loop import off_loop
 from guardian.core.outgoing import Outgoing
+from guardian.mail.channels.message import ChannelMessage
 from guardian.stores.watching import DEAD, TELLING, Outage, Undelivered
 
 log = logging.getLogger("guardian.watchdog")
@@ -144,13 +145,9 @@ def _compose(app: Application, telling: Telling) -> list[Outgoing]:
             look = "warning" if telling.begins else "ok"
             messages.append(app.email.compose_warning(recipient, title, text, key=key, grave=look))
         elif channel in app.settings.channels:
-            from guardian.mail.channels import compose_channel
-
-            body = compose_channel(
-                title, text, severity=grave, url=app.settings.links_url, thread=outage.name,
-                resolved=not telling.begins,
-            )  # fmt: skip
-            messages.append(Outgoing(key, channel, body, "alert", channel, grave, title))
+            url, over = app.settings.links_url, not telling.begins
+            said = ChannelMessage(title, text, grave, url, thread=outage.name, resolved=over)
+            messages.append(Outgoing(key, channel, said.packed(), "alert", channel, grave, title))
     return messages
 
 

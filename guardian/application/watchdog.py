@@ -26,6 +26,7 @@ from guardian.core.outgoing import Outgoing
 from guardian.core.schedule import Period, Schedule
 from guardian.core.secret_url import SecretUrl
 from guardian.mail.channels.client import quiet
+from guardian.mail.channels.message import ChannelMessage
 from guardian.stores.watching import Watched, WatchStore, report_key
 
 log = logging.getLogger("guardian.watchdog")
@@ -155,10 +156,8 @@ def _compose(app: Application, late: _Late) -> list[Outgoing]:
     key = report_key(named.name, periods[-1], late.edition).replace("report/", "watchdog/", 1)
     channels = settings.channels if settings.watchdog.channels is None else settings.watchdog.channels
     if channels:
-        from guardian.mail.channels import compose_channel
-
         title, text = words(named.name, named.schedule, periods, late.why, app.email.language)
-        body = compose_channel(title, text, severity="warning", url=settings.links_url, thread=key)
+        body = ChannelMessage(title, text, "warning", settings.links_url, thread=key).packed()
         return [Outgoing(f"{key}/{name}", name, body, "alert", name, "warning", title) for name in channels]
     admins = [to for to in dict.fromkeys(settings.admins) if to not in late.stuck]
     return [

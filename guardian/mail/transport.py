@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from email.utils import parsedate_to_datetime
 from typing import Protocol
 
 
@@ -30,6 +31,19 @@ class PermanentError(DeliveryError):
 
 class UnknownOutcome(Exception):
     """The message may have been delivered (the connection broke after DATA): only the same transport may retry."""
+
+
+def pause_asked(after: str | None, now: datetime, date: str | None = None) -> timedelta | None:
+    """The pause that the header Retry-After asks for, as seconds or as a date (RFC 9110, 10.2.3); None where it asks
+    for none. A date counts from the answer's own `date`, another header, or from `now` where that is missing."""
+    try:
+        if after is not None and after.strip().isdecimal():
+            pause = timedelta(seconds=int(after))
+        else:
+            pause = parsedate_to_datetime(after or "") - (parsedate_to_datetime(date) if date else now)
+    except (ValueError, TypeError, OverflowError):
+        return None
+    return pause if pause > timedelta(0) else None
 
 
 class Login(Protocol):

@@ -22,10 +22,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from guardian.core.outgoing import Outgoing
-from guardian.mail.channels import compose_channel
 from guardian.mail.channels.client import LARGEST_ANSWER, Client
+from guardian.mail.channels.message import ChannelMessage
 from guardian.mail.channels.sender import Request
 from guardian.mail.channels.transport import ChannelTransport
+from guardian.mail.circuits import Circuits
 from guardian.mail.transport import DeliveryError, PermanentError, UnknownOutcome, Unreachable
 from guardian.mail.transports import build_transports
 from guardian.settings.channels import ChannelSettings
@@ -64,8 +65,9 @@ class Server:
                             self.wfile.write(b"x" * 65536)
                     return
                 status, headers, content = answer
-                self.send_response(status)
-                for name, value in {"Content-Length": str(len(content)), **headers}.items():
+                self.send_response_only(status)
+                own = {"Content-Length": str(len(content)), "Date": self.date_time_string()}
+                for name, value in (own | headers).items():
                     self.send_header(name, value)
                 self.end_headers()
                 self.wfile.write(content)
@@ -160,7 +162,7 @@ def webhook(server, **options):
 
 
 def message(title="Error rate above 10%", text="12% failed.", **options):
-    return compose_channel(title, text, **{"severity": "critical", "url": "https://g.example.com"} | options)
+    return ChannelMessage(title, text, **{"severity": "critical", "url": "https://g.example.com"} | options).packed()
 
 
 async def send(carrier, body=None):
@@ -381,19 +383,12 @@ async def test_a_proxy_of_the_environment_is_not_used(server, monkeypatch):
     assert len(server.requests) == 1
 
 
-async def test_retry_after_keeps_the_whole_channel_still(server):
-    server.answers = [(429, {"Retry-After": "90"}, b""), (200, {}, b"")]
-    now = 1000.0
-    carrier = webhook(server, monotonic=lambda: now)
-    with pytest.raises(DeliveryError, match="429"):
-        await send(carrier)
-    now += 80
-    with pytest.raises(DeliveryError, match="the webhook asked to wait, 10 s more"):
-        await send(carrier)
-    assert len(server.requests) == 1
-    now += 10
-    await send(carrier)
-    assert len(server.requests) == 2
+@pytest.mark.parametrize("status", [429, 503])
+async def test_an_answer_says_how_long_it_wants_to_be_left_alone(server, status):
+    server.answers = [(status, {"Retry-After": "90"}, b"")]
+    with pytest.raises(DeliveryError, match=str(status)) as caught:
+        await send(webhook(server))
+    assert caught.value.retry_after == timedelta(seconds=90)
 
 
 async def test_discord_is_asked_once_even_when_it_is_too_often(server):
@@ -464,7 +459,9 @@ async def test_the_server_is_asked_by_its_name_at_the_address_that_was_looked_at
 async def test_no_more_of_an_answer_is_read_than_a_service_has_to_say(server):
     server.answers = ["endless"]
     async with asyncio.timeout(60):
-        answer = await Client(verify=True, allow_private=True).ask(Request(f"http://127.0.0.1:{server.port}/", {}))
+        answer = await Client("it", verify=True, allow_private=True).ask(
+            Request(f"http://127.0.0.1:{server.port}/", {})
+        )
     assert (answer.status, len(answer.content)) == (200, LARGEST_ANSWER)
 
 
@@ -479,18 +476,13 @@ async def test_another_service_goes_through_apprise_with_its_yes_or_no(server, c
     assert TOKEN not in caplog.text
 
 
-async def test_retry_after_may_be_a_date(server):
-    server.answers = [(503, {"Retry-After": format_datetime(datetime.now(UTC) + timedelta(minutes=30), True)}, b"")]
-    now = 1000.0
-    carrier = webhook(server, monotonic=lambda: now)
-    with pytest.raises(DeliveryError, match="503"):
-        await send(carrier)
-    now += 1700
-    with pytest.raises(DeliveryError, match=r"the webhook asked to wait, \d+ s more"):
-        await send(carrier)
-    now += 110
-    with pytest.raises(DeliveryError, match="503"):
-        await send(carrier)
+async def test_the_date_until_which_it_wants_that_counts_from_its_own_clock(server):
+    wrong = datetime.now(UTC) - timedelta(days=3)
+    until = format_datetime(wrong + timedelta(minutes=30), True)
+    server.answers = [(503, {"Retry-After": until, "Date": format_datetime(wrong, True)}, b"")]
+    with pytest.raises(DeliveryError, match="503") as caught:
+        await send(webhook(server))
+    assert caught.value.retry_after == timedelta(minutes=30)
 
 
 # Through the outbox.
@@ -523,6 +515,19 @@ async def test_the_outbox_delivers_to_mail_and_channel_alike(server, state, tmp_
     assert waiting.last_error == "channel ops: the webhook answered 500 Internal Server Error"
     counts = await deliver_due(state, carriers, now=waiting.next_attempt_at, holder="me")
     assert (counts.sent, len(server.requests)) == (1, 2)
+
+
+async def test_retry_after_keeps_the_whole_channel_still_and_costs_the_next_messages_no_try(server, state):
+    carriers, circuits = [webhook(server)], Circuits()
+    await state.enqueue([Outgoing(key, "ops", message(), "alert", "ops") for key in "ab"], now=NOW)
+    server.answers = [(429, {"Retry-After": "90"}, b""), (200, {}, b"")]
+    tried = []
+    for seconds in (0, 80, 95):
+        at = NOW + timedelta(seconds=seconds)
+        await deliver_due(state, carriers, now=at, holder="me", circuits=circuits, random=lambda: 0.0)
+        attempts = sorted(each.attempts for each in await state.outbox(status="pending"))
+        tried.append((len(server.requests), attempts))
+    assert tried == [(1, [0, 1]), (1, [0, 1]), (3, [])]
 
 
 async def test_a_channel_that_was_taken_out_is_dead_with_its_reason(state):

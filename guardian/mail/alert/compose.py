@@ -27,6 +27,7 @@ from guardian.core.outgoing import Outgoing
 from guardian.mail.alert.letter import people_file
 from guardian.mail.alert.titles import gravest, is_resolved, subject_of, title_of, why_late
 from guardian.mail.alert.view import FULL, AlertView
+from guardian.mail.channels.message import ChannelMessage
 from guardian.mail.message import Content, Thread, build_message, message_id
 from guardian.mail.naming import shown_in_channel, shown_in_mail
 from guardian.mail.pages import Pages
@@ -174,8 +175,6 @@ class AlertWriter:
 
     def _channel(self, notice: Notice, briefings: Sequence[Briefing], channel: str) -> Outgoing:
         """A channel's message about all of the incidents, or about the single one that its thread follows."""
-        from guardian.mail.channels import compose_channel
-
         own = channel in self.alone
         title = title_of(briefings, notice.form, self.app, self.lang)
         key = f"incident/{notice.thread}/{notice.name}/{channel}"
@@ -184,7 +183,7 @@ class AlertWriter:
         late, grave = why_late(notice.form, self.lang), gravest(briefings)
         lines = [*filter(None, [late]), *AlertView(self.lang, self.zone).lines(briefings)]
         shown, people = shown_in_channel(title, "\n".join(lines))
-        body = compose_channel(
+        message = ChannelMessage(
             *shown,
             severity=grave,
             url=(Pages(self.pages_url).incident(briefings[0].incident.id) if len(briefings) == 1 else "")
@@ -194,7 +193,7 @@ class AlertWriter:
             over=all(b.ended is not None for b in briefings),
             change=briefings[0].change if len(briefings) == 1 else "",
         )
-        return Outgoing(key, channel, body, "alert", channel, grave, shown[0], people)
+        return Outgoing(key, channel, message.packed(), "alert", channel, grave, shown[0], people)
 
     def _reply_to(self, briefings: Sequence[Briefing]) -> str | None:
         """The Reply-To of an alert about one user: support, or else the user."""

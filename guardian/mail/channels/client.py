@@ -17,6 +17,7 @@ import httpx2
 from guardian.core.off_loop import off_loop
 from guardian.mail.channels.addresses import PrivateAddress, public_addresses
 from guardian.mail.channels.sender import Answer, Request
+from guardian.mail.transport import PermanentError, UnknownOutcome, Unreachable
 
 CONNECT_SECONDS, READ_SECONDS = 5.0, 20.0
 LARGEST_ANSWER = 65536
@@ -29,14 +30,6 @@ Wire = Callable[[bool], httpx2.AsyncBaseTransport]
 _quiet: ContextVar[bool] = ContextVar("quiet", default=False)
 
 
-class Failed(Exception):
-    """There was no answer. The message says why; `begun` whether any byte of the request may have been sent."""
-
-    def __init__(self, said: str, *, begun: bool) -> None:
-        super().__init__(said)
-        self.begun = begun
-
-
 def direct(verify: bool) -> httpx2.AsyncBaseTransport:
     """Direct connections: no proxy, no environment settings, no keep-alive."""
     return httpx2.AsyncHTTPTransport(
@@ -45,16 +38,18 @@ def direct(verify: bool) -> httpx2.AsyncBaseTransport:
 
 
 class Client:
-    """Makes the requests of one message. `begun` says whether any byte of the latest request may have been sent."""
+    """Makes the requests of one message to the `service` of that name. `begun` says whether any byte of the latest
+    request may have been sent."""
 
-    def __init__(self, *, verify: bool, allow_private: bool, wire: Wire = direct) -> None:
+    def __init__(self, service: str, *, verify: bool, allow_private: bool, wire: Wire = direct) -> None:
         self.begun = False
-        self._verify, self._allow_private, self._wire = verify, allow_private, wire
+        self._service, self._verify, self._allow_private, self._wire = service, verify, allow_private, wire
 
     async def ask(self, request: Request) -> Answer:
         """The answer, whatever its status. No redirect, no proxy, no .netrc, time limits, a bounded body.
 
-        Raises Failed, and PrivateAddress before any connection.
+        Without an answer it raises PermanentError for a private host, before any connection; Unreachable where nothing
+        was sent; UnknownOutcome where something may have been.
         """
         self.begun = False
         limits, wire = httpx2.Timeout(READ_SECONDS, connect=CONNECT_SECONDS), await off_loop(self._wire, self._verify)
@@ -63,10 +58,13 @@ class Client:
             with quiet():
                 async with client:
                     return await self._ask(client, request, httpx2.URL(request.url))
-        except PrivateAddress:
-            raise
+        except PrivateAddress as error:
+            raise PermanentError(f"{self._service}: {error}") from None
         except (httpx2.HTTPError, httpx2.InvalidURL, OSError, ValueError) as error:
-            raise Failed(_trouble(error), begun=self.begun) from None
+            if self.begun:
+                broke = f"the connection to {self._service} broke before its answer, so it may have been sent"
+                raise UnknownOutcome(broke) from None
+            raise Unreachable(f"{self._service} cannot be reached: {_trouble(error)}") from None
 
     async def _ask(self, client: httpx2.AsyncClient, request: Request, url: httpx2.URL) -> Answer:
         """Connects to exactly the addresses that were checked, but with the host's name in SNI and the Host header."""

@@ -40,26 +40,15 @@ class ChannelMessage:
     over: bool = False
     change: str = ""
 
-
-def compose_channel(
-    title: str,
-    text: str,
-    *,
-    severity: str,
-    url: str,
-    thread: str = "",
-    resolved: bool = False,
-    over: bool = False,
-    change: str = "",
-) -> bytes:
-    """The body of an outbox row for a channel: a JSON object with the fields of `ChannelMessage`, as plain text."""
-    said = balanced(_CONTROL.sub("", text).strip())
-    message = ChannelMessage(_line(title), said, severity, url, thread, resolved, over or resolved, change)
-    return json.dumps(asdict(message), ensure_ascii=False).encode()
+    def packed(self) -> bytes:
+        """The body of an outbox row: a JSON object with these fields, as plain text without control characters."""
+        text = balanced(_CONTROL.sub("", self.text).strip())
+        said = asdict(self) | {"title": _line(self.title), "text": text, "over": self.over or self.resolved}
+        return json.dumps(said, ensure_ascii=False).encode()
 
 
 def read_message(body: bytes) -> ChannelMessage:
-    """The message of such a body. Raises ValueError with one sentence where it is none."""
+    """The message of a body that `packed` made. Raises ValueError with one sentence where it is none."""
     try:
         return ChannelMessage(**json.loads(body))
     except (ValueError, TypeError):

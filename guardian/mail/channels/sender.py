@@ -14,7 +14,6 @@ from guardian.mail.channels.parts import Address
 LONGEST_TEXT, LONGEST_TITLE = 3000, 190
 """Characters, where the service does not allow fewer: more is folded or cut by the readers' programs."""
 _TYPES = {"info": "info", "critical": "failure"}
-_COLORS = {"info": "#3AA3E3", "success": "#3AA337", "warning": "#CACF29", "failure": "#A32037"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +75,6 @@ def written(
 def kind(message: ChannelMessage) -> str:
     """The kind of message: info, success (resolved), warning or failure (critical)."""
     return "success" if message.resolved else _TYPES.get(message.severity, "warning")
-
-
-def color(message: ChannelMessage) -> str:
-    """The color of its kind, as #RRGGBB."""
-    return _COLORS[kind(message)]
 
 
 def filled(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 
 from guardian.mail.channels.message import ChannelMessage
 from guardian.mail.channels.parts import Address, need, only, parted
-from guardian.mail.channels.sender import Answer, Conversation, Request, color, written
+from guardian.mail.channels.sender import Answer, Conversation, Request, kind, written
 from guardian.mail.transport import DeliveryError, PermanentError
 
 _API = "https://slack.com/api/"
@@ -21,6 +21,7 @@ _MODES = {  # how many words the token has, each word's form, and where it is se
     "trigger": (3, r"[\w-]+", "https://hooks.slack.com/triggers/"),
     "bot": (1, r"(xoxe\.)?xox[abp]-[A-Z0-9-]+", ""),
 }
+_COLORS = {"info": "#3AA3E3", "success": "#3AA337", "warning": "#CACF29", "failure": "#A32037"}
 _CHANNEL = re.compile(r"([+#@]?[A-Z0-9_-]{1,32})(?::([0-9.]+))?", re.IGNORECASE)
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 _LATER = {"ratelimited", "rate_limited", "internal_error", "fatal_error", "service_unavailable"}
@@ -45,7 +46,7 @@ def slack(address: Address, message: ChannelMessage) -> Conversation:
     if mode in ("workflow", "trigger"):
         yield Request(url, {"text": f"{title}: {text}"}, headers)
         return
-    body = _body(address, title, text, color(message))
+    body = _body(address, title, text, _COLORS[kind(message)])
     if email:
         asked = f"{_API}users.lookupByEmail?{urlencode({'email': target})}"
         user = _well((yield Request(asked, None, headers, "GET"))).get("user")

@@ -13,12 +13,18 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
-from email.utils import parsedate_to_datetime
 from http.client import HTTPException
 from typing import Any
 
 from guardian.core.time import utc_now
-from guardian.mail.transport import DeliveryError, LoginRefused, PermanentError, UnknownOutcome, Unreachable
+from guardian.mail.transport import (
+    DeliveryError,
+    LoginRefused,
+    PermanentError,
+    UnknownOutcome,
+    Unreachable,
+    pause_asked,
+)
 from guardian.mail.transports.google import MISSING_LIBRARIES, SEND_SCOPE, TIMEOUT_SECONDS, GoogleLogin
 from guardian.settings.mail import GmailSettings
 
@@ -152,7 +158,7 @@ def refusal(
     if status in (502, 504):  # from a gateway: the server behind it may have accepted the message (RFC 9110, 15.6)
         return UnknownOutcome(f"Gmail's gateway does not say whether the message was taken ({status})")
     if status == 429 or status >= 500 or (status == 403 and why & _TEMPORARY):
-        return DeliveryError(f"Gmail does not take mail now ({status})", retry_after=_wait(retry_after, now))
+        return DeliveryError(f"Gmail does not take mail now ({status})", retry_after=pause_asked(retry_after, now))
     if status == 401:
         return LoginRefused(f"Gmail refuses the login (401): {cure}")
     if why & {"insufficientPermissions", "ACCESS_TOKEN_SCOPE_INSUFFICIENT"}:
@@ -164,15 +170,3 @@ def refusal(
     if status in (400, 413):
         return PermanentError(f"Gmail refuses the message or its recipient for good ({status})")
     return DeliveryError(f"Gmail answers {status}")
-
-
-def _wait(header: str | None, now: datetime) -> timedelta | None:
-    """Seconds or a date (RFC 9110, 10.2.3); None for neither."""
-    if header is None:
-        return None
-    try:
-        if header.strip().isdecimal():
-            return timedelta(seconds=int(header))
-        return max(timedelta(0), parsedate_to_datetime(header) - now)
-    except (ValueError, TypeError, OverflowError):
-        return None

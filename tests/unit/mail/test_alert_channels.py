@@ -12,7 +12,7 @@ from guardian.alerting.notices import Audience, Notice
 from guardian.core.language import language
 from guardian.mail.alert.compose import AlertWriter
 from guardian.mail.channels.message import read_message
-from guardian.mail.channels.sender import color, kind
+from guardian.mail.channels.sender import kind
 from guardian.mail.channels.services import follows_each, make_sender
 from guardian.settings.rules import parse_rule
 from tests.support.events import event
@@ -113,7 +113,8 @@ def test_the_end_of_one_of_two_that_opened_together_is_good_news_that_names_it()
         incident(change="resolved", thread="the-thread", thread_subject="● 2 alerts: chat is down, …")
     )
     assert message.title == "✓ Resolved: chat is down – Guardian"
-    assert (message.severity, message.resolved, color(message)) == ("info", True, "#3AA337")
+    [shown] = next(make_sender("slack://T0/B0/tok").say(message)).body["attachments"]
+    assert (message.severity, message.resolved, shown["color"]) == ("info", True, "#3AA337")
     assert plain(message.text).startswith("Resolved after 4 min: chat is down. At worst, every request failed.")
 
 

@@ -6,9 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from guardian.mail.channels import compose_channel
 from guardian.mail.channels.addresses import PrivateAddress, is_private, is_private_host, public_addresses
-from guardian.mail.channels.message import harmless, read_message, shortened
+from guardian.mail.channels.message import ChannelMessage, harmless, read_message, shortened
 from guardian.mail.channels.parts import read_address
 from guardian.mail.channels.sender import Answer, Sender
 from guardian.mail.channels.services import NOT_INSTALLED, make_sender
@@ -110,9 +109,9 @@ def test_a_text_fits_the_room_after_it_is_written(text, room):
 
 
 def test_a_message_is_kept_as_plain_json_without_control_characters():
-    body = compose_channel(
+    body = ChannelMessage(
         "Error\r\nrate", "one\x1b[31m\ntwo\u202e", severity="critical", url="https://g.example.com", thread="i-1"
-    )
+    ).packed()
     assert json.loads(body) == {
         "title": "Error rate", "text": "one[31m\ntwo", "severity": "critical", "url": "https://g.example.com",
         "thread": "i-1", "resolved": False, "over": False, "change": "",
@@ -224,7 +223,7 @@ TEAMS = "triggers/manual/paths/invoke?api-version=2016-06-01&sp=%2Ftriggers%2Fma
 
 def requests_of(address, message=b"", answer=b'{"ok": true, "user": {"id": "U77"}}'):
     """What the address's sender asks for, each request answered so."""
-    conversation = make_sender(address).say(read_message(message or compose_channel("t", "x", severity="info", url="")))
+    conversation = make_sender(address).say(read_message(message or ChannelMessage("t", "x").packed()))
     found = [next(conversation)]
     try:
         while True:
@@ -303,7 +302,7 @@ def test_an_answer_of_slack_that_makes_no_sense_is_no_crash(answer):
 
 
 def test_the_title_of_a_slack_workflow_pings_nobody_either():
-    said = compose_channel("<!channel> down", "x", severity="info", url="")
+    said = ChannelMessage("<!channel> down", "x").packed()
     [request] = requests_of("https://hooks.slack.com/triggers/T0/12/a1", said)
     assert request.body == {"text": "&lt;!channel&gt; down: x"}
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from guardian.core.outgoing import Outgoing
 from guardian.mail.circuits import Circuits
 from guardian.mail.delivery import GIVE_UP, LEASE, Desk, backoff
-from guardian.mail.transport import DeliveryError, PermanentError, UnknownOutcome, Unreachable
+from guardian.mail.transport import DeliveryError, PermanentError, UnknownOutcome, Unreachable, pause_asked
 from guardian.stores.sqlite.state import SqliteStateStore
 from tests.support.delivering import deliver_due, deliver_lane
 
@@ -90,6 +90,17 @@ async def test_the_next_transport_is_tried_only_when_the_first_has_surely_not_se
     await state.enqueue([mail("a")], now=NOW)
     await deliver(state, Script("first", failure), second)
     assert bool(second.accepted) == falls_over
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        ("90", 90), (" 5 ", 5), ("Mon, 02 Mar 2026 12:02:00 GMT", 120), ("0", None), ("-5", None), ("soon", None),
+        ("", None), (None, None), ("9" * 40, None), ("Mon, 02 Mar 2026 11:00:00 GMT", None), ("Mon, 02 Mar 2026", None),
+    ],
+)  # fmt: skip
+def test_retry_after_is_seconds_or_a_date_and_nothing_else_is_a_pause(header, seconds):
+    assert pause_asked(header, NOW) == (None if seconds is None else timedelta(seconds=seconds))
 
 
 @pytest.mark.parametrize(
