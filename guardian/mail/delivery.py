@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from email.parser import HeaderParser
 from email.utils import parseaddr
-from typing import Any, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 
 from guardian.core.off_loop import off_loop
 from guardian.core.outgoing import OutboxItem, Outgoing
@@ -60,6 +60,15 @@ class DeliveryCounts:
     def tried(self) -> int:
         """How many mails were claimed."""
         return self.sent + self.retried + self.dead
+
+
+class _Tried(NamedTuple):
+    """How a try ended, and why: "sent"; "refused" for good; "not sent" for certain; or "unknown", where the mail may
+    have been sent. `wait` is how long the mail should; zero: as long as the transport is paused."""
+
+    fate: Literal["sent", "refused", "not sent", "unknown"]
+    why: str = ""
+    wait: timedelta = timedelta(0)
 
 
 def backoff(attempts: int, random: RandomFloat) -> timedelta:
@@ -112,62 +121,70 @@ class Desk:
         """Send one claimed mail and mark it: "sent", "retried" or "dead"."""
         if not carriers:
             return await self._bury(item, None, f"nothing is configured that carries {item.message.channel}")
-        circuits, random, now = self.circuits, self.random, self.clock()
         allowed = [transport for transport in carriers if transport.name not in resting]
         pinned = item.transport if item.attempts < FAITHFUL_TRIES else None
         if pinned in [transport.name for transport in carriers]:
             allowed = [transport for transport in allowed if transport.name == pinned]
-        error, wait = item.last_error or "no transport can be reached", timedelta(minutes=1)
-        waits: list[timedelta] = []
+        error, waits = item.last_error or "no transport can be reached", list[timedelta]()
         for transport in allowed:
-            began = self.monotonic()
-            try:
-                async with asyncio.timeout(SEND_SECONDS):
-                    await transport.send(item.message.body, sender=_sender(item), recipient=item.message.recipient)
-            except PermanentError as failure:
-                circuits.answered(transport.name)
-                return await self._bury(item, transport, f"{transport.name}: {failure}")
-            except Unreachable as failure:
-                # The circuit breaker spaces the attempts, so the mail itself is due as soon as the server is back.
-                circuits.failed(transport.name, self.clock(), random)
-                error = f"{transport.name}: {failure}"
-                wait = min(waits, default=timedelta(0))
-                if self.warnings is not None and isinstance(failure, LoginRefused) and len(carriers) > 1:
-                    warnings = await off_loop(self.warnings, transport.name, str(failure), now)
-                    await self.state.enqueue(warnings, now=now)
-            except DeliveryError as failure:
-                if self.monotonic() - began >= HUNG_SECONDS:
-                    circuits.hung(transport.name, self.clock(), random)
-                else:
-                    circuits.answered(transport.name)
-                pause = backoff(item.attempts, random)
-                if failure.retry_after is not None:
-                    pause = min(failure.retry_after, LONGEST_OBEYED) * (1 + random() / 4)
-                    circuits.rest(transport.name, now, pause)
-                waits.append(pause)
-                error, wait = f"{transport.name}: {failure}", min(waits)
-            except (UnknownOutcome, TimeoutError) as failure:
-                circuits.hung(transport.name, self.clock(), random)
-                reason = str(failure) or f"no answer within {SEND_SECONDS:.0f} s, so it may have been sent"
-                error, wait, pinned = f"{transport.name}: {reason}", backoff(item.attempts, random), transport.name
-                break
-            except Exception as failure:  # a bug in one transport must not stop the others
-                log.exception("The transport %s failed in a way it should not", transport.name)
-                reason = f"failed with {type(failure).__name__}, so it may have been sent"
-                error, wait, pinned = f"{transport.name}: {reason}", backoff(item.attempts, random), transport.name
-                break
-            else:
-                circuits.answered(transport.name)
+            tried = await self._try(item, transport, others=len(carriers) > 1)
+            if tried.fate == "sent":
                 await self.state.mark_sent(item, holder=self.holder, now=self.clock(), transport=transport.name)
                 return "sent"
+            error = f"{transport.name}: {tried.why}"
+            if tried.fate == "refused":
+                return await self._bury(item, transport, error)
+            if tried.fate == "unknown":
+                pinned, waits = transport.name, [tried.wait]
+                break
+            if tried.wait:
+                waits.append(tried.wait)
         now = self.clock()
         if now - item.created_at >= GIVE_UP:
             return await self._bury(item, None, f"given up after {GIVE_UP.days} days; {error}")
         log.warning("Mail %d (%s) was not delivered and is tried again: %s", item.id, item.message.kind, error)
+        wait = min(waits, default=timedelta(0) if allowed else timedelta(minutes=1))
         await self.state.mark_failed(
             item, holder=self.holder, now=now, error=error, retry_at=now + wait, transport=pinned
         )
         return "retried"
+
+    async def _try(self, item: OutboxItem, transport: Transport, *, others: bool) -> _Tried:
+        """Send the mail by this transport. Where its login is refused and `others` could carry it, says so by mail."""
+        circuits, random, now, began = self.circuits, self.random, self.clock(), self.monotonic()
+        try:
+            async with asyncio.timeout(SEND_SECONDS):
+                await transport.send(item.message.body, sender=_sender(item), recipient=item.message.recipient)
+        except PermanentError as failure:
+            circuits.answered(transport.name)
+            return _Tried("refused", str(failure))
+        except Unreachable as failure:
+            circuits.failed(transport.name, self.clock(), random)
+            if self.warnings is not None and isinstance(failure, LoginRefused) and others:
+                warnings = await off_loop(self.warnings, transport.name, str(failure), now)
+                await self.state.enqueue(warnings, now=now)
+            # The circuit breaker spaces the attempts, so the mail itself is due as soon as the server is back.
+            return _Tried("not sent", str(failure))
+        except DeliveryError as failure:
+            if self.monotonic() - began >= HUNG_SECONDS:
+                circuits.hung(transport.name, self.clock(), random)
+            else:
+                circuits.answered(transport.name)
+            if failure.retry_after is None:
+                return _Tried("not sent", str(failure), backoff(item.attempts, random))
+            pause = min(failure.retry_after, LONGEST_OBEYED) * (1 + random() / 4)
+            circuits.rest(transport.name, now, pause)
+            return _Tried("not sent", str(failure), pause)
+        except (UnknownOutcome, TimeoutError) as failure:
+            circuits.hung(transport.name, self.clock(), random)
+            why = str(failure) or f"no answer within {SEND_SECONDS:.0f} s, so it may have been sent"
+        except Exception as failure:  # a bug in one transport must not stop the others
+            log.exception("The transport %s failed in a way it should not", transport.name)
+            why = f"failed with {type(failure).__name__}, so it may have been sent"
+        else:
+            circuits.answered(transport.name)
+            return _Tried("sent")
+        return _Tried("unknown", why, backoff(item.attempts, random))
 
     async def _bury(self, item: OutboxItem, transport: Transport | None, error: str) -> str:
         log.error("Mail %d (%s) cannot be delivered: %s", item.id, item.message.kind, error)
