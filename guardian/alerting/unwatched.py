@@ -29,7 +29,7 @@ def without_unwatched(
     """Ends the incidents that the rule no longer watches. Returns its memory and the ends as transitions.
 
     `former` holds, by `Incident.under`, the rules that incidents fired by: until such an incident fires by the current
-    rule, it is well only if its own rule says so too. `alive`: see `incidents.step`.
+    rule, it is well only if its own rule says so too. `alive`: see `life.after_verdicts`.
     """
     unsaid: State = "ok" if alive else "no_data"
     said: dict[str, State] = {verdict.subject: verdict.state for verdict in verdicts}

@@ -10,6 +10,7 @@ from guardian.application.noticing import noticed_lately
 from guardian.application.outages import LONGEST_WAIT, TRIES
 from guardian.application.root import Application, NamedSchedule
 from guardian.core.notes import Note, as_json
+from guardian.core.time import iso
 
 SHOWN_DEAD = 10
 """Of so many mails that cannot be delivered, the newest, the reason is told."""
@@ -32,50 +33,58 @@ async def application_status(app: Application) -> dict[str, Any]:
         "now": now.isoformat(),
         "schedules": [await _schedule(app, named, now) for named in app.schedules],
         "outbox": await app.state.outbox_counts(),
-        "dead": [
-            {
-                "id": item.id,
-                "kind": item.message.kind,
-                "channel": item.message.channel,
-                "recipient": item.message.recipient,
-                "created_at": item.created_at.isoformat(),
-                "error": item.last_error,
-            }
-            for item in await app.state.outbox(status="dead", limit=SHOWN_DEAD)
-        ],
+        "dead": await _dead(app),
         "transports": [
-            {"name": each.name, "closed_until": _iso(app.circuits.closed_until.get(each.name))}
+            {"name": each.name, "closed_until": iso(app.circuits.closed_until.get(each.name))}
             for each in app.transports
         ],
-        "undelivered": [
-            {
-                "channel": each.channel,
-                "recipient": each.recipient,
-                "waiting": each.waiting,
-                "dead": max(each.dead, each.new_dead),
-                "since": _iso(each.since),
-                "error": each.error,
-                "told": sorted({channel for channel, _ in each.outage.audience}) if each.outage else [],
-            }
-            for each in await app.stores.watch.undelivered(before=now - LONGEST_WAIT, tries=TRIES)
-        ],
+        "undelivered": await _undelivered(app, now),
         "steps": {
             name: {"ended_at": health.ended_at.isoformat(), "error": health.error}
             for name, health in app.health.items()
         },
         "recorders": [
-            {**asdict(each), "queued": each.queued, "started_at": _iso(each.started_at), "seen_at": _iso(each.seen_at)}
+            {**asdict(each), "queued": each.queued, "started_at": iso(each.started_at), "seen_at": iso(each.seen_at)}
             for each in await app.repository.recorders(now)
         ],
         "notes": [as_json(note) for note in await _notes(app, now)],
         "storage": {
             "events": stats.events,
             "users": stats.users,
-            "oldest": _iso(stats.oldest),
-            "newest": _iso(stats.newest),
+            "oldest": iso(stats.oldest),
+            "newest": iso(stats.newest),
             "size_bytes": stats.size_bytes,
         },
     }
+
+
+async def _dead(app: Application) -> list[dict[str, Any]]:
+    return [
+        {
+            "id": item.id,
+            "kind": item.message.kind,
+            "channel": item.message.channel,
+            "recipient": item.message.recipient,
+            "created_at": item.created_at.isoformat(),
+            "error": item.last_error,
+        }
+        for item in await app.state.outbox(status="dead", limit=SHOWN_DEAD)
+    ]
+
+
+async def _undelivered(app: Application, now: datetime) -> list[dict[str, Any]]:
+    return [
+        {
+            "channel": each.channel,
+            "recipient": each.recipient,
+            "waiting": each.waiting,
+            "dead": max(each.dead, each.new_dead),
+            "since": iso(each.since),
+            "error": each.error,
+            "told": sorted({channel for channel, _ in each.outage.audience}) if each.outage else [],
+        }
+        for each in await app.stores.watch.undelivered(before=now - LONGEST_WAIT, tries=TRIES)
+    ]
 
 
 async def _notes(app: Application, now: datetime) -> list[Note]:
@@ -91,12 +100,8 @@ async def _schedule(app: Application, named: NamedSchedule, now: datetime) -> di
         "name": named.name,
         "when": str(named.schedule),
         "recipients": len(named.recipients),
-        "last_period_end": _iso(await app.state.last_period_end(named.name, now=app.clock())),
+        "last_period_end": iso(await app.state.last_period_end(named.name, now=app.clock())),
         "next_at": fire.isoformat(),
         "next_covers": {"start": covers.start.isoformat(), "end": covers.end.isoformat()},
         "sentence": f"next report goes out {at}, covering {start} to {end} ({zone.key})",
     }
-
-
-def _iso(moment: datetime | None) -> str | None:
-    return None if moment is None else moment.isoformat()

@@ -10,33 +10,54 @@ from datetime import datetime, timedelta
 
 from guardian.alerting.links import LIFETIME
 from guardian.application.root import Application
+from guardian.mail.transports import mail_folder
 from guardian.mail.transports.files import FileTransport
-from guardian.settings.schema import Settings
+from guardian.settings.schema import RetentionSettings, Settings
 
 log = logging.getLogger("guardian.upkeep")
-
-
-@dataclass(frozen=True, slots=True)
-class CleanedUp:
-    """What a cleanup deleted, or would delete (`dry_run`), and the moments before which: single events, the texts and
-    places of errors, sessions, and rows of mails, saved reports and incidents, with mails as files."""
-
-    events: int
-    errors: int
-    sessions: int
-    rows: int
-    events_before: datetime
-    errors_before: datetime
-    sessions_before: datetime
-    summaries_before: datetime
-    mails_before: datetime
-    dry_run: bool = False
 
 
 UNFINISHED = timedelta(hours=6)
 """What was begun so long ago and is not finished never will be: a change takes seconds."""
 PIECES = 100
 """In at most so many pieces, of a day or more, single events are deleted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """The moments before which things are no longer kept: single events, the texts and places of errors, sessions,
+    summaries, and mails, with those in files."""
+
+    events_before: datetime
+    errors_before: datetime
+    sessions_before: datetime
+    summaries_before: datetime
+    mails_before: datetime
+
+    @classmethod
+    def of(cls, keep: RetentionSettings, now: datetime) -> Kept:
+        """By the retention of the settings, at `now`."""
+        # A retention of a million days means for ever; the calendar begins in the year 1.
+        begin = datetime.min.replace(tzinfo=now.tzinfo)
+
+        def before(days: int) -> datetime:
+            return now - timedelta(days=days) if timedelta(days=days) < now - begin else begin
+
+        days = keep.events_days, keep.errors_days, keep.sessions_days, keep.summaries_days, keep.mails_days
+        return cls(*map(before, days))
+
+
+@dataclass(frozen=True, slots=True)
+class CleanedUp:
+    """How many single events, errors with texts, sessions, and rows of mails, saved reports and incidents a cleanup
+    deleted, or would delete (`dry_run`); mails in files are among the rows. `kept` is from when on all is left."""
+
+    events: int
+    errors: int
+    sessions: int
+    rows: int
+    kept: Kept
+    dry_run: bool = False
 
 
 def _silent(what: object) -> None:
@@ -56,46 +77,40 @@ async def clean_up(
     `say` is told what comes next, in a few words, and `progress` what share of the time of single events, which take
     longest, is done. It may be killed at any point: what is deleted stays deleted, and the next cleanup counts it.
     """
-    keep = app.settings.retention
-    # A retention of a million days means for ever; the calendar begins in the year 1.
-    begin = datetime.min.replace(tzinfo=now.tzinfo)
-
-    def before(days: int) -> datetime:
-        return now - timedelta(days=days) if timedelta(days=days) < now - begin else begin
-
-    events_before, mails_before = before(keep.events_days), before(keep.mails_days)
-    errors_before, sessions_before = before(keep.errors_days), before(keep.sessions_days)
-    summaries_before, incidents_before = before(keep.summaries_days), min(events_before, now - LIFETIME)
+    kept = Kept.of(app.settings.retention, now)
+    incidents_before = min(kept.events_before, now - LIFETIME)
     if dry_run:
         say("what is old is counted")
         events, errors, sessions = await app.repository.count_old(
-            events_before=events_before, errors_before=errors_before, sessions_before=sessions_before
+            events_before=kept.events_before, errors_before=kept.errors_before, sessions_before=kept.sessions_before
         )
-        rows = await app.state.count_old(mails_before, incidents_before=incidents_before)
-    else:
-        say("single requests and totals")
-        await app.repository.let_expire(timedelta(days=keep.events_days), now)
-        *pieces, last = _pieces((await app.repository.stats()).oldest, events_before)
-        events = 0
-        for number, before_this in enumerate(pieces, 1):
-            events += await app.repository.purge(events_before=before_this, summaries_before=begin)
-            progress(number / (len(pieces) + 1))
-        events += await app.repository.purge(events_before=last, summaries_before=summaries_before)
-        progress(1.0)
-        say("texts and places of errors")
-        errors = await app.repository.purge_errors(errors_before)
-        say("sessions")
-        sessions = await app.repository.purge_sessions(sessions_before)
-        say("mails, reports and incidents")
-        rows = await app.state.purge_state(mails_before, incidents_before=incidents_before)
-        if left := await app.state.purge_unfinished(now - UNFINISHED):
-            log.info("%d parts of messages were deleted that a process left behind when it died", left)
-        rows += await asyncio.to_thread(_purge_files, app.settings, mails_before)
-    return CleanedUp(
-        events, errors, sessions, rows,
-        events_before, errors_before, sessions_before, summaries_before, mails_before,
-        dry_run,
-    )  # fmt: skip
+        rows = await app.state.count_old(kept.mails_before, incidents_before=incidents_before)
+        return CleanedUp(events, errors, sessions, rows, kept, dry_run=True)
+    say("single requests and totals")
+    events = await _purge_events(app, now, kept, progress)
+    say("texts and places of errors")
+    errors = await app.repository.purge_errors(kept.errors_before)
+    say("sessions")
+    sessions = await app.repository.purge_sessions(kept.sessions_before)
+    say("mails, reports and incidents")
+    rows = await app.state.purge_state(kept.mails_before, incidents_before=incidents_before)
+    if left := await app.state.purge_unfinished(now - UNFINISHED):
+        log.info("%d parts of messages were deleted that a process left behind when it died", left)
+    rows += await asyncio.to_thread(_purge_files, app.settings, kept.mails_before)
+    return CleanedUp(events, errors, sessions, rows, kept)
+
+
+async def _purge_events(app: Application, now: datetime, kept: Kept, progress: Callable[[float], None]) -> int:
+    """Delete single events and summaries; how many events those were."""
+    await app.repository.let_expire(timedelta(days=app.settings.retention.events_days), now)
+    *pieces, last = _pieces((await app.repository.stats()).oldest, kept.events_before)
+    no_summary, events = datetime.min.replace(tzinfo=now.tzinfo), 0
+    for number, before in enumerate(pieces, 1):
+        events += await app.repository.purge(events_before=before, summaries_before=no_summary)
+        progress(number / (len(pieces) + 1))
+    events += await app.repository.purge(events_before=last, summaries_before=kept.summaries_before)
+    progress(1.0)
+    return events
 
 
 def _pieces(oldest: datetime | None, end: datetime) -> list[datetime]:
@@ -108,7 +123,7 @@ def _pieces(oldest: datetime | None, end: datetime) -> list[datetime]:
 
 def _purge_files(settings: Settings, before: datetime) -> int:
     try:
-        return FileTransport.purge(settings.mail.directory or settings.reports_dir / "mail", before)
+        return FileTransport.purge(mail_folder(settings), before)
     except OSError as error:
         log.warning("An old mail cannot be deleted (%s): check who may write there", error)
         return 0

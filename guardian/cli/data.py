@@ -42,14 +42,16 @@ def cleanup(
             ),
         )
     if as_json:
-        say_json(asdict(gone))
+        shown_as = asdict(gone)
+        kept = shown_as.pop("kept")
+        say_json(shown_as | kept)
         return
     done = "Would delete" if dry_run else "Deleted"
     typer.echo(f"{done} {gone.events:,} events, and {gone.rows:,} mails and reports.")
     if gone.errors:
-        typer.echo(f"{done} the texts and places of {gone.errors:,} errors before {gone.errors_before:%Y-%m-%d}.")
+        typer.echo(f"{done} the texts and places of {gone.errors:,} errors before {gone.kept.errors_before:%Y-%m-%d}.")
     if gone.sessions:
-        typer.echo(f"{done} {gone.sessions:,} sessions before {gone.sessions_before:%Y-%m-%d}.")
+        typer.echo(f"{done} {gone.sessions:,} sessions before {gone.kept.sessions_before:%Y-%m-%d}.")
 
 
 def backup(

@@ -132,11 +132,11 @@ async def cleanup(call: Call) -> dict[str, Any]:
         "errors_cleared": done.errors,
         "sessions_deleted": done.sessions,
         "rows_deleted": done.rows,
-        "events_before": done.events_before.isoformat(),
-        "errors_before": done.errors_before.isoformat(),
-        "sessions_before": done.sessions_before.isoformat(),
-        "summaries_before": done.summaries_before.isoformat(),
-        "mails_before": done.mails_before.isoformat(),
+        "events_before": done.kept.events_before.isoformat(),
+        "errors_before": done.kept.errors_before.isoformat(),
+        "sessions_before": done.kept.sessions_before.isoformat(),
+        "summaries_before": done.kept.summaries_before.isoformat(),
+        "mails_before": done.kept.mails_before.isoformat(),
     }
 
 

@@ -13,6 +13,7 @@ from guardian.core.finding import Finding
 from guardian.core.language import ENGLISH, Language
 from guardian.core.mail_address import address_of, wire_address
 from guardian.mail.transport import DeliveryError
+from guardian.mail.transports import mail_folder
 from guardian.mail.transports.gmail import GmailTransport
 from guardian.settings.mail import GmailSettings, SmtpSettings
 from guardian.settings.schema import Settings
@@ -23,9 +24,9 @@ if TYPE_CHECKING:
 
 
 def _nothing(settings: Settings, lang: Language) -> Finding:
-    folder = settings.mail.directory or settings.reports_dir / "mail"
+    folder = str(mail_folder(settings))
     text = lang(
-        "no mail leaves this machine: mails become files in %(folder)s until gmail or smtp is set", folder=str(folder)
+        "no mail leaves this machine: mails become files in %(folder)s until gmail or smtp is set", folder=folder
     )
     return Finding("mail", "warning", text)
 

@@ -10,7 +10,7 @@ from guardian.alerting.incidents import Incident
 from guardian.alerting.wording import title
 from guardian.application.root import Application
 from guardian.core.language import language
-from guardian.core.time import micros, moment
+from guardian.core.time import iso, micros, moment
 
 
 async def act(app: Application, action: Action, incident_id: str | None, *, by: str) -> list[Incident]:
@@ -61,5 +61,5 @@ def incident_values(app: Application, incident: Incident) -> dict[str, Any]:
         "peak": incident.peak,
         "users": incident.users,
         "lasted_seconds": incident.lasted_s,
-        **{name: None if us is None else moment(us).isoformat() for name, us in times.items()},
+        **{name: iso(None if us is None else moment(us)) for name, us in times.items()},
     }

@@ -6,11 +6,12 @@ A person stands under the key "email", here as everywhere in a report: erasing f
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from guardian.core.cause import PERIOD_BEFORE, Cause, Found, MovedCause, Way
 from guardian.core.releases import Release, Since
+from guardian.core.time import iso
 from guardian.core.turnover import Cohort, Group, Turnover, Usage
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def _turnover(told: Turnover) -> dict[str, Any]:
         if told.quiet is None
         else [{"feature": each.feature or None, **_group(each)} for each in told.quiet],
         "came_back": back,
-        "cohorts": [{"start": _iso(each.start), "new": each.new, "back": list(each.back)} for each in told.cohorts],
+        "cohorts": [{"start": iso(each.start), "new": each.new, "back": list(each.back)} for each in told.cohorts],
         "adopted": [each._asdict() for each in told.adopted],
         "abandoned": [each._asdict() for each in told.abandoned],
         "ordinary": told.ordinary,
@@ -105,8 +106,8 @@ def _release(each: Release) -> dict[str, Any]:
 
 def _since(each: Since) -> dict[str, Any]:
     return {
-        "start": _iso(each.start),
-        "end": _iso(each.end),
+        "start": iso(each.start),
+        "end": iso(each.end),
         "requests": each.requests,
         "errors": each.errors,
         "p95_ms": each.p95_ms,
@@ -175,7 +176,3 @@ def _read_cause(each: Mapping[str, Any]) -> MovedCause:
     return MovedCause(
         each["feature"], each["status"], each["of"], each["days_before"] or PERIOD_BEFORE, Cause(found), way
     )
-
-
-def _iso(at: datetime) -> str:
-    return at.astimezone(UTC).isoformat()
