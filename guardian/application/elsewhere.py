@@ -75,11 +75,15 @@ def _held_open(proc: Path) -> Iterator[Path]:
     """The databases with a write-ahead log that processes of this user have open."""
     with suppress(OSError):
         for process in islice((each for each in proc.iterdir() if each.name.isdecimal()), MOST_PROCESSES):
-            with suppress(OSError):
-                if process.stat().st_uid != os.geteuid():
-                    continue
-                for handle in os.listdir(process / "fd"):
-                    with suppress(OSError):
-                        target = os.readlink(process / "fd" / handle)
-                        if target.startswith("/") and target.endswith("-wal"):
-                            yield Path(target.removesuffix("-wal"))
+            for file in _files_of(process):
+                if file.startswith("/") and file.endswith("-wal"):
+                    yield Path(file.removesuffix("-wal"))
+
+
+def _files_of(process: Path) -> Iterator[str]:
+    """What a process has open, as far as it is this user's and still runs."""
+    with suppress(OSError):
+        if process.stat().st_uid == os.geteuid():
+            for handle in os.listdir(process / "fd"):
+                with suppress(OSError):
+                    yield os.readlink(process / "fd" / handle)

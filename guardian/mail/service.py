@@ -133,12 +133,6 @@ class EmailService:
             html, text = render("guardian_report_email", lang, view=view)
             if is_whole(html):
                 break
-        headers = {}
-        # One-click unsubscribing (RFC 8058) is done by the mail service: it needs HTTPS, and cannot reach our loopback.
-        if unsubscribe and not is_loopback(urlsplit(unsubscribe).hostname or ""):
-            headers["List-Unsubscribe"] = f"<{unsubscribe}>"
-            if unsubscribe.startswith("https:"):
-                headers["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
         chart = view.get("chart")
         content = Content(
             view["subject"],
@@ -147,7 +141,9 @@ class EmailService:
             [Inline(CID, draw(chart))] if chart and not text_only else [],
             [file] if file and view["more_users"] else [],
         )
-        return self._outgoing(to_email, content, key=key, kind="report", severity=view["grave"], headers=headers)
+        return self._outgoing(
+            to_email, content, key=key, kind="report", severity=view["grave"], headers=_leaving(unsubscribe)
+        )
 
     @one_mail("test")
     def compose_test(self, to_email: str, *, key: str) -> Outgoing:
@@ -220,6 +216,15 @@ class EmailService:
             except DeliveryError as error:
                 failure = error
         raise failure
+
+
+def _leaving(unsubscribe: str | None) -> dict[str, str]:
+    """The headers by which a mail program offers to end these mails. One click (RFC 8058) is done by the mail service:
+    it needs HTTPS, and cannot reach our loopback."""
+    if not unsubscribe or is_loopback(urlsplit(unsubscribe).hostname or ""):
+        return {}
+    one_click = {"List-Unsubscribe-Post": "List-Unsubscribe=One-Click"} if unsubscribe.startswith("https:") else {}
+    return {"List-Unsubscribe": f"<{unsubscribe}>", **one_click}
 
 
 def _companion(name: str, value: Any) -> Companion | Malformed:

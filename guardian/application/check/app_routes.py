@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 from tracker.templates import plain
@@ -41,12 +42,11 @@ def every_route(app: Any) -> list[AppRoute]:
 
 def mounted_apps(app: Any) -> Iterator[tuple[str, Any]]:
     """The apps that the router of an app mounts or has hosts for, each with the prefix of its templates."""
-    for layer in layers(app):
-        for route in _own_routes(layer) or ():
-            contexts = route.effective_route_contexts() if hasattr(route, "effective_route_contexts") else ()
-            for each in (route, *(context.starlette_route for context in contexts)):
-                if getattr(each, "endpoint", None) is None and hasattr(each, "app"):
-                    yield plain(getattr(each, "path", "")), each.app
+    for route in chain.from_iterable(_own_routes(layer) or () for layer in layers(app)):
+        contexts = route.effective_route_contexts() if hasattr(route, "effective_route_contexts") else ()
+        for each in (route, *(context.starlette_route for context in contexts)):
+            if getattr(each, "endpoint", None) is None and hasattr(each, "app"):
+                yield plain(getattr(each, "path", "")), each.app
 
 
 def layers(app: Any) -> Iterator[Any]:

@@ -30,10 +30,10 @@ def matching_nothing(
     some = ", ".join(sorted(names)[:3])
     for place, patterns in places:
         for pattern in patterns:
-            if not any(fits(name, (pattern,)) for name in names):
-                near = difflib.get_close_matches(pattern.strip("*_"), names, n=1, cutoff=0.6)
-                cure = lang("name a feature of the list, such as %(some)s", some=some)
-                if near:
-                    cure = lang("did you mean %(name)s?", name=repr(near[0]))
-                text = lang("%(place)s has %(name)s, which %(why)s", place=place, name=repr(pattern), why=why)
-                yield Finding("features", "warning", lang("%(what)s: %(cure)s", what=text, cure=cure))
+            if any(fits(name, (pattern,)) for name in names):
+                continue
+            cure = lang("name a feature of the list, such as %(some)s", some=some)
+            if near := difflib.get_close_matches(pattern.strip("*_"), names, n=1, cutoff=0.6):
+                cure = lang("did you mean %(name)s?", name=repr(near[0]))
+            text = lang("%(place)s has %(name)s, which %(why)s", place=place, name=repr(pattern), why=why)
+            yield Finding("features", "warning", lang("%(what)s: %(cure)s", what=text, cure=cure))

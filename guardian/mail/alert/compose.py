@@ -99,11 +99,7 @@ class AlertWriter:
                         subjects[writer.lang.code] = said[1]
                     messages.append(writer._mail(notice, *said, recipient, now))
                 except Exception as error:  # a message that cannot be written must not stop the others
-                    key, kind = f"incident/{notice.thread}/{notice.name}/{recipient}", _kind(notice)
-                    grave = gravest(briefings)
-                    messages.append(
-                        unwritten(error, key=key, recipient=recipient, kind=kind, severity=grave, subject=subject)
-                    )
+                    messages.append(_unwritten(error, notice, recipient, gravest(briefings), subject))
         return Composed(tuple(messages), subjects)
 
     def _writer_for(self, recipient: str) -> AlertWriter:
@@ -147,7 +143,7 @@ class AlertWriter:
     def _mail(
         self, notice: Notice, briefings: Sequence[Briefing], subject: str, recipient: str, now: datetime
     ) -> Outgoing:
-        key = f"incident/{notice.thread}/{notice.name}/{recipient}"
+        key = _key(notice, recipient)
         for full, few in _FITTING:
             buttons = partial(self._buttons, recipient=recipient, now=now)
             hit = [b for b in briefings[:full] if b.ended is not None and b.why.whom.people]
@@ -177,7 +173,7 @@ class AlertWriter:
         """A channel's message about all of the incidents, or about the single one that its thread follows."""
         own = channel in self.alone
         title = title_of(briefings, notice.form, self.app, self.lang)
-        key = f"incident/{notice.thread}/{notice.name}/{channel}"
+        key = _key(notice, channel)
         if own and len(notice.transitions) > 1:
             key += f"/{briefings[0].incident.id}"
         late, grave = why_late(notice.form, self.lang), gravest(briefings)
@@ -215,6 +211,16 @@ class AlertWriter:
             }
             for action in BUTTONS
         ]
+
+
+def _key(notice: Notice, recipient: str) -> str:
+    """The outbox key of what one recipient, or channel, is told."""
+    return f"incident/{notice.thread}/{notice.name}/{recipient}"
+
+
+def _unwritten(error: Exception, notice: Notice, recipient: str, grave: str, subject: str) -> Outgoing:
+    key, kind = _key(notice, recipient), _kind(notice)
+    return unwritten(error, key=key, recipient=recipient, kind=kind, severity=grave, subject=subject)
 
 
 def _kind(notice: Notice) -> str:

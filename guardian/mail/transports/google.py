@@ -97,8 +97,6 @@ class GoogleLogin:
             return None  # said when it is used
 
     def _loaded(self, subject: str) -> Any:
-        from google.oauth2 import credentials, service_account
-
         assert self._path is not None
         try:
             text = read_secret(self._path).get_secret_value()
@@ -109,23 +107,24 @@ class GoogleLogin:
             raise LoginRefused(f"{said}: {self.cure}" if missing else said) from None
         if self._read is None or self._read[0] != key:
             try:
-                info = json.loads(text)
-                if self._token_file is None:
-                    made = service_account.Credentials.from_service_account_info(
-                        info, scopes=[self._scope], subject=subject
-                    )
-                else:
-                    if self._scope not in (info.get("scopes") or [self._scope]):
-                        raise LoginRefused(f"{self._path} does not allow this way of sending: {self.cure}")
-                    # Not from_authorized_user_info, which ignores token_uri.
-                    made = credentials.Credentials(
-                        None, **{name: info[name] for name in ("refresh_token", "client_id", "client_secret")},
-                        token_uri=info.get("token_uri") or TOKEN_URI, scopes=info.get("scopes"),
-                    )  # fmt: skip
+                self._read = key, self._made(json.loads(text), subject)
             except (ValueError, TypeError, KeyError, AttributeError):  # MalformedError is a ValueError
                 raise LoginRefused(f"{self._path} does not hold Google's credentials: {self.cure}") from None
-            self._read = (key, made)
         return self._read[1]
+
+    def _made(self, info: Any, subject: str) -> Any:
+        """The credentials of a file with this JSON. Raises LoginRefused, and whatever a wrong file leads to."""
+        from google.oauth2 import credentials, service_account
+
+        if self._token_file is None:
+            return service_account.Credentials.from_service_account_info(info, scopes=[self._scope], subject=subject)
+        if self._scope not in (info.get("scopes") or [self._scope]):
+            raise LoginRefused(f"{self._path} does not allow this way of sending: {self.cure}")
+        # Not from_authorized_user_info, which ignores token_uri.
+        return credentials.Credentials(
+            None, **{name: info[name] for name in ("refresh_token", "client_id", "client_secret")},
+            token_uri=info.get("token_uri") or TOKEN_URI, scopes=info.get("scopes"),
+        )  # fmt: skip
 
     def _refusal(self, error: Any) -> Unreachable:
         """`error` is a RefreshError, whose second argument is the answer of the endpoint."""
