@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -15,9 +16,9 @@ from typing import Any
 from guardian.alerting.kinds import kind_of
 from guardian.application.root import Application
 from guardian.core.files import replacing
-from guardian.core.off_loop import json_value, no_collection, off_loop
+from guardian.core.off_loop import in_thread, no_collection, off_loop
 from guardian.core.outgoing import Outgoing
-from guardian.core.report.people import people_of, text_without
+from guardian.core.report.people import people_in, text_without
 from guardian.mail.transports import mail_folder
 from guardian.settings.schema import Settings
 from guardian.stores.erasure import Forgotten, as_kept, digest, spellings
@@ -101,7 +102,7 @@ async def erase_person(app: Application, name: str) -> Erasure | None:
         *names, rules=person_rules(app), recipients=recipients(app), buried_at=at if seen else None
     )
     gone = names - {each.lower() for each in recipients(app)}
-    files = await asyncio.to_thread(_erase_from_files, app.settings, names, gone, kept.bodies)
+    files = await in_thread(_erase_from_files, app.settings, names, gone, kept.bodies)
     app.glances.forget()
     if not seen and not kept.rows and not files:
         return None
@@ -127,11 +128,11 @@ async def erase_again(app: Application) -> int:
     """
     again = await app.repository.erase_buried(app.clock() - LATEST)
     path = app.settings.reports_dir / "usage_report.json"
-    named = await asyncio.to_thread(_named_in, path)
+    named = await in_thread(_named_in, path)
     if named is not None:
         gone = await app.state.erased_since(*named)
         if gone:
-            await asyncio.to_thread(_erase_from_report, path, gone)
+            await in_thread(_erase_from_report, path, gone)
             again += len(gone)
     if await app.state.unsettled_erasures() or again:
         await app.state.settle_erasures()
@@ -186,13 +187,16 @@ def _erase_from_report(path: Path, people: Collection[str]) -> bool:
 
 def _named_in(path: Path) -> tuple[set[str], datetime] | None:
     """Whom the file of a report names, and when it was made; None where there is none of ours."""
-    with no_collection():
-        try:
-            report = json_value(path.read_bytes().decode("utf-8", "surrogatepass"))
-        except (OSError, ValueError):
+    try:
+        text = path.read_bytes()
+        end = _PERIOD_END.search(text)
+        if end is None:
             return None
-        if not isinstance(report, dict) or "period_end" not in report:
-            return None
-        found = people_of(report), datetime.fromisoformat(report.get("generated_at") or report["period_end"])
-        del report  # before the collector may visit it
-        return found
+        made = _GENERATED.search(text) or end
+        return people_in(text), datetime.fromisoformat(made[1].decode())
+    except (OSError, ValueError):
+        return None
+
+
+_PERIOD_END, _GENERATED = re.compile(rb'"period_end": ?"([^"]*)"'), re.compile(rb'"generated_at": ?"([^"]*)"')
+"""The report's own stand before those of the period that it is compared with."""

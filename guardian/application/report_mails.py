@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -15,7 +14,7 @@ from guardian.application.latency_before import with_latency_before
 from guardian.application.root import Application, NamedSchedule
 from guardian.core.language import Language
 from guardian.core.mentions import marked_name
-from guardian.core.off_loop import off_loop
+from guardian.core.off_loop import in_thread, off_loop
 from guardian.core.outgoing import Outgoing
 from guardian.core.report.comparing import by_weekday
 from guardian.core.report.judge import BUSY
@@ -67,7 +66,7 @@ async def compose_reports(
         table = named.settings
         look |= {"code": table.language, "sections": table.sections, "text_only": table.format == "text"}
 
-    better = await asyncio.to_thread(find_better, app.settings, incidents, start, end) if is_long(start, end) else None
+    better = await in_thread(find_better, app.settings, incidents, start, end) if is_long(start, end) else None
 
     usage = [await with_latency_before(await off_loop(from_json, report), app.repository)]
 

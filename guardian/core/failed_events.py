@@ -64,7 +64,8 @@ class FailedEvents(Mapping[str, Sequence[Event]]):
 
     def columns(self, names: Sequence[str]) -> tuple[list[int], list[str], list[int], list[Failure | None]]:
         """The at_us, endpoints, statuses and failures of these people, one after the other."""
-        spans = np.array([self._spans.get(name, (0, 0)) for name in names], np.int64).reshape(-1, 2)
+        edges = (edge for name in names for edge in self._spans.get(name, (0, 0)))
+        spans = np.fromiter(edges, np.int64).reshape(-1, 2)
         counts = spans[:, 1] - spans[:, 0]
         order = np.repeat(spans[:, 1] - np.cumsum(counts), counts) + np.arange(counts.sum())
         at, endpoints, statuses, why = list[int](), list[str](), list[int](), list[Failure | None]()

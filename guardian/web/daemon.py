@@ -17,6 +17,7 @@ import uvicorn
 from guardian.application.root import Application, open_application
 from guardian.application.scheduler import running
 from guardian.core.log_lines import log_as_json, say_at_the_end
+from guardian.core.off_loop import TURN_SECONDS
 from guardian.core.storage import StorageError
 from guardian.settings.schema import ApiSettings, Settings
 from guardian.web.connections import Scarcity, configuration, listen
@@ -29,11 +30,6 @@ REBIND_SECONDS = 5.0
 
 STOP_SECONDS = 4.0
 """A stop that takes longer, because a thread is in a long query, is cut short; the database rolls back."""
-
-
-SWITCH_SECONDS = 0.0005
-"""The GIL switch interval. A health check needs the GIL about ten times, and with Python's default of 5 ms each of
-these waits was that long during an export. In return, a report takes about 5 % longer."""
 
 
 class StartError(Exception):
@@ -54,7 +50,8 @@ def run_daemon(settings: Settings, *, log_json: bool = False) -> int:
         log_as_json()
     for noisy in ("apscheduler", "httpx2", "uvicorn"):
         logging.getLogger(noisy).setLevel(logging.ERROR)
-    sys.setswitchinterval(SWITCH_SECONDS)  # not when mounted: then the process belongs to the host
+    # For good, where a host app has it only while work of ours runs: a health check needs the GIL about ten times.
+    sys.setswitchinterval(TURN_SECONDS)
     try:
         asyncio.run(_run(settings))
     except (StartError, StorageError) as error:

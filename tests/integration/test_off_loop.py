@@ -3,6 +3,7 @@
 import gc
 import json
 import os
+import sys
 import threading
 from datetime import UTC, datetime
 
@@ -17,7 +18,7 @@ import guardian.mail.service
 import guardian.stores.sqlite.state
 import guardian.web.api
 from guardian.application.reporting import send_report_now
-from guardian.core.off_loop import json_text, json_value, no_collection, off_loop, pieces
+from guardian.core.off_loop import in_thread, json_text, json_value, no_collection, off_loop, pieces, short_turns
 from tests.support.api_client import bearer, calling, opened
 
 LOOP = threading.main_thread()
@@ -81,6 +82,60 @@ def test_a_collector_that_the_host_app_switches_on_meanwhile_stays_on_whichever_
         assert gc.isenabled()
     finally:
         gc.enable()
+
+
+@pytest.fixture
+def hosts_turns():
+    """A host app that lets its threads keep the GIL for 5 ms, as Python does by itself."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(0.005)
+    yield
+    sys.setswitchinterval(before)
+
+
+@pytest.mark.parametrize("work", [off_loop, in_thread])
+async def test_threads_take_short_turns_while_work_computes_and_then_as_the_host_app_has_them(work, hosts_turns):
+    with short_turns():
+        assert await work(sys.getswitchinterval) == pytest.approx(0.0005)
+        assert sys.getswitchinterval() == pytest.approx(0.0005)
+    assert sys.getswitchinterval() == pytest.approx(0.005)
+    with pytest.raises(ZeroDivisionError):
+        await work(lambda: 1 / 0)
+    assert sys.getswitchinterval() == pytest.approx(0.005)
+
+
+def test_turns_that_the_host_app_sets_meanwhile_stay_and_so_do_shorter_ones(hosts_turns):
+    first, second = short_turns(), short_turns()
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    assert sys.getswitchinterval() == pytest.approx(0.0005)  # the other work still computes
+    sys.setswitchinterval(0.002)
+    second.__exit__(None, None, None)
+    assert sys.getswitchinterval() == pytest.approx(0.002)
+    sys.setswitchinterval(0.0002)
+    shorter = sys.getswitchinterval()
+    with short_turns():
+        assert sys.getswitchinterval() == pytest.approx(shorter)
+    assert sys.getswitchinterval() == pytest.approx(shorter)
+
+
+@pytest.mark.parametrize("us", [700, 999, 2001, 4999, 100_000])
+def test_the_host_apps_turns_do_not_shrink_with_each_work(us, hosts_turns):
+    sys.setswitchinterval(us / 1e6 + 5e-7)
+    before = sys.getswitchinterval()
+    for _ in range(5):
+        with short_turns():
+            pass
+    assert sys.getswitchinterval() == before
+
+
+def test_a_forked_process_has_the_host_apps_turns(hosts_turns):
+    with short_turns():
+        child = os.fork()
+        if child == 0:
+            os._exit(0 if sys.getswitchinterval() > 0.004 else 1)
+    assert os.waitpid(child, 0)[1] == 0
 
 
 @pytest.fixture

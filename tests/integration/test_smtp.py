@@ -4,6 +4,7 @@ import asyncio
 import base64
 import ssl
 
+import aiosmtplib.protocol
 import pytest
 from aiosmtpd.smtp import SMTP, AuthResult
 from pydantic import SecretStr
@@ -409,3 +410,43 @@ async def test_mail_without_a_server_goes_into_files_that_only_the_owner_reads(t
     assert {path.suffix for path in files} == {".eml"}
     assert {path.stat().st_mode & 0o777 for path in files} == {0o600}
     assert caplog.text.count("No mail server is configured") == 1
+
+
+async def test_a_large_message_goes_out_in_pieces_so_that_the_loop_goes_on(serve, monkeypatch):
+    server, written, real = Server(), [], aiosmtplib.protocol.SMTPProtocol.write
+    monkeypatch.setattr(
+        aiosmtplib.protocol.SMTPProtocol, "write", lambda self, data: written.append(len(data)) or real(self, data)
+    )
+    transport = await serve(server)
+    large = MESSAGE + b"a line of the file that goes along\r\n" * 20_000
+    await transport.send(large, sender="g@example.com", recipient="a@example.org")
+    assert server.kept == [("g@example.com", ["a@example.org"], large)]
+    assert max(written) < 70_000
+    assert len(written) > 10
+
+
+@pytest.mark.parametrize("refused", [True, False])
+async def test_what_a_server_says_before_it_has_the_whole_message_counts(refused):
+    async def serve_one(reader, writer):
+        writer.write(b"220 hello\r\n")
+        while line := await reader.readline():
+            if not line.startswith(b"DATA"):
+                writer.write(b"250 fine\r\n")
+                continue
+            writer.write(b"354 go on\r\n")
+            await reader.readline()
+            if not refused:
+                break
+            writer.write(b"552 too large\r\n")
+            await reader.readuntil(b"\r\n.\r\n")
+        writer.transport.abort()
+
+    server = await asyncio.start_server(serve_one, "127.0.0.1", 0, limit=2**24)
+    port = server.sockets[0].getsockname()[1]
+    transport = SmtpTransport(SmtpSettings(host="127.0.0.1", port=port, security="none", timeout_seconds=30))
+    try:
+        with pytest.raises(PermanentError if refused else UnknownOutcome):
+            await transport.send(MESSAGE * 50_000, sender="g@example.com", recipient="a@example.org")
+    finally:
+        await transport.close()
+        server.close()

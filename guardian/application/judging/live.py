@@ -3,7 +3,6 @@ result."""
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -24,7 +23,7 @@ from guardian.alerting.wanted import Wanted, weeks_ago
 from guardian.application.settling import SETTLE, settled
 from guardian.core.cadence import Cron
 from guardian.core.clock import was_ahead
-from guardian.core.off_loop import off_loop
+from guardian.core.off_loop import in_thread, off_loop
 from guardian.core.outgoing import Outgoing
 from guardian.core.time import micros, moment
 from guardian.settings.rules import Rule, watching
@@ -140,7 +139,7 @@ class LiveHistory:
 
         Raises StorageError where the database cannot be read.
         """
-        return await asyncio.to_thread(self._read, first, end, zone)
+        return await in_thread(self._read, first, end, zone)
 
     async def settled(self, now: datetime) -> int:
         """The end of the last minute that may be judged: every living process has stored its events of it, or it has

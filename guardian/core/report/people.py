@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
@@ -14,6 +15,7 @@ FIELDS = ("users", "help", "gone_quiet")
 """The lists of a report's JSON in which each item has somebody's name under "email"."""
 NESTED = ("turnover", "causes")
 """The values in which somebody's name may stand under "email" at any depth."""
+_EMAIL = re.compile(rb'"email": ?("(?:[^"\\]|\\.)*")')
 _ERASED = json.dumps(ERASED).encode()
 
 
@@ -79,6 +81,17 @@ def text_without(text: bytes, people: Collection[str]) -> bytes:
                 if key + said in text:
                     text = text.replace(key + said, key + _ERASED)
     return text
+
+
+def people_in(text: bytes) -> set[str]:
+    """Everybody whom a report's JSON names, as it is written: parsing one on 50,000 people takes a second, and decoding
+    it is one call of 20 ms. Raises ValueError where a name is not valid.
+    """
+    found = set()
+    for said in _EMAIL.finditer(text):
+        name = said[1].decode("utf-8", "surrogatepass")
+        found.add(json.loads(name) if "\\" in name else name[1:-1])
+    return found
 
 
 def _rows(report: Mapping[str, Any]) -> list[list[Mapping[str, Any]]]:

@@ -6,6 +6,7 @@ import csv
 import gzip
 import unicodedata
 from collections.abc import Iterable, Sequence
+from heapq import nsmallest
 from io import StringIO
 
 from guardian.core.language import Language
@@ -27,7 +28,7 @@ def users_file(report: Report, most: int, lang: Language) -> tuple[Attachment | 
     number = total - SHOWN
     if number <= 0:
         return None, ""
-    named = sorted(report.users, key=lambda user: (-user.errors_count, -user.requests_count, user.email))[:most]
+    named = nsmallest(most, report.users, key=lambda user: (-user.errors_count, -user.requests_count, user.email))
     table = users_csv(named, lang)
     packed = len(table) > PLAIN_BYTES
     if packed and len(gzip.compress(table, 6)) > MOST_BYTES:

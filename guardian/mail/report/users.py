@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from heapq import nsmallest
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -15,9 +16,10 @@ from guardian.mail.report.wording import short
 def words(report: Report, lang: Language, zone: ZoneInfo) -> dict[str, Any]:
     """`users`, rows of a table, the busiest first; the sentence `anonymous`, "" for none. `more_users` is "" until the
     file is there that it tells of (`userlist`)."""
-    users = sorted(report.users, key=lambda user: (-user.requests_count, user.email))
+    # Not sorted whole: of 50,000 that is one call of 20 ms, which the event loop waits for.
+    users = nsmallest(SHOWN, report.users, key=lambda user: (-user.requests_count, user.email))
     return {
-        "users": [_user(user, lang) for user in users[:SHOWN]],
+        "users": [_user(user, lang) for user in users],
         "more_users": "",
         "anonymous": _anonymous(report.anonymous, lang),
     }

@@ -14,6 +14,7 @@ from guardian.mail.message import without_reply_to
 from guardian.mail.transport import DeliveryError, LoginRefused, PermanentError, UnknownOutcome, Unreachable
 from guardian.mail.transports.google import SMTP_SCOPE, GoogleLogin
 from guardian.mail.transports.smtp_answers import BEFORE_ALL, NO_SMTPUTF8, first_wanted, kind_of_failure, refusal
+from guardian.mail.transports.smtp_wire import give
 from guardian.settings.mail import SmtpSettings
 
 KEEP_SECONDS = 20.0
@@ -114,7 +115,7 @@ class SmtpTransport:
 
     async def _data(self, client: aiosmtplib.SMTP, message: bytes) -> None:
         try:
-            await client.data(message)
+            await give(client, message)
         except aiosmtplib.SMTPDataError as error:
             await self._closing(error)
             await self._reset(client)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import TypeVar, cast
 
+from guardian.core.off_loop import in_thread
 from guardian.core.storage import RecorderHealth, RecorderNote, Signs, StorageError, StorageStats
 from guardian.core.time import micros
 from guardian.core.turnover import Turnover
@@ -46,7 +47,7 @@ class FirestoreKeeping:
         return cast(Windows, state[self._kept])
 
     async def _do(self, work: Callable[[], T]) -> T:
-        return await asyncio.to_thread(work)
+        return await in_thread(work)
 
     async def _people(self, work: Callable[[Directory, Aliases], T], *, complete: bool = False) -> T:
         """Run `work` with the people of the database. With `complete`, raises StorageError if a person's id may be

@@ -12,7 +12,7 @@ from typing import Any, Self, TypeVar
 
 import aiosqlite
 
-from guardian.core.off_loop import no_collection
+from guardian.core.off_loop import in_thread
 from guardian.core.storage import StorageError
 from guardian.stores.people.book import NO_BOOK, AliasBook
 from guardian.stores.sqlite import imported, seals
@@ -100,11 +100,11 @@ class EventsFile:
     async def _in_thread(self, run: Callable[[], T]) -> T:
         if self._reader is None:
             raise StorageError(f"the database {self._path} is closed")
-        return await asyncio.to_thread(run)
+        return await in_thread(run)
 
     def _used(self, work: Callable[[sqlite3.Connection], T]) -> T:
         try:
-            with no_collection(), self._connections.use() as db:
+            with self._connections.use() as db:
                 return work(db)
         except FileChanged as error:
             raise StorageError(str(error)) from error
