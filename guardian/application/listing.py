@@ -20,6 +20,8 @@ from guardian.mail.report.userlist import plain_cell
 
 STRIDE = 50_000
 """How many people of a CSV are in memory at once."""
+AT_ONCE = 1_000
+"""The lines of how many people are sent at once."""
 COLUMNS = ("email", "total_time_minutes", "requests_count", "errors_count", "features_used")
 """Of the CSV: the keys of a user in a report. Features stand in one cell, with commas between them."""
 
@@ -94,9 +96,10 @@ async def read_csv(app: Application, asked: Asked, most: int | None) -> AsyncIte
         piece, given = first, 0
         yield ",".join(COLUMNS) + "\r\n"
         while True:
-            text, number, after = piece
+            texts, number, after = piece
             given += number
-            yield text
+            for text in texts:
+                yield text
             if after is None or (most is not None and given >= most):
                 return
             piece = await _read_text(app, Asked(*read_cursor(after)), _stride(most, given))
@@ -104,8 +107,8 @@ async def read_csv(app: Application, asked: Asked, most: int | None) -> AsyncIte
     return texts()
 
 
-async def _read_text(app: Application, asked: Asked, most: int) -> tuple[str, int, str | None]:
-    """The lines of the next `most` people, how many these are, and `Page.after`; see `no_collection`."""
+async def _read_text(app: Application, asked: Asked, most: int) -> tuple[list[str], int, str | None]:
+    """In pieces the lines of the next `most` people, how many these are, and `Page.after`; see `no_collection`."""
     with no_collection():
         page = await read_page(app, asked, most)
         number, after, held = len(page.users), page.after, [page.users]
@@ -117,10 +120,14 @@ def _stride(most: int | None, given: int) -> int:
     return STRIDE if most is None else min(STRIDE, most - given)
 
 
-def _lines(users: Sequence[UserRow]) -> str:
-    """RFC 4180; no cell is a formula for a spreadsheet. A lone surrogate in a name is a question mark."""
-    file = StringIO()
-    writer = csv.writer(file)
-    for email, minutes, used, requests, errors, _ in users:
-        writer.writerow((plain_cell(email), minutes, requests, errors, plain_cell(", ".join(used))))
-    return file.getvalue().encode("utf-8", "replace").decode("utf-8")
+def _lines(users: Sequence[UserRow]) -> list[str]:
+    """RFC 4180, a text for so many people; no cell is a formula for a spreadsheet. A lone surrogate in a name is a
+    question mark."""
+    texts = []
+    for first in range(0, len(users), AT_ONCE):
+        file = StringIO()
+        writer = csv.writer(file)
+        for email, minutes, used, requests, errors, _ in users[first : first + AT_ONCE]:
+            writer.writerow((plain_cell(email), minutes, requests, errors, plain_cell(", ".join(used))))
+        texts.append(file.getvalue().encode("utf-8", "replace").decode("utf-8"))
+    return texts

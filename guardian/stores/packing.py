@@ -8,12 +8,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from guardian.core.mentions import Mention
-from guardian.core.off_loop import json_text, json_value
+from guardian.core.off_loop import json_pieces, json_value
 
 
 def pack(report: Mapping[str, Any]) -> bytes:
     """A report as stored: compressed JSON."""
-    return zlib.compress(json_text(report, ensure_ascii=False).encode("utf-8", "surrogatepass"))
+    packer = zlib.compressobj()
+    pieces = json_pieces(report, ensure_ascii=False)
+    return b"".join([packer.compress(piece.encode("utf-8", "surrogatepass")) for piece in pieces]) + packer.flush()
 
 
 def unpack(body: bytes) -> dict[str, Any]:

@@ -37,6 +37,7 @@ from guardian.web.endpoint import (
     HEADERS,
     Call,
     Endpoint,
+    LargeAnswer,
     Refusal,
     Streamed,
     answer,
@@ -178,7 +179,7 @@ async def _answered_large(endpoint: Endpoint, call: Call) -> Response:
             return _streamed(content)
         held, status = [content], endpoint.status(content)
         del content
-        return await off_loop(lambda: answer(held.pop(), status))
+        return await off_loop(lambda: LargeAnswer(held.pop(), status))
 
 
 def _streamed(content: Streamed) -> Response:

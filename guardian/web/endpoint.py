@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -10,10 +11,11 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from guardian.application.root import Application
 from guardian.core.language import Language
-from guardian.core.off_loop import json_text
+from guardian.core.off_loop import json_pieces, json_text
 
 BODY_LIMIT = 65_536
 """The most bytes that a request's body may have."""
@@ -110,9 +112,35 @@ def answer(
     content: BaseModel | Mapping[str, Any], status: int = 200, headers: Mapping[str, str] | None = None
 ) -> Response:
     """JSON in ASCII: a lone surrogate in a name is escaped, where UTF-8 would fail."""
-    data = content.model_dump(mode="json") if isinstance(content, BaseModel) else content
-    text = json_text(data, allow_nan=False, separators=(",", ":"))
+    text = json_text(_values(content), **_FORM)
     return Response(text, status, {**HEADERS, **(headers or {})}, media_type="application/json")
+
+
+class LargeAnswer(Response):
+    """The same JSON, to be made off the event loop, sent piece by piece: one body of 40 MB would be copied on the loop.
+    Each piece is freed as soon as it is sent; so an answer goes out once.
+    """
+
+    media_type = "application/json"
+
+    def __init__(self, content: BaseModel | Mapping[str, Any], status: int = 200) -> None:
+        self._pieces = deque(piece.encode() for piece in json_pieces(_values(content), **_FORM))
+        size = sum(map(len, self._pieces))
+        super().__init__(None, status, {**HEADERS, "Content-Length": str(size)})
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer the request."""
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        while self._pieces:
+            await send({"type": "http.response.body", "body": self._pieces.popleft(), "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+
+
+_FORM: dict[str, Any] = {"allow_nan": False, "separators": (",", ":")}
+
+
+def _values(content: BaseModel | Mapping[str, Any]) -> Any:
+    return content.model_dump(mode="json") if isinstance(content, BaseModel) else content
 
 
 def refuse(refusal: Refusal) -> Response:

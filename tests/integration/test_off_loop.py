@@ -18,7 +18,17 @@ import guardian.mail.service
 import guardian.stores.sqlite.state
 import guardian.web.api
 from guardian.application.reporting import send_report_now
-from guardian.core.off_loop import in_thread, json_text, json_value, no_collection, off_loop, pieces, short_turns
+from guardian.core.off_loop import (
+    in_thread,
+    json_pieces,
+    json_text,
+    json_value,
+    no_collection,
+    off_loop,
+    pieces,
+    short_turns,
+)
+from guardian.web.endpoint import LargeAnswer, answer
 from tests.support.api_client import bearer, calling, opened
 
 LOOP = threading.main_thread()
@@ -227,9 +237,34 @@ async def test_the_description_of_the_api_is_built_once_and_off_the_loop(tmp_pat
 
 
 async def test_a_large_answer_is_written_off_the_loop(tmp_path, monkeypatch):
-    seen, real = [], guardian.web.api.answer
-    monkeypatch.setattr(guardian.web.api, "answer", lambda *it: seen.append(threading.current_thread()) or real(*it))
+    seen, real = [], guardian.web.api.LargeAnswer
+    monkeypatch.setattr(
+        guardian.web.api, "LargeAnswer", lambda *it: seen.append(threading.current_thread()) or real(*it)
+    )
     async with opened(tmp_path) as app, calling(app) as client:
         assert (await client.get("/api/usage/summary?hours=6", headers=bearer())).status_code == 200
     assert LOOP not in seen
     assert seen
+
+
+async def test_a_large_answer_goes_out_in_pieces_and_says_how_long_it_is():
+    sent, content = [], {"users": [{"email": f"{n}@example.com"} for n in range(10_000)]}
+
+    async def send(message):
+        sent.append(message)
+
+    await LargeAnswer(content)({"type": "http"}, None, send)
+    head, *bodies = sent
+    parts = [each["body"] for each in bodies]
+    assert b"".join(parts) == json.dumps(content, separators=(",", ":")).encode()
+    assert (b"content-length", str(sum(map(len, parts))).encode()) in head["headers"]
+    assert max(map(len, parts)) < 66_000
+    assert [each.get("more_body", False) for each in bodies] == [True] * (len(bodies) - 1) + [False]
+    small = answer({"users": []})
+    assert {name for name, _ in small.raw_headers} == {name for name, _ in head["headers"]}
+
+
+def test_a_long_text_of_json_comes_in_pieces():
+    parts = list(json_pieces({"users": [{"email": "x" * 100}] * 5_000}))
+    assert len(parts) > 5
+    assert max(map(len, parts)) < 66_000

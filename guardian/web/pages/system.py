@@ -18,6 +18,7 @@ from guardian.core.grade import grade
 from guardian.core.language import marked
 from guardian.core.note_words import note_words
 from guardian.core.notes import SILENT
+from guardian.core.off_loop import off_loop
 from guardian.mail.report.wording import short
 from guardian.settings.schema import Settings
 from guardian.web.pages.frame import framed
@@ -50,6 +51,8 @@ async def run(view: View) -> Mapping[str, Any] | Response:
     daily = stats.size_bytes / stats.events * honest.requests if stats.events else 0.0
     keep = app.settings.retention
     recorders = await app.repository.recorders(view.now)
+    packages = await off_loop(versions)
+    settings = await off_loop(settings_shown, app.settings) if view.may_act else []
     return await framed(
         view,
         {
@@ -86,8 +89,8 @@ async def run(view: View) -> Mapping[str, Any] | Response:
                 for each in status["notes"]
             ],
             "outbox": status["outbox"],
-            "versions": versions(),
-            "settings": settings_shown(app.settings) if view.may_act else (),
+            "versions": packages,
+            "settings": settings,
             "findings": findings,
             "worst": None if findings is None else _sum(findings, view),
         },
@@ -97,8 +100,8 @@ async def run(view: View) -> Mapping[str, Any] | Response:
                    for e in recorders]),
             Table("steps", ("step", "ended", "error"),
                   [(name, health.ended_at, health.error) for name, health in sorted(app.health.items())]),
-            Table("versions", ("package", "version"), versions()),
-            *([Table("settings", ("setting", "value"), settings_shown(app.settings))] if view.may_act else ()),
+            Table("versions", ("package", "version"), packages),
+            *([Table("settings", ("setting", "value"), settings)] if view.may_act else ()),
             *([Table("check", ("subject", "level", "text"), [(f["subject"], f["style"], f["text"]) for f in findings])]
               if findings is not None else ()),
         ],
