@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from guardian.core.off_loop import sorted_pieces
 from guardian.core.summary import Summary, active_minutes
 from tracker.event import ANONYMOUS
 
@@ -107,14 +108,14 @@ class Roster:
         ordered: np.ndarray = places[order]
         for a, b in pairwise(alike):
             if b - a > 1:
-                ordered[a:b] = sorted(ordered[a:b].tolist(), key=self._spelled)
+                ordered[a:b] = sorted_pieces(ordered[a:b].tolist(), self._spelled)
         return ordered[begin:end]
 
     @cached_property
     def _by_name(self) -> np.ndarray:
         """The rank of each by name, whatever the case."""
         rank = np.empty(len(self), np.int64)
-        rank[sorted(range(len(self)), key=self._spelled)] = np.arange(len(self))
+        rank[sorted_pieces(range(len(self)), self._spelled)] = np.arange(len(self))
         return rank
 
     def _spelled(self, at: int) -> tuple[str, str]:

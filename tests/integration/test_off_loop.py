@@ -27,6 +27,7 @@ from guardian.core.off_loop import (
     off_loop,
     pieces,
     short_turns,
+    sorted_pieces,
 )
 from guardian.web.endpoint import LargeAnswer, answer
 from tests.support.api_client import bearer, calling, opened
@@ -55,6 +56,14 @@ def test_odd_keys_are_written_as_the_library_does(value):
 def test_the_pieces_of_an_array_are_all_of_its_rows(rows):
     table = np.arange(rows * 3).reshape(rows, 3)
     assert list(pieces(table)) == table.tolist()
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers()), max_size=30), st.integers(1, 8))
+def test_what_is_sorted_in_pieces_is_in_the_order_of_the_library_alike_ones_too(values, size):
+    def first(value):
+        return value[0]
+
+    assert sorted_pieces(values, first, size) == sorted(values, key=first)
 
 
 async def test_work_is_done_in_a_thread_of_guardians_own_and_its_error_is_raised():
