@@ -1,6 +1,6 @@
 """How long Guardian keeps the event loop of its process, or of the host app, from turning.
 
-    PYTHONPATH=. python bench/loop.py [--users 5000] [--events 200000] [--only TEXT] [--firestore] [--where]
+    PYTHONPATH=. python bench/loop.py [--users 5000] [--events 200000] [--only TEXT] [--firestore] [--daemon] [--where]
 
 A ticker wakes every millisecond; printed is the most CPU time between two of its ticks, while each step, endpoint and
 page of the tables is asked for: the first time of the process, then the others. Goal: 10 ms. `loop` is what the loop's
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import logging
 import multiprocessing
 import random
@@ -33,6 +34,7 @@ from guardian.alerting.incidents import Incident, Memory
 from guardian.application.reporting import send_report_now
 from guardian.application.root import Application, open_application
 from guardian.application.scheduler import STEPS, Step
+from guardian.core.off_loop import TURN_SECONDS
 from guardian.settings.schema import Settings
 from guardian.web.api import ENDPOINTS, create_app
 from guardian.web.mounted import app as mounted_app
@@ -240,11 +242,12 @@ def main() -> None:
     parser.add_argument("--firestore", action="store_true")
     parser.add_argument("--only", default="", help="what the name of a thing has to have")
     parser.add_argument("--where", action="store_true", help="say what ran")
-    parser.add_argument("--switch", type=float, help="how long a thread may keep the GIL, s; the daemon has 0.0005")
+    parser.add_argument("--daemon", action="store_true", help="as in its process, in which the loop is Guardian's own")
     given = parser.parse_args()
     logging.disable(logging.WARNING)
-    if given.switch:
-        sys.setswitchinterval(given.switch)
+    if given.daemon:
+        sys.setswitchinterval(TURN_SECONDS)
+        gc.freeze()
     spawn = multiprocessing.get_context("spawn")
     port = spawn.Queue()
     server = spawn.Process(target=mail_server, args=(port,), daemon=True)

@@ -1,6 +1,7 @@
 """The health for machines: 200 while the process serves, and with ?ready 503 while the promise does not hold."""
 
 import asyncio
+import gc
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -180,10 +181,11 @@ async def test_the_plain_health_is_one_question_to_the_database(app, monkeypatch
 
 
 def test_a_daemon_lets_no_thread_keep_the_loop_waiting_for_long(tmp_path, monkeypatch):
-    seen, before = [], sys.getswitchinterval()
+    seen, visited, before = [], [], sys.getswitchinterval()
 
     async def run(settings):
         seen.append(sys.getswitchinterval())
+        visited.append(any(each is daemon.log for each in gc.get_objects()))
 
     monkeypatch.setattr(daemon, "_run", run)
     try:
@@ -191,3 +193,4 @@ def test_a_daemon_lets_no_thread_keep_the_loop_waiting_for_long(tmp_path, monkey
     finally:
         sys.setswitchinterval(before)
     assert seen == [pytest.approx(0.0005)]
+    assert visited == [False]  # a full collection does not visit what was there at the start
