@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import gc
 import logging
 import os
@@ -11,7 +12,7 @@ import socket
 import sys
 import threading
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 
 import uvicorn
 
@@ -31,6 +32,10 @@ REBIND_SECONDS = 5.0
 
 STOP_SECONDS = 4.0
 """A stop that takes longer, because a thread is in a long query, is cut short; the database rolls back."""
+
+
+M_ARENA_MAX = -8
+"""The number of this option in glibc's malloc.h (see mallopt(3))."""
 
 
 class StartError(Exception):
@@ -55,12 +60,23 @@ def run_daemon(settings: Settings, *, log_json: bool = False) -> int:
     sys.setswitchinterval(TURN_SECONDS)
     # A full collection would visit the 80,000 objects of what is loaded, which stay: 30 ms, and the loop stands still.
     gc.freeze()
+    _share_heap()
     try:
         asyncio.run(_run(settings))
     except (StartError, StorageError) as error:
         say_at_the_end(str(error))
         return 1
     return 0
+
+
+def _share_heap() -> None:
+    """Have one heap for all threads, where the C library is glibc; others have that anyway.
+
+    By default each thread has one of its own and keeps in it what a report once took: after eight reports on 720 hours
+    the process had 150 to 190 MB instead of 120. It is set before there are threads.
+    """
+    with suppress(AttributeError, OSError, TypeError):
+        ctypes.CDLL(None).mallopt(M_ARENA_MAX, 1)
 
 
 async def _run(settings: Settings) -> None:

@@ -6,6 +6,7 @@ import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from types import SimpleNamespace
 
 import pytest
 
@@ -194,3 +195,12 @@ def test_a_daemon_lets_no_thread_keep_the_loop_waiting_for_long(tmp_path, monkey
         sys.setswitchinterval(before)
     assert seen == [pytest.approx(0.0005)]
     assert visited == [False]  # a full collection does not visit what was there at the start
+
+
+@pytest.mark.parametrize("library", ["glibc", "another"])
+def test_all_threads_of_a_daemon_share_one_heap_where_the_c_library_has_several(library, monkeypatch):
+    asked_for = []
+    glibc = SimpleNamespace(mallopt=lambda *values: asked_for.append(values))
+    monkeypatch.setattr(daemon.ctypes, "CDLL", lambda name: glibc if library == "glibc" else SimpleNamespace())
+    daemon._share_heap()
+    assert asked_for == ([(-8, 1)] if library == "glibc" else [])
