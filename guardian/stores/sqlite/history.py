@@ -153,7 +153,7 @@ def read_history(
     pieces = Pieces(db, first, end)
     for minute, last in pieces:
         piece = singles.read(db, minute * MINUTE_US, last * MINUTE_US)
-        singles.add(piece, last, 0)
+        singles.add(piece, last, last * MINUTE_US - single_events * 1_000_000)
         counts = counts.followed(MinuteCounts.of(piece, minute, last), end - start)
         pieces.read = len(piece)
     singles.end, singles.marks = end, marks
