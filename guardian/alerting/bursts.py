@@ -95,7 +95,7 @@ class BurstSearch:
         return found.between(start_us, end_us).newest()
 
     def _search(self, errors: int, window_us: int, rows: slice) -> Bursts:
-        grouped = OfUsers(self._columns, self._stretches.failures_between(rows), errors)
+        grouped = OfUsers(self._columns, self._stretches.failed.between(rows), errors)
         self._errors[errors, window_us] = grouped, rows.start
         return find_bursts(self._columns, grouped, errors, window_us, self._stretches.people.nobodies())
 

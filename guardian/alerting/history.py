@@ -195,7 +195,7 @@ class Snapshot:
     def _of_failure(self, rows: np.ndarray | slice, what: tuple[str, str]) -> np.ndarray:
         """Only the rows that failed with this (kind, place)."""
         code = self.history.stretches.failure(what)
-        failed = self.history.stretches.failures_between(rows) if isinstance(rows, slice) else rows
+        failed = self.history.stretches.failed.between(rows) if isinstance(rows, slice) else rows
         found: np.ndarray = failed[self.history.columns.failure[failed] == (-2 if code is None else code)]
         return found
 

@@ -10,12 +10,10 @@ import numpy as np
 
 from guardian.alerting.bursts import BurstSearch
 from guardian.alerting.columns import MINUTE_US, Columns, OfUsers
+from guardian.alerting.failed import STRETCHES, FailedRows
 from guardian.alerting.users import People, Users
 from tracker.event import ANONYMOUS
 
-_STRETCHES = 12
-"""Up to this many windows of a history are sorted by feature one by one; with more, the whole history is sorted
-once."""
 _LONGEST = 48
 """The bits that a duration in microseconds may take in a combined sort key: nine years."""
 
@@ -30,14 +28,14 @@ class Stretches:
         self._named = 0  # so many of the users are known to be somebody
 
     @cached_property
-    def failed(self) -> np.ndarray:
-        """The failed rows of `columns`, in order of time."""
-        return np.flatnonzero(self.columns.failure >= 0)
+    def failed(self) -> FailedRows:
+        """The failed rows of `columns`."""
+        return FailedRows(self.columns)
 
     @cached_property
     def failed_of(self) -> OfUsers:
         """The failed rows, grouped by user."""
-        return OfUsers(self.columns, self.failed)
+        return OfUsers(self.columns, self.failed.every)
 
     @cached_property
     def searched(self) -> BurstSearch:
@@ -84,7 +82,7 @@ class Stretches:
         code = self._places.get(feature)
         if code is None or first >= last:
             return slice(0, 0)
-        if (0, len(self.columns)) not in self._of_features and len(self._of_features) < _STRETCHES:
+        if (0, len(self.columns)) not in self._of_features and len(self._of_features) < STRETCHES:
             return self._by_feature(first, last)[code]
         # Many stretches mean that the past is judged minute by minute: sort all of it once.
         rows = self._by_feature(0, len(self.columns))[code]
@@ -106,25 +104,12 @@ class Stretches:
         place = names.index(ANONYMOUS, self._named) if ANONYMOUS in names[self._named :] else len(names)
         return slice(place, place + 1)
 
-    def failures_between(self, rows: slice) -> np.ndarray:
-        """The failed rows in a stretch of `columns`."""
-        key = (rows.start, rows.stop)
-        if "failed" in self.__dict__ or (len(self._failed) >= _STRETCHES and key not in self._failed):
-            return self.failed[slice(*np.searchsorted(self.failed, key))]
-        if key not in self._failed:
-            self._failed[key] = np.flatnonzero(self.columns.failure[rows] >= 0) + rows.start
-        return self._failed[key]
-
-    @cached_property
-    def _failed(self) -> dict[tuple[int, int], np.ndarray]:
-        return {}
-
     def failures(self, rows: slice) -> tuple[np.ndarray, np.ndarray]:
         """How often each failure (by its index in `columns.failures`) came in a stretch of `columns`, and how often as
         a server error."""
         key = (rows.start, rows.stop)
         if self._counted is None or self._counted[0] != key:
-            columns, failed = self.columns, self.failures_between(rows)
+            columns, failed = self.columns, self.failed.between(rows)
             codes, server = columns.failure[failed], columns.status[failed] >= 500
             size = len(columns.failures)
             counts = np.bincount(codes, minlength=size), np.bincount(codes[server], minlength=size)
@@ -146,7 +131,7 @@ class Stretches:
         if code is None:
             return np.empty(0, dtype=np.int64)
         columns = self.columns
-        if key not in self._good and len(self._good) >= _STRETCHES:
+        if key not in self._good and len(self._good) >= STRETCHES:
             rows = self.rows(start_us, end_us, feature)
             found: np.ndarray = columns.duration_us[rows][_are_good(columns, rows)]
             found.sort()
@@ -217,6 +202,7 @@ class Stretches:
             self.people = before.people
             self._named = before.nobody.start if "nobody" in before.__dict__ else 0
         first_us = int(self.columns.at_us[0]) if len(self.columns) else 0
+        self.failed.follow(before.failed, late)
         gone = {minute * MINUTE_US for minute in late}
         for over_us, minutes in before._minutes.items():
             self._minutes[over_us] = {at: each for at, each in minutes.items() if at >= first_us and at not in gone}

@@ -73,7 +73,7 @@ def _calm(rule: NewError, minutes: Minutes) -> Calm:
     warm_us = (history.first_event_us or 0) + rule.warmup * 1_000_000
     seen_us = np.array([first_seen.get(what, 0) for what in columns.failures], dtype=np.int64)
     new_until_us = np.where(seen_us >= warm_us, seen_us + max(NEW_FOR, rule.window) * 1_000_000, -1)
-    rows = history.stretches.failed
+    rows = history.stretches.failed.every
     rows = rows[columns.status[rows] >= lowest_bad(rule.count)]
     at_us, until_us = columns.at_us[rows], new_until_us[columns.failure[rows]]
     return Calm.within(minutes, at_us, np.minimum(at_us + rule.window * 1_000_000, until_us))
