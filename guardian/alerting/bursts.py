@@ -42,6 +42,8 @@ class Bursts:
     def newest(self) -> Bursts:
         """The newest one of each user, of bursts in order of time: in the order in which each user's first one of these
         was complete, then by name."""
+        if not len(self):
+            return self
         user, first = np.unique(self.user, return_index=True)
         _, last = np.unique(self.user[::-1], return_index=True)
         at = self.ended_us[first]
@@ -60,7 +62,7 @@ def find_bursts(columns: Columns, failed: OfUsers, errors: int, window_us: int, 
         return Bursts(columns.users, nothing, nothing, nothing)
     last, first = slice(errors - 1, None), slice(None, len(at) - errors + 1)
     hits = np.flatnonzero((user[last] == user[first]) & (at[last] - at[first] <= window_us))
-    hits = hits[~np.isin(user[hits], nobodies)]
+    hits = hits[~np.isin(user[hits], nobodies)] if len(hits) else hits
     hits = hits[np.argsort(at[hits + errors - 1], kind="stable")]
     return Bursts(columns.users, user[hits], at[hits], at[hits + errors - 1])
 

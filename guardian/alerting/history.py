@@ -106,10 +106,12 @@ class History:
 
 def first_sightings(columns: Columns) -> dict[tuple[str, str], int]:
     """When (µs) each (kind, place) of error first came."""
-    failed = np.flatnonzero(columns.failure >= 0)
-    codes, first = np.unique(columns.failure[failed], return_index=True)
-    rows = zip(codes, failed[first], strict=True)
-    return {columns.failures[code]: int(columns.at_us[row]) for code, row in rows}
+    failed = np.flatnonzero(columns.failure >= 0)[::-1]
+    first = np.full(len(columns.failures), -1)
+    first[columns.failure[failed]] = failed  # for equal indices the last one wins: the earliest
+    there = np.flatnonzero(first >= 0)
+    at_us = columns.at_us[first[there]].tolist()
+    return {columns.failures[code]: at for code, at in zip(there.tolist(), at_us, strict=True)}
 
 
 @dataclass(frozen=True, slots=True)

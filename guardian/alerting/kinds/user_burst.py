@@ -44,6 +44,8 @@ def _judge(rule: UserBurst, snapshot: Snapshot, since: Since, going_on: Collecti
     """Those who have an incident are judged first, then others in the order of their bursts, `MOST` at once."""
     seen = _seen(rule)
     found = snapshot.bursts(rule.errors, rule.window, seen)
+    if not len(found):
+        return []
     counting = found.began_us >= _since_each(found, snapshot, since)
     found = found.only(counting) if not np.all(counting) else found
     active = np.ones(len(found), dtype=bool)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Mapping
+from typing import TypeVar
 
 import numpy as np
 
@@ -18,6 +19,8 @@ from guardian.stores.sqlite.pieces import Pieces
 from guardian.stores.sqlite.routes import all_features
 from tracker.event import ANONYMOUS
 from tracker.sqlite.dictionaries import OTHER
+
+Name = TypeVar("Name")
 
 _STATUS_BITS, _ROUTE_BITS = 12, 20
 PACKED = f"(user << {_STATUS_BITS + _ROUTE_BITS}) | (route << {_STATUS_BITS}) | status"
@@ -53,7 +56,7 @@ class Singles:
         self._pairs: list[tuple[str, str]] = []
         self._user_codes = np.full(64, -1, dtype=np.int32)
         self._route_codes = np.full(64, -1, dtype=np.int32)
-        self._failed_on: dict[tuple[int, int], int] = {}
+        self._failed_on: dict[int, int] = {}
         self._room = {name: np.empty(0, dtype=kind) for name, kind in _TYPES.items()}
         self._first = self._last = 0
         self._keep_us = 0
@@ -86,10 +89,7 @@ class Singles:
             key, packed, duration_us = key[order], packed[order], duration_us[order]
         user, route, status = unpacked(packed)
         failure, rows = np.full(len(key), -1, dtype=np.int32), np.searchsorted(key, failed)
-        # The failure and the route in one number: each pair is looked up once.
-        pairs, place = np.unique(failures << _ROUTE_BITS | route[rows], return_inverse=True)
-        codes = [self._failed(db, pair >> _ROUTE_BITS, pair & (1 << _ROUTE_BITS) - 1) for pair in pairs.tolist()]
-        failure[rows] = np.array(codes, dtype=np.int32)[place]
+        failure[rows] = self._failed(db, failures << _ROUTE_BITS | route[rows])
         at_us = time_of(key) + start_us
         found = (at_us, self._user(db, user), self.routes(db, route), status, duration_us, failure)
         return self._columns({name: each.astype(_TYPES[name]) for name, each in zip(_TYPES, found, strict=True)})
@@ -177,18 +177,16 @@ class Singles:
             codes = self._user_codes[numbers]
         return codes
 
-    def _failed(self, db: sqlite3.Connection, failure: int, route: int) -> int:
-        """The index of the (kind, place) pair of a failure on a route."""
-        key = (failure, route)
-        if key not in self._failed_on:
+    def _failed(self, db: sqlite3.Connection, numbers: np.ndarray) -> list[int]:
+        """The index of the (kind, place) pair for each failure on a route, both in one number."""
+        there, codes = numbers.tolist(), self._failed_on
+        for number in sorted(set(there) - codes.keys()):
+            failure, route = number >> _ROUTE_BITS, number & (1 << _ROUTE_BITS) - 1
             sql = "SELECT kind, location FROM guardian_failure WHERE id = ?"
             kind, location = db.execute(sql, (failure,)).fetchone() or (OTHER, "")
             place = location.rsplit("\n", 1)[-1] or self.features[int(self.routes(db, np.array([route]))[0])]
-            if (kind, place) not in self._failures:
-                self._failures[kind, place] = len(self._pairs)
-                self._pairs.append((kind, place))
-            self._failed_on[key] = self._failures[kind, place]
-        return self._failed_on[key]
+            codes[number] = _code(self._failures, self._pairs, (kind, place))
+        return [codes[number] for number in there]
 
     def _columns(self, arrays: Mapping[str, np.ndarray]) -> Columns:
         return Columns(**arrays, users=self._names[0], features=self._names[1], failures=self._pairs)
@@ -208,7 +206,8 @@ def _epoch(db: sqlite3.Connection) -> str | None:
     return None if row is None else str(row[0])
 
 
-def _code(codes: dict[str, int], names: list[str], name: str) -> int:
+def _code(codes: dict[Name, int], names: list[Name], name: Name) -> int:
+    """The index of a name among the names, which it joins where it is new."""
     if name not in codes:
         codes[name] = len(names)
         names.append(name)
