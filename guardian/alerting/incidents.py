@@ -18,6 +18,10 @@ REOPEN_WITHIN = 3600
 """An incident that fires again within this many seconds of its end is continued, in the same thread, instead of a new
 one."""
 
+SUBJECTS = 1_000
+"""Of how many subjects a rule remembers how many incidents they have had: of those that had one last. People come and
+go, and the state is stored as a whole."""
+
 Status = Literal["pending", "open", "acknowledged", "resolved"]
 GOING_ON: tuple[Status, ...] = ("open", "acknowledged")
 """The states of an incident that was announced and goes on."""
@@ -180,8 +184,8 @@ class Transition:
 @dataclass(frozen=True, slots=True)
 class Memory:
     """What a rule remembers from minute to minute, per subject: the latest incident (see `Incident.kept`), how many
-    there were, the last ok verdict, and when it was marked as fixed. `ahead_us` are bursts (first and last error) that
-    were stored under a future time by a clock that ran ahead."""
+    there were (of the latest `SUBJECTS`), the last ok verdict, and when it was marked as fixed. `ahead_us` are bursts
+    (first and last error) that were stored under a future time by a clock that ran ahead."""
 
     latest: Mapping[str, Incident] = field(default_factory=dict)
     number: Mapping[str, int] = field(default_factory=dict)

@@ -9,7 +9,7 @@ from dataclasses import replace
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
-from guardian.alerting.incidents import MINUTE, SECOND, Change, Incident, Memory, Transition
+from guardian.alerting.incidents import MINUTE, SECOND, SUBJECTS, Change, Incident, Memory, Transition
 from guardian.alerting.kinds import kind_of
 from guardian.alerting.verdicts import Verdict
 
@@ -75,11 +75,13 @@ def after_verdicts(
                 latest.pop(subject, None)
             continue
         if new.status != "pending" and old is not None and old.status == "pending":
-            number[subject] = number.get(subject, 0) + 1
+            number[subject] = number.pop(subject, 0) + 1  # the latest is the last
         latest[subject] = new
         if change:
             transitions.append(Transition(new, change, now_us))
     ahead = {s: span for s, span in memory.ahead_us.items() if span[1] >= now_us - FIX_LASTS * SECOND}
+    forgotten = list(number)[: max(0, len(number) - SUBJECTS)]
+    number = {subject: count for subject, count in number.items() if subject not in forgotten} if forgotten else number
     return Memory(latest, number, last_good, fixed, ahead), transitions
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from guardian.alerting.incidents import REOPEN_WITHIN, SECOND, Memory
+from guardian.alerting.incidents import REOPEN_WITHIN, SECOND, SUBJECTS, Memory
 from guardian.alerting.life import after_verdicts
 from guardian.alerting.verdicts import Verdict
 from guardian.settings.rules import parse_rule
@@ -165,6 +165,20 @@ def test_a_clock_that_was_set_back_gives_no_two_incidents_one_id():
     first, _ = live("F", rule=rule, start=100)
     memory, _ = live("F", rule=rule, memory=replace(first, latest={}), start=100)
     assert memory.latest[""].id != first.latest[""].id
+
+
+def test_how_many_incidents_a_person_has_had_is_known_of_those_who_had_one_last():
+    rule = parse_rule("user_burst", {})
+    memory, changes = live("F", rule=rule, subject="first@x.org")
+    for n in range(SUBJECTS + 50):
+        verdicts = [Verdict(rule.name, f"u{n}@x.org", "firing", 5.0)]
+        if n == SUBJECTS // 2:
+            verdicts.append(Verdict(rule.name, "u0@x.org", "firing", 5.0))
+        memory, _ = after_verdicts(rule, verdicts, memory, (100 + 100 * n) * MINUTE, alive=True)
+    assert changes == ["0 opened"]
+    assert len(memory.number) == SUBJECTS
+    assert (memory.number["u0@x.org"], memory.number[f"u{SUBJECTS + 49}@x.org"]) == (2, 1)
+    assert not {"first@x.org", "u1@x.org"} & memory.number.keys()
 
 
 def test_maintenance_opens_nothing_and_what_lasts_beyond_it_opens_then():
