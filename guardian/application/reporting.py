@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import uuid
 from collections.abc import Sequence
@@ -128,7 +129,7 @@ async def _send_due(app: Application, named: NamedSchedule, now: datetime, token
         return []
     due = named.schedule.due_after(done, now - SETTLE)
     if due:  # the last events of a period may still be in the host's processes
-        due = named.schedule.due_after(done, await settled(app.stores.history, now))
+        due = named.schedule.due_after(done, await asyncio.to_thread(settled, app.stores.history, now))
     return await _send_periods(app, named, due, now, token)
 
 

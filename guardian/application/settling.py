@@ -15,12 +15,12 @@ LATEST = timedelta(seconds=60)
 """No later, whoever may still have some of it."""
 
 
-async def settled(history: HistoryStore, now: datetime) -> datetime:
+def settled(history: HistoryStore, now: datetime) -> datetime:
     """Up to when each process that lives has stored what it took, or everybody has waited as long as they may.
 
-    Raises StorageError.
+    Asks the database, so call it in a thread. Raises StorageError.
     """
-    stored = await asyncio.to_thread(history.stored_until, micros(now))
+    stored = history.stored_until(micros(now))
     return moment(max(min(stored, micros(now - SETTLE)), micros(now - LATEST)))
 
 
@@ -30,6 +30,6 @@ async def until_settled(history: HistoryStore, end: datetime, now: datetime) -> 
     while True:
         await asyncio.sleep(wait.total_seconds())
         now += wait
-        if await settled(history, now) >= end:
+        if await asyncio.to_thread(settled, history, now) >= end:
             return
         wait = timedelta(seconds=1)

@@ -135,7 +135,8 @@ async def test_a_file_whose_processes_store_at_once_is_judged_as_soon_as_ever(tm
     sink = SqliteSink(str(tmp_path / "guardian.db"))
     Process(sink, "host:1").says(-25, -30)  # nothing came since, and nothing waits
     history = backend(tmp_path / "guardian.db").history(NO_BOOK)
-    assert await LiveHistory(history, RULES).settled(at(5)) == MINUTE
+    _, last, _ = await LiveHistory(history, RULES).after(None, at(5))
+    assert last == MINUTE
     sink.close()
 
 
@@ -154,7 +155,8 @@ async def test_of_very_many_processes_is_not_asked(tmp_path, monkeypatch):
     for number in range(3):
         Process(FirestoreSink(place), f"host:{number}").says(9, 8)
     live = LiveHistory(backend(place).history(NO_BOOK), RULES)
-    assert [await live.settled(at(seconds)) for seconds in (10, 59, 60)] == [MINUTE - 1, MINUTE - 1, MINUTE]
+    found = [await live.after(None, at(seconds)) for seconds in (10, 59, 60)]
+    assert [last for _, last, _ in found] == [MINUTE - 1, MINUTE - 1, MINUTE]
 
 
 @pytest.mark.needs_firestore

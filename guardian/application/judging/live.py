@@ -1,5 +1,4 @@
-"""Alerting in the daemon: keeps the recent history in memory, judges every minute that has passed, and commits the
-result."""
+"""Alerting in the daemon: keeps recent history in memory, judges each minute that has passed, commits the result."""
 
 from __future__ import annotations
 
@@ -135,16 +134,20 @@ class LiveHistory:
 
     async def until(self, first: int, end: int, zone: tzinfo = UTC) -> History:
         """The history with everything that snapshots of the minutes [first, end] look at; people live by the clock of
-        `zone`.
-
-        Raises StorageError where the database cannot be read.
-        """
+        `zone`. Raises StorageError where the database cannot be read."""
         return await in_thread(self._read, first, end, zone)
 
-    async def settled(self, now: datetime) -> int:
-        """The end of the last minute that may be judged: every living process has stored its events of it, or it has
-        waited long enough. Raises StorageError."""
-        return micros(await settled(self._store, now)) // MINUTE_US
+    async def after(self, minute: int | None, now: datetime, zone: tzinfo = UTC) -> tuple[int, int, History] | None:
+        """The first and the last snapshot after that of `minute` (None: there was none) that may be judged, and what
+        they look at; None where there are none. Every living process has stored its events of them, or has been waited
+        for long enough. Raises StorageError."""
+
+        def read() -> tuple[int, int, History] | None:
+            end = micros(settled(self._store, now)) // MINUTE_US
+            first = end if minute is None else max(minute + 1, end - CATCH_UP)
+            return None if first > end else (first, end, self._read(first, end, zone))
+
+        return await in_thread(read)
 
     def _read(self, first: int, end: int, zone: tzinfo) -> History:
         beside = wanted(self._rules, first, end, zone)
@@ -192,13 +195,12 @@ async def _judge_once(
         state = set_back(state, over - 1)
     if state.minute is not None and state.minute >= over:
         return []
-    end = await live.settled(now)
-    first = end if state.minute is None else max(state.minute + 1, end - CATCH_UP)
-    if first > end:
-        return []
     live.remember(state.probes, micros(now))
     live.reach([*state.rules.values(), *state.former.values()])
-    history = await live.until(first, end, around.zone)
+    found = await live.after(state.minute, now, around.zone)
+    if found is None:
+        return []
+    first, end, history = found
     snapshot = history.at(end)
 
     def judged() -> tuple[AlertState, list[Transition], Sequence[Notice]]:
@@ -211,9 +213,7 @@ async def _judge_once(
         written, subjects = await off_loop(compose, notice, snapshot)
         mails += written
         after = _named(after, notice, subjects)
-    after = replace(
-        after, probes={rule.name: live.probes[rule.name] for rule in around.rules if rule.name in live.probes}
-    )
+    after = replace(after, probes={r.name: live.probes[r.name] for r in around.rules if r.name in live.probes})
     if mails or transitions or _happened(stored, after):
         await store.commit(after, mails, now=now, token=token)
     else:
