@@ -152,8 +152,9 @@ class MinuteCounts:
         """The same from arrays, one for each column: the minute, counted from 0; the index of the feature's name; the
         outcome."""
         size, wide = end - start, len(names)
-        key = minute * wide + feature
-        kinds = (key, key[status >= 400], key[status >= 500])
+        key = minute * wide + feature if size > 1 else feature
+        failed = np.flatnonzero(status >= 400)  # few, as a rule
+        kinds = (key, key[failed], key[failed[status[failed] >= 500]])
         rows = np.stack([np.bincount(kind, minlength=size * wide) for kind in kinds], axis=-1)
         return cls.of_rows(start, rows.reshape(size, wide, 3), names)
 

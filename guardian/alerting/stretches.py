@@ -25,6 +25,7 @@ class Stretches:
         self.columns = columns
         self._counted: tuple[tuple[int, int], tuple[np.ndarray, np.ndarray]] | None = None
         self._last = 0, 0, slice(0, 0)  # the latest answer of `stretch`
+        self._counted_users: tuple[tuple[int, int, int] | None, Users] = None, Users(np.empty(0, np.int64), ())
         self._named = 0  # so many of the users are known to be somebody
 
     @cached_property
@@ -89,7 +90,14 @@ class Stretches:
         return rows[slice(*np.searchsorted(rows, (first, last)))]
 
     def users(self, rows: np.ndarray | slice, lowest: int = 0) -> Users:
-        """The users of these rows, without anonymous ones. With `lowest`, only rows with at least that outcome."""
+        """The users of these rows, without anonymous ones. With `lowest`, only rows with at least that outcome. Several
+        incidents ask for those of the same stretch, one after another."""
+        key = (rows.start, rows.stop, lowest) if isinstance(rows, slice) else None
+        if key is None or self._counted_users[0] != key:
+            self._counted_users = key, self._users(rows, lowest)
+        return self._counted_users[1]
+
+    def _users(self, rows: np.ndarray | slice, lowest: int) -> Users:
         codes, names = self.columns.user[rows], self.columns.users
         there = np.zeros(len(names), dtype=bool)
         there[codes[self.columns.status[rows] >= lowest] if lowest else codes] = True
