@@ -39,6 +39,11 @@ class Bursts:
         """Those that were complete in [start, end), of bursts in order of time."""
         return self.only(slice(*np.searchsorted(self.ended_us, (start_us, end_us))))
 
+    def followed(self, later: Bursts) -> Bursts:
+        """These, and later ones of the same users' names."""
+        pairs = ((self.user, later.user), (self.began_us, later.began_us), (self.ended_us, later.ended_us))
+        return Bursts(self.names, *map(np.concatenate, pairs))
+
     def newest(self) -> Bursts:
         """The newest one of each user, of bursts in order of time: in the order in which each user's first one of these
         was complete, then by name."""
@@ -73,15 +78,20 @@ class BurstSearch:
     def __init__(self, stretches: Stretches) -> None:
         self._stretches, self._columns = stretches, stretches.columns
         self._found: dict[tuple[int, int], Bursts | None] = {}
-        # Where it was searched last: the failed rows of users who have enough, and the first row of that stretch.
-        self._errors: dict[tuple[int, int], tuple[OfUsers, int]] = {}
+        # Where it was searched last, and the failed rows there of users who have enough of them.
+        self._searched: dict[tuple[int, int], slice] = {}
+        self._errors: dict[tuple[int, int], OfUsers] = {}
+        # The bursts that were complete in [start, end), in order of time.
+        self._known: dict[tuple[int, int], tuple[int, int, Bursts]] = {}
 
     def every(self, errors: int, window_us: int) -> Bursts:
         """A burst for each error that completes one, in order of time: `errors` errors of one user within `window_us`,
         both ends inclusive. Searched once."""
         key = (errors, window_us)
         if (found := self._found.get(key)) is None:
-            found = self._found[key] = self._search(*key, slice(0, len(self._columns)))
+            self._searched[key] = slice(0, len(self._columns))
+            self._errors.pop(key, None)
+            found = self._found[key] = self._in(self._grouped(key), *key)
         return found
 
     def bursts(self, errors: int, window_us: int, start_us: int, end_us: int) -> Bursts:
@@ -90,24 +100,48 @@ class BurstSearch:
         if key not in self._found:
             # A single minute needs little of the past; when more minutes ask, all of it is searched once.
             self._found[key] = None
-            first, last = np.searchsorted(self._columns.at_us, (start_us - window_us, end_us))
-            found = self._search(*key, slice(int(first), int(last)))
+            self._searched[key] = self._stretches.stretch(start_us - window_us, end_us)
+            found = self._lately(key, start_us, end_us)
+            self._known[key] = start_us, end_us, found
         else:
             found = self.every(*key)
         return found.between(start_us, end_us).newest()
 
-    def _search(self, errors: int, window_us: int, rows: slice) -> Bursts:
-        grouped = OfUsers(self._columns, self._stretches.failed.between(rows), errors)
-        self._errors[errors, window_us] = grouped, rows.start
+    def follow(self, before: BurstSearch) -> None:
+        """Take over the bursts found in the history that this one was grown from, where nothing came late."""
+        self._known = dict(before._known)
+
+    def _lately(self, key: tuple[int, int], start_us: int, end_us: int) -> Bursts:
+        """The bursts that were complete in [start, end), in order of time."""
+        known_us, until_us, known = self._known.get(key, (end_us, start_us, None))
+        if known is None or not known_us <= start_us <= until_us <= end_us:
+            return self._in(self._grouped(key), *key).between(start_us, end_us)
+        # New bursts are of those who met an error since then.
+        columns, failed = self._columns, self._stretches.failed
+        rows = failed.between(self._stretches.stretch(until_us - key[1], end_us))
+        there = np.zeros(len(columns.users), dtype=bool)
+        there[columns.user[failed.between(self._stretches.stretch(until_us, end_us))]] = True
+        grouped = OfUsers(columns, rows[there[columns.user[rows]]], key[0])
+        new = self._in(grouped, *key).between(until_us, end_us)
+        return known.between(start_us, until_us).followed(new)
+
+    def _in(self, grouped: OfUsers, errors: int, window_us: int) -> Bursts:
         return find_bursts(self._columns, grouped, errors, window_us, self._stretches.people.nobodies())
+
+    def _grouped(self, key: tuple[int, int]) -> OfUsers:
+        """The failed rows where it was searched last, by user."""
+        if key not in self._errors:
+            rows = self._stretches.failed.between(self._searched[key])
+            self._errors[key] = OfUsers(self._columns, rows, key[0])
+        return self._errors[key]
 
     def errors_of(self, user: str, start_us: int, end_us: int, errors: int, window_us: int) -> np.ndarray:
         """When (µs) a user met errors in [start, end), in order: one of whom `bursts` found a burst in that time. Where
         it searched all of it, nothing is sorted anew."""
+        key = (errors, window_us)
         first, last = np.searchsorted(self._columns.at_us, (start_us, max(start_us, end_us)))
-        grouped, searched = self._errors.get((errors, window_us), (None, 0))
-        if grouped is None or first < searched:
-            grouped = self._stretches.failed_of
+        enough = key in self._searched and first >= self._searched[key].start
+        grouped = self._grouped(key) if enough else self._stretches.failed_of
         rows = grouped.between(self._stretches.people.place(user), slice(int(first), int(last)))
         found: np.ndarray = self._columns.at_us[rows]
         return found

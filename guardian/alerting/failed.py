@@ -25,6 +25,7 @@ class FailedRows:
         self._stretches = dict[tuple[int, int], np.ndarray]()
         self._minutes = dict[int, np.ndarray]()
         """By minute (since 1970), counted from the first row of the minute."""
+        self._counts = dict[int, tuple[np.ndarray, np.ndarray]]()
 
     @cached_property
     def every(self) -> np.ndarray:
@@ -40,25 +41,55 @@ class FailedRows:
             self._stretches[key] = self._find(*key)
         return self._stretches[key]
 
+    def counts(self, rows: slice) -> tuple[np.ndarray, np.ndarray]:
+        """How often each failure (by its index in `columns.failures`) came in a stretch of `columns`, and how often as
+        a server error."""
+        edges = self._edges(rows.start, rows.stop)
+        if "every" in self.__dict__ or edges is None or (edges[1][0], edges[1][-1]) != (rows.start, rows.stop):
+            return self._counted(self.between(rows))
+        minute, ends = edges
+        size = len(self._columns.failures)
+        counts = np.zeros((2, size), dtype=np.int64)
+        for n in range(len(ends) - 1):
+            if minute + n not in self._counts:
+                self._counts[minute + n] = self._counted(self._of_minute(minute + n, *ends[n : n + 2]))
+            for total, more in zip(counts, self._counts[minute + n], strict=True):
+                total[: len(more)] += more
+        return counts[0], counts[1]
+
+    def _counted(self, failed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        codes, server = self._columns.failure[failed], self._columns.status[failed] >= 500
+        size = len(self._columns.failures)
+        return np.bincount(codes, minlength=size), np.bincount(codes[server], minlength=size)
+
     def follow(self, before: FailedRows, late: Collection[int]) -> None:
         """Take over the minutes of the history that this one was grown from, except for those that have gained events.
         Those from before the first event are forgotten."""
         at_us = self._columns.at_us
         first = int(at_us[0]) // MINUTE_US if len(at_us) else 0
         # Of the first minute, this history may have a part only.
-        self._minutes = {at: each for at, each in before._minutes.items() if at > first and at not in late}
+        kept = [at for at in before._minutes if at > first and at not in late]
+        self._minutes = {at: before._minutes[at] for at in kept}
+        self._counts = {at: before._counts[at] for at in kept if at in before._counts}
 
     def _find(self, first: int, end: int) -> np.ndarray:
+        edges = self._edges(first, end)
+        if edges is None:
+            return np.flatnonzero(self._columns.failure[first:end] >= 0) + first
+        minute, ends = edges
+        found = np.concatenate([self._of_minute(minute + n, *ends[n : n + 2]) for n in range(len(ends) - 1)])
+        return found[slice(*np.searchsorted(found, (first, end)))]
+
+    def _edges(self, first: int, end: int) -> tuple[int, list[int]] | None:
+        """The minute of the first of these rows, and where it and each later one of them begin, with the end of the
+        last; None where there are no rows, or too many minutes."""
         at_us = self._columns.at_us
         if first >= end:
-            return np.empty(0, dtype=np.int64)
+            return None
         minute, last = int(at_us[first]) // MINUTE_US, int(at_us[end - 1]) // MINUTE_US
         if last - minute > _LONGEST:
-            return np.flatnonzero(self._columns.failure[first:end] >= 0) + first
-        edges = np.searchsorted(at_us, np.arange(minute, last + 2) * MINUTE_US).tolist()
-        parts = [self._of_minute(minute + n, *edges[n : n + 2]) for n in range(last + 1 - minute)]
-        found = np.concatenate(parts)
-        return found[slice(*np.searchsorted(found, (first, end)))]
+            return None
+        return minute, np.searchsorted(at_us, np.arange(minute, last + 2) * MINUTE_US).tolist()
 
     def _of_minute(self, minute: int, first: int, end: int) -> np.ndarray:
         if minute not in self._minutes:

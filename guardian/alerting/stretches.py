@@ -117,11 +117,7 @@ class Stretches:
         a server error."""
         key = (rows.start, rows.stop)
         if self._counted is None or self._counted[0] != key:
-            columns, failed = self.columns, self.failed.between(rows)
-            codes, server = columns.failure[failed], columns.status[failed] >= 500
-            size = len(columns.failures)
-            counts = np.bincount(codes, minlength=size), np.bincount(codes[server], minlength=size)
-            self._counted = key, counts
+            self._counted = key, self.failed.counts(rows)
         return self._counted[1]
 
     def failure(self, what: tuple[str, str]) -> int | None:
@@ -207,6 +203,8 @@ class Stretches:
         if before.columns.features is not self.columns.features:
             return  # features may have other numbers
         if before.columns.users is self.columns.users:
+            if "searched" in before.__dict__ and not late:
+                self.searched.follow(before.searched)
             self.people = before.people
             self._named = before.nobody.start if "nobody" in before.__dict__ else 0
         first_us = int(self.columns.at_us[0]) if len(self.columns) else 0
