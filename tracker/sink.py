@@ -50,10 +50,16 @@ class Sink(Protocol):
     """A store that is open for writing. It belongs to one thread at a time."""
 
     def write(
-        self, events: Iterable[Event], *, heartbeat: Beat | None = None, notes: Iterable[tuple[str, str, int]] = ()
+        self,
+        events: Iterable[Event],
+        *,
+        heartbeat: Beat | None = None,
+        notes: Iterable[tuple[str, str, int]] = (),
+        between: Callable[[], None] | None = None,
     ) -> int:
         """Take a batch, all or nothing, and return how many of it are stored: an event that cannot be stored costs only
-        itself. The heartbeat, and `notes` of kind, detail and count, are stored with it.
+        itself. The heartbeat, and `notes` of kind, detail and count, are stored with it. Between two parts of the work
+        `between` is called, so that other threads can have the interpreter; None: there is hurry.
 
         Raises Unavailable and Unusable; nothing of the batch is stored then.
         """
@@ -83,7 +89,7 @@ class Pace(NamedTuple):
     first: float = math.inf
 
 
-SQLITE_PACE = Pace(1.0, 500)
+SQLITE_PACE = Pace(1.0, 1_000)
 FIRESTORE_PACE = Pace(15.0, 5_000, prompt=False, jitter=0.2, ending=8.0, first=1.0)
 """A document costs as much for one event as for thousands. The long `ending` is for a process that ends early, which
 still has to load the library, connect, and look up the names of all its people."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import random
 import threading
 import time
 from contextlib import suppress
@@ -12,24 +11,18 @@ from tracker.buffer import Buffer
 from tracker.error_text import AuthoredTexts
 from tracker.event import Event
 from tracker.heartbeat import Pulse
+from tracker.pacing import BACKOFF, Pacing
 from tracker.saying import announce, say
 from tracker.sink import Heartbeat, Opener, Pace, Sink, Unavailable, Unusable
 from tracker.tally import Tally
 from tracker.tracebacks import class_name
 from tracker.unverified import verified
 
-QUIET_SECONDS = 0.05
-"""Waiting events are stored once no more have come for this long."""
 _MOST = 5_000  # events at once, where so many wait: what a batch costs beside its events is shared by more
-_BACKOFF = (0.02, 0.05, 0.1, 0.25, 0.5, 1.0)
-_CLOSING_BACKOFF = 0.01
-_ENDING_SECONDS = 5.0
 _HOPE_SECONDS = 10.0  # how long after a database turned out to be unusable it is tried again
-_LOOK_SECONDS = 1.0  # how often a thread at rest looks whether its recorder was abandoned
-_AWAKE_SECONDS = 10.0  # how long after the last event the thread looks for the next one by itself
 
 
-class WriterThread:
+class WriterThread(Pacing):
     """Stores the events of `buffer`, and the heartbeats of `pulse` with the counts of `tally`, into what `opener`
     opens, at the `pace` of the store. `name` is what the log calls the database.
 
@@ -47,16 +40,11 @@ class WriterThread:
         pace: Pace,
         name: str,
     ) -> None:
-        self._open, self._buffer, self._tally, self._pulse = opener, buffer, tally, pulse
-        self._texts, self._pace, self._batch, self._interval, self._name = texts, pace, pace.batch, pace.interval, name
+        super().__init__(buffer, pace)
+        self._open, self._tally, self._pulse, self._texts, self._name = opener, tally, pulse, texts, name
         self.inside = threading.Lock()  # held while the thread is inside the store
-        self.wake = threading.Event()
         self.thread: threading.Thread | None = None
-        self.asleep = True  # the thread has to be woken, or started, for an event to be stored
-        self.deadline: float | None = None  # the end is near: what is not stored by then, stays
-        self.ended_at: float | None = None  # when the app ended, until another one starts
-        self.abandoned = False
-        self._busy_at = self._hopeless_at = 0.0  # when a batch was stored last; when the database could not be used
+        self._hopeless_at = 0.0  # when the database could not be used
         self._announced = False
         self._told = pace.prompt  # whether it was said that this process lives
 
@@ -103,7 +91,7 @@ class WriterThread:
                 sink = self._opened()
         failures = 0
         while True:
-            self._rest(failures)
+            self.rest(failures)
             batch = self._next_batch()
             if batch is None:
                 break
@@ -120,7 +108,7 @@ class WriterThread:
                     self._store(sink, batch)
                 except Unavailable as error:
                     failures += 1
-                    if failures == len(_BACKOFF):
+                    if failures == len(BACKOFF):
                         say(logging.WARNING, "The tracker cannot write to %s and tries on: %s", self._name, error)
                     if error.reopen:
                         _close(sink)
@@ -134,7 +122,7 @@ class WriterThread:
                     say(logging.ERROR, "The tracker could not store %d events (%s).", len(batch), kind)
                     self._taken(len(batch), 0)
                 else:
-                    if failures >= len(_BACKOFF):
+                    if failures >= len(BACKOFF):
                         say(logging.WARNING, "The tracker writes to %s again", self._name)
                     failures, self._hopeless_at = 0, 0.0
                     self._pulse.beat()
@@ -166,39 +154,6 @@ class WriterThread:
             self.thread, self.asleep = threading.current_thread(), False
             return self._buffer.first(max(self._batch, _MOST))
 
-    def _rest(self, failures: int) -> None:
-        """Wait until there is something to store, and then until nothing more comes, a batch is full or time is up."""
-        events = self._buffer.events
-        if failures:
-            backoff = _BACKOFF[min(failures, len(_BACKOFF)) - 1]
-            self.wake.wait(backoff if self.deadline is None else min(backoff, _CLOSING_BACKOFF))
-            return
-        if not events:
-            if time.monotonic() - self._busy_at < _AWAKE_SECONDS:
-                # Polling now and then is cheaper than having requests wake the thread.
-                self.wake.wait(min(QUIET_SECONDS, self._interval))
-            else:
-                self.asleep = True
-                if not events:  # whoever adds from here on wakes us
-                    self.wake.wait(min(self._interval, _LOOK_SECONDS))
-                self.asleep = False
-        pace = self._pace
-        interval = self._interval if self._busy_at else min(self._interval, pace.first)
-        end = time.monotonic() + interval * random.uniform(1 - pace.jitter, 1 + pace.jitter)
-        while waiting := len(events):
-            self.wake.clear()
-            # After clearing: whoever sets the event changes one of these first. An end of a moment ago means that the
-            # process may be gone in the next.
-            hurried = self.ended_at is not None and time.monotonic() - self.ended_at < _ENDING_SECONDS
-            if hurried or self.deadline is not None or self._buffer.awaited or waiting >= self._batch:
-                return
-            left = end - time.monotonic()
-            if left <= 0 or self.abandoned:
-                return
-            woken = self.wake.wait(min(QUIET_SECONDS if pace.prompt else _LOOK_SECONDS, left))
-            if pace.prompt and (woken or len(events) == waiting):
-                return
-
     def _leave(self, sink: Sink) -> None:
         """Let go of a database file that is no longer where it was."""
         say(logging.WARNING, "The file %s was removed or replaced: the tracker goes on in a new one.", self._name)
@@ -211,7 +166,7 @@ class WriterThread:
         news = self._tally.news()
         try:
             events = [each if each.failure is None else verified(each, self._texts) for each in batch]
-            stored = sink.write(events, heartbeat=self._heartbeat, notes=news)
+            stored = sink.write(events, heartbeat=self._heartbeat, notes=news, between=self.give_way)
         except BaseException:
             self._tally.untold(news)
             raise

@@ -20,7 +20,7 @@ from tests.support.events import event as made
 from tests.support.firestore import HOST, address_in, emulator
 from tests.support.waiting import until
 from tests.support.wire import Wire
-from tracker import Recorder, writer_thread
+from tracker import Recorder, pacing
 from tracker.firestore.address import parse
 from tracker.firestore.sink import FirestoreSink
 
@@ -51,7 +51,7 @@ def test_after_ten_minutes_of_tries_the_buffer_is_stored_once_and_the_rest_is_co
         create(self, documents)
 
     monkeypatch.setattr(FirestoreSink, "_create", away)
-    monkeypatch.setattr(writer_thread, "_BACKOFF", (0.001,) * 6)
+    monkeypatch.setattr(pacing, "BACKOFF", (0.001,) * 6)
     recorder = Recorder(address, flush_interval=0.01, buffer_size=300)
     number = 0
     while len(tries) < TRIES:

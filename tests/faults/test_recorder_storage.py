@@ -81,7 +81,7 @@ def test_a_folder_that_is_missing_is_tried_again_until_it_is_there(tmp_path, cap
 
 
 def test_a_database_that_stays_locked_is_said_once(tmp_path, caplog, monkeypatch):
-    monkeypatch.setattr("tracker.writer_thread._BACKOFF", (0.001, 0.001, 0.001))
+    monkeypatch.setattr("tracker.pacing.BACKOFF", (0.001, 0.001, 0.001))
     monkeypatch.setattr("tracker.sqlite.sink.LOCK_SECONDS", 0.01)
     path = tmp_path / "guardian.db"
     Writer(str(path)).close()
@@ -418,7 +418,7 @@ def test_a_log_handler_that_raises_costs_no_event(tmp_path, monkeypatch):
 
 def test_a_writer_that_dies_is_started_anew_by_the_next_event(tmp_path, monkeypatch):
     recorder = Recorder(tmp_path / "guardian.db", flush_interval=0.01)
-    rest, calls = WriterThread._rest, []
+    rest, calls = WriterThread.rest, []
 
     def dies(self, failures):
         calls.append(failures)
@@ -426,7 +426,7 @@ def test_a_writer_that_dies_is_started_anew_by_the_next_event(tmp_path, monkeypa
             raise MemoryError
         rest(self, failures)
 
-    monkeypatch.setattr(WriterThread, "_rest", dies)
+    monkeypatch.setattr(WriterThread, "rest", dies)
     recorder.add(event())
     until(lambda: recorder._writer.thread is None)
     recorder.add(event(1))

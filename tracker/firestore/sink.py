@@ -7,7 +7,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from itertools import islice
 from typing import Any
 
@@ -70,7 +70,12 @@ class FirestoreSink:
         self._features: set[str] = set()
 
     def write(
-        self, events: Iterable[Event], *, heartbeat: Beat | None = None, notes: Iterable[tuple[str, str, int]] = ()
+        self,
+        events: Iterable[Event],
+        *,
+        heartbeat: Beat | None = None,
+        notes: Iterable[tuple[str, str, int]] = (),
+        between: Callable[[], None] | None = None,
     ) -> int:
         """See Sink. After a failed call, `events` begins with the events of that call."""
         waiting = self._waiting
@@ -87,6 +92,8 @@ class FirestoreSink:
             self._people.doubt({event.user for event in starting})
             ids = self._people.ids((event.user, event.at_us) for event in good)
             self._note_clients([event for event in starting if ids[event.user, event.at_us] in self._known(event)])
+            if between is not None:
+                between()
             documents = []
             for fields in slices_of(good, lambda event: ids[event.user, event.at_us]):
                 waiting.serial += 1

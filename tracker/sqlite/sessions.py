@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from tracker.event import ANONYMOUS, SESSION_GAP_US, Client
 from tracker.sqlite.activity import Activity, join
 from tracker.sqlite.keys import SEQUENCE_BITS
+from tracker.sqlite.parts import PIECE, parts
 from tracker.sqlite.rows import Row, insert_rows
 
 Seen = tuple[int, int, str | None, str | None]
@@ -29,14 +30,21 @@ _SESSION = "guardian_session (id, user, start_us, end_us)"
 _NEW = -1  # in place of the id of a session that is not stored yet
 
 
-def extend_sessions(db: sqlite3.Connection, activity: Activity) -> None:
-    """Extend the sessions that the activity touches, open new ones, and join those that a late event makes one."""
+def extend_sessions(db: sqlite3.Connection, activity: Activity, between: Callable[[], None] | None = None) -> None:
+    """Extend the sessions that the activity touches, open new ones, and join those that a late event makes one.
+    `between` is called between two parts of the work, see `parts`."""
     # In their order, so that neighbours in the index are read and written one after the other: with many users that
-    # takes a quarter. In columns of numbers: so many tuples would set the garbage collector going.
+    # takes a quarter.
     users = sorted(activity.users())
-    if not users:
-        return
-    first, last = activity.first_us, activity.until_us
+    if users:
+        first, last = activity.first_us, activity.until_us
+        for some in parts(users, PIECE, between):
+            _extend(db, activity, some, first, last)
+
+
+def _extend(db: sqlite3.Connection, activity: Activity, users: Sequence[int], first: int, last: int) -> None:
+    """`extend_sessions` of these users, of whom the first began to be active at `first` and the last ceased at
+    `last`. In columns of numbers: so many tuples would set the garbage collector going."""
     # One row of JSON, see insert_rows.
     stored = db.execute(
         "SELECT json_group_array(s.user), json_group_array(s.start_us), json_group_array(s.end_us), "

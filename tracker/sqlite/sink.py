@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 
 from tracker.address import why_not_opened
@@ -29,11 +29,16 @@ class SqliteSink:
             self._writer = Writer(path, timeout=LOCK_SECONDS, key=key, made_by=made_by, rushing=True)
 
     def write(
-        self, events: Iterable[Event], *, heartbeat: Beat | None = None, notes: Iterable[tuple[str, str, int]] = ()
+        self,
+        events: Iterable[Event],
+        *,
+        heartbeat: Beat | None = None,
+        notes: Iterable[tuple[str, str, int]] = (),
+        between: Callable[[], None] | None = None,
     ) -> int:
         """See Sink."""
         with self._translated():
-            return self._writer.write(events, heartbeat=heartbeat, notes=notes)
+            return self._writer.write(events, heartbeat=heartbeat, notes=notes, between=between)
 
     def moved(self) -> bool:
         """See Sink."""

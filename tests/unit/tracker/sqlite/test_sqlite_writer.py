@@ -275,6 +275,65 @@ def test_a_batch_that_fails_in_a_rush_leaves_nothing_of_itself(tmp_path):
     writer.close()
 
 
+def everything(db):
+    """What a batch leaves behind."""
+    late = rows(db, "SELECT start_us, count FROM guardian_late ORDER BY 1")
+    stale = rows(db, "SELECT start_us FROM guardian_dirty ORDER BY 1")
+    return rows(db, "SELECT * FROM feature_usage ORDER BY CAST(id AS INTEGER)"), sessions(db), late, stale
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    st.lists(
+        st.builds(
+            event,
+            st.integers(0, 9).map(lambda n: T + n % 3 * 20 * MINUTE + n % 2),
+            st.sampled_from(["ada@example.com", "bob@example.com", ANONYMOUS, "a lone \ud800"]),
+            failure=st.sampled_from([None, NOT_FOUND]),
+            latency_us=st.sampled_from([None, 1]),
+        ),
+        max_size=30,
+    ),
+    st.integers(1, 5),
+)
+def test_a_batch_in_parts_leaves_what_the_batch_at_once_leaves(found, size):
+    stored, pauses = [], []
+    for between in (None, lambda: pauses.append(1)):
+        db = connect(":memory:")
+        prepare(db)
+        db.execute("INSERT INTO guardian_meta VALUES ('sealed_until_us', ?)", (T + 20 * MINUTE,))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("tracker.sqlite.writer.PIECE", size)
+            patch.setattr("tracker.sqlite.sessions.PIECE", size)
+            beat = ("one", 0, T + 30 * MINUTE, 1, 1, 0, "1")
+            number = Writer(db).write(found, heartbeat=lambda *counts, beat=beat: beat, between=between)
+        stored.append((number, everything(db)))
+        db.close()
+    assert stored[0] == stored[1]
+    assert len(pauses) >= max(0, (len(found) - 1) // size)
+
+
+def test_a_large_batch_and_the_sessions_of_many_are_done_in_parts_of_a_hundred(writer):
+    pauses = []
+    writer.write([event(T + n, f"u{n}@example.com") for n in range(250)], between=lambda: pauses.append(1))
+    assert len(pauses) == 2 + 2
+    writer.write([event(T + n, f"u{n}@example.com") for n in range(100)], between=lambda: pauses.append(1))
+    assert len(pauses) == 4
+
+
+def test_a_batch_that_fails_between_two_parts_leaves_nothing_and_can_be_tried_again(writer):
+    found = [event(T + n, f"u{n}@example.com") for n in range(250)]
+
+    def fails():
+        raise sqlite3.OperationalError("disk I/O error")
+
+    with pytest.raises(sqlite3.OperationalError):
+        writer.write(found, between=fails)
+    assert rows(writer.db, "SELECT count(*) FROM guardian_request") == [(0,)]
+    assert writer.write(found, between=lambda: None) == 250
+    assert sessions(writer.db) == sessions_of(found)
+
+
 def test_an_event_older_than_the_seal_marks_its_bucket(writer):
     bucket = T // BUCKET_US * BUCKET_US
     writer.db.execute("INSERT INTO guardian_meta VALUES ('sealed_until_us', ?)", (bucket + BUCKET_US,))

@@ -1,0 +1,64 @@
+"""When the thread that stores lets the requests of its host go first."""
+
+import pytest
+
+from tests.support.events import event
+from tracker.buffer import Buffer
+from tracker.pacing import Pacing
+from tracker.sink import SQLITE_PACE
+
+T = 1_700_000_000_000_000
+
+
+@pytest.fixture
+def pauses(monkeypatch):
+    found = []
+    monkeypatch.setattr("tracker.pacing.time.sleep", found.append)
+    monkeypatch.setattr("tracker.pacing.time.monotonic", lambda: 100.0)
+    return found
+
+
+def pacing(waiting):
+    buffer = Buffer(100)
+    buffer.events.extend(event(T + n) for n in range(waiting))
+    return Pacing(buffer, SQLITE_PACE)
+
+
+def test_requests_have_a_moment_between_two_parts_of_a_batch(pauses):
+    pacing(waiting=49).give_way()
+    assert pauses == [0.002]
+
+
+def test_there_is_no_pause_where_events_come_faster_than_they_are_stored(pauses):
+    pacing(waiting=50).give_way()
+    assert pauses == []
+
+
+def test_there_is_no_pause_where_the_store_cannot_be_used(pauses):
+    unusable = pacing(waiting=0)
+    unusable._buffer.room = 0
+    unusable.give_way()
+    assert pauses == []
+
+
+@pytest.mark.parametrize(("ended_at", "paused"), [(None, True), (100.0, False), (95.1, False), (95.0, True)])
+def test_there_is_no_pause_in_the_seconds_after_the_app_ended(pauses, ended_at, paused):
+    ending = pacing(waiting=1)
+    ending.ended_at = ended_at
+    ending.give_way()
+    assert bool(pauses) is paused
+
+
+def test_there_is_no_pause_before_a_deadline(pauses):
+    ending = pacing(waiting=1)
+    ending.deadline = 101.0
+    ending.give_way()
+    assert pauses == []
+
+
+def test_there_is_no_pause_while_somebody_waits_for_what_is_stored(pauses):
+    awaited = pacing(waiting=1)
+    with awaited._buffer.lock:
+        awaited._buffer.await_all()
+    awaited.give_way()
+    assert pauses == []
