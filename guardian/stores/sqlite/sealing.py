@@ -29,6 +29,7 @@ _COLUMNS = (
     # Of most requests the latency is the duration (see LATENCY): few have one that has to be read.
     "CASE WHEN latency_us IS NOT NULL THEN {key} END", "latency_us",
 )  # fmt: skip
+_AT_ONCE = CHUNK  # events of an hour that are summarised at once
 _INNER = ((HOUR, MINUTES5), (DAY, HOUR))
 
 
@@ -37,11 +38,11 @@ def seal(db: sqlite3.Connection, now_us: int) -> int:
     written. Slow reads happen before each transaction, which only stores rows."""
     written, low = 0, meta(db, "sealed_until_us") - 2 * DAY
     for (start,) in db.execute("SELECT start_us FROM guardian_dirty ORDER BY start_us").fetchall():
-        written += _seal(db, start, closing=False) or 0
+        written += _seal(db, start, start + MINUTES5, closing=False) or 0
         low = min(low, start)
     end = (now_us - GRACE_US) // MINUTES5 * MINUTES5
     while (at := _next_closed(db, end)) is not None:
-        written += _seal(db, at, closing=True) or 0
+        written += _seal(db, at, _until(db, at, end), closing=True) or 0
         low = min(low, at)
     _advance(db, end)  # skip a stretch without events in one step
     written += join(db, low)
@@ -76,32 +77,72 @@ def _advance(db: sqlite3.Connection, end: int) -> None:
         raise
 
 
-def _seal(db: sqlite3.Connection, start: int, *, closing: bool) -> int | None:
-    """Summarise the 5 minutes from `start`, and delete the hour and day around them, which are joined again later.
-    Returns how many rows were written; None, with nothing changed, if an event came in between.
+def _until(db: sqlite3.Connection, start: int, end: int) -> int:
+    """Up to when all is summarised at once from `start` on: to the end of the hour, and not beyond `end`, where that
+    is not too much; else 5 minutes. Where a past of many hours waits, that takes a third less."""
+    until = min(start // HOUR * HOUR + HOUR, end)
+    (number,) = db.execute(_COUNT, ids(start, until)).fetchone()
+    return until if number <= _AT_ONCE else start + MINUTES5
+
+
+def _seal(db: sqlite3.Connection, start: int, until: int, *, closing: bool) -> int | None:
+    """Summarise the 5 minutes from `start` to `until`, which lie in one hour, and delete the hour and day around them,
+    which are joined again later, but for an hour that is all there. Returns how many rows were written; None, with
+    nothing changed, if an event came in between.
     """
-    totals = read_bucket(db, start)
+    hour, several = start // HOUR * HOUR, until - start > MINUTES5
+    found = _read_buckets(db, start, until) if several else [(start, read_bucket(db, start))]
+    rows = [(at, seals.packed(totals) if len(totals.users) else None) for at, totals in found]
+    whole = several and until == hour + HOUR and meta(db, "sealed_until_us") <= hour
+    joined = seals.packed(Totals.merge([totals for _, totals in found])) if whole and found else None
     db.execute("BEGIN IMMEDIATE")
     try:
         first = meta(db, "sealed_until_us") if closing else start
-        (number,) = db.execute(_COUNT, ids(first, start + MINUTES5)).fetchone()
-        current = number == int(totals.users[:, 1].sum())  # equal: none was added, and none is ever removed
+        (number,) = db.execute(_COUNT, ids(first, until)).fetchone()
+        # Equal: none was added, and none is ever removed.
+        current = number == sum(int(totals.users[:, 1].sum()) for _, totals in found)
         written = None
         if current:
             written = 0
-            db.execute("DELETE FROM guardian_dirty WHERE start_us = ?", (start,))
+            db.execute("DELETE FROM guardian_dirty WHERE start_us >= ? AND start_us < ?", (start, until))
             # Events that arrive for purged time are not counted: the other events of their bucket are gone.
-            if start >= meta(db, "purged_until_us"):
-                for span, _ in _INNER:
-                    seals.put(db, span, start // span * span, Totals.of([]))
-                written = seals.put(db, MINUTES5, start, totals)
+            purged = meta(db, "purged_until_us")
+            for at, row in rows:
+                if at >= purged:
+                    written += _put(db, at, row)
+            if joined is not None and max(first, purged) <= hour:
+                seals.store(db, HOUR, hour, joined)
+                written += 1
             if closing:
-                set_meta(db, "sealed_until_us", start + MINUTES5)
+                set_meta(db, "sealed_until_us", until)
         db.execute("COMMIT")
     except BaseException:
         undo(db)
         raise
     return written
+
+
+def _put(db: sqlite3.Connection, at: int, row: seals.Packed | None) -> int:
+    """Replace the totals of the 5 minutes from `at`; None: they have no events. How many rows that wrote."""
+    for span, _ in _INNER:
+        seals.put(db, span, at // span * span, Totals.of([]))
+    if row is None:
+        return seals.put(db, MINUTES5, at, Totals.of([]))
+    seals.store(db, MINUTES5, at, row)
+    return 1
+
+
+def _read_buckets(db: sqlite3.Connection, start: int, until: int) -> list[tuple[int, Totals]]:
+    """The start and the totals of each 5 minutes in [start, until) that have events, read at once. Raises as
+    `read_bucket` does."""
+    columns = _columns(db, start, until)
+    edges = range(start, until + 1, MINUTES5)
+    places = np.searchsorted(columns[0], edges).tolist()
+    return [
+        (at, Totals.counted(*(column[low:high] for column in columns)))
+        for at, (low, high) in zip(edges, pairwise(places), strict=False)
+        if high > low
+    ]
 
 
 def read_bucket(db: sqlite3.Connection, start: int) -> Totals:
@@ -115,6 +156,11 @@ def read_bucket(db: sqlite3.Connection, start: int) -> Totals:
 
 
 def _read(db: sqlite3.Connection, start: int, end: int) -> Totals:
+    return Totals.counted(*_columns(db, start, end))
+
+
+def _columns(db: sqlite3.Connection, start: int, end: int) -> tuple[np.ndarray, ...]:
+    """What `Totals.counted` takes of the events in [start, end), in the order of time."""
     first, last = ids(start, end)
     wanted = [each.format(key=f"id - {first}") for each in _COLUMNS]
     key, user, route, status, duration, special, latencies = read_numbers(
@@ -126,7 +172,7 @@ def _read(db: sqlite3.Connection, start: int, end: int) -> Totals:
         key, at, user, route, status, duration = (each[place] for each in (key, at, user, route, status, duration))
     latency = np.where(status % 1000 == WEBSOCKET, -1, duration)
     latency[np.searchsorted(key, special)] = latencies
-    return Totals.counted(at, user, route, status, duration, latency)
+    return at, user, route, status, duration, latency
 
 
 def _missing(db: sqlite3.Connection, span: int, inner: int, low: int) -> list[int]:

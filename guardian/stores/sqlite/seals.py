@@ -119,11 +119,25 @@ def put(db: sqlite3.Connection, span_us: int, start_us: int, totals: Totals) -> 
     if not len(totals.users):
         sql = f"DELETE FROM guardian_summary_part WHERE part IN {_STORED} AND span_us = ? AND start_us = ?"
         return int(db.execute(sql, (span_us, start_us)).rowcount > 0)
-    requests = int(totals.users[:, 1].sum())
-    rows = [(part, span_us, start_us, requests, body) for part, body in totals.pack().items()]
-    columns = "part, span_us, start_us, requests, body"
-    db.executemany(f"REPLACE INTO guardian_summary_part ({columns}) VALUES (?, ?, ?, ?, ?)", rows)
+    store(db, span_us, start_us, packed(totals))
     return 1
+
+
+Packed = Sequence[tuple[int, int, bytes]]
+"""Totals as they are stored, for each part: its number, the number of requests, its body."""
+
+
+def packed(totals: Totals) -> Packed:
+    """Totals that are not empty as they are stored: what takes long of `put`, to be done before a transaction."""
+    requests = int(totals.users[:, 1].sum())
+    return [(part, requests, body) for part, body in totals.pack().items()]
+
+
+def store(db: sqlite3.Connection, span_us: int, start_us: int, rows: Packed) -> None:
+    """Replace the totals of a bucket."""
+    columns = "part, span_us, start_us, requests, body"
+    bound = [(part, span_us, start_us, requests, body) for part, requests, body in rows]
+    db.executemany(f"REPLACE INTO guardian_summary_part ({columns}) VALUES (?, ?, ?, ?, ?)", bound)
 
 
 def copy(db: sqlite3.Connection, inner_us: int, at_us: int, span_us: int, start_us: int) -> None:

@@ -73,3 +73,78 @@ def test_an_hour_and_a_day_of_one_bucket_have_its_bytes():
     assert bodies[0] and bodies == [bodies[0]] * 3
     assert seals.requests(db, DAY, START // DAY * DAY, START + DAY) == 9
     db.close()
+
+
+VISITS = st.lists(
+    st.builds(
+        lambda at, user, status, took: Event(
+            START // DAY * DAY + at * 60_000_000, f"u{user}@example.com", "/r", "GET", "f", status, took,
+            Failure("HTTP 500", "Server Error") if status >= 400 else None,
+        ),
+        st.integers(30, 250), st.integers(0, 3), st.sampled_from([200, 500]), st.integers(0, 10**9),
+    ),
+    max_size=30,
+)  # fmt: skip
+
+
+def summaries(db):
+    sql = "SELECT part, span_us, start_us, requests, body FROM guardian_summary_part ORDER BY 1, 2, 3"
+    return db.execute(sql).fetchall()
+
+
+@given(VISITS, st.lists(st.integers(0, 300), max_size=3), st.integers(0, 30))
+def test_hours_at_once_leave_what_5_minutes_at_a_time_leave(events, moments, at_once):
+    found = []
+    for chunk, times in ((-1, range(0, 310, 5)), (at_once, sorted(moments)), (sealing.CHUNK, ())):
+        db = stored(events)
+        seals.prepare(db)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(sealing, "_AT_ONCE", chunk)
+            for minutes in (*times, 310):
+                sealing.seal(db, START // DAY * DAY + minutes * 60_000_000)
+        sealing.join(db, START // DAY * DAY)
+        found.append(summaries(db))
+        assert db.execute("SELECT value FROM guardian_meta WHERE key = 'sealed_until_us'").fetchone() or not events
+        db.close()
+    assert found[0] == found[1] == found[2]
+
+
+def late(db, monkeypatch, event):
+    """Stores an event while an hour is being read."""
+    read = sealing._read_buckets
+
+    def read_and_write(*args):
+        found = read(*args)
+        monkeypatch.setattr(sealing, "_read_buckets", read)
+        write_events(db, [event])
+        return found
+
+    monkeypatch.setattr(sealing, "_read_buckets", read_and_write)
+
+
+@pytest.mark.parametrize("minutes", [-70, 0, 22, 58])
+def test_an_event_that_comes_while_an_hour_is_summarised_is_not_lost(monkeypatch, minutes):
+    hour = START // HOUR * HOUR
+    events = [Event(hour + n * MINUTES5, "ada@example.com", "/r", "GET", "f", 200, 5) for n in range(12)]
+    more = Event(hour + minutes * 60_000_000, "bob@example.com", "/r", "GET", "f", 200, 5)
+    db, expected = stored(events), stored([*events, more])
+    for each in (db, expected):
+        seals.prepare(each)
+    late(db, monkeypatch, more)
+    sealing.seal(db, hour + DAY)
+    sealing.seal(db, hour + DAY)
+    monkeypatch.undo()
+    sealing.seal(expected, hour + DAY)
+    assert summaries(db) == summaries(expected)
+    db.close()
+    expected.close()
+
+
+def test_an_hour_whose_beginning_was_purged_has_no_summary_of_what_is_left():
+    hour = START // HOUR * HOUR
+    db = stored([Event(hour + n * MINUTES5, "ada@example.com", "/r", "GET", "f", 200, 5) for n in range(12)])
+    seals.prepare(db)
+    db.execute("INSERT INTO guardian_meta VALUES ('purged_until_us', ?)", (hour + 2 * MINUTES5,))
+    sealing.seal(db, hour + HOUR + MINUTES5)
+    assert seals.starts(db, MINUTES5, hour, hour + HOUR) == [hour + n * MINUTES5 for n in range(2, 12)]
+    db.close()
