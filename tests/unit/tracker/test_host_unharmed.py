@@ -4,6 +4,9 @@ Each case is driven by hand, without any event loop: nothing in the tracker's wa
 """
 
 import asyncio
+import gc
+import weakref
+from contextlib import suppress
 from http import HTTPStatus
 from types import MappingProxyType, SimpleNamespace
 
@@ -200,3 +203,43 @@ def test_what_is_odd_goes_as_it_goes_without_the_tracker(recorder, name):
     assert all(one is other for one, other in zip(tracked, bare, strict=True))
     # The same object where there is one; where the app itself made it in passing, the same kind.
     assert raised_tracked is raised or (type(raised_tracked) is type(raised) and how[-1] is None)
+
+
+class Served:
+    """A connection of a server, whose `receive` and `send` lead to the scope, as uvicorn's do."""
+
+    def __init__(self, kind):
+        self.scope = scope(kind)
+
+    async def receive(self):
+        return {"type": "websocket.connect" if self.scope["type"] == "websocket" else "http.request", "body": b""}
+
+    async def send(self, message):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("kind", "messages"),
+    [("http", answer()), ("http", answer(404)), ("websocket", [ACCEPT, {"type": "websocket.close"}])],
+    ids=["an answer", "an error", "a WebSocket"],
+)
+def test_a_request_leaves_nothing_for_the_garbage_collector(recorder, kind, messages):
+    async def app(scope, receive, send):
+        await receive()
+        for message in messages:
+            await send(message)
+
+    tracked = UsageTrackingMiddleware(app, recorder=recorder)
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        for _ in range(2):  # the first request of an app goes another way
+            served = Served(kind)
+            gone = weakref.ref(served)
+            with suppress(StopIteration):
+                tracked(served.scope, served.receive, served.send).send(None)
+            del served
+            assert gone() is None
+    finally:
+        if was_on:
+            gc.enable()
