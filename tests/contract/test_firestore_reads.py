@@ -179,7 +179,7 @@ async def test_what_was_never_moved_is_not_looked_for_when_it_is_replaced(addres
         Documents, "names", lambda *values, made=Documents.names: (looked.append(values), made(*values))[1]
     )
     moving.put_facts(Facts())
-    recorded = [Recorded(event(STRETCH_US // 2), None)]
+    recorded = [Recorded(event(start + STRETCH_US // 2), None)]
     assert moving.stretches() == {}
     moving.replace({start: recorded})
     assert looked == []
