@@ -19,7 +19,7 @@ from guardian.core.totals import renumbered
 from guardian.stores.firestore import seals
 from guardian.stores.firestore.buckets import DAY, HOUR, MINUTES5, Seal
 from guardian.stores.firestore.directory import Directory
-from guardian.stores.firestore.documents import NEW, SECONDS, Change, Documents, Found, as_time
+from guardian.stores.firestore.documents import NEW, SECONDS, Change, Documents, Found, as_time, in_commits
 from guardian.stores.firestore.moving_imports import note_imported, stretch_of
 from guardian.stores.firestore.progress import as_table, read_progress, slices_between
 from guardian.stores.firestore.sealing import seal
@@ -32,9 +32,6 @@ from tracker.firestore.sink import SLICES
 from tracker.firestore.slices import NOBODY, slices_of, storable
 from tracker.keyed import tombstone
 from tracker.source import Source
-
-_BYTES, _CHANGES = 2_500_000, 200
-"""The most bytes in one commit: Firestore takes 10 MiB, the emulator 4."""
 
 
 class FirestoreMovingEvents:
@@ -214,16 +211,8 @@ class FirestoreMovingEvents:
 
     def _commit(self, changes: Iterable[Change]) -> None:
         """Write these documents, split into commits by number and size."""
-        made: list[Change] = []
-        size = 0
-        for change in changes:
-            grows = sum(len(value) for value in (change.fields or {}).values() if isinstance(value, bytes))
-            if made and (len(made) == _CHANGES or size + grows > _BYTES):
-                self._documents.commit(made)
-                made, size = [], 0
-            made.append(change)
-            size += grows
-        self._documents.commit(made)
+        for some in in_commits([change] for change in changes):
+            self._documents.commit(some)
 
 
 def _runs(starts: Sequence[int]) -> Iterator[tuple[int, int]]:
