@@ -126,6 +126,22 @@ async def parts_of_reports(folder, people):
     return reads
 
 
+async def test_the_names_of_a_thousand_people_are_read_from_one_list(tmp_path, as_a_minute_later):
+    reads = {}
+    for people in (1_000, 1):
+        folder = tmp_path / str(people)
+        folder.mkdir()
+        keys = {"database": address_in(folder), "schedules": SCHEDULES, "rules": RULES}
+        async with opened(folder, events=past(3, people, every=24), **keys) as app:
+            await app.repository.seal(NOW)
+        async with opened(folder, events=[], **keys) as app:
+            with counted() as found:
+                report = await app.usage.generate_report(hours=72)
+            assert len(report["users"]) == people
+        reads[people] = parts(found)["names"]
+    assert reads[1_000] == reads[1] <= 2, "the list, and who came in the last hour"
+
+
 async def test_a_report_reads_what_the_model_says_whatever_the_traffic(model, tmp_path, as_a_minute_later):
     few = await parts_of_reports(tmp_path / "few", 1)
     limits = dict(zip(WINDOWS, model.REPORTS_READ, strict=True))

@@ -4,6 +4,7 @@ library sends its requests."""
 from collections import Counter
 from contextlib import contextmanager
 
+from guardian.stores.firestore.name_lists import NAMES
 from guardian.stores.firestore.seals import SEALS
 from tracker.firestore.people import PEOPLE
 
@@ -34,7 +35,7 @@ def parts(found):
         if place.startswith(SEALS):
             made["days" if how == "query" and place[-1] in "dp" else "edges"] += many
         else:
-            made["names" if place == PEOPLE and how != "total" else "rest"] += many
+            made["names" if place in (PEOPLE, NAMES) and how != "total" else "rest"] += many
     return made
 
 

@@ -1,41 +1,61 @@
 """The names behind the ids of people, and the ids behind a name.
 
-Names are read when something shows them, and cached. Every erasure changes `guardian_meta/erased` in the same commit;
-that document is read before each answer, and the cache is dropped if it has changed.
+Names are read when something shows them, few from people's own documents and many from lists of thousands
+(guardian.stores.firestore.name_lists), and cached. Every erasure changes `guardian_meta/erased` in the same commit
+(guardian.stores.firestore.unlinking); that document is read before each answer, and the cache is dropped if it has
+changed.
 """
 
 from __future__ import annotations
 
-import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
 
 from guardian.core.unlinked import unlinked_name
+from guardian.stores.firestore import name_lists, unlinking
 from guardian.stores.firestore.documents import Change, Documents, Found, in_pieces
+from guardian.stores.firestore.name_lists import Index, NameList
+from guardian.stores.firestore.unlinking import PART
 from guardian.stores.people.aliases import Aliases
 from tracker.event import ANONYMOUS
-from tracker.firestore.expiry import META
 from tracker.firestore.people import PEOPLE, SECRETS
 from tracker.firestore.slices import NOBODY
 from tracker.keyed import tombstone
 from tracker.names import clean_name
 from tracker.pseudonyms import pseudonym
 
-ERASED = "erased"
-_PART = "~"
-"""Separates the name of an erased person from the number of a further id."""
 _IN = 30
 """How many values a Firestore condition may list."""
-
-
-def erased_name(stem: str, place: int) -> str:
-    """The new name for an erased person's id with this index (from 0). It tells which ids belong together, so totals
-    still count one person."""
-    return stem if place == 0 else f"{stem}{_PART}{place}"
+_THREADS = 8
+"""So many queries for names are made at once."""
+_MOST_LISTED = 10_000
+"""At most so many names are put into lists at once, since each is read; the rest waits for the next time."""
+_TRIES = 20
 
 
 def person_of(aliases: Aliases, name: str) -> str:
     """The person behind a recorded name."""
-    return name.partition(_PART)[0] if name.startswith("erased-") else aliases.person(name)
+    return name.partition(PART)[0] if name.startswith("erased-") else aliases.person(name)
+
+
+class _Cache:
+    """What was read while nobody was erased."""
+
+    def __init__(self, index: Index, lists: Mapping[int, NameList]) -> None:
+        self.index = index
+        self.names: dict[int, str] = {NOBODY: ANONYMOUS}
+        self.lists = dict(lists)
+        self.erased: Mapping[int, str] | None = None
+
+    def unread(self) -> list[int]:
+        """The places of the lists that were not read, or have grown since."""
+        there = enumerate(self.index.tokens)
+        return [place for place, token in there if token and self._token(place) != token]
+
+    def _token(self, place: int) -> int:
+        return self.lists[place].token if place in self.lists else 0
 
 
 class Directory:
@@ -43,47 +63,116 @@ class Directory:
 
     def __init__(self, documents: Documents) -> None:
         self._documents = documents
-        self._names: dict[int, str] = {NOBODY: ANONYMOUS}
-        self._erased: dict[int, str] | None = None
-        self._epoch: object = None
+        self._cache = _Cache(Index(), {})
+        self._unlisted = set[int]()
         self._key: str | None = None
 
     def refresh(self) -> object:
         """Drop the cache if somebody was erased since it was filled. Returns a value that changes with each erasure."""
-        found = self._documents.get(META, ERASED)
-        epoch = None if found is None else found.fields["epoch"]
-        if epoch != self._epoch:
-            self._names, self._erased, self._epoch = {NOBODY: ANONYMOUS}, None, epoch
-        return epoch
+        return self._refreshed().index.epoch
+
+    def _refreshed(self) -> _Cache:
+        index, cache = name_lists.read_index(self._documents), self._cache
+        if index.epoch != cache.index.epoch:
+            same = {place: each for place, each in cache.lists.items() if each.token in index.tokens}
+            cache = self._cache = _Cache(index, same)
+        cache.index = index
+        return cache
 
     def names(self, ids: Iterable[int]) -> dict[int, str]:
         """The names under which these ids were recorded; an id without a name gets one that leads nowhere."""
-        wanted = sorted(set(ids))
-        missing = [number for number in wanted if number not in self._names]
-        for each in self.documents_with(missing):
-            self._names[int(each.fields["id"])] = each.fields["name"]
-        return {number: self._names.get(number) or unlinked_name(f"{number:016x}") for number in wanted}
+        wanted = set(ids)
+        known = self._recorded(self._cache, wanted)
+        return {number: known.get(number) or unlinked_name(f"{number:016x}") for number in sorted(wanted)}
 
-    def erased(self) -> dict[int, str]:
-        """The ids of erased people, with the unlinkable names they have now."""
-        if self._erased is None:
-            found = self._documents.query(PEOPLE, ("name", ">=", "erased-"), ("name", "<", "erased."))
-            self._erased = {int(each.fields["id"]): str(each.fields["name"]) for each in found}
-        return self._erased
+    def _recorded(self, cache: _Cache, ids: Collection[int]) -> dict[int, str]:
+        """The names that these ids have. What is read goes into this cache, and not into one that replaced it
+        meanwhile: it may be of before an erasure."""
+        missing = [number for number in ids if number not in cache.names]
+        if missing:
+            cache.names |= self._from_lists(cache, missing)
+            missing = [number for number in missing if number not in cache.names]
+            read = {int(each.fields["id"]): each.fields["name"] for each in self.documents_with(missing)}
+            cache.names |= read
+            if len(self._unlisted) < _MOST_LISTED:
+                self._unlisted |= read.keys()
+        return {number: cache.names[number] for number in ids if number in cache.names}
+
+    def _from_lists(self, cache: _Cache, ids: Sequence[int]) -> dict[int, str]:
+        """What lists say of these ids. Lists are read as long as that is less than a document for each id."""
+        wanted = np.array(ids, np.int64)
+        found = {number: name for each in cache.lists.values() for number, name in each.among(wanted).items()}
+        unread = cache.unread()
+        if 0 < len(unread) < len(ids) - len(found):
+            new = name_lists.read_lists(self._documents, cache.index, unread)
+            cache.lists |= new
+            found |= {number: name for each in new.values() for number, name in each.among(wanted).items()}
+        return found
+
+    def list_names(self, ids: Iterable[int]) -> None:
+        """Put the names of these ids into lists, as far as they are in none. Whoever seals does so with those whom the
+        new hours and days have."""
+        self._unlisted |= set(ids) - {NOBODY}
+        for _ in range(_TRIES if self._unlisted else 0):
+            cache = self._refreshed()
+            cache.lists |= name_lists.read_lists(self._documents, cache.index, cache.unread())
+            self._unlisted -= {number for each in cache.lists.values() for number in each.ids.tolist()}
+            some = sorted(self._unlisted)[:_MOST_LISTED]
+            if self._listed(cache, self._recorded(cache, some)):
+                self._unlisted -= set(some)
+                return
+
+    def _listed(self, cache: _Cache, names: Mapping[int, str]) -> bool:
+        """Whether these names are in lists now, and nobody was erased or listed in between."""
+        left = list(names.items())
+        while left:
+            index = cache.index
+            place = max(len(index.tokens) - 1, 0)
+            last = cache.lists.get(place)
+            if not (many := name_lists.fitting(last, left)) or (last is None and index.tokens):
+                place, last = len(index.tokens), None
+                many = name_lists.fitting(None, left)
+            whole = {**({} if last is None else last.all()), **dict(left[:many])}
+            made = NameList.of(unlinking.new_token(), whole)
+            tokens = (*index.tokens[:place], made.token)
+            groups = unlinking.groups_of(self._documents, index)
+            strays = [] if index.tokens else self._documents.names(name_lists.NAMES, name_lists.name_of(1), "~")
+            written = [index._replace(tokens=tokens, groups=groups).change(), made.change(place)]
+            if not self._documents.commit([*written, *(Change(name_lists.NAMES, each, None) for each in strays)]):
+                return False
+            left = left[many:]
+            cache.lists[place] = made
+            if left and self._refreshed() is not cache:
+                return False
+        return True
+
+    def erased(self) -> Mapping[int, str]:
+        """The ids of erased people who had several, and maybe of others, with the unlinkable names they have now."""
+        cache = self._cache
+        if cache.erased is None:
+            cache.erased = (
+                cache.index.groups
+                if cache.index.groups is not None
+                else dict(unlinking.renamed_documents(self._documents))
+            )
+        return cache.erased
 
     def documents_with(self, ids: Iterable[int]) -> list[Found]:
         """The documents of these ids."""
-        return [
-            each
-            for some in in_pieces(sorted(ids), _IN)
-            for each in self._documents.query(PEOPLE, ("id", "in", list(some)))
-        ]
+
+        def asked(some: Sequence[int]) -> list[Found]:
+            return self._documents.query(PEOPLE, ("id", "in", list(some)))
+
+        pieces = list(in_pieces(sorted(ids), _IN))
+        if len(pieces) < 2:
+            return [each for some in pieces for each in asked(some)]
+        with ThreadPoolExecutor(min(_THREADS, len(pieces))) as threads:
+            return [each for found in threads.map(asked, pieces) for each in found]
 
     def everyone(self) -> list[Found]:
         """The documents of all people, in the order in which they were first seen."""
-        found = self._documents.query(PEOPLE)
-        for each in found:
-            self._names[int(each.fields["id"])] = each.fields["name"]
+        cache, found = self._cache, self._documents.query(PEOPLE)
+        cache.names |= {int(each.fields["id"]): each.fields["name"] for each in found}
         return sorted(found, key=lambda each: (each.fields.get("seen", 0), each.name))
 
     def documents_of(self, names: Iterable[str], aliases: Aliases) -> list[Found]:
@@ -102,7 +191,7 @@ class Directory:
         cached yet or may have several ids.
         """
         found: dict[str, set[int]] = {name: set() for name in names}
-        for number, name in self._names.items():
+        for number, name in list(self._cache.names.items()):
             if (ids := found.get(person_of(aliases, name))) is not None:
                 ids.add(number)
         others: dict[str, list[str]] = {}
@@ -125,14 +214,3 @@ class Directory:
                 return "none"  # nobody was ever recorded
             self._key = str(found.fields["value"])
         return tombstone(name, self._key).hex()
-
-    def unlinked(self, people: Iterable[Sequence[Found]]) -> list[Change]:
-        """The changes that give each person (a list of documents) an unlinkable name."""
-        changes = [Change(META, ERASED, {"epoch": secrets.token_hex(8)})]
-        for found in people:
-            stem = unlinked_name(secrets.token_hex(8))
-            for place, each in enumerate(found):
-                name = erased_name(stem, place)
-                changes.append(Change(PEOPLE, each.name, None))
-                changes.append(Change(PEOPLE, name, {**each.fields, "name": name}))
-        return changes

@@ -14,6 +14,7 @@ from guardian.stores.firestore.directory import Directory
 from guardian.stores.firestore.documents import Change, Documents, Found, as_time
 from guardian.stores.firestore.progress import slices_between
 from guardian.stores.firestore.slices import AT, PERSON, Table, packed, unpacked
+from guardian.stores.firestore.unlinking import remove, unlink
 from tracker.firestore.people import PEOPLE, TOMBSTONES, new_id
 from tracker.firestore.sink import SLICES
 
@@ -27,7 +28,7 @@ def erase(documents: Documents, people: Directory, found: Sequence[Found]) -> bo
         return False
     ids = [int(each.fields["id"]) for each in found]
     forget_clients(documents, ids)  # first, so that an interrupted erasure can be repeated
-    documents.commit(people.unlinked([found]))
+    unlink(documents, [found])
     forget_clients(documents, ids)
     return True
 
@@ -61,7 +62,7 @@ def _buried(documents: Documents, people: Directory, person: Found, erased_us: i
                 again = True
             _given_to(documents, each, table, mine, nobody)
     if again and not _comes_later(documents, number, erased_us):
-        documents.commit([*people.unlinked([]), Change(PEOPLE, person.name, None)])
+        remove(documents, [person])
     return again
 
 

@@ -71,7 +71,15 @@ class FirestoreKeeping:
     async def seal(self, now: datetime) -> int:
         """See UsageRepository."""
         held().pop(self._kept, None)
-        return await self._do(lambda: sealing.seal(self.documents, micros(now)))
+
+        def work() -> int:
+            people = set[int]()
+            written = sealing.seal(self.documents, micros(now), people)
+            if people:
+                self._directory.list_names(people)
+            return written
+
+        return await self._do(work)
 
     async def turnover(self, edges: Sequence[datetime]) -> Turnover:
         """See UsageRepository."""

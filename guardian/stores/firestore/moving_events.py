@@ -24,6 +24,7 @@ from guardian.stores.firestore.moving_imports import note_imported, stretch_of
 from guardian.stores.firestore.progress import as_table, read_progress, slices_between
 from guardian.stores.firestore.sealing import seal
 from guardian.stores.firestore.slices import EMPTY
+from guardian.stores.firestore.unlinking import doubt, remove
 from guardian.stores.moving import STRETCH_US, Bucket, Facts, Recorded
 from tracker.event import ANONYMOUS, Event
 from tracker.firestore.address import Address
@@ -198,6 +199,8 @@ class FirestoreMovingEvents:
                 fields = {"id": new_id(), "name": name, "seen": seen}
                 made[name] = Change(PEOPLE, self._document_of(name), fields, NEW)
         self._commit(made.values())
+        if any(name.startswith("erased-") for name in made):
+            doubt(self._documents)
         self._ids |= {name: change.fields["id"] for name, change in made.items() if change.fields}
         return self._ids
 
@@ -206,7 +209,7 @@ class FirestoreMovingEvents:
 
     def _forget_people(self, names: Sequence[str]) -> None:
         self._person_ids([])
-        self._documents.delete(PEOPLE, [self._document_of(name) for name in names])
+        remove(self._documents, self._documents.get_all(PEOPLE, [self._document_of(name) for name in names]))
         self._ids = None
 
     def _commit(self, changes: Iterable[Change]) -> None:

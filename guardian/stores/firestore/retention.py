@@ -14,6 +14,7 @@ from guardian.stores.firestore.documents import Change, Documents, Found
 from guardian.stores.firestore.progress import Progress, read_progress, slices_between
 from guardian.stores.firestore.sealing import GRACE_US, seal
 from guardian.stores.firestore.slices import AT, EMPTY, bare, packed, unpacked, wordy
+from guardian.stores.firestore.unlinking import unlink
 from tracker.firestore.sink import NOTES, RECORDERS, SLICES
 from tracker.firestore.slices import NOBODY
 
@@ -66,16 +67,16 @@ def _forget_summaries(documents: Documents, people: Directory, before: int) -> N
     )
     if not documents.commit([after.change()]):
         return  # the next purge goes on
+    gone = {number for each in leaving for number in each.people.tolist()} - {NOBODY}
+    gone -= _spoken_of(documents, progress, before)
+    found = [each for each in people.documents_with(gone) if not each.fields["name"].startswith("erased-")]
+    # Before the summaries, which say who is leaving: a purge that is killed goes on with the same people.
+    unlink(documents, [[each] for each in found])
     for span in SPANS:
         documents.delete(seals.SEALS, documents.names(seals.SEALS, *seals.range_of(span, 0, before)))
     documents.delete(seals.SEALS, seals.names_of_hours(documents, 0, before))
     documents.delete(seals.SEALS, packs.names_of_forgotten(documents, before))
     packs.update(documents, read_progress(documents))
-    gone = {number for each in leaving for number in each.people.tolist()} - {NOBODY}
-    gone -= _spoken_of(documents, progress, before)
-    found = [each for each in people.documents_with(gone) if not each.fields["name"].startswith("erased-")]
-    for each in found:
-        documents.commit(people.unlinked([[each]]))
 
 
 def _spoken_of(documents: Documents, progress: Progress, start: int) -> set[int]:

@@ -33,17 +33,18 @@ The rest of a long imported past follows in the next rounds."""
 _TRIES = 20
 
 
-def seal(documents: Documents, now_us: int) -> int:
+def seal(documents: Documents, now_us: int, people: set[int] | None = None) -> int:
     """Summarise stale buckets, then newly closed ones, then complete hours and days. Returns how many buckets were
-    written."""
+    written, and puts the ids of those whom the new hours and days have into `people`."""
+    met = set[int]() if people is None else people
     for _ in range(_TRIES):
-        written = _seal(documents, now_us)
+        written = _seal(documents, now_us, met)
         if written is not None:
             return written
     return 0  # another process keeps interfering
 
 
-def _seal(documents: Documents, now_us: int) -> int | None:
+def _seal(documents: Documents, now_us: int, people: set[int]) -> int | None:
     """Like `seal`, in one attempt; None if another process sealed meanwhile."""
     progress, written = read_progress(documents), 0
     end = (now_us - GRACE_US) // MINUTES5 * MINUTES5
@@ -63,7 +64,7 @@ def _seal(documents: Documents, now_us: int) -> int | None:
             return written
         progress = read_progress(documents)
     for span in (HOUR, DAY):
-        step = _joined(documents, progress, span)
+        step = _joined(documents, progress, span, people)
         if step is None:
             return None
         progress, more = step
@@ -131,11 +132,11 @@ def _made(
     return progress, written
 
 
-def _joined(documents: Documents, progress: Progress, span: int) -> tuple[Progress, int] | None:
+def _joined(documents: Documents, progress: Progress, span: int, people: set[int]) -> tuple[Progress, int] | None:
     """Commit the complete buckets of this length. Returns the new progress and the number of buckets. Neighbours within
     a day are read at once and many are committed together, since a long past would be slow one by one."""
     written, events = 0, dict[int, int]()
-    made = (each for starts in _runs(progress, span) for each in _whole(documents, span, starts, events))
+    made = (each for starts in _runs(progress, span) for each in _whole(documents, span, starts, events, people))
     for commit in in_commits(made):
         done = {seals.start_of(each.name) for each in commit}
         after = replace(progress, unjoined=progress.unjoined - {(span, start) for start in done})
@@ -150,9 +151,12 @@ def _joined(documents: Documents, progress: Progress, span: int) -> tuple[Progre
     return progress, written
 
 
-def _whole(documents: Documents, span: int, starts: Sequence[int], events: dict[int, int]) -> Iterator[list[Change]]:
+def _whole(
+    documents: Documents, span: int, starts: Sequence[int], events: dict[int, int], people: set[int]
+) -> Iterator[list[Change]]:
     """The changes that write each of the buckets at these neighbouring starts, joined from the shorter ones inside; a
-    bucket with nothing inside is deleted. Puts the number of events of each into `events`."""
+    bucket with nothing inside is deleted. Puts the number of events of each into `events`, and who was there into
+    `people`."""
     found = seals.read(documents, INSIDE[span], starts[0], starts[-1] + span)
     parts = {start: list(group) for start, group in groupby(found, key=lambda each: each.start // span * span)}
     for start in starts:
@@ -161,6 +165,7 @@ def _whole(documents: Documents, span: int, starts: Sequence[int], events: dict[
             continue
         whole = joined(span, start, parts[start])
         events[start] = whole.events
+        people.update(whole.people.tolist())
         yield seals.day_changes(whole, parts[start]) if span == DAY else seals.changes(whole)
 
 
