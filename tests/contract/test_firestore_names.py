@@ -114,6 +114,17 @@ async def test_who_comes_later_is_added_to_the_last_list_and_to_new_ones(address
     assert lists < len(read_index(repository.documents).tokens) <= lists + 4
 
 
+async def test_people_from_before_there_were_lists_are_in_the_first_one(address):
+    repository = await filled(address)
+    documents = repository.documents
+    documents.commit(
+        [Change(META, "erased", None), *(Change(NAMES, name, None) for name in documents.names(NAMES, "0", "~"))]
+    )
+    writing.write(documents, [event(END - HOUR / 2, "new@example.com")])
+    await FirestoreRepository(address).seal(END + HOUR)
+    assert listed(address) == recorded(address) and len(listed(address)) == MANY + 1
+
+
 async def test_aliases_of_many_people_read_few_documents(address):
     await filled(address)
     aliases = Aliases.of([(person(n), person(n % 40)) for n in range(40, MANY)])

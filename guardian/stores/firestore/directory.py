@@ -9,7 +9,6 @@ changed.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
@@ -28,10 +27,9 @@ from tracker.pseudonyms import pseudonym
 
 _IN = 30
 """How many values a Firestore condition may list."""
-_THREADS = 8
-"""So many queries for names are made at once."""
-_MOST_LISTED = 10_000
-"""At most so many names are put into lists at once, since each is read; the rest waits for the next time."""
+_MOST_LISTED, _MOST_FIRST = 3_000, 20_000
+"""At most so many names are put into lists at once, since each is read, and so many where there is no list yet, since
+they are read together; the rest waits for the next time."""
 _TRIES = 20
 
 
@@ -99,11 +97,11 @@ class Directory:
         return {number: cache.names[number] for number in ids if number in cache.names}
 
     def _from_lists(self, cache: _Cache, ids: Sequence[int]) -> dict[int, str]:
-        """What lists say of these ids. Lists are read as long as that is less than a document for each id."""
+        """What lists say of these ids. Lists are read as long as that is no more than a document for each id."""
         wanted = np.array(ids, np.int64)
         found = {number: name for each in cache.lists.values() for number, name in each.among(wanted).items()}
         unread = cache.unread()
-        if 0 < len(unread) < len(ids) - len(found):
+        if 0 < len(unread) <= len(ids) - len(found):
             new = name_lists.read_lists(self._documents, cache.index, unread)
             cache.lists |= new
             found |= {number: name for each in new.values() for number, name in each.among(wanted).items()}
@@ -117,10 +115,18 @@ class Directory:
             cache = self._refreshed()
             cache.lists |= name_lists.read_lists(self._documents, cache.index, cache.unread())
             self._unlisted -= {number for each in cache.lists.values() for number in each.ids.tolist()}
-            some = sorted(self._unlisted)[:_MOST_LISTED]
-            if self._listed(cache, self._recorded(cache, some)):
-                self._unlisted -= set(some)
+            names = {} if cache.index.tokens else self._first(cache)
+            some = sorted(self._unlisted - names.keys())[:_MOST_LISTED]
+            if self._listed(cache, names | self._recorded(cache, some)):
+                self._unlisted -= {*some, *names}
                 return
+
+    def _first(self, cache: _Cache) -> dict[int, str]:
+        """The names of all people, or of many, from one query."""
+        found = self._documents.query(PEOPLE, limit=_MOST_FIRST)
+        names = {int(each.fields["id"]): str(each.fields["name"]) for each in found}
+        cache.names |= names
+        return names
 
     def _listed(self, cache: _Cache, names: Mapping[int, str]) -> bool:
         """Whether these names are in lists now, and nobody was erased or listed in between."""
@@ -159,15 +165,11 @@ class Directory:
 
     def documents_with(self, ids: Iterable[int]) -> list[Found]:
         """The documents of these ids."""
-
-        def asked(some: Sequence[int]) -> list[Found]:
-            return self._documents.query(PEOPLE, ("id", "in", list(some)))
-
-        pieces = list(in_pieces(sorted(ids), _IN))
-        if len(pieces) < 2:
-            return [each for some in pieces for each in asked(some)]
-        with ThreadPoolExecutor(min(_THREADS, len(pieces))) as threads:
-            return [each for found in threads.map(asked, pieces) for each in found]
+        return [
+            each
+            for some in in_pieces(sorted(ids), _IN)
+            for each in self._documents.query(PEOPLE, ("id", "in", list(some)))
+        ]
 
     def everyone(self) -> list[Found]:
         """The documents of all people, in the order in which they were first seen."""
