@@ -1,5 +1,6 @@
 """A store in memory: it passes the contract of stores, so that nothing above them can take SQL for granted."""
 
+from collections import Counter
 from dataclasses import dataclass, field
 
 from guardian.alerting.engine import AlertState
@@ -13,11 +14,14 @@ from tests.support.memory_state import MemoryState
 
 @dataclass
 class Database:
-    """What is kept, whoever has it open. `summed` are events that retention deleted, and that summaries still count."""
+    """What is kept, whoever has it open. `summed` are events that retention deleted, and that summaries still count;
+    `imported` are those of `events` that came from a log, and `marks` those of its lines, by stretch."""
 
     place: str = ""
     events: list = field(default_factory=list)
     summed: list = field(default_factory=list)
+    imported: Counter = field(default_factory=Counter)
+    marks: dict = field(default_factory=dict)
     users: dict = field(default_factory=dict)
     features: set = field(default_factory=set)
     purged_until: int = 0
@@ -41,6 +45,16 @@ class Database:
     link_key: str = ""
     asked: dict = field(default_factory=dict)
     sessions: dict = field(default_factory=dict)
+
+    def own(self):
+        """The events that the app itself recorded, in the order of time."""
+        left, found = self.imported.copy(), []
+        for event in self.events:
+            if left[event]:
+                left[event] -= 1
+            else:
+                found.append(event)
+        return found
 
     async def open(self, book=NO_BOOK):
         """All stores, with `book` for the names of people."""

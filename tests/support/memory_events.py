@@ -37,6 +37,22 @@ def person(aliases, user):
     return user if user.startswith("erased-") else aliases.person(user)
 
 
+def keep(database, events):
+    """Store these events but for those with half a character; how many were stored."""
+    stored = 0
+    for event in events:
+        try:
+            "".join([*event[1:5], *(event.failure or ())]).encode()
+        except UnicodeEncodeError:
+            continue
+        database.events.append(event)
+        database.users.setdefault(event.user, False)
+        database.features.add(event.feature)
+        stored += 1
+    database.events.sort(key=lambda event: event.at_us)
+    return stored
+
+
 class MemoryEvents:
     """`UsageRepository` on a list of events in the order of time."""
 
@@ -70,18 +86,7 @@ class MemoryEvents:
         return {user for user in self._db.users if person(aliases, user) == wanted}
 
     async def write(self, events):
-        stored = 0
-        for event in events:
-            try:
-                "".join([*event[1:5], *(event.failure or ())]).encode()
-            except UnicodeEncodeError:
-                continue
-            self._db.events.append(event)
-            self._db.users.setdefault(event.user, False)
-            self._db.features.add(event.feature)
-            stored += 1
-        self._db.events.sort(key=lambda event: event.at_us)
-        return stored
+        return keep(self._db, events)
 
     async def events(self, start, end, *, failed_only=False):
         if found := [event for event in self._window(start, end) if event.failure or not failed_only]:
@@ -388,7 +393,8 @@ class MemoryHistory:
 
     def read(self, start, end, *, single_events, imported=True, wanted=NOTHING_MORE):
         aliases = self.book.current()
-        events = [event._replace(user=person(aliases, event.user)) for event in self._db.events]
+        recorded = self._db.events if imported else self._db.own()
+        events = [event._replace(user=person(aliases, event.user)) for event in recorded]
         inside = [event for event in events if start <= event.at_us // MINUTE_US < end]
         singles_us = max(start, end - -(-single_events // 60)) * MINUTE_US
         seen = History.of(events, events[0].at_us, events[-1].at_us + 1).first_seen if events else {}
@@ -396,16 +402,17 @@ class MemoryHistory:
             History.of(inside, start * MINUTE_US, end * MINUTE_US),
             columns=Columns.of(event for event in inside if event.at_us >= singles_us),
             first_seen=seen,
-            first_event_us=self.first_event(),
+            first_event_us=events[0].at_us if events else None,
             alive_us=[],
             singles_us=singles_us,
-            cursor=Cursor({"memory": len(self._db.events)}),
+            cursor=Cursor({"memory" if imported else "own": len(recorded)}),
             earlier=earlier(events, wanted),
             last_used=last_used(events, start, wanted),
         )
 
     def grown(self, history, end, *, keep, single_events, wanted=NOTHING_MORE):
-        return self.read(end - keep, end, single_events=single_events, wanted=wanted)
+        imported = "own" not in history.cursor.serials
+        return self.read(end - keep, end, single_events=single_events, imported=imported, wanted=wanted)
 
     def _recorded(self):
         aliases = self.book.current()
