@@ -65,7 +65,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *health.ENDPOINTS,
     *reports.ENDPOINTS,
     *alerts.ENDPOINTS,
-    Endpoint(method="GET", path="/openapi.json", run=openapi, answer=Document, access="public"),
+    Endpoint(method="GET", path="/openapi.json", run=openapi, answer=Document, access="public", large=True),
 )
 
 

@@ -29,6 +29,7 @@ from guardian.core.off_loop import (
     short_turns,
     sorted_pieces,
 )
+from guardian.stores.firestore.keeping import FirestoreKeeping
 from guardian.web.endpoint import LargeAnswer, answer
 from tests.support.api_client import bearer, calling, opened
 
@@ -277,3 +278,8 @@ def test_a_long_text_of_json_comes_in_pieces():
     parts = list(json_pieces({"users": [{"email": "x" * 100}] * 5_000}))
     assert len(parts) > 5
     assert max(map(len, parts)) < 66_000
+
+
+async def test_what_firestore_is_asked_is_done_with_short_turns_while_the_collector_rests(hosts_turns):
+    store = FirestoreKeeping("firestore://nobody-asks-it")
+    assert await store._do(lambda: (gc.isenabled(), sys.getswitchinterval() < 0.001)) == (False, True)
