@@ -70,8 +70,12 @@ class Pacing:
         The interpreter lets one thread run at a time, and a thread that has worked without a pause holds up requests
         for all of its batch: their slowest one of a hundred was two thirds slower at full load.
         """
-        if not self._hurried() and 2 * len(self._buffer.events) < self._buffer.room:
+        if self.calm():
             time.sleep(_MOMENT_SECONDS)
+
+    def calm(self) -> bool:
+        """Whether there is time to let others go first: no hurry, and less than half of the buffer waits."""
+        return not self._hurried() and 2 * len(self._buffer.events) < self._buffer.room
 
     def _hurried(self) -> bool:
         """Whether somebody waits for what is stored, or the process may be gone in the next moment: its app ended, some

@@ -29,7 +29,7 @@ class Recorder:
     """Takes events from requests and stores them in `database`, in batches, from a thread of its own.
 
     `add` never raises; when `buffer_size` events wait, the newest is dropped and counted. What waits is stored when
-    nothing more has come for 50 ms, when `batch_size` events wait (1,000), or after `flush_interval` seconds (1). An
+    nothing more has come for 50 ms, when `batch_size` events wait (2,000), or after `flush_interval` seconds (1). An
     event leaves the buffer only when its batch has been committed to the file that is there; a database that is locked
     or full is retried, and one that was removed or replaced is opened again, with a log message. One that cannot be
     used at all (corrupt, or from a newer version) is logged once and retried every ten seconds; meanwhile events are

@@ -166,7 +166,8 @@ class WriterThread(Pacing):
         news = self._tally.news()
         try:
             events = [each if each.failure is None else verified(each, self._texts) for each in batch]
-            stored = sink.write(events, heartbeat=self._heartbeat, notes=news, between=self.give_way)
+            between = self.give_way if self.calm() else None
+            stored = sink.write(events, heartbeat=self._heartbeat, notes=news, between=between)
         except BaseException:
             self._tally.untold(news)
             raise

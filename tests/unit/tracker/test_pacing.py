@@ -3,9 +3,12 @@
 import pytest
 
 from tests.support.events import event
+from tests.support.waiting import until
+from tracker import Recorder
 from tracker.buffer import Buffer
 from tracker.pacing import Pacing
 from tracker.sink import SQLITE_PACE
+from tracker.sqlite.sink import SqliteSink
 
 T = 1_700_000_000_000_000
 
@@ -32,6 +35,30 @@ def test_requests_have_a_moment_between_two_parts_of_a_batch(pauses):
 def test_there_is_no_pause_where_events_come_faster_than_they_are_stored(pauses):
     pacing(waiting=50).give_way()
     assert pauses == []
+
+
+@pytest.mark.parametrize(("queued", "in_parts"), [(9, True), (60, False)])
+def test_a_batch_is_stored_in_parts_unless_events_come_faster_than_they_are_stored(
+    tmp_path, monkeypatch, queued, in_parts
+):
+    found = []
+    write = SqliteSink.write
+
+    def noted(self, events, *, between=None, **more):
+        events = list(events)
+        if events:
+            found.append(between is not None)
+        return write(self, events, between=between, **more)
+
+    monkeypatch.setattr(SqliteSink, "write", noted)
+    recorder = Recorder(tmp_path / "guardian.db", buffer_size=100, batch_size=queued)
+    assert recorder.pause(10)  # until all are there
+    for number in range(queued):
+        recorder.add(event(T + number))
+    recorder.resume()
+    until(lambda: found)
+    assert found[0] is in_parts
+    assert recorder.close()
 
 
 def test_there_is_no_pause_where_the_store_cannot_be_used(pauses):

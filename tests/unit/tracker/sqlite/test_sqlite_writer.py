@@ -313,11 +313,11 @@ def test_a_batch_in_parts_leaves_what_the_batch_at_once_leaves(found, size):
     assert len(pauses) >= max(0, (len(found) - 1) // size)
 
 
-def test_a_large_batch_and_the_sessions_of_many_are_done_in_parts_of_a_hundred(writer):
+def test_a_large_batch_and_the_sessions_of_many_are_done_in_parts_of_128(writer):
     pauses = []
-    writer.write([event(T + n, f"u{n}@example.com") for n in range(250)], between=lambda: pauses.append(1))
+    writer.write([event(T + n, f"u{n}@example.com") for n in range(300)], between=lambda: pauses.append(1))
     assert len(pauses) == 2 + 2
-    writer.write([event(T + n, f"u{n}@example.com") for n in range(100)], between=lambda: pauses.append(1))
+    writer.write([event(T + n, f"u{n}@example.com") for n in range(128)], between=lambda: pauses.append(1))
     assert len(pauses) == 4
 
 
