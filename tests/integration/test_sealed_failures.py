@@ -1,4 +1,5 @@
-"""The failed requests of sealed days, noted beside their summaries: the index alone would say the same."""
+"""The failed requests of sealed days and of the latest hours, noted beside their summaries: the index alone would say
+the same."""
 
 import asyncio
 import sqlite3
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from guardian.core.activity import ERRORS_PER_USER
 from guardian.core.time import micros, moment
+from guardian.stores.sqlite.buckets import DAY, HOUR
 from guardian.stores.sqlite.events import SqliteRepository
 from tests.support.events import event as made
 from tests.support.events import failures_in
@@ -25,15 +27,18 @@ def failed(minutes, user="ada@example.com", feature="chat"):
     return made(at, user=user, feature=feature, status=404, failure=Failure("HTTP 404", "Not Found"))
 
 
-def noted(path):
+def noted(path, span=DAY):
+    sql = "SELECT start_us FROM guardian_summary_part WHERE part = 5 AND span_us = ? ORDER BY 1"
     with closing(sqlite3.connect(path)) as db:
-        return [
-            start for (start,) in db.execute("SELECT start_us FROM guardian_summary_part WHERE part = 5 ORDER BY 1")
-        ]
+        return [start for (start,) in db.execute(sql, (span,))]
 
 
 def day(number):
     return micros(START + timedelta(days=number))
+
+
+def hour(number):
+    return micros(START + timedelta(hours=number))
 
 
 async def open_at(folder):
@@ -66,7 +71,7 @@ async def test_what_another_version_sealed_anew_is_noted_anew(tmp_path):
     await repository.write([failed(10)])
     await repository.seal(START + timedelta(days=DAYS))
     with closing(sqlite3.connect(tmp_path / "guardian.db", isolation_level=None)) as db:
-        before = db.execute("SELECT * FROM guardian_summary_part WHERE part = 5").fetchone()
+        before = db.execute("SELECT * FROM guardian_summary_part WHERE part = 5 AND span_us = ?", (DAY,)).fetchone()
         await repository.write([failed(20)])
         await repository.seal(START + timedelta(days=DAYS))
         db.execute("REPLACE INTO guardian_summary_part VALUES (?, ?, ?, ?, ?)", before)  # it knew nothing of this row
@@ -111,6 +116,68 @@ async def test_the_text_of_an_error_that_is_deleted_is_gone_from_its_day_too(tmp
         found = await failures_in(repository, *WHOLE)
         assert found["ada@example.com"][0].failure == Failure("KeyError", "KeyError")
         await repository.seal(START + timedelta(days=DAYS))
+    await repository.close()
+
+
+async def test_the_hours_of_the_latest_days_are_noted_too(tmp_path):
+    repository, path = await open_at(tmp_path), tmp_path / "guardian.db"
+    await repository.write([failed(10), failed(1500), failed(2900), failed(2990), failed(3000), failed(3100)])
+    await repository.seal(START + timedelta(days=2, hours=3, minutes=5))
+    assert noted(path, HOUR) == [hour(0), hour(25), hour(48), hour(49), hour(50)]
+    await repository.write([failed(4330)])
+    await repository.seal(START + timedelta(days=3, hours=1, minutes=5))
+    assert noted(path, HOUR) == [hour(25), hour(48), hour(49), hour(50), hour(51), hour(72)]
+    await repository.close()
+
+
+async def test_a_window_inside_two_days_is_read_from_hours_and_from_single_requests_at_its_edges(tmp_path):
+    repository = await open_at(tmp_path)
+    minutes = (1380, 1430, 1500, 1501, 1570, 1700)  # the hours 23, 25, 26 and 28
+    await repository.write([failed(minute) for minute in minutes])
+    await repository.seal(START + timedelta(days=1, hours=7))
+    window = START + timedelta(minutes=1420), START + timedelta(minutes=1690)
+    found = await failures_in(repository, *window)
+    assert [e.at_us for e in found["ada@example.com"]] == [failed(m).at_us for m in (1430, 1500, 1501, 1570)]
+    await repository.close()
+
+
+async def test_a_failed_request_that_comes_late_is_told_before_and_after_its_hour_is_sealed_anew(tmp_path):
+    repository, now = await open_at(tmp_path), START + timedelta(hours=9)
+    await repository.write([failed(10), failed(70), failed(190)])
+    await repository.seal(now)
+    await repository.write([failed(75, "bob@example.com")])
+    for _ in range(2):
+        assert set(await failures_in(repository, START, now)) == {"ada@example.com", "bob@example.com"}
+        await repository.seal(now)
+    assert noted(tmp_path / "guardian.db", HOUR) == [hour(0), hour(1), hour(3)]
+    await repository.close()
+
+
+async def test_the_text_of_an_error_that_is_deleted_is_gone_from_its_hour_too(tmp_path):
+    repository, now = await open_at(tmp_path), START + timedelta(hours=9)
+    told = failed(70)._replace(failure=Failure("KeyError", "a text", "app.py:3 load"))
+    await repository.write([failed(10), told, failed(130)])
+    await repository.seal(now)
+    assert await repository.purge_errors(START + timedelta(minutes=100)) == 2
+    for hours_noted in ([hour(2)], [hour(0), hour(1), hour(2)]):
+        assert noted(tmp_path / "guardian.db", HOUR) == hours_noted
+        found = await failures_in(repository, START, now)
+        assert [e.failure for e in found["ada@example.com"]][:2] == [
+            Failure("HTTP 404", "HTTP 404"), Failure("KeyError", "KeyError")
+        ]  # fmt: skip
+        await repository.seal(now)
+    await repository.close()
+
+
+async def test_sealing_writes_nothing_if_there_is_nothing_new(tmp_path):
+    repository = await open_at(tmp_path)
+    await repository.write([failed(10), failed(1500), failed(3000)])
+    await repository.seal(START + timedelta(days=DAYS))
+    with closing(sqlite3.connect(tmp_path / "guardian.db")) as db:
+        changes = "PRAGMA data_version"
+        before = db.execute(changes).fetchone()
+        await repository.seal(START + timedelta(days=DAYS))
+        assert db.execute(changes).fetchone() == before
     await repository.close()
 
 

@@ -1,4 +1,4 @@
-"""Failed requests in SQLite, found through sealed days and the index of failed requests only."""
+"""Failed requests in SQLite, found through sealed days and hours, and the index of failed requests only."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ TEXTS = "SELECT id, kind, message, location FROM guardian_failure WHERE id IN (S
 class Failed(NamedTuple):
     """Failed requests in order of time: their keys, person numbers and route numbers, and in `noted` their status,
     duration, failure and latency (-2: unknown). `routes` and `noted` are empty if they were not asked for. A request
-    that is not from a sealed day has status -1: its details are only in the table.
+    that is not from a sealed bucket has status -1: its details are only in the table.
     """
 
     ids: np.ndarray
@@ -78,7 +78,7 @@ def read_failed(
         notes.extend(np.broadcast_to(_UNKNOWN, (len(part[0]), 4)) for part in more)
 
     whole = with_routes or routes is not None
-    for start, until, noted in sealed_failures.days(db, time_of(first), time_of(end), whole=whole):
+    for start, until, noted in sealed_failures.stretches(db, time_of(first), time_of(end), whole=whole):
         read_index(ids(start, until)[0])
         kept = [*noted[: len(columns)], *([np.stack(noted[3:], axis=1)] if with_routes else [])]
         if routes is not None:

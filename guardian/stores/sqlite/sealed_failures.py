@@ -1,4 +1,5 @@
-"""The failed requests of each sealed day as columns, beside its summary: who met them, where, when and why.
+"""The failed requests of each sealed day as columns, beside its summary: who met them, where, when and why. The same of
+the sealed hours of the latest days, for windows that begin or end inside a day.
 
 The index of failed requests has no routes and is read row by row; for a month, that took most of a report's time. These
 columns mirror stored single events, and are deleted when the events are purged.
@@ -8,12 +9,13 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
 
 import numpy as np
 
 from guardian.core import codec
 from guardian.core.totals import Part
-from guardian.stores.sqlite.buckets import DAY, ids, meta, time_of
+from guardian.stores.sqlite.buckets import DAY, HOUR, ids, meta, set_meta, time_of
 from guardian.stores.sqlite.decoded import decoded
 from guardian.stores.sqlite.seals import FAILED
 from tracker.sqlite.connection import undo
@@ -24,77 +26,130 @@ _ROWS = f"SELECT {_COLUMNS} FROM guardian_request WHERE id >= ? AND id < ? AND f
 _SEALED = f"""
     guardian_summary_part s LEFT JOIN guardian_summary_part f
         ON f.part = {FAILED} AND f.span_us = s.span_us AND f.start_us = s.start_us AND f.requests = s.requests
-    WHERE s.part = {Part.STATUSES} AND s.span_us = {DAY} AND s.start_us >= ?
+    WHERE s.part = {Part.STATUSES} AND s.span_us = ? AND s.start_us >= ?
 """
-_NUMBER = f"SELECT count(*) FROM guardian_summary_part WHERE part = ? AND span_us = {DAY} AND start_us >= ?"
 _MISSING = f"SELECT s.start_us FROM {_SEALED} AND f.part IS NULL"
-_NOTED = f"SELECT f.start_us, f.body FROM {_SEALED} AND s.start_us <= ? AND f.part IS NOT NULL ORDER BY s.start_us"
+_NOTED = f"SELECT f.start_us, f.body FROM {_SEALED} AND s.start_us < ? AND f.part IS NOT NULL ORDER BY s.start_us"
+_NEWEST = "SELECT max(start_us) FROM guardian_summary_part WHERE part = ? AND span_us = ?"
 _SEQUENCE = (1 << SEQUENCE_BITS) - 1
+_HOURS_KEPT = 2 * DAY
+"""Hours are kept for as long before the day of the newest one."""
+_DELETED = "failures_deleted"
+"""The key in guardian_meta that is there while columns are missing that were deleted: a moment of one of them."""
 
 
-def note(db: sqlite3.Connection) -> int:
-    """Store the columns for each sealed day that lacks them. Returns for how many days. Days that another version
-    sealed again are included as soon as any day is missing; until then they are read from the index.
+def note(db: sqlite3.Connection, *, changed: bool) -> int:
+    """Store the columns for each sealed day, and for each of the latest sealed hours, that lacks them; delete those of
+    earlier hours. Returns for how many. If no summary was `changed`, usually only the newest are looked at.
+    Buckets that another version sealed again are found when it looks at all; until then they are read from the index.
     """
-    purged = meta(db, "purged_until_us")
-    sealed, noted = (db.execute(_NUMBER, (part, purged)).fetchone() for part in (Part.STATUSES, FAILED))
-    missing = db.execute(_MISSING, (purged,)).fetchall() if sealed != noted else []
-    for (start,) in missing:
-        db.execute("BEGIN IMMEDIATE")
-        try:
-            _note(db, start)
-            db.execute("COMMIT")
-        except BaseException:
-            undo(db)
-            raise
-    return len(missing)
+    purged, deleted, made = meta(db, "purged_until_us"), meta(db, _DELETED), 0
+    hours = _newest(db, Part.STATUSES, HOUR) // DAY * DAY - _HOURS_KEPT
+    for span, since in ((DAY, purged), (HOUR, max(purged, hours))):
+        newest = _newest(db, Part.STATUSES, span)
+        if newest >= since and (changed or deleted or newest != _newest(db, FAILED, span)):
+            missing = db.execute(_MISSING, (span, since)).fetchall()
+            for (start,) in missing:
+                _note(db, span, start)
+            made += len(missing)
+    if made or deleted:
+        _clear(db, hours, deleted)
+    return made
 
 
-def _note(db: sqlite3.Connection, start_us: int) -> None:
-    sealed = "SELECT requests FROM guardian_summary_part WHERE part = ? AND span_us = ? AND start_us = ?"
-    row = db.execute(sealed, (Part.STATUSES, DAY, start_us)).fetchone()
-    if row is None or start_us < meta(db, "purged_until_us") or _stale(db, start_us, start_us + DAY):
-        return
-    rows = db.execute(_ROWS, ids(start_us, start_us + DAY)).fetchall()
-    keys, *others = np.array(rows, np.int64).reshape(-1, 7).T
-    body = codec.pack((keys >> SEQUENCE_BITS, keys & _SEQUENCE, *others))
-    columns = "part, span_us, start_us, requests, body"
-    values = (FAILED, DAY, start_us, row[0], body)
-    db.execute(f"REPLACE INTO guardian_summary_part ({columns}) VALUES (?, ?, ?, ?, ?)", values)
+def _newest(db: sqlite3.Connection, part: int, span_us: int) -> int:
+    """When the newest bucket of this length with this part begins; -1 if there is none."""
+    (newest,) = db.execute(_NEWEST, (part, span_us)).fetchone()
+    return -1 if newest is None else int(newest)
 
 
-def days(
+def _note(db: sqlite3.Connection, span_us: int, start_us: int) -> None:
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        sealed = "SELECT requests FROM guardian_summary_part WHERE part = ? AND span_us = ? AND start_us = ?"
+        row = db.execute(sealed, (Part.STATUSES, span_us, start_us)).fetchone()
+        end_us, purged = start_us + span_us, meta(db, "purged_until_us")
+        if row is not None and start_us >= purged and not _stale(db, span_us, start_us, end_us):
+            rows = db.execute(_ROWS, ids(start_us, end_us)).fetchall()
+            keys, *others = np.array(rows, np.int64).reshape(-1, 7).T
+            body = codec.pack((keys >> SEQUENCE_BITS, keys & _SEQUENCE, *others))
+            columns = "part, span_us, start_us, requests, body"
+            values = (FAILED, span_us, start_us, row[0], body)
+            db.execute(f"REPLACE INTO guardian_summary_part ({columns}) VALUES (?, ?, ?, ?, ?)", values)
+        db.execute("COMMIT")
+    except BaseException:
+        undo(db)
+        raise
+
+
+def _clear(db: sqlite3.Connection, hours: int, deleted: int) -> None:
+    """Delete the columns of hours before this moment, and the mark of those that had to be made again."""
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        sql = "DELETE FROM guardian_summary_part WHERE part = ? AND span_us = ? AND start_us < ?"
+        db.execute(sql, (FAILED, HOUR, hours))
+        db.execute("DELETE FROM guardian_meta WHERE key = ? AND value = ?", (_DELETED, deleted))
+        db.execute("COMMIT")
+    except BaseException:
+        undo(db)
+        raise
+
+
+def stretches(
     db: sqlite3.Connection, start_us: int, end_us: int, *, whole: bool = True
 ) -> Iterator[tuple[int, int, Sequence[np.ndarray]]]:
-    """The days inside [start, end) whose failed requests are noted, in order: (start, end, their columns), which are
+    """The stretches of [start, end) whose failed requests are noted, in order: (start, end, their columns), which are
     keys, users, and where the `whole` is asked for routes, statuses, durations, failures and latencies; -2 is a latency
     that is not known.
 
-    Inside a transaction of the reader's. No day of purged events is among them, nor one that is stale.
+    Inside a transaction of the reader's. Nothing of purged events is among them, nor of a bucket that is stale.
     """
     first = max(start_us, meta(db, "purged_until_us"))
-    if end_us - first < DAY:
+    days = list(_noted(db, DAY, first, end_us))
+    edges = [first, *(edge for start, _ in days for edge in (start, start + DAY)), end_us]
+    for place, (low, high) in enumerate(pairwise(edges)):
+        # Between the days there are hours, of which many are decoded as fast as one.
+        run = list[tuple[int, bytes]]()
+        for hour in [days[place // 2]] if place % 2 else _noted(db, HOUR, low, high):
+            if run and hour[0] != run[-1][0] + HOUR:
+                yield _decoded(HOUR, run, whole)
+                run = []
+            run.append(hour)
+        if run:
+            yield _decoded(DAY if place % 2 else HOUR, run, whole)
+
+
+def _noted(db: sqlite3.Connection, span_us: int, start_us: int, end_us: int) -> Iterator[tuple[int, bytes]]:
+    """The starts and the stored columns of the usable buckets of this length inside [start, end)."""
+    if end_us - start_us < span_us:
         return
-    stale = _stale(db, first, end_us)
-    for start, body in db.execute(_NOTED, (first, end_us - DAY)).fetchall():
+    stale = _stale(db, span_us, start_us, end_us)
+    for start, body in db.execute(_NOTED, (span_us, start_us, end_us - span_us + 1)).fetchall():
         if start not in stale:
-            (at, sequence, *others), _ = decoded().joined([((FAILED, DAY, start), body)], range(8 if whole else 3))
-            yield start, start + DAY, ((at << SEQUENCE_BITS) + sequence, *others)
+            yield start, body
 
 
-def _stale(db: sqlite3.Connection, start_us: int, end_us: int) -> set[int]:
-    """The days with late events that are not summarised yet."""
+def _decoded(span_us: int, run: Sequence[tuple[int, bytes]], whole: bool) -> tuple[int, int, Sequence[np.ndarray]]:
+    bodies = [((FAILED, span_us, start), body) for start, body in run]
+    (at, sequence, *others), _ = decoded().joined(bodies, range(8 if whole else 3))
+    return run[0][0], run[-1][0] + span_us, ((at << SEQUENCE_BITS) + sequence, *others)
+
+
+def _stale(db: sqlite3.Connection, span_us: int, start_us: int, end_us: int) -> set[int]:
+    """The buckets of this length with late events that are not summarised yet."""
     rows = db.execute("SELECT start_us FROM guardian_dirty WHERE start_us >= ? AND start_us < ?", (start_us, end_us))
-    return {at // DAY * DAY for (at,) in rows}
+    return {at // span_us * span_us for (at,) in rows}
 
 
 def forget_texts(db: sqlite3.Connection, keys: Iterable[int]) -> None:
-    """Delete the columns of the days with these failed requests, whose failure has changed. `note` makes them again."""
-    days = {time_of(key) // DAY * DAY for key in keys}
-    sql = "DELETE FROM guardian_summary_part WHERE part = ? AND start_us = ?"
-    db.executemany(sql, [(FAILED, start) for start in days])
+    """Delete the columns of the buckets with these failed requests, whose failure has changed. `note` makes them again.
+    Call it inside a transaction."""
+    times = {time_of(key) for key in keys}
+    buckets = {(FAILED, span, at // span * span) for at in times for span in (DAY, HOUR)}
+    db.executemany("DELETE FROM guardian_summary_part WHERE part = ? AND span_us = ? AND start_us = ?", buckets)
+    set_meta(db, _DELETED, max(times, default=0))
 
 
 def forget(db: sqlite3.Connection, before_us: int) -> None:
-    """Delete the columns of days that begin before this moment, whose single events are deleted."""
+    """Delete the columns of buckets that begin before this moment, whose single events are deleted."""
     db.execute("DELETE FROM guardian_summary_part WHERE part = ? AND start_us < ?", (FAILED, before_us))

@@ -46,7 +46,7 @@ def seal(db: sqlite3.Connection, now_us: int) -> int:
         low = min(low, at)
     _advance(db, end)  # skip a stretch without events in one step
     written += join(db, low)
-    sealed_failures.note(db)
+    sealed_failures.note(db, changed=written > 0)
     return written
 
 
