@@ -4,6 +4,7 @@ Unix microseconds.
 
 from __future__ import annotations
 
+import secrets
 import sqlite3
 from typing import TypeVar
 
@@ -24,6 +25,18 @@ def meta(db: sqlite3.Connection, key: str) -> int:
     """A moment or a count in guardian_meta; 0 if it is not set."""
     row = db.execute("SELECT value FROM guardian_meta WHERE key = ?", (key,)).fetchone()
     return int(row[0]) if row else 0
+
+
+def epoch(db: sqlite3.Connection) -> str | None:
+    """A value that changes whenever a number of a dictionary may have got another meaning."""
+    row = db.execute("SELECT value FROM guardian_meta WHERE key = 'dictionary_epoch'").fetchone()
+    return None if row is None else str(row[0])
+
+
+def begin_epoch(db: sqlite3.Connection) -> None:
+    """Change that value, inside the transaction that changes what numbers mean: whoever kept what they meant looks
+    them up again."""
+    db.execute("REPLACE INTO guardian_meta VALUES ('dictionary_epoch', ?)", (secrets.token_hex(8),))
 
 
 def set_meta(db: sqlite3.Connection, key: str, value: int) -> None:

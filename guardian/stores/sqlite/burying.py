@@ -8,7 +8,7 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 
 from guardian.core.unlinked import unlinked_name
-from guardian.stores.sqlite.buckets import MINUTES5, ids, meta, time_of
+from guardian.stores.sqlite.buckets import MINUTES5, begin_epoch, ids, meta, time_of
 from guardian.stores.sqlite.log import empty_log
 from guardian.stores.sqlite.people import erased_name
 from tracker.event import ANONYMOUS
@@ -104,7 +104,7 @@ def unlink(db: sqlite3.Connection, persons: Iterable[Sequence[int]], *, until_us
                 db.execute("UPDATE guardian_user SET email = ? WHERE id = ?", (erased_name(gone, place), user))
                 db.execute(f"DELETE FROM guardian_session WHERE user = ?{over}", (user, *moments))
         # Writers that cached the old number must look it up again, or the person's next visit would be lost under it.
-        db.execute("REPLACE INTO guardian_meta VALUES ('dictionary_epoch', ?)", (secrets.token_hex(8),))
+        begin_epoch(db)
         db.execute("COMMIT")
     except BaseException:
         undo(db)

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from threading import Lock
 from typing import TypeVar
 
+from guardian.stores.sqlite.names import KeptNames
 from guardian.stores.sqlite.turns import Turns
 from tracker.sqlite.connection import connect, undo
 from tracker.sqlite.database_file import OpenedFile
@@ -26,6 +27,7 @@ class Connections:
         self._turns = Turns(file.path)
         self._lock = Lock()
         self._idle: list[sqlite3.Connection] = []
+        self._names = KeptNames()
         self._drops = 0
 
     @contextmanager
@@ -36,15 +38,21 @@ class Connections:
         if the opened file is no longer there, and whatever `connect` raises. A connection whose work failed or left a
         transaction open is not reused.
         """
+        with self.use_with_names() as (db, _):
+            yield db
+
+    @contextmanager
+    def use_with_names(self) -> Iterator[tuple[sqlite3.Connection, KeptNames]]:
+        """The same, with the names that are kept of its file."""
         self._file.check()
         with self._lock:
-            db, drops = self._idle.pop() if self._idle else None, self._drops
+            db, drops, names = self._idle.pop() if self._idle else None, self._drops, self._names
         if db is None:
             db = connect(self._file.path, timeout=10.0, create=False)
         keep = False
         try:
             self._turns.give(db)
-            yield db
+            yield db, names
             keep = not db.in_transaction
         finally:
             with self._lock:
@@ -55,10 +63,11 @@ class Connections:
                 db.close()
 
     def drop(self) -> None:
-        """Close the idle connections; one in use is closed when its work is done."""
+        """Close the idle connections, and forget the names; one in use is closed when its work is done."""
         with self._lock:
             idle, self._idle = self._idle, []
             self._drops += 1
+            self._names = KeptNames()
         for db in idle:
             db.close()
 

@@ -19,6 +19,7 @@ from guardian.stores.sqlite import imported, seals
 from guardian.stores.sqlite.connections import Connections, in_one_state
 from guardian.stores.sqlite.damage import UNREADABLE, unreadable
 from guardian.stores.sqlite.database import cannot_open
+from guardian.stores.sqlite.names import KeptNames
 from guardian.stores.sqlite.people import People, read_people
 from tracker.sqlite.connection import connect
 from tracker.sqlite.database_file import FileChanged, OpenedFile
@@ -79,7 +80,7 @@ class EventsFile:
             aliases = self._book.current()
             if complete and self._book.trouble:
                 raise StorageError(f"not all ids of a person are known, since {self._book.trouble}; then try again")
-            return self._used(lambda db: work(db, read_people(db, aliases)))
+            return self._used(lambda db, names: work(db, read_people(db, aliases, names)))
 
         return await self._in_thread(run)
 
@@ -89,23 +90,25 @@ class EventsFile:
 
         def run() -> T:
             aliases = self._book.current()  # may block, so outside the transaction
-            return self._used(lambda db: in_one_state(db, lambda same: work(same, read_people(same, aliases))))
+            return self._used(
+                lambda db, names: in_one_state(db, lambda same: work(same, read_people(same, aliases, names)))
+            )
 
         return await self._in_thread(run)
 
     async def _with_connection(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Run long or writing work in a thread, with a connection of its own."""
-        return await self._in_thread(lambda: self._used(work))
+        return await self._in_thread(lambda: self._used(lambda db, _: work(db)))
 
     async def _in_thread(self, run: Callable[[], T]) -> T:
         if self._reader is None:
             raise StorageError(f"the database {self._path} is closed")
         return await in_thread(run)
 
-    def _used(self, work: Callable[[sqlite3.Connection], T]) -> T:
+    def _used(self, work: Callable[[sqlite3.Connection, KeptNames], T]) -> T:
         try:
-            with self._connections.use() as db:
-                return work(db)
+            with self._connections.use_with_names() as (db, names):
+                return work(db, names)
         except FileChanged as error:
             raise StorageError(str(error)) from error
         except UNREADABLE as error:

@@ -8,6 +8,7 @@ from typing import Any
 
 from guardian.stores.alert_state import read_incident
 from guardian.stores.moving import HEAVY, TABLES, Key, Lead, Move, Row
+from guardian.stores.sqlite.buckets import begin_epoch
 from guardian.stores.sqlite.damage import readable
 from guardian.stores.sqlite.moving_events import NAME, USERS, SqliteMovingEvents
 from tracker.sqlite.dictionaries import OTHER
@@ -132,6 +133,8 @@ class SqliteMoving(SqliteMovingEvents):
         plain = f"DELETE FROM {_PLAIN.get(table)} WHERE {' AND '.join(f'{name} = :{name}' for name in names)}"
         with self._transaction() as db:
             db.executemany(_DELETE.get(table, plain), [dict(zip(names, key, strict=True)) for key in keys])
+            if table == "person":
+                begin_epoch(db)
 
 
 def _out(table: str, row: dict[str, Any]) -> Row:

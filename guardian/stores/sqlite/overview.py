@@ -126,9 +126,7 @@ def _time_of(number: int | None) -> datetime | None:
 
 def _count_people(db: sqlite3.Connection, people: People) -> int:
     """How many people were ever seen, including erased ones."""
-    users: int
-    [(users,)] = db.execute("SELECT count(*) FROM guardian_user")  # without a condition, no row is visited
-    return users - (number_of_nobody(db) is not None) - len(people.same)
+    return people.known.count(db) - (number_of_nobody(db) is not None) - len(people.same)
 
 
 def _first_ahead(now: datetime | None) -> int:

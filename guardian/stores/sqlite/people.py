@@ -21,6 +21,7 @@ from guardian.core.totals import Part, Totals, followed
 from guardian.stores.people.aliases import NO_ALIASES, Aliases
 from guardian.stores.sqlite import seals
 from guardian.stores.sqlite.buckets import AT_US, DAY, HOUR, MINUTES5, ids, meta
+from guardian.stores.sqlite.names import KeptNames, Names
 from tracker.event import ANONYMOUS
 from tracker.names import clean_name
 
@@ -30,7 +31,6 @@ _NUMBER = """
     SELECT id FROM guardian_user JOIN guardian_spelling ON user = id
     WHERE email = :old AND (spelling IS NULL OR spelling = :name) LIMIT 1
 """
-_EMAILS = "SELECT u.id, u.email FROM json_each(?) j CROSS JOIN guardian_user u ON u.id = j.value"
 _EVERYBODY = "SELECT json_group_array(id), json_group_array(email) FROM guardian_user"
 ERASED = "SELECT id, email FROM guardian_user WHERE email >= 'erased-' AND email < 'erased.'"
 """The users who are named as the erased are; somebody may have such a name (`is_unlinked`)."""
@@ -49,12 +49,14 @@ def erased_name(stem: str, place: int) -> str:
 @dataclass(frozen=True)
 class People:
     """The users of a database as persons. `same` maps a user's number to the number that stands for the person, if it
-    is another one. `first` maps a person's name to that number; None without aliases, when every user is a person."""
+    is another one. `first` maps a person's name to that number; None without aliases, when every user is a person.
+    `known` has names that were read before."""
 
     aliases: Aliases = NO_ALIASES
     same: Mapping[int, int] = field(default_factory=dict)
     spelled: Mapping[int, str] = field(default_factory=dict)
     first: Mapping[str, int] | None = None
+    known: Names = field(default_factory=Names, compare=False, repr=False)
 
     def name(self, number: int, email: str) -> str:
         """The person's name for the user with this number, recorded as `email`."""
@@ -136,14 +138,16 @@ class People:
         return Totals.of(table[np.isin(table[:, 1], persons)]).users
 
 
-def read_people(db: sqlite3.Connection, aliases: Aliases) -> People:
-    """The people of this database as it is now. Without aliases, only erased people have several numbers."""
+def read_people(db: sqlite3.Connection, aliases: Aliases, kept: KeptNames | None = None) -> People:
+    """The people of this database as it is now, with the names that are `kept` of it. Without aliases, only erased
+    people have several numbers."""
+    known = Names() if kept is None else kept.now(db)
     if not aliases.addresses:
-        return People(aliases, same=_same(People(), db.execute(ERASED).fetchall())[0])
+        return People(aliases, same=_same(People(), db.execute(ERASED).fetchall())[0], known=known)
     spelled = _spelled(db, aliases)
     people = People(aliases, spelled=spelled)
     same, first = _same(people, db.execute("SELECT id, email FROM guardian_user ORDER BY id").fetchall())
-    return People(aliases, same, spelled, first)
+    return People(aliases, same, spelled, first, known)
 
 
 def person_names(db: sqlite3.Connection, aliases: Aliases, numbers: Sequence[int]) -> dict[int, str]:
@@ -179,7 +183,8 @@ def _same(people: People, rows: Iterable[tuple[int, str]]) -> tuple[dict[int, in
 def names_of(db: sqlite3.Connection, people: People, numbers: Sequence[int]) -> dict[int, str]:
     """The names of the persons with these numbers, and maybe of others."""
     if len(numbers) <= _FEW:
-        return people.names(db.execute(_EMAILS, (json.dumps(numbers),)))
+        known = people.known.of(db, numbers)
+        return people.names((number, known[number]) for number in numbers if number in known)
     known, emails = map(json.loads, db.execute(_EVERYBODY).fetchone())
     if people.spelled or people.aliases.addresses:
         return people.names(zip(known, emails, strict=True))

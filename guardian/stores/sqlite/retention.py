@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import secrets
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from guardian.core.totals import Part
 from guardian.stores.sqlite import imported, sealed_failures, seals
-from guardian.stores.sqlite.buckets import DAY, MINUTES5, ids, meta, set_meta
+from guardian.stores.sqlite.buckets import DAY, MINUTES5, begin_epoch, ids, meta, set_meta
 from guardian.stores.sqlite.burying import unlink
 from guardian.stores.sqlite.log import empty_log
 from guardian.stores.sqlite.pacing import cut_log, in_portions, own_checkpoints
@@ -121,7 +120,7 @@ def _forget_texts(db: sqlite3.Connection) -> None:
     with _transaction(db):
         db.execute(f"DELETE FROM guardian_failure WHERE id IN ({_UNUSED})")
         # Writers that cached a text's number must look it up again, or their next error would have no text.
-        db.execute("REPLACE INTO guardian_meta VALUES ('dictionary_epoch', ?)", (secrets.token_hex(8),))
+        begin_epoch(db)
 
 
 def count_old(db: sqlite3.Connection, events_us: int, errors_us: int, sessions_us: int) -> tuple[int, int, int]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from guardian.alerting.columns import MINUTE_US, Columns, MinuteCounts
 from guardian.stores.people.aliases import Aliases
-from guardian.stores.sqlite.buckets import AT_US, ids, time_of
+from guardian.stores.sqlite.buckets import AT_US, epoch, ids, time_of
 from guardian.stores.sqlite.connections import in_one_state
 from guardian.stores.sqlite.earlier import narrowed
 from guardian.stores.sqlite.numbers import read_numbers
@@ -48,7 +48,7 @@ class Singles:
 
     def __init__(self, db: sqlite3.Connection, aliases: Aliases, only: str = "") -> None:
         self.only = only
-        self._aliases, self._epoch = aliases, _epoch(db)
+        self._aliases, self._epoch = aliases, epoch(db)
         self._users: dict[str, int] = {}
         self._features: dict[str, int] = {}
         self._failures: dict[tuple[str, str], int] = {}
@@ -67,7 +67,7 @@ class Singles:
     def fits(self, db: sqlite3.Connection, aliases: Aliases, end: int) -> bool:
         """Whether these are the events up to that minute and the names are still valid: nobody was erased since, and no
         error text deleted."""
-        return self.end == end and self._epoch == _epoch(db) and (aliases is self._aliases or aliases == self._aliases)
+        return self.end == end and self._epoch == epoch(db) and (aliases is self._aliases or aliases == self._aliases)
 
     @property
     def columns(self) -> Columns:
@@ -198,12 +198,6 @@ def _move(room: np.ndarray, first: int, last: int, by: int) -> None:
     for start in starts if by < 0 else reversed(starts):
         end = min(start + _MOVED, last)
         room[start + by : end + by] = room[start:end]
-
-
-def _epoch(db: sqlite3.Connection) -> str | None:
-    """A value that changes whenever a number may have got another meaning."""
-    row = db.execute("SELECT value FROM guardian_meta WHERE key = 'dictionary_epoch'").fetchone()
-    return None if row is None else str(row[0])
 
 
 def _code(codes: dict[Name, int], names: list[Name], name: Name) -> int:

@@ -1,0 +1,76 @@
+"""Names of users that were read before: a report asks for the same thousands as the one before it."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Mapping, Sequence
+
+from guardian.stores.sqlite.buckets import epoch
+
+MOST = 20_000
+"""So many names are kept, some 3 MB; one more, and those asked for are all that is kept."""
+_EMAILS = "SELECT u.id, u.email FROM json_each(?) j CROSS JOIN guardian_user u ON u.id = j.value"
+_LAST = "SELECT coalesce(max(id), 0) FROM guardian_user"
+
+
+def read_names(db: sqlite3.Connection, numbers: Sequence[int]) -> list[tuple[int, str]]:
+    """The recorded name of each of these users, with the number."""
+    return db.execute(_EMAILS, (json.dumps(numbers),)).fetchall()
+
+
+class Names:
+    """The names of users by number, as recorded, in states of one database with the same epoch: until somebody is
+    erased, numbers keep their names. `greatest` is the greatest number asked for. Several threads may use it at
+    once."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, str] = {}
+        self._counted = 0, 0
+        self.greatest = 0
+
+    def of(self, db: sqlite3.Connection, numbers: Sequence[int]) -> Mapping[int, str]:
+        """The names of these users, and maybe of others. Do not iterate over it: another thread may add some."""
+        known = self._known
+        missing = [number for number in numbers if number not in known]
+        if missing and len(known) + len(missing) > MOST:
+            known, missing = {}, list(numbers)
+            self._known = known
+        if missing:
+            known.update(read_names(db, missing))
+            self.greatest = max(self.greatest, *missing)
+        return known
+
+    def count(self, db: sqlite3.Connection) -> int:
+        """How many users there are. Counting all of them visits every page of an index, so only later ones are."""
+        last = _last(db)
+        until, number = self._counted
+        if not 0 < until <= last:
+            (number,) = db.execute("SELECT count(*) FROM guardian_user").fetchone()
+        elif until < last:
+            (more,) = db.execute("SELECT count(*) FROM guardian_user WHERE id > ?", (until,)).fetchone()
+            number += more
+        self._counted = last, number
+        return number
+
+
+class KeptNames:
+    """The names of one database that its readers share. Nobody who was erased is among them: erasing begins a new
+    epoch. Nor does it outlast a backup that is copied over the file: fewer users are there then."""
+
+    def __init__(self) -> None:
+        self._now: tuple[str | None, Names] = None, Names()
+
+    def now(self, db: sqlite3.Connection) -> Names:
+        """Those of the state that this connection sees. Call it inside the transaction that asks for names."""
+        current, (before, names) = epoch(db), self._now
+        if current != before or names.greatest > _last(db):
+            names = Names()
+            self._now = current, names
+        return names
+
+
+def _last(db: sqlite3.Connection) -> int:
+    """The number of the newest user; 0 without any."""
+    last: int = db.execute(_LAST).fetchone()[0]
+    return last
