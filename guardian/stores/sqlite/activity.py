@@ -44,7 +44,7 @@ def read_activity(
     """The activity between the first and the last edge, with at most `most` people, and a bar between each two
     neighbouring edges, with its `latency` if asked for. `only` limits it to these route numbers. Raises WindowGone."""
     times, nobody = [micros(edge) for edge in edges], number_of_nobody(db)
-    cover = Cover(db, times[0])
+    cover = Cover(db, [(times[0], times[-1])])
     if only is None:
         made = cover.pieces(times[0], times[-1])
         tables = Tables.read(db, people, made)

@@ -10,7 +10,7 @@ from datetime import datetime
 
 import numpy as np
 
-from guardian.core.counting import among, distinct
+from guardian.core.counting import among
 from guardian.core.summary import TimelineBar
 from guardian.core.time import micros
 from guardian.core.totals import Part, Totals
@@ -29,7 +29,7 @@ def read_bars(
     """A bar between each two neighbours, with `only` for these route numbers alone. Raises WindowGone."""
     nobody = number_of_nobody(db)
     times = [micros(edge) for edge in edges]
-    cover = Cover(db, times[0])
+    cover = Cover(db, [(times[0], times[-1])])
     made = cover.pieces(times[0], times[-1])
     if only is None:
         return bars_of(db, people, edges, nobody, cover, made, Tables.read(db, people, made, _PEOPLE))
@@ -68,8 +68,11 @@ def bar_of(start: datetime, known: Sequence[Sequence[np.ndarray]], nobody: int |
 
 def active(users: np.ndarray, nobody: int | None) -> int:
     """How many distinct verified users there are among these numbers."""
-    found = distinct(users)
-    return len(found) - int(nobody is not None and nobody in found)
+    there = np.zeros(int(users.max(initial=-1)) + 1, bool)
+    there[users] = True
+    if nobody is not None and nobody < len(there):
+        there[nobody] = False
+    return int(np.count_nonzero(there))
 
 
 def _of_routes(

@@ -5,7 +5,7 @@ transaction.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 
@@ -42,7 +42,7 @@ def read_counts(
         users, asked, statuses = totals.users[:, 0], totals.users[:, 1], totals.statuses
         drawn = read_bars(db, people, edges, only) if bars else ()
     else:
-        cover = Cover(db, start_us)
+        cover = Cover(db, [(start_us, end_us)])
         made = cover.pieces(start_us, end_us)
         tables = Tables.read(db, people, made, (Part.PEOPLE, Part.STATUSES))
         users, asked, _ = tables.columns(Part.PEOPLE)
@@ -59,33 +59,39 @@ def read_outcomes(
     db: sqlite3.Connection, windows: Sequence[tuple[datetime, datetime]], *, only: Sequence[int] | None
 ) -> list[dict[int, int]]:
     """See `UsageRepository.outcomes`; `only` limits it to these route numbers."""
-    found = []
-    cover = Cover(db, min((micros(start) for start, _ in windows), default=0))
-    for start, end in windows:
+    times = [(micros(start), micros(end)) for start, end in windows]
+    found, sealed, place_of = list[dict[int, int]](), list[seals.Range](), list[int]()
+    cover = Cover(db, times if only is None else ())
+    for place, (start, end) in enumerate(times):
         try:
-            found.append(_outcomes(db, cover, micros(start), micros(end), only))
+            if only is None:
+                made = list(runs(cover.pieces(start, end)))
+            else:
+                refuse_gone(db, start, end)
+                made = [(0, start, end)]
         except WindowGone:
             break
+        counts: dict[int, int] = {}
+        for run in made:
+            if run[0]:
+                sealed.append(run)
+                place_of.append(place)
+            else:
+                _add(counts, count_outcomes(db, *run[1:], only).items())
+        found.append(counts)
+    if sealed:
+        run_of, (outcomes, numbers) = seals.runs_in(db, Part.STATUSES, sealed, (1, 2))
+        size = int(outcomes.max(initial=0)) + 1
+        keys = np.array(place_of, np.int64)[run_of] * size + outcomes
+        sums = np.bincount(keys, weights=numbers)  # floats, exact up to 2 ** 53
+        for key in np.flatnonzero(sums).tolist():
+            _add(found[key // size], [(key % size, int(sums[key]))])
     return found
 
 
-def _outcomes(
-    db: sqlite3.Connection, cover: Cover, start_us: int, end_us: int, only: Sequence[int] | None
-) -> dict[int, int]:
-    if only is not None:
-        refuse_gone(db, start_us, end_us)
-        return count_outcomes(db, start_us, end_us, only)
-    found: dict[int, int] = {}
-    for span, at, until in runs(cover.pieces(start_us, end_us)):
-        if span:
-            outcomes, counts = seals.columns(db, Part.STATUSES, span, at, until, (1, 2))
-            sums = np.bincount(outcomes, weights=counts)  # floats, exact up to 2 ** 53
-            more = {outcome: int(sums[outcome]) for outcome in np.flatnonzero(sums).tolist()}
-        else:
-            more = count_outcomes(db, at, until, None)
-        for outcome, number in more.items():
-            found[outcome] = found.get(outcome, 0) + number
-    return found
+def _add(counts: dict[int, int], more: Iterable[tuple[int, int]]) -> None:
+    for outcome, number in more:
+        counts[outcome] = counts.get(outcome, 0) + number
 
 
 NOTHING = np.zeros((0, 3), np.int64)

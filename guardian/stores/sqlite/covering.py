@@ -41,17 +41,19 @@ def runs(made: Sequence[Piece]) -> Iterator[tuple[int, int, int]]:
 
 
 class Cover:
-    """Splits several windows, the earliest of which begins at `start_us`, reading only once what all need. Use it
-    inside the transaction that reads the pieces."""
+    """Splits several windows, reading only once what all need: what is sealed around the edges of these `windows`,
+    each [start, end), is listed by one query. Use it inside the transaction that reads the pieces."""
 
-    def __init__(self, db: sqlite3.Connection, start_us: int) -> None:
+    def __init__(self, db: sqlite3.Connection, windows: Sequence[tuple[int, int]]) -> None:
         self._db = db
         facts = {key: int(value) for key, value in db.execute(_FACTS)}
         self._sealed, self._purged, self._forgotten = (facts.get(f"{name}_until_us", 0) for name in _UNTIL)
-        first = max(self._purged, start_us - DAY)
+        first = max(self._purged, min((start for start, _ in windows), default=0) - DAY)
         dirty = db.execute("SELECT start_us FROM guardian_dirty WHERE start_us >= ? ORDER BY start_us", (first,))
         self._stale = [at for (at,) in dirty]
-        self._known: dict[int, tuple[int, int, list[int]]] = {}
+        ranges = sorted({each for window in windows for each in _around(*window)})
+        self._known = list(zip(ranges, seals.starts_in(db, ranges), strict=True))
+        self._all_known = False
 
     def pieces(self, start_us: int, end_us: int) -> list[Piece]:
         """The pieces of [start, end), in order: the longest sealed buckets inside it, single events where none fits.
@@ -81,24 +83,36 @@ class Cover:
             inside = list(made[bisect_left(starts, first) : bisect_left(starts, last)])
             before = made[place - 1].end if (place := bisect_left(starts, first)) else first
             over = before > first or (inside and inside[-1].end > last)
-            if over and not self._known and edges[-1] - edges[0] <= _FEW * MINUTES5:
-                for span in SPANS:
-                    window = edges[0] - span, edges[-1]
-                    self._known[span] = (*window, seals.starts(self._db, span, *window))
+            if over and not self._all_known and edges[-1] - edges[0] <= _FEW * MINUTES5:
+                ranges = [(span, edges[0] - span, edges[-1]) for span in SPANS]
+                self._known[:0] = zip(ranges, seals.starts_in(self._db, ranges), strict=True)
+                self._all_known = True
             found.append(self.pieces(first, last) if over else inside)
         return found
 
     def _starts(self, span: int, low: int, high: int) -> list[int]:
         """See seals.starts."""
-        first, end, known = self._known.get(span, (0, 0, []))
-        if first <= low and high <= end:
-            return known[bisect_left(known, low) : bisect_left(known, high)]
+        for (length, first, end), starts in self._known:
+            if length == span and first <= low and high <= end:
+                return starts[bisect_left(starts, low) : bisect_left(starts, high)]
         return seals.starts(self._db, span, low, high)
+
+
+def _around(start: int, end: int) -> Iterator[seals.Range]:
+    """Where the pieces of [start, end) are looked for if no bucket is missing: among the days inside, the hours before
+    and after these, and the 5 minutes before and after those."""
+    middle = None
+    for span in SPANS:
+        low, high = -(-start // span) * span, end // span * span
+        if low < high:
+            sides = ((low, high),) if middle is None else ((low, middle[0]), (middle[1], high))
+            yield from ((span, *side) for side in sides if side[0] < side[1])
+            middle = low, high
 
 
 def pieces(db: sqlite3.Connection, start_us: int, end_us: int) -> list[Piece]:
     """See `Cover.pieces`."""
-    return Cover(db, start_us).pieces(start_us, end_us)
+    return Cover(db, [(start_us, end_us)]).pieces(start_us, end_us)
 
 
 def cover(

@@ -31,7 +31,7 @@ Sums = Mapping[Piece, np.ndarray]
 def read_latencies(db: sqlite3.Connection, edges: Sequence[datetime]) -> list[dict[int, int]]:
     """Between each two neighbouring edges, how many latencies fell into each bin. Raises WindowGone."""
     times = [micros(edge) for edge in edges]
-    cover = Cover(db, times[0])
+    cover = Cover(db, [(times[0], times[-1])])
     return latencies_of(db, times, cover, cover.pieces(times[0], times[-1]), {})
 
 

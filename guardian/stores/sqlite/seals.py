@@ -6,6 +6,7 @@ Times are Unix microseconds. A bucket without events has no row.
 
 from __future__ import annotations
 
+import json
 import logging
 import sqlite3
 from collections.abc import Collection, Iterator, Sequence
@@ -39,6 +40,15 @@ _OLD = 500
 """How many summaries of the previous layout are converted in one transaction."""
 _PARTS, _STORED = (f"({', '.join(str(int(part)) for part in some)})" for some in (Part, (*Part, FAILED)))
 _WHERE = "part = ? AND span_us = ? AND start_us >= ? AND start_us < ?"
+_IN = """
+    FROM json_each(?) j CROSS JOIN guardian_summary_part s
+        ON s.part = {part} AND s.span_us = json_extract(j.value, '$[0]') AND s.start_us >= json_extract(j.value, '$[1]')
+        AND s.start_us < json_extract(j.value, '$[2]')
+"""
+_STARTS_IN = f"SELECT j.key, s.start_us {_IN.format(part=int(Part.STATUSES))}"
+_BODIES_IN = f"SELECT j.key, s.start_us, s.body {_IN.format(part='?')}"
+Range = tuple[int, int, int]
+"""The buckets of a length (its first number) that begin in [start, end), the other two."""
 
 
 def prepare(db: sqlite3.Connection) -> None:
@@ -58,10 +68,34 @@ def starts(db: sqlite3.Connection, span_us: int, start_us: int, end_us: int) -> 
     return [start for (start,) in db.execute(sql, (Part.STATUSES, span_us, start_us, end_us))]
 
 
+def starts_in(db: sqlite3.Connection, ranges: Sequence[Range]) -> list[list[int]]:
+    """The same for each of these ranges, by one query."""
+    found = [list[int]() for _ in ranges]
+    for place, start in db.execute(_STARTS_IN, (json.dumps(ranges),)):
+        found[place].append(start)
+    return found
+
+
+def runs_in(db: sqlite3.Connection, part: int, ranges: Sequence[Range], wanted: Collection[int]) -> Runs:
+    """These columns of a part for the buckets in all of these ranges, by one query. Raises what `run` raises."""
+    rows = db.execute(_BODIES_IN, (json.dumps(ranges), part)).fetchall()
+    bodies = [((part, ranges[place][0], start), body) for place, start, body in rows]
+    columns, edges = decoded().joined(bodies, wanted)
+    places = np.array([place for place, _, _ in rows], np.int64)
+    return Runs(np.repeat(places, np.diff(edges)), columns)
+
+
 def read(db: sqlite3.Connection, span_us: int, start_us: int, parts: Collection[Part] = ALL) -> Totals:
     """The totals of one bucket, as far as these parts give them. Raises ValueError or zlib.error if one is damaged."""
     found = [totals for _, totals in read_run(db, span_us, start_us, start_us + 1, parts)]
     return found[0] if found else Totals.of([])
+
+
+class Runs(NamedTuple):
+    """Columns of one part for several ranges of buckets: for each row the index of its range, and the columns."""
+
+    places: np.ndarray
+    columns: list[np.ndarray]
 
 
 class Run(NamedTuple):
